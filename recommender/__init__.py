@@ -1,0 +1,1 @@
+"""tastevec: a movie recommender that you can read."""

@@ -1,0 +1,265 @@
+"""Files that are either whole or not there: atomic writes, manifests, checks.
+
+One file: written beside its place, flushed to the disk, renamed. A set of files: written to a staging folder; one
+rename makes it the folder's `.commit`, which is the moment it counts; then its files move to their places, the
+manifest last. A process killed in between leaves a `.commit` that the next reader or writer moves to the end, so
+the folder shows either all of the old set or all of the new one.
+
+The manifest lists every file's sha256, shape and dtype, with the settings and the step that made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ArtifactError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+_COMMIT = ".commit"
+_STAGING = ".staging-"
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        _flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def replace_set(
+    folder: Path, kind: str, step: str, settings: Mapping[str, Any], keep_steps: Sequence[str] = ()
+) -> Iterator[Path]:
+    """Give a staging folder; on success its files replace those of `step` in `folder`, all or none.
+
+    Files that steps in `keep_steps` made stay listed in the manifest. Files of every other earlier step were made
+    from what is now replaced: they are deleted. A second process that writes the same folder is refused.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _lock(folder):
+        _finish_commit(folder)
+        for leftover in folder.glob(_STAGING + "*"):
+            shutil.rmtree(leftover)
+        stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+        try:
+            yield stage
+            _write_manifest(folder, stage, kind, step, settings, keep_steps)
+            for file in stage.iterdir():
+                _flush(file)
+            os.rename(stage, folder / _COMMIT)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+        _finish_commit(folder)
+
+
+def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
+    """Return the manifest of `folder`, an artifact of `kind`; `remedy` is the command that makes it anew."""
+    if (folder / _COMMIT).is_dir():
+        with _lock(folder):
+            _finish_commit(folder)
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"no {kind} artifact in {folder}: run {remedy}") from None
+    except NotADirectoryError:
+        raise ArtifactError(f"{folder} is not a folder: give the folder of a {kind} artifact") from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise ArtifactError(f"{path} is damaged (not JSON): run {remedy}") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise ArtifactError(f"{path} is damaged (no list of files): run {remedy}")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        found = manifest.get("format_version")
+        raise ArtifactError(f"{path} has format version {found!r}, this program reads {FORMAT_VERSION}: run {remedy}")
+    if manifest.get("kind") != kind:
+        raise ArtifactError(f"{folder} holds a {manifest.get('kind')!r} artifact, not {kind!r}: run {remedy}")
+    return manifest
+
+
+def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str], remedy: str) -> None:
+    """Raise `ArtifactError` by name for a file that is missing or is not the one that the manifest lists."""
+    for name in names:
+        entry = manifest["files"].get(name)
+        if entry is None or not (folder / name).is_file():
+            raise ArtifactError(f"{folder / name} is missing: run {remedy}")
+        if entry.get("sha256") != sha256(folder / name):
+            raise ArtifactError(f"{folder / name} is damaged or from another run (its sha256 differs): run {remedy}")
+
+
+def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None]) -> npt.NDArray[Any]:
+    """Read one array and check its dtype and shape (None = any length); never unpickles."""
+    try:
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: build the artifact again") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
+    fits = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape)
+    if not fits or any(want not in (None, have) for want, have in zip(shape, array.shape)):
+        raise ArtifactError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {tuple(shape)}")
+    return array
+
+
+def load_npz(path: Path, parts: Mapping[str, npt.DTypeLike]) -> dict[str, npt.NDArray[Any]]:
+    """Read the named arrays of an `.npz` and check their dtypes; never unpickles."""
+    arrays = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for name, dtype in parts.items():
+                arrays[name] = file[name]
+                if arrays[name].dtype != dtype:
+                    raise ArtifactError(f"{path}: {name} is {arrays[name].dtype}, expected {np.dtype(dtype)}")
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: build the artifact again") from None
+    except (KeyError, ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
+    return arrays
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file; raises `ArtifactError` for a missing or damaged one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: build the artifact again") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
+
+
+def dump_json(value: Any, path: Path) -> None:
+    """Write JSON as UTF-8 with a final newline."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256 as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def ids_sha256(ids: npt.NDArray[np.int64]) -> str:
+    """Return the SHA-256 of a list of ids: what two artifacts compare to know that their rows mean the same."""
+    return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i8").tobytes()).hexdigest()
+
+
+def _write_manifest(
+    folder: Path, stage: Path, kind: str, step: str, settings: Mapping[str, Any], keep_steps: Sequence[str]
+) -> None:
+    old: dict[str, Any] = {}
+    if (folder / MANIFEST).is_file() and keep_steps:
+        old = read_manifest(folder, kind, "the earlier steps again")
+    files = {name: entry for name, entry in old.get("files", {}).items() if entry["step"] in keep_steps}
+    for file in sorted(stage.iterdir()):
+        files[file.name] = {"step": step, "bytes": file.stat().st_size, "sha256": sha256(file), **_shapes(file)}
+    kept_settings = {name: value for name, value in old.get("settings", {}).items() if name in keep_steps}
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "kind": kind,
+        "settings": {**kept_settings, step: dict(settings)},
+        "files": files,
+    }
+    dump_json(manifest, stage / MANIFEST)
+
+
+def _shapes(file: Path) -> dict[str, Any]:
+    """Return dtype and shape of each array in a `.npy` or `.npz`, read from the headers alone."""
+    if file.suffix == ".npy":
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        return {"dtype": str(array.dtype), "shape": list(array.shape)}
+    if file.suffix == ".npz":
+        arrays = {}
+        with zipfile.ZipFile(file) as members:
+            for name in members.namelist():
+                with members.open(name) as member:
+                    np.lib.format.read_magic(member)
+                    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+                arrays[name.removesuffix(".npy")] = {"dtype": str(dtype), "shape": list(shape)}
+        return {"arrays": arrays}
+    return {}
+
+
+def _finish_commit(folder: Path) -> None:
+    """Move a committed set to its place, the manifest last; repeats safely after an interruption."""
+    commit = folder / _COMMIT
+    if not commit.is_dir():
+        return
+    if (commit / MANIFEST).is_file():
+        stale = _listed(folder / MANIFEST) - _listed(commit / MANIFEST)
+        for file in sorted(commit.iterdir()):
+            if file.name != MANIFEST:
+                os.replace(file, folder / file.name)
+        for name in stale:
+            with contextlib.suppress(FileNotFoundError):
+                (folder / Path(name).name).unlink()
+        os.replace(commit / MANIFEST, folder / MANIFEST)
+    commit.rmdir()
+
+
+def _listed(manifest: Path) -> set[str]:
+    try:
+        return set(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process alone; a second one is refused, not kept waiting."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock; there, two writers at once stay the user's to avoid
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ArtifactError(f"another process is writing {folder}: wait until it ends, then try again") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

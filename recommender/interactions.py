@@ -1,0 +1,143 @@
+"""The ratings as compressed rows: the one way in for data.
+
+Row u of the matrix is `movie_rows[indptr[u]:indptr[u + 1]]`, in order of time, equal times by movie. `movie_rows`
+index `movie_ids`, which is sorted and may hold movies that nobody here rated: every split of one data set shares
+one movie vocabulary, so that a movie row means the same film everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ArtifactError, DataError
+
+Ids = npt.NDArray[np.int64]
+_PARTS = {
+    "user_ids": np.int64,
+    "movie_ids": np.int64,
+    "indptr": np.int64,
+    "movie_rows": np.int32,
+    "ratings": np.float32,
+    "times": np.int64,
+}
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Ratings of `n_users` x `n_movies`, sorted by user, then time, then movie.
+
+    user_ids: (n_users,) int64, external ids, ascending.  movie_ids: (n_movies,) int64, external ids, ascending.
+    indptr: (n_users + 1,) int64.  movie_rows: (n_ratings,) int32.  ratings: (n_ratings,) float32, 0.5 to 5.
+    times: (n_ratings,) int64, seconds since 1970 UTC.
+    """
+
+    user_ids: Ids
+    movie_ids: Ids
+    indptr: Ids
+    movie_rows: npt.NDArray[np.int32]
+    ratings: npt.NDArray[np.float32]
+    times: Ids
+
+    @property
+    def n_users(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def n_movies(self) -> int:
+        return len(self.movie_ids)
+
+    @property
+    def n_ratings(self) -> int:
+        return len(self.movie_rows)
+
+    @classmethod
+    def from_columns(
+        cls,
+        user_ids: npt.ArrayLike,
+        movie_ids: npt.ArrayLike,
+        ratings: npt.ArrayLike,
+        times: npt.ArrayLike,
+        movie_vocabulary: Optional[Ids] = None,
+        user_vocabulary: Optional[Ids] = None,
+    ) -> Interactions:
+        """Build from four columns in any order, external ids; cost O(n log n).
+
+        A vocabulary, if given, must be sorted and hold every id that occurs; more ids are allowed.
+
+        >>> data = Interactions.from_columns([7, 7, 9], [20, 10, 10], [4, 3, 5], [50, 40, 60])
+        >>> data.indptr.tolist(), data.movie_rows.tolist(), data.ratings.tolist()
+        ([0, 2, 3], [0, 1, 0], [3.0, 4.0, 5.0])
+        """
+        users = np.asarray(user_ids, dtype=np.int64)
+        movies = np.asarray(movie_ids, dtype=np.int64)
+        values = np.asarray(ratings, dtype=np.float32)
+        seconds = np.asarray(times, dtype=np.int64)
+        if not (users.shape == movies.shape == values.shape == seconds.shape) or users.ndim != 1:
+            shapes = [part.shape for part in (users, movies, values, seconds)]
+            raise DataError(f"columns of unequal shape {shapes}: give four columns of one length")
+        user_list, user_rows = _encode(users, user_vocabulary, "user")
+        movie_list, movie_rows = _encode(movies, movie_vocabulary, "movie")
+        order = np.lexsort((movie_rows, seconds, user_rows))
+        counts = np.bincount(user_rows, minlength=len(user_list))
+        return cls(
+            user_ids=user_list,
+            movie_ids=movie_list,
+            indptr=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            movie_rows=movie_rows[order].astype(np.int32),
+            ratings=values[order],
+            times=seconds[order],
+        )
+
+    def user_rows(self) -> npt.NDArray[np.int32]:
+        """Return the user row of every rating, (n_ratings,) int32."""
+        return np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.indptr))
+
+    def movie_counts(self) -> Ids:
+        """Return how many ratings each movie row has, (n_movies,) int64."""
+        return np.bincount(self.movie_rows, minlength=self.n_movies).astype(np.int64)
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> Interactions:
+        """Return the ratings where `keep` (n_ratings,) is True; both vocabularies stay as they are."""
+        kept_before = np.concatenate(([0], np.cumsum(keep)))
+        return Interactions(
+            user_ids=self.user_ids,
+            movie_ids=self.movie_ids,
+            indptr=kept_before[self.indptr],
+            movie_rows=self.movie_rows[keep],
+            ratings=self.ratings[keep],
+            times=self.times[keep],
+        )
+
+    def save(self, path: Path) -> None:
+        """Write one uncompressed `.npz`; give a path from `artifacts.replace_file` or `replace_set`."""
+        with open(path, "wb") as file:
+            np.savez(file, **{name: getattr(self, name) for name in _PARTS})
+
+    @classmethod
+    def load(cls, path: Path) -> Interactions:
+        """Read what `save` wrote; raises `ArtifactError` for a missing or damaged file."""
+        from .artifacts import load_npz
+
+        parts = load_npz(path, _PARTS)
+        data = cls(**parts)
+        if len(data.indptr) != data.n_users + 1 or data.indptr[-1] != data.n_ratings:
+            raise ArtifactError(f"{path} is damaged (its rows do not add up): run python -m preprocess.setup again")
+        return data
+
+
+def _encode(ids: Ids, vocabulary: Optional[Ids], what: str) -> tuple[Ids, Ids]:
+    """Return the sorted vocabulary and each id's row in it."""
+    if vocabulary is None:
+        found, rows = np.unique(ids, return_inverse=True)
+        return found, rows.reshape(-1)
+    rows = np.searchsorted(vocabulary, ids)
+    known = rows < len(vocabulary)
+    known[known] = vocabulary[rows[known]] == ids[known]
+    if not known.all():
+        raise DataError(f"{what} id {ids[~known][0]} is not in the vocabulary: use the ids of one data set")
+    return vocabulary, rows

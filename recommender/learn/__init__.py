@@ -1,0 +1,1 @@
+"""Models that learn from ratings: each can fit, save, load and score."""

@@ -1,0 +1,1 @@
+"""Nearest-neighbour indexes: build, search, add, save and load behind one interface."""
