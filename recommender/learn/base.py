@@ -1,0 +1,94 @@
+"""The contract of every model that ranks movies.
+
+    fit(train)                        learn from ratings
+    score(history, user_rows)         (B, n_movies): one ranking value for every movie, seen ones included
+    recommend(history, user_rows, n)  the n best unseen movies: external ids and scores
+
+`history` holds what is known of the people to rank for. It may be the training data itself or the ratings of
+somebody new; it shares the training data's movie vocabulary. A model therefore never needs to have met a person.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+from ..interactions import Interactions
+
+Scores = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+class Ranker(ABC):
+    """A model under the contract above; `movie_ids` is the vocabulary it was fitted on."""
+
+    movie_ids: npt.NDArray[np.int64]
+
+    @abstractmethod
+    def fit(self, train: Interactions) -> Ranker:
+        """Learn from `train` and return self; a second call forgets the first."""
+
+    @abstractmethod
+    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+        """Compute `score` for arguments already checked."""
+
+    def score(self, history: Interactions, user_rows: npt.ArrayLike, at: Optional[npt.ArrayLike] = None) -> Scores:
+        """Return (B, n_movies) float32 ranking values for rows of `history`; higher is better.
+
+        `at`: (B,) seconds since 1970, the moment of the request; None takes each person's last known rating.
+        Raises `DataError` where `history` has another movie vocabulary.
+        """
+        if not np.array_equal(history.movie_ids, self.movie_ids):
+            raise DataError("the history lists other movies than the model was fitted on: use one data set for both")
+        rows = np.atleast_1d(np.asarray(user_rows, dtype=np.int64))
+        moments = None if at is None else np.atleast_1d(np.asarray(at, dtype=np.int64))
+        return self._score(history, rows, moments)
+
+    def recommend(
+        self, history: Interactions, user_rows: npt.ArrayLike, n: int = 10, at: Optional[npt.ArrayLike] = None
+    ) -> tuple[npt.NDArray[np.int64], Scores]:
+        """Return the n best movies that each person has not rated: ids (B, n) int64 and scores (B, n) float32.
+
+        Best first, equal scores by ascending id. Where fewer than n are left, the rest is id -1, score -inf.
+        """
+        rows = np.atleast_1d(np.asarray(user_rows, dtype=np.int64))
+        scores = self.score(history, rows, at)
+        mask_seen(scores, history, rows)
+        best = top_n(scores, n)
+        values = np.take_along_axis(scores, best, axis=1)
+        ids = np.where(np.isneginf(values), -1, self.movie_ids[best])
+        if ids.shape[1] < n:
+            missing = ((0, 0), (0, n - ids.shape[1]))
+            ids = np.pad(ids, missing, constant_values=-1)
+            values = np.pad(values, missing, constant_values=-np.inf)
+        return ids, values
+
+
+def mask_seen(scores: Scores, history: Interactions, user_rows: Rows) -> None:
+    """Set the score of every movie that each person has rated to -inf, in place."""
+    for line, row in enumerate(user_rows):
+        scores[line, history.movie_rows[history.indptr[row] : history.indptr[row + 1]]] = -np.inf
+
+
+def top_n(scores: Scores, n: int) -> Rows:
+    """Return (B, min(n, n_movies)) columns of the highest scores, best first, equal scores by ascending column.
+
+    Cost O(B n_movies); exact in its ties: whatever equals the n-th value competes for the last places by column.
+
+    >>> top_n(np.array([[1, 3, 3, 2]], dtype=np.float32), 2).tolist()
+    [[1, 2]]
+    """
+    n = min(n, scores.shape[1])
+    if n < scores.shape[1]:
+        threshold = np.partition(scores, -n, axis=1)[:, -n]
+    else:
+        threshold = scores.min(axis=1, initial=np.inf)
+    best = np.empty((len(scores), n), dtype=np.int64)
+    for line, values in enumerate(scores):
+        candidates = np.flatnonzero(values >= threshold[line])
+        best[line] = candidates[np.argsort(-values[candidates], kind="stable")[:n]]
+    return best
