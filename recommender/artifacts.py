@@ -51,22 +51,29 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replace_set(
-    folder: Path, kind: str, step: str, settings: Mapping[str, Any], keep_steps: Sequence[str] = ()
+    folder: Path,
+    kind: str,
+    step: str,
+    settings: Mapping[str, Any],
+    keep_steps: Sequence[str] = (),
+    step_of: Mapping[str, str] | None = None,
 ) -> Iterator[Path]:
     """Give a staging folder; on success its files replace those of `step` in `folder`, all or none.
 
     Files that steps in `keep_steps` made stay listed in the manifest. Files of every other earlier step were made
     from what is now replaced: they are deleted. A second process that writes the same folder is refused.
+    `step_of` (file name -> step) is for a run of several steps at once, so that all of them count or none;
+    `settings` then holds one mapping for each step.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder):
+    with exclusive(folder, str(folder)):
         _finish_commit(folder)
         for leftover in folder.glob(_STAGING + "*"):
             shutil.rmtree(leftover)
         stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
         try:
             yield stage
-            _write_manifest(folder, stage, kind, step, settings, keep_steps)
+            _write_manifest(folder, stage, kind, step, settings, keep_steps, step_of)
             for file in stage.iterdir():
                 _flush(file)
             os.rename(stage, folder / _COMMIT)
@@ -75,10 +82,29 @@ def replace_set(
         _finish_commit(folder)
 
 
+@contextlib.contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold a folder, or a lock file made for it, for this process alone; a second one is refused, not kept waiting."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock; there, two writers at once stay the user's to avoid
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ArtifactError(f"another process is using {what}: wait until it ends, then try again") from None
+        yield
+    finally:
+        os.close(handle)
+
+
 def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
     """Return the manifest of `folder`, an artifact of `kind`; `remedy` is the command that makes it anew."""
     if (folder / _COMMIT).is_dir():
-        with _lock(folder):
+        with exclusive(folder, str(folder)):
             _finish_commit(folder)
     path = folder / MANIFEST
     try:
@@ -169,19 +195,26 @@ def ids_sha256(ids: npt.NDArray[np.int64]) -> str:
 
 
 def _write_manifest(
-    folder: Path, stage: Path, kind: str, step: str, settings: Mapping[str, Any], keep_steps: Sequence[str]
+    folder: Path,
+    stage: Path,
+    kind: str,
+    step: str,
+    settings: Mapping[str, Any],
+    keep_steps: Sequence[str],
+    step_of: Mapping[str, str] | None,
 ) -> None:
     old: dict[str, Any] = {}
     if (folder / MANIFEST).is_file() and keep_steps:
         old = read_manifest(folder, kind, "the earlier steps again")
     files = {name: entry for name, entry in old.get("files", {}).items() if entry["step"] in keep_steps}
     for file in sorted(stage.iterdir()):
-        files[file.name] = {"step": step, "bytes": file.stat().st_size, "sha256": sha256(file), **_shapes(file)}
+        made_by = step_of[file.name] if step_of else step
+        files[file.name] = {"step": made_by, "bytes": file.stat().st_size, "sha256": sha256(file), **_shapes(file)}
     kept_settings = {name: value for name, value in old.get("settings", {}).items() if name in keep_steps}
     manifest = {
         "format_version": FORMAT_VERSION,
         "kind": kind,
-        "settings": {**kept_settings, step: dict(settings)},
+        "settings": {**kept_settings, **(settings if step_of else {step: dict(settings)})},
         "files": files,
     }
     dump_json(manifest, stage / MANIFEST)
@@ -226,25 +259,6 @@ def _listed(manifest: Path) -> set[str]:
         return set(json.loads(manifest.read_text(encoding="utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return set()
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process alone; a second one is refused, not kept waiting."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock; there, two writers at once stay the user's to avoid
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ArtifactError(f"another process is writing {folder}: wait until it ends, then try again") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def _flush(path: Path) -> None:

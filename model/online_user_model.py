@@ -1,0 +1,348 @@
+"""The conversation that `runsvd` and `runtwotower` share: prompts and answers over `recommender.session`.
+
+All learning is in the library; this file only asks, prints, and keeps the profile when told to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Optional
+
+from recommender.artifacts import exclusive
+from recommender.catalog import Movie
+from recommender.errors import ChoiceError
+from recommender.facade import Recommender
+from recommender.policy import MovieFilter, PolicySettings
+from recommender.profiles import default_profiles_folder, load_profile, profile_path, save_profile
+from recommender.session import SessionEngine, SessionState
+from recommender.settings import add_flags, default_folder, override, read_settings
+
+ANSWERS = {
+    "y": ("like", "I like it, or want to see it"),
+    "n": ("dislike", "not for me"),
+    "s": ("skip", "no opinion; nothing is learned"),
+    "i": ("info", "what is it about?"),
+    "w": ("why", "why this film? The terms of its score"),
+    "u": ("undo", "take my last answer back"),
+    "q": ("quit", "end the session"),
+    "?": ("help", "this list"),
+}
+WORDS = {**{key: word for key, (word, _) in ANSWERS.items()}, **{word: word for word, _ in ANSWERS.values()}}
+WORDS.update({"yes": "like", "no": "dislike", "h": "help", "exit": "quit"})
+PROMPT = "   y like, n dislike, s skip, i info, w why, u undo, q quit, ? help: "
+
+
+class EndOfInput(Exception):
+    """The person closed the input."""
+
+
+class Console:
+    """Lines in and out: editing and colour on a terminal, an echo of what was read in a pipe."""
+
+    def __init__(self) -> None:
+        self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        plain = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
+        self.colour = sys.stdout.isatty() and not plain
+        for stream in (sys.stdin, sys.stdout):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+
+    def say(self, text: str = "") -> None:
+        print(text, flush=True)
+
+    def bold(self, text: str) -> str:
+        return f"\033[1m{text}\033[0m" if self.colour else text
+
+    def dim(self, text: str) -> str:
+        return f"\033[2m{text}\033[0m" if self.colour else text
+
+    def ask(self, prompt: str) -> str:
+        """Return one line without its end; raises `EndOfInput`."""
+        if self.interactive:
+            try:
+                return input(prompt).strip()
+            except EOFError:
+                print()
+                raise EndOfInput from None
+        print(prompt, end="", flush=True)
+        line = sys.stdin.readline()
+        print(line.rstrip("\n"), flush=True)
+        if not line:
+            raise EndOfInput
+        return line.strip()
+
+    @contextlib.contextmanager
+    def completing(self, titles: Callable[[], Sequence[str]]) -> Iterator[None]:
+        """Complete film titles with Tab, on a terminal that has readline; `titles` is called at the first Tab."""
+        try:
+            import readline
+        except ImportError:
+            yield
+            return
+        if not self.interactive:
+            yield
+            return
+        found: list[str] = []
+        names = functools.lru_cache(maxsize=1)(titles)
+
+        def complete(text: str, index: int) -> Optional[str]:
+            if index == 0:
+                start = text.casefold()
+                found[:] = [name for name in names() if name.casefold().startswith(start)] if start else []
+            return found[index] if index < len(found) else None
+
+        readline.set_completer_delims("")
+        readline.set_completer(complete)
+        readline.parse_and_bind("tab: complete")
+        try:
+            yield
+        finally:
+            readline.set_completer(None)
+
+
+def build_parser(description: str) -> argparse.ArgumentParser:
+    """Return the flags of a session program."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog="Answers: " + "; ".join(f"{key} {word}" for key, (word, _) in ANSWERS.items()),
+    )
+    parser.add_argument("--processed", type=Path, metavar="DIR", help="processed data (default: the shipped data)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="policy (default: config/recommender_policy.yaml)")
+    parser.add_argument(
+        "--genre",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only films with this genre; repeatable, any of them is enough",
+    )
+    parser.add_argument(
+        "--exclude-genre", action="append", default=[], metavar="NAME", help="no film with this genre; repeatable"
+    )
+    parser.add_argument("--year", type=years, metavar="YEAR", help="only films of 1994, 1990-1999, 1990- or -1970")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the exploration (default: 0)")
+    parser.add_argument("--save", metavar="NAME", help="keep this session as a new profile")
+    parser.add_argument("--resume", metavar="NAME", help="go on with a profile, and keep it up to date")
+    parser.add_argument(
+        "--profiles", type=Path, metavar="DIR", help=f"where profiles are kept (default: {default_profiles_folder()})"
+    )
+    add_flags(parser, PolicySettings)
+    return parser
+
+
+def years(text: str) -> tuple[Optional[int], Optional[int]]:
+    """Read 1994, 1990-1999, 1990- or -1970."""
+    first, dash, last = text.strip().partition("-")
+    try:
+        low = int(first) if first else None
+        high = (int(last) if last else None) if dash else low
+    except ValueError:
+        low = high = None
+    if (low is None and high is None) or (low is not None and high is not None and low > high):
+        raise argparse.ArgumentTypeError(f"{text!r} is no year or range: write 1994, 1990-1999, 1990- or -1970")
+    return low, high
+
+
+def seed(text: str) -> int:
+    """Read a seed: a whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed: give a whole number from 0")
+    return int(text)
+
+
+def open_policy(arguments: argparse.Namespace) -> PolicySettings:
+    """Return the policy of the file with the flags over it."""
+    path = arguments.config or default_folder("config") / "recommender_policy.yaml"
+    return override(read_settings(PolicySettings, path), arguments)
+
+
+class Conversation:
+    """One person's session at the console."""
+
+    def __init__(self, recommender: Recommender, engine: SessionEngine, console: Console) -> None:
+        self.recommender = recommender
+        self.catalog = recommender.catalog
+        self.engine = engine
+        self.console = console
+        self.profile: Optional[Path] = None
+        self.state: Optional[SessionState] = None
+
+    def hold(self, state: SessionState) -> SessionState:
+        """Make `state` the present one, and keep the profile up to date where the person asked for one."""
+        self.state = state
+        if self.profile:
+            save_profile(self.profile, self.catalog, state)
+        return state
+
+    def ask_favorites(self, n: int) -> list[int]:
+        """Ask for n films; an empty line starts with fewer. Returns movie rows."""
+        rows: list[int] = []
+        with self.console.completing(lambda: sorted(str(self.catalog.movie(row)) for row in range(len(self.catalog)))):
+            while len(rows) < n:
+                text = self.console.ask(f"Favourite {len(rows) + 1} of {n}: ")
+                if not text:
+                    if rows:
+                        break
+                    self.console.say("  Name at least one film, or q to quit.")
+                elif text.casefold() in ("q", "quit"):
+                    raise EndOfInput
+                elif (row := self.find(text)) is not None:
+                    if row in rows:
+                        self.console.say(f"  {self.catalog.movie(row)} is named already.")
+                    else:
+                        rows.append(row)
+                        self.console.say(f"  {self.line(self.catalog.movie(row))}")
+        return rows
+
+    def find(self, text: str) -> Optional[int]:
+        """Return the row of the film that `text` names, asking where it could be several."""
+        row, candidates = self.recommender.titles.resolve(text)
+        if row is not None:
+            return row
+        if not candidates:
+            self.console.say(f"  No film like {text[:60]!r} among the {len(self.catalog):,} here: try other words.")
+            return None
+        self.console.say("  Which one?")
+        for number, match in enumerate(candidates, 1):
+            self.console.say(f"  {number}  {self.line(self.catalog.movie(match.row))}")
+        choice = self.console.ask("  Its number, or Enter for none of these: ")
+        if choice.isdecimal() and 1 <= int(choice) <= len(candidates):
+            return candidates[int(choice) - 1].row
+        if choice:
+            self.console.say(f"  {choice[:60]!r} is not a number from 1 to {len(candidates)}.")
+        return None
+
+    def line(self, movie: Movie) -> str:
+        return f"{self.console.bold(str(movie))}  {self.console.dim(', '.join(movie.genres))}".rstrip()
+
+    def talk(self, state: SessionState) -> None:
+        """Show films and take answers until the person quits, the input ends, or nothing is left."""
+        self.hold(state)
+        asked = None
+        while state.current is not None:
+            if asked != len(state.answers):
+                self.console.say(f"\n{len(state.answers) + 1}. {self.line(self.catalog.movie(state.current))}")
+                asked = len(state.answers)
+            text = self.console.ask(PROMPT)
+            word = WORDS.get(text.casefold())
+            if word is None:
+                self.console.say(f"   {text[:60]!r} is not an answer: type y, n, s, i, w, u, q or ?.")
+            elif word == "quit":
+                return
+            elif word == "help":
+                for key, (_, meaning) in ANSWERS.items():
+                    self.console.say(f"   {key}  {meaning}")
+            elif word == "info":
+                self.show_info(self.catalog.movie(state.current))
+            elif word == "why":
+                self.show_why(state)
+            elif word == "undo":
+                state, asked = self.undo(state), None
+            else:
+                state = self.hold(self.engine.step(state, word))
+        self.console.say("\nNothing is left to show: every film was answered or is outside the filters.")
+
+    def undo(self, state: SessionState) -> SessionState:
+        try:
+            return self.hold(self.engine.undo(state))
+        except ChoiceError:
+            self.console.say("   Nothing to undo yet.")
+            return state
+
+    def show_info(self, movie: Movie) -> None:
+        facts = [
+            ("also called", ", ".join(movie.alternatives)),
+            ("director", movie.director),
+            ("cast", ", ".join(movie.cast)),
+            ("genres", ", ".join(movie.genres)),
+            ("keywords", ", ".join(movie.keywords)),
+            ("language", movie.original_language),
+            ("ratings", f"{movie.n_ratings:,} people rated it"),
+        ]
+        text = movie.overview or "No description of this film here."
+        for piece in textwrap.wrap(text, 88):
+            self.console.say(f"   {piece}")
+        for name, fact in facts:
+            if fact:
+                self.console.say(f"   {self.console.dim(name + ':')} {fact}")
+
+    def show_why(self, state: SessionState, most: int = 8) -> None:
+        """Print the terms of the score; the smallest answers are added up in one line."""
+        reasons = self.engine.explain(state)
+        told = sorted((r for r in reasons if r.movie), key=lambda r: -abs(r.value))
+        shown, others = told[:most], [r for r in told[most:] if r.value]
+        labels = {
+            "favorite": "your favourite {}",
+            "like": "you liked {}",
+            "dislike": "you disliked {}",
+            "skip": "you skipped {}",
+            "average": "liked by people in general",
+            "genre": f"genres: {self.engine.affinity(state):.0%} of your favourites' taste",
+            "popularity": "popular: most people know it",
+            "diversity": "a little off your usual genres",
+        }
+        lines = [(r.value, labels[r.kind].format(r.movie)) for r in shown if r.value]
+        if others:
+            lines.append((sum(r.value for r in others), f"your other {len(others)} answers together"))
+        lines += [(r.value, labels[r.kind]) for r in reasons if not r.movie and r.value]
+        assert state.current is not None
+        total = sum(r.value for r in reasons)
+        self.console.say(f"   {self.catalog.movie(state.current)} has score {total:+.3f}, the sum of")
+        for value, label in lines:
+            self.console.say(f"   {value:+8.3f}  {label}")
+
+    def say_goodbye(self) -> None:
+        liked = [event.row for event in self.state.answers if event.answer == "like"] if self.state else []
+        if liked:
+            self.console.say(f"\nYou liked {len(liked)}:")
+            for row in liked:
+                self.console.say(f"  {self.catalog.movie(row)}")
+        if self.profile and self.state:
+            self.console.say(f"Kept as profile {self.profile.stem}: go on with --resume {self.profile.stem}")
+        self.console.say("Goodbye.")
+
+
+def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
+    """Hold the whole conversation; returns the exit code."""
+    console = Console()
+    first, last = arguments.year or (None, None)
+    wanted = MovieFilter(tuple(arguments.genre), tuple(arguments.exclude_genre), first, last)
+    engine = recommender.engine(wanted)
+    n_left = int(wanted.mask(recommender.catalog).sum())
+    if not n_left:
+        raise ChoiceError("no film passes --genre, --exclude-genre and --year together: widen one of them")
+    talk = Conversation(recommender, engine, console)
+    folder = arguments.profiles or default_profiles_folder()
+    with contextlib.ExitStack() as stack:
+        if arguments.save:
+            talk.profile = profile_path(folder, arguments.save)
+            if talk.profile.exists() and arguments.save != arguments.resume:
+                raise ChoiceError(f"profile {arguments.save!r} exists: go on with --resume, or save under another name")
+        if arguments.resume:
+            source = profile_path(folder, arguments.resume)
+            loaded = load_profile(source, recommender.catalog)
+            talk.profile = talk.profile or source
+        if talk.profile:
+            talk.profile.parent.mkdir(parents=True, exist_ok=True)
+            lock = talk.profile.with_name(f".{talk.profile.stem}.lock")
+            stack.enter_context(exclusive(lock, f"profile {talk.profile.stem!r}"))
+        with contextlib.suppress(EndOfInput):
+            if arguments.resume:
+                state = engine.resume(loaded.state)
+                said = f"{len(state.favorites)} favourites, {len(state.answers)} answers"
+                console.say(f"tastevec: {n_left:,} films. Welcome back, {arguments.resume}: {said}.")
+                if loaded.missing:
+                    console.say(f"  {len(loaded.missing)} films of the profile are not in this catalogue; left out.")
+            else:
+                n = recommender.policy.n_favorites
+                console.say(f"tastevec: {n_left:,} films. Name {n} that you love; Enter alone starts with fewer.")
+                state = engine.start(talk.ask_favorites(n), arguments.seed)
+            talk.talk(state)
+        talk.say_goodbye()
+    return 0

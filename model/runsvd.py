@@ -1,0 +1,31 @@
+"""Films for tonight: name favourites, get suggestions from the SVD, answer, and watch it learn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from model.online_user_model import build_parser, open_policy, run_session
+from recommender import command
+from recommender.facade import Recommender
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one session and return its exit code."""
+    arguments = build_parser(__doc__ or "").parse_args(argv)
+    recommender = Recommender.load(arguments.processed, open_policy(arguments))
+    return run_session(recommender, arguments)
+
+
+def program() -> None:
+    """Run as a command."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()

@@ -1,0 +1,87 @@
+"""A person's favourites and answers in a JSON file, kept only when they ask for it.
+
+Movies are stored by external id, so that a profile outlives a rebuilt catalogue or model.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .artifacts import dump_json, load_json, replace_file
+from .catalog import Catalog
+from .errors import ArtifactError, ChoiceError
+from .rules import ANSWERS, Event
+from .session import SessionState
+
+_VERSION = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def default_profiles_folder() -> Path:
+    """Return where profiles live: `$XDG_DATA_HOME/tastevec/profiles`, by default below `~/.local/share`."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "tastevec" / "profiles"
+
+
+def profile_path(folder: Path, name: str) -> Path:
+    """Return the file of profile `name`; raises `ChoiceError` for a name that is not a plain file name."""
+    if not _NAME.fullmatch(name):
+        raise ChoiceError(f"profile name {name!r}: use up to 64 letters, digits, '-', '_' and '.', no other signs")
+    return folder / f"{name}.json"
+
+
+def save_profile(path: Path, catalog: Catalog, state: SessionState) -> None:
+    """Write the favourites and answers of `state` to `path` in one step."""
+    ids = catalog.movie_ids
+    profile = {
+        "format_version": _VERSION,
+        "seed": state.seed,
+        "favorites": [int(ids[row]) for row in state.favorites],
+        "answers": [[int(ids[event.row]), event.answer] for event in state.answers],
+    }
+    with replace_file(path) as temporary:
+        dump_json(profile, temporary)
+
+
+class LoadedProfile(NamedTuple):
+    """A saved session, and the ids of its movies that the catalogue no longer has."""
+
+    state: SessionState
+    missing: tuple[int, ...]
+
+
+def load_profile(path: Path, catalog: Catalog) -> LoadedProfile:
+    """Read a profile; raises `ChoiceError` where there is none, `ArtifactError` for a damaged one."""
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.json"))
+        hint = f"saved ones: {', '.join(known)}" if known else "start one with --save NAME"
+        raise ChoiceError(f"no profile {path.stem!r} in {path.parent}: {hint}")
+    favorites, answers, seed = _checked(load_json(path), path)
+    here = {int(movie_id): row for row, movie_id in enumerate(catalog.movie_ids)}
+    rows = tuple(here[movie_id] for movie_id in favorites if movie_id in here)
+    events = tuple(Event(here[movie_id], answer) for movie_id, answer in answers if movie_id in here)
+    told = [*favorites, *(movie_id for movie_id, _ in answers)]
+    if not rows:
+        raise ArtifactError(f"{path}: none of its favourites is in this catalogue: start anew with --save")
+    return LoadedProfile(SessionState(rows, events, seed=seed), tuple(i for i in told if i not in here))
+
+
+def _checked(profile: Any, path: Path) -> tuple[list[int], list[tuple[int, str]], int]:
+    try:
+        version = profile["format_version"]
+        favorites = [int(movie_id) for movie_id in profile["favorites"]]
+        answers = [(int(movie_id), str(answer)) for movie_id, answer in profile["answers"]]
+        seed = int(profile["seed"])
+    except (KeyError, TypeError, ValueError):
+        raise ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one") from None
+    if version != _VERSION:
+        raise ArtifactError(f"{path} has format version {version!r}, this program reads {_VERSION}: update tastevec")
+    for movie_id, answer in answers:
+        if answer not in ANSWERS:
+            raise ArtifactError(f"{path}: answer {answer!r} to movie {movie_id} is not one of {', '.join(ANSWERS)}")
+    if seed < 0 or len(set(favorites)) < len(favorites):
+        raise ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one")
+    return favorites, answers, seed
