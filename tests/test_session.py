@@ -1,0 +1,281 @@
+"""The session: learning rule, policy, steps, explanations; every expectation is computed here in another way."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from recommender.catalog import Catalog
+from recommender.errors import ChoiceError
+from recommender.policy import MovieFilter, PolicySettings, genre_affinity
+from recommender.rules import Event, MovingAverage
+from recommender.session import Recommendation, Session, SessionEngine
+
+GENRES = ["Action", "Comedy", "Drama", "Horror", "War"]
+
+
+def make_catalog(n: int = 120, seed: int = 0) -> Catalog:
+    rng = np.random.default_rng(seed)
+    rows = [
+        {
+            "movieId": str(10 * (i + 1)),
+            "title": f"Film {i} ({1950 + i % 70})",
+            "genres": "|".join(rng.choice(GENRES, size=rng.integers(1, 4), replace=False)),
+        }
+        for i in range(n)
+    ]
+    return Catalog(rows, {10 * (i + 1): int(rng.integers(0, 300)) for i in range(n)})
+
+
+def make_engine(n: int = 120, k: int = 8, seed: int = 0, **policy: float) -> SessionEngine:
+    vectors = np.random.default_rng(seed + 1).normal(size=(n, k)).astype(np.float32)
+    settings = dataclasses.replace(PolicySettings(), **policy)
+    rule = MovingAverage(vectors, settings.learning_rate, settings.negative_weight)
+    return SessionEngine(make_catalog(n, seed), rule, settings)
+
+
+def reference_scores(engine: SessionEngine, favorites: list[int], answers: list[tuple[int, str]]) -> np.ndarray:
+    """Every score as the requirements write it, in float64 and step by step; films that can't be shown are -inf."""
+    policy, catalog = engine.policy, engine.catalog
+    vectors = engine.rule.movie_vectors.astype(np.float64)
+    user = vectors[favorites].mean(axis=0)
+    a = policy.learning_rate
+    for row, answer in answers:
+        if answer == "like":
+            user = (1 - a) * user + a * vectors[row]
+        elif answer == "dislike":
+            user = (1 - a) * user - a * policy.negative_weight * vectors[row]
+    counts: dict[str, int] = {}
+    for row in favorites:
+        for name in catalog.movie(row).genres:
+            counts[name] = counts.get(name, 0) + 1
+    total = sum(counts.values())
+    model = vectors @ user
+    n = len(catalog)
+    affinity = np.array([sum(counts.get(g, 0) / total for g in catalog.movie(i).genres) for i in range(n)])
+    told = {*favorites, *(row for row, _ in answers)}
+    shown = [
+        i
+        for i in range(n)
+        if i not in told and affinity[i] >= policy.min_genre_affinity and 1 - affinity[i] <= policy.max_genre_distance
+    ]
+    scores = np.full(n, -np.inf)
+    standard = (model[shown] - model[shown].mean()) / model[shown].std()
+    middle = (affinity[shown] >= policy.diversity_band_low) & (affinity[shown] <= policy.diversity_band_high)
+    scores[shown] = (
+        standard * policy.score_weight_model
+        - (1 - affinity[shown]) * policy.genre_distance_penalty
+        - catalog.n_ratings[shown] / catalog.n_ratings.max() * policy.popularity_penalty
+        + middle * policy.diversity_boost
+    )
+    return scores
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_explanation_and_choice_follow_the_formula_after_any_answers(seed: int) -> None:
+    engine = make_engine(seed=seed)
+    rng = np.random.default_rng(seed)
+    favorites = [int(row) for row in rng.choice(120, size=4, replace=False)]
+    state = engine.start(favorites)
+    history = [state]
+    for _ in range(50):
+        if len(history) > 1 and rng.random() < 0.25:
+            history.pop()
+            assert engine.undo(state) == history[-1]
+            state = history[-1]
+        else:
+            state = engine.step(state, str(rng.choice(["like", "dislike", "skip"])))
+            history.append(state)
+        expected = reference_scores(engine, favorites, list(state.answers))
+        assert state.current is not None
+        # Where two films are equal up to rounding, either is right.
+        assert expected[state.current] == pytest.approx(expected.max(), abs=1e-5)
+        reasons = engine.explain(state)
+        assert sum(reason.value for reason in reasons) == pytest.approx(expected[state.current], abs=1e-5)
+        assert [r.movie.movie_id for r in reasons if r.movie] == [
+            engine.catalog.movie_ids[row] for row, _ in state.events
+        ]
+
+
+def test_moving_average_unrolls_to_the_recursion_of_the_requirements() -> None:
+    vectors = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
+    rule = MovingAverage(vectors, learning_rate=0.3, negative_weight=0.7)
+    events = [Event(3, "favorite"), Event(8, "favorite")]
+    user = vectors[[3, 8]].astype(np.float64).mean(axis=0)
+    for row, answer in [(1, "like"), (2, "skip"), (4, "dislike"), (5, "like"), (6, "dislike")]:
+        events.append(Event(row, answer))
+        if answer != "skip":
+            user = 0.7 * user + 0.3 * (vectors[row] if answer == "like" else -0.7 * vectors[row])
+    np.testing.assert_allclose(rule.user_vector(events), user, atol=1e-6)
+    np.testing.assert_allclose(rule.scores(events), vectors @ user, atol=1e-5)
+    rows = np.array([0, 7, 29])
+    np.testing.assert_allclose(rule.contributions(events, rows).sum(axis=0), vectors[rows] @ user, atol=1e-5)
+
+
+def test_affinity_by_hand() -> None:
+    #                  Action Comedy Drama
+    genres = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]], dtype=bool)
+    # Favourites 0 and 1 name Action, Drama, Comedy once each: every genre weighs a third.
+    np.testing.assert_allclose(genre_affinity(genres, [0, 1]), [2 / 3, 1 / 3, 1, 0], atol=1e-7)
+
+
+def test_session_never_repeats_a_film_and_ends_with_none() -> None:
+    engine = make_engine(n=12, min_genre_affinity=0.0, max_genre_distance=1.0)
+    session = Session(engine, engine.start([0, 1]))
+    shown = []
+    while (film := session.next()) is not None:
+        shown.append(film.movie.movie_id)
+        session.answer("like")
+    assert sorted(shown) == [10 * (i + 1) for i in range(2, 12)]
+    assert session.next() is None
+    session.undo()
+    again = session.next()
+    assert again is not None
+    assert again.movie.movie_id == shown[-1]
+
+
+def test_genre_filters_of_the_policy_drop_films() -> None:
+    engine = make_engine(min_genre_affinity=0.6)
+    state = engine.start([0, 5, 9, 14])
+    while state.current is not None:
+        assert engine.affinity(state) >= 0.6
+        state = engine.step(state, "skip")
+    assert 0 < len(state.answers) < 100
+    narrower = make_engine(max_genre_distance=0.1)
+    assert len(_play_out(narrower)) < len(state.answers)
+
+
+def _play_out(engine: SessionEngine) -> list[int]:
+    state = engine.start([0, 5, 9, 14])
+    while state.current is not None:
+        state = engine.step(state, "skip")
+    return [event.row for event in state.answers]
+
+
+def test_person_filters() -> None:
+    catalog = make_catalog()
+    wanted = MovieFilter(genres=("war", "Horror"), exclude_genres=("COMEDY",), first_year=1960, last_year=1990)
+    rule = make_engine().rule
+    engine = SessionEngine(catalog, rule, dataclasses.replace(PolicySettings(), min_genre_affinity=0.0), wanted)
+    rows = _play_out(engine)
+    assert rows
+    for row in rows:
+        movie = catalog.movie(row)
+        assert {"War", "Horror"} & set(movie.genres)
+        assert "Comedy" not in movie.genres
+        assert 1960 <= movie.year <= 1990
+    with pytest.raises(ChoiceError, match="no genre 'Western': choose from Action"):
+        MovieFilter(genres=("Western",)).mask(catalog)
+
+
+CHANGED = {
+    "learning_rate": 0.9,
+    "negative_weight": 6.0,
+    "score_weight_model": 0.01,
+    "min_genre_affinity": 0.7,
+    "max_genre_distance": 0.2,
+    "genre_distance_penalty": 9.0,
+    "popularity_penalty": 9.0,
+    "diversity_boost": 9.0,
+    "exploration_rate": 1.0,
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_every_policy_setting_changes_what_is_shown(name: str) -> None:
+    def shown(**policy: float) -> list[int]:
+        engine = make_engine(**policy)
+        state = engine.start([0, 5, 9, 14])
+        for turn in range(12):
+            if state.current is not None:
+                state = engine.step(state, "like" if turn % 2 else "dislike")
+        return [event.row for event in state.answers]
+
+    others = {"exploration_damping": 0.0} if name == "exploration_rate" else {}
+    assert shown(**{name: CHANGED[name]}, **others) != shown()
+
+
+def test_diversity_band_edges_matter() -> None:
+    wide = make_engine(diversity_boost=9.0, diversity_band_low=0.0, diversity_band_high=1.0)
+    narrow = make_engine(diversity_boost=9.0, diversity_band_low=0.3, diversity_band_high=0.4)
+    assert wide.start([0, 5, 9, 14]).current != narrow.start([0, 5, 9, 14]).current
+    assert 0.3 <= narrow.affinity(narrow.start([0, 5, 9, 14])) <= 0.4
+
+
+def test_exploration_is_drawn_from_the_seed_and_undo_meets_the_same_turn() -> None:
+    engine = make_engine(exploration_rate=0.5, exploration_damping=0.0)
+
+    def play(seed: int) -> list[int]:
+        state = engine.start([0, 5, 9, 14], seed)
+        for _ in range(20):
+            state = engine.step(state, "like")
+        return [event.row for event in state.answers]
+
+    assert play(1) == play(1)
+    assert len({tuple(play(seed)) for seed in range(6)}) > 1
+    state = engine.start([0, 5, 9, 14], 3)
+    for _ in range(10):
+        after = engine.step(state, "like")
+        assert engine.undo(after) == state
+        state = after
+
+
+def test_next_without_an_answer_counts_as_skip() -> None:
+    engine = make_engine()
+    asked, told = Session(engine, engine.start([0, 1])), Session(engine, engine.start([0, 1]))
+    for _ in range(5):
+        asked.next()
+        told.next()
+        told.answer("skip")
+    asked.next()
+    told.next()
+    assert asked.state == told.state
+    np.testing.assert_array_equal(asked.user_vector, engine.rule.movie_vectors[[0, 1]].mean(axis=0))
+
+
+def test_session_refuses_what_makes_no_sense() -> None:
+    engine = make_engine()
+    session = Session(engine, engine.start([0]))
+    with pytest.raises(ChoiceError, match="call next"):
+        session.answer("like")
+    session.next()
+    with pytest.raises(ChoiceError, match="'yes' is not an answer: give one of like, dislike, skip"):
+        session.answer("yes")
+    with pytest.raises(ChoiceError, match="nothing to undo"):
+        session.undo()
+    with pytest.raises(ChoiceError, match="name at least one"):
+        engine.start([])
+
+
+def test_likes_pull_the_session_toward_what_was_liked() -> None:
+    """Two clusters of films; a person who likes one of them sees mostly it, and does not when labels are shuffled."""
+    n = 120
+    rng = np.random.default_rng(5)
+    cluster = rng.integers(0, 2, size=n)
+    vectors = np.eye(2)[cluster] + 0.3 * rng.normal(size=(n, 2))
+    policy = dataclasses.replace(PolicySettings(), min_genre_affinity=0.0, max_genre_distance=1.0)
+
+    def share(labels: np.ndarray) -> float:
+        engine = SessionEngine(make_catalog(n), MovingAverage(vectors.astype(np.float32)), policy)
+        state = engine.start([int(np.flatnonzero(cluster == 0)[0]), int(np.flatnonzero(cluster == 1)[0])])
+        hits = []
+        for _ in range(40):
+            liked = labels[state.current] == 1
+            hits.append(liked)
+            state = engine.step(state, "like" if liked else "dislike")
+        return float(np.mean(hits[10:]))
+
+    assert share(cluster) > 0.9
+    # 30 fair coins: above 0.9 with probability below 1e-5.
+    assert share(rng.permutation(cluster)) < 0.9
+
+
+def test_recommendation_adds_up() -> None:
+    engine = make_engine()
+    film = Recommendation(engine, engine.start([3, 4, 5]))
+    expected = reference_scores(engine, [3, 4, 5], [])
+    assert film.score == pytest.approx(expected.max(), abs=1e-5)
+    policy_part = sum(r.value for r in film.because if r.kind in ("genre", "popularity", "diversity"))
+    assert film.model_score + policy_part == pytest.approx(film.score, abs=1e-12)
