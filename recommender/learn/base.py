@@ -6,27 +6,55 @@
 
 `history` holds what is known of the people to rank for. It may be the training data itself or the ratings of
 somebody new; it shares the training data's movie vocabulary. A model therefore never needs to have met a person.
+
+Each model says once what it is called, how it is set, and which arrays `fit` leaves; saving follows from that.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from typing import Optional
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Optional, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import artifacts
 from ..errors import DataError
 from ..interactions import Interactions
+from ..settings import check_value
 
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+Arrays = dict[str, npt.NDArray[Any]]
+Fitted = Mapping[str, npt.DTypeLike]
+AnyRanker = TypeVar("AnyRanker", bound="Ranker")
+
+
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """For a model in which there is nothing to choose."""
 
 
 class Ranker(ABC):
-    """A model under the contract above; `movie_ids` is the vocabulary it was fitted on."""
+    """A model under the contract above; `movie_ids` is the vocabulary it was fitted on.
+
+    A subclass sets `name` (what the registry and the artifact call it), `Settings` (a frozen dataclass of
+    `settings.setting` fields) and `fitted` (the attributes that `fit` sets: arrays, each with its dtype).
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[Any]] = NoSettings
+    fitted: ClassVar[Fitted] = {}
+    takes_catalog: ClassVar[bool] = False  # whether the constructor has a parameter `catalog`
 
     movie_ids: npt.NDArray[np.int64]
+
+    def __init__(self, **settings: Any) -> None:
+        """Set the model; raises `SettingsError` for an unknown name or a value out of range."""
+        self.settings = self.Settings(**{key: check_value(self.Settings, key, settings[key]) for key in settings})
 
     @abstractmethod
     def fit(self, train: Interactions) -> Ranker:
@@ -66,6 +94,44 @@ class Ranker(ABC):
             ids = np.pad(ids, missing, constant_values=-1)
             values = np.pad(values, missing, constant_values=-np.inf)
         return ids, values
+
+    def arrays(self) -> Arrays:
+        """Return what `fit` learned, by name; together with the settings it is the whole model."""
+        return {"movie_ids": self.movie_ids, **{name: getattr(self, name) for name in self.fitted}}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take over what `arrays` of a fitted model returned."""
+        self.movie_ids = arrays["movie_ids"]
+        for name in self.fitted:
+            setattr(self, name, arrays[name])
+
+    def dtypes(self) -> dict[str, npt.DTypeLike]:
+        """Return the dtype of each of `arrays`, known before fitting; checked when a model is loaded."""
+        return {"movie_ids": np.int64, **self.fitted}
+
+    def save(self, folder: Path) -> None:
+        """Write the model to `folder`, all files or none: one `.npy` for each array, and a manifest."""
+        with artifacts.replace_set(folder, self.name, "fit", dataclasses.asdict(self.settings)) as stage:
+            for name, array in self.arrays().items():
+                np.save(stage / f"{name}.npy", array, allow_pickle=False)
+
+    @classmethod
+    def load(cls: type[AnyRanker], folder: Path, **parts: Any) -> AnyRanker:
+        """Read what `save` wrote; `parts` are what the constructor takes beside settings (a catalogue).
+
+        Raises `ArtifactError` for files that are missing, damaged, of another model or from another run.
+        """
+        remedy = f"the program that fits {cls.name} again"
+        manifest = artifacts.read_manifest(folder, cls.name, remedy)
+        model = cls(**parts, **manifest["settings"]["fit"])
+        dtypes = model.dtypes()
+        artifacts.check_files(folder, manifest, [f"{name}.npy" for name in dtypes], remedy)
+        arrays = {}
+        for name, dtype in dtypes.items():
+            shape = [None] * len(manifest["files"][f"{name}.npy"]["shape"])
+            arrays[name] = artifacts.load_npy(folder / f"{name}.npy", dtype, shape)
+        model.restore(arrays)
+        return model
 
 
 def mask_seen(scores: Scores, history: Interactions, user_rows: Rows) -> None:
