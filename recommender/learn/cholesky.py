@@ -12,15 +12,17 @@ one large product, which is where float32 gains. Source: Golub and Van Loan, Mat
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import SettingsError
 
-Matrix = npt.NDArray[np.floating]
+Real = TypeVar("Real", np.float32, np.float64)
 
 
-def inverse(G: Matrix, block: int = 512) -> Matrix:
+def inverse(G: npt.NDArray[Real], block: int = 512) -> npt.NDArray[Real]:
     """Replace the symmetric positive definite `G` (n, n), float32 or float64, by its inverse and return it.
 
     Works in the dtype of `G`: float32 keeps about 7 - log10(condition number) digits. Extra memory O(n block).
