@@ -1,0 +1,1 @@
+"""Measure how good rankings are: metrics, protocols, intervals, reports."""

@@ -1,0 +1,201 @@
+"""What is known, what is held out, and of whom: the cases that models are scored on.
+
+    per user       the last part of each person's ratings is held out                      (`per_user`)
+    returning      of those people, the ones whose held-out part begins after a break      (`Evaluation.returning`)
+    strict time    the same people and targets, but models see only what anybody had
+                   rated before the moment at which the person is ranked for               (`Evaluation.strict_time`)
+    global time    one moment for all                                                      (`global_time`)
+    user folds     whole people are held out, for the session                              (`user_folds`)
+
+In each, models are tuned on val (fitted on train) and reported on test once (fitted on train + val); all movies
+that the person has not rated are ranked; a target is relevant at 4 stars or more; people without a relevant
+target are left out and counted. Filtering by rating counts happens before the split, in all protocols alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ChoiceError, DataError
+from ..interactions import Interactions
+from ..splitting import FRACTIONS, split_by_time, split_per_user
+
+Rows = npt.NDArray[np.int64]
+RELEVANT = 4.0
+DAY = 86_400
+
+
+class Stage(NamedTuple):
+    """Models are fitted on `train` and then rank for `people`: positions in `Evaluation.user_rows`."""
+
+    train: Interactions
+    people: Rows
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One case: score every model on it in the same way.
+
+    known: the history that models are given (for test: train and val), all users of the data.
+    held_out: the ratings to be predicted, same vocabularies; those at `relevant_from` or more are relevant.
+    user_rows: (n,) int64, who is evaluated.  at: (n,) int64 seconds, the moment at which each is ranked for.
+    left_out: how many users are not evaluated, by reason.
+    n_stages: 0 = models are fitted once, on `known`; otherwise strict time, see `strict_time`.
+    """
+
+    name: str
+    known: Interactions
+    held_out: Interactions
+    user_rows: Rows
+    at: Rows
+    left_out: dict[str, int] = field(default_factory=dict)
+    relevant_from: float = RELEVANT
+    n_stages: int = 0
+
+    @property
+    def n_users(self) -> int:
+        return len(self.user_rows)
+
+    def relevant(self) -> tuple[Rows, Rows]:
+        """Return the relevant movies of those evaluated: indptr (n + 1,) and movie rows, in order of `user_rows`."""
+        return _rows_of(self.held_out.take(self.held_out.ratings >= self.relevant_from), self.user_rows)
+
+    def select(self, keep: npt.NDArray[np.bool_], name: str, reason: str) -> Evaluation:
+        """Return the case for the people where `keep` (n,) is True; the others are counted under `reason`."""
+        dropped = self.n_users - int(keep.sum())
+        left_out = {**self.left_out, reason: self.left_out.get(reason, 0) + dropped}
+        return dataclasses.replace(self, name=name, user_rows=self.user_rows[keep], at=self.at[keep], left_out=left_out)
+
+    def gap(self) -> Rows:
+        """Return the seconds from each person's last known rating to the moment of ranking, (n,)."""
+        return self.at - last_times(self.known, self.user_rows)
+
+    def returning(self, seconds: int = DAY) -> Evaluation:
+        """Return the case for people who come back after a break of more than `seconds`.
+
+        On MovieLens most held-out parts continue the same sitting, in the order in which the site lists films; a
+        model can gain there by guessing the listing. These people were away, so it cannot.
+        """
+        wanted = self.gap() > seconds
+        return self.select(wanted, f"{self.name}, away > {_duration(seconds)}", f"away {_duration(seconds)} or less")
+
+    def strict_time(self, n_stages: int = 20) -> Evaluation:
+        """Return the case in which nothing rated at or after a person's moment reaches the model.
+
+        A per-user split gives the model other people's ratings from the future. Here models are fitted again and
+        again as time goes on: people are sorted by their moment and cut into `n_stages` runs of equal size; the
+        models of a run are fitted on everybody's ratings (held-out ones included: they had been given by then)
+        from before the run's *first* moment. That is strictly honest for each person in the run, and it costs the
+        later ones some ratings that a model fitted for them alone would have had: more stages, smaller loss, and
+        `n_stages` = number of people is exact. A person's own known ratings are all given as history.
+        """
+        if n_stages < 1:
+            raise ChoiceError(f"{n_stages} stages: give a whole number from 1")
+        return dataclasses.replace(self, name=f"{self.name}, strict time", n_stages=min(n_stages, self.n_users))
+
+    def stages(self) -> Iterator[Stage]:
+        """Yield what to fit on and whom to rank for; together the people are all, each once."""
+        if not self.n_stages:
+            yield Stage(self.known, np.arange(self.n_users))
+            return
+        everything = join(self.known, self.held_out)
+        for people in np.array_split(np.argsort(self.at, kind="stable"), self.n_stages):
+            yield Stage(everything.take(everything.times < self.at[people[0]]), people)
+
+
+def per_user(data: Interactions, part: str = "test", fractions: tuple[float, float, float] = FRACTIONS) -> Evaluation:
+    """Return the case of the per-user split (`recommender.splitting`), on val or test."""
+    return from_parts(*split_per_user(data, fractions), part=part, name="per user")
+
+
+def global_time(
+    data: Interactions, part: str = "test", fractions: tuple[float, float, float] = FRACTIONS
+) -> Evaluation:
+    """Return the case of the global-time split: everybody is ranked for at the one moment where the part begins.
+
+    People who had rated nothing by then are left out and counted.
+    """
+    case = from_parts(*split_by_time(data, fractions), part=part, name="global time")
+    first = np.full(case.n_users, case.held_out.times.min(initial=np.iinfo(np.int64).max), dtype=np.int64)
+    return dataclasses.replace(case, at=first)
+
+
+def from_parts(train: Interactions, val: Interactions, test: Interactions, part: str, name: str) -> Evaluation:
+    """Return the case for `part`: val after train, or test after train and val."""
+    if part == "val":
+        return from_known(train, val, name)
+    if part == "test":
+        return from_known(join(train, val), test, name)
+    raise ChoiceError(f"split {part!r} is not one of val, test: tune on val, report on test")
+
+
+def from_known(known: Interactions, held_out: Interactions, name: str, relevant_from: float = RELEVANT) -> Evaluation:
+    """Return the case of any known and held-out ratings; each is ranked for when their first held-out rating came.
+
+    Where held-out ratings are older than known ones (random folds), the moment is the last known rating instead.
+    """
+    for what, ours, theirs in (
+        ("users", known.user_ids, held_out.user_ids),
+        ("movies", known.movie_ids, held_out.movie_ids),
+    ):
+        if not np.array_equal(ours, theirs):
+            raise DataError(f"known and held-out ratings list other {what}: build both with one vocabulary")
+    n_known, n_held_out = np.diff(known.indptr), np.diff(held_out.indptr)
+    liked = np.bincount(held_out.user_rows()[held_out.ratings >= relevant_from], minlength=known.n_users)
+    user_rows = np.flatnonzero((n_known > 0) & (liked > 0))
+    first = held_out.times[held_out.indptr[user_rows]]  # times ascend within a user
+    left_out = {
+        "no known rating": int(((n_known == 0) & (n_held_out > 0)).sum()),
+        "nothing held out": int((n_held_out == 0).sum()),
+        "no relevant target": int(((n_known > 0) & (n_held_out > 0) & (liked == 0)).sum()),
+    }
+    at = np.maximum(first, last_times(known, user_rows))
+    return Evaluation(name, known, held_out, user_rows, at, left_out, relevant_from)
+
+
+def user_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> list[Rows]:
+    """Return `n_folds` ascending arrays of user rows, disjoint, together all, sizes differing by at most one.
+
+    >>> [len(fold) for fold in user_folds(7, 3, np.random.default_rng(0))]
+    [3, 2, 2]
+    """
+    if not 2 <= n_folds <= n_users:
+        raise ChoiceError(f"{n_folds} folds of {n_users} users: give from 2 to the number of users")
+    return [np.sort(fold) for fold in np.array_split(rng.permutation(n_users), n_folds)]
+
+
+def join(first: Interactions, second: Interactions) -> Interactions:
+    """Return the ratings of both, which share their vocabularies."""
+    return Interactions.from_columns(
+        np.concatenate([part.user_ids[part.user_rows()] for part in (first, second)]),
+        np.concatenate([part.movie_ids[part.movie_rows] for part in (first, second)]),
+        np.concatenate([first.ratings, second.ratings]),
+        np.concatenate([first.times, second.times]),
+        movie_vocabulary=first.movie_ids,
+        user_vocabulary=first.user_ids,
+    )
+
+
+def last_times(data: Interactions, user_rows: Rows) -> Rows:
+    """Return the time of each person's last rating; everybody must have one."""
+    return data.times[data.indptr[user_rows + 1] - 1]
+
+
+def _rows_of(data: Interactions, user_rows: Rows) -> tuple[Rows, Rows]:
+    counts = np.diff(data.indptr)[user_rows]
+    indptr = np.concatenate(([0], np.cumsum(counts)))
+    within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], counts)
+    return indptr, data.movie_rows[np.repeat(data.indptr[user_rows], counts) + within].astype(np.int64)
+
+
+def _duration(seconds: int) -> str:
+    for size, unit in ((DAY, "day"), (3600, "hour"), (60, "minute")):
+        if seconds % size == 0 and seconds >= size:
+            return f"{seconds // size} {unit}" + ("s" if seconds > size else "")
+    return f"{seconds} s"

@@ -1,0 +1,28 @@
+"""MovieLens latest-small where it lies beside the clone; tests that need it are skipped elsewhere."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.filtering import keep_active
+from recommender.interactions import Interactions
+
+ZIP = Path(__file__).resolve().parents[2] / "shared" / "data" / "ml-latest-small.zip"
+
+
+def load_small() -> Interactions:
+    if not ZIP.is_file():
+        pytest.skip(f"{ZIP.name} is not beside this clone")
+    with zipfile.ZipFile(ZIP) as archive, archive.open("ml-latest-small/ratings.csv") as file:
+        columns = np.loadtxt(file, delimiter=",", skiprows=1)
+    return Interactions.from_columns(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3].astype(np.int64))
+
+
+def load_set(name: str) -> Interactions:
+    """Set A: movies with 50 ratings or more, then users with 20 of what is left; set B: movies with 5 or more."""
+    limits = {"A": (20, 50), "B": (0, 5)}[name]
+    return keep_active(load_small(), *limits, movies_first=True)

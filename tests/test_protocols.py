@@ -1,0 +1,204 @@
+"""Protocols: what models may see, who is evaluated, and the numbers of the two sets of MovieLens small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recommender.errors import ChoiceError, DataError, SettingsError
+from recommender.evaluate import metrics, protocols
+from recommender.filtering import keep_active
+from recommender.interactions import Interactions
+from recommender.learn.base import top_n
+from recommender.splitting import part_per_user, split_by_time, split_per_user
+
+from .movielens import load_set
+
+DAY = 86_400
+
+
+def ratings(*rows):
+    """Rows of user, movie, rating, time."""
+    return Interactions.from_columns(*np.array(rows, dtype=np.int64).T)
+
+
+def random_data(seed=0, n=600, n_users=20, n_movies=30):
+    rng = np.random.default_rng(seed)
+    keys = rng.permutation(n_users * n_movies)[: min(n, n_users * n_movies * 3 // 4)]
+    times = rng.integers(0, 300, len(keys))  # many ties
+    return Interactions.from_columns(keys // n_movies, keys % n_movies, rng.integers(1, 6, len(keys)), times)
+
+
+def triples(data):
+    return set(zip(data.user_rows().tolist(), data.movie_rows.tolist(), data.times.tolist()))
+
+
+def test_split_by_hand():
+    # 9 ratings: floor(6.3) = 6 train, floor(1.35) = 1 val, 2 test; equal times in order of movie id.
+    data = ratings(*[(1, 10 - i, 4, 5) for i in range(9)], (2, 1, 4, 0), (2, 2, 4, 0))
+    train, val, test = split_per_user(data)
+    assert data.movie_ids[train.movie_rows].tolist() == [2, 3, 4, 5, 6, 7]
+    assert data.movie_ids[val.movie_rows].tolist() == [8]
+    assert data.movie_ids[test.movie_rows].tolist() == [9, 10]
+
+
+@pytest.mark.parametrize("n", range(1, 400))
+def test_split_sizes_are_exact_floors(n):
+    part = part_per_user(np.array([0, n]), min_ratings=1)
+    n_train, n_val = n * 70 // 100, n * 15 // 100
+    assert np.bincount(part, minlength=3).tolist() == [n_train, n_val, n - n_train - n_val]
+    assert (np.diff(part) >= 0).all()
+
+
+def test_split_parts_are_all_ratings_once_and_in_order_of_time():
+    data = random_data()
+    parts = split_per_user(data)
+    assert set.union(*map(triples, parts)) == triples(data)
+    assert sum(part.n_ratings for part in parts) == data.n_ratings
+    for earlier, later in zip(parts, parts[1:]):
+        for user in range(data.n_users):
+            before = earlier.times[earlier.indptr[user] : earlier.indptr[user + 1]]
+            after = later.times[later.indptr[user] : later.indptr[user + 1]]
+            assert before.max(initial=-1) <= after.min(initial=999)
+
+
+def test_global_time_split_never_shares_a_moment():
+    train, val, test = split_by_time(random_data())
+    assert train.times.max() < val.times.min()
+    assert val.times.max() < test.times.min()
+    assert train.n_ratings > val.n_ratings > 0
+    assert test.n_ratings > 0
+
+
+def test_fractions_are_checked():
+    with pytest.raises(SettingsError, match="add up to 1"):
+        split_per_user(random_data(), (0.7, 0.2, 0.2))
+
+
+def test_keep_active_order_and_iteration():
+    # User 2 has 2 ratings, but only 1 once movie 30 (rated once) is gone.
+    data = ratings((1, 10, 4, 0), (1, 20, 4, 0), (2, 10, 4, 0), (2, 30, 4, 0), (3, 20, 4, 0), (3, 10, 4, 0))
+    movies_first = keep_active(data, min_user=2, min_movie=2, movies_first=True)
+    users_first = keep_active(data, min_user=2, min_movie=2)
+    assert movies_first.user_ids.tolist() == [1, 3]
+    assert users_first.user_ids.tolist() == [1, 2, 3]
+    iterated = keep_active(data, min_user=2, min_movie=2, iterative=True)
+    assert iterated.user_ids.tolist() == [1, 3]
+    assert iterated.movie_ids.tolist() == [10, 20]
+
+
+def test_those_left_out_are_counted():
+    data = ratings(
+        *[(1, i, 5, i) for i in range(10)],  # likes what is held out
+        *[(2, i, 3, i) for i in range(10)],  # nothing relevant held out
+        (3, 1, 5, 0),  # too few ratings: in no part
+    )
+    case = protocols.per_user(data)
+    assert case.known.user_ids[case.user_rows].tolist() == [1]
+    assert case.left_out == {"no known rating": 0, "nothing held out": 1, "no relevant target": 1}
+    assert case.at.tolist() == [8]
+    indptr, relevant = case.relevant()
+    assert (indptr.tolist(), relevant.tolist()) == ([0, 2], [8, 9])
+
+
+def test_relevance_begins_at_four_stars():
+    data = ratings(*[(1, i, 3 + i % 2, i) for i in range(20)])
+    case = protocols.per_user(data)
+    _, relevant = case.relevant()
+    assert relevant.tolist() == [17, 19]
+
+
+def test_val_knows_train_only_and_test_knows_both():
+    data = random_data()
+    train, val, test = split_per_user(data)
+    on_val, on_test = protocols.per_user(data, "val"), protocols.per_user(data, "test")
+    assert triples(on_val.known) == triples(train)
+    assert triples(on_val.held_out) == triples(val)
+    assert triples(on_test.known) == triples(train) | triples(val)
+    assert triples(on_test.held_out) == triples(test)
+    with pytest.raises(ChoiceError, match="train"):
+        protocols.per_user(data, "train")
+
+
+def test_returning_visitors():
+    history = [(user, i, 5, i) for user in (1, 2, 3) for i in range(8)]
+    data = ratings(
+        *history, (1, 8, 5, 7 + 60), (2, 8, 5, 7 + 61), (3, 8, 5, 8 + DAY), *[(4, i, 5, 0) for i in range(9)]
+    )
+    train, val, test = (data.take(data.movie_rows < 6), data.take(np.isin(data.movie_rows, (6, 7))), None)
+    test = data.take(data.movie_rows == 8)
+    case = protocols.from_parts(train, val, test, "test", "per user")
+    assert case.gap().tolist() == [60, 61, DAY + 1, 0]
+    minute, day = case.returning(60), case.returning()
+    assert case.known.user_ids[minute.user_rows].tolist() == [2, 3]
+    assert case.known.user_ids[day.user_rows].tolist() == [3]
+    assert day.left_out["away 1 day or less"] == 3
+    assert day.at.tolist() == [8 + DAY]
+
+
+@pytest.mark.parametrize("n_stages", [1, 4, 19, 1000])
+def test_strict_time_shows_nothing_from_the_moment_on(n_stages):
+    data = random_data()
+    case = protocols.per_user(data).strict_time(n_stages)
+    met = []
+    for train, people in case.stages():
+        assert (train.times[:, None] < case.at[people][None, :]).all()
+        # All that is old enough for the first of them is there, other people's held-out ratings included.
+        first = case.at[people].min()
+        assert triples(train) == {triple for triple in triples(data) if triple[2] < first}
+        met.extend(people.tolist())
+    assert sorted(met) == list(range(case.n_users))
+
+
+def test_without_strict_time_there_is_one_stage():
+    case = protocols.per_user(random_data())
+    stages = list(case.stages())
+    assert len(stages) == 1
+    assert stages[0].train is case.known
+    assert stages[0].people.tolist() == list(range(case.n_users))
+
+
+def test_global_time_ranks_everybody_at_one_moment_from_the_past():
+    case = protocols.global_time(random_data())
+    assert len(set(case.at.tolist())) == 1
+    assert case.known.times.max() < case.at[0] <= case.held_out.times.min()
+
+
+def test_folds_that_ignore_time_are_ranked_for_at_the_last_known_rating():
+    known, held_out = ratings((1, 1, 5, 100), (1, 2, 5, 300)), ratings((1, 1, 5, 200), (1, 2, 5, 250))
+    assert protocols.from_known(known, held_out, "fold").at.tolist() == [300]
+
+
+def test_another_vocabulary_is_refused():
+    with pytest.raises(DataError, match="movies"):
+        protocols.from_known(ratings((1, 1, 5, 0)), ratings((1, 2, 5, 0)), "mixed")
+
+
+def test_user_folds():
+    folds = protocols.user_folds(23, 5, np.random.default_rng(0))
+    assert sorted(np.concatenate(folds).tolist()) == list(range(23))
+    assert {len(fold) for fold in folds} == {4, 5}
+    again = protocols.user_folds(23, 5, np.random.default_rng(0))
+    assert all(np.array_equal(a, b) for a, b in zip(folds, again))
+    with pytest.raises(ChoiceError, match="1 folds"):
+        protocols.user_folds(23, 1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "n_ratings", "n_users", "n_movies", "n_evaluated", "ndcg", "recall"),
+    [("A", 39_954, 487, 450, 475, 0.0963, 0.1490), ("B", 90_274, 610, 3_650, 586, 0.0678, 0.0883)],
+)
+def test_movielens_small_and_its_popularity_baseline(name, n_ratings, n_users, n_movies, n_evaluated, ndcg, recall):
+    """Size of each set, users evaluated, and accuracy of counting likes: known before this code was written."""
+    data = load_set(name)
+    assert (data.n_ratings, data.n_users, data.n_movies) == (n_ratings, n_users, n_movies)
+    case = protocols.per_user(data)
+    assert case.n_users == n_evaluated
+    liked = case.known.take(case.known.ratings >= 4).movie_counts()
+    scores = np.tile(liked.astype(np.float32), (case.n_users, 1))
+    for line, row in enumerate(case.user_rows):
+        scores[line, case.known.movie_rows[case.known.indptr[row] : case.known.indptr[row + 1]]] = -1
+    indptr, relevant = case.relevant()
+    hits = metrics.find_hits(top_n(scores, 20), indptr, relevant, data.n_movies)
+    assert metrics.ndcg(hits, np.diff(indptr), 10).mean() == pytest.approx(ndcg, abs=5e-5)
+    assert metrics.recall(hits, np.diff(indptr), 20).mean() == pytest.approx(recall, abs=5e-5)
