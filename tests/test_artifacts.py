@@ -36,9 +36,10 @@ def write_and_die(folder: Path, value: int, kill_at: int) -> int:
 
         def watch(event: str, _: object) -> None:
             nonlocal seen
-            seen += event in FILE_EVENTS
-            if seen == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if event in FILE_EVENTS:
+                seen += 1
+                if seen == kill_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(watch)
         write_set(folder, value)
