@@ -1,0 +1,125 @@
+"""Matrix factorisation of what people chose, every unobserved cell included: iALS.
+
+    minimise   sum_(u,i) c_ui (p_ui - x_u . y_i)^2 + sum_u lambda_u |x_u|^2 + sum_i lambda_i |y_i|^2
+    p_ui = 1 and c_ui = 1 + alpha g(r_ui) where u rated i with g > 0;  p_ui = 0 and c_ui = 1 everywhere else
+
+Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets", equation 3. Each half sweep is
+one least-squares problem a row, taken a few conjugate-gradient steps further (conjugate_gradient.py).
+Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation benchmarks",
+section 3: lambda_u grows with the row, lambda_u ~ (n_u + n_movies / alpha)^nu; here in the form
+lambda_u = lambda (1 + alpha n_u / n_movies)^nu, so that nu = 0 is one lambda for all.
+
+What differs from both: g weighs a rating by how good it is, and a person is always folded in, x_u solved exactly from
+the history given to `score`, where recent choices may count more: g times (floor + exp(-d / span)) for the d-th
+latest. So somebody new needs no training, and nothing of a person is stored in the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from ..interactions import Interactions
+from ..settings import setting
+from .base import Fitted, Ranker, Rows, Scores
+from .conjugate_gradient import Floats, Ints, blocks_of_rows, conjugate_gradient, solve_exactly
+
+
+@dataclass(frozen=True)
+class IalsSettings:
+    """The settings of `Ials`; defaults chosen on the validation part of ml-latest-small."""
+
+    factors: int = setting(64, "length of the vectors", 1)
+    regularization: float = setting(20.0, "lambda of a row with no ratings", 1e-6)
+    frequency_exponent: float = setting(0.0, "nu: how much lambda grows with a row's number of ratings", 0, 2)
+    alpha: float = setting(5.0, "what an observed liked cell counts beyond an unobserved one", 1e-6)
+    middling_weight: float = setting(0.0, "g of a rating of 3 or 3.5, where a liked one (>= 4) has 1", 0)
+    low_weight: float = setting(0.0, "g of a rating below 3", 0)
+    recency_floor: float = setting(0.07, "floor of a choice's weight in the fold-in", 0)
+    recency_span: float = setting(5.0, "choices after which the rest of the weight has fallen to 1/e; 0 = all equal", 0)
+    n_sweeps: int = setting(15, "sweeps over both sides", 1)
+    cg_steps: int = setting(3, "conjugate-gradient steps a half sweep", 1)
+    seed: int = setting(0, "seed of the first vectors", 0)
+
+
+class Ials(Ranker):
+    """iALS under the contract of `Ranker`; `movie_vectors` (n_movies, factors) float32 is all that it learns."""
+
+    name = "ials"
+    Settings = IalsSettings
+    fitted: ClassVar[Fitted] = {"movie_vectors": np.float32}
+
+    movie_vectors: Floats
+
+    def fit(self, train: Interactions) -> Ials:
+        """Learn from `train`; cost O(n_sweeps (cg_steps nnz k + (n_users + n_movies) k^2))."""
+        chosen = self.settings
+        rng = np.random.default_rng(chosen.seed)
+        k = chosen.factors
+        indptr, columns, weights = weighted_rows(train, chosen)
+        by_user = blocks_of_rows(indptr, columns, weights, train.n_movies, k)
+        by_movie = blocks_of_rows(*transposed(indptr, columns, weights, train.n_movies), train.n_users, k)
+        user_ridge = ridges(np.diff(indptr), train.n_movies, chosen)
+        movie_ridge = ridges(np.bincount(columns, minlength=train.n_movies), train.n_users, chosen)
+        X = rng.normal(0, 0.1 / np.sqrt(k), (train.n_users, k)).astype(np.float32)
+        Y = rng.normal(0, 0.1 / np.sqrt(k), (train.n_movies, k)).astype(np.float32)
+        for _ in range(chosen.n_sweeps):
+            conjugate_gradient(X, Y, by_user, user_ridge, chosen.cg_steps)
+            conjugate_gradient(Y, X, by_movie, movie_ridge, chosen.cg_steps)
+        self.movie_ids = train.movie_ids
+        self.movie_vectors = Y
+        return self
+
+    def fold_in(self, history: Interactions, user_rows: Rows) -> Floats:
+        """Return (B, factors) float32, the exact minimiser of the loss for each person with the movies fixed."""
+        chosen = self.settings
+        starts, ends = history.indptr[user_rows], history.indptr[user_rows + 1]
+        indptr = np.concatenate(([0], np.cumsum(ends - starts)))
+        cells = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], ends - starts)
+        since = np.repeat(indptr[1:], ends - starts) - 1 - np.arange(indptr[-1])  # 0 = the latest choice
+        picked = Interactions(
+            history.user_ids[user_rows],
+            history.movie_ids,
+            indptr,
+            *(part[cells] for part in (history.movie_rows, history.ratings, history.times)),
+        )
+        recency = None
+        if chosen.recency_span > 0:
+            recency = chosen.recency_floor + np.exp(-since / chosen.recency_span)
+        indptr, columns, weights = weighted_rows(picked, chosen, recency)
+        n_movies, k = self.movie_vectors.shape
+        blocks = blocks_of_rows(indptr, columns, weights, n_movies, k)
+        return solve_exactly(self.movie_vectors, blocks, ridges(np.diff(indptr), n_movies, chosen))
+
+    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+        scores: Scores = self.fold_in(history, user_rows) @ self.movie_vectors.T
+        return scores
+
+
+def weighted_rows(
+    data: Interactions, chosen: IalsSettings, factor: Optional[npt.NDArray[np.float64]] = None
+) -> tuple[Ints, npt.NDArray[np.int32], Floats]:
+    """Return compressed rows (indptr, columns, weights = alpha g, times `factor` (n_ratings,)) where g > 0."""
+    values = np.select([data.ratings >= 4, data.ratings >= 3], [1.0, chosen.middling_weight], chosen.low_weight)
+    weights = chosen.alpha * (values if factor is None else values * factor)
+    kept = data.take(values > 0)
+    return kept.indptr, kept.movie_rows, weights[values > 0].astype(np.float32)
+
+
+def transposed(
+    indptr: Ints, columns: npt.NDArray[np.int32], weights: Floats, n_columns: int
+) -> tuple[Ints, npt.NDArray[np.int32], Floats]:
+    """Return the compressed rows of the transposed matrix, each in ascending order."""
+    order = np.argsort(columns, kind="stable")
+    rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
+    counts = np.bincount(columns, minlength=n_columns)
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64), rows[order], weights[order]
+
+
+def ridges(lengths: Ints, n_columns: int, chosen: IalsSettings) -> Floats:
+    """Return lambda (n,) of rows with `lengths` observed cells of `n_columns`."""
+    growth = (1 + chosen.alpha * lengths / n_columns) ** chosen.frequency_exponent
+    return (chosen.regularization * growth).astype(np.float32)
