@@ -1,0 +1,151 @@
+"""Step 4: `movie_metadata.csv`, what is known about each film beside its ratings.
+
+Title, year and genres come from the movie list; ids from `links.csv`; director, cast, keywords, overview and
+original language from a file of descriptions (JSON lines, one movie a line); where a movie has no keywords, its most
+frequent tags of `tags.csv` stand in.
+
+    python -m preprocess.build_metadata --data data/ --descriptions descriptions.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from preprocess import program as common
+from preprocess.filter_data import Movies
+from preprocess.movies_table import Link, read_links, read_tags
+from preprocess.pipeline_settings import METADATA, PipelineSettings
+from preprocess.raw_files import RawFiles
+from recommender import command
+from recommender.catalog import METADATA_COLUMNS, parse_title
+from recommender.errors import DataError
+from recommender.splits import load_movies
+
+DESCRIBED = ("director", "cast", "keywords", "overview", "original_language")
+_NO_LINK = Link("", "")
+
+
+def read_descriptions(path: Path) -> dict[int, dict[str, str]]:
+    """Read JSON lines: `movieId` (a whole number) and any of `DESCRIBED` (texts, or lists, which are joined by `; `).
+
+    Raises `DataError`, naming the line, for one that is not such an object or a movie that comes twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"no descriptions at {path}: give a file of JSON lines with --descriptions") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8: save the descriptions as UTF-8") from None
+    described: dict[int, dict[str, str]] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path} line {number}"
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{where} is not JSON ({error.msg}): repair or remove the line") from None
+        movie_id = entry.get("movieId") if isinstance(entry, dict) else None
+        if not isinstance(movie_id, int) or isinstance(movie_id, bool):
+            raise DataError(f'{where} has no whole number as its movieId: write {{"movieId": 1, ...}}')
+        if movie_id in described:
+            raise DataError(f"{where}: movieId {movie_id} is described twice: keep one line")
+        described[movie_id] = {name: _text(entry.get(name), name, where) for name in DESCRIBED}
+    return described
+
+
+def _text(value: object, name: str, where: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        value = "; ".join(value)
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {name} {value!r} is not a text: write it in quotes")
+    return " ".join(value.split())
+
+
+def build(
+    files: RawFiles, form: str, movies: Movies, descriptions: Optional[Path], settings: PipelineSettings
+) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Return the rows of `movie_metadata.csv` in the order of `movies`, and the report."""
+    links = read_links(files) if form == "csv" else {}
+    tags = read_tags(files, settings.min_tag_users, settings.max_tags) if form == "csv" else {}
+    described = read_descriptions(descriptions) if descriptions else {}
+    rows = []
+    n_tagged = 0
+    for movie_id, title, genres in zip(movies.ids.tolist(), movies.titles, movies.genres):
+        fields = described.get(movie_id, dict.fromkeys(DESCRIBED, ""))
+        keywords = fields["keywords"]
+        if not keywords and movie_id in tags:
+            keywords = "; ".join(tags[movie_id])
+            n_tagged += 1
+        link = links.get(movie_id, _NO_LINK)
+        if form == "movietweetings":  # its movie ids are IMDb's
+            link = Link(str(movie_id).zfill(7), "")
+        year = parse_title(title).year
+        values = {
+            **fields,
+            "movieId": str(movie_id),
+            "title": title,
+            "year": str(year) if year else "",
+            "genres": genres,
+            "keywords": keywords,
+            "tmdbId": link.tmdb_id,
+            "imdbId": link.imdb_id,
+        }
+        rows.append(tuple(values[column] for column in METADATA_COLUMNS))
+    listed = set(movies.ids.tolist())
+    n_described = len(listed & described.keys())
+    report = [
+        f"{len(rows):,} movies, {n_described:,} with a description, {n_tagged:,} with tags as keywords, "
+        f"{len(listed & links.keys()):,} with links"
+    ]
+    if len(described) > n_described:
+        report.append(f"{len(described) - n_described:,} descriptions are of movies that were not kept")
+    return rows, report
+
+
+def write(rows: Sequence[tuple[str, ...]], folder: Path) -> None:
+    """Write `movie_metadata.csv`."""
+    common.write_rows(METADATA_COLUMNS, rows, folder / "movie_metadata.csv")
+
+
+def add_flag(parser: common.Parser) -> None:
+    """Add `--descriptions`."""
+    parser.add_argument(
+        "--descriptions", type=Path, metavar="FILE", help="JSON lines: movieId and any of " + ", ".join(DESCRIBED)
+    )
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Run the step alone on the movies that `filter_data` kept."""
+    parser = common.make_parser("build_metadata", "Collect what is known about each movie.", METADATA, reads_raw=True)
+    add_flag(parser)
+    arguments = parser.parse_args(argv)
+    from preprocess.sources import read_movies
+
+    settings = common.settings_of(arguments)
+    common.need_folder(arguments.output)
+    movies = Movies(*load_movies(arguments.output))
+    files = RawFiles(arguments.data)
+    form, _ = read_movies(files, common.default_form(arguments.source_format))
+    rows, report = build(files, form, movies, arguments.descriptions, settings)
+    with common.replace_step(arguments.output, "metadata", settings) as stage:
+        write(rows, stage)
+    print("metadata", *report, f"written to {arguments.output}", sep="\n  ")
+
+
+def program() -> None:
+    """Run `main` as a whole program."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()

@@ -1,0 +1,120 @@
+"""Step 3: the `weighted` signal of every rating (formulas in `recommender/weighting.py`).
+
+All that is learned, user means, movie counts and the newest time, comes from train alone; val and test are only
+looked up in it. A user without train ratings gets the mean of all train ratings.
+
+    python -m preprocess.transform_data
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+import numpy.typing as npt
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from preprocess import program as common
+from preprocess.pipeline_settings import TRANSFORM, PipelineSettings
+from preprocess.split_data import Parts
+from recommender import artifacts, command, weighting
+from recommender.interactions import Interactions
+from recommender.popularity import TIER_NAMES, popularity_tiers
+from recommender.splits import PARTS, load_split
+
+
+class Fitted(NamedTuple):
+    """What the transform learned from train: per user, per movie row, and the newest time in seconds."""
+
+    means: npt.NDArray[np.float64]
+    overall_mean: float
+    counts: npt.NDArray[np.int64]
+    movie_weights: npt.NDArray[np.float64]
+    newest: int
+
+
+def fit(train: Interactions, settings: PipelineSettings) -> Fitted:
+    """Learn the transform from train."""
+    means, overall = weighting.user_means(train)
+    counts = train.movie_counts()
+    return Fitted(
+        means, overall, counts, weighting.pop_weight(counts, settings.popularity_power), int(train.times.max())
+    )
+
+
+def report(fitted: Fitted, train: Interactions) -> list[str]:
+    """Return what people are told about the step."""
+    tiers = popularity_tiers(fitted.counts)
+    lines = [
+        f"mean of the train ratings {fitted.overall_mean:.3f}; newest {_date(fitted.newest)}; "
+        f"{int((fitted.counts == 0).sum()):,} movies without a train rating"
+    ]
+    for tier, name in enumerate(TIER_NAMES):
+        inside = tiers == tier
+        share = common.percent(int(fitted.counts[inside].sum()), train.n_ratings)
+        lines.append(f"{name}: {int(inside.sum()):,} movies, {share} of the train ratings")
+    return lines
+
+
+def write(parts: Parts, fitted: Fitted, settings: PipelineSettings, folder: Path, kinds: Sequence[str]) -> None:
+    """Write the three transformed parts and what was learned."""
+    for name in PARTS:
+        part: Interactions = getattr(parts, name)
+        final = weighting.final_rating(part, fitted.means, fitted.movie_weights, fitted.newest, settings.half_life_days)
+        if "npz" in kinds:
+            with open(folder / f"{name}_transformed.npz", "wb") as file:
+                np.savez(file, final_rating=final)
+        if "csv" in kinds:
+            means = fitted.means[part.user_rows()]
+            columns = {
+                **common.rating_columns(part),
+                "user_mean": means,
+                "rating_norm": part.ratings - means,
+                "pop_weight": fitted.movie_weights[part.movie_rows],
+                "time_weight": weighting.time_weight(part.times, fitted.newest, settings.half_life_days),
+                "final_rating": final,
+            }
+            common.write_frame(columns, folder / f"{name}_transformed.csv")
+    write_learned(parts.train, fitted, folder)
+
+
+def write_learned(train: Interactions, fitted: Fitted, folder: Path) -> None:
+    """Write `user_means.json`, `movie_popularity.json` and `train_max_timestamp.txt`."""
+    rated = np.flatnonzero(np.diff(train.indptr))
+    users = zip(train.user_ids[rated].tolist(), fitted.means[rated].round(6).tolist())
+    artifacts.dump_json({str(user): mean for user, mean in users}, folder / "user_means.json")
+    movies = zip(train.movie_ids.tolist(), fitted.counts.tolist())
+    artifacts.dump_json({str(movie): count for movie, count in movies}, folder / "movie_popularity.json")
+    (folder / "train_max_timestamp.txt").write_text(_date(fitted.newest) + "\n", encoding="utf-8")
+
+
+def _date(seconds: int) -> str:
+    return str(np.datetime64(seconds, "s")).replace("T", " ")
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Run the step alone on what `split_data` wrote."""
+    parser = common.make_parser("transform_data", "Weight every rating.", TRANSFORM, reads_raw=False)
+    arguments = parser.parse_args(argv)
+    settings = common.settings_of(arguments)
+    common.need_folder(arguments.output)
+    parts = Parts(*(load_split(arguments.output, name) for name in PARTS), [])
+    fitted = fit(parts.train, settings)
+    n_ratings = sum(part.n_ratings for part in parts[:3])
+    with common.replace_step(arguments.output, "transform", settings) as stage:
+        write(parts, fitted, settings, stage, common.forms(arguments.format, n_ratings))
+    print("transform", *report(fitted, parts.train), f"written to {arguments.output}", sep="\n  ")
+
+
+def program() -> None:
+    """Run `main` as a whole program."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()
