@@ -46,7 +46,8 @@ def read_settings(cls: type[T], path: Path) -> T:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read ({error}): give a UTF-8 YAML file") from None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)  # the same again with line numbers
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
@@ -56,15 +57,14 @@ def read_settings(cls: type[T], path: Path) -> T:
         return cls()
     if not isinstance(root, yaml.MappingNode):
         raise SettingsError(f"{path} holds a {root.tag.split(':')[-1]}, not settings: write `key: value` lines")
-    constructor = yaml.SafeLoader("")
+    given = {str(key): value for key, value in content.items()}
     values: dict[str, Any] = {}
-    for key_node, value_node in root.value:
+    for key_node, _ in root.value:
         key = str(key_node.value)
         where = f"{path} line {key_node.start_mark.line + 1}: "
         if key in values:
             raise SettingsError(f"{where}{key} is given twice: keep one of the two lines")
-        value = constructor.construct_object(value_node, deep=True)
-        values[key] = check_value(cls, key, value, where)
+        values[key] = check_value(cls, key, given.get(key), where)
     return cls(**values)
 
 

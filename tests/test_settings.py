@@ -1,0 +1,97 @@
+"""Settings from YAML and flags: defaults, precedence, and a refusal for everything that makes no sense."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recommender.errors import SettingsError
+from recommender.policy import PolicySettings
+from recommender.settings import add_flags, default_folder, override, read_settings, setting
+
+
+@dataclass(frozen=True)
+class Example:
+    rank: int = setting(50, "how many factors", 1, 500)
+    rate: float = setting(0.1, "step size", 0, 1)
+    signal: str = setting("binary", "what a cell holds", choices=("binary", "ones"))
+    final: bool = setting(False, "fit on everything")
+
+
+def test_file_then_flags(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("rank: 7\nrate: 1\n# signal: ones\n")
+    settings = read_settings(Example, path)
+    assert settings == Example(rank=7, rate=1.0)
+    assert isinstance(settings.rate, float)
+    parser = argparse.ArgumentParser()
+    add_flags(parser, Example)
+    given = override(settings, parser.parse_args(["--rate", "0.5", "--signal", "ones", "--final"]))
+    assert given == Example(rank=7, rate=0.5, signal="ones", final=True)
+    assert override(settings, parser.parse_args([])) == settings
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("# nothing\n")
+    assert read_settings(Example, tmp_path / "x.yaml") == Example()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rnak: 7", r"x\.yaml line 1: unknown key 'rnak': did you mean rank\?"),
+        ("zzz: 7", "unknown key 'zzz': known keys: rank, rate, signal, final"),
+        ("rate: 0.1\nrank: 0", "line 2: rank: 0 is out of range (how many factors; from 1 to 500, default 50)"),
+        ("rank: 501", "501 is out of range"),
+        ("rank: 7.5", "7.5 is not a whole number"),
+        ("rank: many", "'many' is not a whole number"),
+        ("rank: true", "True is not a whole number"),
+        ("rank:", "None is not a whole number"),
+        ("rank: [1]", "[1] is not a whole number"),
+        ("rate: .nan", "nan is not a number"),
+        ("rate: .inf", "inf is not a number"),
+        ("rate: -0.1", "-0.1 is out of range (step size; from 0 to 1"),
+        ("signal: stars", "'stars' is not one of binary, ones (what a cell holds)"),
+        ("final: maybe", "'maybe' is not true or false (fit on everything)"),
+        ("rank: 1\nrank: 2", "line 2: rank is given twice"),
+        ("- rank", "holds a seq, not settings"),
+        ("just a text", "holds a str, not settings"),
+        ("rank: [", "line 1 is not valid YAML"),
+        ("rank: !!python/object:os.system 1", "line 1 is not valid YAML"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        read_settings(Example, path)
+    assert message.replace("\\", "") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"no settings file at .*none\.yaml"):
+        read_settings(Example, tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"rank: 7 # caf\xe9")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_settings(Example, tmp_path / "latin.yaml")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_settings(Example, tmp_path)
+
+
+def test_flags_are_checked_too() -> None:
+    parser = argparse.ArgumentParser()
+    add_flags(parser, Example)
+    with pytest.raises(SettingsError, match=r"^--rank: 0 is out of range \(how many factors"):
+        override(Example(), parser.parse_args(["--rank", "0"]))
+
+
+def test_the_shipped_policy_is_the_defaults_and_names_every_key() -> None:
+    path = default_folder("config") / "recommender_policy.yaml"
+    assert read_settings(PolicySettings, path) == PolicySettings()
+    text = path.read_text()
+    for name in PolicySettings.__dataclass_fields__:
+        assert f"\n{name}: " in text
