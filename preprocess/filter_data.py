@@ -26,6 +26,7 @@ from preprocess import program as common
 from preprocess.pipeline_settings import FILTER, PipelineSettings
 from recommender import command
 from recommender.errors import DataError
+from recommender.filtering import active_mask
 from recommender.interactions import Interactions
 
 
@@ -60,7 +61,8 @@ def filter_ratings(users, movies, ratings, times, settings: PipelineSettings) ->
         user_rows, movie_rows, ratings, times = (part[keep] for part in (user_rows, movie_rows, ratings, times))
         n_twice = n_read - len(user_rows)
         report.append(f"{n_twice:,} ratings dropped: the same user rated the same movie again later")
-    keep = enough(user_rows, movie_rows, len(user_ids), len(movie_ids), settings)
+    least = (settings.min_user_ratings, settings.min_movie_ratings)
+    keep = active_mask(user_rows, movie_rows, *least, settings.movies_first, settings.iterative)
     n_before = len(user_rows)
     user_rows, movie_rows, ratings, times = (part[keep] for part in (user_rows, movie_rows, ratings, times))
     if not len(user_rows):
@@ -109,27 +111,6 @@ def latest_of_pairs(
     keep = np.zeros(len(pairs), dtype=bool)
     keep[order[last]] = True
     return keep
-
-
-def enough(
-    user_rows: npt.NDArray[np.int32],
-    movie_rows: npt.NDArray[np.int32],
-    n_users: int,
-    n_movies: int,
-    settings: PipelineSettings,
-) -> npt.NDArray[np.bool_]:
-    """Return which ratings stay after both thresholds, (n_ratings,) bool."""
-    rules = [(user_rows, n_users, settings.min_user_ratings), (movie_rows, n_movies, settings.min_movie_ratings)]
-    if settings.movies_first:
-        rules.reverse()
-    keep = np.ones(len(user_rows), dtype=bool)
-    while True:
-        before = int(keep.sum())
-        for rows, n_rows, least in rules:
-            counts = np.bincount(rows[keep], minlength=n_rows)
-            keep &= (counts >= least)[rows]
-        if not settings.iterative or int(keep.sum()) == before:
-            return keep
 
 
 def run(data: Path, form: Optional[str], settings: PipelineSettings):

@@ -2,7 +2,8 @@
 
 Per user (what `preprocess/split_data.py` writes): each person's ratings in order of time, equal times by movie id;
 of n ratings the first floor(a n) are train, the next floor(b n) val, all others test, for fractions a, b, c that
-add up to 1. The floor is of the exact product: 0.7 x 90 is 63, where `int(0.7 * 90)` gives 62.
+add up to 1; but each part has at least one. So n = 20 gives 14 / 3 / 3, n = 10 gives 7 / 1 / 2, n = 3 gives
+1 / 1 / 1. The floor is of the exact product: 0.7 x 90 is 63, where `int(0.7 * 90)` gives 62.
 
 Global time: one moment for all. A per-user split lets a model learn from what others rated after the moment at
 which it is asked (Ji, Sun, Zhang and Li 2023, "A critical study on data leakage in recommender system offline
@@ -37,9 +38,14 @@ def part_per_user(
     array([ 0,  0,  0,  0,  0,  0,  0,  1,  2,  2, -1, -1], dtype=int8)
     """
     train_share, val_share = check_fractions(fractions)[:2]
+    if min_ratings < 3:
+        raise SettingsError(f"min_ratings {min_ratings}: three parts need at least 3 ratings of each user")
     counts = np.diff(indptr)
-    n_train = np.floor(train_share * counts + _ROUNDING).astype(np.int64)
-    n_val = np.floor(val_share * counts + _ROUNDING).astype(np.int64)
+    n_val = np.maximum(np.floor(val_share * counts + _ROUNDING).astype(np.int64), 1)
+    n_train = np.maximum(np.floor(train_share * counts + _ROUNDING).astype(np.int64), 1)
+    # Where a part would be empty, val gives up what it has beyond one rating, then train.
+    n_val = np.minimum(n_val, np.maximum(counts - n_train - 1, 1))
+    n_train = np.minimum(n_train, counts - n_val - 1)
     position = np.arange(indptr[-1]) - np.repeat(indptr[:-1], counts)
     part = np.full(len(position), TEST, dtype=np.int8)
     part[position < np.repeat(n_train + n_val, counts)] = VAL
@@ -86,8 +92,8 @@ def split_by_time(
 def check_fractions(fractions: Sequence[float]) -> tuple[float, float, float]:
     """Return three fractions, or raise `SettingsError` where they are not shares that add up to 1."""
     shares = tuple(float(share) for share in fractions)
-    if len(shares) != 3 or not all(0 <= share <= 1 for share in shares) or abs(sum(shares) - 1) > 1e-6:
-        raise SettingsError(f"split fractions {shares}: give three shares from 0 to 1 that add up to 1")
+    if len(shares) != 3 or not all(0 < share < 1 for share in shares) or abs(sum(shares) - 1) > 1e-6:
+        raise SettingsError(f"split fractions {shares}: give three shares above 0 that add up to 1")
     return shares
 
 

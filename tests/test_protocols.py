@@ -42,12 +42,25 @@ def test_split_by_hand():
     assert data.movie_ids[test.movie_rows].tolist() == [9, 10]
 
 
-@pytest.mark.parametrize("n", range(1, 400))
+@pytest.mark.parametrize("n", range(7, 400))
 def test_split_sizes_are_exact_floors(n):
-    part = part_per_user(np.array([0, n]), min_ratings=1)
+    part = part_per_user(np.array([0, n]))
     n_train, n_val = n * 70 // 100, n * 15 // 100
     assert np.bincount(part, minlength=3).tolist() == [n_train, n_val, n - n_train - n_val]
     assert (np.diff(part) >= 0).all()
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(3, [1, 1, 1]), (4, [2, 1, 1]), (5, [3, 1, 1]), (6, [4, 1, 1])])
+def test_split_of_few_ratings_has_no_empty_part(n, sizes):
+    assert np.bincount(part_per_user(np.array([0, n])), minlength=3).tolist() == sizes
+
+
+@pytest.mark.parametrize("fractions", [(0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98), (0.5, 0.49, 0.01)])
+def test_uneven_fractions_leave_no_part_empty(fractions):
+    for n in range(3, 60):
+        sizes = np.bincount(part_per_user(np.array([0, n]), fractions), minlength=3)
+        assert sizes.min() >= 1
+        assert sizes.sum() == n
 
 
 def test_split_parts_are_all_ratings_once_and_in_order_of_time():
