@@ -1,0 +1,173 @@
+"""Train the SVD on what preprocess wrote, report how well it predicts and ranks, and store it.
+
+    python -m model.train_svd_model                     fitted on train, reported on val
+    python -m model.train_svd_model --final             the same report, then fitted anew on train + val + test
+    python -m model.train_svd_model --signal weighted   another value for the cells
+
+The report holds the `weighted` recipe beside the trivial predictions and every signal's ranking beside popularity,
+so that nobody has to take a signal on trust.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+
+from recommender import command, weighting
+from recommender.evaluate import protocols
+from recommender.evaluate.metrics import find_hits, ndcg, rmse
+from recommender.interactions import Interactions
+from recommender.learn.base import Ranker
+from recommender.learn.most_popular import MostPopular
+from recommender.learn.randomized_svd import captured_energy, spectral_error
+from recommender.learn.signals import SIGNALS, signal_values
+from recommender.learn.svd import SvdModel, SvdSettings
+from recommender.settings import add_flags, default_folder, override
+from recommender.splits import load_split
+
+COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
+RANKED_PEOPLE = 2_000
+RMSE_BLOCK = 1 << 17
+
+
+class Errors(NamedTuple):
+    """RMSE on held-out ratings of the signal, by what is predicted."""
+
+    model: float
+    zero: float
+    mean: float
+
+
+def signal_errors(model: SvdModel, train: Interactions, held_out: Interactions) -> Errors:
+    """Return the RMSE of u . m, of 0 and of the mean against the signal of `held_out`, weighed as `train` says."""
+    signal, counts, newest = model.settings.signal, model.movie_counts, int(model.newest[0])
+    means, _ = weighting.user_means(train)
+    wanted = signal_values(signal, held_out, counts, newest, means)
+    known = signal_values(signal, train, counts, newest, means)
+    users = held_out.user_rows()
+    predicted = np.empty(held_out.n_ratings, dtype=np.float32)
+    for low in range(0, held_out.n_ratings, RMSE_BLOCK):
+        part = slice(low, low + RMSE_BLOCK)
+        rows = model.movie_embeddings[held_out.movie_rows[part]]
+        predicted[part] = np.einsum("ij,ij->i", model.user_embeddings[users[part]], rows)
+    zero = np.zeros_like(wanted)
+    return Errors(rmse(predicted, wanted), rmse(zero, wanted), rmse(zero + known.mean(dtype=np.float64), wanted))
+
+
+def ranking_quality(model: Ranker, case: protocols.Evaluation, k: int = 10) -> float:
+    """Return the mean nDCG@k over the people of `case`, all unseen movies ranked."""
+    indptr, relevant = case.relevant()
+    values = []
+    for low in range(0, case.n_users, 256):
+        people = case.user_rows[low : low + 256]
+        ids, _ = model.recommend(case.known, people, k, case.at[low : low + 256])
+        rows = np.where(ids < 0, -1, np.searchsorted(case.known.movie_ids, ids))
+        bounds = indptr[low : low + len(people) + 1]
+        hits = find_hits(rows, bounds - bounds[0], relevant[bounds[0] : bounds[-1]], case.known.n_movies)
+        values.append(ndcg(hits, np.diff(bounds), k))
+    return float(np.concatenate(values).mean()) if values else float("nan")
+
+
+def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None:
+    """Print the table of signals: ranking on val, and RMSE beside the trivial predictions."""
+    case = protocols.from_known(train, held_out, "val")
+    n_people = case.n_users
+    if n_people > RANKED_PEOPLE:
+        keep = np.zeros(n_people, dtype=bool)
+        keep[np.linspace(0, n_people - 1, RANKED_PEOPLE).astype(int)] = True
+        case = case.select(keep, "val", "not in the sample")
+    chosen = model.settings.signal
+    signals = SIGNALS if train.n_ratings <= COMPARE_UP_TO else tuple(dict.fromkeys((chosen, "weighted")))
+    print(f"val: nDCG@10 over {case.n_users:,} people; RMSE of u . m, of always 0, of always the mean of train")
+    print(f"  {'signal':<12}{'nDCG@10':>9}{'u . m':>9}{'0':>9}{'mean':>9}")
+    print(f"  {'popularity':<12}{ranking_quality(MostPopular().fit(train), case):>9.4f}")
+    for signal in signals:
+        other = model
+        if signal != chosen:
+            other = SvdModel(**{**vars(model.settings), "signal": signal}).fit(train)
+        errors = signal_errors(other, train, held_out)
+        mark = "  <- chosen" if signal == chosen else ""
+        print(
+            f"  {signal:<12}{ranking_quality(other, case):>9.4f}"
+            f"{errors.model:>9.4f}{errors.zero:>9.4f}{errors.mean:>9.4f}{mark}",
+            flush=True,
+        )
+
+
+def fit_and_tell(model: SvdModel, data: Interactions, what: str) -> None:
+    """Fit on `data`, printing sizes, time, and how much of the matrix the factors hold."""
+    print(
+        f"{what}: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; "
+        f"signal {model.settings.signal}, rank {model.settings.rank}",
+        flush=True,
+    )
+    started = time.perf_counter()
+    matrix, factors = model.fit_matrix(data)
+    seconds = time.perf_counter() - started
+    error = spectral_error(matrix, factors, np.random.default_rng(model.settings.seed))
+    print(
+        f"  {seconds:.1f} s; {captured_energy(matrix, factors.s):.1%} of the energy; singular values "
+        f"{factors.s[0]:.4g} to {factors.s[-1]:.4g}; largest one left out about {error:.4g}",
+        flush=True,
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the flags."""
+    parser = argparse.ArgumentParser(prog="python -m model.train_svd_model", description=__doc__.split("\n")[0])
+    folder = default_folder("processed")
+    parser.add_argument(
+        "--processed",
+        type=Path,
+        default=folder,
+        metavar="DIR",
+        help="what python -m preprocess.setup wrote (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="where to store the model (default: artifacts/svd in the folder of --processed)",
+    )
+    parser.add_argument(
+        "--final", action="store_true", help="after the report, fit on train + val + test and store that"
+    )
+    add_flags(parser, SvdSettings)
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Train, report, store."""
+    arguments = make_parser().parse_args(argv)
+    settings = override(SvdSettings(), arguments)
+    output = arguments.output or arguments.processed / "artifacts" / "svd"
+    train, val = (load_split(arguments.processed, name) for name in ("train", "val"))
+    model = SvdModel(**vars(settings))
+    fit_and_tell(model, train, "train")
+    report(model, train, val)
+    fitted_on = "train"
+    if arguments.final:
+        everything = protocols.join(protocols.join(train, val), load_split(arguments.processed, "test"))
+        fitted_on = "train+val+test"
+        fit_and_tell(model, everything, fitted_on)
+    model.save(output, fitted_on)
+    print(f"stored in {output}")
+
+
+def program() -> None:
+    """Run `main` as a whole program."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()

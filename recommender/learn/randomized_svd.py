@@ -1,0 +1,191 @@
+"""Truncated SVD of a large sparse matrix from a few passes over it: A ~ U diag(s) Vt.
+
+    K = [Q_1 ... Q_q]          orthonormal, spans  { (A'A)^j A' W : j = 0 .. q-1 },  W random signs, b columns
+    T = K' (A'A) K             grows along with K; T's leading eigenvectors give V = K Z
+    A V = U diag(s) R'         from the small Gram matrix (AV)'(AV)
+
+This is the block Krylov method of Musco and Musco, "Randomized Block Krylov Methods for Stronger and Faster
+Approximate Singular Value Decomposition" (2015), Algorithm 2. It needs far fewer passes than the power iteration
+of Halko, Martinsson and Tropp, "Finding Structure with Randomness" (2011), Algorithm 4.4, because it keeps the
+whole Krylov space and not only its last block. Three things differ from the paper: the space is built on the
+item side, where blocks are small; T comes out of the orthogonalisation, so it costs no pass; and the start is
+A'W instead of A W, for which one half pass suffices.
+
+`krylov_svd_twin` is the same method in a dozen plain lines.  `spectral_error` and `captured_energy` tell how good
+a result is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+from .sparse import SparseMatrix
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+
+DENSE_CELLS = 4_000_000  # up to this many cells the exact dense SVD is quicker
+BLOCK = 32
+PASSES = 8
+
+
+class SVD(NamedTuple):
+    """A ~ U diag(s) Vt: U (n_rows, k), s (k,) descending, Vt (k, n_cols), all float32.
+
+    The largest entry by size of every row of Vt is positive, so that equal spaces have equal signs.
+    """
+
+    U: F32
+    s: F32
+    Vt: F32
+
+
+def randomized_svd(
+    A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int = PASSES, block_size: int = BLOCK
+) -> SVD:
+    """Return the `rank` largest singular triplets of A, nearly optimal.
+
+    n_passes: products with A'A, each of `block_size` columns; more is more exact.  A block too small for the rank
+    is widened.  Matrices of up to `DENSE_CELLS` cells take the exact dense route, where both play no part.
+    Orthonormal to float32 rounding; triplets past the rank of A have s = 0 and still orthonormal vectors.
+    Same `rng` state, same result, bit for bit on one machine.
+    Raises `DataError` for a rank outside 1 .. min(shape) and for a matrix that is all zero or not finite.
+    Cost: n_passes sweeps of `block_size` columns and one of `rank`; O(n_cols (n_passes block_size)^2) besides.
+    """
+    _check(A, rank, n_passes, block_size)
+    if A.shape[0] * A.shape[1] <= DENSE_CELLS:
+        return dense_svd(A.dense(), rank)
+    V = _leading_space(A, rank, rng, n_passes, max(block_size, -(-3 * rank // (2 * n_passes))))
+    U, s, rotation = _orthonormal_product(A.times(V))
+    return _fix_signs(U, s, (V @ rotation).T)
+
+
+def dense_svd(A: npt.NDArray[np.floating], rank: int) -> SVD:
+    """Return the exact truncated SVD of a dense array, computed in float64."""
+    U, s, Vt = np.linalg.svd(A.astype(np.float64), full_matrices=False)
+    return _fix_signs(U[:, :rank], s[:rank], Vt[:rank])
+
+
+def krylov_svd_twin(
+    A: npt.NDArray[np.floating], rank: int, rng: np.random.Generator, n_passes: int = PASSES, block_size: int = BLOCK
+) -> SVD:
+    """Do what `randomized_svd` does, in float64 and in the words of the paper; for reading and for tests."""
+    A = A.astype(np.float64)
+    block = A.T @ rng.choice([-1.0, 1.0], size=(A.shape[0], block_size))
+    blocks = []
+    for _ in range(n_passes):
+        block = np.linalg.qr(block)[0]
+        blocks.append(block)
+        block = A.T @ (A @ block)
+    K = np.linalg.qr(np.hstack(blocks))[0]
+    U, s, rotation = np.linalg.svd(A @ K, full_matrices=False)
+    return _fix_signs(U[:, :rank], s[:rank], rotation[:rank] @ K.T)
+
+
+def captured_energy(A: SparseMatrix, s: npt.NDArray[np.floating]) -> float:
+    """Return sum(s^2) / ||A||_F^2, the share of the matrix that the factors hold, 0 to 1."""
+    return float(np.sum(s.astype(np.float64) ** 2) / A.energy())
+
+
+def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterations: int = 10) -> float:
+    """Estimate ||A - U diag(s) Vt||_2 by power iteration from a random start.
+
+    The estimate is a lower bound that is close after 10 iterations; the best possible value for rank k is the
+    (k+1)-th singular value of A.  Cost: `n_iterations` sweeps of one column.  Source: power method on E'E, as in
+    Halko, Martinsson and Tropp (2011), section 4.3, which bounds the same norm from single random vectors.
+    """
+    U, s, Vt = svd
+    x = rng.standard_normal((A.shape[1], 1)).astype(np.float32)
+    norm = 0.0
+    for _ in range(n_iterations):
+        x /= np.linalg.norm(x)
+        y = A.times(x) - U @ (s[:, None] * (Vt @ x))  # E x
+        norm = float(np.linalg.norm(y))
+        if norm == 0.0:
+            break
+        x = A.transposed_times(y) - Vt.T @ (s[:, None] * (U.T @ y))  # E' y
+    return norm
+
+
+def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int, block_size: int) -> F32:
+    """Return V (n_cols, rank), orthonormal: the leading Ritz vectors of A'A in the block Krylov space."""
+    n_columns = A.shape[1]
+    n_passes = min(n_passes, max(n_columns // block_size, 1))
+    width = min(block_size, n_columns)
+    K = np.empty((n_columns, n_passes * width), dtype=np.float32, order="F")
+    T: F64 = np.zeros((n_passes * width, n_passes * width))
+    signs = (rng.integers(2, size=(A.shape[0], width), dtype=np.int8) * 2 - 1).astype(np.float32)
+    block = A.transposed_times(signs)
+    for step in range(n_passes):
+        low, high = step * width, (step + 1) * width
+        K[:, low:high] = _orthonormal_block(block, K[:, :low], rng)
+        block = A.gram_times(np.ascontiguousarray(K[:, low:high]))
+        # K' A'A Q_j for the blocks up to j; symmetry gives the rest
+        T[:high, low:high] = K[:, :high].T @ block
+    T = np.triu(T) + np.triu(T, 1).T
+    vectors = np.linalg.eigh(T)[1][:, ::-1][:, :rank]
+    return K @ vectors.astype(np.float32)
+
+
+def _orthonormal_block(block: F32, K: F32, rng: np.random.Generator) -> F32:
+    """Return an orthonormal basis of `block` orthogonal to K; directions that are used up are drawn anew.
+
+    Columns are scaled to length 1 first. One that K already spans leaves only rounding noise after the projection;
+    a random direction does no harm in its place, since T is a projection on whatever K spans.
+    """
+    block = block / np.maximum(np.linalg.norm(block, axis=0), np.finfo(np.float32).tiny)
+    for _ in range(2):  # "twice is enough" for orthogonality to rounding
+        block -= K @ (K.T @ block)
+        Q, R = np.linalg.qr(block)
+        used_up = np.abs(np.diag(R)) < 1e-5
+        if used_up.any():
+            Q[:, used_up] = rng.standard_normal((len(Q), int(used_up.sum()))) / np.sqrt(len(Q))
+        block = Q
+    block -= K @ (K.T @ block)
+    return np.linalg.qr(block)[0]
+
+
+def _orthonormal_product(Y: F32) -> tuple[F32, F64, F32]:
+    """Return U, s, R with Y = U diag(s) R', by the eigenvectors of Y'Y in float64; Y is tall."""
+    gram: F64 = np.zeros((Y.shape[1], Y.shape[1]))
+    for low in range(0, len(Y), 1 << 14):
+        part = Y[low : low + (1 << 14)].astype(np.float64)
+        gram += part.T @ part
+    values, R = np.linalg.eigh(gram)
+    values, R = values[::-1], R[:, ::-1]
+    s = np.sqrt(np.maximum(values, 0.0))
+    negligible = s <= 1e-5 * s[0]
+    s[negligible] = 0.0
+    U = (Y @ R.astype(np.float32)) * np.where(negligible, 0.0, 1 / np.maximum(s, 1e-300)).astype(np.float32)
+    if negligible.any():
+        n = int(negligible.sum())
+        padded = np.linalg.qr(np.hstack([U[:, ~negligible], np.eye(len(U), n, dtype=np.float32)]))[0]
+        U[:, negligible] = padded[:, -n:]
+    return U, s, R.astype(np.float32)
+
+
+def _fix_signs(U: npt.NDArray[np.floating], s: npt.NDArray[np.floating], Vt: npt.NDArray[np.floating]) -> SVD:
+    largest = np.argmax(np.abs(Vt), axis=1)
+    signs = np.where(Vt[np.arange(len(Vt)), largest] < 0, -1.0, 1.0)
+    return SVD(
+        np.ascontiguousarray(U * signs, dtype=np.float32),
+        s.astype(np.float32),
+        np.ascontiguousarray(Vt * signs[:, None], dtype=np.float32),
+    )
+
+
+def _check(A: SparseMatrix, rank: int, n_passes: int, block_size: int) -> None:
+    if not 1 <= rank <= min(A.shape):
+        users, movies = A.shape
+        raise DataError(f"rank {rank} for {users} users and {movies} movies: give a rank from 1 to {min(A.shape)}")
+    if n_passes < 1 or block_size < 1:
+        raise DataError(f"{n_passes} passes of {block_size} columns: give at least 1 of each")
+    energy = A.energy()
+    if not np.isfinite(energy):
+        raise DataError("the matrix holds values that are not finite: leave out ratings that are not numbers")
+    if energy == 0.0:
+        raise DataError("the matrix is all zero: choose a signal that gives these ratings a value")

@@ -1,0 +1,200 @@
+"""Products with a sparse matrix in plain numpy, at about the speed of a compiled CSR product.
+
+    A X  and  A' (A X)      A (n_rows, n_cols) sparse, X (n_cols, b) dense, b a few dozen
+
+Numpy has no sparse product, but it gathers rows (`np.take`) and multiplies many small matrices (`np.matmul`) at
+full speed. So rows of similar length are padded to one length L, and a batch of them is one gather and one batched
+product: `(g, 1, L) @ (g, L, b)`. Two things keep it fast:
+
+- Ranges. A is cut into ranges of rows. Within a range both A_r and A_r' are kept, so one sweep over the ranges
+  gives A' (A X) = sum_r A_r' (A_r X), and what is gathered from stays in the processor's cache. The product A X of
+  all rows is never held.
+- A dense head. The most popular columns are so full that a plain dense product is cheaper than gathering.
+
+The padding, the batches and the head change only the order of the sums. `dense` gives the matrix itself, which is
+what the tests multiply with.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+RANGE_ENTRIES = 3_500_000  # stored values in a range
+GATHER_BYTES = 1 << 18  # size of the gather buffer: a part of the L2 cache
+HEAD_SHARE = 1 / 8  # a column goes to the dense head when it is at least this full
+PADDING = 1.06  # how much longer than its shortest row a batch may be
+
+
+class Batch(NamedTuple):
+    """Padded rows: out[rows] = values . X[columns]; padding has value 0 and column 0."""
+
+    rows: I64  # (g,)
+    columns: I32  # (g, L)
+    values: F32  # (g, L)
+
+
+class Range(NamedTuple):
+    """The rows `low:high` of A: its full columns, and the rest by row and by column."""
+
+    low: int
+    high: int
+    head: F32  # (high - low, n_head)
+    by_row: list[Batch]
+    by_column: list[Batch]
+
+
+class SparseMatrix:
+    """A sparse float32 matrix that can be multiplied; built from compressed rows, not changed afterwards.
+
+    indptr: (n_rows + 1,) int64.  columns: (n_values,) int32, no column twice in a row.  values: (n_values,) float32.
+    Memory: 16 bytes a value and some padding, or 4 bytes a cell in the dense head.  Cost of building: O(n_values).
+    """
+
+    def __init__(self, indptr: I64, columns: I32, values: F32, n_columns: int) -> None:
+        self.shape = (len(indptr) - 1, n_columns)
+        self._energy = float(np.dot(values, values))
+        counts = np.bincount(columns, minlength=n_columns)
+        by_count = np.argsort(-counts, kind="stable")
+        n_head = int(np.count_nonzero(counts >= max(HEAD_SHARE * self.shape[0], 1)))
+        self.head_columns = by_count[:n_head]
+        slot = np.full(n_columns, -1, dtype=np.int32)
+        slot[self.head_columns] = np.arange(n_head, dtype=np.int32)
+        n_ranges = max(1, round(len(columns) / RANGE_ENTRIES))
+        cuts = np.searchsorted(indptr, np.linspace(0, len(columns), n_ranges + 1)[1:-1])
+        edges = np.concatenate(([0], cuts, [self.shape[0]]))
+        self.ranges = [
+            _build_range(indptr, columns, values, n_columns, slot, n_head, int(low), int(high))
+            for low, high in zip(edges[:-1], edges[1:])
+            if high > low
+        ]
+
+    def times(self, X: F32) -> F32:
+        """Return A X, (n_rows, b) float32, for X (n_cols, b) float32."""
+        out = np.zeros((self.shape[0], X.shape[1]), dtype=np.float32)
+        for part in self.ranges:
+            _range_times(part, X, X[self.head_columns], out[part.low : part.high])
+        return out
+
+    def gram_times(self, X: F32) -> F32:
+        """Return A' (A X), (n_cols, b) float32, for X (n_cols, b) float32, in one sweep."""
+        out = np.zeros(X.shape, dtype=np.float32)
+        head = X[self.head_columns]
+        head_out = np.zeros_like(head)
+        for part in self.ranges:
+            Y = np.zeros((part.high - part.low, X.shape[1]), dtype=np.float32)  # A_r X
+            _range_times(part, X, head, Y)
+            _gather_add(part.by_column, Y, out)
+            head_out += part.head.T @ Y
+        out[self.head_columns] += head_out
+        return out
+
+    def transposed_times(self, Y: F32) -> F32:
+        """Return A' Y, (n_cols, b) float32, for Y (n_rows, b) float32."""
+        out = np.zeros((self.shape[1], Y.shape[1]), dtype=np.float32)
+        for part in self.ranges:
+            rows = Y[part.low : part.high]
+            _gather_add(part.by_column, rows, out)
+            out[self.head_columns] += part.head.T @ rows
+        return out
+
+    def energy(self) -> float:
+        """Return ||A||_F^2, the sum of the squared values; NaN or infinite where a value is."""
+        return self._energy
+
+    def dense(self) -> F32:
+        """Return A as one dense array: the readable twin, for small matrices and tests."""
+        full = np.zeros(self.shape, dtype=np.float32)
+        for part in self.ranges:
+            rows = full[part.low : part.high]
+            rows[:, self.head_columns] = part.head
+            for batch in part.by_row:
+                np.add.at(rows, (batch.rows[:, None], batch.columns), batch.values)
+        return full
+
+
+def _range_times(part: Range, X: F32, head: F32, out: F32) -> None:
+    """Write A_r X into `out`, which holds zeros."""
+    if part.head.shape[1]:
+        np.matmul(part.head, head, out=out)
+    _gather_add(part.by_row, X, out)
+
+
+def _gather_add(batches: list[Batch], X: F32, out: F32) -> None:
+    """Add, for every padded row, `values . X[columns]` to its row of `out`; a row is in one batch only."""
+    width = X.shape[1]
+    n_slots = max((batch.columns.size for batch in batches), default=0)
+    buffer = np.empty((max(GATHER_BYTES // (4 * width), n_slots and 1), width), dtype=np.float32)
+    for rows, columns, values in batches:
+        n_batch, length = columns.shape
+        step = max(1, len(buffer) // length)
+        if step * length > len(buffer):
+            buffer = np.empty((length, width), dtype=np.float32)
+        for low in range(0, n_batch, step):
+            index = columns[low : low + step]
+            # mode="clip" writes straight into `out`; the default mode would go through a copy
+            gathered = np.take(X, index, axis=0, out=buffer[: index.size].reshape(*index.shape, width), mode="clip")
+            out[rows[low : low + step]] += np.matmul(values[low : low + step, None, :], gathered)[:, 0, :]
+
+
+def _build_range(
+    indptr: I64, columns: I32, values: F32, n_columns: int, slot: I32, n_head: int, low: int, high: int
+) -> Range:
+    """Cut rows `low:high` out of A and lay them out for both products."""
+    part = slice(indptr[low], indptr[high])
+    columns, values = columns[part], values[part]
+    lengths = np.diff(indptr[low : high + 1])
+    rows = np.repeat(np.arange(high - low, dtype=np.int32), lengths)
+    head: F32 = np.zeros((high - low, n_head), dtype=np.float32)
+    if n_head:
+        slots = slot[columns]
+        in_head = slots >= 0
+        head[rows[in_head], slots[in_head]] = values[in_head]
+        rest = ~in_head
+        rows, columns, values = rows[rest], columns[rest], values[rest]
+    by_row = _pad(np.bincount(rows, minlength=high - low), columns, values)
+    order = stable_order(columns)
+    by_column = _pad(np.bincount(columns, minlength=n_columns), rows[order], values[order])
+    return Range(low, high, head, by_row, by_column)
+
+
+def stable_order(keys: I32) -> I64:
+    """Return the stable sorting order of keys >= 0; 16 bits at a time, for which numpy uses a radix sort."""
+    order = np.argsort((keys & 0xFFFF).astype(np.uint16), kind="stable")
+    if len(keys) and keys.max() > 0xFFFF:
+        order = order[np.argsort((keys >> 16).astype(np.uint16)[order], kind="stable")]
+    return order
+
+
+def _pad(lengths: I64, columns: I32, values: F32) -> list[Batch]:
+    """Lay compressed rows out as batches of rows of similar length, longest first."""
+    starts = np.cumsum(lengths) - lengths
+    by_length = np.argsort(-lengths, kind="stable")
+    sorted_lengths = lengths[by_length]
+    n_filled = int(np.count_nonzero(sorted_lengths))
+    batches = []
+    first = 0
+    while first < n_filled:
+        length = int(sorted_lengths[first])
+        # all rows down to this length share the batch; short rows end up with their exact length
+        last = int(np.searchsorted(-sorted_lengths, -int(np.ceil(length / PADDING)), side="right"))
+        rows = by_length[first:last]
+        offset = np.arange(length)
+        position = starts[rows, None] + offset
+        inside = offset < lengths[rows, None]
+        if not inside.all():
+            position[~inside] = 0
+        index = columns[position]
+        entries = values[position]
+        if not inside.all():
+            index[~inside] = 0
+            entries[~inside] = 0
+        batches.append(Batch(rows, index, entries))
+        first = last
+    return batches
