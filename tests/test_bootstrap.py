@@ -1,0 +1,127 @@
+"""Intervals against theory and against scipy; Holm's correction by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recommender.errors import ChoiceError, DataError
+from recommender.evaluate.bootstrap import compare, holm, resampled_means
+
+
+def test_resampled_means_have_the_spread_that_theory_gives():
+    values = np.random.default_rng(0).gamma(1.0, 1.0, (400, 1))
+    means = resampled_means(values, 20_000, np.random.default_rng(1))
+    error = values.std() / np.sqrt(400)  # of a mean of 400 draws from these values
+    assert means.mean() == pytest.approx(values.mean(), abs=5 * error / np.sqrt(20_000))
+    # The standard deviation of a standard deviation of R draws is about 1 / sqrt(2 R) of it.
+    assert means.std() == pytest.approx(error, rel=5 / np.sqrt(2 * 20_000))
+
+
+def test_resampling_in_blocks_changes_nothing(monkeypatch):
+    values = np.random.default_rng(0).random((50, 3))
+    whole = resampled_means(values, 40, np.random.default_rng(2))
+    monkeypatch.setattr("recommender.evaluate.bootstrap._BLOCK", 50 * 7)
+    assert np.allclose(resampled_means(values, 40, np.random.default_rng(2)), whole, atol=1e-15)
+
+
+def test_interval_is_that_of_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(3)
+    ours, theirs = rng.random(200), rng.random(200) * 0.9
+    found = compare(ours[:, None], theirs[:, None], 20_000, np.random.default_rng(4))[0]
+    theirs_interval = stats.bootstrap(
+        (ours - theirs,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(5)
+    ).confidence_interval
+    error = (ours - theirs).std() / np.sqrt(200)
+    # A 2.5% quantile of R draws has standard error sqrt(.025 .975 / R) / density = 2.67 / sqrt(R) deviations.
+    tolerance = 5 * np.sqrt(2) * 2.67 / np.sqrt(20_000) * error
+    assert found.low == pytest.approx(theirs_interval.low, abs=tolerance)
+    assert found.high == pytest.approx(theirs_interval.high, abs=tolerance)
+    assert found.mean == pytest.approx((ours - theirs).mean())
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """400 experiments with a true difference of 0.1: the 95% interval must miss about 20 times."""
+    rng = np.random.default_rng(6)
+    missed = 0
+    for _ in range(400):
+        paired = rng.normal(0, 3, 150)  # what both models share: it must cancel
+        ours, theirs = paired + rng.normal(0.1, 1, 150), paired + rng.normal(0, 1, 150)
+        found = compare(ours[:, None], theirs[:, None], 400, rng)[0]
+        missed += not found.low <= 0.1 <= found.high
+    # Binomial(400, .05) has deviation 4.4; percentile intervals of 150 values miss about 5.5%.
+    assert 7 <= missed <= 38
+
+
+def test_pairing_makes_the_interval_narrow():
+    rng = np.random.default_rng(7)
+    people = rng.normal(0, 1, 500)
+    ours, theirs = people + 0.1 + rng.normal(0, 0.05, 500), people
+    found = compare(ours[:, None], theirs[:, None], 1000, np.random.default_rng(8))[0]
+    assert found.high - found.low < 0.02  # unpaired it would be about 0.25
+    assert found.p_value == pytest.approx(2 / 1001)
+
+
+def test_no_difference_has_p_1_and_a_zero_interval():
+    same = np.random.default_rng(9).random((30, 2))
+    assert compare(same, same, 100, np.random.default_rng(0)) == [(0.0, 0.0, 0.0, 1.0)] * 2
+
+
+def test_p_value_is_uniform_where_nothing_differs():
+    rng = np.random.default_rng(10)
+    differences = rng.normal(0, 1, (100, 300))
+    p_values = [line.p_value for line in compare(differences, np.zeros_like(differences), 1000, rng)]
+    for level in (0.1, 0.5, 0.9):
+        deviation = np.sqrt(level * (1 - level) / 300)
+        assert np.mean(np.array(p_values) < level) == pytest.approx(level, abs=4 * deviation + 0.02)
+
+
+def test_the_sign_is_ours_minus_theirs():
+    found = compare(np.ones((10, 1)), np.zeros((10, 1)), 50, np.random.default_rng(0))[0]
+    assert found[:3] == (1.0, 1.0, 1.0)
+
+
+def test_a_seed_gives_the_same_interval_again():
+    values = np.random.default_rng(0).random((40, 1))
+    first, second = (compare(values, values[::-1], 100, np.random.default_rng(5)) for _ in range(2))
+    assert first == second
+
+
+def test_what_cannot_be_compared_is_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(DataError, match="same users"):
+        compare(np.ones((3, 1)), np.ones((4, 1)), 10, rng)
+    with pytest.raises(DataError, match="nan"):
+        compare(np.array([[np.nan]]), np.ones((1, 1)), 10, rng)
+    with pytest.raises(DataError, match="at least one"):
+        resampled_means(np.empty((0, 1)), 10, rng)
+    with pytest.raises(ChoiceError, match="0 resamples"):
+        resampled_means(np.ones((3, 1)), 0, rng)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "corrected"),
+    [
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # 4 x .005, 3 x .01, 2 x .03, then .04 -> .06
+        ([0.5], [0.5]),
+        ([0.9, 0.8], [1.0, 1.0]),
+        ([0.02, 0.02], [0.04, 0.04]),
+        ([], []),
+    ],
+)
+def test_holm_by_hand(p_values, corrected):
+    assert holm(p_values) == pytest.approx(corrected)
+
+
+def test_holm_rejects_what_the_step_down_test_rejects():
+    """Against the test as Holm 1979 states it: stop at the first p above alpha / (m - i)."""
+    rng = np.random.default_rng(11)
+    for _ in range(200):
+        p = rng.random(6) ** 3
+        rejected = np.zeros(6, dtype=bool)
+        for i, place in enumerate(np.argsort(p)):
+            if p[place] > 0.05 / (6 - i):
+                break
+            rejected[place] = True
+        assert np.array_equal(holm(p) <= 0.05, rejected)
