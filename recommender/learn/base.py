@@ -25,6 +25,7 @@ from .. import artifacts
 from ..errors import DataError
 from ..interactions import Interactions
 from ..settings import check_value
+from ..top_n import top_n
 
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -138,23 +139,3 @@ def mask_seen(scores: Scores, history: Interactions, user_rows: Rows) -> None:
     """Set the score of every movie that each person has rated to -inf, in place."""
     for line, row in enumerate(user_rows):
         scores[line, history.movie_rows[history.indptr[row] : history.indptr[row + 1]]] = -np.inf
-
-
-def top_n(scores: Scores, n: int) -> Rows:
-    """Return (B, min(n, n_movies)) columns of the highest scores, best first, equal scores by ascending column.
-
-    Cost O(B n_movies); exact in its ties: whatever equals the n-th value competes for the last places by column.
-
-    >>> top_n(np.array([[1, 3, 3, 2]], dtype=np.float32), 2).tolist()
-    [[1, 2]]
-    """
-    n = min(n, scores.shape[1])
-    if n < scores.shape[1]:
-        threshold = np.partition(scores, -n, axis=1)[:, -n]
-    else:
-        threshold = scores.min(axis=1, initial=np.inf)
-    best = np.empty((len(scores), n), dtype=np.int64)
-    for line, values in enumerate(scores):
-        candidates = np.flatnonzero(values >= threshold[line])
-        best[line] = candidates[np.argsort(-values[candidates], kind="stable")[:n]]
-    return best
