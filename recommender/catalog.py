@@ -36,8 +36,9 @@ METADATA_COLUMNS = (
 )
 NO_GENRES = "(no genres listed)"
 
-_YEAR = re.compile(r"\s*\((\d{4})(?:\s*[-–]\s*(?:\d{4})?)?\)\s*$")
-_BRACKET = re.compile(r"\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)\s*$")
+_YEAR = re.compile(r"\s*\((\d{4})\s*(?:[-–—]\s*(?:\d{4})?\s*)?\)$")
+_BRACKET = re.compile(r"\s+\(([^()]*(?:\([^()]*\)[^()]*)*)\)$")
+_GOES_ON = re.compile(r"(?::|\bor:?)$", re.IGNORECASE)  # what follows in brackets still belongs to the title
 _AKA = re.compile(r"^(?:a\.?k\.?a\.?|also known as)\s*:?\s*", re.IGNORECASE)
 _ARTICLES = (
     "the|a|an|le|la|les|l'|un|une|des|el|los|las|una|il|lo|gli|i|uno|der|die|das|ein|eine|"
@@ -64,14 +65,21 @@ def parse_title(raw: str) -> ParsedTitle:
     """
     text = raw.strip()
     year = 0
-    if match := _YEAR.search(text):
-        year, text = int(match.group(1)), text[: match.start()]
+    if text.endswith(")") and len(text) > 6:
+        if text[-6:-5] == "(" and (digits := text[-5:-1]).isdecimal():  # nearly all, at a third of the cost
+            year, text = int(digits), text[:-6].rstrip()
+        elif match := _YEAR.search(text):
+            year, text = int(match.group(1)), text[: match.start()]
+    if not text.endswith(")"):
+        return ParsedTitle(article_in_front(text) if "," in text else text, year, ())
     names: list[str] = []
-    while (match := _BRACKET.search(text)) and match.start() > 0:
+    while text.endswith(")") and (match := _BRACKET.search(text)) and match.start() > 0:
+        if _GOES_ON.search(text[: match.start()]):
+            break
         names.insert(0, match.group(1))
         text = text[: match.start()]
     alternatives = (article_in_front(_AKA.sub("", name.strip())) for name in names)
-    return ParsedTitle(article_in_front(text.strip()), year, tuple(name for name in alternatives if name))
+    return ParsedTitle(article_in_front(text), year, tuple(name for name in alternatives if name))
 
 
 def article_in_front(name: str) -> str:

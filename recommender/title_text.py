@@ -19,16 +19,17 @@ from collections.abc import Sequence
 
 MAX_LENGTH = 200  # characters of a query that are looked at; the longest MovieLens title has about 160
 
-_LETTERS = str.maketrans(
-    {
-        "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i", "ħ": "h",
-        "&": " and ", "+": " and ", "⁄": " ", "·": "", "'": "", "’": "", "‘": "", "`": "", "´": "", "ʻ": "", "ʼ": "",
-    }
-)  # fmt: skip
-_MARKS = re.compile("[\u0300-\u036f]+")
-_ACRONYM = re.compile(r"\b([a-z])\.(?=[a-z]\b)")
-_VERSUS = re.compile(r"(?<=\w )v\.? (?=[a-z]{4})(?!this|that|with|from)")
-_SIGNS = re.compile(r"(?:[^\w\n]|_)+")
+_LETTERS = {
+    "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i", "ħ": "h", "⁄": " ",
+    "·": "", "’": "", "‘": "", "´": "", "ʻ": "", "ʼ": "", "′": "",
+}  # fmt: skip
+_SIGNS = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "\n"}
+_CAPITALS = {code: chr(code).lower() for code in range(ord("A"), ord("Z") + 1)}  # NFKD makes some, as of a trade mark
+_ASCII = {**_SIGNS, **_CAPITALS, ord("'"): None, ord("`"): None}
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_ACRONYM = re.compile(r"\.(?<=\b[a-z]\.)(?=[a-z]\b)")
+_VERSUS = re.compile(r" v\.? (?=[a-z]{4})(?!this|that|with|from)")
+_SPACES = re.compile("  +")
 
 _UNITS, _TEENS, _TENS, _ORDINALS, _ROMAN = map(
     str.split,
@@ -45,16 +46,17 @@ _SUFFIX = {1: "st", 2: "nd", 3: "rd"}
 _SAME = {
     **{word: str(i) for i, word in enumerate(_UNITS + _TEENS, 1)},
     **{word: f"{i}{_SUFFIX.get(i, 'th')}" for i, word in enumerate(_ORDINALS, 1)},
-    "deux": "2", "mister": "mr", "missus": "mrs", "doctor": "dr", "saint": "st", "versus": "vs", "volume": "vol",
-    "pt": "part", "ep": "episode",
+    "deux": "2", "mister": "mr", "missus": "mrs", "doctor": "dr", "versus": "vs", "volume": "vol",
+    "pt": "part", "ep": "episode", "blvd": "boulevard",
 }  # fmt: skip
 _SAME_WORD = re.compile(rf"\b(?:{'|'.join(_SAME)})\b")
 _TENS_VALUE = {word: 10 * i for i, word in enumerate(_TENS, 2)}
 _TENS_WORD = re.compile(rf"\b({'|'.join(_TENS)})(?: ({'|'.join(_UNITS)}))?\b")
-_HUNDRED = re.compile(r"\b(\d\d?) hundred(?: and (\d\d?))?\b")
-_SPOKEN_YEAR = re.compile(r"\b(1[5-9]|20) (\d\d)\b")
-_ROMAN_VALUE = {word: str(i) for i, word in enumerate(_ROMAN, 1)}
-_ROMAN_WORD = re.compile(rf"(?<=\w )(?:{'|'.join(reversed(_ROMAN))})\b")  # never the first word: `I, Robot`
+_HUNDRED = re.compile(r"(\d\d?) hundred(?: and (\d\d?)\b)?")
+_THOUSAND = re.compile(r"(\d\d?) thousand(?: (?:and )?(\d\d?)\b)?")
+_SPOKEN_YEAR = re.compile(r"(1[5-9]|20)(?<!\d\d\d) (\d\d)\b")
+_LATER = {" drive": " dr", **{f" {word}": f" {i}" for i, word in enumerate(_ROMAN, 1)}}
+_LATER_WORD = re.compile(rf"(?:{'|'.join(reversed(_LATER))})\b")  # never the first word: `I, Robot`, `Drive`
 
 _PART = re.compile(r"\b(?:part|vol|episode|chapter|book) (?=\d)")
 _ARTICLE = re.compile(
@@ -71,16 +73,17 @@ def fold_lines(texts: Sequence[str]) -> list[str]:
     text = "\n".join(texts)
     if text.count("\n") != max(len(texts) - 1, 0):
         text = "\n".join(one.replace("\n", " ") for one in texts)
-    text = text.lower().translate(_LETTERS)
+    text = text.lower()
     if not text.isascii():
-        text = _MARKS.sub("", unicodedata.normalize("NFKD", text)).casefold().translate(_LETTERS)
-    text = _VERSUS.sub("vs ", _ACRONYM.sub(r"\1", text))
-    text = _SIGNS.sub(" ", text)
-    text = _TENS_WORD.sub(_tens, text)
-    text = _SAME_WORD.sub(lambda match: _SAME[match.group()], text)
-    text = _HUNDRED.sub(lambda match: str(100 * int(match.group(1)) + int(match.group(2) or 0)), text)
+        text = _NOT_ASCII.sub(_plain, unicodedata.normalize("NFKD", text))
+    text = text.replace("&", " and ").replace("+", " and ")
+    text = _VERSUS.sub(" vs ", _ACRONYM.sub("", text))
+    text = _SPACES.sub(" ", text.translate(_ASCII))
+    text = text.replace(" and a half", " 1 2")
+    text = _SAME_WORD.sub(_same, _TENS_WORD.sub(_tens, text))
+    text = _HUNDRED.sub(_hundreds, _THOUSAND.sub(_thousands, text))
     text = _SPOKEN_YEAR.sub(r"\1\2", text)
-    text = _ROMAN_WORD.sub(lambda match: _ROMAN_VALUE[match.group()], text)
+    text = _LATER_WORD.sub(lambda match: _LATER[match.group()], text)
     return [line.strip() for line in text.split("\n")]
 
 
@@ -114,6 +117,25 @@ def compact(folded: str) -> str:
     return compact_lines([folded])[0]
 
 
+def _plain(match: re.Match[str]) -> str:
+    letter = match.group()
+    if unicodedata.combining(letter):
+        return ""
+    return _LETTERS.get(letter, letter.casefold() if letter.isalnum() else " ")
+
+
+def _same(match: re.Match[str]) -> str:
+    return _SAME[match.group()]
+
+
 def _tens(match: re.Match[str]) -> str:
     unit = match.group(2)
     return str(_TENS_VALUE[match.group(1)] + (_UNITS.index(unit) + 1 if unit else 0))
+
+
+def _hundreds(match: re.Match[str]) -> str:
+    return str(100 * int(match.group(1)) + int(match.group(2) or 0))
+
+
+def _thousands(match: re.Match[str]) -> str:
+    return str(1000 * int(match.group(1)) + int(match.group(2) or 0))

@@ -4,40 +4,45 @@ Three rounds, each kept for what the one before cannot answer:
 
 1. exact and normalised names: a dictionary from the folded, compact name (`title_text`) to films: titles, the other
    names in brackets, and the parts of a title before or behind `:` and ` - `;
-2. words: with w the rarity of a word, log(1 + n / df), and s the likeness of the best word of the name (1 the same or
-   its beginning, 1 - edits / length where spelled nearly so), coverage = sum w s / sum w over the words of the query;
-3. whole names within a few edits, for words run together or split.
+2. words in common, weighted by rarity, the last one perhaps only begun (`title_words`);
+3. misspelled words, and whole names within a few edits, where the rounds before find no film of some fame.
 
-A year in the query lowers films of other years. The score is text alone, but partial and fuzzy matches get up to 0.1
-for popularity, since many films share a word and the well-known one is usually meant. Order: score, then the number of
-ratings, then movie id. Nothing is guessed: `resolve` names a film only where no other is a rival.
+A year in the query lowers films of other years. Partial and fuzzy matches get up to 0.1 for popularity, since many
+films share a word and the well-known one is usually meant. Order: score (to 0.01), then the number of ratings, then
+movie id. Nothing is guessed: `resolve` names a film only where no other is a rival.
 """
 
 from __future__ import annotations
 
-import bisect
 import functools
 import re
 from typing import NamedTuple, Optional
 
 import numpy as np
-import numpy.typing as npt
 
 from .catalog import Catalog, article_in_front, parse_title
 from .title_text import MAX_LENGTH, compact, compact_lines, fold, fold_lines, without_article
-from .title_words import NearWords
+from .title_words import NameIndex
 
 EXACT, NORMALISED, ALTERNATIVE, PARTIAL, FUZZY = "exact", "normalised", "alternative", "partial", "fuzzy"
 
 MIN_SCORE = 0.5  # below this a film has too little in common with the query to be offered
-BEGINNING = 0.95  # likeness of a word of which the query has only the beginning
-FAME = 3  # a series outranks a full title of the same name when it has this many times its ratings
+FAME = 3  # a film with this many times the ratings outweighs a small difference in how well the name fits
+LEAD_FAME = 20  # the same for a film of which the query is only the beginning
 
-_TITLE, _ALTERNATIVE, _PART = range(3)
-_SCORES = {_TITLE: (0.97, NORMALISED), _ALTERNATIVE: (0.95, ALTERNATIVE), _PART: (0.9, PARTIAL)}
-_YEAR_AT_END = re.compile(r"^(.*?)[\s,]*(?:\(\s*(\d{4})\s*\)?|\b((?:18|19|20)\d\d))\s*$", re.DOTALL)
+_TITLE, _ALTERNATIVE, _PART = 0, 2, 4  # what a name is; + 1 where its article has been taken off
+_SCORES = (
+    (0.97, NORMALISED),
+    (0.96, NORMALISED),
+    (0.95, ALTERNATIVE),
+    (0.94, ALTERNATIVE),
+    (0.9, PARTIAL),
+    (0.9, PARTIAL),
+)
+_YEAR_AT_END = re.compile(r"^(.*?)[\s,]*(?:\(\s*(\d{4})\s*\)?|\b((?:18|19|20)\d\d))$")
 _DIVIDER = re.compile(r": | - ")
-_OR = re.compile(r",? or$", re.IGNORECASE)
+_OR = re.compile(r",? or:?$", re.IGNORECASE)
+_ARTICLE_BEHIND = re.compile(r"^(.*) (the|a|an)$")
 
 
 class Match(NamedTuple):
@@ -55,208 +60,178 @@ class Resolution(NamedTuple):
     candidates: list[Match]
 
 
+class _Found(NamedTuple):
+    score: float
+    kind: str
+    names_it: bool  # the query is a whole name of the film, a part of its title between dividers, or its beginning
+
+
 class TitleIndex:
     """Title search over a catalogue; the tables are built at the first search that needs them."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        fame = np.log1p(catalog.n_ratings.astype(np.float64))
-        self._fame = fame / max(float(fame.max(initial=0.0)), 1.0)
+        self._n_ratings = catalog.n_ratings
 
     def search(self, text: str, n: int = 5) -> list[Match]:
-        """Return the `n` films that fit `text` best, best first; an empty list where nothing is near."""
-        best: dict[int, tuple[float, str]] = {}
-        text = " ".join(text[: 2 * MAX_LENGTH].split())[:MAX_LENGTH]
-        self._collect(text, 0, best)
-        if (split := _YEAR_AT_END.match(text)) and split.group(1):
-            self._collect(split.group(1), int(split.group(2) or split.group(3)), best)
-        self._prefer_famous_series(best)
-        found = [Match(row, round(score, 2), kind) for row, (score, kind) in best.items() if score >= MIN_SCORE]
-        n_ratings = self._catalog.n_ratings
-        found.sort(key=lambda match: (-match.score, -int(n_ratings[match.row]), match.row))
-        return found[: max(n, 0)]
+        """Return the `n` films that fit `text` best, best first; an empty list where nothing is near.
+
+        Ties in score go to the film with more ratings, then to the smaller movie id. Cost: a dictionary look-up for a
+        known name, else one pass over the names for each word of the query.
+        """
+        return self._ranked(text, names_only=False)[: max(n, 0)]
 
     def resolve(self, text: str) -> Resolution:
-        """Return the one film that `text` clearly means, or the films to ask about."""
-        found = self.search(text, n=8)
-        if not found:
-            return Resolution(None, [])
+        """Return the one film that `text` clearly means, or the films to ask about, best first."""
+        named = self._ranked(text, names_only=True)
+        if named and self._n_ratings[named[0].row] * LEAD_FAME >= self._n_ratings.max() and self._is_clear(named):
+            return Resolution(named[0].row, named)  # no longer title can outdo it: skip the search by words
+        found = self._ranked(text, names_only=False)[:8]
+        return Resolution(found[0].row if found and self._is_clear(found) else None, found)
+
+    def _is_clear(self, found: list[Match]) -> bool:
         best, rivals = found[0], found[1:]
-        margin = 0.1 if best.kind != PARTIAL else 0.15
-        sure = best.score >= (0.9 if best.kind == FUZZY else 0.75)
-        if sure and all(self._no_rival(best, other, margin) for other in rivals):
-            return Resolution(best.row, found)
-        return Resolution(None, found)
+        if best.kind == FUZZY:
+            return best.score >= 0.9 and all(other.score < best.score - 0.1 for other in rivals)
+        if best.kind == PARTIAL:
+            return best.score >= 0.75 and all(other.score < best.score - 0.15 for other in rivals)
+        return best.score >= 0.9 and not any(self._is_rival(best, other) for other in rivals)
 
-    def _no_rival(self, best: Match, other: Match, margin: float) -> bool:
-        if other.score <= best.score - margin:
+    def _is_rival(self, best: Match, other: Match) -> bool:
+        """Tell whether `other` may be meant by the name of `best`: the same name, or nearly and not much less known."""
+        if other.score >= best.score:
             return True
-        if best.kind == PARTIAL or other.kind == FUZZY:
-            return best.kind in (EXACT, NORMALISED, ALTERNATIVE)
-        n_ratings = self._catalog.n_ratings
-        weaker = best.kind in (EXACT, NORMALISED) and other.kind in (ALTERNATIVE, PARTIAL)
-        return bool(weaker and n_ratings[best.row] >= FAME * n_ratings[other.row])
+        if other.score < 0.85 or other.kind == FUZZY:
+            return False
+        return bool(self._n_ratings[best.row] < FAME * self._n_ratings[other.row])
 
-    def _collect(self, text: str, year: int, best: dict[int, tuple[float, str]]) -> None:
-        """Add the films that fit `text` to `best` (row -> score, kind); films of another year score less."""
+    def _ranked(self, text: str, names_only: bool) -> list[Match]:
+        text = " ".join(text[: 2 * MAX_LENGTH].split())[:MAX_LENGTH]
+        found: dict[int, _Found] = {}
+        self._collect(text, 0, names_only, found)
+        if (split := _YEAR_AT_END.match(text)) and split.group(1):
+            self._collect(split.group(1), int(split.group(2) or split.group(3)), names_only, found)
+        self._raise_famous(found)
+        matches = [Match(row, round(f.score, 2), f.kind) for row, f in found.items() if f.score >= MIN_SCORE]
+        matches.sort(key=lambda match: (-match.score, -int(self._n_ratings[match.row]), match.row))
+        return matches
+
+    def _collect(self, text: str, year: int, names_only: bool, found: dict[int, _Found]) -> None:
+        """Add the films that fit `text` to `found`; those of another year than `year` (0: any) score less."""
         folded = fold(text)
         if not folded:
             return
-        found: dict[int, tuple[float, str]] = {}
-        for key in _query_keys(text, folded):
-            for row, part in self._names.get(key, ()):
-                _keep(found, row, *_SCORES[part])
-        named = any(score >= 0.9 for score, _ in found.values())
-        for row, score, as_spelled in self._spelled.near(folded, exact_only=named):
-            _keep(found, row, score, PARTIAL if as_spelled else FUZZY)
-        for row, (score, kind) in found.items():
-            movie_year = int(self._catalog.years[row])
-            if year:
-                score -= 0.05 if not movie_year else min(0.04 * abs(movie_year - year), 0.25)
+        here: dict[int, _Found] = {}
+        for key, cost in _query_keys(text, folded).items():
+            for row, what in self._names.called(key):
+                score, kind = _SCORES[what]
+                _keep(here, row, _Found(score - cost, kind, True))
+        if not names_only:
+            for near in self._spelled.near(folded, guess=not here):
+                kind = PARTIAL if near.as_spelled else FUZZY
+                _keep(here, self._names.rows[near.name], _Found(near.score, kind, near.leads))
+        for row, one in here.items():
+            score, kind = one.score, one.kind
             if kind == NORMALISED and self._is_exact(row, text):
-                score, kind = score + 0.03, EXACT
-            _keep(best, row, score, kind)
+                score, kind = 1.0, EXACT
+            if year:
+                away = abs(int(self._catalog.years[row]) - year)
+                score -= min(0.04 * away, 0.25) if away < 1000 else 0.05  # the year of the film may be unknown
+            _keep(found, row, _Found(score, kind, one.names_it))
 
     def _is_exact(self, row: int, text: str) -> bool:
         raw = self._catalog.raw_titles[row].strip()
-        return text in (raw, raw[: raw.rfind("(")].strip(), parse_title(raw).title)
+        return text in (raw, raw[: raw.rfind("(")].strip(), parse_title(raw).title, str(self._catalog.movie(row)))
 
-    def _prefer_famous_series(self, best: dict[int, tuple[float, str]]) -> None:
-        """Let `star wars` mean the series rather than a little-known film that has just this title."""
-        full = [row for row, (score, kind) in best.items() if kind in (EXACT, NORMALISED) and score >= 0.95]
-        if not full:
+    def _raise_famous(self, found: dict[int, _Found]) -> None:
+        """Let `star wars` mean the series, or `shawshank` the film, rather than a little-known film of just this name.
+
+        A film of which the query is an other name, a part or the beginning gets the best score, if it has many times
+        the ratings of the films that have it; so it comes first, and `resolve` has to ask.
+        """
+        top = max((one.score for one in found.values()), default=0.0)
+        if top < 0.9:
             return
-        n_ratings = self._catalog.n_ratings
-        known = max(int(n_ratings[row]) for row in full)
-        top = max(best[row][0] for row in full)
-        for row, (score, kind) in best.items():
-            if kind == PARTIAL and score >= 0.89 and n_ratings[row] > FAME * known + 10:
-                best[row] = (top, kind)
+        known = max(int(self._n_ratings[row]) for row, one in found.items() if one.score == top)
+        for row, one in found.items():
+            times = FAME if one.score >= 0.89 else LEAD_FAME
+            if one.names_it and one.score >= 0.75 and self._n_ratings[row] > times * known + 10:
+                found[row] = one._replace(score=top)
 
     @functools.cached_property
-    def _titles(self) -> tuple[list[str], list[int], list[int]]:
-        """Return all names, the row of each, and whether it is a title, an alternative or a part."""
+    def _names(self) -> _Names:
+        return _Names(self._catalog)
+
+    @functools.cached_property
+    def _spelled(self) -> NameIndex:
+        fame = np.log1p(self._n_ratings.astype(np.float64))
+        names = self._names
+        return NameIndex(names.folded, (fame / max(float(fame.max()), 1.0))[names.rows[: len(names.folded)]])
+
+
+class _Names:
+    """All the names of all films, and a dictionary from the compact name to the names that are so.
+
+    rows[i]: the catalogue row of name i; folded: the titles and alternatives, which come before the parts of titles.
+    Entries of one key form a chain: `first[key]`, `following[first[key]]`, ..., -1; name = entry // 2, and an odd entry
+    is that name without its article.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
         names: list[str] = []
-        rows: list[int] = []
-        parts: list[int] = []
-        for row, raw in enumerate(self._catalog.raw_titles):
+        parts: list[str] = []
+        self.rows: list[int] = []
+        self.what: list[int] = []
+        part_rows: list[int] = []
+        for row, raw in enumerate(catalog.raw_titles):
             title, _, alternatives = parse_title(raw)
             names.append(title)
-            rows.append(row)
-            parts.append(_TITLE)
+            self.rows.append(row)
+            self.what.append(_TITLE)
             for name in alternatives:
                 names.append(name)
-                rows.append(row)
-                parts.append(_ALTERNATIVE)
-        return names, rows, parts
-
-    @functools.cached_property
-    def _folded(self) -> list[str]:
-        return fold_lines(self._titles[0])
-
-    @functools.cached_property
-    def _names(self) -> dict[str, list[tuple[int, int]]]:
-        """Map each compact name, with and without its article, to (row, what the name is)."""
-        names, rows, parts = self._titles
-        pieces: list[str] = []
-        piece_rows: list[int] = []
-        for name, row in zip(names, rows):
-            if ": " in name or " - " in name:
-                for cut in _DIVIDER.finditer(name):
-                    pieces += [_OR.sub("", name[: cut.start()]), name[cut.end() :]]
-                    piece_rows += [row, row]
-        folded = [*self._folded, *fold_lines(pieces)] if pieces else self._folded
-        table: dict[str, list[tuple[int, int]]] = {}
-        keys = compact_lines(folded)
-        bare = compact_lines([without_article(line) for line in folded])
-        everything = zip(keys, bare, [*rows, *piece_rows], [*parts, *([_PART] * len(pieces))])
-        for key, other, row, part in everything:
-            table.setdefault(key, []).append((row, part))
+                self.rows.append(row)
+                self.what.append(_ALTERNATIVE)
+            if ": " in title or " - " in title:
+                for cut in _DIVIDER.finditer(title):
+                    parts += (_OR.sub("", title[: cut.start()]), title[cut.end() :])
+                    part_rows += (row, row)
+        self.folded = fold_lines(names)
+        self.rows += part_rows
+        self.what += [_PART] * len(parts)
+        everything = self.folded + fold_lines(parts)
+        bare = list(map(without_article, everything))
+        self.first: dict[str, int] = {}
+        self.following: list[int] = []
+        for i, (key, other) in enumerate(zip(compact_lines(everything), compact_lines(bare))):
+            self.following += (self.first.get(key, -1), -1)
+            self.first[key] = 2 * i
             if other != key:
-                table.setdefault(other, []).append((row, part))
-        table.pop("", None)
-        return table
+                self.following[-1] = self.first.get(other, -1)
+                self.first[other] = 2 * i + 1
+        self.first.pop("", None)
 
-    @functools.cached_property
-    def _spelled(self) -> _SpellingIndex:
-        return _SpellingIndex(self._folded, np.array(self._titles[1], dtype=np.int64), self._fame)
-
-
-class _SpellingIndex:
-    """Names by their words and their letters: the second and the third round of `TitleIndex`."""
-
-    def __init__(self, folded: list[str], rows: npt.NDArray[np.int64], fame: npt.NDArray[np.float64]) -> None:
-        self.rows = rows
-        self.fame = fame[rows]  # (n_names,)
-        tokens = " ".join(folded).split()
-        self.words = sorted(set(tokens))
-        position = {word: i for i, word in enumerate(self.words)}
-        ids = np.fromiter((position[token] for token in tokens), dtype=np.int64, count=len(tokens))
-        counts = np.array([line.count(" ") + 1 if line else 0 for line in folded], dtype=np.int64)
-        owner = np.repeat(np.arange(len(folded)), counts)
-        df = np.bincount(ids, minlength=len(self.words))
-        self.idf = np.log1p(len(folded) / np.maximum(df, 1))
-        self.total = np.maximum(np.bincount(owner, weights=self.idf[ids], minlength=len(folded)), 1e-9)
-        self.start = np.concatenate([[0], np.cumsum(df)])
-        self.owner = owner[np.argsort(ids, kind="stable")]  # the names of word i: owner[start[i] : start[i + 1]]
-        self.near_words = NearWords(self.words, 24)
-        self.near_names = NearWords(compact_lines([without_article(line) for line in folded]), 48)
-
-    def near(self, folded: str, exact_only: bool) -> list[tuple[int, float, bool]]:
-        """Return (row, score, no word was guessed) of the films whose words or letters are near."""
-        words = folded.split()[:16]
-        matched = np.zeros(len(self.rows))
-        as_spelled = np.ones(len(self.rows), dtype=bool)
-        asked = 0.0
-        for i, word in enumerate(words):
-            likeness = np.zeros(len(self.rows))
-            weight = self._likeness(word, i == len(words) - 1, exact_only, likeness)
-            asked += weight
-            as_spelled &= likeness >= BEGINNING
-            likeness *= weight
-            matched += likeness
-        chosen = np.flatnonzero(matched >= max(0.6 * float(matched.max(initial=0.0)), 1e-9))
-        coverage = matched[chosen] / max(asked, 1e-9)
-        of_name = np.minimum(matched[chosen] / self.total[chosen], 1.0)
-        score = coverage**1.5 * (0.7 + 0.1 * of_name + 0.1 * self.fame[chosen])
-        top = np.argsort(-score, kind="stable")[:60]
-        found = list(zip(self.rows[chosen[top]].tolist(), score[top].tolist(), as_spelled[chosen[top]].tolist()))
-        if not exact_only:
-            letters = compact(without_article(folded))
-            length = len(letters)
-            names, edits = self.near_names.near(letters, 0 if length <= 2 else 1 + (length > 4) + (length > 9))
-            likeness = 0.88 * (1 - edits / max(length, 1)) + 0.08 * self.fame[names]
-            found += list(zip(self.rows[names].tolist(), likeness.tolist(), [False] * len(names)))
+    def called(self, key: str) -> list[tuple[int, int]]:
+        """Return (row, what the name is) for each name with this compact form."""
+        found = []
+        entry = self.first.get(key, -1)
+        while entry >= 0:
+            found.append((self.rows[entry // 2], self.what[entry // 2] + entry % 2))
+            entry = self.following[entry]
         return found
 
-    def _likeness(self, word: str, is_last: bool, exact_only: bool, out: npt.NDArray[np.float64]) -> float:
-        """Write into `out` how like `word` the best word of each name is; return the weight of `word`."""
-        low = bisect.bisect_left(self.words, word)
-        high = bisect.bisect_left(self.words, word + "\U0010ffff")
-        exact = low < len(self.words) and self.words[low] == word
-        weights: list[float] = []
-        if not exact_only and len(word) > 2 and word.isascii():
-            near, edits = self.near_words.near(word, 1 + (len(word) > 4) + (len(word) > 9))
-            for i, d in sorted(zip(near.tolist(), edits.tolist()), key=lambda pair: (-pair[1], pair[0])):
-                out[self.owner[self.start[i] : self.start[i + 1]]] = min(1 - d / len(word), BEGINNING - 0.01)
-                weights.append(float(self.idf[i]))
-        if is_last and high > low and len(word) > 1:
-            out[self.owner[self.start[low] : self.start[min(high, low + 3000)]]] = BEGINNING
-            weights.append(float(self.idf[low:high].max()))
-        if exact:
-            out[self.owner[self.start[low] : self.start[low + 1]]] = 1.0
-            return float(self.idf[low])
-        return max(weights, default=float(np.log1p(len(self.rows))))
+
+def _query_keys(text: str, folded: str) -> dict[str, float]:
+    """Return the compact spellings to look up and what each costs: as typed, the article moved, the article off."""
+    title = parse_title(text).title if text.endswith(")") else text
+    typed = [folded, fold(article_in_front(title)), _ARTICLE_BEHIND.sub(r"\2 \1", folded)]
+    keys = dict.fromkeys((compact(without_article(form)) for form in reversed(typed)), 0.01)
+    keys.update(dict.fromkeys(map(compact, typed), 0.0))
+    keys.pop("", None)
+    return keys
 
 
-def _query_keys(text: str, folded: str) -> list[str]:
-    """Return the compact spellings to look up: as typed, the article moved or taken off."""
-    moved = fold(article_in_front(text)) if "," in text else folded
-    behind = re.sub(r"^(.*) (the|a|an)$", r"\2 \1", folded)
-    keys = [compact(form) for form in (folded, moved, behind, without_article(folded), without_article(moved))]
-    return list(dict.fromkeys(key for key in keys if key))
-
-
-def _keep(found: dict[int, tuple[float, str]], row: int, score: float, kind: str) -> None:
-    if row not in found or found[row][0] < score:
-        found[row] = (score, kind)
+def _keep(found: dict[int, _Found], row: int, new: _Found) -> None:
+    old = found.get(row)
+    if old is None or new.score > old.score:
+        found[row] = new
