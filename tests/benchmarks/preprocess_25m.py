@@ -1,0 +1,132 @@
+"""How long the preprocessing takes on 25 million ratings, and how much memory, beside plain pandas.
+
+    python -m tests.benchmarks.preprocess_25m [--ratings N] [--repeats N] [--folder DIR]
+
+Writes a `ratings.csv` of the size and shape of MovieLens 25M (162,541 users, 59,047 movies), runs
+`python -m preprocess.setup --format npz` on it as a whole process, then the same work as one would write it in
+pandas, in turns; prints the median wall seconds, the peak resident memory, and the ratio. The goal on two cores is
+15 s and 3 GB. Needs about 3 GB of disk; `--folder` keeps the data for the next run.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tests.benchmarks.synthetic import synthetic_ratings
+
+ROOT = Path(__file__).resolve().parents[2]
+N_USERS, N_MOVIES, LARGEST_MOVIE_ID = 162_541, 59_047, 209_171
+GENRES = ("Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi", "Thriller")
+
+# What it is measured against: the same steps and files, written in the usual way.
+REFERENCE = """
+import sys
+import numpy as np, pandas as pd
+data, out = sys.argv[1:]
+r = pd.read_csv(data + "/ratings.csv")
+r["timestamp"] = pd.to_datetime(r["timestamp"], unit="s")
+r = r[r.groupby("userId")["movieId"].transform("size") >= 20]
+r = r[r.groupby("movieId")["userId"].transform("size") >= 50]
+r = r.sort_values(["userId", "timestamp", "movieId"], kind="stable")
+n = r.groupby("userId")["movieId"].transform("size")
+i = r.groupby("userId").cumcount()
+train, val, test = r[i < n * 0.7 // 1], r[(i >= n * 0.7 // 1) & (i < n * 0.85 // 1)], r[i >= n * 0.85 // 1]
+means, counts = train.groupby("userId")["rating"].mean(), train["movieId"].value_counts()
+newest = train["timestamp"].max()
+np.savez(out + "/ratings_filtered.npz", **{c: r[c].to_numpy() for c in r})
+for name, part in [("train", train), ("val", val), ("test", test)]:
+    days = ((newest - part["timestamp"]).dt.total_seconds() / 86400).clip(lower=0)
+    final = part["rating"] - part["userId"].map(means)
+    final = final / part["movieId"].map(counts).fillna(1) ** 0.5 * np.exp(-np.log(2) * days / 365)
+    np.savez(out + f"/{name}.npz", **{c: part[c].to_numpy() for c in part})
+    np.savez(out + f"/{name}_transformed.npz", final_rating=final.to_numpy(np.float32))
+"""
+
+
+def write_data(folder: Path, n_ratings: int) -> None:
+    """Write ratings.csv and movies.csv; movie ids have gaps, as MovieLens' have."""
+    rng = np.random.default_rng(25)
+    scale = min(1.0, n_ratings / 25_000_000)
+    n_users, n_movies = int(N_USERS * scale), int(N_MOVIES * scale**0.5)
+    columns = synthetic_ratings(n_users, n_movies, n_ratings, rng)
+    ids = np.sort(rng.choice(np.arange(1, LARGEST_MOVIE_ID + 1), n_movies, replace=False))
+    counts = np.sort(np.bincount(columns.movie_ids - 1, minlength=n_movies))[::-1]
+    share = counts[: n_movies // 100].sum() / counts.sum()
+    print(
+        f"{len(columns.ratings):,} ratings, {n_users:,} users, {n_movies:,} movies; top 1%: {share:.0%} of the ratings"
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = {
+        "userId": columns.user_ids,
+        "movieId": ids[columns.movie_ids - 1],
+        "rating": columns.ratings,
+        "timestamp": columns.times,
+    }
+    pd.DataFrame(frame).to_csv(folder / "ratings.csv", index=False)
+    with open(folder / "movies.csv", "w", encoding="utf-8") as file:
+        file.write("movieId,title,genres\n")
+        for number in ids.tolist():
+            file.write(
+                f'{number},"Film {number}, The ({1930 + number % 90})",{GENRES[number % 7]}|{GENRES[number % 5]}\n'
+            )
+
+
+def measure(command: list[str]) -> tuple[float, float]:
+    """Run a command; return its wall seconds and peak resident memory in GB."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{command[1:3]} ended with {process.returncode}")
+    return seconds, usage.ru_maxrss * 1024 / 1e9
+
+
+def main() -> None:
+    """Write the data, run both, print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--ratings", type=int, default=25_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        data = arguments.folder or Path(temporary) / "data"
+        if not (data / "movies.csv").is_file():
+            write_data(data, arguments.ratings)
+        size = (data / "ratings.csv").stat().st_size / 1e6
+        print(f"ratings.csv {size:,.0f} MB")
+        ours, pandas = [], []
+        for _ in range(arguments.repeats):
+            out = Path(temporary) / "out"
+            command = [sys.executable, "-m", "preprocess.setup", "--data", str(data), "--output", str(out)]
+            ours.append(measure([*command, "--format", "npz"]))
+            shutil.rmtree(out)
+            out.mkdir()
+            pandas.append(measure([sys.executable, "-c", REFERENCE, str(data), str(out)]))
+            shutil.rmtree(out)
+        for name, runs in (("preprocess.setup", ours), ("plain pandas", pandas)):
+            seconds, memory = statistics.median(run[0] for run in runs), max(run[1] for run in runs)
+            all_runs = ", ".join(f"{run[0]:.1f}" for run in runs)
+            print(f"{name:<18} {seconds:6.1f} s   peak {memory:.2f} GB   ({all_runs})")
+        ratio = statistics.median(own[0] / other[0] for own, other in zip(ours, pandas))
+        print(f"ratio of the times {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Small raw data sets for the tests of the preprocessing, written in any of the published forms."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+HEADER = "userId,movieId,rating,timestamp\n"
+MOVIES = 'movieId,title,genres\n10,"Matrix, The (1999)",Action|Sci-Fi\n20,Amélie (2001),Comedy\n30,Heat (1995),Crime\n'
+# Three users with three ratings each, in a shuffled order; user 2's first two share their second.
+LINES = (
+    "1,10,4.0,100\n1,20,3.5,50\n1,30,2.0,200\n"
+    "2,20,5.0,70\n2,10,1.0,70\n2,30,0.5,90\n"
+    "3,30,4.5,1000\n3,10,4.0,10\n3,20,3.0,500\n"
+)
+TINY_FLAGS = ["--min-user-ratings", "3", "--min-movie-ratings", "3"]
+
+
+def write_csv(folder: Path, lines: str = LINES, movies: str = MOVIES, header: str = HEADER) -> Path:
+    """Write the CSV form and return its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ratings.csv").write_bytes((header + lines).encode())
+    (folder / "movies.csv").write_bytes(movies.encode())
+    return folder
+
+
+def pack(folder: Path, archive: Path, inside: str = "ml-tiny/") -> Path:
+    """Put the files of `folder` into a .zip, as MovieLens does under one folder."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(folder.iterdir()):
+            file.write(path, inside + path.name)
+    return archive
+
+
+def random_lines(seed: int, n_users: int = 50, n_movies: int = 40, n_twice: int = 25) -> str:
+    """Return ratings in random order, with equal times, users of few ratings, and pairs that come twice."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for user in range(1, n_users + 1):
+        # few users just above or below a threshold, few movies that everybody rates
+        n = int(rng.integers(1, n_movies))
+        chances = 1.0 / np.arange(1, n_movies + 1)
+        movies = rng.choice(n_movies, n, replace=False, p=chances / chances.sum())
+        start = int(rng.integers(800_000_000, 1_500_000_000))
+        for movie in movies:
+            time = start + int(rng.integers(0, 12)) * 86_400 * 30
+            lines.append(f"{user * 7},{int(movie) * 3 + 1},{rng.integers(1, 11) / 2},{time}\n")
+    again = rng.choice(len(lines), n_twice, replace=False)
+    for index in again:
+        user, movie, _, time = lines[index].split(",")
+        shift = int(rng.integers(-1, 2)) * 1000  # before, at, or after the other
+        lines.append(f"{user},{movie},{rng.integers(1, 11) / 2},{int(time) + shift}\n")
+    rng.shuffle(lines)
+    return "".join(lines)
+
+
+def random_movies(n_movies: int = 40) -> str:
+    rows = [f'{i * 3 + 1},"Film {i}, The ({1950 + i})",Drama|Comedy\n' for i in range(n_movies)]
+    return "movieId,title,genres\n" + "".join(rows)

@@ -1,0 +1,507 @@
+"""The pipeline against the same rules written plainly in pandas, row for row; and its steps against each other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from preprocess import build_metadata, filter_data, split_data, transform_data
+from preprocess import setup as all_steps
+from recommender import weighting
+from recommender.catalog import Catalog
+from recommender.errors import ArtifactError, ChoiceError, DataError
+from recommender.interactions import Interactions
+from recommender.popularity import popularity_tiers
+from recommender.splits import PARTS, load_final_rating, load_movies, load_ratings, load_split
+
+from . import movielens
+from .raw_sets import LINES, TINY_FLAGS, pack, random_lines, random_movies, write_csv
+
+CSV_FILES = {
+    "ratings_filtered.csv",
+    "movies_filtered.csv",
+    "train.csv",
+    "val.csv",
+    "test.csv",
+    "movie_features.csv",
+    "train_transformed.csv",
+    "val_transformed.csv",
+    "test_transformed.csv",
+    "user_means.json",
+    "movie_popularity.json",
+    "train_max_timestamp.txt",
+    "movie_metadata.csv",
+    "manifest.json",
+}
+NPZ_FILES = {f"{name}{suffix}.npz" for name in PARTS for suffix in ("", "_transformed")} | {"ratings_filtered.npz"}
+
+
+def filter_plainly(
+    ratings: pd.DataFrame, users: int, movies: int, movies_first: bool = False, iterative: bool = False
+) -> pd.DataFrame:
+    """Requirements, section 2, filter, with groupby."""
+    ratings = ratings.assign(timestamp=pd.to_datetime(ratings["timestamp"], unit="s"))
+    ratings = ratings.sort_values("timestamp", kind="stable").drop_duplicates(["userId", "movieId"], keep="last")
+    rules = [("userId", users), ("movieId", movies)]
+    while True:
+        before = len(ratings)
+        for column, least in reversed(rules) if movies_first else rules:
+            ratings = ratings.groupby(column).filter(lambda group, least=least: len(group) >= least)
+        if not iterative or len(ratings) == before:
+            return ratings
+
+
+def split_plainly(ratings: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Each user's ratings by time, 70 / 15 / 15, by a loop over users; at least one in each part."""
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in PARTS}
+    for _, own in ratings.groupby("userId"):
+        n = len(own)
+        if n < 3:
+            continue
+        own = own.sort_values(["timestamp", "movieId"])
+        # whole numbers, so that no rounding of 0.7 * n comes in
+        n_train, n_val = n * 70 // 100, max(n * 15 // 100, 1)
+        while n_train + n_val >= n:
+            n_train -= 1
+        for name, rows in zip(PARTS, (own[:n_train], own[n_train : n_train + n_val], own[n_train + n_val :])):
+            parts[name].append(rows)
+    return {name: pd.concat(rows).reset_index(drop=True) for name, rows in parts.items()}
+
+
+def transform_plainly(parts: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Requirements, section 2, transform."""
+    train = parts["train"]
+    means = train.groupby("userId")["rating"].mean()
+    counts = train.groupby("movieId").size()
+    newest = train["timestamp"].max()
+    result = {}
+    for name, part in parts.items():
+        user_mean = part["userId"].map(means)
+        pop_weight = part["movieId"].map(lambda movie: 1 / counts[movie] ** 0.5 if movie in counts.index else 1.0)
+        days = ((newest - part["timestamp"]).dt.total_seconds() / 86_400).clip(lower=0)
+        time_weight = np.exp(-np.log(2) * days / 365)
+        norm = part["rating"] - user_mean
+        result[name] = part.assign(
+            user_mean=user_mean,
+            rating_norm=norm,
+            pop_weight=pop_weight,
+            time_weight=time_weight,
+            final_rating=norm * pop_weight * time_weight,
+        )
+    return result
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, parse_dates=["timestamp"])
+
+
+def same_rows(found: pd.DataFrame, expected: pd.DataFrame, tolerance: float = 0.0) -> None:
+    pd.testing.assert_frame_equal(
+        found.reset_index(drop=True),
+        expected.reset_index(drop=True),
+        check_dtype=False,
+        check_exact=tolerance == 0,
+        rtol=tolerance,
+        atol=tolerance,
+    )
+
+
+def as_frame(data: Interactions) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "userId": data.user_ids[data.user_rows()],
+            "movieId": data.movie_ids[data.movie_rows],
+            "rating": data.ratings.astype(float),
+            "timestamp": pd.to_datetime(data.times, unit="s"),
+        }
+    )
+
+
+def compare_with_pandas(folder: Path, raw: pd.DataFrame, users: int, movies: int, **order: bool) -> None:
+    """Every file that the pipeline wrote to `folder` against the plain rules."""
+    filtered = filter_plainly(raw, users, movies, **order)
+    parts = split_plainly(filtered)
+    in_order = filtered.sort_values(["userId", "timestamp", "movieId"])
+    same_rows(read(folder / "ratings_filtered.csv"), in_order)
+    same_rows(as_frame(load_ratings(folder)), in_order)
+    listed = pd.read_csv(folder / "movies_filtered.csv")
+    assert listed["movieId"].tolist() == sorted(filtered["movieId"].unique())
+    for name, expected in transform_plainly(parts).items():
+        same_rows(read(folder / f"{name}.csv"), parts[name])
+        same_rows(as_frame(load_split(folder, name)), parts[name])
+        same_rows(read(folder / f"{name}_transformed.csv"), expected, tolerance=2e-6)
+        final = load_final_rating(folder, name)
+        np.testing.assert_allclose(final, expected["final_rating"], rtol=2e-7, atol=1e-9)
+    train = parts["train"]
+    means = json.loads((folder / "user_means.json").read_text())
+    expected_means = train.groupby("userId")["rating"].mean()
+    assert means == pytest.approx({str(user): mean for user, mean in expected_means.items()}, abs=1e-6)
+    popularity = json.loads((folder / "movie_popularity.json").read_text())
+    counts = train.groupby("movieId").size().reindex(listed["movieId"], fill_value=0)
+    assert popularity == {str(movie): count for movie, count in counts.items()}
+    assert (folder / "train_max_timestamp.txt").read_text() == f"{train['timestamp'].max()}\n"
+
+
+def run_setup(tmp_path: Path, lines: str = LINES, movies: Optional[str] = None, flags: Any = TINY_FLAGS) -> Path:
+    data = write_csv(tmp_path / "raw", lines, **({"movies": movies} if movies else {}))
+    all_steps.main(["--data", str(data), "--output", str(tmp_path / "out"), *flags])
+    return tmp_path / "out"
+
+
+# Row for row against pandas
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("order", [{}, {"movies_first": True}, {"iterative": True}], ids=str)
+def test_equals_pandas_on_random_ratings(tmp_path, seed, order):
+    lines = random_lines(seed)
+    flags = ["--min-user-ratings", "12", "--min-movie-ratings", "15", *(f"--{k.replace('_', '-')}" for k in order)]
+    folder = run_setup(tmp_path, lines, random_movies(), flags)
+    raw = pd.read_csv(tmp_path / "raw" / "ratings.csv")
+    compare_with_pandas(folder, raw, 12, 15, **order)
+
+
+def test_equals_pandas_on_movielens(tmp_path):
+    if not movielens.ZIP.is_file():
+        pytest.skip("MovieLens is not beside this clone")
+    all_steps.main(["--data", str(movielens.ZIP), "--output", str(tmp_path)])
+    import zipfile
+
+    with zipfile.ZipFile(movielens.ZIP) as archive, archive.open("ml-latest-small/ratings.csv") as file:
+        raw = pd.read_csv(file)
+    compare_with_pandas(tmp_path, raw, 20, 50)
+
+
+def test_the_orders_of_the_filter_differ():
+    """Otherwise the comparisons above would not tell them apart."""
+    rows = [line.split(",") for line in random_lines(0).splitlines()]
+    raw = pd.DataFrame(rows, columns=["userId", "movieId", "rating", "timestamp"]).astype(float)
+    sizes = {len(filter_plainly(raw, 12, 15, *order)) for order in [(False, False), (True, False), (False, True)]}
+    assert len(sizes) == 3
+
+
+# By hand
+
+
+def test_three_ratings_give_one_to_each_part_and_ties_go_by_movie(tmp_path):
+    folder = run_setup(tmp_path)
+    parts = [load_split(folder, name) for name in PARTS]
+    assert [part.movie_ids[part.movie_rows].tolist() for part in parts] == [[20, 10, 10], [10, 20, 20], [30, 30, 30]]
+    for part in parts:
+        assert part.user_ids.tolist() == [1, 2, 3]
+        assert part.movie_ids.tolist() == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 1, 2), (7, 1, 2), (14, 3, 3), (63, 13, 14)], ids=str
+)
+def test_sizes_of_the_parts(tmp_path, sizes):
+    n = sum(sizes)
+    lines = "".join(f"1,{10 * (i + 1)},3.0,{i}\n" for i in range(n)) + "2,10,3.0,5\n2,20,3.0,6\n"
+    folder = run_setup(tmp_path, lines, flags=["--min-user-ratings", "1", "--min-movie-ratings", "1"])
+    parts = [load_split(folder, name) for name in PARTS]
+    assert tuple(part.n_ratings for part in parts) == sizes
+    assert np.concatenate([part.times for part in parts]).tolist() == list(range(n))
+    assert [part.user_ids.tolist() for part in parts] == [[1, 2]] * 3  # user 2, with two ratings, is in no part
+
+
+def test_global_time_cuts_at_two_dates(tmp_path):
+    folder = run_setup(tmp_path, random_lines(5), random_movies(), [*TINY_FLAGS, "--split", "global-time"])
+    train, val, test = (load_split(folder, name) for name in PARTS)
+    assert train.times.max() < val.times.min()
+    assert val.times.max() < test.times.min()
+    n = load_ratings(folder).n_ratings
+    assert train.n_ratings + val.n_ratings + test.n_ratings == n
+    assert train.n_ratings / n == pytest.approx(0.70, abs=0.02)
+    assert test.n_ratings / n == pytest.approx(0.15, abs=0.02)
+    # people who came later have no train ratings: their mean is that of everybody
+    final = load_final_rating(folder, "test")
+    newcomers = np.flatnonzero((np.diff(train.indptr) == 0)[test.user_rows()])
+    assert len(newcomers)
+    row = newcomers[0]
+    count = max(int(train.movie_counts()[test.movie_rows[row]]), 1)
+    assert final[row] == pytest.approx((test.ratings[row] - train.ratings.mean()) / count**0.5, rel=1e-5)
+
+
+def test_every_setting_changes_the_files(tmp_path):
+    """A flag that changed nothing would be a promise that is not kept."""
+    lines, movies = random_lines(3), random_movies()
+    data = write_csv(tmp_path / "raw", lines, movies)
+    tags = "userId,movieId,tag,timestamp\n" + "".join(
+        f"{user},{movie},{tag},5\n" for user in (1, 2) for movie in range(1, 121, 3) for tag in ("b", "a", f"u{user}")
+    )
+    (data / "tags.csv").write_text(tags)
+    base = {"--min-user-ratings": "8", "--min-movie-ratings": "8"}
+
+    def files(flags: dict[str, str], *switches: str) -> dict[str, bytes]:
+        words = [word for pair in {**base, **flags}.items() for word in pair]
+        all_steps.main(["--data", str(data), "--output", str(tmp_path / "out"), "--format", "csv", *words, *switches])
+        return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != "manifest.json"}
+
+    plain = files({})
+    assert files({}) == plain
+    assert b",a; b," in plain["movie_metadata.csv"]
+    for flags, switches, changed in [
+        ({"--min-user-ratings": "14"}, (), "ratings_filtered.csv"),
+        ({"--min-movie-ratings": "16"}, (), "ratings_filtered.csv"),
+        ({"--min-movie-ratings": "16"}, ("--movies-first",), "ratings_filtered.csv"),
+        ({"--min-movie-ratings": "16"}, ("--iterative",), "ratings_filtered.csv"),
+        ({"--split": "global-time"}, (), "train.csv"),
+        ({"--train-fraction": "0.5", "--val-fraction": "0.35"}, (), "train.csv"),
+        ({"--min-split-ratings": "12"}, (), "train.csv"),
+        ({"--popularity-power": "1"}, (), "train_transformed.csv"),
+        ({"--half-life-days": "30"}, (), "train_transformed.csv"),
+        ({"--min-tag-users": "1"}, (), "movie_metadata.csv"),
+        ({"--max-tags": "1"}, (), "movie_metadata.csv"),
+    ]:
+        assert files(flags, *switches)[changed] != plain[changed], (flags, switches)
+    assert (
+        files({"--min-movie-ratings": "16"})["ratings_filtered.csv"]
+        != (files({"--min-movie-ratings": "16"}, "--movies-first")["ratings_filtered.csv"])
+    )
+    assert (
+        files({"--min-movie-ratings": "16"})["ratings_filtered.csv"]
+        != (files({"--min-movie-ratings": "16"}, "--iterative")["ratings_filtered.csv"])
+    )
+
+
+# The steps alone, the forms of the files
+
+
+@pytest.mark.parametrize("form", ["csv", "npz", "both"])
+def test_steps_one_by_one_write_what_setup_writes(tmp_path, form):
+    data = write_csv(tmp_path / "raw", random_lines(4), random_movies())
+    flags = ["--min-user-ratings", "5", "--min-movie-ratings", "5"]
+    place = ["--format", form, "--output"]
+    all_steps.main(["--data", str(data), *place, str(tmp_path / "all"), *flags])
+    one = str(tmp_path / "one")
+    filter_data.main(["--data", str(data), *place, one, *flags])
+    split_data.main([*place, one])
+    transform_data.main([*place, one])
+    build_metadata.main(["--data", str(data), *place, one])
+    names = {path.name for path in (tmp_path / "all").iterdir()}
+    expected = {"csv": CSV_FILES, "both": CSV_FILES | NPZ_FILES}.get(form)
+    assert names == (expected or {name for name in CSV_FILES if not is_ratings_csv(name)} | NPZ_FILES)
+    for name in names - {"manifest.json"}:
+        assert (tmp_path / "all" / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), name
+    manifests = [json.loads((tmp_path / run / "manifest.json").read_text()) for run in ("all", "one")]
+    assert {n: e["step"] for n, e in manifests[0]["files"].items()} == {
+        n: e["step"] for n, e in manifests[1]["files"].items()
+    }
+
+
+def is_ratings_csv(name: str) -> bool:
+    return name.startswith(("ratings_", "train", "val", "test")) and name.endswith(".csv")
+
+
+def test_a_step_run_again_takes_away_what_was_made_from_the_old_one(tmp_path):
+    folder = run_setup(tmp_path, random_lines(6), random_movies())
+    split_data.main(["--output", str(folder), "--split", "global-time"])
+    names = {path.name for path in folder.iterdir()}
+    assert {"train.npz", "movie_metadata.csv", "ratings_filtered.npz"} <= names
+    assert not any("transformed" in name for name in names)
+    assert "user_means.json" not in names
+    with pytest.raises(ArtifactError, match="train_transformed"):
+        load_final_rating(folder, "train")
+
+
+def test_csv_and_npz_hold_the_same(tmp_path):
+    lines, movies = random_lines(7), random_movies()
+    flags = ["--min-user-ratings", "5", "--min-movie-ratings", "5", "--format"]
+    as_npz = run_setup(tmp_path / "a", lines, movies, [*flags, "npz"])
+    as_csv = run_setup(tmp_path / "b", lines, movies, [*flags, "csv"])
+    for name in PARTS:
+        one, other = load_split(as_npz, name), load_split(as_csv, name)
+        for field in ("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"):
+            assert np.array_equal(getattr(one, field), getattr(other, field)), field
+            assert getattr(one, field).dtype == getattr(other, field).dtype
+        assert np.array_equal(load_final_rating(as_npz, name), load_final_rating(as_csv, name))
+    assert np.array_equal(load_ratings(as_npz).ratings, load_ratings(as_csv).ratings)
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    lines = random_lines(8)
+    one = run_setup(tmp_path / "a", lines, random_movies())
+    other = run_setup(tmp_path / "b", lines, random_movies())
+    shuffled = "".join(sorted(lines.splitlines(keepends=True), key=lambda line: line[::-1]))
+    no_twins = run_setup(tmp_path / "c", shuffled, random_movies())
+    for path in one.iterdir():
+        assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+    assert {path.name for path in no_twins.iterdir()} == {path.name for path in one.iterdir()}
+
+
+def test_the_order_of_the_file_does_not_matter(tmp_path):
+    lines = random_lines(9, n_twice=0)
+    shuffled = "".join(sorted(lines.splitlines(keepends=True), key=lambda line: line[::-1]))
+    one = run_setup(tmp_path / "a", lines, random_movies())
+    other = run_setup(tmp_path / "b", shuffled, random_movies())
+    for path in one.iterdir():
+        assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+
+
+def test_the_report_says_what_was_kept_and_dropped(tmp_path, capsys):
+    lines = LINES + "4,10,3.0,5\n1,10,4.5,150\n3,10,2.0,\n3,10,2.0,yesterday\n2,99,2.0,1\n"
+    run_setup(tmp_path, lines, flags=["--min-user-ratings", "3", "--min-movie-ratings", "1"])
+    out = capsys.readouterr().out
+    assert "read 14 ratings, 3 movies (csv)" in out
+    assert "2 ratings dropped: missing or invalid timestamp" in out
+    assert "1 ratings dropped: the same user rated the same movie again later" in out
+    assert "3 of 4 kept" in out
+    assert "1 kept movies are not in the movie list: they are called `Movie <id>`" in out
+    folder = tmp_path / "out"
+    assert Catalog.load(folder).movie(3).title == "Movie 99"
+    train = load_split(folder, "train")
+    assert load_movies(folder)[0].tolist() == [10, 20, 30, 99] == train.movie_ids.tolist()
+
+
+# Metadata
+
+
+def test_metadata_joins_links_tags_and_descriptions(tmp_path):
+    data = write_csv(tmp_path / "raw")
+    (data / "links.csv").write_text("movieId,imdbId,tmdbId\n10,0133093,603\n20,211915,\n")
+    tags = "1,20,Paris,1\n2,20, paris ,2\n1,20,whimsy,3\n1,10,bullet time,1\n2,10,bullet time,1\n"
+    (data / "tags.csv").write_text("userId,movieId,tag,timestamp\n" + tags)
+    described = {"movieId": 10, "director": "A; B", "cast": ["C", "D"], "keywords": "hacker", "overview": "One\nline."}
+    (tmp_path / "d.jsonl").write_text(json.dumps(described) + "\n\n" + json.dumps({"movieId": 77}) + "\n")
+    all_steps.main(
+        [
+            "--data",
+            str(data),
+            "--output",
+            str(tmp_path / "out"),
+            *TINY_FLAGS,
+            "--descriptions",
+            str(tmp_path / "d.jsonl"),
+        ]
+    )
+    first, second, third = (Catalog.load(tmp_path / "out").movie(row) for row in range(3))
+    assert (first.title, first.year, first.genres) == ("The Matrix", 1999, ("Action", "Sci-Fi"))
+    assert (first.director, first.cast, first.keywords) == ("A; B", ("C", "D"), ("hacker",))
+    assert (first.overview, first.imdb_id, first.tmdb_id) == ("One line.", "0133093", "603")
+    assert (second.title, second.keywords, second.imdb_id, second.tmdb_id) == ("Amélie", ("paris",), "0211915", "")
+    assert (third.director, third.keywords, third.imdb_id, third.n_ratings) == ("", (), "", 0)
+
+
+# Kernels in recommender/ that the pipeline uses
+
+
+def test_weighting_by_hand():
+    train = Interactions.from_columns(
+        [1, 1, 2], [10, 20, 10], [4, 2, 5], [0, 86_400 * 365, 0], user_vocabulary=np.array([1, 2, 3])
+    )
+    means, overall = weighting.user_means(train)
+    assert means.tolist() == [3.0, 5.0, pytest.approx(11 / 3)]
+    assert overall == pytest.approx(11 / 3)
+    weights = weighting.pop_weight(train.movie_counts())
+    final = weighting.final_rating(train, means, weights, 86_400 * 365, 365.0)
+    assert final.dtype == np.float32
+    assert final == pytest.approx([1 * 0.5**0.5 * 0.5, -1.0, 0.0])
+
+
+def test_final_rating_is_the_same_in_blocks():
+    rng = np.random.default_rng(0)
+    n = (1 << 20) + 5
+    data = Interactions.from_columns(
+        rng.integers(0, 500, n), np.arange(n) % 7000, rng.integers(1, 11, n) / 2, np.arange(n)
+    )
+    means, _ = weighting.user_means(data)
+    movie_weights = weighting.pop_weight(data.movie_counts())
+    whole = (data.ratings - means[data.user_rows()]) * movie_weights[data.movie_rows]
+    whole = whole * weighting.time_weight(data.times, n)
+    final = weighting.final_rating(data, means, movie_weights, n)
+    np.testing.assert_allclose(final, whole, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (10, (1, 4, 5)), (30, (3, 12, 15)), (3650, (365, 1460, 1825))]
+)
+def test_sizes_of_the_tiers(n, sizes):
+    counts = np.random.default_rng(n).integers(0, 50, n)
+    tiers = popularity_tiers(counts)
+    assert tuple(np.bincount(tiers, minlength=3)) == sizes
+    for upper, lower in ((0, 1), (1, 2)):
+        if (tiers == upper).any() and (tiers == lower).any():
+            assert counts[tiers == upper].min() >= counts[tiers == lower].max()
+
+
+@pytest.mark.parametrize(
+    ("start", "id_step"),
+    [(0, 1), (10**12, 1), (0, 10**9)],
+    ids=["one key", "keys too long", "ids too large for a table"],
+)
+def test_interactions_are_sorted_by_user_time_movie(start, id_step):
+    rng = np.random.default_rng(1)
+    n = 3000
+    users = rng.integers(0, 40, n) * id_step
+    movies = rng.integers(0, 60, n) * id_step
+    times = rng.integers(0, 50, n) * (10**16 if start else 1) + start
+    values = rng.integers(1, 11, n) / 2
+    data = Interactions.from_columns(users, movies, values, times)
+    expected = sorted(zip(users.tolist(), times.tolist(), movies.tolist(), range(n)))
+    order = [index for *_, index in expected]
+    assert data.user_ids[data.user_rows()].tolist() == users[order].tolist()
+    assert data.movie_ids[data.movie_rows].tolist() == movies[order].tolist()
+    assert data.times.tolist() == times[order].tolist()
+    assert data.ratings.tolist() == values[order].tolist()
+    assert data.movie_rows.dtype == np.int32
+    assert data.user_ids.tolist() == sorted(set(users.tolist()))
+
+
+@pytest.mark.parametrize("scale", [1, 10**9])
+def test_interactions_over_a_vocabulary(scale):
+    vocabulary = np.array([5, 10, 20, 30]) * scale
+    data = Interactions.from_columns([1, 1], np.array([30, 10]) * scale, [1, 2], [1, 2], movie_vocabulary=vocabulary)
+    assert data.movie_rows.tolist() == [3, 1]
+    with pytest.raises(DataError, match=f"movie id {11 * scale} is not in the vocabulary"):
+        Interactions.from_columns([1], [11 * scale], [1], [1], movie_vocabulary=vocabulary)
+    with pytest.raises(DataError, match="is not in the vocabulary"):
+        Interactions.from_columns([1], [40 * scale], [1], [1], movie_vocabulary=vocabulary)
+
+
+# Reading back
+
+
+def test_what_was_damaged_since_is_refused_by_name(tmp_path):
+    folder = run_setup(tmp_path)
+    with pytest.raises(ChoiceError, match="no part called 'dev': the parts are train, val, test"):
+        load_split(folder, "dev")
+    data = bytearray((folder / "val.npz").read_bytes())
+    data[-200] ^= 1
+    (folder / "val.npz").write_bytes(data)
+    with pytest.raises(ArtifactError, match=r"val\.npz is damaged"):
+        load_split(folder, "val")
+    (folder / "test.npz").unlink()
+    with pytest.raises(ArtifactError, match=r"test\.npz is missing: run python -m preprocess\.setup"):
+        load_split(folder, "test")
+    with pytest.raises(ArtifactError, match="no processed artifact in"):
+        load_split(tmp_path / "elsewhere", "train")
+
+
+def test_bundle_holds_what_the_programs_need_and_the_terms(tmp_path):
+    data = write_csv(tmp_path / "raw", random_lines(2), random_movies())
+    terms = b"Use it kindly.\r\n"
+    (data / "README.txt").write_bytes(terms)
+    archive = pack(data, tmp_path / "set.zip")
+    all_steps.main(["--data", str(archive), "--output", str(tmp_path / "out"), *TINY_FLAGS, "--bundle"])
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {
+        *(
+            "movies_filtered.csv",
+            "movie_features.csv",
+            "movie_metadata.csv",
+            "movie_popularity.json",
+            "user_means.json",
+        ),
+        *("train.npz", "val.npz", "test.npz", "train_max_timestamp.txt", "LICENSE", "manifest.json"),
+    }
+    assert set(json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]) == names - {"manifest.json"}
+    assert (tmp_path / "out" / "LICENSE").read_bytes() == terms
+    all_steps.main(["--data", str(archive), "--output", str(tmp_path / "full"), *TINY_FLAGS])
+    for name in names - {"LICENSE", "manifest.json"}:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "full" / name).read_bytes(), name
