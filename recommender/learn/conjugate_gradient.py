@@ -8,8 +8,7 @@ Conjugate gradients need only products A p, two passes over the row's vectors ea
 Pilaszy and Tikk 2011, "Applications of the conjugate gradient method for implicit feedback collaborative
 filtering", section 3). Compiled libraries walk the rows one by one. Here rows of similar length are padded to one
 length and solved together: `np.take` gathers their vectors once into a buffer that stays in the cache, and every
-step is a batched matrix product. For a row too long for the buffer the k x k matrix is cheaper than repeated passes;
-it is summed piece by piece and the same steps are taken on it.
+step is a batched matrix product.
 
 `solve_exactly` is the readable twin: one `np.linalg.solve` a row.
 """
@@ -25,7 +24,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-_BUFFER = 1 << 17  # values gathered at a time: 512 KB of float32
+_BUFFER = 1 << 18  # values gathered at a time, 1 MB of float32; more only for a single longer row
 
 
 @dataclass(frozen=True)
@@ -82,18 +81,14 @@ def conjugate_gradient(X: Floats, Y: Floats, blocks: Sequence[Block], ridge: Flo
     k = Y.shape[1]
     gram = Y.T @ Y
     padded = np.concatenate((Y, np.zeros((1, k), dtype=Y.dtype)))
-    buffer = np.empty(max(_BUFFER, k), dtype=Y.dtype)
+    buffer = np.empty(max((block.columns.size for block in blocks), default=0) * k, dtype=Y.dtype)
     empty = np.ones(len(X), dtype=bool)
     for block in blocks:
         lam = ridge[block.rows][:, None]
         x = X[block.rows]
-        if block.columns.size * k <= len(buffer):
-            vectors = _gather(padded, block.columns, buffer)  # (B, L, k)
-            b = np.matmul((1 + block.weights)[:, None, :], vectors)[:, 0, :]
-            product = _by_passes(vectors, block.weights, gram, lam)
-        else:
-            matrix, b = _normal_equations(padded, block, gram, buffer)
-            product = _by_matrix(matrix, lam)
+        vectors = _gather(padded, block.columns, buffer)  # (B, L, k)
+        b = np.matmul((1 + block.weights)[:, None, :], vectors)[:, 0, :]
+        product = _by_passes(vectors, block.weights, gram, lam)
         X[block.rows] = _descend(x, b - product(x), product, n_steps)
         empty[block.rows] = False
     X[empty] = 0
@@ -135,25 +130,6 @@ def _by_passes(vectors: Floats, weights: Floats, gram: Floats, lam: Floats) -> P
         return result
 
     return product
-
-
-def _by_matrix(matrix: Floats, lam: Floats) -> Product:
-    return lambda p: p @ matrix + lam * p
-
-
-def _normal_equations(padded: Floats, block: Block, gram: Floats, buffer: Floats) -> tuple[Floats, Floats]:
-    """Return A without its lambda (k, k) and b (1, k) of a block with one long row, summed over pieces."""
-    k = padded.shape[1]
-    columns, weights = block.columns[0], block.weights[0]
-    matrix = gram.copy()
-    b = np.zeros((1, k), dtype=padded.dtype)
-    step = max(1, len(buffer) // (2 * k))  # the weighted copy of a piece wants the other half of the cache
-    for start in range(0, len(columns), step):
-        w = weights[start : start + step]
-        vectors = _gather(padded, columns[start : start + step], buffer)  # (step, k)
-        matrix += vectors.T @ (w[:, None] * vectors)
-        b += (1 + w) @ vectors
-    return matrix, b
 
 
 def _descend(x: Floats, residual: Floats, product: Product, n_steps: int) -> Floats:
