@@ -9,8 +9,8 @@ from recommender.errors import ChoiceError, DataError, SettingsError
 from recommender.evaluate import metrics, protocols
 from recommender.filtering import keep_active
 from recommender.interactions import Interactions
-from recommender.top_n import top_n
 from recommender.splitting import part_per_user, split_by_time, split_per_user
+from recommender.top_n import top_n
 
 from .movielens import load_set
 

@@ -1,0 +1,280 @@
+"""Score models on held-out ratings: a table here, every figure in files.
+
+    python -m model.evaluate --models popularity,ease,ials
+    python -m model.evaluate --protocol per-user,returning,strict-time --k 10,20 --json out.json --csv users.csv
+    python -m model.evaluate --data ml-latest-small.zip --set A --models ease:regularisation=200 --split val
+
+Tune on `--split val` (models fitted on train); report `--split test` (fitted on train and val) once.
+With `--checkpoint DIR` an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+
+from recommender import command
+from recommender.catalog import Catalog
+from recommender.errors import ChoiceError
+from recommender.evaluate import cases, comparison, report, runner, scoring
+from recommender.learn import registry
+from recommender.settings import default_folder
+
+SETS = {
+    "A": {"min_user_ratings": 20, "min_movie_ratings": 50},
+    "B": {"min_user_ratings": 0, "min_movie_ratings": 5},
+    "all": {"min_user_ratings": 0, "min_movie_ratings": 0},
+}
+DEFAULT_MODELS = "popularity,svd,ease"
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Evaluate as the flags say; returns the exit code."""
+    arguments = make_parser().parse_args(argv)
+    ks = parse_ks(arguments.k)
+    specs = [parse_model(text) for text in split_list(arguments.models, "--models")]
+    protocols = split_list(arguments.protocol, "--protocol")
+    if protocols == ["all"]:
+        protocols = list(cases.PROTOCOLS)
+    check_outputs(arguments)
+    source = load_source(arguments)
+    work = Work(source, ks, arguments)
+    found = cases.build_all(source, protocols, arguments.split, arguments.stages)
+    for spec in specs:
+        registry.make(spec.name, catalog=source.catalog, **spec.settings)  # a wrong setting is refused before work
+    reports = []
+    for case in found:
+        reports.append(work.report(case, specs))
+        print(report.text(reports[-1]), end="\n\n", flush=True)
+    write_files(reports, arguments)
+    return 0
+
+
+class ModelSpec:
+    """A model and its settings, as `name:key=value:key=value` writes them; `label` is that text."""
+
+    def __init__(self, label: str, name: str, settings: dict[str, Any]) -> None:
+        self.label, self.name, self.settings = label, name, settings
+
+
+class Work:
+    """Ranks each model once for each root case, and scores all cases from the lists."""
+
+    def __init__(self, source: cases.Source, ks: tuple[int, ...], arguments: argparse.Namespace) -> None:
+        self.source, self.ks, self.arguments = source, ks, arguments
+        self.code = runner.code_version()
+        self.lists: dict[tuple[str, str], runner.Ranking] = {}
+        self.roots: dict[str, cases.Case] = {}
+
+    def report(self, case: cases.Case, specs: Sequence[ModelSpec]) -> report.CaseReport:
+        """Return the results of all models on one case."""
+        evaluation = case.evaluation
+        groups = scoring.groups_of(evaluation)
+        genres = None if self.source.catalog is None else self.source.catalog.genres
+        results = []
+        for spec in specs:
+            ranking, places = self.ranking(case, spec)
+            seconds = {"fit": ranking.fit_seconds, "rank": ranking.rank_seconds}
+            rows = ranking.rows[places]
+            results.append(scoring.score_lists(spec.label, evaluation, rows, self.ks, groups, genres, seconds))
+        metrics = [f"{name}@{k}" for k in self.ks for name in ("ndcg", "recall")]
+        rng = np.random.default_rng(self.arguments.seed)
+        lines = comparison.compare_models(results, self.arguments.against, metrics, rng, self.arguments.resamples)
+        return report.CaseReport(evaluation, self.arguments.split, self.ks, groups, results, lines)
+
+    def ranking(self, case: cases.Case, spec: ModelSpec) -> tuple[runner.Ranking, np.ndarray]:
+        """Return the lists of the case's root, and which of them belong to the people of the case."""
+        if case.root not in self.roots:
+            root = case
+            if case.root != case.protocol:
+                root = cases.build(self.source, case.root, self.arguments.split, self.arguments.stages)
+            self.roots[case.root] = root
+        evaluation = self.roots[case.root].evaluation
+        if (case.root, spec.label) not in self.lists:
+            n = max(self.ks)
+            folder = self.arguments.checkpoint
+            if folder is not None:
+                settings = {**spec.settings, "catalog": catalog_digest(self.source.catalog)}
+                folder = folder / f"{spec.name}-{runner.work_key(evaluation, spec.name, settings, n, self.code)}"
+            progress = Progress(f"{case.root}: {spec.label}")
+            self.lists[case.root, spec.label] = runner.rank(
+                lambda: registry.make(spec.name, catalog=self.source.catalog, **spec.settings),
+                evaluation,
+                n,
+                folder,
+                progress,
+            )
+            progress.end()
+        places = np.searchsorted(evaluation.user_rows, case.evaluation.user_rows)
+        return self.lists[case.root, spec.label], places
+
+
+class Progress:
+    """One line on stderr that is written over; in a pipe, a line for each new step."""
+
+    def __init__(self, label: str) -> None:
+        self.label, self.last, self.width = label, "", 0
+        self.live = sys.stderr.isatty()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        line = f"{self.label}: {what}, {done:,} of {total:,} people"
+        if self.live:
+            print("\r" + line.ljust(self.width), end="", file=sys.stderr, flush=True)
+            self.width = len(line)
+        elif what.startswith("fit") and what != self.last:
+            print(line, file=sys.stderr, flush=True)
+        self.last = what
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self.live and self.width:
+            print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.evaluate",
+        description="Score models on held-out ratings.",
+        epilog="protocols: " + "; ".join(f"{name} = {meaning}" for name, meaning in cases.PROTOCOLS.items()),
+    )
+    add = parser.add_argument
+    add("--processed", type=Path, metavar="DIR", help="what preprocess wrote (default: the shipped data)")
+    add("--data", type=Path, metavar="PATH", help="raw data instead: a folder or a .zip")
+    add("--set", choices=tuple(SETS), help="with --data: movies with 50 / 5 / any ratings (default: B)")
+    add("--models", default=DEFAULT_MODELS, metavar="NAMES", help=f"of {', '.join(registry.names())}, with commas; "
+        f"settings as name:key=value:key=value (default: {DEFAULT_MODELS})")  # fmt: skip
+    add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
+    add("--protocol", default="per-user", metavar="NAMES", help="one or more, with commas, or all (default: per-user)")
+    add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
+    add("--stages", type=int, default=20, metavar="N", help="times that strict time fits anew (default: 20)")
+    add("--against", default="first", metavar="NAME", help="compare with: first, best or a model (default: first)")
+    add("--resamples", type=int, default=comparison.N_RESAMPLES, metavar="N", help="bootstrap samples of people")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
+    add("--json", type=Path, metavar="FILE", help="write averages and intervals")
+    add("--csv", type=Path, metavar="FILE", help="write a row for each person and model; averages go to "
+        "FILE-averages.csv; a name that ends in .parquet writes Parquet (extra: parquet)")  # fmt: skip
+    add("--plots", type=Path, metavar="DIR", help="write plots (extra: plots)")
+    add("--checkpoint", type=Path, metavar="DIR", help="keep finished work here and take it up again")
+    return parser
+
+
+def split_list(text: str, flag: str) -> list[str]:
+    """Return the names between the commas."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise ChoiceError(f"{flag} {text!r} names nothing: give one or more names, with commas between")
+    if len(set(names)) < len(names):
+        raise ChoiceError(f"{flag} {text!r} names one thing twice: give each once")
+    return names
+
+
+def parse_ks(text: str) -> tuple[int, ...]:
+    """Return the cutoffs, ascending."""
+    ks = []
+    for part in split_list(text, "--k"):
+        if not part.isascii() or not part.isdigit() or int(part) < 1:
+            raise ChoiceError(f"--k {part!r} is not a cutoff: give whole numbers from 1, such as 10,20")
+        ks.append(int(part))
+    return tuple(sorted(set(ks)))
+
+
+def parse_model(text: str) -> ModelSpec:
+    """Read `name:key=value:key=value`."""
+    name, *pairs = text.split(":")
+    registry.model_class(name)
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key or not value:
+            raise ChoiceError(f"--models {text!r}: {pair!r} is not key=value; write {name}:key=value")
+        settings[key] = parse_value(value)
+    return ModelSpec(text, name, settings)
+
+
+def parse_value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuse, before any work, what would fail after it."""
+    for flag in ("json", "csv"):
+        path = getattr(arguments, flag)
+        if path is not None and path.is_dir():
+            raise ChoiceError(f"--{flag} {path} is a folder: give the name of a file")
+    if arguments.stages < 1:
+        raise ChoiceError(f"--stages {arguments.stages}: give a whole number from 1")
+    if arguments.resamples < 1:
+        raise ChoiceError(f"--resamples {arguments.resamples}: give a whole number from 1")
+    if arguments.seed < 0:
+        raise ChoiceError(f"--seed {arguments.seed} is negative: give a whole number from 0")
+    if arguments.data is not None and arguments.processed is not None:
+        raise ChoiceError("--data and --processed name two data sets: give one of them")
+    if arguments.set is not None and arguments.data is None:
+        raise ChoiceError(f"--set {arguments.set} chooses from raw data: give --data too")
+    if arguments.plots is not None:
+        from recommender.evaluate import plots
+
+        plots.need_matplotlib()
+
+
+def load_source(arguments: argparse.Namespace) -> cases.Source:
+    if arguments.data is None:
+        return cases.Source.load(arguments.processed or default_folder("processed"))
+    from preprocess import filter_data
+    from preprocess.pipeline_settings import PipelineSettings
+
+    settings = PipelineSettings(**SETS[arguments.set or "B"], movies_first=True)
+    _, filtered = filter_data.run(arguments.data, None, settings)
+    columns = zip(filtered.movies.ids.tolist(), filtered.movies.titles, filtered.movies.genres)
+    catalog = Catalog([{"movieId": str(ident), "title": title, "genres": genres} for ident, title, genres in columns])
+    return cases.Source.from_ratings(filtered.ratings, catalog)
+
+
+def catalog_digest(catalog: Optional[Catalog]) -> str:
+    """Return a hash of what models read in a catalogue."""
+    import hashlib
+
+    if catalog is None:
+        return ""
+    digest = hashlib.sha256(repr([catalog.genre_names, catalog.raw_titles]).encode())
+    for part in (catalog.movie_ids, catalog.genres, catalog.years):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def write_files(reports: Sequence[report.CaseReport], arguments: argparse.Namespace) -> None:
+    if arguments.json is not None:
+        given = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
+        report.write_json(arguments.json, reports, given)
+    if arguments.csv is not None:
+        report.write_rows(arguments.csv, report.per_user_rows(reports))
+        averages = arguments.csv.with_name(f"{arguments.csv.stem}-averages{arguments.csv.suffix}")
+        report.write_rows(averages, report.average_rows(reports))
+    if arguments.plots is not None:
+        from recommender.evaluate import plots
+
+        plots.write_plots(arguments.plots, reports)
+
+
+def program() -> None:
+    """Run `main` as a whole program."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()
