@@ -64,7 +64,7 @@ def test_ease_is_the_constrained_least_squares_solution(values: str) -> None:
     data = random_ratings()
     X = np.zeros((data.n_users, data.n_movies))
     X[data.user_rows(), data.movie_rows] = data.ratings if values == "ratings" else data.ratings >= 4
-    model = Ease(values=values, regularization=3.0).fit(data)
+    model = Ease(values=values, regularisation=3.0).fit(data)
     for j in range(data.n_movies):
         others = np.delete(np.arange(data.n_movies), j)
         A = X[:, others]
@@ -95,17 +95,17 @@ def test_directed_ease_without_direction_or_distance_is_ease() -> None:
     data = random_ratings(3)
     flat = {"x_middle": 1, "x_low": 1, "y_other": 1, "gram_base": 1, "target_base": 1, "earlier": 1}
     reach = {"gram_reach": 1e9, "target_reach": 1e9}
-    directed = DirectedEase(**flat, **reach, regularization=6).fit(data)  # flat kernel: 1 + exp(0) = 2
+    directed = DirectedEase(**flat, **reach, regularisation=6).fit(data)  # flat kernel: 1 + exp(0) = 2
     everything = data.take(np.ones(data.n_ratings, dtype=bool))
     object.__setattr__(everything, "ratings", np.full(data.n_ratings, 5, dtype=np.float32))
-    plain = Ease(values="likes", regularization=3).fit(everything)
+    plain = Ease(values="likes", regularisation=3).fit(everything)
     np.testing.assert_allclose(directed.item_weights, plain.item_weights, atol=2e-5)
 
 
 def test_directed_ease_meets_the_optimality_conditions() -> None:
     """G B - T must be diagonal: off the diagonal the gradient is zero, on it stand the constraint's multipliers."""
     data = random_ratings(4)
-    model = DirectedEase(regularization=2.0).fit(data)
+    model = DirectedEase(regularisation=2.0).fit(data)
     longest = int(np.diff(data.indptr).max())
     x, y = model._known(data.ratings), model._wanted(data.ratings)
     G = pair_sums(data, x, x, kernel(longest, 0.03, 10)) + 2.0 * np.eye(15)
@@ -131,7 +131,7 @@ def test_directed_ease_learns_which_way_people_go() -> None:
     steps = np.tile(np.arange(4), 30)
     data = Interactions.from_columns(users, starts + steps, np.full(120, 4.5), steps)
     person = Interactions.from_columns([0, 0], [5, 6], [5, 5], [1, 2], data.movie_ids)
-    ids, _ = DirectedEase(regularization=1.0).fit(data).recommend(person, [0], 1)
+    ids, _ = DirectedEase(regularisation=1.0).fit(data).recommend(person, [0], 1)
     assert ids.tolist() == [[7]]
 
 

@@ -42,7 +42,7 @@ def inverse(G: npt.NDArray[Real], block: int = 512) -> npt.NDArray[Real]:
             L_kk = np.linalg.cholesky(np.asarray(G[k:e, k:e], dtype=np.float64))
         except np.linalg.LinAlgError:
             raise SettingsError(
-                f"a Gram matrix of {n} movies is not positive definite: raise the model's regularization"
+                f"a Gram matrix of {n} movies is not positive definite: raise the model's regularisation"
             ) from None
         small.append(np.linalg.inv(L_kk).astype(G.dtype))
         G[e:, k:e] = G[e:, k:e] @ small[-1].T

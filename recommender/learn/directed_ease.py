@@ -3,7 +3,7 @@
     D       distance of two ratings of one person, in positions of their history; d = 0 for the latest rating
     x       1 / x_middle / x_low for a rating of at least 4 / from 3 to 3.5 / below 3
     y       1 for a rating of at least 4, y_other otherwise
-    G_ij  = sum over users   x_i x_j (gram_base + exp(-D / gram_reach))  + regularization [i = j]
+    G_ij  = sum over users   x_i x_j (gram_base + exp(-D / gram_reach))  + regularisation [i = j]
     T_ij  = sum over users   x_i y_j (target_base + exp(-D / target_reach)) (1 if j came later, `earlier` if before)
     P     = inv(G)
     B     = P T - P diag(diag(P T) / diag(P))
@@ -44,7 +44,7 @@ class DirectedEaseSettings:
     earlier: float = setting(0.5, "weight of predicting what came before, where what came after weighs 1", 0)
     recency_base: float = setting(0.07, "weight of any old rating in a person's profile", 0)
     recency_reach: float = setting(5.0, "ratings over which the extra weight of the latest fades", 1e-3)
-    regularization: float = setting(50.0, "ridge penalty", 1e-6)
+    regularisation: float = setting(50.0, "ridge penalty", 1e-6)
     keep: int = setting(0, "weights kept for each known movie, the largest in size; 0 keeps all", 0)
 
 
@@ -65,7 +65,7 @@ class DirectedEase(Ranker):
         x, y = self._known(train.ratings), self._wanted(train.ratings)
         G = pair_sums(train, x, x, kernel(longest, setup.gram_base, setup.gram_reach))
         T = pair_sums(train, x, y, kernel(longest, setup.target_base, setup.target_reach, setup.earlier))
-        G[np.diag_indices_from(G)] += setup.regularization
+        G[np.diag_indices_from(G)] += setup.regularisation
         P = inverse(G)
         B: npt.NDArray[np.float32] = P @ T
         B -= P * (B.diagonal() / P.diagonal())

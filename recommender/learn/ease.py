@@ -1,7 +1,7 @@
 """EASE: a linear model in which every movie is predicted from all the others, in closed form.
 
-    minimise |X - X B|^2 + regularization |B|^2   with diag(B) = 0
-    P = inv(X'X + regularization I)
+    minimise |X - X B|^2 + regularisation |B|^2   with diag(B) = 0
+    P = inv(X'X + regularisation I)
     B_ij = -P_ij / P_jj  (i != j),  B_jj = 0
     score = x B          x: the person's row of X
 
@@ -29,7 +29,7 @@ LIKED = 4.0
 @dataclass(frozen=True)
 class EaseSettings:
     values: str = setting("ratings", "what a rating counts as", choices=("likes", "ratings"))
-    regularization: float = setting(1000.0, "ridge penalty, in the units of X'X", 1e-6)
+    regularisation: float = setting(1000.0, "ridge penalty, in the units of X'X", 1e-6)
 
 
 class Ease(Ranker):
@@ -45,7 +45,7 @@ class Ease(Ranker):
         """Solve in closed form: O(sum of squared row lengths) for X'X, n_movies^3 for the inverse, float32."""
         self.movie_ids = train.movie_ids
         G = gram(train, self._values(train.ratings))
-        G[np.diag_indices_from(G)] += self.settings.regularization
+        G[np.diag_indices_from(G)] += self.settings.regularisation
         P = inverse(G)
         B = P
         B /= -P.diagonal().copy()

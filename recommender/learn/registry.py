@@ -44,7 +44,7 @@ def model_class(name: str) -> type[Ranker]:
 def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranker:
     """Return an unfitted model; `catalog` reaches the models that rank by what films are.
 
-    >>> make("ease", regularization=200).settings.regularization
+    >>> make("ease", regularisation=200).settings.regularisation
     200.0
     """
     cls = model_class(name)
