@@ -1,0 +1,223 @@
+"""Replay the session on held-out people: how many films that they like does each learning rule show in 20 turns?
+
+For every rule and policy four replays: learning, the same without learning, and both again with only the films that
+the person rated. Definitions stand in recommender/evaluate/session_replay.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+import numpy.typing as npt
+
+from preprocess.sources import read_source
+from recommender import artifacts, command
+from recommender.catalog import Catalog
+from recommender.errors import ChoiceError, DataError
+from recommender.evaluate.bootstrap import resampled_means
+from recommender.evaluate.protocols import join
+from recommender.evaluate.session_replay import RULE_ALONE, Fold, Outcome, WithoutLearning, make_folds, replay_all
+from recommender.filtering import keep_active
+from recommender.interactions import Interactions
+from recommender.learn.session_rules import RULES, fit_session_rule
+from recommender.policy import PolicySettings
+from recommender.settings import default_folder, read_settings
+from recommender.splits import PARTS, load_split
+
+N_RESAMPLES = 2000
+VIEWS = ("learning", "no learning", "rated only", "rated only, no learning")
+
+
+def read_data(path: Path, min_movie: int, min_user: int) -> tuple[Interactions, Catalog]:
+    """Return ratings and catalogue, row for row, of a raw data set (filtered here) or a processed folder (as is)."""
+    if (path / "train.npz").is_file():
+        train, val, test = (load_split(path, name) for name in PARTS)
+        catalog = Catalog.load(path)
+        data = join(join(train, val), test)
+        if not np.array_equal(catalog.movie_ids, data.movie_ids):
+            raise DataError(f"{path}: ratings and movie list differ: run python -m preprocess.setup again")
+        return data, catalog
+    source = read_source(path)
+    ratings = source.ratings
+    data = Interactions.from_columns(ratings.users, ratings.movies, ratings.ratings, ratings.times)
+    data = keep_active(data, min_user, min_movie, movies_first=True)
+    rows = []
+    for movie_id in data.movie_ids.tolist():
+        film = source.movies.get(movie_id)
+        title, genres = (film.title, film.genres) if film else (f"movie {movie_id}", "")
+        rows.append({"movieId": str(movie_id), "title": title, "genres": genres})
+    return data, Catalog(rows)
+
+
+class Replayed(NamedTuple):
+    """All outcomes of one rule under one policy, by view, in the order of folds and people."""
+
+    rule: str
+    policy: str
+    outcomes: dict[str, list[Outcome]]
+
+
+def replay_rule(name: str, folds: Sequence[Fold], policies: dict[str, PolicySettings], n_turns: int) -> list[Replayed]:
+    """Fit rule `name` once on each fold and replay it under each policy."""
+    results = [Replayed(name, label, {view: [] for view in VIEWS}) for label in policies]
+    for fold in folds:
+        rule = fit_session_rule(name, fold.train, fold.catalog, policies.get("policy"))
+        frozen = WithoutLearning(rule)
+        for result, policy in zip(results, policies.values()):
+            for view, used, rated_only in zip(VIEWS, (rule, frozen, rule, frozen), (False, False, True, True)):
+                result.outcomes[view] += replay_all(used, fold.catalog, fold.people, n_turns, policy, rated_only)
+    return results
+
+
+def per_person(outcomes: Sequence[Outcome], field: str) -> npt.NDArray[np.float64]:
+    """Return the mean of `field` for each person over their draws of favourites, ordered by user id."""
+    ids = np.array([outcome.user_id for outcome in outcomes])
+    values = np.array([getattr(outcome, field) for outcome in outcomes], dtype=np.float64)
+    _, rows = np.unique(ids, return_inverse=True)
+    means: npt.NDArray[np.float64] = np.bincount(rows, weights=values) / np.bincount(rows)
+    return means
+
+
+def summary(result: Replayed, n_turns: int) -> dict[str, Any]:
+    """Return the figures of one rule under one policy, with 95% bootstrap intervals over people."""
+    learning, still = (result.outcomes[view] for view in VIEWS[:2])
+    pair = np.column_stack([per_person(learning, "hits"), per_person(still, "hits")])
+    means = resampled_means(pair, N_RESAMPLES, np.random.default_rng(0))
+    gains = means[:, 0] / means[:, 1] - 1
+    figures: dict[str, Any] = {
+        "rule": result.rule,
+        "policy": result.policy,
+        "n_people": len(pair),
+        "hits": float(pair[:, 0].mean()),
+        "hits_interval": np.quantile(means[:, 0], [0.025, 0.975]).tolist(),
+        "hits_without_learning": float(pair[:, 1].mean()),
+        "gain": float(pair[:, 0].mean() / pair[:, 1].mean() - 1),
+        "gain_interval": np.quantile(gains, [0.025, 0.975]).tolist(),
+    }
+    for view, outcomes in result.outcomes.items():
+        total = max(1, sum(outcome.hits for outcome in outcomes))
+        turns = [turn for outcome in outcomes for turn in outcome.hit_turns]
+        figures[view] = {
+            "hits": float(per_person(outcomes, "hits").mean()),
+            "rate": float(per_person(outcomes, "rate").mean()),
+            "weighted_rate": float(per_person(outcomes, "weighted_rate").mean()),
+            "tail_share": sum(outcome.tail_hits for outcome in outcomes) / total,
+            "hits_by_turn": (np.bincount(turns, minlength=n_turns + 1)[1:] / len(outcomes)).tolist(),
+        }
+    return figures
+
+
+HEADER = (
+    f"{'rule':<21}{'hits':>6} {'95% interval':<14}{'rate':>6}{'still':>7}{'gain':>7}"
+    f"{'weighted':>10}{'tail':>7}{'rated only':>12}{'still':>7}"
+)
+
+
+def line(figures: dict[str, Any]) -> str:
+    """Return one row of the table."""
+    low, high = figures["hits_interval"]
+    learning, rated = figures["learning"], figures["rated only"]
+    return (
+        f"{figures['rule']:<21}{figures['hits']:>6.2f} {f'{low:.2f} - {high:.2f}':<14}{learning['rate']:>6.3f}"
+        f"{figures['hits_without_learning']:>7.2f}{figures['gain']:>+7.1%}{learning['weighted_rate']:>10.4f}"
+        f"{learning['tail_share']:>7.1%}{rated['rate']:>12.3f}{figures['rated only, no learning']['rate']:>7.3f}"
+    )
+
+
+def write_rows(path: Path, results: Sequence[Replayed]) -> None:
+    """Write one line for each session."""
+    with artifacts.replace_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["rule", "policy", "view", *Outcome._fields])
+        for result in results:
+            for view, outcomes in result.outcomes.items():
+                for outcome in outcomes:
+                    turns = " ".join(map(str, outcome.hit_turns))
+                    writer.writerow([result.rule, result.policy, view, *outcome[:-1], turns])
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the flags."""
+    parser = argparse.ArgumentParser(prog="python -m model.replay_sessions", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=default_folder("processed"),
+        metavar="PATH",
+        help="a raw data set (folder or .zip) or a processed folder (default: %(default)s)",
+    )
+    parser.add_argument("--min-movie-ratings", type=int, default=5, metavar="N", help="raw data: films with fewer go")
+    parser.add_argument("--min-user-ratings", type=int, default=0, metavar="N", help="raw data: then people with fewer")
+    parser.add_argument("--rules", default=",".join(RULES), metavar="A,B", help="learning rules (default: %(default)s)")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file (default: the one that is shipped)")
+    parser.add_argument("--turns", type=int, default=20, metavar="N", help="films shown (default: %(default)s)")
+    parser.add_argument("--favorites", type=int, default=4, metavar="N", help="films named (default: %(default)s)")
+    parser.add_argument("--folds", type=int, default=5, metavar="N", help="folds of people (default: %(default)s)")
+    parser.add_argument("--seeds", default="0", metavar="A,B", help="draws of favourites (default: %(default)s)")
+    parser.add_argument("--fold-seed", type=int, default=0, metavar="N", help="who is in which fold (default: 0)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, hits by turn among them")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line for each session")
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Replay and report."""
+    arguments = make_parser().parse_args(argv)
+    for flag in ("turns", "favorites"):
+        if getattr(arguments, flag) < 1:
+            raise ChoiceError(f"--{flag} {getattr(arguments, flag)}: give a whole number from 1")
+    names = arguments.rules.split(",")
+    for name in names:
+        if name not in RULES:
+            raise ChoiceError(f"--rules {name!r}: choose from {', '.join(RULES)}")
+    try:
+        seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    except ValueError:
+        raise ChoiceError(f"--seeds {arguments.seeds!r}: give whole numbers joined by commas") from None
+    shipped = read_settings(PolicySettings, arguments.policy or default_folder("config") / "recommender_policy.yaml")
+    data, catalog = read_data(arguments.data, arguments.min_movie_ratings, arguments.min_user_ratings)
+    folds = make_folds(data, catalog, arguments.folds, arguments.favorites, seeds, arguments.fold_seed)
+    n_sessions = sum(len(fold.people) for fold in folds)
+    if not n_sessions:
+        raise DataError(f"{arguments.data}: nobody likes enough films (rating >= 4) to be replayed: give more data")
+    print(
+        f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} films; {n_sessions:,} sessions of "
+        f"{arguments.turns} turns"
+    )
+    print("still: without learning; weighted: by 1 / popularity; tail: hits outside the most rated tenth")
+    results: list[Replayed] = []
+    started = time.perf_counter()
+    for name in names:
+        print(f"replaying {name} ...", file=sys.stderr, flush=True)
+        results += replay_rule(name, folds, {"alone": RULE_ALONE, "policy": shipped}, arguments.turns)
+    figures = [summary(result, arguments.turns) for result in results]
+    for label, title in (("alone", "The rule alone"), ("policy", "With the policy's genre filter and penalties")):
+        print(f"\n{title}\n{HEADER}")
+        for row in figures:
+            if row["policy"] == label:
+                print(line(row))
+    print(f"\n{time.perf_counter() - started:.0f} s")
+    if arguments.json:
+        with artifacts.replace_file(arguments.json) as part:
+            artifacts.dump_json({"turns": arguments.turns, "seeds": seeds, "figures": figures}, part)
+    if arguments.csv:
+        write_rows(arguments.csv, results)
+
+
+def program() -> None:
+    """Run `main` as a whole program."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()

@@ -1,0 +1,110 @@
+"""Learning rules fitted from ratings, by name: the two that ship, and two that they are measured against.
+
+    popularity             score_i = people who liked i / people                 hears nothing
+    moving-average         recommender/rules.py over an SVD of likes             hears likes and dislikes
+    ease                   score = sum over told films of w_o B_o.               hears likes and dislikes
+    conditional-gaussian   conditional_gaussian.py                               hears skips too
+
+B is EASE's matrix (ease.py), fitted on likes; w is 1 for a favourite or a like, `-negative_weight` for a dislike.
+EASE needs n_movies^2 numbers, 15 GB for 62,000 films, so it stays a comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from ..catalog import Catalog
+from ..errors import ChoiceError
+from ..interactions import Interactions
+from ..policy import PolicySettings
+from ..rules import DISLIKE, FAVORITE, LIKE, SKIP, Event, LearningRule, MovingAverage
+from .conditional_gaussian import ConditionalGaussian, GaussianSettings, fit_gaussian
+from .ease import Ease
+from .randomized_svd import randomized_svd
+from .sparse import SparseMatrix
+
+F32 = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+RULES = ("popularity", "moving-average", "ease", "conditional-gaussian")
+LIKED = 4.0
+
+
+class PopularityRule(LearningRule):
+    """The same score for everybody; base: (n_movies,) float32."""
+
+    def __init__(self, base: F32) -> None:
+        self.base = base
+        self.n_movies = len(base)
+
+    def scores(self, events: Sequence[Event]) -> F32:
+        result: F32 = self.base.copy()
+        return result
+
+    def contributions(self, events: Sequence[Event], rows: Rows) -> npt.NDArray[np.float64]:
+        table = np.zeros((1 + len(events), len(rows)))
+        table[0] = self.base[rows]
+        return table
+
+    def user_vector(self, events: Sequence[Event]) -> F32:
+        return np.zeros(0, dtype=np.float32)
+
+
+class EaseRule(LearningRule):
+    """Fold-in of favourites, likes and dislikes; item_weights: (n_movies, n_movies) float32, EASE's B."""
+
+    def __init__(self, item_weights: F32, negative_weight: float = 0.0) -> None:
+        self.item_weights = item_weights
+        self.n_movies = len(item_weights)
+        self._given = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: -negative_weight, SKIP: 0.0}
+
+    def scores(self, events: Sequence[Event]) -> F32:
+        weights = np.array([self._given[event.answer] for event in events], dtype=np.float32)
+        result: F32 = weights @ self.item_weights[[event.row for event in events]]
+        return result
+
+    def contributions(self, events: Sequence[Event], rows: Rows) -> npt.NDArray[np.float64]:
+        weights = np.array([self._given[event.answer] for event in events])
+        told = self.item_weights[[event.row for event in events]][:, rows]
+        return np.vstack([np.zeros(len(rows)), weights[:, None] * told])
+
+    def user_vector(self, events: Sequence[Event]) -> F32:
+        """Return the fold-in vector itself, (n_movies,): EASE has no smaller space."""
+        vector = np.zeros(self.n_movies, dtype=np.float32)
+        for event in events:
+            vector[event.row] += self._given[event.answer]
+        return vector
+
+
+def fit_session_rule(
+    name: str,
+    train: Interactions,
+    catalog: Catalog,
+    policy: Optional[PolicySettings] = None,
+    rank: Optional[int] = None,
+) -> LearningRule:
+    """Return rule `name` (one of `RULES`) fitted to `train`; raises `ChoiceError` for another name.
+
+    rank: length of the movie vectors, None for each rule's default (50 for the moving average).
+    """
+    policy = policy or PolicySettings()
+    liked = train.take(train.ratings >= LIKED)
+    if name == "popularity":
+        n_users = max(1, int((np.diff(train.indptr) > 0).sum()))
+        return PopularityRule((liked.movie_counts() / n_users).astype(np.float32))
+    if name == "moving-average":
+        matrix = SparseMatrix(
+            liked.indptr, liked.movie_rows, np.ones(liked.n_ratings, dtype=np.float32), liked.n_movies
+        )
+        _, s, Vt = randomized_svd(matrix, min(rank or 50, *matrix.shape), np.random.default_rng(0))
+        return MovingAverage(Vt.T * s**policy.vector_scaling, policy.learning_rate, policy.negative_weight)
+    if name == "ease":
+        return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights)
+    if name == "conditional-gaussian":
+        settings = GaussianSettings(rank=rank) if rank else GaussianSettings()
+        return ConditionalGaussian(fit_gaussian(train, settings), settings)
+    raise ChoiceError(f"no learning rule is called {name!r}: choose from {', '.join(RULES)}")

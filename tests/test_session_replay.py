@@ -1,0 +1,246 @@
+"""The session replay: worked by hand on a handful of films, and what it must never let a rule see."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import replay_sessions
+from recommender.catalog import Catalog
+from recommender.errors import ChoiceError
+from recommender.evaluate.session_replay import (
+    RULE_ALONE,
+    Person,
+    WithoutLearning,
+    draw_people,
+    make_folds,
+    measure,
+    replay,
+    replay_all,
+)
+from recommender.interactions import Interactions
+from recommender.learn.session_rules import RULES, PopularityRule, fit_session_rule
+from recommender.rules import Event, LearningRule, MovingAverage
+from recommender.session import SessionEngine
+from tests.test_session import make_catalog
+
+# Films 0 to 7 in this order of merit; a like of film 1 lifts film 7 above all others.
+MERIT = np.array([8, 7, 6, 5, 4, 3, 2, 1], dtype=np.float32)
+
+
+class LikesLead(LearningRule):
+    n_movies = 8
+
+    def scores(self, events: Sequence[Event]) -> np.ndarray:
+        result = MERIT.copy()
+        if Event(1, "like") in events:
+            result[7] += 10
+        return result
+
+    def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
+        table = np.zeros((1 + len(events), len(rows)))
+        table[0] = MERIT[rows]
+        for i, event in enumerate(events, start=1):
+            table[i] = 10.0 * (event == Event(1, "like")) * (rows == 7)
+        return table
+
+    def user_vector(self, events: Sequence[Event]) -> np.ndarray:
+        return np.zeros(0, dtype=np.float32)
+
+
+PERSON = Person(9, (0,), {0: 5.0, 1: 4.0, 2: 2.5, 3: 3.5, 5: 4.5, 7: 5.0})
+
+
+def eight_films() -> Catalog:
+    catalog = make_catalog(8)
+    catalog.n_ratings = np.array([50, 9, 9, 9, 9, 3, 9, 0])
+    return catalog
+
+
+def test_a_session_worked_by_hand() -> None:
+    engine = SessionEngine(eight_films(), LikesLead(), RULE_ALONE)
+    # 1 is liked, so 7 follows; then by merit; the favourite 0 is never shown
+    assert replay(engine, PERSON, 5) == [1, 7, 2, 3, 4]
+    still = SessionEngine(eight_films(), WithoutLearning(LikesLead()), RULE_ALONE)
+    assert replay(still, PERSON, 5) == [1, 2, 3, 4, 5]
+    assert replay(engine, PERSON, 20) == [1, 7, 2, 3, 4, 5, 6]
+
+
+def test_answers_follow_the_rating() -> None:
+    assert [PERSON.answer(row) for row in range(8)] == [
+        *("like", "like", "dislike", "skip", "skip", "like", "skip", "like")
+    ]
+
+
+def test_figures_worked_by_hand() -> None:
+    counts, tiers = np.array([50, 9, 9, 9, 9, 3, 9, 0]), np.array([0, 1, 1, 1, 1, 2, 1, 2], dtype=np.int8)
+    tiers[1] = 0
+    outcome = measure(PERSON, [1, 7, 2, 3, 4], 5, counts, tiers)
+    # liked and left: 1, 5, 7, so at most 3 hits; weights 1/10, 1/4, 1
+    assert outcome.hits == 2
+    assert outcome.hit_turns == (1, 2)
+    assert outcome.rate == pytest.approx(2 / 3)
+    assert outcome.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 10 + 1 / 4 + 1))
+    assert outcome.tail_hits == 1  # film 7; film 1 is of the head
+    # in two turns the best possible is 2 hits and 1 + 1/4
+    short = measure(PERSON, [1, 7], 2, counts, tiers)
+    assert short.rate == 1.0
+    assert short.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 4 + 1))
+
+
+def test_rated_only_shows_nothing_else() -> None:
+    outcome = replay_all(LikesLead(), eight_films(), [PERSON], 20, RULE_ALONE, rated_only=True)[0]
+    assert outcome.hit_turns == (1, 2, 5)  # shown: 1 7 2 3 5
+
+
+def ratings(n_users: int = 60, n_movies: int = 40, seed: int = 0) -> Interactions:
+    """Two kinds of people, each liking its half of the films; every rating falls to chance."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(n_users):
+        for movie in rng.choice(n_movies, size=30, replace=False):
+            own = (movie < n_movies // 2) == (user % 2 == 0)
+            rows.append((user, 10 * (movie + 1), rng.choice([4, 4.5, 5]) if own else rng.choice([1, 2, 3.5]), user))
+    columns = np.array(rows)
+    return Interactions.from_columns(
+        columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3], 10 * np.arange(1, n_movies + 1)
+    )
+
+
+def test_favourites_are_liked_films_and_depend_on_the_seed_alone() -> None:
+    data = ratings()
+    everybody = np.arange(data.n_users)
+    people = draw_people(data, everybody, 4, np.random.default_rng(3))
+    n_liked = [sum(rating >= 4 for rating in person.ratings.values()) for person in people]
+    for person, count in zip(people, n_liked):
+        assert count >= 10
+        assert len(set(person.favorites)) == 4
+        assert all(person.ratings[row] >= 4 for row in person.favorites)
+        assert len(person.liked_left()) == count - 4
+    expected = [(data.ratings[data.indptr[row] : data.indptr[row + 1]] >= 4).sum() >= 10 for row in range(data.n_users)]
+    assert len(people) == sum(expected)
+    again = draw_people(data, everybody, 4, np.random.default_rng(3))
+    other = draw_people(data, everybody, 4, np.random.default_rng(4))
+    assert [p.favorites for p in people] == [p.favorites for p in again]
+    assert [p.favorites for p in people] != [p.favorites for p in other]
+
+
+def test_folds_keep_people_out_of_training() -> None:
+    data = ratings()
+    folds = make_folds(data, make_catalog(40), 5, 4, seeds=(0, 1))
+    met = []
+    for fold in folds:
+        replayed = {person.user_id for person in fold.people}
+        trained_on = set(data.user_ids[np.diff(fold.train.indptr) > 0].tolist())
+        assert not replayed & trained_on
+        assert len(trained_on) == 48
+        np.testing.assert_array_equal(fold.catalog.n_ratings, np.bincount(fold.train.movie_rows, minlength=40))
+        met += [person.user_id for person in fold.people]
+    assert sorted(met) == sorted(2 * list(set(met)))  # once for each seed
+
+
+def test_without_learning_adds_up_and_ignores_answers() -> None:
+    vectors = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    rule = MovingAverage(vectors)
+    still = WithoutLearning(rule)
+    favorites = [Event(3, "favorite"), Event(8, "favorite")]
+    events = [*favorites, Event(1, "like"), Event(2, "dislike"), Event(4, "skip")]
+    np.testing.assert_array_equal(still.scores(events), rule.scores(favorites))
+    np.testing.assert_array_equal(still.user_vector(events), rule.user_vector(favorites))
+    table = still.contributions(events, np.arange(40))
+    np.testing.assert_allclose(table.sum(axis=0), still.scores(events), atol=1e-6)
+    assert not table[3:].any()
+    # another person afterwards is another person
+    others = [Event(5, "favorite")]
+    np.testing.assert_array_equal(still.scores(others), rule.scores(others))
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name != "popularity"])
+def test_rules_find_planted_tastes_and_nothing_in_shuffled_ones(name: str) -> None:
+    data = ratings()
+    shuffled = Interactions(
+        data.user_ids,
+        data.movie_ids,
+        data.indptr,
+        data.movie_rows,
+        np.random.default_rng(1).permutation(data.ratings),
+        data.times,
+    )
+    hits = []
+    for train in (data, shuffled):
+        outcomes = []
+        for fold, truth in zip(
+            make_folds(train, make_catalog(40), 3, 2, (0,)), make_folds(data, make_catalog(40), 3, 2, (0,))
+        ):
+            rule = fit_session_rule(name, fold.train, fold.catalog)
+            outcomes += replay_all(rule, fold.catalog, truth.people, 10, RULE_ALONE)
+        hits.append(np.mean([outcome.rate for outcome in outcomes]))
+    planted, chance = hits
+    # Of the films shown, 3 in 4 are rated: all of them liked if the kind is known, half of them by guessing.
+    assert planted > 0.68
+    assert chance < 0.55
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_explains_itself(name: str) -> None:
+    data = ratings()
+    rule = fit_session_rule(name, data, make_catalog(40))
+    rng = np.random.default_rng(5)
+    rows = rng.permutation(40)
+    events = [Event(int(row), "favorite") for row in rows[:3]]
+    events += [Event(int(row), str(rng.choice(["like", "dislike", "skip"]))) for row in rows[3:30]]
+    table = rule.contributions(events, np.arange(40))
+    assert table.shape == (1 + len(events), 40)
+    np.testing.assert_allclose(table.sum(axis=0), rule.scores(events), atol=1e-5)
+
+
+def test_popularity_counts_likes() -> None:
+    data = Interactions.from_columns([1, 1, 2], [5, 6, 6], [5, 4, 2], [0, 0, 0])
+    rule = fit_session_rule("popularity", data, make_catalog(2))
+    assert isinstance(rule, PopularityRule)
+    assert rule.scores([]).tolist() == [0.5, 0.5]
+
+
+def write_raw(folder: Path) -> None:
+    data = ratings()
+    lines = ["userId,movieId,rating,timestamp"]
+    columns = zip(data.user_rows().tolist(), data.movie_ids[data.movie_rows].tolist(), data.ratings.tolist())
+    lines += [f"{user + 1},{movie},{rating},100" for user, movie, rating in columns]
+    (folder / "ratings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    films = [f"{10 * (i + 1)},Film {i} (1990),Drama" for i in range(40)]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *films]) + "\n", encoding="utf-8")
+
+
+def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_raw(tmp_path)
+    files = ["--json", str(tmp_path / "out.json"), "--csv", str(tmp_path / "out.csv")]
+    flags = ["--rules", "popularity,moving-average", "--turns", "6", "--folds", "2", "--seeds", "0,1"]
+    replay_sessions.main(["--data", str(tmp_path), *flags, *files])
+    printed = capsys.readouterr().out
+    figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["figures"]
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(figures) == 4
+    for figure in figures:
+        mine = [
+            r for r in rows if (r["rule"], r["policy"], r["view"]) == (figure["rule"], figure["policy"], "learning")
+        ]
+        assert figure["hits"] == pytest.approx(np.mean([int(row["hits"]) for row in mine]))
+        assert sum(figure["learning"]["hits_by_turn"]) == pytest.approx(figure["hits"])
+        assert figure["hits_interval"][0] <= figure["hits"] <= figure["hits_interval"][1]
+        assert f"{figure['hits']:.2f}" in printed
+    alone = {figure["rule"]: figure for figure in figures if figure["policy"] == "alone"}
+    assert alone["popularity"]["gain"] == 0.0
+    assert alone["moving-average"]["hits"] > alone["popularity"]["hits"]
+
+
+@pytest.mark.parametrize("flags", [["--rules", "guess"], ["--turns", "0"], ["--seeds", "x"], ["--folds", "1"]])
+def test_program_refuses(flags: list[str], tmp_path: Path) -> None:
+    write_raw(tmp_path)
+    with pytest.raises(ChoiceError):
+        replay_sessions.main(["--data", str(tmp_path), *flags])
