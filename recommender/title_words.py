@@ -48,27 +48,27 @@ _ONES = (_ONES[:, None] + _ONES[None, :]).ravel()  # (65536,) set bits of each 1
 def edit_distances(query: Bytes, words: Bytes, lengths: Ints) -> Ints:
     """Return the edit distance of `query` (m,) to each of `words` (c, width), zero-padded; cost m * c * width.
 
-    >>> edit_distances(*letters(["matirx"])[:1], *letters(["matrix", "mat"])).tolist()
+    >>> edit_distances(letters(["matirx"])[0][0], *letters(["matrix", "mat"])).tolist()
     [1, 3]
     """
-    query = np.atleast_1d(np.squeeze(query))
     n, width = words.shape
-    j = np.arange(width + 1, dtype=np.int16)
-    row = np.broadcast_to(j, (n, width + 1))
-    before = row
+    dtype = np.int8 if len(query) + width < 127 else np.int32  # no entry of D, nor of D - j, is larger
+    j = np.arange(width + 1, dtype=dtype)[:, None]
+    columns = np.ascontiguousarray(words.T)  # (width, n): every step below runs over all words at once
+    before = row = np.repeat(j, n, axis=1)  # (width + 1, n)
     for i, letter in enumerate(query):
-        new = np.empty((n, width + 1), dtype=np.int16)
-        new[:, 0] = i + 1
-        same = words == letter
-        new[:, 1:] = np.minimum(row[:, 1:] + 1, row[:, :-1] + ~same)
+        same = columns == letter
+        new = np.empty_like(row)
+        new[0] = i + 1
+        np.minimum(row[1:] + 1, row[:-1] + ~same, out=new[1:])
         if i:
-            swap = (words[:, 1:] == query[i - 1]) & same[:, :-1]
-            new[:, 2:] = np.where(swap, np.minimum(new[:, 2:], before[:, :-2] + 1), new[:, 2:])
+            swap = (columns[1:] == query[i - 1]) & same[:-1]
+            np.minimum(new[2:], before[:-2] + 1, out=new[2:], where=swap)
         new -= j
-        np.minimum.accumulate(new, axis=1, out=new)
+        np.minimum.accumulate(new, axis=0, out=new)
         new += j
         before, row = row, new
-    return row[np.arange(n), lengths].astype(np.int64)
+    return row[lengths, np.arange(n)].astype(np.int64)
 
 
 def letters(words: Sequence[str], width: int = 0) -> tuple[Bytes, Ints]:
@@ -93,7 +93,7 @@ class NearWords:
         for column in range(width):
             self.masks |= _BITS[self.table[:, column]]
 
-    def near(self, word: str, max_edits: int, limit: int = 600) -> tuple[Ints, Ints]:
+    def near(self, word: str, max_edits: int, limit: int = 300) -> tuple[Ints, Ints]:
         """Return positions and distances of the words within `max_edits`; at most `limit` are measured."""
         query = np.frombuffer(word.encode("ascii", "replace")[: self.width], dtype=np.uint8)
         low, high = max(len(query) - max_edits, 1), min(len(query) + max_edits, self.width)
@@ -104,7 +104,7 @@ class NearWords:
         n_odd = _ONES[odd & 0xFFFF] + _ONES[odd >> 16]
         chosen = np.flatnonzero(n_odd <= 2 * max_edits)
         if len(chosen) > limit:
-            chosen = chosen[np.argsort(n_odd[chosen], kind="stable")[:limit]]
+            chosen = chosen[np.argsort(n_odd[chosen], kind="stable")[:limit]]  # uint8: a radix sort
         chosen += begin
         distances = edit_distances(query, self.table[chosen, :high], self.lengths[chosen])
         close = distances <= max_edits
@@ -165,9 +165,13 @@ class NameIndex:
         score = coverage**1.5 * (0.7 + 0.1 * of_name + fame)
         score = np.where(of_name >= 0.9, np.maximum(score, 0.4 + 0.42 * coverage + fame), score)
         found = []
-        for i in np.argsort(-score, kind="stable")[:limit].tolist():
+        best = np.arange(len(score))
+        if len(score) > limit:
+            best = np.flatnonzero(score >= np.partition(score, -limit)[-limit])
+        for i in best[np.argsort(-score[best], kind="stable")][:limit].tolist():
             name = int(chosen[i])
-            leads = f"{self.folded[name]} ".startswith(f"{folded} ")
+            line = f"{self.folded[name]} "
+            leads = line.startswith(f"{folded} ") or without_article(line).startswith(f"{folded} ")
             found.append(NearName(name, float(score[i]) + 0.03 * leads, bool(spelled[name]), leads))
         return found
 

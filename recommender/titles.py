@@ -84,7 +84,11 @@ class TitleIndex:
     def resolve(self, text: str) -> Resolution:
         """Return the one film that `text` clearly means, or the films to ask about, best first."""
         named = self._ranked(text, names_only=True)
-        if named and self._n_ratings[named[0].row] * LEAD_FAME >= self._n_ratings.max() and self._is_clear(named):
+        if (
+            named
+            and self._n_ratings[named[0].row] * LEAD_FAME >= self._n_ratings.max(initial=0)
+            and self._is_clear(named)
+        ):
             return Resolution(named[0].row, named)  # no longer title can outdo it: skip the search by words
         found = self._ranked(text, names_only=False)[:8]
         return Resolution(found[0].row if found and self._is_clear(found) else None, found)
@@ -98,19 +102,21 @@ class TitleIndex:
         return best.score >= 0.9 and not any(self._is_rival(best, other) for other in rivals)
 
     def _is_rival(self, best: Match, other: Match) -> bool:
-        """Tell whether `other` may be meant by the name of `best`: the same name, or nearly and not much less known."""
+        """Tell whether `other` may be meant by the name of `best`: it fits as well, or is so named and no less known."""
         if other.score >= best.score:
             return True
-        if other.score < 0.85 or other.kind == FUZZY:
+        if other.score < 0.85 or other.kind in (PARTIAL, FUZZY):
             return False
         return bool(self._n_ratings[best.row] < FAME * self._n_ratings[other.row])
 
     def _ranked(self, text: str, names_only: bool) -> list[Match]:
         text = " ".join(text[: 2 * MAX_LENGTH].split())[:MAX_LENGTH]
         found: dict[int, _Found] = {}
-        self._collect(text, 0, names_only, found)
         if (split := _YEAR_AT_END.match(text)) and split.group(1):
             self._collect(split.group(1), int(split.group(2) or split.group(3)), names_only, found)
+        if not split or not split.group(2):  # figures without brackets may belong to the title: `Blade Runner 2049`
+            known = any(one.score >= 0.75 for one in found.values())
+            self._collect(text, 0, names_only or known, found)
         self._raise_famous(found)
         matches = [Match(row, round(f.score, 2), f.kind) for row, f in found.items() if f.score >= MIN_SCORE]
         matches.sort(key=lambda match: (-match.score, -int(self._n_ratings[match.row]), match.row))
@@ -166,7 +172,7 @@ class TitleIndex:
     def _spelled(self) -> NameIndex:
         fame = np.log1p(self._n_ratings.astype(np.float64))
         names = self._names
-        return NameIndex(names.folded, (fame / max(float(fame.max()), 1.0))[names.rows[: len(names.folded)]])
+        return NameIndex(names.folded, (fame / max(float(fame.max(initial=0.0)), 1.0))[names.rows[: len(names.folded)]])
 
 
 class _Names:

@@ -2,53 +2,436 @@
 
 from __future__ import annotations
 
-from recommender.catalog import Catalog
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import pytest
+
+from recommender.catalog import Catalog, parse_title
+from recommender.title_text import MAX_LENGTH, compact, fold, fold_lines
+from recommender.title_words import NearWords, edit_distances, letters
 from recommender.titles import TitleIndex
+
+HERE = Path(__file__).resolve().parent
+BUNDLE = HERE.parent / "processed"
 
 FILMS = {
     1: ("Toy Story (1995)", 215),
     6: ("Heat (1995)", 102),
     7: ("Sabrina (1995)", 54),
     47: ("Seven (a.k.a. Se7en) (1995)", 203),
+    97: ("Hate (Haine, La) (1995)", 10),
+    103: ("Heat, The (2013)", 6),
     260: ("Star Wars: Episode IV - A New Hope (1977)", 251),
+    858: ("Godfather, The (1972)", 192),
     915: ("Sabrina (1954)", 30),
+    924: ("2001: A Space Odyssey (1968)", 109),
     1196: ("Star Wars: Episode V - The Empire Strikes Back (1980)", 211),
     1221: ("Godfather: Part II, The (1974)", 129),
+    1320: ("Alien³ (a.k.a. Alien 3) (1992)", 47),
+    1411: ("Hamlet (1996)", 16),
+    1941: ("Hamlet (1948)", 2),
+    2116: ("Lord of the Rings, The (1978)", 15),
     2571: ("Matrix, The (1999)", 278),
+    2862: ("Caligula (1980)", 3),
+    3114: ("Toy Story 2 (1999)", 97),
+    4954: ("Ocean's Eleven (a.k.a. Ocean's 11) (1960)", 11),
+    4963: ("Ocean's Eleven (2001)", 119),
     4973: ("Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)", 120),
+    4993: ("Lord of the Rings: The Fellowship of the Ring, The (2001)", 198),
+    5952: ("Lord of the Rings: The Two Towers, The (2002)", 188),
     6365: ("Matrix Reloaded, The (2003)", 96),
+    6383: ("2 Fast 2 Furious (Fast and the Furious 2, The) (2003)", 19),
     60069: ("WALL·E (2008)", 104),
+    64957: ("Wave, The (Welle, Die) (2008)", 7),
+    72378: ("2012 (2009)", 20),
+    112183: ("Birdman: Or (The Unexpected Virtue of Ignorance) (2014)", 26),
+    122906: ("Shawshank (1984)", 1),
+    122907: ("Shawshank Redemption, The (1994)", 317),
 }
 
 
-def index(films: dict[int, tuple[str, int]]) -> tuple[Catalog, TitleIndex]:
+def make(films: dict[int, tuple[str, int]]) -> tuple[Catalog, TitleIndex]:
     rows = [{"movieId": str(i), "title": title, "genres": "Drama"} for i, (title, _) in films.items()]
     catalog = Catalog(rows, {i: count for i, (_, count) in films.items()})
     return catalog, TitleIndex(catalog)
 
 
-def first(text: str) -> int:
-    catalog, titles = index(FILMS)
-    return int(catalog.movie_ids[titles.search(text)[0].row])
+CATALOG, TITLES = make(FILMS)
 
 
-def test_the_ways_to_write_one_title() -> None:
-    for text in [
-        "The Matrix",
-        "Matrix, The",
-        "matrix",
-        "MATRIX (1999)",
-        "matrix 1999",
-        "the matirx",
-        "martix",
-        "matrx",
-    ]:
-        assert first(text) == 2571, text
+def ids(text: str, n: int = 5) -> list[int]:
+    return [int(CATALOG.movie_ids[match.row]) for match in TITLES.search(text, n)]
 
 
-def test_films_of_one_name_are_asked() -> None:
-    _, titles = index(FILMS)
-    resolution = titles.resolve("sabrina")
+def resolved(text: str) -> Optional[int]:
+    row = TITLES.resolve(text).row
+    return None if row is None else int(CATALOG.movie_ids[row])
+
+
+# --- the spelling that is compared ---
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("The Matrix", "the matrix"),
+        ("  MATRIX\t(1999) ", "matrix 1999"),
+        ("Amélie", "amelie"),
+        ("Ame\u0301lie", "amelie"),
+        ("Straße", "strasse"),
+        ("Hævnen", "haevnen"),
+        ("Rødt", "rodt"),
+        ("Łódź", "lodz"),
+        ("Œdipe", "oedipe"),
+        ("ﬁlm", "film"),
+        ("Ⅻ", "xii"),
+        ("Film™", "filmtm"),
+        ("Thelma & Louise", "thelma and louise"),
+        ("Romeo + Juliet", "romeo and juliet"),
+        ("WALL·E", "walle"),
+        ("WALL-E", "wall e"),
+        ("Schindler’s List", "schindlers list"),
+        ("Schindler's List", "schindlers list"),
+        ("L.A. Confidential", "la confidential"),
+        ("E.T. the Extra-Terrestrial", "et the extra terrestrial"),
+        ("S.W.A.T.", "swat"),
+        ("Dr. Strangelove", "dr strangelove"),
+        ("Doctor Strangelove", "dr strangelove"),
+        ("Kramer vs. Kramer", "kramer vs kramer"),
+        ("Kramer v. Kramer", "kramer vs kramer"),
+        ("Kramer versus Kramer", "kramer vs kramer"),
+        ("Rocky II", "rocky 2"),
+        ("Rocky V", "rocky 5"),
+        ("rocky two", "rocky 2"),
+        ("I, Robot", "i robot"),
+        ("X-Men", "x men"),
+        ("V for Vendetta", "v for vendetta"),
+        ("Alien³", "alien3"),
+        ("Hot Shots! Part Deux", "hot shots part 2"),
+        ("Ocean's Eleven", "oceans 11"),
+        ("Twenty-Eight Days Later", "28 days later"),
+        ("Forty Year Old Virgin", "40 year old virgin"),
+        ("Nineteen Eighty-Four", "1984"),
+        ("One Hundred and One Dalmatians", "101 dalmatians"),
+        ("five hundred days", "500 days"),
+        ("two thousand and one", "2001"),
+        ("twenty thousand leagues", "20000 leagues"),
+        ("Sixth Sense", "6th sense"),
+        ("nine and a half weeks", "9 1 2 weeks"),
+        ("9 1/2 Weeks", "9 1 2 weeks"),
+        ("Mulholland Drive", "mulholland dr"),
+        ("Drive", "drive"),
+        ("snake_case", "snake case"),
+        ("七人の侍", "七人の侍"),
+        ("", ""),
+        ("?!...", ""),
+        ("\x00\x07\u2028\ufeff", ""),
+        ("🎬", ""),
+    ],
+)
+def test_fold(text: str, folded: str) -> None:
+    assert fold(text) == folded
+
+
+def test_folding_lines_together_equals_folding_each() -> None:
+    texts = [title for title, _ in FILMS.values()] + ["", "a\nb", "II", "I"]
+    assert fold_lines(texts) == [fold_lines([text])[0] for text in texts]
+    assert fold_lines([]) in ([], [""])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("godfather part 2", "godfather 2"),
+        ("kill bill vol 2", "kill bill 2"),
+        ("spider man", "spiderman"),
+        ("dumb and dumber", "dumb dumber"),
+    ],
+)
+def test_compact_forgets_what_people_leave_out(one: str, other: str) -> None:
+    assert compact(one) == compact(other)
+
+
+@pytest.mark.parametrize(
+    ("raw", "title", "year", "alternatives"),
+    [
+        ("Star Wars: Episode IV - A New Hope (1977)", "Star Wars: Episode IV - A New Hope", 1977, ()),
+        ("Seven (a.k.a. Se7en) (1995)", "Seven", 1995, ("Se7en",)),
+        ("European Vacation (aka Summer) (1985)", "European Vacation", 1985, ("Summer",)),
+        ("Professional, The (Le professionnel) (1981)", "The Professional", 1981, ("Le professionnel",)),
+        (
+            "Léon: The Professional (a.k.a. The Professional) (Léon) (1994)",
+            "Léon: The Professional",
+            1994,
+            ("The Professional", "Léon"),
+        ),
+        ("Atalante, L' (1934)", "L'Atalante", 1934, ()),
+        ("Karate Kid, Part II, The (1986)", "The Karate Kid, Part II", 1986, ()),
+        ("Death Note: Desu nôto (2006–2007)", "Death Note: Desu nôto", 2006, ()),
+        ("Some Show (1997-1998)", "Some Show", 1997, ()),
+        ("Some Show (2009- )", "Some Show", 2009, ()),
+        ("(500) Days of Summer (2009)", "(500) Days of Summer", 2009, ()),
+        (
+            "Birdman: Or (The Unexpected Virtue of Ignorance) (2014)",
+            "Birdman: Or (The Unexpected Virtue of Ignorance)",
+            2014,
+            (),
+        ),
+        (
+            "Evangelion: 2.0 You Can (Not) Advance (Ha) (2009)",
+            "Evangelion: 2.0 You Can (Not) Advance",
+            2009,
+            ("Ha",),
+        ),
+        ("Frontière(s) (2007)", "Frontière(s)", 2007, ()),
+        ("(Untitled) (2009)", "(Untitled)", 2009, ()),
+        ("From Dusk Till Dawn 2 (1999) ", "From Dusk Till Dawn 2", 1999, ()),
+        ("2012 (2009)", "2012", 2009, ()),
+        ("1917", "1917", 0, ()),
+        ("(1999)", "(1999)", 0, ()),
+        ("Babylon 5", "Babylon 5", 0, ()),
+        ("A (B (C) D) (2000)", "A", 2000, ("B (C) D",)),
+        ("()", "()", 0, ()),
+        ("", "", 0, ()),
+        ("²¹²³ (²¹²³)", "²¹²³", 0, ("²¹²³",)),
+    ],
+)
+def test_parse_title(raw: str, title: str, year: int, alternatives: tuple[str, ...]) -> None:
+    assert parse_title(raw) == (title, year, alternatives)
+
+
+# --- edit distance ---
+
+
+def textbook_distance(a: str, b: str) -> int:
+    """Optimal string alignment by the full table, cell by cell."""
+    D = [[i + j if i * j == 0 else 0 for j in range(len(b) + 1)] for i in range(len(a) + 1)]
+    for i in range(1, len(a) + 1):
+        for j in range(1, len(b) + 1):
+            D[i][j] = min(D[i - 1][j] + 1, D[i][j - 1] + 1, D[i - 1][j - 1] + (a[i - 1] != b[j - 1]))
+            if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
+                D[i][j] = min(D[i][j], D[i - 2][j - 2] + 1)
+    return D[-1][-1]
+
+
+def random_words(rng: np.random.Generator, n: int, alphabet: str, longest: int) -> list[str]:
+    return ["".join(rng.choice(list(alphabet), size=rng.integers(1, longest + 1))) for _ in range(n)]
+
+
+@pytest.mark.parametrize("longest", [9, 70])  # 70: past what small integers hold
+def test_edit_distances_equal_the_textbook(longest: int) -> None:
+    rng = np.random.default_rng(1)
+    words = random_words(rng, 60, "abc", longest)
+    for query in random_words(rng, 6, "abc", longest):
+        got = edit_distances(letters([query])[0][0], *letters(words)).tolist()
+        assert got == [textbook_distance(query, word) for word in words]
+
+
+def test_a_swap_of_neighbours_is_one_edit() -> None:
+    assert edit_distances(letters(["martix"])[0][0], *letters(["matrix", "martins"])).tolist() == [1, 2]
+    assert edit_distances(letters(["ca"])[0][0], *letters(["abc"])).tolist() == [3]  # no letter is edited twice
+
+
+def test_near_words_are_those_of_a_full_scan() -> None:
+    rng = np.random.default_rng(2)
+    words = sorted(set(random_words(rng, 250, "abcdef01", 10)))
+    near = NearWords(words, width=24)
+    for query in random_words(rng, 25, "abcdef01", 10):
+        for d in (0, 1, 2, 3):
+            found = dict(zip(*(part.tolist() for part in near.near(query, d, limit=len(words)))))
+            wanted = {i: textbook_distance(query, word) for i, word in enumerate(words)}
+            assert found == {i: distance for i, distance in wanted.items() if distance <= d}
+
+
+def test_near_words_of_other_length_than_any() -> None:
+    near = NearWords(["abc"], width=8)
+    assert near.near("abcdefghijklmnop", 2)[0].tolist() == []
+    assert near.near("", 2)[0].tolist() == []
+    assert NearWords([], width=8).near("abc", 2)[0].tolist() == []
+
+
+# --- search ---
+
+
+@pytest.mark.parametrize(
+    ("text", "movie_id"),
+    [
+        *[(text, 2571) for text in ("The Matrix", "Matrix, The", "matrix", "MATRIX (1999)", "Matrix, The (1999)")],
+        *[(text, 2571) for text in ("matrix 1999", "matrix the", "the matirx", "martix", "matrx", "Matrix 1998")],
+        ("se7en", 47),
+        ("Seven (a.k.a. Se7en) (1995)", 47),
+        ("Seven", 47),
+        ("godfather part two", 1221),
+        ("godfather 2", 1221),
+        ("the godfather", 858),
+        ("toy story 2", 3114),
+        ("toy story II", 3114),
+        ("alien 3", 1320),
+        ("Alien³", 1320),
+        ("walle", 60069),
+        ("wall-e", 60069),
+        ("le fabuleux destin d'amelie poulain", 4973),
+        ("Le Fabuleux Destin d’Amélie Poulain", 4973),
+        ("la haine", 97),
+        ("die welle", 64957),
+        ("empire strikes back", 1196),
+        ("fellowship of the ring", 4993),
+        ("2001", 924),
+        ("two thousand and one", 924),
+        ("2012", 72378),
+        ("2012 (2009)", 72378),
+        ("birdman", 112183),
+        ("the movie the godfather", 858),
+        ("wal e", 60069),
+        ("oceans 11 1960", 4954),
+        ("oceans 11", 4963),
+    ],
+)
+def test_first_answer(text: str, movie_id: int) -> None:
+    assert ids(text)[0] == movie_id
+
+
+def test_kinds_and_scores_fall_with_the_distance() -> None:
+    texts = ["The Matrix", "the matrix", "matrix", "matrix 1998", "matrix 1996", "the matrxi"]
+    best = [TITLES.search(text)[0] for text in texts]
+    assert [match.kind for match in best] == ["exact", "normalised", "normalised", "normalised", "normalised", "fuzzy"]
+    scores = [match.score for match in best]
+    assert scores[0] == 1.0
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores[:5])) == 5
+    assert TITLES.search("haine")[0].kind == "alternative"
+    assert TITLES.search("space odyssey")[0].kind == "partial"
+
+
+def test_order_is_score_then_ratings_then_id() -> None:
+    same = {9: ("Echo (1990)", 4), 5: ("Echo (1980)", 4), 7: ("Echo (1970)", 30), 3: ("Echo Two Three (1960)", 900)}
+    catalog, titles = make(same)
+    found = titles.search("echo!", n=10)
+    keys = [(-m.score, -int(catalog.n_ratings[m.row]), int(catalog.movie_ids[m.row])) for m in found]
+    assert keys == sorted(keys)
+    assert [int(catalog.movie_ids[m.row]) for m in found][-3:] == [7, 5, 9]
+
+
+def test_n_bounds_the_answers() -> None:
+    assert len(TITLES.search("star wars", n=1)) == 1
+    assert len(TITLES.search("the", n=10_000)) <= len(CATALOG)
+    assert TITLES.search("star wars", n=0) == []
+    assert len({match.row for match in TITLES.search("matrix", n=50)}) == len(TITLES.search("matrix", n=50))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "   ", "?!", "()", "(1999", "\x00", "\n\n", "🎬🎬", "你好", "ψυχή", "%s {} \\1 .*"]
+)
+def test_nothing_is_near(text: str) -> None:
+    assert TITLES.search(text) == []
+    assert TITLES.resolve(text) == (None, [])
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", " ", "(", "a ", ")(", "é", "ﷺ", "1 ", "matrix ", "\n", "\u0301", "1999 ", "x: - "]
+)
+def test_very_long_text_is_cut(piece: str) -> None:
+    long = piece * 100_000
+    assert len(fold(long)) <= 20 * MAX_LENGTH
+    assert len(TITLES.search(long)) <= 5
+
+
+def test_an_empty_catalogue_and_one_of_odd_titles() -> None:
+    _, empty = make({})
+    assert empty.search("matrix") == []
+    assert empty.resolve("matrix").row is None
+    _, odd = make({1: ("", 0), 2: ("()", 0), 3: ("???", 0), 4: ("七人の侍 (1954)", 0), 5: ("The", 0), 6: ("A\nB", 0)})
+    assert odd.search("七人の侍")[0].row == 3
+    assert odd.search("the")[0].row == 4
+    assert odd.search("a b")[0].row == 5
+
+
+# --- what is asked ---
+
+
+@pytest.mark.parametrize(
+    ("text", "movie_id"),
+    [
+        ("The Matrix", 2571),
+        ("matrix", 2571),
+        ("matrix 1999", 2571),
+        ("Toy Story", 1),
+        ("toy story 2", 3114),
+        ("the godfather", 858),
+        ("godfather ii", 1221),
+        ("sabrina 1954", 915),
+        ("Sabrina (1995)", 7),
+        ("hamlet 1948", 1941),
+        ("heat", 6),
+        ("the heat 2013", 103),
+        ("empire strikes back", 1196),
+        ("space odyssey", 924),
+        ("lord of the rings 1978", 2116),
+        ("ocean's eleven 1960", 4954),
+    ],
+)
+def test_one_film_is_clearly_meant(text: str, movie_id: int) -> None:
+    assert resolved(text) == movie_id
+
+
+@pytest.mark.parametrize(
+    ("text", "candidates"),
+    [
+        ("sabrina", {7, 915}),
+        ("Sabrina", {7, 915}),
+        ("Hamlet", {1411, 1941}),
+        ("ocean's eleven", {4954, 4963}),
+        ("star wars", {260, 1196}),
+        ("lord of the rings", {2116, 4993, 5952}),
+        ("the heat", {6, 103}),
+        ("shawshank", {122906, 122907}),
+        ("the matirx", {2571}),
+        ("matrx", {2571}),
+        ("sabrina 2019", {7, 915}),
+        ("godfater", {858}),
+        ("caligla", {2862}),
+    ],
+)
+def test_what_is_not_clear_is_asked(text: str, candidates: set[int]) -> None:
+    resolution = TITLES.resolve(text)
     assert resolution.row is None
-    assert len(resolution.candidates) >= 2
-    assert titles.resolve("sabrina 1954").row is not None
+    assert candidates <= {int(CATALOG.movie_ids[match.row]) for match in resolution.candidates}
+
+
+def test_the_well_known_series_comes_before_an_obscure_film_of_that_name() -> None:
+    assert ids("lord of the rings")[:2] == [4993, 5952]
+    assert ids("shawshank")[0] == 122907
+    assert ids("heat")[0] == 6  # a full name of its own keeps its place
+
+
+# --- typed queries ---
+
+
+def typed_queries(name: str) -> list[tuple[str, int, str]]:
+    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
+    return [(q, int(i), kind) for q, i, kind in (line.split("\t") for line in lines if not line.startswith("# "))]
+
+
+def test_the_query_list_is_as_wide_as_it_claims() -> None:
+    listed = typed_queries("title_queries.tsv")
+    assert len(listed) >= 180
+    assert len({kind for _, _, kind in listed}) >= 12
+    assert len({text for text, _, _ in listed}) >= len(listed) - 5
+
+
+@pytest.mark.skipif(not (BUNDLE / "movie_metadata.csv").is_file(), reason="the bundle has not been built")
+@pytest.mark.parametrize(("name", "at_least"), [("title_queries.tsv", 0.97), ("title_queries_holdout.tsv", 0.9)])
+def test_typed_queries_on_the_shipped_films(name: str, at_least: float) -> None:
+    catalog = Catalog.load(BUNDLE)
+    titles = TitleIndex(catalog)
+    row_of = {int(movie_id): row for row, movie_id in enumerate(catalog.movie_ids)}
+    misses = []
+    for text, movie_id, _ in typed_queries(name):
+        found = titles.search(text, n=1)
+        if not found or found[0].row != row_of[movie_id]:
+            misses.append((text, catalog.raw_titles[found[0].row] if found else None))
+        assert titles.resolve(text).row in (None, row_of[movie_id]), f"{text!r} was guessed"
+    n = len(typed_queries(name))
+    assert len(misses) <= (1 - at_least) * n, misses

@@ -1,11 +1,12 @@
 """Time and accuracy of title search over 87,000 titles: `python tests/benchmarks/title_search.py`.
 
 The titles are those of ml-latest-small (../shared/data, or the shipped bundle where the zip is absent) and a made-up
-crowd: a real title whose content words are exchanged for words of other real titles, with years, brackets, sequel
-numbers and articles kept, so that words and beginnings are shared as they are in a real list of this size. Made-up
-films have 0 to 2 ratings. Beside it, in the same run and on the same queries: `difflib.get_close_matches` (a few
-queries only) and `rapidfuzz.process.extract` (a development dependency, skipped where absent), both over lower-case
-titles without the year. Accuracy: the expected film is first. Times: one search for 5 films, in milliseconds.
+crowd: a real title whose content words are exchanged for words of other real titles, one in five of them for a new word
+(the beginning of one and the end of another), with years, brackets, sequel numbers and articles kept, so that words
+and spellings are as crowded as in a real list of this size. Made-up films have 0 to 2 ratings. Beside it, in the same
+run and on the same queries: `difflib.get_close_matches` (a few queries only) and `rapidfuzz.process.extract` (a
+development dependency, skipped where absent), both over lower-case titles without the year. Accuracy: the expected film
+is first. Times: one search for 5 films, in milliseconds.
 """
 
 from __future__ import annotations
@@ -58,10 +59,12 @@ def crowd(rows: list[Row], n: int, rng: np.random.Generator) -> tuple[list[Row],
     """Return `n` made-up films whose words are drawn from the titles of `rows`, and their numbers of ratings."""
     content = re.compile(r"[^\W\d_]{4,}")
     pool = np.array([word for row in rows for word in content.findall(row["title"])])
+    heads, tails = rng.permutation(pool), rng.permutation(pool)
+    new = np.array([head[: len(head) // 2 + 1] + tail[len(tail) // 2 :].lower() for head, tail in zip(heads, tails)])
     next_id = max(int(row["movieId"]) for row in rows) + 1
     made: list[Row] = []
     for i, pick in enumerate(rng.integers(len(rows), size=n).tolist()):
-        words = iter(rng.choice(pool, size=40).tolist())
+        words = iter(np.where(rng.random(40) < 0.2, rng.choice(new, size=40), rng.choice(pool, size=40)).tolist())
         title = content.sub(lambda match, words=words: next(words, match.group()), rows[pick]["title"])
         made.append({"movieId": str(next_id + i), "title": title, "genres": ""})
     counts = rng.integers(0, 3, size=n).tolist()
