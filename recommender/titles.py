@@ -102,7 +102,7 @@ class TitleIndex:
         return best.score >= 0.9 and not any(self._is_rival(best, other) for other in rivals)
 
     def _is_rival(self, best: Match, other: Match) -> bool:
-        """Tell whether `other` may be meant by the name of `best`: it fits as well, or is so named and no less known."""
+        """Tell whether `other` may be meant by the name of `best`: it fits as well, or is so called and well known."""
         if other.score >= best.score:
             return True
         if other.score < 0.85 or other.kind in (PARTIAL, FUZZY):

@@ -115,7 +115,7 @@ def compare(catalog: Catalog, asked: list[tuple[str, int, str]], ours: Callable[
         close = difflib.get_close_matches(text.lower(), spelled, n=5)
         return int(catalog.movie_ids[row_of[close[0]]]) if close else None
 
-    few = asked[:: max(len(asked) // 12, 1)]
+    few = asked[:: max(len(asked) // 6, 1)]
     base = run("ours, the same few", few, ours)
     print(f"  difflib takes {run('difflib', few, by_difflib) / base:.0f} times as long (medians)")
     try:
