@@ -21,6 +21,7 @@ from recommender.errors import ChoiceError
 from recommender.facade import Recommender
 from recommender.policy import MovieFilter, PolicySettings
 from recommender.profiles import default_profiles_folder, load_profile, profile_path, save_profile
+from recommender.rules import Event
 from recommender.session import SessionEngine, SessionState
 from recommender.settings import add_flags, default_folder, override, read_settings
 
@@ -36,7 +37,8 @@ ANSWERS = {
 }
 WORDS = {**{key: word for key, (word, _) in ANSWERS.items()}, **{word: word for word, _ in ANSWERS.values()}}
 WORDS.update({"yes": "like", "no": "dislike", "h": "help", "exit": "quit"})
-PROMPT = "   y like, n dislike, s skip, i info, w why, u undo, q quit, ? help: "
+PROMPT = "   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > "
+MOST_CANDIDATES = 6
 
 
 class EndOfInput(Exception):
@@ -208,15 +210,14 @@ class Conversation:
         if not candidates:
             self.console.say(f"  No film like {text[:60]!r} among the {len(self.catalog):,} here: try other words.")
             return None
+        shown = candidates[:MOST_CANDIDATES]
         self.console.say("  Which one?")
-        for number, match in enumerate(candidates, 1):
+        for number, match in enumerate(shown, 1):
             self.console.say(f"  {number}  {self.line(self.catalog.movie(match.row))}")
-        choice = self.console.ask("  Its number, or Enter for none of these: ")
-        if choice.isdecimal() and 1 <= int(choice) <= len(candidates):
-            return candidates[int(choice) - 1].row
-        if choice:
-            self.console.say(f"  {choice[:60]!r} is not a number from 1 to {len(candidates)}.")
-        return None
+        choice = self.console.ask("  Its number, another title, or Enter for none of these: ")
+        if choice.isdecimal() and 1 <= int(choice) <= len(shown):
+            return shown[int(choice) - 1].row
+        return self.find(choice) if choice else None
 
     def line(self, movie: Movie) -> str:
         return f"{self.console.bold(str(movie))}  {self.console.dim(', '.join(movie.genres))}".rstrip()
@@ -224,11 +225,11 @@ class Conversation:
     def talk(self, state: SessionState) -> None:
         """Show films and take answers until the person quits, the input ends, or nothing is left."""
         self.hold(state)
-        asked = None
+        asked: Optional[tuple[Event, ...]] = None
         while state.current is not None:
-            if asked != len(state.answers):
+            if asked != state.answers:
                 self.console.say(f"\n{len(state.answers) + 1}. {self.line(self.catalog.movie(state.current))}")
-                asked = len(state.answers)
+                asked = state.answers
             text = self.console.ask(PROMPT)
             word = WORDS.get(text.casefold())
             if word is None:
@@ -243,7 +244,7 @@ class Conversation:
             elif word == "why":
                 self.show_why(state)
             elif word == "undo":
-                state, asked = self.undo(state), None
+                state = self.undo(state)
             else:
                 state = self.hold(self.engine.step(state, word))
         self.console.say("\nNothing is left to show: every film was answered or is outside the filters.")
@@ -274,6 +275,8 @@ class Conversation:
 
     def show_why(self, state: SessionState, most: int = 8) -> None:
         """Print the terms of the score; the smallest answers are added up in one line."""
+        assert state.current is not None
+        movie = self.catalog.movie(state.current)
         reasons = self.engine.explain(state)
         told = sorted((r for r in reasons if r.movie), key=lambda r: -abs(r.value))
         shown, others = told[:most], [r for r in told[most:] if r.value]
@@ -283,17 +286,16 @@ class Conversation:
             "dislike": "you disliked {}",
             "skip": "you skipped {}",
             "average": "liked by people in general",
-            "genre": f"genres: {self.engine.affinity(state):.0%} of your favourites' taste",
-            "popularity": "popular: most people know it",
+            "genre": f"genres: it shares {self.engine.affinity(state):.0%} of your favourites' genres",
+            "popularity": f"popularity: {movie.n_ratings:,} people rated it",
             "diversity": "a little off your usual genres",
         }
         lines = [(r.value, labels[r.kind].format(r.movie)) for r in shown if r.value]
         if others:
             lines.append((sum(r.value for r in others), f"your other {len(others)} answers together"))
         lines += [(r.value, labels[r.kind]) for r in reasons if not r.movie and r.value]
-        assert state.current is not None
         total = sum(r.value for r in reasons)
-        self.console.say(f"   {self.catalog.movie(state.current)} has score {total:+.3f}, the sum of")
+        self.console.say(f"   {movie} has score {total:+.3f}, the sum of")
         for value, label in lines:
             self.console.say(f"   {value:+8.3f}  {label}")
 

@@ -1,0 +1,117 @@
+"""The face of the library: open the data, search, start a session, find similar movies."""
+
+from __future__ import annotations
+
+import functools
+import numbers
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from .catalog import Catalog, Movie
+from .errors import ChoiceError
+from .learn.svd import SvdModel
+from .policy import MovieFilter, PolicySettings
+from .retrieve.exact import ExactIndex
+from .rules import MovingAverage
+from .session import Session, SessionEngine
+from .settings import default_folder, read_settings
+from .titles import TitleIndex
+
+
+class Similar(NamedTuple):
+    """A movie and its cosine similarity, -1 to 1."""
+
+    movie: Movie
+    similarity: float
+
+
+class Recommender:
+    """Recommendations from one processed data set; open it with `Recommender.load()`."""
+
+    def __init__(self, catalog: Catalog, movie_vectors: npt.NDArray[np.float32], policy: PolicySettings) -> None:
+        """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`."""
+        self.catalog = catalog
+        self.movie_vectors = movie_vectors
+        self.policy = policy
+
+    @classmethod
+    def load(
+        cls, path: Union[str, Path, None] = None, policy: Union[PolicySettings, str, Path, None] = None
+    ) -> Recommender:
+        """Open a processed folder; without `path`, the data that comes with the library.
+
+        policy: settings, or the path of a YAML file; None reads the one that comes with the library.
+        Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
+        """
+        folder = default_folder("processed") if path is None else Path(path)
+        if not isinstance(policy, PolicySettings):
+            file = default_folder("config") / "recommender_policy.yaml" if policy is None else Path(policy)
+            policy = read_settings(PolicySettings, file)
+        catalog = Catalog.load(folder)
+        model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
+        return cls(catalog, model.movie_vectors(policy.vector_scaling), policy)
+
+    @functools.cached_property
+    def titles(self) -> TitleIndex:
+        return TitleIndex(self.catalog)
+
+    def search(self, text: str, n: int = 5) -> list[Movie]:
+        """Return up to n movies whose title is nearest to `text`, best first; [] when nothing is near."""
+        return [self.catalog.movie(match.row) for match in self.titles.search(text, n)]
+
+    def session(
+        self, favorites: Sequence[Union[int, str]], seed: int = 0, wanted: Optional[MovieFilter] = None
+    ) -> Session:
+        """Start a session from favourites, each a movie id or a title.
+
+        wanted: genres and years to keep to.  Raises `ChoiceError` for an unknown id, a title that matches nothing,
+        and a title that could mean several movies (the message lists them).
+
+        >>> session = Recommender.load().session(["The Matrix", "Alien", 296, 318])
+        >>> film = session.next()
+        >>> session.answer("like")
+        >>> session.user_vector.shape
+        (50,)
+        """
+        if isinstance(favorites, (str, int)):
+            raise ChoiceError(f"favourites {favorites!r}: give a list of movie ids or titles")
+        rows = [self.row_of(favorite) for favorite in favorites]
+        engine = self.engine(wanted)
+        return Session(engine, engine.start(rows, seed))
+
+    def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
+        """Return the pure steps of a session with this recommender's learning rule and policy."""
+        rule = MovingAverage(self.movie_vectors, self.policy.learning_rate, self.policy.negative_weight)
+        return SessionEngine(self.catalog, rule, self.policy, wanted)
+
+    def row_of(self, movie: Union[int, str]) -> int:
+        """Return the row of a movie id or of a title that means one movie."""
+        if isinstance(movie, numbers.Integral):
+            return self.catalog.row_of(int(movie))
+        if not isinstance(movie, str):
+            raise ChoiceError(f"{movie!r} is neither a movie id nor a title: give an int or a str")
+        row, candidates = self.titles.resolve(movie)
+        if row is not None:
+            return row
+        if not candidates:
+            raise ChoiceError(f"no movie like {movie!r} in this catalogue: try Recommender.search with other words")
+        found = (self.catalog.movie(match.row) for match in candidates[:5])
+        names = "; ".join(f"{film} [id {film.movie_id}]" for film in found)
+        raise ChoiceError(f"{movie!r} could be {names}: give the id, or the title with its year")
+
+    @functools.cached_property
+    def _index(self) -> ExactIndex:
+        return ExactIndex(self.movie_vectors, metric="cosine")
+
+    def similar_movies(self, movie_id: int, n: int = 10) -> list[Similar]:
+        """Return the n movies whose vectors point most nearly the same way, most similar first, without itself."""
+        row = self.catalog.row_of(movie_id)
+        if n < 1:
+            raise ChoiceError(f"n = {n}: ask for at least one movie")
+        rows, similarities = self._index.search(self.movie_vectors[row : row + 1], n + 1)
+        found = [(int(r), float(s)) for r, s in zip(rows[0], similarities[0]) if r not in (row, -1)]
+        return [Similar(self.catalog.movie(r), s) for r, s in found[:n]]
