@@ -1,0 +1,119 @@
+"""Plots of an evaluation, PNG files; needs the extra `plots` (matplotlib).
+
+Every plot shows what a table row cannot: a trade-off (accuracy against coverage and against the long tail), for
+whom a model works (accuracy by how much is known of a person), and how a session goes on (hits by turn).
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..artifacts import replace_file
+from ..errors import DataError
+from .report import CaseReport
+
+N_ACTIVITY_GROUPS = 4
+
+
+def need_matplotlib() -> Any:
+    """Return matplotlib's Figure class; raises `DataError` that names the extra where it is missing."""
+    try:
+        return importlib.import_module("matplotlib.figure").Figure
+    except ImportError:
+        raise DataError("plots need matplotlib: pip install 'tastevec[plots]', or leave out --plots") from None
+
+
+def write_plots(folder: Path, reports: Sequence[CaseReport]) -> list[Path]:
+    """Write three plots for each case, at its first cutoff; return the files."""
+    written = []
+    for report in reports:
+        stem = re.sub(r"[^a-z0-9]+", "-", f"{report.case.name} {report.part}".lower()).strip("-")
+        k = report.ks[0]
+        for other in ("coverage", "tail_share"):
+            path = folder / f"{stem}-ndcg-{other.replace('_', '-')}.png"
+            written.append(trade_off(path, report, f"{other}@{k}", f"ndcg@{k}"))
+        written.append(by_activity(folder / f"{stem}-ndcg-activity.png", report, f"ndcg@{k}"))
+    return written
+
+
+def trade_off(path: Path, report: CaseReport, x: str, y: str) -> Path:
+    """Plot one point for each model."""
+    figure, axes = _new(f"{report.case.name}, {report.part}: {report.case.n_users:,} people", _words(x), _words(y))
+    for result in report.results:
+        place = (result.overall[x], result.overall[y])
+        axes.plot(*place, "o", markersize=7)
+        axes.annotate(result.model, place, textcoords="offset points", xytext=(6, 4), fontsize=9)
+    axes.margins(0.2)
+    axes.set_ylim(bottom=0)
+    return _save(figure, path)
+
+
+def by_activity(path: Path, report: CaseReport, metric: str) -> Path:
+    """Plot the mean of a metric for groups of people of about equal size, by known ratings, with standard errors."""
+    known = report.groups.facts["n_known"]
+    groups = activity_groups(known, N_ACTIVITY_GROUPS)
+    labels = [f"{known[group].min():.0f} to {known[group].max():.0f}\n({len(group):,} people)" for group in groups]
+    figure, axes = _new(f"{report.case.name}, {report.part}", "known ratings of the person", _words(metric))
+    for number, result in enumerate(report.results):
+        values = [result.per_user[metric][group] for group in groups]
+        means = [float(np.nanmean(part)) for part in values]
+        errors = [float(np.nanstd(part) / np.sqrt(len(part))) for part in values]
+        places = np.arange(len(groups)) + 0.08 * (number - (len(report.results) - 1) / 2)
+        axes.errorbar(places, means, yerr=errors, fmt="o-", markersize=5, linewidth=1, capsize=2, label=result.model)
+    axes.set_xticks(range(len(groups)), labels)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=9)
+    return _save(figure, path)
+
+
+def session_hits(path: Path, hits: Mapping[str, npt.ArrayLike], title: str) -> Path:
+    """Plot cumulated hits by turn; hits: label -> (n_turns,) mean number of liked films shown at each turn."""
+    figure, axes = _new(title, "films shown", "liked films among them, mean")
+    for label, values in hits.items():
+        total = np.cumsum(np.asarray(values, dtype=np.float64))
+        axes.plot(np.arange(1, len(total) + 1), total, linewidth=1.5, label=label)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=9)
+    return _save(figure, path)
+
+
+def activity_groups(known: npt.NDArray[np.float64], n_groups: int) -> list[npt.NDArray[np.int64]]:
+    """Return the people of each group, few known ratings first; equal numbers of ratings are never parted.
+
+    >>> [group.tolist() for group in activity_groups(np.array([5.0, 1, 1, 1, 9]), 2)]
+    [[1, 2, 3], [0, 4]]
+    """
+    edges = np.unique(np.quantile(known, np.arange(1, n_groups) / n_groups)) if len(known) else np.array([])
+    group_of = np.searchsorted(edges, known, side="left")
+    groups = [np.flatnonzero(group_of == number) for number in range(len(edges) + 1)]
+    return [group for group in groups if len(group)]
+
+
+def _new(title: str, x: str, y: str) -> tuple[Any, Any]:
+    figure = need_matplotlib()(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> Path:
+    with replace_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+    return path
+
+
+def _words(metric: str) -> str:
+    name, _, k = metric.partition("@")
+    names = {"ndcg": "nDCG", "tail_share": "share of long-tail films"}
+    return f"{names.get(name, name.replace('_', ' '))} at {k}"
