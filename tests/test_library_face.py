@@ -1,0 +1,153 @@
+"""`from recommender import Recommender`: what other people's scripts rely on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender import Movie, Recommender, TastevecError
+from recommender.errors import ArtifactError, ChoiceError
+from tests.tiny import FILMS, make_processed
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Recommender:
+    return Recommender.load()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Recommender:
+    return Recommender.load(make_processed(tmp_path))
+
+
+def test_search_gives_movies(shipped: Recommender) -> None:
+    found = shipped.search("the matirx", n=3)
+    assert len(found) <= 3
+    assert found[0].movie_id == 2571
+    assert isinstance(found[0], Movie)
+    assert (found[0].title, found[0].year) == ("The Matrix", 1999)
+    assert "Sci-Fi" in found[0].genres
+    assert shipped.search("zzzzqqqq") == []
+
+
+def test_a_session_by_ids_and_titles(shipped: Recommender) -> None:
+    by_title = shipped.session(["The Matrix", "Alien", "Pulp Fiction", "Fargo"], seed=1)
+    by_id = shipped.session([2571, np.int64(1214), 296, 608], seed=1)
+    seen = set()
+    for turn in range(20):
+        film, same = by_title.next(), by_id.next()
+        assert film is not None
+        assert same is not None
+        assert film.movie == same.movie
+        assert film.score == pytest.approx(sum(reason.value for reason in film.because), abs=1e-9)
+        assert np.isfinite(film.score)
+        seen.add(film.movie.movie_id)
+        for session in (by_title, by_id):
+            session.answer("like" if turn % 2 else "dislike")
+    assert len(seen) == 20
+    assert not seen & {2571, 1214, 296, 608}
+    before = by_id.user_vector
+    by_id.next()
+    by_id.answer("like")
+    assert not np.array_equal(by_id.user_vector, before)
+    by_id.undo()
+    np.testing.assert_array_equal(by_id.user_vector, before)
+
+
+def test_favourites_decide_what_comes(shipped: Recommender) -> None:
+    def n_family_films(*favorites: str) -> int:
+        session = shipped.session(list(favorites))
+        films = [session.next() for _ in range(20)]
+        return sum(bool({"Animation", "Children"} & set(film.movie.genres)) for film in films if film)
+
+    family = n_family_films("Toy Story (1995)", "Finding Nemo", "Shrek (2001)", "Monsters, Inc.")
+    crime = n_family_films("Pulp Fiction", "Fargo", "Reservoir Dogs", "Heat (1995)")
+    assert family >= 5
+    assert crime <= 1
+
+
+def test_similar_movies_are_the_nearest_by_cosine(tiny: Recommender) -> None:
+    vectors = np.array([film[4] for film in FILMS], dtype=float)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosine = unit @ unit[3]
+    expected = [i for i in np.argsort(-cosine, kind="stable") if i != 3]
+    found = tiny.similar_movies(4, n=5)
+    assert [similar.movie.movie_id for similar in found] == [FILMS[i][0] for i in expected[:5]]
+    np.testing.assert_allclose([similar.similarity for similar in found], cosine[expected[:5]], atol=1e-6)
+    assert len(tiny.similar_movies(4, n=100)) == len(FILMS) - 1
+
+
+def test_what_cannot_be_done_says_why(tiny: Recommender, tmp_path: Path) -> None:
+    with pytest.raises(
+        ChoiceError, match=r"'zeta' could be Zeta \(2005\) \[id 7\]; Zeta \(1990\) \[id 6\]: give the id"
+    ):
+        tiny.session(["zeta"])
+    with pytest.raises(ChoiceError, match="no movie like 'qqqqqq'"):
+        tiny.session(["qqqqqq"])
+    with pytest.raises(ChoiceError, match="no movie with id 99"):
+        tiny.session([1, 99])
+    with pytest.raises(ChoiceError, match="no favourites"):
+        tiny.session([])
+    with pytest.raises(ChoiceError, match="give a list"):
+        tiny.session("alpha")
+    with pytest.raises(ChoiceError, match="neither a movie id nor a title"):
+        tiny.session([1.5])  # type: ignore[list-item]
+    with pytest.raises(ChoiceError, match="no movie with id 99"):
+        tiny.similar_movies(99)
+    with pytest.raises(ChoiceError, match="n = 0"):
+        tiny.similar_movies(1, n=0)
+    with pytest.raises(ArtifactError, match=r"no movie list at .*run python -m preprocess\.setup"):
+        Recommender.load(tmp_path / "nowhere")
+    assert issubclass(ChoiceError, TastevecError)
+
+
+def test_a_model_of_other_movies_is_refused(tmp_path: Path) -> None:
+    folder = make_processed(tmp_path)
+    path = folder / "movie_metadata.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"trained on another movie list: run python -m model\.train_svd_model"):
+        Recommender.load(folder)
+
+
+def test_a_script_with_its_own_model_config_and_processed(tmp_path: Path) -> None:
+    """The script's folder comes first on the path; nothing of ours may be looked up there."""
+    (tmp_path / "model.py").write_text("raise SystemExit('imported the wrong model')")
+    (tmp_path / "config.py").write_text("raise SystemExit('imported the wrong config')")
+    (tmp_path / "preprocess.py").write_text("raise SystemExit('imported the wrong preprocess')")
+    (tmp_path / "processed").mkdir()
+    (tmp_path / "script.py").write_text(
+        "from recommender import Recommender\n"
+        "session = Recommender.load().session(['The Matrix', 296])\n"
+        "print(session.next().movie.title != '')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_importing_touches_no_file_and_loads_no_pandas(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy, json, csv, yaml, readline, zipfile, tempfile, hashlib, argparse, textwrap, difflib\n"
+        "opened = []\n"
+        "def watch(event, arguments):\n"
+        "    if event == 'open' and not str(arguments[0]).endswith(('.py', '.pyc', '.so')):\n"
+        "        opened.append(arguments[0])\n"
+        "    assert not event.startswith('socket.'), event\n"
+        "sys.addaudithook(watch)\n"
+        "import recommender\n"
+        "assert not opened, opened\n"
+        "recommender.Recommender.load().session([1]).next()\n"
+        "print(sorted({'pandas', 'requests', 'model', 'preprocess', 'config'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -1,0 +1,62 @@
+"""The wheel: built, installed apart from the clone, run from another folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.dev
+
+
+def call(*command: object, cwd: Path, **more: object) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, **more)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stderr
+    assert isinstance(done.stdout, str)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy of what git tracks, and unpack it as an installer would."""
+    pytest.importorskip("build")
+    pytest.importorskip("setuptools")
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
+    for name in call("git", "ls-files", cwd=ROOT).splitlines():
+        if (ROOT / name).is_file() and not name.startswith("tests/"):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    call(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", source / "dist", cwd=source)
+    (wheel,) = (source / "dist").glob("tastevec-*.whl")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", target, wheel]
+    call(*pip, cwd=source)
+    with zipfile.ZipFile(wheel) as file:
+        tops = {name.split("/")[0] for name in file.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"recommender", "preprocess", "model"}
+    return target
+
+
+def test_the_session_runs_from_any_folder(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "processed").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    typed = "matrix\nalien\nheat\nfargo\ny\nw\nq\n"
+    said = call(sys.executable, installed / "bin" / "tastevec", cwd=tmp_path, input=typed, env=environment)
+    assert "your favourite The Matrix (1999)" in said
+    assert said == call(sys.executable, "-m", "model.runsvd", cwd=tmp_path, input=typed, env=environment)
+    where = call(sys.executable, "-c", "import recommender; print(recommender.__file__)", cwd=tmp_path, env=environment)
+    assert Path(where.strip()).is_relative_to(installed)
+
+
+def test_every_program_shows_its_help(installed: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    for folder in ("model", "preprocess"):
+        for file in sorted((installed / folder).glob("*.py")):
+            if "\ndef main(" in file.read_text(encoding="utf-8"):
+                said = call(sys.executable, "-m", f"{folder}.{file.stem}", "--help", cwd=tmp_path, env=environment)
+                assert said.startswith("usage: ")
