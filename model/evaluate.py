@@ -44,7 +44,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     protocols = split_list(arguments.protocol, "--protocol")
     if protocols == ["all"]:
         protocols = list(cases.PROTOCOLS)
-    check_outputs(arguments)
+    check_flags(arguments, [spec.label for spec in specs])
     source = load_source(arguments)
     work = Work(source, ks, arguments)
     found = cases.build_all(source, protocols, arguments.split, arguments.stages)
@@ -210,8 +210,10 @@ def parse_value(text: str) -> Any:
     return text
 
 
-def check_outputs(arguments: argparse.Namespace) -> None:
+def check_flags(arguments: argparse.Namespace, labels: Sequence[str]) -> None:
     """Refuse, before any work, what would fail after it."""
+    if arguments.against not in ("first", "best", *labels):
+        raise ChoiceError(f"--against {arguments.against!r}: give first, best or one of {', '.join(labels)}")
     for flag in ("json", "csv"):
         path = getattr(arguments, flag)
         if path is not None and path.is_dir():

@@ -1,0 +1,378 @@
+"""The runner and `python -m model.evaluate`: right lists, honest checkpoints, one-line errors."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import evaluate
+from recommender.errors import ChoiceError, SettingsError
+from recommender.evaluate import cases, comparison, plots, protocols, report, runner, scoring
+from recommender.interactions import Interactions
+from recommender.learn import registry
+from recommender.learn.base import Ranker
+
+from .movielens import ZIP, load_set
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def block_data(n_users=40, n_movies=24, seed=0):
+    """Two tastes: even users like even films only; everybody rates 16 films at different times."""
+    rng = np.random.default_rng(seed)
+    columns = []
+    for user in range(n_users):
+        for place, movie in enumerate(rng.permutation(n_movies)[:16]):
+            liked = user % 2 == movie % 2
+            columns.append((user + 100, movie * 10, 5 if liked else 2, 1000 * user + place))
+    return Interactions.from_columns(*np.array(columns).T)
+
+
+class Fixed(Ranker):
+    """Scores every film by a given value; counts how often it was fitted."""
+
+    name = "fixed"
+    fits = 0
+
+    def __init__(self, values):
+        self.values = np.asarray(values, dtype=np.float32)
+
+    def fit(self, train):
+        Fixed.fits += 1
+        self.movie_ids = train.movie_ids
+        return self
+
+    def _score(self, history, user_rows, at):
+        return np.tile(self.values, (len(user_rows), 1))
+
+
+class FirstOfTraining(Fixed):
+    """Scores films by how late they were last rated in training: shows what training data it was given."""
+
+    def fit(self, train):
+        super().fit(train)
+        self.values = np.zeros(train.n_movies, dtype=np.float32)
+        np.maximum.at(self.values, train.movie_rows, train.times.astype(np.float32))
+        return self
+
+
+def test_lists_hold_unseen_films_best_first_ties_by_id():
+    data = block_data()
+    case = protocols.per_user(data)
+    values = np.array([5, 7, 7, 1] * 6)
+    lists = runner.rank(lambda: Fixed(values), case, 30).rows
+    for person, row in zip(lists, case.user_rows):
+        seen = set(case.known.movie_rows[case.known.indptr[row] : case.known.indptr[row + 1]].tolist())
+        expected = sorted(set(range(24)) - seen, key=lambda movie: (-values[movie], movie))
+        assert person.tolist() == expected + [-1] * (30 - len(expected))
+
+
+def test_batches_do_not_matter():
+    case = protocols.per_user(block_data()).strict_time(5)
+    whole = runner.rank(lambda: FirstOfTraining([0]), case, 10).rows
+    leaky = runner.rank(lambda: FirstOfTraining([0]), protocols.per_user(block_data()), 10).rows
+    one_by_one = runner.rank(lambda: FirstOfTraining([0]), case, 10, batch_size=1).rows
+    assert np.array_equal(whole, one_by_one)
+    assert not np.array_equal(
+        whole, runner.rank(lambda: FirstOfTraining([0]), protocols.per_user(block_data()), 10).rows
+    )
+
+
+def test_a_score_that_is_not_a_number_never_leads():
+    values = np.arange(24.0)
+    values[20:] = np.nan
+    case = protocols.per_user(block_data())
+    with np.errstate(invalid="raise"):
+        lists = runner.rank(lambda: Fixed(values), case, 24).rows
+    for person in lists:
+        films = person[person >= 0].tolist()
+        assert films == sorted(films, key=lambda movie: (movie >= 20, -movie if movie < 20 else movie))
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path):
+    case = protocols.per_user(block_data()).strict_time(6)
+    expected = runner.rank(lambda: FirstOfTraining([0]), case, 5)
+
+    class Stopped(Exception):
+        pass
+
+    def stop_in_stage_4(what, done, total):
+        if "stage 4" in what:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        runner.rank(lambda: FirstOfTraining([0]), case, 5, tmp_path, stop_in_stage_4)
+    Fixed.fits = 0
+    resumed = runner.rank(lambda: FirstOfTraining([0]), case, 5, tmp_path)
+    assert Fixed.fits == 3  # stages 4, 5, 6
+    assert np.array_equal(resumed.rows, expected.rows)
+    Fixed.fits = 0
+    assert np.array_equal(runner.rank(lambda: FirstOfTraining([0]), case, 5, tmp_path).rows, expected.rows)
+    assert Fixed.fits == 0
+
+
+def test_a_damaged_checkpoint_is_computed_again(tmp_path):
+    case = protocols.per_user(block_data())
+    expected = runner.rank(lambda: Fixed(np.arange(24)), case, 5, tmp_path).rows
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    Fixed.fits = 0
+    assert np.array_equal(runner.rank(lambda: Fixed(np.arange(24)), case, 5, tmp_path).rows, expected)
+    assert Fixed.fits == 1
+
+
+def test_the_key_of_a_checkpoint_follows_all_that_matters():
+    data = block_data()
+    case = protocols.per_user(data)
+    changed = data.ratings.copy()
+    changed[0] = 1
+    other = Interactions(data.user_ids, data.movie_ids, data.indptr, data.movie_rows, changed, data.times)
+    keys = [
+        runner.work_key(case, "ease", {}, 10, "code"),
+        runner.work_key(case, "svd", {}, 10, "code"),
+        runner.work_key(case, "ease", {"regularisation": 2}, 10, "code"),
+        runner.work_key(case, "ease", {}, 20, "code"),
+        runner.work_key(case, "ease", {}, 10, "other code"),
+        runner.work_key(case.strict_time(3), "ease", {}, 10, "code"),
+        runner.work_key(protocols.per_user(data, "val"), "ease", {}, 10, "code"),
+        runner.work_key(protocols.per_user(other), "ease", {}, 10, "code"),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert runner.work_key(protocols.per_user(block_data()), "ease", {}, 10, "code") == keys[0]
+
+
+def test_scores_of_perfect_and_of_worst_lists():
+    data = block_data()
+    case = protocols.per_user(data)
+    indptr, relevant = case.relevant()
+    perfect = np.full((case.n_users, 8), -1, dtype=np.int32)
+    worst = perfect.copy()
+    for i in range(case.n_users):
+        films = relevant[indptr[i] : indptr[i + 1]]
+        perfect[i, : len(films)] = films
+        worst[i] = np.setdiff1d(np.arange(24), films)[:8]
+    groups = scoring.groups_of(case)
+    best = scoring.score_lists("best", case, perfect, (3, 8), groups)
+    for name in ("ndcg", "capped_recall", "capped_map", "mrr", "hit_rate"):
+        assert best.overall[f"{name}@3"] == pytest.approx(1)
+    assert best.overall["recall@8"] == pytest.approx(1)
+    lowest = scoring.score_lists("worst", case, worst, (3, 8), groups)
+    for name in ("ndcg", "recall", "precision", "map", "mrr", "hit_rate"):
+        assert lowest.overall[f"{name}@8"] == 0
+
+
+def test_scoring_in_batches_changes_nothing(monkeypatch):
+    data = block_data()
+    case = protocols.per_user(data)
+    lists = runner.rank(lambda: Fixed(np.arange(24) % 5), case, 6).rows
+    genres = np.random.default_rng(0).random((24, 4)) < 0.4
+    groups = scoring.groups_of(case, cold_user=14, cold_movie=22)
+    whole = scoring.score_lists("x", case, lists, (3, 6), groups, genres)
+    monkeypatch.setattr(scoring, "_BATCH", 7)
+    parts = scoring.score_lists("x", case, lists, (3, 6), groups, genres)
+    assert parts.overall == pytest.approx(whole.overall, nan_ok=True)
+    assert {"coverage@3", "gini@6", "novelty@3", "diversity@6", "tail_share@3", "cold_user_ndcg@6"} <= set(
+        whole.overall
+    )
+    for name, values in whole.per_user.items():
+        assert np.array_equal(values, parts.per_user[name], equal_nan=True)
+
+
+def test_cold_groups_by_hand():
+    columns = [(1, movie, 5, movie) for movie in range(20)] + [(2, movie, 5, movie) for movie in range(40)]
+    case = protocols.per_user(Interactions.from_columns(*np.array(columns).T))
+    groups = scoring.groups_of(case, cold_user=17, cold_movie=0)
+    assert groups.cold_users.tolist() == [True, False]  # 17 and 34 known ratings
+    assert np.flatnonzero(groups.cold_movies).tolist() == list(range(34, 40))
+    rows = np.array([[17, 20, 21], [35, 34, 3]], dtype=np.int32)
+    found = scoring.score_lists("x", case, rows, (3,), groups)
+    # Person 1 wants 17, 18, 19, none of them cold; person 2 wants 34 to 39, all cold.
+    assert found.overall["cold_user_recall@3"] == pytest.approx(1 / 3)
+    assert found.overall["cold_movie_recall@3"] == pytest.approx(2 / 6)
+
+
+def test_returning_visitors_are_answered_from_the_lists_of_all(tmp_path):
+    arguments = evaluate.make_parser().parse_args([])
+    data = block_data()
+    later = data.times + np.where((data.user_rows() % 3 == 0) & (data.times % 1000 >= 13), 200_000, 0)
+    moved = Interactions(data.user_ids, data.movie_ids, data.indptr, data.movie_rows, data.ratings, later)
+    source = cases.Source.from_ratings(moved)
+    work = evaluate.Work(source, (5,), arguments)
+    spec = evaluate.parse_model("popularity")
+    found = {name: work.report(cases.build(source, name, "test"), [spec]) for name in ("returning", "per-user")}
+    assert len(work.lists) == 1
+    assert 0 < found["returning"].case.n_users < found["per-user"].case.n_users
+    ids = found["per-user"].groups.facts["user_id"]
+    some = found["returning"].groups.facts["user_id"]
+    everybody = dict(zip(ids, found["per-user"].results[0].per_user["ndcg@5"]))
+    assert found["returning"].results[0].per_user["ndcg@5"].tolist() == [everybody[ident] for ident in some]
+
+
+def test_comparison_names_its_reference_and_corrects_within_a_metric():
+    rng = np.random.default_rng(0)
+    results = [
+        scoring.Scored(name, {"ndcg@5": rng.random(50) + shift}, {"ndcg@5": shift}, {})
+        for name, shift in (("a", 0.0), ("b", 0.02), ("c", 1.0))
+    ]
+    lines = comparison.compare_models(results, "first", ["ndcg@5"], np.random.default_rng(0), 500)
+    assert [(line.model, line.reference) for line in lines] == [("b", "a"), ("c", "a")]
+    assert lines[1].corrected_p == pytest.approx(2 * lines[1].p_value)
+    assert lines[0].corrected_p == pytest.approx(max(lines[0].p_value, lines[1].corrected_p))
+    best = comparison.compare_models(results, "best", ["ndcg@5"], np.random.default_rng(0), 500)
+    assert {line.reference for line in best} == {"c"}
+    assert all(line.difference < 0 for line in best)
+    with pytest.raises(ChoiceError, match="'d'"):
+        comparison.compare_models(results, "d", ["ndcg@5"], np.random.default_rng(0), 500)
+
+
+def write_raw(folder):
+    data = block_data()
+    rows = zip(data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows], data.ratings, data.times + 10**9)
+    lines = [f"{user},{movie},{rating:.1f},{time}" for user, movie, rating, time in rows]
+    folder.mkdir()
+    (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
+    genres = ["Drama", "Comedy|Drama"]
+    films = [f"{i * 10},Film {i} (1990),{genres[i % 2]}" for i in range(24)]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *films]) + "\n")
+    return folder
+
+
+def test_whole_program_on_raw_data(tmp_path, capsys):
+    raw = write_raw(tmp_path / "raw")
+    flags = ["--data", str(raw), "--set", "all", "--models", "popularity,ease", "--k", "3,5"]
+    flags += ["--protocol", "per-user,strict-time", "--stages", "3", "--resamples", "200"]
+    outputs = ["--json", str(tmp_path / "o.json"), "--csv", str(tmp_path / "o.csv")]
+    assert evaluate.main([*flags, *outputs, "--checkpoint", str(tmp_path / "kept")]) == 0
+    first = capsys.readouterr()
+    assert "== per user, test ==" in first.out
+    assert "== per user, strict time, test ==" in first.out
+    assert "against popularity" in first.out
+    assert "per-user: ease: fit" in first.err
+
+    written = json.loads((tmp_path / "o.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "o.csv").open()))
+    averages = list(csv.DictReader((tmp_path / "o-averages.csv").open()))
+    for case in written["cases"]:
+        for model in case["models"]:
+            mine = [row for row in rows if (row["protocol"], row["model"]) == (case["protocol"], model["model"])]
+            assert len(mine) == case["n_users"] == model["n_users"]
+            mean = np.mean([float(row["ndcg@3"]) for row in mine])
+            assert mean == pytest.approx(model["ndcg@3"])
+    assert len(averages) == 4
+    # Everybody likes half of the films, popularity cannot tell which, EASE can.
+    by_model = {model["model"]: model["ndcg@5"] for model in written["cases"][0]["models"]}
+    assert by_model["ease"] > by_model["popularity"] + 0.1
+    (line, *_) = written["cases"][0]["comparisons"]
+    assert line["difference"] == pytest.approx(
+        written["cases"][0]["models"][1]["ndcg@3"] - written["cases"][0]["models"][0]["ndcg@3"]
+    )
+
+    assert evaluate.main([*flags, "--checkpoint", str(tmp_path / "kept")]) == 0
+    again = capsys.readouterr()
+    assert "fit" not in again.err  # everything was taken from the checkpoint
+
+    def figures(text):
+        return text.replace(text[text.index("seconds") :], "")
+
+    assert figures(again.out) == figures(first.out)
+
+
+def test_a_second_seed_moves_the_intervals_only(tmp_path, capsys):
+    raw = write_raw(tmp_path / "raw")
+    flags = ["--data", str(raw), "--set", "all", "--models", "popularity,ease", "--k", "3", "--resamples", "50"]
+    outs = []
+    for seed in ("0", "0", "1"):
+        evaluate.main([*flags, "--seed", seed, "--json", str(tmp_path / "o.json")])
+        outs.append(json.loads((tmp_path / "o.json").read_text())["cases"][0])
+    assert outs[0]["comparisons"] == outs[1]["comparisons"] != outs[2]["comparisons"]
+    assert outs[0]["models"][0]["ndcg@3"] == outs[2]["models"][0]["ndcg@3"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--models", "nosuch"], "nosuch"),
+        (["--models", "ease,ease"], "twice"),
+        (["--models", ","], "names nothing"),
+        (["--models", "ease:regularisation"], "key=value"),
+        (["--k", "0"], "'0'"),
+        (["--k", "ten"], "'ten'"),
+        (["--k", "-5"], "'-5'"),
+        (["--protocol", "yesterday"], "yesterday"),
+        (["--stages", "0"], "--stages 0"),
+        (["--resamples", "0"], "--resamples 0"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--set", "A"], "--data"),
+        (["--against", "nosuch"], "nosuch"),
+        (["--data", "x", "--processed", "y"], "one of them"),
+    ],
+)
+def test_wrong_flags_are_refused(flags, message, tmp_path):
+    data = [] if {"--data", "--set"} & set(flags) else ["--data", str(write_raw(tmp_path / "raw")), "--set", "all"]
+    with pytest.raises(ChoiceError, match=message):
+        evaluate.main([*data, *flags])
+
+
+def test_a_wrong_setting_of_a_model_is_refused_before_any_work(tmp_path, capsys):
+    raw = write_raw(tmp_path / "raw")
+    with pytest.raises(SettingsError, match="regularization"):
+        evaluate.main(["--data", str(raw), "--set", "all", "--models", "popularity,ease:regularization=3"])
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("start", [["-m", "model.evaluate"], ["model/evaluate.py"]])
+def test_as_a_program_errors_are_one_line_and_exit_code_2(start, tmp_path):
+    done = subprocess.run(
+        [sys.executable, *start, "--processed", str(tmp_path / "nowhere")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "nowhere" in done.stderr
+    assert done.stdout == ""
+
+
+def test_settings_of_a_model_reach_it():
+    spec = evaluate.parse_model("ease:regularisation=7.5")
+    assert registry.make(spec.name, **spec.settings).settings.regularisation == 7.5
+
+
+def test_plots_are_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    case = protocols.per_user(block_data())
+    groups = scoring.groups_of(case)
+    lists = runner.rank(lambda: Fixed(np.arange(24)), case, 5).rows
+    result = scoring.score_lists("fixed", case, lists, (5,), groups)
+    files = plots.write_plots(tmp_path, [report.CaseReport(case, "test", (5,), groups, [result], [])])
+    files.append(plots.session_hits(tmp_path / "session.png", {"rule": np.full(20, 0.4)}, "session"))
+    assert len(files) == 4
+    for file in files:
+        assert file.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(Exception, match=r"tastevec\[plots\]"):
+        evaluate.main(["--plots", str(tmp_path)])
+
+
+def test_without_pyarrow_the_extra_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(Exception, match=r"tastevec\[parquet\]"):
+        report.write_rows(tmp_path / "o.parquet", [{"a": 1}])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not ZIP.is_file(), reason="MovieLens small is not beside this clone")
+def test_the_shipped_parts_are_set_b_cut_by_the_same_rule():
+    ours = cases.Source.from_ratings(load_set("B"))
+    shipped = cases.Source.load(ROOT / "processed")
+    for name in ("train", "val", "test"):
+        for part in ("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"):
+            assert np.array_equal(getattr(getattr(ours, name), part), getattr(getattr(shipped, name), part))
