@@ -75,7 +75,7 @@ def krylov_svd_twin(
 ) -> SVD:
     """Do what `randomized_svd` does, in float64 and in the words of the paper; for reading and for tests."""
     A = A.astype(np.float64)
-    block = A.T @ rng.choice([-1.0, 1.0], size=(A.shape[0], block_size))
+    block = A.T @ _random_signs(A.shape[0], block_size, rng)
     blocks = []
     for _ in range(n_passes):
         block = np.linalg.qr(block)[0]
@@ -113,13 +113,13 @@ def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterat
 
 def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int, block_size: int) -> F32:
     """Return V (n_cols, rank), orthonormal: the leading Ritz vectors of A'A in the block Krylov space."""
-    n_columns = A.shape[1]
-    n_passes = min(n_passes, max(n_columns // block_size, 1))
-    width = min(block_size, n_columns)
+    n_columns, width = A.shape[1], block_size
+    if n_passes * width >= n_columns:  # the space would be everything
+        gram = A.gram_times(np.eye(n_columns, dtype=np.float32)).astype(np.float64)
+        return np.linalg.eigh(gram)[1][:, ::-1][:, :rank].astype(np.float32)
     K = np.empty((n_columns, n_passes * width), dtype=np.float32, order="F")
     T: F64 = np.zeros((n_passes * width, n_passes * width))
-    signs = (rng.integers(2, size=(A.shape[0], width), dtype=np.int8) * 2 - 1).astype(np.float32)
-    block = A.transposed_times(signs)
+    block = A.transposed_times(_random_signs(A.shape[0], width, rng))
     for step in range(n_passes):
         low, high = step * width, (step + 1) * width
         K[:, low:high] = _orthonormal_block(block, K[:, :low], rng)
@@ -129,6 +129,10 @@ def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passe
     T = np.triu(T) + np.triu(T, 1).T
     vectors = np.linalg.eigh(T)[1][:, ::-1][:, :rank]
     return K @ vectors.astype(np.float32)
+
+
+def _random_signs(n_rows: int, n_columns: int, rng: np.random.Generator) -> F32:
+    return (rng.integers(2, size=(n_rows, n_columns), dtype=np.int8) * 2 - 1).astype(np.float32)
 
 
 def _orthonormal_block(block: F32, K: F32, rng: np.random.Generator) -> F32:
