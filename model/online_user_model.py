@@ -322,11 +322,11 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
     talk = Conversation(recommender, engine, console)
     folder = arguments.profiles or default_profiles_folder()
     with contextlib.ExitStack() as stack:
-        if arguments.save:
+        if arguments.save is not None:
             talk.profile = profile_path(folder, arguments.save)
             if talk.profile.exists() and arguments.save != arguments.resume:
                 raise ChoiceError(f"profile {arguments.save!r} exists: go on with --resume, or save under another name")
-        if arguments.resume:
+        if arguments.resume is not None:
             source = profile_path(folder, arguments.resume)
             loaded = load_profile(source, recommender.catalog)
             talk.profile = talk.profile or source
@@ -335,7 +335,7 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
             lock = talk.profile.with_name(f".{talk.profile.stem}.lock")
             stack.enter_context(exclusive(lock, f"profile {talk.profile.stem!r}"))
         with contextlib.suppress(EndOfInput):
-            if arguments.resume:
+            if arguments.resume is not None:
                 state = engine.resume(loaded.state)
                 said = f"{len(state.favorites)} favourites, {len(state.answers)} answers"
                 console.say(f"tastevec: {n_left:,} films. Welcome back, {arguments.resume}: {said}.")

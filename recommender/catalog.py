@@ -161,7 +161,10 @@ class Catalog:
             raise ArtifactError(f"{path} has no rows with movieId, title, genres: run python -m preprocess.setup again")
         popularity = folder / "movie_popularity.json"
         counts = load_json(popularity) if popularity.is_file() else {}
-        return cls(rows, {int(movie_id): int(count) for movie_id, count in counts.items()})
+        try:
+            return cls(rows, {int(movie_id): int(count) for movie_id, count in counts.items()})
+        except (AttributeError, TypeError, ValueError):
+            raise ArtifactError(f"{popularity} is no map from movie id to count: run preprocess again") from None
 
     def __len__(self) -> int:
         return len(self.movie_ids)

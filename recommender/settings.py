@@ -64,19 +64,23 @@ def read_settings(cls: type[T], path: Path) -> T:
         where = f"{path} line {key_node.start_mark.line + 1}: "
         if key in values:
             raise SettingsError(f"{where}{key} is given twice: keep one of the two lines")
-        values[key] = check_value(cls, key, given.get(key), where)
+        values[key] = check_value(cls, key, given.get(key), where + key)
     return cls(**values)
 
 
-def check_value(cls: type[Any], key: str, value: Any, where: str = "") -> Any:
-    """Return `value` as the type of field `key` of `cls`, or raise `SettingsError` with the field's meaning."""
+def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
+    """Return `value` as the type of field `key` of `cls`, or raise `SettingsError` with the field's meaning.
+
+    label: what the person wrote, for the message; by default the key.
+    """
+    label = label or key
     fields = {field.name: field for field in dataclasses.fields(cls)}
     if key not in fields:
         import difflib
 
         near = difflib.get_close_matches(key, fields, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(fields)}"
-        raise SettingsError(f"{where}unknown key {key!r}: {hint}")
+        raise SettingsError(f"{label.removesuffix(key)}unknown key {key!r}: {hint}")
     field = fields[key]
     metadata = field.metadata
     low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
@@ -85,19 +89,19 @@ def check_value(cls: type[Any], key: str, value: Any, where: str = "") -> Any:
     if kind is bool:
         if isinstance(value, bool):
             return value
-        raise SettingsError(f"{where}{key}: {value!r} is not true or false ({metadata['meaning']})")
+        raise SettingsError(f"{label}: {value!r} is not true or false ({metadata['meaning']})")
     if kind is str:
         if isinstance(value, str) and (choices is None or value in choices):
             return value
         allowed = ", ".join(choices) if choices else "a text"
-        raise SettingsError(f"{where}{key}: {value!r} is not one of {allowed} ({metadata['meaning']})")
+        raise SettingsError(f"{label}: {value!r} is not one of {allowed} ({metadata['meaning']})")
     number_given = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number_given or not math.isfinite(value) or (kind is int and value != int(value)):
         what = "a whole number" if kind is int else "a number"
-        raise SettingsError(f"{where}{key}: {value!r} is not {what} ({wanted}default {field.default})")
+        raise SettingsError(f"{label}: {value!r} is not {what} ({wanted}default {field.default})")
     if (low is not None and value < low) or (high is not None and value > high):
         bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-        raise SettingsError(f"{where}{key}: {value!r} is out of range ({wanted}{bounds}, default {field.default})")
+        raise SettingsError(f"{label}: {value!r} is out of range ({wanted}{bounds}, default {field.default})")
     return kind(value)
 
 
@@ -120,7 +124,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Any], names: Optional[S
 def override(settings: T, arguments: argparse.Namespace) -> T:
     """Return `settings` with each flag that was given in `arguments` in place of the file's value."""
     given = {
-        field.name: check_value(type(settings), field.name, value, "--")
+        field.name: check_value(type(settings), field.name, value, "--" + field.name.replace("_", "-"))
         for field in dataclasses.fields(settings)  # type: ignore[arg-type]
         if (value := getattr(arguments, field.name, None)) is not None
     }

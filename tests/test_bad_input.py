@@ -1,0 +1,204 @@
+"""What the session and its data refuse: one line that says what was wrong, exit code 2, nothing written.
+
+The same for raw data and preprocessing stands in test_preprocess.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tiny import make_processed
+
+ROOT = Path(__file__).resolve().parent.parent
+SESSION = "alpha\n\ny\n"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_processed(tmp_path_factory.mktemp("data") / "processed")
+
+
+@pytest.fixture
+def processed(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "processed"))
+
+
+def refuse(flags: list[str], message: str, program: str = "model.runsvd") -> None:
+    """Run a program and demand its refusal; `message` is a part of the one line."""
+    command = [sys.executable, "-m", program, *flags]
+    done = subprocess.run(
+        command, input=SESSION, cwd=ROOT, capture_output=True, text=True, timeout=60, encoding="utf-8"
+    )
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert message in last
+    if last.startswith("tastevec: "):
+        assert len(done.stderr.splitlines()) == 1
+    else:  # argparse puts its usage before the line
+        assert re.match(r"\w+\.py: error: ", last)
+    assert "Traceback" not in done.stderr
+
+
+FLAGS = [
+    (["--year", "soon"], "'soon' is no year or range: write 1994, 1990-1999, 1990- or -1970"),
+    (["--year", "1999-1990"], "'1999-1990' is no year or range"),
+    (["--year", "-"], "'-' is no year or range"),
+    (["--seed", "-1"], "'-1' is no seed: give a whole number from 0"),
+    (["--seed", "x"], "'x' is no seed"),
+    (["--genre", "Sitcom"], "no genre 'Sitcom': choose from Action, Comedy, Drama, War"),
+    (["--exclude-genre", ""], "no genre ''"),
+    (["--year", "1920"], "no film passes --genre, --exclude-genre and --year together: widen one of them"),
+    (["--save", "../x"], "profile name '../x': use up to 64 letters"),
+    (["--save", ""], "profile name ''"),
+    (["--resume", "nobody"], "no profile 'nobody' in"),
+    (["--learning-rate", "2"], "--learning-rate: 2.0 is out of range (step of the moving average"),
+    (["--learning-rate", "fast"], "invalid float value: 'fast'"),
+    (["--n-favorites", "0"], "--n-favorites: 0 is out of range"),
+    (["--config", "nowhere.yaml"], "no settings file at nowhere.yaml"),
+    (["--processed", "nowhere"], "no movie list at nowhere"),
+    (["--processed", "setup.cfg"], "setup.cfg"),
+    (["--profiles", "setup.cfg", "--save", "ann"], "setup.cfg"),
+    (["--like-a-boss"], "unrecognized arguments: --like-a-boss"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), FLAGS, ids=[" ".join(flags) for flags, _ in FLAGS])
+def test_flags(processed: Path, flags: list[str], message: str) -> None:
+    refuse(["--processed", str(processed), *flags], message)
+
+
+POLICIES = [
+    ("learning_rat: 0.1", "line 1: unknown key 'learning_rat': did you mean learning_rate?"),
+    (
+        "exploration_rate: 2",
+        "2 is out of range (probability that a turn damps the model score; from 0 to 1",
+    ),
+    ("n_favorites: four", "n_favorites: 'four' is not a whole number"),
+    ("min_genre_affinity: [", "is not valid YAML"),
+    ("\ttabs: 1", "is not valid YAML"),
+    ("learning_rate: .nan", "nan is not a number"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), POLICIES, ids=[text for text, _ in POLICIES])
+def test_policies(processed: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "policy.yaml").write_text(text)
+    refuse(["--processed", str(processed), "--config", str(tmp_path / "policy.yaml")], message)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGE = [
+    ("artifacts/svd/movie_embeddings.npy", cut, "movie_embeddings.npy is damaged or from another run"),
+    ("artifacts/svd/movie_embeddings.npy", flip, "movie_embeddings.npy is damaged or from another run"),
+    ("artifacts/svd/movie_embeddings.npy", Path.unlink, "movie_embeddings.npy is missing: run python -m model.train"),
+    ("artifacts/svd/svd_model.npz", empty, "svd_model.npz is damaged or from another run"),
+    ("artifacts/svd/movie_map.json", cut, "movie_map.json is damaged or from another run"),
+    ("artifacts/svd/manifest.json", cut, "manifest.json is damaged (not JSON): run python -m model.train_svd_model"),
+    ("artifacts/svd/manifest.json", empty, "manifest.json is damaged"),
+    ("artifacts/svd/manifest.json", Path.unlink, "no svd artifact in"),
+    ("movie_metadata.csv", empty, "has no rows with movieId, title, genres"),
+    ("movie_popularity.json", cut, "movie_popularity.json is damaged"),
+    ("movie_popularity.json", lambda path: path.write_text("[1]"), "movie_popularity.json"),
+    ("movie_popularity.json", lambda path: path.write_text('{"1": "x"}'), "movie_popularity.json"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "message"), DAMAGE, ids=[f"{name} {message[-20:]}" for name, _, message in DAMAGE]
+)
+def test_damaged_data(processed: Path, name: str, harm: object, message: str) -> None:
+    assert callable(harm)
+    harm(processed / name)
+    refuse(["--processed", str(processed)], message)
+
+
+def test_an_artifact_with_numbers_that_are_none(processed: Path) -> None:
+    """Checksums can be right and values wrong: an artifact written by a broken program."""
+    folder = processed / "artifacts" / "svd"
+    vectors = np.load(folder / "movie_embeddings.npy")
+    vectors[0, 0] = np.nan
+    np.save(folder / "movie_embeddings.npy", vectors)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    digest = hashlib.sha256((folder / "movie_embeddings.npy").read_bytes()).hexdigest()
+    manifest["files"]["movie_embeddings.npy"]["sha256"] = digest
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    refuse(["--processed", str(processed)], "movie_embeddings.npy holds values that are not numbers")
+
+
+PROFILES = [
+    ("{", "ann.json is damaged"),
+    ("[]", "is not a profile of tastevec"),
+    ('{"format_version": 1, "seed": 0, "favorites": ["x"], "answers": []}', "is not a profile of tastevec"),
+    ('{"format_version": 9, "seed": 0, "favorites": [1], "answers": []}', "format version 9, this program reads 1"),
+    ('{"format_version": 1, "seed": 0, "favorites": [1], "answers": [[2, "maybe"]]}', "answer 'maybe' to movie 2"),
+    ('{"format_version": 1, "seed": 0, "favorites": [77], "answers": []}', "none of its favourites is in this"),
+    ('{"format_version": 1, "seed": -4, "favorites": [1], "answers": []}', "is not a profile of tastevec"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), PROFILES)
+def test_profiles(processed: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "ann.json").write_text(text)
+    refuse(["--processed", str(processed), "--profiles", str(tmp_path), "--resume", "ann"], message)
+    assert (tmp_path / "ann.json").read_text() == text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_the_output(processed: Path) -> None:
+    command = [sys.executable, "-m", "model.runsvd", "--processed", str(processed)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, input=SESSION, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("tastevec: ")
+    assert "the disk is full" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_full_disk_under_the_profile(processed: Path, tmp_path: Path) -> None:
+    """A limit on file size makes every write of a profile fail as a full disk does."""
+    resource = pytest.importorskip("resource")
+    flags = ["--processed", str(processed), "--profiles", str(tmp_path / "p")]
+    ok = subprocess.run(
+        [sys.executable, "-m", "model.runsvd", *flags, "--save", "ann"],
+        input=SESSION, cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ok.returncode == 0
+    before = (tmp_path / "p" / "ann.json").read_text()
+    done = subprocess.run(
+        [sys.executable, "-m", "model.runsvd", *flags, "--resume", "ann"],
+        input="y\n", cwd=ROOT, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(r"tastevec: .*\n", done.stderr)
+    assert (tmp_path / "p" / "ann.json").read_text() == before
+    assert [name for name in os.listdir(tmp_path / "p") if not name.endswith(".lock")] == ["ann.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(processed: Path, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir(mode=0o500)
+    refuse(["--processed", str(processed), "--profiles", str(tmp_path / "p"), "--save", "ann"], "no permission")
