@@ -419,6 +419,15 @@ def test_what_is_not_clear_is_asked(text: str, candidates: set[int]) -> None:
     assert candidates <= {int(CATALOG.movie_ids[match.row]) for match in resolution.candidates}
 
 
+def test_another_number_is_not_a_misspelling() -> None:
+    _, titles = make({1: ("A Long and Winding Story About the Brave Little Toaster 2 (1990)", 300)})
+    misspelled = titles.resolve("a long and winding story about the brave litle toaster 2")
+    other = titles.resolve("a long and winding story about the brave little toaster 3")
+    assert misspelled.row == 0
+    assert other.row is None
+    assert [match.row for match in other.candidates] == [0]
+
+
 def test_the_well_known_series_comes_before_an_obscure_film_of_that_name() -> None:
     assert ids("lord of the rings")[:2] == [4993, 5952]
     assert ids("shawshank")[0] == 122907
