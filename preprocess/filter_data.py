@@ -23,11 +23,15 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from preprocess import program as common
+from preprocess.movies_table import untitled
 from preprocess.pipeline_settings import FILTER, PipelineSettings
+from preprocess.ratings_table import RatingsTable
+from preprocess.sources import Source, read_source
 from recommender import command
+from recommender.catalog import NO_GENRES
 from recommender.errors import DataError
 from recommender.filtering import active_mask
-from recommender.interactions import Interactions
+from recommender.interactions import Interactions, encode
 
 
 class Movies(NamedTuple):
@@ -46,49 +50,37 @@ class Filtered(NamedTuple):
     report: list[str]
 
 
-def filter_ratings(users, movies, ratings, times, settings: PipelineSettings) -> tuple[Interactions, list[str]]:
-    """Return the ratings that stay, with a report line for each thing dropped.
+def filter_ratings(table: RatingsTable, settings: PipelineSettings) -> tuple[Interactions, list[str]]:
+    """Return the ratings that stay, with a report line for each thing dropped; `table` is used up.
 
-    The four columns have one length: external ids (integers), ratings float32, times int64 seconds. The user and the
-    movie vocabulary of the result are exactly the users and movies that still have a rating.
+    The user and the movie vocabulary of the result are exactly the users and movies that still have a rating.
     """
-    user_ids, user_rows = encode(users)
-    movie_ids, movie_rows = encode(movies)
-    n_read = len(user_rows)
+    n_read, n_users, n_movies = len(table.ratings), len(table.user_ids), len(table.movie_ids)
     report = []
-    keep = latest_of_pairs(user_rows, movie_rows, times, len(movie_ids))
-    if keep is not None:
-        user_rows, movie_rows, ratings, times = (part[keep] for part in (user_rows, movie_rows, ratings, times))
-        n_twice = n_read - len(user_rows)
+    latest = latest_of_pairs(table.user_rows, table.movie_rows, table.times, n_movies)
+    if latest is not None:
+        table.keep(latest)
+        n_twice = n_read - len(table.ratings)
         report.append(f"{n_twice:,} ratings dropped: the same user rated the same movie again later")
     least = (settings.min_user_ratings, settings.min_movie_ratings)
-    keep = active_mask(user_rows, movie_rows, *least, settings.movies_first, settings.iterative)
-    n_before = len(user_rows)
-    user_rows, movie_rows, ratings, times = (part[keep] for part in (user_rows, movie_rows, ratings, times))
-    if not len(user_rows):
+    n_before = len(table.ratings)
+    table.keep(active_mask(table.user_rows, table.movie_rows, *least, settings.movies_first, settings.iterative))
+    if not len(table.ratings):
         raise DataError(
             f"no rating is left of {n_read:,} after min_user_ratings {settings.min_user_ratings} and "
             f"min_movie_ratings {settings.min_movie_ratings}: lower them, for example --min-movie-ratings 5"
         )
-    data = Interactions.from_columns(user_ids[user_rows], movie_ids[movie_rows], ratings, times)
+    users, table.user_rows = encode(table.user_rows)
+    movies, table.movie_rows = encode(table.movie_rows)
+    data = Interactions.from_rows(
+        table.user_ids[users], table.movie_ids[movies], table.user_rows, table.movie_rows, table.ratings, table.times
+    )
     report += [
-        f"users:   {data.n_users:>10,} of {len(user_ids):,} kept",
-        f"movies:  {data.n_movies:>10,} of {len(movie_ids):,} rated ones kept",
+        f"users:   {data.n_users:>10,} of {n_users:,} kept",
+        f"movies:  {data.n_movies:>10,} of {n_movies:,} rated ones kept",
         f"ratings: {data.n_ratings:>10,} of {n_read:,} kept ({n_before - data.n_ratings:,} below the thresholds)",
     ]
     return data, report
-
-
-def encode(ids: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.int32]]:
-    """Return the distinct ids, ascending, and the place of each id among them."""
-    largest = int(ids.max(initial=0))
-    if largest > max(1 << 26, 4 * len(ids)):
-        found, places = np.unique(ids, return_inverse=True)
-        return found, places.reshape(-1).astype(np.int32)
-    present = np.zeros(largest + 1, dtype=bool)
-    present[ids] = True
-    places = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    return np.flatnonzero(present), places[ids]
 
 
 def latest_of_pairs(
@@ -113,20 +105,15 @@ def latest_of_pairs(
     return keep
 
 
-def run(data: Path, form: Optional[str], settings: PipelineSettings):
+def run(data: Path, form: Optional[str], settings: PipelineSettings) -> tuple[Source, Filtered]:
     """Read the raw data and filter it; returns the source without its ratings, and `Filtered`."""
-    from preprocess.movies_table import untitled
-    from preprocess.sources import read_source
-    from recommender.catalog import NO_GENRES
-
     source = read_source(data, form)
-    table, source.ratings = source.ratings, None
+    table = source.take_ratings()
     report = [f"read {len(table.ratings) + table.n_dropped:,} ratings, {len(source.movies):,} movies ({source.form})"]
     if table.n_dropped:
         report.append(f"{table.n_dropped:,} ratings dropped: missing or invalid timestamp")
-    columns = (table.users, table.movies, table.ratings, table.times)
+    ratings, lines = filter_ratings(table, settings)
     del table
-    ratings, lines = filter_ratings(*columns, settings)
     ids = ratings.movie_ids.tolist()
     named = [source.movies.get(movie_id) for movie_id in ids]
     n_unnamed = sum(row is None for row in named)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from recommender.errors import DataError
+from recommender.interactions import encode
 
 from .raw_files import RawFiles
 
@@ -42,24 +43,37 @@ class Layout(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Four columns of one length, and how many rows were dropped for their time."""
+    """Four columns of one block, ids and times as narrow as they fit; how many rows were dropped for their time."""
 
-    users: npt.NDArray[np.int64]
-    movies: npt.NDArray[np.int64]
+    users: npt.NDArray[np.integer]
+    movies: npt.NDArray[np.integer]
     ratings: npt.NDArray[np.float32]
-    times: npt.NDArray[np.int64]
+    times: npt.NDArray[np.uint32]
     n_dropped: int
 
 
 @dataclass
 class RatingsTable:
-    """Ratings as read, in the order of the file. Ids are external; times are seconds since 1970 UTC."""
+    """Ratings as read, in the order of the file; users and movies by their rows in the ids that occur, ascending.
 
-    users: npt.NDArray[Any]
-    movies: npt.NDArray[Any]
+    user_ids, movie_ids: int64.  user_rows, movie_rows: (n_ratings,) int32.  ratings: float32, on the file's scale.
+    times: int64, seconds since 1970 UTC.  n_dropped: rows left out for their time.
+    """
+
+    user_ids: npt.NDArray[np.int64]
+    movie_ids: npt.NDArray[np.int64]
+    user_rows: npt.NDArray[np.int32]
+    movie_rows: npt.NDArray[np.int32]
     ratings: npt.NDArray[np.float32]
     times: npt.NDArray[np.int64]
     n_dropped: int
+
+    def keep(self, which: npt.NDArray[np.bool_]) -> None:
+        """Leave only the rows where `which` is True, one column at a time to need little memory."""
+        if which.all():
+            return
+        for name in ("user_rows", "movie_rows", "ratings", "times"):
+            setattr(self, name, getattr(self, name)[which])
 
 
 def read_ratings(files: RawFiles, layout: Layout) -> RatingsTable:
@@ -86,23 +100,18 @@ def read_ratings(files: RawFiles, layout: Layout) -> RatingsTable:
                 "give seconds since 1970 or dates like 2015-03-09 22:52:09"
             )
         raise DataError(f"{files.label(name)} holds no ratings: give a complete file")
-    return RatingsTable(
-        users=_join([part.users for part in parts]),
-        movies=_join([part.movies for part in parts]),
-        ratings=np.concatenate([part.ratings for part in parts]),
-        times=np.concatenate([part.times for part in parts]),
-        n_dropped=n_dropped,
-    )
+    users, movies, ratings, times, _ = zip(*parts)
+    parts.clear()
+    user_ids, user_rows = encode(np.concatenate(users))
+    del users
+    movie_ids, movie_rows = encode(np.concatenate(movies))
+    del movies
+    seconds = np.concatenate(times, dtype=np.int64)
+    return RatingsTable(user_ids, movie_ids, user_rows, movie_rows, np.concatenate(ratings), seconds, n_dropped)
 
 
 class _BadBlock(NamedTuple):
     index: int
-
-
-def _join(parts: list[npt.NDArray[np.int64]]) -> npt.NDArray[Any]:
-    """Join ids, in half the memory where they fit."""
-    largest = max(int(part.max(initial=0)) for part in parts)
-    return np.concatenate(parts, dtype=np.int32 if largest < 2**31 else np.int64, casting="same_kind")
 
 
 def _find_columns(files: RawFiles, name: str) -> tuple[int, int, int, int]:
@@ -150,8 +159,8 @@ def _parse(block: bytes, layout: Layout, index: int) -> Columns | _BadBlock:
         columns = _parse_numbers(block, layout)
         return columns if columns is not None else _parse_text(block, layout) or _BadBlock(index)
     except pd.errors.EmptyDataError:  # nothing but blank lines
-        none = np.empty(0, dtype=np.int64)
-        return Columns(none, none, np.empty(0, dtype=np.float32), none, 0)
+        none = np.empty(0, dtype=np.int32)
+        return Columns(none, none, np.empty(0, dtype=np.float32), none.astype(np.uint32), 0)
     except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
         return _BadBlock(index)
 
@@ -184,7 +193,11 @@ def _parse_numbers(block: bytes, layout: Layout) -> Optional[Columns]:
     # NaN compares as False.
     if not (inside and ratings.min() >= layout.low and ratings.max() <= layout.high):
         return None
-    return Columns(users, movies, ratings.astype(np.float32), times, 0)
+    return Columns(_narrow(users), _narrow(movies), ratings.astype(np.float32), times.astype(np.uint32), 0)
+
+
+def _narrow(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.integer]:
+    return ids.astype(np.int32) if ids.max(initial=0) < 2**31 else ids
 
 
 def _parse_text(block: bytes, layout: Layout) -> Optional[Columns]:
@@ -201,10 +214,10 @@ def _parse_text(block: bytes, layout: Layout) -> Optional[Columns]:
     times = parse_times(cells[3])
     good = (times >= 0) & (times < MAX_TIME)
     return Columns(
-        users[good].astype(np.int64),
-        movies[good].astype(np.int64),
+        _narrow(users[good].astype(np.int64)),
+        _narrow(movies[good].astype(np.int64)),
         ratings[good].astype(np.float32),
-        times[good].astype(np.int64),
+        times[good].astype(np.uint32),
         int(len(good) - good.sum()),
     )
 

@@ -48,8 +48,15 @@ class Source:
 
     files: RawFiles
     form: str
-    ratings: RatingsTable
+    ratings: Optional[RatingsTable]
     movies: dict[int, MovieRow]
+
+    def take_ratings(self) -> RatingsTable:
+        """Return the ratings and let go of them, so that their memory can be used again."""
+        if self.ratings is None:
+            raise RuntimeError("the ratings were taken before")
+        table, self.ratings = self.ratings, None
+        return table
 
 
 def read_movies(files: RawFiles, form: Optional[str] = None) -> tuple[str, dict[int, MovieRow]]:

@@ -46,12 +46,12 @@ def part_per_user(
     # Where a part would be empty, val gives up what it has beyond one rating, then train.
     n_val = np.minimum(n_val, np.maximum(counts - n_train - 1, 1))
     n_train = np.minimum(n_train, counts - n_val - 1)
-    position = np.arange(indptr[-1]) - np.repeat(indptr[:-1], counts)
-    part = np.full(len(position), TEST, dtype=np.int8)
-    part[position < np.repeat(n_train + n_val, counts)] = VAL
-    part[position < np.repeat(n_train, counts)] = TRAIN
-    part[np.repeat(counts < min_ratings, counts)] = SKIPPED
-    return part
+    lengths = np.column_stack((n_train, n_val, counts - n_train - n_val, np.zeros_like(counts)))  # (n_users, 4)
+    skipped = counts < min_ratings
+    lengths[skipped] = 0
+    lengths[skipped, 3] = counts[skipped]
+    labels = np.tile(np.array([TRAIN, VAL, TEST, SKIPPED], dtype=np.int8), len(counts))
+    return np.repeat(labels, lengths.reshape(-1))
 
 
 def part_by_time(times: npt.NDArray[np.int64], fractions: Sequence[float] = FRACTIONS) -> npt.NDArray[np.int8]:

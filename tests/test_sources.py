@@ -72,8 +72,9 @@ def write(folder: Path, files: dict) -> Path:
 
 
 def table(path: Path, form=None) -> list[tuple]:
-    ratings = read_source(path, form).ratings
-    columns = (ratings.users, ratings.movies, ratings.ratings, ratings.times)
+    ratings = read_source(path, form).take_ratings()
+    users, movies = ratings.user_ids[ratings.user_rows], ratings.movie_ids[ratings.movie_rows]
+    columns = (users, movies, ratings.ratings, ratings.times)
     return list(zip(*(column.tolist() for column in columns)))
 
 
@@ -98,7 +99,7 @@ def test_movietweetings_is_told_by_its_ids_and_mapped_in_a_straight_line(tmp_pat
     source = read_source(path)
     assert source.form == "movietweetings"
     assert source.ratings.ratings.tolist() == pytest.approx([5.0, 0.5, 2.75, 4.1])
-    assert source.ratings.movies.tolist() == [10, 20, 10, 1853728]
+    assert [row[1] for row in table(path)] == [10, 20, 10, 1853728]
     assert source.movies[1853728].title == "Django :: Unchained (2012)"
     assert source.movies[20].genres == NO_GENRES
 
@@ -127,14 +128,10 @@ def test_real_movietweetings():
         pytest.skip("MovieTweetings is not beside this clone")
     source = read_source(TWEETINGS)
     assert source.form == "movietweetings"
-    assert (len(source.ratings.users), len(np.unique(source.ratings.users)), len(source.movies)) == (
-        100_000,
-        16_554,
-        10_506,
-    )
-    first = [column[0].item() for column in (source.ratings.users, source.ratings.movies, source.ratings.times)]
-    assert first == [1, 1074638, 1365029107]
-    assert source.ratings.ratings[0] == pytest.approx(0.5 + 0.45 * 7)
+    ratings = source.take_ratings()
+    assert (len(ratings.ratings), len(ratings.user_ids), len(source.movies)) == (100_000, 16_554, 10_506)
+    assert (ratings.user_ids[ratings.user_rows[0]], ratings.movie_ids[ratings.movie_rows[0]]) == (1, 1074638)
+    assert (ratings.ratings[0], ratings.times[0]) == (pytest.approx(0.5 + 0.45 * 7), 1365029107)
 
 
 # Ways to write the same CSV
@@ -188,7 +185,7 @@ def test_missing_and_invalid_times_are_dropped_and_counted(tmp_path):
     lines = LINES + "".join(f"4,10,3.0,{text}\n" for text in bad)
     source = read_source(write_csv(tmp_path / "raw", lines))
     assert source.ratings.n_dropped == len(bad)
-    assert source.ratings.users.tolist() == [int(row[0]) for row in EXPECTED]
+    assert table(tmp_path / "raw") == EXPECTED
 
 
 def test_blocks_do_not_change_the_result(tmp_path, monkeypatch):
