@@ -84,7 +84,10 @@ class Work:
             ranking, places = self.ranking(case, spec)
             seconds = {"fit": ranking.fit_seconds, "rank": ranking.rank_seconds}
             rows = ranking.rows[places]
-            results.append(scoring.score_lists(spec.label, evaluation, rows, self.ks, groups, genres, seconds))
+            result = scoring.score_lists(spec.label, evaluation, rows, self.ks, groups, genres, seconds)
+            everybody = case.root == case.protocol
+            result.overall.update(scoring.rating_errors(evaluation, ranking.predicted, everybody))
+            results.append(result)
         metrics = [f"{name}@{k}" for k in self.ks for name in ("ndcg", "recall")]
         rng = np.random.default_rng(self.arguments.seed)
         lines = comparison.compare_models(results, self.arguments.against, metrics, rng, self.arguments.resamples)

@@ -55,6 +55,10 @@ def text(report: CaseReport) -> str:
         if n_cold or n_wanted:
             lines += ["", f"{n_cold:,} cold-start people, {n_wanted:,} relevant cold-start movies"]
             lines += [_averages(report, k, GROUPS)]
+    predictors = [result for result in report.results if "rmse" in result.overall]
+    if predictors:
+        errors = [[r.model, _cell(r.overall["rmse"]), _cell(r.overall["mae"])] for r in predictors]
+        lines += ["", table(["expected ratings", "rmse", "mae"], errors)]
     if report.comparisons:
         lines += ["", _comparisons(report.comparisons)]
     seconds = [[r.model, *(f"{r.seconds.get(what, math.nan):.1f}" for what in ("fit", "rank"))] for r in report.results]
@@ -89,18 +93,21 @@ def per_user_rows(reports: Iterable[CaseReport]) -> Iterable[dict[str, Any]]:
                 yield row
 
 
-def average_rows(reports: Iterable[CaseReport]) -> Iterable[dict[str, Any]]:
-    """Yield one row for each case and model: all means and overall figures."""
-    for report in reports:
-        for result in report.results:
-            yield {
-                "protocol": report.case.name,
-                "split": report.part,
-                "model": result.model,
-                "n_users": report.case.n_users,
-                **{name: _number(value) for name, value in result.overall.items()},
-                **{f"{what}_seconds": seconds for what, seconds in result.seconds.items()},
-            }
+def average_rows(reports: Iterable[CaseReport]) -> list[dict[str, Any]]:
+    """Return one row for each case and model: all means and overall figures; None where a model has no such figure."""
+    found = [(report, result) for report in reports for result in report.results]
+    names = list(dict.fromkeys(name for _, result in found for name in result.overall))
+    return [
+        {
+            "protocol": report.case.name,
+            "split": report.part,
+            "model": result.model,
+            "n_users": report.case.n_users,
+            **{name: _number(result.overall.get(name, math.nan)) for name in names},
+            **{f"{what}_seconds": seconds for what, seconds in result.seconds.items()},
+        }
+        for report, result in found
+    ]
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -130,7 +137,7 @@ def write_json(path: Path, reports: Sequence[CaseReport], settings: Mapping[str,
             "left_out": report.case.left_out,
             "n_known_ratings": report.case.known.n_ratings,
             "n_movies": report.case.known.n_movies,
-            "models": list(average_rows([report])),
+            "models": average_rows([report]),
             "comparisons": [line._asdict() for line in report.comparisons],
         }
         for report in reports

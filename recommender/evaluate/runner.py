@@ -36,11 +36,19 @@ _BATCH_BYTES = 32 << 20  # of scores; models need a few times as much beside the
 
 
 class Ranking(NamedTuple):
-    """What one model recommends: rows (n_users, n) int32, best first, -1 = none left; seconds of its work."""
+    """What one model recommends, and the seconds of its work.
+
+    rows: (n_users, n) int32, best first, -1 = none left.  predicted: (n_held_out,) float32, the ratings that it
+    expects; empty for a model whose scores are not ratings, and in strict time.
+    """
 
     rows: npt.NDArray[np.int32]
     fit_seconds: float
     rank_seconds: float
+    predicted: npt.NDArray[np.float32]
+
+
+_NO_RATINGS: npt.NDArray[np.float32] = np.empty(0, dtype=np.float32)
 
 
 def rank(
@@ -62,6 +70,7 @@ def rank(
         raise ChoiceError(f"lists of {n} movies: give a whole number from 1")
     rows = np.full((case.n_users, n), -1, dtype=np.int32)
     fit_seconds = rank_seconds = 0.0
+    predicted = _NO_RATINGS
     done = 0
     for number, (train, people) in enumerate(case.stages()):
         name = f"stage {number + 1} of {max(case.n_stages, 1)}"
@@ -78,14 +87,19 @@ def rank(
                 rows[batch] = rank_batch(model, case.known, case.user_rows[batch], case.at[batch], n)
                 if progress:
                     progress(f"rank, {name}", done + min(start + size, len(people)), case.n_users)
-            stored = Ranking(rows[people], fitted - started, time.perf_counter() - fitted)
+            ranked = time.perf_counter()
+            predicted = _NO_RATINGS
+            if model.scores_are_ratings and not case.n_stages:
+                predicted = predict_held_out(model, train, case, size)
+            stored = Ranking(rows[people], fitted - started, ranked - fitted, predicted)
             if checkpoint is not None:
                 _write(checkpoint, number, people, stored)
         rows[people] = stored.rows
         fit_seconds += stored.fit_seconds
         rank_seconds += stored.rank_seconds
+        predicted = stored.predicted
         done += len(people)
-    return Ranking(rows, fit_seconds, rank_seconds)
+    return Ranking(rows, fit_seconds, rank_seconds, predicted)
 
 
 def rank_batch(model: Ranker, history: Interactions, user_rows: Rows, at: Rows, n: int) -> npt.NDArray[np.int32]:
@@ -105,15 +119,38 @@ def rank_batch(model: Ranker, history: Interactions, user_rows: Rows, at: Rows, 
     return lists
 
 
+def predict_held_out(model: Ranker, train: Interactions, case: Evaluation, batch_size: int) -> npt.NDArray[np.float32]:
+    """Return the expected rating of everything held out, (n_held_out,) float32, within the range of `train`.
+
+    Everybody with a held-out rating counts, whether it is relevant or not; the moment is their first held-out rating
+    or their last known one, whichever is later.
+    """
+    held_out, known = case.held_out, case.known
+    predicted = np.empty(held_out.n_ratings, dtype=np.float32)
+    people = np.flatnonzero(np.diff(held_out.indptr))
+    for start in range(0, len(people), batch_size):
+        batch = people[start : start + batch_size]
+        last = known.times[np.maximum(known.indptr[batch + 1] - 1, 0)] if known.n_ratings else 0
+        at = held_out.times[held_out.indptr[batch]]
+        at = np.where(np.diff(known.indptr)[batch] > 0, np.maximum(at, last), at)
+        scores = model.score(known, batch, at)
+        lines = np.repeat(np.arange(len(batch)), np.diff(held_out.indptr)[batch])
+        wanted = slice(held_out.indptr[batch[0]], held_out.indptr[batch[-1] + 1])  # those between rated nothing
+        predicted[wanted] = scores[lines, held_out.movie_rows[wanted]]
+    if train.n_ratings:
+        np.clip(predicted, train.ratings.min(), train.ratings.max(), out=predicted)
+    return predicted
+
+
 def work_key(case: Evaluation, model: str, settings: Any, n: int, code: str) -> str:
     """Return the name under which a ranking is kept: a hash of all that it depends on.
 
-    That is the known ratings (in strict time the held-out ones too), who is ranked for and when, the model and its
+    That is the ratings, known and held out, who is ranked for and when, the model and its
     settings, the length of the lists, and `code`, the version of the programs (see `code_version`).
     """
     digest = hashlib.sha256()
     parts: list[npt.NDArray[Any]] = [case.user_rows, case.at]
-    for data in (case.known, case.held_out) if case.n_stages else (case.known,):
+    for data in (case.known, case.held_out):
         parts += [data.user_ids, data.movie_ids, data.indptr, data.movie_rows, data.ratings, data.times]
     for part in parts:
         digest.update(f"{part.dtype} {part.shape} ".encode())
@@ -136,7 +173,7 @@ def code_version() -> str:
 def _write(folder: Path, number: int, people: Rows, ranking: Ranking) -> None:
     with replace_file(folder / f"stage-{number:04d}.npz") as temporary, open(temporary, "wb") as file:
         seconds = np.array([ranking.fit_seconds, ranking.rank_seconds])
-        np.savez(file, people=people, rows=ranking.rows, seconds=seconds)
+        np.savez(file, people=people, rows=ranking.rows, seconds=seconds, predicted=ranking.predicted)
 
 
 def _read(folder: Path, number: int, people: Rows, n: int) -> Optional[Ranking]:
@@ -145,9 +182,11 @@ def _read(folder: Path, number: int, people: Rows, n: int) -> Optional[Ranking]:
     if not path.is_file():
         return None
     try:
-        parts = load_npz(path, {"people": np.int64, "rows": np.int32, "seconds": np.float64})
+        dtypes = {"people": np.int64, "rows": np.int32, "seconds": np.float64, "predicted": np.float32}
+        parts = load_npz(path, dtypes)
     except ArtifactError:
         return None
     if not np.array_equal(parts["people"], people) or parts["rows"].shape != (len(people), n):
         return None
-    return Ranking(parts["rows"], *map(float, parts["seconds"]))
+    fit_seconds, rank_seconds = map(float, parts["seconds"])
+    return Ranking(parts["rows"], fit_seconds, rank_seconds, parts["predicted"])

@@ -131,6 +131,21 @@ def score_lists(
     return Scored(model, per_user, overall, dict(seconds or {}))
 
 
+def rating_errors(case: Evaluation, predicted: npt.NDArray[np.float32], everybody: bool) -> dict[str, float]:
+    """Return `rmse` and `mae` of predicted ratings, (n_held_out,); empty where a model predicts none.
+
+    everybody: over all held-out ratings of people with a known one; otherwise over those of `case.user_rows` alone.
+    """
+    if not len(predicted):
+        return {}
+    counted = np.diff(case.known.indptr) > 0
+    if not everybody:
+        counted &= np.isin(np.arange(case.known.n_users), case.user_rows)
+    of_rating = counted[case.held_out.user_rows()]
+    actual = case.held_out.ratings[of_rating]
+    return {"rmse": metrics.rmse(predicted[of_rating], actual), "mae": metrics.mae(predicted[of_rating], actual)}
+
+
 def _mean(values: Values) -> float:
     """Return the mean of what is defined, nan where nothing is."""
     defined = values[~np.isnan(values)]

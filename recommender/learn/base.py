@@ -49,6 +49,7 @@ class Ranker(ABC):
     name: ClassVar[str]
     Settings: ClassVar[type[Any]] = NoSettings
     fitted: ClassVar[Fitted] = {}
+    scores_are_ratings: ClassVar[bool] = False  # whether a score is the expected rating, in stars
     takes_catalog: ClassVar[bool] = False  # whether the constructor has a parameter `catalog`
 
     movie_ids: npt.NDArray[np.int64]
