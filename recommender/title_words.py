@@ -189,7 +189,7 @@ class NameIndex:
         likeness = np.zeros(len(self.folded))
         same = np.zeros(len(self.folded), dtype=bool)
         weights: list[float] = []
-        if guess and len(word) > 2 and word.isascii() and not word.isdigit():
+        if guess and len(word) > 2 and word.isascii():
             near, edits = self.near_words.near(word, _max_edits(len(word)))
             for i in np.argsort(-edits, kind="stable").tolist():  # the nearest last: it overwrites
                 likeness[self._names_of(near[i])] = 1 - edits[i] / len(word)
