@@ -85,8 +85,12 @@ class SvdModel(Ranker):
         self.movie_ids, self.user_ids = train.movie_ids, train.user_ids
         self.movie_counts = train.movie_counts()
         self.newest = np.array([train.times.max()])
-        values = self._values(train)
-        matrix = SparseMatrix(train.indptr, train.movie_rows, values, train.n_movies)
+        indptr, columns, values = train.indptr, train.movie_rows, self._values(train)
+        if not values.all():  # a rating whose signal is 0 needs no cell
+            kept = values != 0
+            indptr = np.concatenate(([0], np.cumsum(kept)))[indptr]
+            columns, values = columns[kept], values[kept]
+        matrix = SparseMatrix(indptr, columns, values, train.n_movies)
         rng = np.random.default_rng(self.settings.seed)
         factors = randomized_svd(matrix, self.settings.rank, rng, self.settings.passes, self.settings.block)
         self.singular_values = factors.s
