@@ -14,17 +14,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import numpy as np
-
 from recommender import command
 from recommender.catalog import Catalog
 from recommender.errors import ChoiceError
-from recommender.evaluate import cases, comparison, report, runner, scoring
+from recommender.evaluate import cases, comparison, report, work
+from recommender.evaluate.official import official_fold
 from recommender.learn import registry
 from recommender.settings import default_folder
 
@@ -33,6 +32,7 @@ SETS = {
     "B": {"min_user_ratings": 0, "min_movie_ratings": 5},
     "all": {"min_user_ratings": 0, "min_movie_ratings": 0},
 }
+OFFICIAL = "official-"
 DEFAULT_MODELS = "popularity,svd,ease"
 
 
@@ -40,84 +40,20 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Evaluate as the flags say; returns the exit code."""
     arguments = make_parser().parse_args(argv)
     ks = parse_ks(arguments.k)
-    specs = [parse_model(text) for text in split_list(arguments.models, "--models")]
+    specs = [work.ModelSpec.parse(text) for text in split_list(arguments.models, "--models")]
     protocols = split_list(arguments.protocol, "--protocol")
-    if protocols == ["all"]:
-        protocols = list(cases.PROTOCOLS)
-    check_flags(arguments, [spec.label for spec in specs])
-    source = load_source(arguments)
-    work = Work(source, ks, arguments)
-    found = cases.build_all(source, protocols, arguments.split, arguments.stages)
+    check_flags(arguments, [spec.label for spec in specs], protocols)
+    source = load_source(arguments, protocols)
     for spec in specs:
-        registry.make(spec.name, catalog=source.catalog, **spec.settings)  # a wrong setting is refused before work
+        spec.make(source.catalog)  # a wrong setting is refused before any work
+    found = build_cases(source, protocols, arguments)
+    doing = work.Work(source, ks, arguments.split, arguments.stages, arguments.checkpoint, Progress)
     reports = []
     for case in found:
-        reports.append(work.report(case, specs))
+        reports.append(doing.report(case, specs, arguments.against, arguments.resamples, arguments.seed))
         print(report.text(reports[-1]), end="\n\n", flush=True)
     write_files(reports, arguments)
     return 0
-
-
-class ModelSpec:
-    """A model and its settings, as `name:key=value:key=value` writes them; `label` is that text."""
-
-    def __init__(self, label: str, name: str, settings: dict[str, Any]) -> None:
-        self.label, self.name, self.settings = label, name, settings
-
-
-class Work:
-    """Ranks each model once for each root case, and scores all cases from the lists."""
-
-    def __init__(self, source: cases.Source, ks: tuple[int, ...], arguments: argparse.Namespace) -> None:
-        self.source, self.ks, self.arguments = source, ks, arguments
-        self.code = runner.code_version()
-        self.lists: dict[tuple[str, str], runner.Ranking] = {}
-        self.roots: dict[str, cases.Case] = {}
-
-    def report(self, case: cases.Case, specs: Sequence[ModelSpec]) -> report.CaseReport:
-        """Return the results of all models on one case."""
-        evaluation = case.evaluation
-        groups = scoring.groups_of(evaluation)
-        genres = None if self.source.catalog is None else self.source.catalog.genres
-        results = []
-        for spec in specs:
-            ranking, places = self.ranking(case, spec)
-            seconds = {"fit": ranking.fit_seconds, "rank": ranking.rank_seconds}
-            rows = ranking.rows[places]
-            result = scoring.score_lists(spec.label, evaluation, rows, self.ks, groups, genres, seconds)
-            everybody = case.root == case.protocol
-            result.overall.update(scoring.rating_errors(evaluation, ranking.predicted, everybody))
-            results.append(result)
-        metrics = [f"{name}@{k}" for k in self.ks for name in ("ndcg", "recall")]
-        rng = np.random.default_rng(self.arguments.seed)
-        lines = comparison.compare_models(results, self.arguments.against, metrics, rng, self.arguments.resamples)
-        return report.CaseReport(evaluation, self.arguments.split, self.ks, groups, results, lines)
-
-    def ranking(self, case: cases.Case, spec: ModelSpec) -> tuple[runner.Ranking, np.ndarray]:
-        """Return the lists of the case's root, and which of them belong to the people of the case."""
-        if case.root not in self.roots:
-            root = case
-            if case.root != case.protocol:
-                root = cases.build(self.source, case.root, self.arguments.split, self.arguments.stages)
-            self.roots[case.root] = root
-        evaluation = self.roots[case.root].evaluation
-        if (case.root, spec.label) not in self.lists:
-            n = max(self.ks)
-            folder = self.arguments.checkpoint
-            if folder is not None:
-                settings = {**spec.settings, "catalog": catalog_digest(self.source.catalog)}
-                folder = folder / f"{spec.name}-{runner.work_key(evaluation, spec.name, settings, n, self.code)}"
-            progress = Progress(f"{case.root}: {spec.label}")
-            self.lists[case.root, spec.label] = runner.rank(
-                lambda: registry.make(spec.name, catalog=self.source.catalog, **spec.settings),
-                evaluation,
-                n,
-                folder,
-                progress,
-            )
-            progress.end()
-        places = np.searchsorted(evaluation.user_rows, case.evaluation.user_rows)
-        return self.lists[case.root, spec.label], places
 
 
 class Progress:
@@ -136,9 +72,7 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
         self.last = what
 
-    def end(self) -> None:
-        """Clear the line."""
-        if self.live and self.width:
+        if self.live and done == total:
             print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)
 
 
@@ -146,7 +80,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m model.evaluate",
         description="Score models on held-out ratings.",
-        epilog="protocols: " + "; ".join(f"{name} = {meaning}" for name, meaning in cases.PROTOCOLS.items()),
+        epilog="protocols: "
+        + "; ".join(f"{name} = {meaning}" for name, meaning in cases.PROTOCOLS.items())
+        + f"; {OFFICIAL}u1 to u5, ua, ub = the folds that came with MovieLens 100K",
     )
     add = parser.add_argument
     add("--processed", type=Path, metavar="DIR", help="what preprocess wrote (default: the shipped data)")
@@ -189,32 +125,11 @@ def parse_ks(text: str) -> tuple[int, ...]:
     return tuple(sorted(set(ks)))
 
 
-def parse_model(text: str) -> ModelSpec:
-    """Read `name:key=value:key=value`."""
-    name, *pairs = text.split(":")
-    registry.model_class(name)
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key or not value:
-            raise ChoiceError(f"--models {text!r}: {pair!r} is not key=value; write {name}:key=value")
-        settings[key] = parse_value(value)
-    return ModelSpec(text, name, settings)
-
-
-def parse_value(text: str) -> Any:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def check_flags(arguments: argparse.Namespace, labels: Sequence[str]) -> None:
+def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols: Sequence[str]) -> None:
     """Refuse, before any work, what would fail after it."""
+    official = [protocol for protocol in protocols if protocol.startswith(OFFICIAL)]
+    if official and (arguments.data is None or arguments.split != "test"):
+        raise ChoiceError(f"protocol {official[0]} needs --data, the folder of ml-100k, and has no split but test")
     if arguments.against not in ("first", "best", *labels):
         raise ChoiceError(f"--against {arguments.against!r}: give first, best or one of {', '.join(labels)}")
     for flag in ("json", "csv"):
@@ -237,29 +152,33 @@ def check_flags(arguments: argparse.Namespace, labels: Sequence[str]) -> None:
         plots.need_matplotlib()
 
 
-def load_source(arguments: argparse.Namespace) -> cases.Source:
+def build_cases(source: cases.Source, protocols: Sequence[str], arguments: argparse.Namespace) -> list[cases.Case]:
+    """Return the cases of the protocols in the order named, official folds included."""
+    if protocols == ["all"]:
+        protocols = list(cases.PROTOCOLS)
+    found = []
+    for protocol in protocols:
+        if protocol.startswith(OFFICIAL):
+            fold = official_fold(arguments.data, protocol[len(OFFICIAL) :])
+            found.append(cases.Case(protocol, fold, protocol))
+        else:
+            found += cases.build_all(source, [protocol], arguments.split, arguments.stages)
+    return found
+
+
+def load_source(arguments: argparse.Namespace, protocols: Sequence[str]) -> cases.Source:
+    """Return the ratings to evaluate on; folds that came with the data are of all of it, so nothing is filtered."""
     if arguments.data is None:
         return cases.Source.load(arguments.processed or default_folder("processed"))
+    name = arguments.set or ("all" if all(protocol.startswith(OFFICIAL) for protocol in protocols) else "B")
     from preprocess import filter_data
     from preprocess.pipeline_settings import PipelineSettings
 
-    settings = PipelineSettings(**SETS[arguments.set or "B"], movies_first=True)
+    settings = PipelineSettings(**SETS[name], movies_first=True)
     _, filtered = filter_data.run(arguments.data, None, settings)
     columns = zip(filtered.movies.ids.tolist(), filtered.movies.titles, filtered.movies.genres)
     catalog = Catalog([{"movieId": str(ident), "title": title, "genres": genres} for ident, title, genres in columns])
     return cases.Source.from_ratings(filtered.ratings, catalog)
-
-
-def catalog_digest(catalog: Optional[Catalog]) -> str:
-    """Return a hash of what models read in a catalogue."""
-    import hashlib
-
-    if catalog is None:
-        return ""
-    digest = hashlib.sha256(repr([catalog.genre_names, catalog.raw_titles]).encode())
-    for part in (catalog.movie_ids, catalog.genres, catalog.years):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    return digest.hexdigest()
 
 
 def write_files(reports: Sequence[report.CaseReport], arguments: argparse.Namespace) -> None:

@@ -6,16 +6,17 @@ import csv
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model import evaluate
-from recommender.errors import ChoiceError, SettingsError
-from recommender.evaluate import cases, comparison, plots, protocols, report, runner, scoring
+from recommender.errors import ChoiceError, DataError, SettingsError, TastevecError
+from recommender.evaluate import cases, comparison, metrics, plots, protocols, report, runner, scoring, work
+from recommender.evaluate.official import official_fold
 from recommender.interactions import Interactions
-from recommender.learn import registry
 from recommender.learn.base import Ranker
 
 from .movielens import ZIP, load_set
@@ -229,15 +230,14 @@ def test_expected_ratings_stay_on_the_scale_and_in_the_checkpoint(tmp_path):
 
 
 def test_returning_visitors_are_answered_from_the_lists_of_all(tmp_path):
-    arguments = evaluate.make_parser().parse_args([])
     data = block_data()
     later = data.times + np.where((data.user_rows() % 3 == 0) & (data.times % 1000 >= 13), 200_000, 0)
     moved = Interactions(data.user_ids, data.movie_ids, data.indptr, data.movie_rows, data.ratings, later)
     source = cases.Source.from_ratings(moved)
-    work = evaluate.Work(source, (5,), arguments)
-    spec = evaluate.parse_model("popularity")
-    found = {name: work.report(cases.build(source, name, "test"), [spec]) for name in ("returning", "per-user")}
-    assert len(work.lists) == 1
+    doing = work.Work(source, (5,))
+    spec = work.ModelSpec.parse("popularity")
+    found = {name: doing.report(cases.build(source, name, "test"), [spec]) for name in ("returning", "per-user")}
+    assert len(doing.lists) == 1
     assert 0 < found["returning"].case.n_users < found["per-user"].case.n_users
     ids = found["per-user"].groups.facts["user_id"]
     some = found["returning"].groups.facts["user_id"]
@@ -343,11 +343,14 @@ def test_a_second_seed_moves_the_intervals_only(tmp_path, capsys):
         (["--set", "A"], "--data"),
         (["--against", "nosuch"], "nosuch"),
         (["--data", "x", "--processed", "y"], "one of them"),
+        (["--protocol", "official-u1", "--split", "val"], "official-u1"),
+        (["--protocol", "official-u9"], "'u9'"),
+        (["--protocol", "official-u1"], "u1.base"),
     ],
 )
 def test_wrong_flags_are_refused(flags, message, tmp_path):
     data = [] if {"--data", "--set"} & set(flags) else ["--data", str(write_raw(tmp_path / "raw")), "--set", "all"]
-    with pytest.raises(ChoiceError, match=message):
+    with pytest.raises(TastevecError, match=message):
         evaluate.main([*data, *flags])
 
 
@@ -369,9 +372,70 @@ def test_as_a_program_errors_are_one_line_and_exit_code_2(start, tmp_path):
     assert done.stdout == ""
 
 
+def write_folds(folder):
+    rng = np.random.default_rng(0)
+    keys = rng.permutation(30 * 20)[:400]
+    lines = [
+        f"{key // 20 + 1}\t{key % 20 + 1}\t{rng.integers(1, 6)}\t{881250949 + place}" for place, key in enumerate(keys)
+    ]
+    folder.mkdir()
+    (folder / "u.data").write_text("\n".join(lines) + "\n")
+    (folder / "u1.base").write_text("\n".join(lines[80:]) + "\n")
+    (folder / "u1.test").write_text("\n".join(lines[:80]) + "\n")
+    films = [
+        f"{i}|Film {i} (1990)|01-Jan-1990||http://x|" + "|".join("01"[i % 19 == g] for g in range(19))
+        for i in range(1, 21)
+    ]
+    (folder / "u.item").write_text("\n".join(films) + "\n", encoding="latin-1")
+    return folder
+
+
+def test_official_folds_are_read_as_they_are(tmp_path, capsys):
+    folder = write_folds(tmp_path / "ml-100k")
+    case = official_fold(folder, "u1")
+    assert (case.known.n_ratings, case.held_out.n_ratings) == (320, 80)
+    everything = np.loadtxt(folder / "u.data", dtype=np.int64)
+    assert case.known.times.max() == everything[:, 3].max()
+    assert case.held_out.times.max() == everything[79, 3]
+    assert (case.at == protocols.last_times(case.known, case.user_rows)).all()
+    flags = ["--data", str(folder), "--models", "popularity,biases", "--protocol", "official-u1", "--resamples", "50"]
+    assert evaluate.main([*flags, "--json", str(tmp_path / "o.json")]) == 0
+    assert "== official fold u1, test ==" in capsys.readouterr().out
+    biases = json.loads((tmp_path / "o.json").read_text())["cases"][0]["models"][1]
+    assert 0.5 < biases["rmse"] < 3
+    assert "diversity@10" in biases  # the movie list is that of the fold
+
+
+def test_a_fold_from_the_zip_is_the_same(tmp_path):
+    folder = write_folds(tmp_path / "ml-100k")
+    with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, f"ml-100k/{file.name}")
+    ours, zipped = official_fold(folder, "u1"), official_fold(tmp_path / "ml-100k.zip", "u1")
+    assert np.array_equal(ours.known.times, zipped.known.times)
+    assert np.array_equal(ours.user_rows, zipped.user_rows)
+    with pytest.raises(DataError, match=r"no u2\.base"):
+        official_fold(tmp_path / "ml-100k.zip", "u2")
+    (folder / "u1.test").write_text("1\t2\tthree\t4\n")
+    with pytest.raises(DataError, match=r"u1\.test is not a list of ratings"):
+        official_fold(folder, "u1")
+
+
+def test_golden_user_averages_of_movielens_100k():
+    """Predicting everybody's own mean on u1 is known to give RMSE 1.063 and MAE 0.850."""
+    archive = ZIP.with_name("ml-100k.zip")
+    if not archive.is_file():
+        pytest.skip("MovieLens 100K is not beside this clone")
+    case = official_fold(archive, "u1")
+    counts = np.diff(case.known.indptr)
+    means = np.bincount(case.known.user_rows(), case.known.ratings, case.known.n_users) / np.maximum(counts, 1)
+    predicted = means[case.held_out.user_rows()]
+    assert metrics.rmse(predicted, case.held_out.ratings) == pytest.approx(1.063, abs=5e-4)
+    assert metrics.mae(predicted, case.held_out.ratings) == pytest.approx(0.850, abs=5e-4)
+
+
 def test_settings_of_a_model_reach_it():
-    spec = evaluate.parse_model("ease:regularisation=7.5")
-    assert registry.make(spec.name, **spec.settings).settings.regularisation == 7.5
+    assert work.ModelSpec.parse("ease:regularisation=7.5").make(None).settings.regularisation == 7.5
 
 
 def test_plots_are_drawn(tmp_path):
