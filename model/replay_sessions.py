@@ -20,14 +20,14 @@ if not __package__:
 import numpy as np
 import numpy.typing as npt
 
-from preprocess.sources import read_source
+from preprocess import filter_data
+from preprocess.pipeline_settings import PipelineSettings
 from recommender import artifacts, command
 from recommender.catalog import Catalog
 from recommender.errors import ChoiceError, DataError
 from recommender.evaluate.bootstrap import resampled_means
 from recommender.evaluate.protocols import join
 from recommender.evaluate.session_replay import RULE_ALONE, Fold, Outcome, WithoutLearning, make_folds, replay_all
-from recommender.filtering import keep_active
 from recommender.interactions import Interactions
 from recommender.learn.session_rules import RULES, fit_session_rule
 from recommender.policy import PolicySettings
@@ -47,16 +47,11 @@ def read_data(path: Path, min_movie: int, min_user: int) -> tuple[Interactions, 
         if not np.array_equal(catalog.movie_ids, data.movie_ids):
             raise DataError(f"{path}: ratings and movie list differ: run python -m preprocess.setup again")
         return data, catalog
-    source = read_source(path)
-    ratings = source.ratings
-    data = Interactions.from_columns(ratings.users, ratings.movies, ratings.ratings, ratings.times)
-    data = keep_active(data, min_user, min_movie, movies_first=True)
-    rows = []
-    for movie_id in data.movie_ids.tolist():
-        film = source.movies.get(movie_id)
-        title, genres = (film.title, film.genres) if film else (f"movie {movie_id}", "")
-        rows.append({"movieId": str(movie_id), "title": title, "genres": genres})
-    return data, Catalog(rows)
+    settings = PipelineSettings(min_movie_ratings=min_movie, min_user_ratings=min_user, movies_first=True)
+    _, filtered = filter_data.run(path, None, settings)
+    films = zip(filtered.movies.ids.tolist(), filtered.movies.titles, filtered.movies.genres)
+    rows = [{"movieId": str(movie_id), "title": title, "genres": genres} for movie_id, title, genres in films]
+    return filtered.ratings, Catalog(rows)
 
 
 class Replayed(NamedTuple):

@@ -1,7 +1,7 @@
 """Learning rules fitted from ratings, by name: the two that ship, and two that they are measured against.
 
     popularity             score_i = people who liked i / people                 hears nothing
-    moving-average         recommender/rules.py over an SVD of likes             hears likes and dislikes
+    moving-average         recommender/rules.py over svd.py                      hears likes and dislikes
     ease                   score = sum over told films of w_o B_o.               hears likes and dislikes
     conditional-gaussian   conditional_gaussian.py                               hears skips too
 
@@ -22,10 +22,10 @@ from ..errors import ChoiceError
 from ..interactions import Interactions
 from ..policy import PolicySettings
 from ..rules import DISLIKE, FAVORITE, LIKE, SKIP, Event, LearningRule, MovingAverage
-from .conditional_gaussian import ConditionalGaussian, GaussianSettings, fit_gaussian
+from .conditional_gaussian import ConditionalGaussian
 from .ease import Ease
-from .randomized_svd import randomized_svd
-from .sparse import SparseMatrix
+from .svd import SvdModel, SvdSettings
+from .taste_covariance import GaussianSettings, fit_gaussian
 
 F32 = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -97,14 +97,13 @@ def fit_session_rule(
         n_users = max(1, int((np.diff(train.indptr) > 0).sum()))
         return PopularityRule((liked.movie_counts() / n_users).astype(np.float32))
     if name == "moving-average":
-        matrix = SparseMatrix(
-            liked.indptr, liked.movie_rows, np.ones(liked.n_ratings, dtype=np.float32), liked.n_movies
-        )
-        _, s, Vt = randomized_svd(matrix, min(rank or 50, *matrix.shape), np.random.default_rng(0))
-        return MovingAverage(Vt.T * s**policy.vector_scaling, policy.learning_rate, policy.negative_weight)
+        most = min(train.n_users, train.n_movies)
+        model = SvdModel(rank=min(rank or SvdSettings().rank, most))
+        vectors = model.fit(train).movie_vectors(policy.vector_scaling)
+        return MovingAverage(vectors, policy.learning_rate, policy.negative_weight)
     if name == "ease":
         return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights)
     if name == "conditional-gaussian":
         settings = GaussianSettings(rank=rank) if rank else GaussianSettings()
-        return ConditionalGaussian(fit_gaussian(train, settings), settings)
+        return ConditionalGaussian(fit_gaussian(train, catalog, settings), settings)
     raise ChoiceError(f"no learning rule is called {name!r}: choose from {', '.join(RULES)}")

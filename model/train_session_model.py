@@ -1,0 +1,84 @@
+"""Fit what a session learns with: the covariance of tastes behind the conditional-gaussian rule."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+
+from recommender import command
+from recommender.catalog import Catalog
+from recommender.errors import ArtifactError
+from recommender.evaluate.protocols import join
+from recommender.learn.taste_covariance import GaussianSettings, fit_gaussian, save_gaussian
+from recommender.settings import add_flags, default_folder, override
+from recommender.splits import PARTS, load_split
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the flags."""
+    parser = argparse.ArgumentParser(prog="python -m model.train_session_model", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--processed",
+        type=Path,
+        default=default_folder("processed"),
+        metavar="DIR",
+        help="what python -m preprocess.setup wrote (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="where to store the model (default: artifacts/session in the folder of --processed)",
+    )
+    parser.add_argument(
+        "--train-only",
+        action="store_true",
+        help="fit on train alone; without it on all ratings, since a session is held with somebody new",
+    )
+    add_flags(parser, GaussianSettings)
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Fit, report, store."""
+    arguments = make_parser().parse_args(argv)
+    settings = override(GaussianSettings(), arguments)
+    folder = arguments.processed
+    output = arguments.output or folder / "artifacts" / "session"
+    catalog = Catalog.load(folder)
+    data = load_split(folder, PARTS[0])
+    if not arguments.train_only:
+        for name in PARTS[1:]:
+            data = join(data, load_split(folder, name))
+    if not np.array_equal(catalog.movie_ids, data.movie_ids):
+        raise ArtifactError(f"{folder}: ratings and movie list differ: run python -m preprocess.setup again")
+    started = time.perf_counter()
+    fitted = fit_gaussian(data, catalog, settings)
+    seconds = time.perf_counter() - started
+    shared = float((fitted.vectors.astype(np.float64) ** 2).sum())
+    print(
+        f"{data.n_ratings:,} ratings, {fitted.n_users:,} users x {data.n_movies:,} movies; rank "
+        f"{fitted.vectors.shape[1]}; {seconds:.1f} s; {shared / (shared + float(fitted.residuals.sum())):.1%} of the "
+        "variance is shared"
+    )
+    save_gaussian(output, fitted, settings, data.movie_ids, "train" if arguments.train_only else "train+val+test")
+    print(f"stored in {output}")
+
+
+def program() -> None:
+    """Run `main` as a whole program."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()

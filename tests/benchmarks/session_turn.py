@@ -1,0 +1,95 @@
+"""Time one turn of a session, and one explanation: both learning rules, two catalogue sizes.
+
+    python tests/benchmarks/session_turn.py
+
+A turn is `SessionEngine.step`: hear the answer, score all films, apply the policy, take the best. Vectors are random
+(k = 64; the time does not depend on their values); 20-turn sessions of 4 favourites with answers at random; one BLAS
+thread. An explanation is `contributions` of 50 events to all films.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import sys
+import time
+from pathlib import Path
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+import numpy as np
+
+from recommender.catalog import Catalog
+from recommender.learn.conditional_gaussian import ConditionalGaussian
+from recommender.learn.taste_covariance import Gaussian, GaussianSettings
+from recommender.policy import PolicySettings
+from recommender.rules import ANSWERS, FAVORITE, Event, LearningRule, MovingAverage
+from recommender.session import SessionEngine
+
+GENRES = ("Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi", "Thriller", "War")
+N_SESSIONS = 60
+N_TURNS = 20
+RANK = 64
+
+
+def make_catalog(n: int, rng: np.random.Generator) -> Catalog:
+    rows = [
+        {"movieId": str(i), "title": f"Film {i} (2000)", "genres": "|".join(rng.choice(GENRES, size=2, replace=False))}
+        for i in range(n)
+    ]
+    return Catalog(rows, {i: int(rng.integers(1000)) for i in range(n)})
+
+
+def make_rules(n: int, rng: np.random.Generator) -> dict[str, LearningRule]:
+    vectors = rng.normal(0, 0.02, (n, RANK)).astype(np.float32)
+    small = rng.uniform(0, 0.05, n).astype(np.float32)
+    fitted = Gaussian(vectors, small, small, small, small, 100_000)
+    return {
+        "moving-average": MovingAverage(vectors),
+        "conditional-gaussian": ConditionalGaussian(fitted, GaussianSettings()),
+    }
+
+
+def turn_times(engine: SessionEngine, rng: np.random.Generator) -> np.ndarray:
+    """Return the time of every turn, milliseconds; the first session warms up and does not count."""
+    times = []
+    for session in range(N_SESSIONS + 1):
+        state = engine.start(rng.choice(len(engine.catalog), size=4, replace=False))
+        for _ in range(N_TURNS):
+            answer = str(rng.choice(ANSWERS))
+            started = time.perf_counter()
+            state = engine.step(state, answer)
+            if session:
+                times.append(1000 * (time.perf_counter() - started))
+    return np.array(times)
+
+
+def explain_time(rule: LearningRule, rng: np.random.Generator) -> float:
+    """Return the median of 5, milliseconds."""
+    rows = rng.choice(rule.n_movies, size=50, replace=False).tolist()
+    events = [Event(row, FAVORITE if i < 4 else str(rng.choice(ANSWERS))) for i, row in enumerate(rows)]
+    everything = np.arange(rule.n_movies)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        rule.contributions(events, everything)
+        times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times))
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    print(f"{'films':>7} {'rule':<21}{'turn p50 ms':>12}{'p99 ms':>9}{'explain 50 events ms':>22}")
+    for n in (13_000, 62_000):
+        catalog = make_catalog(n, rng)
+        for name, rule in make_rules(n, rng).items():
+            times = turn_times(SessionEngine(catalog, rule, PolicySettings()), rng)
+            p50, p99 = np.quantile(times, [0.5, 0.99])
+            print(f"{n:>7,} {name:<21}{p50:>12.3f}{p99:>9.3f}{explain_time(rule, rng):>22.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,333 @@
+"""The conditional Gaussian: the fit against a dense covariance, the scores against a Gaussian conditioned otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import train_session_model
+from recommender.catalog import Catalog
+from recommender.errors import ArtifactError, DataError
+from recommender.interactions import Interactions
+from recommender.learn.conditional_gaussian import ConditionalGaussian
+from recommender.learn.genre_features import KNOTS, made_up_people
+from recommender.learn.taste_covariance import (
+    Gaussian,
+    GaussianSettings,
+    PeopleMatrix,
+    answer_values,
+    fit_gaussian,
+    load_gaussian,
+    save_gaussian,
+)
+from recommender.rules import Event
+from tests.test_session import make_catalog
+
+ANSWERS = ["like", "dislike", "skip"]
+
+
+def made_up(n_movies: int = 90, k: int = 6, seed: int = 0) -> Gaussian:
+    rng = np.random.default_rng(seed)
+    return Gaussian(
+        vectors=rng.normal(0, 0.3, (n_movies, k)).astype(np.float32),
+        means=rng.uniform(0, 0.4, n_movies).astype(np.float32),
+        residuals=rng.uniform(0.0, 0.2, n_movies).astype(np.float32),
+        shares=rng.uniform(0, 0.5, n_movies).astype(np.float32),
+        n_users=400,
+    )
+
+
+def some_events(n_favorites: int, n_answers: int, n_movies: int, seed: int) -> list[Event]:
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(n_movies)[: n_favorites + n_answers].tolist()
+    events = [Event(row, "favorite") for row in rows[:n_favorites]]
+    return events + [Event(row, str(rng.choice(ANSWERS))) for row in rows[n_favorites:]]
+
+
+@pytest.mark.parametrize("skip_weight", [1.0, 0.25])
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed: int, skip_weight: float) -> None:
+    """The other way: build the covariance of all films and all answers, invert it as a whole, read the blocks."""
+    fitted, settings = made_up(seed=seed), GaussianSettings()
+    events = some_events(4, 20, 90, seed)
+    rule = ConditionalGaussian(fitted, settings, skip_weight)
+    told = [event.row for event in events]
+    rest = np.setdiff1d(np.arange(90), told)
+
+    V = fitted.vectors.astype(np.float64)
+    films = V @ V.T + np.diag(fitted.residuals.astype(np.float64))
+    noise = []
+    for event in events:
+        own = float(fitted.residuals[event.row])
+        variance = own + settings.noise / 20.0  # sqrt(400 people)
+        noise.append((variance / skip_weight if event.answer == "skip" else variance) - own)
+    joint = np.block(
+        [
+            [films[np.ix_(rest, rest)], films[np.ix_(rest, told)]],
+            [films[np.ix_(told, rest)], films[np.ix_(told, told)] + np.diag(noise)],
+        ]
+    )
+    precision = np.linalg.inv(joint)
+    value = {"favorite": 1.0, "like": 1.0, "dislike": settings.low_value, "skip": 0.0}
+    surprise = np.array([value[event.answer] for event in events]) - fitted.means[told]
+    n = len(rest)
+    expected = fitted.means[rest] - np.linalg.solve(precision[:n, :n], precision[:n, n:] @ surprise)
+    expected -= settings.popularity_discount * np.log(1 + 100.0 * fitted.shares[rest])
+    np.testing.assert_allclose(rule.scores(events)[rest], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contributions_add_up_after_fifty_answers(seed: int) -> None:
+    rule = ConditionalGaussian(made_up(seed=seed), GaussianSettings(), skip_weight=0.5)
+    events = some_events(4, 50, 90, seed)
+    rows = np.arange(90)
+    table = rule.contributions(events, rows)
+    assert table.shape == (55, 90)
+    np.testing.assert_allclose(table.sum(axis=0), rule.scores(events), atol=1e-5)
+    user = rule.user_vector(events)
+    np.testing.assert_allclose(rule.base + rule.movie_vectors @ user, rule.scores(events), atol=1e-6)
+
+
+def test_before_any_event_the_score_is_the_base() -> None:
+    rule = ConditionalGaussian(made_up(), GaussianSettings())
+    np.testing.assert_array_equal(rule.scores([]), rule.base)
+    assert rule.contributions([], np.arange(3)).shape == (1, 3)
+
+
+def test_same_events_same_scores_whatever_came_between() -> None:
+    rule = ConditionalGaussian(made_up(), GaussianSettings())
+    events = some_events(4, 10, 90, 1)
+    first = rule.scores(events)
+    rule.scores(events[:7])
+    rule.scores(some_events(3, 5, 90, 2))
+    np.testing.assert_array_equal(rule.scores(events), first)
+    first[:] = 0  # what was handed out is the caller's
+    assert rule.scores(events).any()
+
+
+def test_a_skip_counts_by_its_weight() -> None:
+    fitted, settings = made_up(), GaussianSettings()
+    events = some_events(4, 12, 90, 3)
+    without = [event for event in events if event.answer != "skip"]
+    assert len(without) < len(events)
+    deaf = ConditionalGaussian(fitted, settings, skip_weight=0.0)
+    np.testing.assert_array_equal(deaf.scores(events), deaf.scores(without))
+    skips = [i for i, event in enumerate(events) if event.answer == "skip"]
+    size = [
+        np.abs(ConditionalGaussian(fitted, settings, weight).weights(events)[skips]).sum()
+        for weight in (0.0, 0.1, 0.5, 1.0)
+    ]
+    assert size[0] == 0
+    assert size == sorted(size)
+    assert deaf.weights(events)[skips].tolist() == [0.0] * len(skips)
+
+
+def test_liking_pulls_the_like_minded_up_and_disliking_less_so() -> None:
+    vectors = np.array([[0.5], [0.5], [-0.5]], dtype=np.float32)
+    flat = np.full(3, 0.4, dtype=np.float32)
+    rule = ConditionalGaussian(Gaussian(vectors, flat, flat, flat, 100), GaussianSettings())
+    liked, told_off, start = (rule.scores(events) for events in ([Event(0, "like")], [Event(0, "dislike")], []))
+    assert liked[1] > start[1] > told_off[1]
+    assert liked[2] < start[2] < told_off[2]
+
+
+def random_ratings(n_users: int = 70, n_movies: int = 40, seed: int = 0) -> Interactions:
+    rng = np.random.default_rng(seed)
+    users, movies = np.nonzero(rng.random((n_users, n_movies)) < rng.uniform(0.1, 0.6, n_movies))
+    values = rng.choice(np.arange(1, 11) / 2, size=len(users))
+    return Interactions.from_columns(users + 1, movies + 1, values, users, np.arange(1, n_movies + 1))
+
+
+def dense_rows(data: Interactions, settings: GaussianSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Return x (n_users, n_movies) in float64, and the weights of the people."""
+    x = np.zeros((data.n_users, data.n_movies))
+    for row in range(data.n_users):
+        for j in range(data.indptr[row], data.indptr[row + 1]):
+            rating = data.ratings[j]
+            value = 1.0 if rating >= 4 else settings.middling_value if rating >= 3 else settings.low_value
+            x[row, data.movie_rows[j]] = value
+    weights = np.array([n**-settings.activity_exponent for n in np.diff(data.indptr).tolist()])
+    return x, weights / weights.sum()
+
+
+def prior(catalog: Catalog) -> np.ndarray:
+    """The genre and year kernel of two films, written out."""
+    n = len(catalog)
+    result = np.zeros((n, n))
+    bumps = [[max(0.0, 1 - abs(int(year) - t) / 20) for t in range(1920, 2021, 10)] for year in catalog.years]
+    for i in range(n):
+        for j in range(n):
+            shared = set(catalog.movie(i).genres) & set(catalog.movie(j).genres)
+            cosine = len(shared) / np.sqrt(len(catalog.movie(i).genres) * len(catalog.movie(j).genres))
+            near = np.dot(bumps[i], bumps[j]) / np.linalg.norm(bumps[i]) / np.linalg.norm(bumps[j])
+            result[i, j] = cosine * near
+    return result
+
+
+def test_fit_is_the_best_low_rank_part_of_the_covariance() -> None:
+    data, catalog = random_ratings(), make_catalog(40)
+    settings = GaussianSettings(rank=7, genre_weight=0.3)
+    x, weights = dense_rows(data, settings)
+    mu = weights @ x
+    ratings_part = (x - mu).T @ ((x - mu) * weights[:, None])
+    sd = np.sqrt(np.diag(ratings_part))
+    C = ratings_part + 0.3 * sd[:, None] * prior(catalog) * sd
+    fitted = fit_gaussian(data, catalog, settings)
+    np.testing.assert_allclose(fitted.means, mu, atol=1e-6)
+    values, vectors = np.linalg.eigh(C)
+    best = (vectors[:, -7:] * values[-7:]) @ vectors[:, -7:].T
+    np.testing.assert_allclose(fitted.vectors @ fitted.vectors.T, best, atol=1e-5)
+    np.testing.assert_allclose(fitted.residuals, np.diag(C - best), atol=1e-5)
+    np.testing.assert_allclose(fitted.shares, (x > 0).mean(axis=0), atol=1e-6)
+    assert fitted.n_users == 70
+
+
+def test_people_without_ratings_change_nothing() -> None:
+    data, catalog = random_ratings(), make_catalog(40)
+    more = np.sort(np.concatenate((data.user_ids, [1000, 2000])))
+    wider = Interactions.from_columns(
+        data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows], data.ratings, data.times, data.movie_ids, more
+    )
+    assert wider.n_users == 72
+    settings = GaussianSettings(rank=5)
+    for one, other in zip(fit_gaussian(data, catalog, settings), fit_gaussian(wider, catalog, settings)):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_no_ratings_are_refused() -> None:
+    data = random_ratings()
+    nothing = data.take(np.zeros(data.n_ratings, dtype=bool))
+    with pytest.raises(DataError, match="no ratings"):
+        fit_gaussian(nothing, make_catalog(40), GaussianSettings())
+
+
+def test_a_rank_beyond_the_data_is_cut() -> None:
+    fitted = fit_gaussian(random_ratings(), make_catalog(40), GaussianSettings(rank=500))
+    assert fitted.vectors.shape[1] <= 40
+    assert np.isfinite(fitted.vectors).all()
+    assert fitted.residuals.max() < 1e-5
+
+
+def test_every_setting_changes_the_scores() -> None:
+    data, catalog = random_ratings(), make_catalog(40)
+    events = [Event(0, "favorite"), Event(1, "dislike"), Event(2, "skip"), Event(3, "like")]
+
+    def scores(**changed: float) -> np.ndarray:
+        settings = dataclasses.replace(GaussianSettings(rank=6), **changed)
+        return ConditionalGaussian(fit_gaussian(data, catalog, settings), settings).scores(events)
+
+    usual = scores()
+    np.testing.assert_array_equal(usual, scores())
+    changes = {
+        "rank": 5,
+        "middling_value": 0.7,
+        "low_value": 0.05,
+        "noise": 1.0,
+        "popularity_discount": 0.0,
+        "activity_exponent": 0.0,
+        "genre_weight": 0.0,
+    }
+    assert {field.name for field in dataclasses.fields(GaussianSettings)} == {*changes, "seed"}
+    for name, value in changes.items():
+        assert np.abs(scores(**{name: value}) - usual).max() > 1e-4, name
+
+
+def test_made_up_people_stand_for_the_kernel() -> None:
+    catalog = make_catalog(40)
+    rows = made_up_people(catalog, np.ones(40))
+    dense = np.zeros((len(rows.indptr) - 1, 40))
+    for row in range(len(dense)):
+        part = slice(rows.indptr[row], rows.indptr[row + 1])
+        assert (np.diff(rows.columns[part]) > 0).all()
+        dense[row, rows.columns[part]] = rows.values[part]
+    np.testing.assert_allclose(dense.T @ dense, prior(catalog), atol=1e-6)
+    assert len(dense) == len(catalog.genre_names) * len(KNOTS)
+
+
+def test_films_without_genre_or_year_have_no_made_up_people() -> None:
+    films = [
+        {"movieId": "1", "title": "A (1990)", "genres": "(no genres listed)"},
+        {"movieId": "2", "title": "B", "genres": "Drama"},
+        {"movieId": "3", "title": "C (1800)", "genres": "Drama"},
+    ]
+    rows = made_up_people(Catalog(films), np.array([1.0, 1.0, 2.0]))
+    assert set(rows.columns.tolist()) == {2}
+    assert float((rows.values**2).sum()) == pytest.approx(4.0)  # scale squared: an old film counts as one of 1920
+
+
+def test_people_matrix_multiplies_like_the_dense_one() -> None:
+    data, settings = random_ratings(), GaussianSettings()
+    x, weights = dense_rows(data, settings)
+    roots = np.sqrt(weights)
+    extra = np.array([[0.5, 0.25]])  # one made-up person for films 3 and 8
+    values = answer_values(data.ratings, settings) * np.repeat(roots, np.diff(data.indptr)).astype(np.float32)
+    matrix = PeopleMatrix(
+        np.append(data.indptr, data.indptr[-1] + 2),
+        np.append(data.movie_rows, [3, 8]).astype(np.int32),
+        np.append(values, extra).astype(np.float32),
+        weights @ x,
+        np.append(roots, 0.0),
+    )
+    dense = np.zeros((data.n_users + 1, data.n_movies))
+    dense[:-1] = (x - weights @ x) * roots[:, None]
+    dense[-1, [3, 8]] = extra
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(data.n_movies, 3)).astype(np.float32)
+    Y = rng.normal(size=(data.n_users + 1, 3)).astype(np.float32)
+    np.testing.assert_allclose(matrix.times(X), dense @ X, atol=1e-5)
+    np.testing.assert_allclose(matrix.gram_times(X), dense.T @ (dense @ X), atol=1e-5)
+    np.testing.assert_allclose(matrix.transposed_times(Y), dense.T @ Y, atol=1e-5)
+    np.testing.assert_allclose(matrix.dense(), dense, atol=1e-6)
+    assert matrix.energy() == pytest.approx((dense**2).sum(), rel=1e-5)
+
+
+def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
+    data, catalog, settings = random_ratings(), make_catalog(40), GaussianSettings(rank=6, noise=1.5)
+    fitted = fit_gaussian(data, catalog, settings)
+    save_gaussian(tmp_path, fitted, settings, data.movie_ids, "train")
+    again, found = load_gaussian(tmp_path, data.movie_ids)
+    assert found == settings
+    assert again.n_users == fitted.n_users
+    for one, other in zip(fitted[:4], again[:4]):
+        np.testing.assert_array_equal(one, other)
+    events = [Event(3, "favorite"), Event(5, "like"), Event(7, "skip")]
+    loaded = ConditionalGaussian.load(tmp_path, data.movie_ids, skip_weight=0.3)
+    expected = ConditionalGaussian(fitted, settings, skip_weight=0.3).scores(events)
+    np.testing.assert_array_equal(loaded.scores(events), expected)
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    data, settings = random_ratings(), GaussianSettings(rank=6)
+    with pytest.raises(ArtifactError, match="train_session_model"):
+        load_gaussian(tmp_path, data.movie_ids)
+    save_gaussian(tmp_path, fit_gaussian(data, make_catalog(40), settings), settings, data.movie_ids, "train")
+    with pytest.raises(ArtifactError, match="another movie list"):
+        load_gaussian(tmp_path, data.movie_ids + 1)
+    file = tmp_path / "gaussian.npz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-40] + bytes(40))
+    with pytest.raises(ArtifactError, match="sha256"):
+        load_gaussian(tmp_path, data.movie_ids)
+    file.unlink()
+    with pytest.raises(ArtifactError, match="missing"):
+        load_gaussian(tmp_path, data.movie_ids)
+    file.write_bytes(whole)
+    manifest = tmp_path / "manifest.json"
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    del content["settings"]["train"]["noise"]
+    manifest.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ArtifactError, match="noise"):
+        load_gaussian(tmp_path, data.movie_ids)
+
+
+def test_the_program_stores_what_the_bundle_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train_session_model.main(["--output", str(tmp_path / "out"), "--rank", "8", "--train-only"])
+    assert "610 users" in capsys.readouterr().out
+    catalog = Catalog.load(train_session_model.default_folder("processed"))
+    fitted, settings = load_gaussian(tmp_path / "out", catalog.movie_ids)
+    assert settings == GaussianSettings(rank=8)
+    assert fitted.vectors.shape == (len(catalog), 8)
