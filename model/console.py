@@ -1,0 +1,78 @@
+"""A console: lines in and out, with editing and colour on a terminal and a readable echo in a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Optional
+
+
+class EndOfInput(Exception):
+    """The person closed the input."""
+
+
+class Console:
+    """Lines in and out: editing and colour on a terminal, an echo of what was read in a pipe."""
+
+    def __init__(self) -> None:
+        self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        plain = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
+        self.colour = sys.stdout.isatty() and not plain
+        for stream in (sys.stdin, sys.stdout):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+
+    def say(self, text: str = "") -> None:
+        print(text, flush=True)
+
+    def bold(self, text: str) -> str:
+        return f"\033[1m{text}\033[0m" if self.colour else text
+
+    def dim(self, text: str) -> str:
+        return f"\033[2m{text}\033[0m" if self.colour else text
+
+    def ask(self, prompt: str) -> str:
+        """Return one line without its end; raises `EndOfInput`."""
+        if self.interactive:
+            try:
+                return input(prompt).strip()
+            except EOFError:
+                print()
+                raise EndOfInput from None
+        print(prompt, end="", flush=True)
+        line = sys.stdin.readline()
+        print(line.rstrip("\n"), flush=True)
+        if not line:
+            raise EndOfInput
+        return line.strip()
+
+    @contextlib.contextmanager
+    def completing(self, titles: Callable[[], Sequence[str]]) -> Iterator[None]:
+        """Complete film titles with Tab, on a terminal that has readline; `titles` is called at the first Tab."""
+        try:
+            import readline
+        except ImportError:
+            yield
+            return
+        if not self.interactive:
+            yield
+            return
+        found: list[str] = []
+        names = functools.lru_cache(maxsize=1)(titles)
+
+        def complete(text: str, index: int) -> Optional[str]:
+            if index == 0:
+                start = text.casefold()
+                found[:] = [name for name in names() if name.casefold().startswith(start)] if start else []
+            return found[index] if index < len(found) else None
+
+        readline.set_completer_delims("")
+        readline.set_completer(complete)
+        readline.parse_and_bind("tab: complete")
+        try:
+            yield
+        finally:
+            readline.set_completer(None)
