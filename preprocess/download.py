@@ -47,7 +47,7 @@ PUBLISHED_MD5: dict[str, Optional[str]] = {
 }
 ATTEMPTS = 4
 TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Say = Callable[[str], None]
