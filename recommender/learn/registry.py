@@ -16,6 +16,7 @@ from .base import Ranker
 _MODELS = {
     "popularity": ("most_popular", "MostPopular"),
     "biases": ("biases", "Biases"),
+    "trending": ("trending", "Trending"),
     "item_knn": ("item_knn", "ItemKnn"),
     "ease": ("ease", "Ease"),
     "directed_ease": ("directed_ease", "DirectedEase"),

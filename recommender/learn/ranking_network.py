@@ -1,0 +1,91 @@
+"""A small network that ranks a list, its gradients by hand: ReLU units beside a linear path, listwise softmax.
+
+    s_c  = v . max(0, W' f_c + b) + w . f_c           score of candidate c from its features f_c
+    p    = softmax of s over the candidates of one person
+    loss = -sum_c t_c ln p_c,  t spread evenly over the relevant candidates;  the mean over people
+    ds_c = p_c - t_c
+    dv   = sum_c ds_c h_c      dw = sum_c ds_c f_c      with z_c = W' f_c + b,  h_c = max(0, z_c)
+    dz_c = ds_c v [z_c > 0]    dW = sum_c f_c dz_c'     db = sum_c dz_c
+
+to each of dW, dv, dw is added l2 times the weight. Sources: Cao et al., Learning to Rank: From Pairwise Approach to
+Listwise Approach (ICML 2007), section 4 (top-one softmax); Kingma and Ba, Adam (ICLR 2015), algorithm 1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+
+
+class Network(NamedTuple):
+    """W: (n_features, n_hidden).  b, v: (n_hidden,).  w: (n_features,).  One dtype."""
+
+    W: Floats
+    b: Floats
+    v: Floats
+    w: Floats
+
+
+def start(w: Floats, n_hidden: int, rng: np.random.Generator) -> Network:
+    """Return a network that begins near the linear ranking `w` (n_features,), in its dtype."""
+    W = rng.normal(0, 1 / np.sqrt(max(len(w), 1)), (len(w), n_hidden))
+    v = rng.normal(0, 0.1, n_hidden)
+    return Network(W.astype(w.dtype), np.zeros(n_hidden, dtype=w.dtype), v.astype(w.dtype), w.copy())
+
+
+def scores(network: Network, features: Floats) -> Floats:
+    """Return (B, C) from `features` (B, C, n_features); each person's list is scored for itself."""
+    W, b, v, w = network
+    hidden = np.maximum(features @ W + b, 0)
+    result: Floats = hidden @ v + features @ w
+    return result
+
+
+def loss_and_gradient(network: Network, features: Floats, targets: Floats, l2: float) -> tuple[float, Network]:
+    """Return the loss with its l2 term, and its gradient.
+
+    features: (B, C, n_features).  targets: (B, C), t above: not negative, each row summing to 1.
+    """
+    W, b, v, w = network
+    z = features @ W + b
+    hidden = np.maximum(z, 0)
+    s = hidden @ v + features @ w
+    s -= s.max(axis=1, keepdims=True)
+    log_p = s - np.log(np.exp(s).sum(axis=1, keepdims=True))
+    loss = -(targets * log_p).sum() / len(s) + l2 / 2 * sum(float((part**2).sum()) for part in (W, v, w))
+    ds = ((np.exp(log_p) - targets) / len(s)).ravel()
+    f = features.reshape(-1, features.shape[-1])
+    dz = np.outer(ds, v) * (z.reshape(-1, len(b)) > 0)
+    gradient = Network(f.T @ dz + l2 * W, dz.sum(axis=0), hidden.reshape(-1, len(b)).T @ ds + l2 * v, f.T @ ds + l2 * w)
+    return float(loss), gradient
+
+
+def train(
+    network: Network,
+    features: Floats,
+    targets: Floats,
+    rng: np.random.Generator,
+    epochs: int = 20,
+    batch: int = 32,
+    rate: float = 3e-3,
+    l2: float = 1e-3,
+) -> Network:
+    """Return the network after `epochs` passes of Adam over the lists, shuffled by `rng`; shapes as above."""
+    weights = [part.copy() for part in network]
+    first, second = ([np.zeros_like(part) for part in network] for _ in range(2))
+    step = 0
+    for _ in range(epochs):
+        order = rng.permutation(len(features))
+        for begin in range(0, len(order), batch):
+            lists = order[begin : begin + batch]
+            _, gradient = loss_and_gradient(Network(*weights), features[lists], targets[lists], l2)
+            step += 1
+            for part, m, q, g in zip(weights, first, second, gradient):
+                m += 0.1 * (g - m)
+                q += 0.001 * (g**2 - q)
+                part -= rate * (m / (1 - 0.9**step)) / (np.sqrt(q / (1 - 0.999**step)) + 1e-8)
+    return Network(*weights)
