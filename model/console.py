@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Optional
 
@@ -27,6 +29,12 @@ class Console:
 
     def say(self, text: str = "") -> None:
         print(text, flush=True)
+
+    def say_wrapped(self, text: str) -> None:
+        """Print a paragraph, indented, within the width of the terminal."""
+        width = shutil.get_terminal_size().columns if self.interactive else 92
+        for line in textwrap.wrap(text, max(20, width - 1), initial_indent="   ", subsequent_indent="   "):
+            self.say(line)
 
     def bold(self, text: str) -> str:
         return f"\033[1m{text}\033[0m" if self.colour else text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import textwrap
+import re
 from pathlib import Path
 from typing import Optional
 
@@ -114,7 +114,7 @@ class Conversation:
     def ask_favorites(self, n: int) -> list[int]:
         """Ask for n films; an empty line starts with fewer. Returns movie rows."""
         rows: list[int] = []
-        with self.console.completing(lambda: sorted(str(self.catalog.movie(row)) for row in range(len(self.catalog)))):
+        with self.console.completing(self.names):
             while len(rows) < n:
                 text = self.console.ask(f"Favourite {len(rows) + 1} of {n}: ")
                 if not text:
@@ -130,6 +130,11 @@ class Conversation:
                         rows.append(row)
                         self.console.say(f"  {self.line(self.catalog.movie(row))}")
         return rows
+
+    def names(self) -> list[str]:
+        """Return what Tab completes: every film with and without the article in front of its title."""
+        films = [str(self.catalog.movie(row)) for row in range(len(self.catalog))]
+        return sorted({*films, *(re.sub("^(?:the|an?) ", "", film, flags=re.IGNORECASE) for film in films)})
 
     def find(self, text: str) -> Optional[int]:
         """Return the row of the film that `text` names, asking where it could be several."""
@@ -195,12 +200,10 @@ class Conversation:
             ("language", movie.original_language),
             ("ratings", f"{movie.n_ratings:,} people rated it"),
         ]
-        text = movie.overview or "No description of this film here."
-        for piece in textwrap.wrap(text, 88):
-            self.console.say(f"   {piece}")
+        self.console.say_wrapped(movie.overview or "No description of this film here.")
         for name, fact in facts:
             if fact:
-                self.console.say(f"   {self.console.dim(name + ':')} {fact}")
+                self.console.say_wrapped(f"{name}: {fact}")
 
     def show_why(self, state: SessionState, most: int = 8) -> None:
         """Print the terms of the score; the smallest answers are added up in one line."""
