@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, Optional
@@ -12,11 +13,13 @@ import pytest
 
 from preprocess import build_metadata, filter_data, split_data, transform_data
 from preprocess import setup as all_steps
+from preprocess.pipeline_settings import STEPS, PipelineSettings
 from recommender import weighting
 from recommender.catalog import Catalog
 from recommender.errors import ArtifactError, ChoiceError, DataError
 from recommender.interactions import Interactions
 from recommender.popularity import popularity_tiers
+from recommender.settings import default_folder, read_settings
 from recommender.splits import PARTS, load_final_rating, load_movies, load_ratings, load_split
 
 from . import movielens
@@ -325,6 +328,29 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     for path in one.iterdir():
         assert path.read_bytes() == (other / path.name).read_bytes(), path.name
     assert {path.name for path in no_twins.iterdir()} == {path.name for path in one.iterdir()}
+
+
+@pytest.mark.parametrize("lines", [LINES + LINES, "".join(line * 2 for line in LINES.splitlines(keepends=True))])
+def test_lines_that_come_twice_count_once(tmp_path, lines):
+    """Far apart, and side by side in a file that is otherwise in order."""
+    one, other = run_setup(tmp_path / "a"), run_setup(tmp_path / "b", lines)
+    for path in one.iterdir():
+        assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+
+
+def test_of_two_ratings_at_one_time_the_last_line_counts(tmp_path):
+    folder = run_setup(tmp_path, LINES + "1,10,0.5,100\n1,20,1.0,49\n")
+    data = load_ratings(folder)
+    own = dict(zip(data.movie_ids[data.movie_rows[:3]].tolist(), data.ratings[:3].tolist()))
+    assert own == {10: 0.5, 20: 3.5, 30: 2.0}
+
+
+def test_the_settings_file_says_every_default():
+    path = default_folder("config") / "pipeline.yaml"
+    assert read_settings(PipelineSettings, path) == PipelineSettings()
+    keys = [line.split(":")[0] for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    assert keys == [field.name for field in dataclasses.fields(PipelineSettings)]
+    assert sorted(keys) == sorted(name for names in STEPS.values() for name in names)
 
 
 def test_the_order_of_the_file_does_not_matter(tmp_path):
