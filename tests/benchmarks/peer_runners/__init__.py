@@ -1,0 +1,1 @@
+"""The libraries that peers.py compares with: what to install, what to tune, and a runner for each."""

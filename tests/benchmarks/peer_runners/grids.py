@@ -1,0 +1,100 @@
+"""Which models of the peers are run, and the values among which validation chooses.
+
+Each model has one grid: the product of its lists. Every combination is fitted on train and judged on val (nDCG@10
+over films that got 4 stars or more; RMSE for predicted ratings), for each data set on its own. The lists were made
+long enough for a minute or two of work a model; `python tests/benchmarks/peers.py --tune` says where the winner is
+at the end of its list.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+
+class PeerModel(NamedTuple):
+    """A model of a library.  `folds_in`: whether it can rank for a history that it was not fitted on."""
+
+    peer: str
+    model: str
+    grid: dict[str, list[Any]]
+    rates: bool = False
+    folds_in: bool = True
+
+    @property
+    def label(self) -> str:
+        return f"{self.peer} {self.model}"
+
+    def configurations(self) -> list[dict[str, Any]]:
+        """Return every combination of the grid."""
+        return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
+
+
+_LAMBDAS = [20, 50, 100, 200, 400, 800, 1600]
+_RATING_LAMBDAS = [200, 500, 1000, 2000, 4000, 8000]
+_RANKS = [5, 10, 15, 20, 30, 40, 60]
+
+MODELS = (
+    PeerModel(
+        "implicit",
+        "als",
+        {"factors": [16, 32, 64, 128], "regularization": [1, 5, 10, 20, 40], "alpha": [2, 4, 8, 16]},
+    ),
+    PeerModel("implicit", "knn tf-idf", {"neighbours": [20, 50, 100, 200, 400]}),
+    PeerModel("implicit", "knn cosine", {"neighbours": [20, 50, 100, 200, 400]}),
+    PeerModel("implicit", "knn bm25", {"neighbours": [20, 50, 100, 200], "K1": [0.3, 1.2, 5], "B": [0.1, 0.4, 0.8]}),
+    PeerModel(
+        "implicit",
+        "bpr",
+        {
+            "factors": [16, 32, 64],
+            "learning_rate": [0.01, 0.05],
+            "regularization": [0.01, 0.05],
+            "iterations": [50, 150],
+        },
+        folds_in=False,
+    ),
+    PeerModel("cornac", "ease ratings", {"lamb": _RATING_LAMBDAS, "posB": [True, False]}),
+    PeerModel("cornac", "ease likes", {"lamb": _LAMBDAS, "posB": [True, False]}),
+    PeerModel(
+        "cornac",
+        "bpr",
+        {"k": [16, 32, 64], "learning_rate": [0.01, 0.05], "lambda_reg": [0.01, 0.05], "max_iter": [50, 150]},
+        folds_in=False,
+    ),
+    PeerModel("rectools", "ease ratings", {"regularization": _RATING_LAMBDAS}),
+    PeerModel("rectools", "ease likes", {"regularization": _LAMBDAS}),
+    PeerModel("rectools", "pure svd", {"factors": _RANKS}, folds_in=False),
+    PeerModel("rectools", "popularity", {}, folds_in=False),
+    PeerModel("scikit-learn", "svd likes", {"rank": _RANKS}),
+    PeerModel("scikit-learn", "svd ratings", {"rank": _RANKS}),
+    PeerModel("scikit-learn", "nmf likes", {"rank": [10, 20, 40], "alpha": [0, 0.0005, 0.002]}),
+    PeerModel("numpy", "ease ratings", {"regularization": _RATING_LAMBDAS}),
+    PeerModel("numpy", "ease likes", {"regularization": _LAMBDAS}),
+    PeerModel(
+        "lightfm",
+        "warp",
+        {"no_components": [16, 32, 64], "learning_rate": [0.02, 0.05], "alpha": [0, 1e-5, 1e-4], "epochs": [15, 40]},
+        folds_in=False,
+    ),
+    PeerModel(
+        "surprise",
+        "svd",
+        {"n_factors": [20, 100], "n_epochs": [20, 40, 80], "lr_all": [0.005, 0.01], "reg_all": [0.05, 0.1, 0.15]},
+        rates=True,
+    ),
+    PeerModel(
+        "surprise",
+        "svd++",
+        {"n_factors": [20], "n_epochs": [20], "lr_all": [0.007], "reg_all": [0.05, 0.1]},
+        rates=True,
+    ),
+    PeerModel("surprise", "baseline", {"reg_u": [2, 5, 10], "reg_i": [2, 5, 10], "n_epochs": [15]}, rates=True),
+    PeerModel("surprise", "knn baseline", {"k": [20, 40, 80], "shrinkage": [20, 50, 100]}, rates=True),
+    PeerModel(
+        "cornac",
+        "mf",
+        {"k": [20, 100], "learning_rate": [0.005, 0.01], "lambda_reg": [0.05, 0.1, 0.15], "max_iter": [40, 80]},
+        rates=True,
+    ),
+)

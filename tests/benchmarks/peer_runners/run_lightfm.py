@@ -1,0 +1,28 @@
+"""LightFM (the maintained fork lightfm-next): factorisation with the WARP loss, on likes.
+
+A person's vector is the one learnt in training: no fold-in, so no strict time.
+"""
+
+from __future__ import annotations
+
+import common
+import numpy as np
+from lightfm import LightFM
+
+
+def warp(stage: common.Stage, no_components: int, learning_rate: float, alpha: float, epochs: int) -> np.ndarray:
+    settings = {
+        "no_components": no_components,
+        "learning_rate": learning_rate,
+        "item_alpha": alpha,
+        "user_alpha": alpha,
+    }
+    model = LightFM(loss="warp", random_state=0, **settings)
+    model.fit(stage.train.likes().csr().tocoo(), epochs=epochs, num_threads=1)
+    _, users = model.get_user_representations()
+    movie_biases, movies = model.get_item_representations()
+    return users[stage.people] @ movies.T + movie_biases
+
+
+if __name__ == "__main__":
+    common.main({"warp": warp}, {})

@@ -1,0 +1,73 @@
+"""RecTools: its EASE, PureSVD, item kNN and iALS (both implicit's), and popularity.
+
+RecTools ranks who is in the data set that it was fitted on: strict time is answered where the model's own matrix
+can be applied to a history (EASE).
+"""
+
+from __future__ import annotations
+
+import common
+import numpy as np
+import pandas as pd
+from implicit.als import AlternatingLeastSquares
+from implicit.nearest_neighbours import TFIDFRecommender
+from rectools import Columns
+from rectools.dataset import Dataset, IdMap, Interactions
+from rectools.models import EASEModel, ImplicitALSWrapperModel, ImplicitItemKNNWrapperModel, PopularModel, PureSVDModel
+
+
+def dataset(ratings: common.Ratings) -> Dataset:
+    """Return the ratings under our own rows: raw and inner ids are one."""
+    frame = pd.DataFrame(
+        {
+            Columns.User: ratings.users(),
+            Columns.Item: ratings.movies.astype(np.int64),
+            Columns.Weight: ratings.values.astype(np.float64),
+            Columns.Datetime: pd.Timestamp("2000-01-01"),
+        }
+    )
+    users, movies = (IdMap(np.arange(n)) for n in (len(ratings.indptr) - 1, ratings.n_movies))
+    return Dataset(users, movies, Interactions(frame))
+
+
+def rank(model: object, stage: common.Stage, train: common.Ratings) -> np.ndarray:
+    """Return the scores of the whole ranking that RecTools gives; nan for what it leaves out."""
+    data = dataset(train)
+    model.fit(data)
+    table = model.recommend(stage.people, data, k=train.n_movies, filter_viewed=False, on_unsupported_targets="ignore")
+    scores = np.full((len(stage.people), train.n_movies), np.nan)
+    lines = np.searchsorted(stage.people, table[Columns.User].to_numpy())
+    scores[lines, table[Columns.Item].to_numpy()] = table[Columns.Score].to_numpy()
+    return scores
+
+
+def ease(stage: common.Stage, values: str, regularization: float) -> np.ndarray:
+    train, history = common.matrices(stage, values)
+    model = EASEModel(regularization=regularization, recommend_n_threads=1)
+    model.fit(dataset(train))
+    return history.csr()[stage.people] @ model.weight
+
+
+def pure_svd(stage: common.Stage, factors: int) -> np.ndarray:
+    return rank(PureSVDModel(factors=factors, random_state=0, recommend_n_threads=1), stage, stage.train.likes())
+
+
+def knn(stage: common.Stage, neighbours: int) -> np.ndarray:
+    model = TFIDFRecommender(K=neighbours, num_threads=1)
+    return rank(ImplicitItemKNNWrapperModel(model), stage, stage.train.likes())
+
+
+def als(stage: common.Stage, factors: int, regularization: float, alpha: float) -> np.ndarray:
+    settings = {"factors": factors, "regularization": regularization, "alpha": alpha}
+    model = AlternatingLeastSquares(**settings, num_threads=1, random_state=0, use_gpu=False)
+    return rank(ImplicitALSWrapperModel(model), stage, stage.train.likes())
+
+
+def popularity(stage: common.Stage) -> np.ndarray:
+    return rank(PopularModel(), stage, stage.train.likes())
+
+
+if __name__ == "__main__":
+    common.main(
+        {**common.both(ease, "ease"), "pure svd": pure_svd, "knn tf-idf": knn, "als": als, "popularity": popularity}, {}
+    )

@@ -1,0 +1,51 @@
+"""scikit-surprise: predicted ratings (SVD is biased matrix factorisation by SGD; baselines; kNN over baselines)."""
+
+from __future__ import annotations
+
+import common
+import numpy as np
+import surprise
+from surprise.trainset import Trainset
+
+
+def trainset(ratings: common.Ratings) -> Trainset:
+    """Return the ratings under our own rows, so that raw and inner ids are one."""
+    by_user: dict[int, list] = {}
+    by_movie: dict[int, list] = {}
+    for user, movie, value in zip(ratings.users().tolist(), ratings.movies.tolist(), ratings.values.tolist()):
+        by_user.setdefault(user, []).append((movie, value))
+        by_movie.setdefault(movie, []).append((user, value))
+    n_users = len(ratings.indptr) - 1
+    users, movies = ({row: row for row in range(n)} for n in (n_users, ratings.n_movies))
+    for row in users:
+        by_user.setdefault(row, [])
+    for row in movies:
+        by_movie.setdefault(row, [])
+    return Trainset(by_user, by_movie, n_users, ratings.n_movies, len(ratings.movies), (0.5, 5), users, movies)
+
+
+def predict(model: surprise.AlgoBase, stage: common.Stage) -> np.ndarray:
+    model.fit(trainset(stage.train))
+    pairs = zip(stage.pair_users.tolist(), stage.pair_movies.tolist())
+    return np.array([model.predict(user, movie).est for user, movie in pairs])
+
+
+def svd(stage: common.Stage, **settings: float) -> np.ndarray:
+    return predict(surprise.SVD(random_state=0, **settings), stage)
+
+
+def svdpp(stage: common.Stage, **settings: float) -> np.ndarray:
+    return predict(surprise.SVDpp(random_state=0, **settings), stage)
+
+
+def baseline(stage: common.Stage, **settings: float) -> np.ndarray:
+    return predict(surprise.BaselineOnly(bsl_options={"method": "als", **settings}, verbose=False), stage)
+
+
+def knn_baseline(stage: common.Stage, k: int, shrinkage: int) -> np.ndarray:
+    options = {"name": "pearson_baseline", "user_based": False, "shrinkage": shrinkage}
+    return predict(surprise.KNNBaseline(k=k, sim_options=options, verbose=False), stage)
+
+
+if __name__ == "__main__":
+    common.main({}, {"svd": svd, "svd++": svdpp, "baseline": baseline, "knn baseline": knn_baseline})
