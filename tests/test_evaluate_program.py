@@ -116,6 +116,36 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path):
     assert Fixed.fits == 0
 
 
+class Moments(Fixed):
+    """Puts first the film whose number is the moment it was asked at, modulo 24."""
+
+    def _score(self, history, user_rows, at):
+        return (np.asarray(at)[:, None] % 24 == np.arange(24)).astype(np.float32)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_everybody_is_ranked_for_at_their_own_moment(batch_size):
+    case = protocols.per_user(block_data()).strict_time(4)
+    lists = runner.rank(lambda: Moments([0]), case, 1, batch_size=batch_size).rows
+    unseen = 0
+    for person, row, at in zip(lists[:, 0], case.user_rows, case.at):
+        seen = case.known.movie_rows[case.known.indptr[row] : case.known.indptr[row + 1]]
+        if at % 24 not in seen:
+            assert person == at % 24
+            unseen += 1
+    assert unseen > 5
+
+
+def test_a_checkpoint_of_other_people_or_lengths_is_not_taken(tmp_path):
+    case = protocols.per_user(block_data())
+    runner.rank(lambda: Fixed(np.arange(24)), case, 5, tmp_path)
+    some = case.select(np.arange(case.n_users) > 0, "some", "left")
+    for other, n in ((some, 5), (case, 6)):
+        Fixed.fits = 0
+        assert runner.rank(lambda: Fixed(np.arange(24)), other, n, tmp_path).rows.shape == (other.n_users, n)
+        assert Fixed.fits == 1
+
+
 def test_a_damaged_checkpoint_is_computed_again(tmp_path):
     case = protocols.per_user(block_data())
     expected = runner.rank(lambda: Fixed(np.arange(24)), case, 5, tmp_path).rows
@@ -194,6 +224,9 @@ def test_cold_groups_by_hand():
     # Person 1 wants 17, 18, 19, none of them cold; person 2 wants 34 to 39, all cold.
     assert found.overall["cold_user_recall@3"] == pytest.approx(1 / 3)
     assert found.overall["cold_movie_recall@3"] == pytest.approx(2 / 6)
+    # Of 40 movies, 0 to 3 are the head, 4 to 19 the middle (equal counts by row), 20 to 39 the tail.
+    assert found.per_user["tail_share@3"] == pytest.approx([2 / 3, 2 / 3])
+    assert found.overall["coverage@3"] == 6 / 40
 
 
 class Stars(Fixed):
@@ -248,13 +281,19 @@ def test_returning_visitors_are_answered_from_the_lists_of_all(tmp_path):
 def test_comparison_names_its_reference_and_corrects_within_a_metric():
     rng = np.random.default_rng(0)
     results = [
-        scoring.Scored(name, {"ndcg@5": rng.random(50) + shift}, {"ndcg@5": shift}, {})
+        scoring.Scored(name, {"ndcg@5": rng.random(50) + shift, "recall@5": np.full(50, shift)}, {"ndcg@5": shift}, {})
         for name, shift in (("a", 0.0), ("b", 0.02), ("c", 1.0))
     ]
     lines = comparison.compare_models(results, "first", ["ndcg@5"], np.random.default_rng(0), 500)
     assert [(line.model, line.reference) for line in lines] == [("b", "a"), ("c", "a")]
     assert lines[1].corrected_p == pytest.approx(2 * lines[1].p_value)
     assert lines[0].corrected_p == pytest.approx(max(lines[0].p_value, lines[1].corrected_p))
+    two = comparison.compare_models(results, "a", ["ndcg@5", "recall@5"], np.random.default_rng(0), 500)
+    assert [(line.model, line.metric) for line in two] == [
+        (name, metric) for metric in ("ndcg@5", "recall@5") for name in "bc"
+    ]
+    assert two[:2] == lines  # the same draws of people
+    assert [line.difference for line in two[2:]] == pytest.approx([0.02, 1.0])
     best = comparison.compare_models(results, "best", ["ndcg@5"], np.random.default_rng(0), 500)
     assert {line.reference for line in best} == {"c"}
     assert all(line.difference < 0 for line in best)

@@ -76,7 +76,11 @@ def test_split_parts_are_all_ratings_once_and_in_order_of_time():
 
 
 def test_global_time_split_never_shares_a_moment():
-    train, val, test = split_by_time(random_data())
+    data = random_data()
+    train, val, test = split_by_time(data)
+    in_order = np.sort(data.times)
+    assert train.n_ratings == (data.times < in_order[data.n_ratings * 70 // 100]).sum()
+    assert test.n_ratings == (data.times >= in_order[data.n_ratings * 85 // 100]).sum()
     assert train.times.max() < val.times.min()
     assert val.times.max() < test.times.min()
     assert train.n_ratings > val.n_ratings > 0
