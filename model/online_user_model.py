@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import sys
 from pathlib import Path
 from typing import Optional
 
@@ -25,7 +26,7 @@ from recommender.settings import add_flags, default_folder, override, read_setti
 ANSWERS = {
     "y": ("like", "I like it, or want to see it"),
     "n": ("dislike", "not for me"),
-    "s": ("skip", "no opinion; nothing is learned"),
+    "s": ("skip", "no opinion, or never seen"),
     "i": ("info", "what is it about?"),
     "w": ("why", "why this film? The terms of its score"),
     "u": ("undo", "take my last answer back"),
@@ -245,6 +246,8 @@ class Conversation:
 def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
     """Hold the whole conversation; returns the exit code."""
     console = Console()
+    for note in recommender.notes:
+        print(f"tastevec: {note}", file=sys.stderr)
     first, last = arguments.year or (None, None)
     wanted = MovieFilter(tuple(arguments.genre), tuple(arguments.exclude_genre), first, last)
     engine = recommender.engine(wanted)

@@ -65,11 +65,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     started = time.perf_counter()
     fitted = fit_gaussian(data, catalog, settings)
     seconds = time.perf_counter() - started
-    shared = float((fitted.vectors.astype(np.float64) ** 2).sum())
     print(
         f"{data.n_ratings:,} ratings, {fitted.n_users:,} users x {data.n_movies:,} movies; rank "
-        f"{fitted.vectors.shape[1]}; {seconds:.1f} s; {shared / (shared + float(fitted.residuals.sum())):.1%} of the "
-        "variance is shared"
+        f"{fitted.vectors.shape[1]}; {seconds:.1f} s"
     )
     save_gaussian(output, fitted, settings, data.movie_ids, "train" if arguments.train_only else "train+val+test")
     print(f"stored in {output}")

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from .catalog import Catalog, Movie
 from .errors import ChoiceError
+from .learn.conditional_gaussian import ConditionalGaussian
 from .learn.svd import SvdModel
-from .policy import MovieFilter, PolicySettings
+from .policy import CONDITIONAL_GAUSSIAN, MovieFilter, PolicySettings
 from .retrieve.exact import ExactIndex
-from .rules import MovingAverage
+from .rules import LearningRule, MovingAverage
 from .session import Session, SessionEngine
 from .settings import default_folder, read_settings
 from .titles import TitleIndex
@@ -32,11 +33,23 @@ class Similar(NamedTuple):
 class Recommender:
     """Recommendations from one processed data set; open it with `Recommender.load()`."""
 
-    def __init__(self, catalog: Catalog, movie_vectors: npt.NDArray[np.float32], policy: PolicySettings) -> None:
-        """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        movie_vectors: npt.NDArray[np.float32],
+        policy: PolicySettings,
+        rule: Optional[LearningRule] = None,
+    ) -> None:
+        """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`.
+
+        rule: how sessions learn; None takes the moving average of `movie_vectors`.  `notes` holds lines for the
+        person: what was asked for and could not be had.
+        """
         self.catalog = catalog
         self.movie_vectors = movie_vectors
         self.policy = policy
+        self.rule = rule or MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight)
+        self.notes: list[str] = []
 
     @classmethod
     def load(
@@ -53,7 +66,19 @@ class Recommender:
             policy = read_settings(PolicySettings, file)
         catalog = Catalog.load(folder)
         model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
-        return cls(catalog, model.movie_vectors(policy.vector_scaling), policy)
+        vectors = model.movie_vectors(policy.vector_scaling)
+        if policy.learning_rule != CONDITIONAL_GAUSSIAN:
+            return cls(catalog, vectors, policy)
+        artifact = folder / "artifacts" / "session"
+        if artifact.is_dir():
+            rule = ConditionalGaussian.load(artifact, catalog.movie_ids, policy.skip_weight)
+            return cls(catalog, vectors, policy, rule)
+        found = cls(catalog, vectors, policy)
+        found.notes.append(
+            f"no {artifact}: sessions learn by the moving average; run python -m model.train_session_model "
+            "for the conditional Gaussian"
+        )
+        return found
 
     @functools.cached_property
     def titles(self) -> TitleIndex:
@@ -75,7 +100,7 @@ class Recommender:
         >>> film = session.next()
         >>> session.answer("like")
         >>> session.user_vector.shape
-        (50,)
+        (64,)
         """
         if isinstance(favorites, (str, int)):
             raise ChoiceError(f"favourites {favorites!r}: give a list of movie ids or titles")
@@ -85,8 +110,7 @@ class Recommender:
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
         """Return the pure steps of a session with this recommender's learning rule and policy."""
-        rule = MovingAverage(self.movie_vectors, self.policy.learning_rate, self.policy.negative_weight)
-        return SessionEngine(self.catalog, rule, self.policy, wanted)
+        return SessionEngine(self.catalog, self.rule, self.policy, wanted)
 
     def row_of(self, movie: Union[int, str]) -> int:
         """Return the row of a movie id or of a title that means one movie."""

@@ -25,21 +25,26 @@ from .settings import setting
 
 Floats = npt.NDArray[np.float32]
 
+CONDITIONAL_GAUSSIAN, MOVING_AVERAGE = "conditional-gaussian", "moving-average"
+LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
+
 
 @dataclass(frozen=True)
 class PolicySettings:
     """Everything in `config/recommender_policy.yaml`."""
 
     n_favorites: int = setting(4, "how many favourite films a session asks for", 1, 20)
+    learning_rule: str = setting(CONDITIONAL_GAUSSIAN, "how answers become scores", choices=LEARNING_RULES)
+    skip_weight: float = setting(0.5, "conditional-gaussian: how sure a skip is; 1 = as another answer", 0, 1)
     learning_rate: float = setting(0.15, "step of the moving average for each like or dislike", 0, 1)
-    negative_weight: float = setting(0.5, "size of a dislike's step relative to a like's", 0, 10)
-    vector_scaling: float = setting(0.5, "movie vectors are V * singular_values ** this", 0, 2)
+    negative_weight: float = setting(0.5, "size of a dislike's step of the moving average relative to a like's", 0, 10)
+    vector_scaling: float = setting(0.5, "moving-average: movie vectors are V * singular_values ** this", 0, 2)
     score_weight_model: float = setting(1.0, "weight of the standardised model score", 0, 100)
     min_genre_affinity: float = setting(0.05, "films with less genre affinity are never shown", 0, 1)
     max_genre_distance: float = setting(0.95, "films at a greater genre distance are never shown", 0, 1)
-    genre_distance_penalty: float = setting(0.5, "points lost at genre distance 1", 0, 100)
-    popularity_penalty: float = setting(0.1, "points that the most rated film loses, others in proportion", 0, 100)
-    diversity_boost: float = setting(0.1, "points for a film in the middle affinity band", 0, 100)
+    genre_distance_penalty: float = setting(1.0, "points lost at genre distance 1", 0, 100)
+    popularity_penalty: float = setting(0.3, "points that the most rated film loses, others in proportion", 0, 100)
+    diversity_boost: float = setting(0.2, "points for a film in the middle affinity band", 0, 100)
     diversity_band_low: float = setting(0.2, "lower end of the middle affinity band", 0, 1)
     diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
     exploration_rate: float = setting(0.0, "probability that a turn damps the model score", 0, 1)

@@ -21,6 +21,7 @@ from tests.tiny import make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
 SESSION = "alpha\n\ny\n"
+RULE = ["--learning-rule", "moving-average"]  # all that the small data have an artifact for
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,8 @@ def processed(original: Path, tmp_path: Path) -> Path:
 
 def refuse(flags: list[str], message: str, program: str = "model.runsvd") -> None:
     """Run a program and demand its refusal; `message` is a part of the one line."""
-    command = [sys.executable, "-m", program, *flags]
+    rule = RULE if program == "model.runsvd" else []
+    command = [sys.executable, "-m", program, *rule, *flags]
     done = subprocess.run(
         command, input=SESSION, cwd=ROOT, capture_output=True, text=True, timeout=60, encoding="utf-8"
     )
@@ -168,7 +170,7 @@ def test_profiles(processed: Path, tmp_path: Path, text: str, message: str) -> N
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_under_the_output(processed: Path) -> None:
-    command = [sys.executable, "-m", "model.runsvd", "--processed", str(processed)]
+    command = [sys.executable, "-m", "model.runsvd", *RULE, "--processed", str(processed)]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, input=SESSION, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
@@ -182,13 +184,13 @@ def test_a_full_disk_under_the_profile(processed: Path, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     flags = ["--processed", str(processed), "--profiles", str(tmp_path / "p")]
     ok = subprocess.run(
-        [sys.executable, "-m", "model.runsvd", *flags, "--save", "ann"],
+        [sys.executable, "-m", "model.runsvd", *RULE, *flags, "--save", "ann"],
         input=SESSION, cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert ok.returncode == 0
     before = (tmp_path / "p" / "ann.json").read_text()
     done = subprocess.run(
-        [sys.executable, "-m", "model.runsvd", *flags, "--resume", "ann"],
+        [sys.executable, "-m", "model.runsvd", *RULE, *flags, "--resume", "ann"],
         input="y\n", cwd=ROOT, capture_output=True, text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)),
     )  # fmt: skip

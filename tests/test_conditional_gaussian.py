@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from model import train_session_model
 from recommender.catalog import Catalog
 from recommender.errors import ArtifactError, DataError
+from recommender.facade import Recommender
 from recommender.interactions import Interactions
 from recommender.learn.conditional_gaussian import ConditionalGaussian
 from recommender.learn.genre_features import KNOTS, made_up_people
@@ -24,8 +26,11 @@ from recommender.learn.taste_covariance import (
     load_gaussian,
     save_gaussian,
 )
-from recommender.rules import Event
+from recommender.policy import PolicySettings
+from recommender.rules import Event, MovingAverage
+from recommender.settings import default_folder, read_settings
 from tests.test_session import make_catalog
+from tests.tiny import make_processed
 
 ANSWERS = ["like", "dislike", "skip"]
 
@@ -35,8 +40,8 @@ def made_up(n_movies: int = 90, k: int = 6, seed: int = 0) -> Gaussian:
     return Gaussian(
         vectors=rng.normal(0, 0.3, (n_movies, k)).astype(np.float32),
         means=rng.uniform(0, 0.4, n_movies).astype(np.float32),
-        residuals=rng.uniform(0.0, 0.2, n_movies).astype(np.float32),
-        shares=rng.uniform(0, 0.5, n_movies).astype(np.float32),
+        noise=rng.uniform(0.1, 0.3, n_movies).astype(np.float32),
+        base=rng.uniform(0, 0.5, n_movies).astype(np.float32),
         n_users=400,
     )
 
@@ -59,24 +64,17 @@ def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed: int, skip_w
     rest = np.setdiff1d(np.arange(90), told)
 
     V = fitted.vectors.astype(np.float64)
-    films = V @ V.T + np.diag(fitted.residuals.astype(np.float64))
-    noise = []
-    for event in events:
-        own = float(fitted.residuals[event.row])
-        variance = own + settings.noise / 20.0  # sqrt(400 people)
-        noise.append((variance / skip_weight if event.answer == "skip" else variance) - own)
-    joint = np.block(
-        [
-            [films[np.ix_(rest, rest)], films[np.ix_(rest, told)]],
-            [films[np.ix_(told, rest)], films[np.ix_(told, told)] + np.diag(noise)],
-        ]
-    )
+    own = 0.6 * fitted.noise.astype(np.float64)  # of which the film itself
+    films = V @ V.T + np.diag(own)
+    trust = np.array([skip_weight if event.answer == "skip" else 1.0 for event in events])
+    noise = fitted.noise[told] / trust - own[told]
+    across = films[np.ix_(rest, told)]
+    joint = np.block([[films[np.ix_(rest, rest)], across], [across.T, films[np.ix_(told, told)] + np.diag(noise)]])
     precision = np.linalg.inv(joint)
     value = {"favorite": 1.0, "like": 1.0, "dislike": settings.low_value, "skip": 0.0}
     surprise = np.array([value[event.answer] for event in events]) - fitted.means[told]
     n = len(rest)
-    expected = fitted.means[rest] - np.linalg.solve(precision[:n, :n], precision[:n, n:] @ surprise)
-    expected -= settings.popularity_discount * np.log(1 + 100.0 * fitted.shares[rest])
+    expected = fitted.base[rest] - np.linalg.solve(precision[:n, :n], precision[:n, n:] @ surprise)
     np.testing.assert_allclose(rule.scores(events)[rest], expected, atol=2e-6)
 
 
@@ -181,8 +179,10 @@ def test_fit_is_the_best_low_rank_part_of_the_covariance() -> None:
     values, vectors = np.linalg.eigh(C)
     best = (vectors[:, -7:] * values[-7:]) @ vectors[:, -7:].T
     np.testing.assert_allclose(fitted.vectors @ fitted.vectors.T, best, atol=1e-5)
-    np.testing.assert_allclose(fitted.residuals, np.diag(C - best), atol=1e-5)
-    np.testing.assert_allclose(fitted.shares, (x > 0).mean(axis=0), atol=1e-6)
+    noise = np.diag(C - best) + settings.noise_share * np.diag(ratings_part) + settings.noise / np.sqrt(70)
+    np.testing.assert_allclose(fitted.noise, noise, atol=1e-5)
+    base = weights @ (x == 1) - settings.popularity_discount * np.log(1 + 100 * (x > 0).mean(axis=0))
+    np.testing.assert_allclose(fitted.base, base, atol=1e-6)
     assert fitted.n_users == 70
 
 
@@ -206,10 +206,9 @@ def test_no_ratings_are_refused() -> None:
 
 
 def test_a_rank_beyond_the_data_is_cut() -> None:
-    fitted = fit_gaussian(random_ratings(), make_catalog(40), GaussianSettings(rank=500))
-    assert fitted.vectors.shape[1] <= 40
-    assert np.isfinite(fitted.vectors).all()
-    assert fitted.residuals.max() < 1e-5
+    most, enough = (fit_gaussian(random_ratings(), make_catalog(40), GaussianSettings(rank=rank)) for rank in (500, 40))
+    assert most.vectors.shape == (40, 40)
+    np.testing.assert_allclose(most.vectors @ most.vectors.T, enough.vectors @ enough.vectors.T, atol=1e-6)
 
 
 def test_every_setting_changes_the_scores() -> None:
@@ -226,7 +225,8 @@ def test_every_setting_changes_the_scores() -> None:
         "rank": 5,
         "middling_value": 0.7,
         "low_value": 0.05,
-        "noise": 1.0,
+        "noise": 2.0,
+        "noise_share": 0.0,
         "popularity_discount": 0.0,
         "activity_exponent": 0.0,
         "genre_weight": 0.0,
@@ -292,7 +292,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
     again, found = load_gaussian(tmp_path, data.movie_ids)
     assert found == settings
     assert again.n_users == fitted.n_users
-    for one, other in zip(fitted[:4], again[:4]):
+    for one, other in zip(fitted[:-1], again[:-1]):
         np.testing.assert_array_equal(one, other)
     events = [Event(3, "favorite"), Event(5, "like"), Event(7, "skip")]
     loaded = ConditionalGaussian.load(tmp_path, data.movie_ids, skip_weight=0.3)
@@ -324,10 +324,34 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         load_gaussian(tmp_path, data.movie_ids)
 
 
-def test_the_program_stores_what_the_bundle_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train_session_model.main(["--output", str(tmp_path / "out"), "--rank", "8", "--train-only"])
+def test_the_shipped_model_is_what_the_program_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train_session_model.main(["--output", str(tmp_path / "out")])
     assert "610 users" in capsys.readouterr().out
-    catalog = Catalog.load(train_session_model.default_folder("processed"))
-    fitted, settings = load_gaussian(tmp_path / "out", catalog.movie_ids)
-    assert settings == GaussianSettings(rank=8)
-    assert fitted.vectors.shape == (len(catalog), 8)
+    processed = default_folder("processed")
+    ids = Catalog.load(processed).movie_ids
+    made, settings = load_gaussian(tmp_path / "out", ids)
+    shipped, shipped_settings = load_gaussian(processed / "artifacts" / "session", ids)
+    assert settings == shipped_settings == GaussianSettings()
+    for one, other in zip(made, shipped):
+        np.testing.assert_allclose(one, other, atol=2e-5)  # another BLAS rounds differently
+
+
+def test_a_recommender_learns_by_the_rule_of_its_policy(tmp_path: Path) -> None:
+    shipped = Recommender.load()
+    assert isinstance(shipped.rule, ConditionalGaussian)
+    assert shipped.rule.skip_weight == PolicySettings().skip_weight
+    assert shipped.notes == []
+    average = Recommender.load(policy=PolicySettings(learning_rule="moving-average"))
+    assert isinstance(average.rule, MovingAverage)
+    assert average.notes == []
+    without = Recommender.load(make_processed(tmp_path))  # it has no artifacts/session
+    assert isinstance(without.rule, MovingAverage)
+    assert len(without.notes) == 1
+    assert "run python -m model.train_session_model" in without.notes[0]
+
+
+def test_the_settings_file_holds_the_defaults() -> None:
+    path = default_folder("config") / "recommender_policy.yaml"
+    assert read_settings(PolicySettings, path) == PolicySettings()
+    written = [line.split(":")[0] for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\w+:", line)]
+    assert sorted(written) == sorted(field.name for field in dataclasses.fields(PolicySettings))

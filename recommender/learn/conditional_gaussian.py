@@ -1,16 +1,16 @@
 """Learn from every answer at once: the conditional mean of a Gaussian over all films.
 
-What a person would say about the films is a draw x ~ N(mu, C), C = V V' + diag(psi): k shared tastes and a part of
-each film alone (fitted in taste_covariance.py). Told the answers y about the films O, the expectation of all others
-is (Bishop, Pattern Recognition and Machine Learning, 2006, equation 2.81)
+What a person would say about the films is a draw from N(mu, V V' + diag(psi)): k shared tastes and a part of each film
+alone (fitted in taste_covariance.py). Told the answers y about the films O, each with a noise that has psi in it, the
+expectation of all others is (Bishop, Pattern Recognition and Machine Learning, 2006, equation 2.81)
 
-    a       = inv(V_O V_O' + diag(psi_O + noise)) (y - mu_O)
+    a       = inv(V_O V_O' + diag(noise_O)) (y - mu_O)
     score_i = base_i + sum over o in O of  a_o (v_o . v_i)
-    base_i  = mu_i - popularity_discount * ln(1 + 100 share_i)        share_i: of all people, those who rated i
 
-so every favourite and every answer has one term, and the terms are the explanation. Answers are weighed by how they
-come together: a second film of a kind adds less than the first, and a like of a film that everybody likes adds less
-than a like of a rare one. y is 1 for a favourite or a like, `low_value` for a dislike, 0 for a skip.
+where base_i is the share of people who like film i, a little less for what everybody knows. So every favourite and
+every answer has one term, and the terms are the explanation. Answers are weighed by how they come together: a second
+film of a kind adds less than the first, and a like of a film that everybody likes adds less than a like of a rare
+one. y is 1 for a favourite or a like, `low_value` for a dislike, 0 for a skip.
 """
 
 from __future__ import annotations
@@ -29,26 +29,25 @@ F64 = npt.NDArray[np.float64]
 
 
 class ConditionalGaussian(LearningRule):
-    """The rule of the header. `skip_weight` divides the noise variance of a skip's answer, psi included: 1 takes a
-    skip as surely as another answer, 0 not at all.
+    """The rule of the header. The noise of a skip is divided by `skip_weight`, 0 to 1: 1 takes a skip as surely as
+    another answer, 0 not at all.
 
     Cost of `scores`: one matrix-vector product O(n_movies k), and O(n_events^2 (k + n_events)) to solve.
     """
 
-    def __init__(self, fitted: Gaussian, settings: GaussianSettings, skip_weight: float = 1.0) -> None:
+    def __init__(self, fitted: Gaussian, settings: GaussianSettings, skip_weight: float = 0.5) -> None:
         # Column after column in memory, the product over all movies takes half the time that rows take.
         self.movie_vectors = np.asfortranarray(fitted.vectors, dtype=np.float32)
         self.n_movies = len(fitted.means)
         self.settings = settings
         self.skip_weight = skip_weight
-        discount = settings.popularity_discount * np.log1p(100.0 * fitted.shares.astype(np.float64))
-        self.base = (fitted.means - discount).astype(np.float32)
+        self.base = fitted.base
         self._means = fitted.means.astype(np.float64)
-        self._noise = fitted.residuals + settings.noise / np.sqrt(fitted.n_users)
+        self._noise = fitted.noise.astype(np.float64)
         self._targets = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0}
 
     @classmethod
-    def load(cls, folder: Path, catalog_ids: npt.NDArray[np.int64], skip_weight: float = 1.0) -> ConditionalGaussian:
+    def load(cls, folder: Path, catalog_ids: npt.NDArray[np.int64], skip_weight: float = 0.5) -> ConditionalGaussian:
         """Return the rule from the artifact in `folder`; see `load_gaussian`."""
         return cls(*load_gaussian(folder, catalog_ids), skip_weight)
 

@@ -105,5 +105,5 @@ def fit_session_rule(
         return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights)
     if name == "conditional-gaussian":
         settings = GaussianSettings(rank=rank) if rank else GaussianSettings()
-        return ConditionalGaussian(fit_gaussian(train, catalog, settings), settings)
+        return ConditionalGaussian(fit_gaussian(train, catalog, settings), settings, policy.skip_weight)
     raise ChoiceError(f"no learning rule is called {name!r}: choose from {', '.join(RULES)}")

@@ -9,7 +9,11 @@ was not rated 0: the rows x_u. mu is their weighted mean, and
 adds to the weighted covariance what genres and years let expect before any rating (F: genre_features.py). V V' is
 the best rank-k part of C, from a truncated SVD of the matrix whose rows are the people's, centred, and one made-up
 person for each column of sd F; psi is what the diagonal of C has beyond |v|^2 (probabilistic PCA with a variance for
-each film: Tipping and Bishop 1999, "Probabilistic principal component analysis", fitted in one step, not by EM).
+each film: Tipping and Bishop 1999, "Probabilistic principal component analysis", fitted in one step, not by EM). And
+
+    noise_i = psi_i + noise_share * sd_i^2 + noise / sqrt(n)          an answer is trusted less the fewer people
+                                                                      stand behind the covariance
+    base_i  = sum over u of w_u [u likes i] - popularity_discount * ln(1 + 100 raters_i / n)
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ F64 = npt.NDArray[np.float64]
 LIKED, MIDDLING = 4.0, 3.0
 KIND, STEP, FILE = "session", "train", "gaussian.npz"
 REMEDY = "python -m model.train_session_model"
-_PARTS = {"vectors": np.float32, "means": np.float32, "residuals": np.float32, "shares": np.float32}
+_PARTS = {"vectors": np.float32, "means": np.float32, "noise": np.float32, "base": np.float32}
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class GaussianSettings:
     rank: int = setting(64, "k: how many shared tastes", 1)
     middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
     low_value: float = setting(0.2, "what a rating below 3 counts; also the value of a dislike", 0, 1)
-    noise: float = setting(2.0, "noise variance of an answer is this / sqrt(n_users)", 0)
+    noise: float = setting(1.0, "noise of an answer: this / sqrt(n_users)", 0)
+    noise_share: float = setting(0.3, "noise of an answer, beside that: this share of the film's variance", 0)
     popularity_discount: float = setting(0.04, "taken from the base of a film that many rated", 0)
     activity_exponent: float = setting(0.25, "how much less a person with many ratings counts", 0, 1)
     genre_weight: float = setting(0.1, "variance that genres and years share, of a film's own", 0)
@@ -54,13 +59,14 @@ class GaussianSettings:
 
 
 class Gaussian(NamedTuple):
-    """What is fitted. vectors: (n_movies, k) float32, V.  means, residuals, shares: (n_movies,) float32: mu, psi, and
-    the share of the people who rated each film.  n_users: how many people it was fitted on."""
+    """What is fitted. vectors: (n_movies, k) float32, V.  means: (n_movies,) float32, mu.  noise: (n_movies,) float32,
+    variance of an answer about each film that tells nothing of other films, psi included.  base: (n_movies,) float32,
+    what each film scores with somebody unknown.  n_users: how many people it was fitted on."""
 
     vectors: F32
     means: F32
-    residuals: F32
-    shares: F32
+    noise: F32
+    base: F32
     n_users: int
 
 
@@ -99,8 +105,10 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
     expected = np.bincount(made_up.columns, weights=made_up.values.astype(np.float64) ** 2, minlength=n_movies)
     diagonal = variances + expected
     residuals = np.maximum(diagonal - (vectors.astype(np.float64) ** 2).sum(axis=1), 0.0)
-    rated = train.movie_counts() / n
-    return Gaussian(vectors, means.astype(np.float32), residuals.astype(np.float32), rated.astype(np.float32), n)
+    noise = residuals + settings.noise_share * variances + settings.noise / np.sqrt(n)
+    likes = np.bincount(columns, weights=np.repeat(roots**2, counts) * (train.ratings >= LIKED), minlength=n_movies)
+    base = likes - settings.popularity_discount * np.log1p(100.0 * train.movie_counts() / n)
+    return Gaussian(vectors, means.astype(np.float32), noise.astype(np.float32), base.astype(np.float32), n)
 
 
 def answer_values(ratings: F32, settings: GaussianSettings) -> F32:
