@@ -31,6 +31,7 @@ F64 = npt.NDArray[np.float64]
 DENSE_CELLS = 4_000_000  # up to this many cells the exact dense SVD is quicker
 BLOCK = 32
 PASSES = 8
+USED_UP = 1e-5  # what is shorter than this beside the longest is rounding noise in float32
 
 
 class SVD(NamedTuple):
@@ -136,33 +137,38 @@ def _random_signs(n_rows: int, n_columns: int, rng: np.random.Generator) -> F32:
 
 
 def _orthonormal_block(block: F32, K: F32, rng: np.random.Generator) -> F32:
-    """Return an orthonormal basis of `block` orthogonal to K; directions that are used up are drawn anew.
+    """Return an orthonormal basis of what `block` adds to K; directions that are used up are drawn anew.
 
-    Columns are scaled to length 1 first. One that K already spans leaves only rounding noise after the projection;
-    a random direction does no harm in its place, since T is a projection on whatever K spans.
+    Projection and scaling by the eigenvectors of the small Gram matrix ("SVQB", Stathopoulos and Wu 2002), three
+    times: each round divides by lengths that the last one could see only up to rounding. A direction that K already
+    spans leaves noise behind; a random one does no harm in its place, since T is a projection on whatever K spans.
     """
-    block = block / np.maximum(np.linalg.norm(block, axis=0), np.finfo(np.float32).tiny)
-    for _ in range(2):  # "twice is enough" for orthogonality to rounding
+    for _ in range(3):
+        block = block / np.maximum(np.linalg.norm(block, axis=0), np.finfo(np.float32).tiny)
         block -= K @ (K.T @ block)
-        Q, R = np.linalg.qr(block)
-        used_up = np.abs(np.diag(R)) < 1e-5
-        if used_up.any():
-            Q[:, used_up] = rng.standard_normal((len(Q), int(used_up.sum()))) / np.sqrt(len(Q))
-        block = Q
-    block -= K @ (K.T @ block)
-    return np.linalg.qr(block)[0]
+        squares, Z = np.linalg.eigh(_gram(block))
+        kept = squares > USED_UP**2 * squares[-1]
+        basis = block @ (Z[:, kept] / np.sqrt(squares[kept])).astype(np.float32)
+        fresh = rng.standard_normal((len(block), int(np.count_nonzero(~kept))), dtype=np.float32)
+        block = np.hstack((basis, fresh))
+    return block
 
 
-def _orthonormal_product(Y: F32) -> tuple[F32, F64, F32]:
-    """Return U, s, R with Y = U diag(s) R', by the eigenvectors of Y'Y in float64; Y is tall."""
+def _gram(Y: F32) -> F64:
+    """Return Y'Y in float64, a block of rows at a time."""
     gram: F64 = np.zeros((Y.shape[1], Y.shape[1]))
     for low in range(0, len(Y), 1 << 14):
         part = Y[low : low + (1 << 14)].astype(np.float64)
         gram += part.T @ part
-    values, R = np.linalg.eigh(gram)
+    return gram
+
+
+def _orthonormal_product(Y: F32) -> tuple[F32, F64, F32]:
+    """Return U, s, R with Y = U diag(s) R', by the eigenvectors of Y'Y in float64; Y is tall."""
+    values, R = np.linalg.eigh(_gram(Y))
     values, R = values[::-1], R[:, ::-1]
     s = np.sqrt(np.maximum(values, 0.0))
-    negligible = s <= 1e-5 * s[0]
+    negligible = s <= USED_UP * s[0]
     s[negligible] = 0.0
     U = (Y @ R.astype(np.float32)) * np.where(negligible, 0.0, 1 / np.maximum(s, 1e-300)).astype(np.float32)
     if negligible.any():

@@ -145,7 +145,7 @@ def _gather_add(batches: list[Batch], X: F32, out: F32) -> None:
         for low in range(0, n_batch, step):
             index = columns[low : low + step]
             # mode="clip" writes straight into `out`; the default mode would go through a copy
-            gathered = np.take(X, index, axis=0, out=buffer[: index.size].reshape(*index.shape, width), mode="clip")
+            gathered = X.take(index, 0, buffer[: index.size].reshape(*index.shape, width), "clip")
             out[rows[low : low + step]] += np.matmul(values[low : low + step, None, :], gathered)[:, 0, :]
 
 
@@ -156,17 +156,15 @@ def _build_range(indptr: I64, columns: I32, values: F32, rank: I32, n_head: int,
     rows = np.repeat(np.arange(high - low, dtype=np.int32), lengths)
     columns, values = rank[columns[part]], values[part]
     head: F32 = np.zeros((high - low, n_head), dtype=np.float32)
-    if n_head:
-        in_head = columns < n_head
-        head[rows[in_head], columns[in_head]] = values[in_head]
-        rest = ~in_head
-        rows, columns, values = rows[rest], columns[rest], values[rest]
-    by_column_order = stable_order(columns)
-    rows, columns, values = rows[by_column_order], columns[by_column_order], values[by_column_order]
+    order = stable_order(columns)
+    n_in_head = int(np.count_nonzero(columns < n_head))
+    rows, columns, values = rows.take(order), columns.take(order), values.take(order)
+    head.reshape(-1)[rows[:n_in_head].astype(np.int64) * n_head + columns[:n_in_head]] = values[:n_in_head]
+    rows, columns, values = rows[n_in_head:], columns[n_in_head:], values[n_in_head:]
     by_column = _pad(np.bincount(columns, minlength=len(rank)), rows, values)
     # Back to rows; the columns of each now ascend, and a gather in ascending order is twice as fast.
-    by_row_order = stable_order(rows)
-    columns, values = columns[by_row_order], values[by_row_order]
+    order = stable_order(rows)
+    columns, values = columns.take(order), values.take(order)
     by_row = _pad(np.bincount(rows, minlength=high - low), columns, values)
     return Range(low, high, head, by_row, by_column)
 
@@ -194,14 +192,10 @@ def _pad(lengths: I64, columns: I32, values: F32) -> list[Batch]:
         rows = by_length[first:last]
         offset = np.arange(length)
         position = starts[rows, None] + offset
-        inside = offset < lengths[rows, None]
-        if not inside.all():
-            position[~inside] = 0
-        index = columns[position]
-        entries = values[position]
-        if not inside.all():
-            index[~inside] = 0
-            entries[~inside] = 0
+        index, entries = columns.take(position, mode="clip"), values.take(position, mode="clip")
+        padding = offset >= lengths[rows, None]
+        index[padding] = 0
+        entries[padding] = 0
         batches.append(Batch(rows, index, entries))
         first = last
     return batches
