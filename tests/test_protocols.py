@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from recommender.errors import ChoiceError, DataError, SettingsError
 from recommender.evaluate import metrics, protocols
+from recommender.evaluate.stages import cut_runs
 from recommender.filtering import keep_active
 from recommender.interactions import Interactions
 from recommender.splitting import part_per_user, split_by_time, split_per_user
@@ -165,6 +168,37 @@ def test_strict_time_shows_nothing_from_the_moment_on(n_stages):
         assert triples(train) == {triple for triple in triples(data) if triple[2] < first}
         met.extend(people.tolist())
     assert sorted(met) == list(range(case.n_users))
+
+
+@pytest.mark.parametrize("n_runs", [1, 2, 3, 5, 8])
+def test_runs_have_the_least_loss_of_all_ways_to_cut(n_runs):
+    rng = np.random.default_rng(n_runs)
+    for _ in range(10):
+        n = np.sort(rng.integers(0, 60, 8))
+
+        def loss(begins, n=n):
+            first = np.repeat(n[list(begins)], np.diff([*begins, len(n)]))
+            return np.mean([1 - f / u if u else 0.0 for f, u in zip(first, n)])
+
+        begins, missed = cut_runs(n, n_runs)
+        every = [(0, *rest) for size in range(n_runs) for rest in itertools.combinations(range(1, 8), size)]
+        assert loss(begins.tolist()) == pytest.approx(missed)
+        assert missed == pytest.approx(min(map(loss, every)))
+
+
+def test_as_many_runs_as_people_miss_nothing():
+    case = protocols.per_user(random_data())
+    assert case.strict_time(case.n_users).missed == 0
+    assert case.strict_time(3).missed > case.strict_time(6).missed > 0
+    assert case.missed == 0
+
+
+def test_runs_of_many_people_begin_at_some_of_them():
+    begins, missed = cut_runs(np.arange(1, 5001), 50)
+    assert len(begins) == 50
+    assert begins[0] == 0
+    assert (np.diff(begins) > 0).all()
+    assert 0 < missed < cut_runs(np.arange(1, 5001), 25)[1]
 
 
 def test_without_strict_time_there_is_one_stage():

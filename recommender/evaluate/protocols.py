@@ -25,6 +25,7 @@ import numpy.typing as npt
 from ..errors import ChoiceError, DataError
 from ..interactions import Interactions
 from ..splitting import FRACTIONS, split_by_time, split_per_user
+from .stages import cut_runs
 
 Rows = npt.NDArray[np.int64]
 RELEVANT = 4.0
@@ -47,6 +48,7 @@ class Evaluation:
     user_rows: (n,) int64, who is evaluated.  at: (n,) int64 seconds, the moment at which each is ranked for.
     left_out: how many users are not evaluated, by reason.
     n_stages: 0 = models are fitted once, on `known`; otherwise strict time, see `strict_time`.
+    missed: in strict time, the mean share of the ratings before a person's moment that their model does not see.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Evaluation:
     left_out: dict[str, int] = field(default_factory=dict)
     relevant_from: float = RELEVANT
     n_stages: int = 0
+    missed: float = 0.0
 
     @property
     def n_users(self) -> int:
@@ -89,15 +92,19 @@ class Evaluation:
         """Return the case in which nothing rated at or after a person's moment reaches the model.
 
         A per-user split gives the model other people's ratings from the future. Here models are fitted again and
-        again as time goes on: people are sorted by their moment and cut into `n_stages` runs of equal size; the
-        models of a run are fitted on everybody's ratings (held-out ones included: they had been given by then)
-        from before the run's *first* moment. That is strictly honest for each person in the run, and it costs the
-        later ones some ratings that a model fitted for them alone would have had: more stages, smaller loss, and
-        `n_stages` = number of people is exact. A person's own known ratings are all given as history.
+        again as time goes on: people are sorted by their moment and cut into at most `n_stages` runs; the models of
+        a run are fitted on everybody's ratings (held-out ones included: they had been given by then) from before
+        the run's *first* moment. That is strictly honest for each person in the run, and it costs the later ones
+        some ratings that a model fitted for them alone would have had; the cuts make that loss small
+        (`stages.cut_runs`) and `missed` says how large it is. `n_stages` = number of people is exact. A person's
+        own known ratings are all given as history.
         """
         if n_stages < 1:
             raise ChoiceError(f"{n_stages} stages: give a whole number from 1")
-        return dataclasses.replace(self, name=f"{self.name}, strict time", n_stages=min(n_stages, self.n_users))
+        if not self.n_users:
+            raise ChoiceError(f"{self.name} has nobody to rank for: strict time needs at least one person")
+        case = dataclasses.replace(self, name=f"{self.name}, strict time", n_stages=min(n_stages, self.n_users))
+        return dataclasses.replace(case, missed=case._runs()[2])
 
     def stages(self) -> Iterator[Stage]:
         """Yield what to fit on and whom to rank for; together the people are all, each once."""
@@ -105,8 +112,16 @@ class Evaluation:
             yield Stage(self.known, np.arange(self.n_users))
             return
         everything = join(self.known, self.held_out)
-        for people in np.array_split(np.argsort(self.at, kind="stable"), self.n_stages):
+        order, begins, _ = self._runs()
+        for people in np.split(order, begins[1:]):
             yield Stage(everything.take(everything.times < self.at[people[0]]), people)
+
+    def _runs(self) -> tuple[Rows, Rows, float]:
+        """Return the people in order of their moments, where each run begins, and the mean share missed."""
+        order = np.argsort(self.at, kind="stable")
+        times = np.sort(np.concatenate([self.known.times, self.held_out.times]))
+        begins, missed = cut_runs(np.searchsorted(times, self.at[order], side="left"), self.n_stages)
+        return order, begins, missed
 
 
 def per_user(data: Interactions, part: str = "test", fractions: tuple[float, float, float] = FRACTIONS) -> Evaluation:

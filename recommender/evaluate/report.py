@@ -49,7 +49,10 @@ def text(report: CaseReport) -> str:
         f"relevant: {case.relevant_from:g} stars or more",
     ]
     if case.n_stages:
-        lines.append(f"models fitted {case.n_stages} times, each on what had been rated before")
+        lines.append(
+            f"models fitted up to {case.n_stages} times, each on ratings from before all moments that it ranks for: "
+            f"{case.missed:.1%} fewer than there were, on average"
+        )
     for k in report.ks:
         lines += ["", _averages(report, k, ACCURACY), "", _averages(report, k, BEYOND)]
         if n_cold or n_wanted:

@@ -31,6 +31,7 @@ _GROUND = (
     "weighting.py",
     "evaluate/runner.py",
     "evaluate/protocols.py",
+    "evaluate/stages.py",
 )
 _BATCH_BYTES = 32 << 20  # of scores; models need a few times as much beside them
 
