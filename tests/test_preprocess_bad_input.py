@@ -66,6 +66,7 @@ RATINGS = {
     "user missing": (HEADER + replace_line(2, ",10,4.0,100"), "line 2: userId '' is not a whole number"),
     "movie a word": (HEADER + replace_line(5, "2,Heat,5.0,70"), "line 5: movieId 'Heat' is not a whole number"),
     "movie too large": (HEADER + replace_line(5, "2,1e17,5.0,70"), "line 5: movieId '1e17' is not a whole number"),
+    "user too large": (HEADER + replace_line(2, f"{2**53},10,4.0,100"), "line 2: userId '9007199254740992' is not"),
     "a short line": (HEADER + replace_line(6, "2,10"), "line 6: 2 columns, expected at least 4"),
     "a cut line": (HEADER + LINES[:-8], "line 10: 3 columns, expected at least 4"),
     "a quote left open": (HEADER + '1,10,4.0,"100\n' + LINES, "ratings.csv line"),
