@@ -86,7 +86,7 @@ def main() -> None:
     print(
         f"{arguments.model}: rank {ranked - started:.1f} s = {case.n_users / (ranked - started):,.0f} people a second"
     )
-    print(f"all metrics at 10 and 20: {scored - ranked:.1f} s; ndcg@10 {result.overall['ndcg@10']:.4f}")
+    print(f"all metrics at 10 and 20: {scored - ranked:.1f} s; coverage {result.overall['coverage@20']:.3f}")
     whole = 4e-9 * arguments.users * arguments.movies
     print(f"peak memory {peak():,.0f} MB (all scores at once would be {whole:.1f} GB)")
 
