@@ -37,7 +37,6 @@ from .taste_process import F64, Covariance, Taste, expect, left_out_errors
 
 F32 = npt.NDArray[np.float32]
 _BIAS_ROUNDS = 10  # alternations between movies' and people's means; they settle in about five
-
 _PAIRS = 1 << 16  # predicted at a time
 
 
@@ -48,7 +47,7 @@ class RatingPredictorSettings:
     movie_damping: float = setting(5.0, "average ratings added to each movie's", 1e-6)
     user_damping: float = setting(5.0, "average ratings added to each person's, while b_t is found", 1e-6)
     company_factors: int = setting(16, "singular vectors that tell which films are rated together", 1)
-    liking: float = setting(0.15, "what a star above expectation adds to a rated cell's 1", 0)
+    liking: float = setting(0.08, "what a star above expectation adds to a rated cell's 1", 0)
     company: float = setting(0.3, "variance of taste along company", 0)
     genres: float = setting(0.15, "variance of taste along genres", 0)
     years: float = setting(0.12, "variance of taste along years", 0)
@@ -59,11 +58,11 @@ class RatingPredictorSettings:
     mood_span: float = setting(87.0, "ratings after which that part is another", 1e-3)
     drift: float = setting(0.17, "share of taste that changes", 0, 1)
     drift_span: float = setting(100.0, "ratings after which that share is another", 1e-3)
-    keenness: float = setting(2.5, "how many times more or less a person may care than most; 1 = all alike", 1)
+    keenness: float = setting(1.7, "how many times more or less a person may care than most; 1 = all alike", 1)
     rare: float = setting(5.8, "noise added to a film's rating, divided by its ratings + 1", 0)
     longest_history: int = setting(400, "latest ratings of a person that are used", 1)
     alike_factors: int = setting(32, "singular vectors that tell who rates alike", 1)
-    alike: float = setting(0.07, "variance of a film's appeal along them; 0 leaves the last term out", 0)
+    alike: float = setting(0.08, "variance of a film's appeal along them; 0 leaves the last term out", 0)
     alike_level: float = setting(0.005, "variance of the correction of b_t", 0)
     seed: int = setting(0, "seed of the SVD", 0)
 
