@@ -72,7 +72,7 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
         self.last = what
 
-        if self.live and done == total:
+        if self.live and what == "done":
             print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)
 
 

@@ -497,6 +497,13 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path):
         evaluate.main(["--plots", str(tmp_path)])
 
 
+def test_parquet_holds_what_csv_holds(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [{"model": "a", "ndcg@5": 0.5}, {"model": "b", "ndcg@5": None}]
+    report.write_rows(tmp_path / "o.parquet", rows)
+    assert parquet.read_table(tmp_path / "o.parquet").to_pylist() == rows
+
+
 def test_without_pyarrow_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(Exception, match=r"tastevec\[parquet\]"):

@@ -64,7 +64,7 @@ def rank(
 
     make: gives a fresh, unfitted model for each stage.
     checkpoint: a folder for this model and case alone (see `work_key`); a stage found there is not computed again.
-    progress(what, done, total): called after each batch; done and total count people.
+    progress(what, done, total): called before each fit, after each batch, and at the end; in numbers of people.
     Ties are broken by ascending movie id. Memory: the lists, the model, and one batch of scores.
     """
     if n < 1:
@@ -100,6 +100,8 @@ def rank(
         rank_seconds += stored.rank_seconds
         predicted = stored.predicted
         done += len(people)
+    if progress:
+        progress("done", done, case.n_users)
     return Ranking(rows, fit_seconds, rank_seconds, predicted)
 
 
