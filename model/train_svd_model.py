@@ -23,6 +23,7 @@ if not __package__:
 import numpy as np
 
 from recommender import command, weighting
+from recommender.errors import DataError
 from recommender.evaluate import protocols
 from recommender.evaluate.metrics import find_hits, ndcg, rmse
 from recommender.interactions import Interactions
@@ -93,7 +94,11 @@ def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None
     for signal in signals:
         other = model
         if signal != chosen:
-            other = SvdModel(**{**vars(model.settings), "signal": signal}).fit(train)
+            try:
+                other = SvdModel(**{**vars(model.settings), "signal": signal}).fit(train)
+            except DataError as error:  # these ratings have no such signal: nobody above 4, everybody at the mean
+                print(f"  {signal:<12}  {error}")
+                continue
         errors = signal_errors(other, train, held_out)
         mark = "  <- chosen" if signal == chosen else ""
         print(

@@ -27,7 +27,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 RANGE_ENTRIES = 3_500_000  # stored values in a range
-GATHER_BYTES = 1 << 18  # size of the gather buffer: a part of the L2 cache
+GATHER_BYTES = 1 << 19  # size of the gather buffer: half of a usual L2 cache
 HEAD_SHARE = 1 / 8  # a column goes to the dense head when it is at least this full
 PADDING = 1.06  # how much longer than its shortest row a batch may be
 

@@ -1,0 +1,120 @@
+"""The SVD of 25M synthetic ratings against scikit-learn's TruncatedSVD on scipy CSR float32. One thread.
+
+    python -m tests.benchmarks.svd_25m --data /somewhere/ratings_25m.npz      made there when it is missing
+    python -m tests.benchmarks.svd_25m --small                                a hundredth of the size
+
+Each repeat runs all contestants one after the other; medians of the repeats, and the ratio of ours to theirs within
+each repeat. Theirs gets a finished CSR matrix, ours the finished row structure; the line "with building" counts the
+structure in. "energy" is the captured share of ||A||_F^2, against the best that rank 50 can do. Peak memory is that
+of a process of its own, above the loaded ratings.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.interactions import Interactions
+from recommender.learn.randomized_svd import SVD, captured_energy, randomized_svd
+from recommender.learn.signals import signal_values
+from recommender.learn.sparse import SparseMatrix
+from tests.benchmarks.synthetic import synthetic_interactions
+
+RANK = 50
+FULL = (162_000, 59_000, 25_000_000)
+SMALL = (16_200, 5_900, 700_000)
+PAIRS = ((5, 6), (15, 8))  # n_iter of theirs, passes of ours
+
+
+def load(path: Path, sizes: tuple[int, int, int]) -> Interactions:
+    if not path.is_file():
+        print(f"making {sizes[2]:,} ratings for {path} ...", flush=True)
+        synthetic_interactions(*sizes, np.random.default_rng(0)).save(path)
+    return Interactions.load(path)
+
+
+def build(data: Interactions, values: npt.NDArray[np.float32]) -> SparseMatrix:
+    return SparseMatrix(data.indptr, data.movie_rows, values, data.n_movies)
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = call()
+    return time.perf_counter() - started, result
+
+
+def peak_memory(data: Interactions, signal: str) -> None:
+    """Print what fitting adds to the memory of a process that has just loaded the ratings."""
+    before = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 1e9
+    values = signal_values(signal, data, data.movie_counts(), int(data.times.max()))
+    randomized_svd(build(data, values), RANK, np.random.default_rng(0))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    print(f"peak memory: {peak - before:.2f} GB above the {before:.2f} GB of the loaded ratings")
+
+
+def compare(data: Interactions, signal: str, repeats: int) -> None:
+    import scipy.sparse
+    from sklearn.decomposition import TruncatedSVD
+
+    values = signal_values(signal, data, data.movie_counts(), int(data.times.max()))
+    theirs = scipy.sparse.csr_matrix((values, data.movie_rows, data.indptr), shape=(data.n_users, data.n_movies))
+    building, ours = timed(lambda: build(data, values))
+    best = captured_energy(ours, randomized_svd(ours, RANK, np.random.default_rng(0), 16, 48).s)
+    counts = np.sort(data.movie_counts())[::-1]
+    share = counts[: data.n_movies // 100].sum() / data.n_ratings
+    print(
+        f"{data.n_ratings:,} ratings, {data.n_users:,} x {data.n_movies:,}, top 1% of movies {share:.0%} of them; "
+        f"signal {signal}, rank {RANK} can hold {best:.2%}; building {building:.2f} s",
+        flush=True,
+    )
+    for n_iter, passes in PAIRS:
+        seconds = np.empty((repeats, 2))
+        for repeat in range(repeats):
+            seconds[repeat, 0], their_svd = timed(
+                lambda n=n_iter, seed=repeat: TruncatedSVD(RANK, n_iter=n, random_state=seed).fit(theirs)
+            )
+            our_svd: SVD
+            seconds[repeat, 1], our_svd = timed(
+                lambda n=passes, seed=repeat: randomized_svd(ours, RANK, np.random.default_rng(seed), n)
+            )
+        medians = np.median(seconds, axis=0)
+        ratio = np.median(seconds[:, 1] / seconds[:, 0])
+        with_building = np.median((seconds[:, 1] + building) / seconds[:, 0])
+        their_energy = captured_energy(ours, their_svd.singular_values_) / best
+        print(f"  TruncatedSVD n_iter={n_iter:<3} {medians[0]:6.2f} s  energy {their_energy:.5f} of the best")
+        print(f"  ours passes={passes:<10} {medians[1]:6.2f} s  energy {captured_energy(ours, our_svd.s) / best:.5f}")
+        print(f"  ratio {ratio:.2f}; with building {with_building:.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("ratings_25m.npz"), help="an .npz of Interactions")
+    parser.add_argument("--small", action="store_true", help="a hundredth of the size, to see whether it runs")
+    parser.add_argument("--signals", nargs="+", default=["centered", "ones"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--memory", action="store_true", help="measure peak memory and nothing else")
+    arguments = parser.parse_args()
+    path = arguments.data.with_stem(arguments.data.stem + "_small") if arguments.small else arguments.data
+    data = load(path, SMALL if arguments.small else FULL)
+    if arguments.memory:
+        peak_memory(data, arguments.signals[0])
+        return
+    subprocess.run([sys.executable, "-m", "tests.benchmarks.svd_25m", *sys.argv[1:], "--memory"], check=True)
+    for signal in arguments.signals:
+        compare(data, signal, arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()
