@@ -7,11 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
+from recommender.catalog import Catalog
 from recommender.errors import ChoiceError, DataError, SettingsError
 from recommender.evaluate import metrics, protocols
 from recommender.evaluate.stages import cut_runs
 from recommender.filtering import keep_active
 from recommender.interactions import Interactions
+from recommender.learn import registry
 from recommender.splitting import part_per_user, split_by_time, split_per_user
 from recommender.top_n import top_n
 
@@ -207,6 +209,21 @@ def test_without_strict_time_there_is_one_stage():
     assert len(stages) == 1
     assert stages[0].train is case.known
     assert stages[0].people.tolist() == list(range(case.n_users))
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_no_model_looks_at_other_people_in_the_history(name):
+    """In strict time the history of all is given, later ratings too: a score may depend on the person's own alone."""
+    data = random_data(n=3000, n_users=90, n_movies=40)
+    films = [{"movieId": str(i), "title": f"Film {i} (19{i + 10})", "genres": "AB"[i % 2]} for i in data.movie_ids]
+    case = protocols.per_user(data)
+    settings = {"rank": 8} if name == "svd" else {}
+    model = registry.make(name, catalog=Catalog(films), **settings).fit(case.known)
+    people, at = case.user_rows[:6], case.at[:6]
+    together = model.score(case.known, people, at)
+    for line, row in enumerate(people):
+        own = case.known.take(case.known.user_rows() == row)
+        assert model.score(own, [row], [at[line]])[0] == pytest.approx(together[line], rel=1e-3, abs=1e-5)
 
 
 def test_global_time_ranks_everybody_at_one_moment_from_the_past():
