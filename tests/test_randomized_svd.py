@@ -5,7 +5,7 @@ Products are compared, never raw singular vectors: those of equal singular value
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -137,8 +137,8 @@ def test_small_matrices_take_the_exact_route(rank: int) -> None:
 
 @pytest.mark.usefixtures("never_dense")
 @pytest.mark.parametrize("make", [decaying, lambda: skewed(600, 900)])
-def test_krylov_route_is_orthonormal_and_near_the_best_residual(make: object) -> None:
-    dense = make()  # type: ignore[operator]
+def test_krylov_route_is_orthonormal_and_near_the_best_residual(make: Callable[[], Array]) -> None:
+    dense = make()
     svd = randomized_svd(compress(dense), 50, np.random.default_rng(0))
     assert orthonormality_error(svd) < 1e-5
     ratio = residual(dense, svd) / best_residual(dense, 50)

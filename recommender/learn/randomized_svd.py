@@ -56,6 +56,11 @@ def randomized_svd(
     Same `rng` state, same result, bit for bit on one machine.
     Raises `DataError` for a rank outside 1 .. min(shape) and for a matrix that is all zero or not finite.
     Cost: n_passes sweeps of `block_size` columns and one of `rank`; O(n_cols (n_passes block_size)^2) besides.
+
+    >>> A = SparseMatrix(np.array([0, 1, 2]), np.array([1, 0], np.int32), np.array([3, -2], np.float32), 2)
+    >>> svd = randomized_svd(A, 1, np.random.default_rng(0))
+    >>> svd.s.tolist(), (svd.U * svd.s @ svd.Vt).round(3).tolist()
+    ([3.0], [[0.0, 3.0], [0.0, 0.0]])
     """
     _check(A, rank, n_passes, block_size)
     if A.shape[0] * A.shape[1] <= DENSE_CELLS:

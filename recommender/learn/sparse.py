@@ -55,6 +55,12 @@ class SparseMatrix:
 
     indptr: (n_rows + 1,) int64.  columns: (n_values,) int32, no column twice in a row.  values: (n_values,) float32.
     Memory: 16 bytes a value and some padding, or 4 bytes a cell in the dense head.  Cost of building: O(n_values).
+
+    >>> A = SparseMatrix(np.array([0, 2, 3]), np.array([2, 0, 1], np.int32), np.array([5, 1, 4], np.float32), 3)
+    >>> A.dense().tolist()
+    [[1.0, 0.0, 5.0], [0.0, 4.0, 0.0]]
+    >>> A.times(np.ones((3, 1), np.float32)).tolist()
+    [[6.0], [4.0]]
     """
 
     def __init__(self, indptr: I64, columns: I32, values: F32, n_columns: int) -> None:
