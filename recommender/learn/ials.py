@@ -26,6 +26,7 @@ from ..interactions import Interactions
 from ..settings import setting
 from .base import Fitted, Ranker, Rows, Scores
 from .conjugate_gradient import Floats, Ints, blocks_of_rows, conjugate_gradient, solve_exactly
+from .sparse import stable_order
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def transposed(
     indptr: Ints, columns: npt.NDArray[np.int32], weights: Floats, n_columns: int
 ) -> tuple[Ints, npt.NDArray[np.int32], Floats]:
     """Return the compressed rows of the transposed matrix, each in ascending order."""
-    order = np.argsort(columns, kind="stable")
+    order = stable_order(columns)
     rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
     counts = np.bincount(columns, minlength=n_columns)
     return np.concatenate(([0], np.cumsum(counts))).astype(np.int64), rows[order], weights[order]
