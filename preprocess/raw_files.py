@@ -57,9 +57,9 @@ class RawFiles:
             names = self._zip.namelist()
         except (*_DAMAGED, NotImplementedError):
             raise DataError(f"{self.path} is not a .zip, or a damaged one: download it again") from None
-        # The shallowest file of a name counts: archives made on a Mac repeat each name under __MACOSX/.
+        # The shallowest file of a name counts: archives made on a Mac repeat each name deeper, under __MACOSX/.
         for member in sorted(names, key=lambda name: (name.count("/"), name), reverse=True):
-            if not member.startswith("__MACOSX/") and not member.endswith("/"):
+            if not member.endswith("/"):
                 self._members[member.rsplit("/", 1)[-1]] = member
 
     def __contains__(self, name: str) -> bool:
