@@ -50,7 +50,7 @@ def main() -> None:
     store = arguments.environments.resolve()
     chosen = [model for model in MODELS if not arguments.peers or model.peer in arguments.peers.split(",")]
     table = tables.Tables(METRICS, arguments.ours)
-    tuned = json.loads(TUNED.read_text(encoding="utf-8")) if TUNED.is_file() else {}
+    tuned = read_tuned()
     for name in arguments.sets.split(","):
         source = load(arguments.data, name)
         if arguments.tune:
@@ -93,8 +93,14 @@ def tune(store: Path, name: str, source: cases.Source, chosen: list[PeerModel], 
             if len(values) > 2 and grid[best][key] in values[:: len(values) - 1]
         ]
         say(f"  {found['val']:.4f} with {grid[best]}" + (f", at the edge: {', '.join(edges)}" if edges else ""))
+        tuned.update(read_tuned())  # another run may have written meanwhile
         tuned.setdefault(name, {})[model.label] = found
         TUNED.write_text(json.dumps(tuned, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_tuned() -> dict[str, Any]:
+    """Return what tuning found: set -> model -> settings, the figure on val, how many settings were tried."""
+    return json.loads(TUNED.read_text(encoding="utf-8")) if TUNED.is_file() else {}
 
 
 def loss(model: PeerModel, case: Evaluation, outcome: exchange.Result) -> float:

@@ -17,7 +17,7 @@ REQUIREMENTS = {
     "surprise": ("scikit-surprise==1.1.5",),
     "cornac": ("cornac==3.0.1",),
     "rectools": ("rectools==0.19.0",),
-    "lenskit": ("lenskit==2025.8.1",),
+    "lenskit": ("lenskit==2025.8.1", "torch==2.13.0"),
     "lightfm": ("lightfm-next==1.19.0",),
 }
 OURS = "tastevec"

@@ -30,8 +30,8 @@ class PeerModel(NamedTuple):
         return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
 
 
-_LAMBDAS = [20, 50, 100, 200, 400, 800, 1600]
-_RATING_LAMBDAS = [200, 500, 1000, 2000, 4000, 8000]
+_LAMBDAS = [50, 100, 200, 400, 800]
+_RATING_LAMBDAS = [1000, 2000, 4000, 8000, 16000]
 _RANKS = [5, 10, 15, 20, 30, 40, 60]
 
 MODELS = (
@@ -40,9 +40,11 @@ MODELS = (
         "als",
         {"factors": [16, 32, 64, 128], "regularization": [1, 5, 10, 20, 40], "alpha": [2, 4, 8, 16]},
     ),
-    PeerModel("implicit", "knn tf-idf", {"neighbours": [20, 50, 100, 200, 400]}),
-    PeerModel("implicit", "knn cosine", {"neighbours": [20, 50, 100, 200, 400]}),
-    PeerModel("implicit", "knn bm25", {"neighbours": [20, 50, 100, 200], "K1": [0.3, 1.2, 5], "B": [0.1, 0.4, 0.8]}),
+    PeerModel("implicit", "knn tf-idf", {"neighbours": [20, 50, 100, 200, 400, 800]}),
+    PeerModel("implicit", "knn cosine", {"neighbours": [20, 50, 100, 200, 400, 800]}),
+    PeerModel(
+        "implicit", "knn bm25", {"neighbours": [20, 50, 100, 200], "K1": [0.3, 1.2, 5, 20], "B": [0.1, 0.4, 0.8]}
+    ),
     PeerModel(
         "implicit",
         "bpr",
@@ -59,13 +61,33 @@ MODELS = (
     PeerModel(
         "cornac",
         "bpr",
-        {"k": [16, 32, 64], "learning_rate": [0.01, 0.05], "lambda_reg": [0.01, 0.05], "max_iter": [50, 150]},
+        {
+            "k": [32, 64, 128],
+            "learning_rate": [0.01, 0.05],
+            "lambda_reg": [0.003, 0.01, 0.05],
+            "max_iter": [50, 150, 300],
+        },
         folds_in=False,
     ),
     PeerModel("rectools", "ease ratings", {"regularization": _RATING_LAMBDAS}),
     PeerModel("rectools", "ease likes", {"regularization": _LAMBDAS}),
     PeerModel("rectools", "pure svd", {"factors": _RANKS}, folds_in=False),
     PeerModel("rectools", "popularity", {}, folds_in=False),
+    PeerModel("lenskit", "ease likes", {"regularization": _LAMBDAS}),
+    PeerModel("lenskit", "item knn", {"max_nbrs": [20, 50, 100, 200, 400]}),
+    PeerModel("lenskit", "user knn", {"max_nbrs": [20, 50, 100, 200, 400]}),
+    PeerModel(
+        "lenskit",
+        "implicit mf",
+        {"embedding_size": [16, 32, 64], "regularization": [1, 5, 10, 20, 40], "weight": [2, 4, 8], "epochs": [15]},
+    ),
+    PeerModel("lenskit", "slim", {"l1_reg": [1, 3], "l2_reg": [1, 10], "max_nbrs": [200]}),
+    PeerModel(
+        "lenskit",
+        "biased mf",
+        {"embedding_size": [5, 20, 50], "regularization": [0.1, 0.2, 0.4], "epochs": [15]},
+        rates=True,
+    ),
     PeerModel("scikit-learn", "svd likes", {"rank": _RANKS}),
     PeerModel("scikit-learn", "svd ratings", {"rank": _RANKS}),
     PeerModel("scikit-learn", "nmf likes", {"rank": [10, 20, 40], "alpha": [0, 0.0005, 0.002]}),
@@ -74,7 +96,12 @@ MODELS = (
     PeerModel(
         "lightfm",
         "warp",
-        {"no_components": [16, 32, 64], "learning_rate": [0.02, 0.05], "alpha": [0, 1e-5, 1e-4], "epochs": [15, 40]},
+        {
+            "no_components": [32, 64, 128],
+            "learning_rate": [0.01, 0.02, 0.05],
+            "alpha": [0, 1e-5],
+            "epochs": [15, 40, 80],
+        },
         folds_in=False,
     ),
     PeerModel(
@@ -89,8 +116,8 @@ MODELS = (
         {"n_factors": [20], "n_epochs": [20], "lr_all": [0.007], "reg_all": [0.05, 0.1]},
         rates=True,
     ),
-    PeerModel("surprise", "baseline", {"reg_u": [2, 5, 10], "reg_i": [2, 5, 10], "n_epochs": [15]}, rates=True),
-    PeerModel("surprise", "knn baseline", {"k": [20, 40, 80], "shrinkage": [20, 50, 100]}, rates=True),
+    PeerModel("surprise", "baseline", {"reg_u": [2, 5, 10, 15], "reg_i": [2, 5, 10], "n_epochs": [15]}, rates=True),
+    PeerModel("surprise", "knn baseline", {"k": [20, 40, 80], "shrinkage": [50, 100, 200]}, rates=True),
     PeerModel(
         "cornac",
         "mf",
