@@ -37,6 +37,7 @@ from recommender.splits import load_split
 
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
 RANKED_PEOPLE = 2_000
+RANKING_BLOCK = 256
 RMSE_BLOCK = 1 << 17
 
 
@@ -68,9 +69,9 @@ def ranking_quality(model: Ranker, case: protocols.Evaluation, k: int = 10) -> f
     """Return the mean nDCG@k over the people of `case`, all unseen movies ranked."""
     indptr, relevant = case.relevant()
     values = []
-    for low in range(0, case.n_users, 256):
-        people = case.user_rows[low : low + 256]
-        ids, _ = model.recommend(case.known, people, k, case.at[low : low + 256])
+    for low in range(0, case.n_users, RANKING_BLOCK):
+        people = case.user_rows[low : low + RANKING_BLOCK]
+        ids, _ = model.recommend(case.known, people, k, case.at[low : low + RANKING_BLOCK])
         rows = np.where(ids < 0, -1, np.searchsorted(case.known.movie_ids, ids))
         bounds = indptr[low : low + len(people) + 1]
         hits = find_hits(rows, bounds - bounds[0], relevant[bounds[0] : bounds[-1]], case.known.n_movies)

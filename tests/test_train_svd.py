@@ -75,6 +75,20 @@ def test_report_and_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert (model.settings.rank, model.settings.signal) == (4, "centered")
 
 
+def test_report_does_not_depend_on_its_blocks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--processed", str(make_processed(tmp_path / "processed")), "--rank", "4"]
+    tables = []
+    for ranking_block, rmse_block in ((256, 1 << 17), (7, 11)):
+        monkeypatch.setattr(train_svd_model, "RANKING_BLOCK", ranking_block)
+        monkeypatch.setattr(train_svd_model, "RMSE_BLOCK", rmse_block)
+        train_svd_model.main(arguments)
+        tables.append([line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")][1:])
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 6
+
+
 def test_final_is_fitted_on_all_three_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_processed(tmp_path / "processed")
     output = tmp_path / "elsewhere"
