@@ -87,18 +87,19 @@ class TitleIndex:
         if (
             named
             and self._n_ratings[named[0].row] * LEAD_FAME >= self._n_ratings.max(initial=0)
-            and self._is_clear(named)
+            and self._is_clear(named, text)
         ):
             return Resolution(named[0].row, named)  # no longer title can outdo it: skip the search by words
         found = self._ranked(text, names_only=False)[:8]
-        return Resolution(found[0].row if found and self._is_clear(found) else None, found)
+        return Resolution(found[0].row if found and self._is_clear(found, text) else None, found)
 
-    def _is_clear(self, found: list[Match]) -> bool:
+    def _is_clear(self, found: list[Match], text: str) -> bool:
         best, rivals = found[0], found[1:]
         if best.kind == FUZZY:
             return best.score >= 0.9 and all(other.score < best.score - 0.1 for other in rivals)
         if best.kind == PARTIAL:
-            return best.score >= 0.75 and all(other.score < best.score - 0.15 for other in rivals)
+            clear = best.score >= 0.75 and len(text.strip()) > 2  # a letter or two names no film by its middle
+            return clear and all(other.score < best.score - 0.15 for other in rivals)
         return best.score >= 0.9 and not any(self._is_rival(best, other) for other in rivals)
 
     def _is_rival(self, best: Match, other: Match) -> bool:

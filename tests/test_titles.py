@@ -463,3 +463,10 @@ def test_typed_queries_on_the_shipped_films(name: str, at_least: float) -> None:
         assert titles.resolve(text).row in (None, row_of[movie_id]), f"{text!r} was guessed"
     n = len(typed_queries(name))
     assert len(misses) <= (1 - at_least) * n, misses
+
+
+def test_a_letter_names_no_film_by_its_middle() -> None:
+    films = Catalog([{"movieId": "1", "title": "And Your Mother Too (Y tu mamá también) (2001)", "genres": ""}])
+    resolution = TitleIndex(films).resolve("y")
+    assert resolution.row is None
+    assert [match.row for match in resolution.candidates] == [0]

@@ -1,0 +1,57 @@
+"""README tells the truth: its session and its example are run, its files and flags exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_session_shown_is_what_the_program_prints() -> None:
+    (shown,) = (block for block in blocks("console") if "model.runsvd" in block)
+    command, expected = shown.split("\n", 1)
+    typed = re.fullmatch(r"\$ printf '(.*)' \| \.venv/bin/python -m model\.runsvd", command)
+    assert typed is not None
+    text = typed.group(1).replace("\\n", "\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "model.runsvd"], input=text, cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
+    assert done.stdout == expected
+
+
+def test_the_example_runs() -> None:
+    (example,) = (block for block in blocks("python") if "Recommender.load()" in block)
+    done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r".+ \(\d{4}\) \d+\.\d+ \(Reason\(kind=.*\)\)\n", done.stdout)
+
+
+def test_the_first_screen_has_the_two_commands() -> None:
+    first_screen = README.splitlines()[:24]
+    assert [line for line in first_screen if line.startswith("python3 -m venv")] == [
+        "python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/python -m model.runsvd",
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest",
+    ]
+
+
+def test_every_program_and_flag_named_exists() -> None:
+    for program, flags in re.findall(r"python -m ((?:model|preprocess)\.\w+)(.*)", README):
+        path = ROOT / (program.replace(".", "/") + ".py")
+        assert path.is_file()
+        named = re.findall(r" (--[a-z-]+)", flags)
+        if named:
+            said = subprocess.run([sys.executable, "-m", program, "--help"], cwd=ROOT, capture_output=True, text=True)
+            assert not [flag for flag in named if flag not in said.stdout]
+
+
+def test_every_file_named_exists() -> None:
+    for name in re.findall(r"`((?:recommender|preprocess|model|config|processed|tests)/[\w/.]*)`", README):
+        assert (ROOT / name).exists(), name
