@@ -18,6 +18,7 @@ from recommender.evaluate.protocols import Evaluation
 from . import environments
 
 FOLDER = Path(__file__).resolve().parent
+_CHUNK = 5  # settings run between two times of keeping results
 
 
 class Result(NamedTuple):
@@ -51,10 +52,12 @@ def run(
     outcomes: list[Outcome] = ["not run"] * len(configurations)
     if missing:
         python = environments.make(store, peer)
+    for start in range(0, len(missing), _CHUNK):
+        chunk = missing[start : start + _CHUNK]
         with tempfile.TemporaryDirectory() as folder:
-            wanted = [{"model": model, **configurations[i]} for i in missing]
+            wanted = [{"model": model, **configurations[i]} for i in chunk]
             found = _run_job(python, peer, Path(folder), stages, wanted, n)
-        for i, outcome in zip(missing, found):
+        for i, outcome in zip(chunk, found):
             outcomes[i] = outcome
             if not isinstance(outcome, str):
                 _keep(kept[i], outcome)

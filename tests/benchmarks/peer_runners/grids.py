@@ -30,8 +30,8 @@ class PeerModel(NamedTuple):
         return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
 
 
-_LAMBDAS = [50, 100, 200, 400, 800]
-_RATING_LAMBDAS = [1000, 2000, 4000, 8000, 16000]
+_LAMBDAS = [50, 100, 200, 400]
+_RATING_LAMBDAS = [2000, 4000, 8000, 16000]
 _RANKS = [5, 10, 15, 20, 30, 40, 60]
 
 MODELS = (
@@ -40,17 +40,15 @@ MODELS = (
         "als",
         {"factors": [16, 32, 64, 128], "regularization": [1, 5, 10, 20, 40], "alpha": [2, 4, 8, 16]},
     ),
-    PeerModel("implicit", "knn tf-idf", {"neighbours": [20, 50, 100, 200, 400, 800]}),
-    PeerModel("implicit", "knn cosine", {"neighbours": [20, 50, 100, 200, 400, 800]}),
-    PeerModel(
-        "implicit", "knn bm25", {"neighbours": [20, 50, 100, 200], "K1": [0.3, 1.2, 5, 20], "B": [0.1, 0.4, 0.8]}
-    ),
+    PeerModel("implicit", "knn tf-idf", {"neighbours": [50, 100, 200, 400, 800, 2000]}),
+    PeerModel("implicit", "knn cosine", {"neighbours": [50, 100, 200, 400, 800, 2000]}),
+    PeerModel("implicit", "knn bm25", {"neighbours": [100, 400, 2000], "K1": [1.2, 20, 100], "B": [0.2, 0.4, 0.8]}),
     PeerModel(
         "implicit",
         "bpr",
         {
             "factors": [16, 32, 64],
-            "learning_rate": [0.01, 0.05],
+            "learning_rate": [0.01],
             "regularization": [0.01, 0.05],
             "iterations": [50, 150],
         },
@@ -62,10 +60,10 @@ MODELS = (
         "cornac",
         "bpr",
         {
-            "k": [32, 64, 128],
-            "learning_rate": [0.01, 0.05],
-            "lambda_reg": [0.003, 0.01, 0.05],
-            "max_iter": [50, 150, 300],
+            "k": [64, 128],
+            "learning_rate": [0.01],
+            "lambda_reg": [0.003, 0.01, 0.03],
+            "max_iter": [150, 300],
         },
         folds_in=False,
     ),
@@ -96,18 +94,13 @@ MODELS = (
     PeerModel(
         "lightfm",
         "warp",
-        {
-            "no_components": [32, 64, 128],
-            "learning_rate": [0.01, 0.02, 0.05],
-            "alpha": [0, 1e-5],
-            "epochs": [15, 40, 80],
-        },
+        {"no_components": [64, 128], "learning_rate": [0.02, 0.05], "alpha": [0], "epochs": [15, 40, 80]},
         folds_in=False,
     ),
     PeerModel(
         "surprise",
         "svd",
-        {"n_factors": [20, 100], "n_epochs": [20, 40, 80], "lr_all": [0.005, 0.01], "reg_all": [0.05, 0.1, 0.15]},
+        {"n_factors": [20, 100], "n_epochs": [20, 40, 80], "lr_all": [0.01], "reg_all": [0.05, 0.1, 0.15]},
         rates=True,
     ),
     PeerModel(
@@ -121,7 +114,7 @@ MODELS = (
     PeerModel(
         "cornac",
         "mf",
-        {"k": [20, 100], "learning_rate": [0.005, 0.01], "lambda_reg": [0.05, 0.1, 0.15], "max_iter": [40, 80]},
+        {"k": [20, 100], "learning_rate": [0.01], "lambda_reg": [0.05, 0.1, 0.15], "max_iter": [40, 80]},
         rates=True,
     ),
 )
