@@ -77,6 +77,7 @@ class Progress:
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all flags."""
     parser = argparse.ArgumentParser(
         prog="python -m model.evaluate",
         description="Score models on held-out ratings.",
@@ -88,8 +89,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--processed", type=Path, metavar="DIR", help="what preprocess wrote (default: the shipped data)")
     add("--data", type=Path, metavar="PATH", help="raw data instead: a folder or a .zip")
     add("--set", choices=tuple(SETS), help="with --data: movies with 50 / 5 / any ratings (default: B)")
-    add("--models", default=DEFAULT_MODELS, metavar="NAMES", help=f"of {', '.join(registry.names())}, with commas; "
-        f"settings as name:key=value:key=value (default: {DEFAULT_MODELS})")  # fmt: skip
+    add(
+        "--models",
+        default=DEFAULT_MODELS,
+        metavar="NAMES",
+        help=f"of {', '.join(registry.names())}, with commas; "
+        f"settings as name:key=value:key=value (default: {DEFAULT_MODELS})",
+    )
     add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
     add("--protocol", default="per-user", metavar="NAMES", help="one or more, with commas, or all (default: per-user)")
     add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
@@ -98,8 +104,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--resamples", type=int, default=comparison.N_RESAMPLES, metavar="N", help="bootstrap samples of people")
     add("--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
     add("--json", type=Path, metavar="FILE", help="write averages and intervals")
-    add("--csv", type=Path, metavar="FILE", help="write a row for each person and model; averages go to "
-        "FILE-averages.csv; a name that ends in .parquet writes Parquet (extra: parquet)")  # fmt: skip
+    add(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="write a row for each person and model; averages go to "
+        "FILE-averages.csv; a name that ends in .parquet writes Parquet (extra: parquet)",
+    )
     add("--plots", type=Path, metavar="DIR", help="write plots (extra: plots)")
     add("--checkpoint", type=Path, metavar="DIR", help="keep finished work here and take it up again")
     return parser
@@ -136,6 +147,10 @@ def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols:
         path = getattr(arguments, flag)
         if path is not None and path.is_dir():
             raise ChoiceError(f"--{flag} {path} is a folder: give the name of a file")
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.checkpoint is not None:
+        arguments.checkpoint.mkdir(parents=True, exist_ok=True)
     if arguments.stages < 1:
         raise ChoiceError(f"--stages {arguments.stages}: give a whole number from 1")
     if arguments.resamples < 1:

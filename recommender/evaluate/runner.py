@@ -21,7 +21,7 @@ from ..errors import ArtifactError, ChoiceError
 from ..interactions import Interactions
 from ..learn.base import Ranker, mask_seen
 from ..top_n import top_n
-from .protocols import Evaluation, Rows
+from .protocols import Evaluation, Rows, Stage
 
 Progress = Callable[[str, int, int], None]
 _GROUND = (
@@ -73,36 +73,51 @@ def rank(
     fit_seconds = rank_seconds = 0.0
     predicted = _NO_RATINGS
     done = 0
-    for number, (train, people) in enumerate(case.stages()):
-        name = f"stage {number + 1} of {max(case.n_stages, 1)}"
-        stored = None if checkpoint is None else _read(checkpoint, number, people, n)
-        if stored is None:
+    for number, stage in enumerate(case.stages()):
+
+        def tell(what: str, ranked: int, number: int = number, before: int = done) -> None:
             if progress:
-                progress(f"fit, {name}", done, case.n_users)
-            started = time.perf_counter()
-            model = make().fit(train)
-            fitted = time.perf_counter()
-            size = batch_size or max(1, _BATCH_BYTES // (4 * max(train.n_movies, 1)))
-            for start in range(0, len(people), size):
-                batch = people[start : start + size]
-                rows[batch] = rank_batch(model, case.known, case.user_rows[batch], case.at[batch], n)
-                if progress:
-                    progress(f"rank, {name}", done + min(start + size, len(people)), case.n_users)
-            ranked = time.perf_counter()
-            predicted = _NO_RATINGS
-            if model.scores_are_ratings and not case.n_stages:
-                predicted = predict_held_out(model, train, case, size)
-            stored = Ranking(rows[people], fitted - started, ranked - fitted, predicted)
+                progress(f"{what}, stage {number + 1} of {max(case.n_stages, 1)}", before + ranked, case.n_users)
+
+        result = None if checkpoint is None else _read(checkpoint, number, stage.people, n)
+        if result is None:
+            result = _work_off(make, case, stage, n, batch_size, tell)
             if checkpoint is not None:
-                _write(checkpoint, number, people, stored)
-        rows[people] = stored.rows
-        fit_seconds += stored.fit_seconds
-        rank_seconds += stored.rank_seconds
-        predicted = stored.predicted
-        done += len(people)
+                _write(checkpoint, number, stage.people, result)
+        rows[stage.people] = result.rows
+        fit_seconds += result.fit_seconds
+        rank_seconds += result.rank_seconds
+        predicted = result.predicted
+        done += len(stage.people)
     if progress:
         progress("done", done, case.n_users)
     return Ranking(rows, fit_seconds, rank_seconds, predicted)
+
+
+def _work_off(
+    make: Callable[[], Ranker],
+    case: Evaluation,
+    stage: Stage,
+    n: int,
+    batch_size: Optional[int],
+    tell: Callable[[str, int], None],
+) -> Ranking:
+    """Return the ranking of one stage, rows in order of `stage.people`."""
+    tell("fit", 0)
+    started = time.perf_counter()
+    model = make().fit(stage.train)
+    fitted = time.perf_counter()
+    size = batch_size or max(1, _BATCH_BYTES // (4 * max(stage.train.n_movies, 1)))
+    rows = np.empty((len(stage.people), n), dtype=np.int32)
+    for start in range(0, len(rows), size):
+        batch = stage.people[start : start + size]
+        rows[start : start + size] = rank_batch(model, case.known, case.user_rows[batch], case.at[batch], n)
+        tell("rank", start + len(batch))
+    ranked = time.perf_counter()
+    predicted = _NO_RATINGS
+    if model.scores_are_ratings and not case.n_stages:
+        predicted = predict_held_out(model, stage.train, case, size)
+    return Ranking(rows, fitted - started, ranked - fitted, predicted)
 
 
 def rank_batch(model: Ranker, history: Interactions, user_rows: Rows, at: Rows, n: int) -> npt.NDArray[np.int32]:
