@@ -14,7 +14,7 @@ import pytest
 from preprocess import build_metadata, filter_data, split_data, transform_data
 from preprocess import setup as all_steps
 from preprocess.pipeline_settings import STEPS, PipelineSettings
-from recommender import weighting
+from recommender import interactions, weighting
 from recommender.catalog import Catalog
 from recommender.errors import ArtifactError, ChoiceError, DataError
 from recommender.interactions import Interactions
@@ -457,7 +457,9 @@ def test_sizes_of_the_tiers(n, sizes):
     [(0, 1), (10**12, 1), (0, 10**9)],
     ids=["one key", "keys too long", "ids too large for a table"],
 )
-def test_interactions_are_sorted_by_user_time_movie(start, id_step):
+@pytest.mark.parametrize("block", [1 << 19, 16])
+def test_interactions_are_sorted_by_user_time_movie(monkeypatch, start, id_step, block):
+    monkeypatch.setattr(interactions, "_SORT_BLOCK", block)
     rng = np.random.default_rng(1)
     n = 3000
     users = rng.integers(0, 40, n) * id_step
