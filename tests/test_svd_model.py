@@ -273,3 +273,15 @@ def test_another_movie_list_is_refused(tmp_path: Path) -> None:
         SvdModel.load(tmp_path, data.movie_ids + 1)
     with pytest.raises(ArtifactError, match="no svd artifact"):
         SvdModel.load(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [None, {}, {"train": []}, {"train": {"rank": 5}}, {"train": {**vars(SvdModel().settings), "rank": "many"}}],
+)
+def test_a_manifest_without_sound_settings_is_refused(tmp_path: Path, settings: Any) -> None:
+    SvdModel(rank=5).fit(random_ratings()).save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    artifacts.dump_json({**manifest, "settings": settings}, tmp_path / "manifest.json")
+    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged \(its settings"):
+        SvdModel.load(tmp_path)

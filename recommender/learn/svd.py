@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import artifacts
-from ..errors import ArtifactError, DataError
+from ..errors import ArtifactError, DataError, SettingsError
 from ..interactions import Interactions
 from ..settings import setting
 from .base import Fitted, Ranker, Rows, Scores
@@ -159,15 +159,16 @@ class SvdModel(Ranker):
         Raises `ArtifactError` for files that are missing, damaged, of another run, or do not fit together.
         """
         manifest = artifacts.read_manifest(folder, KIND, REMEDY)
-        stored = manifest["settings"].get(STEP, {})
+        try:
+            stored = manifest["settings"][STEP]
+            model = cls(**{name: stored[name] for name in asdict(SvdSettings())})
+        except (KeyError, TypeError, SettingsError) as error:
+            what = f"{folder / artifacts.MANIFEST} is damaged (its settings: {error})"
+            raise ArtifactError(f"{what}: run {REMEDY}") from None
         if catalog_ids is not None and stored.get("movies_sha256") != artifacts.ids_sha256(catalog_ids):
             raise ArtifactError(f"{folder} was trained on another movie list: run {REMEDY}")
         names = [MOVIES_FILE, MOVIE_MAP, MODEL_FILE] + ([USERS_FILE, USER_MAP] if users else [])
         artifacts.check_files(folder, manifest, names, REMEDY)
-        try:
-            model = cls(**{name: stored[name] for name in asdict(SvdSettings())})
-        except KeyError as error:
-            raise ArtifactError(f"{folder} lacks the setting {error}: run {REMEDY}") from None
         rank = model.settings.rank
         small = artifacts.load_npz(
             folder / MODEL_FILE, {name: cls.fitted[name] for name in ("singular_values", "movie_counts", "newest")}
