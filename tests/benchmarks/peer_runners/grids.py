@@ -38,7 +38,7 @@ MODELS = (
     PeerModel(
         "implicit",
         "als",
-        {"factors": [16, 32, 64, 128], "regularization": [1, 5, 10, 20, 40], "alpha": [2, 4, 8, 16]},
+        {"factors": [16, 32, 64, 128, 256], "regularization": [5, 10, 20, 40], "alpha": [2, 4, 8]},
     ),
     PeerModel("implicit", "knn tf-idf", {"neighbours": [50, 100, 200, 400, 800, 2000]}),
     PeerModel("implicit", "knn cosine", {"neighbours": [50, 100, 200, 400, 800, 2000]}),

@@ -1,0 +1,74 @@
+"""The benchmark against other libraries: cases go out and lists come back unharmed, failures are told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.evaluate import protocols, runner
+from recommender.evaluate.protocols import Evaluation
+from recommender.interactions import Interactions
+from recommender.learn import registry
+from tests.benchmarks.peer_runners import environments, exchange, tables
+from tests.benchmarks.peer_runners.grids import MODELS
+
+SETTINGS = {"regularization": 3.0}
+
+
+@pytest.fixture
+def case() -> Evaluation:
+    rng = np.random.default_rng(0)
+    users, movies = np.nonzero(rng.random((40, 30)) < 0.5)
+    ratings = rng.integers(1, 11, len(users)) / 2
+    data = Interactions.from_columns(users, movies, ratings, rng.permutation(len(users)))
+    return protocols.per_user(data)
+
+
+@pytest.fixture(autouse=True)
+def _this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "make", lambda store, peer: Path(sys.executable))
+
+
+def lists(store: Path, case: Evaluation) -> np.ndarray:
+    (found,) = exchange.run(store, "numpy", "ease likes", case, [SETTINGS], n=5)
+    assert not isinstance(found, str), found
+    return found.rows
+
+
+@pytest.mark.parametrize("n_stages", [0, 4])
+def test_a_peer_on_the_same_case_gives_the_lists_of_our_twin(tmp_path: Path, case: Evaluation, n_stages: int) -> None:
+    if n_stages:
+        case = case.strict_time(n_stages)
+    ours = runner.rank(lambda: registry.make("ease", values="likes", regularisation=3.0), case, 5)
+    assert np.array_equal(lists(tmp_path, case), ours.rows)
+
+
+def test_a_result_is_kept_for_the_same_case_alone(
+    tmp_path: Path, case: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = lists(tmp_path, case)
+
+    def refuse(store: Path, peer: str) -> Path:
+        raise environments.Unavailable("no matching distribution")
+
+    monkeypatch.setattr(environments, "make", refuse)
+    assert np.array_equal(lists(tmp_path, case), first)
+    with pytest.raises(environments.Unavailable, match="no matching distribution"):
+        lists(tmp_path, case.strict_time(3))
+
+
+def test_a_failing_setting_is_told_and_the_others_still_run(tmp_path: Path, case: Evaluation) -> None:
+    wrong, right = exchange.run(tmp_path, "numpy", "ease likes", case, [{"lamb": 3}, SETTINGS], n=5)
+    assert isinstance(wrong, str)
+    assert "lamb" in wrong
+    assert not isinstance(right, str)
+
+
+def test_every_peer_has_a_runner_and_every_twin_is_run() -> None:
+    labels = {model.label for model in MODELS}
+    assert {model.peer for model in MODELS} == set(environments.REQUIREMENTS)
+    assert all((exchange.FOLDER / exchange.script(peer)).is_file() for peer in environments.REQUIREMENTS)
+    assert all(twin.peer in labels for twin in tables.TWINS)
