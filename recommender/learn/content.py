@@ -29,7 +29,7 @@ from .ease import LIKED
 @dataclass(frozen=True)
 class ContentSettings:
     liking: float = setting(0.5, "what a rating counts beyond its distance from the person's mean, in stars", 0)
-    popularity: float = setting(1.0, "weight of being well known", 0)
+    popularity: float = setting(2.0, "weight of being well known", 0)
     fewest_movies: int = setting(5, "a tag counts if at least so many movies have it", 1)
 
 

@@ -46,7 +46,7 @@ class Scorers:
             "ials": Ials(alpha=3),
             "bias": Biases(),
             "content": Content(catalog, popularity=0),
-            "trending": Trending(),
+            "trending": Trending(half_life_days=60),
         }
         self.years: npt.NDArray[np.float32] = np.zeros(0, dtype=np.float32)
 

@@ -25,7 +25,7 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class TrendingSettings:
-    half_life_days: float = setting(60.0, "days after which a like counts half", 30)
+    half_life_days: float = setting(365.0, "days after which a like counts half", 30)
 
 
 class Trending(Ranker):
