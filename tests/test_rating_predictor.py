@@ -244,3 +244,38 @@ def test_bad_input_is_refused() -> None:
         model.predict(other, [0], [0])
     with pytest.raises(DataError, match="no ratings"):
         RatingPredictor().fit(data.take(np.zeros(data.n_ratings, dtype=bool)))
+
+
+def test_features_and_appeals_are_as_the_header_says() -> None:
+    """The last two parts of the model again, film by film; ten of a person's ratings are used at a time."""
+    data = planted_data()
+    model = RatingPredictor(catalog(), longest_history=10, alike_factors=4, company_factors=4).fit(data)
+    settings, phi = model.settings, model.movie_features.astype(np.float64)
+    counts = data.movie_counts()
+    for part, variance in (
+        (phi[:, :4], settings.company),
+        (phi[:, 4:6], settings.genres),
+        (phi[:, 6:-2], settings.years),
+    ):
+        np.testing.assert_allclose(np.square(part).sum(axis=1), variance, rtol=1e-4)
+    assert np.average(phi[:, -1], weights=counts) == pytest.approx(0, abs=1e-5)
+    assert np.average(phi[:, -1] ** 2, weights=counts) == pytest.approx(settings.fame, rel=1e-4)
+    assert np.average(phi[:, -2] ** 2, weights=counts) == pytest.approx(settings.quality, rel=1e-4)
+    process = Covariance(**{name: getattr(settings, name) for name in Covariance._fields})
+    P, errors, film = [], [], []
+    for row in range(data.n_users):
+        seen = data.movie_rows[data.indptr[row] : data.indptr[row + 1]]
+        y = data.ratings[data.indptr[row] : data.indptr[row + 1]] - model.mean - model.movie_bias[seen]
+        place = model.company_vectors[seen].sum(axis=0)
+        psi = np.append(np.sqrt(settings.alike) * place / np.linalg.norm(place), np.sqrt(settings.alike_level))
+        cuts = np.arange(len(seen) % 10, len(seen), 10)
+        for piece, ratings in zip(np.split(seen, cuts), np.split(y.astype(np.float64), cuts)):
+            if len(piece):
+                errors += left_out_errors(phi[piece], ratings, counts[piece].astype(float), process).tolist()
+        P += [psi] * len(seen)
+        film += seen.tolist()
+    for movie in range(0, N_MOVIES, 5):
+        rated = np.array(film) == movie
+        X = np.array(P)[rated]
+        z = np.linalg.solve(X.T @ X + np.eye(5), X.T @ np.array(errors)[rated])
+        np.testing.assert_allclose(model.appeals[movie], z, rtol=1e-3, atol=1e-4)

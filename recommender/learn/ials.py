@@ -33,7 +33,7 @@ from .sparse import stable_order
 class IalsSettings:
     """The settings of `Ials`; defaults chosen on the validation part of ml-latest-small."""
 
-    factors: int = setting(64, "length of the vectors", 1)
+    factors: int = setting(96, "length of the vectors", 1)
     regularization: float = setting(20.0, "lambda of a row with no ratings", 1e-6)
     frequency_exponent: float = setting(0.0, "nu: how much lambda grows with a row's number of ratings", 0, 2)
     alpha: float = setting(5.0, "what an observed liked cell counts beyond an unobserved one", 1e-6)
