@@ -15,6 +15,7 @@ from recommender.catalog import Catalog
 from recommender.errors import ArtifactError, DataError
 from recommender.facade import Recommender
 from recommender.interactions import Interactions
+from recommender.learn import randomized_svd
 from recommender.learn.conditional_gaussian import ConditionalGaussian
 from recommender.learn.genre_features import KNOTS, made_up_people
 from recommender.learn.taste_covariance import (
@@ -355,3 +356,13 @@ def test_the_settings_file_holds_the_defaults() -> None:
     assert read_settings(PolicySettings, path) == PolicySettings()
     written = [line.split(":")[0] for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\w+:", line)]
     assert sorted(written) == sorted(field.name for field in dataclasses.fields(PolicySettings))
+
+
+def test_the_fit_of_large_data_agrees_with_that_of_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, catalog, settings = random_ratings(300, 200), make_catalog(200), GaussianSettings(rank=4)
+    exact = fit_gaussian(data, catalog, settings)
+    monkeypatch.setattr(randomized_svd, "DENSE_CELLS", 0)  # every matrix is a large one now
+    found = fit_gaussian(data, catalog, settings)
+    assert not np.array_equal(found.vectors, exact.vectors)
+    np.testing.assert_allclose(found.vectors @ found.vectors.T, exact.vectors @ exact.vectors.T, atol=1e-4)
+    np.testing.assert_allclose(found.noise, exact.noise, atol=1e-4)

@@ -207,7 +207,7 @@ def test_popularity_counts_likes() -> None:
 
 
 def write_raw(folder: Path) -> None:
-    data = ratings()
+    data = ratings(n_users=24)
     lines = ["userId,movieId,rating,timestamp"]
     columns = zip(data.user_rows().tolist(), data.movie_ids[data.movie_rows].tolist(), data.ratings.tolist())
     lines += [f"{user + 1},{movie},{rating},100" for user, movie, rating in columns]

@@ -44,7 +44,14 @@ class ConditionalGaussian(LearningRule):
         self.base = fitted.base
         self._means = fitted.means.astype(np.float64)
         self._noise = fitted.noise.astype(np.float64)
-        self._targets = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0}
+        unsure = 1.0 / skip_weight if skip_weight > 0 else np.inf
+        # By answer: what it says of the film, and what its noise is multiplied by.
+        self._meaning = {
+            FAVORITE: (1.0, 1.0),
+            LIKE: (1.0, 1.0),
+            DISLIKE: (settings.low_value, 1.0),
+            SKIP: (0.0, unsure),
+        }
 
     @classmethod
     def load(cls, folder: Path, catalog_ids: npt.NDArray[np.int64], skip_weight: float = 0.5) -> ConditionalGaussian:
@@ -53,23 +60,28 @@ class ConditionalGaussian(LearningRule):
 
     def weights(self, events: Sequence[Event]) -> F64:
         """Return a_o for every event, (n_events,) float64."""
+        if self.skip_weight > 0:
+            return self._solve(events)[0]
         result = np.zeros(len(events))
-        used = [i for i, event in enumerate(events) if event.answer != SKIP or self.skip_weight > 0]
-        if not used:
-            return result
-        rows = [events[i].row for i in used]
-        answers = [events[i].answer for i in used]
-        trust = np.array([self.skip_weight if answer == SKIP else 1.0 for answer in answers])
-        told = np.array([self._targets[answer] for answer in answers])
-        V = self.movie_vectors[rows].astype(np.float64)  # (n_used, k)
-        covariance = V @ V.T
-        covariance[np.diag_indices_from(covariance)] += self._noise[rows] / trust
-        result[used] = np.linalg.solve(covariance, told - self._means[rows])
+        result[[event.answer != SKIP for event in events]] = self._solve(events)[0]
         return result
 
     def user_vector(self, events: Sequence[Event]) -> F32:
-        rows = [event.row for event in events]
-        return (self.weights(events) @ self.movie_vectors[rows]).astype(np.float32)
+        """Return the sum of a_o v_o, (k,) float32: what was learned, in the space of the movie vectors."""
+        weights, V = self._solve(events)
+        vector: F32 = (weights @ V).astype(np.float32)
+        return vector
+
+    def _solve(self, events: Sequence[Event]) -> tuple[F64, F64]:
+        """Return a_o, and v_o (n, k) float64, for the events that are heard at all: no skips at `skip_weight` 0."""
+        if self.skip_weight == 0:
+            events = [event for event in events if event.answer != SKIP]
+        rows = np.array([event.row for event in events], dtype=np.int64)
+        value, factor = np.array([self._meaning[event.answer] for event in events]).reshape(-1, 2).T
+        V = self.movie_vectors[rows].astype(np.float64)
+        covariance = V @ V.T
+        covariance.flat[:: len(rows) + 1] += self._noise[rows] * factor
+        return np.linalg.solve(covariance, value - self._means[rows]), V
 
     def scores(self, events: Sequence[Event]) -> F32:
         result: F32 = self.movie_vectors @ self.user_vector(events)
@@ -77,6 +89,9 @@ class ConditionalGaussian(LearningRule):
         return result
 
     def contributions(self, events: Sequence[Event], rows: npt.NDArray[np.int64]) -> F64:
-        told = self.movie_vectors[[event.row for event in events]].astype(np.float64)
-        terms = self.weights(events)[:, None] * (told @ self.movie_vectors[rows].T.astype(np.float64))
-        return np.vstack([self.base[rows].astype(np.float64), terms])
+        told = self.movie_vectors[[event.row for event in events]]
+        table = np.empty((1 + len(events), len(rows)))
+        table[0] = self.base[rows]
+        table[1:] = told @ self.movie_vectors.T[:, rows]
+        table[1:] *= self.weights(events)[:, None]
+        return table

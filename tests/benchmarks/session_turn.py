@@ -46,7 +46,7 @@ def make_catalog(n: int, rng: np.random.Generator) -> Catalog:
 def make_rules(n: int, rng: np.random.Generator) -> dict[str, LearningRule]:
     vectors = rng.normal(0, 0.02, (n, RANK)).astype(np.float32)
     small = rng.uniform(0, 0.05, n).astype(np.float32)
-    fitted = Gaussian(vectors, small, small, small, small, 100_000)
+    fitted = Gaussian(vectors, small, small + 0.01, small, 100_000)
     return {
         "moving-average": MovingAverage(vectors),
         "conditional-gaussian": ConditionalGaussian(fitted, GaussianSettings()),
