@@ -195,6 +195,7 @@ def _fetch_rest(session: requests.Session, url: str, part: _Part) -> None:
         raise _GoneError(_reason(error)) from None
     except requests.RequestException as error:
         raise _BrokenError(_reason(error)) from None
+    # urllib3 before version 2 ends a body that was cut without a word.
     have = part.path.stat().st_size
     if total is not None and have != total:
         raise _BrokenError(f"only {have:,} of {total:,} bytes came")

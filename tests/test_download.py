@@ -158,11 +158,13 @@ def test_a_file_that_changed_meanwhile_is_begun_anew(server, tmp_path):
     server.body, server.etag = BODY[::-1], '"v2"'
     path = get(server, tmp_path, md5=hashlib.md5(server.body).hexdigest())
     assert path.read_bytes() == server.body
+    assert len(zips(server)) == 5  # the server itself said that the part no longer fits
 
 
 def test_a_server_that_knows_no_ranges(server, tmp_path):
     server.faults = ["cut", "no ranges"]
     assert get(server, tmp_path).read_bytes() == BODY
+    assert len(zips(server)) == 2
 
 
 def test_a_part_that_is_too_long_or_of_another_address_is_left(server, tmp_path):
