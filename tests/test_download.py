@@ -219,7 +219,7 @@ def test_a_server_that_is_busy_is_asked_again(server, tmp_path):
 # TLS
 
 
-def test_plain_http_is_refused_but_on_loopback():
+def test_plain_http_is_refused_but_on_loopback(tmp_path):
     for mirror in (
         "http://files.grouplens.org/datasets",
         "ftp://x.org",
@@ -227,8 +227,8 @@ def test_plain_http_is_refused_but_on_loopback():
         "http://localhost.evil.org",
     ):
         with pytest.raises(SettingsError, match="is not an https address"):
-            download("ml-1m", Path("nowhere"), [mirror])
-    assert not Path("nowhere").exists()
+            download("ml-1m", tmp_path / "to", [mirror])
+    assert not (tmp_path / "to").exists()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path):
