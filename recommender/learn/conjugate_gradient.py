@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _BUFFER = 1 << 18  # values gathered at a time, 1 MB of float32; more only for a single longer row
@@ -94,18 +96,29 @@ def conjugate_gradient(X: Floats, Y: Floats, blocks: Sequence[Block], ridge: Flo
     X[empty] = 0
 
 
-def solve_exactly(Y: Floats, blocks: Sequence[Block], ridge: Floats) -> Floats:
-    """Return the X (n, k) that `conjugate_gradient` approaches: the k x k system of each row, solved in float64."""
+def solve_exactly(Y: Floats, blocks: Sequence[Block], ridge: Floats, gram: Optional[Doubles] = None) -> Floats:
+    """Return the X (n, k) that `conjugate_gradient` approaches: the k x k system of each row, solved in float64.
+
+    gram: Y'Y (k, k) where it is known, which saves O(m k^2).
+    """
     k = Y.shape[1]
-    padded = np.concatenate((Y, np.zeros((1, k), dtype=Y.dtype))).astype(np.float64)
-    gram = padded.T @ padded
+    gram = gram_matrix(Y) if gram is None else gram
     X = np.zeros((len(ridge), k), dtype=np.float32)
     for block in blocks:
         for row, columns, weights in zip(block.rows, block.columns, block.weights):
-            vectors = padded[columns]  # (L, k)
-            A = gram + vectors.T @ (weights[:, None] * vectors) + ridge[row] * np.eye(k)
-            X[row] = np.linalg.solve(A, vectors.T @ (1.0 + weights))
+            real = columns < len(Y)
+            vectors = Y[columns[real]].astype(np.float64)  # (L, k)
+            w = weights[real].astype(np.float64)
+            A = gram + vectors.T @ (w[:, None] * vectors) + ridge[row] * np.eye(k)
+            X[row] = np.linalg.solve(A, vectors.T @ (1 + w))
     return X
+
+
+def gram_matrix(Y: Floats) -> Doubles:
+    """Return Y'Y (k, k) in float64."""
+    exact = Y.astype(np.float64)
+    gram: Doubles = exact.T @ exact
+    return gram
 
 
 Product = Callable[[Floats], Floats]

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from ..interactions import Interactions
 from ..settings import setting
 from .base import Fitted, Ranker, Rows, Scores
-from .conjugate_gradient import Floats, Ints, blocks_of_rows, conjugate_gradient, solve_exactly
+from .conjugate_gradient import Doubles, Floats, Ints, blocks_of_rows, conjugate_gradient, gram_matrix, solve_exactly
 from .sparse import stable_order
 
 
@@ -47,13 +47,17 @@ class IalsSettings:
 
 
 class Ials(Ranker):
-    """iALS under the contract of `Ranker`; `movie_vectors` (n_movies, factors) float32 is all that it learns."""
+    """iALS under the contract of `Ranker`.
+
+    `movie_vectors` is Y, (n_movies, factors) float32, all that it learns; `gram` is Y'Y, kept for the fold-in.
+    """
 
     name = "ials"
     Settings = IalsSettings
-    fitted: ClassVar[Fitted] = {"movie_vectors": np.float32}
+    fitted: ClassVar[Fitted] = {"movie_vectors": np.float32, "gram": np.float64}
 
     movie_vectors: Floats
+    gram: Doubles
 
     def fit(self, train: Interactions) -> Ials:
         """Learn from `train`; cost O(n_sweeps (cg_steps nnz k + (n_users + n_movies) k^2))."""
@@ -72,6 +76,7 @@ class Ials(Ranker):
             conjugate_gradient(Y, X, by_movie, movie_ridge, chosen.cg_steps)
         self.movie_ids = train.movie_ids
         self.movie_vectors = Y
+        self.gram = gram_matrix(Y)
         return self
 
     def fold_in(self, history: Interactions, user_rows: Rows) -> Floats:
@@ -93,7 +98,7 @@ class Ials(Ranker):
         indptr, columns, weights = weighted_rows(picked, chosen, recency)
         n_movies, k = self.movie_vectors.shape
         blocks = blocks_of_rows(indptr, columns, weights, n_movies, k)
-        return solve_exactly(self.movie_vectors, blocks, ridges(np.diff(indptr), n_movies, chosen))
+        return solve_exactly(self.movie_vectors, blocks, ridges(np.diff(indptr), n_movies, chosen), self.gram)
 
     def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
         scores: Scores = self.fold_in(history, user_rows) @ self.movie_vectors.T
