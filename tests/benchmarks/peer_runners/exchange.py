@@ -18,7 +18,7 @@ from recommender.evaluate.protocols import Evaluation
 from . import environments
 
 FOLDER = Path(__file__).resolve().parent
-_CHUNK = 5  # settings run between two times of keeping results
+_CHUNK = 3  # settings run between two times of keeping results
 
 
 class Result(NamedTuple):

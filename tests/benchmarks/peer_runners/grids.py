@@ -77,7 +77,7 @@ MODELS = (
     PeerModel(
         "lenskit",
         "implicit mf",
-        {"embedding_size": [16, 32, 64], "regularization": [1, 5, 10, 20, 40], "weight": [2, 4, 8], "epochs": [15]},
+        {"embedding_size": [32, 64], "regularization": [5, 10, 20], "weight": [3, 7], "epochs": [15]},
     ),
     PeerModel("lenskit", "slim", {"l1_reg": [1, 3], "l2_reg": [1, 10], "max_nbrs": [200]}),
     PeerModel(
@@ -106,7 +106,7 @@ MODELS = (
     PeerModel(
         "surprise",
         "svd++",
-        {"n_factors": [20], "n_epochs": [20], "lr_all": [0.007], "reg_all": [0.05, 0.1]},
+        {"n_factors": [20], "n_epochs": [20], "lr_all": [0.007], "reg_all": [0.05]},
         rates=True,
     ),
     PeerModel("surprise", "baseline", {"reg_u": [2, 5, 10, 15], "reg_i": [2, 5, 10], "n_epochs": [15]}, rates=True),
