@@ -249,6 +249,8 @@ def test_expected_ratings_by_hand():
     evaluated = scoring.rating_errors(case, ranking.predicted, everybody=False)
     assert evaluated["mae"] == pytest.approx((0.5 + 1) / 2)
     assert np.array_equal(runner.rank(lambda: Stars(values), case, 3, batch_size=1).predicted, ranking.predicted)
+    model = Stars(values).fit(case.known)
+    assert np.array_equal(runner.predict_held_out(model, case.known, case, 1), ranking.predicted)
     assert scoring.rating_errors(case, runner.rank(lambda: Fixed(values), case, 3).predicted, True) == {}
 
 

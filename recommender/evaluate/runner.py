@@ -19,9 +19,9 @@ import numpy.typing as npt
 from ..artifacts import load_npz, replace_file
 from ..errors import ArtifactError, ChoiceError
 from ..interactions import Interactions
-from ..learn.base import Ranker, mask_seen
+from ..learn.base import Ranker, Scores, mask_seen
 from ..top_n import top_n
-from .protocols import Evaluation, Rows, Stage
+from .protocols import Evaluation, Rows, Stage, last_times
 
 Progress = Callable[[str, int, int], None]
 _GROUND = (
@@ -109,23 +109,33 @@ def _work_off(
     fitted = time.perf_counter()
     size = batch_size or max(1, _BATCH_BYTES // (4 * max(stage.train.n_movies, 1)))
     rows = np.empty((len(stage.people), n), dtype=np.int32)
+    predicts = model.scores_are_ratings and not case.n_stages
+    predicted = np.empty(case.held_out.n_ratings if predicts else 0, dtype=np.float32)
     for start in range(0, len(rows), size):
         batch = stage.people[start : start + size]
-        rows[start : start + size] = rank_batch(model, case.known, case.user_rows[batch], case.at[batch], n)
+        people = case.user_rows[batch]
+        scores = model.score(case.known, people, case.at[batch])
+        if predicts:
+            _take_held_out(predicted, case.held_out, people, scores)
+        rows[start : start + size] = best_unseen(scores, case.known, people, n)
         tell("rank", start + len(batch))
     ranked = time.perf_counter()
-    predicted = _NO_RATINGS
-    if model.scores_are_ratings and not case.n_stages:
-        predicted = predict_held_out(model, stage.train, case, size)
+    if predicts:
+        _predict_others(predicted, model, stage.train, case, size)
     return Ranking(rows, fitted - started, ranked - fitted, predicted)
 
 
 def rank_batch(model: Ranker, history: Interactions, user_rows: Rows, at: Rows, n: int) -> npt.NDArray[np.int32]:
+    """Return the rows of the n best movies that each person has not rated: see `best_unseen`."""
+    return best_unseen(model.score(history, user_rows, at), history, user_rows, n)
+
+
+def best_unseen(scores: Scores, history: Interactions, user_rows: Rows, n: int) -> npt.NDArray[np.int32]:
     """Return the rows of the n best movies that each person has not rated, (B, n) int32, -1 where none is left.
 
-    A score that is not a number counts as worse than every other: a broken model must not look good by it.
+    Changes `scores` (B, n_movies). A score that is not a number counts as worse than every other: a broken model
+    must not look good by it.
     """
-    scores = model.score(history, user_rows, at)
     broken = np.isnan(scores)
     if broken.any():
         scores[broken] = np.finfo(scores.dtype).min
@@ -140,24 +150,44 @@ def rank_batch(model: Ranker, history: Interactions, user_rows: Rows, at: Rows, 
 def predict_held_out(model: Ranker, train: Interactions, case: Evaluation, batch_size: int) -> npt.NDArray[np.float32]:
     """Return the expected rating of everything held out, (n_held_out,) float32, within the range of `train`.
 
-    Everybody with a held-out rating counts, whether it is relevant or not; the moment is their first held-out rating
-    or their last known one, whichever is later.
+    Everybody with a held-out rating counts, whether it is relevant or not.
+    """
+    predicted = np.empty(case.held_out.n_ratings, dtype=np.float32)
+    for start in range(0, case.n_users, batch_size):
+        people = case.user_rows[start : start + batch_size]
+        scores = model.score(case.known, people, case.at[start : start + batch_size])
+        _take_held_out(predicted, case.held_out, people, scores)
+    _predict_others(predicted, model, train, case, batch_size)
+    return predicted
+
+
+def _take_held_out(predicted: npt.NDArray[np.float32], held_out: Interactions, people: Rows, scores: Scores) -> None:
+    """Put the scores of what `people` rated in the held-out part in its place in `predicted`."""
+    for line, row in enumerate(people):
+        wanted = slice(held_out.indptr[row], held_out.indptr[row + 1])
+        predicted[wanted] = scores[line, held_out.movie_rows[wanted]]
+
+
+def _predict_others(
+    predicted: npt.NDArray[np.float32], model: Ranker, train: Interactions, case: Evaluation, batch_size: int
+) -> None:
+    """Predict for those with held-out ratings who are not ranked for; then keep all within the range of `train`.
+
+    None of their held-out ratings is relevant, or nothing is known of them. Their moment is their first held-out
+    rating or their last known one, whichever is later.
     """
     held_out, known = case.held_out, case.known
-    predicted = np.empty(held_out.n_ratings, dtype=np.float32)
-    people = np.flatnonzero(np.diff(held_out.indptr))
-    for start in range(0, len(people), batch_size):
-        batch = people[start : start + batch_size]
-        last = known.times[np.maximum(known.indptr[batch + 1] - 1, 0)] if known.n_ratings else 0
-        at = held_out.times[held_out.indptr[batch]]
-        at = np.where(np.diff(known.indptr)[batch] > 0, np.maximum(at, last), at)
-        scores = model.score(known, batch, at)
-        lines = np.repeat(np.arange(len(batch)), np.diff(held_out.indptr)[batch])
-        wanted = slice(held_out.indptr[batch[0]], held_out.indptr[batch[-1] + 1])  # those between rated nothing
-        predicted[wanted] = scores[lines, held_out.movie_rows[wanted]]
+    has_rated = np.diff(held_out.indptr) > 0
+    has_rated[case.user_rows] = False
+    others = np.flatnonzero(has_rated)
+    for start in range(0, len(others), batch_size):
+        people = others[start : start + batch_size]
+        at = held_out.times[held_out.indptr[people]]
+        met = np.diff(known.indptr)[people] > 0
+        at[met] = np.maximum(at[met], last_times(known, people[met]))
+        _take_held_out(predicted, held_out, people, model.score(known, people, at))
     if train.n_ratings:
         np.clip(predicted, train.ratings.min(), train.ratings.max(), out=predicted)
-    return predicted
 
 
 def work_key(case: Evaluation, model: str, settings: Any, n: int, code: str) -> str:
