@@ -70,8 +70,9 @@ class MovingAverage(LearningRule):
     def __init__(
         self, movie_vectors: npt.NDArray[np.float32], learning_rate: float = 0.15, negative_weight: float = 0.5
     ) -> None:
-        # Column after column in memory, the product over all movies takes half the time that rows take.
-        self.movie_vectors = np.asfortranarray(movie_vectors, dtype=np.float32)
+        # Two layouts: the product over all movies is twice as fast by columns, picking out a few movies by rows.
+        self.movie_vectors = np.ascontiguousarray(movie_vectors, dtype=np.float32)
+        self._columns = np.ascontiguousarray(self.movie_vectors.T)  # (k, n_movies)
         self.n_movies = len(movie_vectors)
         self.learning_rate = learning_rate
         self.negative_weight = negative_weight
@@ -95,13 +96,13 @@ class MovingAverage(LearningRule):
         return (self.weights(events) @ self.movie_vectors[rows]).astype(np.float32)
 
     def scores(self, events: Sequence[Event]) -> npt.NDArray[np.float32]:
-        result: npt.NDArray[np.float32] = self.movie_vectors @ self.user_vector(events)
+        result: npt.NDArray[np.float32] = self.user_vector(events) @ self._columns
         return result
 
     def contributions(self, events: Sequence[Event], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         told = self.movie_vectors[[event.row for event in events]]
         table = np.zeros((1 + len(events), len(rows)))
-        table[1:] = told @ self.movie_vectors.T[:, rows]  # float32: a quarter of the time, and exact enough
+        table[1:] = told @ self._columns[:, rows]  # float32: a quarter of the time, and exact enough
         table[1:] *= self.weights(events)[:, None]
         return table
 

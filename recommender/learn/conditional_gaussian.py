@@ -36,8 +36,9 @@ class ConditionalGaussian(LearningRule):
     """
 
     def __init__(self, fitted: Gaussian, settings: GaussianSettings, skip_weight: float = 0.5) -> None:
-        # Column after column in memory, the product over all movies takes half the time that rows take.
-        self.movie_vectors = np.asfortranarray(fitted.vectors, dtype=np.float32)
+        # Two layouts: the product over all movies is twice as fast by columns, picking out a few movies by rows.
+        self.movie_vectors = np.ascontiguousarray(fitted.vectors, dtype=np.float32)
+        self._columns = np.ascontiguousarray(self.movie_vectors.T)  # (k, n_movies)
         self.n_movies = len(fitted.means)
         self.settings = settings
         self.skip_weight = skip_weight
@@ -84,7 +85,7 @@ class ConditionalGaussian(LearningRule):
         return np.linalg.solve(covariance, value - self._means[rows]), V
 
     def scores(self, events: Sequence[Event]) -> F32:
-        result: F32 = self.movie_vectors @ self.user_vector(events)
+        result: F32 = self.user_vector(events) @ self._columns
         result += self.base
         return result
 
@@ -92,6 +93,6 @@ class ConditionalGaussian(LearningRule):
         told = self.movie_vectors[[event.row for event in events]]
         table = np.empty((1 + len(events), len(rows)))
         table[0] = self.base[rows]
-        table[1:] = told @ self.movie_vectors.T[:, rows]
+        table[1:] = told @ self._columns[:, rows]
         table[1:] *= self.weights(events)[:, None]
         return table
