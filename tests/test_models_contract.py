@@ -161,7 +161,7 @@ OTHER_SETTINGS: dict[str, dict[str, Any]] = {
         "hidden": 3,
         "networks": 1,
         "epochs": 3,
-        "rate": 0.05,
+        "rate": 0.01,
         "l2": 0.1,
         "break_seconds": 10 * DAY,
         "seed": 1,

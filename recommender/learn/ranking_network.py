@@ -71,16 +71,13 @@ def train(
     rng: np.random.Generator,
     epochs: int = 20,
     batch: int = 32,
-    rate: float = 0.012,
+    rate: float = 3e-3,
     l2: float = 1e-3,
 ) -> Network:
-    """Return the network after `epochs` passes of Adam over the lists, shuffled by `rng`; shapes as above.
-
-    The learning rate falls from `rate` to 0 in even steps, so that the last lists seen count no more than others.
-    """
+    """Return the network after `epochs` passes of Adam over the lists, shuffled by `rng`; shapes as above."""
     weights = [part.copy() for part in network]
     first, second = ([np.zeros_like(part) for part in network] for _ in range(2))
-    step, n_steps = 0, epochs * -(-len(features) // batch)
+    step = 0
     for _ in range(epochs):
         order = rng.permutation(len(features))
         for begin in range(0, len(order), batch):
@@ -90,7 +87,5 @@ def train(
             for part, m, q, g in zip(weights, first, second, gradient):
                 m += 0.1 * (g - m)
                 q += 0.001 * (g**2 - q)
-                part -= (
-                    rate * (1 - (step - 1) / n_steps) * (m / (1 - 0.9**step)) / (np.sqrt(q / (1 - 0.999**step)) + 1e-8)
-                )
+                part -= rate * (m / (1 - 0.9**step)) / (np.sqrt(q / (1 - 0.999**step)) + 1e-8)
     return Network(*weights)

@@ -42,7 +42,7 @@ class StackerSettings:
     hidden: int = setting(8, "ReLU units of a network", 1)
     networks: int = setting(5, "networks whose mean is the score", 1)
     epochs: int = setting(20, "passes over the training lists", 1)
-    rate: float = setting(0.012, "Adam's first learning rate; it falls to 0", 1e-6)
+    rate: float = setting(0.003, "Adam's learning rate", 1e-6)
     l2: float = setting(0.001, "penalty on the networks' weights", 0)
     break_seconds: int = setting(86_400, "a pause between two ratings that counts as coming back", 1)
     seed: int = setting(0, "seed of the cuts and of the networks", 0)

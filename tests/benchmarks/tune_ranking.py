@@ -62,7 +62,7 @@ GRIDS: dict[str, list[dict[str, list[Any]]]] = {
         {"candidates": [60, 150, 200]},
         {"hidden": [4, 16]},
         {"epochs": [10, 40]},
-        {"rate": [0.003, 0.006, 0.02]},
+        {"rate": [0.001, 0.01]},
         {"l2": [0.0001, 0.01]},
         {"networks": [1, 10]},
     ],
