@@ -24,7 +24,7 @@ from recommender.evaluate.session_replay import (
     replay_all,
 )
 from recommender.interactions import Interactions
-from recommender.learn.session_rules import RULES, PopularityRule, fit_session_rule
+from recommender.learn.session_rules import RULES, EaseRule, PopularityRule, fit_session_rule
 from recommender.rules import Event, LearningRule, MovingAverage
 from recommender.session import SessionEngine
 from tests.test_session import make_catalog
@@ -86,7 +86,9 @@ def test_figures_worked_by_hand() -> None:
     assert outcome.hit_turns == (1, 2)
     assert outcome.rate == pytest.approx(2 / 3)
     assert outcome.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 10 + 1 / 4 + 1))
-    assert outcome.tail_hits == 1  # film 7; film 1 is of the head
+    all_three = measure(PERSON, [1, 2, 7, 5], 5, counts, tiers)
+    assert all_three.hit_turns == (1, 3, 4)
+    assert all_three.tail_hits == 2  # films 5 and 7; film 1 is of the head
     # in two turns the best possible is 2 hits and 1 + 1/4
     short = measure(PERSON, [1, 7], 2, counts, tiers)
     assert short.rate == 1.0
@@ -130,6 +132,14 @@ def test_favourites_are_liked_films_and_depend_on_the_seed_alone() -> None:
     assert [p.favorites for p in people] != [p.favorites for p in other]
 
 
+def test_ten_liked_films_are_enough_and_nine_are_not() -> None:
+    movies = np.arange(1, 21)
+    stars = [[4.0] * 10 + [3.5] * 10, [4.0] * 9 + [3.5] * 11]
+    data = Interactions.from_columns(np.repeat([1, 2], 20), np.tile(movies, 2), np.ravel(stars), np.zeros(40))
+    people = draw_people(data, np.arange(2), 4, np.random.default_rng(0))
+    assert [person.user_id for person in people] == [1]
+
+
 def test_folds_keep_people_out_of_training() -> None:
     data = ratings()
     folds = make_folds(data, make_catalog(40), 5, 4, seeds=(0, 1))
@@ -142,6 +152,9 @@ def test_folds_keep_people_out_of_training() -> None:
         np.testing.assert_array_equal(fold.catalog.n_ratings, np.bincount(fold.train.movie_rows, minlength=40))
         met += [person.user_id for person in fold.people]
     assert sorted(met) == sorted(2 * list(set(met)))  # once for each seed
+    people = folds[0].people
+    half = len(people) // 2
+    assert [person.favorites for person in people[:half]] != [person.favorites for person in people[half:]]
 
 
 def test_without_learning_adds_up_and_ignores_answers() -> None:
@@ -199,6 +212,14 @@ def test_every_rule_explains_itself(name: str) -> None:
     np.testing.assert_allclose(table.sum(axis=0), rule.scores(events), atol=1e-5)
 
 
+def test_ease_adds_rows_for_likes_and_takes_them_for_dislikes() -> None:
+    B = np.array([[0, 0.5, 0.1], [0.25, 0, 1], [1, 1, 0]], dtype=np.float32)
+    events = [Event(0, "favorite"), Event(1, "dislike"), Event(2, "skip")]
+    assert EaseRule(B).scores(events).tolist() == B[0].tolist()
+    np.testing.assert_allclose(EaseRule(B, negative_weight=0.5).scores(events), B[0] - 0.5 * B[1])
+    np.testing.assert_allclose(EaseRule(B).scores([*events, Event(2, "like")]), B[0] + B[2])
+
+
 def test_popularity_counts_likes() -> None:
     data = Interactions.from_columns([1, 1, 2], [5, 6, 6], [5, 4, 2], [0, 0, 0])
     rule = fit_session_rule("popularity", data, make_catalog(2))
@@ -237,6 +258,17 @@ def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pyte
     alone = {figure["rule"]: figure for figure in figures if figure["policy"] == "alone"}
     assert alone["popularity"]["gain"] == 0.0
     assert alone["moving-average"]["hits"] > alone["popularity"]["hits"]
+    data, catalog = replay_sessions.read_data(tmp_path, 5, 0)
+    for view, learns, rated_only in (
+        *(("learning", True, False), ("no learning", False, False)),
+        *(("rated only", True, True), ("rated only, no learning", False, True)),
+    ):
+        outcomes = []
+        for fold in make_folds(data, catalog, 2, 4, (0, 1)):
+            rule = fit_session_rule("moving-average", fold.train, fold.catalog)
+            used = rule if learns else WithoutLearning(rule)
+            outcomes += replay_all(used, fold.catalog, fold.people, 6, RULE_ALONE, rated_only)
+        assert alone["moving-average"][view]["hits"] == pytest.approx(np.mean([one.hits for one in outcomes])), view
 
 
 @pytest.mark.parametrize("flags", [["--rules", "guess"], ["--turns", "0"], ["--seeds", "x"], ["--folds", "1"]])

@@ -38,7 +38,8 @@ class ConditionalGaussian(LearningRule):
     def __init__(self, fitted: Gaussian, settings: GaussianSettings, skip_weight: float = 0.5) -> None:
         # Two layouts: the product over all movies is twice as fast by columns, picking out a few movies by rows.
         self.movie_vectors = np.ascontiguousarray(fitted.vectors, dtype=np.float32)
-        self._columns = np.ascontiguousarray(self.movie_vectors.T)  # (k, n_movies)
+        # The base is one column more, whose weight is always 1: a pass over all movies less.
+        self._columns = np.vstack((self.movie_vectors.T, fitted.base))  # (k + 1, n_movies)
         self.n_movies = len(fitted.means)
         self.settings = settings
         self.skip_weight = skip_weight
@@ -46,13 +47,8 @@ class ConditionalGaussian(LearningRule):
         self._means = fitted.means.astype(np.float64)
         self._noise = fitted.noise.astype(np.float64)
         unsure = 1.0 / skip_weight if skip_weight > 0 else np.inf
-        # By answer: what it says of the film, and what its noise is multiplied by.
-        self._meaning = {
-            FAVORITE: (1.0, 1.0),
-            LIKE: (1.0, 1.0),
-            DISLIKE: (settings.low_value, 1.0),
-            SKIP: (0.0, unsure),
-        }
+        self._value = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0}
+        self._factor = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: 1.0, SKIP: unsure}  # of the noise
 
     @classmethod
     def load(cls, folder: Path, catalog_ids: npt.NDArray[np.int64], skip_weight: float = 0.5) -> ConditionalGaussian:
@@ -78,21 +74,21 @@ class ConditionalGaussian(LearningRule):
         if self.skip_weight == 0:
             events = [event for event in events if event.answer != SKIP]
         rows = np.array([event.row for event in events], dtype=np.int64)
-        value, factor = np.array([self._meaning[event.answer] for event in events]).reshape(-1, 2).T
+        value = np.array([self._value[event.answer] for event in events])
+        factor = np.array([self._factor[event.answer] for event in events])
         V = self.movie_vectors[rows].astype(np.float64)
         covariance = V @ V.T
         covariance.flat[:: len(rows) + 1] += self._noise[rows] * factor
         return np.linalg.solve(covariance, value - self._means[rows]), V
 
     def scores(self, events: Sequence[Event]) -> F32:
-        result: F32 = self.user_vector(events) @ self._columns
-        result += self.base
+        result: F32 = np.append(self.user_vector(events), np.float32(1)) @ self._columns
         return result
 
     def contributions(self, events: Sequence[Event], rows: npt.NDArray[np.int64]) -> F64:
         told = self.movie_vectors[[event.row for event in events]]
         table = np.empty((1 + len(events), len(rows)))
         table[0] = self.base[rows]
-        table[1:] = told @ self._columns[:, rows]
+        table[1:] = told @ self._columns[:-1, rows]
         table[1:] *= self.weights(events)[:, None]
         return table
