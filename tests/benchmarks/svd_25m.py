@@ -16,7 +16,6 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
@@ -57,11 +56,17 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 def peak_memory(data: Interactions, signal: str) -> None:
     """Print what fitting adds to the memory of a process that has just loaded the ratings."""
-    before = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 1e9
+    before = memory("VmRSS")
     values = signal_values(signal, data, data.movie_counts(), int(data.times.max()))
     randomized_svd(build(data, values), RANK, np.random.default_rng(0))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    peak = memory("VmHWM")
     print(f"peak memory: {peak - before:.2f} GB above the {before:.2f} GB of the loaded ratings")
+
+
+def memory(field: str) -> float:
+    """Return a figure of this program's own memory in GB; `ru_maxrss` would count the parent's from before the start."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split(field + ":")[1].split()[0]) * 1024 / 1e9
 
 
 def compare(data: Interactions, signal: str, repeats: int) -> None:
