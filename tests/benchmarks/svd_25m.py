@@ -64,7 +64,7 @@ def peak_memory(data: Interactions, signal: str) -> None:
 
 
 def memory(field: str) -> float:
-    """Return a figure of this program's own memory in GB; `ru_maxrss` would count the parent's from before the start."""
+    """Return a figure of this program's own memory in GB; `ru_maxrss` would count its parent's too."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split(field + ":")[1].split()[0]) * 1024 / 1e9
 
