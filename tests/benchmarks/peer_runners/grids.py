@@ -77,9 +77,9 @@ MODELS = (
     PeerModel(
         "lenskit",
         "implicit mf",
-        {"embedding_size": [32, 64], "regularization": [5, 10, 20], "weight": [3, 7], "epochs": [15]},
+        {"embedding_size": [32, 64], "regularization": [10, 20, 40], "weight": [3, 7], "epochs": [15]},
     ),
-    PeerModel("lenskit", "slim", {"l1_reg": [1, 3], "l2_reg": [1, 10], "max_nbrs": [200]}),
+    PeerModel("lenskit", "slim", {"l1_reg": [0.3, 1, 3], "l2_reg": [10, 30], "max_nbrs": [200]}),
     PeerModel(
         "lenskit",
         "biased mf",
