@@ -35,7 +35,12 @@ from recommender.settings import default_folder, read_settings
 from recommender.splits import PARTS, load_split
 
 N_RESAMPLES = 2000
-VIEWS = ("learning", "no learning", "rated only", "rated only, no learning")
+VIEWS = {  # whether answers are heard, whether only rated films are shown
+    "learning": (True, False),
+    "no learning": (False, False),
+    "rated only": (True, True),
+    "rated only, no learning": (False, True),
+}
 
 
 def read_data(path: Path, min_movie: int, min_user: int) -> tuple[Interactions, Catalog]:
@@ -69,7 +74,8 @@ def replay_rule(name: str, folds: Sequence[Fold], policies: dict[str, PolicySett
         rule = fit_session_rule(name, fold.train, fold.catalog, policies.get("policy"))
         frozen = WithoutLearning(rule)
         for result, policy in zip(results, policies.values()):
-            for view, used, rated_only in zip(VIEWS, (rule, frozen, rule, frozen), (False, False, True, True)):
+            for view, (learns, rated_only) in VIEWS.items():
+                used = rule if learns else frozen
                 result.outcomes[view] += replay_all(used, fold.catalog, fold.people, n_turns, policy, rated_only)
     return results
 
@@ -85,7 +91,7 @@ def per_person(outcomes: Sequence[Outcome], field: str) -> npt.NDArray[np.float6
 
 def summary(result: Replayed, n_turns: int) -> dict[str, Any]:
     """Return the figures of one rule under one policy, with 95% bootstrap intervals over people."""
-    learning, still = (result.outcomes[view] for view in VIEWS[:2])
+    learning, still = result.outcomes["learning"], result.outcomes["no learning"]
     pair = np.column_stack([per_person(learning, "hits"), per_person(still, "hits")])
     means = resampled_means(pair, N_RESAMPLES, np.random.default_rng(0))
     gains = means[:, 0] / means[:, 1] - 1
