@@ -14,7 +14,9 @@ from recommender.catalog import Catalog
 from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.interactions import Interactions
 from recommender.learn import registry
-from recommender.learn.base import Ranker
+from recommender.learn.base import Ranker, mask_seen
+from recommender.learn.stacker import Stacker
+from recommender.learn.stacking_features import N_BLEND
 
 N_USERS, N_MOVIES, DAY = 60, 40, 86_400
 PERSONAL = ("item_knn", "ease", "directed_ease", "content", "stacker")
@@ -207,3 +209,20 @@ def test_a_stored_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     make("popularity").fit(ratings()).save(tmp_path)
     with pytest.raises(ArtifactError, match="'popularity' artifact, not 'ease'"):
         registry.load("ease", tmp_path)
+
+
+def test_the_stacker_puts_all_its_candidates_before_the_rest_of_the_blend() -> None:
+    data = ratings()
+    rows = np.arange(6)
+    model = make("stacker", candidates=5).fit(data)
+    assert isinstance(model, Stacker)
+    at = data.times[data.indptr[rows + 1] - 1]
+    scores = model.score(data, rows)
+    mask_seen(scores, data, rows)
+    blend = model.scorers.scores(data, rows, at)[:, :, :N_BLEND].sum(axis=-1)
+    mask_seen(blend, data, rows)
+    order = np.argsort(-blend, axis=1, kind="stable")
+    for line in range(6):
+        first, rest = scores[line, order[line, :5]], scores[line, order[line, 5 : N_MOVIES - 19]]
+        assert first.min() >= rest.max() + 0.9
+        assert (np.diff(rest) <= 0).all()
