@@ -101,6 +101,11 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         os.close(handle)
 
 
+def has_manifest(folder: Path) -> bool:
+    """Tell whether `folder` holds a set, or one whose writer was killed while it moved the files."""
+    return (folder / MANIFEST).is_file() or (folder / _COMMIT).is_dir()
+
+
 def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
     """Return the manifest of `folder`, an artifact of `kind`; `remedy` is the command that makes it anew."""
     if (folder / _COMMIT).is_dir():
@@ -113,15 +118,17 @@ def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
         raise ArtifactError(f"no {kind} artifact in {folder}: run {remedy}") from None
     except NotADirectoryError:
         raise ArtifactError(f"{folder} is not a folder: give the folder of a {kind} artifact") from None
-    except (UnicodeDecodeError, json.JSONDecodeError):
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise ArtifactError(f"{path} is damaged (not JSON): run {remedy}") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+    if not isinstance(manifest, dict) or not _is_dict_of_dicts(manifest.get("files")):
         raise ArtifactError(f"{path} is damaged (no list of files): run {remedy}")
     if manifest.get("format_version") != FORMAT_VERSION:
         found = manifest.get("format_version")
         raise ArtifactError(f"{path} has format version {found!r}, this program reads {FORMAT_VERSION}: run {remedy}")
     if manifest.get("kind") != kind:
         raise ArtifactError(f"{folder} holds a {manifest.get('kind')!r} artifact, not {kind!r}: run {remedy}")
+    if not _is_dict_of_dicts(manifest.get("settings")):
+        raise ArtifactError(f"{path} is damaged (its settings are not given by step): run {remedy}")
     return manifest
 
 
@@ -143,7 +150,9 @@ def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None]) -> n
         raise ArtifactError(f"{path} is missing: build the artifact again") from None
     except (ValueError, EOFError, OSError) as error:
         raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
-    fits = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape)
+    if not isinstance(array, np.ndarray):
+        raise ArtifactError(f"{path} is damaged (it holds several arrays): build the artifact again")
+    fits = array.dtype == dtype and array.ndim == len(shape)
     if not fits or any(want not in (None, have) for want, have in zip(shape, array.shape)):
         raise ArtifactError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {tuple(shape)}")
     return array
@@ -171,7 +180,7 @@ def load_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing: build the artifact again") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
 
 
@@ -273,6 +282,10 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _is_dict_of_dicts(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values())
 
 
 def _first_line(error: BaseException) -> str:

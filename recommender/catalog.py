@@ -18,8 +18,9 @@ from typing import NamedTuple, Optional
 import numpy as np
 import numpy.typing as npt
 
-from .artifacts import load_json
+from .artifacts import check_files, has_manifest, load_json, read_manifest
 from .errors import ArtifactError, ChoiceError
+from .splits import KIND, REMEDY
 
 METADATA_COLUMNS = (
     "movieId",
@@ -125,7 +126,7 @@ class Catalog:
         """Build from rows with at least `movieId`, `title` and `genres`; `n_ratings` maps movie id -> count."""
         try:
             ids = np.array([int(row["movieId"]) for row in rows], dtype=np.int64)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ArtifactError(f"a movie list with a bad movieId ({error}): build it again with preprocess") from None
         order = np.argsort(ids, kind="stable")
         self.movie_ids = ids[order]
@@ -146,24 +147,38 @@ class Catalog:
 
     @classmethod
     def load(cls, folder: Path) -> Catalog:
-        """Read `movie_metadata.csv` (or, without it, `movie_features.csv`) and `movie_popularity.json`."""
+        """Read `movie_metadata.csv` (or, without it, `movie_features.csv`) and `movie_popularity.json`.
+
+        Both are checked against the manifest where the folder has one; raises `ArtifactError` for damaged ones.
+        """
+        if has_manifest(folder):
+            manifest = read_manifest(folder, KIND, REMEDY)
+            named = [name for name in ("movie_metadata.csv", "movie_popularity.json") if name in manifest["files"]]
+            check_files(folder, manifest, named, REMEDY)
         path = folder / "movie_metadata.csv"
         if not path.is_file():
             path = folder / "movie_features.csv"
         try:
             text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ArtifactError(f"no movie list at {path}: run python -m preprocess.setup") from None
         except UnicodeDecodeError:
             raise ArtifactError(f"{path} is not UTF-8: run python -m preprocess.setup again") from None
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        try:
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        except csv.Error as error:
+            raise ArtifactError(f"{path} is damaged ({error}): run python -m preprocess.setup again") from None
         if not rows or any(rows[0].get(name) is None for name in ("movieId", "title", "genres")):
             raise ArtifactError(f"{path} has no rows with movieId, title, genres: run python -m preprocess.setup again")
+        for row in rows:
+            if row["title"] is None or row["genres"] is None:
+                short = f"movieId {row['movieId']!r} has no title or no genres"
+                raise ArtifactError(f"{path} is damaged ({short}): run python -m preprocess.setup again")
         popularity = folder / "movie_popularity.json"
         counts = load_json(popularity) if popularity.is_file() else {}
         try:
             return cls(rows, {int(movie_id): int(count) for movie_id, count in counts.items()})
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError, OverflowError):
             raise ArtifactError(f"{popularity} is no map from movie id to count: run preprocess again") from None
 
     def __len__(self) -> int:
@@ -177,7 +192,7 @@ class Catalog:
         """Return the row of an external movie id; raises `ChoiceError` where there is none."""
         try:
             return self._row_of[int(movie_id)]
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             raise ChoiceError(f"no movie with id {movie_id!r}: find ids with Recommender.search(title)") from None
 
     def movie(self, row: int) -> Movie:
@@ -203,7 +218,7 @@ class Catalog:
 
 def _year(row: Mapping[str, str]) -> int:
     given = (row.get("year") or "").strip()
-    return int(given) if given.isdigit() and len(given) <= 4 else parse_title(row["title"]).year
+    return int(given) if given.isdecimal() and len(given) <= 4 else parse_title(row["title"]).year
 
 
 def _split(text: str) -> tuple[str, ...]:

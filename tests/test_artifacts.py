@@ -129,6 +129,13 @@ def test_damage_is_named(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ("[]", "no list of files"),
+        ("[" * 100_000, "not JSON"),
+        ('{"files": {"a.npy": "x"}, "format_version": 1, "kind": "thing"}', "no list of files"),
+        ('{"files": {}, "format_version": 1, "kind": "thing"}', "its settings are not given by step"),
+        (
+            '{"files": {}, "format_version": 1, "kind": "thing", "settings": {"make": 1}}',
+            "its settings are not given by step",
+        ),
         ('{"files": {}, "format_version": 99, "kind": "thing"}', "format version 99, this program reads 1"),
         ('{"files": {}, "format_version": 1, "kind": "other"}', "holds a 'other' artifact, not 'thing'"),
     ],
@@ -154,6 +161,10 @@ def test_arrays_are_checked(tmp_path: Path) -> None:
     (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-4])
     with pytest.raises(ArtifactError, match="damaged"):
         artifacts.load_npy(tmp_path / "cut.npy", np.float32, (3, 2))
+    with open(tmp_path / "several.npy", "wb") as file:
+        np.savez(file, x=np.zeros(3))
+    with pytest.raises(ArtifactError, match="it holds several arrays"):
+        artifacts.load_npy(tmp_path / "several.npy", np.float32, (3,))
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ArtifactError, match="damaged"):
         artifacts.load_npy(tmp_path / "pickled.npy", np.float32, (1,))

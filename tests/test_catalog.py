@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recommender import artifacts
 from recommender.catalog import Catalog, parse_title
 from recommender.errors import ArtifactError, ChoiceError
 
@@ -60,7 +61,36 @@ def test_unusable_lists_are_refused(tmp_path: Path) -> None:
         (b"movieId,title,genres\nx,A,Drama\n", "bad movieId"),
         (b"movieId,title,genres\n1,A,Drama\n1,B,Drama\n", "movieId 1 is listed twice"),
         (b"movieId,title,genres\n1,\xff,Drama\n", "not UTF-8"),
+        (b"movieId,title,genres\n2,B,War\n1\n", "movie_features.csv is damaged .movieId '1' has no title"),
+        (b"movieId,title,genres\n99999999999999999999,A,Drama\n", "bad movieId"),
+        (b'movieId,title,genres\n1,"' + b"x" * 140_000, "movie_features.csv is damaged .field larger"),
     ]:
         path.write_bytes(content)
         with pytest.raises(ArtifactError, match=message):
             Catalog.load(tmp_path)
+
+
+def write_list(folder: Path, title: str) -> None:
+    with artifacts.replace_set(folder, "processed", "setup", {}) as stage:
+        (stage / "movie_metadata.csv").write_text(f"movieId,title,genres\n1,{title},Drama\n")
+        (stage / "movie_popularity.json").write_text('{"1": 5}')
+
+
+@pytest.mark.parametrize("name", ["movie_metadata.csv", "movie_popularity.json"])
+def test_files_that_the_manifest_does_not_list_so_are_refused(tmp_path: Path, name: str) -> None:
+    write_list(tmp_path, "A")
+    content = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(content.replace("1", "2"))
+    with pytest.raises(ArtifactError, match=rf"{name} is damaged or from another run .*preprocess\.setup"):
+        Catalog.load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(ArtifactError, match=rf"{name} is missing: run python -m preprocess\.setup"):
+        Catalog.load(tmp_path)
+
+
+def test_a_set_whose_writer_was_killed_while_it_moved_the_files_is_read_whole(tmp_path: Path) -> None:
+    write_list(tmp_path, "Old")
+    write_list(tmp_path / "new", "New")
+    (tmp_path / "new").rename(tmp_path / ".commit")
+    assert Catalog.load(tmp_path).raw_titles == ["New"]
+    assert not (tmp_path / ".commit").exists()
