@@ -75,7 +75,7 @@ def _checked(profile: Any, path: Path) -> tuple[list[int], list[tuple[int, str]]
         favorites = [int(movie_id) for movie_id in profile["favorites"]]
         answers = [(int(movie_id), str(answer)) for movie_id, answer in profile["answers"]]
         seed = int(profile["seed"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one") from None
     if version != _VERSION:
         raise ArtifactError(f"{path} has format version {version!r}, this program reads {_VERSION}: update tastevec")

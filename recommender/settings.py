@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, TypeVar
@@ -48,7 +49,7 @@ def read_settings(cls: type[T], path: Path) -> T:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)  # the same again with line numbers
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: `2020-13-45`, `!!int x`
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -96,12 +97,15 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
         allowed = ", ".join(choices) if choices else "a text"
         raise SettingsError(f"{label}: {value!r} is not one of {allowed} ({metadata['meaning']})")
     number_given = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number_given or not math.isfinite(value) or (kind is int and value != int(value)):
+    finite = number_given and (isinstance(value, int) or math.isfinite(value))  # an int may be too large for a float
+    if not finite or (kind is int and value != int(value)):
         what = "a whole number" if kind is int else "a number"
         raise SettingsError(f"{label}: {value!r} is not {what} ({wanted}default {field.default})")
     if (low is not None and value < low) or (high is not None and value > high):
         bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
         raise SettingsError(f"{label}: {value!r} is out of range ({wanted}{bounds}, default {field.default})")
+    if kind is float and isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise SettingsError(f"{label}: {str(value)[:20]}... is out of range ({wanted}default {field.default})")
     return kind(value)
 
 

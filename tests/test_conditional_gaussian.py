@@ -323,6 +323,10 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     manifest.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(ArtifactError, match="noise"):
         load_gaussian(tmp_path, data.movie_ids)
+    content["settings"]["train"].update(noise=1.0, low_value="much")
+    manifest.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged .its settings: low_value: 'much' is not"):
+        load_gaussian(tmp_path, data.movie_ids)
 
 
 def test_the_shipped_model_is_what_the_program_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,9 +27,9 @@ import numpy.typing as npt
 
 from .. import artifacts
 from ..catalog import Catalog
-from ..errors import ArtifactError, DataError
+from ..errors import ArtifactError, DataError, SettingsError
 from ..interactions import Interactions
-from ..settings import setting
+from ..settings import check_value, setting
 from .genre_features import made_up_people
 from .randomized_svd import randomized_svd
 from .sparse import SparseMatrix
@@ -182,10 +182,14 @@ def load_gaussian(folder: Path, catalog_ids: npt.NDArray[np.int64]) -> tuple[Gau
     artifacts.check_files(folder, manifest, [FILE], REMEDY)
     parts = artifacts.load_npz(folder / FILE, _PARTS)
     try:
-        settings = GaussianSettings(**{name: stored[name] for name in asdict(GaussianSettings())})
+        settings = GaussianSettings(
+            **{name: check_value(GaussianSettings, name, stored[name]) for name in asdict(GaussianSettings())}
+        )
         fitted = Gaussian(**parts, n_users=stored["n_users"])
     except KeyError as error:
         raise ArtifactError(f"{folder} lacks the setting {error}: run {REMEDY}") from None
+    except SettingsError as error:
+        raise ArtifactError(f"{folder / artifacts.MANIFEST} is damaged (its settings: {error}): run {REMEDY}") from None
     n_movies = len(catalog_ids)
     if fitted.vectors.ndim != 2 or any(len(array) != n_movies for array in parts.values()):
         raise ArtifactError(f"{folder / FILE} does not fit {n_movies:,} movies: run {REMEDY}")
