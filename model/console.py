@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import shutil
 import sys
@@ -20,6 +21,8 @@ class Console:
     """Lines in and out: editing and colour on a terminal, an echo of what was read in a pipe."""
 
     def __init__(self) -> None:
+        if sys.stdin is None:  # closed by whoever started us
+            sys.stdin = io.StringIO()
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
         self.colour = sys.stdout.isatty() and not plain

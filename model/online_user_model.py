@@ -36,6 +36,7 @@ ANSWERS = {
 WORDS = {**{key: word for key, (word, _) in ANSWERS.items()}, **{word: word for word, _ in ANSWERS.values()}}
 WORDS.update({"yes": "like", "no": "dislike", "h": "help", "exit": "quit"})
 PROMPT = "   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > "
+QUIT = ("q", "quit")
 MOST_CANDIDATES = 6
 
 
@@ -122,7 +123,7 @@ class Conversation:
                     if rows:
                         break
                     self.console.say("  Name at least one film, or q to quit.")
-                elif text.casefold() in ("q", "quit"):
+                elif text.casefold() in QUIT:
                     raise EndOfInput
                 elif (row := self.find(text)) is not None:
                     if row in rows:
@@ -139,20 +140,23 @@ class Conversation:
 
     def find(self, text: str) -> Optional[int]:
         """Return the row of the film that `text` names, asking where it could be several."""
-        row, candidates = self.recommender.titles.resolve(text)
-        if row is not None:
-            return row
-        if not candidates:
-            self.console.say(f"  No film like {text[:60]!r} among the {len(self.catalog):,} here: try other words.")
-            return None
-        shown = candidates[:MOST_CANDIDATES]
-        self.console.say("  Which one?")
-        for number, match in enumerate(shown, 1):
-            self.console.say(f"  {number}  {self.line(self.catalog.movie(match.row))}")
-        choice = self.console.ask("  Its number, another title, or Enter for none of these: ")
-        if choice.isdecimal() and 1 <= int(choice) <= len(shown):
-            return shown[int(choice) - 1].row
-        return self.find(choice) if choice else None
+        while text:
+            row, candidates = self.recommender.titles.resolve(text)
+            if row is not None:
+                return row
+            if not candidates:
+                self.console.say(f"  No film like {text[:60]!r} among the {len(self.catalog):,} here: try other words.")
+                return None
+            shown = candidates[:MOST_CANDIDATES]
+            self.console.say("  Which one?")
+            for number, match in enumerate(shown, 1):
+                self.console.say(f"  {number}  {self.line(self.catalog.movie(match.row))}")
+            text = self.console.ask("  Its number, another title, or Enter for none of these: ")
+            if text.casefold() in QUIT:
+                raise EndOfInput
+            if text in map(str, range(1, len(shown) + 1)):
+                return shown[int(text) - 1].row
+        return None
 
     def line(self, movie: Movie) -> str:
         return f"{self.console.bold(str(movie))}  {self.console.dim(', '.join(movie.genres))}".rstrip()
@@ -245,6 +249,8 @@ class Conversation:
 
 def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
     """Hold the whole conversation; returns the exit code."""
+    if sys.stdout is None:
+        raise ChoiceError("standard output is closed: give the session somewhere to write")
     console = Console()
     for note in recommender.notes:
         print(f"tastevec: {note}", file=sys.stderr)

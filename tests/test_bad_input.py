@@ -157,6 +157,7 @@ PROFILES = [
     ('{"format_version": 9, "seed": 0, "favorites": [1], "answers": []}', "format version 9, this program reads 1"),
     ('{"format_version": 1, "seed": 0, "favorites": [1], "answers": [[2, "maybe"]]}', "answer 'maybe' to movie 2"),
     ('{"format_version": 1, "seed": 0, "favorites": [77], "answers": []}', "none of its favourites is in this"),
+    ('{"format_version": 1, "seed": Infinity, "favorites": [1], "answers": []}', "is not a profile of tastevec"),
     ('{"format_version": 1, "seed": -4, "favorites": [1], "answers": []}', "is not a profile of tastevec"),
 ]
 
@@ -166,6 +167,16 @@ def test_profiles(processed: Path, tmp_path: Path, text: str, message: str) -> N
     (tmp_path / "ann.json").write_text(text)
     refuse(["--processed", str(processed), "--profiles", str(tmp_path), "--resume", "ann"], message)
     assert (tmp_path / "ann.json").read_text() == text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
+@pytest.mark.parametrize(("closed", "code"), [("<&-", 0), (">&-", 2)])
+def test_a_stream_that_was_closed(processed: Path, closed: str, code: int) -> None:
+    command = f'"{sys.executable}" -m model.runsvd {" ".join(RULE)} --processed "{processed}" {closed}'
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, input=SESSION)
+    assert done.returncode == code
+    expected = "" if code == 0 else "tastevec: standard output is closed: give the session somewhere to write\n"
+    assert done.stderr == expected
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -115,6 +115,13 @@ def test_end_of_input_quits_cleanly_anywhere(processed: Path, text: str) -> None
     assert done.stdout.endswith("Goodbye.\n")
 
 
+def test_a_tie_can_be_asked_about_for_ever_and_left(processed: Path) -> None:
+    done = run("zeta\n" * 1500, "--processed", processed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("Which one?") == 1500
+    assert run("zeta\nq\n", "--processed", processed).stdout.endswith("none of these: q\nGoodbye.\n")
+
+
 def test_the_session_ends_when_nothing_is_left(processed: Path) -> None:
     done = run("alpha\n\n" + "y\n" * 20, "--processed", processed)
     assert "Nothing is left to show" in done.stdout
