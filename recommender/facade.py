@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
@@ -89,7 +89,7 @@ class Recommender:
         return [self.catalog.movie(match.row) for match in self.titles.search(text, n)]
 
     def session(
-        self, favorites: Sequence[Union[int, str]], seed: int = 0, wanted: Optional[MovieFilter] = None
+        self, favorites: Iterable[Union[int, str]], seed: int = 0, wanted: Optional[MovieFilter] = None
     ) -> Session:
         """Start a session from favourites, each a movie id or a title.
 
@@ -102,11 +102,13 @@ class Recommender:
         >>> session.user_vector.shape
         (64,)
         """
-        if isinstance(favorites, (str, int)):
+        if isinstance(favorites, (str, bytes)) or not isinstance(favorites, Iterable):
             raise ChoiceError(f"favourites {favorites!r}: give a list of movie ids or titles")
+        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+            raise ChoiceError(f"seed {seed!r}: give a whole number from 0")
         rows = [self.row_of(favorite) for favorite in favorites]
         engine = self.engine(wanted)
-        return Session(engine, engine.start(rows, seed))
+        return Session(engine, engine.start(rows, int(seed)))
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
         """Return the pure steps of a session with this recommender's learning rule and policy."""
@@ -114,10 +116,10 @@ class Recommender:
 
     def row_of(self, movie: Union[int, str]) -> int:
         """Return the row of a movie id or of a title that means one movie."""
-        if isinstance(movie, numbers.Integral):
+        if isinstance(movie, numbers.Integral) and not isinstance(movie, bool):
             return self.catalog.row_of(int(movie))
         if not isinstance(movie, str):
-            raise ChoiceError(f"{movie!r} is neither a movie id nor a title: give an int or a str")
+            raise ChoiceError(f"{str(movie)[:60]!r} is neither a movie id nor a title: give an int or a str")
         row, candidates = self.titles.resolve(movie)
         if row is not None:
             return row
@@ -133,9 +135,11 @@ class Recommender:
 
     def similar_movies(self, movie_id: int, n: int = 10) -> list[Similar]:
         """Return the n movies whose vectors point most nearly the same way, most similar first, without itself."""
+        if isinstance(movie_id, (str, float, bool)):
+            raise ChoiceError(f"movie id {movie_id!r} is not a whole number: find ids with Recommender.search(title)")
         row = self.catalog.row_of(movie_id)
         if n < 1:
             raise ChoiceError(f"n = {n}: ask for at least one movie")
-        rows, similarities = self._index.search(self.movie_vectors[row : row + 1], n + 1)
+        rows, similarities = self._index.search(self.movie_vectors[row : row + 1], min(n, len(self.catalog)) + 1)
         found = [(int(r), float(s)) for r, s in zip(rows[0], similarities[0]) if r not in (row, -1)]
         return [Similar(self.catalog.movie(r), s) for r, s in found[:n]]

@@ -98,13 +98,28 @@ def test_what_cannot_be_done_says_why(tiny: Recommender, tmp_path: Path) -> None
         tiny.session("alpha")
     with pytest.raises(ChoiceError, match="neither a movie id nor a title"):
         tiny.session([1.5])  # type: ignore[list-item]
+    for not_a_list in (None, 1, b"alpha"):
+        with pytest.raises(ChoiceError, match="give a list"):
+            tiny.session(not_a_list)  # type: ignore[arg-type]
+    with pytest.raises(ChoiceError, match="'True' is neither a movie id nor a title"):
+        tiny.session([True])
+    for seed in (-1, None, 0.5):
+        with pytest.raises(ChoiceError, match=f"seed {seed}: give a whole number from 0"):
+            tiny.session([1], seed=seed)  # type: ignore[arg-type]
     with pytest.raises(ChoiceError, match="no movie with id 99"):
         tiny.similar_movies(99)
+    for not_an_id in ("1", 1.7, float("inf"), True):
+        with pytest.raises(ChoiceError, match="is not a whole number"):
+            tiny.similar_movies(not_an_id)  # type: ignore[arg-type]
     with pytest.raises(ChoiceError, match="n = 0"):
         tiny.similar_movies(1, n=0)
     with pytest.raises(ArtifactError, match=r"no movie list at .*run python -m preprocess\.setup"):
         Recommender.load(tmp_path / "nowhere")
     assert issubclass(ChoiceError, TastevecError)
+
+
+def test_more_similar_movies_than_there_are_cost_no_memory(tiny: Recommender) -> None:
+    assert len(tiny.similar_movies(1, n=10**12)) == len(tiny.catalog) - 1
 
 
 def test_a_model_of_other_movies_is_refused(tmp_path: Path) -> None:
