@@ -50,8 +50,9 @@ def read_descriptions(path: Path) -> dict[int, dict[str, str]]:
         where = f"{path} line {number}"
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{where} is not JSON ({error.msg}): repair or remove the line") from None
+        except (json.JSONDecodeError, RecursionError) as error:
+            problem = getattr(error, "msg", error)
+            raise DataError(f"{where} is not JSON ({problem}): repair or remove the line") from None
         movie_id = entry.get("movieId") if isinstance(entry, dict) else None
         if not isinstance(movie_id, int) or isinstance(movie_id, bool):
             raise DataError(f'{where} has no whole number as its movieId: write {{"movieId": 1, ...}}')

@@ -123,6 +123,8 @@ def _find_columns(files: RawFiles, name: str) -> tuple[int, int, int, int]:
         line = first.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise DataError(f"{files.label(name)} is not UTF-8 text: save the file as UTF-8") from None
+    if "\r" in line:
+        raise DataError(f"{files.label(name)} ends its lines with CR alone: save it with LF or CR LF")
     header = [column.strip() for column in next(csv.reader([line]))]
     for column in COLUMNS:
         if header.count(column) != 1:

@@ -110,6 +110,14 @@ def test_bad_movie_lists(tmp_path, monkeypatch, capsys, case):
     assert not (tmp_path / "out").exists()
 
 
+def test_lines_that_end_with_cr_alone(tmp_path, monkeypatch, capsys):
+    folder = write_csv(tmp_path / "raw")
+    content = (folder / "ratings.csv").read_bytes()
+    (folder / "ratings.csv").write_bytes(content.replace(b"\n", b"\r"))
+    arguments = ["--data", str(folder), "--output", str(tmp_path / "out"), *TINY_FLAGS]
+    assert "ends its lines with CR alone" in outcome(all_steps.main, arguments, monkeypatch, capsys)
+
+
 SIDE_FILES = {
     "link a word": (
         "links.csv",
@@ -123,6 +131,7 @@ SIDE_FILES = {
         "tags.csv line 2: movieId 'x' is not a whole",
     ),
     "descriptions not JSON": ("d.jsonl", '{"movieId": 10}\nhello\n', "d.jsonl line 2 is not JSON"),
+    "descriptions too deep": ("d.jsonl", "[" * 100_000, "d.jsonl line 1 is not JSON"),
     "descriptions without id": ("d.jsonl", '{"title": "A"}\n', "d.jsonl line 1 has no whole number as its movieId"),
     "descriptions of a list": ("d.jsonl", "[1]\n", "d.jsonl line 1 has no whole number as its movieId"),
     "description twice": ("d.jsonl", '{"movieId": 10}\n{"movieId": 10}\n', "line 2: movieId 10 is described twice"),
