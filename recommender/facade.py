@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .catalog import Catalog, Movie
 from .errors import ChoiceError
+from .known_users import DEFAULT_METHOD, KnownUsers, Ranked
 from .learn.conditional_gaussian import ConditionalGaussian
 from .learn.svd import SvdModel
 from .policy import CONDITIONAL_GAUSSIAN, MovieFilter, PolicySettings
@@ -39,13 +40,15 @@ class Recommender:
         movie_vectors: npt.NDArray[np.float32],
         policy: PolicySettings,
         rule: Optional[LearningRule] = None,
+        folder: Optional[Path] = None,
     ) -> None:
         """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`.
 
-        rule: how sessions learn; None takes the moving average of `movie_vectors`.  `notes` holds lines for the
-        person: what was asked for and could not be had.
+        rule: how sessions learn; None takes the moving average of `movie_vectors`.  folder: where the ratings of
+        known users are.  `notes` holds lines for the person: what was asked for and could not be had.
         """
         self.catalog = catalog
+        self.folder = folder
         self.movie_vectors = movie_vectors
         self.policy = policy
         self.rule = rule or MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight)
@@ -68,12 +71,12 @@ class Recommender:
         model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
         vectors = model.movie_vectors(policy.vector_scaling)
         if policy.learning_rule != CONDITIONAL_GAUSSIAN:
-            return cls(catalog, vectors, policy)
+            return cls(catalog, vectors, policy, folder=folder)
         artifact = folder / "artifacts" / "session"
         if artifact.is_dir():
             rule = ConditionalGaussian.load(artifact, catalog.movie_ids, policy.skip_weight)
-            return cls(catalog, vectors, policy, rule)
-        found = cls(catalog, vectors, policy)
+            return cls(catalog, vectors, policy, rule, folder)
+        found = cls(catalog, vectors, policy, folder=folder)
         found.notes.append(
             f"no {artifact}: sessions learn by the moving average; run python -m model.train_session_model "
             "for the conditional Gaussian"
@@ -143,3 +146,23 @@ class Recommender:
         rows, similarities = self._index.search(self.movie_vectors[row : row + 1], min(n, len(self.catalog)) + 1)
         found = [(int(r), float(s)) for r, s in zip(rows[0], similarities[0]) if r not in (row, -1)]
         return [Similar(self.catalog.movie(r), s) for r, s in found[:n]]
+
+    @functools.cached_property
+    def _known_users(self) -> KnownUsers:
+        if self.folder is None:
+            raise ChoiceError("no ratings of known users: open the recommender with Recommender.load(folder)")
+        return KnownUsers(self.folder, self.catalog)
+
+    def recommend(
+        self, user_id: int, n: int = 10, method: str = DEFAULT_METHOD, at: Optional[int] = None
+    ) -> list[Ranked]:
+        """Return the n best movies for a person whose ratings are in the data, best first.
+
+        method: a model of `recommender.learn.registry`.  at: the moment of the request, seconds since 1970; None is
+        now.  The first request fits the model, unless `python -m model.train_ranking_model` has stored it.
+        Raises `ChoiceError` for an unknown user or method.
+
+        >>> [str(film.movie) for film in Recommender.load().recommend(1, n=1, method="popularity")]
+        ['The Shawshank Redemption (1994)']
+        """
+        return self._known_users.recommend(user_id, n, method, at)

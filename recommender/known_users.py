@@ -1,0 +1,73 @@
+"""Rankings for people whose ratings are in the processed data.
+
+Everything that is known of a person (train, val and test) is their history. A model is read from
+`artifacts/<method>` where `python -m model.train_ranking_model` left it, else fitted at the first request.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from .catalog import Catalog, Movie
+from .errors import ArtifactError, ChoiceError
+from .evaluate.protocols import join
+from .interactions import Interactions
+from .learn import registry
+from .learn.base import Ranker
+from .splits import PARTS, load_split
+
+DEFAULT_METHOD = "stacker"
+
+
+class Ranked(NamedTuple):
+    """A movie and the value that ranked it; values of different methods do not compare."""
+
+    movie: Movie
+    score: float
+
+
+def load_history(folder: Path) -> Interactions:
+    """Return all ratings of the processed data in `folder`; raises `ArtifactError` where a part is missing."""
+    train, val, test = (load_split(folder, name) for name in PARTS)
+    return join(join(train, val), test)
+
+
+class KnownUsers:
+    """Models over one processed folder, each fitted or read once."""
+
+    def __init__(self, folder: Path, catalog: Catalog) -> None:
+        self.folder, self.catalog = folder, catalog
+        self.history = load_history(folder)
+        self._models: dict[str, Ranker] = {}
+
+    def model(self, method: str) -> Ranker:
+        """Return the fitted model; raises `ChoiceError` for a method that does not exist."""
+        if method not in self._models:
+            stored = self.folder / "artifacts" / method
+            if method in registry.names() and method != "svd" and stored.is_dir():
+                model = registry.load(method, stored, self.catalog)
+                if not np.array_equal(model.movie_ids, self.history.movie_ids):
+                    raise ArtifactError(
+                        f"{stored} was trained on another movie list: run python -m model.train_ranking_model"
+                    )
+            else:
+                model = registry.make(method, self.catalog).fit(self.history)
+            self._models[method] = model
+        return self._models[method]
+
+    def recommend(self, user_id: int, n: int, method: str, at: Optional[int]) -> list[Ranked]:
+        """Return the n best movies that the person has not rated, best first; `at` None is now."""
+        if n < 1:
+            raise ChoiceError(f"n = {n}: ask for at least one movie")
+        row = int(np.searchsorted(self.history.user_ids, user_id))
+        if row == self.history.n_users or self.history.user_ids[row] != user_id:
+            first, last = self.history.user_ids[0], self.history.user_ids[-1]
+            raise ChoiceError(f"no user {user_id!r} in these ratings: their ids run from {first} to {last}")
+        moment = int(time.time()) if at is None else at
+        ids, scores = self.model(method).recommend(self.history, [row], n, [moment])
+        found = zip(ids[0].tolist(), scores[0].tolist())
+        return [Ranked(self.catalog.movie(self.catalog.row_of(i)), score) for i, score in found if i >= 0]
