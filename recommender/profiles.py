@@ -82,6 +82,7 @@ def _checked(profile: Any, path: Path) -> tuple[list[int], list[tuple[int, str]]
     for movie_id, answer in answers:
         if answer not in ANSWERS:
             raise ArtifactError(f"{path}: answer {answer!r} to movie {movie_id} is not one of {', '.join(ANSWERS)}")
-    if seed < 0 or len(set(favorites)) < len(favorites):
+    told = [*favorites, *(movie_id for movie_id, _ in answers)]
+    if seed < 0 or len(set(told)) < len(told):  # a session shows no film twice
         raise ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one")
     return favorites, answers, seed
