@@ -20,7 +20,7 @@ if not __package__:
 
 from preprocess import program as common
 from preprocess.filter_data import Movies
-from preprocess.movies_table import Link, read_links, read_tags
+from preprocess.movies_table import Link, read_links, read_tags, untitled
 from preprocess.pipeline_settings import METADATA, PipelineSettings
 from preprocess.raw_files import RawFiles
 from recommender import command
@@ -136,7 +136,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     common.need_folder(arguments.output)
     movies = Movies(*load_movies(arguments.output))
     files = RawFiles(arguments.data)
-    form, _ = read_movies(files, common.default_form(arguments.source_format))
+    form, listed = read_movies(files, common.default_form(arguments.source_format))
+    for movie_id, title in zip(movies.ids.tolist(), movies.titles):
+        if title != (listed[movie_id].title if movie_id in listed else untitled(movie_id)):
+            raise DataError(
+                f"{files.path} is not what {arguments.output} was made from (movie {movie_id} is {title!r} there): "
+                "give the same --data to both steps"
+            )
     rows, report = build(files, form, movies, arguments.descriptions, settings)
     with common.replace_step(arguments.output, "metadata", settings) as stage:
         write(rows, stage)

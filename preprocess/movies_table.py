@@ -159,6 +159,10 @@ def _collect(files: RawFiles, name: str, rows: Iterator[tuple[int, str, str, str
         if movie_id in movies:
             first = lines[movie_id]
             raise DataError(f"{files.label(name)} line {line}: movieId {movie_id} is already on line {first}: keep one")
+        if "\n" in title.strip() or "\n" in genres.strip():
+            raise DataError(
+                f"{files.label(name)} line {line}: movie {movie_id} goes over several lines: close the quote before it"
+            )
         lines[movie_id] = line
         movies[movie_id] = MovieRow(
             title.strip() or untitled(movie_id), genres.strip() or NO_GENRES, len(ident.strip())

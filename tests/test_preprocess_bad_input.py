@@ -95,6 +95,7 @@ MOVIE_LISTS = {
     "a column missing": ("movieId,title\n10,A\n", "movies.csv has no column genres: its first line is 'movieId,title'"),
     "id a word": (MOVIES + "ten,A,B\n", "movies.csv line 5: movieId 'ten' is not a whole number"),
     "id twice": (MOVIES + "20,Again,Drama\n", "movies.csv line 5: movieId 20 is already on line 3: keep one"),
+    "a quote left open": (MOVIES + '40,"A\n50,"B, The",Drama\n', "movies.csv line 6: movie 40 goes over several lines"),
     "a short line": (MOVIES + "40,A\n", "movies.csv line 5: 2 columns, expected 3"),
     "not UTF-8": (MOVIES.encode("latin-1"), "movies.csv line 3 is not UTF-8 (byte 0xe9)"),
 }
@@ -116,6 +117,19 @@ def test_lines_that_end_with_cr_alone(tmp_path, monkeypatch, capsys):
     (folder / "ratings.csv").write_bytes(content.replace(b"\n", b"\r"))
     arguments = ["--data", str(folder), "--output", str(tmp_path / "out"), *TINY_FLAGS]
     assert "ends its lines with CR alone" in outcome(all_steps.main, arguments, monkeypatch, capsys)
+
+
+def test_metadata_of_another_data_set(tmp_path, monkeypatch, capsys):
+    folder = write_csv(tmp_path / "raw")
+    place = ["--output", str(tmp_path / "out")]
+    all_steps.main(["--data", str(folder), *place, *TINY_FLAGS])
+    capsys.readouterr()
+    before = (tmp_path / "out" / "movie_metadata.csv").read_bytes()
+    (folder / "movies.csv").write_text(MOVIES.replace("Heat", "Cold"), encoding="utf-8")
+    error = outcome(build_metadata.main, ["--data", str(folder), *place], monkeypatch, capsys)
+    assert "is not what" in error
+    assert "give the same --data to both steps" in error
+    assert (tmp_path / "out" / "movie_metadata.csv").read_bytes() == before
 
 
 SIDE_FILES = {
