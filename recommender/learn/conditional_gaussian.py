@@ -39,7 +39,7 @@ class ConditionalGaussian(LearningRule):
         # Two layouts: the product over all movies is twice as fast by columns, picking out a few movies by rows.
         self.movie_vectors = np.ascontiguousarray(fitted.vectors, dtype=np.float32)
         # The base is one column more, whose weight is always 1: a pass over all movies less.
-        self._columns = np.vstack((self.movie_vectors.T, fitted.base))  # (k + 1, n_movies)
+        self._columns = np.ascontiguousarray(np.vstack((self.movie_vectors.T, fitted.base)))  # (k + 1, n_movies)
         self.n_movies = len(fitted.means)
         self.settings = settings
         self.skip_weight = skip_weight
