@@ -43,6 +43,7 @@ TUNED = Path(__file__).with_suffix(".json")
 PROTOCOLS = ("per-user", "returning-minute", "returning", "strict-time", "strict-time-returning")
 N = 20
 METRICS = ("ndcg@10", "recall@20")
+CODE = runner.code_version()  # before any work: files may change while this runs
 
 
 def main() -> None:
@@ -161,7 +162,7 @@ def rank_ours(
 ) -> runner.Ranking:
     """Return the lists of our model `name`, from the store where nothing that they depend on has changed."""
     say(f"{case.name}: ours, {name} {settings or ''}")
-    key = runner.work_key(case, name, settings, N, runner.code_version())
+    key = runner.work_key(case, name, settings, N, CODE)
     make = lambda: registry.make(name, catalog=source.catalog, **settings)  # noqa: E731
     return runner.rank(make, case, N, store / "ours" / f"{name}-{key}")
 
