@@ -129,7 +129,7 @@ def test(
             continue
         settings = tuned[model.label]["settings"]
         for root, case in roots.items():
-            if root == "strict-time" and (model.rates or not model.folds_in):
+            if root == "strict-time" and (model.rates or not model.strict):
                 continue
             say(f"set {name}: {root}, {model.label} {settings}")
             (outcome,) = attempt(store, model, case, [settings])
