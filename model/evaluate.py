@@ -21,6 +21,7 @@ if not __package__:
 
 from recommender import command
 from recommender.catalog import Catalog
+from recommender.command import Parser
 from recommender.errors import ChoiceError
 from recommender.evaluate import cases, comparison, report, work
 from recommender.evaluate.official import official_fold
@@ -76,9 +77,9 @@ class Progress:
             print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Return the parser of all flags."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m model.evaluate",
         description="Score models on held-out ratings.",
         epilog="protocols: "

@@ -15,9 +15,10 @@ from typing import Optional
 from model.console import Console, EndOfInput
 from recommender.artifacts import exclusive
 from recommender.catalog import Movie
-from recommender.errors import ChoiceError
+from recommender.command import Parser
+from recommender.errors import ChoiceError, SettingsError
 from recommender.facade import Recommender
-from recommender.policy import MovieFilter, PolicySettings
+from recommender.policy import MOVING_AVERAGE, MovieFilter, PolicySettings
 from recommender.profiles import default_profiles_folder, load_profile, profile_path, save_profile
 from recommender.rules import Event
 from recommender.session import SessionEngine, SessionState
@@ -40,9 +41,9 @@ QUIT = ("q", "quit")
 MOST_CANDIDATES = 6
 
 
-def build_parser(description: str) -> argparse.ArgumentParser:
+def build_parser(description: str) -> Parser:
     """Return the flags of a session program."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=description,
         epilog="Answers: " + "; ".join(f"{key} {word}" for key, (word, _) in ANSWERS.items()),
     )
@@ -59,7 +60,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         "--exclude-genre", action="append", default=[], metavar="NAME", help="no film with this genre; repeatable"
     )
     parser.add_argument("--year", type=years, metavar="YEAR", help="only films of 1994, 1990-1999, 1990- or -1970")
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the exploration (default: 0)")
+    parser.add_argument("--seed", type=seed, metavar="N", help="seed of the exploration (default: 0)")
     parser.add_argument("--save", metavar="NAME", help="keep this session as a new profile")
     parser.add_argument("--resume", metavar="NAME", help="go on with a profile, and keep it up to date")
     parser.add_argument(
@@ -92,7 +93,13 @@ def seed(text: str) -> int:
 def open_policy(arguments: argparse.Namespace) -> PolicySettings:
     """Return the policy of the file with the flags over it."""
     path = arguments.config or default_folder("config") / "recommender_policy.yaml"
-    return override(read_settings(PolicySettings, path), arguments)
+    policy = override(read_settings(PolicySettings, path), arguments)
+    if policy.learning_rule != MOVING_AVERAGE:
+        for name in ("learning_rate", "negative_weight"):
+            if getattr(arguments, name) is not None:
+                flag = "--" + name.replace("_", "-")
+                raise SettingsError(f"{flag} belongs to the moving average: add --learning-rule {MOVING_AVERAGE}")
+    return policy
 
 
 class Conversation:
@@ -268,6 +275,8 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
             if talk.profile.exists() and arguments.save != arguments.resume:
                 raise ChoiceError(f"profile {arguments.save!r} exists: go on with --resume, or save under another name")
         if arguments.resume is not None:
+            if arguments.seed is not None:
+                raise ChoiceError(f"--seed {arguments.seed} with --resume: the profile has its seed, leave --seed out")
             source = profile_path(folder, arguments.resume)
             loaded = load_profile(source, recommender.catalog)
             talk.profile = talk.profile or source
@@ -285,7 +294,7 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
             else:
                 n = recommender.policy.n_favorites
                 console.say(f"tastevec: {n_left:,} films. Name {n} that you love; Enter alone starts with fewer.")
-                state = engine.start(talk.ask_favorites(n), arguments.seed)
+                state = engine.start(talk.ask_favorites(n), arguments.seed or 0)
             talk.talk(state)
         talk.say_goodbye()
     return 0

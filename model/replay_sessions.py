@@ -6,7 +6,6 @@ the person rated. Definitions stand in recommender/evaluate/session_replay.py.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 import time
@@ -24,6 +23,7 @@ from preprocess import filter_data
 from preprocess.pipeline_settings import PipelineSettings
 from recommender import artifacts, command
 from recommender.catalog import Catalog
+from recommender.command import Parser
 from recommender.errors import ChoiceError, DataError
 from recommender.evaluate.bootstrap import resampled_means
 from recommender.evaluate.protocols import join
@@ -147,9 +147,9 @@ def write_rows(path: Path, results: Sequence[Replayed]) -> None:
                     writer.writerow([result.rule, result.policy, view, *outcome[:-1], turns])
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Return the parser of the flags."""
-    parser = argparse.ArgumentParser(prog="python -m model.replay_sessions", description=__doc__.split("\n")[0])
+    parser = Parser(prog="python -m model.replay_sessions", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--data",
         type=Path,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Optional
+from typing import Any, Optional
 
 from recommender import artifacts
+from recommender.command import Parser
 from recommender.errors import ArtifactError, SettingsError
 from recommender.interactions import Interactions
 from recommender.settings import add_flags, default_folder, override, read_settings
@@ -19,13 +20,6 @@ STEP_NAMES = ("filter", "split", "transform", "metadata")
 FORMATS = ("auto", "csv", "npz", "both")
 # Above this many ratings `auto` writes no CSV: 25M ratings take minutes that way, seconds as arrays.
 CSV_UP_TO = 2_000_000
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message}: see --help")
 
 
 def make_parser(module: str, description: str, settings: Sequence[str], reads_raw: bool) -> Parser:

@@ -6,13 +6,14 @@ output went away (as a shell reports SIGPIPE).
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import sys
 from collections.abc import Sequence
 from typing import Callable, NoReturn, Optional
 
-from .errors import TastevecError
+from .errors import SettingsError, TastevecError
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run it again; nothing was changed",
@@ -24,6 +25,13 @@ _REMEDIES = {
     errno.ENOTDIR: "a part of the path is a file, not a folder: check the path",
     errno.EISDIR: "this is a folder, not a file: check the path",
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message}: see --help")
 
 
 def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .catalog import Catalog, Movie
-from .errors import ChoiceError
+from .errors import ArtifactError, ChoiceError
 from .known_users import DEFAULT_METHOD, KnownUsers, Ranked
 from .learn.conditional_gaussian import ConditionalGaussian
 from .learn.svd import SvdModel
@@ -68,6 +68,8 @@ class Recommender:
             file = default_folder("config") / "recommender_policy.yaml" if policy is None else Path(policy)
             policy = read_settings(PolicySettings, file)
         catalog = Catalog.load(folder)
+        if not catalog.n_ratings.any():
+            raise ArtifactError(f"{folder} has no counts of ratings: run python -m preprocess.transform_data")
         model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
         vectors = model.movie_vectors(policy.vector_scaling)
         if policy.learning_rule != CONDITIONAL_GAUSSIAN:
@@ -89,12 +91,14 @@ class Recommender:
 
     def search(self, text: str, n: int = 5) -> list[Movie]:
         """Return up to n movies whose title is nearest to `text`, best first; [] when nothing is near."""
+        if not isinstance(text, str) or isinstance(n, bool) or not isinstance(n, numbers.Integral):
+            raise ChoiceError(f"search({str(text)[:60]!r}, n={n!r}): give a text and a whole number")
         return [self.catalog.movie(match.row) for match in self.titles.search(text, n)]
 
     def session(
-        self, favorites: Iterable[Union[int, str]], seed: int = 0, wanted: Optional[MovieFilter] = None
+        self, favorites: Iterable[Union[int, str, Movie]], seed: int = 0, wanted: Optional[MovieFilter] = None
     ) -> Session:
-        """Start a session from favourites, each a movie id or a title.
+        """Start a session from favourites, each a movie id, a title, or a `Movie`.
 
         wanted: genres and years to keep to.  Raises `ChoiceError` for an unknown id, a title that matches nothing,
         and a title that could mean several movies (the message lists them).
@@ -117,8 +121,10 @@ class Recommender:
         """Return the pure steps of a session with this recommender's learning rule and policy."""
         return SessionEngine(self.catalog, self.rule, self.policy, wanted)
 
-    def row_of(self, movie: Union[int, str]) -> int:
-        """Return the row of a movie id or of a title that means one movie."""
+    def row_of(self, movie: Union[int, str, Movie]) -> int:
+        """Return the row of a movie, of a movie id, or of a title that means one movie."""
+        if isinstance(movie, Movie):
+            return self.catalog.row_of(movie.movie_id)
         if isinstance(movie, numbers.Integral) and not isinstance(movie, bool):
             return self.catalog.row_of(int(movie))
         if not isinstance(movie, str):

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .catalog import Catalog
-from .errors import ChoiceError
-from .settings import setting
+from .errors import ChoiceError, SettingsError
+from .settings import check_settings, setting
 
 Floats = npt.NDArray[np.float32]
 
@@ -49,6 +49,14 @@ class PolicySettings:
     diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
     exploration_rate: float = setting(0.0, "probability that a turn damps the model score", 0, 1)
     exploration_damping: float = setting(0.5, "what the model's weight is multiplied by in such a turn", 0, 1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.diversity_band_low > self.diversity_band_high:
+            raise SettingsError(
+                f"diversity_band_low {self.diversity_band_low} is above diversity_band_high "
+                f"{self.diversity_band_high}: give the lower end first"
+            )
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ class MovieFilter:
 
 def genre_columns(catalog: Catalog, names: Sequence[str]) -> list[int]:
     """Return the genre columns of `names`, whatever their case."""
+    names = [names] if isinstance(names, str) else names
     columns = {name.casefold(): j for j, name in enumerate(catalog.genre_names)}
     for name in names:
         if name.casefold() not in columns:

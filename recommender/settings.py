@@ -109,6 +109,12 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
     return kind(value)
 
 
+def check_settings(settings: Any) -> None:
+    """Raise `SettingsError` for a field of a settings dataclass whose value makes no sense; for `__post_init__`."""
+    for field in dataclasses.fields(settings):
+        check_value(type(settings), field.name, getattr(settings, field.name))
+
+
 def add_flags(parser: argparse.ArgumentParser, cls: type[Any], names: Optional[Sequence[str]] = None) -> None:
     """Add one `--flag-name` for each field of `cls` (or those named); left out, a flag is None."""
     group = parser.add_argument_group("settings, over those of the file")

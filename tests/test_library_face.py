@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from recommender import Movie, Recommender, TastevecError
-from recommender.errors import ArtifactError, ChoiceError
+from recommender.errors import ArtifactError, ChoiceError, SettingsError
+from recommender.policy import PolicySettings
 from tests.tiny import FILMS, make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,3 +167,28 @@ def test_importing_touches_no_file_and_loads_no_pandas(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_found_movie_can_be_a_favourite(tiny: Recommender) -> None:
+    (found,) = tiny.search("alpha", n=1)
+    assert tiny.session([found]).state.favorites == tiny.session([1]).state.favorites == (0,)
+
+
+def test_settings_made_in_code_are_checked_as_those_of_a_file() -> None:
+    with pytest.raises(SettingsError, match="learning_rule: 'zzz' is not one of conditional-gaussian, moving-average"):
+        PolicySettings(learning_rule="zzz")
+    with pytest.raises(SettingsError, match="learning_rate: 9 is out of range"):
+        PolicySettings(learning_rate=9)
+
+
+def test_data_without_counts_are_refused(tmp_path: Path) -> None:
+    folder = make_processed(tmp_path)
+    (folder / "movie_popularity.json").unlink()
+    with pytest.raises(ArtifactError, match=r"has no counts of ratings: run python -m preprocess\.transform_data"):
+        Recommender.load(folder)
+
+
+def test_search_refuses_what_is_no_text(tiny: Recommender) -> None:
+    for text, n in [(None, 5), (2571, 5), ("alpha", "3"), ("alpha", True)]:
+        with pytest.raises(ChoiceError, match="give a text and a whole number"):
+            tiny.search(text, n)
