@@ -24,10 +24,11 @@ class PeerModel(NamedTuple):
     grid: dict[str, list[Any]]
     rates: bool = False
     strict: bool = True
+    note: str = ""
 
     @property
     def label(self) -> str:
-        return f"{self.peer} {self.model}"
+        return f"{self.peer} {self.model}{self.note}"
 
     def configurations(self) -> list[dict[str, Any]]:
         """Return every combination of the grid."""
@@ -59,6 +60,7 @@ MODELS = (
         strict=False,
     ),
     PeerModel("cornac", "ease ratings", {"lamb": _RATING_LAMBDAS, "posB": [True, False]}),
+    PeerModel("cornac", "ease ratings", {"lamb": [500], "posB": [True]}, strict=False, note=", its defaults"),
     PeerModel("cornac", "ease likes", {"lamb": _LAMBDAS, "posB": [True, False]}, strict=False),
     PeerModel(
         "cornac",
