@@ -107,7 +107,7 @@ class Recommender:
         >>> film = session.next()
         >>> session.answer("like")
         >>> session.user_vector.shape
-        (64,)
+        (32,)
         """
         if isinstance(favorites, (str, bytes)) or not isinstance(favorites, Iterable):
             raise ChoiceError(f"favourites {favorites!r}: give a list of movie ids or titles")

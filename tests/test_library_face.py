@@ -164,7 +164,7 @@ def test_importing_touches_no_file_and_loads_no_pandas(tmp_path: Path) -> None:
         "print(sorted({'pandas', 'requests', 'model', 'preprocess', 'config'} & set(sys.modules)))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+        [sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
 

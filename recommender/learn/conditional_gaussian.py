@@ -82,7 +82,9 @@ class ConditionalGaussian(LearningRule):
         return np.linalg.solve(covariance, value - self._means[rows]), V
 
     def scores(self, events: Sequence[Event]) -> F32:
-        result: F32 = np.append(self.user_vector(events), np.float32(1)) @ self._columns
+        weights = np.ones(len(self._columns), dtype=np.float32)
+        weights[:-1] = self.user_vector(events)
+        result: F32 = weights @ self._columns
         return result
 
     def contributions(self, events: Sequence[Event], rows: npt.NDArray[np.int64]) -> F64:

@@ -47,7 +47,7 @@ _PARTS = {"vectors": np.float32, "means": np.float32, "noise": np.float32, "base
 class GaussianSettings:
     """How the Gaussian is fitted, and what does not change from one person to the next."""
 
-    rank: int = setting(64, "k: how many shared tastes", 1)
+    rank: int = setting(32, "k: how many shared tastes", 1)
     middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
     low_value: float = setting(0.2, "what a rating below 3 counts; also the value of a dislike", 0, 1)
     noise: float = setting(1.0, "noise of an answer: this / sqrt(n_users)", 0)

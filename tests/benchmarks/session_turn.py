@@ -3,7 +3,7 @@
     python tests/benchmarks/session_turn.py
 
 A turn is `SessionEngine.step`: hear the answer, score all films, apply the policy, take the best. Vectors are random
-(k = 64; the time does not depend on their values); 20-turn sessions of 4 favourites with answers at random; one BLAS
+(k = 32; the time does not depend on their values); 20-turn sessions of 4 favourites with answers at random; one BLAS
 thread. An explanation is `contributions` of 50 events to all films.
 """
 
@@ -32,7 +32,7 @@ from recommender.session import SessionEngine
 GENRES = ("Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi", "Thriller", "War")
 N_SESSIONS = 60
 N_TURNS = 20
-RANK = 64
+RANK = 32
 
 
 def make_catalog(n: int, rng: np.random.Generator) -> Catalog:
