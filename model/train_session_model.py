@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -14,32 +13,19 @@ if not __package__:
 
 import numpy as np
 
+from model import program as common
 from recommender import command
 from recommender.catalog import Catalog
 from recommender.errors import ArtifactError
 from recommender.evaluate.protocols import join
 from recommender.learn.taste_covariance import GaussianSettings, fit_gaussian, save_gaussian
-from recommender.settings import add_flags, default_folder, override
+from recommender.settings import add_flags, override
 from recommender.splits import PARTS, load_split
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> command.Parser:
     """Return the parser of the flags."""
-    parser = argparse.ArgumentParser(prog="python -m model.train_session_model", description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--processed",
-        type=Path,
-        default=default_folder("processed"),
-        metavar="DIR",
-        help="what python -m preprocess.setup wrote (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=None,
-        metavar="DIR",
-        help="where to store the model (default: artifacts/session in the folder of --processed)",
-    )
+    parser = common.make_parser("train_session_model", __doc__, "session")
     parser.add_argument(
         "--train-only",
         action="store_true",
@@ -54,7 +40,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     arguments = make_parser().parse_args(argv)
     settings = override(GaussianSettings(), arguments)
     folder = arguments.processed
-    output = arguments.output or folder / "artifacts" / "session"
+    output = common.output_folder(arguments, "session")
     catalog = Catalog.load(folder)
     data = load_split(folder, PARTS[0])
     if not arguments.train_only:

@@ -4,13 +4,13 @@
     python -m model.train_svd_model --final             the same report, then fitted anew on train + val + test
     python -m model.train_svd_model --signal weighted   another value for the cells
 
-The report holds the `weighted` recipe beside the trivial predictions and every signal's ranking beside popularity,
-so that nobody has to take a signal on trust.
+The weights of the `weighted` signal are those that the preprocessing of the data used, unless flags say otherwise:
+the signal is then what `train_transformed` holds. The report holds this recipe beside the trivial predictions and
+every signal's ranking beside popularity, so that nobody has to take a signal on trust.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ if not __package__:
 
 import numpy as np
 
-from recommender import command, weighting
+from model import program as common
+from recommender import artifacts, command, weighting
 from recommender.errors import DataError
 from recommender.evaluate import protocols
 from recommender.evaluate.metrics import find_hits, ndcg, rmse
@@ -30,13 +31,14 @@ from recommender.interactions import Interactions
 from recommender.learn.base import Ranker
 from recommender.learn.most_popular import MostPopular
 from recommender.learn.randomized_svd import captured_energy, spectral_error
-from recommender.learn.signals import SIGNALS, signal_values
+from recommender.learn.signals import SIGNALS
 from recommender.learn.svd import SvdModel, SvdSettings
-from recommender.settings import add_flags, default_folder, override
-from recommender.splits import load_split
+from recommender.settings import add_flags, check_value, override
+from recommender.splits import KIND, REMEDY, load_split
 
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
 RANKED_PEOPLE = 2_000
+WEIGHTS = ("half_life_days", "popularity_power")
 RANKING_BLOCK = 256
 RMSE_BLOCK = 1 << 17
 
@@ -51,10 +53,8 @@ class Errors(NamedTuple):
 
 def signal_errors(model: SvdModel, train: Interactions, held_out: Interactions) -> Errors:
     """Return the RMSE of u . m, of 0 and of the mean against the signal of `held_out`, weighed as `train` says."""
-    signal, counts, newest = model.settings.signal, model.movie_counts, int(model.newest[0])
     means, _ = weighting.user_means(train)
-    wanted = signal_values(signal, held_out, counts, newest, means)
-    known = signal_values(signal, train, counts, newest, means)
+    wanted, known = model.values(held_out, means), model.values(train, means)
     users = held_out.user_rows()
     predicted = np.empty(held_out.n_ratings, dtype=np.float32)
     for low in range(0, held_out.n_ratings, RMSE_BLOCK):
@@ -111,9 +111,11 @@ def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None
 
 def fit_and_tell(model: SvdModel, data: Interactions, what: str) -> None:
     """Fit on `data`, printing sizes, time, and how much of the matrix the factors hold."""
+    chosen = model.settings
+    weights = f" (half-life {chosen.half_life_days:g} days, popularity power {chosen.popularity_power:g})"
     print(
         f"{what}: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; "
-        f"signal {model.settings.signal}, rank {model.settings.rank}",
+        f"signal {chosen.signal}{weights if chosen.signal == 'weighted' else ''}, rank {chosen.rank}",
         flush=True,
     )
     started = time.perf_counter()
@@ -127,24 +129,27 @@ def fit_and_tell(model: SvdModel, data: Interactions, what: str) -> None:
     )
 
 
-def make_parser() -> argparse.ArgumentParser:
+def preprocessed_settings(folder: Path) -> SvdSettings:
+    """Return the default settings with the weights that the preprocessing of `folder` used."""
+    used = artifacts.read_manifest(folder, KIND, REMEDY)["settings"].get("transform", {})
+    where = f"{folder / artifacts.MANIFEST}: "
+    given = {name: check_value(SvdSettings, name, used[name], where + name) for name in WEIGHTS if name in used}
+    return SvdSettings(**given)
+
+
+def check_rank(rank: int, train: Interactions) -> None:
+    """Raise `DataError` for a rank that the data do not have, before anything is printed about them."""
+    most = min(train.n_users, train.n_movies)
+    if rank > most:
+        raise DataError(
+            f"--rank {rank} for {train.n_users} users and {train.n_movies} movies: give a rank from 1 to {most}"
+        )
+
+
+def make_parser() -> command.Parser:
     """Return the parser of the flags."""
-    parser = argparse.ArgumentParser(prog="python -m model.train_svd_model", description=__doc__.split("\n")[0])
-    folder = default_folder("processed")
-    parser.add_argument(
-        "--processed",
-        type=Path,
-        default=folder,
-        metavar="DIR",
-        help="what python -m preprocess.setup wrote (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=None,
-        metavar="DIR",
-        help="where to store the model (default: artifacts/svd in the folder of --processed)",
-    )
+    parser = common.make_parser("train_svd_model", __doc__.split("\n")[0], "svd")
+    parser.epilog = "Where the data were weighted otherwise, --half-life-days and --popularity-power default to that."
     parser.add_argument(
         "--final", action="store_true", help="after the report, fit on train + val + test and store that"
     )
@@ -155,9 +160,10 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Train, report, store."""
     arguments = make_parser().parse_args(argv)
-    settings = override(SvdSettings(), arguments)
-    output = arguments.output or arguments.processed / "artifacts" / "svd"
+    output = common.output_folder(arguments, "svd")
+    settings = override(preprocessed_settings(arguments.processed), arguments)
     train, val = (load_split(arguments.processed, name) for name in ("train", "val"))
+    check_rank(settings.rank, train)
     model = SvdModel(**vars(settings))
     fit_and_tell(model, train, "train")
     report(model, train, val)

@@ -23,7 +23,7 @@ from preprocess.filter_data import Movies
 from preprocess.movies_table import Link, read_links, read_tags, untitled
 from preprocess.pipeline_settings import METADATA, PipelineSettings
 from preprocess.raw_files import RawFiles
-from recommender import command
+from recommender import artifacts, command
 from recommender.catalog import METADATA_COLUMNS, parse_title
 from recommender.errors import DataError
 from recommender.splits import load_movies
@@ -133,7 +133,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     from preprocess.sources import read_movies
 
     settings = common.settings_of(arguments)
-    common.need_folder(arguments.output)
+    artifacts.need_folder(arguments.output)
     movies = Movies(*load_movies(arguments.output))
     files = RawFiles(arguments.data)
     form, listed = read_movies(files, common.default_form(arguments.source_format))

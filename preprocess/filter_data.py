@@ -27,7 +27,7 @@ from preprocess.movies_table import untitled
 from preprocess.pipeline_settings import FILTER, PipelineSettings
 from preprocess.ratings_table import RatingsTable
 from preprocess.sources import Source, read_source
-from recommender import command
+from recommender import artifacts, command
 from recommender.catalog import NO_GENRES
 from recommender.errors import DataError
 from recommender.filtering import active_mask
@@ -146,7 +146,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = common.make_parser("filter_data", "Keep users and movies with enough ratings.", FILTER, reads_raw=True)
     arguments = parser.parse_args(argv)
     settings = common.settings_of(arguments)
-    common.need_folder(arguments.output)
+    artifacts.need_folder(arguments.output)
     _, filtered = run(arguments.data, common.default_form(arguments.source_format), settings)
     with common.replace_step(arguments.output, "filter", settings) as stage:
         write(filtered, stage, common.forms(arguments.format, filtered.ratings.n_ratings))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from recommender.errors import SettingsError
 from recommender.settings import setting
+from recommender.weighting import HALF_LIFE_DAYS, POPULARITY_POWER
 
 FILTER = ("min_user_ratings", "min_movie_ratings", "iterative", "movies_first")
 SPLIT = ("split", "train_fraction", "val_fraction", "test_fraction", "min_split_ratings")
@@ -29,8 +30,8 @@ class PipelineSettings:
     val_fraction: float = setting(0.15, "share of the ratings to tune on", 0.01, 0.98)
     test_fraction: float = setting(0.15, "share of the ratings to test on", 0.01, 0.98)
     min_split_ratings: int = setting(3, "per-user split: a user with fewer ratings is in no part", 3)
-    popularity_power: float = setting(0.5, "pop_weight = 1 / count ** this", 0, 10)
-    half_life_days: float = setting(365.0, "time_weight halves for every so many days", 0.001)
+    popularity_power: float = setting(POPULARITY_POWER, "pop_weight = 1 / count ** this", 0, 10)
+    half_life_days: float = setting(HALF_LIFE_DAYS, "time_weight halves for every so many days", 0.001)
     min_tag_users: int = setting(2, "a tag counts when at least this many people gave it to a movie", 1)
     max_tags: int = setting(10, "at most so many tags as the keywords of a movie that has none", 0)
 

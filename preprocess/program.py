@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from recommender import artifacts
 from recommender.command import Parser
-from recommender.errors import ArtifactError, SettingsError
+from recommender.errors import SettingsError
 from recommender.interactions import Interactions
 from recommender.settings import add_flags, default_folder, override, read_settings
 
@@ -114,12 +114,6 @@ def write_rows(header: Sequence[str], rows: Sequence[Sequence[Any]], path: Path)
         writer.writerows(rows)
 
 
-def need_folder(folder: Path) -> None:
-    """Raise `ArtifactError` where the output can't be a folder, before any work is done."""
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder} is a file, not a folder: give another --output")
-
-
 def keep_steps(step: str) -> tuple[str, ...]:
     """Return the steps whose files stay when `step` is run again: all that were not made from its own."""
     return {
@@ -132,7 +126,7 @@ def keep_steps(step: str) -> tuple[str, ...]:
 
 def replace_step(folder: Path, step: str, settings: PipelineSettings) -> Any:
     """Return the context in which `step` writes its files: all or none of them."""
-    need_folder(folder)
+    artifacts.need_folder(folder)
     return artifacts.replace_set(folder, KIND, step, settings.of_step(step), keep_steps(step))
 
 

@@ -27,7 +27,7 @@ if not __package__:
 from preprocess import program as common
 from preprocess.filter_data import Movies
 from preprocess.pipeline_settings import SPLIT, PipelineSettings
-from recommender import command
+from recommender import artifacts, command
 from recommender.catalog import parse_title
 from recommender.errors import DataError
 from recommender.interactions import Interactions
@@ -89,7 +89,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = common.make_parser("split_data", "Divide the ratings into train, val and test.", SPLIT, reads_raw=False)
     arguments = parser.parse_args(argv)
     settings = common.settings_of(arguments)
-    common.need_folder(arguments.output)
+    artifacts.need_folder(arguments.output)
     data = load_ratings(arguments.output)
     movies = Movies(*load_movies(arguments.output))
     parts = split_ratings(data, settings)

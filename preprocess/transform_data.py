@@ -102,7 +102,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = common.make_parser("transform_data", "Weight every rating.", TRANSFORM, reads_raw=False)
     arguments = parser.parse_args(argv)
     settings = common.settings_of(arguments)
-    common.need_folder(arguments.output)
+    artifacts.need_folder(arguments.output)
     parts = Parts(*(load_split(arguments.output, name) for name in PARTS), [])
     fitted = fit(parts.train, settings)
     n_ratings = sum(part.n_ratings for part in parts[:3])

@@ -45,8 +45,7 @@ def replace_file(path: Path) -> Iterator[Path]:
         _flush(temporary)
         os.replace(temporary, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -82,9 +81,16 @@ def replace_set(
         _finish_commit(folder)
 
 
+def need_folder(folder: Path) -> None:
+    """Raise `ArtifactError` where `folder`, the --output of a program, can't be one: before any work is done."""
+    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not place.is_dir():
+        raise ArtifactError(f"{place} is a file, not a folder: give another --output")
+
+
 @contextlib.contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold a folder, or a lock file made for it, for this process alone; a second one is refused, not kept waiting."""
+    """Hold a folder, or a lock file that its holder may delete, for this process alone; a second one is refused."""
     try:
         import fcntl
     except ImportError:  # Windows has no flock; there, two writers at once stay the user's to avoid
@@ -94,6 +100,8 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not path.exists() or not os.path.samestat(os.fstat(handle), path.stat()):
+                raise BlockingIOError  # its holder deleted the file between our opening and our locking it
         except BlockingIOError:
             raise ArtifactError(f"another process is using {what}: wait until it ends, then try again") from None
         yield
@@ -257,8 +265,7 @@ def _finish_commit(folder: Path) -> None:
             if file.name != MANIFEST:
                 os.replace(file, folder / file.name)
         for name in stale:
-            with contextlib.suppress(FileNotFoundError):
-                (folder / Path(name).name).unlink()
+            (folder / Path(name).name).unlink(missing_ok=True)
         os.replace(commit / MANIFEST, folder / MANIFEST)
     commit.rmdir()
 

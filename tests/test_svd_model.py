@@ -67,6 +67,8 @@ def test_signals_by_hand() -> None:
         found = signal_values(name, data, counts, 365 * DAY)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, values, rtol=1e-6)
+    twice = signal_values("weighted", data, counts, 365 * DAY, half_life_days=182.5, popularity_power=1.0)
+    np.testing.assert_allclose(twice, [1 * 1 * 0.25, 0.5 * 0.25 * 1, -1.5 / 16 * 1], rtol=1e-6)
     given_mean = signal_values("centered", data, counts, 0, np.array([3.0]))
     np.testing.assert_allclose(given_mean, [2, 1.5, -0.5])
     with pytest.raises(ChoiceError, match="no signal is called 'stars': choose from binary, ones, centered, weighted"):
@@ -147,6 +149,14 @@ def test_every_setting_changes_the_result(monkeypatch: pytest.MonkeyPatch, chang
     assert np.abs(one - two).max() > 1e-5
 
 
+@pytest.mark.parametrize("change", [{"half_life_days": 30.0}, {"popularity_power": 1.5}])
+def test_the_weights_change_the_weighted_signal_alone(change: dict[str, Any]) -> None:
+    data = random_ratings()
+    for signal in SIGNALS:
+        one, two = (SvdModel(rank=5, signal=signal, **more).fit(data).score(data, [0]) for more in ({}, change))
+        assert (np.abs(one - two).max() > 1e-3) == (signal == "weighted")
+
+
 def test_people_and_movies_without_ratings_have_zero_vectors() -> None:
     data = random_ratings()
     assert data.movie_counts()[-1] == 0
@@ -185,7 +195,7 @@ def test_bad_data_and_settings_are_refused(data: Any, settings: dict[str, Any], 
 
 def test_saved_and_loaded_model_is_the_same(tmp_path: Path) -> None:
     data = random_ratings()
-    model = SvdModel(rank=5, signal="weighted", seed=3).fit(data)
+    model = SvdModel(rank=5, signal="weighted", seed=3, half_life_days=20.0, popularity_power=1.0).fit(data)
     model.save(tmp_path / "svd", fitted_on="train+val")
     for loaded in (SvdModel.load(tmp_path / "svd"), SvdModel.load(tmp_path / "svd", data.movie_ids)):
         assert loaded.settings == model.settings

@@ -13,13 +13,17 @@ import numpy as np
 import pytest
 
 from model import train_svd_model
-from recommender import artifacts
+from preprocess import setup
+from recommender import artifacts, weighting
+from recommender.errors import SettingsError
 from recommender.evaluate.protocols import join
 from recommender.interactions import Interactions
 from recommender.learn.svd import SvdModel
 from recommender.settings import default_folder
-from recommender.splits import load_split
+from recommender.splits import load_final_rating, load_split
 from recommender.splitting import split_per_user
+
+from .raw_sets import random_lines, random_movies, write_csv
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -75,6 +79,43 @@ def test_report_and_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert (model.settings.rank, model.settings.signal) == (4, "centered")
 
 
+@pytest.mark.parametrize(
+    ("flags", "half_life", "power"),
+    [
+        ([], 1.0, 2.0),
+        (["--half-life-days", "7"], 7.0, 2.0),
+        (["--popularity-power", "0"], 1.0, 0.0),
+    ],
+)
+def test_the_weighted_signal_is_the_one_that_the_preprocessing_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], half_life: float, power: float
+) -> None:
+    folder = tmp_path / "processed"
+    raw = write_csv(tmp_path / "raw", random_lines(0), random_movies())
+    plain = ["--min-user-ratings", "3", "--min-movie-ratings", "3"]
+    weights = ["--half-life-days", "1", "--popularity-power", "2"]
+    setup.main(["--data", str(raw), "--output", str(folder), *plain, *weights])
+    train_svd_model.main(["--processed", str(folder), "--signal", "weighted", "--rank", "3", *flags])
+    assert f"weighted (half-life {half_life:g} days, popularity power {power:g}), rank 3" in capsys.readouterr().out
+    model = SvdModel.load(folder / "artifacts" / "svd")
+    assert (model.settings.half_life_days, model.settings.popularity_power) == (half_life, power)
+    train, stored = load_split(folder, "train"), load_final_rating(folder, "train")
+    # rounding in float32 of the same float64 values: equal to the bit, or weighed otherwise
+    assert np.array_equal(model.values(train), stored) == (not flags)
+    val_means, _ = weighting.user_means(train)
+    val = model.values(load_split(folder, "val"), val_means)
+    assert np.array_equal(val, load_final_rating(folder, "val")) == (not flags)
+
+
+def test_damaged_weights_of_the_preprocessing_are_refused(tmp_path: Path) -> None:
+    folder = make_processed(tmp_path / "processed")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["settings"]["transform"] = {"half_life_days": "long"}
+    artifacts.dump_json(manifest, folder / "manifest.json")
+    with pytest.raises(SettingsError, match=r"manifest\.json: half_life_days: 'long' is not a number"):
+        train_svd_model.main(["--processed", str(folder), "--rank", "2"])
+
+
 def test_report_does_not_depend_on_its_blocks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,27 +157,31 @@ def test_runs_as_module_and_as_file(tmp_path: Path, as_file: bool) -> None:
 def test_help_names_every_flag() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for flag in ("--processed", "--output", "--final", "--rank", "--signal", "--passes", "--block", "--seed"):
+    for flag in ("--processed", "--output", "--final", "--rank", "--signal", "--passes", "--half-life-days"):
         assert flag in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rank", "41"], "rank 41 for 50 users and 40 movies: give a rank from 1 to 40"),
+        (["--rank", "41"], "--rank 41 for 50 users and 40 movies: give a rank from 1 to 40"),
         (["--rank", "0"], "--rank: 0 is out of range"),
         (["--signal", "stars"], "--signal: 'stars' is not one of binary, ones, centered, weighted"),
         (["--passes", "0"], "--passes: 0 is out of range"),
         (["--seed", "-1"], "--seed: -1 is out of range"),
-        (["--rank", "2", "--output", "{file}"], "file"),
+        (["--half-life-days", "0"], "--half-life-days: 0.0 is out of range"),
+        (["--rank", "2", "--output", "{file}"], "file is a file, not a folder: give another --output"),
+        (["--rank", "2", "--output", "{file}/svd"], "file is a file, not a folder: give another --output"),
+        (["--bogus"], "unrecognized arguments: --bogus: see --help"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
     folder = make_processed(tmp_path / "processed")
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    done = run("--processed", str(folder), *(text.format(file=tmp_path / "file" / "svd") for text in arguments))
+    done = run("--processed", str(folder), *(text.format(file=tmp_path / "file") for text in arguments))
     assert done.returncode == 2
     assert message in done.stderr
+    assert done.stdout == ""  # refused before any work
     assert done.stderr.startswith("tastevec: ")
     assert done.stderr.count("\n") == 1
     assert not (folder / "artifacts").exists()

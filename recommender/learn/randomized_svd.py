@@ -108,7 +108,10 @@ def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterat
     x = rng.standard_normal((A.shape[1], 1)).astype(np.float32)
     norm = 0.0
     for _ in range(n_iterations):
-        x /= np.linalg.norm(x)
+        length = np.linalg.norm(x)
+        if length == 0.0:  # E'y is below what float32 can hold
+            break
+        x /= length
         y = A.times(x) - U @ (s[:, None] * (Vt @ x))  # E x
         norm = float(np.linalg.norm(y))
         if norm == 0.0:

@@ -37,11 +37,14 @@ def signal_values(
     movie_counts: npt.NDArray[np.int64],
     newest: int,
     means: Optional[npt.NDArray[np.float64]] = None,
+    half_life_days: float = weighting.HALF_LIFE_DAYS,
+    popularity_power: float = weighting.POPULARITY_POWER,
 ) -> npt.NDArray[np.float32]:
     """Return the signal of every rating in `data`, (n_ratings,) float32.
 
     means: (n_users,) each user's mean rating; None takes it from `data` itself.  movie_counts: (n_movies,) ratings of
-    each movie in train; newest: train's largest time, in seconds; both are used by `weighted` alone.
+    each movie in train; newest: train's largest time, in seconds.  `weighted` alone uses these two, half_life_days and
+    popularity_power; with those of the preprocessing it is the `final_rating` that was stored there, bit for bit.
 
     >>> data = Interactions.from_columns([1, 1, 1], [10, 20, 30], [5, 4, 3], [0, 0, 0])
     >>> [signal_values(name, data, data.movie_counts(), 0).tolist() for name in ("binary", "centered", "weighted")]
@@ -56,4 +59,6 @@ def signal_values(
         means, _ = weighting.user_means(data)
     if name == "centered":
         return (data.ratings - np.repeat(means, np.diff(data.indptr))).astype(np.float32)
-    return weighting.final_rating(data, means, weighting.pop_weight(movie_counts), newest)
+    return weighting.final_rating(
+        data, means, weighting.pop_weight(movie_counts, popularity_power), newest, half_life_days
+    )

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Optional
 import numpy as np
 import numpy.typing as npt
 
-from .. import artifacts
+from .. import artifacts, weighting
 from ..errors import ArtifactError, DataError, SettingsError
 from ..interactions import Interactions
 from ..settings import setting
@@ -43,6 +43,10 @@ class SvdSettings:
     passes: int = setting(PASSES, "passes over a large matrix; more is more exact", 1, 1000)
     block: int = setting(BLOCK, "columns in a pass", 1, 1000)
     seed: int = setting(0, "seed of the random start", 0)
+    half_life_days: float = setting(
+        weighting.HALF_LIFE_DAYS, "signal weighted: days in which a rating loses half", 0.001
+    )
+    popularity_power: float = setting(weighting.POPULARITY_POWER, "signal weighted: divide by count ** this", 0, 10)
 
 
 class SvdModel(Ranker):
@@ -85,7 +89,7 @@ class SvdModel(Ranker):
         self.movie_ids, self.user_ids = train.movie_ids, train.user_ids
         self.movie_counts = train.movie_counts()
         self.newest = np.array([train.times.max()])
-        indptr, columns, values = train.indptr, train.movie_rows, self._values(train)
+        indptr, columns, values = train.indptr, train.movie_rows, self.values(train)
         if not values.all():  # a rating whose signal is 0 needs no cell
             kept = values != 0
             indptr = np.concatenate(([0], np.cumsum(kept)))[indptr]
@@ -108,13 +112,16 @@ class SvdModel(Ranker):
         vectors: npt.NDArray[np.float32] = self.movie_embeddings * scale
         return vectors
 
-    def _values(self, data: Interactions) -> npt.NDArray[np.float32]:
-        return signal_values(self.settings.signal, data, self.movie_counts, int(self.newest[0]))
+    def values(self, data: Interactions, means: Optional[npt.NDArray[np.float64]] = None) -> npt.NDArray[np.float32]:
+        """Return the model's signal of every rating in `data`, (n_ratings,) float32; means: as in `signal_values`."""
+        chosen, newest = self.settings, int(self.newest[0])
+        weights = chosen.half_life_days, chosen.popularity_power
+        return signal_values(chosen.signal, data, self.movie_counts, newest, means, *weights)
 
     def fold_in(self, history: Interactions, user_rows: Rows) -> npt.NDArray[np.float32]:
         """Return user vectors a V, (B, rank) float32, for rows of `history`; zeros where nothing is known."""
         part = _select(history, user_rows)
-        values = self._values(part)
+        values = self.values(part)
         vectors = np.zeros((len(user_rows), self.movie_embeddings.shape[1]), dtype=np.float32)
         for line, (start, end) in enumerate(zip(part.indptr[:-1], part.indptr[1:])):
             vectors[line] = values[start:end] @ self.movie_embeddings[part.movie_rows[start:end]]
