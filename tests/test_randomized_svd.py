@@ -241,6 +241,36 @@ def test_values_that_cannot_be_factored_are_refused(value: float, message: str) 
         randomized_svd(A, 1, np.random.default_rng(0))
 
 
+@pytest.mark.usefixtures("never_dense")
+@pytest.mark.parametrize(
+    ("rank", "n_passes", "block_size", "widths"),
+    [
+        (5, 1000, 8, [8] * 12),  # 100 // 8 passes
+        (5, 1000, 1000, [100]),
+        (5, 3, 30, [30] * 3),  # within the cap: as asked
+        (40, 1000, 50, [50] * 3),  # four times the rank where that is more
+        (200, 1000, 50, [500]),  # a rank that needs everything: the exact route on A'A
+    ],
+)
+def test_the_space_is_capped(
+    monkeypatch: pytest.MonkeyPatch, rank: int, n_passes: int, block_size: int, widths: list[int]
+) -> None:
+    monkeypatch.setattr(kernel, "SPACE", 100)
+    found = []
+    product_with_gram = SparseMatrix.gram_times
+
+    def noted(self: SparseMatrix, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        found.append(X.shape[1])
+        return product_with_gram(self, X)
+
+    monkeypatch.setattr(SparseMatrix, "gram_times", noted)
+    dense = decaying(600, 500)
+    svd = randomized_svd(compress(dense), rank, np.random.default_rng(0), n_passes, block_size)
+    assert found == widths
+    assert orthonormality_error(svd) < 1e-4
+    assert residual(dense, svd) <= 1.1 * best_residual(dense, rank)
+
+
 @pytest.mark.parametrize(("n_passes", "block_size"), [(0, 32), (4, 0)])
 def test_no_passes_or_columns_are_refused(n_passes: int, block_size: int) -> None:
     with pytest.raises(DataError, match="give at least 1 of each"):

@@ -31,6 +31,7 @@ F64 = npt.NDArray[np.float64]
 DENSE_CELLS = 4_000_000  # up to this many cells the exact dense SVD is quicker
 BLOCK = 32
 PASSES = 8
+SPACE = 2000  # columns of the Krylov space at most, or 4 x rank: it is held whole, and its square is factored
 USED_UP = 1e-5  # what is shorter than this beside the longest is rounding noise in float32
 
 
@@ -51,7 +52,9 @@ def randomized_svd(
     """Return the `rank` largest singular triplets of A, nearly optimal.
 
     n_passes: products with A'A, each of `block_size` columns; more is more exact.  A block too small for the rank
-    is widened.  Matrices of up to `DENSE_CELLS` cells take the exact dense route, where both play no part.
+    is widened.  Together they make at most max(`SPACE`, 4 rank) columns: a wider block is cut to that, then passes
+    past it are left out, so memory grows with n_cols and never with its square.
+    Matrices of up to `DENSE_CELLS` cells take the exact dense route, where both play no part.
     Orthonormal to float32 rounding; triplets past the rank of A have s = 0 and still orthonormal vectors.
     Same `rng` state, same result, bit for bit on one machine.
     Raises `DataError` for a rank outside 1 .. min(shape) and for a matrix that is all zero or not finite.
@@ -65,7 +68,9 @@ def randomized_svd(
     _check(A, rank, n_passes, block_size)
     if A.shape[0] * A.shape[1] <= DENSE_CELLS:
         return dense_svd(A.dense(), rank)
-    V = _leading_space(A, rank, rng, n_passes, max(block_size, -(-3 * rank // (2 * n_passes))))
+    most = max(SPACE, 4 * rank)
+    width = min(max(block_size, -(-3 * rank // (2 * n_passes))), most)
+    V = _leading_space(A, rank, rng, min(n_passes, most // width), width)
     U, s, rotation = _orthonormal_product(A.times(V))
     return _fix_signs(U, s, (V @ rotation).T)
 
@@ -123,7 +128,7 @@ def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterat
 def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int, block_size: int) -> F32:
     """Return V (n_cols, rank), orthonormal: the leading Ritz vectors of A'A in the block Krylov space."""
     n_columns, width = A.shape[1], block_size
-    if n_passes * width >= n_columns:  # the space would be everything
+    if n_passes * width >= n_columns:  # the space would be everything, and A'A is no wider than it
         gram = A.gram_times(np.eye(n_columns, dtype=np.float32)).astype(np.float64)
         return np.linalg.eigh(gram)[1][:, ::-1][:, :rank].astype(np.float32)
     K = np.empty((n_columns, n_passes * width), dtype=np.float32, order="F")
