@@ -11,6 +11,7 @@ it is read from `NAME.zip.md5` beside the archive. TLS certificates are always v
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -27,7 +28,7 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from preprocess import program as common
-from recommender import command
+from recommender import artifacts, command
 from recommender.errors import ChoiceError, DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ class _Part(NamedTuple):
 
     def discard(self) -> None:
         for file in self:
-            if file.exists():
-                file.unlink()
+            file.unlink(missing_ok=True)
 
 
 def download(
@@ -84,17 +84,20 @@ def download(
     """Fetch `NAME.zip` into `folder` from the first of `mirrors` that has it right; return its path.
 
     md5: what it must have; None asks the mirror for `NAME.zip.md5`. pause: seconds before the second attempt, doubled
-    each time. Raises `DataError`, with what each mirror answered, where none gives the right file.
+    each time. Raises `DataError`, with what each mirror answered, where none gives the right file; `ArtifactError`
+    while another process fetches the same one.
     """
     import requests
 
     for mirror in mirrors:
         _check_mirror(mirror)
-    target = folder / f"{name}.zip"
+    target, lock = folder / f"{name}.zip", folder / f".{name}.lock"
     part = _Part(folder / f"{name}.zip.part", folder / f"{name}.zip.part.json")
     folder.mkdir(parents=True, exist_ok=True)
     failures = []
-    with requests.Session() as session:
+    with contextlib.ExitStack() as held, requests.Session() as session:
+        held.enter_context(artifacts.exclusive(lock, str(target)))
+        held.callback(lock.unlink, missing_ok=True)
         for mirror in mirrors:
             url = f"{mirror.rstrip('/')}/{name}.zip"
             try:
@@ -282,8 +285,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         near = difflib.get_close_matches(name, PUBLISHED_MD5, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(PUBLISHED_MD5)}"
         raise ChoiceError(f"no data set called {arguments.name!r}: {hint}")
-    if arguments.to.exists() and not arguments.to.is_dir():
-        raise DataError(f"{arguments.to} is a file, not a folder: give another --to")
+    artifacts.need_folder(arguments.to, "--to")
     path = download(name, arguments.to, (*arguments.mirror, *MIRRORS), PUBLISHED_MD5[name])
     print(f"{path}: {path.stat().st_size / 1e6:,.1f} MB\nnext: python -m preprocess.setup --data {path}")
 

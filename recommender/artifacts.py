@@ -81,11 +81,11 @@ def replace_set(
         _finish_commit(folder)
 
 
-def need_folder(folder: Path) -> None:
-    """Raise `ArtifactError` where `folder`, the --output of a program, can't be one: before any work is done."""
+def need_folder(folder: Path, flag: str = "--output") -> None:
+    """Raise `ArtifactError` where `folder`, which a program was given with `flag`, can't be one: before any work."""
     place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not place.is_dir():
-        raise ArtifactError(f"{place} is a file, not a folder: give another --output")
+        raise ArtifactError(f"{place} is a file, not a folder: give another {flag}")
 
 
 @contextlib.contextmanager

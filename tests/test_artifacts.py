@@ -197,6 +197,25 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     assert "another process is using" in second.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_lock_file_that_its_holder_deleted_locks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """Who opened the file before it was deleted must not go on beside who locks the next one of that name."""
+    fcntl = pytest.importorskip("fcntl")
+    lock, flock = tmp_path / "lock", fcntl.flock
+
+    def late(handle: int, how: int) -> None:
+        flock(handle, how)
+        lock.unlink()
+        if again:
+            lock.touch()
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(ArtifactError, match="another process is using it"), artifacts.exclusive(lock, "it"):
+        pass
+
+
 def test_manifest_lists_shapes(tmp_path: Path) -> None:
     with artifacts.replace_set(tmp_path, "thing", "make", {}) as stage:
         np.save(stage / "x.npy", np.zeros((3, 2), np.float32))

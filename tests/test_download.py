@@ -16,7 +16,7 @@ import pytest
 
 from preprocess import download as program
 from preprocess.download import download
-from recommender.errors import DataError, SettingsError
+from recommender.errors import ArtifactError, DataError, SettingsError
 
 BODY = np.random.default_rng(0).bytes(700_000)
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -112,6 +112,24 @@ def test_the_file_arrives_whole_and_alone(server, tmp_path):
     path = get(server, tmp_path / "new" / "data")
     assert path.read_bytes() == BODY
     assert [file.name for file in path.parent.iterdir()] == ["ml-x.zip"]
+
+
+def test_two_at_once_do_not_share_a_part(server, tmp_path):
+    """The second is refused while the first is in the middle of its transfer, which then ends undisturbed."""
+    refused = []
+
+    def meanwhile(text: str) -> None:
+        with pytest.raises(ArtifactError, match=r"another process is using .*ml-x\.zip: wait until it ends") as error:
+            get(server, tmp_path)
+        refused.append(error)
+
+    server.faults = ["cut"]
+    path = download("ml-x", tmp_path, [server.url], MD5, pause=0.0, say=meanwhile)
+    assert len(refused) == 1
+    assert path.read_bytes() == BODY
+    assert len(zips(server)) == 2
+    assert download("ml-y", tmp_path, [server.url], MD5, pause=0.0, say=lambda text: None).read_bytes() == BODY
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["ml-x.zip", "ml-y.zip"]
 
 
 def test_the_checksum_is_asked_for_where_it_is_not_known(server, tmp_path):

@@ -31,7 +31,7 @@ def test_an_output_that_cannot_be_a_folder_is_refused_before_anything_is_read(
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_the_wrong_flag_is_the_one_that_is_named(tmp_path: Path, program: ModuleType) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
-    with pytest.raises(ArtifactError, match="file is not a folder|no movie list at") as caught:
+    with pytest.raises(ArtifactError, match=r"file is not a folder|no movie list at") as caught:
         program.main(["--processed", str(tmp_path / "file")])
     assert "--output" not in str(caught.value)
     with pytest.raises(SettingsError, match="unrecognized arguments: --bogus: see --help"):
