@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
@@ -18,6 +19,8 @@ ITEM_GENRES = (
     *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
 _ITEM_COLUMNS = 24
+# IMDb writes tt before its ids, and pandas .0 behind those of a column that has gaps.
+_LINKS = {"imdbId": re.compile(r"(?:tt)?([0-9]+)(?:\.0)?"), "tmdbId": re.compile(r"([0-9]+)(?:\.0)?")}
 # Text that is not ISO-8859-1's is practically never valid UTF-8 by chance, so UTF-8 is tried first: 1M and 100K are
 # ISO-8859-1, 10M and MovieTweetings are UTF-8.
 _DAT_ENCODINGS = ("utf-8-sig", "iso-8859-1")
@@ -79,16 +82,23 @@ def read_item_movies(files: RawFiles) -> dict[int, MovieRow]:
 
 
 def read_links(files: RawFiles) -> dict[int, Link]:
-    """Read `links.csv` where there is one: movieId -> IMDb id (its digits, at least seven) and TMDB id."""
+    """Read `links.csv` where there is one: movieId -> IMDb id (its digits, at least seven) and TMDB id.
+
+    `tt0114709` and `862.0` are taken as 0114709 and 862.
+    """
     if "links.csv" not in files:
         return {}
     links = {}
-    for line, (ident, imdb, tmdb) in _csv_rows(files, "links.csv", ("movieId", "imdbId", "tmdbId")):
-        for column, text in (("imdbId", imdb), ("tmdbId", tmdb)):
-            if text and not text.isdigit():
+    for line, (ident, *texts) in _csv_rows(files, "links.csv", ("movieId", *_LINKS)):
+        digits = []
+        for (column, form), text in zip(_LINKS.items(), texts):
+            match = form.fullmatch(text)
+            if text and not match:
                 raise DataError(
                     f"{files.label('links.csv')} line {line}: {column} {text[:40]!r} is not a number: repair it"
                 )
+            digits.append(match.group(1) if match else "")
+        imdb, tmdb = digits
         links[_movie_id(files, "links.csv", line, ident)] = Link(imdb.zfill(7) if imdb else "", tmdb)
     return links
 
