@@ -246,9 +246,10 @@ def test_values_that_cannot_be_factored_are_refused(value: float, message: str) 
     ("rank", "n_passes", "block_size", "widths"),
     [
         (5, 1000, 8, [8] * 12),  # 100 // 8 passes
-        (5, 1000, 1000, [100]),
+        (5, 1000, 1000, [12] * 8),  # 100 // 8 columns: not fewer passes than by default
+        (5, 2, 1000, [50] * 2),
         (5, 3, 30, [30] * 3),  # within the cap: as asked
-        (40, 1000, 50, [50] * 3),  # four times the rank where that is more
+        (40, 1000, 50, [20] * 8),  # four times the rank where that is more
         (200, 1000, 50, [500]),  # a rank that needs everything: the exact route on A'A
     ],
 )

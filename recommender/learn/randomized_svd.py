@@ -52,8 +52,8 @@ def randomized_svd(
     """Return the `rank` largest singular triplets of A, nearly optimal.
 
     n_passes: products with A'A, each of `block_size` columns; more is more exact.  A block too small for the rank
-    is widened.  Together they make at most max(`SPACE`, 4 rank) columns: a wider block is cut to that, then passes
-    past it are left out, so memory grows with n_cols and never with its square.
+    is widened.  Together they make at most max(`SPACE`, 4 rank) columns, so that memory never grows with n_cols^2: a
+    block is cut until `PASSES` of it fit, since passes tell more than width, and passes that do not fit are left out.
     Matrices of up to `DENSE_CELLS` cells take the exact dense route, where both play no part.
     Orthonormal to float32 rounding; triplets past the rank of A have s = 0 and still orthonormal vectors.
     Same `rng` state, same result, bit for bit on one machine.
@@ -69,7 +69,7 @@ def randomized_svd(
     if A.shape[0] * A.shape[1] <= DENSE_CELLS:
         return dense_svd(A.dense(), rank)
     most = max(SPACE, 4 * rank)
-    width = min(max(block_size, -(-3 * rank // (2 * n_passes))), most)
+    width = min(max(block_size, -(-3 * rank // (2 * n_passes))), most // min(n_passes, PASSES))
     V = _leading_space(A, rank, rng, min(n_passes, most // width), width)
     U, s, rotation = _orthonormal_product(A.times(V))
     return _fix_signs(U, s, (V @ rotation).T)
