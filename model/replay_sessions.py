@@ -171,20 +171,36 @@ def make_parser() -> Parser:
     return parser
 
 
+def check_outputs(json_path: Optional[Path], csv_path: Optional[Path]) -> None:
+    """Refuse, before any work, files that could not be written after it."""
+    for flag, path in (("--json", json_path), ("--csv", csv_path)):
+        if path is not None and path.is_dir():
+            raise ChoiceError(f"{flag} {path} is a folder: give the name of a file")
+    if json_path is not None and json_path == csv_path:
+        raise ChoiceError(f"--json and --csv both name {json_path}: give two files")
+
+
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Replay and report."""
     arguments = make_parser().parse_args(argv)
     for flag in ("turns", "favorites"):
         if getattr(arguments, flag) < 1:
             raise ChoiceError(f"--{flag} {getattr(arguments, flag)}: give a whole number from 1")
-    names = arguments.rules.split(",")
+    names = [name.strip() for name in arguments.rules.split(",")]
     for name in names:
         if name not in RULES:
             raise ChoiceError(f"--rules {name!r}: choose from {', '.join(RULES)}")
+    if len(set(names)) < len(names):
+        raise ChoiceError(f"--rules {arguments.rules!r} names one rule twice: give each once")
     try:
         seeds = [int(seed) for seed in arguments.seeds.split(",")]
     except ValueError:
         raise ChoiceError(f"--seeds {arguments.seeds!r}: give whole numbers joined by commas") from None
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ChoiceError(f"--seeds {arguments.seeds!r}: give different whole numbers from 0")
+    if arguments.fold_seed < 0:
+        raise ChoiceError(f"--fold-seed {arguments.fold_seed} is negative: give a whole number from 0")
+    check_outputs(arguments.json, arguments.csv)
     shipped = read_settings(PolicySettings, arguments.policy or default_folder("config") / "recommender_policy.yaml")
     data, catalog = read_data(arguments.data, arguments.min_movie_ratings, arguments.min_user_ratings)
     folds = make_folds(data, catalog, arguments.folds, arguments.favorites, seeds, arguments.fold_seed)

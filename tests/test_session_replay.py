@@ -271,8 +271,25 @@ def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pyte
         assert alone["moving-average"][view]["hits"] == pytest.approx(np.mean([one.hits for one in outcomes])), view
 
 
-@pytest.mark.parametrize("flags", [["--rules", "guess"], ["--turns", "0"], ["--seeds", "x"], ["--folds", "1"]])
-def test_program_refuses(flags: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--rules", "guess"],
+        ["--rules", "ease, ease"],
+        ["--turns", "0"],
+        ["--seeds", "x"],
+        ["--seeds", "-1"],
+        ["--seeds", "1,1"],
+        ["--fold-seed", "-1"],
+        ["--folds", "1"],
+        ["--csv", "."],
+        ["--json", "same", "--csv", "same"],
+    ],
+)
+def test_program_refuses_before_any_replay(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_raw(tmp_path)
     with pytest.raises(ChoiceError):
         replay_sessions.main(["--data", str(tmp_path), *flags])
+    assert capsys.readouterr().out == ""
