@@ -68,6 +68,6 @@ class KnownUsers:
             first, last = self.history.user_ids[0], self.history.user_ids[-1]
             raise ChoiceError(f"no user {user_id!r} in these ratings: their ids run from {first} to {last}")
         moment = int(time.time()) if at is None else at
-        ids, scores = self.model(method).recommend(self.history, [row], n, [moment])
+        ids, scores = self.model(method).recommend(self.history, [row], min(n, self.history.n_movies), [moment])
         found = zip(ids[0].tolist(), scores[0].tolist())
         return [Ranked(self.catalog.movie(self.catalog.row_of(i)), score) for i, score in found if i >= 0]

@@ -30,6 +30,8 @@ def test_popularity_is_the_most_liked_films_that_the_person_has_not_rated(shippe
     found = shipped.recommend(15, n=30, method="popularity")
     assert [film.movie.movie_id for film in found] == [int(parts[0].movie_ids[i]) for i in by_likes[:30]]
     assert all(earlier.score >= later.score for earlier, later in zip(found, found[1:]))
+    everything = shipped.recommend(15, n=10**12, method="popularity")
+    assert [film.movie.movie_id for film in everything] == [int(parts[0].movie_ids[i]) for i in by_likes]
 
 
 def test_what_cannot_be_done_says_why(shipped: Recommender) -> None:
