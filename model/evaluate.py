@@ -45,6 +45,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     protocols = split_list(arguments.protocol, "--protocol")
     check_flags(arguments, [spec.label for spec in specs], protocols)
     source = load_source(arguments, protocols)
+    if ks[-1] > max(source.train.n_movies, 20):  # the default cutoffs are for any data
+        raise ChoiceError(f"--k {ks[-1]} is more than the {source.train.n_movies:,} movies: give a smaller cutoff")
     for spec in specs:
         spec.make(source.catalog)  # a wrong setting is refused before any work
     found = build_cases(source, protocols, arguments)
@@ -150,6 +152,10 @@ def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols:
             raise ChoiceError(f"--{flag} {path} is a folder: give the name of a file")
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.csv is not None:
+        if arguments.json in (arguments.csv, averages_path(arguments.csv)):
+            raise ChoiceError(f"--json {arguments.json} is also what --csv writes: give another name")
+        report.need_parquet(arguments.csv)
     if arguments.checkpoint is not None:
         arguments.checkpoint.mkdir(parents=True, exist_ok=True)
     if arguments.stages < 1:
@@ -197,14 +203,18 @@ def load_source(arguments: argparse.Namespace, protocols: Sequence[str]) -> case
     return cases.Source.from_ratings(filtered.ratings, catalog)
 
 
+def averages_path(path: Path) -> Path:
+    """Return where averages go when `path` takes a row for each person."""
+    return path.with_name(f"{path.stem}-averages{path.suffix}")
+
+
 def write_files(reports: Sequence[report.CaseReport], arguments: argparse.Namespace) -> None:
     if arguments.json is not None:
         given = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
         report.write_json(arguments.json, reports, given)
     if arguments.csv is not None:
         report.write_rows(arguments.csv, report.per_user_rows(reports))
-        averages = arguments.csv.with_name(f"{arguments.csv.stem}-averages{arguments.csv.suffix}")
-        report.write_rows(averages, report.average_rows(reports))
+        report.write_rows(averages_path(arguments.csv), report.average_rows(reports))
     if arguments.plots is not None:
         from recommender.evaluate import plots
 

@@ -196,14 +196,15 @@ def test_scores_of_perfect_and_of_worst_lists():
         assert lowest.overall[f"{name}@8"] == 0
 
 
-def test_scoring_in_batches_changes_nothing(monkeypatch):
+@pytest.mark.parametrize("limit", ["_BATCH", "_CELLS"])
+def test_scoring_in_batches_changes_nothing(limit, monkeypatch):
     data = block_data()
     case = protocols.per_user(data)
     lists = runner.rank(lambda: Fixed(np.arange(24) % 5), case, 6).rows
     genres = np.random.default_rng(0).random((24, 4)) < 0.4
     groups = scoring.groups_of(case, cold_user=14, cold_movie=22)
     whole = scoring.score_lists("x", case, lists, (3, 6), groups, genres)
-    monkeypatch.setattr(scoring, "_BATCH", 7)
+    monkeypatch.setattr(scoring, limit, 7)
     parts = scoring.score_lists("x", case, lists, (3, 6), groups, genres)
     assert parts.overall == pytest.approx(whole.overall, nan_ok=True)
     assert {"coverage@3", "gini@6", "novelty@3", "diversity@6", "tail_share@3", "cold_user_ndcg@6"} <= set(
@@ -377,6 +378,10 @@ def test_a_second_seed_moves_the_intervals_only(tmp_path, capsys):
         (["--k", "0"], "'0'"),
         (["--k", "ten"], "'ten'"),
         (["--k", "-5"], "'-5'"),
+        (["--k", "3,100000"], "--k 100000"),
+        (["--models", "ease:regularisation=1:regularisation=2"], "regularisation twice"),
+        (["--csv", "a.csv", "--json", "a.csv"], "--json a.csv"),
+        (["--csv", "a.csv", "--json", "a-averages.csv"], "--json a-averages.csv"),
         (["--protocol", "yesterday"], "yesterday"),
         (["--stages", "0"], "--stages 0"),
         (["--resamples", "0"], "--resamples 0"),

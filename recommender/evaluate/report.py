@@ -181,10 +181,20 @@ def _number(value: float) -> Any:
     return None if math.isnan(value) else value
 
 
-def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def need_parquet(path: Path) -> None:
+    """Raise `DataError` where `path` asks for Parquet and the extra is missing."""
+    if path.suffix == ".parquet":
+        _import_parquet(path)
+
+
+def _import_parquet(path: Path) -> tuple[Any, Any]:
     try:
-        pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise DataError(f"{path} needs pyarrow: pip install 'tastevec[parquet]', or give a .csv name") from None
+
+
+def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    pyarrow, parquet = _import_parquet(path)
     with replace_file(path) as temporary:
         parquet.write_table(pyarrow.Table.from_pylist(list(rows)), temporary)

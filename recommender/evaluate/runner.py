@@ -28,6 +28,7 @@ _GROUND = (
     "interactions.py",
     "catalog.py",
     "popularity.py",
+    "top_n.py",
     "weighting.py",
     "evaluate/runner.py",
     "evaluate/protocols.py",

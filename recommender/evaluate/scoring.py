@@ -25,7 +25,8 @@ from .protocols import Evaluation
 Values = npt.NDArray[np.float64]
 COLD_USER = 20  # ratings: MovieLens asks newcomers for 20
 COLD_MOVIE = 5
-_BATCH = 4096  # people: diversity holds (B, k, n_genres) at a time
+_BATCH = 4096  # people at a time, fewer where lists are long:
+_CELLS = 1 << 18  # diversity holds (B, k, n_genres)
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,9 @@ def score_lists(
     n_movies = case.known.n_movies
     shown = {k: np.zeros(n_movies, dtype=np.int64) for k in cutoffs}
     parts: dict[str, list[Values]] = {}
-    for start in range(0, case.n_users, _BATCH):
-        stop = min(start + _BATCH, case.n_users)
+    size = max(1, min(_BATCH, _CELLS // cutoffs[-1]))
+    for start in range(0, case.n_users, size):
+        stop = min(start + size, case.n_users)
         lists = rows[start:stop].astype(np.int64)
         indptr = groups.indptr[start : stop + 1]
         relevant = groups.relevant[indptr[0] : indptr[-1]]

@@ -40,11 +40,13 @@ class ModelSpec:
         """
         name, *pairs = text.split(":")
         registry.model_class(name)
-        settings = {}
+        settings: dict[str, Any] = {}
         for pair in pairs:
             key, equals, value = pair.partition("=")
             if not equals or not key or not value:
                 raise ChoiceError(f"model {text!r}: {pair!r} is not key=value; write {name}:key=value")
+            if key in settings:
+                raise ChoiceError(f"model {text!r} sets {key} twice: give each setting once")
             settings[key] = _value(value)
         return cls(text, name, settings)
 
