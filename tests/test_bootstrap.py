@@ -25,6 +25,7 @@ def test_resampling_in_blocks_changes_nothing(monkeypatch):
     assert np.allclose(resampled_means(values, 40, np.random.default_rng(2)), whole, atol=1e-15)
 
 
+@pytest.mark.dev
 def test_interval_is_that_of_scipy():
     stats = pytest.importorskip("scipy.stats")
     rng = np.random.default_rng(3)

@@ -484,6 +484,7 @@ def test_settings_of_a_model_reach_it():
     assert work.ModelSpec.parse("ease:regularisation=7.5").make(None).settings.regularisation == 7.5
 
 
+@pytest.mark.dev
 def test_plots_are_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     case = protocols.per_user(block_data())
@@ -504,6 +505,7 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path):
         evaluate.main(["--plots", str(tmp_path)])
 
 
+@pytest.mark.dev
 def test_parquet_holds_what_csv_holds(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     rows = [{"model": "a", "ndcg@5": 0.5}, {"model": "b", "ndcg@5": None}]

@@ -119,6 +119,7 @@ def as_dictionaries(ranked, indptr, relevant):
     return qrels, run
 
 
+@pytest.mark.dev
 @pytest.mark.parametrize("k", [1, 5, 10, 15])
 def test_equal_to_ir_measures(k):
     ir_measures = pytest.importorskip("ir_measures")

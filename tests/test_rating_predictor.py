@@ -66,6 +66,7 @@ def test_left_out_errors_are_those_of_leaving_out() -> None:
     np.testing.assert_allclose(left_out_errors(phi, y, counts, PROCESS), expected, rtol=1e-10)
 
 
+@pytest.mark.dev
 def test_keenness_mixes_by_evidence() -> None:
     """Against the density of a Student's t from scipy, an implementation that shares nothing with ours."""
     stats = pytest.importorskip("scipy.stats")
