@@ -113,7 +113,7 @@ def test_the_withheld_diagonal_of_a_checkerboard_comes_back_first() -> None:
     board = checkerboard()
     board[np.diag_indices(CHECKERBOARD_SIZE)] = False
     data = interactions(board)
-    model = Ials(factors=2, regularization=0.1).fit(data)  # a third factor could learn what is withheld
+    model = Ials(factors=2, regularisation=0.1).fit(data)  # a third factor could learn what is withheld
     ids, _ = model.recommend(data, np.arange(CHECKERBOARD_SIZE), 1)
     assert ids[:, 0].tolist() == list(range(CHECKERBOARD_SIZE))
 
@@ -131,7 +131,7 @@ def planted(shuffle: bool) -> tuple[Interactions, npt.NDArray[np.bool_]]:
 
 
 def hit_share(data: Interactions, held_back: npt.NDArray[np.bool_]) -> float:
-    model = Ials(factors=3, regularization=2).fit(data)
+    model = Ials(factors=3, regularisation=2).fit(data)
     ids, _ = model.recommend(data, np.arange(90), 5)
     return float(np.take_along_axis(held_back, ids, axis=1).mean())
 
@@ -182,7 +182,7 @@ def test_fitting_again_equals_fitting_fresh_and_loading(tmp_path: Path) -> None:
 
 OTHER = {
     "factors": 4,
-    "regularization": 2.0,
+    "regularisation": 2.0,
     "frequency_exponent": 1.0,
     "alpha": 9.0,
     "middling_weight": 0.5,
@@ -198,7 +198,7 @@ OTHER = {
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Ials.Settings)])
 def test_every_setting_changes_the_scores(name: str) -> None:
     data = small_data()
-    usual = {"factors": 5, "regularization": 1.0, "recency_floor": 0.1, "recency_span": 5.0}
+    usual = {"factors": 5, "regularisation": 1.0, "recency_floor": 0.1, "recency_span": 5.0}
     before = Ials(**usual).fit(data).score(data, np.arange(30))
     after = Ials(**{**usual, name: OTHER[name]}).fit(data).score(data, np.arange(30))
     assert np.abs(before - after).max() > 1e-5
@@ -223,7 +223,7 @@ def test_recent_choices_weigh_more() -> None:
     history = Interactions.from_columns(
         np.zeros(6), order, np.full(6, 5.0), np.arange(6), np.arange(CHECKERBOARD_SIZE), np.arange(1)
     )
-    flat = Ials(factors=2, regularization=0.1, recency_span=0).fit(interactions(board))
-    recent = Ials(factors=2, regularization=0.1, recency_span=1, recency_floor=0.01).fit(interactions(board))
+    flat = Ials(factors=2, regularisation=0.1, recency_span=0).fit(interactions(board))
+    recent = Ials(factors=2, regularisation=0.1, recency_span=1, recency_floor=0.01).fit(interactions(board))
     assert flat.recommend(history, 0, 1)[0][0, 0] % 2 == 0
     assert recent.recommend(history, 0, 1)[0][0, 0] % 2 == 1

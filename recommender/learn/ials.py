@@ -34,7 +34,7 @@ class IalsSettings:
     """The settings of `Ials`; defaults chosen on the validation part of ml-latest-small."""
 
     factors: int = setting(96, "length of the vectors", 1)
-    regularization: float = setting(20.0, "lambda of a row with no ratings", 1e-6)
+    regularisation: float = setting(20.0, "lambda of a row with no ratings", 1e-6)
     frequency_exponent: float = setting(0.0, "nu: how much lambda grows with a row's number of ratings", 0, 2)
     alpha: float = setting(5.0, "what an observed liked cell counts beyond an unobserved one", 1e-6)
     middling_weight: float = setting(0.0, "g of a rating of 3 or 3.5, where a liked one (>= 4) has 1", 0)
@@ -128,4 +128,4 @@ def transposed(
 def ridges(lengths: Ints, n_columns: int, chosen: IalsSettings) -> Floats:
     """Return lambda (n,) of rows with `lengths` observed cells of `n_columns`."""
     growth = (1 + chosen.alpha * lengths / n_columns) ** chosen.frequency_exponent
-    return (chosen.regularization * growth).astype(np.float32)
+    return (chosen.regularisation * growth).astype(np.float32)

@@ -43,7 +43,7 @@ class Scorers:
             "directed": DirectedEase(),
             "exposure": DirectedEase(x_middle=1, x_low=1, y_other=1),
             "ease": Ease(values="ratings", regularisation=4000),
-            "ials": Ials(factors=64, regularization=20, alpha=3, recency_floor=0.07, recency_span=5),
+            "ials": Ials(factors=64, regularisation=20, alpha=3, recency_floor=0.07, recency_span=5),
             "bias": Biases(),
             "content": Content(catalog, popularity=0),
             "trending": Trending(half_life_days=60),

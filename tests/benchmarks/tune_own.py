@@ -32,7 +32,7 @@ Values = dict[str, float]
 LADDERS: dict[str, dict[str, list[float]]] = {
     "ials": {
         "factors": [32, 48, 64, 96, 128],
-        "regularization": [5, 10, 15, 20, 30, 40],
+        "regularisation": [5, 10, 15, 20, 30, 40],
         "frequency_exponent": [0, 0.25, 0.5, 0.75, 1],
         "alpha": [2, 3, 5, 8, 12],
         "middling_weight": [0, 0.1, 0.2],

@@ -38,7 +38,7 @@ def _ials(found: dict[str, Any]) -> dict[str, Any]:
     """implicit's alpha is the whole confidence of a like, ours what it has beyond an unobserved cell."""
     return {
         "factors": found["factors"],
-        "regularization": found["regularization"],
+        "regularisation": found["regularization"],
         "alpha": found["alpha"] - 1,
         "recency_span": 0,
     }
