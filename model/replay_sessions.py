@@ -25,6 +25,7 @@ from recommender import artifacts, command
 from recommender.catalog import Catalog
 from recommender.command import Parser
 from recommender.errors import ChoiceError, DataError
+from recommender.evaluate import plots
 from recommender.evaluate.bootstrap import resampled_means
 from recommender.evaluate.protocols import join
 from recommender.evaluate.session_replay import RULE_ALONE, Fold, Outcome, WithoutLearning, make_folds, replay_all
@@ -35,6 +36,7 @@ from recommender.settings import default_folder, read_settings
 from recommender.splits import PARTS, load_split
 
 N_RESAMPLES = 2000
+TITLES = {"alone": "The rule alone", "policy": "With the policy's genre filter and penalties"}
 VIEWS = {  # whether answers are heard, whether only rated films are shown
     "learning": (True, False),
     "no learning": (False, False),
@@ -147,6 +149,18 @@ def write_rows(path: Path, results: Sequence[Replayed]) -> None:
                     writer.writerow([result.rule, result.policy, view, *outcome[:-1], turns])
 
 
+def write_plots(folder: Path, figures: Sequence[dict[str, Any]]) -> None:
+    """Plot hits by turn, with learning and without, a file for each policy."""
+    for label, title in TITLES.items():
+        hits = {
+            f"{row['rule']}, {view}": row[view]["hits_by_turn"]
+            for row in figures
+            if row["policy"] == label
+            for view in ("learning", "no learning")
+        }
+        plots.session_hits(folder / f"session-hits-{label}.png", hits, title)
+
+
 def make_parser() -> Parser:
     """Return the parser of the flags."""
     parser = Parser(prog="python -m model.replay_sessions", description=__doc__.split("\n")[0])
@@ -168,6 +182,7 @@ def make_parser() -> Parser:
     parser.add_argument("--fold-seed", type=int, default=0, metavar="N", help="who is in which fold (default: 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, hits by turn among them")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line for each session")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="plot hits by turn (extra: plots)")
     return parser
 
 
@@ -201,6 +216,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if arguments.fold_seed < 0:
         raise ChoiceError(f"--fold-seed {arguments.fold_seed} is negative: give a whole number from 0")
     check_outputs(arguments.json, arguments.csv)
+    if arguments.plots:
+        plots.need_matplotlib()
     shipped = read_settings(PolicySettings, arguments.policy or default_folder("config") / "recommender_policy.yaml")
     data, catalog = read_data(arguments.data, arguments.min_movie_ratings, arguments.min_user_ratings)
     folds = make_folds(data, catalog, arguments.folds, arguments.favorites, seeds, arguments.fold_seed)
@@ -218,7 +235,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         print(f"replaying {name} ...", file=sys.stderr, flush=True)
         results += replay_rule(name, folds, {"alone": RULE_ALONE, "policy": shipped}, arguments.turns)
     figures = [summary(result, arguments.turns) for result in results]
-    for label, title in (("alone", "The rule alone"), ("policy", "With the policy's genre filter and penalties")):
+    for label, title in TITLES.items():
         print(f"\n{title}\n{HEADER}")
         for row in figures:
             if row["policy"] == label:
@@ -229,6 +246,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             artifacts.dump_json({"turns": arguments.turns, "seeds": seeds, "figures": figures}, part)
     if arguments.csv:
         write_rows(arguments.csv, results)
+    if arguments.plots:
+        write_plots(arguments.plots, figures)
 
 
 def program() -> None:

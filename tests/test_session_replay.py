@@ -271,6 +271,17 @@ def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pyte
         assert alone["moving-average"][view]["hits"] == pytest.approx(np.mean([one.hits for one in outcomes])), view
 
 
+@pytest.mark.dev
+def test_program_plots_hits_by_turn_for_both_policies(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_raw(tmp_path)
+    flags = ["--rules", "popularity", "--turns", "3", "--folds", "2", "--plots", str(tmp_path / "plots")]
+    replay_sessions.main(["--data", str(tmp_path), *flags])
+    files = sorted((tmp_path / "plots").iterdir())
+    assert [file.name for file in files] == ["session-hits-alone.png", "session-hits-policy.png"]
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+
+
 @pytest.mark.parametrize(
     "flags",
     [
