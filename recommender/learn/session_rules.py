@@ -2,10 +2,11 @@
 
     popularity             score_i = people who liked i / people                 hears nothing
     moving-average         recommender/rules.py over svd.py                      hears likes and dislikes
-    ease                   score = sum over told films of w_o B_o.               hears likes and dislikes
+    ease                   score = sum over told films of w_o B_o.               hears likes
     conditional-gaussian   conditional_gaussian.py                               hears skips too
 
-B is EASE's matrix (ease.py), fitted on likes; w is 1 for a favourite or a like, `-negative_weight` for a dislike.
+B is EASE's matrix (ease.py), fitted on likes; w is 1 for a favourite or a like, `-negative_weight` for a dislike:
+0 as it is fitted here.
 EASE needs n_movies^2 numbers, 15 GB for 62,000 films, so it stays a comparison.
 """
 
