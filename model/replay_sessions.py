@@ -91,12 +91,23 @@ def per_person(outcomes: Sequence[Outcome], field: str) -> npt.NDArray[np.float6
     return means
 
 
+def gain_of(hits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return hits[..., 0] / hits[..., 1] - 1, nan where there is nothing to divide by."""
+    still = hits[..., 1]
+    ratios = np.full(still.shape, np.nan)
+    np.divide(hits[..., 0], still, out=ratios, where=still > 0)
+    return ratios - 1
+
+
 def summary(result: Replayed, n_turns: int) -> dict[str, Any]:
-    """Return the figures of one rule under one policy, with 95% bootstrap intervals over people."""
+    """Return the figures of one rule under one policy, with 95% bootstrap intervals over people.
+
+    A gain is None where nothing was hit without learning.
+    """
     learning, still = result.outcomes["learning"], result.outcomes["no learning"]
     pair = np.column_stack([per_person(learning, "hits"), per_person(still, "hits")])
     means = resampled_means(pair, N_RESAMPLES, np.random.default_rng(0))
-    gains = means[:, 0] / means[:, 1] - 1
+    gain, gains = gain_of(pair.mean(axis=0)), gain_of(means)
     figures: dict[str, Any] = {
         "rule": result.rule,
         "policy": result.policy,
@@ -104,8 +115,8 @@ def summary(result: Replayed, n_turns: int) -> dict[str, Any]:
         "hits": float(pair[:, 0].mean()),
         "hits_interval": np.quantile(means[:, 0], [0.025, 0.975]).tolist(),
         "hits_without_learning": float(pair[:, 1].mean()),
-        "gain": float(pair[:, 0].mean() / pair[:, 1].mean() - 1),
-        "gain_interval": np.quantile(gains, [0.025, 0.975]).tolist(),
+        "gain": None if np.isnan(gain) else float(gain),
+        "gain_interval": None if np.isnan(gains).any() else np.quantile(gains, [0.025, 0.975]).tolist(),
     }
     for view, outcomes in result.outcomes.items():
         total = max(1, sum(outcome.hits for outcome in outcomes))
@@ -130,9 +141,10 @@ def line(figures: dict[str, Any]) -> str:
     """Return one row of the table."""
     low, high = figures["hits_interval"]
     learning, rated = figures["learning"], figures["rated only"]
+    gain = "-" if figures["gain"] is None else f"{figures['gain']:+.1%}"
     return (
         f"{figures['rule']:<21}{figures['hits']:>6.2f} {f'{low:.2f} - {high:.2f}':<14}{learning['rate']:>6.3f}"
-        f"{figures['hits_without_learning']:>7.2f}{figures['gain']:>+7.1%}{learning['weighted_rate']:>10.4f}"
+        f"{figures['hits_without_learning']:>7.2f}{gain:>7}{learning['weighted_rate']:>10.4f}"
         f"{learning['tail_share']:>7.1%}{rated['rate']:>12.3f}{figures['rated only, no learning']['rate']:>7.3f}"
     )
 
@@ -191,6 +203,8 @@ def check_outputs(json_path: Optional[Path], csv_path: Optional[Path]) -> None:
     for flag, path in (("--json", json_path), ("--csv", csv_path)):
         if path is not None and path.is_dir():
             raise ChoiceError(f"{flag} {path} is a folder: give the name of a file")
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
     if json_path is not None and json_path == csv_path:
         raise ChoiceError(f"--json and --csv both name {json_path}: give two files")
 

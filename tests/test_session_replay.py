@@ -15,6 +15,7 @@ from recommender.catalog import Catalog
 from recommender.errors import ChoiceError
 from recommender.evaluate.session_replay import (
     RULE_ALONE,
+    Outcome,
     Person,
     WithoutLearning,
     draw_people,
@@ -269,6 +270,17 @@ def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pyte
             used = rule if learns else WithoutLearning(rule)
             outcomes += replay_all(used, fold.catalog, fold.people, 6, RULE_ALONE, rated_only)
         assert alone["moving-average"][view]["hits"] == pytest.approx(np.mean([one.hits for one in outcomes])), view
+
+
+def test_a_gain_over_no_hits_at_all_is_left_out() -> None:
+    nothing, something = ([Outcome(i, hits, 0.0, 0.0, 0, ()) for i in range(5)] for hits in (0, 2))
+    outcomes = {view: something if view == "learning" else nothing for view in replay_sessions.VIEWS}
+    figures = replay_sessions.summary(replay_sessions.Replayed("rule", "alone", outcomes), 3)
+    assert figures["hits"] == 2
+    assert figures["gain"] is None
+    assert figures["gain_interval"] is None
+    assert "nan" not in replay_sessions.line(figures)
+    json.dumps(figures, allow_nan=False)
 
 
 @pytest.mark.dev
