@@ -6,6 +6,7 @@ Everything that is known of a person (train, val and test) is their history. A m
 
 from __future__ import annotations
 
+import numbers
 import time
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -21,6 +22,7 @@ from .learn.base import Ranker
 from .splits import PARTS, load_split
 
 DEFAULT_METHOD = "stacker"
+LATEST = 2**32  # seconds; later than this are milliseconds given by mistake
 
 
 class Ranked(NamedTuple):
@@ -46,6 +48,8 @@ class KnownUsers:
 
     def model(self, method: str) -> Ranker:
         """Return the fitted model; raises `ChoiceError` for a method that does not exist."""
+        if not isinstance(method, str):
+            raise ChoiceError(f"method {method!r}: give one of {', '.join(registry.names())}")
         if method not in self._models:
             stored = self.folder / "artifacts" / method
             if method in registry.names() and method != "svd" and stored.is_dir():
@@ -61,13 +65,19 @@ class KnownUsers:
 
     def recommend(self, user_id: int, n: int, method: str, at: Optional[int]) -> list[Ranked]:
         """Return the n best movies that the person has not rated, best first; `at` None is now."""
+        now = int(time.time())
+        for name, value in (("user_id", user_id), ("n", n), ("at", now if at is None else at)):
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+                raise ChoiceError(f"{name} = {value!r}: give a whole number")
         if n < 1:
             raise ChoiceError(f"n = {n}: ask for at least one movie")
+        moment = now if at is None else int(at)
+        if not 0 <= moment < LATEST:
+            raise ChoiceError(f"at = {moment}: give seconds since 1970")
         row = int(np.searchsorted(self.history.user_ids, user_id))
         if row == self.history.n_users or self.history.user_ids[row] != user_id:
             first, last = self.history.user_ids[0], self.history.user_ids[-1]
             raise ChoiceError(f"no user {user_id!r} in these ratings: their ids run from {first} to {last}")
-        moment = int(time.time()) if at is None else at
         ids, scores = self.model(method).recommend(self.history, [row], min(n, self.history.n_movies), [moment])
         found = zip(ids[0].tolist(), scores[0].tolist())
         return [Ranked(self.catalog.movie(self.catalog.row_of(i)), score) for i, score in found if i >= 0]

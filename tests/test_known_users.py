@@ -41,6 +41,13 @@ def test_what_cannot_be_done_says_why(shipped: Recommender) -> None:
         shipped.recommend(1, method="magic")
     with pytest.raises(ChoiceError, match="n = 0"):
         shipped.recommend(1, n=0, method="popularity")
+    for given in ({"user_id": None}, {"user_id": "1"}, {"user_id": True}, {"n": "3"}, {"n": 2.5}, {"at": "x"}):
+        with pytest.raises(ChoiceError, match="give a whole number"):
+            shipped.recommend(**{"user_id": 1, "method": "popularity", **given})
+    with pytest.raises(ChoiceError, match="at = 1600000000000: give seconds since 1970"):
+        shipped.recommend(1, method="popularity", at=1_600_000_000_000)
+    with pytest.raises(ChoiceError, match="method None: give one of popularity"):
+        shipped.recommend(1, method=None)
     apart = Recommender(shipped.catalog, shipped.movie_vectors, shipped.policy)
     with pytest.raises(ChoiceError, match="no ratings of known users"):
         apart.recommend(1)

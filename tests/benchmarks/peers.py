@@ -31,6 +31,7 @@ import numpy as np
 from model.evaluate import SETS
 from preprocess import filter_data
 from preprocess.pipeline_settings import PipelineSettings
+from recommender import command
 from recommender.catalog import Catalog
 from recommender.evaluate import cases, runner, scoring
 from recommender.evaluate.protocols import Evaluation
@@ -210,7 +211,7 @@ def say(line: str) -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--environments", type=Path, required=True, metavar="DIR", help="where environments and results are kept")
     add("--data", type=Path, default=ROOT.parent / "shared/data/ml-latest-small.zip", help="raw ratings")
@@ -226,4 +227,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(lambda _: main())
