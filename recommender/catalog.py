@@ -195,6 +195,11 @@ class Catalog:
         except (KeyError, ValueError, TypeError, OverflowError):
             raise ChoiceError(f"no movie with id {movie_id!r}: find ids with Recommender.search(title)") from None
 
+    def keywords(self) -> list[tuple[int, str]]:
+        """Return (movie id, keyword) for every keyword of every movie; [] where the movie list has none."""
+        ids = self.movie_ids.tolist()
+        return [(i, word) for i, row in zip(ids, self._rows) for word in _split(row.get("keywords") or "")]
+
     def movie(self, row: int) -> Movie:
         """Return the film in `row`."""
         fields = self._rows[row]

@@ -45,11 +45,16 @@ class Content(Ranker):
     known: npt.NDArray[np.float32]
 
     def __init__(
-        self, catalog: Optional[Catalog] = None, tags: Iterable[tuple[int, str]] = (), **settings: Any
+        self, catalog: Optional[Catalog] = None, tags: Optional[Iterable[tuple[int, str]]] = None, **settings: Any
     ) -> None:
-        """Take genres from `catalog` and tags as pairs (movie id, tag); a loaded model needs neither."""
+        """Take genres from `catalog` and tags as pairs (movie id, tag); a loaded model needs neither.
+
+        tags: None takes the keywords of `catalog`, which preprocessing fills from tags where it has no others.
+        """
         super().__init__(**settings)
         self.catalog = catalog
+        if tags is None:
+            tags = catalog.keywords() if catalog else ()
         self.tags = tuple(tags)
 
     def fit(self, train: Interactions) -> Content:

@@ -45,7 +45,7 @@ class Scorers:
             "ease": Ease(values="ratings", regularisation=4000),
             "ials": Ials(factors=64, regularisation=20, alpha=3, recency_floor=0.07, recency_span=5),
             "bias": Biases(),
-            "content": Content(catalog, popularity=0),
+            "content": Content(catalog, tags=(), popularity=0),
             "trending": Trending(half_life_days=60),
         }
         self.years: npt.NDArray[np.float32] = np.zeros(0, dtype=np.float32)
