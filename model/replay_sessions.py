@@ -27,13 +27,12 @@ from recommender.command import Parser
 from recommender.errors import ChoiceError, DataError
 from recommender.evaluate import plots
 from recommender.evaluate.bootstrap import resampled_means
-from recommender.evaluate.protocols import join
 from recommender.evaluate.session_replay import RULE_ALONE, Fold, Outcome, WithoutLearning, make_folds, replay_all
 from recommender.interactions import Interactions
 from recommender.learn.session_rules import RULES, fit_session_rule
 from recommender.policy import PolicySettings
 from recommender.settings import default_folder, read_settings
-from recommender.splits import PARTS, load_split
+from recommender.splits import load_all
 
 N_RESAMPLES = 2000
 TITLES = {"alone": "The rule alone", "policy": "With the policy's genre filter and penalties"}
@@ -48,9 +47,7 @@ VIEWS = {  # whether answers are heard, whether only rated films are shown
 def read_data(path: Path, min_movie: int, min_user: int) -> tuple[Interactions, Catalog]:
     """Return ratings and catalogue, row for row, of a raw data set (filtered here) or a processed folder (as is)."""
     if (path / "train.npz").is_file():
-        train, val, test = (load_split(path, name) for name in PARTS)
-        catalog = Catalog.load(path)
-        data = join(join(train, val), test)
+        catalog, data = Catalog.load(path), load_all(path)
         if not np.array_equal(catalog.movie_ids, data.movie_ids):
             raise DataError(f"{path}: ratings and movie list differ: run python -m preprocess.setup again")
         return data, catalog

@@ -15,8 +15,9 @@ from model import program as common
 from recommender import command
 from recommender.catalog import Catalog
 from recommender.errors import ChoiceError
-from recommender.known_users import DEFAULT_METHOD, load_history
+from recommender.known_users import DEFAULT_METHOD
 from recommender.learn import registry
+from recommender.splits import load_all
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -29,7 +30,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise ChoiceError("--model svd: its artifact has a program of its own, python -m model.train_svd_model")
     registry.model_class(arguments.model)  # an unknown name is refused before the data are read
     output = common.output_folder(arguments, arguments.model)
-    history = load_history(arguments.processed)
+    history = load_all(arguments.processed)
     model = registry.make(arguments.model, Catalog.load(arguments.processed))
     started = time.perf_counter()
     model.fit(history)

@@ -17,10 +17,9 @@ from model import program as common
 from recommender import command
 from recommender.catalog import Catalog
 from recommender.errors import ArtifactError
-from recommender.evaluate.protocols import join
 from recommender.learn.taste_covariance import GaussianSettings, fit_gaussian, save_gaussian
 from recommender.settings import add_flags, override
-from recommender.splits import PARTS, load_split
+from recommender.splits import load_all, load_split
 
 
 def make_parser() -> command.Parser:
@@ -42,10 +41,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     folder = arguments.processed
     output = common.output_folder(arguments, "session")
     catalog = Catalog.load(folder)
-    data = load_split(folder, PARTS[0])
-    if not arguments.train_only:
-        for name in PARTS[1:]:
-            data = join(data, load_split(folder, name))
+    data = load_split(folder, "train") if arguments.train_only else load_all(folder)
     if not np.array_equal(catalog.movie_ids, data.movie_ids):
         raise ArtifactError(f"{folder}: ratings and movie list differ: run python -m preprocess.setup again")
     started = time.perf_counter()

@@ -34,7 +34,7 @@ from recommender.learn.randomized_svd import captured_energy, spectral_error
 from recommender.learn.signals import SIGNALS
 from recommender.learn.svd import SvdModel, SvdSettings
 from recommender.settings import add_flags, check_value, override
-from recommender.splits import KIND, REMEDY, load_split
+from recommender.splits import KIND, REMEDY, load_all, load_split
 
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
 RANKED_PEOPLE = 2_000
@@ -169,7 +169,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     report(model, train, val)
     fitted_on = "train"
     if arguments.final:
-        everything = protocols.join(protocols.join(train, val), load_split(arguments.processed, "test"))
+        everything = load_all(arguments.processed)
         fitted_on = "train+val+test"
         fit_and_tell(model, everything, fitted_on)
     model.save(output, fitted_on)

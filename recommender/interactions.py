@@ -154,6 +154,18 @@ class Interactions:
         return data
 
 
+def join(first: Interactions, second: Interactions) -> Interactions:
+    """Return the ratings of both, which share their vocabularies."""
+    return Interactions.from_columns(
+        np.concatenate([part.user_ids[part.user_rows()] for part in (first, second)]),
+        np.concatenate([part.movie_ids[part.movie_rows] for part in (first, second)]),
+        np.concatenate([first.ratings, second.ratings]),
+        np.concatenate([first.times, second.times]),
+        movie_vocabulary=first.movie_ids,
+        user_vocabulary=first.user_ids,
+    )
+
+
 def _time_order(user_rows: Rows, times: Ids, movie_rows: Rows, n_movies: int) -> Ids:
     """Return the order by user, then time, then movie, then place; one sort where the three fit one 64-bit key."""
     if len(times) == 0:

@@ -15,11 +15,9 @@ import numpy as np
 
 from .catalog import Catalog, Movie
 from .errors import ArtifactError, ChoiceError
-from .evaluate.protocols import join
-from .interactions import Interactions
 from .learn import registry
 from .learn.base import Ranker
-from .splits import PARTS, load_split
+from .splits import load_all
 
 DEFAULT_METHOD = "stacker"
 LATEST = 2**32  # seconds; later than this are milliseconds given by mistake
@@ -32,18 +30,12 @@ class Ranked(NamedTuple):
     score: float
 
 
-def load_history(folder: Path) -> Interactions:
-    """Return all ratings of the processed data in `folder`; raises `ArtifactError` where a part is missing."""
-    train, val, test = (load_split(folder, name) for name in PARTS)
-    return join(join(train, val), test)
-
-
 class KnownUsers:
     """Models over one processed folder, each fitted or read once."""
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
         self.folder, self.catalog = folder, catalog
-        self.history = load_history(folder)
+        self.history = load_all(folder)
         self._models: dict[str, Ranker] = {}
 
     def model(self, method: str) -> Ranker:

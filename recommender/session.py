@@ -87,10 +87,6 @@ class SessionEngine:
         """Return a state made elsewhere (from a file) with its film picked by this engine."""
         return self._pick(SessionState(state.favorites, state.answers, seed=state.seed))
 
-    def score(self, state: SessionState) -> float:
-        """Return the score of the current film."""
-        return sum(reason.value for reason in self.explain(state))
-
     def explain(self, state: SessionState) -> list[Reason]:
         """Return the terms that add up to the score of the current film, in the order of the events.
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .artifacts import check_files, load_npz, read_manifest
 from .errors import ArtifactError, ChoiceError
-from .interactions import Ids, Interactions
+from .interactions import Ids, Interactions, join
 
 PARTS = ("train", "val", "test")
 KIND = "processed"
@@ -30,6 +30,12 @@ def load_split(folder: Path, name: str) -> Interactions:
     """
     _check_name(name)
     return _load(folder, name)
+
+
+def load_all(folder: Path) -> Interactions:
+    """Return train, val and test of `folder` together: all that is known of the people in it."""
+    train, val, test = (load_split(folder, name) for name in PARTS)
+    return join(join(train, val), test)
 
 
 def load_ratings(folder: Path) -> Interactions:

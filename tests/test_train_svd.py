@@ -16,8 +16,7 @@ from model import train_svd_model
 from preprocess import setup
 from recommender import artifacts, weighting
 from recommender.errors import SettingsError
-from recommender.evaluate.protocols import join
-from recommender.interactions import Interactions
+from recommender.interactions import Interactions, join
 from recommender.learn.svd import SvdModel
 from recommender.settings import default_folder
 from recommender.splits import load_final_rating, load_split

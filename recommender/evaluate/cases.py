@@ -13,10 +13,10 @@ from typing import NamedTuple, Optional
 from ..artifacts import read_manifest
 from ..catalog import Catalog
 from ..errors import ChoiceError
-from ..interactions import Interactions
+from ..interactions import Interactions, join
 from ..splits import KIND, REMEDY, load_split
 from ..splitting import split_per_user
-from .protocols import DAY, Evaluation, from_parts, global_time, join
+from .protocols import DAY, Evaluation, from_parts, global_time
 
 PROTOCOLS = {
     "per-user": "the last part of each person's ratings",

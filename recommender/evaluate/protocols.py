@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ChoiceError, DataError
-from ..interactions import Interactions
+from ..interactions import Interactions, join
 from ..splitting import FRACTIONS, split_by_time, split_per_user
 from .stages import cut_runs
 
@@ -183,18 +183,6 @@ def user_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> list[Row
     if not 2 <= n_folds <= n_users:
         raise ChoiceError(f"{n_folds} folds of {n_users} users: give from 2 to the number of users")
     return [np.sort(fold) for fold in np.array_split(rng.permutation(n_users), n_folds)]
-
-
-def join(first: Interactions, second: Interactions) -> Interactions:
-    """Return the ratings of both, which share their vocabularies."""
-    return Interactions.from_columns(
-        np.concatenate([part.user_ids[part.user_rows()] for part in (first, second)]),
-        np.concatenate([part.movie_ids[part.movie_rows] for part in (first, second)]),
-        np.concatenate([first.ratings, second.ratings]),
-        np.concatenate([first.times, second.times]),
-        movie_vocabulary=first.movie_ids,
-        user_vocabulary=first.user_ids,
-    )
 
 
 def last_times(data: Interactions, user_rows: Rows) -> Rows:
