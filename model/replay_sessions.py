@@ -46,7 +46,7 @@ VIEWS = {  # whether answers are heard, whether only rated films are shown
 
 def read_data(path: Path, min_movie: int, min_user: int) -> tuple[Interactions, Catalog]:
     """Return ratings and catalogue, row for row, of a raw data set (filtered here) or a processed folder (as is)."""
-    if (path / "train.npz").is_file():
+    if artifacts.has_manifest(path):
         catalog, data = Catalog.load(path), load_all(path)
         if not np.array_equal(catalog.movie_ids, data.movie_ids):
             raise DataError(f"{path}: ratings and movie list differ: run python -m preprocess.setup again")

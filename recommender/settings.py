@@ -133,12 +133,14 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Any], names: Optional[S
 
 def override(settings: T, arguments: argparse.Namespace) -> T:
     """Return `settings` with each flag that was given in `arguments` in place of the file's value."""
+    dataclass: Any = settings
     given = {
         field.name: check_value(type(settings), field.name, value, "--" + field.name.replace("_", "-"))
-        for field in dataclasses.fields(settings)  # type: ignore[arg-type]
+        for field in dataclasses.fields(dataclass)
         if (value := getattr(arguments, field.name, None)) is not None
     }
-    return dataclasses.replace(settings, **given)  # type: ignore[type-var]
+    changed: T = dataclasses.replace(dataclass, **given)
+    return changed
 
 
 def default_folder(name: str) -> Path:

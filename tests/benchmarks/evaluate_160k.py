@@ -8,23 +8,25 @@ The data is made up (popularity falls as a power of the rank, 40 ratings a perso
 
 from __future__ import annotations
 
-import argparse
 import os
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import argparse
 import resource
 import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-sys.path[0] = str(Path(__file__).resolve().parents[2])
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-import numpy as np  # noqa: E402  (the thread count is read when numpy is imported)
+import numpy as np
 
-from recommender.evaluate import protocols, runner, scoring  # noqa: E402
-from recommender.interactions import Interactions  # noqa: E402
-from recommender.learn.base import Ranker  # noqa: E402
-from recommender.learn.most_popular import MostPopular  # noqa: E402
+from recommender.evaluate import protocols, runner, scoring
+from recommender.interactions import Interactions
+from recommender.learn.base import Ranker
+from recommender.learn.most_popular import MostPopular
 
 
 class Factors(Ranker):

@@ -18,6 +18,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
+import functools
 import json
 import sys
 from pathlib import Path
@@ -164,7 +165,7 @@ def rank_ours(
     """Return the lists of our model `name`, from the store where nothing that they depend on has changed."""
     say(f"{case.name}: ours, {name} {settings or ''}")
     key = runner.work_key(case, name, settings, N, CODE)
-    make = lambda: registry.make(name, catalog=source.catalog, **settings)  # noqa: E731
+    make = functools.partial(registry.make, name, catalog=source.catalog, **settings)
     return runner.rank(make, case, N, store / "ours" / f"{name}-{key}")
 
 

@@ -28,14 +28,15 @@ import zipfile
 from pathlib import Path
 from typing import Callable, Optional
 
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
 import numpy as np
 
+from recommender.catalog import Catalog
+from recommender.titles import TitleIndex
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from recommender.catalog import Catalog  # noqa: E402
-from recommender.titles import TitleIndex  # noqa: E402
-
 ZIP = ROOT.parent / "shared" / "data" / "ml-latest-small.zip"
 Row = dict[str, str]
 
