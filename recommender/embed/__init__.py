@@ -1,0 +1,1 @@
+"""Taste embeddings: any words, any film, any person as a vector."""
