@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from preprocess import download as program
+from preprocess import fetching
 from preprocess.download import download
 from recommender.errors import ArtifactError, DataError, SettingsError
 
 BODY = np.random.default_rng(0).bytes(700_000)
 MD5 = hashlib.md5(BODY).hexdigest()
 ETAG = '"v1"'
-BLOCK = program._BLOCK  # what a transfer loses at most when it is cut
+BLOCK = fetching.BLOCK  # what a transfer loses at most when it is cut
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -282,7 +283,7 @@ def test_no_flag_and_no_code_turns_the_check_off(capsys):
         program.main(["--help"])
     shown = capsys.readouterr().out
     assert not re.search(r"insecure|verify|certificate|tls|ssl", shown, re.IGNORECASE)
-    code = Path(program.__file__).read_text(encoding="utf-8")
+    code = Path(fetching.__file__).read_text(encoding="utf-8")
     assert "verify=True" in code
     assert "verify=False" not in code
 
@@ -297,7 +298,7 @@ def test_a_redirect_away_from_tls_is_refused(monkeypatch, server, tmp_path):
     session = requests.Session()
     monkeypatch.setattr(session, "get", lambda *_, **__: response)
     with pytest.raises(requests.exceptions.InvalidURL, match="without TLS"):
-        program._get(session, "https://files.grouplens.org/ml-x.zip", {})
+        fetching._get(session, "https://files.grouplens.org/ml-x.zip", {})
     server.faults = [("redirect", "/files/other.zip")]
     assert get(server, tmp_path).read_bytes() == BODY
 
