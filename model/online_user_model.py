@@ -204,6 +204,7 @@ class Conversation:
 
     def show_info(self, movie: Movie) -> None:
         facts = [
+            ("written by a language model", movie.overview_source),
             ("also called", ", ".join(movie.alternatives)),
             ("director", movie.director),
             ("cast", ", ".join(movie.cast)),

@@ -1,7 +1,7 @@
 """Step 4: `movie_metadata.csv`, what is known about each film beside its ratings.
 
 Title, year and genres come from the movie list; ids from `links.csv`; director, cast, keywords, overview and
-original language from a file of descriptions (JSON lines, one movie a line); where a movie has no keywords, its most
+original language from files of descriptions (descriptions.py); where a movie has no keywords, its most
 frequent tags of `tags.csv` stand in.
 
     python -m preprocess.build_metadata --data data/ --descriptions descriptions.jsonl
@@ -9,7 +9,6 @@ frequent tags of `tags.csv` stand in.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from preprocess import program as common
+from preprocess.descriptions import FIELDS, read_all
 from preprocess.filter_data import Movies
 from preprocess.movies_table import Link, read_links, read_tags, untitled
 from preprocess.pipeline_settings import METADATA, PipelineSettings
@@ -28,61 +28,20 @@ from recommender.catalog import METADATA_COLUMNS, parse_title
 from recommender.errors import DataError
 from recommender.splits import load_movies
 
-DESCRIBED = ("director", "cast", "keywords", "overview", "original_language")
 _NO_LINK = Link("", "")
 
 
-def read_descriptions(path: Path) -> dict[int, dict[str, str]]:
-    """Read JSON lines: `movieId` (a whole number) and any of `DESCRIBED` (texts, or lists, which are joined by `; `).
-
-    Raises `DataError`, naming the line, for one that is not such an object or a movie that comes twice.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"no descriptions at {path}: give a file of JSON lines with --descriptions") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8: save the descriptions as UTF-8") from None
-    described: dict[int, dict[str, str]] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{path} line {number}"
-        try:
-            entry = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            problem = getattr(error, "msg", error)
-            raise DataError(f"{where} is not JSON ({problem}): repair or remove the line") from None
-        movie_id = entry.get("movieId") if isinstance(entry, dict) else None
-        if not isinstance(movie_id, int) or isinstance(movie_id, bool):
-            raise DataError(f'{where} has no whole number as its movieId: write {{"movieId": 1, ...}}')
-        if movie_id in described:
-            raise DataError(f"{where}: movieId {movie_id} is described twice: keep one line")
-        described[movie_id] = {name: _text(entry.get(name), name, where) for name in DESCRIBED}
-    return described
-
-
-def _text(value: object, name: str, where: str) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        value = "; ".join(value)
-    if not isinstance(value, str):
-        raise DataError(f"{where}: {name} {value!r} is not a text: write it in quotes")
-    return " ".join(value.split())
-
-
 def build(
-    files: RawFiles, form: str, movies: Movies, descriptions: Optional[Path], settings: PipelineSettings
+    files: RawFiles, form: str, movies: Movies, descriptions: Sequence[Path], settings: PipelineSettings
 ) -> tuple[list[tuple[str, ...]], list[str]]:
     """Return the rows of `movie_metadata.csv` in the order of `movies`, and the report."""
     links = read_links(files) if form == "csv" else {}
     tags = read_tags(files, settings.min_tag_users, settings.max_tags) if form == "csv" else {}
-    described = read_descriptions(descriptions) if descriptions else {}
+    described = read_all(descriptions)
     rows = []
     n_tagged = 0
     for movie_id, title, genres in zip(movies.ids.tolist(), movies.titles, movies.genres):
-        fields = described.get(movie_id, dict.fromkeys(DESCRIBED, ""))
+        fields = described.get(movie_id, dict.fromkeys(FIELDS, ""))
         keywords = fields["keywords"]
         if not keywords and movie_id in tags:
             keywords = "; ".join(tags[movie_id])
@@ -121,7 +80,12 @@ def write(rows: Sequence[tuple[str, ...]], folder: Path) -> None:
 def add_flag(parser: common.Parser) -> None:
     """Add `--descriptions`."""
     parser.add_argument(
-        "--descriptions", type=Path, metavar="FILE", help="JSON lines: movieId and any of " + ", ".join(DESCRIBED)
+        "--descriptions",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"JSON lines: movieId and any of {', '.join(FIELDS)}; repeatable, the first that knows a field wins",
     )
 
 

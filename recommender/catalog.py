@@ -34,6 +34,7 @@ METADATA_COLUMNS = (
     "original_language",
     "tmdbId",
     "imdbId",
+    "overview_source",
 )
 NO_GENRES = "(no genres listed)"
 
@@ -94,7 +95,10 @@ def article_in_front(name: str) -> str:
 
 @dataclass(frozen=True)
 class Movie:
-    """One film as people see it; `n_ratings` counts its ratings in train, 0 or "" means unknown."""
+    """One film as people see it; `n_ratings` counts its ratings in train, 0 or "" means unknown.
+
+    overview_source: the language model that wrote the overview, "" where a person did.
+    """
 
     movie_id: int
     title: str
@@ -108,6 +112,7 @@ class Movie:
     original_language: str = ""
     tmdb_id: str = ""
     imdb_id: str = ""
+    overview_source: str = ""
     n_ratings: int = 0
 
     def __str__(self) -> str:
@@ -217,6 +222,7 @@ class Catalog:
             original_language=fields.get("original_language") or "",
             tmdb_id=fields.get("tmdbId") or "",
             imdb_id=fields.get("imdbId") or "",
+            overview_source=fields.get("overview_source") or "",
             n_ratings=int(self.n_ratings[row]),
         )
 

@@ -1,0 +1,110 @@
+"""What is known about films beside their ratings, one JSON object a line: read, joined, and written as it comes.
+
+    {"movieId": 2571, "director": "...", "cast": "...; ...", "keywords": "...; ...", "overview": "...",
+     "original_language": "en", "overview_source": ""}
+
+Every field but `movieId` may be missing; texts, or lists, which are joined by `; `. Other fields are left to whoever
+wrote them. `overview_source` says who wrote an overview that no person vouches for, "" otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+from recommender import artifacts
+from recommender.errors import DataError
+
+FIELDS = ("director", "cast", "keywords", "overview", "original_language", "overview_source")
+Description = dict[str, str]
+
+
+def read_descriptions(path: Path) -> dict[int, Description]:
+    """Return the fields of each movie in the file by movie id, all of `FIELDS`, "" where not known.
+
+    Raises `DataError`, naming the line, for one that is not such an object or a movie that comes twice.
+    """
+    described: dict[int, Description] = {}
+    for where, entry in _entries(path):
+        movie_id = entry["movieId"]
+        if movie_id in described:
+            raise DataError(f"{where}: movieId {movie_id} is described twice: keep one line")
+        described[movie_id] = {name: _text(entry.get(name), name, where) for name in FIELDS}
+    return described
+
+
+def read_all(paths: Sequence[Path]) -> dict[int, Description]:
+    """Join several files: what the first leaves empty comes from the next."""
+    joined: dict[int, Description] = {}
+    for path in paths:
+        for movie_id, fields in read_descriptions(path).items():
+            known = joined.setdefault(movie_id, dict.fromkeys(FIELDS, ""))
+            if not known["overview"]:  # who wrote it goes with what was written
+                known["overview_source"] = fields["overview_source"]
+            known.update({name: fields[name] for name in FIELDS[:-1] if not known[name]})
+    return joined
+
+
+@contextlib.contextmanager
+def append_to(path: Path) -> Iterator[tuple[set[int], Callable[[dict[str, Any]], None]]]:
+    """Open a file to go on with: yields the ids of the movies that it has, and what writes one more line.
+
+    Each line is in the file when the call returns, so a run that stops loses nothing; a last line cut short by a
+    crash is taken off first. Raises `ArtifactError` while another process writes it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    with contextlib.ExitStack() as held:
+        held.enter_context(artifacts.exclusive(lock, str(path)))
+        held.callback(lock.unlink, missing_ok=True)
+        done: set[int] = set()
+        if path.exists():
+            whole = path.read_bytes()
+            keep = whole.rfind(b"\n") + 1
+            if keep < len(whole):
+                with open(path, "r+b") as cut:
+                    cut.truncate(keep)
+            done = {entry["movieId"] for _, entry in _entries(path)}
+        file = held.enter_context(open(path, "a", encoding="utf-8", newline="\n"))
+
+        def write(entry: dict[str, Any]) -> None:
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            file.flush()
+
+        yield done, write
+
+
+def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where each object stands, for messages, and the object, its movieId checked."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"no descriptions at {path}: give a file of JSON lines with --descriptions") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8: save the descriptions as UTF-8") from None
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path} line {number}"
+        try:
+            entry = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            problem = getattr(error, "msg", error)
+            raise DataError(f"{where} is not JSON ({problem}): repair or remove the line") from None
+        movie_id = entry.get("movieId") if isinstance(entry, dict) else None
+        if not isinstance(movie_id, int) or isinstance(movie_id, bool):
+            raise DataError(f'{where} has no whole number as its movieId: write {{"movieId": 1, ...}}')
+        yield where, entry
+
+
+def _text(value: object, name: str, where: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        value = "; ".join(value)
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {name} {value!r} is not a text: write it in quotes")
+    return " ".join(value.split())
