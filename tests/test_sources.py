@@ -111,7 +111,7 @@ def test_movietweetings_ids_become_imdb_links(tmp_path):
     flags = ["--min-user-ratings", "3", "--min-movie-ratings", "3"]
     all_steps.main(["--data", str(path), "--output", str(tmp_path / "out"), *flags])
     rows = (tmp_path / "out" / "movie_metadata.csv").read_text(encoding="utf-8").splitlines()
-    assert [row.rsplit(",", 1)[1] for row in rows] == ["imdbId", "0000010", "0000020", "1853728"]
+    assert [row.split(",")[-2] for row in rows] == ["imdbId", "0000010", "0000020", "1853728"]
 
 
 def test_the_form_can_be_named_where_ids_do_not_tell(tmp_path):
