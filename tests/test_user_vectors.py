@@ -1,0 +1,155 @@
+"""People's vectors against a person-by-person loop in plain Python, and against sums worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from recommender.embed.users import METHODS, UserVectors, UserVectorSettings, align, user_vectors
+from recommender.errors import DataError, SettingsError
+from recommender.interactions import Interactions
+
+DAY = 86_400
+HALF = 100.0
+
+
+def ratings(n_users: int = 60, n_movies: int = 40, seed: int = 3) -> Interactions:
+    """Some people rate 2 films, some all; some give one value to all; the last of the users rate nothing."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(n_users):
+        n = int(rng.integers(2, n_movies + 1)) if user % 3 else n_movies
+        films = rng.permutation(n_movies)[:n]
+        stars = np.full(n, 4.5) if user % 10 == 7 else rng.integers(1, 11, n) / 2
+        rows += [(user, int(f), float(s), int(rng.integers(900)) * DAY) for f, s in zip(films, stars)]
+    users, films, stars, times = zip(*rows)
+    ids = np.arange(n_movies) * 7
+    return Interactions.from_columns(
+        np.array(users) * 2, ids[list(films)], stars, times, ids, np.arange(n_users + 2, dtype=np.int64) * 2
+    )
+
+
+def vectors(n_movies: int = 40, d: int = 5, without: int = 6) -> np.ndarray:
+    found = np.random.default_rng(5).standard_normal((n_movies, d)).astype(np.float32)
+    found[:without] = 0
+    return found
+
+
+def by_hand(data: Interactions, movies: np.ndarray, s: UserVectorSettings) -> dict[int, np.ndarray]:
+    """Do the same, one person and one rating at a time."""
+    result = {}
+    for user in range(data.n_users):
+        part = range(data.indptr[user], data.indptr[user + 1])
+        known = [i for i in part if movies[data.movie_rows[i]].any()]
+        liked = [i for i in known if data.ratings[i] >= s.rating_threshold]
+        if len(liked) < s.min_movies:
+            continue
+        mean = sum(float(data.ratings[i]) for i in part) / len(part)
+        total = np.zeros(movies.shape[1])
+        if s.method == "weighted":
+            last = [i for i in list(part)[-s.n_last :] if i in known and data.ratings[i] > mean + 1e-6]
+            pairs = [(i, float(data.ratings[i]) - mean) for i in last] or None
+        else:
+            pairs = None
+        aged = s.method == "temporal" or pairs is not None
+        for i, weight in pairs or [(i, 1.0) for i in liked]:
+            age = (data.times[part[-1]] - data.times[i]) / DAY  # from the last rating of all: the scale drops out
+            total += weight * (0.5 ** (age / s.half_life_days) if aged else 1.0) * movies[data.movie_rows[i]]
+        result[int(data.user_ids[user])] = total / np.linalg.norm(total)
+    return result
+
+
+def run(data: Interactions, movies: np.ndarray, **settings: object) -> UserVectors:
+    return user_vectors(data, movies, UserVectorSettings(**settings), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("method", ["average", "temporal", "weighted"])
+@pytest.mark.parametrize("n_last", [3, 50])
+def test_the_loop_over_people_gives_the_same(method: str, n_last: int) -> None:
+    data, movies = ratings(), vectors()
+    settings = UserVectorSettings(method=method, n_last=n_last, half_life_days=HALF)
+    expected = by_hand(data, movies, settings)
+    found = user_vectors(data, movies, settings, np.random.default_rng(0))
+    assert found.user_ids.tolist() == sorted(expected)
+    np.testing.assert_allclose(found.vectors, [expected[user] for user in found.user_ids.tolist()], atol=2e-5)
+    assert found.vectors.dtype == np.float32
+    assert len(found.user_ids) + sum(found.left_out.values()) == data.n_users
+    if method == "weighted":
+        assert found.fallbacks >= 5  # those who give one value to all
+
+
+def test_a_small_case_by_hand() -> None:
+    data = Interactions.from_columns([1] * 4, [10, 20, 30, 40], [5, 4, 4, 3], [0, 100 * DAY, 100 * DAY, 200 * DAY])
+    movies = np.eye(4, dtype=np.float32)
+    third = 1 / math.sqrt(3)
+    np.testing.assert_allclose(run(data, movies).vectors, [[third, third, third, 0]], atol=1e-6)
+    temporal = run(data, movies, method="temporal", half_life_days=HALF).vectors[0]
+    np.testing.assert_allclose(temporal / temporal[1], [0.5, 1, 1, 0], atol=1e-6)
+    weighted = run(data, movies, method="weighted", half_life_days=HALF).vectors  # mean 4: only film 10 lies above
+    np.testing.assert_allclose(weighted, [[1, 0, 0, 0]], atol=1e-6)
+
+
+def test_who_is_left_out_is_counted_by_reason() -> None:
+    data = Interactions.from_columns(
+        [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4], [1, 2, 1, 2, 3, 1, 2, 4, 1, 5, 2], [4] * 11, range(11)
+    )
+    movies = np.array([[1, 0], [0, 1], [0, 0], [1, 1], [-1, -2]], dtype=np.float32)
+    found = run(data, movies)
+    assert found.user_ids.tolist() == [3, 4]
+    assert list(found.left_out.values()) == [1, 1, 0]
+    movies[4] = [-1, -1]  # now the films of person 4 add up to nothing
+    assert list(run(data, movies).left_out.values()) == [1, 1, 1]
+
+
+def test_ratings_years_before_the_last_one_still_count_with_a_short_half_life() -> None:
+    data = Interactions.from_columns([1] * 4, [1, 2, 3, 4], [5, 5, 5, 1], [0, 0, 0, 9000 * DAY])
+    found = run(data, np.eye(4, dtype=np.float32), method="temporal", half_life_days=1)
+    np.testing.assert_allclose(found.vectors, [[3**-0.5] * 3 + [0]], atol=1e-6)
+
+
+def test_all_methods_keep_the_same_people_and_every_setting_matters() -> None:
+    data, movies = ratings(), vectors()
+    found = {method: run(data, movies, method=method) for method in METHODS}
+    assert len({tuple(part.user_ids) for part in found.values()}) == 1
+    assert len({part.vectors.tobytes() for part in found.values()}) == len(METHODS)
+    base = {"method": "weighted", "n_last": 10}
+    changes = ({"rating_threshold": 5.0}, {"min_movies": 12}, {"n_last": 5}, {"half_life_days": 10.0})
+    results = [run(data, movies, **{**base, **change}).vectors.tobytes() for change in ({}, *changes)]
+    assert len(set(results)) == len(results)
+
+
+def test_random_is_the_same_for_the_same_seed_and_no_other() -> None:
+    data, movies = ratings(), vectors()
+    settings = UserVectorSettings(method="random")
+    first, again, other = (
+        user_vectors(data, movies, settings, np.random.default_rng(seed)).vectors for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other)
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-6)
+
+
+def test_rows_that_do_not_fit_are_refused() -> None:
+    data = ratings()
+    with pytest.raises(DataError, match="for 40 movies"):
+        run(data, vectors(39))
+    broken = vectors()
+    broken[3, 1] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        run(data, broken)
+    with pytest.raises(SettingsError, match="min_movies"):
+        UserVectorSettings(min_movies=0)
+
+
+def test_nobody_at_all_gives_an_empty_result() -> None:
+    nobody = Interactions.from_columns([], [], [], [], np.array([1, 2]))
+    for method in METHODS:
+        assert run(nobody, np.ones((2, 3), np.float32), method=method).vectors.shape == (0, 3)
+
+
+def test_align_puts_zeros_where_a_film_has_no_vector() -> None:
+    got = align(np.array([2, 5, 9]), np.array([9, 1, 2]), np.array([[9, 9], [1, 1], [2, 2]], np.float32))
+    assert got.tolist() == [[2, 2], [0, 0], [9, 9]]
+    assert align(np.array([2, 5]), np.array([], np.int64), np.empty((0, 2), np.float32)).tolist() == [[0, 0], [0, 0]]
