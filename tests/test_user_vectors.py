@@ -100,13 +100,19 @@ def test_who_is_left_out_is_counted_by_reason() -> None:
     assert found.user_ids.tolist() == [3, 4]
     assert list(found.left_out.values()) == [1, 1, 0]
     movies[4] = [-1, -1]  # now the films of person 4 add up to nothing
-    assert list(run(data, movies).left_out.values()) == [1, 1, 1]
+    found = run(data, movies)
+    assert list(found.left_out.values()) == [1, 1, 1]
+    assert found.user_ids.tolist() == [3]
 
 
 def test_ratings_years_before_the_last_one_still_count_with_a_short_half_life() -> None:
     data = Interactions.from_columns([1] * 4, [1, 2, 3, 4], [5, 5, 5, 1], [0, 0, 0, 9000 * DAY])
     found = run(data, np.eye(4, dtype=np.float32), method="temporal", half_life_days=1)
     np.testing.assert_allclose(found.vectors, [[3**-0.5] * 3 + [0]], atol=1e-6)
+    data = Interactions.from_columns([1] * 4, [1, 2, 3, 4], [5, 4.5, 4, 1], [0, 0, 0, 9000 * DAY])
+    found = run(data, np.eye(4, dtype=np.float32), method="weighted", half_life_days=1)
+    np.testing.assert_allclose(found.vectors[0] / found.vectors[0, 2], [1.375 / 0.375, 0.875 / 0.375, 1, 0], rtol=1e-5)
+    assert found.fallbacks == 0
 
 
 def test_all_methods_keep_the_same_people_and_every_setting_matters() -> None:
