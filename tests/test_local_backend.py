@@ -1,0 +1,153 @@
+"""The local backend: its features, its numbers against scikit-learn, the same everywhere, refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.embed.local import LocalBackend
+from recommender.embed.registry import make_backend
+from recommender.embed.word_features import features, fold, stem
+from recommender.errors import ArtifactError, DataError, SettingsError
+
+ROOT = Path(__file__).resolve().parents[1]
+# Two themes that share no word; "hull" never stands beside "captain".
+SPACE = ["captain starship", "starship hull", "captain starship crew", "starship hull crew"]
+LOVE = ["wedding bride", "bride groom", "wedding bride groom", "groom wedding"]
+TEXTS = [text for pair in zip(SPACE, LOVE) for text in pair]
+PLAIN = {"fewest_texts": 1, "most_texts": 1.0}
+
+
+@pytest.fixture(scope="module")
+def small() -> LocalBackend:
+    return LocalBackend.fit(TEXTS, dimension=2, **PLAIN)
+
+
+def test_vectors_have_length_one_and_follow_the_themes(small):
+    vectors = small.embed_texts(TEXTS)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(TEXTS), 2)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    cosines = vectors @ vectors.T
+    same = np.add.outer(np.arange(8), np.arange(8)) % 2 == 0
+    assert cosines[same].min() > 0.9 > 0.3 > np.abs(cosines[~same]).max()
+
+
+def test_words_that_never_meet_are_near_when_they_share_neighbours(small):
+    captain, hull, bride = small.embed_texts(["captain", "hull", "bride"])
+    assert captain @ hull > 0.9
+    assert abs(captain @ bride) < 0.1
+
+
+def test_a_text_without_known_words_is_a_row_of_zeros(small):
+    vectors = small.embed_texts(["", "zebra", "   \n", "\ud800", "captain"])
+    assert not vectors[:4].any()
+    assert np.linalg.norm(vectors[4]) == pytest.approx(1, abs=1e-6)
+    assert small.embed_texts([]).shape == (0, 2)
+
+
+def test_features_are_words_and_pairs_with_the_worth_of_their_line():
+    found = features("Title: Moon Men (1999).\nPlot: Moon men.\nA note: moon", {"Title": 3.0})
+    assert [(f.n_times, f.weight) for f in found.values()] == [
+        (3, 3.0),  # moon
+        (2, 3.0),  # men
+        (2, 3.0),  # moon men
+        (1, 3.0),  # 1999
+        (1, 3.0),  # men 1999
+        (1, 1.0),  # a: `A note` is not the name of a line
+        (1, 1.0),  # note
+        (1, 1.0),  # a note
+        (1, 1.0),  # note moon
+    ]
+
+
+def test_spellings_meet():
+    assert fold("Café ’Round") == "cafe round"
+    for one, other in (("stories", "story"), ("robots", "robot"), ("hoping", "hope"), ("planned", "planning")):
+        assert stem(one) == stem(other)
+    assert [stem(word) for word in ("bus", "this", "king", "red", "fly", "gas")] == [
+        "bus", "this", "king", "red", "fly", "gas",
+    ]  # fmt: skip
+
+
+@pytest.mark.dev
+def test_full_rank_cosines_are_those_of_scikit_learn():
+    sklearn_text = pytest.importorskip("sklearn.feature_extraction.text")
+    texts = ["red moon", "red moon moon", "blue moon sea", "sea sea sea blue", "tall red tree"]
+    vectorizer = sklearn_text.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    expected = vectorizer.fit_transform(texts).toarray()
+    # At full rank and without flattening the SVD is a rotation, which keeps every cosine.
+    ours = LocalBackend.fit(texts, dimension=5, flattening=0.0, **PLAIN).embed_texts(texts)
+    assert np.allclose(ours @ ours.T, expected @ expected.T, atol=2e-3)  # the projection is kept in float16
+
+
+def test_flattening_divides_by_the_singular_values():
+    tall, flat = (LocalBackend.fit(TEXTS, dimension=3, flattening=f, **PLAIN).fitted.projection for f in (0.0, 1.0))
+    lengths = np.linalg.norm(tall.astype(float), axis=0), np.linalg.norm(flat.astype(float), axis=0)
+    assert np.allclose(lengths[0], 1, atol=1e-2)
+    assert lengths[1][0] == pytest.approx(1, abs=1e-2)
+    assert lengths[1][2] > 1.1
+
+
+def test_saved_and_loaded_is_the_same(small, tmp_path):
+    small.save(tmp_path)
+    again = LocalBackend.load(tmp_path)
+    assert again.identity == small.identity
+    assert np.array_equal(again.embed_texts(TEXTS), small.embed_texts(TEXTS))
+
+
+def test_identity_tells_texts_and_settings_apart(small):
+    same = LocalBackend.fit(list(TEXTS), dimension=2, **PLAIN)
+    assert same.identity == small.identity
+    for texts, settings in ((TEXTS[:-1], {}), (TEXTS, {"flattening": 0.4}), (TEXTS, {"title_weight": 2})):
+        other = LocalBackend.fit(texts, **{"dimension": 2, **PLAIN, **settings})
+        assert other.identity.model != small.identity.model
+        assert other.identity.dimension == 2
+
+
+def test_every_process_gets_the_same_model(small, tmp_path):
+    program = (
+        "import json, sys; from recommender.embed.local import LocalBackend; "
+        f"model = LocalBackend.fit({TEXTS!r}, dimension=2, **{PLAIN!r}); "
+        "print(json.dumps([model.identity.model, model.embed_texts(['captain bride', 'hull']).tolist()]))"
+    )
+    expected = [small.identity.model, small.embed_texts(["captain bride", "hull"]).tolist()]
+    for seed in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True
+        )
+        assert json.loads(done.stdout) == expected, done.stderr
+
+
+def test_damage_and_mix_ups_are_refused_by_name(small, tmp_path):
+    with pytest.raises(ArtifactError, match=r"no local-text-model artifact in .*generate_embeddings"):
+        make_backend("local", folder=tmp_path)
+    small.save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["settings"]["fit"]["version"] = 0
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="version 0, not"):
+        LocalBackend.load(tmp_path)
+    small.save(tmp_path)
+    (tmp_path / "idf.npy").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match=r"idf\.npy is damaged"):
+        LocalBackend.load(tmp_path)
+
+
+def test_bad_input_to_fit_is_refused():
+    with pytest.raises(DataError, match="3 texts share no word"):
+        LocalBackend.fit(["one", "two", "six"], fewest_texts=2)
+    with pytest.raises(DataError, match="0 texts share no word"):
+        LocalBackend.fit([])
+    with pytest.raises(DataError, match="give a list of texts"):
+        LocalBackend.fit("one text")
+    with pytest.raises(SettingsError, match="flattening: 3 is out of range"):
+        LocalBackend.fit(TEXTS, flattening=3)
+    with pytest.raises(SettingsError, match="unknown key 'dimensions': did you mean dimension"):
+        LocalBackend.fit(TEXTS, dimensions=3)
