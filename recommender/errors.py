@@ -23,5 +23,9 @@ class ArtifactError(TastevecError):
     """A stored artifact is missing, damaged, or belongs to other data."""
 
 
+class ServiceError(TastevecError):
+    """A service on the network can't be reached, refused, or answered something else than was asked."""
+
+
 class ChoiceError(TastevecError, ValueError):
     """A caller named a movie, an answer or an option that does not exist."""
