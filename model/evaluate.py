@@ -3,6 +3,7 @@
     python -m model.evaluate --models popularity,ease,ials
     python -m model.evaluate --protocol per-user,returning,strict-time --k 10,20 --json out.json --csv users.csv
     python -m model.evaluate --data ml-latest-small.zip --set A --models ease:regularisation=200 --split val
+    python -m model.evaluate --protocol held-out-movies --models content
 
 Tune on `--split val` (models fitted on train); report `--split test` (fitted on train and val) once.
 With `--checkpoint DIR` an interrupted run goes on where it stopped.
@@ -19,11 +20,13 @@ from typing import Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from model import evaluate_films
+from model.evaluate_films import averages_path
 from recommender import command
 from recommender.catalog import Catalog
 from recommender.command import Parser
 from recommender.errors import ChoiceError
-from recommender.evaluate import cases, comparison, report, work
+from recommender.evaluate import cases, comparison, held_out_report, report, work
 from recommender.evaluate.official import official_fold
 from recommender.learn import registry
 from recommender.settings import default_folder
@@ -49,6 +52,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         raise ChoiceError(f"--k {ks[-1]} is more than the {source.train.n_movies:,} movies: give a smaller cutoff")
     for spec in specs:
         spec.make(source.catalog)  # a wrong setting is refused before any work
+    if protocols == [held_out_report.NAME]:
+        evaluate_films.held_out(arguments, source, specs, ks, Progress)
+        return 0
     found = build_cases(source, protocols, arguments)
     doing = work.Work(source, ks, arguments.split, arguments.stages, arguments.checkpoint, Progress)
     reports = []
@@ -86,6 +92,7 @@ def make_parser() -> Parser:
         description="Score models on held-out ratings.",
         epilog="protocols: "
         + "; ".join(f"{name} = {meaning}" for name, meaning in cases.PROTOCOLS.items())
+        + f"; {held_out_report.NAME} = a tenth of the movies without any rating, only they are ranked"
         + f"; {OFFICIAL}u1 to u5, ua, ub = the folds that came with MovieLens 100K",
     )
     add = parser.add_argument
@@ -103,9 +110,10 @@ def make_parser() -> Parser:
     add("--protocol", default="per-user", metavar="NAMES", help="one or more, with commas, or all (default: per-user)")
     add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
     add("--stages", type=int, default=20, metavar="N", help="times that strict time fits anew (default: 20)")
+    add("--folds", type=int, default=5, metavar="N", help=f"tenths that {held_out_report.NAME} takes (default: 5)")
     add("--against", default="first", metavar="NAME", help="compare with: first, best or a model (default: first)")
     add("--resamples", type=int, default=comparison.N_RESAMPLES, metavar="N", help="bootstrap samples of people")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the bootstrap and of held-out movies (default: 0)")
     add("--json", type=Path, metavar="FILE", help="write averages and intervals")
     add(
         "--csv",
@@ -144,7 +152,9 @@ def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols:
     official = [protocol for protocol in protocols if protocol.startswith(OFFICIAL)]
     if official and (arguments.data is None or arguments.split != "test"):
         raise ChoiceError(f"protocol {official[0]} needs --data, the folder of ml-100k, and has no split but test")
-    if arguments.against not in ("first", "best", *labels):
+    if held_out_report.NAME in protocols:
+        evaluate_films.check_held_out(arguments, protocols, labels)
+    elif arguments.against not in ("first", "best", *labels):
         raise ChoiceError(f"--against {arguments.against!r}: give first, best or one of {', '.join(labels)}")
     for flag in ("json", "csv"):
         path = getattr(arguments, flag)
@@ -203,15 +213,9 @@ def load_source(arguments: argparse.Namespace, protocols: Sequence[str]) -> case
     return cases.Source.from_ratings(filtered.ratings, catalog)
 
 
-def averages_path(path: Path) -> Path:
-    """Return where averages go when `path` takes a row for each person."""
-    return path.with_name(f"{path.stem}-averages{path.suffix}")
-
-
 def write_files(reports: Sequence[report.CaseReport], arguments: argparse.Namespace) -> None:
     if arguments.json is not None:
-        given = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
-        report.write_json(arguments.json, reports, given)
+        report.write_json(arguments.json, reports, evaluate_films.flags_given(arguments))
     if arguments.csv is not None:
         report.write_rows(arguments.csv, report.per_user_rows(reports))
         report.write_rows(averages_path(arguments.csv), report.average_rows(reports))

@@ -74,6 +74,37 @@ def compare(
     return [Difference(*map(float, row)) for row in zip(differences.mean(axis=0), low, high, p_values)]
 
 
+class Ratio(NamedTuple):
+    """Ratio of two means and its percentile interval; infinite or nan where the divisor is 0."""
+
+    value: float
+    low: float
+    high: float
+
+
+def ratios(
+    ours: Values, theirs: Values, n_resamples: int, rng: np.random.Generator, level: float = 0.95
+) -> list[Ratio]:
+    """Return mean of `ours` / mean of `theirs` for each column, with its interval at `level`.
+
+    ours, theirs: (n_users, c), the same users in the same order, without nan: one draw of users serves both means.
+    A sample in which `theirs` has mean 0 counts as a ratio of infinity (nan where `ours` is 0 as well).
+    """
+    if ours.shape != theirs.shape:
+        raise DataError(f"values {ours.shape} and {theirs.shape}: compare the same users and metrics")
+    if np.isnan(ours).any() or np.isnan(theirs).any():
+        raise DataError("a metric is undefined (nan) for some users: leave them out of the comparison")
+    n_columns = ours.shape[1]
+    both = np.column_stack([ours, theirs]).astype(np.float64)
+    means = resampled_means(both, n_resamples, rng)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = both[:, :n_columns].mean(axis=0) / both[:, n_columns:].mean(axis=0)
+        low, high = np.quantile(
+            means[:, :n_columns] / means[:, n_columns:], [(1 - level) / 2, (1 + level) / 2], axis=0, method="nearest"
+        )
+    return [Ratio(*map(float, row)) for row in zip(values, low, high)]
+
+
 def holm(p_values: npt.ArrayLike) -> Values:
     """Return p-values corrected for their number: below 0.05 each, all hold together at 5%.
 

@@ -6,6 +6,7 @@
                    rated before the moment at which the person is ranked for               (`Evaluation.strict_time`)
     global time    one moment for all                                                      (`global_time`)
     user folds     whole people are held out, for the session                              (`user_folds`)
+    movie folds    whole movies are held out                                               (`held_out_movies`)
 
 In each, models are tuned on val (fitted on train) and reported on test once (fitted on train + val); all movies
 that the person has not rated are ranked; a target is relevant at 4 stars or more; people without a relevant
@@ -17,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,7 @@ class Evaluation:
     left_out: how many users are not evaluated, by reason.
     n_stages: 0 = models are fitted once, on `known`; otherwise strict time, see `strict_time`.
     missed: in strict time, the mean share of the ratings before a person's moment that their model does not see.
+    candidates: the movie rows that are ranked, equal scores in this order; None = all movies, equal scores by id.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Evaluation:
     relevant_from: float = RELEVANT
     n_stages: int = 0
     missed: float = 0.0
+    candidates: Optional[Rows] = None
 
     @property
     def n_users(self) -> int:

@@ -145,7 +145,11 @@ def write_json(path: Path, reports: Sequence[CaseReport], settings: Mapping[str,
         }
         for report in reports
     ]
-    value = {"format_version": 1, "settings": dict(settings), "cases": cases}
+    write_value(path, {"format_version": 1, "settings": dict(settings), "cases": cases})
+
+
+def write_value(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
     with replace_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

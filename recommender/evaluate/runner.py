@@ -118,7 +118,7 @@ def _work_off(
         scores = model.score(case.known, people, case.at[batch])
         if predicts:
             _take_held_out(predicted, case.held_out, people, scores)
-        rows[start : start + size] = best_unseen(scores, case.known, people, n)
+        rows[start : start + size] = best_unseen(scores, case.known, people, n, case.candidates)
         tell("rank", start + len(batch))
     ranked = time.perf_counter()
     if predicts:
@@ -131,9 +131,12 @@ def rank_batch(model: Ranker, history: Interactions, user_rows: Rows, at: Rows, 
     return best_unseen(model.score(history, user_rows, at), history, user_rows, n)
 
 
-def best_unseen(scores: Scores, history: Interactions, user_rows: Rows, n: int) -> npt.NDArray[np.int32]:
+def best_unseen(
+    scores: Scores, history: Interactions, user_rows: Rows, n: int, candidates: Optional[Rows] = None
+) -> npt.NDArray[np.int32]:
     """Return the rows of the n best movies that each person has not rated, (B, n) int32, -1 where none is left.
 
+    candidates: the only movie rows to choose from, equal scores in this order; None = all, equal scores by row.
     Changes `scores` (B, n_movies). A score that is not a number counts as worse than every other: a broken model
     must not look good by it.
     """
@@ -141,8 +144,11 @@ def best_unseen(scores: Scores, history: Interactions, user_rows: Rows, n: int) 
     if broken.any():
         scores[broken] = np.finfo(scores.dtype).min
     mask_seen(scores, history, user_rows)
+    if candidates is not None:
+        scores = scores[:, candidates]
     best = top_n(scores, n)
-    found = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, best)
+    rows = best if candidates is None else candidates[best]
+    found = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, rows)
     lists = np.full((len(user_rows), n), -1, dtype=np.int32)
     lists[:, : found.shape[1]] = found
     return lists
@@ -201,6 +207,8 @@ def work_key(case: Evaluation, model: str, settings: Any, n: int, code: str) -> 
     parts: list[npt.NDArray[Any]] = [case.user_rows, case.at]
     for data in (case.known, case.held_out):
         parts += [data.user_ids, data.movie_ids, data.indptr, data.movie_rows, data.ratings, data.times]
+    if case.candidates is not None:
+        parts.append(case.candidates)
     for part in parts:
         digest.update(f"{part.dtype} {part.shape} ".encode())
         digest.update(np.ascontiguousarray(part).tobytes())

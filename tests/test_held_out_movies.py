@@ -1,0 +1,293 @@
+"""Movies never rated: the folds, that nothing leaks, that structure is found, that figures are what they say."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from model import evaluate
+from recommender.catalog import Catalog
+from recommender.errors import ChoiceError, DataError
+from recommender.evaluate import held_out_movies, held_out_report, runner
+from recommender.evaluate.bootstrap import ratios
+from recommender.evaluate.cases import Source
+from recommender.evaluate.genre_baselines import BASELINES, Random, likes_by_genre
+from recommender.evaluate.work import ModelSpec
+from recommender.interactions import Interactions
+from recommender.learn.base import Ranker
+
+N_USERS, N_MOVIES, N_GENRES = 80, 300, 5
+
+
+def planted(shuffled: bool = False, seed: int = 0) -> Source:
+    """Person u likes what has genre u % 5 and dislikes the rest; `shuffled`: the catalogue lists wrong genres."""
+    rng = np.random.default_rng(seed)
+    genre = rng.integers(0, N_GENRES, N_MOVIES)
+    columns = [
+        (user, 10 + movie, 5 if genre[movie] == user % N_GENRES else 2, 100 * user + place)
+        for user in range(N_USERS)
+        for place, movie in enumerate(rng.permutation(N_MOVIES)[:150])
+    ]
+    ratings = Interactions.from_columns(*np.array(columns).T, movie_vocabulary=np.arange(10, 10 + N_MOVIES))
+    listed = rng.permutation(genre) if shuffled else genre
+    films = [{"movieId": str(10 + i), "title": f"Film {i}", "genres": f"Genre {g}"} for i, g in enumerate(listed)]
+    return Source.from_ratings(ratings, Catalog(films, dict.fromkeys(range(10, 10 + N_MOVIES), 7)))
+
+
+def recalls(source: Source, make, part="test", k=6, n_folds=5) -> list[float]:
+    cases = [held_out_movies.hold_out(source, part, fold) for fold in range(n_folds)]
+    results = [held_out_movies.evaluate_fold(make, case, source.catalog, (k,)) for case in cases]
+    return [float(result.values[f"recall@{k}"].mean()) for result in results]
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_case_is_what_its_definition_says(part):
+    source = planted()
+    case = held_out_movies.hold_out(source, part, 1)
+    assert len(case.candidates) == N_MOVIES // 10
+    out = set(case.candidates.tolist())
+    known, liked = set(), {}
+    for data in [source.train, source.val] if part == "test" else [source.train]:
+        for user, movie in zip(data.user_rows().tolist(), data.movie_rows.tolist()):
+            if movie not in out:
+                known.add((user, movie))
+    for data in [source.train, source.val, source.test] if part == "test" else [source.train, source.val]:
+        for user, movie, rating in zip(data.user_rows().tolist(), data.movie_rows.tolist(), data.ratings):
+            if movie in out and rating >= 4:
+                liked.setdefault(user, set()).add(movie)
+    assert set(zip(case.known.user_rows().tolist(), case.known.movie_rows.tolist())) == known
+    assert case.user_rows.tolist() == sorted(liked)
+    indptr, rows = case.relevant()
+    for i, user in enumerate(case.user_rows.tolist()):
+        assert set(rows[indptr[i] : indptr[i + 1]].tolist()) == liked[user]
+
+
+def test_folds_of_both_parts_hold_out_every_movie_once():
+    source = planted()
+    cases = [held_out_movies.hold_out(source, part, fold) for part in ("val", "test") for fold in range(5)]
+    assert sorted(np.concatenate([case.candidates for case in cases]).tolist()) == list(range(N_MOVIES))
+    other = held_out_movies.hold_out(source, "test", 0, seed=1)
+    assert set(other.candidates.tolist()) != set(cases[5].candidates.tolist())
+
+
+class Greedy(Ranker):
+    """Wins if anything leaks: takes what it can from ratings to learn from, from the history and from counts.
+
+    Afterwards it says which of the three told it something about a candidate.
+    """
+
+    name = "greedy"
+
+    def __init__(self, catalog):
+        self.catalog = catalog
+
+    def fit(self, train):
+        self.movie_ids = train.movie_ids
+        likes = np.bincount(train.movie_rows, weights=train.ratings >= 4, minlength=train.n_movies)
+        self.values = likes + self.catalog.n_ratings
+        self.train = train
+        return self
+
+    def _score(self, history, user_rows, at):
+        scores = np.tile(self.values, (len(user_rows), 1))
+        for data in (self.train, history):
+            for line, row in enumerate(user_rows):
+                mine = slice(data.indptr[row], data.indptr[row + 1])
+                scores[line, data.movie_rows[mine]] += 1000 * data.ratings[mine]
+        return scores.astype(np.float32)
+
+
+def chance_band(n_ranked: int, k: int, n_likes: int) -> tuple[float, float]:
+    """Return 5 deviations around k / n_ranked for a share of `n_likes` draws."""
+    share = k / n_ranked
+    error = np.sqrt(share * (1 - share) / n_likes)
+    return share - 5 * error, share + 5 * error
+
+
+def test_a_model_that_would_win_by_any_leak_shows_chance(monkeypatch):
+    source = planted()
+    cases = [held_out_movies.hold_out(source, "test", fold) for fold in range(5)]
+    n_ranked = N_MOVIES // 10
+    # One list for all people of a fold: as many draws as there are films in the lists.
+    low, high = chance_band(n_ranked, 6, 5 * n_ranked)
+    assert low <= np.mean(recalls(source, Greedy)) <= high
+    # The same model wins where the ratings of held-out movies stay in the training data ...
+    leaky = [case.__class__(**{**vars(case), "known": source.train}) for case in cases]
+    monkeypatch.setattr(held_out_movies.runner, "mask_seen", lambda *_: None)
+    found = [held_out_movies.evaluate_fold(Greedy, case, source.catalog, (6,)) for case in leaky]
+    assert np.mean([result.values["recall@6"].mean() for result in found]) > 0.6
+
+
+def test_counts_of_held_out_movies_are_not_in_the_catalogue():
+    source = planted()
+    case = held_out_movies.hold_out(source, "test", 0)
+    masked = held_out_movies.without_counts(source.catalog, case)
+    assert not masked.n_ratings[case.candidates].any()
+    assert masked.n_ratings.tolist() == case.known.movie_counts().tolist()
+    assert (source.catalog.n_ratings == 7).all()
+    assert held_out_movies.without_counts(None, case) is None
+
+
+class Constant(Ranker):
+    name = "constant"
+
+    def fit(self, train):
+        self.movie_ids = train.movie_ids
+        return self
+
+    def _score(self, history, user_rows, at):
+        return np.ones((len(user_rows), len(self.movie_ids)), dtype=np.float32)
+
+
+def test_equal_scores_do_not_list_low_ids_first():
+    """Everybody likes the 30 films of the lowest ids alone, as old films are the famous ones."""
+    columns = [(u, m, 5 if m < 60 else 1, 1000 * u + m) for u in range(40) for m in range(N_MOVIES)]
+    source = Source.from_ratings(Interactions.from_columns(*np.array(columns).T))
+    low, high = chance_band(30, 6, 5 * 6)
+    assert low <= np.mean(recalls(source, lambda catalog: Constant())) <= high
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_planted_genres_are_found_and_wrong_genres_are_not(part):
+    right = recalls(planted(), BASELINES["genre-profile"], part, k=15)
+    wrong = recalls(planted(shuffled=True), BASELINES["genre-profile"], part, k=15)
+    crowd = recalls(planted(), BASELINES["popularity-by-genre"], part, k=15)
+    assert right == [1.0] * 5  # half of the 30 films are listed, and no genre has more than 15 of them
+    # Genres come as blocks of some 6 films of 30 for 16 people each: 5 folds x 5 genres are 25 draws of blocks.
+    error = np.sqrt(0.25 / 25)
+    assert abs(np.mean(wrong) - 0.5) < 3 * error
+    assert abs(np.mean(crowd) - 0.5) < 3 * error  # all genres are as popular
+    low, high = chance_band(30, 15, 80 * 5 * 3)
+    assert low < np.mean(recalls(planted(), BASELINES["random"], part, k=15)) < high
+
+
+def test_popularity_by_genre_against_a_loop():
+    rng = np.random.default_rng(0)
+    genres = (rng.random((40, 6)) < 0.3).astype(float)
+    likes, rated = rng.integers(0, 50, 40), rng.random(40) < 0.8
+    found = likes_by_genre(genres, likes, rated)
+    everywhere = np.mean([likes[j] for j in range(40) if rated[j]])
+    for i in range(40):
+        means = []
+        for g in np.flatnonzero(genres[i]):
+            there = [likes[j] for j in range(40) if rated[j] and genres[j, g]]
+            means.append(np.mean(there) if there else everywhere)
+        assert found[i] == pytest.approx(np.mean(means) if means else everywhere, rel=1e-6)
+
+
+def test_random_is_the_same_for_a_person_in_any_batch_and_moves_with_its_seed():
+    data = planted().train
+    whole = Random().fit(data).score(data, np.arange(10))
+    assert np.array_equal(whole[3], Random().fit(data).score(data, [3])[0])
+    assert not np.array_equal(whole[3], whole[4])
+    assert not np.array_equal(whole, Random(seed=1).fit(data).score(data, np.arange(10)))
+
+
+def test_pooling_is_the_mean_over_people_of_their_mean_over_folds():
+    source = planted()
+    cases = [held_out_movies.hold_out(source, "test", fold) for fold in range(2)]
+    first, second = (case.select(np.arange(case.n_users) < n, "few", "cut") for case, n in zip(cases, (3, 2)))
+    result = held_out_movies.FoldResult
+    ours = [result({"recall@6": np.array([1.0, 0.5, 0.2])}, 1, 2), result({"recall@6": np.array([0.0, 1.0])}, 1, 2)]
+    base = [result({"recall@6": np.array([0.1, 0.1, 0.1])}, 0, 0), result({"recall@6": np.array([0.1, 0.1])}, 0, 0)]
+    people, pooled = held_out_movies.pool(
+        ["base", "ours"], [first, second], [base, ours], "base", 100, np.random.default_rng(0)
+    )
+    values = {}
+    for case, fold in zip((first, second), ours):
+        for row, value in zip(case.user_rows.tolist(), fold.values["recall@6"]):
+            values.setdefault(row, []).append(value)
+    expected = [np.mean(values[row]) for row in people.tolist()]
+    assert people.tolist() == sorted(values)
+    assert pooled[1].per_user["recall@6"].tolist() == pytest.approx(expected)
+    assert pooled[1].by_fold["recall@6"] == pytest.approx([1.7 / 3, 0.5])
+    assert pooled[1].ratios["recall@6"].value == pytest.approx(np.mean(expected) / 0.1)
+    assert pooled[0].ratios == {}
+    assert pooled[1].seconds == {"fit": 2, "rank": 4}
+
+
+def test_ratios_against_their_definition():
+    rng = np.random.default_rng(0)
+    theirs = rng.random((200, 2))
+    double = ratios(2 * theirs, theirs, 500, np.random.default_rng(1))
+    assert [list(ratio) for ratio in double] == [pytest.approx([2, 2, 2])] * 2  # paired: nothing is left to vary
+    ours = 1 + rng.random((200, 2))
+    found = ratios(ours, theirs, 4000, np.random.default_rng(1))[1]
+    draws = np.random.default_rng(2).integers(0, 200, (4000, 200))
+    plain = ours[draws, 1].mean(axis=1) / theirs[draws, 1].mean(axis=1)
+    # A 2.5% quantile of R draws has standard error 2.67 / sqrt(R) deviations; two independent draws are compared.
+    tolerance = 5 * np.sqrt(2) * 2.67 / np.sqrt(4000) * plain.std()
+    assert found.value == pytest.approx(ours[:, 1].mean() / theirs[:, 1].mean())
+    assert found.low == pytest.approx(np.quantile(plain, 0.025), abs=tolerance)
+    assert found.high == pytest.approx(np.quantile(plain, 0.975), abs=tolerance)
+    assert ratios(ours, 0 * theirs, 50, rng)[0].value == np.inf
+    with pytest.raises(DataError, match="undefined"):
+        ratios(ours * np.nan, theirs, 50, rng)
+    with pytest.raises(DataError, match="the same users"):
+        ratios(ours, theirs[:50], 50, rng)
+
+
+def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
+    source, specs = planted(), [ModelSpec.parse("content")]
+    plain = held_out_report.evaluate(source, specs, "test", (6,), 2, 50)
+    for _ in range(2):
+        kept = held_out_report.evaluate(source, specs, "test", (6,), 2, 50, checkpoint=tmp_path)
+        for a, b in zip(plain.results, kept.results):
+            assert (a.by_fold, a.ratios) == (b.by_fold, b.ratios)
+    assert len(list(tmp_path.iterdir())) == 4 * 2  # models and folds
+    other = held_out_report.evaluate(source, specs, "val", (6,), 2, 50, checkpoint=tmp_path)
+    assert other.results[3].by_fold != plain.results[3].by_fold
+    case = plain.cases[0]
+    fewer = dataclasses.replace(case, candidates=case.candidates[1:])
+    assert runner.work_key(case, "content", {}, 6, "") != runner.work_key(fewer, "content", {}, 6, "")
+
+
+def test_cases_that_cannot_be_are_refused():
+    few = Source.from_ratings(Interactions.from_columns([1] * 9, np.arange(9), [5] * 9, np.arange(9)))
+    with pytest.raises(ChoiceError, match="9 movies are too few"):
+        held_out_movies.hold_out(few, "test", 0)
+    with pytest.raises(ChoiceError, match="fold 5"):
+        held_out_movies.hold_out(planted(), "test", 5)
+    sad = Interactions.from_columns([1] * 20, np.arange(20), [1] * 20, np.arange(20))
+    with pytest.raises(ChoiceError, match="nobody likes any of the 2 movies"):
+        held_out_movies.hold_out(Source.from_ratings(sad), "test", 0)
+
+
+def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, capsys):
+    source = planted()
+    monkeypatch.setattr(evaluate, "load_source", lambda *_: source)
+    flags = ["--protocol", "held-out-movies", "--models", "content", "--k", "6", "--folds", "2", "--resamples", "50"]
+    evaluate.main([*flags, "--csv", str(tmp_path / "rows.csv"), "--json", str(tmp_path / "out.json")])
+    shown = capsys.readouterr().out
+    with open(tmp_path / "rows.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with open(tmp_path / "rows-averages.csv", encoding="utf-8", newline="") as file:
+        averages = {row["model"]: row for row in csv.DictReader(file)}
+    models = {row["model"]: row for row in json.loads((tmp_path / "out.json").read_text())["models"]}
+    assert list(models) == [*BASELINES, "content"] == list(averages)
+    for name, row in models.items():
+        mine = [float(person["recall@6"]) for person in rows if person["model"] == name]
+        assert len(mine) == row["n_users"]
+        assert np.mean(mine) == pytest.approx(row["recall@6"]) == pytest.approx(float(averages[name]["recall@6"]))
+        assert f"{row['recall@6']:.4f}" in shown
+    assert f"{models['content']['ratio_value_recall@6']:.2f}" in shown
+    assert models["popularity-by-genre"]["ratio_value_recall@6"] is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--protocol", "held-out-movies,per-user"], "run it alone"),
+        (["--protocol", "held-out-movies", "--folds", "6"], "--folds 6: give a whole number from 1 to 5"),
+        (["--protocol", "held-out-movies", "--against", "best"], "--against 'best': give one of popularity-by-genre"),
+        (["--protocol", "held-out-movies", "--plots", "there"], "--plots draws the other protocols"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused_before_any_work(flags, words, monkeypatch):
+    monkeypatch.setattr(evaluate, "load_source", None)
+    with pytest.raises(ChoiceError, match=words):
+        evaluate.main(flags)
