@@ -46,7 +46,7 @@ INSPIRED = [
     ["a.pkl", "1", "RECOMMENDER", "1", "Hello", ""],
     ["a.pkl", "2", "SEEKER", "1", '"Airplane" made me laugh', "Airplane!"],
     ["b.pkl", "1", "SEEKER", "1", "Something QUOTATION_MARKslowQUOTATION_MARK, please", ""],
-    ["a.pkl", "3", "SEEKER", "2", "the dialogue goes on\u2028here", ""],
+    ["a.pkl", "3", "SEEKER", "2", "the dialogue goes\ron\u2028here", ""],
 ]
 
 
@@ -127,10 +127,16 @@ def test_words_before_a_film_hold_no_title_and_nothing_said_later() -> None:
 
 def test_typed_titles_are_masked_whole_in_any_case_and_not_inside_words() -> None:
     titles = {"1": "Star Wars: The Last Jedi (2017)", "2": "Heat (1995)", "3": "Matrix, The (1999)"}
-    text = "star wars bores me, HEAT does not, heated talk does; the matrix? The Last Jedi? So @1 or @2"
+    text = "star wars bores me, HEAT does not, heated talk by wheat does; the matrix? Star Wars: the last jedi? So @1 or @2"
     talk = Dialogue("redial", "1", (Turn(SEEKER, "1", text, ("1", "2")), Turn(SEEKER, "1", "later @3", ("3",))), titles)
-    assert words_before(talk, "2") == "bores me, does not, heated talk does; ? The Last Jedi? So or"
-    assert words_before(talk, "1") == "bores me, does not, heated talk does; ? The Last Jedi? So"
+    assert words_before(talk, "2") == "bores me, does not, heated talk by wheat does; ? ? So or"
+    assert words_before(talk, "1") == "bores me, does not, heated talk by wheat does; ? ? So"
+
+
+def test_liked_is_not_seen() -> None:
+    answers = {"1": Answer(True, seen=True, liked=False), "2": Answer(False, seen=False, liked=True)}
+    said = Turn(SEEKER, "1", "@1 @2", ("1", "2"))
+    assert liked_mentions(Dialogue("redial", "1", (said,), {"1": "A", "2": "B"}, {SEEKER: answers})) == ["2"]
 
 
 def test_mentions_without_a_title_are_taken_out(tmp_path: Path) -> None:
