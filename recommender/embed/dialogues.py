@@ -11,8 +11,6 @@ What is done with the words is in `dialogue_profiles`.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -94,22 +92,19 @@ def read_inspired(path: Path) -> list[Dialogue]:
 
     Quotation marks in it are part of the text, never a way to write a tab.
     """
-    # Not csv's own line ends: a text may hold characters that str.splitlines takes for one.
-    rows = csv.DictReader(io.StringIO(_text(path), newline="\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
-    missing = [name for name in ("dialog_id", "speaker", "text") if name not in (rows.fieldnames or ())]
+    lines = _text(path).rstrip("\n").split("\n")
+    header = lines[0].split("\t")
+    missing = [name for name in ("dialog_id", "speaker", "text") if name not in header]
     if missing:
         raise DataError(f"{path} has no column {missing[0]}: give a .tsv of INSPIRED's dialogues")
     turns: dict[str, list[Turn]] = {}
-    try:
-        for row in rows:
-            dialog_id = row["dialog_id"]
-            if row["text"] is None or row["speaker"] not in _INSPIRED_ROLES:
-                who = f"speaker {row['speaker']!r}"
-                raise DataError(f"{path} line {rows.line_num}: {who}, expected SEEKER or RECOMMENDER and a text")
-            text = row["text"].replace(_INSPIRED_QUOTE, '"')
-            turns.setdefault(dialog_id, []).append(Turn(_INSPIRED_ROLES[row["speaker"]], "", text))
-    except csv.Error as error:
-        raise DataError(f"{path} line {rows.line_num} can't be read ({error}): download the file again") from None
+    for number, line in enumerate(lines[1:], 2):
+        row = dict(zip(header, line.split("\t")))
+        if "text" not in row or row.get("speaker") not in _INSPIRED_ROLES:
+            who = f"speaker {row.get('speaker')!r}"
+            raise DataError(f"{path} line {number}: {who}, expected SEEKER or RECOMMENDER and a text")
+        text = row["text"].replace(_INSPIRED_QUOTE, '"')
+        turns.setdefault(row["dialog_id"], []).append(Turn(_INSPIRED_ROLES[row["speaker"]], "", text))
     return [Dialogue("inspired", dialog_id, tuple(said)) for dialog_id, said in turns.items()]
 
 
