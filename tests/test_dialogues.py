@@ -127,12 +127,10 @@ def test_words_before_a_film_hold_no_title_and_nothing_said_later() -> None:
 
 def test_typed_titles_are_masked_whole_in_any_case_and_not_inside_words() -> None:
     titles = {"1": "Star Wars: The Last Jedi (2017)", "2": "Heat (1995)", "3": "Matrix, The (1999)"}
-    text = (
-        "star wars bores me, HEAT does not, heated talk by wheat does; the matrix? Star Wars: the last jedi? @1 or @2"
-    )
+    text = "star wars bored, HEAT does not, heated talk by wheat does; the matrix? Star Wars: the last jedi? @1 or @2"
     talk = Dialogue("redial", "1", (Turn(SEEKER, "1", text, ("1", "2")), Turn(SEEKER, "1", "later @3", ("3",))), titles)
-    assert words_before(talk, "2") == "bores me, does not, heated talk by wheat does; ? ? or"
-    assert words_before(talk, "1") == "bores me, does not, heated talk by wheat does; ? ?"
+    assert words_before(talk, "2") == "bored, does not, heated talk by wheat does; ? ? or"
+    assert words_before(talk, "1") == "bored, does not, heated talk by wheat does; ? ?"
 
 
 def test_liked_is_not_seen() -> None:
