@@ -1,4 +1,4 @@
-"""Biases, neighbours, content, trends and the stacker's parts against sums by hand and finite differences."""
+"""Biases, neighbours, content, trends and the stacker's parts against sums by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from recommender.learn import ranking_network
 from recommender.learn.biases import Biases
 from recommender.learn.content import Content
 from recommender.learn.item_knn import ItemKnn
-from recommender.learn.ranking_network import Network, loss_and_gradient
 from recommender.learn.stacker import cut, cut_lengths
 from recommender.learn.stacking_features import N_FEATURES, Scorers, features, standardised
 from recommender.learn.trending import Trending
@@ -81,24 +80,6 @@ def test_trending_counts_by_a_plain_loop_and_never_looks_ahead() -> None:
             assert faded[line, movie] == pytest.approx((2.0 ** (-(moment - liked) / (100 * DAY))).sum(), rel=1e-9)
             first = (moment - data.times[mine].min()) / DAY if mine.any() else 0
             assert age[line, movie] == pytest.approx(first)
-
-
-def test_network_gradient_against_central_differences() -> None:
-    rng = np.random.default_rng(0)
-    network = Network(rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=3), rng.normal(size=5))
-    lists, targets = rng.normal(size=(4, 7, 5)), rng.random((4, 7))
-    targets /= targets.sum(axis=1, keepdims=True)
-    _, gradient = loss_and_gradient(network, lists, targets, 0.3)
-    for part in range(4):
-        direction = [np.zeros_like(weights) for weights in network]
-        direction[part] = rng.normal(size=network[part].shape)
-
-        def loss(step: float, direction: list[np.ndarray] = direction) -> float:
-            moved = Network(*(weights + step * d for weights, d in zip(network, direction)))
-            return loss_and_gradient(moved, lists, targets, 0.3)[0]
-
-        numeric = (loss(1e-6) - loss(-1e-6)) / 2e-6
-        assert (gradient[part] * direction[part]).sum() == pytest.approx(numeric, rel=1e-6)
 
 
 def test_network_learns_a_rule_that_no_linear_ranking_can_follow() -> None:

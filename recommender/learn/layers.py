@@ -113,9 +113,9 @@ def lookup(table: Floats, rows: Rows) -> Floats:
 
     It is a product with a matrix that holds a single 1 in each row, y = E table, so its way back is E' dy: row r of
     the gradient is the sum of dy_b over all b with rows_b = r, and 0 for every row that is not in the batch. The
-    sum is `lazy_adam.sum_by_row`. `gradient[rows] += dy` is not it: numpy then keeps one of the equal rows only.
+    sum is `lazy_adam.sum_groups`. `gradient[rows] += dy` is not it: numpy then keeps one of the equal rows only.
     """
-    y: Floats = table.take(rows, axis=0)
+    y: Floats = table[rows]  # not `take`, which would copy the whole of a table that is a view
     return y
 
 
@@ -132,7 +132,7 @@ def bag(table: Floats, indptr: Rows, rows: Rows, weights: Floats) -> Floats:
     array([[0.5, 1. ],
            [0. , 0. ]])
     """
-    gathered = table.take(rows, axis=0)
+    gathered = table[rows]
     y: Floats = np.zeros((len(indptr) - 1, table.shape[1]), dtype=table.dtype)
     bounds = indptr.tolist()
     for person, (low, high) in enumerate(

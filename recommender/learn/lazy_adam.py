@@ -41,31 +41,20 @@ def dense_step(weights: Floats, gradient: Floats, first: Floats, second: Floats,
     first, second: m and v, zeros before the first step.  step: t, counted from 1.
     """
     _update_moments(first, second, gradient, adam)
-    denominator = np.sqrt(second)
-    denominator *= 1 / math.sqrt(1 - adam.beta2**step)
-    denominator += adam.epsilon
-    np.divide(first, denominator, out=denominator)
-    denominator *= adam.rate / (1 - adam.beta1**step)
-    weights -= denominator
+    first_hat, second_hat = first / (1 - adam.beta1**step), second / (1 - adam.beta2**step)
+    weights -= adam.rate * first_hat / (np.sqrt(second_hat) + adam.epsilon)
 
 
 class EmbeddingTable:
-    """Embedding vectors with Adam's moments beside each: row r of `state` (n, 3, k) holds w, m and v of row r.
-
-    Lying together, the three are fetched from memory at once; apart, they would be three walks to memory for a batch.
+    """Embedding vectors with Adam's moments: `weights`, `first` (m) and `second` (v), each (n, k) and C-ordered.
 
     weights: (n, k) float32 or float64, copied.  Memory: three times the weights.
     """
 
     def __init__(self, weights: Floats) -> None:
-        self.state: Floats = np.zeros((len(weights), 3, weights.shape[1]), dtype=weights.dtype)
-        self.state[:, 0] = weights
-
-    @property
-    def weights(self) -> Floats:
-        """The vectors, (n, k): a view."""
-        view: Floats = self.state[:, 0]
-        return view
+        self.weights: Floats = np.array(weights, order="C")
+        self.first: Floats = np.zeros_like(self.weights)
+        self.second: Floats = np.zeros_like(self.weights)
 
     def step(self, rows: Rows, gradient: Floats, step: int, adam: Adam, l2: float = 0.0) -> None:
         """Move the rows named in `rows` (B,) by one step; `gradient` (B, k), summed where a row is named twice.
@@ -73,51 +62,74 @@ class EmbeddingTable:
         step: t of the whole training, counted from 1.  l2: l2 * w is added to the gradient of each row touched, once.
         Cost O(B log B + B k), whatever the size of the table.
         """
-        distinct, summed = sum_by_row(rows, gradient)
-        state = self.state.take(distinct, axis=0)  # (n, 3, k)
-        lazy_step(state, summed, step, adam, l2)
-        self.state[distinct] = state
+        groups = group_rows(rows)
+        self.step_distinct(groups.distinct, sum_groups(groups, gradient), step, adam, l2)
+
+    def step_distinct(self, rows: Rows, gradient: Floats, step: int, adam: Adam, l2: float = 0.0) -> None:
+        """As `step`, for rows that differ."""
+        # mode="clip" gathers straight into the result; the default goes through a copy
+        w, m, v = (part.take(rows, axis=0, mode="clip") for part in (self.weights, self.first, self.second))
+        if l2:
+            gradient = gradient + l2 * w
+        _update_moments(m, v, gradient, adam)
+        change = np.sqrt(v)
+        change += adam.epsilon
+        np.divide(m, change, out=change)
+        change *= adam.rate * math.sqrt(1 - adam.beta2**step) / (1 - adam.beta1**step)
+        w -= change
+        self.weights[rows], self.first[rows], self.second[rows] = w, m, v
 
 
-def lazy_step(state: Floats, gradient: Floats, step: int, adam: Adam, l2: float = 0.0) -> None:
-    """Move gathered rows `state` (n, 3, k) by one step in place; the rows differ.  Parameters as above."""
-    weights, first, second = state[:, 0], state[:, 1], state[:, 2]
-    if l2:
-        gradient = gradient + l2 * weights
-    _update_moments(first, second, gradient, adam)
-    change = np.sqrt(second)
-    change += adam.epsilon
-    np.divide(first, change, out=change)
-    change *= adam.rate * math.sqrt(1 - adam.beta2**step) / (1 - adam.beta1**step)
-    weights -= change
+class Groups(NamedTuple):
+    """The occurrences of each distinct row of a batch.
+
+    distinct: (n,) the rows, ascending.  places: (B,) where each occurrence's row is in `distinct`.
+    order: (B,) the occurrences sorted by row.  starts, counts: (n,) the part of `order` that belongs to each row.
+    """
+
+    distinct: Rows
+    places: Rows
+    order: Rows
+    starts: Rows
+    counts: Rows
 
 
-def sum_by_row(rows: Rows, gradient: Floats) -> tuple[Rows, Floats]:
-    """Return the distinct rows, (n,) ascending, and the sum of the gradients (B, k) of each, (n, k).
+def group_rows(rows: Rows) -> Groups:
+    """Return the `Groups` of `rows` (B,), B > 0; a stable sort, O(B log B).
+
+    >>> groups = group_rows(np.array([4, 2, 4]))
+    >>> groups.distinct.tolist(), groups.places.tolist(), groups.counts.tolist()
+    ([2, 4], [1, 0, 1], [1, 2])
+    """
+    order = np.argsort(rows, kind="stable")
+    ascending = rows[order]
+    is_first = np.ones(len(rows), dtype=bool)
+    np.not_equal(ascending[1:], ascending[:-1], out=is_first[1:])
+    starts = np.flatnonzero(is_first)
+    places = np.empty(len(rows), dtype=np.int64)
+    places[order] = np.cumsum(is_first) - 1
+    return Groups(ascending[starts], places, order, starts, np.diff(starts, append=len(rows)))
+
+
+def sum_groups(groups: Groups, gradient: Floats) -> Floats:
+    """Return the sum of the gradients (B, k) of each distinct row, (n, k).
 
     The first occurrence of every row is copied, then all second ones are added, then all third ones: within one such
     round no row is named twice, so plain indexing adds. There are as many rounds as the most frequent row has
     occurrences, and few rows in the later ones. `np.add.at` takes twice as long, `np.add.reduceat` more.
 
-    >>> sum_by_row(np.array([4, 2, 4]), np.array([[1.0], [2.0], [3.0]]))
-    (array([2, 4]), array([[2.],
-           [4.]]))
+    >>> sum_groups(group_rows(np.array([4, 2, 4])), np.array([[1.0], [2.0], [3.0]])).tolist()
+    [[2.0], [4.0]]
     """
-    order = np.argsort(rows, kind="stable")
-    ascending = rows[order]
-    is_first = np.empty(len(rows), dtype=bool)
-    is_first[:1] = True
-    np.not_equal(ascending[1:], ascending[:-1], out=is_first[1:])
-    starts = np.flatnonzero(is_first)
-    summed = gradient.take(order[starts], axis=0)
-    counts = np.diff(np.append(starts, len(rows)))
-    places = np.flatnonzero(counts > 1)
+    _, _, order, starts, counts = groups
+    summed: Floats = gradient.take(order[starts], axis=0, mode="clip")
+    several = np.flatnonzero(counts > 1)
     occurrence = 1
-    while len(places):
-        summed[places] += gradient.take(order[starts[places] + occurrence], axis=0)
+    while len(several):
+        summed[several] += gradient.take(order[starts[several] + occurrence], axis=0, mode="clip")
         occurrence += 1
-        places = places[counts[places] > occurrence]
-    return ascending[starts], summed
+        several = several[counts[several] > occurrence]
+    return summed
 
 
 def _update_moments(first: Floats, second: Floats, gradient: Floats, adam: Adam) -> None:

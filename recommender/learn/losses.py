@@ -39,11 +39,12 @@ def mse(predicted: Floats, ratings: Floats) -> tuple[float, Floats]:
 
 
 class SoftmaxGradient(NamedTuple):
-    """Loss, and its gradient by the user vectors (B, k) and by the candidates' vectors (C, k)."""
+    """Loss, and its gradient by the vectors of users (B, k) and candidates (C, k), and by the candidates' biases (C,)."""
 
     loss: float
     users: Floats
     movies: Floats
+    biases: Floats
 
 
 def sampled_softmax(
@@ -68,7 +69,8 @@ def sampled_softmax(
     once. `batch_candidates` makes `own` and `corrections` from a batch.
 
     users: (B, k).  movies: (C, k), candidates that differ.  own: (B,) column of each person's movie.
-    corrections: (2, C), c_j as another person's and as the own movie.
+    corrections: (2, C), c_j as another person's and as the own movie. A bias of a movie is added to both, and
+    `biases`, sum_b ds_bj, is its gradient.
     hidden: pairs (lines, columns) that are left out: movies that the same person liked too. Never the own one.
     temperature: T > 0.  Cost O(B C k), twice again for the gradient; memory O(B C).
     """
@@ -86,8 +88,8 @@ def sampled_softmax(
     loss = float(np.mean(np.log(totals[:, 0]) + top[:, 0] - own_scores))
     scores /= totals
     scores[lines, own] -= 1
-    scores /= len(users) * temperature
-    return SoftmaxGradient(loss, scores @ movies, scores.T @ users)
+    scores /= len(users)
+    return SoftmaxGradient(loss, scores @ movies / temperature, scores.T @ (users / temperature), scores.sum(axis=0))
 
 
 def batch_candidates(

@@ -8,7 +8,7 @@
     dz_c = ds_c v [z_c > 0]    dW = sum_c f_c dz_c'     db = sum_c dz_c
 
 to each of dW, dv, dw is added l2 times the weight. Sources: Cao et al., Learning to Rank: From Pairwise Approach to
-Listwise Approach (ICML 2007), section 4 (top-one softmax); Kingma and Ba, Adam (ICLR 2015), algorithm 1.
+Listwise Approach (ICML 2007), section 4 (top-one softmax). The steps are `lazy_adam.dense_step`'s.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from .lazy_adam import Adam, dense_step
 
 Floats = npt.NDArray[np.floating]
 
@@ -77,6 +79,7 @@ def train(
     """Return the network after `epochs` passes of Adam over the lists, shuffled by `rng`; shapes as above."""
     weights = [part.copy() for part in network]
     first, second = ([np.zeros_like(part) for part in network] for _ in range(2))
+    adam = Adam(rate)
     step = 0
     for _ in range(epochs):
         order = rng.permutation(len(features))
@@ -85,7 +88,5 @@ def train(
             _, gradient = loss_and_gradient(Network(*weights), features[lists], targets[lists], l2)
             step += 1
             for part, m, q, g in zip(weights, first, second, gradient):
-                m += 0.1 * (g - m)
-                q += 0.001 * (g**2 - q)
-                part -= rate * (m / (1 - 0.9**step)) / (np.sqrt(q / (1 - 0.999**step)) + 1e-8)
+                dense_step(part, g, m, q, step, adam)
     return Network(*weights)
