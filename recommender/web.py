@@ -62,7 +62,7 @@ class Client:
         longest_pause: float = 60.0,
         max_bytes: int = MAX_BYTES,
         connections: int = 4,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Optional[Callable[[float], object]] = None,
         clock: Callable[[], float] = time.time,
         jitter: Optional[Callable[[], float]] = None,
         say: Optional[Callable[[str], object]] = None,
@@ -89,9 +89,9 @@ class Client:
         """Return what GET `path` answers, read as JSON; `path` goes behind the base URL, or is a whole address."""
         return self._json(self._repeat(path, _Request("GET", parameters or {}, None)))
 
-    def post_json(self, path: str, body: object) -> Any:
-        """POST `body` as JSON; return the answer, read as JSON."""
-        return self._json(self._repeat(path, _Request("POST", {}, json.dumps(body).encode())))
+    def post_json(self, path: str, body: object, stop: Optional[threading.Event] = None) -> Any:
+        """POST `body` as JSON; return the answer, read as JSON. Nothing is repeated any more once `stop` is set."""
+        return self._json(self._repeat(path, _Request("POST", {}, json.dumps(body).encode()), stop))
 
     def get_bytes(self, path: str, parameters: Optional[Mapping[str, object]] = None) -> bytes:
         """Return what GET `path` answers, as it is."""
@@ -110,7 +110,7 @@ class Client:
         what = hide(html_page(text), self.key, N_SHOWN) or f"what is no JSON ({hide(text, self.key, 60)!r})"
         raise WebError(f"{self.home.host} answered with {what}: check the address {self.base_url}", 200)
 
-    def _repeat(self, path: str, request: _Request) -> bytes:
+    def _repeat(self, path: str, request: _Request, stop: Optional[threading.Event] = None) -> bytes:
         address = parse_address(path if "://" in path else f"{self.base_url}/{path.lstrip('/')}")
         for attempt in itertools.count(1):
             try:
@@ -118,12 +118,15 @@ class Client:
             except WebError as error:
                 # A place that nobody was ever found at is more likely wrong than busy.
                 attempts = min(2, self.attempts) if error.unreached and not self._answered else self.attempts
-                if not error.passing or attempt >= attempts:
+                if not error.passing or attempt >= attempts or (stop and stop.is_set()):
                     raise
                 pause = self._pause(attempt, error.asked_pause)
                 told = str(error).rsplit(": ", 1)[0]
             self._say(f"{told}; attempt {attempt + 1} of {attempts} in {pause:.1f} s")
-            self._sleep(pause)
+            if self._sleep is None and stop is not None:
+                stop.wait(pause)
+            else:
+                (self._sleep or time.sleep)(pause)
         raise AssertionError("itertools.count ended")
 
     def _pause(self, attempt: int, asked: Optional[float]) -> float:

@@ -26,6 +26,7 @@ _REMEDIES = {
     403: "check the key and what it is allowed to do",
     404: "check the address, and the model's name where there is one",
     413: "send less at once",
+    500: "send less at once",
 }
 N_SHOWN = 200  # characters of a server's message that are passed on
 _MESSAGES = ("error", "message", "detail", "msg", "status_message")
@@ -54,7 +55,9 @@ def refusal(
     told = f"{host} refused with HTTP {status}" + (f" ({detail})" if detail else "")
     if status == 429 and code:
         return WebError(f"{told}: the quota is used up, add credit or use another key", status, detail)
-    if status in _PASSING or status >= 500:
+    # llama.cpp says with a 500 that a text is "too large to process", which it will be next time as well.
+    lasting = status == 500 and re.search(r"too (large|long)", words, re.IGNORECASE)
+    if (status in _PASSING or status >= 500) and not lasting:
         error = WebError(f"{told}: try again later", status, detail, passing=True)
         error.asked_pause = asked_pause(headers, now)
         return error

@@ -1,0 +1,105 @@
+"""Send texts to `/v1/embeddings` in batches, several at the same time, and give the vectors as they come.
+
+At most `concurrency` requests are under way. A batch that the server refuses for its size is halved, down to one
+text, and the batches still to be made are no larger than the halves. After an error no new request begins; those
+under way are waited for and given out, because they are paid for, and then the error is raised.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Union
+
+from ..errors import DataError
+from ..web import Client, WebError
+from .base import Vectors
+from .http_answers import is_too_large, read_answer, request_body
+
+Batch = list[int]
+_Report = Union[tuple[Batch, Vectors], BaseException, None]
+
+
+def embed_in_batches(
+    client: Client, model: str, texts: Sequence[str], dimensions: int, batch_size: int, concurrency: int
+) -> Iterator[tuple[Batch, Vectors]]:
+    """Yield (positions in `texts`, (n, d) float32) for each batch, in the order of arrival.
+
+    Raises `WebError`, `ServiceError` for an answer that can't be right, and `DataError` for one text too long.
+    """
+    work = _Work(len(texts), batch_size)
+    reports: queue.Queue[_Report] = queue.Queue()
+
+    def run() -> None:
+        try:
+            while (batch := work.take()) is not None:
+                try:
+                    body = request_body(model, [texts[position] for position in batch], dimensions)
+                    answer = client.post_json("embeddings", body, work.stop)
+                except WebError as error:
+                    if not is_too_large(error):
+                        raise
+                    if len(batch) == 1:
+                        raise _too_long(texts[batch[0]], model, error.detail) from None
+                    work.halve(batch)
+                else:
+                    reports.put((batch, read_answer(answer, len(batch), client.home.host)))
+        except BaseException as error:
+            work.stop.set()
+            reports.put(error)
+        finally:
+            reports.put(None)
+
+    # Daemons, so that Ctrl-C does not wait for slow servers.
+    n_threads = max(1, min(concurrency, -(-len(texts) // batch_size)))
+    for _ in range(n_threads):
+        threading.Thread(target=run, daemon=True).start()
+    failure: BaseException | None = None
+    try:
+        while n_threads:
+            report = reports.get()
+            if report is None:
+                n_threads -= 1
+            elif isinstance(report, BaseException):
+                failure = failure or report
+            else:
+                yield report
+    finally:
+        work.stop.set()
+    if failure is not None:
+        raise failure
+
+
+class _Work:
+    """The texts that no request was made for yet."""
+
+    def __init__(self, n_texts: int, batch_size: int) -> None:
+        self.stop = threading.Event()
+        self._next, self._n_texts, self._batch_size = 0, n_texts, batch_size
+        self._halves: deque[Batch] = deque()
+        self._lock = threading.Lock()
+
+    def take(self) -> Batch | None:
+        """Return the next batch; None where there is no more, or the work has stopped."""
+        with self._lock:
+            if self.stop.is_set():
+                return None
+            if self._halves:
+                return self._halves.popleft()
+            batch = list(range(self._next, min(self._next + self._batch_size, self._n_texts)))
+            self._next += len(batch)
+            return batch or None
+
+    def halve(self, batch: Batch) -> None:
+        """Put back a batch that was too large."""
+        middle = len(batch) // 2
+        with self._lock:
+            self._halves.extend((batch[:middle], batch[middle:]))
+            self._batch_size = min(self._batch_size, max(1, middle))
+
+
+def _too_long(text: str, model: str, detail: str) -> DataError:
+    start = " ".join(text[:200].split())[:60]
+    return DataError(f"the text {start!r}... ({len(text):,} characters) is too long for {model} ({detail}): shorten it")
