@@ -39,7 +39,7 @@ def mse(predicted: Floats, ratings: Floats) -> tuple[float, Floats]:
 
 
 class SoftmaxGradient(NamedTuple):
-    """Loss, and its gradient by the vectors of users (B, k) and candidates (C, k), and by the candidates' biases (C,)."""
+    """Loss, and its gradient by the users (B, k), the candidates (C, k) and the candidates' biases (C,)."""
 
     loss: float
     users: Floats

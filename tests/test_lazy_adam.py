@@ -1,0 +1,137 @@
+"""Adam against a plain version written anew in float64, and against torch where it is installed: whole trajectories.
+
+pip install torch        where it is missing, the comparison with it is skipped
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recommender.learn.lazy_adam import Adam, EmbeddingTable, dense_step, group_rows, sum_groups
+
+STEPS, N, K, BATCH = 25, 12, 3, 10
+ADAM = Adam(rate=0.05, beta1=0.8, beta2=0.95, epsilon=1e-3)  # an epsilon that is felt tells where it is added
+
+
+class Walk:
+    """A small problem: rows of a table are pulled to targets; the batches name rows twice and leave others out."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.start = rng.normal(size=(N, K))
+        self.targets = rng.normal(size=(N, K))
+        self.rows = rng.integers(N - 1, size=(STEPS, BATCH))  # the last row is never touched
+        self.noise = rng.normal(size=(STEPS, BATCH, K))
+
+    def gradient(self, step: int, weights: np.ndarray) -> np.ndarray:
+        """Return what each line of batch `step` adds, (BATCH, K)."""
+        rows = self.rows[step]
+        result: np.ndarray = weights[rows] - self.targets[rows] + 0.3 * self.noise[step]
+        return result
+
+
+def textbook(walk: Walk, lazy: bool, l2: float = 0.0) -> np.ndarray:
+    """Return the weights after each step, (STEPS, N, K), number by number as the paper's algorithm 1 says."""
+    w, m, v = walk.start.copy(), np.zeros((N, K)), np.zeros((N, K))
+    path = []
+    for step in range(STEPS):
+        t = step + 1
+        each = walk.gradient(step, w)
+        g = {row: each[walk.rows[step] == row].sum(axis=0) for row in range(N)}
+        for row in range(N):
+            if lazy and row not in walk.rows[step]:
+                continue
+            for column in range(K):
+                slope = g[row][column] + l2 * w[row, column]
+                m[row, column] = ADAM.beta1 * m[row, column] + (1 - ADAM.beta1) * slope
+                v[row, column] = ADAM.beta2 * v[row, column] + (1 - ADAM.beta2) * slope**2
+                m_hat, v_hat = m[row, column] / (1 - ADAM.beta1**t), v[row, column] / (1 - ADAM.beta2**t)
+                epsilon = ADAM.epsilon / (1 - ADAM.beta2**t) ** 0.5 if lazy else ADAM.epsilon
+                w[row, column] -= ADAM.rate * m_hat / (v_hat**0.5 + epsilon)
+        path.append(w.copy())
+    return np.array(path)
+
+
+def ours(walk: Walk, lazy: bool, dtype: type = np.float64, l2: float = 0.0) -> np.ndarray:
+    table = EmbeddingTable(walk.start.astype(dtype))
+    path = []
+    for step in range(STEPS):
+        each = walk.gradient(step, table.weights).astype(dtype)
+        if lazy:
+            table.step(walk.rows[step], each, step + 1, ADAM, l2)
+        else:
+            whole = np.zeros((N, K), dtype=dtype)
+            groups = group_rows(walk.rows[step])
+            whole[groups.distinct] = sum_groups(groups, each)
+            dense_step(table.weights, whole, table.first, table.second, step + 1, ADAM)
+        path.append(table.weights.copy())
+    return np.array(path)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_trajectory_is_the_textbook_s(lazy: bool, seed: int) -> None:
+    walk = Walk(seed)
+    assert max(len(rows) - len(set(rows)) for rows in walk.rows.tolist()) >= 4  # rows named twice, as claimed
+    np.testing.assert_allclose(ours(walk, lazy), textbook(walk, lazy), rtol=0, atol=1e-12)
+    single = ours(walk, lazy, np.float32)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, textbook(walk, lazy), rtol=0, atol=2e-5)
+
+
+def test_lazy_and_dense_part_and_an_untouched_row_stays() -> None:
+    walk = Walk(0)
+    assert np.abs(textbook(walk, lazy=True) - textbook(walk, lazy=False)).max() > 0.01
+    table = EmbeddingTable(walk.start)
+    table.step(walk.rows[0], walk.gradient(0, table.weights), 1, ADAM)
+    before = [part.copy() for part in (table.weights, table.first, table.second)]
+    touched = np.unique(walk.rows[1])
+    table.step(walk.rows[1], walk.gradient(1, table.weights), 2, ADAM)
+    for old, new in zip(before, (table.weights, table.first, table.second)):
+        changed = (old != new).any(axis=1)
+        assert np.flatnonzero(changed).tolist() == touched.tolist()
+
+
+def test_l2_is_added_once_to_a_touched_row() -> None:
+    walk = Walk(1)
+    np.testing.assert_allclose(ours(walk, True, l2=0.4), textbook(walk, True, l2=0.4), rtol=0, atol=1e-12)
+    assert np.abs(textbook(walk, True, l2=0.4) - textbook(walk, True)).max() > 0.01
+
+
+def test_the_table_is_a_copy() -> None:
+    weights = np.ones((4, 2))
+    EmbeddingTable(weights).step(np.array([1]), np.ones((1, 2)), 1, ADAM)
+    assert (weights == 1).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 50])
+def test_sums_of_equal_rows(n: int) -> None:
+    rng = np.random.default_rng(n)
+    rows, gradient = rng.integers(8, size=n), rng.normal(size=(n, 3))
+    expected = np.zeros((8, 3))
+    np.add.at(expected, rows, gradient)
+    groups = group_rows(rows)
+    assert groups.distinct.tolist() == sorted(set(rows.tolist()))
+    assert (groups.distinct[groups.places] == rows).all()
+    np.testing.assert_allclose(sum_groups(groups, gradient), expected[groups.distinct], rtol=1e-12)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize("adam", [ADAM, Adam()])
+def test_trajectory_is_torch_s(lazy: bool, adam: Adam, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setitem(globals(), "ADAM", adam)
+    walk = Walk(4)
+    weight = torch.nn.Parameter(torch.tensor(walk.start))
+    make = torch.optim.SparseAdam if lazy else torch.optim.Adam
+    optimizer = make([weight], lr=adam.rate, betas=(adam.beta1, adam.beta2), eps=adam.epsilon)
+    theirs = []
+    for step in range(STEPS):
+        each = torch.tensor(walk.gradient(step, weight.detach().numpy()))
+        optimizer.zero_grad()
+        rows = torch.nn.functional.embedding(torch.tensor(walk.rows[step]), weight, sparse=lazy)
+        (rows * each).sum().backward()
+        optimizer.step()
+        theirs.append(weight.detach().numpy().copy())
+    np.testing.assert_allclose(ours(walk, lazy), np.array(theirs), rtol=0, atol=1e-12)
