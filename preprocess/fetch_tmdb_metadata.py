@@ -1,0 +1,111 @@
+"""Fetch what TMDB knows of the films: overview, cast, keywords and more, as JSON lines for build_metadata.
+
+    TMDB_API_KEY=... python -m preprocess.fetch_tmdb_metadata --output data/tmdb.jsonl
+    python -m preprocess.build_metadata --descriptions data/tmdb.jsonl
+
+The key is read from the environment: a key of version 3 (32 hexadecimal digits) or a read access token. Films are
+known by their TMDB id, else looked up by their IMDb id. A run that stops is continued by the same command. A film that
+TMDB does not have is noted as missing, and not asked for again. TMDB asks those who show its data to name it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from preprocess.asking import Pace, Work, make_parser
+from recommender import command, web
+from recommender.catalog import Movie
+from recommender.errors import SettingsError
+
+HOME = "https://api.themoviedb.org/3"
+VARIABLE = "TMDB_API_KEY"
+MAX_CAST, MAX_KEYWORDS = 5, 20
+MISSING = {"missing": True}
+
+
+class Tmdb:
+    """TMDB's answers about one film at a time, in the fields of descriptions.py and its own."""
+
+    def __init__(self, client: web.Client, pace: Pace, language: str) -> None:
+        self.client, self.pace, self.language = client, pace, language
+
+    def describe(self, film: Movie) -> dict[str, Any]:
+        """Return the fields of a film, or `MISSING`."""
+        tmdb_id: object = film.tmdb_id or self._find(film.imdb_id)
+        details = tmdb_id and self._get(f"movie/{tmdb_id}", append_to_response="credits,keywords")
+        return fields_of(details) if details else MISSING
+
+    def _find(self, imdb_id: str) -> object:
+        found = self._get(f"find/tt{imdb_id}", external_source="imdb_id")
+        films = (found or {}).get("movie_results") or [{}]
+        return films[0].get("id")
+
+    def _get(self, path: str, **parameters: str) -> Optional[dict[str, Any]]:
+        """Return the object at `path`; None where TMDB has none."""
+        self.pace.wait()
+        try:
+            answer = self.client.get_json(path, {"language": self.language, **parameters})
+        except web.WebError as error:
+            if error.status == 404:
+                return None
+            raise
+        if not isinstance(answer, dict):
+            raise web.WebError(f"{self.client.home.host}/{path} is no JSON object: check the address")
+        return answer
+
+
+def fields_of(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of TMDB's `movie/ID?append_to_response=credits,keywords`.
+
+    >>> fields_of({"id": 949, "overview": "A thief.", "credits": {"crew": [{"job": "Director", "name": "Mann"}]}})
+    {'tmdbId': '949', 'director': 'Mann', 'cast': [], 'keywords': [], 'overview': 'A thief.'}
+    """
+    credits = details.get("credits") or {}
+    cast = sorted(credits.get("cast") or [], key=lambda person: person.get("order", 0))
+    words = (details.get("keywords") or {}).get("keywords") or []
+    kept = {
+        "tmdbId": str(details.get("id", "")),
+        "director": "; ".join(_names([p for p in credits.get("crew") or [] if p.get("job") == "Director"])),
+        "cast": _names(cast)[:MAX_CAST],
+        "keywords": _names(words)[:MAX_KEYWORDS],
+        "overview": details.get("overview") or "",
+    }
+    others = ("original_language", "release_date", "runtime", "popularity", "vote_average", "vote_count", "poster_path")
+    return {**kept, **{name: details[name] for name in others if details.get(name) is not None}}
+
+
+def _names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names; `;` joins lists in the files of the next step, so no name may hold one."""
+    return [entry["name"].replace(";", ",") for entry in entries if entry.get("name")]
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Fetch what the output does not hold yet."""
+    title = "Fetch what TMDB knows of the films."
+    parser = make_parser("fetch_tmdb_metadata", title, "data/tmdb.jsonl", HOME, rate=20)  # TMDB allows about 40
+    parser.add_argument("--language", default="en-US", help="of overviews (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    work = Work(arguments, lambda film: bool(film.tmdb_id or film.imdb_id), "without an id of TMDB or IMDb")
+    if arguments.dry_run or not work.left:
+        return
+    key = web.key_from_environment(VARIABLE)
+    if key is None:
+        raise SettingsError(f"no key for TMDB: set {VARIABLE} to yours (themoviedb.org, settings, API)")
+    client = work.client(key, "api_key" if re.fullmatch("[0-9a-f]{32}", key.value) else "")
+    work.run(Tmdb(client, work.pace, arguments.language).describe, "missing", "fetched")
+
+
+def program() -> None:
+    """Run `main` as a whole program."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()
