@@ -1,0 +1,250 @@
+"""Fusion of modalities: planted structure, films that lack one, saving; and the files that vectors come in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.embed.fusion import METHODS, Fusion
+from recommender.embed.modalities import Modality, make_modality, read_modality
+from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
+
+N, N_KINDS = 240, 8
+KINDS = np.arange(N) % N_KINDS
+IDS = np.arange(N) * 3 + 100
+
+
+def views(seed: int = 0, shuffled: bool = False) -> list[Modality]:
+    """Eight kinds of film; words tell pairs of kinds apart, pictures the kinds within a pair; both are noisy."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.permutation(KINDS) if shuffled else KINDS
+    by_words = rng.standard_normal((N_KINDS // 2, 30))[kinds // 2]
+    by_pictures = rng.standard_normal((2, 50))[kinds % 2]
+    text = by_words + 1.0 * rng.standard_normal((N, 30)) + 4
+    visual = by_pictures + 1.0 * rng.standard_normal((N, 50)) - 2
+    order = rng.permutation(N)
+    return [make_modality("text", IDS, text), make_modality("visual", IDS[order], visual[order])]
+
+
+def same_kind(vectors: np.ndarray, kinds: np.ndarray) -> float:
+    """Return how often the nearest other film is of the same kind; 1 in 8 by chance."""
+    near = vectors @ vectors.T
+    np.fill_diagonal(near, -9)
+    return float((kinds[near.argmax(axis=1)] == kinds).mean())
+
+
+@pytest.mark.parametrize("method", ["concat", "pca", "average", "weighted"])
+def test_together_modalities_tell_more_than_each_alone(method: str) -> None:
+    text, visual = views()
+    fused = Fusion(method=method, n_components=10, text_weight=0.5).fit([text, visual]).transform([text, visual])
+    assert fused.movie_ids.tolist() == IDS.tolist()
+    np.testing.assert_allclose(np.linalg.norm(fused.vectors, axis=1), 1, atol=1e-5)
+    alone = Fusion(method=method, n_components=10).fit([text, visual]).transform([text])
+    assert same_kind(fused.vectors, KINDS) > 0.9
+    assert same_kind(alone.vectors, KINDS) < 0.65  # words do not tell the two of a pair apart
+    broken = Fusion(method=method, n_components=10).fit(views(shuffled=True)).transform(views(shuffled=True))
+    assert same_kind(broken.vectors, KINDS) < 0.3
+
+
+def test_cca_keeps_what_the_views_share() -> None:
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((N_KINDS, 5))[KINDS]
+    own = [rng.standard_normal((N, 5)) * 4 for _ in range(2)]  # loud, and different in each view
+    maps = [rng.standard_normal((10, d)) for d in (20, 40)]
+    text, visual = (
+        make_modality(name, IDS, np.hstack([centres, mine]) @ mix + 0.1 * rng.standard_normal((N, mix.shape[1])))
+        for name, mine, mix in zip(("text", "visual"), own, maps)
+    )
+    fused = Fusion(method="cca", n_canonical=5, regularisation=0.01).fit([text, visual]).transform([text, visual])
+    concat = Fusion().fit([text, visual]).transform([text, visual])
+    assert fused.vectors.shape == (N, 5)
+    assert same_kind(fused.vectors, KINDS) > 0.9 > 0.4 > same_kind(concat.vectors, KINDS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_film_that_lacks_a_modality_is_placed_by_the_other_and_counted(method: str) -> None:
+    text, visual = views()
+    text.vectors[:20] = 0
+    fewer = visual._replace(movie_ids=visual.movie_ids[:200], vectors=visual.vectors[:200])
+    lacking = np.setdiff1d(IDS, fewer.movie_ids)
+    fusion = Fusion(method=method, n_components=10, n_canonical=5).fit([text, fewer])
+    assert fusion.n_train == np.isin(IDS[20:], fewer.movie_ids).sum()
+    fused = fusion.transform([fewer, text])
+    known = np.union1d(IDS[20:], fewer.movie_ids)
+    assert fused.movie_ids.tolist() == known.tolist()
+    assert fused.missing == {"text": len(known) - 220, "visual": len(known) - 200}
+    alone = fusion.transform([text])
+    shared = np.intersect1d(lacking, IDS[20:])
+    np.testing.assert_allclose(
+        fused.vectors[np.searchsorted(known, shared)],
+        alone.vectors[np.searchsorted(alone.movie_ids, shared)],
+        atol=1e-6,
+    )
+    assert np.isfinite(fused.vectors).all()
+    assert alone.missing == {"text": 0, "visual": 220}
+
+
+def test_weighted_gives_the_text_its_share_and_concat_the_mean_of_cosines() -> None:
+    text, visual = views()
+    fusion = Fusion(method="weighted", n_components=6, text_weight=0.9).fit([text, visual])
+    both, words, pictures = (fusion.transform(part).vectors for part in ([text, visual], [text], [visual]))
+    expected = 0.9 * words + 0.1 * pictures
+    np.testing.assert_allclose(both, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
+    side_by_side = Fusion().fit([text, visual]).transform([text, visual]).vectors
+    cosines = []
+    for part in (text, visual):
+        rows = part.vectors[np.argsort(part.movie_ids)]
+        rows = rows - rows.mean(axis=0)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        cosines.append(rows @ rows.T)
+    np.testing.assert_allclose(side_by_side @ side_by_side.T, sum(cosines) / 2, atol=1e-5)
+
+
+def test_averaging_needs_the_rotation_of_unrelated_axes() -> None:
+    rng = np.random.default_rng(4)
+    shape = rng.standard_normal((N, 6)) * [3, 2.5, 2, 1.5, 1, 0.5]
+    turned = shape @ np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    first, second = make_modality("text", IDS, shape), make_modality("visual", IDS, turned)
+    fusion = Fusion(method="average", n_components=6).fit([first, second])
+    one, other = fusion.transform([first]).vectors, fusion.transform([second]).vectors
+    assert (one * other).sum(axis=1).mean() > 0.999
+    as_they_are = Fusion(method="average", shared_space=True).fit([first, second])
+    one, other = as_they_are.transform([first]).vectors, as_they_are.transform([second]).vectors
+    assert (one * other).sum(axis=1).mean() < 0.9
+
+
+def test_columns_with_units_of_their_own_are_brought_to_one_scale() -> None:
+    text, visual = views()
+    loud = visual._replace(vectors=visual.vectors * np.geomspace(1000, 1, 50).astype(np.float32), name="audio")
+    fused = {
+        units: Fusion().fit([text, loud._replace(units_differ=units)]).transform([text, loud]).vectors
+        for units in (True, False)
+    }
+    assert same_kind(fused[True], KINDS) > 0.9 > same_kind(fused[False], KINDS)
+
+
+def test_it_is_fitted_on_training_films_alone() -> None:
+    text, visual = views()
+    train = IDS[:150]
+    fitted = Fusion(method="pca").fit([text, visual], train)
+    assert fitted.n_train == 150
+    text.vectors[150:] = 1e6
+    again = Fusion(method="pca").fit([text, visual], train)
+    assert all(np.array_equal(a.directions, b.directions) for a, b in zip(fitted.parts, again.parts))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_saved_fusion_gives_the_same_vectors(method: str, tmp_path: Path) -> None:
+    given = views()
+    fusion = Fusion(method=method, n_components=7, n_canonical=4, regularisation=0.2).fit(given)
+    fusion.save(tmp_path / "fusion")
+    loaded = Fusion.load(tmp_path / "fusion")
+    assert loaded.settings == fusion.settings
+    assert loaded.n_train == N
+    assert np.array_equal(loaded.transform(given).vectors, fusion.transform(given).vectors)
+    again = Fusion(method=method, n_components=7, n_canonical=4, regularisation=0.2).fit(views(5)).fit(given)
+    assert np.array_equal(again.transform(given).vectors, fusion.transform(given).vectors)
+    np.save(tmp_path / "fusion" / "text_mean.npy", np.ones(30))
+    with pytest.raises(ArtifactError, match="text_mean"):
+        Fusion.load(tmp_path / "fusion")
+
+
+def test_numbers_of_components_are_capped_and_settings_matter() -> None:
+    given = views()
+    assert Fusion(method="pca", n_components=1000).fit(given).transform(given).vectors.shape[1] == 80
+    assert Fusion(method="average", n_components=1000).fit(given).transform(given).vectors.shape[1] == 30
+    assert Fusion(method="cca", n_canonical=1000).fit(given).transform(given).vectors.shape[1] == 30
+    few = IDS[:12]
+    assert Fusion(method="pca").fit(given, few).transform(given).vectors.shape[1] == 11
+    for method, changes in (
+        ("pca", {"n_components": 5}),
+        ("cca", {"n_canonical": 5}),
+        ("cca", {"regularisation": 3.0}),
+        ("weighted", {"text_weight": 0.3}),
+    ):
+        plain, changed = (Fusion(method=method, **part).fit(given).transform(given).vectors for part in ({}, changes))
+        assert plain.shape != changed.shape or not np.allclose(plain, changed)
+
+
+def test_three_modalities() -> None:
+    text, visual = views()
+    audio = views(9)[1]._replace(name="audio", units_differ=True)
+    for method in ("concat", "pca", "average", "weighted"):
+        fused = Fusion(method=method, n_components=10).fit([text, visual, audio]).transform([text, visual, audio])
+        assert same_kind(fused.vectors, KINDS) > 0.8
+        assert fused.missing == {"text": 0, "visual": 0, "audio": 0}
+    with pytest.raises(ChoiceError, match="two modalities"):
+        Fusion(method="cca").fit([text, visual, audio])
+
+
+def test_what_can_not_be_fused_is_refused() -> None:
+    text, visual = views()
+    fusion = Fusion().fit([text, visual])
+    with pytest.raises(ChoiceError, match="given: text"):
+        Fusion().fit([text])
+    with pytest.raises(DataError, match="0 training films"):
+        Fusion().fit([text, visual._replace(movie_ids=visual.movie_ids + 1)])
+    with pytest.raises(DataError, match="29 numbers, the fitted ones 30"):
+        fusion.transform([text._replace(vectors=text.vectors[:, 1:])])
+    with pytest.raises(DataError, match="give each of these once"):
+        fusion.transform([text._replace(name="audio")])
+    with pytest.raises(DataError, match="give each of these once"):
+        fusion.transform([text, text])
+    with pytest.raises(ChoiceError, match="shared_space"):
+        Fusion(method="average", shared_space=True).fit([text, visual])
+    with pytest.raises(SettingsError, match="method"):
+        Fusion(method="sum")
+
+
+def test_vectors_are_read_from_each_form(tmp_path: Path) -> None:
+    ids, vectors = np.array([7, 3]), np.array([[1, 2, 3], [4, 5, 6]], np.float16)
+    np.savez(tmp_path / "a.npz", movie_ids=ids, vectors=vectors)
+    np.save(tmp_path / "b.npy", vectors)
+    np.save(tmp_path / "b_ids.npy", ids)
+    np.save(tmp_path / "c.npy", vectors)
+    (tmp_path / "c_ids.json").write_text("[7, 3]")
+    (tmp_path / "d").mkdir()
+    for movie_id, vector in zip(ids, vectors):
+        np.save(tmp_path / "d" / f"{movie_id}.npy", vector[None, :])
+    for name in ("a.npz", "b.npy", "c.npy", "d"):
+        found = read_modality(tmp_path / name, "visual")
+        assert found.name == "visual"
+        assert found.vectors.dtype == np.float32
+        assert dict(zip(found.movie_ids.tolist(), found.vectors.tolist())) == {7: [1, 2, 3], 3: [4, 5, 6]}
+
+
+def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "lonely.npy", np.ones((2, 3)))
+    with pytest.raises(DataError, match=r"lonely_ids\.npy"):
+        read_modality(tmp_path / "lonely.npy", "visual")
+    np.savez(tmp_path / "a.npz", movie_ids=[1, 1], vectors=np.ones((2, 3)))
+    with pytest.raises(DataError, match="movie id 1 occurs twice"):
+        read_modality(tmp_path / "a.npz", "visual")
+    np.savez(tmp_path / "a.npz", movie_ids=[1, 2, 3], vectors=np.ones((2, 3)))
+    with pytest.raises(DataError, match=r"\(3,\)"):
+        read_modality(tmp_path / "a.npz", "visual")
+    np.savez(tmp_path / "a.npz", movie_ids=[1, 2], vectors=np.array([[1.0], [np.inf]]))
+    with pytest.raises(DataError, match="movie id 2 is not finite"):
+        read_modality(tmp_path / "a.npz", "visual")
+    np.savez(tmp_path / "a.npz", rows=np.ones((2, 3)))
+    with pytest.raises(DataError, match="no array 'movie_ids'"):
+        read_modality(tmp_path / "a.npz", "visual")
+    (tmp_path / "a.npz").write_bytes(b"PK not a zip")
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_modality(tmp_path / "a.npz", "visual")
+    np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_modality(tmp_path / "o.npy", "visual")
+    with pytest.raises(ArtifactError, match="is missing"):
+        read_modality(tmp_path / "none.npz", "visual")
+    with pytest.raises(DataError, match="neither"):
+        read_modality(tmp_path / "a.csv", "visual")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no file"):
+        read_modality(tmp_path / "empty", "audio")
+    np.save(tmp_path / "empty" / "1.npy", np.ones(3))
+    np.save(tmp_path / "empty" / "2.npy", np.ones(4))
+    with pytest.raises(DataError, match="movie id 2 has shape"):
+        read_modality(tmp_path / "empty", "audio")

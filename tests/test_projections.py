@@ -1,0 +1,127 @@
+"""Components, canonical correlation and rotation against numpy's SVD, scikit-learn, scipy and planted answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recommender.embed.projections import cca, pca, procrustes
+from recommender.errors import DataError
+
+Array = np.ndarray
+
+
+def rows(n: int, d: int, seed: int = 0, rank: int = 0) -> Array:
+    rng = np.random.default_rng(seed)
+    factors = rank or d
+    return rng.standard_normal((n, factors)) * np.arange(1, factors + 1) ** -0.7 @ rng.standard_normal((factors, d)) + 3
+
+
+@pytest.mark.parametrize("shape", [(80, 12), (12, 80), (30, 30)])
+def test_components_are_those_of_the_svd(shape: tuple[int, int]) -> None:
+    X = rows(*shape)
+    fitted = pca(X, 5)
+    U, s, Vt = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
+    np.testing.assert_allclose(fitted.strengths, s[:5], rtol=1e-8)
+    np.testing.assert_allclose(fitted.directions.T @ fitted.directions, np.eye(5), atol=1e-10)
+    best = (U[:, :5] * s[:5]) @ Vt[:5] + X.mean(axis=0)
+    np.testing.assert_allclose(fitted.apply(X) @ fitted.directions.T + fitted.mean, best, atol=1e-8)
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 20), (15, 40)])
+def test_no_more_components_than_the_rank(n: int, d: int) -> None:
+    X = rows(n, d, rank=4)
+    assert pca(X, 10).directions.shape == (d, 4)
+    assert pca(X.astype(np.float32), 10).directions.shape == (d, 4)  # whose rounding is not a direction
+    assert pca(rows(6, d), 10).directions.shape == (d, 5)  # of six rows, centred
+
+
+@pytest.mark.dev
+def test_components_agree_with_scikit_learn() -> None:
+    decomposition = pytest.importorskip("sklearn.decomposition")
+    X = rows(200, 30)
+    theirs = decomposition.PCA(7, svd_solver="full").fit(X)
+    ours = pca(X, 7)
+    found = ours.apply(X)
+    expected = theirs.transform(X)
+    expected *= np.sign((expected * found).sum(axis=0))
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+def planted(n: int, correlations: list[float], dx: int, dy: int, seed: int = 1) -> tuple[Array, Array]:
+    """Two views whose true canonical correlations are those given, under arbitrary linear maps."""
+    rng = np.random.default_rng(seed)
+    k = len(correlations)
+    shared, r = rng.standard_normal((n, k)), np.array(correlations)
+    u, v = rng.standard_normal((n, dx)), rng.standard_normal((n, dy))
+    u[:, :k], v[:, :k] = shared, r * shared + np.sqrt(1 - r**2) * rng.standard_normal((n, k))
+    return u @ rng.standard_normal((dx, dx)) + 5, v @ rng.standard_normal((dy, dy)) - 2
+
+
+def test_planted_correlations_come_back() -> None:
+    n, true = 40_000, [0.9, 0.6, 0.3]
+    X, Y = planted(n, true, 6, 5)
+    x, y = cca(X, Y, 5, regularisation=0.0)
+    # The error of a correlation is about (1 - r^2) / sqrt(n); five times the largest.
+    np.testing.assert_allclose(x.strengths[:3], true, atol=5 / np.sqrt(n))
+    assert (x.strengths[3:] < 6 / np.sqrt(n)).all()
+    between = np.corrcoef(x.apply(X).T, y.apply(Y).T)
+    expected = np.block([[np.eye(5), np.diag(x.strengths)], [np.diag(x.strengths), np.eye(5)]])
+    np.testing.assert_allclose(between, expected, atol=1e-8)
+    np.testing.assert_allclose(x.apply(X).var(axis=0, ddof=1), 1, rtol=1e-8)
+
+
+@pytest.mark.dev
+def test_correlations_agree_with_scikit_learn() -> None:
+    decomposition = pytest.importorskip("sklearn.cross_decomposition")
+    X, Y = planted(400, [0.9, 0.7, 0.5], 6, 4)
+    a, b = decomposition.CCA(3, max_iter=5000, tol=1e-12).fit_transform(X, Y)
+    theirs = [np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(3)]
+    np.testing.assert_allclose(cca(X, Y, 3, 0.0)[0].strengths, theirs, atol=1e-6)
+
+
+def test_regularisation_keeps_wide_views_from_agreeing_by_chance() -> None:
+    rng = np.random.default_rng(2)
+    X, Y = rng.standard_normal((60, 80)), rng.standard_normal((60, 90))
+    chance, _ = cca(X, Y, 10, 0.0)
+    np.testing.assert_allclose(chance.strengths, 1, atol=1e-6)
+    regular, _ = cca(X, Y, 10, 1.0)
+    assert regular.strengths[0] < 0.75
+    new_x, new_y = rng.standard_normal((2000, 80)), rng.standard_normal((2000, 90))
+    x, y = cca(X, Y, 1, 0.0)
+    assert abs(np.corrcoef(x.apply(new_x)[:, 0], y.apply(new_y)[:, 0])[0, 1]) < 5 / np.sqrt(2000)
+
+
+def test_rank_deficient_views_give_no_more_pairs_than_the_lower_rank() -> None:
+    X, Y = rows(100, 20, seed=3, rank=3), rows(100, 10, seed=4, rank=7)
+    x, y = cca(X, Y, 64, 0.1)
+    assert x.directions.shape == (20, 3)
+    assert y.directions.shape == (10, 3)
+    assert np.isfinite(x.directions).all()
+    assert np.abs(cca(X, X, 64, 0.0)[0].strengths - 1).max() < 1e-6
+
+
+@pytest.mark.dev
+def test_rotation_agrees_with_scipy() -> None:
+    linalg = pytest.importorskip("scipy.linalg")
+    X, Y = rows(50, 6), rows(50, 6, seed=9)
+    np.testing.assert_allclose(procrustes(X, Y), linalg.orthogonal_procrustes(X, Y)[0], atol=1e-10)
+
+
+def test_a_rotation_is_found_again() -> None:
+    X = rows(50, 6)
+    R = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
+    np.testing.assert_allclose(procrustes(X, X @ R), R, atol=1e-10)
+
+
+def test_rows_that_can_not_be_fitted_are_refused() -> None:
+    with pytest.raises(DataError, match="two rows or more"):
+        pca(np.ones((1, 3)), 2)
+    with pytest.raises(DataError, match="are the same"):
+        pca(np.ones((5, 3)), 2)
+    with pytest.raises(DataError, match="of a view are the same"):
+        cca(rows(5, 3), np.ones((5, 3)), 2, 0.1)
+    with pytest.raises(DataError, match="not finite"):
+        pca(np.array([[1.0, np.nan], [2, 3]]), 1)
+    with pytest.raises(DataError, match="5 rows in one view and 6"):
+        cca(rows(5, 3), rows(6, 3), 2, 0.1)
