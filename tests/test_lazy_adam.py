@@ -105,7 +105,7 @@ def test_the_table_is_a_copy() -> None:
     assert (weights == 1).all()
 
 
-@pytest.mark.parametrize("n", [1, 2, 50])
+@pytest.mark.parametrize("n", [1, 2, 50, 500])
 def test_sums_of_equal_rows(n: int) -> None:
     rng = np.random.default_rng(n)
     rows, gradient = rng.integers(8, size=n), rng.normal(size=(n, 3))

@@ -22,7 +22,8 @@ def shuffled_batches(n_rows: int, batch: int, rng: np.random.Generator) -> Itera
     >>> [len(rows) for rows in shuffled_batches(5, 2, np.random.default_rng(0))]
     [2, 2, 1]
     """
-    order = rng.permutation(np.arange(n_rows, dtype=np.int32 if n_rows < 2**31 else np.int64))
+    order = np.arange(n_rows, dtype=np.int32 if n_rows < 2**31 else np.int64)
+    rng.shuffle(order)
     for low in range(0, n_rows, batch):
         yield order[low : low + batch]
 
