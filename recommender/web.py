@@ -173,11 +173,7 @@ class Client:
         headers = {"User-Agent": "tastevec"}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-        if self.key and address.origin == self.home.origin:
-            if self.key_parameter:
-                parameters[self.key_parameter] = self.key.value
-            else:
-                headers["Authorization"] = f"Bearer {self.key.value}"
+        key = self.key if address.origin == self.home.origin else None
         passing, unreached = True, False
         try:
             with self._session(address).request(
@@ -187,7 +183,7 @@ class Client:
                 data=request.body,
                 headers=headers,
                 timeout=(min(10.0, self.timeout), self.timeout),
-                auth=_unchanged,
+                auth=_Signature(key, self.key_parameter),
                 stream=True,
                 verify=True,
                 allow_redirects=False,
@@ -260,6 +256,18 @@ class _SlowError(Exception):
     """The body did not end in time."""
 
 
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Stand in for credentials; without any, requests would send those that it finds in ~/.netrc."""
-    return request
+class _Signature:
+    """Puts the key into a request at the last moment, so that no variable on the way holds it.
+
+    Without a key it does nothing, where requests by itself would send the credentials that it finds in ~/.netrc.
+    """
+
+    def __init__(self, key: Optional[Key], parameter: str) -> None:
+        self._key, self._parameter = key, parameter
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._key is not None and self._parameter:
+            request.prepare_url(request.url, {self._parameter: self._key.value})
+        elif self._key is not None:
+            request.headers["Authorization"] = f"Bearer {self._key.value}"
+        return request

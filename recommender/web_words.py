@@ -108,14 +108,13 @@ def html_page(text: str) -> str:
     if not re.match(r"\s*(<!doctype html|<html|<head|<body)", text, re.IGNORECASE):
         return ""
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    return f"an HTML page, {title.group(1).strip()!r}" if title else "an HTML page"
+    return f"an HTML page, {' '.join(title.group(1).split())!r}" if title else "an HTML page"
 
 
 def innermost(error: BaseException) -> str:
     """Return the words of what began it; requests and urllib3 wrap the cause several times."""
-    while isinstance(error.args[0] if error.args else None, BaseException) or getattr(error, "reason", None):
-        reason = getattr(error, "reason", None)
-        error = reason if isinstance(reason, BaseException) else error.args[0]
-        if not isinstance(error, BaseException):
-            return str(error)
-    return (str(error) or type(error).__name__).split(": ", 1)[-1]
+    while True:
+        inner = [cause for cause in (getattr(error, "reason", None), *error.args) if isinstance(cause, BaseException)]
+        if not inner:
+            return (str(error) or type(error).__name__).split(": ", 1)[-1]
+        error = inner[0]

@@ -1,0 +1,509 @@
+"""The http embedding backend against a server on loopback that misbehaves in the ways that real ones do."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender import web
+from recommender.embed.base import Identity
+from recommender.embed.http_backend import HttpBackend, HttpSettings, estimate_tokens
+from recommender.embed.registry import make_backend
+from recommender.embed.vector_cache import FILE_NAME
+from recommender.errors import ArtifactError, ChoiceError, DataError, ServiceError, SettingsError, TastevecError
+from recommender.web_key import Key
+from tests.misbehaving_server import Reply, Server, in_base64, unit
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXTS = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(30)]
+SECRET = "sk-AbCdEfGhIjKlMnOpQrStUvWxYz"
+
+
+@pytest.fixture
+def server():
+    made = Server()
+    yield made
+    made.close()
+
+
+def backend(server: Server, cache: Path | str = "", **fields) -> HttpBackend:
+    """Return a backend of model "m" whose pauses end at once."""
+    given = {"batch_size": 8, "concurrency": 2, "timeout": 5.0, **fields}
+    settings = HttpSettings(base_url=server.url, model="m", cache=str(cache), **given)
+    client = web.Client(
+        server.url, Key(SECRET), sleep=lambda _: None, timeout=settings.timeout, attempts=settings.attempts
+    )
+    return HttpBackend(settings, client=client)
+
+
+def right(texts) -> np.ndarray:
+    return np.array([unit(text) for text in texts])
+
+
+def embeds_rightly(some: HttpBackend, texts=TEXTS) -> bool:
+    got = some.embed_texts(texts)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, right(texts), atol=1e-6)
+    return True
+
+
+def failure(some: HttpBackend, texts=TEXTS) -> TastevecError:
+    with pytest.raises(TastevecError) as caught:
+        some.embed_texts(texts)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+# What is sent
+
+
+def test_requests_are_what_the_interface_asks_for(server):
+    assert embeds_rightly(backend(server))
+    assert sorted(len(body["input"]) for _, body, _ in server.requests) == [6, 8, 8, 8]
+    assert sorted(text for _, body, _ in server.requests for text in body["input"]) == sorted(TEXTS)
+    for path, body, headers in server.requests:
+        assert path == "/v1/embeddings"
+        assert {key: body[key] for key in body if key != "input"} == {"model": "m", "encoding_format": "float"}
+        assert headers["Authorization"] == f"Bearer {SECRET}"
+
+
+def test_dimensions_are_sent_only_if_set_and_checked(server):
+    server.width = 5
+    backend(server, dimensions=5).embed_texts(["x"])
+    assert server.requests[0][1]["dimensions"] == 5
+    error = failure(backend(server, dimensions=4))
+    assert "gave vectors of length 5, asked were 4" in str(error)
+    assert "leave out --dimensions" in str(error)
+
+
+def test_each_different_text_is_sent_once_and_blank_ones_never(server):
+    texts = ["a", "", "b", "a", " \n\t", "b", "a"]
+    assert embeds_rightly(backend(server), texts)
+    assert sorted(server.answered) == ["a", "b"]
+
+
+def test_no_texts_and_only_blank_ones_have_the_right_width(server):
+    some = backend(server)
+    assert some.embed_texts([]).shape == (0, 3)
+    np.testing.assert_array_equal(some.embed_texts(["", " "]), np.zeros((2, 3)))
+    assert len(server.requests) == 1  # the width was not known
+    assert some.identity == Identity("http", "m", 3)
+    assert backend(server, dimensions=7).identity.dimension == 7
+    assert len(server.requests) == 1
+
+
+def test_half_a_surrogate_pair_is_sent_as_what_json_allows(server):
+    backend(server).embed_texts(["x\ud83d", "\U0001f600 日本"])
+    assert server.requests[0][1]["input"] == ["x?", "\U0001f600 日本"]
+
+
+def test_what_is_no_list_of_texts_is_refused(server):
+    with pytest.raises(ChoiceError, match="not a list of texts"):
+        backend(server).embed_texts("film")
+    with pytest.raises(ChoiceError, match="text 1 is a int"):
+        backend(server).embed_texts(["film", 3])
+    assert not server.requests
+
+
+# Right answers in odd forms
+
+
+def test_the_order_is_that_of_index(server):
+    shuffle = random.Random(1).shuffle
+    server.faults = [lambda answer: shuffle(answer["data"])] * 4
+    assert embeds_rightly(backend(server))
+
+
+def test_base64_is_read_although_floats_were_asked_for(server):
+    server.faults = [in_base64, None, in_base64, None]
+    assert embeds_rightly(backend(server))
+
+
+# Wrong answers
+
+
+def entry(row: int, **changed):
+    return lambda answer: answer["data"][row].update(changed)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (entry(3, index=4), "two embeddings for one text"),
+        (entry(3, index=8), "an embedding whose index is missing or wrong"),
+        (entry(3, index=-1), "an embedding whose index is missing or wrong"),
+        (entry(3, index=None), "an embedding whose index is missing or wrong"),
+        (entry(3, index="3"), "an embedding whose index is missing or wrong"),
+        (lambda answer: answer["data"].pop(), "7 embeddings for 8 texts"),
+        (lambda answer: answer["data"].append(dict(answer["data"][0])), "two embeddings for one text"),
+        (entry(3, embedding=[1.0, 2.0]), "embeddings of different lengths"),
+        (entry(3, embedding=[1.0, float("nan"), 0]), "NaN or infinity"),
+        (entry(3, embedding=[1.0, float("inf"), 0]), "NaN or infinity"),
+        (entry(3, embedding=[1.0, 1e300, 0]), "NaN or infinity"),
+        (entry(3, embedding=[1.0, None, 0]), "not a list of numbers"),
+        (entry(3, embedding=["1", "2", "3"]), "not a list of numbers"),
+        (entry(3, embedding=[[1.0, 2.0, 3.0]]), "not a list of numbers"),
+        (entry(3, embedding=[10**400, 1, 1]), "not a list of numbers"),
+        (entry(3, embedding=[]), "not a list of numbers"),
+        (entry(3, embedding=None), "not a list of numbers"),
+        (entry(3, embedding="%%%"), "not a list of numbers"),
+        (entry(3, embedding="AAAAAAA="), "not a list of numbers"),
+        (lambda answer: answer.pop("data"), "no list of embeddings"),
+        (lambda answer: answer.update(data=[[1.0, 2.0]] * 8), "no list of embeddings"),
+        (Reply(200, "[1, 2]"), "no list of embeddings"),
+        (Reply(200, "null"), "no list of embeddings"),
+        (Reply(200, '{"data": ['), "no JSON"),
+        (Reply(200, "<!doctype html><title>Sign in</title>"), "an HTML page, 'Sign in'"),
+    ],
+)
+def test_an_answer_that_cannot_be_right_is_refused_and_not_kept(server, tmp_path, fault, expected):
+    server.faults = [fault]
+    error = failure(backend(server, tmp_path), TEXTS[:8])
+    assert isinstance(error, ServiceError)
+    assert expected in str(error)
+    assert backend(server, tmp_path).estimate(TEXTS[:8]).n_to_send == 8
+
+
+def test_another_width_than_before_is_refused(server, tmp_path):
+    some = backend(server, tmp_path)
+    some.embed_texts(["a"])
+    server.width = 4
+    assert "length 4 for 'm', before it was 3" in str(failure(some, ["b"]))
+    assert "length 4 for 'm', before it was 3" in str(failure(backend(server, tmp_path), ["b"]))
+    assert backend(server).embed_texts(["b"]).shape == (1, 4)
+
+
+def test_another_width_in_the_midst_is_refused(server):
+    def wider(answer):
+        for row in answer["data"]:
+            row["embedding"].append(1.0)
+
+    server.faults = [None, wider]
+    assert "length" in str(failure(backend(server, concurrency=1)))
+
+
+# Refusals and failures
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Reply(429, headers={"Retry-After": "3"}),
+        Reply(429),
+        Reply(500),
+        Reply(503, "<html>Service Unavailable</html>"),
+        Reply(200, wait=0.6),
+        Reply(200, "{" + " " * 500, cut=100),
+    ],
+)
+def test_passing_failures_cost_nothing_but_time(server, fault):
+    server.faults = [fault, fault, None, fault]
+    assert embeds_rightly(backend(server, timeout=0.3 if fault.wait else 5.0))
+    assert len(server.answered) == len(TEXTS)
+    assert len(server.requests) == 7
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Reply(429, {"error": {"message": "Quota.", "type": "insufficient_quota"}}), "the quota is used up"),
+        (Reply(401, {"error": {"message": f"Wrong key {SECRET}"}}), r"\(Wrong key \*\*\*\): check the key"),
+        (Reply(404, {"error": {"message": "no model m"}}), "the model's name"),
+        (Reply(400, {"error": {"message": "what is encoding_format?"}}), "what is encoding_format?"),
+    ],
+)
+def test_lasting_failures_end_it_and_what_came_before_is_kept(server, tmp_path, fault, expected):
+    server.faults = [None, fault]
+    with pytest.raises(ServiceError, match=expected) as caught:
+        backend(server, tmp_path, concurrency=1).embed_texts(TEXTS)
+    assert SECRET not in str(caught.value)
+    assert len(server.requests) == 2
+    assert embeds_rightly(backend(server, tmp_path))
+    assert sorted(server.answered) == sorted(TEXTS)
+
+
+def test_requests_under_way_when_one_fails_are_kept(server, tmp_path):
+    """Two batches begin together, one is refused soon, the other comes later."""
+    server.faults = [Reply(401, wait=0.1), lambda answer: time.sleep(0.3)]
+    failure(backend(server, tmp_path))
+    assert len(server.answered) == 8
+    assert backend(server, tmp_path).estimate(TEXTS).n_to_send == len(TEXTS) - 8
+
+
+# Batches that are too large
+
+TOO_MANY = [
+    Reply(413, "Payload Too Large"),
+    Reply(413, {"error": "batch size 8 > maximum allowed batch size 3", "error_type": "Validation"}),
+    Reply(400, {"error": {"message": "Invalid 'input': too many inputs, at most 3", "code": "x"}}),
+    Reply(400, {"error": {"message": "Requested 9000 tokens, max 8000 tokens: exceeds the limit per request"}}),
+    Reply(422, {"detail": [{"msg": "List should have at most 3 items after validation", "type": "too_long"}]}),
+]
+
+
+@pytest.mark.parametrize("refusal", TOO_MANY)
+def test_a_batch_that_is_too_large_is_halved_and_later_ones_are_made_smaller(server, refusal):
+    server.check = lambda texts: refusal if len(texts) > 3 else None
+    assert embeds_rightly(backend(server, concurrency=1))
+    assert len(server.answered) == len(TEXTS)
+    sizes = [len(body["input"]) for _, body, _ in server.requests]
+    assert sizes == [8, 4, 4, *[2] * 15]
+
+
+@pytest.mark.parametrize("status", [400, 413, 500])
+def test_one_text_that_is_too_long_is_named_and_the_others_are_kept(server, tmp_path, status):
+    long = "The long story. " * 100
+    refusal = Reply(status, {"error": {"message": "input is too large to process"}})
+    server.check = lambda texts: refusal if sum(map(len, texts)) > 1000 else None
+    texts = [*TEXTS[:5], long, *TEXTS[5:]]
+    error = failure(backend(server, tmp_path, concurrency=1), texts)
+    assert isinstance(error, DataError)
+    assert "'The long story. The long story." in str(error)
+    assert "(1,600 characters) is too long for m (input is too large to process): shorten it" in str(error)
+    assert len(str(error)) < 300
+    kept = len(server.answered)
+    assert kept >= 5
+    assert embeds_rightly(backend(server, tmp_path), TEXTS)
+    assert sorted(server.answered) == sorted(TEXTS)
+
+
+# At the same time
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_no_more_requests_than_allowed_are_under_way(server, concurrency):
+    server.latency = 0.03
+    assert embeds_rightly(backend(server, batch_size=3, concurrency=concurrency))
+    assert server.most_at_once == concurrency
+
+
+def test_several_threads_may_embed(server, tmp_path):
+    some = backend(server, tmp_path)
+    good: list[bool] = []
+
+    def run(start: int) -> None:
+        good.append(embeds_rightly(some, TEXTS[start : start + 9]))
+
+    threads = [threading.Thread(target=run, args=(start,)) for start in range(0, 24, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert good == [True] * 8
+
+
+def test_progress_is_told(server):
+    told: list[tuple[int, int]] = []
+    settings = HttpSettings(base_url=server.url, model="m", cache="", batch_size=8, concurrency=1)
+    HttpBackend(settings, progress=lambda done, total: told.append((done, total))).embed_texts([*TEXTS, TEXTS[0], ""])
+    assert told == [(8, 30), (16, 30), (24, 30), (30, 30)]
+
+
+# The cache
+
+
+def test_a_second_run_makes_no_call_and_gives_the_same(server, tmp_path):
+    first = backend(server, tmp_path / "new" / "folder").embed_texts(TEXTS)
+    n_requests = len(server.requests)
+    again = backend(server, tmp_path / "new" / "folder")
+    np.testing.assert_array_equal(again.embed_texts(TEXTS[::-1])[::-1], first)
+    assert again.identity.dimension == 3
+    assert again.embed_texts([]).shape == (0, 3)
+    assert len(server.requests) == n_requests
+    assert embeds_rightly(again, [*TEXTS, "new"])
+    assert server.answered[len(TEXTS) :] == ["new"]
+
+
+def test_model_dimensions_and_text_tell_vectors_apart(server, tmp_path):
+    def asked(model: str, dimensions: int, text: str) -> int:
+        before = len(server.answered)
+        HttpBackend(base_url=server.url, model=model, dimensions=dimensions, cache=str(tmp_path)).embed_texts([text])
+        return len(server.answered) - before
+
+    assert [asked("m", 0, "a"), asked("m", 0, "a")] == [1, 0]
+    assert [asked("n", 0, "a"), asked("n", 0, "a")] == [1, 0]
+    assert [asked("m", 3, "a"), asked("m", 3, "a")] == [1, 0]
+    assert [asked("m", 0, "a "), asked("m", 0, "A"), asked("m", 0, "a")] == [1, 1, 0]
+
+
+def test_a_vector_that_is_damaged_is_asked_for_again(server, tmp_path):
+    backend(server, tmp_path).embed_texts(TEXTS)
+    with sqlite3.connect(tmp_path / FILE_NAME) as file:
+        rows = file.execute("SELECT text_hash, vector FROM vectors ORDER BY text_hash").fetchall()
+        torn, flipped = rows[0][1][:-1], bytes([rows[1][1][0] ^ 1]) + rows[1][1][1:]
+        for content, (key, _) in zip((torn, flipped, rows[3][1]), rows):  # the third has the vector of another text
+            file.execute("UPDATE vectors SET vector = ? WHERE text_hash = ?", (content, key))
+    file.close()
+    server.answered.clear()
+    assert backend(server, tmp_path).estimate(TEXTS).n_to_send == 3
+    assert embeds_rightly(backend(server, tmp_path))
+    assert len(server.answered) == 3
+    assert embeds_rightly(backend(server, tmp_path))
+    assert len(server.answered) == 3
+
+
+def test_a_cache_that_cannot_be_used_is_told_in_one_line(server, tmp_path):
+    (tmp_path / FILE_NAME).write_bytes(b"not a database " * 100)
+    assert "is damaged" in str(failure(backend(server, tmp_path)))
+    (tmp_path / "file").write_text("")
+    with pytest.raises((ArtifactError, OSError)):
+        backend(server, tmp_path / "file").embed_texts(TEXTS)
+    other = tmp_path / "newer"
+    backend(server, other).embed_texts(["a"])
+    with sqlite3.connect(other / FILE_NAME) as file:
+        file.execute("PRAGMA user_version = 99")
+    file.close()
+    assert "has format version 99" in str(failure(backend(server, other)))
+
+
+def test_another_host_has_to_give_the_same_vectors(server, tmp_path, monkeypatch):
+    """The cache was filled by another host; "localhost" vouches with one text, once, or is refused."""
+    import recommender.embed.http_backend as module
+
+    monkeypatch.setattr(module, "_host", lambda url: "far.example")
+    backend(server, tmp_path).embed_texts(["the probe", "other"])
+    monkeypatch.undo()
+    server.answered.clear()
+    assert embeds_rightly(backend(server, tmp_path), ["the probe", "other"])
+    assert server.answered == []  # nothing to send, nothing to vouch for
+    server.faults = [entry(0, embedding=[-1.0, 0.0, 0.0])]
+    assert "another model of the same name" in str(failure(backend(server, tmp_path), ["new"]))
+    server.answered.clear()
+    assert embeds_rightly(backend(server, tmp_path), ["new"])
+    assert server.answered == ["the probe", "new"]
+    assert embeds_rightly(backend(server, tmp_path), ["newer"])
+    assert server.answered == ["the probe", "new", "newer"]
+
+
+CHILD = """
+import sys
+from recommender.embed.http_backend import HttpBackend
+texts = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(int(sys.argv[3]))]
+some = HttpBackend(base_url=sys.argv[1], model="m", cache=sys.argv[2], batch_size=4, concurrency=3)
+print("ready", flush=True)
+print(some.embed_texts(texts).sum(), flush=True)
+"""
+
+
+def child(server: Server, cache: Path, n: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CHILD, server.url, str(cache), str(n)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+def test_killed_at_any_point_a_rerun_pays_only_for_what_was_not_stored(server, tmp_path):
+    """Each child is killed after a random number of answers; the cache is sound and holds what it holds."""
+    n, rng, at_most_lost = 200, random.Random(5), 3 * 4
+    texts = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(n)]
+    server.latency = 0.002
+    stored = 0
+    for kill in range(6):
+        process = child(server, tmp_path, n)
+        assert process.stdout is not None
+        process.stdout.readline()
+        goal = len(server.answered) + rng.randrange(0, 40)
+        give_up = time.monotonic() + 20
+        while len(server.answered) < goal and process.poll() is None and time.monotonic() < give_up:
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        time.sleep(0.02)  # for the requests that the server has still in hand
+        now = n - backend(server, tmp_path).estimate(texts).n_to_send
+        assert now >= stored, kill
+        stored = now
+    assert 0 < stored < n
+    before = len(server.answered)
+    assert before - stored <= 6 * 2 * at_most_lost
+    assert embeds_rightly(backend(server, tmp_path, batch_size=4), texts)
+    assert len(server.answered) - before == n - stored
+
+
+def test_two_processes_share_a_cache(server, tmp_path):
+    server.latency = 0.005
+    processes = [child(server, tmp_path, 100) for _ in range(3)]
+    results = {process.communicate(timeout=60)[0] for process in processes}
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert len(results) == 1
+    server.answered.clear()
+    assert embeds_rightly(backend(server, tmp_path), [f"{'a' * (i % 7)}{'b' * i}c" for i in range(100)])
+    assert server.answered == []
+
+
+# The estimate, settings, the key
+
+
+def test_the_estimate_counts_texts_tokens_and_cost_without_a_call(server, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    folder = tmp_path / "none"
+    free = HttpBackend(cache=str(folder)).estimate(["abcd", "abcde", "abcd", "", "日本"])
+    assert free == (5, 0, 3, 1, 1 + 2 + 2, None)
+    assert not folder.exists()
+    backend(server, tmp_path).embed_texts(["abcd"])
+    n_requests = len(server.requests)
+    some = backend(server, tmp_path, price=20.0, batch_size=1)
+    assert some.estimate(["abcd", "abcde", "abcd", ""]) == (4, 2, 1, 1, 2, pytest.approx(4e-5))
+    assert str(some.estimate(["x" * 4000] * 2)) == (
+        "2 texts: 0 in the cache, 1 different ones to send in 1 requests, about 1,000 tokens, "
+        "about 0.0200 at the given price"
+    )
+    assert len(server.requests) == n_requests
+    assert estimate_tokens("") == 0
+
+
+def test_the_key_is_that_of_openai_only_at_openai(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    make_backend("http", base_url=server.url, model="m", cache="").embed_texts(["a"])
+    assert "Authorization" not in server.requests[-1][2]
+    make_backend("http", base_url=server.url, model="m", cache="", key_variable="OPENAI_API_KEY").embed_texts(["a"])
+    assert server.requests[-1][2]["Authorization"] == f"Bearer {SECRET}"
+    assert HttpBackend()._service().key.value == SECRET
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY is not set: put the key for api"):
+        HttpBackend(cache="").embed_texts(["a"])
+    with pytest.raises(SettingsError, match="OTHER is not set"):
+        HttpBackend(cache="", base_url=server.url, key_variable="OTHER").embed_texts(["a"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"base_url": "localhost:11434"}, "is not an address"),
+        ({"model": ""}, "no model"),
+        ({"batch_size": 0}, "out of range"),
+        ({"concurrency": 0}, "out of range"),
+        ({"timeout": 0}, "out of range"),
+        ({"api_key": SECRET}, "no setting called 'api_key'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(fields, expected):
+    with pytest.raises(SettingsError, match=expected) as caught:
+        HttpBackend(**fields)
+    assert SECRET not in str(caught.value)
+
+
+def test_nothing_shows_the_key(server, capfd):
+    settings = HttpSettings(base_url=server.url, model="m", cache="", attempts=2)
+    some = HttpBackend(settings, key=Key(SECRET))
+    server.faults = [Reply(500, f"Bearer {SECRET}", {"Retry-After": "0"})] * 2
+    error = failure(some, ["a"])
+    shown = f"{error}{error!r}{some!r}{vars(some)}{some.estimate(['a'])}{settings}{capfd.readouterr()}"
+    assert "attempt 2 of 2" in shown
+    assert SECRET not in shown
+
+
+def test_importing_the_backend_imports_neither_requests_nor_pandas():
+    code = "import sys, recommender.embed.http_backend; print({'requests', 'pandas', 'urllib3'} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == "set()"
