@@ -9,6 +9,7 @@ import pytest
 
 from recommender.embed.fusion import METHODS, Fusion
 from recommender.embed.modalities import Modality, make_modality, read_modality
+from recommender.embed.projections import cca, pca, procrustes
 from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
 
 N, N_KINDS = 240, 8
@@ -100,6 +101,31 @@ def test_weighted_gives_the_text_its_share_and_concat_the_mean_of_cosines() -> N
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         cosines.append(rows @ rows.T)
     np.testing.assert_allclose(side_by_side @ side_by_side.T, sum(cosines) / 2, atol=1e-5)
+
+
+def test_the_vectors_are_those_of_the_formulas() -> None:
+    text, visual = views()
+    given = [text, visual]
+    rows = []
+    for part in given:
+        own = part.vectors[np.argsort(part.movie_ids)].astype(np.float64)
+        rows.append(unit(own - own.mean(axis=0)))
+    p1, p2 = (pca(own, 6).apply(own) for own in rows)
+    p1, p2 = unit(p1), unit(p2)
+    joined = np.hstack(rows)
+    views_of = cca(rows[0], rows[1], 6, 0.1)
+    expected = {
+        "pca": pca(joined, 6).apply(joined),
+        "average": p1 + p2 @ procrustes(p2, p1),
+        "cca": sum(view.apply(own) * view.strengths for view, own in zip(views_of, rows)),
+    }
+    for method, vectors in expected.items():
+        fused = Fusion(method=method, n_components=6, n_canonical=6).fit(given).transform(given).vectors
+        np.testing.assert_allclose(fused, unit(vectors), atol=1e-6)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def test_averaging_needs_the_rotation_of_unrelated_axes() -> None:

@@ -36,6 +36,14 @@ def test_no_more_components_than_the_rank(n: int, d: int) -> None:
     assert pca(rows(6, d), 10).directions.shape == (d, 5)  # of six rows, centred
 
 
+def test_weak_components_of_few_long_rows_are_still_orthonormal() -> None:
+    rng = np.random.default_rng(7)
+    left, right = (np.linalg.qr(rng.standard_normal((n, 8)))[0] for n in (12, 50))
+    fitted = pca(left * np.geomspace(1, 1e-5, 8) @ right.T, 8)
+    assert fitted.directions.shape == (50, 8)
+    np.testing.assert_allclose(fitted.directions.T @ fitted.directions, np.eye(8), atol=1e-12)
+
+
 @pytest.mark.dev
 def test_components_agree_with_scikit_learn() -> None:
     decomposition = pytest.importorskip("sklearn.decomposition")
