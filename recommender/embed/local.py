@@ -1,15 +1,15 @@
 """The default backend: hashed TF-IDF, reduced by this project's own SVD. Offline, deterministic, fitted in seconds.
 
-    tf_ij  = weight_ij (1 + ln count_ij)           count of feature j in text i; the worth of its line
-    idf_j  = ln((1 + n) / (1 + n_texts_j)) + 1
+    tf_ij  = worth_ij (1 + ln count_ij)                     of feature j in text i (see `word_features`)
+    idf_j  = (ln((1 + n) / (1 + n_texts_j)) + 1)^rarity
     A_i    = (tf_ij idf_j)_j, scaled to length 1
     A      ~ U diag(s) V'
     vector = A_i V diag(s)^-flattening, scaled to length 1
 
 which brings texts together that share words, or words that stand beside the same others. Source: Deerwester et al.,
 "Indexing by latent semantic analysis" (1990); the form of tf and idf is that of Manning, Raghavan and Schütze,
-"Introduction to Information Retrieval" (2008), section 6.4, smoothed. Ours differs in the flattening: 0 is theirs,
-1 makes all directions count alike.
+"Introduction to Information Retrieval" (2008), section 6.4, smoothed. Ours differs in the rarity (1 is theirs) and in
+the flattening (0 is theirs; 1 makes all directions count alike), and stores V diag(s)^-flattening in 8 bits a number.
 
 A feature that fewer than `fewest_texts` texts hold says nothing about others; one that more than `most_texts` of them
 hold is a stop word. Neither is kept. A text that holds no kept feature gives a row of zeros.
@@ -23,7 +23,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Optional, Union
+from typing import Any, ClassVar, NamedTuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -44,14 +44,18 @@ VERSION = 1  # of what turns a text into features: a model is of no use to anoth
 
 @dataclass(frozen=True)
 class LocalSettings:
-    dimension: int = setting(192, "length of a vector; less where the texts have no more to tell", 1, 4096)
-    fewest_texts: int = setting(3, "a word or pair counts if at least so many texts hold it", 1)
-    most_texts: float = setting(0.2, "a word or pair that more than this share of the texts hold is left out", 0, 1)
-    flattening: float = setting(0.5, "0: common themes count most; 1: all directions count alike", 0, 1)
-    title_weight: float = setting(1.5, "what a word of the title is worth, one of the plot being worth 1", 0)
-    genres_weight: float = setting(1.0, "what a genre is worth", 0)
-    cast_weight: float = setting(1.0, "what a name of the cast is worth", 0)
-    keywords_weight: float = setting(1.5, "what a word of the keywords is worth", 0)
+    """How texts become vectors; each is a flag of the programs."""
+
+    dimension: int = setting(256, "local: length of a vector; less where the texts have no more to tell", 1, 4096)
+    fewest_texts: int = setting(2, "local: a word or letter group counts if at least so many texts hold it", 1)
+    most_texts: float = setting(0.2, "local: one that more than this share of the texts hold is left out", 0, 1)
+    rarity: float = setting(1.5, "local: how much more rare words count than common ones, as a power", 0, 10)
+    flattening: float = setting(0.5, "local: 0: common themes count most; 1: all directions count alike", 0, 1)
+    title_weight: float = setting(1.5, "local: what a word of the title is worth, one of the plot being worth 1", 0)
+    genres_weight: float = setting(1.0, "local: what a word of the genres is worth", 0)
+    cast_weight: float = setting(1.0, "local: what a name of the cast is worth", 0)
+    keywords_weight: float = setting(1.5, "local: what a word of the keywords is worth", 0)
+    letters_weight: float = setting(0.5, "local: what a group of letters is worth, its word being worth 1", 0)
 
     def weights(self) -> dict[str, float]:
         """Return what each line of a film's text is worth, by its name."""
@@ -64,7 +68,8 @@ class Fitted(NamedTuple):
 
     hashes: npt.NDArray[np.uint32]  # (n_features,) ascending
     idf: npt.NDArray[np.float32]  # (n_features,)
-    projection: npt.NDArray[np.float16]  # (n_features, d): V diag(s)^-flattening
+    projection: npt.NDArray[np.int8]  # (n_features, d)
+    scales: npt.NDArray[np.float32]  # (n_features,): scales[:, None] * projection = V diag(s)^-flattening
     fitted_on: str  # sha256 of the settings and the texts, hexadecimal
 
 
@@ -72,7 +77,12 @@ class LocalBackend(BaseEmbeddingBackend):
     """`LocalBackend()` reads the model that comes with the library; `LocalBackend.fit(texts)` makes another."""
 
     name = "local"
-    files: ClassVar[dict[str, npt.DTypeLike]] = {"hashes": np.uint32, "idf": np.float32, "projection": np.float16}
+    files: ClassVar[dict[str, npt.DTypeLike]] = {
+        "hashes": np.uint32,
+        "idf": np.float32,
+        "projection": np.int8,
+        "scales": np.float32,
+    }
 
     def __init__(self, folder: Union[str, Path, None] = None) -> None:
         """Read the fitted model in `folder`, by default the shipped one; raises `ArtifactError` as `load`."""
@@ -82,15 +92,14 @@ class LocalBackend(BaseEmbeddingBackend):
     def _take(self, settings: LocalSettings, fitted: Fitted) -> None:
         self.settings = settings
         self.fitted = fitted
-        self._weights = settings.weights()
-        self._projection = fitted.projection.astype(np.float32)
+        self._worth = fitted.idf * fitted.scales  # (n_features,): what a word's line of the projection is multiplied by
 
     @classmethod
     def fit(cls, texts: Sequence[str], **settings: Any) -> LocalBackend:
         """Learn from `texts`; the same texts and settings give the same model.
 
         Raises `SettingsError` for a setting that does not exist or is out of range, `DataError` where no feature
-        is left. Cost: about 0.5 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
+        is left. Cost: about 1 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
         """
         chosen = LocalSettings(**{key: check_value(LocalSettings, key, settings[key]) for key in settings})
         model = cls.__new__(cls)
@@ -99,15 +108,15 @@ class LocalBackend(BaseEmbeddingBackend):
 
     @property
     def identity(self) -> Identity:
-        return Identity(self.name, f"tfidf-svd-{self.fitted.fitted_on[:16]}", self._projection.shape[1])
+        return Identity(self.name, f"tfidf-svd-{self.fitted.fitted_on[:16]}", self.fitted.projection.shape[1])
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return (n, d) float32; about 0.1 ms a text."""
-        vectors = np.zeros((len(texts), self._projection.shape[1]), dtype=np.float32)
+        vectors = np.zeros((len(texts), self.fitted.projection.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
-            keys, values = _term_frequencies(text, self._weights)
+            keys, values = _term_frequencies(text, self.settings)
             columns, values = _known(keys, values, self.fitted.hashes)
-            vectors[row] = (values * self.fitted.idf[columns]) @ self._projection[columns]
+            vectors[row] = (values * self._worth[columns]) @ self.fitted.projection[columns].astype(np.float32)
         return normalised(vectors)
 
     def save(self, folder: Path) -> None:
@@ -123,9 +132,9 @@ class LocalBackend(BaseEmbeddingBackend):
         return cls(folder)
 
 
-def _term_frequencies(text: str, weights: dict[str, float]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
+def _term_frequencies(text: str, settings: LocalSettings) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
     """Return the hashes of the features of `text` and tf of each."""
-    found = features(text, weights)
+    found = features(text, settings.weights(), settings.letters_weight)
     keys = np.fromiter(found, dtype=np.uint32, count=len(found))
     pairs = np.array(list(found.values()), dtype=np.float32).reshape(-1, 2)
     tf: npt.NDArray[np.float32] = pairs[:, 1] * (1 + np.log(pairs[:, 0]))
@@ -145,7 +154,7 @@ def _fit(texts: Sequence[str], settings: LocalSettings) -> Fitted:
     if isinstance(texts, str):
         raise DataError(f"one text ({texts[:40]!r}) where several are needed: give a list of texts")
     n_texts = len(texts)
-    lines = [_term_frequencies(text, settings.weights()) for text in texts]
+    lines = [_term_frequencies(text, settings) for text in texts]
     every = np.concatenate([keys for keys, _ in lines] or [np.empty(0, np.uint32)])
     hashes, n_holding = np.unique(every, return_counts=True)
     kept = (n_holding >= settings.fewest_texts) & (n_holding <= max(settings.most_texts * n_texts, 1))
@@ -155,7 +164,7 @@ def _fit(texts: Sequence[str], settings: LocalSettings) -> Fitted:
             f"{n_texts} texts share no word that at least {settings.fewest_texts} and at most "
             f"{settings.most_texts:.0%} of them hold: give more texts, or a smaller fewest_texts"
         )
-    idf = (np.log((1 + n_texts) / (1 + n_holding)) + 1).astype(np.float32)
+    idf = ((np.log((1 + n_texts) / (1 + n_holding)) + 1) ** settings.rarity).astype(np.float32)
     cells = [_known(keys, values, hashes) for keys, values in lines]
     indptr = np.concatenate(([0], np.cumsum([len(columns) for columns, _ in cells])))
     parts = []
@@ -167,7 +176,9 @@ def _fit(texts: Sequence[str], settings: LocalSettings) -> Fitted:
     _, s, Vt = randomized_svd(A, min(settings.dimension, *A.shape), np.random.default_rng(0))
     told = s > 1e-4 * s[0]
     projection = (Vt[told] * (s[told] / s[0])[:, None] ** -settings.flattening).T
-    return Fitted(hashes, idf, np.ascontiguousarray(projection, dtype=np.float16), _fitted_on(texts, settings))
+    scales = (np.abs(projection).max(axis=1) / 127).astype(np.float32)
+    rounded = np.rint(projection / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
+    return Fitted(hashes, idf, np.ascontiguousarray(rounded), scales, _fitted_on(texts, settings))
 
 
 def _fitted_on(texts: Sequence[str], settings: LocalSettings) -> str:
@@ -186,11 +197,10 @@ def _read(folder: Path) -> tuple[LocalSettings, Fitted]:
         raise ArtifactError(f"{folder} holds a text model of version {version!r}, not {VERSION}: run {REMEDY}")
     settings = LocalSettings(**{key: check_value(LocalSettings, key, about[key], str(folder)) for key in about})
     artifacts.check_files(folder, manifest, [f"{name}.npy" for name in LocalBackend.files], REMEDY)
-    shapes: dict[str, tuple[Optional[int], ...]] = {"hashes": (None,), "idf": (None,), "projection": (None, None)}
     arrays = {
-        name: artifacts.load_npy(folder / f"{name}.npy", dtype, shapes[name])
+        name: artifacts.load_npy(folder / f"{name}.npy", dtype, (None, None) if name == "projection" else (None,))
         for name, dtype in LocalBackend.files.items()
     }
-    if not len(arrays["hashes"]) == len(arrays["idf"]) == len(arrays["projection"]) > 0:
+    if len({len(array) for array in arrays.values()}) != 1:
         raise ArtifactError(f"{folder} is damaged (its arrays differ in length): run {REMEDY}")
     return settings, Fitted(**arrays, fitted_on=fitted_on)

@@ -1,10 +1,12 @@
-"""A text as hashed features: the words it holds and the pairs of words side by side.
+"""A text as hashed features: its words, and the groups of three letters in them.
 
-    "Title: Space Pirates (1999).\nKeywords: space pirate."   ->   space x2, pirate x2, 1999, "space pirate" x2
+    "Title: Space Pirates (1999).\nKeywords: space pirate."   ->   space x2, <sp x2, spa x2, ... ce> x2, pirate x2, ...
 
-Words are compared in lower case, without accents and without the commonest endings. A feature is known by its CRC-32
-alone, so that no list of words has to be kept and nothing depends on the order in which words were met (Weinberger et
-al. 2009, "Feature hashing for large scale multitask learning"; ours keeps the whole 32 bits and no random sign).
+Words are compared in lower case, without accents and without the commonest endings. Groups of letters, which know
+where a word begins (<) and ends (>), let words meet that are related, misspelt or not known at all. A feature is known
+by its CRC-32 alone, so that no list of words has to be kept and nothing depends on the order in which words were met
+(Weinberger et al. 2009, "Feature hashing for large scale multitask learning"; ours keeps the whole 32 bits and has no
+random sign). Letter groups beside words: Bojanowski et al. 2017, "Enriching word vectors with subword information".
 
 In the text of a film (`recommender.embed.movie_text`) the names of the lines are not words of it; a feature counts
 as much as the line it stands in is worth.
@@ -12,46 +14,50 @@ as much as the line it stands in is worth.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 _WORD = re.compile(r"\w+")
 _APOSTROPHES = re.compile("['\u2019\u02bc`\u00b4]")
 _LINE = re.compile(r"(Title|Genres|Plot|Cast|Keywords): ")
 _SCIENCE_FICTION = re.compile(r"\bsci(?:ence)?[\s-]?fi(?:ction)?\b")
 _VOWEL = re.compile("[aeiouy]")
+GROUP = 3  # letters
 
 
-class Feature(NamedTuple):
-    """How often a feature stands in a text, and the largest worth of a line that it stands in."""
+def features(text: str, weights: Mapping[str, float], letters_weight: float) -> dict[int, tuple[int, float]]:
+    """Return the features of `text` by hash, 0 to 2^32 - 1: how often each stands there, and what it is worth.
 
-    n_times: int
-    weight: float
-
-
-def features(text: str, weights: Mapping[str, float]) -> dict[int, Feature]:
-    """Return the features of `text` by their hash, 0 to 2^32 - 1, in the order of the text.
-
-    weights: what a line is worth by its name ("Title"); a line not named there, and a plain text, is worth 1.
+    weights: what a line is worth by its name ("Title"); a line not named there, and a plain text, is worth 1. A
+    feature of several lines has the largest worth.  letters_weight: what a group of letters is worth beside a word.
     Cost: linear in the length of the text.
 
-    >>> [feature.n_times for feature in features("Space pirates! A space pirate.", {}).values()]
-    [2, 2, 2, 1, 1, 1]
+    >>> sorted(features("Ox! The ox.", {}, 0.5).values())
+    [(1, 0.5), (1, 0.5), (1, 0.5), (1, 1.0), (2, 0.5), (2, 0.5), (2, 1.0)]
     """
-    found: dict[int, Feature] = {}
+    found: dict[int, tuple[int, float]] = {}
     for weight, line in _lines(text, weights):
-        before = ""
+        lesser = letters_weight * weight
         for raw in _WORD.findall(line):
-            word = stem(raw)
-            for feature in (word, f"{before} {word}") if before else (word,):
-                key = zlib.crc32(feature.encode("utf-8", "surrogatepass"))
-                old = found.get(key)
-                found[key] = Feature(old.n_times + 1, max(old.weight, weight)) if old else Feature(1, weight)
-            before = word
+            word, *groups = _hashes(raw)
+            n_times, worth = found.get(word, (0, 0.0))
+            found[word] = n_times + 1, max(worth, weight)
+            if letters_weight:
+                for group in groups:
+                    n_times, worth = found.get(group, (0, 0.0))
+                    found[group] = n_times + 1, max(worth, lesser)
     return found
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _hashes(word: str) -> tuple[int, ...]:
+    """Return the hash of the word, and of its groups of letters."""
+    marked = f"<{word}>"
+    groups = (f"#{marked[start : start + GROUP]}" for start in range(len(marked) - GROUP + 1))
+    return tuple(zlib.crc32(feature.encode("utf-8", "surrogatepass")) for feature in (stem(word), *groups))
 
 
 def _lines(text: str, weights: Mapping[str, float]) -> Iterator[tuple[float, str]]:
