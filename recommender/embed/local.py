@@ -49,13 +49,13 @@ class LocalSettings:
     dimension: int = setting(256, "local: length of a vector; less where the texts have no more to tell", 1, 4096)
     fewest_texts: int = setting(2, "local: a word or letter group counts if at least so many texts hold it", 1)
     most_texts: float = setting(0.2, "local: one that more than this share of the texts hold is left out", 0, 1)
-    rarity: float = setting(1.5, "local: how much more rare words count than common ones, as a power", 0, 10)
+    rarity: float = setting(2.0, "local: how much more rare words count than common ones, as a power", 0, 10)
     flattening: float = setting(0.5, "local: 0: common themes count most; 1: all directions count alike", 0, 1)
     title_weight: float = setting(1.5, "local: what a word of the title is worth, one of the plot being worth 1", 0)
     genres_weight: float = setting(1.0, "local: what a word of the genres is worth", 0)
     cast_weight: float = setting(1.0, "local: what a name of the cast is worth", 0)
     keywords_weight: float = setting(1.5, "local: what a word of the keywords is worth", 0)
-    letters_weight: float = setting(0.5, "local: what a group of letters is worth, its word being worth 1", 0)
+    letters_weight: float = setting(0.4, "local: what a group of letters is worth, its word being worth 1", 0)
 
     def weights(self) -> dict[str, float]:
         """Return what each line of a film's text is worth, by its name."""
