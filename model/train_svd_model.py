@@ -25,10 +25,8 @@ import numpy as np
 from model import program as common
 from recommender import artifacts, command, weighting
 from recommender.errors import DataError
-from recommender.evaluate import protocols
-from recommender.evaluate.metrics import find_hits, ndcg, rmse
+from recommender.evaluate.metrics import rmse
 from recommender.interactions import Interactions
-from recommender.learn.base import Ranker
 from recommender.learn.most_popular import MostPopular
 from recommender.learn.randomized_svd import captured_energy, spectral_error
 from recommender.learn.signals import SIGNALS
@@ -37,9 +35,7 @@ from recommender.settings import add_flags, check_value, override
 from recommender.splits import KIND, REMEDY, load_all, load_split
 
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
-RANKED_PEOPLE = 2_000
 WEIGHTS = ("half_life_days", "popularity_power")
-RANKING_BLOCK = 256
 RMSE_BLOCK = 1 << 17
 
 
@@ -65,33 +61,14 @@ def signal_errors(model: SvdModel, train: Interactions, held_out: Interactions) 
     return Errors(rmse(predicted, wanted), rmse(zero, wanted), rmse(zero + known.mean(dtype=np.float64), wanted))
 
 
-def ranking_quality(model: Ranker, case: protocols.Evaluation, k: int = 10) -> float:
-    """Return the mean nDCG@k over the people of `case`, all unseen movies ranked."""
-    indptr, relevant = case.relevant()
-    values = []
-    for low in range(0, case.n_users, RANKING_BLOCK):
-        people = case.user_rows[low : low + RANKING_BLOCK]
-        ids, _ = model.recommend(case.known, people, k, case.at[low : low + RANKING_BLOCK])
-        rows = np.where(ids < 0, -1, np.searchsorted(case.known.movie_ids, ids))
-        bounds = indptr[low : low + len(people) + 1]
-        hits = find_hits(rows, bounds - bounds[0], relevant[bounds[0] : bounds[-1]], case.known.n_movies)
-        values.append(ndcg(hits, np.diff(bounds), k))
-    return float(np.concatenate(values).mean()) if values else float("nan")
-
-
 def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None:
     """Print the table of signals: ranking on val, and RMSE beside the trivial predictions."""
-    case = protocols.from_known(train, held_out, "val")
-    n_people = case.n_users
-    if n_people > RANKED_PEOPLE:
-        keep = np.zeros(n_people, dtype=bool)
-        keep[np.linspace(0, n_people - 1, RANKED_PEOPLE).astype(int)] = True
-        case = case.select(keep, "val", "not in the sample")
+    case = common.validation_case(train, held_out)
     chosen = model.settings.signal
     signals = SIGNALS if train.n_ratings <= COMPARE_UP_TO else tuple(dict.fromkeys((chosen, "weighted")))
     print(f"val: nDCG@10 over {case.n_users:,} people; RMSE of u . m, of always 0, of always the mean of train")
     print(f"  {'signal':<12}{'nDCG@10':>9}{'u . m':>9}{'0':>9}{'mean':>9}")
-    print(f"  {'popularity':<12}{ranking_quality(MostPopular().fit(train), case):>9.4f}")
+    print(f"  {'popularity':<12}{common.ranking_quality(MostPopular().fit(train), case):>9.4f}")
     for signal in signals:
         other = model
         if signal != chosen:
@@ -103,7 +80,7 @@ def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None
         errors = signal_errors(other, train, held_out)
         mark = "  <- chosen" if signal == chosen else ""
         print(
-            f"  {signal:<12}{ranking_quality(other, case):>9.4f}"
+            f"  {signal:<12}{common.ranking_quality(other, case):>9.4f}"
             f"{errors.model:>9.4f}{errors.zero:>9.4f}{errors.mean:>9.4f}{mark}",
             flush=True,
         )

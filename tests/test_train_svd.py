@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import train_svd_model
+from model import program, train_svd_model
 from preprocess import setup
 from recommender import artifacts, weighting
 from recommender.errors import SettingsError
@@ -121,7 +121,7 @@ def test_report_does_not_depend_on_its_blocks(
     arguments = ["--processed", str(make_processed(tmp_path / "processed")), "--rank", "4"]
     tables = []
     for ranking_block, rmse_block in ((256, 1 << 17), (7, 11)):
-        monkeypatch.setattr(train_svd_model, "RANKING_BLOCK", ranking_block)
+        monkeypatch.setattr(program, "RANKING_BLOCK", ranking_block)
         monkeypatch.setattr(train_svd_model, "RMSE_BLOCK", rmse_block)
         train_svd_model.main(arguments)
         tables.append([line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")][1:])

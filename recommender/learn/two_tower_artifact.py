@@ -1,0 +1,77 @@
+"""Where a two-tower model is kept: `twotower_model.npz` and a manifest, in `artifacts/twotower`.
+
+The manifest's settings say how the network was set, which parts of the data it has seen, and after how many epochs.
+A session needs the movie tower's vectors alone, so they can be read without the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Optional, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import artifacts
+from ..errors import ArtifactError, SettingsError
+from .base import Ranker
+
+KIND = "two_tower"
+STEP = "train"
+FOLDER = "twotower"
+MODEL_FILE = "twotower_model.npz"
+REMEDY = "python -m model.train_twotower"
+Model = TypeVar("Model", bound=Ranker)
+
+
+def save_model(model: Ranker, folder: Path, fitted_on: str = "train", epochs: Optional[int] = None) -> None:
+    """Write the artifact, both files or none.
+
+    fitted_on: the parts of the data that the model has seen.  epochs: how many it was trained; None = all planned.
+    """
+    settings = {
+        **dataclasses.asdict(model.settings),
+        "fitted_on": fitted_on,
+        "epochs_trained": model.settings.epochs if epochs is None else epochs,
+        "movies_sha256": artifacts.ids_sha256(model.movie_ids),
+    }
+    with artifacts.replace_set(folder, KIND, STEP, settings) as stage:
+        np.savez(stage / MODEL_FILE, **model.arrays())
+
+
+def load_model(cls: type[Model], folder: Path, **parts: Any) -> Model:
+    """Read what `save_model` wrote; raises `ArtifactError` for files missing, damaged, or not of one network."""
+    manifest = _checked(folder)
+    stored = manifest["settings"].get(STEP, {})
+    names = [field.name for field in dataclasses.fields(cls.Settings)]
+    try:
+        model = cls(**parts, **{name: stored[name] for name in names})
+    except (KeyError, SettingsError) as error:
+        what = f"{folder / artifacts.MANIFEST} is damaged (its settings: {error})"
+        raise ArtifactError(f"{what}: run {REMEDY}") from None
+    arrays = artifacts.load_npz(folder / MODEL_FILE, model.dtypes())
+    if stored.get("movies_sha256") != artifacts.ids_sha256(arrays["movie_ids"]):
+        raise ArtifactError(f"{folder / MODEL_FILE} lists other movies than its manifest: run {REMEDY}")
+    model.restore(arrays)
+    return model
+
+
+def load_movie_vectors(folder: Path, catalog_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the movie tower's vectors, (n_movies, k) float32, for the movies `catalog_ids` and no others.
+
+    Raises `ArtifactError` as `load_model`, and for a model of another movie list.
+    """
+    manifest = _checked(folder)
+    if manifest["settings"].get(STEP, {}).get("movies_sha256") != artifacts.ids_sha256(catalog_ids):
+        raise ArtifactError(f"{folder} was trained on another movie list: run {REMEDY}")
+    vectors = artifacts.load_npz(folder / MODEL_FILE, {"movie_vectors": np.float32})["movie_vectors"]
+    if vectors.ndim != 2 or len(vectors) != len(catalog_ids) or not np.isfinite(vectors).all():
+        raise ArtifactError(f"{folder / MODEL_FILE} does not fit its movies: run {REMEDY}")
+    return vectors
+
+
+def _checked(folder: Path) -> dict[str, Any]:
+    manifest = artifacts.read_manifest(folder, KIND, REMEDY)
+    artifacts.check_files(folder, manifest, [MODEL_FILE], REMEDY)
+    return manifest
