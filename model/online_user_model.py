@@ -16,18 +16,20 @@ from model.console import Console, EndOfInput
 from recommender.artifacts import exclusive
 from recommender.catalog import Movie
 from recommender.command import Parser
-from recommender.errors import ChoiceError, SettingsError
+from recommender.embed import registry
+from recommender.errors import ChoiceError, SettingsError, TastevecError
 from recommender.facade import Recommender
 from recommender.policy import MOVING_AVERAGE, MovieFilter, PolicySettings
 from recommender.profiles import default_profiles_folder, load_profile, profile_path, save_profile
 from recommender.rules import Event
-from recommender.session import SessionEngine, SessionState
+from recommender.session import SessionEngine, SessionState, Words
 from recommender.settings import add_flags, default_folder, override, read_settings
 
 ANSWERS = {
     "y": ("like", "I like it, or want to see it"),
     "n": ("dislike", "not for me"),
     "s": ("skip", "no opinion, or never seen"),
+    "t": ("tell", "what you want, in your own words: t slow science fiction"),
     "i": ("info", "what is it about?"),
     "w": ("why", "why this film? The terms of its score"),
     "u": ("undo", "take my last answer back"),
@@ -36,7 +38,7 @@ ANSWERS = {
 }
 WORDS = {**{key: word for key, (word, _) in ANSWERS.items()}, **{word: word for word, _ in ANSWERS.values()}}
 WORDS.update({"yes": "like", "no": "dislike", "h": "help", "exit": "quit"})
-PROMPT = "   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > "
+PROMPT = "   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 QUIT = ("q", "quit")
 MOST_CANDIDATES = 6
 
@@ -60,6 +62,19 @@ def build_parser(description: str) -> Parser:
         "--exclude-genre", action="append", default=[], metavar="NAME", help="no film with this genre; repeatable"
     )
     parser.add_argument("--year", type=years, metavar="YEAR", help="only films of 1994, 1990-1999, 1990- or -1970")
+    parser.add_argument(
+        "--like",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="what you want, in your own words, instead of favourites or beside them; repeatable",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=registry.names(),
+        default=registry.DEFAULT_BACKEND,
+        help="what makes vectors of words; the films' vectors must be of it too (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=seed, metavar="N", help="seed of the exploration (default: 0)")
     parser.add_argument("--save", metavar="NAME", help="keep this session as a new profile")
     parser.add_argument("--resume", metavar="NAME", help="go on with a profile, and keep it up to date")
@@ -120,14 +135,14 @@ class Conversation:
             save_profile(self.profile, self.catalog, state)
         return state
 
-    def ask_favorites(self, n: int) -> list[int]:
-        """Ask for n films; an empty line starts with fewer. Returns movie rows."""
+    def ask_favorites(self, n: int, fewest: int = 1) -> list[int]:
+        """Ask for n films; an empty line starts with fewer, but at least `fewest`. Returns movie rows."""
         rows: list[int] = []
         with self.console.completing(self.names):
             while len(rows) < n:
                 text = self.console.ask(f"Favourite {len(rows) + 1} of {n}: ")
                 if not text:
-                    if rows:
+                    if len(rows) >= fewest:
                         break
                     self.console.say("  Name at least one film, or q to quit.")
                 elif text.casefold() in QUIT:
@@ -171,15 +186,18 @@ class Conversation:
     def talk(self, state: SessionState) -> None:
         """Show films and take answers until the person quits, the input ends, or nothing is left."""
         self.hold(state)
-        asked: Optional[tuple[Event, ...]] = None
+        asked: Optional[tuple[tuple[Event, ...], tuple[Words, ...]]] = None
         while state.current is not None:
-            if asked != state.answers:
+            if asked != (state.answers, state.words):
                 self.console.say(f"\n{len(state.answers) + 1}. {self.line(self.catalog.movie(state.current))}")
-                asked = state.answers
+                asked = (state.answers, state.words)
             text = self.console.ask(PROMPT)
+            first, _, rest = text.partition(" ")
             word = WORDS.get(text.casefold())
-            if word is None:
-                self.console.say(f"   {text[:60]!r} is not an answer: type y, n, s, i, w, u, q or ?.")
+            if WORDS.get(first.casefold()) == "tell":
+                state = self.tell(state, rest.strip())
+            elif word is None:
+                self.console.say(f"   {text[:60]!r} is not an answer: type y, n, s, t and words, i, w, u, q or ?.")
             elif word == "quit":
                 return
             elif word == "help":
@@ -194,6 +212,17 @@ class Conversation:
             else:
                 state = self.hold(self.engine.step(state, word))
         self.console.say("\nNothing is left to show: every film was answered or is outside the filters.")
+
+    def tell(self, state: SessionState, text: str) -> SessionState:
+        """Hear words of the person's own; where nothing can be made of them, say so and change nothing."""
+        if not text:
+            self.console.say("   Say what you want after the t, such as: t slow atmospheric science fiction")
+            return state
+        try:
+            return self.hold(self.engine.tell(state, text))
+        except TastevecError as error:
+            self.console.say(f"   {error}")
+            return state
 
     def undo(self, state: SessionState) -> SessionState:
         try:
@@ -223,22 +252,23 @@ class Conversation:
         assert state.current is not None
         movie = self.catalog.movie(state.current)
         reasons = self.engine.explain(state)
-        told = sorted((r for r in reasons if r.movie), key=lambda r: -abs(r.value))
+        told = sorted((r for r in reasons if r.movie or r.text), key=lambda r: -abs(r.value))
         shown, others = told[:most], [r for r in told[most:] if r.value]
         labels = {
             "favorite": "your favourite {}",
             "like": "you liked {}",
             "dislike": "you disliked {}",
             "skip": "you skipped {}",
+            "words": 'your words "{}"',
             "average": "liked by people in general",
             "genre": f"genres: it shares {self.engine.affinity(state):.0%} of your favourites' genres",
             "popularity": f"popularity: {movie.n_ratings:,} people rated it",
             "diversity": "a little off your usual genres",
         }
-        lines = [(r.value, labels[r.kind].format(r.movie)) for r in shown if r.value]
+        lines = [(r.value, labels[r.kind].format(r.movie or r.text)) for r in shown if r.value]
         if others:
             lines.append((sum(r.value for r in others), f"your other {len(others)} answers together"))
-        lines += [(r.value, labels[r.kind]) for r in reasons if not r.movie and r.value]
+        lines += [(r.value, labels[r.kind]) for r in reasons if not (r.movie or r.text) and r.value]
         total = sum(r.value for r in reasons)
         self.console.say(f"   {movie} has score {total:+.3f}, the sum of")
         for value, label in lines:
@@ -269,6 +299,9 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
     if not n_left:
         raise ChoiceError("no film passes --genre, --exclude-genre and --year together: widen one of them")
     talk = Conversation(recommender, engine, console)
+    words = arguments.like
+    for text in words:
+        recommender.hear(text)  # refuse what cannot be heard before anything is asked
     folder = arguments.profiles or default_profiles_folder()
     with contextlib.ExitStack() as stack:
         if arguments.save is not None:
@@ -288,14 +321,20 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
         with contextlib.suppress(EndOfInput):
             if arguments.resume is not None:
                 state = engine.resume(loaded.state)
+                for text in words:
+                    state = engine.tell(state, text)
                 said = f"{len(state.favorites)} favourites, {len(state.answers)} answers"
+                said += f", {len(state.words)} times in words" if state.words else ""
                 console.say(f"tastevec: {n_left:,} films. Welcome back, {arguments.resume}: {said}.")
                 if loaded.missing:
                     console.say(f"  {len(loaded.missing)} films of the profile are not in this catalogue; left out.")
             else:
                 n = recommender.policy.n_favorites
-                console.say(f"tastevec: {n_left:,} films. Name {n} that you love; Enter alone starts with fewer.")
-                state = engine.start(talk.ask_favorites(n), arguments.seed or 0)
+                if words:
+                    console.say(f"tastevec: {n_left:,} films. Name up to {n} that you love; Enter alone starts.")
+                else:
+                    console.say(f"tastevec: {n_left:,} films. Name {n} that you love; Enter alone starts with fewer.")
+                state = engine.start(talk.ask_favorites(n, 0 if words else 1), arguments.seed or 0, words)
             talk.talk(state)
         talk.say_goodbye()
     return 0

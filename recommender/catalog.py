@@ -205,6 +205,11 @@ class Catalog:
         ids = self.movie_ids.tolist()
         return [(i, word) for i, row in zip(ids, self._rows) for word in _split(row.get("keywords") or "")]
 
+    def lines(self) -> list[str]:
+        """Return all that is said of each film in one line, by row: what its words are looked up in."""
+        names = ("title", "year", "genres", "director", "cast", "keywords", "overview")
+        return [" | ".join(row.get(name) or "" for name in names).replace("\n", " ") for row in self._rows]
+
     def movie(self, row: int) -> Movie:
         """Return the film in `row`."""
         fields = self._rows[row]

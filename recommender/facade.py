@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,15 @@ from .learn.svd import SvdModel
 from .policy import CONDITIONAL_GAUSSIAN, MovieFilter, PolicySettings
 from .retrieve.exact import ExactIndex
 from .rules import LearningRule, MovingAverage
-from .session import Session, SessionEngine
+from .session import Heard, Session, SessionEngine
 from .settings import default_folder, read_settings
 from .titles import TitleIndex
+from .top_n import top_n
+
+if TYPE_CHECKING:  # read only when somebody uses words
+    from .embed.free_text import FreeText
+
+LOCAL = "local"
 
 
 class Similar(NamedTuple):
@@ -29,6 +35,13 @@ class Similar(NamedTuple):
 
     movie: Movie
     similarity: float
+
+
+class Fit(NamedTuple):
+    """A movie and how well it fits a description; values compare for one description only."""
+
+    movie: Movie
+    fit: float
 
 
 class Recommender:
@@ -41,14 +54,17 @@ class Recommender:
         policy: PolicySettings,
         rule: Optional[LearningRule] = None,
         folder: Optional[Path] = None,
+        backend: str = LOCAL,
     ) -> None:
         """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`.
 
         rule: how sessions learn; None takes the moving average of `movie_vectors`.  folder: where the ratings of
-        known users are.  `notes` holds lines for the person: what was asked for and could not be had.
+        known users and the text vectors of films are.  backend: of `recommender.embed.registry`, for free text.
+        `notes` holds lines for the person: what was asked for and could not be had.
         """
         self.catalog = catalog
         self.folder = folder
+        self.backend = backend
         self.movie_vectors = movie_vectors
         self.policy = policy
         self.rule = rule or MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight)
@@ -56,11 +72,15 @@ class Recommender:
 
     @classmethod
     def load(
-        cls, path: Union[str, Path, None] = None, policy: Union[PolicySettings, str, Path, None] = None
+        cls,
+        path: Union[str, Path, None] = None,
+        policy: Union[PolicySettings, str, Path, None] = None,
+        backend: str = LOCAL,
     ) -> Recommender:
         """Open a processed folder; without `path`, the data that comes with the library.
 
-        policy: settings, or the path of a YAML file; None reads the one that comes with the library.
+        policy: settings, or the path of a YAML file; None reads the one that comes with the library.  backend: what
+        makes vectors of the words that people use; the films' vectors of that backend must be stored.
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
         """
         folder = default_folder("processed") if path is None else Path(path)
@@ -73,12 +93,12 @@ class Recommender:
         model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
         vectors = model.movie_vectors(policy.vector_scaling)
         if policy.learning_rule != CONDITIONAL_GAUSSIAN:
-            return cls(catalog, vectors, policy, folder=folder)
+            return cls(catalog, vectors, policy, folder=folder, backend=backend)
         artifact = folder / "artifacts" / "session"
         if artifact.is_dir():
             rule = ConditionalGaussian.load(artifact, catalog.movie_ids, policy.skip_weight)
-            return cls(catalog, vectors, policy, rule, folder)
-        found = cls(catalog, vectors, policy, folder=folder)
+            return cls(catalog, vectors, policy, rule, folder, backend)
+        found = cls(catalog, vectors, policy, folder=folder, backend=backend)
         found.notes.append(
             f"no {artifact}: sessions learn by the moving average; run python -m model.train_session_model "
             "for the conditional Gaussian"
@@ -95,13 +115,43 @@ class Recommender:
             raise ChoiceError(f"search({str(text)[:60]!r}, n={n!r}): give a text and a whole number")
         return [self.catalog.movie(match.row) for match in self.titles.search(text, n)]
 
-    def session(
-        self, favorites: Iterable[Union[int, str, Movie]], seed: int = 0, wanted: Optional[MovieFilter] = None
-    ) -> Session:
-        """Start a session from favourites, each a movie id, a title, or a `Movie`.
+    def search_text(self, text: str, n: int = 10) -> list[Fit]:
+        """Return the n movies that fit a description best, best first: "a heist in space", "by hitchcock".
 
-        wanted: genres and years to keep to.  Raises `ChoiceError` for an unknown id, a title that matches nothing,
-        and a title that could mean several movies (the message lists them).
+        Raises `ChoiceError` for a text of which nothing is known, `ArtifactError` where the films have no text
+        vectors (`python -m model.generate_embeddings` makes them).
+        """
+        if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 1:
+            raise ChoiceError(f"n = {n!r}: give a whole number from 1")
+        fit, _ = self.free_text.fit(text)
+        best = top_n(fit[None], int(n))[0].tolist()
+        return [Fit(self.catalog.movie(row), float(fit[row])) for row in best]
+
+    @functools.cached_property
+    def free_text(self) -> FreeText:
+        """What hears words; read at its first use."""
+        from .embed.free_text import FreeText
+
+        if self.folder is None:
+            raise ChoiceError("no text vectors of films: open the recommender with Recommender.load(folder)")
+        return FreeText.load(self.folder, self.catalog, self.rule, self.backend)
+
+    def hear(self, text: str) -> Heard:
+        """Return what `text` says of the films; what a session listens with."""
+        return self.free_text.hear(text)
+
+    def session(
+        self,
+        favorites: Iterable[Union[int, str, Movie]] = (),
+        seed: int = 0,
+        wanted: Optional[MovieFilter] = None,
+        words: Union[str, Sequence[str]] = (),
+    ) -> Session:
+        """Start a session from favourites, each a movie id, a title, or a `Movie`, or from words, or from both.
+
+        words: what the person wants, in words of their own; one text or several.  wanted: genres and years to keep to.
+        Raises `ChoiceError` for an unknown id, a title that matches nothing, a title that could mean several movies
+        (the message lists them), and words of which nothing is known.
 
         >>> session = Recommender.load().session(["The Matrix", "Alien", 296, 318])
         >>> film = session.next()
@@ -115,11 +165,11 @@ class Recommender:
             raise ChoiceError(f"seed {seed!r}: give a whole number from 0")
         rows = [self.row_of(favorite) for favorite in favorites]
         engine = self.engine(wanted)
-        return Session(engine, engine.start(rows, int(seed)))
+        return Session(engine, engine.start(rows, int(seed), [words] if isinstance(words, str) else words))
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
         """Return the pure steps of a session with this recommender's learning rule and policy."""
-        return SessionEngine(self.catalog, self.rule, self.policy, wanted)
+        return SessionEngine(self.catalog, self.rule, self.policy, wanted, self)
 
     def row_of(self, movie: Union[int, str, Movie]) -> int:
         """Return the row of a movie, of a movie id, or of a title that means one movie."""

@@ -2,9 +2,13 @@
 
     score = model * score_weight_model - distance * genre_distance_penalty
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
+            + sum over the person's own words of fit * words_fit_weight
 
 `model` is the learning rule's score standardised over the candidates of the turn: raw u . m is of the order of
 0.1, and penalties of the order of 1 would drown it. Genres never change vectors.
+
+`fit`, how well a film fits what the person asked for in words, is standardised in the same way. Films outside the
+genres of the favourites are shown all the same once there are words: those say it themselves.
 
 The genre profile counts the genres of the favourites and is normalised to sum to 1. The affinity of a movie is
 the sum of the profile's weights of its genres, 0 to 1; its distance is 1 - affinity.
@@ -47,6 +51,10 @@ class PolicySettings:
     diversity_boost: float = setting(0.2, "points for a film in the middle affinity band", 0, 100)
     diversity_band_low: float = setting(0.2, "lower end of the middle affinity band", 0, 1)
     diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
+    words_fit_weight: float = setting(1.0, "weight of how well a film fits the person's own words", 0, 100)
+    words_taste_weight: float = setting(
+        0.5, "how sure the learning rule is of the person's own words; 1 = as of an answer, 0 = it hears none", 0, 1
+    )
     exploration_rate: float = setting(0.0, "probability that a turn damps the model score", 0, 1)
     exploration_damping: float = setting(0.5, "what the model's weight is multiplied by in such a turn", 0, 1)
 
@@ -99,8 +107,11 @@ def genre_columns(catalog: Catalog, names: Sequence[str]) -> list[int]:
 def genre_affinity(genres: npt.NDArray[np.bool_], favorites: Sequence[int]) -> Floats:
     """Return the affinity of every movie to the favourites' genre profile, (n_movies,) float32, 0 to 1.
 
-    genres: (n_movies, n_genres) bool.  favorites: movie rows. Favourites without any genre give affinity 0.
+    genres: (n_movies, n_genres) bool.  favorites: movie rows. Favourites without any genre give affinity 0; where
+    there are no favourites, nothing is far from them: affinity 1.
     """
+    if not len(favorites):
+        return np.ones(len(genres), dtype=np.float32)
     counts = genres[list(favorites)].sum(axis=0)
     profile = (counts / max(1, counts.sum())).astype(np.float32)
     affinity: Floats = genres.astype(np.float32) @ profile
@@ -118,13 +129,22 @@ class Terms:
     allowed: npt.NDArray[np.bool_]
 
     @classmethod
-    def compute(cls, policy: PolicySettings, catalog: Catalog, favorites: Sequence[int], wanted: MovieFilter) -> Terms:
+    def compute(
+        cls,
+        policy: PolicySettings,
+        catalog: Catalog,
+        favorites: Sequence[int],
+        wanted: MovieFilter,
+        any_genre: bool = False,
+    ) -> Terms:
+        """Return the terms; any_genre: films outside the favourites' genres are allowed too."""
         affinity = genre_affinity(catalog.genres, favorites)
         distance = 1 - affinity
         share = (catalog.n_ratings / max(1, catalog.n_ratings.max(initial=0))).astype(np.float32)
         middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
+        middle &= len(favorites) > 0
         allowed = (affinity >= policy.min_genre_affinity) & (distance <= policy.max_genre_distance)
-        if not catalog.genres[list(favorites)].any():
+        if any_genre or not catalog.genres[list(favorites)].any():
             allowed[:] = True  # favourites without a genre say nothing about genres
         allowed &= wanted.mask(catalog)
         allowed[list(favorites)] = False

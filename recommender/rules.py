@@ -1,27 +1,29 @@
 """How answers become scores: the learning rule of a session, behind one small interface.
 
-A rule sees the events of a session (favourites first, then answers, in order) and gives every movie a score that
-is a base plus one term for each event:
+A rule sees the events of a session (favourites first, then answers and wishes, in order) and gives every movie a
+score that is a base plus one term for each event:
 
     score_i = base_i + sum over events o of  w_o * kernel(o, i)
 
-That sum is the explanation. A rule keeps no state between calls: the same events give the same scores, so undo is
-to leave out the last event, and a saved session is its list of events.
+An event is about a movie or, where the person used words of their own, about a made-up one: a vector among those of
+the movies. That sum is the explanation. A rule keeps no state between calls: the same
+events give the same scores, so undo is to leave out the last event, and a saved session is its list of events.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import ChoiceError
 
-FAVORITE, LIKE, DISLIKE, SKIP = "favorite", "like", "dislike", "skip"
+FAVORITE, LIKE, DISLIKE, SKIP, WISH = "favorite", "like", "dislike", "skip", "wish"
 ANSWERS = (LIKE, DISLIKE, SKIP)
+NO_ROW = -1
 
 
 class Event(NamedTuple):
@@ -31,9 +33,49 @@ class Event(NamedTuple):
     answer: str
 
 
-class LearningRule(ABC):
-    """Scores from events; `n_movies` is how many movies it scores."""
+class Wish(Event):
+    """What the person asked for in words: an event about a film that was never made, so its row is -1.
 
+    vector: (k,) float32 in the space of the rule's movie vectors.  mean: what people in general would answer to such
+    a film.  noise: variance of an answer to it.  weight: how sure the wish is, above 0 to 1; 1 = as an answer.
+    """
+
+    vector: npt.NDArray[np.float32]
+    mean: float
+    noise: float
+    weight: float
+
+    def __new__(
+        cls, vector: npt.NDArray[np.float32], mean: float = 0.0, noise: float = 0.0, weight: float = 1.0
+    ) -> Wish:
+        wish = super().__new__(cls, NO_ROW, WISH)
+        wish.vector, wish.mean, wish.noise, wish.weight = vector, mean, noise, weight
+        return wish
+
+
+def told_vectors(movie_vectors: npt.NDArray[np.float32], events: Sequence[Event]) -> npt.NDArray[np.float32]:
+    """Return the vector of each event's film, made up or not, (n_events, k) float32."""
+    rows = [event.row for event in events]
+    vectors: npt.NDArray[np.float32] = movie_vectors[rows]
+    if NO_ROW in rows:
+        for place, event in enumerate(events):
+            if isinstance(event, Wish):
+                vectors[place] = event.vector
+    return vectors
+
+
+class LearningRule(ABC):
+    """Scores from events; `n_movies` is how many movies it scores.
+
+    A rule that hears wishes has `movie_vectors` (n_movies, k) float32, and where it knows them `movie_means` and
+    `movie_noise` (n_movies,): what people in general answer, and the variance of an answer. One that does not hear
+    them is never given any.
+    """
+
+    hears_wishes: ClassVar[bool] = False
+    movie_vectors: npt.NDArray[np.float32]
+    movie_means: Optional[npt.NDArray[np.float64]] = None
+    movie_noise: Optional[npt.NDArray[np.float64]] = None
     n_movies: int
 
     @abstractmethod
@@ -55,9 +97,10 @@ class LearningRule(ABC):
 class MovingAverage(LearningRule):
     """Exponential moving average of movie vectors.
 
-    u = mean of the favourites' vectors; like: u <- (1 - a) u + a m; dislike: u <- (1 - a) u - a b m; skip: u stays.
-    score_i = u . m_i. Unrolled, u = sum of w_o m_o with w_o = 1/F, a or -a b, times (1 - a) for every later like or
-    dislike; the terms are w_o (m_o . m_i).
+    u = mean of the favourites' vectors; like: u <- (1 - a) u + a m; dislike: u <- (1 - a) u - a b m; skip: u stays;
+    a wish of weight c: u <- (1 - a c) u + a c m, where the first of a session without favourites is u itself.
+    score_i = u . m_i. Unrolled, u = sum of w_o m_o with w_o = 1/F, a, -a b or a c, times what later events leave of
+    it; the terms are w_o (m_o . m_i).
 
     movie_vectors: (n_movies, k) float32.  learning_rate: a, 0 to 1.  negative_weight: b >= 0.
     Cost of `scores`: one matrix-vector product, O(n_movies k).
@@ -66,6 +109,8 @@ class MovingAverage(LearningRule):
     >>> rule.scores([Event(0, "favorite"), Event(1, "like"), Event(2, "dislike")]).tolist()
     [0.5625, 0.1875, -0.125]
     """
+
+    hears_wishes = True
 
     def __init__(
         self, movie_vectors: npt.NDArray[np.float32], learning_rate: float = 0.15, negative_weight: float = 0.5
@@ -85,22 +130,27 @@ class MovingAverage(LearningRule):
         weights = np.empty(len(events))
         decay = 1.0
         for i in range(len(events) - 1, -1, -1):
-            answer = events[i].answer
+            event = events[i]
+            if isinstance(event, Wish):
+                step = a * event.weight if i or n_favorites else 1.0
+                weights[i] = decay * step
+                decay *= 1.0 - step
+                continue
+            answer = event.answer
             weights[i] = decay * given[answer] / (n_favorites if answer == FAVORITE else 1)
             if answer in (LIKE, DISLIKE):
                 decay *= 1.0 - a
         return weights
 
     def user_vector(self, events: Sequence[Event]) -> npt.NDArray[np.float32]:
-        rows = [event.row for event in events]
-        return (self.weights(events) @ self.movie_vectors[rows]).astype(np.float32)
+        return (self.weights(events) @ told_vectors(self.movie_vectors, events)).astype(np.float32)
 
     def scores(self, events: Sequence[Event]) -> npt.NDArray[np.float32]:
         result: npt.NDArray[np.float32] = self.user_vector(events) @ self._columns
         return result
 
     def contributions(self, events: Sequence[Event], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        told = self.movie_vectors[[event.row for event in events]]
+        told = told_vectors(self.movie_vectors, events)
         table = np.zeros((1 + len(events), len(rows)))
         table[1:] = told @ self._columns[:, rows]  # float32: a quarter of the time, and exact enough
         table[1:] *= self.weights(events)[:, None]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Optional, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,30 @@ import numpy.typing as npt
 from .catalog import Catalog, Movie
 from .errors import ChoiceError
 from .policy import MovieFilter, PolicySettings, Terms
-from .rules import FAVORITE, Event, LearningRule, check_answer
+from .rules import FAVORITE, Event, LearningRule, Wish, check_answer
+
+F32 = npt.NDArray[np.float32]
+
+
+class Words(NamedTuple):
+    """What the person said in words of their own, and how many films had been answered by then."""
+
+    text: str
+    after: int = 0
+
+
+class Heard(NamedTuple):
+    """fit: (n_movies,) float32, higher is nearer to the words.  wish: for the rule; None where it hears none."""
+
+    fit: F32
+    wish: Optional[Wish]
+
+
+class Listener(Protocol):
+    """Whoever can make something of words: `recommender.embed.free_text.FreeText`, or what opens it when asked."""
+
+    def hear(self, text: str) -> Heard:
+        """Return what `text` says of the films; raises `ChoiceError` where it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -28,26 +51,32 @@ class SessionState:
     answers: tuple[Event, ...] = ()
     current: Optional[int] = None
     seed: int = 0
+    words: tuple[Words, ...] = ()
 
     @property
     def events(self) -> tuple[Event, ...]:
+        """The favourites and answers, all about films, in order; words are in `words`."""
         return tuple(Event(row, FAVORITE) for row in self.favorites) + self.answers
 
 
 class Reason(NamedTuple):
-    """One term of a score. `kind`: "favorite", "like", "dislike" or "skip" (with the movie), or "average" (what
-    the model gives the film without knowing the person), "genre", "popularity", "diversity" (without)."""
+    """One term of a score. `kind`: "favorite", "like", "dislike" or "skip" (with the movie), "words" (with the text
+    that the person said: what it tells the model, and how well the film fits it), or "average" (what the model gives
+    the film without knowing the person), "genre", "popularity", "diversity" (without)."""
 
     kind: str
     movie: Optional[Movie]
     value: float
+    text: str = ""
 
 
 POLICY_KINDS = ("genre", "popularity", "diversity")
+WORDS = "words"
 
 
 class SessionEngine:
-    """Everything a session needs besides what the person says: catalogue, learning rule, policy, filter."""
+    """Everything a session needs besides what the person says: catalogue, learning rule, policy, filter, and, for
+    words of the person's own, a listener."""
 
     def __init__(
         self,
@@ -55,19 +84,25 @@ class SessionEngine:
         rule: LearningRule,
         policy: Optional[PolicySettings] = None,
         wanted: Optional[MovieFilter] = None,
+        listener: Optional[Listener] = None,
     ) -> None:
         self.catalog = catalog
         self.rule = rule
         self.policy = policy or PolicySettings()
         self.wanted = wanted or MovieFilter()
-        self._plan = functools.lru_cache(maxsize=1)(self._make_plan)
+        self._plan = functools.lru_cache(maxsize=2)(self._make_plan)
+        self.listener = listener
+        self._heard = functools.lru_cache(maxsize=64)(self._hear)
 
-    def start(self, favorites: Sequence[int], seed: int = 0) -> SessionState:
-        """Return the state after naming favourites (movie rows; repeats count once), with the first film."""
+    def start(self, favorites: Sequence[int], seed: int = 0, words: Sequence[str] = ()) -> SessionState:
+        """Return the state after naming favourites (movie rows; repeats count once), with the first film.
+
+        words: what the person wants in words of their own, instead of favourites or beside them.
+        """
         rows = tuple(dict.fromkeys(int(row) for row in favorites))
-        if not rows:
+        if not rows and not words:
             raise ChoiceError("no favourites: name at least one film")
-        return self._pick(SessionState(rows, seed=seed))
+        return self._pick(SessionState(rows, seed=seed, words=tuple(self._said(text, 0) for text in words)))
 
     def step(self, state: SessionState, answer: str) -> SessionState:
         """Return the state after `answer` ("like", "dislike", "skip") to the current film."""
@@ -75,17 +110,29 @@ class SessionEngine:
         if state.current is None:
             raise ChoiceError(f"nothing to answer {answer!r} to: no film is left")
         answers = (*state.answers, Event(state.current, answer))
-        return self._pick(SessionState(state.favorites, answers, seed=state.seed))
+        return self._pick(replace(state, answers=answers))
+
+    def tell(self, state: SessionState, text: str) -> SessionState:
+        """Return the state after the person said `text`; the film on the table may be another one then.
+
+        Raises `ChoiceError` where nothing can be made of it, `ArtifactError` where what hears words is not there.
+        """
+        return self._pick(replace(state, words=(*state.words, self._said(text, len(state.answers)))))
 
     def undo(self, state: SessionState) -> SessionState:
-        """Return the state before the last answer, its film on the table again."""
+        """Return the state before what was said last: an answer, whose film is on the table again, or words.
+
+        Words that a session without favourites began with stay.
+        """
+        if state.words and state.words[-1].after == len(state.answers) and (state.favorites or len(state.words) > 1):
+            return self._pick(replace(state, words=state.words[:-1]))
         if not state.answers:
             raise ChoiceError("nothing to undo: no film was answered yet")
-        return SessionState(state.favorites, state.answers[:-1], state.answers[-1].row, state.seed)
+        return replace(state, answers=state.answers[:-1], current=state.answers[-1].row)
 
     def resume(self, state: SessionState) -> SessionState:
         """Return a state made elsewhere (from a file) with its film picked by this engine."""
-        return self._pick(SessionState(state.favorites, state.answers, seed=state.seed))
+        return self._pick(state)
 
     def explain(self, state: SessionState) -> list[Reason]:
         """Return the terms that add up to the score of the current film, in the order of the events.
@@ -96,39 +143,72 @@ class SessionEngine:
         row = state.current
         if row is None:
             raise ChoiceError("nothing to explain: no film is left")
-        plan = self._plan(state.favorites)
-        events = state.events
+        plan = self._plan(state.favorites, bool(state.words))
         rest = plan.terms.allowed.copy()
         rest[[event.row for event in state.answers]] = False
         rest[row] = True  # a film taken back by undo may lie outside a filter given since
         candidates = np.flatnonzero(rest)
+        told = self._told(state)
+        events = [event for event, _ in told]
         table = self.rule.contributions(events, candidates)
         _, deviation = plan.moments(self.rule.scores(events), state.answers)
         here = int(np.searchsorted(candidates, row))
         values = (table[:, here] - table.mean(axis=1)) * (self._weight(state) / deviation)
-        movies = [self.catalog.movie(event.row) for event in events]
         reasons = [Reason("average", None, float(values[0]))] if values[0] else []
-        reasons += [
-            Reason(event.answer, movie, float(value)) for event, movie, value in zip(events, movies, values[1:])
-        ]
+        said = [self.policy.words_fit_weight * float(plan.standard(fit)[row]) for fit in self._fits(state)]
+        for (event, place), value in zip(told, values[1:].tolist()):
+            if place is None:
+                reasons.append(Reason(event.answer, self.catalog.movie(event.row), value))
+            else:
+                said[place] += value
+        reasons += [Reason(WORDS, None, value, words.text) for words, value in zip(state.words, said)]
         reasons += [Reason(kind, None, float(getattr(plan.terms, kind)[row])) for kind in POLICY_KINDS]
         return reasons
 
     def affinity(self, state: SessionState) -> float:
         """Return the genre affinity of the current film to the favourites, 0 to 1."""
-        return float(self._plan(state.favorites).terms.affinity[state.current])
+        return float(self._plan(state.favorites, bool(state.words)).terms.affinity[state.current])
 
     def _pick(self, state: SessionState) -> SessionState:
-        plan = self._plan(state.favorites)
-        scores = self.rule.scores(state.events)
+        plan = self._plan(state.favorites, bool(state.words))
+        events = [event for event, _ in self._told(state)] if state.words else state.events
+        scores = self.rule.scores(events)
         _, deviation = plan.moments(scores, state.answers)
         # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
         total = scores * np.float32(self._weight(state) / deviation)
         total += plan.fixed
+        for fit in self._fits(state):
+            total += np.float32(self.policy.words_fit_weight) * plan.standard(fit)
         total[[event.row for event in state.answers]] = -np.inf
         best = int(total.argmax())
-        current = best if total[best] > -np.inf else None
-        return SessionState(state.favorites, state.answers, current, state.seed)
+        return replace(state, current=best if total[best] > -np.inf else None)
+
+    def _told(self, state: SessionState) -> list[tuple[Event, Optional[int]]]:
+        """Return the events that the rule hears, in order; for a wish, the place of its words in the state."""
+        told: list[tuple[Event, Optional[int]]] = [(event, None) for event in state.events]
+        for place in range(len(state.words) - 1, -1, -1):
+            wish = self._heard(state.words[place].text).wish
+            if wish is not None:
+                told.insert(len(state.favorites) + state.words[place].after, (wish, place))
+        return told
+
+    def _fits(self, state: SessionState) -> list[F32]:
+        return [self._heard(words.text).fit for words in state.words]
+
+    def _said(self, text: str, after: int) -> Words:
+        """Return `text` as words; raises where nothing can be made of it."""
+        self._heard(text)
+        return Words(text, after)
+
+    def _hear(self, text: str) -> Heard:
+        if self.listener is None:
+            raise ChoiceError("this session has nobody to hear words: start it with Recommender.session")
+        heard = self.listener.hear(text)
+        weight = self.policy.words_taste_weight
+        if heard.wish is None or weight == 0 or not self.rule.hears_wishes:
+            return Heard(heard.fit, None)
+        wish = heard.wish
+        return Heard(heard.fit, Wish(wish.vector, wish.mean, wish.noise, weight))
 
     def _weight(self, state: SessionState) -> float:
         policy = self.policy
@@ -139,12 +219,12 @@ class SessionEngine:
                 return policy.score_weight_model * policy.exploration_damping
         return policy.score_weight_model
 
-    def _make_plan(self, favorites: tuple[int, ...]) -> _Plan:
-        return _Plan(Terms.compute(self.policy, self.catalog, favorites, self.wanted))
+    def _make_plan(self, favorites: tuple[int, ...], any_genre: bool) -> _Plan:
+        return _Plan(Terms.compute(self.policy, self.catalog, favorites, self.wanted, any_genre))
 
 
 class _Plan:
-    """What stays the same while the favourites do."""
+    """What stays the same while the favourites do, and while there are words or none."""
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
@@ -152,6 +232,12 @@ class _Plan:
         self.fixed = self.fixed.astype(np.float32)
         self.weights = terms.allowed.astype(np.float32)
         self.n_allowed = int(terms.allowed.sum())
+
+    def standard(self, fit: F32) -> F32:
+        """Return `fit` with mean 0 and deviation 1 over the films allowed; 0 where they are all alike."""
+        mean, deviation = self.moments(fit, ())
+        standard: F32 = (fit - np.float32(mean)) / np.float32(deviation)
+        return standard
 
     def moments(self, scores: npt.NDArray[np.float32], answers: Sequence[Event]) -> tuple[float, float]:
         """Return mean and standard deviation of `scores` over the candidates: allowed and not yet answered."""
@@ -220,8 +306,16 @@ class Session:
         self.state = self.engine.step(self.state, answer)
         self._asked = False
 
+    def tell(self, text: str) -> None:
+        """Say in words of your own what you want; `next()` gives the film that fits now, the last one not answered.
+
+        Raises `ChoiceError` where nothing can be made of them; nothing changes then.
+        """
+        self.state = self.engine.tell(self.state, text)
+        self._asked = False
+
     def undo(self) -> None:
-        """Take the last answer back; `next()` gives its film again."""
+        """Take back what was said last: an answer, whose film `next()` gives again, or words."""
         self.state = self.engine.undo(self.state)
         self._asked = False
 

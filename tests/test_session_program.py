@@ -55,37 +55,37 @@ Favourite 3 of 4: beta the
 Favourite 4 of 4:{space}
 
 1. Gamma (1982)  Action, War
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > w
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > w
    Gamma (1982) has score +1.272, the sum of
      +0.694  your favourite Alpha (1980)
      +0.694  your favourite The Beta (1981)
      +0.083  your favourite Zeta (1990)
      -0.125  genres: it shares 75% of your favourites' genres
      -0.075  popularity: 30 people rated it
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > y
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > y
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > i
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > i
    No description of this film here.
    genres: Action
    ratings: 8 people rated it
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > x
-   'x' is not an answer: type y, n, s, i, w, u, q or ?.
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > n
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > x
+   'x' is not an answer: type y, n, s, t and words, i, w, u, q or ?.
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > n
 
 3. Zeta (2005)  Drama, War
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > u
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > u
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
 
 1. Gamma (1982)  Action, War
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > u
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
    Nothing to undo yet.
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > LIKE
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > LIKE
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [i]nfo [w]hy [u]ndo [q]uit [?] > q
+   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > q
 
 You liked 1:
   Gamma (1982)

@@ -10,7 +10,8 @@ expectation of all others is (Bishop, Pattern Recognition and Machine Learning, 
 where base_i is the share of people who like film i, a little less for what everybody knows. So every favourite and
 every answer has one term, and the terms are the explanation. Answers are weighed by how they come together: a second
 film of a kind adds less than the first, and a like of a film that everybody likes adds less than a like of a rare
-one. y is 1 for a favourite or a like, `low_value` for a dislike, 0 for a skip.
+one. y is 1 for a favourite or a like, `low_value` for a dislike, 0 for a skip. A wish in words is a like of a film that
+was never made, with a vector, a mean and a noise of its own (recommender/rules.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..rules import DISLIKE, FAVORITE, LIKE, SKIP, Event, LearningRule
+from ..rules import DISLIKE, FAVORITE, LIKE, NO_ROW, SKIP, WISH, Event, LearningRule, Wish, told_vectors
 from .taste_covariance import Gaussian, GaussianSettings, load_gaussian
 
 F32 = npt.NDArray[np.float32]
@@ -35,6 +36,8 @@ class ConditionalGaussian(LearningRule):
     Cost of `scores`: one matrix-vector product O(n_movies k), and O(n_events^2 (k + n_events)) to solve.
     """
 
+    hears_wishes = True
+
     def __init__(self, fitted: Gaussian, settings: GaussianSettings, skip_weight: float = 0.5) -> None:
         # Two layouts: the product over all movies is twice as fast by columns, picking out a few movies by rows.
         self.movie_vectors = np.ascontiguousarray(fitted.vectors, dtype=np.float32)
@@ -44,11 +47,11 @@ class ConditionalGaussian(LearningRule):
         self.settings = settings
         self.skip_weight = skip_weight
         self.base = fitted.base
-        self._means = fitted.means.astype(np.float64)
-        self._noise = fitted.noise.astype(np.float64)
+        self.movie_means: F64 = fitted.means.astype(np.float64)
+        self.movie_noise: F64 = fitted.noise.astype(np.float64)
         unsure = 1.0 / skip_weight if skip_weight > 0 else np.inf
-        self._value = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0}
-        self._factor = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: 1.0, SKIP: unsure}  # of the noise
+        self._value = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0, WISH: 1.0}
+        self._factor = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: 1.0, SKIP: unsure, WISH: 1.0}  # of the noise
 
     @classmethod
     def load(cls, folder: Path, catalog_ids: npt.NDArray[np.int64], skip_weight: float = 0.5) -> ConditionalGaussian:
@@ -76,10 +79,15 @@ class ConditionalGaussian(LearningRule):
         rows = np.array([event.row for event in events], dtype=np.int64)
         value = np.array([self._value[event.answer] for event in events])
         factor = np.array([self._factor[event.answer] for event in events])
-        V = self.movie_vectors[rows].astype(np.float64)
+        V = told_vectors(self.movie_vectors, events).astype(np.float64)
+        noise, means = self.movie_noise[rows] * factor, self.movie_means[rows]
+        if NO_ROW in rows:
+            for place, event in enumerate(events):
+                if isinstance(event, Wish):
+                    noise[place], means[place] = event.noise / event.weight, event.mean
         covariance = V @ V.T
-        covariance.flat[:: len(rows) + 1] += self._noise[rows] * factor
-        return np.linalg.solve(covariance, value - self._means[rows]), V
+        covariance.flat[:: len(rows) + 1] += noise
+        return np.linalg.solve(covariance, value - means), V
 
     def scores(self, events: Sequence[Event]) -> F32:
         weights = np.ones(len(self._columns), dtype=np.float32)
@@ -88,7 +96,7 @@ class ConditionalGaussian(LearningRule):
         return result
 
     def contributions(self, events: Sequence[Event], rows: npt.NDArray[np.int64]) -> F64:
-        told = self.movie_vectors[[event.row for event in events]]
+        told = told_vectors(self.movie_vectors, events)
         table = np.empty((1 + len(events), len(rows)))
         table[0] = self.base[rows]
         table[1:] = told @ self._columns[:-1, rows]

@@ -1,0 +1,103 @@
+"""Words of a person's own, heard: how well each film fits them, and where they lie among ratings.
+
+    fit_i = x_q . x_i + word_share * share_i         x: text vectors of the request and the film; share: word_match.py
+    wish  = bridge(x_q)                              a film that was never made, with a vector as the rule's films have
+
+The first knows what a film is about and finds it by name; the second knows who likes what, and so reaches films that
+share no word with the request. A session adds both to its score (recommender/session.py).
+
+Everything is read when the first words are heard: a session without any is as quick as before.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from ..catalog import Catalog
+from ..errors import ChoiceError
+from ..rules import LearningRule, Wish
+from ..session import Heard
+from .base import BaseEmbeddingBackend, Vectors
+from .bridge import Bridge, fit_bridge
+from .movie_embeddings import MovieEmbeddings
+from .registry import DEFAULT_BACKEND, make_backend
+from .word_match import WordMatch, telling_words
+
+F32 = npt.NDArray[np.float32]
+
+WORD_SHARE = 1.0
+FEW_RATINGS = 20.0  # a film with so many ratings weighs half of what a film with very many does
+MOST_LETTERS = 1000
+
+
+class FreeText:
+    """Hears words about the films of one catalogue. What it needs is made by `backend`, `vectors` and `bridge`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        rule: LearningRule,
+        backend: BaseEmbeddingBackend,
+        vectors: Vectors,
+        word_share: float = WORD_SHARE,
+    ) -> None:
+        """vectors: (n_movies, d) of `backend`, a row for each movie of `catalog`, zeros for one without."""
+        self.catalog, self.rule, self.backend, self.vectors = catalog, rule, backend, vectors
+        self.word_share = word_share
+
+    @classmethod
+    def load(cls, folder: Path, catalog: Catalog, rule: LearningRule, backend: str = DEFAULT_BACKEND) -> FreeText:
+        """Read what `model.generate_embeddings` left in `folder`/artifacts/text/`backend`.
+
+        Raises `ArtifactError` where it is missing, damaged, or made by another model than the backend is now.
+        """
+        where = folder / "artifacts" / "text" / backend
+        settings = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
+        made = make_backend(backend, **settings)
+        stored = MovieEmbeddings.load(where, made.identity)
+        return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
+
+    def hear(self, text: str) -> Heard:
+        """Return what `text` says of the films; raises `ChoiceError` where it says nothing."""
+        fit, x = self.fit(text)
+        return Heard(fit, self._wish(x))
+
+    def fit(self, text: str) -> tuple[F32, F32]:
+        """Return fit_i of every film (n_movies,) float32, and x_q (d,)."""
+        if not isinstance(text, str) or not text.strip():
+            raise ChoiceError(f"words {text!r}: give a few, such as slow atmospheric science fiction")
+        text = " ".join(text[:MOST_LETTERS].split())
+        x = self.backend.embed_texts([" ".join(telling_words(text)) if self._counts_words else text])[0]
+        fit: F32 = self.vectors @ x + np.float32(self.word_share) * self.words.share(text)
+        if fit.max(initial=0) <= 0:
+            raise ChoiceError(f"no film here has anything of {text[:60]!r}: try other words")
+        return fit, x
+
+    @property
+    def _counts_words(self) -> bool:
+        """A backend that counts words is misled by those around what is meant; one that reads sentences needs them."""
+        return self.backend.name == DEFAULT_BACKEND
+
+    @functools.cached_property
+    def words(self) -> WordMatch:
+        return WordMatch(self.catalog.lines())
+
+    @functools.cached_property
+    def bridge(self) -> Bridge:
+        """The map from text vectors to the rule's vectors, and, last, to what people in general answer."""
+        vectors = self.rule.movie_vectors
+        means = np.zeros(len(vectors)) if self.rule.movie_means is None else self.rule.movie_means
+        weights = self.catalog.n_ratings / (self.catalog.n_ratings + FEW_RATINGS)
+        return fit_bridge(self.vectors, np.column_stack((vectors, means)), weights * self.vectors.any(axis=1))
+
+    def _wish(self, x: F32) -> Optional[Wish]:
+        if not self.rule.hears_wishes or not x.any():
+            return None
+        made_up = self.bridge(x[None])[0]
+        own = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
+        return Wish(made_up[:-1], float(made_up[-1]), own + float(self.bridge.left_over[:-1].sum()))

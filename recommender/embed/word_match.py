@@ -1,0 +1,77 @@
+"""Which films hold the words of a request: exact words where vectors know only themes.
+
+    share_i = sum over words w of the request that i holds of idf_w / sum over all words that any film holds of idf_w
+    idf_w   = ln((1 + n_films) / n_w)                         n_w: films that hold w
+
+from 0, no word, to 1, all of them. A word counts in any of its commonest forms (recommender/embed/word_features.py).
+Looked up are title, year, genres, director, cast, keywords, description: the director is in no text that is embedded.
+Sparck Jones 1972, "A statistical interpretation of term specificity and its application in retrieval".
+
+Nothing is indexed: the films are one long text, a line each, and a word is looked up by a regular expression. For some
+thousand films that takes a few milliseconds, where an index would take most of a second to build.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from .word_features import fold, stem
+
+# What people say around what they mean; none of it tells one film from another.
+_AROUND = """
+a about all an and any anything are as at be but by can could directed director for from full had has have i in into is
+it its like lot made make me more most movie movies much must no not of on or please really set show so some someone
+something starring story stories that the their them there they this to very want was we were what when where which
+who whose will with without would you your film films picture pictures flick flicks cinema
+"""
+_SAID_AROUND = frozenset(_AROUND.split())
+_WORD = re.compile(r"\w+")
+_ENDINGS = r"(?:e|y|s|es|ies|d|ed|ing|ly)?"
+MOST_WORDS = 60  # of a request that are looked up
+
+
+def telling_words(text: str) -> list[str]:
+    """Return the words of a request that say something of a film, folded, each once.
+
+    >>> telling_words("A film about chess, directed by Hitchcock")
+    ['chess', 'hitchcock']
+    """
+    words = dict.fromkeys(word for word in _WORD.findall(fold(text)) if word not in _SAID_AROUND)
+    return list(words)[:MOST_WORDS]
+
+
+class WordMatch:
+    """Looks words up in `lines`, one for each film, in order."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        folded = [fold(line).replace("\n", " ") for line in lines]
+        self._text = "\n".join(folded)
+        self._starts = np.concatenate(([0], np.cumsum([len(line) + 1 for line in folded])))[:-1].astype(np.int64)
+
+    def share(self, text: str) -> npt.NDArray[np.float32]:
+        """Return share_i, (n_films,) float32; all 0 where no film holds any word.
+
+        >>> WordMatch(["Rook: a life in chess", "War and chess"]).share("wars about chess").tolist()[1]
+        1.0
+        """
+        n = len(self._starts)
+        held, total = np.zeros(n), 0.0
+        for word in telling_words(text):
+            rows = self.rows_with(word)
+            if len(rows):
+                idf = np.log((1 + n) / len(rows))
+                held[rows] += idf
+                total += idf
+        return (held / max(total, 1e-12)).astype(np.float32)
+
+    def rows_with(self, word: str) -> npt.NDArray[np.int64]:
+        """Return the films that hold a form of `word` (folded), ascending."""
+        root = stem(word)
+        form = re.escape(root) + f"{re.escape(root[-1])}?" + _ENDINGS if root.isalpha() else re.escape(word)
+        places = [match.start() for match in re.finditer(rf"\b(?:{form}|{re.escape(word)})\b", self._text)]
+        rows: npt.NDArray[np.int64] = np.unique(np.searchsorted(self._starts, places, side="right") - 1)
+        return rows
