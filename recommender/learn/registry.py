@@ -22,6 +22,7 @@ _MODELS = {
     "directed_ease": ("directed_ease", "DirectedEase"),
     "ials": ("ials", "Ials"),
     "svd": ("svd", "SvdModel"),
+    "two_tower": ("two_tower", "TwoTower"),
     "rating_predictor": ("rating_predictor", "RatingPredictor"),
     "content": ("content", "Content"),
     "stacker": ("stacker", "Stacker"),

@@ -1,0 +1,83 @@
+"""Places somebody in front of a user tower that reads ids: their row of the table is learned, all else stays fixed.
+
+    x  <- x - step of Adam along dL/dx         from the mean row of the people trained on
+    L(x) = 1/n sum over their ratings (u . m_i / T + c_i - r_i)^2                               (mse)
+    L(x) = -1/n sum over their likes ln softmax over all movies of (u . m_i / T + c_i)          (softmax)
+
+It is what training would do for one more person while everybody else holds still, so it comes near the row that
+training would have found, at a cost that only a few people bear at a time. Someone without a rating stays at the mean.
+The movie tower's outputs m and biases c are given. A tower that reads histories needs none of this.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..interactions import Interactions
+from . import layers
+from .lazy_adam import Adam, dense_step
+from .two_tower_network import Design, Floats, Parameters, tower, tower_backward
+
+Rows = npt.NDArray[np.int64]
+RATE = 0.05
+_BLOCK = 256  # people at a time: the softmax holds their scores of all movies
+
+
+def fold_in(
+    parameters: Parameters,
+    design: Design,
+    movies: tuple[Floats, Floats],
+    history: Interactions,
+    user_rows: Rows,
+    n_steps: int,
+) -> Floats:
+    """Return the user tower's outputs, (B, k), for rows of `history`, of which all ratings count (softmax: give likes).
+
+    parameters: the user layer, and "mean" (k_in,), where everybody begins.  movies: m (n_movies, k), c (n_movies,).
+    Cost O(n_steps B n_movies k) for the softmax, O(n_steps n_ratings k) for the MSE.
+    """
+    blocks = [
+        _fold_in_block(parameters, design, movies, history, user_rows[low : low + _BLOCK], n_steps)
+        for low in range(0, len(user_rows), _BLOCK)
+    ]
+    return np.concatenate(blocks)
+
+
+def _fold_in_block(
+    parameters: Parameters,
+    design: Design,
+    movies: tuple[Floats, Floats],
+    history: Interactions,
+    user_rows: Rows,
+    n_steps: int,
+) -> Floats:
+    m, c = movies
+    counts = np.diff(history.indptr)[user_rows]
+    indptr = np.concatenate(([0], np.cumsum(counts)))
+    lines = np.repeat(np.arange(len(user_rows)), counts)
+    places = np.arange(indptr[-1]) + np.repeat(history.indptr[user_rows] - indptr[:-1], counts)
+    rated, ratings = history.movie_rows[places], history.ratings[places]
+    x = np.tile(parameters["mean"], (len(user_rows), 1))
+    first, second = np.zeros_like(x), np.zeros_like(x)
+    share = (1 / np.maximum(counts, 1)).astype(x.dtype)[lines]  # of one rating in its person's loss
+    for step in range(1, n_steps + 1):
+        passed = tower(x, "user", design.user_layer, design.normalised, parameters)
+        if design.objective == "mse":
+            predicted = layers.rowwise_dot(passed.output[lines], m[rated]) / design.temperature + c[rated]
+            du = layers.bag(m, indptr, rated, share * 2 * (predicted - ratings) / design.temperature)
+        else:
+            ds = softmax(passed.output @ m.T / design.temperature + c)  # (B, n_movies)
+            ds[lines, rated] -= share
+            ds[counts == 0] = 0
+            du = ds @ m / design.temperature
+        dx = tower_backward(du, passed, "user", design.user_layer, parameters, {})
+        dense_step(x, dx, first, second, step, Adam(RATE))
+    return tower(x, "user", design.user_layer, design.normalised, parameters).output
+
+
+def softmax(scores: Floats) -> Floats:
+    """Return exp(s) / sum of exp(s) of each row."""
+    chances: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
+    return chances

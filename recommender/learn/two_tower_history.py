@@ -1,0 +1,78 @@
+"""What a person's history says to the user tower: sums of movie vectors, recent ones weighing more.
+
+    x_s = sum over the history of w_j E_j / (sum of w_j)^(1/2)        s = 1 .. n_spans
+    w_j = g(r_j) exp(-d_j / span_s)                                   d_j = how many were rated after j, 0 = the latest
+
+g is 1 for a liked movie (4 stars or more), less for a middling one (3 or 3.5) and a poor one, since people choose
+what they watch. Two spans, a short and a long one, are the present mood and the lasting taste; the layer after them
+learns what to make of each. Divided by the root of the sum, not the sum: a long history should say more than a
+short one, though not as many times more as it is longer.
+
+Somebody whom the network never met is served as well as anybody, from the ratings that they just gave.
+
+Training asks what somebody will like from what they had rated before. Held-out parts begin at some moment and go on
+for a while, so the question is not only what comes next: the movie is the g-th after the moment, g drawn anew each
+epoch from an exponential distribution, and for a share of the examples the moment is anywhere before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..interactions import Interactions
+from .two_tower_network import Bags
+
+Rows = npt.NDArray[np.int64]
+FORGOTTEN = 7.0  # spans after which a movie no longer counts: exp(-7) is less than a thousandth
+
+
+class Reading(NamedTuple):
+    """How histories are read: g of middling and of poor ratings, the spans, and how far back at most."""
+
+    middling: float
+    poor: float
+    spans: Sequence[float]
+    longest: int
+
+    def values(self, ratings: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return g, (n_ratings,) in the dtype of the ratings."""
+        return np.select([ratings >= 4, ratings >= 3], [1.0, self.middling], self.poor).astype(ratings.dtype)
+
+
+def bags_before(data: Interactions, ends: Rows, user_rows: Rows, reading: Reading) -> Bags:
+    """Return the histories of people `user_rows` (B,) up to but not including place `ends` (B,) of `data.movie_rows`.
+
+    Cost O(B n_spans longest). Movies with weight 0 are left out; a history without any is an empty sum.
+    """
+    n_sums = len(reading.spans)
+    reach = np.minimum(reading.longest, np.ceil(FORGOTTEN * np.asarray(reading.spans, dtype=np.float64))).astype(
+        np.int64
+    )
+    counts = np.minimum((ends - data.indptr[user_rows])[:, None], reach).ravel()  # (B n_sums,)
+    indptr = np.concatenate(([0], np.cumsum(counts)))
+    line = np.repeat(np.arange(len(counts)), counts)
+    since = indptr[line + 1] - 1 - np.arange(indptr[-1])  # 0 = the latest
+    places = ends[line // n_sums] - 1 - since
+    spans = np.asarray(reading.spans, dtype=data.ratings.dtype)[line % n_sums]
+    weights = reading.values(data.ratings[places]) * np.exp(-since.astype(spans.dtype) / spans)
+    sums = np.bincount(line, weights, minlength=len(counts))
+    weights /= np.sqrt(np.maximum(sums, 1e-12))[line].astype(weights.dtype)
+    said = weights > 0
+    indptr = np.concatenate(([0], np.cumsum(said)))[indptr]
+    return Bags(indptr, data.movie_rows[places[said]], weights[said], n_sums)
+
+
+def draw_moments(places: Rows, ahead: float, anywhere: float, rng: np.random.Generator) -> Rows:
+    """Return how many ratings each person had given at the moment asked from, (n,), at least 1 where `places` is.
+
+    places: (n,) how many ratings came before the movie that is asked for.  ahead: mean of g above.
+    anywhere: share of the examples with a moment drawn evenly from all before.
+    """
+    skipped = np.floor(rng.exponential(ahead, len(places))) if ahead > 0 else np.zeros(len(places))
+    evenly = rng.random(len(places)) < anywhere
+    skipped = np.where(evenly, np.floor(rng.random(len(places)) * places), skipped)
+    return np.maximum(places - skipped.astype(np.int64), np.minimum(places, 1))
