@@ -11,13 +11,13 @@ asks for, since only the files in it are used: it is found on the disk and never
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..artifacts import sha256
 from ..errors import ArtifactError
 from .base import BaseEmbeddingBackend, Identity, Vectors, normalised
 from .safetensors import read_safetensors
@@ -74,7 +74,7 @@ class MiniLmBackend(BaseEmbeddingBackend):
     def _load(self) -> tuple[WordPiece, BertEncoder]:
         if self._model is None:
             for file, expected in SHA256.items():
-                found = hashlib.sha256(np.memmap(self.folder / file, mode="r")).hexdigest()
+                found = sha256(self.folder / file)
                 if found != expected:
                     what = f"its sha256 is {found[:12]}..., expected {expected[:12]}..."
                     raise ArtifactError(f"{self.folder / file} is damaged or another model's ({what}): run {INSTALL}")

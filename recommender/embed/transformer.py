@@ -87,8 +87,7 @@ class BertEncoder:
             x += a
             layer_norm(x, *layer.norm_1, self.eps)
             f = x @ layer.W_1  # (T, F)
-            f += layer.b_1
-            gelu(f)
+            gelu(f, layer.b_1)
             a = f @ layer.W_2
             a += layer.b_2
             x += a
@@ -106,10 +105,10 @@ class BertEncoder:
             block = slice(row, row + length * count)
             heads = qkv[block].reshape(count, length, 3, self.n_heads, -1).transpose(2, 0, 3, 1, 4)
             Q, K, V = heads  # (B, H, L, d) each
-            weights = Q @ K.swapaxes(2, 3)  # (B, H, L, L)
-            softmax(weights)
-            merged = out[block].reshape(count, length, self.n_heads, -1)
-            merged[...] = (weights @ V).swapaxes(1, 2)  # (B, L, H, d)
+            weights = Q @ np.ascontiguousarray(K.swapaxes(2, 3))  # (B, H, L, L)
+            sums = softmax(weights)  # (B, H, L)
+            merged = out[block].reshape(count, length, self.n_heads, -1).swapaxes(1, 2)  # (B, H, L, d)
+            np.divide(weights @ V, sums[..., None], out=merged)
             row = block.stop
         return out
 
@@ -155,25 +154,34 @@ def layer_norm(x: Matrix, g: Matrix, b: Matrix, eps: np.float32) -> None:
     x += b
 
 
-def softmax(scores: Matrix) -> None:
-    """Replace the last axis by exp(s) / sum exp(s); the largest is subtracted first, so that nothing overflows."""
-    scores -= scores.max(axis=-1, keepdims=True)
-    np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
+def softmax(scores: Matrix) -> Matrix:
+    """Replace scores by their exponentials and return the sums over the last axis: softmax = exp(s) / sum exp(s).
 
-
-def gelu(x: Matrix) -> None:
-    """Replace x by x Phi(x) = max(x, 0) - |x| erfc(|x| / sqrt 2) / 2, within 3e-7 of it times max(1, |x|).
-
-    erfc(z) = (a1 t + ... + a5 t^5) exp(-z^2) with t = 1 / (1 + p z): Abramowitz and Stegun 7.1.26, error below
-    1.5e-7. numpy has no erf. Done in pieces that stay in the processor's cache between the steps.
+    The division is the caller's, who has a smaller array to divide. A number taken off a whole row changes nothing;
+    it is done only where an exponential could leave the range of float32.
     """
-    flat = x.reshape(-1)
-    z, t, e = np.empty((3, min(_PIECE, len(flat))), np.float32)
-    for begin in range(0, len(flat), _PIECE):
-        piece = flat[begin : begin + _PIECE]
-        z, t, e = z[: len(piece)], t[: len(piece)], e[: len(piece)]
-        np.abs(piece, out=z)
+    if scores.max() > _SAFE or scores.min() < -_SAFE:
+        scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    sums: Matrix = scores @ np.ones(scores.shape[-1], np.float32)  # faster than `sum` along short rows
+    return sums
+
+
+def gelu(x: Matrix, b: Matrix) -> None:
+    """Replace x (T, F) by gelu(x + b).
+
+    With z = |x|: gelu(x) = x Phi(x) = (x + z erf(z / sqrt 2)) / 2, and
+    erf(y) = 1 - (a1 t + ... + a5 t^5) exp(-y^2), t = 1 / (1 + p y), with an error below 1.5e-7: Abramowitz and Stegun
+    7.1.26, as numpy has no erf. Rows are done a few at a time, so that they stay in the processor's cache from one
+    step to the next.
+    """
+    n_rows = max(1, _CACHED // x.shape[1])
+    space = np.empty((3, min(n_rows, len(x)), x.shape[1]), np.float32)
+    for begin in range(0, len(x), n_rows):
+        rows = x[begin : begin + n_rows]
+        z, t, e = space[:, : len(rows)]
+        rows += b
+        np.abs(rows, out=z)
         np.multiply(z, _P, out=t)
         t += _ONE
         np.reciprocal(t, out=t)
@@ -181,20 +189,22 @@ def gelu(x: Matrix) -> None:
         for a in _A[3::-1]:
             e += a
             e *= t
-        np.multiply(piece, piece, out=t)
-        t *= _MINUS_HALF
+        np.multiply(rows, rows, out=t)
+        t *= -_HALF
         np.exp(t, out=t)
-        e *= t
-        e *= z  # |x| erfc(|x| / sqrt 2) / 2
-        np.maximum(piece, 0, out=piece)
-        piece -= e
+        e *= t  # 1 - erf
+        e *= z
+        z -= e
+        rows += z
+        rows *= _HALF
 
 
-_PIECE = 8192  # numbers; with three more arrays of this size 128 KB
+_SAFE = 80  # exp(88) is the largest that float32 holds, exp(-87) the smallest
+_CACHED = 32768  # numbers; four arrays of this size are 512 KB
 _ONE = np.float32(1)
-_MINUS_HALF = np.float32(-0.5)
+_HALF = np.float32(0.5)
 _P = np.float32(0.3275911 / math.sqrt(2))
-_A = [np.float32(a / 2) for a in (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)]
+_A = [np.float32(a) for a in (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)]
 
 
 def _runs(lengths: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
