@@ -87,22 +87,27 @@ class Client:
 
     def get_json(self, path: str, parameters: Optional[Mapping[str, object]] = None) -> Any:
         """Return what GET `path` answers, read as JSON; `path` goes behind the base URL, or is a whole address."""
-        return self._json(self._repeat(path, _Request("GET", parameters or {}, None)))
+        return self.read_json(self.get_bytes(path, parameters))
 
     def post_json(self, path: str, body: object, stop: Optional[threading.Event] = None) -> Any:
         """POST `body` as JSON; return the answer, read as JSON. Nothing is repeated any more once `stop` is set."""
-        return self._json(self._repeat(path, _Request("POST", {}, json.dumps(body).encode()), stop))
+        return self.read_json(self.post_bytes(path, body, stop))
 
     def get_bytes(self, path: str, parameters: Optional[Mapping[str, object]] = None) -> bytes:
         """Return what GET `path` answers, as it is."""
         return self._repeat(path, _Request("GET", parameters or {}, None))
+
+    def post_bytes(self, path: str, body: object, stop: Optional[threading.Event] = None) -> bytes:
+        """POST `body` as JSON; return the answer as it is."""
+        return self._repeat(path, _Request("POST", {}, json.dumps(body).encode()), stop)
 
     def close(self) -> None:
         """Close the connections."""
         for session in self._sessions.values():
             session.close()
 
-    def _json(self, content: bytes) -> Any:
+    def read_json(self, content: bytes) -> Any:
+        """Return an answer read as JSON; raises `WebError` for a page of HTML and all else that is none."""
         try:
             return json.loads(content)
         except (ValueError, RecursionError):

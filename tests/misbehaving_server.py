@@ -1,13 +1,10 @@
 """A server on loopback that gives embeddings which can be checked by hand, and misbehaves on demand.
 
 The vector of a text is (number of characters, number of the letter a, 1), padded with zeros to `width`.
-
-    python tests/misbehaving_server.py --latency 0.1 --width 384     # prints its address; for the benchmark
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import http.server
 import json
@@ -111,6 +108,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 {"object": "embedding", "index": i, "embedding": vector(t, server.width)} for i, t in enumerate(texts)
             ]
             answer = {"object": "list", "data": rows, "model": body.get("model")}
+            if body.get("encoding_format") == "base64":
+                in_base64(answer)
             if fault is not None:
                 fault(answer)
             with server.lock:
@@ -142,16 +141,3 @@ def in_base64(answer: dict[str, Any]) -> None:
     """Give the vectors in base64, as OpenAI does where it is not asked for floats."""
     for row in answer["data"]:
         row["embedding"] = base64.b64encode(np.array(row["embedding"], "<f4").tobytes()).decode()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--latency", type=float, default=0.1)
-    parser.add_argument("--width", type=int, default=384)
-    arguments = parser.parse_args()
-    print(Server(arguments.width, arguments.latency).url, flush=True)
-    threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()

@@ -127,6 +127,8 @@ def test_the_order_is_that_of_index(server):
 def test_base64_is_read_although_floats_were_asked_for(server):
     server.faults = [in_base64, None, in_base64, None]
     assert embeds_rightly(backend(server))
+    assert embeds_rightly(backend(server, encoding="base64"))
+    assert server.requests[-1][1]["encoding_format"] == "base64"
 
 
 # Wrong answers
@@ -483,6 +485,7 @@ def test_the_key_is_that_of_openai_only_at_openai(server, tmp_path, monkeypatch)
         ({"batch_size": 0}, "out of range"),
         ({"concurrency": 0}, "out of range"),
         ({"timeout": 0}, "out of range"),
+        ({"encoding": "hex"}, "not one of float, base64"),
         ({"api_key": SECRET}, "no setting called 'api_key'"),
     ],
 )

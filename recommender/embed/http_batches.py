@@ -11,41 +11,48 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Union
+from typing import Optional, Union
 
-from ..errors import DataError
+from ..errors import DataError, TastevecError
 from ..web import Client, WebError
 from .base import Vectors
 from .http_answers import is_too_large, read_answer, request_body
 
 Batch = list[int]
-_Report = Union[tuple[Batch, Vectors], BaseException, None]
+_Report = Union[tuple[Batch, bytes], BaseException, None]
 
 
 def embed_in_batches(
-    client: Client, model: str, texts: Sequence[str], dimensions: int, batch_size: int, concurrency: int
+    client: Client,
+    model: str,
+    texts: Sequence[str],
+    dimensions: int = 0,
+    batch_size: int = 64,
+    concurrency: int = 4,
+    encoding: str = "float",
 ) -> Iterator[tuple[Batch, Vectors]]:
     """Yield (positions in `texts`, (n, d) float32) for each batch, in the order of arrival.
 
     Raises `WebError`, `ServiceError` for an answer that can't be right, and `DataError` for one text too long.
     """
     work = _Work(len(texts), batch_size)
+    n_threads = max(1, min(concurrency, -(-len(texts) // batch_size)))
     reports: queue.Queue[_Report] = queue.Queue()
+    slots = threading.Semaphore(2 * n_threads)  # of answers under way or not read yet, lest they pile up
 
     def run() -> None:
         try:
-            while (batch := work.take()) is not None:
+            while slots.acquire() and (batch := work.take()) is not None:
                 try:
-                    body = request_body(model, [texts[position] for position in batch], dimensions)
-                    answer = client.post_json("embeddings", body, work.stop)
+                    body = request_body(model, [texts[position] for position in batch], dimensions, encoding)
+                    reports.put((batch, client.post_bytes("embeddings", body, work.stop)))
                 except WebError as error:
                     if not is_too_large(error):
                         raise
                     if len(batch) == 1:
                         raise _too_long(texts[batch[0]], model, error.detail) from None
                     work.halve(batch)
-                else:
-                    reports.put((batch, read_answer(answer, len(batch), client.home.host)))
+                    slots.release()
         except BaseException as error:
             work.stop.set()
             reports.put(error)
@@ -53,21 +60,31 @@ def embed_in_batches(
             reports.put(None)
 
     # Daemons, so that Ctrl-C does not wait for slow servers.
-    n_threads = max(1, min(concurrency, -(-len(texts) // batch_size)))
     for _ in range(n_threads):
         threading.Thread(target=run, daemon=True).start()
-    failure: BaseException | None = None
+    n_running = n_threads
+    failure: Optional[BaseException] = None
     try:
-        while n_threads:
+        while n_running:
             report = reports.get()
             if report is None:
-                n_threads -= 1
+                n_running -= 1
             elif isinstance(report, BaseException):
                 failure = failure or report
             else:
-                yield report
+                # Read here and not by the threads, which send the next requests meanwhile.
+                batch, content = report
+                slots.release()
+                try:
+                    vectors = read_answer(client.read_json(content), len(batch), client.home.host)
+                except TastevecError as error:
+                    failure = failure or error
+                    work.stop.set()
+                else:
+                    yield batch, vectors
     finally:
         work.stop.set()
+        slots.release(n_threads)
     if failure is not None:
         raise failure
 
