@@ -19,6 +19,7 @@ rows of the people in training are dropped, and anybody, known or new, is folded
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Optional
 
 import numpy as np
@@ -28,6 +29,7 @@ from ..catalog import Catalog
 from ..interactions import Interactions
 from .base import Fitted, Ranker, Rows, Scores
 from .item_features import item_features
+from .two_tower_artifact import load_model, save_model
 from .two_tower_fold_in import fold_in
 from .two_tower_history import bags_before
 from .two_tower_network import Batch, Parameters, tower, user_inputs
@@ -127,3 +129,12 @@ class TwoTower(Ranker):
         dots = self.user_vectors(history, user_rows) @ self.movie_vectors.T
         scores: Scores = dots / np.float32(self.settings.temperature) + self.movie_biases
         return scores
+
+    def save(self, folder: Path, fitted_on: str = "train", epochs: Optional[int] = None) -> None:
+        """Write the artifact of `two_tower_artifact`."""
+        save_model(self, folder, fitted_on, epochs)
+
+    @classmethod
+    def load(cls, folder: Path, **parts: Any) -> TwoTower:
+        """Read what `save` wrote; raises `ArtifactError` as `two_tower_artifact.load_model`."""
+        return load_model(cls, folder, **parts)

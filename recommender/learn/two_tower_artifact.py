@@ -36,8 +36,9 @@ def save_model(model: Ranker, folder: Path, fitted_on: str = "train", epochs: Op
         "epochs_trained": model.settings.epochs if epochs is None else epochs,
         "movies_sha256": artifacts.ids_sha256(model.movie_ids),
     }
+    arrays: dict[str, Any] = {**model.arrays()}
     with artifacts.replace_set(folder, KIND, STEP, settings) as stage:
-        np.savez(stage / MODEL_FILE, **model.arrays())
+        np.savez(stage / MODEL_FILE, **arrays)
 
 
 def load_model(cls: type[Model], folder: Path, **parts: Any) -> Model:

@@ -1,0 +1,283 @@
+"""The two-tower training program: curves, the epoch it keeps, killed and resumed runs, threads, refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import program as common
+from model import text_plot, train_twotower
+from recommender.errors import ArtifactError, DataError, SettingsError
+from recommender.learn.two_tower import TwoTower
+from recommender.learn.two_tower_artifact import MODEL_FILE, load_movie_vectors
+from recommender.learn.two_tower_settings import RECIPE
+from recommender.splits import load_all, load_split
+
+from .test_train_svd import make_processed as make_splits
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ["--factors", "4", "--batch", "32", "--rate", "0.03", "--patience", "0"]
+
+
+def make_processed(folder: Path) -> Path:
+    """The two groups of test_train_svd with a list of their 40 movies."""
+    make_splits(folder)
+    with open(folder / "movie_metadata.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["movieId", "title", "year", "genres"])
+        for number in range(40):
+            writer.writerow([7 * number, f"Film {number} (1999)", "1999", ("Action", "Drama")[number % 2]])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def processed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_processed(tmp_path_factory.mktemp("data") / "processed")
+
+
+def command(*arguments: object, as_file: bool = False) -> list[str]:
+    start = ["model/train_twotower.py"] if as_file else ["-m", "model.train_twotower"]
+    return [sys.executable, *start, *map(str, arguments)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **more}
+
+
+def run(*arguments: object, as_file: bool = False) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments, as_file=as_file), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_prints_curves_and_keeps_the_best_epoch(
+    processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "model"
+    train_twotower.main(["--processed", str(processed), "--output", str(output), *SMALL, "--epochs", "12"])
+    printed = capsys.readouterr().out
+    lines = re.findall(r"epoch (\d+)/12  loss (\d+\.\d+)  nDCG@10 (\d\.\d+)(  best so far)?", printed)
+    assert [int(line[0]) for line in lines] == list(range(1, 13))
+    losses, quality = ([float(line[column]) for line in lines] for column in (1, 2))
+    assert losses[-1] < losses[0] - 0.1
+    best = int(np.argmax(quality)) + 1
+    assert [int(line[0]) for line in lines if line[3]][-1] == best
+    assert f"the model of epoch {best}\n" in printed
+    assert printed.count(" |") == 2 * text_plot.HEIGHT
+
+    train, val = load_split(processed, "train"), load_split(processed, "val")
+    stored = TwoTower.load(output)
+    case = common.validation_case(train, val)
+    assert common.ranking_quality(stored, case) == pytest.approx(quality[best - 1], abs=6e-5)
+    popular = float(re.search(r"popularity has (\d\.\d+)", printed)[1])  # type: ignore[index]
+    assert quality[best - 1] > 1.2 * popular  # the two groups are learned
+    fresh = TwoTower(**vars(stored.settings))
+    training = fresh.start(train)
+    for _ in range(best):
+        training.run_epoch()
+    np.testing.assert_array_equal(fresh.take_over(training).movie_vectors, stored.movie_vectors)
+    np.testing.assert_array_equal(load_movie_vectors(output, train.movie_ids), stored.movie_vectors)
+    with pytest.raises(ArtifactError, match=r"trained on another movie list: run python -m model\.train_twotower"):
+        load_movie_vectors(output, train.movie_ids + 1)
+    assert not output.with_name("model.checkpoint").exists()
+
+
+def test_stops_when_patience_is_out(processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--factors", "4", "--batch", "32", "--epochs", "300", "--rate", "0.05", "--patience", "2"]
+    train_twotower.main(["--processed", str(processed), "--output", str(tmp_path / "model"), *flags])
+    quality = [float(value) for value in re.findall(r"nDCG@10 (\d\.\d+)", capsys.readouterr().out)]
+    best = int(np.argmax(quality))
+    assert len(quality) == best + 3 < 300
+
+
+def test_same_seed_same_bytes_other_seed_other_bytes(processed: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        flags = ["--output", str(tmp_path / name), *SMALL, "--epochs", "2", "--seed", str(seed), "--final"]
+        train_twotower.main(["--processed", str(processed), *flags])
+    a, b, c = (contents(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a[MODEL_FILE] != c[MODEL_FILE]
+
+
+def test_final_is_fitted_on_everything_for_the_best_number_of_epochs(
+    processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--output", str(tmp_path), *SMALL, "--epochs", "4", "--final"]
+    train_twotower.main(["--processed", str(processed), *flags])
+    everything = load_all(processed)
+    assert f"train+val+test: {everything.n_ratings} ratings" in capsys.readouterr().out.replace(",", "")
+    stored = TwoTower.load(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["settings"]["train"]
+    assert manifest["fitted_on"] == "train+val+test"
+    training = stored.start(everything)
+    for _ in range(manifest["epochs_trained"]):
+        training.run_epoch()
+    fresh = TwoTower(**vars(stored.settings)).take_over(training)
+    np.testing.assert_array_equal(fresh.movie_vectors, stored.movie_vectors)
+
+
+@pytest.mark.parametrize(("stop_at", "how"), [("epoch 3/6", signal.SIGKILL), ("epoch 2/", signal.SIGKILL)])
+def test_a_killed_training_goes_on_to_the_same_bytes(
+    processed: Path, tmp_path: Path, stop_at: str, how: signal.Signals
+) -> None:
+    """Killed while it searches (3 of 6), and in the final fit (the second "epoch 2/" that is printed)."""
+    flags = ["--processed", processed, *SMALL, "--epochs", 6, "--final"]
+    times = 1 if "/6" in stop_at else 2
+    whole = run(*flags, "--output", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    output = tmp_path / "killed"
+    with subprocess.Popen(
+        command(*flags, "--output", output), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        seen = 0
+        for line in program.stdout:
+            seen += stop_at in line
+            if seen == times:
+                program.send_signal(how)
+                break
+    assert program.returncode == -how
+    assert not output.exists() or not list(output.iterdir())
+    assert output.with_name("killed.checkpoint").is_dir()
+    again = run(*flags, "--output", output)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "going on after epoch" in again.stdout
+    assert again.stdout.count("loss") < whole.stdout.count("loss")
+    assert contents(output) == contents(tmp_path / "whole")
+    assert not output.with_name("killed.checkpoint").exists()
+
+
+def test_ctrl_c_says_how_to_go_on_and_another_setting_is_refused(processed: Path, tmp_path: Path) -> None:
+    flags = ["--processed", processed, "--output", tmp_path / "model", *SMALL, "--epochs"]
+    with subprocess.Popen(
+        command(*flags, 400), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        for line in program.stdout:
+            if "epoch 2/" in line:
+                program.send_signal(signal.SIGINT)
+                break
+        _, errors = program.communicate()
+    assert program.returncode == 130
+    assert "the same command goes on after epoch" in errors
+    assert "Traceback" not in errors
+    other = run(*flags, 5)
+    assert other.returncode == 2
+    assert "unfinished training with epochs 400, now 5: give the same to go on, or --restart" in other.stderr
+    anew = run(*flags, 3, "--restart")
+    assert (anew.returncode, anew.stderr) == (0, "")
+    assert "going on" not in anew.stdout
+
+
+def test_a_damaged_checkpoint_is_refused(processed: Path, tmp_path: Path) -> None:
+    waiting = tmp_path / "model.checkpoint"
+    waiting.mkdir()
+    (waiting / "manifest.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"is damaged .*: run again with --restart"):
+        train_twotower.main(["--processed", str(processed), "--output", str(tmp_path / "model"), *SMALL])
+
+
+def test_threads_reach_the_library_although_numpy_is_loaded(processed: Path, tmp_path: Path) -> None:
+    """The restarted program has the variables from its first moment: seen in /proc where there is one."""
+    probe = (
+        "import os, sys, model.train_twotower as t\n"
+        "sys.argv[1:] = ['--threads', '3', '--help']\n"
+        "seen = []\n"
+        "os.execve = lambda path, command, env: seen.append((command, env))\n"
+        "t.use_threads(3, None)\n"
+        "command, env = seen[0]\n"
+        "print(command[1:], {env[name] for name in t.VARIABLES})\n"
+        "os.environ.update(env)\n"
+        "t.use_threads(3, None)\n"
+        "print(len(seen))"
+    ).replace("t.VARIABLES", "__import__('model.threads').threads.VARIABLES")
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.stdout == "['-m', 'model.train_twotower', '--threads', '3', '--help'] {'3'}\n1\n", done.stderr
+    flags = ["--processed", processed, "--output", tmp_path / "model", *SMALL, "--epochs", 2, "--threads", 2]
+    assert run(*flags).returncode == 0
+    with pytest.raises(SettingsError, match="--threads 2 acts only on the program"):
+        train_twotower.main(["--processed", str(processed), "--threads", "2"])
+
+
+def test_presets_and_flags_over_them(processed: Path, tmp_path: Path) -> None:
+    flags = ["--processed", str(processed), "--output", str(tmp_path), "--preset", "recipe", "--epochs", "2"]
+    train_twotower.main(flags)
+    stored = TwoTower.load(tmp_path)
+    expected = {**RECIPE, "epochs": 2}
+    assert {name: getattr(stored.settings, name) for name in expected} == expected
+    wanted = {"factors": 64, "batch": 1024, "rate": 1e-3, "objective": "mse", "epochs": 10}
+    assert {name: RECIPE[name] for name in wanted} == wanted
+
+
+def test_plot(processed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    arguments = ["--processed", str(processed), "--output", str(tmp_path / "model"), *SMALL, "--epochs", "2"]
+    with pytest.raises(DataError, match=r"pip install 'tastevec\[plots\]', or leave out --plot$"):
+        train_twotower.main([*arguments, "--plot", str(tmp_path / "curve.png")])
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    pytest.importorskip("matplotlib")
+    train_twotower.main([*arguments, "--plot", str(tmp_path / "curve.png")])
+    assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_runs_as_module_and_as_file_and_helps(as_file: bool) -> None:
+    done = run("--help", as_file=as_file)
+    assert done.returncode == 0
+    for flag in ("--final", "--preset", "--restart", "--plot", "--threads", "--patience", "--objective", "--seed"):
+        assert flag in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "--epochs: 0 is out of range"),
+        (["--objective", "hinge"], "--objective: 'hinge' is not one of softmax, mse"),
+        (["--threads", "0"], "--threads 0: give a whole number from 1"),
+        (["--patience", "-1"], "--patience: -1 is out of range"),
+        (["--preset", "best"], "argument --preset: invalid choice: 'best'"),
+        (["--plot", "{folder}"], "is a folder: give the name of a file"),
+        (["--output", "{file}"], "file is a file, not a folder: give another --output"),
+        (["--processed", "{folder}"], "no movie list at"),
+        (["--bogus"], "unrecognized arguments: --bogus: see --help"),
+    ],
+)
+def test_bad_input_is_one_line(processed: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    pytest.importorskip("matplotlib" if "--plot" in arguments else "numpy")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    given = [text.format(file=tmp_path / "file", folder=tmp_path / "folder") for text in arguments]
+    if "--processed" not in given:
+        given = ["--processed", str(processed), *given]
+    done = run(*given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.startswith("tastevec: ")
+    assert done.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_text_plot() -> None:
+    drawn = text_plot.curve([3.0, 2.0, 1.5, 1.75], "loss", mark=2).splitlines()
+    assert drawn[0] == "        3 |*"
+    assert drawn[5:8] == ["          |   *", "          |         *", "      1.5 |      O"]
+    assert drawn[-1] == "           1        4   loss"
+    many = text_plot.curve(list(range(1000)), "x", mark=500).splitlines()
+    assert max(map(len, many)) <= 11 + text_plot.WIDTH + 10
+    assert sum(line.count("O") for line in many) == 1
+    assert text_plot.curve([float("nan")], "x") == "x: no values"
+    assert text_plot.curve([2.0], "x").count("*") == text_plot.curve([2.0, 2.0], "x").count("*") - 1 == 1
