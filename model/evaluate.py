@@ -4,6 +4,7 @@
     python -m model.evaluate --protocol per-user,returning,strict-time --k 10,20 --json out.json --csv users.csv
     python -m model.evaluate --data ml-latest-small.zip --set A --models ease:regularisation=200 --split val
     python -m model.evaluate --protocol held-out-movies --models content
+    python -m model.evaluate --embeddings local,minilm,random --queries tests/description_queries.csv
 
 Tune on `--split val` (models fitted on train); report `--split test` (fitted on train and val) once.
 With `--checkpoint DIR` an interrupted run goes on where it stopped.
@@ -25,6 +26,7 @@ from model.evaluate_films import averages_path
 from recommender import command
 from recommender.catalog import Catalog
 from recommender.command import Parser
+from recommender.embed import registry as backends
 from recommender.errors import ChoiceError
 from recommender.evaluate import cases, comparison, held_out_report, report, work
 from recommender.evaluate.official import official_fold
@@ -43,6 +45,11 @@ DEFAULT_MODELS = "popularity,svd,ease"
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Evaluate as the flags say; returns the exit code."""
     arguments = make_parser().parse_args(argv)
+    if arguments.embeddings is not None:
+        evaluate_films.check_embeddings(arguments)
+        check_files(arguments)
+        evaluate_films.embeddings(arguments, lambda label: Progress(label, "films"))
+        return 0
     ks = parse_ks(arguments.k)
     specs = [work.ModelSpec.parse(text) for text in split_list(arguments.models, "--models")]
     protocols = split_list(arguments.protocol, "--protocol")
@@ -68,12 +75,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 class Progress:
     """One line on stderr that is written over; in a pipe, a line for each new step."""
 
-    def __init__(self, label: str) -> None:
-        self.label, self.last, self.width = label, "", 0
+    def __init__(self, label: str, unit: str = "people") -> None:
+        self.label, self.unit, self.last, self.width = label, unit, "", 0
         self.live = sys.stderr.isatty()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        line = f"{self.label}: {what}, {done:,} of {total:,} people"
+        line = f"{self.label}: {what}, {done:,} of {total:,} {self.unit}"
         if self.live:
             print("\r" + line.ljust(self.width), end="", file=sys.stderr, flush=True)
             self.width = len(line)
@@ -106,6 +113,14 @@ def make_parser() -> Parser:
         help=f"of {', '.join(registry.names())}, with commas; "
         f"settings as name:key=value:key=value (default: {DEFAULT_MODELS})",
     )
+    add(
+        "--embeddings",
+        metavar="NAMES",
+        help=f"compare embedding backends instead: of {', '.join(backends.names())}, random, with commas; settings as "
+        "name:key=value:key=value, with which local is fitted anew",
+    )
+    add("--queries", type=Path, metavar="CSV", help="with --embeddings: descriptions of films (movieId, query)")
+    add("--dialogues", type=Path, metavar="JSONL", help="with --embeddings: dialogues of ReDial")
     add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
     add("--protocol", default="per-user", metavar="NAMES", help="one or more, with commas, or all (default: per-user)")
     add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
@@ -156,6 +171,21 @@ def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols:
         evaluate_films.check_held_out(arguments, protocols, labels)
     elif arguments.against not in ("first", "best", *labels):
         raise ChoiceError(f"--against {arguments.against!r}: give first, best or one of {', '.join(labels)}")
+    check_files(arguments)
+    if arguments.stages < 1:
+        raise ChoiceError(f"--stages {arguments.stages}: give a whole number from 1")
+    if arguments.data is not None and arguments.processed is not None:
+        raise ChoiceError("--data and --processed name two data sets: give one of them")
+    if arguments.set is not None and arguments.data is None:
+        raise ChoiceError(f"--set {arguments.set} chooses from raw data: give --data too")
+    if arguments.plots is not None:
+        from recommender.evaluate import plots
+
+        plots.need_matplotlib()
+
+
+def check_files(arguments: argparse.Namespace) -> None:
+    """Refuse files that cannot be written and numbers out of range; make the folders that are missing."""
     for flag in ("json", "csv"):
         path = getattr(arguments, flag)
         if path is not None and path.is_dir():
@@ -168,20 +198,10 @@ def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols:
         report.need_parquet(arguments.csv)
     if arguments.checkpoint is not None:
         arguments.checkpoint.mkdir(parents=True, exist_ok=True)
-    if arguments.stages < 1:
-        raise ChoiceError(f"--stages {arguments.stages}: give a whole number from 1")
     if arguments.resamples < 1:
         raise ChoiceError(f"--resamples {arguments.resamples}: give a whole number from 1")
     if arguments.seed < 0:
         raise ChoiceError(f"--seed {arguments.seed} is negative: give a whole number from 0")
-    if arguments.data is not None and arguments.processed is not None:
-        raise ChoiceError("--data and --processed name two data sets: give one of them")
-    if arguments.set is not None and arguments.data is None:
-        raise ChoiceError(f"--set {arguments.set} chooses from raw data: give --data too")
-    if arguments.plots is not None:
-        from recommender.evaluate import plots
-
-        plots.need_matplotlib()
 
 
 def build_cases(source: cases.Source, protocols: Sequence[str], arguments: argparse.Namespace) -> list[cases.Case]:

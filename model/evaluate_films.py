@@ -6,9 +6,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from recommender.embed.dialogues import read_redial
+from recommender.embed.users import UserVectorSettings
 from recommender.errors import ChoiceError
-from recommender.evaluate import cases, held_out_movies, held_out_report, report, work
+from recommender.evaluate import cases, embedding_report, finding_films, held_out_movies, held_out_report, report, work
+from recommender.evaluate.embedding_backends import BackendSpec
+from recommender.evaluate.embedding_comparison import compare_backends, people_with_likes
 from recommender.evaluate.genre_baselines import BASELINES, REFERENCE
+from recommender.settings import default_folder
 
 
 def check_held_out(arguments: argparse.Namespace, protocols: Sequence[str], labels: Sequence[str]) -> None:
@@ -61,3 +66,53 @@ def flags_given(arguments: argparse.Namespace) -> dict[str, object]:
 def averages_path(path: Path) -> Path:
     """Return where averages go when `path` takes a row for each person."""
     return path.with_name(f"{path.stem}-averages{path.suffix}")
+
+
+def embeddings(arguments: argparse.Namespace, start_progress: work.StartProgress) -> None:
+    """Compare embedding backends; print the tables and write the files asked for."""
+    specs = [BackendSpec.parse(text) for text in arguments.embeddings.split(",") if text.strip()]
+    if not specs:
+        raise ChoiceError(f"--embeddings {arguments.embeddings!r} names nothing: give one or more backends")
+    if len({spec.label for spec in specs}) < len(specs):
+        raise ChoiceError(f"--embeddings {arguments.embeddings!r} names one thing twice: give each once")
+    folder = arguments.processed or default_folder("processed")
+    source = cases.Source.load(folder)
+    if source.catalog is None:
+        raise ChoiceError(f"{folder} has no catalogue: run python -m preprocess.setup")
+    part = arguments.split
+    requests = []
+    if arguments.queries is not None:
+        requests.append(finding_films.descriptions(arguments.queries, source.catalog, part))
+    if arguments.dialogues is not None:
+        dialogues = read_redial(arguments.dialogues)
+        requests.append(finding_films.dialogue_requests(dialogues, source.catalog, part))
+    case = cases.build_all(source, ["per-user"], part)[0].evaluation
+    results = compare_backends(
+        specs,
+        source.catalog,
+        requests,
+        case,
+        arguments.resamples,
+        arguments.seed,
+        folder / "artifacts" / "text",
+        arguments.checkpoint,
+        start_progress,
+    )
+    print(embedding_report.text(results, requests, part, len(source.catalog), case), flush=True)
+    averages = embedding_report.average_rows(results, part)
+    if arguments.json is not None:
+        report.write_value(
+            arguments.json, {"format_version": 1, "settings": flags_given(arguments), "figures": averages}
+        )
+    if arguments.csv is not None:
+        people = people_with_likes(case, UserVectorSettings())
+        ids = case.known.user_ids[case.user_rows[people]].tolist()
+        report.write_rows(arguments.csv, embedding_report.unit_rows(results, requests, part, ids))
+        report.write_rows(averages_path(arguments.csv), averages)
+
+
+def check_embeddings(arguments: argparse.Namespace) -> None:
+    """Refuse, before any work, flags that say nothing about vectors."""
+    for flag, default in (("data", None), ("set", None), ("plots", None), ("against", "first")):
+        if getattr(arguments, flag) != default:
+            raise ChoiceError(f"--{flag} is for models, not for --embeddings: leave it out")

@@ -74,6 +74,21 @@ def compare(
     return [Difference(*map(float, row)) for row in zip(differences.mean(axis=0), low, high, p_values)]
 
 
+class Interval(NamedTuple):
+    """A mean and its percentile interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def intervals(values: Values, n_resamples: int, rng: np.random.Generator, level: float = 0.95) -> list[Interval]:
+    """Return the mean of each column of `values` (n_users, c) with its interval at `level`."""
+    means = resampled_means(values, n_resamples, rng)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return [Interval(*map(float, row)) for row in zip(values.mean(axis=0), low, high)]
+
+
 class Ratio(NamedTuple):
     """Ratio of two means and its percentile interval; infinite or nan where the divisor is 0."""
 

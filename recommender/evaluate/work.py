@@ -47,7 +47,7 @@ class ModelSpec:
                 raise ChoiceError(f"model {text!r}: {pair!r} is not key=value; write {name}:key=value")
             if key in settings:
                 raise ChoiceError(f"model {text!r} sets {key} twice: give each setting once")
-            settings[key] = _value(value)
+            settings[key] = read_value(value)
         return cls(text, name, settings)
 
     def make(self, catalog: Optional[Catalog]) -> Ranker:
@@ -134,7 +134,8 @@ def catalog_digest(catalog: Optional[Catalog]) -> str:
     return digest.hexdigest()
 
 
-def _value(text: str) -> Any:
+def read_value(text: str) -> Any:
+    """Return the value of a setting as people write it: true, false, a number or a word."""
     if text in ("true", "false"):
         return text == "true"
     for kind in (int, float):

@@ -1,0 +1,176 @@
+"""Several backends on the same films, requests and people.
+
+    films          separation of genres (`embedding_quality.separation_gap`)
+    descriptions,  requests in words that one film answers (`finding_films`): its place among all films
+    dialogues
+    people         the mean of the vectors of the films somebody liked (`recommender.embed.users`), all films that they
+                   have not rated ranked by cosine with it; what they liked in the held-out part of the per-user split
+                   is relevant, so HitRate@10 = share of people with a relevant film among the first 10
+
+All backends answer the same requests for the same people, so ratios to the first are paired. Somebody whose liked
+films have no vector gets an empty list: no hit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from ..catalog import Catalog
+from ..embed.base import BaseEmbeddingBackend, Identity, Vectors
+from ..embed.movie_text import movie_text
+from ..embed.users import UserVectorSettings, align, user_vectors
+from ..errors import DataError
+from . import metrics
+from .bootstrap import Interval, Ratio, intervals, ratios
+from .embedding_backends import BackendSpec, film_vectors
+from .embedding_quality import Gap, Values, finding_measures, places, separation_gap
+from .finding_films import Requests
+from .protocols import Evaluation
+from .runner import best_unseen
+from .work import StartProgress
+
+PLACES = (10, 50)
+PEOPLE = "people"
+_LIST = 20
+_BATCH = 512  # people at a time
+
+
+class Task(NamedTuple):
+    """What one backend did on one task.
+
+    values: measure -> (n_units,).  intervals, ratios: by measure; no ratios for the first backend.
+    median: of the places over requests, nan for people.
+    """
+
+    values: dict[str, Values]
+    intervals: dict[str, Interval]
+    ratios: dict[str, Ratio]
+    median: float
+
+
+@dataclass(frozen=True)
+class BackendResult:
+    """All figures of one backend; `tasks` by name, in the order asked for."""
+
+    label: str
+    identity: Identity
+    gap: Gap
+    tasks: dict[str, Task]
+    n_embedded: int
+    seconds: dict[str, float]
+
+
+def film_texts(catalog: Catalog) -> list[str]:
+    """Return the text of every film of the catalogue, in its order."""
+    return [movie_text(catalog.movie(row)) for row in range(len(catalog))]
+
+
+def find(
+    backend: BaseEmbeddingBackend, films: Vectors, requests: Requests, ks: tuple[int, ...] = PLACES
+) -> tuple[dict[str, Values], Values]:
+    """Return recall@k and mrr of each unit of `requests`, and the places of all requests.
+
+    films: (n_films, d), what `backend` makes of the films' texts, in the order of the catalogue.
+    """
+    found = places(backend.embed_texts(requests.texts), films, requests.rows)
+    return {name: requests.by_unit(values) for name, values in finding_measures(found, ks).items()}, found
+
+
+def rank_for_people(films: Vectors, case: Evaluation, people: npt.NDArray[np.int64]) -> dict[str, Values]:
+    """Return hit_rate@10, ndcg@10 and recall@20 of lists made from the vectors of liked films, for `people`.
+
+    films: (n_movies, d) in the order of `case.known`.  people: positions in `case.user_rows`.
+    """
+    users = user_vectors(case.known, films, UserVectorSettings(), np.random.default_rng(0))
+    rows = case.user_rows[people]
+    ids = case.known.user_ids[rows]
+    U = align(ids, users.user_ids, users.vectors)
+    has_vector = np.isin(ids, users.user_ids)
+    lists = np.full((len(people), _LIST), -1, dtype=np.int64)
+    for low in range(0, len(people), _BATCH):
+        block = np.arange(low, min(low + _BATCH, len(people)))[has_vector[low : low + _BATCH]]
+        if len(block):
+            lists[block] = best_unseen(U[block] @ films.T, case.known, rows[block], _LIST)
+    chosen = case.select(np.isin(np.arange(case.n_users), people), case.name, "few liked films")
+    indptr, relevant = chosen.relevant()
+    hits = metrics.find_hits(lists, indptr, relevant, case.known.n_movies)
+    n_relevant = np.diff(indptr)
+    return {
+        "hit_rate@10": metrics.hit_rate(hits, n_relevant, 10),
+        "ndcg@10": metrics.ndcg(hits, n_relevant, 10),
+        "recall@20": metrics.recall(hits, n_relevant, 20),
+    }
+
+
+def people_with_likes(case: Evaluation, settings: UserVectorSettings) -> npt.NDArray[np.int64]:
+    """Return the positions in `case.user_rows` of people who like enough known films to have a vector."""
+    liked = case.known.ratings >= settings.rating_threshold
+    n_liked = np.bincount(case.known.user_rows()[liked], minlength=case.known.n_users)
+    return np.flatnonzero(n_liked[case.user_rows] >= settings.min_movies)
+
+
+def compare_backends(
+    specs: Sequence[BackendSpec],
+    catalog: Catalog,
+    requests: Sequence[Requests],
+    case: Optional[Evaluation],
+    n_resamples: int,
+    seed: int = 0,
+    stored: Optional[Path] = None,
+    checkpoint: Optional[Path] = None,
+    start_progress: StartProgress = lambda label: None,
+) -> list[BackendResult]:
+    """Return the figures of each backend; ratios are to the first.
+
+    case: per-user, with the movies of the catalogue; None leaves people out.  stored: where `<backend>/` may hold the
+    films' vectors; only backends without settings are looked for there.
+    """
+    if case is not None and not np.array_equal(case.known.movie_ids, catalog.movie_ids):
+        raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
+    texts = film_texts(catalog)
+    people = None if case is None else people_with_likes(case, UserVectorSettings())
+    results: list[BackendResult] = []
+    for spec in specs:
+        progress = start_progress(f"embeddings: {spec.label}")
+        if progress:
+            progress("fit, embedding films", 0, len(texts))
+        started = time.perf_counter()
+        backend = spec.make(texts)
+        made = time.perf_counter() - started
+        folder = stored / spec.name if stored is not None and not spec.settings else None
+        films = film_vectors(backend, texts, folder, checkpoint)
+        started = time.perf_counter()
+        found: dict[str, tuple[dict[str, Values], float]] = {}
+        for asked in requests:
+            values, where = find(backend, films.vectors, asked)
+            found[asked.name] = values, float(np.median(where))
+        if case is not None and people is not None:
+            found[PEOPLE] = rank_for_people(films.vectors, case, people), float("nan")
+        seconds = {"make": made, "films": films.seconds, "answer": time.perf_counter() - started}
+        gap = separation_gap(films.vectors, catalog.genres)
+        first = results[0].tasks if results else {}
+        tasks = {
+            name: _task(values, median, first.get(name), n_resamples, seed) for name, (values, median) in found.items()
+        }
+        results.append(BackendResult(spec.label, backend.identity, gap, tasks, films.n_embedded, seconds))
+        if progress:
+            progress("done", len(texts), len(texts))
+    return results
+
+
+def _task(values: dict[str, Values], median: float, first: Optional[Task], n_resamples: int, seed: int) -> Task:
+    names = list(values)
+    ours = np.column_stack([values[name] for name in names])
+    spread = intervals(ours, n_resamples, np.random.default_rng(seed))
+    against: list[Ratio] = []
+    if first is not None:
+        theirs = np.column_stack([first.values[name] for name in names])
+        against = ratios(ours, theirs, n_resamples, np.random.default_rng(seed))
+    return Task(values, dict(zip(names, spread)), dict(zip(names, against)), median)

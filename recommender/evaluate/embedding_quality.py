@@ -1,0 +1,121 @@
+"""How good vectors of films are: whether films of one genre lie together, and whether words find the film meant.
+
+    gap    = (mean cosine of pairs that share a genre - mean cosine of pairs that share none) / |mean cosine of all|
+    place  = 1 + how many films are nearer to the words than the one meant + half of the others that are as near
+    Recall@k = share of requests with place <= k        MRR = mean of 1 / place, without a cutoff
+
+The gap is exact over all pairs of films, each pair once. It needs no matrix of films by films: films with the same set
+of genres are added up first, and a sum over pairs of films becomes one over pairs of sets,
+
+    sum over i in A, j in B of v_i . v_j = (sum of v_i over A) . (sum of v_j over B)
+
+A film without a genre is in no pair, since nothing is known of what it shares; a row of zeros has cosine 0 with all.
+The gap divides by a mean that may be near 0, so it orders backends but does not measure by how much one is better:
+vectors that all point one way have a large mean and a small gap, and random ones divide 0 by almost 0. It says
+nothing about finding a film, which is why places are counted too. A row of zeros, which is as near to all films, gets
+the place in the middle.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+
+Values = npt.NDArray[np.float64]
+_CELLS = 1 << 22  # of a block of scores or of pairs of sets of genres: 32 MB as float64
+
+
+class Gap(NamedTuple):
+    """Mean cosine of pairs that share a genre, that share none, and of both; nan where there is no such pair."""
+
+    same: float
+    different: float
+    overall: float
+    n_same: int
+    n_different: int
+
+    @property
+    def gap(self) -> float:
+        """Return (same - different) / |overall|, nan where it is undefined."""
+        return (self.same - self.different) / abs(self.overall) if self.overall else float("nan")
+
+
+def separation_gap(vectors: npt.NDArray[np.floating], genres: npt.NDArray[np.bool_]) -> Gap:
+    """Return the genre separation of `vectors` (n, d), rows of length 1 or 0, for `genres` (n, n_genres).
+
+    Cost O(n d + m^2 (d + n_genres)) for m different sets of genres (1,000 of 62,000 MovieLens films), m^2 a block
+    at a time.
+
+    >>> vectors = np.array([[1.0, 0], [1, 0], [0, 1]])
+    >>> separation_gap(vectors, np.array([[True], [True], [False]])).same
+    1.0
+    """
+    if len(vectors) != len(genres):
+        raise DataError(f"{len(vectors)} vectors and genres of {len(genres)} films: give both for the same films")
+    listed = genres.any(axis=1)
+    V = vectors[listed].astype(np.float64)
+    sets, of_film = np.unique(genres[listed], axis=0, return_inverse=True)
+    of_film = of_film.reshape(-1)
+    n_sets = len(sets)
+    sizes = np.bincount(of_film, minlength=n_sets).astype(np.float64)
+    sums = np.zeros((n_sets, V.shape[1]))
+    np.add.at(sums, of_film, V)
+    same = n_same = 0.0
+    as_numbers = sets.astype(np.float64)
+    step = max(1, _CELLS // max(n_sets, 1))
+    for low in range(0, n_sets, step):
+        shares = as_numbers[low : low + step] @ as_numbers.T > 0  # (step, m)
+        same += float(((sums[low : low + step] @ sums.T) * shares).sum())
+        n_same += float(sizes[low : low + step] @ shares @ sizes)
+    squares = float((V * V).sum())
+    total = float(sums.sum(axis=0) @ sums.sum(axis=0)) - squares
+    n_all = len(V) * (len(V) - 1)
+    same, n_same = same - squares, n_same - len(V)  # each film shares its genres with itself
+    return Gap(
+        _mean(same, n_same),
+        _mean(total - same, n_all - n_same),
+        _mean(total, n_all),
+        int(n_same) // 2,
+        int(n_all - n_same) // 2,
+    )
+
+
+def places(
+    queries: npt.NDArray[np.floating], films: npt.NDArray[np.floating], targets: npt.NDArray[np.integer]
+) -> Values:
+    """Return the place of film `targets[q]` among all films by inner product with `queries[q]`: (n_queries,).
+
+    queries: (n_queries, d).  films: (n_films, d).  1 is best; films as near as the one meant share their places.
+    Cost O(n_queries n_films d), a block of queries at a time.
+    """
+    if queries.shape[1] != films.shape[1]:
+        raise DataError(f"queries of width {queries.shape[1]} and films of width {films.shape[1]}: use one backend")
+    found = np.empty(len(queries))
+    step = max(1, _CELLS // max(len(films), 1))
+    for low in range(0, len(queries), step):
+        block = slice(low, min(low + step, len(queries)))
+        scores = queries[block].astype(np.float64) @ films.T.astype(np.float64)  # (step, n_films)
+        wanted = scores[np.arange(len(scores)), targets[block]][:, None]
+        # Equal vectors may differ in the last bits by the order of a sum.
+        near = np.abs(scores - wanted) <= 1e-12
+        found[block] = 1 + ((scores > wanted) & ~near).sum(axis=1) + (near.sum(axis=1) - 1) / 2
+    return found
+
+
+def finding_measures(found: Values, ks: tuple[int, ...]) -> dict[str, Values]:
+    """Return `recall@k` and `mrr` of each request, (n_queries,) float64, from the places.
+
+    >>> measures = finding_measures(np.array([1.0, 4.0, 20.0]), (10,))
+    >>> measures["recall@10"].tolist(), measures["mrr"].tolist()
+    ([1.0, 1.0, 0.0], [1.0, 0.25, 0.05])
+    """
+    measures: dict[str, Values] = {f"recall@{k}": np.asarray(found <= k, dtype=np.float64) for k in ks}
+    return {**measures, "mrr": 1.0 / found}
+
+
+def _mean(total: float, n: float) -> float:
+    return total / n if n else float("nan")
