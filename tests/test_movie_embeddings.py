@@ -43,7 +43,7 @@ def dat(folder: Path, text: str) -> list[SourceMovie]:
     return read_dat("tweets", folder / "movies.dat")
 
 
-@pytest.fixture()
+@pytest.fixture
 def films(tmp_path: Path) -> Films:
     return join([dat(tmp_path, "1::Abba (1970)::Drama\n2::Cab (1980)::\n3::Bac (1990)::War\n")])
 
@@ -263,7 +263,7 @@ def test_other_models_are_refused_by_name(films: Films, tmp_path: Path) -> None:
 
 def test_damage_is_refused_by_name(films: Films, tmp_path: Path) -> None:
     found = embed(plan(films, None), Letters())
-    with pytest.raises(ArtifactError, match="no taste-embeddings artifact in .*generate_embeddings"):
+    with pytest.raises(ArtifactError, match=r"no taste-embeddings artifact in .*generate_embeddings"):
         MovieEmbeddings.load(tmp_path)
     found.save(tmp_path)
     (tmp_path / "movie_embeddings.npz").write_bytes(b"PK damaged")

@@ -1,1 +1,24 @@
 """Taste embeddings: any words, any film, any person as a vector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import TasteEmbeddingConfig
+    from .generator import TasteEmbeddingGenerator
+
+__all__ = ["TasteEmbeddingConfig", "TasteEmbeddingGenerator"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the generator when it is asked for: a session that hears no words needs none of it."""
+    if name == "TasteEmbeddingConfig":
+        from .config import TasteEmbeddingConfig
+
+        return TasteEmbeddingConfig
+    if name == "TasteEmbeddingGenerator":
+        from .generator import TasteEmbeddingGenerator
+
+        return TasteEmbeddingGenerator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,108 +11,34 @@ and again only when asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, Optional, Union
+
+import numpy as np
 
 from .. import artifacts
-from ..errors import ArtifactError, ChoiceError, SettingsError
-from ..settings import check_value, default_folder
-from . import vector_files
-from .base import BaseEmbeddingBackend
-from .local import LocalBackend, LocalSettings
+from ..errors import ArtifactError, DataError
+from ..interactions import Interactions
+from ..splits import load_all
+from .base import BaseEmbeddingBackend, Identity
+from .config import HTTP, SENTENCE_TRANSFORMERS, TasteEmbeddingConfig
+from .dialogue_profiles import embed_profiles, gather
+from .dialogues import read_dialogues
+from .http_backend import HttpBackend
+from .local import LocalBackend
+from .mix import mix_people
 from .movie_embeddings import AT_ONCE, KIND, REMEDY, STEM, MovieEmbeddings, Plan, embed, plan, refuse_mismatch
-from .movie_sources import MOVIELENS, Films, join, read_source
-from .registry import DEFAULT_BACKEND, make_backend, names
-from .users import UserVectorSettings
+from .movie_sources import Films, join, read_source
+from .registry import DEFAULT_BACKEND, make_backend
+from .user_embeddings import UserEmbeddings
+from .users import AVERAGE, UserVectors, UserVectorSettings, user_vectors
 
-HTTP, SENTENCE_TRANSFORMERS = "http", "sentence-transformers"
+DIALOGUE_ENDINGS = (".json", ".jsonl", ".tsv")
 MODEL = "model"  # the folder, beside the vectors, of a fitted local model
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class TasteEmbeddingConfig:
-    """What to embed, with what, and where it is stored.
-
-    project_root: where `processed/` and `data/` are looked for; None takes what comes with the library.
-    backend_type: a name of `registry.names()`.  model_name: the model of `sentence-transformers`, "" its default.
-    openai_model: the model of `http`.  movie_sources: names or `name=path`, or a mapping from name to path; paths are
-    relative to `project_root`, and `movielens` alone is the processed folder.  batch_size: texts in one call of a
-    model or service.  rating_threshold, min_movies, alpha: see `users` and `mix`.
-    output: where results go, by default processed/artifacts/text/<backend_type>.  forms: of `vector_files.FORMS`.
-    half: vectors in 16 bits.  backend_settings: further settings of the backend by name (`HttpSettings`,
-    `LocalSettings`).  Raises `ChoiceError` or `SettingsError` for what does not exist or is out of range.
-    """
-
-    project_root: Union[str, Path, None] = None
-    backend_type: str = DEFAULT_BACKEND
-    model_name: str = ""
-    openai_model: str = "text-embedding-3-large"
-    movie_sources: Union[Sequence[str], Mapping[str, Union[str, Path]]] = (MOVIELENS,)
-    batch_size: int = 64
-    rating_threshold: float = 4.0
-    min_movies: int = 3
-    alpha: float = 0.7
-    output: Union[str, Path, None] = None
-    forms: Sequence[str] = vector_files.DEFAULT_FORMS
-    half: bool = False
-    backend_settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.backend_type not in names():
-            raise ChoiceError(f"no embedding backend is called {self.backend_type!r}: choose from {', '.join(names())}")
-        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
-            raise SettingsError(f"batch_size: {self.batch_size!r} is not a whole number from 1")
-        if not 0 <= self.alpha <= 1:
-            raise SettingsError(
-                f"alpha: {self.alpha!r} is out of range (the share of ratings beside words, from 0 to 1)"
-            )
-        if isinstance(self.movie_sources, str) or not self.movie_sources:
-            raise SettingsError(
-                f"movie_sources: {self.movie_sources!r} is no list of names: give for example (movielens,)"
-            )
-        if self.backend_type == DEFAULT_BACKEND:
-            for name, value in self.backend_settings.items():
-                check_value(LocalSettings, name, value)
-        UserVectorSettings(rating_threshold=self.rating_threshold, min_movies=self.min_movies)
-        vector_files.check_forms(self.forms)
-
-    @property
-    def processed(self) -> Path:
-        return default_folder("processed") if self.project_root is None else Path(self.project_root) / "processed"
-
-    @property
-    def folder(self) -> Path:
-        """Where results are stored."""
-        return Path(self.output) if self.output else self.processed / "artifacts" / "text" / self.backend_type
-
-    def sources(self) -> dict[str, Path]:
-        """Return name -> path of the film lists."""
-        given = self.movie_sources
-        pairs: list[tuple[str, Union[str, Path]]]
-        if isinstance(given, Mapping):
-            pairs = list(given.items())
-        else:
-            pairs = [(name, path) for name, _, path in (entry.partition("=") for entry in given)]
-        root = Path(self.project_root) if self.project_root is not None else Path()
-        found: dict[str, Path] = {}
-        for name, path in pairs:
-            if name in found:
-                raise ChoiceError(f"source {name!r} is given twice: give each its own name")
-            found[name] = root / path if str(path) else (self.processed if name == MOVIELENS else root / "data" / name)
-        return found
-
-
-class Built(NamedTuple):
-    """What a run did: the stored films, how many films there are, and how many texts were embedded for them."""
-
-    films: MovieEmbeddings
-    n_films: int
-    n_embedded: int
 
 
 class TasteEmbeddingGenerator:
@@ -152,43 +78,97 @@ class TasteEmbeddingGenerator:
         return MovieEmbeddings.load(folder)
 
     def build_movie_embeddings(self) -> MovieEmbeddings:
-        """Embed the films that are new or changed, and store all; returns them.
+        """Embed the films that are new or changed, store all, and return them.
 
         Raises `ArtifactError` where vectors of another backend, model or dimension are stored.
         """
-        return self.update_movie_embeddings().films
-
-    def update_movie_embeddings(self) -> Built:
-        """Do the same and return also how much there was to do."""
         config = self.config
         artifacts.need_folder(config.folder)
-        films = self.read_films()
-        stored = self.stored()
-        self._refuse_other_backend(stored)
-        backend = self.backend(films.texts)
-        identity = backend.identity
-        if stored and stored.identity != identity:
-            if identity.backend != DEFAULT_BACKEND:
-                refuse_mismatch(config.folder, stored.identity, identity)
-            stored = None  # a run that fitted the model anew was stopped before it stored the vectors
-        work = plan(films, stored)
-        self._say(f"{identity.backend} {identity.model}: {len(work.missing):,} texts to embed")
+        work, backend = self.plan(store=True)
         # the http backend cuts into batches, keeps what it got and reports progress itself
         at_once = max(len(work.missing), 1) if backend.name == HTTP else max(config.batch_size, AT_ONCE)
         found = embed(work, backend, at_once, None if backend.name == HTTP else self._progress)
-        if not work.missing and self._unchanged(found, stored):
+        if not work.missing and self._unchanged(found):
             self._say(f"nothing has changed in {config.folder}")
-            return Built(found, len(films.texts), 0)
+            return found
         found.save(config.folder, config.forms, config.half)
         self._say(f"stored in {config.folder}")
-        return Built(found, len(films.texts), len(work.missing))
+        return found
 
-    def plan(self) -> tuple[Plan, BaseEmbeddingBackend]:
-        """Return what `build_movie_embeddings` would do; embeds nothing and stores nothing."""
+    def build_user_embeddings(
+        self, path: Union[str, Path, None] = None, dialogues: Sequence[Union[str, Path]] = (), method: str = AVERAGE
+    ) -> UserEmbeddings:
+        """Make vectors of people from their ratings, from what they said, or from both; store and return them.
+
+        path: a processed folder (None: that of the project), whose train, val and test count together; a `.csv` with
+        userId, movieId, rating and timestamp; or a file of dialogues, and then no ratings count.  dialogues: files of
+        them, beside the ratings.  method: of `users.METHODS`.  Ratings are of films of the first source.
+        Raises `ArtifactError` where no films are stored, or by another model.
+        """
+        config = self.config
+        ratings = None if path is None else Path(path)
+        spoken = [Path(file) for file in dialogues]
+        if ratings is not None and ratings.suffix.lower() in DIALOGUE_ENDINGS:
+            spoken, ratings = [ratings, *spoken], None
+        elif ratings is None:
+            ratings = config.processed
+        films = MovieEmbeddings.load(config.folder)
+        self._refuse_other_backend(films)
+        ids: Sequence[object] = ()
+        vectors = said = np.zeros((0, films.identity.dimension), dtype=np.float32)
+        speakers: list[str] = []
+        if ratings is not None:
+            settings = UserVectorSettings(
+                method=method, rating_threshold=config.rating_threshold, min_movies=config.min_movies
+            )
+            people = self._rated(read_ratings(ratings), films, settings)
+            ids, vectors = people.user_ids.tolist(), people.vectors
+        if spoken:
+            backend = self.backend()
+            refuse_mismatch(config.folder, films.identity, backend.identity)
+            profiles = gather([dialogue for file in spoken for dialogue in read_dialogues(file)])
+            speakers, said = embed_profiles(profiles, backend)
+            silent = f", {profiles.n_silent:,} dialogues without a word of theirs" if profiles.n_silent else ""
+            self._say(f"{len(speakers):,} people from what they said{silent}")
+        mixed = mix_people(ids, vectors, speakers, said, config.alpha)
+        about = {
+            "method": method,
+            "rating_threshold": config.rating_threshold,
+            "min_movies": config.min_movies,
+            "alpha": config.alpha,
+        }
+        found = UserEmbeddings.from_mixed(films.identity, mixed, about)
+        found.save(config.folder, config.forms, config.half)
+        self._say(f"{len(found):,} people stored in {config.folder}")
+        return found
+
+    def _rated(self, data: Interactions, films: MovieEmbeddings, settings: UserVectorSettings) -> UserVectors:
+        source = next(iter(self.config.sources()))
+        aligned = films.vectors_for(data.movie_ids.tolist(), source)
+        people = user_vectors(data, aligned, settings, np.random.default_rng(0))
+        self._say(f"{len(people.user_ids):,} of {data.n_users:,} people by {settings.method} of their ratings")
+        for reason, n_people in people.left_out.items():
+            if n_people:
+                self._say(f"  left out: {n_people:,}, {reason}")
+        if people.fallbacks:
+            self._say(f"  {people.fallbacks:,} of them by the average, having no rating above their mean that counts")
+        return people
+
+    def plan(self, store: bool = False) -> tuple[Plan, BaseEmbeddingBackend]:
+        """Return what `build_movie_embeddings` would do; embeds nothing and, without `store`, stores nothing."""
         films = self.read_films()
         stored = self.stored()
         self._refuse_other_backend(stored)
-        return plan(films, stored), self.backend(films.texts, store=False)
+        backend = self.backend(films.texts, store)
+        if stored:
+            expected = _expected(backend, stored.identity)
+            if expected.backend == DEFAULT_BACKEND and expected != stored.identity:
+                stored = None  # a run that fitted the model anew was stopped before it stored the vectors
+            else:
+                refuse_mismatch(self.config.folder, stored.identity, expected)
+        work = plan(films, stored)
+        self._say(f"{backend.name}: {len(work.missing):,} texts to embed")
+        return work, backend
 
     def backend(self, texts: Sequence[str] = (), store: bool = True) -> BaseEmbeddingBackend:
         """Return the configured backend; a local one that was not fitted before is fitted on `texts` and stored."""
@@ -233,9 +213,34 @@ class TasteEmbeddingGenerator:
             wanted = stored.identity._replace(backend=self.config.backend_type)
             refuse_mismatch(self.config.folder, stored.identity, wanted)
 
-    def _unchanged(self, found: MovieEmbeddings, stored: Optional[MovieEmbeddings]) -> bool:
+    def _unchanged(self, found: MovieEmbeddings) -> bool:
         """Tell whether `found` is stored already, in every form that is wanted and no other."""
-        if stored is None or found.columns() != stored.columns():
+        stored = self.stored()
+        if stored is None or stored.identity != found.identity or found.columns() != stored.columns():
             return False
         files = artifacts.read_manifest(self.config.folder, KIND, REMEDY)["files"]
         return {Path(name).suffix[1:] for name in files if name.startswith(STEM)} == set(self.config.forms)
+
+
+def _expected(backend: BaseEmbeddingBackend, stored: Identity) -> Identity:
+    """Return the identity of `backend`; a service is believed that its vectors still have the stored length."""
+    if isinstance(backend, HttpBackend):
+        return Identity(HTTP, backend.settings.model, backend.settings.dimensions or stored.dimension)
+    return backend.identity
+
+
+def read_ratings(path: Path) -> Interactions:
+    """Return all ratings of a processed folder, or those of a `.csv`; raises `DataError` for a bad file."""
+    if path.suffix.lower() != ".csv":
+        return load_all(path)
+    import pandas as pd
+
+    columns = ["userId", "movieId", "rating", "timestamp"]
+    try:
+        frame = pd.read_csv(path, usecols=columns)
+        return Interactions.from_columns(*(frame[name].to_numpy() for name in columns))
+    except FileNotFoundError:
+        raise DataError(f"no ratings at {path}: give a processed folder or a .csv") from None
+    except (ValueError, TypeError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"{path} is no table of ratings ({first}): give {','.join(columns)}, all numbers") from None

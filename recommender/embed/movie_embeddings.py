@@ -136,12 +136,18 @@ class MovieEmbeddings:
 
 
 class Plan(NamedTuple):
-    """What there is to do: the vectors that are there already, and the films whose texts must be embedded."""
+    """What there is to do: the vectors that are there already, and the films whose texts must be embedded.
+
+    hashes: sha256 of the text of each film.  known: sha256 -> vector, all by the model `identity` (None: no vectors).
+    missing: rows of `films.texts`, one for each text that has no vector.  folder: where the known ones come from.
+    """
 
     films: Films
-    hashes: list[str]  # one for each film
-    known: dict[str, npt.NDArray[np.float32]]  # sha256 of a text -> vector
-    missing: list[int]  # rows of `films.texts`, one for each text that has no vector
+    hashes: list[str]
+    known: dict[str, npt.NDArray[np.float32]]
+    missing: list[int]
+    identity: Optional[Identity]
+    folder: Optional[Path]
 
 
 def plan(films: Films, stored: Optional[MovieEmbeddings]) -> Plan:
@@ -150,7 +156,7 @@ def plan(films: Films, stored: Optional[MovieEmbeddings]) -> Plan:
     hashes = [text_hash(text) for text in films.texts]
     first = {hashed: row for row, hashed in reversed(list(enumerate(hashes)))}
     missing = sorted(row for hashed, row in first.items() if hashed not in known)
-    return Plan(films, hashes, known, missing)
+    return Plan(films, hashes, known, missing, stored.identity if stored else None, stored.folder if stored else None)
 
 
 def embed(
@@ -159,20 +165,24 @@ def embed(
     """Embed what is missing, `at_once` texts in a call, and return all lines.
 
     progress: called with how many texts are done and how many there are, after each call.
-    Raises `DataError` where the backend returns other than one finite row of its dimension for each text.
+    Raises `DataError` where the backend returns other than one finite row of its dimension for each text, and
+    `ArtifactError` where the known vectors are of another model. Where nothing is missing, the backend is not asked.
     """
-    films, hashes, known, missing = work
-    identity = backend.identity
+    films, hashes, known, missing, identity, folder = work
     vectors = {hashed: known[hashed] for hashed in hashes if hashed in known}
     for low in range(0, len(missing), at_once):
         rows = missing[low : low + at_once]
         found = backend.embed_texts([films.texts[row] for row in rows])
+        if folder and identity:
+            refuse_mismatch(folder, identity, backend.identity)
+        identity = backend.identity  # a service tells the length of its vectors with the first of them
         if found.shape != (len(rows), identity.dimension) or not np.isfinite(found).all():
             expected = f"{len(rows)} finite rows of {identity.dimension}"
             raise DataError(f"backend {identity.backend} returned {found.shape}, expected {expected}: check its model")
         vectors.update(zip((hashes[row] for row in rows), found))
         if progress:
             progress(low + len(rows), len(missing))
+    identity = identity or backend.identity
     of_line = [hashes[row] for row in films.film]
     embedding = np.array([vectors[hashed] for hashed in of_line], dtype=np.float32)
     return MovieEmbeddings(

@@ -1,0 +1,183 @@
+"""Embed films, and the people who rated or talked about them, and store both.
+
+    python -m model.generate_embeddings
+    python -m model.generate_embeddings --backend http --base-url http://localhost:11434/v1 --model all-minilm
+    python -m model.generate_embeddings --source movielens --source movietweetings=data/movietweetings --dry-run
+    python -m model.generate_embeddings --dialogues data/redial.jsonl --user-method weighted
+
+A second run embeds only what is new or has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from recommender import command
+from recommender.embed.config import HTTP, SENTENCE_TRANSFORMERS, TasteEmbeddingConfig
+from recommender.embed.generator import TasteEmbeddingGenerator
+from recommender.embed.http_backend import HttpBackend, HttpSettings, estimate_tokens
+from recommender.embed.local import LocalSettings
+from recommender.embed.mix import ALPHA
+from recommender.embed.movie_sources import MOVIELENS
+from recommender.embed.registry import DEFAULT_BACKEND, names
+from recommender.embed.users import AVERAGE, METHODS
+from recommender.embed.vector_files import DEFAULT_FORMS
+from recommender.errors import ChoiceError
+from recommender.settings import add_flags, check_value, default_folder
+
+SETTINGS_OF: dict[str, type[Any]] = {DEFAULT_BACKEND: LocalSettings, HTTP: HttpSettings}
+USED_APART = ("model", "batch_size")  # settings of http that other backends have too
+
+
+class Progress:
+    """One line on a terminal, nothing elsewhere."""
+
+    def __call__(self, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{done:,} of {total:,} texts", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+def make_parser() -> command.Parser:
+    """Return the parser of the flags."""
+    parser = command.Parser(
+        prog="python -m model.generate_embeddings",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--backend", choices=names(), default=DEFAULT_BACKEND, help="what embeds (default: %(default)s)")
+    add(
+        "--processed",
+        type=Path,
+        default=default_folder("processed"),
+        metavar="DIR",
+        help="what python -m preprocess.setup wrote (default: %(default)s)",
+    )
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where to store vectors (default: artifacts/text/BACKEND in the folder of --processed)",
+    )
+    add(
+        "--source",
+        action="append",
+        metavar="NAME[=PATH]",
+        help="a list of films, once for each: a processed folder, movies.dat of MovieTweetings, movie_database.tsv of "
+        f"INSPIRED, or a folder that holds one; {MOVIELENS} alone is the folder of --processed (default: {MOVIELENS})",
+    )
+    add("--files", default=",".join(DEFAULT_FORMS), metavar="LIST", help="npz, and csv, parquet (default: %(default)s)")
+    add("--half", action="store_true", help="store vectors in 16 bits")
+    add("--force", action="store_true", help="fit and embed everything anew, whatever is stored")
+    add("--dry-run", action="store_true", help="say what would be embedded, then stop")
+    people = parser.add_argument_group("people")
+    people.add_argument("--no-users", action="store_true", help="films only")
+    people.add_argument(
+        "--ratings",
+        type=Path,
+        metavar="PATH",
+        help="another processed folder, or a .csv with userId,movieId,rating,timestamp (default: --processed)",
+    )
+    people.add_argument(
+        "--dialogues",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help=".json CCPE-M, .jsonl ReDial, .tsv INSPIRED",
+    )
+    people.add_argument("--user-method", choices=METHODS, default=AVERAGE, help="default: %(default)s")
+    people.add_argument(
+        "--rating-threshold",
+        type=float,
+        default=4.0,
+        metavar="X",
+        help="a film is liked from here (default: %(default)s)",
+    )
+    people.add_argument(
+        "--min-movies", type=int, default=3, metavar="N", help="leave out who likes fewer (default: %(default)s)"
+    )
+    people.add_argument(
+        "--alpha", type=float, default=ALPHA, metavar="X", help="share of ratings beside words (default: %(default)s)"
+    )
+    for settings in SETTINGS_OF.values():
+        add_flags(parser, settings)
+    return parser
+
+
+def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
+    """Return what the flags say; raises `ChoiceError` for a flag of a backend that was not chosen."""
+    given: dict[str, Any] = {}
+    for backend, settings in SETTINGS_OF.items():
+        for name in settings.__dataclass_fields__:
+            value = getattr(arguments, name)
+            if value is None:
+                continue
+            flag = "--" + name.replace("_", "-")
+            shared = name in USED_APART and arguments.backend == SENTENCE_TRANSFORMERS
+            if backend != arguments.backend and not shared:
+                raise ChoiceError(f"{flag} is a setting of --backend {backend}, not {arguments.backend}: leave it out")
+            given[name] = check_value(settings, name, value, flag)
+    apart = {name: given.pop(name) for name in USED_APART if name in given}
+    model = {"openai_model" if arguments.backend == HTTP else "model_name": apart["model"]} if "model" in apart else {}
+    size = {"batch_size": apart["batch_size"]} if "batch_size" in apart else {}
+    sources = arguments.source or [MOVIELENS]
+    return TasteEmbeddingConfig(
+        backend_type=arguments.backend,
+        movie_sources=[f"{name}={arguments.processed.resolve()}" if name == MOVIELENS else name for name in sources],
+        rating_threshold=arguments.rating_threshold,
+        min_movies=arguments.min_movies,
+        alpha=arguments.alpha,
+        output=arguments.output or arguments.processed / "artifacts" / "text" / arguments.backend,
+        forms=[form.strip() for form in arguments.files.split(",")],
+        half=arguments.half,
+        backend_settings=given,
+        **model,
+        **size,
+    )
+
+
+def tell_plan(generator: TasteEmbeddingGenerator) -> None:
+    """Print what a run would embed."""
+    work, backend = generator.plan()
+    texts = [work.films.texts[row] for row in work.missing]
+    if isinstance(backend, HttpBackend):
+        print(backend.estimate(texts))
+    else:
+        n_tokens = sum(map(estimate_tokens, texts))
+        print("about {:,} tokens, by {} {}, dimension {}".format(n_tokens, *backend.identity))
+    print(f"nothing was embedded, nothing stored in {generator.config.folder}")
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Embed films, then people."""
+    arguments = make_parser().parse_args(argv)
+    config = config_of(arguments)
+    generator = TasteEmbeddingGenerator(config, force=arguments.force, say=_say, progress=Progress())
+    if arguments.dry_run:
+        tell_plan(generator)
+        return
+    generator.build_movie_embeddings()
+    if not arguments.no_users:
+        ratings = arguments.ratings or arguments.processed
+        generator.build_user_embeddings(ratings, arguments.dialogues, arguments.user_method)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def program() -> None:
+    """Run `main` as a whole program."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()

@@ -1,0 +1,296 @@
+"""The generator and its program: a project of nine films from the first run to the refused one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model import generate_embeddings
+from recommender.embed import TasteEmbeddingConfig, TasteEmbeddingGenerator
+from recommender.embed.base import Identity, Vectors
+from recommender.embed.local import LocalBackend
+from recommender.embed.movie_embeddings import MovieEmbeddings
+from recommender.embed.user_embeddings import UserEmbeddings
+from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from tests.test_movie_embeddings import Letters
+from tests.tiny import FILMS, make_processed
+
+ROOT = Path(__file__).resolve().parents[1]
+LOOSE = {"dimension": 4, "fewest_texts": 1, "most_texts": 1.0}
+# user, film, rating
+RATINGS = [
+    *((1, 1, 5.0), (1, 2, 4.5), (1, 3, 4.0), (1, 4, 1.0)),
+    *((2, 4, 5.0), (2, 5, 5.0)),
+    *((3, 9, 5.0), (3, 5, 4.0), (3, 4, 4.0)),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    make_processed(tmp_path / "processed")
+    with open(tmp_path / "ratings.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["userId", "movieId", "rating", "timestamp"])
+        writer.writerows((*rating, 1000 + place) for place, rating in enumerate(RATINGS))
+    return tmp_path
+
+
+def generator(project: Path, force: bool = False, backend: Any = None, **config: Any) -> TasteEmbeddingGenerator:
+    config = {"backend_settings": LOOSE, **config} if backend is None else config
+    return TasteEmbeddingGenerator(TasteEmbeddingConfig(project, **config), force=force, backend=backend)
+
+
+def change_title(project: Path, old: str, new: str) -> None:
+    path = project / "processed" / "movie_metadata.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_films_are_stored_where_they_belong(project: Path) -> None:
+    films = generator(project).build_movie_embeddings()
+    folder = project / "processed" / "artifacts" / "text" / "local"
+    stored = MovieEmbeddings.load(folder, LocalBackend.load(folder / "model").identity)
+    assert stored.movie_id.tolist() == [str(film[0]) for film in FILMS]
+    assert np.array_equal(stored.embedding, films.embedding)
+    assert sorted(files(folder)) == [
+        "manifest.json", "model/hashes.npy", "model/idf.npy", "model/manifest.json", "model/projection.npy",
+        "model/scales.npy", "movie_embeddings.csv", "movie_embeddings.npz",
+    ]  # fmt: skip
+
+
+def test_a_second_run_changes_nothing_and_a_changed_film_is_embedded_alone(project: Path) -> None:
+    backend = Letters()
+    generator(project, backend=backend, output=project / "out").build_movie_embeddings()
+    assert len(backend.asked) == len(FILMS)
+    before = files(project / "out")
+    again = Letters()
+    generator(project, backend=again, output=project / "out").build_movie_embeddings()
+    assert again.asked == []
+    assert files(project / "out") == before
+    change_title(project, "Delta (1983)", "Cab (1983)")
+    films = generator(project, backend=again, output=project / "out").build_movie_embeddings()
+    assert again.asked == ["Title: Cab (1983).\nGenres: Drama."]
+    assert films.embedding_text[3] == again.asked[0]
+    generator(project, force=True, backend=again, output=project / "out").build_movie_embeddings()
+    assert len(again.asked) == 1 + len(FILMS)
+
+
+def test_a_local_model_stays_until_force(project: Path) -> None:
+    first = generator(project).build_movie_embeddings()
+    change_title(project, "Delta (1983)", "Cab (1983)")
+    second = generator(project).build_movie_embeddings()
+    assert second.identity == first.identity
+    unchanged = [place for place in range(len(FILMS)) if place != 3]
+    assert np.array_equal(second.embedding[unchanged], first.embedding[unchanged])
+    third = generator(project, force=True).build_movie_embeddings()
+    assert third.identity != first.identity
+    with pytest.raises(ArtifactError, match=r"model was fitted with dimension 4, not 3: fit it again with --force"):
+        generator(project, backend_settings={**LOOSE, "dimension": 3}).build_movie_embeddings()
+
+
+def test_a_run_that_breaks_off_leaves_what_was_there(project: Path) -> None:
+    class Fails(Letters):
+        def embed_texts(self, texts: Sequence[str]) -> Vectors:
+            raise KeyboardInterrupt
+
+    generator(project, backend=Letters(), output=project / "out").build_movie_embeddings()
+    before = files(project / "out")
+    change_title(project, "Delta (1983)", "Cab (1983)")
+    with pytest.raises(KeyboardInterrupt):
+        generator(project, backend=Fails(), output=project / "out").build_movie_embeddings()
+    assert files(project / "out") == before
+    with pytest.raises(KeyboardInterrupt):
+        generator(project, backend=Fails(), output=project / "new").build_movie_embeddings()
+    assert not (project / "new").exists() or files(project / "new") == {}
+
+
+def test_a_model_fitted_anew_without_its_vectors_is_finished(project: Path) -> None:
+    generator(project).build_movie_embeddings()
+    folder = project / "processed" / "artifacts" / "text" / "local"
+    other = LocalBackend.fit([f"other words {place}" for place in range(5)], **LOOSE)
+    other.save(folder / "model")  # where a forced run was stopped
+    with pytest.raises(ArtifactError, match="holds vectors of model"):
+        MovieEmbeddings.load(folder, LocalBackend.load(folder / "model").identity)
+    assert generator(project).build_movie_embeddings().identity == other.identity
+    MovieEmbeddings.load(folder, other.identity)
+
+
+def test_other_models_are_refused_before_anything_is_embedded(project: Path) -> None:
+    class Other(Letters):
+        @property
+        def identity(self) -> Identity:
+            return Identity(self.name, "abd", 3)
+
+    generator(project, backend=Letters(), output=project / "out").build_movie_embeddings()
+    other = Other()
+    with pytest.raises(ArtifactError, match="holds vectors of model abc, not abd"):
+        generator(project, backend=other, output=project / "out").build_movie_embeddings()
+    assert other.asked == []
+    with pytest.raises(ArtifactError, match="holds vectors of backend letters, not local"):
+        generator(project, output=project / "out").build_movie_embeddings()
+
+
+def test_people_lie_at_the_mean_of_the_films_they_like(project: Path) -> None:
+    made = generator(project)
+    films = made.build_movie_embeddings()
+    people = made.build_user_embeddings(project / "ratings.csv")
+    assert people.user_id.tolist() == ["1", "3"]  # 2 likes two films only
+    mean = films.embedding[:3].astype(np.float64).mean(axis=0)
+    assert np.allclose(people.embedding[0], mean / np.linalg.norm(mean), atol=1e-6)
+    stored = UserEmbeddings.load(project / "processed" / "artifacts" / "text" / "local", films.identity)
+    assert np.array_equal(stored.embedding, people.embedding)
+    assert stored.settings == {"method": "average", "rating_threshold": 4.0, "min_movies": 3, "alpha": 0.7}
+    fewer = generator(project, min_movies=2, rating_threshold=4.5).build_user_embeddings(project / "ratings.csv")
+    assert fewer.user_id.tolist() == ["1", "2"]
+    mean = films.embedding[3:5].astype(np.float64).mean(axis=0)
+    assert np.allclose(fewer.embedding[1], mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_people_who_talk_are_embedded_by_the_films_own_model(project: Path) -> None:
+    talk = project / "talk.tsv"
+    lines = ["d1\tSEEKER\tI want action and war", "d1\tRECOMMENDER\tcomedy?", "d2\tSEEKER\tzzzz"]
+    talk.write_text("\n".join(["dialog_id\tspeaker\ttext", *lines]) + "\n", encoding="utf-8")
+    made = generator(project)
+    made.build_movie_embeddings()
+    alone = generator(project).build_user_embeddings(talk)
+    assert (alone.user_id.tolist(), alone.origin.tolist()) == (["inspired:d1"], ["text"])
+    model = LocalBackend.load(project / "processed" / "artifacts" / "text" / "local" / "model")
+    assert np.allclose(alone.embedding, model.embed_texts(["I want action and war"]), atol=1e-6)
+    both = generator(project).build_user_embeddings(project / "ratings.csv", [talk])
+    assert both.user_id.tolist() == ["1", "3", "inspired:d1"]
+
+
+def test_people_need_films_and_new_films_remove_people(project: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"no taste-embeddings artifact .*generate_embeddings"):
+        generator(project).build_user_embeddings(project / "ratings.csv")
+    made = generator(project)
+    made.build_movie_embeddings()
+    made.build_user_embeddings(project / "ratings.csv")
+    folder = project / "processed" / "artifacts" / "text" / "local"
+    generator(project).build_movie_embeddings()
+    assert (folder / "user_embeddings.npz").is_file()
+    change_title(project, "Delta (1983)", "Cab (1983)")
+    generator(project).build_movie_embeddings()
+    assert not (folder / "user_embeddings.npz").exists()
+    assert not (folder / "user_embeddings.csv").exists()
+
+
+def test_bad_ratings_are_refused(project: Path) -> None:
+    made = generator(project)
+    made.build_movie_embeddings()
+    (project / "bad.csv").write_text("userId,movieId,rating\n1,1,5\n")
+    (project / "worse.csv").write_text("userId,movieId,rating,timestamp\n1,x,5,3\n")
+    for name in ("bad", "worse"):
+        with pytest.raises(DataError, match=rf"{name}\.csv is no table of ratings .*give userId,movieId"):
+            made.build_user_embeddings(project / f"{name}.csv")
+    with pytest.raises(DataError, match="no ratings at"):
+        made.build_user_embeddings(project / "gone.csv")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"backend_type": "word2vec"}, ChoiceError, "no embedding backend is called 'word2vec'"),
+        ({"batch_size": 0}, SettingsError, "batch_size: 0 is not a whole number from 1"),
+        ({"alpha": 1.5}, SettingsError, r"alpha: 1\.5 is out of range"),
+        ({"rating_threshold": 9.0}, SettingsError, r"rating_threshold: 9\.0 is out of range"),
+        ({"min_movies": 0}, SettingsError, "min_movies: 0 is out of range"),
+        ({"movie_sources": "movielens"}, SettingsError, "movie_sources: 'movielens' is no list of names"),
+        ({"movie_sources": []}, SettingsError, "is no list of names"),
+        ({"forms": ["csv"]}, ChoiceError, "files 'csv': give npz"),
+        ({"forms": ["npz", "xls"]}, ChoiceError, "files 'npz,xls'"),
+        ({"backend_settings": {"dimensions": 3}}, SettingsError, "unknown key 'dimensions'"),
+    ],
+)
+def test_bad_configurations_are_refused(given: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        TasteEmbeddingConfig(**given)
+
+
+def test_sources_are_found_from_the_root(tmp_path: Path) -> None:
+    config = TasteEmbeddingConfig(tmp_path, movie_sources=["movielens", "tweets", "inspired=x/movie_database.tsv"])
+    assert config.sources() == {
+        "movielens": tmp_path / "processed",
+        "tweets": tmp_path / "data" / "tweets",
+        "inspired": tmp_path / "x" / "movie_database.tsv",
+    }
+    assert TasteEmbeddingConfig(tmp_path, movie_sources={"a": "/b"}).sources() == {"a": Path("/b")}
+    with pytest.raises(ChoiceError, match="source 'a' is given twice"):
+        TasteEmbeddingConfig(tmp_path, movie_sources=["a=1", "a=2"]).sources()
+
+
+def run(project: Path, *flags: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "model.generate_embeddings", "--processed", project / "processed", *flags]
+    return subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_program_from_plan_to_people(project: Path) -> None:
+    loose = ("--dimension", 4, "--fewest-texts", 1, "--most-texts", 1.0)
+    planned = run(project, *loose, "--dry-run")
+    assert "local: 9 texts to embed\nabout " in planned.stdout
+    assert "nothing was embedded, nothing stored in" in planned.stdout
+    assert not (project / "processed" / "artifacts" / "text").exists()
+    done = run(project, *loose, "--ratings", project / "ratings.csv", "--files", "npz")
+    assert done.stderr == ""
+    assert "9 of movielens: 9 different films" in done.stdout
+    assert "2 of 3 people by average of their ratings" in done.stdout
+    folder = project / "processed" / "artifacts" / "text" / "local"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "manifest.json", "model", "movie_embeddings.npz", "user_embeddings.npz",
+    ]  # fmt: skip
+    again = run(project, "--no-users", "--files", "npz")
+    assert "local: 0 texts to embed\nnothing has changed in" in again.stdout
+
+
+def test_the_program_refuses_in_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for flags, said in (
+        (["--backend", "bert"], "invalid choice: 'bert'"),
+        (["--model", "x"], "--model is a setting of --backend http, not local"),
+        (["--backend", "minilm", "--rarity", "2"], "--rarity is a setting of --backend local, not minilm"),
+        (["--dimension", "0"], "--dimension: 0 is out of range"),
+        (["--source", "tweets=nowhere"], "nowhere does not exist"),
+        (["--files", "xls"], "files 'xls': give npz"),
+        (["--output", str(project / "ratings.csv")], "is a file, not a folder"),
+    ):
+        with pytest.raises((ChoiceError, SettingsError, DataError, ArtifactError), match=said):
+            generate_embeddings.main(["--processed", str(project / "processed"), *flags])
+    refused = run(project, "--source", "tweets=nowhere")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+
+
+def test_importing_needs_no_pandas() -> None:
+    program = "import sys; from recommender.embed import TasteEmbeddingGenerator; print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+SHIPPED = ROOT / "processed" / "artifacts" / "text" / "local"
+
+
+def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
+    shipped = MovieEmbeddings.load(SHIPPED).with_texts()
+    built = generator(ROOT, output=tmp_path, backend_settings={}, forms=["npz"], half=True).build_movie_embeddings()
+    assert built.identity == shipped.identity
+    assert built.columns() == shipped.columns()
+    # Another processor sums in another order; directions may turn into each other, distances stay.
+    sample = np.arange(0, len(built), 7)
+    cosines = [films.embedding[sample] @ films.embedding[sample].T for films in (built, shipped)]
+    assert np.abs(cosines[0] - cosines[1]).max() < 0.02
+    model, loaded = LocalBackend.load(tmp_path / "model"), LocalBackend()
+    assert model.identity == loaded.identity == shipped.identity
+    assert np.array_equal(model.fitted.hashes, loaded.fitted.hashes)
+    size = sum(path.stat().st_size for path in SHIPPED.rglob("*"))
+    assert size < 9e6
+    assert json.loads((SHIPPED / "manifest.json").read_text())["settings"]["movies"]["backend"] == "local"
