@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -43,8 +45,8 @@ QUIT = ("q", "quit")
 MOST_CANDIDATES = 6
 
 
-def build_parser(description: str) -> Parser:
-    """Return the flags of a session program."""
+def build_parser(description: str, without: Sequence[str] = ()) -> Parser:
+    """Return the flags of a session program; without: settings of the policy that have no meaning in it."""
     parser = Parser(
         description=description,
         epilog="Answers: " + "; ".join(f"{key} {word}" for key, (word, _) in ANSWERS.items()),
@@ -81,7 +83,8 @@ def build_parser(description: str) -> Parser:
     parser.add_argument(
         "--profiles", type=Path, metavar="DIR", help=f"where profiles are kept (default: {default_profiles_folder()})"
     )
-    add_flags(parser, PolicySettings)
+    names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
+    add_flags(parser, PolicySettings, names)
     return parser
 
 
@@ -105,10 +108,12 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def open_policy(arguments: argparse.Namespace) -> PolicySettings:
-    """Return the policy of the file with the flags over it."""
+def open_policy(arguments: argparse.Namespace, learning_rule: Optional[str] = None) -> PolicySettings:
+    """Return the policy of the file with the flags over it; learning_rule: the only one that the program has."""
     path = arguments.config or default_folder("config") / "recommender_policy.yaml"
     policy = override(read_settings(PolicySettings, path), arguments)
+    if learning_rule:
+        policy = dataclasses.replace(policy, learning_rule=learning_rule)
     if policy.learning_rule != MOVING_AVERAGE:
         for name in ("learning_rate", "negative_weight"):
             if getattr(arguments, name) is not None:

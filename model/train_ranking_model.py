@@ -19,6 +19,8 @@ from recommender.known_users import DEFAULT_METHOD
 from recommender.learn import registry
 from recommender.splits import load_all
 
+PROGRAMS = {"svd": "train_svd_model", "two_tower": "train_twotower"}
+
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Fit, save and say how long it took."""
@@ -26,8 +28,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     names = ", ".join(registry.names())
     parser.add_argument("--model", default=DEFAULT_METHOD, metavar="NAME", help=f"{names} (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    if arguments.model == "svd":
-        raise ChoiceError("--model svd: its artifact has a program of its own, python -m model.train_svd_model")
+    if arguments.model in PROGRAMS:
+        own = f"python -m model.{PROGRAMS[arguments.model]}"
+        raise ChoiceError(f"--model {arguments.model}: its artifact has a program of its own, {own}")
     registry.model_class(arguments.model)  # an unknown name is refused before the data are read
     output = common.output_folder(arguments, arguments.model)
     history = load_all(arguments.processed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import numbers
 from collections.abc import Iterable, Sequence
@@ -14,9 +15,10 @@ import numpy.typing as npt
 from .catalog import Catalog, Movie
 from .errors import ArtifactError, ChoiceError
 from .known_users import DEFAULT_METHOD, KnownUsers, Ranked
+from .learn import two_tower_artifact
 from .learn.conditional_gaussian import ConditionalGaussian
 from .learn.svd import SvdModel
-from .policy import CONDITIONAL_GAUSSIAN, MovieFilter, PolicySettings
+from .policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .retrieve.exact import ExactIndex
 from .rules import LearningRule, MovingAverage
 from .session import Heard, Session, SessionEngine
@@ -28,6 +30,7 @@ if TYPE_CHECKING:  # read only when somebody uses words
     from .embed.free_text import FreeText
 
 LOCAL = "local"
+SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
 
 
 class Similar(NamedTuple):
@@ -76,13 +79,17 @@ class Recommender:
         path: Union[str, Path, None] = None,
         policy: Union[PolicySettings, str, Path, None] = None,
         backend: str = LOCAL,
+        vectors: str = SVD,
     ) -> Recommender:
         """Open a processed folder; without `path`, the data that comes with the library.
 
         policy: settings, or the path of a YAML file; None reads the one that comes with the library.  backend: what
         makes vectors of the words that people use; the films' vectors of that backend must be stored.
+        vectors: "svd", or "two_tower" for those of the movie tower, over which sessions learn by the moving average.
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
         """
+        if vectors not in VECTORS:
+            raise ChoiceError(f"vectors {vectors!r}: give one of {', '.join(VECTORS)}")
         folder = default_folder("processed") if path is None else Path(path)
         if not isinstance(policy, PolicySettings):
             file = default_folder("config") / "recommender_policy.yaml" if policy is None else Path(policy)
@@ -90,15 +97,21 @@ class Recommender:
         catalog = Catalog.load(folder)
         if not catalog.n_ratings.any():
             raise ArtifactError(f"{folder} has no counts of ratings: run python -m preprocess.transform_data")
+        if vectors == TWO_TOWER:
+            learned = two_tower_artifact.load_movie_vectors(
+                folder / "artifacts" / two_tower_artifact.FOLDER, catalog.movie_ids
+            )
+            policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
+            return cls(catalog, learned, policy, folder=folder, backend=backend)
         model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
-        vectors = model.movie_vectors(policy.vector_scaling)
+        movie_vectors = model.movie_vectors(policy.vector_scaling)
         if policy.learning_rule != CONDITIONAL_GAUSSIAN:
-            return cls(catalog, vectors, policy, folder=folder, backend=backend)
+            return cls(catalog, movie_vectors, policy, folder=folder, backend=backend)
         artifact = folder / "artifacts" / "session"
         if artifact.is_dir():
             rule = ConditionalGaussian.load(artifact, catalog.movie_ids, policy.skip_weight)
-            return cls(catalog, vectors, policy, rule, folder, backend)
-        found = cls(catalog, vectors, policy, folder=folder, backend=backend)
+            return cls(catalog, movie_vectors, policy, rule, folder, backend)
+        found = cls(catalog, movie_vectors, policy, folder=folder, backend=backend)
         found.notes.append(
             f"no {artifact}: sessions learn by the moving average; run python -m model.train_session_model "
             "for the conditional Gaussian"

@@ -43,13 +43,12 @@ class KnownUsers:
         if not isinstance(method, str):
             raise ChoiceError(f"method {method!r}: give one of {', '.join(registry.names())}")
         if method not in self._models:
-            stored = self.folder / "artifacts" / method
+            stored = self.folder / "artifacts" / registry.folder_name(method)
             if method in registry.names() and method != "svd" and stored.is_dir():
                 model = registry.load(method, stored, self.catalog)
                 if not np.array_equal(model.movie_ids, self.history.movie_ids):
-                    raise ArtifactError(
-                        f"{stored} was trained on another movie list: run python -m model.train_ranking_model"
-                    )
+                    program = "train_twotower" if method == "two_tower" else "train_ranking_model"
+                    raise ArtifactError(f"{stored} was trained on another movie list: run python -m model.{program}")
             else:
                 model = registry.make(method, self.catalog).fit(self.history)
             self._models[method] = model

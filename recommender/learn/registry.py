@@ -27,6 +27,7 @@ _MODELS = {
     "content": ("content", "Content"),
     "stacker": ("stacker", "Stacker"),
 }
+_FOLDERS = {"two_tower": "twotower"}
 
 
 def names() -> tuple[str, ...]:
@@ -41,6 +42,15 @@ def model_class(name: str) -> type[Ranker]:
     module, attribute = _MODELS[name]
     found: type[Ranker] = getattr(importlib.import_module(f".{module}", __package__), attribute)
     return found
+
+
+def folder_name(name: str) -> str:
+    """Return the folder below `artifacts` in which the model is kept.
+
+    >>> folder_name("ease"), folder_name("two_tower")
+    ('ease', 'twotower')
+    """
+    return _FOLDERS.get(name, name)
 
 
 def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranker:

@@ -1,0 +1,38 @@
+"""Films for tonight on the vectors of the two-tower network: the session of runsvd, with another idea of a film.
+
+The session learns by the moving average over the movie tower's vectors, which python -m model.train_twotower made.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from model.online_user_model import build_parser, open_policy, run_session
+from recommender import command
+from recommender.facade import TWO_TOWER, Recommender
+from recommender.policy import MOVING_AVERAGE
+
+OTHERS = ("learning_rule", "skip_weight", "vector_scaling")  # settings of the other rule and of the SVD's vectors
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one session and return its exit code."""
+    arguments = build_parser(__doc__ or "", OTHERS).parse_args(argv)
+    policy = open_policy(arguments, MOVING_AVERAGE)
+    recommender = Recommender.load(arguments.processed, policy, arguments.backend, TWO_TOWER)
+    return run_session(recommender, arguments)
+
+
+def program() -> None:
+    """Run as a command."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    program()
