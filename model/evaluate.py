@@ -172,6 +172,9 @@ def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols:
     elif arguments.against not in ("first", "best", *labels):
         raise ChoiceError(f"--against {arguments.against!r}: give first, best or one of {', '.join(labels)}")
     check_files(arguments)
+    for flag in ("queries", "dialogues"):
+        if getattr(arguments, flag) is not None:
+            raise ChoiceError(f"--{flag} is for --embeddings: name backends with it")
     if arguments.stages < 1:
         raise ChoiceError(f"--stages {arguments.stages}: give a whole number from 1")
     if arguments.data is not None and arguments.processed is not None:

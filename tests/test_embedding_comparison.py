@@ -1,0 +1,372 @@
+"""Backends compared: requests read as defined, figures against loops, stored vectors only where they fit."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import evaluate
+from recommender.catalog import Catalog
+from recommender.embed import movie_embeddings, movie_sources
+from recommender.embed.base import BaseEmbeddingBackend, Identity, normalised
+from recommender.embed.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn
+from recommender.embed.movie_text import movie_text
+from recommender.embed.users import UserVectorSettings
+from recommender.errors import ChoiceError, DataError, SettingsError
+from recommender.evaluate import cases, protocols
+from recommender.evaluate.bootstrap import intervals
+from recommender.evaluate.embedding_backends import BackendSpec, RandomVectors, film_vectors
+from recommender.evaluate.embedding_comparison import (
+    compare_backends,
+    film_texts,
+    find,
+    people_with_likes,
+    rank_for_people,
+)
+from recommender.evaluate.finding_films import Requests, descriptions, dialogue_requests
+from recommender.interactions import Interactions
+
+N_MOVIES, N_USERS, N_GENRES = 60, 50, 4
+
+
+def catalog() -> Catalog:
+    """Film i has genre i % 4 and words of its own."""
+    return Catalog(
+        [
+            {
+                "movieId": str(100 + i),
+                "title": f"Film {i} ({1950 + i})",
+                "genres": f"Genre{i % N_GENRES}",
+                "overview": f"About thing{i} and thing{i}, with stuff{i % N_GENRES}.",
+            }
+            for i in range(N_MOVIES)
+        ]
+    )
+
+
+def source() -> cases.Source:
+    """Person u likes films of genre u % 4 and nothing else."""
+    rng = np.random.default_rng(0)
+    columns = [
+        (user, 100 + movie, 5 if movie % N_GENRES == user % N_GENRES else 2, 100 * user + place)
+        for user in range(N_USERS)
+        for place, movie in enumerate(rng.permutation(N_MOVIES)[:30])
+    ]
+    ratings = Interactions.from_columns(*np.array(columns).T, movie_vocabulary=np.arange(100, 100 + N_MOVIES))
+    return cases.Source.from_ratings(ratings, catalog())
+
+
+class Oracle(BaseEmbeddingBackend):
+    """Knows the number of a film from any text that holds `thing<number>`; all else is a row of zeros."""
+
+    name = "oracle"
+
+    @property
+    def identity(self):
+        return Identity("oracle", "1", N_MOVIES)
+
+    def embed_texts(self, texts):
+        vectors = np.zeros((len(texts), N_MOVIES), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in text.replace(",", " ").split():
+                if word.startswith("thing"):
+                    vectors[row, int(word[5:])] = 1
+        return vectors
+
+
+def requests(texts, rows, unit=None) -> Requests:
+    unit = np.arange(len(rows)) if unit is None else np.array(unit)
+    return Requests("descriptions", texts, np.array(rows), unit, [str(i) for i in range(unit.max() + 1)], {})
+
+
+def test_finding_films_by_unit():
+    backend, films = Oracle(), Oracle().embed_texts(film_texts(catalog()))
+    asked = requests(["thing3", "thing4", "nothing", "thing5"], [3, 9, 7, 5], unit=[0, 0, 0, 1])
+    values, where = find(backend, films, asked, (10,))
+    # thing4 is not the film meant: it shares the places after film 4 with the 58 others; "nothing" shares all places.
+    assert where.tolist() == [1.0, 2 + 58 / 2, 1 + 59 / 2, 1.0]
+    assert values["recall@10"].tolist() == [1 / 3, 1.0]
+    assert values["mrr"].tolist() == pytest.approx([(1 + 1 / 31 + 1 / 30.5) / 3, 1.0])
+
+
+def test_lists_of_people_against_a_loop():
+    case = protocols.per_user(source().train)
+    films = normalised(np.random.default_rng(1).standard_normal((N_MOVIES, 6)))
+    people = people_with_likes(case, UserVectorSettings())
+    found = rank_for_people(films, case, people)
+    indptr, relevant = case.relevant()
+    for place, position in enumerate(people.tolist()):
+        row = case.user_rows[position]
+        mine = slice(case.known.indptr[row], case.known.indptr[row + 1])
+        rated, ratings = case.known.movie_rows[mine].tolist(), case.known.ratings[mine]
+        u = sum(films[movie] for movie, rating in zip(rated, ratings) if rating >= 4)
+        order = sorted(set(range(N_MOVIES)) - set(rated), key=lambda movie: -float(films[movie] @ u))
+        wanted = set(relevant[indptr[position] : indptr[position + 1]].tolist())
+        hits = [movie in wanted for movie in order]
+        assert found["hit_rate@10"][place] == any(hits[:10])
+        assert found["recall@20"][place] == pytest.approx(sum(hits[:20]) / len(wanted))
+        gain = sum(1 / np.log2(i + 2) for i, hit in enumerate(hits[:10]) if hit)
+        best = sum(1 / np.log2(i + 2) for i in range(min(10, len(wanted))))
+        assert found["ndcg@10"][place] == pytest.approx(gain / best)
+
+
+def test_people_who_like_too_little_are_left_out_and_those_without_vectors_have_no_hit():
+    case = protocols.per_user(source().train)
+    people = people_with_likes(case, UserVectorSettings())
+    for position, row in enumerate(case.user_rows.tolist()):
+        mine = slice(case.known.indptr[row], case.known.indptr[row + 1])
+        assert (position in people) == ((case.known.ratings[mine] >= 4).sum() >= 3)
+    empty = rank_for_people(np.zeros((N_MOVIES, 6), dtype=np.float32), case, people)
+    assert not any(values.any() for values in empty.values())
+
+
+def test_tastes_are_found_in_vectors_of_genres_and_not_in_shuffled_ones():
+    data = source()
+    case = protocols.from_parts(data.train, data.val, data.test, "test", "per user")
+    people = people_with_likes(case, UserVectorSettings())
+    films = np.eye(N_GENRES, dtype=np.float32)[np.arange(N_MOVIES) % N_GENRES]
+    right = rank_for_people(films, case, people)["recall@20"].mean()
+    shuffled = films[np.random.default_rng(3).permutation(N_MOVIES)]
+    wrong = rank_for_people(shuffled, case, people)["recall@20"].mean()
+    assert right == 1.0  # fewer than 20 unseen films of a genre, and they all come first
+    assert wrong < 0.75  # 20 of some 35 unseen films
+
+
+def write(path: Path, lines: list[str]) -> Path:
+    path.write_text("\n".join(["movieId,part,query", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_descriptions_are_read_by_part(tmp_path):
+    path = write(
+        tmp_path / "q.csv", ["103,tune,three", '105,report,"five, or so"', "9,report,none", "107,report,seven"]
+    )
+    val, test = (descriptions(path, catalog(), part) for part in ("val", "test"))
+    assert (val.texts, val.rows.tolist(), val.unit_names) == (["three"], [3], ["103"])
+    assert (test.texts, test.rows.tolist(), test.unit_names) == (["five, or so", "seven"], [5, 7], ["105", "107"])
+    assert test.left_out == {"not in the catalogue": 1}
+    (tmp_path / "plain.csv").write_text("movieId,query\n103,three\n")
+    assert descriptions(tmp_path / "plain.csv", catalog(), "val").texts == ["three"]
+    assert descriptions(tmp_path / "plain.csv", catalog(), "test").texts == ["three"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["103,tune,"], "line 2 has no movieId and query"),
+        (["103,tune,a", "x,tune,b"], "line 3 has no movieId and query"),
+        (["103,practice,a"], "line 2: part 'practice' is not one of tune, report"),
+        (["9,report,a"], "no request means a film of the catalogue"),
+    ],
+)
+def test_bad_descriptions_are_refused(lines, words, tmp_path):
+    with pytest.raises(DataError, match=words):
+        descriptions(write(tmp_path / "q.csv", lines), catalog(), "test")
+
+
+def test_missing_descriptions_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no descriptions at"):
+        descriptions(tmp_path / "none.csv", catalog(), "test")
+    (tmp_path / "bytes.csv").write_bytes(b"movieId,query\n103,\xff\xfe\n")
+    with pytest.raises(DataError, match="no CSV in UTF-8"):
+        descriptions(tmp_path / "bytes.csv", catalog(), "test")
+
+
+def dialogue(ident: str) -> Dialogue:
+    """The seeker likes films 1, 2, 4 and 5, dislikes 3; film 4 is not in the catalogue, nothing is said before 5."""
+    titles = {"1": "Film 7 (1957)", "2": "The Fílm 8  (1958)", "3": "Film 9 (1959)", "4": "Film 7 (1999)"}
+    titles["5"] = "Film 11 (1961)"
+    answers = {key: Answer(True, True, key != "3") for key in titles}
+    turns = (
+        Turn(SEEKER, "s", "@5!", ("5",)),
+        Turn(SEEKER, "s", "Something sad, like film 9 or @1, please", ("1",)),
+        Turn(RECOMMENDER, "r", "Try @3 @2", ("3", "2")),
+        Turn(SEEKER, "s", "@4 was fun", ("4",)),
+    )
+    return Dialogue("redial", ident, turns, titles, {SEEKER: answers})
+
+
+def test_requests_of_dialogues_are_the_words_of_the_seeker_before_a_film_they_like():
+    said = [dialogue(str(i)) for i in range(60)]
+    val, test = (dialogue_requests(said, catalog(), part) for part in ("val", "test"))
+    assert not set(val.unit_names) & set(test.unit_names)
+    assert sorted(val.unit_names + test.unit_names) == sorted(each.dialog_id for each in said)
+    assert 8 <= val.n_units <= 32  # a third of 60, give or take 3.3 deviations
+    assert test.rows.tolist() == [7] * test.n_units  # "The Film 8" is not called "Film 8"
+    assert test.unit.tolist() == list(range(test.n_units))
+    assert "film" not in " ".join(test.texts).lower()
+    assert test.texts[0].endswith("Something sad, like or")
+    assert test.left_out == {"not in the catalogue": 2 * test.n_units, "nothing said before": test.n_units}
+
+
+def test_titles_of_two_films_mean_none():
+    films = [{"movieId": str(i), "title": "Film 7 (1957)", "genres": "Drama"} for i in (1, 2)]
+    with pytest.raises(DataError, match="no request means a film"):
+        dialogue_requests([dialogue(str(i)) for i in range(9)], Catalog(films), "test")
+
+
+def test_random_vectors_depend_on_the_text_alone():
+    backend = RandomVectors(64)
+    texts = [f"text {i}" for i in range(300)]
+    whole = backend.embed_texts(texts)
+    assert np.array_equal(whole[7:9], backend.embed_texts(texts[7:9]))
+    assert not np.array_equal(whole, RandomVectors(64, seed=1).embed_texts(texts))
+    assert np.allclose(np.linalg.norm(whole, axis=1), 1)
+    cosines = (whole @ whole.T)[np.triu_indices(300, 1)]
+    assert cosines.std() == pytest.approx(1 / np.sqrt(64), rel=0.02)  # of random directions
+    assert backend.embed_texts([]).shape == (0, 64)
+
+
+def test_backends_are_named_and_set():
+    assert BackendSpec.parse("local:dimension=3").make(film_texts(catalog())).identity.dimension == 3
+    assert BackendSpec.parse("random:seed=2").make([]).identity.model == "seed-2"
+    with pytest.raises(ChoiceError, match="no embedding backend is called 'glove': choose from local"):
+        BackendSpec.parse("glove")
+    with pytest.raises(SettingsError, match="size"):
+        BackendSpec.parse("random:size=2").make([])
+    with pytest.raises(SettingsError, match="at least 1"):
+        BackendSpec.parse("random:dimension=0").make([])
+
+
+class Counting(Oracle):
+    """Notes which texts it is asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def embed_texts(self, texts):
+        self.asked += texts
+        return super().embed_texts(texts)
+
+
+def stored_films(folder: Path, films: Catalog, backend) -> Path:
+    lines = [
+        movie_sources.SourceMovie("movielens", str(i), films.movie(row))
+        for row, i in enumerate(films.movie_ids.tolist())
+    ]
+    work = movie_embeddings.plan(movie_sources.join([lines]), None)
+    movie_embeddings.embed(work, backend).save(folder)
+    return folder
+
+
+def test_stored_vectors_are_taken_where_model_and_text_agree(tmp_path):
+    films = catalog()
+    folder = stored_films(tmp_path / "text", films, Oracle())
+    texts = film_texts(films)
+    backend = Counting()
+    found = film_vectors(backend, texts, folder)
+    assert (found.n_embedded, backend.asked) == (0, [])
+    assert np.array_equal(found.vectors, Oracle().embed_texts(texts))
+    changed = [*texts[:5], "about thing9", *texts[6:]]
+    found = film_vectors(backend, changed, folder)
+    assert backend.asked == ["about thing9"]
+    assert np.array_equal(found.vectors, Oracle().embed_texts(changed))
+
+    class Other(Counting):
+        @property
+        def identity(self):
+            return Identity("oracle", "2", N_MOVIES)
+
+    other = Other()
+    assert film_vectors(other, texts, folder).n_embedded == N_MOVIES == len(other.asked)
+
+
+def test_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path):
+    texts = film_texts(catalog())
+    first, second, third = Counting(), Counting(), Counting()
+    made = film_vectors(first, texts, None, tmp_path).vectors
+    assert np.array_equal(film_vectors(second, texts, None, tmp_path).vectors, made)
+    assert (len(first.asked), len(second.asked)) == (N_MOVIES, 0)
+    assert film_vectors(Counting(), texts[1:], None, tmp_path).n_embedded == N_MOVIES - 1
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"nothing")
+    assert np.array_equal(film_vectors(third, texts, None, tmp_path).vectors, made)
+    assert len(third.asked) == N_MOVIES
+
+
+def test_backends_are_compared_on_the_same_units():
+    data = source()
+    case = protocols.from_parts(data.train, data.val, data.test, "test", "per user")
+    asked = requests([f"stuff{i % 4} thing{i}" for i in range(0, 60, 3)], list(range(0, 60, 3)))
+    specs = [BackendSpec.parse(text) for text in ("random", "local:fewest_texts=1:most_texts=0.5", "random:seed=1")]
+    control, local, other = compare_backends(specs, catalog(), [asked], case, 200)
+    task = local.tasks["descriptions"]
+    assert task.intervals["recall@10"].mean == task.values["recall@10"].mean() > 0.7
+    assert control.tasks["descriptions"].values["recall@10"].mean() < 0.5
+    assert task.ratios["mrr"].value == pytest.approx(
+        task.values["mrr"].mean() / control.tasks["descriptions"].values["mrr"].mean()
+    )
+    assert task.ratios["mrr"].low > 1
+    assert control.tasks["descriptions"].ratios == {}
+    assert other.tasks["people"].ratios["recall@20"].low < 1 < other.tasks["people"].ratios["recall@20"].high
+    assert local.gap.same > local.gap.different
+    assert abs(control.gap.same - control.gap.different) < 5 / np.sqrt(256 * control.gap.n_same)
+    with pytest.raises(DataError, match="the ratings list other movies"):
+        compare_backends(specs, Catalog([{"movieId": "1", "title": "A", "genres": "B"}]), [asked], case, 10)
+
+
+def test_intervals_are_those_of_resampled_means():
+    values = np.random.default_rng(0).random((300, 2)) * [1, 10]
+    for column, (mean, low, high) in zip(values.T, intervals(values, 4000, np.random.default_rng(1))):
+        error = column.std() / np.sqrt(300)
+        assert mean == pytest.approx(column.mean())
+        # The quantile of a near-normal mean, with 5 standard errors of a quantile of 4,000 draws.
+        assert low == pytest.approx(mean - 1.96 * error, abs=5 * 2.67 / np.sqrt(4000) * error)
+        assert high == pytest.approx(mean + 1.96 * error, abs=5 * 2.67 / np.sqrt(4000) * error)
+
+
+def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, capsys):
+    data = source()
+    monkeypatch.setattr(cases.Source, "load", lambda folder: data)
+    lines = [f"{100 + i},{'tune' if i % 3 else 'report'},it is about thing{i}" for i in range(30)]
+    flags = ["--embeddings", "local:dimension=30:fewest_texts=1,random", "--queries"]
+    flags += [str(write(tmp_path / "q.csv", lines)), "--resamples", "50", "--processed", str(tmp_path)]
+    evaluate.main([*flags, "--csv", str(tmp_path / "rows.csv"), "--json", str(tmp_path / "out.json")])
+    shown = capsys.readouterr().out
+    with open(tmp_path / "rows.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    figures = json.loads((tmp_path / "out.json").read_text())["figures"]
+    with open(tmp_path / "rows-averages.csv", encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(figures)
+    checked = 0
+    for figure in figures:
+        if figure["n_units"]:
+            keys = ("backend", "task", "measure")
+            mine = [float(row["value"]) for row in rows if all(row[key] == figure[key] for key in keys)]
+            assert len(mine) == figure["n_units"]
+            assert np.mean(mine) == pytest.approx(figure["value"])
+            assert f"{figure['value']:.4f}" in shown
+            checked += 1
+    assert checked == 2 * (3 + 3)  # backends, measures of descriptions and of people
+    assert {row["unit"] for row in rows if row["task"] == "descriptions"} == {str(i) for i in range(100, 130, 3)}
+    assert "10 requests (descriptions)" in shown
+    gap = next(figure for figure in figures if figure["measure"] == "gap")
+    assert f"{gap['value']:.4f}" in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--embeddings", ","], "names nothing"),
+        (["--embeddings", "random,random"], "names one thing twice"),
+        (["--embeddings", "word2vec"], "no embedding backend is called 'word2vec'"),
+        (["--embeddings", "random", "--data", "x.zip"], "--data is for models"),
+        (["--embeddings", "random", "--against", "best"], "--against is for models"),
+        (["--embeddings", "random", "--resamples", "0"], "--resamples 0"),
+        (["--queries", "q.csv"], "--queries is for --embeddings"),
+        (["--dialogues", "q.jsonl"], "--dialogues is for --embeddings"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused_before_any_work(flags, words, monkeypatch):
+    monkeypatch.setattr(cases.Source, "load", None)
+    with pytest.raises(ChoiceError, match=words):
+        evaluate.main(flags)
+
+
+def test_a_film_is_embedded_as_its_text():
+    films = catalog()
+    assert film_texts(films)[5] == movie_text(films.movie(5))

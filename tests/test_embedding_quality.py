@@ -1,0 +1,101 @@
+"""Genre separation and places against plain loops; planted structure is found, shuffled labels are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recommender.embed.base import normalised
+from recommender.errors import DataError
+from recommender.evaluate import embedding_quality
+from recommender.evaluate.embedding_quality import finding_measures, places, separation_gap
+
+
+def films(n=120, n_genres=6, d=9, seed=0):
+    """Films of 0 to 3 genres; a few vectors are rows of zeros."""
+    rng = np.random.default_rng(seed)
+    genres = np.zeros((n, n_genres), dtype=bool)
+    for row in genres:
+        row[rng.permutation(n_genres)[: rng.integers(0, 4)]] = True
+    vectors = rng.standard_normal((n, d)) + 0.3
+    vectors[::17] = 0
+    return normalised(vectors), genres
+
+
+@pytest.mark.parametrize("cells", [1 << 22, 50])
+def test_separation_against_all_pairs(cells, monkeypatch):
+    monkeypatch.setattr(embedding_quality, "_CELLS", cells)
+    vectors, genres = films()
+    same, different = [], []
+    for i in range(len(vectors)):
+        for j in range(i):
+            if genres[i].any() and genres[j].any():
+                pair = same if (genres[i] & genres[j]).any() else different
+                pair.append(float(vectors[i].astype(np.float64) @ vectors[j].astype(np.float64)))
+    found = separation_gap(vectors, genres)
+    assert (found.n_same, found.n_different) == (len(same), len(different))
+    assert found.same == pytest.approx(np.mean(same), abs=1e-12)
+    assert found.different == pytest.approx(np.mean(different), abs=1e-12)
+    assert found.overall == pytest.approx(np.mean(same + different), abs=1e-12)
+    assert found.gap == pytest.approx((np.mean(same) - np.mean(different)) / abs(np.mean(same + different)))
+
+
+def test_separation_by_hand():
+    half = np.sqrt(0.5)
+    vectors = np.array([[1, 0], [half, half], [0, 1], [-1, 0]])
+    genres = np.array([[1, 0], [1, 1], [0, 1], [0, 0]], dtype=bool)
+    found = separation_gap(vectors, genres)  # the last film has no genre
+    assert found[:3] == pytest.approx((half, 0.0, 2 * half / 3))
+    assert found.gap == pytest.approx(1.5)
+    assert (found.n_same, found.n_different) == (2, 1)
+
+
+def test_separation_without_pairs_is_undefined():
+    found = separation_gap(np.eye(3), np.zeros((3, 2), dtype=bool))
+    assert np.isnan([found.same, found.different, found.overall, found.gap]).all()
+    together = separation_gap(np.ones((2, 1)), np.ones((2, 1), dtype=bool))
+    assert (together.same, together.overall) == (1.0, 1.0)
+    assert np.isnan(together.different)
+    with pytest.raises(DataError, match="3 vectors and genres of 2 films"):
+        separation_gap(np.eye(3), np.zeros((2, 1), dtype=bool))
+
+
+def test_planted_genres_separate_and_shuffled_ones_do_not():
+    rng = np.random.default_rng(1)
+    genre = rng.integers(0, 5, 400)
+    vectors = normalised(rng.standard_normal((5, 30))[genre] + rng.standard_normal((400, 30)) + 1)
+    right = separation_gap(vectors, np.eye(5, dtype=bool)[genre])
+    wrong = [separation_gap(vectors, np.eye(5, dtype=bool)[rng.permutation(genre)]).gap for _ in range(40)]
+    assert right.gap > 0.5
+    assert right.gap > np.mean(wrong) + 10 * np.std(wrong)
+    assert abs(np.mean(wrong)) < 5 * np.std(wrong) / np.sqrt(40)
+
+
+@pytest.mark.parametrize("cells", [1 << 22, 300])
+def test_places_against_sorting(cells, monkeypatch):
+    monkeypatch.setattr(embedding_quality, "_CELLS", cells)
+    rng = np.random.default_rng(2)
+    vectors = normalised(rng.standard_normal((90, 7)))
+    vectors[40:50] = vectors[30:40]  # twins: as near to anything
+    queries, targets = normalised(rng.standard_normal((25, 7))), rng.integers(0, 90, 25)
+    targets[:3] = [31, 41, 55]
+    found = places(queries, vectors, targets)
+    for query, target, place in zip(queries, targets.tolist(), found):
+        order = np.argsort(-(vectors @ query), kind="stable").tolist()
+        twin = {**{i: i + 10 for i in range(30, 40)}, **{i: i - 10 for i in range(40, 50)}}.get(target, target)
+        assert place == pytest.approx((order.index(target) + order.index(twin)) / 2 + 1)
+
+
+def test_a_request_that_means_nothing_gets_the_place_in_the_middle():
+    vectors = normalised(np.random.default_rng(0).standard_normal((9, 4)))
+    assert places(np.zeros((2, 4)), vectors, np.array([0, 8])).tolist() == [5.0, 5.0]
+    assert places(vectors[3:4], vectors, np.array([3])).tolist() == [1.0]
+    with pytest.raises(DataError, match="width 3 and films of width 4"):
+        places(np.zeros((2, 3)), vectors, np.array([0, 8]))
+
+
+def test_measures_by_hand():
+    found = finding_measures(np.array([1.0, 10.0, 10.5, 50.0, 200.0]), (10, 50))
+    assert found["recall@10"].tolist() == [1, 1, 0, 0, 0]
+    assert found["recall@50"].tolist() == [1, 1, 1, 1, 0]
+    assert found["mrr"].mean() == pytest.approx((1 + 0.1 + 1 / 10.5 + 0.02 + 0.005) / 5)
