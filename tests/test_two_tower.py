@@ -1,0 +1,305 @@
+"""The two-tower model: gradients of every configuration, no look at the answer, resuming, fold-in, unrated movies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recommender.catalog import Catalog
+from recommender.errors import DataError
+from recommender.interactions import Interactions
+from recommender.learn import towers
+from recommender.learn.gradient_check import check_gradient
+from recommender.learn.item_features import item_features
+from recommender.learn.lazy_adam import group_rows, sum_groups
+from recommender.learn.two_tower import TwoTower
+from recommender.learn.two_tower_fold_in import softmax
+from recommender.learn.two_tower_history import Reading, bags_before, draw_moments
+from recommender.learn.two_tower_network import Batch, Gradient, Parameters, loss_and_gradient
+from recommender.learn.two_tower_settings import RECIPE
+from recommender.learn.two_tower_training import Training
+
+N_USERS, N_MOVIES = 30, 24
+
+
+def ratings(seed: int = 0) -> Interactions:
+    """People of two tastes: u likes movies of u's parity, in random order, and dislikes some of the others."""
+    rng = np.random.default_rng(seed)
+    users, movies, values, times = [], [], [], []
+    for user in range(N_USERS):
+        liked = rng.permutation(np.arange(user % 2, N_MOVIES, 2))[:9]
+        others = rng.permutation(np.arange(1 - user % 2, N_MOVIES, 2))[:4]
+        order = rng.permutation(13)
+        users += [user] * 13
+        movies += np.concatenate([liked, others])[order].tolist()
+        values += np.concatenate([rng.choice([4, 4.5, 5], 9), rng.choice([1, 2, 3], 4)])[order].tolist()
+        times += (1000 * user + np.arange(13)).tolist()
+    return Interactions.from_columns(users, movies, values, times, np.arange(N_MOVIES))
+
+
+def catalog(n_movies: int = N_MOVIES) -> Catalog:
+    """Even movies are comedies of the eighties, odd ones westerns of the fifties."""
+    return Catalog(
+        [
+            {
+                "movieId": str(i),
+                "title": f"Film {i}",
+                "year": str((1980, 1950)[i % 2] + i % 10),
+                "genres": ("Comedy", "Western")[i % 2],
+                "director": ("Ann Lee", "Bo Ray")[i % 2],
+                "cast": f"Extra {i}",
+                "keywords": "heist" if i % 3 == 0 else "",
+            }
+            for i in range(n_movies)
+        ]
+    )
+
+
+def training(**settings: Any) -> Training:
+    """Return a float64 training, one epoch in so that nothing is at its first value."""
+    model = TwoTower(catalog(), **{"factors": 5, "batch": 40, "rate": 0.02, "scale": 0.6, **settings})
+    features = item_features(model.settings.side_features, model.catalog, np.arange(N_MOVIES))
+    found = Training(ratings(), features, model.settings, np.float64)
+    found.run_epoch()
+    return found
+
+
+def a_batch(run: Training) -> Batch:
+    moments = run.examples - 0  # everything before the movie that is asked for
+    return run.make_batch(np.arange(33), moments[:33], np.random.default_rng(3))
+
+
+def dense(gradient: Gradient, parameters: Parameters) -> Parameters:
+    """Return the gradient with every table in full."""
+    full = dict(gradient.dense)
+    for name, (rows, values) in gradient.rows.items():
+        full[name] = np.zeros_like(parameters[name])
+        np.add.at(full[name], rows, values)
+    return full
+
+
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "recipe": {**RECIPE, "factors": 5, "batch": 40},
+    "recipe, linear last layer": {**RECIPE, "factors": 5, "batch": 40, "user_layer": "linear", "movie_layer": "linear"},
+    "ids, softmax": {"user_input": "id", "user_layer": "relu", "movie_layer": "relu"},
+    "normalised": {"normalised": True, "temperature": 0.3},
+    "history, MSE, with bias": {"objective": "mse", "temperature": 1.7},
+    "side features": {"side_features": "metadata", "drop_ids": 0.4, "movie_layer": "relu", "temperature": 0.8},
+    "side features without bias": {"side_features": "genres", "movie_bias": False},
+    "sums without a layer": {"user_layer": "none", "extra_negatives": 9},
+    "one sum, ReLU": {"user_layer": "relu", "short_span": 0.0},
+    "ids, normalised, negatives": {"user_input": "id", "normalised": True, "extra_negatives": 30, "temperature": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_the_gradient_of_the_whole_network(name: str) -> None:
+    run = training(**CONFIGURATIONS[name])
+    batch = a_batch(run)
+    parameters = {key: value.copy() for key, value in run.parameters.items()}
+    _, gradient = loss_and_gradient(parameters, batch, run.design)
+    full = dense(gradient, parameters)
+    assert set(full) == set(parameters)
+    assert all(np.abs(part).max() > 0 for part in full.values())
+    check_gradient(
+        lambda point: loss_and_gradient(point, batch, run.design)[0], full, parameters, np.random.default_rng(0)
+    )
+
+
+def test_the_recipe_is_the_plain_network_of_towers() -> None:
+    run = training(**{**RECIPE, "factors": 5})
+    p = run.parameters
+    users = towers.Tower(p["people"], p["user_W"], p["user_b"])
+    movies = towers.Tower(p["movies"], p["movie_W"], p["movie_b"])
+    batch = a_batch(run)
+    assert batch.people is not None
+    assert batch.ratings is not None
+    expected = towers.mse_gradient(users, movies, batch.people, batch.movie_rows, batch.ratings)
+    loss, gradient = loss_and_gradient(p, batch, run.design)
+    assert loss == pytest.approx(expected.loss)
+    for name, rows, found in (
+        ("people", expected.user_rows, expected.users.x),
+        ("movies", expected.movie_rows, expected.movies.x),
+    ):
+        groups = group_rows(gradient.rows[name][0])
+        np.testing.assert_array_equal(groups.distinct, rows)
+        np.testing.assert_allclose(sum_groups(groups, gradient.rows[name][1]), found)
+    np.testing.assert_allclose(gradient.dense["user_W"], expected.users.W)
+    np.testing.assert_allclose(gradient.dense["movie_b"], expected.movies.b)
+
+
+def test_a_history_worked_by_hand() -> None:
+    data = Interactions.from_columns([1, 1, 1, 2], [10, 20, 30, 20], [5, 3, 1, 4], [1, 2, 3, 4])
+    bags = bags_before(data, np.array([3, 2, 4, 3]), np.array([0, 0, 1, 1]), Reading(0.5, 0.0, (2.0, np.inf), 2))
+    assert bags.n_sums == 2
+    # person 1 after three ratings, two of which are read: the poor one says nothing
+    recent, middling = np.exp(-1 / 2), 0.5
+    lines = [
+        ([1], [middling * recent / np.sqrt(middling * recent)]),
+        ([1], [np.sqrt(0.5)]),
+        ([0, 1], np.array([recent, 0.5]) / np.sqrt(recent + 0.5)),  # after two
+        ([0, 1], np.array([1, 0.5]) / np.sqrt(1.5)),
+        ([1], [1.0]),
+        ([1], [1.0]),
+        ([], []),  # before the first rating of person 2
+        ([], []),
+    ]
+    for place, (rows, weights) in enumerate(lines):
+        part = slice(bags.indptr[place], bags.indptr[place + 1])
+        assert bags.movie_rows[part].tolist() == rows
+        np.testing.assert_allclose(bags.weights[part], weights, rtol=1e-6)
+
+
+def test_a_moment_lies_before_the_answer_and_after_something() -> None:
+    places = np.arange(1, 2001)
+    rng = np.random.default_rng(0)
+    for ahead, anywhere in ((0.0, 0.0), (10.0, 0.0), (10.0, 1.0), (1e9, 0.5)):
+        moments = draw_moments(places, ahead, anywhere, rng)
+        assert (moments >= 1).all()
+        assert (moments <= places).all()
+    assert (draw_moments(places, 0.0, 0.0, rng) == places).all()
+    skipped = places - draw_moments(places, 10.0, 0.0, rng)
+    # the mean of floor(Exp(10)) is 9.51, its standard deviation 10; 1900 draws have a standard error of .23
+    assert abs(skipped[100:].mean() - 9.51) < 4 * 0.23
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3.0])
+def test_training_never_reads_the_answer_nor_calls_a_known_movie_wrong(ahead: float) -> None:
+    run = training(ahead=ahead)
+    lines = np.arange(len(run.examples))
+    batch = run.make_batch(lines, run._draw_moments(np.random.default_rng(0)), np.random.default_rng(0))
+    assert batch.bags is not None
+    assert batch.hidden is not None
+    assert batch.own is not None
+    hidden = set(zip(batch.hidden[0].tolist(), batch.hidden[1].tolist()))
+    order = {}  # (person, movie) -> place
+    for place, (person, movie) in enumerate(zip(run.user_rows.tolist(), run.data.movie_rows.tolist())):
+        order[person, movie] = place
+    n = batch.bags.n_sums
+    for line in lines.tolist():
+        answer = run.examples[line]
+        person = int(run.user_rows[answer])
+        read = batch.bags.movie_rows[batch.bags.indptr[line * n] : batch.bags.indptr[(line + 1) * n]]
+        assert len(read)
+        assert all(order[person, movie] < answer for movie in read.tolist())
+        columns = np.flatnonzero(np.isin(batch.movie_rows, read)).tolist()
+        assert {column for other, column in hidden if other == line} == set(columns)
+    assert not any((line, own) in hidden for line, own in enumerate(batch.own.tolist()))
+
+
+@pytest.mark.parametrize("settings", [{}, RECIPE, {"side_features": "genres", "drop_ids": 0.5, "extra_negatives": 9}])
+def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> None:
+    data = ratings()
+    model = TwoTower(catalog(), **{**settings, "factors": 6, "batch": 32, "epochs": 4})
+    whole = model.start(data)
+    losses = [whole.run_epoch() for _ in range(4)]
+    first = model.start(data)
+    begun = [first.run_epoch() for _ in range(2)]
+    stored = first.state()
+    first.run_epoch()  # what is stored is a copy
+    second = TwoTower(catalog(), **{**settings, "factors": 6, "batch": 32, "epochs": 4}).start(data)
+    second.set_state(stored)
+    assert [*begun, second.run_epoch(), second.run_epoch()] == losses
+    assert second.epochs_done == 4
+    for name, part in whole.state().items():
+        np.testing.assert_array_equal(part, second.state()[name])
+    np.testing.assert_array_equal(
+        model.take_over(second).score(data, np.arange(N_USERS)), model.fit(data).score(data, np.arange(N_USERS))
+    )
+
+
+def test_a_stored_training_of_another_network_is_refused() -> None:
+    data = ratings()
+    stored = TwoTower(factors=6).start(data).state()
+    with pytest.raises(DataError, match=r"does not fit at 'history\.m'"):
+        TwoTower(factors=5).start(data).set_state(stored)
+    with pytest.raises(DataError, match="does not fit at"):
+        TwoTower(factors=6, user_layer="none").start(data).set_state(stored)
+
+
+def test_nothing_to_learn_from_is_refused() -> None:
+    disliked = Interactions.from_columns([1, 1], [1, 2], [1, 2], [1, 2])
+    with pytest.raises(DataError, match="no rating to learn from"):
+        TwoTower().fit(disliked)
+
+
+@pytest.mark.parametrize("objective", ["mse", "softmax"])
+def test_fold_in_comes_near_what_training_found(objective: str) -> None:
+    """Everybody is folded in from the mean of all: their scores must come near those of their trained rows.
+
+    Somebody else's trained row is the control.
+    """
+    data = ratings()
+    chosen = {**RECIPE, "objective": objective, "epochs": 150, "rate": 0.01, "batch": 64, "factors": 8}
+    model = TwoTower(**chosen, fold_in_steps=300)
+    run = model.start(data)
+    for _ in range(150):
+        run.run_epoch()
+    model.take_over(run)
+    p = run.parameters
+    trained = np.maximum(p["people"] @ p["user_W"] + p["user_b"], 0) @ model.movie_vectors.T
+    folded = model.score(data, np.arange(N_USERS))
+
+    def likeness(a: Any, b: Any) -> float:
+        return float(np.mean([np.corrcoef(x, y)[0, 1] for x, y in zip(a, b)]))
+
+    assert likeness(folded, trained) > 0.9
+    assert likeness(folded, np.roll(trained, 1, axis=0)) < 0.3
+
+
+def test_softmax_by_hand() -> None:
+    np.testing.assert_allclose(softmax(np.array([[0.0, np.log(3.0)], [1000.0, 1000.0]])), [[0.25, 0.75], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize("drop_ids", [0.0, 0.5])
+def test_a_movie_that_nobody_rated_is_placed_by_its_features(drop_ids: float) -> None:
+    """Movies 20 to 23 lose all their ratings: side features alone must tell whom they are for."""
+    data = ratings()
+    data = data.take(data.movie_rows < 20)
+    rows = np.arange(N_USERS)
+    settings = {"factors": 8, "epochs": 30, "batch": 64}
+    for features, right in (("genres", True), ("metadata", True), ("none", False)):
+        model = TwoTower(catalog(), **settings, side_features=features, drop_ids=drop_ids).fit(data)
+        new = model.score(data, rows)[:, 20:]
+        of_own_kind = (rows[:, None] + np.arange(20, 24)) % 2 == 0
+        told = [new[u][of_own_kind[u]].min() > new[u][~of_own_kind[u]].max() for u in rows]
+        assert bool(np.mean(told) > 0.9) == right, (features, np.mean(told))
+    vectors = {i: [1.0, 0.0] if i % 2 else [0.0, 1.0] for i in range(N_MOVIES)}
+    model = TwoTower(None, vectors, **settings, drop_ids=drop_ids).fit(data)
+    new = model.score(data, rows)[:, 20:]
+    assert all(new[u][u % 2 :: 2].min() > new[u][1 - u % 2 :: 2].max() for u in rows)
+
+
+def test_side_features_have_equal_blocks_and_know_missing_movies() -> None:
+    ids = np.array([0, 1, 999])
+    assert item_features("none", catalog(), ids).shape == (3, 0)
+    genres = item_features("genres", catalog(), ids)
+    np.testing.assert_allclose((genres**2).sum(axis=1), [2, 2, 0], atol=1e-6)  # genre and year
+    ids = np.arange(N_MOVIES)
+    everything = item_features("metadata", catalog(), ids, {0: [3.0, 4.0]})
+    lengths = (everything.astype(float) ** 2).sum(axis=1)
+    # genre, year, director; every third has the keyword, and movie 0 a vector from elsewhere
+    np.testing.assert_allclose(lengths, 3 + (ids % 3 == 0) + (ids == 0), atol=1e-5)
+    np.testing.assert_allclose(everything[0, -2:], [0.6, 0.8], atol=1e-6)
+    with pytest.raises(DataError, match="unequal shapes"):
+        item_features("none", None, ids, {0: [1.0], 1: [1.0, 2.0]})
+
+
+def test_the_default_learns_that_order_matters() -> None:
+    """All watch the same ten movies in random order, and then the one that belongs to the last: only order tells."""
+    n = 10
+    orders = np.array([np.random.default_rng(user).permutation(n) for user in range(120)])
+    shown = np.concatenate([orders, n + orders[:, -1:]], axis=1)
+    users, times = np.divmod(np.arange(shown.size), n + 1)
+    data = Interactions.from_columns(users, shown.ravel(), np.full(shown.size, 5.0), times, np.arange(2 * n))
+    asked = data.take(data.movie_rows < n)
+
+    def hits(**settings: Any) -> float:
+        model = TwoTower(factors=12, epochs=25, batch=128, rate=0.01, ahead=0.0, anywhere=0.0, **settings).fit(data)
+        return float((model.recommend(asked, np.arange(120), 1)[0][:, 0] == shown[:, -1]).mean())
+
+    assert hits(short_span=1.0) > 0.9
+    assert hits(short_span=0.0) < 0.1 + 4 * 0.03  # one in ten by chance, standard error .027
