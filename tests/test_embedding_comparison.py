@@ -177,8 +177,8 @@ def test_missing_descriptions_are_refused(tmp_path):
 
 
 def dialogue(ident: str) -> Dialogue:
-    """The seeker likes films 1, 2, 4 and 5, dislikes 3; film 4 is not in the catalogue, nothing is said before 5."""
-    titles = {"1": "Film 7 (1957)", "2": "The Fílm 8  (1958)", "3": "Film 9 (1959)", "4": "Film 7 (1999)"}
+    """The seeker likes films 1, 2, 4 and 5, not 3; film 4 is not in the catalogue, nothing is said before 5."""
+    titles = {"1": "Film 7 (1957)", "2": "Fílm 8  (1958)", "3": "Film 9 (1959)", "4": "Film 7 (1999)"}
     titles["5"] = "Film 11 (1961)"
     answers = {key: Answer(True, True, key != "3") for key in titles}
     turns = (
@@ -196,11 +196,11 @@ def test_requests_of_dialogues_are_the_words_of_the_seeker_before_a_film_they_li
     assert not set(val.unit_names) & set(test.unit_names)
     assert sorted(val.unit_names + test.unit_names) == sorted(each.dialog_id for each in said)
     assert 8 <= val.n_units <= 32  # a third of 60, give or take 3.3 deviations
-    assert test.rows.tolist() == [7] * test.n_units  # "The Film 8" is not called "Film 8"
-    assert test.unit.tolist() == list(range(test.n_units))
-    assert "film" not in " ".join(test.texts).lower()
-    assert test.texts[0].endswith("Something sad, like or")
-    assert test.left_out == {"not in the catalogue": 2 * test.n_units, "nothing said before": test.n_units}
+    assert test.rows.tolist() == [7, 8] * test.n_units
+    assert test.unit.tolist() == np.repeat(np.arange(test.n_units), 2).tolist()
+    assert set(test.texts[::2]) == {"!\nSomething sad, like or"}  # the name of film 9 is taken out too
+    assert set(test.texts[1::2]) == {"!\nSomething sad, like or , please"}  # without what the recommender said
+    assert test.left_out == {"not in the catalogue": test.n_units, "nothing said before": test.n_units}
 
 
 def test_titles_of_two_films_mean_none():
