@@ -58,20 +58,21 @@ class Training:
         self.data, self.settings, self.dtype = data, settings, np.dtype(dtype)
         self.design, self.reading = design_of(settings), reading_of(settings)
         self.features = features.astype(dtype)
-        self.user_rows = data.user_rows().astype(np.int64)
+        self.user_rows = data.user_rows()
         self.examples = self._find_examples()
         self.counts = np.bincount(data.movie_rows[self.examples], minlength=data.n_movies)
         self.sampler = samplers.NegativeSampler(self.counts, settings.negative_power)
         self.log_q = samplers.log_frequencies(
             self.counts, settings.batch, settings.extra_negatives, self.sampler.chances
         ).astype(dtype)
-        self.likes = data.take(data.ratings >= settings.positives_from)
+        by_likes = settings.objective == "softmax" and settings.user_input == "id"
+        self.likes = data.take(data.ratings >= settings.positives_from) if by_likes else data
         tables, self.dense = self._start(np.random.default_rng([settings.seed, 0]))
         self.tables = {name: EmbeddingTable(table) for name, table in tables.items()}
         self.moments = {name: np.zeros((2, *value.shape), dtype=dtype) for name, value in self.dense.items()}
         self.epochs_done = self.steps_done = 0
 
-    def _find_examples(self) -> Rows:
+    def _find_examples(self) -> AnyRows:
         """Return the places in `data.movie_rows` that are asked for."""
         asked = np.ones(self.data.n_ratings, dtype=bool)
         if self.settings.objective == "softmax":
@@ -80,7 +81,7 @@ class Training:
             asked = asked & (np.arange(self.data.n_ratings) > self.data.indptr[self.user_rows])
         if not asked.any():
             raise DataError("no rating to learn from: give data with liked movies after others of the same person")
-        return np.flatnonzero(asked)
+        return np.flatnonzero(asked).astype(np.int32 if len(asked) < 2**31 else np.int64)
 
     def _start(self, rng: np.random.Generator) -> tuple[Parameters, Parameters]:
         """Return the first tables and the first values of all other parameters.
@@ -121,7 +122,7 @@ class Training:
         """Show every example once; returns the mean loss over the epoch, each batch's before its step."""
         self.epochs_done += 1
         rng = np.random.default_rng([self.settings.seed, self.epochs_done])
-        moments = self._draw_moments(rng)
+        moments = self._draw_moments(rng) if self.settings.user_input == "history" else self.examples
         total = 0.0
         for lines in samplers.shuffled_batches(len(self.examples), self.settings.batch, rng):
             batch = self.make_batch(lines, moments[lines], rng)
@@ -131,20 +132,20 @@ class Training:
         return total / len(self.examples)
 
     def _draw_moments(self, rng: np.random.Generator) -> Rows:
-        """Return the place up to which each example's history is read, (n_examples,); unused by "id"."""
+        """Return the place up to which each example's history is read, (n_examples,)."""
         begins = self.data.indptr[self.user_rows[self.examples]]
         chosen = self.settings
         return begins + draw_moments(self.examples - begins, chosen.ahead, chosen.anywhere, rng)
 
-    def make_batch(self, lines: AnyRows, moments: Rows, rng: np.random.Generator) -> Batch:
+    def make_batch(self, lines: AnyRows, moments: AnyRows, rng: np.random.Generator) -> Batch:
         """Return the batch of the examples `lines` (B,), each with its history up to place `moments` (B,)."""
         chosen = self.settings
         places = self.examples[lines]
-        people = self.user_rows[places]
+        people = self.user_rows[places].astype(np.int64)
         own_rows = self.data.movie_rows[places].astype(np.int64)
         bags = None
         if chosen.user_input == "history":
-            bags = bags_before(self.data, moments, people, self.reading)
+            bags = bags_before(self.data, moments.astype(np.int64), people, self.reading)
             bags = bags._replace(weights=bags.weights.astype(self.dtype))
         if chosen.objective == "mse":
             batch = Batch(own_rows, people, bags, ratings=self.data.ratings[places].astype(self.dtype))
@@ -160,7 +161,9 @@ class Training:
             batch = batch._replace(kept=kept.astype(self.dtype))
         return batch
 
-    def _known_pairs(self, people: Rows, rows: AnyRows, own: AnyRows, bags: Optional[Bags]) -> tuple[AnyRows, AnyRows]:
+    def _known_pairs(
+        self, people: AnyRows, rows: AnyRows, own: AnyRows, bags: Optional[Bags]
+    ) -> tuple[AnyRows, AnyRows]:
         """Return (lines, columns) of candidates that are no negatives for a person: in the history, or liked too."""
         column_of = np.full(self.data.n_movies, -1)
         column_of[rows] = np.arange(len(rows))
