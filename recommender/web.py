@@ -40,6 +40,7 @@ __all__ = ["Client", "Key", "WebError", "key_from_environment"]
 
 MAX_BYTES = 64 << 20
 _MAX_REDIRECTS = 5
+_BLOCK = 1 << 14  # bytes; between two blocks the time is looked at
 
 
 class Client:
@@ -227,7 +228,7 @@ class Client:
     def _read(self, response: requests.Response, address: Address) -> bytes:
         """Return the body; it may be neither too large, nor too slow, nor cut."""
         blocks, size, end = [], 0, time.monotonic() + self.timeout
-        for block in response.iter_content(1 << 16):
+        for block in response.iter_content(_BLOCK):
             blocks.append(block)
             size += len(block)
             if size > self.max_bytes:

@@ -16,6 +16,8 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 
 import numpy as np
 
+PIECE = 20_000
+
 
 def vector(text: str, width: int = 3) -> list[float]:
     """Return the vector of a text as the server gives it, not yet of length 1."""
@@ -29,7 +31,10 @@ def unit(text: str, width: int = 3) -> np.ndarray:
 
 
 class Reply(NamedTuple):
-    """What one request gets instead of its vectors. cut: bytes of the body before the connection ends."""
+    """What one request gets instead of its vectors.
+
+    cut: bytes of the body before the connection ends.  wait_in_body: seconds after each PIECE of the body.
+    """
 
     status: int = 500
     body: Union[bytes, str, dict[str, Any]] = b""
@@ -127,12 +132,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        half = len(content) // 2 if reply.wait_in_body else 0
-        self.wfile.write(content[:half])
-        if half:
+        for start in range(0, len(content), PIECE) if reply.wait_in_body else ():
+            self.wfile.write(content[start : start + PIECE])
             self.wfile.flush()
             time.sleep(reply.wait_in_body)
-        self.wfile.write(content[half : reply.cut])
+        if not reply.wait_in_body:
+            self.wfile.write(content[: reply.cut])
         if reply.cut is not None:
             self.close_connection = True
 

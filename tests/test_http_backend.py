@@ -456,8 +456,8 @@ def test_the_estimate_counts_texts_tokens_and_cost_without_a_call(server, tmp_pa
     some = backend(server, tmp_path, price=20.0, batch_size=1)
     assert some.estimate(["abcd", "abcde", "abcd", ""]) == (4, 2, 1, 1, 2, pytest.approx(4e-5))
     assert str(some.estimate(["x" * 4000] * 2)) == (
-        "2 texts: 0 in the cache, 1 different ones to send in 1 requests, about 1,000 tokens, "
-        "about 0.0200 at the given price"
+        "texts: 2, in the cache: 0, different ones to send: 1, requests: 1, tokens: about 1,000, "
+        "cost at the given price: about 0.0200"
     )
     assert len(server.requests) == n_requests
     assert estimate_tokens("") == 0

@@ -141,7 +141,7 @@ def test_cut_connections_and_timeouts_are_repeated(server):
         Reply(200, {"ok": 0}, cut=3),
         Reply(200, {"ok": 0}, {"Content-Length": "50"}, cut=3),
         Reply(200, {"ok": 0}, wait=0.4),
-        Reply(200, {"ok": 0}, wait_in_body=0.4),
+        Reply(200, b" " * 30_000, wait_in_body=0.4),
         GOOD,
     ]
     pauses: list[float] = []
@@ -153,8 +153,9 @@ def test_cut_connections_and_timeouts_are_repeated(server):
 
 def test_a_trickle_is_not_waited_for_without_end(server):
     """Every block comes well within the timeout, the whole does not."""
-    server.faults = [Reply(200, b" " * 200_000 + b"1", wait_in_body=0.15), Reply(200, b"2")]
-    assert client(server, timeout=0.1).get_json("x") == 2
+    server.faults = [Reply(200, b" " * 200_000 + b"1", wait_in_body=0.1), Reply(200, b"2")]
+    assert client(server, timeout=0.4).get_json("x") == 2
+    assert len(server.requests) == 2
 
 
 def test_an_address_where_nobody_is_gets_two_attempts_and_one_that_answered_all(server):

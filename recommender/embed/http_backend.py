@@ -13,10 +13,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, ClassVar, NamedTuple, Optional
 
 import numpy as np
 
@@ -80,10 +80,10 @@ class Estimate(NamedTuple):
     cost: Optional[float]
 
     def __str__(self) -> str:
-        cost = "" if self.cost is None else f", about {self.cost:,.4f} at the given price"
+        cost = "" if self.cost is None else f", cost at the given price: about {self.cost:,.4f}"
         return (
-            f"{self.n_texts:,} texts: {self.n_cached:,} in the cache, {self.n_to_send:,} different ones to send in "
-            f"{self.n_requests:,} requests, about {self.n_tokens:,} tokens{cost}"
+            f"texts: {self.n_texts:,}, in the cache: {self.n_cached:,}, different ones to send: {self.n_to_send:,}, "
+            f"requests: {self.n_requests:,}, tokens: about {self.n_tokens:,}{cost}"
         )
 
 
@@ -105,6 +105,7 @@ class HttpBackend(BaseEmbeddingBackend):
     """
 
     name = "http"
+    extra: ClassVar[Mapping[str, str]] = {}  # what else each request says
 
     def __init__(
         self,
@@ -190,6 +191,7 @@ class HttpBackend(BaseEmbeddingBackend):
             settings.batch_size,
             settings.concurrency,
             settings.encoding,
+            self.extra,
         ):
             self._width = self._check_width(vectors.shape[1])
             sent = [texts[position] for position in batch]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Optional, Union
 
 from ..errors import DataError, TastevecError
@@ -30,9 +30,11 @@ def embed_in_batches(
     batch_size: int = 64,
     concurrency: int = 4,
     encoding: str = "float",
+    extra: Optional[Mapping[str, str]] = None,
 ) -> Iterator[tuple[Batch, Vectors]]:
     """Yield (positions in `texts`, (n, d) float32) for each batch, in the order of arrival.
 
+    extra: what else each request says.
     Raises `WebError`, `ServiceError` for an answer that can't be right, and `DataError` for one text too long.
     """
     work = _Work(len(texts), batch_size)
@@ -45,7 +47,7 @@ def embed_in_batches(
             while slots.acquire() and (batch := work.take()) is not None:
                 try:
                     body = request_body(model, [texts[position] for position in batch], dimensions, encoding)
-                    reports.put((batch, client.post_bytes("embeddings", body, work.stop)))
+                    reports.put((batch, client.post_bytes("embeddings", {**body, **(extra or {})}, work.stop)))
                 except WebError as error:
                     if not is_too_large(error):
                         raise

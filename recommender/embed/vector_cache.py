@@ -50,10 +50,12 @@ class VectorCache:
         self.path, self.model, self.dimensions = folder / FILE_NAME, model, dimensions
         self._connection: Optional[sqlite3.Connection] = None
         if write or self.path.exists():
-            with self._explained():
+            with contextlib.ExitStack() as undo, self._explained():
+                undo.callback(self.__exit__)
                 folder.mkdir(parents=True, exist_ok=True)
                 self._connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
                 self._prepare()
+                undo.pop_all()
 
     def __enter__(self) -> VectorCache:
         return self
