@@ -49,7 +49,8 @@ def linear_backward(dy: Floats, x: Floats, W: Floats) -> tuple[Floats, Floats, F
 
     A shape that fits in only one way settles which factor is transposed, unless W is square: then only a check does.
     """
-    return dy @ W.T, x.T @ dy, dy.sum(axis=0)
+    ones = np.ones(len(dy), dtype=dy.dtype)  # a sum over rows is a product too, which is faster than `sum`
+    return dy @ W.T, x.T @ dy, ones @ dy
 
 
 def relu(z: Floats) -> Floats:
@@ -115,7 +116,8 @@ def lookup(table: Floats, rows: Rows) -> Floats:
     the gradient is the sum of dy_b over all b with rows_b = r, and 0 for every row that is not in the batch. The
     sum is `lazy_adam.sum_groups`. `gradient[rows] += dy` is not it: numpy then keeps one of the equal rows only.
     """
-    y: Floats = table[rows]  # not `take`, which would copy the whole of a table that is a view
+    # `take` is twice as fast as indexing, but would first copy the whole of a table that is a view
+    y: Floats = table.take(rows, axis=0) if table.flags.c_contiguous else table[rows]
     return y
 
 
@@ -132,7 +134,7 @@ def bag(table: Floats, indptr: Rows, rows: Rows, weights: Floats) -> Floats:
     array([[0.5, 1. ],
            [0. , 0. ]])
     """
-    gathered = table[rows]
+    gathered = lookup(table, rows)
     y: Floats = np.zeros((len(indptr) - 1, table.shape[1]), dtype=table.dtype)
     bounds = indptr.tolist()
     for person, (low, high) in enumerate(

@@ -79,7 +79,14 @@ class EmbeddingTable:
         np.divide(m, change, out=change)
         change *= adam.rate * math.sqrt(1 - adam.beta2**step) / (1 - adam.beta1**step)
         w -= change
-        self.weights[rows], self.first[rows], self.second[rows] = w, m, v
+        for part, values in ((self.weights, w), (self.first, m), (self.second, v)):
+            write_rows(part, rows, values)
+
+
+def write_rows(table: Floats, rows: Rows, values: Floats) -> None:
+    """Do `table[rows] = values`, (n, k) both and C-ordered, in half the time: each row is moved as one piece."""
+    piece = np.dtype((np.void, table.shape[1] * table.itemsize))
+    table.view(piece)[rows, 0] = values.view(piece)[:, 0]
 
 
 class Groups(NamedTuple):

@@ -40,8 +40,8 @@ def main() -> None:
     loss = training.run_epoch()
     seconds = time.perf_counter() - prepared
     print(
-        f"{arguments.objective}: one epoch over {len(training.examples):,} examples {seconds:.1f} s, "
-        f"{1e3 * seconds / training.steps_done:.2f} ms a step, mean loss {loss:.4f}; before it {prepared - started:.1f} s"
+        f"{arguments.objective}: one epoch over {len(training.examples):,} examples {seconds:.1f} s, mean loss "
+        f"{loss:.4f}; {1e3 * seconds / training.steps_done:.2f} ms a step; before it {prepared - started:.1f} s"
     )
     peak = memory("VmHWM")
     print(f"peak memory {peak:.2f} GB, of which {peak - before:.2f} GB above the loaded ratings")
