@@ -1,0 +1,172 @@
+"""Posters as numbers, on pictures whose colours and edges are known; and a service that embeds pictures."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.embed.posters import poster_vector, read_pixels, shrunk
+from recommender.embed.visual import ImageService, picture_address, read_visual
+from recommender.errors import ChoiceError, DataError, ServiceError
+from tests.misbehaving_server import Reply, Server, unit
+
+N_COLOURS = 64
+
+
+def stripes(angle: float, size: tuple[int, int] = (96, 64), wide: float = 8.0) -> np.ndarray:
+    """Grey waves whose brightness changes along `angle` (degrees from the horizontal, downwards)."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    along = x * np.cos(np.radians(angle)) + y * np.sin(np.radians(angle))
+    grey = 127 + 100 * np.sin(along / wide * size[0] / 96)
+    return np.repeat(grey[:, :, None], 3, axis=2).astype(np.uint8)
+
+
+def edges(pixels: np.ndarray) -> np.ndarray:
+    return poster_vector(pixels)[N_COLOURS:].reshape(24, 9)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(poster_vector(a) @ poster_vector(b))
+
+
+def test_colours_are_the_shares_of_their_boxes() -> None:
+    picture = np.zeros((96, 64, 3), np.uint8)
+    picture[:24] = (255, 0, 0)  # box 3, 0, 0
+    picture[24:48] = (0, 130, 70)  # box 0, 2, 1
+    colours = poster_vector(picture)[:N_COLOURS] * np.sqrt(2)
+    np.testing.assert_allclose(colours[[3 * 16, 2 * 4 + 1, 0]] ** 2, [0.25, 0.25, 0.5], atol=1e-5)
+    np.testing.assert_allclose(colours @ colours, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("angle", [0, 20, 40, 100, 160])
+def test_edges_are_counted_by_direction(angle: float) -> None:
+    found = edges(stripes(angle)).sum(axis=0)
+    assert found.argmax() == angle // 20
+    half = edges(stripes(angle + 10)).sum(axis=0)  # between two bins: shared by both
+    near = sorted([half[angle // 20], half[(angle // 20 + 1) % 9]])
+    assert near[0] > 0.7 * near[1] > 2 * np.delete(half, [angle // 20, (angle // 20 + 1) % 9]).max()
+
+
+def test_edges_are_counted_where_they_are() -> None:
+    picture = np.full((96, 64, 3), 90, np.uint8)
+    picture[20:28, 36:44] = 200  # within rows 16 to 32 and columns 32 to 48: cell (1, 2)
+    strength = edges(picture).sum(axis=1)
+    assert strength.argmax() == 1 * 4 + 2
+    assert np.count_nonzero(strength) == 1
+
+
+def test_the_size_of_a_picture_plays_little_part_and_its_content_does() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (rng.integers(0, 256, (12, 8, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1) for _ in range(2))
+    larger = first.repeat(3, axis=0).repeat(3, axis=1)
+    assert cosine(first, larger) > 0.999
+    assert cosine(stripes(40), stripes(40)[:, ::-1]) < 0.8  # same colours, other directions
+    lower = np.concatenate([np.full((48, 64, 3), 127, np.uint8), stripes(40)[:48]])
+    assert cosine(lower, lower[::-1][:, ::-1]) < 0.8  # the same edges elsewhere
+    assert cosine(first, second) < 0.9
+    assert cosine(first, np.clip(first.astype(int) + 3, 0, 255).astype(np.uint8)) > 0.95
+
+
+def test_shrinking_takes_means_and_grows_small_pictures() -> None:
+    rng = np.random.default_rng(1)
+    blocks = rng.integers(0, 256, (96 * 5, 64 * 2, 3)).astype(np.uint8)
+    np.testing.assert_allclose(shrunk(blocks), blocks.reshape(96, 5, 64, 2, 3).mean(axis=(1, 3)), atol=1e-9)
+    tiny = rng.integers(0, 256, (3, 2, 3)).astype(np.uint8)
+    np.testing.assert_allclose(shrunk(tiny), tiny.repeat(32, axis=0).repeat(32, axis=1), atol=1e-9)
+    assert shrunk(rng.integers(0, 256, (101, 67, 3)).astype(np.uint8)).shape == (96, 64, 3)
+
+
+def test_what_is_no_picture_is_refused() -> None:
+    for bad in (
+        np.zeros((5, 5), np.uint8),
+        np.zeros((5, 5, 4), np.uint8),
+        np.zeros((5, 5, 3)),
+        np.zeros((0, 5, 3), "u1"),
+    ):
+        with pytest.raises(DataError, match="height, width, 3"):
+            poster_vector(bad)
+
+
+def test_folders_of_pixels_and_of_vectors_are_told_apart(tmp_path: Path) -> None:
+    np.save(tmp_path / "3.npy", stripes(40))
+    np.save(tmp_path / "1.npy", stripes(80))
+    seen: list[tuple[int, int]] = []
+    found = read_visual(tmp_path, lambda done, n: seen.append((done, n)))
+    assert (found.name, found.movie_ids.tolist(), seen) == ("visual", [1, 3], [(1, 2), (2, 2)])
+    np.testing.assert_array_equal(found.vectors[1], poster_vector(stripes(40)))
+    for movie_id in (1, 3):
+        np.save(tmp_path / f"{movie_id}.npy", np.full(2048, movie_id, np.float32))
+    found = read_visual(tmp_path)
+    assert found.vectors.shape == (2, 2048)
+    np.save(tmp_path / "9.npy", stripes(40).astype(float))
+    with pytest.raises(DataError, match="movie id 9"):
+        read_visual(tmp_path)
+
+
+def test_picture_files_are_read_with_pillow(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    picture = stripes(40, (300, 200))
+    image.fromarray(picture).save(tmp_path / "12.png")
+    image.fromarray(picture).save(tmp_path / "7.JPG", quality=90)
+    image.fromarray(picture[:, :, 0]).save(tmp_path / "5.png")  # grey
+    np.testing.assert_array_equal(read_pixels(tmp_path / "12.png"), picture)
+    found = read_visual(tmp_path)
+    assert found.movie_ids.tolist() == [5, 7, 12]
+    assert (found.vectors @ found.vectors[2]).min() > 0.97
+    (tmp_path / "8.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"8\.png"):
+        read_visual(tmp_path)
+
+
+def test_without_pillow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    (tmp_path / "1.jpg").write_bytes(b"")
+    with pytest.raises(ChoiceError, match=r"tastevec\[images\]"):
+        read_visual(tmp_path)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.close()
+
+
+def pictures(folder: Path, n: int = 5) -> list[str]:
+    for movie_id in range(n):
+        (folder / f"{movie_id}.png").write_bytes(b"picture" * (movie_id + 1))
+    return [picture_address(folder / f"{movie_id}.png") for movie_id in range(n)]
+
+
+def test_a_service_gets_the_files_and_is_asked_once(server: Server, tmp_path: Path) -> None:
+    posters = tmp_path / "posters"
+    posters.mkdir()
+    sent = pictures(posters)
+    assert base64.b64decode(sent[1].removeprefix("data:image/png;base64,")) == b"picturepicture"
+    settings = {"base_url": server.url, "model": "clip", "batch_size": 2, "cache": str(tmp_path / "cache")}
+    server.faults = [Reply(503)]
+    found = ImageService(**settings, attempts=3).embed_folder(posters)
+    assert found.movie_ids.tolist() == list(range(5))
+    np.testing.assert_allclose(found.vectors, [unit(address) for address in sent], atol=1e-6)
+    bodies = [body for _, body, _ in server.requests]
+    assert all(body["modality"] == "image" and body["model"] == "clip" for body in bodies)
+    assert sorted(server.answered) == sorted(sent)
+    n_requests = len(server.requests)
+    again = ImageService(**settings).embed_folder(posters)
+    np.testing.assert_array_equal(again.vectors, found.vectors)
+    assert len(server.requests) == n_requests
+
+
+def test_a_service_that_knows_no_pictures_is_named(server: Server, tmp_path: Path) -> None:
+    pictures(tmp_path, 1)
+    server.faults = [Reply(422, {"error": {"message": "unknown field modality"}})]
+    with pytest.raises(ServiceError, match="unknown field modality"):
+        ImageService(base_url=server.url, model="m", cache="").embed_folder(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no file"):
+        ImageService(base_url=server.url, model="m", cache="").embed_folder(tmp_path / "empty")
