@@ -1,0 +1,133 @@
+"""The reader of safetensors files, against bytes written by hand from the published format."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from recommender.embed.safetensors import read_safetensors
+from recommender.errors import ArtifactError
+
+HEADER = (
+    b'{"__metadata__":{"format":"pt"},'
+    b'"a":{"dtype":"F32","shape":[2,3],"data_offsets":[6,30]},'
+    b'"b":{"dtype":"I16","shape":[3],"data_offsets":[0,6]},'
+    b'"none":{"dtype":"F64","shape":[0,7],"data_offsets":[30,30]},'
+    b'"one":{"dtype":"U8","shape":[],"data_offsets":[30,31]}}   '
+)
+BODY = struct.pack("<3h", -1, 2, 300) + struct.pack("<6f", 0.0, 1.0, -2.5, 3.0, 1e30, -0.125) + b"\x07"
+
+
+def write(path, header=HEADER, body=BODY, length=None):
+    path.write_bytes(struct.pack("<Q", len(header) if length is None else length) + header + body)
+    return path
+
+
+def one(**changes):
+    """Return a header of one array of two floats, with changes to its entry."""
+    return json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}}).encode()
+
+
+def test_reads_what_was_written_by_hand(tmp_path):
+    arrays = read_safetensors(write(tmp_path / "x.safetensors"))
+    assert list(arrays) == ["a", "b", "none", "one"]
+    assert arrays["a"].dtype == np.float32
+    assert arrays["a"].tolist() == [[0.0, 1.0, -2.5], [3.0, float(np.float32(1e30)), -0.125]]
+    assert arrays["b"].dtype == np.int16
+    assert arrays["b"].tolist() == [-1, 2, 300]
+    assert arrays["none"].shape == (0, 7)
+    assert arrays["one"].shape == ()
+    assert arrays["one"] == 7
+    assert not any(array.flags.writeable for array in arrays.values())
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "length", "words"),
+    [
+        (HEADER, BODY[:-1], None, "one lies at bytes 30 to 31 of 30"),
+        (HEADER, BODY + b"\0", None, "gaps or overlap"),
+        (HEADER, BODY, len(HEADER) - 1, "gaps or overlap"),  # spaces pad the header, so one less is still JSON
+        (HEADER, BODY, len(HEADER) - 4, "its header"),
+        (HEADER, BODY, 10**6, "a header of 1000000 bytes"),
+        (HEADER, BODY, 2**64 - 1, "a header of"),
+        (b"", b"", None, "its header"),
+        (b"[1]", b"", None, "not a JSON object"),
+        (b"\xff{}", b"", None, "its header"),
+        (b"[" * 200_000, b"", None, "its header"),
+        (b'{"a":1}', b"", None, "entry of a"),
+        (b'{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]},"a":{}}', b"1", None, "a name twice"),
+        (one(shape=[3]), bytes(8), None, "does not fill"),
+        (one(shape=[-2]), bytes(8), None, "entry of a"),
+        (one(shape=[2.0]), bytes(8), None, "entry of a"),
+        (one(shape=[True, 2]), bytes(8), None, "entry of a"),
+        (one(shape="2"), bytes(8), None, "entry of a"),
+        (one(data_offsets=[8, 0]), bytes(8), None, "bytes 8 to 0"),
+        (one(data_offsets=[1, 9]), bytes(9), None, "gaps or overlap"),
+        (one(data_offsets=[0, 8, 8]), bytes(8), None, "entry of a"),
+        (one(data_offsets=None), bytes(8), None, "entry of a"),
+        (one(dtype="BF16", shape=[4]), bytes(8), None, "BF16, which numpy lacks: convert"),
+        (one(dtype=["F32"]), bytes(8), None, "entry of a"),
+        (one(shape=[10**30, 0]), bytes(8), None, "does not fill"),
+    ],
+)
+def test_refuses_a_damaged_file_in_one_line(tmp_path, header, body, length, words):
+    path = write(tmp_path / "x.safetensors", header, body, length)
+    with pytest.raises(ArtifactError) as caught:
+        read_safetensors(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_refuses_overlapping_arrays(tmp_path):
+    entry = {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}
+    header = json.dumps({"a": entry, "b": {**entry, "data_offsets": [1, 3]}}).encode()
+    with pytest.raises(ArtifactError, match="gaps or overlap"):
+        read_safetensors(write(tmp_path / "x.safetensors", header, b"abc"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", b"\0" * 7])
+def test_refuses_a_file_without_a_header(tmp_path, content):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_safetensors(path)
+
+
+def test_names_a_missing_file_and_a_folder(tmp_path):
+    with pytest.raises(ArtifactError, match=r"none\.safetensors is missing"):
+        read_safetensors(tmp_path / "none.safetensors")
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_safetensors(tmp_path)
+
+
+def test_any_changed_byte_of_the_header_is_read_or_refused(tmp_path):
+    whole = struct.pack("<Q", len(HEADER)) + HEADER
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(1500):
+        changed = bytearray(whole)
+        changed[rng.integers(len(changed))] = rng.integers(256)
+        path = tmp_path / "x.safetensors"
+        path.write_bytes(bytes(changed) + BODY)
+        try:
+            read_safetensors(path)
+        except ArtifactError:
+            refused += 1
+    assert refused > 1000  # the rest changed a name, the metadata, white space or a type of the same size
+
+
+def test_reads_what_the_original_library_writes(tmp_path):
+    original = pytest.importorskip("safetensors.numpy")
+    rng = np.random.default_rng(0)
+    dtypes = ("bool", "uint8", "int8", "uint16", "int16", "float16", "uint32", "int32", "float32", "uint64", "int64")
+    arrays = {name: (rng.normal(size=(3, 5)) * 50).astype(name) for name in (*dtypes, "float64")}
+    original.save_file(arrays, tmp_path / "x.safetensors", metadata={"a": "b"})
+    found = read_safetensors(tmp_path / "x.safetensors")
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)

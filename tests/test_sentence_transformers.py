@@ -1,0 +1,88 @@
+"""The sentence-transformers backend: with a stand-in for the library, and with the library where it is installed."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from recommender.embed.minilm import package_folder
+from recommender.embed.registry import make_backend
+from recommender.errors import ArtifactError, ChoiceError, SettingsError
+
+
+class StandIn:
+    """Gives (length of the text, 2) for each text; records how it was asked."""
+
+    made: list[tuple[str, object]]
+    asked: list[int]
+
+    def __init__(self, name, device=None):
+        if name == "wrong":
+            raise OSError("wrong is not a local folder\nand is not a model on the hub")
+        self.made.append((name, device))
+
+    def get_sentence_embedding_dimension(self):
+        return 2
+
+    def encode(self, texts, batch_size, convert_to_numpy, show_progress_bar):
+        assert isinstance(texts, list)
+        assert convert_to_numpy
+        assert not show_progress_bar
+        self.asked.append(batch_size)
+        return np.array([[len(text), 2] for text in texts], np.float64)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    StandIn.made, StandIn.asked = [], []
+    module = types.ModuleType("sentence_transformers")
+    module.SentenceTransformer = StandIn
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    return StandIn
+
+
+def test_default_model_settings_and_length_1(stand_in):
+    backend = make_backend("sentence-transformers", batch_size=7, device="cpu")
+    assert stand_in.made == []  # loaded when first needed
+    vectors = backend.embed_texts(("", "ab"))
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, [[0, 1], [0.5**0.5, 0.5**0.5]], atol=1e-7)
+    assert backend.identity == ("sentence-transformers", "BAAI/bge-base-en-v1.5", 2)
+    assert backend.embed_texts([]).shape == (0, 2)
+    assert stand_in.made == [("BAAI/bge-base-en-v1.5", "cpu")]
+    assert stand_in.asked == [7]
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line(stand_in):
+    with pytest.raises(ChoiceError, match=r"cannot load 'wrong' .*not a local folder and is not a model.*: check"):
+        _ = make_backend("sentence-transformers", model_name="wrong").identity
+
+
+def test_bad_settings_are_refused(stand_in):
+    with pytest.raises(SettingsError, match="batch_size: 0 is out of range"):
+        make_backend("sentence-transformers", batch_size=0)
+    with pytest.raises(TypeError, match="a list of texts"):
+        make_backend("sentence-transformers").embed_texts("one")
+
+
+def test_a_missing_library_is_answered_with_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(SettingsError, match=r"pip install 'tastevec\[sentence-transformers\]'"):
+        make_backend("sentence-transformers")
+
+
+def test_the_real_library_gives_what_minilm_gives(tmp_path, monkeypatch):
+    pytest.importorskip("sentence_transformers")
+    try:
+        folder = package_folder()
+    except ArtifactError as missing:
+        pytest.skip(str(missing))
+    texts = ["a film", "two friends rob a bank", ""]
+    backend = make_backend("sentence-transformers", model_name=str(folder), device="cpu")
+    assert backend.identity == ("sentence-transformers", str(folder), 384)
+    np.testing.assert_allclose(backend.embed_texts(texts), make_backend("minilm").embed_texts(texts), atol=1e-5)
+    with pytest.raises(ChoiceError, match="cannot load"):
+        make_backend("sentence-transformers", model_name=str(tmp_path / "none")).embed_texts(texts)

@@ -1,0 +1,188 @@
+"""The BERT encoder against the same equations written out number by number in float64."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from recommender.embed.transformer import BertEncoder, gelu, layer_norm, softmax
+from recommender.errors import ArtifactError
+
+D, HEADS, F, LAYERS, WORDS, POSITIONS = 12, 3, 20, 2, 30, 16
+EPS = 1e-3  # far from 0, to matter
+
+
+def random_arrays(rng, scale=0.5):
+    """Return the arrays of a small BERT under the original names."""
+    arrays = {}
+
+    def put(name, *shape, mean=0.0):
+        arrays[name] = (mean + scale * rng.normal(size=shape)).astype(np.float32)
+
+    def dense(name, n_in, n_out):
+        put(f"{name}.weight", n_out, n_in)
+        put(f"{name}.bias", n_out)
+
+    def norm(name):
+        put(f"{name}.weight", D, mean=1.0)
+        put(f"{name}.bias", D)
+
+    put("embeddings.word_embeddings.weight", WORDS, D)
+    put("embeddings.position_embeddings.weight", POSITIONS, D)
+    put("embeddings.token_type_embeddings.weight", 2, D)
+    norm("embeddings.LayerNorm")
+    for layer in range(LAYERS):
+        start = f"encoder.layer.{layer}"
+        for part in ("query", "key", "value"):
+            dense(f"{start}.attention.self.{part}", D, D)
+        dense(f"{start}.attention.output.dense", D, D)
+        norm(f"{start}.attention.output.LayerNorm")
+        dense(f"{start}.intermediate.dense", D, F)
+        dense(f"{start}.output.dense", F, D)
+        norm(f"{start}.output.LayerNorm")
+    put("pooler.dense.weight", D, D)
+    return arrays
+
+
+def reference(arrays, ids, n_heads=HEADS, eps=EPS):
+    """Return the token vectors of one text, (L, D) float64, one token and one head at a time."""
+    w = {name: array.astype(np.float64) for name, array in arrays.items()}
+
+    def dense(name, row):
+        return w[f"{name}.weight"] @ row + w[f"{name}.bias"]
+
+    def norm(name, row):
+        mean = sum(row) / len(row)
+        variance = sum((value - mean) ** 2 for value in row) / len(row)
+        return w[f"{name}.weight"] * (row - mean) / math.sqrt(variance + eps) + w[f"{name}.bias"]
+
+    def activation(row):
+        return np.array([value * (1 + math.erf(value / math.sqrt(2))) / 2 for value in row])
+
+    rows = [
+        norm(
+            "embeddings.LayerNorm",
+            w["embeddings.word_embeddings.weight"][word]
+            + w["embeddings.position_embeddings.weight"][place]
+            + w["embeddings.token_type_embeddings.weight"][0],
+        )
+        for place, word in enumerate(ids)
+    ]
+    size = len(rows[0]) // n_heads
+    for layer in range(LAYERS):
+        start = f"encoder.layer.{layer}"
+        query, key, value = (
+            [dense(f"{start}.attention.self.{part}", row) for row in rows] for part in ("query", "key", "value")
+        )
+        attended = []
+        for q in query:
+            heads = []
+            for head in range(n_heads):
+                part = slice(head * size, (head + 1) * size)
+                scores = np.array([q[part] @ k[part] for k in key]) / math.sqrt(size)
+                chances = np.exp(scores - scores.max())
+                chances /= chances.sum()
+                heads.append(sum(chance * v[part] for chance, v in zip(chances, value)))
+            attended.append(dense(f"{start}.attention.output.dense", np.concatenate(heads)))
+        rows = [norm(f"{start}.attention.output.LayerNorm", row + more) for row, more in zip(rows, attended)]
+        inner = [activation(dense(f"{start}.intermediate.dense", row)) for row in rows]
+        more = [dense(f"{start}.output.dense", row) for row in inner]
+        rows = [norm(f"{start}.output.LayerNorm", row + add) for row, add in zip(rows, more)]
+    return np.array(rows)
+
+
+TEXTS = ([3], [1, 2, 3], [4, 5, 6], [7, 8, 9], [5, 4, 6], list(range(16)), [29, 0, 29, 0], [1, 2, 3])
+
+
+@pytest.mark.parametrize("scale", [0.5, 6.0])  # the second sends scores beyond what exp can take
+def test_encoder_is_the_equations(scale):
+    arrays = random_arrays(np.random.default_rng(1), scale)
+    H, starts = BertEncoder(arrays, HEADS, EPS).encode(TEXTS)
+    assert H.dtype == np.float32
+    assert starts.tolist() == [0, 1, 4, 7, 10, 13, 29, 33]
+    for start, ids in zip(starts, TEXTS):
+        expected = reference(arrays, ids)
+        np.testing.assert_allclose(H[start : start + len(ids)], expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_a_text_does_not_depend_on_its_neighbours():
+    encoder = BertEncoder(random_arrays(np.random.default_rng(2)), HEADS, EPS)
+    H, starts = encoder.encode(TEXTS)
+    for start, ids in zip(starts, TEXTS):
+        alone, _ = encoder.encode([ids])
+        np.testing.assert_allclose(H[start : start + len(ids)], alone, atol=1e-5)
+
+
+def test_every_array_matters():
+    rng = np.random.default_rng(3)
+    arrays = random_arrays(rng)
+    before, _ = BertEncoder(arrays, HEADS, EPS).encode(TEXTS)
+    for name, array in arrays.items():
+        changed = {**arrays, name: array + rng.normal(size=array.shape).astype(np.float32)}
+        after, _ = BertEncoder(changed, HEADS, EPS).encode(TEXTS)
+        if name.startswith("pooler") or name.endswith("key.bias"):  # q.b is the same for all keys, so it cancels
+            np.testing.assert_allclose(before, after, atol=1e-4)
+        else:
+            assert np.abs(before - after).max() > 0.01, name
+
+
+def test_given_arrays_stay_as_they_are():
+    arrays = random_arrays(np.random.default_rng(4))
+    copies = {name: array.copy() for name, array in arrays.items()}
+    for array in arrays.values():
+        array.flags.writeable = False
+    BertEncoder(arrays, HEADS).encode(TEXTS)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, copies[name])
+
+
+def test_missing_or_misshapen_arrays_are_named():
+    arrays = random_arrays(np.random.default_rng(5))
+    name = "encoder.layer.1.output.dense.weight"
+    with pytest.raises(ArtifactError, match=f"the weights lack {name}"):
+        BertEncoder({key: array for key, array in arrays.items() if key != name}, HEADS)
+    with pytest.raises(ArtifactError, match=rf"{name} holds float32 \(20, 12\), expected float32 \(12, 20\)"):
+        BertEncoder({**arrays, name: arrays[name].T}, HEADS)
+    with pytest.raises(ArtifactError, match="holds float64"):
+        BertEncoder({**arrays, name: arrays[name].astype(float)}, HEADS)
+    with pytest.raises(ArtifactError, match="12 columns cannot be split into 5 heads"):
+        BertEncoder(arrays, 5)
+
+
+def test_a_text_longer_than_the_positions_is_refused():
+    encoder = BertEncoder(random_arrays(np.random.default_rng(6)), HEADS)
+    with pytest.raises(ValueError, match="a text of 17 tokens: at most 16"):
+        encoder.encode([[1] * 17])
+
+
+def test_gelu_is_within_its_error():
+    x = np.linspace(-12, 12, 60_003, dtype=np.float32).reshape(-1, 3)
+    b = np.array([0.0, 0.5, -0.25], np.float32)
+    found = x.copy()
+    gelu(found, b)
+    z = (x + b).astype(np.float64)
+    expected = np.array([value * math.erfc(-value / math.sqrt(2)) / 2 for value in z.ravel()]).reshape(z.shape)
+    assert (np.abs(found - expected) / np.maximum(1, np.abs(z))).max() < 3e-7
+
+
+def test_gelu_of_extremes():
+    x = np.array([[-1e30, -200, -0.0, 0, 200, 1e15]], np.float32)
+    with np.errstate(over="ignore"):
+        gelu(x, np.zeros(6, np.float32))
+    np.testing.assert_allclose(x, [[0, 0, 0, 0, 200, 1e15]], rtol=1e-6, atol=1e-6)
+
+
+def test_softmax_of_scores_far_apart():
+    for scores in ([[1.0, 2.0, 3.0]], [[1000.0, 0.0, -1000.0]], [[-500.0, -501.0, -500.0]], [[90.0, 90.0, 90.0]]):
+        exponentials = np.array(scores, np.float32)
+        sums = softmax(exponentials)
+        shifted = np.exp(np.array(scores) - np.max(scores))
+        np.testing.assert_allclose(exponentials / sums[:, None], shifted / shifted.sum(), rtol=1e-5, atol=1e-30)
+
+
+def test_layer_norm_by_hand():
+    x = np.array([[1.0, 3.0], [5.0, 5.0]], np.float32)
+    layer_norm(x, np.array([1.0, 2.0], np.float32), np.array([0.0, 10.0], np.float32), np.float32(3.0))
+    np.testing.assert_allclose(x, [[-0.5, 11.0], [0.0, 10.0]])  # variance 1 + 3 = 2 squared
