@@ -50,6 +50,14 @@ def test_separation_by_hand():
     assert (found.n_same, found.n_different) == (2, 1)
 
 
+def test_the_gap_of_random_directions_is_chance_by_chance():
+    genres = films(400)[1]
+    for seed in range(10):
+        found = separation_gap(normalised(np.random.default_rng(seed).standard_normal((400, 16))), genres)
+        assert found.is_chance
+    assert not separation_gap(*films(400)).is_chance  # these lean to one side
+
+
 def test_separation_without_pairs_is_undefined():
     found = separation_gap(np.eye(3), np.zeros((3, 2), dtype=bool))
     assert np.isnan([found.same, found.different, found.overall, found.gap]).all()

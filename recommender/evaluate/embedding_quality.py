@@ -11,9 +11,9 @@ of genres are added up first, and a sum over pairs of films becomes one over pai
 
 A film without a genre is in no pair, since nothing is known of what it shares; a row of zeros has cosine 0 with all.
 The gap divides by a mean that may be near 0, so it orders backends but does not measure by how much one is better:
-vectors that all point one way have a large mean and a small gap, and random ones divide 0 by almost 0. It says
-nothing about finding a film, which is why places are counted too. A row of zeros, which is as near to all films, gets
-the place in the middle.
+vectors that all point one way have a large mean and a small gap, and random ones divide almost 0 by almost 0 (see
+`Gap.is_chance`). It says nothing about finding a film, which is why places are counted too. A row of zeros, which is
+as near to all films, gets the place in the middle.
 """
 
 from __future__ import annotations
@@ -37,11 +37,17 @@ class Gap(NamedTuple):
     overall: float
     n_same: int
     n_different: int
+    width: int
 
     @property
     def gap(self) -> float:
         """Return (same - different) / |overall|, nan where it is undefined."""
         return (self.same - self.different) / abs(self.overall) if self.overall else float("nan")
+
+    @property
+    def is_chance(self) -> bool:
+        """Return whether `overall` is within 3 deviations, 3 / sqrt(width * pairs), of what random directions have."""
+        return self.overall**2 * self.width * (self.n_same + self.n_different) <= 9
 
 
 def separation_gap(vectors: npt.NDArray[np.floating], genres: npt.NDArray[np.bool_]) -> Gap:
@@ -81,6 +87,7 @@ def separation_gap(vectors: npt.NDArray[np.floating], genres: npt.NDArray[np.boo
         _mean(total, n_all),
         int(n_same) // 2,
         int(n_all - n_same) // 2,
+        V.shape[1],
     )
 
 

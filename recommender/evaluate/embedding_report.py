@@ -21,9 +21,10 @@ def text(
     first = results[0]
     lines = [f"== films as vectors, {part} ==", f"{n_films:,} films", ""]
     rows = [
-        [r.label, r.identity.model, f"{r.identity.dimension:,}", *map(_cell, (*r.gap[:3], r.gap.gap))] for r in results
+        [r.label, r.identity.model, f"{r.identity.dimension:,}", *map(_cell, (*r.gap[:3], _gap(r)))] for r in results
     ]
     pairs = f"{first.gap.n_same:,} pairs of films share a genre, {first.gap.n_different:,} share none"
+    pairs += "; - where the mean of all is what chance gives"
     lines += [pairs, table(["genre separation", "model", "width", "same", "different", "all", "gap"], rows)]
     for asked in requests:
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in asked.left_out.items() if count) or "nothing"
@@ -60,7 +61,7 @@ def average_rows(results: Sequence[BackendResult], part: str) -> list[dict[str, 
     rows = []
     for result in results:
         head = {"backend": result.label, "model": result.identity.model, "dimension": result.identity.dimension}
-        gap = {**result.gap._asdict(), "gap": result.gap.gap}
+        gap = {**result.gap._asdict(), "gap": _gap(result)}
         for name in ("same", "different", "overall", "gap"):
             rows.append(_row(head, "films", part, name, Interval(gap[name], math.nan, math.nan), None, None))
         for name, task in result.tasks.items():
@@ -107,6 +108,10 @@ def _figure(figure: Optional[tuple[float, float, float]], digits: int) -> list[s
         return ["", ""]
     mean, low, high = (f"{value:.{digits}f}" if math.isfinite(value) else "-" for value in figure)
     return [mean, f"{low} to {high}"]
+
+
+def _gap(result: BackendResult) -> float:
+    return math.nan if result.gap.is_chance else result.gap.gap
 
 
 def _cell(value: float) -> str:
