@@ -121,6 +121,7 @@ def make_parser() -> Parser:
     )
     add("--queries", type=Path, metavar="CSV", help="with --embeddings: descriptions of films (movieId, query)")
     add("--dialogues", type=Path, metavar="JSONL", help="with --embeddings: dialogues of ReDial")
+    add("--samples", type=int, default=0, metavar="N", help="with --embeddings: show so many requests of each kind")
     add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
     add("--protocol", default="per-user", metavar="NAMES", help="one or more, with commas, or all (default: per-user)")
     add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")

@@ -99,6 +99,9 @@ def embeddings(arguments: argparse.Namespace, start_progress: work.StartProgress
         start_progress,
     )
     print(embedding_report.text(results, requests, part, len(source.catalog), case), flush=True)
+    if arguments.samples:
+        shown = embedding_report.samples(results, requests, source.catalog, arguments.samples, arguments.seed)
+        print(f"\n{shown}", flush=True)
     averages = embedding_report.average_rows(results, part)
     if arguments.json is not None:
         report.write_value(
@@ -116,3 +119,5 @@ def check_embeddings(arguments: argparse.Namespace) -> None:
     for flag, default in (("data", None), ("set", None), ("plots", None), ("against", "first")):
         if getattr(arguments, flag) != default:
             raise ChoiceError(f"--{flag} is for models, not for --embeddings: leave it out")
+    if arguments.samples < 0:
+        raise ChoiceError(f"--samples {arguments.samples}: give a whole number from 0")

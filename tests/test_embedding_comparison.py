@@ -86,9 +86,10 @@ def requests(texts, rows, unit=None) -> Requests:
 def test_finding_films_by_unit():
     backend, films = Oracle(), Oracle().embed_texts(film_texts(catalog()))
     asked = requests(["thing3", "thing4", "nothing", "thing5"], [3, 9, 7, 5], unit=[0, 0, 0, 1])
-    values, where = find(backend, films, asked, (10,))
+    values, where, nearest = find(backend, films, asked, (10,))
     # thing4 is not the film meant: it shares the places after film 4 with the 58 others; "nothing" shares all places.
     assert where.tolist() == [1.0, 2 + 58 / 2, 1 + 59 / 2, 1.0]
+    assert nearest.tolist() == [[3, 0, 1], [4, 0, 1], [0, 1, 2], [5, 0, 1]]  # equal ones by row
     assert values["recall@10"].tolist() == [1 / 3, 1.0]
     assert values["mrr"].tolist() == pytest.approx([(1 + 1 / 31 + 1 / 30.5) / 3, 1.0])
 
@@ -325,7 +326,7 @@ def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, c
     lines = [f"{100 + i},{'tune' if i % 3 else 'report'},it is about thing{i}" for i in range(30)]
     flags = ["--embeddings", "local:dimension=30:fewest_texts=1,random", "--queries"]
     flags += [str(write(tmp_path / "q.csv", lines)), "--resamples", "50", "--processed", str(tmp_path)]
-    evaluate.main([*flags, "--csv", str(tmp_path / "rows.csv"), "--json", str(tmp_path / "out.json")])
+    evaluate.main([*flags, "--samples", "4", "--csv", str(tmp_path / "rows.csv"), "--json", str(tmp_path / "out.json")])
     shown = capsys.readouterr().out
     with open(tmp_path / "rows.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -344,6 +345,13 @@ def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, c
     assert checked == 2 * (3 + 3)  # backends, measures of descriptions and of people
     assert {row["unit"] for row in rows if row["task"] == "descriptions"} == {str(i) for i in range(100, 130, 3)}
     assert "10 requests (descriptions)" in shown
+    assert shown.count('"it is about thing') == 4
+    for line, below in zip(shown.split("\n"), shown.split("\n")[1:]):
+        if line.startswith('"it is about thing'):
+            film = line.split("-> ")[1]
+            assert line.split('"')[1] == f"it is about thing{film.split()[1]}"
+            assert below.startswith("  local:")
+            assert ("place 1; " in below) == (f"nearest: {film};" in below)
     gap, chance = (figure["value"] for figure in figures if figure["measure"] == "gap")
     assert f"{gap:.4f}" in shown
     assert chance is None

@@ -27,6 +27,7 @@ from ..embed.base import BaseEmbeddingBackend, Identity, Vectors
 from ..embed.movie_text import movie_text
 from ..embed.users import UserVectorSettings, align, user_vectors
 from ..errors import DataError
+from ..top_n import top_n
 from . import metrics
 from .bootstrap import Interval, Ratio, intervals, ratios
 from .embedding_backends import BackendSpec, film_vectors
@@ -39,20 +40,38 @@ from .work import StartProgress
 PLACES = (10, 50)
 PEOPLE = "people"
 _LIST = 20
-_BATCH = 512  # people at a time
+_NEAREST = 3
+_BATCH = 512  # people or requests at a time
+
+
+_NO_PLACES = (np.empty(0), np.empty((0, _NEAREST), dtype=np.int32))
+
+
+class Answers(NamedTuple):
+    """What one backend made of one task: measure -> (n_units,), and of requests the places and the nearest films."""
+
+    values: dict[str, Values]
+    places: Values
+    nearest: npt.NDArray[np.int32]
 
 
 class Task(NamedTuple):
     """What one backend did on one task.
 
     values: measure -> (n_units,).  intervals, ratios: by measure; no ratios for the first backend.
-    median: of the places over requests, nan for people.
+    places: of the films meant, (n_requests,); empty for people.  nearest: (n_requests, 3) rows of the nearest films.
     """
 
     values: dict[str, Values]
     intervals: dict[str, Interval]
     ratios: dict[str, Ratio]
-    median: float
+    places: Values
+    nearest: npt.NDArray[np.int32]
+
+    @property
+    def median(self) -> float:
+        """Return the median place, nan for people."""
+        return float(np.median(self.places)) if len(self.places) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -72,15 +91,16 @@ def film_texts(catalog: Catalog) -> list[str]:
     return [movie_text(catalog.movie(row)) for row in range(len(catalog))]
 
 
-def find(
-    backend: BaseEmbeddingBackend, films: Vectors, requests: Requests, ks: tuple[int, ...] = PLACES
-) -> tuple[dict[str, Values], Values]:
-    """Return recall@k and mrr of each unit of `requests`, and the places of all requests.
+def find(backend: BaseEmbeddingBackend, films: Vectors, requests: Requests, ks: tuple[int, ...] = PLACES) -> Answers:
+    """Return recall@k and mrr of each unit of `requests`, the places of the films meant, and the nearest films.
 
     films: (n_films, d), what `backend` makes of the films' texts, in the order of the catalogue.
     """
-    found = places(backend.embed_texts(requests.texts), films, requests.rows)
-    return {name: requests.by_unit(values) for name, values in finding_measures(found, ks).items()}, found
+    queries = backend.embed_texts(requests.texts)
+    found = places(queries, films, requests.rows)
+    nearest = [top_n(queries[low : low + _BATCH] @ films.T, _NEAREST) for low in range(0, len(queries), _BATCH)]
+    values = {name: requests.by_unit(each) for name, each in finding_measures(found, ks).items()}
+    return Answers(values, found, np.concatenate(nearest).astype(np.int32))
 
 
 def rank_for_people(films: Vectors, case: Evaluation, people: npt.NDArray[np.int64]) -> dict[str, Values]:
@@ -147,25 +167,21 @@ def compare_backends(
         folder = stored / spec.name if stored is not None and not spec.settings else None
         films = film_vectors(backend, texts, folder, checkpoint)
         started = time.perf_counter()
-        found: dict[str, tuple[dict[str, Values], float]] = {}
-        for asked in requests:
-            values, where = find(backend, films.vectors, asked)
-            found[asked.name] = values, float(np.median(where))
+        found = {asked.name: find(backend, films.vectors, asked) for asked in requests}
         if case is not None and people is not None:
-            found[PEOPLE] = rank_for_people(films.vectors, case, people), float("nan")
+            found[PEOPLE] = Answers(rank_for_people(films.vectors, case, people), *_NO_PLACES)
         seconds = {"make": made, "films": films.seconds, "answer": time.perf_counter() - started}
         gap = separation_gap(films.vectors, catalog.genres)
         first = results[0].tasks if results else {}
-        tasks = {
-            name: _task(values, median, first.get(name), n_resamples, seed) for name, (values, median) in found.items()
-        }
+        tasks = {name: _task(answers, first.get(name), n_resamples, seed) for name, answers in found.items()}
         results.append(BackendResult(spec.label, backend.identity, gap, tasks, films.n_embedded, seconds))
         if progress:
             progress("done", len(texts), len(texts))
     return results
 
 
-def _task(values: dict[str, Values], median: float, first: Optional[Task], n_resamples: int, seed: int) -> Task:
+def _task(answers: Answers, first: Optional[Task], n_resamples: int, seed: int) -> Task:
+    values = answers.values
     names = list(values)
     ours = np.column_stack([values[name] for name in names])
     spread = intervals(ours, n_resamples, np.random.default_rng(seed))
@@ -173,4 +189,4 @@ def _task(values: dict[str, Values], median: float, first: Optional[Task], n_res
     if first is not None:
         theirs = np.column_stack([first.values[name] for name in names])
         against = ratios(ours, theirs, n_resamples, np.random.default_rng(seed))
-    return Task(values, dict(zip(names, spread)), dict(zip(names, against)), median)
+    return Task(values, dict(zip(names, spread)), dict(zip(names, against)), answers.places, answers.nearest)

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Optional
 
+import numpy as np
+
+from ..catalog import Catalog
 from ..errors import DataError
 from .bootstrap import Interval, Ratio
 from .embedding_comparison import PEOPLE, BackendResult
@@ -38,6 +41,23 @@ def text(
     names = list(first.seconds)
     rows = [[r.label, f"{r.n_embedded:,}", *(f"{r.seconds[name]:.1f}" for name in names)] for r in results]
     return "\n".join([*lines, "", table(["seconds", "films embedded now", *names], rows)])
+
+
+def samples(
+    results: Sequence[BackendResult], requests: Sequence[Requests], catalog: Catalog, n_samples: int, seed: int
+) -> str:
+    """Return `n_samples` requests of each kind as they are, the film meant, and what each backend has nearest."""
+    lines = []
+    for asked in requests:
+        chosen = np.random.default_rng(seed).permutation(len(asked.texts))[:n_samples]
+        for number in sorted(chosen.tolist()):
+            words = " / ".join(asked.texts[number].split("\n"))
+            lines += ["", f'"{words}" -> {catalog.movie(int(asked.rows[number]))}']
+            for result in results:
+                task = result.tasks[asked.name]
+                films = "; ".join(str(catalog.movie(row)) for row in task.nearest[number].tolist())
+                lines.append(f"  {result.label}: place {task.places[number]:,.0f}; nearest: {films}")
+    return "\n".join(lines[1:])
 
 
 def unit_rows(
