@@ -230,6 +230,20 @@ def test_half_precision_halves_and_other_forms_go(films: Films, tmp_path: Path) 
     assert np.allclose(np.sum(loaded.embedding * found.embedding, axis=1), 1, atol=1e-5)
 
 
+def test_texts_can_be_left_out(films: Films, tmp_path: Path) -> None:
+    found = embed(plan(films, None), Letters())
+    found.save(tmp_path, ("npz", "csv"), with_texts=False)
+    loaded = MovieEmbeddings.load(tmp_path)
+    assert np.array_equal(loaded.embedding, found.embedding)
+    assert loaded.ids() == found.ids()
+    assert plan(films, loaded).missing == []
+    assert (
+        (tmp_path / "movie_embeddings.csv").read_text().startswith("movie_id,source,key,embedding\n1,tweets,tweets:1,")
+    )
+    with pytest.raises(ArtifactError, match="was stored without texts: run .*without --no-texts"):
+        loaded.with_texts()
+
+
 def test_parquet_holds_the_same(films: Films, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     found = embed(plan(films, None), Letters())

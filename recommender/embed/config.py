@@ -28,8 +28,9 @@ class TasteEmbeddingConfig:
     relative to `project_root`, and `movielens` alone is the processed folder.  batch_size: texts in one call of a
     model or service.  rating_threshold, min_movies, alpha: see `users` and `mix`.
     output: where results go, by default processed/artifacts/text/<backend_type>.  forms: of `vector_files.FORMS`.
-    half: vectors in 16 bits.  backend_settings: further settings of the backend by name (`HttpSettings`,
-    `LocalSettings`).  Raises `ChoiceError` or `SettingsError` for what does not exist or is out of range.
+    half: vectors in 16 bits.  with_texts: metadata and texts beside the vectors.
+    backend_settings: further settings of the backend by name (`HttpSettings`, `LocalSettings`).
+     Raises `ChoiceError` or `SettingsError` for what does not exist or is out of range.
     """
 
     project_root: Union[str, Path, None] = None
@@ -44,6 +45,7 @@ class TasteEmbeddingConfig:
     output: Union[str, Path, None] = None
     forms: Sequence[str] = vector_files.DEFAULT_FORMS
     half: bool = False
+    with_texts: bool = True
     backend_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -91,7 +91,7 @@ class TasteEmbeddingGenerator:
         if not work.missing and self._unchanged(found):
             self._say(f"nothing has changed in {config.folder}")
             return found
-        found.save(config.folder, config.forms, config.half)
+        found.save(config.folder, config.forms, config.half, config.with_texts)
         self._say(f"stored in {config.folder}")
         return found
 
@@ -216,7 +216,10 @@ class TasteEmbeddingGenerator:
     def _unchanged(self, found: MovieEmbeddings) -> bool:
         """Tell whether `found` is stored already, in every form that is wanted and no other."""
         stored = self.stored()
-        if stored is None or stored.identity != found.identity or found.columns() != stored.columns():
+        if stored is None or stored.identity != found.identity or stored.has_texts != self.config.with_texts:
+            return False
+        same = found.columns() == stored.columns() if stored.has_texts else found.ids() == stored.ids()
+        if not same or not np.array_equal(found.text_hash, stored.text_hash):
             return False
         files = artifacts.read_manifest(self.config.folder, KIND, REMEDY)["files"]
         return {Path(name).suffix[1:] for name in files if name.startswith(STEM)} == set(self.config.forms)

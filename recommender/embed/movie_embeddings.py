@@ -32,7 +32,7 @@ from .movie_text import text_hash
 from .vector_files import DEFAULT_FORMS, check_forms, read_columns, write_table
 
 KIND = "taste-embeddings"
-MOVIES = "movies"  # the step of the manifest
+MOVIES, USERS, FUSED = "movies", "users", "fused"  # the steps of the manifest
 STEM = "movie_embeddings"
 FILE = f"{STEM}.npz"
 REMEDY = "python -m model.generate_embeddings --force"
@@ -59,6 +59,7 @@ class MovieEmbeddings:
     metadata: Sequence[str] = ()
     embedding_text: Sequence[str] = ()
     folder: Optional[Path] = None
+    has_texts: bool = True
 
     def __len__(self) -> int:
         return len(self.movie_id)
@@ -82,15 +83,19 @@ class MovieEmbeddings:
             raise ArtifactError(f"{folder / FILE} is damaged (vectors of shape {embedding.shape}): run {REMEDY}")
         if embedding.dtype != np.float32:
             embedding = normalised(embedding.astype(np.float32))
-        return cls(stored, **arrays, embedding=embedding, folder=folder)
+        has_texts = "metadata" in manifest["files"][FILE]["arrays"]
+        return cls(stored, **arrays, embedding=embedding, folder=folder, has_texts=has_texts)
 
-    def save(self, folder: Path, forms: Sequence[str] = DEFAULT_FORMS, half: bool = False) -> None:
+    def save(
+        self, folder: Path, forms: Sequence[str] = DEFAULT_FORMS, half: bool = False, with_texts: bool = True
+    ) -> None:
         """Write all files or none; vectors of people, made from films that are now replaced, are removed.
 
         forms: of `vector_files.FORMS`.  half: store vectors in 16 bits, which moves a cosine by less than 0.001.
+        with_texts: store metadata and texts too, which make up half of the files.
         """
         check_forms(forms)
-        columns = self.columns()
+        columns = self.columns() if with_texts else self.ids()
         with artifacts.replace_set(folder, KIND, MOVIES, self.identity._asdict()) as stage:
             inside = {"text_hash": self.text_hash.tolist()}
             write_table(stage, STEM, columns, self.embedding, forms, half, inside)
@@ -99,20 +104,20 @@ class MovieEmbeddings:
         """Return the same with `metadata` (JSON texts) and `embedding_text` read from the disk too."""
         if self.folder is None or self.embedding_text:
             return self
+        if not self.has_texts:
+            raise ArtifactError(f"{self.folder / FILE} was stored without texts: run {REMEDY}, without --no-texts")
         entry = artifacts.read_manifest(self.folder, KIND, REMEDY)["files"][FILE]
         texts = read_columns(self.folder / FILE, entry, ("metadata", "embedding_text"), REMEDY)
         return dataclasses.replace(self, **{name: array.tolist() for name, array in texts.items()})
 
+    def ids(self) -> dict[str, Sequence[str]]:
+        """Return the columns movie_id, source and key."""
+        return {"movie_id": self.movie_id.tolist(), "source": self.source.tolist(), "key": self.key.tolist()}
+
     def columns(self) -> dict[str, Sequence[str]]:
         """Return all columns but the vectors, one text for each line."""
         whole = self.with_texts()
-        return {
-            "movie_id": self.movie_id.tolist(),
-            "source": self.source.tolist(),
-            "key": self.key.tolist(),
-            "metadata": whole.metadata,
-            "embedding_text": whole.embedding_text,
-        }
+        return {**self.ids(), "metadata": whole.metadata, "embedding_text": whole.embedding_text}
 
     @functools.cached_property
     def _rows(self) -> dict[tuple[str, str], int]:
