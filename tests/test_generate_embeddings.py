@@ -6,7 +6,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from recommender.embed.base import Identity, Vectors
 from recommender.embed.local import LocalBackend
 from recommender.embed.movie_embeddings import MovieEmbeddings
 from recommender.embed.user_embeddings import UserEmbeddings
-from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError, TastevecError
+from tests.misbehaving_server import Reply, Server, unit
 from tests.test_movie_embeddings import Letters
 from tests.tiny import FILMS, make_processed
 
@@ -268,6 +269,60 @@ def test_the_program_refuses_in_one_line(project: Path, capsys: pytest.CaptureFi
     refused = run(project, "--source", "tweets=nowhere")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
+
+
+def over_http(project: Path, server: Server, **settings: Any) -> TasteEmbeddingGenerator:
+    given = {"base_url": server.url, "cache": str(project / "cache"), "concurrency": 1, "attempts": 1, **settings}
+    config = TasteEmbeddingConfig(
+        project, "http", openai_model="m", batch_size=2, output=project / "out", backend_settings=given
+    )
+    return TasteEmbeddingGenerator(config)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+def test_a_second_run_over_http_makes_no_call(project: Path, server: Server) -> None:
+    first = over_http(project, server).build_movie_embeddings()
+    assert first.identity == Identity("http", "m", 3)
+    assert sorted(server.answered) == sorted(first.embedding_text)
+    assert np.allclose(first.embedding, [unit(text) for text in first.embedding_text], atol=1e-6)
+    n_requests = len(server.requests)
+    assert n_requests == 5  # nine texts, two in each
+    over_http(project, server).build_movie_embeddings()
+    over_http(project, server, cache="").build_movie_embeddings()
+    assert len(server.requests) == n_requests
+    change_title(project, "Delta (1983)", "Cab (1983)")
+    over_http(project, server, cache="").build_movie_embeddings()
+    assert server.answered[9:] == ["Title: Cab (1983).\nGenres: Drama."]
+
+
+def test_a_run_over_http_that_broke_off_pays_only_for_the_rest(project: Path, server: Server) -> None:
+    server.faults = [None, None, Reply(400, {"error": {"message": "no", "code": "bad"}})]
+    with pytest.raises(TastevecError):
+        over_http(project, server).build_movie_embeddings()
+    assert not (project / "out" / "manifest.json").exists()
+    n_paid = len(server.answered)
+    assert n_paid == 4
+    films = over_http(project, server).build_movie_embeddings()
+    assert sorted(server.answered) == sorted(films.embedding_text)
+
+
+def test_another_model_over_http_is_refused_before_a_call(project: Path, server: Server) -> None:
+    over_http(project, server).build_movie_embeddings()
+    n_requests = len(server.requests)
+    for settings, said in (({"model": "n"}, "model m, not n"), ({"dimensions": 2}, "dimension 3, not 2")):
+        with pytest.raises(ArtifactError, match=f"holds vectors of {said}"):
+            over_http(project, server, **settings).build_movie_embeddings()
+    change_title(project, "Delta (1983)", "Cab (1983)")
+    server.width = 4  # the same name, other vectors: known only after a call
+    with pytest.raises(ArtifactError, match="dimension 3, not 4"):
+        over_http(project, server, cache="").build_movie_embeddings()
+    assert len(server.requests) == n_requests + 1
 
 
 def test_importing_needs_no_pandas() -> None:
