@@ -20,45 +20,30 @@ from typing import Any, Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-import numpy as np
-
+from model.fuse_films import add_fusion_flags, fuse, modalities_of
 from recommender import command
-from recommender.artifacts import load_json
-from recommender.embed.audio import read_audio
 from recommender.embed.config import HTTP, SENTENCE_TRANSFORMERS, TasteEmbeddingConfig
-from recommender.embed.fused_embeddings import build_fused
-from recommender.embed.fusion import METHODS as FUSIONS
-from recommender.embed.fusion import FusionSettings
 from recommender.embed.generator import TasteEmbeddingGenerator
 from recommender.embed.http_backend import HttpBackend, HttpSettings, estimate_tokens
 from recommender.embed.local import LocalSettings
-from recommender.embed.mfcc import MfccSettings
 from recommender.embed.mix import ALPHA
-from recommender.embed.modalities import Modality
 from recommender.embed.movie_sources import MOVIELENS
 from recommender.embed.registry import DEFAULT_BACKEND, names
 from recommender.embed.users import AVERAGE, METHODS
 from recommender.embed.vector_files import DEFAULT_FORMS
-from recommender.embed.visual import ImageService, read_visual
 from recommender.errors import ChoiceError
-from recommender.settings import add_flags, check_value, default_folder, override
+from recommender.settings import add_flags, check_value, default_folder
 
 SETTINGS_OF: dict[str, type[Any]] = {DEFAULT_BACKEND: LocalSettings, HTTP: HttpSettings}
-FUSION_FLAGS = ("n_components", "n_canonical", "text_weight", "regularisation", "shared_space")
 USED_APART = ("model", "batch_size")  # settings of http that other backends have too
 
 
 class Progress:
     """One line on a terminal, nothing elsewhere."""
 
-    def __init__(self, what: str = "texts") -> None:
-        self.what = what
-
     def __call__(self, done: int, total: int) -> None:
         if sys.stderr.isatty():
-            print(
-                f"\r{done:,} of {total:,} {self.what}", end="\n" if done == total else "", file=sys.stderr, flush=True
-            )
+            print(f"\r{done:,} of {total:,} texts", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def make_parser() -> command.Parser:
@@ -125,66 +110,10 @@ def make_parser() -> command.Parser:
     people.add_argument(
         "--alpha", type=float, default=ALPHA, metavar="X", help="share of ratings beside words (default: %(default)s)"
     )
-    fused = parser.add_argument_group("pictures and sound, of the films of the first source")
-    fused.add_argument("--fusion", choices=FUSIONS, help="make one vector of each film's text, pictures and sound")
-    fused.add_argument(
-        "--visual",
-        type=Path,
-        metavar="PATH",
-        help=".npz with movie_ids and vectors, .npy with NAME_ids.npy beside it, or a folder of ID.npy vectors or pixels, "
-        "or of posters ID.jpg, ID.png, ID.webp",
-    )
-    fused.add_argument("--visual-url", metavar="URL", help="a service, up to /v1, that embeds the posters of --visual")
-    fused.add_argument("--visual-model", metavar="NAME", help="its model, for example one of CLIP")
-    fused.add_argument(
-        "--audio", type=Path, metavar="PATH", help="a folder of ID.wav or ID.npy, or vectors in a file as for --visual"
-    )
-    add_flags(parser, FusionSettings, FUSION_FLAGS)
+    add_fusion_flags(parser)
     for settings in SETTINGS_OF.values():
         add_flags(parser, settings)
     return parser
-
-
-def modalities_of(arguments: argparse.Namespace) -> list[Modality]:
-    """Read what the flags say of pictures and sound; raises `ChoiceError` for flags that do not go together."""
-    given = [name for name in ("visual", "audio") if getattr(arguments, name) is not None]
-    service = arguments.visual_url is not None
-    if service != (arguments.visual_model is not None) or (service and "visual" not in given):
-        raise ChoiceError(
-            "a service for pictures needs --visual-url, --visual-model and a folder of posters as --visual"
-        )
-    if arguments.fusion is None:
-        others = [name for name in (*given, *FUSION_FLAGS) if getattr(arguments, name) is not None]
-        if others:
-            raise ChoiceError(
-                f"--{others[0].replace('_', '-')} is used by fusion: give --fusion METHOD, or leave it out"
-            )
-        return []
-    if not given:
-        raise ChoiceError(f"--fusion {arguments.fusion} needs more than texts: give --visual or --audio or both")
-    progress = Progress("files")
-    found = []
-    if "visual" in given:
-        if service:
-            service_of = ImageService(base_url=arguments.visual_url, model=arguments.visual_model)
-            found.append(service_of.embed_folder(arguments.visual))
-        else:
-            found.append(read_visual(arguments.visual, progress))
-    if "audio" in given:
-        found.append(read_audio(arguments.audio, MfccSettings(), progress))
-    for part in found:
-        print("{}: {:,} films, {:,} numbers each".format(part.name, *part.vectors.shape), flush=True)
-    return found
-
-
-def fuse(arguments: argparse.Namespace, config: TasteEmbeddingConfig, others: Sequence[Modality]) -> None:
-    """Fuse the stored texts with `others`, fitted on the films that have ratings in train where those are known."""
-    counts = arguments.processed / "movie_popularity.json"
-    rated = [int(movie_id) for movie_id, n in load_json(counts).items() if n] if counts.is_file() else []
-    settings = override(FusionSettings(method=arguments.fusion), arguments)
-    source = next(iter(config.sources()))
-    train = np.array(rated, dtype=np.int64) if rated else None
-    build_fused(config.folder, source, others, settings, train, config.forms, config.half, _say)
 
 
 def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
@@ -236,7 +165,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Embed films, then people."""
     arguments = make_parser().parse_args(argv)
     config = config_of(arguments)
-    others = modalities_of(arguments)
+    others = modalities_of(arguments, _say)
     generator = TasteEmbeddingGenerator(config, force=arguments.force, say=_say, progress=Progress())
     if arguments.dry_run:
         tell_plan(generator)
@@ -246,7 +175,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         ratings = arguments.ratings or arguments.processed
         generator.build_user_embeddings(ratings, arguments.dialogues, arguments.user_method)
     if others:
-        fuse(arguments, config, others)
+        fuse(arguments, config, others, _say)
 
 
 def _say(line: str) -> None:

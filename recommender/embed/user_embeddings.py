@@ -20,10 +20,9 @@ from .. import artifacts
 from ..errors import ArtifactError, ChoiceError
 from .base import Identity, Vectors, normalised
 from .mix import Mixed
-from .movie_embeddings import KIND, MOVIES, refuse_mismatch
+from .movie_embeddings import FUSED, KIND, MOVIES, USERS, refuse_mismatch
 from .vector_files import DEFAULT_FORMS, check_forms, read_columns, write_table
 
-USERS = "users"  # the step of the manifest
 STEM = "user_embeddings"
 FILE = f"{STEM}.npz"
 REMEDY = "python -m model.generate_embeddings"
@@ -63,7 +62,7 @@ class UserEmbeddings:
             refuse_mismatch(folder, Identity(*(said.get(name) for name in Identity._fields)), self.identity)
         columns = {"user_id": self.user_id.tolist(), "origin": self.origin.tolist()}
         described = {**self.identity._asdict(), **self.settings}
-        with artifacts.replace_set(folder, KIND, USERS, described, keep_steps=(MOVIES,)) as stage:
+        with artifacts.replace_set(folder, KIND, USERS, described, keep_steps=(MOVIES, FUSED)) as stage:
             write_table(stage, STEM, columns, self.embedding, forms, half)
 
     @classmethod
