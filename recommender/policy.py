@@ -53,7 +53,7 @@ class PolicySettings:
     diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
     words_fit_weight: float = setting(1.0, "weight of how well a film fits the person's own words", 0, 100)
     words_taste_weight: float = setting(
-        0.5, "how sure the learning rule is of the person's own words; 1 = as of an answer, 0 = it hears none", 0, 1
+        1.0, "how sure the learning rule is of the person's own words; 1 = as of an answer, 0 = it hears none", 0, 1
     )
     exploration_rate: float = setting(0.0, "probability that a turn damps the model score", 0, 1)
     exploration_damping: float = setting(0.5, "what the model's weight is multiplied by in such a turn", 0, 1)

@@ -36,20 +36,17 @@ class Event(NamedTuple):
 class Wish(Event):
     """What the person asked for in words: an event about a film that was never made, so its row is -1.
 
-    vector: (k,) float32 in the space of the rule's movie vectors.  mean: what people in general would answer to such
-    a film.  noise: variance of an answer to it.  weight: how sure the wish is, above 0 to 1; 1 = as an answer.
+    vector: (k,) float32 in the space of the rule's movie vectors.  noise: variance of an answer to such a film.
+    weight: how sure the wish is, above 0 to 1; 1 = as an answer.
     """
 
     vector: npt.NDArray[np.float32]
-    mean: float
     noise: float
     weight: float
 
-    def __new__(
-        cls, vector: npt.NDArray[np.float32], mean: float = 0.0, noise: float = 0.0, weight: float = 1.0
-    ) -> Wish:
+    def __new__(cls, vector: npt.NDArray[np.float32], noise: float = 0.0, weight: float = 1.0) -> Wish:
         wish = super().__new__(cls, NO_ROW, WISH)
-        wish.vector, wish.mean, wish.noise, wish.weight = vector, mean, noise, weight
+        wish.vector, wish.noise, wish.weight = vector, noise, weight
         return wish
 
 
@@ -67,14 +64,12 @@ def told_vectors(movie_vectors: npt.NDArray[np.float32], events: Sequence[Event]
 class LearningRule(ABC):
     """Scores from events; `n_movies` is how many movies it scores.
 
-    A rule that hears wishes has `movie_vectors` (n_movies, k) float32, and where it knows them `movie_means` and
-    `movie_noise` (n_movies,): what people in general answer, and the variance of an answer. One that does not hear
-    them is never given any.
+    A rule that hears wishes has `movie_vectors` (n_movies, k) float32, and, where noise means something to it,
+    `movie_noise` (n_movies,), the variance of an answer. One that does not hear them is never given any.
     """
 
     hears_wishes: ClassVar[bool] = False
     movie_vectors: npt.NDArray[np.float32]
-    movie_means: Optional[npt.NDArray[np.float64]] = None
     movie_noise: Optional[npt.NDArray[np.float64]] = None
     n_movies: int
 

@@ -207,8 +207,7 @@ class SessionEngine:
         weight = self.policy.words_taste_weight
         if heard.wish is None or weight == 0 or not self.rule.hears_wishes:
             return Heard(heard.fit, None)
-        wish = heard.wish
-        return Heard(heard.fit, Wish(wish.vector, wish.mean, wish.noise, weight))
+        return Heard(heard.fit, Wish(heard.wish.vector, heard.wish.noise, weight))
 
     def _weight(self, state: SessionState) -> float:
         policy = self.policy

@@ -35,7 +35,7 @@ RIDGES = tuple(10.0 ** (power / 2) for power in range(-4, 8))
 class Bridge(NamedTuple):
     """What `fit_bridge` learned. `r2`, `cosine` and `left_over` are of films that the map was not fitted on.
 
-    B: (d, k) float32.  c: (k,) float32.  ridge: the one chosen.
+    B: (d, k) float32.  c: (k,) float32.  mean: (k,) float32, the weighted mean of the targets.  ridge: the one chosen.
     r2: share of the weighted variance that is foretold; 0 is no better than the mean of all films, below 0 is worse.
     cosine: weighted mean cosine of the foretold vector and the true one.
     left_over: (k,) float64, weighted mean squared error of each coordinate.
@@ -43,6 +43,7 @@ class Bridge(NamedTuple):
 
     B: F32
     c: F32
+    mean: F32
     ridge: float
     r2: float
     cosine: float
@@ -93,6 +94,7 @@ def fit_bridge(
     return Bridge(
         B.astype(np.float32),
         (y_mean - x_mean @ B).astype(np.float32),
+        y_mean.astype(np.float32),
         float(chosen),
         1 - best / total if total > 0 else 0.0,
         float(w @ cosines / w.sum()),
@@ -104,7 +106,7 @@ def left_singular(X: F64) -> tuple[F64, F64]:
     """Return the left singular vectors (n, r) and squared singular values (r,) of X (n, d), tiny ones left out."""
     wide = X.shape[1] > X.shape[0]
     squares, vectors = np.linalg.eigh(X @ X.T if wide else X.T @ X)
-    kept = squares > 1e-10 * max(squares[-1], 1e-300)
+    kept = squares > 1e-10 * max(squares.max(initial=0), 1e-300)
     squares, vectors = squares[kept], vectors[:, kept]
     return (vectors if wide else X @ (vectors / np.sqrt(squares))), squares
 

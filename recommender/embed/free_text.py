@@ -1,7 +1,7 @@
 """Words of a person's own, heard: how well each film fits them, and where they lie among ratings.
 
     fit_i = x_q . x_i + word_share * share_i         x: text vectors of the request and the film; share: word_match.py
-    wish  = bridge(x_q)                              a film that was never made, with a vector as the rule's films have
+    wish  = bridge(x_q) - mean, at a fixed length    a film that was never made, with a vector as the rule's films have
 
 The first knows what a film is about and finds it by name; the second knows who likes what, and so reaches films that
 share no word with the request. A session adds both to its score (recommender/session.py).
@@ -32,6 +32,7 @@ F32 = npt.NDArray[np.float32]
 
 WORD_SHARE = 1.0
 FEW_RATINGS = 20.0  # a film with so many ratings weighs half of what a film with very many does
+LENGTH = 3.0  # of a wish's vector, in mean lengths of a film's: a few words foretell little, but are meant in earnest
 MOST_LETTERS = 1000
 
 
@@ -89,15 +90,18 @@ class FreeText:
 
     @functools.cached_property
     def bridge(self) -> Bridge:
-        """The map from text vectors to the rule's vectors, and, last, to what people in general answer."""
-        vectors = self.rule.movie_vectors
-        means = np.zeros(len(vectors)) if self.rule.movie_means is None else self.rule.movie_means
+        """The map from text vectors to the rule's vectors, fitted when it is first asked for."""
         weights = self.catalog.n_ratings / (self.catalog.n_ratings + FEW_RATINGS)
-        return fit_bridge(self.vectors, np.column_stack((vectors, means)), weights * self.vectors.any(axis=1))
+        return fit_bridge(self.vectors, self.rule.movie_vectors, weights * self.vectors.any(axis=1))
 
     def _wish(self, x: F32) -> Optional[Wish]:
         if not self.rule.hears_wishes or not x.any():
             return None
-        made_up = self.bridge(x[None])[0]
+        # What sets the words apart from the average film: that people watch films at all is no wish.
+        vector = self.bridge(x[None])[0] - self.bridge.mean
+        length = float(np.linalg.norm(vector))
+        if length == 0:
+            return None
+        usual = float(np.linalg.norm(self.rule.movie_vectors, axis=1).mean())
         own = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
-        return Wish(made_up[:-1], float(made_up[-1]), own + float(self.bridge.left_over[:-1].sum()))
+        return Wish(vector * np.float32(LENGTH * usual / length), own + float(self.bridge.left_over.sum()))

@@ -11,7 +11,7 @@ where base_i is the share of people who like film i, a little less for what ever
 every answer has one term, and the terms are the explanation. Answers are weighed by how they come together: a second
 film of a kind adds less than the first, and a like of a film that everybody likes adds less than a like of a rare
 one. y is 1 for a favourite or a like, `low_value` for a dislike, 0 for a skip. A wish in words is a like of a film that
-was never made, with a vector, a mean and a noise of its own (recommender/rules.py).
+was never made, with a vector and a noise of its own, mu = 0 (recommender/rules.py).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ConditionalGaussian(LearningRule):
         self.settings = settings
         self.skip_weight = skip_weight
         self.base = fitted.base
-        self.movie_means: F64 = fitted.means.astype(np.float64)
+        self._means = fitted.means.astype(np.float64)
         self.movie_noise: F64 = fitted.noise.astype(np.float64)
         unsure = 1.0 / skip_weight if skip_weight > 0 else np.inf
         self._value = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0, WISH: 1.0}
@@ -80,11 +80,11 @@ class ConditionalGaussian(LearningRule):
         value = np.array([self._value[event.answer] for event in events])
         factor = np.array([self._factor[event.answer] for event in events])
         V = told_vectors(self.movie_vectors, events).astype(np.float64)
-        noise, means = self.movie_noise[rows] * factor, self.movie_means[rows]
+        noise, means = self.movie_noise[rows] * factor, self._means[rows]
         if NO_ROW in rows:
             for place, event in enumerate(events):
                 if isinstance(event, Wish):
-                    noise[place], means[place] = event.noise / event.weight, event.mean
+                    noise[place], means[place] = event.noise / event.weight, 0.0
         covariance = V @ V.T
         covariance.flat[:: len(rows) + 1] += noise
         return np.linalg.solve(covariance, value - means), V

@@ -26,6 +26,7 @@ _MODELS = {
     "rating_predictor": ("rating_predictor", "RatingPredictor"),
     "content": ("content", "Content"),
     "stacker": ("stacker", "Stacker"),
+    "text_bridge": (".embed.text_bridge", "TextBridge"),
 }
 _FOLDERS = {"two_tower": "twotower"}
 

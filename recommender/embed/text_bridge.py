@@ -1,0 +1,111 @@
+"""EASE with a bridge for movies that nobody has rated: their texts say which rated films would point to them.
+
+    B         EASE's weights (recommender/learn/ease.py), row = known movie, column = predicted movie
+    B_.i      = bridge(z_i)    for a movie i without ratings; the bridge is fitted on the columns of the others
+    z_i       = [text_weight t_i, genre_weight g_i, year_weight y_i]
+    score     = x B            x: 1 for a rating of at least 4, `middling_value` for 3 or 3.5, `low_value` below
+
+t is a text vector of the backend `local`, fitted on the catalogue's own texts, here with the director; g the genres,
+each weighing ln(n_movies / how many have it); y the nearness to decades; all three of length 1. A column holds what
+every known movie adds to the movie's score, how well known it is included, so that is foretold too. The idea of mapping
+attributes to a model's item side is that of Gantner et al. 2010, "Learning attribute-to-feature mappings for cold-start
+recommendations"; here the item side is a column of a linear model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from ..catalog import Catalog
+from ..errors import DataError
+from ..interactions import Interactions
+from ..learn.base import Fitted, Ranker, Rows, Scores
+from ..learn.cholesky import inverse
+from ..learn.content import genre_matrix
+from ..learn.ease import LIKED, fold_in, gram
+from ..learn.genre_features import year_nearness
+from ..settings import setting
+from .base import normalised
+from .bridge import fit_bridge
+from .local import LocalBackend
+from .movie_text import movie_text
+
+MIDDLING = 3.0
+
+
+@dataclass(frozen=True)
+class TextBridgeSettings:
+    """Defaults chosen on the validation part of ml-latest-small, movies held out."""
+
+    regularisation: float = setting(150.0, "ridge penalty of EASE", 1e-6)
+    middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
+    low_value: float = setting(0.2, "what a rating below 3 counts", 0, 1)
+    ridge: float = setting(10.0, "ridge penalty of the bridge", 1e-6)
+    dimension: int = setting(800, "length of a text vector", 1, 4096)
+    text_weight: float = setting(1.4, "what the text counts", 0)
+    genre_weight: float = setting(0.55, "what the genres count", 0)
+    year_weight: float = setting(0.7, "what the year counts", 0)
+
+
+class TextBridge(Ranker):
+    """`item_weights` is B, (n_movies, n_movies) float32, columns of unrated movies bridged."""
+
+    name = "text_bridge"
+    Settings = TextBridgeSettings
+    takes_catalog = True
+    fitted: ClassVar[Fitted] = {"item_weights": np.float32}
+
+    item_weights: npt.NDArray[np.float32]
+
+    def __init__(self, catalog: Optional[Catalog] = None, **settings: float) -> None:
+        """Take texts, genres and years from `catalog`; a loaded model needs none."""
+        super().__init__(**settings)
+        self.catalog = catalog
+
+    def fit(self, train: Interactions) -> TextBridge:
+        """Solve EASE on the rated movies, and bridge the others; cost n_rated^3 and n_rated^2 d."""
+        self.movie_ids = train.movie_ids
+        rated = train.movie_counts() > 0
+        G = gram(train, self._values(train.ratings))[np.ix_(rated, rated)]
+        G[np.diag_indices_from(G)] += self.settings.regularisation
+        B = inverse(G)
+        B /= -B.diagonal().copy()
+        np.fill_diagonal(B, 0)
+        self.item_weights = np.zeros((train.n_movies, train.n_movies), dtype=np.float32)
+        self.item_weights[np.ix_(rated, rated)] = B
+        if not rated.all() and rated.sum() > 1:
+            Z = self.features(train.movie_ids)
+            bridge = fit_bridge(Z[rated], B.T, np.ones(len(B)), [self.settings.ridge])
+            self.item_weights[np.ix_(rated, ~rated)] = bridge(Z[~rated]).T
+        return self
+
+    def features(self, movie_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return z of each movie, (n_movies, d) float32; zeros for one that the catalogue does not list."""
+        chosen = self.settings
+        has = genre_matrix(self.catalog, movie_ids)
+        genres = normalised(has * np.log(len(has) / np.maximum(has.sum(axis=0), 1)))
+        years, texts = np.zeros(len(movie_ids), dtype=np.int64), [""] * len(movie_ids)
+        if self.catalog is not None:
+            row_of = {movie_id: row for row, movie_id in enumerate(self.catalog.movie_ids.tolist())}
+            for place, movie_id in enumerate(movie_ids.tolist()):
+                if movie_id in row_of:
+                    film = self.catalog.movie(row_of[movie_id])
+                    years[place] = film.year
+                    texts[place] = f"{movie_text(film)}\n{film.director}"
+        try:
+            vectors = LocalBackend.fit(texts, dimension=chosen.dimension).embed_texts(texts)
+        except DataError:  # texts that share no word
+            vectors = np.zeros((len(texts), 1), dtype=np.float32)
+        parts = (chosen.text_weight * vectors, chosen.genre_weight * genres, chosen.year_weight * year_nearness(years))
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def _values(self, ratings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        values = np.where(ratings >= MIDDLING, self.settings.middling_value, self.settings.low_value)
+        return np.where(ratings >= LIKED, 1.0, values).astype(np.float32)
+
+    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+        return fold_in(history, user_rows, self._values(history.ratings), self.item_weights)

@@ -1,0 +1,427 @@
+"""Words of a person's own in a session: wishes in the rules, exact explanations, undo, profiles, looking words up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.catalog import Catalog
+from recommender.embed.base import BaseEmbeddingBackend, Identity, normalised
+from recommender.embed.free_text import LENGTH, FreeText
+from recommender.embed.movie_embeddings import MovieEmbeddings
+from recommender.embed.word_match import WordMatch, telling_words
+from recommender.errors import ArtifactError, ChoiceError
+from recommender.facade import Recommender
+from recommender.learn.conditional_gaussian import ConditionalGaussian
+from recommender.learn.taste_covariance import Gaussian, GaussianSettings
+from recommender.policy import MovieFilter, PolicySettings
+from recommender.profiles import load_profile, save_profile
+from recommender.rules import Event, LearningRule, MovingAverage, Wish
+from recommender.session import Heard, Session, SessionEngine, SessionState, Words
+
+TOPICS = ("chess", "robots", "paris")
+N, K = 60, 6
+
+
+def make_catalog(n: int = N) -> Catalog:
+    """Every third film is about each of `TOPICS`; genres go round by fours."""
+    genres = ["Action", "Comedy", "Drama|War", "Horror"]
+    rows = [
+        {
+            "movieId": str(10 * (i + 1)),
+            "title": f"Film {i} ({1950 + i})",
+            "genres": genres[i % 4],
+            "director": "Ann Lee" if i % 10 == 0 else "",
+            "overview": f"A story about {TOPICS[i % 3]}.",
+        }
+        for i in range(n)
+    ]
+    return Catalog(rows, {10 * (i + 1): 5 + i for i in range(n)})
+
+
+class TopicBackend(BaseEmbeddingBackend):
+    """One dimension for each topic: vectors that can be worked out by hand."""
+
+    name = "topics"
+
+    @property
+    def identity(self) -> Identity:
+        return Identity("topics", "1", len(TOPICS))
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        counts = [[text.count(topic) for topic in TOPICS] for text in texts]
+        return normalised(np.array(counts, dtype=float).reshape(-1, len(TOPICS)))
+
+
+def make_vectors() -> np.ndarray:
+    """Films of one topic lie near one another."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, K))
+    return (0.2 * (centres[np.arange(N) % 3] + 0.3 * rng.normal(size=(N, K)))).astype(np.float32)
+
+
+def make_gaussian() -> ConditionalGaussian:
+    rng = np.random.default_rng(1)
+    small = rng.uniform(0.01, 0.1, N).astype(np.float32)
+    return ConditionalGaussian(Gaussian(make_vectors(), small, small + 0.02, small, 100), GaussianSettings(), 0.5)
+
+
+def make_rule(name: str) -> LearningRule:
+    return make_gaussian() if name == "gaussian" else MovingAverage(make_vectors(), 0.3, 0.7)
+
+
+def make_engine(rule: str = "gaussian", wanted: MovieFilter | None = None, **policy: float) -> SessionEngine:
+    catalog, learning = make_catalog(), make_rule(rule)
+    backend = TopicBackend()
+    listener = FreeText(catalog, learning, backend, backend.embed_texts(catalog.lines()))
+    return SessionEngine(catalog, learning, dataclasses.replace(PolicySettings(), **policy), wanted, listener)
+
+
+def topic_of(row: int | None) -> str:
+    assert row is not None
+    return TOPICS[row % 3]
+
+
+# --- what rules make of a wish ---
+
+
+def test_a_wish_is_to_the_gaussian_as_a_like_of_one_more_film() -> None:
+    rule = make_gaussian()
+    rng = np.random.default_rng(2)
+    vector = rng.normal(size=K).astype(np.float32)
+    more = Gaussian(
+        np.vstack([rule.movie_vectors, vector]),
+        np.append(rule._means, 0.0).astype(np.float32),
+        np.append(rule.movie_noise, 0.08).astype(np.float32),
+        np.append(rule.base, 0.0).astype(np.float32),
+        100,
+    )
+    larger = ConditionalGaussian(more, GaussianSettings(), 0.5)
+    events = [Event(3, "favorite"), Event(9, "dislike"), Wish(vector, 0.04, 0.5), Event(20, "skip")]
+    others = [Event(N, "like") if isinstance(event, Wish) else event for event in events]
+    np.testing.assert_allclose(rule.weights(events), larger.weights(others), rtol=1e-5)
+    np.testing.assert_allclose(rule.scores(events), larger.scores(others)[:N], atol=1e-6)
+    rows = np.array([1, 30])
+    np.testing.assert_allclose(rule.contributions(events, rows), larger.contributions(others, rows), atol=1e-6)
+
+
+def test_a_wish_moves_the_average_as_the_recursion_says() -> None:
+    rule = MovingAverage(make_vectors(), 0.3, 0.7)
+    vectors = rule.movie_vectors.astype(np.float64)
+    wish = np.arange(K, dtype=np.float32)
+    user = vectors[[2, 5]].mean(axis=0)
+    user = 0.7 * user + 0.3 * vectors[8]
+    user = (1 - 0.3 * 0.5) * user + 0.3 * 0.5 * wish
+    user = 0.7 * user - 0.3 * 0.7 * vectors[9]
+    events = [Event(2, "favorite"), Event(5, "favorite"), Event(8, "like"), Wish(wish, weight=0.5), Event(9, "dislike")]
+    np.testing.assert_allclose(rule.user_vector(events), user, atol=1e-6)
+    np.testing.assert_allclose(rule.contributions(events, np.arange(N)).sum(axis=0), vectors @ user, atol=1e-5)
+    # without favourites the first wish is where the person stands
+    started = [Wish(wish, weight=0.5), Event(8, "like")]
+    np.testing.assert_allclose(rule.user_vector(started), 0.7 * wish + 0.3 * vectors[8], atol=1e-6)
+
+
+def test_the_wish_points_to_where_films_of_its_topic_lie() -> None:
+    listener = make_engine().listener
+    assert isinstance(listener, FreeText)
+    for place, topic in enumerate(TOPICS):
+        heard = listener.hear(f"a film about {topic}")
+        assert heard.wish is not None
+        films = listener.rule.movie_vectors
+        centred = films - films.mean(axis=0)
+        nearness = [float(heard.wish.vector @ centred[np.arange(N) % 3 == j].mean(axis=0)) for j in range(3)]
+        assert int(np.argmax(nearness)) == place
+        usual = np.linalg.norm(films, axis=1).mean()
+        assert np.linalg.norm(heard.wish.vector) == pytest.approx(LENGTH * usual, rel=1e-5)
+        assert heard.wish.noise > float(np.median(make_gaussian().movie_noise))
+
+
+# --- the session ---
+
+
+def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
+    """Every score, from the parts: rule, policy, and the fit of words computed from topics alone."""
+    policy, catalog = engine.policy, engine.catalog
+    assert isinstance(engine.listener, FreeText)
+    shown = np.ones(N, dtype=bool)
+    shown[list(state.favorites)] = False
+    allowed = shown.copy()
+    shown[[row for row, _ in state.answers]] = False
+    told: list[Event] = [Event(row, "favorite") for row in state.favorites]
+    for turn in range(len(state.answers) + 1):
+        for words in state.words:
+            if words.after == turn:
+                wish = engine.listener.hear(words.text).wish
+                assert wish is not None
+                told.append(Wish(wish.vector, wish.noise, policy.words_taste_weight))
+        told += state.answers[turn : turn + 1]
+    model = engine.rule.scores(told).astype(np.float64)
+    total = (model - model[shown].mean()) / model[shown].std() * policy.score_weight_model
+    if state.favorites:
+        names = [name for row in state.favorites for name in catalog.movie(row).genres]
+        affinity = np.array([sum(names.count(g) for g in catalog.movie(i).genres) / len(names) for i in range(N)])
+        total -= (1 - affinity) * policy.genre_distance_penalty
+        middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
+        total += middle * policy.diversity_boost
+    total -= catalog.n_ratings / catalog.n_ratings.max() * policy.popularity_penalty
+    for words in state.words:
+        asked = np.array([topic in words.text for topic in TOPICS], dtype=float)
+        cosine = np.array([asked[i % 3] for i in range(N)]) / np.sqrt(asked.sum())
+        holds = np.array([asked[i % 3] / asked.sum() for i in range(N)])  # all topics are equally common
+        fit = cosine + holds
+        total += policy.words_fit_weight * (fit - fit[allowed].mean()) / fit[allowed].std()
+    total[~shown] = -np.inf
+    return total
+
+
+@pytest.mark.parametrize("rule", ["gaussian", "average"])
+@pytest.mark.parametrize("favorites", [[], [4, 7]])
+def test_choice_and_explanation_follow_the_formula_with_words(rule: str, favorites: list[int]) -> None:
+    engine = make_engine(rule)
+    rng = np.random.default_rng(3)
+    state = engine.start(favorites, words=["robots"])
+    history = [state]
+    for turn in range(40):
+        if len(history) > 1 and rng.random() < 0.25:
+            history.pop()
+            assert engine.undo(state) == history[-1]
+            state = history[-1]
+        else:
+            if turn % 5 == 2:
+                state = engine.tell(state, " and ".join(rng.choice(TOPICS, size=2, replace=False)))
+            else:
+                state = engine.step(state, str(rng.choice(["like", "dislike", "skip"])))
+            history.append(state)
+        expected = reference_scores(engine, state)
+        assert state.current is not None
+        assert expected[state.current] == pytest.approx(expected.max(), abs=1e-4)
+        reasons = engine.explain(state)
+        assert sum(reason.value for reason in reasons) == pytest.approx(expected[state.current], abs=1e-4)
+        assert [reason.text for reason in reasons if reason.kind == "words"] == [words.text for words in state.words]
+
+
+def test_words_decide_what_is_shown_and_undo_takes_them_back() -> None:
+    engine = make_engine()
+    before = engine.start([0, 3])
+    for topic in TOPICS:
+        told = engine.tell(before, f"something about {topic}")
+        assert topic_of(told.current) == topic
+        assert told.answers == before.answers
+        assert engine.undo(told) == before
+    answered = engine.step(engine.tell(before, "paris"), "like")
+    assert answered.words == (Words("paris", 0),)
+    later = engine.tell(answered, "chess")
+    assert later.words[-1] == Words("chess", 1)
+    assert engine.undo(engine.undo(later)).words == (Words("paris", 0),)
+    assert engine.undo(engine.undo(engine.undo(later))) == before
+
+
+def test_words_alone_start_a_session_without_a_genre_filter() -> None:
+    engine = make_engine()
+    state = engine.start([], words=["robots"])
+    seen = set()
+    for _ in range(N):
+        if state.current is not None:
+            seen.add(state.current)
+            state = engine.step(state, "skip")
+    assert len(seen) == N  # every film can be shown, whatever its genres
+    reasons = {reason.kind: reason.value for reason in engine.explain(engine.start([], words=["robots"]))}
+    assert reasons["genre"] == reasons["diversity"] == 0
+    with pytest.raises(ChoiceError, match="nothing to undo"):
+        engine.undo(engine.start([], words=["robots"]))
+    with pytest.raises(ChoiceError, match="name at least one film"):
+        engine.start([])
+
+
+def test_words_lift_the_genre_filter_of_favourites_but_no_filter_of_the_person() -> None:
+    engine = make_engine(words_fit_weight=30.0)
+    state = engine.start([0, 4])  # both Action: nothing else is shown
+    shown = []
+    while state.current is not None:
+        shown.append(state.current)
+        state = engine.step(state, "skip")
+    assert {row % 4 for row in shown} == {0}
+    told = engine.tell(engine.start([0, 4]), "paris")
+    others = []
+    for _ in range(18):
+        others.append(told.current)
+        told = engine.step(told, "skip")
+    assert {topic_of(row) for row in others} == {"paris"}
+    assert {row % 4 for row in others if row is not None} == {0, 1, 2, 3}
+    strict = make_engine(wanted=MovieFilter(genres=("Horror",)), words_fit_weight=30.0)
+    assert strict.catalog.movie(strict.start([0], words=["paris"]).current or 0).genres == ("Horror",)
+
+
+def test_nothing_known_changes_nothing() -> None:
+    session = Session(engine := make_engine(), engine.start([0, 3]))
+    before = session.state
+    for text in ("xyzzy", "", "  ", "about the film"):
+        with pytest.raises(ChoiceError, match=r"words|no film here has anything of"):
+            session.tell(text)
+        assert session.state == before
+    session.tell("robots")
+    film = session.next()
+    assert film is not None
+    assert "robots" in film.movie.overview
+    session.undo()
+    assert session.state == before
+
+
+def test_both_weights_matter_and_zero_leaves_the_words_out() -> None:
+    def score(**policy: float) -> float:
+        engine = make_engine(**policy)
+        return sum(r.value for r in engine.explain(engine.start([0, 3], words=["robots"])) if r.kind == "words")
+
+    assert score(words_fit_weight=0.0, words_taste_weight=0.0) == 0
+    values = [score(), score(words_fit_weight=0.0), score(words_taste_weight=0.0), score(words_taste_weight=0.1)]
+    assert len({round(value, 3) for value in [0.0, *values]}) == 5
+
+
+def test_a_session_without_a_listener_says_so() -> None:
+    engine = make_engine()
+    deaf = SessionEngine(engine.catalog, engine.rule)
+    with pytest.raises(ChoiceError, match="nobody to hear words"):
+        deaf.tell(deaf.start([0]), "robots")
+
+
+def test_a_rule_that_hears_no_wishes_is_given_none() -> None:
+    class Deaf(MovingAverage):
+        hears_wishes = False
+
+    class Listener:
+        def hear(self, text: str) -> Heard:
+            return Heard(np.arange(N, dtype=np.float32), Wish(np.full(K, np.nan, dtype=np.float32)))
+
+    policy = PolicySettings(words_fit_weight=50.0)
+    engine = SessionEngine(make_catalog(), Deaf(make_vectors()), policy, listener=Listener())
+    assert engine.start([0], words=["anything"]).current == N - 1
+
+
+# --- profiles ---
+
+
+def test_words_are_kept_in_profiles_as_they_were_said(tmp_path: Path) -> None:
+    engine = make_engine()
+    state = engine.tell(engine.step(engine.start([0, 3], words=["robots"]), "like"), "paris, été")
+    path = tmp_path / "ann.json"
+    save_profile(path, engine.catalog, state)
+    loaded = load_profile(path, engine.catalog)
+    assert engine.resume(loaded.state) == state
+    # a film that the catalogue lost: words keep their place among the answers that are left
+    answered = int(engine.catalog.movie_ids[state.answers[0].row])
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["answers"].insert(0, [999_999, "skip"])
+    stored["words"] = [["robots", 0], ["paris", 1], ["chess", 2]]
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    lost = load_profile(path, engine.catalog)
+    assert lost.missing == (999_999,)
+    assert [int(engine.catalog.movie_ids[row]) for row, _ in lost.state.answers] == [answered]
+    assert lost.state.words == (Words("robots", 0), Words("paris", 0), Words("chess", 1))
+
+
+def test_profiles_of_words_alone_and_of_the_old_format_are_read(tmp_path: Path) -> None:
+    engine = make_engine()
+    path = tmp_path / "ann.json"
+    state = engine.start([], words=["robots"])
+    save_profile(path, engine.catalog, state)
+    assert engine.resume(load_profile(path, engine.catalog).state) == state
+    old = {"format_version": 1, "seed": 0, "favorites": [10], "answers": [[20, "like"]]}
+    path.write_text(json.dumps(old), encoding="utf-8")
+    assert load_profile(path, engine.catalog).state == SessionState((0,), (Event(1, "like"),))
+
+
+@pytest.mark.parametrize("words", [[["a", 2]], [["a", -1]], [["a", 1], ["b", 0]], [["a"]], "ab", 3, [[1, 2, 3]]])
+def test_damaged_words_in_a_profile_are_refused(tmp_path: Path, words: object) -> None:
+    path = tmp_path / "ann.json"
+    stored = {"format_version": 2, "seed": 0, "favorites": [10], "answers": [[20, "like"]], "words": words}
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(ArtifactError, match="is not a profile of tastevec"):
+        load_profile(path, make_catalog())
+
+
+# --- looking words up ---
+
+
+def test_words_are_found_in_their_forms_and_only_as_words() -> None:
+    lines = [
+        "A robbed bank",
+        "Robots at war",
+        "He robs and is robbing",
+        "robin",
+        "WARS of Amélie",
+        "warp",
+        "in 1984 at sea",
+    ]
+    match = WordMatch(lines)
+    found = {word: match.rows_with(word).tolist() for word in ("rob", "robot", "war", "amelie", "1984", "198", "sea")}
+    assert found == {"rob": [0, 2], "robot": [1], "war": [1, 4], "amelie": [4], "1984": [6], "198": [], "sea": [6]}
+
+
+def test_the_share_of_words_by_hand() -> None:
+    match = WordMatch(["chess in paris", "paris", "war", "war", "war and paris"])
+    share = match.share("a film about chess in Paris, zzz")
+    chess, paris = np.log(6 / 1), np.log(6 / 3)
+    np.testing.assert_allclose(share, np.array([chess + paris, paris, 0, 0, paris]) / (chess + paris), rtol=1e-6)
+    assert not match.share("zzz").any()
+    assert telling_words("movies directed by Ann Lee") == ["ann", "lee"]
+
+
+# --- the artifact ---
+
+
+def write_vectors(folder: Path, identity: Identity, catalog: Catalog) -> None:
+    count = len(catalog)
+    vectors = np.eye(identity.dimension, dtype=np.float32)[np.arange(count) % identity.dimension]
+    ids = np.array([str(i) for i in catalog.movie_ids], dtype=np.str_)
+    source = np.full(count, "movielens")
+    texts = [f"text {i}" for i in range(count)]
+    MovieEmbeddings(identity, ids, source, ids, ids, vectors, ["{}"] * count, texts).save(folder)
+
+
+def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog, rule = make_catalog(), make_gaussian()
+    monkeypatch.setattr("recommender.embed.free_text.make_backend", lambda name, **settings: TopicBackend())
+    write_vectors(tmp_path / "artifacts" / "text" / "topics", Identity("topics", "2", 3), catalog)
+    with pytest.raises(ArtifactError, match="model 2, not 1"):
+        FreeText.load(tmp_path, catalog, rule, "topics")
+    write_vectors(tmp_path / "artifacts" / "text" / "topics", Identity("topics", "1", 3), catalog)
+    heard = FreeText.load(tmp_path, catalog, rule, "topics").hear("robots")
+    # as written, film i lies on axis i mod 3, and so does its topic
+    assert {int(row) % 3 for row in np.argsort(-heard.fit)[: N // 3]} == {TOPICS.index("robots")}
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Recommender:
+    return Recommender.load()
+
+
+def test_descriptions_find_the_shipped_films(shipped: Recommender) -> None:
+    hitchcock = shipped.search_text("directed by hitchcock", 10)
+    assert sum(film.movie.director == "Alfred Hitchcock" for film in hitchcock) >= 8  # others are about him
+    assert "Searching for Bobby Fischer" in [film.movie.title for film in shipped.search_text("film about chess", 5)]
+    for text, word in (("heist", "heist"), ("zombies", "zombie"), ("movies with vampires", "vampire")):
+        found = shipped.search_text(text, 10)
+        about = [f"{film.movie.title} {film.movie.overview} {film.movie.keywords}".lower() for film in found]
+        assert sum(word in said for said in about) >= 9
+        assert [film.fit for film in found] == sorted((film.fit for film in found), reverse=True)
+    with pytest.raises(ChoiceError, match="no film here has anything of 'zzqqx'"):
+        shipped.search_text("zzqqx")
+    with pytest.raises(ChoiceError, match="n = 0"):
+        shipped.search_text("heist", 0)
+
+
+def test_a_session_of_the_shipped_library_hears_words(shipped: Recommender) -> None:
+    session = shipped.session(words="film about chess")
+    film = session.next()
+    assert film is not None
+    assert "chess" in " ".join([film.movie.overview, *film.movie.keywords])
+    session.tell("zombies")
+    second = session.next()
+    assert second is not None
+    assert [reason.text for reason in second.because if reason.kind == "words"] == ["film about chess", "zombies"]
+    assert shipped.session(["Heat", "Fargo"], words=["heist", "robots"]).next() is not None
