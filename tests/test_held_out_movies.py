@@ -16,7 +16,7 @@ from recommender.evaluate import held_out_movies, held_out_report, runner
 from recommender.evaluate.bootstrap import ratios
 from recommender.evaluate.cases import Source
 from recommender.evaluate.genre_baselines import BASELINES, Random, likes_by_genre
-from recommender.evaluate.work import ModelSpec
+from recommender.evaluate.work import ModelSpec, catalog_digest
 from recommender.interactions import Interactions
 from recommender.learn.base import Ranker
 
@@ -244,6 +244,14 @@ def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
     case = plain.cases[0]
     fewer = dataclasses.replace(case, candidates=case.candidates[1:])
     assert runner.work_key(case, "content", {}, 6, "") != runner.work_key(fewer, "content", {}, 6, "")
+
+
+def test_checkpoints_know_what_the_catalogue_says_of_films():
+    row = {"movieId": "1", "title": "Film (1990)", "genres": "Drama", "overview": "Rain.", "cast": "Bo Ray"}
+    digest = catalog_digest(Catalog([row]))
+    assert digest == catalog_digest(Catalog([dict(row)]))
+    for change in ({"overview": "Snow."}, {"cast": "Cy Day"}, {"director": "Di Eve"}, {"keywords": "storm"}):
+        assert catalog_digest(Catalog([{**row, **change}])) != digest
 
 
 def test_cases_that_cannot_be_are_refused():

@@ -220,7 +220,8 @@ def work_key(case: Evaluation, model: str, settings: Any, n: int, code: str) -> 
 def code_version() -> str:
     """Return a hash of the code that a ranking comes from: the models, what they stand on, numpy's version."""
     package = Path(__file__).resolve().parents[1]
-    files = sorted((package / "learn").glob("*.py")) + [package / name for name in _GROUND]
+    files = [file for folder in ("learn", "embed") for file in sorted((package / folder).glob("*.py"))]
+    files += [package / name for name in _GROUND]
     digest = hashlib.sha256(np.__version__.encode())
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
