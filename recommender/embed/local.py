@@ -11,6 +11,10 @@ which brings texts together that share words, or words that stand beside the sam
 "Introduction to Information Retrieval" (2008), section 6.4, smoothed. Ours differs in the rarity (1 is theirs) and in
 the flattening (0 is theirs; 1 makes all directions count alike), and stores V diag(s)^-flattening in 8 bits a number.
 
+The defaults suit requests in other words and films that nobody has rated; to find a film by its own words, a larger
+rarity is better: by its plot among half of the shipped films' texts without plot, titles left out, the model fitted on
+the other half, recall@10 is 0.84 at rarity 2 and 0.77 at 1. Pairs of words took room from words and made it worse.
+
 A feature that fewer than `fewest_texts` texts hold says nothing about others; one that more than `most_texts` of them
 hold is a stop word. Neither is kept. A text that holds no kept feature gives a row of zeros.
 """
@@ -99,7 +103,7 @@ class LocalBackend(BaseEmbeddingBackend):
         """Learn from `texts`; the same texts and settings give the same model.
 
         Raises `SettingsError` for a setting that does not exist or is out of range, `DataError` where no feature
-        is left. Cost: about 1 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
+        is left. Cost: about 0.3 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
         """
         chosen = LocalSettings(**{key: check_value(LocalSettings, key, settings[key]) for key in settings})
         model = cls.__new__(cls)
@@ -111,7 +115,7 @@ class LocalBackend(BaseEmbeddingBackend):
         return Identity(self.name, f"tfidf-svd-{self.fitted.fitted_on[:16]}", self.fitted.projection.shape[1])
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return (n, d) float32; about 0.1 ms a text."""
+        """Return (n, d) float32; about 0.3 ms for the text of a film."""
         vectors = np.zeros((len(texts), self.fitted.projection.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
             keys, values = _term_frequencies(text, self.settings)
