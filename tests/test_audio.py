@@ -97,13 +97,24 @@ def test_resampling_agrees_with_scipy(rate: int, new_rate: int) -> None:
     np.testing.assert_allclose(resample(x, rate, new_rate), signal.resample(x, n_new), atol=1e-9)
 
 
+@pytest.mark.parametrize("n", [1, 7, 1000, 44_100 + 13, 99_991])
+def test_a_resampled_sound_is_as_long_and_its_middle_does_not_depend_on_its_length(n: int) -> None:
+    x = sound(44_100, 3.0)
+    found, whole = resample(x[:n], 44_100, RATE), resample(x, 44_100, RATE)
+    assert len(found) == -(-n // 2)
+    # The ringing of the cut falls off with the distance from it.
+    middle = slice(len(found) // 4, len(found) // 2)
+    np.testing.assert_allclose(found[middle], whole[middle], atol=1 if n < 1000 else 2e-3)
+
+
 def test_a_tone_below_half_the_lower_rate_keeps_its_shape_and_a_higher_one_goes() -> None:
     def tone(rate: int, hz: float) -> np.ndarray:
         return np.sin(2 * np.pi * hz * np.arange(rate) / rate)
 
-    np.testing.assert_allclose(resample(tone(48_000, 400), 48_000, RATE), tone(RATE, 400), atol=1e-9)
-    np.testing.assert_allclose(resample(tone(8000, 400), 8000, RATE), tone(RATE, 400), atol=1e-9)
-    assert np.abs(resample(tone(48_000, 15_000), 48_000, RATE)).max() < 1e-9
+    middle = slice(2000, 20_000)  # at the ends it rings
+    for rate in (48_000, 8000):
+        np.testing.assert_allclose(resample(tone(rate, 400), rate, RATE)[middle], tone(RATE, 400)[middle], atol=1e-4)
+    assert np.abs(resample(tone(48_000, 15_000), 48_000, RATE)[middle]).max() < 1e-3
 
 
 def write_wav(path: Path, samples: np.ndarray, bits: int, rate: int = RATE) -> None:

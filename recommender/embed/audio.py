@@ -17,7 +17,7 @@ def read_audio(
 
     path: a folder of ID.wav files, or what `modalities.read_modality` reads.  progress: told how many of how many
     files are done.  Raises `DataError` for a folder with neither, `DataError` naming the file for one that can't be
-    used.  Cost for each minute of sound about 0.1 s.
+    used.  Cost for each minute of sound about 0.1 s, and as much again where it has to be resampled.
     """
     if not path.is_dir() or not any(file.suffix.lower() == ".wav" for file in path.iterdir()):
         return read_modality(path, AUDIO, units_differ=True)

@@ -11,7 +11,7 @@ representations for monosyllabic word recognition" (1980); the mel scale is that
 3 f / 200 up to 1000 Hz, then 15 + 27 ln(f / 1000) / ln 6.4.
 
 The numbers depend on the sampling rate, so every sound is brought to one rate first (`resample`): exactly for a sound
-that repeats for ever, which is how the Fourier transform sees it. Real ones have ends, where it rings a little. That
+that repeats for ever, which is how the Fourier transform sees it. Real ones have ends, where it rings a little. This
 is not librosa's resampler (soxr), which fades out below half the lower rate: a broad test sound of 44,100 Hz gave
 coefficients that differ by 1.5 (root mean square, where the largest are about 100), one of 16,000 Hz by 4, since
 the bands above 8,000 Hz then hold next to nothing in either. Files of 22,050 Hz give librosa's numbers.
@@ -132,7 +132,8 @@ def cosines(n_mfcc: int, n_mels: int) -> F64:
 def resample(signal: npt.NDArray[np.floating], rate: int, new_rate: int) -> F64:
     """Return the signal at `new_rate`: its Fourier spectrum, cut or padded with zeros.
 
-    The end is padded with zeros until both lengths are whole, by less than rate / gcd(rate, new_rate) samples.
+    The result has ceil(n new_rate / rate) samples. In between, the end is padded with zeros to a length that both rates
+    divide and that has small factors, without which the transform takes several times as long.
     Cost O(n log n) and a few times the memory of the signal.
 
     >>> wave = 2 + np.cos(np.arange(8) * 2 * np.pi / 8)
@@ -142,11 +143,15 @@ def resample(signal: npt.NDArray[np.floating], rate: int, new_rate: int) -> F64:
     exact = signal.astype(np.float64)
     if rate == new_rate or len(exact) == 0:
         return exact
-    step = rate // math.gcd(rate, new_rate)
-    exact = np.pad(exact, (0, -len(exact) % step))
-    n, n_new = len(exact), len(exact) // step * (new_rate // math.gcd(rate, new_rate))
+    shared = math.gcd(rate, new_rate)
+    step, new_step = rate // shared, new_rate // shared
+    n_steps = -(-len(exact) // step)
+    unit = 1 << max(n_steps.bit_length() - 6, 0)
+    n_steps = -(-n_steps // unit) * unit  # at most a thirty-second more
+    n, n_new = n_steps * step, n_steps * new_step
+    exact = np.pad(exact, (0, n - len(signal)))
     spectrum = np.fft.rfft(exact)[: n_new // 2 + 1]
     if min(n, n_new) % 2 == 0:
         # The bin at half the lower rate stands for two frequencies where there is room for both.
         spectrum[min(n, n_new) // 2] *= 2.0 if n_new < n else 0.5
-    return np.fft.irfft(spectrum, n_new) * (n_new / n)
+    return np.fft.irfft(spectrum, n_new)[: -(-len(signal) * new_rate // rate)] * (n_new / n)
