@@ -71,7 +71,7 @@ _WORDS = [
     "über",
     "Tōkyō",
 ]
-_EMOJI = "😀🎬🍿👩‍🚀🧟‍♂️👍🏽🇫🇷❤️🚀"
+_EMOJI = ["😀", "🎬", "🍿", "👩‍🚀", "🧟‍♂️", "👍🏽", "🇫🇷", "❤️", "🚀"]
 
 
 def varied_texts(n: int = 1000, seed: int = 0) -> list[str]:
@@ -84,7 +84,7 @@ def varied_texts(n: int = 1000, seed: int = 0) -> list[str]:
     texts = list(HARD)
     while len(texts) < n:
         words = []
-        for _ in range(int(rng.geometric(0.07))):
+        for _ in range(2 + int(rng.geometric(0.15))):
             kind = rng.random()
             if kind < 0.7:
                 word = _WORDS[rng.integers(len(_WORDS))]
@@ -99,10 +99,15 @@ def varied_texts(n: int = 1000, seed: int = 0) -> list[str]:
 
 
 def old_characters() -> list[str]:
-    """Return the characters of the basic plane that Unicode 3.2 had, thinned where thousands are of one kind."""
+    """Return the characters of the basic plane that Unicode 3.2 had, thinned where thousands are of one kind.
+
+    Four that have become another kind since are left out: U+1885 and U+1886 in Unicode 9, U+166D in 12, U+1734 in 14.
+    """
     known = unicodedata.ucd_3_2_0
     every = [chr(code) for code in range(0x10000) if known.category(chr(code)) not in ("Cn", "Cs", "Co")]
-    return [c for c in every if not (0x3400 <= ord(c) <= 0xD7A3 and ord(c) % 16)]
+    return [
+        c for c in every if c not in "\u166d\u1734\u1885\u1886" and not (0x3400 <= ord(c) <= 0xD7A3 and ord(c) % 16)
+    ]
 
 
 def original_model(folder: Path) -> Any:

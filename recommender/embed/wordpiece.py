@@ -11,7 +11,8 @@
 
 The rules are those of google-research/bert's uncased models as the `tokenizers` library applies them, down to two
 habits of it: a marker such as [SEP] in the text is read as the marker, and a capital sigma is lowered to σ at the
-end of a word too.
+end of a word too. Where we differ: its tables are those of Unicode 8 and ours those of this Python, so that some 500
+marks and punctuation marks of rare scripts, new since 2015, are taken off or split here and are letters there.
 """
 
 from __future__ import annotations
