@@ -19,7 +19,11 @@ from recommender.learn.stacker import Stacker
 from recommender.learn.stacking_features import N_BLEND
 
 N_USERS, N_MOVIES, DAY = 60, 40, 86_400
-PERSONAL = ("item_knn", "ease", "directed_ease", "content", "stacker")
+PERSONAL = ("item_knn", "ease", "directed_ease", "content", "stacker", "two_tower")
+QUICK: dict[str, dict[str, Any]] = {
+    "stacker": {"networks": 2, "epochs": 10},
+    "two_tower": {"factors": 2, "batch": 64, "epochs": 15, "rate": 0.02},
+}
 ALIKE = ("popularity", "biases", "trending")  # one order for everybody, at one moment
 
 
@@ -53,8 +57,7 @@ def ratings(seed: int = 0, planted: bool = True, n_users: int = N_USERS) -> Inte
 
 
 def make(name: str, **settings: Any) -> Ranker:
-    quick = {"networks": 2, "epochs": 10} if name == "stacker" else {}
-    return registry.make(name, catalog(), **{**quick, **settings})
+    return registry.make(name, catalog(), **{**QUICK.get(name, {}), **settings})
 
 
 def hits(model: Ranker, data: Interactions) -> float:
@@ -65,11 +68,11 @@ def hits(model: Ranker, data: Interactions) -> float:
 
 @pytest.mark.parametrize("name", PERSONAL)
 def test_checkerboard_with_its_diagonal_withheld(name: str) -> None:
-    """User u likes every movie of u's parity but movie u itself: that one must come first."""
+    """User u likes every movie of u's parity but movie u itself, in an order of u's own: that one must come first."""
     n = 20
     u, i = np.divmod(np.arange(n * n), n)
     keep = ((u + i) % 2 == 0) & (u != i)
-    times = 1_000_000_000 + u[keep] * n + np.random.default_rng(0).permutation(n)[i[keep]]
+    times = 1_000_000_000 + u[keep] * n + np.random.default_rng(0).permuted(i.reshape(n, n), axis=1).ravel()[keep]
     board = Interactions.from_columns(u[keep], 10 + i[keep], np.full(keep.sum(), 5.0), times, np.arange(10, 10 + n))
     ids, scores = make(name).fit(board).recommend(board, np.arange(n), 1)
     assert ids[:, 0].tolist() == (10 + np.arange(n)).tolist()
@@ -129,7 +132,7 @@ def test_refit_is_a_fresh_fit_and_save_keeps_everything(name: str, tmp_path: Pat
     np.testing.assert_array_equal(loaded.score(data, rows), expected)
     assert loaded.settings == again.settings
     assert json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["kind"] == name
-    file = max(tmp_path.glob("*.npy"), key=lambda path: path.stat().st_size)
+    file = max(tmp_path.glob("*.np[yz]"), key=lambda path: path.stat().st_size)
     damaged = bytearray(file.read_bytes())
     damaged[-1] ^= 1
     file.write_bytes(damaged)
@@ -168,6 +171,41 @@ OTHER_SETTINGS: dict[str, dict[str, Any]] = {
         "break_seconds": 10 * DAY,
         "seed": 1,
     },
+    "two_tower": {
+        "objective": "mse",
+        "user_input": "id",
+        "user_layer": "relu",
+        "movie_layer": "linear",
+        "factors": 5,
+        "normalised": True,
+        "temperature": 0.5,
+        "movie_bias": False,
+        "side_features": "genres",
+        "drop_ids": 0.5,
+        "positives_from": 3.0,
+        "extra_negatives": 9,
+        "negative_power": 0.0,
+        "short_span": 0.0,
+        "long_span": 9.0,
+        "longest_history": 4,
+        "middling_weight": 0.9,
+        "poor_weight": 0.9,
+        "ahead": 1.0,
+        "anywhere": 0.9,
+        "batch": 50,
+        "epochs": 4,
+        "rate": 0.01,
+        "rate_falls": False,
+        "l2": 0.1,
+        "scale": 0.3,
+        "fold_in_steps": 5,
+        "seed": 1,
+    },
+}
+NEEDED: dict[tuple[str, str], dict[str, Any]] = {  # settings without which another one has no say
+    ("two_tower", "negative_power"): {"extra_negatives": 9},
+    ("two_tower", "drop_ids"): {"side_features": "genres"},
+    ("two_tower", "fold_in_steps"): {"user_input": "id"},
 }
 EVERY_SETTING = [(name, key) for name, values in OTHER_SETTINGS.items() for key in values]
 
@@ -178,7 +216,7 @@ def test_every_setting_changes_the_result(name: str, key: str) -> None:
     tags = [(10 + i, "heist") for i in range(4)]
     parts: dict[str, Any] = {"tags": tags} if name == "content" else {}
     cls = registry.model_class(name)
-    small = {"networks": 2, "epochs": 5} if name == "stacker" else {}
+    small = {**QUICK.get(name, {}), **({"epochs": 5} if name in QUICK else {}), **NEEDED.get((name, key), {})}
 
     def scores(**settings: Any) -> Any:
         catalogs = {"catalog": catalog()} if cls.takes_catalog else {}

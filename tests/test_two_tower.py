@@ -217,7 +217,7 @@ def test_a_stored_training_of_another_network_is_refused() -> None:
     with pytest.raises(DataError, match=r"does not fit at 'history\.m'"):
         TwoTower(factors=5).start(data).set_state(stored)
     with pytest.raises(DataError, match="does not fit at"):
-        TwoTower(factors=6, user_layer="none").start(data).set_state(stored)
+        TwoTower(factors=6, user_layer="linear").start(data).set_state(stored)
 
 
 def test_nothing_to_learn_from_is_refused() -> None:
@@ -298,7 +298,7 @@ def test_the_default_learns_that_order_matters() -> None:
     asked = data.take(data.movie_rows < n)
 
     def hits(**settings: Any) -> float:
-        model = TwoTower(factors=12, epochs=25, batch=128, rate=0.01, ahead=0.0, anywhere=0.0, **settings).fit(data)
+        model = TwoTower(factors=12, epochs=25, batch=128, rate=0.03, ahead=0.0, anywhere=0.0, **settings).fit(data)
         return float((model.recommend(asked, np.arange(120), 1)[0][:, 0] == shown[:, -1]).mean())
 
     assert hits(short_span=1.0) > 0.9
