@@ -18,6 +18,7 @@ from .known_users import DEFAULT_METHOD, KnownUsers, Ranked
 from .learn import two_tower_artifact
 from .learn.conditional_gaussian import ConditionalGaussian
 from .learn.svd import SvdModel
+from .learn.taste_covariance import load_gaussian
 from .policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .retrieve.exact import ExactIndex
 from .rules import LearningRule, MovingAverage
@@ -28,6 +29,7 @@ from .top_n import top_n
 
 if TYPE_CHECKING:  # read only when somebody uses words
     from .embed.free_text import FreeText
+    from .embed.unrated import UnratedFilms
 
 LOCAL = "local"
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
@@ -105,17 +107,24 @@ class Recommender:
             return cls(catalog, learned, policy, folder=folder, backend=backend)
         model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
         movie_vectors = model.movie_vectors(policy.vector_scaling)
-        if policy.learning_rule != CONDITIONAL_GAUSSIAN:
-            return cls(catalog, movie_vectors, policy, folder=folder, backend=backend)
+        notes: list[str] = []
+        texts = None if model.movie_counts.all() else _texts_of_unrated(folder, catalog, backend, notes)
+        if texts is not None:
+            movie_vectors = texts.place(movie_vectors, model.movie_counts)
+        rule: Optional[LearningRule] = None
         artifact = folder / "artifacts" / "session"
-        if artifact.is_dir():
-            rule = ConditionalGaussian.load(artifact, catalog.movie_ids, policy.skip_weight)
-            return cls(catalog, movie_vectors, policy, rule, folder, backend)
-        found = cls(catalog, movie_vectors, policy, folder=folder, backend=backend)
-        found.notes.append(
-            f"no {artifact}: sessions learn by the moving average; run python -m model.train_session_model "
-            "for the conditional Gaussian"
-        )
+        if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
+            fitted, settings = load_gaussian(artifact, catalog.movie_ids)
+            if texts is not None:
+                fitted = texts.place_gaussian(fitted, model.movie_counts)
+            rule = ConditionalGaussian(fitted, settings, policy.skip_weight)
+        elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
+            notes.append(
+                f"no {artifact}: sessions learn by the moving average; run python -m model.train_session_model "
+                "for the conditional Gaussian"
+            )
+        found = cls(catalog, movie_vectors, policy, rule, folder, backend)
+        found.notes += notes
         return found
 
     @functools.cached_property
@@ -235,3 +244,14 @@ class Recommender:
         ['The Shawshank Redemption (1994)']
         """
         return self._known_users.recommend(user_id, n, method, at)
+
+
+def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[str]) -> Optional[UnratedFilms]:
+    """Return what places films that nobody rated; where it is missing, say so in `notes`."""
+    from .embed.unrated import UnratedFilms
+
+    try:
+        return UnratedFilms.load(folder, catalog, backend)
+    except ArtifactError as error:
+        notes.append(f"films that nobody rated come last: {error}")
+        return None

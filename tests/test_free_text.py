@@ -14,15 +14,18 @@ from recommender.catalog import Catalog
 from recommender.embed.base import BaseEmbeddingBackend, Identity, normalised
 from recommender.embed.free_text import LENGTH, FreeText
 from recommender.embed.movie_embeddings import MovieEmbeddings
+from recommender.embed.unrated import UnratedFilms
 from recommender.embed.word_match import WordMatch, telling_words
 from recommender.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.conditional_gaussian import ConditionalGaussian
+from recommender.learn.svd import SvdModel
 from recommender.learn.taste_covariance import Gaussian, GaussianSettings
 from recommender.policy import MovieFilter, PolicySettings
 from recommender.profiles import load_profile, save_profile
 from recommender.rules import Event, LearningRule, MovingAverage, Wish
 from recommender.session import Heard, Session, SessionEngine, SessionState, Words
+from tests.tiny import make_processed
 
 TOPICS = ("chess", "robots", "paris")
 N, K = 60, 6
@@ -393,6 +396,59 @@ def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytes
     heard = FreeText.load(tmp_path, catalog, rule, "topics").hear("robots")
     # as written, film i lies on axis i mod 3, and so does its topic
     assert {int(row) % 3 for row in np.argsort(-heard.fit)[: N // 3]} == {TOPICS.index("robots")}
+
+
+# --- films that nobody rated ---
+
+
+def test_films_that_nobody_rated_are_placed_by_their_texts(tmp_path: Path) -> None:
+    folder = make_processed(tmp_path)
+    catalog = Catalog.load(folder)
+    model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids)
+    model.movie_counts[[0, 4]] = 0
+    model.movie_embeddings[[0, 4]] = 0
+    model.save(folder / "artifacts" / "svd")
+    policy = PolicySettings(learning_rule="moving-average")
+    without = Recommender.load(folder, policy)
+    assert not without.movie_vectors[[0, 4]].any()
+    (note,) = without.notes
+    assert "films that nobody rated come last" in note
+    assert "python -m model.generate_embeddings" in note
+    write_vectors(folder / "artifacts" / "text" / "local", Identity("local", "x", 2), catalog)
+    placed = Recommender.load(folder, policy)
+    assert placed.notes == []
+    rated = [i for i in range(len(catalog)) if i not in (0, 4)]
+    np.testing.assert_array_equal(placed.movie_vectors[rated], without.movie_vectors[rated])
+    # The text of film i is axis i mod 2: a ridge small beside 7 films gives about the mean of the films of that axis.
+    weights = model.movie_counts / (model.movie_counts + 20)
+    for film in (0, 4):
+        same = [i for i in rated if i % 2 == 0]
+        mean = np.average(without.movie_vectors[same], axis=0, weights=weights[same])
+        everything = np.average(without.movie_vectors[rated], axis=0, weights=weights[rated])
+        share = (placed.movie_vectors[film] - everything) @ (mean - everything) / ((mean - everything) ** 2).sum()
+        assert 0 < share <= 1.001
+        np.testing.assert_allclose(placed.movie_vectors[film], everything + share * (mean - everything), atol=1e-5)
+
+
+def test_the_gaussian_gets_vector_mean_base_and_noise_for_them() -> None:
+    rule = make_gaussian()
+    backend = TopicBackend()
+    fitted = Gaussian(
+        *(x.astype(np.float32) for x in (rule.movie_vectors, rule._means, rule.movie_noise, rule.base)), 9
+    )
+    counts = np.full(N, 50)
+    counts[[0, 1]] = 0
+    for part in (fitted.vectors, fitted.means, fitted.noise, fitted.base):
+        part[[0, 1]] = 0
+    placed = UnratedFilms(backend.embed_texts(make_catalog().lines())).place_gaussian(fitted, counts)
+    for film in (0, 1):
+        same = np.arange(film + 3, N, 3)
+        np.testing.assert_allclose(placed.vectors[film], fitted.vectors[same].mean(axis=0), atol=0.02)
+        assert placed.means[film] == pytest.approx(fitted.means[same].mean(), abs=0.01)
+        assert placed.base[film] == pytest.approx(fitted.base[same].mean(), abs=0.01)
+        assert placed.noise[film] == pytest.approx(np.median(fitted.noise[2:]))
+    for before, after in zip(fitted[:4], placed[:4]):
+        np.testing.assert_array_equal(before[2:], after[2:])
 
 
 @pytest.fixture(scope="module")

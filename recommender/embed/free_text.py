@@ -26,12 +26,12 @@ from .base import BaseEmbeddingBackend, Vectors
 from .bridge import Bridge, fit_bridge
 from .movie_embeddings import MovieEmbeddings
 from .registry import DEFAULT_BACKEND, make_backend
+from .unrated import rating_weights
 from .word_match import WordMatch, telling_words
 
 F32 = npt.NDArray[np.float32]
 
 WORD_SHARE = 1.0
-FEW_RATINGS = 20.0  # a film with so many ratings weighs half of what a film with very many does
 LENGTH = 3.0  # of a wish's vector, in mean lengths of a film's: a few words foretell little, but are meant in earnest
 MOST_LETTERS = 1000
 
@@ -91,8 +91,8 @@ class FreeText:
     @functools.cached_property
     def bridge(self) -> Bridge:
         """The map from text vectors to the rule's vectors, fitted when it is first asked for."""
-        weights = self.catalog.n_ratings / (self.catalog.n_ratings + FEW_RATINGS)
-        return fit_bridge(self.vectors, self.rule.movie_vectors, weights * self.vectors.any(axis=1))
+        weights = rating_weights(self.catalog.n_ratings) * self.vectors.any(axis=1)
+        return fit_bridge(self.vectors, self.rule.movie_vectors, weights)
 
     def _wish(self, x: F32) -> Optional[Wish]:
         if not self.rule.hears_wishes or not x.any():
