@@ -168,8 +168,25 @@ def test_people_who_talk_are_embedded_by_the_films_own_model(project: Path) -> N
     assert (alone.user_id.tolist(), alone.origin.tolist()) == (["inspired:d1"], ["text"])
     model = LocalBackend.load(project / "processed" / "artifacts" / "text" / "local" / "model")
     assert np.allclose(alone.embedding, model.embed_texts(["I want action and war"]), atol=1e-6)
+    forced = generator(project, force=True).build_user_embeddings(talk)  # no films to fit a model on
+    assert np.array_equal(forced.embedding, alone.embedding)
     both = generator(project).build_user_embeddings(project / "ratings.csv", [talk])
     assert both.user_id.tolist() == ["1", "3", "inspired:d1"]
+
+
+def test_ratings_are_of_the_films_of_movielens_or_of_the_first_source(project: Path) -> None:
+    (project / "movies.dat").write_text("1::Other (1999)::War\n5::Strange (1999)::\n", encoding="utf-8")
+    tweets = f"tweets={project / 'movies.dat'}"
+    own = f"own={project / 'processed'}"
+    for sources, n_people in (([tweets, "movielens"], 2), ([own, tweets], 2), ([tweets, own], 0)):
+        made = generator(project, movie_sources=sources, force=True)
+        films = made.build_movie_embeddings()
+        people = made.build_user_embeddings(project / "ratings.csv")
+        assert len(people) == n_people
+        if n_people:
+            source = "own" if own in sources else "movielens"
+            mean = films.vectors_for([1, 2, 3], source).mean(axis=0)
+            assert np.allclose(people.embedding[0], mean / np.linalg.norm(mean), atol=1e-6)
 
 
 def test_people_need_films_and_new_films_remove_people(project: Path) -> None:

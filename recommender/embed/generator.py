@@ -29,7 +29,7 @@ from .http_backend import HttpBackend
 from .local import LocalBackend
 from .mix import mix_people
 from .movie_embeddings import AT_ONCE, KIND, REMEDY, STEM, MovieEmbeddings, Plan, embed, plan, refuse_mismatch
-from .movie_sources import Films, join, read_source
+from .movie_sources import MOVIELENS, Films, join, read_source
 from .registry import DEFAULT_BACKEND, make_backend
 from .user_embeddings import UserEmbeddings
 from .users import AVERAGE, UserVectors, UserVectorSettings, user_vectors
@@ -102,7 +102,8 @@ class TasteEmbeddingGenerator:
 
         path: a processed folder (None: that of the project), whose train, val and test count together; a `.csv` with
         userId, movieId, rating and timestamp; or a file of dialogues, and then no ratings count.  dialogues: files of
-        them, beside the ratings.  method: of `users.METHODS`.  Ratings are of films of the first source.
+        them, beside the ratings.  method: of `users.METHODS`.  Ratings are of films
+        of the source `movielens`, or of the first where none is called so.
         Raises `ArtifactError` where no films are stored, or by another model.
         """
         config = self.config
@@ -143,7 +144,8 @@ class TasteEmbeddingGenerator:
         return found
 
     def _rated(self, data: Interactions, films: MovieEmbeddings, settings: UserVectorSettings) -> UserVectors:
-        source = next(iter(self.config.sources()))
+        sources = self.config.sources()
+        source = MOVIELENS if MOVIELENS in sources else next(iter(sources))
         aligned = films.vectors_for(data.movie_ids.tolist(), source)
         people = user_vectors(data, aligned, settings, np.random.default_rng(0))
         self._say(f"{len(people.user_ids):,} of {data.n_users:,} people by {settings.method} of their ratings")
@@ -190,7 +192,7 @@ class TasteEmbeddingGenerator:
 
     def _local_backend(self, texts: Sequence[str], store: bool, settings: dict[str, Any]) -> LocalBackend:
         folder = self.config.folder / MODEL
-        if not self.force and artifacts.has_manifest(folder):
+        if artifacts.has_manifest(folder) and not (self.force and texts):
             model = LocalBackend.load(folder)
             for name, value in settings.items():
                 if getattr(model.settings, name) != value:
