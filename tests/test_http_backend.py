@@ -204,13 +204,13 @@ def test_another_width_in_the_midst_is_refused(server):
         Reply(429),
         Reply(500),
         Reply(503, "<html>Service Unavailable</html>"),
-        Reply(200, wait=0.6),
+        Reply(200, wait=0.8),
         Reply(200, "{" + " " * 500, cut=100),
     ],
 )
 def test_passing_failures_cost_nothing_but_time(server, fault):
     server.faults = [fault, fault, None, fault]
-    assert embeds_rightly(backend(server, timeout=0.3 if fault.wait else 5.0))
+    assert embeds_rightly(backend(server, timeout=0.5 if fault.wait else 5.0))
     assert len(server.answered) == len(TEXTS)
     assert len(server.requests) == 7
 
@@ -236,7 +236,7 @@ def test_lasting_failures_end_it_and_what_came_before_is_kept(server, tmp_path, 
 
 def test_requests_under_way_when_one_fails_are_kept(server, tmp_path):
     """Two batches begin together, one is refused soon, the other comes later."""
-    server.faults = [Reply(401, wait=0.1), lambda answer: time.sleep(0.3)]
+    server.faults = [Reply(401, wait=0.3), lambda answer: time.sleep(0.6)]
     failure(backend(server, tmp_path))
     assert len(server.answered) == 8
     assert backend(server, tmp_path).estimate(TEXTS).n_to_send == len(TEXTS) - 8
@@ -284,7 +284,7 @@ def test_one_text_that_is_too_long_is_named_and_the_others_are_kept(server, tmp_
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_no_more_requests_than_allowed_are_under_way(server, concurrency):
-    server.latency = 0.03
+    server.latency = 0.05
     assert embeds_rightly(backend(server, batch_size=3, concurrency=concurrency))
     assert server.most_at_once == concurrency
 
@@ -409,7 +409,7 @@ def test_killed_at_any_point_a_rerun_pays_only_for_what_was_not_stored(server, t
     texts = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(n)]
     server.latency = 0.002
     stored = 0
-    for kill in range(6):
+    for kill in range(5):
         process = child(server, tmp_path, n)
         assert process.stdout is not None
         process.stdout.readline()
@@ -426,7 +426,7 @@ def test_killed_at_any_point_a_rerun_pays_only_for_what_was_not_stored(server, t
         stored = now
     assert 0 < stored < n
     before = len(server.answered)
-    assert before - stored <= 6 * 2 * at_most_lost
+    assert before - stored <= 5 * 2 * at_most_lost
     assert embeds_rightly(backend(server, tmp_path, batch_size=4), texts)
     assert len(server.answered) - before == n - stored
 
