@@ -19,6 +19,7 @@ from .learn import two_tower_artifact
 from .learn.conditional_gaussian import ConditionalGaussian
 from .learn.svd import SvdModel
 from .learn.taste_covariance import load_gaussian
+from .learn.two_tower_session import two_tower_rule
 from .policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .retrieve.exact import ExactIndex
 from .rules import LearningRule, MovingAverage
@@ -100,11 +101,10 @@ class Recommender:
         if not catalog.n_ratings.any():
             raise ArtifactError(f"{folder} has no counts of ratings: run python -m preprocess.transform_data")
         if vectors == TWO_TOWER:
-            learned = two_tower_artifact.load_movie_vectors(
-                folder / "artifacts" / two_tower_artifact.FOLDER, catalog.movie_ids
-            )
+            stored = folder / "artifacts" / two_tower_artifact.FOLDER
+            movie_vectors, biases = two_tower_artifact.load_movie_tower(stored, catalog.movie_ids)
             policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
-            return cls(catalog, learned, policy, folder=folder, backend=backend)
+            return cls(catalog, movie_vectors, policy, two_tower_rule(movie_vectors, biases, policy), folder, backend)
         model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
         movie_vectors = model.movie_vectors(policy.vector_scaling)
         notes: list[str] = []

@@ -94,10 +94,11 @@ class MovingAverage(LearningRule):
 
     u = mean of the favourites' vectors; like: u <- (1 - a) u + a m; dislike: u <- (1 - a) u - a b m; skip: u stays;
     a wish of weight c: u <- (1 - a c) u + a c m, where the first of a session without favourites is u itself.
-    score_i = u . m_i. Unrolled, u = sum of w_o m_o with w_o = 1/F, a, -a b or a c, times what later events leave of
-    it; the terms are w_o (m_o . m_i).
+    score_i = base_i + u . m_i. Unrolled, u = sum of w_o m_o with w_o = 1/F, a, -a b or a c, times what later events
+    leave of it; the terms are w_o (m_o . m_i).
 
     movie_vectors: (n_movies, k) float32.  learning_rate: a, 0 to 1.  negative_weight: b >= 0.
+    base: (n_movies,) float32, the score that a film has for anybody; None for 0.
     Cost of `scores`: one matrix-vector product, O(n_movies k).
 
     >>> rule = MovingAverage(np.eye(3, dtype=np.float32), learning_rate=0.25, negative_weight=0.5)
@@ -108,7 +109,11 @@ class MovingAverage(LearningRule):
     hears_wishes = True
 
     def __init__(
-        self, movie_vectors: npt.NDArray[np.float32], learning_rate: float = 0.15, negative_weight: float = 0.5
+        self,
+        movie_vectors: npt.NDArray[np.float32],
+        learning_rate: float = 0.15,
+        negative_weight: float = 0.5,
+        base: Optional[npt.NDArray[np.float32]] = None,
     ) -> None:
         # Two layouts: the product over all movies is twice as fast by columns, picking out a few movies by rows.
         self.movie_vectors = np.ascontiguousarray(movie_vectors, dtype=np.float32)
@@ -116,6 +121,7 @@ class MovingAverage(LearningRule):
         self.n_movies = len(movie_vectors)
         self.learning_rate = learning_rate
         self.negative_weight = negative_weight
+        self.base = base
 
     def weights(self, events: Sequence[Event]) -> npt.NDArray[np.float64]:
         """Return w_o for every event, (n_events,) float64."""
@@ -142,11 +148,15 @@ class MovingAverage(LearningRule):
 
     def scores(self, events: Sequence[Event]) -> npt.NDArray[np.float32]:
         result: npt.NDArray[np.float32] = self.user_vector(events) @ self._columns
+        if self.base is not None:
+            result += self.base
         return result
 
     def contributions(self, events: Sequence[Event], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         told = told_vectors(self.movie_vectors, events)
         table = np.zeros((1 + len(events), len(rows)))
+        if self.base is not None:
+            table[0] = self.base[rows]
         table[1:] = told @ self._columns[:, rows]  # float32: a quarter of the time, and exact enough
         table[1:] *= self.weights(events)[:, None]
         return table

@@ -297,6 +297,13 @@ def test_planted_bug_is_caught_and_named(name: str) -> None:
         check_gradient(*make(), np.random.default_rng(1))
 
 
+def test_a_row_without_length_has_no_direction_and_no_gradient() -> None:
+    x = np.array([[0.0, 0.0], [3.0, 4.0]])
+    y, lengths = layers.normalise(x)
+    assert y.tolist() == [[0, 0], [0.6, 0.8]]
+    assert layers.normalise_backward(np.ones((2, 2)), y, lengths)[0].tolist() == [0, 0]
+
+
 def test_small_errors_are_caught() -> None:
     """One entry of 24 off by a part in a thousand: the tolerance is tight enough to notice."""
     loss, gradient, point = linear_case()

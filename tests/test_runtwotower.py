@@ -13,7 +13,8 @@ from model import train_ranking_model
 from recommender import Recommender
 from recommender.errors import ArtifactError, ChoiceError
 from recommender.learn.two_tower import TwoTower
-from recommender.rules import MovingAverage
+from recommender.learn.two_tower_session import BIAS_WEIGHT
+from recommender.rules import Event, MovingAverage
 from tests.test_session_program import RULE, TRANSCRIPT, TYPED
 from tests.tiny import FILMS, make_processed
 
@@ -101,6 +102,7 @@ def test_a_model_of_other_movies_is_refused(processed: Path, tmp_path: Path) -> 
 def test_the_library_has_the_same_vectors(processed: Path) -> None:
     recommender = Recommender.load(processed, vectors="two_tower")
     assert isinstance(recommender.rule, MovingAverage)
+    assert recommender.policy.learning_rule == "moving-average"
     np.testing.assert_array_equal(recommender.movie_vectors, np.array([film[4] for film in FILMS], np.float32))
     with pytest.raises(ChoiceError, match="vectors 'towers': give one of svd, two_tower"):
         Recommender.load(processed, vectors="towers")
@@ -109,3 +111,22 @@ def test_the_library_has_the_same_vectors(processed: Path) -> None:
 def test_the_ranking_program_points_to_its_own(tmp_path: Path) -> None:
     with pytest.raises(ChoiceError, match=r"program of its own, python -m model\.train_twotower"):
         train_ranking_model.main(["--model", "two_tower", "--processed", str(tmp_path)])
+
+
+def test_biases_lie_beneath_and_are_explained_as_what_people_in_general_like(tmp_path: Path) -> None:
+    """Epsilon's bias of 30 counts 3 in the score of anybody; without it the session shows Gamma."""
+    folder = tiny_two_tower(tmp_path / "processed")
+    model = TwoTower.load(folder / "artifacts" / "twotower")
+    model.movie_biases[4] = 30
+    model.save(folder / "artifacts" / "twotower")
+    recommender = Recommender.load(folder, vectors="two_tower")
+    scores = recommender.rule.scores([Event(0, "favorite")])
+    assert scores[4] == pytest.approx(0.1 + BIAS_WEIGHT * 30)
+    table = recommender.rule.contributions([Event(0, "favorite")], np.arange(9))
+    np.testing.assert_allclose(table.sum(axis=0), scores, rtol=1e-6)
+    assert table[0, 4] == pytest.approx(BIAS_WEIGHT * 30)
+    film = recommender.session([1, 6]).next()
+    assert film is not None
+    assert film.movie.movie_id == 5
+    assert film.because[0].kind == "average"
+    assert film.because[0].value > 1

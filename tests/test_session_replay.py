@@ -102,16 +102,16 @@ def test_rated_only_shows_nothing_else() -> None:
 
 
 def ratings(n_users: int = 60, n_movies: int = 40, seed: int = 0) -> Interactions:
-    """Two kinds of people, each liking its half of the films; every rating falls to chance."""
+    """Two kinds of people, each liking its half of the films; every rating falls to chance, and so does its time."""
     rng = np.random.default_rng(seed)
     rows = []
     for user in range(n_users):
         for movie in rng.choice(n_movies, size=30, replace=False):
             own = (movie < n_movies // 2) == (user % 2 == 0)
-            rows.append((user, 10 * (movie + 1), rng.choice([4, 4.5, 5]) if own else rng.choice([1, 2, 3.5]), user))
+            rows.append((user, 10 * (movie + 1), rng.choice([4, 4.5, 5]) if own else rng.choice([1, 2, 3.5])))
     columns = np.array(rows)
     return Interactions.from_columns(
-        columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3], 10 * np.arange(1, n_movies + 1)
+        columns[:, 0], columns[:, 1], columns[:, 2], rng.permutation(len(rows)), 10 * np.arange(1, n_movies + 1)
     )
 
 

@@ -18,7 +18,7 @@ from model import program as common
 from model import text_plot, train_twotower
 from recommender.errors import ArtifactError, DataError, SettingsError
 from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_artifact import MODEL_FILE, load_movie_vectors
+from recommender.learn.two_tower_artifact import MODEL_FILE, load_movie_tower
 from recommender.learn.two_tower_settings import RECIPE
 from recommender.splits import load_all, load_split
 
@@ -89,9 +89,10 @@ def test_prints_curves_and_keeps_the_best_epoch(
     for _ in range(best):
         training.run_epoch()
     np.testing.assert_array_equal(fresh.take_over(training).movie_vectors, stored.movie_vectors)
-    np.testing.assert_array_equal(load_movie_vectors(output, train.movie_ids), stored.movie_vectors)
+    np.testing.assert_array_equal(load_movie_tower(output, train.movie_ids)[0], stored.movie_vectors)
+    np.testing.assert_array_equal(load_movie_tower(output, train.movie_ids)[1], stored.movie_biases)
     with pytest.raises(ArtifactError, match=r"trained on another movie list: run python -m model\.train_twotower"):
-        load_movie_vectors(output, train.movie_ids + 1)
+        load_movie_tower(output, train.movie_ids + 1)
     assert not output.with_name("model.checkpoint").exists()
 
 

@@ -1,7 +1,8 @@
-"""Learning rules fitted from ratings, by name: the two that ship, and two that they are measured against.
+"""Learning rules fitted from ratings, by name: the three that ship, and two that they are measured against.
 
     popularity             score_i = people who liked i / people                 hears nothing
     moving-average         recommender/rules.py over svd.py                      hears likes and dislikes
+    two-tower              two_tower_session.py: the same over two_tower.py      hears likes and dislikes
     ease                   score = sum over told films of w_o B_o.               hears likes
     conditional-gaussian   conditional_gaussian.py                               hears skips too
 
@@ -27,11 +28,14 @@ from .conditional_gaussian import ConditionalGaussian
 from .ease import Ease
 from .svd import SvdModel, SvdSettings
 from .taste_covariance import GaussianSettings, fit_gaussian
+from .two_tower import TwoTower
+from .two_tower_session import two_tower_rule
+from .two_tower_settings import TwoTowerSettings
 
 F32 = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
-RULES = ("popularity", "moving-average", "ease", "conditional-gaussian")
+RULES = ("popularity", "moving-average", "two-tower", "ease", "conditional-gaussian")
 LIKED = 4.0
 
 
@@ -102,6 +106,11 @@ def fit_session_rule(
         model = SvdModel(rank=min(rank or SvdSettings().rank, most))
         vectors = model.fit(train).movie_vectors(policy.vector_scaling)
         return MovingAverage(vectors, policy.learning_rate, policy.negative_weight)
+    if name == "two-tower":
+        defaults = TwoTowerSettings()
+        batch = int(np.clip(liked.n_ratings // 100, 16, defaults.batch))  # few likes: small batches, or too few steps
+        towers = TwoTower(catalog, factors=rank or defaults.factors, batch=batch).fit(train)
+        return two_tower_rule(towers.movie_vectors, towers.movie_biases, policy)
     if name == "ease":
         return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights)
     if name == "conditional-gaussian":

@@ -23,6 +23,7 @@ FOLDER = "twotower"
 MODEL_FILE = "twotower_model.npz"
 REMEDY = "python -m model.train_twotower"
 Model = TypeVar("Model", bound=Ranker)
+F32 = npt.NDArray[np.float32]
 
 
 def save_model(model: Ranker, folder: Path, fitted_on: str = "train", epochs: Optional[int] = None) -> None:
@@ -58,18 +59,20 @@ def load_model(cls: type[Model], folder: Path, **parts: Any) -> Model:
     return model
 
 
-def load_movie_vectors(folder: Path, catalog_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Return the movie tower's vectors, (n_movies, k) float32, for the movies `catalog_ids` and no others.
+def load_movie_tower(folder: Path, catalog_ids: npt.NDArray[np.int64]) -> tuple[F32, F32]:
+    """Return the movie tower's vectors (n_movies, k) and biases (n_movies,) of the movies `catalog_ids`, float32.
 
     Raises `ArtifactError` as `load_model`, and for a model of another movie list.
     """
     manifest = _checked(folder)
     if manifest["settings"].get(STEP, {}).get("movies_sha256") != artifacts.ids_sha256(catalog_ids):
         raise ArtifactError(f"{folder} was trained on another movie list: run {REMEDY}")
-    vectors = artifacts.load_npz(folder / MODEL_FILE, {"movie_vectors": np.float32})["movie_vectors"]
-    if vectors.ndim != 2 or len(vectors) != len(catalog_ids) or not np.isfinite(vectors).all():
+    arrays = artifacts.load_npz(folder / MODEL_FILE, {"movie_vectors": np.float32, "movie_biases": np.float32})
+    vectors, biases = arrays["movie_vectors"], arrays["movie_biases"]
+    fits = vectors.ndim == 2 and len(vectors) == len(catalog_ids) and biases.shape == (len(catalog_ids),)
+    if not fits or not np.isfinite(vectors).all() or not np.isfinite(biases).all():
         raise ArtifactError(f"{folder / MODEL_FILE} does not fit its movies: run {REMEDY}")
-    return vectors
+    return vectors, biases
 
 
 def _checked(folder: Path) -> dict[str, Any]:
