@@ -17,7 +17,9 @@ from model import generate_embeddings
 from recommender.embed import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.embed.base import Identity, Vectors
 from recommender.embed.local import LocalBackend
-from recommender.embed.movie_embeddings import MovieEmbeddings
+from recommender.embed.movie_embeddings import MovieEmbeddings, plan
+from recommender.embed.movie_sources import join, read_source
+from recommender.embed.registry import make_backend
 from recommender.embed.user_embeddings import UserEmbeddings
 from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError, TastevecError
 from tests.misbehaving_server import Reply, Server, unit
@@ -367,3 +369,18 @@ def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
     size = sum(path.stat().st_size for path in SHIPPED.rglob("*"))
     assert size < 7e6
     assert json.loads((SHIPPED / "manifest.json").read_text())["settings"]["movies"]["backend"] == "local"
+
+
+def test_the_shipped_minilm_vectors_are_those_of_the_backend() -> None:
+    shipped = MovieEmbeddings.load(ROOT / "processed" / "artifacts" / "text" / "minilm")
+    films = join([read_source("movielens", ROOT / "processed")])
+    assert plan(films, shipped).missing == []
+    assert shipped.ids() == MovieEmbeddings.load(SHIPPED).ids()
+    try:
+        backend = make_backend("minilm")
+    except ArtifactError as error:
+        pytest.skip(str(error))
+    assert shipped.identity == backend.identity
+    sample = [0, 1234, 3649]
+    fresh = backend.embed_texts([films.texts[row] for row in sample])
+    assert np.sum(fresh * shipped.embedding[sample], axis=1).min() > 0.9999

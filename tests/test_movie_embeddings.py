@@ -106,7 +106,7 @@ def test_lines_of_one_film_share_key_and_text(tmp_path: Path) -> None:
     inspired = table(
         tmp_path,
         "title\tyear\tshort_plot\tvideo_id\timdb_id\ttmdb_id",
-        "Heat\t1995\tA thief and a policeman.\tv1\ttt0113277\t949",
+        "Heat\t1995\tA thief and a policeman.\tv1\ttt113277\t949",
         "Fargo\t1996\t\tv2\t\t275",
         "Solo\t1996\t\tv3\ttt0000042\t",
     )
@@ -240,7 +240,7 @@ def test_texts_can_be_left_out(films: Films, tmp_path: Path) -> None:
     assert (
         (tmp_path / "movie_embeddings.csv").read_text().startswith("movie_id,source,key,embedding\n1,tweets,tweets:1,")
     )
-    with pytest.raises(ArtifactError, match="was stored without texts: run .*without --no-texts"):
+    with pytest.raises(ArtifactError, match=r"was stored without texts: run .*without --no-texts"):
         loaded.with_texts()
 
 
