@@ -74,8 +74,12 @@ def test_the_inspired_table_is_read_by_its_header(tmp_path: Path) -> None:
         'Heat (1995)\tCrime, Drama\t1995.0\tAl Pacino, Val Kilmer\tN/A\tA "thief"  meets a cop.\tKs_x\ttt0113277\t9',
         "\tDrama\t1999\t\t\t\tKs_y",
         "No Ids\t\tnan\t\t\t\t\t\t",
+        '"Bill"\t\t\t\t"""Wild"" Bill rides."\t\tKs_z\t\t',
+        'Lone\t\t\t\t"Wild" and "free\t\tKs_w\t\t',
     )
-    heat, bare = lines
+    heat, bare, bill, lone = lines
+    assert (bill.movie.title, bill.movie.overview) == ("Bill", '"Wild" Bill rides.')
+    assert lone.movie.overview == '"Wild" and "free'
     assert (heat.movie_id, heat.movie.title, heat.movie.year) == ("Ks_x", "Heat", 1995)
     assert heat.movie.genres == ("Crime", "Drama")
     assert heat.movie.cast == ("Al Pacino", "Val Kilmer")
@@ -108,7 +112,7 @@ def test_lines_of_one_film_share_key_and_text(tmp_path: Path) -> None:
         "title\tyear\tshort_plot\tvideo_id\timdb_id\ttmdb_id",
         "Heat\t1995\tA thief and a policeman.\tv1\ttt113277\t949",
         "Fargo\t1996\t\tv2\t\t275",
-        "Solo\t1996\t\tv3\ttt0000042\t",
+        "Solo\t1996\t\tv3\t\t",
     )
     tweets = dat(tmp_path, "0113277::Heat (1995)::Crime\n0116282::Fargo (1996)::Crime|Drama\n42::Solo (1996)::\n")
     films = join([tweets, inspired])

@@ -12,8 +12,6 @@ share one text, the longest that a source gives, since that says most; of equall
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -108,15 +106,13 @@ def read_dat(name: str, path: Path) -> list[SourceMovie]:
 
 
 def read_tsv(name: str, path: Path) -> list[SourceMovie]:
-    """Read INSPIRED's film table: a header with `title` and any of the columns `_COLUMNS`; no quoting needed.
+    """Read INSPIRED's film table: a header with `title` and any of the columns `_COLUMNS`; a film a line.
 
-    A film without any id of its own is known by its title and year. Lines without a title are left out.
+    Quotes around a whole cell are taken off, any others are part of the text: plots hold lone ones. A film without an
+    id of its own is known by its title and year. Lines without a title are left out.
     """
-    try:
-        rows = list(csv.reader(io.StringIO(_read(path), newline=""), delimiter="\t"))
-    except csv.Error as error:
-        raise DataError(f"{path} is damaged ({error}): give a table with tabs between its columns") from None
-    header = [column.strip().lower() for column in rows[0]] if rows else []
+    rows = [[_unquoted(cell) for cell in line.split("\t")] for line in _read(path).split("\n")]
+    header = [column.strip().lower() for column in rows[0]]
     if "title" not in header:
         raise DataError(f"{path} has no column title ({' '.join(header)[:60]!r}): give a .tsv of films")
     lines = []
@@ -188,6 +184,13 @@ def _line(source: str, ident: str, fields: dict[str, str]) -> SourceMovie:
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in re.split(r"[|;,]", text) if part.strip())
+
+
+def _unquoted(cell: str) -> str:
+    cell = cell.strip()
+    if len(cell) > 1 and cell[0] == cell[-1] == '"' and cell[1:-1].replace('""', "").count('"') == 0:
+        return cell[1:-1].replace('""', '"')
+    return cell
 
 
 def _once(lines: list[SourceMovie], path: Path) -> list[SourceMovie]:
