@@ -10,6 +10,7 @@ after the last whole epoch and ends with the same bytes as if it had never been 
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -25,9 +26,9 @@ from model import program as common
 from model import text_plot
 from model.threads import restart_with
 from model.two_tower_run import FINAL, Checkpoint, Progress, Run, StoppingSettings
-from recommender import command
+from recommender import artifacts, command
 from recommender.catalog import Catalog
-from recommender.errors import ArtifactError, ChoiceError, SettingsError
+from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.evaluate import plots
 from recommender.interactions import Interactions
 from recommender.learn.most_popular import MostPopular
@@ -93,6 +94,12 @@ def tell_epoch(progress: Progress, n_epochs: int) -> None:
     )
 
 
+def tell_final_epoch(progress: Progress) -> None:
+    """Print the line of the last epoch on everything."""
+    losses = progress.final_losses
+    print(f"  epoch {len(losses)}/{progress.best}  loss {losses[-1]:.4f}", flush=True)
+
+
 def tell_curves(progress: Progress) -> None:
     """Print both curves."""
     print(text_plot.curve(progress.losses, "loss", progress.best - 1))
@@ -115,15 +122,29 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     train, val = (load_split(folder, name) for name in ("train", "val"))
     if not np.array_equal(catalog.movie_ids, train.movie_ids):
         raise ArtifactError(f"{folder}: ratings and movie list differ: run python -m preprocess.setup again")
-    model = TwoTower(catalog=catalog, **vars(settings))
-    run = Run(model, train, common.validation_case(train, val), patience)
-    checkpoint = Checkpoint(
-        output.with_name(output.name + ".checkpoint"), run.identity(folder, arguments.final, arguments.threads)
-    )
+    case = common.validation_case(train, val)
+    if not case.n_users:
+        raise DataError(
+            f"{folder}: nobody likes a film of val (rating >= 4), so nothing tells when to stop: add ratings"
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    lock = output.with_name(f".{output.name}.lock")
+    with artifacts.exclusive(lock, f"the training of {output}"):
+        try:
+            run = Run(TwoTower(catalog=catalog, **vars(settings)), train, case, patience)
+            train_and_store(run, train, output, arguments)
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def train_and_store(run: Run, train: Interactions, output: Path, arguments: argparse.Namespace) -> None:
+    """Do the whole work of the program, or what an earlier one left of it."""
+    started = time.perf_counter()
+    identity = run.identity(arguments.processed, arguments.final, arguments.threads)
+    checkpoint = Checkpoint(output.with_name(output.name + ".checkpoint"), identity)
     if arguments.restart:
         checkpoint.remove()
     waiting = checkpoint.read()
-    started = time.perf_counter()
     tell_start(run, train)
     if waiting is not None:
         run.take_over(*waiting)
@@ -131,28 +152,24 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         print(f"going on after epoch {done}" + (f" and {more} of the final fit" if more else ""), flush=True)
     try:
         for progress in run.search_epochs(checkpoint):
-            tell_epoch(progress, settings.epochs)
+            tell_epoch(progress, run.model.settings.epochs)
         progress = run.progress
         tell_curves(progress)
         if arguments.plot is not None:
             plots.training_curve(arguments.plot, progress.losses, progress.quality, progress.best, "two towers")
-        fitted_on = "train"
         if arguments.final:
-            everything, fitted_on = load_all(folder), "train+val+test"
-            print(f"{fitted_on}: {everything.n_ratings:,} ratings, {progress.best} epochs", flush=True)
+            everything = load_all(arguments.processed)
+            print(f"train+val+test: {everything.n_ratings:,} ratings, {progress.best} epochs", flush=True)
             stored = waiting[1] if waiting is not None and progress.phase == FINAL else {}
             for _ in run.final_epochs(everything, checkpoint, stored):
-                print(
-                    f"  epoch {len(progress.final_losses)}/{progress.best}  loss {progress.final_losses[-1]:.4f}",
-                    flush=True,
-                )
+                tell_final_epoch(progress)
     except KeyboardInterrupt:
         print(f"\nstopped: the same command goes on after epoch {len(run.progress.losses)}", file=sys.stderr)
         raise
     fitted = run.final_model() if arguments.final else run.best_model()
-    fitted.save(output, fitted_on, run.progress.best)
+    fitted.save(output, "train+val+test" if arguments.final else "train", progress.best)
     checkpoint.remove()
-    print(f"stored in {output} after {time.perf_counter() - started:.0f} s: the model of epoch {run.progress.best}")
+    print(f"stored in {output} after {time.perf_counter() - started:.0f} s: the model of epoch {progress.best}")
 
 
 def program() -> None:

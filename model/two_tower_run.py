@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from model.program import ranking_quality
 from recommender import artifacts
-from recommender.errors import ArtifactError
+from recommender.errors import ArtifactError, DataError
 from recommender.evaluate.protocols import Evaluation
 from recommender.interactions import Interactions
 from recommender.learn.two_tower import TwoTower
@@ -120,7 +120,7 @@ class Run:
         """Train until the planned epochs are done or patience is out; yields after each epoch, once it is kept."""
         progress = self.progress
         while progress.phase == SEARCH and not self._ended():
-            progress.losses.append(self.training.run_epoch())
+            progress.losses.append(self._run_epoch())
             self.model.take_over(self.training)
             progress.quality.append(ranking_quality(self.model, self.case))
             if not progress.best or progress.quality[-1] > progress.quality[progress.best - 1]:
@@ -128,6 +128,14 @@ class Run:
                 self.best = self.model.arrays()
             checkpoint.write(progress, self.training.state(), self.best)
             yield progress
+
+    def _run_epoch(self) -> float:
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss = self.training.run_epoch()
+        if not np.isfinite(loss):
+            done, rate = self.training.epochs_done, self.model.settings.rate
+            raise DataError(f"the loss is {loss} after epoch {done}: give less than --rate {rate:g}")
+        return loss
 
     def _ended(self) -> bool:
         done, best = len(self.progress.losses), self.progress.best
@@ -141,7 +149,7 @@ class Run:
             self.training.set_state(stored)
         progress.phase = FINAL
         while len(progress.final_losses) < progress.best:
-            progress.final_losses.append(self.training.run_epoch())
+            progress.final_losses.append(self._run_epoch())
             checkpoint.write(progress, self.training.state(), self.best)
             yield progress
 

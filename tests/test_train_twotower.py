@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--factors", "4", "--batch", "32", "--rate", "0.03", "--patience", "0"]
 
 
-def make_processed(folder: Path) -> Path:
-    """The two groups of test_train_svd with a list of their 40 movies."""
-    make_splits(folder)
+def make_processed(folder: Path, value: float = 0.0) -> Path:
+    """The two groups of test_train_svd with a list of their 40 movies; `value` overrides the ratings."""
+    make_splits(folder, value=value)
     with open(folder / "movie_metadata.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["movieId", "title", "year", "genres"])
@@ -189,6 +189,26 @@ def test_a_damaged_checkpoint_is_refused(processed: Path, tmp_path: Path) -> Non
     (waiting / "manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"is damaged .*: run again with --restart"):
         train_twotower.main(["--processed", str(processed), "--output", str(tmp_path / "model"), *SMALL])
+
+
+def test_a_second_training_of_the_same_output_is_refused(processed: Path, tmp_path: Path) -> None:
+    flags = ["--processed", processed, "--output", tmp_path / "model", *SMALL, "--epochs", 400]
+    with subprocess.Popen(command(*flags), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        second = run(*flags)
+        program.kill()
+    assert (second.returncode, second.stdout) == (2, "")
+    assert "another process is using the training of" in second.stderr
+
+
+def test_a_loss_that_is_no_number_and_a_val_without_likes_are_refused(processed: Path, tmp_path: Path) -> None:
+    flags = ["--output", str(tmp_path / "model"), *SMALL]
+    with pytest.raises(DataError, match=r"the loss is (nan|inf) after epoch \d+: give less than --rate 1e\+30"):
+        train_twotower.main(["--processed", str(processed), *flags, "--rate", "1e30", "--objective", "mse"])
+    flat = make_processed(tmp_path / "flat", value=2.0)
+    with pytest.raises(DataError, match="nobody likes a film of val"):
+        train_twotower.main(["--processed", str(flat), *flags])
 
 
 def test_threads_reach_the_library_although_numpy_is_loaded(processed: Path, tmp_path: Path) -> None:
