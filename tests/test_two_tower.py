@@ -133,24 +133,24 @@ def test_the_recipe_is_the_plain_network_of_towers() -> None:
 
 def test_a_history_worked_by_hand() -> None:
     data = Interactions.from_columns([1, 1, 1, 2], [10, 20, 30, 20], [5, 3, 1, 4], [1, 2, 3, 4])
-    bags = bags_before(data, np.array([3, 2, 4, 3]), np.array([0, 0, 1, 1]), Reading(0.5, 0.0, (2.0, np.inf), 2))
-    assert bags.n_sums == 2
+    ends, people = np.array([3, 2, 4, 3]), np.array([0, 0, 1, 1])
+    short, long = bags_before(data, ends, people, Reading(0.5, 0.0, (2.0, np.inf), 2))
+    (both,) = bags_before(data, ends, people, Reading(0.5, 0.0, (2.0, np.inf), 2, added=True))
     # person 1 after three ratings, two of which are read: the poor one says nothing
     recent, middling = np.exp(-1 / 2), 0.5
     lines = [
-        ([1], [middling * recent / np.sqrt(middling * recent)]),
-        ([1], [np.sqrt(0.5)]),
-        ([0, 1], np.array([recent, 0.5]) / np.sqrt(recent + 0.5)),  # after two
-        ([0, 1], np.array([1, 0.5]) / np.sqrt(1.5)),
-        ([1], [1.0]),
-        ([1], [1.0]),
-        ([], []),  # before the first rating of person 2
-        ([], []),
+        ([1], [np.sqrt(middling * recent)], [np.sqrt(middling)]),
+        ([0, 1], np.array([recent, middling]) / np.sqrt(recent + middling), np.array([1, middling]) / np.sqrt(1.5)),
+        ([1], [1.0], [1.0]),
+        ([], [], []),  # before the first rating of person 2
     ]
-    for place, (rows, weights) in enumerate(lines):
-        part = slice(bags.indptr[place], bags.indptr[place + 1])
-        assert bags.movie_rows[part].tolist() == rows
-        np.testing.assert_allclose(bags.weights[part], weights, rtol=1e-6)
+    for line, (rows, in_short, in_long) in enumerate(lines):
+        for bags, expected in ((short, in_short), (long, in_long), (both, np.add(in_short, in_long))):
+            part = slice(bags.indptr[line], bags.indptr[line + 1])
+            assert bags.movie_rows[part].tolist() == rows
+            np.testing.assert_allclose(bags.weights[part], expected, rtol=1e-6)
+    forgotten, _ = bags_before(data, np.array([3]), np.array([0]), Reading(0.5, 0.2, (0.1, np.inf), 9))
+    assert forgotten.movie_rows.tolist() == [2]
 
 
 def test_a_moment_lies_before_the_answer_and_after_something() -> None:
@@ -178,11 +178,11 @@ def test_training_never_reads_the_answer_nor_calls_a_known_movie_wrong(ahead: fl
     order = {}  # (person, movie) -> place
     for place, (person, movie) in enumerate(zip(run.user_rows.tolist(), run.data.movie_rows.tolist())):
         order[person, movie] = place
-    n = batch.bags.n_sums
+    bags = batch.bags[-1]
     for line in lines.tolist():
         answer = run.examples[line]
         person = int(run.user_rows[answer])
-        read = batch.bags.movie_rows[batch.bags.indptr[line * n] : batch.bags.indptr[(line + 1) * n]]
+        read = bags.movie_rows[bags.indptr[line] : bags.indptr[line + 1]]
         assert len(read)
         assert all(order[person, movie] < answer for movie in read.tolist())
         columns = np.flatnonzero(np.isin(batch.movie_rows, read)).tolist()

@@ -122,7 +122,7 @@ class TwoTower(Ranker):
             return fold_in(parameters, design, movies, history, user_rows, chosen.fold_in_steps)
         parameters["history"] = self.history_vectors
         bags = bags_before(history, history.indptr[user_rows + 1], user_rows, reading_of(chosen))
-        x = user_inputs(parameters, Batch(user_rows, bags=bags), design)
+        x = user_inputs(parameters, Batch(user_rows, bags=bags))
         return tower(x, "user", design.user_layer, design.normalised, parameters).output
 
     def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:

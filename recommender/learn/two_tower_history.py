@@ -31,39 +31,47 @@ FORGOTTEN = 7.0  # spans after which a movie no longer counts: exp(-7) is less t
 
 
 class Reading(NamedTuple):
-    """How histories are read: g of middling and of poor ratings, the spans, and how far back at most."""
+    """How histories are read: g of middling and of poor ratings, the spans, how far back at most.
+
+    added: whether the sums are added up to one, x = sum of x_s, where no layer is to tell them apart.
+    """
 
     middling: float
     poor: float
     spans: Sequence[float]
     longest: int
+    added: bool = False
 
     def values(self, ratings: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Return g, (n_ratings,) in the dtype of the ratings."""
         return np.select([ratings >= 4, ratings >= 3], [1.0, self.middling], self.poor).astype(ratings.dtype)
 
 
-def bags_before(data: Interactions, ends: Rows, user_rows: Rows, reading: Reading) -> Bags:
-    """Return the histories of people `user_rows` (B,) up to but not including place `ends` (B,) of `data.movie_rows`.
+def bags_before(data: Interactions, ends: Rows, user_rows: Rows, reading: Reading) -> list[Bags]:
+    """Return the sums over the histories of `user_rows` (B,) up to, not including, place `ends` (B,) of `data`.
 
-    Cost O(B n_spans longest). Movies with weight 0 are left out; a history without any is an empty sum.
+    One `Bags` for each span, or a single one where they are added. Movies with weight 0 are left out; a history
+    without any is an empty sum. Cost O(B n_spans longest).
     """
-    n_sums = len(reading.spans)
-    reach = np.minimum(reading.longest, np.ceil(FORGOTTEN * np.asarray(reading.spans, dtype=np.float64))).astype(
-        np.int64
-    )
-    counts = np.minimum((ends - data.indptr[user_rows])[:, None], reach).ravel()  # (B n_sums,)
+    counts = np.minimum(ends - data.indptr[user_rows], reading.longest)
     indptr = np.concatenate(([0], np.cumsum(counts)))
     line = np.repeat(np.arange(len(counts)), counts)
     since = indptr[line + 1] - 1 - np.arange(indptr[-1])  # 0 = the latest
-    places = ends[line // n_sums] - 1 - since
-    spans = np.asarray(reading.spans, dtype=data.ratings.dtype)[line % n_sums]
-    weights = reading.values(data.ratings[places]) * np.exp(-since.astype(spans.dtype) / spans)
-    sums = np.bincount(line, weights, minlength=len(counts))
-    weights /= np.sqrt(np.maximum(sums, 1e-12))[line].astype(weights.dtype)
-    said = weights > 0
-    indptr = np.concatenate(([0], np.cumsum(said)))[indptr]
-    return Bags(indptr, data.movie_rows[places[said]], weights[said], n_sums)
+    places = ends[line] - 1 - since
+    values = reading.values(data.ratings[places])
+    sums = []
+    for span in reading.spans:
+        weights = values * np.exp(-since / span).astype(values.dtype) * (since < FORGOTTEN * span)
+        totals = np.bincount(line, weights, minlength=len(counts))
+        sums.append(weights / np.sqrt(np.maximum(totals, 1e-12))[line].astype(values.dtype))
+    if reading.added:
+        sums = [np.sum(sums, axis=0)]
+    bags = []
+    for weights in sums:
+        said = weights > 0
+        kept_before = np.concatenate(([0], np.cumsum(said)))
+        bags.append(Bags(kept_before[indptr], data.movie_rows[places[said]], weights[said]))
+    return bags
 
 
 def draw_moments(places: Rows, ahead: float, anywhere: float, rng: np.random.Generator) -> Rows:

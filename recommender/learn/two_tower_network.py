@@ -41,15 +41,14 @@ class Design(NamedTuple):
 
 
 class Bags(NamedTuple):
-    """The histories of a batch: x_b = the sums s of `weights` times rows of the table "history", side by side.
+    """One sum over the history of each line of a batch: `weights` times rows of the table "history".
 
-    Sum s of line b has the occurrences `indptr[b n_sums + s]` to `indptr[b n_sums + s + 1]`.
+    Line b has the occurrences `indptr[b]` to `indptr[b + 1]`.
     """
 
-    indptr: Rows  # (B n_sums + 1,)
+    indptr: Rows  # (B + 1,)
     movie_rows: Rows  # (n_occurrences,)
     weights: Floats  # (n_occurrences,)
-    n_sums: int
 
 
 class Batch(NamedTuple):
@@ -60,7 +59,7 @@ class Batch(NamedTuple):
 
     movie_rows: Rows
     people: Optional[Rows] = None  # (B,) rows of the table of people
-    bags: Optional[Bags] = None
+    bags: Optional[list[Bags]] = None  # x is their sums side by side
     features: Optional[Floats] = None  # (C, n_features), F of `movie_rows`
     kept: Optional[Floats] = None  # (C, 1), z above; None = all 1
     ratings: Optional[Floats] = None  # (B,), for the MSE
@@ -114,14 +113,12 @@ def tower_backward(
     return dy
 
 
-def user_inputs(parameters: Parameters, batch: Batch, design: Design) -> Floats:
-    """Return x of the people of a batch, (B, k_in): the sums side by side, or added where no layer is to weigh them."""
+def user_inputs(parameters: Parameters, batch: Batch) -> Floats:
+    """Return x of the people of a batch, (B, k_in)."""
     if batch.bags is None:
         assert batch.people is not None
         return layers.lookup(parameters["people"], batch.people)
-    sums = layers.bag(parameters["history"], *batch.bags[:3])  # (B n_sums, k)
-    sums = sums.reshape(-1, batch.bags.n_sums, sums.shape[1])
-    return sums.sum(axis=1) if design.user_layer == "none" else sums.reshape(len(sums), -1)
+    return np.concatenate([layers.bag(parameters["history"], *bags) for bags in batch.bags], axis=1)
 
 
 def movie_inputs(parameters: Parameters, batch: Batch) -> tuple[Floats, Optional[Floats]]:
@@ -140,7 +137,7 @@ def movie_inputs(parameters: Parameters, batch: Batch) -> tuple[Floats, Optional
 def loss_and_gradient(parameters: Parameters, batch: Batch, design: Design) -> tuple[float, Gradient]:
     """Return the loss of a batch, without L2 terms, and its gradient. Cost O(B C k), for the MSE O(B k^2)."""
     T = design.temperature
-    user = tower(user_inputs(parameters, batch, design), "user", design.user_layer, design.normalised, parameters)
+    user = tower(user_inputs(parameters, batch), "user", design.user_layer, design.normalised, parameters)
     x, bias = movie_inputs(parameters, batch)
     movie = tower(x, "movie", design.movie_layer, design.normalised, parameters)
     u, m = user.output, movie.output
@@ -185,9 +182,8 @@ def _backward(
         assert batch.people is not None
         rows["people"] = batch.people, dx
     else:
-        if design.user_layer == "none":
-            dx = np.tile(dx, (1, batch.bags.n_sums))  # each sum had a part in x, unweighted
-        rows["history"] = bags_backward(dx, batch.bags)
+        parts = [bags_backward(d, bags) for d, bags in zip(np.split(dx, len(batch.bags), axis=1), batch.bags)]
+        rows["history"] = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
     return Gradient(rows, dense)
 
 
@@ -198,9 +194,7 @@ def bags_backward(dx: Floats, bags: Bags) -> tuple[Rows, Floats]:
     same kind of product, with the occurrences sorted by movie instead of by person. A movie is in many histories of
     a batch, so this needs far less memory than one gradient for each occurrence.
     """
-    lines = np.repeat(np.arange(len(bags.indptr) - 1), np.diff(bags.indptr))
+    lines = np.repeat(np.arange(len(dx)), np.diff(bags.indptr))
     groups = group_rows(bags.movie_rows)
     indptr = np.append(groups.starts, len(lines))
-    k = dx.shape[1] // bags.n_sums
-    summed = layers.bag(dx.reshape(-1, k), indptr, lines[groups.order], bags.weights[groups.order])
-    return groups.distinct, summed
+    return groups.distinct, layers.bag(dx, indptr, lines[groups.order], bags.weights[groups.order])

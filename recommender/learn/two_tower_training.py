@@ -146,7 +146,7 @@ class Training:
         bags = None
         if chosen.user_input == "history":
             bags = bags_before(self.data, moments.astype(np.int64), people, self.reading)
-            bags = bags._replace(weights=bags.weights.astype(self.dtype))
+            bags = [part._replace(weights=part.weights.astype(self.dtype)) for part in bags]
         if chosen.objective == "mse":
             batch = Batch(own_rows, people, bags, ratings=self.data.ratings[places].astype(self.dtype))
         else:
@@ -162,14 +162,15 @@ class Training:
         return batch
 
     def _known_pairs(
-        self, people: AnyRows, rows: AnyRows, own: AnyRows, bags: Optional[Bags]
+        self, people: AnyRows, rows: AnyRows, own: AnyRows, bags: Optional[list[Bags]]
     ) -> tuple[AnyRows, AnyRows]:
         """Return (lines, columns) of candidates that are no negatives for a person: in the history, or liked too."""
         column_of = np.full(self.data.n_movies, -1)
         column_of[rows] = np.arange(len(rows))
         if bags is not None:
-            lines = np.repeat(np.arange(len(bags.indptr) - 1), np.diff(bags.indptr)) // bags.n_sums
-            columns = column_of[bags.movie_rows]
+            longest = max(bags, key=lambda part: len(part.movie_rows))  # it reads what the others read
+            lines = np.repeat(np.arange(len(people)), np.diff(longest.indptr))
+            columns = column_of[longest.movie_rows]
         else:
             counts = np.diff(self.likes.indptr)[people]
             lines = np.repeat(np.arange(len(people)), counts)
@@ -253,4 +254,5 @@ def design_of(chosen: TwoTowerSettings) -> Design:
 def reading_of(chosen: TwoTowerSettings) -> Reading:
     """Return how histories are read; a span of 0 is left out."""
     spans = [span for span in (chosen.short_span, chosen.long_span) if span > 0]
-    return Reading(chosen.middling_weight, chosen.poor_weight, spans or [np.inf], chosen.longest_history)
+    added = chosen.user_layer == "none"
+    return Reading(chosen.middling_weight, chosen.poor_weight, spans or [np.inf], chosen.longest_history, added)
