@@ -1,4 +1,4 @@
-"""What the three training programs share: an output place that can't be is refused before the data are read."""
+"""What the training programs share: an output place that can't be is refused before the data are read."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from model import train_ranking_model, train_session_model, train_svd_model
+from model import train_ranking_model, train_session_model, train_svd_model, train_twotower
 from recommender.errors import ArtifactError, ChoiceError, SettingsError
 
-PROGRAMS = (train_svd_model, train_session_model, train_ranking_model)
+PROGRAMS = (train_svd_model, train_session_model, train_ranking_model, train_twotower)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
