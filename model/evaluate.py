@@ -44,9 +44,10 @@ DEFAULT_MODELS = "popularity,svd,ease"
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Evaluate as the flags say; returns the exit code."""
-    arguments = make_parser().parse_args(argv)
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
     if arguments.embeddings is not None:
-        evaluate_films.check_embeddings(arguments)
+        evaluate_films.check_embeddings(arguments, vars(parser.parse_args([])))
         check_files(arguments)
         evaluate_films.embeddings(arguments, lambda label: Progress(label, "films"))
         return 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from recommender.embed.dialogues import read_redial
 from recommender.embed.users import UserVectorSettings
@@ -114,10 +115,11 @@ def embeddings(arguments: argparse.Namespace, start_progress: work.StartProgress
         report.write_rows(averages_path(arguments.csv), averages)
 
 
-def check_embeddings(arguments: argparse.Namespace) -> None:
-    """Refuse, before any work, flags that say nothing about vectors."""
-    for flag, default in (("data", None), ("set", None), ("plots", None), ("against", "first")):
-        if getattr(arguments, flag) != default:
+def check_embeddings(arguments: argparse.Namespace, defaults: Mapping[str, Any]) -> None:
+    """Refuse, before any work, flags that say nothing about vectors; `defaults` are what flags have unless given."""
+    flags = ("data", "set", "models", "protocol", "k", "stages", "folds", "against", "plots")
+    for flag in flags:
+        if getattr(arguments, flag) != defaults[flag]:
             raise ChoiceError(f"--{flag} is for models, not for --embeddings: leave it out")
     if arguments.samples < 0:
         raise ChoiceError(f"--samples {arguments.samples}: give a whole number from 0")

@@ -229,8 +229,9 @@ def test_backends_are_named_and_set():
         BackendSpec.parse("glove")
     with pytest.raises(SettingsError, match="size"):
         BackendSpec.parse("random:size=2").make([])
-    with pytest.raises(SettingsError, match="at least 1"):
-        BackendSpec.parse("random:dimension=0").make([])
+    for value in ("0", "wide", "1.5"):
+        with pytest.raises(SettingsError, match="dimension of random vectors .*: give a whole number from 1"):
+            BackendSpec.parse(f"random:dimension={value}").make([])
 
 
 class Counting(Oracle):
@@ -365,6 +366,9 @@ def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, c
         (["--embeddings", "word2vec"], "no embedding backend is called 'word2vec'"),
         (["--embeddings", "random", "--data", "x.zip"], "--data is for models"),
         (["--embeddings", "random", "--against", "best"], "--against is for models"),
+        (["--embeddings", "random", "--protocol", "all"], "--protocol is for models"),
+        (["--embeddings", "random", "--models", "ease"], "--models is for models"),
+        (["--embeddings", "random", "--samples", "-1"], "--samples -1"),
         (["--embeddings", "random", "--resamples", "0"], "--resamples 0"),
         (["--queries", "q.csv"], "--queries is for --embeddings"),
         (["--dialogues", "q.jsonl"], "--dialogues is for --embeddings"),

@@ -34,8 +34,9 @@ class RandomVectors(BaseEmbeddingBackend):
     name = "random"
 
     def __init__(self, dimension: int = 256, seed: int = 0) -> None:
-        if dimension < 1 or seed < 0:
-            raise SettingsError(f"random vectors of dimension {dimension}, seed {seed}: give at least 1, at least 0")
+        for what, value, least in (("dimension", dimension, 1), ("seed", seed, 0)):
+            if not isinstance(value, int) or value < least:
+                raise SettingsError(f"{what} of random vectors {value!r}: give a whole number from {least}")
         self.dimension, self.seed = dimension, seed
 
     @property
