@@ -1,0 +1,85 @@
+"""The local backend beside scikit-learn's TF-IDF and truncated SVD: fitting, embedding, loading.
+
+    python -m tests.benchmarks.local_embeddings
+
+Prints medians and, where both do the same work, the ratio to scikit-learn in the same run, on one thread.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+
+from recommender.catalog import Catalog
+from recommender.embed.local import LocalBackend
+from recommender.embed.movie_embeddings import MovieEmbeddings
+from recommender.embed.movie_text import movie_text
+from recommender.embed.word_features import features
+from recommender.settings import default_folder
+
+REPEATS = 3
+QUERIES = 50
+
+
+def median_ms(work: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Return the median time of `work` in milliseconds."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return 1000 * statistics.median(times)
+
+
+def main() -> None:
+    """Measure and print."""
+    catalog = Catalog.load(default_folder("processed"))
+    texts = [movie_text(catalog.movie(row)) for row in range(len(catalog))]
+    queries = [f"{text.splitlines()[-1][:60]} {number}" for number, text in enumerate(texts[:QUERIES])]
+    model = LocalBackend.fit(texts)
+    weights = model.settings.weights()
+
+    def named(text: str) -> list[str]:
+        # the same features, so that both reduce the same matrix
+        return [str(key) for key, (n_times, _) in features(text, weights, 1.0).items() for _ in range(n_times)]
+
+    other = make_pipeline(
+        TfidfVectorizer(analyzer=named, sublinear_tf=True, min_df=2, max_df=0.2),
+        TruncatedSVD(model.identity.dimension, random_state=0),
+    )
+    folder = default_folder("processed") / "artifacts" / "text" / "local"
+    pairs = {
+        "fit": (lambda: LocalBackend.fit(texts), lambda: other.fit(texts)),
+        "embed all films": (lambda: model.embed_texts(texts), lambda: other.transform(texts)),
+        f"{QUERIES} requests, one by one": (
+            lambda: [model.embed_texts([query]) for query in queries],
+            lambda: [other.transform([query]) for query in queries],
+        ),
+    }
+    print(f"{len(texts):,} films, {len(model.fitted.hashes):,} features, {model.identity.dimension} dimensions; ms")
+    print(f"{'':<28}{'ours':>10}{'sklearn':>10}{'ratio':>8}")
+    for name, (ours, theirs) in pairs.items():
+        mine, its = median_ms(ours), median_ms(theirs)
+        print(f"{name:<28}{mine:>10.1f}{its:>10.1f}{mine / its:>8.2f}")
+    with tempfile.TemporaryDirectory() as place:
+        model.save(Path(place))
+        print(f"{'load the fitted model':<28}{median_ms(lambda: LocalBackend.load(Path(place)), 15):>10.1f}")
+    print(f"{'load the vectors of films':<28}{median_ms(lambda: MovieEmbeddings.load(folder), 15):>10.1f}")
+    zeros = int(np.count_nonzero(~model.embed_texts(queries).any(axis=1)))
+    print(f"requests without a known word: {zeros} of {QUERIES}")
+
+
+if __name__ == "__main__":
+    main()
