@@ -108,6 +108,7 @@ def test_folders_of_pixels_and_of_vectors_are_told_apart(tmp_path: Path) -> None
         read_visual(tmp_path)
 
 
+@pytest.mark.dev
 def test_picture_files_are_read_with_pillow(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     picture = stripes(40, (300, 200))
