@@ -16,10 +16,13 @@ import pytest
 
 from model import program as common
 from model import text_plot, train_twotower
+from recommender import Recommender
+from recommender.catalog import Catalog
 from recommender.errors import ArtifactError, DataError, SettingsError
 from recommender.learn.two_tower import TwoTower
 from recommender.learn.two_tower_artifact import MODEL_FILE, load_movie_tower
-from recommender.learn.two_tower_settings import RECIPE
+from recommender.learn.two_tower_settings import RECIPE, TwoTowerSettings
+from recommender.settings import default_folder
 from recommender.splits import load_all, load_split
 
 from .test_train_svd import make_processed as make_splits
@@ -302,3 +305,27 @@ def test_text_plot() -> None:
     assert sum(line.count("O") for line in many) == 1
     assert text_plot.curve([float("nan")], "x") == "x: no values"
     assert text_plot.curve([2.0], "x").count("*") == text_plot.curve([2.0, 2.0], "x").count("*") - 1 == 1
+
+
+def test_the_shipped_artifact_is_what_the_command_builds() -> None:
+    """The final fit again, with the settings and epochs that the manifest names; digits may differ by processor."""
+    processed = default_folder("processed")
+    folder = processed / "artifacts" / "twotower"
+    catalog = Catalog.load(processed)
+    shipped = TwoTower.load(folder, catalog=catalog)
+    assert shipped.settings == TwoTowerSettings()
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 3_000_000
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["settings"]["train"]
+    assert manifest["fitted_on"] == "train+val+test"
+    everything = load_all(processed)
+    built = TwoTower(catalog=catalog)
+    training = built.start(everything)
+    for _ in range(manifest["epochs_trained"]):
+        training.run_epoch()
+    built.take_over(training)
+    people = np.arange(0, everything.n_users, 10)
+    found, expected = (model.score(everything, people) for model in (built, shipped))
+    np.testing.assert_allclose(found, expected, atol=0.05 * expected.std())
+    # the library answers with it, and quickly enough not to have trained it
+    film = Recommender.load(processed).recommend(int(everything.user_ids[0]), n=1, method="two_tower")[0]
+    assert film.movie.movie_id == shipped.recommend(everything, [0], 1)[0][0, 0]
