@@ -169,17 +169,22 @@ class SessionEngine:
         """Return the genre affinity of the current film to the favourites, 0 to 1."""
         return float(self._plan(state.favorites, bool(state.words)).terms.affinity[state.current])
 
-    def _pick(self, state: SessionState) -> SessionState:
+    def scores(self, state: SessionState) -> F32:
+        """Return the score of every film (n_movies,) float32, up to one constant; -inf for those not to be shown."""
         plan = self._plan(state.favorites, bool(state.words))
         events = [event for event, _ in self._told(state)] if state.words else state.events
         scores = self.rule.scores(events)
         _, deviation = plan.moments(scores, state.answers)
         # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
-        total = scores * np.float32(self._weight(state) / deviation)
+        total: F32 = scores * np.float32(self._weight(state) / deviation)
         total += plan.fixed
         for fit in self._fits(state):
             total += np.float32(self.policy.words_fit_weight) * plan.standard(fit)
         total[[event.row for event in state.answers]] = -np.inf
+        return total
+
+    def _pick(self, state: SessionState) -> SessionState:
+        total = self.scores(state)
         best = int(total.argmax())
         return replace(state, current=best if total[best] > -np.inf else None)
 

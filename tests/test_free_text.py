@@ -176,7 +176,7 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
         asked = np.array([topic in words.text for topic in TOPICS], dtype=float)
         cosine = np.array([asked[i % 3] for i in range(N)]) / np.sqrt(asked.sum())
         holds = np.array([asked[i % 3] / asked.sum() for i in range(N)])  # all topics are equally common
-        fit = cosine + holds
+        fit = cosine + holds / asked.sum()
         total += policy.words_fit_weight * (fit - fit[allowed].mean()) / fit[allowed].std()
     total[~shown] = -np.inf
     return total

@@ -1,10 +1,11 @@
 """Words of a person's own, heard: how well each film fits them, and where they lie among ratings.
 
-    fit_i = x_q . x_i + word_share * share_i         x: text vectors of the request and the film; share: word_match.py
+    fit_i = x_q . x_i + share_i / n_words            x: text vectors of the request and the film; share: word_match.py
     wish  = bridge(x_q) - mean, at a fixed length    a film that was never made, with a vector as the rule's films have
 
 The first knows what a film is about and finds it by name; the second knows who likes what, and so reaches films that
-share no word with the request. A session adds both to its score (recommender/session.py).
+share no word with the request. A session adds both to its score (recommender/session.py). The fewer words there are,
+the more each is meant exactly: one alone wants films that hold it, while a long description wants what it says.
 
 Everything is read when the first words are heard: a session without any is as quick as before.
 """
@@ -31,7 +32,6 @@ from .word_match import WordMatch, telling_words
 
 F32 = npt.NDArray[np.float32]
 
-WORD_SHARE = 1.0
 LENGTH = 3.0  # of a wish's vector, in mean lengths of a film's: a few words foretell little, but are meant in earnest
 MOST_LETTERS = 1000
 
@@ -45,11 +45,9 @@ class FreeText:
         rule: LearningRule,
         backend: BaseEmbeddingBackend,
         vectors: Vectors,
-        word_share: float = WORD_SHARE,
     ) -> None:
         """vectors: (n_movies, d) of `backend`, a row for each movie of `catalog`, zeros for one without."""
         self.catalog, self.rule, self.backend, self.vectors = catalog, rule, backend, vectors
-        self.word_share = word_share
 
     @classmethod
     def load(cls, folder: Path, catalog: Catalog, rule: LearningRule, backend: str = DEFAULT_BACKEND) -> FreeText:
@@ -73,8 +71,9 @@ class FreeText:
         if not isinstance(text, str) or not text.strip():
             raise ChoiceError(f"words {text!r}: give a few, such as slow atmospheric science fiction")
         text = " ".join(text[:MOST_LETTERS].split())
-        x = self.backend.embed_texts([" ".join(telling_words(text)) if self._counts_words else text])[0]
-        fit: F32 = self.vectors @ x + np.float32(self.word_share) * self.words.share(text)
+        words = telling_words(text)
+        x = self.backend.embed_texts([" ".join(words) if self._counts_words else text])[0]
+        fit: F32 = self.vectors @ x + self.words.share(text) / np.float32(max(len(words), 1))
         if fit.max(initial=0) <= 0:
             raise ChoiceError(f"no film here has anything of {text[:60]!r}: try other words")
         return fit, x
