@@ -77,6 +77,8 @@ def build_parser(description: str, without: Sequence[str] = ()) -> Parser:
         default=registry.DEFAULT_BACKEND,
         help="what makes vectors of words; the films' vectors must be of it too (default: %(default)s)",
     )
+    parser.add_argument("--base-url", metavar="URL", help="--backend http: address of the service, up to /v1")
+    parser.add_argument("--model", metavar="NAME", help="--backend http: name of the model there")
     parser.add_argument("--seed", type=seed, metavar="N", help="seed of the exploration (default: 0)")
     parser.add_argument("--save", metavar="NAME", help="keep this session as a new profile")
     parser.add_argument("--resume", metavar="NAME", help="go on with a profile, and keep it up to date")
@@ -120,6 +122,16 @@ def open_policy(arguments: argparse.Namespace, learning_rule: Optional[str] = No
                 flag = "--" + name.replace("_", "-")
                 raise SettingsError(f"{flag} belongs to the moving average: add --learning-rule {MOVING_AVERAGE}")
     return policy
+
+
+def backend_settings(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the flags that set the backend; raises `ChoiceError` where they are of another one."""
+    given = {name: getattr(arguments, name) for name in ("base_url", "model") if getattr(arguments, name) is not None}
+    if given and arguments.backend != "http":
+        flag = "--" + min(given).replace("_", "-")
+        raise ChoiceError(f"{flag} belongs to the backend http: add --backend http, or leave {flag} out")
+    # What a person says is kept only where they ask for it: no cache of it either.
+    return {**given, "cache": ""} if arguments.backend == "http" else given
 
 
 class Conversation:

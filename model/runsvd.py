@@ -14,7 +14,7 @@ from typing import Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from model.online_user_model import build_parser, open_policy, run_session
+from model.online_user_model import backend_settings, build_parser, open_policy, run_session
 from recommender import command
 from recommender.facade import Recommender
 
@@ -22,7 +22,9 @@ from recommender.facade import Recommender
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one session and return its exit code."""
     arguments = build_parser(__doc__ or "").parse_args(argv)
-    recommender = Recommender.load(arguments.processed, open_policy(arguments), arguments.backend)
+    recommender = Recommender.load(
+        arguments.processed, open_policy(arguments), arguments.backend, backend_settings=backend_settings(arguments)
+    )
     return run_session(recommender, arguments)
 
 

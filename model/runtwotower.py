@@ -13,7 +13,7 @@ from typing import Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from model.online_user_model import build_parser, open_policy, run_session
+from model.online_user_model import backend_settings, build_parser, open_policy, run_session
 from recommender import command
 from recommender.facade import TWO_TOWER, Recommender
 from recommender.policy import MOVING_AVERAGE
@@ -25,7 +25,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one session and return its exit code."""
     arguments = build_parser(__doc__ or "", OTHERS).parse_args(argv)
     policy = open_policy(arguments, MOVING_AVERAGE)
-    recommender = Recommender.load(arguments.processed, policy, arguments.backend, TWO_TOWER)
+    settings = backend_settings(arguments)
+    recommender = Recommender.load(arguments.processed, policy, arguments.backend, TWO_TOWER, settings)
     return run_session(recommender, arguments)
 
 

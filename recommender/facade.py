@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,7 @@ class Recommender:
         rule: Optional[LearningRule] = None,
         folder: Optional[Path] = None,
         backend: str = LOCAL,
+        backend_settings: Optional[Mapping[str, Any]] = None,
     ) -> None:
         """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`.
 
@@ -70,7 +71,7 @@ class Recommender:
         """
         self.catalog = catalog
         self.folder = folder
-        self.backend = backend
+        self.backend, self.backend_settings = backend, dict(backend_settings or {})
         self.movie_vectors = movie_vectors
         self.policy = policy
         self.rule = rule or MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight)
@@ -83,11 +84,13 @@ class Recommender:
         policy: Union[PolicySettings, str, Path, None] = None,
         backend: str = LOCAL,
         vectors: str = SVD,
+        backend_settings: Optional[Mapping[str, Any]] = None,
     ) -> Recommender:
         """Open a processed folder; without `path`, the data that comes with the library.
 
         policy: settings, or the path of a YAML file; None reads the one that comes with the library.  backend: what
         makes vectors of the words that people use; the films' vectors of that backend must be stored.
+        backend_settings: its settings, such as base_url and model of "http".
         vectors: "svd", or "two_tower" for those of the movie tower, over which sessions learn by the moving average.
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
         """
@@ -104,7 +107,8 @@ class Recommender:
             stored = folder / "artifacts" / two_tower_artifact.FOLDER
             movie_vectors, biases = two_tower_artifact.load_movie_tower(stored, catalog.movie_ids)
             policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
-            return cls(catalog, movie_vectors, policy, two_tower_rule(movie_vectors, biases, policy), folder, backend)
+            tower = two_tower_rule(movie_vectors, biases, policy)
+            return cls(catalog, movie_vectors, policy, tower, folder, backend, backend_settings)
         model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
         movie_vectors = model.movie_vectors(policy.vector_scaling)
         notes: list[str] = []
@@ -123,7 +127,7 @@ class Recommender:
                 f"no {artifact}: sessions learn by the moving average; run python -m model.train_session_model "
                 "for the conditional Gaussian"
             )
-        found = cls(catalog, movie_vectors, policy, rule, folder, backend)
+        found = cls(catalog, movie_vectors, policy, rule, folder, backend, backend_settings)
         found.notes += notes
         return found
 
@@ -156,7 +160,7 @@ class Recommender:
 
         if self.folder is None:
             raise ChoiceError("no text vectors of films: open the recommender with Recommender.load(folder)")
-        return FreeText.load(self.folder, self.catalog, self.rule, self.backend)
+        return FreeText.load(self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
 
     def hear(self, text: str) -> Heard:
         """Return what `text` says of the films; what a session listens with."""

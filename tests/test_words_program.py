@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 from recommender.embed.local import LocalBackend
 from recommender.embed.movie_embeddings import embed, plan
 from recommender.embed.movie_sources import MOVIELENS, join, read_source
+from recommender.embed.registry import make_backend
+from tests.misbehaving_server import Server
 from tests.test_session_program import ROOT, RULE
 from tests.tiny import make_processed
 
@@ -111,6 +114,36 @@ def test_without_text_vectors_one_line_names_the_command(deaf: Path) -> None:
     assert refused.stdout == ""
     assert refused.stderr.count("\n") == 1
     assert "python -m model.generate_embeddings" in refused.stderr
+
+
+def test_a_service_on_the_network_hears_words_and_nothing_said_is_kept(deaf: Path, tmp_path: Path) -> None:
+    films = join([read_source(MOVIELENS, deaf)])
+    server = Server()
+    try:
+        settings = {"base_url": server.url, "model": "fake", "cache": ""}
+        embed(plan(films, None), make_backend("http", **settings)).save(deaf / "artifacts" / "text" / "http")
+        flags = ["--processed", deaf, "--backend", "http", "--base-url", server.url]
+        command = [sys.executable, "-m", "model.runsvd", *RULE, *map(str, flags)]
+        home = {**os.environ, "HOME": str(tmp_path)}
+        done = subprocess.run(
+            [*command, "--model", "fake"],
+            input="alpha\n\nt a film of war\nw\nq\n",
+            cwd=ROOT,
+            env=home,
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert (done.stderr, done.returncode) == ("", 0)
+        assert 'your words "a film of war"' in done.stdout
+        assert list(tmp_path.iterdir()) == []
+        other = run("alpha\n\nt war\nq\n", *flags, "--model", "another")
+        assert "vectors of model" in other.stdout
+        assert "can't be compared" in other.stdout
+    finally:
+        server.close()
+    refused = run("", "--processed", deaf, "--base-url", "http://localhost")
+    assert refused.returncode == 2
+    assert "--base-url belongs to the backend http" in refused.stderr
 
 
 def test_a_backend_without_vectors_or_of_no_name_is_refused(hearing: Path) -> None:

@@ -13,8 +13,9 @@ Everything is read when the first words are heard: a session without any is as q
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -50,14 +51,23 @@ class FreeText:
         self.catalog, self.rule, self.backend, self.vectors = catalog, rule, backend, vectors
 
     @classmethod
-    def load(cls, folder: Path, catalog: Catalog, rule: LearningRule, backend: str = DEFAULT_BACKEND) -> FreeText:
+    def load(
+        cls,
+        folder: Path,
+        catalog: Catalog,
+        rule: LearningRule,
+        backend: str = DEFAULT_BACKEND,
+        settings: Optional[Mapping[str, Any]] = None,
+    ) -> FreeText:
         """Read what `model.generate_embeddings` left in `folder`/artifacts/text/`backend`.
+
+        settings: of the backend, such as base_url and model of "http".
 
         Raises `ArtifactError` where it is missing, damaged, or made by another model than the backend is now.
         """
         where = folder / "artifacts" / "text" / backend
-        settings = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
-        made = make_backend(backend, **settings)
+        own = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
+        made = make_backend(backend, **{**own, **(settings or {})})
         stored = MovieEmbeddings.load(where, made.identity)
         return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
 
