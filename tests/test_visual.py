@@ -163,6 +163,12 @@ def test_a_service_gets_the_files_and_is_asked_once(server: Server, tmp_path: Pa
     assert len(server.requests) == n_requests
 
 
+def test_no_more_pictures_are_sent_at_once_than_infinity_takes(server: Server, tmp_path: Path) -> None:
+    pictures(tmp_path, 40)
+    ImageService(base_url=server.url, model="m", cache="").embed_folder(tmp_path)
+    assert sorted(len(body["input"]) for _, body, _ in server.requests) == [8, 32]
+
+
 def test_a_service_that_knows_no_pictures_is_named(server: Server, tmp_path: Path) -> None:
     pictures(tmp_path, 1)
     server.faults = [Reply(422, {"error": {"message": "unknown field modality"}})]

@@ -27,6 +27,7 @@ from .posters import IMAGE_ENDINGS, poster_vector, read_pixels
 
 Progress = Callable[[int, int], None]
 
+_AT_ONCE = 32  # pictures that Infinity takes in one request
 _MEDIA_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 
@@ -68,7 +69,7 @@ class ImageService(HttpBackend):
     extra = MappingProxyType({"modality": "image"})
 
     def __init__(self, **fields: Any) -> None:
-        super().__init__(**fields)
+        super().__init__(**{"batch_size": _AT_ONCE, **fields})
         if self.settings.cache:
             # A model that embeds both has one name: the text that a server proves itself with must be a picture here.
             self.settings = dataclasses.replace(self.settings, cache=str(Path(self.settings.cache) / "images"))
