@@ -86,10 +86,10 @@ def sampled_softmax(
     np.exp(scores, out=scores)
     totals = scores.sum(axis=1, keepdims=True)  # (B, 1)
     loss = float(np.mean(np.log(totals[:, 0]) + top[:, 0] - own_scores))
-    scores /= totals
-    scores[lines, own] -= 1
-    scores /= len(users)
-    return SoftmaxGradient(loss, scores @ movies / temperature, scores.T @ (users / temperature), scores.sum(axis=0))
+    scores *= 1 / (len(users) * totals)  # each pass over (B, C) costs, so 1/B comes along
+    scores[lines, own] -= 1 / len(users)
+    ones = np.ones(len(users), dtype=scores.dtype)
+    return SoftmaxGradient(loss, scores @ movies / temperature, scores.T @ (users / temperature), ones @ scores)
 
 
 def batch_candidates(
