@@ -5,6 +5,7 @@ The library gives mean- or [CLS]-pooled vectors as each model wants them; we ask
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -72,8 +73,7 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
 def _need_library() -> Any:
     """Return the library's class of models."""
     try:
-        from sentence_transformers import SentenceTransformer
+        return importlib.import_module("sentence_transformers").SentenceTransformer
     except ImportError:
         extra = "pip install 'tastevec[sentence-transformers]'"
         raise SettingsError(f"the sentence-transformers backend needs the library of that name: run {extra}") from None
-    return SentenceTransformer
