@@ -94,7 +94,7 @@ def make_parser() -> command.Parser:
         nargs="+",
         default=(),
         metavar="FILE",
-        help=".json CCPE-M, .jsonl ReDial, .tsv INSPIRED",
+        help=".json CCPE-M, .jsonl ReDial, .tsv INSPIRED; .csv: dialog_id,speaker_id,text, with user ids as speaker_id",
     )
     people.add_argument("--user-method", choices=METHODS, default=AVERAGE, help="default: %(default)s")
     people.add_argument(

@@ -12,6 +12,7 @@ import pytest
 from recommender.embed.base import BaseEmbeddingBackend, Identity, Vectors
 from recommender.embed.dialogue_profiles import embed_profiles, gather, liked_mentions, words_before, written_out
 from recommender.embed.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn, read_dialogues
+from recommender.embed.mix import mix_people
 from recommender.errors import ChoiceError, DataError
 
 SAMPLE = Path(__file__).parent / "dialogues" / "redial_sample.jsonl"
@@ -100,6 +101,30 @@ def test_redial_resolves_mentions_and_knows_who_asked() -> None:
     assert liked_mentions(dialogues[3]) == []
 
 
+def test_a_table_of_ones_own_gives_ids_that_meet_those_who_rate(tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text(
+        "dialog_id,speaker_id,role,text\n"
+        'a,12,,"slow ones, please"\n'
+        "a,13,recommender,try heists\n"
+        'b,12,seeker,"with\na laugh"\n'
+        "c,,,heist\n",
+        encoding="utf-8",
+    )
+    dialogues = read_dialogues(path)
+    assert [[turn.role for turn in dialogue.turns] for dialogue in dialogues] == [
+        [SEEKER, RECOMMENDER],
+        [SEEKER],
+        [SEEKER],
+    ]
+    profiles = gather(dialogues)
+    assert (profiles.ids, profiles.texts) == (["12", "c"], ["slow ones, please\nwith a laugh", "heist"])
+    ids, said = embed_profiles(profiles, CountingBackend())
+    rated = np.array([[1, 0, 0]], np.float32)
+    mixed = mix_people([12], rated, ids, said)
+    assert (mixed.ids, mixed.origins) == (["12", "c"], ["both", "text"])
+
+
 def test_a_speaker_of_several_dialogues_has_one_profile() -> None:
     def talk(dialog_id: str, seeker: str, text: str) -> Dialogue:
         return Dialogue("redial", dialog_id, (Turn(RECOMMENDER, "2", "so?"), Turn(SEEKER, seeker, text)))
@@ -186,6 +211,11 @@ def test_profiles_are_embedded_and_those_without_meaning_left_out(tmp_path: Path
         ("a.tsv", "dialog_id\tspeaker\ttext\nx\tsomebody\ty\n", "line 2: speaker 'somebody'"),
         ("a.tsv", "dialog_id\tspeaker\ttext\nx\tSEEKER\n", "line 2"),
         ("a.tsv", "", "no column dialog_id"),
+        ("a.csv", "dialog_id,text\n1,x\n", "no column speaker_id"),
+        ("a.csv", "dialog_id,speaker_id,text\n1,2\n", "line 2"),
+        ("a.csv", "dialog_id,speaker_id,text\n,2,x\n", "line 2"),
+        ("a.csv", "text,dialog_id,speaker_id\nx\n", "line 2"),
+        ("a.csv", "dialog_id,speaker_id,text,role\n1,2,x,user\n", "seeker or recommender"),
     ],
 )
 def test_files_of_another_form_are_refused_in_one_line(tmp_path: Path, name: str, content: str, message: str) -> None:
@@ -202,7 +232,7 @@ def test_no_file_no_source_no_utf8(tmp_path: Path) -> None:
         read_dialogues(tmp_path / "none.json")
     with pytest.raises(DataError, match="is a folder"):
         read_dialogues(tmp_path, "ccpe")
-    with pytest.raises(ChoiceError, match="give one of ccpe, redial, inspired"):
+    with pytest.raises(ChoiceError, match="give one of ccpe, redial, inspired, table"):
         read_dialogues(tmp_path / "a.txt")
     with pytest.raises(ChoiceError, match="source 'x'"):
         read_dialogues(tmp_path / "a.txt", "x")

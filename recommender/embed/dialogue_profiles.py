@@ -24,7 +24,8 @@ from .dialogues import MENTION, ROLES, SEEKER, Dialogue
 class Profiles(NamedTuple):
     """Texts that stand for people.
 
-    ids: `source:speaker_id`, or `source:dialog_id` where there is no speaker id; in order of first appearance.
+    ids: `source:speaker_id`, or `source:dialog_id` where there is no speaker id, without `source:` for a table of one's
+    own; in order of first appearance.
     texts: one for each.  n_silent: dialogues in which nobody of the wanted roles said a word.
     """
 
@@ -48,10 +49,11 @@ def gather(dialogues: Iterable[Dialogue], roles: Sequence[str] = (SEEKER,)) -> P
     n_silent = 0
     for dialogue in dialogues:
         silent = True
+        source = f"{dialogue.source}:" if dialogue.source else ""
         for turn in dialogue.turns:
             text = written_out(dialogue, turn.text) if turn.role in roles else ""
             if text:
-                said.setdefault(f"{dialogue.source}:{turn.speaker_id or dialogue.dialog_id}", []).append(text)
+                said.setdefault(source + (turn.speaker_id or dialogue.dialog_id), []).append(text)
                 silent = False
         n_silent += silent
     return Profiles(list(said), ["\n".join(texts) for texts in said.values()], n_silent)

@@ -3,14 +3,18 @@
     CCPE-M    one JSON list; USER and ASSISTANT; no speaker ids         Radlinski et al. 2019, CC BY-SA 4.0
     ReDial    a JSON object a line; worker ids; films as @12345         Li et al. 2018, CC BY 4.0
     INSPIRED  tab-separated, a turn a line; SEEKER and RECOMMENDER      Hayati et al. 2020
+    table     .csv: dialog_id, speaker_id, text and, if wanted, role    anybody's own
 
 ReDial also asks both people afterwards, for every film that came up: was it suggested (or brought up by the seeker),
 had the seeker seen it, did the seeker like it. Its `initiator` is the seeker, its `respondent` the recommender.
+In a table of one's own, speaker ids may be those of the users who rate, and then words and ratings of one person meet.
 What is done with the words is in `dialogue_profiles`.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -108,16 +112,40 @@ def read_inspired(path: Path) -> list[Dialogue]:
     return [Dialogue("inspired", dialog_id, tuple(said)) for dialog_id, said in turns.items()]
 
 
+def read_table(path: Path) -> list[Dialogue]:
+    """Read a `.csv` with columns dialog_id, speaker_id (may be empty), text and, if wanted, role; source is "".
+
+    Raises `DataError` for missing columns and cells, and for a role other than seeker (the default) or recommender.
+    """
+    rows = csv.DictReader(io.StringIO(_text(path), newline=""))
+    missing = [name for name in ("dialog_id", "speaker_id", "text") if name not in (rows.fieldnames or ())]
+    if missing:
+        raise DataError(f"{path} has no column {missing[0]}: give dialog_id,speaker_id,text")
+    turns: dict[str, list[Turn]] = {}
+    try:
+        for row in rows:
+            role = row.get("role") or SEEKER
+            if row["text"] is None or not row["dialog_id"] or role not in ROLES:
+                raise DataError(
+                    f"{path} line {rows.line_num}: give a dialog_id, a text, and as role {' or '.join(ROLES)}"
+                )
+            turns.setdefault(row["dialog_id"], []).append(Turn(role, row["speaker_id"].strip(), row["text"]))
+    except csv.Error as error:
+        raise DataError(f"{path} line {rows.line_num} can't be read ({error}): save it anew as CSV") from None
+    return [Dialogue("", dialog_id, tuple(said)) for dialog_id, said in turns.items()]
+
+
 READERS: dict[str, Callable[[Path], list[Dialogue]]] = {
     "ccpe": read_ccpe,
     "redial": read_redial,
     "inspired": read_inspired,
+    "table": read_table,
 }
-_BY_SUFFIX = {".json": "ccpe", ".jsonl": "redial", ".tsv": "inspired"}
+_BY_SUFFIX = {".json": "ccpe", ".jsonl": "redial", ".tsv": "inspired", ".csv": "table"}
 
 
 def read_dialogues(path: Path, source: str = "") -> list[Dialogue]:
-    """Read a file of `source`; left out, the ending tells: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED."""
+    """Read a file of `source`; left out, the ending tells: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, .csv a table."""
     name = source or _BY_SUFFIX.get(path.suffix.lower(), "")
     if name not in READERS:
         given = f"source {source!r}" if source else f"file {path.name!r}"
