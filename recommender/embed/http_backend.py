@@ -183,7 +183,7 @@ class HttpBackend(BaseEmbeddingBackend):
     def _send(self, texts: list[str], cache: Optional[VectorCache], found: dict[str, Vectors]) -> None:
         """Ask the service for `texts`; put each batch into the cache and into `found` as it comes."""
         settings, n_done = self.settings, 0
-        for batch, vectors in embed_in_batches(
+        batches = embed_in_batches(
             self._service(),
             settings.model,
             texts,
@@ -192,14 +192,16 @@ class HttpBackend(BaseEmbeddingBackend):
             settings.concurrency,
             settings.encoding,
             self.extra,
-        ):
-            self._width = self._check_width(vectors.shape[1])
-            sent = [texts[position] for position in batch]
-            if cache:
-                cache.store(sent, vectors, self._host)
-            found.update(zip(map(text_hash, sent), vectors))
-            n_done += len(batch)
-            self._progress(n_done, len(texts))
+        )
+        with contextlib.closing(batches):  # so that an error here stops the requests
+            for batch, vectors in batches:
+                self._width = self._check_width(vectors.shape[1])
+                sent = [texts[position] for position in batch]
+                if cache:
+                    cache.store(sent, vectors, self._host)
+                found.update(zip(map(text_hash, sent), vectors))
+                n_done += len(batch)
+                self._progress(n_done, len(texts))
 
     def _vouch(self, cache: Optional[VectorCache]) -> None:
         """Have a host whose vectors are new to the cache give one that is there already."""

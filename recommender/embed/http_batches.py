@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Optional, Union
 
 from ..errors import DataError, TastevecError
@@ -31,10 +31,10 @@ def embed_in_batches(
     concurrency: int = 4,
     encoding: str = "float",
     extra: Optional[Mapping[str, str]] = None,
-) -> Iterator[tuple[Batch, Vectors]]:
+) -> Generator[tuple[Batch, Vectors], None, None]:
     """Yield (positions in `texts`, (n, d) float32) for each batch, in the order of arrival.
 
-    extra: what else each request says.
+    extra: what else each request says.  Closed before its end, it begins no more requests.
     Raises `WebError`, `ServiceError` for an answer that can't be right, and `DataError` for one text too long.
     """
     work = _Work(len(texts), batch_size)
