@@ -236,6 +236,21 @@ def test_threads_reach_the_library_although_numpy_is_loaded(processed: Path, tmp
         train_twotower.main(["--processed", str(processed), "--threads", "2"])
 
 
+OPENBLAS = "openblas" in str(np.show_config(mode="dicts"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists() or not OPENBLAS, reason="counts OpenBLAS's threads in /proc")
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_running_program_has_as_many_threads(processed: Path, tmp_path: Path, n: int) -> None:
+    flags = ["--processed", processed, "--output", tmp_path / "model", *SMALL, "--epochs", 400, "--threads", n]
+    with subprocess.Popen(command(*flags), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        status = Path(f"/proc/{program.pid}/status").read_text(encoding="ascii")
+        program.kill()
+    assert int(status.split("Threads:")[1].split()[0]) == min(n, os.cpu_count() or 1)
+
+
 def test_presets_and_flags_over_them(processed: Path, tmp_path: Path) -> None:
     flags = ["--processed", str(processed), "--output", str(tmp_path), "--preset", "recipe", "--epochs", "2"]
     train_twotower.main(flags)
