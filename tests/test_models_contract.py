@@ -180,7 +180,7 @@ OTHER_SETTINGS: dict[str, dict[str, Any]] = {
         "normalised": True,
         "temperature": 0.5,
         "movie_bias": False,
-        "side_features": "genres",
+        "side_features": "none",
         "drop_ids": 0.5,
         "positives_from": 3.0,
         "extra_negatives": 9,
@@ -204,7 +204,6 @@ OTHER_SETTINGS: dict[str, dict[str, Any]] = {
 }
 NEEDED: dict[tuple[str, str], dict[str, Any]] = {  # settings without which another one has no say
     ("two_tower", "negative_power"): {"extra_negatives": 9},
-    ("two_tower", "drop_ids"): {"side_features": "genres"},
     ("two_tower", "fold_in_steps"): {"user_input": "id"},
 }
 EVERY_SETTING = [(name, key) for name, values in OTHER_SETTINGS.items() for key in values]

@@ -37,7 +37,7 @@ def item_features(
     length, whatever the kind.
     """
     blocks = []
-    if kind != "none":
+    if kind != "none" and catalog is not None:
         blocks += [genre_matrix(catalog, movie_ids), year_nearness(_years(catalog, movie_ids))]
     if kind == "metadata" and catalog is not None:
         listed = [catalog.movie(row) for row in range(len(catalog))]
@@ -72,11 +72,10 @@ def _given(extra: Mapping[int, npt.ArrayLike], movie_ids: Ids) -> npt.NDArray[np
     return matrix
 
 
-def _years(catalog: Optional[Catalog], movie_ids: Ids) -> npt.NDArray[np.int64]:
+def _years(catalog: Catalog, movie_ids: Ids) -> npt.NDArray[np.int64]:
     years = np.zeros(len(movie_ids), dtype=np.int64)
-    if catalog is not None:
-        listed = np.isin(movie_ids, catalog.movie_ids)
-        years[listed] = catalog.years[np.searchsorted(catalog.movie_ids, movie_ids[listed])]
+    listed = np.isin(movie_ids, catalog.movie_ids)
+    years[listed] = catalog.years[np.searchsorted(catalog.movie_ids, movie_ids[listed])]
     return years
 
 
