@@ -144,6 +144,28 @@ def test_the_wish_points_to_where_films_of_its_topic_lie() -> None:
         assert heard.wish.noise > float(np.median(make_gaussian().movie_noise))
 
 
+def test_what_all_films_share_is_in_no_wish() -> None:
+    catalog, backend = make_catalog(), TopicBackend()
+    texts = backend.embed_texts(catalog.lines())
+    plain, moved = (
+        FreeText(catalog, MovingAverage(make_vectors() + shift), backend, texts).hear("robots").wish for shift in (0, 5)
+    )
+    assert plain is not None
+    assert moved is not None
+    lengths = [float(np.linalg.norm(wish.vector)) for wish in (plain, moved)]
+    np.testing.assert_allclose(plain.vector / lengths[0], moved.vector / lengths[1], atol=1e-3)
+
+
+def test_fit_is_cosine_and_share_which_counts_less_among_many_words() -> None:
+    listener = make_engine().listener
+    assert isinstance(listener, FreeText)
+    rows = [0, 1, 2]  # chess, robots, paris
+    fit, _ = listener.fit("robots")
+    np.testing.assert_allclose(fit[rows], [0, 1 + 1, 0], atol=1e-6)
+    fit, _ = listener.fit("robots in the city of paris")  # city: no film
+    np.testing.assert_allclose(fit[rows], [0, np.sqrt(0.5) + 0.5 / 3, np.sqrt(0.5) + 0.5 / 3], atol=1e-6)
+
+
 # --- the session ---
 
 
@@ -235,6 +257,8 @@ def test_words_alone_start_a_session_without_a_genre_filter() -> None:
     assert len(seen) == N  # every film can be shown, whatever its genres
     reasons = {reason.kind: reason.value for reason in engine.explain(engine.start([], words=["robots"]))}
     assert reasons["genre"] == reasons["diversity"] == 0
+    wide = make_engine(diversity_band_low=0.0, diversity_band_high=1.0)
+    assert {r.kind: r.value for r in wide.explain(wide.start([], words=["robots"]))}["diversity"] == 0
     with pytest.raises(ChoiceError, match="nothing to undo"):
         engine.undo(engine.start([], words=["robots"]))
     with pytest.raises(ChoiceError, match="name at least one film"):
@@ -359,6 +383,7 @@ def test_words_are_found_in_their_forms_and_only_as_words() -> None:
         "WARS of Amélie",
         "warp",
         "in 1984 at sea",
+        "steward",
     ]
     match = WordMatch(lines)
     found = {word: match.rows_with(word).tolist() for word in ("rob", "robot", "war", "amelie", "1984", "198", "sea")}

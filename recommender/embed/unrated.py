@@ -47,7 +47,7 @@ class UnratedFilms:
         wanted, taught = self.has_text & (n_ratings == 0), self.has_text & (n_ratings > 0)
         placed: F32 = targets.copy()
         if wanted.any() and taught.sum() > 1:
-            bridge = fit_bridge(self.text_vectors, targets, rating_weights(n_ratings) * taught)
+            bridge = fit_bridge(self.text_vectors, targets, rating_weights(n_ratings) * self.has_text)
             placed[wanted] = bridge(self.text_vectors[wanted])
         return placed
 

@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from recommender.embed.dialogues import read_dialogues
+from recommender.embed.free_text import FreeText
 from recommender.errors import ChoiceError
 from recommender.evaluate.bootstrap import resampled_means
 from recommender.evaluate.finding_films import Requests, descriptions, dialogue_requests
@@ -72,6 +73,13 @@ def ranks(scores_of: Callable[[str], np.ndarray], requests: Requests, n_movies: 
     return np.array(places)
 
 
+class Remembering:
+    """Hears each text once: the settings of the policy do not change what is heard."""
+
+    def __init__(self, free_text: FreeText) -> None:
+        self.hear = functools.lru_cache(maxsize=None)(free_text.hear)
+
+
 def session_scores(engine: SessionEngine, text: str) -> np.ndarray:
     return engine.scores(engine.start([], words=[text]))
 
@@ -108,15 +116,15 @@ def main() -> None:
     sets = [descriptions(path, catalog, arguments.split)]
     if arguments.dialogues:
         sets.append(dialogue_requests(read_dialogues(arguments.dialogues), catalog, arguments.split))
-    bridge = recommender.free_text.bridge
+    bridge, listener = recommender.free_text.bridge, Remembering(recommender.free_text)
     print(f"bridge: ridge {bridge.ridge:g}, R2 {bridge.r2:.3f}, cosine {bridge.cosine:.3f} on films left out")
     print(f"{'':<14}{'':<9}{'Recall@10':<23}{'Recall@20':<23}MRR")
     for requests in sets:
-        places = ranks(lambda text: recommender.free_text.fit(text)[0], requests, len(catalog))
+        places = ranks(lambda text: listener.hear(text).fit, requests, len(catalog))
         print(line(requests.name, "search", requests, places), flush=True)
     for label, (fit, taste) in SETTINGS.items():
         policy = dataclasses.replace(recommender.policy, words_fit_weight=fit, words_taste_weight=taste)
-        engine = SessionEngine(catalog, recommender.rule, policy, listener=recommender)
+        engine = SessionEngine(catalog, recommender.rule, policy, listener=listener)
         for requests in sets:
             places = ranks(functools.partial(session_scores, engine), requests, len(catalog))
             print(line(requests.name, label, requests, places), flush=True)
