@@ -110,7 +110,7 @@ class SessionEngine:
         if state.current is None:
             raise ChoiceError(f"nothing to answer {answer!r} to: no film is left")
         answers = (*state.answers, Event(state.current, answer))
-        return self._pick(replace(state, answers=answers))
+        return self._pick(SessionState(state.favorites, answers, None, state.seed, state.words))
 
     def tell(self, state: SessionState, text: str) -> SessionState:
         """Return the state after the person said `text`; the film on the table may be another one then.
@@ -178,7 +178,7 @@ class SessionEngine:
         # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
         total: F32 = scores * np.float32(self._weight(state) / deviation)
         total += plan.fixed
-        for fit in self._fits(state):
+        for fit in self._fits(state) if state.words else ():
             total += np.float32(self.policy.words_fit_weight) * plan.standard(fit)
         total[[event.row for event in state.answers]] = -np.inf
         return total
@@ -186,7 +186,8 @@ class SessionEngine:
     def _pick(self, state: SessionState) -> SessionState:
         total = self.scores(state)
         best = int(total.argmax())
-        return replace(state, current=best if total[best] > -np.inf else None)
+        current = best if total[best] > -np.inf else None
+        return SessionState(state.favorites, state.answers, current, state.seed, state.words)
 
     def _told(self, state: SessionState) -> list[tuple[Event, Optional[int]]]:
         """Return the events that the rule hears, in order; for a wish, the place of its words in the state."""

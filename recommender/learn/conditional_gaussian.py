@@ -76,15 +76,16 @@ class ConditionalGaussian(LearningRule):
         """Return a_o, and v_o (n, k) float64, for the events that are heard at all: no skips at `skip_weight` 0."""
         if self.skip_weight == 0:
             events = [event for event in events if event.answer != SKIP]
-        rows = np.array([event.row for event in events], dtype=np.int64)
+        told = [event.row for event in events]
+        rows = np.array(told, dtype=np.int64)
         value = np.array([self._value[event.answer] for event in events])
         factor = np.array([self._factor[event.answer] for event in events])
-        V = told_vectors(self.movie_vectors, events).astype(np.float64)
+        V = self.movie_vectors[rows].astype(np.float64)
         noise, means = self.movie_noise[rows] * factor, self._means[rows]
-        if NO_ROW in rows:
+        if NO_ROW in told:
             for place, event in enumerate(events):
                 if isinstance(event, Wish):
-                    noise[place], means[place] = event.noise / event.weight, 0.0
+                    V[place], noise[place], means[place] = event.vector, event.noise / event.weight, 0.0
         covariance = V @ V.T
         covariance.flat[:: len(rows) + 1] += noise
         return np.linalg.solve(covariance, value - means), V
