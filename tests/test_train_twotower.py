@@ -87,7 +87,7 @@ def test_prints_curves_and_keeps_the_best_epoch(
     assert common.ranking_quality(stored, case) == pytest.approx(quality[best - 1], abs=6e-5)
     popular = float(re.search(r"popularity has (\d\.\d+)", printed)[1])  # type: ignore[index]
     assert quality[best - 1] > 1.2 * popular  # the two groups are learned
-    fresh = TwoTower(**vars(stored.settings))
+    fresh = TwoTower(catalog=Catalog.load(processed), **vars(stored.settings))
     training = fresh.start(train)
     for _ in range(best):
         training.run_epoch()
@@ -123,7 +123,7 @@ def test_final_is_fitted_on_everything_for_the_best_number_of_epochs(
     train_twotower.main(["--processed", str(processed), *flags])
     everything = load_all(processed)
     assert f"train+val+test: {everything.n_ratings} ratings" in capsys.readouterr().out.replace(",", "")
-    stored = TwoTower.load(tmp_path)
+    stored = TwoTower.load(tmp_path, catalog=Catalog.load(processed))
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["settings"]["train"]
     assert manifest["fitted_on"] == "train+val+test"
     training = stored.start(everything)
