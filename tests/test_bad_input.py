@@ -152,7 +152,7 @@ PROFILES = [
     ("{", "ann.json is damaged"),
     ("[]", "is not a profile of tastevec"),
     ('{"format_version": 1, "seed": 0, "favorites": ["x"], "answers": []}', "is not a profile of tastevec"),
-    ('{"format_version": 9, "seed": 0, "favorites": [1], "answers": []}', "format version 9, this program reads 1"),
+    ('{"format_version": 9, "seed": 0, "favorites": [1], "answers": []}', "format version 9, this program reads 2"),
     ('{"format_version": 1, "seed": 0, "favorites": [1], "answers": [[2, "maybe"]]}', "answer 'maybe' to movie 2"),
     ('{"format_version": 1, "seed": 0, "favorites": [77], "answers": []}', "none of its favourites is in this"),
     ('{"format_version": 1, "seed": 0, "favorites": [1], "answers": [[1, "like"]]}', "is not a profile of tastevec"),
