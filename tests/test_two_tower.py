@@ -267,6 +267,7 @@ def test_a_movie_that_nobody_rated_is_placed_by_its_features(drop_ids: float) ->
         of_own_kind = (rows[:, None] + np.arange(20, 24)) % 2 == 0
         told = [new[u][of_own_kind[u]].min() > new[u][~of_own_kind[u]].max() for u in rows]
         assert bool(np.mean(told) > 0.9) == right, (features, np.mean(told))
+        assert (model.movie_vectors[20:] == 0).all() == (not right)  # nothing but features moves them
     vectors = {i: [1.0, 0.0] if i % 2 else [0.0, 1.0] for i in range(N_MOVIES)}
     model = TwoTower(None, vectors, **settings, drop_ids=drop_ids).fit(data)
     new = model.score(data, rows)[:, 20:]
