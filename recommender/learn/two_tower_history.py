@@ -4,9 +4,9 @@
     w_j = g(r_j) exp(-d_j / span_s)                                   d_j = how many were rated after j, 0 = the latest
 
 g is 1 for a liked movie (4 stars or more), less for a middling one (3 or 3.5) and a poor one, since people choose
-what they watch. Two spans, a short and a long one, are the present mood and the lasting taste; the layer after them
-learns what to make of each. Divided by the root of the sum, not the sum: a long history should say more than a
-short one, though not as many times more as it is longer.
+what they watch. Two spans, a short and a long one, are the present mood and the lasting taste. They are added up, or
+stand side by side where a layer follows that can learn what to make of each. Divided by the root of the sum, not the
+sum: a long history should say more than a short one, though not as many times more as it is longer.
 
 Somebody whom the network never met is served as well as anybody, from the ratings that they just gave.
 

@@ -164,7 +164,11 @@ def _backward(
     towers: tuple[Passed, Passed],
     outputs: tuple[Floats, Floats, Floats],
 ) -> Gradient:
-    """Walk back from the gradients of the towers' outputs, (B, k) and (C, k), and of the biases, (C, 1)."""
+    """Walk back from the gradients of the towers' outputs, (B, k) and (C, k), and of the biases, (C, 1).
+
+    With dx_i from the movie tower, x_i = z_i V_i + F_i P gives dV_i = z_i dx_i, and P, which every movie of the batch
+    has a part in, the sum over movies of F_i' dx_i: dP = F' dx. Likewise da_i = z_i dc_i and dp = F' dc.
+    """
     user, movie = towers
     du, dm, dbias = outputs
     rows: dict[str, tuple[Rows, Floats]] = {}

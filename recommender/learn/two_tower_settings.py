@@ -41,7 +41,7 @@ class TwoTowerSettings:
     movie_bias: bool = setting(True, "whether a movie's popularity is learned beside its vector")
     side_features: str = setting("genres", "what else the movie tower reads", choices=("none", "genres", "metadata"))
     drop_ids: float = setting(0.1, "share of movies whose own vector is left out in a step", 0, 1)
-    positives_from: float = setting(4.0, "ratings from which a movie is one to pick", 0, 5)
+    positives_from: float = setting(4.0, "ratings from which a movie is one to pick (softmax)", 0, 5)
     extra_negatives: int = setting(0, "movies drawn beside each batch", 0)
     negative_power: float = setting(0.75, "how their chances grow with popularity: 0 = all alike", 0, 1)
     short_span: float = setting(5.0, "ratings after which the recent sum has forgotten to 1/e; 0 = no such sum", 0)

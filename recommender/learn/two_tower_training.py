@@ -10,8 +10,8 @@ An epoch shows every example once: each liked movie (softmax) or each rating (MS
 takes it over with `set_state` goes on to the same bytes as one that was never stopped. The draws of epoch e come from
 a generator made of (seed, e), so there is no generator to keep.
 
-The rate of Adam falls in a straight line to 0 at the end of the last planned epoch, if `rate_falls`; where it is
-already planned to end, an early end is not the same as a plan with fewer epochs.
+The rate of Adam falls in a straight line to 0 at the end of the last planned epoch, if `rate_falls`. So a training
+that is ended early is not the same as one that was planned with fewer epochs.
 """
 
 from __future__ import annotations
