@@ -176,6 +176,32 @@ def test_people_who_talk_are_embedded_by_the_films_own_model(project: Path) -> N
     assert both.user_id.tolist() == ["1", "3", "inspired:d1"]
 
 
+def test_words_and_ratings_of_one_person_are_mixed_by_alpha(project: Path) -> None:
+    words = project / "words.csv"
+    words.write_text("dialog_id,speaker_id,text\nd1,3,action and war\n", encoding="utf-8")
+    generator(project).build_movie_embeddings()
+    sides = [
+        generator(project, alpha=alpha).build_user_embeddings(project / "ratings.csv", [words])
+        for alpha in (1.0, 0.0, 0.25)
+    ]
+    ratings, said, both = (side.embedding[side.user_id.tolist().index("3")] for side in sides)
+    model = LocalBackend.load(project / "processed" / "artifacts" / "text" / "local" / "model")
+    assert np.allclose(said, model.embed_texts(["action and war"])[0], atol=1e-6)
+    mean = 0.25 * ratings + 0.75 * said
+    assert np.allclose(both, mean / np.linalg.norm(mean), atol=1e-6)
+    assert sides[2].origin.tolist() == ["ratings", "both"]
+
+
+def test_words_are_not_embedded_by_another_model_than_the_films(project: Path) -> None:
+    generator(project).build_movie_embeddings()
+    words = project / "words.csv"
+    words.write_text("dialog_id,speaker_id,text\nd1,3,action and war\n", encoding="utf-8")
+    other = LocalBackend.fit([f"other words {place}" for place in range(5)], **LOOSE)
+    other.save(project / "processed" / "artifacts" / "text" / "local" / "model")
+    with pytest.raises(ArtifactError, match=r"holds vectors of (model|dimension)"):
+        generator(project).build_user_embeddings(project / "ratings.csv", [words])
+
+
 def test_ratings_are_of_the_films_of_movielens_or_of_the_first_source(project: Path) -> None:
     (project / "movies.dat").write_text("1::Other (1999)::War\n5::Strange (1999)::\n", encoding="utf-8")
     tweets = f"tweets={project / 'movies.dat'}"
@@ -271,6 +297,28 @@ def test_the_program_from_plan_to_people(project: Path) -> None:
     ]  # fmt: skip
     again = run(project, "--no-users", "--files", "npz")
     assert "local: 0 texts to embed\nnothing has changed in" in again.stdout
+
+
+def test_every_flag_arrives(tmp_path: Path) -> None:
+    flags = ["--processed", "here", "--output", "there", "--source", "movielens", "--source", "a=b", "--half"]
+    flags += ["--no-texts", "--files", "npz, csv", "--alpha", "0.5", "--rating-threshold", "3.5", "--min-movies", "4"]
+    parse = generate_embeddings.make_parser().parse_args
+    config = generate_embeddings.config_of(parse([*flags, "--rarity", "2"]))
+    assert config.sources() == {"movielens": Path("here").resolve(), "a": Path("b")}
+    assert (config.folder, list(config.forms)) == (Path("there"), ["npz", "csv"])
+    assert (config.half, config.with_texts) == (True, False)
+    assert (config.alpha, config.rating_threshold, config.min_movies) == (0.5, 3.5, 4)
+    assert dict(config.backend_settings) == {"rarity": 2.0}
+    plain = generate_embeddings.config_of(parse(["--processed", "here"]))
+    assert plain == TasteEmbeddingConfig(
+        movie_sources=[f"movielens={Path('here').resolve()}"], output=Path("here") / "artifacts" / "text" / "local",
+        forms=["npz", "csv"],
+    )  # fmt: skip
+    over_http = generate_embeddings.config_of(
+        parse(["--backend", "http", "--model", "m", "--batch-size", "7", "--timeout", "3"])
+    )
+    assert (over_http.openai_model, over_http.batch_size) == ("m", 7)
+    assert dict(over_http.backend_settings) == {"timeout": 3.0}
 
 
 def test_the_program_refuses_in_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
