@@ -71,7 +71,7 @@ class BertEncoder:
         """Return the token vectors of texts, in rows one text after the other, and each text's first row.
 
         texts: token ids of each; put texts of equal lengths side by side, where attention takes them together.
-        Cost: about 24 D^2 multiply-adds a token and layer (D=384: 1.8 million), and 2 D L^2 a text of L tokens.
+        Cost: 12 D^2 multiply-adds a token and layer (D=384: 1.8 million), and 2 D L^2 a layer and text of L tokens.
         """
         lengths = np.array([len(ids) for ids in texts])
         if len(texts) and lengths.max() > len(self.position):
