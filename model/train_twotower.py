@@ -166,8 +166,10 @@ def train_and_store(run: Run, train: Interactions, output: Path, arguments: argp
     except KeyboardInterrupt:
         print(f"\nstopped: the same command goes on after epoch {len(run.progress.losses)}", file=sys.stderr)
         raise
-    fitted = run.final_model() if arguments.final else run.best_model()
-    fitted.save(output, "train+val+test" if arguments.final else "train", progress.best)
+    if arguments.final:
+        run.final_model().save(output, "train+val+test", progress.final_losses)
+    else:
+        run.best_model().save(output, "train", progress.losses[: progress.best])
     checkpoint.remove()
     print(f"stored in {output} after {time.perf_counter() - started:.0f} s: the model of epoch {progress.best}")
 

@@ -18,7 +18,7 @@ rows of the people in training are dropped, and anybody, known or new, is folded
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Optional
 
@@ -130,9 +130,9 @@ class TwoTower(Ranker):
         scores: Scores = dots / np.float32(self.settings.temperature) + self.movie_biases
         return scores
 
-    def save(self, folder: Path, fitted_on: str = "train", epochs: Optional[int] = None) -> None:
+    def save(self, folder: Path, fitted_on: str = "train", losses: Optional[Sequence[float]] = None) -> None:
         """Write the artifact of `two_tower_artifact`."""
-        save_model(self, folder, fitted_on, epochs)
+        save_model(self, folder, fitted_on, losses)
 
     @classmethod
     def load(cls, folder: Path, **parts: Any) -> TwoTower:

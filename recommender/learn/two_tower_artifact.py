@@ -7,6 +7,7 @@ A session needs the movie tower's vectors alone, so they can be read without the
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
@@ -26,15 +27,17 @@ Model = TypeVar("Model", bound=Ranker)
 F32 = npt.NDArray[np.float32]
 
 
-def save_model(model: Ranker, folder: Path, fitted_on: str = "train", epochs: Optional[int] = None) -> None:
+def save_model(model: Ranker, folder: Path, fitted_on: str = "train", losses: Optional[Sequence[float]] = None) -> None:
     """Write the artifact, both files or none.
 
-    fitted_on: the parts of the data that the model has seen.  epochs: how many it was trained; None = all planned.
+    fitted_on: the parts of the data that the model has seen.  losses: those of the epochs that it was trained, which
+    may be fewer than planned; None where they were not kept.
     """
     settings = {
         **dataclasses.asdict(model.settings),
         "fitted_on": fitted_on,
-        "epochs_trained": model.settings.epochs if epochs is None else epochs,
+        "epochs_trained": model.settings.epochs if losses is None else len(losses),
+        "losses": None if losses is None else list(losses),
         "movies_sha256": artifacts.ids_sha256(model.movie_ids),
     }
     arrays: dict[str, Any] = {**model.arrays()}
