@@ -7,16 +7,16 @@ answered is in the file when a run stops, whatever stops it, and is not asked ag
 from __future__ import annotations
 
 import argparse
+import queue
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from preprocess import program as common
-from preprocess.descriptions import append_to, read_all
+from preprocess.descriptions import answered, append_to
 from recommender import web
 from recommender.catalog import Catalog, Movie
 from recommender.errors import SettingsError
@@ -59,30 +59,43 @@ def ask_all(films: Sequence[Movie], ask: Ask, path: Path, n_threads: int, pace: 
 
     The first exception ends the work, after the answers that are under way have been written.
     """
-    with append_to(path) as (done, write), ThreadPoolExecutor(n_threads) as pool:
-        left = iter([film for film in films if film.movie_id not in done])
-        running: set[Future[dict[str, Any]]] = set()
+    with append_to(path) as (done, write):
+        left: queue.SimpleQueue[Optional[Movie]] = queue.SimpleQueue()
+        for film in [*(film for film in films if film.movie_id not in done), *[None] * n_threads]:
+            left.put(film)
+        answers: queue.SimpleQueue[Union[dict[str, Any], BaseException, None]] = queue.SimpleQueue()
+        ended = threading.Event()
+
+        def run() -> None:
+            try:
+                while (film := left.get()) is not None and not ended.is_set():
+                    answers.put({"movieId": film.movie_id, **ask(film)})
+            except BaseException as error:
+                ended.set()
+                answers.put(error)
+            finally:
+                answers.put(None)
+
+        # Daemons, so that Ctrl-C does not wait for slow servers.
+        for _ in range(n_threads):
+            threading.Thread(target=run, daemon=True).start()
+        n_running = n_threads
         failure: Optional[BaseException] = None
         try:
-            while True:
-                while failure is None and len(running) < n_threads and (film := next(left, None)) is not None:
-                    running.add(pool.submit(_described, ask, film))
-                if not running:
-                    break
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    failure = failure or future.exception()
-                    if future.exception() is None:
-                        write(future.result())
-                        yield future.result()
+            while n_running:
+                answer = answers.get()
+                if answer is None:
+                    n_running -= 1
+                elif isinstance(answer, BaseException):
+                    failure = failure or answer
+                else:
+                    write(answer)
+                    yield answer
         finally:
+            ended.set()
             pace.stop()
         if failure is not None:
             raise failure
-
-
-def _described(ask: Ask, film: Movie) -> dict[str, Any]:
-    return {"movieId": film.movie_id, **ask(film)}
 
 
 def make_parser(module: str, description: str, output: str, base_url: str, rate: float) -> common.Parser:
@@ -123,7 +136,7 @@ class Work:
                 raise SettingsError(f"--{flag} {value:g}: give a number above 0")
         self.arguments = arguments
         catalog = Catalog.load(arguments.processed)
-        done = read_all([arguments.output]) if arguments.output.exists() else {}
+        done = answered(arguments.output)
         films = [film for film in map(catalog.movie, range(len(catalog))) if wanted(film)]
         self.left = [film for film in films if film.movie_id not in done][: arguments.limit]
         print(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
@@ -48,6 +49,11 @@ def read_all(paths: Sequence[Path]) -> dict[int, Description]:
     return joined
 
 
+def answered(path: Path) -> set[int]:
+    """Return the ids of the movies in a file that `append_to` writes; a last line cut short does not count."""
+    return {entry["movieId"] for _, entry in _entries(path, ended=True)} if path.exists() else set()
+
+
 @contextlib.contextmanager
 def append_to(path: Path) -> Iterator[tuple[set[int], Callable[[dict[str, Any]], None]]]:
     """Open a file to go on with: yields the ids of the movies that it has, and what writes one more line.
@@ -60,27 +66,28 @@ def append_to(path: Path) -> Iterator[tuple[set[int], Callable[[dict[str, Any]],
     with contextlib.ExitStack() as held:
         held.enter_context(artifacts.exclusive(lock, str(path)))
         held.callback(lock.unlink, missing_ok=True)
-        done: set[int] = set()
+        done = answered(path)
         if path.exists():
-            whole = path.read_bytes()
-            keep = whole.rfind(b"\n") + 1
-            if keep < len(whole):
-                with open(path, "r+b") as cut:
-                    cut.truncate(keep)
-            done = {entry["movieId"] for _, entry in _entries(path)}
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
         file = held.enter_context(open(path, "a", encoding="utf-8", newline="\n"))
 
         def write(entry: dict[str, Any]) -> None:
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            line = json.dumps(entry, ensure_ascii=False)
+            # Half of a surrogate pair, which JSON from a server may hold, is no text.
+            file.write(line.encode("utf-8", "replace").decode() + "\n")
             file.flush()
 
         yield done, write
 
 
-def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield where each object stands, for messages, and the object, its movieId checked."""
+def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where each object stands, for messages, and the object, its movieId checked.
+
+    ended: leave out what comes after the last end of a line.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        text = content[: content.rfind(b"\n") + 1 if ended else None].decode("utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"no descriptions at {path}: give a file of JSON lines with --descriptions") from None
     except UnicodeDecodeError:
@@ -91,7 +98,7 @@ def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         where = f"{path} line {number}"
         try:
             entry = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             problem = getattr(error, "msg", error)
             raise DataError(f"{where} is not JSON ({problem}): repair or remove the line") from None
         movie_id = entry.get("movieId") if isinstance(entry, dict) else None

@@ -210,6 +210,34 @@ def test_a_model_describes_what_has_no_description_and_is_named(flags, server, c
     assert "6 described, 1 unknown" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("program", ["fetch_tmdb_metadata", "enrich_metadata"])
+def test_a_line_that_a_crash_cut_short_is_asked_for_again(flags, server, program):
+    path = Path(flags[3])
+    path.parent.mkdir()
+    path.write_bytes(b'{"movieId": 2, "overview": "x"}\n{"movieId": 3, "overview": "caf\xc3')
+    more = ["--model", "m"] if program == "enrich_metadata" else []
+    main = {"fetch_tmdb_metadata": fetch_tmdb_metadata.main, "enrich_metadata": enrich_metadata.main}[program]
+    main([*flags, *more, "--dry-run"])
+    assert path.read_bytes().endswith(b"\xc3"), "a dry run changes nothing"
+    main([*flags, *more])
+    assert entries(flags)[2] == {"movieId": 2, "overview": "x"}
+    assert entries(flags)[3]["overview"] in ("Plot of 30.", "A film like F3.")
+
+
+def test_ctrl_c_does_not_wait_for_a_slow_server(flags, server):
+    server.pause = 30.0
+    command = [sys.executable, "-m", "preprocess.fetch_tmdb_metadata", *flags]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ)
+    deadline = time.monotonic() + 20
+    while len(server.requests) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=10)  # a third of the server's time
+    assert running.returncode == 130
+    assert b"Traceback" not in errors
+    assert entries(flags) == {}
+
+
 @pytest.mark.parametrize("content", [None, 5, [], {"a": 1}])
 def test_what_is_no_chat_answer_ends_the_run(flags, server, content):
     server.faults = [(200, json.dumps({"choices": [{"message": {"content": content}}]}).encode())]
