@@ -173,7 +173,7 @@ class Client:
     def _exchange(self, request: _Request, address: Address) -> _Answer:
         """Send one request and read the whole answer, whatever its status."""
         import requests
-        from urllib3.exceptions import NewConnectionError
+        from urllib3.exceptions import HTTPError, NewConnectionError
 
         parameters = {name: str(value) for name, value in request.parameters.items()}
         headers = {"User-Agent": "tastevec"}
@@ -200,7 +200,7 @@ class Client:
         except requests.exceptions.SSLError as error:
             reason = f"no safe connection, {innermost(error)}"
             passing = "CERTIFICATE" not in str(error)
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, _CutError) as error:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, HTTPError, _CutError) as error:
             reason = f"the connection failed, {innermost(error)}"
             unreached = isinstance(getattr((*error.args, None)[0], "reason", None), NewConnectionError)
         except (requests.RequestException, ValueError) as error:
@@ -228,7 +228,10 @@ class Client:
     def _read(self, response: requests.Response, address: Address) -> bytes:
         """Return the body; it may be neither too large, nor too slow, nor cut."""
         blocks, size, end = [], 0, time.monotonic() + self.timeout
-        for block in response.iter_content(_BLOCK):
+        # A block of what has come: `iter_content` would wait until a block is full, for hours where little comes.
+        # urllib3 before 2.2 can do no better.
+        read = getattr(response.raw, "read1", None)
+        for block in iter(lambda: read(_BLOCK, True), b"") if read else response.iter_content(_BLOCK):
             blocks.append(block)
             size += len(block)
             if size > self.max_bytes:

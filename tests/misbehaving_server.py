@@ -33,7 +33,7 @@ def unit(text: str, width: int = 3) -> np.ndarray:
 class Reply(NamedTuple):
     """What one request gets instead of its vectors.
 
-    cut: bytes of the body before the connection ends.  wait_in_body: seconds after each PIECE of the body.
+    cut: bytes of the body before the connection ends.  wait_in_body: seconds after each `piece` bytes of the body.
     """
 
     status: int = 500
@@ -42,6 +42,7 @@ class Reply(NamedTuple):
     cut: Optional[int] = None
     wait: float = 0.0
     wait_in_body: float = 0.0
+    piece: int = PIECE
 
 
 # Changes a right answer ({"data": [...]}) into another.
@@ -132,8 +133,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        for start in range(0, len(content), PIECE) if reply.wait_in_body else ():
-            self.wfile.write(content[start : start + PIECE])
+        for start in range(0, len(content), reply.piece) if reply.wait_in_body else ():
+            self.wfile.write(content[start : start + reply.piece])
             self.wfile.flush()
             time.sleep(reply.wait_in_body)
         if not reply.wait_in_body:

@@ -151,9 +151,10 @@ def test_cut_connections_and_timeouts_are_repeated(server):
     assert "no answer within 0.2 s" in str(failure(client(server, timeout=0.2, attempts=2).get_json, "x"))
 
 
-def test_a_trickle_is_not_waited_for_without_end(server):
-    """Every block comes well within the timeout, the whole does not."""
-    server.faults = [Reply(200, b" " * 200_000 + b"1", wait_in_body=0.1), Reply(200, b"2")]
+@pytest.mark.parametrize(("size", "piece"), [(200_000, 20_000), (100, 1)])
+def test_a_trickle_is_not_waited_for_without_end(server, size, piece):
+    """Every piece comes well within the timeout, the whole does not."""
+    server.faults = [Reply(200, b" " * size + b"1", wait_in_body=0.1, piece=piece), Reply(200, b"2")]
     assert client(server, timeout=0.4).get_json("x") == 2
     assert len(server.requests) == 2
 
