@@ -3,15 +3,17 @@
     python -m preprocess.enrich_metadata --base-url http://localhost:11434/v1 --model llama3.1
     python -m preprocess.build_metadata --descriptions data/tmdb.jsonl --descriptions data/written.jsonl
 
-Works with any chat endpoint in OpenAI's form; a key is read from OPENAI_API_KEY, or the variable given. What the model
-writes is stored with `overview_source`, its name, which stays with the film and is shown wherever the overview is. The
-model is asked to say so where it does not know a film; that is noted, and the film left without a description. A run
-that stops is continued by the same command.
+Works with any chat endpoint in OpenAI's form. OPENAI_API_KEY holds the key for OpenAI and is sent to nobody else; for
+another service, name the variable that holds its key with --key-variable. What the model writes is stored with
+`overview_source`, its name, which stays with the film and is shown wherever the overview is. The model is asked to say
+so where it does not know a film; that is noted, and the film left without a description. A run that stops is continued
+by the same command.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +26,9 @@ from preprocess.asking import Work, make_parser
 from recommender import command, web
 from recommender.catalog import Movie
 from recommender.errors import SettingsError
+from recommender.web_key import key_for, parse_address
 
 HOME = "https://api.openai.com/v1"
-VARIABLE = "OPENAI_API_KEY"
 UNKNOWN = "UNKNOWN"
 LONGEST = 800  # characters of a description; more is no description
 TASK = (
@@ -66,7 +68,7 @@ def description_in(answer: Any, model: str) -> dict[str, Any]:
     if not isinstance(content, str):
         raise web.WebError("the answer holds no message of an assistant: check that --base-url is a chat endpoint")
     text = _clean(content, LONGEST + 1).strip("\"'` ")
-    if not text or len(text) > LONGEST or UNKNOWN in text[: len(UNKNOWN) + 2].upper():
+    if not 0 < len(text) <= LONGEST or text.startswith(UNKNOWN) or re.fullmatch(r"unknown\W*", text, re.IGNORECASE):
         return {"unknown": True}
     return {"overview": text, "overview_source": model}
 
@@ -82,7 +84,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = make_parser("enrich_metadata", title, "data/written.jsonl", HOME, rate=5)
     parser.add_argument("--model", required=True, help="the name of the model at that address")
     parser.add_argument(
-        "--key-variable", default=VARIABLE, metavar="NAME", help="where the key is read from (default: %(default)s)"
+        "--key-variable",
+        default="",
+        metavar="NAME",
+        help="environment variable that holds the key; left out: OPENAI_API_KEY at api.openai.com, else no key",
     )
     arguments = parser.parse_args(argv)
     if not arguments.model.strip():
@@ -93,7 +98,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         print(f"about {n_signs // 4:,} tokens to send (characters / 4), up to {len(work.left) * 80:,} to come")
     if arguments.dry_run or not work.left:
         return
-    client = work.client(web.key_from_environment(arguments.key_variable))
+    client = work.client(key_for(parse_address(arguments.base_url).host, arguments.key_variable))
 
     def describe(film: Movie) -> dict[str, Any]:
         work.pace.wait()

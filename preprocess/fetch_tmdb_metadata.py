@@ -37,10 +37,14 @@ class Tmdb:
         self.client, self.pace, self.language = client, pace, language
 
     def describe(self, film: Movie) -> dict[str, Any]:
-        """Return the fields of a film, or `MISSING`."""
-        tmdb_id: object = film.tmdb_id or self._find(film.imdb_id)
-        details = tmdb_id and self._get(f"movie/{tmdb_id}", append_to_response="credits,keywords")
-        return fields_of(details) if details else MISSING
+        """Return the fields of a film, or `MISSING`; raises `WebError` for an answer of another form."""
+        try:
+            tmdb_id: object = film.tmdb_id or self._find(film.imdb_id)
+            details = tmdb_id and self._get(f"movie/{tmdb_id}", append_to_response="credits,keywords")
+            return fields_of(details) if details else MISSING
+        except (AttributeError, KeyError, TypeError):
+            where = f"{self.client.home.host} answered about {film.title!r}"
+            raise web.WebError(f"{where} in another form than TMDB: check the address {self.client.base_url}") from None
 
     def _find(self, imdb_id: str) -> object:
         found = self._get(f"find/tt{imdb_id}", external_source="imdb_id")
@@ -68,14 +72,14 @@ def fields_of(details: Mapping[str, Any]) -> dict[str, Any]:
     {'tmdbId': '949', 'director': 'Mann', 'cast': [], 'keywords': [], 'overview': 'A thief.'}
     """
     credits = details.get("credits") or {}
-    cast = sorted(credits.get("cast") or [], key=lambda person: person.get("order", 0))
+    cast = sorted(credits.get("cast") or [], key=lambda person: person.get("order") or 0)
     words = (details.get("keywords") or {}).get("keywords") or []
     kept = {
         "tmdbId": str(details.get("id", "")),
         "director": "; ".join(_names([p for p in credits.get("crew") or [] if p.get("job") == "Director"])),
         "cast": _names(cast)[:MAX_CAST],
         "keywords": _names(words)[:MAX_KEYWORDS],
-        "overview": details.get("overview") or "",
+        "overview": (details.get("overview") or "").strip(),
     }
     others = ("original_language", "release_date", "runtime", "popularity", "vote_average", "vote_count", "poster_path")
     return {**kept, **{name: details[name] for name in others if details.get(name) is not None}}

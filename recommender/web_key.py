@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from .errors import SettingsError
 
+OPENAI_HOST, OPENAI_VARIABLE = "api.openai.com", "OPENAI_API_KEY"
 _SHORTEST_RUN = 8
 _STARS = "***"
 
@@ -42,6 +43,23 @@ def key_from_environment(variable: str) -> Optional[Key]:
     """Return the key that the environment variable holds; None where it is not set, or empty."""
     value = os.environ.get(variable, "")
     return Key(value, variable) if value.strip() else None
+
+
+def key_for(host: str, variable: str = "") -> Optional[Key]:
+    """Return the key for a service with OpenAI's interface: that of `variable`, "": OpenAI's at OpenAI, else none.
+
+    Raises `SettingsError` where the variable is not set.
+    """
+    # A key for OpenAI is not for whoever else is asked.
+    variable = variable or (OPENAI_VARIABLE if host == OPENAI_HOST else "")
+    if not variable:
+        return None
+    key = key_from_environment(variable)
+    if key is None:
+        raise SettingsError(
+            f"{variable} is not set: put the key for {host} into it, or give --base-url of a local server"
+        )
+    return key
 
 
 def hide(text: str, key: Optional[Key], n_shown: Optional[int] = None) -> str:

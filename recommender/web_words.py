@@ -63,7 +63,7 @@ def refusal(
         return error
     remedy = _REMEDIES.get(status, "change the request")
     if status in (401, 403) and key is None:
-        remedy = "give a key"
+        remedy = "put the key into an environment variable and name it with --key-variable"
     elif status in (401, 403) and key is not None and key.variable:
         remedy = f"check the key in {key.variable}"
     return WebError(f"{told}: {remedy}", status, detail)

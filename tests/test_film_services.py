@@ -152,6 +152,19 @@ def test_what_tmdb_knows_is_stored_and_asked_for_once(flags, server, capsys):
     assert read_descriptions(Path(flags[3]))[3]["cast"] == "P0; P1; P2; P3; P4"
 
 
+@pytest.mark.parametrize("fault", [{"credits": [1]}, {"overview": 5}, {"keywords": {"keywords": [{"name": 5}]}}])
+def test_an_answer_of_another_form_is_told(flags, server, fault):
+    server.faults = [(200, json.dumps(fault).encode())]
+    with pytest.raises(ServiceError, match=r"answered about 'A' in another form.*check the address"):
+        fetch_tmdb_metadata.main([*flags, "--threads", "1"])
+
+
+def test_half_a_surrogate_pair_is_stored_as_a_question_mark(flags, server):
+    server.faults = [(200, b'{"id": 1, "overview": "a \\ud83d b"}')]
+    fetch_tmdb_metadata.main([*flags, "--threads", "1", "--limit", "1"])
+    assert entries(flags)[1]["overview"] == "a ? b"
+
+
 def test_a_token_goes_into_the_header_and_never_into_an_address(flags, server, monkeypatch):
     monkeypatch.setenv("TMDB_API_KEY", TOKEN)
     fetch_tmdb_metadata.main([*flags, "--limit", "2"])
@@ -198,7 +211,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(flags, server, program, how)
 
 
 def test_a_model_describes_what_has_no_description_and_is_named(flags, server, capsys):
-    enrich_metadata.main([*flags, "--model", "m-1"])
+    enrich_metadata.main([*flags, "--model", "m-1", "--key-variable", "OPENAI_API_KEY"])
     found = entries(flags)
     assert sorted(found) == list(range(2, 9)), "the first film has a description"
     assert found[2] == {"movieId": 2, "overview": "A film like B.", "overview_source": "m-1"}
@@ -246,10 +259,25 @@ def test_what_is_no_chat_answer_ends_the_run(flags, server, content):
     assert entries(flags) == {}
 
 
-@pytest.mark.parametrize("text", ["x" * 801, " \n ", "Unknown", '"UNKNOWN"', "unknown film"])
+@pytest.mark.parametrize("text", ["x" * 801, " \n ", "Unknown", '"UNKNOWN"', "UNKNOWN film"])
 def test_what_is_no_description_is_not_kept(text):
     answer = {"choices": [{"message": {"content": text}}]}
     assert enrich_metadata.description_in(answer, "m") == {"unknown": True}
+
+
+def test_a_description_may_begin_with_the_word_unknown():
+    text = "Unknown to his family, a man leads two lives."
+    assert enrich_metadata.description_in({"choices": [{"message": {"content": text}}]}, "m")["overview"] == text
+
+
+def test_the_key_for_openai_goes_to_nobody_else(flags, server, monkeypatch):
+    enrich_metadata.main([*flags, "--model", "m", "--limit", "1"])
+    assert "Authorization" not in server.requests[0][2]
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY is not set"):
+        enrich_metadata.main([*flags, "--model", "m", "--base-url", "https://api.openai.com/v1"])
+    with pytest.raises(SettingsError, match="MY_KEY is not set"):
+        enrich_metadata.main([*flags, "--model", "m", "--key-variable", "MY_KEY"])
 
 
 @pytest.mark.parametrize("bad", [["--threads", "0"], ["--rate", "-1"], ["--rate", "nan"], ["--limit", "0"]])

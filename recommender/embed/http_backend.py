@@ -23,14 +23,13 @@ import numpy as np
 from .. import web
 from ..errors import ChoiceError, ServiceError, SettingsError
 from ..settings import check_settings, setting
-from ..web_key import Key, parse_address
+from ..web_key import OPENAI_HOST, Key, key_for, parse_address
 from .base import BaseEmbeddingBackend, Identity, Vectors
 from .http_batches import embed_in_batches
 from .movie_text import text_hash
 from .vector_cache import VectorCache
 
 ENCODINGS = ("float", "base64")
-OPENAI_HOST, OPENAI_VARIABLE = "api.openai.com", "OPENAI_API_KEY"
 SAME_MODEL = 0.99  # cosine; servers of one model differ by rounding and half precision
 _PROBE = "film"
 _BYTES_PER_TEXT = 1 << 17  # of an answer: 4,096 numbers of up to 24 characters, and some room
@@ -249,7 +248,7 @@ class HttpBackend(BaseEmbeddingBackend):
             settings = self.settings
             self._client = web.Client(
                 settings.base_url,
-                self._key or self._key_of_settings(),
+                self._key or key_for(self._host, settings.key_variable),
                 timeout=settings.timeout,
                 attempts=settings.attempts,
                 max_bytes=max(web.MAX_BYTES, settings.batch_size * _BYTES_PER_TEXT),
@@ -257,18 +256,6 @@ class HttpBackend(BaseEmbeddingBackend):
                 say=_say,
             )
         return self._client
-
-    def _key_of_settings(self) -> Optional[Key]:
-        # A key for OpenAI is not for whoever else is asked.
-        variable = self.settings.key_variable or (OPENAI_VARIABLE if self._host == OPENAI_HOST else "")
-        if not variable:
-            return None
-        key = web.key_from_environment(variable)
-        if key is None:
-            raise SettingsError(
-                f"{variable} is not set: put the key for {self._host} into it, or give --base-url of a local server"
-            )
-        return key
 
 
 def _positions(texts: Sequence[str]) -> dict[str, list[int]]:
