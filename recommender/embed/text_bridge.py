@@ -45,7 +45,7 @@ class TextBridgeSettings:
     middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
     low_value: float = setting(0.2, "what a rating below 3 counts", 0, 1)
     ridge: float = setting(10.0, "ridge penalty of the bridge", 1e-6)
-    dimension: int = setting(800, "length of a text vector", 1, 4096)
+    dimension: int = setting(400, "length of a text vector", 1, 4096)
     text_weight: float = setting(1.4, "what the text counts", 0)
     genre_weight: float = setting(0.55, "what the genres count", 0)
     year_weight: float = setting(0.7, "what the year counts", 0)
