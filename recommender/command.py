@@ -51,7 +51,9 @@ def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
     except MemoryError:
         code = _fail("not enough memory for this data: use a smaller data set or a larger machine")
     except OSError as error:
-        what = _REMEDIES.get(error.errno or 0, f"{error.strerror or error}: check the path and try again")
+        # numpy tells a full disk without its number: "3691520 requested and 184192 written".
+        number = errno.ENOSPC if "requested and" in str(error) else error.errno or 0
+        what = _REMEDIES.get(number, f"{error.strerror or error}: check the path and try again")
         name = f"{error.filename}: " if error.filename else ""
         code = _fail(name + what)
     sys.exit(code)

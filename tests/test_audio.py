@@ -177,6 +177,7 @@ def test_floats_written_by_scipy_are_read(tmp_path: Path) -> None:
         (b"ID3 an mp3 file", "not a WAV file"),
         (riff(struct.pack("<HHIIHH", 0x55, 2, RATE, RATE, 1, 0), b"abcd"), "code 85"),
         (riff(struct.pack("<HHIIHH", 1, 0, RATE, RATE, 1, 16), b"abcd"), "0 channels"),
+        (riff(struct.pack("<HHIIHH", 1, 1, 2**32 - 1, RATE, 2, 16), b"abcd"), "at 4294967295 Hz"),
         (riff(b"", b"abcd"), "no fmt chunk"),
         (riff(struct.pack("<HHIIHH", 1, 1, RATE, RATE, 2, 16), b""), "no sample"),
         (riff(struct.pack("<HHIIHH", 1, 1, RATE, RATE, 2, 16), b"ab", data_size=100), "cut short: 2 of 100"),

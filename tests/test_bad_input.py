@@ -189,6 +189,17 @@ def test_a_full_disk_under_the_output(processed: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_an_array() -> None:
+    """numpy's error has no number."""
+    code = (
+        "import numpy; from recommender import command; command.run(lambda _: numpy.ones(99_999).tofile('/dev/full'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert "the disk is full" in done.stderr
+
+
 def test_a_full_disk_under_the_profile(processed: Path, tmp_path: Path) -> None:
     """A limit on file size makes every write of a profile fail as a full disk does."""
     resource = pytest.importorskip("resource")

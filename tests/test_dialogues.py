@@ -215,6 +215,9 @@ def test_profiles_are_embedded_and_those_without_meaning_left_out(tmp_path: Path
         ("a.csv", "dialog_id,speaker_id,text\n1,2\n", "line 2"),
         ("a.csv", "dialog_id,speaker_id,text\n,2,x\n", "line 2"),
         ("a.csv", "text,dialog_id,speaker_id\nx\n", "line 2"),
+        ("a.csv", "dialog_id,text,speaker_id\n1,x\n", "line 2: give all columns"),
+        ("data.json", "1" * 5000, "is not JSON|no list"),  # Python reads no number as long as that
+        ("a.jsonl", "1" * 5000, "is not JSON|another form"),
         ("a.csv", "dialog_id,speaker_id,text,role\n1,2,x,user\n", "seeker or recommender"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -257,6 +258,12 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", rows=np.ones((2, 3)))
     with pytest.raises(DataError, match="no array 'movie_ids'"):
         read_modality(tmp_path / "a.npz", "visual")
+    np.savez_compressed(tmp_path / "a.npz", movie_ids=[1, 2], vectors=np.random.default_rng(0).random((2, 99)))
+    whole = (tmp_path / "a.npz").read_bytes()
+    for place in range(0, len(whole), 7):  # zip, zlib and numpy notice damage in different places
+        (tmp_path / "a.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        with contextlib.suppress(ArtifactError, DataError):
+            read_modality(tmp_path / "a.npz", "visual")
     (tmp_path / "a.npz").write_bytes(b"PK not a zip")
     with pytest.raises(ArtifactError, match="damaged"):
         read_modality(tmp_path / "a.npz", "visual")

@@ -41,6 +41,12 @@ def test_a_second_run_makes_no_call_and_gives_the_same(server, tmp_path):
     assert server.answered[len(TEXTS) :] == ["new"]
 
 
+def test_a_file_in_place_of_the_folder_is_told(server, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ArtifactError, match=r"file is a file, not a folder: give another --cache"):
+        backend(server, tmp_path / "file" / "deeper").embed_texts(["a"])
+
+
 def test_model_dimensions_and_text_tell_vectors_apart(server, tmp_path):
     def asked(model: str, dimensions: int, text: str) -> int:
         before = len(server.answered)

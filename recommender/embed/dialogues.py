@@ -70,7 +70,7 @@ def read_ccpe(path: Path) -> list[Dialogue]:
     """Read `data.json` of CCPE-M; raises `DataError` for a file that is something else."""
     try:
         conversations = json.loads(_text(path))
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise DataError(f"{path} is not JSON: give the data.json of CCPE-M") from None
     if not isinstance(conversations, list):
         raise DataError(f"{path} holds no list of conversations: give the data.json of CCPE-M")
@@ -85,7 +85,7 @@ def read_redial(path: Path) -> list[Dialogue]:
             continue
         try:
             entry = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise DataError(f"{path} line {number} is not JSON: give a .jsonl file of ReDial") from None
         found.append(_built(path, number, _redial_dialogue, entry))
     return found
@@ -125,9 +125,9 @@ def read_table(path: Path) -> list[Dialogue]:
     try:
         for row in rows:
             role = row.get("role") or SEEKER
-            if row["text"] is None or not row["dialog_id"] or role not in ROLES:
+            if None in (row["text"], row["speaker_id"]) or not row["dialog_id"] or role not in ROLES:
                 raise DataError(
-                    f"{path} line {rows.line_num}: give a dialog_id, a text, and as role {' or '.join(ROLES)}"
+                    f"{path} line {rows.line_num}: give all columns, a dialog_id, and as role {' or '.join(ROLES)}"
                 )
             turns.setdefault(row["dialog_id"], []).append(Turn(role, row["speaker_id"].strip(), row["text"]))
     except csv.Error as error:

@@ -5,7 +5,7 @@
     folder    one ID.npy (d,) for each film, ID being the movie id
 
 Vectors of a trained picture network such as ResNet-50 (2048 numbers, taken before its last layer) come in this form;
-tastevec computes none itself. What it does compute: `poster_features` and `mfcc`.
+tastevec computes none itself. What it does compute: `posters` and `mfcc`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def make_modality(name: str, movie_ids: npt.ArrayLike, vectors: npt.ArrayLike, u
     if len(np.unique(ids)) != len(ids):
         values, counts = np.unique(ids, return_counts=True)
         raise DataError(f"{name}: movie id {values[counts > 1][0]} occurs twice: give each film once")
-    rows = rows.astype(np.float32)
+    with np.errstate(over="ignore"):  # told below
+        rows = rows.astype(np.float32)
     if not np.isfinite(rows).all():
         bad = ids[~np.isfinite(rows).all(axis=1)][0]
         raise DataError(f"{name}: the vector of movie id {bad} is not finite: make it again")
@@ -129,13 +130,14 @@ def _npy(path: Path) -> npt.NDArray[np.floating]:
 
 def _npz(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     import zipfile
+    import zlib
 
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files if name in (*_IDS, *_VECTORS)}
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing: give an existing file") from None
-    except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, OSError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ArtifactError(f"{path} is damaged ({str(error).splitlines()[0]}): make it again") from None
 
 

@@ -21,6 +21,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from .. import artifacts
 from ..errors import ArtifactError
 from .base import Vectors
 from .movie_text import text_hash
@@ -52,6 +53,7 @@ class VectorCache:
         if write or self.path.exists():
             with contextlib.ExitStack() as undo, self._explained():
                 undo.callback(self.__exit__)
+                artifacts.need_folder(folder, "--cache")
                 folder.mkdir(parents=True, exist_ok=True)
                 self._connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
                 self._prepare()

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..errors import DataError
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_HIGHEST_RATE = 1_000_000  # Hz; a damaged header may say billions, and resampling would take all memory
 _TO_THE_END = 0xFFFFFFFF  # what a program writes that can't go back to fill in the size
 _REMEDY = "make it anew with ffmpeg -i FILM -ac 1 -ar 22050 -c:a pcm_s16le ID.wav"
 
@@ -66,7 +67,7 @@ def _samples(path: Path, form: bytes, data: memoryview, max_seconds: float) -> t
         (_FLOAT, 32): "<f4",
         (_FLOAT, 64): "<f8",
     }
-    if (kind, bits) not in dtype or n_channels == 0 or rate == 0:
+    if (kind, bits) not in dtype or n_channels == 0 or not 0 < rate <= _HIGHEST_RATE:
         raise DataError(f"{path} holds {n_channels} channels of {bits} bits, code {kind}, at {rate} Hz: {_REMEDY}")
     width = n_channels * bits // 8
     n = len(data) // width
