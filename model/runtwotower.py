@@ -13,7 +13,8 @@ from typing import Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from model.online_user_model import backend_settings, build_parser, open_policy, run_session
+from model.online_user_model import run_session
+from model.session_flags import backend_settings, build_parser, open_policy
 from recommender import command
 from recommender.facade import TWO_TOWER, Recommender
 from recommender.policy import MOVING_AVERAGE

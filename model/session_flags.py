@@ -1,0 +1,117 @@
+"""The flags of the session programs, the policy that they give, and the answers that a person can type."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from recommender.command import Parser
+from recommender.embed import registry
+from recommender.errors import ChoiceError, SettingsError
+from recommender.policy import MOVING_AVERAGE, PolicySettings
+from recommender.profiles import default_profiles_folder
+from recommender.settings import add_flags, default_folder, override, read_settings
+
+ANSWERS = {
+    "y": ("like", "I like it, or want to see it"),
+    "n": ("dislike", "not for me"),
+    "s": ("skip", "no opinion, or never seen"),
+    "t": ("tell", "what you want, in your own words: t slow science fiction"),
+    "i": ("info", "what is it about?"),
+    "w": ("why", "why this film? The terms of its score"),
+    "u": ("undo", "take my last answer back"),
+    "q": ("quit", "end the session"),
+    "?": ("help", "this list"),
+}
+
+
+def build_parser(description: str, without: Sequence[str] = ()) -> Parser:
+    """Return the flags of a session program; without: settings of the policy that have no meaning in it."""
+    parser = Parser(
+        description=description,
+        epilog="Answers: " + "; ".join(f"{key} {word}" for key, (word, _) in ANSWERS.items()),
+    )
+    parser.add_argument("--processed", type=Path, metavar="DIR", help="processed data (default: the shipped data)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="policy (default: config/recommender_policy.yaml)")
+    parser.add_argument(
+        "--genre",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only films with this genre; repeatable, any of them is enough",
+    )
+    parser.add_argument(
+        "--exclude-genre", action="append", default=[], metavar="NAME", help="no film with this genre; repeatable"
+    )
+    parser.add_argument("--year", type=years, metavar="YEAR", help="only films of 1994, 1990-1999, 1990- or -1970")
+    parser.add_argument(
+        "--like",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="what you want, in your own words, instead of favourites or beside them; repeatable",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=registry.names(),
+        default=registry.DEFAULT_BACKEND,
+        help="what makes vectors of words; the films' vectors must be of it too (default: %(default)s)",
+    )
+    parser.add_argument("--base-url", metavar="URL", help="--backend http: address of the service, up to /v1")
+    parser.add_argument("--model", metavar="NAME", help="--backend http: name of the model there")
+    parser.add_argument("--seed", type=seed, metavar="N", help="seed of the exploration (default: 0)")
+    parser.add_argument("--save", metavar="NAME", help="keep this session as a new profile")
+    parser.add_argument("--resume", metavar="NAME", help="go on with a profile, and keep it up to date")
+    parser.add_argument(
+        "--profiles", type=Path, metavar="DIR", help=f"where profiles are kept (default: {default_profiles_folder()})"
+    )
+    names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
+    add_flags(parser, PolicySettings, names)
+    return parser
+
+
+def years(text: str) -> tuple[Optional[int], Optional[int]]:
+    """Read 1994, 1990-1999, 1990- or -1970."""
+    first, dash, last = text.strip().partition("-")
+    try:
+        low = int(first) if first else None
+        high = (int(last) if last else None) if dash else low
+    except ValueError:
+        low = high = None
+    if (low is None and high is None) or (low is not None and high is not None and low > high):
+        raise argparse.ArgumentTypeError(f"{text!r} is no year or range: write 1994, 1990-1999, 1990- or -1970")
+    return low, high
+
+
+def seed(text: str) -> int:
+    """Read a seed: a whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed: give a whole number from 0")
+    return int(text)
+
+
+def open_policy(arguments: argparse.Namespace, learning_rule: Optional[str] = None) -> PolicySettings:
+    """Return the policy of the file with the flags over it; learning_rule: the only one that the program has."""
+    path = arguments.config or default_folder("config") / "recommender_policy.yaml"
+    policy = override(read_settings(PolicySettings, path), arguments)
+    if learning_rule:
+        policy = dataclasses.replace(policy, learning_rule=learning_rule)
+    if policy.learning_rule != MOVING_AVERAGE:
+        for name in ("learning_rate", "negative_weight"):
+            if getattr(arguments, name) is not None:
+                flag = "--" + name.replace("_", "-")
+                raise SettingsError(f"{flag} belongs to the moving average: add --learning-rule {MOVING_AVERAGE}")
+    return policy
+
+
+def backend_settings(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the flags that set the backend; raises `ChoiceError` where they are of another one."""
+    given = {name: getattr(arguments, name) for name in ("base_url", "model") if getattr(arguments, name) is not None}
+    if given and arguments.backend != "http":
+        flag = "--" + min(given).replace("_", "-")
+        raise ChoiceError(f"{flag} belongs to the backend http: add --backend http, or leave {flag} out")
+    # What a person says is kept only where they ask for it: no cache of it either.
+    return {**given, "cache": ""} if arguments.backend == "http" else given
