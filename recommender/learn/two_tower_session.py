@@ -1,11 +1,13 @@
 """A session on the two towers: the moving average over the movie tower's vectors, with the biases beneath.
 
-    u = moving average of what was told (rules.py)      score_i = u . m_i + BIAS_WEIGHT * c_i
+    v_i = m_i - mean of m        s^2 = mean of |v_i|^2
+    u = moving average of what was told (rules.py)      score_i = u . v_i + BIAS_WEIGHT s^2 c_i
 
-In training u is made of a whole history, in a session it is the mean of a few vectors and so much shorter, while the
-biases c_i are as large as ever: taken whole they would leave only popularity, left out the session would show what
-hardly anybody knows. Of .03, .05, .1, .2, .5 and 1 as BIAS_WEIGHT, the replay (model/replay_sessions.py) shows most
-liked films at .05 for the rule alone, and at .1 under the policy that ships.
+What all movies' vectors have in common says nothing about a person, so it is taken off. In training u is made of a
+whole history, in a session it is the mean of a few vectors, and its products are of the size s^2, whatever scale the
+network found. The biases c_i are on the scale of the loss: beside small products they would leave only popularity,
+without them the session would show what hardly anybody knows. BIAS_WEIGHT was chosen in the replay
+(model/replay_sessions.py), for two networks of different scale: both did best near it.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from ..policy import PolicySettings
 from ..rules import MovingAverage
 
 F32 = npt.NDArray[np.float32]
-BIAS_WEIGHT = 0.1
+BIAS_WEIGHT = 0.22
 
 
 def two_tower_rule(movie_vectors: F32, movie_biases: F32, policy: PolicySettings) -> MovingAverage:
     """Return the rule over vectors (n_movies, k) and biases (n_movies,); policy: both steps of the average."""
-    base = np.float32(BIAS_WEIGHT) * movie_biases
-    return MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight, base)
+    vectors = movie_vectors - movie_vectors.mean(axis=0)
+    size = np.einsum("nk,nk->n", vectors, vectors).mean()
+    base = np.float32(BIAS_WEIGHT) * size * movie_biases
+    return MovingAverage(vectors, policy.learning_rate, policy.negative_weight, base)
