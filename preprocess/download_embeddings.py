@@ -10,6 +10,7 @@ plain files alone, and the vectors must be what their manifest says.
 from __future__ import annotations
 
 import difflib
+import lzma
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import stat
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Optional
@@ -78,7 +80,7 @@ def download(offer: Offer, target: Path, pause: float = 1.0, say: Say = print) -
     """
     if os.path.lexists(target):
         raise ArtifactError(f"{target} exists: give another place with --to, or delete it")
-    archive = target.with_name(f"{target.name}.zip")
+    archive = target.with_name(f".{target.name}.zip")  # not the name that a file of the user's may have
     fetch(offer.urls, archive, "sha256", offer.sha256, pause, say)
     stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -112,7 +114,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with file.open(entry) as source, open(place, "wb") as copy:
                     shutil.copyfileobj(source, copy)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise DataError(f"{archive} is no .zip that can be read ({error}): check what is offered") from None
 
 

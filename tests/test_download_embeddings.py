@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import zipfile
@@ -13,7 +14,7 @@ from preprocess import download_embeddings
 from preprocess.download_embeddings import Offer, download, read_offers
 from recommender.embed.base import Identity, normalised
 from recommender.embed.movie_embeddings import MovieEmbeddings
-from recommender.errors import ArtifactError, DataError, SettingsError
+from recommender.errors import ArtifactError, DataError, SettingsError, TastevecError
 from recommender.settings import default_folder
 from tests.test_download import Server
 
@@ -105,6 +106,21 @@ def test_what_holds_no_embeddings_is_refused_and_leaves_nothing(server, folder, 
         with pytest.raises(error):
             get(offer(server, wrong), tmp_path / "to" / "films")
         assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_a_file_beside_the_place_stays(server, folder, tmp_path):
+    (tmp_path / "films.zip").write_bytes(b"mine")
+    get(offer(server, zipped(folder)), tmp_path / "films")
+    assert (tmp_path / "films.zip").read_bytes() == b"mine"
+
+
+def test_a_damaged_zip_is_refused_wherever_the_damage_is(server, folder, tmp_path):
+    whole = zipped(folder)
+    for place in range(0, len(whole), len(whole) // 40):
+        damaged = whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :]
+        with contextlib.suppress(TastevecError):
+            get(offer(server, damaged), tmp_path / "to" / str(place))
+    assert not [path for path in (tmp_path / "to").iterdir() if path.name.startswith(".")]
 
 
 def test_what_is_there_is_never_replaced(server, folder, tmp_path):

@@ -16,6 +16,7 @@ import pytest
 from model import generate_embeddings
 from recommender.embed import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.embed.base import Identity, Vectors
+from recommender.embed.generator import read_ratings
 from recommender.embed.local import LocalBackend
 from recommender.embed.movie_embeddings import MovieEmbeddings, plan
 from recommender.embed.movie_sources import join, read_source
@@ -232,14 +233,22 @@ def test_people_need_films_and_new_films_remove_people(project: Path) -> None:
     assert not (folder / "user_embeddings.csv").exists()
 
 
+def test_timestamps_may_be_dates(project: Path) -> None:
+    (project / "dates.csv").write_text("userId,movieId,rating,timestamp\n1,2,4,1970-01-02 00:00:01\n1,3,4,1970-01-01\n")
+    read = read_ratings(project / "dates.csv")
+    assert (read.movie_ids[read.movie_rows].tolist(), read.times.tolist()) == ([3, 2], [0, 86_401])
+
+
 def test_bad_ratings_are_refused(project: Path) -> None:
     made = generator(project)
     made.build_movie_embeddings()
     (project / "bad.csv").write_text("userId,movieId,rating\n1,1,5\n")
-    (project / "worse.csv").write_text("userId,movieId,rating,timestamp\n1,x,5,3\n")
-    for name in ("bad", "worse"):
-        with pytest.raises(DataError, match=rf"{name}\.csv is no table of ratings .*give userId,movieId"):
-            made.build_user_embeddings(project / f"{name}.csv")
+    with pytest.raises(DataError, match=r"bad\.csv is no table of ratings .*give userId,movieId"):
+        made.build_user_embeddings(project / "bad.csv")
+    for row in ("1,x,5,3", "1,1,,3", "1,1,nan,3", ",1,5,3", "1,1,50,3", "1,1,5,99999999999999999999", "1,1,5,May"):
+        (project / "worse.csv").write_text(f"userId,movieId,rating,timestamp\n1,2,4,2\n{row}\n")
+        with pytest.raises(DataError, match=r"worse\.csv is no table of ratings .*give userId,movieId"):
+            made.build_user_embeddings(project / "worse.csv")
     with pytest.raises(DataError, match="no ratings at"):
         made.build_user_embeddings(project / "gone.csv")
 

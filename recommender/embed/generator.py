@@ -235,7 +235,10 @@ def _expected(backend: BaseEmbeddingBackend, stored: Identity) -> Identity:
 
 
 def read_ratings(path: Path) -> Interactions:
-    """Return all ratings of a processed folder, or those of a `.csv`; raises `DataError` for a bad file."""
+    """Return all ratings of a processed folder, or those of a `.csv`; raises `DataError` for a bad file.
+
+    Timestamps of a `.csv` are seconds, or dates as `preprocess` writes them.
+    """
     if path.suffix.lower() != ".csv":
         return load_all(path)
     import pandas as pd
@@ -243,9 +246,16 @@ def read_ratings(path: Path) -> Interactions:
     columns = ["userId", "movieId", "rating", "timestamp"]
     try:
         frame = pd.read_csv(path, usecols=columns)
+        if frame.isna().any(axis=None):
+            raise ValueError("a cell is empty or no number")
+        if frame["timestamp"].dtype.kind not in "iuf":
+            dates = pd.to_datetime(frame["timestamp"].astype(str), utc=True, format="ISO8601")
+            frame["timestamp"] = dates.dt.tz_localize(None).to_numpy("datetime64[s]").astype(np.int64)
+        if frame["rating"].max() > 5:
+            raise ValueError(f"a rating is {frame['rating'].max():g}, they go up to 5")
         return Interactions.from_columns(*(frame[name].to_numpy() for name in columns))
     except FileNotFoundError:
         raise DataError(f"no ratings at {path}: give a processed folder or a .csv") from None
-    except (ValueError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, TypeError, OverflowError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
         raise DataError(f"{path} is no table of ratings ({first}): give {','.join(columns)}, all numbers") from None
