@@ -39,7 +39,7 @@ def add_fusion_flags(parser: argparse.ArgumentParser) -> None:
     add("--visual-url", metavar="URL", help="a service, up to /v1, that embeds the posters of --visual")
     add("--visual-model", metavar="NAME", help="its model, for example one of CLIP")
     add("--audio", type=Path, metavar="PATH", help="a folder of ID.wav, or vectors in a form as for --visual")
-    add_flags(parser, FusionSettings, FUSION_FLAGS)
+    add_flags(parser, FusionSettings, FUSION_FLAGS, "settings of --fusion")
 
 
 def modalities_of(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[Modality]:

@@ -111,8 +111,8 @@ def make_parser() -> command.Parser:
         "--alpha", type=float, default=ALPHA, metavar="X", help="share of ratings beside words (default: %(default)s)"
     )
     add_fusion_flags(parser)
-    for settings in SETTINGS_OF.values():
-        add_flags(parser, settings)
+    for name, settings in SETTINGS_OF.items():
+        add_flags(parser, settings, title=f"settings of --backend {name}")
     return parser
 
 

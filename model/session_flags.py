@@ -69,7 +69,7 @@ def build_parser(description: str, without: Sequence[str] = ()) -> Parser:
         "--profiles", type=Path, metavar="DIR", help=f"where profiles are kept (default: {default_profiles_folder()})"
     )
     names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
-    add_flags(parser, PolicySettings, names)
+    add_flags(parser, PolicySettings, names, "settings, over those of the file")
     return parser
 
 

@@ -58,7 +58,7 @@ def make_parser(module: str, description: str, settings: Sequence[str], reads_ra
         default="auto",
         help=f"what to write: csv, npz, both, or auto: both up to {CSV_UP_TO:,} ratings, above that npz",
     )
-    add_flags(parser, PipelineSettings, settings)
+    add_flags(parser, PipelineSettings, settings, "settings, over those of the file")
     return parser
 
 

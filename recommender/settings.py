@@ -115,9 +115,14 @@ def check_settings(settings: Any) -> None:
         check_value(type(settings), field.name, getattr(settings, field.name))
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type[Any], names: Optional[Sequence[str]] = None) -> None:
-    """Add one `--flag-name` for each field of `cls` (or those named); left out, a flag is None."""
-    group = parser.add_argument_group("settings, over those of the file")
+def add_flags(
+    parser: argparse.ArgumentParser,
+    cls: type[Any],
+    names: Optional[Sequence[str]] = None,
+    title: str = "settings",
+) -> None:
+    """Add one `--flag-name` for each field of `cls` (or those named), under `title`; left out, a flag is None."""
+    group = parser.add_argument_group(title)
     for field in dataclasses.fields(cls):
         if names is not None and field.name not in names:
             continue
