@@ -2,7 +2,7 @@
 
     score = model * score_weight_model - distance * genre_distance_penalty
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
-            + sum over the person's own words of fit * words_fit_weight
+            + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later moments with words)
 
 `model` is the learning rule's score standardised over the candidates of the turn: raw u . m is of the order of
 0.1, and penalties of the order of 1 would drown it. Genres never change vectors.
@@ -52,6 +52,7 @@ class PolicySettings:
     diversity_band_low: float = setting(0.2, "lower end of the middle affinity band", 0, 1)
     diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
     words_fit_weight: float = setting(1.0, "weight of how well a film fits the person's own words", 0, 100)
+    words_fade: float = setting(0.25, "what is left of words once others were said after a further answer", 0, 1)
     words_taste_weight: float = setting(
         1.0, "how sure the learning rule is of the person's own words; 1 = as of an answer, 0 = it hears none", 0, 1
     )

@@ -108,7 +108,7 @@ class SessionEngine:
         here = int(np.searchsorted(candidates, row))
         values = (table[:, here] - table.mean(axis=1)) * (self._weight(state) / deviation)
         reasons = [Reason("average", None, float(values[0]))] if values[0] else []
-        said = [self.policy.words_fit_weight * float(plan.standard(fit)[row]) for fit in self._fits(state)]
+        said = [weight * float(plan.standard(fit)[row]) for weight, fit in self._fits(state)]
         for (event, place), value in zip(told, values[1:].tolist()):
             if place is None:
                 reasons.append(Reason(event.answer, self.catalog.movie(event.row), value))
@@ -131,8 +131,8 @@ class SessionEngine:
         # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
         total: F32 = scores * np.float32(self._weight(state) / deviation)
         total += plan.fixed
-        for fit in self._fits(state) if state.words else ():
-            total += np.float32(self.policy.words_fit_weight) * plan.standard(fit)
+        for weight, fit in self._fits(state) if state.words else ():
+            total += np.float32(weight) * plan.standard(fit)
         total[[event.row for event in state.answers]] = -np.inf
         return total
 
@@ -145,14 +145,23 @@ class SessionEngine:
     def _told(self, state: SessionState) -> list[tuple[Event, Optional[int]]]:
         """Return the events that the rule hears, in order; for a wish, the place of its words in the state."""
         told: list[tuple[Event, Optional[int]]] = [(event, None) for event in state.events]
+        left = self._left(state)
         for place in range(len(state.words) - 1, -1, -1):
             wish = self._heard(state.words[place].text).wish
-            if wish is not None:
-                told.insert(len(state.favorites) + state.words[place].after, (wish, place))
+            if wish is not None and left[place]:
+                faded = Wish(wish.vector, wish.noise, wish.weight * left[place])
+                told.insert(len(state.favorites) + state.words[place].after, (faded, place))
         return told
 
-    def _fits(self, state: SessionState) -> list[F32]:
-        return [self._heard(words.text).fit for words in state.words]
+    def _fits(self, state: SessionState) -> list[tuple[float, F32]]:
+        """Return the weight and the fit of each of the words."""
+        full = self.policy.words_fit_weight
+        return [(full * left, self._heard(words.text).fit) for left, words in zip(self._left(state), state.words)]
+
+    def _left(self, state: SessionState) -> list[float]:
+        """Return what is left of each of the words: those said after a further answer take from earlier ones."""
+        moments = sorted({words.after for words in state.words}, reverse=True)
+        return [self.policy.words_fade ** moments.index(words.after) for words in state.words]
 
     def _said(self, text: str, after: int) -> Words:
         """Return `text` as words; raises where nothing can be made of it."""

@@ -169,6 +169,12 @@ def test_fit_is_cosine_and_share_which_counts_less_among_many_words() -> None:
 # --- the session ---
 
 
+def left(engine: SessionEngine, state: SessionState, words: Words) -> float:
+    """What is left of words: a share for every later moment at which there were others."""
+    n_later = len({other.after for other in state.words if other.after > words.after})
+    return float(engine.policy.words_fade**n_later)
+
+
 def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     """Every score, from the parts: rule, policy, and the fit of words computed from topics alone."""
     policy, catalog = engine.policy, engine.catalog
@@ -183,7 +189,7 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
             if words.after == turn:
                 wish = engine.listener.hear(words.text).wish
                 assert wish is not None
-                told.append(Wish(wish.vector, wish.noise, policy.words_taste_weight))
+                told.append(Wish(wish.vector, wish.noise, policy.words_taste_weight * left(engine, state, words)))
         told += state.answers[turn : turn + 1]
     model = engine.rule.scores(told).astype(np.float64)
     total = (model - model[shown].mean()) / model[shown].std() * policy.score_weight_model
@@ -199,7 +205,8 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
         cosine = np.array([asked[i % 3] for i in range(N)]) / np.sqrt(asked.sum())
         holds = np.array([asked[i % 3] / asked.sum() for i in range(N)])  # all topics are equally common
         fit = cosine + holds / asked.sum()
-        total += policy.words_fit_weight * (fit - fit[allowed].mean()) / fit[allowed].std()
+        weight = policy.words_fit_weight * left(engine, state, words)
+        total += weight * (fit - fit[allowed].mean()) / fit[allowed].std()
     total[~shown] = -np.inf
     return total
 
@@ -307,6 +314,21 @@ def test_both_weights_matter_and_zero_leaves_the_words_out() -> None:
     assert score(words_fit_weight=0.0, words_taste_weight=0.0) == 0
     values = [score(), score(words_fit_weight=0.0), score(words_taste_weight=0.0), score(words_taste_weight=0.1)]
     assert len({round(value, 3) for value in [0.0, *values]}) == 5
+
+
+def test_words_fade_once_others_are_said_after_an_answer() -> None:
+    def robots(fade: float, answered: bool, taste: float = 0.0) -> float:
+        engine = make_engine(words_fade=fade, words_taste_weight=taste)
+        state = engine.start([], words=["robots"])
+        state = engine.tell(engine.step(state, "skip") if answered else state, "paris")
+        film = [row for row in range(N) if topic_of(row) == "robots"][5]
+        reasons = engine.explain(dataclasses.replace(state, current=film))
+        return next(reason.value for reason in reasons if reason.text == "robots")
+
+    assert robots(0.2, answered=True) == pytest.approx(0.2 * robots(1.0, answered=True))
+    assert robots(0.2, answered=False) == robots(1.0, answered=False)  # words together are one request
+    assert robots(0.2, True, taste=1.0) < robots(1.0, True, taste=1.0) - 0.81 * robots(1.0, True)  # the wish fades too
+    assert robots(0.0, answered=True, taste=1.0) == 0
 
 
 def test_a_session_without_a_listener_says_so() -> None:
