@@ -180,6 +180,12 @@ def test_a_file_that_changed_meanwhile_is_begun_anew(server, tmp_path):
     assert len(zips(server)) == 5  # the server itself said that the part no longer fits
 
 
+def test_a_weak_etag_joins_no_halves(server, tmp_path):
+    server.etag, server.faults = f"W/{ETAG}", ["cut"]
+    assert get(server, tmp_path).read_bytes() == BODY
+    assert zips(server) == ["", ""]
+
+
 def test_a_server_that_knows_no_ranges(server, tmp_path):
     server.faults = ["cut", "no ranges"]
     assert get(server, tmp_path).read_bytes() == BODY

@@ -108,6 +108,17 @@ def test_what_holds_no_embeddings_is_refused_and_leaves_nothing(server, folder, 
         assert list((tmp_path / "to").iterdir()) == []
 
 
+def test_links_and_too_much_are_refused(server, folder, tmp_path, monkeypatch):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    with pytest.raises(DataError, match="no plain file"):
+        get(offer(server, zipped(folder, more=[(link, "/etc/passwd")])), tmp_path / "films")
+    monkeypatch.setattr(download_embeddings, "LARGEST", 3000)
+    with pytest.raises(DataError, match="unpacks to more"):
+        get(offer(server, zipped(folder, more=[("zeros", bytes(3001))])), tmp_path / "films")
+    assert not (tmp_path / "films").exists()
+
+
 def test_a_file_beside_the_place_stays(server, folder, tmp_path):
     (tmp_path / "films.zip").write_bytes(b"mine")
     get(offer(server, zipped(folder)), tmp_path / "films")

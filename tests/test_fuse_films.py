@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from model import generate_embeddings
 from recommender.embed.fused_embeddings import FusedEmbeddings, build_fused, load_fusion, text_modality
-from recommender.embed.fusion import FusionSettings
+from recommender.embed.fusion import Fusion, FusionSettings
 from recommender.embed.modalities import make_modality, read_modality
 from recommender.embed.movie_embeddings import MovieEmbeddings
 from recommender.embed.user_embeddings import UserEmbeddings
@@ -101,6 +102,10 @@ def test_only_films_with_ratings_in_train_are_fitted(project: Path) -> None:
     with pytest.raises(DataError, match="1 training films"):
         build_fused(project / "out", "movielens", [visual], settings, np.array([1]))
     assert (project / "out" / "manifest.json").read_bytes() == before
+    counts = {"1": 2, "2": 1, "3": 0, "4": 0}
+    (project / "processed" / "movie_popularity.json").write_text(json.dumps(counts))
+    run(project, "--fusion", "concat", "--visual", project / "visual.npz")
+    assert Fusion.load(project / "out" / "fusion").n_train == 2
     with pytest.raises(ChoiceError, match="no films of source 'other'"):
         build_fused(project / "out", "other", [visual], settings)
     foreign = make_modality("visual", [100, 200], np.ones((2, 3)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.embed.fusion import METHODS, Fusion
+from recommender.embed.fusion import METHODS, Fusion, FusionSettings
 from recommender.embed.modalities import Modality, make_modality, read_modality
 from recommender.embed.projections import cca, pca, procrustes
 from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
@@ -195,6 +195,11 @@ def test_numbers_of_components_are_capped_and_settings_matter() -> None:
         assert plain.shape != changed.shape or not np.allclose(plain, changed)
 
 
+def test_the_numbers_are_those_of_the_design() -> None:
+    settings = FusionSettings()
+    assert (settings.n_components, settings.n_canonical, settings.text_weight) == (128, 64, 0.7)
+
+
 def test_three_modalities() -> None:
     text, visual = views()
     audio = views(9)[1]._replace(name="audio", units_differ=True)
@@ -202,8 +207,13 @@ def test_three_modalities() -> None:
         fused = Fusion(method=method, n_components=10).fit([text, visual, audio]).transform([text, visual, audio])
         assert same_kind(fused.vectors, KINDS) > 0.8
         assert fused.missing == {"text": 0, "visual": 0, "audio": 0}
+    given = [text, visual, audio]
+    fusion = Fusion(method="weighted", n_components=10).fit(given)
+    words, pictures, sounds = (fusion.transform([part]).vectors for part in given)
+    expected = unit(0.7 * words + 0.15 * pictures + 0.15 * sounds)
+    np.testing.assert_allclose(fusion.transform(given).vectors, expected, atol=1e-5)
     with pytest.raises(ChoiceError, match="two modalities"):
-        Fusion(method="cca").fit([text, visual, audio])
+        Fusion(method="cca").fit(given)
 
 
 def test_what_can_not_be_fused_is_refused() -> None:

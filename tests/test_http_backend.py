@@ -16,6 +16,7 @@ import pytest
 from recommender import web
 from recommender.embed.base import Identity
 from recommender.embed.http_backend import HttpBackend, HttpSettings, estimate_tokens
+from recommender.embed.http_batches import embed_in_batches
 from recommender.embed.registry import make_backend
 from recommender.errors import ChoiceError, DataError, ServiceError, SettingsError, TastevecError
 from recommender.web_key import Key
@@ -287,6 +288,15 @@ def test_no_more_requests_than_allowed_are_under_way(server, concurrency):
     server.latency = 0.05
     assert embeds_rightly(backend(server, batch_size=3, concurrency=concurrency))
     assert server.most_at_once == concurrency
+
+
+def test_no_more_is_asked_than_is_taken(server):
+    """What nobody takes would pile up in memory."""
+    batches = embed_in_batches(web.Client(server.url), "m", [str(i) for i in range(40)], batch_size=1, concurrency=2)
+    next(batches)
+    time.sleep(0.3)
+    assert len(server.requests) <= 5
+    assert len(list(batches)) == 39
 
 
 def test_several_threads_may_embed(server, tmp_path):

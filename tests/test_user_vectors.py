@@ -115,6 +115,17 @@ def test_ratings_years_before_the_last_one_still_count_with_a_short_half_life() 
     assert found.fallbacks == 0
 
 
+def test_rounding_is_neither_a_liking_nor_a_direction() -> None:
+    """Seven times 4.1 in 32 bits have a mean that misses them; three directions 120 degrees apart add up to 1e-8."""
+    data = Interactions.from_columns([1] * 7, range(7), [4.1] * 7, range(7))
+    assert run(data, np.eye(7, dtype=np.float32), method="weighted").fallbacks == 1
+    angles = np.arange(3) * 2 * np.pi / 3 + 0.1
+    movies = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    assert np.linalg.norm(movies.sum(axis=0)) > 0
+    found = run(Interactions.from_columns([1] * 3, range(3), [5] * 3, range(3)), movies)
+    assert list(found.left_out.values()) == [0, 0, 1]
+
+
 def test_all_methods_keep_the_same_people_and_every_setting_matters() -> None:
     data, movies = ratings(), vectors()
     found = {method: run(data, movies, method=method) for method in METHODS}

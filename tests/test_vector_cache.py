@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from recommender.embed.http_backend import HttpBackend
-from recommender.embed.vector_cache import FILE_NAME
-from recommender.errors import ArtifactError
+from recommender.embed.movie_text import text_hash
+from recommender.embed.vector_cache import FILE_NAME, VectorCache
+from recommender.errors import ArtifactError, SettingsError
 from tests.misbehaving_server import Server
 from tests.test_http_backend import TEXTS, backend, embeds_rightly, entry, failure
 
@@ -73,6 +74,20 @@ def test_a_vector_that_is_damaged_is_asked_for_again(server, tmp_path):
     assert len(server.answered) == 3
     assert embeds_rightly(backend(server, tmp_path))
     assert len(server.answered) == 3
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(tmp_path):
+    with VectorCache(tmp_path, "m", 0) as cache:
+        with pytest.raises(AttributeError):
+            cache.store(["a", 5], np.ones((2, 3), np.float32), "host")
+        assert cache.width is None
+        assert list(cache.find([text_hash("a")])) == []
+
+
+def test_no_home_folder_is_told(server, monkeypatch):
+    monkeypatch.setattr(Path, "expanduser", lambda self: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(SettingsError, match=r"no home folder .*--cache"):
+        HttpBackend(base_url=server.url, model="m").embed_texts(["a"])
 
 
 def test_a_cache_that_cannot_be_used_is_told_in_one_line(server, tmp_path):

@@ -173,6 +173,14 @@ def test_an_address_where_nobody_is_gets_two_attempts_and_one_that_answered_all(
     assert len(pauses) == 1
 
 
+def test_this_machine_is_not_asked_for_through_a_proxy(server, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server.faults = [GOOD]
+    assert client(server).get_json("x") == {"ok": 1}
+
+
 def test_too_much_is_not_read(server):
     server.faults = [Reply(200, b" " * 300_000), Reply(200, b" " * 100_000 + b"1")]
     small = client(server, max_bytes=200_000)

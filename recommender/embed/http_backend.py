@@ -238,7 +238,11 @@ class HttpBackend(BaseEmbeddingBackend):
         if not settings.cache:
             yield None
             return
-        with VectorCache(Path(settings.cache).expanduser(), settings.model, settings.dimensions, write) as cache:
+        try:
+            folder = Path(settings.cache).expanduser()
+        except RuntimeError:
+            raise SettingsError(f"no home folder to put {settings.cache} in: give a folder with --cache") from None
+        with VectorCache(folder, settings.model, settings.dimensions, write) as cache:
             self._width = self._check_width(cache.width)
             yield cache
 
