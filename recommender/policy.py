@@ -51,7 +51,7 @@ class PolicySettings:
     diversity_boost: float = setting(0.2, "points for a film in the middle affinity band", 0, 100)
     diversity_band_low: float = setting(0.2, "lower end of the middle affinity band", 0, 1)
     diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
-    words_fit_weight: float = setting(1.0, "weight of how well a film fits the person's own words", 0, 100)
+    words_fit_weight: float = setting(2.0, "weight of how well a film fits the person's own words", 0, 100)
     words_fade: float = setting(0.25, "what is left of words once others were said after a further answer", 0, 1)
     words_taste_weight: float = setting(
         1.0, "how sure the learning rule is of the person's own words; 1 = as of an answer, 0 = it hears none", 0, 1
