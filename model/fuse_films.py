@@ -38,15 +38,20 @@ def add_fusion_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--visual-url", metavar="URL", help="a service, up to /v1, that embeds the posters of --visual")
     add("--visual-model", metavar="NAME", help="its model, for example one of CLIP")
+    add("--visual-key-variable", metavar="NAME", help="environment variable that holds its key, where it wants one")
     add("--audio", type=Path, metavar="PATH", help="a folder of ID.wav, or vectors in a form as for --visual")
     add_flags(parser, FusionSettings, FUSION_FLAGS, "settings of --fusion")
 
 
 def modalities_of(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[Modality]:
-    """Read the pictures and sound that the flags name; raises `ChoiceError` for flags that do not go together."""
+    """Read the pictures and sound that the flags name; in a dry run, look at the flags alone.
+
+    Raises `ChoiceError` for flags that do not go together.
+    """
     given = [name for name in ("visual", "audio") if getattr(arguments, name) is not None]
-    service = [name for name in ("visual_url", "visual_model") if getattr(arguments, name) is not None]
-    if service and (len(service) == 1 or "visual" not in given):
+    service = {name: getattr(arguments, f"visual_{name}") for name in ("url", "model", "key_variable")}
+    asked = any(value is not None for value in service.values())
+    if asked and None in (service["url"], service["model"], arguments.visual):
         raise ChoiceError("a service for pictures needs all of --visual-url, --visual-model and --visual FOLDER")
     if arguments.fusion is None:
         unused = [name for name in (*given, *FUSION_FLAGS) if getattr(arguments, name) is not None]
@@ -55,9 +60,11 @@ def modalities_of(arguments: argparse.Namespace, say: Callable[[str], None]) -> 
         return []
     if not given:
         raise ChoiceError(f"--fusion {arguments.fusion} needs more than texts: give --visual or --audio or both")
+    if arguments.dry_run:
+        return []
     found = []
-    if service:
-        pictures = ImageService(base_url=arguments.visual_url, model=arguments.visual_model)
+    if asked:
+        pictures = ImageService(base_url=service.pop("url"), **service)
         found.append(pictures.embed_folder(arguments.visual))
     elif "visual" in given:
         found.append(read_visual(arguments.visual, _show_progress))

@@ -63,6 +63,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.requests: list[tuple[str, dict[str, Any], dict[str, str]]] = []  # path, body, headers
         self.answered: list[str] = []  # texts whose vectors went out
         self.at_once = self.most_at_once = 0
+        self.n_sent = 0  # bytes of bodies that go out piece by piece
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -136,6 +137,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for start in range(0, len(content), reply.piece) if reply.wait_in_body else ():
             self.wfile.write(content[start : start + reply.piece])
             self.wfile.flush()
+            self.server.n_sent += reply.piece
             time.sleep(reply.wait_in_body)
         if not reply.wait_in_body:
             self.wfile.write(content[: reply.cut])

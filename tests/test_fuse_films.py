@@ -120,10 +120,18 @@ def test_posters_are_embedded_by_a_service(project: Path, monkeypatch: pytest.Mo
         (project / "posters" / f"{movie_id}.jpg").write_bytes(b"a" * movie_id)
     server = Server()
     try:
-        service = ("--visual-url", server.url, "--visual-model", "clip")
-        run(project, "--fusion", "concat", "--visual", project / "posters", *service)
+        service = ("--visual-url", server.url, "--visual-model", "clip", "--visual-key-variable", "CLIP_KEY")
+        flags = ("--fusion", "concat", "--visual", project / "posters", *service)
+        monkeypatch.delenv("CLIP_KEY", raising=False)
+        with pytest.raises(SettingsError, match="CLIP_KEY is not set"):
+            run(project, *flags)
+        run(project, *flags, "--dry-run")
+        assert server.requests == []
+        monkeypatch.setenv("CLIP_KEY", "clip-key-12345")
+        run(project, *flags)
         assert FusedEmbeddings.load(project / "out").missing.tolist() == [""] * 9
         assert {body["modality"] for _, body, _ in server.requests} == {"image"}
+        assert {headers["Authorization"] for *_, headers in server.requests} == {"Bearer clip-key-12345"}
     finally:
         server.close()
 
@@ -136,6 +144,8 @@ def test_posters_are_embedded_by_a_service(project: Path, monkeypatch: pytest.Mo
         (("--fusion", "pca"), "give --visual or --audio"),
         (("--fusion", "pca", "--visual", "x.npz", "--visual-url", "http://127.0.0.1:1/v1"), "--visual-model"),
         (("--fusion", "pca", "--audio", "x", "--visual-url", "u", "--visual-model", "m"), "--visual FOLDER"),
+        (("--fusion", "pca", "--visual", "x", "--visual-key-variable", "K"), "--visual-model"),
+        (("--fusion", "pca", "--dry-run"), "give --visual or --audio"),
         (("--fusion", "pca", "--visual", "nowhere.npz"), "nowhere.npz is missing"),
     ],
 )

@@ -157,6 +157,8 @@ def test_a_service_gets_the_files_and_is_asked_once(server: Server, tmp_path: Pa
     bodies = [body for _, body, _ in server.requests]
     assert all(body["modality"] == "image" and body["model"] == "clip" for body in bodies)
     assert sorted(server.answered) == sorted(sent)
+    # A model of texts and pictures has one name for both; its texts prove nothing of its pictures.
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["images"]
     n_requests = len(server.requests)
     again = ImageService(**settings).embed_folder(posters)
     np.testing.assert_array_equal(again.vectors, found.vectors)

@@ -157,6 +157,7 @@ def test_a_trickle_is_not_waited_for_without_end(server, size, piece):
     server.faults = [Reply(200, b" " * size + b"1", wait_in_body=0.1, piece=piece), Reply(200, b"2")]
     assert client(server, timeout=0.4).get_json("x") == 2
     assert len(server.requests) == 2
+    assert server.n_sent < size, "given up before the end came"
 
 
 def test_an_address_where_nobody_is_gets_two_attempts_and_one_that_answered_all(server):
