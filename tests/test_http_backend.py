@@ -324,6 +324,12 @@ def test_progress_is_told(server):
 # The estimate, settings, the key
 
 
+def test_the_defaults_are_those_of_the_design():
+    settings = HttpSettings()
+    assert (settings.model, settings.batch_size, settings.encoding) == ("text-embedding-3-large", 64, "float")
+    assert settings.dimensions == 0
+
+
 def test_the_estimate_counts_texts_tokens_and_cost_without_a_call(server, tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     folder = tmp_path / "none"

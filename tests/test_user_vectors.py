@@ -115,8 +115,14 @@ def test_ratings_years_before_the_last_one_still_count_with_a_short_half_life() 
     assert found.fallbacks == 0
 
 
+def test_the_numbers_are_those_of_the_design() -> None:
+    settings = UserVectorSettings()
+    assert (settings.method, settings.rating_threshold, settings.min_movies) == ("average", 4.0, 3)
+    assert (settings.n_last, settings.half_life_days) == (50, 365.0)
+
+
 def test_rounding_is_neither_a_liking_nor_a_direction() -> None:
-    """Seven times 4.1 in 32 bits have a mean that misses them; three directions 120 degrees apart add up to 1e-8."""
+    """4.1 in 32 bits is its own mean, summed in 64; three directions 120 degrees apart add up to 1e-8."""
     data = Interactions.from_columns([1] * 7, range(7), [4.1] * 7, range(7))
     assert run(data, np.eye(7, dtype=np.float32), method="weighted").fallbacks == 1
     angles = np.arange(3) * 2 * np.pi / 3 + 0.1

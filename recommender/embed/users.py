@@ -141,7 +141,6 @@ def _weights(
     users = data.user_rows()
     from_last = data.indptr[1:][users] - np.arange(data.n_ratings)  # 1 = the last rating of its user
     above = np.maximum(data.ratings - user_means(data)[0][users], 0.0)
-    above[above < 1e-6] = 0.0  # the mean of equal ratings may miss them by a rounding
     above[(from_last > settings.n_last) | ~has_vector[data.movie_rows]] = 0.0
     weights = (_recency(data, above > 0, settings.half_life_days) * above).astype(np.float32)
     silent = _per_user(data, weights) == 0
