@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -15,15 +18,17 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_session_shown_is_what_the_program_prints() -> None:
-    (shown,) = (block for block in blocks("console") if "model.runsvd" in block)
+TRANSCRIPTS = [block for block in blocks("console") if "model.runsvd" in block]
+
+
+@pytest.mark.parametrize("shown", TRANSCRIPTS, ids=[block.split("\n", 1)[0][-30:] for block in TRANSCRIPTS])
+def test_a_session_shown_is_what_the_program_prints(shown: str) -> None:
     command, expected = shown.split("\n", 1)
-    typed = re.fullmatch(r"\$ printf '(.*)' \| \.venv/bin/python -m model\.runsvd", command)
+    typed = re.fullmatch(r"\$ printf '(.*?)' \| \.venv/bin/python (-m model\.runsvd.*)", command)
     assert typed is not None
     text = typed.group(1).replace("\\n", "\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "model.runsvd"], input=text, cwd=ROOT, capture_output=True, encoding="utf-8"
-    )
+    arguments = [sys.executable, *shlex.split(typed.group(2))]
+    done = subprocess.run(arguments, input=text, cwd=ROOT, capture_output=True, encoding="utf-8")
     assert done.stdout == expected
 
 
