@@ -10,9 +10,12 @@ tastevec computes none itself. What it does compute: `posters` and `mfcc`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +71,7 @@ def read_modality(path: Path, name: str, units_differ: bool = False) -> Modality
         found = _npz(path)
         ids, vectors = _named(found, _IDS, path), _named(found, _VECTORS, path)
     elif path.suffix == ".npy":
-        vectors = _npy(path)
+        vectors = read_npy(path)
         ids = _ids_beside(path)
     else:
         raise DataError(
@@ -113,30 +116,32 @@ def movie_files(folder: Path, suffixes: Iterable[str]) -> dict[int, Path]:
 
 def _folder_vectors(folder: Path) -> Iterable[tuple[int, npt.NDArray[np.floating]]]:
     for movie_id, path in movie_files(folder, [".npy"]).items():
-        yield movie_id, np.atleast_1d(np.squeeze(_npy(path)))
+        yield movie_id, np.atleast_1d(np.squeeze(read_npy(path)))
 
 
-def _npy(path: Path) -> npt.NDArray[np.floating]:
-    try:
+def read_npy(path: Path) -> npt.NDArray[Any]:
+    """Return the array of a file; never unpickles.  Raises `ArtifactError` for a missing or damaged one."""
+    with _explained(path):
         array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: give an existing file") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise ArtifactError(f"{path} is damaged ({str(error).splitlines()[0]}): make it again") from None
     if not isinstance(array, np.ndarray):
         raise ArtifactError(f"{path} holds several arrays: call it .npz")
     return array
 
 
 def _npz(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    import zipfile
-    import zlib
+    with _explained(path), np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if name in (*_IDS, *_VECTORS)}
 
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Tell errors of reading arrays as ours."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in (*_IDS, *_VECTORS)}
+        yield
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing: give an existing file") from None
+    except PermissionError:
+        raise  # no damage; `command.run` has the words for it
     except (ValueError, EOFError, OSError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ArtifactError(f"{path} is damaged ({str(error).splitlines()[0]}): make it again") from None
 
@@ -153,7 +158,7 @@ def _named(
 def _ids_beside(path: Path) -> npt.NDArray[np.generic]:
     arrays, listed = path.with_name(f"{path.stem}_ids.npy"), path.with_name(f"{path.stem}_ids.json")
     if arrays.is_file():
-        return _npy(arrays)
+        return read_npy(arrays)
     if listed.is_file():
         content = artifacts.load_json(listed)
         if isinstance(content, list) and all(type(entry) is int for entry in content):

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..errors import DataError
 from .http_backend import HttpBackend
-from .modalities import VISUAL, Modality, from_vectors, movie_files, read_modality
+from .modalities import VISUAL, Modality, from_vectors, movie_files, read_modality, read_npy
 from .posters import IMAGE_ENDINGS, poster_vector, read_pixels
 
 Progress = Callable[[int, int], None]
@@ -42,8 +42,8 @@ def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Modali
     if has_pictures(path):
         files, read = movie_files(path, IMAGE_ENDINGS), read_pixels
     else:
-        files, read = movie_files(path, [".npy"]), _stored_pixels
-        if np.squeeze(_stored_pixels(next(iter(files.values())))).ndim == 1:
+        files, read = movie_files(path, [".npy"]), read_npy
+        if np.squeeze(read_npy(next(iter(files.values())))).ndim == 1:
             return read_modality(path, VISUAL)
     vectors = {}
     for done, (movie_id, file) in enumerate(files.items(), 1):
@@ -85,10 +85,3 @@ def picture_address(path: Path) -> str:
     """Return a `data:` address that holds the picture file itself."""
     content = base64.b64encode(path.read_bytes()).decode()
     return f"data:image/{_MEDIA_TYPES[path.suffix.lower()]};base64,{content}"
-
-
-def _stored_pixels(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path} is damaged ({str(error).splitlines()[0]}): make it again") from None
