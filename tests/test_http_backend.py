@@ -162,6 +162,8 @@ def entry(row: int, **changed):
         (lambda answer: answer.update(data=[[1.0, 2.0]] * 8), "no list of embeddings"),
         (Reply(200, "[1, 2]"), "no list of embeddings"),
         (Reply(200, "null"), "no list of embeddings"),
+        (Reply(200, {"error": {"message": "no such model"}}), "no list of embeddings (no such model): "),
+        (lambda answer: [answer.pop("data"), answer.pop("model")], "no list of embeddings: "),
         (Reply(200, '{"data": ['), "no JSON"),
         (Reply(200, "<!doctype html><title>Sign in</title>"), "an HTML page, 'Sign in'"),
     ],
@@ -172,6 +174,12 @@ def test_an_answer_that_cannot_be_right_is_refused_and_not_kept(server, tmp_path
     assert isinstance(error, ServiceError)
     assert expected in str(error)
     assert backend(server, tmp_path).estimate(TEXTS[:8]).n_to_send == 8
+
+
+def test_an_error_that_is_told_as_success_does_not_show_the_key(server):
+    server.faults = [Reply(200, {"error": f"{SECRET} is no key"})]
+    error = failure(backend(server), ["a"])
+    assert "(*** is no key)" in str(error)
 
 
 def test_another_width_than_before_is_refused(server, tmp_path):

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ServiceError
-from ..web import WebError
+from ..web_key import Key, hide
+from ..web_words import N_SHOWN, WebError, refusal_words
 from .base import Vectors, normalised
 
 # Words of OpenAI, TEI, vLLM, llama.cpp, Ollama, Mistral, pydantic for one text too long, or too many texts or tokens.
@@ -44,15 +46,20 @@ def is_too_large(error: WebError) -> bool:
     return error.status == 413 or bool(_SIZE_WORDS.search(error.detail))
 
 
-def read_answer(answer: Any, n_texts: int, host: str) -> Vectors:
-    """Return the vectors, (n_texts, d) float32 of length 1, in the order of the texts; raises `ServiceError`."""
+def read_answer(answer: Any, n_texts: int, host: str, key: Optional[Key] = None) -> Vectors:
+    """Return the vectors, (n_texts, d) float32 of length 1, in the order of the texts.
+
+    Raises `ServiceError` for what can't be right, in whose text `key` is hidden.
+    """
 
     def refuse(what: str) -> ServiceError:
         return ServiceError(f"{host} answered with {what}: this is no server of embeddings, or a broken one")
 
     data = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
-        raise refuse("no list of embeddings")
+        # Some proxies pass errors on as success.
+        words = hide(refusal_words(json.dumps(answer).encode())[0], key, N_SHOWN)
+        raise refuse("no list of embeddings" + (f" ({words})" if words else ""))
     indices = [entry.get("index") for entry in data]
     if any(type(index) is not int or not 0 <= index < n_texts for index in indices):
         raise refuse("an embedding whose index is missing or wrong")

@@ -78,7 +78,7 @@ def embed_in_batches(
                 batch, content = report
                 slots.release()
                 try:
-                    vectors = read_answer(client.read_json(content), len(batch), client.home.host)
+                    vectors = read_answer(client.read_json(content), len(batch), client.home.host, client.key)
                 except TastevecError as error:
                     failure = failure or error
                     work.stop.set()
