@@ -37,6 +37,14 @@ METADATA_COLUMNS = (
     "overview_source",
 )
 NO_GENRES = "(no genres listed)"
+# What people call films in a language; not "english", which says more where a plot holds it.
+_SPOKEN = {
+    "ar": "Arabic", "cn": "Chinese, Cantonese", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
+    "es": "Spanish", "fa": "Persian, Iranian", "fi": "Finnish", "fr": "French", "he": "Hebrew, Israeli",
+    "hi": "Hindi, Indian", "hu": "Hungarian", "id": "Indonesian", "is": "Icelandic", "it": "Italian", "ja": "Japanese",
+    "ko": "Korean", "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian",
+    "ru": "Russian", "sr": "Serbian", "sv": "Swedish", "th": "Thai", "tr": "Turkish", "zh": "Chinese",
+}  # fmt: skip
 
 _YEAR = re.compile(r"\s*\((\d{4})\s*(?:[-–—]\s*(?:\d{4})?\s*)?\)$")
 _BRACKET = re.compile(r"\s+\(([^()]*(?:\([^()]*\)[^()]*)*)\)$")
@@ -208,7 +216,9 @@ class Catalog:
     def lines(self) -> list[str]:
         """Return all that is said of each film in one line, by row: what its words are looked up in."""
         names = ("title", "year", "genres", "director", "cast", "keywords", "overview")
-        return [" | ".join(row.get(name) or "" for name in names).replace("\n", " ") for row in self._rows]
+        spoken = [_SPOKEN.get(row.get("original_language") or "", "") for row in self._rows]
+        said = [[row.get(name) or "" for name in names] for row in self._rows]
+        return [" | ".join([*texts, language]).replace("\n", " ") for texts, language in zip(said, spoken)]
 
     def movie(self, row: int) -> Movie:
         """Return the film in `row`."""

@@ -15,7 +15,7 @@ from recommender.embed.base import BaseEmbeddingBackend, Identity, normalised
 from recommender.embed.free_text import LENGTH, FreeText
 from recommender.embed.movie_embeddings import MovieEmbeddings
 from recommender.embed.unrated import UnratedFilms
-from recommender.embed.word_match import WordMatch, telling_words
+from recommender.embed.word_match import WordMatch, take_out_unwanted, telling_words
 from recommender.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.conditional_gaussian import ConditionalGaussian
@@ -419,6 +419,53 @@ def test_the_share_of_words_by_hand() -> None:
     np.testing.assert_allclose(share, np.array([chess + paris, paris, 0, 0, paris]) / (chess + paris), rtol=1e-6)
     assert not match.share("zzz").any()
     assert telling_words("movies directed by Ann Lee") == ["ann", "lee"]
+
+
+def test_a_decade_is_held_by_its_years_and_sad_is_not_sade() -> None:
+    match = WordMatch(
+        ["Heat (1985)", "Marquis de Sade, 19857", "in 1991", "the 80s again", "a sad end", "2003", "1925"]
+    )
+    wanted = {"80s": [0, 3], "1980s": [0], "eighties": [0], "nineties": [2], "2000s": [5], "20s": [6], "2010s": []}
+    wanted["sad"] = [4]
+    assert {word: match.rows_with(word).tolist() for word in wanted} == wanted
+
+
+def test_a_language_is_looked_up_by_its_name() -> None:
+    spoken = ["ko", "en", "", "fr"]
+    films = [
+        {"movieId": str(i + 1), "title": f"Film {i}", "genres": "Drama", "original_language": code}
+        for i, code in enumerate(spoken)
+    ]
+    match = WordMatch(Catalog(films).lines())
+    found = [match.rows_with(word).tolist() for word in ("korean", "french", "english", "en", "ko")]
+    assert found == [[0], [3], [], [], []]
+
+
+def test_genres_that_are_said_no_to_are_taken_out_and_other_noes_are_left() -> None:
+    names = ["Comedy", "Film-Noir", "Musical", "Sci-Fi"]
+    assert take_out_unwanted("Robots but no comedies", names) == ("robots ", [0])
+    assert take_out_unwanted("not a musical and without any science fiction", names) == (" and ", [2, 3])
+    for text in ("not only comedy", "no Comedy or love", "a man with no memory", "comedy, not bad", "casino comedy"):
+        assert take_out_unwanted(text, names) == (text, [])
+
+
+def test_films_of_a_genre_that_is_said_no_to_come_last() -> None:
+    engine = make_engine()
+    assert isinstance(engine.listener, FreeText)
+    is_comedy = np.arange(N) % 4 == 1
+    wanted, _ = engine.listener.fit("robots")
+    fit, x = engine.listener.fit("robots, not a comedy")
+    np.testing.assert_allclose(fit, wanted - is_comedy, atol=1e-6)
+    assert x.tolist() == [0, 1, 0]
+    fit, x = engine.listener.fit("no comedy")
+    assert fit.tolist() == (-is_comedy.astype(float)).tolist()
+    assert not x.any()
+    session = Session(engine, engine.start([], 0, ["no comedy"]))
+    shown = []
+    while (film := session.next()) is not None:
+        shown.append("Comedy" in film.movie.genres)
+    assert shown == sorted(shown)
+    assert sum(shown) == is_comedy.sum()
 
 
 # --- the artifact ---

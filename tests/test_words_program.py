@@ -107,7 +107,7 @@ def test_without_text_vectors_one_line_names_the_command(deaf: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 0)
     said = re.search(re.escape(PROMPT) + r"t war\n   (.*)\n" + re.escape(PROMPT) + "y", done.stdout)
     assert said is not None
-    assert "python -m model.generate_embeddings" in said.group(1)
+    assert said.group(1).endswith(f": run python -m model.generate_embeddings --processed {deaf} --backend local")
     assert len(shown(done)) == 2
     refused = run("", "--processed", deaf, "--like", "war")
     assert refused.returncode == 2

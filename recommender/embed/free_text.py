@@ -5,7 +5,8 @@
 
 The first knows what a film is about and finds it by name; the second knows who likes what, and so reaches films that
 share no word with the request. A session adds both to its score (recommender/session.py). The fewer words there are,
-the more each is meant exactly: one alone wants films that hold it, while a long description wants what it says.
+the more each is meant exactly: one alone wants films that hold it, while a long description wants what it says. A
+film of a genre that the request says no to loses 1 of its fit, as much as any words of it can be worth.
 
 Everything is read when the first words are heard: a session without any is as quick as before.
 """
@@ -20,8 +21,9 @@ from typing import Any, Optional
 import numpy as np
 import numpy.typing as npt
 
+from ..artifacts import has_manifest
 from ..catalog import Catalog
-from ..errors import ChoiceError
+from ..errors import ArtifactError, ChoiceError
 from ..rules import LearningRule, Wish
 from ..session import Heard
 from .base import BaseEmbeddingBackend, Vectors
@@ -29,7 +31,7 @@ from .bridge import Bridge, fit_bridge
 from .movie_embeddings import MovieEmbeddings
 from .registry import DEFAULT_BACKEND, make_backend
 from .unrated import rating_weights
-from .word_match import WordMatch, telling_words
+from .word_match import WordMatch, take_out_unwanted, telling_words
 
 F32 = npt.NDArray[np.float32]
 
@@ -66,6 +68,9 @@ class FreeText:
         Raises `ArtifactError` where it is missing, damaged, or made by another model than the backend is now.
         """
         where = folder / "artifacts" / "text" / backend
+        if not has_manifest(where):
+            command = f"python -m model.generate_embeddings --processed {folder} --backend {backend}"
+            raise ArtifactError(f"no text vectors of films in {where}: run {command}")
         own = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
         made = make_backend(backend, **{**own, **(settings or {})})
         stored = MovieEmbeddings.load(where, made.identity)
@@ -81,11 +86,16 @@ class FreeText:
         if not isinstance(text, str) or not text.strip():
             raise ChoiceError(f"words {text!r}: give a few, such as slow atmospheric science fiction")
         text = " ".join(text[:MOST_LETTERS].split())
-        words = telling_words(text)
-        x = self.backend.embed_texts([" ".join(words) if self._counts_words else text])[0]
-        fit: F32 = self.vectors @ x + self.words.share(text) / np.float32(max(len(words), 1))
-        if fit.max(initial=0) <= 0:
+        wanted, unwanted = take_out_unwanted(text, self.catalog.genre_names)
+        words = telling_words(wanted)
+        if unwanted and not words:
+            x = np.zeros(self.vectors.shape[1], dtype=np.float32)
+        else:
+            x = self.backend.embed_texts([" ".join(words) if self._counts_words else wanted])[0]
+        fit: F32 = self.vectors @ x + self.words.share(wanted) / np.float32(max(len(words), 1))
+        if not unwanted and fit.max(initial=0) <= 0:
             raise ChoiceError(f"no film here has anything of {text[:60]!r}: try other words")
+        fit -= self.catalog.genres[:, unwanted].any(axis=1)
         return fit, x
 
     @property

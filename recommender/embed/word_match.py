@@ -4,7 +4,9 @@
     idf_w   = ln((1 + n_films) / n_w)                         n_w: films that hold w
 
 from 0, no word, to 1, all of them. A word counts in any of its commonest forms (recommender/embed/word_features.py).
-Looked up are title, year, genres, director, cast, keywords, description: the director is in no text that is embedded.
+Looked up are title, year, genres, director, cast, keywords, description, language: director and language are in no text
+that is embedded. A decade, as in "80s", is held by films with one of its years. Genres that a request says no to are
+found here too ("not horror"), since neither words nor vectors hear a no.
 Sparck Jones 1972, "A statistical interpretation of term specificity and its application in retrieval".
 
 Nothing is indexed: the films are one long text, a line each, which is searched for each word. For some thousand films
@@ -14,7 +16,7 @@ that takes a millisecond, where an index would take most of a second to build.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +32,11 @@ who whose will with without would you your film films picture pictures flick fli
 """
 _SAID_AROUND = frozenset(_AROUND.split())
 _WORD = re.compile(r"\w+")
-_ENDINGS = r"(?:e|y|s|es|ies|d|ed|ing|ly)?"
+_ENDINGS = "y|s|es|ies|d|ed|ing|ly"
+_DECADE = re.compile(r"(19|20)?(\d)0s")
+_DECADES = {"twenties": "20s", "thirties": "30s", "forties": "40s", "fifties": "50s", "sixties": "60s"}
+_DECADES.update({"seventies": "70s", "eighties": "80s", "nineties": "90s"})
+_NO = re.compile(r"(?:\bbut\s+)?\b(?:no|not|without|except)\s+(?:an?\s+|any\s+)?(\w+)(?:\s+or\s+(\w+))?")
 MOST_WORDS = 60  # of a request that are looked up
 
 
@@ -42,6 +48,27 @@ def telling_words(text: str) -> list[str]:
     """
     words = dict.fromkeys(word for word in _WORD.findall(fold(text)) if word not in _SAID_AROUND)
     return list(words)[:MOST_WORDS]
+
+
+def take_out_unwanted(text: str, names: Sequence[str]) -> tuple[str, list[int]]:
+    """Return `text` (folded, where anything was found) without the genres it says no to, and their places in `names`.
+
+    >>> take_out_unwanted("A thriller, not horror or war, in no time", ["Horror", "Thriller", "War"])
+    ('a thriller, , in no time', [0, 2])
+    """
+    places = {stem(fold(name)): place for place, name in enumerate(names)}
+    found: list[int] = []
+
+    def without(match: re.Match[str]) -> str:
+        here = [places.get(stem(word)) for word in match.groups() if word]
+        said = [place for place in here if place is not None]
+        if len(said) < len(here):
+            return match.group()
+        found.extend(said)
+        return ""
+
+    rest = _NO.sub(without, fold(text))
+    return (rest, found) if found else (text, [])
 
 
 class WordMatch:
@@ -69,10 +96,14 @@ class WordMatch:
         return (held / max(total, 1e-12)).astype(np.float32)
 
     def rows_with(self, word: str) -> npt.NDArray[np.int64]:
-        """Return the films that hold a form of `word` (folded), ascending."""
+        """Return the films that hold a form of `word` (folded), or a year of the decade that it names, ascending."""
         root = stem(word)
-        rest = re.compile(f"(?:{re.escape(root[-1])}?{_ENDINGS}|{re.escape(word[len(root) :])})\\b")
-        text, places = self._text, []
+        # What stands as it is has lost no e: sad is no form of Sade.
+        endings = _ENDINGS if root == word else f"e|{_ENDINGS}"
+        rest = re.compile(f"(?:{re.escape(root[-1])}?(?:{endings})?|{re.escape(word[len(root) :])})\\b")
+        text = self._text
+        decade = _DECADE.fullmatch(_DECADES.get(word, word))
+        places = [year.start() for year in re.finditer(_years(decade), text)] if decade else []
         place = text.find(root)
         while place >= 0:  # a regular expression over all of it would take ten times as long
             end = rest.match(text, place + len(root))
@@ -81,3 +112,9 @@ class WordMatch:
             place = text.find(root, end.end() if end else place + 1)
         rows: npt.NDArray[np.int64] = np.unique(np.searchsorted(self._starts, places, side="right") - 1)
         return rows
+
+
+def _years(decade: re.Match[str]) -> str:
+    """Return the pattern of the years of a decade; without a century, it is the last one that has passed."""
+    tens = decade.group(2)
+    return rf"\b{decade.group(1) or ('20' if tens in '01' else '19')}{tens}\d\b"
