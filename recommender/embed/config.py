@@ -30,7 +30,8 @@ class TasteEmbeddingConfig:
     output: where results go, by default processed/artifacts/text/<backend_type>.  forms: of `vector_files.FORMS`.
     half: vectors in 16 bits.  with_texts: metadata and texts beside the vectors.
     backend_settings: further settings of the backend by name (`HttpSettings`, `LocalSettings`).
-     Raises `ChoiceError` or `SettingsError` for what does not exist or is out of range.
+
+    Raises `ChoiceError` or `SettingsError` for what does not exist or is out of range.
     """
 
     project_root: Union[str, Path, None] = None

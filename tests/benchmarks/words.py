@@ -33,6 +33,7 @@ from recommender.errors import ChoiceError
 from recommender.evaluate.bootstrap import resampled_means
 from recommender.evaluate.finding_films import Requests, descriptions, dialogue_requests
 from recommender.facade import Recommender
+from recommender.policy import PolicySettings
 from recommender.session import SessionEngine
 
 TOPICS = {
@@ -57,7 +58,8 @@ TOPICS = {
     "alien invasion": "alien",
     "courtroom drama": "court",
 }
-SETTINGS = {"popular": (0.0, 0.0), "taste": (0.0, 1.0), "fit": (1.0, 0.0), "both": (1.0, 1.0)}
+FIT, TASTE = PolicySettings().words_fit_weight, PolicySettings().words_taste_weight
+SETTINGS = {"popular": (0.0, 0.0), "taste": (0.0, TASTE), "fit": (FIT, 0.0), "both": (FIT, TASTE)}
 
 
 def ranks(scores_of: Callable[[str], np.ndarray], requests: Requests, n_movies: int) -> np.ndarray:
