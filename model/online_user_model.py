@@ -14,10 +14,10 @@ from typing import Optional
 
 from model.console import Console, EndOfInput
 from model.session_flags import ANSWERS
-from recommender.artifacts import exclusive
 from recommender.catalog import Movie
 from recommender.errors import ChoiceError, TastevecError
 from recommender.facade import Recommender
+from recommender.lock import exclusive
 from recommender.policy import MovieFilter
 from recommender.profiles import default_profiles_folder, load_profile, profile_path, save_profile
 from recommender.rules import Event

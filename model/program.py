@@ -37,11 +37,14 @@ def make_parser(module: str, description: str, stored: str) -> command.Parser:
     return parser
 
 
-def output_folder(arguments: argparse.Namespace, stored: str) -> Path:
-    """Return where to store the model; raises `ArtifactError` where that can't be a folder, before any work is done."""
+def output_folder(arguments: argparse.Namespace, stored: str, kind: str = "") -> Path:
+    """Return where to store the model; raises `ArtifactError` where that can't be, before any work is done.
+
+    stored: name of the default folder.  kind: of the artifact, where it is another word.
+    """
     folder: Path = arguments.output or arguments.processed / "artifacts" / stored
     if arguments.output or not arguments.processed.is_file():  # a wrong --processed is told by who reads it
-        artifacts.need_folder(folder)
+        artifacts.need_folder(folder, kind=kind or stored)
     return folder
 
 

@@ -26,15 +26,16 @@ from model import program as common
 from model import text_plot
 from model.threads import restart_with
 from model.two_tower_run import FINAL, Checkpoint, Progress, Run, StoppingSettings
-from recommender import artifacts, command
+from recommender import command
 from recommender.catalog import Catalog
 from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.evaluate import plots
 from recommender.interactions import Interactions
 from recommender.learn.most_popular import MostPopular
 from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_artifact import FOLDER
+from recommender.learn.two_tower_artifact import FOLDER, KIND
 from recommender.learn.two_tower_settings import RECIPE, TwoTowerSettings
+from recommender.lock import exclusive
 from recommender.settings import add_flags, override
 from recommender.splits import load_all, load_split
 
@@ -51,12 +52,15 @@ def make_parser() -> command.Parser:
     )
     parser.add_argument("--final", action="store_true", help="afterwards fit on train + val + test and store that")
     parser.add_argument(
-        "--preset", choices=PRESETS, default="default", help="settings to begin with (default: %(default)s)"
+        "--preset",
+        choices=PRESETS,
+        default="default",
+        help="settings to begin with; recipe: the squared error of ratings (default: %(default)s)",
     )
     parser.add_argument("--restart", action="store_true", help="start over, whatever an unfinished training has done")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves as PNG; needs tastevec[plots]")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the matrix products (default: numpy's)")
-    add_flags(parser, StoppingSettings)
+    add_flags(parser, StoppingSettings, title="when to stop")
     add_flags(parser, TwoTowerSettings)
     return parser
 
@@ -100,6 +104,12 @@ def tell_final_epoch(progress: Progress) -> None:
     print(f"  epoch {len(losses)}/{progress.best}  loss {losses[-1]:.4f}", flush=True)
 
 
+def reached(progress: Progress) -> str:
+    """Return the last epoch of each fit in words."""
+    more = len(progress.final_losses)
+    return f"epoch {len(progress.quality)}" + (f" and {more} of the final fit" if more else "")
+
+
 def tell_curves(progress: Progress) -> None:
     """Print both curves."""
     print(text_plot.curve(progress.losses, "loss", progress.best - 1))
@@ -116,7 +126,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             raise ChoiceError(f"--plot {arguments.plot} is a folder: give the name of a file")
     settings = override(TwoTowerSettings(**PRESETS[arguments.preset]), arguments)
     patience = override(StoppingSettings(), arguments).patience
-    output = common.output_folder(arguments, FOLDER)
+    output = common.output_folder(arguments, FOLDER, KIND).resolve()
     folder = arguments.processed
     catalog = Catalog.load(folder)
     train, val = (load_split(folder, name) for name in ("train", "val"))
@@ -129,7 +139,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     lock = output.with_name(f".{output.name}.lock")
-    with artifacts.exclusive(lock, f"the training of {output}"):
+    with exclusive(lock, f"the training of {output}"):
         try:
             run = Run(TwoTower(catalog=catalog, **vars(settings)), train, case, patience)
             train_and_store(run, train, output, arguments)
@@ -148,8 +158,7 @@ def train_and_store(run: Run, train: Interactions, output: Path, arguments: argp
     tell_start(run, train)
     if waiting is not None:
         run.take_over(*waiting)
-        done, more = len(run.progress.losses), len(run.progress.final_losses)
-        print(f"going on after epoch {done}" + (f" and {more} of the final fit" if more else ""), flush=True)
+        print(f"going on after {reached(run.progress)}", flush=True)
     try:
         for progress in run.search_epochs(checkpoint):
             tell_epoch(progress, run.model.settings.epochs)
@@ -164,7 +173,7 @@ def train_and_store(run: Run, train: Interactions, output: Path, arguments: argp
             for _ in run.final_epochs(everything, checkpoint, stored):
                 tell_final_epoch(progress)
     except KeyboardInterrupt:
-        print(f"\nstopped: the same command goes on after epoch {len(run.progress.losses)}", file=sys.stderr)
+        print(f"\nstopped: the same command goes on after {reached(run.progress)}", file=sys.stderr)
         raise
     if arguments.final:
         run.final_model().save(output, "train+val+test", progress.final_losses)

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
-from recommender import artifacts
 from recommender.errors import DataError
+from recommender.lock import exclusive
 
 FIELDS = ("director", "cast", "keywords", "overview", "original_language", "overview_source")
 Description = dict[str, str]
@@ -64,7 +64,7 @@ def append_to(path: Path) -> Iterator[tuple[set[int], Callable[[dict[str, Any]],
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
     with contextlib.ExitStack() as held:
-        held.enter_context(artifacts.exclusive(lock, str(path)))
+        held.enter_context(exclusive(lock, str(path)))
         held.callback(lock.unlink, missing_ok=True)
         done = answered(path)
         if path.exists():

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 from urllib.parse import urlsplit
 
-from recommender import artifacts
 from recommender.errors import DataError, SettingsError
+from recommender.lock import exclusive
 
 if TYPE_CHECKING:
     import requests
@@ -76,7 +76,7 @@ def fetch(
     target.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     with contextlib.ExitStack() as held, requests.Session() as session:
-        held.enter_context(artifacts.exclusive(lock, str(target)))
+        held.enter_context(exclusive(lock, str(target)))
         held.callback(lock.unlink, missing_ok=True)
         for url in urls:
             try:

@@ -74,7 +74,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     arguments = parser.parse_args(argv)
     settings = common.settings_of(arguments)
     form = common.default_form(arguments.source_format)
-    artifacts.need_folder(arguments.output)
+    artifacts.need_folder(arguments.output, kind=common.KIND)
     started = time.perf_counter()
     source, filtered = filter_data.run(arguments.data, form, settings)
     print("filter", *filtered.report, sep="\n  ", flush=True)

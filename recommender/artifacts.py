@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import ArtifactError
+from .lock import exclusive
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -60,13 +61,15 @@ def replace_set(
     """Give a staging folder; on success its files replace those of `step` in `folder`, all or none.
 
     Files that steps in `keep_steps` made stay listed in the manifest. Files of every other earlier step were made
-    from what is now replaced: they are deleted. A second process that writes the same folder is refused.
+    from what is now replaced: they are deleted. A folder that holds a set of another kind is refused, and so is a
+    second process that writes the same one.
     `step_of` (file name -> step) is for a run of several steps at once, so that all of them count or none;
     `settings` then holds one mapping for each step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder, str(folder)):
         _finish_commit(folder)
+        _need_kind(folder, kind)
         for leftover in folder.glob(_STAGING + "*"):
             shutil.rmtree(leftover)
         stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
@@ -81,32 +84,16 @@ def replace_set(
         _finish_commit(folder)
 
 
-def need_folder(folder: Path, flag: str = "--output") -> None:
-    """Raise `ArtifactError` where `folder`, which a program was given with `flag`, can't be one: before any work."""
+def need_folder(folder: Path, flag: str = "--output", kind: str = "") -> None:
+    """Raise `ArtifactError` where `folder`, which a program was given with `flag`, can't be one: before any work.
+
+    kind: of the set that is to be stored there, if any; a set of another kind would be deleted.
+    """
     place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not place.is_dir():
         raise ArtifactError(f"{place} is a file, not a folder: give another {flag}")
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold a folder, or a lock file that its holder may delete, for this process alone; a second one is refused."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock; there, two writers at once stay the user's to avoid
-        yield
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not path.exists() or not os.path.samestat(os.fstat(handle), path.stat()):
-                raise BlockingIOError  # its holder deleted the file between our opening and our locking it
-        except BlockingIOError:
-            raise ArtifactError(f"another process is using {what}: wait until it ends, then try again") from None
-        yield
-    finally:
-        os.close(handle)
+    if kind:
+        _need_kind(folder, kind, flag)
 
 
 def has_manifest(folder: Path) -> bool:
@@ -252,6 +239,16 @@ def _shapes(file: Path) -> dict[str, Any]:
                 arrays[name.removesuffix(".npy")] = {"dtype": str(dtype), "shape": list(shape)}
         return {"arrays": arrays}
     return {}
+
+
+def _need_kind(folder: Path, kind: str, flag: str = "folder") -> None:
+    """Raise `ArtifactError` where `folder` holds a set of another kind, whose files would be deleted as stale."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # none, or one that lists nothing that could be deleted
+    if found != kind:
+        raise ArtifactError(f"{folder} holds a {found!r} artifact, which {kind!r} would replace: give another {flag}")
 
 
 def _finish_commit(folder: Path) -> None:

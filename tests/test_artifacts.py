@@ -15,6 +15,7 @@ import pytest
 
 from recommender import artifacts
 from recommender.errors import ArtifactError
+from recommender.lock import exclusive
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -187,6 +188,22 @@ def test_steps_keep_what_came_before_and_drop_what_came_after(tmp_path: Path) ->
     assert (tmp_path / "mine.md").read_text() == "not ours"
 
 
+def test_a_folder_that_holds_another_kind_is_left_alone(tmp_path: Path) -> None:
+    """Its files would be deleted as stale: a model must not replace the data it was made from."""
+    write_set(tmp_path, 1)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    refused = r"holds a 'thing' artifact, which 'other' would replace: give another "
+    with pytest.raises(ArtifactError, match=refused + "folder$"), artifacts.replace_set(tmp_path, "other", "make", {}):
+        pass
+    with pytest.raises(ArtifactError, match=refused + "--output$"):
+        artifacts.need_folder(tmp_path, kind="other")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    artifacts.need_folder(tmp_path, kind="thing")
+    for unreadable in ("{", "[]", '{"files": {}}'):
+        (tmp_path / "manifest.json").write_text(unreadable)
+        artifacts.need_folder(tmp_path, kind="other")
+
+
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     with artifacts.replace_set(tmp_path, "thing", "make", {}):
@@ -212,7 +229,7 @@ def test_a_lock_file_that_its_holder_deleted_locks_nothing(
             lock.touch()
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with pytest.raises(ArtifactError, match="another process is using it"), artifacts.exclusive(lock, "it"):
+    with pytest.raises(ArtifactError, match="another process is using it"), exclusive(lock, "it"):
         pass
 
 

@@ -83,7 +83,7 @@ class TasteEmbeddingGenerator:
         Raises `ArtifactError` where vectors of another backend, model or dimension are stored.
         """
         config = self.config
-        artifacts.need_folder(config.folder)
+        artifacts.need_folder(config.folder, kind=KIND)
         work, backend = self.plan(store=True)
         # the http backend cuts into batches, keeps what it got and reports progress itself
         at_once = max(len(work.missing), 1) if backend.name == HTTP else max(config.batch_size, AT_ONCE)
