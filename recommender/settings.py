@@ -132,7 +132,8 @@ def add_flags(
         if kind is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=meaning)
         else:
-            metavar = {int: "N", float: "X"}.get(kind, "NAME")
+            choices = field.metadata["choices"]
+            metavar = f"{{{','.join(choices)}}}" if choices else {int: "N", float: "X"}.get(kind, "NAME")
             group.add_argument(flag, type=kind, default=None, metavar=metavar, help=meaning)
 
 
