@@ -31,6 +31,7 @@ KIND = "two_tower_training"
 STEP = "run"
 TRAINING_FILE, BEST_FILE = "training.npz", "best.npz"
 SEARCH, FINAL = "search", "final"
+TOO_LARGE = 1e6  # a weight of that size is no result; soon after it products overflow float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,13 @@ class Progress:
     best: int = 0
     phase: str = SEARCH
     final_losses: list[float] = dataclasses.field(default_factory=list)
+
+    def is_sound(self) -> bool:
+        """Tell whether types and lengths fit each other, as they may not where somebody edited them."""
+        curves = (self.losses, self.quality, self.final_losses)
+        numbers = all(isinstance(curve, list) and all(isinstance(value, float) for value in curve) for curve in curves)
+        places = isinstance(self.best, int) and 0 < self.best <= len(self.quality) == len(self.losses)
+        return numbers and places and self.phase in (SEARCH, FINAL) and len(self.final_losses) <= self.best
 
 
 class Checkpoint:
@@ -67,8 +75,10 @@ class Checkpoint:
         artifacts.check_files(self.folder, manifest, [TRAINING_FILE, BEST_FILE], remedy)
         try:
             stored = manifest["settings"][STEP]
-            progress, identity = Progress(**stored["progress"]), stored["identity"]
-        except (KeyError, TypeError):
+            progress, identity = Progress(**stored["progress"]), dict(stored["identity"])
+            if not progress.is_sound():
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
             raise ArtifactError(f"{self.folder} is damaged (no progress): run {remedy}") from None
         for name, value in self.identity.items():
             if identity.get(name) != value:
@@ -132,9 +142,10 @@ class Run:
     def _run_epoch(self) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
             loss = self.training.run_epoch()
-        if not np.isfinite(loss):
-            done, rate = self.training.epochs_done, self.model.settings.rate
-            raise DataError(f"the loss is {loss} after epoch {done}: give less than --rate {rate:g}")
+        largest = np.max([np.abs(values).max(initial=0) for values in self.training.parameters.values()])
+        if not np.isfinite(loss) or not largest < TOO_LARGE:
+            what = f"after epoch {self.training.epochs_done} the loss is {loss:g} and the largest weight {largest:g}"
+            raise DataError(f"{what}: give less than --rate {self.model.settings.rate:g}, or less of --scale and --l2")
         return loss
 
     def _ended(self) -> bool:

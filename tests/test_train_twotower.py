@@ -1,4 +1,4 @@
-"""The two-tower training program: curves, the epoch it keeps, killed and resumed runs, threads, refusals."""
+"""The two-tower training program: curves, the epoch it keeps, refusals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from model import program as common
 from model import text_plot, train_twotower
 from recommender import Recommender
 from recommender.catalog import Catalog
-from recommender.errors import ArtifactError, DataError, SettingsError
+from recommender.errors import ArtifactError, DataError
 from recommender.learn.samplers import shuffled_batches
 from recommender.learn.two_tower import TwoTower
 from recommender.learn.two_tower_artifact import MODEL_FILE, load_movie_tower
@@ -136,122 +135,33 @@ def test_final_is_fitted_on_everything_for_the_best_number_of_epochs(
     np.testing.assert_array_equal(fresh.movie_vectors, stored.movie_vectors)
 
 
-@pytest.mark.parametrize(("stop_at", "how"), [("epoch 3/6", signal.SIGKILL), ("epoch 2/", signal.SIGKILL)])
-def test_a_killed_training_goes_on_to_the_same_bytes(
-    processed: Path, tmp_path: Path, stop_at: str, how: signal.Signals
+def test_the_data_are_not_replaced_by_the_model(processed: Path) -> None:
+    before = contents(processed)
+    with pytest.raises(ArtifactError, match="holds a 'processed' artifact, which 'two_tower' would replace"):
+        train_twotower.main(["--processed", str(processed), "--output", str(processed), *SMALL])
+    assert contents(processed) == before
+
+
+def test_the_folder_one_is_in_serves_as_output(
+    processed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed while it searches (3 of 6), and in the final fit (the second "epoch 2/" that is printed)."""
-    flags = ["--processed", processed, *SMALL, "--epochs", 6, "--final"]
-    times = 1 if "/6" in stop_at else 2
-    whole = run(*flags, "--output", tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    output = tmp_path / "killed"
-    with subprocess.Popen(
-        command(*flags, "--output", output), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True
-    ) as program:
-        assert program.stdout is not None
-        seen = 0
-        for line in program.stdout:
-            seen += stop_at in line
-            if seen == times:
-                program.send_signal(how)
-                break
-    assert program.returncode == -how
-    assert not output.exists() or not list(output.iterdir())
-    assert output.with_name("killed.checkpoint").is_dir()
-    again = run(*flags, "--output", output)
-    assert (again.returncode, again.stderr) == (0, "")
-    assert "going on after epoch" in again.stdout
-    assert again.stdout.count("loss") < whole.stdout.count("loss")
-    assert contents(output) == contents(tmp_path / "whole")
-    assert not output.with_name("killed.checkpoint").exists()
-
-
-def test_ctrl_c_says_how_to_go_on_and_another_setting_is_refused(processed: Path, tmp_path: Path) -> None:
-    flags = ["--processed", processed, "--output", tmp_path / "model", *SMALL, "--epochs"]
-    with subprocess.Popen(
-        command(*flags, 400), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as program:
-        assert program.stdout is not None
-        for line in program.stdout:
-            if "epoch 2/" in line:
-                program.send_signal(signal.SIGINT)
-                break
-        _, errors = program.communicate()
-    assert program.returncode == 130
-    assert "the same command goes on after epoch" in errors
-    assert "Traceback" not in errors
-    other = run(*flags, 5)
-    assert other.returncode == 2
-    assert "unfinished training with epochs 400, now 5: give the same to go on, or --restart" in other.stderr
-    anew = run(*flags, 3, "--restart")
-    assert (anew.returncode, anew.stderr) == (0, "")
-    assert "going on" not in anew.stdout
-
-
-def test_a_damaged_checkpoint_is_refused(processed: Path, tmp_path: Path) -> None:
-    waiting = tmp_path / "model.checkpoint"
-    waiting.mkdir()
-    (waiting / "manifest.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ArtifactError, match=r"is damaged .*: run again with --restart"):
-        train_twotower.main(["--processed", str(processed), "--output", str(tmp_path / "model"), *SMALL])
-
-
-def test_a_second_training_of_the_same_output_is_refused(processed: Path, tmp_path: Path) -> None:
-    flags = ["--processed", processed, "--output", tmp_path / "model", *SMALL, "--epochs", 400]
-    with subprocess.Popen(command(*flags), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        program.stdout.readline()
-        second = run(*flags)
-        program.kill()
-    assert (second.returncode, second.stdout) == (2, "")
-    assert "another process is using the training of" in second.stderr
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    train_twotower.main(["--processed", str(processed), "--output", ".", *SMALL, "--epochs", "1"])
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+    assert TwoTower.load(tmp_path / "here").settings.epochs == 1
 
 
 def test_a_loss_that_is_no_number_and_a_val_without_likes_are_refused(processed: Path, tmp_path: Path) -> None:
     flags = ["--output", str(tmp_path / "model"), *SMALL]
-    with pytest.raises(DataError, match=r"the loss is (nan|inf) after epoch \d+: give less than --rate 1e\+30"):
+    with pytest.raises(DataError, match=r"after epoch \d+ the loss is (nan|inf) .*: give less than --rate 1e\+30"):
         train_twotower.main(["--processed", str(processed), *flags, "--rate", "1e30", "--objective", "mse"])
+    # one batch: its loss is that before the only step, after which the weights are of no use
+    with pytest.raises(DataError, match=r"the loss is \d.* and the largest weight \S+e\+19: give less than"):
+        train_twotower.main(["--processed", str(processed), *flags, "--rate", "1e20", "--batch", "99999"])
     flat = make_processed(tmp_path / "flat", value=2.0)
     with pytest.raises(DataError, match="nobody likes a film of val"):
         train_twotower.main(["--processed", str(flat), *flags])
-
-
-def test_threads_reach_the_library_although_numpy_is_loaded(processed: Path, tmp_path: Path) -> None:
-    """The restarted program has the variables from its first moment: seen in /proc where there is one."""
-    probe = (
-        "import os, sys, model.train_twotower as t\n"
-        "sys.argv[1:] = ['--threads', '3', '--help']\n"
-        "seen = []\n"
-        "os.execve = lambda path, command, env: seen.append((command, env))\n"
-        "t.use_threads(3, None)\n"
-        "command, env = seen[0]\n"
-        "print(command[1:], {env[name] for name in t.VARIABLES})\n"
-        "os.environ.update(env)\n"
-        "t.use_threads(3, None)\n"
-        "print(len(seen))"
-    ).replace("t.VARIABLES", "__import__('model.threads').threads.VARIABLES")
-    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=environment(), capture_output=True, text=True)
-    assert done.stdout == "['-m', 'model.train_twotower', '--threads', '3', '--help'] {'3'}\n1\n", done.stderr
-    flags = ["--processed", processed, "--output", tmp_path / "model", *SMALL, "--epochs", 2, "--threads", 2]
-    assert run(*flags).returncode == 0
-    with pytest.raises(SettingsError, match="--threads 2 acts only on the program"):
-        train_twotower.main(["--processed", str(processed), "--threads", "2"])
-
-
-OPENBLAS = "openblas" in str(np.show_config(mode="dicts"))
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists() or not OPENBLAS, reason="counts OpenBLAS's threads in /proc")
-@pytest.mark.parametrize("n", [1, 2])
-def test_the_running_program_has_as_many_threads(processed: Path, tmp_path: Path, n: int) -> None:
-    flags = ["--processed", processed, "--output", tmp_path / "model", *SMALL, "--epochs", 400, "--threads", n]
-    with subprocess.Popen(command(*flags), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        program.stdout.readline()
-        status = Path(f"/proc/{program.pid}/status").read_text(encoding="ascii")
-        program.kill()
-    assert int(status.split("Threads:")[1].split()[0]) == min(n, os.cpu_count() or 1)
 
 
 def test_presets_and_flags_over_them(processed: Path, tmp_path: Path) -> None:
@@ -288,6 +198,8 @@ def test_runs_as_module_and_as_file_and_helps(as_file: bool) -> None:
     ("arguments", "message"),
     [
         (["--epochs", "0"], "--epochs: 0 is out of range"),
+        (["--factors", "100000000000000000000"], "--factors: 100000000000000000000 is out of range"),
+        (["--longest-history", "1000000000000000000000"], "is out of range (ratings that are read at most; from 1 to"),
         (["--objective", "hinge"], "--objective: 'hinge' is not one of softmax, mse"),
         (["--threads", "0"], "--threads 0: give a whole number from 1"),
         (["--patience", "-1"], "--patience: -1 is out of range"),

@@ -156,7 +156,7 @@ def test_a_history_worked_by_hand() -> None:
 def test_a_moment_lies_before_the_answer_and_after_something() -> None:
     places = np.arange(1, 2001)
     rng = np.random.default_rng(0)
-    for ahead, anywhere in ((0.0, 0.0), (10.0, 0.0), (10.0, 1.0), (1e9, 0.5)):
+    for ahead, anywhere in ((0.0, 0.0), (10.0, 0.0), (10.0, 1.0), (1e9, 0.5), (1e300, 0.0)):
         moments = draw_moments(places, ahead, anywhere, rng)
         assert (moments >= 1).all()
         assert (moments <= places).all()

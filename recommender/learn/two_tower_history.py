@@ -83,4 +83,4 @@ def draw_moments(places: Rows, ahead: float, anywhere: float, rng: np.random.Gen
     skipped = np.floor(rng.exponential(ahead, len(places))) if ahead > 0 else np.zeros(len(places))
     evenly = rng.random(len(places)) < anywhere
     skipped = np.where(evenly, np.floor(rng.random(len(places)) * places), skipped)
-    return np.maximum(places - skipped.astype(np.int64), np.minimum(places, 1))
+    return np.maximum(places - np.minimum(skipped, places).astype(np.int64), np.minimum(places, 1))

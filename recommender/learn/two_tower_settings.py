@@ -33,11 +33,13 @@ class TwoTowerSettings:
 
     objective: str = setting("softmax", "pick the liked movie, or predict the rating", choices=("softmax", "mse"))
     user_input: str = setting("history", "what the user tower reads", choices=("history", "id"))
-    user_layer: str = setting("none", "last layer of the user tower", choices=LAYERS)
+    user_layer: str = setting(
+        "none", "last layer of the user tower; two of relu: no product is below 0", choices=LAYERS
+    )
     movie_layer: str = setting("none", "last layer of the movie tower", choices=LAYERS)
-    factors: int = setting(64, "length of the vectors", 1)
+    factors: int = setting(64, "length of the vectors", 1, 100_000)
     normalised: bool = setting(False, "whether both towers' outputs have length 1")
-    temperature: float = setting(1.0, "what dot products are divided by", 1e-6)
+    temperature: float = setting(1.0, "what dot products are divided by", 1e-6, 1e6)
     movie_bias: bool = setting(True, "whether a movie's popularity is learned beside its vector")
     side_features: str = setting("genres", "what else the movie tower reads", choices=("none", "genres", "metadata"))
     drop_ids: float = setting(0.1, "share of movies whose own vector is left out in a step", 0, 1)
@@ -46,9 +48,11 @@ class TwoTowerSettings:
     negative_power: float = setting(0.75, "how their chances grow with popularity: 0 = all alike", 0, 1)
     short_span: float = setting(5.0, "ratings after which the recent sum has forgotten to 1/e; 0 = no such sum", 0)
     long_span: float = setting(1000.0, "the same for the lasting sum", 0)
-    longest_history: int = setting(100, "ratings that are read at most", 1)
-    middling_weight: float = setting(0.3, "what a rating of 3 or 3.5 counts in the history, a liked one being 1", 0)
-    poor_weight: float = setting(0.1, "what a rating below 3 counts", 0)
+    longest_history: int = setting(100, "ratings that are read at most", 1, 1_000_000)
+    middling_weight: float = setting(
+        0.3, "what a rating of 3 or 3.5 counts in the history, a liked one being 1", 0, 1000
+    )
+    poor_weight: float = setting(0.1, "what a rating below 3 counts", 0, 1000)
     ahead: float = setting(3.0, "mean number of ratings between the moment of asking and the answer", 0)
     anywhere: float = setting(0.3, "share of examples asked at any earlier moment instead", 0, 1)
     batch: int = setting(512, "examples a step", 1)
