@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from recommender.embed.movie_sources import join, read_source
 from recommender.embed.registry import make_backend
 from recommender.embed.user_embeddings import UserEmbeddings
 from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError, TastevecError
+from recommender.lock import exclusive
 from tests.misbehaving_server import Reply, Server, unit
 from tests.test_movie_embeddings import Letters
 from tests.tiny import FILMS, make_processed
@@ -117,6 +119,37 @@ def test_a_run_that_breaks_off_leaves_what_was_there(project: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         generator(project, backend=Fails(), output=project / "new").build_movie_embeddings()
     assert not (project / "new").exists() or files(project / "new") == {}
+
+
+def test_a_fit_anew_that_is_refused_or_stopped_leaves_model_and_vectors_that_fit(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = generator(project).build_movie_embeddings()
+    folder = project / "processed" / "artifacts" / "text" / "local"
+    before = files(folder)
+    change_title(project, "Delta (1983)", "Cab (1983)")
+    with exclusive(folder, "it"), pytest.raises(ArtifactError, match="another process"):
+        generator(project, force=True).build_movie_embeddings()
+    assert files(folder) == before
+
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalBackend, "save", stop)  # after the vectors, before their model
+        with pytest.raises(KeyboardInterrupt):
+            generator(project, force=True).build_movie_embeddings()
+    again = generator(project).build_movie_embeddings()
+    assert again.identity == first.identity == LocalBackend.load(folder / "model").identity
+    assert MovieEmbeddings.load(folder, first.identity).with_texts().embedding_text[3].startswith("Title: Cab")
+
+
+def test_a_model_that_is_gone_is_fitted_and_stored_again(project: Path) -> None:
+    first = generator(project).build_movie_embeddings()
+    folder = project / "processed" / "artifacts" / "text" / "local"
+    shutil.rmtree(folder / "model")
+    assert generator(project).build_movie_embeddings().identity == first.identity
+    assert LocalBackend.load(folder / "model").identity == first.identity
 
 
 def test_a_model_fitted_anew_without_its_vectors_is_finished(project: Path) -> None:

@@ -61,6 +61,7 @@ class TasteEmbeddingGenerator:
         self._say = say
         self._progress = progress
         self._backend = backend
+        self._fitted: Optional[LocalBackend] = None  # anew, and not stored yet
 
     def read_films(self) -> Films:
         """Read the configured sources."""
@@ -84,15 +85,19 @@ class TasteEmbeddingGenerator:
         """
         config = self.config
         artifacts.need_folder(config.folder, kind=KIND)
-        work, backend = self.plan(store=True)
+        work, backend = self.plan()
         # the http backend cuts into batches, keeps what it got and reports progress itself
         at_once = max(len(work.missing), 1) if backend.name == HTTP else max(config.batch_size, AT_ONCE)
         found = embed(work, backend, at_once, None if backend.name == HTTP else self._progress)
         if not work.missing and self._unchanged(found):
             self._say(f"nothing has changed in {config.folder}")
-            return found
-        found.save(config.folder, config.forms, config.half, config.with_texts)
-        self._say(f"stored in {config.folder}")
+        else:
+            found.save(config.folder, config.forms, config.half, config.with_texts)
+            self._say(f"stored in {config.folder}")
+        if self._fitted:
+            # Last, so that a run which is stopped or refused earlier leaves model and vectors that fit each other.
+            self._fitted.save(config.folder / MODEL)
+            self._fitted = None
         return found
 
     def build_user_embeddings(
@@ -156,33 +161,33 @@ class TasteEmbeddingGenerator:
             self._say(f"  {people.fallbacks:,} of them by the average, having no rating above their mean that counts")
         return people
 
-    def plan(self, store: bool = False) -> tuple[Plan, BaseEmbeddingBackend]:
-        """Return what `build_movie_embeddings` would do; embeds nothing and, without `store`, stores nothing."""
+    def plan(self) -> tuple[Plan, BaseEmbeddingBackend]:
+        """Return what `build_movie_embeddings` would do; embeds nothing and stores nothing."""
         films = self.read_films()
         stored = self.stored()
         self._refuse_other_backend(stored)
-        backend = self.backend(films.texts, store)
+        backend = self.backend(films.texts)
         if stored:
             expected = _expected(backend, stored.identity)
             if expected.backend == DEFAULT_BACKEND and expected != stored.identity:
-                stored = None  # a run that fitted the model anew was stopped before it stored the vectors
+                stored = None  # a run that fitted the model anew was stopped between storing vectors and model
             else:
                 refuse_mismatch(self.config.folder, stored.identity, expected)
         work = plan(films, stored)
         self._say(f"{backend.name}: {len(work.missing):,} texts to embed")
         return work, backend
 
-    def backend(self, texts: Sequence[str] = (), store: bool = True) -> BaseEmbeddingBackend:
-        """Return the configured backend; a local one that was not fitted before is fitted on `texts` and stored."""
+    def backend(self, texts: Sequence[str] = ()) -> BaseEmbeddingBackend:
+        """Return the configured backend; a local one that was not fitted before is fitted on `texts`."""
         if self._backend is None:
-            self._backend = self._make_backend(texts, store)
+            self._backend = self._make_backend(texts)
         return self._backend
 
-    def _make_backend(self, texts: Sequence[str], store: bool) -> BaseEmbeddingBackend:
+    def _make_backend(self, texts: Sequence[str]) -> BaseEmbeddingBackend:
         config = self.config
         settings = dict(config.backend_settings)
         if config.backend_type == DEFAULT_BACKEND:
-            return self._local_backend(texts, store, settings)
+            return self._local_backend(texts, settings)
         if config.backend_type == HTTP:
             settings = {"model": config.openai_model, "batch_size": config.batch_size, **settings}
         elif config.backend_type == SENTENCE_TRANSFORMERS:
@@ -190,7 +195,7 @@ class TasteEmbeddingGenerator:
             settings = {"batch_size": config.batch_size, **chosen, **settings}
         return make_backend(config.backend_type, **settings)
 
-    def _local_backend(self, texts: Sequence[str], store: bool, settings: dict[str, Any]) -> LocalBackend:
+    def _local_backend(self, texts: Sequence[str], settings: dict[str, Any]) -> LocalBackend:
         folder = self.config.folder / MODEL
         if artifacts.has_manifest(folder) and not (self.force and texts):
             model = LocalBackend.load(folder)
@@ -205,8 +210,7 @@ class TasteEmbeddingGenerator:
             raise ArtifactError(f"no fitted model in {folder}: embed films first")
         model = LocalBackend.fit(texts, **settings)
         self._say(f"fitted on {len(texts):,} texts: {len(model.fitted.hashes):,} words and groups of letters")
-        if store:
-            model.save(folder)
+        self._fitted = model
         return model
 
     def _refuse_other_backend(self, stored: Optional[MovieEmbeddings]) -> None:
