@@ -178,9 +178,10 @@ class Conversation:
             "popularity": f"popularity: {movie.n_ratings:,} people rated it",
             "diversity": "a little off your usual genres",
         }
-        lines = [(r.value, labels[r.kind].format(r.movie or r.text)) for r in shown if r.value]
+        lines = [(r.value, labels[r.kind].format(r.movie or shortened(r.text))) for r in shown if r.value]
         if others:
-            lines.append((sum(r.value for r in others), f"your other {len(others)} answers together"))
+            what = "answers and words" if any(r.text for r in others) else "answers"
+            lines.append((sum(r.value for r in others), f"your other {len(others)} {what} together"))
         lines += [(r.value, labels[r.kind]) for r in reasons if not (r.movie or r.text) and r.value]
         total = sum(r.value for r in reasons)
         self.console.say(f"   {movie} has score {total:+.3f}, the sum of")
@@ -196,6 +197,12 @@ class Conversation:
         if self.profile and self.state:
             self.console.say(f"Kept as profile {self.profile.stem}: go on with --resume {self.profile.stem}")
         self.console.say("Goodbye.")
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Return words as one line that can be shown: no control characters, at most `most` letters."""
+    text = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:

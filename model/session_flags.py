@@ -22,7 +22,7 @@ ANSWERS = {
     "t": ("tell", "what you want, in your own words: t slow science fiction"),
     "i": ("info", "what is it about?"),
     "w": ("why", "why this film? The terms of its score"),
-    "u": ("undo", "take my last answer back"),
+    "u": ("undo", "take my last answer or words back"),
     "q": ("quit", "end the session"),
     "?": ("help", "this list"),
 }

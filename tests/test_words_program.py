@@ -64,6 +64,18 @@ def test_words_in_a_session_are_heard_explained_and_undone(hearing: Path) -> Non
     assert [label for _, label in terms if "words" in label] == ['your words "War"']
 
 
+def test_words_are_shown_in_one_short_line_without_control_characters(hearing: Path) -> None:
+    told = [f"t war {number}" for number in range(8)]
+    done = run(
+        "\n".join(["alpha", "", "t \x1b[31mwar\u202e " + "heist " * 50, "w", *told, "w", "q", ""]),
+        "--processed",
+        hearing,
+    )
+    terms = [line for line in done.stdout.split("\n") if 'your words "' in line]
+    assert terms[0].endswith(f'  your words "{("[31mwar " + "heist " * 50)[:57]}..."')
+    assert "  your other 2 answers and words together\n" in done.stdout
+
+
 def test_words_alone_start_a_session(hearing: Path) -> None:
     done = run("\ns\nq\n", "--processed", hearing, "--like", "drama with war", "--like", "heist")
     assert (done.stderr, done.returncode) == ("", 0)
