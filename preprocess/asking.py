@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional
 
 from preprocess import program as common
 from preprocess.descriptions import answered, append_to
@@ -21,6 +21,7 @@ from recommender import web
 from recommender.catalog import Catalog, Movie
 from recommender.errors import SettingsError
 from recommender.settings import default_folder
+from recommender.workers import in_threads
 
 Ask = Callable[[Movie], dict[str, Any]]
 
@@ -63,39 +64,19 @@ def ask_all(films: Sequence[Movie], ask: Ask, path: Path, n_threads: int, pace: 
         left: queue.SimpleQueue[Optional[Movie]] = queue.SimpleQueue()
         for film in [*(film for film in films if film.movie_id not in done), *[None] * n_threads]:
             left.put(film)
-        answers: queue.SimpleQueue[Union[dict[str, Any], BaseException, None]] = queue.SimpleQueue()
         ended = threading.Event()
 
-        def run() -> None:
-            try:
-                while (film := left.get()) is not None and not ended.is_set():
-                    answers.put({"movieId": film.movie_id, **ask(film)})
-            except BaseException as error:
-                ended.set()
-                answers.put(error)
-            finally:
-                answers.put(None)
+        def run(report: Callable[[dict[str, Any]], None]) -> None:
+            while (film := left.get()) is not None and not ended.is_set():
+                report({"movieId": film.movie_id, **ask(film)})
 
-        # Daemons, so that Ctrl-C does not wait for slow servers.
-        for _ in range(n_threads):
-            threading.Thread(target=run, daemon=True).start()
-        n_running = n_threads
-        failure: Optional[BaseException] = None
         try:
-            while n_running:
-                answer = answers.get()
-                if answer is None:
-                    n_running -= 1
-                elif isinstance(answer, BaseException):
-                    failure = failure or answer
-                else:
-                    write(answer)
-                    yield answer
+            for answer in in_threads(n_threads, run, ended):
+                write(answer)
+                yield answer
         finally:
             ended.set()
             pace.stop()
-        if failure is not None:
-            raise failure
 
 
 def make_parser(module: str, description: str, output: str, base_url: str, rate: float) -> common.Parser:

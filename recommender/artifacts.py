@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -164,7 +165,7 @@ def load_npz(path: Path, parts: Mapping[str, npt.DTypeLike]) -> dict[str, npt.ND
                     raise ArtifactError(f"{path}: {name} is {arrays[name].dtype}, expected {np.dtype(dtype)}")
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing: build the artifact again") from None
-    except (KeyError, ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
     return arrays
 

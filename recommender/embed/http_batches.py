@@ -7,19 +7,18 @@ under way are waited for and given out, because they are paid for, and then the 
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
-from typing import Optional, Union
+from typing import Callable, Optional
 
 from ..errors import DataError, TastevecError
 from ..web import Client, WebError
+from ..workers import in_threads
 from .base import Vectors
 from .http_answers import is_too_large, read_answer, request_body
 
 Batch = list[int]
-_Report = Union[tuple[Batch, bytes], BaseException, None]
 
 
 def embed_in_batches(
@@ -39,51 +38,33 @@ def embed_in_batches(
     """
     work = _Work(len(texts), batch_size)
     n_threads = max(1, min(concurrency, -(-len(texts) // batch_size)))
-    reports: queue.Queue[_Report] = queue.Queue()
     slots = threading.Semaphore(2 * n_threads)  # of answers under way or not read yet, lest they pile up
 
-    def run() -> None:
-        try:
-            while slots.acquire() and (batch := work.take()) is not None:
-                try:
-                    body = request_body(model, [texts[position] for position in batch], dimensions, encoding)
-                    reports.put((batch, client.post_bytes("embeddings", {**body, **(extra or {})}, work.stop)))
-                except WebError as error:
-                    if not is_too_large(error):
-                        raise
-                    if len(batch) == 1:
-                        raise _too_long(texts[batch[0]], model, error.detail) from None
-                    work.halve(batch)
-                    slots.release()
-        except BaseException as error:
-            work.stop.set()
-            reports.put(error)
-        finally:
-            reports.put(None)
-
-    # Daemons, so that Ctrl-C does not wait for slow servers.
-    for _ in range(n_threads):
-        threading.Thread(target=run, daemon=True).start()
-    n_running = n_threads
-    failure: Optional[BaseException] = None
-    try:
-        while n_running:
-            report = reports.get()
-            if report is None:
-                n_running -= 1
-            elif isinstance(report, BaseException):
-                failure = failure or report
-            else:
-                # Read here and not by the threads, which send the next requests meanwhile.
-                batch, content = report
+    def run(report: Callable[[tuple[Batch, bytes]], None]) -> None:
+        while slots.acquire() and (batch := work.take()) is not None:
+            try:
+                body = request_body(model, [texts[position] for position in batch], dimensions, encoding)
+                report((batch, client.post_bytes("embeddings", {**body, **(extra or {})}, work.stop)))
+            except WebError as error:
+                if not is_too_large(error):
+                    raise
+                if len(batch) == 1:
+                    raise _too_long(texts[batch[0]], model, error.detail) from None
+                work.halve(batch)
                 slots.release()
-                try:
-                    vectors = read_answer(client.read_json(content), len(batch), client.home.host, client.key)
-                except TastevecError as error:
-                    failure = failure or error
-                    work.stop.set()
-                else:
-                    yield batch, vectors
+
+    failure: Optional[TastevecError] = None
+    try:
+        for batch, content in in_threads(n_threads, run, work.stop):
+            slots.release()
+            try:
+                # Read here and not by the threads, which send the next requests meanwhile.
+                vectors = read_answer(client.read_json(content), len(batch), client.home.host, client.key)
+            except TastevecError as error:
+                failure = failure or error
+                work.stop.set()
+            else:
+                yield batch, vectors
     finally:
         work.stop.set()
         slots.release(n_threads)
