@@ -1,4 +1,4 @@
-"""Words of a person's own in a session: wishes in the rules, exact explanations, undo, profiles, looking words up."""
+"""Words of a person's own in a session: wishes in the rules, exact explanations, undo, profiles."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pytest
 
 from recommender.catalog import Catalog
 from recommender.embed.base import BaseEmbeddingBackend, Identity, normalised
-from recommender.embed.free_text import LENGTH, FreeText
+from recommender.embed.free_text import LENGTH, MOST_LETTERS, FreeText
 from recommender.embed.movie_embeddings import MovieEmbeddings
 from recommender.embed.unrated import UnratedFilms
-from recommender.embed.word_match import WordMatch, take_out_unwanted, telling_words
 from recommender.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.conditional_gaussian import ConditionalGaussian
@@ -164,6 +163,46 @@ def test_fit_is_cosine_and_share_which_counts_less_among_many_words() -> None:
     np.testing.assert_allclose(fit[rows], [0, 1 + 1, 0], atol=1e-6)
     fit, _ = listener.fit("robots in the city of paris")  # city: no film
     np.testing.assert_allclose(fit[rows], [0, np.sqrt(0.5) + 0.5 / 3, np.sqrt(0.5) + 0.5 / 3], atol=1e-6)
+
+
+class Recording(TopicBackend):
+    """Notes what it is asked to embed."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked += texts
+        return super().embed_texts(texts)
+
+
+class CountsWords(Recording):
+    name = "local"
+
+
+def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_up_to_a_limit() -> None:
+    catalog = make_catalog()
+    vectors = TopicBackend().embed_texts(catalog.lines())
+    asked = []
+    for backend in (CountsWords(), Recording()):
+        listener = FreeText(catalog, make_rule("gaussian"), backend, vectors)
+        listener.fit("A film about  Robots in the city of paris" + " " * 1000 + "chess")
+        fit, _ = listener.fit("paris " + "x" * MOST_LETTERS + " chess")
+        assert fit[0] == 0
+        assert fit[2] > 0
+        asked.append(backend.asked[0])
+    assert asked == ["robots city paris", "A film about Robots in the city of paris"]
+
+
+def test_films_without_a_text_teach_the_bridge_nothing() -> None:
+    catalog, backend = make_catalog(), TopicBackend()
+    texts, vectors = backend.embed_texts(catalog.lines()), make_vectors()
+    texts[:6] = 0
+    before = FreeText(catalog, MovingAverage(vectors), backend, texts).bridge
+    vectors[:6] += 100
+    after = FreeText(catalog, MovingAverage(vectors), backend, texts).bridge
+    np.testing.assert_array_equal(before.B, after.B)
+    np.testing.assert_array_equal(before.mean, after.mean)
 
 
 # --- the session ---
@@ -391,62 +430,6 @@ def test_damaged_words_in_a_profile_are_refused(tmp_path: Path, words: object) -
     path.write_text(json.dumps(stored), encoding="utf-8")
     with pytest.raises(ArtifactError, match="is not a profile of tastevec"):
         load_profile(path, make_catalog())
-
-
-# --- looking words up ---
-
-
-def test_words_are_found_in_their_forms_and_only_as_words() -> None:
-    lines = [
-        "A robbed bank",
-        "Robots at war",
-        "He robs and is robbing",
-        "robin",
-        "WARS of Amélie",
-        "warp",
-        "in 1984 at sea",
-        "steward",
-    ]
-    match = WordMatch(lines)
-    found = {word: match.rows_with(word).tolist() for word in ("rob", "robot", "war", "amelie", "1984", "198", "sea")}
-    assert found == {"rob": [0, 2], "robot": [1], "war": [1, 4], "amelie": [4], "1984": [6], "198": [], "sea": [6]}
-
-
-def test_the_share_of_words_by_hand() -> None:
-    match = WordMatch(["chess in paris", "paris", "war", "war", "war and paris"])
-    share = match.share("a film about chess in Paris, zzz")
-    chess, paris = np.log(6 / 1), np.log(6 / 3)
-    np.testing.assert_allclose(share, np.array([chess + paris, paris, 0, 0, paris]) / (chess + paris), rtol=1e-6)
-    assert not match.share("zzz").any()
-    assert telling_words("movies directed by Ann Lee") == ["ann", "lee"]
-
-
-def test_a_decade_is_held_by_its_years_and_sad_is_not_sade() -> None:
-    match = WordMatch(
-        ["Heat (1985)", "Marquis de Sade, 19857", "in 1991", "the 80s again", "a sad end", "2003", "1925"]
-    )
-    wanted = {"80s": [0, 3], "1980s": [0], "eighties": [0], "nineties": [2], "2000s": [5], "20s": [6], "2010s": []}
-    wanted["sad"] = [4]
-    assert {word: match.rows_with(word).tolist() for word in wanted} == wanted
-
-
-def test_a_language_is_looked_up_by_its_name() -> None:
-    spoken = ["ko", "en", "", "fr"]
-    films = [
-        {"movieId": str(i + 1), "title": f"Film {i}", "genres": "Drama", "original_language": code}
-        for i, code in enumerate(spoken)
-    ]
-    match = WordMatch(Catalog(films).lines())
-    found = [match.rows_with(word).tolist() for word in ("korean", "french", "english", "en", "ko")]
-    assert found == [[0], [3], [], [], []]
-
-
-def test_genres_that_are_said_no_to_are_taken_out_and_other_noes_are_left() -> None:
-    names = ["Comedy", "Film-Noir", "Musical", "Sci-Fi"]
-    assert take_out_unwanted("Robots but no comedies", names) == ("robots ", [0])
-    assert take_out_unwanted("not a musical and without any science fiction", names) == (" and ", [2, 3])
-    for text in ("not only comedy", "no Comedy or love", "a man with no memory", "comedy, not bad", "casino comedy"):
-        assert take_out_unwanted(text, names) == (text, [])
 
 
 def test_films_of_a_genre_that_is_said_no_to_come_last() -> None:

@@ -279,3 +279,23 @@ def test_recommendation_adds_up() -> None:
     assert film.score == pytest.approx(expected.max(), abs=1e-5)
     policy_part = sum(r.value for r in film.because if r.kind in ("genre", "popularity", "diversity"))
     assert film.model_score + policy_part == pytest.approx(film.score, abs=1e-12)
+
+
+def test_a_film_taken_back_that_a_filter_hides_is_explained_as_itself() -> None:
+    engine = make_engine(min_genre_affinity=0.0, max_genre_distance=1.0)
+    state = engine.step(engine.start([0, 5]), "like")
+    row = state.answers[0].row
+    hiding = MovieFilter(exclude_genres=engine.catalog.movie(row).genres)
+    narrow = SessionEngine(engine.catalog, engine.rule, engine.policy, hiding)
+    back = narrow.undo(state)
+    assert back.current == row
+    passes = hiding.mask(engine.catalog)
+    assert not passes[row]
+    assert passes.any()
+    passes[[0, 5]] = False
+    vectors = engine.rule.movie_vectors.astype(np.float64)
+    model = vectors @ vectors[[0, 5]].mean(axis=0)
+    seen = np.append(np.flatnonzero(passes), row)
+    expected = (model[row] - model[seen].mean()) / model[passes].std()
+    told = [reason.value for reason in narrow.explain(back) if reason.kind == "favorite"]
+    assert sum(told) == pytest.approx(expected, abs=1e-4)

@@ -1,0 +1,61 @@
+"""Words looked up in what is said of films, worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recommender.catalog import Catalog
+from recommender.embed.word_match import WordMatch, take_out_unwanted, telling_words
+
+
+def test_words_are_found_in_their_forms_and_only_as_words() -> None:
+    lines = [
+        "A robbed bank",
+        "Robots at war",
+        "He robs and is robbing",
+        "robin",
+        "WARS of Amélie",
+        "warp",
+        "in 1984 at sea",
+        "steward",
+    ]
+    match = WordMatch(lines)
+    found = {word: match.rows_with(word).tolist() for word in ("rob", "robot", "war", "amelie", "1984", "198", "sea")}
+    assert found == {"rob": [0, 2], "robot": [1], "war": [1, 4], "amelie": [4], "1984": [6], "198": [], "sea": [6]}
+
+
+def test_the_share_of_words_by_hand() -> None:
+    match = WordMatch(["chess in paris", "paris", "war", "war", "war and paris"])
+    share = match.share("a film about chess in Paris, zzz")
+    chess, paris = np.log(6 / 1), np.log(6 / 3)
+    np.testing.assert_allclose(share, np.array([chess + paris, paris, 0, 0, paris]) / (chess + paris), rtol=1e-6)
+    assert not match.share("zzz").any()
+    assert telling_words("movies directed by Ann Lee") == ["ann", "lee"]
+
+
+def test_a_decade_is_held_by_its_years_and_sad_is_not_sade() -> None:
+    match = WordMatch(
+        ["Heat (1985)", "Marquis de Sade, 19857", "in 1991", "the 80s again", "a sad end", "2003", "1925"]
+    )
+    wanted = {"80s": [0, 3], "1980s": [0], "eighties": [0], "nineties": [2], "2000s": [5], "20s": [6], "2010s": []}
+    wanted["sad"] = [4]
+    assert {word: match.rows_with(word).tolist() for word in wanted} == wanted
+
+
+def test_a_language_is_looked_up_by_its_name() -> None:
+    spoken = ["ko", "en", "", "fr"]
+    films = [
+        {"movieId": str(i + 1), "title": f"Film {i}", "genres": "Drama", "original_language": code}
+        for i, code in enumerate(spoken)
+    ]
+    match = WordMatch(Catalog(films).lines())
+    found = [match.rows_with(word).tolist() for word in ("korean", "french", "english", "en", "ko")]
+    assert found == [[0], [3], [], [], []]
+
+
+def test_genres_that_are_said_no_to_are_taken_out_and_other_noes_are_left() -> None:
+    names = ["Comedy", "Film-Noir", "Musical", "Sci-Fi"]
+    assert take_out_unwanted("Robots but no comedies", names) == ("robots ", [0])
+    assert take_out_unwanted("not a musical and without any science fiction", names) == (" and ", [2, 3])
+    for text in ("not only comedy", "no Comedy or love", "a man with no memory", "comedy, not bad", "casino comedy"):
+        assert take_out_unwanted(text, names) == (text, [])
