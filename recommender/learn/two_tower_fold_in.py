@@ -11,6 +11,8 @@ The movie tower's outputs m and biases c are given. A tower that reads histories
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +24,26 @@ from .two_tower_network import Design, Floats, Parameters, tower, tower_backward
 Rows = npt.NDArray[np.int64]
 RATE = 0.05
 _BLOCK = 256  # people at a time: the softmax holds their scores of all movies
+
+
+class Told(NamedTuple):
+    """The ratings of some people: those of line b are `indptr[b]` to `indptr[b + 1]` of the other arrays."""
+
+    indptr: Rows  # (B + 1,)
+    lines: Rows
+    rows: npt.NDArray[np.integer]  # of movies
+    ratings: Floats
+    shares: Floats  # of one rating in its person's loss, 1/n
+
+    @classmethod
+    def of(cls, history: Interactions, user_rows: Rows, dtype: npt.DTypeLike) -> Told:
+        """Return the ratings of `user_rows` (B,) of `history`."""
+        counts = np.diff(history.indptr)[user_rows]
+        indptr = np.concatenate(([0], np.cumsum(counts)))
+        lines = np.repeat(np.arange(len(user_rows)), counts)
+        places = np.arange(indptr[-1]) + np.repeat(history.indptr[user_rows] - indptr[:-1], counts)
+        shares = (1 / np.maximum(counts, 1)).astype(dtype)[lines]
+        return cls(indptr, lines, history.movie_rows[places], history.ratings[places], shares)
 
 
 def fold_in(
@@ -52,28 +74,32 @@ def _fold_in_block(
     user_rows: Rows,
     n_steps: int,
 ) -> Floats:
-    m, c = movies
-    counts = np.diff(history.indptr)[user_rows]
-    indptr = np.concatenate(([0], np.cumsum(counts)))
-    lines = np.repeat(np.arange(len(user_rows)), counts)
-    places = np.arange(indptr[-1]) + np.repeat(history.indptr[user_rows] - indptr[:-1], counts)
-    rated, ratings = history.movie_rows[places], history.ratings[places]
+    told = Told.of(history, user_rows, movies[0].dtype)
     x = np.tile(parameters["mean"], (len(user_rows), 1))
     first, second = np.zeros_like(x), np.zeros_like(x)
-    share = (1 / np.maximum(counts, 1)).astype(x.dtype)[lines]  # of one rating in its person's loss
     for step in range(1, n_steps + 1):
         passed = tower(x, "user", design.user_layer, design.normalised, parameters)
-        if design.objective == "mse":
-            predicted = layers.rowwise_dot(passed.output[lines], m[rated]) / design.temperature + c[rated]
-            du = layers.bag(m, indptr, rated, share * 2 * (predicted - ratings) / design.temperature)
-        else:
-            ds = softmax(passed.output @ m.T / design.temperature + c)  # (B, n_movies)
-            ds[lines, rated] -= share
-            ds[counts == 0] = 0
-            du = ds @ m / design.temperature
+        du = slopes(passed.output, design, movies, told)
         dx = tower_backward(du, passed, "user", design.user_layer, parameters, {})
         dense_step(x, dx, first, second, step, Adam(RATE))
     return tower(x, "user", design.user_layer, design.normalised, parameters).output
+
+
+def slopes(u: Floats, design: Design, movies: tuple[Floats, Floats], told: Told) -> Floats:
+    """Return dL/du of each person's own L, (B, k), from the outputs u (B, k): with s_ui = u . m_i / T + c_i
+
+    mse:     dL/ds_ui = 2 (s_ui - r_i) / n of each rating                 du = sum_i dL/ds_ui m_i / T
+    softmax: dL/ds_ui = softmax(s_u)_i - 1/n where i is one of n likes    over all movies i
+    """
+    m, c = movies
+    if design.objective == "mse":
+        predicted = layers.rowwise_dot(u[told.lines], m[told.rows]) / design.temperature + c[told.rows]
+        return layers.bag(m, told.indptr, told.rows, told.shares * 2 * (predicted - told.ratings) / design.temperature)
+    ds = softmax(u @ m.T / design.temperature + c)  # (B, n_movies)
+    ds[told.lines, told.rows] -= told.shares
+    ds[np.diff(told.indptr) == 0] = 0
+    du: Floats = ds @ m / design.temperature
+    return du
 
 
 def softmax(scores: Floats) -> Floats:
