@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from model.program import ranking_quality
 from recommender import artifacts
-from recommender.errors import ArtifactError, DataError
+from recommender.errors import ArtifactError
 from recommender.evaluate.protocols import Evaluation
 from recommender.interactions import Interactions
 from recommender.learn.two_tower import TwoTower
@@ -31,7 +31,6 @@ KIND = "two_tower_training"
 STEP = "run"
 TRAINING_FILE, BEST_FILE = "training.npz", "best.npz"
 SEARCH, FINAL = "search", "final"
-TOO_LARGE = 1e6  # a weight of that size is no result; soon after it products overflow float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +129,7 @@ class Run:
         """Train until the planned epochs are done or patience is out; yields after each epoch, once it is kept."""
         progress = self.progress
         while progress.phase == SEARCH and not self._ended():
-            progress.losses.append(self._run_epoch())
+            progress.losses.append(self.training.run_epoch())
             self.model.take_over(self.training)
             progress.quality.append(ranking_quality(self.model, self.case))
             if not progress.best or progress.quality[-1] > progress.quality[progress.best - 1]:
@@ -138,15 +137,6 @@ class Run:
                 self.best = self.model.arrays()
             checkpoint.write(progress, self.training.state(), self.best)
             yield progress
-
-    def _run_epoch(self) -> float:
-        with np.errstate(over="ignore", invalid="ignore"):
-            loss = self.training.run_epoch()
-        largest = np.max([np.abs(values).max(initial=0) for values in self.training.parameters.values()])
-        if not np.isfinite(loss) or not largest < TOO_LARGE:
-            what = f"after epoch {self.training.epochs_done} the loss is {loss:g} and the largest weight {largest:g}"
-            raise DataError(f"{what}: give less than --rate {self.model.settings.rate:g}, or less of --scale and --l2")
-        return loss
 
     def _ended(self) -> bool:
         done, best = len(self.progress.losses), self.progress.best
@@ -160,7 +150,7 @@ class Run:
             self.training.set_state(stored)
         progress.phase = FINAL
         while len(progress.final_losses) < progress.best:
-            progress.final_losses.append(self._run_epoch())
+            progress.final_losses.append(self.training.run_epoch())
             checkpoint.write(progress, self.training.state(), self.best)
             yield progress
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recommender.learn import layers, losses, ranking_network, towers
+from recommender.learn import layers, losses, ranking_network
 from recommender.learn.gradient_check import check_gradient, compare
 from recommender.learn.lazy_adam import group_rows, sum_groups
 from recommender.learn.ranking_network import Network
-from recommender.learn.towers import Tower
+from recommender.learn.two_tower_network import Batch, Design, loss_and_gradient
 
 Arrays = dict[str, np.ndarray]
 Case = tuple[Callable[[Arrays], float], Arrays, Arrays]  # loss, gradient by hand, point
@@ -63,8 +63,10 @@ def lookup_case(scatter: Callable = summed_over_equal_rows) -> Case:
     return lambda p: pulled(layers.lookup(p["table"], ROWS)), {"table": scatter(ROWS, PULL)}, {"table": TABLE}
 
 
-def bag_case(backward: Callable = layers.bag_backward, scatter: Callable = summed_over_equal_rows) -> Case:
-    gradient = scatter(BAG_ROWS, backward(PULL[:3], INDPTR, BAG_WEIGHTS))
+def bag_case(backward: Callable = layers.bag_backward) -> Case:
+    rows, summed = backward(PULL[:3], INDPTR, BAG_ROWS, BAG_WEIGHTS)
+    gradient = np.zeros_like(TABLE)
+    gradient[rows] = summed
     return (
         lambda p: pulled(layers.bag(p["table"], INDPTR, BAG_ROWS, BAG_WEIGHTS)),
         {"table": gradient},
@@ -107,40 +109,38 @@ def softmax_case(function: Callable = losses.sampled_softmax) -> Case:
     return lambda p: in_batch_loss(p["users"], p["movies"], p["biases"]), gradient, point
 
 
-TOWER_ROWS = {"users": np.array([2, 0, 2, 5, 5, 1, 3]), "movies": ROWS}
+PEOPLE = np.array([2, 0, 2, 5, 5, 1, 3])
 
 
-def two_towers_case(objective: str, relu: bool = True, l2: float = 0.0) -> Case:
-    """Both towers in float64, every parameter a group; the loss again by plain layers over each rating."""
+def two_towers_case(objective: str, layer: str = "relu") -> Case:
+    """Both towers by ids, every parameter a group; the loss again by plain products over each rating."""
     rng = np.random.default_rng(11)
-    point = {
-        f"{side} {name}": rng.normal(size=shape)
-        for side in ("users", "movies")
-        for name, shape in (("table", (N, K_IN)), ("W", (K_IN, K_OUT)), ("b", K_OUT))
-    }
-    pair = [Tower(*(point[f"{side} {name}"] for name in ("table", "W", "b")), relu) for side in TOWER_ROWS]
+    shapes = {"people": (N, K_IN), "movies": (N, K_IN), "user_W": (K_IN, K_OUT), "movie_W": (K_IN, K_OUT)}
+    point = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    point.update(user_b=rng.normal(size=K_OUT), movie_b=rng.normal(size=K_OUT))
     if objective == "mse":
-        found = towers.mse_gradient(*pair, TOWER_ROWS["users"], ROWS, RATINGS)
+        batch = Batch(ROWS, PEOPLE, ratings=RATINGS)
     else:
-        found = towers.softmax_gradient(*pair, TOWER_ROWS["users"], ROWS, LOG_Q, TEMPERATURE)
-    gradient = {}
-    for side, rows, part in (("users", found.user_rows, found.users), ("movies", found.movie_rows, found.movies)):
-        table = np.zeros((N, K_IN))
-        table[rows] = part.x
-        gradient.update({f"{side} table": table, f"{side} W": part.W, f"{side} b": part.b})
+        candidates, own, corrections = losses.batch_candidates(ROWS, LOG_Q)
+        batch = Batch(candidates, PEOPLE, own=own, corrections=corrections)
+    found, gradient = loss_and_gradient(point, batch, Design(objective, layer, layer, temperature=TEMPERATURE))
+    by_hand = dict(gradient.dense)
+    for name, (rows, each) in gradient.rows.items():
+        by_hand[name] = summed_over_equal_rows(rows, each)
 
     def loss(p: Arrays) -> float:
-        u, m = (p[f"{side} table"][rows] @ p[f"{side} W"] + p[f"{side} b"] for side, rows in TOWER_ROWS.items())
-        if relu:
+        u = p["people"][PEOPLE] @ p["user_W"] + p["user_b"]
+        m = p["movies"][ROWS] @ p["movie_W"] + p["movie_b"]
+        if layer == "relu":
             u, m = np.maximum(u, 0), np.maximum(m, 0)
         if objective == "mse":
-            return float(np.mean(((u * m).sum(axis=1) - RATINGS) ** 2))
+            return float(np.mean(((u * m).sum(axis=1) / TEMPERATURE - RATINGS) ** 2))
         scores = u @ m.T / TEMPERATURE - LOG_Q[ROWS]
         scores[(ROWS[:, None] == ROWS) & ~np.eye(B, dtype=bool)] = -np.inf
         return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - np.diag(scores)))
 
-    assert found.loss == pytest.approx(loss(point), rel=1e-12)
-    return loss, gradient, point
+    assert found == pytest.approx(loss(point), rel=1e-12)
+    return loss, by_hand, point
 
 
 def ranking_network_case() -> Case:
@@ -165,9 +165,9 @@ CORRECT: dict[str, Callable[[], Case]] = {
     "mse": mse_case,
     "softmax": softmax_case,
     "two towers, mse": lambda: two_towers_case("mse"),
-    "two towers, mse, linear": lambda: two_towers_case("mse", relu=False),
+    "two towers, mse, linear": lambda: two_towers_case("mse", "linear"),
     "two towers, softmax": lambda: two_towers_case("softmax"),
-    "two towers, softmax, linear": lambda: two_towers_case("softmax", relu=False),
+    "two towers, softmax, linear": lambda: two_towers_case("softmax", "linear"),
     "ranking network": ranking_network_case,
 }
 
@@ -219,8 +219,23 @@ def overwritten(rows: np.ndarray, each: np.ndarray) -> np.ndarray:
     return table
 
 
-def forgotten_weight(dy: np.ndarray, indptr: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.repeat(dy, np.diff(indptr), axis=0)
+def forgotten_weight(
+    dy: np.ndarray, indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    return layers.bag_backward(dy, indptr, rows, np.ones_like(weights))
+
+
+def unsorted_weights(
+    dy: np.ndarray, indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    back = np.argsort(np.argsort(rows, kind="stable"))
+    return layers.bag_backward(dy, indptr, rows, weights[back])
+
+
+def last_of_equal_rows(
+    dy: np.ndarray, indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    return rows, np.repeat(dy, np.diff(indptr), axis=0) * weights[:, None]
 
 
 def missing_one_over_b(predicted: np.ndarray, ratings: np.ndarray) -> tuple[float, np.ndarray]:
@@ -272,8 +287,9 @@ PLANTED: dict[str, tuple[Callable[[], Case], set[str]]] = {
     "normalise: forgotten length": (lambda: normalise_case(forgotten_length), {"x"}),
     "dot: factors swapped": (lambda: dot_case(swapped), {"a", "b"}),
     "lookup: equal rows overwritten": (lambda: lookup_case(overwritten), {"table"}),
-    "bag: equal rows overwritten": (lambda: bag_case(scatter=overwritten), {"table"}),
+    "bag: equal rows overwritten": (lambda: bag_case(last_of_equal_rows), {"table"}),
     "bag: forgotten weight": (lambda: bag_case(forgotten_weight), {"table"}),
+    "bag: weights in another order": (lambda: bag_case(unsorted_weights), {"table"}),
     "mse: missing 1/B": (lambda: mse_case(missing_one_over_b), {"predicted"}),
     "mse: missing 2": (lambda: mse_case(missing_two), {"predicted"}),
     "mse: wrong sign": (lambda: mse_case(wrong_sign), {"predicted"}),

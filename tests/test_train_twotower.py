@@ -154,10 +154,10 @@ def test_the_folder_one_is_in_serves_as_output(
 
 def test_a_loss_that_is_no_number_and_a_val_without_likes_are_refused(processed: Path, tmp_path: Path) -> None:
     flags = ["--output", str(tmp_path / "model"), *SMALL]
-    with pytest.raises(DataError, match=r"after epoch \d+ the loss is (nan|inf) .*: give less than --rate 1e\+30"):
+    with pytest.raises(DataError, match=r"after epoch \d+ the loss is (nan|inf) .*: give a rate below 1e\+30"):
         train_twotower.main(["--processed", str(processed), *flags, "--rate", "1e30", "--objective", "mse"])
     # one batch: its loss is that before the only step, after which the weights are of no use
-    with pytest.raises(DataError, match=r"the loss is \d.* and the largest weight \S+e\+19: give less than"):
+    with pytest.raises(DataError, match=r"the loss is \d.* and the largest weight \S+e\+19: give a rate below"):
         train_twotower.main(["--processed", str(processed), *flags, "--rate", "1e20", "--batch", "99999"])
     flat = make_processed(tmp_path / "flat", value=2.0)
     with pytest.raises(DataError, match="nobody likes a film of val"):

@@ -20,6 +20,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .lazy_adam import group_rows
+
 Floats = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.integer]
 
@@ -145,11 +147,15 @@ def bag(table: Floats, indptr: Rows, rows: Rows, weights: Floats) -> Floats:
     return y
 
 
-def bag_backward(dy: Floats, indptr: Rows, weights: Floats) -> Floats:
-    """Return what each occurrence adds to its table row, (n_occurrences, k): weights_o dy_b for o of person b.
+def bag_backward(dy: Floats, indptr: Rows, rows: Rows, weights: Floats) -> tuple[Rows, Floats]:
+    """Return the table rows that occur in the bags, ascending (n,), and the gradient of each, (n, k).
 
-    As `lookup` with the weight as a factor. The rows of one movie that is in several histories must still be summed.
+    Row r reaches L through every occurrence o of it, in the bag of person b, with weight w_o: the sum of w_o dy_b.
+    The bags are a sparse matrix A, y = A table with an entry for every occurrence, and the way back is A' dy: the
+    same kind of product, with the occurrences sorted by row instead of by person. A movie is in many histories of a
+    batch, so this needs far less memory than one gradient for each occurrence.
     """
-    each: Floats = np.repeat(dy, np.diff(indptr), axis=0)
-    each *= weights[:, None]
-    return each
+    person = np.repeat(np.arange(len(dy)), np.diff(indptr))
+    groups = group_rows(rows)
+    bounds = np.append(groups.starts, len(rows))
+    return groups.distinct, bag(dy, bounds, person[groups.order], weights[groups.order])

@@ -2,9 +2,9 @@
 
     score_ui = u . m_i / T + c_i       u = user tower(history of u),  m_i = movie tower(i),  c_i = the movie's bias
 
-The chapter in order: `layers` and `losses` (each step forward and backward), `lazy_adam`, `samplers`, `towers` (the
-plain case: ids, one layer each), then `two_tower_network` (what the towers can read beside ids), `two_tower_history`
-(a person as the sum of what they rated), `two_tower_training` (examples, batches, epochs), and this model over them.
+The chapter in order: `layers` and `losses` (each step forward and backward), `gradient_check`, `lazy_adam`,
+`samplers`, then `two_tower_network` (what the towers read and how they meet), `two_tower_history` (a person as the sum
+of what they rated), `two_tower_training` (examples, batches, epochs), and this model over them.
 
 `RECIPE` in `two_tower_settings` is the recipe that such projects start from: ids of people and movies, a ReLU layer
 each, the squared error of the rating. It ranks worse than popularity, since it learns nothing from which movies people

@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from . import layers, losses
-from .lazy_adam import group_rows
 
 Floats = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.integer]
@@ -186,19 +185,7 @@ def _backward(
         assert batch.people is not None
         rows["people"] = batch.people, dx
     else:
-        parts = [bags_backward(d, bags) for d, bags in zip(np.split(dx, len(batch.bags), axis=1), batch.bags)]
+        sides = np.split(dx, len(batch.bags), axis=1)
+        parts = [layers.bag_backward(side, *bags) for side, bags in zip(sides, batch.bags)]
         rows["history"] = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
     return Gradient(rows, dense)
-
-
-def bags_backward(dx: Floats, bags: Bags) -> tuple[Rows, Floats]:
-    """Return the movies that occur in the bags, ascending, and the gradient of each one's row.
-
-    The bags are a sparse matrix A, x = A E with an entry for every occurrence, and the way back is dE = A' dx: the
-    same kind of product, with the occurrences sorted by movie instead of by person. A movie is in many histories of
-    a batch, so this needs far less memory than one gradient for each occurrence.
-    """
-    lines = np.repeat(np.arange(len(dx)), np.diff(bags.indptr))
-    groups = group_rows(bags.movie_rows)
-    indptr = np.append(groups.starts, len(lines))
-    return groups.distinct, layers.bag(dx, indptr, lines[groups.order], bags.weights[groups.order])

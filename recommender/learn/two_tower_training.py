@@ -42,6 +42,7 @@ from .two_tower_settings import TwoTowerSettings
 
 Rows = npt.NDArray[np.int64]
 AnyRows = npt.NDArray[np.integer]
+TOO_LARGE = 1e6  # for a weight: products of a few such numbers are beyond float32
 _BLOCK = 4096  # movies at a time where all are computed
 
 
@@ -119,17 +120,26 @@ class Training:
         return {**{name: table.weights for name, table in self.tables.items()}, **self.dense}
 
     def run_epoch(self) -> float:
-        """Show every example once; returns the mean loss over the epoch, each batch's before its step."""
+        """Show every example once; returns the mean loss over the epoch, each batch's before its step.
+
+        Raises `DataError` where the loss is no number any more, or a weight of a size that is no result.
+        """
         self.epochs_done += 1
         rng = np.random.default_rng([self.settings.seed, self.epochs_done])
         moments = self._draw_moments(rng) if self.settings.user_input == "history" else self.examples
         total = 0.0
         for lines in samplers.shuffled_batches(len(self.examples), self.settings.batch, rng):
             batch = self.make_batch(lines, moments[lines], rng)
-            loss, gradient = loss_and_gradient(self.parameters, batch, self.design)
-            self._step(gradient)
+            with np.errstate(over="ignore", invalid="ignore"):
+                loss, gradient = loss_and_gradient(self.parameters, batch, self.design)
+                self.step(gradient)
             total += loss * len(lines)
-        return total / len(self.examples)
+        mean = total / len(self.examples)
+        largest = np.max([np.abs(values).max(initial=0) for values in self.parameters.values()])
+        if not np.isfinite(mean) or not largest < TOO_LARGE:
+            what = f"after epoch {self.epochs_done} the loss is {mean:g} and the largest weight {largest:g}"
+            raise DataError(f"{what}: give a rate below {self.settings.rate:g}, or less of scale and l2")
+        return mean
 
     def _draw_moments(self, rng: np.random.Generator) -> Rows:
         """Return the place up to which each example's history is read, (n_examples,)."""
@@ -179,7 +189,8 @@ class Training:
         others = (columns >= 0) & (columns != own[lines])
         return lines[others], columns[others]
 
-    def _step(self, gradient: Gradient) -> None:
+    def step(self, gradient: Gradient) -> None:
+        """Move all parameters by one step along the gradient of a batch."""
         chosen = self.settings
         rate = chosen.rate
         if chosen.rate_falls:

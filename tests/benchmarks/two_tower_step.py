@@ -7,7 +7,7 @@ medians, and the median of the ratio within a turn. Contestants, all from the sa
 
     sparse   nn.Embedding(sparse=True) with SparseAdam, Adam for the linear layers: what PyTorch offers for this
     dense    nn.Embedding with Adam, which walks over both tables in every step
-    ours     recommender.learn.towers
+    ours     the step of recommender.learn.two_tower_training, with the settings of the recipe
 
 Popular movies come up several times in a batch of real ratings, of which ours makes use; `--uniform` draws people and
 movies evenly instead, so that hardly any comes twice. The line "same numbers" is the largest difference of the towers'
@@ -30,14 +30,17 @@ import numpy.typing as npt
 import torch
 
 from recommender.interactions import Interactions
-from recommender.learn import towers
-from recommender.learn.lazy_adam import Adam
+from recommender.learn.losses import batch_candidates
 from recommender.learn.samplers import log_frequencies
-from recommender.learn.towers import Tower
+from recommender.learn.two_tower_network import Batch, loss_and_gradient
+from recommender.learn.two_tower_settings import RECIPE, TwoTowerSettings
+from recommender.learn.two_tower_training import Training
 from tests.benchmarks.synthetic import synthetic_interactions
 
 N_USERS, N_MOVIES, K, BATCH = 162_000, 59_000, 64, 1024
+SIDES = ("user", "movie")
 Step = Callable[[int], None]
+Weights = dict[str, npt.NDArray[np.float32]]
 
 
 class Batches:
@@ -60,18 +63,18 @@ class Batches:
 
 
 class Theirs(torch.nn.Module):
-    """The same network in PyTorch; `users` and `movies` give tables and matrices to start from."""
+    """The same network in PyTorch, from the same weights."""
 
-    def __init__(self, users: Tower, movies: Tower, sparse: bool) -> None:
+    def __init__(self, start: Weights, sparse: bool) -> None:
         super().__init__()
-        pair = (users, movies)
         self.tables = torch.nn.ModuleList(
-            torch.nn.Embedding.from_pretrained(torch.tensor(side.table.weights), freeze=False, sparse=sparse)
-            for side in pair
+            torch.nn.Embedding.from_pretrained(torch.tensor(start[name]), freeze=False, sparse=sparse)
+            for name in ("people", "movies")
         )
-        self.layers = torch.nn.ModuleList(torch.nn.Linear(K, K) for _ in pair)
-        for layer, side in zip(self.layers, pair):
-            layer.weight.data, layer.bias.data = torch.tensor(side.W.T.copy()), torch.tensor(side.b)
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(K, K) for _ in SIDES)
+        for layer, side in zip(self.layers, SIDES):
+            layer.weight.data = torch.tensor(start[f"{side}_W"].T.copy())
+            layer.bias.data = torch.tensor(start[f"{side}_b"])
         if sparse:
             self.optimizers = [torch.optim.SparseAdam(list(self.tables.parameters()), lr=1e-3)]
             self.optimizers.append(torch.optim.Adam(self.layers.parameters(), lr=1e-3))
@@ -113,27 +116,30 @@ def their_step(objective: str, batches: Batches, net: Theirs) -> Step:
     return mse if objective == "mse" else softmax
 
 
-def our_step(objective: str, batches: Batches, users: Tower, movies: Tower) -> Step:
-    adam, count = Adam(), [0]
-
+def our_step(batches: Batches, training: Training) -> Step:
     def step(number: int) -> None:
-        count[0] += 1
-        rows = batches.users[number], batches.movies[number]
-        if objective == "mse":
-            gradient = towers.mse_gradient(users, movies, *rows, batches.ratings[number])
+        people, movies = batches.users[number], batches.movies[number]
+        if training.settings.objective == "mse":
+            batch = Batch(movies, people, ratings=batches.ratings[number])
         else:
-            gradient = towers.softmax_gradient(users, movies, *rows, batches.log_q)
-        towers.apply(users, movies, gradient, count[0], adam)
+            rows, own, corrections = batch_candidates(movies, batches.log_q)
+            batch = Batch(rows, people, own=own, corrections=corrections)
+        training.step(loss_and_gradient(training.parameters, batch, training.design)[1])
 
     return step
 
 
-def compare(objective: str, batches: Batches, weights: list[npt.NDArray[np.float32]], repeats: int) -> None:
+def compare(objective: str, data: Interactions, batches: Batches, repeats: int) -> None:
     """Run all contestants in turns and print medians, ratios, and how far the weights differ at the end."""
-    ours = [Tower(*weights[:3]), Tower(*weights[3:])]
-    nets = {"sparse": Theirs(ours[0], ours[1], sparse=True), "dense": Theirs(ours[0], ours[1], sparse=False)}
+    settings = TwoTowerSettings(**{**RECIPE, "objective": objective})
+    training = Training(data, np.zeros((data.n_movies, 0), np.float32), settings)
+    rng = np.random.default_rng(0)
+    for table in training.tables.values():  # of movies without an example too, which --uniform asks for
+        table.weights[...] = 0.1 * rng.standard_normal(table.weights.shape, dtype=np.float32)
+    start = {name: value.copy() for name, value in training.parameters.items()}
+    nets = {"sparse": Theirs(start, sparse=True), "dense": Theirs(start, sparse=False)}
     steps = {name: their_step(objective, batches, net) for name, net in nets.items()}
-    steps["ours"] = our_step(objective, batches, *ours)
+    steps["ours"] = our_step(batches, training)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(repeats):
         for name, step in steps.items():
@@ -148,8 +154,9 @@ def compare(objective: str, batches: Batches, weights: list[npt.NDArray[np.float
             ratio = np.median(np.array(rivals) / np.array(values))
             print(f"  {objective:<8}{name:<8}{1e3 * np.median(values):8.2f} ms   ours / this {ratio:.3f}")
     theirs = [layer.weight.detach().numpy().T for layer in nets["sparse"].layers]
-    apart = max(float(np.abs(tower.W - W).max()) for tower, W in zip(ours, theirs))
-    moved = max(float(np.abs(tower.W - W).max()) for tower, W in zip(ours, (weights[1], weights[4])))
+    ours = [training.parameters[f"{side}_W"] for side in SIDES]
+    apart = max(float(np.abs(our - their).max()) for our, their in zip(ours, theirs))
+    moved = max(float(np.abs(our - start[f"{side}_W"]).max()) for our, side in zip(ours, SIDES))
     print(f"  same numbers: matrices moved by up to {moved:.1e} in {repeats} steps and differ by up to {apart:.1e}")
 
 
@@ -160,18 +167,15 @@ def main() -> None:
     parser.add_argument("--uniform", action="store_true", help="draw people and movies evenly")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
     data = (
         Interactions.load(arguments.data)
         if arguments.data
-        else synthetic_interactions(N_USERS, N_MOVIES, 5_000_000, rng)
+        else synthetic_interactions(N_USERS, N_MOVIES, 5_000_000, np.random.default_rng(0))
     )
     print(f"numpy {np.__version__}, torch {torch.__version__}, {data.n_ratings:,} ratings")
     batches = Batches(data, arguments.repeats, arguments.uniform)
-    sides = [Tower.start(n, K, rng) for n in (data.n_users, data.n_movies)]
-    weights = [part for side in sides for part in (side.table.weights, side.W, side.b)]
     for objective in ("mse", "softmax"):
-        compare(objective, batches, weights, arguments.repeats)
+        compare(objective, data, batches, arguments.repeats)
 
 
 if __name__ == "__main__":
