@@ -2,14 +2,12 @@
 
     B         EASE's weights (recommender/learn/ease.py), row = known movie, column = predicted movie
     B_.i      = bridge(z_i)    for a movie i without ratings; the bridge is fitted on the columns of the others
-    z_i       = [text_weight t_i, genre_weight g_i, year_weight y_i]
+    z_i       text, genres and year of a movie (text_features)
     score     = x B            x: 1 for a rating of at least 4, `middling_value` for 3 or 3.5, `low_value` below
 
-t is a text vector of the backend `local`, fitted on the catalogue's own texts, here with the director; g the genres,
-each weighing ln(n_movies / how many have it); y the nearness to decades; all three of length 1. A column holds what
-every known movie adds to the movie's score, how well known it is included, so that is foretold too. The idea of mapping
-attributes to a model's item side is that of Gantner et al. 2010, "Learning attribute-to-feature mappings for cold-start
-recommendations"; here the item side is a column of a linear model.
+A column holds what every known movie adds to the movie's score, how well known it is included, so that is foretold
+too. The idea of mapping attributes to a model's item side is that of Gantner et al. 2010, "Learning
+attribute-to-feature mappings for cold-start recommendations"; here the item side is a column of a linear model.
 """
 
 from __future__ import annotations
@@ -21,18 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..catalog import Catalog
-from ..errors import DataError
 from ..interactions import Interactions
 from ..learn.base import Fitted, Ranker, Rows, Scores
 from ..learn.cholesky import inverse
-from ..learn.content import genre_matrix
 from ..learn.ease import LIKED, fold_in, gram
-from ..learn.genre_features import year_nearness
 from ..settings import setting
-from .base import normalised
 from .bridge import fit_bridge
-from .local import LocalBackend
-from .movie_text import movie_text
+from .text_features import Weights, text_features
 
 MIDDLING = 3.0
 
@@ -86,22 +79,8 @@ class TextBridge(Ranker):
     def features(self, movie_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Return z of each movie, (n_movies, d) float32; zeros for one that the catalogue does not list."""
         chosen = self.settings
-        has = genre_matrix(self.catalog, movie_ids)
-        genres = normalised(has * np.log(len(has) / np.maximum(has.sum(axis=0), 1)))
-        years, texts = np.zeros(len(movie_ids), dtype=np.int64), [""] * len(movie_ids)
-        if self.catalog is not None:
-            row_of = {movie_id: row for row, movie_id in enumerate(self.catalog.movie_ids.tolist())}
-            for place, movie_id in enumerate(movie_ids.tolist()):
-                if movie_id in row_of:
-                    film = self.catalog.movie(row_of[movie_id])
-                    years[place] = film.year
-                    texts[place] = f"{movie_text(film)}\n{film.director}"
-        try:
-            vectors = LocalBackend.fit(texts, dimension=chosen.dimension).embed_texts(texts)
-        except DataError:  # texts that share no word
-            vectors = np.zeros((len(texts), 1), dtype=np.float32)
-        parts = (chosen.text_weight * vectors, chosen.genre_weight * genres, chosen.year_weight * year_nearness(years))
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        weights = Weights(chosen.text_weight, chosen.genre_weight, chosen.year_weight)
+        return text_features(self.catalog, movie_ids, chosen.dimension, weights)
 
     def _values(self, ratings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         values = np.where(ratings >= MIDDLING, self.settings.middling_value, self.settings.low_value)

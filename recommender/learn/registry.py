@@ -27,6 +27,7 @@ _MODELS = {
     "content": ("content", "Content"),
     "stacker": ("stacker", "Stacker"),
     "text_bridge": (".embed.text_bridge", "TextBridge"),
+    "two_tower_text": (".embed.text_two_tower", "TextTwoTower"),
 }
 _FOLDERS = {"two_tower": "twotower"}
 

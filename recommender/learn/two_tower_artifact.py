@@ -41,23 +41,24 @@ def save_model(model: Ranker, folder: Path, fitted_on: str = "train", losses: Op
         "movies_sha256": artifacts.ids_sha256(model.movie_ids),
     }
     arrays: dict[str, Any] = {**model.arrays()}
-    with artifacts.replace_set(folder, KIND, STEP, settings) as stage:
+    with artifacts.replace_set(folder, model.name, STEP, settings) as stage:
         np.savez(stage / MODEL_FILE, **arrays)
 
 
 def load_model(cls: type[Model], folder: Path, **parts: Any) -> Model:
     """Read what `save_model` wrote; raises `ArtifactError` for files missing, damaged, or not of one network."""
-    manifest = _checked(folder)
+    remedy = REMEDY if cls.name == KIND else f"python -m model.train_ranking_model --model {cls.name}"
+    manifest = _checked(folder, cls.name, remedy)
     stored = manifest["settings"].get(STEP, {})
     names = [field.name for field in dataclasses.fields(cls.Settings)]
     try:
         model = cls(**parts, **{name: stored[name] for name in names})
     except (KeyError, SettingsError) as error:
         what = f"{folder / artifacts.MANIFEST} is damaged (its settings: {error})"
-        raise ArtifactError(f"{what}: run {REMEDY}") from None
+        raise ArtifactError(f"{what}: run {remedy}") from None
     arrays = artifacts.load_npz(folder / MODEL_FILE, model.dtypes())
     if stored.get("movies_sha256") != artifacts.ids_sha256(arrays["movie_ids"]):
-        raise ArtifactError(f"{folder / MODEL_FILE} lists other movies than its manifest: run {REMEDY}")
+        raise ArtifactError(f"{folder / MODEL_FILE} lists other movies than its manifest: run {remedy}")
     model.restore(arrays)
     return model
 
@@ -78,7 +79,7 @@ def load_movie_tower(folder: Path, catalog_ids: npt.NDArray[np.int64]) -> tuple[
     return vectors, biases
 
 
-def _checked(folder: Path) -> dict[str, Any]:
-    manifest = artifacts.read_manifest(folder, KIND, REMEDY)
-    artifacts.check_files(folder, manifest, [MODEL_FILE], REMEDY)
+def _checked(folder: Path, kind: str = KIND, remedy: str = REMEDY) -> dict[str, Any]:
+    manifest = artifacts.read_manifest(folder, kind, remedy)
+    artifacts.check_files(folder, manifest, [MODEL_FILE], remedy)
     return manifest
