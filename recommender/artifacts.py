@@ -63,10 +63,10 @@ def replace_set(
 
     Files that steps in `keep_steps` made stay listed in the manifest. Files of every other earlier step were made
     from what is now replaced: they are deleted. A folder that holds a set of another kind is refused, and so is a
-    second process that writes the same one.
-    `step_of` (file name -> step) is for a run of several steps at once, so that all of them count or none;
-    `settings` then holds one mapping for each step.
+    second process that writes the same one. `step_of` (file name -> step) is for a run of several steps at once, so
+    that all of them count or none; `settings` then holds one mapping for each step.
     """
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder, str(folder)):
         _finish_commit(folder)
@@ -82,6 +82,8 @@ def replace_set(
             os.rename(stage, folder / _COMMIT)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
+            if made and not any(folder.iterdir()):  # it failed
+                folder.rmdir()
         _finish_commit(folder)
 
 

@@ -102,15 +102,17 @@ def test_one_file_survives_a_failed_writer(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_set(tmp_path: Path) -> None:
     write_set(tmp_path, 1)
 
-    def fill() -> None:
-        with artifacts.replace_set(tmp_path, "thing", "make", {"value": 2}) as stage:
+    def fill(folder: Path) -> None:
+        with artifacts.replace_set(folder, "thing", "make", {"value": 2}) as stage:
             (stage / "a.npy").write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"):
-        fill()
+    for folder in (tmp_path, tmp_path / "new"):
+        with pytest.raises(OSError, match="No space"):
+            fill(folder)
     assert read(tmp_path) == 1
     assert not list(tmp_path.glob(".*"))
+    assert not (tmp_path / "new").exists()
 
 
 def test_damage_is_named(tmp_path: Path) -> None:
