@@ -91,7 +91,8 @@ def normalise_backward(dy: Floats, y: Floats, lengths: Floats) -> Floats:
 
         dx = (dy - y (y . dy)) / |x|
 
-    The second term is easily forgotten; without it lengths grow without end. A row without length gets 0.
+    The second term is easily forgotten; without it a step also goes along y, which changes the length and not L. A
+    row without length gets 0.
     """
     along = np.einsum("bk,bk->b", y, dy)[:, None]  # (B, 1)
     dx: Floats = (dy - y * along) / np.maximum(lengths, TINY)

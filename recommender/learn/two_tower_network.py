@@ -5,6 +5,9 @@
     towers  y = x,  y = x W + b,  or  y = relu(x W + b);  then y / |y| if vectors are normalised
     score   s_ui = y_u . y_i / T + c_i,    c_i = a_i + F_i p  the movie's bias
 
+Behind ReLU no entry of y is negative, so with ReLU in both towers no dot product is either: ratings can be met, signed
+targets need a linear last layer.
+
 V, P, W, b, a, p are learned. z_i is 1, except that training can set it to 0 at random, so that P must learn to do
 without V: then a movie that nobody rated gets a good vector from F_i P alone (Volkovs, Yu and Poutanen, DropoutNet,
 NIPS 2017). The towers meet only in the dot product, so all movie vectors can be computed once and searched by an

@@ -5,7 +5,8 @@
         loss = training.run_epoch()
     movie_vectors, biases = training.movie_vectors()
 
-An epoch shows every example once: each liked movie (softmax) or each rating (MSE), with its person. After any epoch
+An epoch shows every example once: each liked movie (softmax) or each rating (MSE), with its person; where histories
+are read, all but a person's first rating, which has nothing before it. After any epoch
 `state()` holds all there is, parameters, Adam's moments and the number of steps, as named arrays; a training that
 takes it over with `set_state` goes on to the same bytes as one that was never stopped. The draws of epoch e come from
 a generator made of (seed, e), so there is no generator to keep.
