@@ -189,9 +189,11 @@ class Recommender:
             raise ChoiceError(f"favourites {favorites!r}: give a list of movie ids or titles")
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
             raise ChoiceError(f"seed {seed!r}: give a whole number from 0")
+        if isinstance(words, bytes) or not isinstance(words, Iterable):
+            raise ChoiceError(f"words {words!r}: give a text, or a list of texts")
         rows = [self.row_of(favorite) for favorite in favorites]
         engine = self.engine(wanted)
-        return Session(engine, engine.start(rows, int(seed), [words] if isinstance(words, str) else words))
+        return Session(engine, engine.start(rows, int(seed), [words] if isinstance(words, str) else list(words)))
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
         """Return the pure steps of a session with this recommender's learning rule and policy."""

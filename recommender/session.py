@@ -54,7 +54,7 @@ class SessionEngine:
         """
         rows = tuple(dict.fromkeys(int(row) for row in favorites))
         if not rows and not words:
-            raise ChoiceError("no favourites: name at least one film")
+            raise ChoiceError("no favourites: name at least one film, or say in words what is wanted")
         return self._pick(SessionState(rows, seed=seed, words=tuple(self._said(text, 0) for text in words)))
 
     def step(self, state: SessionState, answer: str) -> SessionState:

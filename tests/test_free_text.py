@@ -546,6 +546,8 @@ def test_descriptions_find_the_shipped_films(shipped: Recommender) -> None:
         shipped.search_text("zzqqx")
     with pytest.raises(ChoiceError, match="n = 0"):
         shipped.search_text("heist", 0)
+    with pytest.raises(ChoiceError, match="no embedding backend is called 'nix'"):
+        Recommender.load(backend="nix").search_text("heist")
 
 
 def test_a_session_of_the_shipped_library_hears_words(shipped: Recommender) -> None:

@@ -292,6 +292,7 @@ def test_bad_ratings_are_refused(project: Path) -> None:
         ({"backend_type": "word2vec"}, ChoiceError, "no embedding backend is called 'word2vec'"),
         ({"batch_size": 0}, SettingsError, "batch_size: 0 is not a whole number from 1"),
         ({"alpha": 1.5}, SettingsError, r"alpha: 1\.5 is out of range"),
+        ({"alpha": "0.5"}, SettingsError, r"alpha: '0\.5' is out of range"),
         ({"rating_threshold": 9.0}, SettingsError, r"rating_threshold: 9\.0 is out of range"),
         ({"min_movies": 0}, SettingsError, "min_movies: 0 is out of range"),
         ({"movie_sources": "movielens"}, SettingsError, "movie_sources: 'movielens' is no list of names"),

@@ -93,6 +93,9 @@ def test_what_cannot_be_done_says_why(tiny: Recommender, tmp_path: Path) -> None
         tiny.session(["qqqqqq"])
     with pytest.raises(ChoiceError, match="no movie with id 99"):
         tiny.session([1, 99])
+    for words in (None, 5, b"robots"):
+        with pytest.raises(ChoiceError, match="give a text, or a list of texts"):
+            tiny.session(["alpha"], words=words)  # type: ignore[arg-type]
     with pytest.raises(ChoiceError, match="no favourites"):
         tiny.session([])
     with pytest.raises(ChoiceError, match="give a list"):

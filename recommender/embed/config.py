@@ -54,7 +54,7 @@ class TasteEmbeddingConfig:
             raise ChoiceError(f"no embedding backend is called {self.backend_type!r}: choose from {', '.join(names())}")
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise SettingsError(f"batch_size: {self.batch_size!r} is not a whole number from 1")
-        if not 0 <= self.alpha <= 1:
+        if not isinstance(self.alpha, (int, float)) or not 0 <= self.alpha <= 1:
             raise SettingsError(
                 f"alpha: {self.alpha!r} is out of range (the share of ratings beside words, from 0 to 1)"
             )

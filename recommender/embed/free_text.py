@@ -29,7 +29,7 @@ from ..session import Heard
 from .base import BaseEmbeddingBackend, Vectors
 from .bridge import Bridge, fit_bridge
 from .movie_embeddings import MovieEmbeddings
-from .registry import DEFAULT_BACKEND, make_backend
+from .registry import DEFAULT_BACKEND, make_backend, names
 from .unrated import rating_weights
 from .word_match import WordMatch, take_out_unwanted, telling_words
 
@@ -68,7 +68,7 @@ class FreeText:
         Raises `ArtifactError` where it is missing, damaged, or made by another model than the backend is now.
         """
         where = folder / "artifacts" / "text" / backend
-        if not has_manifest(where):
+        if backend in names() and not has_manifest(where):
             command = f"python -m model.generate_embeddings --processed {folder} --backend {backend}"
             raise ArtifactError(f"no text vectors of films in {where}: run {command}")
         own = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
