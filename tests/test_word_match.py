@@ -35,7 +35,15 @@ def test_the_share_of_words_by_hand() -> None:
 
 def test_a_decade_is_held_by_its_years_and_sad_is_not_sade() -> None:
     match = WordMatch(
-        ["Heat (1985)", "Marquis de Sade, 19857", "in 1991", "the 80s again", "a sad end", "2003", "1925"]
+        [
+            "Heat (1985)",
+            "Marquis de Sade, 19857",
+            "Film (1991) | Drama",
+            "the 80s again",
+            "a sad end",
+            "Film | 2003 | in 1984",
+            "(1925)",
+        ]
     )
     wanted = {"80s": [0, 3], "1980s": [0], "eighties": [0], "nineties": [2], "2000s": [5], "20s": [6], "2010s": []}
     wanted["sad"] = [4]

@@ -5,8 +5,8 @@
 
 from 0, no word, to 1, all of them. A word counts in any of its commonest forms (recommender/embed/word_features.py).
 Looked up are title, year, genres, director, cast, keywords, description, language: director and language are in no text
-that is embedded. A decade, as in "80s", is held by films with one of its years. Genres that a request says no to are
-found here too ("not horror"), since neither words nor vectors hear a no.
+that is embedded. A decade, as in "80s", is held by films made in it, whose year stands after the title or in a column
+of its own. Genres that a request says no to are found here too ("not horror"), since neither words nor vectors hear it.
 Sparck Jones 1972, "A statistical interpretation of term specificity and its application in retrieval".
 
 Nothing is indexed: the films are one long text, a line each, which is searched for each word. For some thousand films
@@ -115,6 +115,6 @@ class WordMatch:
 
 
 def _years(decade: re.Match[str]) -> str:
-    """Return the pattern of the years of a decade; without a century, it is the last one that has passed."""
+    """Return the pattern of a film's year in a decade; without a century, it is the last one that has passed."""
     tens = decade.group(2)
-    return rf"\b{decade.group(1) or ('20' if tens in '01' else '19')}{tens}\d\b"
+    return rf"(?:\(|\| ){decade.group(1) or ('20' if tens in '01' else '19')}{tens}\d(?:\)| \|)"
