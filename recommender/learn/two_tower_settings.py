@@ -34,7 +34,7 @@ class TwoTowerSettings:
     objective: str = setting("softmax", "pick the liked movie, or predict the rating", choices=("softmax", "mse"))
     user_input: str = setting("history", "what the user tower reads", choices=("history", "id"))
     user_layer: str = setting(
-        "none", "last layer of the user tower; two of relu: no product is below 0", choices=LAYERS
+        "none", "last layer of the user tower; with relu in both towers no product is below 0", choices=LAYERS
     )
     movie_layer: str = setting("none", "last layer of the movie tower", choices=LAYERS)
     factors: int = setting(64, "length of the vectors", 1, 100_000)
