@@ -200,6 +200,17 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(settings: dict[st
     )
 
 
+def test_l2_pulls_at_vectors_and_leaves_biases_alone() -> None:
+    """A popular movie is not to be shrunk to the mean: after one step the biases are those without L2."""
+    plain, pulled = (TwoTower(factors=3, batch=999, l2=l2).start(ratings()) for l2 in (0.0, 5.0))
+    for run in (plain, pulled):
+        run.run_epoch()
+        assert run.steps_done == 1
+    np.testing.assert_array_equal(plain.parameters["bias"], pulled.parameters["bias"])
+    for name in ("movies", "history"):
+        assert (plain.parameters[name] != pulled.parameters[name]).any()
+
+
 def test_a_stored_training_of_another_network_is_refused() -> None:
     data = ratings()
     stored = TwoTower(factors=6).start(data).state()
