@@ -186,12 +186,17 @@ def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_
     asked = []
     for backend in (CountsWords(), Recording()):
         listener = FreeText(catalog, make_rule("gaussian"), backend, vectors)
-        listener.fit("A film about  Robots in the city of paris" + " " * 1000 + "chess")
+        listener.fit("A film about  Robots in the sad cities of paris" + " " * 1000 + "chess")
         fit, _ = listener.fit("paris " + "x" * MOST_LETTERS + " chess")
         assert fit[0] == 0
         assert fit[2] > 0
         asked.append(backend.asked[0])
-    assert asked == ["robots city paris", "A film about Robots in the city of paris"]
+    # cities: in no film, but long enough to be a word misspelt; sad: too short for that
+    assert asked == ["robots cities paris", "A film about Robots in the sad cities of paris"]
+    counting = FreeText(catalog, make_rule("gaussian"), CountsWords(), vectors)
+    with pytest.raises(ChoiceError, match="no film here has anything of 'sad zen'"):
+        counting.fit("sad zen")
+    assert counting.fit("no comedy, sad")[0].min() == -1
 
 
 def test_films_without_a_text_teach_the_bridge_nothing() -> None:

@@ -37,6 +37,7 @@ F32 = npt.NDArray[np.float32]
 
 LENGTH = 3.0  # of a wish's vector, in mean lengths of a film's: a few words foretell little, but are meant in earnest
 MOST_LETTERS = 1000
+GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
 
 
 class FreeText:
@@ -88,10 +89,15 @@ class FreeText:
         text = " ".join(text[:MOST_LETTERS].split())
         wanted, unwanted = take_out_unwanted(text, self.catalog.genre_names)
         words = telling_words(wanted)
-        if unwanted and not words:
-            x = np.zeros(self.vectors.shape[1], dtype=np.float32)
+        if self._counts_words:
+            # The letters of a short word that no film holds are those of other words: of sad, those of dead.
+            told = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
         else:
-            x = self.backend.embed_texts([" ".join(words) if self._counts_words else wanted])[0]
+            told = wanted if words or not unwanted else ""
+        if told:
+            x = self.backend.embed_texts([told])[0]
+        else:
+            x = np.zeros(self.vectors.shape[1], dtype=np.float32)
         fit: F32 = self.vectors @ x + self.words.share(wanted) / np.float32(max(len(words), 1))
         if not unwanted and fit.max(initial=0) <= 0:
             raise ChoiceError(f"no film here has anything of {text[:60]!r}: try other words")
