@@ -1,4 +1,4 @@
-"""The two-tower model: gradients of every configuration, no look at the answer, resuming, unrated movies."""
+"""The two-tower model: gradients of every configuration, no look at the answer, unrated movies."""
 
 from __future__ import annotations
 
@@ -177,53 +177,6 @@ def test_training_never_reads_the_answer_nor_calls_a_known_movie_wrong(ahead: fl
         columns = np.flatnonzero(np.isin(batch.movie_rows, read)).tolist()
         assert {column for other, column in hidden if other == line} == set(columns)
     assert not any((line, own) in hidden for line, own in enumerate(batch.own.tolist()))
-
-
-@pytest.mark.parametrize("settings", [{}, RECIPE, {"side_features": "genres", "drop_ids": 0.5, "extra_negatives": 9}])
-def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> None:
-    data = ratings()
-    model = TwoTower(catalog(), **{**settings, "factors": 6, "batch": 32, "epochs": 4})
-    whole = model.start(data)
-    losses = [whole.run_epoch() for _ in range(4)]
-    first = model.start(data)
-    begun = [first.run_epoch() for _ in range(2)]
-    stored = first.state()
-    first.run_epoch()  # what is stored is a copy
-    second = TwoTower(catalog(), **{**settings, "factors": 6, "batch": 32, "epochs": 4}).start(data)
-    second.set_state(stored)
-    assert [*begun, second.run_epoch(), second.run_epoch()] == losses
-    assert second.epochs_done == 4
-    for name, part in whole.state().items():
-        np.testing.assert_array_equal(part, second.state()[name])
-    np.testing.assert_array_equal(
-        model.take_over(second).score(data, np.arange(N_USERS)), model.fit(data).score(data, np.arange(N_USERS))
-    )
-
-
-def test_l2_pulls_at_vectors_and_leaves_biases_alone() -> None:
-    """A popular movie is not to be shrunk to the mean: after one step the biases are those without L2."""
-    plain, pulled = (TwoTower(factors=3, batch=999, l2=l2).start(ratings()) for l2 in (0.0, 5.0))
-    for run in (plain, pulled):
-        run.run_epoch()
-        assert run.steps_done == 1
-    np.testing.assert_array_equal(plain.parameters["bias"], pulled.parameters["bias"])
-    for name in ("movies", "history"):
-        assert (plain.parameters[name] != pulled.parameters[name]).any()
-
-
-def test_a_stored_training_of_another_network_is_refused() -> None:
-    data = ratings()
-    stored = TwoTower(factors=6).start(data).state()
-    with pytest.raises(DataError, match=r"does not fit at 'history\.m'"):
-        TwoTower(factors=5).start(data).set_state(stored)
-    with pytest.raises(DataError, match="does not fit at"):
-        TwoTower(factors=6, user_layer="linear").start(data).set_state(stored)
-
-
-def test_nothing_to_learn_from_is_refused() -> None:
-    disliked = Interactions.from_columns([1, 1], [1, 2], [1, 2], [1, 2])
-    with pytest.raises(DataError, match="no rating to learn from"):
-        TwoTower().fit(disliked)
 
 
 @pytest.mark.parametrize("drop_ids", [0.0, 0.5])
