@@ -72,6 +72,25 @@ def test_a_step_of_training_is_adam_s_with_every_step_counted() -> None:
         np.testing.assert_allclose(run.parameters[name], values, rtol=1e-6)
 
 
+@pytest.mark.parametrize("settings", [{}, {"normalised": True}, {"user_layer": "relu", "movie_layer": "linear"}])
+def test_the_model_scores_as_the_network_that_was_trained(settings: dict[str, Any]) -> None:
+    """The squared error of one rating, asked of the network, is that of the model's score from the history before."""
+    data = ratings()
+    model = TwoTower(catalog(), objective="mse", temperature=0.4, factors=4, rate=0.05, batch=40, **settings)
+    run = model.start(data)
+    for _ in range(3):
+        run.run_epoch()
+    model.take_over(run)
+    for person in range(5):
+        last = int(data.indptr[person + 1]) - 1
+        line = np.flatnonzero(run.examples == last)
+        batch = run.make_batch(line, run.examples[line], np.random.default_rng(0))._replace(kept=None)
+        loss, _ = loss_and_gradient(run.parameters, batch, run.design)
+        history = data.take(np.arange(data.n_ratings) != last)
+        score = model.score(history, np.array([person]))[0, data.movie_rows[last]]
+        assert loss == pytest.approx((score - data.ratings[last]) ** 2, rel=1e-3)
+
+
 def test_negatives_beside_a_batch_are_candidates_and_count_in_q() -> None:
     for n_extra in (0, 200):
         run = training(extra_negatives=n_extra)
@@ -95,3 +114,9 @@ def test_nothing_to_learn_from_is_refused() -> None:
     disliked = Interactions.from_columns([1, 1], [1, 2], [1, 2], [1, 2])
     with pytest.raises(DataError, match="no rating to learn from"):
         TwoTower().fit(disliked)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_examples_whatever_the_batches() -> None:
+    chosen = {**RECIPE, "rate": 1e-9, "factors": 4}
+    found = [TwoTower(**{**chosen, "batch": batch}).start(ratings()).run_epoch() for batch in (999, 47, 1)]
+    assert found[1:] == pytest.approx(found[:1] * 2, rel=1e-5)
