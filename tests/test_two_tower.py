@@ -214,6 +214,14 @@ def test_side_features_have_equal_blocks_and_know_missing_movies() -> None:
         item_features("none", None, ids, {0: [1.0], 1: [1.0, 2.0]})
 
 
+def test_a_rare_keyword_says_more_than_a_common_one() -> None:
+    """Of 12 movies six share one keyword and three of them another: ln 2 to ln 4, a half."""
+    words = ["heist|noir"] * 3 + ["heist"] * 3 + [""] * 6
+    films = [{"movieId": str(i), "title": f"Film {i}", "keywords": word} for i, word in enumerate(words)]
+    found = item_features("metadata", Catalog(films), np.arange(12))
+    np.testing.assert_allclose(np.sort(found[0][found[0] > 0]), np.array([1, 2]) / np.sqrt(5), rtol=1e-6)
+
+
 def test_the_default_learns_that_order_matters() -> None:
     """All watch the same ten movies in random order, and then the one that belongs to the last: only order tells."""
     n = 10
