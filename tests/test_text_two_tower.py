@@ -16,6 +16,7 @@ from recommender.embed.text_features import Weights, text_features
 from recommender.embed.text_two_tower import TextTwoTower, TextTwoTowerSettings
 from recommender.errors import ArtifactError
 from recommender.learn import registry
+from recommender.learn.item_features import item_features
 from recommender.learn.two_tower_settings import TwoTowerSettings
 
 from . import test_models_contract as contract
@@ -75,10 +76,11 @@ def test_the_map_for_unrated_movies_is_the_ridge_regression_of_its_equation() ->
 def test_texts_are_those_of_the_text_bridge() -> None:
     ids = make_ratings().movie_ids
     expected = TextBridge(make_catalog(), dimension=7, year_weight=0.3).features(ids)
-    found = TextTwoTower(make_catalog(), dimension=7, year_weight=0.3).features(ids)
+    found = TextTwoTower(make_catalog(), dimension=7, year_weight=0.3, side_features="none").features(ids)
     np.testing.assert_array_equal(found, expected)
-    more = TextTwoTower(make_catalog(), side_features="metadata").features(ids)
-    assert more.shape[1] > TextTwoTower(make_catalog()).features(ids).shape[1]
+    more = TextTwoTower(make_catalog(), dimension=7, year_weight=0.3, side_features="metadata").features(ids)
+    np.testing.assert_array_equal(more[:, : found.shape[1]], expected)
+    np.testing.assert_array_equal(more[:, found.shape[1] :], item_features("metadata", make_catalog(), ids))
 
 
 def test_each_film_has_the_vector_of_its_own_text_and_director() -> None:
@@ -112,7 +114,7 @@ def test_normalised_vectors_stay_so() -> None:
 
 
 OTHER = {
-    "side_features": "metadata",
+    "side_features": "none",
     "dimension": 2,
     "text_weight": 0.2,
     "genre_weight": 3.0,

@@ -36,7 +36,7 @@ class TextTwoTowerSettings(TwoTowerSettings):
     """Defaults chosen on the validation part of ml-latest-small, movies held out."""
 
     side_features: str = setting(
-        "none", "what the movie tower reads beside text, genres and year", choices=("none", "genres", "metadata")
+        "metadata", "what the movie tower reads beside text, genres and year", choices=("none", "genres", "metadata")
     )
     dimension: int = setting(400, "length of a text vector", 1, 4096)
     text_weight: float = setting(1.4, "what the text counts", 0)
