@@ -12,7 +12,7 @@ from recommender.learn.biases import Biases
 from recommender.learn.content import Content
 from recommender.learn.item_knn import ItemKnn
 from recommender.learn.stacker import cut, cut_lengths
-from recommender.learn.stacking_features import N_FEATURES, SCORES, Scorers, features, standardised
+from recommender.learn.stacking_features import N_FEATURES, Scorers, features, standardised
 from recommender.learn.trending import Trending
 
 DAY = 86_400
@@ -103,12 +103,12 @@ def test_standardised_over_the_counted_alone() -> None:
 
 
 def test_features_fade_with_the_break() -> None:
-    scores = np.ones((3, 2, len(SCORES)), dtype=np.float32)
+    scores = np.ones((3, 2, 10), dtype=np.float32)
     lists = features(scores, np.array([0.0, 604_800.0, 1e9]), np.array([3, 50, 50]))
     assert lists.shape == (3, 2, N_FEATURES)
-    assert lists[:, 0, len(SCORES)].tolist() == [0, 1, 1]  # far
-    assert lists[:, 0, len(SCORES) + 2 :].max(axis=1).tolist() == [0, 1, 1]
-    assert lists[0, 0, len(SCORES) + 1] < lists[1, 0, len(SCORES) + 1]
+    assert lists[:, 0, 10].tolist() == [0, 1, 1]  # far
+    assert lists[:, 0, 12:].max(axis=1).tolist() == [0, 1, 1]
+    assert lists[0, 0, 11] < lists[1, 0, 11]
 
 
 def test_cuts_respect_time_and_find_the_break() -> None:

@@ -1,7 +1,6 @@
-"""The stacker: eleven scores of other models, weighed by a small network that knows what kind of moment it is.
+"""The stacker: ten scores of other models, weighed by a small network that knows what kind of moment it is.
 
-    candidates  the 100 unseen movies with the highest sum of directed EASE, its exposure form, EASE, iALS,
-                and two towers
+    candidates  the 100 unseen movies with the highest sum of directed EASE, its exposure form, EASE and iALS
     score       mean over 5 networks of  network(features of the candidate)       ranking_network.py
     features    stacking_features.py
 

@@ -1,8 +1,8 @@
-"""What the stacker knows of a movie for a person: eleven scores, and what kind of moment it is.
+"""What the stacker knows of a movie for a person: ten scores, and what kind of moment it is.
 
     per movie   directed EASE; the same with every rating counted as 1 (what people choose, not what they like);
-                EASE on rating values; iALS; two towers; the movie's bias; fit to genres; likes that fade with a
-                half-life, all likes and days since the first rating, before the moment; how new the film is then
+                EASE on rating values; iALS; the movie's bias; fit to genres; likes that fade with a half-life, all
+                likes and days since the first rating, before the moment; how new the film is at the moment
     per person  far = ln(1 + gap / 1 minute) / ln(1 + 1 week / 1 minute), at most 1;  activity = ln(1 + n_ratings)
 
 Every score is standardised over the person's unseen movies. Each then occurs twice, as it is and times `far`, so
@@ -26,11 +26,10 @@ from .directed_ease import DirectedEase
 from .ease import Ease
 from .ials import Ials
 from .trending import Trending, last_times
-from .two_tower import TwoTower
 
 Floats = npt.NDArray[np.float32]
-SCORES = ("directed", "exposure", "ease", "ials", "two_tower", "bias", "content", "trending", "likes", "age", "newness")
-N_BLEND = 5  # the first five choose the candidates
+SCORES = ("directed", "exposure", "ease", "ials", "bias", "content", "trending", "likes", "age", "newness")
+N_BLEND = 4  # the first four choose the candidates
 N_FEATURES = 2 * len(SCORES) + 2
 MINUTE, WEEK, YEAR = 60.0, 604_800.0, 31_556_952.0
 
@@ -45,7 +44,6 @@ class Scorers:
             "exposure": DirectedEase(x_middle=1, x_low=1, y_other=1),
             "ease": Ease(values="ratings", regularisation=4000),
             "ials": Ials(factors=64, regularisation=20, alpha=3, recency_floor=0.07, recency_span=5),
-            "two_tower": TwoTower(),  # ids alone: genres have a score of their own
             "bias": Biases(),
             "content": Content(catalog, tags=(), popularity=0),
             "trending": Trending(half_life_days=60),
@@ -76,14 +74,14 @@ class Scorers:
             model.restore({key: arrays[f"{name}.{key}"] for key in model.dtypes()})
 
     def scores(self, history: Interactions, user_rows: Rows, at: Rows) -> Floats:
-        """Return (B, n_movies, 11) float32 in the order of `SCORES`, standardised over unseen movies.
+        """Return (B, n_movies, 10) float32 in the order of `SCORES`, standardised over unseen movies.
 
         Seen movies have values too, on the same scale.
         """
         trending = self.models["trending"]
         assert isinstance(trending, Trending)
         faded, likes, age = trending.before(at)
-        columns = [self.models[name].score(history, user_rows, at) for name in SCORES[:7]]
+        columns = [self.models[name].score(history, user_rows, at) for name in SCORES[:6]]
         newness = np.exp(-np.maximum((1970 + at / YEAR)[:, None] - self.years, 0) / 2)
         columns += [np.log1p(10 * faded), np.log1p(likes), np.log1p(age), np.where(self.years > 0, newness, 0)]
         unseen = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
@@ -102,7 +100,7 @@ def standardised(scores: npt.NDArray[np.floating], counted: npt.NDArray[np.bool_
 
 
 def features(scores: Floats, gap: npt.NDArray[np.floating], n_ratings: npt.NDArray[np.integer]) -> Floats:
-    """Return (B, C, N_FEATURES) float32: the scores (B, C, 11), what kind of moment it is, the scores times `far`.
+    """Return (B, C, N_FEATURES) float32: the scores (B, C, 10), what kind of moment it is, the scores times `far`.
 
     gap: (B,) seconds since the person's last rating.  n_ratings: (B,) how many are known.
     """
