@@ -224,6 +224,9 @@ def test_random_vectors_depend_on_the_text_alone():
 
 def test_backends_are_named_and_set():
     assert BackendSpec.parse("local:dimension=3").make(film_texts(catalog())).identity.dimension == 3
+    for text, message in (("random:seed=", "not key=value"), ("random:seed=1:seed=2", "sets seed twice")):
+        with pytest.raises(ChoiceError, match=message):
+            BackendSpec.parse(text)
     assert BackendSpec.parse("random:seed=2").make([]).identity.model == "seed-2"
     with pytest.raises(ChoiceError, match="no embedding backend is called 'glove': choose from local"):
         BackendSpec.parse("glove")

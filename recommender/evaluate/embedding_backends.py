@@ -23,7 +23,7 @@ from ..embed.local import LocalBackend
 from ..embed.movie_embeddings import MovieEmbeddings
 from ..embed.movie_text import text_hash
 from ..errors import ArtifactError, ChoiceError, SettingsError
-from .work import read_value
+from .work import read_pairs
 
 _PAIR = re.compile(r":(?=[a-z_]+=)")  # addresses in settings hold colons too
 
@@ -69,8 +69,7 @@ class BackendSpec:
         known = (*registry.names(), RandomVectors.name)
         if name not in known:
             raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(known)}")
-        settings = {key: read_value(value) for key, _, value in (pair.partition("=") for pair in pairs)}
-        return cls(text, name, settings)
+        return cls(text, name, read_pairs(f"backend {text!r}", name, pairs))
 
     def make(self, texts: Sequence[str]) -> BaseEmbeddingBackend:
         """Return the backend; `local` with settings is fitted to `texts` anew, without settings it is the shipped one.

@@ -40,19 +40,24 @@ class ModelSpec:
         """
         name, *pairs = text.split(":")
         registry.model_class(name)
-        settings: dict[str, Any] = {}
-        for pair in pairs:
-            key, equals, value = pair.partition("=")
-            if not equals or not key or not value:
-                raise ChoiceError(f"model {text!r}: {pair!r} is not key=value; write {name}:key=value")
-            if key in settings:
-                raise ChoiceError(f"model {text!r} sets {key} twice: give each setting once")
-            settings[key] = read_value(value)
-        return cls(text, name, settings)
+        return cls(text, name, read_pairs(f"model {text!r}", name, pairs))
 
     def make(self, catalog: Optional[Catalog]) -> Ranker:
         """Return the model, unfitted; raises `SettingsError` for a setting that it does not have."""
         return registry.make(self.name, catalog=catalog, **self.settings)
+
+
+def read_pairs(what: str, name: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that `key=value` pairs give; `what` begins the message of the `ChoiceError` for bad ones."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key or not value:
+            raise ChoiceError(f"{what}: {pair!r} is not key=value; write {name}:key=value")
+        if key in settings:
+            raise ChoiceError(f"{what} sets {key} twice: give each setting once")
+        settings[key] = _value(value)
+    return settings
 
 
 class Work:
@@ -136,7 +141,7 @@ def catalog_digest(catalog: Optional[Catalog]) -> str:
     return digest.hexdigest()
 
 
-def read_value(text: str) -> Any:
+def _value(text: str) -> Any:
     """Return the value of a setting as people write it: true, false, a number or a word."""
     if text in ("true", "false"):
         return text == "true"

@@ -24,7 +24,6 @@ from .content import genre_matrix, tag_matrix
 from .genre_features import year_nearness
 
 Ids = npt.NDArray[np.int64]
-KINDS = ("none", "genres", "metadata")
 FEWEST = 3  # movies that must share a name or a keyword
 
 
