@@ -23,15 +23,15 @@ if not __package__:
 
 from model import evaluate_films
 from model.evaluate_films import averages_path
-from recommender import command
-from recommender.catalog import Catalog
-from recommender.command import Parser
-from recommender.embed import registry as backends
-from recommender.errors import ChoiceError
+from recommender import cli as command
+from recommender.cli import Parser
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ChoiceError
+from recommender.data.settings import default_folder
 from recommender.evaluate import cases, comparison, held_out_report, report, work
 from recommender.evaluate.official import official_fold
 from recommender.learn import registry
-from recommender.settings import default_folder
+from recommender.text import registry as backends
 
 SETS = {
     "A": {"min_user_ratings": 20, "min_movie_ratings": 50},

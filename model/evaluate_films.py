@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recommender.embed.dialogues import read_redial
-from recommender.embed.users import UserVectorSettings
-from recommender.errors import ChoiceError
+from recommender.data.errors import ChoiceError
+from recommender.data.settings import default_folder
 from recommender.evaluate import cases, embedding_report, finding_films, held_out_movies, held_out_report, report, work
 from recommender.evaluate.embedding_backends import BackendSpec
 from recommender.evaluate.embedding_comparison import compare_backends, people_with_likes
 from recommender.evaluate.genre_baselines import BASELINES, REFERENCE
-from recommender.settings import default_folder
+from recommender.text.dialogues import read_redial
+from recommender.text.people import UserVectorSettings
 
 
 def check_held_out(arguments: argparse.Namespace, protocols: Sequence[str], labels: Sequence[str]) -> None:

@@ -10,16 +10,16 @@ from typing import Callable
 
 import numpy as np
 
-from recommender.artifacts import load_json
-from recommender.embed.audio import read_audio
-from recommender.embed.config import TasteEmbeddingConfig
-from recommender.embed.fused_embeddings import build_fused
-from recommender.embed.fusion import METHODS, FusionSettings
-from recommender.embed.mfcc import MfccSettings
-from recommender.embed.modalities import Modality
-from recommender.embed.visual import ImageService, read_visual
-from recommender.errors import ChoiceError
-from recommender.settings import add_flags, override
+from recommender.data.artifacts import load_json
+from recommender.data.errors import ChoiceError
+from recommender.data.settings import add_flags, override
+from recommender.media.audio import read_audio
+from recommender.media.fused_embeddings import build_fused
+from recommender.media.fusion import METHODS, FusionSettings
+from recommender.media.mfcc import MfccSettings
+from recommender.media.modalities import Modality
+from recommender.media.visual import ImageService, read_visual
+from recommender.text.config import TasteEmbeddingConfig
 
 FUSION_FLAGS = ("n_components", "n_canonical", "text_weight", "regularisation", "shared_space")
 

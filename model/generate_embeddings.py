@@ -21,18 +21,18 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from model.fuse_films import add_fusion_flags, fuse, modalities_of
-from recommender import command
-from recommender.embed.config import HTTP, SENTENCE_TRANSFORMERS, TasteEmbeddingConfig
-from recommender.embed.generator import TasteEmbeddingGenerator
-from recommender.embed.http_backend import HttpBackend, HttpSettings, estimate_tokens
-from recommender.embed.local import LocalSettings
-from recommender.embed.mix import ALPHA
-from recommender.embed.movie_sources import MOVIELENS
-from recommender.embed.registry import DEFAULT_BACKEND, names
-from recommender.embed.users import AVERAGE, METHODS
-from recommender.embed.vector_files import DEFAULT_FORMS
-from recommender.errors import ChoiceError
-from recommender.settings import add_flags, check_value, default_folder
+from recommender import cli as command
+from recommender.data.errors import ChoiceError
+from recommender.data.settings import add_flags, check_value, default_folder
+from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
+from recommender.text.backends.local import LocalSettings
+from recommender.text.config import HTTP, SENTENCE_TRANSFORMERS, TasteEmbeddingConfig
+from recommender.text.generator import TasteEmbeddingGenerator
+from recommender.text.mix import ALPHA
+from recommender.text.movie_sources import MOVIELENS
+from recommender.text.people import AVERAGE, METHODS
+from recommender.text.registry import DEFAULT_BACKEND, names
+from recommender.text.vector_files import DEFAULT_FORMS
 
 SETTINGS_OF: dict[str, type[Any]] = {DEFAULT_BACKEND: LocalSettings, HTTP: HttpSettings}
 USED_APART = ("model", "batch_size")  # settings of http that other backends have too

@@ -14,14 +14,14 @@ from typing import Optional
 
 from model.console import Console, EndOfInput
 from model.session_flags import ANSWERS
-from recommender.catalog import Movie
-from recommender.errors import ChoiceError, TastevecError
+from recommender.data.catalog import Movie
+from recommender.data.errors import ChoiceError, TastevecError
+from recommender.data.lock import exclusive
 from recommender.facade import Recommender
-from recommender.lock import exclusive
-from recommender.policy import MovieFilter
-from recommender.profiles import default_profiles_folder, load_profile, profile_path, save_profile
-from recommender.rules import Event
-from recommender.session import SessionEngine, SessionState, Words
+from recommender.session.engine import SessionEngine, SessionState, Words
+from recommender.session.policy import MovieFilter
+from recommender.session.profiles import default_profiles_folder, load_profile, profile_path, save_profile
+from recommender.session.rules import Event
 
 WORDS = {**{key: word for key, (word, _) in ANSWERS.items()}, **{word: word for word, _ in ANSWERS.values()}}
 WORDS.update({"yes": "like", "no": "dislike", "h": "help", "exit": "quit"})

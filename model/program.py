@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender import artifacts, command
+from recommender import cli as command
+from recommender.data import artifacts
+from recommender.data.interactions import Interactions
+from recommender.data.settings import default_folder
 from recommender.evaluate import protocols
 from recommender.evaluate.metrics import find_hits, ndcg
-from recommender.interactions import Interactions
 from recommender.learn.base import Ranker
-from recommender.settings import default_folder
 
 RANKED_PEOPLE = 2_000
 RANKING_BLOCK = 256

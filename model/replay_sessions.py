@@ -1,7 +1,7 @@
 """Replay the session on held-out people: how many films that they like does each learning rule show in 20 turns?
 
 For every rule and policy four replays: learning, the same without learning, and both again with only the films that
-the person rated. Definitions stand in recommender/evaluate/session_replay.py.
+the person rated. Definitions stand in recommender/evaluate/replay.py.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import numpy as np
-import numpy.typing as npt
 
 from preprocess import filter_data
 from preprocess.pipeline_settings import PipelineSettings
-from recommender import artifacts, command
-from recommender.catalog import Catalog
-from recommender.command import Parser
-from recommender.errors import ChoiceError, DataError
+from recommender import cli as command
+from recommender.cli import Parser
+from recommender.data import artifacts
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ChoiceError, DataError
+from recommender.data.interactions import Interactions
+from recommender.data.settings import default_folder, read_settings
+from recommender.data.splits import load_all
 from recommender.evaluate import plots
-from recommender.evaluate.bootstrap import resampled_means
-from recommender.evaluate.session_replay import RULE_ALONE, Fold, Outcome, WithoutLearning, make_folds, replay_all
-from recommender.interactions import Interactions
-from recommender.learn.session_rules import RULES, fit_session_rule
-from recommender.policy import PolicySettings
-from recommender.settings import default_folder, read_settings
-from recommender.splits import load_all
+from recommender.evaluate.replay import RULE_ALONE, Fold, Outcome, WithoutLearning, make_folds, replay_all
+from recommender.evaluate.significance import resampled_means
+from recommender.session.fitted_rules import RULES, fit_session_rule
+from recommender.session.policy import PolicySettings
 
 N_RESAMPLES = 2000
 TITLES = {"alone": "The rule alone", "policy": "With the policy's genre filter and penalties"}
@@ -79,16 +79,16 @@ def replay_rule(name: str, folds: Sequence[Fold], policies: dict[str, PolicySett
     return results
 
 
-def per_person(outcomes: Sequence[Outcome], field: str) -> npt.NDArray[np.float64]:
+def per_person(outcomes: Sequence[Outcome], field: str) -> np.ndarray:
     """Return the mean of `field` for each person over their draws of favourites, ordered by user id."""
     ids = np.array([outcome.user_id for outcome in outcomes])
     values = np.array([getattr(outcome, field) for outcome in outcomes], dtype=np.float64)
     _, rows = np.unique(ids, return_inverse=True)
-    means: npt.NDArray[np.float64] = np.bincount(rows, weights=values) / np.bincount(rows)
+    means = np.bincount(rows, weights=values) / np.bincount(rows)
     return means
 
 
-def gain_of(hits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def gain_of(hits: np.ndarray) -> np.ndarray:
     """Return hits[..., 0] / hits[..., 1] - 1, nan where there is nothing to divide by."""
     still = hits[..., 1]
     ratios = np.full(still.shape, np.nan)

@@ -16,7 +16,7 @@ if not __package__:
 
 from model.online_user_model import run_session
 from model.session_flags import backend_settings, build_parser, open_policy
-from recommender import command
+from recommender import cli as command
 from recommender.facade import Recommender
 
 

@@ -15,9 +15,9 @@ if not __package__:
 
 from model.online_user_model import run_session
 from model.session_flags import backend_settings, build_parser, open_policy
-from recommender import command
+from recommender import cli as command
 from recommender.facade import TWO_TOWER, Recommender
-from recommender.policy import MOVING_AVERAGE
+from recommender.session.policy import MOVING_AVERAGE
 
 OTHERS = ("learning_rule", "skip_weight", "vector_scaling")  # settings of the other rule and of the SVD's vectors
 

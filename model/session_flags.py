@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from recommender.command import Parser
-from recommender.embed import registry
-from recommender.errors import ChoiceError, SettingsError
-from recommender.policy import MOVING_AVERAGE, PolicySettings
-from recommender.profiles import default_profiles_folder
-from recommender.settings import add_flags, default_folder, override, read_settings
+from recommender.cli import Parser
+from recommender.data.errors import ChoiceError, SettingsError
+from recommender.data.settings import add_flags, default_folder, override, read_settings
+from recommender.session.policy import MOVING_AVERAGE, PolicySettings
+from recommender.session.profiles import default_profiles_folder
+from recommender.text import registry
 
 ANSWERS = {
     "y": ("like", "I like it, or want to see it"),

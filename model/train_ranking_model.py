@@ -12,12 +12,12 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from model import program as common
-from recommender import command
-from recommender.catalog import Catalog
-from recommender.errors import ChoiceError
-from recommender.known_users import DEFAULT_METHOD
+from recommender import cli as command
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ChoiceError
+from recommender.data.splits import load_all
 from recommender.learn import registry
-from recommender.splits import load_all
+from recommender.learn.known_users import DEFAULT_METHOD
 
 PROGRAMS = {"svd": "train_svd_model", "two_tower": "train_twotower"}
 

@@ -14,12 +14,12 @@ if not __package__:
 import numpy as np
 
 from model import program as common
-from recommender import command
-from recommender.catalog import Catalog
-from recommender.errors import ArtifactError
-from recommender.learn.taste_covariance import GaussianSettings, fit_gaussian, save_gaussian
-from recommender.settings import add_flags, override
-from recommender.splits import load_all, load_split
+from recommender import cli as command
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ArtifactError
+from recommender.data.settings import add_flags, override
+from recommender.data.splits import load_all, load_split
+from recommender.session.taste_covariance import GaussianSettings, fit_gaussian, save_gaussian
 
 
 def make_parser() -> command.Parser:

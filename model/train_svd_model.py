@@ -23,16 +23,17 @@ if not __package__:
 import numpy as np
 
 from model import program as common
-from recommender import artifacts, command, weighting
-from recommender.errors import DataError
+from recommender import cli as command
+from recommender.data import artifacts, weighting
+from recommender.data.errors import DataError
+from recommender.data.interactions import Interactions
+from recommender.data.settings import add_flags, check_value, override
+from recommender.data.splits import KIND, REMEDY, load_all, load_split
 from recommender.evaluate.metrics import rmse
-from recommender.interactions import Interactions
-from recommender.learn.most_popular import MostPopular
-from recommender.learn.randomized_svd import captured_energy, spectral_error
+from recommender.learn.popularity import MostPopular
 from recommender.learn.signals import SIGNALS
 from recommender.learn.svd import SvdModel, SvdSettings
-from recommender.settings import add_flags, check_value, override
-from recommender.splits import KIND, REMEDY, load_all, load_split
+from recommender.linalg.randomized_svd import captured_energy, spectral_error
 
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
 WEIGHTS = ("half_life_days", "popularity_power")

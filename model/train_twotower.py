@@ -26,18 +26,18 @@ from model import program as common
 from model import text_plot
 from model.threads import restart_with
 from model.two_tower_run import FINAL, Checkpoint, Progress, Run, StoppingSettings
-from recommender import command
-from recommender.catalog import Catalog
-from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender import cli as command
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.data.interactions import Interactions
+from recommender.data.lock import exclusive
+from recommender.data.settings import add_flags, override
+from recommender.data.splits import load_all, load_split
 from recommender.evaluate import plots
-from recommender.interactions import Interactions
-from recommender.learn.most_popular import MostPopular
-from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_artifact import FOLDER, KIND
-from recommender.learn.two_tower_settings import RECIPE, TwoTowerSettings
-from recommender.lock import exclusive
-from recommender.settings import add_flags, override
-from recommender.splits import load_all, load_split
+from recommender.learn.popularity import MostPopular
+from recommender.learn.two_tower.artifact import FOLDER, KIND
+from recommender.learn.two_tower.model import TwoTower
+from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
 
 PRESETS = {"default": {}, "recipe": RECIPE}
 

@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-import numpy.typing as npt
 
 from model.program import ranking_quality
-from recommender import artifacts
-from recommender.errors import ArtifactError
+from recommender.data import artifacts
+from recommender.data.errors import ArtifactError
+from recommender.data.interactions import Interactions
+from recommender.data.settings import setting
 from recommender.evaluate.protocols import Evaluation
-from recommender.interactions import Interactions
-from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_training import Training
-from recommender.settings import setting
+from recommender.learn.two_tower.model import TwoTower
+from recommender.learn.two_tower.training import Training
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, np.ndarray]
 KIND = "two_tower_training"
 STEP = "run"
 TRAINING_FILE, BEST_FILE = "training.npz", "best.npz"

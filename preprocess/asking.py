@@ -17,11 +17,11 @@ from typing import Any, Callable, Optional
 
 from preprocess import program as common
 from preprocess.descriptions import answered, append_to
-from recommender import web
-from recommender.catalog import Catalog, Movie
-from recommender.errors import SettingsError
-from recommender.settings import default_folder
-from recommender.workers import in_threads
+from recommender.data.catalog import Catalog, Movie
+from recommender.data.errors import SettingsError
+from recommender.data.settings import default_folder
+from recommender.net import web
+from recommender.net.workers import in_threads
 
 Ask = Callable[[Movie], dict[str, Any]]
 

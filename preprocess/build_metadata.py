@@ -23,10 +23,11 @@ from preprocess.filter_data import Movies
 from preprocess.movies_table import Link, read_links, read_tags, untitled
 from preprocess.pipeline_settings import METADATA, PipelineSettings
 from preprocess.raw_files import RawFiles
-from recommender import artifacts, command
-from recommender.catalog import METADATA_COLUMNS, parse_title
-from recommender.errors import DataError
-from recommender.splits import load_movies
+from recommender import cli as command
+from recommender.data import artifacts
+from recommender.data.catalog import METADATA_COLUMNS, parse_title
+from recommender.data.errors import DataError
+from recommender.data.splits import load_movies
 
 _NO_LINK = Link("", "")
 

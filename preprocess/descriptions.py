@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
-from recommender.errors import DataError
-from recommender.lock import exclusive
+from recommender.data.errors import DataError
+from recommender.data.lock import exclusive
 
 FIELDS = ("director", "cast", "keywords", "overview", "original_language", "overview_source")
 Description = dict[str, str]

@@ -20,8 +20,9 @@ if not __package__:
 
 from preprocess import program as common
 from preprocess.fetching import Say, fetch
-from recommender import artifacts, command
-from recommender.errors import ChoiceError
+from recommender import cli as command
+from recommender.data import artifacts
+from recommender.data.errors import ChoiceError
 
 MIRRORS = ("https://files.grouplens.org/datasets/movielens",)
 # As GroupLens publishes them; None: the archive changes from time to time.

@@ -28,10 +28,11 @@ if not __package__:
 
 from preprocess import program as common
 from preprocess.fetching import Say, fetch
-from recommender import artifacts, command
-from recommender.embed.movie_embeddings import MovieEmbeddings
-from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
-from recommender.settings import default_folder
+from recommender import cli as command
+from recommender.data import artifacts
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.data.settings import default_folder
+from recommender.text.movie_embeddings import MovieEmbeddings
 
 LARGEST = 4 << 30  # bytes, unpacked
 

@@ -23,10 +23,11 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from preprocess.asking import Work, make_parser
-from recommender import command, web
-from recommender.catalog import Movie
-from recommender.errors import SettingsError
-from recommender.web_key import key_for, parse_address
+from recommender import cli as command
+from recommender.data.catalog import Movie
+from recommender.data.errors import SettingsError
+from recommender.net import web
+from recommender.net.key import key_for, parse_address
 
 HOME = "https://api.openai.com/v1"
 UNKNOWN = "UNKNOWN"

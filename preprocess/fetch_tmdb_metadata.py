@@ -20,9 +20,10 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from preprocess.asking import Pace, Work, make_parser
-from recommender import command, web
-from recommender.catalog import Movie
-from recommender.errors import SettingsError
+from recommender import cli as command
+from recommender.data.catalog import Movie
+from recommender.data.errors import SettingsError
+from recommender.net import web
 
 HOME = "https://api.themoviedb.org/3"
 VARIABLE = "TMDB_API_KEY"

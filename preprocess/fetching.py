@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 from urllib.parse import urlsplit
 
-from recommender.errors import DataError, SettingsError
-from recommender.lock import exclusive
+from recommender.data.errors import DataError, SettingsError
+from recommender.data.lock import exclusive
 
 if TYPE_CHECKING:
     import requests

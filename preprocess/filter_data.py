@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
-import numpy.typing as npt
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -27,17 +26,18 @@ from preprocess.movies_table import untitled
 from preprocess.pipeline_settings import FILTER, PipelineSettings
 from preprocess.ratings_table import RatingsTable
 from preprocess.sources import Source, read_source
-from recommender import artifacts, command
-from recommender.catalog import NO_GENRES
-from recommender.errors import DataError
-from recommender.filtering import active_mask
-from recommender.interactions import Interactions, encode
+from recommender import cli as command
+from recommender.data import artifacts
+from recommender.data.catalog import NO_GENRES
+from recommender.data.errors import DataError
+from recommender.data.filtering import active_mask
+from recommender.data.interactions import Interactions, encode
 
 
 class Movies(NamedTuple):
     """The filtered movie list: ids ascending, titles and genres as the raw data spells them."""
 
-    ids: npt.NDArray[np.int64]
+    ids: np.ndarray
     titles: list[str]
     genres: list[str]
 
@@ -84,8 +84,8 @@ def filter_ratings(table: RatingsTable, settings: PipelineSettings) -> tuple[Int
 
 
 def latest_of_pairs(
-    user_rows: npt.NDArray[np.int32], movie_rows: npt.NDArray[np.int32], times: npt.NDArray[np.int64], n_movies: int
-) -> Optional[npt.NDArray[np.bool_]]:
+    user_rows: np.ndarray, movie_rows: np.ndarray, times: np.ndarray, n_movies: int
+) -> Optional[np.ndarray]:
     """Return which ratings to keep so that each (user, movie) has one: the latest, of equal times the last.
 
     None where no pair occurs twice, which costs one pass on files that are sorted, as MovieLens' are.

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
-from recommender.catalog import NO_GENRES
-from recommender.errors import DataError
+from recommender.data.catalog import NO_GENRES
+from recommender.data.errors import DataError
 
 from .raw_files import RawFiles
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recommender.errors import SettingsError
-from recommender.settings import setting
-from recommender.weighting import HALF_LIFE_DAYS, POPULARITY_POWER
+from recommender.data.errors import SettingsError
+from recommender.data.settings import setting
+from recommender.data.weighting import HALF_LIFE_DAYS, POPULARITY_POWER
 
 FILTER = ("min_user_ratings", "min_movie_ratings", "iterative", "movies_first")
 SPLIT = ("split", "train_fraction", "val_fraction", "test_fraction", "min_split_ratings")

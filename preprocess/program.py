@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from recommender import artifacts
-from recommender.command import Parser
-from recommender.errors import SettingsError
-from recommender.interactions import Interactions
-from recommender.settings import add_flags, default_folder, override, read_settings
+from recommender.cli import Parser
+from recommender.data import artifacts
+from recommender.data.errors import SettingsError
+from recommender.data.interactions import Interactions
+from recommender.data.settings import add_flags, default_folder, override, read_settings
 
 from .pipeline_settings import PipelineSettings
 

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from recommender.errors import DataError
-from recommender.interactions import encode
+from recommender.data.errors import DataError
+from recommender.data.interactions import encode
 
 from .raw_files import RawFiles
 
@@ -45,10 +45,10 @@ class Layout(NamedTuple):
 class Columns(NamedTuple):
     """Four columns of one block, ids and times as narrow as they fit; how many rows were dropped for their time."""
 
-    users: npt.NDArray[np.integer]
-    movies: npt.NDArray[np.integer]
-    ratings: npt.NDArray[np.float32]
-    times: npt.NDArray[np.uint32]
+    users: np.ndarray
+    movies: np.ndarray
+    ratings: np.ndarray
+    times: np.ndarray
     n_dropped: int
 
 
@@ -60,15 +60,15 @@ class RatingsTable:
     times: int64, seconds since 1970 UTC.  n_dropped: rows left out for their time.
     """
 
-    user_ids: npt.NDArray[np.int64]
-    movie_ids: npt.NDArray[np.int64]
-    user_rows: npt.NDArray[np.int32]
-    movie_rows: npt.NDArray[np.int32]
-    ratings: npt.NDArray[np.float32]
-    times: npt.NDArray[np.int64]
+    user_ids: np.ndarray
+    movie_ids: np.ndarray
+    user_rows: np.ndarray
+    movie_rows: np.ndarray
+    ratings: np.ndarray
+    times: np.ndarray
     n_dropped: int
 
-    def keep(self, which: npt.NDArray[np.bool_]) -> None:
+    def keep(self, which: np.ndarray) -> None:
         """Leave only the rows where `which` is True, one column at a time to need little memory."""
         if which.all():
             return
@@ -167,7 +167,7 @@ def _parse(block: bytes, layout: Layout, index: int) -> Columns | _BadBlock:
         return _BadBlock(index)
 
 
-def _read(block: bytes, layout: Layout, dtypes: dict[int, Any]) -> list[npt.NDArray[Any]]:
+def _read(block: bytes, layout: Layout, dtypes: dict[int, Any]) -> list[np.ndarray]:
     frame = pd.read_csv(
         io.BytesIO(block),
         sep=layout.separator,
@@ -198,7 +198,7 @@ def _parse_numbers(block: bytes, layout: Layout) -> Optional[Columns]:
     return Columns(_narrow(users), _narrow(movies), ratings.astype(np.float32), times.astype(np.uint32), 0)
 
 
-def _narrow(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.integer]:
+def _narrow(ids: np.ndarray) -> np.ndarray:
     return ids.astype(np.int32) if ids.max(initial=0) < 2**31 else ids
 
 
@@ -224,7 +224,7 @@ def _parse_text(block: bytes, layout: Layout) -> Optional[Columns]:
     )
 
 
-def parse_times(cells: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def parse_times(cells: npt.ArrayLike) -> np.ndarray:
     """Return seconds since 1970 UTC of texts that hold seconds or an ISO date; NaN where neither.
 
     >>> parse_times(["60", "1970-01-01 00:02:00", "1970-01-01T00:03:00Z", "soon", ""]).tolist()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Optional
 
-from recommender.errors import DataError
+from recommender.data.errors import DataError
 
 # The pairs that tell a data set: ratings, movies.
 KNOWN_PAIRS = (("ratings.csv", "movies.csv"), ("ratings.dat", "movies.dat"), ("u.data", "u.item"))

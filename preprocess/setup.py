@@ -22,9 +22,10 @@ from preprocess import build_metadata, filter_data, split_data, transform_data
 from preprocess import program as common
 from preprocess.pipeline_settings import FILTER, METADATA, SPLIT, TRANSFORM
 from preprocess.raw_files import RawFiles
-from recommender import artifacts, command
-from recommender.errors import DataError
-from recommender.splits import PARTS
+from recommender import cli as command
+from recommender.data import artifacts
+from recommender.data.errors import DataError
+from recommender.data.splits import PARTS
 
 TERMS = ("README.txt", "README.html", "README", "README.md")
 _STEP_OF_STEM = {

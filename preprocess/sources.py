@@ -18,7 +18,7 @@ from typing import Optional
 
 import numpy as np
 
-from recommender.errors import DataError
+from recommender.data.errors import DataError
 
 from .movies_table import MovieRow, read_csv_movies, read_dat_movies, read_item_movies
 from .ratings_table import Layout, RatingsTable, read_ratings

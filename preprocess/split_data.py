@@ -27,12 +27,13 @@ if not __package__:
 from preprocess import program as common
 from preprocess.filter_data import Movies
 from preprocess.pipeline_settings import SPLIT, PipelineSettings
-from recommender import artifacts, command
-from recommender.catalog import parse_title
-from recommender.errors import DataError
-from recommender.interactions import Interactions
-from recommender.splits import PARTS, load_movies, load_ratings
-from recommender.splitting import part_by_time, part_per_user
+from recommender import cli as command
+from recommender.data import artifacts
+from recommender.data.catalog import parse_title
+from recommender.data.errors import DataError
+from recommender.data.interactions import Interactions
+from recommender.data.splits import PARTS, load_movies, load_ratings
+from recommender.data.splitting import part_by_time, part_per_user
 
 
 class Parts(NamedTuple):

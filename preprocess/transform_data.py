@@ -1,4 +1,4 @@
-"""Step 3: the `weighted` signal of every rating (formulas in `recommender/weighting.py`).
+"""Step 3: the `weighted` signal of every rating (formulas in `recommender/data/weighting.py`).
 
 All that is learned, user means, movie counts and the newest time, comes from train alone; val and test are only
 looked up in it. A user without train ratings gets the mean of all train ratings.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
-import numpy.typing as npt
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -22,19 +21,20 @@ if not __package__:
 from preprocess import program as common
 from preprocess.pipeline_settings import TRANSFORM, PipelineSettings
 from preprocess.split_data import Parts
-from recommender import artifacts, command, weighting
-from recommender.interactions import Interactions
-from recommender.popularity import TIER_NAMES, popularity_tiers
-from recommender.splits import PARTS, load_split
+from recommender import cli as command
+from recommender.data import artifacts, weighting
+from recommender.data.interactions import Interactions
+from recommender.data.popularity import TIER_NAMES, popularity_tiers
+from recommender.data.splits import PARTS, load_split
 
 
 class Fitted(NamedTuple):
     """What the transform learned from train: per user, per movie row, and the newest time in seconds."""
 
-    means: npt.NDArray[np.float64]
+    means: np.ndarray
     overall_mean: float
-    counts: npt.NDArray[np.int64]
-    movie_weights: npt.NDArray[np.float64]
+    counts: np.ndarray
+    movie_weights: np.ndarray
     newest: int
 
 

@@ -5,10 +5,10 @@
 ['The Matrix (1999)']
 """
 
-from .catalog import Movie
-from .errors import TastevecError
+from .data.catalog import Movie
+from .data.errors import TastevecError
 from .facade import Recommender
-from .policy import MovieFilter
-from .session import Recommendation, Session
+from .session.engine import Recommendation, Session
+from .session.policy import MovieFilter
 
 __all__ = ["Movie", "MovieFilter", "Recommendation", "Recommender", "Session", "TastevecError"]

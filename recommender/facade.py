@@ -10,27 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 import numpy as np
-import numpy.typing as npt
 
-from .catalog import Catalog, Movie
-from .errors import ArtifactError, ChoiceError
-from .known_users import DEFAULT_METHOD, KnownUsers, Ranked
-from .learn import two_tower_artifact
-from .learn.conditional_gaussian import ConditionalGaussian
+from .data.catalog import Catalog, Movie
+from .data.errors import ArtifactError, ChoiceError
+from .data.settings import default_folder, read_settings
+from .data.titles import TitleIndex
+from .learn.known_users import DEFAULT_METHOD, KnownUsers, Ranked
 from .learn.svd import SvdModel
-from .learn.taste_covariance import load_gaussian
-from .learn.two_tower_session import two_tower_rule
-from .policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
+from .learn.two_tower import artifact as two_tower_artifact
+from .linalg.top_n import top_n
 from .retrieve.exact import ExactIndex
-from .rules import LearningRule, MovingAverage
-from .session import Heard, Session, SessionEngine
-from .settings import default_folder, read_settings
-from .titles import TitleIndex
-from .top_n import top_n
+from .session.engine import Heard, Session, SessionEngine
+from .session.gaussian import ConditionalGaussian
+from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
+from .session.rules import LearningRule, MovingAverage
+from .session.taste_covariance import load_gaussian
+from .session.two_tower_rule import two_tower_rule
 
 if TYPE_CHECKING:  # read only when somebody uses words
-    from .embed.free_text import FreeText
-    from .embed.unrated import UnratedFilms
+    from .session.cold_start import UnratedFilms
+    from .session.queries import FreeText
 
 LOCAL = "local"
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
@@ -56,7 +55,7 @@ class Recommender:
     def __init__(
         self,
         catalog: Catalog,
-        movie_vectors: npt.NDArray[np.float32],
+        movie_vectors: np.ndarray,
         policy: PolicySettings,
         rule: Optional[LearningRule] = None,
         folder: Optional[Path] = None,
@@ -66,7 +65,7 @@ class Recommender:
         """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`.
 
         rule: how sessions learn; None takes the moving average of `movie_vectors`.  folder: where the ratings of
-        known users and the text vectors of films are.  backend: of `recommender.embed.registry`, for free text.
+        known users and the text vectors of films are.  backend: of `recommender.text.registry`, for free text.
         `notes` holds lines for the person: what was asked for and could not be had.
         """
         self.catalog = catalog
@@ -156,7 +155,7 @@ class Recommender:
     @functools.cached_property
     def free_text(self) -> FreeText:
         """What hears words; read at its first use."""
-        from .embed.free_text import FreeText
+        from .session.queries import FreeText
 
         if self.folder is None:
             raise ChoiceError("no text vectors of films: open the recommender with Recommender.load(folder)")
@@ -254,7 +253,7 @@ class Recommender:
 
 def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[str]) -> Optional[UnratedFilms]:
     """Return what places films that nobody rated; where it is missing, say so in `notes`."""
-    from .embed.unrated import UnratedFilms
+    from .session.cold_start import UnratedFilms
 
     try:
         return UnratedFilms.load(folder, catalog, backend)

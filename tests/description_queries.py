@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from recommender.catalog import Catalog
-from recommender.embed.movie_text import movie_text
+from recommender.data.catalog import Catalog
+from recommender.text.movie_text import movie_text
 
 PATH = Path(__file__).resolve().parent / "description_queries.csv"
 RARE = 0.01  # of all films

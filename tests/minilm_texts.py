@@ -127,7 +127,7 @@ def main() -> None:
     import sentence_transformers
     import tokenizers
 
-    from recommender.embed.minilm import package_folder
+    from recommender.text.backends.minilm import package_folder
 
     model = original_model(package_folder())
     texts = list(HARD)

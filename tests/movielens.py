@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.filtering import keep_active
-from recommender.interactions import Interactions
+from recommender.data.filtering import keep_active
+from recommender.data.interactions import Interactions
 
 ZIP = Path(__file__).resolve().parents[2] / "shared" / "data" / "ml-latest-small.zip"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender import artifacts
-from recommender.errors import ArtifactError
-from recommender.lock import exclusive
+from recommender.data import artifacts
+from recommender.data.errors import ArtifactError
+from recommender.data.lock import exclusive
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -209,7 +209,7 @@ def test_a_folder_that_holds_another_kind_is_left_alone(tmp_path: Path) -> None:
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     with artifacts.replace_set(tmp_path, "thing", "make", {}):
-        code = "from recommender.artifacts import *; from pathlib import Path; import sys\n"
+        code = "from recommender.data.artifacts import *; from pathlib import Path; import sys\n"
         code += "with replace_set(Path(sys.argv[1]), 'thing', 'make', {}): pass"
         second = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert second.returncode == 1

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.embed.audio import read_audio
-from recommender.embed.mfcc import MfccSettings, hz_to_mel, mel_to_hz, mfcc, mfcc_vector, resample
-from recommender.embed.wav import read_wav
-from recommender.errors import DataError, SettingsError
+from recommender.data.errors import DataError, SettingsError
+from recommender.media.audio import read_audio
+from recommender.media.mfcc import MfccSettings, hz_to_mel, mel_to_hz, mfcc, mfcc_vector, resample
+from recommender.media.wav import read_wav
 
 GOLDEN = Path(__file__).parent / "librosa_mfcc.json"  # librosa.feature.mfcc(y=sound(), sr=22050, n_mfcc=128)
 RATE = 22_050

@@ -192,9 +192,7 @@ def test_a_full_disk_under_the_output(processed: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_under_an_array() -> None:
     """numpy's error has no number."""
-    code = (
-        "import numpy; from recommender import command; command.run(lambda _: numpy.ones(99_999).tofile('/dev/full'))"
-    )
+    code = "import numpy; from recommender import cli; cli.run(lambda _: numpy.ones(99_999).tofile('/dev/full'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert "the disk is full" in done.stderr

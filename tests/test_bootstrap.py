@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.errors import ChoiceError, DataError
-from recommender.evaluate.bootstrap import compare, holm, resampled_means
+from recommender.data.errors import ChoiceError, DataError
+from recommender.evaluate.significance import compare, holm, resampled_means
 
 
 def test_resampled_means_have_the_spread_that_theory_gives():
@@ -21,7 +21,7 @@ def test_resampled_means_have_the_spread_that_theory_gives():
 def test_resampling_in_blocks_changes_nothing(monkeypatch):
     values = np.random.default_rng(0).random((50, 3))
     whole = resampled_means(values, 40, np.random.default_rng(2))
-    monkeypatch.setattr("recommender.evaluate.bootstrap._BLOCK", 50 * 7)
+    monkeypatch.setattr("recommender.evaluate.significance._BLOCK", 50 * 7)
     assert np.allclose(resampled_means(values, 40, np.random.default_rng(2)), whole, atol=1e-15)
 
 

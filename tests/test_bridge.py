@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.embed.bridge import fit_bridge
+from recommender.linalg.ridge import fit_bridge
 
 
 def make(n: int, d: int, k: int = 3, noise: float = 0.3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

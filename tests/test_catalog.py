@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender import artifacts
-from recommender.catalog import Catalog, parse_title
-from recommender.errors import ArtifactError, ChoiceError
+from recommender.data import artifacts
+from recommender.data.catalog import Catalog, parse_title
+from recommender.data.errors import ArtifactError, ChoiceError
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 from model import train_session_model
-from recommender.catalog import Catalog
-from recommender.errors import ArtifactError, DataError
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ArtifactError, DataError
+from recommender.data.interactions import Interactions
+from recommender.data.settings import default_folder, read_settings
 from recommender.facade import Recommender
-from recommender.interactions import Interactions
-from recommender.learn import randomized_svd
-from recommender.learn.conditional_gaussian import ConditionalGaussian
 from recommender.learn.genre_features import KNOTS, made_up_people
-from recommender.learn.taste_covariance import (
+from recommender.linalg import randomized_svd
+from recommender.session.gaussian import ConditionalGaussian
+from recommender.session.policy import PolicySettings
+from recommender.session.rules import Event, MovingAverage
+from recommender.session.taste_covariance import (
     Gaussian,
     GaussianSettings,
     PeopleMatrix,
@@ -27,9 +30,6 @@ from recommender.learn.taste_covariance import (
     load_gaussian,
     save_gaussian,
 )
-from recommender.policy import PolicySettings
-from recommender.rules import Event, MovingAverage
-from recommender.settings import default_folder, read_settings
 from tests.test_session import make_catalog
 from tests.tiny import make_processed
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.embed.movie_text import movie_text
+from recommender.data.catalog import Catalog
+from recommender.text.movie_text import movie_text
 
 from .description_queries import PARTS, Words, alike, load_queries
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from preprocess.descriptions import append_to, read_all
-from recommender.errors import ArtifactError, DataError
+from recommender.data.errors import ArtifactError, DataError
 
 
 def write(path, *entries):

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.embed.base import BaseEmbeddingBackend, Identity, Vectors
-from recommender.embed.dialogue_profiles import embed_profiles, gather, liked_mentions, words_before, written_out
-from recommender.embed.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn, read_dialogues
-from recommender.embed.mix import mix_people
-from recommender.errors import ChoiceError, DataError
+from recommender.data.errors import ChoiceError, DataError
+from recommender.text.base import BaseEmbeddingBackend, Identity
+from recommender.text.dialogue_profiles import embed_profiles, gather, liked_mentions, words_before, written_out
+from recommender.text.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn, read_dialogues
+from recommender.text.mix import mix_people
 
 SAMPLE = Path(__file__).parent / "dialogues" / "redial_sample.jsonl"
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
@@ -187,7 +187,7 @@ class CountingBackend(BaseEmbeddingBackend):
     name = "counting"
     identity = Identity("counting", "", 3)
 
-    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         return np.array([[text.count(word) for word in ("heist", "slow", "laugh")] for text in texts], np.float32)
 
 

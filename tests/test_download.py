@@ -17,7 +17,7 @@ import pytest
 from preprocess import download as program
 from preprocess import fetching
 from preprocess.download import download
-from recommender.errors import ArtifactError, DataError, SettingsError
+from recommender.data.errors import ArtifactError, DataError, SettingsError
 
 BODY = np.random.default_rng(0).bytes(700_000)
 MD5 = hashlib.md5(BODY).hexdigest()

@@ -12,10 +12,10 @@ import pytest
 
 from preprocess import download_embeddings
 from preprocess.download_embeddings import Offer, download, read_offers
-from recommender.embed.base import Identity, normalised
-from recommender.embed.movie_embeddings import MovieEmbeddings
-from recommender.errors import ArtifactError, DataError, SettingsError, TastevecError
-from recommender.settings import default_folder
+from recommender.data.errors import ArtifactError, DataError, SettingsError, TastevecError
+from recommender.data.settings import default_folder
+from recommender.text.base import Identity, normalised
+from recommender.text.movie_embeddings import MovieEmbeddings
 from tests.test_download import Server
 
 N = 40

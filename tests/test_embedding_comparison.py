@@ -10,15 +10,10 @@ import numpy as np
 import pytest
 
 from model import evaluate
-from recommender.catalog import Catalog
-from recommender.embed import movie_embeddings, movie_sources
-from recommender.embed.base import BaseEmbeddingBackend, Identity, normalised
-from recommender.embed.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn
-from recommender.embed.movie_text import movie_text
-from recommender.embed.users import UserVectorSettings
-from recommender.errors import ChoiceError, DataError, SettingsError
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ChoiceError, DataError, SettingsError
+from recommender.data.interactions import Interactions
 from recommender.evaluate import cases, protocols
-from recommender.evaluate.bootstrap import intervals
 from recommender.evaluate.embedding_backends import BackendSpec, RandomVectors, film_vectors
 from recommender.evaluate.embedding_comparison import (
     compare_backends,
@@ -28,7 +23,12 @@ from recommender.evaluate.embedding_comparison import (
     rank_for_people,
 )
 from recommender.evaluate.finding_films import Requests, descriptions, dialogue_requests
-from recommender.interactions import Interactions
+from recommender.evaluate.significance import intervals
+from recommender.text import movie_embeddings, movie_sources
+from recommender.text.base import BaseEmbeddingBackend, Identity, normalised
+from recommender.text.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn
+from recommender.text.movie_text import movie_text
+from recommender.text.people import UserVectorSettings
 
 N_MOVIES, N_USERS, N_GENRES = 60, 50, 4
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.embed.base import normalised
-from recommender.errors import DataError
+from recommender.data.errors import DataError
 from recommender.evaluate import embedding_quality
 from recommender.evaluate.embedding_quality import finding_measures, places, separation_gap
+from recommender.text.base import normalised
 
 
 def films(n=120, n_genres=6, d=9, seed=0):

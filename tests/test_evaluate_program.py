@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from model import evaluate
-from recommender.errors import ChoiceError, DataError, SettingsError, TastevecError
+from recommender.data.errors import ChoiceError, DataError, SettingsError, TastevecError
+from recommender.data.interactions import Interactions
 from recommender.evaluate import cases, comparison, metrics, plots, protocols, report, runner, scoring, work
 from recommender.evaluate.official import official_fold
-from recommender.interactions import Interactions
 from recommender.learn.base import Ranker
 
 from .movielens import ZIP, load_set

@@ -19,7 +19,7 @@ import pytest
 from preprocess import enrich_metadata, fetch_tmdb_metadata
 from preprocess.asking import Pace, StoppedError
 from preprocess.descriptions import read_descriptions
-from recommender.errors import ServiceError, SettingsError
+from recommender.data.errors import ServiceError, SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
 OLD_KEY, TOKEN = "0123456789abcdef0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.secret"

@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.embed.base import BaseEmbeddingBackend, Identity, normalised
-from recommender.embed.free_text import LENGTH, MOST_LETTERS, FreeText
-from recommender.embed.movie_embeddings import MovieEmbeddings
-from recommender.embed.unrated import UnratedFilms
-from recommender.errors import ArtifactError, ChoiceError
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
-from recommender.learn.conditional_gaussian import ConditionalGaussian
 from recommender.learn.svd import SvdModel
-from recommender.learn.taste_covariance import Gaussian, GaussianSettings
-from recommender.policy import MovieFilter, PolicySettings
-from recommender.profiles import load_profile, save_profile
-from recommender.rules import Event, LearningRule, MovingAverage, Wish
-from recommender.session import Heard, Session, SessionEngine, SessionState, Words
+from recommender.session.cold_start import UnratedFilms
+from recommender.session.engine import Heard, Session, SessionEngine, SessionState, Words
+from recommender.session.gaussian import ConditionalGaussian
+from recommender.session.policy import MovieFilter, PolicySettings
+from recommender.session.profiles import load_profile, save_profile
+from recommender.session.queries import LENGTH, MOST_LETTERS, FreeText
+from recommender.session.rules import Event, LearningRule, MovingAverage, Wish
+from recommender.session.taste_covariance import Gaussian, GaussianSettings
+from recommender.text.base import BaseEmbeddingBackend, Identity, normalised
+from recommender.text.movie_embeddings import MovieEmbeddings
 from tests.tiny import make_processed
 
 TOPICS = ("chess", "robots", "paris")
@@ -470,7 +470,7 @@ def write_vectors(folder: Path, identity: Identity, catalog: Catalog) -> None:
 
 def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog, rule = make_catalog(), make_gaussian()
-    monkeypatch.setattr("recommender.embed.free_text.make_backend", lambda name, **settings: TopicBackend())
+    monkeypatch.setattr("recommender.session.queries.make_backend", lambda name, **settings: TopicBackend())
     write_vectors(tmp_path / "artifacts" / "text" / "topics", Identity("topics", "2", 3), catalog)
     with pytest.raises(ArtifactError, match="model 2, not 1"):
         FreeText.load(tmp_path, catalog, rule, "topics")

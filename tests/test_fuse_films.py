@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from model import generate_embeddings
-from recommender.embed.fused_embeddings import FusedEmbeddings, build_fused, load_fusion, text_modality
-from recommender.embed.fusion import Fusion, FusionSettings
-from recommender.embed.modalities import make_modality, read_modality
-from recommender.embed.movie_embeddings import MovieEmbeddings
-from recommender.embed.user_embeddings import UserEmbeddings
-from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.media.fused_embeddings import FusedEmbeddings, build_fused, load_fusion, text_modality
+from recommender.media.fusion import Fusion, FusionSettings
+from recommender.media.modalities import make_modality, read_modality
+from recommender.text.movie_embeddings import MovieEmbeddings
+from recommender.text.user_embeddings import UserEmbeddings
 from tests.misbehaving_server import Server
 from tests.test_audio import sound, write_wav
 from tests.test_user_embeddings import people

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.embed.fusion import METHODS, Fusion, FusionSettings
-from recommender.embed.modalities import Modality, make_modality, read_modality
-from recommender.embed.projections import cca, pca, procrustes
-from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.media.fusion import METHODS, Fusion, FusionSettings
+from recommender.media.modalities import Modality, make_modality, read_modality
+from recommender.media.projections import cca, pca, procrustes
 
 N, N_KINDS = 240, 8
 KINDS = np.arange(N) % N_KINDS

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from model import generate_embeddings
-from recommender.embed import TasteEmbeddingConfig, TasteEmbeddingGenerator
-from recommender.embed.base import Identity, Vectors
-from recommender.embed.generator import read_ratings
-from recommender.embed.local import LocalBackend
-from recommender.embed.movie_embeddings import MovieEmbeddings, plan
-from recommender.embed.movie_sources import join, read_source
-from recommender.embed.registry import make_backend
-from recommender.embed.user_embeddings import UserEmbeddings
-from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError, TastevecError
-from recommender.lock import exclusive
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError, TastevecError
+from recommender.data.lock import exclusive
+from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
+from recommender.text.backends.local import LocalBackend
+from recommender.text.base import Identity
+from recommender.text.generator import read_ratings
+from recommender.text.movie_embeddings import MovieEmbeddings, plan
+from recommender.text.movie_sources import join, read_source
+from recommender.text.registry import make_backend
+from recommender.text.user_embeddings import UserEmbeddings
 from tests.misbehaving_server import Reply, Server, unit
 from tests.test_movie_embeddings import Letters
 from tests.tiny import FILMS, make_processed
@@ -107,7 +107,7 @@ def test_a_local_model_stays_until_force(project: Path) -> None:
 
 def test_a_run_that_breaks_off_leaves_what_was_there(project: Path) -> None:
     class Fails(Letters):
-        def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
             raise KeyboardInterrupt
 
     generator(project, backend=Letters(), output=project / "out").build_movie_embeddings()
@@ -436,7 +436,7 @@ def test_another_model_over_http_is_refused_before_a_call(project: Path, server:
 
 
 def test_importing_needs_no_pandas() -> None:
-    program = "import sys; from recommender.embed import TasteEmbeddingGenerator; print('pandas' in sys.modules)"
+    program = "import sys; from recommender.text import TasteEmbeddingGenerator; print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recommender.learn import layers, losses, ranking_network
-from recommender.learn.gradient_check import check_gradient, compare
-from recommender.learn.lazy_adam import group_rows, sum_groups
+from recommender.learn import ranking_network
 from recommender.learn.ranking_network import Network
-from recommender.learn.two_tower_network import Batch, Design, loss_and_gradient
+from recommender.learn.two_tower import layers, losses
+from recommender.learn.two_tower.adam import group_rows, sum_groups
+from recommender.learn.two_tower.gradient_check import check_gradient, compare
+from recommender.learn.two_tower.network import Batch, Design, loss_and_gradient
 
 Arrays = dict[str, np.ndarray]
 Case = tuple[Callable[[Arrays], float], Arrays, Arrays]  # loss, gradient by hand, point

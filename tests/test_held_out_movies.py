@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from model import evaluate
-from recommender.catalog import Catalog
-from recommender.errors import ChoiceError, DataError
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ChoiceError, DataError
+from recommender.data.interactions import Interactions
 from recommender.evaluate import held_out_movies, held_out_report, runner
-from recommender.evaluate.bootstrap import ratios
 from recommender.evaluate.cases import Source
 from recommender.evaluate.genre_baselines import BASELINES, Random, likes_by_genre
+from recommender.evaluate.significance import ratios
 from recommender.evaluate.work import ModelSpec, catalog_digest
-from recommender.interactions import Interactions
 from recommender.learn.base import Ranker
 
 N_USERS, N_MOVIES, N_GENRES = 80, 300, 5

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender import web
-from recommender.embed.base import Identity
-from recommender.embed.http_backend import HttpBackend, HttpSettings, estimate_tokens
-from recommender.embed.http_batches import embed_in_batches
-from recommender.embed.registry import make_backend
-from recommender.errors import ChoiceError, DataError, ServiceError, SettingsError, TastevecError
-from recommender.web_key import Key
+from recommender.data.errors import ChoiceError, DataError, ServiceError, SettingsError, TastevecError
+from recommender.net import web
+from recommender.net.http_batches import embed_in_batches
+from recommender.net.key import Key
+from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
+from recommender.text.base import Identity
+from recommender.text.registry import make_backend
 from tests.misbehaving_server import Reply, Server, in_base64, unit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -399,7 +399,7 @@ def test_nothing_shows_the_key(server, capfd):
 
 
 def test_importing_the_backend_imports_neither_requests_nor_pandas():
-    code = "import sys, recommender.embed.http_backend; print({'requests', 'pandas', 'urllib3'} & set(sys.modules))"
+    code = "import sys, recommender.text.backends.http; print({'requests', 'pandas', 'urllib3'} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "set()"

@@ -6,17 +6,16 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from recommender.interactions import Interactions
-from recommender.learn import conjugate_gradient as kernel
+from recommender.data.interactions import Interactions
 from recommender.learn.ials import Ials, ridges, transposed, weighted_rows
+from recommender.linalg import conjugate_gradient as kernel
 
 CHECKERBOARD_SIZE = 50
 
 
-def interactions(likes: npt.NDArray[np.bool_], ratings: float = 5.0) -> Interactions:
+def interactions(likes: np.ndarray, ratings: float = 5.0) -> Interactions:
     """Return one rating for each True cell, rated in the order of the columns."""
     users, movies = np.nonzero(likes)
     return Interactions.from_columns(
@@ -24,7 +23,7 @@ def interactions(likes: npt.NDArray[np.bool_], ratings: float = 5.0) -> Interact
     )
 
 
-def sparse_problem(seed: int = 0, n: int = 40, m: int = 30) -> tuple[npt.NDArray[np.float64], list[kernel.Block]]:
+def sparse_problem(seed: int = 0, n: int = 40, m: int = 30) -> tuple[np.ndarray, list[kernel.Block]]:
     """Return dense weights (n, m), 0 = unobserved, with rows of 0 to m cells, and the same as blocks."""
     rng = np.random.default_rng(seed)
     share = np.linspace(0, 1, n)[:, None]
@@ -35,7 +34,7 @@ def sparse_problem(seed: int = 0, n: int = 40, m: int = 30) -> tuple[npt.NDArray
     return dense, kernel.blocks_of_rows(indptr, columns.astype(np.int32), weights, m, 6)
 
 
-def dense_solution(dense: npt.NDArray[np.float64], Y: npt.NDArray[np.float64], ridge: float) -> npt.NDArray[np.float64]:
+def dense_solution(dense: np.ndarray, Y: np.ndarray, ridge: float) -> np.ndarray:
     """Solve each row from the definition: every cell of the row, with its confidence."""
     confidence = 1 + dense
     preference = (dense > 0).astype(float)
@@ -76,7 +75,7 @@ def test_a_step_more_never_raises_the_error(monkeypatch: pytest.MonkeyPatch) -> 
     assert errors[3].max() > 1e-3
 
 
-def loss(X: npt.NDArray[np.float64], Y: npt.NDArray[np.float64], dense: npt.NDArray[np.float64], lam: float) -> float:
+def loss(X: np.ndarray, Y: np.ndarray, dense: np.ndarray, lam: float) -> float:
     fit = ((1 + dense) * ((dense > 0) - X @ Y.T) ** 2).sum()
     return float(fit + lam * ((X**2).sum() + (Y**2).sum()))
 
@@ -104,7 +103,7 @@ def test_the_loss_of_exact_sweeps_falls_and_conjugate_gradients_follow() -> None
     assert loss(X_cg, Y_cg, dense, 3) == pytest.approx(losses[-1], rel=0.02)
 
 
-def checkerboard() -> npt.NDArray[np.bool_]:
+def checkerboard() -> np.ndarray:
     places = np.arange(CHECKERBOARD_SIZE)
     return (places[:, None] + places) % 2 == 0
 
@@ -118,7 +117,7 @@ def test_the_withheld_diagonal_of_a_checkerboard_comes_back_first() -> None:
     assert ids[:, 0].tolist() == list(range(CHECKERBOARD_SIZE))
 
 
-def planted(shuffle: bool) -> tuple[Interactions, npt.NDArray[np.bool_]]:
+def planted(shuffle: bool) -> tuple[Interactions, np.ndarray]:
     """Return what 90 people of three tastes chose among 60 films of three kinds, and the choices held back."""
     rng = np.random.default_rng(6)
     chance = np.where(np.arange(90)[:, None] % 3 == np.arange(60) % 3, 0.7, 0.05)
@@ -130,7 +129,7 @@ def planted(shuffle: bool) -> tuple[Interactions, npt.NDArray[np.bool_]]:
     return interactions(known), held_back
 
 
-def hit_share(data: Interactions, held_back: npt.NDArray[np.bool_]) -> float:
+def hit_share(data: Interactions, held_back: np.ndarray) -> float:
     model = Ials(factors=3, regularisation=2).fit(data)
     ids, _ = model.recommend(data, np.arange(90), 5)
     return float(np.take_along_axis(held_back, ids, axis=1).mean())

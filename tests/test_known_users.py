@@ -10,9 +10,9 @@ import pytest
 
 from model import train_ranking_model
 from recommender import Recommender
-from recommender.errors import ChoiceError
-from recommender.settings import default_folder
-from recommender.splits import load_split
+from recommender.data.errors import ChoiceError
+from recommender.data.settings import default_folder
+from recommender.data.splits import load_split
 
 
 @pytest.fixture(scope="module")

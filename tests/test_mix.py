@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.embed.mix import mix, mix_people
-from recommender.errors import DataError
+from recommender.data.errors import DataError
+from recommender.text.mix import mix, mix_people
 
 X, Y = np.array([[1, 0]], np.float32), np.array([[0, 1]], np.float32)
 NONE = np.zeros((1, 2), np.float32)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
-from recommender.interactions import Interactions
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.data.interactions import Interactions
 from recommender.learn import registry
 from recommender.learn.base import Ranker, mask_seen
 from recommender.learn.stacker import Stacker

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.errors import SettingsError
-from recommender.interactions import Interactions
-from recommender.learn.cholesky import inverse
+from recommender.data.errors import SettingsError
+from recommender.data.interactions import Interactions
 from recommender.learn.directed_ease import DirectedEase, keep_largest, kernel, pair_sums
 from recommender.learn.ease import Ease
-from recommender.learn.most_popular import MostPopular
+from recommender.learn.popularity import MostPopular
+from recommender.linalg.cholesky import inverse
 
 
 def random_ratings(seed: int = 0, n_users: int = 40, n_movies: int = 15) -> Interactions:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.interactions import Interactions
+from recommender.data.catalog import Catalog
+from recommender.data.interactions import Interactions
 from recommender.learn import ranking_network
 from recommender.learn.biases import Biases
 from recommender.learn.content import Content

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.embed.base import BaseEmbeddingBackend, Identity, Vectors, normalised
-from recommender.embed.movie_embeddings import MovieEmbeddings, embed, plan
-from recommender.embed.movie_sources import Films, SourceMovie, join, read_dat, read_source, read_tsv
-from recommender.errors import ArtifactError, ChoiceError, DataError
+from recommender.data.errors import ArtifactError, ChoiceError, DataError
+from recommender.text.base import BaseEmbeddingBackend, Identity, normalised
+from recommender.text.movie_embeddings import MovieEmbeddings, embed, plan
+from recommender.text.movie_sources import Films, SourceMovie, join, read_dat, read_source, read_tsv
 from tests.tiny import FILMS, make_processed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +33,7 @@ class Letters(BaseEmbeddingBackend):
     def identity(self) -> Identity:
         return Identity(self.name, self.model, 3)
 
-    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += texts
         return normalised(np.array([[text.count(letter) for letter in "abc"] for text in texts], dtype=np.float64))
 
@@ -173,7 +173,7 @@ def test_equal_texts_are_embedded_once(tmp_path: Path) -> None:
 
 def test_texts_go_out_in_calls_of_the_asked_size(films: Films) -> None:
     class Sizes(Letters):
-        def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
             sizes.append(len(texts))
             return super().embed_texts(texts)
 
@@ -186,11 +186,11 @@ def test_texts_go_out_in_calls_of_the_asked_size(films: Films) -> None:
 
 def test_vectors_of_the_wrong_shape_are_refused(films: Films) -> None:
     class Wide(Letters):
-        def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
             return np.ones((len(texts), 4), np.float32)
 
     class Broken(Letters):
-        def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
             return np.full((len(texts), 3), np.nan, np.float32)
 
     with pytest.raises(DataError, match=r"returned \(3, 4\), expected 3 finite rows of 3"):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recommender.data.interactions import Interactions
 from recommender.evaluate import protocols, runner
 from recommender.evaluate.protocols import Evaluation
-from recommender.interactions import Interactions
 from recommender.learn import registry
 from tests.benchmarks.peer_runners import environments, exchange, tables
 from tests.benchmarks.peer_runners.grids import MODELS

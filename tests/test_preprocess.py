@@ -14,13 +14,13 @@ import pytest
 from preprocess import build_metadata, filter_data, split_data, transform_data
 from preprocess import setup as all_steps
 from preprocess.pipeline_settings import STEPS, PipelineSettings
-from recommender import interactions, weighting
-from recommender.catalog import Catalog
-from recommender.errors import ArtifactError, ChoiceError, DataError
-from recommender.interactions import Interactions
-from recommender.popularity import popularity_tiers
-from recommender.settings import default_folder, read_settings
-from recommender.splits import PARTS, load_final_rating, load_movies, load_ratings, load_split
+from recommender.data import interactions, weighting
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ArtifactError, ChoiceError, DataError
+from recommender.data.interactions import Interactions
+from recommender.data.popularity import popularity_tiers
+from recommender.data.settings import default_folder, read_settings
+from recommender.data.splits import PARTS, load_final_rating, load_movies, load_ratings, load_split
 
 from . import movielens
 from .raw_sets import LINES, TINY_FLAGS, pack, random_lines, random_movies, write_csv

@@ -14,7 +14,7 @@ import pytest
 
 from preprocess import build_metadata, download, filter_data, split_data, transform_data
 from preprocess import setup as all_steps
-from recommender import command
+from recommender import cli as command
 
 from .raw_sets import HEADER, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, write_csv
 

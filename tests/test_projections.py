@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.embed.projections import cca, pca, procrustes
-from recommender.errors import DataError
+from recommender.data.errors import DataError
+from recommender.media.projections import cca, pca, procrustes
 
 Array = np.ndarray
 

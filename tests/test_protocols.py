@@ -7,15 +7,15 @@ import itertools
 import numpy as np
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.errors import ChoiceError, DataError, SettingsError
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ChoiceError, DataError, SettingsError
+from recommender.data.filtering import keep_active
+from recommender.data.interactions import Interactions
+from recommender.data.splitting import part_per_user, split_by_time, split_per_user
 from recommender.evaluate import metrics, protocols
 from recommender.evaluate.stages import cut_runs
-from recommender.filtering import keep_active
-from recommender.interactions import Interactions
 from recommender.learn import registry
-from recommender.splitting import part_per_user, split_by_time, split_per_user
-from recommender.top_n import top_n
+from recommender.linalg.top_n import top_n
 
 from .movielens import load_set
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from recommender.errors import DataError
-from recommender.learn import randomized_svd as kernel
-from recommender.learn import sparse
-from recommender.learn.randomized_svd import (
+from recommender.data.errors import DataError
+from recommender.linalg import randomized_svd as kernel
+from recommender.linalg import sparse
+from recommender.linalg.randomized_svd import (
     SVD,
     captured_energy,
     dense_svd,
@@ -22,9 +22,7 @@ from recommender.learn.randomized_svd import (
     randomized_svd,
     spectral_error,
 )
-from recommender.learn.sparse import SparseMatrix
-
-Array = npt.NDArray[np.float64]
+from recommender.linalg.sparse import SparseMatrix
 
 
 def compress(dense: npt.ArrayLike) -> SparseMatrix:
@@ -34,7 +32,7 @@ def compress(dense: npt.ArrayLike) -> SparseMatrix:
     return SparseMatrix(indptr, columns.astype(np.int32), full[rows, columns].astype(np.float32), full.shape[1])
 
 
-def skewed(n_rows: int, n_columns: int, seed: int = 0, density: float = 0.06) -> Array:
+def skewed(n_rows: int, n_columns: int, seed: int = 0, density: float = 0.06) -> np.ndarray:
     """Rows and columns of very unequal length, some empty, a few columns full enough for the dense head."""
     rng = np.random.default_rng(seed)
     rows, columns = rng.permutation(n_rows), rng.permutation(n_columns)
@@ -45,7 +43,7 @@ def skewed(n_rows: int, n_columns: int, seed: int = 0, density: float = 0.06) ->
     return dense
 
 
-def decaying(n_rows: int = 500, n_columns: int = 400, seed: int = 1) -> Array:
+def decaying(n_rows: int = 500, n_columns: int = 400, seed: int = 1) -> np.ndarray:
     """A dense matrix whose singular values fall slowly, so that a truncation to 50 leaves much behind."""
     rng = np.random.default_rng(seed)
     left = np.linalg.qr(rng.standard_normal((n_rows, n_columns)))[0]
@@ -53,15 +51,15 @@ def decaying(n_rows: int = 500, n_columns: int = 400, seed: int = 1) -> Array:
     return left * (np.arange(1, n_columns + 1) ** -0.5) @ right
 
 
-def product(svd: SVD) -> Array:
+def product(svd: SVD) -> np.ndarray:
     return (svd.U.astype(np.float64) * svd.s) @ svd.Vt
 
 
-def residual(dense: Array, svd: SVD) -> float:
+def residual(dense: np.ndarray, svd: SVD) -> float:
     return float(np.linalg.norm(dense - product(svd)))
 
 
-def best_residual(dense: Array, rank: int) -> float:
+def best_residual(dense: np.ndarray, rank: int) -> float:
     return float(np.sqrt((np.linalg.svd(dense, compute_uv=False)[rank:] ** 2).sum()))
 
 
@@ -137,7 +135,7 @@ def test_small_matrices_take_the_exact_route(rank: int) -> None:
 
 @pytest.mark.usefixtures("never_dense")
 @pytest.mark.parametrize("make", [decaying, lambda: skewed(600, 900)])
-def test_krylov_route_is_orthonormal_and_near_the_best_residual(make: Callable[[], Array]) -> None:
+def test_krylov_route_is_orthonormal_and_near_the_best_residual(make: Callable[[], np.ndarray]) -> None:
     dense = make()
     svd = randomized_svd(compress(dense), 50, np.random.default_rng(0))
     assert orthonormality_error(svd) < 1e-5
@@ -260,7 +258,7 @@ def test_the_space_is_capped(
     found = []
     product_with_gram = SparseMatrix.gram_times
 
-    def noted(self: SparseMatrix, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def noted(self: SparseMatrix, X: np.ndarray) -> np.ndarray:
         found.append(X.shape[1])
         return product_with_gram(self, X)
 

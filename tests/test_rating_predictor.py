@@ -6,12 +6,11 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.errors import DataError
-from recommender.interactions import Interactions
+from recommender.data.catalog import Catalog
+from recommender.data.errors import DataError
+from recommender.data.interactions import Interactions
 from recommender.learn.rating_predictor import RatingPredictor, damped_means
 from recommender.learn.taste_process import Covariance, covariance_matrix, expect, left_out_errors
 
@@ -19,28 +18,26 @@ N_MOVIES = 24
 PROCESS = Covariance(level=0.3, mood=0.2, mood_span=5.0, drift=0.4, drift_span=8.0, rare=3.0, keenness=1.0)
 
 
-def one_history(n: int = 7, d: int = 3) -> tuple[npt.NDArray[np.float64], ...]:
+def one_history(n: int = 7, d: int = 3) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(0)
     return rng.normal(size=(n, d)), rng.normal(size=n), rng.integers(1, 50, n).astype(float)
 
 
-def cell(i: int, j: int, phi: npt.NDArray[np.float64], c: Covariance, keen: float) -> float:
+def cell(i: int, j: int, phi: np.ndarray, c: Covariance, keen: float) -> float:
     """Return cov(f_i, f_j) as the header of taste_process writes it, for places i and j."""
     apart = abs(i - j)
     taste = keen * float(phi[i] @ phi[j]) * (1 - c.drift + c.drift * np.exp(-apart / c.drift_span))
     return float(taste + c.level + c.mood * np.exp(-apart / c.mood_span))
 
 
-def joint_covariance(
-    phi: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], c: Covariance, keen: float = 1.0
-) -> npt.NDArray[np.float64]:
+def joint_covariance(phi: np.ndarray, counts: np.ndarray, c: Covariance, keen: float = 1.0) -> np.ndarray:
     """Return the covariance of all ratings, noise included; cell by cell."""
     n = len(phi)
     K = np.array([[cell(i, j, phi, c, keen) for j in range(n)] for i in range(n)])
     return K + np.diag(1 + c.rare / (counts + 1))
 
 
-def conditional_mean(K: npt.NDArray[np.float64], y: npt.NDArray[np.float64], which: int) -> float:
+def conditional_mean(K: np.ndarray, y: np.ndarray, which: int) -> float:
     """Return E[y_which | all others] of a Gaussian with mean 0, by the formula for blocks."""
     others = np.delete(np.arange(len(y)), which)
     return float(K[which, others] @ np.linalg.inv(K[np.ix_(others, others)]) @ y[others])

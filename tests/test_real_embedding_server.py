@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.embed.base import Identity
-from recommender.embed.http_backend import HttpBackend
-from recommender.errors import ServiceError
+from recommender.data.errors import ServiceError
+from recommender.text.backends.http import HttpBackend
+from recommender.text.base import Identity
 
 INFINITY = os.environ.get("TASTEVEC_INFINITY", "")
 MODEL = "all-minilm-l6-v2"

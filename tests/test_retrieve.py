@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from recommender.errors import ArtifactError, ChoiceError, TastevecError
+from recommender.data.errors import ArtifactError, ChoiceError, TastevecError
+from recommender.linalg.top_n import top_n
 from recommender.retrieve.exact import ExactIndex
-from recommender.top_n import top_n
 
 
-def by_sorting(scores: npt.NDArray[np.floating], n: int) -> npt.NDArray[np.int64]:
+def by_sorting(scores: np.ndarray, n: int) -> np.ndarray:
     return np.argsort(-scores, axis=1, kind="stable")[:, :n]
 
 
@@ -36,15 +35,13 @@ def test_top_n_of_no_lines_and_of_no_columns() -> None:
     assert top_n(np.empty((2, 0), dtype=np.float32), 3).shape == (2, 0)
 
 
-def vectors(n: int = 500, dim: int = 8, seed: int = 0) -> npt.NDArray[np.float32]:
+def vectors(n: int = 500, dim: int = 8, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     lengths = rng.lognormal(0, 1, (n, 1))  # unequal, so that the two metrics disagree
     return (rng.standard_normal((n, dim)) * lengths).astype(np.float32)
 
 
-def truth(
-    stored: npt.NDArray[np.float32], queries: npt.NDArray[np.float32], metric: str, k: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def truth(stored: np.ndarray, queries: np.ndarray, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]:
     V, Q = stored.astype(np.float64), queries.astype(np.float64)
     if metric == "cosine":
         V, Q = V / np.linalg.norm(V, axis=1, keepdims=True), Q / np.linalg.norm(Q, axis=1, keepdims=True)

@@ -11,11 +11,11 @@ import pytest
 
 from model import train_ranking_model
 from recommender import Recommender
-from recommender.errors import ArtifactError, ChoiceError
+from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.learn.svd import SvdModel
-from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_session import BIAS_WEIGHT
-from recommender.rules import Event, MovingAverage
+from recommender.learn.two_tower.model import TwoTower
+from recommender.session.rules import Event, MovingAverage
+from recommender.session.two_tower_rule import BIAS_WEIGHT
 from tests.test_session_program import RULE, TYPED
 from tests.tiny import FILMS, make_processed
 

@@ -8,8 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from recommender.embed.safetensors import read_safetensors
-from recommender.errors import ArtifactError
+from recommender.data.errors import ArtifactError
+from recommender.text.minilm.safetensors import read_safetensors
 
 HEADER = (
     b'{"__metadata__":{"format":"pt"},'

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.errors import DataError
-from recommender.learn.samplers import NegativeSampler, log_frequencies, shuffled_batches
+from recommender.data.errors import DataError
+from recommender.learn.two_tower.samplers import NegativeSampler, log_frequencies, shuffled_batches
 
 
 @pytest.mark.parametrize(("n", "batch"), [(10, 3), (9, 3), (1, 4), (0, 4)])

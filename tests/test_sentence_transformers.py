@@ -8,9 +8,9 @@ import types
 import numpy as np
 import pytest
 
-from recommender.embed.minilm import package_folder
-from recommender.embed.registry import make_backend
-from recommender.errors import ArtifactError, ChoiceError, SettingsError
+from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
+from recommender.text.backends.minilm import package_folder
+from recommender.text.registry import make_backend
 
 
 class StandIn:

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.errors import ChoiceError
-from recommender.policy import MovieFilter, PolicySettings, genre_affinity
-from recommender.rules import Event, MovingAverage
-from recommender.session import Recommendation, Session, SessionEngine
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ChoiceError
+from recommender.session.engine import Recommendation, Session, SessionEngine
+from recommender.session.policy import MovieFilter, PolicySettings, genre_affinity
+from recommender.session.rules import Event, MovingAverage
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "War"]
 

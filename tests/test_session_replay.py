@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from model import replay_sessions
-from recommender.catalog import Catalog
-from recommender.errors import ChoiceError
-from recommender.evaluate.session_replay import (
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ChoiceError
+from recommender.data.interactions import Interactions
+from recommender.evaluate.replay import (
     RULE_ALONE,
     Outcome,
     Person,
@@ -24,10 +25,9 @@ from recommender.evaluate.session_replay import (
     replay,
     replay_all,
 )
-from recommender.interactions import Interactions
-from recommender.learn.session_rules import RULES, EaseRule, PopularityRule, fit_session_rule
-from recommender.rules import Event, LearningRule, MovingAverage
-from recommender.session import SessionEngine
+from recommender.session.engine import SessionEngine
+from recommender.session.fitted_rules import RULES, EaseRule, PopularityRule, fit_session_rule
+from recommender.session.rules import Event, LearningRule, MovingAverage
 from tests.test_session import make_catalog
 
 # Films 0 to 7 in this order of merit; a like of film 1 lifts film 7 above all others.

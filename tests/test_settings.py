@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recommender.errors import SettingsError
-from recommender.policy import PolicySettings
-from recommender.settings import add_flags, default_folder, override, read_settings, setting
+from recommender.data.errors import SettingsError
+from recommender.data.settings import add_flags, default_folder, override, read_settings, setting
+from recommender.session.policy import PolicySettings
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from preprocess import ratings_table
 from preprocess import setup as all_steps
 from preprocess.raw_files import RawFiles
 from preprocess.sources import read_movies, read_source
-from recommender.catalog import NO_GENRES
-from recommender.errors import DataError
+from recommender.data.catalog import NO_GENRES
+from recommender.data.errors import DataError
 
 from .raw_sets import HEADER, LINES, pack, write_csv
 

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from recommender import artifacts
-from recommender.errors import ArtifactError, ChoiceError, DataError, SettingsError
-from recommender.interactions import Interactions
-from recommender.learn import randomized_svd as kernel
+from recommender.data import artifacts
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.data.interactions import Interactions
 from recommender.learn.signals import SIGNALS, signal_values
 from recommender.learn.svd import SvdModel
+from recommender.linalg import randomized_svd as kernel
 
 DAY = 86_400
 
@@ -29,13 +28,13 @@ def random_ratings(seed: int = 0, n_users: int = 60, n_movies: int = 40) -> Inte
     return Interactions.from_columns(*columns, ratings, times, 10 * np.arange(n_movies + 1) + 3)
 
 
-def dense(data: Interactions, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def dense(data: Interactions, values: np.ndarray) -> np.ndarray:
     full = np.zeros((data.n_users, data.n_movies))
     full[data.user_rows(), data.movie_rows] = values
     return full
 
 
-def groups(shuffled: bool, seed: int = 0) -> tuple[Interactions, npt.NDArray[np.int64]]:
+def groups(shuffled: bool, seed: int = 0) -> tuple[Interactions, np.ndarray]:
     """120 people in 4 groups, each rating a third of its group's 30 movies; shuffled: of any group's movies."""
     rng = np.random.default_rng(seed)
     users, movies = [], []
@@ -47,7 +46,7 @@ def groups(shuffled: bool, seed: int = 0) -> tuple[Interactions, npt.NDArray[np.
     return Interactions.from_columns(users, movies, np.full(n, 5), np.arange(n), np.arange(120)), np.arange(120) % 4
 
 
-def share_in_own_group(model: SvdModel, data: Interactions, group: npt.NDArray[np.int64]) -> float:
+def share_in_own_group(model: SvdModel, data: Interactions, group: np.ndarray) -> float:
     ids, _ = model.fit(data).recommend(data, np.arange(data.n_users), 10)
     return float((ids // 30 == group[:, None]).mean())
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.embed.text_bridge import TextBridge
-from recommender.interactions import Interactions
+from recommender.data.catalog import Catalog
+from recommender.data.interactions import Interactions
 from recommender.learn import registry
 from recommender.learn.ease import Ease
+from recommender.learn.text_ridge import TextBridge
 
 N_USERS, N_MOVIES, N_COLD = 80, 90, 15
 WORDS = (

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.embed.text_bridge import TextBridge
-from recommender.embed.text_features import Weights, text_features
-from recommender.embed.text_two_tower import TextTwoTower, TextTwoTowerSettings
-from recommender.errors import ArtifactError
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ArtifactError
 from recommender.learn import registry
 from recommender.learn.item_features import item_features
-from recommender.learn.two_tower_settings import TwoTowerSettings
+from recommender.learn.text_features import Weights, text_features
+from recommender.learn.text_ridge import TextBridge
+from recommender.learn.two_tower.settings import TwoTowerSettings
+from recommender.learn.two_tower_text import TextTwoTower, TextTwoTowerSettings
 
 from . import test_models_contract as contract
 from .test_text_bridge import N_COLD, N_MOVIES, N_USERS, make_catalog, make_ratings
@@ -93,10 +92,10 @@ def test_each_film_has_the_vector_of_its_own_text_and_director() -> None:
     films = np.random.default_rng(0).permutation(13)  # the last one is not listed
     place = np.argsort(films)
 
-    def likeness(catalog: Catalog) -> npt.NDArray[np.float32]:
+    def likeness(catalog: Catalog) -> np.ndarray:
         z = text_features(catalog, 100 + films, 50, Weights(2.0, 0.0, 0.0))[place]
         assert not z[12].any()
-        found: npt.NDArray[np.float32] = z[:12] @ z[:12].T
+        found = z[:12] @ z[:12].T
         np.testing.assert_allclose(found.diagonal(), 4, rtol=1e-5)
         np.fill_diagonal(found, -1)
         return found

@@ -8,10 +8,10 @@ from typing import Optional
 import numpy as np
 import pytest
 
-from recommender.catalog import Catalog, parse_title
-from recommender.title_text import MAX_LENGTH, compact, fold, fold_lines
-from recommender.title_words import NearWords, edit_distances, letters
-from recommender.titles import TitleIndex
+from recommender.data.catalog import Catalog, parse_title
+from recommender.data.title_text import MAX_LENGTH, compact, fold, fold_lines
+from recommender.data.title_words import NearWords, edit_distances, letters
+from recommender.data.titles import TitleIndex
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent / "processed"

@@ -14,13 +14,13 @@ import pytest
 
 from model import program, train_svd_model
 from preprocess import setup
-from recommender import artifacts, weighting
-from recommender.errors import SettingsError
-from recommender.interactions import Interactions, join
+from recommender.data import artifacts, weighting
+from recommender.data.errors import SettingsError
+from recommender.data.interactions import Interactions, join
+from recommender.data.settings import default_folder
+from recommender.data.splits import load_final_rating, load_split
+from recommender.data.splitting import split_per_user
 from recommender.learn.svd import SvdModel
-from recommender.settings import default_folder
-from recommender.splits import load_final_rating, load_split
-from recommender.splitting import split_per_user
 
 from .raw_sets import random_lines, random_movies, write_csv
 

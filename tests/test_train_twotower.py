@@ -17,15 +17,15 @@ import pytest
 from model import program as common
 from model import text_plot, train_twotower
 from recommender import Recommender
-from recommender.catalog import Catalog
-from recommender.errors import ArtifactError, DataError
-from recommender.learn.samplers import shuffled_batches
-from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_artifact import MODEL_FILE, load_movie_tower
-from recommender.learn.two_tower_network import loss_and_gradient
-from recommender.learn.two_tower_settings import RECIPE, TwoTowerSettings
-from recommender.settings import default_folder
-from recommender.splits import load_all, load_split
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ArtifactError, DataError
+from recommender.data.settings import default_folder
+from recommender.data.splits import load_all, load_split
+from recommender.learn.two_tower.artifact import MODEL_FILE, load_movie_tower
+from recommender.learn.two_tower.model import TwoTower
+from recommender.learn.two_tower.network import loss_and_gradient
+from recommender.learn.two_tower.samplers import shuffled_batches
+from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
 
 from .test_train_svd import make_processed as make_splits
 

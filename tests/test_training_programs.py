@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from model import train_ranking_model, train_session_model, train_svd_model, train_twotower
-from recommender.errors import ArtifactError, ChoiceError, SettingsError
+from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
 
 PROGRAMS = (train_svd_model, train_session_model, train_ranking_model, train_twotower)
 

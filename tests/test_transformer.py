@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from recommender.embed.transformer import BertEncoder, gelu, layer_norm, softmax
-from recommender.errors import ArtifactError
+from recommender.data.errors import ArtifactError
+from recommender.text.minilm.transformer import BertEncoder, gelu, layer_norm, softmax
 
 D, HEADS, F, LAYERS, WORDS, POSITIONS = 12, 3, 20, 2, 30, 16
 EPS = 1e-3  # far from 0, to matter

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.catalog import Catalog
-from recommender.errors import DataError
-from recommender.interactions import Interactions
-from recommender.learn.gradient_check import check_gradient
+from recommender.data.catalog import Catalog
+from recommender.data.errors import DataError
+from recommender.data.interactions import Interactions
 from recommender.learn.item_features import item_features
-from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_history import Reading, bags_before, draw_moments
-from recommender.learn.two_tower_network import Batch, Gradient, Parameters, loss_and_gradient
-from recommender.learn.two_tower_settings import RECIPE
-from recommender.learn.two_tower_training import Training
+from recommender.learn.two_tower.gradient_check import check_gradient
+from recommender.learn.two_tower.history import Reading, bags_before, draw_moments
+from recommender.learn.two_tower.model import TwoTower
+from recommender.learn.two_tower.network import Batch, Gradient, Parameters, loss_and_gradient
+from recommender.learn.two_tower.settings import RECIPE
+from recommender.learn.two_tower.training import Training
 
 N_USERS, N_MOVIES = 30, 24
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.interactions import Interactions
-from recommender.learn.gradient_check import check_gradient
-from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_fold_in import Told, slopes, softmax
-from recommender.learn.two_tower_network import Design, Parameters
-from recommender.learn.two_tower_settings import RECIPE
+from recommender.data.interactions import Interactions
+from recommender.learn.two_tower.fold_in import Told, slopes, softmax
+from recommender.learn.two_tower.gradient_check import check_gradient
+from recommender.learn.two_tower.model import TwoTower
+from recommender.learn.two_tower.network import Design, Parameters
+from recommender.learn.two_tower.settings import RECIPE
 
 from .test_two_tower import N_USERS, ratings
 

@@ -14,7 +14,7 @@ import pytest
 
 from model import train_twotower
 from model.two_tower_run import Checkpoint, Progress
-from recommender.errors import ArtifactError, SettingsError
+from recommender.data.errors import ArtifactError, SettingsError
 
 from .test_train_twotower import ROOT, SMALL, command, contents, environment, make_processed, run
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.errors import DataError
-from recommender.interactions import Interactions
-from recommender.learn.lazy_adam import Adam, EmbeddingTable, dense_step
-from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_network import loss_and_gradient
-from recommender.learn.two_tower_settings import RECIPE
+from recommender.data.errors import DataError
+from recommender.data.interactions import Interactions
+from recommender.learn.two_tower.adam import Adam, EmbeddingTable, dense_step
+from recommender.learn.two_tower.model import TwoTower
+from recommender.learn.two_tower.network import loss_and_gradient
+from recommender.learn.two_tower.settings import RECIPE
 
 from .test_two_tower import N_USERS, a_batch, catalog, ratings, training
 

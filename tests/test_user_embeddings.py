@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.embed.base import Identity
-from recommender.embed.mix import mix_people
-from recommender.embed.movie_embeddings import MovieEmbeddings
-from recommender.embed.user_embeddings import UserEmbeddings
-from recommender.errors import ArtifactError, ChoiceError
+from recommender.data.errors import ArtifactError, ChoiceError
+from recommender.text.base import Identity
+from recommender.text.mix import mix_people
+from recommender.text.movie_embeddings import MovieEmbeddings
+from recommender.text.user_embeddings import UserEmbeddings
 
 IDENTITY = Identity("local", "test", 3)
 SETTINGS = {"method": "average", "alpha": 0.7}

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from recommender.embed.users import METHODS, UserVectors, UserVectorSettings, align, user_vectors
-from recommender.errors import DataError, SettingsError
-from recommender.interactions import Interactions
+from recommender.data.errors import DataError, SettingsError
+from recommender.data.interactions import Interactions
+from recommender.text.people import METHODS, UserVectors, UserVectorSettings, align, user_vectors
 
 DAY = 86_400
 HALF = 100.0

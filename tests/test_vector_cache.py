@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.embed.http_backend import HttpBackend
-from recommender.embed.movie_text import text_hash
-from recommender.embed.vector_cache import FILE_NAME, VectorCache
-from recommender.errors import ArtifactError, SettingsError
+from recommender.data.errors import ArtifactError, SettingsError
+from recommender.text.backends.cache import FILE_NAME, VectorCache
+from recommender.text.backends.http import HttpBackend
+from recommender.text.movie_text import text_hash
 from tests.misbehaving_server import Server
 from tests.test_http_backend import TEXTS, backend, embeds_rightly, entry, failure
 
@@ -106,7 +106,7 @@ def test_a_cache_that_cannot_be_used_is_told_in_one_line(server, tmp_path):
 
 def test_another_host_has_to_give_the_same_vectors(server, tmp_path, monkeypatch):
     """The cache was filled by another host; "localhost" vouches with one text, once, or is refused."""
-    import recommender.embed.http_backend as module
+    import recommender.text.backends.http as module
 
     monkeypatch.setattr(module, "_host", lambda url: "far.example")
     backend(server, tmp_path).embed_texts(["the probe", "other"])
@@ -125,7 +125,7 @@ def test_another_host_has_to_give_the_same_vectors(server, tmp_path, monkeypatch
 
 CHILD = """
 import sys
-from recommender.embed.http_backend import HttpBackend
+from recommender.text.backends.http import HttpBackend
 texts = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(int(sys.argv[3]))]
 some = HttpBackend(base_url=sys.argv[1], model="m", cache=sys.argv[2], batch_size=4, concurrency=3)
 print("ready", flush=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.embed.posters import poster_vector, read_pixels, shrunk
-from recommender.embed.visual import ImageService, picture_address, read_visual
-from recommender.errors import ChoiceError, DataError, ServiceError
+from recommender.data.errors import ChoiceError, DataError, ServiceError
+from recommender.media.posters import poster_vector, read_pixels, shrunk
+from recommender.media.visual import ImageService, picture_address, read_visual
 from tests.misbehaving_server import Reply, Server, unit
 
 N_COLOURS = 64

@@ -10,9 +10,9 @@ from email.utils import formatdate
 
 import pytest
 
-from recommender import web
-from recommender.errors import SettingsError
-from recommender.web_key import Key, hide, key_from_environment, parse_address
+from recommender.data.errors import SettingsError
+from recommender.net import web
+from recommender.net.key import Key, hide, key_from_environment, parse_address
 from tests.misbehaving_server import Reply, Server
 from tests.test_download import make_certificate
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recommender.catalog import Catalog
-from recommender.embed.word_match import WordMatch, take_out_unwanted, telling_words
+from recommender.data.catalog import Catalog
+from recommender.text.word_match import WordMatch, take_out_unwanted, telling_words
 
 
 def test_words_are_found_in_their_forms_and_only_as_words() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recommender.embed.wordpiece import WordPiece, read_vocabulary, words
-from recommender.errors import ArtifactError
+from recommender.data.errors import ArtifactError
+from recommender.text.minilm.wordpiece import WordPiece, read_vocabulary, words
 
 MARKERS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -61,7 +61,7 @@ def test_markers_in_a_text_are_markers():
 
 
 def test_remembering_words_changes_nothing(monkeypatch):
-    monkeypatch.setattr("recommender.embed.wordpiece._MOST_REMEMBERED", 3)
+    monkeypatch.setattr("recommender.text.minilm.wordpiece._MOST_REMEMBERED", 3)
     pieces = ("a", "b", "c", "##a", "##b", "##c")
     found = tokenizer(*pieces)
     texts = ["a b c ab bc", "abc cab a", "a b c ab bc"]

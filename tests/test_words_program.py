@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from recommender.embed.local import LocalBackend
-from recommender.embed.movie_embeddings import embed, plan
-from recommender.embed.movie_sources import MOVIELENS, join, read_source
-from recommender.embed.registry import make_backend
+from recommender.text.backends.local import LocalBackend
+from recommender.text.movie_embeddings import embed, plan
+from recommender.text.movie_sources import MOVIELENS, join, read_source
+from recommender.text.registry import make_backend
 from tests.misbehaving_server import Server
 from tests.test_session_program import ROOT, RULE
 from tests.tiny import make_processed

@@ -9,22 +9,19 @@ over batches, so 160,000 lists never have to be in memory together.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import DataError
+from ..data.errors import DataError
 from .metrics import divide
 
-Rows = npt.NDArray[np.integer]
-Values = npt.NDArray[np.float64]
 N_TIERS = 3
 
 
-def exposure(ranked: Rows, n_movies: int) -> npt.NDArray[np.int64]:
+def exposure(ranked: np.ndarray, n_movies: int) -> np.ndarray:
     """Return how many of the lists show each movie, (n_movies,); add the results of batches."""
     return np.bincount(ranked[ranked >= 0], minlength=n_movies).astype(np.int64)
 
 
-def coverage(shown: npt.NDArray[np.integer]) -> float:
+def coverage(shown: np.ndarray) -> float:
     """Return the share of the catalogue that at least one list shows: |union of lists| / n_movies.
 
     Source: Herlocker et al. 2004, section 4.2 (catalogue coverage). It grows with the number of lists: compare
@@ -36,7 +33,7 @@ def coverage(shown: npt.NDArray[np.integer]) -> float:
     return float(np.mean(shown > 0)) if len(shown) else 0.0
 
 
-def gini(shown: npt.NDArray[np.integer]) -> float:
+def gini(shown: np.ndarray) -> float:
     """Return the Gini index of exposure: 0 = every movie shown equally often, near 1 = one movie has it all.
 
     With x_1 <= ... <= x_n the exposures, G = sum_i (2 i - n - 1) x_i / (n sum_i x_i). Source: Fleder and Hosanagar
@@ -53,7 +50,7 @@ def gini(shown: npt.NDArray[np.integer]) -> float:
     return float(((2 * rank - len(x) - 1) * x).sum() / (len(x) * x.sum()))
 
 
-def novelty(ranked: Rows, n_raters: npt.NDArray[np.integer], n_users: int) -> Values:
+def novelty(ranked: np.ndarray, n_raters: np.ndarray, n_users: int) -> np.ndarray:
     """Return each list's mean self-information, (B,) bits: mean of -log2(n_raters / n_users) over its movies.
 
     n_raters: (n_movies,) how many of the n_users training users rated each movie; a movie with none counts as one
@@ -67,7 +64,7 @@ def novelty(ranked: Rows, n_raters: npt.NDArray[np.integer], n_users: int) -> Va
     return _mean_over_list(ranked, information)
 
 
-def intra_list_diversity(ranked: Rows, features: npt.NDArray[np.floating]) -> Values:
+def intra_list_diversity(ranked: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Return each list's mean distance 1 - cosine over its pairs of movies, (B,), in a fixed space.
 
     features: (n_movies, d), such as genres as 0 and 1; never the space of the model that is measured, which would
@@ -88,7 +85,7 @@ def intra_list_diversity(ranked: Rows, features: npt.NDArray[np.floating]) -> Va
     return 1.0 - divide(cosines, pairs)
 
 
-def tier_shares(ranked: Rows, tiers: npt.NDArray[np.integer]) -> Values:
+def tier_shares(ranked: np.ndarray, tiers: np.ndarray) -> np.ndarray:
     """Return the share of each list that is head, mid and tail: (B, 3), rows that add up to 1.
 
     tiers: (n_movies,) 0 = head, 1 = mid, 2 = tail, from `recommender.popularity.popularity_tiers` on training
@@ -102,12 +99,12 @@ def tier_shares(ranked: Rows, tiers: npt.NDArray[np.integer]) -> Values:
 
 
 def group_recall(
-    ranked: Rows,
-    hits: npt.NDArray[np.bool_],
-    relevant_indptr: npt.NDArray[np.int64],
-    relevant_rows: Rows,
-    in_group: npt.NDArray[np.bool_],
-) -> Values:
+    ranked: np.ndarray,
+    hits: np.ndarray,
+    relevant_indptr: np.ndarray,
+    relevant_rows: np.ndarray,
+    in_group: np.ndarray,
+) -> np.ndarray:
     """Return recall on the movies of a group alone, (B,): hits in the group / relevant movies in the group.
 
     in_group: (n_movies,) bool, such as cold-start movies (few ratings in train). nan for users without a relevant
@@ -121,7 +118,7 @@ def group_recall(
     return divide(found, wanted)
 
 
-def _mean_over_list(ranked: Rows, values: Values) -> Values:
+def _mean_over_list(ranked: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the mean of values[movie] over each list's movies, (B,); nan for an empty list."""
     present = ranked >= 0
     total = np.where(present, values[ranked], 0.0).sum(axis=1)

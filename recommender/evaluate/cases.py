@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from ..artifacts import read_manifest
-from ..catalog import Catalog
-from ..errors import ChoiceError
-from ..interactions import Interactions, join
-from ..splits import KIND, REMEDY, load_split
-from ..splitting import split_per_user
+from ..data.artifacts import read_manifest
+from ..data.catalog import Catalog
+from ..data.errors import ChoiceError
+from ..data.interactions import Interactions, join
+from ..data.splits import KIND, REMEDY, load_split
+from ..data.splitting import split_per_user
 from .protocols import DAY, Evaluation, from_parts, global_time
 
 PROTOCOLS = {

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ChoiceError
-from .bootstrap import compare, holm
+from ..data.errors import ChoiceError
 from .scoring import Scored
+from .significance import compare, holm
 
 N_RESAMPLES = 5000
 

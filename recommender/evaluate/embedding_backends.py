@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ..artifacts import has_manifest, load_npz, replace_file
-from ..embed import registry
-from ..embed.base import BaseEmbeddingBackend, Identity, Vectors, normalised
-from ..embed.local import LocalBackend
-from ..embed.movie_embeddings import MovieEmbeddings
-from ..embed.movie_text import text_hash
-from ..errors import ArtifactError, ChoiceError, SettingsError
+from ..data.artifacts import has_manifest, load_npz, replace_file
+from ..data.errors import ArtifactError, ChoiceError, SettingsError
+from ..text import registry
+from ..text.backends.local import LocalBackend
+from ..text.base import BaseEmbeddingBackend, Identity, normalised
+from ..text.movie_embeddings import MovieEmbeddings
+from ..text.movie_text import text_hash
 from .work import read_pairs
 
 _PAIR = re.compile(r":(?=[a-z_]+=)")  # addresses in settings hold colons too
@@ -43,7 +43,7 @@ class RandomVectors(BaseEmbeddingBackend):
     def identity(self) -> Identity:
         return Identity(self.name, f"seed-{self.seed}", self.dimension)
 
-    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32."""
         seeds = [[self.seed, int(text_hash(text)[:16], 16)] for text in texts]
         drawn = [np.random.default_rng(seed).standard_normal(self.dimension) for seed in seeds]
@@ -89,7 +89,7 @@ class BackendSpec:
 class FilmVectors(NamedTuple):
     """vectors: (n_films, d).  n_embedded: how many texts were embedded now, in `seconds`."""
 
-    vectors: Vectors
+    vectors: np.ndarray
     n_embedded: int
     seconds: float
 
@@ -132,7 +132,7 @@ def film_vectors(
     return FilmVectors(vectors, len(missing), seconds)
 
 
-def _stored(folder: Optional[Path], identity: Identity) -> dict[str, Vectors]:
+def _stored(folder: Optional[Path], identity: Identity) -> dict[str, np.ndarray]:
     """Return text hash -> vector of what `folder` holds of this very model."""
     if folder is None or not has_manifest(folder):
         return {}

@@ -3,7 +3,7 @@
     films          separation of genres (`embedding_quality.separation_gap`)
     descriptions,  requests in words that one film answers (`finding_films`): its place among all films
     dialogues
-    people         the mean of the vectors of the films somebody liked (`recommender.embed.users`), all films that they
+    people         the mean of the vectors of the films somebody liked (`recommender.text.people`), all films that they
                    have not rated ranked by cosine with it; what they liked in the held-out part of the per-user split
                    is relevant, so HitRate@10 = share of people with a relevant film among the first 10
 
@@ -20,21 +20,20 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..catalog import Catalog
-from ..embed.base import BaseEmbeddingBackend, Identity, Vectors
-from ..embed.movie_text import movie_text
-from ..embed.users import UserVectorSettings, align, user_vectors
-from ..errors import DataError
-from ..top_n import top_n
+from ..data.catalog import Catalog
+from ..data.errors import DataError
+from ..linalg.top_n import top_n
+from ..text.base import BaseEmbeddingBackend, Identity
+from ..text.movie_text import movie_text
+from ..text.people import UserVectorSettings, align, user_vectors
 from . import metrics
-from .bootstrap import Interval, Ratio, intervals, ratios
 from .embedding_backends import BackendSpec, film_vectors
-from .embedding_quality import Gap, Values, finding_measures, places, separation_gap
+from .embedding_quality import Gap, finding_measures, places, separation_gap
 from .finding_films import Requests
 from .protocols import Evaluation
 from .runner import best_unseen
+from .significance import Interval, Ratio, intervals, ratios
 from .work import StartProgress
 
 PLACES = (10, 50)
@@ -50,9 +49,9 @@ _NO_PLACES = (np.empty(0), np.empty((0, _NEAREST), dtype=np.int32))
 class Answers(NamedTuple):
     """What one backend made of one task: measure -> (n_units,), and of requests the places and the nearest films."""
 
-    values: dict[str, Values]
-    places: Values
-    nearest: npt.NDArray[np.int32]
+    values: dict[str, np.ndarray]
+    places: np.ndarray
+    nearest: np.ndarray
 
 
 class Task(NamedTuple):
@@ -62,11 +61,11 @@ class Task(NamedTuple):
     places: of the films meant, (n_requests,); empty for people.  nearest: (n_requests, 3) rows of the nearest films.
     """
 
-    values: dict[str, Values]
+    values: dict[str, np.ndarray]
     intervals: dict[str, Interval]
     ratios: dict[str, Ratio]
-    places: Values
-    nearest: npt.NDArray[np.int32]
+    places: np.ndarray
+    nearest: np.ndarray
 
     @property
     def median(self) -> float:
@@ -91,7 +90,7 @@ def film_texts(catalog: Catalog) -> list[str]:
     return [movie_text(catalog.movie(row)) for row in range(len(catalog))]
 
 
-def find(backend: BaseEmbeddingBackend, films: Vectors, requests: Requests, ks: tuple[int, ...] = PLACES) -> Answers:
+def find(backend: BaseEmbeddingBackend, films: np.ndarray, requests: Requests, ks: tuple[int, ...] = PLACES) -> Answers:
     """Return recall@k and mrr of each unit of `requests`, the places of the films meant, and the nearest films.
 
     films: (n_films, d), what `backend` makes of the films' texts, in the order of the catalogue.
@@ -103,7 +102,7 @@ def find(backend: BaseEmbeddingBackend, films: Vectors, requests: Requests, ks: 
     return Answers(values, found, np.concatenate(nearest).astype(np.int32))
 
 
-def rank_for_people(films: Vectors, case: Evaluation, people: npt.NDArray[np.int64]) -> dict[str, Values]:
+def rank_for_people(films: np.ndarray, case: Evaluation, people: np.ndarray) -> dict[str, np.ndarray]:
     """Return hit_rate@10, ndcg@10 and recall@20 of lists made from the vectors of liked films, for `people`.
 
     films: (n_movies, d) in the order of `case.known`.  people: positions in `case.user_rows`.
@@ -129,7 +128,7 @@ def rank_for_people(films: Vectors, case: Evaluation, people: npt.NDArray[np.int
     }
 
 
-def people_with_likes(case: Evaluation, settings: UserVectorSettings) -> npt.NDArray[np.int64]:
+def people_with_likes(case: Evaluation, settings: UserVectorSettings) -> np.ndarray:
     """Return the positions in `case.user_rows` of people who like enough known films to have a vector."""
     liked = case.known.ratings >= settings.rating_threshold
     n_liked = np.bincount(case.known.user_rows()[liked], minlength=case.known.n_users)

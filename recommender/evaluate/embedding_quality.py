@@ -21,11 +21,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import DataError
+from ..data.errors import DataError
 
-Values = npt.NDArray[np.float64]
 _CELLS = 1 << 22  # of a block of scores or of pairs of sets of genres: 32 MB as float64
 
 
@@ -50,7 +48,7 @@ class Gap(NamedTuple):
         return self.overall**2 * self.width * (self.n_same + self.n_different) <= 9
 
 
-def separation_gap(vectors: npt.NDArray[np.floating], genres: npt.NDArray[np.bool_]) -> Gap:
+def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     """Return the genre separation of `vectors` (n, d), rows of length 1 or 0, for `genres` (n, n_genres).
 
     Cost O(n d + m^2 (d + n_genres)) for m different sets of genres (1,000 of 62,000 MovieLens films), m^2 a block
@@ -91,9 +89,7 @@ def separation_gap(vectors: npt.NDArray[np.floating], genres: npt.NDArray[np.boo
     )
 
 
-def places(
-    queries: npt.NDArray[np.floating], films: npt.NDArray[np.floating], targets: npt.NDArray[np.integer]
-) -> Values:
+def places(queries: np.ndarray, films: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return the place of film `targets[q]` among all films by inner product with `queries[q]`: (n_queries,).
 
     queries: (n_queries, d).  films: (n_films, d).  1 is best; films as near as the one meant share their places.
@@ -113,14 +109,14 @@ def places(
     return found
 
 
-def finding_measures(found: Values, ks: tuple[int, ...]) -> dict[str, Values]:
+def finding_measures(found: np.ndarray, ks: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Return `recall@k` and `mrr` of each request, (n_queries,) float64, from the places.
 
     >>> measures = finding_measures(np.array([1.0, 4.0, 20.0]), (10,))
     >>> measures["recall@10"].tolist(), measures["mrr"].tolist()
     ([1.0, 1.0, 0.0], [1.0, 0.25, 0.05])
     """
-    measures: dict[str, Values] = {f"recall@{k}": np.asarray(found <= k, dtype=np.float64) for k in ks}
+    measures: dict[str, np.ndarray] = {f"recall@{k}": np.asarray(found <= k, dtype=np.float64) for k in ks}
     return {**measures, "mrr": 1.0 / found}
 
 

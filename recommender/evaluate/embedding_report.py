@@ -8,13 +8,13 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..catalog import Catalog
-from ..errors import DataError
-from .bootstrap import Interval, Ratio
+from ..data.catalog import Catalog
+from ..data.errors import DataError
 from .embedding_comparison import PEOPLE, BackendResult
 from .finding_films import Requests
 from .protocols import Evaluation
 from .report import table
+from .significance import Interval, Ratio
 
 
 def text(

@@ -2,7 +2,7 @@
 
     descriptions   a CSV of movieId, query and, where it has one, part (tune, report): one film meant by each
     dialogues      ReDial: for each film that came up and that the seeker liked, the seeker's own words before it was
-                   first named, without any title (`recommender.embed.dialogue_profiles.words_before`)
+                   first named, without any title (`recommender.text.dialogue_profiles.words_before`)
 
 A film of a dialogue is the one of the catalogue with the same title, or other title, and the same year; films that the
 catalogue lacks, or has twice, and those before which the seeker said nothing are left out and counted. Requests of one
@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from ..catalog import Catalog, parse_title
-from ..embed.dialogue_profiles import liked_mentions, words_before
-from ..embed.dialogues import SEEKER, Dialogue
-from ..errors import DataError
-from ..title_text import compact, fold
+from ..data.catalog import Catalog, parse_title
+from ..data.errors import DataError
+from ..data.title_text import compact, fold
+from ..text.dialogue_profiles import liked_mentions, words_before
+from ..text.dialogues import SEEKER, Dialogue
 
 PART_OF = {"tune": "val", "report": "test"}
 _SHARE = 3  # one in so many dialogues is for tuning
@@ -42,8 +41,8 @@ class Requests:
 
     name: str
     texts: list[str]
-    rows: npt.NDArray[np.int64]
-    unit: npt.NDArray[np.int64]
+    rows: np.ndarray
+    unit: np.ndarray
     unit_names: list[str]
     left_out: dict[str, int]
 
@@ -51,9 +50,9 @@ class Requests:
     def n_units(self) -> int:
         return len(self.unit_names)
 
-    def by_unit(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def by_unit(self, values: np.ndarray) -> np.ndarray:
         """Return the mean of `values` (n,) in each unit, (n_units,)."""
-        means: npt.NDArray[np.float64] = np.bincount(self.unit, values, self.n_units) / np.bincount(self.unit)
+        means = np.bincount(self.unit, values, self.n_units) / np.bincount(self.unit)
         return means
 
 

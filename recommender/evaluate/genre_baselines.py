@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import Callable, ClassVar, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..catalog import Catalog
-from ..interactions import Interactions
-from ..learn.base import Fitted, Ranker, Rows, Scores
+from ..data.catalog import Catalog
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from ..learn.base import Fitted, Ranker
 from ..learn.content import Content, genre_matrix
 from ..learn.ease import LIKED
-from ..settings import setting
 
 
 class PopularityByGenre(Ranker):
@@ -33,7 +32,7 @@ class PopularityByGenre(Ranker):
     takes_catalog = True
     fitted: ClassVar[Fitted] = {"expected": np.float32}
 
-    expected: npt.NDArray[np.float32]
+    expected: np.ndarray
 
     def __init__(self, catalog: Optional[Catalog] = None) -> None:
         super().__init__()
@@ -46,13 +45,11 @@ class PopularityByGenre(Ranker):
         self.expected = likes_by_genre(genre_matrix(self.catalog, train.movie_ids), likes, train.movie_counts() > 0)
         return self
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return np.tile(self.expected, (len(user_rows), 1))
 
 
-def likes_by_genre(
-    genres: npt.NDArray[np.float64], likes: npt.NDArray[np.integer], is_rated: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float32]:
+def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) -> np.ndarray:
     """Return score_i of popularity-by-genre, (n_movies,) float32.
 
     genres: (n_movies, n_genres) of 0 and 1.  likes, is_rated: (n_movies,); likes of unrated films are not looked at.
@@ -86,7 +83,7 @@ class Random(Ranker):
         self.movie_ids = train.movie_ids
         return self
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         draws = [np.random.default_rng([self.settings.seed, row]).random(len(self.movie_ids)) for row in user_rows]
         return np.array(draws, dtype=np.float32).reshape(len(user_rows), len(self.movie_ids))
 

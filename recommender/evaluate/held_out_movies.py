@@ -28,30 +28,28 @@ from pathlib import Path
 from typing import Callable, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..catalog import Catalog
-from ..errors import ChoiceError
-from ..interactions import join
+from ..data.catalog import Catalog
+from ..data.errors import ChoiceError
+from ..data.interactions import join
 from ..learn.base import Ranker
 from . import metrics, runner
-from .bootstrap import Ratio, ratios
 from .cases import Source
 from .protocols import Evaluation, from_known, from_parts
+from .significance import Ratio, ratios
 
 N_FOLDS = 10
 MOST_FOLDS = N_FOLDS // 2  # for each of val and test
 MEASURES = ("ndcg", "recall", "hit_rate")
 
 Make = Callable[[Optional[Catalog]], Ranker]
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class FoldResult:
     """One model on one fold: values (n_users,) by metric, in order of the fold's `user_rows`."""
 
-    values: dict[str, Values]
+    values: dict[str, np.ndarray]
     fit_seconds: float
     rank_seconds: float
 
@@ -66,7 +64,7 @@ class Pooled:
     """
 
     model: str
-    per_user: dict[str, Values]
+    per_user: dict[str, np.ndarray]
     overall: dict[str, float]
     by_fold: dict[str, list[float]]
     ratios: dict[str, Ratio]
@@ -134,7 +132,7 @@ def pool(
     reference: str,
     n_resamples: int,
     rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.int64], list[Pooled]]:
+) -> tuple[np.ndarray, list[Pooled]]:
     """Return who is evaluated in any fold (user rows, ascending), and each model over all folds.
 
     results[m][f]: model m on fold f.  All models have the same people, so ratios to `reference` are paired.

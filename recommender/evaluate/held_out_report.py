@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..catalog import Catalog
+from ..data.catalog import Catalog
 from ..learn.base import Ranker
 from . import runner
 from .cases import Source
@@ -32,7 +31,7 @@ class HeldOutReport:
     part: str
     ks: tuple[int, ...]
     cases: list[Evaluation]
-    user_ids: npt.NDArray[np.int64]
+    user_ids: np.ndarray
     results: list[Pooled]
     reference: str
 

@@ -19,19 +19,15 @@ from typing import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ChoiceError, DataError
-
-Hits = npt.NDArray[np.bool_]
-Counts = npt.NDArray[np.integer]
-Values = npt.NDArray[np.float64]
+from ..data.errors import ChoiceError, DataError
 
 
 def find_hits(
-    ranked: npt.NDArray[np.integer],
-    relevant_indptr: npt.NDArray[np.int64],
-    relevant_rows: npt.NDArray[np.integer],
+    ranked: np.ndarray,
+    relevant_indptr: np.ndarray,
+    relevant_rows: np.ndarray,
     n_movies: int,
-) -> Hits:
+) -> np.ndarray:
     """Return which places of each list hold a relevant movie.
 
     ranked: (B, n) movie rows, best first, -1 = no movie.  relevant_rows[relevant_indptr[b]:relevant_indptr[b + 1]]
@@ -47,11 +43,11 @@ def find_hits(
     if not len(wanted):
         return np.zeros(ranked.shape, dtype=bool)
     place = np.searchsorted(wanted, keys).clip(max=len(wanted) - 1)
-    hits: Hits = (wanted[place] == keys) & (ranked >= 0)
+    hits = (wanted[place] == keys) & (ranked >= 0)
     return hits
 
 
-def recall(hits: Hits, n_relevant: Counts, k: int) -> Values:
+def recall(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """Recall@k = hits in the first k / |R|.
 
     Source: Manning, Raghavan and Schuetze 2008, section 8.3. RecTools, ranx and trec_eval divide by |R| as here;
@@ -60,7 +56,7 @@ def recall(hits: Hits, n_relevant: Counts, k: int) -> Values:
     return divide(_first(hits, k).sum(axis=1), n_relevant)
 
 
-def capped_recall(hits: Hits, n_relevant: Counts, k: int) -> Values:
+def capped_recall(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """Capped recall@k = hits in the first k / min(k, |R|), so that a perfect list always has 1.
 
     Source: Liang, Krishnan, Hoffman and Jebara 2018 (Mult-VAE), there called Recall@R; LensKit's `Recall`. What
@@ -69,17 +65,17 @@ def capped_recall(hits: Hits, n_relevant: Counts, k: int) -> Values:
     return divide(_first(hits, k).sum(axis=1), np.minimum(n_relevant, k))
 
 
-def precision(hits: Hits, n_relevant: Counts, k: int) -> Values:
+def precision(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """Precision@k = hits in the first k / k, also for a list shorter than k.
 
     Source: Manning et al. 2008, section 8.4. trec_eval, ranx and RecTools divide by k too; LensKit divides by the
     length of a short list.
     """
-    share: Values = _first(hits, k).sum(axis=1) / float(k)
+    share = _first(hits, k).sum(axis=1) / float(k)
     return share
 
 
-def ndcg(hits: Hits, n_relevant: Counts, k: int) -> Values:
+def ndcg(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """nDCG@k = sum of 1 / log2(place + 1) over the hits in the first k / the same for min(k, |R|) hits in front.
 
     Places count from 1. Source: Jaervelin and Kekaelaeinen 2002, with binary gains and the log2(place + 1) discount
@@ -91,7 +87,7 @@ def ndcg(hits: Hits, n_relevant: Counts, k: int) -> Values:
     return divide(_first(hits, k) @ discounts, ideal[np.minimum(n_relevant, k)])
 
 
-def average_precision(hits: Hits, n_relevant: Counts, k: int) -> Values:
+def average_precision(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """AP@k = sum of precision@i over the places i <= k that are hits / |R|; its mean over users is MAP@k.
 
     Source: Manning et al. 2008, section 8.4. trec_eval, ranx and RecTools divide by |R| too.
@@ -99,7 +95,7 @@ def average_precision(hits: Hits, n_relevant: Counts, k: int) -> Values:
     return divide(_precision_sum(hits, k), n_relevant)
 
 
-def capped_average_precision(hits: Hits, n_relevant: Counts, k: int) -> Values:
+def capped_average_precision(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """AP@k divided by min(k, |R|) in place of |R|, so that a perfect list always has 1.
 
     Source: implicit's `mean_average_precision_at_k` and LensKit's `AveragePrecision` (for lists that are k long).
@@ -108,22 +104,22 @@ def capped_average_precision(hits: Hits, n_relevant: Counts, k: int) -> Values:
     return divide(_precision_sum(hits, k), np.minimum(n_relevant, k))
 
 
-def reciprocal_rank(hits: Hits, n_relevant: Counts, k: int) -> Values:
+def reciprocal_rank(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """RR@k = 1 / place of the first hit, 0 without a hit in the first k; its mean over users is MRR@k.
 
     Source: Voorhees 1999 (TREC-8 question answering). The libraries agree; trec_eval's `recip_rank` has no cutoff.
     """
     first = _first(hits, k)
-    inverse: Values = 1.0 / (first.argmax(axis=1) + 1.0)
+    inverse = 1.0 / (first.argmax(axis=1) + 1.0)
     return np.where(first.any(axis=1), inverse, 0.0)
 
 
-def hit_rate(hits: Hits, n_relevant: Counts, k: int) -> Values:
+def hit_rate(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """HitRate@k = 1 where a film in the first k is relevant, else 0 (ir-measures and ranx: Success@k, hit_rate).
 
     Source: Deshpande and Karypis 2004. Papers with one held-out film for each user call the same thing Recall@k.
     """
-    hit: Values = np.asarray(_first(hits, k).any(axis=1), dtype=np.float64)
+    hit = np.asarray(_first(hits, k).any(axis=1), dtype=np.float64)
     return hit
 
 
@@ -148,7 +144,7 @@ def mae(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> float:
     return float(np.mean(np.abs(_errors(predicted, actual))))
 
 
-METRICS: dict[str, Callable[[Hits, Counts, int], Values]] = {
+METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     "ndcg": ndcg,
     "recall": recall,
     "capped_recall": capped_recall,
@@ -160,12 +156,12 @@ METRICS: dict[str, Callable[[Hits, Counts, int], Values]] = {
 }
 
 
-def all_metrics(hits: Hits, n_relevant: Counts, ks: tuple[int, ...]) -> dict[str, Values]:
+def all_metrics(hits: np.ndarray, n_relevant: np.ndarray, ks: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Return every metric at every cutoff, named as `ndcg@10`; each (B,) float64."""
     return {f"{name}@{k}": metric(hits, n_relevant, k) for k in ks for name, metric in METRICS.items()}
 
 
-def _first(hits: Hits, k: int) -> Hits:
+def _first(hits: np.ndarray, k: int) -> np.ndarray:
     if k < 1:
         raise ChoiceError(f"k = {k} is not a cutoff: give a whole number from 1")
     if hits.ndim != 2 or hits.shape[1] < k:
@@ -173,7 +169,7 @@ def _first(hits: Hits, k: int) -> Hits:
     return hits[:, :k]
 
 
-def divide(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Values:
+def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return part / whole, nan where whole is 0."""
     if part.shape != whole.shape:
         raise DataError(f"{len(part)} lists and {len(whole)} relevance counts: give one count for each list")
@@ -182,13 +178,13 @@ def divide(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Value
     return shares
 
 
-def _precision_sum(hits: Hits, k: int) -> Values:
+def _precision_sum(hits: np.ndarray, k: int) -> np.ndarray:
     first = _first(hits, k)
-    total: Values = (first * np.cumsum(first, axis=1) / np.arange(1, k + 1)).sum(axis=1)
+    total = (first * np.cumsum(first, axis=1) / np.arange(1, k + 1)).sum(axis=1)
     return total
 
 
-def _errors(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> Values:
+def _errors(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> np.ndarray:
     """Return predicted - actual, both (n,); unequal shapes would broadcast to (n, n) in silence."""
     guess, truth = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
     if guess.shape != truth.shape or guess.ndim != 1 or not len(guess):

@@ -12,10 +12,9 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import ChoiceError, DataError
-from ..interactions import Interactions
+from ..data.errors import ChoiceError, DataError
+from ..data.interactions import Interactions
 from .protocols import Evaluation, from_known
 
 FOLDS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
@@ -37,7 +36,7 @@ def official_fold(path: Path, fold: str) -> Evaluation:
     return from_known(known, held_out, f"official fold {fold}")
 
 
-def _read(path: Path, name: str) -> npt.NDArray[np.int64]:
+def _read(path: Path, name: str) -> np.ndarray:
     text = _text(path, name)
     if not text.strip():
         raise DataError(f"{path}: {name} is empty: unpack ml-100k again")

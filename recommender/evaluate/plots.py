@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..artifacts import replace_file
-from ..errors import DataError
+from ..data.artifacts import replace_file
+from ..data.errors import DataError
 from .report import CaseReport
 
 N_ACTIVITY_GROUPS = 4
@@ -97,7 +97,7 @@ def training_curve(path: Path, losses: Sequence[float], quality: Sequence[float]
     return _save(figure, path)
 
 
-def activity_groups(known: npt.NDArray[np.float64], n_groups: int) -> list[npt.NDArray[np.int64]]:
+def activity_groups(known: np.ndarray, n_groups: int) -> list[np.ndarray]:
     """Return the people of each group, few known ratings first; equal numbers of ratings are never parted.
 
     >>> [group.tolist() for group in activity_groups(np.array([5.0, 1, 1, 1, 9]), 2)]

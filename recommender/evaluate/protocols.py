@@ -21,14 +21,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import ChoiceError, DataError
-from ..interactions import Interactions, join
-from ..splitting import FRACTIONS, split_by_time, split_per_user
+from ..data.errors import ChoiceError, DataError
+from ..data.interactions import Interactions, join
+from ..data.splitting import FRACTIONS, split_by_time, split_per_user
 from .stages import cut_runs
 
-Rows = npt.NDArray[np.int64]
 RELEVANT = 4.0
 DAY = 86_400
 
@@ -37,7 +35,7 @@ class Stage(NamedTuple):
     """Models are fitted on `train` and then rank for `people`: positions in `Evaluation.user_rows`."""
 
     train: Interactions
-    people: Rows
+    people: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,29 +54,29 @@ class Evaluation:
     name: str
     known: Interactions
     held_out: Interactions
-    user_rows: Rows
-    at: Rows
+    user_rows: np.ndarray
+    at: np.ndarray
     left_out: dict[str, int] = field(default_factory=dict)
     relevant_from: float = RELEVANT
     n_stages: int = 0
     missed: float = 0.0
-    candidates: Optional[Rows] = None
+    candidates: Optional[np.ndarray] = None
 
     @property
     def n_users(self) -> int:
         return len(self.user_rows)
 
-    def relevant(self) -> tuple[Rows, Rows]:
+    def relevant(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the relevant movies of those evaluated: indptr (n + 1,) and movie rows, in order of `user_rows`."""
         return _rows_of(self.held_out.take(self.held_out.ratings >= self.relevant_from), self.user_rows)
 
-    def select(self, keep: npt.NDArray[np.bool_], name: str, reason: str) -> Evaluation:
+    def select(self, keep: np.ndarray, name: str, reason: str) -> Evaluation:
         """Return the case for the people where `keep` (n,) is True; the others are counted under `reason`."""
         dropped = self.n_users - int(keep.sum())
         left_out = {**self.left_out, reason: self.left_out.get(reason, 0) + dropped}
         return dataclasses.replace(self, name=name, user_rows=self.user_rows[keep], at=self.at[keep], left_out=left_out)
 
-    def gap(self) -> Rows:
+    def gap(self) -> np.ndarray:
         """Return the seconds from each person's last known rating to the moment of ranking, (n,)."""
         return self.at - last_times(self.known, self.user_rows)
 
@@ -119,7 +117,7 @@ class Evaluation:
         for people in np.split(order, begins[1:]):
             yield Stage(everything.take(everything.times < self.at[people[0]]), people)
 
-    def _runs(self) -> tuple[Rows, Rows, float]:
+    def _runs(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Return the people in order of their moments, where each run begins, and the mean share missed."""
         order = np.argsort(self.at, kind="stable")
         times = np.sort(np.concatenate([self.known.times, self.held_out.times]))
@@ -177,7 +175,7 @@ def from_known(known: Interactions, held_out: Interactions, name: str, relevant_
     return Evaluation(name, known, held_out, user_rows, at, left_out, relevant_from)
 
 
-def user_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> list[Rows]:
+def user_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Return `n_folds` ascending arrays of user rows, disjoint, together all, sizes differing by at most one.
 
     >>> [len(fold) for fold in user_folds(7, 3, np.random.default_rng(0))]
@@ -188,12 +186,12 @@ def user_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> list[Row
     return [np.sort(fold) for fold in np.array_split(rng.permutation(n_users), n_folds)]
 
 
-def last_times(data: Interactions, user_rows: Rows) -> Rows:
+def last_times(data: Interactions, user_rows: np.ndarray) -> np.ndarray:
     """Return the time of each person's last rating; everybody must have one."""
     return data.times[data.indptr[user_rows + 1] - 1]
 
 
-def _rows_of(data: Interactions, user_rows: Rows) -> tuple[Rows, Rows]:
+def _rows_of(data: Interactions, user_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     counts = np.diff(data.indptr)[user_rows]
     indptr = np.concatenate(([0], np.cumsum(counts)))
     within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], counts)

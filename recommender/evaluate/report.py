@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import replace_file
-from ..errors import DataError
+from ..data.artifacts import replace_file
+from ..data.errors import DataError
 from .comparison import Comparison
 from .protocols import Evaluation
 from .scoring import Groups, Scored

@@ -14,26 +14,15 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..artifacts import load_npz, replace_file
-from ..errors import ArtifactError, ChoiceError
-from ..interactions import Interactions
-from ..learn.base import Ranker, Scores, mask_seen
-from ..top_n import top_n
-from .protocols import Evaluation, Rows, Stage, last_times
+from ..data.artifacts import load_npz, replace_file
+from ..data.errors import ArtifactError, ChoiceError
+from ..data.interactions import Interactions
+from ..learn.base import Ranker, mask_seen
+from ..linalg.top_n import top_n
+from .protocols import Evaluation, Stage, last_times
 
 Progress = Callable[[str, int, int], None]
-_GROUND = (
-    "interactions.py",
-    "catalog.py",
-    "popularity.py",
-    "top_n.py",
-    "weighting.py",
-    "evaluate/runner.py",
-    "evaluate/protocols.py",
-    "evaluate/stages.py",
-)
 _BATCH_BYTES = 32 << 20  # of scores; models need a few times as much beside them
 
 
@@ -44,13 +33,13 @@ class Ranking(NamedTuple):
     expects; empty for a model whose scores are not ratings, and in strict time.
     """
 
-    rows: npt.NDArray[np.int32]
+    rows: np.ndarray
     fit_seconds: float
     rank_seconds: float
-    predicted: npt.NDArray[np.float32]
+    predicted: np.ndarray
 
 
-_NO_RATINGS: npt.NDArray[np.float32] = np.empty(0, dtype=np.float32)
+_NO_RATINGS: np.ndarray = np.empty(0, dtype=np.float32)
 
 
 def rank(
@@ -126,14 +115,14 @@ def _work_off(
     return Ranking(rows, fitted - started, ranked - fitted, predicted)
 
 
-def rank_batch(model: Ranker, history: Interactions, user_rows: Rows, at: Rows, n: int) -> npt.NDArray[np.int32]:
+def rank_batch(model: Ranker, history: Interactions, user_rows: np.ndarray, at: np.ndarray, n: int) -> np.ndarray:
     """Return the rows of the n best movies that each person has not rated: see `best_unseen`."""
     return best_unseen(model.score(history, user_rows, at), history, user_rows, n)
 
 
 def best_unseen(
-    scores: Scores, history: Interactions, user_rows: Rows, n: int, candidates: Optional[Rows] = None
-) -> npt.NDArray[np.int32]:
+    scores: np.ndarray, history: Interactions, user_rows: np.ndarray, n: int, candidates: Optional[np.ndarray] = None
+) -> np.ndarray:
     """Return the rows of the n best movies that each person has not rated, (B, n) int32, -1 where none is left.
 
     candidates: the only movie rows to choose from, equal scores in this order; None = all, equal scores by row.
@@ -154,7 +143,7 @@ def best_unseen(
     return lists
 
 
-def predict_held_out(model: Ranker, train: Interactions, case: Evaluation, batch_size: int) -> npt.NDArray[np.float32]:
+def predict_held_out(model: Ranker, train: Interactions, case: Evaluation, batch_size: int) -> np.ndarray:
     """Return the expected rating of everything held out, (n_held_out,) float32, within the range of `train`.
 
     Everybody with a held-out rating counts, whether it is relevant or not.
@@ -168,7 +157,7 @@ def predict_held_out(model: Ranker, train: Interactions, case: Evaluation, batch
     return predicted
 
 
-def _take_held_out(predicted: npt.NDArray[np.float32], held_out: Interactions, people: Rows, scores: Scores) -> None:
+def _take_held_out(predicted: np.ndarray, held_out: Interactions, people: np.ndarray, scores: np.ndarray) -> None:
     """Put the scores of what `people` rated in the held-out part in its place in `predicted`."""
     for line, row in enumerate(people):
         wanted = slice(held_out.indptr[row], held_out.indptr[row + 1])
@@ -176,7 +165,7 @@ def _take_held_out(predicted: npt.NDArray[np.float32], held_out: Interactions, p
 
 
 def _predict_others(
-    predicted: npt.NDArray[np.float32], model: Ranker, train: Interactions, case: Evaluation, batch_size: int
+    predicted: np.ndarray, model: Ranker, train: Interactions, case: Evaluation, batch_size: int
 ) -> None:
     """Predict for those with held-out ratings who are not ranked for; then keep all within the range of `train`.
 
@@ -204,7 +193,7 @@ def work_key(case: Evaluation, model: str, settings: Any, n: int, code: str) -> 
     settings, the length of the lists, and `code`, the version of the programs (see `code_version`).
     """
     digest = hashlib.sha256()
-    parts: list[npt.NDArray[Any]] = [case.user_rows, case.at]
+    parts: list[np.ndarray] = [case.user_rows, case.at]
     for data in (case.known, case.held_out):
         parts += [data.user_ids, data.movie_ids, data.indptr, data.movie_rows, data.ratings, data.times]
     if case.candidates is not None:
@@ -220,21 +209,20 @@ def work_key(case: Evaluation, model: str, settings: Any, n: int, code: str) -> 
 def code_version() -> str:
     """Return a hash of the code that a ranking comes from: the models, what they stand on, numpy's version."""
     package = Path(__file__).resolve().parents[1]
-    files = [file for folder in ("learn", "embed") for file in sorted((package / folder).glob("*.py"))]
-    files += [package / name for name in _GROUND]
+    files = sorted(package.rglob("*.py"))
     digest = hashlib.sha256(np.__version__.encode())
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 
-def _write(folder: Path, number: int, people: Rows, ranking: Ranking) -> None:
+def _write(folder: Path, number: int, people: np.ndarray, ranking: Ranking) -> None:
     with replace_file(folder / f"stage-{number:04d}.npz") as temporary, open(temporary, "wb") as file:
         seconds = np.array([ranking.fit_seconds, ranking.rank_seconds])
         np.savez(file, people=people, rows=ranking.rows, seconds=seconds, predicted=ranking.predicted)
 
 
-def _read(folder: Path, number: int, people: Rows, n: int) -> Optional[Ranking]:
+def _read(folder: Path, number: int, people: np.ndarray, n: int) -> Optional[Ranking]:
     """Return a stored stage, None where there is none; a damaged one is as good as none."""
     path = folder / f"stage-{number:04d}.npz"
     if not path.is_file():

@@ -11,18 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import ChoiceError, DataError
-from ..popularity import popularity_tiers
+from ..data.errors import ChoiceError, DataError
+from ..data.popularity import popularity_tiers
 from . import beyond_accuracy as beyond
 from . import metrics
 from .protocols import Evaluation
 
-Values = npt.NDArray[np.float64]
 COLD_USER = 20  # ratings: MovieLens asks newcomers for 20
 COLD_MOVIE = 5
 _BATCH = 4096  # people at a time, fewer where lists are long:
@@ -39,7 +37,7 @@ class Scored:
     """
 
     model: str
-    per_user: dict[str, Values]
+    per_user: dict[str, np.ndarray]
     overall: dict[str, float]
     seconds: dict[str, float]
 
@@ -48,14 +46,14 @@ class Scored:
 class Groups:
     """What a case says about people and movies, whatever the model; made once for all models."""
 
-    indptr: npt.NDArray[np.int64]
-    relevant: npt.NDArray[np.int64]
-    n_raters: npt.NDArray[np.int64]
+    indptr: np.ndarray
+    relevant: np.ndarray
+    n_raters: np.ndarray
     n_known_users: int
-    tiers: npt.NDArray[np.int8]
-    cold_movies: npt.NDArray[np.bool_]
-    cold_users: npt.NDArray[np.bool_]
-    facts: dict[str, Values]
+    tiers: np.ndarray
+    cold_movies: np.ndarray
+    cold_users: np.ndarray
+    facts: dict[str, np.ndarray]
 
 
 def groups_of(case: Evaluation, cold_user: int = COLD_USER, cold_movie: int = COLD_MOVIE) -> Groups:
@@ -84,10 +82,10 @@ def groups_of(case: Evaluation, cold_user: int = COLD_USER, cold_movie: int = CO
 def score_lists(
     model: str,
     case: Evaluation,
-    rows: npt.NDArray[np.int32],
+    rows: np.ndarray,
     ks: Sequence[int],
     groups: Groups,
-    genres: Optional[npt.NDArray[Any]] = None,
+    genres: Optional[np.ndarray] = None,
     seconds: Optional[dict[str, float]] = None,
 ) -> Scored:
     """Return all figures of the lists `rows` (n_users, n), n at least the largest of `ks`.
@@ -102,7 +100,7 @@ def score_lists(
         raise DataError(f"{len(rows)} lists for {case.n_users} people: give one list for each")
     n_movies = case.known.n_movies
     shown = {k: np.zeros(n_movies, dtype=np.int64) for k in cutoffs}
-    parts: dict[str, list[Values]] = {}
+    parts: dict[str, list[np.ndarray]] = {}
     size = max(1, min(_BATCH, _CELLS // cutoffs[-1]))
     for start in range(0, case.n_users, size):
         stop = min(start + size, case.n_users)
@@ -133,7 +131,7 @@ def score_lists(
     return Scored(model, per_user, overall, dict(seconds or {}))
 
 
-def rating_errors(case: Evaluation, predicted: npt.NDArray[np.float32], everybody: bool) -> dict[str, float]:
+def rating_errors(case: Evaluation, predicted: np.ndarray, everybody: bool) -> dict[str, float]:
     """Return `rmse` and `mae` of predicted ratings, (n_held_out,); empty where a model predicts none.
 
     everybody: over all held-out ratings of people with a known one; otherwise over those of `case.user_rows` alone.
@@ -148,7 +146,7 @@ def rating_errors(case: Evaluation, predicted: npt.NDArray[np.float32], everybod
     return {"rmse": metrics.rmse(predicted[of_rating], actual), "mae": metrics.mae(predicted[of_rating], actual)}
 
 
-def _mean(values: Values) -> float:
+def _mean(values: np.ndarray) -> float:
     """Return the mean of what is defined, nan where nothing is."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")

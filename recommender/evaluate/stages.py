@@ -18,7 +18,7 @@ import numpy.typing as npt
 _MOST_ENDS = 600  # places where a run may end: 600^2 costs in memory, 3 MB
 
 
-def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[npt.NDArray[np.int64], float]:
+def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
     """Return where each run begins, and the mean share of ratings that people miss.
 
     n_before: (n_people,) ratings from before each person's moment, ascending. At most `n_runs` runs, the first from

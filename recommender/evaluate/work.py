@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..catalog import Catalog
-from ..errors import ChoiceError
+from ..data.catalog import Catalog
+from ..data.errors import ChoiceError
 from ..learn import registry
 from ..learn.base import Ranker
 from . import runner, scoring
@@ -104,7 +103,7 @@ class Work:
         comparisons = compare_models(results, reference, metrics, np.random.default_rng(seed), n_resamples)
         return CaseReport(case.evaluation, self.part, self.ks, groups, results, comparisons)
 
-    def ranking(self, case: Case, spec: ModelSpec) -> tuple[runner.Ranking, npt.NDArray[np.int64]]:
+    def ranking(self, case: Case, spec: ModelSpec) -> tuple[runner.Ranking, np.ndarray]:
         """Return the lists of the case's root, and which of them belong to the people of the case."""
         if case.root not in self._roots:
             is_root = case.root == case.protocol
@@ -122,7 +121,7 @@ class Work:
         places = np.searchsorted(root.user_rows, case.evaluation.user_rows)
         return self.lists[case.root, spec.label], places
 
-    def _genres(self, case: Case) -> Optional[npt.NDArray[np.bool_]]:
+    def _genres(self, case: Case) -> Optional[np.ndarray]:
         catalog = self.source.catalog
         if catalog is None or not np.array_equal(catalog.movie_ids, case.evaluation.known.movie_ids):
             return None

@@ -21,15 +21,13 @@ from typing import Any, ClassVar, Optional, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .. import artifacts
-from ..errors import DataError
-from ..interactions import Interactions
-from ..settings import check_value
-from ..top_n import top_n
+from ..data import artifacts
+from ..data.errors import DataError
+from ..data.interactions import Interactions
+from ..data.settings import check_value
+from ..linalg.top_n import top_n
 
-Scores = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, np.ndarray]
 Fitted = Mapping[str, npt.DTypeLike]
 AnyRanker = TypeVar("AnyRanker", bound="Ranker")
 
@@ -52,7 +50,7 @@ class Ranker(ABC):
     scores_are_ratings: ClassVar[bool] = False  # whether a score is the expected rating, in stars
     takes_catalog: ClassVar[bool] = False  # whether the constructor has a parameter `catalog`
 
-    movie_ids: npt.NDArray[np.int64]
+    movie_ids: np.ndarray
 
     def __init__(self, **settings: Any) -> None:
         """Set the model; raises `SettingsError` for an unknown name or a value out of range."""
@@ -63,10 +61,10 @@ class Ranker(ABC):
         """Learn from `train` and return self; a second call forgets the first."""
 
     @abstractmethod
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         """Compute `score` for arguments already checked."""
 
-    def score(self, history: Interactions, user_rows: npt.ArrayLike, at: Optional[npt.ArrayLike] = None) -> Scores:
+    def score(self, history: Interactions, user_rows: npt.ArrayLike, at: Optional[npt.ArrayLike] = None) -> np.ndarray:
         """Return (B, n_movies) float32 ranking values for rows of `history`; higher is better.
 
         `at`: (B,) seconds since 1970, the moment of the request; None takes each person's last known rating.
@@ -80,7 +78,7 @@ class Ranker(ABC):
 
     def recommend(
         self, history: Interactions, user_rows: npt.ArrayLike, n: int = 10, at: Optional[npt.ArrayLike] = None
-    ) -> tuple[npt.NDArray[np.int64], Scores]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the n best movies that each person has not rated: ids (B, n) int64 and scores (B, n) float32.
 
         Best first, equal scores by ascending id. Where fewer than n are left, the rest is id -1, score -inf.
@@ -136,7 +134,7 @@ class Ranker(ABC):
         return model
 
 
-def mask_seen(scores: Scores, history: Interactions, user_rows: Rows) -> None:
+def mask_seen(scores: np.ndarray, history: Interactions, user_rows: np.ndarray) -> None:
     """Set the score of every movie that each person has rated to -inf, in place."""
     for line, row in enumerate(user_rows):
         scores[line, history.movie_rows[history.indptr[row] : history.indptr[row + 1]]] = -np.inf

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..interactions import Interactions
-from ..settings import setting
-from .base import Fitted, Ranker, Rows, Scores
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from .base import Fitted, Ranker
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Biases(Ranker):
     scores_are_ratings = True
     fitted: ClassVar[Fitted] = {"mean": np.float32, "movie_bias": np.float32}
 
-    mean: npt.NDArray[np.float32]
-    movie_bias: npt.NDArray[np.float32]
+    mean: np.ndarray
+    movie_bias: np.ndarray
 
     def fit(self, train: Interactions) -> Biases:
         """Average; O(n_ratings)."""
@@ -49,7 +48,7 @@ class Biases(Ranker):
         self.movie_bias = (sums / np.where(counts > 0, counts, 1)).astype(np.float32)
         return self
 
-    def user_bias(self, history: Interactions, user_rows: Rows) -> npt.NDArray[np.float32]:
+    def user_bias(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return b_u (B,) float32 of rows of `history`; 0 for a person without ratings."""
         bias = np.zeros(len(user_rows), dtype=np.float32)
         for line, row in enumerate(user_rows):
@@ -59,6 +58,6 @@ class Biases(Ranker):
                 bias[line] = rest.sum() / (len(rest) + self.settings.user_damping)
         return bias
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
-        scores: Scores = self.mean + self.user_bias(history, user_rows)[:, None] + self.movie_bias
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        scores = self.mean + self.user_bias(history, user_rows)[:, None] + self.movie_bias
         return scores

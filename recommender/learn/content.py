@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..catalog import Catalog
-from ..interactions import Interactions
-from ..settings import setting
-from .base import Fitted, Ranker, Rows, Scores
+from ..data.catalog import Catalog
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from .base import Fitted, Ranker
 from .ease import LIKED
 
 
@@ -41,8 +40,8 @@ class Content(Ranker):
     takes_catalog = True
     fitted: ClassVar[Fitted] = {"features": np.float32, "known": np.float32}
 
-    features: npt.NDArray[np.float32]
-    known: npt.NDArray[np.float32]
+    features: np.ndarray
+    known: np.ndarray
 
     def __init__(
         self, catalog: Optional[Catalog] = None, tags: Optional[Iterable[tuple[int, str]]] = None, **settings: Any
@@ -70,7 +69,7 @@ class Content(Ranker):
         self.known = (np.log1p(likes) / np.log1p(max(likes.max(initial=0), 1))).astype(np.float32)
         return self
 
-    def affinity(self, history: Interactions, user_rows: Rows) -> Scores:
+    def affinity(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return the cosine of each movie and each person's profile, (B, n_movies) float32."""
         cosines = np.zeros((len(user_rows), len(self.features)), dtype=np.float32)
         for line, row in enumerate(user_rows):
@@ -82,12 +81,12 @@ class Content(Ranker):
                 cosines[line] = self.features @ profile / max(float(np.linalg.norm(profile)), 1e-9)
         return cosines
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
-        scores: Scores = self.affinity(history, user_rows) + np.float32(self.settings.popularity) * self.known
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        scores = self.affinity(history, user_rows) + np.float32(self.settings.popularity) * self.known
         return scores
 
 
-def genre_matrix(catalog: Optional[Catalog], movie_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def genre_matrix(catalog: Optional[Catalog], movie_ids: np.ndarray) -> np.ndarray:
     """Return (n_movies, n_genres): 1 where the movie has the genre; no columns without a catalogue."""
     if catalog is None:
         return np.zeros((len(movie_ids), 0))
@@ -97,9 +96,7 @@ def genre_matrix(catalog: Optional[Catalog], movie_ids: npt.NDArray[np.int64]) -
     return genres
 
 
-def tag_matrix(
-    tags: Iterable[tuple[int, str]], movie_ids: npt.NDArray[np.int64], fewest_movies: int
-) -> npt.NDArray[np.float64]:
+def tag_matrix(tags: Iterable[tuple[int, str]], movie_ids: np.ndarray, fewest_movies: int) -> np.ndarray:
     """Return (n_movies, n_tags): 1 where somebody gave the movie the tag, upper and lower case alike.
 
     >>> tag_matrix([(5, "Space"), (7, "space "), (5, "war")], np.array([5, 6, 7]), 2).tolist()

@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..interactions import Interactions
-from ..settings import setting
-from .base import Fitted, Ranker, Rows, Scores
-from .cholesky import inverse
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from ..linalg.cholesky import inverse
+from .base import Fitted, Ranker
 from .ease import LIKED
 
 MIDDLE = 3.0
@@ -55,7 +54,7 @@ class DirectedEase(Ranker):
     Settings = DirectedEaseSettings
     fitted: ClassVar[Fitted] = {"item_weights": np.float32}
 
-    item_weights: npt.NDArray[np.float32]
+    item_weights: np.ndarray
 
     def fit(self, train: Interactions) -> DirectedEase:
         """Solve in closed form: O(sum of squared row lengths) pairs, then two products of n_movies^3, float32."""
@@ -67,20 +66,20 @@ class DirectedEase(Ranker):
         T = pair_sums(train, x, y, kernel(longest, setup.target_base, setup.target_reach, setup.earlier))
         G[np.diag_indices_from(G)] += setup.regularisation
         P = inverse(G)
-        B: npt.NDArray[np.float32] = P @ T
+        B = P @ T
         B -= P * (B.diagonal() / P.diagonal())
         np.fill_diagonal(B, 0)
         self.item_weights = keep_largest(B, setup.keep) if setup.keep else B
         return self
 
-    def _known(self, ratings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _known(self, ratings: np.ndarray) -> np.ndarray:
         x = np.where(ratings >= MIDDLE, self.settings.x_middle, self.settings.x_low)
         return np.where(ratings >= LIKED, 1.0, x).astype(np.float32)
 
-    def _wanted(self, ratings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _wanted(self, ratings: np.ndarray) -> np.ndarray:
         return np.where(ratings >= LIKED, 1.0, self.settings.y_other).astype(np.float32)
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         scores = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
         for line, row in enumerate(user_rows):
             known = slice(history.indptr[row], history.indptr[row + 1])
@@ -91,7 +90,7 @@ class DirectedEase(Ranker):
         return scores
 
 
-def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> npt.NDArray[np.float32]:
+def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> np.ndarray:
     """Return the weight of a pair by how many positions the second lies after the first.
 
     (2 longest - 1,) float32: entry longest - 1 is the pair of a rating with itself, which counts as later.
@@ -103,10 +102,10 @@ def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> npt
 
 def pair_sums(
     data: Interactions,
-    x: npt.NDArray[np.float32],
-    y: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float32]:
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray:
     """Return (n_movies, n_movies) float32: over users and pairs, x of i times y of j times the pair's weight.
 
     x, y: (n_ratings,), in place of the ratings.  weights: what `kernel` gives, the centre for equal positions.
@@ -126,7 +125,7 @@ def pair_sums(
     return sums
 
 
-def keep_largest(B: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32]:
+def keep_largest(B: np.ndarray, n: int) -> np.ndarray:
     """Return B with all but the n entries of largest size in each row set to zero."""
     if n >= B.shape[1]:
         return B

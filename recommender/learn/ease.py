@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..interactions import Interactions
-from ..settings import setting
-from .base import Fitted, Ranker, Rows, Scores
-from .cholesky import inverse
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from ..linalg.cholesky import inverse
+from .base import Fitted, Ranker
 
 LIKED = 4.0
 
@@ -39,7 +38,7 @@ class Ease(Ranker):
     Settings = EaseSettings
     fitted: ClassVar[Fitted] = {"item_weights": np.float32}
 
-    item_weights: npt.NDArray[np.float32]
+    item_weights: np.ndarray
 
     def fit(self, train: Interactions) -> Ease:
         """Solve in closed form: O(sum of squared row lengths) for X'X, n_movies^3 for the inverse, float32."""
@@ -53,16 +52,16 @@ class Ease(Ranker):
         self.item_weights = B
         return self
 
-    def _values(self, ratings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _values(self, ratings: np.ndarray) -> np.ndarray:
         if self.settings.values == "ratings":
             return ratings
         return (ratings >= LIKED).astype(np.float32)
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return fold_in(history, user_rows, self._values(history.ratings), self.item_weights)
 
 
-def gram(data: Interactions, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def gram(data: Interactions, values: np.ndarray) -> np.ndarray:
     """Return X'X (n_movies, n_movies) float32, X holding `values` (n_ratings,) in place of the ratings.
 
     One small outer product for each user, its rows in ascending order so that the sums run through memory forwards.
@@ -77,9 +76,7 @@ def gram(data: Interactions, values: npt.NDArray[np.float32]) -> npt.NDArray[np.
     return G
 
 
-def fold_in(
-    history: Interactions, user_rows: Rows, values: npt.NDArray[np.float32], item_weights: npt.NDArray[np.float32]
-) -> Scores:
+def fold_in(history: Interactions, user_rows: np.ndarray, values: np.ndarray, item_weights: np.ndarray) -> np.ndarray:
     """Return x B for each of `user_rows`, x holding `values` (n_ratings,); O(row length x n_movies) each."""
     scores = np.zeros((len(user_rows), item_weights.shape[1]), dtype=np.float32)
     for line, row in enumerate(user_rows):

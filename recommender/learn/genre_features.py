@@ -15,9 +15,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from ..catalog import Catalog
+from ..data.catalog import Catalog
 
 KNOTS = np.arange(1920, 2021, 10)
 REACH = 20.0  # years
@@ -26,12 +25,12 @@ REACH = 20.0  # years
 class SparseRows(NamedTuple):
     """Row r: `columns[indptr[r]:indptr[r + 1]]` (int32, ascending) and their `values` (float32)."""
 
-    indptr: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int32]
-    values: npt.NDArray[np.float32]
+    indptr: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
 
 
-def made_up_people(catalog: Catalog, scale: npt.NDArray[np.float64]) -> SparseRows:
+def made_up_people(catalog: Catalog, scale: np.ndarray) -> SparseRows:
     """Return diag(scale) F, transposed: one row for each genre and knot, (n_genres * n_knots, n_movies).
 
     scale: (n_movies,). Films without a genre, without a known year, or with scale 0 are in no row.
@@ -52,7 +51,7 @@ def made_up_people(catalog: Catalog, scale: npt.NDArray[np.float64]) -> SparseRo
     )
 
 
-def year_nearness(years: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+def year_nearness(years: np.ndarray) -> np.ndarray:
     """Return b(year) / |b(year)|, (n, n_knots) float64; all 0 for an unknown year (0).
 
     >>> year_nearness(np.array([2020]))[0, -3:].round(3).tolist()
@@ -61,5 +60,5 @@ def year_nearness(years: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     inside = np.clip(years.astype(np.float64), KNOTS[0], KNOTS[-1])
     bumps = np.maximum(0.0, 1.0 - np.abs(inside[:, None] - KNOTS) / REACH)
     bumps /= np.linalg.norm(bumps, axis=1, keepdims=True)
-    result: npt.NDArray[np.float64] = np.where(years[:, None] > 0, bumps, 0.0)
+    result = np.where(years[:, None] > 0, bumps, 0.0)
     return result

@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..interactions import Interactions
-from ..settings import setting
-from .base import Fitted, Ranker, Rows, Scores
-from .conjugate_gradient import Doubles, Floats, Ints, blocks_of_rows, conjugate_gradient, gram_matrix, solve_exactly
-from .sparse import stable_order
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from ..linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient, gram_matrix, solve_exactly
+from ..linalg.sparse import stable_order
+from .base import Fitted, Ranker
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ class Ials(Ranker):
     Settings = IalsSettings
     fitted: ClassVar[Fitted] = {"movie_vectors": np.float32, "gram": np.float64}
 
-    movie_vectors: Floats
-    gram: Doubles
+    movie_vectors: np.ndarray
+    gram: np.ndarray
 
     def fit(self, train: Interactions) -> Ials:
         """Learn from `train`; cost O(n_sweeps (cg_steps nnz k + (n_users + n_movies) k^2))."""
@@ -79,7 +78,7 @@ class Ials(Ranker):
         self.gram = gram_matrix(Y)
         return self
 
-    def fold_in(self, history: Interactions, user_rows: Rows) -> Floats:
+    def fold_in(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return (B, factors) float32, the exact minimiser of the loss for each person with the movies fixed."""
         chosen = self.settings
         starts, ends = history.indptr[user_rows], history.indptr[user_rows + 1]
@@ -100,14 +99,14 @@ class Ials(Ranker):
         blocks = blocks_of_rows(indptr, columns, weights, n_movies, k)
         return solve_exactly(self.movie_vectors, blocks, ridges(np.diff(indptr), n_movies, chosen), self.gram)
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
-        scores: Scores = self.fold_in(history, user_rows) @ self.movie_vectors.T
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        scores = self.fold_in(history, user_rows) @ self.movie_vectors.T
         return scores
 
 
 def weighted_rows(
-    data: Interactions, chosen: IalsSettings, factor: Optional[npt.NDArray[np.float64]] = None
-) -> tuple[Ints, npt.NDArray[np.int32], Floats]:
+    data: Interactions, chosen: IalsSettings, factor: Optional[np.ndarray] = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return compressed rows (indptr, columns, weights = alpha g, times `factor` (n_ratings,)) where g > 0."""
     values = np.select([data.ratings >= 4, data.ratings >= 3], [1.0, chosen.middling_weight], chosen.low_weight)
     weights = chosen.alpha * (values if factor is None else values * factor)
@@ -116,8 +115,8 @@ def weighted_rows(
 
 
 def transposed(
-    indptr: Ints, columns: npt.NDArray[np.int32], weights: Floats, n_columns: int
-) -> tuple[Ints, npt.NDArray[np.int32], Floats]:
+    indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, n_columns: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the compressed rows of the transposed matrix, each in ascending order."""
     order = stable_order(columns)
     rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
@@ -125,7 +124,7 @@ def transposed(
     return np.concatenate(([0], np.cumsum(counts))).astype(np.int64), rows[order], weights[order]
 
 
-def ridges(lengths: Ints, n_columns: int, chosen: IalsSettings) -> Floats:
+def ridges(lengths: np.ndarray, n_columns: int, chosen: IalsSettings) -> np.ndarray:
     """Return lambda (n,) of rows with `lengths` observed cells of `n_columns`."""
     growth = (1 + chosen.alpha * lengths / n_columns) ** chosen.frequency_exponent
     return (chosen.regularisation * growth).astype(np.float32)

@@ -18,18 +18,17 @@ from typing import Optional
 import numpy as np
 import numpy.typing as npt
 
-from ..catalog import Catalog
-from ..errors import DataError
+from ..data.catalog import Catalog
+from ..data.errors import DataError
 from .content import genre_matrix, tag_matrix
 from .genre_features import year_nearness
 
-Ids = npt.NDArray[np.int64]
 FEWEST = 3  # movies that must share a name or a keyword
 
 
 def item_features(
-    kind: str, catalog: Optional[Catalog], movie_ids: Ids, extra: Optional[Mapping[int, npt.ArrayLike]] = None
-) -> npt.NDArray[np.float32]:
+    kind: str, catalog: Optional[Catalog], movie_ids: np.ndarray, extra: Optional[Mapping[int, npt.ArrayLike]] = None
+) -> np.ndarray:
     """Return (n_movies, n_features) float32 for movies by external id; a movie that the catalogue lacks has zeros.
 
     kind: "none", "genres" (and year) or "metadata" (people and keywords too).  extra: movie id -> vector, all of one
@@ -45,19 +44,17 @@ def item_features(
     if extra is not None:
         blocks.append(_given(extra, movie_ids))
     scaled = [_unit(block) for block in blocks if block.shape[1]]
-    result: npt.NDArray[np.float32] = np.concatenate([np.zeros((len(movie_ids), 0)), *scaled], axis=1).astype(
-        np.float32
-    )
+    result = np.concatenate([np.zeros((len(movie_ids), 0)), *scaled], axis=1).astype(np.float32)
     return result
 
 
-def _informative(pairs: Iterable[tuple[int, str]], movie_ids: Ids) -> npt.NDArray[np.float64]:
+def _informative(pairs: Iterable[tuple[int, str]], movie_ids: np.ndarray) -> np.ndarray:
     matrix = tag_matrix(pairs, movie_ids, FEWEST)
-    result: npt.NDArray[np.float64] = matrix * np.log(len(movie_ids) / np.maximum(matrix.sum(axis=0), 1))
+    result = matrix * np.log(len(movie_ids) / np.maximum(matrix.sum(axis=0), 1))
     return result
 
 
-def _given(extra: Mapping[int, npt.ArrayLike], movie_ids: Ids) -> npt.NDArray[np.float64]:
+def _given(extra: Mapping[int, npt.ArrayLike], movie_ids: np.ndarray) -> np.ndarray:
     vectors = {movie_id: np.asarray(extra[movie_id]) for movie_id in movie_ids.tolist() if movie_id in extra}
     shapes = {vector.shape for vector in vectors.values()}
     if len(shapes) > 1:
@@ -71,14 +68,14 @@ def _given(extra: Mapping[int, npt.ArrayLike], movie_ids: Ids) -> npt.NDArray[np
     return matrix
 
 
-def _years(catalog: Catalog, movie_ids: Ids) -> npt.NDArray[np.int64]:
+def _years(catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
     years = np.zeros(len(movie_ids), dtype=np.int64)
     listed = np.isin(movie_ids, catalog.movie_ids)
     years[listed] = catalog.years[np.searchsorted(catalog.movie_ids, movie_ids[listed])]
     return years
 
 
-def _unit(block: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _unit(block: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(block, axis=1, keepdims=True)
-    result: npt.NDArray[np.float64] = block / np.where(lengths > 0, lengths, 1)
+    result = block / np.where(lengths > 0, lengths, 1)
     return result

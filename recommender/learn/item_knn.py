@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..interactions import Interactions
-from ..settings import setting
-from .base import Fitted, Ranker, Rows, Scores
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from .base import Fitted, Ranker
 from .ease import LIKED, gram
 
 
@@ -38,8 +37,8 @@ class ItemKnn(Ranker):
     Settings = ItemKnnSettings
     fitted: ClassVar[Fitted] = {"neighbours": np.int32, "similarities": np.float32}
 
-    neighbours: npt.NDArray[np.int32]
-    similarities: npt.NDArray[np.float32]
+    neighbours: np.ndarray
+    similarities: np.ndarray
 
     def fit(self, train: Interactions) -> ItemKnn:
         """Compare all pairs of movies; O(sum of squared row lengths + n_movies^2)."""
@@ -54,7 +53,7 @@ class ItemKnn(Ranker):
         self.similarities = np.take_along_axis(S, self.neighbours, axis=1)
         return self
 
-    def _weights(self, train: Interactions) -> npt.NDArray[np.float32]:
+    def _weights(self, train: Interactions) -> np.ndarray:
         liked = train.ratings >= LIKED
         if self.settings.weighting == "cosine":
             return liked.astype(np.float32)
@@ -63,7 +62,7 @@ class ItemKnn(Ranker):
         idf = np.log(max(train.n_movies, 1)) - np.log1p(n_liked)
         return np.where(liked, np.maximum(idf, 0)[users], 0).astype(np.float32)
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         scores = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
         for line, row in enumerate(user_rows):
             known = slice(history.indptr[row], history.indptr[row + 1])

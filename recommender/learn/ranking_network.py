@@ -16,38 +16,35 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from .lazy_adam import Adam, dense_step
-
-Floats = npt.NDArray[np.floating]
+from .two_tower.adam import Adam, dense_step
 
 
 class Network(NamedTuple):
     """W: (n_features, n_hidden).  b, v: (n_hidden,).  w: (n_features,).  One dtype."""
 
-    W: Floats
-    b: Floats
-    v: Floats
-    w: Floats
+    W: np.ndarray
+    b: np.ndarray
+    v: np.ndarray
+    w: np.ndarray
 
 
-def start(w: Floats, n_hidden: int, rng: np.random.Generator) -> Network:
+def start(w: np.ndarray, n_hidden: int, rng: np.random.Generator) -> Network:
     """Return a network that begins near the linear ranking `w` (n_features,), in its dtype."""
     W = rng.normal(0, 1 / np.sqrt(max(len(w), 1)), (len(w), n_hidden))
     v = rng.normal(0, 0.1, n_hidden)
     return Network(W.astype(w.dtype), np.zeros(n_hidden, dtype=w.dtype), v.astype(w.dtype), w.copy())
 
 
-def scores(network: Network, features: Floats) -> Floats:
+def scores(network: Network, features: np.ndarray) -> np.ndarray:
     """Return (B, C) from `features` (B, C, n_features); each person's list is scored for itself."""
     W, b, v, w = network
     hidden = np.maximum(features @ W + b, 0)
-    result: Floats = hidden @ v + features @ w
+    result = hidden @ v + features @ w
     return result
 
 
-def loss_and_gradient(network: Network, features: Floats, targets: Floats, l2: float) -> tuple[float, Network]:
+def loss_and_gradient(network: Network, features: np.ndarray, targets: np.ndarray, l2: float) -> tuple[float, Network]:
     """Return the loss with its l2 term, and its gradient.
 
     features: (B, C, n_features).  targets: (B, C), t above: not negative, each row summing to 1.
@@ -68,8 +65,8 @@ def loss_and_gradient(network: Network, features: Floats, targets: Floats, l2: f
 
 def train(
     network: Network,
-    features: Floats,
-    targets: Floats,
+    features: np.ndarray,
+    targets: np.ndarray,
     rng: np.random.Generator,
     epochs: int = 20,
     batch: int = 32,

@@ -24,18 +24,17 @@ from typing import ClassVar, Optional
 import numpy as np
 import numpy.typing as npt
 
-from ..catalog import Catalog
-from ..errors import DataError
-from ..interactions import Interactions
-from ..settings import setting
-from .base import Fitted, Ranker, Rows, Scores
+from ..data.catalog import Catalog
+from ..data.errors import DataError
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from ..linalg.randomized_svd import randomized_svd
+from ..linalg.sparse import SparseMatrix, stable_order
+from .base import Fitted, Ranker
 from .content import genre_matrix
 from .genre_features import year_nearness
-from .randomized_svd import randomized_svd
-from .sparse import SparseMatrix, stable_order
-from .taste_process import F64, Covariance, Taste, expect, left_out_errors
+from .taste_process import Covariance, Taste, expect, left_out_errors
 
-F32 = npt.NDArray[np.float32]
 _BIAS_ROUNDS = 10  # alternations between movies' and people's means; they settle in about five
 _PAIRS = 1 << 16  # predicted at a time
 
@@ -87,12 +86,12 @@ class RatingPredictor(Ranker):
         "appeals": np.float32,
     }
 
-    mean: F32
-    movie_bias: F32
-    movie_counts: F32
-    movie_features: F32
-    company_vectors: F32
-    appeals: F32
+    mean: np.ndarray
+    movie_bias: np.ndarray
+    movie_counts: np.ndarray
+    movie_features: np.ndarray
+    company_vectors: np.ndarray
+    appeals: np.ndarray
 
     def __init__(self, catalog: Optional[Catalog] = None, **settings: float) -> None:
         """Take genres and years from `catalog`; without one they play no part, and a loaded model needs none."""
@@ -119,7 +118,7 @@ class RatingPredictor(Ranker):
         user_rows: npt.ArrayLike,
         movie_rows: npt.ArrayLike,
         at: Optional[npt.ArrayLike] = None,
-    ) -> F32:
+    ) -> np.ndarray:
         """Return the expected rating (n,) float32, 0.5 to 5, of each pair of a row of `history` and a movie row.
 
         `at` is accepted as everywhere and changes nothing: a person's last known rating counts as just given.
@@ -131,16 +130,16 @@ class RatingPredictor(Ranker):
         self._check(history)
         rows, line = np.unique(people, return_inverse=True)
         weights, shifts, psi = self._people(history, rows)
-        expected: F32 = (self.mean + self.movie_bias)[movies] + shifts[line]
+        expected = (self.mean + self.movie_bias)[movies] + shifts[line]
         for start in range(0, len(movies), _PAIRS):
             part = slice(start, start + _PAIRS)
             expected[part] += np.einsum("nd,nd->n", weights[line[part]], self.movie_features[movies[part]])
             expected[part] += np.einsum("nd,nd->n", psi[line[part]], self.appeals[movies[part]])
         return np.clip(expected, 0.5, 5.0, out=expected)
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         weights, shifts, psi = self._people(history, user_rows)
-        scores: Scores = weights @ self.movie_features.T + psi @ self.appeals.T
+        scores = weights @ self.movie_features.T + psi @ self.appeals.T
         scores += self.mean + self.movie_bias + shifts[:, None]
         return scores
 
@@ -148,7 +147,7 @@ class RatingPredictor(Ranker):
         if not np.array_equal(history.movie_ids, self.movie_ids):
             raise DataError("the history lists other movies than the model was fitted on: use one data set for both")
 
-    def _people(self, history: Interactions, user_rows: Rows) -> tuple[F32, F32, F32]:
+    def _people(self, history: Interactions, user_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return w (B, d), shift (B,) and psi (B, alike_factors + 1) of rows of `history`."""
         weights = np.zeros((len(user_rows), self.movie_features.shape[1]), dtype=np.float32)
         shifts = np.zeros(len(user_rows), dtype=np.float32)
@@ -160,14 +159,16 @@ class RatingPredictor(Ranker):
             psi[line] = self._place(history.movie_rows[start:end])
         return weights, shifts, psi
 
-    def _place(self, movies: npt.NDArray[np.int32]) -> F32:
+    def _place(self, movies: np.ndarray) -> np.ndarray:
         """Return psi of who rated `movies`, its variances multiplied in."""
         place = self.company_vectors[movies].sum(axis=0)
         length = np.linalg.norm(place)
         place *= np.sqrt(self.settings.alike) / (length if length > 0 else 1)
         return np.append(place, np.float32(np.sqrt(self.settings.alike_level)))
 
-    def _history(self, data: Interactions, start: int, end: int) -> tuple[F64, F64, F64, Covariance]:
+    def _history(
+        self, data: Interactions, start: int, end: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Covariance]:
         movies = data.movie_rows[start:end]
         y = data.ratings[start:end].astype(np.float64) - self.mean - self.movie_bias[movies]
         c = self.settings
@@ -177,7 +178,7 @@ class RatingPredictor(Ranker):
     def _expect(self, data: Interactions, start: int, end: int) -> Taste:
         return expect(*self._history(data, start, end))
 
-    def _company(self, train: Interactions, user_bias: F32) -> tuple[F32, F32]:
+    def _company(self, train: Interactions, user_bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return V (M, n) of the matrix of who rated what, and its n singular values."""
         surprise = train.ratings - self.mean - self.movie_bias[train.movie_rows] - user_bias[train.user_rows()]
         cells = (1 + self.settings.liking * surprise).astype(np.float32)
@@ -186,7 +187,7 @@ class RatingPredictor(Ranker):
         _, singular, Vt = randomized_svd(A, rank, np.random.default_rng(self.settings.seed))
         return np.ascontiguousarray(Vt.T[:, :rank], dtype=np.float32), np.asarray(singular, dtype=np.float32)
 
-    def _features(self, singular: F32) -> F32:
+    def _features(self, singular: np.ndarray) -> np.ndarray:
         """Return phi (M, d), each part scaled to its variance."""
         c = self.settings
         company = (self.company_vectors * singular)[:, : c.company_factors]
@@ -202,7 +203,7 @@ class RatingPredictor(Ranker):
         ]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
-    def _years(self) -> F64:
+    def _years(self) -> np.ndarray:
         if self.catalog is None:
             return np.zeros((len(self.movie_ids), 0))
         years = np.zeros(len(self.movie_ids), dtype=np.int64)
@@ -210,7 +211,7 @@ class RatingPredictor(Ranker):
         years[listed] = self.catalog.years[np.searchsorted(self.catalog.movie_ids, self.movie_ids[listed])]
         return year_nearness(years)
 
-    def _appeals(self, train: Interactions) -> F32:
+    def _appeals(self, train: Interactions) -> np.ndarray:
         """Return z (M, alike_factors + 1), one ridge regression a film."""
         errors = np.empty(train.n_ratings)
         psi = np.empty((train.n_users, self.company_vectors.shape[1] + 1))
@@ -232,7 +233,9 @@ class RatingPredictor(Ranker):
         return z
 
 
-def damped_means(train: Interactions, movie_damping: float, user_damping: float) -> tuple[F32, F32, F32]:
+def damped_means(
+    train: Interactions, movie_damping: float, user_damping: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mu (1,), b_i (n_movies,) and b_u (n_users,): the ridge solution of r = mu + b_u + b_i, mu the mean."""
     people, movies = train.user_rows(), train.movie_rows
     rest = train.ratings - train.ratings.mean(dtype=np.float64)
@@ -245,13 +248,13 @@ def damped_means(train: Interactions, movie_damping: float, user_damping: float)
     return mean, of_movie.astype(np.float32), of_person.astype(np.float32)
 
 
-def _unit(rows: npt.NDArray[np.floating]) -> F64:
+def _unit(rows: np.ndarray) -> np.ndarray:
     """Return the rows scaled to length 1; a row of noughts stays."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 1e-9, lengths, 1), dtype=np.float64)
 
 
-def _spread_one(values: npt.NDArray[np.floating], counts: F64) -> F64:
+def _spread_one(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the values scaled so that over all ratings their mean square is 1; unrated films get 0."""
     spread = np.sqrt(np.average(np.square(values.astype(np.float64)), weights=counts))
     return np.where(counts > 0, values, 0.0) / (spread if spread > 0 else 1)

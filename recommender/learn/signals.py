@@ -3,7 +3,7 @@
     ones       1 for every rating: what people chose to watch
     binary     1 for a rating of at least 4: what they liked
     centered   rating - the user's mean
-    weighted   (rating - the user's mean) x popularity weight x time weight   (recommender/weighting.py)
+    weighted   (rating - the user's mean) x popularity weight x time weight   (recommender/data/weighting.py)
 
 A cell without a rating is 0 in every signal. Where all of a person's ratings are equal, or none is a like, the
 row is 0 and the person is scored like somebody unknown.
@@ -14,11 +14,10 @@ from __future__ import annotations
 from typing import Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from .. import weighting
-from ..errors import ChoiceError
-from ..interactions import Interactions
+from ..data import weighting
+from ..data.errors import ChoiceError
+from ..data.interactions import Interactions
 
 SIGNALS = ("binary", "ones", "centered", "weighted")
 LIKED = 4.0
@@ -34,12 +33,12 @@ def check_signal(name: str) -> str:
 def signal_values(
     name: str,
     data: Interactions,
-    movie_counts: npt.NDArray[np.int64],
+    movie_counts: np.ndarray,
     newest: int,
-    means: Optional[npt.NDArray[np.float64]] = None,
+    means: Optional[np.ndarray] = None,
     half_life_days: float = weighting.HALF_LIFE_DAYS,
     popularity_power: float = weighting.POPULARITY_POWER,
-) -> npt.NDArray[np.float32]:
+) -> np.ndarray:
     """Return the signal of every rating in `data`, (n_ratings,) float32.
 
     means: (n_users,) each user's mean rating; None takes it from `data` itself.  movie_counts: (n_movies,) ratings of

@@ -23,16 +23,15 @@ from typing import Any, Optional
 import numpy as np
 import numpy.typing as npt
 
-from ..catalog import Catalog
-from ..interactions import Interactions
-from ..settings import setting
+from ..data.catalog import Catalog
+from ..data.interactions import Interactions
+from ..data.settings import setting
 from . import ranking_network
-from .base import Arrays, Ranker, Rows, Scores
+from .base import Arrays, Ranker
 from .ease import LIKED
 from .stacking_features import N_BLEND, N_FEATURES, Scorers, features, gaps
 from .trending import last_times
 
-Floats = npt.NDArray[np.float32]
 _BLOCK = 64  # people whose features are held at once
 
 
@@ -80,7 +79,7 @@ class Stacker(Ranker):
         self.scorers = Scorers(self.catalog).fit(train)
         return self
 
-    def _lists(self, train: Interactions, lengths: Rows) -> tuple[Floats, Floats]:
+    def _lists(self, train: Interactions, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return features (n, candidates, N_FEATURES) and targets (n, candidates) of one round of cuts."""
         known, following = cut(train, lengths)
         liked = following.take(following.ratings >= LIKED)
@@ -99,7 +98,9 @@ class Stacker(Ranker):
         found = targets.sum(axis=1)
         return all_features[found > 0], targets[found > 0] / found[found > 0, None]
 
-    def _candidates(self, scorers: Scorers, history: Interactions, rows: Rows, at: Rows) -> tuple[Rows, Floats, Floats]:
+    def _candidates(
+        self, scorers: Scorers, history: Interactions, rows: np.ndarray, at: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the candidates' columns (B, C), the blend of all movies (B, n_movies), the candidates' features."""
         scores = scorers.scores(history, rows, at)
         blend = scores[:, :, :N_BLEND].sum(axis=-1)
@@ -111,7 +112,7 @@ class Stacker(Ranker):
         n_ratings = history.indptr[rows + 1] - history.indptr[rows]
         return columns, blend, features(chosen, gaps(history, rows, at), n_ratings)
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         moments = last_times(history, user_rows) if at is None else at
         result = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
         for begin in range(0, len(user_rows), _BLOCK):
@@ -144,7 +145,7 @@ class Stacker(Ranker):
         self.scorers.restore(arrays)
 
 
-def cut_lengths(train: Interactions, break_seconds: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def cut_lengths(train: Interactions, break_seconds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the two rounds of cuts: how many of each person's ratings count as known, (n_users,) int64 each.
 
     First 70% of each. Then, for people with a pause of more than `break_seconds` between 20% and 90% of their
@@ -160,7 +161,7 @@ def cut_lengths(train: Interactions, break_seconds: int, rng: np.random.Generato
     return np.floor(0.7 * n).astype(np.int64), second
 
 
-def cut(train: Interactions, lengths: Rows) -> tuple[Interactions, Interactions]:
+def cut(train: Interactions, lengths: np.ndarray) -> tuple[Interactions, Interactions]:
     """Return each person's first `lengths` (n_users,) ratings, and those that follow, a fifth of all they have."""
     n = np.diff(train.indptr)
     position = np.arange(train.n_ratings) - np.repeat(train.indptr[:-1], n)

@@ -17,9 +17,9 @@ from typing import Optional
 import numpy as np
 import numpy.typing as npt
 
-from ..catalog import Catalog
-from ..interactions import Interactions
-from .base import Arrays, Ranker, Rows, mask_seen
+from ..data.catalog import Catalog
+from ..data.interactions import Interactions
+from .base import Arrays, Ranker, mask_seen
 from .biases import Biases
 from .content import Content
 from .directed_ease import DirectedEase
@@ -27,7 +27,6 @@ from .ease import Ease
 from .ials import Ials
 from .trending import Trending, last_times
 
-Floats = npt.NDArray[np.float32]
 SCORES = ("directed", "exposure", "ease", "ials", "bias", "content", "trending", "likes", "age", "newness")
 N_BLEND = 4  # the first four choose the candidates
 N_FEATURES = 2 * len(SCORES) + 2
@@ -48,7 +47,7 @@ class Scorers:
             "content": Content(catalog, tags=(), popularity=0),
             "trending": Trending(half_life_days=60),
         }
-        self.years: npt.NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self.years: np.ndarray = np.zeros(0, dtype=np.float32)
 
     def fit(self, train: Interactions) -> Scorers:
         """Fit each model on `train`."""
@@ -73,7 +72,7 @@ class Scorers:
         for name, model in self.models.items():
             model.restore({key: arrays[f"{name}.{key}"] for key in model.dtypes()})
 
-    def scores(self, history: Interactions, user_rows: Rows, at: Rows) -> Floats:
+    def scores(self, history: Interactions, user_rows: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Return (B, n_movies, 10) float32 in the order of `SCORES`, standardised over unseen movies.
 
         Seen movies have values too, on the same scale.
@@ -89,7 +88,7 @@ class Scorers:
         return np.stack([standardised(column, unseen == 0) for column in columns], axis=-1)
 
 
-def standardised(scores: npt.NDArray[np.floating], counted: npt.NDArray[np.bool_]) -> Floats:
+def standardised(scores: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """Return (s - mean) / deviation of each row, both over `counted`; clipped to -4..8, 0 where all are equal."""
     n = np.maximum(counted.sum(axis=1, keepdims=True), 1)
     s = scores.astype(np.float64)
@@ -99,7 +98,7 @@ def standardised(scores: npt.NDArray[np.floating], counted: npt.NDArray[np.bool_
     return np.where(flat, 0, np.clip(centred / np.where(flat, 1, deviation), -4, 8)).astype(np.float32)
 
 
-def features(scores: Floats, gap: npt.NDArray[np.floating], n_ratings: npt.NDArray[np.integer]) -> Floats:
+def features(scores: np.ndarray, gap: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
     """Return (B, C, N_FEATURES) float32: the scores (B, C, 10), what kind of moment it is, the scores times `far`.
 
     gap: (B,) seconds since the person's last rating.  n_ratings: (B,) how many are known.
@@ -111,13 +110,13 @@ def features(scores: Floats, gap: npt.NDArray[np.floating], n_ratings: npt.NDArr
     return np.concatenate([scores, moment, scores * moment[:, :, :1]], axis=-1)
 
 
-def gaps(history: Interactions, user_rows: Rows, at: Rows) -> npt.NDArray[np.float64]:
+def gaps(history: Interactions, user_rows: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Return the seconds from each person's last known rating to the moment of the request, (B,), at least 0."""
-    seconds: npt.NDArray[np.float64] = np.maximum(at - last_times(history, user_rows), 0).astype(np.float64)
+    seconds = np.maximum(at - last_times(history, user_rows), 0).astype(np.float64)
     return seconds
 
 
-def release_years(catalog: Optional[Catalog], movie_ids: npt.NDArray[np.int64]) -> Floats:
+def release_years(catalog: Optional[Catalog], movie_ids: np.ndarray) -> np.ndarray:
     """Return (n_movies,) float32, 0 where unknown."""
     years = np.zeros(len(movie_ids), dtype=np.float32)
     if catalog is not None:

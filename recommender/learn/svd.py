@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from .. import artifacts, weighting
-from ..errors import ArtifactError, DataError, SettingsError
-from ..interactions import Interactions
-from ..settings import setting
-from .base import Fitted, Ranker, Rows, Scores
-from .randomized_svd import BLOCK, PASSES, SVD, randomized_svd
+from ..data import artifacts, weighting
+from ..data.errors import ArtifactError, DataError, SettingsError
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from ..linalg.randomized_svd import BLOCK, PASSES, SVD, randomized_svd
+from ..linalg.sparse import SparseMatrix
+from .base import Fitted, Ranker
 from .signals import SIGNALS, signal_values
-from .sparse import SparseMatrix
 
 KIND = "svd"
 STEP = "train"
@@ -68,12 +67,12 @@ class SvdModel(Ranker):
         "newest": np.int64,
     }
 
-    movie_embeddings: npt.NDArray[np.float32]
-    user_embeddings: npt.NDArray[np.float32]
-    singular_values: npt.NDArray[np.float32]
-    user_ids: npt.NDArray[np.int64]
-    movie_counts: npt.NDArray[np.int64]
-    newest: npt.NDArray[np.int64]
+    movie_embeddings: np.ndarray
+    user_embeddings: np.ndarray
+    singular_values: np.ndarray
+    user_ids: np.ndarray
+    movie_counts: np.ndarray
+    newest: np.ndarray
 
     def fit(self, train: Interactions) -> SvdModel:
         """Factor the signal of `train`; cost as `randomized_svd`, memory 16 bytes a rating while it runs."""
@@ -103,22 +102,22 @@ class SvdModel(Ranker):
         self.user_embeddings = factors.U * factors.s
         return matrix, factors
 
-    def movie_vectors(self, power: float = 0.5) -> npt.NDArray[np.float32]:
+    def movie_vectors(self, power: float = 0.5) -> np.ndarray:
         """Return V diag(s / s[0])^power, (n_movies, rank) float32: the vectors for a session and for similarity.
 
         power 0 weighs all dimensions alike, power 1 as the data does; 0.5 did best in sessions of four favourites.
         """
         scale = (self.singular_values / self.singular_values[0]) ** np.float32(power)
-        vectors: npt.NDArray[np.float32] = self.movie_embeddings * scale
+        vectors = self.movie_embeddings * scale
         return vectors
 
-    def values(self, data: Interactions, means: Optional[npt.NDArray[np.float64]] = None) -> npt.NDArray[np.float32]:
+    def values(self, data: Interactions, means: Optional[np.ndarray] = None) -> np.ndarray:
         """Return the model's signal of every rating in `data`, (n_ratings,) float32; means: as in `signal_values`."""
         chosen, newest = self.settings, int(self.newest[0])
         weights = chosen.half_life_days, chosen.popularity_power
         return signal_values(chosen.signal, data, self.movie_counts, newest, means, *weights)
 
-    def fold_in(self, history: Interactions, user_rows: Rows) -> npt.NDArray[np.float32]:
+    def fold_in(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return user vectors a V, (B, rank) float32, for rows of `history`; zeros where nothing is known."""
         part = _select(history, user_rows)
         values = self.values(part)
@@ -127,8 +126,8 @@ class SvdModel(Ranker):
             vectors[line] = values[start:end] @ self.movie_embeddings[part.movie_rows[start:end]]
         return vectors
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
-        scores: Scores = self.fold_in(history, user_rows) @ self.movie_embeddings.T
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        scores = self.fold_in(history, user_rows) @ self.movie_embeddings.T
         return scores
 
     def save(self, folder: Path, fitted_on: str = "train") -> None:
@@ -156,9 +155,7 @@ class SvdModel(Ranker):
             )
 
     @classmethod
-    def load(
-        cls, folder: Path, catalog_ids: Optional[npt.NDArray[np.int64]] = None, users: bool = True, **parts: Any
-    ) -> SvdModel:
+    def load(cls, folder: Path, catalog_ids: Optional[np.ndarray] = None, users: bool = True, **parts: Any) -> SvdModel:
         """Read what `save` wrote; checks every file that it reads against the manifest.
 
         catalog_ids: the movie ids that the caller works with, ascending; other ids than the model's are refused.
@@ -199,7 +196,7 @@ class SvdModel(Ranker):
         return model
 
 
-def _select(history: Interactions, user_rows: Rows) -> Interactions:
+def _select(history: Interactions, user_rows: np.ndarray) -> Interactions:
     """Return the rows `user_rows` of `history`, in that order; a row may be asked for twice."""
     counts = history.indptr[user_rows + 1] - history.indptr[user_rows]
     indptr = np.concatenate(([0], np.cumsum(counts)))
@@ -214,11 +211,11 @@ def _select(history: Interactions, user_rows: Rows) -> Interactions:
     )
 
 
-def _row_map(ids: npt.NDArray[np.int64]) -> dict[str, int]:
+def _row_map(ids: np.ndarray) -> dict[str, int]:
     return {str(ident): row for row, ident in enumerate(ids.tolist())}
 
 
-def _read_map(path: Path) -> npt.NDArray[np.int64]:
+def _read_map(path: Path) -> np.ndarray:
     """Return the external ids in row order; raises `ArtifactError` where the rows are not 0 .. n-1, ascending."""
     rows = artifacts.load_json(path)
     try:

@@ -24,9 +24,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-
-F64 = npt.NDArray[np.float64]
 
 
 class Covariance(NamedTuple):
@@ -48,11 +45,11 @@ PRIOR_NOISE = 0.55  # stars squared
 class Taste(NamedTuple):
     """What a history lets expect: of film t, `phi_t . weights + shift`."""
 
-    weights: F64
+    weights: np.ndarray
     shift: float
 
 
-def expect(features: F64, y: F64, n_ratings: F64, covariance: Covariance) -> Taste:
+def expect(features: np.ndarray, y: np.ndarray, n_ratings: np.ndarray, covariance: Covariance) -> Taste:
     """Return the posterior mean after a history, oldest first.
 
     features (N, d): phi of each film; y (N,): ratings less what was expected of the films; n_ratings (N,): how often
@@ -74,14 +71,16 @@ def expect(features: F64, y: F64, n_ratings: F64, covariance: Covariance) -> Tas
     return Taste(mixed[:-1], float(mixed[-1]))
 
 
-def left_out_errors(features: F64, y: F64, n_ratings: F64, covariance: Covariance) -> F64:
+def left_out_errors(features: np.ndarray, y: np.ndarray, n_ratings: np.ndarray, covariance: Covariance) -> np.ndarray:
     """Return (N,): each y less what the other N - 1 let expect of it, keen = 1: alpha_n / inv(K)_nn, not N solves."""
     inverse = np.linalg.inv(covariance_matrix(features, n_ratings, covariance))
-    errors: F64 = (inverse @ y) / np.diag(inverse)
+    errors = (inverse @ y) / np.diag(inverse)
     return errors
 
 
-def covariance_matrix(features: F64, n_ratings: F64, covariance: Covariance, keen: float = 1.0) -> F64:
+def covariance_matrix(
+    features: np.ndarray, n_ratings: np.ndarray, covariance: Covariance, keen: float = 1.0
+) -> np.ndarray:
     """Return K + noise (N, N) of a history, oldest first."""
     c = covariance
     places = np.arange(len(features))
@@ -89,5 +88,5 @@ def covariance_matrix(features: F64, n_ratings: F64, covariance: Covariance, kee
     K = keen * (features @ features.T) * (1 - c.drift + c.drift * np.exp(-apart / c.drift_span))
     K += c.level + c.mood * np.exp(-apart / c.mood_span)
     K[places, places] += 1 + c.rare / (n_ratings + 1)
-    result: F64 = K
+    result = K
     return result

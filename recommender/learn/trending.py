@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 import numpy as np
-import numpy.typing as npt
 
-from ..interactions import Interactions
-from ..settings import setting
-from .base import Fitted, Ranker, Rows, Scores
+from ..data.interactions import Interactions
+from ..data.settings import setting
+from .base import Fitted, Ranker
 from .ease import LIKED
 
 DAY = 86_400.0
@@ -39,10 +38,10 @@ class Trending(Ranker):
     Settings = TrendingSettings
     fitted: ClassVar[Fitted] = {"starts": np.int64, "times": np.int64, "likes": np.float64, "faded": np.float64}
 
-    starts: npt.NDArray[np.int64]
-    times: npt.NDArray[np.int64]
-    likes: npt.NDArray[np.float64]
-    faded: npt.NDArray[np.float64]
+    starts: np.ndarray
+    times: np.ndarray
+    likes: np.ndarray
+    faded: np.ndarray
 
     def fit(self, train: Interactions) -> Trending:
         """Sort and sum; O(n_ratings log n_ratings)."""
@@ -61,7 +60,7 @@ class Trending(Ranker):
     def _origin(self) -> int:
         return int(self.times.min(initial=np.iinfo(np.int64).max)) if len(self.times) else 0
 
-    def before(self, moments: Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def before(self, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return, before each of `moments` (B,): faded likes, all likes, days since the first rating.
 
         Each (B, n_movies) float64; a movie that nobody had rated by then has 0 in all three.
@@ -80,12 +79,12 @@ class Trending(Ranker):
             age[line, some] = (moment - self.times[self.starts[:-1][some]]) / DAY
         return faded, likes, age
 
-    def _score(self, history: Interactions, user_rows: Rows, at: Optional[Rows]) -> Scores:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         moments = last_times(history, user_rows) + 1 if at is None else at
         return self.before(moments)[0].astype(np.float32)
 
 
-def last_times(history: Interactions, user_rows: Rows) -> Rows:
+def last_times(history: Interactions, user_rows: np.ndarray) -> np.ndarray:
     """Return the time of each person's last known rating, (B,) int64; 0 for a person without any."""
     ends = history.indptr[user_rows + 1]
     some = ends > history.indptr[user_rows]

@@ -18,11 +18,10 @@ from typing import Optional, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ChoiceError
+from ..data.errors import ChoiceError
 
 METRICS = ("inner", "cosine")
 
-F32 = npt.NDArray[np.float32]
 AnyIndex = TypeVar("AnyIndex", bound="VectorIndex")
 
 
@@ -41,7 +40,7 @@ class VectorIndex(ABC):
         """Append `vectors` (m, d); they become rows n .. n + m - 1."""
 
     @abstractmethod
-    def _search(self, queries: F32, k: int, keep: Optional[npt.NDArray[np.bool_]]) -> tuple[npt.NDArray[np.int64], F32]:
+    def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Compute `search` for arguments already checked and prepared; 1 <= k <= n."""
 
     @abstractmethod
@@ -55,7 +54,7 @@ class VectorIndex(ABC):
 
     def search(
         self, queries: npt.ArrayLike, k: int, keep: Optional[npt.ArrayLike] = None
-    ) -> tuple[npt.NDArray[np.int64], F32]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the k rows most similar to each query: rows (B, k) int64 and similarities (B, k) float32.
 
         queries: (B, d).  keep: (n,) bool, the rows that may be returned; None = all.
@@ -80,7 +79,7 @@ class VectorIndex(ABC):
             similarities[:, : found.shape[1]] = values
         return rows, similarities
 
-    def _prepare(self, vectors: npt.ArrayLike, what: str) -> F32:
+    def _prepare(self, vectors: npt.ArrayLike, what: str) -> np.ndarray:
         """Return `vectors` as checked float32 rows, normalised where the metric is cosine; zero rows stay zero."""
         array = np.ascontiguousarray(vectors, dtype=np.float32)
         if array.ndim != 2 or array.shape[1] != self.dim:

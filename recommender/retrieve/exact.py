@@ -1,7 +1,7 @@
 """The exact index: all inner products, then the k largest. The default, and the truth for every other index.
 
     similarities = Q V'          one matrix product for a block of queries
-    rows = top_n(similarities)   recommender/top_n.py
+    rows = top_n(similarities)   recommender/linalg/top_n.py
 
 62,000 movies of 50 dimensions cost about half a millisecond a query; an approximate index pays off only far beyond.
 """
@@ -14,9 +14,9 @@ from typing import Optional
 import numpy as np
 import numpy.typing as npt
 
-from .. import artifacts
-from ..top_n import top_n
-from .base import F32, VectorIndex, check_metric
+from ..data import artifacts
+from ..linalg.top_n import top_n
+from .base import VectorIndex, check_metric
 
 KIND = "exact_index"
 REMEDY = "the program that builds this index again"
@@ -47,7 +47,7 @@ class ExactIndex(VectorIndex):
         """Append `vectors` (m, d); cost O((n + m) d), for the rows are copied to stay together."""
         self.vectors = np.concatenate((self.vectors, self._prepare(vectors, "vectors")))
 
-    def _search(self, queries: F32, k: int, keep: Optional[npt.NDArray[np.bool_]]) -> tuple[npt.NDArray[np.int64], F32]:
+    def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         rows = np.empty((len(queries), k), dtype=np.int64)
         similarities = np.empty((len(queries), k), dtype=np.float32)
         step = max(1, BLOCK_CELLS // len(self))

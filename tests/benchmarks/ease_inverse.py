@@ -23,7 +23,7 @@ if not __package__:
 
 import numpy as np
 
-from recommender.learn.cholesky import inverse
+from recommender.linalg.cholesky import inverse
 
 
 def main() -> None:

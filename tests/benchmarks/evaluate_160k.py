@@ -23,10 +23,10 @@ if not __package__:
 
 import numpy as np
 
+from recommender.data.interactions import Interactions
 from recommender.evaluate import protocols, runner, scoring
-from recommender.interactions import Interactions
 from recommender.learn.base import Ranker
-from recommender.learn.most_popular import MostPopular
+from recommender.learn.popularity import MostPopular
 
 
 class Factors(Ranker):

@@ -37,7 +37,7 @@ if not __package__:
 
 import numpy as np
 
-from recommender.embed.http_backend import HttpBackend
+from recommender.text.backends.http import HttpBackend
 
 LATENCY = 0.1
 N_TEXTS = 5120

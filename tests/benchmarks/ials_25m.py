@@ -26,15 +26,13 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
-import numpy.typing as npt
 
-from recommender.interactions import Interactions
-from recommender.learn.conjugate_gradient import blocks_of_rows, conjugate_gradient
+from recommender.data.interactions import Interactions
 from recommender.learn.ials import transposed
+from recommender.linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient
 from tests.benchmarks.synthetic import synthetic_interactions
 
 LAMBDA, ALPHA, CG_STEPS = 20.0, 3.0, 3
-Floats = npt.NDArray[np.float32]
 
 
 def main() -> None:
@@ -72,10 +70,10 @@ def main() -> None:
     print(f"peak memory: {base:.2f} GB with the data and our structure, {_peak_gb():.2f} GB with implicit's beside it")
 
 
-Sweep = Callable[[Floats, Floats], None]
+Sweep = Callable[[np.ndarray, np.ndarray], None]
 
 
-def prepare_ours(data: Interactions, weights: Floats, k: int) -> Sweep:
+def prepare_ours(data: Interactions, weights: np.ndarray, k: int) -> Sweep:
     start = time.process_time()
     by_user = blocks_of_rows(data.indptr, data.movie_rows, weights, data.n_movies, k)
     by_movie = blocks_of_rows(*transposed(data.indptr, data.movie_rows, weights, data.n_movies), data.n_users, k)
@@ -83,14 +81,14 @@ def prepare_ours(data: Interactions, weights: Floats, k: int) -> Sweep:
     user_ridge = np.full(data.n_users, LAMBDA, dtype=np.float32)
     movie_ridge = np.full(data.n_movies, LAMBDA, dtype=np.float32)
 
-    def sweep(X: Floats, Y: Floats) -> None:
+    def sweep(X: np.ndarray, Y: np.ndarray) -> None:
         conjugate_gradient(X, Y, by_user, user_ridge, CG_STEPS)
         conjugate_gradient(Y, X, by_movie, movie_ridge, CG_STEPS)
 
     return sweep
 
 
-def prepare_implicit(data: Interactions, weights: Floats, k: int) -> Sweep:
+def prepare_implicit(data: Interactions, weights: np.ndarray, k: int) -> Sweep:
     """implicit.cpu.als' own sweep: what its `fit` calls once an iteration, with its transposed copy made before."""
     from implicit.cpu.als import AlternatingLeastSquares
     from scipy.sparse import csr_matrix
@@ -103,21 +101,21 @@ def prepare_implicit(data: Interactions, weights: Floats, k: int) -> Sweep:
     model.cg_steps = CG_STEPS
     solve = model.solver
 
-    def sweep(X: Floats, Y: Floats) -> None:
+    def sweep(X: np.ndarray, Y: np.ndarray) -> None:
         solve(confidence, X, Y, LAMBDA, num_threads=1)
         solve(transposed_confidence, Y, X, LAMBDA, num_threads=1)
 
     return sweep
 
 
-def first_vectors(data: Interactions, k: int) -> tuple[Floats, Floats]:
+def first_vectors(data: Interactions, k: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     shape = [(data.n_users, k), (data.n_movies, k)]
     X, Y = (rng.normal(0, 0.1 / np.sqrt(k), size).astype(np.float32) for size in shape)
     return X, Y
 
 
-def loss(data: Interactions, weights: Floats, X: Floats, Y: Floats) -> float:
+def loss(data: Interactions, weights: np.ndarray, X: np.ndarray, Y: np.ndarray) -> float:
     """Return the loss over all cells in float64: unobserved ones through the Gram matrices."""
     X64, Y64 = X.astype(np.float64), Y.astype(np.float64)
     total = float(np.sum((X64.T @ X64) * (Y64.T @ Y64))) + LAMBDA * float(np.sum(X64**2) + np.sum(Y64**2))

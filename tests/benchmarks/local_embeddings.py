@@ -22,12 +22,12 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
-from recommender.catalog import Catalog
-from recommender.embed.local import LocalBackend
-from recommender.embed.movie_embeddings import MovieEmbeddings
-from recommender.embed.movie_text import movie_text
-from recommender.embed.word_features import features
-from recommender.settings import default_folder
+from recommender.data.catalog import Catalog
+from recommender.data.settings import default_folder
+from recommender.text.backends.local import LocalBackend
+from recommender.text.backends.word_features import features
+from recommender.text.movie_embeddings import MovieEmbeddings
+from recommender.text.movie_text import movie_text
 
 REPEATS = 3
 QUERIES = 50

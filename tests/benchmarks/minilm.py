@@ -112,12 +112,12 @@ def pipe(stream: IO[str] | None) -> IO[str]:
 
 def work(who: str, path: str) -> None:
     """Answer each line, a file to save the vectors to, with the seconds that embedding took."""
-    from recommender.embed.registry import make_backend
+    from recommender.text.registry import make_backend
 
     if who == "numpy":
         embed = make_backend("minilm").embed_texts
     else:
-        from recommender.embed.minilm import package_folder
+        from recommender.text.backends.minilm import package_folder
 
         folder = str(package_folder())
         embed = make_backend("sentence-transformers", model_name=folder, device="cpu").embed_texts
@@ -136,9 +136,9 @@ def work(who: str, path: str) -> None:
 
 def film_texts(n: int) -> list[str]:
     """Return the texts of `n` films, spread over the shipped catalogue."""
-    from recommender.catalog import Catalog
-    from recommender.embed.movie_text import movie_text
-    from recommender.settings import default_folder
+    from recommender.data.catalog import Catalog
+    from recommender.data.settings import default_folder
+    from recommender.text.movie_text import movie_text
 
     catalog = Catalog.load(default_folder("processed"))
     n_movies = len(catalog.movie_ids)

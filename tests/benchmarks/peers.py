@@ -32,8 +32,8 @@ import numpy as np
 from model.evaluate import SETS
 from preprocess import filter_data
 from preprocess.pipeline_settings import PipelineSettings
-from recommender import command
-from recommender.catalog import Catalog
+from recommender import cli as command
+from recommender.data.catalog import Catalog
 from recommender.evaluate import cases, runner, scoring
 from recommender.evaluate.protocols import Evaluation
 from recommender.learn import registry

@@ -26,13 +26,13 @@ if not __package__:
 import numpy as np
 
 from model.replay_sessions import per_person, read_data
-from recommender.evaluate.session_replay import RULE_ALONE, Fold, make_folds, replay_all
-from recommender.learn.conditional_gaussian import ConditionalGaussian
+from recommender.data.settings import default_folder
+from recommender.evaluate.replay import RULE_ALONE, Fold, make_folds, replay_all
 from recommender.learn.svd import SvdModel
-from recommender.learn.taste_covariance import GaussianSettings, fit_gaussian
-from recommender.policy import PolicySettings
-from recommender.rules import LearningRule, MovingAverage
-from recommender.settings import default_folder
+from recommender.session.gaussian import ConditionalGaussian
+from recommender.session.policy import PolicySettings
+from recommender.session.rules import LearningRule, MovingAverage
+from recommender.session.taste_covariance import GaussianSettings, fit_gaussian
 
 Changes = dict[str, Sequence[Any]]
 Fit = Callable[[Fold], LearningRule]

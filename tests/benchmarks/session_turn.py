@@ -22,12 +22,12 @@ if not __package__:
 
 import numpy as np
 
-from recommender.catalog import Catalog
-from recommender.learn.conditional_gaussian import ConditionalGaussian
-from recommender.learn.taste_covariance import Gaussian, GaussianSettings
-from recommender.policy import PolicySettings
-from recommender.rules import ANSWERS, FAVORITE, Event, LearningRule, MovingAverage
-from recommender.session import SessionEngine
+from recommender.data.catalog import Catalog
+from recommender.session.engine import SessionEngine
+from recommender.session.gaussian import ConditionalGaussian
+from recommender.session.policy import PolicySettings
+from recommender.session.rules import ANSWERS, FAVORITE, Event, LearningRule, MovingAverage
+from recommender.session.taste_covariance import Gaussian, GaussianSettings
 
 GENRES = ("Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi", "Thriller", "War")
 N_SESSIONS = 60

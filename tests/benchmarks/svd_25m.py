@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from recommender.interactions import Interactions
-from recommender.learn.randomized_svd import SVD, captured_energy, randomized_svd
+from recommender.data.interactions import Interactions
 from recommender.learn.signals import signal_values
-from recommender.learn.sparse import SparseMatrix
+from recommender.linalg.randomized_svd import SVD, captured_energy, randomized_svd
+from recommender.linalg.sparse import SparseMatrix
 from tests.benchmarks.synthetic import synthetic_interactions
 
 RANK = 50
@@ -44,7 +43,7 @@ def load(path: Path, sizes: tuple[int, int, int]) -> Interactions:
     return Interactions.load(path)
 
 
-def build(data: Interactions, values: npt.NDArray[np.float32]) -> SparseMatrix:
+def build(data: Interactions, values: np.ndarray) -> SparseMatrix:
     return SparseMatrix(data.indptr, data.movie_rows, values, data.n_movies)
 
 

@@ -14,9 +14,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from recommender.interactions import Interactions
+from recommender.data.interactions import Interactions
 
 N_GROUPS = 128
 TASTE_RANK = 24
@@ -27,10 +26,10 @@ START, SPAN = 820_000_000, 20 * 365 * 86_400  # seconds: 1996 and 20 years
 class Columns(NamedTuple):
     """Ratings as four columns, sorted by user and movie: what a `ratings.csv` holds."""
 
-    user_ids: npt.NDArray[np.int64]
-    movie_ids: npt.NDArray[np.int64]
-    ratings: npt.NDArray[np.float32]
-    times: npt.NDArray[np.int64]
+    user_ids: np.ndarray
+    movie_ids: np.ndarray
+    ratings: np.ndarray
+    times: np.ndarray
 
 
 def synthetic_ratings(n_users: int, n_movies: int, n_ratings: int, rng: np.random.Generator) -> Columns:
@@ -77,14 +76,14 @@ def synthetic_interactions(n_users: int, n_movies: int, n_ratings: int, rng: np.
 
 
 def _rate(
-    users: npt.NDArray[np.int64],
-    movies: npt.NDArray[np.int64],
-    likes: npt.NDArray[np.float64],
-    groups: npt.NDArray[np.int64],
+    users: np.ndarray,
+    movies: np.ndarray,
+    likes: np.ndarray,
+    groups: np.ndarray,
     n_users: int,
     n_movies: int,
     rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Return ratings and times of the pairs, in blocks of a million so that memory stays low."""
     person = rng.normal(0, 0.4, n_users)
     quality = rng.normal(0, 0.45, n_movies)

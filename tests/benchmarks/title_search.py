@@ -33,8 +33,8 @@ if not __package__:
 
 import numpy as np
 
-from recommender.catalog import Catalog
-from recommender.titles import TitleIndex
+from recommender.data.catalog import Catalog
+from recommender.data.titles import TitleIndex
 
 ROOT = Path(__file__).resolve().parents[2]
 ZIP = ROOT.parent / "shared" / "data" / "ml-latest-small.zip"

@@ -15,21 +15,20 @@ import time
 from typing import Any, Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from recommender.top_n import top_n
+from recommender.linalg.top_n import top_n
 
 N = 20
 REPEATS = 51
 
 
-def by_partition(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def by_partition(scores: np.ndarray) -> np.ndarray:
     columns = np.argpartition(-scores, N, axis=1)[:, :N]
     order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1)
     return np.take_along_axis(columns, order, axis=1)
 
 
-def by_sort(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def by_sort(scores: np.ndarray) -> np.ndarray:
     return np.argsort(-scores, axis=1, kind="stable")[:, :N]
 
 

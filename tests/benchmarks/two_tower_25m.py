@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.learn.two_tower_settings import RECIPE, TwoTowerSettings
-from recommender.learn.two_tower_training import Training
+from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
+from recommender.learn.two_tower.training import Training
 from tests.benchmarks.svd_25m import FULL, load, memory
 
 

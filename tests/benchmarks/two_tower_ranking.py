@@ -28,8 +28,8 @@ import yaml
 
 from recommender.evaluate import cases, scoring
 from recommender.evaluate.runner import rank_batch
-from recommender.learn.two_tower import TwoTower
-from recommender.learn.two_tower_settings import RECIPE
+from recommender.learn.two_tower.model import TwoTower
+from recommender.learn.two_tower.settings import RECIPE
 from tests.benchmarks.peers import load
 
 PRESETS: dict[str, dict[str, Any]] = {"shipped": {}, "recipe": RECIPE}

@@ -7,7 +7,7 @@ medians, and the median of the ratio within a turn. Contestants, all from the sa
 
     sparse   nn.Embedding(sparse=True) with SparseAdam, Adam for the linear layers: what PyTorch offers for this
     dense    nn.Embedding with Adam, which walks over both tables in every step
-    ours     the step of recommender.learn.two_tower_training, with the settings of the recipe
+    ours     the step of recommender.learn.two_tower.training, with the settings of the recipe
 
 Popular movies come up several times in a batch of real ratings, of which ours makes use; `--uniform` draws people and
 movies evenly instead, so that hardly any comes twice. The line "same numbers" is the largest difference of the towers'
@@ -26,21 +26,20 @@ from pathlib import Path
 from typing import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from recommender.interactions import Interactions
-from recommender.learn.losses import batch_candidates
-from recommender.learn.samplers import log_frequencies
-from recommender.learn.two_tower_network import Batch, loss_and_gradient
-from recommender.learn.two_tower_settings import RECIPE, TwoTowerSettings
-from recommender.learn.two_tower_training import Training
+from recommender.data.interactions import Interactions
+from recommender.learn.two_tower.losses import batch_candidates
+from recommender.learn.two_tower.network import Batch, loss_and_gradient
+from recommender.learn.two_tower.samplers import log_frequencies
+from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
+from recommender.learn.two_tower.training import Training
 from tests.benchmarks.synthetic import synthetic_interactions
 
 N_USERS, N_MOVIES, K, BATCH = 162_000, 59_000, 64, 1024
 SIDES = ("user", "movie")
 Step = Callable[[int], None]
-Weights = dict[str, npt.NDArray[np.float32]]
+Weights = dict[str, np.ndarray]
 
 
 class Batches:

@@ -29,17 +29,17 @@ if not __package__:
 
 import numpy as np
 
-from recommender.catalog import Catalog
-from recommender.embed.movie_text import movie_text
-from recommender.embed.registry import make_backend
-from recommender.embed.users import METHODS, UserVectorSettings, align, user_vectors
+from recommender.data.catalog import Catalog
+from recommender.data.interactions import Interactions
+from recommender.data.settings import default_folder
+from recommender.data.splits import load_split
 from recommender.evaluate import metrics
-from recommender.evaluate.bootstrap import intervals
 from recommender.evaluate.protocols import Evaluation, from_parts
 from recommender.evaluate.runner import best_unseen
-from recommender.interactions import Interactions
-from recommender.settings import default_folder
-from recommender.splits import load_split
+from recommender.evaluate.significance import intervals
+from recommender.text.movie_text import movie_text
+from recommender.text.people import METHODS, UserVectorSettings, align, user_vectors
+from recommender.text.registry import make_backend
 
 HEADER = f"{'':28}{'HitRate@10':>11}{'nDCG@10':>9}{'Recall@20':>10}   nDCG@10 over average"
 
@@ -129,7 +129,7 @@ def main() -> None:
     case = from_parts(*parts, arguments.part, "shipped")
     for name in arguments.backend:
         if name == "local":
-            from recommender.embed.local import LocalBackend
+            from recommender.text.backends.local import LocalBackend
 
             backend = LocalBackend.fit(texts)
         else:

@@ -27,14 +27,14 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.embed.dialogues import read_dialogues
-from recommender.embed.free_text import FreeText
-from recommender.errors import ChoiceError
-from recommender.evaluate.bootstrap import resampled_means
+from recommender.data.errors import ChoiceError
 from recommender.evaluate.finding_films import Requests, descriptions, dialogue_requests
+from recommender.evaluate.significance import resampled_means
 from recommender.facade import Recommender
-from recommender.policy import PolicySettings
-from recommender.session import SessionEngine
+from recommender.session.engine import SessionEngine
+from recommender.session.policy import PolicySettings
+from recommender.session.queries import FreeText
+from recommender.text.dialogues import read_dialogues
 
 TOPICS = {
     "heist": "heist",

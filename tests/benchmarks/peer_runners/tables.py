@@ -7,8 +7,8 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from recommender.evaluate.bootstrap import compare, holm
 from recommender.evaluate.scoring import Scored
+from recommender.evaluate.significance import compare, holm
 
 from .environments import OURS
 

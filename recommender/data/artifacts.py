@@ -1,0 +1,299 @@
+"""Files that are either whole or not there: atomic writes, manifests, checks.
+
+One file: written beside its place, flushed to the disk, renamed. A set of files: written to a staging folder; one
+rename makes it the folder's `.commit`, which is the moment it counts; then its files move to their places, the
+manifest last. A process killed in between leaves a `.commit` that the next reader or writer moves to the end, so
+the folder shows either all of the old set or all of the new one.
+
+The manifest lists every file's sha256, shape and dtype, with the settings and the step that made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ArtifactError
+from .lock import exclusive
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+_COMMIT = ".commit"
+_STAGING = ".staging-"
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        _flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replace_set(
+    folder: Path,
+    kind: str,
+    step: str,
+    settings: Mapping[str, Any],
+    keep_steps: Sequence[str] = (),
+    step_of: Mapping[str, str] | None = None,
+) -> Iterator[Path]:
+    """Give a staging folder; on success its files replace those of `step` in `folder`, all or none.
+
+    Files that steps in `keep_steps` made stay listed in the manifest. Files of every other earlier step were made
+    from what is now replaced: they are deleted. A folder that holds a set of another kind is refused, and so is a
+    second process that writes the same one. `step_of` (file name -> step) is for a run of several steps at once, so
+    that all of them count or none; `settings` then holds one mapping for each step.
+    """
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder, str(folder)):
+        _finish_commit(folder)
+        _need_kind(folder, kind)
+        for leftover in folder.glob(_STAGING + "*"):
+            shutil.rmtree(leftover)
+        stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+        try:
+            yield stage
+            _write_manifest(folder, stage, kind, step, settings, keep_steps, step_of)
+            for file in stage.iterdir():
+                _flush(file)
+            os.rename(stage, folder / _COMMIT)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+            if made and not any(folder.iterdir()):  # it failed
+                folder.rmdir()
+        _finish_commit(folder)
+
+
+def need_folder(folder: Path, flag: str = "--output", kind: str = "") -> None:
+    """Raise `ArtifactError` where `folder`, which a program was given with `flag`, can't be one: before any work.
+
+    kind: of the set that is to be stored there, if any; a set of another kind would be deleted.
+    """
+    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not place.is_dir():
+        raise ArtifactError(f"{place} is a file, not a folder: give another {flag}")
+    if kind:
+        _need_kind(folder, kind, flag)
+
+
+def has_manifest(folder: Path) -> bool:
+    """Tell whether `folder` holds a set, or one whose writer was killed while it moved the files."""
+    return (folder / MANIFEST).is_file() or (folder / _COMMIT).is_dir()
+
+
+def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
+    """Return the manifest of `folder`, an artifact of `kind`; `remedy` is the command that makes it anew."""
+    if (folder / _COMMIT).is_dir():
+        with exclusive(folder, str(folder)):
+            _finish_commit(folder)
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"no {kind} artifact in {folder}: run {remedy}") from None
+    except NotADirectoryError:
+        raise ArtifactError(f"{folder} is not a folder: give the folder of a {kind} artifact") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise ArtifactError(f"{path} is damaged (not JSON): run {remedy}") from None
+    if not isinstance(manifest, dict) or not _is_dict_of_dicts(manifest.get("files")):
+        raise ArtifactError(f"{path} is damaged (no list of files): run {remedy}")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        found = manifest.get("format_version")
+        raise ArtifactError(f"{path} has format version {found!r}, this program reads {FORMAT_VERSION}: run {remedy}")
+    if manifest.get("kind") != kind:
+        raise ArtifactError(f"{folder} holds a {manifest.get('kind')!r} artifact, not {kind!r}: run {remedy}")
+    if not _is_dict_of_dicts(manifest.get("settings")):
+        raise ArtifactError(f"{path} is damaged (its settings are not given by step): run {remedy}")
+    return manifest
+
+
+def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str], remedy: str) -> None:
+    """Raise `ArtifactError` by name for a file that is missing or is not the one that the manifest lists."""
+    for name in names:
+        entry = manifest["files"].get(name)
+        if entry is None or not (folder / name).is_file():
+            raise ArtifactError(f"{folder / name} is missing: run {remedy}")
+        if entry.get("sha256") != sha256(folder / name):
+            raise ArtifactError(f"{folder / name} is damaged or from another run (its sha256 differs): run {remedy}")
+
+
+def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None]) -> np.ndarray:
+    """Read one array and check its dtype and shape (None = any length); never unpickles."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: build the artifact again") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
+    if not isinstance(array, np.ndarray):
+        raise ArtifactError(f"{path} is damaged (it holds several arrays): build the artifact again")
+    fits = array.dtype == dtype and array.ndim == len(shape)
+    if not fits or any(want not in (None, have) for want, have in zip(shape, array.shape)):
+        raise ArtifactError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {tuple(shape)}")
+    return array
+
+
+def load_npz(path: Path, parts: Mapping[str, npt.DTypeLike]) -> dict[str, np.ndarray]:
+    """Read the named arrays of an `.npz` and check their dtypes; never unpickles."""
+    arrays = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for name, dtype in parts.items():
+                arrays[name] = file[name]
+                if arrays[name].dtype != dtype:
+                    raise ArtifactError(f"{path}: {name} is {arrays[name].dtype}, expected {np.dtype(dtype)}")
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: build the artifact again") from None
+    except (KeyError, ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
+    return arrays
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file; raises `ArtifactError` for a missing or damaged one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: build the artifact again") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
+
+
+def dump_json(value: Any, path: Path) -> None:
+    """Write JSON as UTF-8 with a final newline."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256 as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def ids_sha256(ids: np.ndarray) -> str:
+    """Return the SHA-256 of a list of ids: what two artifacts compare to know that their rows mean the same."""
+    return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i8").tobytes()).hexdigest()
+
+
+def _write_manifest(
+    folder: Path,
+    stage: Path,
+    kind: str,
+    step: str,
+    settings: Mapping[str, Any],
+    keep_steps: Sequence[str],
+    step_of: Mapping[str, str] | None,
+) -> None:
+    old: dict[str, Any] = {}
+    if (folder / MANIFEST).is_file() and keep_steps:
+        old = read_manifest(folder, kind, "the earlier steps again")
+    files = {name: entry for name, entry in old.get("files", {}).items() if entry["step"] in keep_steps}
+    for file in sorted(stage.iterdir()):
+        made_by = step_of[file.name] if step_of else step
+        files[file.name] = {"step": made_by, "bytes": file.stat().st_size, "sha256": sha256(file), **_shapes(file)}
+    kept_settings = {name: value for name, value in old.get("settings", {}).items() if name in keep_steps}
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "kind": kind,
+        "settings": {**kept_settings, **(settings if step_of else {step: dict(settings)})},
+        "files": files,
+    }
+    dump_json(manifest, stage / MANIFEST)
+
+
+def _shapes(file: Path) -> dict[str, Any]:
+    """Return dtype and shape of each array in a `.npy` or `.npz`, read from the headers alone."""
+    if file.suffix == ".npy":
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        return {"dtype": str(array.dtype), "shape": list(array.shape)}
+    if file.suffix == ".npz":
+        arrays = {}
+        with zipfile.ZipFile(file) as members:
+            for name in members.namelist():
+                with members.open(name) as member:
+                    np.lib.format.read_magic(member)
+                    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+                arrays[name.removesuffix(".npy")] = {"dtype": str(dtype), "shape": list(shape)}
+        return {"arrays": arrays}
+    return {}
+
+
+def _need_kind(folder: Path, kind: str, flag: str = "folder") -> None:
+    """Raise `ArtifactError` where `folder` holds a set of another kind, whose files would be deleted as stale."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # none, or one that lists nothing that could be deleted
+    if found != kind:
+        raise ArtifactError(f"{folder} holds a {found!r} artifact, which {kind!r} would replace: give another {flag}")
+
+
+def _finish_commit(folder: Path) -> None:
+    """Move a committed set to its place, the manifest last; repeats safely after an interruption."""
+    commit = folder / _COMMIT
+    if not commit.is_dir():
+        return
+    if (commit / MANIFEST).is_file():
+        stale = _listed(folder / MANIFEST) - _listed(commit / MANIFEST)
+        for file in sorted(commit.iterdir()):
+            if file.name != MANIFEST:
+                os.replace(file, folder / file.name)
+        for name in stale:
+            (folder / Path(name).name).unlink(missing_ok=True)
+        os.replace(commit / MANIFEST, folder / MANIFEST)
+    commit.rmdir()
+
+
+def _listed(manifest: Path) -> set[str]:
+    try:
+        return set(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _is_dict_of_dicts(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,253 @@
+"""The movies: ids, titles, years, genres, descriptions, and how often each was rated.
+
+Row i everywhere in tastevec is `Catalog.movie_ids[i]`; the ids ascend. Texts stay as the file spells them until a
+movie is asked for, so that opening a large catalogue costs little more than reading it.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from .artifacts import check_files, has_manifest, load_json, read_manifest
+from .errors import ArtifactError, ChoiceError
+from .splits import KIND, REMEDY
+
+METADATA_COLUMNS = (
+    "movieId",
+    "title",
+    "year",
+    "genres",
+    "director",
+    "cast",
+    "keywords",
+    "overview",
+    "original_language",
+    "tmdbId",
+    "imdbId",
+    "overview_source",
+)
+NO_GENRES = "(no genres listed)"
+# What people call films in a language; not "english", which says more where a plot holds it.
+_SPOKEN = {
+    "ar": "Arabic", "cn": "Chinese, Cantonese", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
+    "es": "Spanish", "fa": "Persian, Iranian", "fi": "Finnish", "fr": "French", "he": "Hebrew, Israeli",
+    "hi": "Hindi, Indian", "hu": "Hungarian", "id": "Indonesian", "is": "Icelandic", "it": "Italian", "ja": "Japanese",
+    "ko": "Korean", "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian",
+    "ru": "Russian", "sr": "Serbian", "sv": "Swedish", "th": "Thai", "tr": "Turkish", "zh": "Chinese",
+}  # fmt: skip
+
+_YEAR = re.compile(r"\s*\((\d{4})\s*(?:[-–—]\s*(?:\d{4})?\s*)?\)$")
+_BRACKET = re.compile(r"\s+\(([^()]*(?:\([^()]*\)[^()]*)*)\)$")
+_GOES_ON = re.compile(r"(?::|\bor:?)$", re.IGNORECASE)  # what follows in brackets still belongs to the title
+_AKA = re.compile(r"^(?:a\.?k\.?a\.?|also known as)\s*:?\s*", re.IGNORECASE)
+_ARTICLES = (
+    "the|a|an|le|la|les|l'|un|une|des|el|los|las|una|il|lo|gli|i|uno|der|die|das|ein|eine|"
+    "o|os|as|um|uma|den|det|en|et|de|het"
+)
+_BEHIND = re.compile(rf"^(.*),\s*({_ARTICLES})$", re.IGNORECASE)
+
+
+class ParsedTitle(NamedTuple):
+    """A title in the order that people say it, its year (0 = unknown), and its other names."""
+
+    title: str
+    year: int
+    alternatives: tuple[str, ...]
+
+
+def parse_title(raw: str) -> ParsedTitle:
+    """Take a MovieLens title apart.
+
+    >>> parse_title("City of Lost Children, The (Cité des enfants perdus, La) (1995)")
+    ParsedTitle(title='The City of Lost Children', year=1995, alternatives=('La Cité des enfants perdus',))
+    >>> parse_title("Seven (a.k.a. Se7en) (1995)")
+    ParsedTitle(title='Seven', year=1995, alternatives=('Se7en',))
+    """
+    text = raw.strip()
+    year = 0
+    if text.endswith(")") and len(text) > 6:
+        if text[-6:-5] == "(" and (digits := text[-5:-1]).isdecimal():  # nearly all, at a third of the cost
+            year, text = int(digits), text[:-6].rstrip()
+        elif match := _YEAR.search(text):
+            year, text = int(match.group(1)), text[: match.start()]
+    if not text.endswith(")"):
+        return ParsedTitle(article_in_front(text) if "," in text else text, year, ())
+    names: list[str] = []
+    while text.endswith(")") and (match := _BRACKET.search(text)) and match.start() > 0:
+        if _GOES_ON.search(text[: match.start()]):
+            break
+        names.insert(0, match.group(1))
+        text = text[: match.start()]
+    alternatives = (article_in_front(_AKA.sub("", name.strip())) for name in names)
+    return ParsedTitle(article_in_front(text), year, tuple(name for name in alternatives if name))
+
+
+def article_in_front(name: str) -> str:
+    """Move an article from behind to the front: `Matrix, The` becomes `The Matrix`."""
+    match = _BEHIND.match(name)
+    if not match:
+        return name
+    rest, article = match.groups()
+    return f"{article}{rest}" if article.endswith("'") else f"{article} {rest}"
+
+
+@dataclass(frozen=True)
+class Movie:
+    """One film as people see it; `n_ratings` counts its ratings in train, 0 or "" means unknown.
+
+    overview_source: the language model that wrote the overview, "" where a person did.
+    """
+
+    movie_id: int
+    title: str
+    year: int
+    genres: tuple[str, ...]
+    alternatives: tuple[str, ...] = ()
+    director: str = ""
+    cast: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    overview: str = ""
+    original_language: str = ""
+    tmdb_id: str = ""
+    imdb_id: str = ""
+    overview_source: str = ""
+    n_ratings: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.year})" if self.year else self.title
+
+
+class Catalog:
+    """The movies of one data set, one row each, ordered by movie id.
+
+    movie_ids: (n_movies,) int64 ascending.  years: (n_movies,) int16, 0 = unknown.
+    genre_names: sorted; genres: (n_movies, n_genres) bool.  n_ratings: (n_movies,) int64, ratings in train.
+    raw_titles: (n_movies,) as the file spells them; `movie(row)` gives the readable form.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, str]], n_ratings: Optional[Mapping[int, int]] = None) -> None:
+        """Build from rows with at least `movieId`, `title` and `genres`; `n_ratings` maps movie id -> count."""
+        try:
+            ids = np.array([int(row["movieId"]) for row in rows], dtype=np.int64)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise ArtifactError(f"a movie list with a bad movieId ({error}): build it again with preprocess") from None
+        order = np.argsort(ids, kind="stable")
+        self.movie_ids = ids[order]
+        if len(ids) and (np.diff(self.movie_ids) == 0).any():
+            twice = self.movie_ids[:-1][np.diff(self.movie_ids) == 0][0]
+            raise ArtifactError(f"movieId {twice} is listed twice: keep one line for each movie")
+        self._rows = [rows[i] for i in order]
+        self.raw_titles = [row["title"] for row in self._rows]
+        self.years = np.array([_year(row) for row in self._rows], dtype=np.int16)
+        split = [_split(row.get("genres") or "") for row in self._rows]
+        self.genre_names = tuple(sorted({name for names in split for name in names}))
+        column = {name: j for j, name in enumerate(self.genre_names)}
+        self.genres: np.ndarray = np.zeros((len(ids), len(column)), dtype=bool)
+        for i, names in enumerate(split):
+            self.genres[i, [column[name] for name in names]] = True
+        counts = n_ratings or {}
+        self.n_ratings = np.array([counts.get(i, 0) for i in self.movie_ids.tolist()], dtype=np.int64)
+
+    @classmethod
+    def load(cls, folder: Path) -> Catalog:
+        """Read `movie_metadata.csv` (or, without it, `movie_features.csv`) and `movie_popularity.json`.
+
+        Both are checked against the manifest where the folder has one; raises `ArtifactError` for damaged ones.
+        """
+        if has_manifest(folder):
+            manifest = read_manifest(folder, KIND, REMEDY)
+            named = [name for name in ("movie_metadata.csv", "movie_popularity.json") if name in manifest["files"]]
+            check_files(folder, manifest, named, REMEDY)
+        path = folder / "movie_metadata.csv"
+        if not path.is_file():
+            path = folder / "movie_features.csv"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            raise ArtifactError(f"no movie list at {path}: run python -m preprocess.setup") from None
+        except UnicodeDecodeError:
+            raise ArtifactError(f"{path} is not UTF-8: run python -m preprocess.setup again") from None
+        try:
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        except csv.Error as error:
+            raise ArtifactError(f"{path} is damaged ({error}): run python -m preprocess.setup again") from None
+        if not rows or any(rows[0].get(name) is None for name in ("movieId", "title", "genres")):
+            raise ArtifactError(f"{path} has no rows with movieId, title, genres: run python -m preprocess.setup again")
+        for row in rows:
+            if row["title"] is None or row["genres"] is None:
+                short = f"movieId {row['movieId']!r} has no title or no genres"
+                raise ArtifactError(f"{path} is damaged ({short}): run python -m preprocess.setup again")
+        popularity = folder / "movie_popularity.json"
+        counts = load_json(popularity) if popularity.is_file() else {}
+        try:
+            return cls(rows, {int(movie_id): int(count) for movie_id, count in counts.items()})
+        except (AttributeError, TypeError, ValueError, OverflowError):
+            raise ArtifactError(f"{popularity} is no map from movie id to count: run preprocess again") from None
+
+    def __len__(self) -> int:
+        return len(self.movie_ids)
+
+    @functools.cached_property
+    def _row_of(self) -> dict[int, int]:
+        return {movie_id: row for row, movie_id in enumerate(self.movie_ids.tolist())}
+
+    def row_of(self, movie_id: int) -> int:
+        """Return the row of an external movie id; raises `ChoiceError` where there is none."""
+        try:
+            return self._row_of[int(movie_id)]
+        except (KeyError, ValueError, TypeError, OverflowError):
+            raise ChoiceError(f"no movie with id {movie_id!r}: find ids with Recommender.search(title)") from None
+
+    def keywords(self) -> list[tuple[int, str]]:
+        """Return (movie id, keyword) for every keyword of every movie; [] where the movie list has none."""
+        ids = self.movie_ids.tolist()
+        return [(i, word) for i, row in zip(ids, self._rows) for word in _split(row.get("keywords") or "")]
+
+    def lines(self) -> list[str]:
+        """Return all that is said of each film in one line, by row: what its words are looked up in."""
+        names = ("title", "year", "genres", "director", "cast", "keywords", "overview")
+        spoken = [_SPOKEN.get(row.get("original_language") or "", "") for row in self._rows]
+        said = [[row.get(name) or "" for name in names] for row in self._rows]
+        return [" | ".join([*texts, language]).replace("\n", " ") for texts, language in zip(said, spoken)]
+
+    def movie(self, row: int) -> Movie:
+        """Return the film in `row`."""
+        fields = self._rows[row]
+        title, _, alternatives = parse_title(self.raw_titles[row])
+        return Movie(
+            movie_id=int(self.movie_ids[row]),
+            title=title,
+            year=int(self.years[row]),
+            genres=_split(fields.get("genres") or ""),
+            alternatives=alternatives,
+            director=fields.get("director") or "",
+            cast=_split(fields.get("cast") or ""),
+            keywords=_split(fields.get("keywords") or ""),
+            overview=fields.get("overview") or "",
+            original_language=fields.get("original_language") or "",
+            tmdb_id=fields.get("tmdbId") or "",
+            imdb_id=fields.get("imdbId") or "",
+            overview_source=fields.get("overview_source") or "",
+            n_ratings=int(self.n_ratings[row]),
+        )
+
+
+def _year(row: Mapping[str, str]) -> int:
+    given = (row.get("year") or "").strip()
+    return int(given) if given.isdecimal() and len(given) <= 4 else parse_title(row["title"]).year
+
+
+def _split(text: str) -> tuple[str, ...]:
+    """Split a list inside a CSV cell: genres are joined by `|`, cast and keywords by `|` or `;`."""
+    if text == NO_GENRES:
+        return ()
+    return tuple(part.strip() for part in re.split(r"[|;]", text) if part.strip())

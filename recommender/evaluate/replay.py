@@ -1,0 +1,210 @@
+"""The session replayed on people whose ratings are known: how many films that they like does it show?
+
+Whole people are held out (`protocols.user_folds`); rules are fitted on the others. A person with at least
+`MIN_LIKED` liked films (rating >= 4) names some of them, drawn at random, as favourites; then, film after film, the
+real session (`recommender.session`) shows and this person answers by the rating: like at >= 4, dislike at <= 2.5,
+otherwise skip, a film never rated included. A hit is a liked film shown; favourites are not counted.
+
+    hits     liked films among those shown
+    rate     hits / min(n_turns, liked films left)
+
+Without learning, the same session ignores all answers; the favourites still count. A skip here mostly means "never
+rated", which says less than it seems about what a person would like; two views correct for what people happen to
+rate:
+
+    rated only      the session may only show films that the person rated, so that every answer is a real one
+    weighted rate   sum over hits of 1 / count_i, divided by the largest such sum that n_turns films could give;
+                    count_i: ratings of the film in training, plus 1 (inverse propensity with popularity as the
+                    propensity: Yang et al., "Unbiased offline recommender evaluation for missing-not-at-random
+                    implicit feedback", RecSys 2018, section 3)
+
+and the tail share says which part of the hits are films outside the most rated tenth of the catalogue.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from ..data.catalog import Catalog
+from ..data.interactions import Interactions
+from ..data.popularity import HEAD, popularity_tiers
+from ..session.engine import SessionEngine
+from ..session.policy import MovieFilter, PolicySettings
+from ..session.rules import DISLIKE, FAVORITE, LIKE, SKIP, Event, LearningRule
+from .protocols import user_folds
+
+LIKED, DISLIKED = 4.0, 2.5
+MIN_LIKED = 10
+# A policy that leaves everything to the rule: films are ranked by its score alone.
+RULE_ALONE = PolicySettings(
+    min_genre_affinity=0.0,
+    max_genre_distance=1.0,
+    genre_distance_penalty=0.0,
+    popularity_penalty=0.0,
+    diversity_boost=0.0,
+    exploration_rate=0.0,
+)
+
+
+class Person(NamedTuple):
+    """Somebody to replay: external id, favourites (movie rows), and the rating of every film that they rated."""
+
+    user_id: int
+    favorites: tuple[int, ...]
+    ratings: Mapping[int, float]
+
+    def answer(self, row: int) -> str:
+        rating = self.ratings.get(row)
+        if rating is None or DISLIKED < rating < LIKED:
+            return SKIP
+        return LIKE if rating >= LIKED else DISLIKE
+
+    def liked_left(self) -> list[int]:
+        named = set(self.favorites)
+        return [row for row, rating in self.ratings.items() if rating >= LIKED and row not in named]
+
+
+def draw_people(data: Interactions, user_rows: np.ndarray, n_favorites: int, rng: np.random.Generator) -> list[Person]:
+    """Return those of `user_rows` who like at least `MIN_LIKED` films, with favourites drawn without replacement."""
+    people = []
+    for row in user_rows.tolist():
+        part = slice(data.indptr[row], data.indptr[row + 1])
+        movies, ratings = data.movie_rows[part], data.ratings[part]
+        liked = movies[ratings >= LIKED]
+        if len(liked) >= max(MIN_LIKED, n_favorites + 1):
+            favorites = rng.choice(np.sort(liked), size=n_favorites, replace=False)
+            known = dict(zip(movies.tolist(), ratings.tolist()))
+            people.append(Person(int(data.user_ids[row]), tuple(favorites.tolist()), known))
+    return people
+
+
+@dataclass(frozen=True)
+class OnlyThese(MovieFilter):
+    """A filter that lets the films in `rows` pass and no others."""
+
+    rows: tuple[int, ...] = ()
+
+    def mask(self, catalog: Catalog) -> np.ndarray:
+        passes = np.zeros(len(catalog), dtype=bool)
+        passes[list(self.rows)] = True
+        return passes
+
+
+class WithoutLearning(LearningRule):
+    """A rule that hears the favourites and ignores all answers."""
+
+    def __init__(self, rule: LearningRule) -> None:
+        self.rule = rule
+        self.n_movies = rule.n_movies
+        self._known: tuple[tuple[Event, ...], np.ndarray] = ((), np.empty(0, dtype=np.float32))
+
+    def scores(self, events: Sequence[Event]) -> np.ndarray:
+        heard = _favorites(events)
+        if self._known[0] != heard:
+            self._known = heard, self.rule.scores(heard)
+        return self._known[1]
+
+    def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
+        table = np.zeros((1 + len(events), len(rows)))
+        heard = [0, *(1 + i for i, event in enumerate(events) if event.answer == FAVORITE)]
+        table[heard] = self.rule.contributions(_favorites(events), rows)
+        return table
+
+    def user_vector(self, events: Sequence[Event]) -> np.ndarray:
+        return self.rule.user_vector(_favorites(events))
+
+
+def _favorites(events: Sequence[Event]) -> tuple[Event, ...]:
+    return tuple(event for event in events if event.answer == FAVORITE)
+
+
+def replay(engine: SessionEngine, person: Person, n_turns: int = 20) -> list[int]:
+    """Return the films shown, movie rows in order; fewer than `n_turns` where no film is left."""
+    state = engine.start(person.favorites)
+    shown: list[int] = []
+    while state.current is not None:
+        shown.append(state.current)
+        if len(shown) >= n_turns:
+            break
+        state = engine.step(state, person.answer(state.current))
+    return shown
+
+
+class Outcome(NamedTuple):
+    """One person's session. hit_turns: the turns, from 1, that showed a liked film."""
+
+    user_id: int
+    hits: int
+    rate: float
+    weighted_rate: float
+    tail_hits: int
+    hit_turns: tuple[int, ...]
+
+
+def measure(person: Person, shown: Sequence[int], n_turns: int, counts: np.ndarray, tiers: np.ndarray) -> Outcome:
+    """Return what was reached; counts, tiers: (n_movies,) ratings in training, and `popularity_tiers` of them."""
+    left = person.liked_left()
+    liked = set(left)
+    turns = tuple(turn for turn, row in enumerate(shown, start=1) if row in liked)
+    found = [shown[turn - 1] for turn in turns]
+    weights = np.sort(1.0 / (counts[left] + 1.0))[::-1]
+    weighted = float((1.0 / (counts[found] + 1.0)).sum() / weights[:n_turns].sum())
+    tail = int((tiers[found] != HEAD).sum())
+    return Outcome(person.user_id, len(turns), len(turns) / min(n_turns, len(left)), weighted, tail, turns)
+
+
+def catalog_of_fold(catalog: Catalog, train: Interactions) -> Catalog:
+    """Return the catalogue as a session fitted on `train` sees it: popularity counted there."""
+    result = copy.copy(catalog)
+    result.n_ratings = train.movie_counts()
+    return result
+
+
+def replay_all(
+    rule: LearningRule,
+    catalog: Catalog,
+    people: Sequence[Person],
+    n_turns: int = 20,
+    policy: Optional[PolicySettings] = None,
+    rated_only: bool = False,
+) -> list[Outcome]:
+    """Replay a session for each of `people`; `catalog` is that of the fold. Cost: one session step per turn."""
+    chosen = policy or PolicySettings()
+    engine = SessionEngine(catalog, rule, chosen)
+    tiers = popularity_tiers(catalog.n_ratings)
+    outcomes = []
+    for person in people:
+        if rated_only:
+            engine = SessionEngine(catalog, rule, chosen, OnlyThese(rows=tuple(person.ratings)))
+        outcomes.append(measure(person, replay(engine, person, n_turns), n_turns, catalog.n_ratings, tiers))
+    return outcomes
+
+
+class Fold(NamedTuple):
+    """Rules are fitted on `train`; `people` are replayed; `catalog` counts popularity in `train`."""
+
+    train: Interactions
+    catalog: Catalog
+    people: list[Person]
+
+
+def make_folds(
+    data: Interactions, catalog: Catalog, n_folds: int, n_favorites: int, seeds: Sequence[int], fold_seed: int = 0
+) -> list[Fold]:
+    """Return the folds of `data`; each person comes once for each of `seeds`, with other favourites.
+
+    fold_seed: who falls into which fold. The movie rows of `catalog` are those of `data`.
+    """
+    folds = []
+    for number, rows in enumerate(user_folds(data.n_users, n_folds, np.random.default_rng(fold_seed))):
+        in_train = np.ones(data.n_users, dtype=bool)
+        in_train[rows] = False
+        train = data.take(in_train[data.user_rows()])
+        draws = [draw_people(data, rows, n_favorites, np.random.default_rng([seed, number])) for seed in seeds]
+        folds.append(Fold(train, catalog_of_fold(catalog, train), [person for draw in draws for person in draw]))
+    return folds

@@ -1,0 +1,136 @@
+"""Linear maps fitted on rows of vectors: principal components, canonical correlation, rotation.
+
+    pca         X - mean = U diag(s) Vt;                 y = V' (x - mean)
+    cca         max corr(A' x, B' y):   Wx = Cxx^-1/2, Wy = Cyy^-1/2;   Wx Cxy Wy = U diag(r) Vt;   A = Wx U, B = Wy V
+    procrustes  min |X R - Y|_F over orthogonal R:       X'Y = U diag(s) Vt,   R = U Vt
+
+Pearson 1901; Hotelling 1936 in the form of Bach and Jordan, "Kernel Independent Component Analysis" (2002), appendix A;
+Schonemann 1966. Everything is computed in float64 from second moments, whose eigenvectors cost O(n d^2 + d^3) and not
+a decomposition of all n rows. That halves the digits of the smallest singular values; directions below 1e-6 of the
+largest are taken for rounding, and a fit never gives more directions than the data has.
+
+The covariances that `cca` inverts get `regularisation` times their mean eigenvalue on the diagonal: with as many
+columns as rows every correlation would be 1, and would mean nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..data.errors import DataError
+
+_NEGLIGIBLE = 1e-6  # of the largest singular value
+
+
+class Projection(NamedTuple):
+    """y = (x - mean) @ directions.
+
+    mean: (d,) float64.  directions: (d, k) float64.  strengths: (k,) descending: singular values of the centred data
+    (pca) or canonical correlations in the training rows, 0 to 1 (cca).
+    """
+
+    mean: np.ndarray
+    directions: np.ndarray
+    strengths: np.ndarray
+
+    def apply(self, X: np.ndarray) -> np.ndarray:
+        """Return (n, k) for X (n, d)."""
+        projected = (X - self.mean) @ self.directions
+        return projected
+
+
+def pca(X: np.ndarray, k: int) -> Projection:
+    """Return the first min(k, rank) principal directions of X (n, d), orthonormal columns.
+
+    The largest entry by size of every direction is positive.  Cost O(n d^2 + d^3), or O(n^2 d + n^3) where n < d.
+    Raises `DataError` for less than two rows and for rows that are all the same.
+
+    >>> fitted = pca(np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]), 2)
+    >>> fitted.directions.round(3).tolist(), fitted.strengths.round(3).tolist()
+    ([[0.6], [0.8]], [7.071])
+    """
+    mean, centred = _centred(X)
+    if len(X) < X.shape[1]:  # the Gram matrix of the rows is the smaller one
+        squares, U = _descending(centred @ centred.T)
+        kept = min(k, _rank(squares))
+        strengths = np.sqrt(squares[:kept])
+        directions = centred.T @ (U[:, :kept] / strengths)
+        # The division enlarges rounding in the weakest ones.
+        directions = np.linalg.qr(directions)[0]
+    else:
+        squares, V = _descending(centred.T @ centred)
+        kept = min(k, _rank(squares))
+        strengths, directions = np.sqrt(squares[:kept]), V[:, :kept]
+    if kept == 0:
+        raise DataError(f"all {len(X)} rows are the same: principal components need rows that differ")
+    return Projection(mean, directions * _signs(directions), strengths)
+
+
+def cca(X: np.ndarray, Y: np.ndarray, k: int, regularisation: float) -> tuple[Projection, Projection]:
+    """Return the first min(k, rank X, rank Y) pairs of directions, of greatest correlation between X and Y.
+
+    X: (n, dx), Y: (n, dy), row i of both is the same thing.  regularisation: 0 or more, in mean eigenvalues.
+    Projected training rows have variance 1 (less with regularisation), no correlation within a view (exactly so
+    without regularisation), and the correlations `strengths` between the views (less in truth with regularisation).
+    Cost O(n (dx + dy)^2 + dx^3 + dy^3).  Raises `DataError` as `pca` does.
+    """
+    if len(X) != len(Y):
+        raise DataError(f"{len(X)} rows in one view and {len(Y)} in the other: give the same things in both")
+    (mean_x, X), (mean_y, Y) = _centred(X), _centred(Y)
+    Wx, Wy = _whitening(X, regularisation), _whitening(Y, regularisation)
+    U, strengths, Vt = np.linalg.svd(Wx.T @ (X.T @ Y / (len(X) - 1)) @ Wy, full_matrices=False)
+    kept = min(k, len(strengths))
+    A, B = Wx @ U[:, :kept], Wy @ Vt[:kept].T
+    signs = _signs(A)  # a pair turns together
+    strengths = np.minimum(strengths[:kept], 1.0)
+    return Projection(mean_x, A * signs, strengths), Projection(mean_y, B * signs, strengths)
+
+
+def procrustes(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """Return the orthogonal R (k, k) that brings X (n, k) nearest to Y (n, k): min |X R - Y|_F.  Cost O(n k^2 + k^3).
+
+    >>> procrustes(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[0.0, 1.0], [-2.0, 0.0]])).round(3).tolist()
+    [[0.0, 1.0], [-1.0, 0.0]]
+    """
+    U, _, Vt = np.linalg.svd(X.astype(np.float64).T @ Y)
+    rotation = U @ Vt
+    return rotation
+
+
+def _centred(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if X.ndim != 2 or len(X) < 2:
+        raise DataError(f"vectors of shape {X.shape}: fitting needs two rows or more")
+    if not np.isfinite(X).all():
+        raise DataError("a vector is not finite: make the vectors again")
+    X = X.astype(np.float64)
+    mean = X.mean(axis=0)
+    return mean, X - mean
+
+
+def _descending(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, vectors = np.linalg.eigh(gram)
+    return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+
+
+def _rank(squares: np.ndarray) -> int:
+    """Return how many of the squared singular values, descending, are more than rounding."""
+    return int(np.count_nonzero(squares > squares[0] * _NEGLIGIBLE**2)) if len(squares) and squares[0] > 0 else 0
+
+
+def _whitening(centred: np.ndarray, regularisation: float) -> np.ndarray:
+    """Return W (d, rank) with W' (C + ridge) W = I, over the directions in which the rows differ."""
+    covariance = centred.T @ centred / (len(centred) - 1)
+    values, vectors = _descending(covariance)
+    rank = min(_rank(values), len(centred) - 1)
+    if rank == 0:
+        raise DataError(f"all {len(centred)} rows of a view are the same: correlation needs rows that differ")
+    ridge = regularisation * values[:rank].mean()
+    whitening = vectors[:, :rank] / np.sqrt(values[:rank] + ridge)
+    return whitening
+
+
+def _signs(directions: np.ndarray) -> np.ndarray:
+    largest = np.abs(directions).argmax(axis=0)
+    return np.where(directions[largest, np.arange(directions.shape[1])] < 0, -1.0, 1.0)

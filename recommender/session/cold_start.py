@@ -1,0 +1,59 @@
+"""Films that nobody rated, placed among those that somebody did: their vectors are bridged from their texts.
+
+    y_i = bridge(x_i)      for the films i without a rating; the bridge is fitted on all others (bridge.py)
+
+For the conditional Gaussian y is a film's vector, its mean and its base; its noise is the median of the others'.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..data.catalog import Catalog
+from ..linalg.ridge import fit_bridge
+from ..text.movie_embeddings import MovieEmbeddings
+from .taste_covariance import Gaussian
+
+FEW_RATINGS = 20.0  # a film with so many ratings weighs half of what a film with very many does
+
+
+def rating_weights(n_ratings: np.ndarray) -> np.ndarray:
+    """Return how far the vector of a film with so many ratings is to be trusted, 0 to 1."""
+    weights = n_ratings / (n_ratings + FEW_RATINGS)
+    return weights
+
+
+class UnratedFilms:
+    """Places films without ratings by `text_vectors` (n_movies, d), zeros for a film without a text."""
+
+    def __init__(self, text_vectors: np.ndarray) -> None:
+        self.text_vectors = text_vectors
+        self.has_text = text_vectors.any(axis=1)
+
+    @classmethod
+    def load(cls, folder: Path, catalog: Catalog, backend: str) -> UnratedFilms:
+        """Read the films' vectors of `backend`; raises `ArtifactError` where they are missing or damaged."""
+        stored = MovieEmbeddings.load(folder / "artifacts" / "text" / backend)
+        return cls(stored.vectors_for(catalog.movie_ids.tolist()))
+
+    def place(self, targets: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
+        """Return `targets` (n_movies, k) with bridged rows for films that have a text and no ratings."""
+        wanted, taught = self.has_text & (n_ratings == 0), self.has_text & (n_ratings > 0)
+        placed = targets.copy()
+        if wanted.any() and taught.sum() > 1:
+            bridge = fit_bridge(self.text_vectors, targets, rating_weights(n_ratings) * self.has_text)
+            placed[wanted] = bridge(self.text_vectors[wanted])
+        return placed
+
+    def place_gaussian(self, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
+        """Return `fitted` with films without ratings placed as the header says."""
+        targets = np.column_stack((fitted.vectors, fitted.means, fitted.base))
+        whole = self.place(targets, n_ratings)
+        noise = fitted.noise.copy()
+        unrated = n_ratings == 0
+        if unrated.any() and not unrated.all():
+            noise[unrated] = np.median(noise[~unrated])
+        vectors, means, base = whole[:, :-2], np.maximum(whole[:, -2], 0), whole[:, -1]
+        return Gaussian(np.ascontiguousarray(vectors), means, noise, base.copy(), fitted.n_users)

@@ -1,0 +1,155 @@
+"""What is weighed beside the model: genres, popularity, variety, filters.
+
+    score = model * score_weight_model - distance * genre_distance_penalty
+            - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
+            + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later moments with words)
+
+`model` is the learning rule's score standardised over the candidates of the turn: raw u . m is of the order of
+0.1, and penalties of the order of 1 would drown it. Genres never change vectors.
+
+`fit`, how well a film fits what the person asked for in words, is standardised in the same way. Films outside the
+genres of the favourites are shown all the same once there are words: those say it themselves.
+
+The genre profile counts the genres of the favourites and is normalised to sum to 1. The affinity of a movie is
+the sum of the profile's weights of its genres, 0 to 1; its distance is 1 - affinity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+
+from ..data.catalog import Catalog
+from ..data.errors import ChoiceError, SettingsError
+from ..data.settings import check_settings, setting
+
+CONDITIONAL_GAUSSIAN, MOVING_AVERAGE = "conditional-gaussian", "moving-average"
+LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """Everything in `config/recommender_policy.yaml`."""
+
+    n_favorites: int = setting(4, "how many favourite films a session asks for", 1, 20)
+    learning_rule: str = setting(CONDITIONAL_GAUSSIAN, "how answers become scores", choices=LEARNING_RULES)
+    skip_weight: float = setting(0.5, "conditional-gaussian: how sure a skip is; 1 = as another answer", 0, 1)
+    learning_rate: float = setting(0.15, "step of the moving average for each like or dislike", 0, 1)
+    negative_weight: float = setting(0.5, "size of a dislike's step of the moving average relative to a like's", 0, 10)
+    vector_scaling: float = setting(0.5, "moving-average: movie vectors are V * singular_values ** this", 0, 2)
+    score_weight_model: float = setting(1.0, "weight of the standardised model score", 0, 100)
+    min_genre_affinity: float = setting(0.05, "films with less genre affinity are never shown", 0, 1)
+    max_genre_distance: float = setting(0.95, "films at a greater genre distance are never shown", 0, 1)
+    genre_distance_penalty: float = setting(1.0, "points lost at genre distance 1", 0, 100)
+    popularity_penalty: float = setting(0.3, "points that the most rated film loses, others in proportion", 0, 100)
+    diversity_boost: float = setting(0.2, "points for a film in the middle affinity band", 0, 100)
+    diversity_band_low: float = setting(0.2, "lower end of the middle affinity band", 0, 1)
+    diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
+    words_fit_weight: float = setting(2.0, "weight of how well a film fits the person's own words", 0, 100)
+    words_fade: float = setting(0.25, "what is left of words once others were said after a further answer", 0, 1)
+    words_taste_weight: float = setting(
+        1.0, "how sure the learning rule is of the person's own words; 1 = as of an answer, 0 = it hears none", 0, 1
+    )
+    exploration_rate: float = setting(0.0, "probability that a turn damps the model score", 0, 1)
+    exploration_damping: float = setting(0.5, "what the model's weight is multiplied by in such a turn", 0, 1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.diversity_band_low > self.diversity_band_high:
+            raise SettingsError(
+                f"diversity_band_low {self.diversity_band_low} is above diversity_band_high "
+                f"{self.diversity_band_high}: give the lower end first"
+            )
+
+
+@dataclass(frozen=True)
+class MovieFilter:
+    """What a person wants to see at all; an empty filter lets every film pass.
+
+    genres: a film needs at least one of them.  exclude_genres: a film with any of them is out.
+    first_year, last_year: inclusive; a film without a known year is out when either is given.
+    """
+
+    genres: tuple[str, ...] = ()
+    exclude_genres: tuple[str, ...] = ()
+    first_year: Optional[int] = None
+    last_year: Optional[int] = None
+
+    def mask(self, catalog: Catalog) -> np.ndarray:
+        """Return which movies pass, (n_movies,) bool; raises `ChoiceError` for a genre the catalogue lacks."""
+        passes = np.ones(len(catalog), dtype=bool)
+        if self.genres:
+            passes &= catalog.genres[:, genre_columns(catalog, self.genres)].any(axis=1)
+        if self.exclude_genres:
+            passes &= ~catalog.genres[:, genre_columns(catalog, self.exclude_genres)].any(axis=1)
+        if self.first_year is not None:
+            passes &= catalog.years >= self.first_year
+        if self.last_year is not None:
+            passes &= (catalog.years <= self.last_year) & (catalog.years > 0)
+        return passes
+
+
+def genre_columns(catalog: Catalog, names: Sequence[str]) -> list[int]:
+    """Return the genre columns of `names`, whatever their case."""
+    names = [names] if isinstance(names, str) else names
+    columns = {name.casefold(): j for j, name in enumerate(catalog.genre_names)}
+    for name in names:
+        if name.casefold() not in columns:
+            raise ChoiceError(f"no genre {name!r}: choose from {', '.join(catalog.genre_names)}")
+    return [columns[name.casefold()] for name in names]
+
+
+def genre_affinity(genres: np.ndarray, favorites: Sequence[int]) -> np.ndarray:
+    """Return the affinity of every movie to the favourites' genre profile, (n_movies,) float32, 0 to 1.
+
+    genres: (n_movies, n_genres) bool.  favorites: movie rows. Favourites without any genre give affinity 0; where
+    there are no favourites, nothing is far from them: affinity 1.
+    """
+    if not len(favorites):
+        return np.ones(len(genres), dtype=np.float32)
+    counts = genres[list(favorites)].sum(axis=0)
+    profile = (counts / max(1, counts.sum())).astype(np.float32)
+    affinity = genres.astype(np.float32) @ profile
+    return affinity
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The parts of the score that stay the same for a whole session, each (n_movies,) float32."""
+
+    affinity: np.ndarray
+    genre: np.ndarray
+    popularity: np.ndarray
+    diversity: np.ndarray
+    allowed: np.ndarray
+
+    @classmethod
+    def compute(
+        cls,
+        policy: PolicySettings,
+        catalog: Catalog,
+        favorites: Sequence[int],
+        wanted: MovieFilter,
+        any_genre: bool = False,
+    ) -> Terms:
+        """Return the terms; any_genre: films outside the favourites' genres are allowed too."""
+        affinity = genre_affinity(catalog.genres, favorites)
+        distance = 1 - affinity
+        share = (catalog.n_ratings / max(1, catalog.n_ratings.max(initial=0))).astype(np.float32)
+        middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
+        middle &= len(favorites) > 0
+        allowed = (affinity >= policy.min_genre_affinity) & (distance <= policy.max_genre_distance)
+        if any_genre or not catalog.genres[list(favorites)].any():
+            allowed[:] = True  # favourites without a genre say nothing about genres
+        allowed &= wanted.mask(catalog)
+        allowed[list(favorites)] = False
+        return cls(
+            affinity=affinity,
+            genre=-distance * np.float32(policy.genre_distance_penalty),
+            popularity=-share * np.float32(policy.popularity_penalty),
+            diversity=middle.astype(np.float32) * np.float32(policy.diversity_boost),
+            allowed=allowed,
+        )

@@ -1,0 +1,129 @@
+"""Words of a person's own, heard: how well each film fits them, and where they lie among ratings.
+
+    fit_i = x_q . x_i + share_i / n_words            x: text vectors of the request and the film; share: word_match.py
+    wish  = bridge(x_q) - mean, at a fixed length    a film that was never made, with a vector as the rule's films have
+
+The first knows what a film is about and finds it by name; the second knows who likes what, and so reaches films that
+share no word with the request. A session adds both to its score (session/engine.py). The fewer words there are,
+the more each is meant exactly: one alone wants films that hold it, while a long description wants what it says. A
+film of a genre that the request says no to loses 1 of its fit, as much as any words of it can be worth.
+
+Everything is read when the first words are heard: a session without any is as quick as before.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from ..data.artifacts import has_manifest
+from ..data.catalog import Catalog
+from ..data.errors import ArtifactError, ChoiceError
+from ..linalg.ridge import Bridge, fit_bridge
+from ..text.base import BaseEmbeddingBackend
+from ..text.movie_embeddings import MovieEmbeddings
+from ..text.registry import DEFAULT_BACKEND, make_backend, names
+from ..text.word_match import WordMatch, take_out_unwanted, telling_words
+from .cold_start import rating_weights
+from .engine import Heard
+from .rules import LearningRule, Wish
+
+LENGTH = 3.0  # of a wish's vector, in mean lengths of a film's: a few words foretell little, but are meant in earnest
+MOST_LETTERS = 1000
+GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
+
+
+class FreeText:
+    """Hears words about the films of one catalogue. What it needs is made by `backend`, `vectors` and `bridge`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        rule: LearningRule,
+        backend: BaseEmbeddingBackend,
+        vectors: np.ndarray,
+    ) -> None:
+        """vectors: (n_movies, d) of `backend`, a row for each movie of `catalog`, zeros for one without."""
+        self.catalog, self.rule, self.backend, self.vectors = catalog, rule, backend, vectors
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        catalog: Catalog,
+        rule: LearningRule,
+        backend: str = DEFAULT_BACKEND,
+        settings: Optional[Mapping[str, Any]] = None,
+    ) -> FreeText:
+        """Read what `model.generate_embeddings` left in `folder`/artifacts/text/`backend`.
+
+        settings: of the backend, such as base_url and model of "http".
+
+        Raises `ArtifactError` where it is missing, damaged, or made by another model than the backend is now.
+        """
+        where = folder / "artifacts" / "text" / backend
+        if backend in names() and not has_manifest(where):
+            command = f"python -m model.generate_embeddings --processed {folder} --backend {backend}"
+            raise ArtifactError(f"no text vectors of films in {where}: run {command}")
+        own = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
+        made = make_backend(backend, **{**own, **(settings or {})})
+        stored = MovieEmbeddings.load(where, made.identity)
+        return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
+
+    def hear(self, text: str) -> Heard:
+        """Return what `text` says of the films; raises `ChoiceError` where it says nothing."""
+        fit, x = self.fit(text)
+        return Heard(fit, self._wish(x))
+
+    def fit(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return fit_i of every film (n_movies,) float32, and x_q (d,)."""
+        if not isinstance(text, str) or not text.strip():
+            raise ChoiceError(f"words {text!r}: give a few, such as slow atmospheric science fiction")
+        text = " ".join(text[:MOST_LETTERS].split())
+        wanted, unwanted = take_out_unwanted(text, self.catalog.genre_names)
+        words = telling_words(wanted)
+        if self._counts_words:
+            # The letters of a short word that no film holds are those of other words: of sad, those of dead.
+            told = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
+        else:
+            told = wanted if words or not unwanted else ""
+        if told:
+            x = self.backend.embed_texts([told])[0]
+        else:
+            x = np.zeros(self.vectors.shape[1], dtype=np.float32)
+        fit = self.vectors @ x + self.words.share(wanted) / np.float32(max(len(words), 1))
+        if not unwanted and fit.max(initial=0) <= 0:
+            raise ChoiceError(f"no film here has anything of {text[:60]!r}: try other words")
+        fit -= self.catalog.genres[:, unwanted].any(axis=1)
+        return fit, x
+
+    @property
+    def _counts_words(self) -> bool:
+        """A backend that counts words is misled by those around what is meant; one that reads sentences needs them."""
+        return self.backend.name == DEFAULT_BACKEND
+
+    @functools.cached_property
+    def words(self) -> WordMatch:
+        return WordMatch(self.catalog.lines())
+
+    @functools.cached_property
+    def bridge(self) -> Bridge:
+        """The map from text vectors to the rule's vectors, fitted when it is first asked for."""
+        weights = rating_weights(self.catalog.n_ratings) * self.vectors.any(axis=1)
+        return fit_bridge(self.vectors, self.rule.movie_vectors, weights)
+
+    def _wish(self, x: np.ndarray) -> Optional[Wish]:
+        if not self.rule.hears_wishes or not x.any():
+            return None
+        # What sets the words apart from the average film: that people watch films at all is no wish.
+        vector = self.bridge(x[None])[0] - self.bridge.mean
+        length = float(np.linalg.norm(vector))
+        if length == 0:
+            return None
+        usual = float(np.linalg.norm(self.rule.movie_vectors, axis=1).mean())
+        own = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
+        return Wish(vector * np.float32(LENGTH * usual / length), own + float(self.bridge.left_over.sum()))

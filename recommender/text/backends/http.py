@@ -1,0 +1,290 @@
+"""Vectors from any OpenAI-compatible `/v1/embeddings`: OpenAI, Ollama, vLLM, llama.cpp, TEI, Infinity.
+
+    OPENAI_API_KEY=...  HttpBackend().embed_texts(texts)
+    HttpBackend(base_url="http://localhost:11434/v1", model="all-minilm").embed_texts(texts)        # Ollama
+
+Each different text is sent once, ever: vectors are kept on disk (`vector_cache`) as they come, so a second run makes
+no call, and a run that was killed pays only for what was not stored. Texts of nothing but spaces are not sent, since
+OpenAI refuses them: their vectors are zeros, near nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, ClassVar, NamedTuple, Optional
+
+import numpy as np
+
+from ...data.errors import ChoiceError, ServiceError, SettingsError
+from ...data.settings import check_settings, setting
+from ...net import web
+from ...net.http_batches import embed_in_batches
+from ...net.key import OPENAI_HOST, Key, key_for, parse_address
+from ..base import BaseEmbeddingBackend, Identity
+from ..movie_text import text_hash
+from .cache import VectorCache
+
+ENCODINGS = ("float", "base64")
+SAME_MODEL = 0.99  # cosine; servers of one model differ by rounding and half precision
+_PROBE = "film"
+_BYTES_PER_TEXT = 1 << 17  # of an answer: 4,096 numbers of up to 24 characters, and some room
+
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """What `HttpBackend` needs to know; each is a flag of the programs."""
+
+    base_url: str = setting(f"https://{OPENAI_HOST}/v1", "http: address of the service, up to /v1")
+    model: str = setting("text-embedding-3-large", "http: name of the model there")
+    key_variable: str = setting(
+        "", "http: environment variable that holds the key; empty: OPENAI_API_KEY at api.openai.com, else no key"
+    )
+    dimensions: int = setting(0, "http: length of vectors to ask for; 0: as the model gives them", 0, 100_000)
+    encoding: str = setting(
+        "float", "http: how numbers travel: float, or base64 where the service knows it (faster)", choices=ENCODINGS
+    )
+    batch_size: int = setting(64, "http: texts in one request", 1, 2048)
+    concurrency: int = setting(4, "http: requests at the same time", 1, 64)
+    timeout: float = setting(60.0, "http: seconds to wait for an answer", 0.01, 3600)
+    attempts: int = setting(6, "http: attempts of each request", 1, 20)
+    cache: str = setting("~/.cache/tastevec", "http: folder that keeps the vectors; empty: none")
+    price: float = setting(0.0, "http: price of a million tokens, for --dry-run; 0: not known", 0, 1e6)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.model:
+            raise SettingsError("no model: give the name of the model at the service with --model")
+        parse_address(self.base_url)
+
+
+class Estimate(NamedTuple):
+    """What embedding some texts would take, before any call.
+
+    n_texts: all.  n_cached: whose vectors are on disk.  n_to_send: different texts that would be sent, in n_requests
+    requests with about n_tokens tokens (`estimate_tokens`).  cost: None where the price is not known.
+    """
+
+    n_texts: int
+    n_cached: int
+    n_to_send: int
+    n_requests: int
+    n_tokens: int
+    cost: Optional[float]
+
+    def __str__(self) -> str:
+        cost = "" if self.cost is None else f", cost at the given price: about {self.cost:,.4f}"
+        return (
+            f"texts: {self.n_texts:,}, in the cache: {self.n_cached:,}, different ones to send: {self.n_to_send:,}, "
+            f"requests: {self.n_requests:,}, tokens: about {self.n_tokens:,}{cost}"
+        )
+
+
+def estimate_tokens(text: str) -> int:
+    """Return about how many tokens a text has: a quarter of its bytes in UTF-8, rounded up.
+
+    >>> estimate_tokens("A thief and a policeman.")
+    6
+    """
+    return -(-len(text.encode("utf-8", "replace")) // 4)
+
+
+class HttpBackend(BaseEmbeddingBackend):
+    """Embeds with a service on the network.
+
+    settings, or its fields by name.  key: in place of the environment's.  progress(done, total): told after each
+    batch; by default a line on stderr where that is a terminal.  client: for tests; by default made of the settings
+    when the first text has to be sent, so that neither vectors from the cache nor an estimate need a key.
+    """
+
+    name = "http"
+    extra: ClassVar[Mapping[str, str]] = {}  # what else each request says
+
+    def __init__(
+        self,
+        settings: Optional[HttpSettings] = None,
+        *,
+        key: Optional[Key] = None,
+        progress: Optional[Progress] = None,
+        client: Optional[web.Client] = None,
+        **fields: Any,
+    ) -> None:
+        given = {name: value for name, value in fields.items() if value is not None}
+        unknown = set(given) - {field.name for field in dataclasses.fields(HttpSettings)}
+        if unknown:
+            raise SettingsError(f"the http backend has no setting called {min(unknown)!r}: see HttpSettings")
+        self.settings = dataclasses.replace(settings or HttpSettings(), **given)
+        self._key, self._progress, self._client = key, progress or _show_progress, client
+        self._width: Optional[int] = self.settings.dimensions or None
+        self._host = _host(self.settings.base_url)
+
+    def __repr__(self) -> str:
+        return f"HttpBackend({self.settings.base_url!r}, {self.settings.model!r})"
+
+    @property
+    def identity(self) -> Identity:
+        """Say which vectors these are; sends one short text where the length of the vectors is not known."""
+        if self._width is None:
+            with self._cache(write=False):
+                pass
+        if self._width is None:
+            self._width = self.embed_texts([_PROBE]).shape[1]
+        return Identity(self.name, self.settings.model, self._width)
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return (n, d) float32 with rows of length 1, or 0 for blank texts; sends what the cache does not hold.
+
+        Raises `SettingsError` where the key is missing, `WebError` (a `ServiceError`) where the service fails for
+        good, `DataError` for a text that is too long for the model. What came before an error is kept.
+        """
+        positions = _positions(texts)
+        found: dict[str, np.ndarray] = {}
+        with self._cache() as cache:
+            if cache:
+                found.update(cache.find(list(positions)))
+            missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
+            if missing:
+                self._vouch(cache)
+                self._send(missing, cache, found)
+        result = np.zeros((len(texts), self.identity.dimension), np.float32)
+        for hash_, rows in positions.items():
+            result[rows] = found.pop(hash_)
+        return result
+
+    def estimate(self, texts: Sequence[str]) -> Estimate:
+        """Return what `embed_texts(texts)` would take; makes no call and writes nothing."""
+        positions = _positions(texts)
+        with self._cache(write=False) as cache:
+            cached = {hash_ for hash_, _ in cache.find(list(positions))} if cache else set()
+        missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in cached]
+        n_tokens = sum(map(estimate_tokens, missing))
+        price = self.settings.price
+        return Estimate(
+            n_texts=len(texts),
+            n_cached=sum(len(positions[hash_]) for hash_ in cached),
+            n_to_send=len(missing),
+            n_requests=-(-len(missing) // self.settings.batch_size),
+            n_tokens=n_tokens,
+            cost=n_tokens * price / 1e6 if price else None,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+
+    def _send(self, texts: list[str], cache: Optional[VectorCache], found: dict[str, np.ndarray]) -> None:
+        """Ask the service for `texts`; put each batch into the cache and into `found` as it comes."""
+        settings, n_done = self.settings, 0
+        batches = embed_in_batches(
+            self._service(),
+            settings.model,
+            texts,
+            settings.dimensions,
+            settings.batch_size,
+            settings.concurrency,
+            settings.encoding,
+            self.extra,
+        )
+        with contextlib.closing(batches):  # so that an error here stops the requests
+            for batch, vectors in batches:
+                self._width = self._check_width(vectors.shape[1])
+                sent = [texts[position] for position in batch]
+                if cache:
+                    cache.store(sent, vectors, self._host)
+                found.update(zip(map(text_hash, sent), vectors))
+                n_done += len(batch)
+                self._progress(n_done, len(texts))
+
+    def _vouch(self, cache: Optional[VectorCache]) -> None:
+        """Have a host whose vectors are new to the cache give one that is there already."""
+        probe = cache.unknown_host(self._host) if cache else None
+        if cache is None or probe is None:
+            return
+        stored = dict(cache.find([text_hash(probe)])).get(text_hash(probe))
+        fresh: dict[str, np.ndarray] = {}
+        self._send([probe], None, fresh)
+        if stored is not None and float(stored @ fresh[text_hash(probe)]) < SAME_MODEL:
+            raise SettingsError(
+                f"{self._host} gives other vectors for {self.settings.model!r} than those in {cache.path}: "
+                "it is another model of the same name, so give another cache folder"
+            )
+        cache.store([probe], fresh[text_hash(probe)][None], self._host)
+
+    def _check_width(self, width: Optional[int]) -> Optional[int]:
+        """Return the length of the vectors; raises where `width`, of an answer or the cache, is another."""
+        if width is None or self._width in (None, width):
+            return width or self._width
+        if self.settings.dimensions:
+            raise ServiceError(
+                f"{self._host} gave vectors of length {width}, asked were {self._width}: "
+                f"{self.settings.model} can't be shortened, so leave out --dimensions"
+            )
+        raise ServiceError(
+            f"{self._host} gave vectors of length {width} for {self.settings.model!r}, before it was {self._width}: "
+            "is the model the same? give another cache folder if it is not"
+        )
+
+    @contextlib.contextmanager
+    def _cache(self, write: bool = True) -> Iterator[Optional[VectorCache]]:
+        """Open the cache, and take the length of the vectors from it; None where there is to be none."""
+        settings = self.settings
+        if not settings.cache:
+            yield None
+            return
+        try:
+            folder = Path(settings.cache).expanduser()
+        except RuntimeError:
+            raise SettingsError(f"no home folder to put {settings.cache} in: give a folder with --cache") from None
+        with VectorCache(folder, settings.model, settings.dimensions, write) as cache:
+            self._width = self._check_width(cache.width)
+            yield cache
+
+    def _service(self) -> web.Client:
+        """Return the client; raises `SettingsError` where a key is needed and there is none."""
+        if self._client is None:
+            settings = self.settings
+            self._client = web.Client(
+                settings.base_url,
+                self._key or key_for(self._host, settings.key_variable),
+                timeout=settings.timeout,
+                attempts=settings.attempts,
+                max_bytes=max(web.MAX_BYTES, settings.batch_size * _BYTES_PER_TEXT),
+                connections=settings.concurrency,
+                say=_say,
+            )
+        return self._client
+
+
+def _positions(texts: Sequence[str]) -> dict[str, list[int]]:
+    """Return the rows of each different text that is not blank, by its hash, in the order of the texts."""
+    if isinstance(texts, str):
+        raise ChoiceError(f"one text, not a list of texts: give [{texts[:40]!r}]")
+    positions: dict[str, list[int]] = {}
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ChoiceError(f"text {row} is a {type(text).__name__}, not a text: give a list of str")
+        if text.strip():
+            positions.setdefault(text_hash(text), []).append(row)
+    return positions
+
+
+def _host(base_url: str) -> str:
+    """Return what the cache calls a server; one name for all servers of this machine."""
+    address = parse_address(base_url)
+    return "localhost" if address.loopback else address.host
+
+
+def _show_progress(done: int, total: int) -> None:
+    if total > 1 and sys.stderr.isatty():
+        print(f"\r{done:,} of {total:,} texts embedded", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+def _say(line: str) -> None:
+    print(f"tastevec: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,208 @@
+"""The default backend: hashed TF-IDF, reduced by this project's own SVD. Offline, deterministic, fitted in seconds.
+
+    tf_ij  = worth_ij (1 + ln count_ij)                     of feature j in text i (see `word_features`)
+    idf_j  = (ln((1 + n) / (1 + n_texts_j)) + 1)^rarity
+    A_i    = (tf_ij idf_j)_j, scaled to length 1
+    A      ~ U diag(s) V'
+    vector = A_i V diag(s)^-flattening, scaled to length 1
+
+which brings texts together that share words, or words that stand beside the same others. Source: Deerwester et al.,
+"Indexing by latent semantic analysis" (1990); the form of tf and idf is that of Manning, Raghavan and Schütze,
+"Introduction to Information Retrieval" (2008), section 6.4, smoothed. Ours differs in the rarity (1 is theirs) and in
+the flattening (0 is theirs; 1 makes all directions count alike), and stores V diag(s)^-flattening in 8 bits a number.
+
+The defaults suit requests in other words and films that nobody has rated; to find a film by its own words, a larger
+rarity is better: by its plot among half of the shipped films' texts without plot, titles left out, the model fitted on
+the other half, recall@10 is 0.84 at rarity 2 and 0.77 at 1. Pairs of words took room from words and made it worse.
+
+A feature that fewer than `fewest_texts` texts hold says nothing about others; one that more than `most_texts` of them
+hold is a stop word. Neither is kept. A text that holds no kept feature gives a row of zeros.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from ...data import artifacts
+from ...data.errors import ArtifactError, DataError
+from ...data.settings import check_value, default_folder, setting
+from ...linalg.randomized_svd import randomized_svd
+from ...linalg.sparse import SparseMatrix
+from ..base import BaseEmbeddingBackend, Identity, normalised
+from ..movie_text import text_hash
+from .word_features import features
+
+KIND = "local-text-model"
+REMEDY = "python -m model.generate_embeddings --force"
+VERSION = 1  # of what turns a text into features: a model is of no use to another version
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """How texts become vectors; each is a flag of the programs."""
+
+    dimension: int = setting(256, "local: length of a vector; less where the texts have no more to tell", 1, 4096)
+    fewest_texts: int = setting(2, "local: a word or letter group counts if at least so many texts hold it", 1)
+    most_texts: float = setting(0.2, "local: one that more than this share of the texts hold is left out", 0, 1)
+    rarity: float = setting(1.0, "local: how much more rare words count than common ones, as a power", 0, 10)
+    flattening: float = setting(0.25, "local: 0: common themes count most; 1: all directions count alike", 0, 1)
+    title_weight: float = setting(1.5, "local: what a word of the title is worth, one of the plot being worth 1", 0)
+    genres_weight: float = setting(1.0, "local: what a word of the genres is worth", 0)
+    cast_weight: float = setting(1.0, "local: what a name of the cast is worth", 0)
+    keywords_weight: float = setting(1.5, "local: what a word of the keywords is worth", 0)
+    letters_weight: float = setting(0.4, "local: what a group of letters is worth, its word being worth 1", 0)
+
+    def weights(self) -> dict[str, float]:
+        """Return what each line of a film's text is worth, by its name."""
+        lines = (self.title_weight, self.genres_weight, self.cast_weight, self.keywords_weight)
+        return dict(zip(("Title", "Genres", "Cast", "Keywords"), lines))
+
+
+class Fitted(NamedTuple):
+    """What `fit` learns: one line for each kept feature, and what it was learned from."""
+
+    hashes: np.ndarray  # (n_features,) ascending
+    idf: np.ndarray  # (n_features,)
+    projection: np.ndarray  # (n_features, d)
+    scales: np.ndarray  # (n_features,): scales[:, None] * projection = V diag(s)^-flattening
+    fitted_on: str  # sha256 of the settings and the texts, hexadecimal
+
+
+class LocalBackend(BaseEmbeddingBackend):
+    """`LocalBackend()` reads the model that comes with the library; `LocalBackend.fit(texts)` makes another."""
+
+    name = "local"
+    files: ClassVar[dict[str, npt.DTypeLike]] = {
+        "hashes": np.uint32,
+        "idf": np.float32,
+        "projection": np.int8,
+        "scales": np.float32,
+    }
+
+    def __init__(self, folder: Union[str, Path, None] = None) -> None:
+        """Read the fitted model in `folder`, by default the shipped one; raises `ArtifactError` as `load`."""
+        where = Path(folder) if folder else default_folder("processed") / "artifacts" / "text" / "local" / "model"
+        self._take(*_read(where))
+
+    def _take(self, settings: LocalSettings, fitted: Fitted) -> None:
+        self.settings = settings
+        self.fitted = fitted
+        self._worth = fitted.idf * fitted.scales  # (n_features,): what a word's line of the projection is multiplied by
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], **settings: Any) -> LocalBackend:
+        """Learn from `texts`; the same texts and settings give the same model.
+
+        Raises `SettingsError` for a setting that does not exist or is out of range, `DataError` where no feature
+        is left. Cost: about 0.3 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
+        """
+        chosen = LocalSettings(**{key: check_value(LocalSettings, key, settings[key]) for key in settings})
+        model = cls.__new__(cls)
+        model._take(chosen, _fit(texts, chosen))
+        return model
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.name, f"tfidf-svd-{self.fitted.fitted_on[:16]}", self.fitted.projection.shape[1])
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return (n, d) float32; about 0.3 ms for the text of a film."""
+        vectors = np.zeros((len(texts), self.fitted.projection.shape[1]), dtype=np.float32)
+        for row, text in enumerate(texts):
+            keys, values = _term_frequencies(text, self.settings)
+            columns, values = _known(keys, values, self.fitted.hashes)
+            vectors[row] = (values * self._worth[columns]) @ self.fitted.projection[columns].astype(np.float32)
+        return normalised(vectors)
+
+    def save(self, folder: Path) -> None:
+        """Write the model to `folder`, all files or none."""
+        about = {**dataclasses.asdict(self.settings), "version": VERSION, "fitted_on": self.fitted.fitted_on}
+        with artifacts.replace_set(folder, KIND, "fit", about) as stage:
+            for name in self.files:
+                np.save(stage / f"{name}.npy", getattr(self.fitted, name), allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path) -> LocalBackend:
+        """Read what `save` wrote; raises `ArtifactError` for files that are missing, damaged or of another version."""
+        return cls(folder)
+
+
+def _term_frequencies(text: str, settings: LocalSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the hashes of the features of `text` and tf of each."""
+    found = features(text, settings.weights(), settings.letters_weight)
+    keys = np.fromiter(found, dtype=np.uint32, count=len(found))
+    pairs = np.array(list(found.values()), dtype=np.float32).reshape(-1, 2)
+    tf = pairs[:, 1] * (1 + np.log(pairs[:, 0]))
+    return keys, tf
+
+
+def _known(keys: np.ndarray, values: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places in `hashes` of those `keys` that stand there, and their values."""
+    places = np.searchsorted(hashes, keys)
+    known = hashes[np.minimum(places, len(hashes) - 1)] == keys
+    return places[known], values[known]
+
+
+def _fit(texts: Sequence[str], settings: LocalSettings) -> Fitted:
+    if isinstance(texts, str):
+        raise DataError(f"one text ({texts[:40]!r}) where several are needed: give a list of texts")
+    n_texts = len(texts)
+    lines = [_term_frequencies(text, settings) for text in texts]
+    every = np.concatenate([keys for keys, _ in lines] or [np.empty(0, np.uint32)])
+    hashes, n_holding = np.unique(every, return_counts=True)
+    kept = (n_holding >= settings.fewest_texts) & (n_holding <= max(settings.most_texts * n_texts, 1))
+    hashes, n_holding = hashes[kept], n_holding[kept]
+    if not len(hashes):
+        raise DataError(
+            f"{n_texts} texts share no word that at least {settings.fewest_texts} and at most "
+            f"{settings.most_texts:.0%} of them hold: give more texts, or a smaller fewest_texts"
+        )
+    idf = ((np.log((1 + n_texts) / (1 + n_holding)) + 1) ** settings.rarity).astype(np.float32)
+    cells = [_known(keys, values, hashes) for keys, values in lines]
+    indptr = np.concatenate(([0], np.cumsum([len(columns) for columns, _ in cells])))
+    parts = []
+    for columns, values in cells:
+        row = values * idf[columns]
+        parts.append(row / max(float(np.linalg.norm(row)), 1e-9))
+    held = np.concatenate([columns for columns, _ in cells])
+    A = SparseMatrix(indptr, held.astype(np.int32), np.concatenate(parts).astype(np.float32), len(hashes))
+    _, s, Vt = randomized_svd(A, min(settings.dimension, *A.shape), np.random.default_rng(0))
+    told = s > 1e-4 * s[0]
+    projection = (Vt[told] * (s[told] / s[0])[:, None] ** -settings.flattening).T
+    scales = (np.abs(projection).max(axis=1) / 127).astype(np.float32)
+    rounded = np.rint(projection / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
+    return Fitted(hashes, idf, np.ascontiguousarray(rounded), scales, _fitted_on(texts, settings))
+
+
+def _fitted_on(texts: Sequence[str], settings: LocalSettings) -> str:
+    """Return the sha256 of everything that decides the model."""
+    digest = hashlib.sha256(json.dumps([VERSION, dataclasses.asdict(settings)]).encode())
+    for text in texts:
+        digest.update(text_hash(text).encode())
+    return digest.hexdigest()
+
+
+def _read(folder: Path) -> tuple[LocalSettings, Fitted]:
+    manifest = artifacts.read_manifest(folder, KIND, REMEDY)
+    about = dict(manifest["settings"].get("fit", {}))
+    version, fitted_on = about.pop("version", None), about.pop("fitted_on", None)
+    if version != VERSION or not isinstance(fitted_on, str):
+        raise ArtifactError(f"{folder} holds a text model of version {version!r}, not {VERSION}: run {REMEDY}")
+    settings = LocalSettings(**{key: check_value(LocalSettings, key, about[key], str(folder)) for key in about})
+    artifacts.check_files(folder, manifest, [f"{name}.npy" for name in LocalBackend.files], REMEDY)
+    arrays = {
+        name: artifacts.load_npy(folder / f"{name}.npy", dtype, (None, None) if name == "projection" else (None,))
+        for name, dtype in LocalBackend.files.items()
+    }
+    if len({len(array) for array in arrays.values()}) != 1:
+        raise ArtifactError(f"{folder} is damaged (its arrays differ in length): run {REMEDY}")
+    return settings, Fitted(**arrays, fitted_on=fitted_on)

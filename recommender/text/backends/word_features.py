@@ -1,0 +1,101 @@
+"""A text as hashed features: its words, and the groups of three letters in them.
+
+    "Title: Space Pirates (1999).\nKeywords: space pirate."   ->   space x2, <sp x2, spa x2, ... ce> x2, pirate x2, ...
+
+Words are compared in lower case, without accents and without the commonest endings. Groups of letters, which know
+where a word begins (<) and ends (>), let words meet that are related, misspelt or not known at all. A feature is known
+by its CRC-32 alone, so that no list of words has to be kept and nothing depends on the order in which words were met
+(Weinberger et al. 2009, "Feature hashing for large scale multitask learning"; ours keeps the whole 32 bits and has no
+random sign). Letter groups beside words: Bojanowski et al. 2017, "Enriching word vectors with subword information".
+
+In the text of a film (`recommender.text.movie_text`) the names of the lines are not words of it; a feature counts
+as much as the line it stands in is worth.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterator, Mapping
+
+_WORD = re.compile(r"\w+")
+_APOSTROPHES = re.compile("['\u2019\u02bc`\u00b4]")
+_LINE = re.compile(r"(Title|Genres|Plot|Cast|Keywords): ")
+_SCIENCE_FICTION = re.compile(r"\bsci(?:ence)?[\s-]?fi(?:ction)?\b")
+_VOWEL = re.compile("[aeiouy]")
+GROUP = 3  # letters
+
+
+def features(text: str, weights: Mapping[str, float], letters_weight: float) -> dict[int, tuple[int, float]]:
+    """Return the features of `text` by hash, 0 to 2^32 - 1: how often each stands there, and what it is worth.
+
+    weights: what a line is worth by its name ("Title"); a line not named there, and a plain text, is worth 1. A
+    feature of several lines has the largest worth.  letters_weight: what a group of letters is worth beside a word.
+    Cost: linear in the length of the text.
+
+    >>> sorted(features("Ox! The ox.", {}, 0.5).values())
+    [(1, 0.5), (1, 0.5), (1, 0.5), (1, 1.0), (2, 0.5), (2, 0.5), (2, 1.0)]
+    """
+    found: dict[int, tuple[int, float]] = {}
+    for weight, line in _lines(text, weights):
+        lesser = letters_weight * weight
+        for raw in _WORD.findall(line):
+            word, *groups = _hashes(raw)
+            n_times, worth = found.get(word, (0, 0.0))
+            found[word] = n_times + 1, max(worth, weight)
+            if letters_weight:
+                for group in groups:
+                    n_times, worth = found.get(group, (0, 0.0))
+                    found[group] = n_times + 1, max(worth, lesser)
+    return found
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _hashes(word: str) -> tuple[int, ...]:
+    """Return the hash of the word, and of its groups of letters."""
+    marked = f"<{word}>"
+    groups = (f"#{marked[start : start + GROUP]}" for start in range(len(marked) - GROUP + 1))
+    return tuple(zlib.crc32(feature.encode("utf-8", "surrogatepass")) for feature in (stem(word), *groups))
+
+
+def _lines(text: str, weights: Mapping[str, float]) -> Iterator[tuple[float, str]]:
+    for line in text.split("\n"):
+        name = _LINE.match(line)
+        yield (weights.get(name.group(1), 1.0), fold(line[name.end() :])) if name else (1.0, fold(line))
+
+
+def fold(text: str) -> str:
+    """Return `text` in lower case, without accents and apostrophes, all spellings of science fiction as `scifi`.
+
+    >>> fold("Amélie's Sci-Fi")
+    'amelies scifi'
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    return _SCIENCE_FICTION.sub("scifi", _APOSTROPHES.sub("", text.lower()))
+
+
+def stem(word: str) -> str:
+    """Take off a plural, `ing`, `ed` or `ly`, where a word with a vowel and three letters stays.
+
+    Cruder than Porter (1980): what matters is only that forms of one word mostly meet, and that few words clash.
+
+    >>> [stem(word) for word in ("cities", "heroes", "killing", "killed", "robbed", "slowly", "thing", "boss")]
+    ['city', 'hero', 'kill', 'kill', 'rob', 'slow', 'thing', 'boss']
+    """
+    if len(word) > 4 and word.endswith("ies"):
+        word = word[:-3] + "y"
+    elif len(word) > 4 and word.endswith(("oes", "sses", "shes", "ches", "xes", "zes")):
+        word = word[:-2]
+    elif len(word) > 3 and word.endswith("s") and word[-2] not in "sui":
+        word = word[:-1]
+    for ending in ("ing", "ed", "ly"):
+        rest = word[: -len(ending)]
+        if word.endswith(ending) and len(rest) >= 3 and _VOWEL.search(rest):
+            if ending != "ly" and rest[-1] == rest[-2] and rest[-1] not in "lsz":
+                return rest[:-1]
+            return rest
+    return word[:-1] if len(word) > 3 and word.endswith("e") else word

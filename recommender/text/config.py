@@ -1,0 +1,94 @@
+"""What `TasteEmbeddingGenerator` is told: which films, which backend, how people are made, where results go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union
+
+from ..data.errors import ChoiceError, SettingsError
+from ..data.settings import check_value, default_folder
+from . import vector_files
+from .backends.local import LocalSettings
+from .movie_sources import MOVIELENS
+from .people import UserVectorSettings
+from .registry import DEFAULT_BACKEND, names
+
+HTTP, SENTENCE_TRANSFORMERS = "http", "sentence-transformers"
+
+
+@dataclass(frozen=True)
+class TasteEmbeddingConfig:
+    """What to embed, with what, and where it is stored.
+
+    project_root: where `processed/` and `data/` are looked for; None takes what comes with the library.
+    backend_type: a name of `registry.names()`.  model_name: the model of `sentence-transformers`, "" its default.
+    openai_model: the model of `http`.  movie_sources: names or `name=path`, or a mapping from name to path; paths are
+    relative to `project_root`, and `movielens` alone is the processed folder.  batch_size: texts in one call of a
+    model or service.  rating_threshold, min_movies, alpha: see `users` and `mix`.
+    output: where results go, by default processed/artifacts/text/<backend_type>.  forms: of `vector_files.FORMS`.
+    half: vectors in 16 bits.  with_texts: metadata and texts beside the vectors.
+    backend_settings: further settings of the backend by name (`HttpSettings`, `LocalSettings`).
+
+    Raises `ChoiceError` or `SettingsError` for what does not exist or is out of range.
+    """
+
+    project_root: Union[str, Path, None] = None
+    backend_type: str = DEFAULT_BACKEND
+    model_name: str = ""
+    openai_model: str = "text-embedding-3-large"
+    movie_sources: Union[Sequence[str], Mapping[str, Union[str, Path]]] = (MOVIELENS,)
+    batch_size: int = 64
+    rating_threshold: float = 4.0
+    min_movies: int = 3
+    alpha: float = 0.7
+    output: Union[str, Path, None] = None
+    forms: Sequence[str] = vector_files.DEFAULT_FORMS
+    half: bool = False
+    with_texts: bool = True
+    backend_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.backend_type not in names():
+            raise ChoiceError(f"no embedding backend is called {self.backend_type!r}: choose from {', '.join(names())}")
+        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise SettingsError(f"batch_size: {self.batch_size!r} is not a whole number from 1")
+        if not isinstance(self.alpha, (int, float)) or not 0 <= self.alpha <= 1:
+            raise SettingsError(
+                f"alpha: {self.alpha!r} is out of range (the share of ratings beside words, from 0 to 1)"
+            )
+        if isinstance(self.movie_sources, str) or not self.movie_sources:
+            raise SettingsError(
+                f"movie_sources: {self.movie_sources!r} is no list of names: give for example (movielens,)"
+            )
+        if self.backend_type == DEFAULT_BACKEND:
+            for name, value in self.backend_settings.items():
+                check_value(LocalSettings, name, value)
+        UserVectorSettings(rating_threshold=self.rating_threshold, min_movies=self.min_movies)
+        vector_files.check_forms(self.forms)
+
+    @property
+    def processed(self) -> Path:
+        return default_folder("processed") if self.project_root is None else Path(self.project_root) / "processed"
+
+    @property
+    def folder(self) -> Path:
+        """Where results are stored."""
+        return Path(self.output) if self.output else self.processed / "artifacts" / "text" / self.backend_type
+
+    def sources(self) -> dict[str, Path]:
+        """Return name -> path of the film lists."""
+        given = self.movie_sources
+        pairs: list[tuple[str, Union[str, Path]]]
+        if isinstance(given, Mapping):
+            pairs = list(given.items())
+        else:
+            pairs = [(name, path) for name, _, path in (entry.partition("=") for entry in given)]
+        root = Path(self.project_root) if self.project_root is not None else Path()
+        found: dict[str, Path] = {}
+        for name, path in pairs:
+            if name in found:
+                raise ChoiceError(f"source {name!r} is given twice: give each its own name")
+            found[name] = root / path if str(path) else (self.processed if name == MOVIELENS else root / "data" / name)
+        return found

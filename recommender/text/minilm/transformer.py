@@ -1,0 +1,214 @@
+"""The forward pass of a BERT encoder: token ids to one vector a token.
+
+    h0 = LN(word[id] + position[0..L) + kind[0])                          embeddings
+    Q, K, V = h Wq + bq, h Wk + bk, h Wv + bv                             split into heads of d columns
+    a = concat over heads of softmax(Q K^T / sqrt(d)) V                   every token looks at every token
+    h' = LN(h + a Wo + bo)
+    h  = LN(h' + gelu(h' W1 + b1) W2 + b2)                                each layer in turn
+    LN(x) = g (x - mean x) / sqrt(var x + eps) + b,    gelu(x) = x Phi(x), Phi the normal distribution function
+
+Source: Vaswani et al. 2017, "Attention Is All You Need"; Devlin et al. 2019, "BERT"; gelu from Hendrycks and Gimpel
+2016. The layer norm stands after each sum, as in both papers.
+
+Ours differs in the order of work, not in the result. The tokens of many texts lie one after the other in one matrix,
+so that each product with weights is one large product and there is no padding to compute or to mask; only attention
+must know where a text begins, and takes all texts of one length at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...data.errors import ArtifactError
+
+
+class _Layer(NamedTuple):
+    """One layer's weights; products are `x @ W`."""
+
+    W_qkv: np.ndarray  # (D, 3D), the queries scaled by 1 / sqrt(d)
+    b_qkv: np.ndarray  # (3D,)
+    W_o: np.ndarray  # (D, D)
+    b_o: np.ndarray
+    norm_1: tuple[np.ndarray, np.ndarray]  # g, b
+    W_1: np.ndarray  # (D, F)
+    b_1: np.ndarray
+    W_2: np.ndarray  # (F, D)
+    b_2: np.ndarray
+    norm_2: tuple[np.ndarray, np.ndarray]
+
+
+class BertEncoder:
+    """A BERT encoder made of published arrays.
+
+    arrays: by the names of the original, such as `encoder.layer.0.output.dense.weight`, float32, weights as
+        (outputs, inputs); what more there is (a pooler) stays unused.  n_heads: attention heads.  eps: of the norms.
+
+    Raises `ArtifactError` for an array that is missing or has another shape.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], n_heads: int, eps: float = 1e-12) -> None:
+        self._arrays = arrays
+        self.n_heads = n_heads
+        self.eps = np.float32(eps)
+        self.word = self._get("embeddings.word_embeddings.weight", (None, None))  # (n_words, D), mapped
+        self.dimension = D = self.word.shape[1]
+        if D % n_heads:
+            raise ArtifactError(f"{D} columns cannot be split into {n_heads} heads: give another number of heads")
+        kind = self._get("embeddings.token_type_embeddings.weight", (None, D))
+        self.position = self._get("embeddings.position_embeddings.weight", (None, D)) + kind[0]
+        self.norm = self._norm("embeddings.LayerNorm", D)
+        n_layers = sum(name.endswith(".attention.self.query.weight") for name in arrays)
+        self.layers = [self._layer(f"encoder.layer.{number}.", D) for number in range(n_layers)]
+
+    def encode(self, texts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the token vectors of texts, in rows one text after the other, and each text's first row.
+
+        texts: token ids of each; put texts of equal lengths side by side, where attention takes them together.
+        Cost: 12 D^2 multiply-adds a token and layer (D=384: 1.8 million), and 2 D L^2 a layer and text of L tokens.
+        """
+        lengths = np.array([len(ids) for ids in texts])
+        if len(texts) and lengths.max() > len(self.position):
+            raise ValueError(f"a text of {lengths.max()} tokens: at most {len(self.position)}")
+        starts = np.cumsum(lengths) - lengths
+        position = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+        x = self.word[np.concatenate([np.asarray(ids, np.int64) for ids in texts])]  # (T, D)
+        x += self.position[position]
+        layer_norm(x, *self.norm, self.eps)
+        for layer in self.layers:
+            a = self._attention(x, layer, lengths) @ layer.W_o
+            a += layer.b_o
+            x += a
+            layer_norm(x, *layer.norm_1, self.eps)
+            f = x @ layer.W_1  # (T, F)
+            gelu(f, layer.b_1)
+            a = f @ layer.W_2
+            a += layer.b_2
+            x += a
+            layer_norm(x, *layer.norm_2, self.eps)
+        return x, starts
+
+    def _attention(self, x: np.ndarray, layer: _Layer, lengths: np.ndarray) -> np.ndarray:
+        """Return the heads' outputs side by side, (T, D)."""
+        T, D = x.shape
+        qkv = x @ layer.W_qkv  # (T, 3D)
+        qkv += layer.b_qkv
+        out = np.empty((T, D), np.float32)
+        row = 0
+        for length, count in _runs(lengths):  # texts of one length, B = count, L = length
+            block = slice(row, row + length * count)
+            heads = qkv[block].reshape(count, length, 3, self.n_heads, -1).transpose(2, 0, 3, 1, 4)
+            Q, K, V = heads  # (B, H, L, d) each
+            weights = Q @ np.ascontiguousarray(K.swapaxes(2, 3))  # (B, H, L, L)
+            sums = softmax(weights)  # (B, H, L)
+            merged = out[block].reshape(count, length, self.n_heads, -1).swapaxes(1, 2)  # (B, H, L, d)
+            np.divide(weights @ V, sums[..., None], out=merged)
+            row = block.stop
+        return out
+
+    def _layer(self, name: str, D: int) -> _Layer:
+        scale = np.float32(math.sqrt(D // self.n_heads))
+        parts = [self._dense(f"{name}attention.self.{part}", D, D) for part in ("query", "key", "value")]
+        (W_q, b_q), (W_k, b_k), (W_v, b_v) = parts
+        W_1, b_1 = self._dense(f"{name}intermediate.dense", D, None)
+        return _Layer(
+            np.concatenate([W_q / scale, W_k, W_v], axis=1),
+            np.concatenate([b_q / scale, b_k, b_v]),
+            *self._dense(f"{name}attention.output.dense", D, D),
+            self._norm(f"{name}attention.output.LayerNorm", D),
+            W_1,
+            b_1,
+            *self._dense(f"{name}output.dense", W_1.shape[1], D),
+            self._norm(f"{name}output.LayerNorm", D),
+        )
+
+    def _dense(self, name: str, n_in: int, n_out: int | None) -> tuple[np.ndarray, np.ndarray]:
+        W = self._get(f"{name}.weight", (n_out, n_in))
+        return np.ascontiguousarray(W.T), self._get(f"{name}.bias", (len(W),))
+
+    def _norm(self, name: str, D: int) -> tuple[np.ndarray, np.ndarray]:
+        return self._get(f"{name}.weight", (D,)), self._get(f"{name}.bias", (D,))
+
+    def _get(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+        array = self._arrays.get(name)
+        if array is None:
+            raise ArtifactError(f"the weights lack {name}: give those of a BERT encoder")
+        fits = array.dtype == np.float32 and array.ndim == len(shape)
+        if not fits or any(want not in (None, have) for want, have in zip(shape, array.shape)):
+            raise ArtifactError(f"{name} holds {array.dtype} {array.shape}, expected float32 {shape}")
+        return array
+
+
+def layer_norm(x: np.ndarray, g: np.ndarray, b: np.ndarray, eps: np.float32) -> None:
+    """Replace each row of x (T, D) by g (x - mean) / sqrt(variance + eps) + b, the variance being that of all D."""
+    x -= x.mean(axis=1, keepdims=True)
+    variance = np.einsum("ij,ij->i", x, x) / np.float32(x.shape[1])
+    x /= np.sqrt(variance + eps)[:, None]
+    x *= g
+    x += b
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Replace scores by their exponentials and return the sums over the last axis: softmax = exp(s) / sum exp(s).
+
+    The division is the caller's, who has a smaller array to divide. A number taken off a whole row changes nothing;
+    it is done only where an exponential could leave the range of float32.
+    """
+    if scores.max() > _SAFE or scores.min() < -_SAFE:
+        scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    sums = scores @ np.ones(scores.shape[-1], np.float32)  # faster than `sum` along short rows
+    return sums
+
+
+def gelu(x: np.ndarray, b: np.ndarray) -> None:
+    """Replace x (T, F) by gelu(x + b).
+
+    With z = |x|: gelu(x) = x Phi(x) = (x + z erf(z / sqrt 2)) / 2, and
+    erf(y) = 1 - (a1 t + ... + a5 t^5) exp(-y^2), t = 1 / (1 + p y), with an error below 1.5e-7: Abramowitz and Stegun
+    7.1.26, as numpy has no erf. Rows are done a few at a time, so that they stay in the processor's cache from one
+    step to the next.
+    """
+    n_rows = max(1, _CACHED // x.shape[1])
+    space = np.empty((3, min(n_rows, len(x)), x.shape[1]), np.float32)
+    for begin in range(0, len(x), n_rows):
+        rows = x[begin : begin + n_rows]
+        z, t, e = space[:, : len(rows)]
+        rows += b
+        np.abs(rows, out=z)
+        np.multiply(z, _P, out=t)
+        t += _ONE
+        np.reciprocal(t, out=t)
+        np.multiply(t, _A[4], out=e)
+        for a in _A[3::-1]:
+            e += a
+            e *= t
+        np.multiply(rows, rows, out=t)
+        t *= -_HALF
+        np.exp(t, out=t)
+        e *= t  # 1 - erf
+        e *= z
+        z -= e
+        rows += z
+        rows *= _HALF
+
+
+_SAFE = 80  # exp(88) is the largest that float32 holds, exp(-87) the smallest
+_CACHED = 32768  # numbers; four arrays of this size are 512 KB
+_ONE = np.float32(1)
+_HALF = np.float32(0.5)
+_P = np.float32(0.3275911 / math.sqrt(2))
+_A = [np.float32(a) for a in (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)]
+
+
+def _runs(lengths: np.ndarray) -> list[tuple[int, int]]:
+    """Return (value, count) of each run of equal neighbours.
+
+    >>> _runs(np.array([5, 5, 7, 5]))
+    [(5, 2), (7, 1), (5, 1)]
+    """
+    edges = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1))
+    return [(int(lengths[begin]), int(end - begin)) for begin, end in zip(edges, edges[1:])]

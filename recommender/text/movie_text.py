@@ -1,0 +1,39 @@
+"""A film as a text, the same words for every backend.
+
+    Title: The Matrix (1999).
+    Genres: Action, Sci-Fi.
+    Plot: ....
+    Cast: Keanu Reeves, Laurence Fishburne.
+    Keywords: cyberpunk, dystopia.
+
+A field that is not known has no line. Every line ends in one full stop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from ..data.catalog import Movie
+
+
+def movie_text(movie: Movie) -> str:
+    """Return the text of a film.
+
+    >>> print(movie_text(Movie(1, "Heat", 1995, ("Action", "Crime"), overview="A thief and a policeman.")))
+    Title: Heat (1995).
+    Genres: Action, Crime.
+    Plot: A thief and a policeman.
+    """
+    fields = (
+        ("Title", str(movie)),
+        ("Genres", ", ".join(movie.genres)),
+        ("Plot", movie.overview),
+        ("Cast", ", ".join(movie.cast)),
+        ("Keywords", ", ".join(movie.keywords)),
+    )
+    return "\n".join(f"{name}: {' '.join(value.split()).rstrip('.')}." for name, value in fields if value.strip())
+
+
+def text_hash(text: str) -> str:
+    """Return the sha256 of a text, in hexadecimal: what tells whether a text has changed since it was embedded."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,119 @@
+"""Which films hold the words of a request: exact words where vectors know only themes.
+
+    share_i = sum over words w of the request that i holds of idf_w / sum over all words that any film holds of idf_w
+    idf_w   = ln((1 + n_films) / n_w)                         n_w: films that hold w
+
+from 0, no word, to 1, all of them. A word counts in any of its commonest forms (backends/word_features.py).
+Looked up are title, year, genres, director, cast, keywords, description, language: director and language are in no text
+that is embedded. A decade, as in "80s", is held by films made in it, whose year stands after the title or in a column
+of its own. Genres that a request says no to are found here too ("not horror"), since neither words nor vectors hear it.
+Sparck Jones 1972, "A statistical interpretation of term specificity and its application in retrieval".
+
+Nothing is indexed: the films are one long text, a line each, which is searched for each word. For some thousand films
+that takes a millisecond, where an index would take most of a second to build.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from .backends.word_features import fold, stem
+
+# What people say around what they mean; none of it tells one film from another.
+_AROUND = """
+a about all an and any anything are as at be but by can could directed director for from full had has have i in into is
+it its like lot made make me more most movie movies much must no not of on or please really set show so some someone
+something starring story stories that the their them there they this to very want was we were what when where which
+who whose will with without would you your film films picture pictures flick flicks cinema
+"""
+_SAID_AROUND = frozenset(_AROUND.split())
+_WORD = re.compile(r"\w+")
+_ENDINGS = "y|s|es|ies|d|ed|ing|ly"
+_DECADE = re.compile(r"(19|20)?(\d)0s")
+_DECADES = {"twenties": "20s", "thirties": "30s", "forties": "40s", "fifties": "50s", "sixties": "60s"}
+_DECADES.update({"seventies": "70s", "eighties": "80s", "nineties": "90s"})
+_NO = re.compile(r"(?:\bbut\s+)?\b(?:no|not|without|except)\s+(?:an?\s+|any\s+)?(\w+)(?:\s+or\s+(\w+))?")
+MOST_WORDS = 60  # of a request that are looked up
+
+
+def telling_words(text: str) -> list[str]:
+    """Return the words of a request that say something of a film, folded, each once.
+
+    >>> telling_words("A film about chess, directed by Hitchcock")
+    ['chess', 'hitchcock']
+    """
+    words = dict.fromkeys(word for word in _WORD.findall(fold(text)) if word not in _SAID_AROUND)
+    return list(words)[:MOST_WORDS]
+
+
+def take_out_unwanted(text: str, names: Sequence[str]) -> tuple[str, list[int]]:
+    """Return `text` (folded, where anything was found) without the genres it says no to, and their places in `names`.
+
+    >>> take_out_unwanted("A thriller, not horror or war, in no time", ["Horror", "Thriller", "War"])
+    ('a thriller, , in no time', [0, 2])
+    """
+    places = {stem(fold(name)): place for place, name in enumerate(names)}
+    found: list[int] = []
+
+    def without(match: re.Match[str]) -> str:
+        here = [places.get(stem(word)) for word in match.groups() if word]
+        said = [place for place in here if place is not None]
+        if len(said) < len(here):
+            return match.group()
+        found.extend(said)
+        return ""
+
+    rest = _NO.sub(without, fold(text))
+    return (rest, found) if found else (text, [])
+
+
+class WordMatch:
+    """Looks words up in `lines`, one for each film, in order."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        folded = [fold(line).replace("\n", " ") for line in lines]
+        self._text = "\n".join(folded)
+        self._starts = np.concatenate(([0], np.cumsum([len(line) + 1 for line in folded])))[:-1].astype(np.int64)
+
+    def share(self, text: str) -> np.ndarray:
+        """Return share_i, (n_films,) float32; all 0 where no film holds any word.
+
+        >>> WordMatch(["Rook: a life in chess", "War and chess"]).share("wars about chess").tolist()[1]
+        1.0
+        """
+        n = len(self._starts)
+        held, total = np.zeros(n), 0.0
+        for word in telling_words(text):
+            rows = self.rows_with(word)
+            if len(rows):
+                idf = np.log((1 + n) / len(rows))
+                held[rows] += idf
+                total += idf
+        return (held / max(total, 1e-12)).astype(np.float32)
+
+    def rows_with(self, word: str) -> np.ndarray:
+        """Return the films that hold a form of `word` (folded), or a year of the decade that it names, ascending."""
+        root = stem(word)
+        # What stands as it is has lost no e: sad is no form of Sade.
+        endings = _ENDINGS if root == word else f"e|{_ENDINGS}"
+        rest = re.compile(f"(?:{re.escape(root[-1])}?(?:{endings})?|{re.escape(word[len(root) :])})\\b")
+        text = self._text
+        decade = _DECADE.fullmatch(_DECADES.get(word, word))
+        places = [year.start() for year in re.finditer(_years(decade), text)] if decade else []
+        place = text.find(root)
+        while place >= 0:  # a regular expression over all of it would take ten times as long
+            end = rest.match(text, place + len(root))
+            if end and not (place and text[place - 1].isalnum()):
+                places.append(place)
+            place = text.find(root, end.end() if end else place + 1)
+        rows = np.unique(np.searchsorted(self._starts, places, side="right") - 1)
+        return rows
+
+
+def _years(decade: re.Match[str]) -> str:
+    """Return the pattern of a film's year in a decade; without a century, it is the last one that has passed."""
+    tens = decade.group(2)
+    return rf"(?:\(|\| ){decade.group(1) or ('20' if tens in '01' else '19')}{tens}\d(?:\)| \|)"
