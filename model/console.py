@@ -1,4 +1,4 @@
-"""A console: lines in and out, with editing and colour on a terminal and a readable echo in a pipe."""
+"""A console: lines in and out, with editing and color on a terminal and a readable echo in a pipe."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class EndOfInput(Exception):
 
 
 class Console:
-    """Lines in and out: editing and colour on a terminal, an echo of what was read in a pipe."""
+    """Lines in and out: editing and color on a terminal, an echo of what was read in a pipe."""
 
     def __init__(self) -> None:
         if sys.stdin is None:  # closed by whoever started us
             sys.stdin = io.StringIO()
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
-        self.colour = sys.stdout.isatty() and not plain
+        self.color = sys.stdout.isatty() and not plain
         for stream in (sys.stdin, sys.stdout):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
@@ -40,10 +40,10 @@ class Console:
             self.say(line)
 
     def bold(self, text: str) -> str:
-        return f"\033[1m{text}\033[0m" if self.colour else text
+        return f"\033[1m{text}\033[0m" if self.color else text
 
     def dim(self, text: str) -> str:
-        return f"\033[2m{text}\033[0m" if self.colour else text
+        return f"\033[2m{text}\033[0m" if self.color else text
 
     def ask(self, prompt: str) -> str:
         """Return one line without its end; raises `EndOfInput`."""
@@ -62,7 +62,7 @@ class Console:
 
     @contextlib.contextmanager
     def completing(self, titles: Callable[[], Sequence[str]]) -> Iterator[None]:
-        """Complete film titles with Tab, on a terminal that has readline; `titles` is called at the first Tab."""
+        """Complete movie titles with Tab, on a terminal that has readline; `titles` is called at the first Tab."""
         try:
             import readline
         except ImportError:

@@ -21,8 +21,8 @@ from typing import Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from model import evaluate_films
-from model.evaluate_films import averages_path
+from model import evaluate_movies
+from model.evaluate_movies import averages_path
 from recommender import cli as command
 from recommender.cli import Parser
 from recommender.data.catalog import Catalog
@@ -47,9 +47,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = make_parser()
     arguments = parser.parse_args(argv)
     if arguments.embeddings is not None:
-        evaluate_films.check_embeddings(arguments, vars(parser.parse_args([])))
+        evaluate_movies.check_embeddings(arguments, vars(parser.parse_args([])))
         check_files(arguments)
-        evaluate_films.embeddings(arguments, lambda label: Progress(label, "films"))
+        evaluate_movies.embeddings(arguments, lambda label: Progress(label, "movies"))
         return 0
     ks = parse_ks(arguments.k)
     specs = [work.ModelSpec.parse(text) for text in split_list(arguments.models, "--models")]
@@ -61,7 +61,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     for spec in specs:
         spec.make(source.catalog)  # a wrong setting is refused before any work
     if protocols == [held_out_report.NAME]:
-        evaluate_films.held_out(arguments, source, specs, ks, Progress)
+        evaluate_movies.held_out(arguments, source, specs, ks, Progress)
         return 0
     found = build_cases(source, protocols, arguments)
     doing = work.Work(source, ks, arguments.split, arguments.stages, arguments.checkpoint, Progress)
@@ -120,7 +120,7 @@ def make_parser() -> Parser:
         help=f"compare embedding backends instead: of {', '.join(backends.names())}, random, with commas; settings as "
         "name:key=value:key=value, with which local is fitted anew",
     )
-    add("--queries", type=Path, metavar="CSV", help="with --embeddings: descriptions of films (movieId, query)")
+    add("--queries", type=Path, metavar="CSV", help="with --embeddings: descriptions of movies (movieId, query)")
     add("--dialogues", type=Path, metavar="JSONL", help="with --embeddings: dialogues of ReDial")
     add("--samples", type=int, default=0, metavar="N", help="with --embeddings: show so many requests of each kind")
     add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
@@ -170,7 +170,7 @@ def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols:
     if official and (arguments.data is None or arguments.split != "test"):
         raise ChoiceError(f"protocol {official[0]} needs --data, the folder of ml-100k, and has no split but test")
     if held_out_report.NAME in protocols:
-        evaluate_films.check_held_out(arguments, protocols, labels)
+        evaluate_movies.check_held_out(arguments, protocols, labels)
     elif arguments.against not in ("first", "best", *labels):
         raise ChoiceError(f"--against {arguments.against!r}: give first, best or one of {', '.join(labels)}")
     check_files(arguments)
@@ -240,7 +240,7 @@ def load_source(arguments: argparse.Namespace, protocols: Sequence[str]) -> case
 
 def write_files(reports: Sequence[report.CaseReport], arguments: argparse.Namespace) -> None:
     if arguments.json is not None:
-        report.write_json(arguments.json, reports, evaluate_films.flags_given(arguments))
+        report.write_json(arguments.json, reports, evaluate_movies.flags_given(arguments))
     if arguments.csv is not None:
         report.write_rows(arguments.csv, report.per_user_rows(reports))
         report.write_rows(averages_path(arguments.csv), report.average_rows(reports))

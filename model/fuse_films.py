@@ -1,4 +1,4 @@
-"""The part of `model.generate_embeddings` that joins films' texts with their pictures and sound."""
+"""The part of `model.generate_embeddings` that joins movies' texts with their pictures and sound."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ FUSION_FLAGS = ("n_components", "n_canonical", "text_weight", "regularisation", 
 
 def add_fusion_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of pictures, sound and fusion."""
-    group = parser.add_argument_group("pictures and sound, of films of the first source")
+    group = parser.add_argument_group("pictures and sound, of movies of the first source")
     add = group.add_argument
-    add("--fusion", choices=METHODS, help="make one vector of what is known of a film's text, pictures and sound")
+    add("--fusion", choices=METHODS, help="make one vector of what is known of a movie's text, pictures and sound")
     add(
         "--visual",
         type=Path,
@@ -71,7 +71,7 @@ def modalities_of(arguments: argparse.Namespace, say: Callable[[str], None]) -> 
     if "audio" in given:
         found.append(read_audio(arguments.audio, MfccSettings(), _show_progress))
     for part in found:
-        say("{}: {:,} films, {:,} numbers each".format(part.name, *part.vectors.shape))
+        say("{}: {:,} movies, {:,} numbers each".format(part.name, *part.vectors.shape))
     return found
 
 
@@ -81,7 +81,7 @@ def fuse(
     others: Sequence[Modality],
     say: Callable[[str], None],
 ) -> None:
-    """Fuse the stored texts with `others`, fitted on the films that have ratings in train, where these are known."""
+    """Fuse the stored texts with `others`, fitted on the movies that have ratings in train, where these are known."""
     counts = arguments.processed / "movie_popularity.json"
     rated = [int(movie_id) for movie_id, n in load_json(counts).items() if n] if counts.is_file() else []
     build_fused(

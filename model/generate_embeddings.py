@@ -1,4 +1,4 @@
-"""Embed films, and the people who rated or talked about them, and store both.
+"""Embed movies, and the people who rated or talked about them, and store both.
 
     python -m model.generate_embeddings
     python -m model.generate_embeddings --backend http --base-url http://localhost:11434/v1 --model all-minilm
@@ -72,7 +72,7 @@ def make_parser() -> command.Parser:
         "--source",
         action="append",
         metavar="NAME[=PATH]",
-        help="a list of films, once for each: a processed folder, movies.dat of MovieTweetings, movie_database.tsv of "
+        help="a list of movies, once for each: a processed folder, movies.dat of MovieTweetings, movie_database.tsv of "
         f"INSPIRED, or a folder that holds one; {MOVIELENS} alone is the folder of --processed (default: {MOVIELENS})",
     )
     add("--files", default=",".join(DEFAULT_FORMS), metavar="LIST", help="npz, and csv, parquet (default: %(default)s)")
@@ -81,7 +81,7 @@ def make_parser() -> command.Parser:
     add("--force", action="store_true", help="fit and embed everything anew, whatever is stored")
     add("--dry-run", action="store_true", help="say what would be embedded, then stop")
     people = parser.add_argument_group("people")
-    people.add_argument("--no-users", action="store_true", help="films only")
+    people.add_argument("--no-users", action="store_true", help="movies only")
     people.add_argument(
         "--ratings",
         type=Path,
@@ -102,7 +102,7 @@ def make_parser() -> command.Parser:
         type=float,
         default=4.0,
         metavar="X",
-        help="a film is liked from here (default: %(default)s)",
+        help="a movie is liked from here (default: %(default)s)",
     )
     people.add_argument(
         "--min-movies", type=int, default=3, metavar="N", help="leave out who likes fewer (default: %(default)s)"
@@ -152,7 +152,7 @@ def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
 def tell_plan(generator: TasteEmbeddingGenerator) -> None:
     """Print what a run would embed."""
     work, backend = generator.plan()
-    texts = [work.films.texts[row] for row in work.missing]
+    texts = [work.movies.texts[row] for row in work.missing]
     if isinstance(backend, HttpBackend):
         print(backend.estimate(texts))
     else:
@@ -162,7 +162,7 @@ def tell_plan(generator: TasteEmbeddingGenerator) -> None:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Embed films, then people."""
+    """Embed movies, then people."""
     arguments = make_parser().parse_args(argv)
     config = config_of(arguments)
     others = modalities_of(arguments, _say)

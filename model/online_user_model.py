@@ -49,15 +49,15 @@ class Conversation:
         return state
 
     def ask_favorites(self, n: int, fewest: int = 1) -> list[int]:
-        """Ask for n films; an empty line starts with fewer, but at least `fewest`. Returns movie rows."""
+        """Ask for n movies; an empty line starts with fewer, but at least `fewest`. Returns movie rows."""
         rows: list[int] = []
         with self.console.completing(self.names):
             while len(rows) < n:
-                text = self.console.ask(f"Favourite {len(rows) + 1} of {n}: ")
+                text = self.console.ask(f"Favorite {len(rows) + 1} of {n}: ")
                 if not text:
                     if len(rows) >= fewest:
                         break
-                    self.console.say("  Name at least one film, or q to quit.")
+                    self.console.say("  Name at least one movie, or q to quit.")
                 elif text.casefold() in QUIT:
                     raise EndOfInput
                 elif (row := self.find(text)) is not None:
@@ -69,18 +69,18 @@ class Conversation:
         return rows
 
     def names(self) -> list[str]:
-        """Return what Tab completes: every film with and without the article in front of its title."""
-        films = [str(self.catalog.movie(row)) for row in range(len(self.catalog))]
-        return sorted({*films, *(re.sub("^(?:the|an?) ", "", film, flags=re.IGNORECASE) for film in films)})
+        """Return what Tab completes: every movie with and without the article in front of its title."""
+        movies = [str(self.catalog.movie(row)) for row in range(len(self.catalog))]
+        return sorted({*movies, *(re.sub("^(?:the|an?) ", "", movie, flags=re.IGNORECASE) for movie in movies)})
 
     def find(self, text: str) -> Optional[int]:
-        """Return the row of the film that `text` names, asking where it could be several."""
+        """Return the row of the movie that `text` names, asking where it could be several."""
         while text:
             row, candidates = self.recommender.titles.resolve(text)
             if row is not None:
                 return row
             if not candidates:
-                self.console.say(f"  No film like {text[:60]!r} among the {len(self.catalog):,} here: try other words.")
+                self.console.say(f"  No movie like {text[:60]!r} of {len(self.catalog):,} here: try other words.")
                 return None
             shown = candidates[:MOST_CANDIDATES]
             self.console.say("  Which one?")
@@ -97,7 +97,7 @@ class Conversation:
         return f"{self.console.bold(str(movie))}  {self.console.dim(', '.join(movie.genres))}".rstrip()
 
     def talk(self, state: SessionState) -> None:
-        """Show films and take answers until the person quits, the input ends, or nothing is left."""
+        """Show movies and take answers until the person quits, the input ends, or nothing is left."""
         self.hold(state)
         asked: Optional[tuple[tuple[Event, ...], tuple[Words, ...]]] = None
         while state.current is not None:
@@ -124,7 +124,7 @@ class Conversation:
                 state = self.undo(state)
             else:
                 state = self.hold(self.engine.step(state, word))
-        self.console.say("\nNothing is left to show: every film was answered or is outside the filters.")
+        self.console.say("\nNothing is left to show: every movie was answered or is outside the filters.")
 
     def tell(self, state: SessionState, text: str) -> SessionState:
         """Hear words of the person's own; where nothing can be made of them, say so and change nothing."""
@@ -155,7 +155,7 @@ class Conversation:
             ("language", movie.original_language),
             ("ratings", f"{movie.n_ratings:,} people rated it"),
         ]
-        self.console.say_wrapped(movie.overview or "No description of this film here.")
+        self.console.say_wrapped(movie.overview or "No description of this movie here.")
         for name, fact in facts:
             if fact:
                 self.console.say_wrapped(f"{name}: {fact}")
@@ -168,13 +168,13 @@ class Conversation:
         told = sorted((r for r in reasons if r.movie or r.text), key=lambda r: -abs(r.value))
         shown, others = told[:most], [r for r in told[most:] if r.value]
         labels = {
-            "favorite": "your favourite {}",
+            "favorite": "your favorite {}",
             "like": "you liked {}",
             "dislike": "you disliked {}",
             "skip": "you skipped {}",
             "words": 'your words "{}"',
             "average": "liked by people in general",
-            "genre": f"genres: it shares {self.engine.affinity(state):.0%} of your favourites' genres",
+            "genre": f"genres: it shares {self.engine.affinity(state):.0%} of your favorites' genres",
             "popularity": f"popularity: {movie.n_ratings:,} people rated it",
             "diversity": "a little off your usual genres",
         }
@@ -217,7 +217,7 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
     engine = recommender.engine(wanted)
     n_left = int(wanted.mask(recommender.catalog).sum())
     if not n_left:
-        raise ChoiceError("no film passes --genre, --exclude-genre and --year together: widen one of them")
+        raise ChoiceError("no movie passes --genre, --exclude-genre and --year together: widen one of them")
     talk = Conversation(recommender, engine, console)
     words = arguments.like
     for text in words:
@@ -243,17 +243,17 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
                 state = engine.resume(loaded.state)
                 for text in words:
                     state = engine.tell(state, text)
-                said = f"{len(state.favorites)} favourites, {len(state.answers)} answers"
+                said = f"{len(state.favorites)} favorites, {len(state.answers)} answers"
                 said += f", {len(state.words)} times in words" if state.words else ""
-                console.say(f"tastevec: {n_left:,} films. Welcome back, {arguments.resume}: {said}.")
+                console.say(f"tastevec: {n_left:,} movies. Welcome back, {arguments.resume}: {said}.")
                 if loaded.missing:
-                    console.say(f"  {len(loaded.missing)} films of the profile are not in this catalogue; left out.")
+                    console.say(f"  {len(loaded.missing)} movies of the profile are not in this catalogue; left out.")
             else:
                 n = recommender.policy.n_favorites
                 if words:
-                    console.say(f"tastevec: {n_left:,} films. Name up to {n} that you love; Enter alone starts.")
+                    console.say(f"tastevec: {n_left:,} movies. Name up to {n} that you love; Enter alone starts.")
                 else:
-                    console.say(f"tastevec: {n_left:,} films. Name {n} that you love; Enter alone starts with fewer.")
+                    console.say(f"tastevec: {n_left:,} movies. Name {n} that you love; Enter alone starts with fewer.")
                 state = engine.start(talk.ask_favorites(n, 0 if words else 1), arguments.seed or 0, words)
             talk.talk(state)
         talk.say_goodbye()

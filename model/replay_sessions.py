@@ -1,6 +1,6 @@
-"""Replay the session on held-out people: how many films that they like does each learning rule show in 20 turns?
+"""Replay the session on held-out people: how many movies that they like does each learning rule show in 20 turns?
 
-For every rule and policy four replays: learning, the same without learning, and both again with only the films that
+For every rule and policy four replays: learning, the same without learning, and both again with only the movies that
 the person rated. Definitions stand in recommender/evaluate/replay.py.
 """
 
@@ -36,7 +36,7 @@ from recommender.session.policy import PolicySettings
 
 N_RESAMPLES = 2000
 TITLES = {"alone": "The rule alone", "policy": "With the policy's genre filter and penalties"}
-VIEWS = {  # whether answers are heard, whether only rated films are shown
+VIEWS = {  # whether answers are heard, whether only rated movies are shown
     "learning": (True, False),
     "no learning": (False, False),
     "rated only": (True, True),
@@ -53,8 +53,8 @@ def read_data(path: Path, min_movie: int, min_user: int) -> tuple[Interactions, 
         return data, catalog
     settings = PipelineSettings(min_movie_ratings=min_movie, min_user_ratings=min_user, movies_first=True)
     _, filtered = filter_data.run(path, None, settings)
-    films = zip(filtered.movies.ids.tolist(), filtered.movies.titles, filtered.movies.genres)
-    rows = [{"movieId": str(movie_id), "title": title, "genres": genres} for movie_id, title, genres in films]
+    movies = zip(filtered.movies.ids.tolist(), filtered.movies.titles, filtered.movies.genres)
+    rows = [{"movieId": str(movie_id), "title": title, "genres": genres} for movie_id, title, genres in movies]
     return filtered.ratings, Catalog(rows)
 
 
@@ -80,7 +80,7 @@ def replay_rule(name: str, folds: Sequence[Fold], policies: dict[str, PolicySett
 
 
 def per_person(outcomes: Sequence[Outcome], field: str) -> np.ndarray:
-    """Return the mean of `field` for each person over their draws of favourites, ordered by user id."""
+    """Return the mean of `field` for each person over their draws of favorites, ordered by user id."""
     ids = np.array([outcome.user_id for outcome in outcomes])
     values = np.array([getattr(outcome, field) for outcome in outcomes], dtype=np.float64)
     _, rows = np.unique(ids, return_inverse=True)
@@ -180,14 +180,14 @@ def make_parser() -> Parser:
         metavar="PATH",
         help="a raw data set (folder or .zip) or a processed folder (default: %(default)s)",
     )
-    parser.add_argument("--min-movie-ratings", type=int, default=5, metavar="N", help="raw data: films with fewer go")
+    parser.add_argument("--min-movie-ratings", type=int, default=5, metavar="N", help="raw data: movies with fewer go")
     parser.add_argument("--min-user-ratings", type=int, default=0, metavar="N", help="raw data: then people with fewer")
     parser.add_argument("--rules", default=",".join(RULES), metavar="A,B", help="learning rules (default: %(default)s)")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file (default: the one that is shipped)")
-    parser.add_argument("--turns", type=int, default=20, metavar="N", help="films shown (default: %(default)s)")
-    parser.add_argument("--favorites", type=int, default=4, metavar="N", help="films named (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=20, metavar="N", help="movies shown (default: %(default)s)")
+    parser.add_argument("--favorites", type=int, default=4, metavar="N", help="movies named (default: %(default)s)")
     parser.add_argument("--folds", type=int, default=5, metavar="N", help="folds of people (default: %(default)s)")
-    parser.add_argument("--seeds", default="0", metavar="A,B", help="draws of favourites (default: %(default)s)")
+    parser.add_argument("--seeds", default="0", metavar="A,B", help="draws of favorites (default: %(default)s)")
     parser.add_argument("--fold-seed", type=int, default=0, metavar="N", help="who is in which fold (default: 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, hits by turn among them")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line for each session")
@@ -234,9 +234,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     folds = make_folds(data, catalog, arguments.folds, arguments.favorites, seeds, arguments.fold_seed)
     n_sessions = sum(len(fold.people) for fold in folds)
     if not n_sessions:
-        raise DataError(f"{arguments.data}: nobody likes enough films (rating >= 4) to be replayed: give more data")
+        raise DataError(f"{arguments.data}: nobody likes enough movies (rating >= 4) to be replayed: give more data")
     print(
-        f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} films; {n_sessions:,} sessions of "
+        f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; {n_sessions:,} sessions of "
         f"{arguments.turns} turns"
     )
     print("still: without learning; weighted: by 1 / popularity; tail: hits outside the most rated tenth")

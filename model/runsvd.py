@@ -1,6 +1,6 @@
-"""Films for tonight: name favourites, get suggestions, answer, and watch it learn.
+"""Movies for tonight: name favorites, get suggestions, answer, and watch it learn.
 
-By default the session learns by a conditional Gaussian over the films, whose vectors are a truncated SVD of who liked
+By default the session learns by a conditional Gaussian over the movies, whose vectors are a truncated SVD of who liked
 what; --learning-rule moving-average takes the vectors of model.train_svd_model and moves a point among them.
 """
 

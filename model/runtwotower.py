@@ -1,4 +1,4 @@
-"""Films for tonight on the vectors of the two-tower network: the session of runsvd, with another idea of a film.
+"""Movies for tonight on the vectors of the two-tower network: the session of runsvd, with another idea of a movie.
 
 The session learns by the moving average over the movie tower's vectors, which python -m model.train_twotower made.
 """

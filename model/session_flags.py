@@ -21,7 +21,7 @@ ANSWERS = {
     "s": ("skip", "no opinion, or never seen"),
     "t": ("tell", "what you want, in your own words: t slow science fiction"),
     "i": ("info", "what is it about?"),
-    "w": ("why", "why this film? The terms of its score"),
+    "w": ("why", "why this movie? The terms of its score"),
     "u": ("undo", "take my last answer or words back"),
     "q": ("quit", "end the session"),
     "?": ("help", "this list"),
@@ -41,24 +41,24 @@ def build_parser(description: str, without: Sequence[str] = ()) -> Parser:
         action="append",
         default=[],
         metavar="NAME",
-        help="only films with this genre; repeatable, any of them is enough",
+        help="only movies with this genre; repeatable, any of them is enough",
     )
     parser.add_argument(
-        "--exclude-genre", action="append", default=[], metavar="NAME", help="no film with this genre; repeatable"
+        "--exclude-genre", action="append", default=[], metavar="NAME", help="no movie with this genre; repeatable"
     )
-    parser.add_argument("--year", type=years, metavar="YEAR", help="only films of 1994, 1990-1999, 1990- or -1970")
+    parser.add_argument("--year", type=years, metavar="YEAR", help="only movies of 1994, 1990-1999, 1990- or -1970")
     parser.add_argument(
         "--like",
         action="append",
         default=[],
         metavar="WORDS",
-        help="what you want, in your own words, instead of favourites or beside them; repeatable",
+        help="what you want, in your own words, instead of favorites or beside them; repeatable",
     )
     parser.add_argument(
         "--backend",
         choices=registry.names(),
         default=registry.DEFAULT_BACKEND,
-        help="what makes vectors of words; the films' vectors must be of it too (default: %(default)s)",
+        help="what makes vectors of words; the movies' vectors must be of it too (default: %(default)s)",
     )
     parser.add_argument("--base-url", metavar="URL", help="--backend http: address of the service, up to /v1")
     parser.add_argument("--model", metavar="NAME", help="--backend http: name of the model there")

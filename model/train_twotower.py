@@ -135,7 +135,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     case = common.validation_case(train, val)
     if not case.n_users:
         raise DataError(
-            f"{folder}: nobody likes a film of val (rating >= 4), so nothing tells when to stop: add ratings"
+            f"{folder}: nobody likes a movie of val (rating >= 4), so nothing tells when to stop: add ratings"
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     lock = output.with_name(f".{output.name}.lock")

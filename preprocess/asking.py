@@ -1,4 +1,4 @@
-"""Ask a service about films, one request or two each, and keep every answer as it comes.
+"""Ask a service about movies, one request or two each, and keep every answer as it comes.
 
 Several threads wait for answers; the main thread alone writes. Requests begin at most so often a second. What was
 answered is in the file when a run stops, whatever stops it, and is not asked again.
@@ -55,20 +55,20 @@ class Pace:
         self._stopped.set()
 
 
-def ask_all(films: Sequence[Movie], ask: Ask, path: Path, n_threads: int, pace: Pace) -> Iterator[dict[str, Any]]:
-    """Append what `ask` returns for each film that `path` does not have yet, and yield it.
+def ask_all(movies: Sequence[Movie], ask: Ask, path: Path, n_threads: int, pace: Pace) -> Iterator[dict[str, Any]]:
+    """Append what `ask` returns for each movie that `path` does not have yet, and yield it.
 
     The first exception ends the work, after the answers that are under way have been written.
     """
     with append_to(path) as (done, write):
         left: queue.SimpleQueue[Optional[Movie]] = queue.SimpleQueue()
-        for film in [*(film for film in films if film.movie_id not in done), *[None] * n_threads]:
-            left.put(film)
+        for movie in [*(movie for movie in movies if movie.movie_id not in done), *[None] * n_threads]:
+            left.put(movie)
         ended = threading.Event()
 
         def run(report: Callable[[dict[str, Any]], None]) -> None:
-            while (film := left.get()) is not None and not ended.is_set():
-                report({"movieId": film.movie_id, **ask(film)})
+            while (movie := left.get()) is not None and not ended.is_set():
+                report({"movieId": movie.movie_id, **ask(movie)})
 
         try:
             for answer in in_threads(n_threads, run, ended):
@@ -87,7 +87,7 @@ def make_parser(module: str, description: str, output: str, base_url: str, rate:
         type=Path,
         default=default_folder("processed"),
         metavar="DIR",
-        help="the processed data, whose movie_metadata.csv lists the films (default: %(default)s)",
+        help="the processed data, whose movie_metadata.csv lists the movies (default: %(default)s)",
     )
     parser.add_argument(
         "--output",
@@ -97,7 +97,7 @@ def make_parser(module: str, description: str, output: str, base_url: str, rate:
         help="JSON lines; what it holds already is not asked again (default: %(default)s)",
     )
     parser.add_argument("--base-url", default=base_url, metavar="URL", help="default: %(default)s")
-    parser.add_argument("--limit", type=int, metavar="N", help="ask about at most N films in this run")
+    parser.add_argument("--limit", type=int, metavar="N", help="ask about at most N movies in this run")
     parser.add_argument("--threads", type=int, default=4, metavar="N", help="requests under way at once (default: 4)")
     parser.add_argument(
         "--rate", type=float, default=rate, metavar="N", help="requests a second at most (default: %(default)g)"
@@ -110,7 +110,7 @@ class Work:
     """What is left to ask about, by the flags of `make_parser`."""
 
     def __init__(self, arguments: argparse.Namespace, wanted: Callable[[Movie], bool], lacking: str) -> None:
-        """Print and count the films that are `wanted` and not in the output; `lacking` says what the others lack."""
+        """Print and count the movies that are `wanted` and not in the output; `lacking` says what the others lack."""
         for flag in ("threads", "rate", "limit"):
             value = getattr(arguments, flag)
             if value is not None and not 0 < value < float("inf"):
@@ -118,10 +118,10 @@ class Work:
         self.arguments = arguments
         catalog = Catalog.load(arguments.processed)
         done = answered(arguments.output)
-        films = [film for film in map(catalog.movie, range(len(catalog))) if wanted(film)]
-        self.left = [film for film in films if film.movie_id not in done][: arguments.limit]
+        movies = [movie for movie in map(catalog.movie, range(len(catalog))) if wanted(movie)]
+        self.left = [movie for movie in movies if movie.movie_id not in done][: arguments.limit]
         print(
-            f"{len(catalog):,} films, {len(catalog) - len(films):,} {lacking}; {len(films):,} to know, "
+            f"{len(catalog):,} movies, {len(catalog) - len(movies):,} {lacking}; {len(movies):,} to know, "
             f"{len(self.left):,} to ask for now",
             flush=True,
         )
@@ -140,7 +140,7 @@ class Work:
         )
 
     def run(self, ask: Ask, nothing: str, what: str) -> None:
-        """Ask about every film left and print how many answers came; those with the key `nothing` hold none."""
+        """Ask about every movie left and print how many answers came; those with the key `nothing` hold none."""
         n_empty = 0
         output = self.arguments.output
         for n, entry in enumerate(ask_all(self.left, ask, output, self.arguments.threads, self.pace), 1):

@@ -1,4 +1,4 @@
-"""Step 4: `movie_metadata.csv`, what is known about each film beside its ratings.
+"""Step 4: `movie_metadata.csv`, what is known about each movie beside its ratings.
 
 Title, year and genres come from the movie list; ids from `links.csv`; director, cast, keywords, overview and
 original language from files of descriptions (descriptions.py); where a movie has no keywords, its most

@@ -1,4 +1,4 @@
-"""What is known about films beside their ratings, one JSON object a line: read, joined, and written as it comes.
+"""What is known about movies beside their ratings, one JSON object a line: read, joined, and written as it comes.
 
     {"movieId": 2571, "director": "...", "cast": "...; ...", "keywords": "...; ...", "overview": "...",
      "original_language": "en", "overview_source": ""}

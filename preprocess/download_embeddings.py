@@ -1,7 +1,7 @@
 """Fetch ready-made embeddings, in one piece or not at all, and check them before they are put in place.
 
-    python -m preprocess.download_embeddings my-films             of config/embedding_downloads.yaml
-    python -m preprocess.download_embeddings my-films --url https://... --sha256 ...      of anywhere
+    python -m preprocess.download_embeddings my-movies             of config/embedding_downloads.yaml
+    python -m preprocess.download_embeddings my-movies --url https://... --sha256 ...      of anywhere
 
 The .zip holds a folder that `python -m model.generate_embeddings` wrote. Its sha256 must be the one given, it may hold
 plain files alone, and the vectors must be what their manifest says.
@@ -153,7 +153,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     artifacts.need_folder(target.parent, "--to")
     found = download(offer, target)
     backend, model, dimension = found.identity
-    print(f"{target}: {len(found):,} films, vectors of {dimension} by {backend} {model}")
+    print(f"{target}: {len(found):,} movies, vectors of {dimension} by {backend} {model}")
 
 
 def program() -> None:

@@ -1,10 +1,10 @@
-"""Fetch what TMDB knows of the films: overview, cast, keywords and more, as JSON lines for build_metadata.
+"""Fetch what TMDB knows of the movies: overview, cast, keywords and more, as JSON lines for build_metadata.
 
     TMDB_API_KEY=... python -m preprocess.fetch_tmdb_metadata --output data/tmdb.jsonl
     python -m preprocess.build_metadata --descriptions data/tmdb.jsonl
 
-The key is read from the environment: a key of version 3 (32 hexadecimal digits) or a read access token. Films are
-known by their TMDB id, else looked up by their IMDb id. A run that stops is continued by the same command. A film that
+The key is read from the environment: a key of version 3 (32 hexadecimal digits) or a read access token. Movies are
+known by their TMDB id, else looked up by their IMDb id. A run that stops is continued by the same command. A movie that
 TMDB does not have is noted as missing, and not asked for again. TMDB asks those who show its data to name it.
 """
 
@@ -32,25 +32,25 @@ MISSING = {"missing": True}
 
 
 class Tmdb:
-    """TMDB's answers about one film at a time, in the fields of descriptions.py and its own."""
+    """TMDB's answers about one movie at a time, in the fields of descriptions.py and its own."""
 
     def __init__(self, client: web.Client, pace: Pace, language: str) -> None:
         self.client, self.pace, self.language = client, pace, language
 
-    def describe(self, film: Movie) -> dict[str, Any]:
-        """Return the fields of a film, or `MISSING`; raises `WebError` for an answer of another form."""
+    def describe(self, movie: Movie) -> dict[str, Any]:
+        """Return the fields of a movie, or `MISSING`; raises `WebError` for an answer of another form."""
         try:
-            tmdb_id: object = film.tmdb_id or self._find(film.imdb_id)
+            tmdb_id: object = movie.tmdb_id or self._find(movie.imdb_id)
             details = tmdb_id and self._get(f"movie/{tmdb_id}", append_to_response="credits,keywords")
             return fields_of(details) if details else MISSING
         except (AttributeError, KeyError, TypeError):
-            where = f"{self.client.home.host} answered about {film.title!r}"
+            where = f"{self.client.home.host} answered about {movie.title!r}"
             raise web.WebError(f"{where} in another form than TMDB: check the address {self.client.base_url}") from None
 
     def _find(self, imdb_id: str) -> object:
         found = self._get(f"find/tt{imdb_id}", external_source="imdb_id")
-        films = (found or {}).get("movie_results") or [{}]
-        return films[0].get("id")
+        movies = (found or {}).get("movie_results") or [{}]
+        return movies[0].get("id")
 
     def _get(self, path: str, **parameters: str) -> Optional[dict[str, Any]]:
         """Return the object at `path`; None where TMDB has none."""
@@ -93,11 +93,11 @@ def _names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Fetch what the output does not hold yet."""
-    title = "Fetch what TMDB knows of the films."
+    title = "Fetch what TMDB knows of the movies."
     parser = make_parser("fetch_tmdb_metadata", title, "data/tmdb.jsonl", HOME, rate=20)  # TMDB allows about 40
     parser.add_argument("--language", default="en-US", help="of overviews (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    work = Work(arguments, lambda film: bool(film.tmdb_id or film.imdb_id), "without an id of TMDB or IMDb")
+    work = Work(arguments, lambda movie: bool(movie.tmdb_id or movie.imdb_id), "without an id of TMDB or IMDb")
     if arguments.dry_run or not work.left:
         return
     key = web.key_from_environment(VARIABLE)

@@ -28,7 +28,7 @@ from .session.taste_covariance import load_gaussian
 from .session.two_tower_rule import two_tower_rule
 
 if TYPE_CHECKING:  # read only when somebody uses words
-    from .session.cold_start import UnratedFilms
+    from .session.cold_start import UnratedMovies
     from .session.queries import FreeText
 
 LOCAL = "local"
@@ -65,7 +65,7 @@ class Recommender:
         """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`.
 
         rule: how sessions learn; None takes the moving average of `movie_vectors`.  folder: where the ratings of
-        known users and the text vectors of films are.  backend: of `recommender.text.registry`, for free text.
+        known users and the text vectors of movies are.  backend: of `recommender.text.registry`, for free text.
         `notes` holds lines for the person: what was asked for and could not be had.
         """
         self.catalog = catalog
@@ -88,7 +88,7 @@ class Recommender:
         """Open a processed folder; without `path`, the data that comes with the library.
 
         policy: settings, or the path of a YAML file; None reads the one that comes with the library.  backend: what
-        makes vectors of the words that people use; the films' vectors of that backend must be stored.
+        makes vectors of the words that people use; the movies' vectors of that backend must be stored.
         backend_settings: its settings, such as base_url and model of "http".
         vectors: "svd", or "two_tower" for those of the movie tower, over which sessions learn by the moving average.
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
@@ -143,7 +143,7 @@ class Recommender:
     def search_text(self, text: str, n: int = 10) -> list[Fit]:
         """Return the n movies that fit a description best, best first: "a heist in space", "by hitchcock".
 
-        Raises `ChoiceError` for a text of which nothing is known, `ArtifactError` where the films have no text
+        Raises `ChoiceError` for a text of which nothing is known, `ArtifactError` where the movies have no text
         vectors (`python -m model.generate_embeddings` makes them).
         """
         if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 1:
@@ -158,11 +158,11 @@ class Recommender:
         from .session.queries import FreeText
 
         if self.folder is None:
-            raise ChoiceError("no text vectors of films: open the recommender with Recommender.load(folder)")
+            raise ChoiceError("no text vectors of movies: open the recommender with Recommender.load(folder)")
         return FreeText.load(self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
 
     def hear(self, text: str) -> Heard:
-        """Return what `text` says of the films; what a session listens with."""
+        """Return what `text` says of the movies; what a session listens with."""
         return self.free_text.hear(text)
 
     def session(
@@ -172,20 +172,20 @@ class Recommender:
         wanted: Optional[MovieFilter] = None,
         words: Union[str, Sequence[str]] = (),
     ) -> Session:
-        """Start a session from favourites, each a movie id, a title, or a `Movie`, or from words, or from both.
+        """Start a session from favorites, each a movie id, a title, or a `Movie`, or from words, or from both.
 
         words: what the person wants, in words of their own; one text or several.  wanted: genres and years to keep to.
         Raises `ChoiceError` for an unknown id, a title that matches nothing, a title that could mean several movies
         (the message lists them), and words of which nothing is known.
 
         >>> session = Recommender.load().session(["The Matrix", "Alien", 296, 318])
-        >>> film = session.next()
+        >>> movie = session.next()
         >>> session.answer("like")
         >>> session.user_vector.shape
         (32,)
         """
         if isinstance(favorites, (str, bytes)) or not isinstance(favorites, Iterable):
-            raise ChoiceError(f"favourites {favorites!r}: give a list of movie ids or titles")
+            raise ChoiceError(f"favorites {favorites!r}: give a list of movie ids or titles")
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
             raise ChoiceError(f"seed {seed!r}: give a whole number from 0")
         if isinstance(words, bytes) or not isinstance(words, Iterable):
@@ -212,7 +212,7 @@ class Recommender:
         if not candidates:
             raise ChoiceError(f"no movie like {movie!r} in this catalogue: try Recommender.search with other words")
         found = (self.catalog.movie(match.row) for match in candidates[:5])
-        names = "; ".join(f"{film} [id {film.movie_id}]" for film in found)
+        names = "; ".join(f"{movie} [id {movie.movie_id}]" for movie in found)
         raise ChoiceError(f"{movie!r} could be {names}: give the id, or the title with its year")
 
     @functools.cached_property
@@ -245,18 +245,18 @@ class Recommender:
         now.  The first request fits the model, unless `python -m model.train_ranking_model` has stored it.
         Raises `ChoiceError` for an unknown user or method.
 
-        >>> [str(film.movie) for film in Recommender.load().recommend(1, n=1, method="popularity")]
+        >>> [str(movie.movie) for movie in Recommender.load().recommend(1, n=1, method="popularity")]
         ['The Shawshank Redemption (1994)']
         """
         return self._known_users.recommend(user_id, n, method, at)
 
 
-def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[str]) -> Optional[UnratedFilms]:
-    """Return what places films that nobody rated; where it is missing, say so in `notes`."""
-    from .session.cold_start import UnratedFilms
+def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[str]) -> Optional[UnratedMovies]:
+    """Return what places movies that nobody rated; where it is missing, say so in `notes`."""
+    from .session.cold_start import UnratedMovies
 
     try:
-        return UnratedFilms.load(folder, catalog, backend)
+        return UnratedMovies.load(folder, catalog, backend)
     except ArtifactError as error:
-        notes.append(f"films that nobody rated come last: {error}")
+        notes.append(f"movies that nobody rated come last: {error}")
         return None

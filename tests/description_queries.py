@@ -1,12 +1,12 @@
-"""Films described in other words: the queries, and what "other words" means.
+"""Movies described in other words: the queries, and what "other words" means.
 
-`description_queries.csv` holds 150 requests as people type them, for films drawn at random (seed 2026) from the
+`description_queries.csv` holds 150 requests as people type them, for movies drawn at random (seed 2026) from the
 shipped catalogue: 50 of the fifth with the most ratings, 50 of the next three tenths, 50 of the last half. None that
 was drawn was passed over, and all were written and frozen before any backend had ranked them. `part` is `tune` (50,
 for choosing a backend's settings) or `report` (100).
 
-A query shares no rare word with our text of its film. Two words are taken for forms of one word as soon as they
-begin alike (see `alike`), which is stricter than a stemmer; a word is rare if fewer than 1% of all films have a form
+A query shares no rare word with our text of its movie. Two words are taken for forms of one word as soon as they
+begin alike (see `alike`), which is stricter than a stemmer; a word is rare if fewer than 1% of all movies have a form
 of it in their text.
 """
 
@@ -23,7 +23,7 @@ from recommender.data.catalog import Catalog
 from recommender.text.movie_text import movie_text
 
 PATH = Path(__file__).resolve().parent / "description_queries.csv"
-RARE = 0.01  # of all films
+RARE = 0.01  # of all movies
 PARTS = ("tune", "report")
 
 
@@ -39,7 +39,7 @@ def load_queries(path: Path = PATH) -> list[Query]:
 
 
 def words(text: str) -> set[str]:
-    """Return the words in lower case, without accents; names of the lines of a film's text count as words too.
+    """Return the words in lower case, without accents; names of the lines of a movie's text count as words too.
 
     >>> sorted(words("Amélie's 2 jobs"))
     ['2', 'amelie', 'jobs', 's']
@@ -80,23 +80,23 @@ def alike(first: str, second: str) -> bool:
 
 
 class Words:
-    """Which films have which words in their text."""
+    """Which movies have which words in their text."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self.n_films = len(catalog)
-        self.of_film = [words(movie_text(catalog.movie(row))) for row in range(len(catalog))]
-        self.films: dict[str, set[int]] = {}
-        for row, found in enumerate(self.of_film):
+        self.n_movies = len(catalog)
+        self.of_movie = [words(movie_text(catalog.movie(row))) for row in range(len(catalog))]
+        self.movies: dict[str, set[int]] = {}
+        for row, found in enumerate(self.of_movie):
             for word in found:
-                self.films.setdefault(word, set()).add(row)
+                self.movies.setdefault(word, set()).add(row)
 
     def shared_rare(self, text: str, row: int) -> Mapping[str, tuple[Sequence[str], int]]:
-        """Return the words of `text` with a rare form in the film's text: word -> forms there, films that have one."""
+        """Return the words of `text` with a rare form in the movie's text: word -> forms, movies that have one."""
         found = {}
         for word in sorted(words(text)):
-            there = sorted(other for other in self.of_film[row] if alike(word, other))
+            there = sorted(other for other in self.of_movie[row] if alike(word, other))
             if there:
-                n_films = len(set().union(*(films for other, films in self.films.items() if alike(word, other))))
-                if n_films < RARE * self.n_films:
-                    found[word] = (there, n_films)
+                n_movies = len(set().union(*(movies for other, movies in self.movies.items() if alike(word, other))))
+                if n_movies < RARE * self.n_movies:
+                    found[word] = (there, n_movies)
         return found

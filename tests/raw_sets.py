@@ -57,5 +57,5 @@ def random_lines(seed: int, n_users: int = 50, n_movies: int = 40, n_twice: int 
 
 
 def random_movies(n_movies: int = 40) -> str:
-    rows = [f'{i * 3 + 1},"Film {i}, The ({1950 + i})",Drama|Comedy\n' for i in range(n_movies)]
+    rows = [f'{i * 3 + 1},"Movie {i}, The ({1950 + i})",Drama|Comedy\n' for i in range(n_movies)]
     return "movieId,title,genres\n" + "".join(rows)

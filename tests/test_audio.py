@@ -213,5 +213,5 @@ def test_ready_made_sound_vectors_and_wrong_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"05\.wav is not a WAV file"):
         read_audio(tmp_path, MfccSettings())
     write_wav(tmp_path / "5.wav", sound(seconds=0.1), 16)
-    with pytest.raises(DataError, match="are of one film"):
+    with pytest.raises(DataError, match="are of one movie"):
         read_audio(tmp_path, MfccSettings())

@@ -1,4 +1,4 @@
-"""The bridge from text vectors to rating vectors: against lstsq, scikit-learn, and fits without each film."""
+"""The bridge from text vectors to rating vectors: against lstsq, scikit-learn, and fits without each movie."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def make(n: int, d: int, k: int = 3, noise: float = 0.3, seed: int = 0) -> tuple
 
 
 def by_lstsq(X: np.ndarray, Y: np.ndarray, w: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
-    """B and c as one least-squares problem: a row for each film, and one for each coefficient that is penalised."""
+    """B and c as one least-squares problem: a row for each movie, and one for each coefficient that is penalised."""
     w = w / w.mean()
     n, d = X.shape
-    films = np.sqrt(w)[:, None] * np.column_stack([X, np.ones(n)])
+    movies = np.sqrt(w)[:, None] * np.column_stack([X, np.ones(n)])
     penalties = np.column_stack([np.sqrt(ridge) * np.eye(d), np.zeros(d)])
     wanted = np.vstack([np.sqrt(w)[:, None] * Y, np.zeros((d, Y.shape[1]))])
-    solution = np.linalg.lstsq(np.vstack([films, penalties]), wanted, rcond=None)[0]
+    solution = np.linalg.lstsq(np.vstack([movies, penalties]), wanted, rcond=None)[0]
     return solution[:-1], solution[-1]
 
 
@@ -46,14 +46,14 @@ def test_the_map_is_scikit_learns() -> None:
 
 
 @pytest.mark.parametrize(("n", "d"), [(30, 6), (16, 25)])
-def test_its_quality_is_that_of_films_left_out_one_by_one(n: int, d: int) -> None:
+def test_its_quality_is_that_of_movies_left_out_one_by_one(n: int, d: int) -> None:
     X, Y, w = make(n, d, noise=1.0)
     scaled = w / w.mean()
     ridge = 2.0
     foretold, means = np.empty_like(Y), np.empty_like(Y)
     for i in range(n):
         rest = np.arange(n) != i
-        # the scale of the weights is that of all films, as the ridge is
+        # the scale of the weights is that of all movies, as the ridge is
         B, c = by_lstsq(X[rest], Y[rest], w[rest], ridge * scaled.mean() / scaled[rest].mean())
         foretold[i] = X[i] @ B + c
         means[i] = np.average(Y[rest], axis=0, weights=w[rest])
@@ -65,7 +65,7 @@ def test_its_quality_is_that_of_films_left_out_one_by_one(n: int, d: int) -> Non
     np.testing.assert_allclose(bridge.left_over, (scaled[:, None] * (Y - foretold) ** 2).mean(axis=0), rtol=1e-5)
 
 
-def test_the_ridge_chosen_foretells_fresh_films_best() -> None:
+def test_the_ridge_chosen_foretells_fresh_movies_best() -> None:
     X, Y, w = make(400, 60, noise=12.0)
     train, fresh = slice(0, 100), slice(100, 400)
     ridges = [0.01, 1.0, 30.0, 1000.0, 1e5]
@@ -82,7 +82,7 @@ def test_nothing_is_foretold_from_shuffled_texts() -> None:
     assert fit_bridge(np.random.default_rng(1).permutation(X), Y, w).r2 < 0.03
 
 
-def test_films_without_weight_do_not_count() -> None:
+def test_movies_without_weight_do_not_count() -> None:
     X, Y, w = make(40, 5)
     w[30:] = 0
     Y[30:] = 1e6

@@ -57,7 +57,7 @@ def some_events(n_favorites: int, n_answers: int, n_movies: int, seed: int) -> l
 @pytest.mark.parametrize("skip_weight", [1.0, 0.25])
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed: int, skip_weight: float) -> None:
-    """The other way: build the covariance of all films and all answers, invert it as a whole, read the blocks."""
+    """The other way: build the covariance of all movies and all answers, invert it as a whole, read the blocks."""
     fitted, settings = made_up(seed=seed), GaussianSettings()
     events = some_events(4, 20, 90, seed)
     rule = ConditionalGaussian(fitted, settings, skip_weight)
@@ -65,12 +65,12 @@ def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed: int, skip_w
     rest = np.setdiff1d(np.arange(90), told)
 
     V = fitted.vectors.astype(np.float64)
-    own = 0.6 * fitted.noise.astype(np.float64)  # of which the film itself
-    films = V @ V.T + np.diag(own)
+    own = 0.6 * fitted.noise.astype(np.float64)  # of which the movie itself
+    movies = V @ V.T + np.diag(own)
     trust = np.array([skip_weight if event.answer == "skip" else 1.0 for event in events])
     noise = fitted.noise[told] / trust - own[told]
-    across = films[np.ix_(rest, told)]
-    joint = np.block([[films[np.ix_(rest, rest)], across], [across.T, films[np.ix_(told, told)] + np.diag(noise)]])
+    across = movies[np.ix_(rest, told)]
+    joint = np.block([[movies[np.ix_(rest, rest)], across], [across.T, movies[np.ix_(told, told)] + np.diag(noise)]])
     precision = np.linalg.inv(joint)
     value = {"favorite": 1.0, "like": 1.0, "dislike": settings.low_value, "skip": 0.0}
     surprise = np.array([value[event.answer] for event in events]) - fitted.means[told]
@@ -154,7 +154,7 @@ def dense_rows(data: Interactions, settings: GaussianSettings) -> tuple[np.ndarr
 
 
 def prior(catalog: Catalog) -> np.ndarray:
-    """The genre and year kernel of two films, written out."""
+    """The genre and year kernel of two movies, written out."""
     n = len(catalog)
     result = np.zeros((n, n))
     bumps = [[max(0.0, 1 - abs(int(year) - t) / 20) for t in range(1920, 2021, 10)] for year in catalog.years]
@@ -249,22 +249,22 @@ def test_made_up_people_stand_for_the_kernel() -> None:
     assert len(dense) == len(catalog.genre_names) * len(KNOTS)
 
 
-def test_films_without_genre_or_year_have_no_made_up_people() -> None:
-    films = [
+def test_movies_without_genre_or_year_have_no_made_up_people() -> None:
+    movies = [
         {"movieId": "1", "title": "A (1990)", "genres": "(no genres listed)"},
         {"movieId": "2", "title": "B", "genres": "Drama"},
         {"movieId": "3", "title": "C (1800)", "genres": "Drama"},
     ]
-    rows = made_up_people(Catalog(films), np.array([1.0, 1.0, 2.0]))
+    rows = made_up_people(Catalog(movies), np.array([1.0, 1.0, 2.0]))
     assert set(rows.columns.tolist()) == {2}
-    assert float((rows.values**2).sum()) == pytest.approx(4.0)  # scale squared: an old film counts as one of 1920
+    assert float((rows.values**2).sum()) == pytest.approx(4.0)  # scale squared: an old movie counts as one of 1920
 
 
 def test_people_matrix_multiplies_like_the_dense_one() -> None:
     data, settings = random_ratings(), GaussianSettings()
     x, weights = dense_rows(data, settings)
     roots = np.sqrt(weights)
-    extra = np.array([[0.5, 0.25]])  # one made-up person for films 3 and 8
+    extra = np.array([[0.5, 0.25]])  # one made-up person for movies 3 and 8
     values = answer_values(data.ratings, settings) * np.repeat(roots, np.diff(data.indptr)).astype(np.float32)
     matrix = PeopleMatrix(
         np.append(data.indptr, data.indptr[-1] + 2),

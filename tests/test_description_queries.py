@@ -21,27 +21,27 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture(scope="module")
-def films_by_word(catalog) -> Words:
+def movies_by_word(catalog) -> Words:
     return Words(catalog)
 
 
-def test_no_query_shares_a_rare_word_with_the_text_of_its_film(catalog, films_by_word):
+def test_no_query_shares_a_rare_word_with_the_text_of_its_movie(catalog, movies_by_word):
     found = {
         query: shared
         for query in load_queries()
-        if (shared := films_by_word.shared_rare(query.text, catalog.row_of(query.movie_id)))
+        if (shared := movies_by_word.shared_rare(query.text, catalog.row_of(query.movie_id)))
     }
     assert not found
 
 
-def test_the_check_finds_planted_words_in_any_form(catalog, films_by_word):
+def test_the_check_finds_planted_words_in_any_form(catalog, movies_by_word):
     row = catalog.row_of(1)
     assert "upstaged by a flashy space-ranger" in movie_text(catalog.movie(row))
-    shared = films_by_word.shared_rare("The Rangers are flash, dolls are toys", row)
+    shared = movies_by_word.shared_rare("The Rangers are flash, dolls are toys", row)
     assert set(shared) == {"rangers", "flash", "dolls", "toys"}
-    assert shared["toys"][1] == len(films_by_word.films["toy"] | films_by_word.films["toys"])
-    assert not films_by_word.shared_rare("a comedy about a boy", row)  # not rare
-    assert not films_by_word.shared_rare("espionage", row)  # rare, but of other films
+    assert shared["toys"][1] == len(movies_by_word.movies["toy"] | movies_by_word.movies["toys"])
+    assert not movies_by_word.shared_rare("a comedy about a boy", row)  # not rare
+    assert not movies_by_word.shared_rare("espionage", row)  # rare, but of other movies
 
 
 def test_forms_of_a_word():
@@ -49,7 +49,7 @@ def test_forms_of_a_word():
     assert not any(alike(a, b) for a, b in [("car", "care"), ("man", "mine"), ("wife", "wives"), ("the", "then")])
 
 
-def test_the_films_are_those_that_the_seed_draws(catalog):
+def test_the_movies_are_those_that_the_seed_draws(catalog):
     order = np.argsort(-catalog.n_ratings, kind="stable")
     fifth, half = len(order) // 5, len(order) // 2
     rng = np.random.default_rng(2026)

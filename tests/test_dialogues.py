@@ -22,16 +22,16 @@ CCPE = [
     {
         "conversationId": "CCPE-00001",
         "utterances": [
-            {"index": 1, "speaker": "USER", "text": "I like heist films, such as Ocean's Eleven.", "segments": []},
+            {"index": 1, "speaker": "USER", "text": "I like heist movies, such as Ocean's Eleven.", "segments": []},
             {
                 "index": 0,
                 "speaker": "ASSISTANT",
-                "text": "which films do you like?",
+                "text": "which movies do you like?",
                 "segments": [
                     {
                         "startIndex": 6,
                         "endIndex": 11,
-                        "text": "films",
+                        "text": "movies",
                         "annotations": [{"annotationType": "ENTITY_OTHER", "entityType": "SOMETHING_ELSE"}],
                     }
                 ],
@@ -67,12 +67,12 @@ def test_ccpe_gives_turns_in_order_with_roles(tmp_path: Path) -> None:
     first, second = read_dialogues(write_ccpe(tmp_path))
     assert first.dialog_id == "CCPE-00001"
     assert [turn.role for turn in first.turns] == [RECOMMENDER, SEEKER, RECOMMENDER, SEEKER]
-    assert first.turns[1] == Turn(SEEKER, "", "I like heist films, such as Ocean's Eleven.")
+    assert first.turns[1] == Turn(SEEKER, "", "I like heist movies, such as Ocean's Eleven.")
     profiles = gather([first, second])
     assert profiles.ids == ["ccpe:CCPE-00001"]
-    assert profiles.texts == ["I like heist films, such as Ocean's Eleven.\nThey are clever — et pas bêtes."]
+    assert profiles.texts == ["I like heist movies, such as Ocean's Eleven.\nThey are clever — et pas bêtes."]
     assert profiles.n_silent == 1
-    assert gather([first, second], roles=(RECOMMENDER,)).texts == ["which films do you like?\nwhy?", "hello"]
+    assert gather([first, second], roles=(RECOMMENDER,)).texts == ["which movies do you like?\nwhy?", "hello"]
 
 
 def test_inspired_keeps_quotation_marks_and_joins_turns_of_a_dialogue(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_speaker_of_several_dialogues_has_one_profile() -> None:
     assert same_number.ids == ["redial:5", "other:5"]
 
 
-def test_words_before_a_film_hold_no_title_and_nothing_said_later() -> None:
+def test_words_before_a_movie_hold_no_title_and_nothing_said_later() -> None:
     horror = read_dialogues(SAMPLE)[3]
     said = words_before(horror, "107175")
     assert said is not None
@@ -143,7 +143,7 @@ def test_words_before_a_film_hold_no_title_and_nothing_said_later() -> None:
         "Hi! What genre of movies are you interested in?",
         "We gotta hurry the movie starts soon! I like horror yes?",
         "Have you seen ?",
-        "No, looked pervers! :D SCARY :DO owah...",  # the film "It" is one of this dialogue's
+        "No, looked pervers! :D SCARY :DO owah...",  # the movie "It" is one of this dialogue's
         "What about",
     ]
     assert words_before(horror, "107175", roles=(SEEKER,)) == "\n".join(said.split("\n")[1:4:2])

@@ -61,18 +61,18 @@ def get(offered, target):
     return download(offered, target, pause=0.0, say=lambda text: None)
 
 
-@pytest.mark.parametrize("prefix", ["", "my-films/"])
+@pytest.mark.parametrize("prefix", ["", "my-movies/"])
 def test_what_was_made_elsewhere_is_put_in_place(server, folder, tmp_path, prefix):
-    get(offer(server, zipped(folder, prefix)), tmp_path / "to" / "films")
-    found = MovieEmbeddings.load(tmp_path / "to" / "films", Identity("local", "m", 8))
+    get(offer(server, zipped(folder, prefix)), tmp_path / "to" / "movies")
+    found = MovieEmbeddings.load(tmp_path / "to" / "movies", Identity("local", "m", 8))
     assert np.array_equal(found.embedding, VECTORS)
-    assert [path.name for path in (tmp_path / "to").iterdir()] == ["films"]
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["movies"]
 
 
 def test_a_transfer_that_was_cut_goes_on(server, folder, tmp_path):
     offered = offer(server, zipped(folder, more=[("filler", np.random.default_rng(1).bytes(400_000))]))
     server.faults = ["cut"]
-    get(offered, tmp_path / "films")
+    get(offered, tmp_path / "movies")
     assert [asked for path, asked in server.requests if path.endswith(".zip")][1].startswith("bytes=")
 
 
@@ -82,8 +82,8 @@ def test_a_transfer_that_was_cut_goes_on(server, folder, tmp_path):
 )
 def test_a_file_that_would_land_elsewhere_is_refused(server, folder, tmp_path, name, message):
     with pytest.raises(DataError, match=message):
-        get(offer(server, zipped(folder, more=[(name, "x")])), tmp_path / "deep" / "films")
-    assert not (tmp_path / "deep" / "films").exists()
+        get(offer(server, zipped(folder, more=[(name, "x")])), tmp_path / "deep" / "movies")
+    assert not (tmp_path / "deep" / "movies").exists()
     assert not (tmp_path / "out").exists()
 
 
@@ -91,7 +91,7 @@ def test_another_file_than_the_one_offered_is_refused(server, folder, tmp_path):
     offered = offer(server, zipped(folder))
     server.body = zipped(folder, more=[("more", "x")])
     with pytest.raises(DataError, match="SHA256 is"):
-        get(offered, tmp_path / "to" / "films")
+        get(offered, tmp_path / "to" / "movies")
     assert list((tmp_path / "to").iterdir()) == []
 
 
@@ -104,7 +104,7 @@ def test_what_holds_no_embeddings_is_refused_and_leaves_nothing(server, folder, 
         (zipped(tmp_path / "x"), ArtifactError),
     ):
         with pytest.raises(error):
-            get(offer(server, wrong), tmp_path / "to" / "films")
+            get(offer(server, wrong), tmp_path / "to" / "movies")
         assert list((tmp_path / "to").iterdir()) == []
 
 
@@ -112,17 +112,17 @@ def test_links_and_too_much_are_refused(server, folder, tmp_path, monkeypatch):
     link = zipfile.ZipInfo("link")
     link.external_attr = 0o120777 << 16
     with pytest.raises(DataError, match="no plain file"):
-        get(offer(server, zipped(folder, more=[(link, "/etc/passwd")])), tmp_path / "films")
+        get(offer(server, zipped(folder, more=[(link, "/etc/passwd")])), tmp_path / "movies")
     monkeypatch.setattr(download_embeddings, "LARGEST", 3000)
     with pytest.raises(DataError, match="unpacks to more"):
-        get(offer(server, zipped(folder, more=[("zeros", bytes(3001))])), tmp_path / "films")
-    assert not (tmp_path / "films").exists()
+        get(offer(server, zipped(folder, more=[("zeros", bytes(3001))])), tmp_path / "movies")
+    assert not (tmp_path / "movies").exists()
 
 
 def test_a_file_beside_the_place_stays(server, folder, tmp_path):
-    (tmp_path / "films.zip").write_bytes(b"mine")
-    get(offer(server, zipped(folder)), tmp_path / "films")
-    assert (tmp_path / "films.zip").read_bytes() == b"mine"
+    (tmp_path / "movies.zip").write_bytes(b"mine")
+    get(offer(server, zipped(folder)), tmp_path / "movies")
+    assert (tmp_path / "movies.zip").read_bytes() == b"mine"
 
 
 def test_a_damaged_zip_is_refused_wherever_the_damage_is(server, folder, tmp_path):
@@ -142,14 +142,14 @@ def test_what_is_there_is_never_replaced(server, folder, tmp_path):
 
 def test_the_list_of_downloads(tmp_path):
     path = tmp_path / "list.yaml"
-    path.write_text(f"films:\n  sha256: {'A' * 64}\n  urls: [https://a/x.zip, https://b/x.zip]\n")
-    assert read_offers(path) == {"films": Offer(("https://a/x.zip", "https://b/x.zip"), "a" * 64)}
+    path.write_text(f"movies:\n  sha256: {'A' * 64}\n  urls: [https://a/x.zip, https://b/x.zip]\n")
+    assert read_offers(path) == {"movies": Offer(("https://a/x.zip", "https://b/x.zip"), "a" * 64)}
     assert read_offers(default_folder("config") / "embedding_downloads.yaml") == {}
     for text in (
-        "films: 3",
+        "movies: 3",
         "[3]",
-        "films: {sha256: abc, urls: [x]}",
-        f"films: {{sha256: {'a' * 64}, urls: []}}",
+        "movies: {sha256: abc, urls: [x]}",
+        f"movies: {{sha256: {'a' * 64}, urls: []}}",
         "a: b: c",
     ):
         path.write_text(text)
@@ -160,14 +160,14 @@ def test_the_list_of_downloads(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["films"], "no 'films' in .* lists nothing yet"),
-        (["films", "--url", "https://a/x.zip"], "go together"),
-        (["films", "--url", "https://a/x.zip", "--sha256", "12"], "not 64 hexadecimal"),
-        (["films", "--url", "http://example.org/x.zip", "--sha256", "a" * 64], "not an https address"),
-        (["../films"], "is no name"),
+        (["movies"], "no 'movies' in .* lists nothing yet"),
+        (["movies", "--url", "https://a/x.zip"], "go together"),
+        (["movies", "--url", "https://a/x.zip", "--sha256", "12"], "not 64 hexadecimal"),
+        (["movies", "--url", "http://example.org/x.zip", "--sha256", "a" * 64], "not an https address"),
+        (["../movies"], "is no name"),
     ],
 )
 def test_flags_that_make_no_sense(tmp_path, flags, message):
     with pytest.raises((SettingsError, ValueError), match=message):
-        download_embeddings.main([*flags, "--to", str(tmp_path / "films")])
+        download_embeddings.main([*flags, "--to", str(tmp_path / "movies")])
     assert list(tmp_path.iterdir()) == []

@@ -14,15 +14,15 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, SettingsError
 from recommender.data.interactions import Interactions
 from recommender.evaluate import cases, protocols
-from recommender.evaluate.embedding_backends import BackendSpec, RandomVectors, film_vectors
+from recommender.evaluate.embedding_backends import BackendSpec, RandomVectors, movie_vectors
 from recommender.evaluate.embedding_comparison import (
     compare_backends,
-    film_texts,
     find,
+    movie_texts,
     people_with_likes,
     rank_for_people,
 )
-from recommender.evaluate.finding_films import Requests, descriptions, dialogue_requests
+from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests
 from recommender.evaluate.significance import intervals
 from recommender.text import movie_embeddings, movie_sources
 from recommender.text.base import BaseEmbeddingBackend, Identity, normalised
@@ -83,8 +83,8 @@ def requests(texts, rows, unit=None) -> Requests:
     return Requests("descriptions", texts, np.array(rows), unit, [str(i) for i in range(unit.max() + 1)], {})
 
 
-def test_finding_films_by_unit():
-    backend, films = Oracle(), Oracle().embed_texts(film_texts(catalog()))
+def test_known_item_by_unit():
+    backend, films = Oracle(), Oracle().embed_texts(movie_texts(catalog()))
     asked = requests(["thing3", "thing4", "nothing", "thing5"], [3, 9, 7, 5], unit=[0, 0, 0, 1])
     values, where, nearest = find(backend, films, asked, (10,))
     # thing4 is not the film meant: it shares the places after film 4 with the 58 others; "nothing" shares all places.
@@ -161,7 +161,7 @@ def test_descriptions_are_read_by_part(tmp_path):
         (["103,tune,"], "line 2 has no movieId and query"),
         (["103,tune,a", "x,tune,b"], "line 3 has no movieId and query"),
         (["103,practice,a"], "line 2: part 'practice' is not one of tune, report"),
-        (["9,report,a"], "no request means a film of the catalogue"),
+        (["9,report,a"], "no request means a movie of the catalogue"),
     ],
 )
 def test_bad_descriptions_are_refused(lines, words, tmp_path):
@@ -206,7 +206,7 @@ def test_requests_of_dialogues_are_the_words_of_the_seeker_before_a_film_they_li
 
 def test_titles_of_two_films_mean_none():
     films = [{"movieId": str(i), "title": "Film 7 (1957)", "genres": "Drama"} for i in (1, 2)]
-    with pytest.raises(DataError, match="no request means a film"):
+    with pytest.raises(DataError, match="no request means a movie"):
         dialogue_requests([dialogue(str(i)) for i in range(9)], Catalog(films), "test")
 
 
@@ -223,7 +223,7 @@ def test_random_vectors_depend_on_the_text_alone():
 
 
 def test_backends_are_named_and_set():
-    assert BackendSpec.parse("local:dimension=3").make(film_texts(catalog())).identity.dimension == 3
+    assert BackendSpec.parse("local:dimension=3").make(movie_texts(catalog())).identity.dimension == 3
     for text, message in (("random:seed=", "not key=value"), ("random:seed=1:seed=2", "sets seed twice")):
         with pytest.raises(ChoiceError, match=message):
             BackendSpec.parse(text)
@@ -261,13 +261,13 @@ def stored_films(folder: Path, films: Catalog, backend) -> Path:
 def test_stored_vectors_are_taken_where_model_and_text_agree(tmp_path):
     films = catalog()
     folder = stored_films(tmp_path / "text", films, Oracle())
-    texts = film_texts(films)
+    texts = movie_texts(films)
     backend = Counting()
-    found = film_vectors(backend, texts, folder)
+    found = movie_vectors(backend, texts, folder)
     assert (found.n_embedded, backend.asked) == (0, [])
     assert np.array_equal(found.vectors, Oracle().embed_texts(texts))
     changed = [*texts[:5], "about thing9", *texts[6:]]
-    found = film_vectors(backend, changed, folder)
+    found = movie_vectors(backend, changed, folder)
     assert backend.asked == ["about thing9"]
     assert np.array_equal(found.vectors, Oracle().embed_texts(changed))
 
@@ -277,19 +277,19 @@ def test_stored_vectors_are_taken_where_model_and_text_agree(tmp_path):
             return Identity("oracle", "2", N_MOVIES)
 
     other = Other()
-    assert film_vectors(other, texts, folder).n_embedded == N_MOVIES == len(other.asked)
+    assert movie_vectors(other, texts, folder).n_embedded == N_MOVIES == len(other.asked)
 
 
 def test_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path):
-    texts = film_texts(catalog())
+    texts = movie_texts(catalog())
     first, second, third = Counting(), Counting(), Counting()
-    made = film_vectors(first, texts, None, tmp_path).vectors
-    assert np.array_equal(film_vectors(second, texts, None, tmp_path).vectors, made)
+    made = movie_vectors(first, texts, None, tmp_path).vectors
+    assert np.array_equal(movie_vectors(second, texts, None, tmp_path).vectors, made)
     assert (len(first.asked), len(second.asked)) == (N_MOVIES, 0)
-    assert film_vectors(Counting(), texts[1:], None, tmp_path).n_embedded == N_MOVIES - 1
+    assert movie_vectors(Counting(), texts[1:], None, tmp_path).n_embedded == N_MOVIES - 1
     for path in tmp_path.iterdir():
         path.write_bytes(b"nothing")
-    assert np.array_equal(film_vectors(third, texts, None, tmp_path).vectors, made)
+    assert np.array_equal(movie_vectors(third, texts, None, tmp_path).vectors, made)
     assert len(third.asked) == N_MOVIES
 
 
@@ -385,4 +385,4 @@ def test_flags_that_do_not_fit_are_refused_before_any_work(flags, words, monkeyp
 
 def test_a_film_is_embedded_as_its_text():
     films = catalog()
-    assert film_texts(films)[5] == movie_text(films.movie(5))
+    assert movie_texts(films)[5] == movie_text(films.movie(5))

@@ -11,8 +11,8 @@ from recommender.evaluate.embedding_quality import finding_measures, places, sep
 from recommender.text.base import normalised
 
 
-def films(n=120, n_genres=6, d=9, seed=0):
-    """Films of 0 to 3 genres; a few vectors are rows of zeros."""
+def movies(n=120, n_genres=6, d=9, seed=0):
+    """Movies of 0 to 3 genres; a few vectors are rows of zeros."""
     rng = np.random.default_rng(seed)
     genres = np.zeros((n, n_genres), dtype=bool)
     for row in genres:
@@ -25,7 +25,7 @@ def films(n=120, n_genres=6, d=9, seed=0):
 @pytest.mark.parametrize("cells", [1 << 22, 50])
 def test_separation_against_all_pairs(cells, monkeypatch):
     monkeypatch.setattr(embedding_quality, "_CELLS", cells)
-    vectors, genres = films()
+    vectors, genres = movies()
     same, different = [], []
     for i in range(len(vectors)):
         for j in range(i):
@@ -44,18 +44,18 @@ def test_separation_by_hand():
     half = np.sqrt(0.5)
     vectors = np.array([[1, 0], [half, half], [0, 1], [-1, 0]])
     genres = np.array([[1, 0], [1, 1], [0, 1], [0, 0]], dtype=bool)
-    found = separation_gap(vectors, genres)  # the last film has no genre
+    found = separation_gap(vectors, genres)  # the last movie has no genre
     assert found[:3] == pytest.approx((half, 0.0, 2 * half / 3))
     assert found.gap == pytest.approx(1.5)
     assert (found.n_same, found.n_different) == (2, 1)
 
 
 def test_the_gap_of_random_directions_is_chance_by_chance():
-    genres = films(400)[1]
+    genres = movies(400)[1]
     for seed in range(10):
         found = separation_gap(normalised(np.random.default_rng(seed).standard_normal((400, 16))), genres)
         assert found.is_chance
-    assert not separation_gap(*films(400)).is_chance  # these lean to one side
+    assert not separation_gap(*movies(400)).is_chance  # these lean to one side
 
 
 def test_separation_without_pairs_is_undefined():
@@ -64,7 +64,7 @@ def test_separation_without_pairs_is_undefined():
     together = separation_gap(np.ones((2, 1)), np.ones((2, 1), dtype=bool))
     assert (together.same, together.overall) == (1.0, 1.0)
     assert np.isnan(together.different)
-    with pytest.raises(DataError, match="3 vectors and genres of 2 films"):
+    with pytest.raises(DataError, match="3 vectors and genres of 2 movies"):
         separation_gap(np.eye(3), np.zeros((2, 1), dtype=bool))
 
 
@@ -98,7 +98,7 @@ def test_a_request_that_means_nothing_gets_the_place_in_the_middle():
     vectors = normalised(np.random.default_rng(0).standard_normal((9, 4)))
     assert places(np.zeros((2, 4)), vectors, np.array([0, 8])).tolist() == [5.0, 5.0]
     assert places(vectors[3:4], vectors, np.array([3])).tolist() == [1.0]
-    with pytest.raises(DataError, match="width 3 and films of width 4"):
+    with pytest.raises(DataError, match="width 3 and movies of width 4"):
         places(np.zeros((2, 3)), vectors, np.array([0, 8]))
 
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def block_data(n_users=40, n_movies=24, seed=0):
-    """Two tastes: even users like even films only; everybody rates 16 films at different times."""
+    """Two tastes: even users like even movies only; everybody rates 16 movies at different times."""
     rng = np.random.default_rng(seed)
     columns = []
     for user in range(n_users):
@@ -36,7 +36,7 @@ def block_data(n_users=40, n_movies=24, seed=0):
 
 
 class Fixed(Ranker):
-    """Scores every film by a given value; counts how often it was fitted."""
+    """Scores every movie by a given value; counts how often it was fitted."""
 
     name = "fixed"
     fits = 0
@@ -54,7 +54,7 @@ class Fixed(Ranker):
 
 
 class FirstOfTraining(Fixed):
-    """Scores films by how late they were last rated in training: shows what training data it was given."""
+    """Scores movies by how late they were last rated in training: shows what training data it was given."""
 
     def fit(self, train):
         super().fit(train)
@@ -63,7 +63,7 @@ class FirstOfTraining(Fixed):
         return self
 
 
-def test_lists_hold_unseen_films_best_first_ties_by_id():
+def test_lists_hold_unseen_movies_best_first_ties_by_id():
     data = block_data()
     case = protocols.per_user(data)
     values = np.array([5, 7, 7, 1] * 6)
@@ -90,8 +90,8 @@ def test_a_score_that_is_not_a_number_never_leads():
     with np.errstate(invalid="raise"):
         lists = runner.rank(lambda: Fixed(values), case, 24).rows
     for person in lists:
-        films = person[person >= 0].tolist()
-        assert films == sorted(films, key=lambda movie: (movie >= 20, -movie if movie < 20 else movie))
+        movies = person[person >= 0].tolist()
+        assert movies == sorted(movies, key=lambda movie: (movie >= 20, -movie if movie < 20 else movie))
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path):
@@ -117,7 +117,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path):
 
 
 class Moments(Fixed):
-    """Puts first the film whose number is the moment it was asked at, modulo 24."""
+    """Puts first the movie whose number is the moment it was asked at, modulo 24."""
 
     def _score(self, history, user_rows, at):
         return (np.asarray(at)[:, None] % 24 == np.arange(24)).astype(np.float32)
@@ -183,9 +183,9 @@ def test_scores_of_perfect_and_of_worst_lists():
     perfect = np.full((case.n_users, 8), -1, dtype=np.int32)
     worst = perfect.copy()
     for i in range(case.n_users):
-        films = relevant[indptr[i] : indptr[i + 1]]
-        perfect[i, : len(films)] = films
-        worst[i] = np.setdiff1d(np.arange(24), films)[:8]
+        movies = relevant[indptr[i] : indptr[i + 1]]
+        perfect[i, : len(movies)] = movies
+        worst[i] = np.setdiff1d(np.arange(24), movies)[:8]
     groups = scoring.groups_of(case)
     best = scoring.score_lists("best", case, perfect, (3, 8), groups)
     for name in ("ndcg", "capped_recall", "capped_map", "mrr", "hit_rate"):
@@ -231,7 +231,7 @@ def test_cold_groups_by_hand():
 
 
 class Stars(Fixed):
-    """Expects each film's value as its rating, for everybody."""
+    """Expects each movie's value as its rating, for everybody."""
 
     scores_are_ratings = True
 
@@ -243,7 +243,7 @@ def test_expected_ratings_by_hand():
     case = protocols.per_user(Interactions.from_columns(*np.array(columns).T))
     values = [9, 9, 9, 9, 9, 9, 9, 9, 3.5, 2]
     ranking = runner.rank(lambda: Stars(values), case, 3)
-    assert ranking.predicted.tolist() == [3.5, 2, 3.5, 2]  # films 8 and 9, twice
+    assert ranking.predicted.tolist() == [3.5, 2, 3.5, 2]  # movies 8 and 9, twice
     whole = scoring.rating_errors(case, ranking.predicted, everybody=True)
     assert whole["rmse"] == pytest.approx(np.sqrt((0.5**2 + 1 + 1.5**2 + 0) / 4))
     assert whole["mae"] == pytest.approx((0.5 + 1 + 1.5 + 0) / 4)
@@ -311,8 +311,8 @@ def write_raw(folder):
     folder.mkdir()
     (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
     genres = ["Drama", "Comedy|Drama"]
-    films = [f"{i * 10},Film {i} (1990),{genres[i % 2]}" for i in range(24)]
-    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *films]) + "\n")
+    movies = [f"{i * 10},Movie {i} (1990),{genres[i % 2]}" for i in range(24)]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *movies]) + "\n")
     return folder
 
 
@@ -339,7 +339,7 @@ def test_whole_program_on_raw_data(tmp_path, capsys):
             assert mean == pytest.approx(model["ndcg@3"])
     assert len(averages) == 6
     assert [row["rmse"] != "" for row in averages] == [False, False, True] + [False] * 3  # not in strict time
-    # Everybody likes half of the films, popularity cannot tell which, EASE can.
+    # Everybody likes half of the movies, popularity cannot tell which, EASE can.
     by_model = {model["model"]: model["ndcg@5"] for model in written["cases"][0]["models"]}
     assert by_model["ease"] > by_model["popularity"] + 0.1
     (line, *_) = written["cases"][0]["comparisons"]
@@ -428,11 +428,11 @@ def write_folds(folder):
     (folder / "u.data").write_text("\n".join(lines) + "\n")
     (folder / "u1.base").write_text("\n".join(lines[80:]) + "\n")
     (folder / "u1.test").write_text("\n".join(lines[:80]) + "\n")
-    films = [
-        f"{i}|Film {i} (1990)|01-Jan-1990||http://x|" + "|".join("01"[i % 19 == g] for g in range(19))
+    movies = [
+        f"{i}|Movie {i} (1990)|01-Jan-1990||http://x|" + "|".join("01"[i % 19 == g] for g in range(19))
         for i in range(1, 21)
     ]
-    (folder / "u.item").write_text("\n".join(films) + "\n", encoding="latin-1")
+    (folder / "u.item").write_text("\n".join(movies) + "\n", encoding="latin-1")
     return folder
 
 

@@ -14,7 +14,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.svd import SvdModel
-from recommender.session.cold_start import UnratedFilms
+from recommender.session.cold_start import UnratedMovies
 from recommender.session.engine import Heard, Session, SessionEngine, SessionState, Words
 from recommender.session.gaussian import ConditionalGaussian
 from recommender.session.policy import MovieFilter, PolicySettings
@@ -31,12 +31,12 @@ N, K = 60, 6
 
 
 def make_catalog(n: int = N) -> Catalog:
-    """Every third film is about each of `TOPICS`; genres go round by fours."""
+    """Every third movie is about each of `TOPICS`; genres go round by fours."""
     genres = ["Action", "Comedy", "Drama|War", "Horror"]
     rows = [
         {
             "movieId": str(10 * (i + 1)),
-            "title": f"Film {i} ({1950 + i})",
+            "title": f"Movie {i} ({1950 + i})",
             "genres": genres[i % 4],
             "director": "Ann Lee" if i % 10 == 0 else "",
             "overview": f"A story about {TOPICS[i % 3]}.",
@@ -61,7 +61,7 @@ class TopicBackend(BaseEmbeddingBackend):
 
 
 def make_vectors() -> np.ndarray:
-    """Films of one topic lie near one another."""
+    """Movies of one topic lie near one another."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(3, K))
     return (0.2 * (centres[np.arange(N) % 3] + 0.3 * rng.normal(size=(N, K)))).astype(np.float32)
@@ -92,7 +92,7 @@ def topic_of(row: int | None) -> str:
 # --- what rules make of a wish ---
 
 
-def test_a_wish_is_to_the_gaussian_as_a_like_of_one_more_film() -> None:
+def test_a_wish_is_to_the_gaussian_as_a_like_of_one_more_movie() -> None:
     rule = make_gaussian()
     rng = np.random.default_rng(2)
     vector = rng.normal(size=K).astype(np.float32)
@@ -123,27 +123,27 @@ def test_a_wish_moves_the_average_as_the_recursion_says() -> None:
     events = [Event(2, "favorite"), Event(5, "favorite"), Event(8, "like"), Wish(wish, weight=0.5), Event(9, "dislike")]
     np.testing.assert_allclose(rule.user_vector(events), user, atol=1e-6)
     np.testing.assert_allclose(rule.contributions(events, np.arange(N)).sum(axis=0), vectors @ user, atol=1e-5)
-    # without favourites the first wish is where the person stands
+    # without favorites the first wish is where the person stands
     started = [Wish(wish, weight=0.5), Event(8, "like")]
     np.testing.assert_allclose(rule.user_vector(started), 0.7 * wish + 0.3 * vectors[8], atol=1e-6)
 
 
-def test_the_wish_points_to_where_films_of_its_topic_lie() -> None:
+def test_the_wish_points_to_where_movies_of_its_topic_lie() -> None:
     listener = make_engine().listener
     assert isinstance(listener, FreeText)
     for place, topic in enumerate(TOPICS):
-        heard = listener.hear(f"a film about {topic}")
+        heard = listener.hear(f"a movie about {topic}")
         assert heard.wish is not None
-        films = listener.rule.movie_vectors
-        centred = films - films.mean(axis=0)
+        movies = listener.rule.movie_vectors
+        centred = movies - movies.mean(axis=0)
         nearness = [float(heard.wish.vector @ centred[np.arange(N) % 3 == j].mean(axis=0)) for j in range(3)]
         assert int(np.argmax(nearness)) == place
-        usual = np.linalg.norm(films, axis=1).mean()
+        usual = np.linalg.norm(movies, axis=1).mean()
         assert np.linalg.norm(heard.wish.vector) == pytest.approx(LENGTH * usual, rel=1e-5)
         assert heard.wish.noise > float(np.median(make_gaussian().movie_noise))
 
 
-def test_what_all_films_share_is_in_no_wish() -> None:
+def test_what_all_movies_share_is_in_no_wish() -> None:
     catalog, backend = make_catalog(), TopicBackend()
     texts = backend.embed_texts(catalog.lines())
     plain, moved = (
@@ -161,7 +161,7 @@ def test_fit_is_cosine_and_share_which_counts_less_among_many_words() -> None:
     rows = [0, 1, 2]  # chess, robots, paris
     fit, _ = listener.fit("robots")
     np.testing.assert_allclose(fit[rows], [0, 1 + 1, 0], atol=1e-6)
-    fit, _ = listener.fit("robots in the city of paris")  # city: no film
+    fit, _ = listener.fit("robots in the city of paris")  # city: no movie
     np.testing.assert_allclose(fit[rows], [0, np.sqrt(0.5) + 0.5 / 3, np.sqrt(0.5) + 0.5 / 3], atol=1e-6)
 
 
@@ -186,20 +186,20 @@ def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_
     asked = []
     for backend in (CountsWords(), Recording()):
         listener = FreeText(catalog, make_rule("gaussian"), backend, vectors)
-        listener.fit("A film about  Robots in the sad cities of paris" + " " * 1000 + "chess")
+        listener.fit("A movie about  Robots in the sad cities of paris" + " " * 1000 + "chess")
         fit, _ = listener.fit("paris " + "x" * MOST_LETTERS + " chess")
         assert fit[0] == 0
         assert fit[2] > 0
         asked.append(backend.asked[0])
-    # cities: in no film, but long enough to be a word misspelt; sad: too short for that
-    assert asked == ["robots cities paris", "A film about Robots in the sad cities of paris"]
+    # cities: in no movie, but long enough to be a word misspelt; sad: too short for that
+    assert asked == ["robots cities paris", "A movie about Robots in the sad cities of paris"]
     counting = FreeText(catalog, make_rule("gaussian"), CountsWords(), vectors)
-    with pytest.raises(ChoiceError, match="no film here has anything of 'sad zen'"):
+    with pytest.raises(ChoiceError, match="no movie here has anything of 'sad zen'"):
         counting.fit("sad zen")
     assert counting.fit("no comedy, sad")[0].min() == -1
 
 
-def test_films_without_a_text_teach_the_bridge_nothing() -> None:
+def test_movies_without_a_text_teach_the_bridge_nothing() -> None:
     catalog, backend = make_catalog(), TopicBackend()
     texts, vectors = backend.embed_texts(catalog.lines()), make_vectors()
     texts[:6] = 0
@@ -305,18 +305,18 @@ def test_words_alone_start_a_session_without_a_genre_filter() -> None:
         if state.current is not None:
             seen.add(state.current)
             state = engine.step(state, "skip")
-    assert len(seen) == N  # every film can be shown, whatever its genres
+    assert len(seen) == N  # every movie can be shown, whatever its genres
     reasons = {reason.kind: reason.value for reason in engine.explain(engine.start([], words=["robots"]))}
     assert reasons["genre"] == reasons["diversity"] == 0
     wide = make_engine(diversity_band_low=0.0, diversity_band_high=1.0)
     assert {r.kind: r.value for r in wide.explain(wide.start([], words=["robots"]))}["diversity"] == 0
     with pytest.raises(ChoiceError, match="nothing to undo"):
         engine.undo(engine.start([], words=["robots"]))
-    with pytest.raises(ChoiceError, match="name at least one film"):
+    with pytest.raises(ChoiceError, match="name at least one movie"):
         engine.start([])
 
 
-def test_words_lift_the_genre_filter_of_favourites_but_no_filter_of_the_person() -> None:
+def test_words_lift_the_genre_filter_of_favorites_but_no_filter_of_the_person() -> None:
     engine = make_engine(words_fit_weight=30.0)
     state = engine.start([0, 4])  # both Action: nothing else is shown
     shown = []
@@ -338,14 +338,14 @@ def test_words_lift_the_genre_filter_of_favourites_but_no_filter_of_the_person()
 def test_nothing_known_changes_nothing() -> None:
     session = Session(engine := make_engine(), engine.start([0, 3]))
     before = session.state
-    for text in ("xyzzy", "", "  ", "about the film"):
-        with pytest.raises(ChoiceError, match=r"words|no film here has anything of"):
+    for text in ("xyzzy", "", "  ", "about the movie"):
+        with pytest.raises(ChoiceError, match=r"words|no movie here has anything of"):
             session.tell(text)
         assert session.state == before
     session.tell("robots")
-    film = session.next()
-    assert film is not None
-    assert "robots" in film.movie.overview
+    movie = session.next()
+    assert movie is not None
+    assert "robots" in movie.movie.overview
     session.undo()
     assert session.state == before
 
@@ -365,8 +365,8 @@ def test_words_fade_once_others_are_said_after_an_answer() -> None:
         engine = make_engine(words_fade=fade, words_taste_weight=taste)
         state = engine.start([], words=["robots"])
         state = engine.tell(engine.step(state, "skip") if answered else state, "paris")
-        film = [row for row in range(N) if topic_of(row) == "robots"][5]
-        reasons = engine.explain(dataclasses.replace(state, current=film))
+        movie = [row for row in range(N) if topic_of(row) == "robots"][5]
+        reasons = engine.explain(dataclasses.replace(state, current=movie))
         return next(reason.value for reason in reasons if reason.text == "robots")
 
     assert robots(0.2, answered=True) == pytest.approx(0.2 * robots(1.0, answered=True))
@@ -405,7 +405,7 @@ def test_words_are_kept_in_profiles_as_they_were_said(tmp_path: Path) -> None:
     save_profile(path, engine.catalog, state)
     loaded = load_profile(path, engine.catalog)
     assert engine.resume(loaded.state) == state
-    # a film that the catalogue lost: words keep their place among the answers that are left
+    # a movie that the catalogue lost: words keep their place among the answers that are left
     answered = int(engine.catalog.movie_ids[state.answers[0].row])
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["answers"].insert(0, [999_999, "skip"])
@@ -437,7 +437,7 @@ def test_damaged_words_in_a_profile_are_refused(tmp_path: Path, words: object) -
         load_profile(path, make_catalog())
 
 
-def test_films_of_a_genre_that_is_said_no_to_come_last() -> None:
+def test_movies_of_a_genre_that_is_said_no_to_come_last() -> None:
     engine = make_engine()
     assert isinstance(engine.listener, FreeText)
     is_comedy = np.arange(N) % 4 == 1
@@ -450,8 +450,8 @@ def test_films_of_a_genre_that_is_said_no_to_come_last() -> None:
     assert not x.any()
     session = Session(engine, engine.start([], 0, ["no comedy"]))
     shown = []
-    while (film := session.next()) is not None:
-        shown.append("Comedy" in film.movie.genres)
+    while (movie := session.next()) is not None:
+        shown.append("Comedy" in movie.movie.genres)
     assert shown == sorted(shown)
     assert sum(shown) == is_comedy.sum()
 
@@ -476,14 +476,14 @@ def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytes
         FreeText.load(tmp_path, catalog, rule, "topics")
     write_vectors(tmp_path / "artifacts" / "text" / "topics", Identity("topics", "1", 3), catalog)
     heard = FreeText.load(tmp_path, catalog, rule, "topics").hear("robots")
-    # as written, film i lies on axis i mod 3, and so does its topic
+    # as written, movie i lies on axis i mod 3, and so does its topic
     assert {int(row) % 3 for row in np.argsort(-heard.fit)[: N // 3]} == {TOPICS.index("robots")}
 
 
-# --- films that nobody rated ---
+# --- movies that nobody rated ---
 
 
-def test_films_that_nobody_rated_are_placed_by_their_texts(tmp_path: Path) -> None:
+def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path: Path) -> None:
     folder = make_processed(tmp_path)
     catalog = Catalog.load(folder)
     model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids)
@@ -494,22 +494,22 @@ def test_films_that_nobody_rated_are_placed_by_their_texts(tmp_path: Path) -> No
     without = Recommender.load(folder, policy)
     assert not without.movie_vectors[[0, 4]].any()
     (note,) = without.notes
-    assert "films that nobody rated come last" in note
+    assert "movies that nobody rated come last" in note
     assert "python -m model.generate_embeddings" in note
     write_vectors(folder / "artifacts" / "text" / "local", Identity("local", "x", 2), catalog)
     placed = Recommender.load(folder, policy)
     assert placed.notes == []
     rated = [i for i in range(len(catalog)) if i not in (0, 4)]
     np.testing.assert_array_equal(placed.movie_vectors[rated], without.movie_vectors[rated])
-    # The text of film i is axis i mod 2: a ridge small beside 7 films gives about the mean of the films of that axis.
+    # The text of movie i is axis i mod 2: a ridge small beside 7 movies gives about the mean of that axis' movies.
     weights = model.movie_counts / (model.movie_counts + 20)
-    for film in (0, 4):
+    for movie in (0, 4):
         same = [i for i in rated if i % 2 == 0]
         mean = np.average(without.movie_vectors[same], axis=0, weights=weights[same])
         everything = np.average(without.movie_vectors[rated], axis=0, weights=weights[rated])
-        share = (placed.movie_vectors[film] - everything) @ (mean - everything) / ((mean - everything) ** 2).sum()
+        share = (placed.movie_vectors[movie] - everything) @ (mean - everything) / ((mean - everything) ** 2).sum()
         assert 0 < share <= 1.001
-        np.testing.assert_allclose(placed.movie_vectors[film], everything + share * (mean - everything), atol=1e-5)
+        np.testing.assert_allclose(placed.movie_vectors[movie], everything + share * (mean - everything), atol=1e-5)
 
 
 def test_the_gaussian_gets_vector_mean_base_and_noise_for_them() -> None:
@@ -522,13 +522,13 @@ def test_the_gaussian_gets_vector_mean_base_and_noise_for_them() -> None:
     counts[[0, 1]] = 0
     for part in (fitted.vectors, fitted.means, fitted.noise, fitted.base):
         part[[0, 1]] = 0
-    placed = UnratedFilms(backend.embed_texts(make_catalog().lines())).place_gaussian(fitted, counts)
-    for film in (0, 1):
-        same = np.arange(film + 3, N, 3)
-        np.testing.assert_allclose(placed.vectors[film], fitted.vectors[same].mean(axis=0), atol=0.02)
-        assert placed.means[film] == pytest.approx(fitted.means[same].mean(), abs=0.01)
-        assert placed.base[film] == pytest.approx(fitted.base[same].mean(), abs=0.01)
-        assert placed.noise[film] == pytest.approx(np.median(fitted.noise[2:]))
+    placed = UnratedMovies(backend.embed_texts(make_catalog().lines())).place_gaussian(fitted, counts)
+    for movie in (0, 1):
+        same = np.arange(movie + 3, N, 3)
+        np.testing.assert_allclose(placed.vectors[movie], fitted.vectors[same].mean(axis=0), atol=0.02)
+        assert placed.means[movie] == pytest.approx(fitted.means[same].mean(), abs=0.01)
+        assert placed.base[movie] == pytest.approx(fitted.base[same].mean(), abs=0.01)
+        assert placed.noise[movie] == pytest.approx(np.median(fitted.noise[2:]))
     for before, after in zip(fitted[:4], placed[:4]):
         np.testing.assert_array_equal(before[2:], after[2:])
 
@@ -538,16 +538,16 @@ def shipped() -> Recommender:
     return Recommender.load()
 
 
-def test_descriptions_find_the_shipped_films(shipped: Recommender) -> None:
+def test_descriptions_find_the_shipped_movies(shipped: Recommender) -> None:
     hitchcock = shipped.search_text("directed by hitchcock", 10)
-    assert sum(film.movie.director == "Alfred Hitchcock" for film in hitchcock) >= 8  # others are about him
-    assert "Searching for Bobby Fischer" in [film.movie.title for film in shipped.search_text("film about chess", 5)]
+    assert sum(movie.movie.director == "Alfred Hitchcock" for movie in hitchcock) >= 8  # others are about him
+    assert "Searching for Bobby Fischer" in [movie.movie.title for movie in shipped.search_text("movie about chess", 5)]
     for text, word in (("heist", "heist"), ("zombies", "zombie"), ("movies with vampires", "vampire")):
         found = shipped.search_text(text, 10)
-        about = [f"{film.movie.title} {film.movie.overview} {film.movie.keywords}".lower() for film in found]
+        about = [f"{movie.movie.title} {movie.movie.overview} {movie.movie.keywords}".lower() for movie in found]
         assert sum(word in said for said in about) >= 9
-        assert [film.fit for film in found] == sorted((film.fit for film in found), reverse=True)
-    with pytest.raises(ChoiceError, match="no film here has anything of 'zzqqx'"):
+        assert [movie.fit for movie in found] == sorted((movie.fit for movie in found), reverse=True)
+    with pytest.raises(ChoiceError, match="no movie here has anything of 'zzqqx'"):
         shipped.search_text("zzqqx")
     with pytest.raises(ChoiceError, match="n = 0"):
         shipped.search_text("heist", 0)
@@ -556,12 +556,12 @@ def test_descriptions_find_the_shipped_films(shipped: Recommender) -> None:
 
 
 def test_a_session_of_the_shipped_library_hears_words(shipped: Recommender) -> None:
-    session = shipped.session(words="film about chess")
-    film = session.next()
-    assert film is not None
-    assert "chess" in " ".join([film.movie.overview, *film.movie.keywords])
+    session = shipped.session(words="movie about chess")
+    movie = session.next()
+    assert movie is not None
+    assert "chess" in " ".join([movie.movie.overview, *movie.movie.keywords])
     session.tell("zombies")
     second = session.next()
     assert second is not None
-    assert [reason.text for reason in second.because if reason.kind == "words"] == ["film about chess", "zombies"]
+    assert [reason.text for reason in second.because if reason.kind == "words"] == ["movie about chess", "zombies"]
     assert shipped.session(["Heat", "Fargo"], words=["heist", "robots"]).next() is not None

@@ -1,4 +1,4 @@
-"""Text, pictures and sound of films through the program, to fused vectors on the disk and back."""
+"""Text, pictures and sound of movies through the program, to fused vectors on the disk and back."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.test_user_embeddings import people
 from tests.tiny import FILMS, make_processed
 
 LOOSE = ("--dimension", "4", "--fewest-texts", "1", "--most-texts", "1")
-IDS = [film[0] for film in FILMS]
+IDS = [movie[0] for movie in FILMS]
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Nine films of which eight have a picture vector, and one vector of a film that is not listed."""
+    """Nine movies of which eight have a picture vector, and one vector of a movie that is not listed."""
     make_processed(tmp_path / "processed")
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "visual.npz", movie_ids=[*IDS[:8], 777], vectors=rng.standard_normal((9, 12)))
@@ -46,10 +46,10 @@ def test_the_program_fuses_and_says_what_is_missing(project: Path, capsys: pytes
     parts = ("--visual", project / "visual.npz", "--audio", project / "sound")
     run(project, "--fusion", "pca", "--n-components", 3, *parts)
     said = capsys.readouterr().out
-    assert "visual: 9 films, 12 numbers each" in said
-    assert "visual: 1 vectors are of films that are not listed" in said
-    assert "pca of text, visual, audio, fitted on 6 films" in said
-    assert "9 films, 3 numbers each; 1 without visual, 2 without audio" in said
+    assert "visual: 9 movies, 12 numbers each" in said
+    assert "visual: 1 vectors are of movies that are not listed" in said
+    assert "pca of text, visual, audio, fitted on 6 movies" in said
+    assert "9 movies, 3 numbers each; 1 without visual, 2 without audio" in said
     found = FusedEmbeddings.load(project / "out")
     assert found.movie_id.tolist() == IDS
     assert found.missing.tolist() == ["audio", "audio", "", "", "", "", "", "", "visual"]
@@ -63,19 +63,19 @@ def test_the_program_fuses_and_says_what_is_missing(project: Path, capsys: pytes
     np.testing.assert_allclose(placed.vectors[row], found.embedding[0], atol=1e-5)
 
 
-def test_fused_vectors_live_and_end_with_their_films(project: Path) -> None:
+def test_fused_vectors_live_and_end_with_their_movies(project: Path) -> None:
     run(project, "--fusion", "concat", "--visual", project / "visual.npz")
-    films = MovieEmbeddings.load(project / "out")
+    movies = MovieEmbeddings.load(project / "out")
     someone = people()
     UserEmbeddings(
-        films.identity, someone.user_id, someone.origin, np.ones((3, films.identity.dimension), "f4"), {}
+        movies.identity, someone.user_id, someone.origin, np.ones((3, movies.identity.dimension), "f4"), {}
     ).save(project / "out")
     run(project)  # nothing has changed
     assert len(FusedEmbeddings.load(project / "out").movie_id) == 9
     run(project, "--fusion", "average", "--visual", project / "visual.npz")
     assert FusedEmbeddings.load(project / "out").settings["method"] == "average"
     assert len(UserEmbeddings.load(project / "out")) == 3
-    films.save(project / "out")
+    movies.save(project / "out")
     with pytest.raises(ArtifactError, match="no fused vectors"):
         FusedEmbeddings.load(project / "out")
     with pytest.raises(ArtifactError, match="no fused vectors"):
@@ -91,25 +91,25 @@ def test_a_fusion_of_another_run_is_refused(project: Path) -> None:
         load_fusion(project / "out")
 
 
-def test_only_films_with_ratings_in_train_are_fitted(project: Path) -> None:
+def test_only_movies_with_ratings_in_train_are_fitted(project: Path) -> None:
     run(project)
     visual = read_modality(project / "visual.npz", "visual")
     lines: list[str] = []
     settings, ids = FusionSettings(), np.array([1, 2, 3, 9])
     build_fused(project / "out", "movielens", [visual], settings, ids, forms=("npz",), say=lines.append)
-    assert "fitted on 3 films" in " ".join(lines)  # film 9 has no picture
+    assert "fitted on 3 movies" in " ".join(lines)  # movie 9 has no picture
     before = (project / "out" / "manifest.json").read_bytes()
-    with pytest.raises(DataError, match="1 training films"):
+    with pytest.raises(DataError, match="1 training movies"):
         build_fused(project / "out", "movielens", [visual], settings, np.array([1]))
     assert (project / "out" / "manifest.json").read_bytes() == before
     counts = {"1": 2, "2": 1, "3": 0, "4": 0}
     (project / "processed" / "movie_popularity.json").write_text(json.dumps(counts))
     run(project, "--fusion", "concat", "--visual", project / "visual.npz")
     assert Fusion.load(project / "out" / "fusion").n_train == 2
-    with pytest.raises(ChoiceError, match="no films of source 'other'"):
+    with pytest.raises(ChoiceError, match="no movies of source 'other'"):
         build_fused(project / "out", "other", [visual], settings)
     foreign = make_modality("visual", [100, 200], np.ones((2, 3)))
-    with pytest.raises(DataError, match="0 training films"):
+    with pytest.raises(DataError, match="0 training movies"):
         build_fused(project / "out", "movielens", [foreign], settings)
 
 

@@ -1,4 +1,4 @@
-"""Fusion of modalities: planted structure, films that lack one, saving; and the files that vectors come in."""
+"""Fusion of modalities: planted structure, movies that lack one, saving; and the files that vectors come in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IDS = np.arange(N) * 3 + 100
 
 
 def views(seed: int = 0, shuffled: bool = False) -> list[Modality]:
-    """Eight kinds of film; words tell pairs of kinds apart, pictures the kinds within a pair; both are noisy."""
+    """Eight kinds of movie; words tell pairs of kinds apart, pictures the kinds within a pair; both are noisy."""
     rng = np.random.default_rng(seed)
     kinds = rng.permutation(KINDS) if shuffled else KINDS
     by_words = rng.standard_normal((N_KINDS // 2, 30))[kinds // 2]
@@ -31,7 +31,7 @@ def views(seed: int = 0, shuffled: bool = False) -> list[Modality]:
 
 
 def same_kind(vectors: np.ndarray, kinds: np.ndarray) -> float:
-    """Return how often the nearest other film is of the same kind; 1 in 8 by chance."""
+    """Return how often the nearest other movie is of the same kind; 1 in 8 by chance."""
     near = vectors @ vectors.T
     np.fill_diagonal(near, -9)
     return float((kinds[near.argmax(axis=1)] == kinds).mean())
@@ -66,7 +66,7 @@ def test_cca_keeps_what_the_views_share() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_film_that_lacks_a_modality_is_placed_by_the_other_and_counted(method: str) -> None:
+def test_a_movie_that_lacks_a_modality_is_placed_by_the_other_and_counted(method: str) -> None:
     text, visual = views()
     text.vectors[:20] = 0
     fewer = visual._replace(movie_ids=visual.movie_ids[:200], vectors=visual.vectors[:200])
@@ -152,7 +152,7 @@ def test_columns_with_units_of_their_own_are_brought_to_one_scale() -> None:
     assert same_kind(fused[True], KINDS) > 0.9 > same_kind(fused[False], KINDS)
 
 
-def test_it_is_fitted_on_training_films_alone() -> None:
+def test_it_is_fitted_on_training_movies_alone() -> None:
     text, visual = views()
     train = IDS[:150]
     fitted = Fusion(method="pca").fit([text, visual], train)
@@ -221,7 +221,7 @@ def test_what_can_not_be_fused_is_refused() -> None:
     fusion = Fusion().fit([text, visual])
     with pytest.raises(ChoiceError, match="given: text"):
         Fusion().fit([text])
-    with pytest.raises(DataError, match="0 training films"):
+    with pytest.raises(DataError, match="0 training movies"):
         Fusion().fit([text, visual._replace(movie_ids=visual.movie_ids + 1)])
     with pytest.raises(DataError, match="29 numbers, the fitted ones 30"):
         fusion.transform([text._replace(vectors=text.vectors[:, 1:])])

@@ -1,4 +1,4 @@
-"""The generator and its program: a project of nine films from the first run to the refused one."""
+"""The generator and its program: a project of nine movies from the first run to the refused one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.tiny import FILMS, make_processed
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOSE = {"dimension": 4, "fewest_texts": 1, "most_texts": 1.0}
-# user, film, rating
+# user, movie, rating
 RATINGS = [
     *((1, 1, 5.0), (1, 2, 4.5), (1, 3, 4.0), (1, 4, 1.0)),
     *((2, 4, 5.0), (2, 5, 5.0)),
@@ -63,19 +63,19 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_films_are_stored_where_they_belong(project: Path) -> None:
-    films = generator(project).build_movie_embeddings()
+def test_movies_are_stored_where_they_belong(project: Path) -> None:
+    movies = generator(project).build_movie_embeddings()
     folder = project / "processed" / "artifacts" / "text" / "local"
     stored = MovieEmbeddings.load(folder, LocalBackend.load(folder / "model").identity)
-    assert stored.movie_id.tolist() == [str(film[0]) for film in FILMS]
-    assert np.array_equal(stored.embedding, films.embedding)
+    assert stored.movie_id.tolist() == [str(movie[0]) for movie in FILMS]
+    assert np.array_equal(stored.embedding, movies.embedding)
     assert sorted(files(folder)) == [
         "manifest.json", "model/hashes.npy", "model/idf.npy", "model/manifest.json", "model/projection.npy",
         "model/scales.npy", "movie_embeddings.csv", "movie_embeddings.npz",
     ]  # fmt: skip
 
 
-def test_a_second_run_changes_nothing_and_a_changed_film_is_embedded_alone(project: Path) -> None:
+def test_a_second_run_changes_nothing_and_a_changed_movie_is_embedded_alone(project: Path) -> None:
     backend = Letters()
     generator(project, backend=backend, output=project / "out").build_movie_embeddings()
     assert len(backend.asked) == len(FILMS)
@@ -85,9 +85,9 @@ def test_a_second_run_changes_nothing_and_a_changed_film_is_embedded_alone(proje
     assert again.asked == []
     assert files(project / "out") == before
     change_title(project, "Delta (1983)", "Cab (1983)")
-    films = generator(project, backend=again, output=project / "out").build_movie_embeddings()
+    movies = generator(project, backend=again, output=project / "out").build_movie_embeddings()
     assert again.asked == ["Title: Cab (1983).\nGenres: Drama."]
-    assert films.embedding_text[3] == again.asked[0]
+    assert movies.embedding_text[3] == again.asked[0]
     generator(project, force=True, backend=again, output=project / "out").build_movie_embeddings()
     assert len(again.asked) == 1 + len(FILMS)
 
@@ -178,23 +178,23 @@ def test_other_models_are_refused_before_anything_is_embedded(project: Path) -> 
         generator(project, output=project / "out").build_movie_embeddings()
 
 
-def test_people_lie_at_the_mean_of_the_films_they_like(project: Path) -> None:
+def test_people_lie_at_the_mean_of_the_movies_they_like(project: Path) -> None:
     made = generator(project)
-    films = made.build_movie_embeddings()
+    movies = made.build_movie_embeddings()
     people = made.build_user_embeddings(project / "ratings.csv")
-    assert people.user_id.tolist() == ["1", "3"]  # 2 likes two films only
-    mean = films.embedding[:3].astype(np.float64).mean(axis=0)
+    assert people.user_id.tolist() == ["1", "3"]  # 2 likes two movies only
+    mean = movies.embedding[:3].astype(np.float64).mean(axis=0)
     assert np.allclose(people.embedding[0], mean / np.linalg.norm(mean), atol=1e-6)
-    stored = UserEmbeddings.load(project / "processed" / "artifacts" / "text" / "local", films.identity)
+    stored = UserEmbeddings.load(project / "processed" / "artifacts" / "text" / "local", movies.identity)
     assert np.array_equal(stored.embedding, people.embedding)
     assert stored.settings == {"method": "average", "rating_threshold": 4.0, "min_movies": 3, "alpha": 0.7}
     fewer = generator(project, min_movies=2, rating_threshold=4.5).build_user_embeddings(project / "ratings.csv")
     assert fewer.user_id.tolist() == ["1", "2"]
-    mean = films.embedding[3:5].astype(np.float64).mean(axis=0)
+    mean = movies.embedding[3:5].astype(np.float64).mean(axis=0)
     assert np.allclose(fewer.embedding[1], mean / np.linalg.norm(mean), atol=1e-6)
 
 
-def test_people_who_talk_are_embedded_by_the_films_own_model(project: Path) -> None:
+def test_people_who_talk_are_embedded_by_the_movies_own_model(project: Path) -> None:
     talk = project / "talk.tsv"
     lines = ["d1\tSEEKER\tI want action and war", "d1\tRECOMMENDER\tcomedy?", "d2\tSEEKER\tzzzz"]
     talk.write_text("\n".join(["dialog_id\tspeaker\ttext", *lines]) + "\n", encoding="utf-8")
@@ -204,7 +204,7 @@ def test_people_who_talk_are_embedded_by_the_films_own_model(project: Path) -> N
     assert (alone.user_id.tolist(), alone.origin.tolist()) == (["inspired:d1"], ["text"])
     model = LocalBackend.load(project / "processed" / "artifacts" / "text" / "local" / "model")
     assert np.allclose(alone.embedding, model.embed_texts(["I want action and war"]), atol=1e-6)
-    forced = generator(project, force=True).build_user_embeddings(talk)  # no films to fit a model on
+    forced = generator(project, force=True).build_user_embeddings(talk)  # no movies to fit a model on
     assert np.array_equal(forced.embedding, alone.embedding)
     both = generator(project).build_user_embeddings(project / "ratings.csv", [talk])
     assert both.user_id.tolist() == ["1", "3", "inspired:d1"]
@@ -226,7 +226,7 @@ def test_words_and_ratings_of_one_person_are_mixed_by_alpha(project: Path) -> No
     assert sides[2].origin.tolist() == ["ratings", "both"]
 
 
-def test_words_are_not_embedded_by_another_model_than_the_films(project: Path) -> None:
+def test_words_are_not_embedded_by_another_model_than_the_movies(project: Path) -> None:
     generator(project).build_movie_embeddings()
     words = project / "words.csv"
     words.write_text("dialog_id,speaker_id,text\nd1,3,action and war\n", encoding="utf-8")
@@ -236,22 +236,22 @@ def test_words_are_not_embedded_by_another_model_than_the_films(project: Path) -
         generator(project).build_user_embeddings(project / "ratings.csv", [words])
 
 
-def test_ratings_are_of_the_films_of_movielens_or_of_the_first_source(project: Path) -> None:
+def test_ratings_are_of_the_movies_of_movielens_or_of_the_first_source(project: Path) -> None:
     (project / "movies.dat").write_text("1::Other (1999)::War\n5::Strange (1999)::\n", encoding="utf-8")
     tweets = f"tweets={project / 'movies.dat'}"
     own = f"own={project / 'processed'}"
     for sources, n_people in (([tweets, "movielens"], 2), ([own, tweets], 2), ([tweets, own], 0)):
         made = generator(project, movie_sources=sources, force=True)
-        films = made.build_movie_embeddings()
+        movies = made.build_movie_embeddings()
         people = made.build_user_embeddings(project / "ratings.csv")
         assert len(people) == n_people
         if n_people:
             source = "own" if own in sources else "movielens"
-            mean = films.vectors_for([1, 2, 3], source).mean(axis=0)
+            mean = movies.vectors_for([1, 2, 3], source).mean(axis=0)
             assert np.allclose(people.embedding[0], mean / np.linalg.norm(mean), atol=1e-6)
 
 
-def test_people_need_films_and_new_films_remove_people(project: Path) -> None:
+def test_people_need_movies_and_new_movies_remove_people(project: Path) -> None:
     with pytest.raises(ArtifactError, match=r"no taste-embeddings artifact .*generate_embeddings"):
         generator(project).build_user_embeddings(project / "ratings.csv")
     made = generator(project)
@@ -332,7 +332,7 @@ def test_the_program_from_plan_to_people(project: Path) -> None:
     assert not (project / "processed" / "artifacts" / "text").exists()
     done = run(project, *loose, "--ratings", project / "ratings.csv", "--files", "npz")
     assert done.stderr == ""
-    assert "9 of movielens: 9 different films" in done.stdout
+    assert "9 of movielens: 9 different movies" in done.stdout
     assert "2 of 3 people by average of their ratings" in done.stdout
     folder = project / "processed" / "artifacts" / "text" / "local"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -418,8 +418,8 @@ def test_a_run_over_http_that_broke_off_pays_only_for_the_rest(project: Path, se
     assert not (project / "out" / "manifest.json").exists()
     n_paid = len(server.answered)
     assert n_paid == 4
-    films = over_http(project, server).build_movie_embeddings()
-    assert sorted(server.answered) == sorted(films.embedding_text)
+    movies = over_http(project, server).build_movie_embeddings()
+    assert sorted(server.answered) == sorted(movies.embedding_text)
 
 
 def test_another_model_over_http_is_refused_before_a_call(project: Path, server: Server) -> None:
@@ -452,7 +452,7 @@ def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
     assert built.text_hash.tolist() == shipped.text_hash.tolist()
     # Another processor sums in another order; directions may turn into each other, distances stay.
     sample = np.arange(0, len(built), 7)
-    cosines = [films.embedding[sample] @ films.embedding[sample].T for films in (built, shipped)]
+    cosines = [movies.embedding[sample] @ movies.embedding[sample].T for movies in (built, shipped)]
     assert np.abs(cosines[0] - cosines[1]).max() < 0.02
     model, loaded = LocalBackend.load(tmp_path / "model"), LocalBackend()
     assert model.identity == loaded.identity == shipped.identity
@@ -464,8 +464,8 @@ def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
 
 def test_the_shipped_minilm_vectors_are_those_of_the_backend() -> None:
     shipped = MovieEmbeddings.load(ROOT / "processed" / "artifacts" / "text" / "minilm")
-    films = join([read_source("movielens", ROOT / "processed")])
-    assert plan(films, shipped).missing == []
+    movies = join([read_source("movielens", ROOT / "processed")])
+    assert plan(movies, shipped).missing == []
     assert shipped.ids() == MovieEmbeddings.load(SHIPPED).ids()
     try:
         backend = make_backend("minilm")
@@ -473,5 +473,5 @@ def test_the_shipped_minilm_vectors_are_those_of_the_backend() -> None:
         pytest.skip(str(error))
     assert shipped.identity == backend.identity
     sample = [0, 1234, 3649]
-    fresh = backend.embed_texts([films.texts[row] for row in sample])
+    fresh = backend.embed_texts([movies.texts[row] for row in sample])
     assert np.sum(fresh * shipped.embedding[sample], axis=1).min() > 0.9999

@@ -34,8 +34,8 @@ def planted(shuffled: bool = False, seed: int = 0) -> Source:
     ]
     ratings = Interactions.from_columns(*np.array(columns).T, movie_vocabulary=np.arange(10, 10 + N_MOVIES))
     listed = rng.permutation(genre) if shuffled else genre
-    films = [{"movieId": str(10 + i), "title": f"Film {i}", "genres": f"Genre {g}"} for i, g in enumerate(listed)]
-    return Source.from_ratings(ratings, Catalog(films, dict.fromkeys(range(10, 10 + N_MOVIES), 7)))
+    movies = [{"movieId": str(10 + i), "title": f"Movie {i}", "genres": f"Genre {g}"} for i, g in enumerate(listed)]
+    return Source.from_ratings(ratings, Catalog(movies, dict.fromkeys(range(10, 10 + N_MOVIES), 7)))
 
 
 def recalls(source: Source, make, part="test", k=6, n_folds=5) -> list[float]:
@@ -112,7 +112,7 @@ def test_a_model_that_would_win_by_any_leak_shows_chance(monkeypatch):
     source = planted()
     cases = [held_out_movies.hold_out(source, "test", fold) for fold in range(5)]
     n_ranked = N_MOVIES // 10
-    # One list for all people of a fold: as many draws as there are films in the lists.
+    # One list for all people of a fold: as many draws as there are movies in the lists.
     low, high = chance_band(n_ranked, 6, 5 * n_ranked)
     assert low <= np.mean(recalls(source, Greedy)) <= high
     # The same model wins where the ratings of held-out movies stay in the training data ...
@@ -144,7 +144,7 @@ class Constant(Ranker):
 
 
 def test_equal_scores_do_not_list_low_ids_first():
-    """Everybody likes the 30 films of the lowest ids alone, as old films are the famous ones."""
+    """Everybody likes the 30 movies of the lowest ids alone, as old movies are the famous ones."""
     columns = [(u, m, 5 if m < 60 else 1, 1000 * u + m) for u in range(40) for m in range(N_MOVIES)]
     source = Source.from_ratings(Interactions.from_columns(*np.array(columns).T))
     low, high = chance_band(30, 6, 5 * 6)
@@ -156,8 +156,8 @@ def test_planted_genres_are_found_and_wrong_genres_are_not(part):
     right = recalls(planted(), BASELINES["genre-profile"], part, k=15)
     wrong = recalls(planted(shuffled=True), BASELINES["genre-profile"], part, k=15)
     crowd = recalls(planted(), BASELINES["popularity-by-genre"], part, k=15)
-    assert right == [1.0] * 5  # half of the 30 films are listed, and no genre has more than 15 of them
-    # Genres come as blocks of some 6 films of 30 for 16 people each: 5 folds x 5 genres are 25 draws of blocks.
+    assert right == [1.0] * 5  # half of the 30 movies are listed, and no genre has more than 15 of them
+    # Genres come as blocks of some 6 movies of 30 for 16 people each: 5 folds x 5 genres are 25 draws of blocks.
     error = np.sqrt(0.25 / 25)
     assert abs(np.mean(wrong) - 0.5) < 3 * error
     assert abs(np.mean(crowd) - 0.5) < 3 * error  # all genres are as popular
@@ -246,8 +246,8 @@ def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
     assert runner.work_key(case, "content", {}, 6, "") != runner.work_key(fewer, "content", {}, 6, "")
 
 
-def test_checkpoints_know_what_the_catalogue_says_of_films():
-    row = {"movieId": "1", "title": "Film (1990)", "genres": "Drama", "overview": "Rain.", "cast": "Bo Ray"}
+def test_checkpoints_know_what_the_catalogue_says_of_movies():
+    row = {"movieId": "1", "title": "Movie (1990)", "genres": "Drama", "overview": "Rain.", "cast": "Bo Ray"}
     digest = catalog_digest(Catalog([row]))
     assert digest == catalog_digest(Catalog([dict(row)]))
     for change in ({"overview": "Snow."}, {"cast": "Cy Day"}, {"director": "Di Eve"}, {"keywords": "storm"}):

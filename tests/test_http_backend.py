@@ -107,9 +107,9 @@ def test_half_a_surrogate_pair_is_sent_as_what_json_allows(server):
 
 def test_what_is_no_list_of_texts_is_refused(server):
     with pytest.raises(ChoiceError, match="not a list of texts"):
-        backend(server).embed_texts("film")
+        backend(server).embed_texts("movie")
     with pytest.raises(ChoiceError, match="text 1 is a int"):
-        backend(server).embed_texts(["film", 3])
+        backend(server).embed_texts(["movie", 3])
     assert not server.requests
 
 

@@ -118,7 +118,7 @@ def test_the_withheld_diagonal_of_a_checkerboard_comes_back_first() -> None:
 
 
 def planted(shuffle: bool) -> tuple[Interactions, np.ndarray]:
-    """Return what 90 people of three tastes chose among 60 films of three kinds, and the choices held back."""
+    """Return what 90 people of three tastes chose among 60 movies of three kinds, and the choices held back."""
     rng = np.random.default_rng(6)
     chance = np.where(np.arange(90)[:, None] % 3 == np.arange(60) % 3, 0.7, 0.05)
     likes = rng.random((90, 60)) < chance
@@ -136,7 +136,7 @@ def hit_share(data: Interactions, held_back: np.ndarray) -> float:
 
 
 def test_planted_tastes_are_learned_and_shuffled_ones_are_not() -> None:
-    """Of the unseen films of one's own kind .7 * .3 / (1 - .7 * .7) = 41% were held back, of all unseen ones 10%.
+    """Of the unseen movies of one's own kind .7 * .3 / (1 - .7 * .7) = 41% were held back, of all unseen ones 10%.
 
     450 places have standard errors of 2.3% and 1.4%.
     """

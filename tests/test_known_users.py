@@ -20,7 +20,7 @@ def shipped() -> Recommender:
     return Recommender.load()
 
 
-def test_popularity_is_the_most_liked_films_that_the_person_has_not_rated(shipped: Recommender) -> None:
+def test_popularity_is_the_most_liked_movies_that_the_person_has_not_rated(shipped: Recommender) -> None:
     parts = [load_split(default_folder("processed"), name) for name in ("train", "val", "test")]
     likes = sum(np.bincount(part.movie_rows[part.ratings >= 4], minlength=part.n_movies) for part in parts)
     row = int(np.searchsorted(parts[0].user_ids, 15))
@@ -28,10 +28,10 @@ def test_popularity_is_the_most_liked_films_that_the_person_has_not_rated(shippe
     rated = sum(part.movie_counts() for part in parts)
     by_likes = [int(i) for i in np.lexsort((-rated, -likes)) if int(i) not in known]
     found = shipped.recommend(15, n=30, method="popularity")
-    assert [film.movie.movie_id for film in found] == [int(parts[0].movie_ids[i]) for i in by_likes[:30]]
+    assert [movie.movie.movie_id for movie in found] == [int(parts[0].movie_ids[i]) for i in by_likes[:30]]
     assert all(earlier.score >= later.score for earlier, later in zip(found, found[1:]))
     everything = shipped.recommend(15, n=10**12, method="popularity")
-    assert [film.movie.movie_id for film in everything] == [int(parts[0].movie_ids[i]) for i in by_likes]
+    assert [movie.movie.movie_id for movie in everything] == [int(parts[0].movie_ids[i]) for i in by_likes]
 
 
 def test_what_cannot_be_done_says_why(shipped: Recommender) -> None:

@@ -42,13 +42,13 @@ def test_a_session_by_ids_and_titles(shipped: Recommender) -> None:
     by_id = shipped.session([2571, np.int64(1214), 296, 608], seed=1)
     seen = set()
     for turn in range(20):
-        film, same = by_title.next(), by_id.next()
-        assert film is not None
+        movie, same = by_title.next(), by_id.next()
+        assert movie is not None
         assert same is not None
-        assert film.movie == same.movie
-        assert film.score == pytest.approx(sum(reason.value for reason in film.because), abs=1e-9)
-        assert np.isfinite(film.score)
-        seen.add(film.movie.movie_id)
+        assert movie.movie == same.movie
+        assert movie.score == pytest.approx(sum(reason.value for reason in movie.because), abs=1e-9)
+        assert np.isfinite(movie.score)
+        seen.add(movie.movie.movie_id)
         for session in (by_title, by_id):
             session.answer("like" if turn % 2 else "dislike")
     assert len(seen) == 20
@@ -61,20 +61,20 @@ def test_a_session_by_ids_and_titles(shipped: Recommender) -> None:
     np.testing.assert_array_equal(by_id.user_vector, before)
 
 
-def test_favourites_decide_what_comes(shipped: Recommender) -> None:
-    def n_family_films(*favorites: str) -> int:
+def test_favorites_decide_what_comes(shipped: Recommender) -> None:
+    def n_family_movies(*favorites: str) -> int:
         session = shipped.session(list(favorites))
-        films = [session.next() for _ in range(20)]
-        return sum(bool({"Animation", "Children"} & set(film.movie.genres)) for film in films if film)
+        movies = [session.next() for _ in range(20)]
+        return sum(bool({"Animation", "Children"} & set(movie.movie.genres)) for movie in movies if movie)
 
-    family = n_family_films("Toy Story (1995)", "Finding Nemo", "Shrek (2001)", "Monsters, Inc.")
-    crime = n_family_films("Pulp Fiction", "Fargo", "Reservoir Dogs", "Heat (1995)")
+    family = n_family_movies("Toy Story (1995)", "Finding Nemo", "Shrek (2001)", "Monsters, Inc.")
+    crime = n_family_movies("Pulp Fiction", "Fargo", "Reservoir Dogs", "Heat (1995)")
     assert family >= 5
     assert crime <= 1
 
 
 def test_similar_movies_are_the_nearest_by_cosine(tiny: Recommender) -> None:
-    vectors = np.array([film[4] for film in FILMS], dtype=float)
+    vectors = np.array([movie[4] for movie in FILMS], dtype=float)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosine = unit @ unit[3]
     expected = [i for i in np.argsort(-cosine, kind="stable") if i != 3]
@@ -96,7 +96,7 @@ def test_what_cannot_be_done_says_why(tiny: Recommender, tmp_path: Path) -> None
     for words in (None, 5, b"robots"):
         with pytest.raises(ChoiceError, match="give a text, or a list of texts"):
             tiny.session(["alpha"], words=words)  # type: ignore[arg-type]
-    with pytest.raises(ChoiceError, match="no favourites"):
+    with pytest.raises(ChoiceError, match="no favorites"):
         tiny.session([])
     with pytest.raises(ChoiceError, match="give a list"):
         tiny.session("alpha")
@@ -172,7 +172,7 @@ def test_importing_touches_no_file_and_loads_no_pandas(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_a_found_movie_can_be_a_favourite(tiny: Recommender) -> None:
+def test_a_found_movie_can_be_a_favorite(tiny: Recommender) -> None:
     (found,) = tiny.search("alpha", n=1)
     assert tiny.session([found]).state.favorites == tiny.session([1]).state.favorites == (0,)
 

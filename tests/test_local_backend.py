@@ -145,11 +145,11 @@ def test_damage_and_mix_ups_are_refused_by_name(small, tmp_path):
 
 
 def test_words_of_too_few_and_of_too_many_texts_are_not_kept():
-    texts = ["film rare", "film moon", "film moon sea", "film sea"]
+    texts = ["movie rare", "movie moon", "movie moon sea", "movie sea"]
     settings = {**PLAIN, "fewest_texts": 2, "most_texts": 0.5}
     model = LocalBackend.fit(texts, **settings)
     assert set(model.fitted.hashes.tolist()) == {crc32(b"moon"), crc32(b"sea")}
-    assert not model.embed_texts(["film rare"]).any()
+    assert not model.embed_texts(["movie rare"]).any()
     assert len(LocalBackend.fit(texts, **{**settings, "most_texts": 1.0}).fitted.hashes) == 3
 
 

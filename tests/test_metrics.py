@@ -12,7 +12,7 @@ from recommender.evaluate import beyond_accuracy, metrics
 
 LOG3 = math.log2(3)
 
-# Two people. Ann likes films 1, 3, 5, 7 and is shown 3, 0, 5, 2. Bo likes film 9 and is shown 4, 6.
+# Two people. Ann likes movies 1, 3, 5, 7 and is shown 3, 0, 5, 2. Bo likes movie 9 and is shown 4, 6.
 RANKED = np.array([[3, 0, 5, 2], [4, 6, -1, -1]])
 INDPTR, RELEVANT = np.array([0, 4, 5]), np.array([7, 1, 5, 3, 9])
 HITS = np.array([[True, False, True, False], [False, False, False, False]])
@@ -23,18 +23,18 @@ def test_find_hits():
     assert np.array_equal(metrics.find_hits(RANKED, INDPTR, RELEVANT, 10), HITS)
 
 
-def test_find_hits_does_not_take_one_persons_film_for_another_s():
+def test_find_hits_does_not_take_one_persons_movie_for_another_s():
     ranked = np.array([[9, 8], [3, 9]])
     assert metrics.find_hits(ranked, INDPTR, RELEVANT, 10).tolist() == [[False, False], [False, True]]
 
 
 def test_find_hits_padding_never_hits_a_neighbour():
-    # With a naive key, (list 1, -1) is (list 0, film 9), which is relevant.
+    # With a naive key, (list 1, -1) is (list 0, movie 9), which is relevant.
     found = metrics.find_hits(np.array([[0], [-1]]), np.array([0, 1, 1]), np.array([9]), 10)
     assert not found.any()
 
 
-def test_find_hits_without_any_relevant_film():
+def test_find_hits_without_any_relevant_movie():
     assert not metrics.find_hits(RANKED, np.array([0, 0, 0]), np.array([], dtype=int), 10).any()
 
 
@@ -63,7 +63,7 @@ def test_by_hand(name, k, ann):
     assert values == pytest.approx([ann, 0.0])
 
 
-def test_ideal_is_over_the_relevant_films_that_exist_not_over_k():
+def test_ideal_is_over_the_relevant_movies_that_exist_not_over_k():
     hits = np.array([[True, False, False]])
     assert metrics.ndcg(hits, np.array([1]), 3) == pytest.approx([1.0])
     assert metrics.capped_average_precision(hits, np.array([1]), 3) == pytest.approx([1.0])
@@ -105,17 +105,17 @@ def test_rating_errors():
 
 
 def random_lists(rng, n_lists=60, n_movies=40, n=15):
-    """Lists of distinct films, some of them short, and from 1 to 25 relevant films for each."""
+    """Lists of distinct movies, some of them short, and from 1 to 25 relevant movies for each."""
     ranked = np.stack([rng.permutation(n_movies)[:n] for _ in range(n_lists)])
     ranked[: n_lists // 4, n // 3 :] = -1
     relevant = [rng.permutation(n_movies)[: rng.integers(1, 26)] for _ in range(n_lists)]
-    indptr = np.concatenate(([0], np.cumsum([len(films) for films in relevant])))
+    indptr = np.concatenate(([0], np.cumsum([len(movies) for movies in relevant])))
     return ranked, indptr, np.concatenate(relevant)
 
 
 def as_dictionaries(ranked, indptr, relevant):
     qrels = {f"u{b}": {f"m{m}": 1 for m in relevant[indptr[b] : indptr[b + 1]]} for b in range(len(ranked))}
-    run = {f"u{b}": {f"m{m}": -float(i) for i, m in enumerate(films) if m >= 0} for b, films in enumerate(ranked)}
+    run = {f"u{b}": {f"m{m}": -float(i) for i, m in enumerate(movies) if m >= 0} for b, movies in enumerate(ranked)}
     return qrels, run
 
 
@@ -165,20 +165,20 @@ def test_novelty_by_hand():
 def test_diversity_equals_the_mean_over_pairs():
     rng = np.random.default_rng(1)
     genres = (rng.random((30, 6)) < 0.3).astype(float)
-    genres[7] = 0  # a film without genres: far from all, itself included
+    genres[7] = 0  # a movie without genres: far from all, itself included
     ranked = np.stack([rng.permutation(30)[:6] for _ in range(20)])
     ranked[0, 2:], ranked[1, 1:] = -1, -1
 
-    def by_pairs(films):
+    def by_pairs(movies):
         distances = []
-        for i in range(len(films)):
+        for i in range(len(movies)):
             for j in range(i):
-                a, b = genres[films[i]], genres[films[j]]
+                a, b = genres[movies[i]], genres[movies[j]]
                 size = np.linalg.norm(a) * np.linalg.norm(b)
                 distances.append(1 - (a @ b / size if size else 0.0))
         return np.mean(distances) if distances else math.nan
 
-    expected = [by_pairs([m for m in films if m >= 0]) for films in ranked]
+    expected = [by_pairs([m for m in movies if m >= 0]) for movies in ranked]
     assert beyond_accuracy.intra_list_diversity(ranked, genres) == pytest.approx(expected, nan_ok=True)
 
 

@@ -32,7 +32,7 @@ def catalog() -> Catalog:
     genres = [("Comedy", "Western")[i % 2] + ("|Drama" if i % 5 == 0 else "") for i in range(N_MOVIES)]
     return Catalog(
         [
-            {"movieId": str(10 + i), "title": f"Film {i}", "year": str(1980 + i), "genres": g}
+            {"movieId": str(10 + i), "title": f"Movie {i}", "year": str(1980 + i), "genres": g}
             for i, g in enumerate(genres)
         ]
     )

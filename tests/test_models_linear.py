@@ -125,7 +125,7 @@ def test_directed_ease_profile_by_hand() -> None:
 
 
 def test_directed_ease_learns_which_way_people_go() -> None:
-    """Everybody rates a chain of films in one order: after film k comes film k + 1, not k - 1."""
+    """Everybody rates a chain of movies in one order: after movie k comes movie k + 1, not k - 1."""
     users = np.repeat(np.arange(30), 4)
     starts = np.repeat(np.arange(30) % 10, 4)
     steps = np.tile(np.arange(4), 30)

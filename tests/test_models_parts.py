@@ -139,10 +139,10 @@ def test_no_feature_of_the_stacker_changes_with_what_others_rate_later() -> None
 
 
 def test_content_takes_the_keywords_of_the_catalogue() -> None:
-    """Three films of one genre; the person liked one with the keyword that film 3 has and film 2 has not."""
+    """Three movies of one genre; the person liked one with the keyword that movie 3 has and movie 2 has not."""
     words = {1: "heist; paris", 2: "war", 3: "Heist"}
-    rows = [{"movieId": str(i), "title": f"Film {i}", "genres": "Drama", "keywords": words[i]} for i in words]
-    catalog = Catalog([*rows, {"movieId": "4", "title": "Film 4", "genres": "War", "keywords": ""}])
+    rows = [{"movieId": str(i), "title": f"Movie {i}", "genres": "Drama", "keywords": words[i]} for i in words]
+    catalog = Catalog([*rows, {"movieId": "4", "title": "Movie 4", "genres": "War", "keywords": ""}])
     history = Interactions.from_columns([1, 2], [1, 2], [5, 5], [1, 1], movie_vocabulary=catalog.movie_ids)
     model = Content(catalog, popularity=0, fewest_movies=1).fit(history)
     with_words = model.score(history, [0])[0]

@@ -1,4 +1,4 @@
-"""Films of several sources, their stored vectors: what is embedded again and what is not, what is refused."""
+"""Movies of several sources, their stored vectors: what is embedded again and what is not, what is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from recommender.data.errors import ArtifactError, ChoiceError, DataError
 from recommender.text.base import BaseEmbeddingBackend, Identity, normalised
 from recommender.text.movie_embeddings import MovieEmbeddings, embed, plan
-from recommender.text.movie_sources import Films, SourceMovie, join, read_dat, read_source, read_tsv
+from recommender.text.movie_sources import Movies, SourceMovie, join, read_dat, read_source, read_tsv
 from tests.tiny import FILMS, make_processed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +44,7 @@ def dat(folder: Path, text: str) -> list[SourceMovie]:
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> Films:
+def movies(tmp_path: Path) -> Movies:
     return join([dat(tmp_path, "1::Abba (1970)::Drama\n2::Cab (1980)::\n3::Bac (1990)::War\n")])
 
 
@@ -62,7 +62,7 @@ def test_movietweetings_lines_are_read(tmp_path: Path) -> None:
     for bad in ("x::Title::", "12", "::Title::War"):
         with pytest.raises(DataError, match=r"movies\.dat line 2: .* is not `id::title::genres`"):
             dat(tmp_path, f"1::Fine::\n{bad}\n")
-    with pytest.raises(DataError, match="lists no films"):
+    with pytest.raises(DataError, match="lists no movies"):
         dat(tmp_path, "\n")
 
 
@@ -91,22 +91,22 @@ def test_the_inspired_table_is_read_by_its_header(tmp_path: Path) -> None:
 
 def test_sources_are_known_by_what_lies_there(tmp_path: Path) -> None:
     processed = make_processed(tmp_path / "processed")
-    assert [line.movie_id for line in read_source("movielens", processed)] == [str(film[0]) for film in FILMS]
+    assert [line.movie_id for line in read_source("movielens", processed)] == [str(movie[0]) for movie in FILMS]
     other = tmp_path / "other"
     other.mkdir()
-    with pytest.raises(DataError, match=r"other holds no list of films for source 'tweets'"):
+    with pytest.raises(DataError, match=r"other holds no list of movies for source 'tweets'"):
         read_source("tweets", other)
     dat(other, "7::Seven::\n")
     assert read_source("tweets", other) == read_source("tweets", other / "movies.dat")
     with pytest.raises(DataError, match=r"gone.csv does not exist"):
         read_source("tweets", tmp_path / "gone.csv")
-    with pytest.raises(DataError, match="no list of films at"):
+    with pytest.raises(DataError, match="no list of movies at"):
         read_source("tweets", tmp_path / "gone.dat")
     with pytest.raises(DataError, match="source 'a:b'"):
         read_source("a:b", other)
 
 
-def test_lines_of_one_film_share_key_and_text(tmp_path: Path) -> None:
+def test_lines_of_one_movie_share_key_and_text(tmp_path: Path) -> None:
     inspired = table(
         tmp_path,
         "title\tyear\tshort_plot\tvideo_id\timdb_id\ttmdb_id",
@@ -115,44 +115,44 @@ def test_lines_of_one_film_share_key_and_text(tmp_path: Path) -> None:
         "Solo\t1996\t\tv3\t\t",
     )
     tweets = dat(tmp_path, "0113277::Heat (1995)::Crime\n0116282::Fargo (1996)::Crime|Drama\n42::Solo (1996)::\n")
-    films = join([tweets, inspired])
+    movies = join([tweets, inspired])
     # Heat is found by its IMDb id, which INSPIRED knows together with the TMDB id; Fargo has no id in common.
-    assert films.keys == ["tmdb:949", "tweets:0116282", "tweets:42", "tmdb:949", "tmdb:275", "inspired:v3"]
-    assert films.film == [0, 1, 2, 0, 3, 4]
-    assert films.texts[0] == "Title: Heat (1995).\nPlot: A thief and a policeman."
-    assert films.texts[1] == "Title: Fargo (1996).\nGenres: Crime, Drama."
+    assert movies.keys == ["tmdb:949", "tweets:0116282", "tweets:42", "tmdb:949", "tmdb:275", "inspired:v3"]
+    assert movies.movie == [0, 1, 2, 0, 3, 4]
+    assert movies.texts[0] == "Title: Heat (1995).\nPlot: A thief and a policeman."
+    assert movies.texts[1] == "Title: Fargo (1996).\nGenres: Crime, Drama."
     backend = Letters()
-    found = embed(plan(films, None), backend)
+    found = embed(plan(movies, None), backend)
     assert len(found) == 6
-    assert backend.asked.count(films.texts[0]) == 1
+    assert backend.asked.count(movies.texts[0]) == 1
     assert np.array_equal(found.embedding[0], found.embedding[3])
     assert found.metadata[0] != found.metadata[3]
-    assert found.embedding_text[0] == found.embedding_text[3] == films.texts[0]
+    assert found.embedding_text[0] == found.embedding_text[3] == movies.texts[0]
 
 
 @pytest.mark.skipif(not TWEETINGS.is_dir(), reason="the raw data are not beside this clone")
-def test_movielens_and_movietweetings_share_films() -> None:
+def test_movielens_and_movietweetings_share_movies() -> None:
     lists = [read_source("movielens", ROOT / "processed"), read_source("movietweetings", TWEETINGS)]
-    films = join(lists)
+    movies = join(lists)
     assert [len(lines) for lines in lists] == [3650, 10506]
-    both = {key for key in films.keys[:3650]} & set(films.keys[3650:])
+    both = {key for key in movies.keys[:3650]} & set(movies.keys[3650:])
     titles: dict[str, set[int]] = {}
-    for key, line in zip(films.keys, films.lines):
+    for key, line in zip(movies.keys, movies.lines):
         if key in both:
             titles.setdefault(key, set()).add(line.movie.year)
-    assert len(films.texts) == 3650 + 10506 - len(both)
+    assert len(movies.texts) == 3650 + 10506 - len(both)
     assert len(both) > 2500
-    # The two sites now and then disagree by a year; lines of different films would disagree by more.
+    # The two sites now and then disagree by a year; lines of different movies would disagree by more.
     assert np.mean([max(years) - min(years) <= 1 for years in titles.values()]) > 0.99
 
 
-def test_a_second_run_embeds_only_what_changed(films: Films, tmp_path: Path) -> None:
+def test_a_second_run_embeds_only_what_changed(movies: Movies, tmp_path: Path) -> None:
     backend = Letters()
-    embed(plan(films, None), backend).save(tmp_path / "out")
-    assert backend.asked == films.texts
+    embed(plan(movies, None), backend).save(tmp_path / "out")
+    assert backend.asked == movies.texts
     stored = MovieEmbeddings.load(tmp_path / "out", backend.identity)
     again = Letters()
-    same = embed(plan(films, stored), again)
+    same = embed(plan(movies, stored), again)
     assert again.asked == []
     assert np.array_equal(same.embedding, stored.embedding)
     changed = join([dat(tmp_path, "1::Abba (1970)::Drama\n2::Cab (1980)::Comedy\n9::New (1980)::\n")])
@@ -163,15 +163,15 @@ def test_a_second_run_embeds_only_what_changed(films: Films, tmp_path: Path) -> 
 
 
 def test_equal_texts_are_embedded_once(tmp_path: Path) -> None:
-    films = join([dat(tmp_path, "1::Cab (1980)::\n2::Cab (1980)::\n")])
+    movies = join([dat(tmp_path, "1::Cab (1980)::\n2::Cab (1980)::\n")])
     backend = Letters()
-    found = embed(plan(films, None), backend)
+    found = embed(plan(movies, None), backend)
     assert len(backend.asked) == 1
-    assert len(set(films.keys)) == 2
+    assert len(set(movies.keys)) == 2
     assert np.array_equal(found.embedding[0], found.embedding[1])
 
 
-def test_texts_go_out_in_calls_of_the_asked_size(films: Films) -> None:
+def test_texts_go_out_in_calls_of_the_asked_size(movies: Movies) -> None:
     class Sizes(Letters):
         def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
             sizes.append(len(texts))
@@ -179,12 +179,12 @@ def test_texts_go_out_in_calls_of_the_asked_size(films: Films) -> None:
 
     sizes: list[int] = []
     told: list[tuple[int, int]] = []
-    embed(plan(films, None), Sizes(), 2, lambda done, total: told.append((done, total)))
+    embed(plan(movies, None), Sizes(), 2, lambda done, total: told.append((done, total)))
     assert sizes == [2, 1]
     assert told == [(2, 3), (3, 3)]
 
 
-def test_vectors_of_the_wrong_shape_are_refused(films: Films) -> None:
+def test_vectors_of_the_wrong_shape_are_refused(movies: Movies) -> None:
     class Wide(Letters):
         def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
             return np.ones((len(texts), 4), np.float32)
@@ -194,13 +194,13 @@ def test_vectors_of_the_wrong_shape_are_refused(films: Films) -> None:
             return np.full((len(texts), 3), np.nan, np.float32)
 
     with pytest.raises(DataError, match=r"returned \(3, 4\), expected 3 finite rows of 3"):
-        embed(plan(films, None), Wide())
+        embed(plan(movies, None), Wide())
     with pytest.raises(DataError, match="expected 3 finite rows of 3"):
-        embed(plan(films, None), Broken())
+        embed(plan(movies, None), Broken())
 
 
-def test_files_hold_the_same(films: Films, tmp_path: Path) -> None:
-    found = embed(plan(films, None), Letters())
+def test_files_hold_the_same(movies: Movies, tmp_path: Path) -> None:
+    found = embed(plan(movies, None), Letters())
     found.save(tmp_path, ("npz", "csv"))
     loaded = MovieEmbeddings.load(tmp_path).with_texts()
     with open(tmp_path / "movie_embeddings.csv", encoding="utf-8", newline="") as file:
@@ -217,11 +217,11 @@ def test_files_hold_the_same(films: Films, tmp_path: Path) -> None:
         "title": "Abba", "year": 1970, "genres": ["Drama"], "imdb_id": "1",
     }  # fmt: skip
     with np.load(tmp_path / "movie_embeddings.npz", allow_pickle=False) as plain:
-        assert plain["embedding_text"].tolist() == films.texts
+        assert plain["embedding_text"].tolist() == movies.texts
 
 
-def test_half_precision_halves_and_other_forms_go(films: Films, tmp_path: Path) -> None:
-    found = embed(plan(films, None), Letters())
+def test_half_precision_halves_and_other_forms_go(movies: Movies, tmp_path: Path) -> None:
+    found = embed(plan(movies, None), Letters())
     found.save(tmp_path, ("npz", "csv"))
     found.save(tmp_path, ("npz",), half=True)
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".dat") == [
@@ -234,13 +234,13 @@ def test_half_precision_halves_and_other_forms_go(films: Films, tmp_path: Path) 
     assert np.allclose(np.sum(loaded.embedding * found.embedding, axis=1), 1, atol=1e-5)
 
 
-def test_texts_can_be_left_out(films: Films, tmp_path: Path) -> None:
-    found = embed(plan(films, None), Letters())
+def test_texts_can_be_left_out(movies: Movies, tmp_path: Path) -> None:
+    found = embed(plan(movies, None), Letters())
     found.save(tmp_path, ("npz", "csv"), with_texts=False)
     loaded = MovieEmbeddings.load(tmp_path)
     assert np.array_equal(loaded.embedding, found.embedding)
     assert loaded.ids() == found.ids()
-    assert plan(films, loaded).missing == []
+    assert plan(movies, loaded).missing == []
     assert (
         (tmp_path / "movie_embeddings.csv").read_text().startswith("movie_id,source,key,embedding\n1,tweets,tweets:1,")
     )
@@ -248,28 +248,28 @@ def test_texts_can_be_left_out(films: Films, tmp_path: Path) -> None:
         loaded.with_texts()
 
 
-def test_parquet_holds_the_same(films: Films, tmp_path: Path) -> None:
+def test_parquet_holds_the_same(movies: Movies, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    found = embed(plan(films, None), Letters())
+    found = embed(plan(movies, None), Letters())
     found.save(tmp_path, ("npz", "parquet"))
     read = parquet.read_table(tmp_path / "movie_embeddings.parquet").to_pydict()
     assert np.allclose(read.pop("embedding"), found.embedding)
     assert read == found.columns()
 
 
-def test_vectors_are_found_by_id(films: Films) -> None:
-    found = embed(plan(films, None), Letters())
+def test_vectors_are_found_by_id(movies: Movies) -> None:
+    found = embed(plan(movies, None), Letters())
     vectors = found.vectors_for([3, 7, "1"], "tweets")
     assert np.array_equal(vectors[[0, 2]], found.embedding[[2, 0]])
     assert not vectors[1].any()
     assert not found.vectors_for([1]).any()
     assert found.row_of(2, "tweets") == 1
-    with pytest.raises(ChoiceError, match="no vector for film 7 of source 'tweets'"):
+    with pytest.raises(ChoiceError, match="no vector for movie 7 of source 'tweets'"):
         found.row_of(7, "tweets")
 
 
-def test_other_models_are_refused_by_name(films: Films, tmp_path: Path) -> None:
-    embed(plan(films, None), Letters()).save(tmp_path)
+def test_other_models_are_refused_by_name(movies: Movies, tmp_path: Path) -> None:
+    embed(plan(movies, None), Letters()).save(tmp_path)
     for identity, said in (
         (Identity("letters", "abd", 3), "model abc, not abd"),
         (Identity("letters", "abc", 4), "dimension 3, not 4"),
@@ -279,8 +279,8 @@ def test_other_models_are_refused_by_name(films: Films, tmp_path: Path) -> None:
             MovieEmbeddings.load(tmp_path, identity)
 
 
-def test_damage_is_refused_by_name(films: Films, tmp_path: Path) -> None:
-    found = embed(plan(films, None), Letters())
+def test_damage_is_refused_by_name(movies: Movies, tmp_path: Path) -> None:
+    found = embed(plan(movies, None), Letters())
     with pytest.raises(ArtifactError, match=r"no taste-embeddings artifact in .*generate_embeddings"):
         MovieEmbeddings.load(tmp_path)
     found.save(tmp_path)

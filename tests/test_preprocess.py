@@ -414,9 +414,9 @@ def test_links_as_imdb_and_pandas_write_them(tmp_path):
     data = write_csv(tmp_path / "raw")
     (data / "links.csv").write_text("movieId,imdbId,tmdbId\n10,tt0133093,603.0\n20,211915.0,\n30,tt113277,949\n")
     all_steps.main(["--data", str(data), "--output", str(tmp_path / "out"), *TINY_FLAGS])
-    films = [Catalog.load(tmp_path / "out").movie(row) for row in range(3)]
-    assert [film.imdb_id for film in films] == ["0133093", "0211915", "0113277"]
-    assert [film.tmdb_id for film in films] == ["603", "", "949"]
+    movies = [Catalog.load(tmp_path / "out").movie(row) for row in range(3)]
+    assert [movie.imdb_id for movie in movies] == ["0133093", "0211915", "0113277"]
+    assert [movie.tmdb_id for movie in movies] == ["603", "", "949"]
 
 
 # Kernels in recommender/ that the pipeline uses

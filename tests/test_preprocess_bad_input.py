@@ -139,7 +139,7 @@ SIDE_FILES = {
         "links.csv line 2: imdbId 'nm01' is not a number",
     ),
     "link without digits": ("links.csv", "movieId,imdbId,tmdbId\n10,tt,\n", "line 2: imdbId 'tt' is not a number"),
-    "link of half a film": ("links.csv", "movieId,imdbId,tmdbId\n10,1,8.5\n", "line 2: tmdbId '8.5' is not a number"),
+    "link of half a movie": ("links.csv", "movieId,imdbId,tmdbId\n10,1,8.5\n", "line 2: tmdbId '8.5' is not a number"),
     "link to another site": ("links.csv", "movieId,imdbId,tmdbId\n10,1,tt8\n", "tmdbId 'tt8' is not a number"),
     "links without a column": ("links.csv", "movieId,imdbId\n10,1\n", "links.csv has no column tmdbId"),
     "tag of no movie": (

@@ -215,10 +215,10 @@ def test_without_strict_time_there_is_one_stage():
 def test_no_model_looks_at_other_people_in_the_history(name):
     """In strict time the history of all is given, later ratings too: a score may depend on the person's own alone."""
     data = random_data(n=3000, n_users=90, n_movies=40)
-    films = [{"movieId": str(i), "title": f"Film {i} (19{i + 10})", "genres": "AB"[i % 2]} for i in data.movie_ids]
+    movies = [{"movieId": str(i), "title": f"Movie {i} (19{i + 10})", "genres": "AB"[i % 2]} for i in data.movie_ids]
     case = protocols.per_user(data)
     settings = {"rank": 8} if name == "svd" else {}
-    model = registry.make(name, catalog=Catalog(films), **settings).fit(case.known)
+    model = registry.make(name, catalog=Catalog(movies), **settings).fit(case.known)
     people, at = case.user_rows[:6], case.at[:6]
     together = model.score(case.known, people, at)
     for line, row in enumerate(people):

@@ -41,7 +41,7 @@ TEXTS = [
     "Le Fabuleux Destin d'Amélie Poulain",
     "七人の侍",
     "Ёжик в тумане",
-    "\U0001f600\U0001f680 a film with rockets \U0001f1ea\U0001f1fa",
+    "\U0001f600\U0001f680 a movie with rockets \U0001f1ea\U0001f1fa",
     "e\u0301 and é, ﬁ and fi, \u200bzero\u00a0width",
     "x",
     "?!",
@@ -52,7 +52,7 @@ TEXTS = [
         for who in ("a thief", "two sisters", "a robot")
         for where in ("Rome", "space")
     ),
-    *(f"film number {number}" for number in range(120)),
+    *(f"movie number {number}" for number in range(120)),
 ]
 
 pytestmark = [

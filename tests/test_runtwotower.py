@@ -24,11 +24,11 @@ FLAGS = RULE[2:]  # without --learning-rule, which this program does not have
 
 
 def tiny_two_tower(folder: Path) -> Path:
-    """The nine films with a two-tower artifact of the same vectors as their SVD, and that SVD made useless."""
+    """The nine movies with a two-tower artifact of the same vectors as their SVD, and that SVD made useless."""
     make_processed(folder)
     model = TwoTower(factors=2)
-    model.movie_ids = np.array([film[0] for film in FILMS])
-    model.movie_vectors = np.array([film[4] for film in FILMS], dtype=np.float32)
+    model.movie_ids = np.array([movie[0] for movie in FILMS])
+    model.movie_vectors = np.array([movie[4] for movie in FILMS], dtype=np.float32)
     model.movie_biases = np.zeros(len(FILMS), dtype=np.float32)
     model.history_vectors = np.zeros((len(FILMS), 2), dtype=np.float32)
     model.people_mean = np.zeros(0, dtype=np.float32)
@@ -79,7 +79,7 @@ def test_end_of_input_and_profiles(processed: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("Goodbye.\n")
     again = run("q\n", "--processed", processed, "--profiles", tmp_path, "--resume", "ann")
-    assert "Welcome back, ann: 1 favourites, 1 answers." in again.stdout
+    assert "Welcome back, ann: 1 favorites, 1 answers." in again.stdout
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_the_library_has_the_same_vectors(processed: Path) -> None:
     recommender = Recommender.load(processed, vectors="two_tower")
     assert isinstance(recommender.rule, MovingAverage)
     assert recommender.policy.learning_rule == "moving-average"
-    np.testing.assert_array_equal(recommender.movie_vectors, np.array([film[4] for film in FILMS], np.float32))
+    np.testing.assert_array_equal(recommender.movie_vectors, np.array([movie[4] for movie in FILMS], np.float32))
     with pytest.raises(ChoiceError, match="vectors 'towers': give one of svd, two_tower"):
         Recommender.load(processed, vectors="towers")
 
@@ -140,8 +140,8 @@ def test_biases_lie_beneath_and_are_explained_as_what_people_in_general_like(tmp
     table = recommender.rule.contributions([Event(0, "favorite")], np.arange(9))
     np.testing.assert_allclose(table.sum(axis=0), scores, rtol=1e-5, atol=1e-6)
     assert table[0, 4] == pytest.approx(base, rel=1e-5)
-    film = recommender.session([1, 6]).next()
-    assert film is not None
-    assert film.movie.movie_id == 5
-    assert film.because[0].kind == "average"
-    assert film.because[0].value > 1
+    movie = recommender.session([1, 6]).next()
+    assert movie is not None
+    assert movie.movie.movie_id == 5
+    assert movie.because[0].kind == "average"
+    assert movie.because[0].value > 1

@@ -80,7 +80,7 @@ def test_the_real_library_gives_what_minilm_gives(tmp_path, monkeypatch):
         folder = package_folder()
     except ArtifactError as missing:
         pytest.skip(str(missing))
-    texts = ["a film", "two friends rob a bank", ""]
+    texts = ["a movie", "two friends rob a bank", ""]
     backend = make_backend("sentence-transformers", model_name=str(folder), device="cpu")
     assert backend.identity == ("sentence-transformers", str(folder), 384)
     np.testing.assert_allclose(backend.embed_texts(texts), make_backend("minilm").embed_texts(texts), atol=1e-5)

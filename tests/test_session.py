@@ -21,7 +21,7 @@ def make_catalog(n: int = 120, seed: int = 0) -> Catalog:
     rows = [
         {
             "movieId": str(10 * (i + 1)),
-            "title": f"Film {i} ({1950 + i % 70})",
+            "title": f"Movie {i} ({1950 + i % 70})",
             "genres": "|".join(rng.choice(GENRES, size=rng.integers(1, 4), replace=False)),
         }
         for i in range(n)
@@ -37,7 +37,7 @@ def make_engine(n: int = 120, k: int = 8, seed: int = 0, **policy: float) -> Ses
 
 
 def reference_scores(engine: SessionEngine, favorites: list[int], answers: list[tuple[int, str]]) -> np.ndarray:
-    """Every score as the requirements write it, in float64 and step by step; films that can't be shown are -inf."""
+    """Every score as the requirements write it, in float64 and step by step; movies that can't be shown are -inf."""
     policy, catalog = engine.policy, engine.catalog
     vectors = engine.rule.movie_vectors.astype(np.float64)
     user = vectors[favorites].mean(axis=0)
@@ -90,7 +90,7 @@ def test_explanation_and_choice_follow_the_formula_after_any_answers(seed: int) 
             history.append(state)
         expected = reference_scores(engine, favorites, list(state.answers))
         assert state.current is not None
-        # Where two films are equal up to rounding, either is right.
+        # Where two movies are equal up to rounding, either is right.
         assert expected[state.current] == pytest.approx(expected.max(), abs=1e-5)
         reasons = engine.explain(state)
         assert sum(reason.value for reason in reasons) == pytest.approx(expected[state.current], abs=1e-5)
@@ -117,16 +117,16 @@ def test_moving_average_unrolls_to_the_recursion_of_the_requirements() -> None:
 def test_affinity_by_hand() -> None:
     #                  Action Comedy Drama
     genres = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]], dtype=bool)
-    # Favourites 0 and 1 name Action, Drama, Comedy once each: every genre weighs a third.
+    # Favorites 0 and 1 name Action, Drama, Comedy once each: every genre weighs a third.
     np.testing.assert_allclose(genre_affinity(genres, [0, 1]), [2 / 3, 1 / 3, 1, 0], atol=1e-7)
 
 
-def test_session_never_repeats_a_film_and_ends_with_none() -> None:
+def test_session_never_repeats_a_movie_and_ends_with_none() -> None:
     engine = make_engine(n=12, min_genre_affinity=0.0, max_genre_distance=1.0)
     session = Session(engine, engine.start([0, 1]))
     shown = []
-    while (film := session.next()) is not None:
-        shown.append(film.movie.movie_id)
+    while (movie := session.next()) is not None:
+        shown.append(movie.movie.movie_id)
         session.answer("like")
     assert sorted(shown) == [10 * (i + 1) for i in range(2, 12)]
     assert session.next() is None
@@ -136,7 +136,7 @@ def test_session_never_repeats_a_film_and_ends_with_none() -> None:
     assert again.movie.movie_id == shown[-1]
 
 
-def test_genre_filters_of_the_policy_drop_films() -> None:
+def test_genre_filters_of_the_policy_drop_movies() -> None:
     engine = make_engine(min_genre_affinity=0.6)
     state = engine.start([0, 5, 9, 14])
     while state.current is not None:
@@ -250,7 +250,7 @@ def test_session_refuses_what_makes_no_sense() -> None:
 
 
 def test_likes_pull_the_session_toward_what_was_liked() -> None:
-    """Two clusters of films; a person who likes one of them sees mostly it, and does not when labels are shuffled."""
+    """Two clusters of movies; a person who likes one of them sees mostly it, and does not when labels are shuffled."""
     n = 120
     rng = np.random.default_rng(5)
     cluster = rng.integers(0, 2, size=n)
@@ -274,14 +274,14 @@ def test_likes_pull_the_session_toward_what_was_liked() -> None:
 
 def test_recommendation_adds_up() -> None:
     engine = make_engine()
-    film = Recommendation(engine, engine.start([3, 4, 5]))
+    movie = Recommendation(engine, engine.start([3, 4, 5]))
     expected = reference_scores(engine, [3, 4, 5], [])
-    assert film.score == pytest.approx(expected.max(), abs=1e-5)
-    policy_part = sum(r.value for r in film.because if r.kind in ("genre", "popularity", "diversity"))
-    assert film.model_score + policy_part == pytest.approx(film.score, abs=1e-12)
+    assert movie.score == pytest.approx(expected.max(), abs=1e-5)
+    policy_part = sum(r.value for r in movie.because if r.kind in ("genre", "popularity", "diversity"))
+    assert movie.model_score + policy_part == pytest.approx(movie.score, abs=1e-12)
 
 
-def test_a_film_taken_back_that_a_filter_hides_is_explained_as_itself() -> None:
+def test_a_movie_taken_back_that_a_filter_hides_is_explained_as_itself() -> None:
     engine = make_engine(min_genre_affinity=0.0, max_genre_distance=1.0)
     state = engine.step(engine.start([0, 5]), "like")
     row = state.answers[0].row

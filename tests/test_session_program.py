@@ -37,36 +37,36 @@ def run(text: str, *flags: object, cwd: Path = ROOT) -> subprocess.CompletedProc
 # Worked by hand: the profile is Action 3/4, Drama 1/4, so Iota (Comedy) is out; u = (5/6, 1/6); over the five
 # candidates u . m has mean .4133 and deviation .24; Gamma: (.7667 - .4133) / .24 - .5 * .25 - .1 * 30 / 40 = 1.272.
 TRANSCRIPT = """\
-tastevec: 9 films. Name 4 that you love; Enter alone starts with fewer.
-Favourite 1 of 4: alpha
+tastevec: 9 movies. Name 4 that you love; Enter alone starts with fewer.
+Favorite 1 of 4: alpha
   Alpha (1980)  Action
-Favourite 2 of 4: zeta
+Favorite 2 of 4: zeta
   Which one?
   1  Zeta (2005)  Drama, War
   2  Zeta (1990)  Action, Drama
   Its number, another title, or Enter for none of these: 2
   Zeta (1990)  Action, Drama
-Favourite 3 of 4: ALPHA
+Favorite 3 of 4: ALPHA
   Alpha (1980) is named already.
-Favourite 3 of 4: nope nope
-  No film like 'nope nope' among the 9 here: try other words.
-Favourite 3 of 4: beta the
+Favorite 3 of 4: nope nope
+  No movie like 'nope nope' of 9 here: try other words.
+Favorite 3 of 4: beta the
   The Beta (1981)  Action
-Favourite 4 of 4:{space}
+Favorite 4 of 4:{space}
 
 1. Gamma (1982)  Action, War
    [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > w
    Gamma (1982) has score +1.272, the sum of
-     +0.694  your favourite Alpha (1980)
-     +0.694  your favourite The Beta (1981)
-     +0.083  your favourite Zeta (1990)
-     -0.125  genres: it shares 75% of your favourites' genres
+     +0.694  your favorite Alpha (1980)
+     +0.694  your favorite The Beta (1981)
+     +0.083  your favorite Zeta (1990)
+     -0.125  genres: it shares 75% of your favorites' genres
      -0.075  popularity: 30 people rated it
    [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > y
 
 2. Théta (1999)  Action
    [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > i
-   No description of this film here.
+   No description of this movie here.
    genres: Action
    ratings: 8 people rated it
    [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > x
@@ -168,9 +168,9 @@ def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(processed:
     assert stored["favorites"] == [1, 6]
     assert [answer for _, answer in stored["answers"]] == ["like", "dislike"]
     again = talk("w\n", "--resume", "ann")
-    assert "Welcome back, ann: 2 favourites, 2 answers." in again.stdout
+    assert "Welcome back, ann: 2 favorites, 2 answers." in again.stdout
     assert "\n3. " in again.stdout
-    # The film that resume shows is the one on which the first session stopped.
+    # The movie that resume shows is the one on which the first session stopped.
     third = re.search(r"\n3\. (.*)\n", first.stdout)
     assert third is not None
     assert f"\n3. {third.group(1)}\n" in again.stdout
@@ -257,14 +257,14 @@ class Terminal:
         return os.waitstatus_to_exitcode(status)
 
 
-def test_a_session_on_a_terminal_completes_and_colours(processed: Path) -> None:
+def test_a_session_on_a_terminal_completes_and_colors(processed: Path) -> None:
     terminal = Terminal("--processed", str(processed))
-    terminal.wait_for("Favourite 1 of 4: ")
+    terminal.wait_for("Favorite 1 of 4: ")
     terminal.type("gam\t")
     terminal.wait_for("Gamma (1982)")
     terminal.type("\n")
     terminal.wait_for("\033[1mGamma (1982)\033[0m")
-    terminal.wait_for("Favourite 2 of 4: ")
+    terminal.wait_for("Favorite 2 of 4: ")
     terminal.type("\n")
     terminal.wait_for("> ")
     terminal.type("y\n")
@@ -277,7 +277,7 @@ def test_a_session_on_a_terminal_completes_and_colours(processed: Path) -> None:
 
 def test_no_color_is_obeyed(processed: Path) -> None:
     terminal = Terminal("--processed", str(processed), NO_COLOR="1")
-    terminal.wait_for("Favourite 1 of 4: ")
+    terminal.wait_for("Favorite 1 of 4: ")
     terminal.type("alpha\n")
     terminal.wait_for("Alpha (1980)  Action")
     terminal.type("q\n")
@@ -287,7 +287,7 @@ def test_no_color_is_obeyed(processed: Path) -> None:
 
 def test_ctrl_c_leaves_without_a_traceback(processed: Path) -> None:
     terminal = Terminal("--processed", str(processed))
-    terminal.wait_for("Favourite 1 of 4: ")
+    terminal.wait_for("Favorite 1 of 4: ")
     # A signal between readline's prompt and its wait for keys is seen only at the next key: press until it is seen.
     for _ in range(20):
         terminal.type("\x03")

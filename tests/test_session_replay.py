@@ -1,4 +1,4 @@
-"""The session replay: worked by hand on a handful of films, and what it must never let a rule see."""
+"""The session replay: worked by hand on a handful of movies, and what it must never let a rule see."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from recommender.session.fitted_rules import RULES, EaseRule, PopularityRule, fi
 from recommender.session.rules import Event, LearningRule, MovingAverage
 from tests.test_session import make_catalog
 
-# Films 0 to 7 in this order of merit; a like of film 1 lifts film 7 above all others.
+# Movies 0 to 7 in this order of merit; a like of movie 1 lifts movie 7 above all others.
 MERIT = np.array([8, 7, 6, 5, 4, 3, 2, 1], dtype=np.float32)
 
 
@@ -57,17 +57,17 @@ class LikesLead(LearningRule):
 PERSON = Person(9, (0,), {0: 5.0, 1: 4.0, 2: 2.5, 3: 3.5, 5: 4.5, 7: 5.0})
 
 
-def eight_films() -> Catalog:
+def eight_movies() -> Catalog:
     catalog = make_catalog(8)
     catalog.n_ratings = np.array([50, 9, 9, 9, 9, 3, 9, 0])
     return catalog
 
 
 def test_a_session_worked_by_hand() -> None:
-    engine = SessionEngine(eight_films(), LikesLead(), RULE_ALONE)
-    # 1 is liked, so 7 follows; then by merit; the favourite 0 is never shown
+    engine = SessionEngine(eight_movies(), LikesLead(), RULE_ALONE)
+    # 1 is liked, so 7 follows; then by merit; the favorite 0 is never shown
     assert replay(engine, PERSON, 5) == [1, 7, 2, 3, 4]
-    still = SessionEngine(eight_films(), WithoutLearning(LikesLead()), RULE_ALONE)
+    still = SessionEngine(eight_movies(), WithoutLearning(LikesLead()), RULE_ALONE)
     assert replay(still, PERSON, 5) == [1, 2, 3, 4, 5]
     assert replay(engine, PERSON, 20) == [1, 7, 2, 3, 4, 5, 6]
 
@@ -89,7 +89,7 @@ def test_figures_worked_by_hand() -> None:
     assert outcome.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 10 + 1 / 4 + 1))
     all_three = measure(PERSON, [1, 2, 7, 5], 5, counts, tiers)
     assert all_three.hit_turns == (1, 3, 4)
-    assert all_three.tail_hits == 2  # films 5 and 7; film 1 is of the head
+    assert all_three.tail_hits == 2  # movies 5 and 7; movie 1 is of the head
     # in two turns the best possible is 2 hits and 1 + 1/4
     short = measure(PERSON, [1, 7], 2, counts, tiers)
     assert short.rate == 1.0
@@ -97,12 +97,12 @@ def test_figures_worked_by_hand() -> None:
 
 
 def test_rated_only_shows_nothing_else() -> None:
-    outcome = replay_all(LikesLead(), eight_films(), [PERSON], 20, RULE_ALONE, rated_only=True)[0]
+    outcome = replay_all(LikesLead(), eight_movies(), [PERSON], 20, RULE_ALONE, rated_only=True)[0]
     assert outcome.hit_turns == (1, 2, 5)  # shown: 1 7 2 3 5
 
 
 def ratings(n_users: int = 60, n_movies: int = 40, seed: int = 0) -> Interactions:
-    """Two kinds of people, each liking its half of the films; every rating falls to chance, and so does its time."""
+    """Two kinds of people, each liking its half of the movies; every rating falls to chance, and so does its time."""
     rng = np.random.default_rng(seed)
     rows = []
     for user in range(n_users):
@@ -115,7 +115,7 @@ def ratings(n_users: int = 60, n_movies: int = 40, seed: int = 0) -> Interaction
     )
 
 
-def test_favourites_are_liked_films_and_depend_on_the_seed_alone() -> None:
+def test_favorites_are_liked_movies_and_depend_on_the_seed_alone() -> None:
     data = ratings()
     everybody = np.arange(data.n_users)
     people = draw_people(data, everybody, 4, np.random.default_rng(3))
@@ -133,7 +133,7 @@ def test_favourites_are_liked_films_and_depend_on_the_seed_alone() -> None:
     assert [p.favorites for p in people] != [p.favorites for p in other]
 
 
-def test_ten_liked_films_are_enough_and_nine_are_not() -> None:
+def test_ten_liked_movies_are_enough_and_nine_are_not() -> None:
     movies = np.arange(1, 21)
     stars = [[4.0] * 10 + [3.5] * 10, [4.0] * 9 + [3.5] * 11]
     data = Interactions.from_columns(np.repeat([1, 2], 20), np.tile(movies, 2), np.ravel(stars), np.zeros(40))
@@ -175,9 +175,9 @@ def test_without_learning_adds_up_and_ignores_answers() -> None:
 
 
 def telling_nothing(n: int) -> Catalog:
-    """Films of one year and of genres that fall to chance: neither tells the two kinds apart."""
+    """Movies of one year and of genres that fall to chance: neither tells the two kinds apart."""
     genres = np.random.default_rng(7).choice(["Action", "Comedy", "Drama"], n)
-    return Catalog([{"movieId": str(10 * i + 10), "title": f"Film {i} (1990)", "genres": genres[i]} for i in range(n)])
+    return Catalog([{"movieId": str(10 * i + 10), "title": f"Movie {i} (1990)", "genres": genres[i]} for i in range(n)])
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if name != "popularity"])
@@ -199,7 +199,7 @@ def test_rules_find_planted_tastes_and_nothing_in_shuffled_ones(name: str) -> No
             outcomes += replay_all(rule, fold.catalog, truth.people, 10, RULE_ALONE)
         hits.append(np.mean([outcome.rate for outcome in outcomes]))
     planted, chance = hits
-    # Of the films shown, 3 in 4 are rated: all of them liked if the kind is known, half of them by guessing.
+    # Of the movies shown, 3 in 4 are rated: all of them liked if the kind is known, half of them by guessing.
     assert planted > 0.68
     assert chance < 0.55
 
@@ -238,8 +238,8 @@ def write_raw(folder: Path) -> None:
     columns = zip(data.user_rows().tolist(), data.movie_ids[data.movie_rows].tolist(), data.ratings.tolist())
     lines += [f"{user + 1},{movie},{rating},100" for user, movie, rating in columns]
     (folder / "ratings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    films = [f"{10 * (i + 1)},Film {i} (1990),Drama" for i in range(40)]
-    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *films]) + "\n", encoding="utf-8")
+    movies = [f"{10 * (i + 1)},Movie {i} (1990),Drama" for i in range(40)]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *movies]) + "\n", encoding="utf-8")
 
 
 def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ def make_catalog(seed: int = 0, shuffled: bool = False) -> Catalog:
     rows = [
         {
             "movieId": str(i + 1),
-            "title": f"Film {i}",
+            "title": f"Movie {i}",
             "genres": "Drama",
             "keywords": "; ".join(rng.choice(WORDS[theme[i]], size=3, replace=False)),
             "director": f"Director {theme[i]}",

@@ -42,7 +42,7 @@ def test_unrated_movies_are_found_by_their_texts_and_not_by_shuffled_ones(ridge:
     assert hits(TextTwoTower(None, **QUICK, ridge=ridge).fit(data)) < 0.5
 
 
-def test_an_unrated_movie_lies_near_the_films_of_its_kind() -> None:
+def test_an_unrated_movie_lies_near_the_movies_of_its_kind() -> None:
     model = TextTwoTower(make_catalog(), **QUICK).fit(make_ratings())
     vectors = model.movie_vectors - model.movie_vectors[:-N_COLD].mean(axis=0)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -82,18 +82,18 @@ def test_texts_are_those_of_the_text_bridge() -> None:
     np.testing.assert_array_equal(more[:, found.shape[1] :], item_features("metadata", make_catalog(), ids))
 
 
-def test_each_film_has_the_vector_of_its_own_text_and_director() -> None:
-    topics = ["rocket", "wedding", "sheriff", "submarine", "violin", "volcano"]  # of films 0 and 6, 1 and 7 ...
-    names = ["Arno", "Bibi", "Cleo", "Dirk", "Emil", "Fritz"]  # of films 0 and 1, 2 and 3 ...
+def test_each_movie_has_the_vector_of_its_own_text_and_director() -> None:
+    topics = ["rocket", "wedding", "sheriff", "submarine", "violin", "volcano"]  # of movies 0 and 6, 1 and 7 ...
+    names = ["Arno", "Bibi", "Cleo", "Dirk", "Emil", "Fritz"]  # of movies 0 and 1, 2 and 3 ...
     rows = [
         {"movieId": str(100 + i), "title": f"{i}", "overview": topics[i % 6], "director": names[i // 2]}
         for i in range(12)
     ]
-    films = np.random.default_rng(0).permutation(13)  # the last one is not listed
-    place = np.argsort(films)
+    movies = np.random.default_rng(0).permutation(13)  # the last one is not listed
+    place = np.argsort(movies)
 
     def likeness(catalog: Catalog) -> np.ndarray:
-        z = text_features(catalog, 100 + films, 50, Weights(2.0, 0.0, 0.0))[place]
+        z = text_features(catalog, 100 + movies, 50, Weights(2.0, 0.0, 0.0))[place]
         assert not z[12].any()
         found = z[:12] @ z[:12].T
         np.testing.assert_allclose(found.diagonal(), 4, rtol=1e-5)

@@ -56,9 +56,9 @@ FILMS = {
 }
 
 
-def make(films: dict[int, tuple[str, int]]) -> tuple[Catalog, TitleIndex]:
-    rows = [{"movieId": str(i), "title": title, "genres": "Drama"} for i, (title, _) in films.items()]
-    catalog = Catalog(rows, {i: count for i, (_, count) in films.items()})
+def make(movies: dict[int, tuple[str, int]]) -> tuple[Catalog, TitleIndex]:
+    rows = [{"movieId": str(i), "title": title, "genres": "Drama"} for i, (title, _) in movies.items()]
+    catalog = Catalog(rows, {i: count for i, (_, count) in movies.items()})
     return catalog, TitleIndex(catalog)
 
 
@@ -391,7 +391,7 @@ def test_an_empty_catalogue_and_one_of_odd_titles() -> None:
         ("ocean's eleven 1960", 4954),
     ],
 )
-def test_one_film_is_clearly_meant(text: str, movie_id: int) -> None:
+def test_one_movie_is_clearly_meant(text: str, movie_id: int) -> None:
     assert resolved(text) == movie_id
 
 
@@ -428,7 +428,7 @@ def test_another_number_is_not_a_misspelling() -> None:
     assert [match.row for match in other.candidates] == [0]
 
 
-def test_the_well_known_series_comes_before_an_obscure_film_of_that_name() -> None:
+def test_the_well_known_series_comes_before_an_obscure_movie_of_that_name() -> None:
     assert ids("lord of the rings")[:2] == [4993, 5952]
     assert ids("shawshank")[0] == 122907
     assert ids("toy")[0] == 5481  # a full name of its own keeps its place: Toy Story has only 7 times the ratings
@@ -451,7 +451,7 @@ def test_the_query_list_is_as_wide_as_it_claims() -> None:
 
 @pytest.mark.skipif(not (BUNDLE / "movie_metadata.csv").is_file(), reason="the bundle has not been built")
 @pytest.mark.parametrize(("name", "at_least"), [("title_queries.tsv", 0.97), ("title_queries_holdout.tsv", 0.9)])
-def test_typed_queries_on_the_shipped_films(name: str, at_least: float) -> None:
+def test_typed_queries_on_the_shipped_movies(name: str, at_least: float) -> None:
     catalog = Catalog.load(BUNDLE)
     titles = TitleIndex(catalog)
     row_of = {int(movie_id): row for row, movie_id in enumerate(catalog.movie_ids)}
@@ -465,8 +465,8 @@ def test_typed_queries_on_the_shipped_films(name: str, at_least: float) -> None:
     assert len(misses) <= (1 - at_least) * n, misses
 
 
-def test_a_letter_names_no_film_by_its_middle() -> None:
-    films = Catalog([{"movieId": "1", "title": "And Your Mother Too (Y tu mamá también) (2001)", "genres": ""}])
-    resolution = TitleIndex(films).resolve("y")
+def test_a_letter_names_no_movie_by_its_middle() -> None:
+    movies = Catalog([{"movieId": "1", "title": "And Your Mother Too (Y tu mamá también) (2001)", "genres": ""}])
+    resolution = TitleIndex(movies).resolve("y")
     assert resolution.row is None
     assert [match.row for match in resolution.candidates] == [0]

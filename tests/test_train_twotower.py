@@ -40,7 +40,7 @@ def make_processed(folder: Path, value: float = 0.0) -> Path:
         writer = csv.writer(file)
         writer.writerow(["movieId", "title", "year", "genres"])
         for number in range(40):
-            writer.writerow([7 * number, f"Film {number} (1999)", "1999", ("Action", "Drama")[number % 2]])
+            writer.writerow([7 * number, f"Movie {number} (1999)", "1999", ("Action", "Drama")[number % 2]])
     return folder
 
 
@@ -160,7 +160,7 @@ def test_a_loss_that_is_no_number_and_a_val_without_likes_are_refused(processed:
     with pytest.raises(DataError, match=r"the loss is \d.* and the largest weight \S+e\+19: give a rate below"):
         train_twotower.main(["--processed", str(processed), *flags, "--rate", "1e20", "--batch", "99999"])
     flat = make_processed(tmp_path / "flat", value=2.0)
-    with pytest.raises(DataError, match="nobody likes a film of val"):
+    with pytest.raises(DataError, match="nobody likes a movie of val"):
         train_twotower.main(["--processed", str(flat), *flags])
 
 
@@ -271,5 +271,5 @@ def test_the_shipped_artifact_is_what_the_command_builds() -> None:
         losses.append(loss_and_gradient(plain.parameters, plain.make_batch(lines, moments, rng), plain.design)[0])
     assert -0.5 < np.mean(losses) - manifest["losses"][-1] < 0.1
     # the library answers with it, and quickly enough not to have trained it
-    film = Recommender.load(processed).recommend(int(everything.user_ids[0]), n=1, method="two_tower")[0]
-    assert film.movie.movie_id == shipped.recommend(everything, [0], 1)[0][0, 0]
+    movie = Recommender.load(processed).recommend(int(everything.user_ids[0]), n=1, method="two_tower")[0]
+    assert movie.movie.movie_id == shipped.recommend(everything, [0], 1)[0][0, 0]

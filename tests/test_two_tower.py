@@ -42,7 +42,7 @@ def catalog(n_movies: int = N_MOVIES) -> Catalog:
         [
             {
                 "movieId": str(i),
-                "title": f"Film {i}",
+                "title": f"Movie {i}",
                 "year": str((1980, 1950)[i % 2] + i % 10),
                 "genres": ("Comedy", "Western")[i % 2],
                 "director": ("Ann Lee", "Bo Ray")[i % 2],
@@ -217,8 +217,8 @@ def test_side_features_have_equal_blocks_and_know_missing_movies() -> None:
 def test_a_rare_keyword_says_more_than_a_common_one() -> None:
     """Of 12 movies six share one keyword and three of them another: ln 2 to ln 4, a half."""
     words = ["heist|noir"] * 3 + ["heist"] * 3 + [""] * 6
-    films = [{"movieId": str(i), "title": f"Film {i}", "keywords": word} for i, word in enumerate(words)]
-    found = item_features("metadata", Catalog(films), np.arange(12))
+    movies = [{"movieId": str(i), "title": f"Movie {i}", "keywords": word} for i, word in enumerate(words)]
+    found = item_features("metadata", Catalog(movies), np.arange(12))
     np.testing.assert_allclose(np.sort(found[0][found[0] > 0]), np.array([1, 2]) / np.sqrt(5), rtol=1e-6)
 
 

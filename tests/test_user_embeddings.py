@@ -1,4 +1,4 @@
-"""Vectors of people on the disk, beside the films they were made from."""
+"""Vectors of people on the disk, beside the movies they were made from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IDENTITY = Identity("local", "test", 3)
 SETTINGS = {"method": "average", "alpha": 0.7}
 
 
-def films(identity: Identity = IDENTITY) -> MovieEmbeddings:
+def movies(identity: Identity = IDENTITY) -> MovieEmbeddings:
     names = np.array(["1", "2"])
     unit = np.eye(2, identity.dimension, dtype=np.float32)
     source = np.array(["movielens"] * 2)
@@ -33,7 +33,7 @@ def people() -> UserEmbeddings:
 
 
 def test_saved_people_come_back_as_numbers_and_as_csv(tmp_path: Path) -> None:
-    films().save(tmp_path)
+    movies().save(tmp_path)
     given = people()
     given.save(tmp_path)
     found = UserEmbeddings.load(tmp_path, IDENTITY)
@@ -53,17 +53,17 @@ def test_saved_people_come_back_as_numbers_and_as_csv(tmp_path: Path) -> None:
 
 def test_parquet_holds_the_same(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    films().save(tmp_path)
+    movies().save(tmp_path)
     people().save(tmp_path, ("npz", "parquet"))
     table = parquet.read_table(tmp_path / "user_embeddings.parquet").to_pydict()
     assert table["origin"] == ["ratings", "both", "text"]
     np.testing.assert_allclose(table["embedding"], people().embedding, atol=1e-7)
 
 
-def test_new_films_take_the_people_away(tmp_path: Path) -> None:
-    films().save(tmp_path)
+def test_new_movies_take_the_people_away(tmp_path: Path) -> None:
+    movies().save(tmp_path)
     people().save(tmp_path)
-    films().save(tmp_path)
+    movies().save(tmp_path)
     with pytest.raises(ArtifactError, match="no vectors of people"):
         UserEmbeddings.load(tmp_path)
     assert not (tmp_path / "user_embeddings.npz").exists()
@@ -72,10 +72,10 @@ def test_new_films_take_the_people_away(tmp_path: Path) -> None:
 def test_people_of_another_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no taste-embeddings artifact"):
         people().save(tmp_path)
-    films(Identity("minilm", "test", 4)).save(tmp_path)
+    movies(Identity("minilm", "test", 4)).save(tmp_path)
     with pytest.raises(ArtifactError, match="vectors of backend minilm, not local"):
         people().save(tmp_path)
-    films().save(tmp_path)
+    movies().save(tmp_path)
     people().save(tmp_path, half=True)
     with pytest.raises(ArtifactError, match="model test, not other"):
         UserEmbeddings.load(tmp_path, Identity("local", "other", 3))

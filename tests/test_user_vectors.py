@@ -16,18 +16,18 @@ HALF = 100.0
 
 
 def ratings(n_users: int = 60, n_movies: int = 40, seed: int = 3) -> Interactions:
-    """Some people rate 2 films, some all; some give one value to all; the last of the users rate nothing."""
+    """Some people rate 2 movies, some all; some give one value to all; the last of the users rate nothing."""
     rng = np.random.default_rng(seed)
     rows = []
     for user in range(n_users):
         n = int(rng.integers(2, n_movies + 1)) if user % 3 else n_movies
-        films = rng.permutation(n_movies)[:n]
+        movies = rng.permutation(n_movies)[:n]
         stars = np.full(n, 4.5) if user % 10 == 7 else rng.integers(1, 11, n) / 2
-        rows += [(user, int(f), float(s), int(rng.integers(900)) * DAY) for f, s in zip(films, stars)]
-    users, films, stars, times = zip(*rows)
+        rows += [(user, int(f), float(s), int(rng.integers(900)) * DAY) for f, s in zip(movies, stars)]
+    users, movies, stars, times = zip(*rows)
     ids = np.arange(n_movies) * 7
     return Interactions.from_columns(
-        np.array(users) * 2, ids[list(films)], stars, times, ids, np.arange(n_users + 2, dtype=np.int64) * 2
+        np.array(users) * 2, ids[list(movies)], stars, times, ids, np.arange(n_users + 2, dtype=np.int64) * 2
     )
 
 
@@ -87,7 +87,7 @@ def test_a_small_case_by_hand() -> None:
     np.testing.assert_allclose(run(data, movies).vectors, [[third, third, third, 0]], atol=1e-6)
     temporal = run(data, movies, method="temporal", half_life_days=HALF).vectors[0]
     np.testing.assert_allclose(temporal / temporal[1], [0.5, 1, 1, 0], atol=1e-6)
-    weighted = run(data, movies, method="weighted", half_life_days=HALF).vectors  # mean 4: only film 10 lies above
+    weighted = run(data, movies, method="weighted", half_life_days=HALF).vectors  # mean 4: only movie 10 lies above
     np.testing.assert_allclose(weighted, [[1, 0, 0, 0]], atol=1e-6)
 
 
@@ -99,7 +99,7 @@ def test_who_is_left_out_is_counted_by_reason() -> None:
     found = run(data, movies)
     assert found.user_ids.tolist() == [3, 4]
     assert list(found.left_out.values()) == [1, 1, 0]
-    movies[4] = [-1, -1]  # now the films of person 4 add up to nothing
+    movies[4] = [-1, -1]  # now the movies of person 4 add up to nothing
     found = run(data, movies)
     assert list(found.left_out.values()) == [1, 1, 1]
     assert found.user_ids.tolist() == [3]
@@ -172,7 +172,7 @@ def test_nobody_at_all_gives_an_empty_result() -> None:
         assert run(nobody, np.ones((2, 3), np.float32), method=method).vectors.shape == (0, 3)
 
 
-def test_align_puts_zeros_where_a_film_has_no_vector() -> None:
+def test_align_puts_zeros_where_a_movie_has_no_vector() -> None:
     got = align(np.array([2, 5, 9]), np.array([9, 1, 2]), np.array([[9, 9], [1, 1], [2, 2]], np.float32))
     assert got.tolist() == [[2, 2], [0, 0], [9, 9]]
     assert align(np.array([2, 5]), np.array([], np.int64), np.empty((0, 2), np.float32)).tolist() == [[0, 0], [0, 0]]

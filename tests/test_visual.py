@@ -1,4 +1,4 @@
-"""Posters as numbers, on pictures whose colours and edges are known; and a service that embeds pictures."""
+"""Posters as numbers, on pictures whose colors and edges are known; and a service that embeds pictures."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(poster_vector(a) @ poster_vector(b))
 
 
-def test_colours_are_the_shares_of_their_boxes() -> None:
+def test_colors_are_the_shares_of_their_boxes() -> None:
     picture = np.zeros((96, 64, 3), np.uint8)
     picture[:24] = (255, 0, 0)  # box 3, 0, 0
     picture[24:48] = (0, 130, 70)  # box 0, 2, 1
-    colours = poster_vector(picture)[:N_COLOURS] * np.sqrt(2)
-    np.testing.assert_allclose(colours[[3 * 16, 2 * 4 + 1, 0]] ** 2, [0.25, 0.25, 0.5], atol=1e-5)
-    np.testing.assert_allclose(colours @ colours, 1, atol=1e-5)
+    colors = poster_vector(picture)[:N_COLOURS] * np.sqrt(2)
+    np.testing.assert_allclose(colors[[3 * 16, 2 * 4 + 1, 0]] ** 2, [0.25, 0.25, 0.5], atol=1e-5)
+    np.testing.assert_allclose(colors @ colors, 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("angle", [0, 20, 40, 100, 160])
@@ -65,7 +65,7 @@ def test_the_size_of_a_picture_plays_little_part_and_its_content_does() -> None:
     first, second = (rng.integers(0, 256, (12, 8, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1) for _ in range(2))
     larger = first.repeat(3, axis=0).repeat(3, axis=1)
     assert cosine(first, larger) > 0.999
-    assert cosine(stripes(40), stripes(40)[:, ::-1]) < 0.8  # same colours, other directions
+    assert cosine(stripes(40), stripes(40)[:, ::-1]) < 0.8  # same colors, other directions
     lower = np.concatenate([np.full((48, 64, 3), 127, np.uint8), stripes(40)[:48]])
     assert cosine(lower, lower[::-1][:, ::-1]) < 0.8  # the same edges elsewhere
     assert cosine(first, second) < 0.9

@@ -1,4 +1,4 @@
-"""Words looked up in what is said of films, worked out by hand."""
+"""Words looked up in what is said of movies, worked out by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_words_are_found_in_their_forms_and_only_as_words() -> None:
 
 def test_the_share_of_words_by_hand() -> None:
     match = WordMatch(["chess in paris", "paris", "war", "war", "war and paris"])
-    share = match.share("a film about chess in Paris, zzz")
+    share = match.share("a movie about chess in Paris, zzz")
     chess, paris = np.log(6 / 1), np.log(6 / 3)
     np.testing.assert_allclose(share, np.array([chess + paris, paris, 0, 0, paris]) / (chess + paris), rtol=1e-6)
     assert not match.share("zzz").any()
@@ -38,10 +38,10 @@ def test_a_decade_is_held_by_its_years_and_sad_is_not_sade() -> None:
         [
             "Heat (1985)",
             "Marquis de Sade, 19857",
-            "Film (1991) | Drama",
+            "Movie (1991) | Drama",
             "the 80s again",
             "a sad end",
-            "Film | 2003 | in 1984",
+            "Movie | 2003 | in 1984",
             "(1925)",
         ]
     )
@@ -52,11 +52,11 @@ def test_a_decade_is_held_by_its_years_and_sad_is_not_sade() -> None:
 
 def test_a_language_is_looked_up_by_its_name() -> None:
     spoken = ["ko", "en", "", "fr"]
-    films = [
-        {"movieId": str(i + 1), "title": f"Film {i}", "genres": "Drama", "original_language": code}
+    movies = [
+        {"movieId": str(i + 1), "title": f"Movie {i}", "genres": "Drama", "original_language": code}
         for i, code in enumerate(spoken)
     ]
-    match = WordMatch(Catalog(films).lines())
+    match = WordMatch(Catalog(movies).lines())
     found = [match.rows_with(word).tolist() for word in ("korean", "french", "english", "en", "ko")]
     assert found == [[0], [3], [], [], []]
 

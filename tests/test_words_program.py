@@ -30,12 +30,12 @@ def deaf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def hearing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A processed folder whose films have text vectors."""
+    """A processed folder whose movies have text vectors."""
     folder = make_processed(tmp_path_factory.mktemp("data") / "processed")
-    films = join([read_source(MOVIELENS, folder)])
-    backend = LocalBackend.fit(films.texts, fewest_texts=1, most_texts=1.0)
+    movies = join([read_source(MOVIELENS, folder)])
+    backend = LocalBackend.fit(movies.texts, fewest_texts=1, most_texts=1.0)
     text = folder / "artifacts" / "text" / "local"
-    embed(plan(films, None), backend).save(text)
+    embed(plan(movies, None), backend).save(text)
     backend.save(text / "model")
     return folder
 
@@ -54,9 +54,9 @@ def test_words_in_a_session_are_heard_explained_and_undone(hearing: Path) -> Non
     assert (done.stderr, done.returncode) == ("", 0)
     assert "   Say what you want after the t, such as: t slow atmospheric science fiction\n" in done.stdout
     first, war, again, heist = shown(done)
-    assert war == "1. Gamma (1982)  "  # the one film of war and action
+    assert war == "1. Gamma (1982)  "  # the one movie of war and action
     assert again == first
-    assert heist == "1. The Beta (1981)  "  # the one film with that keyword
+    assert heist == "1. The Beta (1981)  "  # the one movie with that keyword
     why = done.stdout.split("is the sum of\n")[0] if "is the sum of" in done.stdout else done.stdout
     total = float(re.findall(r"has score ([+-][\d.]+), the sum of", why)[0])
     terms = re.findall(r"^ *([+-]\d+\.\d+)  (.*)$", why, flags=re.MULTILINE)
@@ -80,10 +80,10 @@ def test_words_alone_start_a_session(hearing: Path) -> None:
     done = run("\ns\nq\n", "--processed", hearing, "--like", "drama with war", "--like", "heist")
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout.startswith(
-        "tastevec: 9 films. Name up to 4 that you love; Enter alone starts.\nFavourite 1 of 4: \n\n1. "
+        "tastevec: 9 movies. Name up to 4 that you love; Enter alone starts.\nFavorite 1 of 4: \n\n1. "
     )
     beside = run("alpha\n\nw\nq\n", "--processed", hearing, "--like", "heist")
-    assert "your favourite Alpha (1980)" in beside.stdout
+    assert "your favorite Alpha (1980)" in beside.stdout
     assert 'your words "heist"' in beside.stdout
 
 
@@ -95,7 +95,7 @@ def test_words_are_resumed_from_a_profile_and_can_be_added_to(hearing: Path, tmp
     assert stored["favorites"] == []
     assert stored["words"] == [["heist", 0], ["war", 1]]
     again = run("w\nu\nu\n", *flags, "--resume", "ann")
-    assert "Welcome back, ann: 0 favourites, 1 answers, 2 times in words." in again.stdout
+    assert "Welcome back, ann: 0 favorites, 1 answers, 2 times in words." in again.stdout
     assert shown(again)[0] == shown(first)[-1]
     stored = json.loads((tmp_path / "ann.json").read_text(encoding="utf-8"))
     assert (stored["answers"], stored["words"]) == ([], [["heist", 0]])
@@ -107,10 +107,10 @@ def test_words_are_resumed_from_a_profile_and_can_be_added_to(hearing: Path, tmp
 def test_words_of_which_nothing_is_known_change_nothing(hearing: Path) -> None:
     done = run("alpha\n\nt 7\nq\n", "--processed", hearing)
     assert (done.stderr, done.returncode) == ("", 0)
-    assert f"{PROMPT}t 7\n   no film here has anything of '7': try other words\n{PROMPT}q\n" in done.stdout
+    assert f"{PROMPT}t 7\n   no movie here has anything of '7': try other words\n{PROMPT}q\n" in done.stdout
     refused = run("alpha\n\n", "--processed", hearing, "--like", "7")
     assert refused.returncode == 2
-    assert refused.stderr == "tastevec: no film here has anything of '7': try other words\n"
+    assert refused.stderr == "tastevec: no movie here has anything of '7': try other words\n"
     assert refused.stdout == ""
 
 
@@ -129,24 +129,24 @@ def test_without_text_vectors_one_line_names_the_command(deaf: Path) -> None:
 
 
 def test_a_service_on_the_network_hears_words_and_nothing_said_is_kept(deaf: Path, tmp_path: Path) -> None:
-    films = join([read_source(MOVIELENS, deaf)])
+    movies = join([read_source(MOVIELENS, deaf)])
     server = Server()
     try:
         settings = {"base_url": server.url, "model": "fake", "cache": ""}
-        embed(plan(films, None), make_backend("http", **settings)).save(deaf / "artifacts" / "text" / "http")
+        embed(plan(movies, None), make_backend("http", **settings)).save(deaf / "artifacts" / "text" / "http")
         flags = ["--processed", deaf, "--backend", "http", "--base-url", server.url]
         command = [sys.executable, "-m", "model.runsvd", *RULE, *map(str, flags)]
         home = {**os.environ, "HOME": str(tmp_path)}
         done = subprocess.run(
             [*command, "--model", "fake"],
-            input="alpha\n\nt a film of war\nw\nq\n",
+            input="alpha\n\nt a movie of war\nw\nq\n",
             cwd=ROOT,
             env=home,
             capture_output=True,
             encoding="utf-8",
         )
         assert (done.stderr, done.returncode) == ("", 0)
-        assert 'your words "a film of war"' in done.stdout
+        assert 'your words "a movie of war"' in done.stdout
         assert list(tmp_path.iterdir()) == []
         other = run("alpha\n\nt war\nq\n", *flags, "--model", "another")
         assert "vectors of model" in other.stdout

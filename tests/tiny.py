@@ -1,4 +1,4 @@
-"""A processed folder of nine films whose vectors, and therefore scores, can be worked out by hand."""
+"""A processed folder of nine movies whose vectors, and therefore scores, can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def make_processed(folder: Path) -> Path:
         writer.writerow(header)
         for movie_id, title, genres, _, _ in FILMS:
             about = (
-                ("Ann Lee", "Bo Ray; Cy Day", "heist", "A film about things.") if movie_id == 2 else ("", "", "", "")
+                ("Ann Lee", "Bo Ray; Cy Day", "heist", "A movie about things.") if movie_id == 2 else ("", "", "", "")
             )
             writer.writerow([movie_id, title, title[-5:-1], genres, *about])
     counts = {str(movie_id): count for movie_id, _, _, count, _ in FILMS}
     (folder / "movie_popularity.json").write_text(json.dumps(counts))
     model = SvdModel(rank=2)
-    model.movie_ids = np.array([film[0] for film in FILMS])
-    model.movie_embeddings = np.array([film[4] for film in FILMS], dtype=np.float32)
+    model.movie_ids = np.array([movie[0] for movie in FILMS])
+    model.movie_embeddings = np.array([movie[4] for movie in FILMS], dtype=np.float32)
     model.user_ids, model.user_embeddings = np.array([1]), np.ones((1, 2), np.float32)
     model.singular_values = np.ones(2, np.float32)
-    model.movie_counts = np.array([film[3] for film in FILMS])
+    model.movie_counts = np.array([movie[3] for movie in FILMS])
     model.newest = np.array([0])
     model.save(folder / "artifacts" / "svd")
     return folder

@@ -36,7 +36,7 @@ METADATA_COLUMNS = (
     "overview_source",
 )
 NO_GENRES = "(no genres listed)"
-# What people call films in a language; not "english", which says more where a plot holds it.
+# What people call movies in a language; not "english", which says more where a plot holds it.
 _SPOKEN = {
     "ar": "Arabic", "cn": "Chinese, Cantonese", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
     "es": "Spanish", "fa": "Persian, Iranian", "fi": "Finnish", "fr": "French", "he": "Hebrew, Israeli",
@@ -102,7 +102,7 @@ def article_in_front(name: str) -> str:
 
 @dataclass(frozen=True)
 class Movie:
-    """One film as people see it; `n_ratings` counts its ratings in train, 0 or "" means unknown.
+    """One movie as people see it; `n_ratings` counts its ratings in train, 0 or "" means unknown.
 
     overview_source: the language model that wrote the overview, "" where a person did.
     """
@@ -213,14 +213,14 @@ class Catalog:
         return [(i, word) for i, row in zip(ids, self._rows) for word in _split(row.get("keywords") or "")]
 
     def lines(self) -> list[str]:
-        """Return all that is said of each film in one line, by row: what its words are looked up in."""
+        """Return all that is said of each movie in one line, by row: what its words are looked up in."""
         names = ("title", "year", "genres", "director", "cast", "keywords", "overview")
         spoken = [_SPOKEN.get(row.get("original_language") or "", "") for row in self._rows]
         said = [[row.get(name) or "" for name in names] for row in self._rows]
         return [" | ".join([*texts, language]).replace("\n", " ") for texts, language in zip(said, spoken)]
 
     def movie(self, row: int) -> Movie:
-        """Return the film in `row`."""
+        """Return the movie in `row`."""
         fields = self._rows[row]
         title, _, alternatives = parse_title(self.raw_titles[row])
         return Movie(

@@ -2,7 +2,7 @@
 
 Row u of the matrix is `movie_rows[indptr[u]:indptr[u + 1]]`, in order of time, equal times by movie. `movie_rows`
 index `movie_ids`, which is sorted and may hold movies that nobody here rated: every split of one data set shares
-one movie vocabulary, so that a movie row means the same film everywhere.
+one movie vocabulary, so that a movie row means the same movie everywhere.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ REMEDY = "python -m preprocess.setup"
 def load_split(folder: Path, name: str) -> Interactions:
     """Return the part `name` (train, val or test) of the processed data in `folder`.
 
-    All parts share their user and movie vocabularies: row i is the same person or film in each. Raises
+    All parts share their user and movie vocabularies: row i is the same person or movie in each. Raises
     `ArtifactError` where a file is missing, damaged, or from another run.
     """
     _check_name(name)

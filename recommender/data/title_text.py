@@ -1,4 +1,4 @@
-"""One spelling for a film's name: the text that title search compares.
+"""One spelling for a movie's name: the text that title search compares.
 
 `fold_lines` writes a name in small plain letters with single spaces: accents and ligatures come off, apostrophes and
 the dots of acronyms vanish, `&` and `+` become `and`, other signs become a space, number words, ordinals and roman

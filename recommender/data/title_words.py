@@ -209,7 +209,7 @@ class NameIndex:
 
 
 def _figures(text: str) -> str:
-    """Return the figures of `text`: another figure is another film of a series, not a slip of the pen."""
+    """Return the figures of `text`: another figure is another movie of a series, not a slip of the pen."""
     return "".join(filter(str.isdigit, text))
 
 

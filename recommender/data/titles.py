@@ -1,15 +1,15 @@
-"""Find the film that a person means from what they typed.
+"""Find the movie that a person means from what they typed.
 
 Three rounds, each kept for what the one before cannot answer:
 
-1. exact and normalised names: a dictionary from the folded, compact name (`title_text`) to films: titles, the other
+1. exact and normalised names: a dictionary from the folded, compact name (`title_text`) to movies: titles, the other
    names in brackets, and the parts of a title before or behind `:` and ` - `;
 2. words in common, weighted by rarity, the last one perhaps only begun (`title_words`);
-3. misspelled words, and whole names within a few edits, where the rounds before find no film of some fame.
+3. misspelled words, and whole names within a few edits, where the rounds before find no movie of some fame.
 
-A year in the query lowers films of other years. Partial and fuzzy matches get up to 0.1 for popularity, since many
-films share a word and the well-known one is usually meant. Order: score (to 0.01), then the number of ratings, then
-movie id. Nothing is guessed: `resolve` names a film only where no other is a rival.
+A year in the query lowers movies of other years. Partial and fuzzy matches get up to 0.1 for popularity, since many
+movies share a word and the well-known one is usually meant. Order: score (to 0.01), then the number of ratings, then
+movie id. Nothing is guessed: `resolve` names a movie only where no other is a rival.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .title_words import NameIndex
 
 EXACT, NORMALISED, ALTERNATIVE, PARTIAL, FUZZY = "exact", "normalised", "alternative", "partial", "fuzzy"
 
-MIN_SCORE = 0.5  # below this a film has too little in common with the query to be offered
-FAME = 3  # a film with this many times the ratings outweighs a small difference in how well the name fits
-LEAD_FAME = 20  # the same for a film of which the query is only the beginning
+MIN_SCORE = 0.5  # below this a movie has too little in common with the query to be offered
+FAME = 3  # a movie with this many times the ratings outweighs a small difference in how well the name fits
+LEAD_FAME = 20  # the same for a movie of which the query is only the beginning
 
 _TITLE, _ALTERNATIVE, _PART = 0, 2, 4  # what a name is; + 1 where its article has been taken off
 _SCORES = (
@@ -46,7 +46,7 @@ _ARTICLE_BEHIND = re.compile(r"^(.*) (the|a|an)$")
 
 
 class Match(NamedTuple):
-    """A film that may be meant: its catalogue row, 1.0 (exact) down to 0.0, and how it was found."""
+    """A movie that may be meant: its catalogue row, 1.0 (exact) down to 0.0, and how it was found."""
 
     row: int
     score: float
@@ -54,7 +54,7 @@ class Match(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """The row of the one film that is meant, or None and the candidates to ask about (none: nothing is near)."""
+    """The row of the one movie that is meant, or None and the candidates to ask about (none: nothing is near)."""
 
     row: Optional[int]
     candidates: list[Match]
@@ -63,7 +63,7 @@ class Resolution(NamedTuple):
 class _Found(NamedTuple):
     score: float
     kind: str
-    names_it: bool  # the query is a whole name of the film, a part of its title between dividers, or its beginning
+    names_it: bool  # the query is a whole name of the movie, a part of its title between dividers, or its beginning
 
 
 class TitleIndex:
@@ -74,15 +74,15 @@ class TitleIndex:
         self._n_ratings = catalog.n_ratings
 
     def search(self, text: str, n: int = 5) -> list[Match]:
-        """Return the `n` films that fit `text` best, best first; an empty list where nothing is near.
+        """Return the `n` movies that fit `text` best, best first; an empty list where nothing is near.
 
-        Ties in score go to the film with more ratings, then to the smaller movie id. Cost: a dictionary look-up for a
+        Ties in score go to the movie with more ratings, then to the smaller movie id. Cost: a dictionary look-up for a
         known name, else one pass over the names for each word of the query.
         """
         return self._ranked(text, names_only=False)[: max(n, 0)]
 
     def resolve(self, text: str) -> Resolution:
-        """Return the one film that `text` clearly means, or the films to ask about, best first."""
+        """Return the one movie that `text` clearly means, or the movies to ask about, best first."""
         named = self._ranked(text, names_only=True)
         if (
             named
@@ -98,7 +98,7 @@ class TitleIndex:
         if best.kind == FUZZY:
             return best.score >= 0.9 and all(other.score < best.score - 0.1 for other in rivals)
         if best.kind == PARTIAL:
-            clear = best.score >= 0.75 and len(text.strip()) > 2  # a letter or two names no film by its middle
+            clear = best.score >= 0.75 and len(text.strip()) > 2  # a letter or two names no movie by its middle
             return clear and all(other.score < best.score - 0.15 for other in rivals)
         return best.score >= 0.9 and not any(self._is_rival(best, other) for other in rivals)
 
@@ -124,7 +124,7 @@ class TitleIndex:
         return matches
 
     def _collect(self, text: str, year: int, names_only: bool, found: dict[int, _Found]) -> None:
-        """Add the films that fit `text` to `found`; those of another year than `year` (0: any) score less."""
+        """Add the movies that fit `text` to `found`; those of another year than `year` (0: any) score less."""
         folded = fold(text)
         if not folded:
             return
@@ -143,7 +143,7 @@ class TitleIndex:
                 score, kind = 1.0, EXACT
             if year:
                 away = abs(int(self._catalog.years[row]) - year)
-                score -= min(0.04 * away, 0.25) if away < 1000 else 0.05  # the year of the film may be unknown
+                score -= min(0.04 * away, 0.25) if away < 1000 else 0.05  # the year of the movie may be unknown
             _keep(found, row, _Found(score, kind, one.names_it))
 
     def _is_exact(self, row: int, text: str) -> bool:
@@ -151,10 +151,10 @@ class TitleIndex:
         return text in (raw, raw[: raw.rfind("(")].strip(), parse_title(raw).title, str(self._catalog.movie(row)))
 
     def _raise_famous(self, found: dict[int, _Found]) -> None:
-        """Let `star wars` mean the series, or `shawshank` the film, rather than a little-known film of just this name.
+        """Let `star wars` mean the series, or `shawshank` the movie, not a little-known movie of just this name.
 
-        A film of which the query is an other name, a part or the beginning gets the best score, if it has many times
-        the ratings of the films that have it; so it comes first, and `resolve` has to ask.
+        A movie of which the query is an other name, a part or the beginning gets the best score, if it has many times
+        the ratings of the movies that have it; so it comes first, and `resolve` has to ask.
         """
         top = max((one.score for one in found.values()), default=0.0)
         if top < 0.9:
@@ -177,7 +177,7 @@ class TitleIndex:
 
 
 class _Names:
-    """All the names of all films, and a dictionary from the compact name to the names that are so.
+    """All the names of all movies, and a dictionary from the compact name to the names that are so.
 
     rows[i]: the catalogue row of name i; folded: the titles and alternatives, which come before the parts of titles.
     Entries of one key form a chain: `first[key]`, `following[first[key]]`, ..., -1; name = entry // 2, and an odd entry

@@ -1,6 +1,6 @@
-"""Backends to compare: by name and settings, random directions as the control, and the vectors of all films of each.
+"""Backends to compare: by name and settings, random directions as the control, and the vectors of all movies of each.
 
-A film's vector is taken from where it is stored if the same model made it from the same text; only the others are
+A movie's vector is taken from where it is stored if the same model made it from the same text; only the others are
 embedded, so that comparing the shipped vectors costs little.
 """
 
@@ -86,21 +86,21 @@ class BackendSpec:
             raise SettingsError(f"backend {self.label!r}: {error}") from None
 
 
-class FilmVectors(NamedTuple):
-    """vectors: (n_films, d).  n_embedded: how many texts were embedded now, in `seconds`."""
+class MovieVectors(NamedTuple):
+    """vectors: (n_movies, d).  n_embedded: how many texts were embedded now, in `seconds`."""
 
     vectors: np.ndarray
     n_embedded: int
     seconds: float
 
 
-def film_vectors(
+def movie_vectors(
     backend: BaseEmbeddingBackend,
     texts: Sequence[str],
     stored: Optional[Path] = None,
     checkpoint: Optional[Path] = None,
-) -> FilmVectors:
-    """Return the vectors of all films' texts.
+) -> MovieVectors:
+    """Return the vectors of all movies' texts.
 
     stored: a folder that may hold `movie_embeddings`; vectors of another model or of other texts are not taken.
     checkpoint: a folder; what is found there is not embedded again, what is embedded is left there.
@@ -113,7 +113,7 @@ def film_vectors(
         try:
             found = load_npz(kept, {"vectors": np.float32})["vectors"]
             if found.shape == (len(texts), identity.dimension):
-                return FilmVectors(found, 0, 0.0)
+                return MovieVectors(found, 0, 0.0)
         except ArtifactError:
             pass  # a damaged checkpoint is as good as none
     known = _stored(stored, identity)
@@ -129,7 +129,7 @@ def film_vectors(
     if kept is not None:
         with replace_file(kept) as temporary, open(temporary, "wb") as file:
             np.savez(file, vectors=vectors)
-    return FilmVectors(vectors, len(missing), seconds)
+    return MovieVectors(vectors, len(missing), seconds)
 
 
 def _stored(folder: Optional[Path], identity: Identity) -> dict[str, np.ndarray]:

@@ -1,14 +1,14 @@
-"""Several backends on the same films, requests and people.
+"""Several backends on the same movies, requests and people.
 
-    films          separation of genres (`embedding_quality.separation_gap`)
-    descriptions,  requests in words that one film answers (`finding_films`): its place among all films
+    movies          separation of genres (`embedding_quality.separation_gap`)
+    descriptions,  requests in words that one movie answers (`known_item`): its place among all movies
     dialogues
-    people         the mean of the vectors of the films somebody liked (`recommender.text.people`), all films that they
+    people         the mean of the vectors of the movies somebody liked (`recommender.text.people`), all that they
                    have not rated ranked by cosine with it; what they liked in the held-out part of the per-user split
-                   is relevant, so HitRate@10 = share of people with a relevant film among the first 10
+                   is relevant, so HitRate@10 = share of people with a relevant movie among the first 10
 
 All backends answer the same requests for the same people, so ratios to the first are paired. Somebody whose liked
-films have no vector gets an empty list: no hit.
+movies have no vector gets an empty list: no hit.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ..text.base import BaseEmbeddingBackend, Identity
 from ..text.movie_text import movie_text
 from ..text.people import UserVectorSettings, align, user_vectors
 from . import metrics
-from .embedding_backends import BackendSpec, film_vectors
+from .embedding_backends import BackendSpec, movie_vectors
 from .embedding_quality import Gap, finding_measures, places, separation_gap
-from .finding_films import Requests
+from .known_item import Requests
 from .protocols import Evaluation
 from .runner import best_unseen
 from .significance import Interval, Ratio, intervals, ratios
@@ -47,7 +47,7 @@ _NO_PLACES = (np.empty(0), np.empty((0, _NEAREST), dtype=np.int32))
 
 
 class Answers(NamedTuple):
-    """What one backend made of one task: measure -> (n_units,), and of requests the places and the nearest films."""
+    """What one backend made of one task: measure -> (n_units,), and of requests the places and the nearest movies."""
 
     values: dict[str, np.ndarray]
     places: np.ndarray
@@ -58,7 +58,7 @@ class Task(NamedTuple):
     """What one backend did on one task.
 
     values: measure -> (n_units,).  intervals, ratios: by measure; no ratios for the first backend.
-    places: of the films meant, (n_requests,); empty for people.  nearest: (n_requests, 3) rows of the nearest films.
+    places: of the movies meant, (n_requests,); empty for people.  nearest: (n_requests, 3) rows of the nearest movies.
     """
 
     values: dict[str, np.ndarray]
@@ -85,29 +85,31 @@ class BackendResult:
     seconds: dict[str, float]
 
 
-def film_texts(catalog: Catalog) -> list[str]:
-    """Return the text of every film of the catalogue, in its order."""
+def movie_texts(catalog: Catalog) -> list[str]:
+    """Return the text of every movie of the catalogue, in its order."""
     return [movie_text(catalog.movie(row)) for row in range(len(catalog))]
 
 
-def find(backend: BaseEmbeddingBackend, films: np.ndarray, requests: Requests, ks: tuple[int, ...] = PLACES) -> Answers:
-    """Return recall@k and mrr of each unit of `requests`, the places of the films meant, and the nearest films.
+def find(
+    backend: BaseEmbeddingBackend, movies: np.ndarray, requests: Requests, ks: tuple[int, ...] = PLACES
+) -> Answers:
+    """Return recall@k and mrr of each unit of `requests`, the places of the movies meant, and the nearest movies.
 
-    films: (n_films, d), what `backend` makes of the films' texts, in the order of the catalogue.
+    movies: (n_movies, d), what `backend` makes of the movies' texts, in the order of the catalogue.
     """
     queries = backend.embed_texts(requests.texts)
-    found = places(queries, films, requests.rows)
-    nearest = [top_n(queries[low : low + _BATCH] @ films.T, _NEAREST) for low in range(0, len(queries), _BATCH)]
+    found = places(queries, movies, requests.rows)
+    nearest = [top_n(queries[low : low + _BATCH] @ movies.T, _NEAREST) for low in range(0, len(queries), _BATCH)]
     values = {name: requests.by_unit(each) for name, each in finding_measures(found, ks).items()}
     return Answers(values, found, np.concatenate(nearest).astype(np.int32))
 
 
-def rank_for_people(films: np.ndarray, case: Evaluation, people: np.ndarray) -> dict[str, np.ndarray]:
-    """Return hit_rate@10, ndcg@10 and recall@20 of lists made from the vectors of liked films, for `people`.
+def rank_for_people(movies: np.ndarray, case: Evaluation, people: np.ndarray) -> dict[str, np.ndarray]:
+    """Return hit_rate@10, ndcg@10 and recall@20 of lists made from the vectors of liked movies, for `people`.
 
-    films: (n_movies, d) in the order of `case.known`.  people: positions in `case.user_rows`.
+    movies: (n_movies, d) in the order of `case.known`.  people: positions in `case.user_rows`.
     """
-    users = user_vectors(case.known, films, UserVectorSettings(), np.random.default_rng(0))
+    users = user_vectors(case.known, movies, UserVectorSettings(), np.random.default_rng(0))
     rows = case.user_rows[people]
     ids = case.known.user_ids[rows]
     U = align(ids, users.user_ids, users.vectors)
@@ -116,8 +118,8 @@ def rank_for_people(films: np.ndarray, case: Evaluation, people: np.ndarray) -> 
     for low in range(0, len(people), _BATCH):
         block = np.arange(low, min(low + _BATCH, len(people)))[has_vector[low : low + _BATCH]]
         if len(block):
-            lists[block] = best_unseen(U[block] @ films.T, case.known, rows[block], _LIST)
-    chosen = case.select(np.isin(np.arange(case.n_users), people), case.name, "few liked films")
+            lists[block] = best_unseen(U[block] @ movies.T, case.known, rows[block], _LIST)
+    chosen = case.select(np.isin(np.arange(case.n_users), people), case.name, "few liked movies")
     indptr, relevant = chosen.relevant()
     hits = metrics.find_hits(lists, indptr, relevant, case.known.n_movies)
     n_relevant = np.diff(indptr)
@@ -129,7 +131,7 @@ def rank_for_people(films: np.ndarray, case: Evaluation, people: np.ndarray) -> 
 
 
 def people_with_likes(case: Evaluation, settings: UserVectorSettings) -> np.ndarray:
-    """Return the positions in `case.user_rows` of people who like enough known films to have a vector."""
+    """Return the positions in `case.user_rows` of people who like enough known movies to have a vector."""
     liked = case.known.ratings >= settings.rating_threshold
     n_liked = np.bincount(case.known.user_rows()[liked], minlength=case.known.n_users)
     return np.flatnonzero(n_liked[case.user_rows] >= settings.min_movies)
@@ -149,31 +151,31 @@ def compare_backends(
     """Return the figures of each backend; ratios are to the first.
 
     case: per-user, with the movies of the catalogue; None leaves people out.  stored: where `<backend>/` may hold the
-    films' vectors; only backends without settings are looked for there.
+    movies' vectors; only backends without settings are looked for there.
     """
     if case is not None and not np.array_equal(case.known.movie_ids, catalog.movie_ids):
         raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
-    texts = film_texts(catalog)
+    texts = movie_texts(catalog)
     people = None if case is None else people_with_likes(case, UserVectorSettings())
     results: list[BackendResult] = []
     for spec in specs:
         progress = start_progress(f"embeddings: {spec.label}")
         if progress:
-            progress("fit, embedding films", 0, len(texts))
+            progress("fit, embedding movies", 0, len(texts))
         started = time.perf_counter()
         backend = spec.make(texts)
         made = time.perf_counter() - started
         folder = stored / spec.name if stored is not None and not spec.settings else None
-        films = film_vectors(backend, texts, folder, checkpoint)
+        movies = movie_vectors(backend, texts, folder, checkpoint)
         started = time.perf_counter()
-        found = {asked.name: find(backend, films.vectors, asked) for asked in requests}
+        found = {asked.name: find(backend, movies.vectors, asked) for asked in requests}
         if case is not None and people is not None:
-            found[PEOPLE] = Answers(rank_for_people(films.vectors, case, people), *_NO_PLACES)
-        seconds = {"make": made, "films": films.seconds, "answer": time.perf_counter() - started}
-        gap = separation_gap(films.vectors, catalog.genres)
+            found[PEOPLE] = Answers(rank_for_people(movies.vectors, case, people), *_NO_PLACES)
+        seconds = {"make": made, "movies": movies.seconds, "answer": time.perf_counter() - started}
+        gap = separation_gap(movies.vectors, catalog.genres)
         first = results[0].tasks if results else {}
         tasks = {name: _task(answers, first.get(name), n_resamples, seed) for name, answers in found.items()}
-        results.append(BackendResult(spec.label, backend.identity, gap, tasks, films.n_embedded, seconds))
+        results.append(BackendResult(spec.label, backend.identity, gap, tasks, movies.n_embedded, seconds))
         if progress:
             progress("done", len(texts), len(texts))
     return results

@@ -1,19 +1,19 @@
-"""How good vectors of films are: whether films of one genre lie together, and whether words find the film meant.
+"""How good vectors of movies are: whether movies of one genre lie together, and whether words find the movie meant.
 
     gap    = (mean cosine of pairs that share a genre - mean cosine of pairs that share none) / |mean cosine of all|
-    place  = 1 + how many films are nearer to the words than the one meant + half of the others that are as near
+    place  = 1 + how many movies are nearer to the words than the one meant + half of the others that are as near
     Recall@k = share of requests with place <= k        MRR = mean of 1 / place, without a cutoff
 
-The gap is exact over all pairs of films, each pair once. It needs no matrix of films by films: films with the same set
-of genres are added up first, and a sum over pairs of films becomes one over pairs of sets,
+The gap is exact over all pairs of movies, each pair once. It needs no square matrix: movies with the same set
+of genres are added up first, and a sum over pairs of movies becomes one over pairs of sets,
 
     sum over i in A, j in B of v_i . v_j = (sum of v_i over A) . (sum of v_j over B)
 
-A film without a genre is in no pair, since nothing is known of what it shares; a row of zeros has cosine 0 with all.
+A movie without a genre is in no pair, since nothing is known of what it shares; a row of zeros has cosine 0 with all.
 The gap divides by a mean that may be near 0, so it orders backends but does not measure by how much one is better:
 vectors that all point one way have a large mean and a small gap, and random ones divide almost 0 by almost 0 (see
-`Gap.is_chance`). It says nothing about finding a film, which is why places are counted too. A row of zeros, which is
-as near to all films, gets the place in the middle.
+`Gap.is_chance`). It says nothing about finding a movie, which is why places are counted too. A row of zeros, which is
+as near to all movies, gets the place in the middle.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Gap(NamedTuple):
 def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     """Return the genre separation of `vectors` (n, d), rows of length 1 or 0, for `genres` (n, n_genres).
 
-    Cost O(n d + m^2 (d + n_genres)) for m different sets of genres (1,000 of 62,000 MovieLens films), m^2 a block
+    Cost O(n d + m^2 (d + n_genres)) for m different sets of genres (1,000 of 62,000 MovieLens movies), m^2 a block
     at a time.
 
     >>> vectors = np.array([[1.0, 0], [1, 0], [0, 1]])
@@ -59,15 +59,15 @@ def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     1.0
     """
     if len(vectors) != len(genres):
-        raise DataError(f"{len(vectors)} vectors and genres of {len(genres)} films: give both for the same films")
+        raise DataError(f"{len(vectors)} vectors and genres of {len(genres)} movies: give both for the same movies")
     listed = genres.any(axis=1)
     V = vectors[listed].astype(np.float64)
-    sets, of_film = np.unique(genres[listed], axis=0, return_inverse=True)
-    of_film = of_film.reshape(-1)
+    sets, of_movie = np.unique(genres[listed], axis=0, return_inverse=True)
+    of_movie = of_movie.reshape(-1)
     n_sets = len(sets)
-    sizes = np.bincount(of_film, minlength=n_sets).astype(np.float64)
+    sizes = np.bincount(of_movie, minlength=n_sets).astype(np.float64)
     sums = np.zeros((n_sets, V.shape[1]))
-    np.add.at(sums, of_film, V)
+    np.add.at(sums, of_movie, V)
     same = n_same = 0.0
     as_numbers = sets.astype(np.float64)
     step = max(1, _CELLS // max(n_sets, 1))
@@ -78,7 +78,7 @@ def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     squares = float((V * V).sum())
     total = float(sums.sum(axis=0) @ sums.sum(axis=0)) - squares
     n_all = len(V) * (len(V) - 1)
-    same, n_same = same - squares, n_same - len(V)  # each film shares its genres with itself
+    same, n_same = same - squares, n_same - len(V)  # each movie shares its genres with itself
     return Gap(
         _mean(same, n_same),
         _mean(total - same, n_all - n_same),
@@ -89,19 +89,19 @@ def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     )
 
 
-def places(queries: np.ndarray, films: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the place of film `targets[q]` among all films by inner product with `queries[q]`: (n_queries,).
+def places(queries: np.ndarray, movies: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the place of movie `targets[q]` among all movies by inner product with `queries[q]`: (n_queries,).
 
-    queries: (n_queries, d).  films: (n_films, d).  1 is best; films as near as the one meant share their places.
-    Cost O(n_queries n_films d), a block of queries at a time.
+    queries: (n_queries, d).  movies: (n_movies, d).  1 is best; movies as near as the one meant share their places.
+    Cost O(n_queries n_movies d), a block of queries at a time.
     """
-    if queries.shape[1] != films.shape[1]:
-        raise DataError(f"queries of width {queries.shape[1]} and films of width {films.shape[1]}: use one backend")
+    if queries.shape[1] != movies.shape[1]:
+        raise DataError(f"queries of width {queries.shape[1]} and movies of width {movies.shape[1]}: use one backend")
     found = np.empty(len(queries))
-    step = max(1, _CELLS // max(len(films), 1))
+    step = max(1, _CELLS // max(len(movies), 1))
     for low in range(0, len(queries), step):
         block = slice(low, min(low + step, len(queries)))
-        scores = queries[block].astype(np.float64) @ films.T.astype(np.float64)  # (step, n_films)
+        scores = queries[block].astype(np.float64) @ movies.T.astype(np.float64)  # (step, n_movies)
         wanted = scores[np.arange(len(scores)), targets[block]][:, None]
         # Equal vectors may differ in the last bits by the order of a sum.
         near = np.abs(scores - wanted) <= 1e-12

@@ -11,42 +11,45 @@ import numpy as np
 from ..data.catalog import Catalog
 from ..data.errors import DataError
 from .embedding_comparison import PEOPLE, BackendResult
-from .finding_films import Requests
+from .known_item import Requests
 from .protocols import Evaluation
 from .report import table
 from .significance import Interval, Ratio
 
 
 def text(
-    results: Sequence[BackendResult], requests: Sequence[Requests], part: str, n_films: int, case: Optional[Evaluation]
+    results: Sequence[BackendResult], requests: Sequence[Requests], part: str, n_movies: int, case: Optional[Evaluation]
 ) -> str:
     """Return the tables for a terminal."""
     first = results[0]
-    lines = [f"== films as vectors, {part} ==", f"{n_films:,} films", ""]
+    lines = [f"== movies as vectors, {part} ==", f"{n_movies:,} movies", ""]
     rows = [
         [r.label, r.identity.model, f"{r.identity.dimension:,}", *map(_cell, (*r.gap[:3], _gap(r)))] for r in results
     ]
-    pairs = f"{first.gap.n_same:,} pairs of films share a genre, {first.gap.n_different:,} share none"
+    pairs = f"{first.gap.n_same:,} pairs of movies share a genre, {first.gap.n_different:,} share none"
     pairs += "; - where the mean of all is what chance gives"
     lines += [pairs, table(["genre separation", "model", "width", "same", "different", "all", "gap"], rows)]
     for asked in requests:
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in asked.left_out.items() if count) or "nothing"
         units = "" if asked.n_units == len(asked.texts) else f" in {asked.n_units:,}"
-        lines += ["", f"{len(asked.texts):,} requests{units} ({asked.name}), each means one film; left out: {left_out}"]
+        lines += [
+            "",
+            f"{len(asked.texts):,} requests{units} ({asked.name}), each means one; left out: {left_out}",
+        ]
         lines.append(_task_table(results, asked.name))
     if case is not None:
         n_people = len(next(iter(first.tasks[PEOPLE].values.values())))
-        lines += ["", f"{n_people:,} people, the mean of what they liked against all films they have not rated"]
+        lines += ["", f"{n_people:,} people, the mean of what they liked against all movies they have not rated"]
         lines.append(_task_table(results, PEOPLE))
     names = list(first.seconds)
     rows = [[r.label, f"{r.n_embedded:,}", *(f"{r.seconds[name]:.1f}" for name in names)] for r in results]
-    return "\n".join([*lines, "", table(["seconds", "films embedded now", *names], rows)])
+    return "\n".join([*lines, "", table(["seconds", "movies embedded now", *names], rows)])
 
 
 def samples(
     results: Sequence[BackendResult], requests: Sequence[Requests], catalog: Catalog, n_samples: int, seed: int
 ) -> str:
-    """Return `n_samples` requests of each kind as they are, the film meant, and what each backend has nearest."""
+    """Return `n_samples` requests of each kind as they are, the movie meant, and what each backend has nearest."""
     lines = []
     for asked in requests:
         chosen = np.random.default_rng(seed).permutation(len(asked.texts))[:n_samples]
@@ -55,8 +58,8 @@ def samples(
             lines += ["", f'"{words}" -> {catalog.movie(int(asked.rows[number]))}']
             for result in results:
                 task = result.tasks[asked.name]
-                films = "; ".join(str(catalog.movie(row)) for row in task.nearest[number].tolist())
-                lines.append(f"  {result.label}: place {task.places[number]:,.0f}; nearest: {films}")
+                movies = "; ".join(str(catalog.movie(row)) for row in task.nearest[number].tolist())
+                lines.append(f"  {result.label}: place {task.places[number]:,.0f}; nearest: {movies}")
     return "\n".join(lines[1:])
 
 
@@ -83,7 +86,7 @@ def average_rows(results: Sequence[BackendResult], part: str) -> list[dict[str, 
         head = {"backend": result.label, "model": result.identity.model, "dimension": result.identity.dimension}
         gap = {**result.gap._asdict(), "gap": _gap(result)}
         for name in ("same", "different", "overall", "gap"):
-            rows.append(_row(head, "films", part, name, Interval(gap[name], math.nan, math.nan), None, None))
+            rows.append(_row(head, "movies", part, name, Interval(gap[name], math.nan, math.nan), None, None))
         for name, task in result.tasks.items():
             for measure, interval in task.intervals.items():
                 n_units = len(task.values[measure])

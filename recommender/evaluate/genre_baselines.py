@@ -1,11 +1,11 @@
-"""What a film that nobody has rated is measured against: its genres alone, and chance.
+"""What a movie that nobody has rated is measured against: its genres alone, and chance.
 
     popularity-by-genre   score_i = mean over the genres g of i of L_g
-                          L_g     = mean number of likes of the films that have genre g and at least one rating
+                          L_g     = mean number of likes of the movies that have genre g and at least one rating
     genre-profile         score_i = cosine of the genres of i and of what the person rates above their own mean
-    random                score_i = a number drawn for each person and film
+    random                score_i = a number drawn for each person and movie
 
-A film without a genre has the mean over all rated films as its L. The genre profile is the model `content` without
+A movie without a genre has the mean over all rated movies as its L. The genre profile is the model `content` without
 keywords and without popularity. All follow the contract of `recommender.learn.base`.
 """
 
@@ -39,7 +39,7 @@ class PopularityByGenre(Ranker):
         self.catalog = catalog
 
     def fit(self, train: Interactions) -> PopularityByGenre:
-        """Count the likes of rated films by genre."""
+        """Count the likes of rated movies by genre."""
         self.movie_ids = train.movie_ids
         likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
         self.expected = likes_by_genre(genre_matrix(self.catalog, train.movie_ids), likes, train.movie_counts() > 0)
@@ -52,7 +52,7 @@ class PopularityByGenre(Ranker):
 def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) -> np.ndarray:
     """Return score_i of popularity-by-genre, (n_movies,) float32.
 
-    genres: (n_movies, n_genres) of 0 and 1.  likes, is_rated: (n_movies,); likes of unrated films are not looked at.
+    genres: (n_movies, n_genres) of 0 and 1.  likes, is_rated: (n_movies,); likes of unrated movies are not looked at.
 
     >>> genres = np.array([[1, 0], [1, 1], [0, 1], [1, 1], [0, 0]])
     >>> likes_by_genre(genres, np.array([4, 2, 6, 0, 0]), np.array([True, True, True, False, False])).tolist()
@@ -60,8 +60,8 @@ def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) 
     """
     rated = genres[is_rated]
     overall = float(likes[is_rated].mean()) if is_rated.any() else 0.0
-    films = rated.sum(axis=0)
-    of_genre = np.where(films > 0, likes[is_rated] @ rated / np.maximum(films, 1), overall)
+    movies = rated.sum(axis=0)
+    of_genre = np.where(movies > 0, likes[is_rated] @ rated / np.maximum(movies, 1), overall)
     n_genres = genres.sum(axis=1)
     expected = np.where(n_genres > 0, genres @ of_genre / np.maximum(n_genres, 1), overall)
     return expected.astype(np.float32)

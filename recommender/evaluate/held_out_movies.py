@@ -1,4 +1,4 @@
-"""Films that nobody had rated: a tenth of the movies is taken out of all ratings, and only they are ranked.
+"""Movies that nobody had rated: a tenth of the movies is taken out of all ratings, and only they are ranked.
 
     the movies are shuffled by `seed` and cut into 10 folds; one fold H is held out at a time
     learned from, known of a person   the known ratings (test: train + val, val: train) of movies outside H
@@ -6,14 +6,14 @@
     relevant                          the movies of H that the person liked, in the known or the evaluated part
     evaluated                         people who know a movie outside H and like one of H
 
-A held-out film stays in the vocabulary and in the catalogue, without a rating (its count in the catalogue is 0), so
+A held-out movie stays in the vocabulary and in the catalogue, without a rating (its count in the catalogue is 0), so
 a model can place it only by what it is: genres, year, cast, words. Any other model shows chance: equal scores are
 listed in a random order, since MovieLens' ids alone tell old from new and would lift whoever lists by id.
 
 Likes from the known part count too: all ratings of H were taken out, so all of them are unseen by every model. With
-those of the evaluated part alone, six of seven films that a person likes would stand in the list as failures. It
+those of the evaluated part alone, six of seven movies that a person likes would stand in the list as failures. It
 makes the sample large (on MovieLens small 600 people with 7 likes each, for each fold) and says nothing about order
-in time. So that tuning stays apart from reporting, val holds out folds 5 to 9 and test folds 0 to 4: other films.
+in time. So that tuning stays apart from reporting, val holds out folds 5 to 9 and test folds 0 to 4: other movies.
 
 A person's value is their mean over the folds; the figures are means over people, the intervals resample people.
 """

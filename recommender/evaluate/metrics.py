@@ -1,10 +1,10 @@
-"""How many of the films that somebody went on to like are near the top of a list.
+"""How many of the movies that somebody went on to like are near the top of a list.
 
 Every function takes a batch of ranked lists as `hits` and gives one value for each user:
 
-    hits        (B, n) bool, hits[b, i] = the film at place i (0 = first) of user b's list is relevant
-    n_relevant  (B,) whole numbers, |R|: how many films are relevant to the user, on the list or not
-    k           the cutoff, at most n; a list that ran out of films is padded with False
+    hits        (B, n) bool, hits[b, i] = the movie at place i (0 = first) of user b's list is relevant
+    n_relevant  (B,) whole numbers, |R|: how many movies are relevant to the user, on the list or not
+    k           the cutoff, at most n; a list that ran out of movies is padded with False
     returns     (B,) float64; nan where the definition divides by |R| and R is empty
 
 Relevance is binary. The lists come from a ranking of the whole catalogue: a metric over sampled negatives is
@@ -80,7 +80,7 @@ def ndcg(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
 
     Places count from 1. Source: Jaervelin and Kekaelaeinen 2002, with binary gains and the log2(place + 1) discount
     of trec_eval, ranx, implicit and LensKit. RecTools' default `NDCG` divides by the sum of all k discounts however
-    few films are relevant, which makes a perfect list score less than 1.
+    few movies are relevant, which makes a perfect list score less than 1.
     """
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate(([0.0], np.cumsum(discounts)))
@@ -115,9 +115,9 @@ def reciprocal_rank(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndar
 
 
 def hit_rate(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
-    """HitRate@k = 1 where a film in the first k is relevant, else 0 (ir-measures and ranx: Success@k, hit_rate).
+    """HitRate@k = 1 where a movie in the first k is relevant, else 0 (ir-measures and ranx: Success@k, hit_rate).
 
-    Source: Deshpande and Karypis 2004. Papers with one held-out film for each user call the same thing Recall@k.
+    Source: Deshpande and Karypis 2004. Papers with one held-out movie for each user call the same thing Recall@k.
     """
     hit = np.asarray(_first(hits, k).any(axis=1), dtype=np.float64)
     return hit

@@ -74,8 +74,8 @@ def by_activity(path: Path, report: CaseReport, metric: str) -> Path:
 
 
 def session_hits(path: Path, hits: Mapping[str, npt.ArrayLike], title: str) -> Path:
-    """Plot cumulated hits by turn; hits: label -> (n_turns,) mean number of liked films shown at each turn."""
-    figure, axes = _new(title, "films shown", "liked films among them, mean")
+    """Plot cumulated hits by turn; hits: label -> (n_turns,) mean number of liked movies shown at each turn."""
+    figure, axes = _new(title, "movies shown", "liked movies among them, mean")
     for label, values in hits.items():
         total = np.cumsum(np.asarray(values, dtype=np.float64))
         axes.plot(np.arange(1, len(total) + 1), total, linewidth=1.5, label=label)
@@ -128,5 +128,5 @@ def _save(figure: Any, path: Path) -> Path:
 
 def _words(metric: str) -> str:
     name, _, k = metric.partition("@")
-    names = {"ndcg": "nDCG", "tail_share": "share of long-tail films"}
+    names = {"ndcg": "nDCG", "tail_share": "share of long-tail movies"}
     return f"{names.get(name, name.replace('_', ' '))} at {k}"

@@ -83,7 +83,7 @@ class Evaluation:
     def returning(self, seconds: int = DAY) -> Evaluation:
         """Return the case for people who come back after a break of more than `seconds`.
 
-        On MovieLens most held-out parts continue the same sitting, in the order in which the site lists films; a
+        On MovieLens most held-out parts continue the same sitting, in the order in which the site lists movies; a
         model can gain there by guessing the listing. These people were away, so it cannot.
         """
         wanted = self.gap() > seconds

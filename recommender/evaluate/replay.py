@@ -1,24 +1,24 @@
-"""The session replayed on people whose ratings are known: how many films that they like does it show?
+"""The session replayed on people whose ratings are known: how many movies that they like does it show?
 
 Whole people are held out (`protocols.user_folds`); rules are fitted on the others. A person with at least
-`MIN_LIKED` liked films (rating >= 4) names some of them, drawn at random, as favourites; then, film after film, the
+`MIN_LIKED` liked movies (rating >= 4) names some of them, drawn at random, as favorites; then, movie after movie, the
 real session (`recommender.session`) shows and this person answers by the rating: like at >= 4, dislike at <= 2.5,
-otherwise skip, a film never rated included. A hit is a liked film shown; favourites are not counted.
+otherwise skip, a movie never rated included. A hit is a liked movie shown; favorites are not counted.
 
-    hits     liked films among those shown
-    rate     hits / min(n_turns, liked films left)
+    hits     liked movies among those shown
+    rate     hits / min(n_turns, liked movies left)
 
-Without learning, the same session ignores all answers; the favourites still count. A skip here mostly means "never
+Without learning, the same session ignores all answers; the favorites still count. A skip here mostly means "never
 rated", which says less than it seems about what a person would like; two views correct for what people happen to
 rate:
 
-    rated only      the session may only show films that the person rated, so that every answer is a real one
-    weighted rate   sum over hits of 1 / count_i, divided by the largest such sum that n_turns films could give;
-                    count_i: ratings of the film in training, plus 1 (inverse propensity with popularity as the
+    rated only      the session may only show movies that the person rated, so that every answer is a real one
+    weighted rate   sum over hits of 1 / count_i, divided by the largest such sum that n_turns movies could give;
+                    count_i: ratings of the movie in training, plus 1 (inverse propensity with popularity as the
                     propensity: Yang et al., "Unbiased offline recommender evaluation for missing-not-at-random
                     implicit feedback", RecSys 2018, section 3)
 
-and the tail share says which part of the hits are films outside the most rated tenth of the catalogue.
+and the tail share says which part of the hits are movies outside the most rated tenth of the catalogue.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .protocols import user_folds
 
 LIKED, DISLIKED = 4.0, 2.5
 MIN_LIKED = 10
-# A policy that leaves everything to the rule: films are ranked by its score alone.
+# A policy that leaves everything to the rule: movies are ranked by its score alone.
 RULE_ALONE = PolicySettings(
     min_genre_affinity=0.0,
     max_genre_distance=1.0,
@@ -52,7 +52,7 @@ RULE_ALONE = PolicySettings(
 
 
 class Person(NamedTuple):
-    """Somebody to replay: external id, favourites (movie rows), and the rating of every film that they rated."""
+    """Somebody to replay: external id, favorites (movie rows), and the rating of every movie that they rated."""
 
     user_id: int
     favorites: tuple[int, ...]
@@ -70,7 +70,7 @@ class Person(NamedTuple):
 
 
 def draw_people(data: Interactions, user_rows: np.ndarray, n_favorites: int, rng: np.random.Generator) -> list[Person]:
-    """Return those of `user_rows` who like at least `MIN_LIKED` films, with favourites drawn without replacement."""
+    """Return those of `user_rows` who like at least `MIN_LIKED` movies, with favorites drawn without replacement."""
     people = []
     for row in user_rows.tolist():
         part = slice(data.indptr[row], data.indptr[row + 1])
@@ -85,7 +85,7 @@ def draw_people(data: Interactions, user_rows: np.ndarray, n_favorites: int, rng
 
 @dataclass(frozen=True)
 class OnlyThese(MovieFilter):
-    """A filter that lets the films in `rows` pass and no others."""
+    """A filter that lets the movies in `rows` pass and no others."""
 
     rows: tuple[int, ...] = ()
 
@@ -96,7 +96,7 @@ class OnlyThese(MovieFilter):
 
 
 class WithoutLearning(LearningRule):
-    """A rule that hears the favourites and ignores all answers."""
+    """A rule that hears the favorites and ignores all answers."""
 
     def __init__(self, rule: LearningRule) -> None:
         self.rule = rule
@@ -124,7 +124,7 @@ def _favorites(events: Sequence[Event]) -> tuple[Event, ...]:
 
 
 def replay(engine: SessionEngine, person: Person, n_turns: int = 20) -> list[int]:
-    """Return the films shown, movie rows in order; fewer than `n_turns` where no film is left."""
+    """Return the movies shown, movie rows in order; fewer than `n_turns` where no movie is left."""
     state = engine.start(person.favorites)
     shown: list[int] = []
     while state.current is not None:
@@ -136,7 +136,7 @@ def replay(engine: SessionEngine, person: Person, n_turns: int = 20) -> list[int
 
 
 class Outcome(NamedTuple):
-    """One person's session. hit_turns: the turns, from 1, that showed a liked film."""
+    """One person's session. hit_turns: the turns, from 1, that showed a liked movie."""
 
     user_id: int
     hits: int
@@ -196,7 +196,7 @@ class Fold(NamedTuple):
 def make_folds(
     data: Interactions, catalog: Catalog, n_folds: int, n_favorites: int, seeds: Sequence[int], fold_seed: int = 0
 ) -> list[Fold]:
-    """Return the folds of `data`; each person comes once for each of `seeds`, with other favourites.
+    """Return the folds of `data`; each person comes once for each of `seeds`, with other favorites.
 
     fold_seed: who falls into which fold. The movie rows of `catalog` are those of `data`.
     """

@@ -136,7 +136,7 @@ def catalog_digest(catalog: Optional[Catalog]) -> str:
     for part in (catalog.movie_ids, catalog.genres, catalog.years, catalog.n_ratings):
         digest.update(np.ascontiguousarray(part).tobytes())
     for row in range(len(catalog)):
-        digest.update(repr(catalog.movie(row)).encode())  # what films are about, and who is in them
+        digest.update(repr(catalog.movie(row)).encode())  # what movies are about, and who is in them
     return digest.hexdigest()
 
 

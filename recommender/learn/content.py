@@ -6,7 +6,7 @@
 
 The only model here that can rank a movie that nobody has rated. `liking` lets a movie speak for its genres even if
 its rating was only average, since people choose what they watch; `popularity` puts the better known of two equally
-fitting films first, and 0 leaves it out. Source: Pazzani and Billsus (2007), Content-Based Recommendation Systems,
+fitting movies first, and 0 leaves it out. Source: Pazzani and Billsus (2007), Content-Based Recommendation Systems,
 section 10.3 (Rocchio); the centring and both constants are ours.
 """
 

@@ -1,13 +1,13 @@
 """What genres and years let expect of tastes before anybody rated anything: made-up people for a covariance.
 
-Film i has the features
+Movie i has the features
 
     F_i,(g,t) = 1 / sqrt(n_genres_i)  for its genres g   *   b_t(year_i) / |b(year_i)|
     b_t(y)    = max(0, 1 - |y - t| / 20)                  t = 1920, 1930, ... 2020
 
-so that F_i . F_j is the cosine of the genres times a nearness in years: 1 for films of one year and one set of
+so that F_i . F_j is the cosine of the genres times a nearness in years: 1 for movies of one year and one set of
 genres, near 0 across forty years. Adding F F' to a covariance is the same as adding people to the data, one for each
-genre and decade, who like the films of that genre and time; and so it is done here, as sparse rows.
+genre and decade, who like the movies of that genre and time; and so it is done here, as sparse rows.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class SparseRows(NamedTuple):
 def made_up_people(catalog: Catalog, scale: np.ndarray) -> SparseRows:
     """Return diag(scale) F, transposed: one row for each genre and knot, (n_genres * n_knots, n_movies).
 
-    scale: (n_movies,). Films without a genre, without a known year, or with scale 0 are in no row.
-    Cost O(n_movies (n_genres + 4 genres of each film)).
+    scale: (n_movies,). Movies without a genre, without a known year, or with scale 0 are in no row.
+    Cost O(n_movies (n_genres + 4 genres of each movie)).
     """
     near = year_nearness(catalog.years)
     movies, genres = np.nonzero(catalog.genres)
     share = scale[movies] / np.sqrt(catalog.genres.sum(axis=1)[movies])
-    cells = share[:, None] * near[movies]  # (n pairs of film and genre, n_knots)
+    cells = share[:, None] * near[movies]  # (n pairs of movie and genre, n_knots)
     pair, knot = np.nonzero(cells)
     rows = genres[pair] * len(KNOTS) + knot
-    order = np.argsort(rows, kind="stable")  # stable: films stay ascending within a row
+    order = np.argsort(rows, kind="stable")  # stable: movies stay ascending within a row
     counts = np.bincount(rows, minlength=len(catalog.genre_names) * len(KNOTS))
     return SparseRows(
         np.concatenate(([0], np.cumsum(counts))).astype(np.int64),

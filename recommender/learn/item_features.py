@@ -39,7 +39,7 @@ def item_features(
         blocks += [genre_matrix(catalog, movie_ids), year_nearness(_years(catalog, movie_ids))]
     if kind == "metadata" and catalog is not None:
         listed = [catalog.movie(row) for row in range(len(catalog))]
-        people = [(film.movie_id, name) for film in listed for name in {film.director, *film.cast} if name]
+        people = [(movie.movie_id, name) for movie in listed for name in {movie.director, *movie.cast} if name]
         blocks += [_informative(pairs, movie_ids) for pairs in (people, catalog.keywords())]
     if extra is not None:
         blocks.append(_given(extra, movie_ids))

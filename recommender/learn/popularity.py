@@ -1,7 +1,7 @@
 """Popularity: every person gets the same ranking, the movies that most people liked.
 
     score_i = number of training ratings of i that are at least `threshold`
-              (+ a share below 1 of all its ratings, so that films with equal likes rank by how often they were seen)
+              (+ a share below 1 of all its ratings, so that movies with equal likes rank by how often they were seen)
 
 The baseline that every other model has to beat. It knows nothing of a person, so it also serves somebody unknown.
 """

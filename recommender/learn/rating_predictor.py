@@ -1,18 +1,18 @@
-"""The rating that somebody will give a film: what all think of it, what this person likes, what people alike found.
+"""The rating that somebody will give a movie: what all think of it, what this person likes, what people alike found.
 
     r_ut = mu + b_t  +  (phi_t . w_u + shift_u)  +  psi_u . z_t
 
-b_t      damped mean of the film, people's generosity taken out
-w_u      a Gaussian process for each person (taste_process.py) over features phi of films:
-         company   where the film lies in the SVD of the matrix that holds 1 + liking (r - mu - b_u - b_i) where
+b_t      damped mean of the movie, people's generosity taken out
+w_u      a Gaussian process for each person (taste_process.py) over features phi of movies:
+         company   where the movie lies in the SVD of the matrix that holds 1 + liking (r - mu - b_u - b_i) where
                    somebody rated and 0 elsewhere, scaled to length 1
          genres    scaled to length 1;  years: bumps twenty years wide;  both need a catalogue
          quality   b_t: who likes what everybody likes;  fame: log of the number of ratings
-z_t      for each film, a ridge regression of what the processes left unexplained, each rating expected from the
+z_t      for each movie, a ridge regression of what the processes left unexplained, each rating expected from the
          person's others, on psi_u = (the person's place in the same SVD scaled to length 1, 1)
 
-Which films somebody rated says as much about taste as how (Koren 2008, "Factorization meets the neighborhood",
-section 4, uses it as implicit feedback); here it enters as the company a film keeps, hence a small `liking`.
+Which movies somebody rated says as much about taste as how (Koren 2008, "Factorization meets the neighborhood",
+section 4, uses it as implicit feedback); here it enters as the company a movie keeps, hence a small `liking`.
 Everything about a person is computed from the history that is given, so strangers need no training.
 """
 
@@ -45,7 +45,7 @@ class RatingPredictorSettings:
 
     movie_damping: float = setting(5.0, "average ratings added to each movie's", 1e-6)
     user_damping: float = setting(5.0, "average ratings added to each person's, while b_t is found", 1e-6)
-    company_factors: int = setting(16, "singular vectors that tell which films are rated together", 1)
+    company_factors: int = setting(16, "singular vectors that tell which movies are rated together", 1)
     liking: float = setting(0.08, "what a star above expectation adds to a rated cell's 1", 0)
     company: float = setting(0.3, "variance of taste along company", 0)
     genres: float = setting(0.15, "variance of taste along genres", 0)
@@ -58,10 +58,10 @@ class RatingPredictorSettings:
     drift: float = setting(0.17, "share of taste that changes", 0, 1)
     drift_span: float = setting(100.0, "ratings after which that share is another", 1e-3)
     keenness: float = setting(1.7, "how many times more or less a person may care than most; 1 = all alike", 1)
-    rare: float = setting(5.8, "noise added to a film's rating, divided by its ratings + 1", 0)
+    rare: float = setting(5.8, "noise added to a movie's rating, divided by its ratings + 1", 0)
     longest_history: int = setting(400, "latest ratings of a person that are used", 1)
     alike_factors: int = setting(32, "singular vectors that tell who rates alike", 1)
-    alike: float = setting(0.08, "variance of a film's appeal along them; 0 leaves the last term out", 0)
+    alike: float = setting(0.08, "variance of a movie's appeal along them; 0 leaves the last term out", 0)
     alike_level: float = setting(0.005, "variance of the correction of b_t", 0)
     seed: int = setting(0, "seed of the SVD", 0)
 
@@ -212,7 +212,7 @@ class RatingPredictor(Ranker):
         return year_nearness(years)
 
     def _appeals(self, train: Interactions) -> np.ndarray:
-        """Return z (M, alike_factors + 1), one ridge regression a film."""
+        """Return z (M, alike_factors + 1), one ridge regression a movie."""
         errors = np.empty(train.n_ratings)
         psi = np.empty((train.n_users, self.company_vectors.shape[1] + 1))
         step = self.settings.longest_history
@@ -255,6 +255,6 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _spread_one(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the values scaled so that over all ratings their mean square is 1; unrated films get 0."""
+    """Return the values scaled so that over all ratings their mean square is 1; unrated movies get 0."""
     spread = np.sqrt(np.average(np.square(values.astype(np.float64)), weights=counts))
     return np.where(counts > 0, values, 0.0) / (spread if spread > 0 else 1)

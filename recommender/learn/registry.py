@@ -67,7 +67,7 @@ def folder_name(name: str) -> str:
 
 
 def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranker:
-    """Return an unfitted model; `catalog` reaches the models that rank by what films are.
+    """Return an unfitted model; `catalog` reaches the models that rank by what movies are.
 
     >>> make("ease", regularisation=200).settings.regularisation
     200.0

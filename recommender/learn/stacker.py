@@ -12,7 +12,7 @@ models are fitted on all of the training data.
 
 Sources: Breiman, Stacked Regressions (1996), for weights learned on what the models have not seen; the cuts by time
 and the breaks are ours. Why breaks: on MovieLens nine of ten held-out parts continue a sitting, in the order in which
-the site lists films; a ranking tuned to that alone is worse than plain EASE for somebody who comes back.
+the site lists movies; a ranking tuned to that alone is worse than plain EASE for somebody who comes back.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     per movie   directed EASE; the same with every rating counted as 1 (what people choose, not what they like);
                 EASE on rating values; iALS; the movie's bias; fit to genres; likes that fade with a half-life, all
-                likes and days since the first rating, before the moment; how new the film is at the moment
+                likes and days since the first rating, before the moment; how new the movie is at the moment
     per person  far = ln(1 + gap / 1 minute) / ln(1 + 1 week / 1 minute), at most 1;  activity = ln(1 + n_ratings)
 
 Every score is standardised over the person's unseen movies. Each then occurs twice, as it is and times `far`, so

@@ -105,7 +105,7 @@ class SvdModel(Ranker):
     def movie_vectors(self, power: float = 0.5) -> np.ndarray:
         """Return V diag(s / s[0])^power, (n_movies, rank) float32: the vectors for a session and for similarity.
 
-        power 0 weighs all dimensions alike, power 1 as the data does; 0.5 did best in sessions of four favourites.
+        power 0 weighs all dimensions alike, power 1 as the data does; 0.5 did best in sessions of four favorites.
         """
         scale = (self.singular_values / self.singular_values[0]) ** np.float32(power)
         vectors = self.movie_embeddings * scale

@@ -1,12 +1,12 @@
-"""One person's ratings as a Gaussian process over films and over their own past.
+"""One person's ratings as a Gaussian process over movies and over their own past.
 
-Rating n of a person, of film i at place n in their history (0 = first), less what everybody thinks of that film:
+Rating n of a person, of movie i at place n in their history (0 = first), less what everybody thinks of that movie:
 
     y_n = f(i, n) + noise,     var(noise) = 1 + rare / (ratings of i + 1)
     cov(f(i, n), f(j, m)) = keen (phi_i . phi_j) ((1 - drift) + drift exp(-|n - m| / drift_span))   what they like
                             + level + mood exp(-|n - m| / mood_span)                             how generous they are
 
-With K the covariance of the known ratings, alpha = inv(K + noise) y; a film t rated next is expected at
+With K the covariance of the known ratings, alpha = inv(K + noise) y; a movie t rated next is expected at
 
     phi_t . w + shift,   w = keen sum_n phi_n g_n alpha_n,
                          shift = sum_n (level + mood exp(-(N - n) / mood_span)) alpha_n,
@@ -43,7 +43,7 @@ PRIOR_NOISE = 0.55  # stars squared
 
 
 class Taste(NamedTuple):
-    """What a history lets expect: of film t, `phi_t . weights + shift`."""
+    """What a history lets expect: of movie t, `phi_t . weights + shift`."""
 
     weights: np.ndarray
     shift: float
@@ -52,8 +52,8 @@ class Taste(NamedTuple):
 def expect(features: np.ndarray, y: np.ndarray, n_ratings: np.ndarray, covariance: Covariance) -> Taste:
     """Return the posterior mean after a history, oldest first.
 
-    features (N, d): phi of each film; y (N,): ratings less what was expected of the films; n_ratings (N,): how often
-    each film was rated in all. Cost O(N^2 d + N^3); without a history, the expectation is 0.
+    features (N, d): phi of each movie; y (N,): ratings less what was expected of the movies; n_ratings (N,): how often
+    each movie was rated in all. Cost O(N^2 d + N^3); without a history, the expectation is 0.
     """
     c = covariance
     since = len(y) - np.arange(len(y))

@@ -1,4 +1,4 @@
-"""What a film is, without a single rating, as one vector: its text, its genres, its year.
+"""What a movie is, without a single rating, as one vector: its text, its genres, its year.
 
     z_i = [text_weight t_i, genre_weight g_i, year_weight y_i]
 
@@ -41,9 +41,9 @@ def text_features(catalog: Optional[Catalog], movie_ids: np.ndarray, dimension: 
         row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
         for place, movie_id in enumerate(movie_ids.tolist()):
             if movie_id in row_of:
-                film = catalog.movie(row_of[movie_id])
-                years[place] = film.year
-                texts[place] = f"{movie_text(film)}\n{film.director}"
+                movie = catalog.movie(row_of[movie_id])
+                years[place] = movie.year
+                texts[place] = f"{movie_text(movie)}\n{movie.director}"
     try:
         vectors = LocalBackend.fit(texts, dimension=dimension).embed_texts(texts)
     except DataError:  # texts that share no word

@@ -1,4 +1,4 @@
-"""EASE with a bridge for movies that nobody has rated: their texts say which rated films would point to them.
+"""EASE with a bridge for movies that nobody has rated: their texts say which rated movies would point to them.
 
     B         EASE's weights (recommender/learn/ease.py), row = known movie, column = predicted movie
     B_.i      = bridge(z_i)    for a movie i without ratings; the bridge is fitted on the columns of the others

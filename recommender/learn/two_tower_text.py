@@ -1,14 +1,14 @@
-"""The two towers with films' texts: the movie tower reads what a film is about, so one without ratings gets a vector.
+"""The two towers with movies' texts: the movie tower reads what a movie is about, so one without ratings gets a vector.
 
     F_i           text, genres and year of a movie (text_features), and what `side_features` adds
     (m_i, c_i)    = (V_i + F_i P, a_i + F_i p)      of a movie with ratings, as in recommender/learn/two_tower/model.py
     (m_i, c_i)    = F_i B + b                       of one without
     B, b minimise   sum over rated i of sqrt(n_i) |F_i B + b - (m_i, c_i)|^2  +  ridge |B|^2
 
-P is learned beside V in a few passes, and what V knows of a film P need not say. So after training the map from
+P is learned beside V in a few passes, and what V knows of a movie P need not say. So after training the map from
 features to the tower's outputs is solved once more, for the outputs that were found, with a penalty against learning
-single films by heart (`bridge`, the weights scaled to mean 1); n_i are the ratings that were asked for. On validation
-films this found more than P alone, however often V was left out in training (`drop_ids`). It is the mapping of Gantner
+single movies by heart (`bridge`, the weights scaled to mean 1); n_i are the ratings that were asked for. On validation
+movies this found more than P alone, however often V was left out in training (`drop_ids`). It is the mapping of Gantner
 et al. 2010, "Learning attribute-to-feature mappings for cold-start recommendations", after the DropoutNet of
 `two_tower_network`. With `ridge` 0 the trained P places all movies.
 """

@@ -1,19 +1,19 @@
-"""The bridge from text to ratings: where a film, or a wish, would lie among the vectors that ratings gave the others.
+"""The bridge from text to ratings: where a movie, or a wish, would lie among the vectors that ratings gave the others.
 
-Films with both, a text vector x_i (d,) and a vector y_i (k,) learned from ratings, teach a linear map:
+Movies with both, a text vector x_i (d,) and a vector y_i (k,) learned from ratings, teach a linear map:
 
     minimise over B and c     sum_i w_i |x_i B + c - y_i|^2 + ridge |B|^2
     bridge(x) = x B + c
 
 Ridge regression (Hoerl and Kennard 1970), centred on the weighted means so that c is free of the penalty. w_i says how
-far y_i can be trusted: the vector of a film that few people rated is mostly noise. With the singular value
+far y_i can be trusted: the vector of a movie that few people rated is mostly noise. With the singular value
 decomposition sqrt(w) X = U diag(s) V', all ridges cost one decomposition, taken of whichever of X'X and XX' is smaller:
 
     B = X'sqrt(w) U diag(1 / (s^2 + ridge)) U' sqrt(w) Y
 
-The ridge is chosen by leaving out every film in turn, which needs no second fit (Allen 1974, "The relationship between
+The ridge is chosen by leaving out every movie in turn, which needs no second fit (Allen 1974, "The relationship between
 variable selection and data augmentation and a method for prediction", PRESS): with fitted values F and leverages h_i,
-the error on film i of the map fitted without it is
+the error on movie i of the map fitted without it is
 
     (y_i - f_i) / (1 - h_i)        h_i = sum_j u_ij^2 s_j^2 / (s_j^2 + ridge) + w_i / sum w
 """
@@ -29,10 +29,10 @@ RIDGES = tuple(10.0 ** (power / 2) for power in range(-4, 8))
 
 
 class Bridge(NamedTuple):
-    """What `fit_bridge` learned. `r2`, `cosine` and `left_over` are of films that the map was not fitted on.
+    """What `fit_bridge` learned. `r2`, `cosine` and `left_over` are of movies that the map was not fitted on.
 
     B: (d, k) float32.  c: (k,) float32.  mean: (k,) float32, the weighted mean of the targets.  ridge: the one chosen.
-    r2: share of the weighted variance that is foretold; 0 is no better than the mean of all films, below 0 is worse.
+    r2: share of the weighted variance that is foretold; 0 is no better than the mean of all movies, below 0 is worse.
     cosine: weighted mean cosine of the foretold vector and the true one.
     left_over: (k,) float64, weighted mean squared error of each coordinate.
     """
@@ -57,10 +57,10 @@ def fit_bridge(
     weights: np.ndarray,
     ridges: Sequence[float] = RIDGES,
 ) -> Bridge:
-    """Fit the map from `text_vectors` (n, d) to `targets` (n, k), film i weighing weights[i] >= 0.
+    """Fit the map from `text_vectors` (n, d) to `targets` (n, k), movie i weighing weights[i] >= 0.
 
-    Weights are scaled to mean 1 over the films that have one above 0; the others do not count at all. At least two
-    films must count. ridges: to choose from, each above 0. Cost O(n d min(n, d) + ridges n k min(n, d)).
+    Weights are scaled to mean 1 over the movies that have one above 0; the others do not count at all. At least two
+    movies must count. ridges: to choose from, each above 0. Cost O(n d min(n, d) + ridges n k min(n, d)).
 
     >>> bridge = fit_bridge(np.array([[0.0], [1.0], [2.0]]), np.array([[1.0], [3.0], [5.0]]), np.ones(3), [1e-9])
     >>> bridge(np.array([[10.0]])).round(3).tolist()
@@ -113,5 +113,5 @@ def _left_out(residuals: np.ndarray, leverages: np.ndarray) -> np.ndarray:
 
 
 def _error(Yw: np.ndarray, own: np.ndarray) -> float:
-    """Return the squared error of foretelling each film by the mean of the others."""
+    """Return the squared error of foretelling each movie by the mean of the others."""
     return float((_left_out(Yw, own) ** 2).sum())

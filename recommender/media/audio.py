@@ -1,4 +1,4 @@
-"""The sound of films: a folder of ID.wav, or of ID.npy computed elsewhere, one for each film, named by movie id."""
+"""The sound of movies: a folder of ID.wav, or of ID.npy computed elsewhere, one for each movie, named by movie id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .wav import read_wav
 def read_audio(
     path: Path, settings: MfccSettings, progress: Callable[[int, int], None] = lambda done, n: None
 ) -> Modality:
-    """Return the films' sound vectors, (n, n_mfcc) from a folder of WAV files, or (n, d) as stored otherwise.
+    """Return the movies' sound vectors, (n, n_mfcc) from a folder of WAV files, or (n, d) as stored otherwise.
 
     path: a folder of ID.wav files, or what `modalities.read_modality` reads.  progress: told how many of how many
     files are done.  Raises `DataError` for a folder with neither, `DataError` naming the file for one that can't be

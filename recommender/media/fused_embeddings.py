@@ -1,8 +1,8 @@
-"""The fused vectors of films, stored beside those of their texts.
+"""The fused vectors of movies, stored beside those of their texts.
 
 Files of a folder: `fused_embeddings.npz`, `.csv` and `.parquet` (see `vector_files`), with the columns movie_id,
-missing (the modalities that the film lacks, joined by `;`) and embedding; and `fusion/`, the fitted fusion, which
-places films that come later. Films of the folder that are embedded anew take the fused vectors away.
+missing (the modalities that the movie lacks, joined by `;`) and embedding; and `fusion/`, the fitted fusion, which
+places movies that come later. Movies of the folder that are embedded anew take the fused vectors away.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REMEDY = "python -m model.generate_embeddings with --fusion"
 
 @dataclass(frozen=True)
 class FusedEmbeddings:
-    """Films with fused vectors.
+    """Movies with fused vectors.
 
     movie_id: (n,) int64, ascending, of one source.  missing: (n,) texts.  embedding: (n, d) float32, rows of length 1.
     settings: how they were made, as the manifest keeps it.
@@ -59,13 +59,13 @@ class FusedEmbeddings:
         return cls(movie_id, arrays["missing"], embedding, manifest["settings"][FUSED])
 
 
-def text_modality(films: MovieEmbeddings, source: str) -> Modality:
-    """Return the text vectors of the films of one source; raises `ChoiceError` where their ids are no numbers."""
-    of_source = films.source == source
-    ids = films.movie_id[of_source].tolist()
+def text_modality(movies: MovieEmbeddings, source: str) -> Modality:
+    """Return the text vectors of the movies of one source; raises `ChoiceError` where their ids are no numbers."""
+    of_source = movies.source == source
+    ids = movies.movie_id[of_source].tolist()
     if not ids or not all(name.isascii() and name.isdecimal() for name in ids):
-        raise ChoiceError(f"no films of source {source!r} whose ids are numbers: name another source first")
-    return Modality(TEXT, np.array([int(name) for name in ids], dtype=np.int64), films.embedding[of_source])
+        raise ChoiceError(f"no movies of source {source!r} whose ids are numbers: name another source first")
+    return Modality(TEXT, np.array([int(name) for name in ids], dtype=np.int64), movies.embedding[of_source])
 
 
 def build_fused(
@@ -78,9 +78,9 @@ def build_fused(
     half: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> FusedEmbeddings:
-    """Fuse the stored text vectors of `folder` with `others`, fitted on the films of `train_ids`, and store the result.
+    """Fuse the stored text vectors of `folder` with `others`, fitted on the movies of `train_ids`, and store them.
 
-    Films that only `others` know are placed too, unless `source` does not list them.
+    Movies that only `others` know are placed too, unless `source` does not list them.
     Raises what `Fusion.fit` raises, before anything is written.
     """
     check_forms(forms)
@@ -88,14 +88,14 @@ def build_fused(
     known = [_only(part, text.movie_ids) for part in others]
     for part, own in zip(others, known):
         if len(own.movie_ids) < len(part.movie_ids):
-            say(f"{part.name}: {len(part.movie_ids) - len(own.movie_ids):,} vectors are of films that are not listed")
+            say(f"{part.name}: {len(part.movie_ids) - len(own.movie_ids):,} vectors are of movies that are not listed")
     modalities = [text, *known]
     fusion = Fusion(**dataclasses.asdict(settings)).fit(modalities, train_ids)
     fused = fusion.transform(modalities)
     names = _missing(modalities, fused)
     said = ", ".join(f"{count:,} without {name}" for name, count in fused.missing.items() if count) or "none lacks any"
-    say(f"{settings.method} of {', '.join(part.name for part in modalities)}, fitted on {fusion.n_train:,} films:")
-    say(f"  {len(names):,} films, {fused.vectors.shape[1]} numbers each; {said}")
+    say(f"{settings.method} of {', '.join(part.name for part in modalities)}, fitted on {fusion.n_train:,} movies:")
+    say(f"  {len(names):,} movies, {fused.vectors.shape[1]} numbers each; {said}")
     fusion.save(folder / MODEL)
     described = {
         **dataclasses.asdict(settings),
@@ -124,7 +124,7 @@ def _only(modality: Modality, movie_ids: np.ndarray) -> Modality:
 
 
 def _missing(modalities: Sequence[Modality], fused: Fused) -> list[str]:
-    """Return for each fused film the names of the modalities that do not know it."""
+    """Return for each fused movie the names of the modalities that do not know it."""
     lists: list[list[str]] = [[] for _ in fused.movie_ids]
     for modality in modalities:
         known = modality.movie_ids[modality.vectors.any(axis=1)]

@@ -1,6 +1,6 @@
-"""One vector for a film from several ways to know it: words, pictures, sound.
+"""One vector for a movie from several ways to know it: words, pictures, sound.
 
-Each modality is first prepared with what its training films say: x -> x - centre, each column divided by its spread
+Each modality is first prepared with what its training movies say: x -> x - centre, each column divided by its spread
 where columns have units of their own, rows at length 1. Then
 
     concat     y = (x_1, ..., x_m)                        cosine = mean of the modalities' cosines
@@ -10,12 +10,12 @@ where columns have units of their own, rows at length 1. Then
     weighted   y = w R_1 p_1 + (1 - w) / (m - 1) sum_{m > 1} R_m p_m          w = 0.7, the first being the text
 
 and y is brought to length 1. An average needs common axes, which the components of different modalities are not: R_m is
-the rotation that brings the training films' p_m nearest to their p_1. Modalities that share their axes from the start
+the rotation that brings the training movies' p_m nearest to their p_1. Modalities that share their axes from the start
 (those of a model of texts and pictures) are averaged without components and rotation with `shared_space`. Correlations
 weigh the canonical directions because the late ones are noise, as in Gong et al., "A Multi-View Embedding Space for
 Modeling Internet Images, Tags, and their Semantics" (2014), whose weight is a power of them.
 
-A modality that a film lacks adds nothing: the film is placed by the others alone (in pca, as if it were average in
+A modality that a movie lacks adds nothing: the movie is placed by the others alone (in pca, as if it were average in
 what is missing). How many lack what is part of the result.
 """
 
@@ -48,7 +48,7 @@ _ARRAYS = {"centre": 1, "scale": 1, "mean": 1, "directions": 2}  # of each part,
 class FusionSettings:
     """How modalities become one vector."""
 
-    method: str = setting(CONCAT, "how the modalities of a film become one vector", choices=METHODS)
+    method: str = setting(CONCAT, "how the modalities of a movie become one vector", choices=METHODS)
     n_components: int = setting(128, "pca, average, weighted: numbers in a fused vector", 1)
     n_canonical: int = setting(64, "cca: numbers in a fused vector", 1)
     text_weight: float = setting(0.7, "weighted: share of the first modality; the others split the rest", 0.01, 0.99)
@@ -60,10 +60,10 @@ class FusionSettings:
 
 
 class Fused(NamedTuple):
-    """Films with their fused vectors.
+    """Movies with their fused vectors.
 
-    movie_ids: (n,) int64, ascending: every film that some modality knows.  vectors: (n, d) float32, rows of length 1.
-    missing: modality -> how many of the n films it does not know.
+    movie_ids: (n,) int64, ascending: every movie that some modality knows.  vectors: (n, d) float32, rows of length 1.
+    missing: modality -> how many of the n movies it does not know.
     """
 
     movie_ids: np.ndarray
@@ -104,11 +104,11 @@ class Fusion:
         self.settings = FusionSettings(**{key: check_value(FusionSettings, key, settings[key]) for key in settings})
 
     def fit(self, modalities: Sequence[Modality], train_ids: Optional[np.ndarray] = None) -> Fusion:
-        """Learn from the films that every modality knows, of `train_ids` if given, and return self.
+        """Learn from the movies that every modality knows, of `train_ids` if given, and return self.
 
         The first modality is the one that `text_weight` weighs. Numbers of components are capped at the rank of the
         data.  Raises `ChoiceError` for fewer than two modalities (or other than two for cca), `DataError` where fewer
-        than two films are known to all.  Cost O(n d^2 + d^3) with d the summed (cca, average: the largest) width.
+        than two movies are known to all.  Cost O(n d^2 + d^3) with d the summed (cca, average: the largest) width.
         """
         self._check_modalities(modalities)
         common = modalities[0].movie_ids if train_ids is None else np.unique(train_ids)
@@ -117,7 +117,7 @@ class Fusion:
         if len(common) < 2:
             names = ", ".join(part.name for part in modalities)
             raise DataError(
-                f"{len(common)} training films have all of {names}: fusion needs two or more, better hundreds"
+                f"{len(common)} training movies have all of {names}: fusion needs two or more, better hundreds"
             )
         rows = [align(common, part.movie_ids, part.vectors) for part in modalities]
         parts = [_prepare(part, own) for part, own in zip(modalities, rows)]
@@ -126,7 +126,7 @@ class Fusion:
         return self
 
     def transform(self, modalities: Sequence[Modality]) -> Fused:
-        """Return every film that one of `modalities` knows; any of the fitted ones may be left out.
+        """Return every movie that one of `modalities` knows; any of the fitted ones may be left out.
 
         Raises `DataError` for a modality that was not fitted, occurs twice or has another width.
         Cost O(n (summed d) k).

@@ -6,7 +6,7 @@
     L_m   = 10 log10 max(M_m, 1e-10), not below max L - 80    decibels
     c_j   = s_j sum_m L_m cos(pi j (2 m + 1) / (2 n_mels))    s_0 = sqrt(1 / n_mels), s_j = sqrt(2 / n_mels)
 
-and a film's vector is the mean of c over time: 128 numbers. Davis and Mermelstein, "Comparison of parametric
+and a movie's vector is the mean of c over time: 128 numbers. Davis and Mermelstein, "Comparison of parametric
 representations for monosyllabic word recognition" (1980); the mel scale is that of Slaney's Auditory Toolbox (1998):
 3 f / 200 up to 1000 Hz, then 15 + 27 ln(f / 1000) / ln 6.4.
 
@@ -71,7 +71,7 @@ def mfcc(signal: np.ndarray, settings: MfccSettings) -> np.ndarray:
 
 
 def mfcc_vector(signal: np.ndarray, settings: MfccSettings) -> np.ndarray:
-    """Return the mean of `mfcc` over time, (n_mfcc,) float32: what stands for a film."""
+    """Return the mean of `mfcc` over time, (n_mfcc,) float32: what stands for a movie."""
     mean = mfcc(signal, settings).mean(axis=0).astype(np.float32)
     return mean
 

@@ -1,8 +1,8 @@
-"""What is known of films in one way (words, pictures, sound): ids and a matrix, and files that hold them.
+"""What is known of movies in one way (words, pictures, sound): ids and a matrix, and files that hold them.
 
     .npz      arrays `movie_ids` (n,) and `vectors` (n, d)
     .npy      the matrix (n, d); its ids (n,) in NAME_ids.npy or, as a JSON list, NAME_ids.json beside it
-    folder    one ID.npy (d,) for each film, ID being the movie id
+    folder    one ID.npy (d,) for each movie, ID being the movie id
 
 Vectors of a trained picture network such as ResNet-50 (2048 numbers, taken before its last layer) come in this form;
 tastevec computes none itself. What it does compute: `posters` and `mfcc`.
@@ -28,7 +28,7 @@ _IDS, _VECTORS = ("movie_ids", "ids"), ("vectors", "embeddings")
 
 
 class Modality(NamedTuple):
-    """One way to know films.
+    """One way to know movies.
 
     name: text, visual, audio or another word.  movie_ids: (n,) int64, each once.  vectors: (n, d) float32; a row of
     zeros means that nothing is known.  units_differ: whether the columns have units of their own (those of MFCC do:
@@ -50,7 +50,7 @@ def make_modality(name: str, movie_ids: npt.ArrayLike, vectors: npt.ArrayLike, u
         raise DataError(f"{name}: ids of type {ids.dtype}, vectors of type {rows.dtype}: give whole numbers and floats")
     if len(np.unique(ids)) != len(ids):
         values, counts = np.unique(ids, return_counts=True)
-        raise DataError(f"{name}: movie id {values[counts > 1][0]} occurs twice: give each film once")
+        raise DataError(f"{name}: movie id {values[counts > 1][0]} occurs twice: give each movie once")
     with np.errstate(over="ignore"):  # told below
         rows = rows.astype(np.float32)
     if not np.isfinite(rows).all():
@@ -80,7 +80,7 @@ def read_modality(path: Path, name: str, units_differ: bool = False) -> Modality
 
 
 def from_vectors(name: str, vectors: Mapping[int, np.ndarray], units_differ: bool = False) -> Modality:
-    """Return the modality of films whose vectors came one by one; raises `DataError` for unequal widths."""
+    """Return the modality of movies whose vectors came one by one; raises `DataError` for unequal widths."""
     if not vectors:
         raise DataError(f"no {name} vector at all: give at least one")
     widths = {movie_id: np.shape(vector) for movie_id, vector in vectors.items()}
@@ -97,7 +97,7 @@ def from_vectors(name: str, vectors: Mapping[int, np.ndarray], units_differ: boo
 def movie_files(folder: Path, suffixes: Iterable[str]) -> dict[int, Path]:
     """Return movie id -> file for the files of `folder` called ID.SUFFIX; other names are left alone.
 
-    Raises `DataError` where there is none at all, and where two files name one film.
+    Raises `DataError` where there is none at all, and where two files name one movie.
     """
     wanted = {suffix.lower() for suffix in suffixes}
     found: dict[int, Path] = {}
@@ -105,11 +105,11 @@ def movie_files(folder: Path, suffixes: Iterable[str]) -> dict[int, Path]:
         if path.suffix.lower() in wanted and path.stem.isascii() and path.stem.isdecimal():
             movie_id = int(path.stem)
             if movie_id in found:
-                raise DataError(f"{found[movie_id]} and {path} are of one film: keep one of them")
+                raise DataError(f"{found[movie_id]} and {path} are of one movie: keep one of them")
             found[movie_id] = path
     if not found:
         names = ", ".join(f"ID{suffix}" for suffix in sorted(wanted))
-        raise DataError(f"{folder} holds no file called {names}: name each file by the movie id of its film")
+        raise DataError(f"{folder} holds no file called {names}: name each file by the movie id of its movie")
     return found
 
 

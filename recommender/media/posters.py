@@ -1,10 +1,10 @@
-"""A poster as numbers from its pixels alone: what colours it has, and where its edges run.
+"""A poster as numbers from its pixels alone: what colors it has, and where its edges run.
 
-    colours  h_b  = sqrt(share of pixels in box b)                    4 x 4 x 4 boxes of red, green, blue
+    colors  h_b  = sqrt(share of pixels in box b)                    4 x 4 x 4 boxes of red, green, blue
     edges    g_co = sqrt(share of |gradient| in cell c, bin o)        6 x 4 cells, 9 directions
     vector   (h, g) / sqrt 2                                          64 + 216 numbers, length 1
 
-on the picture brought to 96 x 64 pixels by averages. The gradient is that of the mean of the three colours; directions
+on the picture brought to 96 x 64 pixels by averages. The gradient is that of the mean of the three colors; directions
 are those of lines, 0 to 180 degrees, and each is shared between the two nearest bins. Swain and Ballard, "Color
 Indexing" (1991); Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection" (2005), without their
 overlapping blocks. The root, which turns the product of two histograms into their Bhattacharyya coefficient, is that of
@@ -25,7 +25,7 @@ from ..data.errors import ChoiceError, DataError
 
 HEIGHT, WIDTH = 96, 64
 ROWS, COLUMNS, DIRECTIONS = 6, 4, 9
-BOXES = 4  # of each colour
+BOXES = 4  # of each color
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -42,8 +42,8 @@ def poster_vector(pixels: np.ndarray) -> np.ndarray:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
         raise DataError(f"pixels {pixels.shape} {pixels.dtype}: give (height, width, 3) uint8 of red, green, blue")
     small = shrunk(pixels)
-    colours, edges = _colours(small), _edges(small.mean(axis=2) / 255)
-    vector = np.concatenate((colours, edges))
+    colors, edges = _colors(small), _edges(small.mean(axis=2) / 255)
+    vector = np.concatenate((colors, edges))
     result = (vector / np.linalg.norm(vector)).astype(np.float32)
     return result
 
@@ -75,7 +75,7 @@ def read_pixels(path: Path) -> np.ndarray:
         raise DataError(f"{path} can't be read as a picture ({str(error).splitlines()[0]}): save it anew") from None
 
 
-def _colours(picture: np.ndarray) -> np.ndarray:
+def _colors(picture: np.ndarray) -> np.ndarray:
     """Return (64,), of length 1."""
     boxes = (picture.reshape(-1, 3) * BOXES / 256).astype(np.int64)
     box = (boxes[:, 0] * BOXES + boxes[:, 1]) * BOXES + boxes[:, 2]

@@ -1,4 +1,4 @@
-"""The look of films: vectors computed elsewhere, poster pixels, or a service that embeds pictures.
+"""The look of movies: vectors computed elsewhere, poster pixels, or a service that embeds pictures.
 
     .npz, .npy, folder of ID.npy (d,)               vectors of a trained network, such as ResNet-50's 2048 numbers
     folder of ID.jpg, .png, .webp                   poster features (`posters`); reading them needs Pillow
@@ -32,7 +32,7 @@ _MEDIA_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 
 def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Modality:
-    """Return the films' picture vectors from a file or folder of the forms above.
+    """Return the movies' picture vectors from a file or folder of the forms above.
 
     progress: told how many of how many pictures are done.  Raises `DataError` for what is not of such a form,
     `ChoiceError` where pictures need Pillow and it is missing.

@@ -3,7 +3,7 @@
     key = web.key_from_environment("TMDB_TOKEN")                        # None where the variable is not set
     client = web.Client("https://api.themoviedb.org/3", key)            # Authorization: Bearer KEY
     client = web.Client("https://api.themoviedb.org/3", key, key_parameter="api_key")     # ...?api_key=KEY
-    film = client.get_json("movie/603", {"language": "en"})
+    movie = client.get_json("movie/603", {"language": "en"})
     answer = client.post_json("chat/completions", {"model": ..., "messages": ...})
     poster = client.get_bytes("https://image.tmdb.org/t/p/w185/x.jpg")  # a whole address: the key stays at home
 

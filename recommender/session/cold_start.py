@@ -1,8 +1,8 @@
-"""Films that nobody rated, placed among those that somebody did: their vectors are bridged from their texts.
+"""Movies that nobody rated, placed among those that somebody did: their vectors are bridged from their texts.
 
-    y_i = bridge(x_i)      for the films i without a rating; the bridge is fitted on all others (bridge.py)
+    y_i = bridge(x_i)      for the movies i without a rating; the bridge is fitted on all others (bridge.py)
 
-For the conditional Gaussian y is a film's vector, its mean and its base; its noise is the median of the others'.
+For the conditional Gaussian y is a movie's vector, its mean and its base; its noise is the median of the others'.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from ..linalg.ridge import fit_bridge
 from ..text.movie_embeddings import MovieEmbeddings
 from .taste_covariance import Gaussian
 
-FEW_RATINGS = 20.0  # a film with so many ratings weighs half of what a film with very many does
+FEW_RATINGS = 20.0  # a movie with so many ratings weighs half of what a movie with very many does
 
 
 def rating_weights(n_ratings: np.ndarray) -> np.ndarray:
-    """Return how far the vector of a film with so many ratings is to be trusted, 0 to 1."""
+    """Return how far the vector of a movie with so many ratings is to be trusted, 0 to 1."""
     weights = n_ratings / (n_ratings + FEW_RATINGS)
     return weights
 
 
-class UnratedFilms:
-    """Places films without ratings by `text_vectors` (n_movies, d), zeros for a film without a text."""
+class UnratedMovies:
+    """Places movies without ratings by `text_vectors` (n_movies, d), zeros for a movie without a text."""
 
     def __init__(self, text_vectors: np.ndarray) -> None:
         self.text_vectors = text_vectors
         self.has_text = text_vectors.any(axis=1)
 
     @classmethod
-    def load(cls, folder: Path, catalog: Catalog, backend: str) -> UnratedFilms:
-        """Read the films' vectors of `backend`; raises `ArtifactError` where they are missing or damaged."""
+    def load(cls, folder: Path, catalog: Catalog, backend: str) -> UnratedMovies:
+        """Read the movies' vectors of `backend`; raises `ArtifactError` where they are missing or damaged."""
         stored = MovieEmbeddings.load(folder / "artifacts" / "text" / backend)
         return cls(stored.vectors_for(catalog.movie_ids.tolist()))
 
     def place(self, targets: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
-        """Return `targets` (n_movies, k) with bridged rows for films that have a text and no ratings."""
+        """Return `targets` (n_movies, k) with bridged rows for movies that have a text and no ratings."""
         wanted, taught = self.has_text & (n_ratings == 0), self.has_text & (n_ratings > 0)
         placed = targets.copy()
         if wanted.any() and taught.sum() > 1:
@@ -48,7 +48,7 @@ class UnratedFilms:
         return placed
 
     def place_gaussian(self, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
-        """Return `fitted` with films without ratings placed as the header says."""
+        """Return `fitted` with movies without ratings placed as the header says."""
         targets = np.column_stack((fitted.vectors, fitted.means, fitted.base))
         whole = self.place(targets, n_ratings)
         noise = fitted.noise.copy()

@@ -1,4 +1,4 @@
-"""The session: name favourites, get a film, answer, get a better one.
+"""The session: name favorites, get a movie, answer, get a better one.
 
 A session is a value. `SessionState` holds what was said; `SessionEngine.step(state, answer)` gives the next state
 and changes nothing. The programs, the replay in the evaluation and the library's `Session` drive the same steps.
@@ -46,58 +46,58 @@ class SessionEngine:
         self._heard = functools.lru_cache(maxsize=64)(self._hear)
 
     def start(self, favorites: Sequence[int], seed: int = 0, words: Sequence[str] = ()) -> SessionState:
-        """Return the state after naming favourites (movie rows; repeats count once), with the first film.
+        """Return the state after naming favorites (movie rows; repeats count once), with the first movie.
 
-        words: what the person wants in words of their own, instead of favourites or beside them.
+        words: what the person wants in words of their own, instead of favorites or beside them.
         """
         rows = tuple(dict.fromkeys(int(row) for row in favorites))
         if not rows and not words:
-            raise ChoiceError("no favourites: name at least one film, or say in words what is wanted")
+            raise ChoiceError("no favorites: name at least one movie, or say in words what is wanted")
         return self._pick(SessionState(rows, seed=seed, words=tuple(self._said(text, 0) for text in words)))
 
     def step(self, state: SessionState, answer: str) -> SessionState:
-        """Return the state after `answer` ("like", "dislike", "skip") to the current film."""
+        """Return the state after `answer` ("like", "dislike", "skip") to the current movie."""
         check_answer(answer)
         if state.current is None:
-            raise ChoiceError(f"nothing to answer {answer!r} to: no film is left")
+            raise ChoiceError(f"nothing to answer {answer!r} to: no movie is left")
         answers = (*state.answers, Event(state.current, answer))
         return self._pick(SessionState(state.favorites, answers, None, state.seed, state.words))
 
     def tell(self, state: SessionState, text: str) -> SessionState:
-        """Return the state after the person said `text`; the film on the table may be another one then.
+        """Return the state after the person said `text`; the movie on the table may be another one then.
 
         Raises `ChoiceError` where nothing can be made of it, `ArtifactError` where what hears words is not there.
         """
         return self._pick(replace(state, words=(*state.words, self._said(text, len(state.answers)))))
 
     def undo(self, state: SessionState) -> SessionState:
-        """Return the state before what was said last: an answer, whose film is on the table again, or words.
+        """Return the state before what was said last: an answer, whose movie is on the table again, or words.
 
-        Words that a session without favourites began with stay.
+        Words that a session without favorites began with stay.
         """
         if state.words and state.words[-1].after == len(state.answers) and (state.favorites or len(state.words) > 1):
             return self._pick(replace(state, words=state.words[:-1]))
         if not state.answers:
-            raise ChoiceError("nothing to undo: no film was answered yet")
+            raise ChoiceError("nothing to undo: no movie was answered yet")
         return replace(state, answers=state.answers[:-1], current=state.answers[-1].row)
 
     def resume(self, state: SessionState) -> SessionState:
-        """Return a state made elsewhere (from a file) with its film picked by this engine."""
+        """Return a state made elsewhere (from a file) with its movie picked by this engine."""
         return self._pick(state)
 
     def explain(self, state: SessionState) -> list[Reason]:
-        """Return the terms that add up to the score of the current film, in the order of the events.
+        """Return the terms that add up to the score of the current movie, in the order of the events.
 
-        A term of the model says how much more this film gains from that answer than the average candidate does,
+        A term of the model says how much more this movie gains from that answer than the average candidate does,
         in units of the candidates' standard deviation.
         """
         row = state.current
         if row is None:
-            raise ChoiceError("nothing to explain: no film is left")
+            raise ChoiceError("nothing to explain: no movie is left")
         plan = self._plan(state.favorites, bool(state.words))
         rest = plan.terms.allowed.copy()
         rest[[event.row for event in state.answers]] = False
-        rest[row] = True  # a film taken back by undo may lie outside a filter given since
+        rest[row] = True  # a movie taken back by undo may lie outside a filter given since
         candidates = np.flatnonzero(rest)
         told = self._told(state)
         events = [event for event, _ in told]
@@ -117,11 +117,11 @@ class SessionEngine:
         return reasons
 
     def affinity(self, state: SessionState) -> float:
-        """Return the genre affinity of the current film to the favourites, 0 to 1."""
+        """Return the genre affinity of the current movie to the favorites, 0 to 1."""
         return float(self._plan(state.favorites, bool(state.words)).terms.affinity[state.current])
 
     def scores(self, state: SessionState) -> np.ndarray:
-        """Return the score of every film (n_movies,) float32, up to one constant; -inf for those not to be shown."""
+        """Return the score of every movie (n_movies,) float32, up to one constant; -inf for those not to be shown."""
         plan = self._plan(state.favorites, bool(state.words))
         events = [event for event, _ in self._told(state)] if state.words else state.events
         scores = self.rule.scores(events)
@@ -189,7 +189,7 @@ class SessionEngine:
 
 
 class _Plan:
-    """What stays the same while the favourites do, and while there are words or none."""
+    """What stays the same while the favorites do, and while there are words or none."""
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
@@ -199,7 +199,7 @@ class _Plan:
         self.n_allowed = int(terms.allowed.sum())
 
     def standard(self, fit: np.ndarray) -> np.ndarray:
-        """Return `fit` with mean 0 and deviation 1 over the films allowed; 0 where they are all alike."""
+        """Return `fit` with mean 0 and deviation 1 over the movies allowed; 0 where they are all alike."""
         mean, deviation = self.moments(fit, ())
         standard = (fit - np.float32(mean)) / np.float32(deviation)
         return standard
@@ -218,7 +218,7 @@ class _Plan:
 
 
 class Recommendation:
-    """A film, its score, and why: `because` lists the terms, which add up to the score."""
+    """A movie, its score, and why: `because` lists the terms, which add up to the score."""
 
     def __init__(self, engine: SessionEngine, state: SessionState) -> None:
         assert state.current is not None
@@ -245,7 +245,7 @@ class Recommendation:
 class Session:
     """A session as an object that remembers its state.
 
-    `next()` gives the film on the table; a film left without an answer counts as skipped when `next()` is called
+    `next()` gives the movie on the table; a movie left without an answer counts as skipped when `next()` is called
     again. `answer(...)` takes "like", "dislike" or "skip".
     """
 
@@ -255,7 +255,7 @@ class Session:
         self._asked = False
 
     def next(self) -> Optional[Recommendation]:
-        """Return the next film, or None when nothing is left."""
+        """Return the next movie, or None when nothing is left."""
         if self._asked:
             self.answer("skip")
         if self.state.current is None:
@@ -264,7 +264,7 @@ class Session:
         return Recommendation(self.engine, self.state)
 
     def answer(self, answer: str) -> None:
-        """Answer the film that `next()` gave; raises `ChoiceError` for another word or when nothing was asked."""
+        """Answer the movie that `next()` gave; raises `ChoiceError` for another word or when nothing was asked."""
         check_answer(answer)
         if not self._asked:
             raise ChoiceError(f"nothing to answer {answer!r} to: call next() first")
@@ -272,7 +272,7 @@ class Session:
         self._asked = False
 
     def tell(self, text: str) -> None:
-        """Say in words of your own what you want; `next()` gives the film that fits now, the last one not answered.
+        """Say in words of your own what you want; `next()` gives the movie that fits now, the last one not answered.
 
         Raises `ChoiceError` where nothing can be made of them; nothing changes then.
         """
@@ -280,7 +280,7 @@ class Session:
         self._asked = False
 
     def undo(self) -> None:
-        """Take back what was said last: an answer, whose film `next()` gives again, or words."""
+        """Take back what was said last: an answer, whose movie `next()` gives again, or words."""
         self.state = self.engine.undo(self.state)
         self._asked = False
 

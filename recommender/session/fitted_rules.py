@@ -3,12 +3,12 @@
     popularity             score_i = people who liked i / people                 hears nothing
     moving-average         recommender/session/rules.py over svd.py                      hears likes and dislikes
     two-tower              two_tower_session.py: the same over two_tower.py      hears likes and dislikes
-    ease                   score = sum over told films of w_o B_o.               hears likes
+    ease                   score = sum over told movies of w_o B_o.               hears likes
     conditional-gaussian   conditional_gaussian.py                               hears skips too
 
-B is EASE's matrix (ease.py), fitted on likes; w is 1 for a favourite or a like, `-negative_weight` for a dislike:
+B is EASE's matrix (ease.py), fitted on likes; w is 1 for a favorite or a like, `-negative_weight` for a dislike:
 0 as it is fitted here.
-EASE needs n_movies^2 numbers, 15 GB for 62,000 films, so it stays a comparison.
+EASE needs n_movies^2 numbers, 15 GB for 62,000 movies, so it stays a comparison.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class PopularityRule(LearningRule):
 
 
 class EaseRule(LearningRule):
-    """Fold-in of favourites, likes and dislikes; item_weights: (n_movies, n_movies) float32, EASE's B."""
+    """Fold-in of favorites, likes and dislikes; item_weights: (n_movies, n_movies) float32, EASE's B."""
 
     def __init__(self, item_weights: np.ndarray, negative_weight: float = 0.0) -> None:
         self.item_weights = item_weights

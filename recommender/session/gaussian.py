@@ -1,16 +1,16 @@
-"""Learn from every answer at once: the conditional mean of a Gaussian over all films.
+"""Learn from every answer at once: the conditional mean of a Gaussian over all movies.
 
-What a person would say about the films is a draw from N(mu, V V' + diag(psi)): k shared tastes and a part of each film
-alone (fitted in taste_covariance.py). Told the answers y about the films O, each with a noise that has psi in it, the
+What a person would say about the movies is a draw from N(mu, V V' + diag(psi)): k shared tastes and a part of each
+alone (fitted in taste_covariance.py). Told the answers y about the movies O, each with a noise that has psi in it, the
 expectation of all others is (Bishop, Pattern Recognition and Machine Learning, 2006, equation 2.81)
 
     a       = inv(V_O V_O' + diag(noise_O)) (y - mu_O)
     score_i = base_i + sum over o in O of  a_o (v_o . v_i)
 
-where base_i is the share of people who like film i, a little less for what everybody knows. So every favourite and
+where base_i is the share of people who like movie i, a little less for what everybody knows. So every favorite and
 every answer has one term, and the terms are the explanation. Answers are weighed by how they come together: a second
-film of a kind adds less than the first, and a like of a film that everybody likes adds less than a like of a rare
-one. y is 1 for a favourite or a like, `low_value` for a dislike, 0 for a skip. A wish in words is a like of a film that
+movie of a kind adds less than the first, and a like of a movie that everybody likes adds less than a like of a rare
+one. y is 1 for a favorite or a like, `low_value` for a dislike, 0 for a skip. A wish in words is a like of a movie that
 was never made, with a vector and a noise of its own, mu = 0 (recommender/session/rules.py).
 """
 

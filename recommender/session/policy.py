@@ -7,10 +7,10 @@
 `model` is the learning rule's score standardised over the candidates of the turn: raw u . m is of the order of
 0.1, and penalties of the order of 1 would drown it. Genres never change vectors.
 
-`fit`, how well a film fits what the person asked for in words, is standardised in the same way. Films outside the
-genres of the favourites are shown all the same once there are words: those say it themselves.
+`fit`, how well a movie fits what the person asked for in words, is standardised in the same way. Movies outside the
+genres of the favorites are shown all the same once there are words: those say it themselves.
 
-The genre profile counts the genres of the favourites and is normalised to sum to 1. The affinity of a movie is
+The genre profile counts the genres of the favorites and is normalised to sum to 1. The affinity of a movie is
 the sum of the profile's weights of its genres, 0 to 1; its distance is 1 - affinity.
 """
 
@@ -34,21 +34,21 @@ LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
 class PolicySettings:
     """Everything in `config/recommender_policy.yaml`."""
 
-    n_favorites: int = setting(4, "how many favourite films a session asks for", 1, 20)
+    n_favorites: int = setting(4, "how many favorite movies a session asks for", 1, 20)
     learning_rule: str = setting(CONDITIONAL_GAUSSIAN, "how answers become scores", choices=LEARNING_RULES)
     skip_weight: float = setting(0.5, "conditional-gaussian: how sure a skip is; 1 = as another answer", 0, 1)
     learning_rate: float = setting(0.15, "step of the moving average for each like or dislike", 0, 1)
     negative_weight: float = setting(0.5, "size of a dislike's step of the moving average relative to a like's", 0, 10)
     vector_scaling: float = setting(0.5, "moving-average: movie vectors are V * singular_values ** this", 0, 2)
     score_weight_model: float = setting(1.0, "weight of the standardised model score", 0, 100)
-    min_genre_affinity: float = setting(0.05, "films with less genre affinity are never shown", 0, 1)
-    max_genre_distance: float = setting(0.95, "films at a greater genre distance are never shown", 0, 1)
+    min_genre_affinity: float = setting(0.05, "movies with less genre affinity are never shown", 0, 1)
+    max_genre_distance: float = setting(0.95, "movies at a greater genre distance are never shown", 0, 1)
     genre_distance_penalty: float = setting(1.0, "points lost at genre distance 1", 0, 100)
-    popularity_penalty: float = setting(0.3, "points that the most rated film loses, others in proportion", 0, 100)
-    diversity_boost: float = setting(0.2, "points for a film in the middle affinity band", 0, 100)
+    popularity_penalty: float = setting(0.3, "points that the most rated movie loses, others in proportion", 0, 100)
+    diversity_boost: float = setting(0.2, "points for a movie in the middle affinity band", 0, 100)
     diversity_band_low: float = setting(0.2, "lower end of the middle affinity band", 0, 1)
     diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
-    words_fit_weight: float = setting(2.0, "weight of how well a film fits the person's own words", 0, 100)
+    words_fit_weight: float = setting(2.0, "weight of how well a movie fits the person's own words", 0, 100)
     words_fade: float = setting(0.25, "what is left of words once others were said after a further answer", 0, 1)
     words_taste_weight: float = setting(
         1.0, "how sure the learning rule is of the person's own words; 1 = as of an answer, 0 = it hears none", 0, 1
@@ -67,10 +67,10 @@ class PolicySettings:
 
 @dataclass(frozen=True)
 class MovieFilter:
-    """What a person wants to see at all; an empty filter lets every film pass.
+    """What a person wants to see at all; an empty filter lets every movie pass.
 
-    genres: a film needs at least one of them.  exclude_genres: a film with any of them is out.
-    first_year, last_year: inclusive; a film without a known year is out when either is given.
+    genres: a movie needs at least one of them.  exclude_genres: a movie with any of them is out.
+    first_year, last_year: inclusive; a movie without a known year is out when either is given.
     """
 
     genres: tuple[str, ...] = ()
@@ -103,10 +103,10 @@ def genre_columns(catalog: Catalog, names: Sequence[str]) -> list[int]:
 
 
 def genre_affinity(genres: np.ndarray, favorites: Sequence[int]) -> np.ndarray:
-    """Return the affinity of every movie to the favourites' genre profile, (n_movies,) float32, 0 to 1.
+    """Return the affinity of every movie to the favorites' genre profile, (n_movies,) float32, 0 to 1.
 
-    genres: (n_movies, n_genres) bool.  favorites: movie rows. Favourites without any genre give affinity 0; where
-    there are no favourites, nothing is far from them: affinity 1.
+    genres: (n_movies, n_genres) bool.  favorites: movie rows. Favorites without any genre give affinity 0; where
+    there are no favorites, nothing is far from them: affinity 1.
     """
     if not len(favorites):
         return np.ones(len(genres), dtype=np.float32)
@@ -135,7 +135,7 @@ class Terms:
         wanted: MovieFilter,
         any_genre: bool = False,
     ) -> Terms:
-        """Return the terms; any_genre: films outside the favourites' genres are allowed too."""
+        """Return the terms; any_genre: movies outside the favorites' genres are allowed too."""
         affinity = genre_affinity(catalog.genres, favorites)
         distance = 1 - affinity
         share = (catalog.n_ratings / max(1, catalog.n_ratings.max(initial=0))).astype(np.float32)
@@ -143,7 +143,7 @@ class Terms:
         middle &= len(favorites) > 0
         allowed = (affinity >= policy.min_genre_affinity) & (distance <= policy.max_genre_distance)
         if any_genre or not catalog.genres[list(favorites)].any():
-            allowed[:] = True  # favourites without a genre say nothing about genres
+            allowed[:] = True  # favorites without a genre say nothing about genres
         allowed &= wanted.mask(catalog)
         allowed[list(favorites)] = False
         return cls(

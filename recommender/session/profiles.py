@@ -1,4 +1,4 @@
-"""A person's favourites, answers and words in a JSON file, kept only when they ask for it.
+"""A person's favorites, answers and words in a JSON file, kept only when they ask for it.
 
 Movies are stored by external id and words as they were said, so that a profile outlives a rebuilt catalogue or model.
 Format 1 had no words; it is read too.
@@ -36,7 +36,7 @@ def profile_path(folder: Path, name: str) -> Path:
 
 
 def save_profile(path: Path, catalog: Catalog, state: SessionState) -> None:
-    """Write the favourites, answers and words of `state` to `path` in one step."""
+    """Write the favorites, answers and words of `state` to `path` in one step."""
     ids = catalog.movie_ids
     profile = {
         "format_version": _VERSION,
@@ -69,7 +69,7 @@ def load_profile(path: Path, catalog: Catalog) -> LoadedProfile:
     # Words keep their place among the answers that are left.
     words = tuple(Words(text, sum(i in here for i, _ in stored.answers[:after])) for text, after in stored.words)
     if not rows and not words:
-        raise ArtifactError(f"{path}: none of its favourites is in this catalogue: start anew with --save")
+        raise ArtifactError(f"{path}: none of its favorites is in this catalogue: start anew with --save")
     state = SessionState(rows, events, seed=stored.seed, words=words)
     return LoadedProfile(state, tuple(i for i in stored.told if i not in here))
 
@@ -102,6 +102,6 @@ def _checked(profile: Any, path: Path) -> _Stored:
     stored = _Stored(favorites, answers, words, seed)
     places = [after for _, after in words]
     in_order = places == sorted(places) and all(0 <= after <= len(answers) for after in places)
-    if seed < 0 or len(set(stored.told)) < len(stored.told) or not in_order:  # a session shows no film twice
+    if seed < 0 or len(set(stored.told)) < len(stored.told) or not in_order:  # a session shows no movie twice
         raise ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one")
     return stored

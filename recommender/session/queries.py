@@ -1,12 +1,12 @@
-"""Words of a person's own, heard: how well each film fits them, and where they lie among ratings.
+"""Words of a person's own, heard: how well each movie fits them, and where they lie among ratings.
 
-    fit_i = x_q . x_i + share_i / n_words            x: text vectors of the request and the film; share: word_match.py
-    wish  = bridge(x_q) - mean, at a fixed length    a film that was never made, with a vector as the rule's films have
+    fit_i = x_q . x_i + share_i / n_words            x: text vectors of the request and the movie; share: word_match.py
+    wish  = bridge(x_q) - mean, at a fixed length    a movie that was never made, with a vector like the rule's
 
-The first knows what a film is about and finds it by name; the second knows who likes what, and so reaches films that
+The first knows what a movie is about and finds it by name; the second knows who likes what, and so reaches movies that
 share no word with the request. A session adds both to its score (session/engine.py). The fewer words there are,
-the more each is meant exactly: one alone wants films that hold it, while a long description wants what it says. A
-film of a genre that the request says no to loses 1 of its fit, as much as any words of it can be worth.
+the more each is meant exactly: one alone wants movies that hold it, while a long description wants what it says. A
+movie of a genre that the request says no to loses 1 of its fit, as much as any words of it can be worth.
 
 Everything is read when the first words are heard: a session without any is as quick as before.
 """
@@ -32,13 +32,13 @@ from .cold_start import rating_weights
 from .engine import Heard
 from .rules import LearningRule, Wish
 
-LENGTH = 3.0  # of a wish's vector, in mean lengths of a film's: a few words foretell little, but are meant in earnest
+LENGTH = 3.0  # of a wish's vector, in mean lengths of a movie's: a few words foretell little, but are meant in earnest
 MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
 
 
 class FreeText:
-    """Hears words about the films of one catalogue. What it needs is made by `backend`, `vectors` and `bridge`."""
+    """Hears words about the movies of one catalogue. What it needs is made by `backend`, `vectors` and `bridge`."""
 
     def __init__(
         self,
@@ -68,26 +68,26 @@ class FreeText:
         where = folder / "artifacts" / "text" / backend
         if backend in names() and not has_manifest(where):
             command = f"python -m model.generate_embeddings --processed {folder} --backend {backend}"
-            raise ArtifactError(f"no text vectors of films in {where}: run {command}")
+            raise ArtifactError(f"no text vectors of movies in {where}: run {command}")
         own = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
         made = make_backend(backend, **{**own, **(settings or {})})
         stored = MovieEmbeddings.load(where, made.identity)
         return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
 
     def hear(self, text: str) -> Heard:
-        """Return what `text` says of the films; raises `ChoiceError` where it says nothing."""
+        """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
         fit, x = self.fit(text)
         return Heard(fit, self._wish(x))
 
     def fit(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return fit_i of every film (n_movies,) float32, and x_q (d,)."""
+        """Return fit_i of every movie (n_movies,) float32, and x_q (d,)."""
         if not isinstance(text, str) or not text.strip():
             raise ChoiceError(f"words {text!r}: give a few, such as slow atmospheric science fiction")
         text = " ".join(text[:MOST_LETTERS].split())
         wanted, unwanted = take_out_unwanted(text, self.catalog.genre_names)
         words = telling_words(wanted)
         if self._counts_words:
-            # The letters of a short word that no film holds are those of other words: of sad, those of dead.
+            # The letters of a short word that no movie holds are those of other words: of sad, those of dead.
             told = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
         else:
             told = wanted if words or not unwanted else ""
@@ -97,7 +97,7 @@ class FreeText:
             x = np.zeros(self.vectors.shape[1], dtype=np.float32)
         fit = self.vectors @ x + self.words.share(wanted) / np.float32(max(len(words), 1))
         if not unwanted and fit.max(initial=0) <= 0:
-            raise ChoiceError(f"no film here has anything of {text[:60]!r}: try other words")
+            raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
         fit -= self.catalog.genres[:, unwanted].any(axis=1)
         return fit, x
 
@@ -119,7 +119,7 @@ class FreeText:
     def _wish(self, x: np.ndarray) -> Optional[Wish]:
         if not self.rule.hears_wishes or not x.any():
             return None
-        # What sets the words apart from the average film: that people watch films at all is no wish.
+        # What sets the words apart from the average movie: that people watch movies at all is no wish.
         vector = self.bridge(x[None])[0] - self.bridge.mean
         length = float(np.linalg.norm(vector))
         if length == 0:

@@ -1,6 +1,6 @@
 """How answers become scores: the learning rule of a session, behind one small interface.
 
-A rule sees the events of a session (favourites first, then answers and wishes, in order) and gives every movie a
+A rule sees the events of a session (favorites first, then answers and wishes, in order) and gives every movie a
 score that is a base plus one term for each event:
 
     score_i = base_i + sum over events o of  w_o * kernel(o, i)
@@ -33,9 +33,9 @@ class Event(NamedTuple):
 
 
 class Wish(Event):
-    """What the person asked for in words: an event about a film that was never made, so its row is -1.
+    """What the person asked for in words: an event about a movie that was never made, so its row is -1.
 
-    vector: (k,) float32 in the space of the rule's movie vectors.  noise: variance of an answer to such a film.
+    vector: (k,) float32 in the space of the rule's movie vectors.  noise: variance of an answer to such a movie.
     weight: how sure the wish is, above 0 to 1; 1 = as an answer.
     """
 
@@ -50,7 +50,7 @@ class Wish(Event):
 
 
 def told_vectors(movie_vectors: np.ndarray, events: Sequence[Event]) -> np.ndarray:
-    """Return the vector of each event's film, made up or not, (n_events, k) float32."""
+    """Return the vector of each event's movie, made up or not, (n_events, k) float32."""
     rows = [event.row for event in events]
     vectors = movie_vectors[rows]
     if NO_ROW in rows:
@@ -91,13 +91,13 @@ class LearningRule(ABC):
 class MovingAverage(LearningRule):
     """Exponential moving average of movie vectors.
 
-    u = mean of the favourites' vectors; like: u <- (1 - a) u + a m; dislike: u <- (1 - a) u - a b m; skip: u stays;
-    a wish of weight c: u <- (1 - a c) u + a c m, where the first of a session without favourites is u itself.
+    u = mean of the favorites' vectors; like: u <- (1 - a) u + a m; dislike: u <- (1 - a) u - a b m; skip: u stays;
+    a wish of weight c: u <- (1 - a c) u + a c m, where the first of a session without favorites is u itself.
     score_i = base_i + u . m_i. Unrolled, u = sum of w_o m_o with w_o = 1/F, a, -a b or a c, times what later events
     leave of it; the terms are w_o (m_o . m_i).
 
     movie_vectors: (n_movies, k) float32.  learning_rate: a, 0 to 1.  negative_weight: b >= 0.
-    base: (n_movies,) float32, the score that a film has for anybody; None for 0.
+    base: (n_movies,) float32, the score that a movie has for anybody; None for 0.
     Cost of `scores`: one matrix-vector product, O(n_movies k).
 
     >>> rule = MovingAverage(np.eye(3, dtype=np.float32), learning_rate=0.25, negative_weight=0.5)

@@ -12,7 +12,7 @@ from .rules import FAVORITE, Event, Wish
 
 
 class Words(NamedTuple):
-    """What the person said in words of their own, and how many films had been answered by then."""
+    """What the person said in words of their own, and how many movies had been answered by then."""
 
     text: str
     after: int = 0
@@ -29,12 +29,12 @@ class Listener(Protocol):
     """Whoever can make something of words: `recommender.session.queries.FreeText`, or what opens it when asked."""
 
     def hear(self, text: str) -> Heard:
-        """Return what `text` says of the films; raises `ChoiceError` where it says nothing."""
+        """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
 
 
 @dataclass(frozen=True)
 class SessionState:
-    """What was said so far, and the film on the table (a movie row, or None when nothing is left)."""
+    """What was said so far, and the movie on the table (a movie row, or None when nothing is left)."""
 
     favorites: tuple[int, ...]
     answers: tuple[Event, ...] = ()
@@ -44,14 +44,14 @@ class SessionState:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """The favourites and answers, all about films, in order; words are in `words`."""
+        """The favorites and answers, all about movies, in order; words are in `words`."""
         return tuple(Event(row, FAVORITE) for row in self.favorites) + self.answers
 
 
 class Reason(NamedTuple):
     """One term of a score. `kind`: "favorite", "like", "dislike" or "skip" (with the movie), "words" (with the text
-    that the person said: what it tells the model, and how well the film fits it), or "average" (what the model gives
-    the film without knowing the person), "genre", "popularity", "diversity" (without)."""
+    that the person said: what it tells the model, and how well the movie fits it), or "average" (what the model gives
+    the movie without knowing the person), "genre", "popularity", "diversity" (without)."""
 
     kind: str
     movie: Optional[Movie]

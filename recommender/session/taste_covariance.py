@@ -1,7 +1,7 @@
-"""The covariance of tastes: which films go together, from ratings, genres and years.
+"""The covariance of tastes: which movies go together, from ratings, genres and years.
 
 Of n people, person u has weight w_u ~ n_ratings_u ^ -activity_exponent, so that those who rated thousands do not
-speak for all. A rating of at least 4 counts 1, of 3 or 3.5 `middling_value`, a lower one `low_value`, a film that
+speak for all. A rating of at least 4 counts 1, of 3 or 3.5 `middling_value`, a lower one `low_value`, a movie that
 was not rated 0: the rows x_u. mu is their weighted mean, and
 
     C = sum over u of w_u (x_u - mu) (x_u - mu)' + genre_weight * sd F F' sd        sd: deviations of the columns
@@ -9,7 +9,7 @@ was not rated 0: the rows x_u. mu is their weighted mean, and
 adds to the weighted covariance what genres and years let expect before any rating (F: genre_features.py). V V' is
 the best rank-k part of C, from a truncated SVD of the matrix whose rows are the people's, centred, and one made-up
 person for each column of sd F; psi is what the diagonal of C has beyond |v|^2 (probabilistic PCA with a variance for
-each film: Tipping and Bishop 1999, "Probabilistic principal component analysis", fitted in one step, not by EM). And
+each movie: Tipping and Bishop 1999, "Probabilistic principal component analysis", fitted in one step, not by EM). And
 
     noise_i = psi_i + noise_share * sd_i^2 + noise / sqrt(n)          an answer is trusted less the fewer people
                                                                       stand behind the covariance
@@ -47,17 +47,17 @@ class GaussianSettings:
     middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
     low_value: float = setting(0.2, "what a rating below 3 counts; also the value of a dislike", 0, 1)
     noise: float = setting(1.0, "noise of an answer: this / sqrt(n_users)", 0)
-    noise_share: float = setting(0.3, "noise of an answer, beside that: this share of the film's variance", 0)
-    popularity_discount: float = setting(0.04, "taken from the base of a film that many rated", 0)
+    noise_share: float = setting(0.3, "noise of an answer, beside that: this share of the movie's variance", 0)
+    popularity_discount: float = setting(0.04, "taken from the base of a movie that many rated", 0)
     activity_exponent: float = setting(0.25, "how much less a person with many ratings counts", 0, 1)
-    genre_weight: float = setting(0.1, "variance that genres and years share, of a film's own", 0)
+    genre_weight: float = setting(0.1, "variance that genres and years share, of a movie's own", 0)
     seed: int = setting(0, "seed of the SVD's start", 0)
 
 
 class Gaussian(NamedTuple):
     """What is fitted. vectors: (n_movies, k) float32, V.  means: (n_movies,) float32, mu.  noise: (n_movies,) float32,
-    variance of an answer about each film that tells nothing of other films, psi included.  base: (n_movies,) float32,
-    what each film scores with somebody unknown.  n_users: how many people it was fitted on."""
+    variance of an answer about each movie that tells nothing of other movies, psi included.  base: (n_movies,) float32,
+    what each movie scores with somebody unknown.  n_users: how many people it was fitted on."""
 
     vectors: np.ndarray
     means: np.ndarray

@@ -1,4 +1,4 @@
-"""Taste embeddings: any words, any film, any person as a vector."""
+"""Taste embeddings: any words, any movie, any person as a vector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `TasteEmbeddingGenerator` is told: which films, which backend, how people are made, where results go."""
+"""What `TasteEmbeddingGenerator` is told: which movies, which backend, how people are made, where results go."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TasteEmbeddingConfig:
         return Path(self.output) if self.output else self.processed / "artifacts" / "text" / self.backend_type
 
     def sources(self) -> dict[str, Path]:
-        """Return name -> path of the film lists."""
+        """Return name -> path of the movie lists."""
         given = self.movie_sources
         pairs: list[tuple[str, Union[str, Path]]]
         if isinstance(given, Mapping):

@@ -2,10 +2,10 @@
 
 A person's profile is all they said, turn after turn, as one text: gathered by speaker id over all conversations, and
 by conversation where the data has no speaker ids. By default only what people say as seekers counts: what a
-recommender says is about somebody else's wishes. Films mentioned by number are written as their titles.
+recommender says is about somebody else's wishes. Movies mentioned by number are written as their titles.
 
-`words_before` gives the words that lead up to a film, with all titles taken out: a description of what somebody is
-looking for by somebody who did not write it as a description. It is what finding films by words is measured with.
+`words_before` gives the words that lead up to a movie, with all titles taken out: a description of what somebody is
+looking for by somebody who did not write it as a description. It is what finding movies by words is measured with.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Profiles(NamedTuple):
 
 
 def written_out(dialogue: Dialogue, text: str) -> str:
-    """Return a turn's text with every `@12345` replaced by the film's title; one without a title is taken out.
+    """Return a turn's text with every `@12345` replaced by the movie's title; one without a title is taken out.
 
     >>> written_out(Dialogue("redial", "1", (), {"7": "Heat (1995)"}), "I like @7 and @8.")
     'I like Heat (1995) and .'
@@ -67,18 +67,18 @@ def embed_profiles(profiles: Profiles, backend: BaseEmbeddingBackend) -> tuple[l
 
 
 def liked_mentions(dialogue: Dialogue) -> list[str]:
-    """Return the films (keys of `titles`) that the seeker says to like and that are mentioned, in order of mention."""
+    """Return the movies (keys of `titles`) that the seeker says to like and that are mentioned, in order of mention."""
     answers = dialogue.answers.get(SEEKER, {})
     mentioned = dict.fromkeys(key for turn in dialogue.turns for key in turn.mentions)
     return [key for key in mentioned if key in answers and answers[key].liked]
 
 
 def words_before(dialogue: Dialogue, mention: str, roles: Sequence[str] = ROLES) -> Optional[str]:
-    """Return what people in `roles` said before film `mention` was first named, without any title.
+    """Return what people in `roles` said before movie `mention` was first named, without any title.
 
     The words of the naming turn itself count up to the place of the name. Taken out are mentions by number and the
     dialogue's titles where they are typed, whole or up to the colon, in any case; one-word titles such as "It" take
-    the word out wherever it stands. None where the film is never mentioned; "" where nothing was said before.
+    the word out wherever it stands. None where the movie is never mentioned; "" where nothing was said before.
 
     >>> from .dialogues import Turn
     >>> said = Turn(SEEKER, "5", "Dark ones like heat, not @7", ("7",))

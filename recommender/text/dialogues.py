@@ -1,11 +1,11 @@
-"""Conversations about films, read into one form.
+"""Conversations about movies, read into one form.
 
     CCPE-M    one JSON list; USER and ASSISTANT; no speaker ids         Radlinski et al. 2019, CC BY-SA 4.0
-    ReDial    a JSON object a line; worker ids; films as @12345         Li et al. 2018, CC BY 4.0
+    ReDial    a JSON object a line; worker ids; movies as @12345         Li et al. 2018, CC BY 4.0
     INSPIRED  tab-separated, a turn a line; SEEKER and RECOMMENDER      Hayati et al. 2020
     table     .csv: dialog_id, speaker_id, text and, if wanted, role    anybody's own
 
-ReDial also asks both people afterwards, for every film that came up: was it suggested (or brought up by the seeker),
+ReDial also asks both people afterwards, for every movie that came up: was it suggested (or brought up by the seeker),
 had the seeker seen it, did the seeker like it. Its `initiator` is the seeker, its `respondent` the recommender.
 In a table of one's own, speaker ids may be those of the users who rate, and then words and ratings of one person meet.
 What is done with the words is in `dialogue_profiles`.
@@ -26,7 +26,7 @@ from ..data.errors import ChoiceError, DataError
 
 SEEKER, RECOMMENDER = "seeker", "recommender"
 ROLES = (SEEKER, RECOMMENDER)
-MENTION = re.compile(r"@(\d+)")  # a film in a text of ReDial
+MENTION = re.compile(r"@(\d+)")  # a movie in a text of ReDial
 
 _CCPE_ROLES = {"USER": SEEKER, "ASSISTANT": RECOMMENDER}
 _INSPIRED_ROLES = {"SEEKER": SEEKER, "RECOMMENDER": RECOMMENDER}
@@ -44,7 +44,7 @@ class Turn(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What was said afterwards about a film; None: did not say. `seen` and `liked` are always about the seeker."""
+    """What was said afterwards about a movie; None: did not say. `seen` and `liked` are always about the seeker."""
 
     suggested: bool
     seen: Optional[bool]
@@ -180,7 +180,7 @@ def _ccpe_dialogue(entry: Any) -> Dialogue:
 
 
 def _redial_dialogue(entry: Any) -> Dialogue:
-    # An empty mapping is written as an empty list, and a film without a title as null.
+    # An empty mapping is written as an empty list, and a movie without a title as null.
     titles = {str(key): " ".join(title.split()) for key, title in dict(entry["movieMentions"] or {}).items() if title}
     seeker, recommender = entry["initiatorWorkerId"], entry["respondentWorkerId"]
     roles = {seeker: SEEKER, recommender: RECOMMENDER}

@@ -1,11 +1,11 @@
-"""Everything that is embedded, in two calls: films, then people.
+"""Everything that is embedded, in two calls: movies, then people.
 
     generator = TasteEmbeddingGenerator(TasteEmbeddingConfig(backend_type="local"))
-    films = generator.build_movie_embeddings()       # movie_embeddings.npz, .csv
+    movies = generator.build_movie_embeddings()       # movie_embeddings.npz, .csv
     people = generator.build_user_embeddings()       # user_embeddings.npz, .csv
 
-Both are stored under `output`. Films that are there already are not embedded again. Of the local backend, the fitted
-model lies beside its vectors, in `model/`: it is fitted once, so that films which come later fit in with the others,
+Both are stored under `output`. Movies that are there already are not embedded again. Of the local backend, the fitted
+model lies beside its vectors, in `model/`: it is fitted once, so that movies which come later fit in with the others,
 and again only when asked for.
 """
 
@@ -29,7 +29,7 @@ from .dialogue_profiles import embed_profiles, gather
 from .dialogues import read_dialogues
 from .mix import mix_people
 from .movie_embeddings import AT_ONCE, KIND, REMEDY, STEM, MovieEmbeddings, Plan, embed, plan, refuse_mismatch
-from .movie_sources import MOVIELENS, Films, join, read_source
+from .movie_sources import MOVIELENS, Movies, join, read_source
 from .people import AVERAGE, UserVectors, UserVectorSettings, user_vectors
 from .registry import DEFAULT_BACKEND, make_backend
 from .user_embeddings import UserEmbeddings
@@ -63,13 +63,13 @@ class TasteEmbeddingGenerator:
         self._backend = backend
         self._fitted: Optional[LocalBackend] = None  # anew, and not stored yet
 
-    def read_films(self) -> Films:
+    def read_movies(self) -> Movies:
         """Read the configured sources."""
         lists = {name: read_source(name, path) for name, path in self.config.sources().items()}
-        films = join(lists.values())
+        movies = join(lists.values())
         counts = ", ".join(f"{len(lines):,} of {name}" for name, lines in lists.items())
-        self._say(f"{counts}: {len(films.texts):,} different films")
-        return films
+        self._say(f"{counts}: {len(movies.texts):,} different movies")
+        return movies
 
     def stored(self) -> Optional[MovieEmbeddings]:
         """Return what earlier runs stored; None where there is nothing."""
@@ -79,7 +79,7 @@ class TasteEmbeddingGenerator:
         return MovieEmbeddings.load(folder)
 
     def build_movie_embeddings(self) -> MovieEmbeddings:
-        """Embed the films that are new or changed, store all, and return them.
+        """Embed the movies that are new or changed, store all, and return them.
 
         Raises `ArtifactError` where vectors of another backend, model or dimension are stored.
         """
@@ -107,9 +107,9 @@ class TasteEmbeddingGenerator:
 
         path: a processed folder (None: that of the project), whose train, val and test count together; a `.csv` with
         userId, movieId, rating and timestamp; or a file of dialogues, and then no ratings count.  dialogues: files of
-        them, beside the ratings.  method: of `users.METHODS`.  Ratings are of films
+        them, beside the ratings.  method: of `users.METHODS`.  Ratings are of movies
         of the source `movielens`, or of the first where none is called so.
-        Raises `ArtifactError` where no films are stored, or by another model.
+        Raises `ArtifactError` where no movies are stored, or by another model.
         """
         config = self.config
         ratings = None if path is None else Path(path)
@@ -118,20 +118,20 @@ class TasteEmbeddingGenerator:
             spoken, ratings = [ratings, *spoken], None
         elif ratings is None:
             ratings = config.processed
-        films = MovieEmbeddings.load(config.folder)
-        self._refuse_other_backend(films)
+        movies = MovieEmbeddings.load(config.folder)
+        self._refuse_other_backend(movies)
         ids: Sequence[object] = ()
-        vectors = said = np.zeros((0, films.identity.dimension), dtype=np.float32)
+        vectors = said = np.zeros((0, movies.identity.dimension), dtype=np.float32)
         speakers: list[str] = []
         if ratings is not None:
             settings = UserVectorSettings(
                 method=method, rating_threshold=config.rating_threshold, min_movies=config.min_movies
             )
-            people = self._rated(read_ratings(ratings), films, settings)
+            people = self._rated(read_ratings(ratings), movies, settings)
             ids, vectors = people.user_ids.tolist(), people.vectors
         if spoken:
             backend = self.backend()
-            refuse_mismatch(config.folder, films.identity, backend.identity)
+            refuse_mismatch(config.folder, movies.identity, backend.identity)
             profiles = gather([dialogue for file in spoken for dialogue in read_dialogues(file)])
             speakers, said = embed_profiles(profiles, backend)
             silent = f", {profiles.n_silent:,} dialogues without a word of theirs" if profiles.n_silent else ""
@@ -143,15 +143,15 @@ class TasteEmbeddingGenerator:
             "min_movies": config.min_movies,
             "alpha": config.alpha,
         }
-        found = UserEmbeddings.from_mixed(films.identity, mixed, about)
+        found = UserEmbeddings.from_mixed(movies.identity, mixed, about)
         found.save(config.folder, config.forms, config.half)
         self._say(f"{len(found):,} people stored in {config.folder}")
         return found
 
-    def _rated(self, data: Interactions, films: MovieEmbeddings, settings: UserVectorSettings) -> UserVectors:
+    def _rated(self, data: Interactions, movies: MovieEmbeddings, settings: UserVectorSettings) -> UserVectors:
         sources = self.config.sources()
         source = MOVIELENS if MOVIELENS in sources else next(iter(sources))
-        aligned = films.vectors_for(data.movie_ids.tolist(), source)
+        aligned = movies.vectors_for(data.movie_ids.tolist(), source)
         people = user_vectors(data, aligned, settings, np.random.default_rng(0))
         self._say(f"{len(people.user_ids):,} of {data.n_users:,} people by {settings.method} of their ratings")
         for reason, n_people in people.left_out.items():
@@ -163,17 +163,17 @@ class TasteEmbeddingGenerator:
 
     def plan(self) -> tuple[Plan, BaseEmbeddingBackend]:
         """Return what `build_movie_embeddings` would do; embeds nothing and stores nothing."""
-        films = self.read_films()
+        movies = self.read_movies()
         stored = self.stored()
         self._refuse_other_backend(stored)
-        backend = self.backend(films.texts)
+        backend = self.backend(movies.texts)
         if stored:
             expected = _expected(backend, stored.identity)
             if expected.backend == DEFAULT_BACKEND and expected != stored.identity:
                 stored = None  # a run that fitted the model anew was stopped between storing vectors and model
             else:
                 refuse_mismatch(self.config.folder, stored.identity, expected)
-        work = plan(films, stored)
+        work = plan(movies, stored)
         self._say(f"{backend.name}: {len(work.missing):,} texts to embed")
         return work, backend
 
@@ -207,7 +207,7 @@ class TasteEmbeddingGenerator:
                     )
             return model
         if not texts:
-            raise ArtifactError(f"no fitted model in {folder}: embed films first")
+            raise ArtifactError(f"no fitted model in {folder}: embed movies first")
         model = LocalBackend.fit(texts, **settings)
         self._say(f"fitted on {len(texts):,} texts: {len(model.fitted.hashes):,} words and groups of letters")
         self._fitted = model

@@ -1,6 +1,6 @@
-"""The vectors of films, stored: every line of every source with the vector of its film.
+"""The vectors of movies, stored: every line of every source with the vector of its movie.
 
-    embedding[i] = backend(embedding_text of the film of line i), float16 or float32, scaled to length 1
+    embedding[i] = backend(embedding_text of the movie of line i), float16 or float32, scaled to length 1
 
 What is stored remembers backend, model and dimension, and the sha256 of every text. So a second run embeds only the
 texts that are new or have changed, and vectors of another model are refused, never mixed in.
@@ -26,7 +26,7 @@ from ..data import artifacts
 from ..data.catalog import Movie
 from ..data.errors import ArtifactError, ChoiceError, DataError
 from .base import BaseEmbeddingBackend, Identity, normalised
-from .movie_sources import MOVIELENS, Films
+from .movie_sources import MOVIELENS, Movies
 from .movie_text import text_hash
 from .vector_files import DEFAULT_FORMS, check_forms, read_columns, write_table
 
@@ -42,9 +42,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class MovieEmbeddings:
-    """Lines of films with vectors, in the order of their sources.
+    """Lines of movies with vectors, in the order of their sources.
 
-    movie_id, source, key: (n,) texts; lines of one film have one key.  text_hash: (n,) sha256 of `embedding_text`.
+    movie_id, source, key: (n,) texts; lines of one movie have one key.  text_hash: (n,) sha256 of `embedding_text`.
     embedding: (n, d) float32, rows of length 1, or zeros where the text says nothing to the backend.
     """
 
@@ -87,7 +87,7 @@ class MovieEmbeddings:
     def save(
         self, folder: Path, forms: Sequence[str] = DEFAULT_FORMS, half: bool = False, with_texts: bool = True
     ) -> None:
-        """Write all files or none; vectors of people, made from films that are now replaced, are removed.
+        """Write all files or none; vectors of people, made from movies that are now replaced, are removed.
 
         forms: of `vector_files.FORMS`.  half: store vectors in 16 bits, which moves a cosine by less than 0.001.
         with_texts: store metadata and texts too, which make up half of the files.
@@ -122,14 +122,14 @@ class MovieEmbeddings:
         return {pair: row for row, pair in enumerate(zip(self.source.tolist(), self.movie_id.tolist()))}
 
     def row_of(self, movie_id: object, source: str = MOVIELENS) -> int:
-        """Return the line of a film; raises `ChoiceError` where there is none."""
+        """Return the line of a movie; raises `ChoiceError` where there is none."""
         try:
             return self._rows[source, str(movie_id)]
         except KeyError:
-            raise ChoiceError(f"no vector for film {movie_id!r} of source {source!r}: embed it first") from None
+            raise ChoiceError(f"no vector for movie {movie_id!r} of source {source!r}: embed it first") from None
 
     def vectors_for(self, movie_ids: Sequence[object], source: str = MOVIELENS) -> np.ndarray:
-        """Return (len(movie_ids), d) float32: the vector of each film of `source`, zeros where there is none."""
+        """Return (len(movie_ids), d) float32: the vector of each movie of `source`, zeros where there is none."""
         found = np.zeros((len(movie_ids), self.embedding.shape[1]), dtype=np.float32)
         for place, movie_id in enumerate(movie_ids):
             row = self._rows.get((source, str(movie_id)))
@@ -139,13 +139,13 @@ class MovieEmbeddings:
 
 
 class Plan(NamedTuple):
-    """What there is to do: the vectors that are there already, and the films whose texts must be embedded.
+    """What there is to do: the vectors that are there already, and the movies whose texts must be embedded.
 
-    hashes: sha256 of the text of each film.  known: sha256 -> vector, all by the model `identity` (None: no vectors).
-    missing: rows of `films.texts`, one for each text that has no vector.  folder: where the known ones come from.
+    hashes: sha256 of the text of each movie.  known: sha256 -> vector, all by the model `identity` (None: no vectors).
+    missing: rows of `movies.texts`, one for each text that has no vector.  folder: where the known ones come from.
     """
 
-    films: Films
+    movies: Movies
     hashes: list[str]
     known: dict[str, np.ndarray]
     missing: list[int]
@@ -153,13 +153,13 @@ class Plan(NamedTuple):
     folder: Optional[Path]
 
 
-def plan(films: Films, stored: Optional[MovieEmbeddings]) -> Plan:
-    """Compare texts with what is stored. Equal texts of several films are embedded once."""
+def plan(movies: Movies, stored: Optional[MovieEmbeddings]) -> Plan:
+    """Compare texts with what is stored. Equal texts of several movies are embedded once."""
     known = dict(zip(stored.text_hash.tolist(), stored.embedding)) if stored else {}
-    hashes = [text_hash(text) for text in films.texts]
+    hashes = [text_hash(text) for text in movies.texts]
     first = {hashed: row for row, hashed in reversed(list(enumerate(hashes)))}
     missing = sorted(row for hashed, row in first.items() if hashed not in known)
-    return Plan(films, hashes, known, missing, stored.identity if stored else None, stored.folder if stored else None)
+    return Plan(movies, hashes, known, missing, stored.identity if stored else None, stored.folder if stored else None)
 
 
 def embed(
@@ -171,11 +171,11 @@ def embed(
     Raises `DataError` where the backend returns other than one finite row of its dimension for each text, and
     `ArtifactError` where the known vectors are of another model. Where nothing is missing, the backend is not asked.
     """
-    films, hashes, known, missing, identity, folder = work
+    movies, hashes, known, missing, identity, folder = work
     vectors = {hashed: known[hashed] for hashed in hashes if hashed in known}
     for low in range(0, len(missing), at_once):
         rows = missing[low : low + at_once]
-        found = backend.embed_texts([films.texts[row] for row in rows])
+        found = backend.embed_texts([movies.texts[row] for row in rows])
         if folder and identity:
             refuse_mismatch(folder, identity, backend.identity)
         identity = backend.identity  # a service tells the length of its vectors with the first of them
@@ -186,17 +186,17 @@ def embed(
         if progress:
             progress(low + len(rows), len(missing))
     identity = identity or backend.identity
-    of_line = [hashes[row] for row in films.film]
+    of_line = [hashes[row] for row in movies.movie]
     embedding = np.array([vectors[hashed] for hashed in of_line], dtype=np.float32)
     return MovieEmbeddings(
         identity,
-        movie_id=np.array([line.movie_id for line in films.lines], dtype=np.str_),
-        source=np.array([line.source for line in films.lines], dtype=np.str_),
-        key=np.array(films.keys, dtype=np.str_),
+        movie_id=np.array([line.movie_id for line in movies.lines], dtype=np.str_),
+        source=np.array([line.source for line in movies.lines], dtype=np.str_),
+        key=np.array(movies.keys, dtype=np.str_),
         text_hash=np.array(of_line, dtype=np.str_),
         embedding=embedding.reshape(len(of_line), identity.dimension),
-        metadata=[metadata(line.movie) for line in films.lines],
-        embedding_text=[films.texts[row] for row in films.film],
+        metadata=[metadata(line.movie) for line in movies.lines],
+        embedding_text=[movies.texts[row] for row in movies.movie],
     )
 
 
@@ -205,13 +205,13 @@ def refuse_mismatch(folder: Path, stored: Identity, wanted: Identity) -> None:
     for name, old, new in zip(Identity._fields, stored, wanted):
         if old != new:
             raise ArtifactError(
-                f"{folder} holds vectors of {name} {old}, not {new}, and the two can't be compared: embed all films "
+                f"{folder} holds vectors of {name} {old}, not {new}, and the two can't be compared: embed all movies "
                 "again with --force, or give another --output"
             )
 
 
 def metadata(movie: Movie) -> str:
-    """Return what is known of a film, without the ids that have columns, as a JSON object."""
+    """Return what is known of a movie, without the ids that have columns, as a JSON object."""
     fields = dataclasses.asdict(movie)
     left_out = ("movie_id", "n_ratings")
     known = {name: value for name, value in fields.items() if value and name not in left_out}

@@ -1,12 +1,12 @@
-"""Films from several sources, each film once.
+"""Movies from several sources, each movie once.
 
     source            file                                ids
     a processed folder  movie_metadata.csv                MovieLens' (any data set that preprocessing has taken in)
     MovieTweetings    movies.dat: id::title (year)::genres  IMDb's
     INSPIRED          movie_database.tsv, with a header   of trailers (video_id)
 
-A film keeps its line in every source that lists it. Lines are of one film where their key agrees: the TMDB id, else
-`source:movie_id`. A source that knows only IMDb ids gets its TMDB ids from those that know both. Lines of one film
+A movie keeps its line in every source that lists it. Lines are of one movie where their key agrees: the TMDB id, else
+`source:movie_id`. A source that knows only IMDb ids gets its TMDB ids from those that know both. Lines of one movie
 share one text, the longest that a source gives, since that says most; of equally long ones, that of the first source.
 """
 
@@ -50,21 +50,21 @@ class SourceMovie(NamedTuple):
     movie: Movie
 
 
-class Films(NamedTuple):
-    """The lines of all sources, and the films that they are of.
+class Movies(NamedTuple):
+    """The lines of all sources, and the movies that they are of.
 
-    lines: in the order of the sources.  keys: one for each line.  film: for each line its row of `texts`.
-    texts: one for each film, in order of its first line.
+    lines: in the order of the sources.  keys: one for each line.  movie: for each line its row of `texts`.
+    texts: one for each movie, in order of its first line.
     """
 
     lines: list[SourceMovie]
     keys: list[str]
-    film: list[int]
+    movie: list[int]
     texts: list[str]
 
 
 def read_source(name: str, path: Path) -> list[SourceMovie]:
-    """Read the films of source `name`: a processed folder, a `movies.dat`, a `.tsv`, or a folder that holds one.
+    """Read the movies of source `name`: a processed folder, a `movies.dat`, a `.tsv`, or a folder that holds one.
 
     Raises `DataError` for a name that is no plain word, and for what is none of these or has bad lines.
     """
@@ -78,7 +78,7 @@ def read_source(name: str, path: Path) -> list[SourceMovie]:
         found = [path / file for file in (DAT, TSV) if (path / file).is_file()]
         if len(found) != 1:
             raise DataError(
-                f"{path} holds no list of films for source {name!r}: give a folder that preprocessing wrote, "
+                f"{path} holds no list of movies for source {name!r}: give a folder that preprocessing wrote, "
                 f"or one with {DAT} or {TSV}"
             )
         path = found[0]
@@ -106,15 +106,15 @@ def read_dat(name: str, path: Path) -> list[SourceMovie]:
 
 
 def read_tsv(name: str, path: Path) -> list[SourceMovie]:
-    """Read INSPIRED's film table: a header with `title` and any of the columns `_COLUMNS`; a film a line.
+    """Read INSPIRED's movie table: a header with `title` and any of the columns `_COLUMNS`; a movie a line.
 
-    Quotes around a whole cell are taken off, any others are part of the text: plots hold lone ones. A film without an
+    Quotes around a whole cell are taken off, any others are part of the text: plots hold lone ones. A movie without an
     id of its own is known by its title and year. Lines without a title are left out.
     """
     rows = [[_unquoted(cell) for cell in line.split("\t")] for line in _read(path).split("\n")]
     header = [column.strip().lower() for column in rows[0]]
     if "title" not in header:
-        raise DataError(f"{path} has no column title ({' '.join(header)[:60]!r}): give a .tsv of films")
+        raise DataError(f"{path} has no column title ({' '.join(header)[:60]!r}): give a .tsv of movies")
     lines = []
     for cells in rows[1:]:
         row = dict(zip(header, (" ".join(cell.split()) for cell in cells)))
@@ -129,13 +129,13 @@ def read_tsv(name: str, path: Path) -> list[SourceMovie]:
     return _once(lines, path)
 
 
-def join(sources: Iterable[Sequence[SourceMovie]]) -> Films:
-    """Return all lines with what film each is of; cost linear in the lines."""
+def join(sources: Iterable[Sequence[SourceMovie]]) -> Movies:
+    """Return all lines with what movie each is of; cost linear in the lines."""
     lines = [line for source in sources for line in source]
     tmdb_of = {_imdb(line.movie): line.movie.tmdb_id for line in reversed(lines) if line.movie.tmdb_id}
     tmdb_of.pop("", None)
     keys: list[str] = []
-    film: list[int] = []
+    movie: list[int] = []
     texts: list[str] = []
     row_of: dict[str, int] = {}
     for line in lines:
@@ -148,8 +148,8 @@ def join(sources: Iterable[Sequence[SourceMovie]]) -> Films:
         elif len(text) > len(texts[row]):
             texts[row] = text
         keys.append(key)
-        film.append(row)
-    return Films(lines, keys, film, texts)
+        movie.append(row)
+    return Movies(lines, keys, movie, texts)
 
 
 def _imdb(movie: Movie) -> str:
@@ -196,7 +196,7 @@ def _unquoted(cell: str) -> str:
 def _once(lines: list[SourceMovie], path: Path) -> list[SourceMovie]:
     """Return the lines with the first of each id; raises `DataError` where there is none."""
     if not lines:
-        raise DataError(f"{path} lists no films: give a complete file")
+        raise DataError(f"{path} lists no movies: give a complete file")
     return list({line.movie_id: line for line in reversed(lines)}.values())[::-1]
 
 
@@ -206,4 +206,4 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8: save it as UTF-8") from None
     except FileNotFoundError:
-        raise DataError(f"no list of films at {path}: give an existing file") from None
+        raise DataError(f"no list of movies at {path}: give an existing file") from None

@@ -1,4 +1,4 @@
-"""A film as a text, the same words for every backend.
+"""A movie as a text, the same words for every backend.
 
     Title: The Matrix (1999).
     Genres: Action, Sci-Fi.
@@ -17,7 +17,7 @@ from ..data.catalog import Movie
 
 
 def movie_text(movie: Movie) -> str:
-    """Return the text of a film.
+    """Return the text of a movie.
 
     >>> print(movie_text(Movie(1, "Heat", 1995, ("Action", "Crime"), overview="A thief and a policeman.")))
     Title: Heat (1995).

@@ -1,6 +1,6 @@
-"""People as vectors: a weighted mean of the vectors of the films they rated.
+"""People as vectors: a weighted mean of the vectors of the movies they rated.
 
-    u = sum_i w_i v_i / |sum_i w_i v_i|          over the films i that the person rated and that have a vector
+    u = sum_i w_i v_i / |sum_i w_i v_i|          over the movies i that the person rated and that have a vector
 
     average    w = 1 for a rating >= rating_threshold, else 0
     temporal   w = 2 ** (-age / half_life) for a rating >= rating_threshold, else 0
@@ -9,7 +9,7 @@
 
 Age is counted from the last rating of the person that counts; another origin would multiply all of a person's weights
 by one number, which the normalisation takes out, and could underflow. All methods give the same people, those with at
-least `min_movies` films that they like and that have a vector, so that methods can be compared. In `weighted`, a
+least `min_movies` movies that they like and that have a vector, so that methods can be compared. In `weighted`, a
 person with no rating above their mean among the last (all equal, say) gets their average; it is counted.
 
 The rules come from published recommender designs; nothing in them says that one is better than another.
@@ -40,9 +40,9 @@ _CANCELLED = 1e-6  # a sum this short beside its weights is rounding, not a dire
 class UserVectorSettings:
     """How ratings become a person's vector."""
 
-    method: str = setting(AVERAGE, "how a person's films are weighted", choices=METHODS)
-    rating_threshold: float = setting(4.0, "a rating from here on says that the film is liked", 0.5, 5)
-    min_movies: int = setting(3, "people who like fewer films with a vector are left out", 1)
+    method: str = setting(AVERAGE, "how a person's movies are weighted", choices=METHODS)
+    rating_threshold: float = setting(4.0, "a rating from here on says that the movie is liked", 0.5, 5)
+    min_movies: int = setting(3, "people who like fewer movies with a vector are left out", 1)
     n_last: int = setting(50, "weighted: how many of a person's latest ratings count", 1)
     half_life_days: float = setting(HALF_LIFE_DAYS, "weighted, temporal: after so long a rating counts half", 0.01)
 
@@ -85,9 +85,9 @@ def align(movie_ids: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.nda
 def user_vectors(
     data: Interactions, movie_vectors: np.ndarray, settings: UserVectorSettings, rng: np.random.Generator
 ) -> UserVectors:
-    """Return a vector for every person in `data` who likes enough films.
+    """Return a vector for every person in `data` who likes enough movies.
 
-    movie_vectors: (n_movies, d) float32, row i for `data.movie_ids[i]`; a row of zeros means that the film has no
+    movie_vectors: (n_movies, d) float32, row i for `data.movie_ids[i]`; a row of zeros means that the movie has no
     vector (`align` brings vectors into this form).  rng: used by `random` alone.
     Raises `DataError` where the rows do not fit the data or are not finite.
     Cost: O(n_ratings d) for one sparse product, O(n_ratings) besides; memory 16 bytes a rating beyond the result.
@@ -105,9 +105,9 @@ def user_vectors(
     few_vectors = ~few_likes & (n_usable < settings.min_movies)
     kept = ~few_likes & ~few_vectors
     left_out = {
-        f"fewer than {settings.min_movies} films rated {settings.rating_threshold:g} or more": int(few_likes.sum()),
+        f"fewer than {settings.min_movies} movies rated {settings.rating_threshold:g} or more": int(few_likes.sum()),
         f"fewer than {settings.min_movies} of them have a vector": int(few_vectors.sum()),
-        "their films' vectors cancel out": 0,
+        "their movies' vectors cancel out": 0,
     }
     if settings.method == RANDOM:
         directions = rng.standard_normal((data.n_users, movie_vectors.shape[1]))
@@ -117,7 +117,7 @@ def user_vectors(
     sums = _weighted_sums(data, weights, movie_vectors)
     total = _per_user(data, weights)
     cancelled = kept & (np.linalg.norm(sums, axis=1) <= _CANCELLED * total)
-    left_out["their films' vectors cancel out"] = int(cancelled.sum())
+    left_out["their movies' vectors cancel out"] = int(cancelled.sum())
     kept &= ~cancelled
     return UserVectors(data.user_ids[kept], normalised(sums[kept]), left_out, int((fallen_back & kept).sum()))
 

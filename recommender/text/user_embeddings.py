@@ -1,7 +1,7 @@
-"""The vectors of people, stored beside those of the films they were made from.
+"""The vectors of people, stored beside those of the movies they were made from.
 
 Files of a folder: `user_embeddings.npz`, `.csv` and `.parquet` (see `vector_files`), with the columns user_id, origin
-("ratings", "text" or "both") and embedding. They belong to the folder's `movie_embeddings`: writing films anew removes
+("ratings", "text" or "both") and embedding. They belong to the folder's `movie_embeddings`: writing movies anew removes
 people, because their vectors would be sums of vectors that are gone.
 """
 
@@ -51,7 +51,7 @@ class UserEmbeddings:
         return len(self.user_id)
 
     def save(self, folder: Path, forms: Sequence[str] = DEFAULT_FORMS, half: bool = False) -> None:
-        """Write all files or none beside the folder's films; raises `ArtifactError` where those are of another model.
+        """Write all files or none beside the folder's movies; raises `ArtifactError` where those are of another model.
 
         forms: of `vector_files.FORMS`.  half: store vectors in 16 bits.
         """
@@ -90,6 +90,6 @@ class UserEmbeddings:
         """Return the vector (d,) of a person; raises `ChoiceError` for somebody who has none."""
         row = self._rows.get(str(user_id))
         if row is None:
-            raise ChoiceError(f"no vector for user {user_id!r}: too few liked films, or nothing said")
+            raise ChoiceError(f"no vector for user {user_id!r}: too few liked movies, or nothing said")
         found = self.embedding[row]
         return found

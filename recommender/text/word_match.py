@@ -1,15 +1,15 @@
-"""Which films hold the words of a request: exact words where vectors know only themes.
+"""Which movies hold the words of a request: exact words where vectors know only themes.
 
-    share_i = sum over words w of the request that i holds of idf_w / sum over all words that any film holds of idf_w
-    idf_w   = ln((1 + n_films) / n_w)                         n_w: films that hold w
+    share_i = sum over words w of the request that i holds of idf_w / sum over all words that any movie holds of idf_w
+    idf_w   = ln((1 + n_movies) / n_w)                         n_w: movies that hold w
 
 from 0, no word, to 1, all of them. A word counts in any of its commonest forms (backends/word_features.py).
 Looked up are title, year, genres, director, cast, keywords, description, language: director and language are in no text
-that is embedded. A decade, as in "80s", is held by films made in it, whose year stands after the title or in a column
+that is embedded. A decade, as in "80s", is held by movies made in it, whose year stands after the title or in a column
 of its own. Genres that a request says no to are found here too ("not horror"), since neither words nor vectors hear it.
 Sparck Jones 1972, "A statistical interpretation of term specificity and its application in retrieval".
 
-Nothing is indexed: the films are one long text, a line each, which is searched for each word. For some thousand films
+Nothing is indexed: the movies are one long text, a line each, which is searched for each word. For some thousand movies
 that takes a millisecond, where an index would take most of a second to build.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from .backends.word_features import fold, stem
 
-# What people say around what they mean; none of it tells one film from another.
+# What people say around what they mean; none of it tells one movie from another.
 _AROUND = """
 a about all an and any anything are as at be but by can could directed director for from full had has have i in into is
 it its like lot made make me more most movie movies much must no not of on or please really set show so some someone
@@ -40,9 +40,9 @@ MOST_WORDS = 60  # of a request that are looked up
 
 
 def telling_words(text: str) -> list[str]:
-    """Return the words of a request that say something of a film, folded, each once.
+    """Return the words of a request that say something of a movie, folded, each once.
 
-    >>> telling_words("A film about chess, directed by Hitchcock")
+    >>> telling_words("A movie about chess, directed by Hitchcock")
     ['chess', 'hitchcock']
     """
     words = dict.fromkeys(word for word in _WORD.findall(fold(text)) if word not in _SAID_AROUND)
@@ -71,7 +71,7 @@ def take_out_unwanted(text: str, names: Sequence[str]) -> tuple[str, list[int]]:
 
 
 class WordMatch:
-    """Looks words up in `lines`, one for each film, in order."""
+    """Looks words up in `lines`, one for each movie, in order."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         folded = [fold(line).replace("\n", " ") for line in lines]
@@ -79,7 +79,7 @@ class WordMatch:
         self._starts = np.concatenate(([0], np.cumsum([len(line) + 1 for line in folded])))[:-1].astype(np.int64)
 
     def share(self, text: str) -> np.ndarray:
-        """Return share_i, (n_films,) float32; all 0 where no film holds any word.
+        """Return share_i, (n_movies,) float32; all 0 where no movie holds any word.
 
         >>> WordMatch(["Rook: a life in chess", "War and chess"]).share("wars about chess").tolist()[1]
         1.0
@@ -95,7 +95,7 @@ class WordMatch:
         return (held / max(total, 1e-12)).astype(np.float32)
 
     def rows_with(self, word: str) -> np.ndarray:
-        """Return the films that hold a form of `word` (folded), or a year of the decade that it names, ascending."""
+        """Return the movies that hold a form of `word` (folded), or a year of the decade that it names, ascending."""
         root = stem(word)
         # What stands as it is has lost no e: sad is no form of Sade.
         endings = _ENDINGS if root == word else f"e|{_ENDINGS}"
@@ -114,6 +114,6 @@ class WordMatch:
 
 
 def _years(decade: re.Match[str]) -> str:
-    """Return the pattern of a film's year in a decade; without a century, it is the last one that has passed."""
+    """Return the pattern of a movie's year in a decade; without a century, it is the last one that has passed."""
     tens = decade.group(2)
     return rf"(?:\(|\| ){decade.group(1) or ('20' if tens in '01' else '19')}{tens}\d(?:\)| \|)"

@@ -100,7 +100,7 @@ def reading_seconds(width: int, batch_size: int) -> float:
 
 
 def measure(url: str, width: int, n_repeats: int, concurrency: int, batch_size: int) -> None:
-    texts = [f"Title: Film {i} (1999).\nGenres: Drama.\nPlot: {'word ' * 60}{i}." for i in range(N_TEXTS)]
+    texts = [f"Title: Movie {i} (1999).\nGenres: Drama.\nPlot: {'word ' * 60}{i}." for i in range(N_TEXTS)]
     limit = concurrency * batch_size / LATENCY
     seconds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -62,13 +62,13 @@ def main() -> None:
     folder = default_folder("processed") / "artifacts" / "text" / "local"
     pairs = {
         "fit": (lambda: LocalBackend.fit(texts), lambda: other.fit(texts)),
-        "embed all films": (lambda: model.embed_texts(texts), lambda: other.transform(texts)),
+        "embed all movies": (lambda: model.embed_texts(texts), lambda: other.transform(texts)),
         f"{QUERIES} requests, one by one": (
             lambda: [model.embed_texts([query]) for query in queries],
             lambda: [other.transform([query]) for query in queries],
         ),
     }
-    print(f"{len(texts):,} films, {len(model.fitted.hashes):,} features, {model.identity.dimension} dimensions; ms")
+    print(f"{len(texts):,} movies, {len(model.fitted.hashes):,} features, {model.identity.dimension} dimensions; ms")
     print(f"{'':<28}{'ours':>10}{'sklearn':>10}{'ratio':>8}")
     for name, (ours, theirs) in pairs.items():
         mine, its = median_ms(ours), median_ms(theirs)
@@ -76,7 +76,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         model.save(Path(place))
         print(f"{'load the fitted model':<28}{median_ms(lambda: LocalBackend.load(Path(place)), 15):>10.1f}")
-    print(f"{'load the vectors of films':<28}{median_ms(lambda: MovieEmbeddings.load(folder), 15):>10.1f}")
+    print(f"{'load the vectors of movies':<28}{median_ms(lambda: MovieEmbeddings.load(folder), 15):>10.1f}")
     zeros = int(np.count_nonzero(~model.embed_texts(queries).any(axis=1)))
     print(f"requests without a known word: {zeros} of {QUERIES}")
 

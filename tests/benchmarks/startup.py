@@ -40,7 +40,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     session = [sys.executable, "-m", "model.runsvd"]
     numpy = [sys.executable, "-c", "import numpy"]
-    pairs = [(until(session, b"Favourite 1 of 4: "), until(numpy, b"")) for _ in range(runs + 1)][1:]
+    pairs = [(until(session, b"Favorite 1 of 4: "), until(numpy, b"")) for _ in range(runs + 1)][1:]
     ratio = statistics.median(a / b for a, b in pairs)
     print(f"first prompt  {statistics.median(a for a, _ in pairs) * 1000:7.1f} ms")
     print(f"import numpy  {statistics.median(b for _, b in pairs) * 1000:7.1f} ms")

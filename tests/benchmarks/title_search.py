@@ -3,10 +3,10 @@
 The titles are those of ml-latest-small (../shared/data, or the shipped bundle where the zip is absent) and a made-up
 crowd: a real title whose content words are exchanged for words of other real titles, one in five of them for a new word
 (the beginning of one and the end of another), with years, brackets, sequel numbers and articles kept, so that words
-and spellings are as crowded as in a real list of this size. Made-up films have 0 to 2 ratings. Beside it, in the same
+and spellings are as crowded as in a real list of this size. Made-up movies have 0 to 2 ratings. Beside it, in the same
 run and on the same queries: `difflib.get_close_matches` (a few queries only) and `rapidfuzz.process.extract` (a
-development dependency, skipped where absent), both over lower-case titles without the year. Accuracy: the expected film
-is first. Times: one search for 5 films, in milliseconds.
+development dependency, skipped where absent), both over lower-case titles without the year. Accuracy: the movie meant
+is first. Times: one search for 5 movies, in milliseconds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Row = dict[str, str]
 
 
 def real_titles() -> tuple[list[Row], dict[int, int]]:
-    """Return rows of movieId, title, genres and the number of ratings of each film."""
+    """Return rows of movieId, title, genres and the number of ratings of each movie."""
     if not ZIP.is_file():
         catalog = Catalog.load(ROOT / "processed")
         rows = [
@@ -57,7 +57,7 @@ def real_titles() -> tuple[list[Row], dict[int, int]]:
 
 
 def crowd(rows: list[Row], n: int, rng: np.random.Generator) -> tuple[list[Row], dict[int, int]]:
-    """Return `n` made-up films whose words are drawn from the titles of `rows`, and their numbers of ratings."""
+    """Return `n` made-up movies whose words are drawn from the titles of `rows`, and their numbers of ratings."""
     content = re.compile(r"[^\W\d_]{4,}")
     pool = np.array([word for row in rows for word in content.findall(row["title"])])
     heads, tails = rng.permutation(pool), rng.permutation(pool)
@@ -176,7 +176,7 @@ def main(argv: Optional[list[str]] = None) -> None:
                 for text, movie_id, _ in asked
                 if (row := index.resolve(text).row) is not None and catalog.movie_ids[row] != movie_id
             ]
-            print(f"  resolved without a question, but to another film: {wrong}")
+            print(f"  resolved without a question, but to another movie: {wrong}")
     if not args.no_compare:
         compare(catalog, queries(ROOT / "tests" / "title_queries.tsv"), ours)
 

@@ -1,10 +1,10 @@
-"""Which way of weighting a person's films finds more of what they like next, and what the vectors cost.
+"""Which way of weighting a person's movies finds more of what they like next, and what the vectors cost.
 
     python tests/benchmarks/user_vectors.py [--part val] [--backend local minilm] [--half-life 30 365 3650]
     python tests/benchmarks/user_vectors.py --speed
 
-Films' texts are embedded, a person's vector is made from train (with --part test: train and val),
-and all films that they have not rated are ranked by their cosine with it. Relevant is what they rated with 4 or more in
+Movies' texts are embedded, a person's vector is made from train (with --part test: train and val),
+and all movies that they have not rated are ranked by their cosine with it. Relevant is what they rated at 4 or more in
 the held-out part. Printed are HitRate@10, nDCG@10 and Recall@20 of the same people for every method, the difference of
 nDCG@10 to `average` with its 95% paired bootstrap interval, and popularity's figures for comparison. `--speed` times
 `user_vectors` on made-up ratings beside the same sums through scipy's sparse matrix: medians of 5 and their ratio.
@@ -54,19 +54,19 @@ def figures(scores: Callable[[np.ndarray], np.ndarray], case: Evaluation, people
     return np.column_stack([metrics.hit_rate(hits, n, 10), metrics.ndcg(hits, n, 10), metrics.recall(hits, n, 20)])
 
 
-def compare(case: Evaluation, films: np.ndarray, half_lives: Sequence[float]) -> None:
+def compare(case: Evaluation, movies: np.ndarray, half_lives: Sequence[float]) -> None:
     rng = np.random.default_rng(0)
-    base = user_vectors(case.known, films, UserVectorSettings(), rng)
+    base = user_vectors(case.known, movies, UserVectorSettings(), rng)
     ids = case.known.user_ids[case.user_rows]
     people = np.flatnonzero(np.isin(ids, base.user_ids))
-    print(f"{len(people)} people with a vector and a relevant film\n{HEADER}")
+    print(f"{len(people)} people with a vector and a relevant movie\n{HEADER}")
     average: Optional[np.ndarray] = None
     for method in METHODS:
         for half_life in half_lives if method in ("temporal", "weighted") else half_lives[:1]:
             settings = UserVectorSettings(method=method, half_life_days=half_life)
-            users = user_vectors(case.known, films, settings, np.random.default_rng(0))
+            users = user_vectors(case.known, movies, settings, np.random.default_rng(0))
             U = align(ids, users.user_ids, users.vectors)
-            found = figures(lambda at, U=U: U[at] @ films.T, case, people)
+            found = figures(lambda at, U=U: U[at] @ movies.T, case, people)
             average = found if average is None else average
             gain = intervals((found - average)[:, 1:2], 2000, np.random.default_rng(0))[0]
             name = f"{method}, half-life {half_life:g} d" if method in ("temporal", "weighted") else method
@@ -86,17 +86,17 @@ def speed(n_ratings: int = 2_000_000, n_users: int = 20_000, n_movies: int = 10_
     stars, times = rng.integers(1, 11, len(cells)) / 2, rng.integers(0, 10**9, len(cells))
     ids = np.arange(n_movies, dtype=np.int64)
     data = Interactions.from_columns(cells // n_movies, cells % n_movies, stars, times, ids)
-    films = rng.standard_normal((n_movies, d)).astype(np.float32)
+    movies = rng.standard_normal((n_movies, d)).astype(np.float32)
 
     def by_scipy() -> np.ndarray:
         liked = (data.ratings >= 4).astype(np.float32)
         matrix = sparse.csr_matrix((liked, data.movie_rows, data.indptr), shape=(data.n_users, n_movies))
         matrix.eliminate_zeros()
-        sums = matrix @ films
+        sums = matrix @ movies
         return sums / np.linalg.norm(sums, axis=1, keepdims=True)
 
     def ours() -> np.ndarray:
-        return user_vectors(data, films, UserVectorSettings(), np.random.default_rng(0)).vectors
+        return user_vectors(data, movies, UserVectorSettings(), np.random.default_rng(0)).vectors
 
     seconds: dict[str, list[float]] = {"scipy": [], "user_vectors": []}
     for _ in range(5):

@@ -1,15 +1,15 @@
-"""Words in the session: where does the film that somebody meant stand, and what do ten films shown have of the words?
+"""Words in the session: where does the movie that somebody meant stand, and what do ten movies shown have of the words?
 
     python -m tests.benchmarks.words [--backend local] [--split test] [--dialogues REDIAL.jsonl]
 
-Each request alone starts a session (`runsvd --like`), and all films are ranked by its score:
-    descriptions   tests/description_queries.csv: 150 films described in other words
-    dialogues      what the seekers of ReDial said before a film that they liked was named (see finding_films.py)
-    topics         short wishes; share of the first 10 films that hold the word, and how many ratings they have (median)
+Each request alone starts a session (`runsvd --like`), and all movies are ranked by its score:
+    descriptions   tests/description_queries.csv: 150 movies described in other words
+    dialogues      what the seekers of ReDial said before a movie that they liked was named (see known_item.py)
+    topics         short wishes; share of the first 10 movies that hold the word, and their ratings (median)
 under these settings of the policy, which were chosen on --split val:
     popular        no words heard          taste     the bridge alone (words_fit_weight 0)
     fit            words_taste_weight 0    both      as shipped
-and, for comparison, with `search`: films by their fit alone, as Recommender.search_text lists them.
+and, for comparison, with `search`: movies by their fit alone, as Recommender.search_text lists them.
 Means over requests (dialogues: over dialogues), with 95% bootstrap intervals.
 """
 
@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from recommender.data.errors import ChoiceError
-from recommender.evaluate.finding_films import Requests, descriptions, dialogue_requests
+from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests
 from recommender.evaluate.significance import resampled_means
 from recommender.facade import Recommender
 from recommender.session.engine import SessionEngine
@@ -39,7 +39,7 @@ from recommender.text.dialogues import read_dialogues
 TOPICS = {
     "heist": "heist",
     "zombies": "zombie",
-    "a film about chess": "chess",
+    "a movie about chess": "chess",
     "samurai": "samurai",
     "boxing": "box",
     "movies with vampires": "vampire",
@@ -63,7 +63,7 @@ SETTINGS = {"popular": (0.0, 0.0), "taste": (0.0, TASTE), "fit": (FIT, 0.0), "bo
 
 
 def ranks(scores_of: Callable[[str], np.ndarray], requests: Requests, n_movies: int) -> np.ndarray:
-    """Return the place of the film that each request means, 1 = first; of equal scores, the middle place."""
+    """Return the place of the movie that each request means, 1 = first; of equal scores, the middle place."""
     places = []
     for text, row in zip(requests.texts, requests.rows.tolist()):
         try:
@@ -95,7 +95,7 @@ def line(name: str, label: str, requests: Requests, places: np.ndarray) -> str:
 
 
 def topics(engine: SessionEngine) -> tuple[float, float]:
-    """Return the mean share of the first 10 films that hold the word, and the median of their ratings."""
+    """Return the mean share of the first 10 movies that hold the word, and the median of their ratings."""
     lines = [line.lower() for line in engine.catalog.lines()]
     shares, counts = [], []
     for wish, word in TOPICS.items():
@@ -119,7 +119,7 @@ def main() -> None:
     if arguments.dialogues:
         sets.append(dialogue_requests(read_dialogues(arguments.dialogues), catalog, arguments.split))
     bridge, listener = recommender.free_text.bridge, Remembering(recommender.free_text)
-    print(f"bridge: ridge {bridge.ridge:g}, R2 {bridge.r2:.3f}, cosine {bridge.cosine:.3f} on films left out")
+    print(f"bridge: ridge {bridge.ridge:g}, R2 {bridge.r2:.3f}, cosine {bridge.cosine:.3f} on movies left out")
     print(f"{'':<14}{'':<9}{'Recall@10':<23}{'Recall@20':<23}MRR")
     for requests in sets:
         places = ranks(lambda text: listener.hear(text).fit, requests, len(catalog))
@@ -131,7 +131,7 @@ def main() -> None:
             places = ranks(functools.partial(session_scores, engine), requests, len(catalog))
             print(line(requests.name, label, requests, places), flush=True)
         share, count = topics(engine)
-        print(f"{'topics':<14}{label:<9}{share:.0%} of what 10 films could hold; {count:.0f} ratings", flush=True)
+        print(f"{'topics':<14}{label:<9}{share:.0%} of what 10 movies could hold; {count:.0f} ratings", flush=True)
 
 
 if __name__ == "__main__":

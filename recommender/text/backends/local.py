@@ -11,8 +11,8 @@ which brings texts together that share words, or words that stand beside the sam
 "Introduction to Information Retrieval" (2008), section 6.4, smoothed. Ours differs in the rarity (1 is theirs) and in
 the flattening (0 is theirs; 1 makes all directions count alike), and stores V diag(s)^-flattening in 8 bits a number.
 
-The defaults suit requests in other words and films that nobody has rated; to find a film by its own words, a larger
-rarity is better: by its plot among half of the shipped films' texts without plot, titles left out, the model fitted on
+The defaults suit requests in other words and movies that nobody has rated; to find a movie by its own words, a larger
+rarity is better: by its plot among half of the shipped movies' texts without plot, titles left out, the model fitted on
 the other half, recall@10 is 0.84 at rarity 2 and 0.77 at 1. Pairs of words took room from words and made it worse.
 
 A feature that fewer than `fewest_texts` texts hold says nothing about others; one that more than `most_texts` of them
@@ -62,7 +62,7 @@ class LocalSettings:
     letters_weight: float = setting(0.4, "local: what a group of letters is worth, its word being worth 1", 0)
 
     def weights(self) -> dict[str, float]:
-        """Return what each line of a film's text is worth, by its name."""
+        """Return what each line of a movie's text is worth, by its name."""
         lines = (self.title_weight, self.genres_weight, self.cast_weight, self.keywords_weight)
         return dict(zip(("Title", "Genres", "Cast", "Keywords"), lines))
 
@@ -115,7 +115,7 @@ class LocalBackend(BaseEmbeddingBackend):
         return Identity(self.name, f"tfidf-svd-{self.fitted.fitted_on[:16]}", self.fitted.projection.shape[1])
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return (n, d) float32; about 0.3 ms for the text of a film."""
+        """Return (n, d) float32; about 0.3 ms for the text of a movie."""
         vectors = np.zeros((len(texts), self.fitted.projection.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
             keys, values = _term_frequencies(text, self.settings)

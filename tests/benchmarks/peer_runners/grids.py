@@ -1,7 +1,7 @@
 """Which models of the peers are run, and the values among which validation chooses.
 
 Each model has one grid: the product of its lists. Every combination is fitted on train and judged on val (nDCG@10
-over films that got 4 stars or more; RMSE for predicted ratings), for each data set on its own. The lists were made
+over movies that got 4 stars or more; RMSE for predicted ratings), for each data set on its own. The lists were made
 long enough for a minute or two of work a model; `python tests/benchmarks/peers.py --tune` says where the winner is
 at the end of its list.
 """

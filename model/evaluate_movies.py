@@ -1,4 +1,4 @@
-"""What `model.evaluate` does where films, not ratings, are held out, and where vectors of films are compared."""
+"""What `model.evaluate` does where movies, not ratings, are held out, and where vectors of movies are compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from recommender.data.errors import ChoiceError
 from recommender.data.settings import default_folder
-from recommender.evaluate import cases, embedding_report, finding_films, held_out_movies, held_out_report, report, work
+from recommender.evaluate import cases, embedding_report, held_out_movies, held_out_report, known_item, report, work
 from recommender.evaluate.embedding_backends import BackendSpec
 from recommender.evaluate.embedding_comparison import compare_backends, people_with_likes
 from recommender.evaluate.genre_baselines import BASELINES, REFERENCE
@@ -83,10 +83,10 @@ def embeddings(arguments: argparse.Namespace, start_progress: work.StartProgress
     part = arguments.split
     requests = []
     if arguments.queries is not None:
-        requests.append(finding_films.descriptions(arguments.queries, source.catalog, part))
+        requests.append(known_item.descriptions(arguments.queries, source.catalog, part))
     if arguments.dialogues is not None:
         dialogues = read_redial(arguments.dialogues)
-        requests.append(finding_films.dialogue_requests(dialogues, source.catalog, part))
+        requests.append(known_item.dialogue_requests(dialogues, source.catalog, part))
     case = cases.build_all(source, ["per-user"], part)[0].evaluation
     results = compare_backends(
         specs,

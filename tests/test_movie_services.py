@@ -53,13 +53,13 @@ class Server(http.server.ThreadingHTTPServer):
         if path == "/3/movie/50":
             return 404, {"success": False, "status_code": 34, "status_message": "could not be found"}
         if path.startswith("/3/movie/"):
-            return 200, tmdb_film(int(path.rsplit("/", 1)[1]))
+            return 200, tmdb_movie(int(path.rsplit("/", 1)[1]))
         asked = json.loads(json.loads(body)["messages"][1]["content"])
-        text = "UNKNOWN" if asked["title"] == "F5" else f"  A film\nlike {asked['title']}. "
+        text = "UNKNOWN" if asked["title"] == "F5" else f"  A movie\nlike {asked['title']}. "
         return 200, {"choices": [{"message": {"role": "assistant", "content": text}}]}
 
 
-def tmdb_film(number):
+def tmdb_movie(number):
     """As https://developer.themoviedb.org documents movie/ID with credits and keywords."""
     cast = [{"name": f"P{i}", "order": i} for i in (2, 0, 1, 3, 4, 5, 6)]
     crew = [{"job": "Director", "name": "Ann; Bob"}, {"job": "Editor", "name": "E"}, {"job": "Director", "name": "Cy"}]
@@ -115,7 +115,7 @@ def flags(tmp_path, server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", TOKEN)
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "movie_metadata.csv").write_text(FILMS)
-    out = tmp_path / "out" / "films.jsonl"
+    out = tmp_path / "out" / "movies.jsonl"
     return ["--processed", str(tmp_path / "p"), "--output", str(out), "--base-url", server.url, "--rate", "1e4"]
 
 
@@ -178,7 +178,7 @@ def test_a_busy_server_is_asked_again_and_a_refused_key_ends_the_run(flags, serv
     fetch_tmdb_metadata.main([*flags, "--threads", "1", "--limit", "2"])
     assert sorted(entries(flags)) == [1, 2]
     refusal = json.dumps({"status_message": f"Invalid API key: {OLD_KEY}"}).encode()
-    server.faults = [(200, json.dumps(tmdb_film(30)).encode()), (401, refusal)]
+    server.faults = [(200, json.dumps(tmdb_movie(30)).encode()), (401, refusal)]
     with pytest.raises(ServiceError, match=r"401.*Invalid API key.*TMDB_API_KEY") as refused:
         fetch_tmdb_metadata.main([*flags, "--threads", "1"])
     assert sorted(entries(flags)) == [1, 2, 3], "what came before the refusal is kept"
@@ -205,16 +205,16 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(flags, server, program, how)
     server.pause, so_far = 0.0, len(server.requests)
     second = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60)
     assert second.returncode == 0, second.stderr
-    n_films = 8 if program == "fetch_tmdb_metadata" else 7
-    assert len(entries(flags)) == n_films
-    assert len(server.requests) - so_far <= n_films - kept + 1  # + 1: a look-up by IMDb id
+    n_movies = 8 if program == "fetch_tmdb_metadata" else 7
+    assert len(entries(flags)) == n_movies
+    assert len(server.requests) - so_far <= n_movies - kept + 1  # + 1: a look-up by IMDb id
 
 
 def test_a_model_describes_what_has_no_description_and_is_named(flags, server, capsys):
     enrich_metadata.main([*flags, "--model", "m-1", "--key-variable", "OPENAI_API_KEY"])
     found = entries(flags)
-    assert sorted(found) == list(range(2, 9)), "the first film has a description"
-    assert found[2] == {"movieId": 2, "overview": "A film like B.", "overview_source": "m-1"}
+    assert sorted(found) == list(range(2, 9)), "the first movie has a description"
+    assert found[2] == {"movieId": 2, "overview": "A movie like B.", "overview_source": "m-1"}
     assert found[5] == {"movieId": 5, "unknown": True}
     path, _, headers, _ = server.requests[0]
     assert (path, headers["Authorization"]) == ("/3/chat/completions", f"Bearer {TOKEN}")
@@ -234,7 +234,7 @@ def test_a_line_that_a_crash_cut_short_is_asked_for_again(flags, server, program
     assert path.read_bytes().endswith(b"\xc3"), "a dry run changes nothing"
     main([*flags, *more])
     assert entries(flags)[2] == {"movieId": 2, "overview": "x"}
-    assert entries(flags)[3]["overview"] in ("Plot of 30.", "A film like F3.")
+    assert entries(flags)[3]["overview"] in ("Plot of 30.", "A movie like F3.")
 
 
 def test_ctrl_c_does_not_wait_for_a_slow_server(flags, server):
@@ -259,7 +259,7 @@ def test_what_is_no_chat_answer_ends_the_run(flags, server, content):
     assert entries(flags) == {}
 
 
-@pytest.mark.parametrize("text", ["x" * 801, " \n ", "Unknown", '"UNKNOWN"', "UNKNOWN film"])
+@pytest.mark.parametrize("text", ["x" * 801, " \n ", "Unknown", '"UNKNOWN"', "UNKNOWN movie"])
 def test_what_is_no_description_is_not_kept(text):
     answer = {"choices": [{"message": {"content": text}}]}
     assert enrich_metadata.description_in(answer, "m") == {"unknown": True}

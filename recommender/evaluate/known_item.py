@@ -1,10 +1,10 @@
-"""Requests in words that one film answers: written descriptions, and what people said in ReDial before a film.
+"""Requests in words that one movie answers: written descriptions, and what people said in ReDial before a movie.
 
-    descriptions   a CSV of movieId, query and, where it has one, part (tune, report): one film meant by each
-    dialogues      ReDial: for each film that came up and that the seeker liked, the seeker's own words before it was
+    descriptions   a CSV of movieId, query and, where it has one, part (tune, report): one movie meant by each
+    dialogues      ReDial: for each movie that came up and that the seeker liked, the seeker's own words before it was
                    first named, without any title (`recommender.text.dialogue_profiles.words_before`)
 
-A film of a dialogue is the one of the catalogue with the same title, or other title, and the same year; films that the
+A movie of a dialogue is the one of the catalogue with the same title, or other title, and the same year; those that the
 catalogue lacks, or has twice, and those before which the seeker said nothing are left out and counted. Requests of one
 dialogue are one unit: figures are means over dialogues of each one's mean, and intervals resample dialogues.
 
@@ -90,7 +90,7 @@ def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
 
 def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str) -> Requests:
     """Return the requests of the dialogues of `part`, val or test: see the head of this module."""
-    rows_of = films_by_title(catalog)
+    rows_of = movies_by_title(catalog)
     texts: list[str] = []
     rows: list[int] = []
     unit: list[int] = []
@@ -119,8 +119,8 @@ def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str
     return _not_empty(found, "the dialogues")
 
 
-def films_by_title(catalog: Catalog) -> dict[tuple[str, int], list[int]]:
-    """Return (title in one spelling, year) -> movie rows, under every name of each film."""
+def movies_by_title(catalog: Catalog) -> dict[tuple[str, int], list[int]]:
+    """Return (title in one spelling, year) -> movie rows, under every name of each movie."""
     found: dict[tuple[str, int], list[int]] = {}
     for row, raw in enumerate(catalog.raw_titles):
         title, _, alternatives = parse_title(raw)
@@ -140,5 +140,5 @@ def _not_there(count: int) -> dict[str, int]:
 
 def _not_empty(requests: Requests, source: object) -> Requests:
     if not requests.texts:
-        raise DataError(f"{source}: no request means a film of the catalogue: use the catalogue that they are about")
+        raise DataError(f"{source}: no request means a movie of the catalogue: use the catalogue that they are about")
     return requests
