@@ -186,7 +186,7 @@ def test_people_lie_at_the_mean_of_the_movies_they_like(project: Path) -> None:
     mean = movies.embedding[:3].astype(np.float64).mean(axis=0)
     assert np.allclose(people.embedding[0], mean / np.linalg.norm(mean), atol=1e-6)
     stored = UserEmbeddings.load(project / "processed" / "artifacts" / "text" / "local", movies.identity)
-    assert np.array_equal(stored.embedding, people.embedding)
+    np.testing.assert_allclose(stored.embedding, people.embedding, atol=1e-6)
     assert stored.settings == {"method": "average", "rating_threshold": 4.0, "min_movies": 3, "alpha": 0.7}
     fewer = generator(project, min_movies=2, rating_threshold=4.5).build_user_embeddings(project / "ratings.csv")
     assert fewer.user_id.tolist() == ["1", "2"]
