@@ -96,8 +96,8 @@ class Progress:
 def make_parser() -> Parser:
     """Return the parser of all flags."""
     parser = Parser(
-        prog="python -m model.evaluate",
-        description="Score models on held-out ratings.",
+        "model.evaluate",
+        "Score models on held-out ratings.",
         epilog="protocols: "
         + "; ".join(f"{name} = {meaning}" for name, meaning in cases.PROTOCOLS.items())
         + f"; {held_out_report.NAME} = a tenth of the movies without any rating, only they are ranked"

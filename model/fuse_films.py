@@ -12,7 +12,7 @@ import numpy as np
 
 from recommender.data.artifacts import load_json
 from recommender.data.errors import ChoiceError
-from recommender.data.settings import add_flags, override
+from recommender.data.settings import override
 from recommender.media.audio import read_audio
 from recommender.media.fused_embeddings import build_fused
 from recommender.media.fusion import METHODS, FusionSettings
@@ -40,7 +40,7 @@ def add_fusion_flags(parser: argparse.ArgumentParser) -> None:
     add("--visual-model", metavar="NAME", help="its model, for example one of CLIP")
     add("--visual-key-variable", metavar="NAME", help="environment variable that holds its key, where it wants one")
     add("--audio", type=Path, metavar="PATH", help="a folder of ID.wav, or vectors in a form as for --visual")
-    add_flags(parser, FusionSettings, FUSION_FLAGS, "settings of --fusion")
+    parser.add_settings(FusionSettings, FUSION_FLAGS, "settings of --fusion")
 
 
 def modalities_of(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[Modality]:

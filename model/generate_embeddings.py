@@ -23,7 +23,7 @@ if not __package__:
 from model.fuse_films import add_fusion_flags, fuse, modalities_of
 from recommender import cli as command
 from recommender.data.errors import ChoiceError
-from recommender.data.settings import add_flags, check_value, default_folder
+from recommender.data.settings import check_value, default_folder
 from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
 from recommender.text.backends.local import LocalSettings
 from recommender.text.config import HTTP, SENTENCE_TRANSFORMERS, TasteEmbeddingConfig
@@ -49,8 +49,8 @@ class Progress:
 def make_parser() -> command.Parser:
     """Return the parser of the flags."""
     parser = command.Parser(
-        prog="python -m model.generate_embeddings",
-        description=__doc__,
+        "model.generate_embeddings",
+        __doc__ or "",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -112,7 +112,7 @@ def make_parser() -> command.Parser:
     )
     add_fusion_flags(parser)
     for name, settings in SETTINGS_OF.items():
-        add_flags(parser, settings, title=f"settings of --backend {name}")
+        parser.add_settings(settings, title=f"settings of --backend {name}")
     return parser
 
 

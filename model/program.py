@@ -21,7 +21,7 @@ RANKING_BLOCK = 256
 
 def make_parser(module: str, description: str, stored: str) -> command.Parser:
     """Return the parser of `python -m model.<module>` with the flags that all have; `stored`: its default folder."""
-    parser = command.Parser(prog=f"python -m model.{module}", description=description)
+    parser = command.Parser(f"model.{module}", description)
     parser.add_argument(
         "--processed",
         type=Path,

@@ -172,7 +172,7 @@ def write_plots(folder: Path, figures: Sequence[dict[str, Any]]) -> None:
 
 def make_parser() -> Parser:
     """Return the parser of the flags."""
-    parser = Parser(prog="python -m model.replay_sessions", description=__doc__.split("\n")[0])
+    parser = Parser("model.replay_sessions", __doc__.split("\n")[0])
     parser.add_argument(
         "--data",
         type=Path,

@@ -22,7 +22,7 @@ from recommender.facade import Recommender
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one session and return its exit code."""
-    arguments = build_parser(__doc__ or "").parse_args(argv)
+    arguments = build_parser("runsvd", __doc__ or "").parse_args(argv)
     recommender = Recommender.load(
         arguments.processed, open_policy(arguments), arguments.backend, backend_settings=backend_settings(arguments)
     )

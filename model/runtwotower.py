@@ -24,7 +24,7 @@ OTHERS = ("learning_rule", "skip_weight", "vector_scaling")  # settings of the o
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one session and return its exit code."""
-    arguments = build_parser(__doc__ or "", OTHERS).parse_args(argv)
+    arguments = build_parser("runtwotower", __doc__ or "", OTHERS).parse_args(argv)
     policy = open_policy(arguments, MOVING_AVERAGE)
     settings = backend_settings(arguments)
     recommender = Recommender.load(arguments.processed, policy, arguments.backend, TWO_TOWER, settings)

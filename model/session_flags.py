@@ -10,7 +10,7 @@ from typing import Optional
 
 from recommender.cli import Parser
 from recommender.data.errors import ChoiceError, SettingsError
-from recommender.data.settings import add_flags, default_folder, override, read_settings
+from recommender.data.settings import default_folder, override, read_settings
 from recommender.session.policy import MOVING_AVERAGE, PolicySettings
 from recommender.session.profiles import default_profiles_folder
 from recommender.text import registry
@@ -28,10 +28,11 @@ ANSWERS = {
 }
 
 
-def build_parser(description: str, without: Sequence[str] = ()) -> Parser:
+def build_parser(program: str, description: str, without: Sequence[str] = ()) -> Parser:
     """Return the flags of a session program; without: settings of the policy that have no meaning in it."""
     parser = Parser(
-        description=description,
+        f"model.{program}",
+        description,
         epilog="Answers: " + "; ".join(f"{key} {word}" for key, (word, _) in ANSWERS.items()),
     )
     parser.add_argument("--processed", type=Path, metavar="DIR", help="processed data (default: the shipped data)")
@@ -69,7 +70,7 @@ def build_parser(description: str, without: Sequence[str] = ()) -> Parser:
         "--profiles", type=Path, metavar="DIR", help=f"where profiles are kept (default: {default_profiles_folder()})"
     )
     names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
-    add_flags(parser, PolicySettings, names, "settings, over those of the file")
+    parser.add_settings(PolicySettings, names, "settings, over those of the file")
     return parser
 
 

@@ -17,7 +17,7 @@ from model import program as common
 from recommender import cli as command
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError
-from recommender.data.settings import add_flags, override
+from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
 from recommender.session.taste_covariance import GaussianSettings, fit_gaussian, save_gaussian
 
@@ -30,7 +30,7 @@ def make_parser() -> command.Parser:
         action="store_true",
         help="fit on train alone; without it on all ratings, since a session is held with somebody new",
     )
-    add_flags(parser, GaussianSettings)
+    parser.add_settings(GaussianSettings)
     return parser
 
 

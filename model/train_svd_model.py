@@ -27,7 +27,7 @@ from recommender import cli as command
 from recommender.data import artifacts, weighting
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
-from recommender.data.settings import add_flags, check_value, override
+from recommender.data.settings import check_value, override
 from recommender.data.splits import KIND, REMEDY, load_all, load_split
 from recommender.evaluate.metrics import rmse
 from recommender.learn.popularity import MostPopular
@@ -131,7 +131,7 @@ def make_parser() -> command.Parser:
     parser.add_argument(
         "--final", action="store_true", help="after the report, fit on train + val + test and store that"
     )
-    add_flags(parser, SvdSettings)
+    parser.add_settings(SvdSettings)
     return parser
 
 

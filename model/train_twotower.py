@@ -31,7 +31,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.data.interactions import Interactions
 from recommender.data.lock import exclusive
-from recommender.data.settings import add_flags, override
+from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
 from recommender.evaluate import plots
 from recommender.learn.popularity import MostPopular
@@ -60,8 +60,8 @@ def make_parser() -> command.Parser:
     parser.add_argument("--restart", action="store_true", help="start over, whatever an unfinished training has done")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves as PNG; needs tastevec[plots]")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the matrix products (default: numpy's)")
-    add_flags(parser, StoppingSettings, title="when to stop")
-    add_flags(parser, TwoTowerSettings)
+    parser.add_settings(StoppingSettings, title="when to stop")
+    parser.add_settings(TwoTowerSettings)
     return parser
 
 

@@ -81,7 +81,7 @@ def ask_all(movies: Sequence[Movie], ask: Ask, path: Path, n_threads: int, pace:
 
 def make_parser(module: str, description: str, output: str, base_url: str, rate: float) -> common.Parser:
     """Return the parser with the flags that all programs of this kind have, and these defaults."""
-    parser = common.Parser(prog=f"python -m preprocess.{module}", description=description)
+    parser = common.Parser(f"preprocess.{module}", description)
     parser.add_argument(
         "--processed",
         type=Path,

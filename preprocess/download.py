@@ -56,7 +56,7 @@ def download(
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Fetch one data set."""
-    parser = common.Parser(prog="python -m preprocess.download", description="Fetch a MovieLens data set by name.")
+    parser = common.Parser("preprocess.download", "Fetch a MovieLens data set by name.")
     parser.add_argument("name", metavar="NAME", help=", ".join(PUBLISHED_MD5))
     parser.add_argument("--to", type=Path, default=Path("data"), metavar="DIR", help="where to put it (default: data)")
     parser.add_argument(

@@ -121,9 +121,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Fetch one set of embeddings."""
-    parser = common.Parser(
-        prog="python -m preprocess.download_embeddings", description="Fetch ready-made embeddings and check them."
-    )
+    parser = common.Parser("preprocess.download_embeddings", "Fetch ready-made embeddings and check them.")
     parser.add_argument("name", metavar="NAME", help="of --config, or any with --url")
     parser.add_argument("--url", action="append", default=[], help="an https address of the .zip; may be repeated")
     parser.add_argument("--sha256", metavar="HEX", help="what the file must have; needed with --url")

@@ -11,7 +11,7 @@ from recommender.cli import Parser
 from recommender.data import artifacts
 from recommender.data.errors import SettingsError
 from recommender.data.interactions import Interactions
-from recommender.data.settings import add_flags, default_folder, override, read_settings
+from recommender.data.settings import default_folder, override, read_settings
 
 from .pipeline_settings import PipelineSettings
 
@@ -24,7 +24,7 @@ CSV_UP_TO = 2_000_000
 
 def make_parser(module: str, description: str, settings: Sequence[str], reads_raw: bool) -> Parser:
     """Return the parser of `python -m preprocess.<module>` with the flags that all steps have."""
-    parser = Parser(prog=f"python -m preprocess.{module}", description=description)
+    parser = Parser(f"preprocess.{module}", description)
     if reads_raw:
         parser.add_argument(
             "--data",
@@ -58,7 +58,7 @@ def make_parser(module: str, description: str, settings: Sequence[str], reads_ra
         default="auto",
         help=f"what to write: csv, npz, both, or auto: both up to {CSV_UP_TO:,} ratings, above that npz",
     )
-    add_flags(parser, PipelineSettings, settings, "settings, over those of the file")
+    parser.add_settings(PipelineSettings, settings, "settings, over those of the file")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What all programs share: run a `main`, turn errors into one line and an exit code.
+"""What all programs share: flags, one line of progress, and errors turned into one line and an exit code.
 
 Exit codes: 0 done; 2 bad input or a file that cannot be used; 130 stopped with Ctrl-C; 141 the reader of our
 output went away (as a shell reports SIGPIPE).
@@ -7,13 +7,16 @@ output went away (as a shell reports SIGPIPE).
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import errno
 import os
 import sys
-from collections.abc import Sequence
-from typing import Callable, NoReturn, Optional
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Callable, NoReturn, Optional
 
 from .data.errors import SettingsError, TastevecError
+from .data.settings import default_folder
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run it again; nothing was changed",
@@ -27,11 +30,127 @@ _REMEDIES = {
 }
 
 
+def whole_number(text: str) -> int:
+    """Read a seed or a count: a whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+# The flags that mean the same in every program: keywords of add_argument.
+_COMMON: dict[str, dict[str, Any]] = {
+    "data": {"type": Path, "default": Path("data"), "metavar": "PATH", "help": "raw data: a folder or an archive"},
+    "processed": {
+        "type": Path,
+        "default": default_folder("processed"),
+        "metavar": "DIR",
+        "help": "what python -m preprocess.setup wrote (default: the shipped data)",
+    },
+    "output": {"type": Path, "metavar": "DIR", "help": "where to write"},
+    "config": {"type": Path, "metavar": "FILE", "help": "the settings file"},
+    "seed": {"type": whole_number, "default": 0, "metavar": "N", "help": "seed of everything random (default: 0)"},
+    "threads": {"type": int, "metavar": "N", "help": "how many requests or blocks are worked on at once"},
+    "base-url": {"metavar": "URL", "help": "address of the service, up to /v1"},
+    "model": {"metavar": "NAME", "help": "name of the model at the service"},
+    "method": {"metavar": "NAME", "help": "name of the ranking model"},
+    "all-ratings": {"action": "store_true", "help": "fit on all ratings, not on the training split alone"},
+}
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, like all others."""
+    """The parser of one program: `--help` fits one screen, `--help-all` shows every setting, errors are one line.
+
+    program: as after `python -m`.  renamed: old flag -> the flag that took its place; accepted, shown nowhere.
+    """
+
+    def __init__(
+        self, program: str, description: str, renamed: Optional[Mapping[str, str]] = None, **more: Any
+    ) -> None:
+        super().__init__(prog=f"python -m {program}", description=description, add_help=False, **more)
+        self.renamed = dict(renamed or {})
+        self._settings_groups: list[Any] = []
+        self.add_argument("-h", "--help", action=_Help, help="show this help")
+        self.add_argument("--help-all", action=_Help, help="show every setting")
+
+    def add_common(self, *names: str, **changes: Any) -> None:
+        """Add flags that all programs share; `changes` replace keywords: add_common("output", help="a CSV")."""
+        for name in names:
+            self.add_argument(f"--{name}", **{**_COMMON[name], **changes})
+
+    def add_settings(self, cls: type[Any], names: Optional[Sequence[str]] = None, title: str = "settings") -> None:
+        """Add one flag for each field of a settings dataclass (or those named); left out, a flag is None."""
+        group = self.add_argument_group(title)
+        self._settings_groups.append(group)
+        for field in dataclasses.fields(cls):
+            if names is not None and field.name not in names:
+                continue
+            flag = "--" + field.name.replace("_", "-")
+            kind, choices = type(field.default), field.metadata["choices"]
+            meaning = f"{field.metadata['meaning']} (default: {field.default})".replace("%", "%%")
+            if kind is bool:
+                group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=meaning)
+            else:
+                metavar = f"{{{','.join(choices)}}}" if choices else {int: "N", float: "X"}.get(kind, "NAME")
+                group.add_argument(flag, type=kind, default=None, metavar=metavar, help=meaning)
+
+    def add_more(self, title: str) -> Any:
+        """Return a group of flags that only `--help-all` shows; call its `add_argument`."""
+        group = self.add_argument_group(title)
+        self._settings_groups.append(group)
+        return group
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        given = list(sys.argv[1:] if args is None else args)
+        for place, word in enumerate(given):
+            flag, equals, value = word.partition("=")
+            if word == "--":
+                break
+            given[place] = self.renamed.get(flag, flag) + equals + value
+        return super().parse_known_args(given, namespace)
+
+    def help_text(self, every_setting: bool) -> str:
+        """Return what `--help` or `--help-all` prints."""
+        formatter = self._get_formatter()
+        formatter.add_text(f"usage: {self.prog} [flags]")
+        formatter.add_text(self.description)
+        for group in self._action_groups:
+            if every_setting or group not in self._settings_groups:
+                formatter.start_section(group.title)
+                formatter.add_text(group.description)
+                formatter.add_arguments(group._group_actions)
+                formatter.end_section()
+        formatter.add_text(self.epilog)
+        return formatter.format_help()
 
     def error(self, message: str) -> NoReturn:
         raise SettingsError(f"{message}: see --help")
+
+
+class _Help(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: Optional[str] = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Optional[str] = None) -> None:
+        print(parser.help_text(option_string == "--help-all"), end="")
+        parser.exit()
+
+
+class Progress:
+    """One line on stderr that is written over: `label: 1,200 of 3,650 movies`; nothing where stderr is no terminal."""
+
+    def __init__(self, label: str = "", unit: str = "") -> None:
+        self.label, self.unit = label, unit
+        self.live = sys.stderr is not None and sys.stderr.isatty()
+        self._width = 0
+
+    def __call__(self, done: int, total: int, what: str = "") -> None:
+        """Show how many of `total` are done; the line goes away at the end."""
+        if not self.live:
+            return
+        parts = [part for part in (self.label, what, f"{done:,} of {total:,} {self.unit}".strip()) if part]
+        line = ": ".join(parts) if done < total else ""
+        print(f"\r{line.ljust(self._width)}" + ("\r" if not line else ""), end="", file=sys.stderr, flush=True)
+        self._width = len(line)
 
 
 def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
@@ -51,7 +170,7 @@ def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
     except MemoryError:
         code = _fail("not enough memory for this data: use a smaller data set or a larger machine")
     except OSError as error:
-        # numpy tells a full disk without its number: "3691520 requested and 184192 written".
+        # numpy reports a full disk without its number: "3691520 requested and 184192 written".
         number = errno.ENOSPC if "requested and" in str(error) else error.errno or 0
         what = _REMEDIES.get(number, f"{error.strerror or error}: check the path and try again")
         name = f"{error.filename}: " if error.filename else ""

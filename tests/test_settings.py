@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from recommender.cli import Parser
 from recommender.data.errors import SettingsError
-from recommender.data.settings import add_flags, default_folder, override, read_settings, setting
+from recommender.data.settings import default_folder, override, read_settings, setting
 from recommender.session.policy import PolicySettings
 
 
@@ -27,8 +27,8 @@ def test_file_then_flags(tmp_path: Path) -> None:
     settings = read_settings(Example, path)
     assert settings == Example(rank=7, rate=1.0)
     assert isinstance(settings.rate, float)
-    parser = argparse.ArgumentParser()
-    add_flags(parser, Example)
+    parser = Parser("model.example", "")
+    parser.add_settings(Example)
     given = override(settings, parser.parse_args(["--rate", "0.5", "--signal", "ones", "--final"]))
     assert given == Example(rank=7, rate=0.5, signal="ones", final=True)
     assert override(settings, parser.parse_args([])) == settings
@@ -87,8 +87,8 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 
 
 def test_flags_are_checked_too() -> None:
-    parser = argparse.ArgumentParser()
-    add_flags(parser, Example)
+    parser = Parser("model.example", "")
+    parser.add_settings(Example)
     with pytest.raises(SettingsError, match=r"^--rank: 0 is out of range \(how many factors"):
         override(Example(), parser.parse_args(["--rank", "0"]))
 

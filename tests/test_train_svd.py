@@ -154,7 +154,7 @@ def test_runs_as_module_and_as_file(tmp_path: Path, as_file: bool) -> None:
 
 
 def test_help_names_every_flag() -> None:
-    done = run("--help")
+    done = run("--help-all")
     assert done.returncode == 0
     for flag in ("--processed", "--output", "--final", "--rank", "--signal", "--passes", "--half-life-days"):
         assert flag in done.stdout

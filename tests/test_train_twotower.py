@@ -188,7 +188,7 @@ def test_plot(processed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("as_file", [False, True])
 def test_runs_as_module_and_as_file_and_helps(as_file: bool) -> None:
-    done = run("--help", as_file=as_file)
+    done = run("--help-all", as_file=as_file)
     assert done.returncode == 0
     for flag in ("--final", "--preset", "--restart", "--plot", "--threads", "--patience", "--objective", "--seed"):
         assert flag in done.stdout

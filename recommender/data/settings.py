@@ -115,28 +115,6 @@ def check_settings(settings: Any) -> None:
         check_value(type(settings), field.name, getattr(settings, field.name))
 
 
-def add_flags(
-    parser: argparse.ArgumentParser,
-    cls: type[Any],
-    names: Optional[Sequence[str]] = None,
-    title: str = "settings",
-) -> None:
-    """Add one `--flag-name` for each field of `cls` (or those named), under `title`; left out, a flag is None."""
-    group = parser.add_argument_group(title)
-    for field in dataclasses.fields(cls):
-        if names is not None and field.name not in names:
-            continue
-        flag = "--" + field.name.replace("_", "-")
-        meaning = f"{field.metadata['meaning']} (default: {field.default})".replace("%", "%%")
-        kind = type(field.default)
-        if kind is bool:
-            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=meaning)
-        else:
-            choices = field.metadata["choices"]
-            metavar = f"{{{','.join(choices)}}}" if choices else {int: "N", float: "X"}.get(kind, "NAME")
-            group.add_argument(flag, type=kind, default=None, metavar=metavar, help=meaning)
-
-
 def override(settings: T, arguments: argparse.Namespace) -> T:
     """Return `settings` with each flag that was given in `arguments` in place of the file's value."""
     dataclass: Any = settings
