@@ -13,7 +13,7 @@ import pytest
 from model import train_session_model
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, DataError
-from recommender.data.interactions import Interactions
+from recommender.data.interactions import Interactions, grades
 from recommender.data.settings import default_folder, read_settings
 from recommender.facade import Recommender
 from recommender.learn.genre_features import KNOTS, made_up_people
@@ -25,7 +25,6 @@ from recommender.session.taste_covariance import (
     Gaussian,
     GaussianSettings,
     PeopleMatrix,
-    answer_values,
     fit_gaussian,
     load_gaussian,
     save_gaussian,
@@ -265,7 +264,9 @@ def test_people_matrix_multiplies_like_the_dense_one() -> None:
     x, weights = dense_rows(data, settings)
     roots = np.sqrt(weights)
     extra = np.array([[0.5, 0.25]])  # one made-up person for movies 3 and 8
-    values = answer_values(data.ratings, settings) * np.repeat(roots, np.diff(data.indptr)).astype(np.float32)
+    values = grades(data.ratings, settings.middling_value, settings.low_value) * np.repeat(
+        roots, np.diff(data.indptr)
+    ).astype(np.float32)
     matrix = PeopleMatrix(
         np.append(data.indptr, data.indptr[-1] + 2),
         np.append(data.movie_rows, [3, 8]).astype(np.int32),

@@ -53,7 +53,9 @@ def test_every_program_and_flag_named_exists() -> None:
         assert path.is_file()
         named = re.findall(r" (--[a-z-]+)", flags)
         if named:
-            said = subprocess.run([sys.executable, "-m", program, "--help-all"], cwd=ROOT, capture_output=True, text=True)
+            said = subprocess.run(
+                [sys.executable, "-m", program, "--help-all"], cwd=ROOT, capture_output=True, text=True
+            )
             assert not [flag for flag in named if flag not in said.stdout]
 
 

@@ -16,7 +16,7 @@ from model import program, train_svd_model
 from preprocess import setup
 from recommender.data import artifacts, weighting
 from recommender.data.errors import SettingsError
-from recommender.data.interactions import Interactions, join
+from recommender.data.interactions import Interactions, concat
 from recommender.data.settings import default_folder
 from recommender.data.splits import load_final_rating, load_split
 from recommender.data.splitting import split_per_user
@@ -137,7 +137,7 @@ def test_final_is_fitted_on_all_three_parts(tmp_path: Path, capsys: pytest.Captu
     assert f"train+val+test: {sum(part.n_ratings for part in parts)} ratings" in capsys.readouterr().out.replace(
         ",", ""
     )
-    fresh = SvdModel(rank=4).fit(join(join(parts[0], parts[1]), parts[2]))
+    fresh = SvdModel(rank=4).fit(concat(*parts))
     stored = SvdModel.load(output)
     np.testing.assert_array_equal(stored.movie_embeddings, fresh.movie_embeddings)
     manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ The manifest lists every file's sha256, shape and dtype, with the settings and t
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -25,8 +26,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ArtifactError
+from .errors import ArtifactError, SettingsError
 from .lock import exclusive
+from .settings import check_value
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -140,8 +142,100 @@ def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str],
             raise ArtifactError(f"{folder / name} is damaged or from another run (its sha256 differs): run {remedy}")
 
 
-def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None]) -> np.ndarray:
-    """Read one array and check its dtype and shape (None = any length); never unpickles."""
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A stored model as `restore` found it. settings: of the class that was asked for.  about: all that the manifest
+    says of the step."""
+
+    folder: Path
+    remedy: str
+    manifest: Mapping[str, Any]
+    settings: Any
+    about: Mapping[str, Any]
+
+    def read(self, files: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Return the arrays of `files` by name, each file checked against the manifest.
+
+        files: name -> dtype, by array for an `.npz`; the array of `X.npy` and the ids of `X.json` are called `X`.
+        Raises `ArtifactError` for files missing, damaged or of another run, and for numbers that are not finite.
+        """
+        check_files(self.folder, self.manifest, list(files), self.remedy)
+        arrays: dict[str, np.ndarray] = {}
+        for name, dtypes in files.items():
+            path = self.folder / name
+            if path.suffix == ".npz":
+                found = load_npz(path, dtypes)
+            else:
+                is_array = path.suffix == ".npy"
+                found = {path.name[: -len(path.suffix)]: load_npy(path, dtypes) if is_array else self._ids(path)}
+            if not all(np.isfinite(array).all() for array in found.values()):
+                raise ArtifactError(f"{path} holds values that are not numbers: run {self.remedy}")
+            arrays.update(found)
+        return arrays
+
+    def _ids(self, path: Path) -> np.ndarray:
+        """Return the external ids of a map from id to row, in row order."""
+        rows = load_json(path)
+        try:
+            ids = np.array([int(ident) for ident in rows], dtype=np.int64)
+            in_order = list(rows.values()) == list(range(len(ids))) and bool((np.diff(ids) > 0).all())
+        except (AttributeError, TypeError, ValueError, OverflowError):
+            in_order = False
+        if not in_order:
+            raise ArtifactError(f"{path} is not a map from ids to rows in order: run {self.remedy}")
+        return ids
+
+
+def store(
+    folder: Path,
+    kind: str,
+    settings: Any,
+    files: Mapping[str, Any],
+    step: str = "train",
+    movie_ids: np.ndarray | None = None,
+    **about: Any,
+) -> None:
+    """Write a fitted model to `folder`, all files or none.
+
+    settings: its dataclass.  files: name -> an array for `X.npy`, arrays by name for `X.npz`, external ids for
+    `X.json`, which maps them to rows.  movie_ids: what its rows mean, checked by `restore`.  about: anything else that
+    the manifest is to say (fitted_on, ...).
+    """
+    described = {**dataclasses.asdict(settings), **about}
+    if movie_ids is not None:
+        described["movies_sha256"] = ids_sha256(movie_ids)
+    with replace_set(folder, kind, step, described) as stage:
+        for name, content in files.items():
+            if name.endswith(".npy"):
+                np.save(stage / name, content, allow_pickle=False)
+            elif name.endswith(".npz"):
+                np.savez(stage / name, **content)
+            else:
+                dump_json({str(ident): row for row, ident in enumerate(content.tolist())}, stage / name)
+
+
+def restore(
+    folder: Path, kind: str, remedy: str, settings: type[Any], step: str = "train", movie_ids: np.ndarray | None = None
+) -> Stored:
+    """Open what `store` wrote and check its settings; then `read` gives the arrays.
+
+    remedy: the command that makes it again.  movie_ids: those that the caller works with. Raises `ArtifactError` for
+    no artifact of this kind, damaged settings, or another movie list.
+    """
+    manifest = read_manifest(folder, kind, remedy)
+    about = manifest["settings"].get(step, {})
+    try:
+        names = [field.name for field in dataclasses.fields(settings)]
+        chosen = settings(**{name: check_value(settings, name, about[name]) for name in names})
+    except (KeyError, SettingsError) as error:
+        raise ArtifactError(f"{folder / MANIFEST} is damaged (its settings: {error}): run {remedy}") from None
+    if movie_ids is not None and about.get("movies_sha256") != ids_sha256(movie_ids):
+        raise ArtifactError(f"{folder} was trained on another movie list: run {remedy}")
+    return Stored(folder, remedy, manifest, chosen, about)
+
+
+def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None] | None = None) -> np.ndarray:
+    """Read one array and check its dtype and, where given, its shape (None = any length); never unpickles."""
     try:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
@@ -150,9 +244,10 @@ def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None]) -> n
         raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
     if not isinstance(array, np.ndarray):
         raise ArtifactError(f"{path} is damaged (it holds several arrays): build the artifact again")
-    fits = array.dtype == dtype and array.ndim == len(shape)
-    if not fits or any(want not in (None, have) for want, have in zip(shape, array.shape)):
-        raise ArtifactError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {tuple(shape)}")
+    wanted = tuple(array.shape if shape is None else shape)
+    fits = array.dtype == dtype and array.ndim == len(wanted)
+    if not fits or any(want not in (None, have) for want, have in zip(wanted, array.shape)):
+        raise ArtifactError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {wanted}")
     return array
 
 

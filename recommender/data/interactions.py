@@ -24,6 +24,7 @@ _PARTS = {
     "ratings": np.float32,
     "times": np.int64,
 }
+LIKED, NEUTRAL = 4.0, 3.0  # a rating of 4 and more is a like, of 3 and 3.5 neutral, a lower one a dislike
 _TABLE_SIZE = 1 << 22
 _SORT_BLOCK = 1 << 19
 
@@ -135,6 +136,21 @@ class Interactions:
             times=self.times[keep],
         )
 
+    def row(self, user_row: int) -> slice:
+        """Return where the ratings of `user_row` stand in `movie_rows`, `ratings` and `times`, oldest first."""
+        return slice(self.indptr[user_row], self.indptr[user_row + 1])
+
+    def select(self, user_rows: np.ndarray) -> Interactions:
+        """Return the ratings of `user_rows` (B,) as rows 0 .. B - 1; a row may be asked for twice.
+
+        The movies keep their rows. Cost O(ratings selected).
+        """
+        starts, counts = self.indptr[user_rows], np.diff(self.indptr)[user_rows]
+        indptr = np.concatenate(([0], np.cumsum(counts)))
+        position = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], counts)
+        columns = (self.movie_rows[position], self.ratings[position], self.times[position])
+        return Interactions(self.user_ids[user_rows], self.movie_ids, indptr, *columns)
+
     def save(self, path: Path) -> None:
         """Write one uncompressed `.npz`; give a path from `artifacts.replace_file` or `replace_set`."""
         with open(path, "wb") as file:
@@ -152,16 +168,26 @@ class Interactions:
         return data
 
 
-def join(first: Interactions, second: Interactions) -> Interactions:
-    """Return the ratings of both, which share their vocabularies."""
-    return Interactions.from_columns(
-        np.concatenate([part.user_ids[part.user_rows()] for part in (first, second)]),
-        np.concatenate([part.movie_ids[part.movie_rows] for part in (first, second)]),
-        np.concatenate([first.ratings, second.ratings]),
-        np.concatenate([first.times, second.times]),
-        movie_vocabulary=first.movie_ids,
-        user_vocabulary=first.user_ids,
+def concat(*parts: Interactions) -> Interactions:
+    """Return the ratings of all `parts`, which share both vocabularies; raises `DataError` where they do not."""
+    first = parts[0]
+    for other in parts[1:]:
+        if not np.array_equal(first.user_ids, other.user_ids) or not np.array_equal(first.movie_ids, other.movie_ids):
+            raise DataError("the parts list other users or movies: use the parts of one data set")
+    user_rows, movie_rows, ratings, times = (
+        np.concatenate([column(part) for part in parts])
+        for column in (Interactions.user_rows, lambda p: p.movie_rows, lambda p: p.ratings, lambda p: p.times)
     )
+    return Interactions.from_rows(first.user_ids, first.movie_ids, user_rows, movie_rows, ratings, times)
+
+
+def grades(ratings: np.ndarray, neutral: float, disliked: float) -> np.ndarray:
+    """Return 1 for a like, `neutral` for 3 to 3.5, `disliked` for less; dtype and shape of `ratings`.
+
+    >>> grades(np.array([5, 4, 3.5, 2.5]), neutral=0.5, disliked=0.2).tolist()
+    [1.0, 1.0, 0.5, 0.2]
+    """
+    return np.select([ratings >= LIKED, ratings >= NEUTRAL], [1.0, neutral], disliked).astype(ratings.dtype)
 
 
 def _time_order(user_rows: np.ndarray, times: np.ndarray, movie_rows: np.ndarray, n_movies: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .artifacts import check_files, load_npz, read_manifest
 from .errors import ArtifactError, ChoiceError
-from .interactions import Interactions, join
+from .interactions import Interactions, concat
 
 PARTS = ("train", "val", "test")
 KIND = "processed"
@@ -33,8 +33,7 @@ def load_split(folder: Path, name: str) -> Interactions:
 
 def load_all(folder: Path) -> Interactions:
     """Return train, val and test of `folder` together: all that is known of the people in it."""
-    train, val, test = (load_split(folder, name) for name in PARTS)
-    return join(join(train, val), test)
+    return concat(*(load_split(folder, name) for name in PARTS))
 
 
 def load_ratings(folder: Path) -> Interactions:

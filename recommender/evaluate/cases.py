@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional
 from ..data.artifacts import read_manifest
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
-from ..data.interactions import Interactions, join
+from ..data.interactions import Interactions, concat
 from ..data.splits import KIND, REMEDY, load_split
 from ..data.splitting import split_per_user
 from .protocols import DAY, Evaluation, from_parts, global_time
@@ -57,7 +57,7 @@ class Source:
         train, val, test = (load_split(folder, name) for name in ("train", "val", "test"))
         split = read_manifest(folder, KIND, REMEDY).get("settings", {}).get("split", {}).get("split")
         if split == "global-time":
-            train, val, test = split_per_user(join(join(train, val), test))
+            train, val, test = split_per_user(concat(train, val, test))
         return cls(train, val, test, Catalog.load(folder))
 
 
@@ -75,7 +75,7 @@ def build(source: Source, protocol: str, part: str, n_stages: int = 20) -> Case:
         raise ChoiceError(f"no protocol is called {protocol!r}: choose from {', '.join(PROTOCOLS)}")
     root = ROOTS.get(protocol, protocol)
     if root == "global-time":
-        everything = join(join(source.train, source.val), source.test)
+        everything = concat(source.train, source.val, source.test)
         evaluation = global_time(everything, part)
     else:
         evaluation = from_parts(source.train, source.val, source.test, part, "per user")

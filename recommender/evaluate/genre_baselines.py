@@ -18,11 +18,10 @@ from typing import Callable, ClassVar, Optional
 import numpy as np
 
 from ..data.catalog import Catalog
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..learn.base import Fitted, Ranker
 from ..learn.content import Content, genre_matrix
-from ..learn.ease import LIKED
 
 
 class PopularityByGenre(Ranker):

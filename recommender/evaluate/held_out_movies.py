@@ -31,7 +31,7 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
-from ..data.interactions import join
+from ..data.interactions import concat
 from ..learn.base import Ranker
 from . import metrics, runner
 from .cases import Source
@@ -86,7 +86,7 @@ def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
     held_out = folds[fold + (MOST_FOLDS if part == "val" else 0)]
     is_out = np.zeros(n_movies, dtype=bool)
     is_out[held_out] = True
-    everything = join(case.known, case.held_out)
+    everything = concat(case.known, case.held_out)
     case = from_known(
         case.known.take(~is_out[case.known.movie_rows]),
         everything.take(is_out[everything.movie_rows]),

@@ -23,11 +23,10 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..data.errors import ChoiceError, DataError
-from ..data.interactions import Interactions, join
+from ..data.interactions import LIKED, Interactions, concat
 from ..data.splitting import FRACTIONS, split_by_time, split_per_user
 from .stages import cut_runs
 
-RELEVANT = 4.0
 DAY = 86_400
 
 
@@ -57,7 +56,7 @@ class Evaluation:
     user_rows: np.ndarray
     at: np.ndarray
     left_out: dict[str, int] = field(default_factory=dict)
-    relevant_from: float = RELEVANT
+    relevant_from: float = LIKED
     n_stages: int = 0
     missed: float = 0.0
     candidates: Optional[np.ndarray] = None
@@ -112,7 +111,7 @@ class Evaluation:
         if not self.n_stages:
             yield Stage(self.known, np.arange(self.n_users))
             return
-        everything = join(self.known, self.held_out)
+        everything = concat(self.known, self.held_out)
         order, begins, _ = self._runs()
         for people in np.split(order, begins[1:]):
             yield Stage(everything.take(everything.times < self.at[people[0]]), people)
@@ -147,11 +146,11 @@ def from_parts(train: Interactions, val: Interactions, test: Interactions, part:
     if part == "val":
         return from_known(train, val, name)
     if part == "test":
-        return from_known(join(train, val), test, name)
+        return from_known(concat(train, val), test, name)
     raise ChoiceError(f"split {part!r} is not one of val, test: tune on val, report on test")
 
 
-def from_known(known: Interactions, held_out: Interactions, name: str, relevant_from: float = RELEVANT) -> Evaluation:
+def from_known(known: Interactions, held_out: Interactions, name: str, relevant_from: float = LIKED) -> Evaluation:
     """Return the case of any known and held-out ratings; each is ranked for when their first held-out rating came.
 
     Where held-out ratings are older than known ones (random folds), the moment is the last known rating instead.

@@ -31,14 +31,14 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..data.catalog import Catalog
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions
 from ..data.popularity import HEAD, popularity_tiers
 from ..session.engine import SessionEngine
 from ..session.policy import MovieFilter, PolicySettings
 from ..session.rules import DISLIKE, FAVORITE, LIKE, SKIP, Event, LearningRule
 from .protocols import user_folds
 
-LIKED, DISLIKED = 4.0, 2.5
+DISLIKED = 2.5
 MIN_LIKED = 10
 # A policy that leaves everything to the rule: movies are ranked by its score alone.
 RULE_ALONE = PolicySettings(
@@ -73,7 +73,7 @@ def draw_people(data: Interactions, user_rows: np.ndarray, n_favorites: int, rng
     """Return those of `user_rows` who like at least `MIN_LIKED` movies, with favorites drawn without replacement."""
     people = []
     for row in user_rows.tolist():
-        part = slice(data.indptr[row], data.indptr[row + 1])
+        part = data.row(row)
         movies, ratings = data.movie_rows[part], data.ratings[part]
         liked = movies[ratings >= LIKED]
         if len(liked) >= max(MIN_LIKED, n_favorites + 1):

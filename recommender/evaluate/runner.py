@@ -160,7 +160,7 @@ def predict_held_out(model: Ranker, train: Interactions, case: Evaluation, batch
 def _take_held_out(predicted: np.ndarray, held_out: Interactions, people: np.ndarray, scores: np.ndarray) -> None:
     """Put the scores of what `people` rated in the held-out part in its place in `predicted`."""
     for line, row in enumerate(people):
-        wanted = slice(held_out.indptr[row], held_out.indptr[row + 1])
+        wanted = held_out.row(row)
         predicted[wanted] = scores[line, held_out.movie_rows[wanted]]
 
 

@@ -111,9 +111,8 @@ class Ranker(ABC):
 
     def save(self, folder: Path) -> None:
         """Write the model to `folder`, all files or none: one `.npy` for each array, and a manifest."""
-        with artifacts.replace_set(folder, self.name, "fit", dataclasses.asdict(self.settings)) as stage:
-            for name, array in self.arrays().items():
-                np.save(stage / f"{name}.npy", array, allow_pickle=False)
+        files = {f"{name}.npy": array for name, array in self.arrays().items()}
+        artifacts.store(folder, self.name, self.settings, files, step="fit")
 
     @classmethod
     def load(cls: type[AnyRanker], folder: Path, **parts: Any) -> AnyRanker:
@@ -121,20 +120,14 @@ class Ranker(ABC):
 
         Raises `ArtifactError` for files that are missing, damaged, of another model or from another run.
         """
-        remedy = f"the program that fits {cls.name} again"
-        manifest = artifacts.read_manifest(folder, cls.name, remedy)
-        model = cls(**parts, **manifest["settings"]["fit"])
-        dtypes = model.dtypes()
-        artifacts.check_files(folder, manifest, [f"{name}.npy" for name in dtypes], remedy)
-        arrays = {}
-        for name, dtype in dtypes.items():
-            shape = [None] * len(manifest["files"][f"{name}.npy"]["shape"])
-            arrays[name] = artifacts.load_npy(folder / f"{name}.npy", dtype, shape)
-        model.restore(arrays)
+        remedy = f"python -m model.train_ranking_model --model {cls.name}"
+        stored = artifacts.restore(folder, cls.name, remedy, cls.Settings, step="fit")
+        model = cls(**parts, **dataclasses.asdict(stored.settings))
+        model.restore(stored.read({f"{name}.npy": dtype for name, dtype in model.dtypes().items()}))
         return model
 
 
 def mask_seen(scores: np.ndarray, history: Interactions, user_rows: np.ndarray) -> None:
     """Set the score of every movie that each person has rated to -inf, in place."""
     for line, row in enumerate(user_rows):
-        scores[line, history.movie_rows[history.indptr[row] : history.indptr[row + 1]]] = -np.inf
+        scores[line, history.movie_rows[history.row(row)]] = -np.inf

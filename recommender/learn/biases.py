@@ -52,7 +52,7 @@ class Biases(Ranker):
         """Return b_u (B,) float32 of rows of `history`; 0 for a person without ratings."""
         bias = np.zeros(len(user_rows), dtype=np.float32)
         for line, row in enumerate(user_rows):
-            known = slice(history.indptr[row], history.indptr[row + 1])
+            known = history.row(row)
             rest = history.ratings[known] - self.mean - self.movie_bias[history.movie_rows[known]]
             if len(rest):
                 bias[line] = rest.sum() / (len(rest) + self.settings.user_damping)

@@ -19,10 +19,9 @@ from typing import Any, ClassVar, Optional
 import numpy as np
 
 from ..data.catalog import Catalog
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from .base import Fitted, Ranker
-from .ease import LIKED
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Content(Ranker):
         """Return the cosine of each movie and each person's profile, (B, n_movies) float32."""
         cosines = np.zeros((len(user_rows), len(self.features)), dtype=np.float32)
         for line, row in enumerate(user_rows):
-            known = slice(history.indptr[row], history.indptr[row + 1])
+            known = history.row(row)
             ratings = history.ratings[known]
             if len(ratings):
                 weights = ratings - ratings.mean() + np.float32(self.settings.liking)

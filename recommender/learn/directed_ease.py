@@ -22,13 +22,10 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
 from .base import Fitted, Ranker
-from .ease import LIKED
-
-MIDDLE = 3.0
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,7 @@ class DirectedEase(Ranker):
         return self
 
     def _known(self, ratings: np.ndarray) -> np.ndarray:
-        x = np.where(ratings >= MIDDLE, self.settings.x_middle, self.settings.x_low)
-        return np.where(ratings >= LIKED, 1.0, x).astype(np.float32)
+        return grades(ratings, self.settings.x_middle, self.settings.x_low)
 
     def _wanted(self, ratings: np.ndarray) -> np.ndarray:
         return np.where(ratings >= LIKED, 1.0, self.settings.y_other).astype(np.float32)
@@ -82,7 +78,7 @@ class DirectedEase(Ranker):
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         scores = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
         for line, row in enumerate(user_rows):
-            known = slice(history.indptr[row], history.indptr[row + 1])
+            known = history.row(row)
             x = self._known(history.ratings[known])
             since = np.arange(len(x))[::-1]
             weights = x * (self.settings.recency_base + np.exp(-since / self.settings.recency_reach))

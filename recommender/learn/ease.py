@@ -17,12 +17,10 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
 from .base import Fitted, Ranker
-
-LIKED = 4.0
 
 
 @dataclass(frozen=True)

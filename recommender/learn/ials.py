@@ -21,7 +21,7 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from ..data.interactions import Interactions
+from ..data.interactions import Interactions, grades
 from ..data.settings import setting
 from ..linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient, gram_matrix, solve_exactly
 from ..linalg.sparse import stable_order
@@ -81,16 +81,8 @@ class Ials(Ranker):
     def fold_in(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return (B, factors) float32, the exact minimiser of the loss for each person with the movies fixed."""
         chosen = self.settings
-        starts, ends = history.indptr[user_rows], history.indptr[user_rows + 1]
-        indptr = np.concatenate(([0], np.cumsum(ends - starts)))
-        cells = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], ends - starts)
-        since = np.repeat(indptr[1:], ends - starts) - 1 - np.arange(indptr[-1])  # 0 = the latest choice
-        picked = Interactions(
-            history.user_ids[user_rows],
-            history.movie_ids,
-            indptr,
-            *(part[cells] for part in (history.movie_rows, history.ratings, history.times)),
-        )
+        picked = history.select(user_rows)
+        since = np.repeat(picked.indptr[1:], np.diff(picked.indptr)) - 1 - np.arange(picked.n_ratings)  # 0 = the latest
         recency = None
         if chosen.recency_span > 0:
             recency = chosen.recency_floor + np.exp(-since / chosen.recency_span)
@@ -108,7 +100,7 @@ def weighted_rows(
     data: Interactions, chosen: IalsSettings, factor: Optional[np.ndarray] = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return compressed rows (indptr, columns, weights = alpha g, times `factor` (n_ratings,)) where g > 0."""
-    values = np.select([data.ratings >= 4, data.ratings >= 3], [1.0, chosen.middling_weight], chosen.low_weight)
+    values = grades(data.ratings.astype(np.float64), chosen.middling_weight, chosen.low_weight)
     weights = chosen.alpha * (values if factor is None else values * factor)
     kept = data.take(values > 0)
     return kept.indptr, kept.movie_rows, weights[values > 0].astype(np.float32)

@@ -17,10 +17,10 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from .base import Fitted, Ranker
-from .ease import LIKED, gram
+from .ease import gram
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ItemKnn(Ranker):
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         scores = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
         for line, row in enumerate(user_rows):
-            known = slice(history.indptr[row], history.indptr[row + 1])
+            known = history.row(row)
             liked = history.movie_rows[known][history.ratings[known] >= LIKED]
             near, similarity = self.neighbours[liked].ravel(), self.similarities[liked].ravel()
             scores[line] = np.bincount(near, similarity, minlength=history.n_movies)

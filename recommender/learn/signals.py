@@ -17,10 +17,9 @@ import numpy as np
 
 from ..data import weighting
 from ..data.errors import ChoiceError
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions
 
 SIGNALS = ("binary", "ones", "centered", "weighted")
-LIKED = 4.0
 
 
 def check_signal(name: str) -> str:

@@ -24,11 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.catalog import Catalog
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from . import ranking_network
 from .base import Arrays, Ranker
-from .ease import LIKED
 from .stacking_features import N_BLEND, N_FEATURES, Scorers, features, gaps
 from .trending import last_times
 
@@ -93,7 +92,7 @@ class Stacker(Ranker):
             block = slice(begin, begin + _BLOCK)
             columns, _, all_features[block] = self._candidates(scorers, known, rows[block], moments[block])
             for line, row in enumerate(rows[block]):
-                wanted = liked.movie_rows[liked.indptr[row] : liked.indptr[row + 1]]
+                wanted = liked.movie_rows[liked.row(row)]
                 targets[begin + line] = np.isin(columns[line], wanted)
         found = targets.sum(axis=1)
         return all_features[found > 0], targets[found > 0] / found[found > 0, None]
@@ -105,7 +104,7 @@ class Stacker(Ranker):
         scores = scorers.scores(history, rows, at)
         blend = scores[:, :, :N_BLEND].sum(axis=-1)
         for line, row in enumerate(rows):  # seen movies behind all others, in their order
-            blend[line, history.movie_rows[history.indptr[row] : history.indptr[row + 1]]] -= 1000
+            blend[line, history.movie_rows[history.row(row)]] -= 1000
         n = min(self.settings.candidates, blend.shape[1])
         columns = np.argsort(-blend, axis=1, kind="stable")[:, :n]
         chosen = np.take_along_axis(scores, columns[:, :, None], axis=1)

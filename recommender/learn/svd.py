@@ -119,7 +119,7 @@ class SvdModel(Ranker):
 
     def fold_in(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return user vectors a V, (B, rank) float32, for rows of `history`; zeros where nothing is known."""
-        part = _select(history, user_rows)
+        part = history.select(user_rows)
         values = self.values(part)
         vectors = np.zeros((len(user_rows), self.movie_embeddings.shape[1]), dtype=np.float32)
         for line, (start, end) in enumerate(zip(part.indptr[:-1], part.indptr[1:])):
@@ -194,21 +194,6 @@ class SvdModel(Ranker):
             if not np.isfinite(array).all():
                 raise ArtifactError(f"{folder / name} holds values that are not numbers: run {REMEDY}")
         return model
-
-
-def _select(history: Interactions, user_rows: np.ndarray) -> Interactions:
-    """Return the rows `user_rows` of `history`, in that order; a row may be asked for twice."""
-    counts = history.indptr[user_rows + 1] - history.indptr[user_rows]
-    indptr = np.concatenate(([0], np.cumsum(counts)))
-    position = np.repeat(history.indptr[user_rows] - indptr[:-1], counts) + np.arange(indptr[-1])
-    return Interactions(
-        user_ids=history.user_ids[user_rows],
-        movie_ids=history.movie_ids,
-        indptr=indptr,
-        movie_rows=history.movie_rows[position],
-        ratings=history.ratings[position],
-        times=history.times[position],
-    )
 
 
 def _row_map(ids: np.ndarray) -> dict[str, int]:

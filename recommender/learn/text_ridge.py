@@ -18,15 +18,13 @@ from typing import ClassVar, Optional
 import numpy as np
 
 from ..data.catalog import Catalog
-from ..data.interactions import Interactions
+from ..data.interactions import Interactions, grades
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
 from ..linalg.ridge import fit_bridge
 from .base import Fitted, Ranker
-from .ease import LIKED, fold_in, gram
+from .ease import fold_in, gram
 from .text_features import Weights, text_features
-
-MIDDLING = 3.0
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,7 @@ class TextBridge(Ranker):
         return text_features(self.catalog, movie_ids, chosen.dimension, weights)
 
     def _values(self, ratings: np.ndarray) -> np.ndarray:
-        values = np.where(ratings >= MIDDLING, self.settings.middling_value, self.settings.low_value)
-        return np.where(ratings >= LIKED, 1.0, values).astype(np.float32)
+        return grades(ratings, self.settings.middling_value, self.settings.low_value)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return fold_in(history, user_rows, self._values(history.ratings), self.item_weights)

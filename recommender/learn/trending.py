@@ -14,10 +14,9 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from .base import Fitted, Ranker
-from .ease import LIKED
 
 DAY = 86_400.0
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions
 from ..learn.ease import Ease
 from ..learn.svd import SvdModel, SvdSettings
 from ..learn.two_tower.model import TwoTower
@@ -32,7 +32,6 @@ from .taste_covariance import GaussianSettings, fit_gaussian
 from .two_tower_rule import two_tower_rule
 
 RULES = ("popularity", "moving-average", "two-tower", "ease", "conditional-gaussian")
-LIKED = 4.0
 
 
 class PopularityRule(LearningRule):

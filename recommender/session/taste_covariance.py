@@ -27,13 +27,12 @@ import numpy as np
 from ..data import artifacts
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, DataError, SettingsError
-from ..data.interactions import Interactions
+from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import check_value, setting
 from ..learn.genre_features import made_up_people
 from ..linalg.randomized_svd import randomized_svd
 from ..linalg.sparse import SparseMatrix
 
-LIKED, MIDDLING = 4.0, 3.0
 KIND, STEP, FILE = "session", "train", "gaussian.npz"
 REMEDY = "python -m model.train_session_model"
 _PARTS = {"vectors": np.float32, "means": np.float32, "noise": np.float32, "base": np.float32}
@@ -79,7 +78,7 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
     n = len(counts)
     weights = counts.astype(np.float64) ** -settings.activity_exponent
     roots = np.sqrt(weights / weights.sum())  # of w_u
-    values = answer_values(train.ratings, settings)
+    values = grades(train.ratings, settings.middling_value, settings.low_value)
     scaled = (values * np.repeat(roots, counts)).astype(np.float32)
     columns, n_movies = train.movie_rows, train.n_movies
     shares = np.repeat(roots, counts) * scaled  # w_u x_ui
@@ -105,16 +104,6 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
     likes = np.bincount(columns, weights=np.repeat(roots**2, counts) * (train.ratings >= LIKED), minlength=n_movies)
     base = likes - settings.popularity_discount * np.log1p(100.0 * train.movie_counts() / n)
     return Gaussian(vectors, means.astype(np.float32), noise.astype(np.float32), base.astype(np.float32), n)
-
-
-def answer_values(ratings: np.ndarray, settings: GaussianSettings) -> np.ndarray:
-    """Return what each rating counts, float32.
-
-    >>> answer_values(np.array([5, 4, 3.5, 2.5], dtype=np.float32), GaussianSettings()).astype(float).round(3).tolist()
-    [1.0, 1.0, 0.5, 0.2]
-    """
-    values = np.where(ratings >= MIDDLING, settings.middling_value, settings.low_value)
-    return np.where(ratings >= LIKED, 1.0, values).astype(np.float32)
 
 
 class PeopleMatrix(SparseMatrix):

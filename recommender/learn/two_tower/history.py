@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.interactions import Interactions
+from ...data.interactions import Interactions, grades
 from .network import Bags
 
 FORGOTTEN = 7.0  # spans after which a movie no longer counts: exp(-7) is less than a thousandth
@@ -42,7 +42,7 @@ class Reading(NamedTuple):
 
     def values(self, ratings: np.ndarray) -> np.ndarray:
         """Return g, (n_ratings,) in the dtype of the ratings."""
-        return np.select([ratings >= 4, ratings >= 3], [1.0, self.middling], self.poor).astype(ratings.dtype)
+        return grades(ratings, self.middling, self.poor)
 
 
 def bags_before(data: Interactions, ends: np.ndarray, user_rows: np.ndarray, reading: Reading) -> list[Bags]:
