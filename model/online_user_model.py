@@ -16,7 +16,7 @@ from model.console import Console, EndOfInput
 from model.session_flags import ANSWERS
 from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, TastevecError
-from recommender.data.lock import exclusive
+from recommender.data.files import exclusive
 from recommender.facade import Recommender
 from recommender.session.engine import SessionEngine, SessionState, Words
 from recommender.session.policy import MovieFilter

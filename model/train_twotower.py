@@ -29,8 +29,8 @@ from model.two_tower_run import FINAL, Checkpoint, Progress, Run, StoppingSettin
 from recommender import cli as command
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.data.files import exclusive
 from recommender.data.interactions import Interactions
-from recommender.data.lock import exclusive
 from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
 from recommender.evaluate import plots
@@ -140,11 +140,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     lock = output.with_name(f".{output.name}.lock")
     with exclusive(lock, f"the training of {output}"):
-        try:
-            run = Run(TwoTower(catalog=catalog, **vars(settings)), train, case, patience)
-            train_and_store(run, train, output, arguments)
-        finally:
-            lock.unlink(missing_ok=True)
+        run = Run(TwoTower(catalog=catalog, **vars(settings)), train, case, patience)
+        train_and_store(run, train, output, arguments)
 
 
 def train_and_store(run: Run, train: Interactions, output: Path, arguments: argparse.Namespace) -> None:

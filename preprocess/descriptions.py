@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from recommender.data.errors import DataError
-from recommender.data.lock import exclusive
+from recommender.data.files import exclusive
 
 FIELDS = ("director", "cast", "keywords", "overview", "original_language", "overview_source")
 Description = dict[str, str]
@@ -65,7 +65,6 @@ def append_to(path: Path) -> Iterator[tuple[set[int], Callable[[dict[str, Any]],
     lock = path.with_name(f".{path.name}.lock")
     with contextlib.ExitStack() as held:
         held.enter_context(exclusive(lock, str(path)))
-        held.callback(lock.unlink, missing_ok=True)
         done = answered(path)
         if path.exists():
             os.truncate(path, path.read_bytes().rfind(b"\n") + 1)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from recommender.data.errors import DataError, SettingsError
-from recommender.data.lock import exclusive
+from recommender.data.files import exclusive
 
 if TYPE_CHECKING:
     import requests
@@ -77,7 +77,6 @@ def fetch(
     failures = []
     with contextlib.ExitStack() as held, requests.Session() as session:
         held.enter_context(exclusive(lock, str(target)))
-        held.callback(lock.unlink, missing_ok=True)
         for url in urls:
             try:
                 expected = digest or _fetch_digest(session, url, algorithm)

@@ -15,7 +15,7 @@ import pytest
 
 from recommender.data import artifacts
 from recommender.data.errors import ArtifactError
-from recommender.data.lock import exclusive
+from recommender.data.files import exclusive
 
 ROOT = Path(__file__).resolve().parent.parent
 

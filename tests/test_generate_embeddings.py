@@ -16,7 +16,7 @@ import pytest
 
 from model import generate_embeddings
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError, TastevecError
-from recommender.data.lock import exclusive
+from recommender.data.files import exclusive
 from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.backends.local import LocalBackend
 from recommender.text.base import Identity

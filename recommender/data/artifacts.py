@@ -1,55 +1,41 @@
-"""Files that are either whole or not there: atomic writes, manifests, checks.
+"""Sets of files that are either whole or not there, and fitted models stored as such.
 
-One file: written beside its place, flushed to the disk, renamed. A set of files: written to a staging folder; one
-rename makes it the folder's `.commit`, which is the moment it counts; then its files move to their places, the
-manifest last. A process killed in between leaves a `.commit` that the next reader or writer moves to the end, so
-the folder shows either all of the old set or all of the new one.
-
-The manifest lists every file's sha256, shape and dtype, with the settings and the step that made it.
+A set is written to a staging folder; one rename makes that the folder's `.commit`, which is the moment it counts; then
+its files move to their places, the manifest last. A process killed in between leaves a `.commit` that the next reader
+or writer moves to the end, so the folder shows either all of the old set or all of the new one. The manifest lists
+every file's sha256, shape and dtype, with the settings and the step that made it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .errors import ArtifactError, SettingsError
-from .lock import exclusive
-from .settings import check_value
+from .files import dump_json as dump_json
+from .files import exclusive, flush
+from .files import ids_sha256 as ids_sha256
+from .files import load_json as load_json
+from .files import load_npy as load_npy
+from .files import load_npz as load_npz
+from .files import replace_file as replace_file
+from .files import sha256 as sha256
+from .settings import check_value, default_folder
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 _COMMIT = ".commit"
 _STAGING = ".staging-"
-
-
-@contextlib.contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        _flush(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -70,23 +56,32 @@ def replace_set(
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder, str(folder)):
-        _finish_commit(folder)
-        _need_kind(folder, kind)
-        for leftover in folder.glob(_STAGING + "*"):
-            shutil.rmtree(leftover)
-        stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
-        try:
+    stage = folder / f"{_STAGING}{secrets.token_hex(4)}"
+    try:
+        with exclusive(folder, str(folder)):
+            _finish_commit(folder)
+            need_folder(folder, "folder", kind)
+            for leftover in folder.glob(_STAGING + "*"):
+                shutil.rmtree(leftover)
+            stage.mkdir()
             yield stage
-            _write_manifest(folder, stage, kind, step, settings, keep_steps, step_of)
-            for file in stage.iterdir():
-                _flush(file)
+            old = read_manifest(folder, kind, "the earlier steps again") if _listed(folder / MANIFEST) else {}
+            files = {name: entry for name, entry in old.get("files", {}).items() if entry["step"] in keep_steps}
+            for file in sorted(stage.iterdir()):
+                files[file.name] = {"step": step_of[file.name] if step_of else step, **_describe(file)}
+                flush(file)
+            by_step = {name: value for name, value in old.get("settings", {}).items() if name in keep_steps}
+            by_step.update(settings if step_of else {step: dict(settings)})
+            manifest = {"format_version": FORMAT_VERSION, "kind": kind, "settings": by_step, "files": files}
+            dump_json(manifest, stage / MANIFEST)
+            flush(stage / MANIFEST)
             os.rename(stage, folder / _COMMIT)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
-            if made and not any(folder.iterdir()):  # it failed
+            _finish_commit(folder)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):  # it holds the set, or it failed and is empty
                 folder.rmdir()
-        _finish_commit(folder)
 
 
 def need_folder(folder: Path, flag: str = "--output", kind: str = "") -> None:
@@ -97,8 +92,14 @@ def need_folder(folder: Path, flag: str = "--output", kind: str = "") -> None:
     place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not place.is_dir():
         raise ArtifactError(f"{place} is a file, not a folder: give another {flag}")
-    if kind:
-        _need_kind(folder, kind, flag)
+    if not kind:
+        return
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return  # none, or one that lists nothing that could be deleted
+    if found != kind:
+        raise ArtifactError(f"{folder} holds a {found!r} artifact, which {kind!r} would replace: give another {flag}")
 
 
 def has_manifest(folder: Path) -> bool:
@@ -107,11 +108,12 @@ def has_manifest(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
-    """Return the manifest of `folder`, an artifact of `kind`; `remedy` is the command that makes it anew."""
+    """Return the manifest of `folder`, an artifact of `kind`; `remedy` is the command that makes it again."""
     if (folder / _COMMIT).is_dir():
         with exclusive(folder, str(folder)):
             _finish_commit(folder)
     path = folder / MANIFEST
+    remedy = command(remedy, folder)
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -134,12 +136,21 @@ def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
 
 def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str], remedy: str) -> None:
     """Raise `ArtifactError` by name for a file that is missing or is not the one that the manifest lists."""
+    remedy = command(remedy, folder)
     for name in names:
         entry = manifest["files"].get(name)
         if entry is None or not (folder / name).is_file():
             raise ArtifactError(f"{folder / name} is missing: run {remedy}")
         if entry.get("sha256") != sha256(folder / name):
             raise ArtifactError(f"{folder / name} is damaged or from another run (its sha256 differs): run {remedy}")
+
+
+def command(remedy: str, folder: Path) -> str:
+    """Return the command `remedy` with the flag that makes it write `folder`, where that is not its default."""
+    processed = next((place.parent for place in folder.parents if place.name == "artifacts"), folder)
+    if not remedy.startswith("python -m") or processed.resolve() == default_folder("processed").resolve():
+        return remedy
+    return f"{remedy} --{'output' if processed == folder else 'processed'} {processed}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,119 +245,23 @@ def restore(
     return Stored(folder, remedy, manifest, chosen, about)
 
 
-def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None] | None = None) -> np.ndarray:
-    """Read one array and check its dtype and, where given, its shape (None = any length); never unpickles."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: build the artifact again") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
-    if not isinstance(array, np.ndarray):
-        raise ArtifactError(f"{path} is damaged (it holds several arrays): build the artifact again")
-    wanted = tuple(array.shape if shape is None else shape)
-    fits = array.dtype == dtype and array.ndim == len(wanted)
-    if not fits or any(want not in (None, have) for want, have in zip(wanted, array.shape)):
-        raise ArtifactError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {wanted}")
-    return array
+def _describe(file: Path) -> dict[str, Any]:
+    """Return size, sha256, and dtype and shape of each array in a `.npy` or `.npz`, read from their headers."""
 
+    def header(stream: Any) -> dict[str, Any]:
+        np.lib.format.read_magic(stream)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        return {"dtype": str(dtype), "shape": list(shape)}
 
-def load_npz(path: Path, parts: Mapping[str, npt.DTypeLike]) -> dict[str, np.ndarray]:
-    """Read the named arrays of an `.npz` and check their dtypes; never unpickles."""
-    arrays = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for name, dtype in parts.items():
-                arrays[name] = file[name]
-                if arrays[name].dtype != dtype:
-                    raise ArtifactError(f"{path}: {name} is {arrays[name].dtype}, expected {np.dtype(dtype)}")
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: build the artifact again") from None
-    except (KeyError, ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
-    return arrays
-
-
-def load_json(path: Path) -> Any:
-    """Read a JSON file; raises `ArtifactError` for a missing or damaged one."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: build the artifact again") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ArtifactError(f"{path} is damaged ({_first_line(error)}): build the artifact again") from None
-
-
-def dump_json(value: Any, path: Path) -> None:
-    """Write JSON as UTF-8 with a final newline."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-def sha256(path: Path) -> str:
-    """Return the file's SHA-256 as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def ids_sha256(ids: np.ndarray) -> str:
-    """Return the SHA-256 of a list of ids: what two artifacts compare to know that their rows mean the same."""
-    return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i8").tobytes()).hexdigest()
-
-
-def _write_manifest(
-    folder: Path,
-    stage: Path,
-    kind: str,
-    step: str,
-    settings: Mapping[str, Any],
-    keep_steps: Sequence[str],
-    step_of: Mapping[str, str] | None,
-) -> None:
-    old: dict[str, Any] = {}
-    if (folder / MANIFEST).is_file() and keep_steps:
-        old = read_manifest(folder, kind, "the earlier steps again")
-    files = {name: entry for name, entry in old.get("files", {}).items() if entry["step"] in keep_steps}
-    for file in sorted(stage.iterdir()):
-        made_by = step_of[file.name] if step_of else step
-        files[file.name] = {"step": made_by, "bytes": file.stat().st_size, "sha256": sha256(file), **_shapes(file)}
-    kept_settings = {name: value for name, value in old.get("settings", {}).items() if name in keep_steps}
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        "kind": kind,
-        "settings": {**kept_settings, **(settings if step_of else {step: dict(settings)})},
-        "files": files,
-    }
-    dump_json(manifest, stage / MANIFEST)
-
-
-def _shapes(file: Path) -> dict[str, Any]:
-    """Return dtype and shape of each array in a `.npy` or `.npz`, read from the headers alone."""
+    found: dict[str, Any] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
     if file.suffix == ".npy":
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-        return {"dtype": str(array.dtype), "shape": list(array.shape)}
-    if file.suffix == ".npz":
-        arrays = {}
+        with open(file, "rb") as stream:
+            found.update(header(stream))
+    elif file.suffix == ".npz":
         with zipfile.ZipFile(file) as members:
-            for name in members.namelist():
-                with members.open(name) as member:
-                    np.lib.format.read_magic(member)
-                    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-                arrays[name.removesuffix(".npy")] = {"dtype": str(dtype), "shape": list(shape)}
-        return {"arrays": arrays}
-    return {}
-
-
-def _need_kind(folder: Path, kind: str, flag: str = "folder") -> None:
-    """Raise `ArtifactError` where `folder` holds a set of another kind, whose files would be deleted as stale."""
-    try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # none, or one that lists nothing that could be deleted
-    if found != kind:
-        raise ArtifactError(f"{folder} holds a {found!r} artifact, which {kind!r} would replace: give another {flag}")
+            names = members.namelist()
+            found["arrays"] = {name.removesuffix(".npy"): header(members.open(name)) for name in names}
+    return found
 
 
 def _finish_commit(folder: Path) -> None:
@@ -368,27 +283,9 @@ def _finish_commit(folder: Path) -> None:
 def _listed(manifest: Path) -> set[str]:
     try:
         return set(json.loads(manifest.read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return set()
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _is_dict_of_dicts(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,148 @@
+"""One file: written whole or not at all, held by one process, checked when it is read.
+
+A file is written beside its place, flushed to the disk and renamed. A lock is one that the operating system takes back
+when its holder dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ArtifactError
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _BUSY: type[OSError] = OSError
+else:
+    import fcntl
+
+    _BUSY = BlockingIOError
+_DAMAGE = (KeyError, ValueError, EOFError, OSError, AttributeError, RecursionError, zipfile.BadZipFile, zlib.error)
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Have the operating system write the file to the disk."""
+    with open(path, "r+b") as file:  # Windows flushes no file that is open for reading only
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold a folder, or a lock file that is deleted afterwards, for this process alone.
+
+    Raises `ArtifactError`, naming `what`, while another process holds it.
+    """
+    if sys.platform == "win32" and path.is_dir():
+        path = path / ".lock"  # Windows opens no folders
+    is_folder = path.is_dir()
+    handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            _take(handle, path)
+        except _BUSY:
+            raise ArtifactError(f"another process is using {what}: wait until it ends, then try again") from None
+        try:
+            yield
+        finally:
+            if not is_folder and sys.platform != "win32":
+                path.unlink(missing_ok=True)  # still locked: nobody can take it between the two
+    finally:
+        os.close(handle)
+        if sys.platform == "win32":
+            with contextlib.suppress(OSError):  # another process has opened it: that one deletes it
+                path.unlink()
+
+
+def _take(handle: int, path: Path) -> None:
+    if sys.platform == "win32":
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if not path.exists() or not os.path.samestat(os.fstat(handle), path.stat()):
+        raise BlockingIOError  # its holder deleted the file between our opening and our locking it
+
+
+def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None] | None = None) -> np.ndarray:
+    """Read one array and check its dtype and, where given, its shape (None = any length); never unpickles."""
+    with _reading(path):
+        array = np.load(path, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it holds several arrays")
+    wanted = tuple(array.shape if shape is None else shape)
+    fits = array.dtype == dtype and array.ndim == len(wanted)
+    if not fits or any(want not in (None, have) for want, have in zip(wanted, array.shape)):
+        raise ArtifactError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {wanted}")
+    return array
+
+
+def load_npz(path: Path, parts: Mapping[str, npt.DTypeLike]) -> dict[str, np.ndarray]:
+    """Read the named arrays of an `.npz` and check their dtypes; never unpickles."""
+    with _reading(path), np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in parts}
+    for name, dtype in parts.items():
+        if arrays[name].dtype != dtype:
+            raise ArtifactError(f"{path}: {name} is {arrays[name].dtype}, expected {np.dtype(dtype)}")
+    return arrays
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file; raises `ArtifactError` for a missing or damaged one."""
+    with _reading(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def dump_json(value: Any, path: Path) -> None:
+    """Write JSON as UTF-8 with a final newline."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256 as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def ids_sha256(ids: np.ndarray) -> str:
+    """Return the SHA-256 of a list of ids: what two artifacts compare to know that their rows mean the same."""
+    return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i8").tobytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: build the artifact again") from None
+    except _DAMAGE as error:
+        first_line = (str(error) or type(error).__name__).splitlines()[0]
+        raise ArtifactError(f"{path} is damaged ({first_line}): build the artifact again") from None
