@@ -9,35 +9,30 @@ frequent tags of `tags.csv` stand in.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from preprocess import program as common
 from preprocess.descriptions import FIELDS, read_all
 from preprocess.filter_data import Movies
-from preprocess.movies_table import Link, read_links, read_tags, untitled
+from preprocess.movies_table import Link, read_links, read_tags
 from preprocess.pipeline_settings import METADATA, PipelineSettings
-from preprocess.raw_files import RawFiles
-from recommender import cli as command
-from recommender.data import artifacts
+from preprocess.sources import Source, open_source
+from recommender import cli
 from recommender.data.catalog import METADATA_COLUMNS, parse_title
 from recommender.data.errors import DataError
 from recommender.data.splits import load_movies
 
-_NO_LINK = Link("", "")
-
 
 def build(
-    files: RawFiles, form: str, movies: Movies, descriptions: Sequence[Path], settings: PipelineSettings
+    source: Source, movies: Movies, descriptions: Sequence[Path], settings: PipelineSettings
 ) -> tuple[list[tuple[str, ...]], list[str]]:
     """Return the rows of `movie_metadata.csv` in the order of `movies`, and the report."""
-    links = read_links(files) if form == "csv" else {}
-    tags = read_tags(files, settings.min_tag_users, settings.max_tags) if form == "csv" else {}
+    links, tags = {}, {}
+    if source.format == "csv":
+        links = read_links(source.files, source.movies)
+        tags = read_tags(source.files, source.movies, settings.min_tag_users, settings.max_tags)
     described = read_all(descriptions)
     rows = []
     n_tagged = 0
@@ -47,8 +42,8 @@ def build(
         if not keywords and movie_id in tags:
             keywords = "; ".join(tags[movie_id])
             n_tagged += 1
-        link = links.get(movie_id, _NO_LINK)
-        if form == "movietweetings":  # its movie ids are IMDb's
+        link = links.get(movie_id, Link())
+        if source.format == "movietweetings":  # its movie ids are IMDb's
             link = Link(str(movie_id).zfill(7), "")
         year = parse_title(title).year
         values = {
@@ -78,7 +73,7 @@ def write(rows: Sequence[tuple[str, ...]], folder: Path) -> None:
     common.write_rows(METADATA_COLUMNS, rows, folder / "movie_metadata.csv")
 
 
-def add_flag(parser: common.Parser) -> None:
+def add_flag(parser: cli.Parser) -> None:
     """Add `--descriptions`."""
     parser.add_argument(
         "--descriptions",
@@ -95,29 +90,20 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = common.make_parser("build_metadata", "Collect what is known about each movie.", METADATA, reads_raw=True)
     add_flag(parser)
     arguments = parser.parse_args(argv)
-    from preprocess.sources import read_movies
-
     settings = common.settings_of(arguments)
-    artifacts.need_folder(arguments.output)
     movies = Movies(*load_movies(arguments.output))
-    files = RawFiles(arguments.data)
-    form, listed = read_movies(files, common.default_form(arguments.source_format))
+    source = open_source(arguments.data, arguments.source_format)
     for movie_id, title in zip(movies.ids.tolist(), movies.titles):
-        if title != (listed[movie_id].title if movie_id in listed else untitled(movie_id)):
+        if title != source.movies.row(movie_id).title:
             raise DataError(
-                f"{files.path} is not what {arguments.output} was made from (movie {movie_id} is {title!r} there): "
-                "give the same --data to both steps"
+                f"{source.files.path} is not what {arguments.output} was made from (movie {movie_id} is {title!r} "
+                "there): give the same --data to both steps"
             )
-    rows, report = build(files, form, movies, arguments.descriptions, settings)
+    rows, report = build(source, movies, arguments.descriptions, settings)
     with common.replace_step(arguments.output, "metadata", settings) as stage:
         write(rows, stage)
     print("metadata", *report, f"written to {arguments.output}", sep="\n  ")
 
 
-def program() -> None:
-    """Run `main` as a whole program."""
-    command.run(main)
-
-
 if __name__ == "__main__":
-    program()
+    cli.run(main)

@@ -11,24 +11,17 @@ repeats until both hold, `movies_first` turns the order round.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from preprocess import program as common
-from preprocess.movies_table import untitled
 from preprocess.pipeline_settings import FILTER, PipelineSettings
 from preprocess.ratings_table import RatingsTable
-from preprocess.sources import Source, read_source
-from recommender import cli as command
-from recommender.data import artifacts
-from recommender.data.catalog import NO_GENRES
+from preprocess.sources import Scale, Source, open_source, source_ratings
+from recommender import cli
 from recommender.data.errors import DataError
 from recommender.data.filtering import active_mask
 from recommender.data.interactions import Interactions, encode
@@ -43,11 +36,12 @@ class Movies(NamedTuple):
 
 
 class Filtered(NamedTuple):
-    """What the step hands on: ratings over the filtered users and movies, the movies, and the report."""
+    """What the step hands on; names: "user" and "movie" -> the names that the raw data has for ids."""
 
     ratings: Interactions
     movies: Movies
     report: list[str]
+    names: dict[str, dict[int, str]]
 
 
 def filter_ratings(table: RatingsTable, settings: PipelineSettings) -> tuple[Interactions, list[str]]:
@@ -105,58 +99,50 @@ def latest_of_pairs(
     return keep
 
 
-def run(data: Path, form: Optional[str], settings: PipelineSettings) -> tuple[Source, Filtered]:
-    """Read the raw data and filter it; returns the source without its ratings, and `Filtered`."""
-    source = read_source(data, form)
-    table = source.take_ratings()
-    report = [f"read {len(table.ratings) + table.n_dropped:,} ratings, {len(source.movies):,} movies ({source.form})"]
-    if table.n_dropped:
-        report.append(f"{table.n_dropped:,} ratings dropped: missing or invalid timestamp")
+def run(
+    data: Path, source_format: Optional[str], settings: PipelineSettings, scale: Optional[Scale] = None
+) -> tuple[Source, Filtered]:
+    """Read the raw data and filter it."""
+    source = open_source(data, source_format)
+    table = source_ratings(source, scale)
+    n_read = len(table.ratings) + table.n_dropped
+    report = [f"read {n_read:,} ratings, {len(source.movies.rows):,} movies ({source.format})"]
+    report += [*table.notes, *source.movies.notes]
+    names = {"user": table.user_names, "movie": table.movie_names}
     ratings, lines = filter_ratings(table, settings)
     del table
     ids = ratings.movie_ids.tolist()
-    named = [source.movies.get(movie_id) for movie_id in ids]
-    n_unnamed = sum(row is None for row in named)
+    n_unnamed = sum(movie_id not in source.movies.rows for movie_id in ids)
     if n_unnamed:
-        lines.append(
-            f"{n_unnamed:,} kept movies are not in the movie list: they are called `Movie <id>`, without genres"
-        )
-    movies = Movies(
-        ratings.movie_ids,
-        [row.title if row else untitled(movie_id) for movie_id, row in zip(ids, named)],
-        [row.genres if row else NO_GENRES for row in named],
-    )
-    return source, Filtered(ratings, movies, report + lines)
+        lines.append(f"{n_unnamed:,} kept movies are not in the movie list: they are called `Movie <id>`")
+    titles, genres = zip(*map(source.movies.row, ids))
+    return source, Filtered(ratings, Movies(ratings.movie_ids, list(titles), list(genres)), report + lines, names)
 
 
 def write(filtered: Filtered, folder: Path, kinds: Sequence[str]) -> None:
-    """Write `ratings_filtered` and `movies_filtered.csv`."""
+    """Write `ratings_filtered` (nothing where `kinds` is empty), `movies_filtered.csv`, and the names of ids."""
     common.write_ratings(filtered.ratings, folder, "ratings_filtered", kinds)
-    write_movies(filtered.movies, folder)
-
-
-def write_movies(movies: Movies, folder: Path) -> None:
-    """Write `movies_filtered.csv`: movieId, title, genres."""
+    movies = filtered.movies
     rows = list(zip(movies.ids.tolist(), movies.titles, movies.genres))
     common.write_rows(("movieId", "title", "genres"), rows, folder / "movies_filtered.csv")
+    kept = {"user": filtered.ratings.user_ids, "movie": filtered.ratings.movie_ids}
+    for what, names in filtered.names.items():
+        if names:
+            named = [(number, names[number]) for number in kept[what].tolist()]
+            common.write_rows((f"{what}Id", "name"), named, folder / f"{what}_ids.csv")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the step alone."""
     parser = common.make_parser("filter_data", "Keep users and movies with enough ratings.", FILTER, reads_raw=True)
+    common.add_scale(parser)
     arguments = parser.parse_args(argv)
     settings = common.settings_of(arguments)
-    artifacts.need_folder(arguments.output)
-    _, filtered = run(arguments.data, common.default_form(arguments.source_format), settings)
+    _, filtered = run(arguments.data, arguments.source_format, settings, arguments.rating_scale)
     with common.replace_step(arguments.output, "filter", settings) as stage:
-        write(filtered, stage, common.forms(arguments.format, filtered.ratings.n_ratings))
+        write(filtered, stage, common.formats(arguments.format, filtered.ratings.n_ratings))
     print("filter", *filtered.report, f"written to {arguments.output}", sep="\n  ")
 
 
-def program() -> None:
-    """Run `main` as a whole program."""
-    command.run(main)
-
-
 if __name__ == "__main__":
-    program()
+    cli.run(main)

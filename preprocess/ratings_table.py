@@ -1,20 +1,18 @@
-"""Read a table of ratings fast: blocks of whole lines, parsed by pandas' C parser in two threads.
+"""Read a table of ratings as people have it: numbers quickly, anything else as text, every decision noted.
 
-The parser lets go of Python's lock while it works, so two blocks are parsed at once. A block of plain numbers takes
-the quick way. A block where that fails is read again as text: times may be written as dates, rows whose time is
-missing or invalid are dropped and counted, and the first bad id or rating stops the program with its line.
+A file of plain numbers is read by pandas in chunks. Where that fails the whole file is read again as text: times may
+be dates, milliseconds or missing, ids may be names; rows without a time or a rating are dropped and counted, and the
+first bad cell stops the program with its line.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple, Optional
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +23,23 @@ from recommender.data.interactions import encode
 
 from .raw_files import RawFiles
 
-BLOCK_BYTES = 16 << 20
 COLUMNS = ("userId", "movieId", "rating", "timestamp")
+# Spellings of a column, in lower case without blanks, dots and underscores.
+_SPELLINGS = {
+    "userId": ("userid", "user", "uid", "username", "personid"),
+    "movieId": ("movieid", "movie", "itemid", "item", "filmid", "film"),
+    "rating": ("rating", "score", "stars"),
+    "timestamp": ("timestamp", "time", "date", "datetime", "ratedat", "unixtime"),
+}
+_SEPARATORS = ",;\t|"
+CHUNK = 2_000_000  # rows
 MAX_ID = 2**53
-# Seconds; later than this is a mistake, in practice milliseconds.
-MAX_TIME = 2**32
+MAX_TIME = 2**32  # seconds; later than this is a mistake or milliseconds
+MOST_EMPTY = 0.1  # share of the rows that may lack a rating
 
 
 class Layout(NamedTuple):
-    """How a ratings file is written: its separator, where the four columns stand, the range of a rating."""
+    """How a ratings file is written: separator, columns, range of a rating; position -1: there is no such column."""
 
     separator: str
     positions: tuple[int, int, int, int]
@@ -42,22 +48,14 @@ class Layout(NamedTuple):
     high: float
 
 
-class Columns(NamedTuple):
-    """Four columns of one block, ids and times as narrow as they fit; how many rows were dropped for their time."""
-
-    users: np.ndarray
-    movies: np.ndarray
-    ratings: np.ndarray
-    times: np.ndarray
-    n_dropped: int
-
-
 @dataclass
 class RatingsTable:
-    """Ratings as read, in the order of the file; users and movies by their rows in the ids that occur, ascending.
+    """Ratings in the order of the file; users and movies by their rows in the ids that occur, ascending.
 
     user_ids, movie_ids: int64.  user_rows, movie_rows: (n_ratings,) int32.  ratings: float32, on the file's scale.
-    times: int64, seconds since 1970 UTC.  n_dropped: rows left out for their time.
+    times: int64, seconds since 1970 UTC; without times in the file -n .. -1, the order of its rows.
+    n_dropped: rows left out for their time or rating.  notes: how the file was read, where that is not plain.
+    user_names, movie_names: id -> text, where the file has names for ids.
     """
 
     user_ids: np.ndarray
@@ -66,7 +64,10 @@ class RatingsTable:
     movie_rows: np.ndarray
     ratings: np.ndarray
     times: np.ndarray
-    n_dropped: int
+    n_dropped: int = 0
+    notes: list[str] = field(default_factory=list)
+    user_names: dict[int, str] = field(default_factory=dict)
+    movie_names: dict[int, str] = field(default_factory=dict)
 
     def keep(self, which: np.ndarray) -> None:
         """Leave only the rows where `which` is True, one column at a time to need little memory."""
@@ -76,152 +77,171 @@ class RatingsTable:
             setattr(self, name, getattr(self, name)[which])
 
 
-def read_ratings(files: RawFiles, layout: Layout) -> RatingsTable:
-    """Read the ratings of `files` as `layout` says; raises `DataError` with the line for a bad id or rating.
+def read_ratings(files: RawFiles, layout: Layout, movie_numbers: Optional[dict[str, int]] = None) -> RatingsTable:
+    """Read the ratings of `files`; raises `DataError` with the line for an id or a rating that is none.
 
-    Cost: about one pass over the file; memory 24 bytes a rating and a few blocks.
+    movie_numbers: the number of each movie whose id in the movie list is a name. Cost: one pass over the file where
+    it holds plain numbers, else two; memory 24 bytes a rating and one chunk.
     """
-    name = files.ratings_name
+    notes: list[str] = []
     if layout.has_header:
-        layout = layout._replace(positions=_find_columns(files, name))
-    parts: list[Columns] = []
-    with files.open(name) as file:
-        if layout.has_header:
-            file.readline()
-        for result in _in_parallel(_blocks(file), layout):
-            if isinstance(result, _BadBlock):
-                raise _first_error(files, layout, result)
-            parts.append(result)
-    n_dropped = sum(part.n_dropped for part in parts)
-    if not any(len(part.users) for part in parts):
-        if n_dropped:
+        layout = _read_header(files, layout, notes)
+    table = None if movie_numbers or -1 in layout.positions else _read_numbers(files, layout)
+    table = table or _read_text(files, layout, movie_numbers or {})
+    table.notes[:0] = notes
+    if not len(table.ratings):
+        label = files.label(files.ratings_name)
+        if table.n_dropped:
             raise DataError(
-                f"{files.label(name)}: all {n_dropped:,} timestamps are missing or invalid: "
+                f"{label}: all {table.n_dropped:,} timestamps are missing or invalid: "
                 "give seconds since 1970 or dates like 2015-03-09 22:52:09"
             )
-        raise DataError(f"{files.label(name)} holds no ratings: give a complete file")
-    users, movies, ratings, times, _ = zip(*parts)
-    parts.clear()
-    user_ids, user_rows = encode(np.concatenate(users))
-    del users
-    movie_ids, movie_rows = encode(np.concatenate(movies))
-    del movies
-    seconds = np.concatenate(times, dtype=np.int64)
-    return RatingsTable(user_ids, movie_ids, user_rows, movie_rows, np.concatenate(ratings), seconds, n_dropped)
+        raise DataError(f"{label} holds no ratings: give a complete file")
+    return table
 
 
-class _BadBlock(NamedTuple):
-    index: int
-
-
-def _find_columns(files: RawFiles, name: str) -> tuple[int, int, int, int]:
-    with files.open(name) as file:
-        first = file.readline()
+def _read_header(files: RawFiles, layout: Layout, notes: list[str]) -> Layout:
+    """Find separator and columns by the first line."""
+    label = files.label(files.ratings_name)
+    with files.open(files.ratings_name) as file:
+        first = file.readline(1 << 16)
     if not first.strip():
-        raise DataError(f"{files.label(name)} is empty: expected the columns {','.join(COLUMNS)}")
+        raise DataError(f"{label} is empty: expected the columns {','.join(COLUMNS)}")
     try:
         line = first.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise DataError(f"{files.label(name)} is not UTF-8 text: save the file as UTF-8") from None
+        raise DataError(f"{label} is not UTF-8 text: save the file as UTF-8") from None
     if "\r" in line:
-        raise DataError(f"{files.label(name)} ends its lines with CR alone: save it with LF or CR LF")
-    header = [column.strip() for column in next(csv.reader([line]))]
+        raise DataError(f"{label} ends its lines with CR alone: save it with LF or CR LF")
+    separator = max(_SEPARATORS, key=line.count)
+    header = [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
+    plain = [re.sub(r"[\W_]", "", cell.lower()) for cell in header]
+    positions = []
     for column in COLUMNS:
-        if header.count(column) != 1:
-            problem = "has no column" if column not in header else "has twice the column"
+        found = [i for i, cell in enumerate(header) if cell == column]
+        found = found or [i for i, cell in enumerate(plain) if cell in _SPELLINGS[column]]
+        if len(found) > 1 or (not found and column != "timestamp"):
+            problem = "has twice the column" if found else "has no column"
             shown = line if len(line) <= 80 else line[:77] + "..."
-            raise DataError(
-                f"{files.label(name)} {problem} {column}: its first line is {shown!r}, expected {','.join(COLUMNS)}"
-            )
-    user, movie, rating, time = (header.index(column) for column in COLUMNS)
-    return user, movie, rating, time
+            raise DataError(f"{label} {problem} {column}: its first line is {shown!r}, expected {','.join(COLUMNS)}")
+        positions.append(found[0] if found else -1)
+    if separator != ",":
+        notes.append(f"columns are separated by {separator!r}")
+    named = [header[i] for i in positions if i >= 0]
+    if any(name not in COLUMNS for name in named):
+        notes.append(f"taken as {', '.join(c for c, i in zip(COLUMNS, positions) if i >= 0)}: {', '.join(named)}")
+    if positions[3] < 0:
+        notes.append("no column of times: the order of the file stands in; what needs dates is refused")
+    user, movie, rating, time = positions
+    return layout._replace(separator=separator, positions=(user, movie, rating, time))
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the rest of `file` in blocks of whole lines."""
-    while block := file.read(BLOCK_BYTES):
-        yield block + file.readline()
+def _chunks(files: RawFiles, layout: Layout, dtypes: dict[int, Any]) -> Any:
+    """Yield the columns of `dtypes` (position -> dtype), a chunk of rows at a time."""
+    with files.open(files.ratings_name) as file:
+        if layout.has_header:
+            file.readline()
+        try:
+            frames = pd.read_csv(
+                file, sep=layout.separator, header=None, usecols=list(dtypes), dtype=dtypes, na_filter=False,
+                engine="c", encoding="latin-1", chunksize=CHUNK,
+            )  # fmt: skip
+            for frame in frames:
+                yield [frame[position].to_numpy() for position in dtypes]
+        except pd.errors.EmptyDataError:  # nothing but blank lines
+            return
 
 
-def _in_parallel(blocks: Iterator[bytes], layout: Layout) -> Iterator[Columns | _BadBlock]:
-    """Parse each block, some at once, and yield the results in order."""
-    n_threads = min(4, os.cpu_count() or 1)
-    waiting: deque[Future[Columns | _BadBlock]] = deque()
-    with ThreadPoolExecutor(n_threads) as pool:
-        for index, block in enumerate(blocks):
-            waiting.append(pool.submit(_parse, block, layout, index))
-            if len(waiting) > n_threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _parse(block: bytes, layout: Layout, index: int) -> Columns | _BadBlock:
+def _read_numbers(files: RawFiles, layout: Layout) -> Optional[RatingsTable]:
+    """Read a file of plain numbers in range; None where it is something else."""
+    parts = []
     try:
-        columns = _parse_numbers(block, layout)
-        return columns if columns is not None else _parse_text(block, layout) or _BadBlock(index)
-    except pd.errors.EmptyDataError:  # nothing but blank lines
-        none = np.empty(0, dtype=np.int32)
-        return Columns(none, none, np.empty(0, dtype=np.float32), none.astype(np.uint32), 0)
+        dtypes = dict(zip(layout.positions, (np.int64, np.int64, np.float64, np.int64)))
+        for users, movies, ratings, times in _chunks(files, layout, dtypes):
+            ids_fit = all(ids.min() >= 0 and ids.max() < MAX_ID for ids in (users, movies))
+            ratings_fit = ratings.min() >= layout.low and ratings.max() <= layout.high  # NaN compares as False
+            if not (ids_fit and ratings_fit and times.min() >= 0 and times.max() < MAX_TIME):
+                return None
+            parts.append((_narrow(users), _narrow(movies), ratings.astype(np.float32), times.astype(np.uint32)))
     except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
-        return _BadBlock(index)
-
-
-def _read(block: bytes, layout: Layout, dtypes: dict[int, Any]) -> list[np.ndarray]:
-    frame = pd.read_csv(
-        io.BytesIO(block),
-        sep=layout.separator,
-        header=None,
-        usecols=list(layout.positions),
-        dtype=dtypes,
-        na_filter=False,
-        engine="c",
-        encoding="latin-1",
-    )
-    return [frame[position].to_numpy() for position in layout.positions]
-
-
-def _parse_numbers(block: bytes, layout: Layout) -> Optional[Columns]:
-    """Return the columns of a block that holds plain numbers in range, else None."""
-    kinds = (np.int64, np.int64, np.float64, np.int64)
-    try:
-        users, movies, ratings, times = _read(block, layout, dict(zip(layout.positions, kinds)))
-    except pd.errors.EmptyDataError:
-        raise
-    except (ValueError, OverflowError):
         return None
-    inside = users.min() >= 0 and movies.min() >= 0 and users.max() < MAX_ID and movies.max() < MAX_ID
-    inside = inside and times.min() >= 0 and times.max() < MAX_TIME
-    # NaN compares as False.
-    if not (inside and ratings.min() >= layout.low and ratings.max() <= layout.high):
-        return None
-    return Columns(_narrow(users), _narrow(movies), ratings.astype(np.float32), times.astype(np.uint32), 0)
+    columns = list(zip(*parts)) or [(np.empty(0, dtype=np.int64),)] * 4
+    parts.clear()
+    users, movies, ratings = (np.concatenate(columns[i]) for i in range(3))
+    times = np.concatenate(columns.pop(), dtype=np.int64)
+    columns.clear()
+    user_ids, user_rows = encode(users)
+    movie_ids, movie_rows = encode(movies)
+    return RatingsTable(user_ids, movie_ids, user_rows, movie_rows, ratings.astype(np.float32, copy=False), times)
 
 
 def _narrow(ids: np.ndarray) -> np.ndarray:
     return ids.astype(np.int32) if ids.max(initial=0) < 2**31 else ids
 
 
-def _parse_text(block: bytes, layout: Layout) -> Optional[Columns]:
-    """Return the columns of a block whose times may be dates or invalid; None where an id or a rating is bad."""
-    cells = _read(block, layout, dict.fromkeys(layout.positions, str))
-    users, movies, ratings = (
-        pd.to_numeric(pd.Series(cell), errors="coerce").to_numpy(np.float64) for cell in cells[:3]
-    )
-    for ids in (users, movies):
-        if not ((ids >= 0) & (ids < MAX_ID) & (ids == np.floor(ids))).all():
-            return None
-    if not ((ratings >= layout.low) & (ratings <= layout.high)).all():
-        return None
-    times = parse_times(cells[3])
-    good = (times >= 0) & (times < MAX_TIME)
-    return Columns(
-        _narrow(users[good].astype(np.int64)),
-        _narrow(movies[good].astype(np.int64)),
-        ratings[good].astype(np.float32),
-        times[good].astype(np.uint32),
-        int(len(good) - good.sum()),
-    )
+def _read_text(files: RawFiles, layout: Layout, movie_numbers: dict[str, int]) -> RatingsTable:
+    """Read any file of ratings, cell by cell where a cell is not a number."""
+    used = [position for position in layout.positions if position >= 0]
+    names: list[Optional[dict[str, int]]] = [None, dict(movie_numbers) or None]  # of users and movies: name -> number
+    parts = []
+    try:
+        for cells in _chunks(files, layout, dict.fromkeys(used, str)):
+            for which in (0, 1):
+                if names[which] is None and not parts and not _mostly_whole(cells[which]):
+                    names[which] = {}
+            ids = [_read_ids(cells[which], names[which]) for which in (0, 1)]
+            ratings = pd.to_numeric(pd.Series(cells[2]), errors="coerce").to_numpy(np.float64, copy=True)
+            ratings[~((ratings >= layout.low) & (ratings <= layout.high))] = np.nan
+            ratings[np.array([not cell.strip() for cell in cells[2]], dtype=bool)] = -np.inf  # empty
+            if any(np.isnan(column).any() for column in (*ids, ratings)):
+                raise _first_error(files, layout, names, empty_allowed=True)
+            times = parse_times(cells[3]) if len(cells) > 3 else np.zeros(len(ratings))
+            parts.append((*ids, ratings, times))
+    except pd.errors.ParserError:
+        raise _first_error(files, layout, names, empty_allowed=True) from None
+    users, movies, ratings, times = (np.concatenate(column) for column in zip(*parts)) if parts else np.empty((4, 0))
+    parts.clear()
+    notes = []
+    rated = np.isfinite(ratings)
+    if np.sum(~rated) > MOST_EMPTY * len(rated):
+        raise _first_error(files, layout, names, empty_allowed=False)
+    if len(used) < 4:
+        times = np.arange(-len(ratings), 0, dtype=np.float64)
+        dated = np.ones(len(ratings), dtype=bool)
+    else:
+        if np.mean(times >= MAX_TIME) > 0.5 and np.nanmax(times) < MAX_TIME * 1000:
+            times = np.floor(times / 1000)
+            notes.append("times are read as milliseconds")
+        dated = (times >= 0) & (times < MAX_TIME)
+    for dropped, reason in ((~rated, "the rating is empty"), (rated & ~dated, "missing or invalid timestamp")):
+        if dropped.any():
+            notes.append(f"{int(dropped.sum()):,} ratings dropped: {reason}")
+    notes += [
+        f"{what} ids are names: {what}_ids.csv has their numbers" for what, n in zip(("user", "movie"), names) if n
+    ]
+    good = rated & dated
+    user_ids, user_rows = encode(users[good].astype(np.int64))
+    movie_ids, movie_rows = encode(movies[good].astype(np.int64))
+    return RatingsTable(
+        user_ids, movie_ids, user_rows, movie_rows, ratings[good].astype(np.float32), times[good].astype(np.int64),
+        int((~good).sum()), notes, *({number: name for name, number in (n or {}).items()} for n in names),
+    )  # fmt: skip
+
+
+def _mostly_whole(cells: np.ndarray) -> bool:
+    return bool(np.isfinite(_read_ids(cells, None)).mean() >= 0.5)
+
+
+def _read_ids(cells: np.ndarray, names: Optional[dict[str, int]]) -> np.ndarray:
+    """Return ids as float64, NaN for a bad one; `names`, where ids are names, is extended by the new ones."""
+    if names is None:
+        values = pd.to_numeric(pd.Series(cells), errors="coerce").to_numpy(np.float64)
+        return np.where((values >= 0) & (values < MAX_ID) & (values == np.floor(values)), values, np.nan)
+    texts = pd.Series(cells).str.strip()
+    for name in texts.unique():
+        if name:
+            names.setdefault(name, len(names) + 1)
+    return texts.map(names).to_numpy(np.float64)
 
 
 def parse_times(cells: npt.ArrayLike) -> np.ndarray:
@@ -232,52 +252,47 @@ def parse_times(cells: npt.ArrayLike) -> np.ndarray:
     """
     texts = pd.Series(cells, dtype=object).str.strip()
     seconds = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64, copy=True)
-    rest = np.isnan(seconds)
-    if rest.any():
-        dates = pd.to_datetime(texts[rest], format="ISO8601", utc=True, errors="coerce")
+    others = np.isnan(seconds)
+    if others.any():
+        dates = pd.to_datetime(texts[others], format="ISO8601", utc=True, errors="coerce")
         parsed = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-        seconds[rest] = parsed.to_numpy(np.float64)
+        seconds[others] = parsed.to_numpy(np.float64)
     return np.floor(seconds)
 
 
-def _first_error(files: RawFiles, layout: Layout, bad: _BadBlock) -> DataError:
-    """Read the lines of a bad block one by one and return the error of the first that is wrong."""
-    name = files.ratings_name
-    with files.open(name) as file:
-        n_before = 0
-        if layout.has_header:
-            file.readline()
-            n_before = 1
-        for index, block in enumerate(_blocks(file)):
-            if index == bad.index:
-                break
-            n_before += block.count(b"\n")
-    reader = csv.reader(io.StringIO(block.decode("latin-1"), newline=""), delimiter=layout.separator)
-    try:
-        for cells in reader:
-            if cells and (problem := _problem(cells, layout)):
-                return DataError(f"{files.label(name)} line {n_before + reader.line_num}: {problem}")
-    except csv.Error as error:
-        return DataError(f"{files.label(name)} line {n_before + reader.line_num}: {error}: repair the line")
-    first, last = n_before + 1, n_before + reader.line_num
-    return DataError(f"{files.label(name)} lines {first} to {last} cannot be read as ratings: repair or remove them")
+def _first_error(
+    files: RawFiles, layout: Layout, names: list[Optional[dict[str, int]]], empty_allowed: bool
+) -> DataError:
+    """Read the file line by line and return the error of the first line that is wrong."""
+    label = files.label(files.ratings_name)
+    with files.open(files.ratings_name) as file:
+        reader = csv.reader(io.TextIOWrapper(file, encoding="latin-1", newline=""), delimiter=layout.separator)
+        try:
+            for cells in reader:
+                is_header = layout.has_header and reader.line_num == 1
+                if cells and not is_header and (problem := _problem(cells, layout, names, empty_allowed)):
+                    return DataError(f"{label} line {reader.line_num}: {problem}")
+        except csv.Error as error:
+            return DataError(f"{label} line {reader.line_num}: {error}: repair the line")
+    return DataError(f"{label} line {reader.line_num}: a quote is left open before the end: close it")
 
 
-def _problem(cells: list[str], layout: Layout) -> Optional[str]:
-    """Return what is wrong with one line, with what to do; None for a good one."""
+def _problem(
+    cells: list[str], layout: Layout, names: list[Optional[dict[str, int]]], empty_allowed: bool
+) -> Optional[str]:
+    """Return what is wrong with one line and what to do; None for a good one."""
     if len(cells) <= max(layout.positions):
         return f"{len(cells)} columns, expected at least {max(layout.positions) + 1}: repair or remove the line"
-    for column, position in zip(COLUMNS[:2], layout.positions):
-        text = cells[position].strip()
+    user, movie, rating = (cells[position].strip() for position in layout.positions[:3])
+    for column, text, known in (("userId", user, names[0]), ("movieId", movie, names[1])):
         value = _number(text)
-        if value is None or not (0 <= value < MAX_ID and value == int(value)):
+        if not text or (known is None and not (value is not None and 0 <= value < MAX_ID and value == int(value))):
             return f"{column} {_short(text)} is not a whole number from 0: repair or remove the line"
-    text = cells[layout.positions[2]].strip()
-    rating = _number(text)
-    if rating is None or not layout.low <= rating <= layout.high:
+    value = _number(rating)
+    if not (empty_allowed and not rating) and (value is None or not layout.low <= value <= layout.high):
         return (
-            f"rating {_short(text)} is not a number from {layout.low:g} to {layout.high:g}: "
-            "repair or remove the line, or name the data set with --source-format"
+            f"rating {_short(rating)} is not a number from {layout.low:g} to {layout.high:g}: repair or remove the "
+            "line, or say how ratings are meant: --rating-scale 1-10, --source-format NAME"
         )
     return None
 
@@ -287,7 +302,7 @@ def _number(text: str) -> Optional[float]:
         value = float(text)
     except ValueError:
         return None
-    return value if np.isfinite(value) else None
+    return value if math.isfinite(value) else None
 
 
 def _short(text: str) -> str:

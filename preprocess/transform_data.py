@@ -8,20 +8,16 @@ looked up in it. A user without train ratings gets the mean of all train ratings
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from preprocess import program as common
 from preprocess.pipeline_settings import TRANSFORM, PipelineSettings
 from preprocess.split_data import Parts
-from recommender import cli as command
+from recommender import cli
 from recommender.data import artifacts, weighting
 from recommender.data.interactions import Interactions
 from recommender.data.popularity import TIER_NAMES, popularity_tiers
@@ -42,13 +38,12 @@ def fit(train: Interactions, settings: PipelineSettings) -> Fitted:
     """Learn the transform from train."""
     means, overall = weighting.user_means(train)
     counts = train.movie_counts()
-    return Fitted(
-        means, overall, counts, weighting.pop_weight(counts, settings.popularity_power), int(train.times.max())
-    )
+    movie_weights = weighting.pop_weight(counts, settings.popularity_power)
+    return Fitted(means, overall, counts, movie_weights, int(train.times.max()))
 
 
 def report(fitted: Fitted, train: Interactions) -> list[str]:
-    """Return what people are told about the step."""
+    """Return what people read about the step."""
     tiers = popularity_tiers(fitted.counts)
     lines = [
         f"mean of the train ratings {fitted.overall_mean:.3f}; newest {_date(fitted.newest)}; "
@@ -62,7 +57,7 @@ def report(fitted: Fitted, train: Interactions) -> list[str]:
 
 
 def write(parts: Parts, fitted: Fitted, settings: PipelineSettings, folder: Path, kinds: Sequence[str]) -> None:
-    """Write the three transformed parts and what was learned."""
+    """Write the three transformed parts."""
     for name in PARTS:
         part: Interactions = getattr(parts, name)
         final = weighting.final_rating(part, fitted.means, fitted.movie_weights, fitted.newest, settings.half_life_days)
@@ -71,16 +66,15 @@ def write(parts: Parts, fitted: Fitted, settings: PipelineSettings, folder: Path
                 np.savez(file, final_rating=final)
         if "csv" in kinds:
             means = fitted.means[part.user_rows()]
-            columns = {
-                **common.rating_columns(part),
-                "user_mean": means,
-                "rating_norm": part.ratings - means,
-                "pop_weight": fitted.movie_weights[part.movie_rows],
-                "time_weight": weighting.time_weight(part.times, fitted.newest, settings.half_life_days),
-                "final_rating": final,
-            }
-            common.write_frame(columns, folder / f"{name}_transformed.csv")
-    write_learned(parts.train, fitted, folder)
+            common.write_ratings_csv(
+                part,
+                folder / f"{name}_transformed.csv",
+                user_mean=means,
+                rating_norm=part.ratings - means,
+                pop_weight=fitted.movie_weights[part.movie_rows],
+                time_weight=weighting.time_weight(part.times, fitted.newest, settings.half_life_days),
+                final_rating=final,
+            )
 
 
 def write_learned(train: Interactions, fitted: Fitted, folder: Path) -> None:
@@ -102,19 +96,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = common.make_parser("transform_data", "Weight every rating.", TRANSFORM, reads_raw=False)
     arguments = parser.parse_args(argv)
     settings = common.settings_of(arguments)
-    artifacts.need_folder(arguments.output)
     parts = Parts(*(load_split(arguments.output, name) for name in PARTS), [])
     fitted = fit(parts.train, settings)
-    n_ratings = sum(part.n_ratings for part in parts[:3])
+    kinds = common.formats(arguments.format, sum(part.n_ratings for part in parts[:3]))
     with common.replace_step(arguments.output, "transform", settings) as stage:
-        write(parts, fitted, settings, stage, common.forms(arguments.format, n_ratings))
+        write(parts, fitted, settings, stage, kinds)
+        write_learned(parts.train, fitted, stage)
     print("transform", *report(fitted, parts.train), f"written to {arguments.output}", sep="\n  ")
 
 
-def program() -> None:
-    """Run `main` as a whole program."""
-    command.run(main)
-
-
 if __name__ == "__main__":
-    program()
+    cli.run(main)

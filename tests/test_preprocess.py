@@ -25,21 +25,9 @@ from recommender.data.splits import PARTS, load_final_rating, load_movies, load_
 from . import movielens
 from .raw_sets import LINES, TINY_FLAGS, pack, random_lines, random_movies, write_csv
 
-CSV_FILES = {
-    "ratings_filtered.csv",
-    "movies_filtered.csv",
-    "train.csv",
-    "val.csv",
-    "test.csv",
-    "movie_features.csv",
-    "train_transformed.csv",
-    "val_transformed.csv",
-    "test_transformed.csv",
-    "user_means.json",
-    "movie_popularity.json",
-    "train_max_timestamp.txt",
-    "movie_metadata.csv",
-    "manifest.json",
+CSV_FILES = {f"{name}{suffix}.csv" for name in PARTS for suffix in ("", "_transformed")} | {
+    *("ratings_filtered.csv", "movies_filtered.csv", "movie_features.csv", "movie_metadata.csv"),
+    *("user_means.json", "movie_popularity.json", "train_max_timestamp.txt", "manifest.json"),
 }
 NPZ_FILES = {f"{name}{suffix}.npz" for name in PARTS for suffix in ("", "_transformed")} | {"ratings_filtered.npz"}
 
@@ -159,7 +147,7 @@ def run_setup(tmp_path: Path, lines: str = LINES, movies: Optional[str] = None, 
 # Row for row against pandas
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("order", [{}, {"movies_first": True}, {"iterative": True}], ids=str)
 def test_equals_pandas_on_random_ratings(tmp_path, seed, order):
     lines = random_lines(seed)
@@ -180,14 +168,6 @@ def test_equals_pandas_on_movielens(tmp_path):
     compare_with_pandas(tmp_path, raw, 20, 50)
 
 
-def test_the_orders_of_the_filter_differ():
-    """Otherwise the comparisons above would not tell them apart."""
-    rows = [line.split(",") for line in random_lines(0).splitlines()]
-    raw = pd.DataFrame(rows, columns=["userId", "movieId", "rating", "timestamp"]).astype(float)
-    sizes = {len(filter_plainly(raw, 12, 15, *order)) for order in [(False, False), (True, False), (False, True)]}
-    assert len(sizes) == 3
-
-
 # By hand
 
 
@@ -200,9 +180,7 @@ def test_three_ratings_give_one_to_each_part_and_ties_go_by_movie(tmp_path):
         assert part.movie_ids.tolist() == [10, 20, 30]
 
 
-@pytest.mark.parametrize(
-    "sizes", [(1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 1, 2), (7, 1, 2), (14, 3, 3), (63, 13, 14)], ids=str
-)
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 1, 1), (4, 1, 2), (14, 3, 3), (63, 13, 14)], ids=str)
 def test_sizes_of_the_parts(tmp_path, sizes):
     n = sum(sizes)
     lines = "".join(f"1,{10 * (i + 1)},3.0,{i}\n" for i in range(n)) + "2,10,3.0,5\n2,20,3.0,6\n"
@@ -323,30 +301,12 @@ def test_csv_and_npz_hold_the_same(tmp_path):
     assert np.array_equal(load_ratings(as_npz).ratings, load_ratings(as_csv).ratings)
 
 
-def test_the_same_input_gives_the_same_bytes(tmp_path):
-    lines = random_lines(8)
-    one = run_setup(tmp_path / "a", lines, random_movies())
-    other = run_setup(tmp_path / "b", lines, random_movies())
-    shuffled = "".join(sorted(lines.splitlines(keepends=True), key=lambda line: line[::-1]))
-    no_twins = run_setup(tmp_path / "c", shuffled, random_movies())
-    for path in one.iterdir():
-        assert path.read_bytes() == (other / path.name).read_bytes(), path.name
-    assert {path.name for path in no_twins.iterdir()} == {path.name for path in one.iterdir()}
-
-
 @pytest.mark.parametrize("lines", [LINES * 2, "".join(line * 2 for line in sorted(LINES.splitlines(keepends=True)))])
 def test_lines_that_come_twice_count_once(tmp_path, lines):
     """Far apart, and side by side in a file that is otherwise in order."""
     one, other = run_setup(tmp_path / "a"), run_setup(tmp_path / "b", lines)
     for path in one.iterdir():
         assert path.read_bytes() == (other / path.name).read_bytes(), path.name
-
-
-def test_of_two_ratings_at_one_time_the_last_line_counts(tmp_path):
-    folder = run_setup(tmp_path, LINES + "1,10,0.5,100\n1,20,1.0,49\n")
-    data = load_ratings(folder)
-    own = dict(zip(data.movie_ids[data.movie_rows[:3]].tolist(), data.ratings[:3].tolist()))
-    assert own == {10: 0.5, 20: 3.5, 30: 2.0}
 
 
 def test_the_settings_file_says_every_default():
@@ -386,37 +346,19 @@ def test_the_report_says_what_was_kept_and_dropped(tmp_path, capsys):
 
 def test_metadata_joins_links_tags_and_descriptions(tmp_path):
     data = write_csv(tmp_path / "raw")
-    (data / "links.csv").write_text("movieId,imdbId,tmdbId\n10,0133093,603\n20,211915,\n")
+    (data / "links.csv").write_text("movieId,imdbId,tmdbId\n10,tt0133093,603.0\n20,211915,\n")
     tags = "1,20,Paris,1\n2,20, paris ,2\n1,20,whimsy,3\n1,10,bullet time,1\n2,10,bullet time,1\n"
     (data / "tags.csv").write_text("userId,movieId,tag,timestamp\n" + tags)
     described = {"movieId": 10, "director": "A; B", "cast": ["C", "D"], "keywords": "hacker", "overview": "One\nline."}
     (tmp_path / "d.jsonl").write_text(json.dumps(described) + "\n\n" + json.dumps({"movieId": 77}) + "\n")
-    all_steps.main(
-        [
-            "--data",
-            str(data),
-            "--output",
-            str(tmp_path / "out"),
-            *TINY_FLAGS,
-            "--descriptions",
-            str(tmp_path / "d.jsonl"),
-        ]
-    )
+    flags = ["--output", str(tmp_path / "out"), *TINY_FLAGS, "--descriptions", str(tmp_path / "d.jsonl")]
+    all_steps.main(["--data", str(data), *flags])
     first, second, third = (Catalog.load(tmp_path / "out").movie(row) for row in range(3))
     assert (first.title, first.year, first.genres) == ("The Matrix", 1999, ("Action", "Sci-Fi"))
     assert (first.director, first.cast, first.keywords) == ("A; B", ("C", "D"), ("hacker",))
     assert (first.overview, first.imdb_id, first.tmdb_id) == ("One line.", "0133093", "603")
     assert (second.title, second.keywords, second.imdb_id, second.tmdb_id) == ("Amélie", ("paris",), "0211915", "")
     assert (third.director, third.keywords, third.imdb_id, third.n_ratings) == ("", (), "", 0)
-
-
-def test_links_as_imdb_and_pandas_write_them(tmp_path):
-    data = write_csv(tmp_path / "raw")
-    (data / "links.csv").write_text("movieId,imdbId,tmdbId\n10,tt0133093,603.0\n20,211915.0,\n30,tt113277,949\n")
-    all_steps.main(["--data", str(data), "--output", str(tmp_path / "out"), *TINY_FLAGS])
-    movies = [Catalog.load(tmp_path / "out").movie(row) for row in range(3)]
-    assert [movie.imdb_id for movie in movies] == ["0133093", "0211915", "0113277"]
-    assert [movie.tmdb_id for movie in movies] == ["603", "", "949"]
 
 
 # Kernels in recommender/ that the pipeline uses
@@ -435,23 +377,7 @@ def test_weighting_by_hand():
     assert final == pytest.approx([1 * 0.5**0.5 * 0.5, -1.0, 0.0])
 
 
-def test_final_rating_is_the_same_in_blocks():
-    rng = np.random.default_rng(0)
-    n = (1 << 20) + 5
-    data = Interactions.from_columns(
-        rng.integers(0, 500, n), np.arange(n) % 7000, rng.integers(1, 11, n) / 2, np.arange(n)
-    )
-    means, _ = weighting.user_means(data)
-    movie_weights = weighting.pop_weight(data.movie_counts())
-    whole = (data.ratings - means[data.user_rows()]) * movie_weights[data.movie_rows]
-    whole = whole * weighting.time_weight(data.times, n)
-    final = weighting.final_rating(data, means, movie_weights, n)
-    np.testing.assert_allclose(final, whole, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("n", "sizes"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (10, (1, 4, 5)), (30, (3, 12, 15)), (3650, (365, 1460, 1825))]
-)
+@pytest.mark.parametrize(("n", "sizes"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (30, (3, 12, 15)), (3650, (365, 1460, 1825))])
 def test_sizes_of_the_tiers(n, sizes):
     counts = np.random.default_rng(n).integers(0, 50, n)
     tiers = popularity_tiers(counts)
@@ -524,14 +450,8 @@ def test_bundle_holds_what_the_programs_need_and_the_terms(tmp_path):
     all_steps.main(["--data", str(archive), "--output", str(tmp_path / "out"), *TINY_FLAGS, "--bundle"])
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
-        *(
-            "movies_filtered.csv",
-            "movie_features.csv",
-            "movie_metadata.csv",
-            "movie_popularity.json",
-            "user_means.json",
-        ),
-        *("train.npz", "val.npz", "test.npz", "train_max_timestamp.txt", "LICENSE", "manifest.json"),
+        *("movies_filtered.csv", "movie_features.csv", "movie_metadata.csv", "movie_popularity.json"),
+        *("user_means.json", "train_max_timestamp.txt", "train.npz", "val.npz", "test.npz", "LICENSE", "manifest.json"),
     }
     assert set(json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]) == names - {"manifest.json"}
     assert (tmp_path / "out" / "LICENSE").read_bytes() == terms

@@ -1,34 +1,41 @@
-"""Every published form of the raw data, from a folder and from a .zip, and the ways in which files differ."""
+"""Every published form of the raw data, the forms that people really have, and what is wrong with the others."""
 
 from __future__ import annotations
 
-import threading
+import gzip
+import os
+import resource
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
+from typing import Callable, Optional
 
 import numpy as np
 import pytest
 
-from preprocess import ratings_table
+from preprocess import build_metadata, download, filter_data, ratings_table, split_data, transform_data
 from preprocess import setup as all_steps
+from preprocess.movies_table import ITEM_GENRES
 from preprocess.raw_files import RawFiles
-from preprocess.sources import read_movies, read_source
-from recommender.data.catalog import NO_GENRES
+from preprocess.sources import open_source, source_ratings
+from recommender import cli
+from recommender.data.catalog import NO_GENRES, Catalog
 from recommender.data.errors import DataError
+from recommender.data.splits import load_ratings, load_split
 
-from .raw_sets import HEADER, LINES, pack, write_csv
+from .raw_sets import HEADER, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, write_csv
 
 ROOT = Path(__file__).resolve().parents[1]
-TWEETINGS = ROOT.parent / "shared" / "data" / "movietweetings-100k"
-
-# The same four ratings in each form; MovieTweetings' are on its own scale.
-USERS, MOVIE_IDS, RATINGS, TIMES = [1, 1, 2, 2], [10, 20, 10, 30], [4.0, 3.0, 5.0, 1.0], [100, 200, 300, 400]
+TWEETINGS = ROOT / ".." / "shared" / "data" / "movietweetings-100k"
+ROWS = [(1, 10, 4.0, 100), (1, 20, 3.0, 200), (2, 10, 5.0, 300), (2, 30, 1.0, 400)]
 
 
-def mark(*positions: int) -> str:
-    return "|".join("1" if i in positions else "0" for i in range(19))
+def marks(*genres: str) -> str:
+    return "|".join("1" if genre in genres else "0" for genre in ITEM_GENRES)
 
 
-FORMS = {
+PUBLISHED = {
     "csv": {
         "ratings.csv": HEADER + "1,10,4.0,100\n1,20,3.0,200\n2,10,5.0,300\n2,30,1.0,400\n",
         "movies.csv": 'movieId,title,genres\n10,"Matrix, The (1999)",Action|Sci-Fi\n20,Amélie (2001),Comedy\n'
@@ -36,25 +43,20 @@ FORMS = {
     },
     "1m": {
         "ratings.dat": "1::10::4::100\n1::20::3::200\n2::10::5::300\n2::30::1::400\n",
-        "movies.dat": b"10::Matrix, The (1999)::Action|Sci-Fi\n20::Am\xe9lie (2001)::Comedy\n30::Heat (1995)::\n",
-        "users.dat": "1::F::1::10::48067\n",
+        "movies.dat": "10::Matrix, The (1999)::Action|Sci-Fi\n20::Amélie (2001)::Comedy\n30::Heat (1995)::\n".encode(
+            "latin-1"
+        ),
     },
     "10m": {
         "ratings.dat": "1::10::4.0::100\n1::20::3.0::200\n2::10::5::300\n2::30::1::400\n",
-        "movies.dat": "10::Matrix, The (1999)::Action|Sci-Fi\n20::Amélie (2001)::Comedy\n"
-        f"30::Heat (1995)::{NO_GENRES}\n",
-        "tags.dat": "1::10::fun::100\n",
+        "movies.dat": "10::Matrix, The (1999)::Action|Sci-Fi\n20::Amélie (2001)::Comedy\n30::Heat (1995)::\n",
     },
     "100k": {
         "u.data": "1\t10\t4\t100\n1\t20\t3\t200\n2\t10\t5\t300\n2\t30\t1\t400\n",
-        "u.item": b"10|Matrix, The (1999)|31-Mar-1999||http://x/|"
-        + mark(1, 15).encode()
-        + b"\n20|Am\xe9lie (2001)|01-Jan-2001||http://x/|"
-        + mark(5).encode()
-        + b"\n30|Heat (1995)||||"
-        + mark(0).encode()
-        + b"\n",
-        "u.user": "1|24|M|technician|85711\n",
+        "u.item": f"10|Matrix, The (1999)|31-Mar-1999||http://x/|{marks('Action', 'Sci-Fi')}\n"
+        f"20|Amélie (2001)|01-Jan-2001||http://x/|{marks('Comedy')}\n30|Heat (1995)||||{marks('unknown')}\n".encode(
+            "latin-1"
+        ),
     },
 }
 TWEETING_FILES = {
@@ -71,147 +73,126 @@ def write(folder: Path, files: dict) -> Path:
     return folder
 
 
-def table(path: Path, form=None) -> list[tuple]:
-    ratings = read_source(path, form).take_ratings()
+def table(path: Path, form: Optional[str] = None, scale=None) -> list[tuple]:
+    ratings = source_ratings(open_source(path, form), scale)
     users, movies = ratings.user_ids[ratings.user_rows], ratings.movie_ids[ratings.movie_rows]
-    columns = (users, movies, ratings.ratings, ratings.times)
-    return list(zip(*(column.tolist() for column in columns)))
+    return list(zip(*(column.tolist() for column in (users, movies, ratings.ratings, ratings.times))))
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
-@pytest.mark.parametrize("name", FORMS)
-def test_every_form_gives_the_same_ratings_and_movies(tmp_path, name, packed):
-    path = write(tmp_path / "raw", FORMS[name])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_form_gives_the_same_ratings_and_movies(tmp_path, name, packed):
+    path = write(tmp_path / "raw", PUBLISHED[name])
     if packed:
         path = pack(path, tmp_path / "set.zip", inside="ml-some/")
-    source = read_source(path)
-    assert source.form == {"csv": "csv", "100k": "100k"}.get(name, "dat")
-    assert table(path) == list(zip(USERS, MOVIE_IDS, RATINGS, TIMES))
-    assert {i: (row.title, row.genres) for i, row in source.movies.items()} == {
+    source = open_source(path)
+    assert source.format == {"csv": "csv", "100k": "100k"}.get(name, "dat")
+    assert table(path) == ROWS
+    assert source.movies.rows == {
         10: ("Matrix, The (1999)", "Action|Sci-Fi"),
         20: ("Amélie (2001)", "Comedy"),
         30: ("Heat (1995)", NO_GENRES),
     }
 
 
-def test_movietweetings_is_told_by_its_ids_and_mapped_in_a_straight_line(tmp_path):
+def test_movietweetings_is_known_by_its_ids_and_mapped_in_a_straight_line(tmp_path):
     path = write(tmp_path / "raw", TWEETING_FILES)
-    source = read_source(path)
-    assert source.form == "movietweetings"
-    assert source.ratings.ratings.tolist() == pytest.approx([5.0, 0.5, 2.75, 4.1])
+    assert open_source(path).format == "movietweetings"
+    assert [row[2] for row in table(path)] == pytest.approx([5.0, 0.5, 2.75, 4.1])
     assert [row[1] for row in table(path)] == [10, 20, 10, 1853728]
-    assert source.movies[1853728].title == "Django :: Unchained (2012)"
-    assert source.movies[20].genres == NO_GENRES
-
-
-def test_movietweetings_ids_become_imdb_links(tmp_path):
-    path = write(tmp_path / "raw", TWEETING_FILES)
-    ratings = "".join(f"{u}::{m}::7::{u}\n" for u in (1, 2, 3) for m in ("0000010", "0000020", "1853728"))
-    (path / "ratings.dat").write_text(ratings)
-    flags = ["--min-user-ratings", "3", "--min-movie-ratings", "3"]
-    all_steps.main(["--data", str(path), "--output", str(tmp_path / "out"), *flags])
+    assert open_source(path).movies.rows[1853728].title == "Django :: Unchained (2012)"
+    (path / "ratings.dat").write_text(
+        "".join(f"{u}::{m}::7::{u}\n" for u in (1, 2, 3) for m in ("10", "20", "1853728"))
+    )
+    all_steps.main(["--data", str(path), "--output", str(tmp_path / "out"), *TINY_FLAGS])
     rows = (tmp_path / "out" / "movie_metadata.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[-2] for row in rows] == ["imdbId", "0000010", "0000020", "1853728"]
 
 
-def test_the_form_can_be_named_where_ids_do_not_tell(tmp_path):
+def test_the_form_can_be_named_where_ids_do_not_say_it(tmp_path):
     path = write(tmp_path / "raw", {**TWEETING_FILES, "movies.dat": "10::A (1999)::X\n20::B (1999)::\n"})
     with pytest.raises(DataError, match=r"ratings\.dat line 1: rating '10' is not a number from 0\.5 to 5"):
-        read_source(path)
+        table(path)
     assert table(path, "movietweetings")[0] == (1, 10, 5.0, 100)
-    with pytest.raises(DataError, match=r"not of the form '100k': leave out --source-format or give dat or movietweet"):
-        read_source(path, "100k")
+    with pytest.raises(DataError, match="give dat or movietweetings"):
+        table(path, "100k")
 
 
+@pytest.mark.skipif(not TWEETINGS.is_dir(), reason="MovieTweetings is not beside this clone")
 def test_real_movietweetings():
-    if not TWEETINGS.is_dir():
-        pytest.skip("MovieTweetings is not beside this clone")
-    source = read_source(TWEETINGS)
-    assert source.form == "movietweetings"
-    ratings = source.take_ratings()
-    assert (len(ratings.ratings), len(ratings.user_ids), len(source.movies)) == (100_000, 16_554, 10_506)
-    assert (ratings.user_ids[ratings.user_rows[0]], ratings.movie_ids[ratings.movie_rows[0]]) == (1, 1074638)
-    assert (ratings.ratings[0], ratings.times[0]) == (pytest.approx(0.5 + 0.45 * 7), 1365029107)
+    rows = table(TWEETINGS)
+    assert (len(rows), len({row[0] for row in rows}), len(open_source(TWEETINGS).movies.rows)) == (
+        100_000,
+        16_554,
+        10_506,
+    )
+    assert rows[0] == (1, 1074638, pytest.approx(0.5 + 0.45 * 7), 1365029107)
 
 
 # Ways to write the same CSV
 
-
 EXPECTED = [tuple(map(float, line.split(","))) for line in LINES.splitlines()]
+CELLS = [line.split(",") for line in LINES.splitlines()]
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        HEADER + LINES,
-        "\ufeff" + HEADER + LINES,
-        (HEADER + LINES).replace("\n", "\r\n"),
-        (HEADER + LINES).rstrip("\n"),
-        HEADER + LINES.replace("\n", "\n\n") + "\n\n",
-        HEADER + "".join(",".join(f'"{cell}"' for cell in line.split(",")) + "\n" for line in LINES.splitlines()),
-        HEADER + "".join(",".join(f" {cell} " for cell in line.split(",")) + "\n" for line in LINES.splitlines()),
-        "timestamp,x,rating,movieId,userId\n"
-        + "".join(
-            ",".join([*line.split(",")[:1:-1][:1], "abc", *line.split(",")[2::-1]]) + "\n"
-            for line in LINES.splitlines()
-        ),
-        HEADER + "".join("{}.0,{}.0,{},{}.0\n".format(*line.split(",")) for line in LINES.splitlines()),
-    ],
-    ids=["plain", "BOM", "CRLF", "no last newline", "blank lines", "quotes", "spaces", "other order", "as floats"],
-)
-def test_ways_to_write_a_csv(tmp_path, content):
+def lines_of(rows) -> str:
+    return "".join(",".join(row) + "\n" for row in rows)
+
+
+SAME = {
+    "byte order mark": "\ufeff" + HEADER + LINES,
+    "CRLF": (HEADER + LINES).replace("\n", "\r\n"),
+    "no last newline": (HEADER + LINES).rstrip("\n"),
+    "blank lines": HEADER + LINES.replace("\n", "\n\n"),
+    "quotes": HEADER + lines_of([f'"{cell}"' for cell in row] for row in CELLS),
+    "blanks": HEADER + lines_of([f" {cell} " for cell in row] for row in CELLS),
+    "other order": "timestamp,x,rating,movieId,userId\n" + lines_of([t, "abc", r, m, u] for u, m, r, t in CELLS),
+    "ids as floats": HEADER + lines_of([f"{u}.0", f"{m}.0", r, f"{t}.0"] for u, m, r, t in CELLS),
+    "fractions of seconds": HEADER + lines_of([u, m, r, f"{t}.7"] for u, m, r, t in CELLS),
+    "semicolons": (HEADER + LINES).replace(",", ";"),
+    "tabs": (HEADER + LINES).replace(",", "\t"),
+    "other names": "User_ID,MOVIE ID,Rating,Timestamp\n" + LINES,
+    "item and score": "user,item,score,date\n" + LINES,
+}
+
+
+@pytest.mark.parametrize("way", SAME)
+def test_ways_to_write_a_csv(tmp_path, way):
     folder = write_csv(tmp_path / "raw")
-    (folder / "ratings.csv").write_bytes(content.encode())
+    (folder / "ratings.csv").write_bytes(SAME[way].encode())
     assert table(folder) == EXPECTED
 
 
-def test_times_as_dates(tmp_path):
-    lines = [
-        "1,10,4.0,1970-01-01 00:01:40",
-        "1,20,3.5,1970-01-01T00:00:50",
-        "1,30,3.5,1970-01-01T00:00:50Z",
-        "2,10,3.5,1970-01-01 02:00:50+02:00",
-        "2,20,3.5,1970-01-02",
-        "2,30,3.5,60",
-        "3,10,3.5,61.9",
-        '3,20,3.5,"1970-01-01 00:01:40"',
-    ]
-    folder = write_csv(tmp_path / "raw", "\n".join(lines) + "\n")
-    assert [row[3] for row in table(folder)] == [100, 50, 50, 50, 86_400, 60, 61, 100]
+def test_times_as_dates_or_milliseconds(tmp_path):
+    times = ["1970-01-01 00:01:40", "1970-01-01T00:00:50", "1970-01-01T00:00:50Z", "1970-01-01 02:00:50+02:00"]
+    times += ["1970-01-02", "60", "61.9", '"1970-01-01 00:01:40"']
+    write_csv(tmp_path / "dates", "".join(f"1,{i},4.0,{time}\n" for i, time in enumerate(times)))
+    assert [row[3] for row in table(tmp_path / "dates")] == [100, 50, 50, 50, 86_400, 60, 61, 100]
+    write_csv(tmp_path / "ms", "".join(f"1,{i},4.0,150000000{i}999\n" for i in range(9)))
+    assert [row[3] for row in table(tmp_path / "ms")] == [1_500_000_000 + i for i in range(9)]
 
 
 def test_missing_and_invalid_times_are_dropped_and_counted(tmp_path):
     bad = ["", "NULL", "nan", "soon", "-5", "1e30", "inf", "2015-13-45", "1500000000000"]
-    lines = LINES + "".join(f"4,10,3.0,{text}\n" for text in bad)
-    source = read_source(write_csv(tmp_path / "raw", lines))
-    assert source.ratings.n_dropped == len(bad)
-    assert table(tmp_path / "raw") == EXPECTED
+    folder = write_csv(tmp_path / "raw", LINES + "".join(f"4,10,3.0,{text}\n" for text in bad))
+    assert source_ratings(open_source(folder)).n_dropped == len(bad)
+    assert table(folder) == EXPECTED
 
 
-def test_blocks_do_not_change_the_result(tmp_path, monkeypatch):
-    """Lines cut by the end of a block, blocks parsed at once, one block with dates among blocks of numbers."""
+def test_chunks_do_not_change_the_result(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     rows = np.column_stack([rng.integers(1, 10**9, 600), rng.integers(1, 10**5, 600), rng.integers(1, 11, 600) / 2])
-    times = rng.integers(0, 2**31, 600)
-    lines = [f"{int(u)},{int(m)},{r},{t}\n" for (u, m, r), t in zip(rows.tolist(), times.tolist())]
-    lines[300] = lines[300].rsplit(",", 1)[0] + "," + str(np.datetime64(int(times[300]), "s")) + "\n"
+    expected = [(int(u), int(m), r, t) for (u, m, r), t in zip(rows.tolist(), rng.integers(0, 2**31, 600).tolist())]
+    lines = [f"{u},{m},{r},{t}\n" for u, m, r, t in expected]
     folder = write_csv(tmp_path / "raw", "".join(lines))
-    expected = [(int(u), int(m), r, t) for (u, m, r), t in zip(rows.tolist(), times.tolist())]
-    assert table(folder) == expected
-    for size in (1, 7, 100, 997):
-        monkeypatch.setattr(ratings_table, "BLOCK_BYTES", size * 4)
-        assert table(folder) == expected
-    assert table(pack(folder, tmp_path / "set.zip")) == expected
-
-
-def test_a_bad_line_is_named_wherever_its_block_is(tmp_path, monkeypatch):
-    lines = LINES * 50 + "\n1,10,9.5,100\n" + LINES
-    folder = write_csv(tmp_path / "raw", lines)
-    for size in (ratings_table.BLOCK_BYTES, 10, 64):
-        monkeypatch.setattr(ratings_table, "BLOCK_BYTES", size)
+    lines[300] = lines[300].rsplit(",", 1)[0] + "," + str(np.datetime64(expected[300][3], "s")) + "\n"
+    dated = write_csv(tmp_path / "dated", "".join(lines))
+    for size in (7, 100, 600):
+        monkeypatch.setattr(ratings_table, "CHUNK", size)
+        assert table(folder) == table(dated) == expected
+        bad = write_csv(tmp_path / "bad", LINES * 50 + "\n1,10,9.5,100\n" + LINES)
         with pytest.raises(DataError, match=r"ratings\.csv line 453: rating '9\.5' is not"):
-            read_source(folder)
-    assert threading.active_count() == 1
+            table(bad)
 
 
 def test_large_ids_stay_exact(tmp_path):
@@ -219,7 +200,94 @@ def test_large_ids_stay_exact(tmp_path):
     assert table(folder) == [(2**53 - 1, 2**40, 4.0, 100), (2**33, 6, 3.0, 1)]
 
 
-# Where the files lie
+# What people really have: accepted, with a line that says how
+
+
+def run_setup(folder: Path, out: Path, *flags: str) -> Path:
+    all_steps.main(["--data", str(folder), "--output", str(out), *TINY_FLAGS, *flags])
+    return out
+
+
+def test_names_as_ids_are_numbered_and_kept(tmp_path, capsys):
+    name = {"1": "ann", "2": "bob", "3": "17"}  # most are names, so all are
+    lines = lines_of([name[u], f"tt{m}", r, t] for u, m, r, t in CELLS)
+    movies = MOVIES.replace("\n10", "\ntt10").replace("\n20", "\ntt20").replace("\n30", "\ntt30")
+    folder = write_csv(tmp_path / "raw", lines, movies)
+    (folder / "links.csv").write_text("movieId,imdbId,tmdbId\ntt20,211915,5\n")
+    out = run_setup(folder, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "user ids are names" in said
+    assert "movie ids are names" in said
+    assert (out / "user_ids.csv").read_text() == "userId,name\n1,ann\n2,bob\n3,17\n"
+    assert (out / "movie_ids.csv").read_text() == "movieId,name\n1,tt10\n2,tt20\n3,tt30\n"
+    data = load_ratings(out)
+    found = sorted(zip(data.user_rows().tolist(), data.movie_rows.tolist(), data.ratings.tolist()))
+    assert found == sorted((int(u) - 1, int(m) // 10 - 1, float(r)) for u, m, r, _ in CELLS)
+    assert Catalog.load(out).movie(1).imdb_id == "0211915"
+
+
+def test_without_times_the_order_of_the_file_counts(tmp_path, capsys):
+    folder = write_csv(tmp_path / "raw", lines_of(row[:3] for row in CELLS), header="userId,movieId,rating\n")
+    out = run_setup(folder, tmp_path / "out")
+    assert "no column of times" in capsys.readouterr().out
+    train, val, test = (load_split(out, part) for part in ("train", "val", "test"))
+    assert not train.has_times
+    orders = np.stack([part.movie_ids[part.movie_rows] for part in (train, val, test)], axis=1)
+    assert orders.tolist() == [[10, 20, 30], [20, 10, 30], [30, 10, 20]]
+    with pytest.raises(DataError, match="no times"):
+        split_data.main(["--processed", str(out), "--split", "global-time"])
+
+
+def test_a_few_empty_ratings_are_dropped_and_counted(tmp_path, capsys):
+    lines = random_lines(1, n_twice=0)
+    folder = write_csv(tmp_path / "raw", lines + "7,1,,900000000\n14,1, ,900000000\n", random_movies())
+    out = run_setup(folder, tmp_path / "out")
+    assert "2 ratings dropped: the rating is empty" in capsys.readouterr().out
+    assert (
+        load_ratings(out).n_ratings
+        == load_ratings(run_setup(write_csv(tmp_path / "b", lines), tmp_path / "o")).n_ratings
+    )
+
+
+def test_another_scale_is_mapped_when_it_is_named(tmp_path):
+    folder = write_csv(tmp_path / "raw", "1,10,1,5\n1,20,10,6\n2,10,5.5,7\n")
+    with pytest.raises(DataError, match="--rating-scale"):
+        table(folder)
+    assert [row[2] for row in table(folder, scale=(1.0, 10.0))] == [0.5, 5.0, 2.75]
+
+
+@pytest.mark.parametrize(
+    ("movies", "note"),
+    [
+        (MOVIES.encode("cp1252"), "movies.csv is read as cp1252"),
+        ((MOVIES + "20,Again (1999),Drama\n").encode(), "movies.csv line 5 lists movie 20 again"),
+        (MOVIES.replace('"Matrix, The', '"Matrix The').replace(",", ";").encode(), ""),
+        (MOVIES.replace("movieId,title", "MovieID,Title").encode(), ""),
+    ],
+    ids=["cp1252", "listed twice", "semicolons", "other names"],
+)
+def test_movie_lists_as_people_have_them(tmp_path, movies, note):
+    folder = write_csv(tmp_path / "raw")
+    (folder / "movies.csv").write_bytes(movies)
+    found = open_source(folder).movies
+    assert found.rows[20] == ("Amélie (2001)", "Comedy")
+    assert note in " ".join(found.notes)
+
+
+def test_a_compressed_file_and_an_archive_made_on_a_mac(tmp_path):
+    folder = write_csv(tmp_path / "raw")
+    archive = pack(folder, tmp_path / "set.zip")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("__MACOSX/ml-tiny/ratings.csv", "junk")
+        file.writestr("ml-tiny/old/ratings.csv", "junk")
+    assert table(archive) == EXPECTED
+    for name in ("ratings.csv", "movies.csv"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+        (folder / name).unlink()
+    assert table(folder) == EXPECTED
+    (folder / "ratings.csv.gz").write_bytes((folder / "ratings.csv.gz").read_bytes()[:60])
+    with pytest.raises(DataError, match="damaged"):
+        table(folder)
 
 
 def test_data_one_level_down_is_found(tmp_path):
@@ -236,21 +304,224 @@ def test_data_one_level_down_is_found(tmp_path):
     assert table(only_zip) == EXPECTED
 
 
-def test_an_archive_made_on_a_mac(tmp_path):
-    import zipfile
+# Whatever is wrong: one line that says what, where and what to do, exit code 2, nothing written
 
+
+def outcome(main: Callable, arguments: list[str], monkeypatch, capsys) -> str:
+    """Run a program as the shell would; return its one line of error, having checked that it is one, and code 2."""
+    monkeypatch.setattr(sys, "argv", ["program", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.run(main)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2, error
+    assert error.count("\n") == 1, error
+    assert error.startswith("tastevec: ")
+    return error
+
+
+def with_line(number: int, line: str) -> str:
+    lines = LINES.splitlines(keepends=True)
+    lines[number - 2] = line + "\n"
+    return HEADER + "".join(lines)
+
+
+BAD_FILES = {
+    "ratings.csv": {
+        "empty": ("", "is empty: expected the columns userId,movieId,rating,timestamp"),
+        "only a header": (HEADER, "holds no ratings"),
+        "no header": (LINES, "has no column userId: its first line is '1,10,4.0,100'"),
+        "a column twice": ("userId,userId,movieId,rating,timestamp\n1,1,10,4.0,5\n", "has twice the column userId"),
+        "not text": (b"\xff\xfe\x00u\x00s", "is not UTF-8 text"),
+        "CR alone": ((HEADER + LINES).replace("\n", "\r"), "ends its lines with CR alone"),
+        "rating a word": (with_line(3, "1,20,good,50"), "line 3: rating 'good' is not a number from 0.5 to 5"),
+        "rating NaN": (with_line(4, "1,30,nan,200"), "line 4: rating 'nan' is not a number"),
+        "ratings missing": (with_line(4, "1,30,,200"), "line 4: rating '' is not a number"),
+        "rating too high": (with_line(10, "3,20,5.5,500"), "line 10: rating '5.5' is not a number from 0.5 to 5"),
+        "rating zero": (with_line(10, "3,20,0,500"), "line 10: rating '0' is not a number from 0.5 to 5"),
+        "user a word": (with_line(2, "me,10,4.0,100"), "line 2: userId 'me' is not a whole number from 0"),
+        "user negative": (with_line(2, "-1,10,4.0,100"), "line 2: userId '-1' is not a whole number"),
+        "user a fraction": (with_line(2, "1.5,10,4.0,100"), "line 2: userId '1.5' is not a whole number"),
+        "user missing": (with_line(2, ",10,4.0,100"), "line 2: userId '' is not a whole number"),
+        "user too large": (with_line(2, f"{2**53},10,4.0,100"), "line 2: userId '9007199254740992' is not"),
+        "a short line": (with_line(6, "2,10"), "line 6: 2 columns, expected at least 4"),
+        "a cut line": (HEADER + LINES[:-8], "line 10: 3 columns, expected at least 4"),
+        "a quote left open": (HEADER + '1,10,4.0,"100\n' + LINES, "ratings.csv line"),
+        "all times missing": (HEADER + "1,10,4.0,\n1,20,4.0,\n", "all 2 timestamps are missing or invalid"),
+        "nothing left": (HEADER + "1,10,4.0,100\n", "no rating is left of 1 after min_user_ratings 3"),
+    },
+    "movies.csv": {
+        "empty": ("", "is empty: expected the columns movieId,title,genres"),
+        "only a header": ("movieId,title,genres\n", "lists no movies"),
+        "a column missing": ("movieId,title\n10,A\n", "has no column genres: its first line is 'movieId,title'"),
+        "id a word": (MOVIES + "ten,A,B\n", "line 5: movieId 'ten' is not a whole number"),
+        "a quote left open": (MOVIES + '40,"A\n50,"B, The",Drama\n', "line 6: movie 40 goes over several lines"),
+        "a short line": (MOVIES + "40,A\n", "line 5: 2 columns, expected 3"),
+    },
+    "links.csv": {
+        "a word": ("movieId,imdbId,tmdbId\n10,nm01,\n", "line 2: imdbId 'nm01' is not a number"),
+        "half a movie": ("movieId,imdbId,tmdbId\n10,1,8.5\n", "line 2: tmdbId '8.5' is not a number"),
+        "no column": ("movieId,imdbId\n10,1\n", "has no column tmdbId"),
+    },
+    "tags.csv": {"of no movie": ("userId,movieId,tag\n1,x,a\n2,x,a\n", "line 2: movieId 'x' is not a whole")},
+    "d.jsonl": {
+        "not JSON": ('{"movieId": 10}\nhello\n', "line 2 is not JSON"),
+        "too deep": ("[" * 100_000, "line 1 is not JSON"),
+        "no id": ('{"title": "A"}\n', "line 1 has no whole number as its movieId"),
+        "twice": ('{"movieId": 10}\n{"movieId": 10}\n', "line 2: movieId 10 is described twice"),
+        "a number": ('{"movieId": 10, "cast": 5}\n', "line 1: cast 5 is not a text"),
+    },
+}
+CASES = [(name, case, *BAD_FILES[name][case]) for name in BAD_FILES for case in BAD_FILES[name]]
+
+
+@pytest.mark.parametrize(("name", "case", "content", "message"), CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
+def test_bad_files(tmp_path, monkeypatch, capsys, name, case, content, message):
     folder = write_csv(tmp_path / "raw")
-    archive = pack(folder, tmp_path / "set.zip")
-    with zipfile.ZipFile(archive, "a") as file:
-        file.writestr("__MACOSX/ml-tiny/ratings.csv", "junk")
-        file.writestr("ml-tiny/old/ratings.csv", "junk")
-    assert table(archive) == EXPECTED
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    arguments = ["--data", str(folder), "--output", str(tmp_path / "out"), *TINY_FLAGS]
+    if name == "d.jsonl":
+        arguments += ["--descriptions", str(folder / name)]
+    error = outcome(all_steps.main, arguments, monkeypatch, capsys)
+    assert name in error or case == "nothing left"
+    assert message in error
+    assert not (tmp_path / "out").exists()
 
 
-def test_movie_lists_with_quotes_blanks_and_more_columns(tmp_path):
-    movies = 'genres,movieId,title,x\r\n\r\nDrama,5," ""Great"" One, The (1950) ",1\r\n,6,,2\r\n'
-    _, found = read_movies(RawFiles(write_csv(tmp_path / "raw", movies=movies)))
-    assert {i: (row.title, row.genres) for i, row in found.items()} == {
-        5: ('"Great" One, The (1950)', "Drama"),
-        6: ("Movie 6", NO_GENRES),
-    }
+def bad_place(tmp_path: Path, kind: str) -> Path:
+    folder = write_csv(tmp_path / "raw")
+    archive = tmp_path / "set.zip"
+    if kind == "missing":
+        return tmp_path / "nowhere"
+    if kind == "empty folder":
+        (tmp_path / "empty").mkdir()
+        return tmp_path / "empty"
+    if kind in ("no movies", "two sets"):
+        if kind == "no movies":
+            (folder / "movies.csv").unlink()
+        else:
+            (folder / "ratings.dat").write_text("1::1::1::1\n")
+        return folder
+    (folder / "ratings.csv").write_text(HEADER + random_lines(0))
+    data = bytearray(pack(folder, archive).read_bytes())
+    if kind == "zip cut short":
+        data = data[: len(data) // 2]
+    elif kind == "zip damaged inside":
+        with zipfile.ZipFile(archive) as file:
+            at = file.getinfo("ml-tiny/ratings.csv").header_offset
+        data[at + 2000 : at + 2040] = bytes(40)
+    else:  # encrypted
+        for signature, flags_at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+            at = -1
+            while (at := data.find(signature, at + 1)) >= 0:
+                data[at + flags_at] |= 1
+    archive.write_bytes(data)
+    return archive
+
+
+PLACES = {
+    "missing": "no data at",
+    "empty folder": "holds no ratings (none of ratings.csv, ratings.dat, u.data, nor a .zip)",
+    "no movies": "holds ratings.csv but no movies.csv: put the movie list beside it",
+    "two sets": "holds ratings.csv and ratings.dat: keep one data set in one place",
+    "zip cut short": "is not a .zip, or a damaged one: download it again",
+    "zip damaged inside": "ratings.csv is damaged",
+    "zip encrypted": "is encrypted: unpack it and give the folder",
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_bad_places(tmp_path, monkeypatch, capsys, kind):
+    arguments = ["--data", str(bad_place(tmp_path, kind)), "--output", str(tmp_path / "out"), *TINY_FLAGS]
+    assert PLACES[kind] in outcome(all_steps.main, arguments, monkeypatch, capsys)
+    assert not (tmp_path / "out").exists()
+
+
+STEPS = [all_steps, filter_data, split_data, transform_data, build_metadata]
+SETTINGS = {
+    "unknown key": ("min_user_rating: 5\n", "line 1: unknown key 'min_user_rating': did you mean min_user_ratings?"),
+    "no such split": ("split: random\n", "split: 'random' is not one of per-user, global-time"),
+    "fractions": ("train_fraction: 0.8\n", "0.8 + 0.15 + 0.15 is 1.1: make them add up to 1"),
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+def test_bad_settings(tmp_path, monkeypatch, capsys, case, step):
+    content, message = SETTINGS[case]
+    (tmp_path / "pipeline.yaml").write_text(content)
+    arguments = ["--output", str(tmp_path / "out"), "--config", str(tmp_path / "pipeline.yaml")]
+    assert message in outcome(step.main, arguments, monkeypatch, capsys)
+    assert not (tmp_path / "out").exists()
+
+
+FLAGS = {
+    "unknown flag": (["--min-users", "5"], "unrecognized arguments: --min-users 5: see --help"),
+    "a word": (["--min-user-ratings", "five"], "argument --min-user-ratings: invalid int value: 'five'"),
+    "out of range": (["--half-life-days", "-1"], "-1.0 is out of range"),
+    "no such format": (["--format", "parquet"], "argument --format: invalid choice: 'parquet'"),
+    "no such source": (["--source-format", "ml"], "--source-format: 'ml' is not one of csv, dat, 100k, movietweetings"),
+    "no scale": (["--rating-scale", "5-1"], "'5-1' is not a scale: write 1-10"),
+    "no config": (["--config", "no/such.yaml"], "no settings file at no/such.yaml"),
+    "no terms": (["--bundle"], "holds no README with its terms of use"),
+    "no descriptions": (["--descriptions", "no/such.jsonl"], "no descriptions at"),
+}
+
+
+@pytest.mark.parametrize("case", FLAGS)
+def test_bad_flags(tmp_path, monkeypatch, capsys, case):
+    flags, message = FLAGS[case]
+    data = write_csv(tmp_path / "raw")
+    arguments = ["--data", str(data), "--output", str(tmp_path / "out"), *TINY_FLAGS, *flags]
+    assert message in outcome(all_steps.main, arguments, monkeypatch, capsys)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_metadata_of_another_data_set(tmp_path, monkeypatch, capsys):
+    folder = write_csv(tmp_path / "raw")
+    out = run_setup(folder, tmp_path / "out")
+    before = (out / "movie_metadata.csv").read_bytes()
+    capsys.readouterr()
+    (folder / "movies.csv").write_text(MOVIES.replace("Heat", "Cold"), encoding="utf-8")
+    error = outcome(build_metadata.main, ["--data", str(folder), "--output", str(out)], monkeypatch, capsys)
+    assert "give the same --data to both steps" in error
+    assert (out / "movie_metadata.csv").read_bytes() == before
+
+
+def test_output_that_cannot_be_written(tmp_path, monkeypatch, capsys):
+    data = write_csv(tmp_path / "raw")
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "out"):
+        error = outcome(all_steps.main, ["--data", str(data), *TINY_FLAGS, "--output", str(place)], monkeypatch, capsys)
+        assert "file is a file, not a folder: give another --output" in error
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("step", [split_data, transform_data], ids=["split", "transform"])
+def test_a_step_before_the_one_it_needs(tmp_path, monkeypatch, capsys, step):
+    error = outcome(step.main, ["--processed", str(tmp_path / "out")], monkeypatch, capsys)
+    assert "no processed artifact in" in error
+    assert "run python -m preprocess.setup" in error
+
+
+@pytest.mark.parametrize("flags", [["ml-25"], ["ml-1m", "--mirror", "http://example.org"], []])
+def test_bad_downloads(tmp_path, monkeypatch, capsys, flags):
+    monkeypatch.chdir(tmp_path)
+    error = outcome(download.main, flags, monkeypatch, capsys)
+    assert any(text in error for text in ("did you mean ml-25m?", "not an https", "required: NAME"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_data_whole(tmp_path):
+    """A limit on the size of a file stops the writing halfway, as a full disk does."""
+    data = write_csv(tmp_path / "raw", random_lines(1), random_movies())
+    arguments = ["--data", str(data), *TINY_FLAGS, "--output", str(tmp_path / "out")]
+    all_steps.main(arguments)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    run = subprocess.run(
+        [sys.executable, "-m", "preprocess.setup", *arguments, "--half-life-days", "10"],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
+    )  # fmt: skip
+    assert run.returncode == 2, run.stderr
+    assert run.stderr.count("\n") == 1, run.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before

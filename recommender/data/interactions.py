@@ -57,6 +57,11 @@ class Interactions:
     def n_ratings(self) -> int:
         return len(self.movie_rows)
 
+    @property
+    def has_times(self) -> bool:
+        """Whether `times` are dates: negative ones only keep the order of a file without times."""
+        return self.n_ratings == 0 or int(self.times.min()) >= 0
+
     @classmethod
     def from_columns(
         cls,
