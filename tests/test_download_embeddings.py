@@ -14,12 +14,13 @@ from preprocess import download_embeddings
 from preprocess.download_embeddings import Offer, download, read_offers
 from recommender.data.errors import ArtifactError, DataError, SettingsError, TastevecError
 from recommender.data.settings import default_folder
-from recommender.text.base import Identity, normalised
+from recommender.linalg.rows import unit_rows
+from recommender.text.base import Identity
 from recommender.text.movie_embeddings import MovieEmbeddings
 from tests.test_download import Server
 
 N = 40
-VECTORS = normalised(np.random.default_rng(0).normal(size=(N, 8)))
+VECTORS = unit_rows(np.random.default_rng(0).normal(size=(N, 8)))
 
 
 @pytest.fixture

@@ -24,8 +24,9 @@ from recommender.evaluate.embedding_comparison import (
 )
 from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests
 from recommender.evaluate.significance import intervals
+from recommender.linalg.rows import unit_rows
 from recommender.text import movie_embeddings, movie_sources
-from recommender.text.base import BaseEmbeddingBackend, Identity, normalised
+from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn
 from recommender.text.movie_text import movie_text
 from recommender.text.people import UserVectorSettings
@@ -96,7 +97,7 @@ def test_known_item_by_unit():
 
 def test_lists_of_people_against_a_loop():
     case = protocols.per_user(source().train)
-    films = normalised(np.random.default_rng(1).standard_normal((N_MOVIES, 6)))
+    films = unit_rows(np.random.default_rng(1).standard_normal((N_MOVIES, 6)))
     people = people_with_likes(case, UserVectorSettings())
     found = rank_for_people(films, case, people)
     indptr, relevant = case.relevant()

@@ -8,7 +8,7 @@ import pytest
 from recommender.data.errors import DataError
 from recommender.evaluate import embedding_quality
 from recommender.evaluate.embedding_quality import finding_measures, places, separation_gap
-from recommender.text.base import normalised
+from recommender.linalg.rows import unit_rows
 
 
 def movies(n=120, n_genres=6, d=9, seed=0):
@@ -19,7 +19,7 @@ def movies(n=120, n_genres=6, d=9, seed=0):
         row[rng.permutation(n_genres)[: rng.integers(0, 4)]] = True
     vectors = rng.standard_normal((n, d)) + 0.3
     vectors[::17] = 0
-    return normalised(vectors), genres
+    return unit_rows(vectors), genres
 
 
 @pytest.mark.parametrize("cells", [1 << 22, 50])
@@ -53,7 +53,7 @@ def test_separation_by_hand():
 def test_the_gap_of_random_directions_is_chance_by_chance():
     genres = movies(400)[1]
     for seed in range(10):
-        found = separation_gap(normalised(np.random.default_rng(seed).standard_normal((400, 16))), genres)
+        found = separation_gap(unit_rows(np.random.default_rng(seed).standard_normal((400, 16))), genres)
         assert found.is_chance
     assert not separation_gap(*movies(400)).is_chance  # these lean to one side
 
@@ -71,7 +71,7 @@ def test_separation_without_pairs_is_undefined():
 def test_planted_genres_separate_and_shuffled_ones_do_not():
     rng = np.random.default_rng(1)
     genre = rng.integers(0, 5, 400)
-    vectors = normalised(rng.standard_normal((5, 30))[genre] + rng.standard_normal((400, 30)) + 1)
+    vectors = unit_rows(rng.standard_normal((5, 30))[genre] + rng.standard_normal((400, 30)) + 1)
     right = separation_gap(vectors, np.eye(5, dtype=bool)[genre])
     wrong = [separation_gap(vectors, np.eye(5, dtype=bool)[rng.permutation(genre)]).gap for _ in range(40)]
     assert right.gap > 0.5
@@ -83,9 +83,9 @@ def test_planted_genres_separate_and_shuffled_ones_do_not():
 def test_places_against_sorting(cells, monkeypatch):
     monkeypatch.setattr(embedding_quality, "_CELLS", cells)
     rng = np.random.default_rng(2)
-    vectors = normalised(rng.standard_normal((90, 7)))
+    vectors = unit_rows(rng.standard_normal((90, 7)))
     vectors[40:50] = vectors[30:40]  # twins: as near to anything
-    queries, targets = normalised(rng.standard_normal((25, 7))), rng.integers(0, 90, 25)
+    queries, targets = unit_rows(rng.standard_normal((25, 7))), rng.integers(0, 90, 25)
     targets[:3] = [31, 41, 55]
     found = places(queries, vectors, targets)
     for query, target, place in zip(queries, targets.tolist(), found):
@@ -95,7 +95,7 @@ def test_places_against_sorting(cells, monkeypatch):
 
 
 def test_a_request_that_means_nothing_gets_the_place_in_the_middle():
-    vectors = normalised(np.random.default_rng(0).standard_normal((9, 4)))
+    vectors = unit_rows(np.random.default_rng(0).standard_normal((9, 4)))
     assert places(np.zeros((2, 4)), vectors, np.array([0, 8])).tolist() == [5.0, 5.0]
     assert places(vectors[3:4], vectors, np.array([3])).tolist() == [1.0]
     with pytest.raises(DataError, match="width 3 and movies of width 4"):

@@ -14,6 +14,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.svd import SvdModel
+from recommender.linalg.rows import unit_rows
 from recommender.session.cold_start import UnratedMovies
 from recommender.session.engine import Heard, Session, SessionEngine, SessionState, Words
 from recommender.session.gaussian import ConditionalGaussian
@@ -22,7 +23,7 @@ from recommender.session.profiles import load_profile, save_profile
 from recommender.session.queries import LENGTH, MOST_LETTERS, FreeText
 from recommender.session.rules import Event, LearningRule, MovingAverage, Wish
 from recommender.session.taste_covariance import Gaussian, GaussianSettings
-from recommender.text.base import BaseEmbeddingBackend, Identity, normalised
+from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.movie_embeddings import MovieEmbeddings
 from tests.tiny import make_processed
 
@@ -57,7 +58,7 @@ class TopicBackend(BaseEmbeddingBackend):
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         counts = [[text.count(topic) for topic in TOPICS] for text in texts]
-        return normalised(np.array(counts, dtype=float).reshape(-1, len(TOPICS)))
+        return unit_rows(np.array(counts, dtype=float).reshape(-1, len(TOPICS)))
 
 
 def make_vectors() -> np.ndarray:

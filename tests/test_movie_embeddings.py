@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from recommender.data.errors import ArtifactError, ChoiceError, DataError
-from recommender.text.base import BaseEmbeddingBackend, Identity, normalised
+from recommender.linalg.rows import unit_rows
+from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.movie_embeddings import MovieEmbeddings, embed, plan
 from recommender.text.movie_sources import Movies, SourceMovie, join, read_dat, read_source, read_tsv
 from tests.tiny import FILMS, make_processed
@@ -35,7 +36,7 @@ class Letters(BaseEmbeddingBackend):
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += texts
-        return normalised(np.array([[text.count(letter) for letter in "abc"] for text in texts], dtype=np.float64))
+        return unit_rows(np.array([[text.count(letter) for letter in "abc"] for text in texts], dtype=np.float64))
 
 
 def dat(folder: Path, text: str) -> list[SourceMovie]:

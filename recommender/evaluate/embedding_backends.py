@@ -18,9 +18,10 @@ import numpy as np
 
 from ..data.artifacts import has_manifest, load_npz, replace_file
 from ..data.errors import ArtifactError, ChoiceError, SettingsError
+from ..linalg.rows import unit_rows
 from ..text import registry
 from ..text.backends.local import LocalBackend
-from ..text.base import BaseEmbeddingBackend, Identity, normalised
+from ..text.base import BaseEmbeddingBackend, Identity
 from ..text.movie_embeddings import MovieEmbeddings
 from ..text.movie_text import text_hash
 from .work import read_pairs
@@ -47,7 +48,7 @@ class RandomVectors(BaseEmbeddingBackend):
         """Return (n, d) float32."""
         seeds = [[self.seed, int(text_hash(text)[:16], 16)] for text in texts]
         drawn = [np.random.default_rng(seed).standard_normal(self.dimension) for seed in seeds]
-        return normalised(np.array(drawn).reshape(len(texts), self.dimension))
+        return unit_rows(np.array(drawn).reshape(len(texts), self.dimension))
 
 
 @dataclass(frozen=True)

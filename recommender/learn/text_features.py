@@ -14,8 +14,8 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import DataError
+from ..linalg.rows import unit_rows
 from ..text.backends.local import LocalBackend
-from ..text.base import normalised
 from ..text.movie_text import movie_text
 from .content import genre_matrix
 from .genre_features import year_nearness
@@ -35,7 +35,7 @@ def text_features(catalog: Optional[Catalog], movie_ids: np.ndarray, dimension: 
     dimension: length of t; less where the texts have no more to tell. Cost: that of `LocalBackend.fit`.
     """
     has = genre_matrix(catalog, movie_ids)
-    genres = normalised(has * np.log(len(has) / np.maximum(has.sum(axis=0), 1)))
+    genres = unit_rows(has * np.log(len(has) / np.maximum(has.sum(axis=0), 1)))
     years, texts = np.zeros(len(movie_ids), dtype=np.int64), [""] * len(movie_ids)
     if catalog is not None:
         row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}

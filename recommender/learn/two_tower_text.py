@@ -22,7 +22,7 @@ import numpy as np
 from ..data.interactions import Interactions
 from ..data.settings import setting
 from ..linalg.ridge import fit_bridge
-from ..text.base import normalised
+from ..linalg.rows import unit_rows
 from .item_features import item_features
 from .text_features import Weights, text_features
 from .two_tower.model import TwoTower
@@ -72,6 +72,6 @@ class TextTwoTower(TwoTower):
             bridge = fit_bridge(F[rated], found[rated], np.sqrt(training.counts[rated]), [self.settings.ridge])
             foretold = bridge(F[~rated])
             vectors = foretold[:, :-1]
-            self.movie_vectors[~rated] = normalised(vectors) if self.settings.normalised else vectors
+            self.movie_vectors[~rated] = unit_rows(vectors) if self.settings.normalised else vectors
             self.movie_biases[~rated] = foretold[:, -1]
         return self

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError
-from ..text.base import normalised
+from ..linalg.rows import unit_rows
 from ..text.movie_embeddings import FUSED, KIND, MOVIES, USERS, MovieEmbeddings
 from ..text.vector_files import DEFAULT_FORMS, check_forms, read_columns, write_table
 from .fusion import Fused, Fusion, FusionSettings
@@ -51,7 +51,7 @@ class FusedEmbeddings:
         artifacts.check_files(folder, manifest, [FILE], REMEDY)
         names = ("movie_id", "missing", "embedding")
         arrays = read_columns(folder / FILE, manifest["files"][FILE], names, REMEDY)
-        embedding = normalised(arrays["embedding"].astype(np.float32))
+        embedding = unit_rows(arrays["embedding"].astype(np.float32))
         try:
             movie_id = arrays["movie_id"].astype(np.int64)
         except ValueError:

@@ -31,7 +31,7 @@ import numpy as np
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError, DataError
 from ..data.settings import check_settings, check_value, setting
-from ..text.base import normalised
+from ..linalg.rows import unit_rows
 from ..text.people import align
 from .modalities import Modality
 from .projections import cca, pca, procrustes
@@ -155,7 +155,7 @@ class Fusion:
                 known_rows = np.zeros(len(movie_ids), dtype=bool)
             missing[part.name] = int((~known_rows).sum())
             blocks.append(block)
-        return Fused(movie_ids, normalised(self._joined(blocks)), missing)
+        return Fused(movie_ids, unit_rows(self._joined(blocks)), missing)
 
     def save(self, folder: Path) -> None:
         """Write it to `folder`, all files or none."""

@@ -19,7 +19,7 @@ from typing import Any, Optional
 import numpy as np
 
 from ..data.errors import ServiceError
-from ..text.base import normalised
+from ..linalg.rows import unit_rows
 from .error_messages import N_SHOWN, WebError, refusal_words
 from .key import Key, hide
 
@@ -75,7 +75,7 @@ def read_answer(answer: Any, n_texts: int, host: str, key: Optional[Key] = None)
     stacked = np.stack(vectors)
     if not (np.abs(stacked) <= np.finfo(np.float32).max).all():  # not so for NaN either
         raise refuse("an embedding that holds NaN or infinity")
-    return normalised(stacked)
+    return unit_rows(stacked)
 
 
 def _numbers(value: object) -> np.ndarray | None:

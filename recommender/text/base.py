@@ -40,14 +40,3 @@ class BaseEmbeddingBackend(ABC):
     @abstractmethod
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32 with rows of length 1 (or 0), in the order of `texts`; (0, d) for no texts."""
-
-
-def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Return the rows at length 1, float32; a row of zeros stays.
-
-    >>> normalised(np.array([[3.0, 4.0], [0.0, 0.0]])).round(3).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    result = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return result

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data.errors import DataError
-from .base import normalised
+from ..linalg.rows import unit_rows
 
 ALPHA = 0.7
 
@@ -45,11 +45,11 @@ def mix(rating_vectors: np.ndarray, text_vectors: np.ndarray, alpha: float = ALP
         raise DataError(f"vectors of ratings and of texts have shapes {shapes}: embed both with one backend")
     if not 0 <= alpha <= 1:
         raise DataError(f"alpha {alpha!r} is not from 0 to 1: give the share of the ratings")
-    ratings, texts = normalised(rating_vectors), normalised(text_vectors)
+    ratings, texts = unit_rows(rating_vectors), unit_rows(text_vectors)
     has_ratings, has_text = rating_vectors.any(axis=1), text_vectors.any(axis=1)
     of_ratings = np.where(has_text, alpha, 1.0)[:, None]  # (n, 1)
     of_texts = np.where(has_ratings, 1.0 - alpha, 1.0)[:, None]
-    return normalised(of_ratings * ratings + of_texts * texts)
+    return unit_rows(of_ratings * ratings + of_texts * texts)
 
 
 def mix_people(

@@ -25,7 +25,8 @@ import numpy as np
 from ..data import artifacts
 from ..data.catalog import Movie
 from ..data.errors import ArtifactError, ChoiceError, DataError
-from .base import BaseEmbeddingBackend, Identity, normalised
+from ..linalg.rows import unit_rows
+from .base import BaseEmbeddingBackend, Identity
 from .movie_sources import MOVIELENS, Movies
 from .movie_text import text_hash
 from .vector_files import DEFAULT_FORMS, check_forms, read_columns, write_table
@@ -80,7 +81,7 @@ class MovieEmbeddings:
         if embedding.ndim != 2 or embedding.shape[1] != stored.dimension:
             raise ArtifactError(f"{folder / FILE} is damaged (vectors of shape {embedding.shape}): run {REMEDY}")
         if embedding.dtype != np.float32:
-            embedding = normalised(embedding.astype(np.float32))
+            embedding = unit_rows(embedding.astype(np.float32))
         has_texts = "metadata" in manifest["files"][FILE]["arrays"]
         return cls(stored, **arrays, embedding=embedding, folder=folder, has_texts=has_texts)
 

@@ -26,8 +26,8 @@ from ..data.errors import DataError
 from ..data.interactions import Interactions
 from ..data.settings import check_settings, setting
 from ..data.weighting import HALF_LIFE_DAYS, user_means
+from ..linalg.rows import unit_rows
 from ..linalg.sparse import SparseMatrix
-from .base import normalised
 
 AVERAGE, TEMPORAL, WEIGHTED, RANDOM = "average", "temporal", "weighted", "random"
 METHODS = (AVERAGE, TEMPORAL, WEIGHTED, RANDOM)
@@ -111,7 +111,7 @@ def user_vectors(
     }
     if settings.method == RANDOM:
         directions = rng.standard_normal((data.n_users, movie_vectors.shape[1]))
-        return UserVectors(data.user_ids[kept], normalised(directions[kept]), left_out, 0)
+        return UserVectors(data.user_ids[kept], unit_rows(directions[kept]), left_out, 0)
     weights, fallen_back = _weights(data, usable, has_vector, settings)
     weights *= kept[data.user_rows()]
     sums = _weighted_sums(data, weights, movie_vectors)
@@ -119,7 +119,7 @@ def user_vectors(
     cancelled = kept & (np.linalg.norm(sums, axis=1) <= _CANCELLED * total)
     left_out["their movies' vectors cancel out"] = int(cancelled.sum())
     kept &= ~cancelled
-    return UserVectors(data.user_ids[kept], normalised(sums[kept]), left_out, int((fallen_back & kept).sum()))
+    return UserVectors(data.user_ids[kept], unit_rows(sums[kept]), left_out, int((fallen_back & kept).sum()))
 
 
 def _weights(

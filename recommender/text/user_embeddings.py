@@ -17,7 +17,8 @@ import numpy as np
 
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError
-from .base import Identity, normalised
+from ..linalg.rows import unit_rows
+from .base import Identity
 from .mix import Mixed
 from .movie_embeddings import FUSED, KIND, MOVIES, USERS, refuse_mismatch
 from .vector_files import DEFAULT_FORMS, check_forms, read_columns, write_table
@@ -77,7 +78,7 @@ class UserEmbeddings:
         artifacts.check_files(folder, manifest, [FILE], REMEDY)
         entry = manifest["files"][FILE]
         arrays = read_columns(folder / FILE, entry, ("user_id", "origin", "embedding"), REMEDY)
-        embedding = normalised(arrays.pop("embedding").astype(np.float32))
+        embedding = unit_rows(arrays.pop("embedding").astype(np.float32))
         if embedding.shape[1] != stored.dimension:
             raise ArtifactError(f"{folder / FILE} is damaged (vectors of shape {embedding.shape}): run {REMEDY}")
         return cls(stored, **arrays, embedding=embedding, settings=settings)

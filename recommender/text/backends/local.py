@@ -36,8 +36,9 @@ from ...data import artifacts
 from ...data.errors import ArtifactError, DataError
 from ...data.settings import check_value, default_folder, setting
 from ...linalg.randomized_svd import randomized_svd
+from ...linalg.rows import unit_rows
 from ...linalg.sparse import SparseMatrix
-from ..base import BaseEmbeddingBackend, Identity, normalised
+from ..base import BaseEmbeddingBackend, Identity
 from ..movie_text import text_hash
 from .word_features import features
 
@@ -121,7 +122,7 @@ class LocalBackend(BaseEmbeddingBackend):
             keys, values = _term_frequencies(text, self.settings)
             columns, values = _known(keys, values, self.fitted.hashes)
             vectors[row] = (values * self._worth[columns]) @ self.fitted.projection[columns].astype(np.float32)
-        return normalised(vectors)
+        return unit_rows(vectors)
 
     def save(self, folder: Path) -> None:
         """Write the model to `folder`, all files or none."""

@@ -19,7 +19,8 @@ import numpy as np
 
 from ...data.artifacts import sha256
 from ...data.errors import ArtifactError
-from ..base import BaseEmbeddingBackend, Identity, normalised
+from ...linalg.rows import unit_rows
+from ..base import BaseEmbeddingBackend, Identity
 from ..minilm.safetensors import read_safetensors
 from ..minilm.transformer import BertEncoder
 from ..minilm.wordpiece import WordPiece, read_vocabulary
@@ -69,7 +70,7 @@ class MiniLmBackend(BaseEmbeddingBackend):
         for batch in batches([len(ids) for ids in tokens], _TOKENS_AT_ONCE):
             H, starts = encoder.encode([tokens[number] for number in batch])
             vectors[batch] = np.add.reduceat(H, starts)  # a sum points where the mean does
-        return normalised(vectors)
+        return unit_rows(vectors)
 
     def _load(self) -> tuple[WordPiece, BertEncoder]:
         if self._model is None:

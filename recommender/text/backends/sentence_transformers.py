@@ -12,7 +12,8 @@ from typing import Any, Optional
 import numpy as np
 
 from ...data.errors import ChoiceError, SettingsError
-from ..base import BaseEmbeddingBackend, Identity, normalised
+from ...linalg.rows import unit_rows
+from ..base import BaseEmbeddingBackend, Identity
 
 DEFAULT_MODEL = "BAAI/bge-base-en-v1.5"
 
@@ -55,7 +56,7 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
         found = self._load().encode(
             list(texts), batch_size=self.batch_size, convert_to_numpy=True, show_progress_bar=False
         )
-        return normalised(np.asarray(found, np.float32))
+        return unit_rows(np.asarray(found, np.float32))
 
     def _load(self) -> Any:
         if self._model is None:
