@@ -23,8 +23,8 @@ from preprocess.ratings_table import RatingsTable
 from preprocess.sources import Scale, Source, open_source, source_ratings
 from recommender import cli
 from recommender.data.errors import DataError
-from recommender.data.filtering import active_mask
 from recommender.data.interactions import Interactions, encode
+from recommender.data.splits import active_mask
 
 
 class Movies(NamedTuple):

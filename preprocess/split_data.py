@@ -3,7 +3,7 @@
 per-user: each user's n ratings in order of time (equal times by movie id): the first floor(n * train_fraction) are
 train, the next floor(n * val_fraction) val, the rest test, but every part has a rating: n = 3 gives 1 / 1 / 1,
 n = 20 gives 14 / 3 / 3. Users with fewer than min_split_ratings are in no part. The evaluation uses the same rule,
-`recommender.data.splitting.part_per_user`.
+`recommender.data.splits.part_per_user`.
 
 global-time: all ratings before one date are train, those before a second are val, the rest is test; the dates cut
 the ratings of all users together at the same two shares. A per-user split lets a model learn from what other people
@@ -27,8 +27,7 @@ from recommender import cli
 from recommender.data.catalog import parse_title
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
-from recommender.data.splits import PARTS, load_movies, load_ratings
-from recommender.data.splitting import part_by_time, part_per_user
+from recommender.data.splits import PARTS, load_movies, load_ratings, part_by_time, part_per_user
 
 
 class Parts(NamedTuple):

@@ -20,8 +20,8 @@ from preprocess.split_data import Parts
 from recommender import cli
 from recommender.data import artifacts, weighting
 from recommender.data.interactions import Interactions
-from recommender.data.popularity import TIER_NAMES, popularity_tiers
 from recommender.data.splits import PARTS, load_split
+from recommender.data.weighting import TIER_NAMES, popularity_tiers
 
 
 class Fitted(NamedTuple):

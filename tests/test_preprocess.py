@@ -18,12 +18,13 @@ from recommender.data import interactions, weighting
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError
 from recommender.data.interactions import Interactions
-from recommender.data.popularity import popularity_tiers
 from recommender.data.settings import default_folder, read_settings
-from recommender.data.splits import PARTS, load_final_rating, load_movies, load_ratings, load_split
+from recommender.data.splits import PARTS, load_movies, load_ratings, load_split
+from recommender.data.weighting import popularity_tiers
 
 from . import movielens
 from .raw_sets import LINES, TINY_FLAGS, pack, random_lines, random_movies, write_csv
+from .tiny import load_final_rating
 
 CSV_FILES = {f"{name}{suffix}.csv" for name in PARTS for suffix in ("", "_transformed")} | {
     *("ratings_filtered.csv", "movies_filtered.csv", "movie_features.csv", "movie_metadata.csv"),

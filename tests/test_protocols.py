@@ -9,15 +9,14 @@ import pytest
 
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, SettingsError
-from recommender.data.filtering import keep_active
 from recommender.data.interactions import Interactions
-from recommender.data.splitting import part_per_user, split_by_time, split_per_user
+from recommender.data.splits import part_per_user, split_by_time, split_per_user
 from recommender.evaluate import metrics, protocols
 from recommender.evaluate.stages import cut_runs
 from recommender.learn import registry
 from recommender.linalg.top_n import top_n
 
-from .movielens import load_set
+from .movielens import keep_active, load_set
 
 DAY = 86_400
 

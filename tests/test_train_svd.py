@@ -18,11 +18,11 @@ from recommender.data import artifacts, weighting
 from recommender.data.errors import SettingsError
 from recommender.data.interactions import Interactions, concat
 from recommender.data.settings import default_folder
-from recommender.data.splits import load_final_rating, load_split
-from recommender.data.splitting import split_per_user
+from recommender.data.splits import load_split, split_per_user
 from recommender.learn.svd import SvdModel
 
 from .raw_sets import random_lines, random_movies, write_csv
+from .tiny import load_final_rating
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from recommender.data import artifacts
+from recommender.data.splits import KIND, REMEDY
 from recommender.learn.svd import SvdModel
 
 # id, title, genres, ratings in train, vector
@@ -47,3 +50,13 @@ def make_processed(folder: Path) -> Path:
     model.newest = np.array([0])
     model.save(folder / "artifacts" / "svd")
     return folder
+
+
+def load_final_rating(folder: Path, name: str) -> np.ndarray:
+    """Return the `weighted` signal that the preprocessing stored for the part `name`, in the order of `load_split`."""
+    manifest = artifacts.read_manifest(folder, KIND, REMEDY)
+    if f"{name}_transformed.npz" in manifest["files"]:
+        artifacts.check_files(folder, manifest, [f"{name}_transformed.npz"], REMEDY)
+        return artifacts.load_npz(folder / f"{name}_transformed.npz", {"final_rating": np.float32})["final_rating"]
+    artifacts.check_files(folder, manifest, [f"{name}_transformed.csv"], REMEDY)
+    return pd.read_csv(folder / f"{name}_transformed.csv")["final_rating"].to_numpy(np.float32)

@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import secrets
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +55,7 @@ def replace_set(
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    stage = folder / f"{_STAGING}{secrets.token_hex(4)}"
+    stage = folder / f"{_STAGING}{os.urandom(4).hex()}"
     try:
         with exclusive(folder, str(folder)):
             _finish_commit(folder)
@@ -171,6 +170,7 @@ class Stored:
         Raises `ArtifactError` for files missing, damaged or of another run, and for numbers that are not finite.
         """
         check_files(self.folder, self.manifest, list(files), self.remedy)
+        again = command(self.remedy, self.folder)
         arrays: dict[str, np.ndarray] = {}
         for name, dtypes in files.items():
             path = self.folder / name
@@ -180,7 +180,7 @@ class Stored:
                 is_array = path.suffix == ".npy"
                 found = {path.name[: -len(path.suffix)]: load_npy(path, dtypes) if is_array else self._ids(path)}
             if not all(np.isfinite(array).all() for array in found.values()):
-                raise ArtifactError(f"{path} holds values that are not numbers: run {self.remedy}")
+                raise ArtifactError(f"{path} holds values that are not numbers: run {again}")
             arrays.update(found)
         return arrays
 
@@ -193,7 +193,9 @@ class Stored:
         except (AttributeError, TypeError, ValueError, OverflowError):
             in_order = False
         if not in_order:
-            raise ArtifactError(f"{path} is not a map from ids to rows in order: run {self.remedy}")
+            raise ArtifactError(
+                f"{path} is not a map from ids to rows in order: run {command(self.remedy, self.folder)}"
+            )
         return ids
 
 
@@ -239,9 +241,10 @@ def restore(
         names = [field.name for field in dataclasses.fields(settings)]
         chosen = settings(**{name: check_value(settings, name, about[name]) for name in names})
     except (KeyError, SettingsError) as error:
-        raise ArtifactError(f"{folder / MANIFEST} is damaged (its settings: {error}): run {remedy}") from None
+        again = command(remedy, folder)
+        raise ArtifactError(f"{folder / MANIFEST} is damaged (its settings: {error}): run {again}") from None
     if movie_ids is not None and about.get("movies_sha256") != ids_sha256(movie_ids):
-        raise ArtifactError(f"{folder} was trained on another movie list: run {remedy}")
+        raise ArtifactError(f"{folder} was trained on another movie list: run {command(remedy, folder)}")
     return Stored(folder, remedy, manifest, chosen, about)
 
 

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import sys
 import zipfile
 import zlib
@@ -38,7 +37,7 @@ _DAMAGE = (KeyError, ValueError, EOFError, OSError, AttributeError, RecursionErr
 def replace_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name}-{os.urandom(4).hex()}.part")
     try:
         yield temporary
         flush(temporary)

@@ -47,22 +47,20 @@ def read_settings(cls: type[T], path: Path) -> T:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read ({error}): give a UTF-8 YAML file") from None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)  # the same again with line numbers
-        content = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        content = loader.construct_document(root) if root else {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: `2020-13-45`, `!!int x`
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise SettingsError(f"{path}{line} is not valid YAML ({problem}): write `key: value` lines") from None
-    if root is None:
-        return cls()
-    if not isinstance(root, yaml.MappingNode):
+    if root and not isinstance(content, dict):
         raise SettingsError(f"{path} holds a {root.tag.split(':')[-1]}, not settings: write `key: value` lines")
     given = {str(key): value for key, value in content.items()}
     values: dict[str, Any] = {}
-    for key_node, _ in root.value:
-        key = str(key_node.value)
-        where = f"{path} line {key_node.start_mark.line + 1}: "
+    for node, _ in root.value if root else ():
+        key, where = str(node.value), f"{path} line {node.start_mark.line + 1}: "
         if key in values:
             raise SettingsError(f"{where}{key} is given twice: keep one of the two lines")
         values[key] = check_value(cls, key, given.get(key), where + key)
@@ -82,30 +80,25 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
         near = difflib.get_close_matches(key, fields, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(fields)}"
         raise SettingsError(f"{label.removesuffix(key)}unknown key {key!r}: {hint}")
-    field = fields[key]
-    metadata = field.metadata
-    low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
-    kind: type[Any] = type(field.default)
-    wanted = f"{metadata['meaning']}; "
+    default, metadata = fields[key].default, fields[key].metadata
+    meaning, low, high, choices = (metadata[name] for name in ("meaning", "low", "high", "choices"))
+    kind: type[Any] = type(default)
     if kind is bool:
-        if isinstance(value, bool):
-            return value
-        raise SettingsError(f"{label}: {value!r} is not true or false ({metadata['meaning']})")
-    if kind is str:
-        if isinstance(value, str) and (choices is None or value in choices):
-            return value
-        allowed = ", ".join(choices) if choices else "a text"
-        raise SettingsError(f"{label}: {value!r} is not one of {allowed} ({metadata['meaning']})")
-    number_given = isinstance(value, (int, float)) and not isinstance(value, bool)
-    finite = number_given and (isinstance(value, int) or math.isfinite(value))  # an int may be too large for a float
-    if not finite or (kind is int and value != int(value)):
-        what = "a whole number" if kind is int else "a number"
-        raise SettingsError(f"{label}: {value!r} is not {what} ({wanted}default {field.default})")
-    if (low is not None and value < low) or (high is not None and value > high):
-        bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-        raise SettingsError(f"{label}: {value!r} is out of range ({wanted}{bounds}, default {field.default})")
-    if kind is float and isinstance(value, int) and abs(value) > sys.float_info.max:
-        raise SettingsError(f"{label}: {str(value)[:20]}... is out of range ({wanted}default {field.default})")
+        fits, wanted = isinstance(value, bool), "true or false"
+    elif kind is str:
+        fits = isinstance(value, str) and (choices is None or value in choices)
+        wanted = f"one of {', '.join(choices)}" if choices else "a text"
+    else:
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+        fits = fits and (kind is float or value == int(value))
+        wanted = "a whole number" if kind is int else "a number"
+    if not fits:
+        raise SettingsError(f"{label}: {value!r} is not {wanted} ({meaning}; default {default})")
+    if kind in (int, float):
+        least, most = (-sys.float_info.max if low is None else low), (sys.float_info.max if high is None else high)
+        if not least <= value <= most:
+            bounds = "" if low is None else f"at least {low:g}, " if high is None else f"from {low:g} to {high:g}, "
+            raise SettingsError(f"{label}: {value!r:.60} is out of range ({meaning}; {bounds}default {default})")
     return kind(value)
 
 
@@ -117,14 +110,12 @@ def check_settings(settings: Any) -> None:
 
 def override(settings: T, arguments: argparse.Namespace) -> T:
     """Return `settings` with each flag that was given in `arguments` in place of the file's value."""
-    dataclass: Any = settings
     given = {
-        field.name: check_value(type(settings), field.name, value, "--" + field.name.replace("_", "-"))
-        for field in dataclasses.fields(dataclass)
-        if (value := getattr(arguments, field.name, None)) is not None
+        name: check_value(type(settings), name, value, "--" + name.replace("_", "-"))
+        for name in (field.name for field in dataclasses.fields(settings))  # type: ignore[arg-type]
+        if (value := getattr(arguments, name, None)) is not None
     }
-    changed: T = dataclasses.replace(dataclass, **given)
-    return changed
+    return dataclasses.replace(settings, **given)  # type: ignore[type-var]
 
 
 def default_folder(name: str) -> Path:

@@ -1,58 +1,157 @@
-"""Read what the preprocessing wrote: train, val, test, and the `weighted` signal of each rating.
+"""Which ratings stay, which are known and which are held out: one rule for every program; and the files of the parts.
 
-Every file is checked against the manifest first, so that a damaged file, or one left from another run, is refused
-by name. The binary form is read where it is there, else the CSV, which needs pandas and is many times slower.
+Per user: each user's ratings in order of time, equal times by movie id; of n ratings the first floor(a n) are train,
+the next floor(b n) val, all others test, for fractions a, b, c that add up to 1; but each part has at least one. So
+n = 20 gives 14 / 3 / 3, n = 10 gives 7 / 1 / 2, n = 3 gives 1 / 1 / 1. The floor is of the exact product: 0.7 x 90 is
+63, where `int(0.7 * 90)` gives 62.
+
+Global time: one moment for all. A per-user split lets a model learn from what others rated after the moment at which
+it is asked (Ji, Sun, Zhang and Li 2023, "A critical study on data leakage in recommender system offline evaluation");
+this one does not.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .artifacts import check_files, load_npz, read_manifest
-from .errors import ArtifactError, ChoiceError
+from .artifacts import check_files, command, read_manifest
+from .errors import ArtifactError, ChoiceError, SettingsError
 from .interactions import Interactions, concat
 
 PARTS = ("train", "val", "test")
 KIND = "processed"
 REMEDY = "python -m preprocess.setup"
+TRAIN, VAL, TEST, SKIPPED = 0, 1, 2, -1
+FRACTIONS = (0.70, 0.15, 0.15)
+# 0.7 * 90 is 62.99999999999999: far closer to its whole number than any fraction of a count can be.
+_ROUNDING = 1e-9
+
+
+def active_mask(
+    user_rows: np.ndarray,
+    movie_rows: np.ndarray,
+    min_user: int,
+    min_movie: int,
+    movies_first: bool = False,
+    iterative: bool = False,
+) -> np.ndarray:
+    """Return which ratings stay, (n_ratings,) bool: those of users and movies with enough ratings.
+
+    Users first, then movies by what is left, or `movies_first`; `iterative` repeats both until nothing changes (the
+    k-core). user_rows, movie_rows: (n_ratings,) whole numbers from 0. Cost O(n_ratings) a pass.
+
+    >>> active_mask(np.array([0, 0, 1]), np.array([0, 1, 1]), min_user=2, min_movie=1)
+    array([ True,  True, False])
+    """
+    if min(min_user, min_movie) < 0:
+        raise SettingsError(f"min_user {min_user}, min_movie {min_movie}: give numbers of ratings, 0 keeps all")
+    limits = [(user_rows, min_user), (movie_rows, min_movie)]
+    if movies_first:
+        limits.reverse()
+    keep = np.ones(len(user_rows), dtype=bool)
+    while True:
+        before = int(keep.sum())
+        for rows, least in limits:
+            keep &= np.bincount(rows[keep], minlength=int(rows.max(initial=-1)) + 1)[rows] >= least
+        if not iterative or int(keep.sum()) == before:
+            return keep
+
+
+def part_per_user(indptr: np.ndarray, fractions: Sequence[float] = FRACTIONS, min_ratings: int = 3) -> np.ndarray:
+    """Return the part of each rating: TRAIN, VAL or TEST, SKIPPED for users with fewer than `min_ratings`.
+
+    indptr: (n_users + 1,) bounds of each user's ratings, which are in order of time, then movie id.
+    Returns (n_ratings,) int8; cost O(n_ratings).
+
+    >>> part_per_user(np.array([0, 10, 12]))
+    array([ 0,  0,  0,  0,  0,  0,  0,  1,  2,  2, -1, -1], dtype=int8)
+    """
+    train_share, val_share = check_fractions(fractions)[:2]
+    if min_ratings < 3:
+        raise SettingsError(f"min_ratings {min_ratings}: three parts need at least 3 ratings of each user")
+    n = np.diff(indptr)
+    n_val = np.maximum(np.floor(val_share * n + _ROUNDING).astype(np.int64), 1)
+    n_train = np.maximum(np.floor(train_share * n + _ROUNDING).astype(np.int64), 1)
+    # Where test would be empty, val gives up what it has beyond one rating, then train.
+    n_val = np.minimum(n_val, np.maximum(n - n_train - 1, 1))
+    n_train = np.minimum(n_train, n - n_val - 1)
+    lengths = np.column_stack((n_train, n_val, n - n_train - n_val, np.zeros_like(n)))  # (n_users, 4)
+    skipped = n < min_ratings
+    lengths[skipped] = 0
+    lengths[skipped, 3] = n[skipped]
+    labels = np.tile(np.array([TRAIN, VAL, TEST, SKIPPED], dtype=np.int8), len(n))
+    return np.repeat(labels, lengths.reshape(-1))
+
+
+def part_by_time(times: np.ndarray, fractions: Sequence[float] = FRACTIONS) -> np.ndarray:
+    """Return the part of each rating by two moments that all users share, (n_ratings,) int8.
+
+    The moments are the times of the ratings at floor(a n) and floor((a + b) n) in order of time; a rating at
+    exactly such a moment belongs to the later part, so nothing known is as late as anything held out.
+    times: (n_ratings,) int64 seconds, any order.  Cost O(n log n).
+
+    >>> part_by_time(np.array([50, 10, 20, 30, 30, 40, 60, 70, 80, 90]), (0.3, 0.4, 0.3))
+    array([1, 0, 0, 1, 1, 1, 1, 2, 2, 2], dtype=int8)
+    """
+    train_share, val_share = check_fractions(fractions)[:2]
+    part = np.full(len(times), TEST, dtype=np.int8)
+    if len(times):
+        in_order = np.sort(times)
+        for share, name in ((train_share + val_share, VAL), (train_share, TRAIN)):
+            first = min(int(np.floor(share * len(times) + _ROUNDING)), len(times) - 1)
+            part[times < in_order[first]] = name
+    return part
+
+
+def check_fractions(fractions: Sequence[float]) -> tuple[float, float, float]:
+    """Return three fractions, or raise `SettingsError` where they are not shares that add up to 1."""
+    shares = tuple(float(share) for share in fractions)
+    if len(shares) != 3 or not all(0 < share < 1 for share in shares) or abs(sum(shares) - 1) > 1e-6:
+        raise SettingsError(f"split fractions {shares}: give three shares above 0 that add up to 1")
+    return shares
+
+
+def split_per_user(
+    data: Interactions, fractions: Sequence[float] = FRACTIONS, min_ratings: int = 3
+) -> tuple[Interactions, Interactions, Interactions]:
+    """Return train, val and test of the per-user split; each keeps both vocabularies of `data`."""
+    part = part_per_user(data.indptr, fractions, min_ratings)
+    return data.take(part == TRAIN), data.take(part == VAL), data.take(part == TEST)
+
+
+def split_by_time(
+    data: Interactions, fractions: Sequence[float] = FRACTIONS
+) -> tuple[Interactions, Interactions, Interactions]:
+    """Return train, val and test of the global-time split; each keeps both vocabularies of `data`."""
+    part = part_by_time(data.times, fractions)
+    return data.take(part == TRAIN), data.take(part == VAL), data.take(part == TEST)
 
 
 def load_split(folder: Path, name: str) -> Interactions:
     """Return the part `name` (train, val or test) of the processed data in `folder`.
 
-    All parts share their user and movie vocabularies: row i is the same person or movie in each. Raises
-    `ArtifactError` where a file is missing, damaged, or from another run.
+    All parts share their user and movie vocabularies: row i is the same user or movie in each. The binary form is read
+    where it is there, else the CSV, which needs pandas and is many times slower. Raises `ArtifactError` where a file is
+    missing, damaged, or from another run.
     """
-    _check_name(name)
+    if name not in PARTS:
+        raise ChoiceError(f"no part called {name!r}: the parts are {', '.join(PARTS)}")
     return _load(folder, name)
 
 
 def load_all(folder: Path) -> Interactions:
-    """Return train, val and test of `folder` together: all that is known of the people in it."""
+    """Return train, val and test of `folder` together: all that is known of the users in it."""
     return concat(*(load_split(folder, name) for name in PARTS))
 
 
 def load_ratings(folder: Path) -> Interactions:
     """Return all filtered ratings of `folder`, before they were split; raises `ArtifactError` as `load_split`."""
     return _load(folder, "ratings_filtered")
-
-
-def load_final_rating(folder: Path, name: str) -> np.ndarray:
-    """Return the `weighted` signal of the part `name`, (n_ratings,) float32, in the order of `load_split`."""
-    _check_name(name)
-    stem = f"{name}_transformed"
-    manifest = read_manifest(folder, KIND, REMEDY)
-    if f"{stem}.npz" in manifest["files"]:
-        check_files(folder, manifest, [f"{stem}.npz"], REMEDY)
-        return load_npz(folder / f"{stem}.npz", {"final_rating": np.float32})["final_rating"]
-    check_files(folder, manifest, [f"{stem}.csv"], REMEDY)
-    frame = _read_csv(folder / f"{stem}.csv", ("final_rating",))
-    values = frame["final_rating"].to_numpy(np.float32)
-    return values
 
 
 def load_movies(folder: Path) -> tuple[np.ndarray, list[str], list[str]]:
@@ -72,29 +171,23 @@ def _load(folder: Path, stem: str) -> Interactions:
         return Interactions.load(folder / f"{stem}.npz")
     # The CSV names only the users it holds: the shared vocabulary is that of the filtered ratings.
     check_files(folder, manifest, [f"{stem}.csv", "ratings_filtered.csv"], REMEDY)
-    users = np.unique(_read_csv(folder / "ratings_filtered.csv", ("userId",))["userId"].to_numpy(np.int64))
-    frame = _read_csv(folder / f"{stem}.csv", ("userId", "movieId", "rating", "timestamp"))
+    users = np.unique(_read_csv(folder / "ratings_filtered.csv", ["userId"])["userId"].to_numpy(np.int64))
+    frame = _read_csv(folder / f"{stem}.csv", ["userId", "movieId", "rating", "timestamp"], ["timestamp"])
     return Interactions.from_columns(
-        frame["userId"].to_numpy(np.int64),
-        frame["movieId"].to_numpy(np.int64),
-        frame["rating"].to_numpy(np.float32),
+        frame["userId"],
+        frame["movieId"],
+        frame["rating"],
         frame["timestamp"].to_numpy("datetime64[s]").astype(np.int64),
         movie_vocabulary=load_movies(folder)[0],
         user_vocabulary=users,
     )
 
 
-def _read_csv(path: Path, columns: tuple[str, ...]) -> Any:
+def _read_csv(path: Path, columns: list[str], dates: Sequence[str] = ()) -> Any:
     import pandas as pd
 
-    dates = ["timestamp"] if "timestamp" in columns else []
     try:
-        return pd.read_csv(path, usecols=list(columns), parse_dates=dates)
+        return pd.read_csv(path, usecols=columns, parse_dates=list(dates))
     except (ValueError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise ArtifactError(f"{path} is damaged ({first}): run {REMEDY}") from None
-
-
-def _check_name(name: str) -> None:
-    if name not in PARTS:
-        raise ChoiceError(f"no part called {name!r}: the parts are {', '.join(PARTS)}")
+        problem = str(error).splitlines()[0]
+        raise ArtifactError(f"{path} is damaged ({problem}): run {command(REMEDY, path.parent)}") from None

@@ -1,4 +1,4 @@
-"""The `weighted` signal: how far a rating lies above its user's mean, less for popular movies and for old ratings.
+"""What the preprocessing derives from the ratings in train: the `weighted` signal and tiers of popularity.
 
     rating_norm  = rating - user_mean                      user_mean from train alone
     pop_weight   = 1 / count ** power                      count of the movie in train, 1 where it has none
@@ -7,6 +7,8 @@
 
 The rule comes from a published recommender design. It ranks worse than plain popularity on MovieLens 100K, so it is
 one signal among several, kept because it is asked for and because its failure teaches something.
+
+Tiers: ranked by ratings in train, head = the first 10% of the movies, mid = the next 40%, tail = the last 50%.
 """
 
 from __future__ import annotations
@@ -18,7 +20,11 @@ from .interactions import Interactions
 
 POPULARITY_POWER = 0.5
 HALF_LIFE_DAYS = 365.0
+HEAD, MID, TAIL = 0, 1, 2
+TIER_NAMES = ("head", "mid", "tail")
+HEAD_SHARE, MID_SHARE = 0.10, 0.40
 _DAY = 86_400.0
+_BLOCK = 1 << 20
 
 
 def user_means(train: Interactions) -> tuple[np.ndarray, float]:
@@ -66,11 +72,28 @@ def final_rating(
     """
     result = np.empty(data.n_ratings, dtype=np.float32)
     users = data.user_rows()
-    block = 1 << 20
-    for start in range(0, data.n_ratings, block):
-        part = slice(start, start + block)
-        value = data.ratings[part] - means[users[part]]
-        value *= movie_weights[data.movie_rows[part]]
-        value *= time_weight(data.times[part], newest, half_life_days)
-        result[part] = value
+    for start in range(0, data.n_ratings, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        value = (data.ratings[part] - means[users[part]]) * movie_weights[data.movie_rows[part]]
+        result[part] = value * time_weight(data.times[part], newest, half_life_days)
     return result
+
+
+def popularity_tiers(counts: npt.ArrayLike) -> np.ndarray:
+    """Return the tier of every movie, (n_movies,) int8: 0 head, 1 mid, 2 tail.
+
+    counts: (n_movies,) ratings of each movie in train. The borders, 10% and 50% of n_movies, are rounded up, so that
+    a catalogue of any size has a head. Equal counts at a border go by row, the earlier row to the higher tier.
+
+    >>> popularity_tiers([5, 100, 7, 7, 1, 0, 2, 3, 4, 6]).tolist()
+    [1, 0, 1, 1, 2, 2, 2, 2, 2, 1]
+    """
+    values = np.asarray(counts)
+    order = np.argsort(-values.astype(np.int64), kind="stable")
+    # A tiny amount off, so that 0.1 * 30 = 3.0000000000000004 is 3 movies, not 4.
+    n_head = int(np.ceil(HEAD_SHARE * len(values) - 1e-9))
+    n_above_tail = int(np.ceil((HEAD_SHARE + MID_SHARE) * len(values) - 1e-9))
+    tiers = np.full(len(values), TAIL, dtype=np.int8)
+    tiers[order[:n_above_tail]] = MID
+    tiers[order[:n_head]] = HEAD
+    return tiers

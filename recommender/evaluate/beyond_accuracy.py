@@ -88,7 +88,7 @@ def intra_list_diversity(ranked: np.ndarray, features: np.ndarray) -> np.ndarray
 def tier_shares(ranked: np.ndarray, tiers: np.ndarray) -> np.ndarray:
     """Return the share of each list that is head, mid and tail: (B, 3), rows that add up to 1.
 
-    tiers: (n_movies,) 0 = head, 1 = mid, 2 = tail, from `recommender.popularity.popularity_tiers` on training
+    tiers: (n_movies,) 0 = head, 1 = mid, 2 = tail, from `recommender.data.weighting.popularity_tiers` on training
     counts (head the top 10% of movies, mid the next 40%). The last column is the long-tail share; where papers
     split head and tail by 80% of the *ratings* instead (Abdollahpouri et al. 2017), their tail is larger.
 

@@ -14,8 +14,7 @@ from ..data.artifacts import read_manifest
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
 from ..data.interactions import Interactions, concat
-from ..data.splits import KIND, REMEDY, load_split
-from ..data.splitting import split_per_user
+from ..data.splits import KIND, REMEDY, load_split, split_per_user
 from .protocols import DAY, Evaluation, from_parts, global_time
 
 PROTOCOLS = {

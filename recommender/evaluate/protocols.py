@@ -24,7 +24,7 @@ import numpy as np
 
 from ..data.errors import ChoiceError, DataError
 from ..data.interactions import LIKED, Interactions, concat
-from ..data.splitting import FRACTIONS, split_by_time, split_per_user
+from ..data.splits import FRACTIONS, split_by_time, split_per_user
 from .stages import cut_runs
 
 DAY = 86_400
@@ -125,7 +125,7 @@ class Evaluation:
 
 
 def per_user(data: Interactions, part: str = "test", fractions: tuple[float, float, float] = FRACTIONS) -> Evaluation:
-    """Return the case of the per-user split (`recommender.splitting`), on val or test."""
+    """Return the case of the per-user split (`recommender.data.splits`), on val or test."""
     return from_parts(*split_per_user(data, fractions), part=part, name="per user")
 
 

@@ -32,7 +32,7 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.interactions import LIKED, Interactions
-from ..data.popularity import HEAD, popularity_tiers
+from ..data.weighting import HEAD, popularity_tiers
 from ..session.engine import SessionEngine
 from ..session.policy import MovieFilter, PolicySettings
 from ..session.rules import DISLIKE, FAVORITE, LIKE, SKIP, Event, LearningRule

@@ -16,7 +16,7 @@ from typing import Optional
 import numpy as np
 
 from ..data.errors import ChoiceError, DataError
-from ..data.popularity import popularity_tiers
+from ..data.weighting import popularity_tiers
 from . import beyond_accuracy as beyond
 from . import metrics
 from .protocols import Evaluation
