@@ -108,7 +108,7 @@ def run(
     n_read = len(table.ratings) + table.n_dropped
     report = [f"read {n_read:,} ratings, {len(source.movies.rows):,} movies ({source.format})"]
     report += [*table.notes, *source.movies.notes]
-    names = {"user": table.user_names, "movie": table.movie_names}
+    names = dict(zip(("user", "movie"), table.names))
     ratings, lines = filter_ratings(table, settings)
     del table
     ids = ratings.movie_ids.tolist()

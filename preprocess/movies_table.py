@@ -12,6 +12,7 @@ from typing import NamedTuple
 from recommender.data.catalog import NO_GENRES
 from recommender.data.errors import DataError
 
+from .ratings_table import SEPARATORS, find_columns
 from .raw_files import RawFiles
 
 # The order of 100K's genre marks.
@@ -151,19 +152,18 @@ def _csv_rows(files: RawFiles, name: str, columns: Sequence[str], notes: list[st
     text, encoding = files.text(name, _CSV_ENCODINGS)
     if encoding != _CSV_ENCODINGS[0]:
         notes.append(f"{name} is read as {encoding}, it is not UTF-8")
-    first = text.readline()
-    separator = max(",;\t|", key=first.count)
+    separator = max(SEPARATORS, key=text.readline().count)
     text.seek(0)
     reader = csv.reader(text, delimiter=separator)
     try:
         header = [column.strip() for column in next(reader, [])]
-        plain = [re.sub(r"[\W_]", "", column.lower()) for column in header]
-        missing = [column for column in columns if column.lower() not in plain]
+        found = [find_columns(header, column) for column in columns]
+        missing = [column for column, places in zip(columns, found) if not places]
         if missing:
             shown = ",".join(header)[:80]
             problem = "is empty" if not header else f"has no column {missing[0]}: its first line is {shown!r}"
             raise DataError(f"{files.label(name)} {problem}: expected the columns {','.join(columns)}")
-        positions = [plain.index(column.lower()) for column in columns]
+        positions = [places[0] for places in found]
         for cells in reader:
             if cells and len(cells) <= max(positions):
                 raise DataError(

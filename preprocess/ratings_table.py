@@ -1,4 +1,4 @@
-"""Read a table of ratings as people have it: numbers quickly, anything else as text, every decision noted.
+"""Read a table of ratings as people have it: plain numbers quickly, anything else as text, every decision noted.
 
 A file of plain numbers is read by pandas in chunks. Where that fails the whole file is read again as text: times may
 be dates, milliseconds or missing, ids may be names; rows without a time or a rating are dropped and counted, and the
@@ -11,6 +11,7 @@ import csv
 import io
 import math
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Optional
 
@@ -26,23 +27,24 @@ from .raw_files import RawFiles
 COLUMNS = ("userId", "movieId", "rating", "timestamp")
 # Spellings of a column, in lower case without blanks, dots and underscores.
 _SPELLINGS = {
-    "userId": ("userid", "user", "uid", "username", "personid"),
+    "userId": ("userid", "user", "uid", "username"),
     "movieId": ("movieid", "movie", "itemid", "item", "filmid", "film"),
     "rating": ("rating", "score", "stars"),
-    "timestamp": ("timestamp", "time", "date", "datetime", "ratedat", "unixtime"),
+    "timestamp": ("timestamp", "time", "date", "datetime", "ratedat"),
 }
-_SEPARATORS = ",;\t|"
+SEPARATORS = ",;\t|"
 CHUNK = 2_000_000  # rows
 MAX_ID = 2**53
 MAX_TIME = 2**32  # seconds; later than this is a mistake or milliseconds
 MOST_EMPTY = 0.1  # share of the rows that may lack a rating
+Names = Optional[dict[str, int]]  # name -> number, where ids are names
 
 
 class Layout(NamedTuple):
     """How a ratings file is written: separator, columns, range of a rating; position -1: there is no such column."""
 
     separator: str
-    positions: tuple[int, int, int, int]
+    positions: tuple[int, ...]
     has_header: bool
     low: float
     high: float
@@ -55,7 +57,7 @@ class RatingsTable:
     user_ids, movie_ids: int64.  user_rows, movie_rows: (n_ratings,) int32.  ratings: float32, on the file's scale.
     times: int64, seconds since 1970 UTC; without times in the file -n .. -1, the order of its rows.
     n_dropped: rows left out for their time or rating.  notes: how the file was read, where that is not plain.
-    user_names, movie_names: id -> text, where the file has names for ids.
+    names: of users and of movies, id -> text, where the file has names for ids.
     """
 
     user_ids: np.ndarray
@@ -66,38 +68,40 @@ class RatingsTable:
     times: np.ndarray
     n_dropped: int = 0
     notes: list[str] = field(default_factory=list)
-    user_names: dict[int, str] = field(default_factory=dict)
-    movie_names: dict[int, str] = field(default_factory=dict)
+    names: tuple[dict[int, str], ...] = ({}, {})
 
     def keep(self, which: np.ndarray) -> None:
         """Leave only the rows where `which` is True, one column at a time to need little memory."""
-        if which.all():
-            return
-        for name in ("user_rows", "movie_rows", "ratings", "times"):
+        for name in ("user_rows", "movie_rows", "ratings", "times") if not which.all() else ():
             setattr(self, name, getattr(self, name)[which])
 
 
-def read_ratings(files: RawFiles, layout: Layout, movie_numbers: Optional[dict[str, int]] = None) -> RatingsTable:
+def read_ratings(files: RawFiles, layout: Layout, movie_numbers: dict[str, int]) -> RatingsTable:
     """Read the ratings of `files`; raises `DataError` with the line for an id or a rating that is none.
 
     movie_numbers: the number of each movie whose id in the movie list is a name. Cost: one pass over the file where
     it holds plain numbers, else two; memory 24 bytes a rating and one chunk.
     """
     notes: list[str] = []
+    label = files.label(files.ratings_name)
     if layout.has_header:
         layout = _read_header(files, layout, notes)
     table = None if movie_numbers or -1 in layout.positions else _read_numbers(files, layout)
-    table = table or _read_text(files, layout, movie_numbers or {})
+    table = table or _read_text(files, layout, movie_numbers)
     table.notes[:0] = notes
+    if not len(table.ratings) and table.n_dropped:
+        hint = "give seconds since 1970 or dates like 2015-03-09 22:52:09"
+        raise DataError(f"{label}: all {table.n_dropped:,} timestamps are missing or invalid: {hint}")
     if not len(table.ratings):
-        label = files.label(files.ratings_name)
-        if table.n_dropped:
-            raise DataError(
-                f"{label}: all {table.n_dropped:,} timestamps are missing or invalid: "
-                "give seconds since 1970 or dates like 2015-03-09 22:52:09"
-            )
         raise DataError(f"{label} holds no ratings: give a complete file")
     return table
+
+
+def find_columns(header: Sequence[str], column: str) -> list[int]:
+    """Return the positions of a column by its exact name, else by any spelling of it."""
+    spellings = _SPELLINGS.get(column, (column.lower(),))
+    exact = [i for i, cell in enumerate(header) if cell == column]
+    return exact or [i for i, cell in enumerate(header) if re.sub(r"[\W_]", "", cell.lower()) in spellings]
 
 
 def _read_header(files: RawFiles, layout: Layout, notes: list[str]) -> Layout:
@@ -113,30 +117,27 @@ def _read_header(files: RawFiles, layout: Layout, notes: list[str]) -> Layout:
         raise DataError(f"{label} is not UTF-8 text: save the file as UTF-8") from None
     if "\r" in line:
         raise DataError(f"{label} ends its lines with CR alone: save it with LF or CR LF")
-    separator = max(_SEPARATORS, key=line.count)
+    separator = max(SEPARATORS, key=line.count)
     header = [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
-    plain = [re.sub(r"[\W_]", "", cell.lower()) for cell in header]
     positions = []
     for column in COLUMNS:
-        found = [i for i, cell in enumerate(header) if cell == column]
-        found = found or [i for i, cell in enumerate(plain) if cell in _SPELLINGS[column]]
+        found = find_columns(header, column)
         if len(found) > 1 or (not found and column != "timestamp"):
             problem = "has twice the column" if found else "has no column"
             shown = line if len(line) <= 80 else line[:77] + "..."
             raise DataError(f"{label} {problem} {column}: its first line is {shown!r}, expected {','.join(COLUMNS)}")
-        positions.append(found[0] if found else -1)
+        positions += found or [-1]
     if separator != ",":
         notes.append(f"columns are separated by {separator!r}")
-    named = [header[i] for i in positions if i >= 0]
-    if any(name not in COLUMNS for name in named):
-        notes.append(f"taken as {', '.join(c for c, i in zip(COLUMNS, positions) if i >= 0)}: {', '.join(named)}")
+    renamed = [f"{header[i]} as {column}" for column, i in zip(COLUMNS, positions) if i >= 0 and header[i] != column]
+    if renamed:
+        notes.append(f"columns are read: {', '.join(renamed)}")
     if positions[3] < 0:
         notes.append("no column of times: the order of the file stands in; what needs dates is refused")
-    user, movie, rating, time = positions
-    return layout._replace(separator=separator, positions=(user, movie, rating, time))
+    return layout._replace(separator=separator, positions=tuple(positions))
 
 
-def _chunks(files: RawFiles, layout: Layout, dtypes: dict[int, Any]) -> Any:
+def _chunks(files: RawFiles, layout: Layout, dtypes: dict[int, Any]) -> Iterator[list[np.ndarray]]:
     """Yield the columns of `dtypes` (position -> dtype), a chunk of rows at a time."""
     with files.open(files.ratings_name) as file:
         if layout.has_header:
@@ -162,32 +163,30 @@ def _read_numbers(files: RawFiles, layout: Layout) -> Optional[RatingsTable]:
             ratings_fit = ratings.min() >= layout.low and ratings.max() <= layout.high  # NaN compares as False
             if not (ids_fit and ratings_fit and times.min() >= 0 and times.max() < MAX_TIME):
                 return None
-            parts.append((_narrow(users), _narrow(movies), ratings.astype(np.float32), times.astype(np.uint32)))
+            ids = [column.astype(np.int32) if column.max() < 2**31 else column for column in (users, movies)]
+            parts.append((*ids, ratings.astype(np.float32), times.astype(np.uint32)))
     except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
         return None
-    columns = list(zip(*parts)) or [(np.empty(0, dtype=np.int64),)] * 4
+    users, movies, ratings, times = map(np.concatenate, zip(*parts)) if parts else np.empty((4, 0), dtype=np.int32)
     parts.clear()
-    users, movies, ratings = (np.concatenate(columns[i]) for i in range(3))
-    times = np.concatenate(columns.pop(), dtype=np.int64)
-    columns.clear()
+    return _table(users, movies, ratings.astype(np.float32, copy=False), times)
+
+
+def _table(users: np.ndarray, movies: np.ndarray, ratings: np.ndarray, times: np.ndarray, *about: Any) -> RatingsTable:
     user_ids, user_rows = encode(users)
     movie_ids, movie_rows = encode(movies)
-    return RatingsTable(user_ids, movie_ids, user_rows, movie_rows, ratings.astype(np.float32, copy=False), times)
-
-
-def _narrow(ids: np.ndarray) -> np.ndarray:
-    return ids.astype(np.int32) if ids.max(initial=0) < 2**31 else ids
+    return RatingsTable(user_ids, movie_ids, user_rows, movie_rows, ratings, times.astype(np.int64), *about)
 
 
 def _read_text(files: RawFiles, layout: Layout, movie_numbers: dict[str, int]) -> RatingsTable:
     """Read any file of ratings, cell by cell where a cell is not a number."""
     used = [position for position in layout.positions if position >= 0]
-    names: list[Optional[dict[str, int]]] = [None, dict(movie_numbers) or None]  # of users and movies: name -> number
+    names: list[Names] = [None, dict(movie_numbers) or None]  # of users, of movies
     parts = []
     try:
         for cells in _chunks(files, layout, dict.fromkeys(used, str)):
             for which in (0, 1):
-                if names[which] is None and not parts and not _mostly_whole(cells[which]):
+                if names[which] is None and not parts and np.isfinite(_read_ids(cells[which], None)).mean() < 0.5:
                     names[which] = {}
             ids = [_read_ids(cells[which], names[which]) for which in (0, 1)]
             ratings = pd.to_numeric(pd.Series(cells[2]), errors="coerce").to_numpy(np.float64, copy=True)
@@ -195,18 +194,16 @@ def _read_text(files: RawFiles, layout: Layout, movie_numbers: dict[str, int]) -
             ratings[np.array([not cell.strip() for cell in cells[2]], dtype=bool)] = -np.inf  # empty
             if any(np.isnan(column).any() for column in (*ids, ratings)):
                 raise _first_error(files, layout, names, empty_allowed=True)
-            times = parse_times(cells[3]) if len(cells) > 3 else np.zeros(len(ratings))
-            parts.append((*ids, ratings, times))
+            parts.append((*ids, ratings, parse_times(cells[3]) if len(cells) > 3 else np.zeros(len(ratings))))
     except pd.errors.ParserError:
         raise _first_error(files, layout, names, empty_allowed=True) from None
-    users, movies, ratings, times = (np.concatenate(column) for column in zip(*parts)) if parts else np.empty((4, 0))
-    parts.clear()
+    users, movies, ratings, times = map(np.concatenate, zip(*parts)) if parts else np.empty((4, 0))
     notes = []
     rated = np.isfinite(ratings)
     if np.sum(~rated) > MOST_EMPTY * len(rated):
         raise _first_error(files, layout, names, empty_allowed=False)
     if len(used) < 4:
-        times = np.arange(-len(ratings), 0, dtype=np.float64)
+        times = np.arange(-len(ratings), 0)
         dated = np.ones(len(ratings), dtype=bool)
     else:
         if np.mean(times >= MAX_TIME) > 0.5 and np.nanmax(times) < MAX_TIME * 1000:
@@ -216,31 +213,21 @@ def _read_text(files: RawFiles, layout: Layout, movie_numbers: dict[str, int]) -
     for dropped, reason in ((~rated, "the rating is empty"), (rated & ~dated, "missing or invalid timestamp")):
         if dropped.any():
             notes.append(f"{int(dropped.sum()):,} ratings dropped: {reason}")
-    notes += [
-        f"{what} ids are names: {what}_ids.csv has their numbers" for what, n in zip(("user", "movie"), names) if n
-    ]
+    notes += [f"{w} ids are names: {w}_ids.csv has their numbers" for w, n in zip(("user", "movie"), names) if n]
     good = rated & dated
-    user_ids, user_rows = encode(users[good].astype(np.int64))
-    movie_ids, movie_rows = encode(movies[good].astype(np.int64))
-    return RatingsTable(
-        user_ids, movie_ids, user_rows, movie_rows, ratings[good].astype(np.float32), times[good].astype(np.int64),
-        int((~good).sum()), notes, *({number: name for name, number in (n or {}).items()} for n in names),
-    )  # fmt: skip
+    columns = (users[good].astype(np.int64), movies[good].astype(np.int64), ratings[good].astype(np.float32))
+    texts = tuple({number: name for name, number in (known or {}).items()} for known in names)
+    return _table(*columns, times[good], int((~good).sum()), notes, texts)
 
 
-def _mostly_whole(cells: np.ndarray) -> bool:
-    return bool(np.isfinite(_read_ids(cells, None)).mean() >= 0.5)
-
-
-def _read_ids(cells: np.ndarray, names: Optional[dict[str, int]]) -> np.ndarray:
+def _read_ids(cells: np.ndarray, names: Names) -> np.ndarray:
     """Return ids as float64, NaN for a bad one; `names`, where ids are names, is extended by the new ones."""
     if names is None:
         values = pd.to_numeric(pd.Series(cells), errors="coerce").to_numpy(np.float64)
         return np.where((values >= 0) & (values < MAX_ID) & (values == np.floor(values)), values, np.nan)
     texts = pd.Series(cells).str.strip()
-    for name in texts.unique():
-        if name:
-            names.setdefault(name, len(names) + 1)
+    for name in filter(None, texts.unique()):
+        names.setdefault(name, len(names) + 1)
     return texts.map(names).to_numpy(np.float64)
 
 
@@ -255,14 +242,11 @@ def parse_times(cells: npt.ArrayLike) -> np.ndarray:
     others = np.isnan(seconds)
     if others.any():
         dates = pd.to_datetime(texts[others], format="ISO8601", utc=True, errors="coerce")
-        parsed = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-        seconds[others] = parsed.to_numpy(np.float64)
+        seconds[others] = ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
     return np.floor(seconds)
 
 
-def _first_error(
-    files: RawFiles, layout: Layout, names: list[Optional[dict[str, int]]], empty_allowed: bool
-) -> DataError:
+def _first_error(files: RawFiles, layout: Layout, names: list[Names], empty_allowed: bool) -> DataError:
     """Read the file line by line and return the error of the first line that is wrong."""
     label = files.label(files.ratings_name)
     with files.open(files.ratings_name) as file:
@@ -277,19 +261,16 @@ def _first_error(
     return DataError(f"{label} line {reader.line_num}: a quote is left open before the end: close it")
 
 
-def _problem(
-    cells: list[str], layout: Layout, names: list[Optional[dict[str, int]]], empty_allowed: bool
-) -> Optional[str]:
+def _problem(cells: list[str], layout: Layout, names: list[Names], empty_allowed: bool) -> Optional[str]:
     """Return what is wrong with one line and what to do; None for a good one."""
     if len(cells) <= max(layout.positions):
         return f"{len(cells)} columns, expected at least {max(layout.positions) + 1}: repair or remove the line"
-    user, movie, rating = (cells[position].strip() for position in layout.positions[:3])
-    for column, text, known in (("userId", user, names[0]), ("movieId", movie, names[1])):
+    *ids, rating = (cells[position].strip() for position in layout.positions[:3])
+    for column, text, known in zip(COLUMNS, ids, names):
         value = _number(text)
-        if not text or (known is None and not (value is not None and 0 <= value < MAX_ID and value == int(value))):
+        if not text or (known is None and not (0 <= value < MAX_ID and value == int(value))):
             return f"{column} {_short(text)} is not a whole number from 0: repair or remove the line"
-    value = _number(rating)
-    if not (empty_allowed and not rating) and (value is None or not layout.low <= value <= layout.high):
+    if not ((empty_allowed and not rating) or layout.low <= _number(rating) <= layout.high):
         return (
             f"rating {_short(rating)} is not a number from {layout.low:g} to {layout.high:g}: repair or remove the "
             "line, or say how ratings are meant: --rating-scale 1-10, --source-format NAME"
@@ -297,12 +278,12 @@ def _problem(
     return None
 
 
-def _number(text: str) -> Optional[float]:
+def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+        return -math.inf
+    return value if math.isfinite(value) else -math.inf
 
 
 def _short(text: str) -> str:
