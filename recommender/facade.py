@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 import numpy as np
 
+from .data.artifacts import has_manifest
 from .data.catalog import Catalog, Movie
 from .data.errors import ArtifactError, ChoiceError
 from .data.settings import default_folder, read_settings
+from .data.splits import PARTS, load_split
 from .data.titles import TitleIndex
 from .learn.known_users import DEFAULT_METHOD, KnownUsers, Ranked
 from .learn.svd import SvdModel
@@ -100,15 +102,17 @@ class Recommender:
             file = default_folder("config") / "recommender_policy.yaml" if policy is None else Path(policy)
             policy = read_settings(PolicySettings, file)
         catalog = Catalog.load(folder)
-        if not catalog.n_ratings.any():
-            raise ArtifactError(f"{folder} has no counts of ratings: run python -m preprocess.transform_data")
         if vectors == TWO_TOWER:
             stored = folder / "artifacts" / two_tower_artifact.FOLDER
             movie_vectors, biases = two_tower_artifact.load_movie_tower(stored, catalog.movie_ids)
+            if has_manifest(folder):
+                counts = sum(load_split(folder, part).movie_counts() for part in PARTS)
+                catalog = catalog.with_counts(np.asarray(counts))
             policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
             tower = two_tower_rule(movie_vectors, biases, policy)
             return cls(catalog, movie_vectors, policy, tower, folder, backend, backend_settings)
         model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
+        catalog = catalog.with_counts(model.movie_counts)
         movie_vectors = model.movie_vectors(policy.vector_scaling)
         notes: list[str] = []
         texts = None if model.movie_counts.all() else _texts_of_unrated(folder, catalog, backend, notes)

@@ -55,13 +55,13 @@ def test_unusable_lists_are_refused(tmp_path: Path) -> None:
         Catalog.load(tmp_path)
     path = tmp_path / "movie_features.csv"
     for content, message in [
-        (b"", "no rows"),
-        (b"movieId,title,genres\n", "no rows"),
-        (b"movie,title,genres\n1,A,Drama\n", "no rows with movieId"),
+        (b"", "or none"),
+        (b"movieId,title,genres\n", "or none"),
+        (b"movie,title,genres\n1,A,Drama\n", "a row without movieId"),
         (b"movieId,title,genres\nx,A,Drama\n", "bad movieId"),
         (b"movieId,title,genres\n1,A,Drama\n1,B,Drama\n", "movieId 1 is listed twice"),
-        (b"movieId,title,genres\n1,\xff,Drama\n", "not UTF-8"),
-        (b"movieId,title,genres\n2,B,War\n1\n", "movie_features.csv is damaged .movieId '1' has no title"),
+        (b"movieId,title,genres\n1,\xff,Drama\n", "is damaged .*utf-8"),
+        (b"movieId,title,genres\n2,B,War\n1\n", "movie_features.csv is damaged .a row without"),
         (b"movieId,title,genres\n99999999999999999999,A,Drama\n", "bad movieId"),
         (b'movieId,title,genres\n1,"' + b"x" * 140_000, "movie_features.csv is damaged .field larger"),
     ]:
@@ -94,3 +94,11 @@ def test_a_set_whose_writer_was_killed_while_it_moved_the_files_is_read_whole(tm
     (tmp_path / "new").rename(tmp_path / ".commit")
     assert Catalog.load(tmp_path).raw_titles == ["New"]
     assert not (tmp_path / ".commit").exists()
+
+
+def test_a_title_cannot_command_the_terminal(tmp_path: Path) -> None:
+    text = "movieId,title,genres,overview\n1,\x1b[31mRed\x07 \u202eeulb\x9b2J (1999),Drama,\x1b]0;mine\x07A plot\n"
+    (tmp_path / "movie_metadata.csv").write_text(text, encoding="utf-8")
+    catalog = Catalog.load(tmp_path)
+    assert str(catalog.movie(0)) == "[31mRed eulb2J (1999)"
+    assert all(part.isprintable() for part in (*catalog.lines(), catalog.raw_titles[0], catalog.movie(0).overview))

@@ -184,11 +184,18 @@ def test_settings_made_in_code_are_checked_as_those_of_a_file() -> None:
         PolicySettings(learning_rate=9)
 
 
-def test_data_without_counts_are_refused(tmp_path: Path) -> None:
-    folder = make_processed(tmp_path)
-    (folder / "movie_popularity.json").unlink()
-    with pytest.raises(ArtifactError, match=r"has no counts of ratings: run python -m preprocess\.transform_data"):
-        Recommender.load(folder)
+def test_counts_are_those_of_the_ratings_that_the_model_was_fitted_on() -> None:
+    """All of them, in what is shown, the penalty on popularity, the fame of a title, and beside the two towers."""
+    for vectors in ("svd", "two_tower"):
+        opened = Recommender.load(vectors=vectors)
+        matrix = opened.catalog.row_of(2571)
+        assert opened.catalog.movie(matrix).n_ratings == 278
+        assert opened.catalog.n_ratings.min() >= 5  # the filter kept no movie with fewer
+        assert opened.search("the matrix", 1)[0].n_ratings == 278
+        shown = opened.session([2571, 1]).next()
+        share = shown.movie.n_ratings / opened.catalog.n_ratings.max()
+        penalty = {reason.kind: reason.value for reason in shown.because}["popularity"]
+        assert penalty == pytest.approx(-share * opened.policy.popularity_penalty)
 
 
 def test_search_refuses_what_is_no_text(tiny: Recommender) -> None:

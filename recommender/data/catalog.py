@@ -6,6 +6,7 @@ movie is asked for, so that opening a large catalogue costs little more than rea
 
 from __future__ import annotations
 
+import copy
 import csv
 import functools
 import io
@@ -17,7 +18,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from .artifacts import check_files, has_manifest, load_json, read_manifest
+from .artifacts import check_files, command, has_manifest, load_json, read_manifest
 from .errors import ArtifactError, ChoiceError
 from .splits import KIND, REMEDY
 
@@ -45,6 +46,8 @@ _SPOKEN = {
     "ru": "Russian", "sr": "Serbian", "sv": "Swedish", "th": "Thai", "tr": "Turkish", "zh": "Chinese",
 }  # fmt: skip
 
+# Controls, which colour, clear or rename a terminal, and marks that turn the direction of what follows.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _YEAR = re.compile(r"\s*\((\d{4})\s*(?:[-–—]\s*(?:\d{4})?\s*)?\)$")
 _BRACKET = re.compile(r"\s+\(([^()]*(?:\([^()]*\)[^()]*)*)\)$")
 _GOES_ON = re.compile(r"(?::|\bor:?)$", re.IGNORECASE)  # what follows in brackets still belongs to the title
@@ -102,7 +105,7 @@ def article_in_front(name: str) -> str:
 
 @dataclass(frozen=True)
 class Movie:
-    """One movie as people see it; `n_ratings` counts its ratings in train, 0 or "" means unknown.
+    """One movie as people see it; `n_ratings` counts its ratings, 0 or "" means unknown.
 
     overview_source: the language model that wrote the overview, "" where a person did.
     """
@@ -130,7 +133,8 @@ class Catalog:
     """The movies of one data set, one row each, ordered by movie id.
 
     movie_ids: (n_movies,) int64 ascending.  years: (n_movies,) int16, 0 = unknown.
-    genre_names: sorted; genres: (n_movies, n_genres) bool.  n_ratings: (n_movies,) int64, ratings in train.
+    genre_names: sorted; genres: (n_movies, n_genres) bool.  n_ratings: (n_movies,) int64, as
+    `load` finds them those in train; `with_counts` gives those that a model was fitted on.
     raw_titles: (n_movies,) as the file spells them; `movie(row)` gives the readable form.
     """
 
@@ -161,37 +165,36 @@ class Catalog:
     def load(cls, folder: Path) -> Catalog:
         """Read `movie_metadata.csv` (or, without it, `movie_features.csv`) and `movie_popularity.json`.
 
-        Both are checked against the manifest where the folder has one; raises `ArtifactError` for damaged ones.
+        Both are checked against the manifest where the folder has one; raises `ArtifactError` for damaged ones. What
+        a terminal would take as a command is left out of the texts.
         """
         if has_manifest(folder):
             manifest = read_manifest(folder, KIND, REMEDY)
             named = [name for name in ("movie_metadata.csv", "movie_popularity.json") if name in manifest["files"]]
             check_files(folder, manifest, named, REMEDY)
-        path = folder / "movie_metadata.csv"
-        if not path.is_file():
-            path = folder / "movie_features.csv"
+        path, popularity = folder / "movie_metadata.csv", folder / "movie_popularity.json"
+        path = path if path.is_file() else folder / "movie_features.csv"
+        again = command(REMEDY, folder)
         try:
-            text = path.read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            raise ArtifactError(f"no movie list at {path}: run python -m preprocess.setup") from None
-        except UnicodeDecodeError:
-            raise ArtifactError(f"{path} is not UTF-8: run python -m preprocess.setup again") from None
-        try:
+            text = _CONTROL.sub("", path.read_text(encoding="utf-8"))
             rows = list(csv.DictReader(io.StringIO(text, newline="")))
-        except csv.Error as error:
-            raise ArtifactError(f"{path} is damaged ({error}): run python -m preprocess.setup again") from None
-        if not rows or any(rows[0].get(name) is None for name in ("movieId", "title", "genres")):
-            raise ArtifactError(f"{path} has no rows with movieId, title, genres: run python -m preprocess.setup again")
-        for row in rows:
-            if row["title"] is None or row["genres"] is None:
-                short = f"movieId {row['movieId']!r} has no title or no genres"
-                raise ArtifactError(f"{path} is damaged ({short}): run python -m preprocess.setup again")
-        popularity = folder / "movie_popularity.json"
+        except (FileNotFoundError, NotADirectoryError):
+            raise ArtifactError(f"no movie list at {path}: run {again}") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ArtifactError(f"{path} is damaged ({error}): run {again}") from None
+        if not rows or any(row.get(name) is None for row in rows for name in ("movieId", "title", "genres")):
+            raise ArtifactError(f"{path} is damaged (a row without movieId, title or genres, or none): run {again}")
         counts = load_json(popularity) if popularity.is_file() else {}
         try:
             return cls(rows, {int(movie_id): int(count) for movie_id, count in counts.items()})
         except (AttributeError, TypeError, ValueError, OverflowError):
-            raise ArtifactError(f"{popularity} is no map from movie id to count: run preprocess again") from None
+            raise ArtifactError(f"{popularity} is not a map from movie id to count: run {again}") from None
+
+    def with_counts(self, n_ratings: np.ndarray) -> Catalog:
+        """Return the same movies with other counts of ratings, (n_movies,): those of the data a model was fitted on."""
+        other = copy.copy(self)
+        other.n_ratings = n_ratings
+        return other
 
     def __len__(self) -> int:
         return len(self.movie_ids)
