@@ -18,7 +18,7 @@ from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, TastevecError
 from recommender.data.files import exclusive
 from recommender.facade import Recommender
-from recommender.session.engine import SessionEngine, SessionState, Words
+from recommender.session.engine import SessionEngine, SessionState, Utterance
 from recommender.session.policy import MovieFilter
 from recommender.session.profiles import default_profiles_folder, load_profile, profile_path, save_profile
 from recommender.session.rules import Event
@@ -99,11 +99,11 @@ class Conversation:
     def talk(self, state: SessionState) -> None:
         """Show movies and take answers until the person quits, the input ends, or nothing is left."""
         self.hold(state)
-        asked: Optional[tuple[tuple[Event, ...], tuple[Words, ...]]] = None
+        asked: Optional[tuple[tuple[Event, ...], tuple[Utterance, ...]]] = None
         while state.current is not None:
-            if asked != (state.answers, state.words):
+            if asked != (state.answers, state.utterances):
                 self.console.say(f"\n{len(state.answers) + 1}. {self.line(self.catalog.movie(state.current))}")
-                asked = (state.answers, state.words)
+                asked = (state.answers, state.utterances)
             text = self.console.ask(PROMPT)
             first, _, rest = text.partition(" ")
             word = WORDS.get(text.casefold())
@@ -221,7 +221,7 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
     talk = Conversation(recommender, engine, console)
     words = arguments.like
     for text in words:
-        recommender.hear(text)  # refuse what cannot be heard before anything is asked
+        recommender.encode(text)  # refuse what cannot be heard before anything is asked
     folder = arguments.profiles or default_profiles_folder()
     with contextlib.ExitStack() as stack:
         if arguments.save is not None:
@@ -244,7 +244,7 @@ def run_session(recommender: Recommender, arguments: argparse.Namespace) -> int:
                 for text in words:
                     state = engine.tell(state, text)
                 said = f"{len(state.favorites)} favorites, {len(state.answers)} answers"
-                said += f", {len(state.words)} times in words" if state.words else ""
+                said += f", {len(state.utterances)} times in words" if state.utterances else ""
                 console.say(f"tastevec: {n_left:,} movies. Welcome back, {arguments.resume}: {said}.")
                 if loaded.missing:
                     console.say(f"  {len(loaded.missing)} movies of the profile are not in this catalogue; left out.")

@@ -22,7 +22,7 @@ from .learn.svd import SvdModel
 from .learn.two_tower import artifact as two_tower_artifact
 from .linalg.top_n import top_n
 from .retrieve.exact import ExactIndex
-from .session.engine import Heard, Session, SessionEngine
+from .session.engine import Session, SessionEngine, TextSignal
 from .session.gaussian import ConditionalGaussian
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .session.rules import LearningRule, MovingAverage
@@ -30,7 +30,7 @@ from .session.taste_covariance import load_gaussian
 from .session.two_tower_rule import two_tower_rule
 
 if TYPE_CHECKING:  # read only when somebody uses words
-    from .session.cold_start import UnratedMovies
+    from .session.cold_start import ColdStart
     from .session.queries import FreeText
 
 LOCAL = "local"
@@ -117,13 +117,13 @@ class Recommender:
         notes: list[str] = []
         texts = None if model.movie_counts.all() else _texts_of_unrated(folder, catalog, backend, notes)
         if texts is not None:
-            movie_vectors = texts.place(movie_vectors, model.movie_counts)
+            movie_vectors = texts.fill(movie_vectors, model.movie_counts)
         rule: Optional[LearningRule] = None
         artifact = folder / "artifacts" / "session"
         if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
             fitted, settings = load_gaussian(artifact, catalog.movie_ids)
             if texts is not None:
-                fitted = texts.place_gaussian(fitted, model.movie_counts)
+                fitted = texts.fill_gaussian(fitted, model.movie_counts)
             rule = ConditionalGaussian(fitted, settings, policy.skip_weight)
         elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
             notes.append(
@@ -165,9 +165,9 @@ class Recommender:
             raise ChoiceError("no text vectors of movies: open the recommender with Recommender.load(folder)")
         return FreeText.load(self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
 
-    def hear(self, text: str) -> Heard:
-        """Return what `text` says of the movies; what a session listens with."""
-        return self.free_text.hear(text)
+    def encode(self, text: str) -> TextSignal:
+        """Return what `text` says of the movies; what sessions read words with."""
+        return self.free_text.encode(text)
 
     def session(
         self,
@@ -255,12 +255,12 @@ class Recommender:
         return self._known_users.recommend(user_id, n, method, at)
 
 
-def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[str]) -> Optional[UnratedMovies]:
+def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[str]) -> Optional[ColdStart]:
     """Return what places movies that nobody rated; where it is missing, say so in `notes`."""
-    from .session.cold_start import UnratedMovies
+    from .session.cold_start import ColdStart
 
     try:
-        return UnratedMovies.load(folder, catalog, backend)
+        return ColdStart.load(folder, catalog, backend)
     except ArtifactError as error:
         notes.append(f"movies that nobody rated come last: {error}")
         return None

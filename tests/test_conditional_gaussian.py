@@ -16,15 +16,15 @@ from recommender.data.errors import ArtifactError, DataError
 from recommender.data.interactions import Interactions, grades
 from recommender.data.settings import default_folder, read_settings
 from recommender.facade import Recommender
-from recommender.learn.genre_features import KNOTS, made_up_people
+from recommender.learn.genre_features import KNOTS, SparseRows, pseudo_users
 from recommender.linalg import randomized_svd
 from recommender.session.gaussian import ConditionalGaussian
 from recommender.session.policy import PolicySettings
 from recommender.session.rules import Event, MovingAverage
 from recommender.session.taste_covariance import (
+    CenteredMatrix,
     Gaussian,
     GaussianSettings,
-    PeopleMatrix,
     fit_gaussian,
     load_gaussian,
     save_gaussian,
@@ -236,9 +236,9 @@ def test_every_setting_changes_the_scores() -> None:
         assert np.abs(scores(**{name: value}) - usual).max() > 1e-4, name
 
 
-def test_made_up_people_stand_for_the_kernel() -> None:
+def test_pseudo_users_stand_for_the_kernel() -> None:
     catalog = make_catalog(40)
-    rows = made_up_people(catalog, np.ones(40))
+    rows = pseudo_users(catalog, np.ones(40))
     dense = np.zeros((len(rows.indptr) - 1, 40))
     for row in range(len(dense)):
         part = slice(rows.indptr[row], rows.indptr[row + 1])
@@ -248,13 +248,13 @@ def test_made_up_people_stand_for_the_kernel() -> None:
     assert len(dense) == len(catalog.genre_names) * len(KNOTS)
 
 
-def test_movies_without_genre_or_year_have_no_made_up_people() -> None:
+def test_movies_without_genre_or_year_have_no_pseudo_users() -> None:
     movies = [
         {"movieId": "1", "title": "A (1990)", "genres": "(no genres listed)"},
         {"movieId": "2", "title": "B", "genres": "Drama"},
         {"movieId": "3", "title": "C (1800)", "genres": "Drama"},
     ]
-    rows = made_up_people(Catalog(movies), np.array([1.0, 1.0, 2.0]))
+    rows = pseudo_users(Catalog(movies), np.array([1.0, 1.0, 2.0]))
     assert set(rows.columns.tolist()) == {2}
     assert float((rows.values**2).sum()) == pytest.approx(4.0)  # scale squared: an old movie counts as one of 1920
 
@@ -267,10 +267,12 @@ def test_people_matrix_multiplies_like_the_dense_one() -> None:
     values = grades(data.ratings, settings.middling_value, settings.low_value) * np.repeat(
         roots, np.diff(data.indptr)
     ).astype(np.float32)
-    matrix = PeopleMatrix(
-        np.append(data.indptr, data.indptr[-1] + 2),
-        np.append(data.movie_rows, [3, 8]).astype(np.int32),
-        np.append(values, extra).astype(np.float32),
+    matrix = CenteredMatrix(
+        SparseRows(
+            np.append(data.indptr, data.indptr[-1] + 2),
+            np.append(data.movie_rows, [3, 8]).astype(np.int32),
+            np.append(values, extra).astype(np.float32),
+        ),
         weights @ x,
         np.append(roots, 0.0),
     )
@@ -297,7 +299,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
     for one, other in zip(fitted[:-1], again[:-1]):
         np.testing.assert_array_equal(one, other)
     events = [Event(3, "favorite"), Event(5, "like"), Event(7, "skip")]
-    loaded = ConditionalGaussian.load(tmp_path, data.movie_ids, skip_weight=0.3)
+    loaded = ConditionalGaussian(again, found, skip_weight=0.3)
     expected = ConditionalGaussian(fitted, settings, skip_weight=0.3).scores(events)
     np.testing.assert_array_equal(loaded.scores(events), expected)
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +16,13 @@ from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.svd import SvdModel
 from recommender.linalg.rows import unit_rows
-from recommender.session.cold_start import UnratedMovies
-from recommender.session.engine import Heard, Session, SessionEngine, SessionState, Words
+from recommender.session.cold_start import ColdStart
+from recommender.session.engine import Session, SessionEngine, SessionState, TextSignal, Utterance
 from recommender.session.gaussian import ConditionalGaussian
 from recommender.session.policy import MovieFilter, PolicySettings
 from recommender.session.profiles import load_profile, save_profile
 from recommender.session.queries import LENGTH, MOST_LETTERS, FreeText
-from recommender.session.rules import Event, LearningRule, MovingAverage, Wish
+from recommender.session.rules import Event, LearningRule, MovingAverage, PseudoItem
 from recommender.session.taste_covariance import Gaussian, GaussianSettings
 from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.movie_embeddings import MovieEmbeddings
@@ -85,6 +86,10 @@ def make_engine(rule: str = "gaussian", wanted: MovieFilter | None = None, **pol
     return SessionEngine(catalog, learning, dataclasses.replace(PolicySettings(), **policy), wanted, listener)
 
 
+def about(*item: Any, **more: Any) -> Event:
+    return Event(-1, "text", PseudoItem(*item, **more))
+
+
 def topic_of(row: int | None) -> str:
     assert row is not None
     return TOPICS[row % 3]
@@ -99,14 +104,14 @@ def test_a_wish_is_to_the_gaussian_as_a_like_of_one_more_movie() -> None:
     vector = rng.normal(size=K).astype(np.float32)
     more = Gaussian(
         np.vstack([rule.movie_vectors, vector]),
-        np.append(rule._means, 0.0).astype(np.float32),
+        np.append(rule.means, 0.0).astype(np.float32),
         np.append(rule.movie_noise, 0.08).astype(np.float32),
         np.append(rule.base, 0.0).astype(np.float32),
         100,
     )
     larger = ConditionalGaussian(more, GaussianSettings(), 0.5)
-    events = [Event(3, "favorite"), Event(9, "dislike"), Wish(vector, 0.04, 0.5), Event(20, "skip")]
-    others = [Event(N, "like") if isinstance(event, Wish) else event for event in events]
+    events = [Event(3, "favorite"), Event(9, "dislike"), about(vector, 0.04, 0.5), Event(20, "skip")]
+    others = [Event(N, "like") if event.item else event for event in events]
     np.testing.assert_allclose(rule.weights(events), larger.weights(others), rtol=1e-5)
     np.testing.assert_allclose(rule.scores(events), larger.scores(others)[:N], atol=1e-6)
     rows = np.array([1, 30])
@@ -121,34 +126,41 @@ def test_a_wish_moves_the_average_as_the_recursion_says() -> None:
     user = 0.7 * user + 0.3 * vectors[8]
     user = (1 - 0.3 * 0.5) * user + 0.3 * 0.5 * wish
     user = 0.7 * user - 0.3 * 0.7 * vectors[9]
-    events = [Event(2, "favorite"), Event(5, "favorite"), Event(8, "like"), Wish(wish, weight=0.5), Event(9, "dislike")]
+    events = [
+        Event(2, "favorite"),
+        Event(5, "favorite"),
+        Event(8, "like"),
+        about(wish, weight=0.5),
+        Event(9, "dislike"),
+    ]
     np.testing.assert_allclose(rule.user_vector(events), user, atol=1e-6)
     np.testing.assert_allclose(rule.contributions(events, np.arange(N)).sum(axis=0), vectors @ user, atol=1e-5)
     # without favorites the first wish is where the person stands
-    started = [Wish(wish, weight=0.5), Event(8, "like")]
+    started = [about(wish, weight=0.5), Event(8, "like")]
     np.testing.assert_allclose(rule.user_vector(started), 0.7 * wish + 0.3 * vectors[8], atol=1e-6)
 
 
 def test_the_wish_points_to_where_movies_of_its_topic_lie() -> None:
-    listener = make_engine().listener
+    listener = make_engine().encoder
     assert isinstance(listener, FreeText)
     for place, topic in enumerate(TOPICS):
-        heard = listener.hear(f"a movie about {topic}")
-        assert heard.wish is not None
+        heard = listener.encode(f"a movie about {topic}")
+        assert heard.item is not None
         movies = listener.rule.movie_vectors
         centred = movies - movies.mean(axis=0)
-        nearness = [float(heard.wish.vector @ centred[np.arange(N) % 3 == j].mean(axis=0)) for j in range(3)]
+        nearness = [float(heard.item.vector @ centred[np.arange(N) % 3 == j].mean(axis=0)) for j in range(3)]
         assert int(np.argmax(nearness)) == place
         usual = np.linalg.norm(movies, axis=1).mean()
-        assert np.linalg.norm(heard.wish.vector) == pytest.approx(LENGTH * usual, rel=1e-5)
-        assert heard.wish.noise > float(np.median(make_gaussian().movie_noise))
+        assert np.linalg.norm(heard.item.vector) == pytest.approx(LENGTH * usual, rel=1e-5)
+        assert heard.item.noise > float(np.median(make_gaussian().movie_noise))
 
 
 def test_what_all_movies_share_is_in_no_wish() -> None:
     catalog, backend = make_catalog(), TopicBackend()
     texts = backend.embed_texts(catalog.lines())
     plain, moved = (
-        FreeText(catalog, MovingAverage(make_vectors() + shift), backend, texts).hear("robots").wish for shift in (0, 5)
+        FreeText(catalog, MovingAverage(make_vectors() + shift), backend, texts).encode("robots").item
+        for shift in (0, 5)
     )
     assert plain is not None
     assert moved is not None
@@ -157,7 +169,7 @@ def test_what_all_movies_share_is_in_no_wish() -> None:
 
 
 def test_fit_is_cosine_and_share_which_counts_less_among_many_words() -> None:
-    listener = make_engine().listener
+    listener = make_engine().encoder
     assert isinstance(listener, FreeText)
     rows = [0, 1, 2]  # chess, robots, paris
     fit, _ = listener.fit("robots")
@@ -177,7 +189,7 @@ class Recording(TopicBackend):
         return super().embed_texts(texts)
 
 
-class CountsWords(Recording):
+class CountsUtterance(Recording):
     name = "local"
 
 
@@ -185,7 +197,7 @@ def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_
     catalog = make_catalog()
     vectors = TopicBackend().embed_texts(catalog.lines())
     asked = []
-    for backend in (CountsWords(), Recording()):
+    for backend in (CountsUtterance(), Recording()):
         listener = FreeText(catalog, make_rule("gaussian"), backend, vectors)
         listener.fit("A movie about  Robots in the sad cities of paris" + " " * 1000 + "chess")
         fit, _ = listener.fit("paris " + "x" * MOST_LETTERS + " chess")
@@ -194,7 +206,7 @@ def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_
         asked.append(backend.asked[0])
     # cities: in no movie, but long enough to be a word misspelt; sad: too short for that
     assert asked == ["robots cities paris", "A movie about Robots in the sad cities of paris"]
-    counting = FreeText(catalog, make_rule("gaussian"), CountsWords(), vectors)
+    counting = FreeText(catalog, make_rule("gaussian"), CountsUtterance(), vectors)
     with pytest.raises(ChoiceError, match="no movie here has anything of 'sad zen'"):
         counting.fit("sad zen")
     assert counting.fit("no comedy, sad")[0].min() == -1
@@ -214,27 +226,27 @@ def test_movies_without_a_text_teach_the_bridge_nothing() -> None:
 # --- the session ---
 
 
-def left(engine: SessionEngine, state: SessionState, words: Words) -> float:
+def left(engine: SessionEngine, state: SessionState, words: Utterance) -> float:
     """What is left of words: a share for every later moment at which there were others."""
-    n_later = len({other.after for other in state.words if other.after > words.after})
+    n_later = len({other.after for other in state.utterances if other.after > words.after})
     return float(engine.policy.words_fade**n_later)
 
 
 def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     """Every score, from the parts: rule, policy, and the fit of words computed from topics alone."""
     policy, catalog = engine.policy, engine.catalog
-    assert isinstance(engine.listener, FreeText)
+    assert isinstance(engine.encoder, FreeText)
     shown = np.ones(N, dtype=bool)
     shown[list(state.favorites)] = False
     allowed = shown.copy()
-    shown[[row for row, _ in state.answers]] = False
+    shown[[row for row, *_ in state.answers]] = False
     told: list[Event] = [Event(row, "favorite") for row in state.favorites]
     for turn in range(len(state.answers) + 1):
-        for words in state.words:
+        for words in state.utterances:
             if words.after == turn:
-                wish = engine.listener.hear(words.text).wish
+                wish = engine.encoder.encode(words.text).item
                 assert wish is not None
-                told.append(Wish(wish.vector, wish.noise, policy.words_taste_weight * left(engine, state, words)))
+                told.append(about(wish.vector, wish.noise, policy.words_taste_weight * left(engine, state, words)))
         told += state.answers[turn : turn + 1]
     model = engine.rule.scores(told).astype(np.float64)
     total = (model - model[shown].mean()) / model[shown].std() * policy.score_weight_model
@@ -245,7 +257,7 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
         middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
         total += middle * policy.diversity_boost
     total -= catalog.n_ratings / catalog.n_ratings.max() * policy.popularity_penalty
-    for words in state.words:
+    for words in state.utterances:
         asked = np.array([topic in words.text for topic in TOPICS], dtype=float)
         cosine = np.array([asked[i % 3] for i in range(N)]) / np.sqrt(asked.sum())
         holds = np.array([asked[i % 3] / asked.sum() for i in range(N)])  # all topics are equally common
@@ -279,7 +291,9 @@ def test_choice_and_explanation_follow_the_formula_with_words(rule: str, favorit
         assert expected[state.current] == pytest.approx(expected.max(), abs=1e-4)
         reasons = engine.explain(state)
         assert sum(reason.value for reason in reasons) == pytest.approx(expected[state.current], abs=1e-4)
-        assert [reason.text for reason in reasons if reason.kind == "words"] == [words.text for words in state.words]
+        assert [reason.text for reason in reasons if reason.kind == "words"] == [
+            words.text for words in state.utterances
+        ]
 
 
 def test_words_decide_what_is_shown_and_undo_takes_them_back() -> None:
@@ -291,10 +305,10 @@ def test_words_decide_what_is_shown_and_undo_takes_them_back() -> None:
         assert told.answers == before.answers
         assert engine.undo(told) == before
     answered = engine.step(engine.tell(before, "paris"), "like")
-    assert answered.words == (Words("paris", 0),)
+    assert answered.utterances == (Utterance("paris", 0),)
     later = engine.tell(answered, "chess")
-    assert later.words[-1] == Words("chess", 1)
-    assert engine.undo(engine.undo(later)).words == (Words("paris", 0),)
+    assert later.utterances[-1] == Utterance("chess", 1)
+    assert engine.undo(engine.undo(later)).utterances == (Utterance("paris", 0),)
     assert engine.undo(engine.undo(engine.undo(later))) == before
 
 
@@ -376,23 +390,23 @@ def test_words_fade_once_others_are_said_after_an_answer() -> None:
     assert robots(0.0, answered=True, taste=1.0) == 0
 
 
-def test_a_session_without_a_listener_says_so() -> None:
+def test_a_session_without_an_encoder_says_so() -> None:
     engine = make_engine()
     deaf = SessionEngine(engine.catalog, engine.rule)
-    with pytest.raises(ChoiceError, match="nobody to hear words"):
+    with pytest.raises(ChoiceError, match="start it with Recommender"):
         deaf.tell(deaf.start([0]), "robots")
 
 
 def test_a_rule_that_hears_no_wishes_is_given_none() -> None:
     class Deaf(MovingAverage):
-        hears_wishes = False
+        accepts_text = False
 
-    class Listener:
-        def hear(self, text: str) -> Heard:
-            return Heard(np.arange(N, dtype=np.float32), Wish(np.full(K, np.nan, dtype=np.float32)))
+    class Encoder:
+        def encode(self, text: str) -> TextSignal:
+            return TextSignal(np.arange(N, dtype=np.float32), PseudoItem(np.full(K, np.nan, dtype=np.float32)))
 
     policy = PolicySettings(words_fit_weight=50.0)
-    engine = SessionEngine(make_catalog(), Deaf(make_vectors()), policy, listener=Listener())
+    engine = SessionEngine(make_catalog(), Deaf(make_vectors()), policy, encoder=Encoder())
     assert engine.start([0], words=["anything"]).current == N - 1
 
 
@@ -414,8 +428,8 @@ def test_words_are_kept_in_profiles_as_they_were_said(tmp_path: Path) -> None:
     path.write_text(json.dumps(stored), encoding="utf-8")
     lost = load_profile(path, engine.catalog)
     assert lost.missing == (999_999,)
-    assert [int(engine.catalog.movie_ids[row]) for row, _ in lost.state.answers] == [answered]
-    assert lost.state.words == (Words("robots", 0), Words("paris", 0), Words("chess", 1))
+    assert [int(engine.catalog.movie_ids[row]) for row, *_ in lost.state.answers] == [answered]
+    assert lost.state.utterances == (Utterance("robots", 0), Utterance("paris", 0), Utterance("chess", 1))
 
 
 def test_profiles_of_words_alone_and_of_the_old_format_are_read(tmp_path: Path) -> None:
@@ -440,13 +454,13 @@ def test_damaged_words_in_a_profile_are_refused(tmp_path: Path, words: object) -
 
 def test_movies_of_a_genre_that_is_said_no_to_come_last() -> None:
     engine = make_engine()
-    assert isinstance(engine.listener, FreeText)
+    assert isinstance(engine.encoder, FreeText)
     is_comedy = np.arange(N) % 4 == 1
-    wanted, _ = engine.listener.fit("robots")
-    fit, x = engine.listener.fit("robots, not a comedy")
+    wanted, _ = engine.encoder.fit("robots")
+    fit, x = engine.encoder.fit("robots, not a comedy")
     np.testing.assert_allclose(fit, wanted - is_comedy, atol=1e-6)
     assert x.tolist() == [0, 1, 0]
-    fit, x = engine.listener.fit("no comedy")
+    fit, x = engine.encoder.fit("no comedy")
     assert fit.tolist() == (-is_comedy.astype(float)).tolist()
     assert not x.any()
     session = Session(engine, engine.start([], 0, ["no comedy"]))
@@ -476,7 +490,7 @@ def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ArtifactError, match="model 2, not 1"):
         FreeText.load(tmp_path, catalog, rule, "topics")
     write_vectors(tmp_path / "artifacts" / "text" / "topics", Identity("topics", "1", 3), catalog)
-    heard = FreeText.load(tmp_path, catalog, rule, "topics").hear("robots")
+    heard = FreeText.load(tmp_path, catalog, rule, "topics").encode("robots")
     # as written, movie i lies on axis i mod 3, and so does its topic
     assert {int(row) % 3 for row in np.argsort(-heard.fit)[: N // 3]} == {TOPICS.index("robots")}
 
@@ -516,14 +530,12 @@ def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path: Path) -> N
 def test_the_gaussian_gets_vector_mean_base_and_noise_for_them() -> None:
     rule = make_gaussian()
     backend = TopicBackend()
-    fitted = Gaussian(
-        *(x.astype(np.float32) for x in (rule.movie_vectors, rule._means, rule.movie_noise, rule.base)), 9
-    )
+    fitted = Gaussian(*(x.astype(np.float32) for x in (rule.movie_vectors, rule.means, rule.movie_noise, rule.base)), 9)
     counts = np.full(N, 50)
     counts[[0, 1]] = 0
     for part in (fitted.vectors, fitted.means, fitted.noise, fitted.base):
         part[[0, 1]] = 0
-    placed = UnratedMovies(backend.embed_texts(make_catalog().lines())).place_gaussian(fitted, counts)
+    placed = ColdStart(backend.embed_texts(make_catalog().lines())).fill_gaussian(fitted, counts)
     for movie in (0, 1):
         same = np.arange(movie + 3, N, 3)
         np.testing.assert_allclose(placed.vectors[movie], fitted.vectors[same].mean(axis=0), atol=0.02)

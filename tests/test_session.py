@@ -36,13 +36,13 @@ def make_engine(n: int = 120, k: int = 8, seed: int = 0, **policy: float) -> Ses
     return SessionEngine(make_catalog(n, seed), rule, settings)
 
 
-def reference_scores(engine: SessionEngine, favorites: list[int], answers: list[tuple[int, str]]) -> np.ndarray:
+def reference_scores(engine: SessionEngine, favorites: list[int], answers: list[Event]) -> np.ndarray:
     """Every score as the requirements write it, in float64 and step by step; movies that can't be shown are -inf."""
     policy, catalog = engine.policy, engine.catalog
     vectors = engine.rule.movie_vectors.astype(np.float64)
     user = vectors[favorites].mean(axis=0)
     a = policy.learning_rate
-    for row, answer in answers:
+    for row, answer, _ in answers:
         if answer == "like":
             user = (1 - a) * user + a * vectors[row]
         elif answer == "dislike":
@@ -55,7 +55,7 @@ def reference_scores(engine: SessionEngine, favorites: list[int], answers: list[
     model = vectors @ user
     n = len(catalog)
     affinity = np.array([sum(counts.get(g, 0) / total for g in catalog.movie(i).genres) for i in range(n)])
-    told = {*favorites, *(row for row, _ in answers)}
+    told = {*favorites, *(row for row, *_ in answers)}
     shown = [
         i
         for i in range(n)
@@ -95,7 +95,7 @@ def test_explanation_and_choice_follow_the_formula_after_any_answers(seed: int) 
         reasons = engine.explain(state)
         assert sum(reason.value for reason in reasons) == pytest.approx(expected[state.current], abs=1e-5)
         assert [r.movie.movie_id for r in reasons if r.movie] == [
-            engine.catalog.movie_ids[row] for row, _ in state.events
+            engine.catalog.movie_ids[row] for row, *_ in state.events
         ]
 
 

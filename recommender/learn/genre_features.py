@@ -1,4 +1,4 @@
-"""What genres and years let expect of tastes before anybody rated anything: made-up people for a covariance.
+"""What genres and years let expect of tastes before anybody rated anything: pseudo-users for a covariance.
 
 Movie i has the features
 
@@ -30,7 +30,7 @@ class SparseRows(NamedTuple):
     values: np.ndarray
 
 
-def made_up_people(catalog: Catalog, scale: np.ndarray) -> SparseRows:
+def pseudo_users(catalog: Catalog, scale: np.ndarray) -> SparseRows:
     """Return diag(scale) F, transposed: one row for each genre and knot, (n_genres * n_knots, n_movies).
 
     scale: (n_movies,). Movies without a genre, without a known year, or with scale 0 are in no row.

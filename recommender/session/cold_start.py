@@ -1,6 +1,7 @@
-"""Movies that nobody rated, placed among those that somebody did: their vectors are bridged from their texts.
+"""Cold start: movies that nobody rated get the vectors that their texts let expect.
 
-    y_i = bridge(x_i)      for the movies i without a rating; the bridge is fitted on all others (bridge.py)
+    y_i = bridge(x_i)      for the movies i without a rating; the ridge regression (linalg/ridge.py) is fitted on all
+                           others, each weighing n_i / (n_i + 20) by its number of ratings
 
 For the conditional Gaussian y is a movie's vector, its mean and its base; its noise is the median of the others'.
 """
@@ -21,39 +22,36 @@ FEW_RATINGS = 20.0  # a movie with so many ratings weighs half of what a movie w
 
 def rating_weights(n_ratings: np.ndarray) -> np.ndarray:
     """Return how far the vector of a movie with so many ratings is to be trusted, 0 to 1."""
-    weights = n_ratings / (n_ratings + FEW_RATINGS)
-    return weights
+    return np.asarray(n_ratings / (n_ratings + FEW_RATINGS))
 
 
-class UnratedMovies:
-    """Places movies without ratings by `text_vectors` (n_movies, d), zeros for a movie without a text."""
+class ColdStart:
+    """Fills in movies without ratings by `text_vectors` (n_movies, d), zeros for a movie without a text."""
 
     def __init__(self, text_vectors: np.ndarray) -> None:
         self.text_vectors = text_vectors
         self.has_text = text_vectors.any(axis=1)
 
     @classmethod
-    def load(cls, folder: Path, catalog: Catalog, backend: str) -> UnratedMovies:
+    def load(cls, folder: Path, catalog: Catalog, backend: str) -> ColdStart:
         """Read the movies' vectors of `backend`; raises `ArtifactError` where they are missing or damaged."""
         stored = MovieEmbeddings.load(folder / "artifacts" / "text" / backend)
         return cls(stored.vectors_for(catalog.movie_ids.tolist()))
 
-    def place(self, targets: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
-        """Return `targets` (n_movies, k) with bridged rows for movies that have a text and no ratings."""
-        wanted, taught = self.has_text & (n_ratings == 0), self.has_text & (n_ratings > 0)
-        placed = targets.copy()
-        if wanted.any() and taught.sum() > 1:
+    def fill(self, targets: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
+        """Return `targets` (n_movies, k) with predicted rows for movies that have a text and no ratings."""
+        unrated, known = self.has_text & (n_ratings == 0), self.has_text & (n_ratings > 0)
+        filled = targets.copy()
+        if unrated.any() and known.sum() > 1:
             bridge = fit_bridge(self.text_vectors, targets, rating_weights(n_ratings) * self.has_text)
-            placed[wanted] = bridge(self.text_vectors[wanted])
-        return placed
+            filled[unrated] = bridge(self.text_vectors[unrated])
+        return filled
 
-    def place_gaussian(self, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
-        """Return `fitted` with movies without ratings placed as the header says."""
-        targets = np.column_stack((fitted.vectors, fitted.means, fitted.base))
-        whole = self.place(targets, n_ratings)
-        noise = fitted.noise.copy()
-        unrated = n_ratings == 0
+    def fill_gaussian(self, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
+        """Return `fitted` with movies without ratings filled in as the header says."""
+        filled = self.fill(np.column_stack((fitted.vectors, fitted.means, fitted.base)), n_ratings)
+        noise, unrated = fitted.noise.copy(), n_ratings == 0
         if unrated.any() and not unrated.all():
             noise[unrated] = np.median(noise[~unrated])
-        vectors, means, base = whole[:, :-2], np.maximum(whole[:, -2], 0), whole[:, -1]
+        vectors, means, base = filled[:, :-2], np.maximum(filled[:, -2], 0), filled[:, -1]
         return Gaussian(np.ascontiguousarray(vectors), means, noise, base.copy(), fitted.n_users)

@@ -1,33 +1,39 @@
 """The session: name favorites, get a movie, answer, get a better one.
 
-A session is a value. `SessionState` holds what was said; `SessionEngine.step(state, answer)` gives the next state
-and changes nothing. The programs, the replay in the evaluation and the library's `Session` drive the same steps.
+A session is a value. `SessionState` holds what was said; `SessionEngine` has the steps (state, what was said) -> state:
+`step` for an answer, `tell` for words, `undo`. They change nothing, so the programs, the replay in the evaluation and
+the library's `Session` drive the same code.
+
+    score_i = w s_i + sum of the policy's terms_i (policy.py) + sum over utterances t of  f decay_t fit_ti
+
+s, fit: the rule's score and how well the movie fits the words, standardised over the movies that can be shown.
+decay_t = words_fade ^ (how many later moments, each after a further answer, had words).
 """
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
-from .policy import MovieFilter, PolicySettings, Terms
-from .rules import Event, LearningRule, Wish, check_answer
-from .state import Heard, Listener, Reason, SessionState, Words
+from .policy import TERMS, Given, MovieFilter, PolicySettings, allowed_movies, genre_affinity
+from .rules import NO_ROW, TEXT, Event, LearningRule, check_answer
+from .state import Reason, SessionState, TextEncoder, TextSignal, Utterance
 
-__all__ = ["Heard", "Listener", "Reason", "Recommendation", "Session", "SessionEngine", "SessionState", "Words"]
+__all__ = ["Reason", "Recommendation", "Session", "SessionEngine", "SessionState", "TextSignal", "Utterance"]
 
-POLICY_KINDS = ("genre", "popularity", "diversity")
 WORDS = "words"
 
 
 class SessionEngine:
     """Everything a session needs besides what the person says: catalogue, learning rule, policy, filter, and, for
-    words of the person's own, a listener."""
+    words of the person's own, an encoder."""
 
     def __init__(
         self,
@@ -35,15 +41,18 @@ class SessionEngine:
         rule: LearningRule,
         policy: Optional[PolicySettings] = None,
         wanted: Optional[MovieFilter] = None,
-        listener: Optional[Listener] = None,
+        encoder: Optional[TextEncoder] = None,
     ) -> None:
         self.catalog = catalog
         self.rule = rule
         self.policy = policy or PolicySettings()
         self.wanted = wanted or MovieFilter()
-        self._plan = functools.lru_cache(maxsize=2)(self._make_plan)
-        self.listener = listener
-        self._heard = functools.lru_cache(maxsize=64)(self._hear)
+        self.encoder = encoder
+        self._context_of = functools.lru_cache(maxsize=2)(functools.partial(SessionContext, self))
+        self._signal = functools.lru_cache(maxsize=64)(self._encode)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SessionEngine, (self.catalog, self.rule, self.policy, self.wanted, self.encoder)
 
     def start(self, favorites: Sequence[int], seed: int = 0, words: Sequence[str] = ()) -> SessionState:
         """Return the state after naming favorites (movie rows; repeats count once), with the first movie.
@@ -53,37 +62,53 @@ class SessionEngine:
         rows = tuple(dict.fromkeys(int(row) for row in favorites))
         if not rows and not words:
             raise ChoiceError("no favorites: name at least one movie, or say in words what is wanted")
-        return self._pick(SessionState(rows, seed=seed, words=tuple(self._said(text, 0) for text in words)))
+        return self.resume(SessionState(rows, seed=seed, utterances=tuple(Utterance(text) for text in words)))
 
     def step(self, state: SessionState, answer: str) -> SessionState:
         """Return the state after `answer` ("like", "dislike", "skip") to the current movie."""
         check_answer(answer)
         if state.current is None:
             raise ChoiceError(f"nothing to answer {answer!r} to: no movie is left")
-        answers = (*state.answers, Event(state.current, answer))
-        return self._pick(SessionState(state.favorites, answers, None, state.seed, state.words))
+        return self.resume(replace(state, answers=(*state.answers, Event(state.current, answer))))
 
     def tell(self, state: SessionState, text: str) -> SessionState:
         """Return the state after the person said `text`; the movie on the table may be another one then.
 
-        Raises `ChoiceError` where nothing can be made of it, `ArtifactError` where what hears words is not there.
+        Raises `ChoiceError` where nothing can be made of it, `ArtifactError` where what reads words is not there.
         """
-        return self._pick(replace(state, words=(*state.words, self._said(text, len(state.answers)))))
+        return self.resume(replace(state, utterances=(*state.utterances, Utterance(text, len(state.answers)))))
 
     def undo(self, state: SessionState) -> SessionState:
         """Return the state before what was said last: an answer, whose movie is on the table again, or words.
 
         Words that a session without favorites began with stay.
         """
-        if state.words and state.words[-1].after == len(state.answers) and (state.favorites or len(state.words) > 1):
-            return self._pick(replace(state, words=state.words[:-1]))
+        said = state.utterances
+        if said and said[-1].after == len(state.answers) and (state.favorites or len(said) > 1):
+            return self.resume(replace(state, utterances=said[:-1]))
         if not state.answers:
             raise ChoiceError("nothing to undo: no movie was answered yet")
         return replace(state, answers=state.answers[:-1], current=state.answers[-1].row)
 
     def resume(self, state: SessionState) -> SessionState:
-        """Return a state made elsewhere (from a file) with its movie picked by this engine."""
-        return self._pick(state)
+        """Return `state`, which may come from a file, with the movie of the highest score on the table."""
+        total = self.scores(state)
+        best = int(total.argmax())
+        return replace(state, current=best if total[best] > -np.inf else None)
+
+    def scores(self, state: SessionState) -> np.ndarray:
+        """Return the score of every movie (n_movies,) float32, up to one constant; -inf for those not to be shown."""
+        context = self._context(state)
+        answered = [event.row for event in state.answers]
+        scores = self.rule.scores(self._events(state)[0])
+        _, deviation = context.moments(scores, answered)
+        # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
+        total = scores * np.float32(self._model_weight(state) / deviation)
+        total += context.fixed
+        for weight, fit in self._fits(state):
+            total += np.float32(weight) * context.standardised(fit)
+        total[answered] = -np.inf
+        return np.asarray(total)
 
     def explain(self, state: SessionState) -> list[Reason]:
         """Return the terms that add up to the score of the current movie, in the order of the events.
@@ -91,91 +116,67 @@ class SessionEngine:
         A term of the model says how much more this movie gains from that answer than the average candidate does,
         in units of the candidates' standard deviation.
         """
-        row = state.current
-        if row is None:
+        if state.current is None:
             raise ChoiceError("nothing to explain: no movie is left")
-        plan = self._plan(state.favorites, bool(state.words))
-        rest = plan.terms.allowed.copy()
-        rest[[event.row for event in state.answers]] = False
-        rest[row] = True  # a movie taken back by undo may lie outside a filter given since
-        candidates = np.flatnonzero(rest)
-        told = self._told(state)
-        events = [event for event, _ in told]
-        table = self.rule.contributions(events, candidates)
-        _, deviation = plan.moments(self.rule.scores(events), state.answers)
-        here = int(np.searchsorted(candidates, row))
-        values = (table[:, here] - table.mean(axis=1)) * (self._weight(state) / deviation)
+        context, row = self._context(state), state.current
+        candidates = context.allowed.copy()
+        candidates[[event.row for event in state.answers]] = False
+        is_candidate = candidates[row]
+        candidates[row] = True  # a movie taken back by undo may lie outside a filter given since
+        rows = np.flatnonzero(candidates)
+        column = int(np.searchsorted(rows, row))
+        events, sources = self._events(state)
+        table = self.rule.contributions(events, rows)  # (1 + n_events, n_candidates)
+        totals = table.sum(axis=0)
+        deviation = _deviation(totals if is_candidate else np.delete(totals, column))
+        values = (table[:, column] - table.mean(axis=1)) * (self._model_weight(state) / deviation)
         reasons = [Reason("average", None, float(values[0]))] if values[0] else []
-        said = [weight * float(plan.standard(fit)[row]) for weight, fit in self._fits(state)]
-        for (event, place), value in zip(told, values[1:].tolist()):
-            if place is None:
+        said = [weight * float(context.standardised(fit)[row]) for weight, fit in self._fits(state)]
+        for event, source, value in zip(events, sources, values[1:].tolist()):
+            if source is None:
                 reasons.append(Reason(event.answer, self.catalog.movie(event.row), value))
             else:
-                said[place] += value
-        reasons += [Reason(WORDS, None, value, words.text) for words, value in zip(state.words, said)]
-        reasons += [Reason(kind, None, float(getattr(plan.terms, kind)[row])) for kind in POLICY_KINDS]
-        return reasons
+                said[source] += value
+        reasons += [Reason(WORDS, None, value, said_by.text) for said_by, value in zip(state.utterances, said)]
+        return reasons + [Reason(kind, None, float(points[row])) for kind, points in context.terms.items()]
 
     def affinity(self, state: SessionState) -> float:
         """Return the genre affinity of the current movie to the favorites, 0 to 1."""
-        return float(self._plan(state.favorites, bool(state.words)).terms.affinity[state.current])
+        return float(self._context(state).given.affinity[state.current])
 
-    def scores(self, state: SessionState) -> np.ndarray:
-        """Return the score of every movie (n_movies,) float32, up to one constant; -inf for those not to be shown."""
-        plan = self._plan(state.favorites, bool(state.words))
-        events = [event for event, _ in self._told(state)] if state.words else state.events
-        scores = self.rule.scores(events)
-        _, deviation = plan.moments(scores, state.answers)
-        # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
-        total = scores * np.float32(self._weight(state) / deviation)
-        total += plan.fixed
-        for weight, fit in self._fits(state) if state.words else ():
-            total += np.float32(weight) * plan.standard(fit)
-        total[[event.row for event in state.answers]] = -np.inf
-        return total
+    def _context(self, state: SessionState) -> SessionContext:
+        return self._context_of(state.favorites, bool(state.utterances))
 
-    def _pick(self, state: SessionState) -> SessionState:
-        total = self.scores(state)
-        best = int(total.argmax())
-        current = best if total[best] > -np.inf else None
-        return SessionState(state.favorites, state.answers, current, state.seed, state.words)
-
-    def _told(self, state: SessionState) -> list[tuple[Event, Optional[int]]]:
-        """Return the events that the rule hears, in order; for a wish, the place of its words in the state."""
-        told: list[tuple[Event, Optional[int]]] = [(event, None) for event in state.events]
-        left = self._left(state)
-        for place in range(len(state.words) - 1, -1, -1):
-            wish = self._heard(state.words[place].text).wish
-            if wish is not None and left[place]:
-                faded = Wish(wish.vector, wish.noise, wish.weight * left[place])
-                told.insert(len(state.favorites) + state.words[place].after, (faded, place))
-        return told
+    def _events(self, state: SessionState) -> tuple[list[Event], list[Optional[int]]]:
+        """Return the events that the rule hears, in order; and for a pseudo-item, the index of its utterance."""
+        events = list(state.events)
+        sources: list[Optional[int]] = [None] * len(events)
+        decays = self._decays(state)
+        for index in range(len(state.utterances) - 1, -1, -1):
+            said = state.utterances[index]
+            item, weight = self._signal(said.text).item, self.policy.words_taste_weight * decays[index]
+            if item is not None and weight > 0 and self.rule.accepts_text:
+                place = len(state.favorites) + said.after
+                events.insert(place, Event(NO_ROW, TEXT, item._replace(weight=weight)))
+                sources.insert(place, index)
+        return events, sources
 
     def _fits(self, state: SessionState) -> list[tuple[float, np.ndarray]]:
-        """Return the weight and the fit of each of the words."""
+        """Return the weight and the fit of each utterance."""
         full = self.policy.words_fit_weight
-        return [(full * left, self._heard(words.text).fit) for left, words in zip(self._left(state), state.words)]
+        return [(full * d, self._signal(said.text).fit) for d, said in zip(self._decays(state), state.utterances)]
 
-    def _left(self, state: SessionState) -> list[float]:
-        """Return what is left of each of the words: those said after a further answer take from earlier ones."""
-        moments = sorted({words.after for words in state.words}, reverse=True)
-        return [self.policy.words_fade ** moments.index(words.after) for words in state.words]
+    def _decays(self, state: SessionState) -> list[float]:
+        """Return what is left of each utterance: those after a further answer take from earlier ones."""
+        moments = sorted({said.after for said in state.utterances}, reverse=True)
+        return [self.policy.words_fade ** moments.index(said.after) for said in state.utterances]
 
-    def _said(self, text: str, after: int) -> Words:
-        """Return `text` as words; raises where nothing can be made of it."""
-        self._heard(text)
-        return Words(text, after)
+    def _encode(self, text: str) -> TextSignal:
+        if self.encoder is None:
+            raise ChoiceError("this session can't read words: start it with Recommender.session")
+        return self.encoder.encode(text)
 
-    def _hear(self, text: str) -> Heard:
-        if self.listener is None:
-            raise ChoiceError("this session has nobody to hear words: start it with Recommender.session")
-        heard = self.listener.hear(text)
-        weight = self.policy.words_taste_weight
-        if heard.wish is None or weight == 0 or not self.rule.hears_wishes:
-            return Heard(heard.fit, None)
-        return Heard(heard.fit, Wish(heard.wish.vector, heard.wish.noise, weight))
-
-    def _weight(self, state: SessionState) -> float:
+    def _model_weight(self, state: SessionState) -> float:
         policy = self.policy
         if policy.exploration_rate > 0:
             # Seed and turn give the draw, so that undo and resume meet the same turn again.
@@ -184,37 +185,48 @@ class SessionEngine:
                 return policy.score_weight_model * policy.exploration_damping
         return policy.score_weight_model
 
-    def _make_plan(self, favorites: tuple[int, ...], any_genre: bool) -> _Plan:
-        return _Plan(Terms.compute(self.policy, self.catalog, favorites, self.wanted, any_genre))
 
+class SessionContext:
+    """What stays the same while the favorites do, and while there are words or none.
 
-class _Plan:
-    """What stays the same while the favorites do, and while there are words or none."""
+    allowed: (n_movies,) bool.  terms: the points of each term of the policy.  fixed: their sum, -inf where not allowed.
+    """
 
-    def __init__(self, terms: Terms) -> None:
-        self.terms = terms
-        self.fixed = np.where(terms.allowed, terms.genre + terms.popularity + terms.diversity, -np.inf)
-        self.fixed = self.fixed.astype(np.float32)
-        self.weights = terms.allowed.astype(np.float32)
-        self.n_allowed = int(terms.allowed.sum())
+    def __init__(self, engine: SessionEngine, favorites: tuple[int, ...], any_genre: bool) -> None:
+        affinity = genre_affinity(engine.catalog.genres, favorites)
+        self.given = Given(engine.policy, engine.catalog, favorites, affinity)
+        self.allowed = allowed_movies(self.given, engine.wanted, any_genre)
+        self.terms = {kind: term(self.given) for kind, term in TERMS.items()}
+        self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
+        self._weights = self.allowed.astype(np.float32)
+        self._n_allowed = int(self.allowed.sum())
 
-    def standard(self, fit: np.ndarray) -> np.ndarray:
+    def standardised(self, fit: np.ndarray) -> np.ndarray:
         """Return `fit` with mean 0 and deviation 1 over the movies allowed; 0 where they are all alike."""
         mean, deviation = self.moments(fit, ())
-        standard = (fit - np.float32(mean)) / np.float32(deviation)
-        return standard
+        return np.asarray((fit - np.float32(mean)) / np.float32(deviation))
 
-    def moments(self, scores: np.ndarray, answers: Sequence[Event]) -> tuple[float, float]:
-        """Return mean and standard deviation of `scores` over the candidates: allowed and not yet answered."""
-        told = np.array([event.row for event in answers if self.terms.allowed[event.row]], dtype=np.int64)
-        n = max(1, self.n_allowed - len(told))
-        gone = scores[told].astype(np.float64)
-        mean = (float(self.weights @ scores) - float(gone.sum())) / n
+    def moments(self, scores: np.ndarray, answered: Sequence[int]) -> tuple[float, float]:
+        """Return mean and standard deviation of `scores` over the candidates: allowed and not yet answered.
+
+        Both are taken over all movies allowed, less what the few answered ones add: one pass, nothing copied out.
+        """
+        rows = np.array([row for row in answered if self.allowed[row]], dtype=np.int64)
+        n = max(1, self._n_allowed - len(rows))
+        taken_out = scores[rows].astype(np.float64)
+        mean = (float(self._weights @ scores) - float(taken_out.sum())) / n
         centred = scores - np.float32(mean)
-        centred *= self.weights
-        gone -= np.float32(mean)
-        variance = max(0.0, float(centred @ centred) - float(gone @ gone)) / n
+        centred *= self._weights
+        taken_out -= np.float32(mean)
+        variance = max(0.0, float(centred @ centred) - float(taken_out @ taken_out)) / n
         return mean, float(np.sqrt(variance)) if variance > 1e-12 * mean * mean else 1.0
+
+
+def _deviation(values: np.ndarray) -> float:
+    """Return the standard deviation of the scores of the candidates, or 1 where they are all alike."""
+    if not len(values) or values.var() <= 1e-12 * values.mean() ** 2:
+        return 1.0
+    return float(values.std())
 
 
 class Recommendation:
@@ -236,53 +248,56 @@ class Recommendation:
     @property
     def model_score(self) -> float:
         """The part of the score that the learning rule gave."""
-        return sum(reason.value for reason in self.because if reason.kind not in POLICY_KINDS)
+        return sum(reason.value for reason in self.because if reason.kind not in TERMS)
 
     def __repr__(self) -> str:
         return f"Recommendation({self.movie}, score={self.score:.2f})"
 
 
 class Session:
-    """A session as an object that remembers its state.
+    """A session as an object that remembers its state, which is all that changes: `state` is a value to keep or send.
 
     `next()` gives the movie on the table; a movie left without an answer counts as skipped when `next()` is called
-    again. `answer(...)` takes "like", "dislike" or "skip".
+    again. `answer(...)` takes "like", "dislike" or "skip". A session can be pickled, and shared by threads: each call
+    is one whole step, and an answer is heard once, for the movie on the table, or refused.
     """
 
-    def __init__(self, engine: SessionEngine, state: SessionState) -> None:
+    def __init__(self, engine: SessionEngine, state: SessionState, asked: bool = False) -> None:
         self.engine = engine
         self.state = state
-        self._asked = False
+        self._asked = asked
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Session, (self.engine, self.state, self._asked)
 
     def next(self) -> Optional[Recommendation]:
         """Return the next movie, or None when nothing is left."""
-        if self._asked:
-            self.answer("skip")
-        if self.state.current is None:
-            return None
-        self._asked = True
-        return Recommendation(self.engine, self.state)
+        with self._lock:
+            state = self.engine.step(self.state, "skip") if self._asked else self.state
+            self.state, self._asked = state, state.current is not None
+        return Recommendation(self.engine, state) if state.current is not None else None
 
     def answer(self, answer: str) -> None:
         """Answer the movie that `next()` gave; raises `ChoiceError` for another word or when nothing was asked."""
         check_answer(answer)
-        if not self._asked:
-            raise ChoiceError(f"nothing to answer {answer!r} to: call next() first")
-        self.state = self.engine.step(self.state, answer)
-        self._asked = False
+        with self._lock:
+            if not self._asked:
+                raise ChoiceError(f"nothing to answer {answer!r} to: call next() first")
+            self.state, self._asked = self.engine.step(self.state, answer), False
 
     def tell(self, text: str) -> None:
         """Say in words of your own what you want; `next()` gives the movie that fits now, the last one not answered.
 
         Raises `ChoiceError` where nothing can be made of them; nothing changes then.
         """
-        self.state = self.engine.tell(self.state, text)
-        self._asked = False
+        with self._lock:
+            self.state, self._asked = self.engine.tell(self.state, text), False
 
     def undo(self) -> None:
         """Take back what was said last: an answer, whose movie `next()` gives again, or words."""
-        self.state = self.engine.undo(self.state)
-        self._asked = False
+        with self._lock:
+            self.state, self._asked = self.engine.undo(self.state), False
 
     @property
     def user_vector(self) -> np.ndarray:

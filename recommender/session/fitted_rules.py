@@ -1,14 +1,13 @@
 """Learning rules fitted from ratings, by name: the three that ship, and two that they are measured against.
 
-    popularity             score_i = people who liked i / people                 hears nothing
-    moving-average         recommender/session/rules.py over svd.py                      hears likes and dislikes
-    two-tower              two_tower_session.py: the same over two_tower.py      hears likes and dislikes
-    ease                   score = sum over told movies of w_o B_o.               hears likes
-    conditional-gaussian   conditional_gaussian.py                               hears skips too
+    popularity             score_i = people who liked i / people         hears nothing
+    moving-average         rules.py over the vectors of learn/svd.py     hears likes and dislikes
+    two-tower              two_tower_rule.py over learn/two_tower        hears likes and dislikes
+    ease                   score_i = sum over likes o of B_oi            hears likes
+    conditional-gaussian   gaussian.py                                   hears skips too
 
-B is EASE's matrix (ease.py), fitted on likes; w is 1 for a favorite or a like, `-negative_weight` for a dislike:
-0 as it is fitted here.
-EASE needs n_movies^2 numbers, 15 GB for 62,000 movies, so it stays a comparison.
+B is EASE's matrix (learn/ease.py), fitted on likes. It has n_movies^2 numbers, 15 GB for 62,000 movies, so EASE stays
+a comparison.
 """
 
 from __future__ import annotations
@@ -27,57 +26,49 @@ from ..learn.two_tower.model import TwoTower
 from ..learn.two_tower.settings import TwoTowerSettings
 from .gaussian import ConditionalGaussian
 from .policy import PolicySettings
-from .rules import DISLIKE, FAVORITE, LIKE, SKIP, Event, LearningRule, MovingAverage
+from .rules import FAVORITE, LIKE, Event, LearningRule, MovingAverage, VectorRule
 from .taste_covariance import GaussianSettings, fit_gaussian
 from .two_tower_rule import two_tower_rule
 
 RULES = ("popularity", "moving-average", "two-tower", "ease", "conditional-gaussian")
 
 
-class PopularityRule(LearningRule):
-    """The same score for everybody; base: (n_movies,) float32."""
+class PopularityRule(VectorRule):
+    """The same score for everybody: no vectors, and base (n_movies,) float32."""
+
+    accepts_text = False
 
     def __init__(self, base: np.ndarray) -> None:
-        self.base = base
-        self.n_movies = len(base)
+        super().__init__(np.zeros((len(base), 0), dtype=np.float32), base)
 
-    def scores(self, events: Sequence[Event]) -> np.ndarray:
-        result = self.base.copy()
-        return result
-
-    def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
-        table = np.zeros((1 + len(events), len(rows)))
-        table[0] = self.base[rows]
-        return table
-
-    def user_vector(self, events: Sequence[Event]) -> np.ndarray:
-        return np.zeros(0, dtype=np.float32)
+    def weights(self, events: Sequence[Event]) -> np.ndarray:
+        return np.zeros(len(events))
 
 
 class EaseRule(LearningRule):
-    """Fold-in of favorites, likes and dislikes; item_weights: (n_movies, n_movies) float32, EASE's B."""
+    """Fold-in of favorites and likes; item_weights: (n_movies, n_movies) float32, EASE's B."""
 
-    def __init__(self, item_weights: np.ndarray, negative_weight: float = 0.0) -> None:
+    def __init__(self, item_weights: np.ndarray) -> None:
         self.item_weights = item_weights
         self.n_movies = len(item_weights)
-        self._given = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: -negative_weight, SKIP: 0.0}
 
     def scores(self, events: Sequence[Event]) -> np.ndarray:
-        weights = np.array([self._given[event.answer] for event in events], dtype=np.float32)
-        result = weights @ self.item_weights[[event.row for event in events]]
-        return result
+        weights, rows = self._heard(events)
+        return np.asarray(weights @ self.item_weights[rows])
 
     def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
-        weights = np.array([self._given[event.answer] for event in events])
-        told = self.item_weights[[event.row for event in events]][:, rows]
-        return np.vstack([np.zeros(len(rows)), weights[:, None] * told])
+        weights, event_rows = self._heard(events)
+        table = weights[:, None].astype(np.float64) * self.item_weights[event_rows][:, rows]
+        return np.vstack([np.zeros(len(rows)), table])
 
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
         """Return the fold-in vector itself, (n_movies,): EASE has no smaller space."""
-        vector = np.zeros(self.n_movies, dtype=np.float32)
-        for event in events:
-            vector[event.row] += self._given[event.answer]
-        return vector
+        weights, rows = self._heard(events)
+        return np.bincount(rows, weights=weights, minlength=self.n_movies).astype(np.float32)
+
+    def _heard(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
+        weights = np.array([event.answer in (FAVORITE, LIKE) for event in events], dtype=np.float32)
+        return weights, np.array([event.row for event in events], dtype=np.int64)
 
 
 def fit_session_rule(

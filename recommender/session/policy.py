@@ -1,14 +1,12 @@
-"""What is weighed beside the model: genres, popularity, variety, filters.
+"""What is weighed beside the model: the settings, the filters, and the terms of the score (`TERMS`).
 
     score = model * score_weight_model - distance * genre_distance_penalty
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later moments with words)
 
-`model` is the learning rule's score standardised over the candidates of the turn: raw u . m is of the order of
-0.1, and penalties of the order of 1 would drown it. Genres never change vectors.
-
-`fit`, how well a movie fits what the person asked for in words, is standardised in the same way. Movies outside the
-genres of the favorites are shown all the same once there are words: those say it themselves.
+`model` is the learning rule's score standardised over the candidates of the turn (engine.py): raw u . m is of the
+order of 0.1, and penalties of the order of 1 would drown it. So is `fit`, how well a movie fits what the person asked
+for in words. Genres never change vectors; movies outside the genres of the favorites are shown once there are words.
 
 The genre profile counts the genres of the favorites and is normalised to sum to 1. The affinity of a movie is
 the sum of the profile's weights of its genres, 0 to 1; its distance is 1 - affinity.
@@ -16,9 +14,9 @@ the sum of the profile's weights of its genres, 0 to 1; its distance is 1 - affi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -112,44 +110,53 @@ def genre_affinity(genres: np.ndarray, favorites: Sequence[int]) -> np.ndarray:
         return np.ones(len(genres), dtype=np.float32)
     counts = genres[list(favorites)].sum(axis=0)
     profile = (counts / max(1, counts.sum())).astype(np.float32)
-    affinity = genres.astype(np.float32) @ profile
-    return affinity
+    return np.asarray(genres.astype(np.float32) @ profile)
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The parts of the score that stay the same for a whole session, each (n_movies,) float32."""
+class Given(NamedTuple):
+    """What a term of the score is computed from. affinity: (n_movies,) float32, to the genres of the favorites."""
 
+    policy: PolicySettings
+    catalog: Catalog
+    favorites: tuple[int, ...]
     affinity: np.ndarray
-    genre: np.ndarray
-    popularity: np.ndarray
-    diversity: np.ndarray
-    allowed: np.ndarray
 
-    @classmethod
-    def compute(
-        cls,
-        policy: PolicySettings,
-        catalog: Catalog,
-        favorites: Sequence[int],
-        wanted: MovieFilter,
-        any_genre: bool = False,
-    ) -> Terms:
-        """Return the terms; any_genre: movies outside the favorites' genres are allowed too."""
-        affinity = genre_affinity(catalog.genres, favorites)
-        distance = 1 - affinity
-        share = (catalog.n_ratings / max(1, catalog.n_ratings.max(initial=0))).astype(np.float32)
-        middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
-        middle &= len(favorites) > 0
-        allowed = (affinity >= policy.min_genre_affinity) & (distance <= policy.max_genre_distance)
-        if any_genre or not catalog.genres[list(favorites)].any():
-            allowed[:] = True  # favorites without a genre say nothing about genres
-        allowed &= wanted.mask(catalog)
-        allowed[list(favorites)] = False
-        return cls(
-            affinity=affinity,
-            genre=-distance * np.float32(policy.genre_distance_penalty),
-            popularity=-share * np.float32(policy.popularity_penalty),
-            diversity=middle.astype(np.float32) * np.float32(policy.diversity_boost),
-            allowed=allowed,
-        )
+
+def genre_term(given: Given) -> np.ndarray:
+    """Return the points lost by genres that the favorites do not have."""
+    return -(1 - given.affinity) * np.float32(given.policy.genre_distance_penalty)
+
+
+def popularity_term(given: Given) -> np.ndarray:
+    """Return the points lost by movies that many people rated."""
+    counts = given.catalog.n_ratings
+    share = (counts / max(1, counts.max(initial=0))).astype(np.float32)
+    return -share * np.float32(given.policy.popularity_penalty)
+
+
+def diversity_term(given: Given) -> np.ndarray:
+    """Return the points of movies a little off the favorites' genres."""
+    policy, affinity = given.policy, given.affinity
+    middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
+    middle &= len(given.favorites) > 0
+    return middle.astype(np.float32) * np.float32(policy.diversity_boost)
+
+
+# What is added to the model's score, in this order: the kind of the `Reason` and the function that gives every movie
+# its points, (n_movies,) float32. A new term is a function above and a line here (and a setting, if it has a weight).
+TERMS: dict[str, Callable[[Given], np.ndarray]] = {
+    "genre": genre_term,
+    "popularity": popularity_term,
+    "diversity": diversity_term,
+}
+
+
+def allowed_movies(given: Given, wanted: MovieFilter, any_genre: bool) -> np.ndarray:
+    """Return which movies may be shown, (n_movies,) bool; any_genre: also those outside the favorites' genres."""
+    policy, favorites = given.policy, list(given.favorites)
+    allowed = (given.affinity >= policy.min_genre_affinity) & (1 - given.affinity <= policy.max_genre_distance)
+    if any_genre or not given.catalog.genres[favorites].any():
+        allowed[:] = True  # favorites without a genre say nothing about genres
+    allowed &= wanted.mask(given.catalog)
+    allowed[favorites] = False
+    return allowed

@@ -11,14 +11,14 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..data.artifacts import dump_json, load_json, replace_file
+from ..data.artifacts import dump_json, load_json
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError
-from .engine import SessionState, Words
+from ..data.files import replace_file
 from .rules import ANSWERS, Event
+from .state import SessionState, Utterance
 
-_VERSION = 2
-_READ = (1, 2)
+_VERSIONS = (1, 2)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -39,11 +39,11 @@ def save_profile(path: Path, catalog: Catalog, state: SessionState) -> None:
     """Write the favorites, answers and words of `state` to `path` in one step."""
     ids = catalog.movie_ids
     profile = {
-        "format_version": _VERSION,
+        "format_version": _VERSIONS[-1],
         "seed": state.seed,
         "favorites": [int(ids[row]) for row in state.favorites],
         "answers": [[int(ids[event.row]), event.answer] for event in state.answers],
-        "words": [[words.text, words.after] for words in state.words],
+        "words": [list(said) for said in state.utterances],
     }
     with replace_file(path) as temporary:
         dump_json(profile, temporary)
@@ -62,30 +62,21 @@ def load_profile(path: Path, catalog: Catalog) -> LoadedProfile:
         known = sorted(file.stem for file in path.parent.glob("*.json"))
         hint = f"saved ones: {', '.join(known)}" if known else "start one with --save NAME"
         raise ChoiceError(f"no profile {path.stem!r} in {path.parent}: {hint}")
-    stored = _checked(load_json(path), path)
-    here = {int(movie_id): row for row, movie_id in enumerate(catalog.movie_ids)}
-    rows = tuple(here[movie_id] for movie_id in stored.favorites if movie_id in here)
-    events = tuple(Event(here[movie_id], answer) for movie_id, answer in stored.answers if movie_id in here)
+    favorites, answers, words, seed = _checked(load_json(path), path)
+    row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
+    rows = tuple(row_of[movie_id] for movie_id in favorites if movie_id in row_of)
+    events = tuple(Event(row_of[movie_id], answer) for movie_id, answer in answers if movie_id in row_of)
     # Words keep their place among the answers that are left.
-    words = tuple(Words(text, sum(i in here for i, _ in stored.answers[:after])) for text, after in stored.words)
-    if not rows and not words:
-        raise ArtifactError(f"{path}: none of its favorites is in this catalogue: start anew with --save")
-    state = SessionState(rows, events, seed=stored.seed, words=words)
-    return LoadedProfile(state, tuple(i for i in stored.told if i not in here))
+    said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in words)
+    if not rows and not said:
+        raise ArtifactError(f"{path}: none of its favorites is in this catalogue: start a new one with --save")
+    missing = tuple(i for i in [*favorites, *(i for i, _ in answers)] if i not in row_of)
+    return LoadedProfile(SessionState(rows, events, seed=seed, utterances=said), missing)
 
 
-class _Stored(NamedTuple):
-    favorites: list[int]
-    answers: list[tuple[int, str]]
-    words: list[tuple[str, int]]
-    seed: int
-
-    @property
-    def told(self) -> list[int]:
-        return [*self.favorites, *(movie_id for movie_id, _ in self.answers)]
-
-
-def _checked(profile: Any, path: Path) -> _Stored:
+def _checked(profile: Any, path: Path) -> tuple[list[int], list[tuple[int, str]], list[tuple[str, int]], int]:
+    """Return favorites, answers, words and seed as stored."""
+    damaged = ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one")
     try:
         version = profile["format_version"]
         favorites = [int(movie_id) for movie_id in profile["favorites"]]
@@ -93,15 +84,15 @@ def _checked(profile: Any, path: Path) -> _Stored:
         words = [(str(text), int(after)) for text, after in profile.get("words", [])]
         seed = int(profile["seed"])
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        raise ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one") from None
-    if version not in _READ:
-        raise ArtifactError(f"{path} has format version {version!r}, this program reads {_VERSION}: update tastevec")
+        raise damaged from None
+    if version not in _VERSIONS:
+        known = _VERSIONS[-1]
+        raise ArtifactError(f"{path} has format version {version!r}, this program reads {known}: update tastevec")
     for movie_id, answer in answers:
         if answer not in ANSWERS:
             raise ArtifactError(f"{path}: answer {answer!r} to movie {movie_id} is not one of {', '.join(ANSWERS)}")
-    stored = _Stored(favorites, answers, words, seed)
-    places = [after for _, after in words]
-    in_order = places == sorted(places) and all(0 <= after <= len(answers) for after in places)
-    if seed < 0 or len(set(stored.told)) < len(stored.told) or not in_order:  # a session shows no movie twice
-        raise ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one")
-    return stored
+    movies = [*favorites, *(movie_id for movie_id, _ in answers)]  # a session shows no movie twice
+    moments = [0, *(after for _, after in words), len(answers)]
+    if seed < 0 or len(set(movies)) < len(movies) or moments != sorted(moments):
+        raise damaged
+    return favorites, answers, words, seed

@@ -1,14 +1,12 @@
-"""Words of a person's own, heard: how well each movie fits them, and where they lie among ratings.
+"""Words of a person's own: how well each movie fits them, and where they lie among ratings.
 
-    fit_i = x_q . x_i + share_i / n_words            x: text vectors of the request and the movie; share: word_match.py
-    wish  = bridge(x_q) - mean, at a fixed length    a movie that was never made, with a vector like the rule's
+    fit_i       = x_q . x_i + share_i / n_words      x: text vectors of the request and the movie; share: word_match.py
+    pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
 The first knows what a movie is about and finds it by name; the second knows who likes what, and so reaches movies that
-share no word with the request. A session adds both to its score (session/engine.py). The fewer words there are,
-the more each is meant exactly: one alone wants movies that hold it, while a long description wants what it says. A
-movie of a genre that the request says no to loses 1 of its fit, as much as any words of it can be worth.
-
-Everything is read when the first words are heard: a session without any is as quick as before.
+share no word with the request. A session adds both to its score (engine.py). The fewer words there are, the more
+each is meant exactly: one alone wants movies that hold it, while a long description wants what it says. A movie of a
+genre that the request says no to loses 1 of its fit, as much as any words of it can be worth.
 """
 
 from __future__ import annotations
@@ -29,23 +27,19 @@ from ..text.movie_embeddings import MovieEmbeddings
 from ..text.registry import DEFAULT_BACKEND, make_backend, names
 from ..text.word_match import WordMatch, take_out_unwanted, telling_words
 from .cold_start import rating_weights
-from .engine import Heard
-from .rules import LearningRule, Wish
+from .rules import LearningRule, PseudoItem
+from .state import TextSignal
 
-LENGTH = 3.0  # of a wish's vector, in mean lengths of a movie's: a few words foretell little, but are meant in earnest
+LENGTH = 3.0  # of a pseudo-item's vector, in mean lengths of a movie's: a few words predict little, but are meant
 MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
 
 
 class FreeText:
-    """Hears words about the movies of one catalogue. What it needs is made by `backend`, `vectors` and `bridge`."""
+    """Encodes words about the movies of one catalogue by `backend` and its text vectors of the movies."""
 
     def __init__(
-        self,
-        catalog: Catalog,
-        rule: LearningRule,
-        backend: BaseEmbeddingBackend,
-        vectors: np.ndarray,
+        self, catalog: Catalog, rule: LearningRule, backend: BaseEmbeddingBackend, vectors: np.ndarray
     ) -> None:
         """vectors: (n_movies, d) of `backend`, a row for each movie of `catalog`, zeros for one without."""
         self.catalog, self.rule, self.backend, self.vectors = catalog, rule, backend, vectors
@@ -61,9 +55,8 @@ class FreeText:
     ) -> FreeText:
         """Read what `model.generate_embeddings` left in `folder`/artifacts/text/`backend`.
 
-        settings: of the backend, such as base_url and model of "http".
-
-        Raises `ArtifactError` where it is missing, damaged, or made by another model than the backend is now.
+        settings: of the backend, such as base_url and model of "http".  Raises `ArtifactError` where the vectors are
+        missing, damaged, or made by another model than the backend is now, `ChoiceError` for another setting.
         """
         where = folder / "artifacts" / "text" / backend
         if backend in names() and not has_manifest(where):
@@ -74,10 +67,10 @@ class FreeText:
         stored = MovieEmbeddings.load(where, made.identity)
         return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
 
-    def hear(self, text: str) -> Heard:
+    def encode(self, text: str) -> TextSignal:
         """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
         fit, x = self.fit(text)
-        return Heard(fit, self._wish(x))
+        return TextSignal(fit, self._pseudo_item(x) if self.rule.accepts_text and x.any() else None)
 
     def fit(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """Return fit_i of every movie (n_movies,) float32, and x_q (d,)."""
@@ -86,28 +79,24 @@ class FreeText:
         text = " ".join(text[:MOST_LETTERS].split())
         wanted, unwanted = take_out_unwanted(text, self.catalog.genre_names)
         words = telling_words(wanted)
-        if self._counts_words:
-            # The letters of a short word that no movie holds are those of other words: of sad, those of dead.
-            told = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
+        if self.backend.name == DEFAULT_BACKEND:
+            # It counts words, so it gets those that are meant. Of a short word that no movie holds, the letters are
+            # those of other words: of sad, those of dead.
+            embedded = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
         else:
-            told = wanted if words or not unwanted else ""
-        if told:
-            x = self.backend.embed_texts([told])[0]
-        else:
-            x = np.zeros(self.vectors.shape[1], dtype=np.float32)
+            embedded = wanted if words or not unwanted else ""
+        x = np.zeros(self.vectors.shape[1], dtype=np.float32)
+        if embedded:
+            x = self.backend.embed_texts([embedded])[0]
         fit = self.vectors @ x + self.words.share(wanted) / np.float32(max(len(words), 1))
         if not unwanted and fit.max(initial=0) <= 0:
             raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
         fit -= self.catalog.genres[:, unwanted].any(axis=1)
         return fit, x
 
-    @property
-    def _counts_words(self) -> bool:
-        """A backend that counts words is misled by those around what is meant; one that reads sentences needs them."""
-        return self.backend.name == DEFAULT_BACKEND
-
     @functools.cached_property
     def words(self) -> WordMatch:
+        """Where words stand in what is known of the movies."""
         return WordMatch(self.catalog.lines())
 
     @functools.cached_property
@@ -116,14 +105,12 @@ class FreeText:
         weights = rating_weights(self.catalog.n_ratings) * self.vectors.any(axis=1)
         return fit_bridge(self.vectors, self.rule.movie_vectors, weights)
 
-    def _wish(self, x: np.ndarray) -> Optional[Wish]:
-        if not self.rule.hears_wishes or not x.any():
-            return None
-        # What sets the words apart from the average movie: that people watch movies at all is no wish.
+    def _pseudo_item(self, x: np.ndarray) -> Optional[PseudoItem]:
+        # What sets the words apart from the average movie: that people watch movies at all is not asked for.
         vector = self.bridge(x[None])[0] - self.bridge.mean
         length = float(np.linalg.norm(vector))
         if length == 0:
             return None
         usual = float(np.linalg.norm(self.rule.movie_vectors, axis=1).mean())
-        own = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
-        return Wish(vector * np.float32(LENGTH * usual / length), own + float(self.bridge.left_over.sum()))
+        noise = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
+        return PseudoItem(vector * np.float32(LENGTH * usual / length), noise + float(self.bridge.left_over.sum()))

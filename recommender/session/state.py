@@ -1,4 +1,4 @@
-"""What a session is made of: what the person said so far, what is heard in words, and the terms of a score."""
+"""What a session is made of: what the person said so far, what their words mean, and the terms of a score."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import NamedTuple, Optional, Protocol
 import numpy as np
 
 from ..data.catalog import Movie
-from .rules import FAVORITE, Event, Wish
+from .rules import FAVORITE, Event, PseudoItem
 
 
-class Words(NamedTuple):
+class Utterance(NamedTuple):
     """What the person said in words of their own, and how many movies had been answered by then."""
 
     text: str
     after: int = 0
 
 
-class Heard(NamedTuple):
-    """fit: (n_movies,) float32, higher is nearer to the words.  wish: for the rule; None where it hears none."""
+class TextSignal(NamedTuple):
+    """fit: (n_movies,) float32, higher is nearer to the text.  item: for the rule; None where nothing is to be made."""
 
     fit: np.ndarray
-    wish: Optional[Wish]
+    item: Optional[PseudoItem]
 
 
-class Listener(Protocol):
-    """Whoever can make something of words: `recommender.session.queries.FreeText`, or what opens it when asked."""
+class TextEncoder(Protocol):
+    """Whoever makes something of words: `recommender.session.queries.FreeText`, or what opens it when asked."""
 
-    def hear(self, text: str) -> Heard:
+    def encode(self, text: str) -> TextSignal:
         """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
 
 
@@ -40,18 +40,18 @@ class SessionState:
     answers: tuple[Event, ...] = ()
     current: Optional[int] = None
     seed: int = 0
-    words: tuple[Words, ...] = ()
+    utterances: tuple[Utterance, ...] = ()
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """The favorites and answers, all about movies, in order; words are in `words`."""
+        """The favorites and answers, all about movies, in order; words are in `utterances`."""
         return tuple(Event(row, FAVORITE) for row in self.favorites) + self.answers
 
 
 class Reason(NamedTuple):
     """One term of a score. `kind`: "favorite", "like", "dislike" or "skip" (with the movie), "words" (with the text
-    that the person said: what it tells the model, and how well the movie fits it), or "average" (what the model gives
-    the movie without knowing the person), "genre", "popularity", "diversity" (without)."""
+    that the person said: what the rule makes of it, and how well the movie fits it), "average" (what the model gives
+    the movie without knowing the person), or a term of the policy: "genre", "popularity", "diversity"."""
 
     kind: str
     movie: Optional[Movie]

@@ -7,8 +7,8 @@ was not rated 0: the rows x_u. mu is their weighted mean, and
     C = sum over u of w_u (x_u - mu) (x_u - mu)' + genre_weight * sd F F' sd        sd: deviations of the columns
 
 adds to the weighted covariance what genres and years let expect before any rating (F: genre_features.py). V V' is
-the best rank-k part of C, from a truncated SVD of the matrix whose rows are the people's, centred, and one made-up
-person for each column of sd F; psi is what the diagonal of C has beyond |v|^2 (probabilistic PCA with a variance for
+the best rank-k part of C, from a truncated SVD of the matrix whose rows are the people's, centred, and one pseudo-user
+for each column of sd F; psi is what the diagonal of C has beyond |v|^2 (probabilistic PCA with a variance for
 each movie: Tipping and Bishop 1999, "Probabilistic principal component analysis", fitted in one step, not by EM). And
 
     noise_i = psi_i + noise_share * sd_i^2 + noise / sqrt(n)          an answer is trusted less the fewer people
@@ -18,7 +18,7 @@ each movie: Tipping and Bishop 1999, "Probabilistic principal component analysis
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,16 +26,16 @@ import numpy as np
 
 from ..data import artifacts
 from ..data.catalog import Catalog
-from ..data.errors import ArtifactError, DataError, SettingsError
+from ..data.errors import ArtifactError, DataError
 from ..data.interactions import LIKED, Interactions, grades
-from ..data.settings import check_value, setting
-from ..learn.genre_features import made_up_people
+from ..data.settings import setting
+from ..learn.genre_features import SparseRows, pseudo_users
 from ..linalg.randomized_svd import randomized_svd
 from ..linalg.sparse import SparseMatrix
 
-KIND, STEP, FILE = "session", "train", "gaussian.npz"
+KIND, FILE = "session", "gaussian.npz"
 REMEDY = "python -m model.train_session_model"
-_PARTS = {"vectors": np.float32, "means": np.float32, "noise": np.float32, "base": np.float32}
+_ARRAYS = ("vectors", "means", "noise", "base")  # (n_movies, k) and (n_movies,), float32
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Gaussian(NamedTuple):
 
 
 def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettings) -> Gaussian:
-    """Fit to the ratings of `train`, whose movie rows are those of `catalog`; people without a rating do not count.
+    """Fit to the ratings of `train`, whose movie rows are those of `catalog`; users without a rating do not count.
 
     Cost: that of a truncated SVD of rank k. Deterministic for one seed.
     """
@@ -77,51 +77,45 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
     counts = counts[counts > 0]
     n = len(counts)
     weights = counts.astype(np.float64) ** -settings.activity_exponent
-    roots = np.sqrt(weights / weights.sum())  # of w_u
-    values = grades(train.ratings, settings.middling_value, settings.low_value)
-    scaled = (values * np.repeat(roots, counts)).astype(np.float32)
-    columns, n_movies = train.movie_rows, train.n_movies
-    shares = np.repeat(roots, counts) * scaled  # w_u x_ui
-    means = np.bincount(columns, weights=shares, minlength=n_movies).astype(np.float64)
-    variances = np.maximum(np.bincount(columns, weights=shares * values, minlength=n_movies) - means**2, 0.0)
+    roots = np.sqrt(weights / weights.sum())  # r_u = sqrt(w_u), (n,)
+    values = grades(train.ratings, settings.middling_value, settings.low_value)  # x_ui, one for each rating
+    scaled = (values * np.repeat(roots, counts)).astype(np.float32)  # r_u x_ui
 
-    deviations = np.sqrt(settings.genre_weight * variances)
-    made_up = made_up_people(catalog, deviations)
-    matrix = PeopleMatrix(
-        np.concatenate((indptr, indptr[-1] + made_up.indptr[1:])),
-        np.concatenate((columns, made_up.columns)),
-        np.concatenate((scaled, made_up.values)),
-        means,
-        np.concatenate((roots, np.zeros(len(made_up.indptr) - 1))),
+    def over_users(per_rating: np.ndarray) -> np.ndarray:
+        return np.bincount(train.movie_rows, weights=per_rating, minlength=train.n_movies).astype(np.float64)
+
+    shares = np.repeat(roots, counts) * scaled  # w_u x_ui
+    means = over_users(shares)  # mu
+    variances = np.maximum(over_users(shares * values) - means**2, 0.0)  # sd^2
+
+    pseudo = pseudo_users(catalog, np.sqrt(settings.genre_weight * variances))
+    rows = SparseRows(
+        np.concatenate((indptr, indptr[-1] + pseudo.indptr[1:])),
+        np.concatenate((train.movie_rows, pseudo.columns)),
+        np.concatenate((scaled, pseudo.values)),
     )
-    rank = min(settings.rank, *matrix.shape)
-    _, s, Vt = randomized_svd(matrix, rank, np.random.default_rng(settings.seed))
-    vectors = Vt.T * s
-    expected = np.bincount(made_up.columns, weights=made_up.values.astype(np.float64) ** 2, minlength=n_movies)
-    diagonal = variances + expected
-    residuals = np.maximum(diagonal - (vectors.astype(np.float64) ** 2).sum(axis=1), 0.0)
-    noise = residuals + settings.noise_share * variances + settings.noise / np.sqrt(n)
-    likes = np.bincount(columns, weights=np.repeat(roots**2, counts) * (train.ratings >= LIKED), minlength=n_movies)
+    matrix = CenteredMatrix(rows, means, np.concatenate((roots, np.zeros(len(pseudo.indptr) - 1))))
+    _, s, Vt = randomized_svd(matrix, min(settings.rank, *matrix.shape), np.random.default_rng(settings.seed))
+    vectors = Vt.T * s  # V, (n_movies, k)
+
+    prior = np.bincount(pseudo.columns, weights=pseudo.values.astype(np.float64) ** 2, minlength=train.n_movies)
+    psi = np.maximum(variances + prior - (vectors.astype(np.float64) ** 2).sum(axis=1), 0.0)
+    noise = psi + settings.noise_share * variances + settings.noise / np.sqrt(n)
+    likes = over_users(np.repeat(roots**2, counts) * (train.ratings >= LIKED))
     base = likes - settings.popularity_discount * np.log1p(100.0 * train.movie_counts() / n)
     return Gaussian(vectors, means.astype(np.float32), noise.astype(np.float32), base.astype(np.float32), n)
 
 
-class PeopleMatrix(SparseMatrix):
-    """A - r mu': rows scaled by r less the scaled mean, without ever filling the zeros in; r is 0 for made-up people.
+class CenteredMatrix(SparseMatrix):
+    """A - r mu': rows scaled by r less the scaled mean, without ever filling the zeros in; r is 0 for pseudo-users.
 
     With r'A = mu' and r'r = 1, which hold where r_u^2 are the weights that made mu:
     (A - r mu')' (A - r mu') = A'A - mu mu'.
     """
 
-    def __init__(
-        self,
-        indptr: np.ndarray,
-        columns: np.ndarray,
-        values: np.ndarray,
-        means: np.ndarray,
-        roots: np.ndarray,
-    ) -> None:
-        super().__init__(indptr, columns, values, len(means))
+    def __init__(self, rows: SparseRows, means: np.ndarray, roots: np.ndarray) -> None:
+        """rows: of A.  means: mu, (n_movies,).  roots: r, (n_rows,)."""
+        super().__init__(*rows, len(means))
         self.means = means.astype(np.float32)
         self.roots = roots.astype(np.float32)
 
@@ -145,14 +139,10 @@ def save_gaussian(
     folder: Path, fitted: Gaussian, settings: GaussianSettings, movie_ids: np.ndarray, fitted_on: str
 ) -> None:
     """Write the artifact, all files or none: `gaussian.npz` and a manifest; `fitted_on` says which ratings it saw."""
-    stored = {
-        **asdict(settings),
-        "n_users": fitted.n_users,
-        "fitted_on": fitted_on,
-        "movies_sha256": artifacts.ids_sha256(movie_ids),
-    }
-    with artifacts.replace_set(folder, KIND, STEP, stored) as stage:
-        np.savez(stage / FILE, **{name: getattr(fitted, name) for name in _PARTS})
+    arrays = {name: getattr(fitted, name) for name in _ARRAYS}
+    artifacts.store(
+        folder, KIND, settings, {FILE: arrays}, movie_ids=movie_ids, n_users=fitted.n_users, fitted_on=fitted_on
+    )
 
 
 def load_gaussian(folder: Path, catalog_ids: np.ndarray) -> tuple[Gaussian, GaussianSettings]:
@@ -160,24 +150,9 @@ def load_gaussian(folder: Path, catalog_ids: np.ndarray) -> tuple[Gaussian, Gaus
 
     Raises `ArtifactError` for files that are missing, damaged, of another run, or fitted on other movies.
     """
-    manifest = artifacts.read_manifest(folder, KIND, REMEDY)
-    stored = manifest["settings"].get(STEP, {})
-    if stored.get("movies_sha256") != artifacts.ids_sha256(catalog_ids):
-        raise ArtifactError(f"{folder} was trained on another movie list: run {REMEDY}")
-    artifacts.check_files(folder, manifest, [FILE], REMEDY)
-    parts = artifacts.load_npz(folder / FILE, _PARTS)
-    try:
-        settings = GaussianSettings(
-            **{name: check_value(GaussianSettings, name, stored[name]) for name in asdict(GaussianSettings())}
-        )
-        fitted = Gaussian(**parts, n_users=stored["n_users"])
-    except KeyError as error:
-        raise ArtifactError(f"{folder} lacks the setting {error}: run {REMEDY}") from None
-    except SettingsError as error:
-        raise ArtifactError(f"{folder / artifacts.MANIFEST} is damaged (its settings: {error}): run {REMEDY}") from None
-    n_movies = len(catalog_ids)
-    if fitted.vectors.ndim != 2 or any(len(array) != n_movies for array in parts.values()):
-        raise ArtifactError(f"{folder / FILE} does not fit {n_movies:,} movies: run {REMEDY}")
-    if not all(np.isfinite(array).all() for array in parts.values()):
-        raise ArtifactError(f"{folder / FILE} holds values that are not numbers: run {REMEDY}")
-    return fitted, settings
+    stored = artifacts.restore(folder, KIND, REMEDY, GaussianSettings, movie_ids=catalog_ids)
+    arrays = stored.read({FILE: dict.fromkeys(_ARRAYS, np.float32)})
+    if arrays["vectors"].ndim != 2 or any(len(array) != len(catalog_ids) for array in arrays.values()):
+        remedy = artifacts.command(REMEDY, folder)
+        raise ArtifactError(f"{folder / FILE} does not fit {len(catalog_ids):,} movies: run {remedy}")
+    return Gaussian(**arrays, n_users=int(stored.about.get("n_users", 0))), stored.settings

@@ -76,10 +76,10 @@ def ranks(scores_of: Callable[[str], np.ndarray], requests: Requests, n_movies: 
 
 
 class Remembering:
-    """Hears each text once: the settings of the policy do not change what is heard."""
+    """Encodes each text once: the settings of the policy do not change it."""
 
     def __init__(self, free_text: FreeText) -> None:
-        self.hear = functools.lru_cache(maxsize=None)(free_text.hear)
+        self.encode = functools.lru_cache(maxsize=None)(free_text.encode)
 
 
 def session_scores(engine: SessionEngine, text: str) -> np.ndarray:
@@ -122,7 +122,7 @@ def main() -> None:
     print(f"bridge: ridge {bridge.ridge:g}, R2 {bridge.r2:.3f}, cosine {bridge.cosine:.3f} on movies left out")
     print(f"{'':<14}{'':<9}{'Recall@10':<23}{'Recall@20':<23}MRR")
     for requests in sets:
-        places = ranks(lambda text: listener.hear(text).fit, requests, len(catalog))
+        places = ranks(lambda text: listener.encode(text).fit, requests, len(catalog))
         print(line(requests.name, "search", requests, places), flush=True)
     for label, (fit, taste) in SETTINGS.items():
         policy = dataclasses.replace(recommender.policy, words_fit_weight=fit, words_taste_weight=taste)
