@@ -22,14 +22,14 @@ from typing import Any, Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from preprocess.asking import Work, make_parser
-from recommender import cli as command
+from preprocess.asking import ask_all, make_client, make_parser, movies_left
+from recommender.cli import run
 from recommender.data.catalog import Movie
 from recommender.data.errors import SettingsError
-from recommender.net import web
-from recommender.net.key import key_for, parse_address
+from recommender.net.key import OPENAI_HOST, key_for, parse_address
+from recommender.net.openai import chat
 
-HOME = "https://api.openai.com/v1"
+HOME = f"https://{OPENAI_HOST}/v1"
 UNKNOWN = "UNKNOWN"
 LONGEST = 800  # characters of a description; more is no description
 TASK = (
@@ -40,8 +40,8 @@ TASK = (
 )
 
 
-def request_of(movie: Movie, model: str) -> dict[str, Any]:
-    """Return the body of the chat request about a movie."""
+def messages_about(movie: Movie) -> list[dict[str, str]]:
+    """Return the messages that ask about a movie."""
     known = {
         "title": _clean(movie.title, 200),
         "year": movie.year or None,
@@ -50,25 +50,18 @@ def request_of(movie: Movie, model: str) -> dict[str, Any]:
         "cast": [_clean(name, 100) for name in movie.cast[:5]],
     }
     facts = json.dumps({name: value for name, value in known.items() if value}, ensure_ascii=False)
-    messages = [{"role": "system", "content": TASK}, {"role": "user", "content": facts}]
-    return {"model": model, "messages": messages, "temperature": 0}
+    return [{"role": "system", "content": TASK}, {"role": "user", "content": facts}]
 
 
-def description_in(answer: Any, model: str) -> dict[str, Any]:
-    """Return the fields to store for a chat answer; {"unknown": True} where it holds no description.
+def description_in(answer: str, model: str) -> dict[str, Any]:
+    """Return the fields to store for an answer; {"unknown": True} where it holds no description.
 
-    >>> description_in({"choices": [{"message": {"content": "A thief\\n and a policeman. "}}]}, "m")
+    >>> description_in("A thief\\n and a policeman. ", "m")
     {'overview': 'A thief and a policeman.', 'overview_source': 'm'}
-    >>> description_in({"choices": [{"message": {"content": "UNKNOWN."}}]}, "m")
+    >>> description_in("UNKNOWN.", "m")
     {'unknown': True}
     """
-    try:
-        content = answer["choices"][0]["message"]["content"]
-    except (KeyError, IndexError, TypeError):
-        content = None
-    if not isinstance(content, str):
-        raise web.WebError("the answer holds no message of an assistant: check that --base-url is a chat endpoint")
-    text = _clean(content, LONGEST + 1).strip("\"'` ")
+    text = _clean(answer, LONGEST + 1).strip("\"'` ")
     if not 0 < len(text) <= LONGEST or text.startswith(UNKNOWN) or re.fullmatch(r"unknown\W*", text, re.IGNORECASE):
         return {"unknown": True}
     return {"overview": text, "overview_source": model}
@@ -83,35 +76,26 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Ask about the movies that have no overview and are not in the output yet."""
     title = "Have a language model describe movies that have no description."
     parser = make_parser("enrich_metadata", title, "data/written.jsonl", HOME, rate=5)
-    parser.add_argument("--model", required=True, help="the name of the model at that address")
-    parser.add_argument(
-        "--key-variable",
-        default="",
-        metavar="NAME",
-        help="environment variable that holds the key; left out: OPENAI_API_KEY at api.openai.com, else no key",
-    )
+    parser.add_common("model", required=True)
+    variable = "environment variable that holds the key; left out: OPENAI_API_KEY at api.openai.com, else no key"
+    parser.add_argument("--key-variable", default="", metavar="NAME", help=variable)
     arguments = parser.parse_args(argv)
     if not arguments.model.strip():
         raise SettingsError("--model is empty: give the name of a model")
-    work = Work(arguments, lambda movie: not movie.overview, "with a description")
+    left = movies_left(arguments, lambda movie: not movie.overview, "with a description")
     if arguments.dry_run:
-        n_signs = sum(len(m["content"]) for movie in work.left for m in request_of(movie, "")["messages"])
-        print(f"about {n_signs // 4:,} tokens to send (characters / 4), up to {len(work.left) * 80:,} to come")
-    if arguments.dry_run or not work.left:
+        n_chars = sum(len(message["content"]) for movie in left for message in messages_about(movie))
+        print(f"about {n_chars // 4:,} tokens to send (characters / 4), up to {len(left) * 80:,} to come")
+    if arguments.dry_run or not left:
         return
-    client = work.client(key_for(parse_address(arguments.base_url).host, arguments.key_variable))
+    client = make_client(arguments, key_for(parse_address(arguments.base_url).host, arguments.key_variable))
 
     def describe(movie: Movie) -> dict[str, Any]:
-        work.pace.wait()
-        return description_in(client.post_json("chat/completions", request_of(movie, arguments.model)), arguments.model)
+        answer = chat(client, arguments.model, messages_about(movie), temperature=0)
+        return description_in(answer, arguments.model)
 
-    work.run(describe, "unknown", "described")
-
-
-def program() -> None:
-    """Run `main` as a whole program."""
-    command.run(main)
+    ask_all(arguments, client, left, describe, "unknown", "described")
 
 
 if __name__ == "__main__":
-    program()
+    run(main)

@@ -19,11 +19,12 @@ from typing import Any, Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from preprocess.asking import Pace, Work, make_parser
-from recommender import cli as command
+from preprocess.asking import ask_all, make_client, make_parser, movies_left
+from recommender.cli import run
 from recommender.data.catalog import Movie
 from recommender.data.errors import SettingsError
-from recommender.net import web
+from recommender.net.key import key_from_environment
+from recommender.net.web import Client, WebError
 
 HOME = "https://api.themoviedb.org/3"
 VARIABLE = "TMDB_API_KEY"
@@ -31,39 +32,28 @@ MAX_CAST, MAX_KEYWORDS = 5, 20
 MISSING = {"missing": True}
 
 
-class Tmdb:
-    """TMDB's answers about one movie at a time, in the fields of descriptions.py and its own."""
+def describe(client: Client, movie: Movie, language: str) -> dict[str, Any]:
+    """Return what TMDB knows of a movie, or `MISSING`; raises `WebError` for an answer of another form."""
+    try:
+        tmdb_id: object = movie.tmdb_id
+        if not tmdb_id:
+            found = _get(client, f"find/tt{movie.imdb_id}", language, external_source="imdb_id")
+            tmdb_id = ((found.get("movie_results") or [{}])[0]).get("id")
+        details = tmdb_id and _get(client, f"movie/{tmdb_id}", language, append_to_response="credits,keywords")
+        return fields_of(details) if details else MISSING
+    except (AttributeError, KeyError, TypeError):
+        what = f"{client.host} answered about {movie.title!r} in another form than TMDB"
+        raise WebError(f"{what}: check the address {client.base_url}") from None
 
-    def __init__(self, client: web.Client, pace: Pace, language: str) -> None:
-        self.client, self.pace, self.language = client, pace, language
 
-    def describe(self, movie: Movie) -> dict[str, Any]:
-        """Return the fields of a movie, or `MISSING`; raises `WebError` for an answer of another form."""
-        try:
-            tmdb_id: object = movie.tmdb_id or self._find(movie.imdb_id)
-            details = tmdb_id and self._get(f"movie/{tmdb_id}", append_to_response="credits,keywords")
-            return fields_of(details) if details else MISSING
-        except (AttributeError, KeyError, TypeError):
-            where = f"{self.client.home.host} answered about {movie.title!r}"
-            raise web.WebError(f"{where} in another form than TMDB: check the address {self.client.base_url}") from None
-
-    def _find(self, imdb_id: str) -> object:
-        found = self._get(f"find/tt{imdb_id}", external_source="imdb_id")
-        movies = (found or {}).get("movie_results") or [{}]
-        return movies[0].get("id")
-
-    def _get(self, path: str, **parameters: str) -> Optional[dict[str, Any]]:
-        """Return the object at `path`; None where TMDB has none."""
-        self.pace.wait()
-        try:
-            answer = self.client.get_json(path, {"language": self.language, **parameters})
-        except web.WebError as error:
-            if error.status == 404:
-                return None
-            raise
-        if not isinstance(answer, dict):
-            raise web.WebError(f"{self.client.home.host}/{path} is no JSON object: check the address")
-        return answer
+def _get(client: Client, path: str, language: str, **parameters: str) -> dict[str, Any]:
+    """Return the object at `path`; empty where TMDB has none."""
+    try:
+        return client.get_json(path, {"language": language, **parameters})
+    except WebError as error:
+        if error.status == 404:
+            return {}
+        raise
 
 
 def fields_of(details: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,20 +87,15 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = make_parser("fetch_tmdb_metadata", title, "data/tmdb.jsonl", HOME, rate=20)  # TMDB allows about 40
     parser.add_argument("--language", default="en-US", help="of overviews (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    work = Work(arguments, lambda movie: bool(movie.tmdb_id or movie.imdb_id), "without an id of TMDB or IMDb")
-    if arguments.dry_run or not work.left:
+    left = movies_left(arguments, lambda movie: bool(movie.tmdb_id or movie.imdb_id), "without an id of TMDB or IMDb")
+    if arguments.dry_run or not left:
         return
-    key = web.key_from_environment(VARIABLE)
+    key = key_from_environment(VARIABLE)
     if key is None:
         raise SettingsError(f"no key for TMDB: set {VARIABLE} to yours (themoviedb.org, settings, API)")
-    client = work.client(key, "api_key" if re.fullmatch("[0-9a-f]{32}", key.value) else "")
-    work.run(Tmdb(client, work.pace, arguments.language).describe, "missing", "fetched")
-
-
-def program() -> None:
-    """Run `main` as a whole program."""
-    command.run(main)
+    client = make_client(arguments, key, "api_key" if re.fullmatch("[0-9a-f]{32}", key.value) else "")
+    ask_all(arguments, client, left, lambda movie: describe(client, movie, arguments.language), "missing", "fetched")
 
 
 if __name__ == "__main__":
-    program()
+    run(main)

@@ -16,7 +16,7 @@ from recommender.media.fusion import Fusion, FusionSettings
 from recommender.media.modalities import make_modality, read_modality
 from recommender.text.movie_embeddings import MovieEmbeddings
 from recommender.text.user_embeddings import UserEmbeddings
-from tests.misbehaving_server import Server
+from tests.fake_server import Server
 from tests.test_audio import sound, write_wav
 from tests.test_user_embeddings import people
 from tests.tiny import FILMS, make_processed

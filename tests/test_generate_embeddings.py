@@ -25,7 +25,7 @@ from recommender.text.movie_embeddings import MovieEmbeddings, plan
 from recommender.text.movie_sources import join, read_source
 from recommender.text.registry import make_backend
 from recommender.text.user_embeddings import UserEmbeddings
-from tests.misbehaving_server import Reply, Server, unit
+from tests.fake_server import Reply, Server, unit
 from tests.test_movie_embeddings import Letters
 from tests.tiny import FILMS, make_processed
 

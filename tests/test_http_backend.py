@@ -14,44 +14,30 @@ import numpy as np
 import pytest
 
 from recommender.data.errors import ChoiceError, DataError, ServiceError, SettingsError, TastevecError
-from recommender.net import web
-from recommender.net.http_batches import embed_in_batches
 from recommender.net.key import Key
+from recommender.net.openai import embed
+from recommender.net.web import Client
 from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
 from recommender.text.base import Identity
 from recommender.text.registry import make_backend
-from tests.misbehaving_server import Reply, Server, in_base64, unit
+from tests.fake_server import Reply, Server, in_base64, unit
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(30)]
 SECRET = "sk-AbCdEfGhIjKlMnOpQrStUvWxYz"
-
-
-@pytest.fixture
-def server():
-    made = Server()
-    yield made
-    made.close()
+pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
 def backend(server: Server, cache: Path | str = "", **fields) -> HttpBackend:
-    """Return a backend of model "m" whose pauses end at once."""
+    """Return a backend of model "m"."""
     given = {"batch_size": 8, "concurrency": 2, "timeout": 5.0, **fields}
-    settings = HttpSettings(base_url=server.url, model="m", cache=str(cache), **given)
-    client = web.Client(
-        server.url, Key(SECRET), sleep=lambda _: None, timeout=settings.timeout, attempts=settings.attempts
-    )
-    return HttpBackend(settings, client=client)
-
-
-def right(texts) -> np.ndarray:
-    return np.array([unit(text) for text in texts])
+    return HttpBackend(base_url=server.url, model="m", cache=str(cache), key=Key(SECRET), **given)
 
 
 def embeds_rightly(some: HttpBackend, texts=TEXTS) -> bool:
     got = some.embed_texts(texts)
     assert got.dtype == np.float32
-    np.testing.assert_allclose(got, right(texts), atol=1e-6)
+    np.testing.assert_allclose(got, [unit(text) for text in texts], atol=1e-6)
     return True
 
 
@@ -59,6 +45,7 @@ def failure(some: HttpBackend, texts=TEXTS) -> TastevecError:
     with pytest.raises(TastevecError) as caught:
         some.embed_texts(texts)
     assert "\n" not in str(caught.value)
+    assert SECRET not in str(caught.value)
     return caught.value
 
 
@@ -78,58 +65,54 @@ def test_requests_are_what_the_interface_asks_for(server):
 def test_dimensions_are_sent_only_if_set_and_checked(server):
     server.width = 5
     backend(server, dimensions=5).embed_texts(["x"])
-    assert server.requests[0][1]["dimensions"] == 5
+    assert server.requests[0].body["dimensions"] == 5
     error = failure(backend(server, dimensions=4))
-    assert "gave vectors of length 5, asked were 4" in str(error)
+    assert "length 5" in str(error)
     assert "leave out --dimensions" in str(error)
 
 
 def test_each_different_text_is_sent_once_and_blank_ones_never(server):
-    texts = ["a", "", "b", "a", " \n\t", "b", "a"]
-    assert embeds_rightly(backend(server), texts)
+    assert embeds_rightly(backend(server), ["a", "", "b", "a", " \n\t", "b", "a"])
     assert sorted(server.answered) == ["a", "b"]
+    backend(server).embed_texts(["x\ud83d", "\U0001f600 日本"])  # half a surrogate pair is no JSON
+    assert server.requests[-1].body["input"] == ["x?", "\U0001f600 日本"]
 
 
 def test_no_texts_and_only_blank_ones_have_the_right_width(server):
     some = backend(server)
     assert some.embed_texts([]).shape == (0, 3)
     np.testing.assert_array_equal(some.embed_texts(["", " "]), np.zeros((2, 3)))
-    assert len(server.requests) == 1  # the width was not known
     assert some.identity == Identity("http", "m", 3)
     assert backend(server, dimensions=7).identity.dimension == 7
-    assert len(server.requests) == 1
+    assert len(server.requests) == 1  # the width was not known
 
 
-def test_half_a_surrogate_pair_is_sent_as_what_json_allows(server):
-    backend(server).embed_texts(["x\ud83d", "\U0001f600 日本"])
-    assert server.requests[0][1]["input"] == ["x?", "\U0001f600 日本"]
-
-
-def test_what_is_no_list_of_texts_is_refused(server):
-    with pytest.raises(ChoiceError, match="not a list of texts"):
-        backend(server).embed_texts("movie")
-    with pytest.raises(ChoiceError, match="text 1 is a int"):
-        backend(server).embed_texts(["movie", 3])
+@pytest.mark.parametrize("texts", ["movie", ["movie", 3]])
+def test_what_is_no_list_of_texts_is_refused(server, texts):
+    with pytest.raises(ChoiceError, match="not a"):
+        backend(server).embed_texts(texts)
     assert not server.requests
 
 
-# Right answers in odd forms
+# Answers in odd forms, and wrong ones
 
 
 def test_the_order_is_that_of_index(server):
-    shuffle = random.Random(1).shuffle
-    server.faults = [lambda answer: shuffle(answer["data"])] * 4
+    server.faults = [lambda answer: random.Random(1).shuffle(answer["data"])] * 4
     assert embeds_rightly(backend(server))
 
 
-def test_base64_is_read_although_floats_were_asked_for(server):
+def test_base64_is_read_although_floats_were_asked_for_and_the_reverse(server):
+    def in_floats(answer):
+        answer["data"] = [
+            {"index": i, "embedding": unit(text).tolist()} for i, text in enumerate(server.requests[-1].body["input"])
+        ]
+
     server.faults = [in_base64, None, in_base64, None]
     assert embeds_rightly(backend(server))
-    assert embeds_rightly(backend(server, encoding="base64"))
-    assert server.requests[-1][1]["encoding_format"] == "base64"
-
-
-# Wrong answers
+    server.faults = [None, in_floats]
+    assert embeds_rightly(backend(server, encoding="base64", concurrency=1))
+    assert server.requests[-1].body["encoding_format"] == "base64"
 
 
 def entry(row: int, **changed):
@@ -139,31 +122,33 @@ def entry(row: int, **changed):
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        (entry(3, index=4), "two embeddings for one text"),
-        (entry(3, index=8), "an embedding whose index is missing or wrong"),
-        (entry(3, index=-1), "an embedding whose index is missing or wrong"),
-        (entry(3, index=None), "an embedding whose index is missing or wrong"),
-        (entry(3, index="3"), "an embedding whose index is missing or wrong"),
+        *[(entry(3, index=index), "") for index in (4, 8, -1, None, "3", True)],
         (lambda answer: answer["data"].pop(), "7 embeddings for 8 texts"),
-        (lambda answer: answer["data"].append(dict(answer["data"][0])), "two embeddings for one text"),
+        (lambda answer: answer["data"].append(dict(answer["data"][0])), "9 embeddings for 8 texts"),
+        (lambda answer: answer.update(data=[]), "0 embeddings for 8 texts"),
         (entry(3, embedding=[1.0, 2.0]), "embeddings of different lengths"),
-        (entry(3, embedding=[1.0, float("nan"), 0]), "NaN or infinity"),
-        (entry(3, embedding=[1.0, float("inf"), 0]), "NaN or infinity"),
-        (entry(3, embedding=[1.0, 1e300, 0]), "NaN or infinity"),
-        (entry(3, embedding=[1.0, None, 0]), "not a list of numbers"),
-        (entry(3, embedding=["1", "2", "3"]), "not a list of numbers"),
-        (entry(3, embedding=[[1.0, 2.0, 3.0]]), "not a list of numbers"),
-        (entry(3, embedding=[10**400, 1, 1]), "not a list of numbers"),
-        (entry(3, embedding=[]), "not a list of numbers"),
-        (entry(3, embedding=None), "not a list of numbers"),
-        (entry(3, embedding="%%%"), "not a list of numbers"),
-        (entry(3, embedding="AAAAAAA="), "not a list of numbers"),
+        *[
+            (entry(3, embedding=value), "not a list of finite numbers")
+            for value in (
+                [1.0, float("nan"), 0],
+                [1.0, float("inf"), 0],
+                [1.0, 1e300, 0],
+                [1.0, None, 0],
+                ["1", "2", "3"],
+                [[1.0, 2.0, 3.0]],
+                [10**400, 1, 1],
+                [],
+                None,
+                "",
+                "%%%",
+                "AAAAAAA=",
+            )
+        ],
         (lambda answer: answer.pop("data"), "no list of embeddings"),
         (lambda answer: answer.update(data=[[1.0, 2.0]] * 8), "no list of embeddings"),
-        (Reply(200, "[1, 2]"), "no list of embeddings"),
+        (Reply(200, [1, 2]), "no list of embeddings"),
         (Reply(200, "null"), "no list of embeddings"),
-        (Reply(200, {"error": {"message": "no such model"}}), "no list of embeddings (no such model): "),
-        (lambda answer: [answer.pop("data"), answer.pop("model")], "no list of embeddings: "),
+        (Reply(200, {"error": {"message": f"no such model for {SECRET}"}}), "embeddings (no such model for ***)"),
         (Reply(200, '{"data": ['), "no JSON"),
         (Reply(200, "<!doctype html><title>Sign in</title>"), "an HTML page, 'Sign in'"),
     ],
@@ -176,31 +161,15 @@ def test_an_answer_that_cannot_be_right_is_refused_and_not_kept(server, tmp_path
     assert backend(server, tmp_path).estimate(TEXTS[:8]).n_to_send == 8
 
 
-def test_an_error_that_is_told_as_success_does_not_show_the_key(server):
-    server.faults = [Reply(200, {"error": f"{SECRET} is no key"})]
-    error = failure(backend(server), ["a"])
-    assert "(*** is no key)" in str(error)
-
-
 def test_another_width_than_before_is_refused(server, tmp_path):
     some = backend(server, tmp_path)
     some.embed_texts(["a"])
     server.width = 4
-    assert "length 4 for 'm', before it was 3" in str(failure(some, ["b"]))
-    assert "length 4 for 'm', before it was 3" in str(failure(backend(server, tmp_path), ["b"]))
+    assert "length 4 for 'm', expected 3" in str(failure(some, ["b"]))
+    assert "length 4 for 'm', expected 3" in str(failure(backend(server, tmp_path), ["b"]))
     assert backend(server).embed_texts(["b"]).shape == (1, 4)
-
-
-def test_another_width_in_the_midst_is_refused(server):
-    def wider(answer):
-        for row in answer["data"]:
-            row["embedding"].append(1.0)
-
-    server.faults = [None, wider]
-    error = failure(backend(server, batch_size=1, concurrency=1))
-    assert "length 4 for 'm', before it was 3" in str(error)
-    time.sleep(0.05)
-    assert len(server.requests) <= 4  # two answers were read, and no more than two were under way
+    server.width, server.faults = 3, [None, lambda answer: [row["embedding"].append(1.0) for row in answer["data"]]]
+    assert "length 4 for 'm', expected 3" in str(failure(backend(server, batch_size=1, concurrency=1)))
 
 
 # Refusals and failures
@@ -210,7 +179,6 @@ def test_another_width_in_the_midst_is_refused(server):
     "fault",
     [
         Reply(429, headers={"Retry-After": "3"}),
-        Reply(429),
         Reply(500),
         Reply(503, "<html>Service Unavailable</html>"),
         Reply(200, wait=0.8),
@@ -228,62 +196,59 @@ def test_passing_failures_cost_nothing_but_time(server, fault):
     ("fault", "expected"),
     [
         (Reply(429, {"error": {"message": "Quota.", "type": "insufficient_quota"}}), "the quota is used up"),
-        (Reply(401, {"error": {"message": f"Wrong key {SECRET}"}}), r"\(Wrong key \*\*\*\): check the key"),
+        (Reply(401, {"error": {"message": f"Wrong key {SECRET}"}}), "(Wrong key ***): check the key"),
         (Reply(404, {"error": {"message": "no model m"}}), "the model's name"),
         (Reply(400, {"error": {"message": "what is encoding_format?"}}), "what is encoding_format?"),
     ],
 )
 def test_lasting_failures_end_it_and_what_came_before_is_kept(server, tmp_path, fault, expected):
     server.faults = [None, fault]
-    with pytest.raises(ServiceError, match=expected) as caught:
-        backend(server, tmp_path, concurrency=1).embed_texts(TEXTS)
-    assert SECRET not in str(caught.value)
+    assert expected in str(failure(backend(server, tmp_path, concurrency=1)))
     assert len(server.requests) == 2
     assert embeds_rightly(backend(server, tmp_path))
     assert sorted(server.answered) == sorted(TEXTS)
 
 
-def test_requests_under_way_when_one_fails_are_kept(server, tmp_path):
-    """Two batches begin together, one is refused soon, the other comes later."""
-    server.faults = [Reply(401, wait=0.3), lambda answer: time.sleep(0.6)]
+@pytest.mark.parametrize("fault", [Reply(401, wait=0.2), Reply(200, {"data": []}, wait=0.2)])
+def test_requests_under_way_when_one_fails_are_kept(server, tmp_path, fault):
+    """Two batches begin together, one fails soon, the other comes later; no third begins."""
+    server.faults = [fault, lambda answer: time.sleep(0.4)]
     failure(backend(server, tmp_path))
-    assert len(server.answered) == 8
-    assert backend(server, tmp_path).estimate(TEXTS).n_to_send == len(TEXTS) - 8
+    assert len(server.answered) <= 16
+    assert backend(server, tmp_path).estimate(TEXTS).n_to_send == len(TEXTS) - len(server.answered)
 
 
 # Batches that are too large
 
-TOO_MANY = [
-    Reply(413, "Payload Too Large"),
-    Reply(413, {"error": "batch size 8 > maximum allowed batch size 3", "error_type": "Validation"}),
-    Reply(400, {"error": {"message": "Invalid 'input': too many inputs, at most 3", "code": "x"}}),
-    Reply(400, {"error": {"message": "Requested 9000 tokens, max 8000 tokens: exceeds the limit per request"}}),
-    Reply(422, {"detail": [{"msg": "List should have at most 3 items after validation", "type": "too_long"}]}),
-]
 
-
-@pytest.mark.parametrize("refusal", TOO_MANY)
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Reply(413, "Payload Too Large"),
+        Reply(413, {"error": "batch size 8 > maximum allowed batch size 3", "error_type": "Validation"}),
+        Reply(400, {"error": {"message": "Invalid 'input': too many inputs, at most 3", "code": "x"}}),
+        Reply(400, {"error": {"message": "Requested 9000 tokens, max 8000 tokens: exceeds the limit per request"}}),
+        Reply(422, {"detail": [{"msg": "List should have at most 3 items after validation", "type": "too_long"}]}),
+    ],
+)
 def test_a_batch_that_is_too_large_is_halved_and_later_ones_are_made_smaller(server, refusal):
     server.check = lambda texts: refusal if len(texts) > 3 else None
     assert embeds_rightly(backend(server, concurrency=1))
     assert len(server.answered) == len(TEXTS)
-    sizes = [len(body["input"]) for _, body, _ in server.requests]
-    assert sizes == [8, 4, 4, *[2] * 15]
+    assert [len(body["input"]) for _, body, _ in server.requests] == [8, 4, *[2] * 15]
+    assert embeds_rightly(backend(server, concurrency=3))
 
 
 @pytest.mark.parametrize("status", [400, 413, 500])
 def test_one_text_that_is_too_long_is_named_and_the_others_are_kept(server, tmp_path, status):
-    long = "The long story. " * 100
     refusal = Reply(status, {"error": {"message": "input is too large to process"}})
     server.check = lambda texts: refusal if sum(map(len, texts)) > 1000 else None
-    texts = [*TEXTS[:5], long, *TEXTS[5:]]
-    error = failure(backend(server, tmp_path, concurrency=1), texts)
+    error = failure(backend(server, tmp_path, concurrency=1), [*TEXTS[:5], "The long story. " * 100, *TEXTS[5:]])
     assert isinstance(error, DataError)
     assert "'The long story. The long story." in str(error)
-    assert "(1,600 characters) is too long for m (input is too large to process): shorten it" in str(error)
+    assert "(1,600 characters) is too long for m (input is too large to process)" in str(error)
     assert len(str(error)) < 300
-    kept = len(server.answered)
-    assert kept >= 5
+    assert len(server.answered) >= 5
     assert embeds_rightly(backend(server, tmp_path), TEXTS)
     assert sorted(server.answered) == sorted(TEXTS)
 
@@ -300,7 +265,7 @@ def test_no_more_requests_than_allowed_are_under_way(server, concurrency):
 
 def test_no_more_is_asked_than_is_taken(server):
     """What nobody takes would pile up in memory."""
-    batches = embed_in_batches(web.Client(server.url), "m", [str(i) for i in range(40)], batch_size=1, concurrency=2)
+    batches = embed(Client(server.url), "m", [str(i) for i in range(40)], batch_size=1, concurrency=2)
     next(batches)
     time.sleep(0.3)
     assert len(server.requests) <= 5
@@ -310,11 +275,10 @@ def test_no_more_is_asked_than_is_taken(server):
 def test_several_threads_may_embed(server, tmp_path):
     some = backend(server, tmp_path)
     good: list[bool] = []
-
-    def run(start: int) -> None:
-        good.append(embeds_rightly(some, TEXTS[start : start + 9]))
-
-    threads = [threading.Thread(target=run, args=(start,)) for start in range(0, 24, 3)]
+    threads = [
+        threading.Thread(target=lambda start=start: good.append(embeds_rightly(some, TEXTS[start : start + 9])))
+        for start in range(0, 24, 3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -322,49 +286,38 @@ def test_several_threads_may_embed(server, tmp_path):
     assert good == [True] * 8
 
 
-def test_progress_is_told(server):
-    told: list[tuple[int, int]] = []
+def test_progress_is_reported(server):
+    calls: list[tuple[int, int]] = []
     settings = HttpSettings(base_url=server.url, model="m", cache="", batch_size=8, concurrency=1)
-    HttpBackend(settings, progress=lambda done, total: told.append((done, total))).embed_texts([*TEXTS, TEXTS[0], ""])
-    assert told == [(8, 30), (16, 30), (24, 30), (30, 30)]
+    HttpBackend(settings, progress=lambda done, total: calls.append((done, total))).embed_texts([*TEXTS, TEXTS[0], ""])
+    assert calls == [(8, 30), (16, 30), (24, 30), (30, 30)]
 
 
 # The estimate, settings, the key
 
 
-def test_the_defaults_are_those_of_the_design():
-    settings = HttpSettings()
-    assert (settings.model, settings.batch_size, settings.encoding) == ("text-embedding-3-large", 64, "float")
-    assert settings.dimensions == 0
-
-
 def test_the_estimate_counts_texts_tokens_and_cost_without_a_call(server, tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    folder = tmp_path / "none"
-    free = HttpBackend(cache=str(folder)).estimate(["abcd", "abcde", "abcd", "", "日本"])
+    free = HttpBackend(cache=str(tmp_path / "none")).estimate(["abcd", "abcde", "abcd", "", "日本"])
     assert free == (5, 0, 3, 1, 1 + 2 + 2, None)
-    assert not folder.exists()
+    assert not (tmp_path / "none").exists()
     backend(server, tmp_path).embed_texts(["abcd"])
     n_requests = len(server.requests)
     some = backend(server, tmp_path, price=20.0, batch_size=1)
     assert some.estimate(["abcd", "abcde", "abcd", ""]) == (4, 2, 1, 1, 2, pytest.approx(4e-5))
-    assert str(some.estimate(["x" * 4000] * 2)) == (
-        "texts: 2, in the cache: 0, different ones to send: 1, requests: 1, tokens: about 1,000, "
-        "cost at the given price: about 0.0200"
-    )
+    assert "about 0.0200" in str(some.estimate(["x" * 4000] * 2))
     assert len(server.requests) == n_requests
     assert estimate_tokens("") == 0
 
 
-def test_the_key_is_that_of_openai_only_at_openai(server, tmp_path, monkeypatch):
+def test_the_key_is_that_of_openai_only_at_openai(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     make_backend("http", base_url=server.url, model="m", cache="").embed_texts(["a"])
-    assert "Authorization" not in server.requests[-1][2]
+    assert "Authorization" not in server.requests[-1].headers
     make_backend("http", base_url=server.url, model="m", cache="", key_variable="OPENAI_API_KEY").embed_texts(["a"])
-    assert server.requests[-1][2]["Authorization"] == f"Bearer {SECRET}"
-    assert HttpBackend()._service().key.value == SECRET
+    assert server.requests[-1].headers["Authorization"] == f"Bearer {SECRET}"
     monkeypatch.delenv("OPENAI_API_KEY")
-    with pytest.raises(SettingsError, match="OPENAI_API_KEY is not set: put the key for api"):
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY is not set"):
         HttpBackend(cache="").embed_texts(["a"])
     with pytest.raises(SettingsError, match="OTHER is not set"):
         HttpBackend(cache="", base_url=server.url, key_variable="OTHER").embed_texts(["a"])
@@ -389,11 +342,10 @@ def test_settings_that_make_no_sense_are_refused(fields, expected):
 
 
 def test_nothing_shows_the_key(server, capfd):
-    settings = HttpSettings(base_url=server.url, model="m", cache="", attempts=2)
-    some = HttpBackend(settings, key=Key(SECRET))
+    some = backend(server, attempts=2)
     server.faults = [Reply(500, f"Bearer {SECRET}", {"Retry-After": "0"})] * 2
     error = failure(some, ["a"])
-    shown = f"{error}{error!r}{some!r}{vars(some)}{some.estimate(['a'])}{settings}{capfd.readouterr()}"
+    shown = f"{error}{error!r}{some!r}{vars(some)}{some.estimate(['a'])}{some.settings}{capfd.readouterr()}"
     assert "attempt 2 of 2" in shown
     assert SECRET not in shown
 

@@ -13,7 +13,7 @@ import pytest
 from recommender.data.errors import ChoiceError, DataError, ServiceError
 from recommender.media.posters import poster_vector, read_pixels, shrunk
 from recommender.media.visual import ImageService, picture_address, read_visual
-from tests.misbehaving_server import Reply, Server, unit
+from tests.fake_server import Reply, Server, unit
 
 N_COLOURS = 64
 

@@ -15,7 +15,7 @@ from recommender.text.backends.local import LocalBackend
 from recommender.text.movie_embeddings import embed, plan
 from recommender.text.movie_sources import MOVIELENS, join, read_source
 from recommender.text.registry import make_backend
-from tests.misbehaving_server import Server
+from tests.fake_server import Server
 from tests.test_session_program import ROOT, RULE
 from tests.tiny import make_processed
 

@@ -1,42 +1,31 @@
-"""A key of a service: where it comes from, where it may be sent, and how it stays out of every text.
-
-`hide` takes out of a text every run of 8 or more characters that the key holds too, and the key itself as written
-in an address, because servers like to quote what they were sent, whole or in part.
-"""
+"""Keys and addresses of services: where a key comes from, and how it stays out of every text."""
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
+import re
 from typing import NamedTuple, Optional
 from urllib.parse import quote, quote_plus, urlsplit
 
 from ..data.errors import SettingsError
 
 OPENAI_HOST, OPENAI_VARIABLE = "api.openai.com", "OPENAI_API_KEY"
-_SHORTEST_RUN = 8
-_STARS = "***"
 
 
 class Key:
     """A key that does not show itself; `variable` is the environment variable that it was read from."""
 
-    __slots__ = ("value", "variable")
-
     def __init__(self, value: str, variable: str = "") -> None:
         self.value, self.variable = value.strip(), variable
-        name = variable or "the key"
-        if not self.value:
-            raise SettingsError(f"{name} is empty: set it to the key of the service")
-        # requests would refuse these as well, and quote the key in doing so.
-        if not self.value.isascii() or not self.value.isprintable() or " " in self.value:
+        # requests would refuse such a key too, and quote it.
+        if not re.fullmatch(r"[!-~]+", self.value):
+            name = variable or "the key"
             raise SettingsError(f"{name} holds characters that no key has: copy the key again, alone and in one line")
 
     def __repr__(self) -> str:
-        return f"Key({self.variable or _STARS})"
-
-    def __reduce__(self) -> str:
-        raise TypeError("a key is not to be stored")
+        return f"Key({self.variable or '***'})"
 
 
 def key_from_environment(variable: str) -> Optional[Key]:
@@ -46,112 +35,61 @@ def key_from_environment(variable: str) -> Optional[Key]:
 
 
 def key_for(host: str, variable: str = "") -> Optional[Key]:
-    """Return the key for a service with OpenAI's interface: that of `variable`, "": OpenAI's at OpenAI, else none.
+    """Return the key for an OpenAI-style service: that of `variable`; "": OPENAI_API_KEY at OpenAI alone, else none.
 
     Raises `SettingsError` where the variable is not set.
     """
-    # A key for OpenAI is not for whoever else is asked.
     variable = variable or (OPENAI_VARIABLE if host == OPENAI_HOST else "")
-    if not variable:
-        return None
-    key = key_from_environment(variable)
-    if key is None:
+    key = key_from_environment(variable) if variable else None
+    if variable and key is None:
         raise SettingsError(
             f"{variable} is not set: put the key for {host} into it, or give --base-url of a local server"
         )
     return key
 
 
-def hide(text: str, key: Optional[Key], n_shown: Optional[int] = None) -> str:
-    """Return `text` as one line without the key and parts of it, cut to `n_shown` characters.
+def hide(text: str, key: Optional[Key], n_shown: int = 200) -> str:
+    """Return `text` in one printable line of about `n_shown` characters, without 8 characters in a row of the key.
 
     >>> hide("Incorrect API key: sk-12345-abcdefgh, or 12345-abcde", Key("sk-12345-abcdefgh"))
     'Incorrect API key: ***, or ***'
     """
-    text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-    if n_shown is not None:
-        text = text[: 10 * n_shown + 1000]
-    if key is not None:
-        for form in {key.value, quote(key.value, safe=""), quote_plus(key.value)}:
-            if len(form) >= 4:  # shorter ones are no secret, but the names people give to local servers
-                text = text.replace(form, _STARS)
-        text = _without_runs(text, key.value)
-    if n_shown is not None and len(text) > n_shown:
-        text = text[:n_shown].rstrip() + "..."
-    return text
-
-
-def _without_runs(text: str, value: str) -> str:
-    pieces, start = [], 0
-    while start < len(text):
-        end = start + _SHORTEST_RUN
-        if end <= len(text) and text[start:end] in value:
-            while end < len(text) and text[start : end + 1] in value:
-                end += 1
-            pieces.append(_STARS)
-            start = end
-        else:
-            pieces.append(text[start])
-            start += 1
-    return "".join(pieces)
+    text = "".join(char if char.isprintable() else " " for char in text[: 20 * n_shown + 1000])
+    text = " ".join(text.split())
+    hidden: set[int] = set()
+    for form in {key.value, quote(key.value, safe=""), quote_plus(key.value)} if key else ():
+        width = min(8, len(form))
+        # Keys of fewer than 4 characters are no secret, but names that people give to local servers.
+        for part in {form[i : i + width] for i in range(len(form) - width + 1)} if width >= 4 else ():
+            for match in re.finditer(f"(?={re.escape(part)})", text):
+                hidden.update(range(match.start(), match.start() + width))
+    text = "".join(char if i not in hidden else "***" * (i - 1 not in hidden) for i, char in enumerate(text))
+    return text if len(text) <= n_shown else text[:n_shown].rstrip() + "..."
 
 
 class Address(NamedTuple):
-    """An http or https address, taken apart."""
+    """An http or https address, taken apart; loopback: of this machine; private: of it or of a private network."""
 
-    url: str
     scheme: str
     host: str
-    port: int
-
-    @property
-    def origin(self) -> tuple[str, str, int]:
-        """Return what must be equal for a key to be sent."""
-        return self.scheme, self.host, self.port
-
-    @property
-    def near(self) -> bool:
-        """Tell whether the host is this machine or has an address of a private network."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_private
-        except ValueError:
-            return False
-
-    @property
-    def loopback(self) -> bool:
-        """Tell whether the host is this machine."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    def refuse_clear_key(self, key: Optional[Key]) -> None:
-        """Raise `SettingsError` where `key` would travel unencrypted over a network that anyone may share."""
-        if key is not None and self.scheme != "https" and not self.near:
-            raise SettingsError(f"a key would go to {self.host} unencrypted: give an https address")
+    loopback: bool
+    private: bool
 
 
 def parse_address(url: str) -> Address:
     """Take an address apart; raises `SettingsError` for one that is not http(s), or holds a name and password.
 
-    >>> parse_address("http://localhost:11434/v1").origin
-    ('http', 'localhost', 11434)
+    >>> parse_address("http://localhost:11434/v1")
+    Address(scheme='http', host='localhost', loopback=True, private=True)
     """
-    problem = ""
-    try:
-        parts = urlsplit(url)
-        scheme, host, port = parts.scheme.lower(), (parts.hostname or "").lower(), parts.port
-        if parts.username is not None or parts.password is not None:
-            problem = "a name or password does not belong in an address: put the key in an environment variable"
-            url = ""
-        elif scheme not in ("http", "https") or not host or any(sign.isspace() for sign in url):
-            problem = "give one like https://api.openai.com/v1"
-    except ValueError:
-        problem = "give one like https://api.openai.com/v1"
-    if problem:
-        raise SettingsError(f"{url[:100]!r} is not an address to use: {problem}")
-    return Address(url, scheme, host, port or (443 if scheme == "https" else 80))
+    parts = ip = None
+    with contextlib.suppress(ValueError):
+        split = urlsplit(url)
+        parts = split if split.port != 0 else None  # raises for a port above 65535
+    if parts and "@" in parts.netloc:
+        raise SettingsError("an address may hold no name or password: put the key into an environment variable")
+    if not parts or parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
+        raise SettingsError(f"{url[:100]!r} is not an address to use: give one like https://api.openai.com/v1")
+    with contextlib.suppress(ValueError):
+        ip = ipaddress.ip_address("127.0.0.1" if parts.hostname == "localhost" else parts.hostname)
+    return Address(parts.scheme, parts.hostname, bool(ip and ip.is_loopback), bool(ip and ip.is_private))

@@ -1,20 +1,16 @@
-"""Requests to services on the network: repeated where that can help, told in one line where it can't.
+"""One client for all services on the network: it repeats a request where that can help, and fails in one line.
 
-    key = web.key_from_environment("TMDB_TOKEN")                        # None where the variable is not set
-    client = web.Client("https://api.themoviedb.org/3", key)            # Authorization: Bearer KEY
-    client = web.Client("https://api.themoviedb.org/3", key, key_parameter="api_key")     # ...?api_key=KEY
-    movie = client.get_json("movie/603", {"language": "en"})
-    answer = client.post_json("chat/completions", {"model": ..., "messages": ...})
-    poster = client.get_bytes("https://image.tmdb.org/t/p/w185/x.jpg")  # a whole address: the key stays at home
+    client = Client("https://api.themoviedb.org/3", key)              # Authorization: Bearer KEY
+    client.get_json("movie/603", {"language": "en"})
 
-A request fails with `WebError`, whose text is one line and never holds the key, even where the server sent it back.
-Repeated are: no connection, a cut one, a timeout, 408, 429 and 5xx. The k-th pause is
+Repeated are: a connection that failed or was cut, a timeout, 408, 429 and 5xx. The k-th pause is
 
-    Retry-After (seconds or a date), up to a tenth longer, where the server says it;
-    else first_pause * 2^(k-1), cut at random by up to a half;       never above longest_pause
+    Retry-After (seconds or a date), up to a tenth longer, where the server sends it;
+    else 2^(k-1) seconds, shortened at random by up to a half;          never above 60 seconds.
 
-so that many clients do not come back in the same moment. Not repeated: a 429 that says that the quota is used up, and
-every other 4xx. TLS certificates are always verified. A client may be used by several threads.
+Not repeated: a 429 for a used-up quota, and every other 4xx. Requests with a key or a body follow no redirect. TLS
+certificates are always verified. This loop is not urllib3's `Retry`, which can't read why a 429 was sent, takes no
+time limit for the whole call, can't be stopped, and shows the key in its exceptions.
 """
 
 from __future__ import annotations
@@ -23,89 +19,101 @@ import contextlib
 import itertools
 import json
 import random
+import re
 import threading
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
-from urllib.parse import urljoin
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
-from ..data.errors import SettingsError
-from .error_messages import N_SHOWN, WebError, html_page, innermost, refusal
-from .key import Address, Key, hide, key_from_environment, parse_address
+from ..data.errors import ServiceError, SettingsError
+from .key import Key, hide, parse_address
 
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Client", "Key", "WebError", "key_from_environment"]
+T = TypeVar("T")
+LONGEST_PAUSE = 60.0  # seconds
+_QUOTA = re.compile(rb"insufficient_quota|billing_hard_limit_reached|billing_not_active|access_terminated")
+_REMEDIES = {
+    402: "check the account's balance",
+    404: "check the address, and the model's name where there is one",
+    413: "send less at once",
+    429: "the quota is used up, add credit or use another key",
+    500: "send less at once",
+}
 
-MAX_BYTES = 64 << 20
-_MAX_REDIRECTS = 5
-_BLOCK = 1 << 14  # bytes; between two blocks the time is looked at
 
+class WebError(ServiceError):
+    """A request that failed for good.
 
-class Client:
-    """One service: where it is, who we are there, and how patient we are.
-
-    base_url: https; plain http is allowed without a key, or within the machine and private networks.
-    timeout: seconds to wait for an answer to begin, and again for the rest of it.  attempts: of each request.
-    sleep, clock (seconds since 1970), jitter (uniform in 0..1): for tests.  say: told of each repetition in one line.
+    status: of HTTP; 0 where no whole answer came.  detail: the server's own words, cut short, without the key.
+    retryable: a later attempt may succeed.  retry_after: seconds that the server asks to wait.
     """
 
     def __init__(
         self,
-        base_url: str,
-        key: Optional[Key] = None,
-        *,
-        key_parameter: str = "",
-        timeout: float = 60.0,
-        attempts: int = 5,
-        first_pause: float = 1.0,
-        longest_pause: float = 60.0,
-        max_bytes: int = MAX_BYTES,
-        connections: int = 4,
-        sleep: Optional[Callable[[float], object]] = None,
-        clock: Callable[[], float] = time.time,
-        jitter: Optional[Callable[[], float]] = None,
-        say: Optional[Callable[[str], object]] = None,
+        message: str,
+        status: int = 0,
+        detail: str = "",
+        retryable: bool = False,
+        retry_after: Optional[float] = None,
     ) -> None:
-        self.home = parse_address(base_url)
-        if set("?#") & set(base_url):
-            raise SettingsError(f"{base_url!r} has more than a path: give the address up to /v1, without ? and #")
-        self.home.refuse_clear_key(key)
-        self.base_url = base_url.rstrip("/")
-        self.key, self.key_parameter = key, key_parameter
-        self.timeout, self.attempts, self.max_bytes = timeout, attempts, max_bytes
-        self.first_pause, self.longest_pause = first_pause, longest_pause
-        self.connections = connections
-        self._sleep, self._clock, self._jitter = sleep, clock, jitter or random.Random().random
-        self._say = say or (lambda _: None)
-        self._sessions: dict[bool, requests.Session] = {}
-        self._answered = False
-        self._lock = threading.Lock()
+        super().__init__(message)
+        self.status, self.detail, self.retryable, self.retry_after = status, detail, retryable, retry_after
+
+
+@dataclass(eq=False, repr=False)
+class Client:
+    """One service and its key; may be used by several threads.
+
+    base_url: https; plain http is allowed without a key, or within the machine and private networks.
+    key_parameter: the parameter of addresses that holds the key, in place of a header.  timeout: seconds to wait for
+    an answer to begin, and again for the rest of it.  attempts: of each request.  rate: requests a second at most, 0:
+    no limit.  say: gets a line for each repetition.  stop: once set, nothing is repeated or waited for.
+    """
+
+    base_url: str
+    key: Optional[Key] = None
+    key_parameter: str = ""
+    timeout: float = 60.0
+    attempts: int = 5
+    max_bytes: int = 64 << 20
+    connections: int = 4
+    rate: float = 0.0
+    say: Callable[[str], object] = str
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        import requests
+        from requests.adapters import HTTPAdapter
+
+        address = parse_address(self.base_url)
+        if set("?#") & set(self.base_url):
+            raise SettingsError(f"{self.base_url!r} has more than a path: give the address up to /v1, without ? and #")
+        if self.key is not None and address.scheme != "https" and not address.private:
+            raise SettingsError(f"a key would go to {address.host} unencrypted: give an https address")
+        self.base_url, self.host = self.base_url.rstrip("/"), address.host
+        self._connected, self._next_turn, self._lock = False, 0.0, threading.Lock()
+        self._session = requests.Session()
+        self._session.trust_env = not address.loopback  # no proxy for this machine
+        self._session.auth = self._sign
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=self.connections))
 
     def __repr__(self) -> str:
         return f"Client({self.base_url!r})"
 
-    def get_json(self, path: str, parameters: Optional[Mapping[str, object]] = None) -> Any:
-        """Return what GET `path` answers, read as JSON; `path` goes behind the base URL, or is a whole address."""
-        return self.read_json(self.get_bytes(path, parameters))
+    def get_json(self, path: str, parameters: Optional[Mapping[str, str]] = None) -> Any:
+        """Return what GET answers at `path` behind the base URL, read as JSON."""
+        return self.read_json(self.retry(lambda: self.send("GET", path, self.read, params=parameters)))
 
-    def post_json(self, path: str, body: object, stop: Optional[threading.Event] = None) -> Any:
-        """POST `body` as JSON; return the answer, read as JSON. Nothing is repeated any more once `stop` is set."""
-        return self.read_json(self.post_bytes(path, body, stop))
-
-    def get_bytes(self, path: str, parameters: Optional[Mapping[str, object]] = None) -> bytes:
-        """Return what GET `path` answers, as it is."""
-        return self._repeat(path, _Request("GET", parameters or {}, None))
-
-    def post_bytes(self, path: str, body: object, stop: Optional[threading.Event] = None) -> bytes:
+    def post(self, path: str, body: object) -> bytes:
         """POST `body` as JSON; return the answer as it is."""
-        return self._repeat(path, _Request("POST", {}, json.dumps(body).encode()), stop)
-
-    def close(self) -> None:
-        """Close the connections."""
-        for session in self._sessions.values():
-            session.close()
+        content, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        return self.retry(lambda: self.send("POST", path, self.read, headers, data=content))
 
     def read_json(self, content: bytes) -> Any:
         """Return an answer read as JSON; raises `WebError` for a page of HTML and all else that is none."""
@@ -113,170 +121,162 @@ class Client:
             return json.loads(content)
         except (ValueError, RecursionError):
             text = content[:10_000].decode("utf-8", "replace")
-        what = hide(html_page(text), self.key, N_SHOWN) or f"what is no JSON ({hide(text, self.key, 60)!r})"
-        raise WebError(f"{self.home.host} answered with {what}: check the address {self.base_url}", 200)
+        what = hide(_html_page(text), self.key) or f"what is no JSON ({hide(text, self.key, 60)!r})"
+        raise WebError(f"{self.host} answered with {what}: check the address {self.base_url}", 200)
 
-    def _repeat(self, path: str, request: _Request, stop: Optional[threading.Event] = None) -> bytes:
-        address = parse_address(path if "://" in path else f"{self.base_url}/{path.lstrip('/')}")
-        for attempt in itertools.count(1):
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def retry(self, attempt: Callable[[], T]) -> T:
+        """Return `attempt()`, called again after pauses while it raises a retryable `WebError`."""
+        for number in itertools.count(1):
+            with self._lock:
+                delay = max(0.0, self._next_turn - time.monotonic())
+                self._next_turn = time.monotonic() + delay + (1 / self.rate if self.rate else 0.0)
+            if self.stop.wait(delay):
+                raise WebError(f"{self.host}: stopped: run it again to go on")
             try:
-                return self._follow(request, address)
+                return attempt()
             except WebError as error:
-                # A place that nobody was ever found at is more likely wrong than busy.
-                attempts = min(2, self.attempts) if error.unreached and not self._answered else self.attempts
-                if not error.passing or attempt >= attempts or (stop and stop.is_set()):
+                if not error.retryable or number >= self.attempts or self.stop.is_set():
                     raise
-                pause = self._pause(attempt, error.asked_pause)
-                told = str(error).rsplit(": ", 1)[0]
-            self._say(f"{told}; attempt {attempt + 1} of {attempts} in {pause:.1f} s")
-            if self._sleep is None and stop is not None:
-                stop.wait(pause)
-            else:
-                (self._sleep or time.sleep)(pause)
-        raise AssertionError("itertools.count ended")
+                pause = 2.0 ** (number - 1) * random.uniform(0.5, 1)
+                if error.retry_after is not None:
+                    pause = error.retry_after * random.uniform(1, 1.1)
+                pause, what = min(LONGEST_PAUSE, pause), str(error).rsplit(": ", 1)[0]
+            self.say(f"{what}; attempt {number + 1} of {self.attempts} in {pause:.1f} s")
+            self.stop.wait(pause)
+        raise AssertionError
 
-    def _pause(self, attempt: int, asked: Optional[float]) -> float:
-        if asked is not None:
-            return min(self.longest_pause, asked * (1 + 0.1 * self._jitter()))
-        return min(self.longest_pause, self.first_pause * 2.0 ** (attempt - 1)) * (1 - 0.5 * self._jitter())
+    def send(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[requests.Response], T],
+        headers: Optional[Mapping[str, str]] = None,
+        **content: Any,
+    ) -> T:
+        """Make one attempt and return `read(response)` of an answer with status 2xx; content: `params` or `data`.
 
-    def _follow(self, request: _Request, address: Address) -> bytes:
-        """Send a request and follow the redirects of a GET; the key goes to the base URL's own origin alone."""
-        for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._exchange(request, address)
-            self._answered = True
-            if 200 <= answer.status < 300:
-                return answer.content
-            target = answer.headers.get("Location") if answer.status in (301, 302, 303, 307, 308) else None
-            if target is None:
-                raise refusal(address.host, answer.status, answer.headers, answer.content, self.key, self._clock())
-            address = self._next_address(request, address, target, answer.status)
-            request = request._replace(parameters={})
-        raise WebError(f"{address.host} redirects more than {_MAX_REDIRECTS} times: check the address", answer.status)
-
-    def _next_address(self, request: _Request, address: Address, target: str, status: int) -> Address:
-        shown = hide(target.split("?")[0], self.key, N_SHOWN)
-        if request.method != "GET":
-            raise WebError(f"{address.host} redirects to {shown}: give the address it moved to", status)
-        following = None
-        with contextlib.suppress(SettingsError, ValueError):
-            url = urljoin(address.url, target)
-            following = parse_address(url)
-        if following is None:
-            raise WebError(f"{address.host} redirects to {shown}, which is no address: refused", status)
-        if following.origin != self.home.origin and hide(url, self.key) != url:
-            raise WebError(f"{address.host} redirects, with the key, to {following.host}: refused", status)
-        if address.scheme == "https" and following.scheme != "https":
-            raise WebError(f"{address.host} redirects to {shown}, without TLS: refused", status)
-        return following
-
-    def _exchange(self, request: _Request, address: Address) -> _Answer:
-        """Send one request and read the whole answer, whatever its status."""
+        Raises `WebError` for every other status and for failures of the connection, those inside `read` included.
+        """
         import requests
-        from urllib3.exceptions import HTTPError, NewConnectionError
+        from urllib3.exceptions import HTTPError
 
-        parameters = {name: str(value) for name, value in request.parameters.items()}
-        headers = {"User-Agent": "tastevec"}
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
-        key = self.key if address.origin == self.home.origin else None
-        passing, unreached = True, False
+        times = (min(10.0, self.timeout), self.timeout)
+        fixed: Any = {"timeout": times, "stream": True, "allow_redirects": method == "GET" and self.key is None}
+        url, headers = f"{self.base_url}/{path}".rstrip("/"), {"User-Agent": "tastevec", **(headers or {})}
         try:
-            with self._session(address).request(
-                request.method,
-                address.url,
-                params=parameters,
-                data=request.body,
-                headers=headers,
-                timeout=(min(10.0, self.timeout), self.timeout),
-                auth=_Signature(key, self.key_parameter),
-                stream=True,
-                verify=True,
-                allow_redirects=False,
-            ) as response:
-                return _Answer(response.status_code, response.headers, self._read(response, address))
-        except (requests.Timeout, _SlowError):
-            reason = f"no answer within {self.timeout:g} s"
-        except requests.exceptions.SSLError as error:
-            reason = f"no safe connection, {innermost(error)}"
-            passing = "CERTIFICATE" not in str(error)
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, HTTPError, _CutError) as error:
-            reason = f"the connection failed, {innermost(error)}"
-            unreached = isinstance(getattr((*error.args, None)[0], "reason", None), NewConnectionError)
-        except (requests.RequestException, ValueError) as error:
-            reason, passing = f"the request failed, {innermost(error)}", False
+            with self._session.request(method, url, headers=headers, verify=True, **fixed, **content) as response:
+                self._connected = True
+                steps = [step.url.split(":")[0] for step in (*response.history, response)]
+                if url.startswith("https:") and "http" in steps:
+                    raise WebError(f"{self.host} redirects to an address without TLS: refused")
+                if 200 <= response.status_code < 300:
+                    return read(response)
+                failure = self._refusal(response.status_code, response.headers, self.read(response))
+        except (requests.RequestException, HTTPError, ConnectionError, TimeoutError) as error:
+            failure = self._broken(error)
         # Raised out here: an exception of requests holds the address, with the key, and must not stay attached.
-        remedy = "try again later, or check the address" if passing else "check the address"
-        failure = WebError(f"{address.host}: {hide(reason, self.key, N_SHOWN)}: {remedy}", passing=passing)
-        failure.unreached = unreached
         raise failure
 
-    def _session(self, address: Address) -> requests.Session:
-        """Return the session for an address; those of this machine are not asked for through a proxy."""
-        import requests
-        from requests.adapters import HTTPAdapter
-
-        with self._lock:
-            if address.loopback not in self._sessions:
-                session = requests.Session()
-                session.trust_env = not address.loopback
-                for scheme in ("https://", "http://"):
-                    session.mount(scheme, HTTPAdapter(pool_maxsize=self.connections))
-                self._sessions[address.loopback] = session
-            return self._sessions[address.loopback]
-
-    def _read(self, response: requests.Response, address: Address) -> bytes:
-        """Return the body; it may be neither too large, nor too slow, nor cut."""
-        blocks, size, end = [], 0, time.monotonic() + self.timeout
-        # A block of what has come: `iter_content` would wait until a block is full, for hours where little comes.
-        # urllib3 before 2.2 can do no better.
-        read = getattr(response.raw, "read1", None)
-        for block in iter(lambda: read(_BLOCK, True), b"") if read else response.iter_content(_BLOCK):
-            blocks.append(block)
-            size += len(block)
-            if size > self.max_bytes:
-                raise WebError(f"{address.host} sent more than {self.max_bytes / 1e6:,.0f} MB: ask for less at once")
-            if time.monotonic() > end:
-                raise _SlowError
-        # urllib3 before version 2 ends a body that was cut without a word.
-        told = response.headers.get("Content-Length", "")
-        if told.isdigit() and response.raw.tell() < int(told):
-            raise _CutError(f"only {response.raw.tell():,} of {told} bytes came")
-        return b"".join(blocks)
-
-
-class _Request(NamedTuple):
-    method: str
-    parameters: Mapping[str, object]
-    body: Optional[bytes]
-
-
-class _Answer(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-
-class _CutError(Exception):
-    """The body ended before its told length."""
-
-
-class _SlowError(Exception):
-    """The body did not end in time."""
-
-
-class _Signature:
-    """Puts the key into a request at the last moment, so that no variable on the way holds it.
-
-    Without a key it does nothing, where requests by itself would send the credentials that it finds in ~/.netrc.
-    """
-
-    def __init__(self, key: Optional[Key], parameter: str) -> None:
-        self._key, self._parameter = key, parameter
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._key is not None and self._parameter:
-            request.prepare_url(request.url, {self._parameter: self._key.value})
-        elif self._key is not None:
-            request.headers["Authorization"] = f"Bearer {self._key.value}"
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the key into a request; without this function, requests sends what it finds in ~/.netrc."""
+        if self.key is not None and self.key_parameter:
+            request.prepare_url(request.url, {self.key_parameter: self.key.value})
+        elif self.key is not None:
+            request.headers["Authorization"] = f"Bearer {self.key.value}"
         return request
+
+    def read(self, response: requests.Response) -> bytes:
+        """Return the body, which may be neither too large nor too slow."""
+        content, end = bytearray(), time.monotonic() + self.timeout
+        for block in blocks(response):
+            content += block
+            if len(content) > self.max_bytes:
+                raise WebError(f"{self.host} sent more than {self.max_bytes / 1e6:,.0f} MB: ask for less at once")
+            if time.monotonic() > end:
+                raise TimeoutError
+        return bytes(content)
+
+    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> WebError:
+        """Return the error for an answer whose status is not success."""
+        words = refusal_words(body)
+        detail = hide(words, self.key)
+        what = f"{self.host} refused with HTTP {status}" + (f" ({detail})" if detail else "")
+        # llama.cpp says with a 500 that a text is "too large to process", which it is next time too.
+        too_large = status == 500 and re.search(r"too (large|long)", words, re.IGNORECASE)
+        quota = status == 429 and _QUOTA.search(body)
+        retryable = (status in (408, 429) or status >= 500) and not too_large and not quota
+        remedy = "try again later" if retryable else _REMEDIES.get(status, "change the request")
+        if 300 <= status < 400:
+            remedy = f"give the address it moved to, {hide(headers.get('Location', '').split('?')[0], self.key)}"
+        elif status in (401, 403):
+            name = self.key.variable if self.key else "an environment variable, and name it with --key-variable"
+            remedy = f"check the key in {name or 'use'}" if self.key else f"put the key into {name}"
+        return WebError(f"{what}: {remedy}", status, detail, retryable, _retry_after(headers.get("Retry-After", "")))
+
+    def _broken(self, error: BaseException) -> WebError:
+        """Return the error for a connection that failed; requests and urllib3 wrap its cause several times."""
+        import requests
+        from urllib3.exceptions import NewConnectionError
+
+        if isinstance(error, (requests.Timeout, TimeoutError)):
+            return WebError(f"{self.host}: no answer within {self.timeout:g} s: try again later", retryable=True)
+        while inner := [e for e in (getattr(error, "reason", None), *error.args) if isinstance(e, BaseException)]:
+            error = inner[0]
+        # An address where nobody ever answered is more likely wrong than busy.
+        retryable = self._connected or not isinstance(error, (NewConnectionError, ValueError))
+        retryable = retryable and "CERTIFICATE" not in str(error)
+        reason = hide(str(error).split(": ", 1)[-1] or type(error).__name__, self.key)
+        remedy = "try again later" if retryable else "check the address"
+        return WebError(f"{self.host}: the connection failed, {reason}: {remedy}", retryable=retryable)
+
+
+def blocks(response: requests.Response) -> Iterator[bytes]:
+    """Yield the body in blocks as they come; raises `ConnectionError` where it ends too early."""
+    # `iter_content` waits until a block is full, for hours where little comes; urllib3 before 2.2 can do no better.
+    read = getattr(response.raw, "read1", None)
+    yield from iter(lambda: read(1 << 16, True), b"") if read else response.iter_content(1 << 14)
+    length = response.headers.get("Content-Length", "")
+    if length.isdigit() and response.raw.tell() < int(length):  # urllib3 before 2 says nothing
+        raise ConnectionError(f"only {response.raw.tell():,} of {length} bytes came")
+
+
+def _retry_after(asked: str) -> Optional[float]:
+    """Return the seconds that Retry-After asks to wait, given as a number or as a date; None where it does not."""
+    if re.fullmatch(r"\s*\d{1,9}(\.\d+)?\s*", asked):
+        return float(asked)
+    with contextlib.suppress(TypeError, ValueError, IndexError):
+        when = parsedate_to_datetime(asked)
+        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp() - time.time())
+    return None
+
+
+def refusal_words(body: bytes) -> str:
+    """Return what the server says about its refusal.
+
+    OpenAI, vLLM and llama.cpp say {"error": {"message": ...}}, Ollama {"error": ...}, servers made with FastAPI
+    {"detail": [{"msg": ...}]}, TMDB {"status_message": ...}, and what stands in between sends a page of HTML.
+    """
+    text = body[:100_000].decode("utf-8", "replace")
+    try:
+        content: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return _html_page(text) or text
+    while isinstance(content, (dict, list)) and content:
+        if isinstance(content, list):
+            content = content[0]
+        else:
+            names = ("error", "message", "detail", "msg", "status_message")
+            content = next((content[name] for name in names if content.get(name)), "")
+    return content if isinstance(content, str) else json.dumps(content)
+
+
+def _html_page(text: str) -> str:
+    """Return how to speak of an HTML page, with its title; nothing for any other text."""
+    if not re.match(r"\s*(<!doctype html|<html|<head|<body)", text, re.IGNORECASE):
+        return ""
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    return f"an HTML page, {' '.join(title.group(1).split())!r}" if title else "an HTML page"

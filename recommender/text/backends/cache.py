@@ -15,7 +15,7 @@ import contextlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -27,9 +27,9 @@ from ..movie_text import text_hash
 
 FILE_NAME = "embeddings.sqlite3"
 FORMAT_VERSION = 1
-_WAIT = 60.0  # seconds for another process to finish its transaction
 _AT_ONCE = 500  # hashes in one query; older SQLite takes at most 999
-_TABLES = """
+_TABLES = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS models (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, dimensions INTEGER NOT NULL, width INTEGER NOT NULL,
     probe_text TEXT NOT NULL, UNIQUE (name, dimensions));
@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS hosts (model INTEGER NOT NULL, host TEXT NOT NULL, PR
 CREATE TABLE IF NOT EXISTS vectors (
     model INTEGER NOT NULL, text_hash BLOB NOT NULL, vector BLOB NOT NULL, checksum INTEGER NOT NULL,
     PRIMARY KEY (model, text_hash));
+PRAGMA user_version = {FORMAT_VERSION};
+COMMIT;
 """
 
 
@@ -47,134 +49,104 @@ class VectorCache:
     """
 
     def __init__(self, folder: Path, model: str, dimensions: int, write: bool = True) -> None:
-        self.path, self.model, self.dimensions = folder / FILE_NAME, model, dimensions
-        self._connection: Optional[sqlite3.Connection] = None
+        self.path, self.key = folder / FILE_NAME, (model, dimensions)
+        self._file: Any = None
         if write or self.path.exists():
-            with contextlib.ExitStack() as undo, self._explained():
-                undo.callback(self.__exit__)
+            with self._explained():
                 artifacts.need_folder(folder, "--cache")
                 folder.mkdir(parents=True, exist_ok=True)
-                self._connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
+                # Seconds to wait for another process to finish its transaction.
+                self._file = sqlite3.connect(self.path, timeout=60, isolation_level=None)
                 self._prepare()
-                undo.pop_all()
 
     def __enter__(self) -> VectorCache:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        if self._file is not None:
+            self._file.close()
 
     @property
     def width(self) -> Optional[int]:
         """The length of the stored vectors; None before the first."""
-        row = self._model_row()
+        row = self._model()
         return row[1] if row else None
 
     def unknown_host(self, host: str) -> Optional[str]:
         """Return the text that `host` has to prove itself with; None where its vectors are here, or none at all."""
-        row = self._model_row()
-        if row is None or self._rows("SELECT 1 FROM hosts WHERE model = ? AND host = ?", (row[0], host)):
+        row = self._model()
+        if row is None or self._rows("SELECT 1 FROM hosts WHERE model = ? AND host = ?", row[0], host):
             return None
         return str(row[2])
 
     def find(self, hashes: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
         """Yield (text hash, (d,) float32) for each of `hashes` that is stored and sound; in no order."""
-        row = self._model_row()
+        row = self._model()
         for start in range(0, len(hashes) if row else 0, _AT_ONCE):
             keys = [bytes.fromhex(text) for text in hashes[start : start + _AT_ONCE]]
             marks = ",".join("?" * len(keys))
             query = f"SELECT text_hash, vector, checksum FROM vectors WHERE model = ? AND text_hash IN ({marks})"
-            for key, vector, checksum in self._rows(query, (row[0] if row else 0, *keys)):
-                if row and len(vector) == 4 * row[1] and checksum == zlib.crc32(vector, zlib.crc32(key)):
+            for key, vector, checksum in self._rows(query, row[0], *keys):
+                if len(vector) == 4 * row[1] and checksum == zlib.crc32(vector, zlib.crc32(key)):
                     yield key.hex(), np.frombuffer(vector, dtype="<f4")
 
     def store(self, texts: Sequence[str], vectors: np.ndarray, host: str) -> None:
         """Keep the vectors (n, d) of `texts`, all or none, as given by `host`; raises `ArtifactError` for another d."""
-        if self._connection is None or not len(texts):
-            return
-        with self._explained():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO models (name, dimensions, width, probe_text) VALUES (?, ?, ?, ?)",
-                    (self.model, self.dimensions, vectors.shape[1], _storable(texts[0])),
+        with self._explained(), self._file:  # commits, or rolls back where something is raised
+            self._file.execute("BEGIN IMMEDIATE")
+            probe = texts[0].encode("utf-8", "replace").decode()
+            self._rows(
+                "INSERT OR IGNORE INTO models (name, dimensions, width, probe_text) VALUES (?, ?, ?, ?)",
+                *(*self.key, vectors.shape[1], probe),
+            )
+            row = self._model()
+            if row[1] != vectors.shape[1]:
+                raise ArtifactError(
+                    f"{self.path} holds vectors of length {row[1]} for {self.key[0]!r}, now {vectors.shape[1]} came: "
+                    "give another cache folder"
                 )
-                row = self._model_row()
-                if row is None or row[1] != vectors.shape[1]:
-                    raise ArtifactError(
-                        f"{self.path} holds vectors of length {row[1] if row else 0} for {self.model!r}, "
-                        f"now {vectors.shape[1]} came: give another cache folder"
-                    )
-                self._connection.execute("INSERT OR IGNORE INTO hosts VALUES (?, ?)", (row[0], host))
-                self._connection.executemany(
-                    "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", _records(row[0], texts, vectors)
-                )
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+            self._rows("INSERT OR IGNORE INTO hosts VALUES (?, ?)", row[0], host)
+            for text, vector in zip(texts, vectors):
+                key, content = bytes.fromhex(text_hash(text)), vector.astype("<f4").tobytes()
+                checksum = zlib.crc32(content, zlib.crc32(key))
+                self._rows("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", row[0], key, content, checksum)
 
     def _prepare(self) -> None:
-        """Make the tables where there are none; the switch of a new file to WAL does not wait, so it is tried again."""
-        if self._connection is None:
-            return
-        for attempt in range(600):
+        """Make the tables where there are none."""
+        for _ in range(600):
+            version = self._rows("PRAGMA user_version")[0][0]
+            if version not in (0, FORMAT_VERSION):
+                raise ArtifactError(
+                    f"{self.path} has format version {version}, this program reads {FORMAT_VERSION}: "
+                    "give another cache folder"
+                )
             try:
-                version = self._connection.execute("PRAGMA user_version").fetchone()[0]
                 if version == 0:
                     # With a write-ahead log, a batch costs no wait for the disk, and a power cut only the last ones.
-                    self._connection.execute("PRAGMA journal_mode = WAL")
-                    self._connection.execute("BEGIN IMMEDIATE")
-                    for statement in _TABLES.split(";")[:-1]:
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-                    self._connection.execute("COMMIT")
-                elif version != FORMAT_VERSION:
-                    raise ArtifactError(
-                        f"{self.path} has format version {version}, this program reads {FORMAT_VERSION}: "
-                        "give another cache folder"
-                    )
-                self._connection.execute("PRAGMA synchronous = NORMAL")
+                    self._file.execute("PRAGMA journal_mode = WAL")
+                    self._file.executescript(_TABLES)
+                self._file.execute("PRAGMA synchronous = NORMAL")
                 return
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or attempt == 599:
+            except sqlite3.OperationalError as error:  # the switch to WAL does not wait for another process
+                if "locked" not in str(error):
                     raise
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
             time.sleep(0.1)
 
-    def _model_row(self) -> Optional[tuple[int, int, str]]:
-        rows = self._rows(
-            "SELECT id, width, probe_text FROM models WHERE name = ? AND dimensions = ?", (self.model, self.dimensions)
-        )
-        return rows[0] if rows else None
+    def _model(self) -> Any:
+        """Return (id, width, probe text) of the model, or None."""
+        query = "SELECT id, width, probe_text FROM models WHERE name = ? AND dimensions = ?"
+        return next(iter(self._rows(query, *self.key)), None) if self._file is not None else None
 
-    def _rows(self, query: str, values: Iterable[object]) -> list[Any]:
-        if self._connection is None:
-            return []
+    def _rows(self, query: str, *values: object) -> list[Any]:
         with self._explained():
-            return self._connection.execute(query, tuple(values)).fetchall()
+            return self._file.execute(query, values).fetchall()
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Tell errors of SQLite as ours."""
+        """Turn errors of SQLite into ours."""
         try:
             yield
         except sqlite3.OperationalError as error:
             raise ArtifactError(f"{self.path} cannot be used ({error}): give another cache folder") from None
         except sqlite3.DatabaseError as error:
-            raise ArtifactError(
-                f"{self.path} is damaged ({error}): delete it; its vectors will be asked for again"
-            ) from None
-
-
-def _records(model: int, texts: Sequence[str], vectors: np.ndarray) -> Iterator[tuple[int, bytes, bytes, int]]:
-    for text, vector in zip(texts, vectors):
-        key, content = bytes.fromhex(text_hash(text)), vector.astype("<f4").tobytes()
-        yield model, key, content, zlib.crc32(content, zlib.crc32(key))
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+            raise ArtifactError(f"{self.path} is damaged ({error}): delete it, to ask for its vectors again") from None

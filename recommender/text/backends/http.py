@@ -3,7 +3,7 @@
     OPENAI_API_KEY=...  HttpBackend().embed_texts(texts)
     HttpBackend(base_url="http://localhost:11434/v1", model="all-minilm").embed_texts(texts)        # Ollama
 
-Each different text is sent once, ever: vectors are kept on disk (`vector_cache`) as they come, so a second run makes
+Each different text is sent once, ever: vectors are kept on disk (cache.py) as they come, so a second run makes
 no call, and a run that was killed pays only for what was not stored. Texts of nothing but spaces are not sent, since
 OpenAI refuses them: their vectors are zeros, near nothing.
 """
@@ -11,8 +11,10 @@ OpenAI refuses them: their vectors are zeros, near nothing.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +24,16 @@ import numpy as np
 
 from ...data.errors import ChoiceError, ServiceError, SettingsError
 from ...data.settings import check_settings, setting
-from ...net import web
-from ...net.http_batches import embed_in_batches
 from ...net.key import OPENAI_HOST, Key, key_for, parse_address
-from ..base import BaseEmbeddingBackend, Identity
+from ...net.openai import embed
+from ...net.web import Client
+from ..base import BaseEmbeddingBackend, Identity, normalised
 from ..movie_text import text_hash
 from .cache import VectorCache
 
 ENCODINGS = ("float", "base64")
 SAME_MODEL = 0.99  # cosine; servers of one model differ by rounding and half precision
-_PROBE = "film"
 _BYTES_PER_TEXT = 1 << 17  # of an answer: 4,096 numbers of up to 24 characters, and some room
-
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,9 @@ def estimate_tokens(text: str) -> int:
 class HttpBackend(BaseEmbeddingBackend):
     """Embeds with a service on the network.
 
-    settings, or its fields by name.  key: in place of the environment's.  progress(done, total): told after each
-    batch; by default a line on stderr where that is a terminal.  client: for tests; by default made of the settings
-    when the first text has to be sent, so that neither vectors from the cache nor an estimate need a key.
+    settings, or its fields by name.  key: in place of the environment's.  progress(done, total): called after each
+    batch; by default a line on stderr where that is a terminal.  The client is made when the first text has to be
+    sent, so that neither vectors from the cache nor an estimate need a key.
     """
 
     name = "http"
@@ -111,8 +110,7 @@ class HttpBackend(BaseEmbeddingBackend):
         settings: Optional[HttpSettings] = None,
         *,
         key: Optional[Key] = None,
-        progress: Optional[Progress] = None,
-        client: Optional[web.Client] = None,
+        progress: Optional[Callable[[int, int], object]] = None,
         **fields: Any,
     ) -> None:
         given = {name: value for name, value in fields.items() if value is not None}
@@ -120,9 +118,12 @@ class HttpBackend(BaseEmbeddingBackend):
         if unknown:
             raise SettingsError(f"the http backend has no setting called {min(unknown)!r}: see HttpSettings")
         self.settings = dataclasses.replace(settings or HttpSettings(), **given)
-        self._key, self._progress, self._client = key, progress or _show_progress, client
+        self._key, self._progress = key, progress or _show_progress
+        self._client: Optional[Client] = None
         self._width: Optional[int] = self.settings.dimensions or None
-        self._host = _host(self.settings.base_url)
+        address = parse_address(self.settings.base_url)
+        # What the cache calls a server; one name for all servers of this machine.
+        self._host = "localhost" if address.loopback else address.host
 
     def __repr__(self) -> str:
         return f"HttpBackend({self.settings.base_url!r}, {self.settings.model!r})"
@@ -134,7 +135,7 @@ class HttpBackend(BaseEmbeddingBackend):
             with self._cache(write=False):
                 pass
         if self._width is None:
-            self._width = self.embed_texts([_PROBE]).shape[1]
+            self._width = self.embed_texts(["film"]).shape[1]
         return Identity(self.name, self.settings.model, self._width)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -150,11 +151,11 @@ class HttpBackend(BaseEmbeddingBackend):
                 found.update(cache.find(list(positions)))
             missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
             if missing:
-                self._vouch(cache)
+                self._check_host(cache)
                 self._send(missing, cache, found)
         result = np.zeros((len(texts), self.identity.dimension), np.float32)
         for hash_, rows in positions.items():
-            result[rows] = found.pop(hash_)
+            result[rows] = found[hash_]
         return result
 
     def estimate(self, texts: Sequence[str]) -> Estimate:
@@ -163,8 +164,7 @@ class HttpBackend(BaseEmbeddingBackend):
         with self._cache(write=False) as cache:
             cached = {hash_ for hash_, _ in cache.find(list(positions))} if cache else set()
         missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in cached]
-        n_tokens = sum(map(estimate_tokens, missing))
-        price = self.settings.price
+        n_tokens, price = sum(map(estimate_tokens, missing)), self.settings.price
         return Estimate(
             n_texts=len(texts),
             n_cached=sum(len(positions[hash_]) for hash_ in cached),
@@ -181,55 +181,43 @@ class HttpBackend(BaseEmbeddingBackend):
 
     def _send(self, texts: list[str], cache: Optional[VectorCache], found: dict[str, np.ndarray]) -> None:
         """Ask the service for `texts`; put each batch into the cache and into `found` as it comes."""
-        settings, n_done = self.settings, 0
-        batches = embed_in_batches(
-            self._service(),
-            settings.model,
-            texts,
-            settings.dimensions,
-            settings.batch_size,
-            settings.concurrency,
-            settings.encoding,
-            self.extra,
-        )
-        with contextlib.closing(batches):  # so that an error here stops the requests
-            for batch, vectors in batches:
-                self._width = self._check_width(vectors.shape[1])
-                sent = [texts[position] for position in batch]
+        some, n_done = self.settings, 0
+        client = copy.copy(self._service())  # shares the connections
+        client.stop = threading.Event()
+        sizes = (some.dimensions, some.batch_size, some.concurrency, some.encoding)
+        with contextlib.closing(embed(client, some.model, texts, *sizes, self.extra)) as batches:
+            for batch, rows in batches:
+                vectors, sent = normalised(rows), [texts[position] for position in batch]
+                self._check_width(vectors.shape[1])
                 if cache:
                     cache.store(sent, vectors, self._host)
                 found.update(zip(map(text_hash, sent), vectors))
                 n_done += len(batch)
                 self._progress(n_done, len(texts))
 
-    def _vouch(self, cache: Optional[VectorCache]) -> None:
+    def _check_host(self, cache: Optional[VectorCache]) -> None:
         """Have a host whose vectors are new to the cache give one that is there already."""
         probe = cache.unknown_host(self._host) if cache else None
         if cache is None or probe is None:
             return
-        stored = dict(cache.find([text_hash(probe)])).get(text_hash(probe))
+        hash_ = text_hash(probe)
+        stored = dict(cache.find([hash_]))
         fresh: dict[str, np.ndarray] = {}
         self._send([probe], None, fresh)
-        if stored is not None and float(stored @ fresh[text_hash(probe)]) < SAME_MODEL:
+        if hash_ in stored and float(stored[hash_] @ fresh[hash_]) < SAME_MODEL:
             raise SettingsError(
                 f"{self._host} gives other vectors for {self.settings.model!r} than those in {cache.path}: "
                 "it is another model of the same name, so give another cache folder"
             )
-        cache.store([probe], fresh[text_hash(probe)][None], self._host)
+        cache.store([probe], fresh[hash_][None], self._host)
 
-    def _check_width(self, width: Optional[int]) -> Optional[int]:
-        """Return the length of the vectors; raises where `width`, of an answer or the cache, is another."""
-        if width is None or self._width in (None, width):
-            return width or self._width
-        if self.settings.dimensions:
-            raise ServiceError(
-                f"{self._host} gave vectors of length {width}, asked were {self._width}: "
-                f"{self.settings.model} can't be shortened, so leave out --dimensions"
-            )
-        raise ServiceError(
-            f"{self._host} gave vectors of length {width} for {self.settings.model!r}, before it was {self._width}: "
-            "is the model the same? give another cache folder if it is not"
-        )
+    def _check_width(self, width: int) -> None:
+        """Take the length of the vectors; raises where `width`, of an answer or the cache, is another than before."""
+        self._width = self._width or width
+        if width != self._width:
+            what = f"{self._host} gave vectors of length {width} for {self.settings.model!r}, expected {self._width}"
+            remedy = "leave out --dimensions" if self.settings.dimensions else "give another cache folder"
+            raise ServiceError(f"{what}: is the model the same? {remedy} if it is not")
 
     @contextlib.contextmanager
     def _cache(self, write: bool = True) -> Iterator[Optional[VectorCache]]:
@@ -243,21 +231,22 @@ class HttpBackend(BaseEmbeddingBackend):
         except RuntimeError:
             raise SettingsError(f"no home folder to put {settings.cache} in: give a folder with --cache") from None
         with VectorCache(folder, settings.model, settings.dimensions, write) as cache:
-            self._width = self._check_width(cache.width)
+            if cache.width:
+                self._check_width(cache.width)
             yield cache
 
-    def _service(self) -> web.Client:
+    def _service(self) -> Client:
         """Return the client; raises `SettingsError` where a key is needed and there is none."""
         if self._client is None:
             settings = self.settings
-            self._client = web.Client(
+            self._client = Client(
                 settings.base_url,
-                self._key or key_for(self._host, settings.key_variable),
+                self._key or key_for(parse_address(settings.base_url).host, settings.key_variable),
                 timeout=settings.timeout,
                 attempts=settings.attempts,
-                max_bytes=max(web.MAX_BYTES, settings.batch_size * _BYTES_PER_TEXT),
+                max_bytes=max(Client.max_bytes, settings.batch_size * _BYTES_PER_TEXT),
                 connections=settings.concurrency,
-                say=_say,
+                say=lambda line: print(f"tastevec: {line}", file=sys.stderr, flush=True),
             )
         return self._client
 
@@ -275,16 +264,6 @@ def _positions(texts: Sequence[str]) -> dict[str, list[int]]:
     return positions
 
 
-def _host(base_url: str) -> str:
-    """Return what the cache calls a server; one name for all servers of this machine."""
-    address = parse_address(base_url)
-    return "localhost" if address.loopback else address.host
-
-
 def _show_progress(done: int, total: int) -> None:
     if total > 1 and sys.stderr.isatty():
         print(f"\r{done:,} of {total:,} texts embedded", end="\n" if done == total else "", file=sys.stderr, flush=True)
-
-
-def _say(line: str) -> None:
-    print(f"tastevec: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,197 @@
+"""One server on loopback for all tests: embeddings that can be checked by hand, chat, TMDB and files, with any fault.
+
+The vector of a text is (number of characters, number of the letter a, 1), padded with zeros to `width`.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import re
+import shutil
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional, Union
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+
+def vector(text: str, width: int = 3) -> list[float]:
+    """Return the vector of a text as the server gives it, not yet of length 1."""
+    return [float(len(text)), float(text.count("a")), 1.0, *[0.0] * (width - 3)]
+
+
+def unit(text: str, width: int = 3) -> np.ndarray:
+    """Return the vector of a text at length 1, or zeros for a blank one."""
+    row = np.array(vector(text, width))
+    return row / np.linalg.norm(row) if text.strip() else row * 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one request gets.
+
+    cut: bytes of the body before the connection ends.  wait_in_body: seconds after each `piece` bytes of the body.
+    """
+
+    status: int = 500
+    body: Union[bytes, str, dict[str, Any], list[Any]] = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut: Optional[int] = None
+    wait: float = 0.0
+    wait_in_body: float = 0.0
+    piece: int = 20_000
+
+
+class Request(NamedTuple):
+    path: str  # with the query
+    body: Any  # JSON, or {}
+    headers: dict[str, str]
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """`faults` are for the next requests in turn; each is a Reply, a function that changes the right answer, or None.
+
+    check: may refuse any request for embeddings, given its texts.  chat: the answer to messages.  files: by the end of
+    the path.  movies: what TMDB says, by path.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, width: int = 3, latency: float = 0.0, certificate: Optional[tuple[str, str]] = None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.width, self.latency, self.scheme = width, latency, "https" if certificate else "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.faults: list[Union[Reply, Callable[[Any], object], None]] = []
+        self.check: Callable[[list[str]], Optional[Reply]] = lambda texts: None
+        self.chat: Callable[[list[dict[str, str]]], str] = lambda messages: "A thief and a policeman."
+        self.files: dict[str, bytes] = {}
+        self.movies: dict[str, Any] = {}
+        self.etag = '"v1"'
+        self.requests: list[Request] = []
+        self.answered: list[str] = []  # texts whose vectors went out
+        self.at_once = self.most_at_once = self.n_sent = 0
+        self.lock = threading.Lock()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}/v1"
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: clients that go away are part of the tests."""
+
+    def answer(self, request: Request) -> Reply:
+        """Return the right answer."""
+        path = urlsplit(request.path).path.removeprefix("/v1/")
+        if path == "embeddings":
+            texts = request.body["input"]
+            rows = [{"index": i, "embedding": vector(text, self.width)} for i, text in enumerate(texts)]
+            answer = {"object": "list", "data": rows, "model": request.body["model"]}
+            if request.body.get("encoding_format") == "base64":
+                in_base64(answer)
+            return self.check(texts) or Reply(200, answer)
+        if path == "chat/completions":
+            message = {"role": "assistant", "content": self.chat(request.body["messages"])}
+            return Reply(200, {"choices": [{"message": message, "finish_reason": "stop"}]})
+        if path in self.movies:
+            return Reply(200, self.movies[path])
+        content = self.files.get(path.rsplit("/", 1)[-1])
+        if content is None:
+            return Reply(404, {"status_message": "could not be found"})
+        start = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        if start and request.headers.get("If-Range") == self.etag:
+            return self.part(content, int(start.group(1)))
+        return Reply(200, content, {"ETag": self.etag})
+
+    def part(self, content: bytes, start: int) -> Reply:
+        if start >= len(content):
+            return Reply(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+        extent = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}", "ETag": self.etag}
+        return Reply(206, content[start:], extent)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server = self.server
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request = Request(self.path, json.loads(content or b"{}"), dict(self.headers))
+        with server.lock:
+            server.requests.append(request)
+            fault = server.faults.pop(0) if server.faults else None
+            server.at_once += 1
+            server.most_at_once = max(server.most_at_once, server.at_once)
+        try:
+            time.sleep(server.latency)
+            reply = fault if isinstance(fault, Reply) else server.answer(request)
+            if fault is not None and not isinstance(fault, Reply):
+                changed = fault(reply.body)
+                reply = changed if isinstance(changed, Reply) else reply
+            if reply.status == 200 and "input" in request.body and not isinstance(fault, Reply):
+                with server.lock:
+                    server.answered.extend(request.body["input"])
+            self.send(reply)
+        finally:
+            with server.lock:
+                server.at_once -= 1
+
+    do_POST = do_GET
+
+    def send(self, reply: Reply) -> None:
+        time.sleep(reply.wait)
+        content = reply.body if isinstance(reply.body, (bytes, str)) else json.dumps(reply.body)
+        content = content.encode() if isinstance(content, str) else content
+        self.send_response(reply.status)
+        for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for start in range(0, len(content), reply.piece) if reply.wait_in_body else ():
+            self.wfile.write(content[start : start + reply.piece])
+            self.wfile.flush()
+            self.server.n_sent += reply.piece
+            time.sleep(reply.wait_in_body)
+        if not reply.wait_in_body:
+            self.wfile.write(content[: reply.cut])
+        if reply.cut is not None:
+            self.close_connection = True
+
+
+def in_base64(answer: dict[str, Any]) -> None:
+    """Give the vectors in base64, as OpenAI does where it is not asked for floats."""
+    for row in answer["data"]:
+        row["embedding"] = base64.b64encode(np.array(row["embedding"], "<f4").tobytes()).decode()
+
+
+def make_certificate(folder: Path) -> tuple[str, str]:
+    """Return the paths of a certificate that nobody vouches for, and of its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl to make a certificate with")
+    key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
