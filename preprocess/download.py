@@ -28,7 +28,7 @@ if not __package__:
 from recommender.cli import Parser, Progress, run
 from recommender.data import artifacts
 from recommender.data.errors import ChoiceError, DataError, SettingsError
-from recommender.data.lock import exclusive
+from recommender.data.files import exclusive
 from recommender.net.key import parse_address
 from recommender.net.web import Client, WebError, blocks
 
@@ -72,7 +72,6 @@ def fetch(
     failures = []
     with contextlib.ExitStack() as held:
         held.enter_context(exclusive(lock, str(target)))
-        held.callback(lock.unlink, missing_ok=True)
         for url in urls:
             client = Client(url.rpartition("/")[0], attempts=4, say=say)
             held.callback(client.close)

@@ -24,10 +24,11 @@ import numpy as np
 
 from ...data.errors import ChoiceError, ServiceError, SettingsError
 from ...data.settings import check_settings, setting
+from ...linalg.rows import unit_rows
 from ...net.key import OPENAI_HOST, Key, key_for, parse_address
 from ...net.openai import embed
 from ...net.web import Client
-from ..base import BaseEmbeddingBackend, Identity, normalised
+from ..base import BaseEmbeddingBackend, Identity
 from ..movie_text import text_hash
 from .cache import VectorCache
 
@@ -187,7 +188,7 @@ class HttpBackend(BaseEmbeddingBackend):
         sizes = (some.dimensions, some.batch_size, some.concurrency, some.encoding)
         with contextlib.closing(embed(client, some.model, texts, *sizes, self.extra)) as batches:
             for batch, rows in batches:
-                vectors, sent = normalised(rows), [texts[position] for position in batch]
+                vectors, sent = unit_rows(rows), [texts[position] for position in batch]
                 self._check_width(vectors.shape[1])
                 if cache:
                     cache.store(sent, vectors, self._host)
