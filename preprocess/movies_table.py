@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from recommender.data.catalog import NO_GENRES
-from recommender.data.errors import DataError
 
 from .ratings_table import SEPARATORS, find_columns
 from .raw_files import RawFiles
@@ -79,8 +78,7 @@ def read_dat_movies(files: RawFiles) -> MovieList:
     for line, text in _lines(files):
         movie_id, *title, genres = text.split("::") if text.count("::") >= 2 else (*text.split("::"), "")
         if not title:
-            where = f"{files.label(files.movies_name)} line {line}"
-            raise DataError(f"{where}: {text[:40]!r} is not `id::title::genres`: repair it")
+            raise files.error(files.movies_name, f"{text[:40]!r} is not `id::title::genres`: repair it", line)
         rows.append((line, movie_id, "::".join(title), genres))
     return _collect(files, files.movies_name, rows)
 
@@ -91,8 +89,8 @@ def read_item_movies(files: RawFiles) -> MovieList:
     for line, text in _lines(files):
         cells = text.split("|")
         if len(cells) != _ITEM_COLUMNS:
-            where = f"{files.label(files.movies_name)} line {line}"
-            raise DataError(f"{where}: {len(cells)} columns, expected {_ITEM_COLUMNS}: repair the line")
+            problem = f"{len(cells)} columns, expected {_ITEM_COLUMNS}: repair the line"
+            raise files.error(files.movies_name, problem, line)
         marked = [genre for genre, mark in zip(ITEM_GENRES, cells[5:]) if mark.strip() == "1" and genre != "unknown"]
         rows.append((line, cells[0], cells[1], "|".join(marked)))
     return _collect(files, files.movies_name, rows)
@@ -109,8 +107,7 @@ def read_links(files: RawFiles, movies: MovieList) -> dict[int, Link]:
         for (column, pattern), text in zip(_LINKS.items(), texts):
             match = pattern.fullmatch(text)
             if text and not match:
-                where = f"{files.label('links.csv')} line {line}"
-                raise DataError(f"{where}: {column} {text[:40]!r} is not a number: repair it")
+                raise files.error("links.csv", f"{column} {text[:40]!r} is not a number: repair it", line)
             digits.append(match.group(1) if match else "")
         imdb, tmdb = digits
         links[_movie_id(files, "links.csv", line, movie_id, movies)] = Link(imdb.zfill(7) if imdb else "", tmdb)
@@ -162,18 +159,16 @@ def _csv_rows(files: RawFiles, name: str, columns: Sequence[str], notes: list[st
         if missing:
             shown = ",".join(header)[:80]
             problem = "is empty" if not header else f"has no column {missing[0]}: its first line is {shown!r}"
-            raise DataError(f"{files.label(name)} {problem}: expected the columns {','.join(columns)}")
+            raise files.error(name, f"{problem}: expected the columns {','.join(columns)}")
         positions = [places[0] for places in found]
         for cells in reader:
             if cells and len(cells) <= max(positions):
-                raise DataError(
-                    f"{files.label(name)} line {reader.line_num}: {len(cells)} columns, expected {len(header)}: "
-                    "repair the line"
-                )
+                problem = f"{len(cells)} columns, expected {len(header)}: repair the line"
+                raise files.error(name, problem, reader.line_num)
             if cells:
                 yield reader.line_num, [cells[position].strip() for position in positions]
     except csv.Error as error:
-        raise DataError(f"{files.label(name)} line {reader.line_num}: {error}: repair the line") from None
+        raise files.error(name, f"{error}: repair the line", reader.line_num) from None
 
 
 def _lines(files: RawFiles) -> Iterator[tuple[int, str]]:
@@ -188,23 +183,20 @@ def _collect(files: RawFiles, name: str, rows: Sequence[tuple[int, str, str, str
     movies = MovieList()
     if sum(bool(_WHOLE.fullmatch(row[1].strip())) for row in rows) < len(rows) / 2:
         movies.numbers = {text: number for number, text in enumerate(dict.fromkeys(row[1].strip() for row in rows), 1)}
-    n_twice = 0
+    twice = []
     for line, text, title, genres in rows:
         movie_id = _movie_id(files, name, line, text, movies)
         if "\n" in title.strip() or "\n" in genres.strip():
-            where = f"{files.label(name)} line {line}"
-            raise DataError(f"{where}: movie {movie_id} goes over several lines: close the quote before it")
+            raise files.error(name, f"movie {movie_id} goes over several lines: close the quote before it", line)
         if movie_id in movies.rows:
-            n_twice += 1
-            if n_twice == 1:
-                movies.notes.append(f"{name} line {line} lists movie {movie_id} again: the first line counts")
+            twice.append(line)
             continue
         movies.n_digits = max(movies.n_digits, len(text.strip()))
         movies.rows[movie_id] = MovieRow(title.strip() or untitled(movie_id), genres.strip() or NO_GENRES)
-    if n_twice > 1:
-        movies.notes.append(f"so do {n_twice - 1:,} other lines")
+    if twice:
+        movies.notes.append(f"{name} line {twice[0]} lists a movie again, one of {len(twice):,}: the first line counts")
     if not movies.rows:
-        raise DataError(f"{files.label(name)} lists no movies: give a complete file")
+        raise files.error(name, "lists no movies: give a complete file")
     return movies
 
 
@@ -213,5 +205,5 @@ def _movie_id(files: RawFiles, name: str, line: int, text: str, movies: MovieLis
     number = movies.numbers.get(text.strip()) if movies.numbers else int(match.group(1)) if match else None
     if number is None:
         kind = "of no movie in the list" if movies.numbers else "not a whole number from 0"
-        raise DataError(f"{files.label(name)} line {line}: movieId {text[:40]!r} is {kind}: repair it")
+        raise files.error(name, f"movieId {text[:40]!r} is {kind}: repair it", line)
     return number

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -83,7 +84,7 @@ def read_ratings(files: RawFiles, layout: Layout, movie_numbers: dict[str, int])
     it holds plain numbers, else two; memory 24 bytes a rating and one chunk.
     """
     notes: list[str] = []
-    label = files.label(files.ratings_name)
+    error = partial(files.error, files.ratings_name)
     if layout.has_header:
         layout = _read_header(files, layout, notes)
     table = None if movie_numbers or -1 in layout.positions else _read_numbers(files, layout)
@@ -91,9 +92,9 @@ def read_ratings(files: RawFiles, layout: Layout, movie_numbers: dict[str, int])
     table.notes[:0] = notes
     if not len(table.ratings) and table.n_dropped:
         hint = "give seconds since 1970 or dates like 2015-03-09 22:52:09"
-        raise DataError(f"{label}: all {table.n_dropped:,} timestamps are missing or invalid: {hint}")
+        raise error(f"holds no rating with a time ({table.n_dropped:,} are missing or invalid): {hint}")
     if not len(table.ratings):
-        raise DataError(f"{label} holds no ratings: give a complete file")
+        raise error("holds no ratings: give a complete file")
     return table
 
 
@@ -106,17 +107,17 @@ def find_columns(header: Sequence[str], column: str) -> list[int]:
 
 def _read_header(files: RawFiles, layout: Layout, notes: list[str]) -> Layout:
     """Find separator and columns by the first line."""
-    label = files.label(files.ratings_name)
+    error = partial(files.error, files.ratings_name)
     with files.open(files.ratings_name) as file:
         first = file.readline(1 << 16)
     if not first.strip():
-        raise DataError(f"{label} is empty: expected the columns {','.join(COLUMNS)}")
+        raise error(f"is empty: expected the columns {','.join(COLUMNS)}")
     try:
         line = first.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise DataError(f"{label} is not UTF-8 text: save the file as UTF-8") from None
+        raise error("is not UTF-8 text: save the file as UTF-8") from None
     if "\r" in line:
-        raise DataError(f"{label} ends its lines with CR alone: save it with LF or CR LF")
+        raise error("ends its lines with CR alone: save it with LF or CR LF")
     separator = max(SEPARATORS, key=line.count)
     header = [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
     positions = []
@@ -125,7 +126,7 @@ def _read_header(files: RawFiles, layout: Layout, notes: list[str]) -> Layout:
         if len(found) > 1 or (not found and column != "timestamp"):
             problem = "has twice the column" if found else "has no column"
             shown = line if len(line) <= 80 else line[:77] + "..."
-            raise DataError(f"{label} {problem} {column}: its first line is {shown!r}, expected {','.join(COLUMNS)}")
+            raise error(f"{problem} {column}: its first line is {shown!r}, expected {','.join(COLUMNS)}")
         positions += found or [-1]
     if separator != ",":
         notes.append(f"columns are separated by {separator!r}")
@@ -248,17 +249,17 @@ def parse_times(cells: npt.ArrayLike) -> np.ndarray:
 
 def _first_error(files: RawFiles, layout: Layout, names: list[Names], empty_allowed: bool) -> DataError:
     """Read the file line by line and return the error of the first line that is wrong."""
-    label = files.label(files.ratings_name)
-    with files.open(files.ratings_name) as file:
+    name = files.ratings_name
+    with files.open(name) as file:
         reader = csv.reader(io.TextIOWrapper(file, encoding="latin-1", newline=""), delimiter=layout.separator)
         try:
             for cells in reader:
                 is_header = layout.has_header and reader.line_num == 1
                 if cells and not is_header and (problem := _problem(cells, layout, names, empty_allowed)):
-                    return DataError(f"{label} line {reader.line_num}: {problem}")
+                    return files.error(name, problem, reader.line_num)
         except csv.Error as error:
-            return DataError(f"{label} line {reader.line_num}: {error}: repair the line")
-    return DataError(f"{label} line {reader.line_num}: a quote is left open before the end: close it")
+            return files.error(name, f"{error}: repair the line", reader.line_num)
+    return files.error(name, "a quote is left open before the end: close it", reader.line_num)
 
 
 def _problem(cells: list[str], layout: Layout, names: list[Names], empty_allowed: bool) -> Optional[str]:

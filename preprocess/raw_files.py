@@ -60,9 +60,10 @@ class RawFiles:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
-    def label(self, name: str) -> str:
-        """Return how messages call the file."""
-        return f"{self.path}: {name}" if self._zip else self._members.get(name, str(self.path / name))
+    def error(self, name: str, problem: str, line: Optional[int] = None) -> DataError:
+        """Return an error about a file, and a line of it."""
+        label = f"{self.path}: {name}" if self._zip else self._members[name]
+        return DataError(f"{label} {problem}" if line is None else f"{label} line {line}: {problem}")
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
@@ -76,10 +77,10 @@ class RawFiles:
                 with gzip.open(place) if place.endswith(".gz") else open(place, "rb") as file:
                     yield file
         except _DAMAGED as error:
-            raise DataError(f"{self.label(name)} is damaged ({error}): download it again") from None
+            raise self.error(name, f"is damaged ({error}): download it again") from None
         except RuntimeError as error:
             if "password" in str(error) or "encrypted" in str(error):
-                raise DataError(f"{self.label(name)} is encrypted: unpack it and give the folder") from None
+                raise self.error(name, "is encrypted: unpack it and give the folder") from None
             raise
 
     def text(self, name: str, encodings: tuple[str, ...] = ("utf-8-sig",)) -> tuple[io.StringIO, str]:
@@ -92,7 +93,7 @@ class RawFiles:
             except UnicodeDecodeError as error:
                 line = data.count(b"\n", 0, error.start) + 1
                 problem = f"byte {data[error.start]:#04x}"
-        raise DataError(f"{self.label(name)} line {line} is not UTF-8 ({problem}): save the file as UTF-8")
+        raise self.error(name, f"not UTF-8 ({problem}): save the file as UTF-8", line)
 
 
 def _files_of(folder: Path) -> dict[str, str]:

@@ -260,7 +260,7 @@ def test_another_scale_is_mapped_when_it_is_named(tmp_path):
     ("movies", "note"),
     [
         (MOVIES.encode("cp1252"), "movies.csv is read as cp1252"),
-        ((MOVIES + "20,Again (1999),Drama\n").encode(), "movies.csv line 5 lists movie 20 again"),
+        ((MOVIES + "20,Again (1999),Drama\n").encode(), "movies.csv line 5 lists a movie again"),
         (MOVIES.replace('"Matrix, The', '"Matrix The').replace(",", ";").encode(), ""),
         (MOVIES.replace("movieId,title", "MovieID,Title").encode(), ""),
     ],
@@ -346,7 +346,7 @@ BAD_FILES = {
         "a short line": (with_line(6, "2,10"), "line 6: 2 columns, expected at least 4"),
         "a cut line": (HEADER + LINES[:-8], "line 10: 3 columns, expected at least 4"),
         "a quote left open": (HEADER + '1,10,4.0,"100\n' + LINES, "ratings.csv line"),
-        "all times missing": (HEADER + "1,10,4.0,\n1,20,4.0,\n", "all 2 timestamps are missing or invalid"),
+        "all times missing": (HEADER + "1,10,4.0,\n1,20,4.0,\n", "no rating with a time (2 are missing or invalid)"),
         "nothing left": (HEADER + "1,10,4.0,100\n", "no rating is left of 1 after min_user_ratings 3"),
     },
     "movies.csv": {
