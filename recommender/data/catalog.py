@@ -23,19 +23,10 @@ from .errors import ArtifactError, ChoiceError
 from .splits import KIND, REMEDY
 
 METADATA_COLUMNS = (
-    "movieId",
-    "title",
-    "year",
-    "genres",
-    "director",
-    "cast",
-    "keywords",
-    "overview",
-    "original_language",
-    "tmdbId",
-    "imdbId",
-    "overview_source",
-)
+    "movieId", "title", "year", "genres", "director", "cast", "keywords", "overview", "original_language", "tmdbId",
+    "imdbId", "overview_source",
+)  # fmt: skip
+_TEXTS = ("director", "overview", "original_language", "overview_source")  # columns that a Movie calls the same
 NO_GENRES = "(no genres listed)"
 # What people call movies in a language; not "english", which says more where a plot holds it.
 _SPOKEN = {
@@ -224,23 +215,20 @@ class Catalog:
 
     def movie(self, row: int) -> Movie:
         """Return the movie in `row`."""
-        fields = self._rows[row]
+        fields = {name: value or "" for name, value in self._rows[row].items()}
         title, _, alternatives = parse_title(self.raw_titles[row])
         return Movie(
-            movie_id=int(self.movie_ids[row]),
-            title=title,
-            year=int(self.years[row]),
-            genres=_split(fields.get("genres") or ""),
-            alternatives=alternatives,
-            director=fields.get("director") or "",
-            cast=_split(fields.get("cast") or ""),
-            keywords=_split(fields.get("keywords") or ""),
-            overview=fields.get("overview") or "",
-            original_language=fields.get("original_language") or "",
-            tmdb_id=fields.get("tmdbId") or "",
-            imdb_id=fields.get("imdbId") or "",
-            overview_source=fields.get("overview_source") or "",
+            int(self.movie_ids[row]),
+            title,
+            int(self.years[row]),
+            _split(fields.get("genres", "")),
+            alternatives,
+            cast=_split(fields.get("cast", "")),
+            keywords=_split(fields.get("keywords", "")),
+            tmdb_id=fields.get("tmdbId", ""),
+            imdb_id=fields.get("imdbId", ""),
             n_ratings=int(self.n_ratings[row]),
+            **{name: fields.get(name, "") for name in _TEXTS},
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import ArtifactError, DataError
+from .files import load_npz
 
 _PARTS = {
     "user_ids": np.int64,
@@ -131,15 +132,9 @@ class Interactions:
 
     def take(self, keep: np.ndarray) -> Interactions:
         """Return the ratings where `keep` (n_ratings,) is True; both vocabularies stay as they are."""
-        kept_before = np.concatenate(([0], np.cumsum(keep)))
-        return Interactions(
-            user_ids=self.user_ids,
-            movie_ids=self.movie_ids,
-            indptr=kept_before[self.indptr],
-            movie_rows=self.movie_rows[keep],
-            ratings=self.ratings[keep],
-            times=self.times[keep],
-        )
+        indptr = np.concatenate(([0], np.cumsum(keep)))[self.indptr]
+        columns = (self.movie_rows[keep], self.ratings[keep], self.times[keep])
+        return Interactions(self.user_ids, self.movie_ids, indptr, *columns)
 
     def row(self, user_row: int) -> slice:
         """Return where the ratings of `user_row` stand in `movie_rows`, `ratings` and `times`, oldest first."""
@@ -164,12 +159,9 @@ class Interactions:
     @classmethod
     def load(cls, path: Path) -> Interactions:
         """Read what `save` wrote; raises `ArtifactError` for a missing or damaged file."""
-        from .artifacts import load_npz
-
-        parts = load_npz(path, _PARTS)
-        data = cls(**parts)
+        data = cls(**load_npz(path, _PARTS))
         if len(data.indptr) != data.n_users + 1 or data.indptr[-1] != data.n_ratings:
-            raise ArtifactError(f"{path} is damaged (its rows do not add up): run python -m preprocess.setup again")
+            raise ArtifactError(f"{path} is damaged (its rows do not add up): run python -m preprocess.setup")
         return data
 
 
@@ -218,32 +210,19 @@ def encode(ids: np.ndarray, vocabulary: Optional[np.ndarray] = None, what: str =
     the ids are of, for an id that a given vocabulary lacks.
     """
     largest = int(ids.max(initial=0))
-    if len(ids) == 0 or int(ids.min()) < 0 or largest > max(_TABLE_SIZE, 4 * len(ids)):
-        return _encode_by_search(ids, vocabulary, what)
+    by_table = len(ids) > 0 and int(ids.min()) >= 0 and largest <= max(_TABLE_SIZE, 4 * len(ids))
     if vocabulary is None:
-        present = np.zeros(largest + 1, dtype=bool)
-        present[ids] = True
-        vocabulary = np.flatnonzero(present)
-    table = np.full(largest + 1, -1, dtype=np.int32)
-    inside = (vocabulary >= 0) & (vocabulary <= largest)
-    table[vocabulary[inside]] = np.flatnonzero(inside)
-    rows = table[ids]
-    if int(rows.min()) < 0:
-        raise _not_in_vocabulary(what, ids[int(rows.argmin())])
+        vocabulary = np.flatnonzero(np.bincount(ids)) if by_table else np.unique(ids).astype(np.int64)
+    if by_table:
+        table = np.full(largest + 1, -1, dtype=np.int32)
+        inside = (vocabulary >= 0) & (vocabulary <= largest)
+        table[vocabulary[inside]] = np.flatnonzero(inside)
+        rows = table[ids]
+    else:
+        rows = np.searchsorted(vocabulary, ids).astype(np.int32)
+        inside = rows < len(vocabulary)
+        inside[inside] = vocabulary[rows[inside]] == ids[inside]
+        rows[~inside] = -1
+    if int(rows.min(initial=0)) < 0:
+        raise DataError(f"{what} id {ids[int(rows.argmin())]} is not in the vocabulary: use the ids of one data set")
     return vocabulary, rows
-
-
-def _encode_by_search(ids: np.ndarray, vocabulary: Optional[np.ndarray], what: str) -> tuple[np.ndarray, np.ndarray]:
-    if vocabulary is None:
-        found, places = np.unique(ids, return_inverse=True)
-        return found.astype(np.int64), places.reshape(-1).astype(np.int32)
-    rows = np.searchsorted(vocabulary, ids).astype(np.int32)
-    known = rows < len(vocabulary)
-    known[known] = vocabulary[rows[known]] == ids[known]
-    if not known.all():
-        raise _not_in_vocabulary(what, ids[~known][0])
-    return vocabulary, rows
-
-
-def _not_in_vocabulary(what: str, ident: int) -> DataError:
-    return DataError(f"{what} id {ident} is not in the vocabulary: use the ids of one data set")

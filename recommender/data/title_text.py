@@ -80,10 +80,12 @@ def fold_lines(texts: Sequence[str]) -> list[str]:
     text = _VERSUS.sub(" vs ", _ACRONYM.sub("", text))
     text = _SPACES.sub(" ", text.translate(_ASCII))
     text = text.replace(" and a half", " 1 2")
-    text = _SAME_WORD.sub(_same, _TENS_WORD.sub(_tens, text))
-    text = _HUNDRED.sub(_hundreds, _THOUSAND.sub(_thousands, text))
+    text = _TENS_WORD.sub(lambda m: str(_TENS_VALUE[m[1]] + (_UNITS.index(m[2]) + 1 if m[2] else 0)), text)
+    text = _SAME_WORD.sub(lambda m: _SAME[m[0]], text)
+    text = _THOUSAND.sub(lambda m: str(1000 * int(m[1]) + int(m[2] or 0)), text)
+    text = _HUNDRED.sub(lambda m: str(100 * int(m[1]) + int(m[2] or 0)), text)
     text = _SPOKEN_YEAR.sub(r"\1\2", text)
-    text = _LATER_WORD.sub(lambda match: _LATER[match.group()], text)
+    text = _LATER_WORD.sub(lambda m: _LATER[m[0]], text)
     return [line.strip() for line in text.split("\n")]
 
 
@@ -122,20 +124,3 @@ def _plain(match: re.Match[str]) -> str:
     if unicodedata.combining(letter):
         return ""
     return _LETTERS.get(letter, letter.casefold() if letter.isalnum() else " ")
-
-
-def _same(match: re.Match[str]) -> str:
-    return _SAME[match.group()]
-
-
-def _tens(match: re.Match[str]) -> str:
-    unit = match.group(2)
-    return str(_TENS_VALUE[match.group(1)] + (_UNITS.index(unit) + 1 if unit else 0))
-
-
-def _hundreds(match: re.Match[str]) -> str:
-    return str(100 * int(match.group(1)) + int(match.group(2) or 0))
-
-
-def _thousands(match: re.Match[str]) -> str:
-    return str(1000 * int(match.group(1)) + int(match.group(2) or 0))

@@ -1,8 +1,8 @@
 """Words and names that are nearly right: edit distance to many words at once, and an inverted index of words.
 
-`NameIndex` scores all names against a query by words. With w = log(1 + n / df) the rarity of a word and s in 0..1 the
-likeness of the nearest word of the name (1 the same; 0.75 to 0.95 where the query ends in its beginning; 1 - edits /
-length where spelled nearly so),
+`NameIndex` scores all names against a query. With w = log(1 + n / df) the rarity of a word and s in 0..1 the likeness
+of the nearest word of the name (1 the same; 0.75 to 0.95 where the query ends in its beginning; 1 - edits / length
+where spelled nearly so),
 
     coverage = sum w s / sum w over the words of the query        of_name = sum w s / sum w over the words of the name
     score = max(coverage^1.5 (0.7 + 0.1 of_name + 0.1 fame),  0.4 + 0.42 coverage + 0.1 fame  where of_name >= 0.9)
@@ -10,14 +10,8 @@ length where spelled nearly so),
 so a name may lack words of the query at little cost only where the query has all of its words ("the movie Fight Club").
 
 `edit_distances` is the optimal string alignment distance: the fewest insertions, deletions, substitutions and swaps of
-two neighbours, no letter being edited twice (the restricted form of Damerau 1964). The recurrence, with `a` the query:
-
-    D[i, j] = min(D[i-1, j] + 1, D[i, j-1] + 1, D[i-1, j-1] + (a_i != b_j), D[i-2, j-2] + 1 if a swap)
-
-Its row runs over all words together: the term in j-1 is a running minimum of `D[i, j] - j`, so no loop over j is left.
-
-A word within d edits has a length within d and a set of letters that differs in at most 2 d places. `NearWords` keeps
-the words in order of length with their letters as bits, and measures only what passes both.
+two neighbours, no letter being edited twice (the restricted form of Damerau 1964). `NearWords` measures only words
+whose length is within d and whose letters differ in at most 2 d places, which all words within d edits do.
 """
 
 from __future__ import annotations
@@ -28,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .title_text import compact, compact_lines, without_article
+from .title_text import compact, without_article
 
 _BITS = np.zeros(256, dtype=np.uint32)
 for _i, _c in enumerate(b"abcdefghijklmnopqrstuvwxyz"):
@@ -41,6 +35,8 @@ _ONES = (_ONES[:, None] + _ONES[None, :]).ravel()  # (65536,) set bits of each 1
 
 def edit_distances(query: np.ndarray, words: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return the edit distance of `query` (m,) to each of `words` (c, width), zero-padded; cost m * c * width.
+
+    D[i, j] = min(D[i-1, j] + 1, D[i, j-1] + 1, D[i-1, j-1] + (a_i != b_j), D[i-2, j-2] + 1 if a swap), a the query.
 
     >>> edit_distances(letters(["matirx"])[0][0], *letters(["matrix", "mat"])).tolist()
     [1, 3]
@@ -58,7 +54,7 @@ def edit_distances(query: np.ndarray, words: np.ndarray, lengths: np.ndarray) ->
         if i:
             swap = (columns[1:] == query[i - 1]) & same[:-1]
             np.minimum(new[2:], before[:-2] + 1, out=new[2:], where=swap)
-        new -= j
+        new -= j  # the term in D[i, j-1] is a running minimum of D[i, j] - j: no loop over j is left
         np.minimum.accumulate(new, axis=0, out=new)
         new += j
         before, row = row, new
@@ -117,9 +113,9 @@ class NearName(NamedTuple):
 class NameIndex:
     """Folded names by their words and by their letters; `fame` (n_names,) in 0..1 decides between names alike."""
 
-    def __init__(self, folded: Sequence[str], fame: np.ndarray) -> None:
-        """Index `folded` names; cost about n words * log n, 0.25 s for 100,000 names."""
-        self.folded, self.fame = folded, fame
+    def __init__(self, folded: Sequence[str], bare: Sequence[str], fame: np.ndarray) -> None:
+        """Index names; bare: without spaces and article. Cost about n words * log n, 0.25 s for 100,000 names."""
+        self.folded, self.bare, self.fame = folded, bare, fame
         tokens = " ".join(folded).split()
         self.words = sorted(set(tokens))
         position = {word: i for i, word in enumerate(self.words)}
@@ -132,26 +128,25 @@ class NameIndex:
         self.start = np.concatenate([[0], np.cumsum(df)])
         self.owner = owner[np.argsort(ids, kind="stable")]  # the names of word i: owner[start[i] : start[i + 1]]
         self.near_words = NearWords(self.words, 24)
-        self.compact = compact_lines([without_article(line) for line in folded])
-        self.near_names = NearWords(self.compact, 48)
+        self.near_names = NearWords(bare, 48)
 
     def near(self, folded: str, guess: bool, limit: int = 60) -> list[NearName]:
         """Return the names nearest to a folded query; `guess` allows misspelled words where no known name has all."""
         words = folded.split()[:16]
         found = self._by_words(folded, words, False, limit)
-        if not guess or any(near.as_spelled and self.fame[near.name] >= 0.4 for near in found):
-            return [near for near in found if near.as_spelled] if not guess else found
+        if not guess:
+            return [near for near in found if near.as_spelled]
+        if any(near.as_spelled and self.fame[near.name] >= 0.4 for near in found):
+            return found
         return self._by_words(folded, words, True, limit) + self._by_letters(compact(without_article(folded)))
 
     def _by_words(self, folded: str, words: list[str], guess: bool, limit: int) -> list[NearName]:
-        matched = np.zeros(len(self.folded))
+        matched, asked = np.zeros(len(self.folded)), 0.0  # sum of w s for each name; sum of w
         spelled = np.ones(len(self.folded), dtype=bool)
-        asked = 0.0
         for i, word in enumerate(words):
             likeness, same, weight = self._likeness(word, i == len(words) - 1, guess)
+            matched += likeness * weight
             asked += weight
-            likeness *= weight
-            matched += likeness
             spelled &= same
         chosen = np.flatnonzero(matched >= max(0.4 * float(matched.max(initial=0.0)), 1e-9))
         coverage = matched[chosen] / max(asked, 1e-9)
@@ -174,7 +169,7 @@ class NameIndex:
         """Return names that are whole within a few edits, however their words are divided."""
         length = len(letters)
         names, edits = self.near_names.near(letters, _max_edits(length) if length > 2 else 0)
-        figures = [_figures(letters) == _figures(self.compact[name]) for name in names.tolist()]
+        figures = [_figures(letters) == _figures(self.bare[name]) for name in names.tolist()]
         score = 0.88 * (1 - edits / max(length, 1)) + 0.08 * self.fame[names] - np.where(figures, 0.0, 0.12)
         return [NearName(name, near, False, False) for name, near in zip(names.tolist(), score.tolist())]
 
@@ -198,9 +193,8 @@ class NameIndex:
                 same[names] = True
                 weights.append(float(self.rarity[i]))
         if exact:
-            names = self._names_of(low)
-            likeness[names] = 1.0
-            same[names] = True
+            likeness[self._names_of(low)] = 1.0
+            same[self._names_of(low)] = True
             return likeness, same, float(self.rarity[low])
         return likeness, same, max(weights, default=0.7 * float(np.log1p(len(self.folded))))
 

@@ -1,9 +1,9 @@
-"""Find the movie that a person means from what they typed.
+"""Find the movie that somebody means from what they typed.
 
-Three rounds, each kept for what the one before cannot answer:
+Three rounds, each for what the one before cannot answer:
 
-1. exact and normalised names: a dictionary from the folded, compact name (`title_text`) to movies: titles, the other
-   names in brackets, and the parts of a title before or behind `:` and ` - `;
+1. a dictionary from the folded, compact name (`title_text`) to movies: titles, the other names in brackets, and the
+   parts of a title before or behind `:` and ` - `;
 2. words in common, weighted by rarity, the last one perhaps only begun (`title_words`);
 3. misspelled words, and whole names within a few edits, where the rounds before find no movie of some fame.
 
@@ -14,6 +14,7 @@ movie id. Nothing is guessed: `resolve` names a movie only where no other is a r
 
 from __future__ import annotations
 
+import collections
 import functools
 import re
 from typing import NamedTuple, Optional
@@ -25,20 +26,11 @@ from .title_text import MAX_LENGTH, compact, compact_lines, fold, fold_lines, wi
 from .title_words import NameIndex
 
 EXACT, NORMALISED, ALTERNATIVE, PARTIAL, FUZZY = "exact", "normalised", "alternative", "partial", "fuzzy"
-
 MIN_SCORE = 0.5  # below this a movie has too little in common with the query to be offered
 FAME = 3  # a movie with this many times the ratings outweighs a small difference in how well the name fits
 LEAD_FAME = 20  # the same for a movie of which the query is only the beginning
 
-_TITLE, _ALTERNATIVE, _PART = 0, 2, 4  # what a name is; + 1 where its article has been taken off
-_SCORES = (
-    (0.97, NORMALISED),
-    (0.96, NORMALISED),
-    (0.95, ALTERNATIVE),
-    (0.94, ALTERNATIVE),
-    (0.9, PARTIAL),
-    (0.9, PARTIAL),
-)
+_SCORES = {NORMALISED: (0.97, 0.96), ALTERNATIVE: (0.95, 0.94), PARTIAL: (0.9, 0.9)}  # the name; without its article
 _YEAR_AT_END = re.compile(r"^(.*?)[\s,]*(?:\(\s*(\d{4})\s*\)?|\b((?:18|19|20)\d\d))$")
 _DIVIDER = re.compile(r": | - ")
 _OR = re.compile(r",? or:?$", re.IGNORECASE)
@@ -66,6 +58,16 @@ class _Found(NamedTuple):
     names_it: bool  # the query is a whole name of the movie, a part of its title between dividers, or its beginning
 
 
+class _Names(NamedTuple):
+    """All names of all movies. rows, folded, bare (without spaces and article): of titles and alternatives; called:
+    compact name -> (row, score, kind) of each that is so called, parts of titles included."""
+
+    rows: np.ndarray
+    folded: list[str]
+    bare: list[str]
+    called: dict[str, list[tuple[int, float, str]]]
+
+
 class TitleIndex:
     """Title search over a catalogue; the tables are built at the first search that needs them."""
 
@@ -84,31 +86,24 @@ class TitleIndex:
     def resolve(self, text: str) -> Resolution:
         """Return the one movie that `text` clearly means, or the movies to ask about, best first."""
         named = self._ranked(text, names_only=True)
-        if (
-            named
-            and self._n_ratings[named[0].row] * LEAD_FAME >= self._n_ratings.max(initial=0)
-            and self._is_clear(named, text)
-        ):
+        famous = named and self._n_ratings[named[0].row] * LEAD_FAME >= self._n_ratings.max(initial=0)
+        if famous and self._is_clear(named, text):
             return Resolution(named[0].row, named)  # no longer title can outdo it: skip the search by words
         found = self._ranked(text, names_only=False)[:8]
         return Resolution(found[0].row if found and self._is_clear(found, text) else None, found)
 
     def _is_clear(self, found: list[Match], text: str) -> bool:
-        best, rivals = found[0], found[1:]
+        """Tell whether the best is meant: no other fits as well, or is so called and well known."""
+        best, others = found[0], found[1:]
         if best.kind == FUZZY:
-            return best.score >= 0.9 and all(other.score < best.score - 0.1 for other in rivals)
+            return best.score >= 0.9 and all(other.score < best.score - 0.1 for other in others)
         if best.kind == PARTIAL:
             clear = best.score >= 0.75 and len(text.strip()) > 2  # a letter or two names no movie by its middle
-            return clear and all(other.score < best.score - 0.15 for other in rivals)
-        return best.score >= 0.9 and not any(self._is_rival(best, other) for other in rivals)
-
-    def _is_rival(self, best: Match, other: Match) -> bool:
-        """Tell whether `other` may be meant by the name of `best`: it fits as well, or is so called and well known."""
-        if other.score >= best.score:
-            return True
-        if other.score < 0.85 or other.kind in (PARTIAL, FUZZY):
-            return False
-        return bool(self._n_ratings[best.row] < FAME * self._n_ratings[other.row])
+            return clear and all(other.score < best.score - 0.15 for other in others)
+        called = [other for other in others if other.score >= 0.85 and other.kind not in (PARTIAL, FUZZY)]
+        known = max((int(self._n_ratings[other.row]) for other in called), default=0)
+        tied = any(other.score >= best.score for other in others)
+        return best.score >= 0.9 and not tied and int(self._n_ratings[best.row]) >= FAME * known
 
     def _ranked(self, text: str, names_only: bool) -> list[Match]:
         text = " ".join(text[: 2 * MAX_LENGTH].split())[:MAX_LENGTH]
@@ -120,31 +115,28 @@ class TitleIndex:
             self._collect(text, 0, names_only or known, found)
         self._raise_famous(found)
         matches = [Match(row, round(f.score, 2), f.kind) for row, f in found.items() if f.score >= MIN_SCORE]
-        matches.sort(key=lambda match: (-match.score, -int(self._n_ratings[match.row]), match.row))
-        return matches
+        return sorted(matches, key=lambda match: (-match.score, -int(self._n_ratings[match.row]), match.row))
 
     def _collect(self, text: str, year: int, names_only: bool, found: dict[int, _Found]) -> None:
         """Add the movies that fit `text` to `found`; those of another year than `year` (0: any) score less."""
         folded = fold(text)
         if not folded:
             return
-        here: dict[int, _Found] = {}
+        fits: dict[int, _Found] = {}
         for key, cost in _query_keys(text, folded).items():
-            for row, what in self._names.called(key):
-                score, kind = _SCORES[what]
-                _keep(here, row, _Found(score - cost, kind, True))
+            for row, score, kind in self._names.called.get(key, ()):
+                _keep(fits, row, _Found(score - cost, kind, True))
         if not names_only:
-            for near in self._spelled.near(folded, guess=not here):
+            for near in self._spelled.near(folded, guess=not fits):
                 kind = PARTIAL if near.as_spelled else FUZZY
-                _keep(here, self._names.rows[near.name], _Found(near.score, kind, near.leads))
-        for row, one in here.items():
-            score, kind = one.score, one.kind
+                _keep(fits, int(self._names.rows[near.name]), _Found(near.score, kind, near.leads))
+        for row, (score, kind, names_it) in fits.items():
             if kind == NORMALISED and self._is_exact(row, text):
                 score, kind = 1.0, EXACT
             if year:
                 away = abs(int(self._catalog.years[row]) - year)
                 score -= min(0.04 * away, 0.25) if away < 1000 else 0.05  # the year of the movie may be unknown
-            _keep(found, row, _Found(score, kind, one.names_it))
+            _keep(found, row, _Found(score, kind, names_it))
 
     def _is_exact(self, row: int, text: str) -> bool:
         raw = self._catalog.raw_titles[row].strip()
@@ -167,65 +159,33 @@ class TitleIndex:
 
     @functools.cached_property
     def _names(self) -> _Names:
-        return _Names(self._catalog)
+        names, parts = [], []
+        for row, raw in enumerate(self._catalog.raw_titles):
+            title, _, others = parse_title(raw)
+            names.append((row, title, NORMALISED))
+            names += [(row, other, ALTERNATIVE) for other in others]
+            for cut in _DIVIDER.finditer(title):
+                parts += [(row, _OR.sub("", title[: cut.start()]), PARTIAL), (row, title[cut.end() :], PARTIAL)]
+        n_whole = len(names)
+        names += parts
+        folded = fold_lines([name for _, name, _ in names])
+        bare = compact_lines(list(map(without_article, folded)))
+        called = collections.defaultdict(list)
+        for (row, _, kind), key, other in zip(names, compact_lines(folded), bare):
+            as_it_is, without = _SCORES[kind]
+            called[key].append((row, as_it_is, kind))
+            if other != key:
+                called[other].append((row, without, kind))
+        called.pop("", None)
+        return _Names(
+            np.array([row for row, _, _ in names[:n_whole]], dtype=np.int64), folded[:n_whole], bare[:n_whole], called
+        )
 
     @functools.cached_property
     def _spelled(self) -> NameIndex:
         fame = np.log1p(self._n_ratings.astype(np.float64))
-        names = self._names
-        return NameIndex(names.folded, (fame / max(float(fame.max(initial=0.0)), 1.0))[names.rows[: len(names.folded)]])
-
-
-class _Names:
-    """All the names of all movies, and a dictionary from the compact name to the names that are so.
-
-    rows[i]: the catalogue row of name i; folded: the titles and alternatives, which come before the parts of titles.
-    Entries of one key form a chain: `first[key]`, `following[first[key]]`, ..., -1; name = entry // 2, and an odd entry
-    is that name without its article.
-    """
-
-    def __init__(self, catalog: Catalog) -> None:
-        names: list[str] = []
-        parts: list[str] = []
-        self.rows: list[int] = []
-        self.what: list[int] = []
-        part_rows: list[int] = []
-        for row, raw in enumerate(catalog.raw_titles):
-            title, _, alternatives = parse_title(raw)
-            names.append(title)
-            self.rows.append(row)
-            self.what.append(_TITLE)
-            for name in alternatives:
-                names.append(name)
-                self.rows.append(row)
-                self.what.append(_ALTERNATIVE)
-            if ": " in title or " - " in title:
-                for cut in _DIVIDER.finditer(title):
-                    parts += (_OR.sub("", title[: cut.start()]), title[cut.end() :])
-                    part_rows += (row, row)
-        self.folded = fold_lines(names)
-        self.rows += part_rows
-        self.what += [_PART] * len(parts)
-        everything = self.folded + fold_lines(parts)
-        bare = list(map(without_article, everything))
-        self.first: dict[str, int] = {}
-        self.following: list[int] = []
-        for i, (key, other) in enumerate(zip(compact_lines(everything), compact_lines(bare))):
-            self.following += (self.first.get(key, -1), -1)
-            self.first[key] = 2 * i
-            if other != key:
-                self.following[-1] = self.first.get(other, -1)
-                self.first[other] = 2 * i + 1
-        self.first.pop("", None)
-
-    def called(self, key: str) -> list[tuple[int, int]]:
-        """Return (row, what the name is) for each name with this compact form."""
-        found = []
-        entry = self.first.get(key, -1)
-        while entry >= 0:
-            found.append((self.rows[entry // 2], self.what[entry // 2] + entry % 2))
-            entry = self.following[entry]
-        return found
+        rows, folded, bare, _ = self._names
+        return NameIndex(folded, bare, (fame / max(float(fame.max(initial=0.0)), 1.0))[rows])
 
 
 def _query_keys(text: str, folded: str) -> dict[str, float]:
