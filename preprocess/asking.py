@@ -16,9 +16,8 @@ from preprocess.descriptions import answered, append_to
 from recommender.cli import Parser, Progress
 from recommender.data.catalog import Catalog, Movie
 from recommender.data.errors import SettingsError
-from recommender.net.at_once import at_once
 from recommender.net.key import Key
-from recommender.net.web import Client
+from recommender.net.web import Client, at_once
 
 
 def make_parser(module: str, description: str, output: str, base_url: str, rate: float) -> Parser:

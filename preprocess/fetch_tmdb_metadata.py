@@ -22,8 +22,7 @@ if not __package__:
 from preprocess.asking import ask_all, make_client, make_parser, movies_left
 from recommender.cli import run
 from recommender.data.catalog import Movie
-from recommender.data.errors import SettingsError
-from recommender.net.key import key_from_environment
+from recommender.net.key import key_for, parse_address
 from recommender.net.web import Client, WebError
 
 HOME = "https://api.themoviedb.org/3"
@@ -90,10 +89,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     left = movies_left(arguments, lambda movie: bool(movie.tmdb_id or movie.imdb_id), "without an id of TMDB or IMDb")
     if arguments.dry_run or not left:
         return
-    key = key_from_environment(VARIABLE)
-    if key is None:
-        raise SettingsError(f"no key for TMDB: set {VARIABLE} to yours (themoviedb.org, settings, API)")
-    client = make_client(arguments, key, "api_key" if re.fullmatch("[0-9a-f]{32}", key.value) else "")
+    key = key_for(parse_address(arguments.base_url).host, VARIABLE)
+    version_3 = key is not None and re.fullmatch("[0-9a-f]{32}", key.value)
+    client = make_client(arguments, key, "api_key" if version_3 else "")
     ask_all(arguments, client, left, lambda movie: describe(client, movie, arguments.language), "missing", "fetched")
 
 

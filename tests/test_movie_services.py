@@ -227,7 +227,7 @@ def test_no_key_and_a_dry_run_ask_nothing(flags, server, monkeypatch, capsys):
     enrich_metadata.main([*flags, "--dry-run", "--model", "m"])
     assert re.search(r"8 to know, 8 to ask.*7 to know, 7 to ask.*about [\d,]+ tokens", capsys.readouterr().out, re.S)
     monkeypatch.delenv("TMDB_API_KEY")
-    with pytest.raises(SettingsError, match="set TMDB_API_KEY"):
+    with pytest.raises(SettingsError, match="TMDB_API_KEY is not set"):
         fetch_tmdb_metadata.main(flags)
     assert server.requests == []
     assert not Path(flags[3]).parent.exists()

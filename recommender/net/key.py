@@ -28,24 +28,18 @@ class Key:
         return f"Key({self.variable or '***'})"
 
 
-def key_from_environment(variable: str) -> Optional[Key]:
-    """Return the key that the environment variable holds; None where it is not set, or empty."""
-    value = os.environ.get(variable, "")
-    return Key(value, variable) if value.strip() else None
-
-
 def key_for(host: str, variable: str = "") -> Optional[Key]:
-    """Return the key for an OpenAI-style service: that of `variable`; "": OPENAI_API_KEY at OpenAI alone, else none.
+    """Return the key in the environment variable for a service; "": OPENAI_API_KEY at OpenAI alone, elsewhere None.
 
     Raises `SettingsError` where the variable is not set.
     """
     variable = variable or (OPENAI_VARIABLE if host == OPENAI_HOST else "")
-    key = key_from_environment(variable) if variable else None
-    if variable and key is None:
+    value = os.environ.get(variable, "").strip()
+    if variable and not value:
         raise SettingsError(
             f"{variable} is not set: put the key for {host} into it, or give --base-url of a local server"
         )
-    return key
+    return Key(value, variable) if value else None
 
 
 def hide(text: str, key: Optional[Key], n_shown: int = 200) -> str:

@@ -19,9 +19,8 @@ from typing import Any, Optional
 import numpy as np
 
 from ..data.errors import DataError, ServiceError
-from .at_once import at_once
 from .key import hide
-from .web import Client, WebError, refusal_words
+from .web import Client, WebError, at_once, words_of
 
 # Words of OpenAI, TEI, vLLM, llama.cpp, Ollama, Mistral, pydantic for one text too long, or too many texts or tokens.
 _SIZE_WORDS = re.compile(
@@ -41,9 +40,9 @@ def chat(client: Client, model: str, messages: Sequence[Mapping[str, str]], **op
     except (KeyError, IndexError, TypeError):
         content = None
     if not isinstance(content, str):
-        words = hide(refusal_words(json.dumps(answer).encode()), client.key)
+        words = hide(words_of(json.dumps(answer).encode()), client.key)
         what = f"{client.host} answered with no message of an assistant" + (f" ({words})" if words else "")
-        raise WebError(f"{what}: check that {client.base_url} is a chat endpoint", 200)
+        raise WebError(f"{what}: check that {client.base_url} is a chat endpoint", status=200)
     return content
 
 
@@ -115,7 +114,7 @@ def read_embeddings(answer: Any, n_texts: int, client: Client) -> np.ndarray:
     rows: list[np.ndarray] = []
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
         # Some proxies pass errors on as success.
-        fault = f"no list of embeddings ({hide(refusal_words(json.dumps(answer).encode()), client.key)})"
+        fault = f"no list of embeddings ({hide(words_of(json.dumps(answer).encode()), client.key)})"
     elif any(type(entry.get("index")) is not int for entry in data):
         fault = "an embedding without its index"
     elif sorted(entry["index"] for entry in data) != list(range(n_texts)):

@@ -9,23 +9,20 @@ Repeated are: a connection that failed or was cut, a timeout, 408, 429 and 5xx. 
     else 2^(k-1) seconds, shortened at random by up to a half;          never above 60 seconds.
 
 Not repeated: a 429 for a used-up quota, and every other 4xx. Requests with a key or a body follow no redirect. TLS
-certificates are always verified. This loop is not urllib3's `Retry`, which can't read why a 429 was sent, takes no
-time limit for the whole call, can't be stopped, and shows the key in its exceptions.
+certificates are always verified. urllib3's `Retry` can't do this: it does not read why a 429 was sent, has no limit
+for the whole call, can't be stopped, and shows the key in its exceptions.
 """
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
 import random
 import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from datetime import timezone
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 from ..data.errors import ServiceError, SettingsError
@@ -35,14 +32,13 @@ if TYPE_CHECKING:
     import requests
 
 T = TypeVar("T")
+Job = TypeVar("Job")
 LONGEST_PAUSE = 60.0  # seconds
 _QUOTA = re.compile(rb"insufficient_quota|billing_hard_limit_reached|billing_not_active|access_terminated")
 _REMEDIES = {
-    402: "check the account's balance",
     404: "check the address, and the model's name where there is one",
     413: "send less at once",
     429: "the quota is used up, add credit or use another key",
-    500: "send less at once",
 }
 
 
@@ -53,16 +49,12 @@ class WebError(ServiceError):
     retryable: a later attempt may succeed.  retry_after: seconds that the server asks to wait.
     """
 
-    def __init__(
-        self,
-        message: str,
-        status: int = 0,
-        detail: str = "",
-        retryable: bool = False,
-        retry_after: Optional[float] = None,
-    ) -> None:
+    status, detail, retryable = 0, "", False
+    retry_after: Optional[float] = None
+
+    def __init__(self, message: str, **more: Any) -> None:
         super().__init__(message)
-        self.status, self.detail, self.retryable, self.retry_after = status, detail, retryable, retry_after
+        vars(self).update(more)
 
 
 @dataclass(eq=False, repr=False)
@@ -100,8 +92,7 @@ class Client:
         self._session = requests.Session()
         self._session.trust_env = not address.loopback  # no proxy for this machine
         self._session.auth = self._sign
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=self.connections))
+        self._session.mount(f"{address.scheme}://", HTTPAdapter(pool_maxsize=self.connections))
 
     def __repr__(self) -> str:
         return f"Client({self.base_url!r})"
@@ -120,9 +111,8 @@ class Client:
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
-            text = content[:10_000].decode("utf-8", "replace")
-        what = hide(_html_page(text), self.key) or f"what is no JSON ({hide(text, self.key, 60)!r})"
-        raise WebError(f"{self.host} answered with {what}: check the address {self.base_url}", 200)
+            what = hide(words_of(content), self.key, 60)
+        raise WebError(f"{self.host} answered with no JSON ({what}): check the address {self.base_url}", status=200)
 
     def close(self) -> None:
         """Close the connections."""
@@ -130,7 +120,7 @@ class Client:
 
     def retry(self, attempt: Callable[[], T]) -> T:
         """Return `attempt()`, called again after pauses while it raises a retryable `WebError`."""
-        for number in itertools.count(1):
+        for number in range(1, self.attempts + 1):
             with self._lock:
                 delay = max(0.0, self._next_turn - time.monotonic())
                 self._next_turn = time.monotonic() + delay + (1 / self.rate if self.rate else 0.0)
@@ -139,7 +129,7 @@ class Client:
             try:
                 return attempt()
             except WebError as error:
-                if not error.retryable or number >= self.attempts or self.stop.is_set():
+                if not error.retryable or number == self.attempts or self.stop.is_set():
                     raise
                 pause = 2.0 ** (number - 1) * random.uniform(0.5, 1)
                 if error.retry_after is not None:
@@ -202,20 +192,20 @@ class Client:
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> WebError:
         """Return the error for an answer whose status is not success."""
-        words = refusal_words(body)
+        words = words_of(body)
         detail = hide(words, self.key)
-        what = f"{self.host} refused with HTTP {status}" + (f" ({detail})" if detail else "")
         # llama.cpp says with a 500 that a text is "too large to process", which it is next time too.
-        too_large = status == 500 and re.search(r"too (large|long)", words, re.IGNORECASE)
-        quota = status == 429 and _QUOTA.search(body)
-        retryable = (status in (408, 429) or status >= 500) and not too_large and not quota
+        lasting = (status == 500 and re.search("too (large|long)", words)) or (status == 429 and _QUOTA.search(body))
+        retryable = (status in (408, 429) or status >= 500) and not lasting
         remedy = "try again later" if retryable else _REMEDIES.get(status, "change the request")
         if 300 <= status < 400:
             remedy = f"give the address it moved to, {hide(headers.get('Location', '').split('?')[0], self.key)}"
         elif status in (401, 403):
             name = self.key.variable if self.key else "an environment variable, and name it with --key-variable"
             remedy = f"check the key in {name or 'use'}" if self.key else f"put the key into {name}"
-        return WebError(f"{what}: {remedy}", status, detail, retryable, _retry_after(headers.get("Retry-After", "")))
+        what = f"{self.host} refused with HTTP {status}" + (f" ({detail})" if detail else "")
+        wait = retry_after(headers.get("Retry-After", ""))
+        return WebError(f"{what}: {remedy}", status=status, detail=detail, retryable=retryable, retry_after=wait)
 
     def _broken(self, error: BaseException) -> WebError:
         """Return the error for a connection that failed; requests and urllib3 wrap its cause several times."""
@@ -244,39 +234,69 @@ def blocks(response: requests.Response) -> Iterator[bytes]:
         raise ConnectionError(f"only {response.raw.tell():,} of {length} bytes came")
 
 
-def _retry_after(asked: str) -> Optional[float]:
+def retry_after(asked: str) -> Optional[float]:
     """Return the seconds that Retry-After asks to wait, given as a number or as a date; None where it does not."""
-    if re.fullmatch(r"\s*\d{1,9}(\.\d+)?\s*", asked):
-        return float(asked)
-    with contextlib.suppress(TypeError, ValueError, IndexError):
-        when = parsedate_to_datetime(asked)
-        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp() - time.time())
-    return None
+    from urllib3 import Retry
+    from urllib3.exceptions import InvalidHeader
+
+    try:
+        return float(Retry().parse_retry_after(asked))
+    except (InvalidHeader, ValueError, OverflowError):
+        return None
 
 
-def refusal_words(body: bytes) -> str:
-    """Return what the server says about its refusal.
+def words_of(body: bytes) -> str:
+    """Return what a server says about its refusal.
 
     OpenAI, vLLM and llama.cpp say {"error": {"message": ...}}, Ollama {"error": ...}, servers made with FastAPI
     {"detail": [{"msg": ...}]}, TMDB {"status_message": ...}, and what stands in between sends a page of HTML.
     """
     text = body[:100_000].decode("utf-8", "replace")
+    if re.match(r"\s*<(!doctype html|html|head|body)", text, re.IGNORECASE):
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        return f"an HTML page, {' '.join(title.group(1).split())!r}" if title else "an HTML page"
     try:
         content: Any = json.loads(text)
     except (ValueError, RecursionError):
-        return _html_page(text) or text
+        return text
     while isinstance(content, (dict, list)) and content:
-        if isinstance(content, list):
-            content = content[0]
-        else:
-            names = ("error", "message", "detail", "msg", "status_message")
-            content = next((content[name] for name in names if content.get(name)), "")
+        fields = content if isinstance(content, dict) else {"error": content[0]}
+        names = ("error", "message", "detail", "msg", "status_message")
+        content = next((fields[name] for name in names if fields.get(name)), "")
     return content if isinstance(content, str) else json.dumps(content)
 
 
-def _html_page(text: str) -> str:
-    """Return how to speak of an HTML page, with its title; nothing for any other text."""
-    if not re.match(r"\s*(<!doctype html|<html|<head|<body)", text, re.IGNORECASE):
-        return ""
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    return f"an HTML page, {' '.join(title.group(1).split())!r}" if title else "an HTML page"
+def at_once(n: int, take: Callable[[], Optional[Job]], call: Callable[[Job], T], stop: threading.Event) -> Iterator[T]:
+    """Yield `call(take())`, n calls at a time, in the order of arrival, until `take` returns None.
+
+    After an exception no call begins; the results of those under way are still yielded, then it is raised. The
+    threads are daemons: those of a ThreadPoolExecutor would keep Ctrl-C waiting for slow servers.
+    """
+    calls: set[Future[T]] = set()
+    results: list[T] = []
+    failures: list[BaseException] = []
+    try:
+        while True:
+            while len(calls) < n and not stop.is_set() and (job := take()) is not None:
+                future: Future[T] = Future()
+                calls.add(future)
+                threading.Thread(target=_run, args=(future, call, job), daemon=True).start()
+            yield from results
+            if not calls:
+                break
+            done, calls = wait(calls, return_when=FIRST_COMPLETED)
+            failures += [error for each in done if (error := each.exception())]
+            results = [each.result() for each in done if not each.exception()]
+            if failures:
+                stop.set()
+    finally:
+        stop.set()
+    if failures:
+        raise failures[0]
+
+
+def _run(future: Future[T], call: Callable[[Job], T], job: Job) -> None:
+    try:
+        future.set_result(call(job))
+    except BaseException as error:
+        future.set_exception(error)

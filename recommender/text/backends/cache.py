@@ -91,7 +91,7 @@ class VectorCache:
                     yield key.hex(), np.frombuffer(vector, dtype="<f4")
 
     def store(self, texts: Sequence[str], vectors: np.ndarray, host: str) -> None:
-        """Keep the vectors (n, d) of `texts`, all or none, as given by `host`; raises `ArtifactError` for another d."""
+        """Keep the vectors (n, d) of `texts`, all or none, as given by `host`."""
         with self._explained(), self._file:  # commits, or rolls back where something is raised
             self._file.execute("BEGIN IMMEDIATE")
             probe = texts[0].encode("utf-8", "replace").decode()
@@ -100,11 +100,6 @@ class VectorCache:
                 *(*self.key, vectors.shape[1], probe),
             )
             row = self._model()
-            if row[1] != vectors.shape[1]:
-                raise ArtifactError(
-                    f"{self.path} holds vectors of length {row[1]} for {self.key[0]!r}, now {vectors.shape[1]} came: "
-                    "give another cache folder"
-                )
             self._rows("INSERT OR IGNORE INTO hosts VALUES (?, ?)", row[0], host)
             for text, vector in zip(texts, vectors):
                 key, content = bytes.fromhex(text_hash(text)), vector.astype("<f4").tobytes()
