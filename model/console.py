@@ -48,11 +48,10 @@ class Console:
     def ask(self, prompt: str) -> str:
         """Return one line without its end; raises `EndOfInput`."""
         if self.interactive:
-            try:
+            with contextlib.suppress(EOFError):
                 return input(prompt).strip()
-            except EOFError:
-                print()
-                raise EndOfInput from None
+            print()
+            raise EndOfInput
         print(prompt, end="", flush=True)
         line = sys.stdin.readline()
         print(line.rstrip("\n"), flush=True)
@@ -66,18 +65,18 @@ class Console:
         try:
             import readline
         except ImportError:
+            readline = None
+        if readline is None or not self.interactive:
             yield
             return
-        if not self.interactive:
-            yield
-            return
-        found: list[str] = []
         names = functools.lru_cache(maxsize=1)(titles)
 
+        @functools.lru_cache(maxsize=1)
+        def starting_with(start: str) -> list[str]:
+            return [name for name in names() if start and name.casefold().startswith(start)]
+
         def complete(text: str, index: int) -> Optional[str]:
-            if index == 0:
-                start = text.casefold()
-                found[:] = [name for name in names() if name.casefold().startswith(start)] if start else []
+            found = starting_with(text.casefold())
             return found[index] if index < len(found) else None
 
         readline.set_completer_delims("")

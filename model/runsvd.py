@@ -16,23 +16,17 @@ if not __package__:
 
 from model.online_user_model import run_session
 from model.session_flags import backend_settings, build_parser, open_policy
-from recommender import cli as command
+from recommender import cli
 from recommender.facade import Recommender
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one session and return its exit code."""
-    arguments = build_parser("runsvd", __doc__ or "").parse_args(argv)
-    recommender = Recommender.load(
-        arguments.processed, open_policy(arguments), arguments.backend, backend_settings=backend_settings(arguments)
-    )
-    return run_session(recommender, arguments)
-
-
-def program() -> None:
-    """Run as a command."""
-    command.run(main)
+    given = build_parser("runsvd", __doc__ or "").parse_args(argv)
+    settings = backend_settings(given)
+    recommender = Recommender.load(given.processed, open_policy(given), given.backend, backend_settings=settings)
+    return run_session(recommender, given)
 
 
 if __name__ == "__main__":
-    program()
+    cli.run(main)

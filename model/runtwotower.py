@@ -15,7 +15,7 @@ if not __package__:
 
 from model.online_user_model import run_session
 from model.session_flags import backend_settings, build_parser, open_policy
-from recommender import cli as command
+from recommender import cli
 from recommender.facade import TWO_TOWER, Recommender
 from recommender.session.policy import MOVING_AVERAGE
 
@@ -24,17 +24,10 @@ OTHERS = ("learning_rule", "skip_weight", "vector_scaling")  # settings of the o
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one session and return its exit code."""
-    arguments = build_parser("runtwotower", __doc__ or "", OTHERS).parse_args(argv)
-    policy = open_policy(arguments, MOVING_AVERAGE)
-    settings = backend_settings(arguments)
-    recommender = Recommender.load(arguments.processed, policy, arguments.backend, TWO_TOWER, settings)
-    return run_session(recommender, arguments)
-
-
-def program() -> None:
-    """Run as a command."""
-    command.run(main)
+    given = build_parser("runtwotower", __doc__ or "", OTHERS).parse_args(argv)
+    policy, settings = open_policy(given, MOVING_AVERAGE), backend_settings(given)
+    return run_session(Recommender.load(given.processed, policy, given.backend, TWO_TOWER, settings), given)
 
 
 if __name__ == "__main__":
-    program()
+    cli.run(main)

@@ -1,4 +1,4 @@
-"""The flags of the session programs, the policy that they give, and the answers that a person can type."""
+"""The flags of the session programs, and the policy and the settings that they give."""
 
 from __future__ import annotations
 
@@ -30,45 +30,29 @@ ANSWERS = {
 
 def build_parser(program: str, description: str, without: Sequence[str] = ()) -> Parser:
     """Return the flags of a session program; without: settings of the policy that have no meaning in it."""
-    parser = Parser(
-        f"model.{program}",
-        description,
-        epilog="Answers: " + "; ".join(f"{key} {word}" for key, (word, _) in ANSWERS.items()),
-    )
-    parser.add_argument("--processed", type=Path, metavar="DIR", help="processed data (default: the shipped data)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="policy (default: config/recommender_policy.yaml)")
-    parser.add_argument(
-        "--genre",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only movies with this genre; repeatable, any of them is enough",
-    )
-    parser.add_argument(
-        "--exclude-genre", action="append", default=[], metavar="NAME", help="no movie with this genre; repeatable"
-    )
+    answers = "Answers: " + "; ".join(f"{key} {word}" for key, (word, _) in ANSWERS.items())
+    parser = Parser(f"model.{program}", description, epilog=answers)
+    parser.add_common("processed", default=None, help="processed data (default: the shipped data)")
+    parser.add_common("config", help="policy (default: config/recommender_policy.yaml)")
+    several = {"action": "append", "default": [], "metavar": "NAME"}
+    parser.add_argument("--genre", **several, help="only movies with this genre; repeatable, any of them is enough")
+    parser.add_argument("--exclude-genre", **several, help="no movie with this genre; repeatable")
     parser.add_argument("--year", type=years, metavar="YEAR", help="only movies of 1994, 1990-1999, 1990- or -1970")
-    parser.add_argument(
-        "--like",
-        action="append",
-        default=[],
-        metavar="WORDS",
-        help="what you want, in your own words, instead of favorites or beside them; repeatable",
-    )
+    words = "what you want, in your own words, instead of favorites or beside them; repeatable"
+    parser.add_argument("--like", **{**several, "metavar": "WORDS"}, help=words)
     parser.add_argument(
         "--backend",
         choices=registry.names(),
         default=registry.DEFAULT_BACKEND,
         help="what makes vectors of words; the movies' vectors must be of it too (default: %(default)s)",
     )
-    parser.add_argument("--base-url", metavar="URL", help="--backend http: address of the service, up to /v1")
-    parser.add_argument("--model", metavar="NAME", help="--backend http: name of the model there")
-    parser.add_argument("--seed", type=seed, metavar="N", help="seed of the exploration (default: 0)")
+    parser.add_common("base-url", help="--backend http: address of the service, up to /v1")
+    parser.add_common("model", help="--backend http: name of the model there")
+    parser.add_common("seed", default=None, help="seed of the exploration (default: 0)")
     parser.add_argument("--save", metavar="NAME", help="keep this session as a new profile")
     parser.add_argument("--resume", metavar="NAME", help="go on with a profile, and keep it up to date")
-    parser.add_argument(
-        "--profiles", type=Path, metavar="DIR", help=f"where profiles are kept (default: {default_profiles_folder()})"
-    )
+    where = f"where profiles are kept (default: {default_profiles_folder()})"
+    parser.add_argument("--profiles", type=Path, metavar="DIR", help=where)
     names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
     parser.add_settings(PolicySettings, names, "settings, over those of the file")
     return parser
@@ -87,24 +71,16 @@ def years(text: str) -> tuple[Optional[int], Optional[int]]:
     return low, high
 
 
-def seed(text: str) -> int:
-    """Read a seed: a whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed: give a whole number from 0")
-    return int(text)
-
-
 def open_policy(arguments: argparse.Namespace, learning_rule: Optional[str] = None) -> PolicySettings:
     """Return the policy of the file with the flags over it; learning_rule: the only one that the program has."""
     path = arguments.config or default_folder("config") / "recommender_policy.yaml"
     policy = override(read_settings(PolicySettings, path), arguments)
     if learning_rule:
         policy = dataclasses.replace(policy, learning_rule=learning_rule)
-    if policy.learning_rule != MOVING_AVERAGE:
-        for name in ("learning_rate", "negative_weight"):
-            if getattr(arguments, name) is not None:
-                flag = "--" + name.replace("_", "-")
-                raise SettingsError(f"{flag} belongs to the moving average: add --learning-rule {MOVING_AVERAGE}")
+    for name in ("learning_rate", "negative_weight"):
+        if getattr(arguments, name) is not None and policy.learning_rule != MOVING_AVERAGE:
+            flag = "--" + name.replace("_", "-")
+            raise SettingsError(f"{flag} belongs to the moving average: add --learning-rule {MOVING_AVERAGE}")
     return policy
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
-from .data.errors import SettingsError, TastevecError
+from .data.errors import SettingsError, TastevecError, printable
 from .data.settings import default_folder
 
 _REMEDIES = {
@@ -179,5 +179,5 @@ def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
 
 
 def _fail(message: str) -> int:
-    print("tastevec: " + " ".join(message.split()), file=sys.stderr)
+    print("tastevec: " + printable(" ".join(message.split())), file=sys.stderr)
     return 2

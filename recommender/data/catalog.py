@@ -19,7 +19,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from .artifacts import check_files, command, has_manifest, load_json, read_manifest
-from .errors import ArtifactError, ChoiceError
+from .errors import ArtifactError, ChoiceError, printable
 from .splits import KIND, REMEDY
 
 METADATA_COLUMNS = (
@@ -37,8 +37,6 @@ _SPOKEN = {
     "ru": "Russian", "sr": "Serbian", "sv": "Swedish", "th": "Thai", "tr": "Turkish", "zh": "Chinese",
 }  # fmt: skip
 
-# Controls, which colour, clear or rename a terminal, and marks that turn the direction of what follows.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _YEAR = re.compile(r"\s*\((\d{4})\s*(?:[-–—]\s*(?:\d{4})?\s*)?\)$")
 _BRACKET = re.compile(r"\s+\(([^()]*(?:\([^()]*\)[^()]*)*)\)$")
 _GOES_ON = re.compile(r"(?::|\bor:?)$", re.IGNORECASE)  # what follows in brackets still belongs to the title
@@ -167,7 +165,7 @@ class Catalog:
         path = path if path.is_file() else folder / "movie_features.csv"
         again = command(REMEDY, folder)
         try:
-            text = _CONTROL.sub("", path.read_text(encoding="utf-8"))
+            text = printable(path.read_text(encoding="utf-8"))
             rows = list(csv.DictReader(io.StringIO(text, newline="")))
         except (FileNotFoundError, NotADirectoryError):
             raise ArtifactError(f"no movie list at {path}: run {again}") from None

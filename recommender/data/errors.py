@@ -1,10 +1,15 @@
-"""Errors that a person can act on.
+"""Errors that a person can act on, and texts that a terminal can show.
 
 Every message has three parts in one line: what was wrong, the value that was received, and what to do next.
 The programs print it and leave with exit code 2; library callers catch `TastevecError`.
 """
 
 from __future__ import annotations
+
+import re
+
+# Controls, which color, clear or rename a terminal, and marks that turn the direction of what follows.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class TastevecError(Exception):
@@ -29,3 +34,12 @@ class ServiceError(TastevecError):
 
 class ChoiceError(TastevecError, ValueError):
     """A caller named a movie, an answer or an option that does not exist."""
+
+
+def printable(text: str) -> str:
+    r"""Return `text` without what a terminal would take as a command; tabs and line ends stay.
+
+    >>> printable("\x1b[31mHeat")
+    '[31mHeat'
+    """
+    return _CONTROL.sub("", text)

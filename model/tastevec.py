@@ -1,0 +1,86 @@
+"""The command `tastevec`: a name for each program. What follows the name goes to the program; --help shows its flags.
+
+Programs are imported when they are asked for, so that `tastevec session` starts as quickly as `python -m model.runsvd`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Optional
+
+from recommender import cli
+from recommender.data.errors import SettingsError
+
+COMMANDS = {
+    "session": "name favorites, get movies one by one, answer, and watch it learn",
+    "two-tower-session": "the same, on the vectors of the two-tower network",
+    "download": "fetch a MovieLens data set",
+    "data": "filter, split and prepare raw ratings",
+    "tmdb": "fetch what TMDB knows of the movies",
+    "describe": "have a language model describe movies that have no description",
+    "train svd": "train the SVD",
+    "train session": "fit what a session learns with",
+    "train twotower": "train the two-tower network",
+    "train ranking": "fit a ranking model",
+    "embed": "make vectors of the movies' texts, pictures and sound, and of people",
+    "evaluate": "score ranking models on held-out ratings",
+    "replay": "replay sessions on held-out people",
+}
+
+
+def program_of(command: str) -> Callable[[Optional[Sequence[str]]], Optional[int]]:
+    """Import the program behind a command of `COMMANDS` and return its `main`."""
+    if command == "session":
+        from model.runsvd import main
+    elif command == "two-tower-session":
+        from model.runtwotower import main
+    elif command == "download":
+        from preprocess.download import main
+    elif command == "data":
+        from preprocess.setup import main
+    elif command == "tmdb":
+        from preprocess.fetch_tmdb_metadata import main
+    elif command == "describe":
+        from preprocess.enrich_metadata import main
+    elif command == "train svd":
+        from model.train_svd_model import main
+    elif command == "train session":
+        from model.train_session_model import main
+    elif command == "train twotower":
+        from model.train_twotower import main
+    elif command == "train ranking":
+        from model.train_ranking_model import main
+    elif command == "embed":
+        from model.generate_embeddings import main
+    elif command == "evaluate":
+        from model.evaluate import main
+    else:
+        from model.replay_sessions import main
+    return main
+
+
+def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print("usage: tastevec COMMAND [flags]\n")
+        print("\n".join(f"  {name:<18} {meaning}" for name, meaning in COMMANDS.items()))
+        print("\ntastevec COMMAND --help shows the flags. Flags without a command start a session.")
+        return 0
+    if words[0].startswith("-"):
+        words.insert(0, "session")
+    n_words = 2 if words[0] == "train" else 1
+    command = " ".join(words[:n_words])
+    if command not in COMMANDS:
+        raise SettingsError(f"no command {command!r}: give one of {', '.join(COMMANDS)}")
+    return program_of(command)(words[n_words:])
+
+
+def program() -> None:
+    """Run as a command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    program()
