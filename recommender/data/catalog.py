@@ -173,7 +173,7 @@ class Catalog:
             raise ArtifactError(f"{path} is damaged ({error}): run {again}") from None
         if not rows or any(row.get(name) is None for row in rows for name in ("movieId", "title", "genres")):
             raise ArtifactError(f"{path} is damaged (a row without movieId, title or genres, or none): run {again}")
-        counts = load_json(popularity) if popularity.is_file() else {}
+        counts = load_json(popularity, f"run {again}") if popularity.is_file() else {}
         try:
             return cls(rows, {int(movie_id): int(count) for movie_id, count in counts.items()})
         except (AttributeError, TypeError, ValueError, OverflowError):

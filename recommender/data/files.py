@@ -111,9 +111,9 @@ def load_npz(path: Path, parts: Mapping[str, npt.DTypeLike]) -> dict[str, np.nda
     return arrays
 
 
-def load_json(path: Path) -> Any:
-    """Read a JSON file; raises `ArtifactError` for a missing or damaged one."""
-    with _reading(path):
+def load_json(path: Path, remedy: str = "build the artifact again") -> Any:
+    """Read a JSON file; raises `ArtifactError`, which says what to do, for a missing or damaged one."""
+    with _reading(path, remedy):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -137,11 +137,11 @@ def ids_sha256(ids: np.ndarray) -> str:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, remedy: str = "build the artifact again") -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: build the artifact again") from None
+        raise ArtifactError(f"{path} is missing: {remedy}") from None
     except _DAMAGE as error:
         first_line = (str(error) or type(error).__name__).splitlines()[0]
-        raise ArtifactError(f"{path} is damaged ({first_line}): build the artifact again") from None
+        raise ArtifactError(f"{path} is damaged ({first_line}): {remedy}") from None
