@@ -1,40 +1,30 @@
-"""What the training programs share: where the processed data lie, where the model is stored, how well it ranks."""
+"""What the training programs share: flags, where the model is stored, how well it ranks on validation."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
-from recommender import cli as command
+from recommender import cli
 from recommender.data import artifacts
 from recommender.data.interactions import Interactions
-from recommender.data.settings import default_folder
 from recommender.evaluate import protocols
 from recommender.evaluate.metrics import find_hits, ndcg
-from recommender.learn.base import Ranker
+from recommender.learn.base import Ranker, best_unseen
 
-RANKED_PEOPLE = 2_000
+RANKED_USERS = 2_000
 RANKING_BLOCK = 256
 
 
-def make_parser(module: str, description: str, stored: str) -> command.Parser:
+def make_parser(module: str, text: str, stored: str, renamed: Optional[Mapping[str, str]] = None) -> cli.Parser:
     """Return the parser of `python -m model.<module>` with the flags that all have; `stored`: its default folder."""
-    parser = command.Parser(f"model.{module}", description)
-    parser.add_argument(
-        "--processed",
-        type=Path,
-        default=default_folder("processed"),
-        metavar="DIR",
-        help="what python -m preprocess.setup wrote (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help=f"where to store the model (default: artifacts/{stored} in the folder of --processed)",
-    )
+    parser = cli.Parser(f"model.{module}", text, renamed)
+    parser.add_common("processed")
+    parser.add_common("output", help=f"where to store the model (default: artifacts/{stored} in --processed)")
     return parser
 
 
@@ -44,30 +34,29 @@ def output_folder(arguments: argparse.Namespace, stored: str, kind: str = "") ->
     stored: name of the default folder.  kind: of the artifact, where it is another word.
     """
     folder: Path = arguments.output or arguments.processed / "artifacts" / stored
-    if arguments.output or not arguments.processed.is_file():  # a wrong --processed is told by who reads it
+    if arguments.output or not arguments.processed.is_file():  # who reads --processed says what is wrong with it
         artifacts.need_folder(folder, kind=kind or stored)
     return folder
 
 
 def validation_case(train: Interactions, held_out: Interactions) -> protocols.Evaluation:
-    """Return whom to rank for: everybody with liked movies in `held_out`, or `RANKED_PEOPLE` of them, evenly chosen."""
+    """Return whom to rank for: everybody with liked movies in `held_out`, or `RANKED_USERS` of them, evenly chosen."""
     case = protocols.from_known(train, held_out, "val")
-    if case.n_users <= RANKED_PEOPLE:
+    if case.n_users <= RANKED_USERS:
         return case
     keep = np.zeros(case.n_users, dtype=bool)
-    keep[np.linspace(0, case.n_users - 1, RANKED_PEOPLE).astype(int)] = True
+    keep[np.linspace(0, case.n_users - 1, RANKED_USERS).astype(int)] = True
     return case.select(keep, "val", "not in the sample")
 
 
 def ranking_quality(model: Ranker, case: protocols.Evaluation, k: int = 10) -> float:
-    """Return the mean nDCG@k over the people of `case`, all unseen movies ranked."""
+    """Return the mean nDCG@k over the users of `case`, all unseen movies ranked."""
     indptr, relevant = case.relevant()
     values = []
     for low in range(0, case.n_users, RANKING_BLOCK):
-        people = case.user_rows[low : low + RANKING_BLOCK]
-        ids, _ = model.recommend(case.known, people, k, case.at[low : low + RANKING_BLOCK])
-        rows = np.where(ids < 0, -1, np.searchsorted(case.known.movie_ids, ids))
-        bounds = indptr[low : low + len(people) + 1]
+        users, at = case.user_rows[low : low + RANKING_BLOCK], case.at[low : low + RANKING_BLOCK]
+        rows = best_unseen(model.score(case.known, users, at), case.known, users, k)
+        bounds = indptr[low : low + len(users) + 1]
         hits = find_hits(rows, bounds - bounds[0], relevant[bounds[0] : bounds[-1]], case.known.n_movies)
         values.append(ndcg(hits, np.diff(bounds), k))
     return float(np.concatenate(values).mean()) if values else float("nan")

@@ -34,7 +34,7 @@ from recommender.data.interactions import Interactions
 from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
 from recommender.evaluate import plots
-from recommender.learn.popularity import MostPopular
+from recommender.learn.baselines import MostPopular
 from recommender.learn.two_tower.artifact import FOLDER, KIND
 from recommender.learn.two_tower.model import TwoTower
 from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings

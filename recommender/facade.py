@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import numbers
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
@@ -14,10 +15,13 @@ import numpy as np
 from .data.artifacts import has_manifest
 from .data.catalog import Catalog, Movie
 from .data.errors import ArtifactError, ChoiceError
+from .data.interactions import Interactions
 from .data.settings import default_folder, read_settings
-from .data.splits import PARTS, load_split
+from .data.splits import PARTS, load_all, load_split
 from .data.titles import TitleIndex
-from .learn.known_users import DEFAULT_METHOD, KnownUsers, Ranked
+from .learn import registry
+from .learn.base import Ranker
+from .learn.registry import DEFAULT_METHOD
 from .learn.svd import SvdModel
 from .learn.two_tower import artifact as two_tower_artifact
 from .linalg.top_n import top_n
@@ -34,7 +38,15 @@ if TYPE_CHECKING:  # read only when somebody uses words
     from .session.queries import FreeText
 
 LOCAL = "local"
+LATEST = 2**32  # seconds; later than this are milliseconds given by mistake
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
+
+
+class Ranked(NamedTuple):
+    """A movie and the value that ranked it; values of different methods do not compare."""
+
+    movie: Movie
+    score: float
 
 
 class Similar(NamedTuple):
@@ -77,6 +89,7 @@ class Recommender:
         self.policy = policy
         self.rule = rule or MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight)
         self.notes: list[str] = []
+        self._models: dict[str, Ranker] = {}
 
     @classmethod
     def load(
@@ -111,19 +124,19 @@ class Recommender:
             policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
             tower = two_tower_rule(movie_vectors, biases, policy)
             return cls(catalog, movie_vectors, policy, tower, folder, backend, backend_settings)
-        model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids, users=False)
-        catalog = catalog.with_counts(model.movie_counts)
+        model = SvdModel.load(folder / "artifacts" / "svd", catalog, users=False)
+        catalog = catalog.with_counts(model.movie_counts_)
         movie_vectors = model.movie_vectors(policy.vector_scaling)
         notes: list[str] = []
-        texts = None if model.movie_counts.all() else _texts_of_unrated(folder, catalog, backend, notes)
+        texts = None if model.movie_counts_.all() else _texts_of_unrated(folder, catalog, backend, notes)
         if texts is not None:
-            movie_vectors = texts.fill(movie_vectors, model.movie_counts)
+            movie_vectors = texts.fill(movie_vectors, model.movie_counts_)
         rule: Optional[LearningRule] = None
         artifact = folder / "artifacts" / "session"
         if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
             fitted, settings = load_gaussian(artifact, catalog.movie_ids)
             if texts is not None:
-                fitted = texts.fill_gaussian(fitted, model.movie_counts)
+                fitted = texts.fill_gaussian(fitted, model.movie_counts_)
             rule = ConditionalGaussian(fitted, settings, policy.skip_weight)
         elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
             notes.append(
@@ -235,10 +248,18 @@ class Recommender:
         return [Similar(self.catalog.movie(r), s) for r, s in found[:n]]
 
     @functools.cached_property
-    def _known_users(self) -> KnownUsers:
+    def _history(self) -> Interactions:
+        """All that is known of the users in the data: train, val and test."""
         if self.folder is None:
             raise ChoiceError("no ratings of known users: open the recommender with Recommender.load(folder)")
-        return KnownUsers(self.folder, self.catalog)
+        return load_all(self.folder)
+
+    def _model(self, method: str) -> Ranker:
+        if method not in self._models:
+            registry.model_class(method)
+            assert self.folder is not None
+            self._models[method] = registry.stored_or_fitted(method, self.folder, self.catalog, self._history)
+        return self._models[method]
 
     def recommend(
         self, user_id: int, n: int = 10, method: str = DEFAULT_METHOD, at: Optional[int] = None
@@ -252,7 +273,21 @@ class Recommender:
         >>> [str(movie.movie) for movie in Recommender.load().recommend(1, n=1, method="popularity")]
         ['The Shawshank Redemption (1994)']
         """
-        return self._known_users.recommend(user_id, n, method, at)
+        history, moment = self._history, int(time.time()) if at is None else at
+        for name, value in (("user_id", user_id), ("n", n), ("at", moment)):
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+                raise ChoiceError(f"{name} = {value!r}: give a whole number")
+        if n < 1:
+            raise ChoiceError(f"n = {n}: ask for at least one movie")
+        if not 0 <= moment < LATEST:
+            raise ChoiceError(f"at = {moment}: give seconds since 1970")
+        row = int(np.searchsorted(history.user_ids, user_id))
+        if row == history.n_users or history.user_ids[row] != user_id:
+            first, last = history.user_ids[0], history.user_ids[-1]
+            raise ChoiceError(f"no user {user_id!r} in these ratings: their ids run from {first} to {last}")
+        ids, scores = self._model(method).recommend(history, [row], min(n, history.n_movies), [moment])
+        found = zip(ids[0].tolist(), scores[0].tolist())
+        return [Ranked(self.catalog.movie(self.catalog.row_of(i)), score) for i, score in found if i >= 0]
 
 
 def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[str]) -> Optional[ColdStart]:

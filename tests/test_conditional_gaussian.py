@@ -16,7 +16,7 @@ from recommender.data.errors import ArtifactError, DataError
 from recommender.data.interactions import Interactions, grades
 from recommender.data.settings import default_folder, read_settings
 from recommender.facade import Recommender
-from recommender.learn.genre_features import KNOTS, SparseRows, pseudo_users
+from recommender.learn.features import KNOTS, SparseRows, pseudo_users
 from recommender.linalg import randomized_svd
 from recommender.session.gaussian import ConditionalGaussian
 from recommender.session.policy import PolicySettings

@@ -501,9 +501,9 @@ def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytes
 def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path: Path) -> None:
     folder = make_processed(tmp_path)
     catalog = Catalog.load(folder)
-    model = SvdModel.load(folder / "artifacts" / "svd", catalog.movie_ids)
-    model.movie_counts[[0, 4]] = 0
-    model.movie_embeddings[[0, 4]] = 0
+    model = SvdModel.load(folder / "artifacts" / "svd", catalog)
+    model.movie_counts_[[0, 4]] = 0
+    model.movie_embeddings_[[0, 4]] = 0
     model.save(folder / "artifacts" / "svd")
     policy = PolicySettings(learning_rule="moving-average")
     without = Recommender.load(folder, policy)
@@ -517,7 +517,7 @@ def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path: Path) -> N
     rated = [i for i in range(len(catalog)) if i not in (0, 4)]
     np.testing.assert_array_equal(placed.movie_vectors[rated], without.movie_vectors[rated])
     # The text of movie i is axis i mod 2: a ridge small beside 7 movies gives about the mean of that axis' movies.
-    weights = model.movie_counts / (model.movie_counts + 20)
+    weights = model.movie_counts_ / (model.movie_counts_ + 20)
     for movie in (0, 4):
         same = [i for i in rated if i % 2 == 0]
         mean = np.average(without.movie_vectors[same], axis=0, weights=weights[same])

@@ -212,7 +212,7 @@ def test_the_fold_in_of_a_known_person_meets_the_trained_vector() -> None:
     by_movie = kernel.blocks_of_rows(*transposed(indptr, columns, weights, 25), 30, 4)
     ridge = ridges(np.bincount(columns, minlength=25), 30, model.settings)
     again = kernel.solve_exactly(folded, by_movie, ridge)
-    np.testing.assert_allclose(again, model.movie_vectors, atol=2e-3)
+    np.testing.assert_allclose(again, model.movie_vectors_, atol=2e-3)
 
 
 def test_recent_choices_weigh_more() -> None:

@@ -46,7 +46,7 @@ def test_what_cannot_be_done_says_why(shipped: Recommender) -> None:
             shipped.recommend(**{"user_id": 1, "method": "popularity", **given})
     with pytest.raises(ChoiceError, match="at = 1600000000000: give seconds since 1970"):
         shipped.recommend(1, method="popularity", at=1_600_000_000_000)
-    with pytest.raises(ChoiceError, match="method None: give one of popularity"):
+    with pytest.raises(ChoiceError, match="no model is called None: choose from popularity"):
         shipped.recommend(1, method=None)
     apart = Recommender(shipped.catalog, shipped.movie_vectors, shipped.policy)
     with pytest.raises(ChoiceError, match="no ratings of known users"):
@@ -55,7 +55,7 @@ def test_what_cannot_be_done_says_why(shipped: Recommender) -> None:
 
 def test_a_stored_model_answers_as_a_fresh_one(shipped: Recommender, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(default_folder("processed"), tmp_path / "processed"))
-    train_ranking_model.main(["--processed", str(folder), "--model", "item_knn"])
+    train_ranking_model.main(["--processed", str(folder), "--method", "item_knn"])
     assert (folder / "artifacts" / "item_knn" / "manifest.json").is_file()
     stored = Recommender.load(folder).recommend(3, n=20, method="item_knn", at=1_600_000_000)
     assert stored == shipped.recommend(3, n=20, method="item_knn", at=1_600_000_000)

@@ -15,8 +15,7 @@ from recommender.data.errors import ArtifactError, ChoiceError, DataError, Setti
 from recommender.data.interactions import Interactions
 from recommender.learn import registry
 from recommender.learn.base import Ranker, mask_seen
-from recommender.learn.stacker import Stacker
-from recommender.learn.stacking_features import N_BLEND
+from recommender.learn.stacking.stacker import N_BLEND, Stacker
 
 N_USERS, N_MOVIES, DAY = 60, 40, 86_400
 PERSONAL = ("item_knn", "ease", "directed_ease", "content", "stacker", "two_tower")
@@ -218,7 +217,7 @@ def test_every_setting_changes_the_result(name: str, key: str) -> None:
     small = {**QUICK.get(name, {}), **({"epochs": 5} if name in QUICK else {}), **NEEDED.get((name, key), {})}
 
     def scores(**settings: Any) -> Any:
-        catalogs = {"catalog": catalog()} if cls.takes_catalog else {}
+        catalogs = {"catalog": catalog()} if True else {}
         return cls(**catalogs, **parts, **{**small, **settings}).fit(data).score(data, np.arange(6))
 
     assert np.abs(scores() - scores(**{key: OTHER_SETTINGS[name][key]})).max() > 1e-6
@@ -256,7 +255,7 @@ def test_the_stacker_puts_all_its_candidates_before_the_rest_of_the_blend() -> N
     at = data.times[data.indptr[rows + 1] - 1]
     scores = model.score(data, rows)
     mask_seen(scores, data, rows)
-    blend = model.scorers.scores(data, rows, at)[:, :, :N_BLEND].sum(axis=-1)
+    blend = model.scores(data, rows, at)[:, :, :N_BLEND].sum(axis=-1)
     mask_seen(blend, data, rows)
     order = np.argsort(-blend, axis=1, kind="stable")
     for line in range(6):

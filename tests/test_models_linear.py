@@ -7,9 +7,9 @@ import pytest
 
 from recommender.data.errors import SettingsError
 from recommender.data.interactions import Interactions
+from recommender.learn.baselines import MostPopular
 from recommender.learn.directed_ease import DirectedEase, keep_largest, kernel, pair_sums
 from recommender.learn.ease import Ease
-from recommender.learn.popularity import MostPopular
 from recommender.linalg.cholesky import inverse
 
 
@@ -53,10 +53,10 @@ def test_blocked_inverse_refuses_what_has_none() -> None:
 def test_popularity_counts_likes_and_breaks_ties_by_ratings() -> None:
     data = Interactions.from_columns([1, 1, 1, 2, 2], [10, 20, 30, 10, 30], [4, 4.5, 3, 5, 1], [1, 2, 3, 4, 5])
     model = MostPopular().fit(data)
-    assert model.likes.astype(int).tolist() == [2, 1, 0]
+    assert model.likes_.astype(int).tolist() == [2, 1, 0]
     ids, _ = model.recommend(Interactions.from_columns([], [], [], [], data.movie_ids, np.array([9])), [0], 3)
     assert ids.tolist() == [[10, 20, 30]]
-    assert MostPopular(threshold=0.5).fit(data).likes.astype(int).tolist() == [2, 1, 2]
+    assert MostPopular(threshold=0.5).fit(data).likes_.astype(int).tolist() == [2, 1, 2]
 
 
 @pytest.mark.parametrize("values", ["likes", "ratings"])
@@ -69,9 +69,9 @@ def test_ease_is_the_constrained_least_squares_solution(values: str) -> None:
         others = np.delete(np.arange(data.n_movies), j)
         A = X[:, others]
         ridge = np.linalg.solve(A.T @ A + 3.0 * np.eye(len(others)), A.T @ X[:, j])
-        np.testing.assert_allclose(model.item_weights[others, j], ridge, atol=2e-5)
-        assert model.item_weights[j, j] == 0
-    np.testing.assert_allclose(model.score(data, np.arange(data.n_users)), X @ model.item_weights, atol=1e-5)
+        np.testing.assert_allclose(model.item_weights_[others, j], ridge, atol=2e-5)
+        assert model.item_weights_[j, j] == 0
+    np.testing.assert_allclose(model.score(data, np.arange(data.n_users)), X @ model.item_weights_, atol=1e-5)
 
 
 def test_pair_sums_equal_a_loop_over_all_pairs() -> None:
@@ -99,7 +99,7 @@ def test_directed_ease_without_direction_or_distance_is_ease() -> None:
     everything = data.take(np.ones(data.n_ratings, dtype=bool))
     object.__setattr__(everything, "ratings", np.full(data.n_ratings, 5, dtype=np.float32))
     plain = Ease(values="likes", regularisation=3).fit(everything)
-    np.testing.assert_allclose(directed.item_weights, plain.item_weights, atol=2e-5)
+    np.testing.assert_allclose(directed.item_weights_, plain.item_weights_, atol=2e-5)
 
 
 def test_directed_ease_meets_the_optimality_conditions() -> None:
@@ -110,10 +110,10 @@ def test_directed_ease_meets_the_optimality_conditions() -> None:
     x, y = model._known(data.ratings), model._wanted(data.ratings)
     G = pair_sums(data, x, x, kernel(longest, 0.03, 10)) + 2.0 * np.eye(15)
     T = pair_sums(data, x, y, kernel(longest, 0.05, 30, 0.5))
-    gradient = G @ model.item_weights.astype(np.float64) - T
+    gradient = G @ model.item_weights_.astype(np.float64) - T
     np.testing.assert_allclose(gradient - np.diag(np.diag(gradient)), 0, atol=1e-4)
     assert np.abs(np.diag(gradient)).min() > 0.01
-    assert not np.diag(model.item_weights).any()
+    assert not np.diag(model.item_weights_).any()
 
 
 def test_directed_ease_profile_by_hand() -> None:
@@ -121,7 +121,7 @@ def test_directed_ease_profile_by_hand() -> None:
     model = DirectedEase(recency_base=0.1, recency_reach=2.0).fit(data)
     person = Interactions.from_columns([7, 7, 7], [4, 2, 9], [3.5, 1, 5], [1, 2, 3], data.movie_ids)
     weights = [0.3 * (0.1 + np.exp(-1)), 0.1 * (0.1 + np.exp(-0.5)), 1 * (0.1 + 1)]
-    np.testing.assert_allclose(model.score(person, [0])[0], weights @ model.item_weights[[4, 2, 9]], rtol=1e-5)
+    np.testing.assert_allclose(model.score(person, [0])[0], weights @ model.item_weights_[[4, 2, 9]], rtol=1e-5)
 
 
 def test_directed_ease_learns_which_way_people_go() -> None:

@@ -7,13 +7,11 @@ import pytest
 
 from recommender.data.catalog import Catalog
 from recommender.data.interactions import Interactions
-from recommender.learn import ranking_network
-from recommender.learn.biases import Biases
+from recommender.learn.baselines import Biases, Trending
 from recommender.learn.content import Content
 from recommender.learn.item_knn import ItemKnn
-from recommender.learn.stacker import cut, cut_lengths
-from recommender.learn.stacking_features import N_FEATURES, Scorers, features, standardised
-from recommender.learn.trending import Trending
+from recommender.learn.stacking import ranking_network
+from recommender.learn.stacking.stacker import N_FEATURES, Stacker, cut, cut_lengths, features, standardized
 
 DAY = 86_400
 # three people, four movies
@@ -25,9 +23,9 @@ TINY = Interactions.from_columns(
 def test_biases_by_hand() -> None:
     model = Biases(movie_damping=1, user_damping=2).fit(TINY)
     mu = 27 / 7
-    assert model.mean[0] == pytest.approx(mu)
+    assert model.mean_[0] == pytest.approx(mu)
     b = [(9 - 2 * mu) / 3, (13 - 3 * mu) / 4, (2 - mu) / 2, (3 - mu) / 2]
-    np.testing.assert_allclose(model.movie_bias, b, rtol=1e-5)
+    np.testing.assert_allclose(model.movie_bias_, b, rtol=1e-5)
     b_u = ((5 - mu - b[0]) + (4 - mu - b[1]) + (2 - mu - b[2])) / 5
     np.testing.assert_allclose(model.score(TINY, 0)[0], mu + b_u + np.array(b), rtol=1e-5)
 
@@ -35,9 +33,9 @@ def test_biases_by_hand() -> None:
 def test_cosine_neighbours_by_hand() -> None:
     """Likes: 1 -> {10, 20}, 2 -> {10, 20}, 3 -> {20}."""
     model = ItemKnn(weighting="cosine", shrinkage=0.5, neighbours=1).fit(TINY)
-    assert model.neighbours[:2].tolist() == [[1], [0]]
-    assert model.similarities[:2, 0] == pytest.approx([2 / (np.sqrt(6) + 0.5)] * 2)
-    assert not model.similarities[2:].any()
+    assert model.neighbours_[:2].tolist() == [[1], [0]]
+    assert model.similarities_[:2, 0] == pytest.approx([2 / (np.sqrt(6) + 0.5)] * 2)
+    assert not model.similarities_[2:].any()
     person = Interactions.from_columns([9, 9], [20, 40], [4, 2], [1, 2], TINY.movie_ids)
     assert model.score(person, 0)[0] == pytest.approx([2 / (np.sqrt(6) + 0.5), 0, 0, 0])
 
@@ -46,7 +44,7 @@ def test_tfidf_neighbours_by_hand() -> None:
     model = ItemKnn(weighting="tfidf", neighbours=1).fit(TINY)
     two, one = np.log(4) - np.log(3), np.log(4) - np.log(2)
     expected = 2 * two**2 / (np.sqrt(2 * two**2) * np.sqrt(2 * two**2 + one**2))
-    assert model.similarities[0, 0] == pytest.approx(expected, rel=1e-5)
+    assert model.similarities_[0, 0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_content_by_hand() -> None:
@@ -54,10 +52,10 @@ def test_content_by_hand() -> None:
     catalog = Catalog([{"movieId": i, "title": i, "genres": g} for i, g in rows])
     model = Content(catalog, popularity=0, liking=0.5).fit(TINY)  # both genres in 2 of 4: equal weights
     half = np.sqrt(0.5)
-    np.testing.assert_allclose(model.features, [[1, 0], [half, half], [0, 1], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(model.features_, [[1, 0], [half, half], [0, 1], [0, 0]], rtol=1e-6)
     person = Interactions.from_columns([9, 9], [10, 30], [5, 2], [1, 2], TINY.movie_ids)
     profile = np.array([1.5 + 0.5, -1.5 + 0.5])  # mean 3.5
-    expected = model.features @ profile / np.linalg.norm(profile)
+    expected = model.features_ @ profile / np.linalg.norm(profile)
     np.testing.assert_allclose(model.score(person, 0)[0], expected, rtol=1e-5)
     popular = Content(catalog, popularity=2).fit(TINY).score(person, 0)[0] - model.score(person, 0)[0]
     np.testing.assert_allclose(popular, 2 * np.log1p([2, 3, 0, 0]) / np.log(4), rtol=1e-5)
@@ -99,7 +97,7 @@ def test_network_learns_a_rule_that_no_linear_ranking_can_follow() -> None:
 def test_standardised_over_the_counted_alone() -> None:
     scores = np.array([[1.0, 3.0, 100.0], [2.0, 2.0, 2.0]])
     counted = np.array([[True, True, False], [True, True, True]])
-    assert standardised(scores, counted).tolist() == [[-1, 1, 8], [0, 0, 0]]
+    assert standardized(scores, counted).tolist() == [[-1, 1, 8], [0, 0, 0]]
 
 
 def test_features_fade_with_the_break() -> None:
@@ -134,8 +132,12 @@ def test_no_feature_of_the_stacker_changes_with_what_others_rate_later() -> None
     timed = slice(6, 10)
     rows = np.flatnonzero(np.diff(past.indptr) > 0)[:5]
     at = np.full(5, moment)
-    known_all, known_past = (Scorers().fit(part).scores(past, rows, at)[:, :, timed] for part in (data, past))
-    np.testing.assert_allclose(known_all, known_past, atol=1e-5)
+    found = []
+    for part in (data, past):
+        stacker = Stacker()
+        stacker.fit_parts(part)
+        found.append(stacker.scores(past, rows, at)[:, :, timed])
+    np.testing.assert_allclose(*found, atol=1e-5)
 
 
 def test_content_takes_the_keywords_of_the_catalogue() -> None:

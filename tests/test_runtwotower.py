@@ -49,7 +49,7 @@ def transcript(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What runsvd says where the SVD's vectors are those of the tower without their mean."""
     folder = make_processed(tmp_path_factory.mktemp("svd") / "processed")
     model = SvdModel.load(folder / "artifacts" / "svd")
-    model.movie_embeddings = model.movie_embeddings - model.movie_embeddings.mean(axis=0)
+    model.movie_embeddings_ = model.movie_embeddings_ - model.movie_embeddings_.mean(axis=0)
     model.save(folder / "artifacts" / "svd")
     done = run(TYPED, *RULE, "--processed", folder, start=("-m", "model.runsvd"))
     assert "3. " in done.stdout

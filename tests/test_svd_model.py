@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from recommender.data import artifacts
+from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.data.interactions import Interactions
-from recommender.learn.signals import SIGNALS, signal_values
-from recommender.learn.svd import SvdModel
+from recommender.learn.svd import SIGNALS, SvdModel, signal_values
 from recommender.linalg import randomized_svd as kernel
 
 DAY = 86_400
@@ -26,6 +26,10 @@ def random_ratings(seed: int = 0, n_users: int = 60, n_movies: int = 40) -> Inte
     ratings = rng.integers(1, 11, len(cells)) / 2
     times = rng.integers(1_000 * DAY, size=len(cells))
     return Interactions.from_columns(*columns, ratings, times, 10 * np.arange(n_movies + 1) + 3)
+
+
+def catalog_of(ids: np.ndarray) -> Catalog:
+    return Catalog([{"movieId": str(ident), "title": "x", "genres": ""} for ident in ids.tolist()])
 
 
 def dense(data: Interactions, values: np.ndarray) -> np.ndarray:
@@ -81,9 +85,9 @@ def test_embeddings_are_the_truncated_svd_of_the_signal(signal: str) -> None:
     A = dense(data, signal_values(signal, data, data.movie_counts(), int(data.times.max())))
     U, s, Vt = np.linalg.svd(A, full_matrices=False)
     best = (U[:, :6] * s[:6]) @ Vt[:6]
-    np.testing.assert_allclose(model.user_embeddings @ model.movie_embeddings.T, best, atol=1e-5 * s[0])
-    np.testing.assert_allclose(model.singular_values, s[:6], rtol=1e-5)
-    np.testing.assert_allclose(model.movie_embeddings.T @ model.movie_embeddings, np.eye(6), atol=1e-5)
+    np.testing.assert_allclose(model.user_embeddings_ @ model.movie_embeddings_.T, best, atol=1e-5 * s[0])
+    np.testing.assert_allclose(model.singular_values_, s[:6], rtol=1e-5)
+    np.testing.assert_allclose(model.movie_embeddings_.T @ model.movie_embeddings_, np.eye(6), atol=1e-5)
     scores = model.score(data, np.arange(data.n_users))
     np.testing.assert_allclose(scores, best, atol=1e-5 * s[0])
     assert scores.dtype == np.float32
@@ -100,7 +104,7 @@ def test_fold_in_of_somebody_new_is_the_projection_of_their_row() -> None:
     for movie, rating, time in ((13, 5, newest), (3, 1, newest - 400 * DAY), (33, 4, 0)):
         column = int(np.searchsorted(data.movie_ids, movie))
         row[column] = (rating - 10 / 3) / np.sqrt(counts[column]) * 0.5 ** ((newest - time) / (365 * DAY))
-    V = model.movie_embeddings.astype(np.float64)
+    V = model.movie_embeddings_.astype(np.float64)
     np.testing.assert_allclose(model.score(new, [0])[0], row @ V @ V.T, atol=1e-6)
 
 
@@ -160,17 +164,17 @@ def test_people_and_movies_without_ratings_have_zero_vectors() -> None:
     data = random_ratings()
     assert data.movie_counts()[-1] == 0
     model = SvdModel(rank=5).fit(data)
-    assert not model.movie_embeddings[-1].any()
+    assert not model.movie_embeddings_[-1].any()
     unknown = Interactions.from_columns([], [], [], [], data.movie_ids, np.array([1]))
     assert not model.score(unknown, [0]).any()
 
 
 def test_session_vectors_scale_each_dimension() -> None:
     model = SvdModel(rank=5).fit(random_ratings())
-    np.testing.assert_array_equal(model.movie_vectors(0.0), model.movie_embeddings)
-    s = model.singular_values
-    np.testing.assert_allclose(model.movie_vectors(1.0), model.movie_embeddings * s / s[0], rtol=1e-6)
-    np.testing.assert_allclose(model.movie_vectors(), model.movie_embeddings * np.sqrt(s / s[0]), rtol=1e-6)
+    np.testing.assert_array_equal(model.movie_vectors(0.0), model.movie_embeddings_)
+    s = model.singular_values_
+    np.testing.assert_allclose(model.movie_vectors(1.0), model.movie_embeddings_ * s / s[0], rtol=1e-6)
+    np.testing.assert_allclose(model.movie_vectors(), model.movie_embeddings_ * np.sqrt(s / s[0]), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,7 @@ def test_saved_and_loaded_model_is_the_same(tmp_path: Path) -> None:
     data = random_ratings()
     model = SvdModel(rank=5, signal="weighted", seed=3, half_life_days=20.0, popularity_power=1.0).fit(data)
     model.save(tmp_path / "svd", fitted_on="train+val")
-    for loaded in (SvdModel.load(tmp_path / "svd"), SvdModel.load(tmp_path / "svd", data.movie_ids)):
+    for loaded in (SvdModel.load(tmp_path / "svd"), SvdModel.load(tmp_path / "svd", catalog_of(data.movie_ids))):
         assert loaded.settings == model.settings
         for name, array in model.arrays().items():
             np.testing.assert_array_equal(loaded.arrays()[name], array)
@@ -213,9 +217,9 @@ def test_a_session_reads_the_movies_alone(tmp_path: Path) -> None:
     SvdModel(rank=5).fit(data).save(tmp_path)
     (tmp_path / "user_embeddings.npy").unlink()
     (tmp_path / "user_map.json").unlink()
-    assert len(SvdModel.load(tmp_path, data.movie_ids, users=False).movie_embeddings) == 41
+    assert len(SvdModel.load(tmp_path, catalog_of(data.movie_ids), users=False).movie_embeddings_) == 41
     with pytest.raises(ArtifactError, match=r"user_embeddings\.npy is missing"):
-        SvdModel.load(tmp_path, data.movie_ids)
+        SvdModel.load(tmp_path, catalog_of(data.movie_ids))
 
 
 def rewrite(folder: Path, name: str, content: Any) -> None:
@@ -242,13 +246,13 @@ SMALL = {
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("movie_embeddings.npy", np.ones((40, 5), np.float32), r"movie_embeddings\.npy holds float32 \(40, 5\)"),
+        ("movie_embeddings.npy", np.ones((40, 5), np.float32), r"movie_embeddings is \(40, 5\)"),
         ("movie_embeddings.npy", np.ones((41, 5)), r"movie_embeddings\.npy holds float64"),
         ("movie_embeddings.npy", np.full((41, 5), np.nan, np.float32), r"movie_embeddings\.npy .* not numbers"),
-        ("user_embeddings.npy", np.ones((60, 4), np.float32), r"user_embeddings\.npy holds float32 \(60, 4\)"),
+        ("user_embeddings.npy", np.ones((60, 4), np.float32), r"user_embeddings is \(60, 4\)"),
         ("user_embeddings.npy", np.full((60, 5), np.inf, np.float32), r"user_embeddings\.npy .* not numbers"),
-        ("svd_model.npz", {**SMALL, "singular_values": np.ones(4, np.float32)}, r"svd_model\.npz does not fit"),
-        ("svd_model.npz", {**SMALL, "movie_counts": np.ones(3, np.int64)}, r"svd_model\.npz does not fit"),
+        ("svd_model.npz", {**SMALL, "singular_values": np.ones(4, np.float32)}, r"singular_values is \(4,\)"),
+        ("svd_model.npz", {**SMALL, "movie_counts": np.ones(3, np.int64)}, r"movie_counts is \(3,\)"),
         ("svd_model.npz", {**SMALL, "newest": np.ones(1)}, r"svd_model\.npz: newest is float64"),
         ("svd_model.npz", {"newest": np.ones(1, np.int64)}, r"svd_model\.npz is damaged"),
         ("movie_map.json", {"3": 1, "13": 0}, r"movie_map\.json is not a map from ids to rows"),
@@ -279,7 +283,7 @@ def test_another_movie_list_is_refused(tmp_path: Path) -> None:
     data = random_ratings()
     SvdModel(rank=5).fit(data).save(tmp_path)
     with pytest.raises(ArtifactError, match=r"trained on another movie list: run python -m model\.train_svd_model"):
-        SvdModel.load(tmp_path, data.movie_ids + 1)
+        SvdModel.load(tmp_path, catalog_of(data.movie_ids + 1))
     with pytest.raises(ArtifactError, match="no svd artifact"):
         SvdModel.load(tmp_path / "elsewhere")
 

@@ -12,14 +12,12 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError
 from recommender.learn import registry
-from recommender.learn.item_features import item_features
-from recommender.learn.text_features import Weights, text_features
-from recommender.learn.text_ridge import TextBridge
+from recommender.learn.features import TextFeatureSettings, item_features, text_features
 from recommender.learn.two_tower.settings import TwoTowerSettings
 from recommender.learn.two_tower_text import TextTwoTower, TextTwoTowerSettings
 
 from . import test_models_contract as contract
-from .test_text_bridge import N_COLD, N_MOVIES, N_USERS, make_catalog, make_ratings
+from .test_text_ridge import N_COLD, N_MOVIES, N_USERS, make_catalog, make_ratings
 
 QUICK: dict[str, Any] = {"factors": 4, "batch": 64, "epochs": 8, "rate": 0.02}
 THEMES = np.arange(N_MOVIES) % 3
@@ -72,9 +70,9 @@ def test_the_map_for_unrated_movies_is_the_ridge_regression_of_its_equation() ->
     np.testing.assert_array_equal(found[rated], wanted[rated].astype(np.float32))
 
 
-def test_texts_are_those_of_the_text_bridge() -> None:
+def test_texts_are_those_of_the_text_ridge() -> None:
     ids = make_ratings().movie_ids
-    expected = TextBridge(make_catalog(), dimension=7, year_weight=0.3).features(ids)
+    expected = text_features(make_catalog(), ids, TextFeatureSettings(dimension=7, year_weight=0.3))
     found = TextTwoTower(make_catalog(), dimension=7, year_weight=0.3, side_features="none").features(ids)
     np.testing.assert_array_equal(found, expected)
     more = TextTwoTower(make_catalog(), dimension=7, year_weight=0.3, side_features="metadata").features(ids)
@@ -93,7 +91,7 @@ def test_each_movie_has_the_vector_of_its_own_text_and_director() -> None:
     place = np.argsort(movies)
 
     def likeness(catalog: Catalog) -> np.ndarray:
-        z = text_features(catalog, 100 + movies, 50, Weights(2.0, 0.0, 0.0))[place]
+        z = text_features(catalog, 100 + movies, TextFeatureSettings(50, 2.0, 0.0, 0.0))[place]
         assert not z[12].any()
         found = z[:12] @ z[:12].T
         np.testing.assert_allclose(found.diagonal(), 4, rtol=1e-5)

@@ -43,8 +43,8 @@ def make_processed(folder: Path, n_users: int = 50, n_movies: int = 40, value: f
     return folder
 
 
-def run(*arguments: str, as_file: bool = False) -> subprocess.CompletedProcess[str]:
-    start = ["model/train_svd_model.py"] if as_file else ["-m", "model.train_svd_model"]
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    start = ["-m", "model.train_svd_model"]
     environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, *start, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
@@ -73,8 +73,10 @@ def test_report_and_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert f"{energy:.1%} of the energy" in printed
     assert float(rows["centered"][0]) > 1.2 * float(rows["popularity"][0])  # the two groups are learned
 
-    model = SvdModel.load(folder / "artifacts" / "svd", train.movie_ids)
-    np.testing.assert_allclose(model.user_embeddings @ model.movie_embeddings.T, (U[:, :4] * s[:4]) @ Vt[:4], atol=1e-4)
+    model = SvdModel.load(folder / "artifacts" / "svd")
+    np.testing.assert_allclose(
+        model.user_embeddings_ @ model.movie_embeddings_.T, (U[:, :4] * s[:4]) @ Vt[:4], atol=1e-4
+    )
     assert (model.settings.rank, model.settings.signal) == (4, "centered")
 
 
@@ -139,16 +141,15 @@ def test_final_is_fitted_on_all_three_parts(tmp_path: Path, capsys: pytest.Captu
     )
     fresh = SvdModel(rank=4).fit(concat(*parts))
     stored = SvdModel.load(output)
-    np.testing.assert_array_equal(stored.movie_embeddings, fresh.movie_embeddings)
+    np.testing.assert_array_equal(stored.movie_embeddings_, fresh.movie_embeddings_)
     manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["settings"]["train"]["fitted_on"] == "train+val+test"
     assert not (folder / "artifacts").exists()
 
 
-@pytest.mark.parametrize("as_file", [False, True])
-def test_runs_as_module_and_as_file(tmp_path: Path, as_file: bool) -> None:
+def test_runs_as_module(tmp_path: Path) -> None:
     folder = make_processed(tmp_path / "processed")
-    done = run("--processed", str(folder), "--rank", "2", as_file=as_file)
+    done = run("--processed", str(folder), "--rank", "2")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(f"stored in {folder / 'artifacts' / 'svd'}\n")
 
@@ -156,7 +157,7 @@ def test_runs_as_module_and_as_file(tmp_path: Path, as_file: bool) -> None:
 def test_help_names_every_flag() -> None:
     done = run("--help-all")
     assert done.returncode == 0
-    for flag in ("--processed", "--output", "--final", "--rank", "--signal", "--passes", "--half-life-days"):
+    for flag in ("--processed", "--output", "--all-ratings", "--rank", "--signal", "--passes", "--half-life-days"):
         assert flag in done.stdout
 
 
@@ -204,7 +205,7 @@ def test_a_signal_that_these_ratings_do_not_have_is_skipped_in_the_report(tmp_pa
 
 def test_the_shipped_artifact_is_what_the_command_builds(tmp_path: Path) -> None:
     processed = default_folder("processed")
-    shipped = SvdModel.load(processed / "artifacts" / "svd", load_split(processed, "train").movie_ids)
+    shipped = SvdModel.load(processed / "artifacts" / "svd")
     train_svd_model.main(["--processed", str(processed), "--output", str(tmp_path), "--final"])
     built = SvdModel.load(tmp_path)
     manifests = [
@@ -212,8 +213,8 @@ def test_the_shipped_artifact_is_what_the_command_builds(tmp_path: Path) -> None
         for folder in (processed / "artifacts" / "svd", tmp_path)
     ]
     assert manifests[0] == manifests[1]
-    np.testing.assert_array_equal(built.user_ids, shipped.user_ids)
-    np.testing.assert_array_equal(built.movie_counts, shipped.movie_counts)
-    np.testing.assert_allclose(built.singular_values, shipped.singular_values, rtol=1e-5)
-    products = [model.user_embeddings @ model.movie_embeddings.T for model in (built, shipped)]
-    np.testing.assert_allclose(*products, atol=1e-4 * shipped.singular_values[0])
+    np.testing.assert_array_equal(built.user_ids_, shipped.user_ids_)
+    np.testing.assert_array_equal(built.movie_counts_, shipped.movie_counts_)
+    np.testing.assert_allclose(built.singular_values_, shipped.singular_values_, rtol=1e-5)
+    products = [model.user_embeddings_ @ model.movie_embeddings_.T for model in (built, shipped)]
+    np.testing.assert_allclose(*products, atol=1e-4 * shipped.singular_values_[0])

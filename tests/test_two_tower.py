@@ -10,7 +10,7 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
-from recommender.learn.item_features import item_features
+from recommender.learn.features import item_features
 from recommender.learn.two_tower.gradient_check import check_gradient
 from recommender.learn.two_tower.history import Reading, bags_before, draw_moments
 from recommender.learn.two_tower.model import TwoTower

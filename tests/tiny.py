@@ -43,11 +43,11 @@ def make_processed(folder: Path) -> Path:
     (folder / "movie_popularity.json").write_text(json.dumps(counts))
     model = SvdModel(rank=2)
     model.movie_ids = np.array([movie[0] for movie in FILMS])
-    model.movie_embeddings = np.array([movie[4] for movie in FILMS], dtype=np.float32)
-    model.user_ids, model.user_embeddings = np.array([1]), np.ones((1, 2), np.float32)
-    model.singular_values = np.ones(2, np.float32)
-    model.movie_counts = np.array([movie[3] for movie in FILMS])
-    model.newest = np.array([0])
+    model.movie_embeddings_ = np.array([movie[4] for movie in FILMS], dtype=np.float32)
+    model.user_ids_, model.user_embeddings_ = np.array([1]), np.ones((1, 2), np.float32)
+    model.singular_values_ = np.ones(2, np.float32)
+    model.movie_counts_ = np.array([movie[3] for movie in FILMS])
+    model.newest_ = np.array([0])
     model.save(folder / "artifacts" / "svd")
     return folder
 

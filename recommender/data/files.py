@@ -89,13 +89,13 @@ def _take(handle: int, path: Path) -> None:
 
 
 def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None] | None = None) -> np.ndarray:
-    """Read one array and check its dtype and, where given, its shape (None = any length); never unpickles."""
+    """Read one array and check its dtype and shape where given (None = any, any length); never unpickles."""
     with _reading(path):
         array = np.load(path, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("it holds several arrays")
     wanted = tuple(array.shape if shape is None else shape)
-    fits = array.dtype == dtype and array.ndim == len(wanted)
+    fits = (dtype is None or array.dtype == dtype) and array.ndim == len(wanted)
     if not fits or any(want not in (None, have) for want, have in zip(wanted, array.shape)):
         raise ArtifactError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {wanted}")
     return array

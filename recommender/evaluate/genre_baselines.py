@@ -13,39 +13,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Callable, ClassVar, Optional
+from typing import Callable, Optional
 
 import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
-from ..learn.base import Fitted, Ranker
-from ..learn.content import Content, genre_matrix
+from ..learn.base import Ranker
+from ..learn.content import Content
+from ..learn.features import genre_matrix
 
 
 class PopularityByGenre(Ranker):
-    """`expected` is score_i, (n_movies,) float32: the same for everybody."""
+    """`expected_` is score_i, (n_movies,) float32: the same for everybody."""
 
     name = "popularity-by-genre"
-    takes_catalog = True
-    fitted: ClassVar[Fitted] = {"expected": np.float32}
 
-    expected: np.ndarray
-
-    def __init__(self, catalog: Optional[Catalog] = None) -> None:
-        super().__init__()
-        self.catalog = catalog
+    expected_: np.ndarray
 
     def fit(self, train: Interactions) -> PopularityByGenre:
         """Count the likes of rated movies by genre."""
         self.movie_ids = train.movie_ids
         likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
-        self.expected = likes_by_genre(genre_matrix(self.catalog, train.movie_ids), likes, train.movie_counts() > 0)
+        self.expected_ = likes_by_genre(genre_matrix(self.catalog, train.movie_ids), likes, train.movie_counts() > 0)
         return self
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        return np.tile(self.expected, (len(user_rows), 1))
+        return np.tile(self.expected_, (len(user_rows), 1))
 
 
 def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) -> np.ndarray:

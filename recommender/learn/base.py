@@ -4,17 +4,18 @@
     score(history, user_rows)         (B, n_movies): one ranking value for every movie, seen ones included
     recommend(history, user_rows, n)  the n best unseen movies: external ids and scores
 
-`history` holds what is known of the people to rank for. It may be the training data itself or the ratings of
-somebody new; it shares the training data's movie vocabulary. A model therefore never needs to have met a person.
+`history` holds what is known of the users to rank for: the training data itself or the ratings of somebody new, in the
+same movie vocabulary. So a model never needs to have met a user.
 
-Each model says once what it is called, how it is set, and which arrays `fit` leaves; saving follows from that.
+What `fit` learns is declared once, as an array in the class body (`item_weights_: np.ndarray`). All declared arrays
+are saved and loaded, without the last underscore in the file's name. A model made of others lists them in `parts`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Optional, TypeVar
 
@@ -22,13 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data import artifacts
+from ..data.catalog import Catalog
 from ..data.errors import DataError
 from ..data.interactions import Interactions
 from ..data.settings import check_value
 from ..linalg.top_n import top_n
 
-Arrays = dict[str, np.ndarray]
-Fitted = Mapping[str, npt.DTypeLike]
 AnyRanker = TypeVar("AnyRanker", bound="Ranker")
 
 
@@ -38,22 +38,25 @@ class NoSettings:
 
 
 class Ranker(ABC):
-    """A model under the contract above; `movie_ids` is the vocabulary it was fitted on.
+    """A model under the contract above; `movie_ids` (n_movies,) int64 is the vocabulary it was fitted on.
 
-    A subclass sets `name` (what the registry and the artifact call it), `Settings` (a frozen dataclass of
-    `settings.setting` fields) and `fitted` (the attributes that `fit` sets: arrays, each with its dtype).
+    A subclass sets `name` (of the registry and of the artifact), `Settings` (a frozen dataclass of `setting` fields)
+    and declares its arrays.
     """
 
     name: ClassVar[str]
     Settings: ClassVar[type[Any]] = NoSettings
-    fitted: ClassVar[Fitted] = {}
     scores_are_ratings: ClassVar[bool] = False  # whether a score is the expected rating, in stars
-    takes_catalog: ClassVar[bool] = False  # whether the constructor has a parameter `catalog`
 
     movie_ids: np.ndarray
 
-    def __init__(self, **settings: Any) -> None:
-        """Set the model; raises `SettingsError` for an unknown name or a value out of range."""
+    def __init__(self, catalog: Optional[Catalog] = None, **settings: Any) -> None:
+        """Set the model; raises `SettingsError` for an unknown name or a value out of range.
+
+        catalog: for models that read genres, years or texts while they are fitted; the others ignore it.
+        """
+        self.catalog = catalog
+        self.parts: dict[str, Ranker] = {}
         self.settings = self.Settings(**{key: check_value(self.Settings, key, settings[key]) for key in settings})
 
     @abstractmethod
@@ -67,7 +70,7 @@ class Ranker(ABC):
     def score(self, history: Interactions, user_rows: npt.ArrayLike, at: Optional[npt.ArrayLike] = None) -> np.ndarray:
         """Return (B, n_movies) float32 ranking values for rows of `history`; higher is better.
 
-        `at`: (B,) seconds since 1970, the moment of the request; None takes each person's last known rating.
+        `at`: (B,) seconds since 1970, the moment of the request; None takes each user's last known rating.
         Raises `DataError` where `history` has another movie vocabulary.
         """
         if not np.array_equal(history.movie_ids, self.movie_ids):
@@ -79,35 +82,37 @@ class Ranker(ABC):
     def recommend(
         self, history: Interactions, user_rows: npt.ArrayLike, n: int = 10, at: Optional[npt.ArrayLike] = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the n best movies that each person has not rated: ids (B, n) int64 and scores (B, n) float32.
+        """Return the n best movies that each user has not rated: ids (B, n) int64 and scores (B, n) float32.
 
-        Best first, equal scores by ascending id. Where fewer than n are left, the rest is id -1, score -inf.
+        Best first, equal scores by ascending id. Where fewer than n are left, the others are id -1, score -inf.
         """
         rows = np.atleast_1d(np.asarray(user_rows, dtype=np.int64))
         scores = self.score(history, rows, at)
-        mask_seen(scores, history, rows)
-        best = top_n(scores, n)
-        values = np.take_along_axis(scores, best, axis=1)
-        ids = np.where(np.isneginf(values), -1, self.movie_ids[best])
-        if ids.shape[1] < n:
-            missing = ((0, 0), (0, n - ids.shape[1]))
-            ids = np.pad(ids, missing, constant_values=-1)
-            values = np.pad(values, missing, constant_values=-np.inf)
-        return ids, values
+        best = best_unseen(scores, history, rows, n)
+        values = np.take_along_axis(scores, np.maximum(best, 0), axis=1)
+        return np.where(best < 0, -1, self.movie_ids[best]), np.where(best < 0, np.float32(-np.inf), values)
 
-    def arrays(self) -> Arrays:
-        """Return what `fit` learned, by name; together with the settings it is the whole model."""
-        return {"movie_ids": self.movie_ids, **{name: getattr(self, name) for name in self.fitted}}
+    @classmethod
+    def fitted(cls) -> list[str]:
+        """Return the names of the arrays that `fit` sets."""
+        bodies = [vars(one).get("__annotations__", {}) for one in reversed(cls.__mro__)]
+        return [name for body in bodies for name, kind in body.items() if kind == "np.ndarray"]
 
-    def restore(self, arrays: Arrays) -> None:
+    def _slots(self, prefix: str = "") -> Iterator[tuple[str, Ranker, str]]:
+        """Give each array as name in the artifact, the model that holds it, name of its attribute."""
+        for name in self.fitted():
+            yield prefix + name.rstrip("_"), self, name
+        for part, model in self.parts.items():
+            yield from model._slots(f"{prefix}{part}.")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what `fit` learned, by name in the artifact; together with the settings it is the whole model."""
+        return {stored: getattr(model, name) for stored, model, name in self._slots()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take over what `arrays` of a fitted model returned."""
-        self.movie_ids = arrays["movie_ids"]
-        for name in self.fitted:
-            setattr(self, name, arrays[name])
-
-    def dtypes(self) -> dict[str, npt.DTypeLike]:
-        """Return the dtype of each of `arrays`, known before fitting; checked when a model is loaded."""
-        return {"movie_ids": np.int64, **self.fitted}
+        for stored, model, name in self._slots():
+            setattr(model, name, arrays[stored])
 
     def save(self, folder: Path) -> None:
         """Write the model to `folder`, all files or none: one `.npy` for each array, and a manifest."""
@@ -115,19 +120,51 @@ class Ranker(ABC):
         artifacts.store(folder, self.name, self.settings, files, step="fit")
 
     @classmethod
-    def load(cls: type[AnyRanker], folder: Path, **parts: Any) -> AnyRanker:
-        """Read what `save` wrote; `parts` are what the constructor takes beside settings (a catalogue).
+    def load(cls: type[AnyRanker], folder: Path, catalog: Optional[Catalog] = None) -> AnyRanker:
+        """Read what `save` wrote.
 
         Raises `ArtifactError` for files that are missing, damaged, of another model or from another run.
         """
-        remedy = f"python -m model.train_ranking_model --model {cls.name}"
+        remedy = f"python -m model.train_ranking_model --method {cls.name}"
         stored = artifacts.restore(folder, cls.name, remedy, cls.Settings, step="fit")
-        model = cls(**parts, **dataclasses.asdict(stored.settings))
-        model.restore(stored.read({f"{name}.npy": dtype for name, dtype in model.dtypes().items()}))
+        model = cls(catalog, **dataclasses.asdict(stored.settings))
+        model.restore(stored.read({f"{name}.npy": None for name, _, _ in model._slots()}))
         return model
 
 
+def best_unseen(
+    scores: np.ndarray, history: Interactions, user_rows: np.ndarray, n: int, candidates: Optional[np.ndarray] = None
+) -> np.ndarray:
+    """Return the rows of the n best movies that each user has not rated, (B, n) int32, -1 where none is left.
+
+    candidates: the only movie rows to choose from, equal scores in this order; None = all, equal scores by row.
+    Changes `scores` (B, n_movies). A score that is not a number counts as worse than every other: a broken model
+    must not look good by it.
+    """
+    broken = np.isnan(scores)
+    if broken.any():
+        scores[broken] = np.finfo(scores.dtype).min
+    mask_seen(scores, history, user_rows)
+    if candidates is not None:
+        scores = scores[:, candidates]
+    best = top_n(scores, n)
+    rows = best if candidates is None else candidates[best]
+    found = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, rows)
+    lists = np.full((len(user_rows), n), -1, dtype=np.int32)
+    lists[:, : found.shape[1]] = found
+    return lists
+
+
 def mask_seen(scores: np.ndarray, history: Interactions, user_rows: np.ndarray) -> None:
-    """Set the score of every movie that each person has rated to -inf, in place."""
+    """Set the score of every movie that each user has rated to -inf, in place."""
     for line, row in enumerate(user_rows):
         scores[line, history.movie_rows[history.row(row)]] = -np.inf
+
+
+def last_times(history: Interactions, user_rows: np.ndarray) -> np.ndarray:
+    """Return the time of each user's last known rating, (B,) int64; 0 for a user without any."""
+    ends = history.indptr[user_rows + 1]
+    some = ends > history.indptr[user_rows]
+    moments = np.zeros(len(user_rows), dtype=np.int64)
+    moments[some] = history.times[ends[some] - 1]
+    return moments

@@ -1,31 +1,29 @@
 """Directed proximity EASE: EASE in which a pair of ratings counts by how near and in what order they were given.
 
-    D       distance of two ratings of one person, in positions of their history; d = 0 for the latest rating
+    D       distance of two ratings of one user, in positions of their history; d = 0 for the latest rating
     x       1 / x_middle / x_low for a rating of at least 4 / from 3 to 3.5 / below 3
     y       1 for a rating of at least 4, y_other otherwise
     G_ij  = sum over users   x_i x_j (gram_base + exp(-D / gram_reach))  + regularisation [i = j]
     T_ij  = sum over users   x_i y_j (target_base + exp(-D / target_reach)) (1 if j came later, `earlier` if before)
-    P     = inv(G)
-    B     = P T - P diag(diag(P T) / diag(P))
+    B     = P T - P diag(diag(P T) / diag(P)),  P = inv(G)
     score = sum over the history of  x_i (recency_base + exp(-d / recency_reach)) B_i
 
-With G = T, D weightless and d ignored this is EASE: see `ease.py`. The differences: the regression predicts what
-comes next (T is not symmetric), from what was near; both kernels and the profile fade with distance.
-`B` has a zero diagonal for the same reason as there: the multipliers of that constraint (Steck, WWW 2019, section
-3.1) are diag(P T) / diag(P) for any target T. Kernel, order and grades are ours.
+With G = T, D weightless and d ignored this is `ease.py`. Here the regression predicts what comes next (T is not
+symmetric), from what was near. The zero diagonal is Steck's (WWW 2019, section 3.1), whose multipliers are
+diag(P T) / diag(P) for any target T; kernel, order and grades are ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import Optional
 
 import numpy as np
 
 from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
-from .base import Fitted, Ranker
+from .base import Ranker
 
 
 @dataclass(frozen=True)
@@ -38,35 +36,34 @@ class DirectedEaseSettings:
     target_base: float = setting(0.05, "weight of a pair at any distance, in what is predicted", 0)
     target_reach: float = setting(30.0, "positions over which near pairs fade, in what is predicted", 1e-3)
     earlier: float = setting(0.5, "weight of predicting what came before, where what came after weighs 1", 0)
-    recency_base: float = setting(0.07, "weight of any old rating in a person's profile", 0)
+    recency_base: float = setting(0.07, "weight of any old rating in a user's profile", 0)
     recency_reach: float = setting(5.0, "ratings over which the extra weight of the latest fades", 1e-3)
     regularisation: float = setting(50.0, "ridge penalty", 1e-6)
     keep: int = setting(0, "weights kept for each known movie, the largest in size; 0 keeps all", 0)
 
 
 class DirectedEase(Ranker):
-    """`item_weights` is B, (n_movies, n_movies) float32, row = known movie, column = predicted movie."""
+    """`item_weights_` is B, (n_movies, n_movies) float32, row = known movie, column = predicted movie."""
 
     name = "directed_ease"
     Settings = DirectedEaseSettings
-    fitted: ClassVar[Fitted] = {"item_weights": np.float32}
 
-    item_weights: np.ndarray
+    item_weights_: np.ndarray
 
     def fit(self, train: Interactions) -> DirectedEase:
         """Solve in closed form: O(sum of squared row lengths) pairs, then two products of n_movies^3, float32."""
         self.movie_ids = train.movie_ids
-        setup = self.settings
+        chosen = self.settings
         longest = int(np.diff(train.indptr).max(initial=0))
         x, y = self._known(train.ratings), self._wanted(train.ratings)
-        G = pair_sums(train, x, x, kernel(longest, setup.gram_base, setup.gram_reach))
-        T = pair_sums(train, x, y, kernel(longest, setup.target_base, setup.target_reach, setup.earlier))
-        G[np.diag_indices_from(G)] += setup.regularisation
+        G = pair_sums(train, x, x, kernel(longest, chosen.gram_base, chosen.gram_reach))
+        T = pair_sums(train, x, y, kernel(longest, chosen.target_base, chosen.target_reach, chosen.earlier))
+        G[np.diag_indices_from(G)] += chosen.regularisation
         P = inverse(G)
         B = P @ T
         B -= P * (B.diagonal() / P.diagonal())
         np.fill_diagonal(B, 0)
-        self.item_weights = keep_largest(B, setup.keep) if setup.keep else B
+        self.item_weights_ = keep_largest(B, chosen.keep) if chosen.keep else B
         return self
 
     def _known(self, ratings: np.ndarray) -> np.ndarray:
@@ -80,9 +77,9 @@ class DirectedEase(Ranker):
         for line, row in enumerate(user_rows):
             known = history.row(row)
             x = self._known(history.ratings[known])
-            since = np.arange(len(x))[::-1]
-            weights = x * (self.settings.recency_base + np.exp(-since / self.settings.recency_reach))
-            scores[line] = weights.astype(np.float32) @ self.item_weights[history.movie_rows[known]]
+            d = np.arange(len(x))[::-1]
+            weights = x * (self.settings.recency_base + np.exp(-d / self.settings.recency_reach))
+            scores[line] = weights.astype(np.float32) @ self.item_weights_[history.movie_rows[known]]
         return scores
 
 
@@ -96,27 +93,21 @@ def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> np.
     return np.where(steps < 0, earlier * weights, weights).astype(np.float32)
 
 
-def pair_sums(
-    data: Interactions,
-    x: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray,
-) -> np.ndarray:
+def pair_sums(data: Interactions, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return (n_movies, n_movies) float32: over users and pairs, x of i times y of j times the pair's weight.
 
-    x, y: (n_ratings,), in place of the ratings.  weights: what `kernel` gives, the centre for equal positions.
-    One dense block for each user, in ascending order of movies so that the sums run through memory forwards;
-    O(sum of squared row lengths).
+    x, y: (n_ratings,), in place of the ratings.  weights: what `kernel` gives. One dense block for each user, in
+    ascending order of movies so that the sums run through memory forwards; O(sum of squared row lengths).
     """
     sums = np.zeros((data.n_movies, data.n_movies), dtype=np.float32)
-    centre = len(weights) // 2
-    for start, end in zip(data.indptr[:-1], data.indptr[1:]):
-        rows = data.movie_rows[start:end]
-        place = np.argsort(rows).astype(np.int32)
-        block = weights[centre - place[:, None] + place]  # (n, n): entry (i, j) by how much later j came
-        block *= x[start:end][place][:, None]
-        block *= y[start:end][place]
-        rows = rows[place]
+    center = len(weights) // 2
+    for user in range(data.n_users):
+        known = data.row(user)
+        position = np.argsort(data.movie_rows[known]).astype(np.int32)  # (n,) in the history, by movie
+        block = weights[center - position[:, None] + position]  # (n, n): entry (i, j) by how much later j came
+        block *= x[known][position][:, None]
+        block *= y[known][position]
+        rows = data.movie_rows[known][position]
         sums[np.ix_(rows, rows)] += block
     return sums
 

@@ -1,23 +1,21 @@
-"""Matrix factorisation of what people chose, every unobserved cell included: iALS.
+"""Matrix factorization of what users chose, every unobserved cell included: iALS.
 
     minimise   sum_(u,i) c_ui (p_ui - x_u . y_i)^2 + sum_u lambda_u |x_u|^2 + sum_i lambda_i |y_i|^2
     p_ui = 1 and c_ui = 1 + alpha g(r_ui) where u rated i with g > 0;  p_ui = 0 and c_ui = 1 everywhere else
+    lambda_u = lambda (1 + alpha n_u / n_movies)^nu
 
-Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets", equation 3. Each half sweep is
-one least-squares problem a row, taken a few conjugate-gradient steps further (conjugate_gradient.py).
-Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation benchmarks",
-section 3: lambda_u grows with the row, lambda_u ~ (n_u + n_movies / alpha)^nu; here in the form
-lambda_u = lambda (1 + alpha n_u / n_movies)^nu, so that nu = 0 is one lambda for all.
+Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets", equation 3; lambda that grows
+with the row is from Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation
+benchmarks", section 3 (nu = 0 is one lambda for all). Each half sweep takes a few conjugate-gradient steps.
 
-What differs from both: g weighs a rating by how good it is, and a person is always folded in, x_u solved exactly from
-the history given to `score`, where recent choices may count more: g times (floor + exp(-d / span)) for the d-th
-latest. So somebody new needs no training, and nothing of a person is stored in the model.
+What differs: g weighs a rating by how good it is, and a user is always folded in, x_u solved exactly from the history
+given to `score`, where the d-th latest choice weighs g times (floor + exp(-d / span)).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -25,12 +23,12 @@ from ..data.interactions import Interactions, grades
 from ..data.settings import setting
 from ..linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient, gram_matrix, solve_exactly
 from ..linalg.sparse import stable_order
-from .base import Fitted, Ranker
+from .base import Ranker
 
 
 @dataclass(frozen=True)
 class IalsSettings:
-    """The settings of `Ials`; defaults chosen on the validation part of ml-latest-small."""
+    """Defaults chosen on the validation part of ml-latest-small."""
 
     factors: int = setting(96, "length of the vectors", 1)
     regularisation: float = setting(20.0, "lambda of a row with no ratings", 1e-6)
@@ -46,17 +44,13 @@ class IalsSettings:
 
 
 class Ials(Ranker):
-    """iALS under the contract of `Ranker`.
-
-    `movie_vectors` is Y, (n_movies, factors) float32, all that it learns; `gram` is Y'Y, kept for the fold-in.
-    """
+    """`movie_vectors_` is Y, (n_movies, factors) float32; `gram_` is Y'Y, float64, kept for the fold-in."""
 
     name = "ials"
     Settings = IalsSettings
-    fitted: ClassVar[Fitted] = {"movie_vectors": np.float32, "gram": np.float64}
 
-    movie_vectors: np.ndarray
-    gram: np.ndarray
+    movie_vectors_: np.ndarray
+    gram_: np.ndarray
 
     def fit(self, train: Interactions) -> Ials:
         """Learn from `train`; cost O(n_sweeps (cg_steps nnz k + (n_users + n_movies) k^2))."""
@@ -73,27 +67,22 @@ class Ials(Ranker):
         for _ in range(chosen.n_sweeps):
             conjugate_gradient(X, Y, by_user, user_ridge, chosen.cg_steps)
             conjugate_gradient(Y, X, by_movie, movie_ridge, chosen.cg_steps)
-        self.movie_ids = train.movie_ids
-        self.movie_vectors = Y
-        self.gram = gram_matrix(Y)
+        self.movie_ids, self.movie_vectors_, self.gram_ = train.movie_ids, Y, gram_matrix(Y)
         return self
 
     def fold_in(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
-        """Return (B, factors) float32, the exact minimiser of the loss for each person with the movies fixed."""
+        """Return (B, factors) float32, the exact minimiser of the loss for each user with the movies fixed."""
         chosen = self.settings
-        picked = history.select(user_rows)
-        since = np.repeat(picked.indptr[1:], np.diff(picked.indptr)) - 1 - np.arange(picked.n_ratings)  # 0 = the latest
-        recency = None
-        if chosen.recency_span > 0:
-            recency = chosen.recency_floor + np.exp(-since / chosen.recency_span)
-        indptr, columns, weights = weighted_rows(picked, chosen, recency)
-        n_movies, k = self.movie_vectors.shape
+        part = history.select(user_rows)
+        d = np.repeat(part.indptr[1:], np.diff(part.indptr)) - 1 - np.arange(part.n_ratings)  # 0 = the latest
+        recency = chosen.recency_floor + np.exp(-d / chosen.recency_span) if chosen.recency_span > 0 else None
+        indptr, columns, weights = weighted_rows(part, chosen, recency)
+        n_movies, k = self.movie_vectors_.shape
         blocks = blocks_of_rows(indptr, columns, weights, n_movies, k)
-        return solve_exactly(self.movie_vectors, blocks, ridges(np.diff(indptr), n_movies, chosen), self.gram)
+        return solve_exactly(self.movie_vectors_, blocks, ridges(np.diff(indptr), n_movies, chosen), self.gram_)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        scores = self.fold_in(history, user_rows) @ self.movie_vectors.T
-        return scores
+        return self.fold_in(history, user_rows) @ self.movie_vectors_.T
 
 
 def weighted_rows(

@@ -13,13 +13,13 @@ frequency with people as words and movies as documents.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import Optional
 
 import numpy as np
 
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
-from .base import Fitted, Ranker
+from .base import Ranker
 from .ease import gram
 
 
@@ -31,14 +31,13 @@ class ItemKnnSettings:
 
 
 class ItemKnn(Ranker):
-    """`neighbours` (n_movies, k) int32, the most similar first, and their `similarities` (n_movies, k) float32."""
+    """`neighbours_` (n_movies, k) int32, the most similar first, and their `similarities_` (n_movies, k) float32."""
 
     name = "item_knn"
     Settings = ItemKnnSettings
-    fitted: ClassVar[Fitted] = {"neighbours": np.int32, "similarities": np.float32}
 
-    neighbours: np.ndarray
-    similarities: np.ndarray
+    neighbours_: np.ndarray
+    similarities_: np.ndarray
 
     def fit(self, train: Interactions) -> ItemKnn:
         """Compare all pairs of movies; O(sum of squared row lengths + n_movies^2)."""
@@ -49,8 +48,8 @@ class ItemKnn(Ranker):
         S /= np.where(scale > 0, scale, 1)
         np.fill_diagonal(S, 0)
         k = min(self.settings.neighbours, max(train.n_movies - 1, 0))
-        self.neighbours = np.argsort(-S, axis=1, kind="stable")[:, :k].astype(np.int32)
-        self.similarities = np.take_along_axis(S, self.neighbours, axis=1)
+        self.neighbours_ = np.argsort(-S, axis=1, kind="stable")[:, :k].astype(np.int32)
+        self.similarities_ = np.take_along_axis(S, self.neighbours_, axis=1)
         return self
 
     def _weights(self, train: Interactions) -> np.ndarray:
@@ -67,6 +66,6 @@ class ItemKnn(Ranker):
         for line, row in enumerate(user_rows):
             known = history.row(row)
             liked = history.movie_rows[known][history.ratings[known] >= LIKED]
-            near, similarity = self.neighbours[liked].ravel(), self.similarities[liked].ravel()
+            near, similarity = self.neighbours_[liked].ravel(), self.similarities_[liked].ravel()
             scores[line] = np.bincount(near, similarity, minlength=history.n_movies)
         return scores

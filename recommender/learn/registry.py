@@ -8,24 +8,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
+
 from ..data.catalog import Catalog
-from ..data.errors import ChoiceError
+from ..data.errors import ArtifactError, ChoiceError
+from ..data.interactions import Interactions
 from .base import Ranker
-from .biases import Biases
+from .baselines import Biases, MostPopular, Trending
 from .content import Content
 from .directed_ease import DirectedEase
 from .ease import Ease
 from .ials import Ials
 from .item_knn import ItemKnn
-from .popularity import MostPopular
 from .rating_predictor import RatingPredictor
-from .stacker import Stacker
+from .stacking.stacker import Stacker
 from .svd import SvdModel
-from .text_ridge import TextBridge
-from .trending import Trending
+from .text_ridge import TextRidge
 from .two_tower.model import TwoTower
 from .two_tower_text import TextTwoTower
 
+DEFAULT_METHOD = "stacker"
 _MODELS: dict[str, type[Ranker]] = {
     "popularity": MostPopular,
     "biases": Biases,
@@ -39,10 +41,12 @@ _MODELS: dict[str, type[Ranker]] = {
     "rating_predictor": RatingPredictor,
     "content": Content,
     "stacker": Stacker,
-    "text_bridge": TextBridge,
+    "text_ridge": TextRidge,
     "two_tower_text": TextTwoTower,
 }
 _FOLDERS = {"two_tower": "twotower"}
+_OLD_NAMES = {"text_bridge": "text_ridge"}
+_PROGRAMS = {"svd": "train_svd_model", "two_tower": "train_twotower"}
 
 
 def names() -> tuple[str, ...]:
@@ -52,9 +56,10 @@ def names() -> tuple[str, ...]:
 
 def model_class(name: str) -> type[Ranker]:
     """Return the class of model `name`; raises `ChoiceError` for a name that does not exist."""
-    if name not in _MODELS:
+    found = _MODELS.get(_OLD_NAMES.get(name, name)) if isinstance(name, str) else None
+    if found is None:
         raise ChoiceError(f"no model is called {name!r}: choose from {', '.join(_MODELS)}")
-    return _MODELS[name]
+    return found
 
 
 def folder_name(name: str) -> str:
@@ -63,7 +68,13 @@ def folder_name(name: str) -> str:
     >>> folder_name("ease"), folder_name("two_tower")
     ('ease', 'twotower')
     """
+    name = model_class(name).name
     return _FOLDERS.get(name, name)
+
+
+def program(name: str) -> str:
+    """Return the command that fits and stores model `name`."""
+    return f"python -m model.{_PROGRAMS.get(name, f'train_ranking_model --method {name}')}"
 
 
 def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranker:
@@ -72,15 +83,23 @@ def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranke
     >>> make("ease", regularisation=200).settings.regularisation
     200.0
     """
-    cls = model_class(name)
-    return cls(**_parts(cls, catalog), **settings)
+    return model_class(name)(catalog, **settings)
 
 
 def load(name: str, folder: Path, catalog: Optional[Catalog] = None) -> Ranker:
     """Read a fitted model that `Ranker.save` wrote to `folder`."""
-    cls = model_class(name)
-    return cls.load(folder, **_parts(cls, catalog))
+    return model_class(name).load(folder, catalog)
 
 
-def _parts(cls: type[Ranker], catalog: Optional[Catalog]) -> dict[str, Any]:
-    return {"catalog": catalog} if cls.takes_catalog and catalog is not None else {}
+def stored_or_fitted(name: str, folder: Path, catalog: Catalog, history: Interactions) -> Ranker:
+    """Return the model that a program stored in the processed `folder`, or fit one on `history`.
+
+    The stored SVD serves sessions and may be fitted on train alone, so "svd" is always fitted.
+    """
+    stored = folder / "artifacts" / folder_name(name)
+    if name == "svd" or not stored.is_dir():
+        return make(name, catalog).fit(history)
+    model = load(name, stored, catalog)
+    if not np.array_equal(model.movie_ids, history.movie_ids):
+        raise ArtifactError(f"{stored} was trained on another movie list: run {program(name)}")
+    return model

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.catalog import Catalog
-from ..linalg.ridge import fit_bridge
+from ..linalg.ridge import fit_ridge
 from ..text.movie_embeddings import MovieEmbeddings
 from .taste_covariance import Gaussian
 
@@ -43,7 +43,7 @@ class ColdStart:
         unrated, known = self.has_text & (n_ratings == 0), self.has_text & (n_ratings > 0)
         filled = targets.copy()
         if unrated.any() and known.sum() > 1:
-            bridge = fit_bridge(self.text_vectors, targets, rating_weights(n_ratings) * self.has_text)
+            bridge = fit_ridge(self.text_vectors, targets, rating_weights(n_ratings) * self.has_text)
             filled[unrated] = bridge(self.text_vectors[unrated])
         return filled
 

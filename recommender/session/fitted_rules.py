@@ -98,7 +98,7 @@ def fit_session_rule(
         towers = TwoTower(catalog, factors=rank or defaults.factors, batch=batch).fit(train)
         return two_tower_rule(towers.movie_vectors, towers.movie_biases, policy)
     if name == "ease":
-        return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights)
+        return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights_)
     if name == "conditional-gaussian":
         settings = GaussianSettings(rank=rank) if rank else GaussianSettings()
         return ConditionalGaussian(fit_gaussian(train, catalog, settings), settings, policy.skip_weight)

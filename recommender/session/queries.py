@@ -21,7 +21,7 @@ import numpy as np
 from ..data.artifacts import has_manifest
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError
-from ..linalg.ridge import Bridge, fit_bridge
+from ..linalg.ridge import Ridge, fit_ridge
 from ..text.base import BaseEmbeddingBackend
 from ..text.movie_embeddings import MovieEmbeddings
 from ..text.registry import DEFAULT_BACKEND, make_backend, names
@@ -100,10 +100,10 @@ class FreeText:
         return WordMatch(self.catalog.lines())
 
     @functools.cached_property
-    def bridge(self) -> Bridge:
+    def bridge(self) -> Ridge:
         """The map from text vectors to the rule's vectors, fitted when it is first asked for."""
         weights = rating_weights(self.catalog.n_ratings) * self.vectors.any(axis=1)
-        return fit_bridge(self.vectors, self.rule.movie_vectors, weights)
+        return fit_ridge(self.vectors, self.rule.movie_vectors, weights)
 
     def _pseudo_item(self, x: np.ndarray) -> Optional[PseudoItem]:
         # What sets the words apart from the average movie: that people watch movies at all is not asked for.
@@ -113,4 +113,6 @@ class FreeText:
             return None
         usual = float(np.linalg.norm(self.rule.movie_vectors, axis=1).mean())
         noise = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
-        return PseudoItem(vector * np.float32(LENGTH * usual / length), noise + float(self.bridge.left_over.sum()))
+        return PseudoItem(
+            vector * np.float32(LENGTH * usual / length), noise + float(self.bridge.residual_variance.sum())
+        )

@@ -6,7 +6,7 @@ was not rated 0: the rows x_u. mu is their weighted mean, and
 
     C = sum over u of w_u (x_u - mu) (x_u - mu)' + genre_weight * sd F F' sd        sd: deviations of the columns
 
-adds to the weighted covariance what genres and years let expect before any rating (F: genre_features.py). V V' is
+adds to the weighted covariance what genres and years let expect before any rating (F: features.pseudo_users). V V' is
 the best rank-k part of C, from a truncated SVD of the matrix whose rows are the people's, centred, and one pseudo-user
 for each column of sd F; psi is what the diagonal of C has beyond |v|^2 (probabilistic PCA with a variance for
 each movie: Tipping and Bishop 1999, "Probabilistic principal component analysis", fitted in one step, not by EM). And
@@ -29,7 +29,7 @@ from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, DataError
 from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
-from ..learn.genre_features import SparseRows, pseudo_users
+from ..learn.features import SparseRows, pseudo_users
 from ..linalg.randomized_svd import randomized_svd
 from ..linalg.sparse import SparseMatrix
 

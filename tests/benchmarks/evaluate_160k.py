@@ -26,7 +26,7 @@ import numpy as np
 from recommender.data.interactions import Interactions
 from recommender.evaluate import protocols, runner, scoring
 from recommender.learn.base import Ranker
-from recommender.learn.popularity import MostPopular
+from recommender.learn.baselines import MostPopular
 
 
 class Factors(Ranker):

@@ -25,7 +25,7 @@ from typing import Any, Callable
 import numpy as np
 
 from recommender.data.interactions import Interactions
-from recommender.learn.signals import signal_values
+from recommender.learn.svd import signal_values
 from recommender.linalg.randomized_svd import SVD, captured_energy, randomized_svd
 from recommender.linalg.sparse import SparseMatrix
 from tests.benchmarks.synthetic import synthetic_interactions

@@ -14,6 +14,7 @@ from typing import Any, Optional, TypeVar
 import numpy as np
 
 from ...data import artifacts
+from ...data.catalog import Catalog
 from ...data.errors import ArtifactError, SettingsError
 from ..base import Ranker
 
@@ -43,18 +44,20 @@ def save_model(model: Ranker, folder: Path, fitted_on: str = "train", losses: Op
         np.savez(stage / MODEL_FILE, **arrays)
 
 
-def load_model(cls: type[Model], folder: Path, **parts: Any) -> Model:
+def load_model(cls: type[Model], folder: Path, catalog: Optional[Catalog] = None) -> Model:
     """Read what `save_model` wrote; raises `ArtifactError` for files missing, damaged, or not of one network."""
-    remedy = REMEDY if cls.name == KIND else f"python -m model.train_ranking_model --model {cls.name}"
+    remedy = REMEDY if cls.name == KIND else f"python -m model.train_ranking_model --method {cls.name}"
     manifest = _checked(folder, cls.name, remedy)
     stored = manifest["settings"].get(STEP, {})
     names = [field.name for field in dataclasses.fields(cls.Settings)]
     try:
-        model = cls(**parts, **{name: stored[name] for name in names})
+        model = cls(catalog, **{name: stored[name] for name in names})
     except (KeyError, SettingsError) as error:
         what = f"{folder / artifacts.MANIFEST} is damaged (its settings: {error})"
         raise ArtifactError(f"{what}: run {remedy}") from None
-    arrays = artifacts.load_npz(folder / MODEL_FILE, model.dtypes())
+    arrays = artifacts.load_npz(
+        folder / MODEL_FILE, {name: np.int64 if name == "movie_ids" else np.float32 for name in cls.fitted()}
+    )
     if stored.get("movies_sha256") != artifacts.ids_sha256(arrays["movie_ids"]):
         raise ArtifactError(f"{folder / MODEL_FILE} lists other movies than its manifest: run {remedy}")
     model.restore(arrays)

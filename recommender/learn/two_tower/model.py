@@ -20,15 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Optional
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
 
 from ...data.catalog import Catalog
 from ...data.interactions import Interactions
-from ..base import Fitted, Ranker
-from ..item_features import item_features
+from ..base import Ranker
+from ..features import item_features
 from .artifact import load_model, save_model
 from .fold_in import fold_in
 from .history import bags_before
@@ -48,11 +48,6 @@ class TwoTower(Ranker):
 
     name = "two_tower"
     Settings = TwoTowerSettings
-    takes_catalog = True
-    fitted: ClassVar[Fitted] = {
-        name: np.float32
-        for name in ("movie_vectors", "movie_biases", "history_vectors", "people_mean", "user_W", "user_b")
-    }
 
     movie_vectors: np.ndarray
     movie_biases: np.ndarray
@@ -71,8 +66,7 @@ class TwoTower(Ranker):
 
         extra_features: movie id -> vector, all of one length (text embeddings), added to the side features.
         """
-        super().__init__(**settings)
-        self.catalog = catalog
+        super().__init__(catalog, **settings)
         self.extra_features = extra_features
 
     def start(self, train: Interactions) -> Training:
@@ -133,6 +127,6 @@ class TwoTower(Ranker):
         save_model(self, folder, fitted_on, losses)
 
     @classmethod
-    def load(cls, folder: Path, **parts: Any) -> TwoTower:
+    def load(cls, folder: Path, catalog: Optional[Catalog] = None) -> TwoTower:
         """Read what `save` wrote; raises `ArtifactError` as `two_tower_artifact.load_model`."""
-        return load_model(cls, folder, **parts)
+        return load_model(cls, folder, catalog)

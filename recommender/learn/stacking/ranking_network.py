@@ -1,14 +1,11 @@
 """A small network that ranks a list, its gradients by hand: ReLU units beside a linear path, listwise softmax.
 
     s_c  = v . max(0, W' f_c + b) + w . f_c           score of candidate c from its features f_c
-    p    = softmax of s over the candidates of one person
-    loss = -sum_c t_c ln p_c,  t spread evenly over the relevant candidates;  the mean over people
-    ds_c = p_c - t_c
-    dv   = sum_c ds_c h_c      dw = sum_c ds_c f_c      with z_c = W' f_c + b,  h_c = max(0, z_c)
-    dz_c = ds_c v [z_c > 0]    dW = sum_c f_c dz_c'     db = sum_c dz_c
+    p    = softmax of s over the candidates of one user
+    loss = -sum_c t_c ln p_c,  t spread evenly over the relevant candidates;  the mean over users
 
-to each of dW, dv, dw is added l2 times the weight. Sources: Cao et al., Learning to Rank: From Pairwise Approach to
-Listwise Approach (ICML 2007), section 4 (top-one softmax). The steps are `lazy_adam.dense_step`'s.
+plus l2 / 2 times the squared weights of W, v, w. Source: Cao et al., Learning to Rank: From Pairwise Approach to
+Listwise Approach (ICML 2007), section 4 (top-one softmax). The steps are those of `two_tower.adam`.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .two_tower.adam import Adam, dense_step
+from ..two_tower.adam import Adam, dense_step
 
 
 class Network(NamedTuple):
@@ -37,11 +34,9 @@ def start(w: np.ndarray, n_hidden: int, rng: np.random.Generator) -> Network:
 
 
 def scores(network: Network, features: np.ndarray) -> np.ndarray:
-    """Return (B, C) from `features` (B, C, n_features); each person's list is scored for itself."""
+    """Return (B, C) from `features` (B, C, n_features); each user's list is scored for itself."""
     W, b, v, w = network
-    hidden = np.maximum(features @ W + b, 0)
-    result = hidden @ v + features @ w
-    return result
+    return np.maximum(features @ W + b, 0) @ v + features @ w
 
 
 def loss_and_gradient(network: Network, features: np.ndarray, targets: np.ndarray, l2: float) -> tuple[float, Network]:
@@ -50,16 +45,17 @@ def loss_and_gradient(network: Network, features: np.ndarray, targets: np.ndarra
     features: (B, C, n_features).  targets: (B, C), t above: not negative, each row summing to 1.
     """
     W, b, v, w = network
-    z = features @ W + b
+    z = features @ W + b  # (B, C, n_hidden)
     hidden = np.maximum(z, 0)
     s = hidden @ v + features @ w
     s -= s.max(axis=1, keepdims=True)
     log_p = s - np.log(np.exp(s).sum(axis=1, keepdims=True))
     loss = -(targets * log_p).sum() / len(s) + l2 / 2 * sum(float((part**2).sum()) for part in (W, v, w))
-    ds = ((np.exp(log_p) - targets) / len(s)).ravel()
-    f = features.reshape(-1, features.shape[-1])
-    dz = np.outer(ds, v) * (z.reshape(-1, len(b)) > 0)
-    gradient = Network(f.T @ dz + l2 * W, dz.sum(axis=0), hidden.reshape(-1, len(b)).T @ ds + l2 * v, f.T @ ds + l2 * w)
+    ds = ((np.exp(log_p) - targets) / len(s)).ravel()  # ds_c = p_c - t_c, (B C,)
+    f, h = features.reshape(-1, features.shape[-1]), hidden.reshape(-1, len(b))
+    dz = np.outer(ds, v) * (z.reshape(-1, len(b)) > 0)  # dz_c = ds_c v [z_c > 0]
+    # dW = sum f_c dz_c'   db = sum dz_c   dv = sum ds_c h_c   dw = sum ds_c f_c
+    gradient = Network(f.T @ dz + l2 * W, dz.sum(axis=0), h.T @ ds + l2 * v, f.T @ ds + l2 * w)
     return float(loss), gradient
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.linalg.ridge import fit_bridge
+from recommender.linalg.ridge import fit_ridge
 
 
 def make(n: int, d: int, k: int = 3, noise: float = 0.3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -30,11 +30,11 @@ def by_lstsq(X: np.ndarray, Y: np.ndarray, w: np.ndarray, ridge: float) -> tuple
 @pytest.mark.parametrize("ridge", [0.01, 3.0, 200.0])
 def test_the_map_is_that_of_least_squares(n: int, d: int, ridge: float) -> None:
     X, Y, w = make(n, d)
-    bridge = fit_bridge(X, Y, w, [ridge])
+    ridge_map = fit_ridge(X, Y, w, [ridge])
     B, c = by_lstsq(X, Y, w, ridge)
-    np.testing.assert_allclose(bridge.B, B, atol=1e-5)
-    np.testing.assert_allclose(bridge.c, c, atol=1e-5)
-    np.testing.assert_allclose(bridge(X[:4]), X[:4] @ B + c, atol=1e-4)
+    np.testing.assert_allclose(ridge_map.B, B, atol=1e-5)
+    np.testing.assert_allclose(ridge_map.c, c, atol=1e-5)
+    np.testing.assert_allclose(ridge_map(X[:4]), X[:4] @ B + c, atol=1e-4)
 
 
 @pytest.mark.dev
@@ -42,7 +42,7 @@ def test_the_map_is_scikit_learns() -> None:
     linear_model = pytest.importorskip("sklearn.linear_model")
     X, Y, w = make(50, 12)
     theirs = linear_model.Ridge(alpha=2.5).fit(X, Y, sample_weight=w / w.mean())
-    np.testing.assert_allclose(fit_bridge(X, Y, w, [2.5])(X), theirs.predict(X), atol=1e-4)
+    np.testing.assert_allclose(fit_ridge(X, Y, w, [2.5])(X), theirs.predict(X), atol=1e-4)
 
 
 @pytest.mark.parametrize(("n", "d"), [(30, 6), (16, 25)])
@@ -50,42 +50,44 @@ def test_its_quality_is_that_of_movies_left_out_one_by_one(n: int, d: int) -> No
     X, Y, w = make(n, d, noise=1.0)
     scaled = w / w.mean()
     ridge = 2.0
-    foretold, means = np.empty_like(Y), np.empty_like(Y)
+    predicted, means = np.empty_like(Y), np.empty_like(Y)
     for i in range(n):
         rest = np.arange(n) != i
         # the scale of the weights is that of all movies, as the ridge is
         B, c = by_lstsq(X[rest], Y[rest], w[rest], ridge * scaled.mean() / scaled[rest].mean())
-        foretold[i] = X[i] @ B + c
+        predicted[i] = X[i] @ B + c
         means[i] = np.average(Y[rest], axis=0, weights=w[rest])
-    error = (scaled[:, None] * (Y - foretold) ** 2).sum()
-    cosines = (foretold * Y).sum(axis=1) / np.linalg.norm(foretold, axis=1) / np.linalg.norm(Y, axis=1)
-    bridge = fit_bridge(X, Y, w, [ridge])
-    assert bridge.r2 == pytest.approx(1 - error / (scaled[:, None] * (Y - means) ** 2).sum(), abs=1e-6)
-    assert bridge.cosine == pytest.approx(np.average(cosines, weights=w), abs=1e-6)
-    np.testing.assert_allclose(bridge.left_over, (scaled[:, None] * (Y - foretold) ** 2).mean(axis=0), rtol=1e-5)
+    error = (scaled[:, None] * (Y - predicted) ** 2).sum()
+    cosines = (predicted * Y).sum(axis=1) / np.linalg.norm(predicted, axis=1) / np.linalg.norm(Y, axis=1)
+    ridge_map = fit_ridge(X, Y, w, [ridge])
+    assert ridge_map.r2 == pytest.approx(1 - error / (scaled[:, None] * (Y - means) ** 2).sum(), abs=1e-6)
+    assert ridge_map.cosine == pytest.approx(np.average(cosines, weights=w), abs=1e-6)
+    np.testing.assert_allclose(
+        ridge_map.residual_variance, (scaled[:, None] * (Y - predicted) ** 2).mean(axis=0), rtol=1e-5
+    )
 
 
 def test_the_ridge_chosen_foretells_fresh_movies_best() -> None:
     X, Y, w = make(400, 60, noise=12.0)
     train, fresh = slice(0, 100), slice(100, 400)
     ridges = [0.01, 1.0, 30.0, 1000.0, 1e5]
-    errors = [((fit_bridge(X[train], Y[train], w[train], [r])(X[fresh]) - Y[fresh]) ** 2).sum() for r in ridges]
-    chosen = fit_bridge(X[train], Y[train], w[train], ridges).ridge
+    errors = [((fit_ridge(X[train], Y[train], w[train], [r])(X[fresh]) - Y[fresh]) ** 2).sum() for r in ridges]
+    chosen = fit_ridge(X[train], Y[train], w[train], ridges).ridge
     assert chosen == ridges[int(np.argmin(errors))]
     assert chosen not in (ridges[0], ridges[-1])
 
 
-def test_nothing_is_foretold_from_shuffled_texts() -> None:
+def test_nothing_is_predicted_from_shuffled_texts() -> None:
     X, Y, w = make(300, 10)
-    assert fit_bridge(X, Y, w).r2 > 0.9
+    assert fit_ridge(X, Y, w).r2 > 0.9
     # Leaving out tells the truth: no map is better than the mean, up to sampling error.
-    assert fit_bridge(np.random.default_rng(1).permutation(X), Y, w).r2 < 0.03
+    assert fit_ridge(np.random.default_rng(1).permutation(X), Y, w).r2 < 0.03
 
 
 def test_movies_without_weight_do_not_count() -> None:
     X, Y, w = make(40, 5)
     w[30:] = 0
     Y[30:] = 1e6
-    bridge, expected = fit_bridge(X, Y, w), fit_bridge(X[:30], Y[:30], w[:30])
-    np.testing.assert_array_equal(bridge.B, expected.B)
-    assert bridge.r2 == expected.r2
+    ridge_map, expected = fit_ridge(X, Y, w), fit_ridge(X[:30], Y[:30], w[:30])
+    np.testing.assert_array_equal(ridge_map.B, expected.B)
+    assert ridge_map.r2 == expected.r2

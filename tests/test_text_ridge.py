@@ -1,4 +1,4 @@
-"""EASE with bridged columns: rated movies as in EASE, unrated ones found by their texts, not by shuffled texts."""
+"""EASE with predicted columns: rated movies as in EASE, unrated ones found by their texts, not by shuffled texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.interactions import Interactions
 from recommender.learn import registry
 from recommender.learn.ease import Ease
-from recommender.learn.text_ridge import TextBridge
+from recommender.learn.text_ridge import TextRidge
 
 N_USERS, N_MOVIES, N_COLD = 80, 90, 15
 WORDS = (
@@ -53,7 +53,7 @@ def make_ratings(seed: int = 0) -> Interactions:
     return Interactions.from_columns(users, movies, values, list(range(len(users))), np.arange(1, N_MOVIES + 1))
 
 
-def hits(model: TextBridge, data: Interactions) -> float:
+def hits(model: TextRidge, data: Interactions) -> float:
     """Return the share of the five best among the unrated movies that are of the user's theme."""
     scores = model.score(data, np.arange(N_USERS))[:, -N_COLD:]
     best = np.argsort(-scores, axis=1)[:, :5] + N_MOVIES - N_COLD
@@ -62,22 +62,22 @@ def hits(model: TextBridge, data: Interactions) -> float:
 
 def test_unrated_movies_are_found_by_their_texts_and_not_by_shuffled_ones() -> None:
     data = make_ratings()
-    assert hits(TextBridge(make_catalog()).fit(data), data) > 0.9
+    assert hits(TextRidge(make_catalog()).fit(data), data) > 0.9
     # The five best of 15 in 3 themes, the same few lists for all users: wide around a third.
-    by_chance = [hits(TextBridge(make_catalog(seed, shuffled=True)).fit(data), data) for seed in range(6)]
+    by_chance = [hits(TextRidge(make_catalog(seed, shuffled=True)).fit(data), data) for seed in range(6)]
     assert np.mean(by_chance) < 0.5
 
 
 def test_rated_movies_have_the_weights_of_ease() -> None:
     data = make_ratings()
     liked = data.take(data.ratings >= 4)
-    model = TextBridge(make_catalog(), low_value=0.0, middling_value=0.0, regularisation=20.0).fit(liked)
+    model = TextRidge(make_catalog(), low_value=0.0, middling_value=0.0, regularisation=20.0).fit(liked)
     plain = Ease(values="likes", regularisation=20.0).fit(liked)
     rated = liked.movie_counts() > 0
     np.testing.assert_allclose(
-        model.item_weights[np.ix_(rated, rated)], plain.item_weights[np.ix_(rated, rated)], atol=1e-5
+        model.item_weights_[np.ix_(rated, rated)], plain.item_weights_[np.ix_(rated, rated)], atol=1e-5
     )
-    assert not model.item_weights[~rated].any()  # nobody's history has them
+    assert not model.item_weights_[~rated].any()  # nobody's history has them
 
 
 OTHER = {
@@ -92,25 +92,23 @@ OTHER = {
 }
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(TextBridge.Settings)])
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(TextRidge.Settings)])
 def test_every_setting_changes_the_result(name: str) -> None:
     data = make_ratings()
     rows = [{**row, "genres": ("Drama", "Comedy")[i % 2]} for i, row in enumerate(make_catalog()._rows)]
     rows = [{**row, "year": str(1950 + i % 40)} for i, row in enumerate(rows)]
     catalog = Catalog(rows)
-    before, after = (
-        TextBridge(catalog, **chosen).fit(data).score(data, [0, 1]) for chosen in ({}, {name: OTHER[name]})
-    )
+    before, after = (TextRidge(catalog, **chosen).fit(data).score(data, [0, 1]) for chosen in ({}, {name: OTHER[name]}))
     assert np.abs(before - after).max() > 1e-5
 
 
 def test_save_refit_and_strangers(tmp_path: Path) -> None:
     data = make_ratings()
-    model = TextBridge(make_catalog()).fit(make_ratings(1))
-    expected = TextBridge(make_catalog()).fit(data).score(data, np.arange(5))
+    model = TextRidge(make_catalog()).fit(make_ratings(1))
+    expected = TextRidge(make_catalog()).fit(data).score(data, np.arange(5))
     np.testing.assert_array_equal(model.fit(data).score(data, np.arange(5)), expected)
     model.save(tmp_path)
-    loaded = registry.load("text_bridge", tmp_path)
+    loaded = registry.load("text_ridge", tmp_path)
     np.testing.assert_array_equal(loaded.score(data, np.arange(5)), expected)
     nobody = Interactions.from_columns([], [], [], [], data.movie_ids, np.array([5]))
     assert not model.score(nobody, [0]).any()
@@ -118,8 +116,8 @@ def test_save_refit_and_strangers(tmp_path: Path) -> None:
 
 def test_without_texts_it_is_the_average_column() -> None:
     data = make_ratings()
-    model = TextBridge(None).fit(data)
-    cold = model.item_weights[:, -N_COLD:]
+    model = TextRidge(None).fit(data)
+    cold = model.item_weights_[:, -N_COLD:]
     rated = data.movie_counts() > 0
-    np.testing.assert_allclose(cold[:, 0], model.item_weights[:, rated].mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(cold[:, 0], model.item_weights_[:, rated].mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(cold, np.tile(cold[:, :1], (1, N_COLD)), atol=1e-6)

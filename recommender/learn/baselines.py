@@ -1,0 +1,148 @@
+"""What every other model has to beat: popularity, damped means, and what is liked lately.
+
+    popularity   score_i    = training ratings of i that are at least `threshold`
+    biases       score_ui   = mu + b_u + b_i                  the expected rating, in stars
+    trending     score_i(t) = sum over likes of i before t of  2^(-(t - time of the like) / half_life)
+
+Biases source: Koren, Factor in the Neighbors (TKDD 2010), section 2.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+
+from ..data.interactions import LIKED, Interactions
+from ..data.settings import setting
+from .base import Ranker, last_times
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class MostPopularSettings:
+    threshold: float = setting(4.0, "the lowest rating that counts; 0.5 counts every rating", 0.5, 5)
+
+
+class MostPopular(Ranker):
+    """The same order for everybody, the unknown included; `likes_` is (n_movies,) float32."""
+
+    name = "popularity"
+    Settings = MostPopularSettings
+
+    likes_: np.ndarray
+
+    def fit(self, train: Interactions) -> MostPopular:
+        """Count; O(n_ratings)."""
+        self.movie_ids = train.movie_ids
+        liked = train.movie_rows[train.ratings >= self.settings.threshold]
+        rated = train.movie_counts()
+        # a share below 1 of all its ratings orders movies with equal likes
+        share = 0.5 * rated / (1 + rated.max(initial=0))
+        self.likes_ = (np.bincount(liked, minlength=train.n_movies) + share).astype(np.float32)
+        return self
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        return np.tile(self.likes_, (len(user_rows), 1))
+
+
+@dataclass(frozen=True)
+class BiasesSettings:
+    movie_damping: float = setting(5.0, "average ratings added to each movie's", 0)
+    user_damping: float = setting(5.0, "average ratings added to each user's", 0)
+
+
+class Biases(Ranker):
+    """How much better a movie is rated than others, and how generously a user rates; a new user needs no fitting.
+
+    mean_: mu, (1,) float32.  movie_bias_: b_i, (n_movies,) float32, 0 for a movie without ratings.
+    """
+
+    name = "biases"
+    Settings = BiasesSettings
+    scores_are_ratings = True
+
+    mean_: np.ndarray
+    movie_bias_: np.ndarray
+
+    def fit(self, train: Interactions) -> Biases:
+        """Average; O(n_ratings)."""
+        self.movie_ids = train.movie_ids
+        mu = float(train.ratings.mean(dtype=np.float64)) if train.n_ratings else 0.0
+        # b_i = sum over its ratings (r - mu) / (n_i + movie_damping)
+        sums = np.bincount(train.movie_rows, train.ratings - mu, minlength=train.n_movies)
+        counts = train.movie_counts() + self.settings.movie_damping
+        self.mean_ = np.array([mu], dtype=np.float32)
+        self.movie_bias_ = (sums / np.where(counts > 0, counts, 1)).astype(np.float32)
+        return self
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        bias = np.zeros(len(user_rows), dtype=np.float32)
+        for line, row in enumerate(user_rows):
+            known = history.row(row)
+            residuals = history.ratings[known] - self.mean_ - self.movie_bias_[history.movie_rows[known]]
+            if len(residuals):  # b_u = sum over their ratings (r - mu - b_i) / (n_u + user_damping)
+                bias[line] = residuals.sum() / (len(residuals) + self.settings.user_damping)
+        return self.mean_ + bias[:, None] + self.movie_bias_
+
+
+@dataclass(frozen=True)
+class TrendingSettings:
+    half_life_days: float = setting(365.0, "days after which a like counts half", 30)
+
+
+class Trending(Ranker):
+    """Popularity that fades and never looks ahead: a request in the past is answered as it would have been then.
+
+    Ratings sorted by movie, then time, with running sums within each movie, so that a request costs one binary
+    search a movie. starts_: (n_movies + 1,) int64.  times_: (n_ratings,) int64.  likes_, faded_: (n_ratings,)
+    float64, running sums of likes and of 2^((time - first time) / half_life).
+    """
+
+    name = "trending"
+    Settings = TrendingSettings
+
+    starts_: np.ndarray
+    times_: np.ndarray
+    likes_: np.ndarray
+    faded_: np.ndarray
+
+    def fit(self, train: Interactions) -> Trending:
+        """Sort and sum; O(n_ratings log n_ratings)."""
+        self.movie_ids = train.movie_ids
+        order = np.lexsort((train.times, train.movie_rows))
+        self.starts_ = np.concatenate(([0], np.cumsum(train.movie_counts())))
+        self.times_ = train.times[order]
+        liked = (train.ratings[order] >= LIKED).astype(np.float64)
+        growth = liked * 2.0 ** ((self.times_ - self._origin()) / (self.settings.half_life_days * DAY))
+        self.likes_, self.faded_ = np.empty_like(liked), np.empty_like(liked)
+        for start, end in zip(self.starts_[:-1], self.starts_[1:]):
+            np.cumsum(liked[start:end], out=self.likes_[start:end])
+            np.cumsum(growth[start:end], out=self.faded_[start:end])
+        return self
+
+    def _origin(self) -> int:
+        return int(self.times_.min()) if len(self.times_) else 0
+
+    def before(self, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return, before each of `moments` (B,): faded likes, all likes, days since the first rating.
+
+        Each (B, n_movies) float64; a movie that nobody had rated by then has 0 in all three.
+        """
+        n_movies, origin, far = len(self.movie_ids), self._origin(), np.int64(1 << 40)
+        faded, likes, age = (np.zeros((len(moments), n_movies)) for _ in range(3))
+        keys = np.repeat(np.arange(n_movies), np.diff(self.starts_)) * far + (self.times_ - origin)
+        for line, moment in enumerate(moments):
+            since = np.clip(moment - origin, 0, far - 1)
+            last = np.searchsorted(keys, np.arange(n_movies) * far + since) - 1  # (n_movies,) latest rating before it
+            some = last >= self.starts_[:-1]
+            likes[line, some] = self.likes_[last[some]]
+            faded[line, some] = self.faded_[last[some]] * 2.0 ** (-since / (self.settings.half_life_days * DAY))
+            age[line, some] = (moment - self.times_[self.starts_[:-1][some]]) / DAY
+        return faded, likes, age
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        moments = last_times(history, user_rows) + 1 if at is None else at
+        return self.before(moments)[0].astype(np.float32)

@@ -1,0 +1,183 @@
+"""What is known of movies before anybody rates them, as numbers: genres, years, people, keywords, texts.
+
+Each block has length 1 in every movie that has any of it and is 0 in others, so that none outweighs another by its
+units. A year y is near the knots t = 1920, 1930 ... 2020:
+
+    b_t(y) = max(0, 1 - |y - t| / 20)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.catalog import Catalog
+from ..data.errors import DataError
+from ..data.settings import setting
+from ..linalg.rows import unit_rows
+from ..text.backends.local import LocalBackend
+from ..text.movie_text import movie_text
+
+KNOTS = np.arange(1920, 2021, 10)
+REACH = 20.0  # years
+FEWEST = 3  # movies that must share a name or a keyword
+
+
+def _listed(catalog: Catalog, movie_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which movies the catalogue lists, (n_movies,) bool, and the catalogue's rows of those."""
+    listed = np.isin(movie_ids, catalog.movie_ids)
+    return listed, np.searchsorted(catalog.movie_ids, movie_ids[listed])
+
+
+def genre_matrix(catalog: Optional[Catalog], movie_ids: np.ndarray) -> np.ndarray:
+    """Return (n_movies, n_genres): 1 where the movie has the genre; no columns without a catalogue."""
+    if catalog is None:
+        return np.zeros((len(movie_ids), 0))
+    genres = np.zeros((len(movie_ids), catalog.genres.shape[1]))
+    listed, rows = _listed(catalog, movie_ids)
+    genres[listed] = catalog.genres[rows]
+    return genres
+
+
+def release_years(catalog: Optional[Catalog], movie_ids: np.ndarray) -> np.ndarray:
+    """Return (n_movies,) int64, 0 where unknown."""
+    years = np.zeros(len(movie_ids), dtype=np.int64)
+    if catalog is not None:
+        listed, rows = _listed(catalog, movie_ids)
+        years[listed] = catalog.years[rows]
+    return years
+
+
+def year_nearness(years: np.ndarray) -> np.ndarray:
+    """Return b(year) / |b(year)|, (n, n_knots) float64; all 0 for an unknown year (0).
+
+    >>> year_nearness(np.array([2020]))[0, -3:].round(3).tolist()
+    [0.0, 0.447, 0.894]
+    """
+    inside = np.clip(years.astype(np.float64), KNOTS[0], KNOTS[-1])
+    bumps = np.maximum(0.0, 1.0 - np.abs(inside[:, None] - KNOTS) / REACH)
+    bumps /= np.linalg.norm(bumps, axis=1, keepdims=True)
+    return np.where(years[:, None] > 0, bumps, 0.0)
+
+
+def tag_matrix(tags: Iterable[tuple[int, str]], movie_ids: np.ndarray, fewest_movies: int) -> np.ndarray:
+    """Return (n_movies, n_tags): 1 where somebody gave the movie the tag, upper and lower case alike.
+
+    >>> tag_matrix([(5, "Space"), (7, "space "), (5, "war")], np.array([5, 6, 7]), 2).tolist()
+    [[1.0], [0.0], [1.0]]
+    """
+    row_of = {movie_id: row for row, movie_id in enumerate(movie_ids.tolist())}
+    movies_with: dict[str, set[int]] = {}
+    for movie_id, text in tags:
+        if movie_id in row_of:
+            movies_with.setdefault(text.strip().casefold(), set()).add(row_of[movie_id])
+    kept = sorted(name for name, rows in movies_with.items() if len(rows) >= fewest_movies)
+    matrix = np.zeros((len(movie_ids), len(kept)))
+    for column, name in enumerate(kept):
+        matrix[sorted(movies_with[name]), column] = 1
+    return matrix
+
+
+def rarity_weighted(matrix: np.ndarray) -> np.ndarray:
+    """Return `matrix` (n_movies, d) of 0 and 1 with each column times ln(n_movies / movies that have it)."""
+    return matrix * np.log(len(matrix) / np.maximum(matrix.sum(axis=0), 1))
+
+
+def item_features(
+    kind: str, catalog: Optional[Catalog], movie_ids: np.ndarray, extra: Optional[Mapping[int, npt.ArrayLike]] = None
+) -> np.ndarray:
+    """Return (n_movies, n_features) float32 for movies by external id; a movie that the catalogue lacks has zeros.
+
+    kind: "none", "genres" (and year) or "metadata" (people and keywords that `FEWEST` movies share too, rare ones
+    weighing more).  extra: movie id -> vector, all of one length, such as text embeddings, whatever the kind.
+    """
+    blocks = []
+    if kind != "none" and catalog is not None:
+        blocks += [genre_matrix(catalog, movie_ids), year_nearness(release_years(catalog, movie_ids))]
+    if kind == "metadata" and catalog is not None:
+        movies = [catalog.movie(row) for row in range(len(catalog))]
+        people = [(movie.movie_id, name) for movie in movies for name in {movie.director, *movie.cast} if name]
+        blocks += [rarity_weighted(tag_matrix(pairs, movie_ids, FEWEST)) for pairs in (people, catalog.keywords())]
+    if extra is not None:
+        blocks.append(_given(extra, movie_ids))
+    scaled = [unit_rows(block) for block in blocks if block.shape[1]]
+    return np.concatenate([np.zeros((len(movie_ids), 0), np.float32), *scaled], axis=1)
+
+
+def _given(extra: Mapping[int, npt.ArrayLike], movie_ids: np.ndarray) -> np.ndarray:
+    vectors = {row: np.asarray(extra[ident]) for row, ident in enumerate(movie_ids.tolist()) if ident in extra}
+    shapes = {vector.shape for vector in vectors.values()}
+    if len(shapes) > 1:
+        raise DataError(
+            f"extra features of unequal shapes {sorted(shapes)}: give one vector of one length for each movie"
+        )
+    matrix = np.zeros((len(movie_ids), *(shapes.pop() if shapes else (0,))))
+    for row, vector in vectors.items():
+        matrix[row] = vector
+    return matrix
+
+
+@dataclass(frozen=True)
+class TextFeatureSettings:
+    """How `text_features` weighs; defaults chosen on the validation part of ml-latest-small, movies held out."""
+
+    dimension: int = setting(400, "length of a text vector", 1, 4096)
+    text_weight: float = setting(1.4, "what the text counts", 0)
+    genre_weight: float = setting(0.55, "what the genres count", 0)
+    year_weight: float = setting(0.7, "what the year counts", 0)
+
+
+def text_features(catalog: Optional[Catalog], movie_ids: np.ndarray, chosen: TextFeatureSettings) -> np.ndarray:
+    """Return [text_weight t, genre_weight g, year_weight y] of each movie, (n_movies, d) float32.
+
+    t: vector of the backend `local`, fitted on these movies' own texts, with the director.  g: genres, rare ones
+    weighing more.  y: nearness to the knots.  Zeros for a movie that the catalogue lacks. Cost: that of
+    `LocalBackend.fit`.
+    """
+    genres = unit_rows(rarity_weighted(genre_matrix(catalog, movie_ids)))
+    texts = [""] * len(movie_ids)
+    if catalog is not None:
+        listed, rows = _listed(catalog, movie_ids)
+        for place, row in zip(np.flatnonzero(listed), rows.tolist()):
+            movie = catalog.movie(row)
+            texts[place] = f"{movie_text(movie)}\n{movie.director}"
+    try:
+        vectors = LocalBackend.fit(texts, dimension=chosen.dimension).embed_texts(texts)
+    except DataError:  # texts that share no word
+        vectors = np.zeros((len(texts), 1), dtype=np.float32)
+    years = year_nearness(release_years(catalog, movie_ids))
+    parts = (chosen.text_weight * vectors, chosen.genre_weight * genres, chosen.year_weight * years)
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+class SparseRows(NamedTuple):
+    """Row r: `columns[indptr[r]:indptr[r + 1]]` (int32, ascending) and their `values` (float32)."""
+
+    indptr: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+
+
+def pseudo_users(catalog: Catalog, scale: np.ndarray) -> SparseRows:
+    """Return diag(scale) F, transposed: one row for each genre and knot.
+
+    F_i,(g,t) = 1 / sqrt(n_genres_i) for the genres g of movie i, times its year's nearness to t: F_i . F_j is the
+    cosine of the genres times a nearness in years. Adding F F' to a covariance is the same as adding users to the
+    data, one for each genre and knot, who like the movies of that genre and time.
+    scale: (n_movies,). Movies without a genre, without a known year, or with scale 0 are in no row.
+    """
+    near = year_nearness(catalog.years)
+    movies, genres = np.nonzero(catalog.genres)
+    share = scale[movies] / np.sqrt(catalog.genres.sum(axis=1)[movies])
+    cells = share[:, None] * near[movies]  # (pairs of movie and genre, n_knots)
+    pair, knot = np.nonzero(cells)
+    rows = genres[pair] * len(KNOTS) + knot
+    order = np.argsort(rows, kind="stable")  # stable: movies stay ascending within a row
+    counts = np.bincount(rows, minlength=len(catalog.genre_names) * len(KNOTS))
+    indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    columns, values = movies[pair][order].astype(np.int32), cells[pair, knot][order].astype(np.float32)
+    return SparseRows(indptr, columns, values)

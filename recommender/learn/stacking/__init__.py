@@ -1,0 +1,1 @@
+"""The stacker: scores of other models, weighed by small networks."""

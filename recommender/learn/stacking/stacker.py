@@ -1,0 +1,214 @@
+"""The stacker: ten scores of other models, weighed by a small network that knows what kind of moment it is.
+
+    candidates  the 100 unseen movies with the highest sum of directed EASE, its exposure form, EASE and iALS
+    scores      directed EASE; the same with every rating counted as 1 (what users choose, not what they like); EASE;
+                iALS; the movie's bias; fit to genres; likes that fade with a half-life, all likes and days since the
+                first rating, before the moment; how new the movie is at the moment
+    moment      far = ln(1 + gap / 1 minute) / ln(1 + 1 week / 1 minute), at most 1;  activity = ln(1 + n_ratings)
+    result      mean over 5 networks of network(scores, moment, scores times far)       ranking_network.py
+
+Scores times `far` let the network trust the order of the current sitting while it lasts and not after a break. It
+learns inside the training data: everybody's history is cut, the models are fitted on the first parts, and the networks
+learn to put what was liked next on top. The first round cuts after 70%, the second at a break of more than a day where
+a user has one, else after 85%: on MovieLens nine of ten held-out parts continue a sitting, and a ranking tuned to that
+alone is worse than plain EASE for somebody who comes back. Last, the models are fitted on all of the training data.
+
+Source: Breiman, Stacked Regressions (1996), for weights learned on what the models have not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+
+from ...data.catalog import Catalog
+from ...data.interactions import LIKED, Interactions
+from ...data.settings import setting
+from ..base import Ranker, last_times, mask_seen
+from ..baselines import Biases, Trending
+from ..content import Content
+from ..directed_ease import DirectedEase
+from ..ease import Ease
+from ..features import release_years
+from ..ials import Ials
+from . import ranking_network
+from .ranking_network import Network
+
+SCORES = ("directed", "exposure", "ease", "ials", "bias", "content", "trending", "likes", "age", "newness")
+N_BLEND = 4  # the first four choose the candidates
+N_FEATURES = 2 * len(SCORES) + 2
+MINUTE, WEEK, YEAR = 60.0, 604_800.0, 31_556_952.0
+_BLOCK = 64  # users whose features are held at once
+
+
+@dataclass(frozen=True)
+class StackerSettings:
+    candidates: int = setting(100, "movies that the networks rank; the rest follow in the order of the blend", 1)
+    hidden: int = setting(8, "ReLU units of a network", 1)
+    networks: int = setting(5, "networks whose mean is the score", 1)
+    epochs: int = setting(20, "passes over the training lists", 1)
+    rate: float = setting(0.003, "Adam's learning rate", 1e-6)
+    l2: float = setting(0.001, "penalty on the networks' weights", 0)
+    break_seconds: int = setting(86_400, "a pause between two ratings that counts as coming back", 1)
+    seed: int = setting(0, "seed of the cuts and of the networks", 0)
+
+
+class Stacker(Ranker):
+    """W_, b_, v_, w_: of all networks, float32, the first axis counting them.  years_: (n_movies,) float32.
+
+    `parts` are the models beneath. Without a catalog the scores of genres and of newness are 0.
+    """
+
+    name = "stacker"
+    Settings = StackerSettings
+
+    W_: np.ndarray
+    b_: np.ndarray
+    v_: np.ndarray
+    w_: np.ndarray
+    years_: np.ndarray
+
+    def __init__(self, catalog: Optional[Catalog] = None, **settings: Any) -> None:
+        super().__init__(catalog, **settings)
+        self.trending = Trending(half_life_days=60)
+        self.parts = {
+            "directed": DirectedEase(),
+            "exposure": DirectedEase(x_middle=1, x_low=1, y_other=1),
+            "ease": Ease(values="ratings", regularisation=4000),
+            "ials": Ials(factors=64, regularisation=20, alpha=3, recency_floor=0.07, recency_span=5),
+            "bias": Biases(),
+            "content": Content(catalog, tags=(), popularity=0),
+            "trending": self.trending,
+        }
+
+    def fit(self, train: Interactions) -> Stacker:
+        """Fit the models three times, on two rounds of cuts and on everything, and the networks once."""
+        chosen = self.settings
+        rng = np.random.default_rng(chosen.seed)
+        rounds = [self._lists(train, lengths) for lengths in cut_lengths(train, chosen.break_seconds, rng)]
+        lists, targets = (np.concatenate(part) for part in zip(*rounds))
+        blend = np.zeros(N_FEATURES, dtype=np.float32)
+        blend[:N_BLEND] = 1 / N_BLEND
+        networks = []
+        for _ in range(chosen.networks):
+            network = ranking_network.start(blend, chosen.hidden, rng)
+            options = {"epochs": chosen.epochs, "rate": chosen.rate, "l2": chosen.l2}
+            networks.append(ranking_network.train(network, lists, targets, rng, **options))
+        self.W_, self.b_, self.v_, self.w_ = (np.stack(part) for part in zip(*networks))
+        self.fit_parts(train)
+        return self
+
+    def fit_parts(self, train: Interactions) -> None:
+        """Fit the models beneath."""
+        self.movie_ids = train.movie_ids
+        for model in self.parts.values():
+            model.fit(train)
+        self.years_ = release_years(self.catalog, train.movie_ids).astype(np.float32)
+
+    def _lists(self, train: Interactions, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return features (n, candidates, N_FEATURES) and targets (n, candidates) of one round of cuts."""
+        known, following = cut(train, lengths)
+        liked = following.take(following.ratings >= LIKED)
+        rows = np.flatnonzero((np.diff(known.indptr) > 0) & (np.diff(liked.indptr) > 0))
+        moments = following.times[following.indptr[rows]]
+        self.fit_parts(known)
+        n = min(self.settings.candidates, train.n_movies)
+        all_features = np.zeros((len(rows), n, N_FEATURES), dtype=np.float32)
+        targets = np.zeros((len(rows), n), dtype=np.float32)
+        for begin in range(0, len(rows), _BLOCK):
+            block = slice(begin, begin + _BLOCK)
+            columns, _, all_features[block] = self._candidates(known, rows[block], moments[block])
+            for line, row in enumerate(rows[block]):
+                targets[begin + line] = np.isin(columns[line], liked.movie_rows[liked.row(row)])
+        found = targets.sum(axis=1)
+        return all_features[found > 0], targets[found > 0] / found[found > 0, None]
+
+    def _candidates(
+        self, history: Interactions, rows: np.ndarray, at: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the candidates' columns (B, C), the blend of all movies (B, n_movies), the candidates' features."""
+        scores = self.scores(history, rows, at)
+        blend = scores[:, :, :N_BLEND].sum(axis=-1)
+        for line, row in enumerate(rows):  # seen movies behind all others, in their order
+            blend[line, history.movie_rows[history.row(row)]] -= 1000
+        n = min(self.settings.candidates, blend.shape[1])
+        columns = np.argsort(-blend, axis=1, kind="stable")[:, :n]
+        chosen = np.take_along_axis(scores, columns[:, :, None], axis=1)
+        gap = np.maximum(at - last_times(history, rows), 0).astype(np.float64)  # seconds since the last known rating
+        return columns, blend, features(chosen, gap, np.diff(history.indptr)[rows])
+
+    def scores(self, history: Interactions, user_rows: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Return (B, n_movies, 10) float32 in the order of `SCORES`, standardized over unseen movies.
+
+        Seen movies have values too, on the same scale. Nothing looks past the training data, nor, in the parts that
+        know time, past the moment `at`.
+        """
+        faded, likes, age = self.trending.before(at)
+        columns = [self.parts[name].score(history, user_rows, at) for name in SCORES[:6]]
+        newness = np.exp(-np.maximum((1970 + at / YEAR)[:, None] - self.years_, 0) / 2)
+        columns += [np.log1p(10 * faded), np.log1p(likes), np.log1p(age), np.where(self.years_ > 0, newness, 0)]
+        unseen = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
+        mask_seen(unseen, history, user_rows)
+        return np.stack([standardized(column, unseen == 0) for column in columns], axis=-1)
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        moments = last_times(history, user_rows) if at is None else at
+        networks = [Network(*parts) for parts in zip(self.W_, self.b_, self.v_, self.w_)]
+        result = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
+        for begin in range(0, len(user_rows), _BLOCK):
+            block = slice(begin, begin + _BLOCK)
+            columns, blend, lists = self._candidates(history, user_rows[block], moments[block])
+            ranked = np.mean([ranking_network.scores(network, lists) for network in networks], axis=0)
+            behind = ranked.min(axis=1, keepdims=True) - 1 - np.take_along_axis(blend, columns[:, :1], axis=1)
+            result[block] = blend + behind  # the others: at least 1 below the last candidate
+            np.put_along_axis(result[block], columns, ranked, axis=1)
+        return result
+
+
+def standardized(scores: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Return (s - mean) / deviation of each row, both over `counted`; clipped to -4..8, 0 where all are equal."""
+    n = np.maximum(counted.sum(axis=1, keepdims=True), 1)
+    s = scores.astype(np.float64)
+    centered = s - np.where(counted, s, 0).sum(axis=1, keepdims=True) / n
+    deviation = np.sqrt(np.where(counted, centered**2, 0).sum(axis=1, keepdims=True) / n)
+    flat = deviation <= 1e-6 * np.abs(s).max(axis=1, keepdims=True, initial=0)
+    return np.where(flat, 0, np.clip(centered / np.where(flat, 1, deviation), -4, 8)).astype(np.float32)
+
+
+def features(scores: np.ndarray, gap: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
+    """Return (B, C, N_FEATURES) float32: the scores (B, C, 10), what kind of moment it is, the scores times `far`.
+
+    gap: (B,) seconds since the user's last rating.  n_ratings: (B,) how many are known.
+    """
+    far = np.minimum(np.log1p(np.maximum(gap, 0) / MINUTE) / np.log1p(WEEK / MINUTE), 1)
+    activity = (np.log1p(n_ratings) - 4) / 1.5  # about -2 to 2
+    moment = np.stack([far, activity], axis=-1).astype(np.float32)[:, None, :]
+    moment = np.broadcast_to(moment, (*scores.shape[:2], 2))
+    return np.concatenate([scores, moment, scores * moment[:, :, :1]], axis=-1)
+
+
+def cut_lengths(train: Interactions, break_seconds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two rounds of cuts: how many of each user's ratings count as known, (n_users,) int64 each.
+
+    First 70% of each. Then, for users with a pause of more than `break_seconds` between 20% and 90% of their
+    ratings, up to one such pause, drawn by `rng`; for all others 85%.
+    """
+    n = np.diff(train.indptr)
+    second = np.floor(0.85 * n).astype(np.int64)
+    for user in range(train.n_users):
+        after = 1 + np.flatnonzero(np.diff(train.times[train.row(user)]) > break_seconds)
+        after = after[(after >= 0.2 * n[user]) & (after <= 0.9 * n[user])]
+        if len(after):
+            second[user] = rng.choice(after)
+    return np.floor(0.7 * n).astype(np.int64), second
+
+
+def cut(train: Interactions, lengths: np.ndarray) -> tuple[Interactions, Interactions]:
+    """Return each user's first `lengths` (n_users,) ratings, and those that follow, a fifth of all they have."""
+    n = np.diff(train.indptr)
+    position = np.arange(train.n_ratings) - np.repeat(train.indptr[:-1], n)
+    start = np.repeat(lengths, n)
+    end = np.repeat(lengths + np.maximum(1, n // 5), n)
+    return train.take(position < start), train.take((position >= start) & (position < end))
