@@ -17,13 +17,9 @@ import hashlib
 import json
 import os
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
-
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from recommender.cli import Parser, Progress, run
 from recommender.data import artifacts
@@ -49,88 +45,83 @@ PUBLISHED_MD5: dict[str, Optional[str]] = {
 }
 
 
-def fetch(
-    urls: Sequence[str],
-    target: Path,
-    algorithm: str,
-    digest: Optional[str] = None,
-    say: Callable[[str], object] = print,
-) -> Path:
+def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Callable[[str], object] = print) -> Path:
     """Fetch `target` from the first of `urls` that has it right; return its path.
 
-    digest: what the file must have, in hexadecimal by `algorithm` ("md5", "sha256"); None asks for it at
-    `URL.algorithm`. Raises `DataError`, with what each server answered, where none gives the right file;
-    `ArtifactError` while another process fetches the same one.
+    md5: what the file must have, in hexadecimal; None asks for it at `URL.md5`. Raises `DataError`, with what each
+    server answered, where none gives the right file; `ArtifactError` while another process fetches the same one.
     """
     for url in urls:
         address = parse_address(url)
         if address.scheme != "https" and not address.loopback:
             raise SettingsError(f"{url!r} is not an https address: give one that begins with https://")
-    part, note = (target.with_name(f"{target.name}.part{ending}") for ending in ("", ".json"))
+    part = target.with_name(f"{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
-    lock = target.with_name(f".{target.stem}.lock")
     failures = []
-    with contextlib.ExitStack() as held:
-        held.enter_context(exclusive(lock, str(target)))
+    with exclusive(target.with_name(f".{target.stem}.lock"), str(target)):
         for url in urls:
-            client = Client(url.rpartition("/")[0], attempts=4, say=say)
-            held.callback(client.close)
+            folder, _, name = url.rpartition("/")
+            client = Client(folder, attempts=4, say=say)
             try:
-                expected = digest or _published_digest(client, f"{url.rpartition('/')[2]}.{algorithm}", algorithm)
-                if target.is_file() and file_digest(target, algorithm) == expected:
-                    say(f"{target} is there already, and its {algorithm.upper()} is right")
+                expected = md5 or _published_md5(client, f"{name}.md5")
+                if target.is_file() and file_md5(target) == expected:
+                    say(f"{target} is there already, and its MD5 is right")
                     return target
-                _fetch_checked(client, url, part, note, expected, algorithm)
+                _fetch_checked(client, name, part, expected)
             except WebError as error:
                 failures.append(f"{url}: {error}")
                 say(failures[-1])
                 continue
+            finally:
+                client.close()
             os.replace(part, target)
-            note.unlink(missing_ok=True)
+            _discard(part)
             return target
     kept = f"; {part} is kept to continue from" if part.exists() else ""
     raise DataError(f"{target.name} could not be downloaded ({'; '.join(failures)}): try again, or elsewhere{kept}")
 
 
-def _published_digest(client: Client, name: str, algorithm: str) -> str:
-    """Return the digest that the server publishes beside the file."""
-    content = client.retry(lambda: client.send("GET", name, client.read))[:1000].decode("latin-1")
-    found = re.search(rf"\b[0-9a-fA-F]{{{2 * hashlib.new(algorithm).digest_size}}}\b", content)
+def _published_md5(client: Client, name: str) -> str:
+    content = client.retry(lambda: client.send("GET", name, client.read))
+    found = re.search(rb"\b[0-9a-fA-F]{32}\b", content[:1000])
     if not found:
-        raise WebError(f"{name} holds no {algorithm.upper()}")
-    return found.group().lower()
+        raise WebError(f"{name} holds no MD5")
+    return found.group().decode().lower()
 
 
-def _fetch_checked(client: Client, url: str, part: Path, note: Path, expected: str, algorithm: str) -> None:
-    """Make `part` the whole file with the digest `expected`; a continued file that comes out wrong is begun again."""
+def _fetch_checked(client: Client, name: str, part: Path, expected: str) -> None:
+    """Make `part` the whole file with the right MD5; a continued file that comes out wrong is begun again."""
     for _ in range(2):
         continued = part.exists()
-        client.retry(lambda: _fetch_rest(client, url, part, note))
-        found = file_digest(part, algorithm)
+        client.retry(lambda: _fetch_rest(client, name, part))
+        found = file_md5(part)
         if found == expected:
             return
-        part.unlink()
-        note.unlink()
+        _discard(part)
         if not continued:
             break
-    raise WebError(f"its {algorithm.upper()} is {found}, expected {expected}")
+    raise WebError(f"its MD5 is {found}, expected {expected}")
 
 
-def _fetch_rest(client: Client, url: str, part: Path, note: Path) -> None:
+def _fetch_rest(client: Client, name: str, part: Path) -> None:
     """Append to `part` what is missing; raises a retryable `WebError` where the connection ends too early."""
-    size, validator = 0, ""
+    note, url = _note(part), f"{client.base_url}/{name}"
+    headers, size = {"Accept-Encoding": "identity"}, 0
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         begun = json.loads(note.read_text(encoding="utf-8"))
         if begun["url"] == url and begun["validator"]:
-            size, validator = part.stat().st_size, begun["validator"]
-    progress = Progress(url.rpartition("/")[2], "kB")
+            size = part.stat().st_size
+            headers.update({"Range": f"bytes={size}-", "If-Range": begun["validator"]})
+    progress = Progress(name, "kB")
 
     def append(response: requests.Response) -> None:
-        extent = re.match(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        start = int(extent.group(1)) if response.status_code == 206 and extent else 0
-        if response.status_code == 206 and start != size:
-            raise WebError(f"{client.host} sent bytes from {start} instead of {size}: try again", retryable=True)
-        if start == 0:
+        start = 0
+        if response.status_code == 206:
+            extent = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+            start = int(extent.group(1)) if extent else -1
+            if start != size:
+                raise WebError(f"{client.host} did not send bytes from {size}: try again", retryable=True)
+        else:
             # A weak ETag promises no equal bytes, so it can't join two halves.
             tag = response.headers.get("ETag", "")
             tag = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
@@ -141,19 +132,28 @@ def _fetch_rest(client: Client, url: str, part: Path, note: Path) -> None:
                 file.write(block)
                 progress(file.tell() // 1000, total // 1000)
 
-    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={size}-", "If-Range": validator} if size else {})}
     try:
-        client.send("GET", url.rpartition("/")[2], append, headers)
+        client.send("GET", name, append, headers)
     except WebError as error:
-        if error.status == 416:
-            part.unlink()
-            raise WebError(f"{part} does not fit the file: begun again", retryable=True) from None
-        raise
+        if error.status != 416:
+            raise
+        _discard(part)
+        raise WebError(f"{part} does not fit the file: begun again", retryable=True) from None
 
 
-def file_digest(path: Path, algorithm: str) -> str:
-    """Return the digest of a file in hexadecimal; `algorithm`: "md5" or "sha256"."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)
+def _note(part: Path) -> Path:
+    """Return the file that says what `part` is a part of: URL and validator."""
+    return part.with_name(f"{part.name}.json")
+
+
+def _discard(part: Path) -> None:
+    for file in (part, _note(part)):
+        file.unlink(missing_ok=True)
+
+
+def file_md5(path: Path) -> str:
+    """Return the MD5 of a file in hexadecimal."""
+    digest = hashlib.new("md5", usedforsecurity=False)
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
@@ -175,7 +175,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise ChoiceError(f"no data set called {arguments.name!r}: {hint}")
     artifacts.need_folder(arguments.output, "--output")
     urls = [f"{mirror.rstrip('/')}/{name}.zip" for mirror in (*arguments.mirror, *MIRRORS)]
-    path = fetch(urls, arguments.output / f"{name}.zip", "md5", PUBLISHED_MD5[name])
+    path = fetch(urls, arguments.output / f"{name}.zip", PUBLISHED_MD5[name])
     print(f"{path}: {path.stat().st_size / 1e6:,.1f} MB\nnext: python -m preprocess.setup --data {path}")
 
 

@@ -14,13 +14,8 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Optional
-
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from preprocess.asking import ask_all, make_client, make_parser, movies_left
 from recommender.cli import run

@@ -11,13 +11,8 @@ TMDB does not have is noted as missing, and not asked for again. TMDB asks those
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Optional
-
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from preprocess.asking import ask_all, make_client, make_parser, movies_left
 from recommender.cli import run

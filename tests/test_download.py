@@ -30,7 +30,7 @@ def server(server):
 
 
 def get(server: Server, folder: Path, *more: str, md5: str | None = MD5, say=str) -> Path:
-    return fetch([f"{url}/ml-x.zip" for url in (server.url, *more)], folder / "ml-x.zip", "md5", md5, say)
+    return fetch([f"{url}/ml-x.zip" for url in (server.url, *more)], folder / "ml-x.zip", md5, say)
 
 
 def ranges(server: Server) -> list[int]:
@@ -145,9 +145,7 @@ def test_the_next_mirror_is_tried(server, tmp_path, fault):
     other.files, other.faults = server.files, [fault]
     if fault == "gone":
         other.close()
-    assert (
-        fetch([f"{other.url}/ml-x.zip", f"{server.url}/ml-x.zip"], tmp_path / "x", "md5", MD5, str).read_bytes() == BODY
-    )
+    assert fetch([f"{other.url}/ml-x.zip", f"{server.url}/ml-x.zip"], tmp_path / "x", MD5, str).read_bytes() == BODY
     assert len(server.requests) == 1
     other.close()
 
@@ -164,7 +162,7 @@ def test_a_redirect_is_followed_and_a_busy_server_asked_again(server, tmp_path):
 def test_plain_http_is_refused_but_on_loopback(tmp_path):
     for mirror in ("http://files.grouplens.org", "ftp://x.org", "files.grouplens.org", "http://localhost.evil.org"):
         with pytest.raises(SettingsError, match="https"):
-            fetch([f"{mirror}/ml-1m.zip"], tmp_path / "to" / "ml-1m.zip", "md5")
+            fetch([f"{mirror}/ml-1m.zip"], tmp_path / "to" / "ml-1m.zip")
     assert not (tmp_path / "to").exists()
 
 

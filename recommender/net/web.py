@@ -57,7 +57,7 @@ class WebError(ServiceError):
         vars(self).update(more)
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False)
 class Client:
     """One service and its key; may be used by several threads.
 
@@ -93,9 +93,6 @@ class Client:
         self._session.trust_env = not address.loopback  # no proxy for this machine
         self._session.auth = self._sign
         self._session.mount(f"{address.scheme}://", HTTPAdapter(pool_maxsize=self.connections))
-
-    def __repr__(self) -> str:
-        return f"Client({self.base_url!r})"
 
     def get_json(self, path: str, parameters: Optional[Mapping[str, str]] = None) -> Any:
         """Return what GET answers at `path` behind the base URL, read as JSON."""
