@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -77,7 +76,7 @@ def ask_all(
     """
     n_empty, progress = 0, Progress("", "movies")
     with append_to(arguments.output) as (done, write):
-        movies: Iterator[Movie] = (movie for movie in left if movie.movie_id not in done)
+        movies = iter([movie for movie in left if movie.movie_id not in done])
         answers = at_once(
             arguments.threads,
             lambda: next(movies, None),

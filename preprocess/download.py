@@ -133,7 +133,7 @@ def _fetch_rest(client: Client, name: str, part: Path) -> None:
                 progress(file.tell() // 1000, total // 1000)
 
     try:
-        client.send("GET", name, append, headers)
+        client.send("GET", name, append, headers=headers)
     except WebError as error:
         if error.status != 416:
             raise

@@ -16,12 +16,12 @@ for the whole call, can't be stopped, and shows the key in its exceptions.
 from __future__ import annotations
 
 import json
+import queue
 import random
 import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
@@ -92,6 +92,7 @@ class Client:
         self._session = requests.Session()
         self._session.trust_env = not address.loopback  # no proxy for this machine
         self._session.auth = self._sign
+        self._session.headers["User-Agent"] = "tastevec"
         self._session.mount(f"{address.scheme}://", HTTPAdapter(pool_maxsize=self.connections))
 
     def get_json(self, path: str, parameters: Optional[Mapping[str, str]] = None) -> Any:
@@ -100,8 +101,7 @@ class Client:
 
     def post(self, path: str, body: object) -> bytes:
         """POST `body` as JSON; return the answer as it is."""
-        content, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
-        return self.retry(lambda: self.send("POST", path, self.read, headers, data=content))
+        return self.retry(lambda: self.send("POST", path, self.read, json=body))
 
     def read_json(self, content: bytes) -> Any:
         """Return an answer read as JSON; raises `WebError` for a page of HTML and all else that is none."""
@@ -136,26 +136,18 @@ class Client:
             self.stop.wait(pause)
         raise AssertionError
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        read: Callable[[requests.Response], T],
-        headers: Optional[Mapping[str, str]] = None,
-        **content: Any,
-    ) -> T:
-        """Make one attempt and return `read(response)` of an answer with status 2xx; content: `params` or `data`.
+    def send(self, method: str, path: str, read: Callable[[requests.Response], T], **content: Any) -> T:
+        """Make one attempt and return `read(response)` of an answer with status 2xx; content: params, json, headers.
 
         Raises `WebError` for every other status and for failures of the connection, those inside `read` included.
         """
         import requests
         from urllib3.exceptions import HTTPError
 
-        times = (min(10.0, self.timeout), self.timeout)
-        fixed: Any = {"timeout": times, "stream": True, "allow_redirects": method == "GET" and self.key is None}
-        url, headers = f"{self.base_url}/{path}".rstrip("/"), {"User-Agent": "tastevec", **(headers or {})}
+        url, times = f"{self.base_url}/{path}".rstrip("/"), (min(10.0, self.timeout), self.timeout)
+        content.update(timeout=times, stream=True, verify=True, allow_redirects=method == "GET" and self.key is None)
         try:
-            with self._session.request(method, url, headers=headers, verify=True, **fixed, **content) as response:
+            with self._session.request(method, url, **content) as response:
                 self._connected = True
                 steps = [step.url.split(":")[0] for step in (*response.history, response)]
                 if url.startswith("https:") and "http" in steps:
@@ -266,34 +258,37 @@ def words_of(body: bytes) -> str:
 def at_once(n: int, take: Callable[[], Optional[Job]], call: Callable[[Job], T], stop: threading.Event) -> Iterator[T]:
     """Yield `call(take())`, n calls at a time, in the order of arrival, until `take` returns None.
 
-    After an exception no call begins; the results of those under way are still yielded, then it is raised. The
-    threads are daemons: those of a ThreadPoolExecutor would keep Ctrl-C waiting for slow servers.
+    At most 2n results wait to be taken. After an exception no call begins; the results of those under way are still
+    yielded, then it is raised. `take` is called by the threads, which are daemons: those of a ThreadPoolExecutor
+    would keep Ctrl-C waiting for slow servers.
     """
-    calls: set[Future[T]] = set()
-    results: list[T] = []
-    failures: list[BaseException] = []
+    arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    free = threading.Semaphore(2 * n)
+
+    def work() -> None:
+        failure = None
+        try:
+            while free.acquire() and not stop.is_set() and (job := take()) is not None:
+                arrived.put((True, call(job)))
+        except BaseException as error:
+            stop.set()
+            failure = error
+        arrived.put((False, failure))
+
+    for _ in range(n):
+        threading.Thread(target=work, daemon=True).start()
+    n_running, failures = n, []
     try:
-        while True:
-            while len(calls) < n and not stop.is_set() and (job := take()) is not None:
-                future: Future[T] = Future()
-                calls.add(future)
-                threading.Thread(target=_run, args=(future, call, job), daemon=True).start()
-            yield from results
-            if not calls:
-                break
-            done, calls = wait(calls, return_when=FIRST_COMPLETED)
-            failures += [error for each in done if (error := each.exception())]
-            results = [each.result() for each in done if not each.exception()]
-            if failures:
-                stop.set()
+        while n_running:
+            runs, result = arrived.get()
+            free.release()
+            if runs:
+                yield result
+            else:
+                n_running -= 1
+                failures += [result] if result else []
     finally:
         stop.set()
+        free.release(n)
     if failures:
         raise failures[0]
-
-
-def _run(future: Future[T], call: Callable[[Job], T], job: Job) -> None:
-    try:
-        future.set_result(call(job))
-    except BaseException as error:
-        future.set_exception(error)
