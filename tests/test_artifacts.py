@@ -6,18 +6,20 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from recommender.data import artifacts
+from recommender.data import artifacts, files
 from recommender.data.errors import ArtifactError
 from recommender.data.files import exclusive
-
-ROOT = Path(__file__).resolve().parent.parent
+from recommender.data.settings import default_folder, setting
 
 # What Python reports of a program's dealings with files.
 FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.scandir", "os.listdir"}
@@ -84,35 +86,22 @@ def test_a_set_is_old_or_new_wherever_the_writer_is_killed(tmp_path: Path) -> No
     assert outcomes.count(2) > 3  # and killed after that moment too
 
 
-def test_one_file_survives_a_failed_writer(tmp_path: Path) -> None:
-    path = tmp_path / "x.txt"
-    path.write_text("old")
-
-    def fail() -> None:
-        with artifacts.replace_file(path) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["x.txt"]
-
-
-def test_a_full_disk_leaves_the_old_set(tmp_path: Path) -> None:
-    write_set(tmp_path, 1)
-
-    def fill(folder: Path) -> None:
-        with artifacts.replace_set(folder, "thing", "make", {"value": 2}) as stage:
-            (stage / "a.npy").write_bytes(b"half")
+def test_a_failed_writer_leaves_what_was_there(tmp_path: Path) -> None:
+    def write_half(path: Path, name: str = "") -> None:
+        replacing = artifacts.replace_set(path, "thing", "make", {}) if name else artifacts.replace_file(path)
+        with replacing as place:
+            (place / name if name else place).write_text("half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    for folder in (tmp_path, tmp_path / "new"):
+    (tmp_path / "x.txt").write_text("old")
+    write_set(tmp_path / "old", 1)
+    for name, inside in (("x.txt", ""), ("old", "a.npy"), ("new", "a.npy")):
         with pytest.raises(OSError, match="No space"):
-            fill(folder)
-    assert read(tmp_path) == 1
-    assert not list(tmp_path.glob(".*"))
-    assert not (tmp_path / "new").exists()
+            write_half(tmp_path / name, inside)
+    assert (tmp_path / "x.txt").read_text() == "old"
+    assert read(tmp_path / "old") == 1
+    assert sorted(os.listdir(tmp_path)) == ["old", "x.txt"]
+    assert not list((tmp_path / "old").glob(".*"))
 
 
 def test_damage_is_named(tmp_path: Path) -> None:
@@ -154,23 +143,146 @@ def test_missing_artifact_says_what_to_run(tmp_path: Path) -> None:
         artifacts.read_manifest(tmp_path / "nowhere", "thing", "the writer")
 
 
-def test_arrays_are_checked(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.zeros((3, 2), np.float32))
-    assert artifacts.load_npy(tmp_path / "x.npy", np.float32, (None, 2)).shape == (3, 2)
-    with pytest.raises(ArtifactError, match=r"holds float32 \(3, 2\), expected float32 \(None, 5\)"):
-        artifacts.load_npy(tmp_path / "x.npy", np.float32, (None, 5))
-    with pytest.raises(ArtifactError, match="expected float64"):
-        artifacts.load_npy(tmp_path / "x.npy", np.float64, (3, 2))
-    (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-4])
-    with pytest.raises(ArtifactError, match="damaged"):
-        artifacts.load_npy(tmp_path / "cut.npy", np.float32, (3, 2))
-    with open(tmp_path / "several.npy", "wb") as file:
-        np.savez(file, x=np.zeros(3))
-    with pytest.raises(ArtifactError, match="it holds several arrays"):
-        artifacts.load_npy(tmp_path / "several.npy", np.float32, (3,))
-    np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(ArtifactError, match="damaged"):
-        artifacts.load_npy(tmp_path / "pickled.npy", np.float32, (1,))
+@pytest.mark.parametrize(
+    ("content", "dtype", "shape", "message"),
+    [
+        (np.zeros((3, 2), np.float32), np.float32, (None, 5), r"holds float32 \(3, 2\), expected float32 \(None, 5\)"),
+        (np.zeros((3, 2), np.float32), np.float64, None, "expected float64"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-4]), np.float32, None, "damaged"),
+        (lambda path: path.write_bytes(b""), np.float32, None, "damaged"),
+        (lambda path: path.with_suffix(".npz").replace(path), np.float32, None, "it holds several arrays"),
+        (lambda path: np.save(path, np.array([{}], dtype=object), allow_pickle=True), np.float32, None, "damaged"),
+        (Path.unlink, np.float32, None, "missing"),
+    ],
+)
+def test_arrays_are_checked(tmp_path: Path, content: Any, dtype: Any, shape: Any, message: str) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros(3))
+    np.save(tmp_path / "x.npy", np.zeros((3, 2), np.float32) if callable(content) else content)
+    if callable(content):
+        content(tmp_path / "x.npy")
+    else:
+        assert artifacts.load_npy(tmp_path / "x.npy", np.float32, (None, 2)).shape == (3, 2)
+    with pytest.raises(ArtifactError, match=message):
+        artifacts.load_npy(tmp_path / "x.npy", dtype, shape)
+
+
+@dataclass(frozen=True)
+class Shape:
+    rank: int = setting(2, "columns", 1, 9)
+
+
+FILES = {"table.npy": np.float32, "rest.npz": {"counts": np.int64, "newest": np.int64}, "movies.json": np.int64}
+IDS = np.array([3, 5, 8])
+
+
+def store(folder: Path, table: Any = ((1, 2), (3, 4), (5, 6))) -> None:
+    rest = {"counts": np.array([7, 8, 9]), "newest": np.array([1])}
+    files = {"table.npy": np.array(table, np.float32), "rest.npz": rest, "movies.json": IDS}
+    artifacts.store(folder, "thing", Shape(rank=3), files, movie_ids=IDS, fitted_on="train")
+
+
+def restore(folder: Path, ids: np.ndarray = IDS) -> tuple[artifacts.Stored, dict[str, np.ndarray]]:
+    stored = artifacts.restore(folder, "thing", "python -m model.make", Shape, movie_ids=ids)
+    return stored, stored.read(FILES)
+
+
+def test_what_is_stored_is_restored(tmp_path: Path) -> None:
+    store(tmp_path)
+    stored, arrays = restore(tmp_path)
+    assert (stored.settings, stored.about["fitted_on"]) == (Shape(rank=3), "train")
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "table": [[1, 2], [3, 4], [5, 6]],
+        "counts": [7, 8, 9],
+        "newest": [1],
+        "movies": [3, 5, 8],
+    }
+
+
+def resign(folder: Path, name: str, content: str) -> None:
+    """Put other content into a file and into the manifest: what a broken program would leave."""
+    (folder / name).write_text(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name]["sha256"] = artifacts.sha256(folder / name)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def set_rank(folder: Path, value: str) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"rank": 3', value))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda folder: store(folder, ((1, np.nan), (3, 4))), r"table\.npy holds values that are not numbers"),
+        (lambda folder: resign(folder, "movies.json", "[3, 5, 8]"), r"movies\.json is not a map from ids to rows"),
+        (lambda folder: resign(folder, "movies.json", '{"5": 0, "3": 1}'), r"movies\.json is not a map from ids"),
+        (lambda folder: resign(folder, "movies.json", '{"3": 0, "x": 1}'), r"movies\.json is not a map from ids"),
+        (lambda folder: set_rank(folder, '"rank": 99'), r"manifest\.json is damaged .its settings: rank: 99"),
+        (lambda folder: set_rank(folder, '"rnak": 3'), r"manifest\.json is damaged .its settings: 'rank'"),
+    ],
+)
+def test_what_a_broken_program_stored_is_refused(tmp_path: Path, harm: Callable[[Path], None], message: str) -> None:
+    store(tmp_path)
+    harm(tmp_path)
+    with pytest.raises(ArtifactError, match=rf"{message}.*: run python -m model\.make --output {tmp_path}$"):
+        restore(tmp_path)
+
+
+def test_another_movie_list_is_refused(tmp_path: Path) -> None:
+    """The remedy names the folder, unless it is the shipped one."""
+    folder = tmp_path / "data" / "artifacts" / "thing"
+    store(folder)
+    with pytest.raises(ArtifactError, match=rf"another movie list: run .*model\.make --processed {tmp_path / 'data'}$"):
+        restore(folder, IDS + 1)
+    shipped = default_folder("processed")
+    assert artifacts.command("python -m model.x", shipped) == "python -m model.x"
+    assert artifacts.command("python -m model.x", shipped / "artifacts" / "x") == "python -m model.x"
+    assert artifacts.command("again", tmp_path) == "again"
+
+
+def test_files_are_flushed_through_handles_that_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows refuses to flush a file that is open for reading only."""
+    fcntl = pytest.importorskip("fcntl")
+    flushed = []
+
+    def as_on_windows(handle: int) -> None:
+        assert fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        flushed.append(handle)
+
+    monkeypatch.setattr(os, "fsync", as_on_windows)
+    write_set(tmp_path / "set", 1)
+    with artifacts.replace_file(tmp_path / "x.txt") as path:
+        path.write_text("x")
+    assert len(flushed) == 4
+
+
+def test_a_lock_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There no folder can be opened and no open file deleted; a byte of a file beside the set is locked."""
+    held: set[Path] = set()
+
+    def locking(handle: int, mode: int, n: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        if path in held:
+            raise PermissionError
+        held.add(path)
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc")
+    source = Path(files.__file__).read_text(encoding="utf-8")
+    windows = types.ModuleType("recommender.data.files")
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(locking=locking, LK_NBLCK=2))
+    windows.__package__ = "recommender.data"
+    exec(compile(source, files.__file__, "exec"), windows.__dict__)
+    with windows.exclusive(tmp_path, "it"):
+        assert held == {tmp_path / ".lock"}
+        with pytest.raises(ArtifactError, match="another process is using it"), windows.exclusive(tmp_path, "it"):
+            pass
+    held.clear()
+    with windows.exclusive(tmp_path / "lock", "it"):
+        assert held == {tmp_path / "lock"}
+    assert os.listdir(tmp_path) == []
 
 
 def test_steps_keep_what_came_before_and_drop_what_came_after(tmp_path: Path) -> None:
@@ -208,12 +320,10 @@ def test_a_folder_that_holds_another_kind_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
-    with artifacts.replace_set(tmp_path, "thing", "make", {}):
-        code = "from recommender.data.artifacts import *; from pathlib import Path; import sys\n"
-        code += "with replace_set(Path(sys.argv[1]), 'thing', 'make', {}): pass"
-        second = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
-    assert second.returncode == 1
-    assert "another process is using" in second.stderr.splitlines()[-1]
+    with exclusive(tmp_path, "it"), pytest.raises(ArtifactError, match="another process is using"):
+        write_set(tmp_path, 1)  # a lock belongs to a handle, not to the process
+    write_set(tmp_path, 2)
+    assert read(tmp_path) == 2
 
 
 @pytest.mark.parametrize("again", [False, True])
