@@ -1,9 +1,9 @@
 """Score models on held-out ratings: a table here, every figure in files.
 
-    python -m model.evaluate --models popularity,ease,ials
-    python -m model.evaluate --protocol per-user,returning,strict-time --k 10,20 --json out.json --csv users.csv
-    python -m model.evaluate --data ml-latest-small.zip --set A --models ease:regularisation=200 --split val
-    python -m model.evaluate --protocol held-out-movies --models content
+    python -m model.evaluate --method popularity,ease,ials
+    python -m model.evaluate --protocol per-user,returning,strict-time --k 10,20 --output results
+    python -m model.evaluate --data ml-latest-small.zip --set A --method ease:regularisation=200 --split val
+    python -m model.evaluate --protocol held-out-movies --method content
     python -m model.evaluate --embeddings local,minilm,random --queries tests/description_queries.csv
 
 Tune on `--split val` (models fitted on train); report `--split test` (fitted on train and val) once.
@@ -16,22 +16,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from model import evaluate_movies
-from model.evaluate_movies import averages_path
-from recommender import cli as command
-from recommender.cli import Parser
+from preprocess import filter_data
+from preprocess.pipeline_settings import PipelineSettings
+from recommender import cli
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.data.settings import default_folder
-from recommender.evaluate import cases, comparison, held_out_report, report, work
-from recommender.evaluate.official import official_fold
+from recommender.evaluate import cases, embeddings, held_out_movies, known_item, plots, report, run
+from recommender.evaluate.significance import N_RESAMPLES
 from recommender.learn import registry
-from recommender.text import registry as backends
+from recommender.text.dialogues import read_redial
 
 SETS = {
     "A": {"min_user_ratings": 20, "min_movie_ratings": 50},
@@ -42,106 +41,150 @@ OFFICIAL = "official-"
 DEFAULT_MODELS = "popularity,svd,ease"
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Evaluate as the flags say; returns the exit code."""
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Evaluate as the flags say."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
+    if arguments.output is not None:
+        arguments.csv = arguments.csv or arguments.output / "users.csv"
+        arguments.json = arguments.json or arguments.output / "evaluation.json"
+    del arguments.output
+    check_files(arguments)
     if arguments.embeddings is not None:
-        evaluate_movies.check_embeddings(arguments, vars(parser.parse_args([])))
-        check_files(arguments)
-        evaluate_movies.embeddings(arguments, lambda label: Progress(label, "movies"))
-        return 0
+        for flag in ("data", "set", "models", "protocol", "k", "stages", "folds", "against", "plots"):
+            if getattr(arguments, flag) != parser.get_default(flag):
+                raise ChoiceError(f"--{'method' if flag == 'models' else flag} is for models, not for --embeddings")
+        compare_embeddings(arguments)
+    else:
+        rank_models(arguments)
+
+
+def make_parser() -> cli.Parser:
+    """Return the parser of all flags."""
+    parser = cli.Parser(
+        "model.evaluate",
+        "Score models on held-out ratings.",
+        renamed={"--models": "--method"},
+        epilog="protocols: "
+        + "; ".join(f"{name} = {meaning}" for name, meaning in cases.PROTOCOLS.items())
+        + f"; {held_out_movies.NAME} = a tenth of the movies without any rating, only they are ranked"
+        + f"; {OFFICIAL}u1 to u5, ua, ub = the folds that came with MovieLens 100K",
+    )
+    add, models = parser.add_argument, ", ".join(registry.names())
+    parser.add_common("method", dest="models", default=DEFAULT_MODELS, metavar="NAMES")
+    parser._actions[-1].help = f"of {models}, with commas; settings as name:key=value (default: {DEFAULT_MODELS})"
+    add("--protocol", default="per-user", metavar="NAMES", help="one or more, with commas, or all (default: per-user)")
+    add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
+    add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
+    add("--against", default="first", metavar="NAME", help="compare with: first, best or a model (default: first)")
+    parser.add_common("processed", default=None)
+    parser.add_common("data", default=None, help="raw data instead: a folder or a .zip")
+    add("--set", choices=tuple(SETS), help="with --data: movies with 50 / 5 / any ratings (default: B)")
+    parser.add_common("output", help="write users.csv, users-averages.csv and evaluation.json here")
+    add("--checkpoint", type=Path, metavar="DIR", help="keep finished work here and take it up again")
+    add("--embeddings", metavar="NAMES", help=f"compare backends instead: of {', '.join(embeddings.BACKENDS)}")
+    more = parser.add_more("more").add_argument
+    more("--queries", type=Path, metavar="CSV", help="with --embeddings: descriptions of movies (movieId, query)")
+    more("--dialogues", type=Path, metavar="JSONL", help="with --embeddings: dialogues of ReDial")
+    more("--samples", type=int, default=0, metavar="N", help="with --embeddings: show so many requests of each kind")
+    more("--stages", type=int, default=20, metavar="N", help="fits in strict time (default: 20)")
+    more("--folds", type=int, default=5, metavar="N", help=f"tenths that {held_out_movies.NAME} takes (default: 5)")
+    more("--resamples", type=int, default=N_RESAMPLES, metavar="N", help="bootstrap samples of people")
+    more("--seed", type=cli.whole_number, default=0, metavar="N", help="of the bootstrap and held-out movies")
+    more("--json", type=Path, metavar="FILE", help="write averages and intervals")
+    more("--csv", type=Path, metavar="FILE", help="write a row for each person; .parquet needs the extra parquet")
+    more("--plots", type=Path, metavar="DIR", help="write plots (extra: plots)")
+    return parser
+
+
+def check_files(arguments: argparse.Namespace) -> None:
+    """Refuse, before any work, what would fail after it: files that cannot be written, numbers out of range."""
+    for flag in ("json", "csv"):
+        path = getattr(arguments, flag)
+        if path is not None and path.is_dir():
+            raise ChoiceError(f"--{flag} {path} is a folder: give the name of a file")
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.csv is not None:
+        if arguments.json in (arguments.csv, averages_path(arguments.csv)):
+            raise ChoiceError(f"--json {arguments.json} is also what --csv writes: give another name")
+        report.need_parquet(arguments.csv)
+    for flag, least in (("resamples", 1), ("stages", 1), ("samples", 0)):
+        if getattr(arguments, flag) < least:
+            raise ChoiceError(f"--{flag} {getattr(arguments, flag)}: give a whole number from {least}")
+
+
+def rank_models(arguments: argparse.Namespace) -> None:
+    """Score ranking models; print the tables and write the files asked for."""
     ks = parse_ks(arguments.k)
-    specs = [work.ModelSpec.parse(text) for text in split_list(arguments.models, "--models")]
+    specs = [run.Spec.parse(text, registry.names()) for text in split_list(arguments.models, "--method")]
     protocols = split_list(arguments.protocol, "--protocol")
     check_flags(arguments, [spec.label for spec in specs], protocols)
     source = load_source(arguments, protocols)
     if ks[-1] > max(source.train.n_movies, 20):  # the default cutoffs are for any data
         raise ChoiceError(f"--k {ks[-1]} is more than the {source.train.n_movies:,} movies: give a smaller cutoff")
     for spec in specs:
-        spec.make(source.catalog)  # a wrong setting is refused before any work
-    if protocols == [held_out_report.NAME]:
-        evaluate_movies.held_out(arguments, source, specs, ks, Progress)
-        return 0
-    found = build_cases(source, protocols, arguments)
-    doing = work.Work(source, ks, arguments.split, arguments.stages, arguments.checkpoint, Progress)
+        registry.make(spec.name, source.catalog, **spec.settings)  # a wrong setting is refused before any work
+    part, seed, kept, progress = arguments.split, arguments.seed, arguments.checkpoint, start_progress("people")
+    if protocols == [held_out_movies.NAME]:
+        reference = held_out_movies.REFERENCE if arguments.against == "first" else arguments.against
+        found = held_out_movies.evaluate(
+            source, specs, part, ks, arguments.folds, arguments.resamples, seed, reference, kept, progress
+        )
+        print(report.text(found), flush=True)
+        rows = report.average_rows([found])
+        write_files(arguments, report.unit_rows([found]), rows, {"models": rows})
+        return
+    evaluations = []
+    for protocol in cases.PROTOCOLS if protocols == ["all"] else protocols:
+        if protocol.startswith(OFFICIAL):
+            evaluations.append(cases.official_fold(arguments.data, protocol[len(OFFICIAL) :]))
+        else:
+            evaluations += cases.build(source, [protocol], part, arguments.stages)
     reports = []
-    for case in found:
-        reports.append(doing.report(case, specs, arguments.against, arguments.resamples, arguments.seed))
-        print(report.text(reports[-1]), end="\n\n", flush=True)
-    write_files(reports, arguments)
-    return 0
+    for found in run.evaluate(
+        evaluations, specs, source.catalog, part, ks, arguments.against, arguments.resamples, seed, kept, progress
+    ):
+        reports.append(found)
+        print(report.text(found), end="\n\n", flush=True)
+    each = [report.as_json(found) for found in reports]
+    write_files(arguments, report.unit_rows(reports), report.average_rows(reports), {"cases": each})
+    if arguments.plots is not None:
+        plots.write_plots(arguments.plots, reports)
 
 
-class Progress:
-    """One line on stderr that is written over; in a pipe, a line for each new step."""
-
-    def __init__(self, label: str, unit: str = "people") -> None:
-        self.label, self.unit, self.last, self.width = label, unit, "", 0
-        self.live = sys.stderr.isatty()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        line = f"{self.label}: {what}, {done:,} of {total:,} {self.unit}"
-        if self.live:
-            print("\r" + line.ljust(self.width), end="", file=sys.stderr, flush=True)
-            self.width = len(line)
-        elif what.startswith("fit") and what != self.last:
-            print(line, file=sys.stderr, flush=True)
-        self.last = what
-
-        if self.live and what == "done":
-            print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)
-
-
-def make_parser() -> Parser:
-    """Return the parser of all flags."""
-    parser = Parser(
-        "model.evaluate",
-        "Score models on held-out ratings.",
-        epilog="protocols: "
-        + "; ".join(f"{name} = {meaning}" for name, meaning in cases.PROTOCOLS.items())
-        + f"; {held_out_report.NAME} = a tenth of the movies without any rating, only they are ranked"
-        + f"; {OFFICIAL}u1 to u5, ua, ub = the folds that came with MovieLens 100K",
+def compare_embeddings(arguments: argparse.Namespace) -> None:
+    """Compare embedding backends; print the tables and write the files asked for."""
+    texts = split_list(arguments.embeddings, "--embeddings")
+    specs = [run.Spec.parse(text, embeddings.BACKENDS, "embedding backend") for text in texts]
+    folder = arguments.processed or default_folder("processed")
+    source = cases.Source.load(folder)
+    assert source.catalog is not None
+    requests = []
+    if arguments.queries is not None:
+        requests.append(known_item.descriptions(arguments.queries, source.catalog, arguments.split))
+    if arguments.dialogues is not None:
+        dialogues = read_redial(arguments.dialogues)
+        requests.append(known_item.dialogue_requests(dialogues, source.catalog, arguments.split))
+    (case,) = cases.build(source, ["per-user"], arguments.split)
+    reports, answers = embeddings.compare_backends(
+        specs,
+        source.catalog,
+        requests,
+        case,
+        arguments.split,
+        arguments.resamples,
+        arguments.seed,
+        folder / "artifacts" / "text",
+        arguments.checkpoint,
+        start_progress("movies"),
     )
-    add = parser.add_argument
-    add("--processed", type=Path, metavar="DIR", help="what preprocess wrote (default: the shipped data)")
-    add("--data", type=Path, metavar="PATH", help="raw data instead: a folder or a .zip")
-    add("--set", choices=tuple(SETS), help="with --data: movies with 50 / 5 / any ratings (default: B)")
-    add(
-        "--models",
-        default=DEFAULT_MODELS,
-        metavar="NAMES",
-        help=f"of {', '.join(registry.names())}, with commas; "
-        f"settings as name:key=value:key=value (default: {DEFAULT_MODELS})",
-    )
-    add(
-        "--embeddings",
-        metavar="NAMES",
-        help=f"compare embedding backends instead: of {', '.join(backends.names())}, random, with commas; settings as "
-        "name:key=value:key=value, with which local is fitted anew",
-    )
-    add("--queries", type=Path, metavar="CSV", help="with --embeddings: descriptions of movies (movieId, query)")
-    add("--dialogues", type=Path, metavar="JSONL", help="with --embeddings: dialogues of ReDial")
-    add("--samples", type=int, default=0, metavar="N", help="with --embeddings: show so many requests of each kind")
-    add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
-    add("--protocol", default="per-user", metavar="NAMES", help="one or more, with commas, or all (default: per-user)")
-    add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
-    add("--stages", type=int, default=20, metavar="N", help="times that strict time fits anew (default: 20)")
-    add("--folds", type=int, default=5, metavar="N", help=f"tenths that {held_out_report.NAME} takes (default: 5)")
-    add("--against", default="first", metavar="NAME", help="compare with: first, best or a model (default: first)")
-    add("--resamples", type=int, default=comparison.N_RESAMPLES, metavar="N", help="bootstrap samples of people")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the bootstrap and of held-out movies (default: 0)")
-    add("--json", type=Path, metavar="FILE", help="write averages and intervals")
-    add(
-        "--csv",
-        type=Path,
-        metavar="FILE",
-        help="write a row for each person and model; averages go to "
-        "FILE-averages.csv; a name that ends in .parquet writes Parquet (extra: parquet)",
-    )
-    add("--plots", type=Path, metavar="DIR", help="write plots (extra: plots)")
-    add("--checkpoint", type=Path, metavar="DIR", help="keep finished work here and take it up again")
-    return parser
+    print("\n\n".join(map(report.text, reports)), flush=True)
+    if arguments.samples:
+        shown = embeddings.samples(answers, requests, source.catalog, arguments.samples, arguments.seed)
+        print(f"\n{shown}", flush=True)
+    rows = report.long_average_rows(reports)
+    write_files(arguments, report.long_unit_rows(reports), rows, {"figures": rows})
 
 
 def split_list(text: str, flag: str) -> list[str]:
@@ -156,71 +199,36 @@ def split_list(text: str, flag: str) -> list[str]:
 
 def parse_ks(text: str) -> tuple[int, ...]:
     """Return the cutoffs, ascending."""
-    ks = []
-    for part in split_list(text, "--k"):
+    parts = split_list(text, "--k")
+    for part in parts:
         if not part.isascii() or not part.isdigit() or int(part) < 1:
             raise ChoiceError(f"--k {part!r} is not a cutoff: give whole numbers from 1, such as 10,20")
-        ks.append(int(part))
-    return tuple(sorted(set(ks)))
+    return tuple(sorted(set(map(int, parts))))
 
 
 def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols: Sequence[str]) -> None:
-    """Refuse, before any work, what would fail after it."""
+    """Refuse, before any work, flags that do not go together."""
     official = [protocol for protocol in protocols if protocol.startswith(OFFICIAL)]
     if official and (arguments.data is None or arguments.split != "test"):
         raise ChoiceError(f"protocol {official[0]} needs --data, the folder of ml-100k, and has no split but test")
-    if held_out_report.NAME in protocols:
-        evaluate_movies.check_held_out(arguments, protocols, labels)
-    elif arguments.against not in ("first", "best", *labels):
-        raise ChoiceError(f"--against {arguments.against!r}: give first, best or one of {', '.join(labels)}")
-    check_files(arguments)
+    references = ["first", "best", *labels]
+    if held_out_movies.NAME in protocols:
+        references = ["first", *held_out_movies.BASELINES, *labels]
+        if len(protocols) > 1 or arguments.plots is not None:
+            raise ChoiceError(f"{held_out_movies.NAME} has tables of its own and no plots: run it alone")
+        if not 1 <= arguments.folds <= held_out_movies.MOST_FOLDS:
+            raise ChoiceError(f"--folds {arguments.folds}: give a whole number from 1 to {held_out_movies.MOST_FOLDS}")
+    if arguments.against not in references:
+        raise ChoiceError(f"--against {arguments.against!r}: give one of {', '.join(references)}")
     for flag in ("queries", "dialogues"):
         if getattr(arguments, flag) is not None:
             raise ChoiceError(f"--{flag} is for --embeddings: name backends with it")
-    if arguments.stages < 1:
-        raise ChoiceError(f"--stages {arguments.stages}: give a whole number from 1")
     if arguments.data is not None and arguments.processed is not None:
         raise ChoiceError("--data and --processed name two data sets: give one of them")
     if arguments.set is not None and arguments.data is None:
         raise ChoiceError(f"--set {arguments.set} chooses from raw data: give --data too")
     if arguments.plots is not None:
-        from recommender.evaluate import plots
-
         plots.need_matplotlib()
-
-
-def check_files(arguments: argparse.Namespace) -> None:
-    """Refuse files that cannot be written and numbers out of range; make the folders that are missing."""
-    for flag in ("json", "csv"):
-        path = getattr(arguments, flag)
-        if path is not None and path.is_dir():
-            raise ChoiceError(f"--{flag} {path} is a folder: give the name of a file")
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.csv is not None:
-        if arguments.json in (arguments.csv, averages_path(arguments.csv)):
-            raise ChoiceError(f"--json {arguments.json} is also what --csv writes: give another name")
-        report.need_parquet(arguments.csv)
-    if arguments.checkpoint is not None:
-        arguments.checkpoint.mkdir(parents=True, exist_ok=True)
-    if arguments.resamples < 1:
-        raise ChoiceError(f"--resamples {arguments.resamples}: give a whole number from 1")
-    if arguments.seed < 0:
-        raise ChoiceError(f"--seed {arguments.seed} is negative: give a whole number from 0")
-
-
-def build_cases(source: cases.Source, protocols: Sequence[str], arguments: argparse.Namespace) -> list[cases.Case]:
-    """Return the cases of the protocols in the order named, official folds included."""
-    if protocols == ["all"]:
-        protocols = list(cases.PROTOCOLS)
-    found = []
-    for protocol in protocols:
-        if protocol.startswith(OFFICIAL):
-            fold = official_fold(arguments.data, protocol[len(OFFICIAL) :])
-            found.append(cases.Case(protocol, fold, protocol))
-        else:
-            found += cases.build_all(source, [protocol], arguments.split, arguments.stages)
-    return found
 
 
 def load_source(arguments: argparse.Namespace, protocols: Sequence[str]) -> cases.Source:
@@ -228,32 +236,40 @@ def load_source(arguments: argparse.Namespace, protocols: Sequence[str]) -> case
     if arguments.data is None:
         return cases.Source.load(arguments.processed or default_folder("processed"))
     name = arguments.set or ("all" if all(protocol.startswith(OFFICIAL) for protocol in protocols) else "B")
-    from preprocess import filter_data
-    from preprocess.pipeline_settings import PipelineSettings
+    return load_raw(arguments.data, name)
 
-    settings = PipelineSettings(**SETS[name], movies_first=True)
-    _, filtered = filter_data.run(arguments.data, None, settings)
+
+def load_raw(path: Path, name: str) -> cases.Source:
+    """Return raw data, filtered as `SETS[name]` says."""
+    _, filtered = filter_data.run(path, None, PipelineSettings(**SETS[name], movies_first=True))
+    return cases.Source.from_ratings(filtered.ratings, catalog_of(filtered))
+
+
+def catalog_of(filtered: filter_data.Filtered) -> Catalog:
+    """Return the catalogue of filtered raw data: titles and genres alone."""
     columns = zip(filtered.movies.ids.tolist(), filtered.movies.titles, filtered.movies.genres)
-    catalog = Catalog([{"movieId": str(ident), "title": title, "genres": genres} for ident, title, genres in columns])
-    return cases.Source.from_ratings(filtered.ratings, catalog)
+    return Catalog([{"movieId": str(ident), "title": title, "genres": genres} for ident, title, genres in columns])
 
 
-def write_files(reports: Sequence[report.CaseReport], arguments: argparse.Namespace) -> None:
+def start_progress(unit: str) -> run.StartProgress:
+    """Return what gives each piece of work its line of progress."""
+    return lambda label: cli.Progress(label, unit)
+
+
+def write_files(arguments: argparse.Namespace, units: Any, averages: Any, figures: dict[str, Any]) -> None:
+    """Write what --csv and --json ask for."""
     if arguments.json is not None:
-        report.write_json(arguments.json, reports, evaluate_movies.flags_given(arguments))
+        settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
+        report.write_json(arguments.json, {"format_version": 1, "settings": settings, **figures})
     if arguments.csv is not None:
-        report.write_rows(arguments.csv, report.per_user_rows(reports))
-        report.write_rows(averages_path(arguments.csv), report.average_rows(reports))
-    if arguments.plots is not None:
-        from recommender.evaluate import plots
-
-        plots.write_plots(arguments.plots, reports)
+        report.write_rows(arguments.csv, units)
+        report.write_rows(averages_path(arguments.csv), averages)
 
 
-def program() -> None:
-    """Run `main` as a whole program."""
-    command.run(main)
+def averages_path(path: Path) -> Path:
+    """Return where averages go when `path` takes a row for each person."""
+    return path.with_name(f"{path.stem}-averages{path.suffix}")
 
 
 if __name__ == "__main__":
-    program()
+    cli.run(main)

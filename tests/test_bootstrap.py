@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recommender.data.errors import ChoiceError, DataError
-from recommender.evaluate.significance import compare, holm, resampled_means
+from recommender.evaluate.significance import bootstrap, compare, holm, resampled_means
 
 
 def test_resampled_means_have_the_spread_that_theory_gives():
@@ -30,7 +30,7 @@ def test_interval_is_that_of_scipy():
     stats = pytest.importorskip("scipy.stats")
     rng = np.random.default_rng(3)
     ours, theirs = rng.random(200), rng.random(200) * 0.9
-    found = compare(ours[:, None], theirs[:, None], 20_000, np.random.default_rng(4))[0]
+    found = bootstrap(ours[:, None], theirs[:, None], 20_000, np.random.default_rng(4))[0]
     theirs_interval = stats.bootstrap(
         (ours - theirs,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(5)
     ).confidence_interval
@@ -39,7 +39,7 @@ def test_interval_is_that_of_scipy():
     tolerance = 5 * np.sqrt(2) * 2.67 / np.sqrt(20_000) * error
     assert found.low == pytest.approx(theirs_interval.low, abs=tolerance)
     assert found.high == pytest.approx(theirs_interval.high, abs=tolerance)
-    assert found.mean == pytest.approx((ours - theirs).mean())
+    assert found.value == pytest.approx((ours - theirs).mean())
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
@@ -49,7 +49,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     for _ in range(400):
         paired = rng.normal(0, 3, 150)  # what both models share: it must cancel
         ours, theirs = paired + rng.normal(0.1, 1, 150), paired + rng.normal(0, 1, 150)
-        found = compare(ours[:, None], theirs[:, None], 400, rng)[0]
+        found = bootstrap(ours[:, None], theirs[:, None], 400, rng)[0]
         missed += not found.low <= 0.1 <= found.high
     # Binomial(400, .05) has deviation 4.4; percentile intervals of 150 values miss about 5.5%.
     assert 7 <= missed <= 38
@@ -59,42 +59,78 @@ def test_pairing_makes_the_interval_narrow():
     rng = np.random.default_rng(7)
     people = rng.normal(0, 1, 500)
     ours, theirs = people + 0.1 + rng.normal(0, 0.05, 500), people
-    found = compare(ours[:, None], theirs[:, None], 1000, np.random.default_rng(8))[0]
+    found = bootstrap(ours[:, None], theirs[:, None], 1000, np.random.default_rng(8))[0]
     assert found.high - found.low < 0.02  # unpaired it would be about 0.25
     assert found.p_value == pytest.approx(2 / 1001)
 
 
 def test_no_difference_has_p_1_and_a_zero_interval():
     same = np.random.default_rng(9).random((30, 2))
-    assert compare(same, same, 100, np.random.default_rng(0)) == [(0.0, 0.0, 0.0, 1.0)] * 2
+    assert bootstrap(same, same, 100, np.random.default_rng(0)) == [(0.0, 0.0, 0.0, 1.0)] * 2
 
 
 def test_p_value_is_uniform_where_nothing_differs():
     rng = np.random.default_rng(10)
     differences = rng.normal(0, 1, (100, 300))
-    p_values = [line.p_value for line in compare(differences, np.zeros_like(differences), 1000, rng)]
+    p_values = [line.p_value for line in bootstrap(differences, np.zeros_like(differences), 1000, rng)]
     for level in (0.1, 0.5, 0.9):
         deviation = np.sqrt(level * (1 - level) / 300)
         assert np.mean(np.array(p_values) < level) == pytest.approx(level, abs=4 * deviation + 0.02)
 
 
 def test_the_sign_is_ours_minus_theirs():
-    found = compare(np.ones((10, 1)), np.zeros((10, 1)), 50, np.random.default_rng(0))[0]
+    found = bootstrap(np.ones((10, 1)), np.zeros((10, 1)), 50, np.random.default_rng(0))[0]
     assert found[:3] == (1.0, 1.0, 1.0)
 
 
-def test_a_seed_gives_the_same_interval_again():
-    values = np.random.default_rng(0).random((40, 1))
-    first, second = (compare(values, values[::-1], 100, np.random.default_rng(5)) for _ in range(2))
-    assert first == second
+def test_intervals_of_means_and_of_ratios_against_their_definition():
+    rng = np.random.default_rng(0)
+    theirs = rng.random((200, 2)) * [1, 10]
+    ours = 1 + rng.random((200, 2))
+    # A 2.5% quantile of R draws has standard error 2.67 / sqrt(R) deviations; two independent draws are compared.
+    tolerance = 5 * np.sqrt(2) * 2.67 / np.sqrt(4000)
+    for column, found in zip(theirs.T, bootstrap(theirs, None, 4000, np.random.default_rng(1))):
+        error = column.std() / np.sqrt(200)
+        assert found.value == pytest.approx(column.mean())
+        assert found.low == pytest.approx(found.value - 1.96 * error, abs=tolerance * error)
+        assert found.high == pytest.approx(found.value + 1.96 * error, abs=tolerance * error)
+        assert np.isnan(found.p_value)
+    double = bootstrap(2 * theirs, theirs, 500, np.random.default_rng(1), ratio=True)
+    assert [list(ratio[:3]) for ratio in double] == [pytest.approx([2, 2, 2])] * 2  # paired: nothing is left to vary
+    found = bootstrap(ours, theirs, 4000, np.random.default_rng(1), ratio=True)[1]
+    draws = np.random.default_rng(2).integers(0, 200, (4000, 200))
+    plain = ours[draws, 1].mean(axis=1) / theirs[draws, 1].mean(axis=1)
+    assert found.value == pytest.approx(ours[:, 1].mean() / theirs[:, 1].mean())
+    assert found.low == pytest.approx(np.quantile(plain, 0.025), abs=tolerance * plain.std())
+    assert found.high == pytest.approx(np.quantile(plain, 0.975), abs=tolerance * plain.std())
+    assert bootstrap(ours, 0 * theirs, 50, rng, ratio=True)[0].value == np.inf
+
+
+def test_comparison_corrects_within_a_metric_and_draws_once():
+    rng = np.random.default_rng(0)
+    values = {
+        name: {"ndcg@5": rng.random(50) + shift, "recall@5": np.full(50, shift)}
+        for name, shift in (("a", 0.0), ("b", 0.02), ("c", 1.0))
+    }
+    b, c = compare(values, "a", ["ndcg@5"], 500, np.random.default_rng(0))
+    assert [(line.model, line.reference) for line in (b, c)] == [("b", "a"), ("c", "a")]
+    assert c.corrected_p == pytest.approx(2 * c.p_value)
+    assert b.corrected_p == pytest.approx(max(b.p_value, c.corrected_p))
+    two = compare(values, "a", ["ndcg@5", "recall@5"], 500, np.random.default_rng(0))
+    assert [(line.model, line.metric) for line in two[2:]] == [("b", "recall@5"), ("c", "recall@5")]
+    assert two[:2] == [b, c]  # the same draws of people
+    assert [line.value for line in two[2:]] == pytest.approx([0.02, 1.0])
+    assert all(line.value < 0 for line in compare(values, "c", ["ndcg@5"], 500, np.random.default_rng(0)))
+    assert compare(values, "a", ["ndcg@5"], 500, np.random.default_rng(1)) != [b, c]
+    assert compare({"a": values["a"]}, "a", ["ndcg@5"], 500, rng) == []
 
 
 def test_what_cannot_be_compared_is_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(DataError, match="same users"):
-        compare(np.ones((3, 1)), np.ones((4, 1)), 10, rng)
+        bootstrap(np.ones((3, 1)), np.ones((4, 1)), 10, rng)
     with pytest.raises(DataError, match="nan"):
-        compare(np.array([[np.nan]]), np.ones((1, 1)), 10, rng)
+        bootstrap(np.array([[np.nan]]), np.ones((1, 1)), 10, rng)
     with pytest.raises(DataError, match="at least one"):
         resampled_means(np.empty((0, 1)), 10, rng)
     with pytest.raises(ChoiceError, match="0 resamples"):

@@ -11,19 +11,21 @@ import pytest
 
 from model import evaluate
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ChoiceError, DataError, SettingsError
+from recommender.data.errors import DataError, SettingsError
 from recommender.data.interactions import Interactions
 from recommender.evaluate import cases, protocols
-from recommender.evaluate.embedding_backends import BackendSpec, RandomVectors, movie_vectors
-from recommender.evaluate.embedding_comparison import (
+from recommender.evaluate.embeddings import (
+    RandomVectors,
     compare_backends,
     find,
+    make_backend,
     movie_texts,
+    movie_vectors,
     people_with_likes,
     rank_for_people,
 )
 from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests
-from recommender.evaluate.significance import intervals
+from recommender.evaluate.run import Spec
 from recommender.linalg.rows import unit_rows
 from recommender.text import movie_embeddings, movie_sources
 from recommender.text.base import BaseEmbeddingBackend, Identity
@@ -223,19 +225,17 @@ def test_random_vectors_depend_on_the_text_alone():
     assert backend.embed_texts([]).shape == (0, 64)
 
 
-def test_backends_are_named_and_set():
-    assert BackendSpec.parse("local:dimension=3").make(movie_texts(catalog())).identity.dimension == 3
-    for text, message in (("random:seed=", "not key=value"), ("random:seed=1:seed=2", "sets seed twice")):
-        with pytest.raises(ChoiceError, match=message):
-            BackendSpec.parse(text)
-    assert BackendSpec.parse("random:seed=2").make([]).identity.model == "seed-2"
-    with pytest.raises(ChoiceError, match="no embedding backend is called 'glove': choose from local"):
-        BackendSpec.parse("glove")
-    with pytest.raises(SettingsError, match="size"):
-        BackendSpec.parse("random:size=2").make([])
-    for value in ("0", "wide", "1.5"):
-        with pytest.raises(SettingsError, match="give a whole number from 1"):
-            BackendSpec.parse(f"random:dimension={value}").make([])
+def test_backends_are_set():
+    texts = movie_texts(catalog())
+    assert texts[5] == movie_text(catalog().movie(5))
+    assert make_backend(Spec("", "local", {"dimension": 3}), texts).identity.dimension == 3
+    assert make_backend(Spec("", "random", {"seed": 2}), []).identity.model == "seed-2"
+    for settings, words in (
+        ({"size": 2}, "size"),
+        *(({"dimension": value}, "whole number from 1") for value in (0, "wide", 1.5)),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            make_backend(Spec("", "random", settings), [])
 
 
 class Counting(Oracle):
@@ -298,31 +298,23 @@ def test_backends_are_compared_on_the_same_units():
     data = source()
     case = protocols.from_parts(data.train, data.val, data.test, "test", "per user")
     asked = requests([f"stuff{i % 4} thing{i}" for i in range(0, 60, 3)], list(range(0, 60, 3)))
-    specs = [BackendSpec.parse(text) for text in ("random", "local:fewest_texts=1:most_texts=0.5", "random:seed=1")]
-    control, local, other = compare_backends(specs, catalog(), [asked], case, 200)
-    task = local.tasks["descriptions"]
-    assert task.intervals["recall@10"].mean == task.values["recall@10"].mean() > 0.7
-    assert control.tasks["descriptions"].values["recall@10"].mean() < 0.5
-    assert task.ratios["mrr"].value == pytest.approx(
-        task.values["mrr"].mean() / control.tasks["descriptions"].values["mrr"].mean()
-    )
-    assert task.ratios["mrr"].low > 1
-    assert control.tasks["descriptions"].ratios == {}
-    assert other.tasks["people"].ratios["recall@20"].low < 1 < other.tasks["people"].ratios["recall@20"].high
-    assert local.gap.same > local.gap.different
-    assert abs(control.gap.same - control.gap.different) < 5 / np.sqrt(256 * control.gap.n_same)
+    local = Spec("local", "local", {"fewest_texts": 1, "most_texts": 0.5})
+    specs = [Spec("random", "random"), local, Spec("other", "random", {"seed": 1})]
+    (separation, described, people), _ = compare_backends(specs, catalog(), [asked], case, "test", 200)
+    recall = [result.values["recall@10"].mean() for result in described.results]
+    assert recall[1] == described.results[1].overall["recall@10"] > 0.7
+    assert recall[0] < 0.5
+    mrr = [result.values["mrr"].mean() for result in described.results]
+    ratio = {(line.model, line.metric): line for line in (*described.comparisons, *people.comparisons)}
+    assert ratio["local", "mrr"].value == pytest.approx(mrr[1] / mrr[0])
+    assert ratio["local", "mrr"].low > 1
+    assert not any(line.model == "random" for line in described.comparisons)
+    assert ratio["other", "recall@20"].low < 1 < ratio["other", "recall@20"].high
+    chance, found, _ = (result.overall for result in separation.results)
+    assert found["same"] > found["different"]
+    assert abs(chance["same"] - chance["different"]) < 5 / np.sqrt(256 * N_MOVIES)
     with pytest.raises(DataError, match="the ratings list other movies"):
-        compare_backends(specs, Catalog([{"movieId": "1", "title": "A", "genres": "B"}]), [asked], case, 10)
-
-
-def test_intervals_are_those_of_resampled_means():
-    values = np.random.default_rng(0).random((300, 2)) * [1, 10]
-    for column, (mean, low, high) in zip(values.T, intervals(values, 4000, np.random.default_rng(1))):
-        error = column.std() / np.sqrt(300)
-        assert mean == pytest.approx(column.mean())
-        # The quantile of a near-normal mean, with 5 standard errors of a quantile of 4,000 draws.
-        assert low == pytest.approx(mean - 1.96 * error, abs=5 * 2.67 / np.sqrt(4000) * error)
-        assert high == pytest.approx(mean + 1.96 * error, abs=5 * 2.67 / np.sqrt(4000) * error)
+        compare_backends(specs, Catalog([{"movieId": "1", "title": "A", "genres": "B"}]), [asked], case, "test", 10)
 
 
 def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, capsys):
@@ -360,30 +352,3 @@ def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, c
     gap, chance = (figure["value"] for figure in figures if figure["measure"] == "gap")
     assert f"{gap:.4f}" in shown
     assert chance is None
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (["--embeddings", ","], "names nothing"),
-        (["--embeddings", "random,random"], "names one thing twice"),
-        (["--embeddings", "word2vec"], "no embedding backend is called 'word2vec'"),
-        (["--embeddings", "random", "--data", "x.zip"], "--data is for models"),
-        (["--embeddings", "random", "--against", "best"], "--against is for models"),
-        (["--embeddings", "random", "--protocol", "all"], "--protocol is for models"),
-        (["--embeddings", "random", "--models", "ease"], "--models is for models"),
-        (["--embeddings", "random", "--samples", "-1"], "--samples -1"),
-        (["--embeddings", "random", "--resamples", "0"], "--resamples 0"),
-        (["--queries", "q.csv"], "--queries is for --embeddings"),
-        (["--dialogues", "q.jsonl"], "--dialogues is for --embeddings"),
-    ],
-)
-def test_flags_that_do_not_fit_are_refused_before_any_work(flags, words, monkeypatch):
-    monkeypatch.setattr(cases.Source, "load", None)
-    with pytest.raises(ChoiceError, match=words):
-        evaluate.main(flags)
-
-
-def test_a_film_is_embedded_as_its_text():
-    films = catalog()
-    assert movie_texts(films)[5] == movie_text(films.movie(5))

@@ -7,7 +7,7 @@ import pytest
 
 from recommender.data.errors import DataError
 from recommender.evaluate import embedding_quality
-from recommender.evaluate.embedding_quality import finding_measures, places, separation_gap
+from recommender.evaluate.embedding_quality import finding_measures, ranks, separation_gap
 from recommender.linalg.rows import unit_rows
 
 
@@ -87,7 +87,7 @@ def test_places_against_sorting(cells, monkeypatch):
     vectors[40:50] = vectors[30:40]  # twins: as near to anything
     queries, targets = unit_rows(rng.standard_normal((25, 7))), rng.integers(0, 90, 25)
     targets[:3] = [31, 41, 55]
-    found = places(queries, vectors, targets)
+    found = ranks(queries, vectors, targets)
     for query, target, place in zip(queries, targets.tolist(), found):
         order = np.argsort(-(vectors @ query), kind="stable").tolist()
         twin = {**{i: i + 10 for i in range(30, 40)}, **{i: i - 10 for i in range(40, 50)}}.get(target, target)
@@ -96,10 +96,10 @@ def test_places_against_sorting(cells, monkeypatch):
 
 def test_a_request_that_means_nothing_gets_the_place_in_the_middle():
     vectors = unit_rows(np.random.default_rng(0).standard_normal((9, 4)))
-    assert places(np.zeros((2, 4)), vectors, np.array([0, 8])).tolist() == [5.0, 5.0]
-    assert places(vectors[3:4], vectors, np.array([3])).tolist() == [1.0]
+    assert ranks(np.zeros((2, 4)), vectors, np.array([0, 8])).tolist() == [5.0, 5.0]
+    assert ranks(vectors[3:4], vectors, np.array([3])).tolist() == [1.0]
     with pytest.raises(DataError, match="width 3 and movies of width 4"):
-        places(np.zeros((2, 3)), vectors, np.array([0, 8]))
+        ranks(np.zeros((2, 3)), vectors, np.array([0, 8]))
 
 
 def test_measures_by_hand():

@@ -11,13 +11,12 @@ import pytest
 
 from model import evaluate
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ChoiceError, DataError
+from recommender.data.errors import ChoiceError
 from recommender.data.interactions import Interactions
-from recommender.evaluate import held_out_movies, held_out_report, runner
+from recommender.evaluate import held_out_movies, run
 from recommender.evaluate.cases import Source
-from recommender.evaluate.genre_baselines import BASELINES, Random, likes_by_genre
-from recommender.evaluate.significance import ratios
-from recommender.evaluate.work import ModelSpec, catalog_digest
+from recommender.evaluate.held_out_movies import BASELINES, Random, likes_by_genre
+from recommender.evaluate.run import Spec, checkpoint_key
 from recommender.learn.base import Ranker
 
 N_USERS, N_MOVIES, N_GENRES = 80, 300, 5
@@ -38,10 +37,14 @@ def planted(shuffled: bool = False, seed: int = 0) -> Source:
     return Source.from_ratings(ratings, Catalog(movies, dict.fromkeys(range(10, 10 + N_MOVIES), 7)))
 
 
+def recall_of(case, source, make, k=6) -> float:
+    catalog = held_out_movies.without_counts(source.catalog, case)
+    rows = run.rank(lambda: make(catalog), case, k).rows
+    return float(held_out_movies.score_fold(case, rows, (k,))[f"recall@{k}"].mean())
+
+
 def recalls(source: Source, make, part="test", k=6, n_folds=5) -> list[float]:
-    cases = [held_out_movies.hold_out(source, part, fold) for fold in range(n_folds)]
-    results = [held_out_movies.evaluate_fold(make, case, source.catalog, (k,)) for case in cases]
-    return [float(result.values[f"recall@{k}"].mean()) for result in results]
+    return [recall_of(held_out_movies.hold_out(source, part, fold), source, make, k) for fold in range(n_folds)]
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
@@ -82,9 +85,6 @@ class Greedy(Ranker):
 
     name = "greedy"
 
-    def __init__(self, catalog):
-        self.catalog = catalog
-
     def fit(self, train):
         self.movie_ids = train.movie_ids
         likes = np.bincount(train.movie_rows, weights=train.ratings >= 4, minlength=train.n_movies)
@@ -117,9 +117,8 @@ def test_a_model_that_would_win_by_any_leak_shows_chance(monkeypatch):
     assert low <= np.mean(recalls(source, Greedy)) <= high
     # The same model wins where the ratings of held-out movies stay in the training data ...
     leaky = [case.__class__(**{**vars(case), "known": source.train}) for case in cases]
-    monkeypatch.setattr(held_out_movies.runner, "mask_seen", lambda *_: None)
-    found = [held_out_movies.evaluate_fold(Greedy, case, source.catalog, (6,)) for case in leaky]
-    assert np.mean([result.values["recall@6"].mean() for result in found]) > 0.6
+    monkeypatch.setattr(run, "mask_seen", lambda *_: None)
+    assert np.mean([recall_of(case, source, Greedy) for case in leaky]) > 0.6
 
 
 def test_counts_of_held_out_movies_are_not_in_the_catalogue():
@@ -190,68 +189,33 @@ def test_random_is_the_same_for_a_person_in_any_batch_and_moves_with_its_seed():
 def test_pooling_is_the_mean_over_people_of_their_mean_over_folds():
     source = planted()
     cases = [held_out_movies.hold_out(source, "test", fold) for fold in range(2)]
-    first, second = (case.select(np.arange(case.n_users) < n, "few", "cut") for case, n in zip(cases, (3, 2)))
-    result = held_out_movies.FoldResult
-    ours = [result({"recall@6": np.array([1.0, 0.5, 0.2])}, 1, 2), result({"recall@6": np.array([0.0, 1.0])}, 1, 2)]
-    base = [result({"recall@6": np.array([0.1, 0.1, 0.1])}, 0, 0), result({"recall@6": np.array([0.1, 0.1])}, 0, 0)]
-    people, pooled = held_out_movies.pool(
-        ["base", "ours"], [first, second], [base, ours], "base", 100, np.random.default_rng(0)
-    )
+    few = [case.select(np.arange(case.n_users) < n, "few", "cut") for case, n in zip(cases, (3, 2))]
+    folds = [{"recall@6": np.array([1.0, 0.5, 0.2])}, {"recall@6": np.array([0.0, 1.0])}]
+    found = held_out_movies.pool("ours", few, folds, {})
     values = {}
-    for case, fold in zip((first, second), ours):
-        for row, value in zip(case.user_rows.tolist(), fold.values["recall@6"]):
+    for case, fold in zip(few, folds):
+        for row, value in zip(case.user_rows.tolist(), fold["recall@6"]):
             values.setdefault(row, []).append(value)
-    expected = [np.mean(values[row]) for row in people.tolist()]
-    assert people.tolist() == sorted(values)
-    assert pooled[1].per_user["recall@6"].tolist() == pytest.approx(expected)
-    assert pooled[1].by_fold["recall@6"] == pytest.approx([1.7 / 3, 0.5])
-    assert pooled[1].ratios["recall@6"].value == pytest.approx(np.mean(expected) / 0.1)
-    assert pooled[0].ratios == {}
-    assert pooled[1].seconds == {"fit": 2, "rank": 4}
-
-
-def test_ratios_against_their_definition():
-    rng = np.random.default_rng(0)
-    theirs = rng.random((200, 2))
-    double = ratios(2 * theirs, theirs, 500, np.random.default_rng(1))
-    assert [list(ratio) for ratio in double] == [pytest.approx([2, 2, 2])] * 2  # paired: nothing is left to vary
-    ours = 1 + rng.random((200, 2))
-    found = ratios(ours, theirs, 4000, np.random.default_rng(1))[1]
-    draws = np.random.default_rng(2).integers(0, 200, (4000, 200))
-    plain = ours[draws, 1].mean(axis=1) / theirs[draws, 1].mean(axis=1)
-    # A 2.5% quantile of R draws has standard error 2.67 / sqrt(R) deviations; two independent draws are compared.
-    tolerance = 5 * np.sqrt(2) * 2.67 / np.sqrt(4000) * plain.std()
-    assert found.value == pytest.approx(ours[:, 1].mean() / theirs[:, 1].mean())
-    assert found.low == pytest.approx(np.quantile(plain, 0.025), abs=tolerance)
-    assert found.high == pytest.approx(np.quantile(plain, 0.975), abs=tolerance)
-    assert ratios(ours, 0 * theirs, 50, rng)[0].value == np.inf
-    with pytest.raises(DataError, match="undefined"):
-        ratios(ours * np.nan, theirs, 50, rng)
-    with pytest.raises(DataError, match="the same users"):
-        ratios(ours, theirs[:50], 50, rng)
+    expected = [np.mean(values[row]) for row in sorted(values)]
+    assert found.values["recall@6"].tolist() == pytest.approx(expected)
+    assert found.overall["recall@6"] == pytest.approx(np.mean(expected))
+    assert [found.overall[f"recall@6_fold_{i}"] for i in (1, 2)] == pytest.approx([1.7 / 3, 0.5])
 
 
 def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
-    source, specs = planted(), [ModelSpec.parse("content")]
-    plain = held_out_report.evaluate(source, specs, "test", (6,), 2, 50)
-    for _ in range(2):
-        kept = held_out_report.evaluate(source, specs, "test", (6,), 2, 50, checkpoint=tmp_path)
-        for a, b in zip(plain.results, kept.results):
-            assert (a.by_fold, a.ratios) == (b.by_fold, b.ratios)
+    source, specs = planted(), [Spec("content", "content")]
+
+    def overall(part, checkpoint=None):
+        found = held_out_movies.evaluate(source, specs, part, (6,), 2, 50, checkpoint=checkpoint)
+        return [result.overall for result in found.results], found.comparisons[-1].value
+
+    plain = overall("test")
+    assert overall("test", tmp_path) == overall("test", tmp_path) == plain
     assert len(list(tmp_path.iterdir())) == 4 * 2  # models and folds
-    other = held_out_report.evaluate(source, specs, "val", (6,), 2, 50, checkpoint=tmp_path)
-    assert other.results[3].by_fold != plain.results[3].by_fold
-    case = plain.cases[0]
+    assert overall("val", tmp_path) != plain
+    case = held_out_movies.hold_out(source, "test", 0)
     fewer = dataclasses.replace(case, candidates=case.candidates[1:])
-    assert runner.work_key(case, "content", {}, 6, "") != runner.work_key(fewer, "content", {}, 6, "")
-
-
-def test_checkpoints_know_what_the_catalogue_says_of_movies():
-    row = {"movieId": "1", "title": "Movie (1990)", "genres": "Drama", "overview": "Rain.", "cast": "Bo Ray"}
-    digest = catalog_digest(Catalog([row]))
-    assert digest == catalog_digest(Catalog([dict(row)]))
-    for change in ({"overview": "Snow."}, {"cast": "Cy Day"}, {"director": "Di Eve"}, {"keywords": "storm"}):
-        assert catalog_digest(Catalog([{**row, **change}])) != digest
+    assert checkpoint_key(case, "content", {}, 6, None) != checkpoint_key(fewer, "content", {}, 6, None)
 
 
 def test_cases_that_cannot_be_are_refused():
@@ -284,18 +248,3 @@ def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, c
         assert f"{row['recall@6']:.4f}" in shown
     assert f"{models['content']['ratio_value_recall@6']:.2f}" in shown
     assert models["popularity-by-genre"]["ratio_value_recall@6"] is None
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (["--protocol", "held-out-movies,per-user"], "run it alone"),
-        (["--protocol", "held-out-movies", "--folds", "6"], "--folds 6: give a whole number from 1 to 5"),
-        (["--protocol", "held-out-movies", "--against", "best"], "--against 'best': give one of popularity-by-genre"),
-        (["--protocol", "held-out-movies", "--plots", "there"], "--plots draws the other protocols"),
-    ],
-)
-def test_flags_that_do_not_fit_are_refused_before_any_work(flags, words, monkeypatch):
-    monkeypatch.setattr(evaluate, "load_source", None)
-    with pytest.raises(ChoiceError, match=words):
-        evaluate.main(flags)

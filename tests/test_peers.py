@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recommender.data.interactions import Interactions
-from recommender.evaluate import protocols, runner
+from recommender.evaluate import protocols, run
 from recommender.evaluate.protocols import Evaluation
 from recommender.learn import registry
 from tests.benchmarks.peer_runners import environments, exchange, tables
@@ -42,7 +42,7 @@ def lists(store: Path, case: Evaluation) -> np.ndarray:
 def test_a_peer_on_the_same_case_gives_the_lists_of_our_twin(tmp_path: Path, case: Evaluation, n_stages: int) -> None:
     if n_stages:
         case = case.strict_time(n_stages)
-    ours = runner.rank(lambda: registry.make("ease", values="likes", regularisation=3.0), case, 5)
+    ours = run.rank(lambda: registry.make("ease", values="likes", regularisation=3.0), case, 5)
     assert np.array_equal(lists(tmp_path, case), ours.rows)
 
 

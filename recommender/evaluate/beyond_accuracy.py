@@ -1,31 +1,36 @@
 """What accuracy does not see: how much of the catalogue is shown, how well known it is, how alike it is.
 
-`ranked` is (B, k) movie rows, -1 = no movie, everywhere. Three kinds of values: one for each list (novelty,
-diversity, tier shares), one for all lists together (coverage, Gini index of exposure), and accuracy for a group
-(movies or users about which little is known). Those for all lists are computed from `exposure`, which adds up
-over batches, so 160,000 lists never have to be in memory together.
+`ranked` is (B, k) movie rows, -1 = no movie, everywhere. Coverage and Gini index are of all lists together, computed
+from `exposure`, which adds up over batches; novelty, diversity, tier shares and recall in a group are of each list.
+`score_lists` returns all figures of a ranking, accuracy (`metrics`) included.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Optional
+
 import numpy as np
 
-from ..data.errors import DataError
+from ..data.errors import ChoiceError, DataError
+from ..data.weighting import TAIL, popularity_tiers
+from . import metrics
 from .metrics import divide
+from .protocols import Evaluation
 
-N_TIERS = 3
+COLD_USER, COLD_MOVIE = 20, 5  # cold start: at most so many known ratings; MovieLens asks newcomers for 20
+_CELLS = 1 << 18  # of the lists scored at a time: diversity holds (B, k, n_genres)
 
 
 def exposure(ranked: np.ndarray, n_movies: int) -> np.ndarray:
-    """Return how many of the lists show each movie, (n_movies,); add the results of batches."""
+    """Return how many of the lists show each movie, (n_movies,) int64; add the results of batches."""
     return np.bincount(ranked[ranked >= 0], minlength=n_movies).astype(np.int64)
 
 
 def coverage(shown: np.ndarray) -> float:
     """Return the share of the catalogue that at least one list shows: |union of lists| / n_movies.
 
-    Source: Herlocker et al. 2004, section 4.2 (catalogue coverage). It grows with the number of lists: compare
-    models over the same users only. RecTools' `CatalogCoverage` counts movies unless asked for the share.
+    Herlocker et al. 2004, section 4.2. It grows with the number of lists: compare models over the same users only.
 
     >>> coverage(np.array([3, 0, 1, 0]))
     0.5
@@ -34,11 +39,10 @@ def coverage(shown: np.ndarray) -> float:
 
 
 def gini(shown: np.ndarray) -> float:
-    """Return the Gini index of exposure: 0 = every movie shown equally often, near 1 = one movie has it all.
+    """Return the Gini index of exposure: 0 = every movie shown equally often, 1 - 1/n = one movie has it all.
 
-    With x_1 <= ... <= x_n the exposures, G = sum_i (2 i - n - 1) x_i / (n sum_i x_i). Source: Fleder and Hosanagar
-    2009, over the whole catalogue, movies never shown included; LensKit's `ListGini` is the same. The form of
-    Adomavicius and Kwon 2012 runs the other way (1 - G). The largest value is 1 - 1/n.
+    With x_1 <= ... <= x_n the exposures, G = sum_i (2 i - n - 1) x_i / (n sum_i x_i). Fleder and Hosanagar 2009, over
+    the whole catalogue, as LensKit's `ListGini`; Adomavicius and Kwon 2012 report 1 - G.
 
     >>> gini(np.array([2, 2, 2])), gini(np.array([0, 0, 0, 8]))
     (0.0, 0.75)
@@ -46,31 +50,28 @@ def gini(shown: np.ndarray) -> float:
     x = np.sort(shown).astype(np.float64)
     if not x.sum():
         return 0.0
-    rank = np.arange(1, len(x) + 1)
-    return float(((2 * rank - len(x) - 1) * x).sum() / (len(x) * x.sum()))
+    i = np.arange(1, len(x) + 1)
+    return float(((2 * i - len(x) - 1) * x).sum() / (len(x) * x.sum()))
 
 
 def novelty(ranked: np.ndarray, n_raters: np.ndarray, n_users: int) -> np.ndarray:
     """Return each list's mean self-information, (B,) bits: mean of -log2(n_raters / n_users) over its movies.
 
-    n_raters: (n_movies,) how many of the n_users training users rated each movie; a movie with none counts as one
-    with one, since its information would be infinite. Source: Zhou et al. 2010; RecTools' `MeanInvUserFreq` is the
-    same. An empty list has nan.
+    n_raters: (n_movies,) how many of the n_users training users rated each movie; 0 counts as 1, since its information
+    would be infinite. Zhou et al. 2010; RecTools' `MeanInvUserFreq`. An empty list has nan.
 
     >>> novelty(np.array([[0, 1], [1, -1]]), np.array([4, 1]), n_users=4).tolist()
     [1.0, 2.0]
     """
-    information = -np.log2(np.maximum(n_raters, 1) / float(max(n_users, 1)))
-    return _mean_over_list(ranked, information)
+    return _mean_over_list(ranked, -np.log2(np.maximum(n_raters, 1) / float(max(n_users, 1))))
 
 
 def intra_list_diversity(ranked: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Return each list's mean distance 1 - cosine over its pairs of movies, (B,), in a fixed space.
 
     features: (n_movies, d), such as genres as 0 and 1; never the space of the model that is measured, which would
-    mark its own work. A movie with a zero vector is at distance 1 from every other. Source: Ziegler et al. 2005,
-    as a distance (Smyth and McClure 2001). The cosines of all pairs are (|sum f|^2 - sum |f|^2) / 2, so the cost
-    is O(B k d) and not O(B k^2 d). Lists of fewer than two movies have nan.
+    mark its own work. A movie with a zero vector is at distance 1 from every other; lists of fewer than two movies
+    have nan. Ziegler et al. 2005, as a distance (Smyth and McClure 2001). Cost O(B k d).
 
     >>> intra_list_diversity(np.array([[0, 1, 2]]), np.array([[1.0, 0], [1, 0], [0, 2]])).round(3).tolist()
     [0.667]
@@ -79,47 +80,113 @@ def intra_list_diversity(ranked: np.ndarray, features: np.ndarray) -> np.ndarray
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
     vectors = np.where((ranked >= 0)[:, :, None], unit[ranked], 0.0)  # (B, k, d)
     total = vectors.sum(axis=1)  # (B, d)
+    # sum of the cosines of all pairs = (|sum f|^2 - sum |f|^2) / 2
     cosines = (np.square(total).sum(axis=1) - np.square(vectors).sum(axis=(1, 2))) / 2
     n_movies = (ranked >= 0).sum(axis=1)
-    pairs = n_movies * (n_movies - 1) / 2
-    return 1.0 - divide(cosines, pairs)
+    return 1.0 - divide(cosines, n_movies * (n_movies - 1) / 2)
 
 
 def tier_shares(ranked: np.ndarray, tiers: np.ndarray) -> np.ndarray:
     """Return the share of each list that is head, mid and tail: (B, 3), rows that add up to 1.
 
-    tiers: (n_movies,) 0 = head, 1 = mid, 2 = tail, from `recommender.data.weighting.popularity_tiers` on training
-    counts (head the top 10% of movies, mid the next 40%). The last column is the long-tail share; where papers
+    tiers: (n_movies,) from `data.weighting.popularity_tiers`. The last column is the long-tail share; where papers
     split head and tail by 80% of the *ratings* instead (Abdollahpouri et al. 2017), their tail is larger.
 
     >>> tier_shares(np.array([[0, 1, 2, 2]]), np.array([0, 1, 2])).tolist()
     [[0.25, 0.25, 0.5]]
     """
-    return np.stack([_mean_over_list(ranked, (tiers == tier).astype(np.float64)) for tier in range(N_TIERS)], axis=1)
+    return np.stack([_mean_over_list(ranked, (tiers == tier).astype(np.float64)) for tier in range(3)], axis=1)
 
 
 def group_recall(
-    ranked: np.ndarray,
-    hits: np.ndarray,
-    relevant_indptr: np.ndarray,
-    relevant_rows: np.ndarray,
-    in_group: np.ndarray,
+    ranked: np.ndarray, hits: np.ndarray, relevant_indptr: np.ndarray, relevant_rows: np.ndarray, in_group: np.ndarray
 ) -> np.ndarray:
     """Return recall on the movies of a group alone, (B,): hits in the group / relevant movies in the group.
 
-    in_group: (n_movies,) bool, such as cold-start movies (few ratings in train). nan for users without a relevant
-    movie in the group: leave them out of the mean. `hits` as in `metrics.find_hits`, for the same lists.
+    in_group: (n_movies,) bool, such as cold-start movies. nan for users without a relevant movie in the group: leave
+    them out of the mean. `hits` as in `metrics.find_hits`, for the same lists.
     """
-    if ranked.shape != hits.shape:
-        raise DataError(f"lists {ranked.shape} and hits {hits.shape}: give the hits of these lists")
-    wanted_before = np.concatenate(([0], np.cumsum(in_group[relevant_rows])))
-    wanted = wanted_before[relevant_indptr[1:]] - wanted_before[relevant_indptr[:-1]]
-    found = (hits & in_group[ranked]).sum(axis=1)
-    return divide(found, wanted)
+    before = np.concatenate(([0], np.cumsum(in_group[relevant_rows])))
+    n_wanted = before[relevant_indptr[1:]] - before[relevant_indptr[:-1]]  # (B,)
+    return divide((hits & in_group[ranked]).sum(axis=1), n_wanted)
+
+
+def score_lists(
+    case: Evaluation,
+    rows: np.ndarray,
+    ks: Sequence[int],
+    genres: Optional[np.ndarray] = None,
+    cold_user: int = COLD_USER,
+    cold_movie: int = COLD_MOVIE,
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Return all figures of the lists `rows` (n_users, n), n at least the largest of `ks`.
+
+    First of each person: measure -> (n_users,), nan where it is undefined; then of all: measure -> value.
+    genres: (n_movies, n_genres), the space of intra-list diversity; without it, diversity is left out.
+    Cost O(n_users n (log |R| + n_genres)), a batch of people at a time.
+    """
+    cutoffs = tuple(sorted(set(ks)))
+    if not cutoffs:
+        raise ChoiceError("no cutoff: give at least one k")
+    if len(rows) != case.n_users:
+        raise DataError(f"{len(rows)} lists for {case.n_users} people: give one list for each")
+    n_movies, counts = case.known.n_movies, case.known.movie_counts()
+    n_known = np.diff(case.known.indptr)
+    tiers = popularity_tiers(counts)
+    all_indptr, all_relevant = case.relevant()
+    shown = {k: np.zeros(n_movies, dtype=np.int64) for k in cutoffs}
+    parts: dict[str, list[np.ndarray]] = {}
+    size = max(1, min(4096, _CELLS // cutoffs[-1]))
+    for low in range(0, case.n_users, size):
+        lists = rows[low : low + size].astype(np.int64)  # (B, n)
+        indptr = all_indptr[low : low + size + 1]
+        relevant, indptr = all_relevant[indptr[0] : indptr[-1]], indptr - indptr[0]
+        hits = metrics.find_hits(lists, indptr, relevant, n_movies)
+        values = metrics.all_metrics(hits, np.diff(indptr), cutoffs)
+        for k in cutoffs:
+            first = lists[:, :k]
+            values[f"novelty@{k}"] = novelty(first, counts, int((n_known > 0).sum()))
+            if genres is not None:
+                values[f"diversity@{k}"] = intra_list_diversity(first, genres)
+            values[f"tail_share@{k}"] = tier_shares(first, tiers)[:, TAIL]
+            cold = group_recall(first, hits[:, :k], indptr, relevant, counts <= cold_movie)
+            values[f"cold_movie_recall@{k}"] = cold
+            shown[k] += exposure(first, n_movies)
+        for name, part in values.items():
+            parts.setdefault(name, []).append(part)
+    per_user = {name: np.concatenate(pieces) for name, pieces in parts.items()}
+    overall = {name: _mean(values) for name, values in per_user.items()}
+    cold_users = n_known[case.user_rows] <= cold_user
+    for k in cutoffs:
+        overall[f"coverage@{k}"] = coverage(shown[k])
+        overall[f"gini@{k}"] = gini(shown[k])
+        for name in ("ndcg", "recall"):
+            overall[f"cold_user_{name}@{k}"] = _mean(per_user[f"{name}@{k}"][cold_users])
+    return per_user, overall
+
+
+def rating_errors(case: Evaluation, predicted: np.ndarray) -> dict[str, float]:
+    """Return `rmse` and `mae` of predicted ratings, (n_held_out,); empty where a model predicts none.
+
+    Over all held-out ratings of people with a known one; where the case has a root, of `case.user_rows` alone.
+    """
+    if not len(predicted):
+        return {}
+    counted = np.diff(case.known.indptr) > 0
+    if case.root is not None:
+        counted &= np.isin(np.arange(case.known.n_users), case.user_rows)
+    of_rating = counted[case.held_out.user_rows()]
+    actual = case.held_out.ratings[of_rating]
+    return {"rmse": metrics.rmse(predicted[of_rating], actual), "mae": metrics.mae(predicted[of_rating], actual)}
+
+
+def _mean(values: np.ndarray) -> float:
+    """Return the mean of what is defined, nan where nothing is."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
 
 
 def _mean_over_list(ranked: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the mean of values[movie] over each list's movies, (B,); nan for an empty list."""
     present = ranked >= 0
-    total = np.where(present, values[ranked], 0.0).sum(axis=1)
-    return divide(total, present.sum(axis=1))
+    return divide(np.where(present, values[ranked], 0.0).sum(axis=1), present.sum(axis=1))

@@ -1,19 +1,12 @@
 """How good vectors of movies are: whether movies of one genre lie together, and whether words find the movie meant.
 
     gap    = (mean cosine of pairs that share a genre - mean cosine of pairs that share none) / |mean cosine of all|
-    place  = 1 + how many movies are nearer to the words than the one meant + half of the others that are as near
-    Recall@k = share of requests with place <= k        MRR = mean of 1 / place, without a cutoff
+    rank   = 1 + how many movies are nearer to the words than the one meant + half of the others that are as near
+    Recall@k = share of requests with rank <= k        MRR = mean of 1 / rank, without a cutoff
 
-The gap is exact over all pairs of movies, each pair once. It needs no square matrix: movies with the same set
-of genres are added up first, and a sum over pairs of movies becomes one over pairs of sets,
-
-    sum over i in A, j in B of v_i . v_j = (sum of v_i over A) . (sum of v_j over B)
-
-A movie without a genre is in no pair, since nothing is known of what it shares; a row of zeros has cosine 0 with all.
 The gap divides by a mean that may be near 0, so it orders backends but does not measure by how much one is better:
 vectors that all point one way have a large mean and a small gap, and random ones divide almost 0 by almost 0 (see
-`Gap.is_chance`). It says nothing about finding a movie, which is why places are counted too. A row of zeros, which is
-as near to all movies, gets the place in the middle.
+`Gap.is_chance`). It says nothing about finding a movie, which is why ranks are counted too.
 """
 
 from __future__ import annotations
@@ -51,8 +44,10 @@ class Gap(NamedTuple):
 def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     """Return the genre separation of `vectors` (n, d), rows of length 1 or 0, for `genres` (n, n_genres).
 
-    Cost O(n d + m^2 (d + n_genres)) for m different sets of genres (1,000 of 62,000 MovieLens movies), m^2 a block
-    at a time.
+    Exact over all pairs, each once. A movie without a genre is in no pair; a row of zeros has cosine 0 with all.
+    Movies with the same set of genres are added up first, and a sum over pairs of movies is one over pairs of sets:
+    sum over i in A, j in B of v_i . v_j = (sum of v_i over A) . (sum of v_j over B). Cost O(n d + m^2 (d + n_genres))
+    for m different sets of genres (1,000 of 62,000 MovieLens movies), m^2 a block at a time.
 
     >>> vectors = np.array([[1.0, 0], [1, 0], [0, 1]])
     >>> separation_gap(vectors, np.array([[True], [True], [False]])).same
@@ -64,53 +59,46 @@ def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     V = vectors[listed].astype(np.float64)
     sets, of_movie = np.unique(genres[listed], axis=0, return_inverse=True)
     of_movie = of_movie.reshape(-1)
-    n_sets = len(sets)
-    sizes = np.bincount(of_movie, minlength=n_sets).astype(np.float64)
-    sums = np.zeros((n_sets, V.shape[1]))
+    sizes = np.bincount(of_movie, minlength=len(sets)).astype(np.float64)
+    sums = np.zeros((len(sets), V.shape[1]))  # (m, d)
     np.add.at(sums, of_movie, V)
     same = n_same = 0.0
     as_numbers = sets.astype(np.float64)
-    step = max(1, _CELLS // max(n_sets, 1))
-    for low in range(0, n_sets, step):
+    step = max(1, _CELLS // max(len(sets), 1))
+    for low in range(0, len(sets), step):
         shares = as_numbers[low : low + step] @ as_numbers.T > 0  # (step, m)
         same += float(((sums[low : low + step] @ sums.T) * shares).sum())
         n_same += float(sizes[low : low + step] @ shares @ sizes)
-    squares = float((V * V).sum())
+    squares = float((V * V).sum())  # each movie with itself
     total = float(sums.sum(axis=0) @ sums.sum(axis=0)) - squares
     n_all = len(V) * (len(V) - 1)
-    same, n_same = same - squares, n_same - len(V)  # each movie shares its genres with itself
-    return Gap(
-        _mean(same, n_same),
-        _mean(total - same, n_all - n_same),
-        _mean(total, n_all),
-        int(n_same) // 2,
-        int(n_all - n_same) // 2,
-        V.shape[1],
-    )
+    same, n_same = same - squares, n_same - len(V)
+    sums_and_pairs = ((same, n_same), (total - same, n_all - n_same), (total, n_all))
+    means = (part / pairs if pairs else float("nan") for part, pairs in sums_and_pairs)
+    return Gap(*means, int(n_same) // 2, int(n_all - n_same) // 2, V.shape[1])
 
 
-def places(queries: np.ndarray, movies: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the place of movie `targets[q]` among all movies by inner product with `queries[q]`: (n_queries,).
+def ranks(queries: np.ndarray, movies: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the rank of movie `targets[q]` among all movies by inner product with `queries[q]`: (n_queries,).
 
-    queries: (n_queries, d).  movies: (n_movies, d).  1 is best; movies as near as the one meant share their places.
-    Cost O(n_queries n_movies d), a block of queries at a time.
+    queries: (n_queries, d).  movies: (n_movies, d).  1 is best; movies as near as the one meant share their ranks, so
+    a row of zeros gets the one in the middle. Cost O(n_queries n_movies d), a block of queries at a time.
     """
     if queries.shape[1] != movies.shape[1]:
         raise DataError(f"queries of width {queries.shape[1]} and movies of width {movies.shape[1]}: use one backend")
-    found = np.empty(len(queries))
+    result = np.empty(len(queries))
     step = max(1, _CELLS // max(len(movies), 1))
     for low in range(0, len(queries), step):
         block = slice(low, min(low + step, len(queries)))
         scores = queries[block].astype(np.float64) @ movies.T.astype(np.float64)  # (step, n_movies)
         wanted = scores[np.arange(len(scores)), targets[block]][:, None]
-        # Equal vectors may differ in the last bits by the order of a sum.
-        near = np.abs(scores - wanted) <= 1e-12
-        found[block] = 1 + ((scores > wanted) & ~near).sum(axis=1) + (near.sum(axis=1) - 1) / 2
-    return found
+        near = np.abs(scores - wanted) <= 1e-12  # equal vectors may differ in the last bits by the order of a sum
+        result[block] = 1 + ((scores > wanted) & ~near).sum(axis=1) + (near.sum(axis=1) - 1) / 2
+    return result
 
 
 def finding_measures(found: np.ndarray, ks: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Return `recall@k` and `mrr` of each request, (n_queries,) float64, from the places.
+    """Return `recall@k` and `mrr` of each request, (n_queries,) float64, from the ranks.
 
     >>> measures = finding_measures(np.array([1.0, 4.0, 20.0]), (10,))
     >>> measures["recall@10"].tolist(), measures["mrr"].tolist()
@@ -118,7 +106,3 @@ def finding_measures(found: np.ndarray, ks: tuple[int, ...]) -> dict[str, np.nda
     """
     measures: dict[str, np.ndarray] = {f"recall@{k}": np.asarray(found <= k, dtype=np.float64) for k in ks}
     return {**measures, "mrr": 1.0 / found}
-
-
-def _mean(total: float, n: float) -> float:
-    return total / n if n else float("nan")

@@ -8,22 +8,27 @@
 
 A held-out movie stays in the vocabulary and in the catalogue, without a rating (its count in the catalogue is 0), so
 a model can place it only by what it is: genres, year, cast, words. Any other model shows chance: equal scores are
-listed in a random order, since MovieLens' ids alone tell old from new and would lift whoever lists by id.
+listed in a random order, since MovieLens' ids alone tell old from new and would lift whoever lists by id. Likes from
+the known part count too: all ratings of H were taken out, so all are unseen by every model. The sample is large (on
+MovieLens small 600 people with 7 likes each, for each fold) and says nothing about order in time. So that tuning stays
+apart from reporting, val holds out folds 5 to 9 and test folds 0 to 4: other movies. A person's value is their mean
+over the folds; the figures are means over people.
 
-Likes from the known part count too: all ratings of H were taken out, so all of them are unseen by every model. With
-those of the evaluated part alone, six of seven movies that a person likes would stand in the list as failures. It
-makes the sample large (on MovieLens small 600 people with 7 likes each, for each fold) and says nothing about order
-in time. So that tuning stays apart from reporting, val holds out folds 5 to 9 and test folds 0 to 4: other movies.
+What models are measured against:
 
-A person's value is their mean over the folds; the figures are means over people, the intervals resample people.
+    popularity-by-genre   score_i = mean over the genres g of i of L_g
+                          L_g     = mean number of likes of the movies that have genre g and at least one rating
+    genre-profile         the model `content` without keywords and popularity: cosine of genres
+    random                a number drawn for each person and movie
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -31,44 +36,86 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
-from ..data.interactions import concat
+from ..data.interactions import LIKED, Interactions, concat
+from ..data.settings import setting
+from ..learn import registry
 from ..learn.base import Ranker
-from . import metrics, runner
+from ..learn.content import Content
+from ..learn.features import genre_matrix
+from . import metrics
 from .cases import Source
 from .protocols import Evaluation, from_known, from_parts
-from .significance import Ratio, ratios
+from .report import Report, Result
+from .run import Ranking, Spec, StartProgress, checkpoint_key, rank
+from .significance import compare
 
+NAME = "held-out-movies"
 N_FOLDS = 10
 MOST_FOLDS = N_FOLDS // 2  # for each of val and test
 MEASURES = ("ndcg", "recall", "hit_rate")
-
-Make = Callable[[Optional[Catalog]], Ranker]
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """One model on one fold: values (n_users,) by metric, in order of the fold's `user_rows`."""
-
-    values: dict[str, np.ndarray]
-    fit_seconds: float
-    rank_seconds: float
+REFERENCE = "popularity-by-genre"
 
 
-@dataclass(frozen=True)
-class Pooled:
-    """One model over all folds.
+class PopularityByGenre(Ranker):
+    """`expected_` is score_i, (n_movies,) float32: the same for everybody."""
 
-    per_user: metric -> (n_people,) float64, each person's mean over the folds in which they are evaluated.
-    overall: metric -> mean over people.  by_fold: metric -> mean over the people of each fold.
-    ratios: metric -> this model's mean / the reference's, with interval; empty for the reference.
+    name = "popularity-by-genre"
+    expected_: np.ndarray
+
+    def fit(self, train: Interactions) -> PopularityByGenre:
+        """Count the likes of rated movies by genre."""
+        self.movie_ids = train.movie_ids
+        likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
+        self.expected_ = likes_by_genre(genre_matrix(self.catalog, train.movie_ids), likes, train.movie_counts() > 0)
+        return self
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        return np.tile(self.expected_, (len(user_rows), 1))
+
+
+def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) -> np.ndarray:
+    """Return score_i of popularity-by-genre, (n_movies,) float32; without a genre, the mean over all rated movies.
+
+    genres: (n_movies, n_genres) of 0 and 1.  likes, is_rated: (n_movies,); likes of unrated movies are not looked at.
+
+    >>> genres = np.array([[1, 0], [1, 1], [0, 1], [1, 1], [0, 0]])
+    >>> likes_by_genre(genres, np.array([4, 2, 6, 0, 0]), np.array([True, True, True, False, False])).tolist()
+    [3.0, 3.5, 4.0, 3.5, 4.0]
     """
+    rated = genres[is_rated]
+    overall = float(likes[is_rated].mean()) if is_rated.any() else 0.0
+    movies = rated.sum(axis=0)
+    of_genre = np.where(movies > 0, likes[is_rated] @ rated / np.maximum(movies, 1), overall)  # L_g
+    n_genres = genres.sum(axis=1)
+    return np.where(n_genres > 0, genres @ of_genre / np.maximum(n_genres, 1), overall).astype(np.float32)
 
-    model: str
-    per_user: dict[str, np.ndarray]
-    overall: dict[str, float]
-    by_fold: dict[str, list[float]]
-    ratios: dict[str, Ratio]
-    seconds: dict[str, float]
+
+@dataclass(frozen=True)
+class RandomSettings:
+    seed: int = setting(0, "another number gives other random lists", 0)
+
+
+class Random(Ranker):
+    """Draws every score for each row of the history; the same row always has the same scores."""
+
+    name = "random"
+    Settings = RandomSettings
+
+    def fit(self, train: Interactions) -> Random:
+        """Note the movies; there is nothing to learn."""
+        self.movie_ids = train.movie_ids
+        return self
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        draws = [np.random.default_rng([self.settings.seed, row]).random(len(self.movie_ids)) for row in user_rows]
+        return np.array(draws, dtype=np.float32).reshape(len(user_rows), len(self.movie_ids))
+
+
+BASELINES: Mapping[str, Callable[..., Ranker]] = {  # each takes the catalogue
+    "popularity-by-genre": PopularityByGenre,
+    "genre-profile": partial(Content, tags=(), popularity=0.0),
+    "random": Random,
+}
 
 
 def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
@@ -78,19 +125,18 @@ def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
     """
     if not 0 <= fold < MOST_FOLDS:
         raise ChoiceError(f"fold {fold}: give a whole number from 0 to {MOST_FOLDS - 1}")
-    case = from_parts(source.train, source.val, source.test, part, "movies never rated")
+    case = from_parts(source.train, source.val, source.test, part, NAME)
     n_movies = case.known.n_movies
     if n_movies < N_FOLDS:
         raise ChoiceError(f"{n_movies} movies are too few to hold out a tenth: use more data")
     folds = np.array_split(np.random.default_rng(seed).permutation(n_movies), N_FOLDS)
     held_out = folds[fold + (MOST_FOLDS if part == "val" else 0)]
-    is_out = np.zeros(n_movies, dtype=bool)
-    is_out[held_out] = True
+    is_out = np.isin(np.arange(n_movies), held_out)
     everything = concat(case.known, case.held_out)
     case = from_known(
         case.known.take(~is_out[case.known.movie_rows]),
         everything.take(is_out[everything.movie_rows]),
-        f"{case.name}, fold {fold + 1}",
+        f"{NAME}, fold {fold + 1}",
     )
     if not case.n_users:
         raise ChoiceError(f"nobody likes any of the {len(held_out)} movies of fold {fold}: use more data")
@@ -107,65 +153,89 @@ def without_counts(catalog: Optional[Catalog], case: Evaluation) -> Optional[Cat
     return masked
 
 
-def evaluate_fold(
-    make: Make,
-    case: Evaluation,
-    catalog: Optional[Catalog],
-    ks: tuple[int, ...],
-    checkpoint: Optional[Path] = None,
-    progress: Optional[runner.Progress] = None,
-) -> FoldResult:
-    """Fit `make(catalog)` on what is known, rank the held-out movies for everybody, and score the lists."""
-    masked = without_counts(catalog, case)
-    ranking = runner.rank(lambda: make(masked), case, max(ks), checkpoint, progress)
+def score_fold(case: Evaluation, rows: np.ndarray, ks: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return `MEASURES` of the lists `rows` (n_users, n) of a fold: measure -> (n_users,)."""
     indptr, relevant = case.relevant()
-    hits = metrics.find_hits(ranking.rows.astype(np.int64), indptr, relevant, case.known.n_movies)
-    n_relevant = np.diff(indptr)
-    values = {f"{name}@{k}": metrics.METRICS[name](hits, n_relevant, k) for k in ks for name in MEASURES}
-    return FoldResult(values, ranking.fit_seconds, ranking.rank_seconds)
+    hits = metrics.find_hits(rows.astype(np.int64), indptr, relevant, case.known.n_movies)
+    return {f"{name}@{k}": metrics.METRICS[name](hits, np.diff(indptr), k) for k in ks for name in MEASURES}
+
+
+def evaluate(
+    source: Source,
+    specs: Sequence[Spec],
+    part: str,
+    ks: tuple[int, ...],
+    n_folds: int,
+    n_resamples: int,
+    seed: int = 0,
+    reference: str = REFERENCE,
+    checkpoint: Optional[Path] = None,
+    start_progress: StartProgress = lambda label: None,
+) -> Report:
+    """Rank the held-out movies of `n_folds` folds with the baselines and the models of `specs`.
+
+    seed: of the folds and of the bootstrap.  checkpoint: a folder; what is found there is not computed again.
+    """
+    cases = [hold_out(source, part, fold, seed) for fold in range(n_folds)]
+    catalogs = [without_counts(source.catalog, case) for case in cases]
+    results = []
+    for spec in (*(Spec(name, name) for name in BASELINES), *specs):
+        rankings: list[Ranking] = []
+        for case, catalog in zip(cases, catalogs):
+            known = BASELINES.get(spec.name) or partial(registry.make, spec.name)
+            make = partial(known, catalog=catalog, **spec.settings)
+            folder = checkpoint and checkpoint / checkpoint_key(case, spec.name, spec.settings, max(ks), catalog)
+            rankings.append(rank(make, case, max(ks), folder, start_progress(f"{case.name}: {spec.label}")))
+        by_fold = [score_fold(case, ranking.rows, ks) for case, ranking in zip(cases, rankings)]
+        seconds = {"fit": sum(r.fit_seconds for r in rankings), "rank": sum(r.rank_seconds for r in rankings)}
+        results.append(pool(spec.label, cases, by_fold, seconds))
+        results[-1].details.update(n_folds=n_folds, reference=reference)
+    labels = [result.model for result in results]
+    if reference not in labels:
+        raise ChoiceError(f"no evaluated model is called {reference!r}: compare with one of {', '.join(labels)}")
+    rng = np.random.default_rng(seed)
+    base = results[labels.index(reference)]
+    comparisons = []
+    for result in results:
+        pair = {reference: base.values, result.model: result.values}
+        comparisons += compare(pair, reference, list(base.values), n_resamples, rng, ratio=True)
+    people = np.unique(np.concatenate([case.user_rows for case in cases]))
+    n_liked = sum(len(case.relevant()[1]) for case in cases)
+    n_ranked = sum(len(case.candidates) for case in cases if case.candidates is not None)
+    notes = [
+        f"{n_folds} folds, {n_ranked:,} movies held out in turn, a tenth of all at a time; only those of the fold are "
+        "ranked",
+        f"{len(people):,} people like {n_liked:,} of them ({cases[0].relevant_from:g} stars or more); means over "
+        "people of each person's mean over folds",
+    ]
+    tables = {f"mean, k = {k}": [f"{name}@{k}" for name in MEASURES] for k in ks}
+    for k in ks:
+        names = [f"{name}@{k}_fold_{fold + 1}" for name in ("ndcg", "recall") for fold in range(n_folds)]
+        tables[f"each fold, k = {k}"] = names
+    facts = {"user_id": cases[0].known.user_ids[people]}
+    return Report(NAME, part, facts, results, comparisons, notes, tables, ratios=True)
 
 
 def pool(
-    labels: Sequence[str],
+    model: str,
     cases: Sequence[Evaluation],
-    results: Sequence[Sequence[FoldResult]],
-    reference: str,
-    n_resamples: int,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, list[Pooled]]:
-    """Return who is evaluated in any fold (user rows, ascending), and each model over all folds.
+    by_fold: Sequence[Mapping[str, np.ndarray]],
+    seconds: dict[str, float],
+) -> Result:
+    """Return one model over all folds: each person's mean over the folds in which they are evaluated.
 
-    results[m][f]: model m on fold f.  All models have the same people, so ratios to `reference` are paired.
+    by_fold: for each case, measure -> (n_users,).  Units are all people of any fold, user rows ascending.
     """
-    if reference not in labels:
-        raise ChoiceError(f"no evaluated model is called {reference!r}: compare with one of {', '.join(labels)}")
     people = np.unique(np.concatenate([case.user_rows for case in cases]))
-    places = [np.searchsorted(people, case.user_rows) for case in cases]
-    times = np.zeros(len(people))
-    for place in places:
-        times[place] += 1
-    names = list(results[0][0].values)
-    sums = np.zeros((len(labels), len(names), len(people)))
-    for m, folds in enumerate(results):
-        for place, result in zip(places, folds):
-            for j, name in enumerate(names):
-                sums[m, j, place] += result.values[name]
-    means = sums / times
-    base = means[labels.index(reference)]
-    pooled = []
-    for m, label in enumerate(labels):
-        found = [] if label == reference else ratios(means[m].T, base.T, n_resamples, rng)
-        pooled.append(
-            Pooled(
-                label,
-                dict(zip(names, means[m])),
-                {name: float(means[m, j].mean()) for j, name in enumerate(names)},
-                {name: [float(result.values[name].mean()) for result in results[m]] for name in names},
-                dict(zip(names, found)),
-                {
-                    "fit": sum(result.fit_seconds for result in results[m]),
-                    "rank": sum(result.rank_seconds for result in results[m]),
-                },
-            )
-        )
-    return people, pooled
+    columns = [np.searchsorted(people, case.user_rows) for case in cases]
+    n_times = np.bincount(np.concatenate(columns), minlength=len(people))
+    values, overall = {}, {}
+    for name in by_fold[0]:
+        total = np.zeros(len(people))
+        for column, fold in zip(columns, by_fold):
+            total[column] += fold[name]
+        values[name] = total / n_times
+        overall[name] = float(values[name].mean())
+    for name in by_fold[0]:
+        overall.update((f"{name}_fold_{i + 1}", float(fold[name].mean())) for i, fold in enumerate(by_fold))
+    return Result(model, values, overall, seconds)

@@ -2,13 +2,12 @@
 
     descriptions   a CSV of movieId, query and, where it has one, part (tune, report): one movie meant by each
     dialogues      ReDial: for each movie that came up and that the seeker liked, the seeker's own words before it was
-                   first named, without any title (`recommender.text.dialogue_profiles.words_before`)
+                   first named, without any title (`text.dialogue_profiles.words_before`)
 
-A movie of a dialogue is the one of the catalogue with the same title, or other title, and the same year; those that the
-catalogue lacks, or has twice, and those before which the seeker said nothing are left out and counted. Requests of one
-dialogue are one unit: figures are means over dialogues of each one's mean, and intervals resample dialogues.
-
-For tuning, val takes the descriptions marked `tune` and every third dialogue (by a checksum of its id); test the rest.
+A movie of a dialogue is the one of the catalogue with the same title, or other title, and year; those that the
+catalogue lacks, or has twice, and those before which the seeker said nothing are left out and counted. Figures are
+means over dialogues of each one's mean. For tuning, val takes the descriptions marked `tune` and every third dialogue
+(by a checksum of its id); test the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ..text.dialogue_profiles import liked_mentions, words_before
 from ..text.dialogues import SEEKER, Dialogue
 
 PART_OF = {"tune": "val", "report": "test"}
-_SHARE = 3  # one in so many dialogues is for tuning
+NOT_THERE, SILENT = "not in the catalogue", "nothing said before"
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,24 @@ class Requests:
     unit_names: list[str]
     left_out: dict[str, int]
 
+    def __post_init__(self) -> None:
+        if not self.texts:
+            raise DataError(f"{self.name}: no request means a movie of the catalogue: use the one that they are about")
+
     @property
     def n_units(self) -> int:
         return len(self.unit_names)
 
     def by_unit(self, values: np.ndarray) -> np.ndarray:
         """Return the mean of `values` (n,) in each unit, (n_units,)."""
-        means = np.bincount(self.unit, values, self.n_units) / np.bincount(self.unit)
+        means: np.ndarray = np.bincount(self.unit, values, self.n_units) / np.bincount(self.unit)
         return means
+
+    def note(self) -> str:
+        """Return how many there are, as a line."""
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items() if count) or "nothing"
+        units = "" if self.n_units == len(self.texts) else f" in {self.n_units:,}"
+        return f"{len(self.texts):,} requests{units} ({self.name}), each means one; left out: {left_out}"
 
 
 def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
@@ -66,79 +75,49 @@ def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no CSV in UTF-8 ({error}): give a CSV with movieId and query") from None
     row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
-    texts: list[str] = []
-    rows: list[int] = []
-    n_unknown = 0
+    texts, rows, n_unknown = [], [], 0
     for number, line in enumerate(lines, 2):
-        query, movie_id = line.get("query"), line.get("movieId")
+        query, movie_id, of_part = line.get("query"), line.get("movieId"), line.get("part")
         if not query or not movie_id or not movie_id.strip().isdecimal():
             raise DataError(f"{path} line {number} has no movieId and query: give a CSV with both in each line")
-        if line.get("part") and PART_OF.get(line["part"]) is None:
-            raise DataError(f"{path} line {number}: part {line['part']!r} is not one of {', '.join(PART_OF)}")
-        if PART_OF.get(line.get("part") or "", part) != part:
+        if of_part and of_part not in PART_OF:
+            raise DataError(f"{path} line {number}: part {of_part!r} is not one of {', '.join(PART_OF)}")
+        if of_part and PART_OF[of_part] != part:
             continue
-        if int(movie_id) not in row_of:
-            n_unknown += 1
-            continue
-        texts.append(query)
-        rows.append(row_of[int(movie_id)])
-    places = np.array(rows, dtype=np.int64)
-    names = [str(movie_id) for movie_id in catalog.movie_ids[places].tolist()]
-    found = Requests("descriptions", texts, places, np.arange(len(rows)), names, _not_there(n_unknown))
-    return _not_empty(found, path)
+        if int(movie_id) in row_of:
+            texts.append(query)
+            rows.append(row_of[int(movie_id)])
+        n_unknown += int(movie_id) not in row_of
+    names = [str(movie_id) for movie_id in catalog.movie_ids[rows].tolist()] if rows else []
+    unit = np.arange(len(rows))
+    return Requests("descriptions", texts, np.array(rows, np.int64), unit, names, {NOT_THERE: n_unknown})
 
 
 def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str) -> Requests:
     """Return the requests of the dialogues of `part`, val or test: see the head of this module."""
-    rows_of = movies_by_title(catalog)
-    texts: list[str] = []
-    rows: list[int] = []
-    unit: list[int] = []
-    names: list[str] = []
-    n_unknown = n_silent = 0
+    rows_of: dict[tuple[str, int], set[int]] = {}  # title in one spelling, year -> rows, under every name of a movie
+    for row, raw in enumerate(catalog.raw_titles):
+        title, _, alternatives = parse_title(raw)
+        for name in (title, *alternatives):
+            rows_of.setdefault((compact(fold(name)), int(catalog.years[row])), set()).add(row)
+    texts, rows, unit, names = [], [], [], []
+    left_out = {NOT_THERE: 0, SILENT: 0}
     for dialogue in dialogues:
-        for_tuning = zlib.crc32(dialogue.dialog_id.encode()) % _SHARE == 0
-        if for_tuning != (part == "val"):
+        if (zlib.crc32(dialogue.dialog_id.encode()) % 3 == 0) != (part == "val"):
             continue
         before = len(texts)
         for mention in liked_mentions(dialogue):
-            there = rows_of.get(_key(dialogue.titles[mention]), [])
+            title, year, _ = parse_title(dialogue.titles[mention])
+            meant = rows_of.get((compact(fold(title)), year), ())
             words = words_before(dialogue, mention, (SEEKER,))
-            if len(there) != 1:
-                n_unknown += 1
+            if len(meant) != 1:
+                left_out[NOT_THERE] += 1
             elif not words or not any(letter.isalpha() for letter in words):
-                n_silent += 1
+                left_out[SILENT] += 1
             else:
                 texts.append(words)
-                rows.append(there[0])
+                rows += meant
                 unit.append(len(names))
         if len(texts) > before:
             names.append(dialogue.dialog_id)
-    left_out = {**_not_there(n_unknown), "nothing said before": n_silent}
-    found = Requests("dialogues", texts, np.array(rows, np.int64), np.array(unit, np.int64), names, left_out)
-    return _not_empty(found, "the dialogues")
-
-
-def movies_by_title(catalog: Catalog) -> dict[tuple[str, int], list[int]]:
-    """Return (title in one spelling, year) -> movie rows, under every name of each movie."""
-    found: dict[tuple[str, int], list[int]] = {}
-    for row, raw in enumerate(catalog.raw_titles):
-        title, _, alternatives = parse_title(raw)
-        for name in {compact(fold(name)) for name in (title, *alternatives)}:
-            found.setdefault((name, int(catalog.years[row])), []).append(row)
-    return found
-
-
-def _key(title: str) -> tuple[str, int]:
-    parsed = parse_title(title)
-    return compact(fold(parsed.title)), parsed.year
-
-
-def _not_there(count: int) -> dict[str, int]:
-    return {"not in the catalogue": count}
-
-
-def _not_empty(requests: Requests, source: object) -> Requests:
-    if not requests.texts:
-        raise DataError(f"{source}: no request means a movie of the catalogue: use the catalogue that they are about")
-    return requests
+    return Requests("dialogues", texts, np.array(rows, np.int64), np.array(unit, np.int64), names, left_out)

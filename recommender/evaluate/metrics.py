@@ -14,6 +14,7 @@ another quantity and can order models the other way round (Krichene and Rendle 2
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Callable
 
 import numpy as np
@@ -22,13 +23,8 @@ import numpy.typing as npt
 from ..data.errors import ChoiceError, DataError
 
 
-def find_hits(
-    ranked: np.ndarray,
-    relevant_indptr: np.ndarray,
-    relevant_rows: np.ndarray,
-    n_movies: int,
-) -> np.ndarray:
-    """Return which places of each list hold a relevant movie.
+def find_hits(ranked: np.ndarray, relevant_indptr: np.ndarray, relevant_rows: np.ndarray, n_movies: int) -> np.ndarray:
+    """Return which places of each list hold a relevant movie, (B, n) bool.
 
     ranked: (B, n) movie rows, best first, -1 = no movie.  relevant_rows[relevant_indptr[b]:relevant_indptr[b + 1]]
     are the relevant movie rows of list b, in any order.  Cost O((B n + |R|) log |R|).
@@ -38,96 +34,78 @@ def find_hits(
            [ True, False,  True]])
     """
     lists = np.arange(len(ranked), dtype=np.int64)
+    # (list, movie) as one number: list * n_movies + movie
     wanted = np.sort(np.repeat(lists, np.diff(relevant_indptr)) * n_movies + relevant_rows)
-    keys = lists[:, None] * n_movies + ranked  # (B, n)
     if not len(wanted):
         return np.zeros(ranked.shape, dtype=bool)
-    place = np.searchsorted(wanted, keys).clip(max=len(wanted) - 1)
-    hits = (wanted[place] == keys) & (ranked >= 0)
+    keys = lists[:, None] * n_movies + ranked  # (B, n)
+    nearest = np.searchsorted(wanted, keys).clip(max=len(wanted) - 1)
+    hits: np.ndarray = (wanted[nearest] == keys) & (ranked >= 0)
     return hits
 
 
-def recall(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
-    """Recall@k = hits in the first k / |R|.
+def recall(hits: np.ndarray, n_relevant: np.ndarray, k: int, capped: bool = False) -> np.ndarray:
+    """Recall@k = hits in the first k / |R|; capped: / min(k, |R|), so that a perfect list always has 1.
 
-    Source: Manning, Raghavan and Schuetze 2008, section 8.3. RecTools, ranx and trec_eval divide by |R| as here;
-    LensKit's `Recall` and the papers of Mult-VAE and EASE divide by min(k, |R|): see `capped_recall`.
+    Manning, Raghavan and Schuetze 2008, section 8.3; RecTools, ranx and trec_eval divide by |R|. Capped: the papers
+    of Mult-VAE (Liang et al. 2018) and EASE, LensKit's `Recall`.
     """
-    return divide(_first(hits, k).sum(axis=1), n_relevant)
-
-
-def capped_recall(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
-    """Capped recall@k = hits in the first k / min(k, |R|), so that a perfect list always has 1.
-
-    Source: Liang, Krishnan, Hoffman and Jebara 2018 (Mult-VAE), there called Recall@R; LensKit's `Recall`. What
-    implicit calls `precision_at_k` is the sum of hits over users / the sum of min(k, |R|) over users.
-    """
-    return divide(_first(hits, k).sum(axis=1), np.minimum(n_relevant, k))
+    return divide(_first(hits, k).sum(axis=1), np.minimum(n_relevant, k) if capped else n_relevant)
 
 
 def precision(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """Precision@k = hits in the first k / k, also for a list shorter than k.
 
-    Source: Manning et al. 2008, section 8.4. trec_eval, ranx and RecTools divide by k too; LensKit divides by the
-    length of a short list.
+    Manning et al. 2008, section 8.4; LensKit divides by the length of a short list.
     """
-    share = _first(hits, k).sum(axis=1) / float(k)
-    return share
+    return np.asarray(_first(hits, k).sum(axis=1) / float(k))
 
 
 def ndcg(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """nDCG@k = sum of 1 / log2(place + 1) over the hits in the first k / the same for min(k, |R|) hits in front.
 
-    Places count from 1. Source: Jaervelin and Kekaelaeinen 2002, with binary gains and the log2(place + 1) discount
-    of trec_eval, ranx, implicit and LensKit. RecTools' default `NDCG` divides by the sum of all k discounts however
-    few movies are relevant, which makes a perfect list score less than 1.
+    Places count from 1. Jaervelin and Kekaelaeinen 2002, with binary gains and the discount of trec_eval, ranx,
+    implicit and LensKit. RecTools' default `NDCG` divides by the sum of all k discounts however few movies are
+    relevant, which makes a perfect list score less than 1.
     """
-    discounts = 1.0 / np.log2(np.arange(2, k + 2))
-    ideal = np.concatenate(([0.0], np.cumsum(discounts)))
+    discounts = 1.0 / np.log2(np.arange(2, k + 2))  # (k,)
+    ideal = np.concatenate(([0.0], np.cumsum(discounts)))  # ideal[r] of r hits in front
     return divide(_first(hits, k) @ discounts, ideal[np.minimum(n_relevant, k)])
 
 
-def average_precision(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
-    """AP@k = sum of precision@i over the places i <= k that are hits / |R|; its mean over users is MAP@k.
+def average_precision(hits: np.ndarray, n_relevant: np.ndarray, k: int, capped: bool = False) -> np.ndarray:
+    """AP@k = sum of precision@i over the places i <= k that are hits / |R| (capped: min(k, |R|)); its mean is MAP@k.
 
-    Source: Manning et al. 2008, section 8.4. trec_eval, ranx and RecTools divide by |R| too.
+    Manning et al. 2008, section 8.4, as trec_eval, ranx and RecTools. Capped: implicit and LensKit; never smaller,
+    and a paper that says "MAP@k" may mean either.
     """
-    return divide(_precision_sum(hits, k), n_relevant)
-
-
-def capped_average_precision(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
-    """AP@k divided by min(k, |R|) in place of |R|, so that a perfect list always has 1.
-
-    Source: implicit's `mean_average_precision_at_k` and LensKit's `AveragePrecision` (for lists that are k long).
-    Never smaller than `average_precision`; a paper that says "MAP@k" may mean either.
-    """
-    return divide(_precision_sum(hits, k), np.minimum(n_relevant, k))
+    first = _first(hits, k)
+    total = (first * np.cumsum(first, axis=1) / np.arange(1, k + 1)).sum(axis=1)
+    return divide(total, np.minimum(n_relevant, k) if capped else n_relevant)
 
 
 def reciprocal_rank(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """RR@k = 1 / place of the first hit, 0 without a hit in the first k; its mean over users is MRR@k.
 
-    Source: Voorhees 1999 (TREC-8 question answering). The libraries agree; trec_eval's `recip_rank` has no cutoff.
+    Voorhees 1999 (TREC-8 question answering). The libraries agree; trec_eval's `recip_rank` has no cutoff.
     """
     first = _first(hits, k)
-    inverse = 1.0 / (first.argmax(axis=1) + 1.0)
-    return np.where(first.any(axis=1), inverse, 0.0)
+    return np.where(first.any(axis=1), 1.0 / (first.argmax(axis=1) + 1.0), 0.0)
 
 
 def hit_rate(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
     """HitRate@k = 1 where a movie in the first k is relevant, else 0 (ir-measures and ranx: Success@k, hit_rate).
 
-    Source: Deshpande and Karypis 2004. Papers with one held-out movie for each user call the same thing Recall@k.
+    Deshpande and Karypis 2004. Papers with one held-out movie for each user call the same thing Recall@k.
     """
-    hit = np.asarray(_first(hits, k).any(axis=1), dtype=np.float64)
-    return hit
+    return np.asarray(_first(hits, k).any(axis=1), dtype=np.float64)
 
 
 def rmse(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> float:
     """Return the root of the mean squared error over all ratings, on the scale of the ratings.
 
-    Source: Bennett and Lanning 2007 (the Netflix Prize). One mean over ratings, as Surprise and LensKit's global
-    figure; a mean of per-user values gives users with few ratings more weight and is another number.
+    Bennett and Lanning 2007 (the Netflix Prize). One mean over ratings, as Surprise and LensKit's global figure; a
+    mean of per-user values gives users with few ratings more weight and is another number.
 
     >>> rmse([3.0, 4.0], [4.0, 4.0]) == 0.5**0.5
     True
@@ -147,10 +125,10 @@ def mae(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> float:
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     "ndcg": ndcg,
     "recall": recall,
-    "capped_recall": capped_recall,
+    "capped_recall": partial(recall, capped=True),
     "precision": precision,
     "map": average_precision,
-    "capped_map": capped_average_precision,
+    "capped_map": partial(average_precision, capped=True),
     "mrr": reciprocal_rank,
     "hit_rate": hit_rate,
 }
@@ -161,27 +139,17 @@ def all_metrics(hits: np.ndarray, n_relevant: np.ndarray, ks: tuple[int, ...]) -
     return {f"{name}@{k}": metric(hits, n_relevant, k) for k in ks for name, metric in METRICS.items()}
 
 
-def _first(hits: np.ndarray, k: int) -> np.ndarray:
-    if k < 1:
-        raise ChoiceError(f"k = {k} is not a cutoff: give a whole number from 1")
-    if hits.ndim != 2 or hits.shape[1] < k:
-        raise ChoiceError(f"lists of shape {hits.shape} are too short for k = {k}: rank at least k places, pad with -1")
-    return hits[:, :k]
-
-
 def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return part / whole, nan where whole is 0."""
     if part.shape != whole.shape:
         raise DataError(f"{len(part)} lists and {len(whole)} relevance counts: give one count for each list")
-    shares = np.full(part.shape, np.nan)
-    np.divide(part, whole, out=shares, where=whole > 0)
-    return shares
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-def _precision_sum(hits: np.ndarray, k: int) -> np.ndarray:
-    first = _first(hits, k)
-    total = (first * np.cumsum(first, axis=1) / np.arange(1, k + 1)).sum(axis=1)
-    return total
+def _first(hits: np.ndarray, k: int) -> np.ndarray:
+    if k < 1 or hits.ndim != 2 or hits.shape[1] < k:
+        raise ChoiceError(f"k = {k} and lists of shape {hits.shape}: give k from 1 to the length, pad lists with -1")
+    return hits[:, :k]
 
 
 def _errors(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> np.ndarray:

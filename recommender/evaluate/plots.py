@@ -17,9 +17,7 @@ import numpy.typing as npt
 
 from ..data.artifacts import replace_file
 from ..data.errors import DataError
-from .report import CaseReport
-
-N_ACTIVITY_GROUPS = 4
+from .report import Report
 
 
 def need_matplotlib(flag: str = "--plots") -> Any:
@@ -30,43 +28,43 @@ def need_matplotlib(flag: str = "--plots") -> Any:
         raise DataError(f"plots need matplotlib: pip install 'tastevec[plots]', or leave out {flag}") from None
 
 
-def write_plots(folder: Path, reports: Sequence[CaseReport]) -> list[Path]:
+def write_plots(folder: Path, reports: Sequence[Report]) -> list[Path]:
     """Write three plots for each case, at its first cutoff; return the files."""
     written = []
     for report in reports:
-        stem = re.sub(r"[^a-z0-9]+", "-", f"{report.case.name} {report.part}".lower()).strip("-")
-        k = report.ks[0]
+        stem = re.sub(r"[^a-z0-9]+", "-", f"{report.task} {report.part}".lower()).strip("-")
+        metric = next(iter(report.results[0].values))  # nDCG at the first cutoff
         for other in ("coverage", "tail_share"):
             path = folder / f"{stem}-ndcg-{other.replace('_', '-')}.png"
-            written.append(trade_off(path, report, f"{other}@{k}", f"ndcg@{k}"))
-        written.append(by_activity(folder / f"{stem}-ndcg-activity.png", report, f"ndcg@{k}"))
+            written.append(trade_off(path, report, f"{other}@{metric.partition('@')[2]}", metric))
+        written.append(by_activity(folder / f"{stem}-ndcg-activity.png", report, metric))
     return written
 
 
-def trade_off(path: Path, report: CaseReport, x: str, y: str) -> Path:
+def trade_off(path: Path, report: Report, x: str, y: str) -> Path:
     """Plot one point for each model."""
-    figure, axes = _new(f"{report.case.name}, {report.part}: {report.case.n_users:,} people", _words(x), _words(y))
+    figure, axes = _new(f"{report.task}, {report.part}: {report.n_units:,} people", _words(x), _words(y))
     for result in report.results:
-        place = (result.overall[x], result.overall[y])
-        axes.plot(*place, "o", markersize=7)
-        axes.annotate(result.model, place, textcoords="offset points", xytext=(6, 4), fontsize=9)
+        point = (result.overall[x], result.overall[y])
+        axes.plot(*point, "o", markersize=7)
+        axes.annotate(result.model, point, textcoords="offset points", xytext=(6, 4), fontsize=9)
     axes.margins(0.2)
     axes.set_ylim(bottom=0)
     return _save(figure, path)
 
 
-def by_activity(path: Path, report: CaseReport, metric: str) -> Path:
+def by_activity(path: Path, report: Report, metric: str) -> Path:
     """Plot the mean of a metric for groups of people of about equal size, by known ratings, with standard errors."""
-    known = report.groups.facts["n_known"]
-    groups = activity_groups(known, N_ACTIVITY_GROUPS)
+    known = report.facts["n_known"]
+    groups = activity_groups(known, 4)
     labels = [f"{known[group].min():.0f} to {known[group].max():.0f}\n({len(group):,} people)" for group in groups]
-    figure, axes = _new(f"{report.case.name}, {report.part}", "known ratings of the person", _words(metric))
+    figure, axes = _new(f"{report.task}, {report.part}", "known ratings of the person", _words(metric))
     for number, result in enumerate(report.results):
-        values = [result.per_user[metric][group] for group in groups]
+        values = [result.values[metric][group] for group in groups]
         means = [float(np.nanmean(part)) for part in values]
         errors = [float(np.nanstd(part) / np.sqrt(len(part))) for part in values]
-        places = np.arange(len(groups)) + 0.08 * (number - (len(report.results) - 1) / 2)
-        axes.errorbar(places, means, yerr=errors, fmt="o-", markersize=5, linewidth=1, capsize=2, label=result.model)
+        x = np.arange(len(groups)) + 0.08 * (number - (len(report.results) - 1) / 2)
+        axes.errorbar(x, means, yerr=errors, fmt="o-", markersize=5, linewidth=1, capsize=2, label=result.model)
     axes.set_xticks(range(len(groups)), labels)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=9)
@@ -103,18 +101,16 @@ def activity_groups(known: np.ndarray, n_groups: int) -> list[np.ndarray]:
     >>> [group.tolist() for group in activity_groups(np.array([5.0, 1, 1, 1, 9]), 2)]
     [[1, 2, 3], [0, 4]]
     """
-    edges = np.unique(np.quantile(known, np.arange(1, n_groups) / n_groups)) if len(known) else np.array([])
+    edges = np.unique(np.quantile(known, np.arange(1, n_groups) / n_groups))
     group_of = np.searchsorted(edges, known, side="left")
-    groups = [np.flatnonzero(group_of == number) for number in range(len(edges) + 1)]
+    groups = (np.flatnonzero(group_of == number) for number in range(len(edges) + 1))
     return [group for group in groups if len(group)]
 
 
 def _new(title: str, x: str, y: str) -> tuple[Any, Any]:
     figure = need_matplotlib()(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot()
+    axes = figure.add_subplot(xlabel=x, ylabel=y)
     axes.set_title(title, fontsize=11, loc="left")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return figure, axes

@@ -1,4 +1,7 @@
-"""Evaluation as text, CSV and JSON."""
+"""What an evaluation found, as one table of (task, unit, measure, value): printed, and saved as CSV, Parquet or JSON.
+
+A unit is what figures are means over and intervals resample: a person, a described movie, a dialogue.
+"""
 
 from __future__ import annotations
 
@@ -7,65 +10,115 @@ import importlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
 from ..data.artifacts import replace_file
 from ..data.errors import DataError
-from .comparison import Comparison
+from .beyond_accuracy import COLD_MOVIE, COLD_USER
 from .protocols import Evaluation
-from .scoring import Groups, Scored
+from .significance import Comparison, Estimate
 
 ACCURACY = ("ndcg", "recall", "capped_recall", "precision", "map", "capped_map", "mrr", "hit_rate")
 BEYOND = ("coverage", "gini", "novelty", "diversity", "tail_share")
-GROUPS = ("cold_user_ndcg", "cold_user_recall", "cold_movie_recall")
+COLD = ("cold_user_ndcg", "cold_user_recall", "cold_movie_recall")
 
 
 @dataclass(frozen=True)
-class CaseReport:
-    """All results of one case, in the order in which the models were named."""
+class Result:
+    """One model on one task.
 
-    case: Evaluation
+    values: measure -> (n_units,) float64, nan where it is undefined.  overall: measure -> value, the means of `values`
+    and figures that belong to no unit.  seconds: of its work, by step.  intervals: of the means, where asked for.
+    details: columns of the rows of averages that are no figures.
+    """
+
+    model: str
+    values: dict[str, np.ndarray]
+    overall: dict[str, float]
+    seconds: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, Estimate] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All models on one task, in the order in which they were named.
+
+    facts: name -> (n_units,) what is known of each unit, whatever the model; first its id.  notes: lines that say what
+    was evaluated.  tables: title -> measures, as printed.  ratios: whether `comparisons` are ratios, not differences.
+    case: None where no case of ratings is behind it.
+    """
+
+    task: str
     part: str
-    ks: tuple[int, ...]
-    groups: Groups
-    results: list[Scored]
+    facts: dict[str, np.ndarray]
+    results: list[Result]
     comparisons: list[Comparison]
+    notes: list[str]
+    tables: dict[str, list[str]]
+    ratios: bool = False
+    case: Optional[Evaluation] = None
+
+    @property
+    def n_units(self) -> int:
+        return len(next(iter(self.facts.values())))
+
+    @classmethod
+    def of_case(
+        cls, case: Evaluation, part: str, ks: Sequence[int], results: list[Result], comparisons: list[Comparison]
+    ) -> Report:
+        """Return the report of models that rank for the people of `case`."""
+        indptr, relevant = case.relevant()
+        n_known = np.diff(case.known.indptr)[case.user_rows]
+        facts = {"user_id": case.known.user_ids[case.user_rows], "n_known": n_known}
+        facts.update(n_relevant=np.diff(indptr), gap_seconds=case.gap())
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in case.left_out.items() if count) or "nobody"
+        notes = [
+            f"{case.n_users:,} people evaluated; left out: {left_out}",
+            f"{case.known.n_ratings:,} known ratings of {case.known.n_movies:,} movies; all unseen movies ranked; "
+            f"relevant: {case.relevant_from:g} stars or more",
+        ]
+        if not case.known.has_times:
+            notes.append("these ratings have no times: their order stands in")
+        if case.n_stages:
+            notes.append(
+                f"models fitted up to {case.n_stages} times, each on ratings from before all moments that it ranks "
+                f"for: {case.missed:.1%} fewer than there were, on average"
+            )
+        n_cold = int((n_known <= COLD_USER).sum())
+        n_wanted = int((case.known.movie_counts() <= COLD_MOVIE)[relevant].sum())
+        notes.append(f"{n_cold:,} cold-start people, {n_wanted:,} relevant cold-start movies")
+        tables = {}
+        for k in ks:
+            tables[f"mean, k = {k}"] = [f"{name}@{k}" for name in ACCURACY]
+            tables[f"beyond accuracy, k = {k}"] = [f"{name}@{k}" for name in BEYOND]
+            tables[f"cold start, k = {k}"] = [f"{name}@{k}" for name in COLD]
+        tables["expected ratings"] = ["rmse", "mae"]
+        return cls(case.name, part, facts, results, comparisons, notes, tables, case=case)
 
 
-def text(report: CaseReport) -> str:
-    """Return the tables of one case for a terminal."""
-    case = report.case
-    left_out = ", ".join(f"{count:,} {reason}" for reason, count in case.left_out.items() if count) or "nobody"
-    n_cold = int(report.groups.cold_users.sum())
-    n_wanted = int(np.sum(report.groups.cold_movies[report.groups.relevant]))
-    lines = [
-        f"== {case.name}, {report.part} ==",
-        f"{case.n_users:,} people evaluated; left out: {left_out}",
-        f"{case.known.n_ratings:,} known ratings of {case.known.n_movies:,} movies; all unseen movies ranked; "
-        f"relevant: {case.relevant_from:g} stars or more",
-    ]
-    if case.n_stages:
-        lines.append(
-            f"models fitted up to {case.n_stages} times, each on ratings from before all moments that it ranks for: "
-            f"{case.missed:.1%} fewer than there were, on average"
-        )
-    for k in report.ks:
-        lines += ["", _averages(report, k, ACCURACY), "", _averages(report, k, BEYOND)]
-        if n_cold or n_wanted:
-            lines += ["", f"{n_cold:,} cold-start people, {n_wanted:,} relevant cold-start movies"]
-            lines += [_averages(report, k, GROUPS)]
-    predictors = [result for result in report.results if "rmse" in result.overall]
-    if predictors:
-        errors = [[r.model, _cell(r.overall["rmse"]), _cell(r.overall["mae"])] for r in predictors]
-        lines += ["", table(["expected ratings", "rmse", "mae"], errors)]
+def text(report: Report) -> str:
+    """Return the tables of one report for a terminal."""
+    lines = [f"== {report.task}, {report.part} ==", *report.notes]
+    for title, measures in report.tables.items():
+        names = [name for name in measures if any(_is_number(r.overall.get(name)) for r in report.results)]
+        having = [result for result in report.results if any(name in result.overall for name in names)]
+        rows = [[result.model, *(_cell(result, name) for name in names)] for result in having]
+        if names:
+            header = [name.partition("@")[0] if title.endswith(name.partition("@")[2]) else name for name in names]
+            lines += ["", table([title, *header], rows)]
     if report.comparisons:
-        lines += ["", _comparisons(report.comparisons)]
-    seconds = [[r.model, *(f"{r.seconds.get(what, math.nan):.1f}" for what in ("fit", "rank"))] for r in report.results]
-    return "\n".join([*lines, "", table(["seconds", "fit", "rank"], seconds)])
+        word = "times" if report.ratios else "against"
+        header = [f"{word} {report.comparisons[0].reference}", "metric", "ratio" if report.ratios else "difference"]
+        header += ["95% interval"] if report.ratios else ["95% interval", "p", "p (Holm)"]
+        lines += ["", table(header, [_compared(line, report.ratios) for line in report.comparisons])]
+    steps = list(report.results[0].seconds)
+    seconds = [[r.model, *(f"{r.seconds[step]:.1f}" for step in steps)] for r in report.results]
+    return "\n".join([*lines, *(["", table(["seconds", *steps], seconds)] if steps else [])])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -75,42 +128,93 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     model    x
     ease   1.5
     """
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = []
-    for row in [header, *rows]:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    widths = [max(map(len, column)) for column in zip(header, *rows)]
+    lines = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in [header, *rows])
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-def per_user_rows(reports: Iterable[CaseReport]) -> Iterable[dict[str, Any]]:
-    """Yield one row for each case, model and person: facts of the person, then every metric."""
+def unit_rows(reports: Iterable[Report]) -> Iterable[dict[str, Any]]:
+    """Yield one row for each task, model and unit: what is known of the unit, then every measure."""
     for report in reports:
-        facts = {name: values.tolist() for name, values in report.groups.facts.items()}
+        facts = {name: values.tolist() for name, values in report.facts.items()}
         for result in report.results:
-            columns = {name: values.tolist() for name, values in result.per_user.items()}
-            for i in range(report.case.n_users):
-                row: dict[str, Any] = {"protocol": report.case.name, "split": report.part, "model": result.model}
-                row.update((name, int(values[i])) for name, values in facts.items())
-                row.update((name, _number(values[i])) for name, values in columns.items())
+            columns = {name: values.tolist() for name, values in result.values.items()}
+            for i in range(report.n_units):
+                row: dict[str, Any] = {"protocol": report.task, "split": report.part, "model": result.model}
+                row.update((name, values[i]) for name, values in facts.items())
+                row.update((name, _or_none(values[i])) for name, values in columns.items())
                 yield row
 
 
-def average_rows(reports: Iterable[CaseReport]) -> list[dict[str, Any]]:
-    """Return one row for each case and model: all means and overall figures; None where a model has no such figure."""
-    found = [(report, result) for report in reports for result in report.results]
-    names = list(dict.fromkeys(name for _, result in found for name in result.overall))
-    return [
-        {
-            "protocol": report.case.name,
-            "split": report.part,
-            "model": result.model,
-            "n_users": report.case.n_users,
-            **{name: _number(result.overall.get(name, math.nan)) for name in names},
-            **{f"{what}_seconds": seconds for what, seconds in result.seconds.items()},
-        }
-        for report, result in found
+def average_rows(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """Return one row for each task and model: means, overall figures, ratios; None where a model has no such figure."""
+    reports = list(reports)
+    names = dict.fromkeys(name for report in reports for result in report.results for name in result.overall)
+    rows = []
+    for report in reports:
+        for result in report.results:
+            row = {"protocol": report.task, "split": report.part, "model": result.model, "n_users": report.n_units}
+            row.update(result.details)
+            row.update((name, _or_none(result.overall.get(name, math.nan))) for name in names)
+            if report.ratios:
+                ratio_of = {line.metric: line for line in report.comparisons if line.model == result.model}
+                for name in result.values:
+                    for what in ("value", "low", "high"):
+                        row[f"ratio_{what}_{name}"] = _or_none(getattr(ratio_of.get(name), what, math.nan))
+            row.update((f"{step}_seconds", seconds) for step, seconds in result.seconds.items())
+            rows.append(row)
+    return rows
+
+
+def long_unit_rows(reports: Sequence[Report]) -> Iterable[dict[str, Any]]:
+    """Yield one row for each backend, task, measure and unit, since tasks have different measures."""
+    for number in range(len(reports[0].results)):
+        for report in reports:
+            result = report.results[number]
+            for measure, values in result.values.items():
+                for unit, value in zip(report.facts["unit"].tolist(), values.tolist()):
+                    head = {"task": report.task, "split": report.part, "backend": result.model}
+                    yield {**head, "unit": unit, "measure": measure, "value": value}
+
+
+def long_average_rows(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """Return one row for each backend, task and measure: value, its interval, ratio to the first and its interval."""
+    rows = []
+    for number in range(len(reports[0].results)):
+        for report in reports:
+            result = report.results[number]
+            ratio_of = {line.metric: line[3:6] for line in report.comparisons if line.model == result.model}
+            for measure, value in result.overall.items():
+                n_units = report.n_units if measure in result.values else None
+                row = {"backend": result.model, **result.details, "task": report.task, "split": report.part}
+                row.update(measure=measure, n_units=n_units)
+                interval = result.intervals.get(measure, (value, math.nan, math.nan))
+                row.update(zip(("value", "low", "high"), map(_or_none, interval)))
+                row.update(
+                    zip(("ratio", "ratio_low", "ratio_high"), map(_or_none, ratio_of.get(measure, [math.nan] * 3)))
+                )
+                rows.append(row)
+    return rows
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return averages and comparisons of one case."""
+    case = report.case
+    assert case is not None
+    comparisons = [
+        {"difference" if name == "value" else name: value for name, value in line._asdict().items()}
+        for line in report.comparisons
     ]
+    return {
+        "protocol": report.task,
+        "split": report.part,
+        "n_users": report.n_units,
+        "left_out": case.left_out,
+        "n_known_ratings": case.known.n_ratings,
+        "n_movies": case.known.n_movies,
+        "models": average_rows([report]),
+        "comparisons": comparisons,
+    }
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -118,87 +222,58 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
     CSV is written row by row; Parquet (extra `parquet`) is gathered in memory first.
     """
-    if path.suffix == ".parquet":
-        return _write_parquet(path, list(rows))
-    with replace_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = None
-        for row in rows:
-            if writer is None:
-                writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                writer.writeheader()
-            writer.writerow(row)
-    return None
+    pyarrow = need_parquet(path)
+    with replace_file(path) as temporary:
+        if pyarrow:
+            parquet = importlib.import_module("pyarrow.parquet")
+            parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), temporary)
+            return
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            writer = None
+            for row in rows:
+                if writer is None:
+                    writer = csv.DictWriter(file, list(row), lineterminator="\n")
+                    writer.writeheader()
+                writer.writerow(row)
 
 
-def write_json(path: Path, reports: Sequence[CaseReport], settings: Mapping[str, Any]) -> None:
-    """Write averages and comparisons of all cases, with the settings of the run."""
-    cases = [
-        {
-            "protocol": report.case.name,
-            "split": report.part,
-            "n_users": report.case.n_users,
-            "left_out": report.case.left_out,
-            "n_known_ratings": report.case.known.n_ratings,
-            "n_movies": report.case.known.n_movies,
-            "models": average_rows([report]),
-            "comparisons": [line._asdict() for line in report.comparisons],
-        }
-        for report in reports
-    ]
-    write_value(path, {"format_version": 1, "settings": dict(settings), "cases": cases})
-
-
-def write_value(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
     with replace_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _averages(report: CaseReport, k: int, metrics: Sequence[str]) -> str:
-    names = [f"{name}@{k}" for name in metrics if f"{name}@{k}" in report.results[0].overall]
-    rows = [[result.model, *(_cell(result.overall[name]) for name in names)] for result in report.results]
-    return table([f"mean, k = {k}", *(name.rsplit("@")[0] for name in names)], rows)
-
-
-def _comparisons(lines: Sequence[Comparison]) -> str:
-    rows = [
-        [
-            line.model,
-            line.metric,
-            f"{line.difference:+.4f}",
-            f"{line.low:+.4f} to {line.high:+.4f}",
-            f"{line.p_value:.4f}",
-            f"{line.corrected_p:.4f}",
-        ]
-        for line in lines
-    ]
-    header = [f"against {lines[0].reference}", "metric", "difference", "95% interval", "p", "p (Holm)"]
-    return table(header, rows)
-
-
-def _cell(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4f}"
-
-
-def _number(value: float) -> Any:
-    """Return the value, None in place of nan, which JSON does not have."""
-    return None if math.isnan(value) else value
-
-
-def need_parquet(path: Path) -> None:
-    """Raise `DataError` where `path` asks for Parquet and the extra is missing."""
-    if path.suffix == ".parquet":
-        _import_parquet(path)
-
-
-def _import_parquet(path: Path) -> tuple[Any, Any]:
+def need_parquet(path: Path) -> Any:
+    """Return pyarrow where `path` asks for Parquet, else None; raises `DataError` where the extra is missing."""
+    if path.suffix != ".parquet":
+        return None
     try:
-        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+        return importlib.import_module("pyarrow")
     except ImportError:
         raise DataError(f"{path} needs pyarrow: pip install 'tastevec[parquet]', or give a .csv name") from None
 
 
-def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    pyarrow, parquet = _import_parquet(path)
-    with replace_file(path) as temporary:
-        parquet.write_table(pyarrow.Table.from_pylist(list(rows)), temporary)
+def _compared(line: Comparison, ratio: bool) -> list[str]:
+    if ratio:
+        value, low, high = (f"{x:.2f}" if math.isfinite(x) else "-" for x in (line.value, line.low, line.high))
+        return [line.model, line.metric, value, f"{low} to {high}"]
+    figures = [f"{line.value:+.4f}", f"{line.low:+.4f} to {line.high:+.4f}"]
+    return [line.model, line.metric, *figures, f"{line.p_value:.4f}", f"{line.corrected_p:.4f}"]
+
+
+def _cell(result: Result, name: str) -> str:
+    value = result.overall.get(name, math.nan)
+    if not _is_number(value):
+        return "-"
+    if name in result.intervals:
+        return f"{value:.4f} ({result.intervals[name].low:.4f} to {result.intervals[name].high:.4f})"
+    return f"{value:.4f}"
+
+
+def _is_number(value: Optional[float]) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _or_none(value: Any) -> Any:
+    """Return the value, None in place of nan and infinity, which JSON does not have."""
+    return value if isinstance(value, (int, str)) or math.isfinite(value) else None

@@ -1,122 +1,137 @@
-"""How sure a difference between two models is: paired bootstrap over users, Holm's correction.
+"""How sure a figure is: bootstrap over units (people, dialogues), paired comparisons, Holm's correction.
 
-    d_u = metric of one model for user u - metric of the other for the same user
-    resample the n users with replacement, R times; the means of d give the interval and the p-value
+    resample the n units with replacement, R times; the means of each sample give a percentile interval
+    difference   mean of d_u = ours_u - theirs_u, with p = twice the smaller share of resampled means on a side of 0
+    ratio        mean of ours / mean of theirs, both over the same sample
 
-Efron and Tibshirani 1993, sections 13.3 (percentile interval) and 15.4; Sakai 2006 for its use on retrieval
-metrics. Users are what varies: an interval says how the difference would move with other people of the same kind,
-not with another random seed of a model or with another catalogue.
+Sources: Efron and Tibshirani 1993, sections 13.3 (percentile interval) and 15.4; Sakai 2006 for retrieval metrics;
+Holm 1979. An interval says how a figure would move with other people of the same kind; it says nothing about another
+random seed of a model or another catalogue.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
 
 from ..data.errors import ChoiceError, DataError
 
-_BLOCK = 1 << 21  # user indices drawn at a time: 16 MB
+N_RESAMPLES = 5000
+_BLOCK = 1 << 21  # unit indices drawn at a time: 16 MB
 
 
-class Difference(NamedTuple):
-    """Mean difference, its percentile interval, and the two-sided p-value of "no difference"."""
+class Estimate(NamedTuple):
+    """A figure, its percentile interval, and (for a difference) the two-sided p-value of "no difference"."""
 
-    mean: float
+    value: float
+    low: float
+    high: float
+    p_value: float = float("nan")
+
+
+class Comparison(NamedTuple):
+    """`value` = model - reference, or model / reference (no p-values); `corrected_p` by Holm over the models."""
+
+    model: str
+    reference: str
+    metric: str
+    value: float
     low: float
     high: float
     p_value: float
+    corrected_p: float
 
 
 def resampled_means(values: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Return the column means of `n_resamples` samples of the rows, drawn with replacement: (n_resamples, c).
 
-    values: (n_users, c); one draw of users serves all columns, so what is compared stays paired.
-    Cost O(n_resamples n_users c).
+    values: (n_units, c); one draw of units serves all columns, so what is compared stays paired.
+    Cost O(n_resamples n_units c).
     """
-    n_users = len(values)
-    if values.ndim != 2 or not n_users:
+    n_units = len(values)
+    if values.ndim != 2 or not n_units:
         raise DataError(f"values of shape {values.shape}: give one row for each user, at least one")
     if n_resamples < 1:
         raise ChoiceError(f"{n_resamples} resamples: give a whole number from 1, better 1,000 or more")
     means = np.empty((n_resamples, values.shape[1]))
-    step = max(1, _BLOCK // n_users)
+    step = max(1, _BLOCK // n_units)
     for start in range(0, n_resamples, step):
         size = min(step, n_resamples - start)
-        drawn = rng.integers(0, n_users, (size, n_users))
-        drawn += n_users * np.arange(size)[:, None]
-        times_drawn = np.bincount(drawn.ravel(), minlength=size * n_users).reshape(size, n_users)
-        means[start : start + size] = times_drawn.astype(np.float64) @ values / n_users
+        drawn = rng.integers(0, n_units, (size, n_units))
+        drawn += n_units * np.arange(size)[:, None]
+        times_drawn = np.bincount(drawn.ravel(), minlength=size * n_units).reshape(size, n_units)
+        means[start : start + size] = times_drawn.astype(np.float64) @ values / n_units
     return means
 
 
-def compare(
-    ours: np.ndarray, theirs: np.ndarray, n_resamples: int, rng: np.random.Generator, level: float = 0.95
-) -> list[Difference]:
-    """Return `ours - theirs` for each column, with its interval at `level`.
+def bootstrap(
+    ours: np.ndarray,
+    theirs: Optional[np.ndarray],
+    n_resamples: int,
+    rng: np.random.Generator,
+    ratio: bool = False,
+    level: float = 0.95,
+) -> list[Estimate]:
+    """Return for each column the mean of `ours`, or its difference from (`ratio`: its ratio to) that of `theirs`.
 
-    ours, theirs: (n_users, c), the same users in the same order, without nan. The p-value is twice the smaller share
-    of resampled means on either side of 0 (each share counts the sample itself, so it is never 0): it is below
-    1 - `level` where the interval leaves out 0, but for rounding.
+    ours, theirs: (n_units, c), the same units in the same order, without nan. p-values count the sample itself, so
+    they are never 0; p < 1 - `level` where the interval leaves out 0, but for rounding. Where `theirs` has mean 0 a
+    ratio is infinite, or nan.
     """
-    if ours.shape != theirs.shape:
+    if theirs is not None and ours.shape != theirs.shape:
         raise DataError(f"values {ours.shape} and {theirs.shape}: compare the same users and metrics")
-    differences = np.asarray(ours, dtype=np.float64) - theirs
-    if np.isnan(differences).any():
+    if np.isnan(ours).any() or (theirs is not None and np.isnan(theirs).any()):
         raise DataError("a metric is undefined (nan) for some users: leave them out of the comparison")
+    n = ours.shape[1]
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    if ratio and theirs is not None:
+        both = np.column_stack([ours, theirs]).astype(np.float64)
+        means = resampled_means(both, n_resamples, rng)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = both[:, :n].mean(axis=0) / both[:, n:].mean(axis=0)
+            # nearest: between a number and infinity there is nothing to interpolate
+            low, high = np.quantile(means[:, :n] / means[:, n:], tails, axis=0, method="nearest")
+        return [Estimate(*map(float, row)) for row in zip(values, low, high)]
+    differences = np.asarray(ours, dtype=np.float64) - (0 if theirs is None else theirs)
     means = resampled_means(differences, n_resamples, rng)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    below = ((means <= 0).sum(axis=0) + 1) / (n_resamples + 1)
-    above = ((means >= 0).sum(axis=0) + 1) / (n_resamples + 1)
-    p_values = np.minimum(1.0, 2 * np.minimum(below, above))
-    return [Difference(*map(float, row)) for row in zip(differences.mean(axis=0), low, high, p_values)]
+    low, high = np.quantile(means, tails, axis=0)
+    p_values = np.full(n, np.nan)
+    if theirs is not None:
+        below = ((means <= 0).sum(axis=0) + 1) / (n_resamples + 1)
+        above = ((means >= 0).sum(axis=0) + 1) / (n_resamples + 1)
+        p_values = np.minimum(1.0, 2 * np.minimum(below, above))
+    return [Estimate(*map(float, row)) for row in zip(differences.mean(axis=0), low, high, p_values)]
 
 
-class Interval(NamedTuple):
-    """A mean and its percentile interval."""
+def compare(
+    values: Mapping[str, Mapping[str, np.ndarray]],
+    reference: str,
+    metrics: Sequence[str],
+    n_resamples: int,
+    rng: np.random.Generator,
+    ratio: bool = False,
+) -> list[Comparison]:
+    """Compare each model with the one called `reference`, over the same units; metric by metric.
 
-    mean: float
-    low: float
-    high: float
-
-
-def intervals(values: np.ndarray, n_resamples: int, rng: np.random.Generator, level: float = 0.95) -> list[Interval]:
-    """Return the mean of each column of `values` (n_users, c) with its interval at `level`."""
-    means = resampled_means(values, n_resamples, rng)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return [Interval(*map(float, row)) for row in zip(values.mean(axis=0), low, high)]
-
-
-class Ratio(NamedTuple):
-    """Ratio of two means and its percentile interval; infinite or nan where the divisor is 0."""
-
-    value: float
-    low: float
-    high: float
-
-
-def ratios(
-    ours: np.ndarray, theirs: np.ndarray, n_resamples: int, rng: np.random.Generator, level: float = 0.95
-) -> list[Ratio]:
-    """Return mean of `ours` / mean of `theirs` for each column, with its interval at `level`.
-
-    ours, theirs: (n_users, c), the same users in the same order, without nan: one draw of users serves both means.
-    A sample in which `theirs` has mean 0 counts as a ratio of infinity (nan where `ours` is 0 as well).
+    values: model -> metric -> (n_units,).  All are resampled with the same draws. Holm's correction is over the
+    models, within a metric: the metrics are views of one question, not further questions.
     """
-    if ours.shape != theirs.shape:
-        raise DataError(f"values {ours.shape} and {theirs.shape}: compare the same users and metrics")
-    if np.isnan(ours).any() or np.isnan(theirs).any():
-        raise DataError("a metric is undefined (nan) for some users: leave them out of the comparison")
-    n_columns = ours.shape[1]
-    both = np.column_stack([ours, theirs]).astype(np.float64)
-    means = resampled_means(both, n_resamples, rng)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = both[:, :n_columns].mean(axis=0) / both[:, n_columns:].mean(axis=0)
-        low, high = np.quantile(
-            means[:, :n_columns] / means[:, n_columns:], [(1 - level) / 2, (1 + level) / 2], axis=0, method="nearest"
-        )
-    return [Ratio(*map(float, row)) for row in zip(values, low, high)]
+    others = [model for model in values if model != reference]
+    if not others:
+        return []
+    ours = np.column_stack([values[model][metric] for model in others for metric in metrics])
+    theirs = np.column_stack([values[reference][metric] for _ in others for metric in metrics])
+    estimates = bootstrap(ours, theirs, n_resamples, rng, ratio)
+    lines = []
+    for column, metric in enumerate(metrics):
+        of_metric = estimates[column :: len(metrics)]
+        corrected = holm([estimate.p_value for estimate in of_metric]).tolist()
+        for model, estimate, p in zip(others, of_metric, corrected):
+            lines.append(Comparison(model, reference, metric, *estimate, p))
+    return lines
 
 
 def holm(p_values: npt.ArrayLike) -> np.ndarray:
@@ -130,7 +145,6 @@ def holm(p_values: npt.ArrayLike) -> np.ndarray:
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
-    steps = np.minimum(1.0, p[order] * (len(p) - np.arange(len(p))))
     corrected = np.empty(len(p))
-    corrected[order] = np.maximum.accumulate(steps)
+    corrected[order] = np.maximum.accumulate(np.minimum(1.0, p[order] * (len(p) - np.arange(len(p)))))
     return corrected

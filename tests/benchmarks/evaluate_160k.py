@@ -24,7 +24,7 @@ if not __package__:
 import numpy as np
 
 from recommender.data.interactions import Interactions
-from recommender.evaluate import protocols, runner, scoring
+from recommender.evaluate import beyond_accuracy, protocols, run
 from recommender.learn.base import Ranker
 from recommender.learn.baselines import MostPopular
 
@@ -79,16 +79,15 @@ def main() -> None:
     print(f"{data.n_ratings:,} ratings, {case.n_users:,} people evaluated, memory so far {peak():,.0f} MB")
     make = {"popularity": MostPopular, "factors": Factors}[arguments.model]
     started = time.perf_counter()
-    ranking = runner.rank(make, case, 20)
+    ranking = run.rank(make, case, 20)
     ranked = time.perf_counter()
     genres = np.random.default_rng(2).random((arguments.movies, 20)) < 0.1
-    groups = scoring.groups_of(case)
-    result = scoring.score_lists(arguments.model, case, ranking.rows, (10, 20), groups, genres)
+    _, overall = beyond_accuracy.score_lists(case, ranking.rows, (10, 20), genres)
     scored = time.perf_counter()
     print(
         f"{arguments.model}: rank {ranked - started:.1f} s = {case.n_users / (ranked - started):,.0f} people a second"
     )
-    print(f"all metrics at 10 and 20: {scored - ranked:.1f} s; coverage {result.overall['coverage@20']:.3f}")
+    print(f"all metrics at 10 and 20: {scored - ranked:.1f} s; coverage {overall['coverage@20']:.3f}")
     whole = 4e-9 * arguments.users * arguments.movies
     print(f"peak memory {peak():,.0f} MB (all scores at once would be {whole:.1f} GB)")
 

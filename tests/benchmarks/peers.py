@@ -5,10 +5,9 @@
 
 Sets A and B of ml-latest-small (`model/evaluate.py`); per-user split; relevance from 4 stars; all unseen movies
 ranked. Every peer runs in a virtual environment of its own under DIR, which this script makes (PyPI, pinned
-versions), on one thread, and hands back lists of movie rows or predicted ratings; results are kept in DIR too, so a
-second run only repeats what changed. Peers are tuned on val (fitted on train), then fitted on train + val and scored
-on test once. Ours run with the settings that `recommender.learn.registry.make(name)` gives, the same on A and B.
-A peer that can't be installed or fails is named with the reason.
+versions), on one thread, and hands back lists of movie rows or predicted ratings; results are kept in DIR too. Peers
+are tuned on val (fitted on train), then fitted on train + val and scored on test once. Ours run with the settings
+that `registry.make(name)` gives, the same on A and B. A peer that can't be installed or fails is named with the reason.
 """
 
 from __future__ import annotations
@@ -29,13 +28,12 @@ if not __package__:
 
 import numpy as np
 
-from model.evaluate import SETS
-from preprocess import filter_data
-from preprocess.pipeline_settings import PipelineSettings
-from recommender import cli as command
-from recommender.data.catalog import Catalog
-from recommender.evaluate import cases, runner, scoring
+from model.evaluate import load_raw as load
+from recommender import cli
+from recommender.evaluate import cases, run
+from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
 from recommender.evaluate.protocols import Evaluation
+from recommender.evaluate.report import Result
 from recommender.learn import registry
 from tests.benchmarks.peer_runners import environments, exchange, tables
 from tests.benchmarks.peer_runners.grids import MODELS, PeerModel
@@ -45,7 +43,6 @@ TUNED = Path(__file__).with_suffix(".json")
 PROTOCOLS = ("per-user", "returning-minute", "returning", "strict-time", "strict-time-returning")
 N = 20
 METRICS = ("ndcg@10", "recall@20")
-CODE = runner.code_version()  # before any work: files may change while this runs
 
 
 def main() -> None:
@@ -56,7 +53,7 @@ def main() -> None:
     tuned = read_tuned()
     for name in arguments.sets.split(","):
         source = load(arguments.data, name)
-        if arguments.tune:
+        if arguments.tune or arguments.tune_only:
             tune(store, name, source, chosen, tuned)
         if not arguments.tune_only:
             test(store, name, source, chosen, tuned.get(name, {}), table)
@@ -69,17 +66,9 @@ def main() -> None:
         arguments.json.write_text(json.dumps(table.record(), indent=1) + "\n", encoding="utf-8")
 
 
-def load(path: Path, name: str) -> cases.Source:
-    """Return data set A or B of the raw ratings at `path`, with its catalogue."""
-    _, kept = filter_data.run(path, None, PipelineSettings(**SETS[name], movies_first=True))
-    movies = zip(kept.movies.ids.tolist(), kept.movies.titles, kept.movies.genres)
-    catalog = Catalog([{"movieId": str(ident), "title": title, "genres": genres} for ident, title, genres in movies])
-    return cases.Source.from_ratings(kept.ratings, catalog)
-
-
 def tune(store: Path, name: str, source: cases.Source, chosen: list[PeerModel], tuned: dict[str, Any]) -> None:
     """Choose each model's settings on val and write them to peers.json."""
-    case = cases.build(source, "per-user", "val").evaluation
+    (case,) = cases.build(source, ["per-user"], "val")
     for model in chosen:
         grid = model.configurations()
         say(f"set {name}: tuning {model.label}, {len(grid)} settings")
@@ -90,11 +79,8 @@ def tune(store: Path, name: str, source: cases.Source, chosen: list[PeerModel], 
             say(f"  failed: {outcomes[best]}")
             continue
         found = {"settings": grid[best], "val": round(abs(scores[best]), 4), "n_settings": len(grid)}
-        edges = [
-            key
-            for key, values in model.grid.items()
-            if len(values) > 2 and grid[best][key] in values[:: len(values) - 1]
-        ]
+        ends = {key: values[:: len(values) - 1] for key, values in model.grid.items() if len(values) > 2}
+        edges = [key for key, values in ends.items() if grid[best][key] in values]
         say(f"  {found['val']:.4f} with {grid[best]}" + (f", at the edge: {', '.join(edges)}" if edges else ""))
         tuned.update(read_tuned())  # another run may have written meanwhile
         tuned.setdefault(name, {})[model.label] = found
@@ -108,23 +94,29 @@ def read_tuned() -> dict[str, Any]:
 
 def loss(model: PeerModel, case: Evaluation, outcome: exchange.Result) -> float:
     """Return what tuning minimises: RMSE, or minus nDCG@10."""
-    if model.rates:
-        return scoring.rating_errors(case, clipped(outcome, case), everybody=True)["rmse"]
-    scored = scoring.score_lists(model.label, case, outcome.rows, (10,), scoring.groups_of(case))
-    return -scored.overall["ndcg@10"]
+    return rmse(case, outcome) if model.rates else -score_lists(case, outcome.rows, (10,))[1]["ndcg@10"]
 
 
-def clipped(outcome: exchange.Result, case: Evaluation) -> np.ndarray:
-    """Return predicted ratings within the range of the known ones, as ours are."""
-    return np.clip(outcome.predicted, case.known.ratings.min(), case.known.ratings.max())
+def rmse(case: Evaluation, outcome: exchange.Result) -> float:
+    """Return the RMSE of predicted ratings, brought into the range of the known ones, as ours are."""
+    predicted = np.clip(outcome.predicted, case.known.ratings.min(), case.known.ratings.max())
+    return rating_errors(case, predicted)["rmse"]
 
 
 def test(
     store: Path, name: str, source: cases.Source, chosen: list[PeerModel], tuned: dict[str, Any], table: tables.Tables
 ) -> None:
     """Score the tuned peers and ours on test, all protocols, and leave the figures in `table`."""
-    roots = {root: cases.build(source, root, "test").evaluation for root in ("per-user", "strict-time")}
-    found = {protocol: cases.build(source, protocol, "test") for protocol in PROTOCOLS}
+    found = dict(zip(PROTOCOLS, cases.build(source, PROTOCOLS, "test")))
+    roots = {root: found[root] for root in ("per-user", "strict-time")}
+
+    def add_lists(root: Evaluation, rows: np.ndarray, label: str, peer: str, settings: dict[str, Any]) -> None:
+        """Score lists made for `root` under every protocol that they answer."""
+        for protocol, case in found.items():
+            if root is case or root is case.root:
+                of_case = np.searchsorted(root.user_rows, case.user_rows)
+                table.add(name, protocol, peer, settings, Result(label, *score_lists(case, rows[of_case], (10, 20))))
+
     for model in chosen:
         if model.label not in tuned:
             table.failures.append(f"{model.label} on {name}: no tuned settings (run with --tune)")
@@ -138,55 +130,28 @@ def test(
             if isinstance(outcome, str):
                 table.failures.append(f"{model.label} on {name}, {root}: {outcome}")
             elif model.rates:
-                errors = scoring.rating_errors(case, clipped(outcome, case), everybody=True)
-                table.add_rmse(name, model.label, model.peer, settings, errors["rmse"])
+                table.add_rmse(name, model.label, model.peer, settings, rmse(case, outcome))
             else:
-                add_lists(table, name, root, roots, found, outcome.rows, model.label, model.peer, settings)
+                add_lists(case, outcome.rows, model.label, model.peer, settings)
     for ours in registry.names():
-        for root, case in roots.items():
+        for case in roots.values():
             ranking = rank_ours(store, source, case, ours, {})
-            add_lists(table, name, root, roots, found, ranking.rows, ours, environments.OURS, {})
-            if len(ranking.predicted):
-                rmse = scoring.rating_errors(case, ranking.predicted, everybody=True)["rmse"]
-                table.add_rmse(name, ours, environments.OURS, {}, rmse)
+            add_lists(case, ranking.rows, ours, environments.OURS, {})
+            if errors := rating_errors(case, ranking.predicted):
+                table.add_rmse(name, ours, environments.OURS, {}, errors["rmse"])
     for pair in tables.TWINS:
         if pair.peer in tuned:
             settings = pair.translate(tuned[pair.peer]["settings"])
             ranking = rank_ours(store, source, roots["per-user"], pair.ours, settings)
-            scored = scoring.score_lists(
-                pair.ours, roots["per-user"], ranking.rows, (10, 20), scoring.groups_of(roots["per-user"])
-            )
-            table.add_twin(name, pair, settings, scored)
+            scored = Result(pair.ours, *score_lists(roots["per-user"], ranking.rows, (10, 20)))
+            table.twins.append((name, pair, settings, scored))
 
 
-def rank_ours(
-    store: Path, source: cases.Source, case: Evaluation, name: str, settings: dict[str, Any]
-) -> runner.Ranking:
+def rank_ours(store: Path, source: cases.Source, case: Evaluation, name: str, settings: dict[str, Any]) -> run.Ranking:
     """Return the lists of our model `name`, from the store where nothing that they depend on has changed."""
     say(f"{case.name}: ours, {name} {settings or ''}")
-    key = runner.work_key(case, name, settings, N, CODE)
     make = functools.partial(registry.make, name, catalog=source.catalog, **settings)
-    return runner.rank(make, case, N, store / "ours" / f"{name}-{key}")
-
-
-def add_lists(
-    table: tables.Tables,
-    name: str,
-    root: str,
-    roots: dict[str, Evaluation],
-    found: dict[str, cases.Case],
-    rows: np.ndarray,
-    label: str,
-    peer: str,
-    settings: dict[str, Any],
-) -> None:
-    """Score lists made for `root` under every protocol that they answer."""
-    for protocol, case in found.items():
-        if case.root == root:
-            evaluation = case.evaluation
-            places = np.searchsorted(roots[root].user_rows, evaluation.user_rows)
-            scored = scoring.score_lists(label, evaluation, rows[places], (10, 20), scoring.groups_of(evaluation))
-            table.add(name, protocol, peer, settings, scored)
+    return run.rank(make, case, N, store / "ours" / run.checkpoint_key(case, name, settings, N, source.catalog))
 
 
 def attempt(store: Path, model: PeerModel, case: Evaluation, grid: list[dict[str, Any]]) -> list[exchange.Outcome]:
@@ -212,20 +177,19 @@ def say(line: str) -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = command.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--environments", type=Path, required=True, metavar="DIR", help="where environments and results are kept")
     add("--data", type=Path, default=ROOT.parent / "shared/data/ml-latest-small.zip", help="raw ratings")
     add("--sets", default="A,B", help="which data sets, with commas (default: A,B)")
     add("--peers", default="", help=f"some of {', '.join(environments.REQUIREMENTS)} (default: all)")
     add("--ours", default="stacker", metavar="MODEL", help="our default, compared with the best peer")
-    add("--tuned", action="store_true", help="use the settings in peers.json (this is the default)")
     add("--tune", action="store_true", help="choose settings on val first, and write them to peers.json")
-    add("--tune-only", action="store_true", help="with --tune: do not touch test")
+    add("--tune-only", action="store_true", help="the same, and do not touch test")
     add("--no-sizes", action="store_true", help="leave out the sizes of the environments")
     add("--json", type=Path, metavar="FILE", help="write every figure")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    command.run(lambda _: main())
+    cli.run(lambda _: main())

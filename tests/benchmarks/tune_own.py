@@ -15,6 +15,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -23,8 +24,7 @@ if not __package__:
 
 import numpy as np
 
-from recommender.evaluate import cases, scoring
-from recommender.evaluate.runner import predict_held_out, rank_batch
+from recommender.evaluate import beyond_accuracy, cases, run
 from recommender.learn import registry
 from tests.benchmarks.peers import load
 
@@ -98,7 +98,7 @@ class Scorer:
     def __init__(self, model: str, sources: dict[str, cases.Source]) -> None:
         self.model = model
         self.sources = sources
-        self.cases = {name: cases.build(source, "per-user", "val").evaluation for name, source in sources.items()}
+        self.cases = {name: cases.build(source, ["per-user"], "val")[0] for name, source in sources.items()}
         self.known: dict[str, list[float]] = {}
         self.shipped = self.figures({})
 
@@ -121,14 +121,12 @@ class Scorer:
     def _one(self, name: str, values: Values) -> list[float]:
         case = self.cases[name]
         if self.model == "rating_predictor":
-            model = registry.make(self.model, self.sources[name].catalog, **values).fit(case.known)
-            predicted = predict_held_out(model, case.known, case, 1024)
-            return [scoring.rating_errors(case, predicted, everybody=True)["rmse"]]
+            make = functools.partial(registry.make, self.model, self.sources[name].catalog, **values)
+            return [beyond_accuracy.rating_errors(case, run.rank(make, case, 1).predicted)["rmse"]]
         found = []
         for seed in range(3):
-            model = registry.make(self.model, **values, seed=seed).fit(case.known)
-            lists = rank_batch(model, case.known, case.user_rows, case.at, 20)
-            overall = scoring.score_lists(self.model, case, lists, (10, 20), scoring.groups_of(case)).overall
+            make = functools.partial(registry.make, self.model, **values, seed=seed)
+            _, overall = beyond_accuracy.score_lists(case, run.rank(make, case, 20).rows, (10, 20))
             found.append([overall["ndcg@10"], overall["recall@20"]])
         return np.mean(found, axis=0).tolist()
 

@@ -14,6 +14,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
+import functools
 import itertools
 import sys
 from collections.abc import Iterator
@@ -25,8 +26,7 @@ if not __package__:
 
 import numpy as np
 
-from recommender.evaluate import cases, scoring
-from recommender.evaluate.runner import rank_batch
+from recommender.evaluate import beyond_accuracy, cases, run
 from recommender.learn import registry
 from tests.benchmarks.peers import load
 
@@ -88,13 +88,12 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.set:
         source = load(arguments.data, name)
-        case = cases.build(source, "per-user", "val").evaluation
+        case = cases.build(source, ["per-user"], "val")[0]
         away = case.gap() > 60
         for settings in combinations(GRIDS[arguments.model]):
-            model = registry.make(arguments.model, source.catalog, **settings).fit(case.known)
-            ranked = rank_batch(model, case.known, case.user_rows, case.at, 20)
-            scored = scoring.score_lists(arguments.model, case, ranked, (10, 20), scoring.groups_of(case))
-            ndcg, recall = scored.per_user["ndcg@10"], scored.per_user["recall@20"]
+            make = functools.partial(registry.make, arguments.model, source.catalog, **settings)
+            per_user, _ = beyond_accuracy.score_lists(case, run.rank(make, case, 20).rows, (10, 20))
+            ndcg, recall = per_user["ndcg@10"], per_user["recall@20"]
             line = f"nDCG@10 {ndcg.mean():.4f}  Recall@20 {recall.mean():.4f}  away {np.mean(ndcg[away]):.4f}"
             print(f"{name} {arguments.model} {settings}: {line}", flush=True)
 

@@ -15,8 +15,8 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
+import functools
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,7 @@ if not __package__:
 import numpy as np
 import yaml
 
-from recommender.evaluate import cases, scoring
-from recommender.evaluate.runner import rank_batch
+from recommender.evaluate import beyond_accuracy, cases, run
 from recommender.learn.two_tower.model import TwoTower
 from recommender.learn.two_tower.settings import RECIPE
 from tests.benchmarks.peers import load
@@ -48,18 +47,14 @@ def main() -> None:
     arguments = parser.parse_args()
     given = {name: yaml.safe_load(value) for name, value in (text.split("=") for text in arguments.settings)}
     source = load(arguments.data, arguments.set)
-    case = cases.build(source, arguments.protocol, arguments.split).evaluation
-    groups = scoring.groups_of(case)
+    case = cases.build(source, [arguments.protocol], arguments.split)[0]
     found = []
     for seed in range(arguments.seeds):
-        model = TwoTower(source.catalog, **{**PRESETS[arguments.preset], **given, "seed": seed})
-        begin = time.perf_counter()
-        model.fit(case.known)
-        seconds = time.perf_counter() - begin
-        lists = rank_batch(model, case.known, case.user_rows, case.at, 20)
-        overall = scoring.score_lists(model.name, case, lists, (10, 20), groups).overall
+        settings = {**PRESETS[arguments.preset], **given, "seed": seed}
+        ranking = run.rank(functools.partial(TwoTower, source.catalog, **settings), case, 20)
+        _, overall = beyond_accuracy.score_lists(case, ranking.rows, (10, 20))
         found.append([overall[name] for name in METRICS])
-        print(f"seed {seed}: {line(found[-1])}, fitted in {seconds:.1f} s", flush=True)
+        print(f"seed {seed}: {line(found[-1])}, fitted in {ranking.fit_seconds:.1f} s", flush=True)
     spread = np.std(found, axis=0, ddof=1) if len(found) > 1 else np.zeros(2)
     print(f"mean {line(np.mean(found, axis=0).tolist())}; standard deviation over seeds {line(spread.tolist())}")
 

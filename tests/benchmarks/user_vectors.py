@@ -35,8 +35,9 @@ from recommender.data.settings import default_folder
 from recommender.data.splits import load_split
 from recommender.evaluate import metrics
 from recommender.evaluate.protocols import Evaluation, from_parts
-from recommender.evaluate.runner import best_unseen
-from recommender.evaluate.significance import intervals
+from recommender.evaluate.run import best_rows
+from recommender.evaluate.significance import bootstrap
+from recommender.learn.base import mask_seen
 from recommender.text.movie_text import movie_text
 from recommender.text.people import METHODS, UserVectorSettings, align, user_vectors
 from recommender.text.registry import make_backend
@@ -46,7 +47,9 @@ HEADER = f"{'':28}{'HitRate@10':>11}{'nDCG@10':>9}{'Recall@20':>10}   nDCG@10 ov
 
 def figures(scores: Callable[[np.ndarray], np.ndarray], case: Evaluation, people: np.ndarray) -> np.ndarray:
     """Return (n_people, 3): hit rate, nDCG, recall of lists by `scores(positions)`."""
-    lists = best_unseen(scores(people).astype(np.float32), case.known, case.user_rows[people], 20)
+    found = scores(people).astype(np.float32)
+    mask_seen(found, case.known, case.user_rows[people])
+    lists = best_rows(found, 20)
     chosen = case.select(np.isin(np.arange(case.n_users), people), case.name, "no vector")
     indptr, relevant = chosen.relevant()
     hits = metrics.find_hits(lists, indptr, relevant, case.known.n_movies)
@@ -68,7 +71,7 @@ def compare(case: Evaluation, movies: np.ndarray, half_lives: Sequence[float]) -
             U = align(ids, users.user_ids, users.vectors)
             found = figures(lambda at, U=U: U[at] @ movies.T, case, people)
             average = found if average is None else average
-            gain = intervals((found - average)[:, 1:2], 2000, np.random.default_rng(0))[0]
+            gain = bootstrap((found - average)[:, 1:2], None, 2000, np.random.default_rng(0))[0]
             name = f"{method}, half-life {half_life:g} d" if method in ("temporal", "weighted") else method
             means = found.mean(axis=0)
             over = f"{gain[0]:+.4f} [{gain[1]:+.4f}, {gain[2]:+.4f}]"

@@ -7,8 +7,8 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from recommender.evaluate.scoring import Scored
-from recommender.evaluate.significance import compare, holm
+from recommender.evaluate.report import Result
+from recommender.evaluate.significance import N_RESAMPLES, bootstrap, holm
 
 from .environments import OURS
 
@@ -19,7 +19,6 @@ _NAMES = {
     "strict-time": "strict time",
     "strict-time-returning": "strict time, away > 1 day",
 }
-N_RESAMPLES = 5000
 
 
 class Twin(NamedTuple):
@@ -58,26 +57,23 @@ class Tables:
 
     def __init__(self, metrics: Sequence[str], ours: str) -> None:
         self.metrics, self.ours = tuple(metrics), ours
-        self.scored: dict[tuple[str, str], dict[str, Scored]] = {}
+        self.scored: dict[tuple[str, str], dict[str, Result]] = {}
         self.rmse: dict[str, dict[str, float]] = {}
         self.peers: dict[str, str] = {}
         self.tested: dict[tuple[str, str], dict[str, Any]] = {}
-        self.twins: list[tuple[str, Twin, dict[str, Any], Scored]] = []
+        self.twins: list[tuple[str, Twin, dict[str, Any], Result]] = []
         self.failures: list[str] = []
         self.sizes: dict[str, dict[str, float]] = {}
 
-    def add(self, data: str, protocol: str, peer: str, settings: dict[str, Any], scored: Scored) -> None:
-        self.peers[scored.model] = peer
-        self.tested[data, scored.model] = settings
-        self.scored.setdefault((data, protocol), {})[scored.model] = scored
+    def add(self, data: str, protocol: str, peer: str, settings: dict[str, Any], result: Result) -> None:
+        self.peers[result.model] = peer
+        self.tested[data, result.model] = settings
+        self.scored.setdefault((data, protocol), {})[result.model] = result
 
     def add_rmse(self, data: str, label: str, peer: str, settings: dict[str, Any], rmse: float) -> None:
         self.peers[label] = peer
         self.tested[data, label] = settings
         self.rmse.setdefault(data, {})[label] = rmse
-
-    def add_twin(self, data: str, twin: Twin, settings: dict[str, Any], scored: Scored) -> None:
-        self.twins.append((data, twin, settings, scored))
 
     def markdown(self) -> str:
         """Return all tables and the list of what was scored on test."""
@@ -91,20 +87,15 @@ class Tables:
         """Return every figure for JSON."""
         figures = {
             f"{data} {protocol}": {
-                label: {"n_users": len(found.per_user["ndcg@10"]), **{m: found.overall[m] for m in self.metrics}}
-                for label, found in scored.items()
+                label: {"n_users": len(result.values["ndcg@10"]), **{m: result.overall[m] for m in self.metrics}}
+                for label, result in results.items()
             }
-            for (data, protocol), scored in self.scored.items()
+            for (data, protocol), results in self.scored.items()
         }
         tested = [{"data": data, "model": label, "settings": s} for (data, label), s in self.tested.items()]
         tested += [{"data": data, "model": twin.ours, "settings": s} for data, twin, s, _ in self.twins]
-        return {
-            "figures": figures,
-            "rmse": self.rmse,
-            "tested": tested,
-            "sizes_mb": self.sizes,
-            "failed": self.failures,
-        }
+        more = {"rmse": self.rmse, "tested": tested, "sizes_mb": self.sizes, "failed": self.failures}
+        return {"figures": figures, **more}
 
     def _data(self) -> list[str]:
         return list(dict.fromkeys(data for data, _ in self.scored))
@@ -113,8 +104,8 @@ class Tables:
         """Return all that rank, best first (mean over data sets of the first metric, all test users)."""
         found: dict[str, list[float]] = {}
         for data in self._data():
-            for label, scored in self.scored[data, "per-user"].items():
-                found.setdefault(label, []).append(scored.overall[self.metrics[0]])
+            for label, result in self.scored[data, "per-user"].items():
+                found.setdefault(label, []).append(result.overall[self.metrics[0]])
         return sorted(found, key=lambda label: -float(np.mean(found[label])))
 
     def _name(self, label: str) -> str:
@@ -134,113 +125,76 @@ class Tables:
 
     def _tonight(self) -> str:
         """Return the protocols that say what serves somebody who comes back, with the number of people."""
-        columns = [
-            (data, p, self.metrics[0]) for data in self._data() for p in list(_NAMES)[1:] if (data, p) in self.scored
-        ]
+        metric = self.metrics[0]
+        columns = [(data, p, metric) for data in self._data() for p in list(_NAMES)[1:] if (data, p) in self.scored]
         counts = []
         for data, p, _ in columns:
             some = next(iter(self.scored[data, p].values()))
-            counts.append(f"{data}, {_NAMES[p]}: {len(some.per_user[self.metrics[0]])} people")
+            counts.append(f"{data}, {_NAMES[p]}: {len(some.values[metric])} people")
         return self._columns(columns) + "\n\n" + "; ".join(counts) + "."
 
     def _against_best(self) -> str:
-        """Compare our default with the peer that is best on the very figure: a choice in the peer's favour."""
+        """Compare our default with the peer that is best on the very figure: a choice in the peer's favor."""
         lines = []
         for metric in self.metrics:
-            for (data, protocol), scored in self.scored.items():
-                peers = [label for label in scored if self.peers[label] != OURS]
-                if self.ours not in scored or not peers:
+            for (data, protocol), results in self.scored.items():
+                peers = [label for label in results if self.peers[label] != OURS]
+                if self.ours not in results or not peers:
                     continue
-                best = max(peers, key=lambda label: scored[label].overall[metric])
-                ours, theirs = (scored[label].per_user[metric][:, None] for label in (self.ours, best))
-                (found,) = compare(ours, theirs, N_RESAMPLES, np.random.default_rng(0))
-                lines.append((metric, data, protocol, best, found))
-        corrected = holm([line[-1].p_value for line in lines]) if lines else []
+                best = max(peers, key=lambda label: results[label].overall[metric])
+                ours, theirs = (results[label].values[metric][:, None] for label in (self.ours, best))
+                (found,) = bootstrap(ours, theirs, N_RESAMPLES, np.random.default_rng(0))
+                lines.append(([f"{data}, {_NAMES[protocol]}", metric, best], found))
+        corrected = holm([found.p_value for _, found in lines])
         rows = [
-            [
-                f"{data}, {_NAMES[protocol]}",
-                metric,
-                best,
-                f"{d.mean:+.4f}",
-                f"{d.low:+.4f} to {d.high:+.4f}",
-                f"{p:.4f}",
-            ]
-            for (metric, data, protocol, best, d), p in zip(lines, corrected)
+            [*cells, f"{d.value:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}", f"{p:.4f}"]
+            for (cells, d), p in zip(lines, corrected)
         ]
-        header = ["case", "metric", "best peer", f"{self.ours} - best peer", "95% interval", "p (Holm)"]
-        return table(header, rows) if rows else ""
+        return table(["case", "metric", "best peer", f"{self.ours} - best peer", "95% interval", "p (Holm)"], rows)
 
     def _agreement(self) -> str:
         """Compare our models with their twins, settings alike; standard errors over people."""
-        rows = []
-        metric = self.metrics[0]
+        metric, rows = self.metrics[0], []
         for data, twin, _, ours in self.twins:
             theirs = self.scored.get((data, "per-user"), {}).get(twin.peer)
             if theirs is None:
                 continue
-            a, b = ours.per_user[metric], theirs.per_user[metric]
-            error = float(b.std(ddof=1) / np.sqrt(len(b)))
-            paired = float((a - b).std(ddof=1) / np.sqrt(len(b)))
+            a, b = ours.values[metric], theirs.values[metric]
+            error, paired = (float(x.std(ddof=1) / np.sqrt(len(x))) for x in (b, a - b))
             agree = "yes" if abs((a - b).mean()) <= error else "no"
-            figures = [
-                f"{a.mean():.4f}",
-                f"{b.mean():.4f}",
-                f"{(a - b).mean():+.4f}",
-                f"{error:.4f}",
-                f"{paired:.4f}",
-                agree,
-            ]
-            rows.append([f"{data}: {twin.ours}", twin.peer, *figures])
-        header = [
-            f"ours ({metric})",
-            "peer",
-            "ours",
-            "peer",
-            "difference",
-            "peer's standard error",
-            "of the difference",
-            "within",
-        ]
-        return table(header, rows) if rows else ""
+            figures = [f"{a.mean():.4f}", f"{b.mean():.4f}", f"{(a - b).mean():+.4f}", f"{error:.4f}", f"{paired:.4f}"]
+            rows.append([f"{data}: {twin.ours}", twin.peer, *figures, agree])
+        header = [f"ours ({metric})", "peer", "ours", "peer", "difference", "peer's standard error"]
+        return table([*header, "of the difference", "within"], rows)
 
     def _ratings(self) -> str:
-        labels = sorted({label for found in self.rmse.values() for label in found}, key=self._mean_rmse)
-        rows = [
-            [
-                self._name(label),
-                *(f"{self.rmse[data][label]:.4f}" if label in self.rmse[data] else "" for data in self.rmse),
-            ]
-            for label in labels
-        ]
-        return table(["predicted ratings", *(f"{data}: RMSE" for data in self.rmse)], rows) if rows else ""
+        def mean(label: str) -> float:
+            return float(np.mean([found[label] for found in self.rmse.values() if label in found]))
 
-    def _mean_rmse(self, label: str) -> float:
-        return float(np.mean([found[label] for found in self.rmse.values() if label in found]))
+        rows = []
+        for label in sorted({label for found in self.rmse.values() for label in found}, key=mean):
+            cells = [f"{found[label]:.4f}" if label in found else "" for found in self.rmse.values()]
+            rows.append([self._name(label), *cells])
+        return table(["predicted ratings", *(f"{data}: RMSE" for data in self.rmse)], rows)
 
     def _sizes(self) -> str:
-        if OURS not in self.sizes:
-            return ""
-        ours = sum(self.sizes[OURS].values())
         rows = []
         for name, found in sorted(self.sizes.items(), key=lambda item: sum(item[1].values())):
             largest = sorted(found, key=lambda package: -found[package])[:4]
-            total = sum(found.values())
-            rows.append(
-                [name, f"{total:.0f}", f"{total / ours:.2f}", ", ".join(f"{p} {found[p]:.0f}" for p in largest)]
-            )
+            total, ours = sum(found.values()), sum(self.sizes[OURS].values())
+            parts = ", ".join(f"{package} {found[package]:.0f}" for package in largest)
+            rows.append([name, f"{total:.0f}", f"{total / ours:.2f}", parts])
         return table(["installed, with dependencies", "MB", "of ours", "largest parts, MB"], rows)
 
     def _tested(self) -> str:
-        lines = [
-            f"- {data}: {label} {settings or '(default settings)'}" for (data, label), settings in self.tested.items()
-        ]
-        lines += [
-            f"- {data}: {twin.ours} {settings}, to compare with {twin.peer}" for data, twin, settings, _ in self.twins
-        ]
+        lines = [f"- {data}: {label} {s or '(default settings)'}" for (data, label), s in self.tested.items()]
+        lines += [f"- {data}: {twin.ours} {s}, to compare with {twin.peer}" for data, twin, s, _ in self.twins]
         return "Scored on test, each once:\n\n" + "\n".join(lines)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table, figures to the right."""
+    """Return a Markdown table, figures to the right; nothing for no rows."""
+    if not rows:
+        return ""
     line = "|---|" + "---:|" * (len(header) - 1)
     return "\n".join(["| " + " | ".join(header) + " |", line, *("| " + " | ".join(row) + " |" for row in rows)])
