@@ -64,7 +64,9 @@ def replace_set(
                 shutil.rmtree(leftover)
             stage.mkdir()
             yield stage
-            old = read_manifest(folder, kind, "the earlier steps again") if _listed(folder / MANIFEST) else {}
+            old: dict[str, Any] = {}
+            if keep_steps and (folder / MANIFEST).is_file():
+                old = read_manifest(folder, kind, "the earlier steps again")
             files = {name: entry for name, entry in old.get("files", {}).items() if entry["step"] in keep_steps}
             for file in sorted(stage.iterdir()):
                 files[file.name] = {"step": step_of[file.name] if step_of else step, **_describe(file)}
