@@ -17,7 +17,7 @@ from recommender.data.errors import ChoiceError, DataError, ServiceError, Settin
 from recommender.net.key import Key
 from recommender.net.openai import embed
 from recommender.net.web import Client
-from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
+from recommender.text.backends.http import HttpBackend, estimate_tokens
 from recommender.text.base import Identity
 from recommender.text.registry import make_backend
 from tests.fake_server import Reply, Server, in_base64, unit
@@ -53,7 +53,10 @@ def failure(some: HttpBackend, texts=TEXTS) -> TastevecError:
 
 
 def test_requests_are_what_the_interface_asks_for(server):
-    assert embeds_rightly(backend(server))
+    calls: list[tuple[int, int]] = []
+    some = backend(server, concurrency=1, progress=lambda done, total: calls.append((done, total)))
+    assert embeds_rightly(some, [*TEXTS, TEXTS[0], ""])
+    assert calls == [(8, 30), (16, 30), (24, 30), (30, 30)]
     assert sorted(len(body["input"]) for _, body, _ in server.requests) == [6, 8, 8, 8]
     assert sorted(text for _, body, _ in server.requests for text in body["input"]) == sorted(TEXTS)
     for path, body, headers in server.requests:
@@ -115,6 +118,12 @@ def test_base64_is_read_although_floats_were_asked_for_and_the_reverse(server):
     assert server.requests[-1].body["encoding_format"] == "base64"
 
 
+NO_EMBEDDINGS = [
+    *([1.0, float("nan"), 0], [1.0, float("inf"), 0], [1.0, 1e300, 0], [1.0, None, 0], [10**400, 1, 1]),
+    *(["1", "2", "3"], [[1.0, 2.0, 3.0]], [], None, "", "%%%", "AAAAAAA="),
+]
+
+
 def entry(row: int, **changed):
     return lambda answer: answer["data"][row].update(changed)
 
@@ -127,23 +136,7 @@ def entry(row: int, **changed):
         (lambda answer: answer["data"].append(dict(answer["data"][0])), "9 embeddings for 8 texts"),
         (lambda answer: answer.update(data=[]), "0 embeddings for 8 texts"),
         (entry(3, embedding=[1.0, 2.0]), "embeddings of different lengths"),
-        *[
-            (entry(3, embedding=value), "not a list of finite numbers")
-            for value in (
-                [1.0, float("nan"), 0],
-                [1.0, float("inf"), 0],
-                [1.0, 1e300, 0],
-                [1.0, None, 0],
-                ["1", "2", "3"],
-                [[1.0, 2.0, 3.0]],
-                [10**400, 1, 1],
-                [],
-                None,
-                "",
-                "%%%",
-                "AAAAAAA=",
-            )
-        ],
+        *[(entry(3, embedding=value), "not a list of finite numbers") for value in NO_EMBEDDINGS],
         (lambda answer: answer.pop("data"), "no list of embeddings"),
         (lambda answer: answer.update(data=[[1.0, 2.0]] * 8), "no list of embeddings"),
         (Reply(200, [1, 2]), "no list of embeddings"),
@@ -176,14 +169,7 @@ def test_another_width_than_before_is_refused(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [
-        Reply(429, headers={"Retry-After": "3"}),
-        Reply(500),
-        Reply(503, "<html>Service Unavailable</html>"),
-        Reply(200, wait=0.8),
-        Reply(200, "{" + " " * 500, cut=100),
-    ],
+    "fault", [Reply(429), Reply(503, "<html>Busy</html>"), Reply(200, wait=0.8), Reply(200, "{}", cut=1)]
 )
 def test_passing_failures_cost_nothing_but_time(server, fault):
     server.faults = [fault, fault, None, fault]
@@ -286,13 +272,6 @@ def test_several_threads_may_embed(server, tmp_path):
     assert good == [True] * 8
 
 
-def test_progress_is_reported(server):
-    calls: list[tuple[int, int]] = []
-    settings = HttpSettings(base_url=server.url, model="m", cache="", batch_size=8, concurrency=1)
-    HttpBackend(settings, progress=lambda done, total: calls.append((done, total))).embed_texts([*TEXTS, TEXTS[0], ""])
-    assert calls == [(8, 30), (16, 30), (24, 30), (30, 30)]
-
-
 # The estimate, settings, the key
 
 
@@ -324,20 +303,12 @@ def test_the_key_is_that_of_openai_only_at_openai(server, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({"base_url": "localhost:11434"}, "is not an address"),
-        ({"model": ""}, "no model"),
-        ({"batch_size": 0}, "out of range"),
-        ({"concurrency": 0}, "out of range"),
-        ({"timeout": 0}, "out of range"),
-        ({"encoding": "hex"}, "not one of float, base64"),
-        ({"api_key": SECRET}, "no setting called 'api_key'"),
-    ],
+    "wrong",
+    [{"base_url": "localhost:11434"}, {"model": ""}, {"batch_size": 0}, {"encoding": "hex"}, {"api_key": SECRET}],
 )
-def test_settings_that_make_no_sense_are_refused(fields, expected):
-    with pytest.raises(SettingsError, match=expected) as caught:
-        HttpBackend(**fields)
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(SettingsError) as caught:
+        HttpBackend(**wrong)
     assert SECRET not in str(caught.value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 import time
 import traceback
@@ -72,31 +73,18 @@ def test_it_gives_up_after_the_last_attempt(server):
     assert "no answer within 0.2 s" in str(failure(client(server, timeout=0.2, attempts=2).get_json, "x"))
 
 
-def first_pause(server: Server, header: str) -> float:
-    """Return the seconds that the client would wait after a 429 with this Retry-After."""
+SECONDS = [("7", 7, 7.7), ("0", 0, 0), ("86400", 60, 60), ("soon", 0.5, 1), ("-3", 0.5, 1), ("", 0.5, 1)]
+
+
+@pytest.mark.parametrize(("header", "low", "high"), [*SECONDS, (20, 18, 22), (-20, 0, 0), (86400, 60, 60)])
+def test_retry_after_is_obeyed_in_seconds_and_as_a_date(server, monkeypatch, header, low, high):
+    monkeypatch.setattr("recommender.net.web.LONGEST_PAUSE", 60.0)
+    header = header if isinstance(header, str) else formatdate(time.time() + header, usegmt=True)
     said: list[str] = []
     some = client(server, say=lambda line: (said.append(line), some.stop.set()))
     server.faults = [Reply(429, headers={"Retry-After": header})]
     failure(some.get_json, "x")
-    return float(said[0].split()[-2])
-
-
-@pytest.mark.parametrize(
-    ("header", "low", "high"),
-    [
-        ("7", 7, 7.7),
-        ("0", 0, 0),
-        (20, 18, 22),
-        (-20, 0, 0),
-        ("86400", 60, 60),
-        (86400, 60, 60),
-        *[(header, 0.5, 1) for header in ("soon", "-3", "")],
-    ],
-)
-def test_retry_after_is_obeyed_in_seconds_and_as_a_date(server, monkeypatch, header, low, high):
-    monkeypatch.setattr("recommender.net.web.LONGEST_PAUSE", 60.0)
-    header = header if isinstance(header, str) else formatdate(time.time() + header, usegmt=True)
-    assert low <= first_pause(server, header) <= high
+    assert low <= float(said[0].split()[-2]) <= high
 
 
 @pytest.mark.parametrize(
@@ -150,16 +138,17 @@ def test_an_address_where_nobody_is_gets_one_attempt_and_one_that_answered_all(s
     assert len(said) == 4
 
 
-def test_this_machine_is_not_asked_for_through_a_proxy(server, monkeypatch):
+def test_this_machine_is_asked_without_proxy_and_netrc(server, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     server.faults = [GOOD]
-    assert client(server).get_json("x") == {"ok": 1}
+    assert client(server, key=None).get_json("x") == {"ok": 1}
+    assert "Authorization" not in server.requests[0].headers
 
 
 def test_too_much_is_not_read_and_gzip_is(server):
-    import gzip
-
     server.faults = [Reply(200, b" " * 300_000), Reply(200, gzip.compress(b"1"), {"Content-Encoding": "gzip"})]
     small = client(server, max_bytes=200_000)
     assert "more than 0 MB" in str(failure(small.get_json, "x"))
@@ -208,14 +197,6 @@ def test_the_key_does_not_follow_a_redirect(server, status):
     other.close()
 
 
-def test_credentials_of_netrc_are_not_sent(server, tmp_path, monkeypatch):
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    server.faults = [GOOD]
-    client(server, key=None).get_json("x")
-    assert "Authorization" not in server.requests[0].headers
-
-
 ECHOES = [
     Reply(401, {"error": {"message": f"Incorrect API key provided: {SECRET}."}}),
     Reply(401, {"error": {"message": f"Incorrect: {SECRET[:20]}***{SECRET[-9:]}"}}),
@@ -255,39 +236,27 @@ def test_hiding_takes_nothing_else():
     assert hide("long " * 99, None, 11) == "long long l..."
 
 
-@pytest.mark.parametrize("value", ["two words", "broken\nline", "naïve", "tab\there"])
+@pytest.mark.parametrize("value", ["two words", "broken\nline", "naïve", "tab\there", " "])
 def test_what_can_be_no_key_is_refused_unseen(value, monkeypatch):
     monkeypatch.setenv("A_KEY", f" {value} ")
     with pytest.raises(SettingsError, match="A_KEY") as caught:
         key_for("localhost", "A_KEY")
-    assert value not in str(caught.value)
+    assert not value.strip() or value not in str(caught.value)
 
 
 def test_keys_come_from_the_environment_each_for_its_own_host(monkeypatch):
     monkeypatch.setenv("A_KEY", " abc\n")
     key = key_for("localhost", "A_KEY")
     assert (key.value, repr(key)) == ("abc", "Key(A_KEY)")
-    monkeypatch.setenv("A_KEY", "  ")
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     assert key_for("api.openai.com").value == SECRET
     assert key_for("localhost") is None
-    with pytest.raises(SettingsError, match="A_KEY is not set"):
-        key_for("localhost", "A_KEY")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "localhost:8000/v1",
-        "ftp://x/v1",
-        "https://",
-        "https://a b/",
-        "http://x:99999/",
-        "https://u:pw@host/v1",
-        "//[::1",
-        "https://x/v1?key=1",
-    ],
-)
+BAD_ADDRESSES = ["localhost:8000/v1", "ftp://x/v1", "https://", "https://a b/", "http://x:99999/", "//[::1"]
+
+
+@pytest.mark.parametrize("url", [*BAD_ADDRESSES, "https://u:pw@host/v1", "https://x/v1?key=1"])
 def test_addresses_that_are_none_are_refused(url):
     with pytest.raises(SettingsError) as caught:
         Client(url)
@@ -312,20 +281,12 @@ def test_a_false_certificate_is_refused_at_once(tmp_path):
     server.close()
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {},
-        [],
-        {"choices": []},
-        {"choices": [{"message": {"content": None, "refusal": "I can't."}, "finish_reason": "content_filter"}]},
-        {"choices": [{"message": {"content": 5}}]},
-        {"choices": [{"text": "old style"}]},
-        {"error": {"message": f"bad key {SECRET}"}},
-    ],
-)
-def test_an_answer_without_a_message_is_an_error(server, answer):
-    server.faults = [Reply(200, answer)]
+REFUSAL = {"message": {"content": None, "refusal": "I can't."}, "finish_reason": "content_filter"}
+
+
+@pytest.mark.parametrize("choices", [None, [], [REFUSAL], [{"message": {"content": 5}}], [{"text": "old style"}]])
+def test_an_answer_without_a_message_is_an_error(server, choices):
+    server.faults = [Reply(200, {"choices": choices, "error": f"bad key {SECRET}"})]
     error = failure(chat, client(server), "m", [{"role": "user", "content": "hello"}])
     assert "no message of an assistant" in str(error)
     assert not shows_key(str(error))
