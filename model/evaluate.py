@@ -30,7 +30,7 @@ from recommender.data.settings import default_folder
 from recommender.evaluate import cases, embeddings, held_out_movies, known_item, plots, report, run
 from recommender.evaluate.significance import N_RESAMPLES
 from recommender.learn import registry
-from recommender.text.dialogues import read_redial
+from recommender.text.dialogues import read_dialogues
 
 SETS = {
     "A": {"min_user_ratings": 20, "min_movie_ratings": 50},
@@ -164,7 +164,7 @@ def compare_embeddings(arguments: argparse.Namespace) -> None:
     if arguments.queries is not None:
         requests.append(known_item.descriptions(arguments.queries, source.catalog, arguments.split))
     if arguments.dialogues is not None:
-        dialogues = read_redial(arguments.dialogues)
+        dialogues = read_dialogues(arguments.dialogues, "redial")
         requests.append(known_item.dialogue_requests(dialogues, source.catalog, arguments.split))
     (case,) = cases.build(source, ["per-user"], arguments.split)
     reports, answers = embeddings.compare_backends(

@@ -31,9 +31,9 @@ from ..linalg.top_n import top_n
 from ..text import registry
 from ..text.backends.local import LocalBackend
 from ..text.base import BaseEmbeddingBackend, Identity
-from ..text.movie_embeddings import MovieEmbeddings
 from ..text.movie_text import movie_text, text_hash
 from ..text.people import UserVectorSettings, align, user_vectors
+from ..text.vectors import VectorTable
 from . import metrics
 from .embedding_quality import finding_measures, ranks, separation_gap
 from .known_item import Requests
@@ -131,9 +131,9 @@ def movie_vectors(
             pass  # a damaged checkpoint is as good as none
     known: dict[str, np.ndarray] = {}
     if stored is not None and has_manifest(stored):
-        movies = MovieEmbeddings.load(stored)
+        movies = VectorTable.load(stored)
         if movies.identity == identity:
-            known = dict(zip(movies.text_hash.tolist(), movies.embedding))
+            known = dict(zip(movies["text_hash"].tolist(), movies.embedding))
     missing = [row for row, hashed in enumerate(hashes) if hashed not in known]
     started = time.perf_counter()
     vectors = np.zeros((len(texts), identity.dimension), dtype=np.float32)

@@ -2,7 +2,7 @@
 
     descriptions   a CSV of movieId, query and, where it has one, part (tune, report): one movie meant by each
     dialogues      ReDial: for each movie that came up and that the seeker liked, the seeker's own words before it was
-                   first named, without any title (`text.dialogue_profiles.words_before`)
+                   first named, without any title (`text.dialogues.words_before`)
 
 A movie of a dialogue is the one of the catalogue with the same title, or other title, and year; those that the
 catalogue lacks, or has twice, and those before which the seeker said nothing are left out and counted. Figures are
@@ -23,8 +23,7 @@ import numpy as np
 from ..data.catalog import Catalog, parse_title
 from ..data.errors import DataError
 from ..data.title_text import compact, fold
-from ..text.dialogue_profiles import liked_mentions, words_before
-from ..text.dialogues import SEEKER, Dialogue
+from ..text.dialogues import SEEKER, Dialogue, liked_mentions, words_before
 
 PART_OF = {"tune": "val", "report": "test"}
 NOT_THERE, SILENT = "not in the catalogue", "nothing said before"

@@ -10,10 +10,9 @@ where columns have units of their own, rows at length 1. Then
     weighted   y = w R_1 p_1 + (1 - w) / (m - 1) sum_{m > 1} R_m p_m          w = 0.7, the first being the text
 
 and y is brought to length 1. An average needs common axes, which the components of different modalities are not: R_m is
-the rotation that brings the training movies' p_m nearest to their p_1. Modalities that share their axes from the start
-(those of a model of texts and pictures) are averaged without components and rotation with `shared_space`. Correlations
-weigh the canonical directions because the late ones are noise, as in Gong et al., "A Multi-View Embedding Space for
-Modeling Internet Images, Tags, and their Semantics" (2014), whose weight is a power of them.
+the rotation that brings the training movies' p_m nearest to their p_1. Correlations weigh the canonical directions
+because the late ones are noise, as in Gong et al., "A Multi-View Embedding Space for Modeling Internet Images, Tags,
+and their Semantics" (2014), whose weight is a power of them.
 
 A modality that a movie lacks adds nothing: the movie is placed by the others alone (in pca, as if it were average in
 what is missing). How many lack what is part of the result.
@@ -23,14 +22,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ..data import artifacts
-from ..data.errors import ArtifactError, ChoiceError, DataError
-from ..data.settings import check_settings, check_value, setting
+from ..data.errors import ChoiceError, DataError
+from ..data.settings import check_settings, setting
 from ..linalg.rows import unit_rows
 from ..text.people import align
 from .modalities import Modality
@@ -38,10 +35,6 @@ from .projections import cca, pca, procrustes
 
 CONCAT, PCA, CCA, AVERAGE, WEIGHTED = "concat", "pca", "cca", "average", "weighted"
 METHODS = (CONCAT, PCA, CCA, AVERAGE, WEIGHTED)
-KIND = "fusion"
-REMEDY = "the program that fits the fusion again (python -m model.generate_embeddings --fusion METHOD)"
-
-_ARRAYS = {"centre": 1, "scale": 1, "mean": 1, "directions": 2}  # of each part, with the number of axes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +46,6 @@ class FusionSettings:
     n_canonical: int = setting(64, "cca: numbers in a fused vector", 1)
     text_weight: float = setting(0.7, "weighted: share of the first modality; the others split the rest", 0.01, 0.99)
     regularisation: float = setting(0.1, "cca: added to each view's variances, in mean variances", 0, 1000)
-    shared_space: bool = setting(False, "average, weighted: the modalities' vectors have the same axes already")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -63,45 +55,44 @@ class Fused(NamedTuple):
     """Movies with their fused vectors.
 
     movie_ids: (n,) int64, ascending: every movie that some modality knows.  vectors: (n, d) float32, rows of length 1.
-    missing: modality -> how many of the n movies it does not know.
+    missing: modality -> (n,) bool, the movies that it does not know.
     """
 
     movie_ids: np.ndarray
     vectors: np.ndarray
-    missing: dict[str, int]
+    missing: dict[str, np.ndarray]
 
 
 class Part(NamedTuple):
-    """What `fit` learned of one modality: y = prepared((x - centre) / scale) -> (. - mean) @ directions.
+    """What `fit` learned of one modality: x -> unit((x - centre) / scale) - mean, times directions.
 
-    centre, scale, mean: (d,) float64.  directions: (d, k) float64; (d, 0) where the vector is taken as it is.
+    centre, scale, mean: (d,) float64.  directions: (d, k) float64; None where the vector is taken as it is.
     """
 
-    name: str
     centre: np.ndarray
     scale: np.ndarray
-    mean: np.ndarray
-    directions: np.ndarray
+    mean: Any = 0.0
+    directions: Optional[np.ndarray] = None
 
     def prepared(self, vectors: np.ndarray) -> np.ndarray:
         """Return (n, d): centred, scaled, rows at length 1."""
-        return _unit((vectors - self.centre) / self.scale)
+        return unit_rows((vectors - self.centre) / self.scale, np.float64)
 
     def projected(self, vectors: np.ndarray) -> np.ndarray:
         """Return (n, k)."""
         ready = self.prepared(vectors) - self.mean
-        return ready @ self.directions if self.directions.shape[1] else ready
+        return ready if self.directions is None else ready @ self.directions
 
 
 class Fusion:
-    """A fitted way to make one vector of several; `parts` and `n_train` are set by `fit`."""
+    """A way to make one vector of several; `fit` sets `parts` (modality -> Part) and `n_train`."""
 
-    parts: tuple[Part, ...]
+    parts: dict[str, Part]
     n_train: int
 
     def __init__(self, **settings: Any) -> None:
-        """Set it; raises `SettingsError` for an unknown name or a value out of range (see `FusionSettings`)."""
-        self.settings = FusionSettings(**{key: check_value(FusionSettings, key, settings[key]) for key in settings})
+        """settings: of `FusionSettings`; raises `SettingsError` for a value out of range."""
+        self.settings = FusionSettings(**settings)
 
     def fit(self, modalities: Sequence[Modality], train_ids: Optional[np.ndarray] = None) -> Fusion:
         """Learn from the movies that every modality knows, of `train_ids` if given, and return self.
@@ -110,147 +101,80 @@ class Fusion:
         data.  Raises `ChoiceError` for fewer than two modalities (or other than two for cca), `DataError` where fewer
         than two movies are known to all.  Cost O(n d^2 + d^3) with d the summed (cca, average: the largest) width.
         """
-        self._check_modalities(modalities)
+        names = [modality.name for modality in modalities]
+        if len(set(names)) < max(2, len(names)) or (self.settings.method == CCA and len(names) != 2):
+            n = "exactly two" if self.settings.method == CCA else "two or more"
+            raise ChoiceError(f"{self.settings.method} joins {n} modalities, given: {', '.join(names) or 'none'}")
         common = modalities[0].movie_ids if train_ids is None else np.unique(train_ids)
-        for part in modalities:
-            common = np.intersect1d(common, part.movie_ids[part.vectors.any(axis=1)])
+        for modality in modalities:
+            common = np.intersect1d(common, modality.movie_ids[modality.vectors.any(axis=1)])
         if len(common) < 2:
-            names = ", ".join(part.name for part in modalities)
-            raise DataError(
-                f"{len(common)} training movies have all of {names}: fusion needs two or more, better hundreds"
-            )
-        rows = [align(common, part.movie_ids, part.vectors) for part in modalities]
-        parts = [_prepare(part, own) for part, own in zip(modalities, rows)]
-        self.parts = tuple(self._project(parts, [part.prepared(own) for part, own in zip(parts, rows)]))
+            known = ", ".join(names)
+            raise DataError(f"{len(common)} training movies have all of {known}: fusion needs two, better hundreds")
+        rows = [align(common, modality.movie_ids, modality.vectors).astype(np.float64) for modality in modalities]
+        parts = []
+        for modality, X in zip(modalities, rows):  # (n_train, d)
+            spread = X.std(axis=0)
+            scale = np.where(spread > 0, spread, 1.0) if modality.units_differ else np.ones(X.shape[1])
+            parts.append(Part(X.mean(axis=0), scale))
+        ready = [part.prepared(X) for part, X in zip(parts, rows)]
+        self.parts = dict(zip(names, self._project(parts, ready)))
         self.n_train = len(common)
         return self
 
     def transform(self, modalities: Sequence[Modality]) -> Fused:
         """Return every movie that one of `modalities` knows; any of the fitted ones may be left out.
 
-        Raises `DataError` for a modality that was not fitted, occurs twice or has another width.
-        Cost O(n (summed d) k).
+        Raises `DataError` for a modality that was not fitted or has another width.  Cost O(n (summed d) k).
         """
-        given = {part.name: part for part in modalities}
-        fitted = {part.name: part for part in self.parts}
-        for modality in modalities:
-            known = fitted.get(modality.name)
-            if known is None or len(given) < len(modalities):
-                names = ", ".join(part.name for part in modalities)
-                raise DataError(f"modalities {names} for a fusion of {', '.join(fitted)}: give each of these once")
-            if modality.vectors.shape[1] != len(known.centre):
-                widths = f"{modality.vectors.shape[1]} numbers, the fitted ones {len(known.centre)}"
-                raise DataError(f"{modality.name} vectors have {widths}: make them the same way")
-        present = [part.movie_ids[part.vectors.any(axis=1)] for part in modalities]
-        movie_ids = np.unique(np.concatenate(present)) if present else np.empty(0, dtype=np.int64)
+        given = {modality.name: modality for modality in modalities}
+        for name, modality in given.items():
+            if name not in self.parts or modality.vectors.shape[1] != len(self.parts[name].centre):
+                widths = ", ".join(f"{fitted} of {len(part.centre)} numbers" for fitted, part in self.parts.items())
+                raise DataError(f"{name} of {modality.vectors.shape[1]} numbers: this fusion joins {widths}")
+        present = [modality.movie_ids[modality.vectors.any(axis=1)] for modality in modalities]
+        movie_ids = np.unique(np.concatenate(present))
         missing, blocks = {}, []
-        for part in self.parts:
-            width = part.directions.shape[1] or len(part.centre)
+        for name, part in self.parts.items():
+            width = len(part.centre) if part.directions is None else part.directions.shape[1]
             block = np.zeros((len(movie_ids), width))
-            if part.name in given:
-                own = align(movie_ids, given[part.name].movie_ids, given[part.name].vectors)
-                known_rows = own.any(axis=1)
-                block[known_rows] = self._finished(part.projected(own[known_rows]))
+            if name in given:
+                own = align(movie_ids, given[name].movie_ids, given[name].vectors)
+                known = own.any(axis=1)
+                projected = part.projected(own[known])
+                averaged = self.settings.method in (AVERAGE, WEIGHTED)
+                block[known] = unit_rows(projected, np.float64) if averaged else projected
             else:
-                known_rows = np.zeros(len(movie_ids), dtype=bool)
-            missing[part.name] = int((~known_rows).sum())
+                known = np.zeros(len(movie_ids), dtype=bool)
+            missing[name] = ~known
             blocks.append(block)
         return Fused(movie_ids, unit_rows(self._joined(blocks)), missing)
-
-    def save(self, folder: Path) -> None:
-        """Write it to `folder`, all files or none."""
-        described = {
-            **dataclasses.asdict(self.settings),
-            "modalities": [part.name for part in self.parts],
-            "n_train": self.n_train,
-        }
-        with artifacts.replace_set(folder, KIND, "fit", described) as stage:
-            for part in self.parts:
-                for name in _ARRAYS:
-                    np.save(stage / f"{part.name}_{name}.npy", getattr(part, name), allow_pickle=False)
-
-    @classmethod
-    def load(cls, folder: Path) -> Fusion:
-        """Read what `save` wrote; raises `ArtifactError` for files that are missing, damaged or of another run."""
-        manifest = artifacts.read_manifest(folder, KIND, REMEDY)
-        described = dict(manifest["settings"].get("fit", {}))
-        try:
-            names, n_train = [str(name) for name in described.pop("modalities")], int(described.pop("n_train"))
-        except (KeyError, TypeError, ValueError):
-            raise ArtifactError(f"{folder} does not say which modalities it joins: run {REMEDY}") from None
-        fusion = cls(**described)
-        artifacts.check_files(folder, manifest, [f"{name}_{array}.npy" for name in names for array in _ARRAYS], REMEDY)
-        fusion.parts = tuple(
-            Part(name, *(_array(folder, name, array, n_axes) for array, n_axes in _ARRAYS.items())) for name in names
-        )
-        fusion.n_train = n_train
-        return fusion
-
-    def _check_modalities(self, modalities: Sequence[Modality]) -> None:
-        names = [part.name for part in modalities]
-        listed = ", ".join(names) or "none"
-        if len(names) < 2 or len(set(names)) < len(names):
-            raise ChoiceError(f"fusion joins two or more different modalities, given: {listed}")
-        if any(not name.isidentifier() for name in names):
-            raise ChoiceError(f"a modality is called {listed!r}: use letters, digits and _")
-        if self.settings.method == CCA and len(names) != 2:
-            raise ChoiceError(f"cca relates two modalities, given: {listed}: leave one out or choose pca")
-        widths = {part.vectors.shape[1] for part in modalities}
-        if self.settings.shared_space and len(widths) > 1:
-            raise ChoiceError(
-                f"modalities {listed} have widths {sorted(widths)}: without shared_space they are aligned"
-            )
 
     def _project(self, parts: list[Part], rows: list[np.ndarray]) -> list[Part]:
         """Return the parts with the mean and the directions that the method takes; rows: (n, d_m) prepared."""
         method, settings = self.settings.method, self.settings
         if method == PCA:
             joint = pca(np.hstack(rows), settings.n_components)
-            cuts = np.cumsum([part.shape[1] for part in rows])[:-1]
+            cuts = np.cumsum([X.shape[1] for X in rows])[:-1]
             split = zip(parts, np.split(joint.mean, cuts), np.split(joint.directions, cuts))
-            return [part._replace(mean=mean, directions=directions) for part, mean, directions in split]
+            return [part._replace(mean=mean, directions=V) for part, mean, V in split]
         if method == CCA:
             views = cca(rows[0], rows[1], settings.n_canonical, settings.regularisation)
-            return [
-                part._replace(mean=view.mean, directions=view.directions * view.strengths)
-                for part, view in zip(parts, views)
-            ]
-        if method == CONCAT or settings.shared_space:
+            weighted = [(view.mean, view.directions * view.strengths) for view in views]  # A diag(r)
+            return [part._replace(mean=mean, directions=A) for part, (mean, A) in zip(parts, weighted)]
+        if method == CONCAT:
             return parts
-        fitted = [pca(own, settings.n_components) for own in rows]
+        fitted = [pca(X, settings.n_components) for X in rows]
         k = min(len(each.strengths) for each in fitted)
-        points = [_unit(each.apply(own)[:, :k]) for each, own in zip(fitted, rows)]
-        return [
-            part._replace(mean=each.mean, directions=each.directions[:, :k] @ procrustes(own, points[0]))
-            for part, each, own in zip(parts, fitted, points)
-        ]
-
-    def _finished(self, projected: np.ndarray) -> np.ndarray:
-        return _unit(projected) if self.settings.method in (AVERAGE, WEIGHTED) else projected
+        points = [unit_rows(each.apply(X)[:, :k], np.float64) for each, X in zip(fitted, rows)]  # p_m
+        turned = [each.directions[:, :k] @ procrustes(p, points[0]) for each, p in zip(fitted, points)]  # V_m R_m
+        return [part._replace(mean=each.mean, directions=V) for part, each, V in zip(parts, fitted, turned)]
 
     def _joined(self, blocks: list[np.ndarray]) -> np.ndarray:
         if self.settings.method == CONCAT:
             return np.hstack(blocks)
         weights = [1.0] * len(blocks)
         if self.settings.method == WEIGHTED:
-            rest = (1.0 - self.settings.text_weight) / (len(blocks) - 1)
-            weights = [self.settings.text_weight] + [rest] * (len(blocks) - 1)
+            w = self.settings.text_weight
+            weights = [w] + [(1.0 - w) / (len(blocks) - 1)] * (len(blocks) - 1)
         return sum((weight * block for weight, block in zip(weights, blocks)), np.zeros_like(blocks[0]))
-
-
-def _prepare(modality: Modality, rows: np.ndarray) -> Part:
-    """Return a part that centres, scales and takes vectors as they are."""
-    exact = rows.astype(np.float64)
-    spread = exact.std(axis=0)
-    scale = np.where(spread > 0, spread, 1.0) if modality.units_differ else np.ones(rows.shape[1])
-    return Part(modality.name, exact.mean(axis=0), scale, np.zeros(rows.shape[1]), np.empty((rows.shape[1], 0)))
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit = rows / np.where(lengths > 0, lengths, 1.0)
-    return unit
-
-
-def _array(folder: Path, name: str, array: str, n_axes: int) -> np.ndarray:
-    return artifacts.load_npy(folder / f"{name}_{array}.npy", np.float64, [None] * n_axes)

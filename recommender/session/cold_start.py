@@ -14,7 +14,7 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..linalg.ridge import fit_ridge
-from ..text.movie_embeddings import MovieEmbeddings
+from ..text.vectors import VectorTable
 from .taste_covariance import Gaussian
 
 FEW_RATINGS = 20.0  # a movie with so many ratings weighs half of what a movie with very many does
@@ -35,7 +35,7 @@ class ColdStart:
     @classmethod
     def load(cls, folder: Path, catalog: Catalog, backend: str) -> ColdStart:
         """Read the movies' vectors of `backend`; raises `ArtifactError` where they are missing or damaged."""
-        stored = MovieEmbeddings.load(folder / "artifacts" / "text" / backend)
+        stored = VectorTable.load(folder / "artifacts" / "text" / backend)
         return cls(stored.vectors_for(catalog.movie_ids.tolist()))
 
     def fill(self, targets: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:

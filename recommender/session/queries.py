@@ -23,8 +23,8 @@ from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError
 from ..linalg.ridge import Ridge, fit_ridge
 from ..text.base import BaseEmbeddingBackend
-from ..text.movie_embeddings import MovieEmbeddings
 from ..text.registry import DEFAULT_BACKEND, make_backend, names
+from ..text.vectors import VectorTable
 from ..text.word_match import WordMatch, take_out_unwanted, telling_words
 from .cold_start import rating_weights
 from .rules import LearningRule, PseudoItem
@@ -64,7 +64,7 @@ class FreeText:
             raise ArtifactError(f"no text vectors of movies in {where}: run {command}")
         own = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
         made = make_backend(backend, **{**own, **(settings or {})})
-        stored = MovieEmbeddings.load(where, made.identity)
+        stored = VectorTable.load(where, identity=made.identity)
         return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
 
     def encode(self, text: str) -> TextSignal:

@@ -1,24 +1,20 @@
-"""Taste embeddings: any words, any movie, any person as a vector."""
+"""Taste embeddings: any words, any movie, any user as a vector."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import TasteEmbeddingConfig
-    from .generator import TasteEmbeddingGenerator
+    from .config import TasteEmbeddingConfig as TasteEmbeddingConfig
+    from .generator import TasteEmbeddingGenerator as TasteEmbeddingGenerator
 
 __all__ = ["TasteEmbeddingConfig", "TasteEmbeddingGenerator"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the generator when it is asked for: a session that hears no words needs none of it."""
-    if name == "TasteEmbeddingConfig":
-        from .config import TasteEmbeddingConfig
+    if name in __all__:
+        from . import generator
 
-        return TasteEmbeddingConfig
-    if name == "TasteEmbeddingGenerator":
-        from .generator import TasteEmbeddingGenerator
-
-        return TasteEmbeddingGenerator
+        return getattr(generator, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

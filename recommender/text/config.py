@@ -1,4 +1,4 @@
-"""What `TasteEmbeddingGenerator` is told: which movies, which backend, how people are made, where results go."""
+"""What `TasteEmbeddingGenerator` is to do: which movies, which backend, how users are made, where results go."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, Union
 
 from ..data.errors import ChoiceError, SettingsError
 from ..data.settings import check_value, default_folder
-from . import vector_files
 from .backends.local import LocalSettings
+from .base import BaseEmbeddingBackend
 from .movie_sources import MOVIELENS
 from .people import UserVectorSettings
-from .registry import DEFAULT_BACKEND, names
+from .registry import DEFAULT_BACKEND, make_backend, names
+from .vectors import DEFAULT_FORMS, check_forms
 
 HTTP, SENTENCE_TRANSFORMERS = "http", "sentence-transformers"
 
@@ -26,8 +27,8 @@ class TasteEmbeddingConfig:
     backend_type: a name of `registry.names()`.  model_name: the model of `sentence-transformers`, "" its default.
     openai_model: the model of `http`.  movie_sources: names or `name=path`, or a mapping from name to path; paths are
     relative to `project_root`, and `movielens` alone is the processed folder.  batch_size: texts in one call of a
-    model or service.  rating_threshold, min_movies, alpha: see `users` and `mix`.
-    output: where results go, by default processed/artifacts/text/<backend_type>.  forms: of `vector_files.FORMS`.
+    model or service.  rating_threshold, min_movies, alpha: see `people`.
+    output: where results go, by default processed/artifacts/text/<backend_type>.  forms: of `vectors.FORMS`.
     half: vectors in 16 bits.  with_texts: metadata and texts beside the vectors.
     backend_settings: further settings of the backend by name (`HttpSettings`, `LocalSettings`).
 
@@ -44,7 +45,7 @@ class TasteEmbeddingConfig:
     min_movies: int = 3
     alpha: float = 0.7
     output: Union[str, Path, None] = None
-    forms: Sequence[str] = vector_files.DEFAULT_FORMS
+    forms: Sequence[str] = DEFAULT_FORMS
     half: bool = False
     with_texts: bool = True
     backend_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -52,21 +53,17 @@ class TasteEmbeddingConfig:
     def __post_init__(self) -> None:
         if self.backend_type not in names():
             raise ChoiceError(f"no embedding backend is called {self.backend_type!r}: choose from {', '.join(names())}")
-        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
-            raise SettingsError(f"batch_size: {self.batch_size!r} is not a whole number from 1")
+        if type(self.batch_size) is not int or self.batch_size < 1:
+            raise SettingsError(f"batch_size: {self.batch_size!r} is not a whole number from 1: give for example 64")
         if not isinstance(self.alpha, (int, float)) or not 0 <= self.alpha <= 1:
-            raise SettingsError(
-                f"alpha: {self.alpha!r} is out of range (the share of ratings beside words, from 0 to 1)"
-            )
+            raise SettingsError(f"alpha: {self.alpha!r} is out of range: give the share of ratings, from 0 to 1")
         if isinstance(self.movie_sources, str) or not self.movie_sources:
-            raise SettingsError(
-                f"movie_sources: {self.movie_sources!r} is no list of names: give for example (movielens,)"
-            )
+            raise SettingsError(f"movie_sources: {self.movie_sources!r} is not a list of names: give (movielens,)")
         if self.backend_type == DEFAULT_BACKEND:
             for name, value in self.backend_settings.items():
                 check_value(LocalSettings, name, value)
         UserVectorSettings(rating_threshold=self.rating_threshold, min_movies=self.min_movies)
-        vector_files.check_forms(self.forms)
+        check_forms(self.forms)
 
     @property
     def processed(self) -> Path:
@@ -80,15 +77,21 @@ class TasteEmbeddingConfig:
     def sources(self) -> dict[str, Path]:
         """Return name -> path of the movie lists."""
         given = self.movie_sources
-        pairs: list[tuple[str, Union[str, Path]]]
-        if isinstance(given, Mapping):
-            pairs = list(given.items())
-        else:
-            pairs = [(name, path) for name, _, path in (entry.partition("=") for entry in given)]
-        root = Path(self.project_root) if self.project_root is not None else Path()
+        pairs = given.items() if isinstance(given, Mapping) else [tuple(entry.split("=", 1)) for entry in given]
+        root, default = Path(self.project_root or ""), {MOVIELENS: self.processed}
         found: dict[str, Path] = {}
-        for name, path in pairs:
+        for name, *path in pairs:
             if name in found:
                 raise ChoiceError(f"source {name!r} is given twice: give each its own name")
-            found[name] = root / path if str(path) else (self.processed if name == MOVIELENS else root / "data" / name)
+            found[name] = root / path[0] if any(path) else default.get(name, root / "data" / name)
         return found
+
+    def make_backend(self) -> BaseEmbeddingBackend:
+        """Return a backend that needs no fitting."""
+        settings = dict(self.backend_settings)
+        if self.backend_type == HTTP:
+            settings = {"model": self.openai_model, "batch_size": self.batch_size, **settings}
+        elif self.backend_type == SENTENCE_TRANSFORMERS:
+            chosen = {"model_name": self.model_name} if self.model_name else {}
+            settings = {"batch_size": self.batch_size, **chosen, **settings}
+        return make_backend(self.backend_type, **settings)

@@ -1,4 +1,4 @@
-"""Conversations about movies, read into one form.
+"""Conversations about movies, read into one form, and what is made of the words.
 
     CCPE-M    one JSON list; USER and ASSISTANT; no speaker ids         Radlinski et al. 2019, CC BY-SA 4.0
     ReDial    a JSON object a line; worker ids; movies as @12345         Li et al. 2018, CC BY 4.0
@@ -7,8 +7,12 @@
 
 ReDial also asks both people afterwards, for every movie that came up: was it suggested (or brought up by the seeker),
 had the seeker seen it, did the seeker like it. Its `initiator` is the seeker, its `respondent` the recommender.
-In a table of one's own, speaker ids may be those of the users who rate, and then words and ratings of one person meet.
-What is done with the words is in `dialogue_profiles`.
+In a table of one's own, speaker ids may be those of the users who rate, and then words and ratings of one user meet.
+
+A profile is all that a user said, by speaker id over all conversations, and by conversation where there are no speaker
+ids. By default only what people say as seekers counts: what a recommender says is about somebody else's wishes.
+`words_before` gives the words that lead up to a movie, without titles: a description of what somebody is looking for by
+somebody who did not write it as one. It is what finding movies by words is measured with.
 """
 
 from __future__ import annotations
@@ -17,19 +21,25 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
 
+from ..data.catalog import parse_title
 from ..data.errors import ChoiceError, DataError
 
 SEEKER, RECOMMENDER = "seeker", "recommender"
 ROLES = (SEEKER, RECOMMENDER)
 MENTION = re.compile(r"@(\d+)")  # a movie in a text of ReDial
-
-_CCPE_ROLES = {"USER": SEEKER, "ASSISTANT": RECOMMENDER}
-_INSPIRED_ROLES = {"SEEKER": SEEKER, "RECOMMENDER": RECOMMENDER}
+_SUFFIXES = {"ccpe": ".json", "redial": ".jsonl", "inspired": ".tsv", "table": ".csv"}
+_EXPECTED = {
+    "ccpe": "the data.json of CCPE-M",
+    "redial": "a .jsonl of ReDial",
+    "inspired": "a .tsv of INSPIRED's dialogues, with dialog_id, speaker (SEEKER or RECOMMENDER) and text",
+    "table": f"a .csv with dialog_id, speaker_id, text and perhaps role ({' or '.join(ROLES)})",
+}
+ENDINGS = tuple(_SUFFIXES.values())[:3]  # a .csv may hold ratings too
 _INSPIRED_QUOTE = "QUOTATION_MARK"  # how its authors wrote many of them
 _YES_NO = {0: False, 1: True}  # 2: did not say
 
@@ -66,91 +76,101 @@ class Dialogue:
     answers: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
 
 
-def read_ccpe(path: Path) -> list[Dialogue]:
-    """Read `data.json` of CCPE-M; raises `DataError` for a file that is something else."""
-    try:
-        conversations = json.loads(_text(path))
-    except (ValueError, RecursionError):
-        raise DataError(f"{path} is not JSON: give the data.json of CCPE-M") from None
-    if not isinstance(conversations, list):
-        raise DataError(f"{path} holds no list of conversations: give the data.json of CCPE-M")
-    return [_built(path, number, _ccpe_dialogue, entry) for number, entry in enumerate(conversations, 1)]
-
-
-def read_redial(path: Path) -> list[Dialogue]:
-    """Read a `.jsonl` of ReDial; raises `DataError`, naming the line, for one that can't be read."""
-    found = []
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            raise DataError(f"{path} line {number} is not JSON: give a .jsonl file of ReDial") from None
-        found.append(_built(path, number, _redial_dialogue, entry))
-    return found
-
-
-def read_inspired(path: Path) -> list[Dialogue]:
-    """Read a `.tsv` of INSPIRED; raises `DataError` for missing columns and unknown speakers.
-
-    Quotation marks in it are part of the text, never a way to write a tab.
-    """
-    lines = _text(path).rstrip("\n").split("\n")
-    header = lines[0].split("\t")
-    missing = [name for name in ("dialog_id", "speaker", "text") if name not in header]
-    if missing:
-        raise DataError(f"{path} has no column {missing[0]}: give a .tsv of INSPIRED's dialogues")
-    turns: dict[str, list[Turn]] = {}
-    for number, line in enumerate(lines[1:], 2):
-        row = dict(zip(header, line.split("\t")))
-        if "text" not in row or row.get("speaker") not in _INSPIRED_ROLES:
-            who = f"speaker {row.get('speaker')!r}"
-            raise DataError(f"{path} line {number}: {who}, expected SEEKER or RECOMMENDER and a text")
-        text = row["text"].replace(_INSPIRED_QUOTE, '"')
-        turns.setdefault(row["dialog_id"], []).append(Turn(_INSPIRED_ROLES[row["speaker"]], "", text))
-    return [Dialogue("inspired", dialog_id, tuple(said)) for dialog_id, said in turns.items()]
-
-
-def read_table(path: Path) -> list[Dialogue]:
-    """Read a `.csv` with columns dialog_id, speaker_id (may be empty), text and, if wanted, role; source is "".
-
-    Raises `DataError` for missing columns and cells, and for a role other than seeker (the default) or recommender.
-    """
-    rows = csv.DictReader(io.StringIO(_text(path), newline=""))
-    missing = [name for name in ("dialog_id", "speaker_id", "text") if name not in (rows.fieldnames or ())]
-    if missing:
-        raise DataError(f"{path} has no column {missing[0]}: give dialog_id,speaker_id,text")
-    turns: dict[str, list[Turn]] = {}
-    try:
-        for row in rows:
-            role = row.get("role") or SEEKER
-            if None in (row["text"], row["speaker_id"]) or not row["dialog_id"] or role not in ROLES:
-                raise DataError(
-                    f"{path} line {rows.line_num}: give all columns, a dialog_id, and as role {' or '.join(ROLES)}"
-                )
-            turns.setdefault(row["dialog_id"], []).append(Turn(role, row["speaker_id"].strip(), row["text"]))
-    except csv.Error as error:
-        raise DataError(f"{path} line {rows.line_num} can't be read ({error}): save it anew as CSV") from None
-    return [Dialogue("", dialog_id, tuple(said)) for dialog_id, said in turns.items()]
-
-
-READERS: dict[str, Callable[[Path], list[Dialogue]]] = {
-    "ccpe": read_ccpe,
-    "redial": read_redial,
-    "inspired": read_inspired,
-    "table": read_table,
-}
-_BY_SUFFIX = {".json": "ccpe", ".jsonl": "redial", ".tsv": "inspired", ".csv": "table"}
-
-
 def read_dialogues(path: Path, source: str = "") -> list[Dialogue]:
-    """Read a file of `source`; left out, the ending tells: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, .csv a table."""
-    name = source or _BY_SUFFIX.get(path.suffix.lower(), "")
-    if name not in READERS:
+    """Read a file of `source`; left out, the ending tells: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, .csv a table.
+
+    Raises `ChoiceError` for another source or ending, `DataError`, naming the place, for what can't be read.
+    """
+    name = source or next((name for name, suffix in _SUFFIXES.items() if suffix == path.suffix.lower()), "")
+    if name not in _SUFFIXES:
         given = f"source {source!r}" if source else f"file {path.name!r}"
-        raise ChoiceError(f"no dialogues are read from {given}: give one of {', '.join(READERS)}")
-    return READERS[name](path)
+        raise ChoiceError(f"no dialogues are read from {given}: give one of {', '.join(_SUFFIXES)}")
+    found: dict[str, Dialogue] = {}
+    where = "as a whole"
+    try:
+        for where, entry in _entries(name, _text(path)):
+            part = _BUILD[name](entry)
+            # In a table each line is a turn, and those of one dialogue may stand apart.
+            key = part.dialog_id if name in ("inspired", "table") else where
+            found[key] = replace(found[key], turns=found[key].turns + part.turns) if key in found else part
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, csv.Error) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{path} {where} can't be read ({what}): give {_EXPECTED[name]}") from None
+    if not found:
+        raise DataError(f"{path} holds no dialogue: give {_EXPECTED[name]}")
+    return list(found.values())
+
+
+def written_out(dialogue: Dialogue, text: str) -> str:
+    """Return a turn's text with every `@12345` replaced by the movie's title; one without a title is taken out.
+
+    >>> written_out(Dialogue("redial", "1", (), {"7": "Heat (1995)"}), "I like @7 and @8.")
+    'I like Heat (1995) and .'
+    """
+    return " ".join(MENTION.sub(lambda found: dialogue.titles.get(found.group(1), ""), text).split())
+
+
+def gather(dialogues: Iterable[Dialogue], roles: Sequence[str] = (SEEKER,)) -> tuple[dict[str, str], int]:
+    """Return the profile of each person who speaks in one of `roles`, and in how many dialogues nobody of them does.
+
+    A profile's key is `source:speaker_id`, or `source:dialog_id` where there is no speaker id, without `source:` for a
+    table of one's own; in order of first appearance.
+    """
+    said: dict[str, list[str]] = {}
+    n_silent = 0
+    for dialogue in dialogues:
+        spoken = [(turn.speaker_id, written_out(dialogue, turn.text)) for turn in dialogue.turns if turn.role in roles]
+        for speaker_id, text in spoken:
+            if text:
+                source = f"{dialogue.source}:" if dialogue.source else ""
+                said.setdefault(source + (speaker_id or dialogue.dialog_id), []).append(text)
+        n_silent += not any(text for _, text in spoken)
+    return {person: "\n".join(texts) for person, texts in said.items()}, n_silent
+
+
+def liked_mentions(dialogue: Dialogue) -> list[str]:
+    """Return the movies (keys of `titles`) that the seeker says to like and that are mentioned, in order of mention."""
+    answers = dialogue.answers.get(SEEKER, {})
+    mentioned = dict.fromkeys(key for turn in dialogue.turns for key in turn.mentions)
+    return [key for key in mentioned if key in answers and answers[key].liked]
+
+
+def words_before(dialogue: Dialogue, mention: str, roles: Sequence[str] = ROLES) -> Optional[str]:
+    """Return what people in `roles` said before movie `mention` was first named, without any title.
+
+    The words of the naming turn itself count up to the place of the name. Taken out are mentions by number and the
+    dialogue's titles where they are typed, whole or up to the colon, in any case; one-word titles such as "It" take
+    the word out wherever it stands. None where the movie is never mentioned; "" where nothing was said before.
+
+    >>> said = Turn(SEEKER, "5", "Dark ones like heat, not @7", ("7",))
+    >>> words_before(Dialogue("redial", "1", (said,), {"7": "Heat (1995)"}), "7")
+    'Dark ones like , not'
+    """
+    titles = _typed_titles(dialogue)
+    before: list[str] = []
+    for turn in dialogue.turns:
+        named = mention in turn.mentions
+        text = turn.text
+        if named:
+            text = text[: next(found.start() for found in MENTION.finditer(text) if found.group(1) == mention)]
+        if turn.role in roles:
+            text = MENTION.sub(" ", text)
+            text = " ".join((titles.sub(" ", text) if titles else text).split())
+            before.extend([text] if text else [])
+        if named:
+            return "\n".join(before)
+    return None
+
+
+def _typed_titles(dialogue: Dialogue) -> Optional[re.Pattern[str]]:
+    """Return a pattern that finds the dialogue's titles as people type them; None where it has none."""
+    names: set[str] = set()
+    for title in dialogue.titles.values():
+        parsed = parse_title(title)
+        for name in (parsed.title, *parsed.alternatives):
+            names |= {name, name.split(":")[0].strip()}
+    found = sorted((re.escape(name) for name in names if name), key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(found)})(?!\w)", re.IGNORECASE) if found else None
 
 
 def _text(path: Path) -> str:
@@ -165,39 +185,66 @@ def _text(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8: download the file again") from None
 
 
-def _built(path: Path, number: int, build: Callable[[Any], Dialogue], entry: Any) -> Dialogue:
-    try:
-        return build(entry)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise DataError(f"{path}: dialogue {number} has another form than expected ({what}): check the file") from None
+def _entries(name: str, text: str) -> Iterator[tuple[str, Any]]:
+    """Yield (where, entry): a dialogue of CCPE-M, a line of ReDial, or a line of a table as a mapping."""
+    if name == "table":
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        for row in rows:
+            yield f"line {rows.line_num}", row
+    elif name == "ccpe":
+        for number, entry in enumerate(json.loads(text), 1):
+            yield f"dialogue {number}", entry
+    else:
+        lines = text.rstrip("\n").split("\n")
+        header = lines[0].split("\t")
+        for number, line in enumerate(lines, 1):
+            if name == "redial" and line.strip():
+                yield f"line {number}", line
+            elif name == "inspired" and number > 1:  # its quotation marks are part of the text
+                yield f"line {number}", dict(zip(header, line.split("\t")))
 
 
-def _ccpe_dialogue(entry: Any) -> Dialogue:
+def _ccpe(entry: Any) -> Dialogue:
+    roles = {"USER": SEEKER, "ASSISTANT": RECOMMENDER}
     said = sorted(entry["utterances"], key=lambda utterance: int(utterance["index"]))
-    turns = tuple(Turn(_CCPE_ROLES[utterance["speaker"]], "", str(utterance["text"])) for utterance in said)
+    turns = tuple(Turn(roles[utterance["speaker"]], "", str(utterance["text"])) for utterance in said)
     return Dialogue("ccpe", str(entry["conversationId"]), turns)
 
 
-def _redial_dialogue(entry: Any) -> Dialogue:
+def _redial(line: str) -> Dialogue:
+    entry = json.loads(line)
     # An empty mapping is written as an empty list, and a movie without a title as null.
     titles = {str(key): " ".join(title.split()) for key, title in dict(entry["movieMentions"] or {}).items() if title}
-    seeker, recommender = entry["initiatorWorkerId"], entry["respondentWorkerId"]
-    roles = {seeker: SEEKER, recommender: RECOMMENDER}
+    roles = {entry["initiatorWorkerId"]: SEEKER, entry["respondentWorkerId"]: RECOMMENDER}
     turns = []
     for message in entry["messages"]:
         who, text = message["senderWorkerId"], str(message["text"])
         mentions = tuple(dict.fromkeys(key for key in MENTION.findall(text) if key in titles))
         turns.append(Turn(roles[who], str(who), text, mentions))
-    answers = {
-        SEEKER: _redial_answers(entry["initiatorQuestions"]),
-        RECOMMENDER: _redial_answers(entry["respondentQuestions"]),
-    }
+    answers = {}
+    for role, asked in ((SEEKER, "initiatorQuestions"), (RECOMMENDER, "respondentQuestions")):
+        answers[role] = {
+            str(key): Answer(bool(said["suggested"]), _YES_NO.get(said["seen"]), _YES_NO.get(said["liked"]))
+            for key, said in dict(entry[asked] or {}).items()
+        }
     return Dialogue("redial", str(entry["conversationId"]), tuple(turns), titles, answers)
 
 
-def _redial_answers(given: Any) -> dict[str, Answer]:
-    return {
-        str(key): Answer(bool(answer["suggested"]), _YES_NO.get(answer["seen"]), _YES_NO.get(answer["liked"]))
-        for key, answer in dict(given or {}).items()
-    }
+def _inspired(row: Mapping[str, str]) -> Dialogue:
+    role = {"SEEKER": SEEKER, "RECOMMENDER": RECOMMENDER}[row["speaker"]]
+    return Dialogue("inspired", row["dialog_id"], (Turn(role, "", row["text"].replace(_INSPIRED_QUOTE, '"')),))
+
+
+def _table(row: Mapping[str, str]) -> Dialogue:
+    role = row.get("role") or SEEKER
+    if role not in ROLES or not row["dialog_id"] or row["text"] is None:
+        raise ValueError(f"{dict(row)}")
+    return Dialogue("", row["dialog_id"], (Turn(role, row["speaker_id"].strip(), row["text"]),))
+
+
+_BUILD: dict[str, Callable[[Any], Dialogue]] = {
+    "ccpe": _ccpe,
+    "redial": _redial,
+    "inspired": _inspired,
+    "table": _table,
+}

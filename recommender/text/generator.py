@@ -1,19 +1,22 @@
-"""Everything that is embedded, in two calls: movies, then people.
+"""Everything that is embedded, in two calls: movies, then users.
 
     generator = TasteEmbeddingGenerator(TasteEmbeddingConfig(backend_type="local"))
     movies = generator.build_movie_embeddings()       # movie_embeddings.npz, .csv
-    people = generator.build_user_embeddings()       # user_embeddings.npz, .csv
+    users = generator.build_user_embeddings()         # user_embeddings.npz, .csv
 
-Both are stored under `output`. Movies that are there already are not embedded again. Of the local backend, the fitted
-model lies beside its vectors, in `model/`: it is fitted once, so that movies which come later fit in with the others,
-and again only when asked for.
+    embedding[i] = backend(embedding_text of the movie of line i)
+
+Both are stored under `output`. The sha256 of every text is stored too, so a second run embeds only the texts that are
+new or have changed, and vectors of another model are refused, never mixed in. Of the local backend, the fitted model
+lies beside its vectors, in `model/`: it is fitted once, so that movies which come later fit in with the others, and
+again only when asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 import numpy as np
 
@@ -21,31 +24,42 @@ from ..data import artifacts
 from ..data.errors import ArtifactError, DataError
 from ..data.interactions import Interactions
 from ..data.splits import load_all
-from .backends.http import HttpBackend
 from .backends.local import LocalBackend
 from .base import BaseEmbeddingBackend, Identity
-from .config import HTTP, SENTENCE_TRANSFORMERS, TasteEmbeddingConfig
-from .dialogue_profiles import embed_profiles, gather
-from .dialogues import read_dialogues
-from .mix import mix_people
-from .movie_embeddings import AT_ONCE, KIND, REMEDY, STEM, MovieEmbeddings, Plan, embed, plan, refuse_mismatch
-from .movie_sources import MOVIELENS, Movies, join, read_source
-from .people import AVERAGE, UserVectors, UserVectorSettings, user_vectors
-from .registry import DEFAULT_BACKEND, make_backend
-from .user_embeddings import UserEmbeddings
+from .config import HTTP, TasteEmbeddingConfig
+from .dialogues import ENDINGS, gather, read_dialogues
+from .movie_sources import MOVIELENS, movie_columns, read_source
+from .movie_text import text_hash
+from .people import AVERAGE, UserVectorSettings, mix_users, user_vectors
+from .registry import DEFAULT_BACKEND
+from .vectors import KIND, MOVIES, REMEDY, USERS, VectorTable, refuse_mismatch
 
-DIALOGUE_ENDINGS = (".json", ".jsonl", ".tsv")
 MODEL = "model"  # the folder, beside the vectors, of a fitted local model
+_AT_ONCE = 1024  # texts between two reports of progress
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 
+class Plan(NamedTuple):
+    """What `build_movie_embeddings` would do.
+
+    columns: of all lines.  hashes: sha256 of each line's text.  missing: sha256 -> text, of those to embed.
+    stored: the vectors that are there already, all of the backend's model; None where there are none.
+    """
+
+    columns: dict[str, list[str]]
+    hashes: list[str]
+    missing: dict[str, str]
+    stored: Optional[VectorTable]
+    backend: BaseEmbeddingBackend
+
+
 class TasteEmbeddingGenerator:
     """Builds what a `TasteEmbeddingConfig` says.
 
-    force: fit and embed everything anew, whatever is stored.  say, progress: told what happens, and how many of how
-    many texts are done.  backend: in place of the configured one.
+    force: fit and embed everything again, whatever is stored.  say, progress: called with what happens, and with how
+    many of how many texts are done.  backend: in place of the configured one.
     """
 
     def __init__(
@@ -56,40 +70,47 @@ class TasteEmbeddingGenerator:
         progress: Optional[Progress] = None,
         backend: Optional[BaseEmbeddingBackend] = None,
     ) -> None:
-        self.config = config
-        self.force = force
-        self._say = say
-        self._progress = progress
+        self.config, self.force, self._say, self._progress = config, force, say, progress
         self._backend = backend
-        self._fitted: Optional[LocalBackend] = None  # anew, and not stored yet
+        self._fitted: Optional[LocalBackend] = None  # in this run, and not stored yet
 
-    def read_movies(self) -> Movies:
-        """Read the configured sources."""
-        lists = {name: read_source(name, path) for name, path in self.config.sources().items()}
-        movies = join(lists.values())
-        counts = ", ".join(f"{len(lines):,} of {name}" for name, lines in lists.items())
-        self._say(f"{counts}: {len(movies.texts):,} different movies")
-        return movies
+    def plan(self) -> Plan:
+        """Read the movies and compare their texts with what is stored; embeds nothing and stores nothing.
 
-    def stored(self) -> Optional[MovieEmbeddings]:
-        """Return what earlier runs stored; None where there is nothing."""
+        Raises `ArtifactError` where vectors of another backend, model or dimension are stored.
+        """
         folder = self.config.folder
-        if self.force or not artifacts.has_manifest(folder):
-            return None
-        return MovieEmbeddings.load(folder)
+        lists = {name: read_source(name, path) for name, path in self.config.sources().items()}
+        columns = movie_columns(lists.values())
+        texts = list(dict(zip(columns["key"], columns["embedding_text"])).values())  # one for each movie
+        counts = ", ".join(f"{len(lines):,} of {name}" for name, lines in lists.items())
+        self._say(f"{counts}: {len(texts):,} different movies")
+        has_some = artifacts.has_manifest(folder) and not self.force
+        stored = VectorTable.load(folder, MOVIES, texts=True) if has_some else None
+        self._refuse_other_backend(stored)
+        backend = self.backend(texts)
+        if stored:
+            expected = self._expected(backend, stored.identity)
+            if expected.backend == DEFAULT_BACKEND and expected != stored.identity:
+                stored = None  # a run that fitted the model again was stopped between storing vectors and model
+            else:
+                refuse_mismatch(folder, stored.identity, expected)
+        known = set(stored["text_hash"].tolist()) if stored else set()
+        hashes = [text_hash(text) for text in columns["embedding_text"]]
+        different = dict(zip(hashes, columns["embedding_text"]))  # equal texts of several movies are embedded once
+        missing = {hashed: text for hashed, text in different.items() if hashed not in known}
+        self._say(f"{backend.name}: {len(missing):,} texts to embed")
+        return Plan(columns, hashes, missing, stored, backend)
 
-    def build_movie_embeddings(self) -> MovieEmbeddings:
+    def build_movie_embeddings(self) -> VectorTable:
         """Embed the movies that are new or changed, store all, and return them.
 
         Raises `ArtifactError` where vectors of another backend, model or dimension are stored.
         """
         config = self.config
         artifacts.need_folder(config.folder, kind=KIND)
-        work, backend = self.plan()
-        # the http backend cuts into batches, keeps what it got and reports progress itself
-        at_once = max(len(work.missing), 1) if backend.name == HTTP else max(config.batch_size, AT_ONCE)
-        found = embed(work, backend, at_once, None if backend.name == HTTP else self._progress)
-        if not work.missing and self._unchanged(found):
+        found = self._embed(work := self.plan())
+        if not work.missing and self._is_stored(found, work.stored):
             self._say(f"nothing has changed in {config.folder}")
         else:
             found.save(config.folder, config.forms, config.half, config.with_texts)
@@ -102,140 +123,127 @@ class TasteEmbeddingGenerator:
 
     def build_user_embeddings(
         self, path: Union[str, Path, None] = None, dialogues: Sequence[Union[str, Path]] = (), method: str = AVERAGE
-    ) -> UserEmbeddings:
-        """Make vectors of people from their ratings, from what they said, or from both; store and return them.
+    ) -> VectorTable:
+        """Make vectors of users from their ratings, from what they said, or from both; store and return them.
 
         path: a processed folder (None: that of the project), whose train, val and test count together; a `.csv` with
         userId, movieId, rating and timestamp; or a file of dialogues, and then no ratings count.  dialogues: files of
-        them, beside the ratings.  method: of `users.METHODS`.  Ratings are of movies
-        of the source `movielens`, or of the first where none is called so.
-        Raises `ArtifactError` where no movies are stored, or by another model.
+        them, beside the ratings.  method: of `people.METHODS`.  Ratings are of movies of the source `movielens`, or of
+        the first where none is called so.  Raises `ArtifactError` where no movies are stored, or by another model.
         """
         config = self.config
-        ratings = None if path is None else Path(path)
+        ratings: Optional[Path] = Path(path) if path is not None else config.processed
         spoken = [Path(file) for file in dialogues]
-        if ratings is not None and ratings.suffix.lower() in DIALOGUE_ENDINGS:
+        if ratings and ratings.suffix.lower() in ENDINGS:
             spoken, ratings = [ratings, *spoken], None
-        elif ratings is None:
-            ratings = config.processed
-        movies = MovieEmbeddings.load(config.folder)
+        movies = VectorTable.load(config.folder)
         self._refuse_other_backend(movies)
-        ids: Sequence[object] = ()
-        vectors = said = np.zeros((0, movies.identity.dimension), dtype=np.float32)
+        ids: list[int] = []
         speakers: list[str] = []
-        if ratings is not None:
-            settings = UserVectorSettings(
-                method=method, rating_threshold=config.rating_threshold, min_movies=config.min_movies
-            )
-            people = self._rated(read_ratings(ratings), movies, settings)
-            ids, vectors = people.user_ids.tolist(), people.vectors
+        vectors = said = np.zeros((0, movies.identity.dimension), dtype=np.float32)
+        if ratings:
+            ids, vectors = self._from_ratings(read_ratings(ratings), movies, method)
         if spoken:
             backend = self.backend()
             refuse_mismatch(config.folder, movies.identity, backend.identity)
-            profiles = gather([dialogue for file in spoken for dialogue in read_dialogues(file)])
-            speakers, said = embed_profiles(profiles, backend)
-            silent = f", {profiles.n_silent:,} dialogues without a word of theirs" if profiles.n_silent else ""
-            self._say(f"{len(speakers):,} people from what they said{silent}")
-        mixed = mix_people(ids, vectors, speakers, said, config.alpha)
-        about = {
-            "method": method,
-            "rating_threshold": config.rating_threshold,
-            "min_movies": config.min_movies,
-            "alpha": config.alpha,
-        }
-        found = UserEmbeddings.from_mixed(movies.identity, mixed, about)
+            profiles, n_silent = gather(dialogue for file in spoken for dialogue in read_dialogues(file))
+            said = backend.embed_texts(list(profiles.values()))
+            known = said.any(axis=1)  # words that mean nothing to the backend give a row of zeros
+            speakers, said = [person for person, keep in zip(profiles, known) if keep], said[known]
+            silent = f", {n_silent:,} dialogues without a word of theirs" if n_silent else ""
+            self._say(f"{len(speakers):,} users from what they said{silent}")
+        names, origins, mixed = mix_users(ids, vectors, speakers, said, config.alpha)
+        about = {name: getattr(config, name) for name in ("rating_threshold", "min_movies", "alpha")}
+        columns = {"user_id": np.array(names, dtype=np.str_), "origin": np.array(origins, dtype=np.str_)}
+        found = VectorTable(USERS, columns, mixed, movies.identity, {"method": method, **about})
         found.save(config.folder, config.forms, config.half)
-        self._say(f"{len(found):,} people stored in {config.folder}")
+        self._say(f"{len(found):,} users stored in {config.folder}")
         return found
-
-    def _rated(self, data: Interactions, movies: MovieEmbeddings, settings: UserVectorSettings) -> UserVectors:
-        sources = self.config.sources()
-        source = MOVIELENS if MOVIELENS in sources else next(iter(sources))
-        aligned = movies.vectors_for(data.movie_ids.tolist(), source)
-        people = user_vectors(data, aligned, settings, np.random.default_rng(0))
-        self._say(f"{len(people.user_ids):,} of {data.n_users:,} people by {settings.method} of their ratings")
-        for reason, n_people in people.left_out.items():
-            if n_people:
-                self._say(f"  left out: {n_people:,}, {reason}")
-        if people.fallbacks:
-            self._say(f"  {people.fallbacks:,} of them by the average, having no rating above their mean that counts")
-        return people
-
-    def plan(self) -> tuple[Plan, BaseEmbeddingBackend]:
-        """Return what `build_movie_embeddings` would do; embeds nothing and stores nothing."""
-        movies = self.read_movies()
-        stored = self.stored()
-        self._refuse_other_backend(stored)
-        backend = self.backend(movies.texts)
-        if stored:
-            expected = _expected(backend, stored.identity)
-            if expected.backend == DEFAULT_BACKEND and expected != stored.identity:
-                stored = None  # a run that fitted the model anew was stopped between storing vectors and model
-            else:
-                refuse_mismatch(self.config.folder, stored.identity, expected)
-        work = plan(movies, stored)
-        self._say(f"{backend.name}: {len(work.missing):,} texts to embed")
-        return work, backend
 
     def backend(self, texts: Sequence[str] = ()) -> BaseEmbeddingBackend:
         """Return the configured backend; a local one that was not fitted before is fitted on `texts`."""
         if self._backend is None:
-            self._backend = self._make_backend(texts)
+            local = self.config.backend_type == DEFAULT_BACKEND
+            self._backend = self._local_backend(texts) if local else self.config.make_backend()
         return self._backend
 
-    def _make_backend(self, texts: Sequence[str]) -> BaseEmbeddingBackend:
-        config = self.config
-        settings = dict(config.backend_settings)
-        if config.backend_type == DEFAULT_BACKEND:
-            return self._local_backend(texts, settings)
-        if config.backend_type == HTTP:
-            settings = {"model": config.openai_model, "batch_size": config.batch_size, **settings}
-        elif config.backend_type == SENTENCE_TRANSFORMERS:
-            chosen = {"model_name": config.model_name} if config.model_name else {}
-            settings = {"batch_size": config.batch_size, **chosen, **settings}
-        return make_backend(config.backend_type, **settings)
-
-    def _local_backend(self, texts: Sequence[str], settings: dict[str, Any]) -> LocalBackend:
-        folder = self.config.folder / MODEL
+    def _local_backend(self, texts: Sequence[str]) -> LocalBackend:
+        folder, settings = self.config.folder / MODEL, self.config.backend_settings
         if artifacts.has_manifest(folder) and not (self.force and texts):
-            model = LocalBackend.load(folder)
+            model = LocalBackend(folder)
             for name, value in settings.items():
-                if getattr(model.settings, name) != value:
-                    raise ArtifactError(
-                        f"{folder} was fitted with {name} {getattr(model.settings, name)}, not {value}: fit it again "
-                        "with --force, or give another --output"
-                    )
+                if (was := getattr(model.settings, name)) != value:
+                    what = f"{folder} was fitted with {name} {was}, not {value}"
+                    raise ArtifactError(f"{what}: fit it again with --force, or give another --output")
             return model
         if not texts:
             raise ArtifactError(f"no fitted model in {folder}: embed movies first")
-        model = LocalBackend.fit(texts, **settings)
-        self._say(f"fitted on {len(texts):,} texts: {len(model.fitted.hashes):,} words and groups of letters")
-        self._fitted = model
-        return model
+        self._fitted = LocalBackend.fit(texts, **settings)
+        n_features = len(self._fitted.fitted.hashes)
+        self._say(f"fitted on {len(texts):,} texts: {n_features:,} words and groups of letters")
+        return self._fitted
 
-    def _refuse_other_backend(self, stored: Optional[MovieEmbeddings]) -> None:
+    def _expected(self, backend: BaseEmbeddingBackend, stored: Identity) -> Identity:
+        """Return the identity of `backend`; a service is believed that its vectors still have the stored length."""
+        if backend.name != HTTP:
+            return backend.identity
+        settings = {"model": self.config.openai_model, **self.config.backend_settings}
+        return Identity(HTTP, settings["model"], settings.get("dimensions") or stored.dimension)
+
+    def _refuse_other_backend(self, stored: Optional[VectorTable]) -> None:
         """Refuse vectors of another backend before a model is loaded or a service is asked."""
-        if stored and self._backend is None and stored.identity.backend != self.config.backend_type:
+        if stored and self._backend is None:
             wanted = stored.identity._replace(backend=self.config.backend_type)
             refuse_mismatch(self.config.folder, stored.identity, wanted)
 
-    def _unchanged(self, found: MovieEmbeddings) -> bool:
+    def _embed(self, work: Plan) -> VectorTable:
+        """Embed what is missing and return all lines; where nothing is missing, the backend is not asked."""
+        backend, stored, missing = work.backend, work.stored, list(work.missing.items())
+        vectors = dict(zip(stored["text_hash"].tolist(), stored.embedding)) if stored else {}
+        # The http backend cuts into batches, keeps what it got and reports progress itself.
+        at_once = max(len(missing), 1) if backend.name == HTTP else max(self.config.batch_size, _AT_ONCE)
+        for low in range(0, len(missing), at_once):
+            part = missing[low : low + at_once]
+            found = backend.embed_texts([text for _, text in part])
+            identity = backend.identity  # a service tells the length of its vectors with the first of them
+            if stored:
+                refuse_mismatch(self.config.folder, stored.identity, identity)
+            if found.shape != (len(part), identity.dimension) or not np.isfinite(found).all():
+                expected = f"{len(part)} finite rows of {identity.dimension}"
+                raise DataError(f"backend {backend.name} returned {found.shape}, expected {expected}: check its model")
+            vectors.update(zip((hashed for hashed, _ in part), found))
+            if self._progress and backend.name != HTTP:
+                self._progress(low + len(part), len(missing))
+        identity = stored.identity if stored else backend.identity
+        columns = {name: np.array(column, dtype=np.str_) for name, column in work.columns.items()}
+        columns["text_hash"] = np.array(work.hashes, dtype=np.str_)
+        embedding = np.array([vectors[hashed] for hashed in work.hashes], dtype=np.float32)
+        return VectorTable(MOVIES, columns, embedding.reshape(-1, identity.dimension), identity)
+
+    def _is_stored(self, found: VectorTable, stored: Optional[VectorTable]) -> bool:
         """Tell whether `found` is stored already, in every form that is wanted and no other."""
-        stored = self.stored()
-        if stored is None or stored.identity != found.identity or stored.has_texts != self.config.with_texts:
+        if stored is None or ("metadata" in stored.columns) != self.config.with_texts:
             return False
-        same = found.columns() == stored.columns() if stored.has_texts else found.ids() == stored.ids()
-        if not same or not np.array_equal(found.text_hash, stored.text_hash):
+        if not all(np.array_equal(column, found[name]) for name, column in stored.columns.items()):
             return False
         files = artifacts.read_manifest(self.config.folder, KIND, REMEDY)["files"]
-        return {Path(name).suffix[1:] for name in files if name.startswith(STEM)} == set(self.config.forms)
+        return {Path(name).suffix[1:] for name in files if name.startswith(MOVIES)} == set(self.config.forms)
 
-
-def _expected(backend: BaseEmbeddingBackend, stored: Identity) -> Identity:
-    """Return the identity of `backend`; a service is believed that its vectors still have the stored length."""
-    if isinstance(backend, HttpBackend):
-        return Identity(HTTP, backend.settings.model, backend.settings.dimensions or stored.dimension)
-    return backend.identity
+    def _from_ratings(self, data: Interactions, movies: VectorTable, method: str) -> tuple[list[int], np.ndarray]:
+        config, sources = self.config, self.config.sources()
+        source = MOVIELENS if MOVIELENS in sources else next(iter(sources))
+        settings = UserVectorSettings(
+            method=method, rating_threshold=config.rating_threshold, min_movies=config.min_movies
+        )
+        aligned = movies.vectors_for(data.movie_ids.tolist(), source)
+        users = user_vectors(data, aligned, settings, np.random.default_rng(0))
+        self._say(f"{len(users.user_ids):,} of {data.n_users:,} users by {method} of their ratings")
+        for reason, n_users in users.left_out.items():
+            if n_users:
+                self._say(f"  left out: {n_users:,}, {reason}")
+        if users.fallbacks:
+            self._say(f"  {users.fallbacks:,} of them by the average, having no rating above their mean that counts")
+        return users.user_ids.tolist(), users.vectors
 
 
 def read_ratings(path: Path) -> Interactions:
@@ -251,7 +259,7 @@ def read_ratings(path: Path) -> Interactions:
     try:
         frame = pd.read_csv(path, usecols=columns)
         if frame.isna().any(axis=None):
-            raise ValueError("a cell is empty or no number")
+            raise ValueError("a cell is empty or not a number")
         if frame["timestamp"].dtype.kind not in "iuf":
             dates = pd.to_datetime(frame["timestamp"].astype(str), utc=True, format="ISO8601")
             frame["timestamp"] = dates.dt.tz_localize(None).to_numpy("datetime64[s]").astype(np.int64)
@@ -262,4 +270,4 @@ def read_ratings(path: Path) -> Interactions:
         raise DataError(f"no ratings at {path}: give a processed folder or a .csv") from None
     except (ValueError, TypeError, OverflowError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
-        raise DataError(f"{path} is no table of ratings ({first}): give {','.join(columns)}, all numbers") from None
+        raise DataError(f"{path} is not a ratings table ({first}): give {','.join(columns)}, all numbers") from None

@@ -12,8 +12,10 @@ share one text, the longest that a source gives, since that says most; of equall
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,12 +23,12 @@ from ..data.catalog import NO_GENRES, Catalog, Movie, parse_title
 from ..data.errors import DataError
 from .movie_text import movie_text
 
-MOVIELENS, MOVIETWEETINGS, INSPIRED = "movielens", "movietweetings", "inspired"
-DAT, TSV = "movies.dat", "movie_database.tsv"
+MOVIELENS = "movielens"
+_DAT, _TSV = "movies.dat", "movie_database.tsv"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_EMPTY = ("", "nan", "n/a", "none")  # how tables spell that nothing is known
+_EMPTY = ("", "nan", "n/a", "none")  # how tables write that nothing is known
 _IMDB = re.compile(r"(?:tt)?0*([0-9]+)(?:\.0)?", re.IGNORECASE)
-# column of the INSPIRED table, in lower case -> field; of several, the first that holds something
+# field -> columns of the INSPIRED table, in lower case; of several, the first that holds something
 _COLUMNS = {
     "movie_id": ("video_id", "movie_id", "id", "imdb_id"),
     "title": ("title",),
@@ -43,30 +45,17 @@ _COLUMNS = {
 
 
 class SourceMovie(NamedTuple):
-    """A line of a source; `movie.movie_id` is 0 where the source's ids are no numbers."""
+    """A line of a source; `movie.movie_id` is 0 where the source's ids are not numbers."""
 
     source: str
     movie_id: str
     movie: Movie
 
 
-class Movies(NamedTuple):
-    """The lines of all sources, and the movies that they are of.
-
-    lines: in the order of the sources.  keys: one for each line.  movie: for each line its row of `texts`.
-    texts: one for each movie, in order of its first line.
-    """
-
-    lines: list[SourceMovie]
-    keys: list[str]
-    movie: list[int]
-    texts: list[str]
-
-
 def read_source(name: str, path: Path) -> list[SourceMovie]:
     """Read the movies of source `name`: a processed folder, a `movies.dat`, a `.tsv`, or a folder that holds one.
 
-    Raises `DataError` for a name that is no plain word, and for what is none of these or has bad lines.
+    Raises `DataError` for a name that is not a plain word, and for what is none of these or has bad lines.
     """
     if not _NAME.fullmatch(name):
         raise DataError(f"source {name!r}: give a name of small letters, figures, - and _, such as {MOVIELENS}")
@@ -75,81 +64,104 @@ def read_source(name: str, path: Path) -> list[SourceMovie]:
             catalog = Catalog.load(path)
             movies = [catalog.movie(row) for row in range(len(catalog))]
             return [SourceMovie(name, str(movie.movie_id), movie) for movie in movies]
-        found = [path / file for file in (DAT, TSV) if (path / file).is_file()]
-        if len(found) != 1:
-            raise DataError(
-                f"{path} holds no list of movies for source {name!r}: give a folder that preprocessing wrote, "
-                f"or one with {DAT} or {TSV}"
-            )
-        path = found[0]
-    if path.suffix == ".tsv":
-        return read_tsv(name, path)
-    if path.suffix == ".dat":
-        return read_dat(name, path)
-    what = "is no .dat and no .tsv" if path.exists() else "does not exist"
-    raise DataError(f"{path} {what}: give source {name!r} as {name}=PATH, a folder, {DAT} or {TSV}")
+        found = [path / file for file in (_DAT, _TSV) if (path / file).is_file()]
+        path = found[0] if len(found) == 1 else path
+    readers = {".dat": _dat_rows, ".tsv": _tsv_rows}
+    if path.suffix not in readers or path.is_dir():
+        what = "holds no list of movies" if path.exists() else "does not exist"
+        raise DataError(f"{path} {what}: give source {name!r} as {name}=PATH, a processed folder, {_DAT} or {_TSV}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8: save it as UTF-8") from None
+    except FileNotFoundError:
+        raise DataError(f"no list of movies at {path}: give an existing file") from None
+    lines: dict[str, SourceMovie] = {}
+    for ident, fields in readers[path.suffix](text, path):
+        lines.setdefault(ident, SourceMovie(name, ident, _movie(ident, fields)))
+    if not lines:
+        raise DataError(f"{path} lists no movies: give a complete file")
+    return list(lines.values())
 
 
-def read_dat(name: str, path: Path) -> list[SourceMovie]:
-    """Read MovieTweetings' `movies.dat`: UTF-8 lines `IMDb id::title (year)::genres by |`."""
-    lines = []
-    for number, text in enumerate(_read(path).split("\n"), start=1):
-        if not text.strip():
-            continue
-        ident, *middle = text.rstrip("\r").split("::")
-        genres = middle.pop() if len(middle) > 1 else ""
-        if not ident.strip().isdecimal() or not middle:
-            raise DataError(f"{path} line {number}: {text[:40]!r} is not `id::title::genres`: repair it")
-        # A title with `::` in it leaves more than three parts.
-        lines.append(_line(name, ident.strip(), {"title": "::".join(middle), "genres": genres, "imdb_id": ident}))
-    return _once(lines, path)
-
-
-def read_tsv(name: str, path: Path) -> list[SourceMovie]:
-    """Read INSPIRED's movie table: a header with `title` and any of the columns `_COLUMNS`; a movie a line.
-
-    Quotes around a whole cell are taken off, any others are part of the text: plots hold lone ones. A movie without an
-    id of its own is known by its title and year. Lines without a title are left out.
-    """
-    rows = [[_unquoted(cell) for cell in line.split("\t")] for line in _read(path).split("\n")]
-    header = [column.strip().lower() for column in rows[0]]
-    if "title" not in header:
-        raise DataError(f"{path} has no column title ({' '.join(header)[:60]!r}): give a .tsv of movies")
-    lines = []
-    for cells in rows[1:]:
-        row = dict(zip(header, (" ".join(cell.split()) for cell in cells)))
-        known = {column: cell for column, cell in row.items() if cell.lower() not in _EMPTY}
-        fields = {
-            field: next((known[column] for column in columns if column in known), "")
-            for field, columns in _COLUMNS.items()
-        }
-        if fields["title"]:
-            ident = fields.pop("movie_id") or f"{fields['title']} {fields['year']}".strip()
-            lines.append(_line(name, ident, fields))
-    return _once(lines, path)
-
-
-def join(sources: Iterable[Sequence[SourceMovie]]) -> Movies:
-    """Return all lines with what movie each is of; cost linear in the lines."""
+def movie_columns(sources: Iterable[Sequence[SourceMovie]]) -> dict[str, list[str]]:
+    """Return movie_id, source, key, metadata and embedding_text of all lines; cost linear in the lines."""
     lines = [line for source in sources for line in source]
     tmdb_of = {_imdb(line.movie): line.movie.tmdb_id for line in reversed(lines) if line.movie.tmdb_id}
     tmdb_of.pop("", None)
     keys: list[str] = []
-    movie: list[int] = []
-    texts: list[str] = []
-    row_of: dict[str, int] = {}
-    for line in lines:
-        tmdb_id = line.movie.tmdb_id or tmdb_of.get(_imdb(line.movie), "")
-        key = f"tmdb:{tmdb_id}" if tmdb_id else f"{line.source}:{line.movie_id}"
-        row = row_of.setdefault(key, len(texts))
-        text = movie_text(line.movie)
-        if row == len(texts):
-            texts.append(text)
-        elif len(text) > len(texts[row]):
-            texts[row] = text
+    texts: dict[str, str] = {}
+    for source, movie_id, movie in lines:
+        tmdb_id = movie.tmdb_id or tmdb_of.get(_imdb(movie), "")
+        key = f"tmdb:{tmdb_id}" if tmdb_id else f"{source}:{movie_id}"
         keys.append(key)
-        movie.append(row)
-    return Movies(lines, keys, movie, texts)
+        texts[key] = max(texts.get(key, ""), movie_text(movie), key=len)
+    return {
+        "movie_id": [line.movie_id for line in lines],
+        "source": [line.source for line in lines],
+        "key": keys,
+        "metadata": [_metadata(line.movie) for line in lines],
+        "embedding_text": [texts[key] for key in keys],
+    }
+
+
+def _dat_rows(text: str, path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
+    """MovieTweetings: lines `IMDb id::title (year)::genres by |`; a title may hold `::` itself."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        ident, *middle = line.rstrip("\r").split("::")
+        genres = middle.pop() if len(middle) > 1 else ""
+        if not ident.strip().isdecimal() or not middle:
+            raise DataError(f"{path} line {number}: {line[:40]!r} is not `id::title::genres`: repair it")
+        yield ident.strip(), {"title": "::".join(middle), "genres": genres, "imdb_id": ident}
+
+
+def _tsv_rows(text: str, path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
+    """INSPIRED: a header with `title` and any of `_COLUMNS`. A movie without an id is known by its title and year."""
+    rows = [[_unquoted(cell.strip()) for cell in line.split("\t")] for line in text.split("\n")]
+    header = [column.strip().lower() for column in rows[0]]
+    if "title" not in header:
+        raise DataError(f"{path} has no column title ({' '.join(header)[:60]!r}): give a .tsv of movies")
+    for cells in rows[1:]:
+        row = dict(zip(header, (" ".join(cell.split()) for cell in cells)))
+        known = {column: cell for column, cell in row.items() if cell.lower() not in _EMPTY}
+        fields = {
+            field: next((known[name] for name in names if name in known), "") for field, names in _COLUMNS.items()
+        }
+        if fields["title"]:
+            yield fields["movie_id"] or f"{fields['title']} {fields['year']}".strip(), fields
+
+
+def _unquoted(cell: str) -> str:
+    """Take off quotes around a whole cell; any others are part of the text: plots hold lone ones."""
+    if len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', ""):
+        return cell[1:-1].replace('""', '"')
+    return cell
+
+
+def _movie(ident: str, fields: Mapping[str, str]) -> Movie:
+    title, year, alternatives = parse_title(fields["title"])
+    given = fields.get("year", "").removesuffix(".0")
+    genres = fields.get("genres", "")
+    return Movie(
+        movie_id=int(ident) if ident.isdecimal() else 0,
+        title=title,
+        year=int(given) if given.isdecimal() and len(given) == 4 else year,
+        genres=() if genres == NO_GENRES else _listed(genres),
+        alternatives=alternatives,
+        director=fields.get("director", ""),
+        cast=_listed(fields.get("cast", "")),
+        keywords=_listed(fields.get("keywords", "")),
+        overview=fields.get("overview", ""),
+        original_language=fields.get("original_language", ""),
+        tmdb_id=fields.get("tmdb_id", "").removesuffix(".0"),
+        imdb_id=fields.get("imdb_id", ""),
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in re.split(r"[|;,]", text) if part.strip())
 
 
 def _imdb(movie: Movie) -> str:
@@ -158,52 +170,8 @@ def _imdb(movie: Movie) -> str:
     return match.group(1) if match else ""
 
 
-def _line(source: str, ident: str, fields: dict[str, str]) -> SourceMovie:
-    title, year, alternatives = parse_title(fields["title"])
-    given = fields.get("year", "").removesuffix(".0")
-    genres = fields.get("genres", "")
-    return SourceMovie(
-        source,
-        ident,
-        Movie(
-            movie_id=int(ident) if ident.isdecimal() else 0,
-            title=title,
-            year=int(given) if given.isdecimal() and len(given) == 4 else year,
-            genres=() if genres == NO_GENRES else _listed(genres),
-            alternatives=alternatives,
-            director=fields.get("director", ""),
-            cast=_listed(fields.get("cast", "")),
-            keywords=_listed(fields.get("keywords", "")),
-            overview=fields.get("overview", ""),
-            original_language=fields.get("original_language", ""),
-            tmdb_id=fields.get("tmdb_id", "").removesuffix(".0"),
-            imdb_id=fields.get("imdb_id", ""),
-        ),
-    )
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in re.split(r"[|;,]", text) if part.strip())
-
-
-def _unquoted(cell: str) -> str:
-    cell = cell.strip()
-    if len(cell) > 1 and cell[0] == cell[-1] == '"' and cell[1:-1].replace('""', "").count('"') == 0:
-        return cell[1:-1].replace('""', '"')
-    return cell
-
-
-def _once(lines: list[SourceMovie], path: Path) -> list[SourceMovie]:
-    """Return the lines with the first of each id; raises `DataError` where there is none."""
-    if not lines:
-        raise DataError(f"{path} lists no movies: give a complete file")
-    return list({line.movie_id: line for line in reversed(lines)}.values())[::-1]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8: save it as UTF-8") from None
-    except FileNotFoundError:
-        raise DataError(f"no list of movies at {path}: give an existing file") from None
+def _metadata(movie: Movie) -> str:
+    """Return what is known of a movie, without the ids that have columns, as a JSON object."""
+    known = {name: value for name, value in dataclasses.asdict(movie).items() if value}
+    known = {name: value for name, value in known.items() if name not in ("movie_id", "n_ratings")}
+    return json.dumps(known, ensure_ascii=False)

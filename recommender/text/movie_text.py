@@ -1,4 +1,4 @@
-"""A movie as a text, the same words for every backend.
+"""A movie as a text, the same words for every backend; and its fields found again in the text.
 
     Title: The Matrix (1999).
     Genres: Action, Sci-Fi.
@@ -12,8 +12,12 @@ A field that is not known has no line. Every line ends in one full stop.
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterator
 
 from ..data.catalog import Movie
+
+_LINE = re.compile(r"(Title|Genres|Plot|Cast|Keywords): ")
 
 
 def movie_text(movie: Movie) -> str:
@@ -32,6 +36,17 @@ def movie_text(movie: Movie) -> str:
         ("Keywords", ", ".join(movie.keywords)),
     )
     return "\n".join(f"{name}: {' '.join(value.split()).rstrip('.')}." for name, value in fields if value.strip())
+
+
+def text_fields(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, value) of each line of what `movie_text` wrote; any other line has the name "".
+
+    >>> list(text_fields("Title: Heat (1995).\\nsomething else"))
+    [('Title', 'Heat (1995).'), ('', 'something else')]
+    """
+    for line in text.split("\n"):
+        match = _LINE.match(line)
+        yield (match.group(1), line[match.end() :]) if match else ("", line)
 
 
 def text_hash(text: str) -> str:

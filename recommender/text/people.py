@@ -1,22 +1,24 @@
-"""People as vectors: a weighted mean of the vectors of the movies they rated.
+"""Users as vectors: from the movies they rated, from what they said, or from both.
 
-    u = sum_i w_i v_i / |sum_i w_i v_i|          over the movies i that the person rated and that have a vector
+    u = sum_i w_i v_i / |sum_i w_i v_i|          over the movies i that the user rated and that have a vector
 
     average    w = 1 for a rating >= rating_threshold, else 0
     temporal   w = 2 ** (-age / half_life) for a rating >= rating_threshold, else 0
-    weighted   w = 2 ** (-age / half_life) * max(rating - the person's mean, 0) over the last n_last ratings
+    weighted   w = 2 ** (-age / half_life) * max(rating - the user's mean, 0) over the last n_last ratings
     random     a random direction, the same for the same seed: what anything sensible must beat
 
-Age is counted from the last rating of the person that counts; another origin would multiply all of a person's weights
-by one number, which the normalisation takes out, and could underflow. All methods give the same people, those with at
-least `min_movies` movies that they like and that have a vector, so that methods can be compared. In `weighted`, a
-person with no rating above their mean among the last (all equal, say) gets their average; it is counted.
+    mix        u = a * rating_vec + (1 - a) * text_vec, at length 1;  a = 0.7; where one side is missing, the other
 
-The rules come from published recommender designs; nothing in them says that one is better than another.
+Age is counted from the user's last rating that counts; another origin would multiply all weights of a user by one
+number, which the length takes out, and could underflow. All methods give the same users, those who like at least
+`min_movies` movies that have a vector, so that methods can be compared. In `weighted`, a user with no rating above
+their mean among the last (all equal, say) gets their average; it is counted. The rules come from published recommender
+designs; nothing in them says that one is better than another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,19 +33,19 @@ from ..linalg.sparse import SparseMatrix
 
 AVERAGE, TEMPORAL, WEIGHTED, RANDOM = "average", "temporal", "weighted", "random"
 METHODS = (AVERAGE, TEMPORAL, WEIGHTED, RANDOM)
-
+ALPHA = 0.7
 _DAY = 86_400.0
 _CANCELLED = 1e-6  # a sum this short beside its weights is rounding, not a direction
 
 
 @dataclass(frozen=True)
 class UserVectorSettings:
-    """How ratings become a person's vector."""
+    """How ratings become a user's vector."""
 
-    method: str = setting(AVERAGE, "how a person's movies are weighted", choices=METHODS)
+    method: str = setting(AVERAGE, "how a user's movies are weighted", choices=METHODS)
     rating_threshold: float = setting(4.0, "a rating from here on says that the movie is liked", 0.5, 5)
-    min_movies: int = setting(3, "people who like fewer movies with a vector are left out", 1)
-    n_last: int = setting(50, "weighted: how many of a person's latest ratings count", 1)
+    min_movies: int = setting(3, "users who like fewer movies with a vector are left out", 1)
+    n_last: int = setting(50, "weighted: how many of a user's latest ratings count", 1)
     half_life_days: float = setting(HALF_LIFE_DAYS, "weighted, temporal: after so long a rating counts half", 0.01)
 
     def __post_init__(self) -> None:
@@ -51,10 +53,10 @@ class UserVectorSettings:
 
 
 class UserVectors(NamedTuple):
-    """What became of a set of people.
+    """What became of a set of users.
 
     user_ids: (n,) int64, ascending.  vectors: (n, d) float32, rows of length 1.
-    left_out: reason -> how many; n and they add up to all people of the data.
+    left_out: reason -> how many; n and they add up to all users of the data.
     fallbacks: how many of the n got their average because the `weighted` rule said nothing about them.
     """
 
@@ -65,7 +67,7 @@ class UserVectors(NamedTuple):
 
 
 def align(movie_ids: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Return (len(movie_ids), d): for each of `movie_ids` its row of `vectors`, zeros where `ids` lacks it.
+    """Return (len(movie_ids), d) float32: for each of `movie_ids` its row of `vectors`, zeros where `ids` lacks it.
 
     ids: (n,) in any order, each once.  vectors: (n, d).  Cost O(n log n).
 
@@ -73,60 +75,100 @@ def align(movie_ids: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.nda
     [1.0, 0.0, 3.0]
     """
     result = np.zeros((len(movie_ids), vectors.shape[1]), dtype=np.float32)
-    if len(ids) == 0:
-        return result
-    order = np.argsort(ids, kind="stable")
-    places = np.minimum(np.searchsorted(ids[order], movie_ids), len(ids) - 1)
-    known = ids[order][places] == movie_ids
-    result[known] = vectors[order[places[known]]]
+    if len(ids):
+        order = np.argsort(ids, kind="stable")
+        rows = order[np.minimum(np.searchsorted(ids, movie_ids, sorter=order), len(ids) - 1)]
+        known = ids[rows] == movie_ids
+        result[known] = vectors[rows[known]]
     return result
 
 
 def user_vectors(
     data: Interactions, movie_vectors: np.ndarray, settings: UserVectorSettings, rng: np.random.Generator
 ) -> UserVectors:
-    """Return a vector for every person in `data` who likes enough movies.
+    """Return a vector for every user in `data` who likes enough movies.
 
     movie_vectors: (n_movies, d) float32, row i for `data.movie_ids[i]`; a row of zeros means that the movie has no
     vector (`align` brings vectors into this form).  rng: used by `random` alone.
     Raises `DataError` where the rows do not fit the data or are not finite.
     Cost: O(n_ratings d) for one sparse product, O(n_ratings) besides; memory 16 bytes a rating beyond the result.
     """
-    if movie_vectors.ndim != 2 or len(movie_vectors) != data.n_movies:
+    if movie_vectors.ndim != 2 or len(movie_vectors) != data.n_movies or not np.isfinite(movie_vectors).all():
         shape = movie_vectors.shape
-        raise DataError(f"movie vectors of shape {shape} for {data.n_movies} movies: give one row for each (see align)")
-    if not np.isfinite(movie_vectors).all():
-        raise DataError("a movie vector is not finite: embed the movies again")
+        raise DataError(f"movie vectors of shape {shape} for {data.n_movies} movies: give a finite row for each")
     has_vector = (movie_vectors != 0).any(axis=1)
     liked = data.ratings >= settings.rating_threshold
     usable = liked & has_vector[data.movie_rows]
-    n_liked, n_usable = _per_user(data, liked), _per_user(data, usable)
-    few_likes = n_liked < settings.min_movies
-    few_vectors = ~few_likes & (n_usable < settings.min_movies)
+    few_likes = _per_user(data, liked) < settings.min_movies
+    few_vectors = ~few_likes & (_per_user(data, usable) < settings.min_movies)
     kept = ~few_likes & ~few_vectors
+    fallen_back = cancelled = np.zeros(data.n_users, dtype=bool)
+    if settings.method == RANDOM:
+        sums = rng.standard_normal((data.n_users, movie_vectors.shape[1]))
+    else:
+        weights, fallen_back = _weights(data, usable, has_vector, settings)
+        weights *= kept[data.user_rows()]
+        counted = weights > 0
+        part = data.take(counted)
+        W = SparseMatrix(part.indptr, part.movie_rows, weights[counted], data.n_movies)
+        sums = W.times(np.ascontiguousarray(movie_vectors, dtype=np.float32))  # (n_users, d): sum_i w_i v_i
+        cancelled = kept & (np.linalg.norm(sums, axis=1) <= _CANCELLED * _per_user(data, weights))
     left_out = {
         f"fewer than {settings.min_movies} movies rated {settings.rating_threshold:g} or more": int(few_likes.sum()),
         f"fewer than {settings.min_movies} of them have a vector": int(few_vectors.sum()),
-        "their movies' vectors cancel out": 0,
+        "their movies' vectors cancel out": int(cancelled.sum()),
     }
-    if settings.method == RANDOM:
-        directions = rng.standard_normal((data.n_users, movie_vectors.shape[1]))
-        return UserVectors(data.user_ids[kept], unit_rows(directions[kept]), left_out, 0)
-    weights, fallen_back = _weights(data, usable, has_vector, settings)
-    weights *= kept[data.user_rows()]
-    sums = _weighted_sums(data, weights, movie_vectors)
-    total = _per_user(data, weights)
-    cancelled = kept & (np.linalg.norm(sums, axis=1) <= _CANCELLED * total)
-    left_out["their movies' vectors cancel out"] = int(cancelled.sum())
     kept &= ~cancelled
     return UserVectors(data.user_ids[kept], unit_rows(sums[kept]), left_out, int((fallen_back & kept).sum()))
 
 
+def mix(rating_vectors: np.ndarray, text_vectors: np.ndarray, alpha: float = ALPHA) -> np.ndarray:
+    """Return a * rating_vec + (1 - a) * text_vec row by row, (n, d) float32, all at length 1 before and after.
+
+    A row of zeros means that this side is missing: the other stands alone, so that a user of whom less is known is not
+    pulled towards zero.  alpha: share of the ratings, 0 to 1.
+
+    >>> ratings, texts = np.array([[2.0, 0.0], [0.0, 0.0]], np.float32), np.array([[0.0, 5.0], [0.0, 5.0]], np.float32)
+    >>> mix(ratings, texts, 0.5).tolist()
+    [[0.7071067690849304, 0.7071067690849304], [0.0, 1.0]]
+    """
+    has_ratings, has_text = rating_vectors.any(axis=1), text_vectors.any(axis=1)
+    of_ratings = np.where(has_text, alpha, 1.0)[:, None]  # (n, 1)
+    of_texts = np.where(has_ratings, 1.0 - alpha, 1.0)[:, None]
+    return unit_rows(of_ratings * unit_rows(rating_vectors) + of_texts * unit_rows(text_vectors))
+
+
+def mix_users(
+    rating_ids: Sequence[object],
+    rating_vectors: np.ndarray,
+    text_ids: Sequence[object],
+    text_vectors: np.ndarray,
+    alpha: float = ALPHA,
+) -> tuple[list[str], list[str], np.ndarray]:
+    """Return ids, origins ("ratings", "text" or "both") and vectors (n, d) of everybody who is on either side.
+
+    Ids are compared as texts, so user 7 and speaker "7" are one; numbers come first, by value. An id may occur once on
+    each side; both sides have d columns. Cost O(n log n + n d).
+    """
+    row_of = [{str(ident): row for row, ident in enumerate(ids)} for ids in (rating_ids, text_ids)]
+    names = sorted(
+        row_of[0].keys() | row_of[1].keys(),
+        key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name),
+    )
+    sides = []
+    for rows, vectors in zip(row_of, (rating_vectors, text_vectors)):
+        side = np.zeros((len(names), rating_vectors.shape[1]), dtype=np.float32)
+        known = [place for place, name in enumerate(names) if name in rows]
+        side[known] = vectors[[rows[names[place]] for place in known]]
+        sides.append(side)
+    has = [side.any(axis=1) for side in sides]
+    origins = np.where(has[0] & has[1], "both", np.where(has[0], "ratings", "text"))
+    found = np.flatnonzero(has[0] | has[1])
+    return [names[row] for row in found], origins[found].tolist(), mix(sides[0][found], sides[1][found], alpha)
+
+
 def _weights(
-    data: Interactions,
-    usable: np.ndarray,
-    has_vector: np.ndarray,
-    settings: UserVectorSettings,
+    data: Interactions, usable: np.ndarray, has_vector: np.ndarray, settings: UserVectorSettings
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return w (n_ratings,) float32 and, for each user, whether `weighted` fell back to the average."""
     average = usable.astype(np.float32)
@@ -150,18 +192,10 @@ def _recency(data: Interactions, counted: np.ndarray, half_life_days: float) -> 
     newest = np.zeros(data.n_users, dtype=np.int64)
     newest[users[counted]] = data.times[counted]  # in order of time: the last one stays
     days = np.maximum(newest[users] - data.times, 0) / _DAY
-    recency = np.exp2(-days / half_life_days).astype(np.float32)
-    return recency
+    return np.exp2(-days / half_life_days).astype(np.float32)
 
 
 def _per_user(data: Interactions, values: np.ndarray) -> np.ndarray:
     """Return the sum of `values` over each user's ratings, (n_users,) float64."""
     counts = np.bincount(data.user_rows(), weights=values.astype(np.float64), minlength=data.n_users)
     return counts.astype(np.float64)  # of integers where there is no rating at all
-
-
-def _weighted_sums(data: Interactions, weights: np.ndarray, movie_vectors: np.ndarray) -> np.ndarray:
-    """Return sum_i w_i v_i of every user, (n_users, d) float32."""
-    part = data.take(weights > 0)
-    matrix = SparseMatrix(part.indptr, part.movie_rows, weights[weights > 0], data.n_movies)
-    return matrix.times(np.ascontiguousarray(movie_vectors, dtype=np.float32))

@@ -1,7 +1,4 @@
-"""Embedding backends by name: what `--backend` and stored vectors refer to.
-
-A backend is imported when it is asked for. A new one is one line here.
-"""
+"""Embedding backends by name: what `--backend` and stored vectors refer to. A new one is a function and a line here."""
 
 from __future__ import annotations
 
@@ -10,34 +7,35 @@ from typing import Any
 from ..data.errors import ChoiceError
 from .base import BaseEmbeddingBackend
 
+DEFAULT_BACKEND = "local"
 
-def _local() -> type[BaseEmbeddingBackend]:
+
+# Each is imported when it is asked for: HTTP brings requests, which the default does not need.
+def _local(**settings: Any) -> BaseEmbeddingBackend:
     from .backends.local import LocalBackend
 
-    return LocalBackend
+    return LocalBackend(**settings)
 
 
-def _http() -> type[BaseEmbeddingBackend]:
+def _http(**settings: Any) -> BaseEmbeddingBackend:
     from .backends.http import HttpBackend
 
-    return HttpBackend
+    return HttpBackend(**settings)
 
 
-def _minilm() -> type[BaseEmbeddingBackend]:
+def _minilm(**settings: Any) -> BaseEmbeddingBackend:
     from .backends.minilm import MiniLmBackend
 
-    return MiniLmBackend
+    return MiniLmBackend(**settings)
 
 
-def _sentence_transformers() -> type[BaseEmbeddingBackend]:
+def _sentence_transformers(**settings: Any) -> BaseEmbeddingBackend:
     from .backends.sentence_transformers import SentenceTransformersBackend
 
-    return SentenceTransformersBackend
+    return SentenceTransformersBackend(**settings)
 
 
-# Imported when asked for: HTTP brings requests, which the default does not need.
 _BACKENDS = {"local": _local, "http": _http, "minilm": _minilm, "sentence-transformers": _sentence_transformers}
-DEFAULT_BACKEND = "local"
 
 
 def names() -> tuple[str, ...]:
@@ -49,4 +47,4 @@ def make_backend(name: str = DEFAULT_BACKEND, **settings: Any) -> BaseEmbeddingB
     """Return backend `name` set by `settings`; raises `ChoiceError` for a name that does not exist."""
     if name not in _BACKENDS:
         raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(_BACKENDS)}")
-    return _BACKENDS[name]()(**settings)
+    return _BACKENDS[name](**settings)

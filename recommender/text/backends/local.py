@@ -27,12 +27,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 import numpy as np
-import numpy.typing as npt
 
-from ...data import artifacts
+from ...data.artifacts import restore, store
 from ...data.errors import ArtifactError, DataError
 from ...data.settings import check_value, default_folder, setting
 from ...linalg.randomized_svd import randomized_svd
@@ -44,6 +43,7 @@ from .word_features import features
 
 KIND = "local-text-model"
 REMEDY = "python -m model.generate_embeddings --force"
+_DTYPES = {"hashes": np.uint32, "idf": np.float32, "projection": np.int8, "scales": np.float32}
 VERSION = 1  # of what turns a text into features: a model is of no use to another version
 
 
@@ -82,17 +82,19 @@ class LocalBackend(BaseEmbeddingBackend):
     """`LocalBackend()` reads the model that comes with the library; `LocalBackend.fit(texts)` makes another."""
 
     name = "local"
-    files: ClassVar[dict[str, npt.DTypeLike]] = {
-        "hashes": np.uint32,
-        "idf": np.float32,
-        "projection": np.int8,
-        "scales": np.float32,
-    }
 
     def __init__(self, folder: Union[str, Path, None] = None) -> None:
-        """Read the fitted model in `folder`, by default the shipped one; raises `ArtifactError` as `load`."""
+        """Read what `save` wrote to `folder`, by default the shipped model.
+
+        Raises `ArtifactError` for files that are missing, damaged or of another version.
+        """
         where = Path(folder) if folder else default_folder("processed") / "artifacts" / "text" / "local" / "model"
-        self._take(*_read(where))
+        stored = restore(where, KIND, REMEDY, LocalSettings, "fit")
+        if stored.about.get("version") != VERSION:
+            found = stored.about.get("version")
+            raise ArtifactError(f"{where} holds a text model of version {found!r}, not {VERSION}: run {REMEDY}")
+        arrays = stored.read({f"{name}.npy": dtype for name, dtype in _DTYPES.items()})
+        self._take(stored.settings, Fitted(**arrays, fitted_on=str(stored.about.get("fitted_on"))))
 
     def _take(self, settings: LocalSettings, fitted: Fitted) -> None:
         self.settings = settings
@@ -119,31 +121,23 @@ class LocalBackend(BaseEmbeddingBackend):
         """Return (n, d) float32; about 0.3 ms for the text of a movie."""
         vectors = np.zeros((len(texts), self.fitted.projection.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
-            keys, values = _term_frequencies(text, self.settings)
-            columns, values = _known(keys, values, self.fitted.hashes)
+            columns, values = _known(*_term_frequencies(text, self.settings), self.fitted.hashes)
+            # tf_j idf_j V_j. diag(s)^-flattening, summed over the features j of the text
             vectors[row] = (values * self._worth[columns]) @ self.fitted.projection[columns].astype(np.float32)
         return unit_rows(vectors)
 
     def save(self, folder: Path) -> None:
         """Write the model to `folder`, all files or none."""
-        about = {**dataclasses.asdict(self.settings), "version": VERSION, "fitted_on": self.fitted.fitted_on}
-        with artifacts.replace_set(folder, KIND, "fit", about) as stage:
-            for name in self.files:
-                np.save(stage / f"{name}.npy", getattr(self.fitted, name), allow_pickle=False)
-
-    @classmethod
-    def load(cls, folder: Path) -> LocalBackend:
-        """Read what `save` wrote; raises `ArtifactError` for files that are missing, damaged or of another version."""
-        return cls(folder)
+        files = {f"{name}.npy": getattr(self.fitted, name) for name in _DTYPES}
+        store(folder, KIND, self.settings, files, "fit", version=VERSION, fitted_on=self.fitted.fitted_on)
 
 
 def _term_frequencies(text: str, settings: LocalSettings) -> tuple[np.ndarray, np.ndarray]:
     """Return the hashes of the features of `text` and tf of each."""
     found = features(text, settings.weights(), settings.letters_weight)
     keys = np.fromiter(found, dtype=np.uint32, count=len(found))
-    pairs = np.array(list(found.values()), dtype=np.float32).reshape(-1, 2)
-    tf = pairs[:, 1] * (1 + np.log(pairs[:, 0]))
-    return keys, tf
+    counts, worth = np.array(list(found.values()), dtype=np.float32).reshape(-1, 2).T
+    return keys, worth * (1 + np.log(counts))
 
 
 def _known(keys: np.ndarray, values: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,54 +150,29 @@ def _known(keys: np.ndarray, values: np.ndarray, hashes: np.ndarray) -> tuple[np
 def _fit(texts: Sequence[str], settings: LocalSettings) -> Fitted:
     if isinstance(texts, str):
         raise DataError(f"one text ({texts[:40]!r}) where several are needed: give a list of texts")
-    n_texts = len(texts)
+    n = len(texts)
     lines = [_term_frequencies(text, settings) for text in texts]
-    every = np.concatenate([keys for keys, _ in lines] or [np.empty(0, np.uint32)])
-    hashes, n_holding = np.unique(every, return_counts=True)
-    kept = (n_holding >= settings.fewest_texts) & (n_holding <= max(settings.most_texts * n_texts, 1))
+    hashes, n_holding = np.unique(np.concatenate([np.empty(0, np.uint32), *(k for k, _ in lines)]), return_counts=True)
+    kept = (n_holding >= settings.fewest_texts) & (n_holding <= max(settings.most_texts * n, 1))
     hashes, n_holding = hashes[kept], n_holding[kept]
     if not len(hashes):
         raise DataError(
-            f"{n_texts} texts share no word that at least {settings.fewest_texts} and at most "
+            f"{n} texts share no word that at least {settings.fewest_texts} and at most "
             f"{settings.most_texts:.0%} of them hold: give more texts, or a smaller fewest_texts"
         )
-    idf = ((np.log((1 + n_texts) / (1 + n_holding)) + 1) ** settings.rarity).astype(np.float32)
-    cells = [_known(keys, values, hashes) for keys, values in lines]
-    indptr = np.concatenate(([0], np.cumsum([len(columns) for columns, _ in cells])))
-    parts = []
-    for columns, values in cells:
-        row = values * idf[columns]
-        parts.append(row / max(float(np.linalg.norm(row)), 1e-9))
-    held = np.concatenate([columns for columns, _ in cells])
-    A = SparseMatrix(indptr, held.astype(np.int32), np.concatenate(parts).astype(np.float32), len(hashes))
+    idf = ((np.log((1 + n) / (1 + n_holding)) + 1) ** settings.rarity).astype(np.float32)
+    cells = [_known(keys, tf, hashes) for keys, tf in lines]
+    rows = [tf * idf[columns] for columns, tf in cells]
+    rows = [row / max(float(np.linalg.norm(row)), 1e-9) for row in rows]
+    indptr = np.cumsum([0, *(len(row) for row in rows)])
+    columns = np.concatenate([columns for columns, _ in cells]).astype(np.int32)
+    A = SparseMatrix(indptr, columns, np.concatenate(rows).astype(np.float32), len(hashes))
     _, s, Vt = randomized_svd(A, min(settings.dimension, *A.shape), np.random.default_rng(0))
-    told = s > 1e-4 * s[0]
-    projection = (Vt[told] * (s[told] / s[0])[:, None] ** -settings.flattening).T
-    scales = (np.abs(projection).max(axis=1) / 127).astype(np.float32)
+    held = s > 1e-4 * s[0]
+    projection = (Vt[held] * (s[held] / s[0])[:, None] ** -settings.flattening).T  # (n_features, d)
+    scales = (np.abs(projection).max(axis=1) / 127).astype(np.float32)  # 8 bits a number
     rounded = np.rint(projection / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
-    return Fitted(hashes, idf, np.ascontiguousarray(rounded), scales, _fitted_on(texts, settings))
-
-
-def _fitted_on(texts: Sequence[str], settings: LocalSettings) -> str:
-    """Return the sha256 of everything that decides the model."""
     digest = hashlib.sha256(json.dumps([VERSION, dataclasses.asdict(settings)]).encode())
     for text in texts:
         digest.update(text_hash(text).encode())
-    return digest.hexdigest()
-
-
-def _read(folder: Path) -> tuple[LocalSettings, Fitted]:
-    manifest = artifacts.read_manifest(folder, KIND, REMEDY)
-    about = dict(manifest["settings"].get("fit", {}))
-    version, fitted_on = about.pop("version", None), about.pop("fitted_on", None)
-    if version != VERSION or not isinstance(fitted_on, str):
-        raise ArtifactError(f"{folder} holds a text model of version {version!r}, not {VERSION}: run {REMEDY}")
-    settings = LocalSettings(**{key: check_value(LocalSettings, key, about[key], str(folder)) for key in about})
-    artifacts.check_files(folder, manifest, [f"{name}.npy" for name in LocalBackend.files], REMEDY)
-    arrays = {
-        name: artifacts.load_npy(folder / f"{name}.npy", dtype, (None, None) if name == "projection" else (None,))
-        for name, dtype in LocalBackend.files.items()
-    }
-    if len({len(array) for array in arrays.values()}) != 1:
-        raise ArtifactError(f"{folder} is damaged (its arrays differ in length): run {REMEDY}")
-    return settings, Fitted(**arrays, fitted_on=fitted_on)
+    return Fitted(hashes, idf, np.ascontiguousarray(rounded), scales, digest.hexdigest())

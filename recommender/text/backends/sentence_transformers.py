@@ -33,11 +33,13 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
     def __init__(self, model_name: str = DEFAULT_MODEL, batch_size: int = 32, device: Optional[str] = None) -> None:
         if batch_size < 1:
             raise SettingsError(f"batch_size: {batch_size} is out of range: give at least 1")
-        _need_library()
-        self.model_name = model_name
-        self.batch_size = batch_size
-        self.device = device
+        self.model_name, self.batch_size, self.device = model_name, batch_size, device
         self._model: Any = None
+        try:
+            self._library = importlib.import_module("sentence_transformers")
+        except ImportError:
+            extra = "pip install 'tastevec[sentence-transformers]'"
+            raise SettingsError(f"the sentence-transformers backend needs that library: run {extra}") from None
 
     @property
     def identity(self) -> Identity:
@@ -53,15 +55,13 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
             raise TypeError("embed_texts takes a list of texts, not one text")
         if not texts:
             return np.empty((0, self.identity.dimension), np.float32)
-        found = self._load().encode(
-            list(texts), batch_size=self.batch_size, convert_to_numpy=True, show_progress_bar=False
-        )
-        return unit_rows(np.asarray(found, np.float32))
+        options = {"batch_size": self.batch_size, "convert_to_numpy": True, "show_progress_bar": False}
+        return unit_rows(np.asarray(self._load().encode(list(texts), **options), np.float32))
 
     def _load(self) -> Any:
         if self._model is None:
             try:
-                self._model = _need_library()(self.model_name, device=self.device)
+                self._model = self._library.SentenceTransformer(self.model_name, device=self.device)
             except (OSError, ValueError, RuntimeError) as error:  # what it raises for names, networks and devices
                 reason = " ".join(str(error).split())[:200]
                 raise ChoiceError(
@@ -69,12 +69,3 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
                     "check the name and the network, or give a folder that holds the model"
                 ) from None
         return self._model
-
-
-def _need_library() -> Any:
-    """Return the library's class of models."""
-    try:
-        return importlib.import_module("sentence_transformers").SentenceTransformer
-    except ImportError:
-        extra = "pip install 'tastevec[sentence-transformers]'"
-        raise SettingsError(f"the sentence-transformers backend needs the library of that name: run {extra}") from None

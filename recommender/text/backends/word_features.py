@@ -18,11 +18,12 @@ import functools
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+
+from ..movie_text import text_fields
 
 _WORD = re.compile(r"\w+")
 _APOSTROPHES = re.compile("['\u2019\u02bc`\u00b4]")
-_LINE = re.compile(r"(Title|Genres|Plot|Cast|Keywords): ")
 _SCIENCE_FICTION = re.compile(r"\bsci(?:ence)?[\s-]?fi(?:ction)?\b")
 _VOWEL = re.compile("[aeiouy]")
 GROUP = 3  # letters
@@ -39,16 +40,14 @@ def features(text: str, weights: Mapping[str, float], letters_weight: float) -> 
     [(1, 0.5), (1, 0.5), (1, 0.5), (1, 1.0), (2, 0.5), (2, 0.5), (2, 1.0)]
     """
     found: dict[int, tuple[int, float]] = {}
-    for weight, line in _lines(text, weights):
-        lesser = letters_weight * weight
-        for raw in _WORD.findall(line):
-            word, *groups = _hashes(raw)
-            n_times, worth = found.get(word, (0, 0.0))
-            found[word] = n_times + 1, max(worth, weight)
-            if letters_weight:
-                for group in groups:
-                    n_times, worth = found.get(group, (0, 0.0))
-                    found[group] = n_times + 1, max(worth, lesser)
+    for name, value in text_fields(text):
+        weight = weights.get(name, 1.0)
+        for word in _WORD.findall(fold(value)):
+            of_word, *of_letters = _hashes(word)
+            worths = [(of_word, weight), *((group, letters_weight * weight) for group in of_letters if letters_weight)]
+            for key, worth in worths:
+                n_times, largest = found.get(key, (0, 0.0))
+                found[key] = n_times + 1, max(largest, worth)
     return found
 
 
@@ -58,12 +57,6 @@ def _hashes(word: str) -> tuple[int, ...]:
     marked = f"<{word}>"
     groups = (f"#{marked[start : start + GROUP]}" for start in range(len(marked) - GROUP + 1))
     return tuple(zlib.crc32(feature.encode("utf-8", "surrogatepass")) for feature in (stem(word), *groups))
-
-
-def _lines(text: str, weights: Mapping[str, float]) -> Iterator[tuple[float, str]]:
-    for line in text.split("\n"):
-        name = _LINE.match(line)
-        yield (weights.get(name.group(1), 1.0), fold(line[name.end() :])) if name else (1.0, fold(line))
 
 
 def fold(text: str) -> str:

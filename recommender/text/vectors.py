@@ -1,0 +1,167 @@
+"""A table of vectors on the disk: columns of texts, a vector in each line, and the model that made them.
+
+    movie_embeddings   movie_id, source, key, metadata (JSON), embedding_text, embedding; in the .npz text_hash too
+    user_embeddings    user_id, origin ("ratings", "text" or "both"), embedding
+    fused_embeddings   movie_id, missing (the modalities that the movie lacks, joined by `;`), embedding
+
+`.npz` is for programs, `.csv` for people (an embedding is a JSON list with six digits), `.parquet` comes with the
+extra. The tables of one folder share a manifest. New movies delete the users and fused vectors made from the old ones.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from ..data import artifacts
+from ..data.errors import ArtifactError, ChoiceError
+from ..linalg.rows import unit_rows
+from .base import Identity
+from .movie_sources import MOVIELENS
+
+KIND = "taste-embeddings"
+REMEDY = "python -m model.generate_embeddings --force"
+MOVIES, USERS, FUSED = "movie_embeddings", "user_embeddings", "fused_embeddings"
+FORMS = ("npz", "csv", "parquet")
+DEFAULT_FORMS = FORMS[:2]
+TEXTS = ("metadata", "embedding_text")  # columns that may be left out, and are read only when asked for
+_NPZ_ONLY = "text_hash"
+_STEPS = {MOVIES: "movies", USERS: "users", FUSED: "fused"}  # of the manifest
+_COLUMNS = {
+    MOVIES: ("movie_id", "source", "key", _NPZ_ONLY),
+    USERS: ("user_id", "origin"),
+    FUSED: ("movie_id", "missing"),
+}
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """Lines with vectors.
+
+    name: MOVIES, USERS or FUSED.  columns: name -> (n,) texts, the ids first; `table["movie_id"]` is short for them.
+    embedding: (n, d) float32, rows of length 1, or 0 where nothing is known.  settings: how they were made.
+    """
+
+    name: str
+    columns: Mapping[str, np.ndarray]
+    embedding: np.ndarray
+    identity: Identity
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.embedding)
+
+    def __getitem__(self, column: str) -> np.ndarray:
+        return self.columns[column]
+
+    @classmethod
+    def load(
+        cls, folder: Path, name: str = MOVIES, identity: Optional[Identity] = None, texts: bool = False
+    ) -> VectorTable:
+        """Read the table `name` of `folder`.
+
+        identity: of the backend that the vectors will be compared with.  texts: read the columns TEXTS too, if stored.
+        Raises `ArtifactError` for files that are missing, damaged, or of another backend, model or dimension.
+        """
+        file = f"{name}.npz"
+        manifest = artifacts.read_manifest(folder, KIND, REMEDY)
+        settings = dict(manifest["settings"].get(_STEPS[name], {}))
+        if file not in manifest["files"] or any(part not in settings for part in Identity._fields):
+            raise ArtifactError(f"{folder} holds no {name}, or not which model made them: run {REMEDY}")
+        stored = Identity(*(settings.pop(part) for part in Identity._fields))
+        if identity is not None:
+            refuse_mismatch(folder, stored, identity)
+        artifacts.check_files(folder, manifest, [file], REMEDY)
+        listed = {column: entry["dtype"] for column, entry in manifest["files"][file]["arrays"].items()}
+        wanted = (*_COLUMNS[name], *(TEXTS if texts else ()), "embedding")
+        columns = artifacts.load_npz(folder / file, {column: listed[column] for column in wanted if column in listed})
+        embedding = columns.pop("embedding")
+        if embedding.dtype != np.float32:
+            embedding = unit_rows(embedding.astype(np.float32))
+        return cls(name, columns, embedding, stored, settings)
+
+    def save(
+        self, folder: Path, forms: Sequence[str] = DEFAULT_FORMS, half: bool = False, with_texts: bool = True
+    ) -> None:
+        """Write all files or none.
+
+        forms: of FORMS.  half: round vectors to 16 bits, which moves a cosine by less than 0.001.  with_texts: store
+        the columns TEXTS too, half of the files.  Raises `ArtifactError` for users beside movies of another model.
+        """
+        check_forms(forms)
+        if self.name == USERS:
+            VectorTable.load(folder, MOVIES, self.identity)
+        keep = [step for name, step in _STEPS.items() if self.name != MOVIES and name != self.name]
+        described = {**self.identity._asdict(), **self.settings}
+        columns = {name: column for name, column in self.columns.items() if with_texts or name not in TEXTS}
+        vectors = self.embedding.astype(np.float16) if half else self.embedding
+        with artifacts.replace_set(folder, KIND, _STEPS[self.name], described, keep_steps=keep) as stage:
+            arrays: dict[str, Any] = {**columns, "embedding": vectors}
+            np.savez_compressed(stage / f"{self.name}.npz", **arrays)
+            shown = {name: column.tolist() for name, column in columns.items() if name != _NPZ_ONLY}
+            if "csv" in forms:
+                _write_csv(stage / f"{self.name}.csv", shown, vectors)
+            if "parquet" in forms:
+                _write_parquet(stage / f"{self.name}.parquet", shown, vectors)
+
+    @functools.cached_property
+    def _rows(self) -> dict[tuple[str, str], int]:
+        ids = next(iter(self.columns.values())).tolist()
+        sources = self["source"].tolist() if "source" in self.columns else [MOVIELENS] * len(ids)
+        return {pair: row for row, pair in enumerate(zip(sources, ids))}
+
+    def vectors_for(self, ids: Sequence[object], source: str = MOVIELENS) -> np.ndarray:
+        """Return (len(ids), d) float32: the vector of each movie of `source`, or user; zeros where there is none."""
+        found = np.zeros((len(ids), self.embedding.shape[1]), dtype=np.float32)
+        rows = [self._rows.get((source, str(ident)), -1) for ident in ids]
+        known = np.array(rows, dtype=np.int64) >= 0
+        found[known] = self.embedding[[row for row in rows if row >= 0]]
+        return found
+
+
+def check_forms(forms: Sequence[str]) -> None:
+    """Raise `ChoiceError` for forms that can't be written, before any work is done."""
+    if "npz" not in forms or set(forms) - set(FORMS):
+        raise ChoiceError(f"formats {','.join(forms)!r}: give npz, and beside it csv or parquet or both")
+    if "parquet" in forms:
+        _pyarrow()
+
+
+def refuse_mismatch(folder: Path, stored: Identity, wanted: Identity) -> None:
+    """Raise `ArtifactError`, saying what differs, where vectors of `stored` and `wanted` can't be compared."""
+    for name, old, new in zip(Identity._fields, stored, wanted):
+        if old != new:
+            raise ArtifactError(
+                f"{folder} holds vectors of {name} {old}, not {new}, and the two can't be compared: embed all movies "
+                "again with --force, or give another --output"
+            )
+
+
+def _write_csv(path: Path, columns: Mapping[str, Sequence[str]], vectors: np.ndarray) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*columns, "embedding"])
+        for *cells, vector in zip(*columns.values(), vectors):
+            writer.writerow([*cells, f"[{', '.join(f'{value:.6g}' for value in vector.tolist())}]"])
+
+
+def _write_parquet(path: Path, columns: Mapping[str, Sequence[str]], vectors: np.ndarray) -> None:
+    pa, parquet = _pyarrow()
+    table = {name: pa.array(column, pa.string()) for name, column in columns.items()}
+    flat = pa.array(vectors.astype(np.float32).reshape(-1), pa.float32())
+    table["embedding"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    parquet.write_table(pa.table(table), path)
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise ChoiceError("a .parquet file needs pyarrow: pip install 'tastevec[parquet]', or leave it out") from None
