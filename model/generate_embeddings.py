@@ -1,10 +1,11 @@
-"""Embed movies, and the people who rated or talked about them, and store both.
+"""Embed movies, and the users who rated or talked about them, and store both.
 
     python -m model.generate_embeddings
     python -m model.generate_embeddings --backend http --base-url http://localhost:11434/v1 --model all-minilm
     python -m model.generate_embeddings --source movielens --source movietweetings=data/movietweetings --dry-run
     python -m model.generate_embeddings --dialogues data/redial.jsonl --user-method weighted
     python -m model.generate_embeddings --fusion pca --visual data/resnet50.npz --audio data/trailers
+    python -m model.generate_embeddings --output my-vectors --from-url https://example.org/vectors.zip --sha256 HEX
 
 A second run embeds only what is new or has changed.
 """
@@ -20,139 +21,142 @@ from typing import Any, Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from model.fuse_films import add_fusion_flags, fuse, modalities_of
+import numpy as np
+
 from recommender import cli as command
+from recommender.data.artifacts import load_json
 from recommender.data.errors import ChoiceError
-from recommender.data.settings import check_value, default_folder
+from recommender.data.settings import check_value, override
+from recommender.media.audio import read_audio
+from recommender.media.fused_embeddings import build_fused
+from recommender.media.fusion import METHODS as FUSIONS
+from recommender.media.fusion import FusionSettings
+from recommender.media.modalities import Modality
+from recommender.media.visual import ImageService, read_visual
 from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
 from recommender.text.backends.local import LocalSettings
 from recommender.text.config import HTTP, SENTENCE_TRANSFORMERS, TasteEmbeddingConfig
 from recommender.text.generator import TasteEmbeddingGenerator
-from recommender.text.mix import ALPHA
 from recommender.text.movie_sources import MOVIELENS
 from recommender.text.people import AVERAGE, METHODS
 from recommender.text.registry import DEFAULT_BACKEND, names
-from recommender.text.vector_files import DEFAULT_FORMS
+from recommender.text.vectors import DEFAULT_FORMS
 
-SETTINGS_OF: dict[str, type[Any]] = {DEFAULT_BACKEND: LocalSettings, HTTP: HttpSettings}
-USED_APART = ("model", "batch_size")  # settings of http that other backends have too
-
-
-class Progress:
-    """One line on a terminal, nothing elsewhere."""
-
-    def __call__(self, done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{done:,} of {total:,} texts", end="\n" if done == total else "", file=sys.stderr, flush=True)
+_SERVICE = ("base_url", "model", "concurrency")  # settings of http with flags in every program
+_HTTP_SETTINGS = [name for name in HttpSettings.__dataclass_fields__ if name not in _SERVICE]
+_FUSION_SETTINGS = [name for name in FusionSettings.__dataclass_fields__ if name != "method"]
+_VISUAL_SERVICE = ("visual_url", "visual_model", "visual_key_variable")
+_FORMS = ".npz with movie_ids and vectors, .npy with NAME_ids.npy beside it, a folder of ID.npy"
 
 
 def make_parser() -> command.Parser:
     """Return the parser of the flags."""
-    parser = command.Parser(
-        "model.generate_embeddings",
-        __doc__ or "",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    renamed = {"--files": "--formats", "--concurrency": "--threads"}
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = command.Parser("model.generate_embeddings", __doc__ or "", renamed, formatter_class=layout)
     add = parser.add_argument
     add("--backend", choices=names(), default=DEFAULT_BACKEND, help="what embeds (default: %(default)s)")
-    add(
-        "--processed",
-        type=Path,
-        default=default_folder("processed"),
-        metavar="DIR",
-        help="what python -m preprocess.setup wrote (default: %(default)s)",
+    parser.add_common("processed")
+    parser.add_common("output", help="where to store vectors (default: artifacts/text/BACKEND of --processed)")
+    add("--source", action="append", metavar="NAME[=PATH]", help="a list of movies, once for each (see --help-all)")
+    add("--ratings", type=Path, metavar="PATH", help="another processed folder, or a .csv (default: --processed)")
+    add("--dialogues", type=Path, nargs="+", default=(), metavar="FILE", help="what users said (see --help-all)")
+    add("--no-users", action="store_true", help="movies only")
+    add("--fusion", choices=FUSIONS, help="one vector of what is known of a movie's text, pictures and sound")
+    add("--visual", type=Path, metavar="PATH", help="pictures of the movies of the first source (see --help-all)")
+    add("--audio", type=Path, metavar="PATH", help="a folder of ID.wav, or vectors")
+    add("--force", action="store_true", help="fit and embed everything again, whatever is stored")
+    add("--dry-run", action="store_true", help="say what would be embedded, then stop")
+    parser.add_common("base-url", "model", "threads")
+    group = parser.add_more("more")
+    group.description = (
+        f"--source: a processed folder, movies.dat of MovieTweetings, movie_database.tsv of INSPIRED, or a folder that "
+        f"holds one; {MOVIELENS} alone is --processed. --dialogues: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, or .csv "
+        f"with dialog_id,speaker_id,text, speaker ids being user ids. --ratings: userId,movieId,rating,timestamp. "
+        f"--visual, --audio: {_FORMS}; or posters ID.jpg, ID.png, ID.webp, or pixels ID.npy; or ID.wav"
     )
-    add(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="where to store vectors (default: artifacts/text/BACKEND in the folder of --processed)",
-    )
-    add(
-        "--source",
-        action="append",
-        metavar="NAME[=PATH]",
-        help="a list of movies, once for each: a processed folder, movies.dat of MovieTweetings, movie_database.tsv of "
-        f"INSPIRED, or a folder that holds one; {MOVIELENS} alone is the folder of --processed (default: {MOVIELENS})",
-    )
-    add("--files", default=",".join(DEFAULT_FORMS), metavar="LIST", help="npz, and csv, parquet (default: %(default)s)")
+    add = group.add_argument
+    add("--formats", default=",".join(DEFAULT_FORMS), metavar="LIST", help="npz, csv, parquet (default: %(default)s)")
     add("--half", action="store_true", help="store vectors in 16 bits")
     add("--no-texts", action="store_true", help="store vectors without metadata and texts")
-    add("--force", action="store_true", help="fit and embed everything anew, whatever is stored")
-    add("--dry-run", action="store_true", help="say what would be embedded, then stop")
-    people = parser.add_argument_group("people")
-    people.add_argument("--no-users", action="store_true", help="movies only")
-    people.add_argument(
-        "--ratings",
-        type=Path,
-        metavar="PATH",
-        help="another processed folder, or a .csv with userId,movieId,rating,timestamp (default: --processed)",
-    )
-    people.add_argument(
-        "--dialogues",
-        type=Path,
-        nargs="+",
-        default=(),
-        metavar="FILE",
-        help=".json CCPE-M, .jsonl ReDial, .tsv INSPIRED; .csv: dialog_id,speaker_id,text, with user ids as speaker_id",
-    )
-    people.add_argument("--user-method", choices=METHODS, default=AVERAGE, help="default: %(default)s")
-    people.add_argument(
-        "--rating-threshold",
-        type=float,
-        default=4.0,
-        metavar="X",
-        help="a movie is liked from here (default: %(default)s)",
-    )
-    people.add_argument(
-        "--min-movies", type=int, default=3, metavar="N", help="leave out who likes fewer (default: %(default)s)"
-    )
-    people.add_argument(
-        "--alpha", type=float, default=ALPHA, metavar="X", help="share of ratings beside words (default: %(default)s)"
-    )
-    add_fusion_flags(parser)
-    for name, settings in SETTINGS_OF.items():
-        parser.add_settings(settings, title=f"settings of --backend {name}")
+    add("--user-method", choices=METHODS, default=AVERAGE, help="how ratings count (default: %(default)s)")
+    add("--rating-threshold", type=float, metavar="X", help="a movie is liked from here (default: 4)")
+    add("--min-movies", type=int, metavar="N", help="leave out users who like fewer (default: 3)")
+    add("--alpha", type=float, metavar="X", help="share of ratings beside words (default: 0.7)")
+    add("--visual-url", metavar="URL", help="a service, up to /v1, that embeds the posters of --visual")
+    add("--visual-model", metavar="NAME", help="its model, for example one of CLIP")
+    add("--visual-key-variable", metavar="NAME", help="environment variable that holds its key, where it wants one")
+    add("--from-url", metavar="URL", help="a .zip of such a folder made elsewhere: put it in place as --output")
+    add("--sha256", metavar="HEX", help="what the file of --from-url must have")
+    parser.add_settings(FusionSettings, _FUSION_SETTINGS, "settings of --fusion")
+    parser.add_settings(LocalSettings, title="settings of --backend local")
+    parser.add_settings(HttpSettings, _HTTP_SETTINGS, "settings of --backend http")
     return parser
 
 
 def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
     """Return what the flags say; raises `ChoiceError` for a flag of a backend that was not chosen."""
-    given: dict[str, Any] = {}
-    for backend, settings in SETTINGS_OF.items():
-        for name in settings.__dataclass_fields__:
-            value = getattr(arguments, name)
-            if value is None:
-                continue
-            flag = "--" + name.replace("_", "-")
-            shared = name in USED_APART and arguments.backend == SENTENCE_TRANSFORMERS
-            if backend != arguments.backend and not shared:
-                raise ChoiceError(f"{flag} is a setting of --backend {backend}, not {arguments.backend}: leave it out")
-            given[name] = check_value(settings, name, value, flag)
-    apart = {name: given.pop(name) for name in USED_APART if name in given}
-    model = {"openai_model" if arguments.backend == HTTP else "model_name": apart["model"]} if "model" in apart else {}
-    size = {"batch_size": apart["batch_size"]} if "batch_size" in apart else {}
+    flags = {name: name for name in (*_HTTP_SETTINGS, "base_url", "model")} | {"concurrency": "threads"}
+    own: dict[str, Any] = {}  # settings of the backend
+    for cls, backend in ((LocalSettings, DEFAULT_BACKEND), (HttpSettings, HTTP)):
+        for name in cls.__dataclass_fields__:
+            flag = flags.get(name, name)
+            value = getattr(arguments, flag)
+            shared = arguments.backend == SENTENCE_TRANSFORMERS and name in ("model", "batch_size")
+            if value is not None and backend != arguments.backend and not shared:
+                said = f"--{flag.replace('_', '-')} is a setting of --backend {backend}, not {arguments.backend}"
+                raise ChoiceError(f"{said}: leave it out")
+            if value is not None:
+                own[name] = check_value(cls, name, value, "--" + flag.replace("_", "-"))
+    config = {name: getattr(arguments, name) for name in ("rating_threshold", "min_movies", "alpha")}
+    config["batch_size"] = own.pop("batch_size", None)
+    config["openai_model" if arguments.backend == HTTP else "model_name"] = own.pop("model", None)
     sources = arguments.source or [MOVIELENS]
     return TasteEmbeddingConfig(
         backend_type=arguments.backend,
         movie_sources=[f"{name}={arguments.processed.resolve()}" if name == MOVIELENS else name for name in sources],
-        rating_threshold=arguments.rating_threshold,
-        min_movies=arguments.min_movies,
-        alpha=arguments.alpha,
         output=arguments.output or arguments.processed / "artifacts" / "text" / arguments.backend,
-        forms=[form.strip() for form in arguments.files.split(",")],
+        forms=[form.strip() for form in arguments.formats.split(",")],
         half=arguments.half,
         with_texts=not arguments.no_texts,
-        backend_settings=given,
-        **model,
-        **size,
+        backend_settings=own,
+        **{name: value for name, value in config.items() if value is not None},
     )
 
 
-def tell_plan(generator: TasteEmbeddingGenerator) -> None:
+def check_fusion(arguments: argparse.Namespace) -> None:
+    """Raise `ChoiceError` for flags of pictures, sound and fusion that do not go together."""
+    service = [getattr(arguments, name) is not None for name in _VISUAL_SERVICE]
+    if any(service) and not (all(service[:2]) and arguments.visual):
+        raise ChoiceError("a service for pictures needs all of --visual-url, --visual-model and --visual FOLDER")
+    given = [name for name in ("visual", "audio") if getattr(arguments, name) is not None]
+    if arguments.fusion and not given:
+        raise ChoiceError(f"--fusion {arguments.fusion} needs more than texts: give --visual or --audio or both")
+    unused = [name for name in (*given, *_FUSION_SETTINGS) if getattr(arguments, name) is not None]
+    if not arguments.fusion and unused:
+        raise ChoiceError(f"--{unused[0].replace('_', '-')} is used by --fusion alone: give both, or leave it out")
+
+
+def read_modalities(arguments: argparse.Namespace) -> list[Modality]:
+    """Read the pictures and sound that the flags name."""
+    found = []
+    if arguments.visual_url:
+        url, model, key_variable = (getattr(arguments, name) for name in _VISUAL_SERVICE)
+        pictures = ImageService(base_url=url, model=model, key_variable=key_variable)
+        found.append(pictures.embed_folder(arguments.visual))
+    elif arguments.visual:
+        found.append(read_visual(arguments.visual, command.Progress("pictures", "files")))
+    if arguments.audio:
+        found.append(read_audio(arguments.audio, command.Progress("sounds", "files")))
+    for part in found:
+        _say("{}: {:,} movies, {:,} numbers each".format(part.name, *part.vectors.shape))
+    return found
+
+
+def print_plan(generator: TasteEmbeddingGenerator) -> None:
     """Print what a run would embed."""
-    work, backend = generator.plan()
-    texts = [work.movies.texts[row] for row in work.missing]
+    work = generator.plan()
+    texts, backend = list(work.missing.values()), work.backend
     if isinstance(backend, HttpBackend):
         print(backend.estimate(texts))
     else:
@@ -162,20 +166,35 @@ def tell_plan(generator: TasteEmbeddingGenerator) -> None:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Embed movies, then people."""
+    """Embed movies, then users, then fuse; or fetch what was made elsewhere."""
     arguments = make_parser().parse_args(argv)
     config = config_of(arguments)
-    others = modalities_of(arguments, _say)
-    generator = TasteEmbeddingGenerator(config, force=arguments.force, say=_say, progress=Progress())
+    if bool(arguments.from_url) != bool(arguments.sha256):
+        raise ChoiceError("--from-url and --sha256 go together: give both, or neither")
+    if arguments.from_url:
+        from recommender.text.published import fetch_vectors
+
+        found = fetch_vectors(arguments.from_url, arguments.sha256, config.folder, _say)
+        print("{}: {:,} movies, by {} {}, dimension {}".format(config.folder, len(found), *found.identity))
+        return
+    check_fusion(arguments)
+    others = [] if arguments.dry_run or not arguments.fusion else read_modalities(arguments)
+    progress = command.Progress("", "texts")
+    generator = TasteEmbeddingGenerator(config, force=arguments.force, say=_say, progress=progress)
     if arguments.dry_run:
-        tell_plan(generator)
+        print_plan(generator)
         return
     generator.build_movie_embeddings()
     if not arguments.no_users:
         ratings = arguments.ratings or arguments.processed
         generator.build_user_embeddings(ratings, arguments.dialogues, arguments.user_method)
     if others:
-        fuse(arguments, config, others, _say)
+        counts = arguments.processed / "movie_popularity.json"  # fusion is fitted on the movies that train rates
+        rated = [int(movie_id) for movie_id, n in load_json(counts).items() if n] if counts.is_file() else []
+        train_ids = np.array(rated, dtype=np.int64) if rated else None
+        settings = override(FusionSettings(method=arguments.fusion), arguments)
+        source = next(iter(config.sources()))
+        build_fused(config.folder, source, others, settings, train_ids, config.forms, config.half, _say)
 
 
 def _say(line: str) -> None:
