@@ -71,8 +71,8 @@ def make_parser() -> command.Parser:
     group = parser.add_more("more")
     group.description = (
         f"--source: a processed folder, movies.dat of MovieTweetings, movie_database.tsv of INSPIRED, or a folder that "
-        f"holds one; {MOVIELENS} alone is --processed. --dialogues: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, or .csv "
-        f"with dialog_id,speaker_id,text, speaker ids being user ids. --ratings: userId,movieId,rating,timestamp. "
+        f"holds one; {MOVIELENS} alone is --processed. --dialogues: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, or "
+        f".csv with dialog_id,speaker_id,text, speaker ids being user ids. --ratings: userId,movieId,rating,timestamp. "
         f"--visual, --audio: {_FORMS}; or posters ID.jpg, ID.png, ID.webp, or pixels ID.npy; or ID.wav"
     )
     add = group.add_argument

@@ -146,7 +146,7 @@ class Fusion:
                 block[known] = unit_rows(projected, np.float64) if averaged else projected
             else:
                 known = np.zeros(len(movie_ids), dtype=bool)
-            missing[name] = ~known
+            missing[name] = np.asarray(~known)
             blocks.append(block)
         return Fused(movie_ids, unit_rows(self._joined(blocks)), missing)
 

@@ -148,8 +148,9 @@ class TasteEmbeddingGenerator:
             refuse_mismatch(config.folder, movies.identity, backend.identity)
             profiles, n_silent = gather(dialogue for file in spoken for dialogue in read_dialogues(file))
             said = backend.embed_texts(list(profiles.values()))
-            known = said.any(axis=1)  # words that mean nothing to the backend give a row of zeros
-            speakers, said = [person for person, keep in zip(profiles, known) if keep], said[known]
+            known = np.flatnonzero(said.any(axis=1))  # words that mean nothing to the backend give a row of zeros
+            people = list(profiles)
+            speakers, said = [people[row] for row in known], said[known]
             silent = f", {n_silent:,} dialogues without a word of theirs" if n_silent else ""
             self._say(f"{len(speakers):,} users from what they said{silent}")
         names, origins, mixed = mix_users(ids, vectors, speakers, said, config.alpha)
