@@ -25,7 +25,7 @@ from recommender.session.queries import LENGTH, MOST_LETTERS, FreeText
 from recommender.session.rules import Event, LearningRule, MovingAverage, PseudoItem
 from recommender.session.taste_covariance import Gaussian, GaussianSettings
 from recommender.text.base import BaseEmbeddingBackend, Identity
-from recommender.text.movie_embeddings import MovieEmbeddings
+from recommender.text.vectors import MOVIES, VectorTable
 from tests.tiny import make_processed
 
 TOPICS = ("chess", "robots", "paris")
@@ -479,8 +479,8 @@ def write_vectors(folder: Path, identity: Identity, catalog: Catalog) -> None:
     vectors = np.eye(identity.dimension, dtype=np.float32)[np.arange(count) % identity.dimension]
     ids = np.array([str(i) for i in catalog.movie_ids], dtype=np.str_)
     source = np.full(count, "movielens")
-    texts = [f"text {i}" for i in range(count)]
-    MovieEmbeddings(identity, ids, source, ids, ids, vectors, ["{}"] * count, texts).save(folder)
+    columns = {"movie_id": ids, "source": source, "key": ids, "text_hash": ids}
+    VectorTable(MOVIES, columns, vectors, identity).save(folder)
 
 
 def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

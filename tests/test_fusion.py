@@ -1,21 +1,30 @@
-"""Fusion of modalities: planted structure, movies that lack one, saving; and the files that vectors come in."""
+"""Fusion of modalities: planted structure, movies that lack one, the program; and the files that vectors come in."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from model import generate_embeddings
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.media.fused_embeddings import build_fused
 from recommender.media.fusion import METHODS, Fusion, FusionSettings
 from recommender.media.modalities import Modality, make_modality, read_modality
 from recommender.media.projections import cca, pca, procrustes
+from recommender.text.vectors import FUSED, VectorTable
+from tests.fake_server import Server
+from tests.test_audio import sound, write_wav
+from tests.tiny import FILMS, make_processed
 
 N, N_KINDS = 240, 8
 KINDS = np.arange(N) % N_KINDS
 IDS = np.arange(N) * 3 + 100
+LOOSE = ("--dimension", "4", "--fewest-texts", "1", "--most-texts", "1")
+MOVIES = [movie[0] for movie in FILMS]
 
 
 def views(seed: int = 0, shuffled: bool = False) -> list[Modality]:
@@ -76,7 +85,8 @@ def test_a_movie_that_lacks_a_modality_is_placed_by_the_other_and_counted(method
     fused = fusion.transform([fewer, text])
     known = np.union1d(IDS[20:], fewer.movie_ids)
     assert fused.movie_ids.tolist() == known.tolist()
-    assert fused.missing == {"text": len(known) - 220, "visual": len(known) - 200}
+    counts = {name: lacks.sum() for name, lacks in fused.missing.items()}
+    assert counts == {"text": len(known) - 220, "visual": len(known) - 200}
     alone = fusion.transform([text])
     shared = np.intersect1d(lacking, IDS[20:])
     np.testing.assert_allclose(
@@ -85,7 +95,8 @@ def test_a_movie_that_lacks_a_modality_is_placed_by_the_other_and_counted(method
         atol=1e-6,
     )
     assert np.isfinite(fused.vectors).all()
-    assert alone.missing == {"text": 0, "visual": 220}
+    assert not alone.missing["text"].any()
+    assert alone.missing["visual"].all()
 
 
 def test_weighted_gives_the_text_its_share_and_concat_the_mean_of_cosines() -> None:
@@ -137,9 +148,8 @@ def test_averaging_needs_the_rotation_of_unrelated_axes() -> None:
     fusion = Fusion(method="average", n_components=6).fit([first, second])
     one, other = fusion.transform([first]).vectors, fusion.transform([second]).vectors
     assert (one * other).sum(axis=1).mean() > 0.999
-    as_they_are = Fusion(method="average", shared_space=True).fit([first, second])
-    one, other = as_they_are.transform([first]).vectors, as_they_are.transform([second]).vectors
-    assert (one * other).sum(axis=1).mean() < 0.9
+    one, other = (unit(part.vectors - part.vectors.mean(axis=0)) for part in (first, second))
+    assert (one * other).sum(axis=1).mean() < 0.9  # as they are
 
 
 def test_columns_with_units_of_their_own_are_brought_to_one_scale() -> None:
@@ -159,23 +169,7 @@ def test_it_is_fitted_on_training_movies_alone() -> None:
     assert fitted.n_train == 150
     text.vectors[150:] = 1e6
     again = Fusion(method="pca").fit([text, visual], train)
-    assert all(np.array_equal(a.directions, b.directions) for a, b in zip(fitted.parts, again.parts))
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_saved_fusion_gives_the_same_vectors(method: str, tmp_path: Path) -> None:
-    given = views()
-    fusion = Fusion(method=method, n_components=7, n_canonical=4, regularisation=0.2).fit(given)
-    fusion.save(tmp_path / "fusion")
-    loaded = Fusion.load(tmp_path / "fusion")
-    assert loaded.settings == fusion.settings
-    assert loaded.n_train == N
-    assert np.array_equal(loaded.transform(given).vectors, fusion.transform(given).vectors)
-    again = Fusion(method=method, n_components=7, n_canonical=4, regularisation=0.2).fit(views(5)).fit(given)
-    assert np.array_equal(again.transform(given).vectors, fusion.transform(given).vectors)
-    np.save(tmp_path / "fusion" / "text_mean.npy", np.ones(30))
-    with pytest.raises(ArtifactError, match="text_mean"):
-        Fusion.load(tmp_path / "fusion")
+    assert all(np.array_equal(fitted.parts[k].directions, again.parts[k].directions) for k in ("text", "visual"))
 
 
 def test_numbers_of_components_are_capped_and_settings_matter() -> None:
@@ -195,42 +189,34 @@ def test_numbers_of_components_are_capped_and_settings_matter() -> None:
         assert plain.shape != changed.shape or not np.allclose(plain, changed)
 
 
-def test_the_numbers_are_those_of_the_design() -> None:
-    settings = FusionSettings()
-    assert (settings.n_components, settings.n_canonical, settings.text_weight) == (128, 64, 0.7)
-
-
 def test_three_modalities() -> None:
     text, visual = views()
     audio = views(9)[1]._replace(name="audio", units_differ=True)
     for method in ("concat", "pca", "average", "weighted"):
         fused = Fusion(method=method, n_components=10).fit([text, visual, audio]).transform([text, visual, audio])
         assert same_kind(fused.vectors, KINDS) > 0.8
-        assert fused.missing == {"text": 0, "visual": 0, "audio": 0}
+        assert not any(lacks.any() for lacks in fused.missing.values())
     given = [text, visual, audio]
     fusion = Fusion(method="weighted", n_components=10).fit(given)
     words, pictures, sounds = (fusion.transform([part]).vectors for part in given)
     expected = unit(0.7 * words + 0.15 * pictures + 0.15 * sounds)
     np.testing.assert_allclose(fusion.transform(given).vectors, expected, atol=1e-5)
-    with pytest.raises(ChoiceError, match="two modalities"):
+    with pytest.raises(ChoiceError, match="exactly two modalities"):
         Fusion(method="cca").fit(given)
 
 
 def test_what_can_not_be_fused_is_refused() -> None:
     text, visual = views()
     fusion = Fusion().fit([text, visual])
-    with pytest.raises(ChoiceError, match="given: text"):
-        Fusion().fit([text])
+    for given in ([text], [text, text]):
+        with pytest.raises(ChoiceError, match="two or more modalities, given: text"):
+            Fusion().fit(given)
     with pytest.raises(DataError, match="0 training movies"):
         Fusion().fit([text, visual._replace(movie_ids=visual.movie_ids + 1)])
-    with pytest.raises(DataError, match="29 numbers, the fitted ones 30"):
+    with pytest.raises(DataError, match="text of 29 numbers"):
         fusion.transform([text._replace(vectors=text.vectors[:, 1:])])
-    with pytest.raises(DataError, match="give each of these once"):
+    with pytest.raises(DataError, match="this fusion joins text"):
         fusion.transform([text._replace(name="audio")])
-    with pytest.raises(DataError, match="give each of these once"):
-        fusion.transform([text, text])
-    with pytest.raises(ChoiceError, match="shared_space"):
-        Fusion(method="average", shared_space=True).fit([text, visual])
     with pytest.raises(SettingsError, match="method"):
         Fusion(method="sum")
 
@@ -266,7 +252,7 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="movie id 2 is not finite"):
         read_modality(tmp_path / "a.npz", "visual")
     np.savez(tmp_path / "a.npz", rows=np.ones((2, 3)))
-    with pytest.raises(DataError, match="no array 'movie_ids'"):
+    with pytest.raises(DataError, match="holds rows"):
         read_modality(tmp_path / "a.npz", "visual")
     np.savez_compressed(tmp_path / "a.npz", movie_ids=[1, 2], vectors=np.random.default_rng(0).random((2, 99)))
     whole = (tmp_path / "a.npz").read_bytes()
@@ -291,3 +277,106 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "empty" / "2.npy", np.ones(4))
     with pytest.raises(DataError, match="movie id 2 has shape"):
         read_modality(tmp_path / "empty", "audio")
+
+
+# --- the program ---
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Nine movies of which eight have a picture vector, and one vector of a movie that is not listed."""
+    make_processed(tmp_path / "processed")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "visual.npz", movie_ids=[*MOVIES[:8], 777], vectors=rng.standard_normal((9, 12)))
+    return tmp_path
+
+
+def embed(project: Path, *flags: object) -> None:
+    places = ("--processed", project / "processed", "--output", project / "out", "--no-users")
+    generate_embeddings.main([str(part) for part in (*places, *LOOSE, *flags)])
+
+
+def test_the_program_fuses_and_says_what_is_missing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "sound").mkdir()
+    for movie_id in MOVIES[2:]:
+        write_wav(project / "sound" / f"{movie_id}.wav", sound(seconds=0.1 + 0.02 * movie_id), 16)
+    parts = ("--visual", project / "visual.npz", "--audio", project / "sound")
+    embed(project, "--fusion", "pca", "--n-components", 3, *parts)
+    said = capsys.readouterr().out
+    assert "visual: 9 movies, 12 numbers each" in said
+    assert "visual: 1 vectors are of movies that are not listed" in said
+    assert "pca of text, visual, audio, fitted on 6 movies" in said
+    assert "9 movies, 3 numbers each; 1 without visual, 2 without audio" in said
+    found = VectorTable.load(project / "out", FUSED)
+    assert found["movie_id"].tolist() == [str(movie_id) for movie_id in MOVIES]
+    assert found["missing"].tolist() == ["audio", "audio", "", "", "", "", "", "", "visual"]
+    np.testing.assert_allclose(np.linalg.norm(found.embedding, axis=1), 1, atol=1e-5)
+    assert (found.settings["method"], found.settings["modalities"]) == ("pca", ["text", "visual", "audio"])
+    embed(project)  # nothing has changed
+    assert len(VectorTable.load(project / "out", FUSED)) == 9
+
+
+def test_only_movies_with_ratings_in_train_are_fitted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    embed(project)
+    visual = read_modality(project / "visual.npz", "visual")
+    lines: list[str] = []
+    settings, ids = FusionSettings(), np.array([1, 2, 3, 9])
+    build_fused(project / "out", "movielens", [visual], settings, ids, forms=("npz",), say=lines.append)
+    assert "fitted on 3 movies" in " ".join(lines)  # movie 9 has no picture
+    before = (project / "out" / "manifest.json").read_bytes()
+    with pytest.raises(DataError, match="1 training movies"):
+        build_fused(project / "out", "movielens", [visual], settings, np.array([1]))
+    assert (project / "out" / "manifest.json").read_bytes() == before
+    counts = {"1": 2, "2": 1, "3": 0, "4": 0}
+    (project / "processed" / "movie_popularity.json").write_text(json.dumps(counts))
+    embed(project, "--fusion", "concat", "--visual", project / "visual.npz")
+    assert "fitted on 2 movies" in capsys.readouterr().out
+    with pytest.raises(ChoiceError, match="no movies of source 'other'"):
+        build_fused(project / "out", "other", [visual], settings)
+    foreign = make_modality("visual", [100, 200], np.ones((2, 3)))
+    with pytest.raises(DataError, match="0 training movies"):
+        build_fused(project / "out", "movielens", [foreign], settings)
+
+
+def test_posters_are_embedded_by_a_service(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(project / "home"))
+    (project / "posters").mkdir()
+    for movie_id in MOVIES:
+        (project / "posters" / f"{movie_id}.jpg").write_bytes(b"a" * movie_id)
+    server = Server()
+    try:
+        service = ("--visual-url", server.url, "--visual-model", "clip", "--visual-key-variable", "CLIP_KEY")
+        flags = ("--fusion", "concat", "--visual", project / "posters", *service)
+        monkeypatch.delenv("CLIP_KEY", raising=False)
+        with pytest.raises(SettingsError, match="CLIP_KEY is not set"):
+            embed(project, *flags)
+        embed(project, *flags, "--dry-run")
+        assert server.requests == []
+        monkeypatch.setenv("CLIP_KEY", "clip-key-12345")
+        embed(project, *flags)
+        assert VectorTable.load(project / "out", FUSED)["missing"].tolist() == [""] * 9
+        assert {body["modality"] for _, body, _ in server.requests} == {"image"}
+        assert {headers["Authorization"] for *_, headers in server.requests} == {"Bearer clip-key-12345"}
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--visual", "x.npz"), "--visual is used by --fusion alone"),
+        (("--text-weight", "0.5"), "--text-weight is used by --fusion alone"),
+        (("--fusion", "pca"), "give --visual or --audio"),
+        (("--fusion", "pca", "--visual", "x.npz", "--visual-url", "http://127.0.0.1:1/v1"), "--visual-model"),
+        (("--fusion", "pca", "--audio", "x", "--visual-url", "u", "--visual-model", "m"), "--visual FOLDER"),
+        (("--fusion", "pca", "--visual", "x", "--visual-key-variable", "K"), "--visual-model"),
+        (("--fusion", "pca", "--dry-run"), "give --visual or --audio"),
+        (("--fusion", "pca", "--visual", "nowhere.npz"), "nowhere.npz is missing"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused_before_any_work(
+    project: Path, flags: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises((ChoiceError, ArtifactError, SettingsError), match=message):
+        embed(project, *flags)
+    assert not (project / "out").exists()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
+import hashlib
+import io
 import shutil
-import subprocess
-import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,17 @@ import numpy as np
 import pytest
 
 from model import generate_embeddings
-from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError, TastevecError
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, ServiceError, SettingsError, TastevecError
 from recommender.data.files import exclusive
+from recommender.linalg.rows import unit_rows
 from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.backends.local import LocalBackend
-from recommender.text.base import Identity
+from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.generator import read_ratings
-from recommender.text.movie_embeddings import MovieEmbeddings, plan
-from recommender.text.movie_sources import join, read_source
+from recommender.text.published import fetch_vectors
 from recommender.text.registry import make_backend
-from recommender.text.user_embeddings import UserEmbeddings
+from recommender.text.vectors import USERS, VectorTable
 from tests.fake_server import Reply, Server, unit
-from tests.test_movie_embeddings import Letters
 from tests.tiny import FILMS, make_processed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +36,25 @@ RATINGS = [
     *((2, 4, 5.0), (2, 5, 5.0)),
     *((3, 9, 5.0), (3, 5, 4.0), (3, 4, 4.0)),
 ]
+
+
+class Letters(BaseEmbeddingBackend):
+    """Counts of the letters a, b and c; remembers every text that it was asked for."""
+
+    name = "letters"
+
+    def __init__(self, model: str = "abc", width: int = 3) -> None:
+        self.asked: list[str] = []
+        self.model, self.width = model, width
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.name, self.model, 3)
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked += texts
+        counts = [[text.count(letter) for letter in "abcd"[: self.width]] for text in texts]
+        return unit_rows(np.array(counts, dtype=np.float64))
 
 
 @pytest.fixture
@@ -66,8 +84,8 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_movies_are_stored_where_they_belong(project: Path) -> None:
     movies = generator(project).build_movie_embeddings()
     folder = project / "processed" / "artifacts" / "text" / "local"
-    stored = MovieEmbeddings.load(folder, LocalBackend.load(folder / "model").identity)
-    assert stored.movie_id.tolist() == [str(movie[0]) for movie in FILMS]
+    stored = VectorTable.load(folder, identity=LocalBackend(folder / "model").identity)
+    assert stored["movie_id"].tolist() == [str(movie[0]) for movie in FILMS]
     assert np.array_equal(stored.embedding, movies.embedding)
     assert sorted(files(folder)) == [
         "manifest.json", "model/hashes.npy", "model/idf.npy", "model/manifest.json", "model/projection.npy",
@@ -87,9 +105,34 @@ def test_a_second_run_changes_nothing_and_a_changed_movie_is_embedded_alone(proj
     change_title(project, "Delta (1983)", "Cab (1983)")
     movies = generator(project, backend=again, output=project / "out").build_movie_embeddings()
     assert again.asked == ["Title: Cab (1983).\nGenres: Drama."]
-    assert movies.embedding_text[3] == again.asked[0]
+    assert movies["embedding_text"][3] == again.asked[0]
     generator(project, force=True, backend=again, output=project / "out").build_movie_embeddings()
     assert len(again.asked) == 1 + len(FILMS)
+
+
+def test_equal_texts_are_embedded_once_and_texts_go_out_in_calls_of_the_asked_size(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "movies.dat").write_text("1::Cab (1980)::\n2::Cab (1980)::\n3::Bac (1980)::\n4::Abc (1980)::\n")
+    monkeypatch.setattr("recommender.text.generator._AT_ONCE", 2)
+    backend, told = Letters(), []
+    config = TasteEmbeddingConfig(project, movie_sources=["a=movies.dat"], batch_size=1, output=project / "out")
+    made = TasteEmbeddingGenerator(config, progress=lambda *done: told.append(done), backend=backend)
+    movies = made.build_movie_embeddings()
+    assert backend.asked == [f"Title: {name} (1980)." for name in ("Cab", "Bac", "Abc")]
+    assert told == [(2, 3), (3, 3)]
+    assert len(set(movies["key"].tolist())) == 4
+    assert np.array_equal(movies.embedding[0], movies.embedding[1])
+
+
+def test_vectors_of_the_wrong_shape_are_refused(project: Path) -> None:
+    class Broken(Letters):
+        def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+            return np.full((len(texts), 3), np.nan, np.float32)
+
+    for backend in (Letters(width=4), Broken()):
+        with pytest.raises(DataError, match="expected 9 finite rows of 3"):
+            generator(project, backend=backend, output=project / "out").build_movie_embeddings()
 
 
 def test_a_local_model_stays_until_force(project: Path) -> None:
@@ -140,8 +183,8 @@ def test_a_fit_anew_that_is_refused_or_stopped_leaves_model_and_vectors_that_fit
         with pytest.raises(KeyboardInterrupt):
             generator(project, force=True).build_movie_embeddings()
     again = generator(project).build_movie_embeddings()
-    assert again.identity == first.identity == LocalBackend.load(folder / "model").identity
-    assert MovieEmbeddings.load(folder, first.identity).with_texts().embedding_text[3].startswith("Title: Cab")
+    assert again.identity == first.identity == LocalBackend(folder / "model").identity
+    assert VectorTable.load(folder, identity=first.identity, texts=True)["embedding_text"][3].startswith("Title: Cab")
 
 
 def test_a_model_that_is_gone_is_fitted_and_stored_again(project: Path) -> None:
@@ -149,7 +192,7 @@ def test_a_model_that_is_gone_is_fitted_and_stored_again(project: Path) -> None:
     folder = project / "processed" / "artifacts" / "text" / "local"
     shutil.rmtree(folder / "model")
     assert generator(project).build_movie_embeddings().identity == first.identity
-    assert LocalBackend.load(folder / "model").identity == first.identity
+    assert LocalBackend(folder / "model").identity == first.identity
 
 
 def test_a_model_fitted_anew_without_its_vectors_is_finished(project: Path) -> None:
@@ -158,19 +201,14 @@ def test_a_model_fitted_anew_without_its_vectors_is_finished(project: Path) -> N
     other = LocalBackend.fit([f"other words {place}" for place in range(5)], **LOOSE)
     other.save(folder / "model")  # where a forced run was stopped
     with pytest.raises(ArtifactError, match="holds vectors of model"):
-        MovieEmbeddings.load(folder, LocalBackend.load(folder / "model").identity)
+        VectorTable.load(folder, identity=LocalBackend(folder / "model").identity)
     assert generator(project).build_movie_embeddings().identity == other.identity
-    MovieEmbeddings.load(folder, other.identity)
+    VectorTable.load(folder, identity=other.identity)
 
 
 def test_other_models_are_refused_before_anything_is_embedded(project: Path) -> None:
-    class Other(Letters):
-        @property
-        def identity(self) -> Identity:
-            return Identity(self.name, "abd", 3)
-
     generator(project, backend=Letters(), output=project / "out").build_movie_embeddings()
-    other = Other()
+    other = Letters("abd")
     with pytest.raises(ArtifactError, match="holds vectors of model abc, not abd"):
         generator(project, backend=other, output=project / "out").build_movie_embeddings()
     assert other.asked == []
@@ -182,14 +220,14 @@ def test_people_lie_at_the_mean_of_the_movies_they_like(project: Path) -> None:
     made = generator(project)
     movies = made.build_movie_embeddings()
     people = made.build_user_embeddings(project / "ratings.csv")
-    assert people.user_id.tolist() == ["1", "3"]  # 2 likes two movies only
+    assert people["user_id"].tolist() == ["1", "3"]  # 2 likes two movies only
     mean = movies.embedding[:3].astype(np.float64).mean(axis=0)
     assert np.allclose(people.embedding[0], mean / np.linalg.norm(mean), atol=1e-6)
-    stored = UserEmbeddings.load(project / "processed" / "artifacts" / "text" / "local", movies.identity)
+    stored = VectorTable.load(project / "processed" / "artifacts" / "text" / "local", USERS, movies.identity)
     np.testing.assert_allclose(stored.embedding, people.embedding, atol=1e-6)
     assert stored.settings == {"method": "average", "rating_threshold": 4.0, "min_movies": 3, "alpha": 0.7}
     fewer = generator(project, min_movies=2, rating_threshold=4.5).build_user_embeddings(project / "ratings.csv")
-    assert fewer.user_id.tolist() == ["1", "2"]
+    assert fewer["user_id"].tolist() == ["1", "2"]
     mean = movies.embedding[3:5].astype(np.float64).mean(axis=0)
     assert np.allclose(fewer.embedding[1], mean / np.linalg.norm(mean), atol=1e-6)
 
@@ -201,13 +239,13 @@ def test_people_who_talk_are_embedded_by_the_movies_own_model(project: Path) -> 
     made = generator(project)
     made.build_movie_embeddings()
     alone = generator(project).build_user_embeddings(talk)
-    assert (alone.user_id.tolist(), alone.origin.tolist()) == (["inspired:d1"], ["text"])
-    model = LocalBackend.load(project / "processed" / "artifacts" / "text" / "local" / "model")
+    assert (alone["user_id"].tolist(), alone["origin"].tolist()) == (["inspired:d1"], ["text"])
+    model = LocalBackend(project / "processed" / "artifacts" / "text" / "local" / "model")
     assert np.allclose(alone.embedding, model.embed_texts(["I want action and war"]), atol=1e-6)
     forced = generator(project, force=True).build_user_embeddings(talk)  # no movies to fit a model on
     assert np.array_equal(forced.embedding, alone.embedding)
     both = generator(project).build_user_embeddings(project / "ratings.csv", [talk])
-    assert both.user_id.tolist() == ["1", "3", "inspired:d1"]
+    assert both["user_id"].tolist() == ["1", "3", "inspired:d1"]
 
 
 def test_words_and_ratings_of_one_person_are_mixed_by_alpha(project: Path) -> None:
@@ -218,12 +256,12 @@ def test_words_and_ratings_of_one_person_are_mixed_by_alpha(project: Path) -> No
         generator(project, alpha=alpha).build_user_embeddings(project / "ratings.csv", [words])
         for alpha in (1.0, 0.0, 0.25)
     ]
-    ratings, said, both = (side.embedding[side.user_id.tolist().index("3")] for side in sides)
-    model = LocalBackend.load(project / "processed" / "artifacts" / "text" / "local" / "model")
+    ratings, said, both = (side.embedding[side["user_id"].tolist().index("3")] for side in sides)
+    model = LocalBackend(project / "processed" / "artifacts" / "text" / "local" / "model")
     assert np.allclose(said, model.embed_texts(["action and war"])[0], atol=1e-6)
     mean = 0.25 * ratings + 0.75 * said
     assert np.allclose(both, mean / np.linalg.norm(mean), atol=1e-6)
-    assert sides[2].origin.tolist() == ["ratings", "both"]
+    assert sides[2]["origin"].tolist() == ["ratings", "both"]
 
 
 def test_words_are_not_embedded_by_another_model_than_the_movies(project: Path) -> None:
@@ -276,11 +314,11 @@ def test_bad_ratings_are_refused(project: Path) -> None:
     made = generator(project)
     made.build_movie_embeddings()
     (project / "bad.csv").write_text("userId,movieId,rating\n1,1,5\n")
-    with pytest.raises(DataError, match=r"bad\.csv is no table of ratings .*give userId,movieId"):
+    with pytest.raises(DataError, match=r"bad\.csv is not a ratings table .*give userId,movieId"):
         made.build_user_embeddings(project / "bad.csv")
     for row in ("1,x,5,3", "1,1,,3", "1,1,nan,3", ",1,5,3", "1,1,50,3", "1,1,5,99999999999999999999", "1,1,5,May"):
         (project / "worse.csv").write_text(f"userId,movieId,rating,timestamp\n1,2,4,2\n{row}\n")
-        with pytest.raises(DataError, match=r"worse\.csv is no table of ratings .*give userId,movieId"):
+        with pytest.raises(DataError, match=r"worse\.csv is not a ratings table .*give userId,movieId"):
             made.build_user_embeddings(project / "worse.csv")
     with pytest.raises(DataError, match="no ratings at"):
         made.build_user_embeddings(project / "gone.csv")
@@ -295,10 +333,10 @@ def test_bad_ratings_are_refused(project: Path) -> None:
         ({"alpha": "0.5"}, SettingsError, r"alpha: '0\.5' is out of range"),
         ({"rating_threshold": 9.0}, SettingsError, r"rating_threshold: 9\.0 is out of range"),
         ({"min_movies": 0}, SettingsError, "min_movies: 0 is out of range"),
-        ({"movie_sources": "movielens"}, SettingsError, "movie_sources: 'movielens' is no list of names"),
-        ({"movie_sources": []}, SettingsError, "is no list of names"),
-        ({"forms": ["csv"]}, ChoiceError, "files 'csv': give npz"),
-        ({"forms": ["npz", "xls"]}, ChoiceError, "files 'npz,xls'"),
+        ({"movie_sources": "movielens"}, SettingsError, "movie_sources: 'movielens' is not a list of names"),
+        ({"movie_sources": []}, SettingsError, "is not a list of names"),
+        ({"forms": ["csv"]}, ChoiceError, "formats 'csv': give npz"),
+        ({"forms": ["npz", "xls"]}, ChoiceError, "formats 'npz,xls'"),
         ({"backend_settings": {"dimensions": 3}}, SettingsError, "unknown key 'dimensions'"),
     ],
 )
@@ -319,27 +357,23 @@ def test_sources_are_found_from_the_root(tmp_path: Path) -> None:
         TasteEmbeddingConfig(tmp_path, movie_sources=["a=1", "a=2"]).sources()
 
 
-def run(project: Path, *flags: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "model.generate_embeddings", "--processed", project / "processed", *flags]
-    return subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
+def test_the_program_from_plan_to_users(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*flags: object) -> str:
+        generate_embeddings.main(["--processed", str(project / "processed"), *map(str, flags)])
+        return capsys.readouterr().out
 
-
-def test_the_program_from_plan_to_people(project: Path) -> None:
     loose = ("--dimension", 4, "--fewest-texts", 1, "--most-texts", 1.0)
-    planned = run(project, *loose, "--dry-run")
-    assert "local: 9 texts to embed\nabout " in planned.stdout
-    assert "nothing was embedded, nothing stored in" in planned.stdout
+    planned = run(*loose, "--dry-run")
+    assert "local: 9 texts to embed\nabout " in planned
     assert not (project / "processed" / "artifacts" / "text").exists()
-    done = run(project, *loose, "--ratings", project / "ratings.csv", "--files", "npz")
-    assert done.stderr == ""
-    assert "9 of movielens: 9 different movies" in done.stdout
-    assert "2 of 3 people by average of their ratings" in done.stdout
+    done = run(*loose, "--ratings", project / "ratings.csv", "--files", "npz")
+    assert "9 of movielens: 9 different movies" in done
+    assert "2 of 3 users by average of their ratings" in done
     folder = project / "processed" / "artifacts" / "text" / "local"
     assert sorted(path.name for path in folder.iterdir()) == [
         "manifest.json", "model", "movie_embeddings.npz", "user_embeddings.npz",
     ]  # fmt: skip
-    again = run(project, "--no-users", "--files", "npz")
-    assert "local: 0 texts to embed\nnothing has changed in" in again.stdout
+    assert "nothing has changed" in run("--no-users", "--formats", "npz")
 
 
 def test_every_flag_arrives(tmp_path: Path) -> None:
@@ -358,27 +392,28 @@ def test_every_flag_arrives(tmp_path: Path) -> None:
         forms=["npz", "csv"],
     )  # fmt: skip
     over_http = generate_embeddings.config_of(
-        parse(["--backend", "http", "--model", "m", "--batch-size", "7", "--timeout", "3"])
+        parse(["--backend", "http", "--model", "m", "--batch-size", "7", "--timeout", "3", "--concurrency", "2"])
     )
     assert (over_http.openai_model, over_http.batch_size) == ("m", 7)
-    assert dict(over_http.backend_settings) == {"timeout": 3.0}
+    assert dict(over_http.backend_settings) == {"timeout": 3.0, "concurrency": 2}
+    other = generate_embeddings.config_of(parse(["--backend", "sentence-transformers", "--model", "m"]))
+    assert (other.model_name, other.openai_model) == ("m", "text-embedding-3-large")
 
 
-def test_the_program_refuses_in_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_refuses_in_one_line(project: Path) -> None:
     for flags, said in (
         (["--backend", "bert"], "invalid choice: 'bert'"),
         (["--model", "x"], "--model is a setting of --backend http, not local"),
         (["--backend", "minilm", "--rarity", "2"], "--rarity is a setting of --backend local, not minilm"),
         (["--dimension", "0"], "--dimension: 0 is out of range"),
         (["--source", "tweets=nowhere"], "nowhere does not exist"),
-        (["--files", "xls"], "files 'xls': give npz"),
+        (["--files", "xls"], "formats 'xls': give npz"),
+        (["--from-url", "https://x.org/a.zip"], "--sha256"),
+        (["--threads", "2"], "--threads is a setting of --backend http, not local"),
         (["--output", str(project / "ratings.csv")], "is a file, not a folder"),
     ):
         with pytest.raises((ChoiceError, SettingsError, DataError, ArtifactError), match=said):
             generate_embeddings.main(["--processed", str(project / "processed"), *flags])
-    refused = run(project, "--source", "tweets=nowhere")
-    assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
 
 
 def over_http(project: Path, server: Server, **settings: Any) -> TasteEmbeddingGenerator:
@@ -399,8 +434,8 @@ def server() -> Iterator[Server]:
 def test_a_second_run_over_http_makes_no_call(project: Path, server: Server) -> None:
     first = over_http(project, server).build_movie_embeddings()
     assert first.identity == Identity("http", "m", 3)
-    assert sorted(server.answered) == sorted(first.embedding_text)
-    assert np.allclose(first.embedding, [unit(text) for text in first.embedding_text], atol=1e-6)
+    assert sorted(server.answered) == sorted(first["embedding_text"])
+    assert np.allclose(first.embedding, [unit(text) for text in first["embedding_text"]], atol=1e-6)
     n_requests = len(server.requests)
     assert n_requests == 5  # nine texts, two in each
     over_http(project, server).build_movie_embeddings()
@@ -419,7 +454,7 @@ def test_a_run_over_http_that_broke_off_pays_only_for_the_rest(project: Path, se
     n_paid = len(server.answered)
     assert n_paid == 4
     movies = over_http(project, server).build_movie_embeddings()
-    assert sorted(server.answered) == sorted(movies.embedding_text)
+    assert sorted(server.answered) == sorted(movies["embedding_text"])
 
 
 def test_another_model_over_http_is_refused_before_a_call(project: Path, server: Server) -> None:
@@ -435,43 +470,54 @@ def test_another_model_over_http_is_refused_before_a_call(project: Path, server:
     assert len(server.requests) == n_requests + 1
 
 
-def test_importing_needs_no_pandas() -> None:
-    program = "import sys; from recommender.text import TasteEmbeddingGenerator; print('pandas' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == "False\n", done.stderr
-
-
 SHIPPED = ROOT / "processed" / "artifacts" / "text" / "local"
 
 
 def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
-    shipped = MovieEmbeddings.load(SHIPPED)
+    shipped = VectorTable.load(SHIPPED)
     built = generator(ROOT, output=tmp_path, backend_settings={}, forms=["npz"], half=True).build_movie_embeddings()
-    assert built.identity == shipped.identity
-    assert built.ids() == shipped.ids()
-    assert built.text_hash.tolist() == shipped.text_hash.tolist()
+    assert built.identity == shipped.identity == LocalBackend().identity
+    assert all(column.tolist() == built[name].tolist() for name, column in shipped.columns.items())
     # Another processor sums in another order; directions may turn into each other, distances stay.
     sample = np.arange(0, len(built), 7)
     cosines = [movies.embedding[sample] @ movies.embedding[sample].T for movies in (built, shipped)]
     assert np.abs(cosines[0] - cosines[1]).max() < 0.02
-    model, loaded = LocalBackend.load(tmp_path / "model"), LocalBackend()
-    assert model.identity == loaded.identity == shipped.identity
-    assert np.array_equal(model.fitted.hashes, loaded.fitted.hashes)
-    size = sum(path.stat().st_size for path in SHIPPED.rglob("*"))
-    assert size < 7e6
-    assert json.loads((SHIPPED / "manifest.json").read_text())["settings"]["movies"]["backend"] == "local"
+    assert np.array_equal(LocalBackend(tmp_path / "model").fitted.hashes, LocalBackend().fitted.hashes)
 
 
 def test_the_shipped_minilm_vectors_are_those_of_the_backend() -> None:
-    shipped = MovieEmbeddings.load(ROOT / "processed" / "artifacts" / "text" / "minilm")
-    movies = join([read_source("movielens", ROOT / "processed")])
-    assert plan(movies, shipped).missing == []
-    assert shipped.ids() == MovieEmbeddings.load(SHIPPED).ids()
+    shipped = VectorTable.load(ROOT / "processed" / "artifacts" / "text" / "minilm")
+    assert shipped["movie_id"].tolist() == VectorTable.load(SHIPPED)["movie_id"].tolist()
     try:
         backend = make_backend("minilm")
     except ArtifactError as error:
         pytest.skip(str(error))
+    work = TasteEmbeddingGenerator(TasteEmbeddingConfig(backend_type="minilm"), backend=backend).plan()
+    assert not work.missing
     assert shipped.identity == backend.identity
     sample = [0, 1234, 3649]
-    fresh = backend.embed_texts([movies.texts[row] for row in sample])
+    fresh = backend.embed_texts([work.columns["embedding_text"][row] for row in sample])
     assert np.sum(fresh * shipped.embedding[sample], axis=1).min() > 0.9999
+
+
+@pytest.mark.parametrize("inside", ["", "vectors/"])
+def test_vectors_made_elsewhere_are_fetched_whole_or_not_at_all(project: Path, server: Server, inside: str) -> None:
+    generator(project, output=project / "made").build_movie_embeddings()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files(project / "made").items():
+            archive.writestr(inside + name, content)
+    content = packed.getvalue()
+    digest = hashlib.sha256(content).hexdigest()
+    server.faults = [Reply(200, content)] * 2 + [Reply(200, b"no zip"), Reply(404, b"")]
+    with pytest.raises(DataError, match="has the sha256"):
+        fetch_vectors(server.url, "0" * 64, project / "here")
+    assert len(fetch_vectors(server.url, digest.upper(), project / "here")) == 9
+    assert files(project / "here") == files(project / "made")
+    with pytest.raises(DataError, match=r"not a \.zip"):
+        fetch_vectors(server.url, hashlib.sha256(b"no zip").hexdigest(), project / "there")
+    with pytest.raises(ServiceError, match="404"):
+        fetch_vectors(server.url, digest, project / "there")
+    with pytest.raises(ArtifactError, match="here exists"):
+        fetch_vectors(server.url, digest, project / "here")
+    assert sorted(path.name for path in project.iterdir()) == ["here", "made", "processed", "ratings.csv"]

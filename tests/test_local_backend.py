@@ -101,7 +101,7 @@ def test_flattening_divides_by_the_singular_values():
 
 def test_saved_and_loaded_is_the_same(small, tmp_path):
     small.save(tmp_path)
-    again = LocalBackend.load(tmp_path)
+    again = LocalBackend(tmp_path)
     assert again.identity == small.identity
     assert np.array_equal(again.embed_texts(TEXTS), small.embed_texts(TEXTS))
 
@@ -137,11 +137,11 @@ def test_damage_and_mix_ups_are_refused_by_name(small, tmp_path):
     manifest["settings"]["fit"]["version"] = 0
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match="version 0, not"):
-        LocalBackend.load(tmp_path)
+        LocalBackend(tmp_path)
     small.save(tmp_path)
     (tmp_path / "idf.npy").write_bytes(b"x")
     with pytest.raises(ArtifactError, match=r"idf\.npy is damaged"):
-        LocalBackend.load(tmp_path)
+        LocalBackend(tmp_path)
 
 
 def test_words_of_too_few_and_of_too_many_texts_are_not_kept():

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.text.backends.local import LocalBackend
-from recommender.text.movie_embeddings import embed, plan
-from recommender.text.movie_sources import MOVIELENS, join, read_source
-from recommender.text.registry import make_backend
+from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from tests.fake_server import Server
 from tests.test_session_program import ROOT, RULE
 from tests.tiny import make_processed
@@ -32,11 +29,8 @@ def deaf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hearing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A processed folder whose movies have text vectors."""
     folder = make_processed(tmp_path_factory.mktemp("data") / "processed")
-    movies = join([read_source(MOVIELENS, folder)])
-    backend = LocalBackend.fit(movies.texts, fewest_texts=1, most_texts=1.0)
-    text = folder / "artifacts" / "text" / "local"
-    embed(plan(movies, None), backend).save(text)
-    backend.save(text / "model")
+    settings = {"fewest_texts": 1, "most_texts": 1.0}
+    TasteEmbeddingGenerator(TasteEmbeddingConfig(folder.parent, backend_settings=settings)).build_movie_embeddings()
     return folder
 
 
@@ -129,11 +123,11 @@ def test_without_text_vectors_one_line_names_the_command(deaf: Path) -> None:
 
 
 def test_a_service_on_the_network_hears_words_and_nothing_said_is_kept(deaf: Path, tmp_path: Path) -> None:
-    movies = join([read_source(MOVIELENS, deaf)])
     server = Server()
     try:
-        settings = {"base_url": server.url, "model": "fake", "cache": ""}
-        embed(plan(movies, None), make_backend("http", **settings)).save(deaf / "artifacts" / "text" / "http")
+        settings = {"base_url": server.url, "cache": ""}
+        config = TasteEmbeddingConfig(deaf.parent, "http", openai_model="fake", backend_settings=settings)
+        TasteEmbeddingGenerator(config).build_movie_embeddings()
         flags = ["--processed", deaf, "--backend", "http", "--base-url", server.url]
         command = [sys.executable, "-m", "model.runsvd", *RULE, *map(str, flags)]
         home = {**os.environ, "HOME": str(tmp_path)}

@@ -45,7 +45,10 @@ def build_fused(
     say(f"{settings.method} of {', '.join(names)}, fitted on {fusion.n_train:,} movies:")
     say(f"  {n:,} movies, {dimension} numbers each; {', '.join(counts) or 'none lacks any'}")
     lacking = [";".join(name for name in names if fused.missing[name][row]) for row in range(n)]
-    columns = {"movie_id": fused.movie_ids.astype(np.str_), "missing": np.array(lacking, dtype=np.str_)}
+    columns = {
+        "movie_id": np.array(list(map(str, fused.movie_ids.tolist()))),
+        "missing": np.array(lacking, dtype=np.str_),
+    }
     about = {**dataclasses.asdict(settings), "modalities": names, "source": source}
     table = VectorTable(FUSED, columns, fused.vectors, Identity("fusion", settings.method, dimension), about)
     table.save(folder, forms, half)

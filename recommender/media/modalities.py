@@ -64,14 +64,15 @@ def read_modality(path: Path, name: str, units_differ: bool = False) -> Modality
     """
     if path.is_dir():
         files = movie_files(path, [".npy"])
-        return from_vectors(name, {movie: np.atleast_1d(np.squeeze(read_npy(files[movie]))) for movie in files})
+        vectors = {movie_id: np.atleast_1d(np.squeeze(read_npy(file))) for movie_id, file in files.items()}
+        return from_vectors(name, vectors, units_differ)
     if path.suffix == ".npz":
         arrays = _load(path)
-        ids, vectors = arrays.get("movie_ids", arrays.get("ids")), arrays.get("vectors", arrays.get("embeddings"))
-        if ids is None or vectors is None:
+        ids, rows = arrays.get("movie_ids", arrays.get("ids")), arrays.get("vectors", arrays.get("embeddings"))
+        if ids is None or rows is None:
             raise DataError(f"{path} holds {', '.join(arrays)}: give `movie_ids` (n,) and `vectors` (n, d)")
     elif path.suffix == ".npy":
-        vectors = read_npy(path)
+        rows = read_npy(path)
         beside, listed = path.with_name(f"{path.stem}_ids.npy"), path.with_name(f"{path.stem}_ids.json")
         if not beside.is_file() and not listed.is_file():
             raise DataError(
@@ -80,7 +81,7 @@ def read_modality(path: Path, name: str, units_differ: bool = False) -> Modality
         ids = read_npy(beside) if beside.is_file() else np.array(load_json(listed))
     else:
         raise DataError(f"{path} is neither .npz nor .npy nor a folder of .npy files: give {name} vectors as such")
-    return make_modality(f"{name} vectors of {path}", ids, vectors, units_differ)._replace(name=name)
+    return make_modality(f"{name} vectors of {path}", ids, rows, units_differ)._replace(name=name)
 
 
 def from_vectors(name: str, vectors: Mapping[int, np.ndarray], units_differ: bool = False) -> Modality:

@@ -26,8 +26,8 @@ from recommender.data.catalog import Catalog
 from recommender.data.settings import default_folder
 from recommender.text.backends.local import LocalBackend
 from recommender.text.backends.word_features import features
-from recommender.text.movie_embeddings import MovieEmbeddings
 from recommender.text.movie_text import movie_text
+from recommender.text.vectors import VectorTable
 
 REPEATS = 3
 QUERIES = 50
@@ -75,8 +75,8 @@ def main() -> None:
         print(f"{name:<28}{mine:>10.1f}{its:>10.1f}{mine / its:>8.2f}")
     with tempfile.TemporaryDirectory() as place:
         model.save(Path(place))
-        print(f"{'load the fitted model':<28}{median_ms(lambda: LocalBackend.load(Path(place)), 15):>10.1f}")
-    print(f"{'load the vectors of movies':<28}{median_ms(lambda: MovieEmbeddings.load(folder), 15):>10.1f}")
+        print(f"{'load the fitted model':<28}{median_ms(lambda: LocalBackend(Path(place)), 15):>10.1f}")
+    print(f"{'load the vectors of movies':<28}{median_ms(lambda: VectorTable.load(folder), 15):>10.1f}")
     zeros = int(np.count_nonzero(~model.embed_texts(queries).any(axis=1)))
     print(f"requests without a known word: {zeros} of {QUERIES}")
 

@@ -1,4 +1,4 @@
-"""People's vectors against a person-by-person loop in plain Python, and against sums worked out by hand."""
+"""Users' vectors against a user-by-user loop in plain Python, and against sums worked out by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from recommender.data.errors import DataError, SettingsError
 from recommender.data.interactions import Interactions
-from recommender.text.people import METHODS, UserVectors, UserVectorSettings, align, user_vectors
+from recommender.text.people import METHODS, UserVectors, UserVectorSettings, align, mix, mix_users, user_vectors
 
 DAY = 86_400
 HALF = 100.0
@@ -115,12 +115,6 @@ def test_ratings_years_before_the_last_one_still_count_with_a_short_half_life() 
     assert found.fallbacks == 0
 
 
-def test_the_numbers_are_those_of_the_design() -> None:
-    settings = UserVectorSettings()
-    assert (settings.method, settings.rating_threshold, settings.min_movies) == ("average", 4.0, 3)
-    assert (settings.n_last, settings.half_life_days) == (50, 365.0)
-
-
 def test_rounding_is_neither_a_liking_nor_a_direction() -> None:
     """4.1 in 32 bits is its own mean, summed in 64; three directions 120 degrees apart add up to 1e-8."""
     data = Interactions.from_columns([1] * 7, range(7), [4.1] * 7, range(7))
@@ -155,13 +149,11 @@ def test_random_is_the_same_for_the_same_seed_and_no_other() -> None:
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:
-    data = ratings()
-    with pytest.raises(DataError, match="for 40 movies"):
-        run(data, vectors(39))
     broken = vectors()
     broken[3, 1] = np.nan
-    with pytest.raises(DataError, match="not finite"):
-        run(data, broken)
+    for movies in (vectors(39), broken):
+        with pytest.raises(DataError, match="for 40 movies"):
+            run(ratings(), movies)
     with pytest.raises(SettingsError, match="min_movies"):
         UserVectorSettings(min_movies=0)
 
@@ -176,3 +168,28 @@ def test_align_puts_zeros_where_a_movie_has_no_vector() -> None:
     got = align(np.array([2, 5, 9]), np.array([9, 1, 2]), np.array([[9, 9], [1, 1], [2, 2]], np.float32))
     assert got.tolist() == [[2, 2], [0, 0], [9, 9]]
     assert align(np.array([2, 5]), np.array([], np.int64), np.empty((0, 2), np.float32)).tolist() == [[0, 0], [0, 0]]
+
+
+X, Y = np.array([[1, 0]], np.float32), np.array([[0, 1]], np.float32)
+NONE = np.zeros((1, 2), np.float32)
+
+
+def test_the_share_of_ratings_is_alpha_and_lengths_play_no_part() -> None:
+    np.testing.assert_allclose(mix(X * 9, Y * 0.01)[0], np.array([0.7, 0.3]) / np.hypot(0.7, 0.3), atol=1e-6)
+    np.testing.assert_allclose(mix(X, Y, 0.2)[0], np.array([0.2, 0.8]) / np.hypot(0.2, 0.8), atol=1e-6)
+    for alpha in (0.0, 0.7, 1.0):  # one side missing gives the other
+        assert mix(X * 3, NONE, alpha).tolist() == X.tolist()
+        assert mix(NONE, Y * 3, alpha).tolist() == Y.tolist()
+        assert mix(NONE, NONE, alpha).tolist() == NONE.tolist()
+
+
+def test_users_are_joined_by_id_whatever_its_type() -> None:
+    rated = np.array([[1, 0], [0, 2], [1, 1]], np.float32)
+    texts = np.array([[0, 4], [3, 0], [0, 0]], np.float32)
+    ids, origins, mixed = mix_users([9, 10, 2], rated, ["10", "redial:5", "77"], texts, 0.7)
+    assert ids == ["2", "9", "10", "redial:5"]  # nothing is known of 77
+    assert origins == ["ratings", "ratings", "both", "text"]
+    np.testing.assert_allclose(mixed, [[0.5**0.5, 0.5**0.5], [1, 0], [0, 1], [1, 0]], atol=1e-6)
+    np.testing.assert_allclose(mix_users([9], X, ["9"], Y, 0.7)[2], mix(X, Y, 0.7))
+    assert mix_users([], NONE[:0], ["a"], Y)[2].tolist() == Y.tolist()
+    assert mix_users([7], X, [], NONE[:0])[0] == ["7"]

@@ -1,0 +1,226 @@
+"""Movies of several sources, and tables of vectors on the disk: what comes back, what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recommender.data.errors import ArtifactError, DataError
+from recommender.linalg.rows import unit_rows
+from recommender.text.base import Identity
+from recommender.text.movie_sources import SourceMovie, movie_columns, read_source
+from recommender.text.vectors import FUSED, MOVIES, USERS, VectorTable
+from tests.tiny import FILMS, make_processed
+
+ROOT = Path(__file__).resolve().parents[1]
+TWEETINGS = ROOT.parent / "shared" / "data" / "movietweetings-100k"
+LETTERS = Identity("letters", "abc", 3)
+
+
+def dat(folder: Path, text: str) -> list[SourceMovie]:
+    (folder / "movies.dat").write_text(text, encoding="utf-8")
+    return read_source("tweets", folder / "movies.dat")
+
+
+def tsv(folder: Path, *lines: str) -> list[SourceMovie]:
+    path = folder / "movie_database.tsv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return read_source("inspired", path)
+
+
+def table(name: str = MOVIES, n: int = 3, identity: Identity = LETTERS) -> VectorTable:
+    """A small table of each kind."""
+    columns: dict[str, list[str]] = {
+        MOVIES: movie_columns([[SourceMovie("tweets", str(i), read_movie(i)) for i in range(n)]]),
+        USERS: {"user_id": ["5", "12", "redial:é"], "origin": ["ratings", "both", "text"]},
+        FUSED: {"movie_id": ["1", "2", "3"], "missing": ["", "visual", "visual;audio"]},
+    }[name]
+    arrays = {column: np.array(texts, dtype=np.str_) for column, texts in columns.items()}
+    if name == MOVIES:
+        arrays["text_hash"] = arrays["key"]
+    vectors = unit_rows(np.random.default_rng(0).standard_normal((n, identity.dimension)))
+    return VectorTable(name, arrays, vectors, identity, {} if name == MOVIES else {"method": "average"})
+
+
+def read_movie(number: int) -> Any:
+    from recommender.data.catalog import Movie
+
+    return Movie(number, f"Abba {number}", 1970, ("Drama",), imdb_id="1")
+
+
+def test_movietweetings_lines_are_read(tmp_path: Path) -> None:
+    one, two = dat(tmp_path, "0076759::Star Wars: Episode IV :: A New Hope (1977)::Action|Sci-Fi\n\n12::Él (1953)::\n")
+    assert (one.source, one.movie_id, one.movie.title) == ("tweets", "0076759", "Star Wars: Episode IV :: A New Hope")
+    assert (one.movie.year, one.movie.genres, one.movie.imdb_id) == (1977, ("Action", "Sci-Fi"), "0076759")
+    assert (two.movie.title, two.movie.year, two.movie.genres) == ("Él", 1953, ())
+    for bad in ("x::Title::", "12", "::Title::War"):
+        with pytest.raises(DataError, match=r"movies\.dat line 2"):
+            dat(tmp_path, f"1::Fine::\n{bad}\n")
+    with pytest.raises(DataError, match="lists no movies"):
+        dat(tmp_path, "\n")
+
+
+def test_the_inspired_table_is_read_by_its_header(tmp_path: Path) -> None:
+    heat, bare, bill, lone = tsv(
+        tmp_path,
+        "Title\tgenre\tyear\tactors\tshort_plot\tlong_plot\tvideo_id\timdb_id\textra",
+        'Heat (1995)\tCrime, Drama\t1995.0\tAl Pacino, Val Kilmer\tN/A\tA "thief"  meets a cop.\tKs_x\ttt0113277\t9',
+        "\tDrama\t1999\t\t\t\tKs_y",
+        "No Ids\t\tnan\t\t\t\t\t\t",
+        '"Bill"\t\t\t\t"""Wild"" Bill rides."\t\tKs_z\t\t',
+        'Lone\t\t\t\t"Wild" and "free\t\tKs_w\t\t',
+    )
+    assert (bill.movie.title, bill.movie.overview) == ("Bill", '"Wild" Bill rides.')
+    assert lone.movie.overview == '"Wild" and "free'
+    assert (heat.movie_id, heat.movie.title, heat.movie.year) == ("Ks_x", "Heat", 1995)
+    assert (heat.movie.genres, heat.movie.cast) == (("Crime", "Drama"), ("Al Pacino", "Val Kilmer"))
+    assert heat.movie.overview == 'A "thief" meets a cop.'
+    assert (bare.movie_id, bare.movie.year) == ("No Ids", 0)
+    with pytest.raises(DataError, match=r"no column title"):
+        tsv(tmp_path, "name\tyear", "Heat\t1995")
+
+
+def test_sources_are_known_by_what_lies_there(tmp_path: Path) -> None:
+    processed = make_processed(tmp_path / "processed")
+    assert [line.movie_id for line in read_source("movielens", processed)] == [str(movie[0]) for movie in FILMS]
+    other = tmp_path / "other"
+    other.mkdir()
+    for place in (other, tmp_path / "none.csv", tmp_path / "none.dat"):
+        with pytest.raises(DataError, match=place.name):
+            read_source("tweets", place)
+    dat(other, "7::Seven::\n")
+    assert read_source("tweets", other) == read_source("tweets", other / "movies.dat")
+    with pytest.raises(DataError, match="source 'a:b'"):
+        read_source("a:b", other)
+
+
+def test_lines_of_one_movie_share_key_and_text(tmp_path: Path) -> None:
+    inspired = tsv(
+        tmp_path,
+        "title\tyear\tshort_plot\tvideo_id\timdb_id\ttmdb_id",
+        "Heat\t1995\tA thief and a policeman.\tv1\ttt113277\t949",
+        "Fargo\t1996\t\tv2\t\t275",
+        "Solo\t1996\t\tv3\t\t",
+    )
+    tweets = dat(tmp_path, "0113277::Heat (1995)::Crime\n0116282::Fargo (1996)::Crime|Drama\n42::Solo (1996)::\n")
+    columns = movie_columns([tweets, inspired])
+    # Heat is found by its IMDb id, which INSPIRED knows together with the TMDB id; Fargo has no id in common.
+    assert columns["key"] == ["tmdb:949", "tweets:0116282", "tweets:42", "tmdb:949", "tmdb:275", "inspired:v3"]
+    texts = columns["embedding_text"]
+    assert texts[0] == texts[3] == "Title: Heat (1995).\nPlot: A thief and a policeman."
+    assert texts[1] == "Title: Fargo (1996).\nGenres: Crime, Drama."
+    assert json.loads(columns["metadata"][0]) == {
+        "title": "Heat", "year": 1995, "genres": ["Crime"], "imdb_id": "0113277",
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(not TWEETINGS.is_dir(), reason="the raw data are not beside this clone")
+def test_movielens_and_movietweetings_share_movies() -> None:
+    lists = [read_source("movielens", ROOT / "processed"), read_source("movietweetings", TWEETINGS)]
+    assert [len(lines) for lines in lists] == [3650, 10506]
+    keys = movie_columns(lists)["key"]
+    both = set(keys[:3650]) & set(keys[3650:])
+    assert len(both) > 2500
+    years: dict[str, set[int]] = {key: set() for key in both}
+    for key, line in zip(keys, [*lists[0], *lists[1]]):
+        if key in both:
+            years[key].add(line.movie.year)
+    # The two sites now and then disagree by a year; lines of different movies would disagree by more.
+    assert np.mean([max(found) - min(found) <= 1 for found in years.values()]) > 0.99
+
+
+@pytest.mark.parametrize("name", [MOVIES, USERS, FUSED])
+def test_every_table_comes_back_in_every_form(name: str, tmp_path: Path) -> None:
+    table().save(tmp_path)
+    given = table(name)
+    given.save(tmp_path, ("npz", "csv"))
+    found = VectorTable.load(tmp_path, name, LETTERS, texts=True)
+    assert {column: texts.tolist() for column, texts in found.columns.items()} == {
+        column: texts.tolist() for column, texts in given.columns.items()
+    }
+    assert np.array_equal(found.embedding, given.embedding)
+    assert (found.identity, found.settings) == (LETTERS, given.settings)
+    with open(tmp_path / f"{name}.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    shown = [column for column in given.columns if column != "text_hash"]
+    assert list(rows[0]) == [*shown, "embedding"]
+    assert [[row[column] for row in rows] for column in shown] == [given[column].tolist() for column in shown]
+    np.testing.assert_allclose([json.loads(row["embedding"]) for row in rows], given.embedding, atol=1e-5)
+    given.save(tmp_path, ("npz",), half=True)
+    assert not (tmp_path / f"{name}.csv").exists()
+    with np.load(tmp_path / f"{name}.npz") as plain:
+        assert plain["embedding"].dtype == np.float16
+    half = VectorTable.load(tmp_path, name).embedding
+    assert half.dtype == np.float32
+    np.testing.assert_allclose(np.sum(half * given.embedding, axis=1), 1, atol=1e-5)
+
+
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table().save(tmp_path, ("npz", "parquet"))
+    read = parquet.read_table(tmp_path / "movie_embeddings.parquet").to_pydict()
+    np.testing.assert_allclose(read.pop("embedding"), table().embedding)
+    assert read == {name: texts.tolist() for name, texts in table().columns.items() if name != "text_hash"}
+
+
+def test_texts_can_be_left_out_and_are_read_when_asked_for(tmp_path: Path) -> None:
+    table().save(tmp_path)
+    assert "metadata" not in VectorTable.load(tmp_path).columns
+    table().save(tmp_path, with_texts=False)
+    assert "metadata" not in VectorTable.load(tmp_path, texts=True).columns
+    assert (tmp_path / "movie_embeddings.csv").read_text().startswith("movie_id,source,key,embedding\n0,tweets,")
+
+
+def test_vectors_are_found_by_id() -> None:
+    movies, users = table(), table(USERS)
+    found = movies.vectors_for([2, 7, "1"], "tweets")
+    assert np.array_equal(found[[0, 2]], movies.embedding[[2, 1]])
+    assert not found[1].any()
+    assert not movies.vectors_for([1]).any()  # of another source
+    assert np.array_equal(users.vectors_for([12, "redial:é"]), users.embedding[1:])
+
+
+def test_new_movies_delete_what_was_made_from_the_old_ones(tmp_path: Path) -> None:
+    for name in (MOVIES, USERS, FUSED, USERS):
+        table(name).save(tmp_path)
+    assert len(VectorTable.load(tmp_path, MOVIES)) == len(VectorTable.load(tmp_path, FUSED)) == 3
+    table().save(tmp_path)
+    for name in (USERS, FUSED):
+        with pytest.raises(ArtifactError, match=f"holds no {name}"):
+            VectorTable.load(tmp_path, name)
+        assert not (tmp_path / f"{name}.npz").exists()
+
+
+def test_other_models_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no taste-embeddings artifact"):
+        table(USERS).save(tmp_path)
+    table().save(tmp_path)
+    for identity, said in (
+        (Identity("letters", "abd", 3), "model abc, not abd"),
+        (Identity("letters", "abc", 4), "dimension 3, not 4"),
+        (Identity("minilm", "abc", 3), "backend letters, not minilm"),
+    ):
+        with pytest.raises(ArtifactError, match=f"vectors of {said}"):
+            VectorTable.load(tmp_path, MOVIES, identity)
+        with pytest.raises(ArtifactError, match=f"vectors of {said}"):
+            table(USERS, identity=identity).save(tmp_path)
+
+
+def test_damage_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"no taste-embeddings artifact in .*generate_embeddings"):
+        VectorTable.load(tmp_path)
+    table().save(tmp_path)
+    (tmp_path / "movie_embeddings.npz").write_bytes(b"PK damaged")
+    with pytest.raises(ArtifactError, match=r"movie_embeddings\.npz is damaged"):
+        VectorTable.load(tmp_path)
+    table().save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    del manifest["settings"]["movies"]["model"]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="not which model"):
+        VectorTable.load(tmp_path)
