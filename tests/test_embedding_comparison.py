@@ -27,11 +27,11 @@ from recommender.evaluate.embeddings import (
 from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests
 from recommender.evaluate.run import Spec
 from recommender.linalg.rows import unit_rows
-from recommender.text import movie_embeddings, movie_sources
 from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn
-from recommender.text.movie_text import movie_text
+from recommender.text.movie_text import movie_text, text_hash
 from recommender.text.people import UserVectorSettings
+from recommender.text.vectors import MOVIES, VectorTable
 
 N_MOVIES, N_USERS, N_GENRES = 60, 50, 4
 
@@ -250,12 +250,11 @@ class Counting(Oracle):
 
 
 def stored_films(folder: Path, films: Catalog, backend) -> Path:
-    lines = [
-        movie_sources.SourceMovie("movielens", str(i), films.movie(row))
-        for row, i in enumerate(films.movie_ids.tolist())
-    ]
-    work = movie_embeddings.plan(movie_sources.join([lines]), None)
-    movie_embeddings.embed(work, backend).save(folder)
+    texts = movie_texts(films)
+    ids = films.movie_ids.astype(np.str_)
+    columns = {"movie_id": ids, "source": np.full(len(ids), "movielens"), "key": ids}
+    columns["text_hash"] = np.array([text_hash(text) for text in texts])
+    VectorTable(MOVIES, columns, backend.embed_texts(texts), backend.identity).save(folder)
     return folder
 
 
