@@ -171,7 +171,8 @@ class Catalog:
             raise ArtifactError(f"no movie list at {path}: run {again}") from None
         except (UnicodeDecodeError, csv.Error) as error:
             raise ArtifactError(f"{path} is damaged ({error}): run {again}") from None
-        if not rows or any(row.get(name) is None for row in rows for name in ("movieId", "title", "genres")):
+        named = rows and {"movieId", "title", "genres"} <= rows[0].keys()
+        if not named or any(row["title"] is None or row["genres"] is None for row in rows):
             raise ArtifactError(f"{path} is damaged (a row without movieId, title or genres, or none): run {again}")
         counts = load_json(popularity, f"run {again}") if popularity.is_file() else {}
         try:
