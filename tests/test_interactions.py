@@ -1,4 +1,4 @@
-"""Ratings as rows: built in any order, selected, joined, graded, stored."""
+"""Ratings as rows: built in any order, selected, joined, graded, stored, weighted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recommender.data import interactions, weighting
 from recommender.data.errors import ArtifactError, DataError
 from recommender.data.interactions import Interactions, concat, encode, grades
+from recommender.data.weighting import popularity_tiers
 
 
 def random_columns(seed: int = 0) -> tuple[np.ndarray, ...]:
@@ -24,12 +26,31 @@ def as_rows(data: Interactions) -> list[tuple[float, ...]]:
     return list(zip(users.tolist(), movies.tolist(), data.ratings.tolist(), data.times.tolist()))
 
 
-def test_the_order_is_user_then_time_then_movie() -> None:
-    columns = random_columns()
-    data = Interactions.from_columns(*columns)
-    wanted = zip(*(column.tolist() for column in columns))
-    assert as_rows(data) == sorted(wanted, key=lambda row: (row[0], row[3], row[1]))
-    assert data.movie_counts().tolist() == [int((columns[1] == movie).sum()) for movie in data.movie_ids]
+@pytest.mark.parametrize(
+    ("start", "id_step"),
+    [(0, 1), (10**12, 1), (0, 10**9)],
+    ids=["one key", "keys too long", "ids too large for a table"],
+)
+@pytest.mark.parametrize("block", [1 << 19, 16])
+def test_the_order_is_user_then_time_then_movie(
+    monkeypatch: pytest.MonkeyPatch, start: int, id_step: int, block: int
+) -> None:
+    monkeypatch.setattr(interactions, "_SORT_BLOCK", block)
+    rng = np.random.default_rng(1)
+    n = 3000
+    users = rng.integers(0, 40, n) * id_step
+    movies = rng.integers(0, 60, n) * id_step
+    times = rng.integers(0, 50, n) * (10**16 if start else 1) + start
+    values = rng.integers(1, 11, n) / 2
+    data = Interactions.from_columns(users, movies, values, times)
+    expected = sorted(zip(users.tolist(), times.tolist(), movies.tolist(), range(n)))
+    order = [index for *_, index in expected]
+    assert data.user_ids[data.user_rows()].tolist() == users[order].tolist()
+    assert data.movie_ids[data.movie_rows].tolist() == movies[order].tolist()
+    assert data.times.tolist() == times[order].tolist()
+    assert data.ratings.tolist() == values[order].tolist()
+    assert data.movie_rows.dtype == np.int32
+    assert data.movie_counts().tolist() == [int((movies == movie).sum()) for movie in data.movie_ids]
 
 
 def test_selected_rows_are_those_of_each_user() -> None:
@@ -88,3 +109,26 @@ def test_stored_ratings_are_read_back_or_refused(tmp_path: Path) -> None:
         Interactions.load(path)
     with pytest.raises(DataError, match="unequal shape"):
         Interactions.from_columns([1, 2], [1], [4], [0])
+
+
+def test_weighting_by_hand() -> None:
+    train = Interactions.from_columns(
+        [1, 1, 2], [10, 20, 10], [4, 2, 5], [0, 86_400 * 365, 0], user_vocabulary=np.array([1, 2, 3])
+    )
+    means, overall = weighting.user_means(train)
+    assert means.tolist() == [3.0, 5.0, pytest.approx(11 / 3)]
+    assert overall == pytest.approx(11 / 3)
+    weights = weighting.pop_weight(train.movie_counts())
+    final = weighting.final_rating(train, means, weights, 86_400 * 365, 365.0)
+    assert final.dtype == np.float32
+    assert final == pytest.approx([1 * 0.5**0.5 * 0.5, -1.0, 0.0])
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (30, (3, 12, 15)), (3650, (365, 1460, 1825))])
+def test_sizes_of_the_tiers(n: int, sizes: tuple[int, int, int]) -> None:
+    counts = np.random.default_rng(n).integers(0, 50, n)
+    tiers = popularity_tiers(counts)
+    assert tuple(np.bincount(tiers, minlength=3)) == sizes
+    for upper, lower in ((0, 1), (1, 2)):
+        if (tiers == upper).any() and (tiers == lower).any():
+            assert counts[tiers == upper].min() >= counts[tiers == lower].max()

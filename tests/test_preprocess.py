@@ -14,13 +14,11 @@ import pytest
 from preprocess import build_metadata, filter_data, split_data, transform_data
 from preprocess import setup as all_steps
 from preprocess.pipeline_settings import STEPS, PipelineSettings
-from recommender.data import interactions, weighting
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ArtifactError, ChoiceError, DataError
+from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.data.interactions import Interactions
 from recommender.data.settings import default_folder, read_settings
 from recommender.data.splits import PARTS, load_movies, load_ratings, load_split
-from recommender.data.weighting import popularity_tiers
 
 from . import movielens
 from .raw_sets import LINES, TINY_FLAGS, pack, random_lines, random_movies, write_csv
@@ -360,68 +358,6 @@ def test_metadata_joins_links_tags_and_descriptions(tmp_path):
     assert (first.overview, first.imdb_id, first.tmdb_id) == ("One line.", "0133093", "603")
     assert (second.title, second.keywords, second.imdb_id, second.tmdb_id) == ("Amélie", ("paris",), "0211915", "")
     assert (third.director, third.keywords, third.imdb_id, third.n_ratings) == ("", (), "", 0)
-
-
-# Kernels in recommender/ that the pipeline uses
-
-
-def test_weighting_by_hand():
-    train = Interactions.from_columns(
-        [1, 1, 2], [10, 20, 10], [4, 2, 5], [0, 86_400 * 365, 0], user_vocabulary=np.array([1, 2, 3])
-    )
-    means, overall = weighting.user_means(train)
-    assert means.tolist() == [3.0, 5.0, pytest.approx(11 / 3)]
-    assert overall == pytest.approx(11 / 3)
-    weights = weighting.pop_weight(train.movie_counts())
-    final = weighting.final_rating(train, means, weights, 86_400 * 365, 365.0)
-    assert final.dtype == np.float32
-    assert final == pytest.approx([1 * 0.5**0.5 * 0.5, -1.0, 0.0])
-
-
-@pytest.mark.parametrize(("n", "sizes"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (30, (3, 12, 15)), (3650, (365, 1460, 1825))])
-def test_sizes_of_the_tiers(n, sizes):
-    counts = np.random.default_rng(n).integers(0, 50, n)
-    tiers = popularity_tiers(counts)
-    assert tuple(np.bincount(tiers, minlength=3)) == sizes
-    for upper, lower in ((0, 1), (1, 2)):
-        if (tiers == upper).any() and (tiers == lower).any():
-            assert counts[tiers == upper].min() >= counts[tiers == lower].max()
-
-
-@pytest.mark.parametrize(
-    ("start", "id_step"),
-    [(0, 1), (10**12, 1), (0, 10**9)],
-    ids=["one key", "keys too long", "ids too large for a table"],
-)
-@pytest.mark.parametrize("block", [1 << 19, 16])
-def test_interactions_are_sorted_by_user_time_movie(monkeypatch, start, id_step, block):
-    monkeypatch.setattr(interactions, "_SORT_BLOCK", block)
-    rng = np.random.default_rng(1)
-    n = 3000
-    users = rng.integers(0, 40, n) * id_step
-    movies = rng.integers(0, 60, n) * id_step
-    times = rng.integers(0, 50, n) * (10**16 if start else 1) + start
-    values = rng.integers(1, 11, n) / 2
-    data = Interactions.from_columns(users, movies, values, times)
-    expected = sorted(zip(users.tolist(), times.tolist(), movies.tolist(), range(n)))
-    order = [index for *_, index in expected]
-    assert data.user_ids[data.user_rows()].tolist() == users[order].tolist()
-    assert data.movie_ids[data.movie_rows].tolist() == movies[order].tolist()
-    assert data.times.tolist() == times[order].tolist()
-    assert data.ratings.tolist() == values[order].tolist()
-    assert data.movie_rows.dtype == np.int32
-    assert data.user_ids.tolist() == sorted(set(users.tolist()))
-
-
-@pytest.mark.parametrize("scale", [1, 10**9])
-def test_interactions_over_a_vocabulary(scale):
-    vocabulary = np.array([5, 10, 20, 30]) * scale
-    data = Interactions.from_columns([1, 1], np.array([30, 10]) * scale, [1, 2], [1, 2], movie_vocabulary=vocabulary)
-    assert data.movie_rows.tolist() == [3, 1]
-    with pytest.raises(DataError, match=f"movie id {11 * scale} is not in the vocabulary"):
-        Interactions.from_columns([1], [11 * scale], [1], [1], movie_vocabulary=vocabulary)
-    with pytest.raises(DataError, match="is not in the vocabulary"):
-        Interactions.from_columns([1], [40 * scale], [1], [1], movie_vocabulary=vocabulary)
 
 
 # Reading back
