@@ -22,7 +22,7 @@ from typing import Any, Optional
 import numpy as np
 
 from ...data import artifacts
-from ...data.errors import ArtifactError
+from ...data.errors import ArtifactError, SettingsError
 from ..movie_text import text_hash
 
 FILE_NAME = "embeddings.sqlite3"
@@ -45,16 +45,21 @@ COMMIT;
 class VectorCache:
     """The vectors of one model in one file; a context manager, for one thread.
 
-    dimensions: as asked of the server; 0 where nothing was asked.  write: make the file if there is none.
+    folder: "" for a cache that keeps nothing.  dimensions: as asked of the server; 0 where nothing was asked.
+    write: make the file if there is none.
     """
 
-    def __init__(self, folder: Path, model: str, dimensions: int, write: bool = True) -> None:
-        self.path, self.key = folder / FILE_NAME, (model, dimensions)
+    def __init__(self, folder: Path | str, model: str, dimensions: int, write: bool = True) -> None:
+        self.key = (model, dimensions)
         self._file: Any = None
-        if write or self.path.exists():
+        try:
+            self.path = Path(folder).expanduser() / FILE_NAME
+        except RuntimeError:
+            raise SettingsError(f"no home folder to put {folder} in: give a folder with --cache") from None
+        if str(folder) and (write or self.path.exists()):
             with self._explained():
-                artifacts.need_folder(folder, "--cache")
-                folder.mkdir(parents=True, exist_ok=True)
+                artifacts.need_folder(self.path.parent, "--cache")
+                self.path.parent.mkdir(parents=True, exist_ok=True)
                 # Seconds to wait for another process to finish its transaction.
                 self._file = sqlite3.connect(self.path, timeout=60, isolation_level=None)
                 self._prepare()
@@ -63,6 +68,10 @@ class VectorCache:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
@@ -92,6 +101,8 @@ class VectorCache:
 
     def store(self, texts: Sequence[str], vectors: np.ndarray, host: str) -> None:
         """Keep the vectors (n, d) of `texts`, all or none, as given by `host`."""
+        if self._file is None:
+            return
         with self._explained(), self._file:  # commits, or rolls back where something is raised
             self._file.execute("BEGIN IMMEDIATE")
             probe = texts[0].encode("utf-8", "replace").decode()

@@ -15,9 +15,8 @@ import copy
 import dataclasses
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Callable, ClassVar, NamedTuple, Optional
 
 import numpy as np
@@ -65,18 +64,14 @@ class HttpSettings:
 
 
 class Estimate(NamedTuple):
-    """What embedding some texts would take, before any call.
-
-    n_texts: all.  n_cached: whose vectors are on disk.  n_to_send: different texts that would be sent, in n_requests
-    requests with about n_tokens tokens (`estimate_tokens`).  cost: None where the price is not known.
-    """
+    """What embedding some texts would take, before any call."""
 
     n_texts: int
-    n_cached: int
-    n_to_send: int
+    n_cached: int  # whose vectors are on disk
+    n_to_send: int  # different ones
     n_requests: int
-    n_tokens: int
-    cost: Optional[float]
+    n_tokens: int  # about, see `estimate_tokens`
+    cost: Optional[float]  # None where the price is not known
 
     def __str__(self) -> str:
         cost = "" if self.cost is None else f", cost at the given price: about {self.cost:,.4f}"
@@ -133,8 +128,7 @@ class HttpBackend(BaseEmbeddingBackend):
     def identity(self) -> Identity:
         """Say which vectors these are; sends one short text where the length of the vectors is not known."""
         if self._width is None:
-            with self._cache(write=False):
-                pass
+            self._cache(write=False).close()
         if self._width is None:
             self._width = self.embed_texts(["film"]).shape[1]
         return Identity(self.name, self.settings.model, self._width)
@@ -148,8 +142,7 @@ class HttpBackend(BaseEmbeddingBackend):
         positions = _positions(texts)
         found: dict[str, np.ndarray] = {}
         with self._cache() as cache:
-            if cache:
-                found.update(cache.find(list(positions)))
+            found.update(cache.find(list(positions)))
             missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
             if missing:
                 self._check_host(cache)
@@ -163,7 +156,7 @@ class HttpBackend(BaseEmbeddingBackend):
         """Return what `embed_texts(texts)` would take; makes no call and writes nothing."""
         positions = _positions(texts)
         with self._cache(write=False) as cache:
-            cached = {hash_ for hash_, _ in cache.find(list(positions))} if cache else set()
+            cached = {hash_ for hash_, _ in cache.find(list(positions))}
         missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in cached]
         n_tokens, price = sum(map(estimate_tokens, missing)), self.settings.price
         return Estimate(
@@ -180,7 +173,7 @@ class HttpBackend(BaseEmbeddingBackend):
         if self._client is not None:
             self._client.close()
 
-    def _send(self, texts: list[str], cache: Optional[VectorCache], found: dict[str, np.ndarray]) -> None:
+    def _send(self, texts: list[str], cache: VectorCache, found: dict[str, np.ndarray]) -> None:
         """Ask the service for `texts`; put each batch into the cache and into `found` as it comes."""
         some, n_done = self.settings, 0
         client = copy.copy(self._service())  # shares the connections
@@ -190,21 +183,20 @@ class HttpBackend(BaseEmbeddingBackend):
             for batch, rows in batches:
                 vectors, sent = unit_rows(rows), [texts[position] for position in batch]
                 self._check_width(vectors.shape[1])
-                if cache:
-                    cache.store(sent, vectors, self._host)
+                cache.store(sent, vectors, self._host)
                 found.update(zip(map(text_hash, sent), vectors))
                 n_done += len(batch)
                 self._progress(n_done, len(texts))
 
-    def _check_host(self, cache: Optional[VectorCache]) -> None:
+    def _check_host(self, cache: VectorCache) -> None:
         """Have a host whose vectors are new to the cache give one that is there already."""
-        probe = cache.unknown_host(self._host) if cache else None
-        if cache is None or probe is None:
+        probe = cache.unknown_host(self._host)
+        if probe is None:
             return
         hash_ = text_hash(probe)
-        stored = dict(cache.find([hash_]))
         fresh: dict[str, np.ndarray] = {}
-        self._send([probe], None, fresh)
+        stored = dict(cache.find([hash_]))
+        self._send([probe], VectorCache("", "", 0), fresh)
         if hash_ in stored and float(stored[hash_] @ fresh[hash_]) < SAME_MODEL:
             raise SettingsError(
                 f"{self._host} gives other vectors for {self.settings.model!r} than those in {cache.path}: "
@@ -220,21 +212,12 @@ class HttpBackend(BaseEmbeddingBackend):
             remedy = "leave out --dimensions" if self.settings.dimensions else "give another cache folder"
             raise ServiceError(f"{what}: is the model the same? {remedy} if it is not")
 
-    @contextlib.contextmanager
-    def _cache(self, write: bool = True) -> Iterator[Optional[VectorCache]]:
-        """Open the cache, and take the length of the vectors from it; None where there is to be none."""
-        settings = self.settings
-        if not settings.cache:
-            yield None
-            return
-        try:
-            folder = Path(settings.cache).expanduser()
-        except RuntimeError:
-            raise SettingsError(f"no home folder to put {settings.cache} in: give a folder with --cache") from None
-        with VectorCache(folder, settings.model, settings.dimensions, write) as cache:
-            if cache.width:
-                self._check_width(cache.width)
-            yield cache
+    def _cache(self, write: bool = True) -> VectorCache:
+        """Open the cache, and take the length of the vectors from it."""
+        cache = VectorCache(self.settings.cache, self.settings.model, self.settings.dimensions, write)
+        if cache.width:
+            self._check_width(cache.width)
+        return cache
 
     def _service(self) -> Client:
         """Return the client; raises `SettingsError` where a key is needed and there is none."""
