@@ -91,21 +91,21 @@ def _published_md5(client: Client, name: str) -> str:
 
 def _fetch_checked(client: Client, name: str, part: Path, expected: str) -> None:
     """Make `part` the whole file with the right MD5; a continued file that comes out wrong is begun again."""
-    for _ in range(2):
+
+    def attempt() -> None:
         continued = part.exists()
-        client.retry(lambda: _fetch_rest(client, name, part))
+        _fetch_rest(client, name, part)
         found = file_md5(part)
-        if found == expected:
-            return
-        _discard(part)
-        if not continued:
-            break
-    raise WebError(f"its MD5 is {found}, expected {expected}")
+        if found != expected:
+            _discard(part)
+            raise WebError(f"its MD5 is {found}, expected {expected}", retryable=continued)
+
+    client.retry(attempt)
 
 
 def _fetch_rest(client: Client, name: str, part: Path) -> None:
-    """Append to `part` what is missing; raises a retryable `WebError` where the connection ends too early."""
-    note, url = _note(part), f"{client.base_url}/{name}"
+    """Append to `part` what is missing; what came before a `WebError` stays."""
+    note, url = part.with_name(f"{part.name}.json"), f"{client.base_url}/{name}"
     headers, size = {"Accept-Encoding": "identity"}, 0
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         begun = json.loads(note.read_text(encoding="utf-8"))
@@ -115,13 +115,10 @@ def _fetch_rest(client: Client, name: str, part: Path) -> None:
     progress = Progress(name, "kB")
 
     def append(response: requests.Response) -> None:
-        start = 0
-        if response.status_code == 206:
-            extent = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-            start = int(extent.group(1)) if extent else -1
-            if start != size:
-                raise WebError(f"{client.host} did not send bytes from {size}: try again", retryable=True)
-        else:
+        start = size if response.status_code == 206 else 0
+        if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            raise WebError(f"{client.host} did not send bytes from {start}: try again", retryable=True)
+        if not start:
             # A weak ETag promises no equal bytes, so it can't join two halves.
             tag = response.headers.get("ETag", "")
             tag = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
@@ -141,13 +138,8 @@ def _fetch_rest(client: Client, name: str, part: Path) -> None:
         raise WebError(f"{part} does not fit the file: begun again", retryable=True) from None
 
 
-def _note(part: Path) -> Path:
-    """Return the file that says what `part` is a part of: URL and validator."""
-    return part.with_name(f"{part.name}.json")
-
-
 def _discard(part: Path) -> None:
-    for file in (part, _note(part)):
+    for file in (part, part.with_name(f"{part.name}.json")):
         file.unlink(missing_ok=True)
 
 
