@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import numbers
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 import numpy as np
 
-from .data.artifacts import has_manifest
+from .data import artifacts
 from .data.catalog import Catalog, Movie
 from .data.errors import ArtifactError, ChoiceError
 from .data.interactions import Interactions
@@ -25,12 +26,13 @@ from .learn.registry import DEFAULT_METHOD
 from .learn.svd import SvdModel
 from .learn.two_tower import artifact as two_tower_artifact
 from .linalg.top_n import top_n
-from .retrieve.exact import ExactIndex
+from .retrieve import INDEXES
+from .retrieve.base import VectorIndex
+from .session import taste_covariance
 from .session.engine import Session, SessionEngine, TextSignal
 from .session.gaussian import ConditionalGaussian
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .session.rules import LearningRule, MovingAverage
-from .session.taste_covariance import load_gaussian
 from .session.two_tower_rule import two_tower_rule
 
 if TYPE_CHECKING:  # read only when somebody uses words
@@ -38,15 +40,8 @@ if TYPE_CHECKING:  # read only when somebody uses words
     from .session.queries import FreeText
 
 LOCAL = "local"
-LATEST = 2**32  # seconds; later than this are milliseconds given by mistake
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
-
-
-class Ranked(NamedTuple):
-    """A movie and the value that ranked it; values of different methods do not compare."""
-
-    movie: Movie
-    score: float
+LATEST = 2**32  # seconds; later than this are milliseconds given by mistake
 
 
 class Similar(NamedTuple):
@@ -63,8 +58,18 @@ class Fit(NamedTuple):
     fit: float
 
 
+class Ranked(NamedTuple):
+    """A movie and the value that ranked it; values of different methods do not compare."""
+
+    movie: Movie
+    score: float
+
+
 class Recommender:
-    """Recommendations from one processed data set; open it with `Recommender.load()`."""
+    """Recommendations from one processed data set; open it with `Recommender.load()`.
+
+    It can be pickled and shared by threads: what it reads or fits, it reads or fits once.
+    """
 
     def __init__(
         self,
@@ -75,12 +80,13 @@ class Recommender:
         folder: Optional[Path] = None,
         backend: str = LOCAL,
         backend_settings: Optional[Mapping[str, Any]] = None,
+        notes: Sequence[str] = (),
     ) -> None:
         """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`.
 
         rule: how sessions learn; None takes the moving average of `movie_vectors`.  folder: where the ratings of
         known users and the text vectors of movies are.  backend: of `recommender.text.registry`, for free text.
-        `notes` holds lines for the person: what was asked for and could not be had.
+        notes: lines for the person: what was asked for and could not be had.
         """
         self.catalog = catalog
         self.folder = folder
@@ -88,8 +94,13 @@ class Recommender:
         self.movie_vectors = movie_vectors
         self.policy = policy
         self.rule = rule or MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight)
-        self.notes: list[str] = []
+        self.notes = list(notes)
         self._models: dict[str, Ranker] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        where = (self.folder, self.backend, self.backend_settings, self.notes)
+        return Recommender, (self.catalog, self.movie_vectors, self.policy, self.rule, *where)
 
     @classmethod
     def load(
@@ -110,52 +121,26 @@ class Recommender:
         """
         if vectors not in VECTORS:
             raise ChoiceError(f"vectors {vectors!r}: give one of {', '.join(VECTORS)}")
-        folder = default_folder("processed") if path is None else Path(path)
+        folder = _path(path, "folder") or default_folder("processed")
         if not isinstance(policy, PolicySettings):
-            file = default_folder("config") / "recommender_policy.yaml" if policy is None else Path(policy)
+            file = _path(policy, "policy") or default_folder("config") / "recommender_policy.yaml"
             policy = read_settings(PolicySettings, file)
-        catalog = Catalog.load(folder)
+        if backend_settings is not None and not isinstance(backend_settings, Mapping):
+            raise ChoiceError(f"backend_settings {backend_settings!r}: give a dict, such as base_url and model")
         if vectors == TWO_TOWER:
-            stored = folder / "artifacts" / two_tower_artifact.FOLDER
-            movie_vectors, biases = two_tower_artifact.load_movie_tower(stored, catalog.movie_ids)
-            if has_manifest(folder):
-                counts = sum(load_split(folder, part).movie_counts() for part in PARTS)
-                catalog = catalog.with_counts(np.asarray(counts))
-            policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
-            tower = two_tower_rule(movie_vectors, biases, policy)
-            return cls(catalog, movie_vectors, policy, tower, folder, backend, backend_settings)
-        model = SvdModel.load(folder / "artifacts" / "svd", catalog, users=False)
-        catalog = catalog.with_counts(model.movie_counts_)
-        movie_vectors = model.movie_vectors(policy.vector_scaling)
-        notes: list[str] = []
-        texts = None if model.movie_counts_.all() else _texts_of_unrated(folder, catalog, backend, notes)
-        if texts is not None:
-            movie_vectors = texts.fill(movie_vectors, model.movie_counts_)
-        rule: Optional[LearningRule] = None
-        artifact = folder / "artifacts" / "session"
-        if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
-            fitted, settings = load_gaussian(artifact, catalog.movie_ids)
-            if texts is not None:
-                fitted = texts.fill_gaussian(fitted, model.movie_counts_)
-            rule = ConditionalGaussian(fitted, settings, policy.skip_weight)
-        elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
-            notes.append(
-                f"no {artifact}: sessions learn by the moving average; run python -m model.train_session_model "
-                "for the conditional Gaussian"
-            )
-        found = cls(catalog, movie_vectors, policy, rule, folder, backend, backend_settings)
-        found.notes += notes
-        return found
+            return _open_two_tower(folder, policy, backend, backend_settings)
+        return _open_svd(folder, policy, backend, backend_settings)
 
     @functools.cached_property
     def titles(self) -> TitleIndex:
+        """The index of the movies' names."""
         return TitleIndex(self.catalog)
 
     def search(self, text: str, n: int = 5) -> list[Movie]:
         """Return up to n movies whose title is nearest to `text`, best first; [] when nothing is near."""
-        if not isinstance(text, str) or isinstance(n, bool) or not isinstance(n, numbers.Integral):
-            raise ChoiceError(f"search({str(text)[:60]!r}, n={n!r}): give a text and a whole number")
-        return [self.catalog.movie(match.row) for match in self.titles.search(text, n)]
+        if not isinstance(text, str):
+            raise ChoiceError(f"search({str(text)[:60]!r}): give a text")
+        return [self.catalog.movie(match.row) for match in self.titles.search(text, _whole("n", n, least=0))]
 
     def search_text(self, text: str, n: int = 10) -> list[Fit]:
         """Return the n movies that fit a description best, best first: "a heist in space", "by hitchcock".
@@ -163,15 +148,13 @@ class Recommender:
         Raises `ChoiceError` for a text of which nothing is known, `ArtifactError` where the movies have no text
         vectors (`python -m model.generate_embeddings` makes them).
         """
-        if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 1:
-            raise ChoiceError(f"n = {n!r}: give a whole number from 1")
+        n = _whole("n", n)
         fit, _ = self.free_text.fit(text)
-        best = top_n(fit[None], int(n))[0].tolist()
-        return [Fit(self.catalog.movie(row), float(fit[row])) for row in best]
+        return [Fit(self.catalog.movie(row), float(fit[row])) for row in top_n(fit[None], n)[0].tolist()]
 
     @functools.cached_property
     def free_text(self) -> FreeText:
-        """What hears words; read at its first use."""
+        """What reads words; opened at its first use."""
         from .session.queries import FreeText
 
         if self.folder is None:
@@ -203,13 +186,12 @@ class Recommender:
         """
         if isinstance(favorites, (str, bytes)) or not isinstance(favorites, Iterable):
             raise ChoiceError(f"favorites {favorites!r}: give a list of movie ids or titles")
-        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
-            raise ChoiceError(f"seed {seed!r}: give a whole number from 0")
         if isinstance(words, bytes) or not isinstance(words, Iterable):
             raise ChoiceError(f"words {words!r}: give a text, or a list of texts")
+        seed = _whole("seed", seed, least=0)
         rows = [self.row_of(favorite) for favorite in favorites]
         engine = self.engine(wanted)
-        return Session(engine, engine.start(rows, int(seed), [words] if isinstance(words, str) else list(words)))
+        return Session(engine, engine.start(rows, seed, [words] if isinstance(words, str) else list(words)))
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
         """Return the pure steps of a session with this recommender's learning rule and policy."""
@@ -233,16 +215,12 @@ class Recommender:
         raise ChoiceError(f"{movie!r} could be {names}: give the id, or the title with its year")
 
     @functools.cached_property
-    def _index(self) -> ExactIndex:
-        return ExactIndex(self.movie_vectors, metric="cosine")
+    def _index(self) -> VectorIndex:
+        return INDEXES["exact"](self.movie_vectors, "cosine")
 
     def similar_movies(self, movie_id: int, n: int = 10) -> list[Similar]:
         """Return the n movies whose vectors point most nearly the same way, most similar first, without itself."""
-        if isinstance(movie_id, (str, float, bool)):
-            raise ChoiceError(f"movie id {movie_id!r} is not a whole number: find ids with Recommender.search(title)")
-        row = self.catalog.row_of(movie_id)
-        if n < 1:
-            raise ChoiceError(f"n = {n}: ask for at least one movie")
+        row, n = self.catalog.row_of(_whole("movie id", movie_id, least=None)), _whole("n", n)
         rows, similarities = self._index.search(self.movie_vectors[row : row + 1], min(n, len(self.catalog)) + 1)
         found = [(int(r), float(s)) for r, s in zip(rows[0], similarities[0]) if r not in (row, -1)]
         return [Similar(self.catalog.movie(r), s) for r, s in found[:n]]
@@ -273,25 +251,58 @@ class Recommender:
         >>> [str(movie.movie) for movie in Recommender.load().recommend(1, n=1, method="popularity")]
         ['The Shawshank Redemption (1994)']
         """
-        history, moment = self._history, int(time.time()) if at is None else at
-        for name, value in (("user_id", user_id), ("n", n), ("at", moment)):
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-                raise ChoiceError(f"{name} = {value!r}: give a whole number")
-        if n < 1:
-            raise ChoiceError(f"n = {n}: ask for at least one movie")
-        if not 0 <= moment < LATEST:
+        n, user_id = _whole("n", n), _whole("user_id", user_id, least=None)
+        moment = int(time.time()) if at is None else _whole("at", at, least=0)
+        if moment >= LATEST:
             raise ChoiceError(f"at = {moment}: give seconds since 1970")
-        row = int(np.searchsorted(history.user_ids, user_id))
-        if row == history.n_users or history.user_ids[row] != user_id:
-            first, last = history.user_ids[0], history.user_ids[-1]
-            raise ChoiceError(f"no user {user_id!r} in these ratings: their ids run from {first} to {last}")
-        ids, scores = self._model(method).recommend(history, [row], min(n, history.n_movies), [moment])
+        with self._lock:  # one thread reads and fits, the others wait for it
+            history = self._history
+            row = int(np.searchsorted(history.user_ids, user_id))
+            if row == history.n_users or history.user_ids[row] != user_id:
+                first, last = history.user_ids[0], history.user_ids[-1]
+                raise ChoiceError(f"no user {user_id} in these ratings: their ids run from {first} to {last}")
+            model = self._model(method)
+        ids, scores = model.recommend(history, [row], min(n, history.n_movies), [moment])
         found = zip(ids[0].tolist(), scores[0].tolist())
         return [Ranked(self.catalog.movie(self.catalog.row_of(i)), score) for i, score in found if i >= 0]
 
 
+def _open_svd(folder: Path, policy: PolicySettings, backend: str, settings: Any) -> Recommender:
+    """Open a folder with the vectors of the SVD and the learning rule of the policy."""
+    catalog = Catalog.load(folder)
+    model = SvdModel.load(folder / "artifacts" / "svd", catalog, users=False)
+    catalog = catalog.with_counts(model.movie_counts_)
+    vectors = model.movie_vectors(policy.vector_scaling)
+    notes: list[str] = []
+    texts = None if model.movie_counts_.all() else _texts_of_unrated(folder, catalog, backend, notes)
+    if texts is not None:
+        vectors = texts.fill(vectors, model.movie_counts_)
+    rule: Optional[LearningRule] = None
+    artifact = folder / "artifacts" / "session"
+    if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
+        fitted, how = taste_covariance.load_gaussian(artifact, catalog.movie_ids)
+        if texts is not None:
+            fitted = texts.fill_gaussian(fitted, model.movie_counts_)
+        rule = ConditionalGaussian(fitted, how, policy.skip_weight)
+    elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
+        remedy = f"run {artifacts.command(taste_covariance.REMEDY, artifact)} for the conditional Gaussian"
+        notes.append(f"no {artifact}: sessions learn by the moving average; {remedy}")
+    return Recommender(catalog, vectors, policy, rule, folder, backend, settings, notes)
+
+
+def _open_two_tower(folder: Path, policy: PolicySettings, backend: str, settings: Any) -> Recommender:
+    """Open a folder with the vectors of the movie tower."""
+    catalog = Catalog.load(folder)
+    stored = folder / "artifacts" / two_tower_artifact.FOLDER
+    vectors, biases = two_tower_artifact.load_movie_tower(stored, catalog.movie_ids)
+    if artifacts.has_manifest(folder):
+        catalog = catalog.with_counts(np.sum([load_split(folder, part).movie_counts() for part in PARTS], axis=0))
+    policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
+    return Recommender(catalog, vectors, policy, two_tower_rule(vectors, biases, policy), folder, backend, settings)
+
+
 def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[str]) -> Optional[ColdStart]:
-    """Return what places movies that nobody rated; where it is missing, say so in `notes`."""
+    """Return what fills in movies that nobody rated; where it is missing, say so in `notes`."""
     from .session.cold_start import ColdStart
 
     try:
@@ -299,3 +310,16 @@ def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[
     except ArtifactError as error:
         notes.append(f"movies that nobody rated come last: {error}")
         return None
+
+
+def _path(value: object, what: str) -> Optional[Path]:
+    if not isinstance(value, (str, Path, type(None))):
+        raise ChoiceError(f"{what} {value!r}: give its path as a text or a Path")
+    return None if value is None else Path(value)
+
+
+def _whole(name: str, value: object, least: Optional[int] = 1) -> int:
+    """Return `value` as an int, or raise `ChoiceError` for anything but a whole number from `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or (least is not None and value < least):
+        raise ChoiceError(f"{name} = {value!r}: give a whole number" + ("" if least is None else f" from {least}"))
+    return int(value)

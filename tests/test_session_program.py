@@ -1,22 +1,37 @@
-"""`model.runsvd` as people meet it: whole transcripts through a pipe and through a pseudo-terminal."""
+"""`model.runsvd` as people meet it: whole transcripts, profiles, words, a terminal, and everything that it refuses."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 
+from model import runsvd, tastevec
+from recommender import cli
+from recommender.text.backends.local import LocalBackend
+from recommender.text.movie_embeddings import embed, plan
+from recommender.text.movie_sources import MOVIELENS, join, read_source
+from recommender.text.registry import make_backend
+from tests.misbehaving_server import Server
 from tests.tiny import make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
+PROMPT = "   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 # What the figures below are worked with, whatever the defaults become.
 RULE = [
     *("--learning-rule", "moving-average", "--learning-rate", "0.15", "--genre-distance-penalty", "0.5"),
@@ -24,14 +39,58 @@ RULE = [
 ]
 
 
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(text: str, *flags: object, main: Callable[..., object] = runsvd.main, rule: list[str] = RULE) -> Done:
+    """Run the program in this process, `text` typed into a pipe."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    stdin, sys.stdin = sys.stdin, io.StringIO(text)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            cli.run(lambda _: main([*rule, *map(str, flags)]))  # type: ignore[arg-type, return-value]
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.stdin = stdin
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def refused(done: Done) -> str:
+    """Return the one line of a refusal."""
+    assert done.returncode == 2, done
+    assert re.fullmatch(r"tastevec: .*\n", done.stderr), done.stderr
+    return done.stderr
+
+
+def start(*flags: object, **more: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "model.runsvd", *RULE, *map(str, flags)]
+    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    return subprocess.Popen(command, cwd=ROOT, encoding="utf-8", **{**pipes, **more})  # type: ignore[call-overload, no-any-return]
+
+
+def shown(done: Done) -> list[str]:
+    return re.findall(r"^\d+\. (.*\))  ", done.stdout, flags=re.MULTILINE)
+
+
 @pytest.fixture(scope="module")
 def processed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A processed folder without text vectors."""
     return make_processed(tmp_path_factory.mktemp("data") / "processed")
 
 
-def run(text: str, *flags: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "model.runsvd", *RULE, *map(str, flags)]
-    return subprocess.run(command, input=text, cwd=cwd, capture_output=True, text=True, timeout=60, encoding="utf-8")
+@pytest.fixture(scope="module")
+def with_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_processed(tmp_path_factory.mktemp("data") / "processed")
+    movies = join([read_source(MOVIELENS, folder)])
+    backend = LocalBackend.fit(movies.texts, fewest_texts=1, most_texts=1.0)
+    text = folder / "artifacts" / "text" / "local"
+    embed(plan(movies, None), backend).save(text)
+    backend.save(text / "model")
+    return folder
 
 
 # Worked by hand: the profile is Action 3/4, Drama 1/4, so Iota (Comedy) is out; u = (5/6, 1/6); over the five
@@ -94,24 +153,35 @@ Goodbye.
 TYPED = "alpha\nzeta\n2\nALPHA\nnope nope\nbeta the\n\nw\ny\ni\nx\nn\nu\nu\nu\nLIKE\nq\n"
 
 
-def test_a_whole_session_through_a_pipe(processed: Path) -> None:
-    done = run(TYPED, "--processed", processed)
-    assert done.stderr == ""
-    assert done.stdout == TRANSCRIPT
-    assert done.returncode == 0
-
-
-def test_the_file_runs_as_the_module_does(processed: Path, tmp_path: Path) -> None:
+def test_a_whole_session_through_a_pipe_and_from_another_folder(processed: Path, tmp_path: Path) -> None:
+    assert run(TYPED, "--processed", processed) == (0, TRANSCRIPT, "")
+    # The file runs as the module does, in a bare clone and wherever one stands.
     command = [sys.executable, str(ROOT / "model" / "runsvd.py"), "--processed", str(processed), *RULE]
     done = subprocess.run(command, input=TYPED, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
-    assert (done.stdout, done.stderr, done.returncode) == (TRANSCRIPT, "", 0)
+    assert (done.returncode, done.stdout, done.stderr) == (0, TRANSCRIPT, "")
+
+
+def test_tastevec_names_every_program_and_starts_a_session_by_its_flags(processed: Path) -> None:
+    typed = "alpha\n\nq\n"
+    session = run(typed, "--processed", processed)
+    flags = [*RULE, "--processed", processed]
+    assert run(typed, *flags, main=tastevec.main, rule=[]) == session
+    assert run(typed, "session", *flags, main=tastevec.main, rule=[]) == session
+    listed = run("", main=tastevec.main, rule=[])
+    assert (listed.returncode, listed.stderr) == (0, "")
+    for command in tastevec.COMMANDS:
+        assert re.search(rf"^  {command}  ", listed.stdout, flags=re.MULTILINE)
+        said = run("", *command.split(), "--help", main=tastevec.main, rule=[])
+        assert (said.returncode, said.stderr) == (0, "")
+        assert said.stdout.startswith("usage: python -m ")
+    assert "train svd" in refused(run("", "train", main=tastevec.main, rule=[]))
+    assert "no command 'dance'" in refused(run("", "dance", "--seed", "1", main=tastevec.main, rule=[]))
 
 
 @pytest.mark.parametrize("text", ["", "alpha\n", "alpha\nzeta", "alpha\n\n", "alpha\n\ny\nw\n", "alpha\n\ny\nn"])
 def test_end_of_input_quits_cleanly_anywhere(processed: Path, text: str) -> None:
     done = run(text, "--processed", processed)
-    assert done.returncode == 0
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("Goodbye.\n")
 
 
@@ -122,95 +192,322 @@ def test_a_tie_can_be_asked_about_for_ever_and_left(processed: Path) -> None:
     assert run("zeta\nq\n", "--processed", processed).stdout.endswith("none of these: q\nGoodbye.\n")
 
 
-def test_the_session_ends_when_nothing_is_left(processed: Path) -> None:
-    done = run("alpha\n\n" + "y\n" * 20, "--processed", processed)
-    assert "Nothing is left to show" in done.stdout
-    assert done.returncode == 0
-
-
-def test_filters(processed: Path) -> None:
-    def shown(*flags: str) -> list[str]:
+def test_filters_and_the_end_of_the_list(processed: Path) -> None:
+    def left(*flags: str) -> list[str]:
         done = run("alpha\nzeta 1990\n\n" + "s\n" * 9, "--processed", processed, *flags)
-        assert done.returncode == 0, done.stderr
-        return sorted(re.findall(r"^\d+\. (.*\))  ", done.stdout, flags=re.MULTILINE))
+        assert "Nothing is left to show" in done.stdout
+        return sorted(name[:5] for name in shown(done))
 
-    everything = shown()
-    assert everything == [
-        "Delta (1983)",
-        "Epsilon (1984)",
-        "Gamma (1982)",
-        "The Beta (1981)",
-        "Théta (1999)",
-        "Zeta (2005)",
-    ]
-    assert shown("--genre", "war") == ["Gamma (1982)", "Zeta (2005)"]
-    assert shown("--exclude-genre", "Drama", "--exclude-genre", "War") == ["The Beta (1981)", "Théta (1999)"]
-    assert shown("--year", "1981-1983") == ["Delta (1983)", "Gamma (1982)", "The Beta (1981)"]
-    assert shown("--year", "1999-") == ["Théta (1999)", "Zeta (2005)"]
-    assert shown("--year=-1981") == ["The Beta (1981)"]
-    assert shown("--year", "1984") == ["Epsilon (1984)"]
+    assert left() == ["Delta", "Epsil", "Gamma", "The B", "Théta", "Zeta "]
+    assert left("--genre", "war") == ["Gamma", "Zeta "]
+    assert left("--exclude-genre", "Drama", "--exclude-genre", "War") == ["The B", "Théta"]
+    assert left("--year", "1981-1983") == ["Delta", "Gamma", "The B"]
+    assert left("--year", "1999-") == ["Théta", "Zeta "]
+    assert left("--year=-1981") == ["The B"]
+    assert left("--year", "1984") == ["Epsil"]
 
 
-def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(processed: Path, tmp_path: Path) -> None:
-    home = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
-    base = [sys.executable, "-m", "model.runsvd", "--processed", str(processed), *RULE]
+def test_texts_of_the_catalogue_cannot_command_the_terminal(tmp_path: Path) -> None:
+    folder = make_processed(tmp_path)
+    listed = folder / "movie_metadata.csv"
+    text = listed.read_text(encoding="utf-8")
+    evil = "\x1b]0;renamed\x07\x1b[2J\u202e"
+    for name in ("Alpha", "Gamma", "War", "Ann Lee", "heist", "A movie about"):
+        text = text.replace(name, evil + name)
+    listed.write_text(text, encoding="utf-8")
+    typed = "alpha\nzeta\n1\ngamma\ni\nw\ny\ni\ny\ni\ny\nq\n"
+    for flags in ([], ["--genre", "nope"], ["--like", evil]):
+        done = run(typed, "--processed", folder, *flags)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", done.stdout + done.stderr)
+        assert done.returncode == (2 if flags else 0)
 
-    def talk(text: str, *flags: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*base, *flags], input=text, cwd=ROOT, env=home, capture_output=True, text=True, encoding="utf-8"
-        )
 
-    assert talk("alpha\n\ny\n").returncode == 0
+# --- profiles ---
+
+
+def stored(path: Path) -> dict[str, object]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(
+    processed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    profiles = tmp_path / "data" / "tastevec" / "profiles"
+    flags = ["--processed", processed]
+    assert run("alpha\n\ny\n", *flags).returncode == 0
     assert list(tmp_path.iterdir()) == []
-    first = talk("alpha\nzeta 1990\n\ny\nn\n", "--save", "ann")
-    assert "Kept as profile ann: go on with --resume ann" in first.stdout
-    stored = json.loads((tmp_path / "data" / "tastevec" / "profiles" / "ann.json").read_text())
-    assert stored["favorites"] == [1, 6]
-    assert [answer for _, answer in stored["answers"]] == ["like", "dislike"]
-    again = talk("w\n", "--resume", "ann")
+    first = run("alpha\nzeta 1990\n\ny\nn\n", *flags, "--save", "ann")
+    assert "go on with --resume ann" in first.stdout
+    ann = stored(profiles / "ann.json")
+    assert (ann["favorites"], [answer for _, answer in ann["answers"]]) == ([1, 6], ["like", "dislike"])
+    again = run("w\n", *flags, "--resume", "ann")
     assert "Welcome back, ann: 2 favorites, 2 answers." in again.stdout
-    assert "\n3. " in again.stdout
-    # The movie that resume shows is the one on which the first session stopped.
-    third = re.search(r"\n3\. (.*)\n", first.stdout)
-    assert third is not None
-    assert f"\n3. {third.group(1)}\n" in again.stdout
-    undone = talk("u\ns\n", "--resume", "ann")
-    assert undone.returncode == 0
-    stored = json.loads((tmp_path / "data" / "tastevec" / "profiles" / "ann.json").read_text())
-    assert [answer for _, answer in stored["answers"]] == ["like", "skip"]
-    refused = talk("", "--save", "ann")
-    assert refused.returncode == 2
-    assert "profile 'ann' exists: go on with --resume" in refused.stderr
-    copied = talk("y\n", "--resume", "ann", "--save", "bob")
-    assert copied.returncode == 0
-    assert len(json.loads((tmp_path / "data" / "tastevec" / "profiles" / "bob.json").read_text())["answers"]) == 3
+    assert shown(again) == shown(first)[2:]  # the movie on which the first session stopped
+    assert run("u\ns\n", *flags, "--resume", "ann").returncode == 0
+    assert [answer for _, answer in stored(profiles / "ann.json")["answers"]] == ["like", "skip"]
+    assert "profile 'ann' exists" in refused(run("", *flags, "--save", "ann"))
+    assert run("y\n", *flags, "--resume", "ann", "--save", "bob").returncode == 0
+    assert len(stored(profiles / "bob.json")["answers"]) == 3
+    assert len(stored(profiles / "ann.json")["answers"]) == 2
 
 
-def test_two_sessions_cannot_share_a_profile(processed: Path, tmp_path: Path) -> None:
-    flags = ["--processed", str(processed), "--profiles", str(tmp_path)]
-    run("alpha\n\ny\n", *flags, "--save", "ann")
-    command = [sys.executable, "-m", "model.runsvd", *flags, "--resume", "ann"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout is not None
-        first.stdout.readline()  # it has begun, so it holds the profile
-        second = run("", *flags, "--resume", "ann")
-        first.communicate("q\n")
-    assert second.returncode == 2
-    assert "another process is using profile 'ann'" in second.stderr
+def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile(
+    processed: Path, tmp_path: Path
+) -> None:
+    flags = ["--processed", processed, "--profiles", tmp_path]
+    with start(*flags, "--save", "ann") as first:
+        first.stdin.write("alpha\n\ny\nn\n")
+        first.stdin.flush()
+        for line in first.stdout:
+            if line.startswith("3. "):
+                break
+        assert "another process is using profile 'ann'" in refused(run("", *flags, "--resume", "ann"))
+        first.send_signal(signal.SIGKILL)
+    assert len(stored(tmp_path / "ann.json")["answers"]) == 2
+    assert run("", *flags, "--resume", "ann").returncode == 0
 
 
-def test_a_closed_pipe_is_no_error(processed: Path) -> None:
-    command = f"yes s | {sys.executable} -m model.runsvd {' '.join(RULE)} --processed {processed} | head -1"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.stderr == ""
-    assert done.stdout.startswith("tastevec:")
+PROFILES = [
+    ("{", "ann.json is damaged"),
+    ("[]", "is not a profile of tastevec"),
+    ('{"format_version": 1, "seed": 0, "favorites": ["x"], "answers": []}', "is not a profile of tastevec"),
+    ('{"format_version": 9, "seed": 0, "favorites": [1], "answers": []}', "format version 9, this program reads 2"),
+    ('{"format_version": 1, "seed": 0, "favorites": [1], "answers": [[2, "maybe"]]}', "answer 'maybe' to movie 2"),
+    ('{"format_version": 1, "seed": 0, "favorites": [77], "answers": []}', "none of its favorites is in this"),
+    ('{"format_version": 1, "seed": 0, "favorites": [1], "answers": [[1, "like"]]}', "is not a profile of tastevec"),
+    ('{"format_version": 1, "seed": Infinity, "favorites": [1], "answers": []}', "is not a profile of tastevec"),
+    ('{"format_version": 1, "seed": -4, "favorites": [1], "answers": []}', "is not a profile of tastevec"),
+    *(
+        (f'{{"format_version": 2, "seed": 0, "favorites": [1], "answers": [[2, "like"]], "words": {words}}}', "is not")
+        for words in ('[["a", 2]]', '[["a", -1]]', '[["a", 1], ["b", 0]]', '[["a"]]', '"ab"', "3", "[[1, 2, 3]]")
+    ),
+]
 
 
-def test_input_that_is_not_text(processed: Path) -> None:
-    command = [sys.executable, "-m", "model.runsvd", *RULE, "--processed", str(processed)]
-    done = subprocess.run(command, input=b"\xff\xfe\x00\nalpha\n\n\x07\nq\n", cwd=ROOT, capture_output=True)
-    assert done.returncode == 0
-    assert done.stderr == b""
+@pytest.mark.parametrize(("text", "message"), PROFILES)
+def test_damaged_profiles_are_refused_and_left_alone(processed: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "ann.json").write_text(text)
+    assert message in refused(run("", "--processed", processed, "--profiles", tmp_path, "--resume", "ann"))
+    assert (tmp_path / "ann.json").read_text() == text
+
+
+def test_a_full_disk_under_the_profile_leaves_the_old_one(processed: Path, tmp_path: Path) -> None:
+    """A limit on file size makes every write of a profile fail as a full disk does."""
+    resource = pytest.importorskip("resource")
+    flags = ["--processed", processed, "--profiles", tmp_path]
+    assert run("alpha\n\ny\n", *flags, "--save", "ann").returncode == 0
+    before = (tmp_path / "ann.json").read_text()
+    with start(
+        *flags, "--resume", "ann", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+    ) as program:
+        _, error = program.communicate("y\n")
+    assert re.fullmatch(r"tastevec: .*\n", error)
+    assert (tmp_path / "ann.json").read_text() == before
+    assert [name for name in os.listdir(tmp_path) if not name.endswith(".lock")] == ["ann.json"]
+
+
+# --- words ---
+
+
+def test_words_in_a_session_are_read_explained_and_undone(with_texts: Path) -> None:
+    done = run("alpha\n\nt\nt War\nw\nu\nt  heist \nq\n", "--processed", with_texts)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "   Say what you want after the t, such as: t slow atmospheric science fiction\n" in done.stdout
+    first, war, again, heist = shown(done)
+    assert war == "Gamma (1982)"  # the one movie of war and action
+    assert again == first
+    assert heist == "The Beta (1981)"  # the one movie with that keyword
+    total = float(re.findall(r"has score ([+-][\d.]+), the sum of", done.stdout)[0])
+    terms = re.findall(r"^ *([+-]\d+\.\d+)  (.*)$", done.stdout, flags=re.MULTILINE)
+    assert sum(float(value) for value, _ in terms) == pytest.approx(total, abs=0.003)
+    assert [label for _, label in terms if "words" in label] == ['your words "War"']
+
+
+def test_words_are_shown_in_one_short_line_without_control_characters(with_texts: Path) -> None:
+    asked = [f"t war {number}" for number in range(8)]
+    typed = ["alpha", "", "t \x1b[31mwar\u202e " + "heist " * 50, "w", *asked, "w", "q", ""]
+    done = run("\n".join(typed), "--processed", with_texts)
+    terms = [line for line in done.stdout.split("\n") if 'your words "' in line]
+    assert terms[0].endswith(f'  your words "{("[31mwar " + "heist " * 50)[:57]}..."')
+    assert "  your other 2 answers and words together\n" in done.stdout
+
+
+def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts: Path, tmp_path: Path) -> None:
+    flags = ["--processed", with_texts, "--profiles", tmp_path]
+    first = run("\ny\nt war\n", *flags, "--like", "heist", "--save", "ann")
+    assert first.stdout.startswith(
+        "tastevec: 9 movies. Name up to 4 that you love; Enter alone starts.\nFavorite 1 of 4: \n\n1. "
+    )
+    ann = stored(tmp_path / "ann.json")
+    assert (ann["favorites"], ann["words"]) == ([], [["heist", 0], ["war", 1]])
+    again = run("w\nu\nu\n", *flags, "--resume", "ann")
+    assert "Welcome back, ann: 0 favorites, 1 answers, 2 times in words." in again.stdout
+    assert shown(again)[0] == shown(first)[-1]
+    ann = stored(tmp_path / "ann.json")
+    assert (ann["answers"], ann["words"]) == ([], [["heist", 0]])
+    run("", *flags, "--resume", "ann", "--like", "drama")
+    assert stored(tmp_path / "ann.json")["words"] == [["heist", 0], ["drama", 0]]
+    beside = run("alpha\n\nw\nq\n", *flags, "--like", "heist")
+    assert "your favorite Alpha (1980)" in beside.stdout
+    assert 'your words "heist"' in beside.stdout
+
+
+def test_words_that_cannot_be_read_change_nothing(processed: Path, with_texts: Path) -> None:
+    done = run("alpha\n\nt 7\nq\n", "--processed", with_texts)
+    assert f"{PROMPT}t 7\n   no movie here has anything of '7': try other words\n{PROMPT}q\n" in done.stdout
+    done = run("", "--processed", with_texts, "--like", "7")
+    assert (refused(done), done.stdout) == ("tastevec: no movie here has anything of '7': try other words\n", "")
+    done = run("alpha\n\nt war\ny\nq\n", "--processed", processed)
+    command = f"run python -m model.generate_embeddings --processed {processed} --backend local"
+    assert command in done.stdout
+    assert len(shown(done)) == 2
+    assert command in refused(run("", "--processed", processed, "--like", "war"))
+    assert "nope" in refused(run("", "--processed", with_texts, "--like", "war", "--backend", "nope"))
+    refused(run("", "--processed", with_texts, "--like", "war", "--backend", "minilm"))
+    asked = refused(run("", "--processed", processed, "--base-url", "http://localhost"))
+    assert "--base-url belongs to the backend http" in asked
+
+
+def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_processed(tmp_path / "processed")
+    (home := tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    movies = join([read_source(MOVIELENS, folder)])
+    server = Server()
+    try:
+        settings = {"base_url": server.url, "model": "fake", "cache": ""}
+        embed(plan(movies, None), make_backend("http", **settings)).save(folder / "artifacts" / "text" / "http")
+        flags = ["--processed", folder, "--backend", "http", "--base-url", server.url]
+        done = run("alpha\n\nt a movie of war\nw\nq\n", *flags, "--model", "fake")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert 'your words "a movie of war"' in done.stdout
+        assert list(home.iterdir()) == []
+        other = run("alpha\n\nt war\nq\n", *flags, "--model", "another")
+        assert "can't be compared" in other.stdout
+    finally:
+        server.close()
+
+
+# --- what is refused ---
+
+FLAGS = [
+    ("--year soon", "'soon' is no year or range: write 1994, 1990-1999, 1990- or -1970"),
+    ("--year 1999-1990", "'1999-1990' is no year or range"),
+    ("--year=-", "'-' is no year or range"),
+    ("--seed -1", "'-1' is not a whole number from 0"),
+    ("--seed x", "'x' is not a whole number"),
+    ("--genre Sitcom", "no genre 'Sitcom': choose from Action, Comedy, Drama, War"),
+    ("--exclude-genre=", "no genre ''"),
+    ("--year 1920", "no movie passes --genre, --exclude-genre and --year together: widen one of them"),
+    ("--save ../x", "profile name '../x': use up to 64 letters"),
+    ("--save=", "profile name ''"),
+    ("--resume nobody", "no profile 'nobody' in"),
+    ("--learning-rate 2", "--learning-rate: 2.0 is out of range (step of the moving average"),
+    ("--learning-rate 0.5 --learning-rule conditional-gaussian", "--learning-rate belongs to the moving"),
+    ("--diversity-band-low 0.9", "diversity_band_low 0.9 is above diversity_band_high 0.5: give the lower end"),
+    ("--resume ann --seed 3", "--seed 3 with --resume: the profile has its seed, leave --seed out"),
+    ("--learning-rate fast", "invalid float value: 'fast'"),
+    ("--n-favorites 0", "--n-favorites: 0 is out of range"),
+    ("--config nowhere.yaml", "no settings file at nowhere.yaml"),
+    ("--processed nowhere", "no movie list at nowhere"),
+    ("--processed setup.cfg", "setup.cfg"),
+    ("--profiles setup.cfg --save ann", "setup.cfg"),
+    ("--like-a-boss", "unrecognized arguments: --like-a-boss"),
+]
+POLICIES = [
+    ("learning_rat: 0.1", "line 1: unknown key 'learning_rat': did you mean learning_rate?"),
+    ("exploration_rate: 2", "2 is out of range (probability that a turn damps the model score; from 0 to 1"),
+    ("n_favorites: four", "n_favorites: 'four' is not a whole number"),
+    ("min_genre_affinity: [", "is not valid YAML"),
+    ("\ttabs: 1", "is not valid YAML"),
+    ("learning_rate: .nan", "nan is not a number"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), FLAGS, ids=[flags for flags, _ in FLAGS])
+def test_flags_that_are_refused(processed: Path, flags: str, message: str) -> None:
+    rule = ["--learning-rule", "moving-average"]
+    done = run("alpha\n\ny\n", "--processed", processed, *flags.split(), rule=rule)
+    assert message in refused(done)
+
+
+@pytest.mark.parametrize(("text", "message"), POLICIES)
+def test_policies_that_are_refused(processed: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "policy.yaml").write_text(text)
+    assert message in refused(run("", "--processed", processed, "--config", tmp_path / "policy.yaml"))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def not_numbers(path: Path) -> None:
+    """Checksums can be right and values wrong: an artifact written by a broken program."""
+    vectors = np.load(path)
+    vectors[0, 0] = np.nan
+    np.save(path, vectors)
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    manifest["files"][path.name]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (path.parent / "manifest.json").write_text(json.dumps(manifest))
+
+
+DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
+    ("artifacts/svd/movie_embeddings.npy", cut, "movie_embeddings.npy is damaged or from another run"),
+    ("artifacts/svd/movie_embeddings.npy", Path.unlink, "movie_embeddings.npy is missing: run python -m model.train"),
+    ("artifacts/svd/movie_embeddings.npy", not_numbers, "movie_embeddings.npy holds values that are not numbers"),
+    ("artifacts/svd/svd_model.npz", cut, "svd_model.npz is damaged or from another run"),
+    ("artifacts/svd/movie_map.json", cut, "movie_map.json is damaged or from another run"),
+    ("artifacts/svd/manifest.json", cut, "manifest.json is damaged (not JSON): run python -m model.train_svd_model"),
+    ("artifacts/svd/manifest.json", Path.unlink, "no svd artifact in"),
+    ("movie_metadata.csv", lambda path: path.write_bytes(b""), "movie_metadata.csv is damaged"),
+    ("movie_popularity.json", cut, "movie_popularity.json is damaged"),
+    ("movie_popularity.json", lambda path: path.write_text("[1]"), "movie_popularity.json"),
+    ("movie_popularity.json", lambda path: path.write_text('{"1": "x"}'), "movie_popularity.json"),
+]
+
+
+@pytest.mark.parametrize(("name", "harm", "message"), DAMAGE)
+def test_damaged_data(processed: Path, tmp_path: Path, name: str, harm: Callable[[Path], object], message: str) -> None:
+    folder = Path(shutil.copytree(processed, tmp_path / "processed"))
+    harm(folder / name)
+    line = refused(run("", "--processed", folder))
+    assert message in line
+    if "run python" in line:  # the command makes this folder again, not the shipped one
+        assert str(folder) in line.split("run python")[1]
+
+
+# --- streams and the terminal ---
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
+def test_streams_that_are_closed_full_or_no_text(processed: Path) -> None:
+    program = f'"{sys.executable}" -m model.runsvd {" ".join(RULE)} --processed "{processed}"'
+
+    def shell(command: str, typed: bytes = b"alpha\n\ny\n") -> tuple[int, str]:
+        done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, input=typed)
+        return done.returncode, done.stderr.decode()
+
+    assert shell(f"{program} <&-") == (0, "")
+    closed = "tastevec: standard output is closed: give the session somewhere to write\n"
+    assert shell(f"{program} >&-") == (2, closed)
+    assert shell(f"yes s | {program} | head -1") == (0, "")
+    assert shell(program, b"\xff\xfe\x00\nalpha\n\n\x07\nq\n") == (0, "")
+    code, line = shell(f"{program} >/dev/full")
+    assert code == 2
+    assert re.fullmatch("tastevec: .*the disk is full.*\n", line)
+    numpy = "import numpy; from recommender import cli; cli.run(lambda _: numpy.ones(99_999).tofile('/dev/full'))"
+    assert "the disk is full" in shell(f'"{sys.executable}" -c "{numpy}"')[1]  # numpy's error has no number
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(processed: Path, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir(mode=0o500)
+    done = run("", "--processed", processed, "--profiles", tmp_path / "p", "--save", "ann")
+    assert "no permission" in refused(done)
 
 
 class Terminal:
@@ -226,19 +523,19 @@ class Terminal:
             os.environ.update({"TERM": "xterm", "INPUTRC": "/dev/null", **environment})
             os.execv(sys.executable, [sys.executable, "-m", "model.runsvd", *flags])
 
-    def wait_for(self, text: str, seconds: float = 20) -> str:
-        """Read until `text` appears after what was read before, and return what came before it."""
+    def wait_for(self, *texts: str, seconds: float = 20) -> None:
+        """Read until each text appears after what was read before."""
         end = time.monotonic() + seconds
-        while text not in self.unread:
-            ready, _, _ = select.select([self.handle], [], [], max(0, end - time.monotonic()))
-            assert ready, f"no {text!r} in {self.unread!r}"
-            try:
-                self.unread += os.read(self.handle, 4096).decode("utf-8", "replace")
-            except OSError:  # Linux reports the end of a pseudo-terminal as an error
-                break
-        assert text in self.unread, self.unread
-        before, self.unread = self.unread.split(text, 1)
-        return before
+        for text in texts:
+            while text not in self.unread:
+                ready, _, _ = select.select([self.handle], [], [], max(0, end - time.monotonic()))
+                assert ready, f"no {text!r} in {self.unread!r}"
+                try:
+                    self.unread += os.read(self.handle, 4096).decode("utf-8", "replace")
+                except OSError:  # Linux reports the end of a pseudo-terminal as an error
+                    break
+            assert text in self.unread, self.unread
+            self.unread = self.unread.split(text, 1)[1]
 
     def type(self, text: str) -> None:
         os.write(self.handle, text.encode())
@@ -263,31 +560,21 @@ def test_a_session_on_a_terminal_completes_and_colors(processed: Path) -> None:
     terminal.type("gam\t")
     terminal.wait_for("Gamma (1982)")
     terminal.type("\n")
-    terminal.wait_for("\033[1mGamma (1982)\033[0m")
-    terminal.wait_for("Favorite 2 of 4: ")
+    terminal.wait_for("\033[1mGamma (1982)\033[0m", "Favorite 2 of 4: ")
     terminal.type("\n")
     terminal.wait_for("> ")
     terminal.type("y\n")
-    terminal.wait_for("2. ")
-    terminal.wait_for("> ")
+    terminal.wait_for("2. ", "> ")
     terminal.type("\x04")
     terminal.wait_for("Goodbye.")
     assert terminal.close() == 0
 
 
-def test_no_color_is_obeyed(processed: Path) -> None:
+def test_no_color_is_obeyed_and_ctrl_c_leaves_without_a_traceback(processed: Path) -> None:
     terminal = Terminal("--processed", str(processed), NO_COLOR="1")
     terminal.wait_for("Favorite 1 of 4: ")
     terminal.type("alpha\n")
-    terminal.wait_for("Alpha (1980)  Action")
-    terminal.type("q\n")
-    terminal.wait_for("Goodbye.")
-    assert terminal.close() == 0
-
-
-def test_ctrl_c_leaves_without_a_traceback(processed: Path) -> None:
-    terminal = Terminal("--processed", str(processed))
-    terminal.wait_for("Favorite 1 of 4: ")
+    terminal.wait_for("Alpha (1980)  Action", "Favorite 2 of 4: ")
     # A signal between readline's prompt and its wait for keys is seen only at the next key: press until it is seen.
     for _ in range(20):
         terminal.type("\x03")
@@ -296,20 +583,3 @@ def test_ctrl_c_leaves_without_a_traceback(processed: Path) -> None:
     terminal.wait_for("\n")
     assert terminal.close() == 130
     assert "Traceback" not in terminal.unread
-
-
-def test_killed_sessions_keep_every_answer_given(processed: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "model.runsvd", "--processed", str(processed), "--profiles", str(tmp_path)]
-    with subprocess.Popen(
-        [*command, "--save", "ann"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as program:
-        assert program.stdin is not None
-        assert program.stdout is not None
-        program.stdin.write(b"alpha\n\ny\nn\n")
-        program.stdin.flush()
-        for line in program.stdout:
-            if line.startswith(b"3. "):
-                break
-        program.send_signal(signal.SIGKILL)
-    assert len(json.loads((tmp_path / "ann.json").read_text())["answers"]) == 2
-    assert run("", "--processed", processed, "--profiles", tmp_path, "--resume", "ann").returncode == 0

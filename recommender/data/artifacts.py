@@ -149,7 +149,8 @@ def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str],
 def command(remedy: str, folder: Path) -> str:
     """Return the command `remedy` with the flag that makes it write `folder`, where that is not its default."""
     processed = next((place.parent for place in folder.parents if place.name == "artifacts"), folder)
-    if not remedy.startswith("python -m") or processed.resolve() == default_folder("processed").resolve():
+    done = not remedy.startswith("python -m") or "--processed" in remedy or "--output" in remedy
+    if done or processed.resolve() == default_folder("processed").resolve():
         return remedy
     return f"{remedy} --{'output' if processed == folder else 'processed'} {processed}"
 
@@ -237,6 +238,7 @@ def restore(
     remedy: the command that makes it again.  movie_ids: those that the caller works with. Raises `ArtifactError` for
     no artifact of this kind, damaged settings, or another movie list.
     """
+    remedy = command(remedy, folder)
     manifest = read_manifest(folder, kind, remedy)
     about = manifest["settings"].get(step, {})
     try:

@@ -1,9 +1,4 @@
-"""The contract of every index of vectors.
-
-Index(vectors, metric)         build over (n, d) rows; row numbers count on from 0
-search(queries, k, keep)       (B, d) -> rows (B, k) and similarities (B, k), most similar first
-add(vectors)                   append; the new rows get the next numbers
-save(folder), load(folder)
+"""The contract of every index of vectors: build, add, search, save, load.
 
 similarity = q . v             metric "inner"
 similarity = q . v / |q| |v|   metric "cosine": both are normalised, so every index needs the inner product alone
@@ -19,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.errors import ChoiceError
+from ..linalg.rows import unit_rows
 
 METRICS = ("inner", "cosine")
 
@@ -26,31 +22,20 @@ AnyIndex = TypeVar("AnyIndex", bound="VectorIndex")
 
 
 class VectorIndex(ABC):
-    """An index under the contract above; `dim` is d, `len(index)` is n."""
+    """Rows (n, d), numbered from 0 in the order in which they come; `dim` is d, `len(index)` is n."""
 
-    metric: str
-    dim: int
+    def __init__(self, vectors: npt.ArrayLike, metric: str = "inner") -> None:
+        """Build over `vectors` (n, d); raises `ChoiceError` for another shape, metric, or values not finite."""
+        if metric not in METRICS:
+            raise ChoiceError(f"metric {metric!r} is not one of {', '.join(METRICS)}: choose one of them")
+        self.metric = metric
+        shape = np.shape(vectors)
+        self.dim = int(shape[1]) if len(shape) == 2 else 0
+        self._add(self._prepare(vectors, "vectors"))
 
-    @abstractmethod
-    def __len__(self) -> int:
-        """Return how many vectors there are."""
-
-    @abstractmethod
     def add(self, vectors: npt.ArrayLike) -> None:
         """Append `vectors` (m, d); they become rows n .. n + m - 1."""
-
-    @abstractmethod
-    def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Compute `search` for arguments already checked and prepared; 1 <= k <= n."""
-
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write the index to `folder`, all files or none."""
-
-    @classmethod
-    @abstractmethod
-    def load(cls: type[AnyIndex], folder: Path) -> AnyIndex:
-        """Read what `save` wrote; raises `ArtifactError` for files that are missing or damaged."""
+        self._add(self._prepare(vectors, "vectors"))
 
     def search(
         self, queries: npt.ArrayLike, k: int, keep: Optional[npt.ArrayLike] = None
@@ -64,13 +49,11 @@ class VectorIndex(ABC):
         if k < 1:
             raise ChoiceError(f"k = {k}: ask for at least one row")
         prepared = self._prepare(queries, "queries")
-        mask = None
-        if keep is not None:
-            mask = np.asarray(keep)
-            if mask.dtype != bool or mask.shape != (len(self),):
-                raise ChoiceError(
-                    f"a filter {mask.dtype} {mask.shape}: give one True or False for each of {len(self)} rows"
-                )
+        mask = None if keep is None else np.asarray(keep)
+        if mask is not None and (mask.dtype != bool or mask.shape != (len(self),)):
+            raise ChoiceError(
+                f"a filter {mask.dtype} {mask.shape}: give one True or False for each of {len(self)} rows"
+            )
         rows = np.full((len(prepared), k), -1, dtype=np.int64)
         similarities = np.full((len(prepared), k), -np.inf, dtype=np.float32)
         if len(self) and len(prepared):
@@ -86,14 +69,25 @@ class VectorIndex(ABC):
             raise ChoiceError(f"{what} of shape {array.shape}: give (number, {self.dim})")
         if not np.isfinite(array).all():
             raise ChoiceError(f"{what} hold values that are not numbers: leave those rows out")
-        if self.metric == "cosine":
-            lengths = np.sqrt(np.einsum("ij,ij->i", array, array, dtype=np.float64))[:, None]
-            array = (array / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
-        return array
+        return unit_rows(array.astype(np.float64)) if self.metric == "cosine" else array
 
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return how many vectors there are."""
 
-def check_metric(metric: str) -> str:
-    """Return `metric`, or raise `ChoiceError` for one that does not exist."""
-    if metric not in METRICS:
-        raise ChoiceError(f"metric {metric!r} is not one of {', '.join(METRICS)}: choose one of them")
-    return metric
+    @abstractmethod
+    def _add(self, vectors: np.ndarray) -> None:
+        """Append checked and prepared vectors; the first call builds the index."""
+
+    @abstractmethod
+    def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Compute `search` for arguments already checked and prepared; 1 <= k <= n."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the index to `folder`, all files or none."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls: type[AnyIndex], folder: Path) -> AnyIndex:
+        """Read what `save` wrote; raises `ArtifactError` for files that are missing or damaged."""

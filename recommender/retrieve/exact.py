@@ -1,31 +1,38 @@
 """The exact index: all inner products, then the k largest. The default, and the truth for every other index.
 
     similarities = Q V'          one matrix product for a block of queries
-    rows = top_n(similarities)   recommender/linalg/top_n.py
+    rows = top_n(similarities)   linalg/top_n.py
 
 62,000 movies of 50 dimensions cost about half a millisecond a query; an approximate index pays off only far beyond.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
-import numpy.typing as npt
 
 from ..data import artifacts
+from ..data.settings import setting
 from ..linalg.top_n import top_n
-from .base import VectorIndex, check_metric
+from .base import METRICS, VectorIndex
 
 KIND = "exact_index"
 REMEDY = "the program that builds this index again"
-VECTORS_FILE = "vectors.npy"
 BLOCK_CELLS = 1 << 22  # similarities held at once: 16 MB
+
+
+@dataclass(frozen=True)
+class ExactSettings:
+    metric: str = setting("inner", "how similar two vectors are", choices=METRICS)
 
 
 class ExactIndex(VectorIndex):
     """Exact search over (n, d) float32 vectors; what is stored is normalised where the metric is cosine.
+
+    Cost of `search`: O(n d) a query; of `add`: O((n + m) d), for the rows are copied to stay together.
 
     >>> index = ExactIndex(np.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]]), metric="cosine")
     >>> rows, similarities = index.search([[0.0, 5.0]], k=2)
@@ -33,19 +40,13 @@ class ExactIndex(VectorIndex):
     ([[2, 1]], [[1.0, 0.800000011920929]])
     """
 
-    def __init__(self, vectors: npt.ArrayLike, metric: str = "inner") -> None:
-        """Build over `vectors` (n, d); raises `ChoiceError` for another shape, metric, or values not finite."""
-        self.metric = check_metric(metric)
-        array = np.asarray(vectors)
-        self.dim = array.shape[1] if array.ndim == 2 else 0
-        self.vectors = self._prepare(vectors, "vectors")
+    vectors: np.ndarray  # (n, d)
 
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def add(self, vectors: npt.ArrayLike) -> None:
-        """Append `vectors` (m, d); cost O((n + m) d), for the rows are copied to stay together."""
-        self.vectors = np.concatenate((self.vectors, self._prepare(vectors, "vectors")))
+    def _add(self, vectors: np.ndarray) -> None:
+        self.vectors = np.concatenate((self.vectors, vectors)) if hasattr(self, "vectors") else vectors
 
     def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         rows = np.empty((len(queries), k), dtype=np.int64)
@@ -53,7 +54,7 @@ class ExactIndex(VectorIndex):
         step = max(1, BLOCK_CELLS // len(self))
         for low in range(0, len(queries), step):
             part = slice(low, low + step)
-            block = queries[part] @ self.vectors.T
+            block = queries[part] @ self.vectors.T  # (step, n)
             if keep is not None:
                 block[:, ~keep] = -np.inf
             rows[part] = top_n(block, k)
@@ -61,17 +62,13 @@ class ExactIndex(VectorIndex):
         return rows, similarities
 
     def save(self, folder: Path) -> None:
-        """Write `vectors.npy` and a manifest, both or none."""
-        with artifacts.replace_set(folder, KIND, "build", {"metric": self.metric}) as stage:
-            np.save(stage / VECTORS_FILE, self.vectors)
+        artifacts.store(folder, KIND, ExactSettings(self.metric), {"vectors.npy": self.vectors}, step="build")
 
     @classmethod
     def load(cls, folder: Path) -> ExactIndex:
-        """Read what `save` wrote; raises `ArtifactError` for files that are missing, damaged or of another kind."""
-        manifest = artifacts.read_manifest(folder, KIND, REMEDY)
-        artifacts.check_files(folder, manifest, [VECTORS_FILE], REMEDY)
+        stored = artifacts.restore(folder, KIND, REMEDY, ExactSettings, step="build")
         index = cls.__new__(cls)
-        index.metric = check_metric(manifest["settings"]["build"]["metric"])
-        index.vectors = artifacts.load_npy(folder / VECTORS_FILE, np.float32, (None, None))
+        index.metric = stored.settings.metric
+        index.vectors = stored.read({"vectors.npy": np.float32})["vectors"]
         index.dim = index.vectors.shape[1]
         return index

@@ -44,7 +44,10 @@ def names() -> tuple[str, ...]:
 
 
 def make_backend(name: str = DEFAULT_BACKEND, **settings: Any) -> BaseEmbeddingBackend:
-    """Return backend `name` set by `settings`; raises `ChoiceError` for a name that does not exist."""
+    """Return backend `name` set by `settings`; raises `ChoiceError` for a name or a setting that does not exist."""
     if name not in _BACKENDS:
         raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(_BACKENDS)}")
-    return _BACKENDS[name](**settings)
+    try:
+        return _BACKENDS[name](**settings)
+    except TypeError as error:  # a setting that this backend does not have
+        raise ChoiceError(f"backend {name} can't be set by {', '.join(settings)}: {error}") from error
