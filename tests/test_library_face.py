@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from recommender import Movie, Recommender, TastevecError
 from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
+from recommender.learn import registry
 from recommender.session.policy import PolicySettings
+from recommender.text.registry import make_backend
 from tests.tiny import FILMS, make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,16 +36,15 @@ def tiny(tmp_path: Path) -> Recommender:
 def test_search_gives_movies(shipped: Recommender) -> None:
     found = shipped.search("the matirx", n=3)
     assert len(found) <= 3
-    assert found[0].movie_id == 2571
     assert isinstance(found[0], Movie)
-    assert (found[0].title, found[0].year) == ("The Matrix", 1999)
+    assert (found[0].movie_id, found[0].title, found[0].year) == (2571, "The Matrix", 1999)
     assert "Sci-Fi" in found[0].genres
     assert shipped.search("zzzzqqqq") == []
 
 
 def test_a_session_by_ids_and_titles(shipped: Recommender) -> None:
     by_title = shipped.session(["The Matrix", "Alien", "Pulp Fiction", "Fargo"], seed=1)
-    by_id = shipped.session([2571, np.int64(1214), 296, 608], seed=1)
+    by_id = shipped.session([2571, np.int64(1214), 296, shipped.search("fargo", 1)[0]], seed=1)
     seen = set()
     for turn in range(20):
         movie, same = by_title.next(), by_id.next()
@@ -67,10 +72,8 @@ def test_favorites_decide_what_comes(shipped: Recommender) -> None:
         movies = [session.next() for _ in range(20)]
         return sum(bool({"Animation", "Children"} & set(movie.movie.genres)) for movie in movies if movie)
 
-    family = n_family_movies("Toy Story (1995)", "Finding Nemo", "Shrek (2001)", "Monsters, Inc.")
-    crime = n_family_movies("Pulp Fiction", "Fargo", "Reservoir Dogs", "Heat (1995)")
-    assert family >= 5
-    assert crime <= 1
+    assert n_family_movies("Toy Story (1995)", "Finding Nemo", "Shrek (2001)", "Monsters, Inc.") >= 5
+    assert n_family_movies("Pulp Fiction", "Fargo", "Reservoir Dogs", "Heat (1995)") <= 1
 
 
 def test_similar_movies_are_the_nearest_by_cosine(tiny: Recommender) -> None:
@@ -81,107 +84,87 @@ def test_similar_movies_are_the_nearest_by_cosine(tiny: Recommender) -> None:
     found = tiny.similar_movies(4, n=5)
     assert [similar.movie.movie_id for similar in found] == [FILMS[i][0] for i in expected[:5]]
     np.testing.assert_allclose([similar.similarity for similar in found], cosine[expected[:5]], atol=1e-6)
-    assert len(tiny.similar_movies(4, n=100)) == len(FILMS) - 1
+    assert len(tiny.similar_movies(4, n=10**12)) == len(FILMS) - 1  # and it costs no memory
 
 
-def test_what_cannot_be_done_says_why(tiny: Recommender, tmp_path: Path) -> None:
-    with pytest.raises(
-        ChoiceError, match=r"'zeta' could be Zeta \(2005\) \[id 7\]; Zeta \(1990\) \[id 6\]: give the id"
-    ):
-        tiny.session(["zeta"])
-    with pytest.raises(ChoiceError, match="no movie like 'qqqqqq'"):
-        tiny.session(["qqqqqq"])
-    with pytest.raises(ChoiceError, match="no movie with id 99"):
-        tiny.session([1, 99])
-    for words in (None, 5, b"robots"):
-        with pytest.raises(ChoiceError, match="give a text, or a list of texts"):
-            tiny.session(["alpha"], words=words)  # type: ignore[arg-type]
-    with pytest.raises(ChoiceError, match="no favorites"):
-        tiny.session([])
-    with pytest.raises(ChoiceError, match="give a list"):
-        tiny.session("alpha")
-    with pytest.raises(ChoiceError, match="neither a movie id nor a title"):
-        tiny.session([1.5])  # type: ignore[list-item]
-    for not_a_list in (None, 1, b"alpha"):
-        with pytest.raises(ChoiceError, match="give a list"):
-            tiny.session(not_a_list)  # type: ignore[arg-type]
-    with pytest.raises(ChoiceError, match="'True' is neither a movie id nor a title"):
-        tiny.session([True])
-    for seed in (-1, None, 0.5):
-        with pytest.raises(ChoiceError, match=f"seed {seed}: give a whole number from 0"):
-            tiny.session([1], seed=seed)  # type: ignore[arg-type]
-    with pytest.raises(ChoiceError, match="no movie with id 99"):
-        tiny.similar_movies(99)
-    for not_an_id in ("1", 1.7, float("inf"), True):
-        with pytest.raises(ChoiceError, match="is not a whole number"):
-            tiny.similar_movies(not_an_id)  # type: ignore[arg-type]
-    with pytest.raises(ChoiceError, match="n = 0"):
-        tiny.similar_movies(1, n=0)
-    with pytest.raises(ArtifactError, match=r"no movie list at .*run python -m preprocess\.setup"):
-        Recommender.load(tmp_path / "nowhere")
-    assert issubclass(ChoiceError, TastevecError)
+REFUSED: list[tuple[str, Any, str]] = [
+    ("session", {"favorites": ["zeta"]}, "'zeta' could be Zeta (2005) [id 7]; Zeta (1990) [id 6]: give the id"),
+    ("session", {"favorites": ["qqqqqq"]}, "no movie like 'qqqqqq'"),
+    ("session", {"favorites": [1, 99]}, "no movie with id 99"),
+    ("session", {"favorites": []}, "no favorites"),
+    ("session", {"favorites": [1.5]}, "neither a movie id nor a title"),
+    ("session", {"favorites": [True]}, "neither a movie id nor a title"),
+    *(("session", {"favorites": value}, "give a list") for value in ("alpha", None, 1, b"alpha")),
+    *(("session", {"favorites": [1], "words": value}, "give a text, or") for value in (None, 5, b"robots")),
+    *(("session", {"favorites": [1], "seed": value}, "give a whole number from 0") for value in (-1, None, 0.5)),
+    ("similar_movies", {"movie_id": 99}, "no movie with id 99"),
+    *(("similar_movies", {"movie_id": value}, "whole number") for value in ("1", 1.7, float("inf"), True)),
+    *(("similar_movies", {"movie_id": 1, "n": value}, "whole number from 1") for value in (0, "3", None, 2.0)),
+    *(("search", {"text": value}, "give a text") for value in (None, 2571)),
+    *(("search", {"text": "alpha", "n": value}, "whole number") for value in ("3", True)),
+    ("search_text", {"text": "war", "n": 0}, "whole number from 1"),
+    ("recommend", {"user_id": 1, "n": "3"}, "whole number from 1"),
+    ("recommend", {"user_id": 1, "at": 2**40}, "give seconds since 1970"),
+    *(("load", {"path": value}, "give its path") for value in (5, b"processed", ["x"])),
+    ("load", {"policy": 5}, "give its path"),
+    ("load", {"backend_settings": 5}, "give a dict"),
+    ("load", {"vectors": "towers"}, "give one of svd, two_tower"),
+]
 
 
-def test_more_similar_movies_than_there_are_cost_no_memory(tiny: Recommender) -> None:
-    assert len(tiny.similar_movies(1, n=10**12)) == len(tiny.catalog) - 1
+@pytest.mark.parametrize(("method", "arguments", "message"), REFUSED)
+def test_what_cannot_be_done_says_why(tiny: Recommender, method: str, arguments: Any, message: str) -> None:
+    with pytest.raises(ChoiceError, match=re.escape(message)) as caught:
+        getattr(tiny, method)(**arguments)
+    assert isinstance(caught.value, TastevecError)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_model_of_other_movies_is_refused(tmp_path: Path) -> None:
-    folder = make_processed(tmp_path)
-    path = folder / "movie_metadata.csv"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    path.write_text("".join(lines[:-1]), encoding="utf-8")
-    with pytest.raises(ArtifactError, match=r"trained on another movie list: run python -m model\.train_svd_model"):
-        Recommender.load(folder)
+def test_a_setting_that_a_backend_lacks_is_refused_by_name() -> None:
+    with pytest.raises(TastevecError, match="foo"):
+        Recommender.load(backend_settings={"foo": 1}).search_text("heist")
+    for backend in ("local", "http", "minilm"):
+        with pytest.raises(TastevecError, match="foo"):
+            make_backend(backend, foo=1)
 
 
-def test_a_script_with_its_own_model_config_and_processed(tmp_path: Path) -> None:
-    """The script's folder comes first on the path; nothing of ours may be looked up there."""
-    (tmp_path / "model.py").write_text("raise SystemExit('imported the wrong model')")
-    (tmp_path / "config.py").write_text("raise SystemExit('imported the wrong config')")
-    (tmp_path / "preprocess.py").write_text("raise SystemExit('imported the wrong preprocess')")
-    (tmp_path / "processed").mkdir()
-    (tmp_path / "script.py").write_text(
-        "from recommender import Recommender\n"
-        "session = Recommender.load().session(['The Matrix', 296])\n"
-        "print(session.next().movie.title != '')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
-    )
-    assert (done.stdout, done.stderr) == ("True\n", "")
+def test_a_session_and_a_recommender_can_be_pickled(shipped: Recommender) -> None:
+    session = shipped.session(["Heat (1995)", "Fargo"], words="a heist", seed=3)
+    session.next()
+    copied = pickle.loads(pickle.dumps(session))
+    for answer in ("like", "dislike", "skip"):
+        session.answer(answer)
+        copied.answer(answer)
+        assert session.state == copied.state
+        movie, same = session.next(), copied.next()
+        assert (movie.movie, movie.because) == (same.movie, same.because)  # type: ignore[union-attr]
+    again = pickle.loads(pickle.dumps(shipped))
+    assert again.session(["Fargo"]).next().movie == shipped.session(["Fargo"]).next().movie  # type: ignore[union-attr]
 
 
-def test_importing_touches_no_file_and_loads_no_pandas(tmp_path: Path) -> None:
-    code = (
-        "import sys, numpy, json, csv, yaml, readline, zipfile, tempfile, hashlib, argparse, textwrap, difflib\n"
-        "opened = []\n"
-        "def watch(event, arguments):\n"
-        "    if event == 'open' and not str(arguments[0]).endswith(('.py', '.pyc', '.so')):\n"
-        "        opened.append(arguments[0])\n"
-        "    assert not event.startswith('socket.'), event\n"
-        "sys.addaudithook(watch)\n"
-        "import recommender\n"
-        "assert not opened, opened\n"
-        "recommender.Recommender.load().session([1]).next()\n"
-        "print(sorted({'pandas', 'requests', 'model', 'preprocess', 'config'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
-    )
-    assert (done.stdout, done.stderr) == ("[]\n", "")
+def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = []
+    fit = registry.stored_or_fitted
+    monkeypatch.setattr(registry, "stored_or_fitted", lambda *parts: fits.append(1) or fit(*parts))
+    recommender = Recommender.load()
+    with ThreadPoolExecutor(4) as pool:
+        lists = list(pool.map(lambda _: recommender.recommend(1, 5, "popularity", at=1_500_000_000), range(8)))
+        assert len(fits) == 1
+        assert all(one == lists[0] for one in lists)
+        session = recommender.session(["Heat (1995)"])
 
+        def turn(_: int) -> int:
+            session.next()
+            try:
+                session.answer("like")
+            except ChoiceError:  # another thread answered this movie
+                return 0
+            return 1
 
-def test_a_found_movie_can_be_a_favorite(tiny: Recommender) -> None:
-    (found,) = tiny.search("alpha", n=1)
-    assert tiny.session([found]).state.favorites == tiny.session([1]).state.favorites == (0,)
-
-
-def test_settings_made_in_code_are_checked_as_those_of_a_file() -> None:
-    with pytest.raises(SettingsError, match="learning_rule: 'zzz' is not one of conditional-gaussian, moving-average"):
-        PolicySettings(learning_rule="zzz")
-    with pytest.raises(SettingsError, match="learning_rate: 9 is out of range"):
-        PolicySettings(learning_rate=9)
+        n_likes = sum(pool.map(turn, range(60)))
+    answers = session.state.answers
+    assert sum(event.answer == "like" for event in answers) == n_likes > 0
+    assert len({event.row for event in answers}) == len(answers)
 
 
 def test_counts_are_those_of_the_ratings_that_the_model_was_fitted_on() -> None:
@@ -198,7 +181,45 @@ def test_counts_are_those_of_the_ratings_that_the_model_was_fitted_on() -> None:
         assert penalty == pytest.approx(-share * opened.policy.popularity_penalty)
 
 
-def test_search_refuses_what_is_no_text(tiny: Recommender) -> None:
-    for text, n in [(None, 5), (2571, 5), ("alpha", "3"), ("alpha", True)]:
-        with pytest.raises(ChoiceError, match="give a text and a whole number"):
-            tiny.search(text, n)
+def test_folders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"no movie list at .*run python -m preprocess\.setup"):
+        Recommender.load(tmp_path / "nowhere")
+    folder = make_processed(tmp_path)
+    path = folder / "movie_metadata.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]), encoding="utf-8")
+    with pytest.raises(
+        ArtifactError, match=r"trained on another movie list: run python -m model\.train_svd_model"
+    ) as e:
+        Recommender.load(folder)
+    assert f"--processed {folder}" in str(e.value)  # never the shipped folder
+
+
+def test_settings_made_in_code_are_checked_as_those_of_a_file() -> None:
+    with pytest.raises(SettingsError, match="learning_rule: 'zzz' is not one of conditional-gaussian, moving-average"):
+        PolicySettings(learning_rule="zzz")
+    with pytest.raises(SettingsError, match="learning_rate: 9 is out of range"):
+        PolicySettings(learning_rate=9)
+
+
+def test_importing_touches_no_file_and_a_script_may_have_its_own_model_and_config(tmp_path: Path) -> None:
+    """The script's folder comes first on the path; nothing of ours may be looked up there."""
+    for name in ("model", "config", "preprocess"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('imported the wrong {name}')")
+    (tmp_path / "processed").mkdir()
+    (tmp_path / "script.py").write_text(
+        "import sys, numpy, json, csv, yaml, readline, zipfile, tempfile, hashlib, argparse, textwrap, difflib\n"
+        "opened = []\n"
+        "def watch(event, arguments):\n"
+        "    if event == 'open' and not str(arguments[0]).endswith(('.py', '.pyc', '.so')):\n"
+        "        opened.append(arguments[0])\n"
+        "    assert not event.startswith('socket.'), event\n"
+        "sys.addaudithook(watch)\n"
+        "import recommender\n"
+        "assert not opened, opened\n"
+        "assert recommender.Recommender.load().session(['The Matrix', 296]).next().movie.title\n"
+        "print(sorted({'pandas', 'requests', 'model', 'preprocess', 'config'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-B", "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -460,7 +460,6 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ("artifacts/svd/movie_embeddings.npy", Path.unlink, "movie_embeddings.npy is missing: run python -m model.train"),
     ("artifacts/svd/movie_embeddings.npy", not_numbers, "movie_embeddings.npy holds values that are not numbers"),
     ("artifacts/svd/svd_model.npz", cut, "svd_model.npz is damaged or from another run"),
-    ("artifacts/svd/movie_map.json", cut, "movie_map.json is damaged or from another run"),
     ("artifacts/svd/manifest.json", cut, "manifest.json is damaged (not JSON): run python -m model.train_svd_model"),
     ("artifacts/svd/manifest.json", Path.unlink, "no svd artifact in"),
     ("movie_metadata.csv", lambda path: path.write_bytes(b""), "movie_metadata.csv is damaged"),
