@@ -23,11 +23,8 @@ import pytest
 
 from model import runsvd, tastevec
 from recommender import cli
-from recommender.text.backends.local import LocalBackend
-from recommender.text.movie_embeddings import embed, plan
-from recommender.text.movie_sources import MOVIELENS, join, read_source
-from recommender.text.registry import make_backend
-from tests.misbehaving_server import Server
+from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
+from tests.fake_server import Server
 from tests.tiny import make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,11 +82,8 @@ def processed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def with_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_processed(tmp_path_factory.mktemp("data") / "processed")
-    movies = join([read_source(MOVIELENS, folder)])
-    backend = LocalBackend.fit(movies.texts, fewest_texts=1, most_texts=1.0)
-    text = folder / "artifacts" / "text" / "local"
-    embed(plan(movies, None), backend).save(text)
-    backend.save(text / "model")
+    settings = {"fewest_texts": 1, "most_texts": 1.0}
+    TasteEmbeddingGenerator(TasteEmbeddingConfig(folder.parent, backend_settings=settings)).build_movie_embeddings()
     return folder
 
 
@@ -376,11 +370,11 @@ def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(
     folder = make_processed(tmp_path / "processed")
     (home := tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(home))
-    movies = join([read_source(MOVIELENS, folder)])
     server = Server()
     try:
-        settings = {"base_url": server.url, "model": "fake", "cache": ""}
-        embed(plan(movies, None), make_backend("http", **settings)).save(folder / "artifacts" / "text" / "http")
+        settings = {"base_url": server.url, "cache": ""}
+        config = TasteEmbeddingConfig(folder.parent, "http", openai_model="fake", backend_settings=settings)
+        TasteEmbeddingGenerator(config).build_movie_embeddings()
         flags = ["--processed", folder, "--backend", "http", "--base-url", server.url]
         done = run("alpha\n\nt a movie of war\nw\nq\n", *flags, "--model", "fake")
         assert (done.returncode, done.stderr) == (0, "")
