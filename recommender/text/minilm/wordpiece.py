@@ -28,15 +28,10 @@ _MARKERS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _MARKER_PATTERN = re.compile("(" + "|".join(map(re.escape, _MARKERS)) + ")")
 _ASCII_WORDS = re.compile(r"[a-z0-9]+|[!-/:-@\[-`{-~]")
 _ASCII_CONTROL = {code: None for code in (*range(32), 127) if chr(code) not in "\t\n\r"}
-_CHINESE = (
-    (0x4E00, 0x9FFF),
-    (0x3400, 0x4DBF),
-    (0x20000, 0x2A6DF),
-    (0x2A700, 0x2B73F),
-    (0x2B740, 0x2B81F),
-    (0x2B920, 0x2CEAF),
-    (0xF900, 0xFAFF),
-    (0x2F800, 0x2FA1F),
+# As in the original, which wrote 2B920 for 2B820.
+_CHINESE = re.compile(
+    "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b920-\U0002ceaf\U0002f800-\U0002fa1f]"
 )
 _LONGEST_WORD = 100  # characters
 _MOST_REMEMBERED = 50_000  # words whose pieces are kept: a few MB
@@ -64,41 +59,32 @@ class WordPiece:
         room = longest - 2
         pieces: list[int] = []
         for part in _MARKER_PATTERN.split(text) if "[" in text else (text,):
-            if part in _MARKERS:
-                pieces.append(self.ids[part])
-            else:
-                for word in words(part):
-                    pieces += self._pieces(word)
-                    if len(pieces) > room:
-                        break
+            for word in (part,) if part in _MARKERS else words(part):
+                pieces += [self.ids[part]] if part in _MARKERS else self._pieces(word)
+                if len(pieces) > room:
+                    break
         return [self.ids["[CLS]"], *pieces[:room], self.ids["[SEP]"]]
 
     def _pieces(self, word: str) -> list[int]:
-        """Return the ids of one word's pieces."""
+        """Return the ids of one word's pieces; O(length^2) look-ups, of a length of at most 100."""
         known = self._remembered.get(word)
-        if known is None:
-            if len(self._remembered) >= _MOST_REMEMBERED:
-                self._remembered.clear()
-            known = self._remembered[word] = self._cut(word)
-        return known
-
-    def _cut(self, word: str) -> list[int]:
-        """Cut a word greedily; O(length^2) look-ups, of a length of at most 100."""
-        unknown = [self.ids["[UNK]"]]
-        if len(word) > _LONGEST_WORD:
-            return unknown
-        pieces = []
+        if known is not None:
+            return known
+        pieces: list[int] = []
         begin = 0
-        while begin < len(word):
+        while begin < len(word) <= _LONGEST_WORD:
             prefix = "##" if begin else ""
-            for end in range(len(word), begin, -1):
-                piece = self.ids.get(prefix + word[begin:end])
-                if piece is not None:
-                    break
-            else:
-                return unknown
-            pieces.append(piece)
+            ends = range(len(word), begin, -1)  # the longest piece first
+            end = next((end for end in ends if prefix + word[begin:end] in self.ids), 0)
+            if end == 0:
+                break
+            pieces.append(self.ids[prefix + word[begin:end]])
             begin = end
+        if begin < len(word):
+            pieces = [self.ids["[UNK]"]]
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[word] = pieces
         return pieces
 
 
@@ -110,21 +96,13 @@ def words(text: str) -> list[str]:
     """
     if text.isascii():
         return _ASCII_WORDS.findall(text.translate(_ASCII_CONTROL).lower())
-    kept = []
-    for character in text:
-        if character in "\t\n\r":
-            kept.append(" ")
-        elif _is_chinese(ord(character)):
-            kept.append(f" {character} ")
-        elif not _is_control(character):  # what else counts as white space, `split` will find
-            kept.append(character)
+    kept = (" " if c in "\t\n\r" else "" if _is_control(c) else c for c in _CHINESE.sub(r" \g<0> ", text))
     spread = []
-    for character in unicodedata.normalize("NFD", "".join(kept)):
-        if unicodedata.category(character) == "Mn":
-            continue
-        for lowered in character.lower():  # one by one: "Σ".lower() depends on its neighbours
-            spread.append(f" {lowered} " if _is_punctuation(lowered) else lowered)
-    return "".join(spread).split()
+    for character in unicodedata.normalize("NFD", "".join(kept)):  # é -> e and a mark, which is taken off
+        if unicodedata.category(character) != "Mn":
+            for lowered in character.lower():  # one by one: "Σ".lower() depends on its neighbours
+                spread.append(f" {lowered} " if _is_punctuation(lowered) else lowered)
+    return "".join(spread).split()  # at every kind of white space
 
 
 def read_vocabulary(path: Path) -> list[str]:
@@ -136,10 +114,6 @@ def read_vocabulary(path: Path) -> list[str]:
     except (UnicodeDecodeError, OSError) as error:
         raise ArtifactError(f"{path} is damaged ({error}): install or download the weights again") from None
     return lines[:-1] if lines[-1] == "" else lines
-
-
-def _is_chinese(code: int) -> bool:
-    return code >= 0x3400 and any(low <= code <= high for low, high in _CHINESE)
 
 
 def _is_control(character: str) -> bool:
