@@ -125,13 +125,10 @@ def test_a_rotation_is_found_again() -> None:
 
 
 def test_rows_that_can_not_be_fitted_are_refused() -> None:
-    with pytest.raises(DataError, match="two rows or more"):
-        pca(np.ones((1, 3)), 2)
+    for bad in (np.ones((1, 3)), np.array([[1.0, np.nan], [2, 3]])):
+        with pytest.raises(DataError, match="two finite rows or more"):
+            pca(bad, 1)
     with pytest.raises(DataError, match="are the same"):
         pca(np.ones((5, 3)), 2)
-    with pytest.raises(DataError, match="of a view are the same"):
+    with pytest.raises(DataError, match="are the same"):
         cca(rows(5, 3), np.ones((5, 3)), 2, 0.1)
-    with pytest.raises(DataError, match="not finite"):
-        pca(np.array([[1.0, np.nan], [2, 3]]), 1)
-    with pytest.raises(DataError, match="5 rows in one view and 6"):
-        cca(rows(5, 3), rows(6, 3), 2, 0.1)

@@ -16,8 +16,8 @@ at hand.
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,6 @@ from ..data.errors import ChoiceError, DataError
 HEIGHT, WIDTH = 96, 64
 ROWS, COLUMNS, DIRECTIONS = 6, 4, 9
 BOXES = 4  # of each color
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def poster_vector(pixels: np.ndarray) -> np.ndarray:
@@ -34,18 +33,15 @@ def poster_vector(pixels: np.ndarray) -> np.ndarray:
 
     Raises `DataError` for another shape or dtype.  Cost O(height width).
 
-    >>> red = np.full((30, 20, 3), (255, 0, 0), np.uint8)
-    >>> vector = poster_vector(red)
+    >>> vector = poster_vector(np.full((30, 20, 3), (255, 0, 0), np.uint8))
     >>> vector.shape, int(vector.argmax()), round(float(vector.max()), 3)
     ((280,), 48, 1.0)
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
         raise DataError(f"pixels {pixels.shape} {pixels.dtype}: give (height, width, 3) uint8 of red, green, blue")
     small = shrunk(pixels)
-    colors, edges = _colors(small), _edges(small.mean(axis=2) / 255)
-    vector = np.concatenate((colors, edges))
-    result = (vector / np.linalg.norm(vector)).astype(np.float32)
-    return result
+    vector = np.concatenate((_colors(small), _edges(small.mean(axis=2) / 255)))
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def shrunk(pixels: np.ndarray) -> np.ndarray:
@@ -65,48 +61,35 @@ def read_pixels(path: Path) -> np.ndarray:
 
     Raises `ChoiceError`, naming the extra, where Pillow is missing, and `DataError` for a file that it can't read.
     """
-    image_module = _pillow(path)
     try:
-        with image_module.open(path) as image:
+        pillow = importlib.import_module("PIL.Image")
+    except ImportError:
+        extra = "pip install 'tastevec[images]'"
+        raise ChoiceError(f"reading {path.name} needs Pillow: {extra}, or give pixels or vectors as .npy") from None
+    try:
+        with pillow.open(path) as image:
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
-    except FileNotFoundError:
-        raise DataError(f"no picture at {path}: give an existing file") from None
-    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
-        raise DataError(f"{path} can't be read as a picture ({str(error).splitlines()[0]}): save it anew") from None
+    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+        raise DataError(f"{path} can't be read as a picture ({str(error).splitlines()[0]}): save it again") from None
 
 
 def _colors(picture: np.ndarray) -> np.ndarray:
-    """Return (64,), of length 1."""
-    boxes = (picture.reshape(-1, 3) * BOXES / 256).astype(np.int64)
-    box = (boxes[:, 0] * BOXES + boxes[:, 1]) * BOXES + boxes[:, 2]
-    shares = np.bincount(box, minlength=BOXES**3) / len(box)
-    roots = np.sqrt(shares)
-    return roots
+    """Return h (64,), of length 1."""
+    red, green, blue = (picture.reshape(-1, 3) * BOXES / 256).astype(np.int64).T
+    box = (red * BOXES + green) * BOXES + blue
+    return np.sqrt(np.bincount(box, minlength=BOXES**3) / len(box))
 
 
-def _edges(grey: np.ndarray) -> np.ndarray:
-    """Return (216,), at length 1 or 0, for (96, 64) values of 0 to 1."""
-    down, across = np.gradient(grey)
+def _edges(gray: np.ndarray) -> np.ndarray:
+    """Return g (216,), of length 1 or 0, for (96, 64) values of 0 to 1."""
+    down, across = np.gradient(gray)
     strength = np.hypot(down, across)
     place = np.arctan2(down, across) / np.pi * DIRECTIONS  # (96, 64), -9 to 9, where 9 more is the same line
     lower = np.floor(place)
     share = place - lower
     cells = np.arange(HEIGHT)[:, None] * ROWS // HEIGHT * COLUMNS + np.arange(WIDTH) * COLUMNS // WIDTH
     found = np.zeros(ROWS * COLUMNS * DIRECTIONS)
-    for bins, part in ((lower, 1 - share), (lower + 1, share)):
+    for bins, part in ((lower, 1 - share), (lower + 1, share)):  # the two nearest directions
         at = cells * DIRECTIONS + bins.astype(np.int64) % DIRECTIONS
         found += np.bincount(at.ravel(), weights=(strength * part).ravel(), minlength=len(found))
-    total = found.sum()
-    roots = np.sqrt(found / total) if total else found
-    return roots
-
-
-def _pillow(path: Path) -> Any:
-    try:
-        import importlib
-
-        return importlib.import_module("PIL.Image")
-    except ImportError:
-        raise ChoiceError(
-            f"reading {path.name} needs Pillow: pip install 'tastevec[images]', or give pixels or vectors as .npy"
-        ) from None
+    return np.sqrt(found / max(found.sum(), np.finfo(float).tiny))

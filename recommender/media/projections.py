@@ -37,8 +37,7 @@ class Projection(NamedTuple):
 
     def apply(self, X: np.ndarray) -> np.ndarray:
         """Return (n, k) for X (n, d)."""
-        projected = (X - self.mean) @ self.directions
-        return projected
+        return np.asarray((X - self.mean) @ self.directions)
 
 
 def pca(X: np.ndarray, k: int) -> Projection:
@@ -51,21 +50,14 @@ def pca(X: np.ndarray, k: int) -> Projection:
     >>> fitted.directions.round(3).tolist(), fitted.strengths.round(3).tolist()
     ([[0.6], [0.8]], [7.071])
     """
-    mean, centred = _centred(X)
-    if len(X) < X.shape[1]:  # the Gram matrix of the rows is the smaller one
-        squares, U = _descending(centred @ centred.T)
-        kept = min(k, _rank(squares))
-        strengths = np.sqrt(squares[:kept])
-        directions = centred.T @ (U[:, :kept] / strengths)
-        # The division enlarges rounding in the weakest ones.
-        directions = np.linalg.qr(directions)[0]
-    else:
-        squares, V = _descending(centred.T @ centred)
-        kept = min(k, _rank(squares))
-        strengths, directions = np.sqrt(squares[:kept]), V[:, :kept]
-    if kept == 0:
-        raise DataError(f"all {len(X)} rows are the same: principal components need rows that differ")
-    return Projection(mean, directions * _signs(directions), strengths)
+    mean, X = _centred(X)
+    wide = len(X) < X.shape[1]
+    squares, vectors, rank = _eigen(X @ X.T if wide else X.T @ X)  # s^2 and U, or s^2 and V: the smaller matrix
+    s, directions = np.sqrt(squares[: min(k, rank)]), vectors[:, : min(k, rank)]
+    if wide:
+        # V = X' U / s; the division enlarges rounding in the weakest ones, which QR takes out.
+        directions = np.linalg.qr(X.T @ (directions / s))[0]
+    return Projection(mean, directions * _signs(directions), s)
 
 
 def cca(X: np.ndarray, Y: np.ndarray, k: int, regularisation: float) -> tuple[Projection, Projection]:
@@ -76,16 +68,13 @@ def cca(X: np.ndarray, Y: np.ndarray, k: int, regularisation: float) -> tuple[Pr
     without regularisation), and the correlations `strengths` between the views (less in truth with regularisation).
     Cost O(n (dx + dy)^2 + dx^3 + dy^3).  Raises `DataError` as `pca` does.
     """
-    if len(X) != len(Y):
-        raise DataError(f"{len(X)} rows in one view and {len(Y)} in the other: give the same things in both")
     (mean_x, X), (mean_y, Y) = _centred(X), _centred(Y)
     Wx, Wy = _whitening(X, regularisation), _whitening(Y, regularisation)
-    U, strengths, Vt = np.linalg.svd(Wx.T @ (X.T @ Y / (len(X) - 1)) @ Wy, full_matrices=False)
-    kept = min(k, len(strengths))
-    A, B = Wx @ U[:, :kept], Wy @ Vt[:kept].T
+    U, r, Vt = np.linalg.svd(Wx.T @ (X.T @ Y / (len(X) - 1)) @ Wy, full_matrices=False)
+    A, B = Wx @ U[:, :k], Wy @ Vt[:k].T
     signs = _signs(A)  # a pair turns together
-    strengths = np.minimum(strengths[:kept], 1.0)
-    return Projection(mean_x, A * signs, strengths), Projection(mean_y, B * signs, strengths)
+    r = np.minimum(r[:k], 1.0)
+    return Projection(mean_x, A * signs, r), Projection(mean_y, B * signs, r)
 
 
 def procrustes(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
@@ -95,40 +84,32 @@ def procrustes(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     [[0.0, 1.0], [-1.0, 0.0]]
     """
     U, _, Vt = np.linalg.svd(X.astype(np.float64).T @ Y)
-    rotation = U @ Vt
-    return rotation
+    return np.asarray(U @ Vt)
 
 
 def _centred(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if X.ndim != 2 or len(X) < 2:
-        raise DataError(f"vectors of shape {X.shape}: fitting needs two rows or more")
-    if not np.isfinite(X).all():
-        raise DataError("a vector is not finite: make the vectors again")
-    X = X.astype(np.float64)
-    mean = X.mean(axis=0)
+    if X.ndim != 2 or len(X) < 2 or not np.isfinite(X).all():
+        raise DataError(f"vectors of shape {X.shape}: fitting needs two finite rows or more")
+    mean = X.mean(axis=0, dtype=np.float64)
     return mean, X - mean
 
 
-def _descending(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _eigen(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return eigenvalues, descending, eigenvectors, and how many of the values are more than rounding."""
     values, vectors = np.linalg.eigh(gram)
-    return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
-
-
-def _rank(squares: np.ndarray) -> int:
-    """Return how many of the squared singular values, descending, are more than rounding."""
-    return int(np.count_nonzero(squares > squares[0] * _NEGLIGIBLE**2)) if len(squares) and squares[0] > 0 else 0
+    squares = np.maximum(values[::-1], 0.0)
+    rank = int(np.count_nonzero(squares > squares[0] * _NEGLIGIBLE**2))
+    if rank == 0:
+        raise DataError("all rows are the same: fitting needs rows that differ")
+    return squares, vectors[:, ::-1], rank
 
 
 def _whitening(centred: np.ndarray, regularisation: float) -> np.ndarray:
     """Return W (d, rank) with W' (C + ridge) W = I, over the directions in which the rows differ."""
-    covariance = centred.T @ centred / (len(centred) - 1)
-    values, vectors = _descending(covariance)
-    rank = min(_rank(values), len(centred) - 1)
-    if rank == 0:
-        raise DataError(f"all {len(centred)} rows of a view are the same: correlation needs rows that differ")
+    values, vectors, rank = _eigen(centred.T @ centred / (len(centred) - 1))
+    rank = min(rank, len(centred) - 1)
     ridge = regularisation * values[:rank].mean()
-    whitening = vectors[:, :rank] / np.sqrt(values[:rank] + ridge)
-    return whitening
+    return np.asarray(vectors[:, :rank] / np.sqrt(values[:rank] + ridge))
 
 
 def _signs(directions: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@
     folder of ID.npy (height, width, 3) uint8       poster features, without Pillow
     ImageService                                    POST {"model": m, "input": [picture, ...], "modality": "image"}
 
-The service answers as one for texts does (see `http_answers`); this is the interface of the Infinity server, whose
+The service answers as one for texts does (net/openai.py); this is the interface of the Infinity server, whose
 pictures are addresses or `data:` addresses that hold the file itself. Everything that `HttpBackend` does for texts
 (batches, retries, a cache on disk, no second call for what was paid for) holds for pictures too.
 """
@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar
 
 import numpy as np
 
 from ..data.errors import DataError
 from ..text.backends.http import HttpBackend
 from .modalities import VISUAL, Modality, from_vectors, movie_files, read_modality, read_npy
-from .posters import IMAGE_ENDINGS, poster_vector, read_pixels
+from .posters import poster_vector, read_pixels
 
 Progress = Callable[[int, int], None]
 
@@ -34,13 +34,13 @@ _MEDIA_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Modality:
     """Return the movies' picture vectors from a file or folder of the forms above.
 
-    progress: told how many of how many pictures are done.  Raises `DataError` for what is not of such a form,
+    progress: called with how many of how many pictures are done.  Raises `DataError` for what is not of such a form,
     `ChoiceError` where pictures need Pillow and it is missing.
     """
     if not path.is_dir():
         return read_modality(path, VISUAL)
-    if has_pictures(path):
-        files, read = movie_files(path, IMAGE_ENDINGS), read_pixels
+    if any(file.suffix.lower() in _MEDIA_TYPES for file in path.iterdir()):
+        files, read = movie_files(path, _MEDIA_TYPES), read_pixels
     else:
         files, read = movie_files(path, [".npy"]), read_npy
         if np.squeeze(read_npy(next(iter(files.values())))).ndim == 1:
@@ -50,14 +50,9 @@ def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Modali
         try:
             vectors[movie_id] = poster_vector(read(file))
         except DataError as error:
-            raise DataError(f"{file}: {error}" if str(file) not in str(error) else str(error)) from None
+            raise DataError(f"movie id {movie_id}, {file.name}: {error}") from None
         progress(done, len(files))
     return from_vectors(VISUAL, vectors)
-
-
-def has_pictures(folder: Path) -> bool:
-    """Tell whether `folder` holds picture files."""
-    return any(file.suffix.lower() in IMAGE_ENDINGS for file in folder.iterdir())
 
 
 class ImageService(HttpBackend):
@@ -66,7 +61,7 @@ class ImageService(HttpBackend):
     Where `HttpBackend` takes texts, this takes pictures: addresses, or what `picture_address` returns.
     """
 
-    extra = MappingProxyType({"modality": "image"})
+    extra: ClassVar[Mapping[str, str]] = {"modality": "image"}
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**{"batch_size": _AT_ONCE, **fields})
@@ -76,7 +71,7 @@ class ImageService(HttpBackend):
 
     def embed_folder(self, folder: Path) -> Modality:
         """Return the vectors of ID.jpg, ID.png or ID.webp in `folder`; those that were embedded before cost no call."""
-        files = movie_files(folder, IMAGE_ENDINGS)
+        files = movie_files(folder, _MEDIA_TYPES)
         vectors = self.embed_texts([picture_address(file) for file in files.values()])
         return from_vectors(VISUAL, dict(zip(files, vectors)))
 

@@ -32,14 +32,7 @@ from ..data.errors import ChoiceError, DataError
 SEEKER, RECOMMENDER = "seeker", "recommender"
 ROLES = (SEEKER, RECOMMENDER)
 MENTION = re.compile(r"@(\d+)")  # a movie in a text of ReDial
-_SUFFIXES = {"ccpe": ".json", "redial": ".jsonl", "inspired": ".tsv", "table": ".csv"}
-_EXPECTED = {
-    "ccpe": "the data.json of CCPE-M",
-    "redial": "a .jsonl of ReDial",
-    "inspired": "a .tsv of INSPIRED's dialogues, with dialog_id, speaker (SEEKER or RECOMMENDER) and text",
-    "table": f"a .csv with dialog_id, speaker_id, text and perhaps role ({' or '.join(ROLES)})",
-}
-ENDINGS = tuple(_SUFFIXES.values())[:3]  # a .csv may hold ratings too
+ENDINGS = (".json", ".jsonl", ".tsv")  # a .csv may hold ratings too
 _INSPIRED_QUOTE = "QUOTATION_MARK"  # how its authors wrote many of them
 _YES_NO = {0: False, 1: True}  # 2: did not say
 
@@ -81,23 +74,23 @@ def read_dialogues(path: Path, source: str = "") -> list[Dialogue]:
 
     Raises `ChoiceError` for another source or ending, `DataError`, naming the place, for what can't be read.
     """
-    name = source or next((name for name, suffix in _SUFFIXES.items() if suffix == path.suffix.lower()), "")
-    if name not in _SUFFIXES:
+    name = source or next((name for name, form in _FORMS.items() if form.suffix == path.suffix.lower()), "")
+    if name not in _FORMS:
         given = f"source {source!r}" if source else f"file {path.name!r}"
-        raise ChoiceError(f"no dialogues are read from {given}: give one of {', '.join(_SUFFIXES)}")
+        raise ChoiceError(f"no dialogues are read from {given}: give one of {', '.join(_FORMS)}")
     found: dict[str, Dialogue] = {}
     where = "as a whole"
     try:
         for where, entry in _entries(name, _text(path)):
-            part = _BUILD[name](entry)
+            part = _FORMS[name].build(entry)
             # In a table each line is a turn, and those of one dialogue may stand apart.
             key = part.dialog_id if name in ("inspired", "table") else where
             found[key] = replace(found[key], turns=found[key].turns + part.turns) if key in found else part
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, csv.Error) as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(f"{path} {where} can't be read ({what}): give {_EXPECTED[name]}") from None
+        raise DataError(f"{path} {where} can't be read ({what}): give {_FORMS[name].expected}") from None
     if not found:
-        raise DataError(f"{path} holds no dialogue: give {_EXPECTED[name]}")
+        raise DataError(f"{path} holds no dialogue: give {_FORMS[name].expected}")
     return list(found.values())
 
 
@@ -242,9 +235,15 @@ def _table(row: Mapping[str, str]) -> Dialogue:
     return Dialogue("", row["dialog_id"], (Turn(role, row["speaker_id"].strip(), row["text"]),))
 
 
-_BUILD: dict[str, Callable[[Any], Dialogue]] = {
-    "ccpe": _ccpe,
-    "redial": _redial,
-    "inspired": _inspired,
-    "table": _table,
+class _Form(NamedTuple):
+    suffix: str
+    build: Callable[[Any], Dialogue]
+    expected: str
+
+
+_FORMS = {
+    "ccpe": _Form(".json", _ccpe, "the data.json of CCPE-M"),
+    "redial": _Form(".jsonl", _redial, "a .jsonl of ReDial"),
+    "inspired": _Form(".tsv", _inspired, "a .tsv of INSPIRED, with dialog_id, speaker and text"),
+    "table": _Form(".csv", _table, "a .csv with dialog_id, speaker_id, text and perhaps role, seeker or recommender"),
 }

@@ -197,5 +197,5 @@ def _recency(data: Interactions, counted: np.ndarray, half_life_days: float) -> 
 
 def _per_user(data: Interactions, values: np.ndarray) -> np.ndarray:
     """Return the sum of `values` over each user's ratings, (n_users,) float64."""
-    counts = np.bincount(data.user_rows(), weights=values.astype(np.float64), minlength=data.n_users)
-    return counts.astype(np.float64)  # of integers where there is no rating at all
+    sums = np.bincount(data.user_rows(), weights=values.astype(np.float64), minlength=data.n_users)
+    return sums.astype(np.float64)  # of integers where there is no rating at all

@@ -55,15 +55,14 @@ def take_out_unwanted(text: str, names: Sequence[str]) -> tuple[str, list[int]]:
     >>> take_out_unwanted("A thriller, not horror or war, in no time", ["Horror", "Thriller", "War"])
     ('a thriller, , in no time', [0, 2])
     """
-    places = {stem(fold(name)): place for place, name in enumerate(names)}
+    column_of = {stem(fold(name)): column for column, name in enumerate(names)}
     found: list[int] = []
 
     def without(match: re.Match[str]) -> str:
-        here = [places.get(stem(word)) for word in match.groups() if word]
-        said = [place for place in here if place is not None]
-        if len(said) < len(here):
+        roots = [stem(word) for word in match.groups() if word]
+        if not all(root in column_of for root in roots):
             return match.group()
-        found.extend(said)
+        found.extend(column_of[root] for root in roots)
         return ""
 
     rest = _NO.sub(without, fold(text))
