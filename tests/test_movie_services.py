@@ -30,21 +30,17 @@ MOVIES = (
 MAINS = {"fetch_tmdb_metadata": fetch_tmdb_metadata.main, "enrich_metadata": enrich_metadata.main}
 
 
+PLAIN = {"release_date": "1995-12-15", "runtime": 170, "popularity": 8.5, "vote_average": 7.9, "vote_count": 12}
+PLAIN |= {"original_language": "en", "poster_path": "/p.jpg"}
+
+
 def tmdb_movie(number):
     """As https://developer.themoviedb.org documents movie/ID with credits and keywords."""
     cast = [{"name": f"P{i}", "order": i} for i in (2, 0, 1, 3, 4, 5, 6)]
     crew = [{"job": "Director", "name": "Ann; Bob"}, {"job": "Editor", "name": "E"}, {"job": "Director", "name": "Cy"}]
-    numbers = {"runtime": 170, "popularity": 8.5, "vote_average": 7.9, "vote_count": 12}
-    return {
-        "id": number,
-        "overview": f"Plot of {number}.",
-        "release_date": "1995-12-15",
-        **numbers,
-        "original_language": "en",
-        "poster_path": "/p.jpg",
-        "credits": {"cast": cast, "crew": crew},
-        "keywords": {"keywords": [{"id": 1, "name": "heist"}, {"id": 2, "name": "los angeles"}]},
-    }
+    keywords = {"keywords": [{"id": 1, "name": "heist"}, {"id": 2, "name": "los angeles"}]}
+    credits = {"cast": cast, "crew": crew}
+    return {"id": number, "overview": f"Plot of {number}.", **PLAIN, "credits": credits, "keywords": keywords}
 
 
 def described(messages):
@@ -87,13 +83,7 @@ def test_what_tmdb_knows_is_stored_and_asked_for_once(flags, server, capsys):
         "cast": ["P0", "P1", "P2", "P3", "P4"],
         "keywords": ["heist", "los angeles"],
         "overview": "Plot of 30.",
-        "original_language": "en",
-        "release_date": "1995-12-15",
-        "runtime": 170,
-        "popularity": 8.5,
-        "vote_average": 7.9,
-        "vote_count": 12,
-        "poster_path": "/p.jpg",
+        **PLAIN,
     }
     assert len(server.requests) == 9
     queries = [parse_qs(urlsplit(request.path).query) for request in server.requests]
@@ -104,25 +94,14 @@ def test_what_tmdb_knows_is_stored_and_asked_for_once(flags, server, capsys):
     assert read_descriptions(Path(flags[3]))[3]["cast"] == "P0; P1; P2; P3; P4"
 
 
-@pytest.mark.parametrize("fault", [[1], {"credits": [1]}, {"overview": 5}, {"keywords": {"keywords": [{"name": 5}]}}])
-def test_an_answer_of_another_form_ends_the_run(flags, server, fault):
-    server.faults = [Reply(200, fault)]
-    with pytest.raises(ServiceError, match=r"about 'A' in another form.*check the address"):
-        fetch_tmdb_metadata.main([*flags, "--threads", "1"])
-
-
-def test_half_a_surrogate_pair_is_stored_as_a_question_mark(flags, server):
-    server.faults = [Reply(200, b'{"id": 1, "overview": "a \\ud83d b"}')]
-    fetch_tmdb_metadata.main([*flags, "--threads", "1", "--limit", "1"])
-    assert entries(flags)[1]["overview"] == "a ? b"
-
-
 def test_a_token_goes_into_the_header_and_never_into_an_address(flags, server, monkeypatch):
     monkeypatch.setenv("TMDB_API_KEY", TOKEN)
-    fetch_tmdb_metadata.main([*flags, "--limit", "2"])
+    server.faults = [Reply(200, b'{"id": 1, "overview": "a \\ud83d b"}')]
+    fetch_tmdb_metadata.main([*flags, "--limit", "2", "--threads", "1"])
     assert {request.headers["Authorization"] for request in server.requests} == {f"Bearer {TOKEN}"}
     assert not any("api_key" in request.path for request in server.requests)
     assert len(entries(flags)) == 2
+    assert entries(flags)[1]["overview"] == "a ? b", "half a surrogate pair is no text"
 
 
 def test_a_busy_server_is_asked_again_and_a_refused_key_ends_the_run(flags, server, capsys):
@@ -186,23 +165,22 @@ def test_a_line_that_a_crash_cut_short_is_asked_for_again(flags, program):
     assert entries(flags)[3]["overview"] in ("Plot of 30.", "A movie like F3.")
 
 
-def test_what_is_no_chat_answer_ends_the_run(flags, server):
+def test_an_answer_of_another_form_ends_the_run(flags, server):
+    for fault in ([1], {"credits": [1]}, {"overview": 5}, {"keywords": {"keywords": [{"name": 5}]}}):
+        server.faults = [Reply(200, fault)]
+        with pytest.raises(ServiceError, match=r"about 'A' in another form.*check the address"):
+            fetch_tmdb_metadata.main([*flags, "--threads", "1"])
     server.faults = [Reply(200, {"choices": [{"message": {"content": None}}]})]
     with pytest.raises(ServiceError, match="no message of an assistant"):
         enrich_metadata.main([*flags, "--model", "m", "--threads", "1"])
     assert entries(flags) == {}
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        *[(text, False) for text in ("x" * 801, " \n ", "Unknown", '"UNKNOWN"', "UNKNOWN movie")],
-        ("Unknown to his family, a man leads two lives.", True),
-    ],
-)
-def test_what_is_no_description_is_not_kept(text, kept):
-    answer = {"overview": text, "overview_source": "m"} if kept else {"unknown": True}
-    assert enrich_metadata.description_in(text, "m") == answer
+def test_what_is_no_description_is_not_kept():
+    for text in ("x" * 801, " \n ", "Unknown", '"UNKNOWN"', "UNKNOWN movie"):
+        assert enrich_metadata.description_in(text, "m") == {"unknown": True}
+    text = "Unknown to his family, a man leads two lives."
+    assert enrich_metadata.description_in(text, "m") == {"overview": text, "overview_source": "m"}
 
 
 def test_the_key_for_openai_goes_to_nobody_else(flags, server, monkeypatch):
