@@ -249,7 +249,7 @@ def test_no_more_requests_than_allowed_are_under_way(server, concurrency):
 
 def test_no_more_is_asked_than_is_taken(server):
     """What nobody takes would pile up in memory."""
-    batches = embed(Client(server.url), "m", [str(i) for i in range(40)], batch_size=1, concurrency=2)
+    batches = embed(Client(server.url), {"model": "m"}, [str(i) for i in range(40)], 1, 2)
     next(batches)
     time.sleep(0.3)
     assert len(server.requests) <= 5

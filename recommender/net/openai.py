@@ -47,21 +47,14 @@ def chat(client: Client, model: str, messages: Sequence[Mapping[str, str]], **op
 
 
 def embed(
-    client: Client,
-    model: str,
-    texts: Sequence[str],
-    dimensions: int = 0,
-    batch_size: int = 64,
-    concurrency: int = 4,
-    encoding: str = "float",
-    extra: Optional[Mapping[str, str]] = None,
+    client: Client, body: Mapping[str, Any], texts: Sequence[str], batch_size: int = 64, n_threads: int = 4
 ) -> Generator[tuple[list[int], np.ndarray], None, None]:
     """Yield (positions in `texts`, vectors (n, d) float64) for each batch, in the order of arrival.
 
-    dimensions: to ask for; 0: not sent.  encoding: float, or base64 of little-endian float32 (less to send and read);
-    either is read whatever was asked.  extra: what else each request says.  A batch that is refused for its size is
-    halved, down to one text, and so are those still to come. After an error no request begins; what is under way is
-    still yielded, because it is paid for. Closed early, it begins no more requests.
+    body: what each request says beside its texts: model, encoding_format, dimensions. An embedding may come as numbers
+    or as base64 of little-endian float32, whatever was asked.  A batch that is refused for its size is halved, down to
+    one text, and so are those still to come. After an error no request begins; what is under way is still yielded,
+    because it is paid for. Closed early, it begins no more requests.
     Raises `WebError`, `ServiceError` for an answer that can't be right, and `DataError` for one text too long.
     """
     waiting, lock = deque(range(len(texts))), threading.Lock()
@@ -74,22 +67,23 @@ def embed(
         nonlocal batch_size
         # Half of a surrogate pair is no text to any server.
         sent = [texts[position].encode("utf-8", "replace").decode() for position in batch]
-        body = {"model": model, "input": sent, "encoding_format": encoding, **(extra or {})}
         try:
-            return batch, client.post("embeddings", {**body, "dimensions": dimensions} if dimensions else body)
+            return batch, client.post("embeddings", {**body, "input": sent})
         except WebError as error:
             if not _is_too_large(error):
                 raise
             if len(batch) == 1:
                 what = f"{' '.join(sent[0][:200].split())[:60]!r}... ({len(sent[0]):,} characters)"
-                raise DataError(f"the text {what} is too long for {model} ({error.detail}): shorten it") from None
+                raise DataError(
+                    f"the text {what} is too long for {body['model']} ({error.detail}): shorten it"
+                ) from None
         with lock:
             batch_size = min(batch_size, len(batch) // 2)
             waiting.extendleft(reversed(batch))
         return [], b""
 
     failure: Optional[ServiceError] = None
-    for batch, content in at_once(concurrency, take, send, client.stop):
+    for batch, content in at_once(n_threads, take, send, client.stop):
         try:  # here and not in the threads, which send the next requests meanwhile
             vectors = read_embeddings(client.read_json(content), len(batch), client) if batch else None
         except ServiceError as error:

@@ -15,6 +15,7 @@ for the whole call, can't be stopped, and shows the key in its exceptions.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import random
@@ -154,7 +155,7 @@ class Client:
                     raise WebError(f"{self.host} redirects to an address without TLS: refused")
                 if 200 <= response.status_code < 300:
                     return read(response)
-                failure = self._refusal(response.status_code, response.headers, self.read(response))
+                failure = self._refusal(response)
         except (requests.RequestException, HTTPError, ConnectionError, TimeoutError) as error:
             failure = self._broken(error)
         # Raised out here: an exception of requests holds the address, with the key, and must not stay attached.
@@ -179,22 +180,31 @@ class Client:
                 raise TimeoutError
         return bytes(content)
 
-    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> WebError:
+    def _refusal(self, response: requests.Response) -> WebError:
         """Return the error for an answer whose status is not success."""
+        from urllib3 import Retry
+        from urllib3.exceptions import InvalidHeader
+
+        status, body = response.status_code, self.read(response)
         words = words_of(body)
         detail = hide(words, self.key)
         # llama.cpp says with a 500 that a text is "too large to process", which it is next time too.
-        lasting = (status == 500 and re.search("too (large|long)", words)) or (status == 429 and _QUOTA.search(body))
+        lasting = (status == 500 and re.search("too (large|long)", words.lower())) or (
+            status == 429 and _QUOTA.search(body)
+        )
         retryable = (status in (408, 429) or status >= 500) and not lasting
         remedy = "try again later" if retryable else _REMEDIES.get(status, "change the request")
         if 300 <= status < 400:
-            remedy = f"give the address it moved to, {hide(headers.get('Location', '').split('?')[0], self.key)}"
+            place = response.headers.get("Location", "").split("?")[0]
+            remedy = f"give the address it moved to, {hide(place, self.key)}"
         elif status in (401, 403):
             name = self.key.variable if self.key else "an environment variable, and name it with --key-variable"
             remedy = f"check the key in {name or 'use'}" if self.key else f"put the key into {name}"
         what = f"{self.host} refused with HTTP {status}" + (f" ({detail})" if detail else "")
-        wait = retry_after(headers.get("Retry-After", ""))
-        return WebError(f"{what}: {remedy}", status=status, detail=detail, retryable=retryable, retry_after=wait)
+        error = WebError(f"{what}: {remedy}", status=status, detail=detail, retryable=retryable)
+        with contextlib.suppress(InvalidHeader, ValueError, OverflowError):  # what is neither seconds nor a date
+            error.retry_after = Retry().get_retry_after(response.raw)
+        return error
 
     def _broken(self, error: BaseException) -> WebError:
         """Return the error for a connection that failed; requests and urllib3 wrap its cause several times."""
@@ -221,17 +231,6 @@ def blocks(response: requests.Response) -> Iterator[bytes]:
     length = response.headers.get("Content-Length", "")
     if length.isdigit() and response.raw.tell() < int(length):  # urllib3 before 2 says nothing
         raise ConnectionError(f"only {response.raw.tell():,} of {length} bytes came")
-
-
-def retry_after(asked: str) -> Optional[float]:
-    """Return the seconds that Retry-After asks to wait, given as a number or as a date; None where it does not."""
-    from urllib3 import Retry
-    from urllib3.exceptions import InvalidHeader
-
-    try:
-        return float(Retry().parse_retry_after(asked))
-    except (InvalidHeader, ValueError, OverflowError):
-        return None
 
 
 def words_of(body: bytes) -> str:

@@ -130,7 +130,7 @@ class HttpBackend(BaseEmbeddingBackend):
         if self._width is None:
             self._cache(write=False).close()
         if self._width is None:
-            self._width = self.embed_texts(["film"]).shape[1]
+            self._width = self.embed_texts(["movie"]).shape[1]
         return Identity(self.name, self.settings.model, self._width)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -178,8 +178,9 @@ class HttpBackend(BaseEmbeddingBackend):
         some, n_done = self.settings, 0
         client = copy.copy(self._service())  # shares the connections
         client.stop = threading.Event()
-        sizes = (some.dimensions, some.batch_size, some.concurrency, some.encoding)
-        with contextlib.closing(embed(client, some.model, texts, *sizes, self.extra)) as batches:
+        body: dict[str, Any] = {"model": some.model, "encoding_format": some.encoding, **self.extra}
+        body |= {"dimensions": some.dimensions} if some.dimensions else {}
+        with contextlib.closing(embed(client, body, texts, some.batch_size, some.concurrency)) as batches:
             for batch, rows in batches:
                 vectors, sent = unit_rows(rows), [texts[position] for position in batch]
                 self._check_width(vectors.shape[1])
