@@ -1,8 +1,7 @@
 """Vectors that were paid for, kept on disk: (model, dimensions, sha256 of the text) -> vector.
 
-One SQLite file, `embeddings.sqlite3`. A batch is one transaction, so a process that is killed has stored a batch or
-has not, and several processes may share the file. Each row carries a checksum over its key and its vector; a row that
-does not fit its checksum counts as not there, and is paid for again.
+One SQLite file. A batch is one transaction, so a process that is killed has stored a batch or has not, and several
+processes may share the file. Each row carries a checksum; a row that does not fit it is paid for again.
 
 The address of the server is no part of the key, so that a proxy, a restart on another port, or a mirror costs nothing.
 But two servers may call two models the same name. So the cache remembers one text of each model and the hosts that
@@ -51,29 +50,24 @@ class VectorCache:
 
     def __init__(self, folder: Path | str, model: str, dimensions: int, write: bool = True) -> None:
         self.key = (model, dimensions)
-        self._file: Any = None
         try:
             self.path = Path(folder).expanduser() / FILE_NAME
         except RuntimeError:
             raise SettingsError(f"no home folder to put {folder} in: give a folder with --cache") from None
-        if str(folder) and (write or self.path.exists()):
-            with self._explained():
+        self.keeps = bool(str(folder)) and (write or self.path.exists())
+        with self._explained():
+            if self.keeps:
                 artifacts.need_folder(self.path.parent, "--cache")
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                # Seconds to wait for another process to finish its transaction.
-                self._file = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-                self._prepare()
+            # Seconds to wait for another process to finish its transaction.
+            self._file = sqlite3.connect(self.path if self.keeps else ":memory:", timeout=60, isolation_level=None)
+            self._prepare()
 
     def __enter__(self) -> VectorCache:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     @property
     def width(self) -> Optional[int]:
@@ -101,7 +95,7 @@ class VectorCache:
 
     def store(self, texts: Sequence[str], vectors: np.ndarray, host: str) -> None:
         """Keep the vectors (n, d) of `texts`, all or none, as given by `host`."""
-        if self._file is None:
+        if not self.keeps:
             return
         with self._explained(), self._file:  # commits, or rolls back where something is raised
             self._file.execute("BEGIN IMMEDIATE")
@@ -141,7 +135,7 @@ class VectorCache:
     def _model(self) -> Any:
         """Return (id, width, probe text) of the model, or None."""
         query = "SELECT id, width, probe_text FROM models WHERE name = ? AND dimensions = ?"
-        return next(iter(self._rows(query, *self.key)), None) if self._file is not None else None
+        return next(iter(self._rows(query, *self.key)), None)
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         with self._explained():

@@ -128,7 +128,8 @@ class HttpBackend(BaseEmbeddingBackend):
     def identity(self) -> Identity:
         """Say which vectors these are; sends one short text where the length of the vectors is not known."""
         if self._width is None:
-            self._cache(write=False).close()
+            with self._cache(write=False):
+                pass
         if self._width is None:
             self._width = self.embed_texts(["movie"]).shape[1]
         return Identity(self.name, self.settings.model, self._width)
