@@ -45,11 +45,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Evaluate as the flags say."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
-    if arguments.output is not None:
-        arguments.csv = arguments.csv or arguments.output / "users.csv"
-        arguments.json = arguments.json or arguments.output / "evaluation.json"
-    del arguments.output
-    check_files(arguments)
+    check_outputs(arguments, "users")
+    for flag, least in (("resamples", 1), ("stages", 1), ("samples", 0)):
+        if getattr(arguments, flag) < least:
+            raise ChoiceError(f"--{flag} {getattr(arguments, flag)}: give a whole number from {least}")
     if arguments.embeddings is not None:
         for flag in ("data", "set", "models", "protocol", "k", "stages", "folds", "against", "plots"):
             if getattr(arguments, flag) != parser.get_default(flag):
@@ -80,7 +79,7 @@ def make_parser() -> cli.Parser:
     parser.add_common("processed", default=None)
     parser.add_common("data", default=None, help="raw data instead: a folder or a .zip")
     add("--set", choices=tuple(SETS), help="with --data: movies with 50 / 5 / any ratings (default: B)")
-    parser.add_common("output", help="write users.csv, users-averages.csv and evaluation.json here")
+    parser.add_common("output", help="write users.csv, users-averages.csv and users.json here")
     add("--checkpoint", type=Path, metavar="DIR", help="keep finished work here and take it up again")
     add("--embeddings", metavar="NAMES", help=f"compare backends instead: of {', '.join(embeddings.BACKENDS)}")
     more = parser.add_more("more").add_argument
@@ -97,8 +96,12 @@ def make_parser() -> cli.Parser:
     return parser
 
 
-def check_files(arguments: argparse.Namespace) -> None:
-    """Refuse, before any work, what would fail after it: files that cannot be written, numbers out of range."""
+def check_outputs(arguments: argparse.Namespace, stem: str) -> None:
+    """Take --output for --csv and --json; refuse, before any work, files that could not be written after it."""
+    if arguments.output is not None:
+        arguments.csv = arguments.csv or arguments.output / f"{stem}.csv"
+        arguments.json = arguments.json or arguments.output / f"{stem}.json"
+    del arguments.output
     for flag in ("json", "csv"):
         path = getattr(arguments, flag)
         if path is not None and path.is_dir():
@@ -109,9 +112,6 @@ def check_files(arguments: argparse.Namespace) -> None:
         if arguments.json in (arguments.csv, averages_path(arguments.csv)):
             raise ChoiceError(f"--json {arguments.json} is also what --csv writes: give another name")
         report.need_parquet(arguments.csv)
-    for flag, least in (("resamples", 1), ("stages", 1), ("samples", 0)):
-        if getattr(arguments, flag) < least:
-            raise ChoiceError(f"--{flag} {getattr(arguments, flag)}: give a whole number from {least}")
 
 
 def rank_models(arguments: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from recommender.data.errors import ChoiceError
 from recommender.data.interactions import Interactions
 from recommender.evaluate.replay import (
     RULE_ALONE,
+    VIEWS,
     Outcome,
     Person,
     WithoutLearning,
@@ -24,6 +25,7 @@ from recommender.evaluate.replay import (
     measure,
     replay,
     replay_all,
+    summary,
 )
 from recommender.session.engine import SessionEngine
 from recommender.session.fitted_rules import RULES, EaseRule, PopularityRule, fit_session_rule
@@ -277,8 +279,8 @@ def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pyte
 
 def test_a_gain_over_no_hits_at_all_is_left_out() -> None:
     nothing, something = ([Outcome(i, hits, 0.0, 0.0, 0, ()) for i in range(5)] for hits in (0, 2))
-    outcomes = {view: something if view == "learning" else nothing for view in replay_sessions.VIEWS}
-    figures = replay_sessions.summary(replay_sessions.Replayed("rule", "alone", outcomes), 3)
+    outcomes = {view: something if view == "learning" else nothing for view in VIEWS}
+    figures = {"rule": "rule", **summary(outcomes, 3)}
     assert figures["hits"] == 2
     assert figures["gain"] is None
     assert figures["gain_interval"] is None

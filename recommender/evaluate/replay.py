@@ -5,20 +5,16 @@ Whole people are held out (`protocols.user_folds`); rules are fitted on the othe
 real session (`recommender.session`) shows and this person answers by the rating: like at >= 4, dislike at <= 2.5,
 otherwise skip, a movie never rated included. A hit is a liked movie shown; favorites are not counted.
 
-    hits     liked movies among those shown
-    rate     hits / min(n_turns, liked movies left)
-
-Without learning, the same session ignores all answers; the favorites still count. A skip here mostly means "never
-rated", which says less than it seems about what a person would like; two views correct for what people happen to
-rate:
-
-    rated only      the session may only show movies that the person rated, so that every answer is a real one
+    hits            liked movies among those shown
+    rate            hits / min(n_turns, liked movies left)
     weighted rate   sum over hits of 1 / count_i, divided by the largest such sum that n_turns movies could give;
                     count_i: ratings of the movie in training, plus 1 (inverse propensity with popularity as the
                     propensity: Yang et al., "Unbiased offline recommender evaluation for missing-not-at-random
                     implicit feedback", RecSys 2018, section 3)
+    tail share      the part of the hits outside the most rated tenth of the catalogue
 
-and the tail share says which part of the hits are movies outside the most rated tenth of the catalogue.
+Four views: with learning, and without (the same session ignores all answers but the favorites); and both again where
+the session may only show movies that the person rated, since a skip otherwise mostly means "never rated".
 """
 
 from __future__ import annotations
@@ -26,7 +22,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -37,9 +33,16 @@ from ..session.engine import SessionEngine
 from ..session.policy import MovieFilter, PolicySettings
 from ..session.rules import DISLIKE, FAVORITE, LIKE, SKIP, Event, LearningRule
 from .protocols import user_folds
+from .significance import resampled_means
 
 DISLIKED = 2.5
 MIN_LIKED = 10
+VIEWS = {  # whether answers are heard, whether only rated movies are shown
+    "learning": (True, False),
+    "no learning": (False, False),
+    "rated only": (True, True),
+    "rated only, no learning": (False, True),
+}
 # A policy that leaves everything to the rule: movies are ranked by its score alone.
 RULE_ALONE = PolicySettings(
     min_genre_affinity=0.0,
@@ -65,22 +68,56 @@ class Person(NamedTuple):
         return LIKE if rating >= LIKED else DISLIKE
 
     def liked_left(self) -> list[int]:
-        named = set(self.favorites)
-        return [row for row, rating in self.ratings.items() if rating >= LIKED and row not in named]
+        return [row for row, rating in self.ratings.items() if rating >= LIKED and row not in self.favorites]
+
+
+class Outcome(NamedTuple):
+    """One person's session. hit_turns: the turns, from 1, that showed a liked movie."""
+
+    user_id: int
+    hits: int
+    rate: float
+    weighted_rate: float
+    tail_hits: int
+    hit_turns: tuple[int, ...]
+
+
+class Fold(NamedTuple):
+    """Rules are fitted on `train`; `people` are replayed; `catalog` counts popularity in `train`."""
+
+    train: Interactions
+    catalog: Catalog
+    people: list[Person]
 
 
 def draw_people(data: Interactions, user_rows: np.ndarray, n_favorites: int, rng: np.random.Generator) -> list[Person]:
     """Return those of `user_rows` who like at least `MIN_LIKED` movies, with favorites drawn without replacement."""
     people = []
     for row in user_rows.tolist():
-        part = data.row(row)
-        movies, ratings = data.movie_rows[part], data.ratings[part]
+        movies, ratings = data.movie_rows[data.row(row)], data.ratings[data.row(row)]
         liked = movies[ratings >= LIKED]
         if len(liked) >= max(MIN_LIKED, n_favorites + 1):
             favorites = rng.choice(np.sort(liked), size=n_favorites, replace=False)
             known = dict(zip(movies.tolist(), ratings.tolist()))
             people.append(Person(int(data.user_ids[row]), tuple(favorites.tolist()), known))
     return people
+
+
+def make_folds(
+    data: Interactions, catalog: Catalog, n_folds: int, n_favorites: int, seeds: Sequence[int], fold_seed: int = 0
+) -> list[Fold]:
+    """Return the folds of `data`; each person comes once for each of `seeds`, with other favorites.
+
+    fold_seed: who falls into which fold. The movie rows of `catalog` are those of `data`.
+    """
+    folds = []
+    for number, rows in enumerate(user_folds(data.n_users, n_folds, np.random.default_rng(fold_seed))):
+        train = data.take(~np.isin(data.user_rows(), rows))
+        draws = [draw_people(data, rows, n_favorites, np.random.default_rng([seed, number])) for seed in seeds]
+        of_fold = copy.copy(catalog)
+        of_fold.n_ratings = train.movie_counts()
+        folds.append(Fold(train, of_fold, [person for draw in draws for person in draw]))
+    return folds
 
 
 @dataclass(frozen=True)
@@ -90,9 +127,7 @@ class OnlyThese(MovieFilter):
     rows: tuple[int, ...] = ()
 
     def mask(self, catalog: Catalog) -> np.ndarray:
-        passes = np.zeros(len(catalog), dtype=bool)
-        passes[list(self.rows)] = True
-        return passes
+        return np.isin(np.arange(len(catalog)), self.rows)
 
 
 class WithoutLearning(LearningRule):
@@ -135,34 +170,15 @@ def replay(engine: SessionEngine, person: Person, n_turns: int = 20) -> list[int
     return shown
 
 
-class Outcome(NamedTuple):
-    """One person's session. hit_turns: the turns, from 1, that showed a liked movie."""
-
-    user_id: int
-    hits: int
-    rate: float
-    weighted_rate: float
-    tail_hits: int
-    hit_turns: tuple[int, ...]
-
-
 def measure(person: Person, shown: Sequence[int], n_turns: int, counts: np.ndarray, tiers: np.ndarray) -> Outcome:
     """Return what was reached; counts, tiers: (n_movies,) ratings in training, and `popularity_tiers` of them."""
     left = person.liked_left()
-    liked = set(left)
-    turns = tuple(turn for turn, row in enumerate(shown, start=1) if row in liked)
-    found = [shown[turn - 1] for turn in turns]
+    turns = tuple(turn for turn, row in enumerate(shown, start=1) if row in set(left))
+    hits = [shown[turn - 1] for turn in turns]
     weights = np.sort(1.0 / (counts[left] + 1.0))[::-1]
-    weighted = float((1.0 / (counts[found] + 1.0)).sum() / weights[:n_turns].sum())
-    tail = int((tiers[found] != HEAD).sum())
+    weighted = float((1.0 / (counts[hits] + 1.0)).sum() / weights[:n_turns].sum())
+    tail = int((tiers[hits] != HEAD).sum())
     return Outcome(person.user_id, len(turns), len(turns) / min(n_turns, len(left)), weighted, tail, turns)
-
-
-def catalog_of_fold(catalog: Catalog, train: Interactions) -> Catalog:
-    """Return the catalogue as a session fitted on `train` sees it: popularity counted there."""
-    result = copy.copy(catalog)
-    result.n_ratings = train.movie_counts()
-    return result
 
 
 def replay_all(
@@ -174,37 +190,45 @@ def replay_all(
     rated_only: bool = False,
 ) -> list[Outcome]:
     """Replay a session for each of `people`; `catalog` is that of the fold. Cost: one session step per turn."""
-    chosen = policy or PolicySettings()
-    engine = SessionEngine(catalog, rule, chosen)
+    policy = policy or PolicySettings()
+    engine = SessionEngine(catalog, rule, policy)
     tiers = popularity_tiers(catalog.n_ratings)
     outcomes = []
     for person in people:
         if rated_only:
-            engine = SessionEngine(catalog, rule, chosen, OnlyThese(rows=tuple(person.ratings)))
+            engine = SessionEngine(catalog, rule, policy, OnlyThese(rows=tuple(person.ratings)))
         outcomes.append(measure(person, replay(engine, person, n_turns), n_turns, catalog.n_ratings, tiers))
     return outcomes
 
 
-class Fold(NamedTuple):
-    """Rules are fitted on `train`; `people` are replayed; `catalog` counts popularity in `train`."""
+def per_person(outcomes: Sequence[Outcome], field: str) -> np.ndarray:
+    """Return the mean of `field` for each person over their draws of favorites, ordered by user id."""
+    _, rows = np.unique([outcome.user_id for outcome in outcomes], return_inverse=True)
+    values = np.array([getattr(outcome, field) for outcome in outcomes], dtype=np.float64)
+    means: np.ndarray = np.bincount(rows, weights=values) / np.bincount(rows)
+    return means
 
-    train: Interactions
-    catalog: Catalog
-    people: list[Person]
 
+def summary(outcomes: Mapping[str, Sequence[Outcome]], n_turns: int, n_resamples: int = 2000) -> dict[str, Any]:
+    """Return the figures of one rule under one policy, with 95% bootstrap intervals over people.
 
-def make_folds(
-    data: Interactions, catalog: Catalog, n_folds: int, n_favorites: int, seeds: Sequence[int], fold_seed: int = 0
-) -> list[Fold]:
-    """Return the folds of `data`; each person comes once for each of `seeds`, with other favorites.
-
-    fold_seed: who falls into which fold. The movie rows of `catalog` are those of `data`.
+    outcomes: by view.  gain = hits with learning / without - 1, None where nothing was hit without.
     """
-    folds = []
-    for number, rows in enumerate(user_folds(data.n_users, n_folds, np.random.default_rng(fold_seed))):
-        in_train = np.ones(data.n_users, dtype=bool)
-        in_train[rows] = False
-        train = data.take(in_train[data.user_rows()])
-        draws = [draw_people(data, rows, n_favorites, np.random.default_rng([seed, number])) for seed in seeds]
-        folds.append(Fold(train, catalog_of_fold(catalog, train), [person for draw in draws for person in draw]))
-    return folds
+    pair = np.column_stack([per_person(outcomes[view], "hits") for view in ("learning", "no learning")])
+    means = np.vstack([pair.mean(axis=0), resampled_means(pair, n_resamples, np.random.default_rng(0))])
+    some = means[:, 1] > 0
+    gains = means[:, 0] / np.where(some, means[:, 1], 1) - 1
+    figures: dict[str, Any] = {
+        "n_people": len(pair),
+        "hits": float(means[0, 0]),
+        "hits_interval": np.quantile(means[1:, 0], [0.025, 0.975]).tolist(),
+        "hits_without_learning": float(means[0, 1]),
+        "gain": float(gains[0]) if some[0] else None,
+        "gain_interval": np.quantile(gains[1:], [0.025, 0.975]).tolist() if some[1:].all() else None,
+    }
+    for view, of_view in outcomes.items():
+        turns = [turn for outcome in of_view for turn in outcome.hit_turns]
+        figures[view] = {name: float(per_person(of_view, name).mean()) for name in ("hits", "rate", "weighted_rate")}
+        figures[view]["tail_share"] = sum(outcome.tail_hits for outcome in of_view) / max(1, len(turns))
+        figures[view]["hits_by_turn"] = (np.bincount(turns, minlength=n_turns + 1)[1:] / len(of_view)).tolist()
+    return figures

@@ -25,9 +25,9 @@ if not __package__:
 
 import numpy as np
 
-from model.replay_sessions import per_person, read_data
+from model.replay_sessions import read_data
 from recommender.data.settings import default_folder
-from recommender.evaluate.replay import RULE_ALONE, Fold, make_folds, replay_all
+from recommender.evaluate.replay import RULE_ALONE, Fold, make_folds, per_person, replay_all
 from recommender.learn.svd import SvdModel
 from recommender.session.gaussian import ConditionalGaussian
 from recommender.session.policy import PolicySettings
