@@ -125,12 +125,10 @@ def rank_models(arguments: argparse.Namespace) -> None:
         raise ChoiceError(f"--k {ks[-1]} is more than the {source.train.n_movies:,} movies: give a smaller cutoff")
     for spec in specs:
         registry.make(spec.name, source.catalog, **spec.settings)  # a wrong setting is refused before any work
-    part, seed, kept, progress = arguments.split, arguments.seed, arguments.checkpoint, start_progress("people")
+    options = options_of(arguments, ks, "people")
     if protocols == [held_out_movies.NAME]:
         reference = held_out_movies.REFERENCE if arguments.against == "first" else arguments.against
-        found = held_out_movies.evaluate(
-            source, specs, part, ks, arguments.folds, arguments.resamples, seed, reference, kept, progress
-        )
+        found = held_out_movies.evaluate(source, specs, options, arguments.folds, reference)
         print(report.text(found), flush=True)
         rows = report.average_rows([found])
         write_files(arguments, report.unit_rows([found]), rows, {"models": rows})
@@ -140,11 +138,9 @@ def rank_models(arguments: argparse.Namespace) -> None:
         if protocol.startswith(OFFICIAL):
             evaluations.append(cases.official_fold(arguments.data, protocol[len(OFFICIAL) :]))
         else:
-            evaluations += cases.build(source, [protocol], part, arguments.stages)
+            evaluations += cases.build(source, [protocol], arguments.split, arguments.stages)
     reports = []
-    for found in run.evaluate(
-        evaluations, specs, source.catalog, part, ks, arguments.against, arguments.resamples, seed, kept, progress
-    ):
+    for found in run.evaluate(evaluations, specs, source.catalog, options, arguments.against):
         reports.append(found)
         print(report.text(found), end="\n\n", flush=True)
     each = [report.as_json(found) for found in reports]
@@ -167,18 +163,8 @@ def compare_embeddings(arguments: argparse.Namespace) -> None:
         dialogues = read_dialogues(arguments.dialogues, "redial")
         requests.append(known_item.dialogue_requests(dialogues, source.catalog, arguments.split))
     (case,) = cases.build(source, ["per-user"], arguments.split)
-    reports, answers = embeddings.compare_backends(
-        specs,
-        source.catalog,
-        requests,
-        case,
-        arguments.split,
-        arguments.resamples,
-        arguments.seed,
-        folder / "artifacts" / "text",
-        arguments.checkpoint,
-        start_progress("movies"),
-    )
+    options, stored = options_of(arguments, (10,), "movies"), folder / "artifacts" / "text"
+    reports, answers = embeddings.compare_backends(specs, source.catalog, requests, case, options, stored)
     print("\n\n".join(map(report.text, reports)), flush=True)
     if arguments.samples:
         shown = embeddings.samples(answers, requests, source.catalog, arguments.samples, arguments.seed)
@@ -251,9 +237,12 @@ def catalog_of(filtered: filter_data.Filtered) -> Catalog:
     return Catalog([{"movieId": str(ident), "title": title, "genres": genres} for ident, title, genres in columns])
 
 
-def start_progress(unit: str) -> run.StartProgress:
-    """Return what gives each piece of work its line of progress."""
-    return lambda label: cli.Progress(label, unit)
+def options_of(arguments: argparse.Namespace, ks: tuple[int, ...], unit: str) -> run.Options:
+    """Return how to evaluate; unit: what progress counts."""
+    part, resamples, seed, checkpoint = (
+        getattr(arguments, flag) for flag in ("split", "resamples", "seed", "checkpoint")
+    )
+    return run.Options(part, ks, resamples, seed, checkpoint, lambda label: cli.Progress(label, unit))
 
 
 def write_files(arguments: argparse.Namespace, units: Any, averages: Any, figures: dict[str, Any]) -> None:

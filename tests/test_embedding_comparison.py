@@ -14,7 +14,9 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError, SettingsError
 from recommender.data.interactions import Interactions
 from recommender.evaluate import cases, protocols
+from recommender.evaluate.beyond_accuracy import list_measures
 from recommender.evaluate.embeddings import (
+    LikedMean,
     RandomVectors,
     compare_backends,
     find,
@@ -22,10 +24,9 @@ from recommender.evaluate.embeddings import (
     movie_texts,
     movie_vectors,
     people_with_likes,
-    rank_for_people,
 )
 from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests
-from recommender.evaluate.run import Spec
+from recommender.evaluate.run import Options, Spec, rank
 from recommender.linalg.rows import unit_rows
 from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn
@@ -97,35 +98,33 @@ def test_known_item_by_unit():
     assert values["mrr"].tolist() == pytest.approx([(1 + 1 / 31 + 1 / 30.5) / 3, 1.0])
 
 
+def lists(films: np.ndarray, people) -> dict[str, np.ndarray]:
+    rows = rank(lambda: LikedMean(films), people, 20).rows
+    return list_measures(people, rows, [("hit_rate", 10), ("ndcg", 10), ("recall", 20)])
+
+
 def test_lists_of_people_against_a_loop():
-    case = protocols.per_user(source().train)
+    everybody = protocols.per_user(source().train)
     films = unit_rows(np.random.default_rng(1).standard_normal((N_MOVIES, 6)))
-    people = people_with_likes(case, UserVectorSettings())
-    found = rank_for_people(films, case, people)
-    indptr, relevant = case.relevant()
-    for place, position in enumerate(people.tolist()):
-        row = case.user_rows[position]
-        mine = slice(case.known.indptr[row], case.known.indptr[row + 1])
-        rated, ratings = case.known.movie_rows[mine].tolist(), case.known.ratings[mine]
+    people = people_with_likes(everybody, UserVectorSettings())
+    found = lists(films, people)
+    indptr, relevant = people.relevant()
+    for position, row in enumerate(people.user_rows.tolist()):
+        mine = people.known.row(row)
+        rated, ratings = people.known.movie_rows[mine].tolist(), people.known.ratings[mine]
         u = sum(films[movie] for movie, rating in zip(rated, ratings) if rating >= 4)
         order = sorted(set(range(N_MOVIES)) - set(rated), key=lambda movie: -float(films[movie] @ u))
         wanted = set(relevant[indptr[position] : indptr[position + 1]].tolist())
         hits = [movie in wanted for movie in order]
-        assert found["hit_rate@10"][place] == any(hits[:10])
-        assert found["recall@20"][place] == pytest.approx(sum(hits[:20]) / len(wanted))
+        assert found["hit_rate@10"][position] == any(hits[:10])
+        assert found["recall@20"][position] == pytest.approx(sum(hits[:20]) / len(wanted))
         gain = sum(1 / np.log2(i + 2) for i, hit in enumerate(hits[:10]) if hit)
         best = sum(1 / np.log2(i + 2) for i in range(min(10, len(wanted))))
-        assert found["ndcg@10"][place] == pytest.approx(gain / best)
-
-
-def test_people_who_like_too_little_are_left_out_and_those_without_vectors_have_no_hit():
-    case = protocols.per_user(source().train)
-    people = people_with_likes(case, UserVectorSettings())
-    for position, row in enumerate(case.user_rows.tolist()):
-        mine = slice(case.known.indptr[row], case.known.indptr[row + 1])
-        assert (position in people) == ((case.known.ratings[mine] >= 4).sum() >= 3)
-    empty = rank_for_people(np.zeros((N_MOVIES, 6), dtype=np.float32), case, people)
-    assert not any(values.any() for values in empty.values())
+        assert found["ndcg@10"][position] == pytest.approx(gain / best)
+    for row in everybody.user_rows.tolist():
+        assert (row in people.user_rows) == ((everybody.known.ratings[everybody.known.row(row)] >= 4).sum() >= 3)
+    # those who have no vector have no hit
+    assert not any(values.any() for values in lists(np.zeros((N_MOVIES, 6), dtype=np.float32), people).values())
 
 
 def test_tastes_are_found_in_vectors_of_genres_and_not_in_shuffled_ones():
@@ -133,9 +132,8 @@ def test_tastes_are_found_in_vectors_of_genres_and_not_in_shuffled_ones():
     case = protocols.from_parts(data.train, data.val, data.test, "test", "per user")
     people = people_with_likes(case, UserVectorSettings())
     films = np.eye(N_GENRES, dtype=np.float32)[np.arange(N_MOVIES) % N_GENRES]
-    right = rank_for_people(films, case, people)["recall@20"].mean()
-    shuffled = films[np.random.default_rng(3).permutation(N_MOVIES)]
-    wrong = rank_for_people(shuffled, case, people)["recall@20"].mean()
+    right = lists(films, people)["recall@20"].mean()
+    wrong = lists(films[np.random.default_rng(3).permutation(N_MOVIES)], people)["recall@20"].mean()
     assert right == 1.0  # fewer than 20 unseen films of a genre, and they all come first
     assert wrong < 0.75  # 20 of some 35 unseen films
 
@@ -263,13 +261,13 @@ def test_stored_vectors_are_taken_where_model_and_text_agree(tmp_path):
     folder = stored_films(tmp_path / "text", films, Oracle())
     texts = movie_texts(films)
     backend = Counting()
-    found = movie_vectors(backend, texts, folder)
-    assert (found.n_embedded, backend.asked) == (0, [])
-    assert np.array_equal(found.vectors, Oracle().embed_texts(texts))
+    vectors, n_embedded = movie_vectors(backend, texts, folder)
+    assert (n_embedded, backend.asked) == (0, [])
+    assert np.array_equal(vectors, Oracle().embed_texts(texts))
     changed = [*texts[:5], "about thing9", *texts[6:]]
-    found = movie_vectors(backend, changed, folder)
+    vectors, _ = movie_vectors(backend, changed, folder)
     assert backend.asked == ["about thing9"]
-    assert np.array_equal(found.vectors, Oracle().embed_texts(changed))
+    assert np.array_equal(vectors, Oracle().embed_texts(changed))
 
     class Other(Counting):
         @property
@@ -277,19 +275,19 @@ def test_stored_vectors_are_taken_where_model_and_text_agree(tmp_path):
             return Identity("oracle", "2", N_MOVIES)
 
     other = Other()
-    assert movie_vectors(other, texts, folder).n_embedded == N_MOVIES == len(other.asked)
+    assert movie_vectors(other, texts, folder)[1] == N_MOVIES == len(other.asked)
 
 
 def test_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path):
     texts = movie_texts(catalog())
     first, second, third = Counting(), Counting(), Counting()
-    made = movie_vectors(first, texts, None, tmp_path).vectors
-    assert np.array_equal(movie_vectors(second, texts, None, tmp_path).vectors, made)
+    made, _ = movie_vectors(first, texts, None, tmp_path)
+    assert np.array_equal(movie_vectors(second, texts, None, tmp_path)[0], made)
     assert (len(first.asked), len(second.asked)) == (N_MOVIES, 0)
-    assert movie_vectors(Counting(), texts[1:], None, tmp_path).n_embedded == N_MOVIES - 1
+    assert movie_vectors(Counting(), texts[1:], None, tmp_path)[1] == N_MOVIES - 1
     for path in tmp_path.iterdir():
         path.write_bytes(b"nothing")
-    assert np.array_equal(movie_vectors(third, texts, None, tmp_path).vectors, made)
+    assert np.array_equal(movie_vectors(third, texts, None, tmp_path)[0], made)
     assert len(third.asked) == N_MOVIES
 
 
@@ -299,7 +297,7 @@ def test_backends_are_compared_on_the_same_units():
     asked = requests([f"stuff{i % 4} thing{i}" for i in range(0, 60, 3)], list(range(0, 60, 3)))
     local = Spec("local", "local", {"fewest_texts": 1, "most_texts": 0.5})
     specs = [Spec("random", "random"), local, Spec("other", "random", {"seed": 1})]
-    (separation, described, people), _ = compare_backends(specs, catalog(), [asked], case, "test", 200)
+    (separation, described, people), _ = compare_backends(specs, catalog(), [asked], case, Options(n_resamples=200))
     recall = [result.values["recall@10"].mean() for result in described.results]
     assert recall[1] == described.results[1].overall["recall@10"] > 0.7
     assert recall[0] < 0.5
@@ -313,7 +311,7 @@ def test_backends_are_compared_on_the_same_units():
     assert found["same"] > found["different"]
     assert abs(chance["same"] - chance["different"]) < 5 / np.sqrt(256 * N_MOVIES)
     with pytest.raises(DataError, match="the ratings list other movies"):
-        compare_backends(specs, Catalog([{"movieId": "1", "title": "A", "genres": "B"}]), [asked], case, "test", 10)
+        compare_backends(specs, Catalog([{"movieId": "1", "title": "A", "genres": "B"}]), [asked], case, Options())
 
 
 def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, capsys):

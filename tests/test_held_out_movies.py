@@ -14,6 +14,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.data.interactions import Interactions
 from recommender.evaluate import held_out_movies, run
+from recommender.evaluate.beyond_accuracy import list_measures
 from recommender.evaluate.cases import Source
 from recommender.evaluate.held_out_movies import BASELINES, Random, likes_by_genre
 from recommender.evaluate.run import Spec, checkpoint_key
@@ -40,7 +41,7 @@ def planted(shuffled: bool = False, seed: int = 0) -> Source:
 def recall_of(case, source, make, k=6) -> float:
     catalog = held_out_movies.without_counts(source.catalog, case)
     rows = run.rank(lambda: make(catalog), case, k).rows
-    return float(held_out_movies.score_fold(case, rows, (k,))[f"recall@{k}"].mean())
+    return float(list_measures(case, rows, [("recall", k)])[f"recall@{k}"].mean())
 
 
 def recalls(source: Source, make, part="test", k=6, n_folds=5) -> list[float]:
@@ -206,7 +207,7 @@ def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
     source, specs = planted(), [Spec("content", "content")]
 
     def overall(part, checkpoint=None):
-        found = held_out_movies.evaluate(source, specs, part, (6,), 2, 50, checkpoint=checkpoint)
+        found = held_out_movies.evaluate(source, specs, run.Options(part, (6,), 50, checkpoint=checkpoint), 2)
         return [result.overall for result in found.results], found.comparisons[-1].value
 
     plain = overall("test")
@@ -215,7 +216,7 @@ def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
     assert overall("val", tmp_path) != plain
     case = held_out_movies.hold_out(source, "test", 0)
     fewer = dataclasses.replace(case, candidates=case.candidates[1:])
-    assert checkpoint_key(case, "content", {}, 6, None) != checkpoint_key(fewer, "content", {}, 6, None)
+    assert checkpoint_key(case, specs[0], 6, None) != checkpoint_key(fewer, specs[0], 6, None)
 
 
 def test_cases_that_cannot_be_are_refused():

@@ -12,7 +12,7 @@ import pytest
 
 from model import replay_sessions
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ChoiceError
+from recommender.data.errors import TastevecError
 from recommender.data.interactions import Interactions
 from recommender.evaluate.replay import (
     RULE_ALONE,
@@ -318,6 +318,6 @@ def test_program_refuses_before_any_replay(
     flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_raw(tmp_path)
-    with pytest.raises(ChoiceError):
+    with pytest.raises(TastevecError):
         replay_sessions.main(["--data", str(tmp_path), *flags])
     assert capsys.readouterr().out == ""

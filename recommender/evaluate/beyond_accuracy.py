@@ -165,6 +165,13 @@ def score_lists(
     return per_user, overall
 
 
+def list_measures(case: Evaluation, rows: np.ndarray, measures: Sequence[tuple[str, int]]) -> dict[str, np.ndarray]:
+    """Return some metrics of the lists `rows` (n_users, n): `name@k` -> (n_users,), for (name, k) of `measures`."""
+    indptr, relevant = case.relevant()
+    hits = metrics.find_hits(rows.astype(np.int64), indptr, relevant, case.known.n_movies)
+    return {f"{name}@{k}": metrics.METRICS[name](hits, np.diff(indptr), k) for name, k in measures}
+
+
 def rating_errors(case: Evaluation, predicted: np.ndarray) -> dict[str, float]:
     """Return `rmse` and `mae` of predicted ratings, (n_held_out,); empty where a model predicts none.
 

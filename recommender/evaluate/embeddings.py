@@ -17,16 +17,18 @@ import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
 
-from ..data.artifacts import has_manifest, load_npz, replace_file
+from ..data.artifacts import has_manifest
 from ..data.catalog import Catalog
-from ..data.errors import ArtifactError, DataError, SettingsError
-from ..learn.base import mask_seen
-from ..linalg.rows import unit_rows as of_length_one
+from ..data.errors import DataError, SettingsError
+from ..data.interactions import Interactions
+from ..learn.base import Ranker
+from ..linalg.rows import unit_rows
 from ..linalg.top_n import top_n
 from ..text import registry
 from ..text.backends.local import LocalBackend
@@ -34,15 +36,15 @@ from ..text.base import BaseEmbeddingBackend, Identity
 from ..text.movie_text import movie_text, text_hash
 from ..text.people import UserVectorSettings, align, user_vectors
 from ..text.vectors import VectorTable
-from . import metrics
+from .beyond_accuracy import list_measures
 from .embedding_quality import finding_measures, ranks, separation_gap
 from .known_item import Requests
 from .protocols import Evaluation
 from .report import Report, Result
-from .run import Spec, StartProgress, best_rows
+from .run import Options, Spec, kept, rank
 from .significance import bootstrap, compare
 
-PEOPLE, PERSON_LIST = "people", 20
+PEOPLE = "people"
 _BATCH = 512  # people or requests at a time
 
 
@@ -65,18 +67,10 @@ class RandomVectors(BaseEmbeddingBackend):
         """Return (n, d) float32."""
         seeds = [[self.seed, int(text_hash(text)[:16], 16)] for text in texts]
         drawn = [np.random.default_rng(seed).standard_normal(self.dimension) for seed in seeds]
-        return of_length_one(np.array(drawn).reshape(len(texts), self.dimension))
+        return unit_rows(np.array(drawn).reshape(len(texts), self.dimension))
 
 
 BACKENDS = (*registry.names(), RandomVectors.name)
-
-
-class MovieVectors(NamedTuple):
-    """vectors: (n_movies, d).  n_embedded: how many texts were embedded now, in `seconds`."""
-
-    vectors: np.ndarray
-    n_embedded: int
-    seconds: float
 
 
 class Answers(NamedTuple):
@@ -112,41 +106,36 @@ def movie_vectors(
     texts: Sequence[str],
     stored: Optional[Path] = None,
     checkpoint: Optional[Path] = None,
-) -> MovieVectors:
-    """Return the vectors of all movies' texts.
+) -> tuple[np.ndarray, int]:
+    """Return the vectors of all movies' texts, (n_movies, d) float32, and how many were embedded now.
 
     stored: a folder that may hold `movie_embeddings`; vectors of another model or of other texts are not taken.
     checkpoint: a folder; what is found there is not embedded again, what is embedded is left there.
     """
     identity = backend.identity
     hashes = [text_hash(text) for text in texts]
-    digest = hashlib.sha256(repr([identity, hashes]).encode()).hexdigest()[:24]
-    kept = checkpoint and checkpoint / f"vectors-{identity.backend}-{digest}.npz"
-    if kept and kept.is_file():
-        try:
-            vectors = load_npz(kept, {"vectors": np.float32})["vectors"]
-            if vectors.shape == (len(texts), identity.dimension):
-                return MovieVectors(vectors, 0, 0.0)
-        except ArtifactError:
-            pass  # a damaged checkpoint is as good as none
     known: dict[str, np.ndarray] = {}
     if stored is not None and has_manifest(stored):
         movies = VectorTable.load(stored)
         if movies.identity == identity:
             known = dict(zip(movies["text_hash"].tolist(), movies.embedding))
     missing = [row for row, hashed in enumerate(hashes) if hashed not in known]
-    started = time.perf_counter()
-    vectors = np.zeros((len(texts), identity.dimension), dtype=np.float32)
-    if missing:
-        vectors[missing] = backend.embed_texts([texts[row] for row in missing])
-    seconds = time.perf_counter() - started
-    for row, hashed in enumerate(hashes):
-        if hashed in known:
-            vectors[row] = known[hashed]
-    if kept:
-        with replace_file(kept) as temporary, open(temporary, "wb") as file:
-            np.savez(file, vectors=vectors)
-    return MovieVectors(vectors, len(missing), seconds)
+    n_embedded = 0
+
+    def embed() -> dict[str, np.ndarray]:
+        nonlocal n_embedded
+        n_embedded = len(missing)
+        vectors = np.zeros((len(texts), identity.dimension), dtype=np.float32)
+        for row, hashed in enumerate(hashes):
+            if hashed in known:
+                vectors[row] = known[hashed]
+        if missing:
+            vectors[missing] = backend.embed_texts([texts[row] for row in missing])
+        return {"vectors": vectors}
+
+    digest = hashlib.sha256(repr([identity, hashes]).encode()).hexdigest()[:24]
+    path = checkpoint and checkpoint / f"vectors-{identity.backend}-{digest}.npz"
+    return kept(path, {"vectors": np.float32}, embed)["vectors"], n_embedded
 
 
 def find(
@@ -163,35 +152,33 @@ def find(
     return Answers(values, found, np.concatenate(nearest))
 
 
-def rank_for_people(movies: np.ndarray, case: Evaluation, people: np.ndarray) -> dict[str, np.ndarray]:
-    """Return hit_rate@10, ndcg@10 and recall@20 of lists made from the vectors of liked movies, for `people`.
+class LikedMean(Ranker):
+    """Ranks by cosine with the mean of the vectors of liked movies; without one, no movie is listed."""
 
-    movies: (n_movies, d) in the order of `case.known`.  people: positions in `case.user_rows`.
-    """
-    users = user_vectors(case.known, movies, UserVectorSettings(), np.random.default_rng(0))
-    rows = case.user_rows[people]
-    ids = case.known.user_ids[rows]
-    U = align(ids, users.user_ids, users.vectors)  # (n_people, d)
-    has_vector = np.isin(ids, users.user_ids)
-    lists = np.full((len(people), PERSON_LIST), -1, dtype=np.int64)
-    for low in range(0, len(people), _BATCH):
-        block = np.arange(low, min(low + _BATCH, len(people)))[has_vector[low : low + _BATCH]]
-        if len(block):
-            scores = U[block] @ movies.T  # (B, n_movies)
-            mask_seen(scores, case.known, rows[block])
-            lists[block] = best_rows(scores, PERSON_LIST)
-    indptr, relevant = case.select(np.isin(np.arange(case.n_users), people), case.name, "few liked movies").relevant()
-    hits, n_relevant = metrics.find_hits(lists, indptr, relevant, case.known.n_movies), np.diff(indptr)
-    return {
-        f"{name}@{k}": metrics.METRICS[name](hits, n_relevant, k)
-        for name, k in (("hit_rate", 10), ("ndcg", 10), ("recall", 20))
-    }
+    name = "liked-mean"
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        super().__init__()
+        self.vectors = vectors
+
+    def fit(self, train: Interactions) -> LikedMean:
+        """Take the mean of what each person likes; vectors: (n_movies, d) in the order of `train`."""
+        self.movie_ids = train.movie_ids
+        self.users = user_vectors(train, self.vectors, UserVectorSettings(), np.random.default_rng(0))
+        return self
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        ids = history.user_ids[user_rows]
+        scores = align(ids, self.users.user_ids, self.users.vectors) @ self.vectors.T  # (B, n_movies)
+        scores[~np.isin(ids, self.users.user_ids)] = -np.inf
+        return scores
 
 
-def people_with_likes(case: Evaluation, settings: UserVectorSettings) -> np.ndarray:
-    """Return the positions in `case.user_rows` of people who like enough known movies to have a vector."""
+def people_with_likes(case: Evaluation, settings: UserVectorSettings) -> Evaluation:
+    """Return the case for those who like enough known movies to have a vector."""
     liked = case.known.take(case.known.ratings >= settings.rating_threshold)
-    return np.flatnonzero(np.diff(liked.indptr)[case.user_rows] >= settings.min_movies)
+    enough = np.diff(liked.indptr)[case.user_rows] >= settings.min_movies
+    return case.select(enough, case.name, "few liked movies")
 
 
 def compare_backends(
@@ -199,78 +186,89 @@ def compare_backends(
     catalog: Catalog,
     requests: Sequence[Requests],
     case: Evaluation,
-    part: str,
-    n_resamples: int,
-    seed: int = 0,
+    options: Options,
     stored: Optional[Path] = None,
-    checkpoint: Optional[Path] = None,
-    start_progress: StartProgress = lambda label: None,
 ) -> tuple[list[Report], dict[str, list[Answers]]]:
     """Return a report for movies, each kind of request and people; and backend -> its answers to each of `requests`.
 
     case: per-user, with the movies of the catalogue.  stored: where `<backend>/` may hold the movies' vectors; only
-    backends without settings are looked for there.
+    backends without settings are looked for there.  Ratios are to the first backend.
     """
     if not np.array_equal(case.known.movie_ids, catalog.movie_ids):
         raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
     texts = movie_texts(catalog)
     people = people_with_likes(case, UserVectorSettings())
-    names = [*(asked.name for asked in requests), PEOPLE]
-    values: dict[str, dict[str, dict[str, np.ndarray]]] = {name: {} for name in names}  # task -> backend -> measure
+    tasks = [*(asked.name for asked in requests), PEOPLE]
+    values: dict[str, dict[str, dict[str, np.ndarray]]] = {task: {} for task in tasks}  # task -> backend -> measure
     answers: dict[str, list[Answers]] = {}
-    movies = Report("movies", part, {"unit": np.empty(0)}, [], [], [f"{len(catalog):,} movies"], {})
+    movies = Report("movies", options.part, {"unit": np.empty(0)}, [], [], [f"{len(catalog):,} movies"], {})
     movies.tables["genre separation"] = ["same", "different", "overall", "gap"]
     for spec in specs:
-        progress = start_progress(f"embeddings: {spec.label}")
+        progress = options.start_progress(f"embeddings: {spec.label}")
         if progress:
             progress(0, len(texts), "fit, embedding movies")
-        started = time.perf_counter()
+        times = [time.perf_counter()]
         backend = make_backend(spec, texts)
-        made = time.perf_counter() - started
+        times.append(time.perf_counter())
         folder = stored / spec.name if stored is not None and not spec.settings else None
-        vectors, n_embedded, embedded = movie_vectors(backend, texts, folder, checkpoint)
-        started = time.perf_counter()
+        vectors, n_embedded = movie_vectors(backend, texts, folder, options.checkpoint)
+        times.append(time.perf_counter())
         answers[spec.label] = [find(backend, vectors, asked) for asked in requests]
         for asked, answer in zip(requests, answers[spec.label]):
             values[asked.name][spec.label] = answer.values
-        values[PEOPLE][spec.label] = rank_for_people(vectors, case, people)
-        seconds = {"make": made, "movies": embedded, "answer": time.perf_counter() - started}
+        lists = rank(partial(LikedMean, vectors), people, 20).rows
+        values[PEOPLE][spec.label] = list_measures(people, lists, [("hit_rate", 10), ("ndcg", 10), ("recall", 20)])
+        times.append(time.perf_counter())
         gap = separation_gap(vectors, catalog.genres)
         figures = {"same": gap.same, "different": gap.different, "overall": gap.overall}
         figures["gap"] = math.nan if gap.is_chance else gap.gap  # nothing to divide by
-        details = {"model": backend.identity.model, "dimension": backend.identity.dimension}
+        model, width = backend.identity.model, backend.identity.dimension
+        seconds = dict(zip(("make", "movies", "answer"), np.diff(times).tolist()))
+        details = {"model": model, "dimension": width}
         movies.results.append(Result(spec.label, {}, figures, seconds, details=details))
-        width = f"{backend.identity.dimension:,}"
-        movies.notes.append(f"{spec.label}: {backend.identity.model}, width {width}, {n_embedded:,} embedded now")
+        movies.notes.append(f"{spec.label}: {model}, width {width:,}, {n_embedded:,} movies embedded now")
         if progress:
             progress(len(texts), len(texts), "")
     pairs = f"{gap.n_same:,} pairs of movies share a genre, {gap.n_different:,} share none"
     movies.notes.append(f"{pairs}; - where the mean of all is what chance gives")
     reports = [movies]
-    for number, name in enumerate(names):
-        if name == PEOPLE:
-            units = case.known.user_ids[case.user_rows[people]]
-            note = f"{len(people):,} people, the mean of what they liked against all movies they have not rated"
-        else:
+    for task in tasks:
+        units = people.known.user_ids[people.user_rows]
+        note = f"{people.n_users:,} people, the mean of what they liked against all movies they have not rated"
+        ranks_of: dict[str, np.ndarray] = {}
+        if task != PEOPLE:
+            number = tasks.index(task)
             units, note = np.array(requests[number].unit_names), requests[number].note()
-        report = Report(name, part, {"unit": units}, [], [], [note], {}, ratios=True)
-        first = specs[0].label
-        for result in movies.results:
-            label = result.model
-            columns = values[name][label]
-            matrix = np.column_stack(list(columns.values()))
-            estimates = bootstrap(matrix, None, n_resamples, np.random.default_rng(seed))
-            overall = {measure: estimate.value for measure, estimate in zip(columns, estimates)}
-            if name != PEOPLE:
-                overall["median_place"] = float(np.median(answers[label][number].ranks))
-            intervals = dict(zip(columns, estimates))
-            report.results.append(Result(label, columns, overall, {}, intervals, result.details))
-            pair = {first: values[name][first], label: columns}
-            rng = np.random.default_rng(seed)
-            report.comparisons.extend(compare(pair, first, list(columns), n_resamples, rng, ratio=True))
-        report.tables["mean (95% interval)"] = list(overall)
-        reports.append(report)
+            ranks_of = {label: of_backend[number].ranks for label, of_backend in answers.items()}
+        reports.append(_report(task, units, note, values[task], ranks_of, movies, options))
     return reports, answers
+
+
+def _report(
+    task: str,
+    units: np.ndarray,
+    note: str,
+    values: Mapping[str, dict[str, np.ndarray]],
+    ranks_of: Mapping[str, np.ndarray],
+    movies: Report,
+    options: Options,
+) -> Report:
+    """Return means with intervals, and ratios to the first backend; values: backend -> measure -> (n_units,)."""
+    report = Report(task, options.part, {"unit": units}, [], [], [note], {}, ratios=True)
+    first = next(iter(values))
+    for backend, (label, of_backend) in zip(movies.results, values.items()):
+        measures = list(of_backend)
+        matrix = np.column_stack(list(of_backend.values()))
+        estimates = bootstrap(matrix, None, options.n_resamples, np.random.default_rng(options.seed))
+        overall = {measure: estimate.value for measure, estimate in zip(measures, estimates)}
+        if label in ranks_of:
+            overall["median_place"] = float(np.median(ranks_of[label]))
+        intervals = dict(zip(measures, estimates))
+        report.results.append(Result(label, of_backend, overall, {}, intervals, backend.details))
+        pair, rng = {first: values[first], label: of_backend}, np.random.default_rng(options.seed)
+        report.comparisons.extend(compare(pair, first, measures, options.n_resamples, rng, ratio=True))
+        report.tables["mean (95% interval)"] = list(overall)
+    return report
 
 
 def samples(

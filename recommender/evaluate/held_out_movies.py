@@ -29,7 +29,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Callable, Optional
 
 import numpy as np
@@ -38,21 +37,19 @@ from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
 from ..data.interactions import LIKED, Interactions, concat
 from ..data.settings import setting
-from ..learn import registry
 from ..learn.base import Ranker
 from ..learn.content import Content
 from ..learn.features import genre_matrix
-from . import metrics
+from .beyond_accuracy import list_measures
 from .cases import Source
 from .protocols import Evaluation, from_known, from_parts
 from .report import Report, Result
-from .run import Ranking, Spec, StartProgress, checkpoint_key, rank
+from .run import Options, Spec, rank_spec
 from .significance import compare
 
 NAME = "held-out-movies"
 N_FOLDS = 10
 MOST_FOLDS = N_FOLDS // 2  # for each of val and test
-MEASURES = ("ndcg", "recall", "hit_rate")
 REFERENCE = "popularity-by-genre"
 
 
@@ -111,8 +108,8 @@ class Random(Ranker):
         return np.array(draws, dtype=np.float32).reshape(len(user_rows), len(self.movie_ids))
 
 
-BASELINES: Mapping[str, Callable[..., Ranker]] = {  # each takes the catalogue
-    "popularity-by-genre": PopularityByGenre,
+BASELINES: Mapping[str, Callable[..., Ranker]] = {
+    REFERENCE: PopularityByGenre,
     "genre-profile": partial(Content, tags=(), popularity=0.0),
     "random": Random,
 }
@@ -153,74 +150,46 @@ def without_counts(catalog: Optional[Catalog], case: Evaluation) -> Optional[Cat
     return masked
 
 
-def score_fold(case: Evaluation, rows: np.ndarray, ks: Sequence[int]) -> dict[str, np.ndarray]:
-    """Return `MEASURES` of the lists `rows` (n_users, n) of a fold: measure -> (n_users,)."""
-    indptr, relevant = case.relevant()
-    hits = metrics.find_hits(rows.astype(np.int64), indptr, relevant, case.known.n_movies)
-    return {f"{name}@{k}": metrics.METRICS[name](hits, np.diff(indptr), k) for k in ks for name in MEASURES}
-
-
 def evaluate(
-    source: Source,
-    specs: Sequence[Spec],
-    part: str,
-    ks: tuple[int, ...],
-    n_folds: int,
-    n_resamples: int,
-    seed: int = 0,
-    reference: str = REFERENCE,
-    checkpoint: Optional[Path] = None,
-    start_progress: StartProgress = lambda label: None,
+    source: Source, specs: Sequence[Spec], options: Options, n_folds: int = MOST_FOLDS, reference: str = REFERENCE
 ) -> Report:
-    """Rank the held-out movies of `n_folds` folds with the baselines and the models of `specs`.
-
-    seed: of the folds and of the bootstrap.  checkpoint: a folder; what is found there is not computed again.
-    """
-    cases = [hold_out(source, part, fold, seed) for fold in range(n_folds)]
+    """Rank the held-out movies of `n_folds` folds with the baselines and the models of `specs`."""
+    part, ks = options.part, options.ks
+    cases = [hold_out(source, part, fold, options.seed) for fold in range(n_folds)]
     catalogs = [without_counts(source.catalog, case) for case in cases]
-    results = []
-    for spec in (*(Spec(name, name) for name in BASELINES), *specs):
-        rankings: list[Ranking] = []
-        for case, catalog in zip(cases, catalogs):
-            known = BASELINES.get(spec.name) or partial(registry.make, spec.name)
-            make = partial(known, catalog=catalog, **spec.settings)
-            folder = checkpoint and checkpoint / checkpoint_key(case, spec.name, spec.settings, max(ks), catalog)
-            rankings.append(rank(make, case, max(ks), folder, start_progress(f"{case.name}: {spec.label}")))
-        by_fold = [score_fold(case, ranking.rows, ks) for case, ranking in zip(cases, rankings)]
+    measures = [(name, k) for k in ks for name in ("ndcg", "recall", "hit_rate")]
+    results: dict[str, Result] = {}
+    baselines = [Spec(name, name, make=make) for name, make in BASELINES.items()]
+    for spec in (*baselines, *specs):
+        rankings = [rank_spec(spec, case, catalog, options) for case, catalog in zip(cases, catalogs)]
+        by_fold = [list_measures(case, ranking.rows, measures) for case, ranking in zip(cases, rankings)]
         seconds = {"fit": sum(r.fit_seconds for r in rankings), "rank": sum(r.rank_seconds for r in rankings)}
-        results.append(pool(spec.label, cases, by_fold, seconds))
-        results[-1].details.update(n_folds=n_folds, reference=reference)
-    labels = [result.model for result in results]
-    if reference not in labels:
-        raise ChoiceError(f"no evaluated model is called {reference!r}: compare with one of {', '.join(labels)}")
-    rng = np.random.default_rng(seed)
-    base = results[labels.index(reference)]
-    comparisons = []
-    for result in results:
-        pair = {reference: base.values, result.model: result.values}
-        comparisons += compare(pair, reference, list(base.values), n_resamples, rng, ratio=True)
+        results[spec.label] = pool(spec.label, cases, by_fold, seconds)
+        results[spec.label].details.update(n_folds=n_folds, reference=reference)
+    if reference not in results:
+        raise ChoiceError(f"no evaluated model is called {reference!r}: compare with one of {', '.join(results)}")
+    rng = np.random.default_rng(options.seed)
+    base, comparisons = results[reference].values, []
+    for label, result in results.items():
+        pair = {reference: base, label: result.values}
+        comparisons += compare(pair, reference, list(base), options.n_resamples, rng, ratio=True)
     people = np.unique(np.concatenate([case.user_rows for case in cases]))
     n_liked = sum(len(case.relevant()[1]) for case in cases)
     n_ranked = sum(len(case.candidates) for case in cases if case.candidates is not None)
     notes = [
-        f"{n_folds} folds, {n_ranked:,} movies held out in turn, a tenth of all at a time; only those of the fold are "
-        "ranked",
-        f"{len(people):,} people like {n_liked:,} of them ({cases[0].relevant_from:g} stars or more); means over "
-        "people of each person's mean over folds",
+        f"{n_folds} folds, {n_ranked:,} movies held out in turn, a tenth of all at a time; no others are ranked",
+        f"{len(people):,} people like {n_liked:,} of them; means over people of each person's mean over folds",
     ]
-    tables = {f"mean, k = {k}": [f"{name}@{k}" for name in MEASURES] for k in ks}
+    tables = {f"mean, k = {k}": [f"{name}@{of}" for name, of in measures if of == k] for k in ks}
     for k in ks:
-        names = [f"{name}@{k}_fold_{fold + 1}" for name in ("ndcg", "recall") for fold in range(n_folds)]
-        tables[f"each fold, k = {k}"] = names
+        folds = [f"{name}@{k}_fold_{fold + 1}" for name in ("ndcg", "recall") for fold in range(n_folds)]
+        tables[f"each fold, k = {k}"] = folds
     facts = {"user_id": cases[0].known.user_ids[people]}
-    return Report(NAME, part, facts, results, comparisons, notes, tables, ratios=True)
+    return Report(NAME, part, facts, list(results.values()), comparisons, notes, tables, ratios=True)
 
 
 def pool(
-    model: str,
-    cases: Sequence[Evaluation],
-    by_fold: Sequence[Mapping[str, np.ndarray]],
-    seconds: dict[str, float],
+    model: str, cases: Sequence[Evaluation], by_fold: Sequence[Mapping[str, np.ndarray]], seconds: dict[str, float]
 ) -> Result:
     """Return one model over all folds: each person's mean over the folds in which they are evaluated.
 
@@ -229,13 +198,12 @@ def pool(
     people = np.unique(np.concatenate([case.user_rows for case in cases]))
     columns = [np.searchsorted(people, case.user_rows) for case in cases]
     n_times = np.bincount(np.concatenate(columns), minlength=len(people))
-    values, overall = {}, {}
+    values, overall, folds = {}, {}, {}
     for name in by_fold[0]:
         total = np.zeros(len(people))
         for column, fold in zip(columns, by_fold):
             total[column] += fold[name]
         values[name] = total / n_times
         overall[name] = float(values[name].mean())
-    for name in by_fold[0]:
-        overall.update((f"{name}_fold_{i + 1}", float(fold[name].mean())) for i, fold in enumerate(by_fold))
-    return Result(model, values, overall, seconds)
+        folds.update((f"{name}_fold_{i + 1}", float(fold[name].mean())) for i, fold in enumerate(by_fold))
+    return Result(model, values, {**overall, **folds}, seconds)

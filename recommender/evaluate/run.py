@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
+import numpy.typing as npt
 
 from ..data.artifacts import load_npz, replace_file
 from ..data.catalog import Catalog
@@ -39,16 +40,30 @@ _BATCH_BYTES = 32 << 20  # of scores; models need a few times as much beside the
 _PAIR = re.compile(r":(?=[a-z_]+=)")  # addresses in settings hold colons too
 
 Progress = Callable[[int, int, str], None]  # done, total, what is being done
-StartProgress = Callable[[str], Optional[Progress]]
+_STAGE = {"rows": np.int32, "predicted": np.float32, "seconds": np.float64}
+
+
+class Options(NamedTuple):
+    """How to evaluate. part: val or test.  ks: cutoffs.  seed: of bootstrap and folds.  checkpoint: a folder for what
+    is finished, found there again.  start_progress: called with a label for each piece of work.
+    """
+
+    part: str = "test"
+    ks: tuple[int, ...] = (10, 20)
+    n_resamples: int = N_RESAMPLES
+    seed: int = 0
+    checkpoint: Optional[Path] = None
+    start_progress: Callable[[str], Optional[Progress]] = lambda label: None
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A model or a backend to evaluate, by name and settings; `label` is what tables call it."""
+    """A model or a backend to evaluate; `label` is what tables call it, `make` None for a model of the registry."""
 
     label: str
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    make: Optional[Callable[..., Ranker]] = None
 
     @classmethod
     def parse(cls, text: str, names: Sequence[str], what: str = "model") -> Spec:
@@ -79,9 +94,9 @@ class Ranking(NamedTuple):
     """
 
     rows: np.ndarray
+    predicted: np.ndarray
     fit_seconds: float
     rank_seconds: float
-    predicted: np.ndarray
 
 
 def rank(
@@ -94,16 +109,12 @@ def rank(
 ) -> Ranking:
     """Fit a model on each stage of `case` and return the n best unseen movies of each person.
 
-    make: gives a new, unfitted model for each stage.
-    checkpoint: a folder for this model and case alone (see `checkpoint_key`); a stage found there is not ranked again.
-    Ties are broken by ascending movie id. Memory: the lists, the model, and one batch of scores.
+    make: gives a new, unfitted model for each stage.  checkpoint: a folder for this model, case and n alone
+    (`checkpoint_key`); a stage found there is not ranked again.  Ties are broken by ascending movie id.
+    Memory: the lists, the model, and one batch of scores.
     """
-    if n < 1:
-        raise ChoiceError(f"lists of {n} movies: give a whole number from 1")
     rows = np.full((case.n_users, n), -1, dtype=np.int32)
-    fit_seconds = rank_seconds = 0.0
-    predicted = np.empty(0, dtype=np.float32)
-    done = 0
+    predicted, seconds, done = np.empty(0, dtype=np.float32), np.zeros(2), 0
     for number, stage in enumerate(case.stages()):
 
         def show(what: str, ranked: int, number: int = number, before: int = done) -> None:
@@ -112,19 +123,13 @@ def rank(
                 progress(before + ranked, case.n_users, what + of_stage)
 
         path = checkpoint and checkpoint / f"stage-{number:04d}.npz"
-        result = path and _read(path, stage.people, n)
-        if not result:
-            result = _run_stage(make, case, stage, n, batch_size, show)
-            if path:
-                with replace_file(path) as temporary, open(temporary, "wb") as file:
-                    np.savez(file, people=stage.people, **result._asdict())
-        rows[stage.people], predicted = result.rows, result.predicted
-        fit_seconds += float(result.fit_seconds)
-        rank_seconds += float(result.rank_seconds)
+        found = kept(path, _STAGE, partial(_run_stage, make, case, stage, n, batch_size, show))
+        rows[stage.people], predicted = found["rows"], found["predicted"]
+        seconds += found["seconds"]
         done += len(stage.people)
     if progress:
         progress(done, done, "")
-    return Ranking(rows, fit_seconds, rank_seconds, predicted)
+    return Ranking(rows, predicted, *seconds.tolist())
 
 
 def _run_stage(
@@ -134,33 +139,51 @@ def _run_stage(
     n: int,
     batch_size: Optional[int],
     show: Callable[[str, int], None],
-) -> Ranking:
-    """Return the ranking of one stage, rows in order of `stage.people`."""
+) -> dict[str, np.ndarray]:
+    """Return lists, rows in order of `stage.people`, predicted ratings and seconds."""
     show("fit", 0)
     started = time.perf_counter()
     model = make().fit(stage.train)
     fitted = time.perf_counter()
     size = batch_size or max(1, _BATCH_BYTES // (4 * max(stage.train.n_movies, 1)))
     rows = np.empty((len(stage.people), n), dtype=np.int32)
-    predicted = np.empty(0, dtype=np.float32)
-    if model.scores_are_ratings and not case.n_stages:
-        predicted = np.empty(case.held_out.n_ratings, dtype=np.float32)
-        others = _others(case)
-        for low in range(0, len(others), size):
-            people = others[low : low + size]
-            _fill(predicted, case, people, model.score(case.known, people, _moments(case, people)))
+    predicts = model.scores_are_ratings and not case.n_stages
+    predicted = np.empty(case.held_out.n_ratings if predicts else 0, dtype=np.float32)
+
+    def score(people: np.ndarray, at: np.ndarray) -> np.ndarray:
+        scores = model.score(case.known, people, at)  # (B, n_movies)
+        for line, row in enumerate(people if predicts else ()):
+            wanted = case.held_out.row(row)
+            predicted[wanted] = scores[line, case.held_out.movie_rows[wanted]]
+        return scores
+
     for low in range(0, len(rows), size):
         batch = stage.people[low : low + size]
         people = case.user_rows[batch]
-        scores = model.score(case.known, people, case.at[batch])
-        if len(predicted):
-            _fill(predicted, case, people, scores)
+        scores = score(people, case.at[batch])
         mask_seen(scores, case.known, people)
         rows[low : low + size] = best_rows(scores, n, case.candidates)
         show("rank", low + len(batch))
-    if len(predicted) and stage.train.n_ratings:
-        np.clip(predicted, stage.train.ratings.min(), stage.train.ratings.max(), out=predicted)
-    return Ranking(rows, fitted - started, time.perf_counter() - fitted, predicted)
+    if predicts:
+        for people, at in _others(case, size):
+            score(people, at)
+        if stage.train.n_ratings:
+            np.clip(predicted, stage.train.ratings.min(), stage.train.ratings.max(), out=predicted)
+    seconds = np.array([fitted - started, time.perf_counter() - fitted])
+    return {"rows": rows, "predicted": predicted, "seconds": seconds}
+
+
+def _others(case: Evaluation, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the others with held-out ratings, and when: at the first of them or the last known, whichever is later."""
+    has_rated = np.diff(case.held_out.indptr) > 0
+    has_rated[case.user_rows] = False
+    others = np.flatnonzero(has_rated)
+    for low in range(0, len(others), size):
+        people = others[low : low + size]
+        at = case.held_out.times[case.held_out.indptr[people]]
+        met = np.diff(case.known.indptr)[people] > 0
+        at[met] = np.maximum(at[met], last_times(case.known, people[met]))
+        yield people, at
 
 
 def best_rows(scores: np.ndarray, n: int, candidates: Optional[np.ndarray] = None) -> np.ndarray:
@@ -179,29 +202,22 @@ def best_rows(scores: np.ndarray, n: int, candidates: Optional[np.ndarray] = Non
     return lists
 
 
-def _others(case: Evaluation) -> np.ndarray:
-    """Return the people with held-out ratings who are not ranked for: nothing relevant, or nothing known of them."""
-    has_rated = np.diff(case.held_out.indptr) > 0
-    has_rated[case.user_rows] = False
-    return np.flatnonzero(has_rated)
+def kept(
+    path: Optional[Path], dtypes: Mapping[str, npt.DTypeLike], make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Return the arrays stored at `path`; where there are none, make and store them. None: keep nothing."""
+    if path is None:
+        return make()
+    try:
+        return load_npz(path, dtypes)
+    except ArtifactError:  # missing, or damaged, which is as good as missing
+        arrays = make()
+    with replace_file(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return arrays
 
 
-def _moments(case: Evaluation, people: np.ndarray) -> np.ndarray:
-    """Return each person's first held-out rating or last known one, whichever is later."""
-    at = case.held_out.times[case.held_out.indptr[people]]
-    met = np.diff(case.known.indptr)[people] > 0
-    at[met] = np.maximum(at[met], last_times(case.known, people[met]))
-    return at
-
-
-def _fill(predicted: np.ndarray, case: Evaluation, people: np.ndarray, scores: np.ndarray) -> None:
-    """Put the scores of what `people` rated in the held-out part into `predicted` (n_held_out,)."""
-    for line, row in enumerate(people):
-        wanted = case.held_out.row(row)
-        predicted[wanted] = scores[line, case.held_out.movie_rows[wanted]]
-
-
-def checkpoint_key(case: Evaluation, name: str, settings: Mapping[str, Any], n: int, catalog: Optional[Catalog]) -> str:
+def checkpoint_key(case: Evaluation, spec: Spec, n: int, catalog: Optional[Catalog]) -> str:
     """Return the folder name under which a ranking is kept: the model and a hash of all that the lists depend on.
 
     Ratings, people, moments, movies, settings, length, `VERSION` and numpy's version; change `VERSION` with the code.
@@ -216,68 +232,51 @@ def checkpoint_key(case: Evaluation, name: str, settings: Mapping[str, Any], n: 
             digest.update(repr(catalog.movie(row)).encode())  # what movies are about, and who is in them
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
-    words = [name, dict(settings), n, case.n_stages, VERSION, np.__version__]
+    words = [spec.name, dict(spec.settings), n, case.n_stages, VERSION, np.__version__]
     digest.update(json.dumps(words, sort_keys=True, default=str).encode())
-    return f"{name}-{digest.hexdigest()[:24]}"
+    return f"{spec.name}-{digest.hexdigest()[:24]}"
 
 
-def _read(path: Path, people: np.ndarray, n: int) -> Optional[Ranking]:
-    """Return a stored stage, None where there is none; a damaged one is as good as none."""
-    dtypes = {"people": np.int64, "rows": np.int32, "predicted": np.float32}
-    dtypes.update(fit_seconds=np.float64, rank_seconds=np.float64)
-    try:
-        parts = load_npz(path, dtypes) if path.is_file() else None
-    except ArtifactError:
-        return None
-    if parts is None or not np.array_equal(parts.pop("people"), people) or parts["rows"].shape != (len(people), n):
-        return None
-    return Ranking(**parts)  # type: ignore[arg-type]
+def rank_spec(spec: Spec, case: Evaluation, catalog: Optional[Catalog], options: Options) -> Ranking:
+    """Rank with the model of `spec`; what the checkpoint holds is not ranked again."""
+    n, make = max(options.ks), spec.make or partial(registry.make, spec.name)
+    folder = options.checkpoint and options.checkpoint / checkpoint_key(case, spec, n, catalog)
+    progress = options.start_progress(f"{case.name}: {spec.label}")
+    return rank(partial(make, catalog=catalog, **spec.settings), case, n, folder, progress)
 
 
 def evaluate(
     cases: Sequence[Evaluation],
     specs: Sequence[Spec],
     catalog: Optional[Catalog],
-    part: str,
-    ks: tuple[int, ...],
+    options: Options,
     against: str = "first",
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
-    checkpoint: Optional[Path] = None,
-    start_progress: StartProgress = lambda label: None,
 ) -> Iterator[Report]:
     """Yield the figures of all models on each case, and their differences from the model `against`.
 
     Cases with one root are answered from the same lists. against: a label, "first", or "best" (by the first nDCG).
     """
-    lists: dict[tuple[str, str], Ranking] = {}
+    rankings: dict[tuple[str, str], Ranking] = {}
     for case in cases:
         root = case.root or case
+        of_case = np.searchsorted(root.user_rows, case.user_rows)
         same_movies = catalog is not None and np.array_equal(catalog.movie_ids, case.known.movie_ids)
+        genres = catalog.genres if catalog is not None and same_movies else None
         results = []
         for spec in specs:
-            if (root.name, spec.label) not in lists:
-                folder = checkpoint and checkpoint / checkpoint_key(root, spec.name, spec.settings, max(ks), catalog)
-                progress = start_progress(f"{root.name}: {spec.label}")
-                lists[root.name, spec.label] = rank(
-                    partial(registry.make, spec.name, catalog=catalog, **spec.settings),
-                    root,
-                    max(ks),
-                    folder,
-                    progress,
-                )
-            ranking = lists[root.name, spec.label]
-            of_case = np.searchsorted(root.user_rows, case.user_rows)
-            genres = catalog.genres if catalog is not None and same_movies else None
-            values, overall = score_lists(case, ranking.rows[of_case], ks, genres)
+            if (root.name, spec.label) not in rankings:
+                rankings[root.name, spec.label] = rank_spec(spec, root, catalog, options)
+            ranking = rankings[root.name, spec.label]
+            values, overall = score_lists(case, ranking.rows[of_case], options.ks, genres)
             overall.update(rating_errors(case, ranking.predicted))
             seconds = {"fit": ranking.fit_seconds, "rank": ranking.rank_seconds}
             results.append(Result(spec.label, values, overall, seconds))
-        compared = [f"{name}@{k}" for k in ks for name in ("ndcg", "recall")]
+        compared = [f"{name}@{k}" for k in options.ks for name in ("ndcg", "recall")]
         reference = choose_reference(results, against, compared[0])
         of_model = {result.model: result.values for result in results}
-        comparisons = compare(of_model, reference, compared, n_resamples, np.random.default_rng(seed))
-        yield Report.of_case(case, part, ks, results, comparisons)
+        rng = np.random.default_rng(options.seed)
+        comparisons = compare(of_model, reference, compared, options.n_resamples, rng)
+        yield Report.of_case(case, options.part, options.ks, results, comparisons)
 
 
 def choose_reference(results: Sequence[Result], against: str, metric: str) -> str:

@@ -151,7 +151,9 @@ def rank_ours(store: Path, source: cases.Source, case: Evaluation, name: str, se
     """Return the lists of our model `name`, from the store where nothing that they depend on has changed."""
     say(f"{case.name}: ours, {name} {settings or ''}")
     make = functools.partial(registry.make, name, catalog=source.catalog, **settings)
-    return run.rank(make, case, N, store / "ours" / run.checkpoint_key(case, name, settings, N, source.catalog))
+    return run.rank(
+        make, case, N, store / "ours" / run.checkpoint_key(case, run.Spec(name, name, settings), N, source.catalog)
+    )
 
 
 def attempt(store: Path, model: PeerModel, case: Evaluation, grid: list[dict[str, Any]]) -> list[exchange.Outcome]:
