@@ -43,11 +43,14 @@ def describe(client: Client, movie: Movie, language: str) -> dict[str, Any]:
 def _get(client: Client, path: str, language: str, **parameters: str) -> dict[str, Any]:
     """Return the object at `path`; empty where TMDB has none."""
     try:
-        return client.get_json(path, {"language": language, **parameters})
+        answer = client.get_json(path, {"language": language, **parameters})
     except WebError as error:
         if error.status == 404:
             return {}
         raise
+    if not isinstance(answer, dict):
+        raise TypeError(path)
+    return answer
 
 
 def fields_of(details: Mapping[str, Any]) -> dict[str, Any]:
