@@ -94,6 +94,7 @@ class Client:
         self._session.trust_env = not address.loopback  # no proxy for this machine
         self._session.auth = self._sign
         self._session.headers["User-Agent"] = "tastevec"
+        self._session.max_redirects = 5
         self._session.mount(f"{address.scheme}://", HTTPAdapter(pool_maxsize=self.connections))
 
     def get_json(self, path: str, parameters: Optional[Mapping[str, str]] = None) -> Any:
@@ -156,7 +157,7 @@ class Client:
                 if 200 <= response.status_code < 300:
                     return read(response)
                 failure = self._refusal(response)
-        except (requests.RequestException, HTTPError, ConnectionError, TimeoutError) as error:
+        except (requests.RequestException, HTTPError, ValueError, ConnectionError, TimeoutError) as error:
             failure = self._broken(error)
         # Raised out here: an exception of requests holds the address, with the key, and must not stay attached.
         raise failure
@@ -215,9 +216,9 @@ class Client:
             return WebError(f"{self.host}: no answer within {self.timeout:g} s: try again later", retryable=True)
         while inner := [e for e in (getattr(error, "reason", None), *error.args) if isinstance(e, BaseException)]:
             error = inner[0]
+        lasting = isinstance(error, (ValueError, requests.TooManyRedirects)) or "CERTIFICATE" in str(error)
         # An address where nobody ever answered is more likely wrong than busy.
-        retryable = self._connected or not isinstance(error, (NewConnectionError, ValueError))
-        retryable = retryable and "CERTIFICATE" not in str(error)
+        retryable = not lasting and (self._connected or not isinstance(error, NewConnectionError))
         reason = hide(str(error).split(": ", 1)[-1] or type(error).__name__, self.key)
         remedy = "try again later" if retryable else "check the address"
         return WebError(f"{self.host}: the connection failed, {reason}: {remedy}", retryable=retryable)
