@@ -53,24 +53,9 @@ HARD = (
     "Wörter-mit,Komma." * 100,
 )
 _WORDS = [
-    "film",
-    "quiet",
-    "of",
-    "the",
-    "space",
-    "war",
-    "mother",
-    "robot",
-    "Paris",
-    "1999",
-    "naïve",
-    "été,",
-    "heist.",
-    "thriller-noir",
-    "don't",
-    "über",
-    "Tōkyō",
-]
+    "film", "quiet", "of", "the", "space", "war", "mother", "robot", "Paris", "1999", "naïve", "été,", "heist.",
+    "thriller-noir", "don't", "über", "Tōkyō",
+]  # fmt: skip
 _EMOJI = ["😀", "🎬", "🍿", "👩‍🚀", "🧟‍♂️", "👍🏽", "🇫🇷", "❤️", "🚀"]
 
 

@@ -187,23 +187,22 @@ def test_a_fit_anew_that_is_refused_or_stopped_leaves_model_and_vectors_that_fit
     assert VectorTable.load(folder, identity=first.identity, texts=True)["embedding_text"][3].startswith("Title: Cab")
 
 
-def test_a_model_that_is_gone_is_fitted_and_stored_again(project: Path) -> None:
+def test_a_model_without_its_vectors_or_gone_is_finished(project: Path) -> None:
     first = generator(project).build_movie_embeddings()
     folder = project / "processed" / "artifacts" / "text" / "local"
     shutil.rmtree(folder / "model")
-    assert generator(project).build_movie_embeddings().identity == first.identity
-    assert LocalBackend(folder / "model").identity == first.identity
-
-
-def test_a_model_fitted_anew_without_its_vectors_is_finished(project: Path) -> None:
-    generator(project).build_movie_embeddings()
-    folder = project / "processed" / "artifacts" / "text" / "local"
+    assert (
+        generator(project).build_movie_embeddings().identity
+        == first.identity
+        == LocalBackend(folder / "model").identity
+    )
     other = LocalBackend.fit([f"other words {place}" for place in range(5)], **LOOSE)
     other.save(folder / "model")  # where a forced run was stopped
+    words = project / "words.csv"
+    words.write_text("dialog_id,speaker_id,text\nd1,3,action and war\n", encoding="utf-8")
     with pytest.raises(ArtifactError, match="holds vectors of model"):
-        VectorTable.load(folder, identity=LocalBackend(folder / "model").identity)
+        generator(project).build_user_embeddings(project / "ratings.csv", [words])
     assert generator(project).build_movie_embeddings().identity == other.identity
-    VectorTable.load(folder, identity=other.identity)
 
 
 def test_other_models_are_refused_before_anything_is_embedded(project: Path) -> None:
@@ -264,16 +263,6 @@ def test_words_and_ratings_of_one_person_are_mixed_by_alpha(project: Path) -> No
     assert sides[2]["origin"].tolist() == ["ratings", "both"]
 
 
-def test_words_are_not_embedded_by_another_model_than_the_movies(project: Path) -> None:
-    generator(project).build_movie_embeddings()
-    words = project / "words.csv"
-    words.write_text("dialog_id,speaker_id,text\nd1,3,action and war\n", encoding="utf-8")
-    other = LocalBackend.fit([f"other words {place}" for place in range(5)], **LOOSE)
-    other.save(project / "processed" / "artifacts" / "text" / "local" / "model")
-    with pytest.raises(ArtifactError, match=r"holds vectors of (model|dimension)"):
-        generator(project).build_user_embeddings(project / "ratings.csv", [words])
-
-
 def test_ratings_are_of_the_movies_of_movielens_or_of_the_first_source(project: Path) -> None:
     (project / "movies.dat").write_text("1::Other (1999)::War\n5::Strange (1999)::\n", encoding="utf-8")
     tweets = f"tweets={project / 'movies.dat'}"
@@ -304,24 +293,20 @@ def test_people_need_movies_and_new_movies_remove_people(project: Path) -> None:
     assert not (folder / "user_embeddings.csv").exists()
 
 
-def test_timestamps_may_be_dates(project: Path) -> None:
-    (project / "dates.csv").write_text("userId,movieId,rating,timestamp\n1,2,4,1970-01-02 00:00:01\n1,3,4,1970-01-01\n")
-    read = read_ratings(project / "dates.csv")
+def test_ratings_are_read_or_refused(project: Path) -> None:
+    table, header = project / "own.csv", "userId,movieId,rating,timestamp\n"
+    table.write_text(f"{header}1,2,4,1970-01-02 00:00:01\n1,3,4,1970-01-01\n")
+    read = read_ratings(table)
     assert (read.movie_ids[read.movie_rows].tolist(), read.times.tolist()) == ([3, 2], [0, 86_401])
-
-
-def test_bad_ratings_are_refused(project: Path) -> None:
-    made = generator(project)
-    made.build_movie_embeddings()
-    (project / "bad.csv").write_text("userId,movieId,rating\n1,1,5\n")
-    with pytest.raises(DataError, match=r"bad\.csv is not a ratings table .*give userId,movieId"):
-        made.build_user_embeddings(project / "bad.csv")
+    table.write_text("userId,movieId,rating\n1,1,5\n")
+    with pytest.raises(DataError, match=r"own\.csv is not a ratings table"):
+        read_ratings(table)
     for row in ("1,x,5,3", "1,1,,3", "1,1,nan,3", ",1,5,3", "1,1,50,3", "1,1,5,99999999999999999999", "1,1,5,May"):
-        (project / "worse.csv").write_text(f"userId,movieId,rating,timestamp\n1,2,4,2\n{row}\n")
-        with pytest.raises(DataError, match=r"worse\.csv is not a ratings table .*give userId,movieId"):
-            made.build_user_embeddings(project / "worse.csv")
+        table.write_text(f"{header}1,2,4,2\n{row}\n")
+        with pytest.raises(DataError, match=r"own\.csv is not a ratings table"):
+            read_ratings(table)
     with pytest.raises(DataError, match="no ratings at"):
-        made.build_user_embeddings(project / "gone.csv")
+        read_ratings(project / "none.csv")
 
 
 @pytest.mark.parametrize(

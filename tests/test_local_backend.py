@@ -99,13 +99,6 @@ def test_flattening_divides_by_the_singular_values():
     assert lengths[1][2] > 1.1
 
 
-def test_saved_and_loaded_is_the_same(small, tmp_path):
-    small.save(tmp_path)
-    again = LocalBackend(tmp_path)
-    assert again.identity == small.identity
-    assert np.array_equal(again.embed_texts(TEXTS), small.embed_texts(TEXTS))
-
-
 def test_identity_tells_texts_and_settings_apart(small):
     same = LocalBackend.fit(list(TEXTS), dimension=2, **PLAIN)
     assert same.identity == small.identity
@@ -122,17 +115,18 @@ def test_every_process_gets_the_same_model(small, tmp_path):
         "print(json.dumps([model.identity.model, model.embed_texts(['captain bride', 'hull']).tolist()]))"
     )
     expected = [small.identity.model, small.embed_texts(["captain bride", "hull"]).tolist()]
-    for seed in ("0", "1"):
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True
-        )
-        assert json.loads(done.stdout) == expected, done.stderr
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True)
+    assert json.loads(done.stdout) == expected, done.stderr
 
 
-def test_damage_and_mix_ups_are_refused_by_name(small, tmp_path):
+def test_saved_and_loaded_is_the_same_and_damage_is_refused(small, tmp_path):
     with pytest.raises(ArtifactError, match=r"no local-text-model artifact in .*generate_embeddings"):
         make_backend("local", folder=tmp_path)
     small.save(tmp_path)
+    again = LocalBackend(tmp_path)
+    assert again.identity == small.identity
+    assert np.array_equal(again.embed_texts(TEXTS), small.embed_texts(TEXTS))
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     manifest["settings"]["fit"]["version"] = 0
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))

@@ -56,19 +56,13 @@ def test_default_model_settings_and_length_1(stand_in):
     assert stand_in.asked == [7]
 
 
-def test_a_model_that_cannot_be_loaded_is_one_line(stand_in):
+def test_what_cannot_be_used_is_refused(stand_in, monkeypatch):
     with pytest.raises(ChoiceError, match=r"cannot load 'wrong' .*not a local folder and is not a model.*: check"):
         _ = make_backend("sentence-transformers", model_name="wrong").identity
-
-
-def test_bad_settings_are_refused(stand_in):
     with pytest.raises(SettingsError, match="batch_size: 0 is out of range"):
         make_backend("sentence-transformers", batch_size=0)
     with pytest.raises(TypeError, match="a list of texts"):
         make_backend("sentence-transformers").embed_texts("one")
-
-
-def test_a_missing_library_is_answered_with_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(SettingsError, match=r"pip install 'tastevec\[sentence-transformers\]'"):
         make_backend("sentence-transformers")

@@ -107,14 +107,6 @@ def test_encoder_is_the_equations(scale):
         np.testing.assert_allclose(H[start : start + len(ids)], expected, atol=2e-5 * np.abs(expected).max())
 
 
-def test_a_text_does_not_depend_on_its_neighbours():
-    encoder = BertEncoder(random_arrays(np.random.default_rng(2)), HEADS, EPS)
-    H, starts = encoder.encode(TEXTS)
-    for start, ids in zip(starts, TEXTS):
-        alone, _ = encoder.encode([ids])
-        np.testing.assert_allclose(H[start : start + len(ids)], alone, atol=1e-5)
-
-
 def test_every_array_matters():
     rng = np.random.default_rng(3)
     arrays = random_arrays(rng)
@@ -165,9 +157,6 @@ def test_gelu_is_within_its_error():
     z = (x + b).astype(np.float64)
     expected = np.array([value * math.erfc(-value / math.sqrt(2)) / 2 for value in z.ravel()]).reshape(z.shape)
     assert (np.abs(found - expected) / np.maximum(1, np.abs(z))).max() < 3e-7
-
-
-def test_gelu_of_extremes():
     x = np.array([[-1e30, -200, -0.0, 0, 200, 1e15]], np.float32)
     with np.errstate(over="ignore"):
         gelu(x, np.zeros(6, np.float32))

