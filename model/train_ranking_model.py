@@ -21,9 +21,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_common("method", default=registry.DEFAULT_METHOD, help=f"{known} (default: %(default)s)")
     arguments = parser.parse_args(argv)
     method = registry.model_class(arguments.method).name  # an unknown name is refused before the data are read
-    command = registry.program(method)
-    if "train_ranking_model" not in command:
-        raise ChoiceError(f"--method {method}: its artifact has a program of its own, {command}")
+    if method in registry.PROGRAMS:
+        own = registry.PROGRAMS[method]
+        raise ChoiceError(f"--method {method}: its artifact has a program of its own, python -m model.{own}")
     output = program.output_folder(arguments, method)
     history = load_all(arguments.processed)
     model = registry.make(method, Catalog.load(arguments.processed))

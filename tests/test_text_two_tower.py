@@ -1,4 +1,4 @@
-"""The two towers with texts: unrated movies are found by their texts, not by shuffled ones; the contract of models."""
+"""The two towers with texts: unrated movies are found by their texts, not by shuffled ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from recommender.learn.features import TextFeatureSettings, item_features, text_
 from recommender.learn.two_tower.settings import TwoTowerSettings
 from recommender.learn.two_tower_text import TextTwoTower, TextTwoTowerSettings
 
-from . import test_models_contract as contract
 from .test_text_ridge import N_COLD, N_MOVIES, N_USERS, make_catalog, make_ratings
 
 QUICK: dict[str, Any] = {"factors": 4, "batch": 64, "epochs": 8, "rate": 0.02}
@@ -139,23 +138,7 @@ def test_the_settings_tried_are_all_that_differ_from_two_tower() -> None:
     assert {name for name in own if name not in plain or own[name] != plain[name]} == set(OTHER)
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        contract.test_checkerboard_with_its_diagonal_withheld,
-        contract.test_learns_planted_structure_and_nothing_from_shuffled_labels,
-        contract.test_a_batch_is_its_single_requests_and_strangers_are_served,
-        contract.test_somebody_without_ratings_gets_finite_scores,
-    ],
-)
-def test_the_contract_of_models(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(contract.QUICK, "two_tower_text", contract.QUICK["two_tower"])
-    check("two_tower_text")
-
-
-def test_refit_save_and_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(contract.QUICK, "two_tower_text", contract.QUICK["two_tower"])
-    contract.test_refit_is_a_fresh_fit_and_save_keeps_everything("two_tower_text", tmp_path)
+def test_save_and_load(tmp_path: Path) -> None:
     data = make_ratings()
     model = TextTwoTower(make_catalog(), **QUICK).fit(data)
     model.save(tmp_path / "model")

@@ -1,43 +1,242 @@
-"""What the training programs share: an output place that can't be is refused before the data are read."""
+"""The programs that train SVD and ranking models: what they print and store, what they refuse, known users."""
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 
-from model import train_ranking_model, train_session_model, train_svd_model, train_twotower
-from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
+from model import program, train_ranking_model, train_session_model, train_svd_model, train_twotower
+from preprocess import setup
+from recommender import Recommender
+from recommender.data import artifacts, weighting
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.data.interactions import Interactions, concat
+from recommender.data.settings import default_folder
+from recommender.data.splits import load_split, split_per_user
+from recommender.learn.svd import SvdModel
+
+from .raw_sets import random_lines, random_movies, write_csv
+from .tiny import load_final_rating
 
 PROGRAMS = (train_svd_model, train_session_model, train_ranking_model, train_twotower)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
-@pytest.mark.parametrize("below", ["", "models/svd"])
-def test_an_output_that_cannot_be_a_folder_is_refused_before_anything_is_read(
-    tmp_path: Path, program: ModuleType, below: str
+def make_processed(folder: Path, value: float = 0.0) -> Path:
+    """Two groups of users with their own movies, split by time as preprocess does; `value` overrides the ratings."""
+    rng = np.random.default_rng(0)
+    users, movies = np.nonzero(rng.random((50, 40)) < 0.4)
+    ratings = np.where(users % 2 == movies % 2, rng.integers(7, 11, len(users)), rng.integers(1, 6, len(users))) / 2
+    if value:
+        ratings[:] = value
+    data = Interactions.from_columns(users + 1, 7 * movies, ratings, rng.permutation(len(users)), 7 * np.arange(40))
+    with artifacts.replace_set(folder, "processed", "setup", {}) as stage:
+        for name, part in zip(("train", "val", "test"), split_per_user(data)):
+            part.save(stage / f"{name}.npz")
+    return folder
+
+
+def settings_of(folder: Path) -> Any:
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["settings"]
+
+
+@pytest.mark.parametrize("blocks", [(256, 1 << 17), (7, 11)])
+def test_report_and_artifact_of_the_svd(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, blocks: tuple[int, int]
 ) -> None:
-    (tmp_path / "README.md").write_text("mine", encoding="utf-8")
-    output = tmp_path / "README.md" / below
-    with pytest.raises(ArtifactError, match=r"README\.md is a file, not a folder: give another --output"):
-        program.main(["--processed", str(tmp_path / "nowhere"), "--output", str(output)])
-    (tmp_path / "README.md").unlink()
-    with pytest.raises(ArtifactError, match=r"run python -m preprocess\.setup"):
-        program.main(["--processed", str(tmp_path / "nowhere"), "--output", str(output)])
-    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(program, "RANKING_BLOCK", blocks[0])
+    monkeypatch.setattr(train_svd_model, "RMSE_BLOCK", blocks[1])
+    folder = make_processed(tmp_path / "processed")
+    train_svd_model.main(["--processed", str(folder), "--rank", "4", "--signal", "centered"])
+    printed = capsys.readouterr().out
+    rows = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if re.match(r"  \w+ +\.?\d", line)}
+    assert list(rows) == ["popularity", "binary", "ones", "centered", "weighted"]
+    assert "<- chosen" in " ".join(rows["centered"])
+
+    train, val = load_split(folder, "train"), load_split(folder, "val")
+    full = np.zeros((train.n_users, train.n_movies))
+    mean = np.array([train.ratings[train.row(user)].mean() for user in range(train.n_users)])
+    full[train.user_rows(), train.movie_rows] = train.ratings - mean[train.user_rows()]
+    U, s, Vt = np.linalg.svd(full)
+    best = (U[:, :4] * s[:4]) @ Vt[:4]
+    predicted, known = best[val.user_rows(), val.movie_rows], full[train.user_rows(), train.movie_rows]
+    wanted = val.ratings - mean[val.user_rows()]
+    truth = [np.sqrt(np.mean((guess - wanted) ** 2)) for guess in (predicted, 0, known.mean())]
+    assert [float(cell) for cell in rows["centered"][1:4]] == pytest.approx(truth, abs=6e-5)
+    assert f"{(s[:4] ** 2).sum() / (s**2).sum():.1%} of the energy" in printed
+    assert float(rows["centered"][0]) > 1.2 * float(rows["popularity"][0])  # the two groups are learned
+
+    model = SvdModel.load(folder / "artifacts" / "svd")
+    np.testing.assert_allclose(model.user_embeddings_ @ model.movie_embeddings_.T, best, atol=1e-4)
+    assert (model.settings.rank, model.settings.signal) == (4, "centered")
+
+
+def test_the_quality_of_a_ranking_is_its_ndcg(tmp_path: Path) -> None:
+    """Against a loop over users; popularity, cut at 10."""
+    folder = make_processed(tmp_path / "processed")
+    train, val = load_split(folder, "train"), load_split(folder, "val")
+    likes = np.bincount(train.movie_rows[train.ratings >= 4], minlength=40)
+    order = np.lexsort((-train.movie_counts(), -likes))
+    values = []
+    for user in range(train.n_users):
+        wanted = set(val.movie_rows[val.row(user)][val.ratings[val.row(user)] >= 4].tolist())
+        seen = set(train.movie_rows[train.row(user)].tolist())
+        ranked = [movie for movie in order.tolist() if movie not in seen][:10]
+        gain = sum(1 / np.log2(place + 2) for place, movie in enumerate(ranked) if movie in wanted)
+        if wanted:
+            values.append(gain / sum(1 / np.log2(place + 2) for place in range(min(10, len(wanted)))))
+    model = train_svd_model.MostPopular().fit(train)
+    found = program.ranking_quality(model, program.validation_case(train, val))
+    assert found == pytest.approx(np.mean(values))
+
+
+@pytest.mark.parametrize(
+    ("flags", "half_life", "power"),
+    [([], 1.0, 2.0), (["--half-life-days", "7"], 7.0, 2.0), (["--popularity-power", "0"], 1.0, 0.0)],
+)
+def test_the_weighted_signal_is_the_one_that_the_preprocessing_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], half_life: float, power: float
+) -> None:
+    folder = tmp_path / "processed"
+    raw = write_csv(tmp_path / "raw", random_lines(0), random_movies())
+    plain = ["--min-user-ratings", "3", "--min-movie-ratings", "3"]
+    weights = ["--half-life-days", "1", "--popularity-power", "2"]
+    setup.main(["--data", str(raw), "--output", str(folder), *plain, *weights])
+    train_svd_model.main(["--processed", str(folder), "--signal", "weighted", "--rank", "3", *flags])
+    assert f"weighted (half-life {half_life:g} days, popularity power {power:g}), rank 3" in capsys.readouterr().out
+    model = SvdModel.load(folder / "artifacts" / "svd")
+    assert (model.settings.half_life_days, model.settings.popularity_power) == (half_life, power)
+    train = load_split(folder, "train")
+    # rounding in float32 of the same float64 values: equal to the bit, or weighed otherwise
+    assert np.array_equal(model.values(train), load_final_rating(folder, "train")) == (not flags)
+    val = model.values(load_split(folder, "val"), weighting.user_means(train)[0])
+    assert np.array_equal(val, load_final_rating(folder, "val")) == (not flags)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["settings"]["transform"]["half_life_days"] = "long"
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"manifest\.json: half_life_days: 'long' is not a number"):
+        train_svd_model.main(["--processed", str(folder), "--rank", "2"])
+
+
+@pytest.mark.parametrize("flag", ["--all-ratings", "--final"])
+def test_all_ratings_are_those_of_all_three_parts(tmp_path: Path, flag: str) -> None:
+    folder, output = make_processed(tmp_path / "processed"), tmp_path / "elsewhere"
+    train_svd_model.main(["--processed", str(folder), "--output", str(output), "--rank", "4", flag])
+    fresh = SvdModel(rank=4).fit(concat(*(load_split(folder, name) for name in ("train", "val", "test"))))
+    np.testing.assert_array_equal(SvdModel.load(output).movie_embeddings_, fresh.movie_embeddings_)
+    assert settings_of(output)["train"]["fitted_on"] == "train+val+test"
+    assert not (folder / "artifacts").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rank", "41"], "--rank 41 for 50 users and 40 movies: give a rank from 1 to 40"),
+        (["--rank", "0"], "--rank: 0 is out of range"),
+        (["--signal", "stars"], "--signal: 'stars' is not one of binary, ones, centered, weighted"),
+        (["--seed", "-1"], "--seed: -1 is out of range"),
+        (["--rank", "2", "--output", "{file}"], "file is a file, not a folder: give another --output"),
+    ],
+)
+def test_bad_input_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    folder = make_processed(tmp_path / "processed")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    given = [text.format(file=tmp_path / "file") for text in arguments]
+    with pytest.raises((SettingsError, DataError, ArtifactError), match=re.escape(message)):
+        train_svd_model.main(["--processed", str(folder), *given])
+    assert capsys.readouterr().out == ""
+    assert not (folder / "artifacts").exists()
+
+
+def test_signals_that_these_ratings_do_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--processed", str(make_processed(tmp_path / "flat", value=3.0)), "--rank", "2", "--signal"]
+    train_svd_model.main([*flags, "ones"])
+    assert re.search(r"binary +the matrix is all zero", capsys.readouterr().out)
+    with pytest.raises(DataError, match="the matrix is all zero: choose a signal"):
+        train_svd_model.main([*flags, "binary"])
+
+
+def test_the_shipped_svd_is_what_the_command_builds(tmp_path: Path) -> None:
+    processed = default_folder("processed")
+    train_svd_model.main(["--processed", str(processed), "--output", str(tmp_path), "--all-ratings"])
+    built, shipped = SvdModel.load(tmp_path), SvdModel.load(processed / "artifacts" / "svd")
+    assert settings_of(tmp_path) == settings_of(processed / "artifacts" / "svd")
+    np.testing.assert_array_equal(built.user_ids_, shipped.user_ids_)
+    np.testing.assert_array_equal(built.movie_counts_, shipped.movie_counts_)
+    np.testing.assert_allclose(built.singular_values_, shipped.singular_values_, rtol=1e-5)
+    products = [model.user_embeddings_ @ model.movie_embeddings_.T for model in (built, shipped)]
+    np.testing.assert_allclose(*products, atol=1e-4 * shipped.singular_values_[0])
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
-def test_the_wrong_flag_is_the_one_that_is_named(tmp_path: Path, program: ModuleType) -> None:
-    (tmp_path / "file").write_text("mine", encoding="utf-8")
-    with pytest.raises(ArtifactError, match=r"file is not a folder|no movie list at") as caught:
-        program.main(["--processed", str(tmp_path / "file")])
+def test_folders_that_cannot_be_are_refused_before_anything_is_read(tmp_path: Path, program: ModuleType) -> None:
+    file = tmp_path / "README.md"
+    file.write_text("mine", encoding="utf-8")
+    nowhere = ["--processed", str(tmp_path / "nowhere")]
+    for output in (file, file / "models" / "svd"):
+        with pytest.raises(ArtifactError, match=r"README\.md is a file, not a folder: give another --output"):
+            program.main([*nowhere, "--output", str(output)])
+    with pytest.raises(ArtifactError, match=r"file is not a folder|no movie list at|README\.md") as caught:
+        program.main(["--processed", str(file)])
     assert "another --output" not in str(caught.value)
+    with pytest.raises(ArtifactError, match=r"run python -m preprocess\.setup"):
+        program.main([*nowhere, "--output", str(tmp_path / "new")])
+    assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(SettingsError, match="unrecognized arguments: --bogus: see --help"):
         program.main(["--bogus"])
 
 
-def test_an_unknown_model_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def shipped() -> Recommender:
+    return Recommender.load()
+
+
+def test_popularity_is_the_most_liked_movies_that_the_user_has_not_rated(shipped: Recommender) -> None:
+    data = concat(*(load_split(default_folder("processed"), name) for name in ("train", "val", "test")))
+    likes = np.bincount(data.movie_rows[data.ratings >= 4], minlength=data.n_movies)
+    known = data.movie_rows[data.row(int(np.searchsorted(data.user_ids, 15)))]
+    by_likes = np.lexsort((-data.movie_counts(), -likes))
+    expected = data.movie_ids[by_likes[~np.isin(by_likes, known)]].tolist()
+    found = shipped.recommend(15, n=10**12, method="popularity")
+    assert [movie.movie.movie_id for movie in found] == expected
+    assert all(earlier.score >= later.score for earlier, later in zip(found, found[1:]))
+    assert shipped.recommend(15, n=30, method="popularity") == found[:30]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"user_id": 100000}, "no user 100000 in these ratings: their ids run from 1 to 610"),
+        ({"method": "magic"}, "no model is called 'magic': choose from popularity"),
+        ({"method": None}, "popularity"),
+        ({"n": 0}, "n = 0"),
+        ({"user_id": "1"}, "give a whole number"),
+        ({"user_id": True}, "give a whole number"),
+        ({"n": 2.5}, "give a whole number"),
+        ({"at": "x"}, "give a whole number"),
+        ({"at": 1_600_000_000_000}, "at = 1600000000000: give seconds since 1970"),
+    ],
+)
+def test_what_cannot_be_recommended_says_why(shipped: Recommender, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ChoiceError, match=message):
+        shipped.recommend(**{"user_id": 1, "method": "popularity", **given})
+
+
+def test_a_stored_model_answers_as_a_fresh_one(shipped: Recommender, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(default_folder("processed"), tmp_path / "processed"))
+    train_ranking_model.main(["--processed", str(folder), "--model", "item_knn"])
+    assert (folder / "artifacts" / "item_knn" / "manifest.json").is_file()
+    stored = Recommender.load(folder).recommend(3, n=20, method="item_knn", at=1_600_000_000)
+    assert stored == shipped.recommend(3, n=20, method="item_knn", at=1_600_000_000)
+    with pytest.raises(ChoiceError, match="train_svd_model"):
+        train_ranking_model.main(["--processed", str(folder), "--method", "svd"])
     with pytest.raises(ChoiceError, match="no model is called 'magic'"):
-        train_ranking_model.main(["--processed", str(tmp_path / "nowhere"), "--model", "magic"])
+        train_ranking_model.main(["--processed", str(tmp_path / "nowhere"), "--method", "magic"])

@@ -39,7 +39,6 @@ class DirectedEaseSettings:
     recency_base: float = setting(0.07, "weight of any old rating in a user's profile", 0)
     recency_reach: float = setting(5.0, "ratings over which the extra weight of the latest fades", 1e-3)
     regularisation: float = setting(50.0, "ridge penalty", 1e-6)
-    keep: int = setting(0, "weights kept for each known movie, the largest in size; 0 keeps all", 0)
 
 
 class DirectedEase(Ranker):
@@ -63,7 +62,7 @@ class DirectedEase(Ranker):
         B = P @ T
         B -= P * (B.diagonal() / P.diagonal())
         np.fill_diagonal(B, 0)
-        self.item_weights_ = keep_largest(B, chosen.keep) if chosen.keep else B
+        self.item_weights_ = B
         return self
 
     def _known(self, ratings: np.ndarray) -> np.ndarray:
@@ -110,12 +109,3 @@ def pair_sums(data: Interactions, x: np.ndarray, y: np.ndarray, weights: np.ndar
         rows = data.movie_rows[known][position]
         sums[np.ix_(rows, rows)] += block
     return sums
-
-
-def keep_largest(B: np.ndarray, n: int) -> np.ndarray:
-    """Return B with all but the n entries of largest size in each row set to zero."""
-    if n >= B.shape[1]:
-        return B
-    size = np.abs(B)
-    threshold = np.partition(size, -n, axis=1)[:, -n, None]
-    return np.where(size >= threshold, B, np.float32(0))

@@ -1,15 +1,15 @@
 """Matrix factorization of what users chose, every unobserved cell included: iALS.
 
     minimise   sum_(u,i) c_ui (p_ui - x_u . y_i)^2 + sum_u lambda_u |x_u|^2 + sum_i lambda_i |y_i|^2
-    p_ui = 1 and c_ui = 1 + alpha g(r_ui) where u rated i with g > 0;  p_ui = 0 and c_ui = 1 everywhere else
+    p_ui = 1 and c_ui = 1 + alpha where u likes i;  p_ui = 0 and c_ui = 1 everywhere else
     lambda_u = lambda (1 + alpha n_u / n_movies)^nu
 
 Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets", equation 3; lambda that grows
 with the row is from Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation
 benchmarks", section 3 (nu = 0 is one lambda for all). Each half sweep takes a few conjugate-gradient steps.
 
-What differs: g weighs a rating by how good it is, and a user is always folded in, x_u solved exactly from the history
-given to `score`, where the d-th latest choice weighs g times (floor + exp(-d / span)).
+What differs: a user is always folded in, x_u solved exactly from the history given to `score`, where the d-th latest
+like weighs alpha (floor + exp(-d / span)), d counted over all ratings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Optional
 
 import numpy as np
 
-from ..data.interactions import Interactions, grades
+from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient, gram_matrix, solve_exactly
 from ..linalg.sparse import stable_order
@@ -34,8 +34,6 @@ class IalsSettings:
     regularisation: float = setting(20.0, "lambda of a row with no ratings", 1e-6)
     frequency_exponent: float = setting(0.0, "nu: how much lambda grows with a row's number of ratings", 0, 2)
     alpha: float = setting(5.0, "what an observed liked cell counts beyond an unobserved one", 1e-6)
-    middling_weight: float = setting(0.0, "g of a rating of 3 or 3.5, where a liked one (>= 4) has 1", 0)
-    low_weight: float = setting(0.0, "g of a rating below 3", 0)
     recency_floor: float = setting(0.07, "floor of a choice's weight in the fold-in", 0)
     recency_span: float = setting(5.0, "choices after which the rest of the weight has fallen to 1/e; 0 = all equal", 0)
     n_sweeps: int = setting(15, "sweeps over both sides", 1)
@@ -57,7 +55,9 @@ class Ials(Ranker):
         chosen = self.settings
         rng = np.random.default_rng(chosen.seed)
         k = chosen.factors
-        indptr, columns, weights = weighted_rows(train, chosen)
+        likes = train.take(train.ratings >= LIKED)
+        indptr, columns = likes.indptr, likes.movie_rows
+        weights = np.full(len(columns), chosen.alpha, dtype=np.float32)
         by_user = blocks_of_rows(indptr, columns, weights, train.n_movies, k)
         by_movie = blocks_of_rows(*transposed(indptr, columns, weights, train.n_movies), train.n_users, k)
         user_ridge = ridges(np.diff(indptr), train.n_movies, chosen)
@@ -74,25 +74,18 @@ class Ials(Ranker):
         """Return (B, factors) float32, the exact minimiser of the loss for each user with the movies fixed."""
         chosen = self.settings
         part = history.select(user_rows)
-        d = np.repeat(part.indptr[1:], np.diff(part.indptr)) - 1 - np.arange(part.n_ratings)  # 0 = the latest
-        recency = chosen.recency_floor + np.exp(-d / chosen.recency_span) if chosen.recency_span > 0 else None
-        indptr, columns, weights = weighted_rows(part, chosen, recency)
-        n_movies, k = self.movie_vectors_.shape
-        blocks = blocks_of_rows(indptr, columns, weights, n_movies, k)
-        return solve_exactly(self.movie_vectors_, blocks, ridges(np.diff(indptr), n_movies, chosen), self.gram_)
+        weights = np.full(part.n_ratings, chosen.alpha)
+        if chosen.recency_span > 0:
+            d = np.repeat(part.indptr[1:], np.diff(part.indptr)) - 1 - np.arange(part.n_ratings)  # 0 = the latest
+            weights *= chosen.recency_floor + np.exp(-d / chosen.recency_span)
+        liked = (part.ratings >= LIKED) & (weights > 0)
+        likes, n_movies = part.take(liked), len(self.movie_ids)
+        blocks = blocks_of_rows(likes.indptr, likes.movie_rows, weights[liked], n_movies, chosen.factors)
+        ridge = ridges(np.diff(likes.indptr), n_movies, chosen)
+        return solve_exactly(self.movie_vectors_, blocks, ridge, self.gram_)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.fold_in(history, user_rows) @ self.movie_vectors_.T
-
-
-def weighted_rows(
-    data: Interactions, chosen: IalsSettings, factor: Optional[np.ndarray] = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return compressed rows (indptr, columns, weights = alpha g, times `factor` (n_ratings,)) where g > 0."""
-    values = grades(data.ratings.astype(np.float64), chosen.middling_weight, chosen.low_weight)
-    weights = chosen.alpha * (values if factor is None else values * factor)
-    kept = data.take(values > 0)
-    return kept.indptr, kept.movie_rows, weights[values > 0].astype(np.float32)
 
 
 def transposed(

@@ -46,7 +46,7 @@ _MODELS: dict[str, type[Ranker]] = {
 }
 _FOLDERS = {"two_tower": "twotower"}
 _OLD_NAMES = {"text_bridge": "text_ridge"}
-_PROGRAMS = {"svd": "train_svd_model", "two_tower": "train_twotower"}
+PROGRAMS = {"svd": "train_svd_model", "two_tower": "train_twotower"}
 
 
 def names() -> tuple[str, ...]:
@@ -70,11 +70,6 @@ def folder_name(name: str) -> str:
     """
     name = model_class(name).name
     return _FOLDERS.get(name, name)
-
-
-def program(name: str) -> str:
-    """Return the command that fits and stores model `name`."""
-    return f"python -m model.{_PROGRAMS.get(name, f'train_ranking_model --method {name}')}"
 
 
 def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranker:
@@ -101,5 +96,6 @@ def stored_or_fitted(name: str, folder: Path, catalog: Catalog, history: Interac
         return make(name, catalog).fit(history)
     model = load(name, stored, catalog)
     if not np.array_equal(model.movie_ids, history.movie_ids):
-        raise ArtifactError(f"{stored} was trained on another movie list: run {program(name)}")
+        program = PROGRAMS.get(name, f"train_ranking_model --method {name}")
+        raise ArtifactError(f"{stored} was trained on another movie list: run python -m model.{program}")
     return model

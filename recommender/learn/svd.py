@@ -21,7 +21,7 @@ import numpy as np
 
 from ..data import artifacts, weighting
 from ..data.catalog import Catalog
-from ..data.errors import ArtifactError, ChoiceError, DataError
+from ..data.errors import ArtifactError, DataError
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.randomized_svd import BLOCK, PASSES, SVD, randomized_svd
@@ -44,38 +44,6 @@ class SvdSettings:
         weighting.HALF_LIFE_DAYS, "signal weighted: days in which a rating loses half", 0.001
     )
     popularity_power: float = setting(weighting.POPULARITY_POWER, "signal weighted: divide by count ** this", 0, 10)
-
-
-def signal_values(
-    name: str,
-    data: Interactions,
-    movie_counts: np.ndarray,
-    newest: int,
-    means: Optional[np.ndarray] = None,
-    half_life_days: float = weighting.HALF_LIFE_DAYS,
-    popularity_power: float = weighting.POPULARITY_POWER,
-) -> np.ndarray:
-    """Return the signal `name` of every rating in `data`, (n_ratings,) float32.
-
-    means: (n_users,) each user's mean rating; None takes it from `data` itself.  movie_counts: (n_movies,) ratings of
-    each movie in train; newest: train's largest time, in seconds; both for `weighted` alone.
-
-    >>> data = Interactions.from_columns([1, 1, 1], [10, 20, 30], [5, 4, 3], [0, 0, 0])
-    >>> [signal_values(name, data, data.movie_counts(), 0).tolist() for name in ("binary", "centered", "weighted")]
-    [[1.0, 1.0, 0.0], [1.0, 0.0, -1.0], [1.0, 0.0, -1.0]]
-    """
-    if name not in SIGNALS:
-        raise ChoiceError(f"no signal is called {name!r}: choose from {', '.join(SIGNALS)}")
-    if name == "ones":
-        return np.ones(data.n_ratings, dtype=np.float32)
-    if name == "binary":
-        return (data.ratings >= LIKED).astype(np.float32)
-    if means is None:
-        means, _ = weighting.user_means(data)
-    if name == "centered":
-        return (data.ratings - np.repeat(means, np.diff(data.indptr))).astype(np.float32)
-    movie_weights = weighting.pop_weight(movie_counts, popularity_power)
-    return weighting.final_rating(data, means, movie_weights, newest, half_life_days)
 
 
 class SvdModel(Ranker):
@@ -130,10 +98,21 @@ class SvdModel(Ranker):
         return self.movie_embeddings_ * (self.singular_values_ / self.singular_values_[0]) ** np.float32(power)
 
     def values(self, data: Interactions, means: Optional[np.ndarray] = None) -> np.ndarray:
-        """Return the model's signal of every rating in `data`, (n_ratings,) float32; means: as in `signal_values`."""
-        chosen, newest = self.settings, int(self.newest_[0])
-        weights = chosen.half_life_days, chosen.popularity_power
-        return signal_values(chosen.signal, data, self.movie_counts_, newest, means, *weights)
+        """Return the signal of every rating in `data`, (n_ratings,) float32, as the training data weigh it.
+
+        means: (n_users,) each user's mean rating; None takes it from `data` itself.
+        """
+        chosen = self.settings
+        if chosen.signal == "ones":
+            return np.ones(data.n_ratings, dtype=np.float32)
+        if chosen.signal == "binary":
+            return (data.ratings >= LIKED).astype(np.float32)
+        if means is None:
+            means, _ = weighting.user_means(data)
+        if chosen.signal == "centered":
+            return (data.ratings - np.repeat(means, np.diff(data.indptr))).astype(np.float32)
+        movie_weights = weighting.pop_weight(self.movie_counts_, chosen.popularity_power)
+        return weighting.final_rating(data, means, movie_weights, int(self.newest_[0]), chosen.half_life_days)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         part = history.select(user_rows)

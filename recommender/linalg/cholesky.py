@@ -1,24 +1,18 @@
 """The inverse of a symmetric positive definite matrix, in place, out of matrix products.
 
-    G = L L'         block column by block column, from the left:  L_k = (G_k - L_<k L_k,<k') inv(L_kk)'
-    M = inv(L)       block row by block row:                       M_ij = -inv(L_ii) (L_i,j..i M_j..i,j)
-    inv(G) = M' M    block row by block row, lower half, then mirrored
+    G = L L'        M = inv(L)        inv(G) = M' M
 
-Each third costs n^3 / 3 operations, n^3 in all, where `np.linalg.inv` factorises without using the symmetry and then
-solves for n right-hand sides: 8 n^3 / 3. Only the diagonal blocks go through LAPACK, in float64; everything else is
-one large product, which is where float32 gains. Source: Golub and Van Loan, Matrix Computations, 4th ed., section
-4.2.6 (block Cholesky); the in-place order of the last two parts follows LAPACK's `potri`.
+n^3 operations in all, where `np.linalg.inv` factors without using the symmetry and then solves for n right-hand sides:
+8 n^3 / 3. Only the diagonal blocks go through LAPACK, in float64; everything else is one large product, which is where
+float32 gains. Source: Golub and Van Loan, Matrix Computations, 4th ed., section 4.2.6 (block Cholesky); the in-place
+order of the last two parts follows LAPACK's `potri`.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 
 from ..data.errors import SettingsError
-
-Real = TypeVar("Real", np.float32, np.float64)
 
 
 def inverse(G: np.ndarray, block: int = 512) -> np.ndarray:
@@ -31,10 +25,9 @@ def inverse(G: np.ndarray, block: int = 512) -> np.ndarray:
     [[0.3125, -0.125], [-0.125, 0.25]]
     """
     n = len(G)
-    starts = range(0, n, block)
+    blocks = [(k, min(k + block, n)) for k in range(0, n, block)]
     small = []  # inv(L_kk), float64 rounded to G's dtype
-    for k in starts:
-        e = min(k + block, n)
+    for k, e in blocks:  # L_k = (G_k - L_<k L_k,<k') inv(L_kk)', block column by block column
         if k:
             G[k:, k:e] -= G[k:, :k] @ G[k:e, :k].T
         try:
@@ -45,16 +38,13 @@ def inverse(G: np.ndarray, block: int = 512) -> np.ndarray:
             ) from None
         small.append(np.linalg.inv(L_kk).astype(G.dtype))
         G[e:, k:e] = G[e:, k:e] @ small[-1].T
-    for i, inverse_ii in zip(starts, small):
-        e = min(i + block, n)
+    for (i, e), inverse_ii in zip(blocks, small):  # M_ij = -inv(L_ii) (L_i,j..i M_j..i,j), block row by block row
         G[i:e, i:e] = np.tril(inverse_ii)
         for j in range(0, i, block):
             G[i:e, j : j + block] = -inverse_ii @ (G[i:e, j:i] @ G[j:i, j : j + block])
-    for i in starts:
-        e = min(i + block, n)
-        G[i:e, :e] = G[i:, i:e].T @ G[i:, :e]  # the diagonal block is already lower triangular
-    for i in starts:
-        e = min(i + block, n)
+    for i, e in blocks:  # lower half of M' M; the diagonal block of M is already lower triangular
+        G[i:e, :e] = G[i:, i:e].T @ G[i:, :e]
+    for i, e in blocks:  # mirrored
         G[i:e, i:e] = np.tril(G[i:e, i:e]) + np.tril(G[i:e, i:e], -1).T
         G[i:e, e:] = G[e:, i:e].T
     return G

@@ -4,28 +4,23 @@ For a row with observed columns S, weights w (what an observed cell counts beyon
 
     A x = b,   A = Y'Y + sum_S w y y' + lambda I,   b = sum_S (1 + w) y
 
-Conjugate gradients need only products A p, two passes over the row's vectors each, and never form A (Takacs,
-Pilaszy and Tikk 2011, "Applications of the conjugate gradient method for implicit feedback collaborative
-filtering", section 3). Compiled libraries walk the rows one by one. Here rows of similar length are padded to one
-length and solved together: `np.take` gathers their vectors once into a buffer that stays in the cache, and every
-step is a batched matrix product.
-
-`solve_exactly` is the readable twin: one `np.linalg.solve` a row.
+`solve_exactly` does it in plain words. Conjugate gradients need only products A p, two passes over the row's vectors
+each, and never form A (Takacs, Pilaszy and Tikk 2011, "Applications of the conjugate gradient method for implicit
+feedback collaborative filtering", section 3). Rows of similar length are padded to one length and solved together:
+`np.take` gathers their vectors once into a buffer that stays in the cache, and every step is a batched product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Optional
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 _BUFFER = 1 << 18  # values gathered at a time, 1 MB of float32; more only for a single longer row
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Rows padded to one length L: rows (B,), columns (B, L) int32, weights (B, L) float32.
 
     A padded cell names column m, one past the last, whose vector is zero: it adds nothing anywhere.
@@ -34,6 +29,31 @@ class Block:
     rows: np.ndarray
     columns: np.ndarray
     weights: np.ndarray
+
+
+def solve_exactly(
+    Y: np.ndarray, blocks: Sequence[Block], ridge: np.ndarray, gram: Optional[np.ndarray] = None
+) -> np.ndarray:
+    """Return the X (n, k) that `conjugate_gradient` approaches: the k x k system of each row, solved in float64.
+
+    gram: Y'Y (k, k) where it is known, which saves O(m k^2).
+    """
+    k = Y.shape[1]
+    gram = gram_matrix(Y) if gram is None else gram
+    X = np.zeros((len(ridge), k), dtype=np.float32)
+    for block in blocks:
+        for row, columns, weights in zip(*block):
+            real = columns < len(Y)
+            y, w = Y[columns[real]].astype(np.float64), weights[real].astype(np.float64)  # (L, k), (L,)
+            A = gram + y.T @ (w[:, None] * y) + ridge[row] * np.eye(k)
+            X[row] = np.linalg.solve(A, y.T @ (1 + w))
+    return X
+
+
+def gram_matrix(Y: np.ndarray) -> np.ndarray:
+    """Return Y'Y (k, k) in float64."""
+    exact = Y.astype(np.float64)
+    return exact.T @ exact
 
 
 def blocks_of_rows(indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, n_columns: int, k: int) -> list[Block]:
@@ -47,23 +67,15 @@ def blocks_of_rows(indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray,
     order = order[np.searchsorted(lengths[order], 1) :]
     room = max(1, _BUFFER // k)
     blocks = []
-    start = 0
-    while start < len(order):
-        # In ascending order the last row sets the length of the block.
-        ahead = lengths[order[start : start + room]]
+    while len(order):
+        ahead = lengths[order[:room]]  # ascending: the last row sets the length of the block
         n_rows = max(1, int(np.count_nonzero(np.arange(1, len(ahead) + 1) * ahead <= room)))
-        rows = order[start : start + n_rows]
-        places = np.arange(lengths[rows[-1]])
-        real = places < lengths[rows][:, None]
-        cells = np.where(real, indptr[rows][:, None] + places, 0)
-        blocks.append(
-            Block(
-                rows=rows,
-                columns=np.where(real, columns[cells], n_columns).astype(np.int32),
-                weights=np.where(real, weights[cells], 0).astype(np.float32),
-            )
-        )
-        start += n_rows
+        rows, order = order[:n_rows], order[n_rows:]
+        position = np.arange(lengths[rows[-1]])
+        real = position < lengths[rows][:, None]  # (B, L)
+        cells = np.where(real, indptr[rows][:, None] + position, 0)
+        block_columns = np.where(real, columns[cells], n_columns).astype(np.int32)
+        blocks.append(Block(rows, block_columns, np.where(real, weights[cells], 0).astype(np.float32)))
     return blocks
 
 
@@ -78,78 +90,34 @@ def conjugate_gradient(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Block], ri
     padded = np.concatenate((Y, np.zeros((1, k), dtype=Y.dtype)))
     buffer = np.empty(max((block.columns.size for block in blocks), default=0) * k, dtype=Y.dtype)
     empty = np.ones(len(X), dtype=bool)
-    for block in blocks:
-        lam = ridge[block.rows][:, None]
-        x = X[block.rows]
-        vectors = _gather(padded, block.columns, buffer)  # (B, L, k)
-        b = np.matmul((1 + block.weights)[:, None, :], vectors)[:, 0, :]
-        product = _by_passes(vectors, block.weights, gram, lam)
-        X[block.rows] = _descend(x, b - product(x), product, n_steps)
-        empty[block.rows] = False
+    for rows, columns, weights in blocks:
+        y = buffer[: columns.size * k].reshape(*columns.shape, k)  # (B, L, k)
+        np.take(padded, columns, axis=0, out=y, mode="clip")  # "raise" would copy through a buffer of its own
+        X[rows] = _descend(X[rows], y, weights, gram, ridge[rows][:, None], n_steps)
+        empty[rows] = False
     X[empty] = 0
 
 
-def solve_exactly(
-    Y: np.ndarray, blocks: Sequence[Block], ridge: np.ndarray, gram: Optional[np.ndarray] = None
-) -> np.ndarray:
-    """Return the X (n, k) that `conjugate_gradient` approaches: the k x k system of each row, solved in float64.
+def _descend(x: np.ndarray, y: np.ndarray, w: np.ndarray, gram: np.ndarray, lam: np.ndarray, n: int) -> np.ndarray:
+    """Take n conjugate-gradient steps for each row of x (B, k); a row whose residual is zero stays."""
 
-    gram: Y'Y (k, k) where it is known, which saves O(m k^2).
-    """
-    k = Y.shape[1]
-    gram = gram_matrix(Y) if gram is None else gram
-    X = np.zeros((len(ridge), k), dtype=np.float32)
-    for block in blocks:
-        for row, columns, weights in zip(block.rows, block.columns, block.weights):
-            real = columns < len(Y)
-            vectors = Y[columns[real]].astype(np.float64)  # (L, k)
-            w = weights[real].astype(np.float64)
-            A = gram + vectors.T @ (w[:, None] * vectors) + ridge[row] * np.eye(k)
-            X[row] = np.linalg.solve(A, vectors.T @ (1 + w))
-    return X
-
-
-def gram_matrix(Y: np.ndarray) -> np.ndarray:
-    """Return Y'Y (k, k) in float64."""
-    exact = Y.astype(np.float64)
-    gram = exact.T @ exact
-    return gram
-
-
-Product = Callable[[np.ndarray], np.ndarray]
-
-
-def _gather(padded: np.ndarray, columns: np.ndarray, buffer: np.ndarray) -> np.ndarray:
-    k = padded.shape[1]
-    vectors = buffer[: columns.size * k].reshape(*columns.shape, k)
-    np.take(padded, columns, axis=0, out=vectors, mode="clip")  # "raise" would copy through a buffer of its own
-    return vectors
-
-
-def _by_passes(vectors: np.ndarray, weights: np.ndarray, gram: np.ndarray, lam: np.ndarray) -> Product:
-    """Return p (B, k) -> A p without A: V'(w * (V p)) beside the parts that all rows share."""
-
-    def product(p: np.ndarray) -> np.ndarray:
-        seen = np.matmul(vectors, p[:, :, None])[:, :, 0]  # (B, L)
-        seen *= weights
+    def product(p: np.ndarray) -> np.ndarray:  # A p = Y'Y p + lambda p + y' (w * (y p)), (B, k)
+        seen = np.matmul(y, p[:, :, None])[:, :, 0]  # (B, L)
+        seen *= w
         result = p @ gram
         result += lam * p
-        result += np.matmul(seen[:, None, :], vectors)[:, 0, :]
+        result += np.matmul(seen[:, None, :], y)[:, 0, :]
         return result
 
-    return product
-
-
-def _descend(x: np.ndarray, residual: np.ndarray, product: Product, n_steps: int) -> np.ndarray:
-    """Take conjugate-gradient steps for each line of x (B, k); a line whose residual is nought stays."""
+    residual = np.matmul((1 + w)[:, None, :], y)[:, 0, :] - product(x)  # b - A x
     direction = residual.copy()
     square = np.einsum("bk,bk->b", residual, residual)
-    for step in range(n_steps):
+    for step in range(n):
         A_direction = product(direction)
         curvature = np.einsum("bk,bk->b", direction, A_direction)
         length = np.divide(square, curvature, out=np.zeros_like(square), where=square > 1e-20)
         x += length[:, None] * direction
-        if step + 1 == n_steps:
+        if step + 1 == n:
             break
         residual -= length[:, None] * A_direction
         before, square = square, np.einsum("bk,bk->b", residual, residual)

@@ -1,18 +1,15 @@
 """Truncated SVD of a large sparse matrix from a few passes over it: A ~ U diag(s) Vt.
 
-    K = [Q_1 ... Q_q]          orthonormal, spans  { (A'A)^j A' W : j = 0 .. q-1 },  W random signs, b columns
-    T = K' (A'A) K             grows along with K; T's leading eigenvectors give V = K Z
-    A V = U diag(s) R'         from the small Gram matrix (AV)'(AV)
+    W                          random signs                                   Halko et al. 2011, Algorithm 4.1
+    K = [Q_1 ... Q_q]          orthonormal, spans { (A'A)^j A' W : j < q }    Musco and Musco 2015, Algorithm 2
+    V = K Z                    Z: leading eigenvectors of T = K' (A'A) K      Rayleigh-Ritz
+    A V = U diag(s) R'         from the small Gram matrix (AV)'(AV)           as Halko et al., Algorithm 5.1
 
-This is the block Krylov method of Musco and Musco, "Randomized Block Krylov Methods for Stronger and Faster
-Approximate Singular Value Decomposition" (2015), Algorithm 2. It needs far fewer passes than the power iteration
-of Halko, Martinsson and Tropp, "Finding Structure with Randomness" (2011), Algorithm 4.4, because it keeps the
-whole Krylov space and not only its last block. Three things differ from the paper: the space is built on the
-item side, where blocks are small; T comes out of the orthogonalisation, so it costs no pass; and the start is
-A'W instead of A W, for which one half pass suffices.
-
-`krylov_svd_twin` is the same method in a dozen plain lines.  `spectral_error` and `captured_energy` tell how good
-a result is.
+Why Krylov: power iteration (Halko, Martinsson and Tropp, "Finding Structure with Randomness", Algorithm 4.4) keeps only
+the last block (A'A)^q A' W. Keeping all blocks costs no further pass, and the best polynomial in A'A is then at hand
+instead of one power: far fewer passes for the same error. Ours differs from Musco and Musco, "Randomized Block Krylov
+Methods for Stronger and Faster Approximate Singular Value Decomposition", in that the space is built on the movies'
+side, where blocks are small; T comes out of the orthogonalization; and the start A' W takes half a pass.
 """
 
 from __future__ import annotations
@@ -48,11 +45,10 @@ def randomized_svd(
     """Return the `rank` largest singular triplets of A, nearly optimal.
 
     n_passes: products with A'A, each of `block_size` columns; more is more exact.  A block too small for the rank
-    is widened.  Together they make at most max(`SPACE`, 4 rank) columns, so that memory never grows with n_cols^2: a
-    block is cut until `PASSES` of it fit, since passes tell more than width, and passes that do not fit are left out.
-    Matrices of up to `DENSE_CELLS` cells take the exact dense route, where both play no part.
-    Orthonormal to float32 rounding; triplets past the rank of A have s = 0 and still orthonormal vectors.
-    Same `rng` state, same result, bit for bit on one machine.
+    is widened.  At most max(`SPACE`, 4 rank) columns in all, so that memory never grows with n_cols^2: a block is cut
+    until `PASSES` of it fit, since passes tell more than width, and passes that do not fit are left out.
+    Up to `DENSE_CELLS` cells take the exact dense route, where both play no part. Orthonormal to float32 rounding;
+    triplets past the rank of A have s = 0. Same `rng` state, same result, bit for bit on one machine.
     Raises `DataError` for a rank outside 1 .. min(shape) and for a matrix that is all zero or not finite.
     Cost: n_passes sweeps of `block_size` columns and one of `rank`; O(n_cols (n_passes block_size)^2) besides.
 
@@ -61,13 +57,13 @@ def randomized_svd(
     >>> svd.s.tolist(), (svd.U * svd.s @ svd.Vt).round(3).tolist()
     ([3.0], [[0.0, 3.0], [0.0, 0.0]])
     """
-    _check(A, rank, n_passes, block_size)
+    _check(A, rank)
     if A.shape[0] * A.shape[1] <= DENSE_CELLS:
         return dense_svd(A.dense(), rank)
     most = max(SPACE, 4 * rank)
     width = min(max(block_size, -(-3 * rank // (2 * n_passes))), most // min(n_passes, PASSES))
     V = _leading_space(A, rank, rng, min(n_passes, most // width), width)
-    U, s, rotation = _orthonormal_product(A.times(V))
+    U, s, rotation = _orthonormal_product(A.times(V))  # A V = U diag(s) R'
     return _fix_signs(U, s, (V @ rotation).T)
 
 
@@ -77,33 +73,17 @@ def dense_svd(A: np.ndarray, rank: int) -> SVD:
     return _fix_signs(U[:, :rank], s[:rank], Vt[:rank])
 
 
-def krylov_svd_twin(
-    A: np.ndarray, rank: int, rng: np.random.Generator, n_passes: int = PASSES, block_size: int = BLOCK
-) -> SVD:
-    """Do what `randomized_svd` does, in float64 and in the words of the paper; for reading and for tests."""
-    A = A.astype(np.float64)
-    block = A.T @ _random_signs(A.shape[0], block_size, rng)
-    blocks = []
-    for _ in range(n_passes):
-        block = np.linalg.qr(block)[0]
-        blocks.append(block)
-        block = A.T @ (A @ block)
-    K = np.linalg.qr(np.hstack(blocks))[0]
-    U, s, rotation = np.linalg.svd(A @ K, full_matrices=False)
-    return _fix_signs(U[:, :rank], s[:rank], rotation[:rank] @ K.T)
-
-
 def captured_energy(A: SparseMatrix, s: np.ndarray) -> float:
     """Return sum(s^2) / ||A||_F^2, the share of the matrix that the factors hold, 0 to 1."""
     return float(np.sum(s.astype(np.float64) ** 2) / A.energy())
 
 
 def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterations: int = 10) -> float:
-    """Estimate ||A - U diag(s) Vt||_2 by power iteration from a random start.
+    """Estimate ||A - U diag(s) Vt||_2 by power iteration on E'E from a random start, E the difference.
 
     The estimate is a lower bound that is close after 10 iterations; the best possible value for rank k is the
-    (k+1)-th singular value of A.  Cost: `n_iterations` sweeps of one column.  Source: power method on E'E, as in
-    Halko, Martinsson and Tropp (2011), section 4.3, which bounds the same norm from single random vectors.
+    (k+1)-th singular value of A.  Cost: `n_iterations` sweeps of one column.  Halko et al., section 4.3, bound the
+    same norm from single random vectors.
     """
     U, s, Vt = svd
     x = rng.standard_normal((A.shape[1], 1)).astype(np.float32)
@@ -121,32 +101,28 @@ def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterat
     return norm
 
 
-def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int, block_size: int) -> np.ndarray:
+def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int, width: int) -> np.ndarray:
     """Return V (n_cols, rank), orthonormal: the leading Ritz vectors of A'A in the block Krylov space."""
-    n_columns, width = A.shape[1], block_size
+    n_columns = A.shape[1]
     if n_passes * width >= n_columns:  # the space would be everything, and A'A is no wider than it
         gram = A.gram_times(np.eye(n_columns, dtype=np.float32)).astype(np.float64)
         return np.linalg.eigh(gram)[1][:, ::-1][:, :rank].astype(np.float32)
     K = np.empty((n_columns, n_passes * width), dtype=np.float32, order="F")
     T = np.zeros((n_passes * width, n_passes * width))
-    block = A.transposed_times(_random_signs(A.shape[0], width, rng))
-    for step in range(n_passes):
-        low, high = step * width, (step + 1) * width
-        K[:, low:high] = _orthonormal_block(block, K[:, :low], rng)
-        block = A.gram_times(np.ascontiguousarray(K[:, low:high]))
-        # K' A'A Q_j for the blocks up to j; symmetry gives the rest
-        T[:high, low:high] = K[:, :high].T @ block
+    W = (rng.integers(2, size=(A.shape[0], width), dtype=np.int8) * 2 - 1).astype(np.float32)
+    block = A.transposed_times(W)  # A' W
+    for low in range(0, n_passes * width, width):
+        high = low + width
+        K[:, low:high] = _orthonormal_block(block, K[:, :low], rng)  # Q_j
+        block = A.gram_times(np.ascontiguousarray(K[:, low:high]))  # A'A Q_j, which spans the next block
+        T[:high, low:high] = K[:, :high].T @ block  # K' A'A Q_j for the blocks up to j; symmetry gives the rest
     T = np.triu(T) + np.triu(T, 1).T
-    vectors = np.linalg.eigh(T)[1][:, ::-1][:, :rank]
-    return K @ vectors.astype(np.float32)
-
-
-def _random_signs(n_rows: int, n_columns: int, rng: np.random.Generator) -> np.ndarray:
-    return (rng.integers(2, size=(n_rows, n_columns), dtype=np.int8) * 2 - 1).astype(np.float32)
+    Z = np.linalg.eigh(T)[1][:, ::-1][:, :rank]
+    return K @ Z.astype(np.float32)
 
 
 def _orthonormal_block(block: np.ndarray, K: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an orthonormal basis of what `block` adds to K; directions that are used up are drawn anew.
+    """Return an orthonormal basis of what `block` adds to K; directions that are used up are drawn at random.
 
     Projection and scaling by the eigenvectors of the small Gram matrix ("SVQB", Stathopoulos and Wu 2002), three
     times: each round divides by lengths that the last one could see only up to rounding. A direction that K already
@@ -190,21 +166,15 @@ def _orthonormal_product(Y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 def _fix_signs(U: np.ndarray, s: np.ndarray, Vt: np.ndarray) -> SVD:
     largest = np.argmax(np.abs(Vt), axis=1)
     signs = np.where(Vt[np.arange(len(Vt)), largest] < 0, -1.0, 1.0)
-    return SVD(
-        np.ascontiguousarray(U * signs, dtype=np.float32),
-        s.astype(np.float32),
-        np.ascontiguousarray(Vt * signs[:, None], dtype=np.float32),
-    )
+    contiguous = (np.ascontiguousarray(part, dtype=np.float32) for part in (U * signs, s, Vt * signs[:, None]))
+    return SVD(*contiguous)
 
 
-def _check(A: SparseMatrix, rank: int, n_passes: int, block_size: int) -> None:
+def _check(A: SparseMatrix, rank: int) -> None:
     if not 1 <= rank <= min(A.shape):
         users, movies = A.shape
         raise DataError(f"rank {rank} for {users} users and {movies} movies: give a rank from 1 to {min(A.shape)}")
-    if n_passes < 1 or block_size < 1:
-        raise DataError(f"{n_passes} passes of {block_size} columns: give at least 1 of each")
-    energy = A.energy()
-    if not np.isfinite(energy):
+    if not np.isfinite(A.energy()):
         raise DataError("the matrix holds values that are not finite: leave out ratings that are not numbers")
-    if energy == 0.0:
+    if A.energy() == 0.0:
         raise DataError("the matrix is all zero: choose a signal that gives these ratings a value")

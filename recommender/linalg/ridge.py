@@ -19,20 +19,16 @@ RIDGES = tuple(10.0 ** (power / 2) for power in range(-4, 8))
 
 
 class Ridge(NamedTuple):
-    """What `fit_ridge` learned. `r2`, `cosine` and `residual_variance` are of rows that the map was not fitted on.
+    """What `fit_ridge` learned.
 
     B: (d, k) float32.  c: (k,) float32.  mean: (k,) float32, the weighted mean of the targets.  ridge: the one chosen.
-    r2: share of the weighted variance that is predicted; 0 is no better than the mean of all, below 0 is worse.
-    cosine: weighted mean cosine of prediction and target.  residual_variance: (k,) float64, weighted mean squared
-    error of each coordinate.
+    residual_variance: (k,) float64, weighted mean squared error of each coordinate on rows left out of the fit.
     """
 
     B: np.ndarray
     c: np.ndarray
     mean: np.ndarray
     ridge: float
-    r2: float
-    cosine: float
     residual_variance: np.ndarray
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
@@ -68,19 +64,8 @@ def fit_ridge(X: np.ndarray, Y: np.ndarray, weights: np.ndarray, ridges: Sequenc
         if error < best:
             best, chosen, errors = error, ridge, left_out
     B = Xw.T @ (U @ (along / (squares + chosen)[:, None]))  # X'sqrt(w) U diag(1 / (s^2 + ridge)) U' sqrt(w) Y
-    total = float(((Yw / np.maximum(1 - share, 1e-9)[:, None]) ** 2).sum())  # of predicting the mean of the others
-    predicted = Y - errors / root
-    lengths = np.linalg.norm(predicted, axis=1) * np.linalg.norm(Y, axis=1)
-    cosines = (predicted * Y).sum(axis=1) / np.maximum(lengths, 1e-12)
-    return Ridge(
-        B.astype(np.float32),
-        (y_mean - x_mean @ B).astype(np.float32),
-        y_mean.astype(np.float32),
-        float(chosen),
-        1 - best / total if total > 0 else 0.0,
-        float(w @ cosines / w.sum()),
-        (errors**2).mean(axis=0),
-    )
+    c, mean = (y_mean - x_mean @ B).astype(np.float32), y_mean.astype(np.float32)
+    return Ridge(B.astype(np.float32), c, mean, float(chosen), (errors**2).mean(axis=0))
 
 
 def left_singular(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,17 +2,13 @@
 
     A X  and  A' (A X)      A (n_rows, n_cols) sparse, X (n_cols, b) dense, b a few dozen
 
-Numpy has no sparse product, but it gathers rows (`np.take`) and multiplies many small matrices (`np.matmul`) at
-full speed. So rows of similar length are padded to one length L, and a batch of them is one gather and one batched
-product: `(g, 1, L) @ (g, L, b)`. Two things keep it fast:
+In plain words: (A X)[row] = sum over the row's values of value * X[column]. Numpy has no sparse product, but it gathers
+rows (`np.take`) and multiplies many small matrices (`np.matmul`) at full speed, so rows of similar length are padded to
+one length L, and a batch of g rows is one gather and one product (g, 1, L) @ (g, L, b). Two things keep it fast:
 
-- Ranges. A is cut into ranges of rows. Within a range both A_r and A_r' are kept, so one sweep over the ranges
-  gives A' (A X) = sum_r A_r' (A_r X), and what is gathered from stays in the processor's cache. The product A X of
-  all rows is never held.
-- A dense head. The most popular columns are so full that a plain dense product is cheaper than gathering.
-
-The padding, the batches and the head change only the order of the sums. `dense` gives the matrix itself, which is
-what the tests multiply with.
+- Ranges of rows, both A_r and A_r' kept: one sweep gives A' (A X) = sum_r A_r' (A_r X), never holding A X whole, and
+  what is gathered from stays in the processor's cache.
+- A dense head: the most popular columns are so full that a plain dense product is cheaper than gathering.
 """
 
 from __future__ import annotations
@@ -81,14 +77,14 @@ class SparseMatrix:
         X = X[self.order]
         out = np.zeros((self.shape[0], X.shape[1]), dtype=np.float32)
         for part in self.ranges:
-            _range_times(part, X, out[part.low : part.high])
+            _add_times(part, X, out[part.low : part.high])
         return out
 
     def transposed_times(self, Y: np.ndarray) -> np.ndarray:
         """Return A' Y, (n_cols, b) float32, for Y (n_rows, b) float32."""
         out = np.zeros((self.shape[1], Y.shape[1]), dtype=np.float32)
         for part in self.ranges:
-            _add_transposed(part, Y[part.low : part.high], out)
+            _add_transposed_times(part, Y[part.low : part.high], out)
         return self._unordered(out)
 
     def gram_times(self, X: np.ndarray) -> np.ndarray:
@@ -96,9 +92,9 @@ class SparseMatrix:
         X = X[self.order]
         out = np.zeros(X.shape, dtype=np.float32)
         for part in self.ranges:
-            Y = np.zeros((part.high - part.low, X.shape[1]), dtype=np.float32)  # A_r X
-            _range_times(part, X, Y)
-            _add_transposed(part, Y, out)
+            Y = np.zeros((part.high - part.low, X.shape[1]), dtype=np.float32)
+            _add_times(part, X, Y)  # A_r X
+            _add_transposed_times(part, Y, out)  # A_r' (A_r X)
         return self._unordered(out)
 
     def energy(self) -> float:
@@ -121,16 +117,15 @@ class SparseMatrix:
         return result
 
 
-def _range_times(part: Range, X: np.ndarray, out: np.ndarray) -> None:
-    """Write A_r X into `out`, which holds zeros."""
+def _add_times(part: Range, X: np.ndarray, out: np.ndarray) -> None:
+    """Add A_r X to `out`, which holds zeros."""
     n_head = part.head.shape[1]
     if n_head:
         np.matmul(part.head, X[:n_head], out=out)
     _gather_add(part.by_row, X, out)
 
 
-def _add_transposed(part: Range, Y: np.ndarray, out: np.ndarray) -> None:
-    """Add A_r' Y to `out`."""
+def _add_transposed_times(part: Range, Y: np.ndarray, out: np.ndarray) -> None:
     _gather_add(part.by_column, Y, out)
     out[: part.head.shape[1]] += part.head.T @ Y
 

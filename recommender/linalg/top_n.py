@@ -1,11 +1,9 @@
 """The n largest of many scores, by block maxima and a threshold.
 
     t = the n-th largest of the maxima of blocks of scores     (n blocks reach t, so at least n scores do)
-    candidates = all scores >= t, from the blocks that reach t
-    result = the first n candidates in order
+    result = the first n, in order, of all scores >= t
 
-A partition moves all scores; here one pass of `maximum` reads them, and only some n blocks are looked at
-again. `np.argpartition` also breaks ties at random places, where this is exact.
+One pass of `maximum` reads the scores, where a partition moves them all; and ties are exact.
 """
 
 from __future__ import annotations
@@ -29,8 +27,7 @@ def top_n(scores: np.ndarray, n: int) -> np.ndarray:
     # width / block maxima to choose from and n block scores to look at again: least where block = sqrt(width / n)
     block = math.isqrt(width // n) if n else 0
     if block < 2:
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :n]
-        return order
+        return np.argsort(-scores, axis=1, kind="stable")[:, :n]
     # Block j holds the columns j, j + n_blocks, j + 2 n_blocks, ...: their maximum is then a maximum of whole rows.
     n_blocks = width // block
     n_even = n_blocks * block

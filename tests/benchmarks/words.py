@@ -119,7 +119,7 @@ def main() -> None:
     if arguments.dialogues:
         sets.append(dialogue_requests(read_dialogues(arguments.dialogues), catalog, arguments.split))
     bridge, listener = recommender.free_text.bridge, Remembering(recommender.free_text)
-    print(f"bridge: ridge {bridge.ridge:g}, R2 {bridge.r2:.3f}, cosine {bridge.cosine:.3f} on movies left out")
+    print(f"ridge {bridge.ridge:g}, residual variance {bridge.residual_variance.sum():.3f} on movies left out")
     print(f"{'':<14}{'':<9}{'Recall@10':<23}{'Recall@20':<23}MRR")
     for requests in sets:
         places = ranks(lambda text: listener.encode(text).fit, requests, len(catalog))

@@ -1,0 +1,375 @@
+"""Sparse products, block Krylov SVD, inverse, ridge regression and iALS's half sweep against `numpy.linalg`.
+
+Of an SVD, products are compared, never raw singular vectors: those of equal singular values may turn.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Optional
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from recommender.data.errors import DataError, SettingsError
+from recommender.linalg import conjugate_gradient, sparse
+from recommender.linalg import randomized_svd as kernel
+from recommender.linalg.cholesky import inverse
+from recommender.linalg.randomized_svd import SVD, captured_energy, dense_svd, randomized_svd, spectral_error
+from recommender.linalg.ridge import fit_ridge
+from recommender.linalg.sparse import SparseMatrix
+
+
+def compress(dense: npt.ArrayLike) -> SparseMatrix:
+    full = np.asarray(dense)
+    rows, columns = np.nonzero(full)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=len(full)))))
+    return SparseMatrix(indptr, columns.astype(np.int32), full[rows, columns].astype(np.float32), full.shape[1])
+
+
+def skewed(n_rows: int, n_columns: int, seed: int = 0, density: float = 0.06) -> np.ndarray:
+    """Rows and columns of very unequal length, some empty, a few columns full enough for the dense head."""
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.permutation(n_rows), rng.permutation(n_columns)
+    chance = np.minimum(1, density * 2 * np.outer(1 / (1 + 4 * rows / n_rows), 9 / (1 + 60 * columns / n_columns)))
+    dense = np.where(rng.random((n_rows, n_columns)) < chance, rng.standard_normal((n_rows, n_columns)), 0.0)
+    dense[rng.integers(n_rows, size=3)] = 0
+    dense[:, rng.integers(n_columns, size=3)] = 0
+    return dense
+
+
+def decaying(n_rows: int = 500, n_columns: int = 400, seed: int = 1) -> np.ndarray:
+    """A dense matrix whose singular values fall slowly, so that a truncation to 50 leaves much behind."""
+    rng = np.random.default_rng(seed)
+    left = np.linalg.qr(rng.standard_normal((n_rows, n_columns)))[0]
+    right = np.linalg.qr(rng.standard_normal((n_columns, n_columns)))[0]
+    return left * (np.arange(1, n_columns + 1) ** -0.5) @ right
+
+
+def krylov_svd_twin(A: np.ndarray, rank: int, rng: np.random.Generator, n_passes: int) -> SVD:
+    """Do what `randomized_svd` does, in float64 and in the words of the paper."""
+    block = A.T @ (rng.integers(2, size=(len(A), kernel.BLOCK), dtype=np.int8) * 2.0 - 1)
+    blocks = []
+    for _ in range(n_passes):
+        block = np.linalg.qr(block)[0]
+        blocks.append(block)
+        block = A.T @ (A @ block)
+    K = np.linalg.qr(np.hstack(blocks))[0]
+    U, s, rotation = np.linalg.svd(A @ K, full_matrices=False)
+    return SVD(U[:, :rank], s[:rank], rotation[:rank] @ K.T)
+
+
+def product(svd: SVD) -> np.ndarray:
+    return (svd.U.astype(np.float64) * svd.s) @ svd.Vt
+
+
+def residual(dense: np.ndarray, svd: SVD) -> float:
+    return float(np.linalg.norm(dense - product(svd)))
+
+
+def best_residual(dense: np.ndarray, rank: int) -> float:
+    return float(np.sqrt((np.linalg.svd(dense, compute_uv=False)[rank:] ** 2).sum()))
+
+
+def orthonormality_error(svd: SVD) -> float:
+    eye = np.eye(len(svd.s))
+    U, Vt = svd.U.astype(np.float64), svd.Vt.astype(np.float64)
+    return float(max(np.abs(U.T @ U - eye).max(), np.abs(Vt @ Vt.T - eye).max()))
+
+
+@pytest.fixture
+def never_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "DENSE_CELLS", 0)
+
+
+@pytest.mark.parametrize(("n_rows", "n_columns"), [(1, 1), (1, 40), (40, 1), (70, 90), (300, 1000)])
+@pytest.mark.parametrize(("entries", "buffer", "head"), [(None, None, None), (50, 64, 2.0), (1000, 4096, 1 / 50)])
+def test_products_equal_the_dense_ones(
+    monkeypatch: pytest.MonkeyPatch,
+    n_rows: int,
+    n_columns: int,
+    entries: Optional[int],
+    buffer: Optional[int],
+    head: Optional[float],
+) -> None:
+    if entries is not None:  # many ranges, a gather buffer smaller than a row, no head or a wide one
+        monkeypatch.setattr(sparse, "RANGE_ENTRIES", entries)
+        monkeypatch.setattr(sparse, "GATHER_BYTES", buffer)
+        monkeypatch.setattr(sparse, "HEAD_SHARE", head)
+    dense = skewed(n_rows, n_columns) if n_rows > 1 and n_columns > 1 else np.ones((n_rows, n_columns))
+    A = compress(dense)
+    rng = np.random.default_rng(2)
+    np.testing.assert_array_equal(A.dense(), dense.astype(np.float32))
+    for width in (1, 5):
+        X = rng.standard_normal((n_columns, width)).astype(np.float32)
+        Y = rng.standard_normal((n_rows, width)).astype(np.float32)
+        # a sum of m float32 products is off by about sqrt(m) eps; 1e-5 of the largest value is far above that
+        for found, wanted in (
+            (A.times(X), dense @ X),
+            (A.transposed_times(Y), dense.T @ Y),
+            (A.gram_times(X), dense.T @ (dense @ X)),
+        ):
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * max(1.0, np.abs(wanted).max()))
+
+
+def test_more_columns_than_16_bits_and_an_empty_matrix() -> None:
+    columns = np.array([70_000, 3, 65_536, 65_535, 99_999], dtype=np.int32)
+    A = SparseMatrix(np.array([0, 2, 2, 5]), columns, np.arange(1, 6, dtype=np.float32), 100_000)
+    X = np.zeros((100_000, 2), dtype=np.float32)
+    X[columns, 0] = [1, 10, 100, 1000, 10_000]
+    assert A.times(X)[:, 0].tolist() == [21.0, 0.0, 54_300.0]
+    assert A.transposed_times(np.ones((3, 1), dtype=np.float32))[columns, 0].tolist() == [1, 2, 3, 4, 5]
+    empty = SparseMatrix(np.zeros(4, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), 5)
+    assert not empty.gram_times(np.ones((5, 2), dtype=np.float32)).any()
+    keys = np.random.default_rng(0).integers(200_000, size=5000).astype(np.int32)
+    keys[::3] = keys[0]
+    np.testing.assert_array_equal(sparse.stable_order(keys), np.argsort(keys, kind="stable"))
+
+
+@pytest.mark.parametrize("rank", [1, 7, 50])
+def test_small_matrices_take_the_exact_route(rank: int) -> None:
+    dense = skewed(80, 120).astype(np.float32).astype(np.float64)
+    U, s, Vt = np.linalg.svd(dense, full_matrices=False)
+    svd = randomized_svd(compress(dense), rank, np.random.default_rng(0), n_passes=1, block_size=1)
+    np.testing.assert_allclose(svd.s, s[:rank], rtol=1e-6)
+    np.testing.assert_allclose(product(svd), (U[:, :rank] * s[:rank]) @ Vt[:rank], atol=2e-6 * s[0])
+    assert orthonormality_error(svd) < 1e-5
+
+
+@pytest.mark.usefixtures("never_dense")
+@pytest.mark.parametrize("make", [decaying, lambda: skewed(600, 900)])
+def test_krylov_route_is_orthonormal_near_the_best_residual_and_repeatable(make: Callable[[], np.ndarray]) -> None:
+    dense = make()
+    svd = randomized_svd(compress(dense), 50, np.random.default_rng(0))
+    assert orthonormality_error(svd) < 1e-5
+    assert 1 - 1e-5 < residual(dense, svd) / best_residual(dense, 50) < 1.01  # the goal is 1.1
+    assert (np.diff(svd.s) <= 0).all()
+    assert (svd.Vt[np.arange(50), np.abs(svd.Vt).argmax(axis=1)] > 0).all()
+    again, other = (randomized_svd(compress(dense), 50, np.random.default_rng(seed)) for seed in (0, 8))
+    np.testing.assert_array_equal(svd.Vt, again.Vt)
+    assert not np.array_equal(svd.Vt, other.Vt)
+
+
+@pytest.mark.usefixtures("never_dense")
+def test_enough_passes_agree_with_numpy() -> None:
+    dense = skewed(500, 700).astype(np.float32).astype(np.float64)
+    U, s, Vt = np.linalg.svd(dense, full_matrices=False)
+    svd = randomized_svd(compress(dense), 20, np.random.default_rng(3), n_passes=16)
+    np.testing.assert_allclose(svd.s, s[:20], rtol=1e-5)
+    np.testing.assert_allclose(product(svd), (U[:, :20] * s[:20]) @ Vt[:20], atol=1e-4 * s[0])
+
+
+@pytest.mark.usefixtures("never_dense")
+def test_negative_control_few_passes_must_be_worse() -> None:
+    """One pass of 50 columns is a range finder without power iterations: on slow decay it has to fall behind."""
+    dense = decaying()
+    A, best = compress(dense), best_residual(dense, 50)
+    ratios = [
+        residual(dense, randomized_svd(A, 50, np.random.default_rng(0), n_passes, block_size)) / best
+        for n_passes, block_size in ((1, 50), (2, 32), (4, 32), (8, 32))
+    ]
+    assert ratios[0] > 1.02
+    assert ratios[0] > ratios[1] > ratios[2] > ratios[3] > 1 - 1e-6
+
+
+@pytest.mark.usefixtures("never_dense")
+@pytest.mark.parametrize("n_passes", [2, 5])
+def test_fast_path_does_what_the_plain_twin_does(n_passes: int) -> None:
+    dense = skewed(400, 500)
+    fast = randomized_svd(compress(dense), 30, np.random.default_rng(5), n_passes)
+    plain = krylov_svd_twin(dense, 30, np.random.default_rng(5), n_passes)
+    np.testing.assert_allclose(fast.s, plain.s, rtol=2e-4)
+    assert residual(dense, fast) == pytest.approx(residual(dense, plain), rel=1e-4)
+
+
+@pytest.mark.usefixtures("never_dense")
+@pytest.mark.parametrize(("n_rows", "n_columns", "true_rank"), [(300, 350, 1), (300, 350, 40), (60, 400, 60)])
+def test_matrices_of_lower_rank_than_asked_for_and_full_rank(n_rows: int, n_columns: int, true_rank: int) -> None:
+    rng = np.random.default_rng(4)
+    dense = rng.standard_normal((n_rows, true_rank)) @ rng.standard_normal((true_rank, n_columns))
+    for A in (dense, dense.T):
+        svd = randomized_svd(compress(A), 60, rng)
+        assert orthonormality_error(svd) < 1e-5
+        assert not svd.s[true_rank:].any()
+        assert residual(A, svd) < 1e-5 * np.linalg.norm(A)
+
+
+@pytest.mark.usefixtures("never_dense")
+def test_error_estimate_and_energy_against_the_dense_truth() -> None:
+    dense = decaying()
+    A = compress(dense)
+    for n_passes in (1, 8):
+        svd = randomized_svd(A, 50, np.random.default_rng(0), n_passes, 64)
+        truth = np.linalg.norm(dense - product(svd), 2)
+        estimate = spectral_error(A, svd, np.random.default_rng(1), n_iterations=30)
+        assert 0.93 * truth < estimate < 1.0001 * truth
+        energy = 1 - residual(dense, svd) ** 2 / np.linalg.norm(dense) ** 2
+        assert captured_energy(A, svd.s) == pytest.approx(energy, abs=2e-5)
+    assert spectral_error(A, dense_svd(dense, 400), np.random.default_rng(1)) < 1e-5
+
+
+def test_what_cannot_be_factored_is_refused() -> None:
+    for rank in (0, -1, 41):
+        with pytest.raises(DataError, match=f"rank {rank} for 40 users and 60 movies: give a rank from 1 to 40"):
+            randomized_svd(compress(skewed(40, 60, density=0.5)), rank, np.random.default_rng(0))
+    for value, message in ((np.nan, "not finite"), (np.inf, "not finite"), (0.0, "all zero")):
+        A = SparseMatrix(np.array([0, 1, 2]), np.array([0, 1], np.int32), np.array([0.0, value], np.float32), 2)
+        with pytest.raises(DataError, match=message):
+            randomized_svd(A, 1, np.random.default_rng(0))
+
+
+@pytest.mark.usefixtures("never_dense")
+@pytest.mark.parametrize(
+    ("rank", "n_passes", "block_size", "widths"),
+    [
+        (5, 1000, 8, [8] * 12),  # 100 // 8 passes
+        (5, 1000, 1000, [12] * 8),  # 100 // 8 columns: not fewer passes than by default
+        (5, 3, 30, [30] * 3),  # within the cap: as asked
+        (40, 1000, 50, [20] * 8),  # four times the rank where that is more
+        (200, 1000, 50, [500]),  # a rank that needs everything: the exact route on A'A
+    ],
+)
+def test_the_space_is_capped(
+    monkeypatch: pytest.MonkeyPatch, rank: int, n_passes: int, block_size: int, widths: list[int]
+) -> None:
+    monkeypatch.setattr(kernel, "SPACE", 100)
+    found = []
+    gram_times = SparseMatrix.gram_times
+    monkeypatch.setattr(SparseMatrix, "gram_times", lambda A, X: (found.append(X.shape[1]), gram_times(A, X))[1])
+    dense = decaying(600, 500)
+    svd = randomized_svd(compress(dense), rank, np.random.default_rng(0), n_passes, block_size)
+    assert found == widths
+    assert orthonormality_error(svd) < 1e-4
+    assert residual(dense, svd) <= 1.1 * best_residual(dense, rank)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 30])
+@pytest.mark.parametrize("block", [1, 4, 8, 64])
+def test_blocked_inverse_is_the_inverse(n: int, block: int) -> None:
+    root = np.random.default_rng(n).normal(size=(n, n + 3))
+    G = root @ root.T + np.eye(n)
+    upper_garbage = G + np.triu(np.full((n, n), 7.0), 1)
+    P = inverse(upper_garbage, block)
+    np.testing.assert_allclose(P, np.linalg.inv(G), rtol=1e-9, atol=1e-12)
+    assert P is upper_garbage
+
+
+def test_blocked_inverse_in_float32_keeps_the_digits_that_conditioning_leaves() -> None:
+    root = np.random.default_rng(0).normal(size=(300, 500))
+    G = root @ root.T + 50 * np.eye(300)
+    P = inverse(G.astype(np.float32), 64)
+    assert P.dtype == np.float32
+    error = np.linalg.norm(P - np.linalg.inv(G)) / np.linalg.norm(np.linalg.inv(G))
+    assert error < np.finfo(np.float32).eps * np.linalg.cond(G)
+    np.testing.assert_array_equal(P, P.T)
+    with pytest.raises(SettingsError, match="not positive definite"):
+        inverse(np.zeros((4, 4)))
+
+
+def regression(n: int, d: int, k: int = 3, noise: float = 0.3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, d)) + 0.5
+    Y = X @ rng.normal(size=(d, k)) + 2 + noise * rng.normal(size=(n, k))
+    return X, Y, rng.uniform(0.2, 4, size=n)
+
+
+def by_lstsq(X: np.ndarray, Y: np.ndarray, w: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
+    """B and c as one least-squares problem: a row for each example, and one for each coefficient that is penalized."""
+    w = w / w.mean()
+    n, d = X.shape
+    examples = np.sqrt(w)[:, None] * np.column_stack([X, np.ones(n)])
+    penalties = np.column_stack([np.sqrt(ridge) * np.eye(d), np.zeros(d)])
+    wanted = np.vstack([np.sqrt(w)[:, None] * Y, np.zeros((d, Y.shape[1]))])
+    solution = np.linalg.lstsq(np.vstack([examples, penalties]), wanted, rcond=None)[0]
+    return solution[:-1], solution[-1]
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 7), (20, 45)])
+@pytest.mark.parametrize("ridge", [0.01, 3.0, 200.0])
+def test_ridge_is_least_squares_and_its_errors_are_those_of_leaving_out(n: int, d: int, ridge: float) -> None:
+    X, Y, w = regression(n, d, noise=1.0)
+    found = fit_ridge(X, Y, w, [ridge])
+    B, c = by_lstsq(X, Y, w, ridge)
+    np.testing.assert_allclose(found.B, B, atol=1e-5)
+    np.testing.assert_allclose(found.c, c, atol=1e-5)
+    np.testing.assert_allclose(found(X[:4]), X[:4] @ B + c, atol=1e-4)
+    scaled, predicted = w / w.mean(), np.empty_like(Y)
+    for i in range(n):
+        rest = np.arange(n) != i
+        # the scale of the weights is that of all rows, as the ridge is
+        B, c = by_lstsq(X[rest], Y[rest], w[rest], ridge * scaled.mean() / scaled[rest].mean())
+        predicted[i] = X[i] @ B + c
+    error = (scaled[:, None] * (Y - predicted) ** 2).mean(axis=0)
+    np.testing.assert_allclose(found.residual_variance, error, rtol=1e-5)
+
+
+def test_the_ridge_chosen_predicts_fresh_rows_best_and_nothing_from_shuffled_ones() -> None:
+    X, Y, w = regression(400, 60, noise=12.0)
+    train, fresh = slice(0, 100), slice(100, 400)
+    ridges = [0.01, 1.0, 30.0, 1000.0, 1e5]
+    errors = [((fit_ridge(X[train], Y[train], w[train], [r])(X[fresh]) - Y[fresh]) ** 2).sum() for r in ridges]
+    chosen = fit_ridge(X[train], Y[train], w[train], ridges).ridge
+    assert chosen == ridges[int(np.argmin(errors))] not in (ridges[0], ridges[-1])
+    X, Y, w = regression(300, 10)
+    variance = (w[:, None] * (Y - np.average(Y, axis=0, weights=w)) ** 2).sum() / w.sum()
+    assert fit_ridge(X, Y, w).residual_variance.sum() < 0.1 * variance
+    # Leaving out tells the truth: no map is better than the mean, up to sampling error.
+    shuffled = fit_ridge(np.random.default_rng(1).permutation(X), Y, w)
+    assert shuffled.residual_variance.sum() > 0.97 * variance
+
+
+def test_rows_without_weight_do_not_count() -> None:
+    X, Y, w = regression(40, 5)
+    w[30:] = 0
+    Y[30:] = 1e6
+    found, expected = fit_ridge(X, Y, w), fit_ridge(X[:30], Y[:30], w[:30])
+    np.testing.assert_array_equal(found.B, expected.B)
+    np.testing.assert_array_equal(found.residual_variance, expected.residual_variance)
+
+
+def sparse_problem(seed: int = 0, n: int = 40, m: int = 30) -> tuple[np.ndarray, list[conjugate_gradient.Block]]:
+    """Return dense weights (n, m), 0 = unobserved, with rows of 0 to m cells, and the same as blocks."""
+    rng = np.random.default_rng(seed)
+    share = np.linspace(0, 1, n)[:, None]
+    dense = np.where(rng.random((n, m)) < share, rng.uniform(0.5, 4, (n, m)), 0).astype(np.float32).astype(np.float64)
+    rows, columns = np.nonzero(dense)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=n))))
+    weights = dense[rows, columns].astype(np.float32)
+    return dense, conjugate_gradient.blocks_of_rows(indptr, columns.astype(np.int32), weights, m, 6)
+
+
+def normal_equations(dense: np.ndarray, Y: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return A (n, k, k) of each row and its solution (n, k) from the definition: every cell, with its confidence."""
+    A = np.einsum("nm,mk,ml->nkl", 1 + dense, Y, Y) + ridge * np.eye(Y.shape[1])
+    right = np.einsum("nm,nm,mk->nk", 1 + dense, (dense > 0).astype(float), Y)
+    return A, np.linalg.solve(A, right[:, :, None])[:, :, 0]
+
+
+@pytest.mark.parametrize("buffer", [1 << 17, 90, 12])
+def test_both_solvers_find_the_minimizer_whatever_the_buffer(monkeypatch: pytest.MonkeyPatch, buffer: int) -> None:
+    monkeypatch.setattr(conjugate_gradient, "_BUFFER", buffer)
+    dense, blocks = sparse_problem()
+    Y = np.random.default_rng(1).normal(size=(30, 6)).astype(np.float32)
+    ridge = np.full(40, 2.0, dtype=np.float32)
+    _, expected = normal_equations(dense, Y.astype(np.float64), 2.0)
+    np.testing.assert_allclose(conjugate_gradient.solve_exactly(Y, blocks, ridge), expected, rtol=1e-5, atol=1e-6)
+    X = np.ones((40, 6), dtype=np.float32)
+    conjugate_gradient.conjugate_gradient(X, Y, blocks, ridge, n_steps=12)
+    np.testing.assert_allclose(X, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_step_more_always_lowers_the_error() -> None:
+    """In the norm of A the error of conjugate gradients falls with every step, and three do not yet suffice."""
+    dense, blocks = sparse_problem(seed=3)
+    Y = np.random.default_rng(2).normal(size=(30, 6)).astype(np.float32)
+    A, expected = normal_equations(dense, Y.astype(np.float64), 0.5)
+    errors = []
+    for n_steps in range(5):
+        X = np.zeros((40, 6), dtype=np.float32)
+        conjugate_gradient.conjugate_gradient(X, Y, blocks, np.full(40, 0.5, dtype=np.float32), n_steps)
+        gap = (X - expected).astype(np.float64)
+        errors.append(np.einsum("nk,nkl,nl->n", gap, A, gap)[dense.any(axis=1)])
+    for worse, better in zip(errors, errors[1:]):
+        assert (better < worse).all()
+    assert errors[3].max() > 1e-3

@@ -1,0 +1,298 @@
+"""Ranking models against sums by hand, `numpy.linalg` and plain loops."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from recommender.data.catalog import Catalog
+from recommender.data.interactions import Interactions
+from recommender.learn.base import best_unseen, mask_seen
+from recommender.learn.baselines import Biases, MostPopular, Trending
+from recommender.learn.content import Content
+from recommender.learn.directed_ease import DirectedEase, kernel, pair_sums
+from recommender.learn.ease import Ease
+from recommender.learn.ials import Ials
+from recommender.learn.item_knn import ItemKnn
+from recommender.learn.stacking import ranking_network
+from recommender.learn.stacking.stacker import (
+    N_BLEND,
+    N_FEATURES,
+    Stacker,
+    cut,
+    cut_lengths,
+    features,
+    standardized,
+)
+
+DAY = 86_400
+# three users, four movies
+TINY = Interactions.from_columns(
+    [1, 1, 1, 2, 2, 3, 3], [10, 20, 30, 10, 20, 20, 40], [5, 4, 2, 4, 5, 4, 3], [1, 2, 3, 4, 5, 6, 7]
+)
+
+
+def random_ratings(seed: int = 0, n_users: int = 40, n_movies: int = 15, days: int = 0) -> Interactions:
+    rng = np.random.default_rng(seed)
+    cells = np.flatnonzero(rng.random(n_users * n_movies) < 0.4)
+    times = rng.integers(days * DAY, size=len(cells)) if days else rng.permutation(len(cells))
+    stars = rng.integers(1, 11, len(cells)) / 2
+    return Interactions.from_columns(cells // n_movies, cells % n_movies, stars, times, np.arange(n_movies))
+
+
+def history(movies: list[int], stars: list[float], like: Interactions) -> Interactions:
+    return Interactions.from_columns([9] * len(movies), movies, stars, range(len(movies)), like.movie_ids)
+
+
+def test_lists_hold_unseen_movies_and_a_score_that_is_no_number_comes_last() -> None:
+    scores = np.array([[np.nan, 1, 2, 2], [5, 5, -np.inf, 5]], dtype=np.float32)
+    assert best_unseen(scores.copy(), TINY, np.array([2, 1]), 5).tolist() == [[2, 0, -1, -1, -1], [3, -1, -1, -1, -1]]
+    only = best_unseen(scores.copy(), TINY, np.array([2, 1]), 2, np.array([3, 2, 0]))
+    assert only.tolist() == [[2, 0], [3, -1]]
+
+
+def test_popularity_counts_likes_and_breaks_ties_by_ratings() -> None:
+    data = Interactions.from_columns([1, 1, 1, 2, 2], [10, 20, 30, 10, 30], [4, 4.5, 3, 5, 1], [1, 2, 3, 4, 5])
+    model = MostPopular().fit(data)
+    assert model.likes_.astype(int).tolist() == [2, 1, 0]
+    ids, _ = model.recommend(Interactions.from_columns([], [], [], [], data.movie_ids, np.array([9])), [0], 3)
+    assert ids.tolist() == [[10, 20, 30]]
+    assert MostPopular(threshold=0.5).fit(data).likes_.astype(int).tolist() == [2, 1, 2]
+
+
+def test_biases_by_hand() -> None:
+    model = Biases(movie_damping=1, user_damping=2).fit(TINY)
+    mu = 27 / 7
+    assert model.mean_[0] == pytest.approx(mu)
+    b = [(9 - 2 * mu) / 3, (13 - 3 * mu) / 4, (2 - mu) / 2, (3 - mu) / 2]
+    np.testing.assert_allclose(model.movie_bias_, b, rtol=1e-5)
+    b_u = ((5 - mu - b[0]) + (4 - mu - b[1]) + (2 - mu - b[2])) / 5
+    np.testing.assert_allclose(model.score(TINY, 0)[0], mu + b_u + np.array(b), rtol=1e-5)
+
+
+def test_trending_counts_by_a_plain_loop_and_never_looks_ahead() -> None:
+    data = random_ratings(days=4000)
+    model = Trending(half_life_days=100).fit(data)
+    moments = np.array([-5, 1000 * DAY, int(data.times[7]), 9000 * DAY])
+    faded, likes, age = model.before(moments)
+    for line, moment in enumerate(moments.tolist()):
+        for movie in range(15):
+            mine = (data.movie_rows == movie) & (data.times < moment)
+            liked = data.times[mine & (data.ratings >= 4)]
+            assert likes[line, movie] == len(liked)
+            assert faded[line, movie] == pytest.approx((2.0 ** (-(moment - liked) / (100 * DAY))).sum(), rel=1e-9)
+            assert age[line, movie] == pytest.approx((moment - data.times[mine].min()) / DAY if mine.any() else 0)
+
+
+def test_neighbours_by_hand() -> None:
+    """Likes: 1 -> {10, 20}, 2 -> {10, 20}, 3 -> {20}."""
+    model = ItemKnn(weighting="cosine", shrinkage=0.5, neighbours=1).fit(TINY)
+    assert model.neighbours_[:2].tolist() == [[1], [0]]
+    assert model.similarities_[:2, 0] == pytest.approx([2 / (np.sqrt(6) + 0.5)] * 2)
+    assert not model.similarities_[2:].any()
+    assert model.score(history([20, 40], [4, 2], TINY), 0)[0] == pytest.approx([2 / (np.sqrt(6) + 0.5), 0, 0, 0])
+    two, one = np.log(4) - np.log(3), np.log(4) - np.log(2)
+    expected = 2 * two**2 / (np.sqrt(2 * two**2) * np.sqrt(2 * two**2 + one**2))
+    tfidf = ItemKnn(weighting="tfidf", neighbours=1).fit(TINY)
+    assert tfidf.similarities_[0, 0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_content_by_hand() -> None:
+    rows = [("10", "Comedy"), ("20", "Comedy|War"), ("30", "War"), ("40", "")]
+    catalog = Catalog([{"movieId": i, "title": i, "genres": g} for i, g in rows])
+    model = Content(catalog, popularity=0, liking=0.5).fit(TINY)  # both genres in 2 of 4: equal weights
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(model.features_, [[1, 0], [half, half], [0, 1], [0, 0]], rtol=1e-6)
+    user = history([10, 30], [5, 2], TINY)
+    profile = np.array([1.5 + 0.5, -1.5 + 0.5])  # mean 3.5
+    plain = model.score(user, 0)[0]
+    np.testing.assert_allclose(plain, model.features_ @ profile / np.linalg.norm(profile), rtol=1e-5)
+    popular = Content(catalog, popularity=2).fit(TINY).score(user, 0)[0] - plain
+    np.testing.assert_allclose(popular, 2 * np.log1p([2, 3, 0, 0]) / np.log(4), rtol=1e-5)
+
+
+def test_content_takes_the_keywords_of_the_catalog() -> None:
+    """Three movies of one genre; the user liked one with the keyword that movie 3 has and movie 2 has not."""
+    words = {1: "heist; paris", 2: "war", 3: "Heist"}
+    rows = [{"movieId": str(i), "title": f"Movie {i}", "genres": "Drama", "keywords": words[i]} for i in words]
+    catalog = Catalog([*rows, {"movieId": "4", "title": "Movie 4", "genres": "War", "keywords": ""}])
+    known = Interactions.from_columns([1, 2], [1, 2], [5, 5], [1, 1], movie_vocabulary=catalog.movie_ids)
+    with_words = Content(catalog, popularity=0, fewest_movies=1).fit(known).score(known, [0])[0]
+    assert with_words[2] > with_words[1] + 0.1
+    without = Content(catalog, tags=(), popularity=0, fewest_movies=1).fit(known).score(known, [0])[0]
+    assert without[2] == without[1]
+
+
+@pytest.mark.parametrize("values", ["likes", "ratings"])
+def test_ease_is_the_constrained_least_squares_solution(values: str) -> None:
+    data = random_ratings()
+    X = np.zeros((data.n_users, data.n_movies))
+    X[data.user_rows(), data.movie_rows] = data.ratings if values == "ratings" else data.ratings >= 4
+    model = Ease(values=values, regularisation=3.0).fit(data)
+    B = model.item_weights_
+    for j in range(data.n_movies):
+        others = np.delete(np.arange(data.n_movies), j)
+        A = X[:, others]
+        ridge = np.linalg.solve(A.T @ A + 3.0 * np.eye(len(others)), A.T @ X[:, j])
+        np.testing.assert_allclose(B[others, j], ridge, atol=2e-5)
+        assert B[j, j] == 0
+    np.testing.assert_allclose(model.score(data, np.arange(data.n_users)), X @ B, atol=1e-5)
+
+
+def test_pair_sums_equal_a_loop_over_all_pairs() -> None:
+    data = random_ratings(1, 6, 9)
+    x, y = np.random.default_rng(2).random((2, data.n_ratings)).astype(np.float32)
+    expected = np.zeros((9, 9))
+    for u in range(data.n_users):
+        known = range(data.indptr[u], data.indptr[u + 1])
+        for p in known:
+            for q in known:
+                weight = (0.2 + np.exp(-abs(p - q) / 3)) * (1 if q >= p else 0.6)
+                expected[data.movie_rows[p], data.movie_rows[q]] += x[p] * y[q] * weight
+    longest = int(np.diff(data.indptr).max())
+    np.testing.assert_allclose(pair_sums(data, x, y, kernel(longest, 0.2, 3, 0.6)), expected, rtol=1e-5)
+
+
+def test_directed_ease_without_direction_or_distance_is_ease() -> None:
+    """Every kernel flat at 1, every rating 1 on both sides: G = T = X'X, and B is EASE's."""
+    data = random_ratings(3)
+    flat = {"x_middle": 1, "x_low": 1, "y_other": 1, "gram_base": 1, "target_base": 1, "earlier": 1}
+    directed = DirectedEase(**flat, gram_reach=1e9, target_reach=1e9, regularisation=6)  # flat kernel: 1 + exp(0) = 2
+    liked = dataclasses.replace(data, ratings=np.full(data.n_ratings, 5, dtype=np.float32))
+    plain = Ease(values="likes", regularisation=3).fit(liked)
+    np.testing.assert_allclose(directed.fit(data).item_weights_, plain.item_weights_, atol=2e-5)
+
+
+def test_directed_ease_meets_the_optimality_conditions_and_its_profile_is_by_hand() -> None:
+    """G B - T must be diagonal: off the diagonal the gradient is zero, on it stand the constraint's multipliers."""
+    data = random_ratings(4)
+    model = DirectedEase(regularisation=2.0, recency_base=0.1, recency_reach=2.0).fit(data)
+    longest, stars = int(np.diff(data.indptr).max()), data.ratings
+    x = np.select([stars >= 4, stars >= 3], [1, 0.3], 0.1).astype(np.float32)
+    y = np.where(stars >= 4, 1, 0.5).astype(np.float32)
+    G = pair_sums(data, x, x, kernel(longest, 0.03, 10)) + 2.0 * np.eye(15)
+    T = pair_sums(data, x, y, kernel(longest, 0.05, 30, 0.5))
+    B = model.item_weights_.astype(np.float64)
+    gradient = G @ B - T
+    np.testing.assert_allclose(gradient - np.diag(np.diag(gradient)), 0, atol=1e-4)
+    assert np.abs(np.diag(gradient)).min() > 0.01
+    assert not np.diag(B).any()
+    weights = [0.3 * (0.1 + np.exp(-1)), 0.1 * (0.1 + np.exp(-0.5)), 1 * (0.1 + 1)]
+    user = history([4, 2, 9], [3.5, 1, 5], data)
+    np.testing.assert_allclose(model.score(user, [0])[0], weights @ B[[4, 2, 9]], rtol=1e-5)
+
+
+def test_directed_ease_learns_which_way_users_go() -> None:
+    """Everybody rates a chain of movies in one order: after movie k comes movie k + 1, not k - 1."""
+    users, steps = np.repeat(np.arange(30), 4), np.tile(np.arange(4), 30)
+    data = Interactions.from_columns(users, users % 10 + steps, np.full(120, 4.5), steps)
+    ids, _ = DirectedEase(regularisation=1.0).fit(data).recommend(history([5, 6], [5, 5], data), [0], 1)
+    assert ids.tolist() == [[7]]
+
+
+def test_network_learns_a_rule_that_no_linear_ranking_can_follow() -> None:
+    """The relevant one is the candidate whose first feature is nearest to 0."""
+    rng = np.random.default_rng(1)
+    lists = rng.normal(size=(600, 10, 2)).astype(np.float32)
+    best = np.abs(lists[:, :, 0]).argmin(axis=1)
+    targets = np.eye(10, dtype=np.float32)[best]
+    network = ranking_network.start(np.zeros(2, dtype=np.float32), 8, rng)
+    network = ranking_network.train(network, lists[:400], targets[:400], rng, epochs=60, rate=0.02)
+    found = ranking_network.scores(network, lists[400:]).argmax(axis=1)
+    assert (found == best[400:]).mean() > 0.7
+    linear = lists[400:] @ np.array([1.0, 0.3])
+    assert (linear.argmax(axis=1) == best[400:]).mean() < 0.2
+
+
+def test_features_of_the_stacker_by_hand() -> None:
+    scores = np.array([[1.0, 3.0, 100.0], [2.0, 2.0, 2.0]])
+    counted = np.array([[True, True, False], [True, True, True]])
+    assert standardized(scores, counted).tolist() == [[-1, 1, 8], [0, 0, 0]]
+    ones = np.ones((3, 2, 10), dtype=np.float32)
+    lists = features(ones, np.array([0.0, 604_800.0, 1e9]), np.array([3, 50, 50]))
+    assert lists.shape == (3, 2, N_FEATURES)
+    assert lists[:, 0, 10].tolist() == [0, 1, 1]  # far: how long the break is
+    assert lists[:, 0, 12:].max(axis=1).tolist() == [0, 1, 1]
+    assert lists[0, 0, 11] < lists[1, 0, 11]
+
+
+def test_cuts_respect_time_and_find_the_break() -> None:
+    times = np.concatenate([np.arange(10) + 60, np.arange(10) + np.where(np.arange(10) >= 4, 2 * DAY, 0)])
+    data = Interactions.from_columns(np.repeat([1, 2], 10), np.tile(np.arange(10), 2), np.full(20, 4.0), times)
+    first, second = cut_lengths(data, DAY, np.random.default_rng(0))
+    assert (first.tolist(), second.tolist()) == ([7, 7], [8, 4])
+    known, following = cut(data, second)
+    assert np.diff(known.indptr).tolist() == [8, 4]
+    assert following.movie_rows.tolist() == [8, 9, 4, 5]
+
+
+def test_no_feature_of_the_stacker_changes_with_what_others_rate_later() -> None:
+    """The parts that know time: ratings after the moment leave them as they are."""
+    data = random_ratings(3, 30, 12, days=200)
+    moment = 100 * DAY
+    past = data.take(data.times < moment)
+    rows = np.flatnonzero(np.diff(past.indptr) > 0)[:5]
+    found = []
+    for part in (data, past):
+        stacker = Stacker()
+        stacker.fit_parts(part)
+        found.append(stacker.scores(past, rows, np.full(5, moment))[:, :, 6:10])
+    np.testing.assert_allclose(*found, atol=1e-5)
+
+
+def test_the_stacker_puts_all_its_candidates_before_the_rest_of_the_blend() -> None:
+    data = random_ratings(5, 60, 30, days=30)
+    rows = np.arange(6)
+    model = Stacker(candidates=5, networks=2, epochs=5).fit(data)
+    scores = model.score(data, rows)
+    blend = model.scores(data, rows, data.times[data.indptr[rows + 1] - 1])[:, :, :N_BLEND].sum(axis=-1)
+    for values in (scores, blend):
+        mask_seen(values, data, rows)
+    order = np.argsort(-blend, axis=1, kind="stable")
+    for line in range(6):
+        unseen = int(np.isfinite(scores[line]).sum())
+        first, rest = scores[line, order[line, :5]], scores[line, order[line, 5:unseen]]
+        assert first.min() >= rest.max() + 0.9
+        assert (np.diff(rest) <= 0).all()
+
+
+def test_sweeps_of_ials_lower_its_loss_to_that_of_exact_ones() -> None:
+    data = random_ratings(4)
+    dense = np.zeros((data.n_users, data.n_movies))
+    dense[data.user_rows(), data.movie_rows] = 2.0 * (data.ratings >= 4)
+
+    def loss(**settings: float) -> float:
+        model = Ials(factors=4, alpha=2, regularisation=3, recency_span=0, **settings).fit(data)
+        X, Y = model.fold_in(data, np.arange(data.n_users)), model.movie_vectors_
+        fit = ((1 + dense) * ((dense > 0) - X @ Y.T) ** 2).sum()
+        return float(fit + 3 * ((X**2).sum() + (Y**2).sum()))
+
+    losses = [loss(n_sweeps=n, cg_steps=20) for n in (1, 2, 4, 12)]
+    assert (np.diff(losses) < 1e-3).all()
+    assert losses[-1] < 0.95 * losses[0]
+    assert loss(n_sweeps=12, cg_steps=3) == pytest.approx(losses[-1], rel=0.02)
+
+
+def test_ials_at_rest_is_the_solution_for_its_movies_too() -> None:
+    """With equal weights and enough sweeps, the movies' vectors solve their own problem given the folded-in users."""
+    data = random_ratings(7, 30, 25)
+    chosen = {"alpha": 5.0, "regularisation": 20.0, "frequency_exponent": 0.5}
+    model = Ials(factors=4, recency_span=0, n_sweeps=200, cg_steps=5, **chosen).fit(data)
+    X = model.fold_in(data, np.arange(30)).astype(np.float64)
+    for movie in range(25):
+        users = data.user_rows()[(data.movie_rows == movie) & (data.ratings >= 4)]
+        lam = 20 * (1 + 5 * len(users) / 30) ** 0.5
+        A = X.T @ X + 5 * X[users].T @ X[users] + lam * np.eye(4)
+        np.testing.assert_allclose(model.movie_vectors_[movie], np.linalg.solve(A, 6 * X[users].sum(axis=0)), atol=2e-3)
+
+
+def test_recent_choices_weigh_more_in_ials() -> None:
+    """The last two of six choices are of one kind, the earlier four of the other."""
+    users, movies = np.nonzero((np.arange(50)[:, None] + np.arange(50)) % 2 == 0)
+    board = Interactions.from_columns(users, movies, np.full(len(users), 5.0), movies)
+    user = history([0, 2, 4, 6, 1, 3], [5] * 6, board)
+    for settings, parity in (({"recency_span": 0}, 0), ({"recency_span": 1, "recency_floor": 0.01}, 1)):
+        model = Ials(factors=2, regularisation=0.1, **settings).fit(board)
+        assert model.recommend(user, 0, 1)[0][0, 0] % 2 == parity
