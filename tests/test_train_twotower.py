@@ -27,14 +27,14 @@ from recommender.learn.two_tower.network import loss_and_gradient
 from recommender.learn.two_tower.samplers import shuffled_batches
 from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
 
-from .test_train_svd import make_processed as make_splits
+from .test_training_programs import make_processed as make_splits
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--factors", "4", "--batch", "32", "--rate", "0.03", "--patience", "0"]
 
 
 def make_processed(folder: Path, value: float = 0.0) -> Path:
-    """The two groups of test_train_svd with a list of their 40 movies; `value` overrides the ratings."""
+    """The two groups of test_training_programs with a list of their 40 movies; `value` overrides the ratings."""
     make_splits(folder, value=value)
     with open(folder / "movie_metadata.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
