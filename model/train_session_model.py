@@ -11,6 +11,7 @@ import numpy as np
 
 from model.program import output_folder
 from recommender import cli
+from recommender.data import artifacts
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError
 from recommender.data.settings import override
@@ -32,7 +33,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     catalog = Catalog.load(given.processed)
     data = load_all(given.processed) if given.all_ratings else load_split(given.processed, "train")
     if not np.array_equal(catalog.movie_ids, data.movie_ids):
-        raise ArtifactError(f"{given.processed}: ratings and movie list differ: run python -m preprocess.setup again")
+        again = artifacts.command("python -m preprocess.setup", given.processed)
+        raise ArtifactError(f"{given.processed}: ratings and movie list differ: run {again}")
     started = time.perf_counter()
     fitted = fit_gaussian(data, catalog, settings)
     seconds = time.perf_counter() - started

@@ -14,6 +14,7 @@ from typing import Optional
 import numpy as np
 import numpy.typing as npt
 
+from .artifacts import command
 from .errors import ArtifactError, DataError
 from .files import load_npz
 
@@ -161,7 +162,8 @@ class Interactions:
         """Read what `save` wrote; raises `ArtifactError` for a missing or damaged file."""
         data = cls(**load_npz(path, _PARTS))
         if len(data.indptr) != data.n_users + 1 or data.indptr[-1] != data.n_ratings:
-            raise ArtifactError(f"{path} is damaged (its rows do not add up): run python -m preprocess.setup")
+            again = command("python -m preprocess.setup", path.parent)
+            raise ArtifactError(f"{path} is damaged (its rows do not add up): run {again}")
         return data
 
 

@@ -74,7 +74,8 @@ class VectorTable:
         manifest = artifacts.read_manifest(folder, KIND, REMEDY)
         settings = dict(manifest["settings"].get(_STEPS[name], {}))
         if file not in manifest["files"] or any(part not in settings for part in Identity._fields):
-            raise ArtifactError(f"{folder} holds no {name}, or not which model made them: run {REMEDY}")
+            again = artifacts.command(REMEDY, folder)
+            raise ArtifactError(f"{folder} holds no {name}, or not which model made them: run {again}")
         stored = Identity(*(settings.pop(part) for part in Identity._fields))
         if identity is not None:
             refuse_mismatch(folder, stored, identity)

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple, Union
 
 import numpy as np
 
-from ...data.artifacts import restore, store
+from ...data.artifacts import command, restore, store
 from ...data.errors import ArtifactError, DataError
 from ...data.settings import check_value, default_folder, setting
 from ...linalg.randomized_svd import randomized_svd
@@ -92,7 +92,8 @@ class LocalBackend(BaseEmbeddingBackend):
         stored = restore(where, KIND, REMEDY, LocalSettings, "fit")
         if stored.about.get("version") != VERSION:
             found = stored.about.get("version")
-            raise ArtifactError(f"{where} holds a text model of version {found!r}, not {VERSION}: run {REMEDY}")
+            again = command(REMEDY, where)
+            raise ArtifactError(f"{where} holds a text model of version {found!r}, not {VERSION}: run {again}")
         arrays = stored.read({f"{name}.npy": dtype for name, dtype in _DTYPES.items()})
         self._take(stored.settings, Fitted(**arrays, fitted_on=str(stored.about.get("fitted_on"))))
 
