@@ -167,8 +167,7 @@ class SvdModel(Ranker):
         shapes.update({"movie_counts": (n_movies,), "newest": (1,)})
         for name, array in found.items():
             if array.shape != shapes[name]:
-                raise ArtifactError(
-                    f"{folder}: {name} is {array.shape}, expected {shapes[name]}: run {artifacts.command(REMEDY, folder)}"
-                )
+                again = artifacts.command(REMEDY, folder)
+                raise ArtifactError(f"{folder}: {name} is {array.shape}, expected {shapes[name]}: run {again}")
             setattr(model, f"{name}_", array)
         return model
