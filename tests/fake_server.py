@@ -115,16 +115,12 @@ class Server(http.server.ThreadingHTTPServer):
         content = self.files.get(path.rsplit("/", 1)[-1])
         if content is None:
             return Reply(404, {"status_message": "could not be found"})
-        start = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        if start and request.headers.get("If-Range") == self.etag:
-            return self.part(content, int(start.group(1)))
-        return Reply(200, content, {"ETag": self.etag})
-
-    def part(self, content: bytes, start: int) -> Reply:
+        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        start = int(asked.group(1)) if asked and request.headers.get("If-Range") == self.etag else 0
         if start >= len(content):
             return Reply(416, b"", {"Content-Range": f"bytes */{len(content)}"})
-        extent = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}", "ETag": self.etag}
-        return Reply(206, content[start:], extent)
+        extent = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        return Reply(206 if start else 200, content[start:], {"ETag": self.etag, **extent})
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
