@@ -29,10 +29,11 @@ from .linalg.top_n import top_n
 from .retrieve import INDEXES
 from .retrieve.base import VectorIndex
 from .session import taste_covariance
-from .session.engine import Session, SessionEngine, TextSignal
+from .session.engine import Session, SessionEngine
 from .session.gaussian import ConditionalGaussian
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .session.rules import LearningRule, MovingAverage
+from .session.state import TextSignal
 from .session.two_tower_rule import two_tower_rule
 
 if TYPE_CHECKING:  # read only when somebody uses words
@@ -45,24 +46,18 @@ LATEST = 2**32  # seconds; later than this are milliseconds given by mistake
 
 
 class Similar(NamedTuple):
-    """A movie and its cosine similarity, -1 to 1."""
-
     movie: Movie
-    similarity: float
+    similarity: float  # cosine, -1 to 1
 
 
 class Fit(NamedTuple):
-    """A movie and how well it fits a description; values compare for one description only."""
-
     movie: Movie
-    fit: float
+    fit: float  # to a description; values compare for one description only
 
 
 class Ranked(NamedTuple):
-    """A movie and the value that ranked it; values of different methods do not compare."""
-
     movie: Movie
-    score: float
+    score: float  # what ranked it; values of different methods do not compare
 
 
 class Recommender:
@@ -85,7 +80,7 @@ class Recommender:
         """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`.
 
         rule: how sessions learn; None takes the moving average of `movie_vectors`.  folder: where the ratings of
-        known users and the text vectors of movies are.  backend: of `recommender.text.registry`, for free text.
+        known users and the text vectors of movies are.  backend, backend_settings: of text/registry.py, for words.
         notes: lines for the person: what was asked for and could not be had.
         """
         self.catalog = catalog
@@ -127,9 +122,15 @@ class Recommender:
             policy = read_settings(PolicySettings, file)
         if backend_settings is not None and not isinstance(backend_settings, Mapping):
             raise ChoiceError(f"backend_settings {backend_settings!r}: give a dict, such as base_url and model")
-        if vectors == TWO_TOWER:
-            return _open_two_tower(folder, policy, backend, backend_settings)
-        return _open_svd(folder, policy, backend, backend_settings)
+        catalog = Catalog.load(folder)
+        if vectors == SVD:
+            return _open_svd(folder, catalog, policy, backend, backend_settings)
+        stored = folder / "artifacts" / two_tower_artifact.FOLDER
+        towers = two_tower_artifact.load_movie_tower(stored, catalog.movie_ids)
+        if artifacts.has_manifest(folder):
+            catalog = catalog.with_counts(np.sum([load_split(folder, part).movie_counts() for part in PARTS], axis=0))
+        policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
+        return cls(catalog, towers[0], policy, two_tower_rule(*towers, policy), folder, backend, backend_settings)
 
     @functools.cached_property
     def titles(self) -> TitleIndex:
@@ -145,8 +146,7 @@ class Recommender:
     def search_text(self, text: str, n: int = 10) -> list[Fit]:
         """Return the n movies that fit a description best, best first: "a heist in space", "by hitchcock".
 
-        Raises `ChoiceError` for a text of which nothing is known, `ArtifactError` where the movies have no text
-        vectors (`python -m model.generate_embeddings` makes them).
+        Raises `ChoiceError` for a text of which nothing is known, `ArtifactError` without text vectors of the movies.
         """
         n = _whole("n", n)
         fit, _ = self.free_text.fit(text)
@@ -232,13 +232,6 @@ class Recommender:
             raise ChoiceError("no ratings of known users: open the recommender with Recommender.load(folder)")
         return load_all(self.folder)
 
-    def _model(self, method: str) -> Ranker:
-        if method not in self._models:
-            registry.model_class(method)
-            assert self.folder is not None
-            self._models[method] = registry.stored_or_fitted(method, self.folder, self.catalog, self._history)
-        return self._models[method]
-
     def recommend(
         self, user_id: int, n: int = 10, method: str = DEFAULT_METHOD, at: Optional[int] = None
     ) -> list[Ranked]:
@@ -252,31 +245,39 @@ class Recommender:
         ['The Shawshank Redemption (1994)']
         """
         n, user_id = _whole("n", n), _whole("user_id", user_id, least=None)
-        moment = int(time.time()) if at is None else _whole("at", at, least=0)
-        if moment >= LATEST:
-            raise ChoiceError(f"at = {moment}: give seconds since 1970")
+        at = int(time.time()) if at is None else _whole("at", at, least=0)
+        if at >= LATEST:
+            raise ChoiceError(f"at = {at}: give seconds since 1970")
         with self._lock:  # one thread reads and fits, the others wait for it
             history = self._history
             row = int(np.searchsorted(history.user_ids, user_id))
             if row == history.n_users or history.user_ids[row] != user_id:
                 first, last = history.user_ids[0], history.user_ids[-1]
                 raise ChoiceError(f"no user {user_id} in these ratings: their ids run from {first} to {last}")
-            model = self._model(method)
-        ids, scores = model.recommend(history, [row], min(n, history.n_movies), [moment])
+            registry.model_class(method := str(method))
+            if method not in self._models:
+                assert self.folder is not None
+                self._models[method] = registry.stored_or_fitted(method, self.folder, self.catalog, history)
+        ids, scores = self._models[method].recommend(history, [row], min(n, history.n_movies), [at])
         found = zip(ids[0].tolist(), scores[0].tolist())
         return [Ranked(self.catalog.movie(self.catalog.row_of(i)), score) for i, score in found if i >= 0]
 
 
-def _open_svd(folder: Path, policy: PolicySettings, backend: str, settings: Any) -> Recommender:
+def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: str, settings: Any) -> Recommender:
     """Open a folder with the vectors of the SVD and the learning rule of the policy."""
-    catalog = Catalog.load(folder)
     model = SvdModel.load(folder / "artifacts" / "svd", catalog, users=False)
     catalog = catalog.with_counts(model.movie_counts_)
     vectors = model.movie_vectors(policy.vector_scaling)
     notes: list[str] = []
-    texts = None if model.movie_counts_.all() else _texts_of_unrated(folder, catalog, backend, notes)
-    if texts is not None:
-        vectors = texts.fill(vectors, model.movie_counts_)
+    texts: Optional[ColdStart] = None
+    if not model.movie_counts_.all():
+        from .session.cold_start import ColdStart
+
+        try:
+            texts = ColdStart.load(folder, catalog, backend)
+            vectors = texts.fill(vectors, model.movie_counts_)
+        except ArtifactError as error:
+            notes.append(f"movies that nobody rated come last: {error}")
     rule: Optional[LearningRule] = None
     artifact = folder / "artifacts" / "session"
     if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
@@ -288,28 +289,6 @@ def _open_svd(folder: Path, policy: PolicySettings, backend: str, settings: Any)
         remedy = f"run {artifacts.command(taste_covariance.REMEDY, artifact)} for the conditional Gaussian"
         notes.append(f"no {artifact}: sessions learn by the moving average; {remedy}")
     return Recommender(catalog, vectors, policy, rule, folder, backend, settings, notes)
-
-
-def _open_two_tower(folder: Path, policy: PolicySettings, backend: str, settings: Any) -> Recommender:
-    """Open a folder with the vectors of the movie tower."""
-    catalog = Catalog.load(folder)
-    stored = folder / "artifacts" / two_tower_artifact.FOLDER
-    vectors, biases = two_tower_artifact.load_movie_tower(stored, catalog.movie_ids)
-    if artifacts.has_manifest(folder):
-        catalog = catalog.with_counts(np.sum([load_split(folder, part).movie_counts() for part in PARTS], axis=0))
-    policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
-    return Recommender(catalog, vectors, policy, two_tower_rule(vectors, biases, policy), folder, backend, settings)
-
-
-def _texts_of_unrated(folder: Path, catalog: Catalog, backend: str, notes: list[str]) -> Optional[ColdStart]:
-    """Return what fills in movies that nobody rated; where it is missing, say so in `notes`."""
-    from .session.cold_start import ColdStart
-
-    try:
-        return ColdStart.load(folder, catalog, backend)
-    except ArtifactError as error:
-        notes.append(f"movies that nobody rated come last: {error}")
-        return None
 
 
 def _path(value: object, what: str) -> Optional[Path]:

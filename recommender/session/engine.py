@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Optional
 
@@ -26,14 +26,9 @@ from .policy import TERMS, Given, MovieFilter, PolicySettings, allowed_movies, g
 from .rules import NO_ROW, TEXT, Event, LearningRule, check_answer
 from .state import Reason, SessionState, TextEncoder, TextSignal, Utterance
 
-__all__ = ["Reason", "Recommendation", "Session", "SessionEngine", "SessionState", "TextSignal", "Utterance"]
-
-WORDS = "words"
-
 
 class SessionEngine:
-    """Everything a session needs besides what the person says: catalogue, learning rule, policy, filter, and, for
-    words of the person's own, an encoder."""
+    """All that a session needs besides what the person says; encoder: for words of the person's own."""
 
     def __init__(
         self,
@@ -43,11 +38,8 @@ class SessionEngine:
         wanted: Optional[MovieFilter] = None,
         encoder: Optional[TextEncoder] = None,
     ) -> None:
-        self.catalog = catalog
-        self.rule = rule
-        self.policy = policy or PolicySettings()
-        self.wanted = wanted or MovieFilter()
-        self.encoder = encoder
+        self.catalog, self.rule, self.encoder = catalog, rule, encoder
+        self.policy, self.wanted = policy or PolicySettings(), wanted or MovieFilter()
         self._context_of = functools.lru_cache(maxsize=2)(functools.partial(SessionContext, self))
         self._signal = functools.lru_cache(maxsize=64)(self._encode)
 
@@ -98,15 +90,14 @@ class SessionEngine:
 
     def scores(self, state: SessionState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for those not to be shown."""
-        context = self._context(state)
-        answered = [event.row for event in state.answers]
+        context, answered = self._context(state), [event.row for event in state.answers]
         scores = self.rule.scores(self._events(state)[0])
         _, deviation = context.moments(scores, answered)
         # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
         total = scores * np.float32(self._model_weight(state) / deviation)
         total += context.fixed
-        for weight, fit in self._fits(state):
-            total += np.float32(weight) * context.standardised(fit)
+        for weight, fit in self._fits(state, context):
+            total += np.float32(weight) * fit
         total[answered] = -np.inf
         return np.asarray(total)
 
@@ -118,26 +109,26 @@ class SessionEngine:
         """
         if state.current is None:
             raise ChoiceError("nothing to explain: no movie is left")
-        context, row = self._context(state), state.current
+        context, row, answered = self._context(state), state.current, [event.row for event in state.answers]
         candidates = context.allowed.copy()
-        candidates[[event.row for event in state.answers]] = False
-        is_candidate = candidates[row]
+        candidates[answered] = False
         candidates[row] = True  # a movie taken back by undo may lie outside a filter given since
         rows = np.flatnonzero(candidates)
         column = int(np.searchsorted(rows, row))
         events, sources = self._events(state)
         table = self.rule.contributions(events, rows)  # (1 + n_events, n_candidates)
-        totals = table.sum(axis=0)
-        deviation = _deviation(totals if is_candidate else np.delete(totals, column))
+        totals = np.zeros(len(context.allowed), dtype=np.float32)
+        totals[rows] = table.sum(axis=0)
+        _, deviation = context.moments(totals, answered)
         values = (table[:, column] - table.mean(axis=1)) * (self._model_weight(state) / deviation)
         reasons = [Reason("average", None, float(values[0]))] if values[0] else []
-        said = [weight * float(context.standardised(fit)[row]) for weight, fit in self._fits(state)]
+        said = [weight * float(fit[row]) for weight, fit in self._fits(state, context)]
         for event, source, value in zip(events, sources, values[1:].tolist()):
             if source is None:
                 reasons.append(Reason(event.answer, self.catalog.movie(event.row), value))
             else:
                 said[source] += value
-        reasons += [Reason(WORDS, None, value, said_by.text) for said_by, value in zip(state.utterances, said)]
+        reasons += [Reason("words", None, value, said_by.text) for said_by, value in zip(state.utterances, said)]
         return reasons + [Reason(kind, None, float(points[row])) for kind, points in context.terms.items()]
 
     def affinity(self, state: SessionState) -> float:
@@ -148,23 +139,23 @@ class SessionEngine:
         return self._context_of(state.favorites, bool(state.utterances))
 
     def _events(self, state: SessionState) -> tuple[list[Event], list[Optional[int]]]:
-        """Return the events that the rule hears, in order; and for a pseudo-item, the index of its utterance."""
+        """Return the events that the rule hears, in order; and for each the index of its utterance, if it has one."""
         events = list(state.events)
         sources: list[Optional[int]] = [None] * len(events)
-        decays = self._decays(state)
-        for index in range(len(state.utterances) - 1, -1, -1):
-            said = state.utterances[index]
-            item, weight = self._signal(said.text).item, self.policy.words_taste_weight * decays[index]
+        for index, (said, decay) in reversed(list(enumerate(zip(state.utterances, self._decays(state))))):
+            item, weight = self._signal(said.text).item, self.policy.words_taste_weight * decay
             if item is not None and weight > 0 and self.rule.accepts_text:
                 place = len(state.favorites) + said.after
                 events.insert(place, Event(NO_ROW, TEXT, item._replace(weight=weight)))
                 sources.insert(place, index)
         return events, sources
 
-    def _fits(self, state: SessionState) -> list[tuple[float, np.ndarray]]:
-        """Return the weight and the fit of each utterance."""
-        full = self.policy.words_fit_weight
-        return [(full * d, self._signal(said.text).fit) for d, said in zip(self._decays(state), state.utterances)]
+    def _fits(self, state: SessionState, context: SessionContext) -> Iterator[tuple[float, np.ndarray]]:
+        """Yield the weight of each utterance and its fit, standardised over the movies allowed."""
+        for said, decay in zip(state.utterances, self._decays(state)):
+            fit = self._signal(said.text).fit
+            mean, deviation = context.moments(fit, ())
+            yield self.policy.words_fit_weight * decay, (fit - np.float32(mean)) / np.float32(deviation)
 
     def _decays(self, state: SessionState) -> list[float]:
         """Return what is left of each utterance: those after a further answer take from earlier ones."""
@@ -177,13 +168,11 @@ class SessionEngine:
         return self.encoder.encode(text)
 
     def _model_weight(self, state: SessionState) -> float:
-        policy = self.policy
-        if policy.exploration_rate > 0:
-            # Seed and turn give the draw, so that undo and resume meet the same turn again.
-            draw = np.random.default_rng([state.seed, len(state.answers)]).random()
-            if draw < policy.exploration_rate:
-                return policy.score_weight_model * policy.exploration_damping
-        return policy.score_weight_model
+        weight, rate = self.policy.score_weight_model, self.policy.exploration_rate
+        # Seed and turn give the draw, so that undo and resume meet the same turn again.
+        if rate > 0 and np.random.default_rng([state.seed, len(state.answers)]).random() < rate:
+            weight *= self.policy.exploration_damping
+        return weight
 
 
 class SessionContext:
@@ -201,16 +190,9 @@ class SessionContext:
         self._weights = self.allowed.astype(np.float32)
         self._n_allowed = int(self.allowed.sum())
 
-    def standardised(self, fit: np.ndarray) -> np.ndarray:
-        """Return `fit` with mean 0 and deviation 1 over the movies allowed; 0 where they are all alike."""
-        mean, deviation = self.moments(fit, ())
-        return np.asarray((fit - np.float32(mean)) / np.float32(deviation))
-
     def moments(self, scores: np.ndarray, answered: Sequence[int]) -> tuple[float, float]:
-        """Return mean and standard deviation of `scores` over the candidates: allowed and not yet answered.
-
-        Both are taken over all movies allowed, less what the few answered ones add: one pass, nothing copied out.
-        """
+        """Return mean and standard deviation of `scores` over the candidates: allowed and not yet answered; 1 where
+        they are all alike. Taken over all movies allowed, less what the few answered ones add: nothing copied out."""
         rows = np.array([row for row in answered if self.allowed[row]], dtype=np.int64)
         n = max(1, self._n_allowed - len(rows))
         taken_out = scores[rows].astype(np.float64)
@@ -220,13 +202,6 @@ class SessionContext:
         taken_out -= np.float32(mean)
         variance = max(0.0, float(centred @ centred) - float(taken_out @ taken_out)) / n
         return mean, float(np.sqrt(variance)) if variance > 1e-12 * mean * mean else 1.0
-
-
-def _deviation(values: np.ndarray) -> float:
-    """Return the standard deviation of the scores of the candidates, or 1 where they are all alike."""
-    if not len(values) or values.var() <= 1e-12 * values.mean() ** 2:
-        return 1.0
-    return float(values.std())
 
 
 class Recommendation:

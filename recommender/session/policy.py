@@ -114,7 +114,7 @@ def genre_affinity(genres: np.ndarray, favorites: Sequence[int]) -> np.ndarray:
 
 
 class Given(NamedTuple):
-    """What a term of the score is computed from. affinity: (n_movies,) float32, to the genres of the favorites."""
+    """What a term of the score is computed from. affinity: (n_movies,) float32, that of `genre_affinity`."""
 
     policy: PolicySettings
     catalog: Catalog
