@@ -5,10 +5,25 @@
 ['The Matrix (1999)']
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .data.catalog import Movie
 from .data.errors import TastevecError
 from .facade import Recommender
 from .session.engine import Recommendation, Session
 from .session.policy import MovieFilter
 
+if TYPE_CHECKING:
+    from .text import TasteEmbeddingConfig as TasteEmbeddingConfig
+    from .text import TasteEmbeddingGenerator as TasteEmbeddingGenerator
+
 __all__ = ["Movie", "MovieFilter", "Recommendation", "Recommender", "Session", "TastevecError"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what embeds movies and users when it is asked for: most programs need none of it."""
+    if name in ("TasteEmbeddingConfig", "TasteEmbeddingGenerator"):
+        from . import text
+
+        return getattr(text, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

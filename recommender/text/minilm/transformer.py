@@ -23,7 +23,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.errors import ArtifactError
+_SAFE = 80  # exp(88) is the largest that float32 holds, exp(-87) the smallest
+_CACHED = 32768  # numbers; four arrays of this size are 512 KB
+_ONE = np.float32(1)
+_HALF = np.float32(0.5)
+_P = np.float32(0.3275911 / math.sqrt(2))
+_A = [np.float32(a) for a in (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)]
 
 
 class _Layer(NamedTuple):
@@ -46,26 +51,19 @@ class BertEncoder:
 
     arrays: by the names of the original, such as `encoder.layer.0.output.dense.weight`, float32, weights as
         (outputs, inputs); what more there is (a pooler) stays unused.  n_heads: attention heads.  eps: of the norms.
-
-    Raises `ArtifactError` for an array that is missing or has another shape.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], n_heads: int, eps: float = 1e-12) -> None:
-        self._arrays = arrays
-        self.n_heads = n_heads
-        self.eps = np.float32(eps)
-        self.word = self._get("embeddings.word_embeddings.weight", (None, None))  # (n_words, D), mapped
-        self.dimension = D = self.word.shape[1]
-        if D % n_heads:
-            raise ArtifactError(f"{D} columns cannot be split into {n_heads} heads: give another number of heads")
-        kind = self._get("embeddings.token_type_embeddings.weight", (None, D))
-        self.position = self._get("embeddings.position_embeddings.weight", (None, D)) + kind[0]
-        self.norm = self._norm("embeddings.LayerNorm", D)
+        self.n_heads, self.eps = n_heads, np.float32(eps)
+        self.word = arrays["embeddings.word_embeddings.weight"]  # (n_words, D), mapped
+        kind = arrays["embeddings.token_type_embeddings.weight"]  # (2, D)
+        self.position = arrays["embeddings.position_embeddings.weight"] + kind[0]  # (n_positions, D)
+        self.norm = _norm(arrays, "embeddings.LayerNorm")
         n_layers = sum(name.endswith(".attention.self.query.weight") for name in arrays)
-        self.layers = [self._layer(f"encoder.layer.{number}.", D) for number in range(n_layers)]
+        self.layers = [_layer(arrays, f"encoder.layer.{number}.", n_heads) for number in range(n_layers)]
 
     def encode(self, texts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the token vectors of texts, in rows one text after the other, and each text's first row.
+        """Return the token vectors of texts (T, D), one text after the other, and each text's first row.
 
         texts: token ids of each; put texts of equal lengths side by side, where attention takes them together.
         Cost: 12 D^2 multiply-adds a token and layer (D=384: 1.8 million), and 2 D L^2 a layer and text of L tokens.
@@ -74,77 +72,68 @@ class BertEncoder:
         if len(texts) and lengths.max() > len(self.position):
             raise ValueError(f"a text of {lengths.max()} tokens: at most {len(self.position)}")
         starts = np.cumsum(lengths) - lengths
-        position = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-        x = self.word[np.concatenate([np.asarray(ids, np.int64) for ids in texts])]  # (T, D)
-        x += self.position[position]
-        layer_norm(x, *self.norm, self.eps)
+        position = np.arange(lengths.sum()) - np.repeat(starts, lengths)  # (T,), from 0 in each text
+        h = self.word[np.concatenate([np.asarray(ids, np.int64) for ids in texts])]  # (T, D)
+        h += self.position[position]
+        layer_norm(h, *self.norm, self.eps)  # h0 = LN(word + position + kind)
         for layer in self.layers:
-            a = self._attention(x, layer, lengths) @ layer.W_o
+            a = self._attention(h, layer, lengths) @ layer.W_o  # (T, D)
             a += layer.b_o
-            x += a
-            layer_norm(x, *layer.norm_1, self.eps)
-            f = x @ layer.W_1  # (T, F)
-            gelu(f, layer.b_1)
-            a = f @ layer.W_2
+            h += a
+            layer_norm(h, *layer.norm_1, self.eps)  # h' = LN(h + a Wo + bo)
+            f = h @ layer.W_1  # (T, F)
+            gelu(f, layer.b_1)  # gelu(h' W1 + b1)
+            a = f @ layer.W_2  # (T, D)
             a += layer.b_2
-            x += a
-            layer_norm(x, *layer.norm_2, self.eps)
-        return x, starts
+            h += a
+            layer_norm(h, *layer.norm_2, self.eps)  # h = LN(h' + gelu(h' W1 + b1) W2 + b2)
+        return h, starts
 
-    def _attention(self, x: np.ndarray, layer: _Layer, lengths: np.ndarray) -> np.ndarray:
-        """Return the heads' outputs side by side, (T, D)."""
-        T, D = x.shape
-        qkv = x @ layer.W_qkv  # (T, 3D)
+    def _attention(self, h: np.ndarray, layer: _Layer, lengths: np.ndarray) -> np.ndarray:
+        """Return softmax(Q K^T / sqrt(d)) V of all heads side by side, (T, D)."""
+        qkv = h @ layer.W_qkv  # (T, 3D)
         qkv += layer.b_qkv
-        out = np.empty((T, D), np.float32)
+        out = np.empty(h.shape, np.float32)
         row = 0
         for length, count in _runs(lengths):  # texts of one length, B = count, L = length
             block = slice(row, row + length * count)
-            heads = qkv[block].reshape(count, length, 3, self.n_heads, -1).transpose(2, 0, 3, 1, 4)
-            Q, K, V = heads  # (B, H, L, d) each
-            weights = Q @ np.ascontiguousarray(K.swapaxes(2, 3))  # (B, H, L, L)
+            Q, K, V = qkv[block].reshape(count, length, 3, self.n_heads, -1).transpose(2, 0, 3, 1, 4)  # (B, H, L, d)
+            weights = Q @ np.ascontiguousarray(K.swapaxes(2, 3))  # Q K^T / sqrt(d): (B, H, L, L)
             sums = softmax(weights)  # (B, H, L)
             merged = out[block].reshape(count, length, self.n_heads, -1).swapaxes(1, 2)  # (B, H, L, d)
             np.divide(weights @ V, sums[..., None], out=merged)
             row = block.stop
         return out
 
-    def _layer(self, name: str, D: int) -> _Layer:
-        scale = np.float32(math.sqrt(D // self.n_heads))
-        parts = [self._dense(f"{name}attention.self.{part}", D, D) for part in ("query", "key", "value")]
-        (W_q, b_q), (W_k, b_k), (W_v, b_v) = parts
-        W_1, b_1 = self._dense(f"{name}intermediate.dense", D, None)
-        return _Layer(
-            np.concatenate([W_q / scale, W_k, W_v], axis=1),
-            np.concatenate([b_q / scale, b_k, b_v]),
-            *self._dense(f"{name}attention.output.dense", D, D),
-            self._norm(f"{name}attention.output.LayerNorm", D),
-            W_1,
-            b_1,
-            *self._dense(f"{name}output.dense", W_1.shape[1], D),
-            self._norm(f"{name}output.LayerNorm", D),
-        )
 
-    def _dense(self, name: str, n_in: int, n_out: int | None) -> tuple[np.ndarray, np.ndarray]:
-        W = self._get(f"{name}.weight", (n_out, n_in))
-        return np.ascontiguousarray(W.T), self._get(f"{name}.bias", (len(W),))
+def _layer(arrays: Mapping[str, np.ndarray], name: str, n_heads: int) -> _Layer:
+    """Return the layer whose arrays' names begin with `name`."""
+    (W_q, b_q), (W_k, b_k), (W_v, b_v) = (
+        _dense(arrays, f"{name}attention.self.{part}") for part in ("query", "key", "value")
+    )
+    scale = np.float32(math.sqrt(len(b_q) // n_heads))  # sqrt(d)
+    return _Layer(
+        np.concatenate([W_q / scale, W_k, W_v], axis=1),
+        np.concatenate([b_q / scale, b_k, b_v]),
+        *_dense(arrays, f"{name}attention.output.dense"),
+        _norm(arrays, f"{name}attention.output.LayerNorm"),
+        *_dense(arrays, f"{name}intermediate.dense"),
+        *_dense(arrays, f"{name}output.dense"),
+        _norm(arrays, f"{name}output.LayerNorm"),
+    )
 
-    def _norm(self, name: str, D: int) -> tuple[np.ndarray, np.ndarray]:
-        return self._get(f"{name}.weight", (D,)), self._get(f"{name}.bias", (D,))
 
-    def _get(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-        array = self._arrays.get(name)
-        if array is None:
-            raise ArtifactError(f"the weights lack {name}: give those of a BERT encoder")
-        fits = array.dtype == np.float32 and array.ndim == len(shape)
-        if not fits or any(want not in (None, have) for want, have in zip(shape, array.shape)):
-            raise ArtifactError(f"{name} holds {array.dtype} {array.shape}, expected float32 {shape}")
-        return array
+def _dense(arrays: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(arrays[f"{name}.weight"].T), arrays[f"{name}.bias"]  # (inputs, outputs), (outputs,)
+
+
+def _norm(arrays: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+    return arrays[f"{name}.weight"], arrays[f"{name}.bias"]  # g, b: (D,)
 
 
 def layer_norm(x: np.ndarray, g: np.ndarray, b: np.ndarray, eps: np.float32) -> None:
     """Replace each row of x (T, D) by g (x - mean) / sqrt(variance + eps) + b, the variance being that of all D."""
-    x -= x.mean(axis=1, keepdims=True)
+    x -= x.mean(axis=1, keepdims=True)  # (T, 1)
     variance = np.einsum("ij,ij->i", x, x) / np.float32(x.shape[1])
     x /= np.sqrt(variance + eps)[:, None]
     x *= g
@@ -181,27 +170,19 @@ def gelu(x: np.ndarray, b: np.ndarray) -> None:
         np.abs(rows, out=z)
         np.multiply(z, _P, out=t)
         t += _ONE
-        np.reciprocal(t, out=t)
+        np.reciprocal(t, out=t)  # t = 1 / (1 + p z / sqrt 2)
         np.multiply(t, _A[4], out=e)
-        for a in _A[3::-1]:
+        for a in _A[3::-1]:  # e = a1 t + ... + a5 t^5
             e += a
             e *= t
         np.multiply(rows, rows, out=t)
         t *= -_HALF
-        np.exp(t, out=t)
-        e *= t  # 1 - erf
+        np.exp(t, out=t)  # exp(-z^2 / 2)
+        e *= t  # 1 - erf(z / sqrt 2)
         e *= z
-        z -= e
+        z -= e  # z erf(z / sqrt 2)
         rows += z
         rows *= _HALF
-
-
-_SAFE = 80  # exp(88) is the largest that float32 holds, exp(-87) the smallest
-_CACHED = 32768  # numbers; four arrays of this size are 512 KB
-_ONE = np.float32(1)
-_HALF = np.float32(0.5)
-_P = np.float32(0.3275911 / math.sqrt(2))
-_A = [np.float32(a) for a in (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)]
 
 
 def _runs(lengths: np.ndarray) -> list[tuple[int, int]]:
