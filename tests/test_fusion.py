@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,41 +239,44 @@ def test_vectors_are_read_from_each_form(tmp_path: Path) -> None:
         assert dict(zip(found.movie_ids.tolist(), found.vectors.tolist())) == {7: [1, 2, 3], 3: [4, 5, 6]}
 
 
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"movie_ids": [1, 1], "vectors": np.ones((2, 3))}, "movie id 1 occurs twice"),
+        ({"movie_ids": [1, 2, 3], "vectors": np.ones((2, 3))}, r"\(3,\)"),
+        ({"movie_ids": [1, 2], "vectors": np.array([[1.0], [np.inf]])}, "movie id 2 is not finite"),
+        ({"movie_ids": ["a", "b"], "vectors": np.ones((2, 3))}, "whole numbers"),
+        ({"rows": np.ones((2, 3))}, "holds rows"),
+    ],
+)
+def test_bad_arrays_are_refused(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        read_modality(tmp_path / "a.npz", "visual")
+
+
 def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "lonely.npy", np.ones((2, 3)))
-    with pytest.raises(DataError, match=r"lonely_ids\.npy"):
-        read_modality(tmp_path / "lonely.npy", "visual")
-    np.savez(tmp_path / "a.npz", movie_ids=[1, 1], vectors=np.ones((2, 3)))
-    with pytest.raises(DataError, match="movie id 1 occurs twice"):
-        read_modality(tmp_path / "a.npz", "visual")
-    np.savez(tmp_path / "a.npz", movie_ids=[1, 2, 3], vectors=np.ones((2, 3)))
-    with pytest.raises(DataError, match=r"\(3,\)"):
-        read_modality(tmp_path / "a.npz", "visual")
-    np.savez(tmp_path / "a.npz", movie_ids=[1, 2], vectors=np.array([[1.0], [np.inf]]))
-    with pytest.raises(DataError, match="movie id 2 is not finite"):
-        read_modality(tmp_path / "a.npz", "visual")
-    np.savez(tmp_path / "a.npz", rows=np.ones((2, 3)))
-    with pytest.raises(DataError, match="holds rows"):
-        read_modality(tmp_path / "a.npz", "visual")
-    np.savez_compressed(tmp_path / "a.npz", movie_ids=[1, 2], vectors=np.random.default_rng(0).random((2, 99)))
-    whole = (tmp_path / "a.npz").read_bytes()
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, movie_ids=[1, 2], vectors=np.random.default_rng(0).random((2, 99)))
+    whole = path.read_bytes()
     for place in range(0, len(whole), 7):  # zip, zlib and numpy notice damage in different places
-        (tmp_path / "a.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
         with contextlib.suppress(ArtifactError, DataError):
-            read_modality(tmp_path / "a.npz", "visual")
-    (tmp_path / "a.npz").write_bytes(b"PK not a zip")
-    with pytest.raises(ArtifactError, match="damaged"):
-        read_modality(tmp_path / "a.npz", "visual")
+            read_modality(path, "visual")
+    path.write_bytes(b"PK not a zip")
     np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ArtifactError, match="damaged"):
-        read_modality(tmp_path / "o.npy", "visual")
-    with pytest.raises(ArtifactError, match="is missing"):
-        read_modality(tmp_path / "none.npz", "visual")
-    with pytest.raises(DataError, match="neither"):
-        read_modality(tmp_path / "a.csv", "visual")
+    np.save(tmp_path / "lonely.npy", np.ones((2, 3)))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no file"):
-        read_modality(tmp_path / "empty", "audio")
+    for name, message in (
+        ("a.npz", "damaged"),
+        ("o.npy", "damaged"),
+        ("none.npz", "is missing"),
+        ("lonely.npy", r"lonely_ids\.npy"),
+        ("a.csv", "neither"),
+        ("empty", "holds no file"),
+    ):
+        with pytest.raises((ArtifactError, DataError), match=message):
+            read_modality(tmp_path / name, "visual")
     np.save(tmp_path / "empty" / "1.npy", np.ones(3))
     np.save(tmp_path / "empty" / "2.npy", np.ones(4))
     with pytest.raises(DataError, match="movie id 2 has shape"):
@@ -364,19 +368,17 @@ def test_posters_are_embedded_by_a_service(project: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--visual", "x.npz"), "--visual is used by --fusion alone"),
-        (("--text-weight", "0.5"), "--text-weight is used by --fusion alone"),
-        (("--fusion", "pca"), "give --visual or --audio"),
-        (("--fusion", "pca", "--visual", "x.npz", "--visual-url", "http://127.0.0.1:1/v1"), "--visual-model"),
-        (("--fusion", "pca", "--audio", "x", "--visual-url", "u", "--visual-model", "m"), "--visual FOLDER"),
-        (("--fusion", "pca", "--visual", "x", "--visual-key-variable", "K"), "--visual-model"),
-        (("--fusion", "pca", "--dry-run"), "give --visual or --audio"),
-        (("--fusion", "pca", "--visual", "nowhere.npz"), "nowhere.npz is missing"),
+        ("--visual x.npz", "--visual is used by --fusion alone"),
+        ("--text-weight 0.5", "--text-weight is used by --fusion alone"),
+        ("--fusion pca", "give --visual or --audio"),
+        ("--fusion pca --visual x.npz --visual-url http://127.0.0.1:1/v1", "--visual-model"),
+        ("--fusion pca --audio x --visual-url u --visual-model m", "--visual FOLDER"),
+        ("--fusion pca --visual x --visual-key-variable K", "--visual-model"),
+        ("--fusion pca --dry-run", "give --visual or --audio"),
+        ("--fusion pca --visual nowhere.npz", "nowhere.npz is missing"),
     ],
 )
-def test_flags_that_do_not_go_together_are_refused_before_any_work(
-    project: Path, flags: tuple[str, ...], message: str
-) -> None:
+def test_flags_that_do_not_go_together_are_refused_before_any_work(project: Path, flags: str, message: str) -> None:
     with pytest.raises((ChoiceError, ArtifactError, SettingsError), match=message):
-        embed(project, *flags)
+        embed(project, *flags.split())
     assert not (project / "out").exists()
