@@ -24,8 +24,8 @@ if not __package__:
 import numpy as np
 
 from recommender import cli as command
-from recommender.data.artifacts import load_json
 from recommender.data.errors import ChoiceError
+from recommender.data.files import load_json
 from recommender.data.settings import check_value, override
 from recommender.media.audio import read_audio
 from recommender.media.fused_embeddings import build_fused

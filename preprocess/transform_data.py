@@ -18,7 +18,8 @@ from preprocess import program as common
 from preprocess.pipeline_settings import TRANSFORM, PipelineSettings
 from preprocess.split_data import Parts
 from recommender import cli
-from recommender.data import artifacts, weighting
+from recommender.data import weighting
+from recommender.data.files import dump_json
 from recommender.data.interactions import Interactions
 from recommender.data.splits import PARTS, load_split
 from recommender.data.weighting import TIER_NAMES, popularity_tiers
@@ -81,9 +82,9 @@ def write_learned(train: Interactions, fitted: Fitted, folder: Path) -> None:
     """Write `user_means.json`, `movie_popularity.json` and `train_max_timestamp.txt`."""
     rated = np.flatnonzero(np.diff(train.indptr))
     users = zip(train.user_ids[rated].tolist(), fitted.means[rated].round(6).tolist())
-    artifacts.dump_json({str(user): mean for user, mean in users}, folder / "user_means.json")
+    dump_json({str(user): mean for user, mean in users}, folder / "user_means.json")
     movies = zip(train.movie_ids.tolist(), fitted.counts.tolist())
-    artifacts.dump_json({str(movie): count for movie, count in movies}, folder / "movie_popularity.json")
+    dump_json({str(movie): count for movie, count in movies}, folder / "movie_popularity.json")
     (folder / "train_max_timestamp.txt").write_text(_date(fitted.newest) + "\n", encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from recommender.data import artifacts, files
 from recommender.data.errors import ArtifactError
-from recommender.data.files import exclusive
+from recommender.data.files import exclusive, load_npy, replace_file, sha256
 from recommender.data.settings import default_folder, setting
 
 # What Python reports of a program's dealings with files.
@@ -58,7 +58,7 @@ def read(folder: Path) -> int:
     assert sorted(manifest["files"]) == names
     artifacts.check_files(folder, manifest, names, "the writer")
     for name in names:
-        array = artifacts.load_npy(folder / name, np.int64, (None,))
+        array = load_npy(folder / name, np.int64)
         assert (array == value).all()
     return int(value)
 
@@ -88,7 +88,7 @@ def test_a_set_is_old_or_new_wherever_the_writer_is_killed(tmp_path: Path) -> No
 
 def test_a_failed_writer_leaves_what_was_there(tmp_path: Path) -> None:
     def write_half(path: Path, name: str = "") -> None:
-        replacing = artifacts.replace_set(path, "thing", "make", {}) if name else artifacts.replace_file(path)
+        replacing = artifacts.replace_set(path, "thing", "make", {}) if name else replace_file(path)
         with replacing as place:
             (place / name if name else place).write_text("half")
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -147,26 +147,24 @@ def test_missing_artifact_says_what_to_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "dtype", "shape", "message"),
+    ("harm", "message"),
     [
-        (np.zeros((3, 2), np.float32), np.float32, (None, 5), r"holds float32 \(3, 2\), expected float32 \(None, 5\)"),
-        (np.zeros((3, 2), np.float32), np.float64, None, "expected float64"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-4]), np.float32, None, "damaged"),
-        (lambda path: path.write_bytes(b""), np.float32, None, "damaged"),
-        (lambda path: path.with_suffix(".npz").replace(path), np.float32, None, "it holds several arrays"),
-        (lambda path: np.save(path, np.array([{}], dtype=object), allow_pickle=True), np.float32, None, "damaged"),
-        (Path.unlink, np.float32, None, "missing"),
+        (lambda path: np.save(path, np.zeros((3, 2))), "holds float64, expected float32"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-4]), "damaged"),
+        (lambda path: path.write_bytes(b""), "damaged"),
+        (lambda path: path.with_suffix(".npz").replace(path), "it holds several arrays"),
+        (lambda path: np.save(path, np.array([{}], dtype=object), allow_pickle=True), "damaged"),
+        (Path.unlink, "missing"),
     ],
 )
-def test_arrays_are_checked(tmp_path: Path, content: Any, dtype: Any, shape: Any, message: str) -> None:
+def test_arrays_are_checked(tmp_path: Path, harm: Callable[[Path], object], message: str) -> None:
+    path = tmp_path / "x.npy"
     np.savez(tmp_path / "x.npz", x=np.zeros(3))
-    np.save(tmp_path / "x.npy", np.zeros((3, 2), np.float32) if callable(content) else content)
-    if callable(content):
-        content(tmp_path / "x.npy")
-    else:
-        assert artifacts.load_npy(tmp_path / "x.npy", np.float32, (None, 2)).shape == (3, 2)
+    np.save(path, np.zeros((3, 2), np.float32))
+    assert load_npy(path, np.float32).shape == (3, 2)
+    harm(path)
     with pytest.raises(ArtifactError, match=message):
-        artifacts.load_npy(tmp_path / "x.npy", dtype, shape)
+        load_npy(path, np.float32)
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,7 @@ def resign(folder: Path, name: str, content: str) -> None:
     """Put other content into a file and into the manifest: what a broken program would leave."""
     (folder / name).write_text(content)
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name]["sha256"] = artifacts.sha256(folder / name)
+    manifest["files"][name]["sha256"] = sha256(folder / name)
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -255,7 +253,7 @@ def test_files_are_flushed_through_handles_that_may_write(tmp_path: Path, monkey
 
     monkeypatch.setattr(os, "fsync", as_on_windows)
     write_set(tmp_path / "set", 1)
-    with artifacts.replace_file(tmp_path / "x.txt") as path:
+    with replace_file(tmp_path / "x.txt") as path:
         path.write_text("x")
     assert len(flushed) == 4
 

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from recommender.data.artifacts import sha256
 from recommender.data.errors import ArtifactError
+from recommender.data.files import sha256
 from recommender.text.backends import minilm
 from recommender.text.registry import make_backend
 from tests import minilm_texts

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.data import artifacts
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, DataError, SettingsError
+from recommender.data.files import sha256
 from recommender.data.interactions import Interactions
 from recommender.learn.svd import SIGNALS, SvdModel
 
@@ -163,7 +163,7 @@ def test_files_that_do_not_fit_together_are_refused(tmp_path: Path, name: str, c
     else:
         path.write_text(json.dumps(content), encoding="utf-8")
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
-    manifest["files"][name]["sha256"] = artifacts.sha256(path)
+    manifest["files"][name]["sha256"] = sha256(path)
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(ArtifactError, match=message):
         SvdModel.load(tmp_path)

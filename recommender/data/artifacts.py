@@ -21,14 +21,9 @@ from typing import Any
 import numpy as np
 
 from .errors import ArtifactError, SettingsError
-from .files import dump_json as dump_json
-from .files import exclusive, flush
+from .files import dump_json, exclusive, flush, load_json, load_npy, sha256
 from .files import ids_sha256 as ids_sha256
-from .files import load_json as load_json
-from .files import load_npy as load_npy
 from .files import load_npz as load_npz
-from .files import replace_file as replace_file
-from .files import sha256 as sha256
 from .settings import check_value, default_folder
 
 FORMAT_VERSION = 1

@@ -13,7 +13,7 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,16 +88,14 @@ def _take(handle: int, path: Path) -> None:
         raise BlockingIOError  # its holder deleted the file between our opening and our locking it
 
 
-def load_npy(path: Path, dtype: npt.DTypeLike, shape: Sequence[int | None] | None = None) -> np.ndarray:
-    """Read one array and check its dtype and shape where given (None = any, any length); never unpickles."""
+def load_npy(path: Path, dtype: npt.DTypeLike) -> np.ndarray:
+    """Read one array and check its dtype; never unpickles."""
     with _reading(path):
         array = np.load(path, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("it holds several arrays")
-    wanted = tuple(array.shape if shape is None else shape)
-    fits = (dtype is None or array.dtype == dtype) and array.ndim == len(wanted)
-    if not fits or any(want not in (None, have) for want, have in zip(wanted, array.shape)):
-        raise ArtifactError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {wanted}")
+    if array.dtype != dtype:
+        raise ArtifactError(f"{path} holds {array.dtype}, expected {np.dtype(dtype)}")
     return array
 
 

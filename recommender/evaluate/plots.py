@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.artifacts import replace_file
 from ..data.errors import DataError
+from ..data.files import replace_file
 from .report import Report
 
 

@@ -16,8 +16,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..data.artifacts import replace_file
 from ..data.errors import DataError
+from ..data.files import replace_file
 from .beyond_accuracy import COLD_MOVIE, COLD_USER
 from .protocols import Evaluation
 from .significance import Comparison, Estimate

@@ -24,9 +24,9 @@ from typing import Any, Callable, NamedTuple, Optional
 import numpy as np
 import numpy.typing as npt
 
-from ..data.artifacts import load_npz, replace_file
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError
+from ..data.files import load_npz, replace_file
 from ..learn import registry
 from ..learn.base import Ranker, mask_seen
 from ..linalg.top_n import top_n

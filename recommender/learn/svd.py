@@ -22,6 +22,7 @@ import numpy as np
 from ..data import artifacts, weighting
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, DataError
+from ..data.files import ids_sha256
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.randomized_svd import BLOCK, PASSES, SVD, randomized_svd
@@ -136,7 +137,7 @@ class SvdModel(Ranker):
             "movie_map.json": self.movie_ids,
             "svd_model.npz": {name: getattr(self, f"{name}_") for name in SMALL},
         }
-        about = {"fitted_on": fitted_on, "users_sha256": artifacts.ids_sha256(self.user_ids_)}
+        about = {"fitted_on": fitted_on, "users_sha256": ids_sha256(self.user_ids_)}
         artifacts.store(folder, self.name, self.settings, files, movie_ids=self.movie_ids, **about)
 
     @classmethod

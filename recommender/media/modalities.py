@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..data.artifacts import load_json
 from ..data.errors import ArtifactError, DataError
+from ..data.files import load_json
 
 TEXT, VISUAL, AUDIO = "text", "visual", "audio"
 

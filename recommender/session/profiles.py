@@ -11,10 +11,9 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..data.artifacts import dump_json, load_json
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError
-from ..data.files import replace_file
+from ..data.files import dump_json, load_json, replace_file
 from .rules import ANSWERS, Event
 from .state import SessionState, Utterance
 

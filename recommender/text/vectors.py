@@ -22,6 +22,7 @@ import numpy as np
 
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError
+from ..data.files import load_npz
 from ..linalg.rows import unit_rows
 from .base import Identity
 from .movie_sources import MOVIELENS
@@ -82,7 +83,7 @@ class VectorTable:
         artifacts.check_files(folder, manifest, [file], REMEDY)
         listed = {column: entry["dtype"] for column, entry in manifest["files"][file]["arrays"].items()}
         wanted = (*_COLUMNS[name], *(TEXTS if texts else ()), "embedding")
-        columns = artifacts.load_npz(folder / file, {column: listed[column] for column in wanted if column in listed})
+        columns = load_npz(folder / file, {column: listed[column] for column in wanted if column in listed})
         embedding = columns.pop("embedding")
         if embedding.dtype != np.float32:
             embedding = unit_rows(embedding.astype(np.float32))

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.artifacts import sha256
 from ...data.errors import ArtifactError
+from ...data.files import sha256
 from ...linalg.rows import unit_rows
 from ..base import BaseEmbeddingBackend, Identity
 from ..minilm.safetensors import read_safetensors
