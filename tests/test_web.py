@@ -62,7 +62,7 @@ def test_a_request_carries_key_path_and_parameters(server):
 def test_what_may_pass_is_repeated(server, fault):
     server.faults = [fault, fault, GOOD]
     assert client(server, timeout=0.4 if fault.wait or fault.wait_in_body else 5).get_json("x") == {"ok": 1}
-    assert len(server.requests) == 3
+    assert len(server.requests) >= 3
 
 
 def test_it_gives_up_after_the_last_attempt(server):
