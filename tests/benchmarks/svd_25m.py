@@ -3,10 +3,9 @@
     python -m tests.benchmarks.svd_25m --data /somewhere/ratings_25m.npz      made there when it is missing
     python -m tests.benchmarks.svd_25m --small                                a hundredth of the size
 
-Each repeat runs all contestants one after the other; medians of the repeats, and the ratio of ours to theirs within
-each repeat. Theirs gets a finished CSR matrix, ours the finished row structure; the line "with building" counts the
-structure in. "energy" is the captured share of ||A||_F^2, against the best that rank 50 can do. Peak memory is that
-of a process of its own, above the loaded ratings.
+Medians of the repeats, and the ratio of ours to theirs within each repeat. Theirs gets a finished CSR matrix, ours the
+finished row structure; "with building" counts the structure in. "energy" is the captured share of ||A||_F^2, against
+the best that rank 50 can do. Peak memory is that of a process of its own, above the loaded ratings.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from typing import Any, Callable
 import numpy as np
 
 from recommender.data.interactions import Interactions
-from recommender.learn.svd import signal_values
+from recommender.learn.svd import SvdModel
 from recommender.linalg.randomized_svd import SVD, captured_energy, randomized_svd
 from recommender.linalg.sparse import SparseMatrix
 from tests.benchmarks.synthetic import synthetic_interactions
@@ -43,6 +42,10 @@ def load(path: Path, sizes: tuple[int, int, int]) -> Interactions:
     return Interactions.load(path)
 
 
+def signal_values(data: Interactions, signal: str) -> np.ndarray:
+    return SvdModel(signal=signal).values(data)
+
+
 def build(data: Interactions, values: np.ndarray) -> SparseMatrix:
     return SparseMatrix(data.indptr, data.movie_rows, values, data.n_movies)
 
@@ -56,7 +59,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def peak_memory(data: Interactions, signal: str) -> None:
     """Print what fitting adds to the memory of a process that has just loaded the ratings."""
     before = memory("VmRSS")
-    values = signal_values(signal, data, data.movie_counts(), int(data.times.max()))
+    values = signal_values(data, signal)
     randomized_svd(build(data, values), RANK, np.random.default_rng(0))
     peak = memory("VmHWM")
     print(f"peak memory: {peak - before:.2f} GB above the {before:.2f} GB of the loaded ratings")
@@ -72,7 +75,7 @@ def compare(data: Interactions, signal: str, repeats: int) -> None:
     import scipy.sparse
     from sklearn.decomposition import TruncatedSVD
 
-    values = signal_values(signal, data, data.movie_counts(), int(data.times.max()))
+    values = signal_values(data, signal)
     theirs = scipy.sparse.csr_matrix((values, data.movie_rows, data.indptr), shape=(data.n_users, data.n_movies))
     building, ours = timed(lambda: build(data, values))
     best = captured_energy(ours, randomized_svd(ours, RANK, np.random.default_rng(0), 16, 48).s)
