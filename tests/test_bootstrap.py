@@ -64,9 +64,10 @@ def test_pairing_makes_the_interval_narrow():
     assert found.p_value == pytest.approx(2 / 1001)
 
 
-def test_no_difference_has_p_1_and_a_zero_interval():
+def test_no_difference_has_p_1_and_the_sign_is_ours_minus_theirs():
     same = np.random.default_rng(9).random((30, 2))
     assert bootstrap(same, same, 100, np.random.default_rng(0)) == [(0.0, 0.0, 0.0, 1.0)] * 2
+    assert bootstrap(np.ones((10, 1)), np.zeros((10, 1)), 50, np.random.default_rng(0))[0][:3] == (1.0, 1.0, 1.0)
 
 
 def test_p_value_is_uniform_where_nothing_differs():
@@ -76,11 +77,6 @@ def test_p_value_is_uniform_where_nothing_differs():
     for level in (0.1, 0.5, 0.9):
         deviation = np.sqrt(level * (1 - level) / 300)
         assert np.mean(np.array(p_values) < level) == pytest.approx(level, abs=4 * deviation + 0.02)
-
-
-def test_the_sign_is_ours_minus_theirs():
-    found = bootstrap(np.ones((10, 1)), np.zeros((10, 1)), 50, np.random.default_rng(0))[0]
-    assert found[:3] == (1.0, 1.0, 1.0)
 
 
 def test_intervals_of_means_and_of_ratios_against_their_definition():

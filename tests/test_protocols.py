@@ -14,6 +14,7 @@ from recommender.data.splits import part_per_user, split_by_time, split_per_user
 from recommender.evaluate import cases, metrics, protocols
 from recommender.evaluate.protocols import cut_runs
 from recommender.learn import registry
+from recommender.learn.base import mask_seen
 from recommender.linalg.top_n import top_n
 
 from .movielens import keep_active, load_set
@@ -40,72 +41,50 @@ def triples(data):
 def test_split_by_hand():
     # 9 ratings: floor(6.3) = 6 train, floor(1.35) = 1 val, 2 test; equal times in order of movie id.
     data = ratings(*[(1, 10 - i, 4, 5) for i in range(9)], (2, 1, 4, 0), (2, 2, 4, 0))
-    train, val, test = split_per_user(data)
-    assert data.movie_ids[train.movie_rows].tolist() == [2, 3, 4, 5, 6, 7]
-    assert data.movie_ids[val.movie_rows].tolist() == [8]
-    assert data.movie_ids[test.movie_rows].tolist() == [9, 10]
+    parts = [data.movie_ids[part.movie_rows].tolist() for part in split_per_user(data)]
+    assert parts == [[2, 3, 4, 5, 6, 7], [8], [9, 10]]
+    with pytest.raises(SettingsError, match="add up to 1"):
+        split_per_user(data, (0.7, 0.2, 0.2))
 
 
-def test_split_sizes_are_exact_floors():
-    for n in range(7, 400):
+def test_split_sizes_are_exact_floors_and_no_part_is_empty():
+    for n in range(3, 400):
         part = part_per_user(np.array([0, n]))
         n_train, n_val = n * 70 // 100, n * 15 // 100
-        assert np.bincount(part, minlength=3).tolist() == [n_train, n_val, n - n_train - n_val]
+        expected = {3: [1, 1, 1], 4: [2, 1, 1], 5: [3, 1, 1], 6: [4, 1, 1]}.get(
+            n, [n_train, n_val, n - n_train - n_val]
+        )
+        assert np.bincount(part, minlength=3).tolist() == expected
         assert (np.diff(part) >= 0).all()
+    for fractions in ((0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98), (0.5, 0.49, 0.01)):
+        for n in range(3, 60):
+            sizes = np.bincount(part_per_user(np.array([0, n]), fractions), minlength=3)
+            assert sizes.min() >= 1
+            assert sizes.sum() == n
 
 
-@pytest.mark.parametrize(("n", "sizes"), [(3, [1, 1, 1]), (4, [2, 1, 1]), (5, [3, 1, 1]), (6, [4, 1, 1])])
-def test_split_of_few_ratings_has_no_empty_part(n, sizes):
-    assert np.bincount(part_per_user(np.array([0, n])), minlength=3).tolist() == sizes
-
-
-@pytest.mark.parametrize("fractions", [(0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98), (0.5, 0.49, 0.01)])
-def test_uneven_fractions_leave_no_part_empty(fractions):
-    for n in range(3, 60):
-        sizes = np.bincount(part_per_user(np.array([0, n]), fractions), minlength=3)
-        assert sizes.min() >= 1
-        assert sizes.sum() == n
-
-
-def test_split_parts_are_all_ratings_once_and_in_order_of_time():
+def test_parts_are_all_ratings_once_and_in_order_of_time():
     data = random_data()
     parts = split_per_user(data)
     assert set.union(*map(triples, parts)) == triples(data)
     assert sum(part.n_ratings for part in parts) == data.n_ratings
     for earlier, later in zip(parts, parts[1:]):
         for user in range(data.n_users):
-            before = earlier.times[earlier.indptr[user] : earlier.indptr[user + 1]]
-            after = later.times[later.indptr[user] : later.indptr[user + 1]]
-            assert before.max(initial=-1) <= after.min(initial=999)
-
-
-def test_global_time_split_never_shares_a_moment():
-    data = random_data()
-    train, val, test = split_by_time(data)
+            assert earlier.times[earlier.row(user)].max(initial=-1) <= later.times[later.row(user)].min(initial=999)
+    train, val, test = split_by_time(data)  # never shares a moment
     in_order = np.sort(data.times)
     assert train.n_ratings == (data.times < in_order[data.n_ratings * 70 // 100]).sum()
     assert test.n_ratings == (data.times >= in_order[data.n_ratings * 85 // 100]).sum()
-    assert train.times.max() < val.times.min()
-    assert val.times.max() < test.times.min()
-    assert train.n_ratings > val.n_ratings > 0
-    assert test.n_ratings > 0
-
-
-def test_fractions_are_checked():
-    with pytest.raises(SettingsError, match="add up to 1"):
-        split_per_user(random_data(), (0.7, 0.2, 0.2))
+    assert train.times.max() < val.times.min() <= val.times.max() < test.times.min()
 
 
 def test_keep_active_order_and_iteration():
-    # User 2 has 2 ratings, but only 1 once movie 30 (rated once) is gone.
+    # User 2 has 2 ratings, but only 1 once movie 30 (rated once) is left out.
     data = ratings((1, 10, 4, 0), (1, 20, 4, 0), (2, 10, 4, 0), (2, 30, 4, 0), (3, 20, 4, 0), (3, 10, 4, 0))
-    movies_first = keep_active(data, min_user=2, min_movie=2, movies_first=True)
-    users_first = keep_active(data, min_user=2, min_movie=2)
-    assert movies_first.user_ids.tolist() == [1, 3]
-    assert users_first.user_ids.tolist() == [1, 2, 3]
-    iterated = keep_active(data, min_user=2, min_movie=2, iterative=True)
-    assert iterated.user_ids.tolist() == [1, 3]
-    assert iterated.movie_ids.tolist() == [10, 20]
+    assert keep_active(data, 2, 2, movies_first=True).user_ids.tolist() == [1, 3]
+    assert keep_active(data, 2, 2).user_ids.tolist() == [1, 2, 3]
+    iterated = keep_active(data, 2, 2, iterative=True)
+    assert (iterated.user_ids.tolist(), iterated.movie_ids.tolist()) == ([1, 3], [10, 20])
 
 
 def test_those_left_out_are_counted():
@@ -120,13 +99,8 @@ def test_those_left_out_are_counted():
     assert case.at.tolist() == [8]
     indptr, relevant = case.relevant()
     assert (indptr.tolist(), relevant.tolist()) == ([0, 2], [8, 9])
-
-
-def test_relevance_begins_at_four_stars():
-    data = ratings(*[(1, i, 3 + i % 2, i) for i in range(20)])
-    case = protocols.per_user(data)
-    _, relevant = case.relevant()
-    assert relevant.tolist() == [17, 19]
+    case = protocols.per_user(ratings(*[(1, i, 3 + i % 2, i) for i in range(20)]))
+    assert case.relevant()[1].tolist() == [17, 19]  # from 4 stars
 
 
 def test_val_knows_train_only_and_test_knows_both():
@@ -146,9 +120,8 @@ def test_returning_visitors():
     data = ratings(
         *history, (1, 8, 5, 7 + 60), (2, 8, 5, 7 + 61), (3, 8, 5, 8 + DAY), *[(4, i, 5, 0) for i in range(9)]
     )
-    train, val, test = (data.take(data.movie_rows < 6), data.take(np.isin(data.movie_rows, (6, 7))), None)
-    test = data.take(data.movie_rows == 8)
-    case = protocols.from_parts(train, val, test, "test", "per user")
+    parts = [data.take(np.isin(data.movie_rows, rows)) for rows in (range(6), (6, 7), (8,))]
+    case = protocols.from_parts(*parts, "test", "per user")
     assert case.gap().tolist() == [60, 61, DAY + 1, 0]
     minute, day = case.returning(60), case.returning()
     assert case.known.user_ids[minute.user_rows].tolist() == [2, 3]
@@ -190,20 +163,15 @@ def test_runs_have_the_least_loss_of_all_ways_to_cut(n_runs):
 def test_more_runs_miss_less():
     case = protocols.per_user(random_data())
     assert case.strict_time(case.n_users).missed == case.missed == 0
+    ((train, people),) = case.stages()  # without strict time, one fit for all
+    assert train is case.known
+    assert people.tolist() == list(range(case.n_users))
     assert case.strict_time(3).missed > case.strict_time(6).missed > 0
     begins, missed = cut_runs(np.arange(1, 5001), 50)  # more people than places to cut
     assert len(begins) == 50
     assert begins[0] == 0
     assert (np.diff(begins) > 0).all()
     assert 0 < missed < cut_runs(np.arange(1, 5001), 25)[1]
-
-
-def test_without_strict_time_there_is_one_stage():
-    case = protocols.per_user(random_data())
-    stages = list(case.stages())
-    assert len(stages) == 1
-    assert stages[0].train is case.known
-    assert stages[0].people.tolist() == list(range(case.n_users))
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -230,9 +198,6 @@ def test_global_time_ranks_everybody_at_one_moment_from_the_past():
 def test_folds_that_ignore_time_are_ranked_for_at_the_last_known_rating():
     known, held_out = ratings((1, 1, 5, 100), (1, 2, 5, 300)), ratings((1, 1, 5, 200), (1, 2, 5, 250))
     assert protocols.from_known(known, held_out, "fold").at.tolist() == [300]
-
-
-def test_another_vocabulary_is_refused():
     with pytest.raises(DataError, match="movies"):
         protocols.from_known(ratings((1, 1, 5, 0)), ratings((1, 2, 5, 0)), "mixed")
 
@@ -270,8 +235,7 @@ def test_movielens_small_and_its_popularity_baseline(name, n_ratings, n_users, n
     assert case.n_users == n_evaluated
     liked = case.known.take(case.known.ratings >= 4).movie_counts()
     scores = np.tile(liked.astype(np.float32), (case.n_users, 1))
-    for line, row in enumerate(case.user_rows):
-        scores[line, case.known.movie_rows[case.known.indptr[row] : case.known.indptr[row + 1]]] = -1
+    mask_seen(scores, case.known, case.user_rows)
     indptr, relevant = case.relevant()
     hits = metrics.find_hits(top_n(scores, 20), indptr, relevant, data.n_movies)
     assert metrics.ndcg(hits, np.diff(indptr), 10).mean() == pytest.approx(ndcg, abs=5e-5)
