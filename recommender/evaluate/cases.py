@@ -113,6 +113,8 @@ def _read_fold(path: Path, name: str) -> np.ndarray:
             with zipfile.ZipFile(path) as archive:
                 members = [member for member in archive.namelist() if member.rsplit("/", 1)[-1] == name]
                 text = archive.read(members[0]).decode("latin-1")
+        if not text.strip():
+            raise ValueError("it is empty")
         columns = np.loadtxt(io.StringIO(text), dtype=np.int64, delimiter="\t", ndmin=2)
     except (FileNotFoundError, IndexError):
         raise DataError(f"{path} holds no {name}: give the folder or the .zip of MovieLens 100K") from None
@@ -120,6 +122,6 @@ def _read_fold(path: Path, name: str) -> np.ndarray:
         raise DataError(f"{path} is not a .zip, or a damaged one: download it again") from None
     except ValueError as error:
         raise DataError(f"{path}: {name} is not a list of ratings ({error}): unpack ml-100k again") from None
-    if columns.shape[1] != 4 or not len(columns):
+    if columns.shape[1] != 4:
         raise DataError(f"{path}: {name} is not a list of ratings with 4 columns: unpack ml-100k again")
     return columns
