@@ -1,4 +1,4 @@
-"""Words of a person's own in a session: wishes in the rules, exact explanations, undo, profiles."""
+"""Words of a person's own in a session: pseudo-items in the rules, exact explanations, undo, profiles."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def make_rule(name: str) -> LearningRule:
 def make_engine(rule: str = "gaussian", wanted: MovieFilter | None = None, **policy: float) -> SessionEngine:
     catalog, learning = make_catalog(), make_rule(rule)
     backend = TopicBackend()
-    listener = FreeText(catalog, learning, backend, backend.embed_texts(catalog.lines()))
-    return SessionEngine(catalog, learning, dataclasses.replace(PolicySettings(), **policy), wanted, listener)
+    encoder = FreeText(catalog, learning, backend, backend.embed_texts(catalog.lines()))
+    return SessionEngine(catalog, learning, dataclasses.replace(PolicySettings(), **policy), wanted, encoder)
 
 
 def about(*item: Any, **more: Any) -> Event:
@@ -95,10 +95,10 @@ def topic_of(row: int | None) -> str:
     return TOPICS[row % 3]
 
 
-# --- what rules make of a wish ---
+# --- what rules make of a pseudo-item ---
 
 
-def test_a_wish_is_to_the_gaussian_as_a_like_of_one_more_movie() -> None:
+def test_a_pseudo_item_is_to_the_gaussian_as_a_like_of_one_more_movie() -> None:
     rule = make_gaussian()
     rng = np.random.default_rng(2)
     vector = rng.normal(size=K).astype(np.float32)
@@ -118,7 +118,7 @@ def test_a_wish_is_to_the_gaussian_as_a_like_of_one_more_movie() -> None:
     np.testing.assert_allclose(rule.contributions(events, rows), larger.contributions(others, rows), atol=1e-6)
 
 
-def test_a_wish_moves_the_average_as_the_recursion_says() -> None:
+def test_a_pseudo_item_moves_the_average_as_the_recursion_says() -> None:
     rule = MovingAverage(make_vectors(), 0.3, 0.7)
     vectors = rule.movie_vectors.astype(np.float64)
     wish = np.arange(K, dtype=np.float32)
@@ -135,27 +135,27 @@ def test_a_wish_moves_the_average_as_the_recursion_says() -> None:
     ]
     np.testing.assert_allclose(rule.user_vector(events), user, atol=1e-6)
     np.testing.assert_allclose(rule.contributions(events, np.arange(N)).sum(axis=0), vectors @ user, atol=1e-5)
-    # without favorites the first wish is where the person stands
+    # without favorites the first pseudo-item is where the person stands
     started = [about(wish, weight=0.5), Event(8, "like")]
     np.testing.assert_allclose(rule.user_vector(started), 0.7 * wish + 0.3 * vectors[8], atol=1e-6)
 
 
-def test_the_wish_points_to_where_movies_of_its_topic_lie() -> None:
-    listener = make_engine().encoder
-    assert isinstance(listener, FreeText)
+def test_the_pseudo_item_points_to_where_movies_of_its_topic_lie() -> None:
+    encoder = make_engine().encoder
+    assert isinstance(encoder, FreeText)
     for place, topic in enumerate(TOPICS):
-        heard = listener.encode(f"a movie about {topic}")
-        assert heard.item is not None
-        movies = listener.rule.movie_vectors
+        signal = encoder.encode(f"a movie about {topic}")
+        assert signal.item is not None
+        movies = encoder.rule.movie_vectors
         centred = movies - movies.mean(axis=0)
-        nearness = [float(heard.item.vector @ centred[np.arange(N) % 3 == j].mean(axis=0)) for j in range(3)]
+        nearness = [float(signal.item.vector @ centred[np.arange(N) % 3 == j].mean(axis=0)) for j in range(3)]
         assert int(np.argmax(nearness)) == place
         usual = np.linalg.norm(movies, axis=1).mean()
-        assert np.linalg.norm(heard.item.vector) == pytest.approx(LENGTH * usual, rel=1e-5)
-        assert heard.item.noise > float(np.median(make_gaussian().movie_noise))
+        assert np.linalg.norm(signal.item.vector) == pytest.approx(LENGTH * usual, rel=1e-5)
+        assert signal.item.noise > float(np.median(make_gaussian().movie_noise))
 
 
-def test_what_all_movies_share_is_in_no_wish() -> None:
+def test_what_all_movies_share_is_in_no_pseudo_item() -> None:
     catalog, backend = make_catalog(), TopicBackend()
     texts = backend.embed_texts(catalog.lines())
     plain, moved = (
@@ -169,12 +169,12 @@ def test_what_all_movies_share_is_in_no_wish() -> None:
 
 
 def test_fit_is_cosine_and_share_which_counts_less_among_many_words() -> None:
-    listener = make_engine().encoder
-    assert isinstance(listener, FreeText)
+    encoder = make_engine().encoder
+    assert isinstance(encoder, FreeText)
     rows = [0, 1, 2]  # chess, robots, paris
-    fit, _ = listener.fit("robots")
+    fit, _ = encoder.fit("robots")
     np.testing.assert_allclose(fit[rows], [0, 1 + 1, 0], atol=1e-6)
-    fit, _ = listener.fit("robots in the city of paris")  # city: no movie
+    fit, _ = encoder.fit("robots in the city of paris")  # city: no movie
     np.testing.assert_allclose(fit[rows], [0, np.sqrt(0.5) + 0.5 / 3, np.sqrt(0.5) + 0.5 / 3], atol=1e-6)
 
 
@@ -189,7 +189,7 @@ class Recording(TopicBackend):
         return super().embed_texts(texts)
 
 
-class CountsUtterance(Recording):
+class CountsWords(Recording):
     name = "local"
 
 
@@ -197,16 +197,16 @@ def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_
     catalog = make_catalog()
     vectors = TopicBackend().embed_texts(catalog.lines())
     asked = []
-    for backend in (CountsUtterance(), Recording()):
-        listener = FreeText(catalog, make_rule("gaussian"), backend, vectors)
-        listener.fit("A movie about  Robots in the sad cities of paris" + " " * 1000 + "chess")
-        fit, _ = listener.fit("paris " + "x" * MOST_LETTERS + " chess")
+    for backend in (CountsWords(), Recording()):
+        encoder = FreeText(catalog, make_rule("gaussian"), backend, vectors)
+        encoder.fit("A movie about  Robots in the sad cities of paris" + " " * 1000 + "chess")
+        fit, _ = encoder.fit("paris " + "x" * MOST_LETTERS + " chess")
         assert fit[0] == 0
         assert fit[2] > 0
         asked.append(backend.asked[0])
     # cities: in no movie, but long enough to be a word misspelt; sad: too short for that
     assert asked == ["robots cities paris", "A movie about Robots in the sad cities of paris"]
-    counting = FreeText(catalog, make_rule("gaussian"), CountsUtterance(), vectors)
+    counting = FreeText(catalog, make_rule("gaussian"), CountsWords(), vectors)
     with pytest.raises(ChoiceError, match="no movie here has anything of 'sad zen'"):
         counting.fit("sad zen")
     assert counting.fit("no comedy, sad")[0].min() == -1
@@ -363,6 +363,9 @@ def test_nothing_known_changes_nothing() -> None:
     assert "robots" in movie.movie.overview
     session.undo()
     assert session.state == before
+    plain = SessionEngine(engine.catalog, engine.rule)
+    with pytest.raises(ChoiceError, match="start it with Recommender"):
+        plain.tell(plain.start([0]), "robots")
 
 
 def test_both_weights_matter_and_zero_leaves_the_words_out() -> None:
@@ -386,18 +389,11 @@ def test_words_fade_once_others_are_said_after_an_answer() -> None:
 
     assert robots(0.2, answered=True) == pytest.approx(0.2 * robots(1.0, answered=True))
     assert robots(0.2, answered=False) == robots(1.0, answered=False)  # words together are one request
-    assert robots(0.2, True, taste=1.0) < robots(1.0, True, taste=1.0) - 0.81 * robots(1.0, True)  # the wish fades too
+    assert robots(0.2, True, taste=1.0) < robots(1.0, True, taste=1.0) - 0.81 * robots(1.0, True)  # its taste too
     assert robots(0.0, answered=True, taste=1.0) == 0
 
 
-def test_a_session_without_an_encoder_says_so() -> None:
-    engine = make_engine()
-    deaf = SessionEngine(engine.catalog, engine.rule)
-    with pytest.raises(ChoiceError, match="start it with Recommender"):
-        deaf.tell(deaf.start([0]), "robots")
-
-
-def test_a_rule_that_hears_no_wishes_is_given_none() -> None:
+def test_a_rule_that_accepts_no_text_is_given_none() -> None:
     class Deaf(MovingAverage):
         accepts_text = False
 
@@ -430,26 +426,12 @@ def test_words_are_kept_in_profiles_as_they_were_said(tmp_path: Path) -> None:
     assert lost.missing == (999_999,)
     assert [int(engine.catalog.movie_ids[row]) for row, *_ in lost.state.answers] == [answered]
     assert lost.state.utterances == (Utterance("robots", 0), Utterance("paris", 0), Utterance("chess", 1))
-
-
-def test_profiles_of_words_alone_and_of_the_old_format_are_read(tmp_path: Path) -> None:
-    engine = make_engine()
-    path = tmp_path / "ann.json"
-    state = engine.start([], words=["robots"])
-    save_profile(path, engine.catalog, state)
-    assert engine.resume(load_profile(path, engine.catalog).state) == state
+    alone = engine.start([], words=["robots"])
+    save_profile(path, engine.catalog, alone)
+    assert engine.resume(load_profile(path, engine.catalog).state) == alone
     old = {"format_version": 1, "seed": 0, "favorites": [10], "answers": [[20, "like"]]}
     path.write_text(json.dumps(old), encoding="utf-8")
     assert load_profile(path, engine.catalog).state == SessionState((0,), (Event(1, "like"),))
-
-
-@pytest.mark.parametrize("words", [[["a", 2]], [["a", -1]], [["a", 1], ["b", 0]], [["a"]], "ab", 3, [[1, 2, 3]]])
-def test_damaged_words_in_a_profile_are_refused(tmp_path: Path, words: object) -> None:
-    path = tmp_path / "ann.json"
-    stored = {"format_version": 2, "seed": 0, "favorites": [10], "answers": [[20, "like"]], "words": words}
-    path.write_text(json.dumps(stored), encoding="utf-8")
-    with pytest.raises(ArtifactError, match="is not a profile of tastevec"):
-        load_profile(path, make_catalog())
 
 
 def test_movies_of_a_genre_that_is_said_no_to_come_last() -> None:
@@ -490,9 +472,9 @@ def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ArtifactError, match="model 2, not 1"):
         FreeText.load(tmp_path, catalog, rule, "topics")
     write_vectors(tmp_path / "artifacts" / "text" / "topics", Identity("topics", "1", 3), catalog)
-    heard = FreeText.load(tmp_path, catalog, rule, "topics").encode("robots")
+    signal = FreeText.load(tmp_path, catalog, rule, "topics").encode("robots")
     # as written, movie i lies on axis i mod 3, and so does its topic
-    assert {int(row) % 3 for row in np.argsort(-heard.fit)[: N // 3]} == {TOPICS.index("robots")}
+    assert {int(row) % 3 for row in np.argsort(-signal.fit)[: N // 3]} == {TOPICS.index("robots")}
 
 
 # --- movies that nobody rated ---
