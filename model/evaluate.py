@@ -21,10 +21,8 @@ from typing import Any, Optional
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from preprocess import filter_data
-from preprocess.pipeline_settings import PipelineSettings
+from preprocess.filter_data import PipelineSettings, read_filtered
 from recommender import cli
-from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.data.settings import default_folder
 from recommender.evaluate import cases, embeddings, held_out_movies, known_item, plots, report, run
@@ -227,14 +225,7 @@ def load_source(arguments: argparse.Namespace, protocols: Sequence[str]) -> case
 
 def load_raw(path: Path, name: str) -> cases.Source:
     """Return raw data, filtered as `SETS[name]` says."""
-    _, filtered = filter_data.run(path, None, PipelineSettings(**SETS[name], movies_first=True))
-    return cases.Source.from_ratings(filtered.ratings, catalog_of(filtered))
-
-
-def catalog_of(filtered: filter_data.Filtered) -> Catalog:
-    """Return the catalogue of filtered raw data: titles and genres alone."""
-    columns = zip(filtered.movies.ids.tolist(), filtered.movies.titles, filtered.movies.genres)
-    return Catalog([{"movieId": str(ident), "title": title, "genres": genres} for ident, title, genres in columns])
+    return cases.Source.from_ratings(*read_filtered(path, PipelineSettings(**SETS[name], movies_first=True)))
 
 
 def options_of(arguments: argparse.Namespace, ks: tuple[int, ...], unit: str) -> run.Options:

@@ -18,9 +18,8 @@ if not __package__:
 
 import numpy as np
 
-from model.evaluate import catalog_of, check_outputs, split_list
-from preprocess import filter_data
-from preprocess.pipeline_settings import PipelineSettings
+from model.evaluate import check_outputs, split_list
+from preprocess.filter_data import PipelineSettings, read_filtered
 from recommender import cli
 from recommender.data import artifacts
 from recommender.data.catalog import Catalog
@@ -47,8 +46,7 @@ def read_data(path: Path, min_movie: int, min_user: int) -> tuple[Interactions, 
             raise DataError(f"{path}: ratings and movie list differ: run python -m preprocess.setup --output {path}")
         return data, catalog
     settings = PipelineSettings(min_movie_ratings=min_movie, min_user_ratings=min_user, movies_first=True)
-    _, filtered = filter_data.run(path, None, settings)
-    return filtered.ratings, catalog_of(filtered)
+    return read_filtered(path, settings)
 
 
 def replay_rule(name: str, folds: Sequence[Fold], policies: dict[str, PolicySettings], n_turns: int) -> list[Outcomes]:

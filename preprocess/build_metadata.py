@@ -9,100 +9,112 @@ frequent tags of `tags.csv` stand in.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from preprocess import program as common
-from preprocess.descriptions import FIELDS, read_all
-from preprocess.filter_data import Movies
-from preprocess.movies_table import Link, read_links, read_tags
-from preprocess.pipeline_settings import METADATA, PipelineSettings
-from preprocess.sources import Source, open_source
+from preprocess.descriptions import FIELDS
+from preprocess.sources import Source, csv_rows
+from preprocess.steps import PipelineSettings, Run, run_steps, write_rows
 from recommender import cli
 from recommender.data.catalog import METADATA_COLUMNS, parse_title
 from recommender.data.errors import DataError
-from recommender.data.splits import load_movies
+
+# IMDb writes tt before its ids, and pandas .0 behind those of a column that has gaps.
+_LINKS = {"imdbId": re.compile(r"(?:tt)?([0-9]+)(?:\.0)?"), "tmdbId": re.compile(r"([0-9]+)(?:\.0)?")}
 
 
-def build(
-    source: Source, movies: Movies, descriptions: Sequence[Path], settings: PipelineSettings
-) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Return the rows of `movie_metadata.csv` in the order of `movies`, and the report."""
-    links, tags = {}, {}
-    if source.format == "csv":
-        links = read_links(source.files, source.movies)
-        tags = read_tags(source.files, source.movies, settings.min_tag_users, settings.max_tags)
-    described = read_all(descriptions)
-    rows = []
+def read_links(source: Source, notes: list[str]) -> dict[int, tuple[str, str]]:
+    """Read `links.csv` where there is one: movieId -> IMDb id (its digits, at least seven) and TMDB id, or "".
+
+    `tt0114709` and `862.0` are taken as 0114709 and 862.
+    """
+    links = {}
+    for line, (movie_id, *texts) in csv_rows(source.files, "links.csv", ("movieId", *_LINKS), notes):
+        digits = []
+        for (column, pattern), text in zip(_LINKS.items(), texts):
+            match = pattern.fullmatch(text)
+            if text and not match:
+                raise source.files.error("links.csv", f"{column} {text[:40]!r} is not a number: repair it", line)
+            digits.append(match.group(1) if match else "")
+        imdb, tmdb = digits
+        links[source.movie_id("links.csv", line, movie_id)] = (imdb.zfill(7) if imdb else "", tmdb)
+    return links
+
+
+def read_tags(source: Source, settings: PipelineSettings, notes: list[str]) -> dict[int, str]:
+    """Read `tags.csv` where there is one: movieId -> its tags that at least `min_tag_users` users gave, by `; `.
+
+    Tags are compared in lower case with single spaces; most users first, equal numbers in alphabetical order.
+    """
+    given: set[tuple[str, str, str]] = set()
+    first_line: dict[str, int] = {}
+    for line, (user, movie_id, tag) in csv_rows(source.files, "tags.csv", ("userId", "movieId", "tag"), notes):
+        first_line.setdefault(movie_id, line)
+        # `;` and `|` separate the keywords of a movie.
+        clean = " ".join(tag.lower().replace(";", " ").replace("|", " ").split())
+        if clean:
+            given.add((movie_id, clean, user))
+    often: dict[int, list[str]] = {}
+    counts = Counter((movie_id, tag) for movie_id, tag, _ in given)
+    for (movie_id, tag), n in sorted(counts.items(), key=lambda item: (-item[1], item[0][1])):
+        if n >= settings.min_tag_users:
+            often.setdefault(source.movie_id("tags.csv", first_line[movie_id], movie_id), []).append(tag)
+    return {movie_id: "; ".join(tags[: settings.max_tags]) for movie_id, tags in often.items()}
+
+
+def step(run: Run, stage: Path) -> list[str]:
+    """Write `movie_metadata.csv` in the order of the filtered movies, for a bundle LICENSE; return the report."""
+    source, notes, rows = run.source, [], []
+    links = read_links(source, notes) if source.format == "csv" else {}
+    tags = read_tags(source, run.settings, notes) if source.format == "csv" else {}
     n_tagged = 0
-    for movie_id, title, genres in zip(movies.ids.tolist(), movies.titles, movies.genres):
-        fields = described.get(movie_id, dict.fromkeys(FIELDS, ""))
-        keywords = fields["keywords"]
-        if not keywords and movie_id in tags:
-            keywords = "; ".join(tags[movie_id])
-            n_tagged += 1
-        link = links.get(movie_id, Link())
-        if source.format == "movietweetings":  # its movie ids are IMDb's
-            link = Link(str(movie_id).zfill(7), "")
-        year = parse_title(title).year
+    for movie_id, (title, genres) in run.movies.items():
+        if title != source.movie(movie_id)[0]:
+            problem = f"is not what {run.arguments.output} was made from (movie {movie_id} is {title!r} there)"
+            raise DataError(f"{source.files.path} {problem}: give the same --data to both steps")
+        fields = run.described.get(movie_id, dict.fromkeys(FIELDS, ""))
+        instead = "" if fields["keywords"] else tags.get(movie_id, "")
+        n_tagged += bool(instead)
+        imdb, tmdb = links.get(movie_id, ("", ""))
         values = {
             **fields,
-            "movieId": str(movie_id),
+            "movieId": movie_id,
             "title": title,
-            "year": str(year) if year else "",
+            "year": parse_title(title).year or "",
             "genres": genres,
-            "keywords": keywords,
-            "tmdbId": link.tmdb_id,
-            "imdbId": link.imdb_id,
+            "keywords": fields["keywords"] or instead,
+            "tmdbId": tmdb,
+            "imdbId": str(movie_id).zfill(7) if source.format == "movietweetings" else imdb,
         }
-        rows.append(tuple(values[column] for column in METADATA_COLUMNS))
-    listed = set(movies.ids.tolist())
-    n_described = len(listed & described.keys())
-    report = [
-        f"{len(rows):,} movies, {n_described:,} with a description, {n_tagged:,} with tags as keywords, "
-        f"{len(listed & links.keys()):,} with links"
-    ]
-    if len(described) > n_described:
-        report.append(f"{len(described) - n_described:,} descriptions are of movies that were not kept")
-    return rows, report
+        rows.append([values[column] for column in METADATA_COLUMNS])
+    write_rows(METADATA_COLUMNS, rows, stage / "movie_metadata.csv")
+    if run.arguments.bundle:
+        write_terms(source, stage)
+    n_described, n_linked = len(run.movies.keys() & run.described.keys()), len(run.movies.keys() & links.keys())
+    counts = f"{len(rows):,} movies, {n_described:,} with a description, {n_tagged:,} with tags as keywords"
+    report = ["metadata", f"{counts}, {n_linked:,} with links", *notes]
+    if len(run.described) > n_described:
+        report.append(f"{len(run.described) - n_described:,} descriptions are of movies that were not kept")
+    return report
 
 
-def write(rows: Sequence[tuple[str, ...]], folder: Path) -> None:
-    """Write `movie_metadata.csv`."""
-    common.write_rows(METADATA_COLUMNS, rows, folder / "movie_metadata.csv")
-
-
-def add_flag(parser: cli.Parser) -> None:
-    """Add `--descriptions`."""
-    parser.add_argument(
-        "--descriptions",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help=f"JSON lines: movieId and any of {', '.join(FIELDS)}; repeatable, the first that knows a field wins",
-    )
+def write_terms(source: Source, folder: Path) -> None:
+    """Copy the data's own terms of use, its README, to `LICENSE`; raises `DataError` where it has none."""
+    for name in ("README.txt", "README.html", "README", "README.md"):
+        if name in source.files:
+            with source.files.open(name) as file:
+                (folder / "LICENSE").write_bytes(file.read())
+            return
+    problem = "holds no README with its terms of use: put it beside the ratings, or leave out --bundle"
+    raise DataError(f"{source.files.path} {problem}")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the step alone on the movies that `filter_data` kept."""
-    parser = common.make_parser("build_metadata", "Collect what is known about each movie.", METADATA, reads_raw=True)
-    add_flag(parser)
-    arguments = parser.parse_args(argv)
-    settings = common.settings_of(arguments)
-    movies = Movies(*load_movies(arguments.output))
-    source = open_source(arguments.data, arguments.source_format)
-    for movie_id, title in zip(movies.ids.tolist(), movies.titles):
-        if title != source.movies.row(movie_id).title:
-            raise DataError(
-                f"{source.files.path} is not what {arguments.output} was made from (movie {movie_id} is {title!r} "
-                "there): give the same --data to both steps"
-            )
-    rows, report = build(source, movies, arguments.descriptions, settings)
-    with common.replace_step(arguments.output, "metadata", settings) as stage:
-        write(rows, stage)
-    print("metadata", *report, f"written to {arguments.output}", sep="\n  ")
+    run_steps("build_metadata", "Collect what is known about each movie.", {"metadata": step}, argv)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Raw data files by name, whether they lie in a folder, beside it as .gz, or inside a .zip."""
+"""Raw data files by name, whether they lie in a folder, as .gz in a folder, or inside a .zip."""
 
 from __future__ import annotations
 
@@ -14,47 +14,42 @@ from typing import BinaryIO, Optional
 
 from recommender.data.errors import DataError
 
-# The pairs that make a data set: ratings, movies.
-KNOWN_PAIRS = (("ratings.csv", "movies.csv"), ("ratings.dat", "movies.dat"), ("u.data", "u.item"))
+# What makes a data set: its ratings -> its movies.
+PAIRS = {"ratings.csv": "movies.csv", "ratings.dat": "movies.dat", "u.data": "u.item"}
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
 
 class RawFiles:
     """The data set at `path`: a folder, a .zip, or a folder that holds exactly one of these.
 
-    `ratings_name` and `movies_name` are the pair of `KNOWN_PAIRS` that was found. Raises `DataError` where there is
-    none, or more than one. A file `ratings.csv.gz` counts as `ratings.csv`.
+    `ratings_name` and `movies_name` are the pair of `PAIRS` that was found. Raises `DataError` where there is none,
+    or more than one. A file `ratings.csv.gz` counts as `ratings.csv`.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            raise DataError(
-                f"no data at {path}: get a data set with python -m preprocess.download ml-latest-small, "
-                "or give a folder or .zip with --data"
-            )
+            get = "get a data set with python -m preprocess.download ml-latest-small"
+            raise DataError(f"no data at {path}: {get}, or give a folder or .zip with --data")
         self.path = _step_inside(path) if path.is_dir() else path
         self._zip: Optional[zipfile.ZipFile] = None
         self._members = _files_of(self.path) if self.path.is_dir() else self._open_zip()
-        found = [pair for pair in KNOWN_PAIRS if pair[0] in self._members]
+        found = [name for name in PAIRS if name in self._members]
         if not found:
-            raise DataError(f"{self.path} holds no ratings: expected one of {', '.join(r for r, _ in KNOWN_PAIRS)}")
+            raise DataError(f"{self.path} holds no ratings: expected one of {', '.join(PAIRS)}")
         if len(found) > 1:
-            names = " and ".join(ratings for ratings, _ in found)
-            raise DataError(f"{self.path} holds {names}: keep one data set in one place")
-        self.ratings_name, self.movies_name = found[0]
+            raise DataError(f"{self.path} holds {' and '.join(found)}: keep one data set in one place")
+        self.ratings_name, self.movies_name = found[0], PAIRS[found[0]]
         if self.movies_name not in self._members:
-            raise DataError(
-                f"{self.path} holds {self.ratings_name} but no {self.movies_name}: put the movie list beside it"
-            )
+            problem = f"holds {self.ratings_name} but no {self.movies_name}: put the movie list beside it"
+            raise DataError(f"{self.path} {problem}")
 
     def _open_zip(self) -> dict[str, str]:
         try:
             self._zip = zipfile.ZipFile(self.path)
-            names = self._zip.namelist()
         except _DAMAGED:
             raise DataError(f"{self.path} is not a .zip, or a damaged one: download it again") from None
         # The shallowest file of a name counts: archives made on a Mac repeat each name deeper, under __MACOSX/.
-        deepest_first = sorted(names, key=lambda name: (name.count("/"), name), reverse=True)
+        deepest_first = sorted(self._zip.namelist(), key=lambda name: (name.count("/"), name), reverse=True)
         return {member.rsplit("/", 1)[-1]: member for member in deepest_first if not member.endswith("/")}
 
     def __contains__(self, name: str) -> bool:
@@ -83,7 +78,7 @@ class RawFiles:
                 raise self.error(name, "is encrypted: unpack it and give the folder") from None
             raise
 
-    def text(self, name: str, encodings: tuple[str, ...] = ("utf-8-sig",)) -> tuple[io.StringIO, str]:
+    def text(self, name: str, *encodings: str) -> tuple[io.StringIO, str]:
         """Return the whole file as text and the first of `encodings` that fits it; line ends stay as they are."""
         with self.open(name) as file:
             data = file.read()
@@ -103,21 +98,15 @@ def _files_of(folder: Path) -> dict[str, str]:
 
 def _step_inside(folder: Path) -> Path:
     """Return `folder`, or the one subfolder or .zip in it that holds the data."""
-
-    def has_ratings(place: Path) -> bool:
-        return any(ratings in _files_of(place) for ratings, _ in KNOWN_PAIRS)
-
-    if has_ratings(folder):
-        return folder
     inside = sorted(folder.iterdir())
-    places = [place for place in inside if place.is_dir() and has_ratings(place)]
+    places = [place for place in (folder, *inside) if place.is_dir() and not PAIRS.keys().isdisjoint(_files_of(place))]
+    if folder in places:
+        return folder
     places = places or [place for place in inside if place.is_file() and place.suffix.lower() == ".zip"]
     if len(places) == 1:
         return places[0]
     if places:
         names = ", ".join(place.name for place in places)
         raise DataError(f"{folder} holds several data sets ({names}): name one with --data")
-    names = ", ".join(ratings for ratings, _ in KNOWN_PAIRS)
-    raise DataError(
-        f"{folder} holds no ratings (none of {names}, nor a .zip): give the folder of a data set with --data"
-    )
+    problem = f"holds no ratings (none of {', '.join(PAIRS)}, nor a .zip): give the folder of a data set with --data"
+    raise DataError(f"{folder} {problem}")

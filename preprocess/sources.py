@@ -6,71 +6,201 @@
     100k            u.data, u.item            user, item, rating, timestamp by tabs     24 columns by |
     movietweetings  ratings.dat, movies.dat   as dat, ratings 0 to 10                   as dat, ids of IMDb (UTF-8)
 
-1M and MovieTweetings name their files alike; the movie ids tell them apart, since IMDb's are written with seven
-digits or more. Another scale than 0.5 to 5 is mapped in a straight line: 0.5 + 4.5 (rating - low) / (high - low).
+1M and MovieTweetings name their files alike; the movie ids tell them apart: IMDb's have seven digits or more.
 """
 
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-import numpy as np
-
+from recommender.data.catalog import NO_GENRES
 from recommender.data.errors import DataError
 
-from .movies_table import MovieList, read_csv_movies, read_dat_movies, read_item_movies
-from .ratings_table import Layout, RatingsTable, read_ratings
 from .raw_files import RawFiles
 
-Scale = tuple[float, float]
-_LAYOUTS = {
+
+class Layout(NamedTuple):
+    """How a ratings file is written: separator, columns, range of a rating; position -1: there is no such column."""
+
+    separator: str
+    positions: tuple[int, ...]
+    has_header: bool
+    low: float
+    high: float
+
+
+LAYOUTS = {
     "csv": Layout(",", (0, 1, 2, 3), True, 0.5, 5.0),
     # `::` is read as two `:` with an empty column between, which pandas' C parser can do.
     "dat": Layout(":", (0, 2, 4, 6), False, 0.5, 5.0),
     "100k": Layout("\t", (0, 1, 2, 3), False, 0.5, 5.0),
     "movietweetings": Layout(":", (0, 2, 4, 6), False, 0.0, 10.0),
 }
-FORMATS = tuple(_LAYOUTS)
 _FORMATS_OF = {"ratings.csv": ("csv",), "ratings.dat": ("dat", "movietweetings"), "u.data": ("100k",)}
-_MOVIES = {"ratings.csv": read_csv_movies, "ratings.dat": read_dat_movies, "u.data": read_item_movies}
 _IMDB_DIGITS = 7
+SEPARATORS = ",;\t|"
+# Spellings of a column, in lower case without blanks, dots and underscores.
+_SPELLINGS = {
+    "userId": ("userid", "user", "uid", "username"),
+    "movieId": ("movieid", "movie", "itemid", "item", "filmid", "film"),
+    "rating": ("rating", "score", "stars"),
+    "timestamp": ("timestamp", "time", "date", "datetime", "ratedat"),
+}
+# The order of 100K's genre marks.
+ITEM_GENRES = (
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
+    *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
+_WHOLE = re.compile(r"([0-9]+)(?:\.0)?")  # pandas writes .0 behind the ids of a column that has gaps
+Row = tuple[int, str, str, str]  # line, movie id, title, genres
 
 
-class Source(NamedTuple):
-    """A raw data set: its files, its format (one of `FORMATS`) and its movie list."""
+@dataclass
+class Source:
+    """A raw data set. format: one of `LAYOUTS`.  movies: id -> title, genres joined by `|`.
+
+    numbers: name -> id, where the list has names for ids.  notes: how the list was read, where that is not plain.
+    """
 
     files: RawFiles
     format: str
-    movies: MovieList
+    movies: dict[int, tuple[str, str]] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def movie(self, movie_id: int) -> tuple[str, str]:
+        """Return title and genres; a movie that the list lacks is called `Movie <id>`."""
+        return self.movies.get(movie_id) or (f"Movie {movie_id}", NO_GENRES)
+
+    def movie_id(self, name: str, line: int, text: str) -> int:
+        """Return the id that is written in a line of the file `name`; raises `DataError` where it is none."""
+        match = _WHOLE.fullmatch(text.strip())
+        number = self.numbers.get(text.strip()) if self.numbers else int(match.group(1)) if match else None
+        if number is None:
+            kind = "of no movie in the list" if self.numbers else "not a whole number from 0"
+            raise self.files.error(name, f"movieId {text[:40]!r} is {kind}: repair it", line)
+        return number
 
 
 def open_source(path: Path, chosen: Optional[str] = None) -> Source:
     """Find the data set at `path`, a folder or a .zip, and read its movie list; `chosen` overrules what is detected.
 
+    Ids that are mostly no numbers are names, and numbered from 1. Of a movie listed twice the first line counts.
     Raises `DataError` where the files do not fit the format.
     """
     files = RawFiles(path)
-    possible = _FORMATS_OF[files.ratings_name]
+    name, possible = files.movies_name, _FORMATS_OF[files.ratings_name]
     if chosen is not None and chosen not in possible:
-        raise DataError(
-            f"{files.path} holds {files.ratings_name}, which is not of the form {chosen!r}: "
-            f"leave out --source-format or give {' or '.join(possible)}"
-        )
-    movies = _MOVIES[files.ratings_name](files)
-    detected = "movietweetings" if "movietweetings" in possible and movies.n_digits >= _IMDB_DIGITS else possible[0]
-    return Source(files, chosen or detected, movies)
+        problem = f"{files.path} holds {files.ratings_name}, which is not of the form {chosen!r}"
+        raise DataError(f"{problem}: leave out --source-format or give {' or '.join(possible)}")
+    source = Source(files, chosen or possible[0])
+    rows = list(_READERS[name](files, source.notes))
+    ids = [row[1].strip() for row in rows]
+    if not chosen and "movietweetings" in possible and max(map(len, ids), default=0) >= _IMDB_DIGITS:
+        source.format = "movietweetings"
+    if sum(bool(_WHOLE.fullmatch(text)) for text in ids) < len(ids) / 2:
+        source.numbers = {text: number for number, text in enumerate(dict.fromkeys(ids), 1)}
+    twice = []
+    for line, text, title, genres in rows:
+        movie_id = source.movie_id(name, line, text)
+        if "\n" in title.strip() or "\n" in genres.strip():
+            raise files.error(name, f"movie {movie_id} goes over several lines: close the quote before it", line)
+        if movie_id in source.movies:
+            twice.append(line)
+        else:
+            source.movies[movie_id] = (title.strip() or f"Movie {movie_id}", genres.strip() or NO_GENRES)
+    if twice:
+        source.notes.append(f"{name} line {twice[0]} lists a movie again, one of {len(twice):,}: the first line counts")
+    if not source.movies:
+        raise files.error(name, "lists no movies: give a complete file")
+    return source
 
 
-def source_ratings(source: Source, scale: Optional[Scale] = None) -> RatingsTable:
-    """Read the ratings, mapped to 0.5 to 5; `scale`: lowest and highest rating, where the format does not say it.
+def find_columns(line: str, columns: Sequence[str]) -> tuple[str, list[str], list[list[int]]]:
+    """Return separator and cells of a header line, and the positions of each column.
 
-    Raises `DataError`, naming file, line and value, for what cannot be read.
+    A column is known by its exact name, else by any spelling of it.
     """
-    layout = _LAYOUTS[source.format]
-    low, high = scale or (layout.low, layout.high)
-    table = read_ratings(source.files, layout._replace(low=low, high=high), source.movies.numbers)
-    if (low, high) != (0.5, 5.0):
-        table.notes.append(f"ratings from {low:g} to {high:g} are mapped to 0.5 to 5")
-        table.ratings = (0.5 + (table.ratings.astype(np.float64) - low) * (4.5 / (high - low))).astype(np.float32)
-    return table
+    separator = max(SEPARATORS, key=line.count)
+    header = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+    plain = [re.sub(r"[\W_]", "", cell.lower()) for cell in header]
+    found = []
+    for column in columns:
+        spellings = _SPELLINGS.get(column, (column.lower(),))
+        exact = [i for i, cell in enumerate(header) if cell == column]
+        found.append(exact or [i for i, cell in enumerate(plain) if cell in spellings])
+    return separator, header, found
+
+
+def csv_rows(
+    files: RawFiles, name: str, columns: Sequence[str], notes: list[str]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield line number and the named cells of each row of a CSV file, stripped; nothing where there is no file.
+
+    The columns may have any order and spelling. notes: takes what is unusual about the file.
+    """
+    if name not in files:
+        return
+    text, encoding = files.text(name, "utf-8-sig", "cp1252")  # spreadsheets write cp1252
+    if encoding == "cp1252":
+        notes.append(f"{name} is read as cp1252, it is not UTF-8")
+    first = text.readline().strip()
+    separator, header, found = find_columns(first, columns)
+    missing = [column for column, places in zip(columns, found) if not places]
+    if missing:
+        problem = f"has no column {missing[0]}: its first line is {first[:80]!r}" if first else "is empty"
+        raise files.error(name, f"{problem}: expected the columns {','.join(columns)}")
+    positions = [places[0] for places in found]
+    reader = csv.reader(text, delimiter=separator)
+    try:
+        for cells in reader:
+            if cells and len(cells) <= max(positions):
+                problem = f"{len(cells)} columns, expected {len(header)}: repair the line"
+                raise files.error(name, problem, reader.line_num + 1)
+            if cells:
+                yield reader.line_num + 1, tuple(cells[position].strip() for position in positions)
+    except csv.Error as error:
+        raise files.error(name, f"{error}: repair the line", reader.line_num + 1) from None
+
+
+def _csv_movies(files: RawFiles, notes: list[str]) -> Iterator[Row]:
+    """Read `movies.csv`: movieId, title, genres, and others."""
+    for line, (movie_id, title, genres) in csv_rows(files, files.movies_name, ("movieId", "title", "genres"), notes):
+        yield line, movie_id, title, genres
+
+
+def _dat_movies(files: RawFiles, notes: list[str]) -> Iterator[Row]:
+    """Read `movies.dat`: `id::title::genres`; a title may hold `::`."""
+    for line, text in _lines(files):
+        movie_id, *title, genres = text.split("::") if text.count("::") >= 2 else (*text.split("::"), "")
+        if not title:
+            raise files.error(files.movies_name, f"{text[:40]!r} is not `id::title::genres`: repair it", line)
+        yield line, movie_id, "::".join(title), genres
+
+
+def _item_movies(files: RawFiles, notes: list[str]) -> Iterator[Row]:
+    """Read 100K's `u.item`: id|title|release|video release|URL and 19 marks, one for each genre."""
+    n_columns = 5 + len(ITEM_GENRES)
+    for line, text in _lines(files):
+        cells = text.split("|")
+        if len(cells) != n_columns:
+            problem = f"{len(cells)} columns, expected {n_columns}: repair the line"
+            raise files.error(files.movies_name, problem, line)
+        marked = [genre for genre, mark in zip(ITEM_GENRES, cells[5:]) if mark.strip() == "1" and genre != "unknown"]
+        yield line, cells[0], cells[1], "|".join(marked)
+
+
+def _lines(files: RawFiles) -> Iterator[tuple[int, str]]:
+    # ISO-8859-1 (1M and 100K) is practically never valid UTF-8 (10M and MovieTweetings) by chance.
+    text, _ = files.text(files.movies_name, "utf-8-sig", "iso-8859-1")
+    for line, row in enumerate(text.read().split("\n"), start=1):
+        if row.strip():
+            yield line, row.rstrip("\r")
+
+
+_READERS = {"movies.csv": _csv_movies, "movies.dat": _dat_movies, "u.item": _item_movies}

@@ -16,33 +16,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Optional
 
 import numpy as np
 
-from preprocess import program as common
-from preprocess.filter_data import Movies
-from preprocess.pipeline_settings import SPLIT, PipelineSettings
+from preprocess.steps import PipelineSettings, Run, percent, run_steps, write_ratings, write_rows
 from recommender import cli
 from recommender.data.catalog import parse_title
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
-from recommender.data.splits import PARTS, load_movies, load_ratings, part_by_time, part_per_user
+from recommender.data.splits import PARTS, part_by_time, part_per_user
 
 
-class Parts(NamedTuple):
-    """Train, val and test over one user and one movie vocabulary, and the report."""
+def split_ratings(data: Interactions, settings: PipelineSettings) -> tuple[dict[str, Interactions], list[str]]:
+    """Divide `data` as `settings.split` says; return the parts by name, and the report.
 
-    train: Interactions
-    val: Interactions
-    test: Interactions
-    report: list[str]
-
-
-def split_ratings(data: Interactions, settings: PipelineSettings) -> Parts:
-    """Divide `data` as `settings.split` says; raises `DataError` where a part would be empty. Cost O(n_ratings)."""
+    The parts share the vocabularies of `data`. Raises `DataError` where one would be empty. Cost O(n_ratings).
+    """
     fractions = (settings.train_fraction, settings.val_fraction, settings.test_fraction)
-    report = []
+    report = [f"split ({settings.split})"]
     if settings.split == "per-user":
         part_of = part_per_user(data.indptr, fractions, settings.min_split_ratings)
         n_skipped = int((np.diff(data.indptr) < settings.min_split_ratings).sum())
@@ -52,41 +44,37 @@ def split_ratings(data: Interactions, settings: PipelineSettings) -> Parts:
         part_of = part_by_time(data.times, fractions)
     else:
         raise DataError("these ratings have no times, and the split global-time needs them: give --split per-user")
-    parts = [data.take(part_of == number) for number in range(len(PARTS))]
-    for name, part in zip(PARTS, parts):
+    parts = {}
+    for number, name in enumerate(PARTS):
+        part = parts[name] = data.take(part_of == number)
         if not part.n_ratings:
             raise DataError(
                 f"{name} would be empty ({data.n_ratings:,} ratings, {settings.split} split): "
                 "give more data or lower the thresholds of the filter"
             )
         n_users = int((np.diff(part.indptr) > 0).sum())
-        share = common.percent(part.n_ratings, data.n_ratings)
         dates = " to ".join(str(np.datetime64(int(t), "s"))[:10] for t in (part.times.min(), part.times.max()))
-        dates = f", {dates}" if data.has_times else ""
-        report.append(f"{name:<6} {part.n_ratings:>10,} ratings ({share}) of {n_users:,} users{dates}")
-    return Parts(*parts, report)
+        share = percent(part.n_ratings, data.n_ratings)
+        line = f"{name:<6} {part.n_ratings:>10,} ratings ({share}) of {n_users:,} users"
+        report.append(f"{line}, {dates}" if data.has_times else line)
+    return parts, report
 
 
-def write(parts: Parts, movies: Movies, folder: Path, kinds: Sequence[str]) -> None:
-    """Write train, val and test, and `movie_features.csv`: movieId, title, year ("" = unknown), genres."""
-    for name in PARTS:
-        common.write_ratings(getattr(parts, name), folder, name, kinds)
-    years = [parse_title(title).year or "" for title in movies.titles]
-    rows = list(zip(movies.ids.tolist(), movies.titles, years, movies.genres))
-    common.write_rows(("movieId", "title", "year", "genres"), rows, folder / "movie_features.csv")
+def step(run: Run, stage: Path) -> list[str]:
+    """Write train, val, test, and `movie_features.csv`: movieId, title, year ("" = unknown), genres."""
+    kinds = run.kinds(run.ratings.n_ratings)
+    run.parts, report = split_ratings(run.ratings, run.settings)
+    del run.ratings  # the parts take as much memory
+    for name, part in run.parts.items():
+        write_ratings(part, stage, name, kinds)
+    rows = [(number, title, parse_title(title).year or "", genres) for number, (title, genres) in run.movies.items()]
+    write_rows(("movieId", "title", "year", "genres"), rows, stage / "movie_features.csv")
+    return report
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the step alone on what `filter_data` wrote."""
-    parser = common.make_parser("split_data", "Divide the ratings into train, val and test.", SPLIT, reads_raw=False)
-    arguments = parser.parse_args(argv)
-    settings = common.settings_of(arguments)
-    data = load_ratings(arguments.output)
-    movies = Movies(*load_movies(arguments.output))
-    parts = split_ratings(data, settings)
-    with common.replace_step(arguments.output, "split", settings) as stage:
-        write(parts, movies, stage, common.formats(arguments.format, data.n_ratings))
-    print(f"split ({settings.split})", *parts.report, f"written to {arguments.output}", sep="\n  ")
+    run_steps("split_data", "Divide the ratings into train, val and test.", {"split": step}, argv)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 
 from preprocess import build_metadata, filter_data, split_data, transform_data
 from preprocess import setup as all_steps
-from preprocess.pipeline_settings import STEPS, PipelineSettings
+from preprocess.steps import STEPS, PipelineSettings
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.data.interactions import Interactions
@@ -313,7 +313,7 @@ def test_the_settings_file_says_every_default():
     assert read_settings(PipelineSettings, path) == PipelineSettings()
     keys = [line.split(":")[0] for line in path.read_text().splitlines() if line and not line.startswith("#")]
     assert keys == [field.name for field in dataclasses.fields(PipelineSettings)]
-    assert sorted(keys) == sorted(name for names in STEPS.values() for name in names)
+    assert sorted(keys) == sorted(name for step in STEPS.values() for name in step.settings)
 
 
 def test_the_order_of_the_file_does_not_matter(tmp_path):

@@ -16,9 +16,9 @@ import pytest
 
 from preprocess import build_metadata, download, filter_data, ratings_table, split_data, transform_data
 from preprocess import setup as all_steps
-from preprocess.movies_table import ITEM_GENRES
+from preprocess.ratings_table import read_ratings
 from preprocess.raw_files import RawFiles
-from preprocess.sources import open_source, source_ratings
+from preprocess.sources import ITEM_GENRES, open_source
 from recommender import cli
 from recommender.data.catalog import NO_GENRES, Catalog
 from recommender.data.errors import DataError
@@ -74,7 +74,7 @@ def write(folder: Path, files: dict) -> Path:
 
 
 def table(path: Path, form: Optional[str] = None, scale=None) -> list[tuple]:
-    ratings = source_ratings(open_source(path, form), scale)
+    ratings = read_ratings(open_source(path, form), scale)
     users, movies = ratings.user_ids[ratings.user_rows], ratings.movie_ids[ratings.movie_rows]
     return list(zip(*(column.tolist() for column in (users, movies, ratings.ratings, ratings.times))))
 
@@ -88,7 +88,7 @@ def test_every_published_form_gives_the_same_ratings_and_movies(tmp_path, name, 
     source = open_source(path)
     assert source.format == {"csv": "csv", "100k": "100k"}.get(name, "dat")
     assert table(path) == ROWS
-    assert source.movies.rows == {
+    assert source.movies == {
         10: ("Matrix, The (1999)", "Action|Sci-Fi"),
         20: ("Amélie (2001)", "Comedy"),
         30: ("Heat (1995)", NO_GENRES),
@@ -100,7 +100,7 @@ def test_movietweetings_is_known_by_its_ids_and_mapped_in_a_straight_line(tmp_pa
     assert open_source(path).format == "movietweetings"
     assert [row[2] for row in table(path)] == pytest.approx([5.0, 0.5, 2.75, 4.1])
     assert [row[1] for row in table(path)] == [10, 20, 10, 1853728]
-    assert open_source(path).movies.rows[1853728].title == "Django :: Unchained (2012)"
+    assert open_source(path).movies[1853728][0] == "Django :: Unchained (2012)"
     (path / "ratings.dat").write_text(
         "".join(f"{u}::{m}::7::{u}\n" for u in (1, 2, 3) for m in ("10", "20", "1853728"))
     )
@@ -121,7 +121,7 @@ def test_the_form_can_be_named_where_ids_do_not_say_it(tmp_path):
 @pytest.mark.skipif(not TWEETINGS.is_dir(), reason="MovieTweetings is not beside this clone")
 def test_real_movietweetings():
     rows = table(TWEETINGS)
-    assert (len(rows), len({row[0] for row in rows}), len(open_source(TWEETINGS).movies.rows)) == (
+    assert (len(rows), len({row[0] for row in rows}), len(open_source(TWEETINGS).movies)) == (
         100_000,
         16_554,
         10_506,
@@ -175,7 +175,7 @@ def test_times_as_dates_or_milliseconds(tmp_path):
 def test_missing_and_invalid_times_are_dropped_and_counted(tmp_path):
     bad = ["", "NULL", "nan", "soon", "-5", "1e30", "inf", "2015-13-45", "1500000000000"]
     folder = write_csv(tmp_path / "raw", LINES + "".join(f"4,10,3.0,{text}\n" for text in bad))
-    assert source_ratings(open_source(folder)).n_dropped == len(bad)
+    assert read_ratings(open_source(folder)).n_dropped == len(bad)
     assert table(folder) == EXPECTED
 
 
@@ -269,8 +269,8 @@ def test_another_scale_is_mapped_when_it_is_named(tmp_path):
 def test_movie_lists_as_people_have_them(tmp_path, movies, note):
     folder = write_csv(tmp_path / "raw")
     (folder / "movies.csv").write_bytes(movies)
-    found = open_source(folder).movies
-    assert found.rows[20] == ("Amélie (2001)", "Comedy")
+    found = open_source(folder)
+    assert found.movies[20] == ("Amélie (2001)", "Comedy")
     assert note in " ".join(found.notes)
 
 
@@ -459,7 +459,7 @@ FLAGS = {
     "a word": (["--min-user-ratings", "five"], "argument --min-user-ratings: invalid int value: 'five'"),
     "out of range": (["--half-life-days", "-1"], "-1.0 is out of range"),
     "no such format": (["--format", "parquet"], "argument --format: invalid choice: 'parquet'"),
-    "no such source": (["--source-format", "ml"], "--source-format: 'ml' is not one of csv, dat, 100k, movietweetings"),
+    "no such source": (["--source-format", "ml"], "argument --source-format: invalid choice: 'ml'"),
     "no scale": (["--rating-scale", "5-1"], "'5-1' is not a scale: write 1-10"),
     "no config": (["--config", "no/such.yaml"], "no settings file at no/such.yaml"),
     "no terms": (["--bundle"], "holds no README with its terms of use"),

@@ -1,0 +1,227 @@
+"""The four steps of the preprocessing: their settings, their files, and the program that runs one of them or all.
+
+filter -> split -> transform     each made from what stands before it
+filter -> metadata
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional
+
+import numpy as np
+import pandas as pd
+
+from recommender.cli import Parser
+from recommender.data import artifacts
+from recommender.data.errors import SettingsError
+from recommender.data.interactions import Interactions
+from recommender.data.settings import default_folder, override, read_settings, setting
+from recommender.data.splits import KIND, PARTS, load_movies, load_ratings, load_split
+from recommender.data.weighting import HALF_LIFE_DAYS, POPULARITY_POWER
+
+from .descriptions import FIELDS, read_all
+from .sources import LAYOUTS, Source, open_source
+
+# Above this many ratings `--format auto` writes no CSV: 25M ratings take minutes that way, seconds as arrays.
+CSV_UP_TO = 2_000_000
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """What `config/pipeline.yaml` may hold; `STEPS` says which step uses which."""
+
+    min_user_ratings: int = setting(20, "a user stays with at least this many ratings", 0)
+    min_movie_ratings: int = setting(50, "a movie stays with at least this many ratings", 0)
+    iterative: bool = setting(False, "repeat both filters until nothing more falls out")
+    movies_first: bool = setting(False, "filter movies before users")
+    split: str = setting("per-user", "how the ratings are divided", choices=("per-user", "global-time"))
+    train_fraction: float = setting(0.70, "share of the ratings to learn from", 0.01, 0.98)
+    val_fraction: float = setting(0.15, "share of the ratings to tune on", 0.01, 0.98)
+    test_fraction: float = setting(0.15, "share of the ratings to test on", 0.01, 0.98)
+    min_split_ratings: int = setting(3, "per-user split: a user with fewer ratings is in no part", 3)
+    popularity_power: float = setting(POPULARITY_POWER, "pop_weight = 1 / count ** this", 0, 10)
+    half_life_days: float = setting(HALF_LIFE_DAYS, "time_weight halves for every so many days", 0.001)
+    min_tag_users: int = setting(2, "a tag counts when at least this many people gave it to a movie", 1)
+    max_tags: int = setting(10, "at most so many tags as the keywords of a movie that has none", 0)
+
+    def __post_init__(self) -> None:
+        shares = (self.train_fraction, self.val_fraction, self.test_fraction)
+        if abs(sum(shares) - 1) > 1e-6:
+            total = f"{' + '.join(f'{share:g}' for share in shares)} is {sum(shares):g}"
+            raise SettingsError(f"train_fraction, val_fraction and test_fraction: {total}: make them add up to 1")
+
+
+class Step(NamedTuple):
+    """A step: the settings that it uses, the steps that it is made from, the names of its files without suffix."""
+
+    settings: tuple[str, ...]
+    made_from: tuple[str, ...]
+    stems: tuple[str, ...]
+
+
+STEPS = {
+    "filter": Step(
+        ("min_user_ratings", "min_movie_ratings", "iterative", "movies_first"),
+        (),
+        ("ratings_filtered", "movies_filtered", "user_ids", "movie_ids"),
+    ),
+    "split": Step(
+        ("split", "train_fraction", "val_fraction", "test_fraction", "min_split_ratings"),
+        ("filter",),
+        (*PARTS, "movie_features"),
+    ),
+    "transform": Step(
+        ("popularity_power", "half_life_days"),
+        ("filter", "split"),
+        (*(f"{part}_transformed" for part in PARTS), "user_means", "movie_popularity", "train_max_timestamp"),
+    ),
+    "metadata": Step(("min_tag_users", "max_tags"), ("filter",), ("movie_metadata", "LICENSE")),
+}
+_SUFFIXES = (".csv", ".npz", ".json", ".txt", "")
+STEP_OF = {stem + suffix: name for name, step in STEPS.items() for stem in step.stems for suffix in _SUFFIXES}
+
+
+class Run:
+    """A run of some steps: the flags, the settings, and what one step hands to the next in memory.
+
+    What no step of this run has made is read from the processed folder.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, settings: PipelineSettings) -> None:
+        self.arguments, self.settings = arguments, settings
+        self.described = read_all(arguments.descriptions)  # refused before any work
+
+    @cached_property
+    def source(self) -> Source:
+        return open_source(self.arguments.data, self.arguments.source_format)
+
+    @cached_property
+    def movies(self) -> dict[int, tuple[str, str]]:
+        """Movie id -> raw title and genres of the filtered movies, ids ascending."""
+        ids, titles, genres = load_movies(self.arguments.output)
+        return dict(zip(ids.tolist(), zip(titles, genres)))
+
+    @cached_property
+    def ratings(self) -> Interactions:
+        return load_ratings(self.arguments.output)
+
+    @cached_property
+    def parts(self) -> dict[str, Interactions]:
+        return {name: load_split(self.arguments.output, name) for name in PARTS}
+
+    def kinds(self, n_ratings: int) -> tuple[str, ...]:
+        """Return which of csv and npz to write."""
+        choice = "npz" if self.arguments.bundle else self.arguments.format
+        if choice == "auto":
+            choice = "both" if n_ratings <= CSV_UP_TO else "npz"
+        return ("csv", "npz") if choice == "both" else (choice,)
+
+
+def run_steps(
+    module: str,
+    description: str,
+    steps: Mapping[str, Callable[[Run, Path], Sequence[str]]],
+    argv: Optional[Sequence[str]] = None,
+) -> None:
+    """Run the program `python -m preprocess.<module>`: all files of `steps` appear together, or none.
+
+    steps: name in `STEPS` -> what writes its files to a folder and returns its report, the title first.
+    """
+    arguments = make_parser(module, description, list(steps)).parse_args(argv)
+    settings = override(read_settings(PipelineSettings, arguments.config), arguments)
+    artifacts.need_folder(arguments.output, kind=KIND)
+    started = time.perf_counter()
+    run = Run(arguments, settings)
+    used = {name: {field: getattr(settings, field) for field in STEPS[name].settings} for name in steps}
+    keep = [name for name, step in STEPS.items() if name not in steps and steps.keys().isdisjoint(step.made_from)]
+    with artifacts.replace_set(arguments.output, KIND, module, used, keep, STEP_OF) as stage:
+        for step in steps.values():
+            print(*step(run, stage), sep="\n  ", flush=True)
+    print(f"written to {arguments.output} in {time.perf_counter() - started:.1f} s")
+
+
+def make_parser(module: str, description: str, steps: Sequence[str]) -> Parser:
+    """Return the parser of a program that runs `steps`.
+
+    One that starts from raw data writes to --output; one that goes on from a processed folder has --processed. Both
+    names are accepted by both.
+    """
+    reads_raw = "filter" in steps or "metadata" in steps
+    place, other = ("output", "processed") if reads_raw else ("processed", "output")
+    parser = Parser(f"preprocess.{module}", description, renamed={f"--{other}": f"--{place}"})
+    parser.set_defaults(descriptions=[], bundle=False)
+    if reads_raw:
+        parser.add_common("data", help="raw data: a folder or a .zip (default: data)")
+        forms = f"one of {', '.join(LAYOUTS)}, where what is detected is wrong"
+        parser.add_argument("--source-format", choices=tuple(LAYOUTS), metavar="NAME", help=forms)
+    folder = default_folder("processed")
+    parser.add_common(place, dest="output", default=folder, help="the processed folder (default: the shipped one)")
+    parser.add_common("config", default=default_folder("config") / "pipeline.yaml")
+    kinds = f"what to write; auto: both up to {CSV_UP_TO:,} ratings, above that npz"
+    parser.add_argument("--format", choices=("auto", "csv", "npz", "both"), default="auto", help=kinds)
+    if "filter" in steps:
+        scale = "scale of the ratings, such as 1-10 (default: 0.5-5)"
+        parser.add_argument("--rating-scale", type=_scale, metavar="LOW-HIGH", help=scale)
+    if "metadata" in steps:
+        form = f"JSON lines: movieId and any of {', '.join(FIELDS)}; repeatable, the first that knows a field wins"
+        parser.add_argument("--descriptions", type=Path, action="append", metavar="FILE", help=form)
+    if len(steps) == len(STEPS):
+        bundle = "write only what the programs need, and the data's README as LICENSE"
+        parser.add_argument("--bundle", action="store_true", help=bundle)
+    names = [name for step in steps for name in STEPS[step].settings]
+    parser.add_settings(PipelineSettings, names, "settings, over those of the file")
+    return parser
+
+
+def _scale(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    try:
+        scale = (float(low), float(high))
+    except ValueError:
+        scale = (0.0, 0.0)
+    if not -np.inf < scale[0] < scale[1] < np.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a scale: write 1-10")
+    return scale
+
+
+def write_ratings(data: Interactions, folder: Path, name: str, kinds: Sequence[str]) -> None:
+    """Write `name`.csv and / or `name`.npz."""
+    if "npz" in kinds:
+        data.save(folder / f"{name}.npz")
+    if "csv" in kinds:
+        write_ratings_csv(data, folder / f"{name}.csv")
+
+
+def write_ratings_csv(data: Interactions, path: Path, **more: np.ndarray) -> None:
+    """Write external ids, ratings, times as dates in UTC, and `more` columns of shape (n_ratings,)."""
+    columns = {
+        "userId": data.user_ids[data.user_rows()],
+        "movieId": data.movie_ids[data.movie_rows],
+        "rating": data.ratings.astype("float64").round(6),
+        "timestamp": data.times.astype("datetime64[s]"),
+        **more,
+    }
+    form = {"index": False, "lineterminator": "\n", "date_format": "%Y-%m-%d %H:%M:%S", "encoding": "utf-8"}
+    pd.DataFrame(columns).to_csv(path, **form)
+
+
+def write_rows(header: Sequence[str], rows: Sequence[Sequence[Any]], path: Path) -> None:
+    """Write a small table of texts as CSV."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a share for people to read.
+
+    >>> percent(1, 3), percent(0, 0)
+    ('33.3%', '0.0%')
+    """
+    return f"{100 * part / max(whole, 1):.1f}%"
