@@ -141,7 +141,7 @@ def rank_models(arguments: argparse.Namespace) -> None:
     for found in run.evaluate(evaluations, specs, source.catalog, options, arguments.against):
         reports.append(found)
         print(report.text(found), end="\n\n", flush=True)
-    each = [report.as_json(found) for found in reports]
+    each = [report.as_json(found, case) for found, case in zip(reports, evaluations)]
     write_files(arguments, report.unit_rows(reports), report.average_rows(reports), {"cases": each})
     if arguments.plots is not None:
         plots.write_plots(arguments.plots, reports)

@@ -284,7 +284,7 @@ def test_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path):
     made, _ = movie_vectors(first, texts, None, tmp_path)
     assert np.array_equal(movie_vectors(second, texts, None, tmp_path)[0], made)
     assert (len(first.asked), len(second.asked)) == (N_MOVIES, 0)
-    assert movie_vectors(Counting(), texts[1:], None, tmp_path)[1] == N_MOVIES - 1
+    assert np.array_equal(movie_vectors(second, texts[1:], None, tmp_path)[0], made[1:])
     for path in tmp_path.iterdir():
         path.write_bytes(b"nothing")
     assert np.array_equal(movie_vectors(third, texts, None, tmp_path)[0], made)

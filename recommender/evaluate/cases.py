@@ -99,7 +99,9 @@ def official_fold(path: Path, fold: str) -> Evaluation:
         raise ChoiceError(f"no official fold is called {fold!r}: choose from {', '.join(OFFICIAL_FOLDS)}")
     base, test = (_read_fold(path, f"{fold}.{part}") for part in ("base", "test"))
     users, movies = (np.unique(np.concatenate([base[:, column], test[:, column]])) for column in (0, 1))
-    known, held_out = (Interactions.from_columns(*part.T, movies, users) for part in (base, test))
+    known, held_out = (
+        Interactions.from_columns(*part.T, movie_vocabulary=movies, user_vocabulary=users) for part in (base, test)
+    )
     return from_known(known, held_out, f"official fold {fold}")
 
 

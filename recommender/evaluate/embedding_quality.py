@@ -73,9 +73,10 @@ def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     total = float(sums.sum(axis=0) @ sums.sum(axis=0)) - squares
     n_all = len(V) * (len(V) - 1)
     same, n_same = same - squares, n_same - len(V)
-    sums_and_pairs = ((same, n_same), (total - same, n_all - n_same), (total, n_all))
-    means = (part / pairs if pairs else float("nan") for part, pairs in sums_and_pairs)
-    return Gap(*means, int(n_same) // 2, int(n_all - n_same) // 2, V.shape[1])
+    n_different = n_all - n_same
+    pairs = ((same, n_same), (total - same, n_different), (total, n_all))
+    means = [part / n if n else float("nan") for part, n in pairs]
+    return Gap(means[0], means[1], means[2], int(n_same) // 2, int(n_different) // 2, V.shape[1])
 
 
 def ranks(queries: np.ndarray, movies: np.ndarray, targets: np.ndarray) -> np.ndarray:

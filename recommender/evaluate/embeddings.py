@@ -107,7 +107,7 @@ def movie_vectors(
     stored: Optional[Path] = None,
     checkpoint: Optional[Path] = None,
 ) -> tuple[np.ndarray, int]:
-    """Return the vectors of all movies' texts, (n_movies, d) float32, and how many were embedded now.
+    """Return the vectors of all movies' texts, (n_movies, d) float32, and how many were not stored.
 
     stored: a folder that may hold `movie_embeddings`; vectors of another model or of other texts are not taken.
     checkpoint: a folder; what is found there is not embedded again, what is embedded is left there.
@@ -120,22 +120,13 @@ def movie_vectors(
         if movies.identity == identity:
             known = dict(zip(movies["text_hash"].tolist(), movies.embedding))
     missing = [row for row, hashed in enumerate(hashes) if hashed not in known]
-    n_embedded = 0
-
-    def embed() -> dict[str, np.ndarray]:
-        nonlocal n_embedded
-        n_embedded = len(missing)
-        vectors = np.zeros((len(texts), identity.dimension), dtype=np.float32)
-        for row, hashed in enumerate(hashes):
-            if hashed in known:
-                vectors[row] = known[hashed]
-        if missing:
-            vectors[missing] = backend.embed_texts([texts[row] for row in missing])
-        return {"vectors": vectors}
-
-    digest = hashlib.sha256(repr([identity, hashes]).encode()).hexdigest()[:24]
-    path = checkpoint and checkpoint / f"vectors-{identity.backend}-{digest}.npz"
-    return kept(path, {"vectors": np.float32}, embed)["vectors"], n_embedded
+    vectors = np.array([known.get(hashed, np.zeros(identity.dimension)) for hashed in hashes], dtype=np.float32)
+    if missing:
+        digest = hashlib.sha256(repr([identity, [hashes[row] for row in missing]]).encode()).hexdigest()[:24]
+        path = checkpoint and checkpoint / f"vectors-{identity.backend}-{digest}.npz"
+        embed = partial(backend.embed_texts, [texts[row] for row in missing])
+        vectors[missing] = kept(path, {"vectors": np.float32}, lambda: {"vectors": embed()})["vectors"]
+    return vectors, len(missing)
 
 
 def find(
@@ -211,7 +202,7 @@ def compare_backends(
         backend = make_backend(spec, texts)
         times.append(time.perf_counter())
         folder = stored / spec.name if stored is not None and not spec.settings else None
-        vectors, n_embedded = movie_vectors(backend, texts, folder, options.checkpoint)
+        vectors, n_new = movie_vectors(backend, texts, folder, options.checkpoint)
         times.append(time.perf_counter())
         answers[spec.label] = [find(backend, vectors, asked) for asked in requests]
         for asked, answer in zip(requests, answers[spec.label]):
@@ -226,7 +217,7 @@ def compare_backends(
         seconds = dict(zip(("make", "movies", "answer"), np.diff(times).tolist()))
         details = {"model": model, "dimension": width}
         movies.results.append(Result(spec.label, {}, figures, seconds, details=details))
-        movies.notes.append(f"{spec.label}: {model}, width {width:,}, {n_embedded:,} movies embedded now")
+        movies.notes.append(f"{spec.label}: {model}, width {width:,}, {n_new:,} movies not stored")
         if progress:
             progress(len(texts), len(texts), "")
     pairs = f"{gap.n_same:,} pairs of movies share a genre, {gap.n_different:,} share none"

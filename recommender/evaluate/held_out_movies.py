@@ -198,7 +198,9 @@ def pool(
     people = np.unique(np.concatenate([case.user_rows for case in cases]))
     columns = [np.searchsorted(people, case.user_rows) for case in cases]
     n_times = np.bincount(np.concatenate(columns), minlength=len(people))
-    values, overall, folds = {}, {}, {}
+    values: dict[str, np.ndarray] = {}
+    overall: dict[str, float] = {}
+    folds: dict[str, float] = {}
     for name in by_fold[0]:
         total = np.zeros(len(people))
         for column, fold in zip(columns, by_fold):

@@ -99,7 +99,10 @@ def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str
         title, _, alternatives = parse_title(raw)
         for name in (title, *alternatives):
             rows_of.setdefault((compact(fold(name)), int(catalog.years[row])), set()).add(row)
-    texts, rows, unit, names = [], [], [], []
+    texts: list[str] = []
+    rows: list[int] = []
+    unit: list[int] = []
+    names: list[str] = []
     left_out = {NOT_THERE: 0, SILENT: 0}
     for dialogue in dialogues:
         if (zlib.crc32(dialogue.dialog_id.encode()) % 3 == 0) != (part == "val"):

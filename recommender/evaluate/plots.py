@@ -32,12 +32,12 @@ def write_plots(folder: Path, reports: Sequence[Report]) -> list[Path]:
     """Write three plots for each case, at its first cutoff; return the files."""
     written = []
     for report in reports:
-        stem = re.sub(r"[^a-z0-9]+", "-", f"{report.task} {report.part}".lower()).strip("-")
+        stem = folder / re.sub(r"[^a-z0-9]+", "-", f"{report.task} {report.part}".lower()).strip("-")
         metric = next(iter(report.results[0].values))  # nDCG at the first cutoff
-        for other in ("coverage", "tail_share"):
-            path = folder / f"{stem}-ndcg-{other.replace('_', '-')}.png"
-            written.append(trade_off(path, report, f"{other}@{metric.partition('@')[2]}", metric))
-        written.append(by_activity(folder / f"{stem}-ndcg-activity.png", report, metric))
+        k = metric.partition("@")[2]
+        written.append(trade_off(Path(f"{stem}-ndcg-coverage.png"), report, f"coverage@{k}", metric))
+        written.append(trade_off(Path(f"{stem}-ndcg-tail-share.png"), report, f"tail_share@{k}", metric))
+        written.append(by_activity(Path(f"{stem}-ndcg-activity.png"), report, metric))
     return written
 
 
@@ -49,7 +49,6 @@ def trade_off(path: Path, report: Report, x: str, y: str) -> Path:
         axes.plot(*point, "o", markersize=7)
         axes.annotate(result.model, point, textcoords="offset points", xytext=(6, 4), fontsize=9)
     axes.margins(0.2)
-    axes.set_ylim(bottom=0)
     return _save(figure, path)
 
 
@@ -66,7 +65,6 @@ def by_activity(path: Path, report: Report, metric: str) -> Path:
         x = np.arange(len(groups)) + 0.08 * (number - (len(report.results) - 1) / 2)
         axes.errorbar(x, means, yerr=errors, fmt="o-", markersize=5, linewidth=1, capsize=2, label=result.model)
     axes.set_xticks(range(len(groups)), labels)
-    axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=9)
     return _save(figure, path)
 
@@ -77,7 +75,6 @@ def session_hits(path: Path, hits: Mapping[str, npt.ArrayLike], title: str) -> P
     for label, values in hits.items():
         total = np.cumsum(np.asarray(values, dtype=np.float64))
         axes.plot(np.arange(1, len(total) + 1), total, linewidth=1.5, label=label)
-    axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=9)
     return _save(figure, path)
 
@@ -117,6 +114,7 @@ def _new(title: str, x: str, y: str) -> tuple[Any, Any]:
 
 
 def _save(figure: Any, path: Path) -> Path:
+    figure.axes[0].set_ylim(bottom=0)
     with replace_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     return path

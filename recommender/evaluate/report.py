@@ -9,7 +9,7 @@ import csv
 import importlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -50,7 +50,6 @@ class Report:
 
     facts: name -> (n_units,) what is known of each unit, whatever the model; first its id.  notes: lines that say what
     was evaluated.  tables: title -> measures, as printed.  ratios: whether `comparisons` are ratios, not differences.
-    case: None where no case of ratings is behind it.
     """
 
     task: str
@@ -61,7 +60,6 @@ class Report:
     notes: list[str]
     tables: dict[str, list[str]]
     ratios: bool = False
-    case: Optional[Evaluation] = None
 
     @property
     def n_units(self) -> int:
@@ -98,7 +96,7 @@ class Report:
             tables[f"beyond accuracy, k = {k}"] = [f"{name}@{k}" for name in BEYOND]
             tables[f"cold start, k = {k}"] = [f"{name}@{k}" for name in COLD]
         tables["expected ratings"] = ["rmse", "mae"]
-        return cls(case.name, part, facts, results, comparisons, notes, tables, case=case)
+        return cls(case.name, part, facts, results, comparisons, notes, tables)
 
 
 def text(report: Report) -> str:
@@ -168,53 +166,40 @@ def average_rows(reports: Iterable[Report]) -> list[dict[str, Any]]:
 
 def long_unit_rows(reports: Sequence[Report]) -> Iterable[dict[str, Any]]:
     """Yield one row for each backend, task, measure and unit, since tasks have different measures."""
-    for number in range(len(reports[0].results)):
-        for report in reports:
-            result = report.results[number]
-            for measure, values in result.values.items():
-                for unit, value in zip(report.facts["unit"].tolist(), values.tolist()):
-                    head = {"task": report.task, "split": report.part, "backend": result.model}
-                    yield {**head, "unit": unit, "measure": measure, "value": value}
+    for report, result in _by_backend(reports):
+        head = {"task": report.task, "split": report.part, "backend": result.model}
+        for measure, values in result.values.items():
+            for unit, value in zip(report.facts["unit"].tolist(), values.tolist()):
+                yield {**head, "unit": unit, "measure": measure, "value": value}
 
 
 def long_average_rows(reports: Sequence[Report]) -> list[dict[str, Any]]:
     """Return one row for each backend, task and measure: value, its interval, ratio to the first and its interval."""
     rows = []
-    for number in range(len(reports[0].results)):
-        for report in reports:
-            result = report.results[number]
-            ratio_of = {line.metric: line[3:6] for line in report.comparisons if line.model == result.model}
-            for measure, value in result.overall.items():
-                n_units = report.n_units if measure in result.values else None
-                row = {"backend": result.model, **result.details, "task": report.task, "split": report.part}
-                row.update(measure=measure, n_units=n_units)
-                interval = result.intervals.get(measure, (value, math.nan, math.nan))
-                row.update(zip(("value", "low", "high"), map(_or_none, interval)))
-                row.update(
-                    zip(("ratio", "ratio_low", "ratio_high"), map(_or_none, ratio_of.get(measure, [math.nan] * 3)))
-                )
-                rows.append(row)
+    for report, result in _by_backend(reports):
+        head = {"backend": result.model, **result.details, "task": report.task, "split": report.part}
+        ratio_of = {line.metric: line[3:6] for line in report.comparisons if line.model == result.model}
+        for measure, value in result.overall.items():
+            n_units = report.n_units if measure in result.values else None
+            interval = result.intervals.get(measure, (value, math.nan, math.nan))[:3]
+            figures = map(_or_none, (*interval, *ratio_of.get(measure, (math.nan, math.nan, math.nan))))
+            names = ("value", "low", "high", "ratio", "ratio_low", "ratio_high")
+            rows.append({**head, "measure": measure, "n_units": n_units, **dict(zip(names, figures))})
     return rows
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def _by_backend(reports: Sequence[Report]) -> Iterator[tuple[Report, Result]]:
+    for number in range(len(reports[0].results)):
+        for report in reports:
+            yield report, report.results[number]
+
+
+def as_json(report: Report, case: Evaluation) -> dict[str, Any]:
     """Return averages and comparisons of one case."""
-    case = report.case
-    assert case is not None
-    comparisons = [
-        {"difference" if name == "value" else name: value for name, value in line._asdict().items()}
-        for line in report.comparisons
-    ]
-    return {
-        "protocol": report.task,
-        "split": report.part,
-        "n_users": report.n_units,
-        "left_out": case.left_out,
-        "n_known_ratings": case.known.n_ratings,
-        "n_movies": case.known.n_movies,
-        "models": average_rows([report]),
-        "comparisons": comparisons,
-    }
+    value = {"protocol": report.task, "split": report.part, "n_users": report.n_units, "left_out": case.left_out}
+    value.update(n_known_ratings=case.known.n_ratings, n_movies=case.known.n_movies, models=average_rows([report]))
+    comparisons = [{"difference": line.value, **line._asdict()} for line in report.comparisons]
+    return {**value, "comparisons": [{key: c[key] for key in c if key != "value"} for c in comparisons]}
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -82,7 +82,10 @@ class Spec:
                 raise ChoiceError(f"{what} {text!r}: {pair!r} is not key=value; write {name}:key=value")
             if key in settings:
                 raise ChoiceError(f"{what} {text!r} sets {key} twice: give each setting once")
-            settings[key] = _number_or_word(value)
+            try:
+                settings[key] = json.loads(value)  # true, false, a number
+            except ValueError:
+                settings[key] = value
         return cls(text, name, settings)
 
 
@@ -289,14 +292,3 @@ def choose_reference(results: Sequence[Result], against: str, metric: str) -> st
     if against not in models:
         raise ChoiceError(f"no evaluated model is called {against!r}: compare with first, best or {', '.join(models)}")
     return against
-
-
-def _number_or_word(text: str) -> Any:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
