@@ -17,7 +17,6 @@ from recommender.data.interactions import Interactions, grades
 from recommender.data.settings import default_folder, read_settings
 from recommender.facade import Recommender
 from recommender.learn.features import KNOTS, SparseRows, pseudo_users
-from recommender.linalg import randomized_svd
 from recommender.session.gaussian import ConditionalGaussian
 from recommender.session.policy import PolicySettings
 from recommender.session.rules import Event, MovingAverage
@@ -312,13 +311,3 @@ def test_the_settings_file_holds_the_defaults() -> None:
     assert read_settings(PolicySettings, path) == PolicySettings()
     written = [line.split(":")[0] for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\w+:", line)]
     assert sorted(written) == sorted(field.name for field in dataclasses.fields(PolicySettings))
-
-
-def test_the_fit_of_large_data_agrees_with_that_of_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, catalog, settings = random_ratings(300, 200), make_catalog(200), GaussianSettings(rank=4)
-    exact = fit_gaussian(data, catalog, settings)
-    monkeypatch.setattr(randomized_svd, "DENSE_CELLS", 0)  # every matrix is a large one now
-    found = fit_gaussian(data, catalog, settings)
-    assert not np.array_equal(found.vectors, exact.vectors)
-    np.testing.assert_allclose(found.vectors @ found.vectors.T, exact.vectors @ exact.vectors.T, atol=1e-4)
-    np.testing.assert_allclose(found.noise, exact.noise, atol=1e-4)

@@ -1,6 +1,6 @@
 """Time one turn of a session, and one explanation: both learning rules, two catalogue sizes.
 
-    python tests/benchmarks/session_turn.py
+    python -m tests.benchmarks.session_turn
 
 A turn is `SessionEngine.step`: hear the answer, score all movies, apply the policy, take the best. Vectors are random
 (k = 32; the time does not depend on their values); 20-turn sessions of 4 favorites with answers at random; one BLAS
@@ -13,12 +13,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-import sys
 import time
-from pathlib import Path
-
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
 
