@@ -121,7 +121,7 @@ def test_content_takes_the_keywords_of_the_catalog() -> None:
     known = Interactions.from_columns([1, 2], [1, 2], [5, 5], [1, 1], movie_vocabulary=catalog.movie_ids)
     with_words = Content(catalog, popularity=0, fewest_movies=1).fit(known).score(known, [0])[0]
     assert with_words[2] > with_words[1] + 0.1
-    without = Content(catalog, tags=(), popularity=0, fewest_movies=1).fit(known).score(known, [0])[0]
+    without = Content(catalog, keywords=False, popularity=0, fewest_movies=1).fit(known).score(known, [0])[0]
     assert without[2] == without[1]
 
 

@@ -110,7 +110,7 @@ class Random(Ranker):
 
 BASELINES: Mapping[str, Callable[..., Ranker]] = {
     REFERENCE: PopularityByGenre,
-    "genre-profile": partial(Content, tags=(), popularity=0.0),
+    "genre-profile": partial(Content, keywords=False, popularity=0.0),
     "random": Random,
 }
 

@@ -1,6 +1,6 @@
-"""Content: movies of the genres, and with the tags, that a user rates above their own average.
+"""Content: movies of the genres, and with the keywords, that a user rates above their own average.
 
-    F_i     = the genres and tags of i, each weighted by ln(n_movies / how many movies have it), scaled to length 1
+    F_i     = the genres and keywords of i, each weighted by ln(n_movies / how many movies have it), scaled to length 1
     profile = sum over the history (r_i - the user's mean + liking) F_i
     score   = F profile / |profile| + popularity * ln(1 + likes_i) / ln(1 + most likes)
 
@@ -12,7 +12,6 @@ both constants are ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -30,7 +29,7 @@ from .features import genre_matrix, rarity_weighted, tag_matrix
 class ContentSettings:
     liking: float = setting(0.5, "what a rating counts beyond its distance from the user's mean, in stars", 0)
     popularity: float = setting(2.0, "weight of being well known", 0)
-    fewest_movies: int = setting(5, "a tag counts if at least so many movies have it", 1)
+    fewest_movies: int = setting(5, "a keyword counts if at least so many movies have it", 1)
 
 
 class Content(Ranker):
@@ -42,24 +41,17 @@ class Content(Ranker):
     features_: np.ndarray
     known_: np.ndarray
 
-    def __init__(
-        self, catalog: Optional[Catalog] = None, tags: Optional[Iterable[tuple[int, str]]] = None, **settings: Any
-    ) -> None:
-        """Take genres from `catalog` and tags as pairs (movie id, tag); a loaded model needs neither.
-
-        tags: None takes the keywords of `catalog`, which preprocessing fills from tags where it has no others.
-        """
+    def __init__(self, catalog: Optional[Catalog] = None, keywords: bool = True, **settings: Any) -> None:
+        """keywords: whether to read those of `catalog` beside its genres; preprocessing fills them from users' tags."""
         super().__init__(catalog, **settings)
-        if tags is None:
-            tags = catalog.keywords() if catalog else ()
-        self.tags = tuple(tags)
+        self.keywords = catalog.keywords() if catalog and keywords else []
 
     def fit(self, train: Interactions) -> Content:
         """Read the features of the training data's movies; one that the catalogue does not know has none."""
         self.movie_ids = train.movie_ids
         genres = genre_matrix(self.catalog, train.movie_ids)
-        tags = tag_matrix(self.tags, train.movie_ids, self.settings.fewest_movies)
-        self.features_ = unit_rows(rarity_weighted(np.concatenate([genres, tags], axis=1)))
+        words = tag_matrix(self.keywords, train.movie_ids, self.settings.fewest_movies)
+        self.features_ = unit_rows(rarity_weighted(np.concatenate([genres, words], axis=1)))
         likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
         self.known_ = (np.log1p(likes) / np.log1p(max(likes.max(initial=0), 1))).astype(np.float32)
         return self

@@ -3,21 +3,19 @@
     r_ut = mu + b_t  +  phi_t . w_u + shift_u  +  psi_u . z_t
 
 b_t      damped mean of the movie, users' generosity taken out
-w_u      the taste of a user, from a Gaussian process over the user's history; phi_t describes the movie: its place in
-         the SVD of the matrix that holds 1 + liking (r - mu - b_u - b_i) where somebody rated, its genres, its years
-         (each at length 1), b_t, and the log of its number of ratings, each times the root of its variance
+w_u      the taste of a user, from a Gaussian process over the user's history; phi_t: the movie's place in the SVD of
+         the matrix that holds 1 + liking (r - mu - b_u - b_i) where somebody rated, its genres, its years (each at
+         length 1), b_t, and the log of its number of ratings, each times the root of its variance
 z_t      for each movie, a ridge regression of what the processes left unexplained, each rating predicted from the
          user's others, on psi_u = (the user's place in the same SVD at length 1, 1)
 
-The process: rating n of a user, of movie i, less mu + b_i, is y_n = f(i, n) + noise, with var(noise) =
-1 + rare / (ratings of i + 1) and
+Rating n of a user, of movie i, less mu + b_i, is y_n = f(i, n) + noise, var(noise) = 1 + rare / (ratings of i + 1),
 
     cov(f(i, n), f(j, m)) = scale (phi_i . phi_j) ((1 - taste_drift) + taste_drift exp(-|n - m| / taste_drift_span))
                           + bias + bias_drift exp(-|n - m| / bias_drift_span)
 
-Variances are in units of the noise's, which differs from user to user: its prior is an inverse gamma worth
-`PRIOR_RATINGS` ratings. `scale` takes the values 1 / taste_range, 1 and taste_range, weighed by how likely each makes
-the ratings. Rasmussen and Williams 2006, "Gaussian processes for machine learning", equations 2.23 (the mean), 2.30
+in units of the noise's variance, whose prior for each user is an inverse gamma worth `PRIOR_RATINGS` ratings. `scale`
+is 1 / taste_range, 1 and taste_range, weighed by how likely each makes the ratings. Rasmussen and Williams 2006, "Gaussian processes for machine learning", equations 2.23 (the mean), 2.30
 (how likely; the noise integrated out makes it a Student's t) and 5.12 (leaving one out). Which movies a user rated says
 as much about taste as how (Koren 2008, "Factorization meets the neighborhood", section 4), hence a small `liking`.
 """
@@ -172,9 +170,9 @@ class RatingPredictor(Ranker):
 def expected_taste(
     phi: np.ndarray, y: np.ndarray, n_ratings: np.ndarray, c: RatingPredictorSettings
 ) -> tuple[np.ndarray, float]:
-    """Return w (d,) and shift: movie t, rated next after a history, is expected at phi_t . w + shift.
+    """Return w (d,) and shift: movie t, rated next, is expected at phi_t . w + shift; O(N^2 d + N^3).
 
-    phi (N, d), y (N,), oldest first; n_ratings (N,): how often each movie was rated in all. Cost O(N^2 d + N^3).
+    phi (N, d), y (N,), oldest first; n_ratings (N,): how often each movie was rated in all.
     """
     since = len(y) - np.arange(len(y))
     taste = 1 - c.taste_drift + c.taste_drift * np.exp(-since / c.taste_drift_span)

@@ -63,11 +63,7 @@ def model_class(name: str) -> type[Ranker]:
 
 
 def folder_name(name: str) -> str:
-    """Return the folder below `artifacts` in which the model is kept.
-
-    >>> folder_name("ease"), folder_name("two_tower")
-    ('ease', 'twotower')
-    """
+    """Return the folder below `artifacts` in which the model is kept."""
     name = model_class(name).name
     return _FOLDERS.get(name, name)
 

@@ -42,10 +42,10 @@ class Range(NamedTuple):
 
 
 class SparseMatrix:
-    """A sparse float32 matrix that can be multiplied; built from compressed rows, not changed afterwards.
+    """A sparse float32 matrix that can be multiplied; built from compressed rows in O(n_values).
 
     indptr: (n_rows + 1,) int64.  columns: (n_values,) int32, no column twice in a row.  values: (n_values,) float32.
-    Memory: 16 bytes a value and some padding, or 4 bytes a cell in the dense head.  Cost of building: O(n_values).
+    Memory: 16 bytes a value and some padding, or 4 bytes a cell in the dense head.
 
     >>> A = SparseMatrix(np.array([0, 2, 3]), np.array([2, 0, 1], np.int32), np.array([5, 1, 4], np.float32), 3)
     >>> A.dense().tolist()
@@ -60,14 +60,14 @@ class SparseMatrix:
         counts = np.bincount(columns, minlength=n_columns)
         # Inside, columns are numbered by how full they are: what is gathered often lies together.
         self.order = np.argsort(-counts, kind="stable")
-        rank = np.empty(n_columns, dtype=np.int32)
-        rank[self.order] = np.arange(n_columns, dtype=np.int32)
+        self.rank = np.empty(n_columns, dtype=np.int32)
+        self.rank[self.order] = np.arange(n_columns, dtype=np.int32)
         n_head = int(np.count_nonzero(counts >= max(HEAD_SHARE * self.shape[0], 1)))
         n_ranges = max(1, round(len(columns) / RANGE_ENTRIES))
         cuts = np.searchsorted(indptr, np.linspace(0, len(columns), n_ranges + 1)[1:-1])
         edges = np.concatenate(([0], cuts, [self.shape[0]]))
         self.ranges = [
-            _build_range(indptr, columns, values, rank, n_head, int(low), int(high))
+            _build_range(indptr, columns, values, self.rank, n_head, int(low), int(high))
             for low, high in zip(edges[:-1], edges[1:])
             if high > low
         ]
@@ -85,7 +85,7 @@ class SparseMatrix:
         out = np.zeros((self.shape[1], Y.shape[1]), dtype=np.float32)
         for part in self.ranges:
             _add_transposed_times(part, Y[part.low : part.high], out)
-        return self._unordered(out)
+        return out[self.rank]
 
     def gram_times(self, X: np.ndarray) -> np.ndarray:
         """Return A' (A X), (n_cols, b) float32, for X (n_cols, b) float32, in one sweep."""
@@ -95,7 +95,7 @@ class SparseMatrix:
             Y = np.zeros((part.high - part.low, X.shape[1]), dtype=np.float32)
             _add_times(part, X, Y)  # A_r X
             _add_transposed_times(part, Y, out)  # A_r' (A_r X)
-        return self._unordered(out)
+        return out[self.rank]
 
     def energy(self) -> float:
         """Return ||A||_F^2, the sum of the squared values; NaN or infinite where a value is."""
@@ -109,12 +109,7 @@ class SparseMatrix:
             rows[:, : part.head.shape[1]] = part.head
             for batch in part.by_row:
                 np.add.at(rows, (batch.rows[:, None], batch.columns), batch.values)
-        return full[:, np.argsort(self.order)]
-
-    def _unordered(self, out: np.ndarray) -> np.ndarray:
-        result = np.empty_like(out)
-        result[self.order] = out
-        return result
+        return full[:, self.rank]
 
 
 def _add_times(part: Range, X: np.ndarray, out: np.ndarray) -> None:

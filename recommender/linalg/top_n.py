@@ -16,8 +16,7 @@ import numpy as np
 def top_n(scores: np.ndarray, n: int) -> np.ndarray:
     """Return (B, min(n, width)) columns of the largest of `scores` (B, width), best first, ties by ascending column.
 
-    Scores may be -inf, not NaN.  Exact in its ties: whatever equals the n-th value competes for the last places by
-    column.  Cost O(B width); for n far below the width little more than reading the scores once.
+    Scores may be -inf, not NaN.  Cost O(B width); for n far below the width little more than reading the scores once.
 
     >>> top_n(np.array([[1, 3, 3, 2]], dtype=np.float32), 2).tolist()
     [[1, 2]]

@@ -79,7 +79,7 @@ class Stacker(Ranker):
             "ease": Ease(values="ratings", regularisation=4000),
             "ials": Ials(factors=64, regularisation=20, alpha=3, recency_floor=0.07, recency_span=5),
             "bias": Biases(),
-            "content": Content(catalog, tags=(), popularity=0),
+            "content": Content(catalog, keywords=False, popularity=0),
             "trending": self.trending,
         }
 
