@@ -89,12 +89,12 @@ def _take(handle: int, path: Path) -> None:
 
 
 def load_npy(path: Path, dtype: npt.DTypeLike) -> np.ndarray:
-    """Read one array and check its dtype; never unpickles."""
+    """Read one array and check its dtype, unless that is None; never unpickles."""
     with _reading(path):
         array = np.load(path, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("it holds several arrays")
-    if array.dtype != dtype:
+    if dtype is not None and array.dtype != dtype:
         raise ArtifactError(f"{path} holds {array.dtype}, expected {np.dtype(dtype)}")
     return array
 

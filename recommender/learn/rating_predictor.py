@@ -15,9 +15,10 @@ Rating n of a user, of movie i, less mu + b_i, is y_n = f(i, n) + noise, var(noi
                           + bias + bias_drift exp(-|n - m| / bias_drift_span)
 
 in units of the noise's variance, whose prior for each user is an inverse gamma worth `PRIOR_RATINGS` ratings. `scale`
-is 1 / taste_range, 1 and taste_range, weighed by how likely each makes the ratings. Rasmussen and Williams 2006, "Gaussian processes for machine learning", equations 2.23 (the mean), 2.30
-(how likely; the noise integrated out makes it a Student's t) and 5.12 (leaving one out). Which movies a user rated says
-as much about taste as how (Koren 2008, "Factorization meets the neighborhood", section 4), hence a small `liking`.
+is 1 / taste_range, 1 and taste_range, weighed by how likely each makes the ratings. Rasmussen and Williams 2006,
+"Gaussian processes for machine learning", equations 2.23 (the mean), 2.30 (how likely; the noise integrated out makes
+it a Student's t) and 5.12 (leaving one out). Which movies a user rated says as much about taste as how, hence a small
+`liking` (Koren 2008, "Factorization meets the neighborhood", section 4).
 """
 
 from __future__ import annotations
@@ -209,8 +210,7 @@ def damped_means(
     train: Interactions, movie_damping: float, user_damping: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mu (1,), b_i (n_movies,) and b_u (n_users,): the ridge solution of r = mu + b_u + b_i, mu the mean."""
-    users, movies = train.user_rows(), train.movie_rows
-    mean = train.ratings.mean(dtype=np.float64)
+    users, movies, mean = train.user_rows(), train.movie_rows, train.ratings.mean(dtype=np.float64)
     rest = train.ratings - mean
     b_u, b_i = np.zeros(train.n_users), np.zeros(train.n_movies)
     n_u, n_i = np.diff(train.indptr) + user_damping, train.movie_counts() + movie_damping
@@ -221,7 +221,7 @@ def damped_means(
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    """Return the rows scaled to length 1, float64; a row of zeros stays."""
+    """Return the rows scaled to length 1, float64; a row of (nearly) zeros stays."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 1e-9, lengths, 1), dtype=np.float64)
 
