@@ -1,189 +1,154 @@
 """Train the two towers: loss and validation ranking after every epoch, the best epoch kept.
 
     python -m model.train_twotower                  fitted on train, stopped by the ranking on val
-    python -m model.train_twotower --final          then fitted anew on train + val + test, for as many epochs
+    python -m model.train_twotower --all-ratings    then fitted again on train + val + test, for as many epochs
     python -m model.train_twotower --preset recipe  64 wide, Linear + ReLU towers, MSE on the rating, 10 epochs
 
-A training that was stopped, by Ctrl-C or harder, waits in `<output>.checkpoint`: the same command goes on with it
-after the last whole epoch and ends with the same bytes as if it had never been stopped.
+A training that was stopped, by Ctrl-C or harder, waits in `<output>.checkpoint`: the same command goes on with it after
+the last whole epoch and ends with the same bytes as if it had never been stopped.
 """
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import numpy as np
 
-from model import program as common
-from model import text_plot
-from model.threads import restart_with
-from model.two_tower_run import FINAL, Checkpoint, Progress, Run, StoppingSettings
-from recommender import cli as command
+from model import program
+from model.two_tower_run import Checkpoint, Run
+from recommender import cli
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.data.files import exclusive
-from recommender.data.interactions import Interactions
-from recommender.data.settings import override
+from recommender.data.settings import override, setting
 from recommender.data.splits import load_all, load_split
 from recommender.evaluate import plots
 from recommender.learn.baselines import MostPopular
-from recommender.learn.two_tower.artifact import FOLDER, KIND
-from recommender.learn.two_tower.model import TwoTower
+from recommender.learn.two_tower.model import FOLDER, TwoTower
 from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
 
 PRESETS = {"default": {}, "recipe": RECIPE}
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+HEIGHT, WIDTH = 8, 60
 
 
-def make_parser() -> command.Parser:
+@dataclasses.dataclass(frozen=True)
+class StoppingSettings:
+    patience: int = setting(3, "epochs without a better validation ranking after which training stops; 0 = never", 0)
+
+
+def make_parser() -> cli.Parser:
     """Return the parser of the flags."""
-    parser = common.make_parser("train_twotower", __doc__.split("\n")[0], FOLDER)
-    parser.epilog = (
-        "A training that was stopped goes on where the same command is given again. --threads sets how many threads "
-        "the matrix products use, by starting this program anew; everything else runs on one, so 1 is often as fast. "
-        "Another number of threads can change the last digits."
-    )
-    parser.add_argument("--final", action="store_true", help="afterwards fit on train + val + test and store that")
-    parser.add_argument(
-        "--preset",
-        choices=PRESETS,
-        default="default",
-        help="settings to begin with; recipe: the squared error of ratings (default: %(default)s)",
-    )
+    renamed = {"--final": "--all-ratings"}
+    parser = program.make_parser("train_twotower", __doc__.split("\n")[0], FOLDER, renamed)
+    parser.epilog = "A training that was stopped goes on where the same command is given again."
+    parser.add_common("all-ratings", help="afterwards fit on train + val + test and store that")
+    parser.add_common("threads", help="threads of the matrix products; may change the last digits (default: numpy's)")
+    parser.add_argument("--preset", choices=PRESETS, default="default", help="settings to begin with: %(choices)s")
     parser.add_argument("--restart", action="store_true", help="start over, whatever an unfinished training has done")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves as PNG; needs tastevec[plots]")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of the matrix products (default: numpy's)")
     parser.add_settings(StoppingSettings, title="when to stop")
     parser.add_settings(TwoTowerSettings)
     return parser
 
 
-def use_threads(n: Optional[int], argv: Optional[Sequence[str]]) -> None:
-    """Start anew with `n` threads where this is the program itself (argv None); a caller's process is left alone."""
-    if n is None:
+def use_threads(n: Optional[int], argv: Sequence[str]) -> None:
+    """Run the program again with `n` threads and exit with its code, unless it has them: numpy reads them at import."""
+    wanted = dict.fromkeys(THREADS, str(n))
+    if n is None or wanted.items() <= os.environ.items():
         return
     if n < 1:
         raise SettingsError(f"--threads {n}: give a whole number from 1")
-    if argv is not None:
-        raise SettingsError(f"--threads {n} acts only on the program: run it as python -m model.train_twotower")
-    start = ["-m", "model.train_twotower"] if __package__ else [str(Path(__file__).resolve())]
-    restart_with(n, [sys.executable, *start, *sys.argv[1:]])
+    command = [sys.executable, "-m", "model.train_twotower", *argv]
+    raise SystemExit(subprocess.call(command, env={**os.environ, **wanted}))
 
 
-def tell_start(run: Run, train: Interactions) -> None:
-    """Print what is trained on what, and the ranking to beat."""
-    chosen = run.model.settings
-    print(
-        f"train: {train.n_ratings:,} ratings, {train.n_users:,} users x {train.n_movies:,} movies; objective "
-        f"{chosen.objective}, {chosen.factors} factors, batch {chosen.batch}, at most {chosen.epochs} epochs"
-    )
-    popular = common.ranking_quality(MostPopular().fit(train), run.case)
-    print(f"val: nDCG@10 over {run.case.n_users:,} people; popularity has {popular:.4f}", flush=True)
+def curve(values: Sequence[float], label: str, mark: int) -> str:
+    """Return the values as a plot in `HEIGHT` lines: a `*` for each (of many: for some), an `O` at index `mark`."""
+    shown = np.unique(np.append(np.linspace(0, len(values) - 1, min(len(values), WIDTH)).astype(int), mark)).tolist()
+    top, bottom = max(values), min(values)
+    heights = [round((values[i] - bottom) / ((top - bottom) or 1.0) * (HEIGHT - 1)) for i in shown]
+    lines = []
+    for height in reversed(range(HEIGHT)):
+        name = {HEIGHT - 1: f"{top:.4g}", 0: f"{bottom:.4g}"}.get(height, "")
+        cells = "".join(("O" if i == mark else "*") if h == height else " " for i, h in zip(shown, heights))
+        lines.append(f"{name:>9} |{cells}".rstrip())
+    return "\n".join([*lines, f"{'':10}+{'-' * len(shown)}", f"{'':11}{label}, epochs 1 to {len(values)}"])
 
 
-def tell_epoch(progress: Progress, n_epochs: int) -> None:
-    """Print the line of the last epoch."""
-    done = len(progress.losses)
-    better = "  best so far" if progress.best == done else ""
-    print(
-        f"  epoch {done}/{n_epochs}  loss {progress.losses[-1]:.4f}  nDCG@10 {progress.quality[-1]:.4f}{better}",
-        flush=True,
-    )
-
-
-def tell_final_epoch(progress: Progress) -> None:
-    """Print the line of the last epoch on everything."""
-    losses = progress.final_losses
-    print(f"  epoch {len(losses)}/{progress.best}  loss {losses[-1]:.4f}", flush=True)
-
-
-def reached(progress: Progress) -> str:
-    """Return the last epoch of each fit in words."""
-    more = len(progress.final_losses)
-    return f"epoch {len(progress.quality)}" + (f" and {more} of the final fit" if more else "")
-
-
-def tell_curves(progress: Progress) -> None:
-    """Print both curves."""
-    print(text_plot.curve(progress.losses, "loss", progress.best - 1))
-    print(text_plot.curve(progress.quality, "nDCG@10 on val; O: the epoch that was kept", progress.best - 1))
+def train(run: Run, processed: Path, checkpoint: Checkpoint, all_ratings: bool, plot: Optional[Path]) -> None:
+    """Do the whole work of the program, or what an earlier one left of it, printing each epoch and the curves."""
+    planned = run.model.settings.epochs
+    try:
+        if run.resume(checkpoint):
+            print(f"going on after epoch {len(run.losses)} and {len(run.final_losses)} of the final fit", flush=True)
+        for _ in run.search(checkpoint):
+            done = len(run.losses)
+            better = "  best so far" if run.best_epoch == done else ""
+            print(
+                f"  epoch {done}/{planned}  loss {run.losses[-1]:.4f}  nDCG@10 {run.quality[-1]:.4f}{better}",
+                flush=True,
+            )
+        print(curve(run.losses, "loss", run.best_epoch - 1))
+        print(curve(run.quality, "nDCG@10 on val (O: the epoch that was kept)", run.best_epoch - 1))
+        if plot is not None:
+            plots.training_curve(plot, run.losses, run.quality, run.best_epoch, "two towers")
+        if all_ratings:
+            everything = load_all(processed)
+            print(f"train+val+test: {everything.n_ratings:,} ratings, {run.best_epoch} epochs", flush=True)
+            for _ in run.fit_all(everything, checkpoint):
+                print(f"  epoch {len(run.final_losses)}/{run.best_epoch}  loss {run.final_losses[-1]:.4f}", flush=True)
+    except KeyboardInterrupt:
+        print(f"\nstopped: the same command goes on after epoch {len(run.quality)}", file=sys.stderr)
+        raise
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Train, report, store."""
     arguments = make_parser().parse_args(argv)
-    use_threads(arguments.threads, argv)
+    use_threads(arguments.threads, sys.argv[1:] if argv is None else argv)
     if arguments.plot is not None:
         plots.need_matplotlib("--plot")
         if arguments.plot.is_dir():
             raise ChoiceError(f"--plot {arguments.plot} is a folder: give the name of a file")
-    settings = override(TwoTowerSettings(**PRESETS[arguments.preset]), arguments)
+    chosen = override(TwoTowerSettings(**PRESETS[arguments.preset]), arguments)
     patience = override(StoppingSettings(), arguments).patience
-    output = common.output_folder(arguments, FOLDER, KIND).resolve()
+    output = program.output_folder(arguments, FOLDER, TwoTower.name).resolve()
     folder = arguments.processed
     catalog = Catalog.load(folder)
-    train, val = (load_split(folder, name) for name in ("train", "val"))
-    if not np.array_equal(catalog.movie_ids, train.movie_ids):
+    data, val = (load_split(folder, name) for name in ("train", "val"))
+    if not np.array_equal(catalog.movie_ids, data.movie_ids):
         raise ArtifactError(f"{folder}: ratings and movie list differ: run python -m preprocess.setup again")
-    case = common.validation_case(train, val)
+    case = program.validation_case(data, val)
     if not case.n_users:
-        raise DataError(
-            f"{folder}: nobody likes a movie of val (rating >= 4), so nothing tells when to stop: add ratings"
-        )
+        raise DataError(f"{folder}: nobody likes a movie of val (rating >= 4), which tells when to stop: add ratings")
     output.parent.mkdir(parents=True, exist_ok=True)
-    lock = output.with_name(f".{output.name}.lock")
-    with exclusive(lock, f"the training of {output}"):
-        run = Run(TwoTower(catalog=catalog, **vars(settings)), train, case, patience)
-        train_and_store(run, train, output, arguments)
-
-
-def train_and_store(run: Run, train: Interactions, output: Path, arguments: argparse.Namespace) -> None:
-    """Do the whole work of the program, or what an earlier one left of it."""
     started = time.perf_counter()
-    identity = run.identity(arguments.processed, arguments.final, arguments.threads)
-    checkpoint = Checkpoint(output.with_name(output.name + ".checkpoint"), identity)
-    if arguments.restart:
+    with exclusive(output.with_name(f".{output.name}.lock"), f"the training of {output}"):
+        run = Run(TwoTower(catalog, **vars(chosen)), data, case, patience)
+        identity = {"patience": patience, "all_ratings": arguments.all_ratings, "threads": arguments.threads}
+        place = output.with_name(output.name + ".checkpoint")
+        checkpoint = Checkpoint(place, chosen, **identity, data=run.data_sha256(folder))
+        if arguments.restart:
+            checkpoint.remove()
+        print(
+            f"train: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; objective "
+            f"{chosen.objective}, {chosen.factors} factors, batch {chosen.batch}, at most {chosen.epochs} epochs"
+        )
+        popular = program.ranking_quality(MostPopular().fit(data), case)
+        print(f"val: nDCG@10 over {case.n_users:,} users; popularity has {popular:.4f}", flush=True)
+        train(run, folder, checkpoint, arguments.all_ratings, arguments.plot)
+        run.store(output)
         checkpoint.remove()
-    waiting = checkpoint.read()
-    tell_start(run, train)
-    if waiting is not None:
-        run.take_over(*waiting)
-        print(f"going on after {reached(run.progress)}", flush=True)
-    try:
-        for progress in run.search_epochs(checkpoint):
-            tell_epoch(progress, run.model.settings.epochs)
-        progress = run.progress
-        tell_curves(progress)
-        if arguments.plot is not None:
-            plots.training_curve(arguments.plot, progress.losses, progress.quality, progress.best, "two towers")
-        if arguments.final:
-            everything = load_all(arguments.processed)
-            print(f"train+val+test: {everything.n_ratings:,} ratings, {progress.best} epochs", flush=True)
-            stored = waiting[1] if waiting is not None and progress.phase == FINAL else {}
-            for _ in run.final_epochs(everything, checkpoint, stored):
-                tell_final_epoch(progress)
-    except KeyboardInterrupt:
-        print(f"\nstopped: the same command goes on after {reached(run.progress)}", file=sys.stderr)
-        raise
-    if arguments.final:
-        run.final_model().save(output, "train+val+test", progress.final_losses)
-    else:
-        run.best_model().save(output, "train", progress.losses[: progress.best])
-    checkpoint.remove()
-    print(f"stored in {output} after {time.perf_counter() - started:.0f} s: the model of epoch {progress.best}")
-
-
-def program() -> None:
-    """Run `main` as a whole program."""
-    command.run(main)
+    print(f"stored in {output} after {time.perf_counter() - started:.0f} s: the model of epoch {run.best_epoch}")
 
 
 if __name__ == "__main__":
-    program()
+    cli.run(main)

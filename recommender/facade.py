@@ -24,7 +24,7 @@ from .learn import registry
 from .learn.base import Ranker
 from .learn.registry import DEFAULT_METHOD
 from .learn.svd import SvdModel
-from .learn.two_tower import artifact as two_tower_artifact
+from .learn.two_tower import model as two_tower
 from .linalg.top_n import top_n
 from .retrieve import INDEXES
 from .retrieve.base import VectorIndex
@@ -125,8 +125,8 @@ class Recommender:
         catalog = Catalog.load(folder)
         if vectors == SVD:
             return _open_svd(folder, catalog, policy, backend, backend_settings)
-        stored = folder / "artifacts" / two_tower_artifact.FOLDER
-        towers = two_tower_artifact.load_movie_tower(stored, catalog.movie_ids)
+        stored = folder / "artifacts" / two_tower.FOLDER
+        towers = two_tower.load_movie_tower(stored, catalog.movie_ids)
         if artifacts.has_manifest(folder):
             catalog = catalog.with_counts(np.sum([load_split(folder, part).movie_counts() for part in PARTS], axis=0))
         policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)

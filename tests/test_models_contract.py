@@ -184,13 +184,9 @@ TOWERS: dict[str, Any] = {
     "user_input": "id",
     "user_layer": "relu",
     "movie_layer": "linear",
-    "normalised": True,
     "movie_bias": False,
     "side_features": "none",
     "drop_ids": 0.5,
-    "positives_from": 3.0,
-    "extra_negatives": 9,
-    "negative_power": 0.0,
     "short_span": 0.0,
     "long_span": 9.0,
     "longest_history": 4,
@@ -208,7 +204,6 @@ NEEDED: dict[str, dict[str, dict[str, Any]]] = {
         "popularity_power": {"signal": "weighted"},
     },
     "ials": {"cg_steps": {"n_sweeps": 1}},
-    "two_tower": {"negative_power": {"extra_negatives": 9}, "fold_in_steps": {"user_input": "id"}},
 }
 NO_SAY = {("svd", name) for name in ("passes", "block", "seed")} | {("rating_predictor", "seed")}  # exact SVD here
 EVERY_SETTING = [
@@ -223,7 +218,7 @@ EVERY_SETTING = [
 def test_every_setting_changes_the_result(name: str, key: str) -> None:
     data, towers = ratings(), name.startswith("two_tower")
     small = {**SMALL.get(name, {}), **({"epochs": 5} if towers or name == "stacker" else {})}
-    small.update(NEEDED.get("two_tower" if towers else name, {}).get(key, {}))
+    small.update(NEEDED.get(name, {}).get(key, {}))
     before = make(name, **small).fit(data)
     value = getattr(before.settings, key)
     other = TOWERS if towers else OTHER.get(name, {})

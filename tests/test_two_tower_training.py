@@ -1,4 +1,4 @@
-"""Training the two towers: its steps, negatives and L2, going on after a stop, refusals."""
+"""Training the two towers: its batches and steps, going on after a stop, refusals."""
 
 from __future__ import annotations
 
@@ -9,15 +9,65 @@ import pytest
 
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
-from recommender.learn.two_tower.adam import Adam, EmbeddingTable, dense_step
+from recommender.learn.two_tower.adam import Adam, Parameter
+from recommender.learn.two_tower.losses import log_frequencies
 from recommender.learn.two_tower.model import TwoTower
 from recommender.learn.two_tower.network import loss_and_gradient
 from recommender.learn.two_tower.settings import RECIPE
+from recommender.learn.two_tower.training import shuffled_batches
 
 from .test_two_tower import N_USERS, a_batch, catalog, ratings, training
 
 
-@pytest.mark.parametrize("settings", [{}, RECIPE, {"side_features": "genres", "drop_ids": 0.5, "extra_negatives": 9}])
+@pytest.mark.parametrize(("n", "batch"), [(10, 3), (9, 3), (1, 4), (0, 4)])
+def test_batches_hold_every_row_once(n: int, batch: int) -> None:
+    batches = list(shuffled_batches(n, batch, np.random.default_rng(0)))
+    assert sorted(np.concatenate([[], *batches]).tolist()) == list(range(n))
+    assert all(len(rows) == batch for rows in batches[:-1])
+
+
+def test_every_place_is_as_likely() -> None:
+    """Row 0 falls into the first of four batches in a quarter of 2000 shuffles: 500, standard deviation 19."""
+    rng = np.random.default_rng(1)
+    hits = sum(0 in next(iter(shuffled_batches(8, 2, rng))) for _ in range(2000))
+    assert abs(hits - 500) < 4 * 19.4
+
+
+def test_log_frequency_is_the_mean_number_in_a_batch() -> None:
+    """Batches of 5 of 20 examples: 4000 batches counted. A movie without examples has the least of the others."""
+    rng = np.random.default_rng(3)
+    examples = np.repeat([0, 1, 2], [12, 6, 2])
+    q = np.exp(log_frequencies(np.array([12, 6, 2, 0]), 5))
+    rows = [rows for _ in range(1000) for rows in shuffled_batches(20, 5, rng)]
+    np.testing.assert_allclose(np.bincount(examples[np.concatenate(rows)]) / 4000, q[:3], rtol=0.1)
+    assert q[3] == q[2]
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3.0])
+def test_training_never_reads_the_answer_nor_calls_a_known_movie_wrong(ahead: float) -> None:
+    run = training(ahead=ahead)
+    lines = np.arange(len(run.examples))
+    batch = run.make_batch(lines, run.draw_ends(np.random.default_rng(0)), np.random.default_rng(0))
+    bags = batch.bags
+    assert bags is not None
+    assert batch.masked is not None
+    assert batch.positive is not None
+    masked = set(zip(batch.masked[0].tolist(), batch.masked[1].tolist()))
+    order = {}  # (user, movie) -> position
+    for position, (user, movie) in enumerate(zip(run.user_rows.tolist(), run.data.movie_rows.tolist())):
+        order[user, movie] = position
+    for line in lines.tolist():
+        answer = run.examples[line]
+        user = int(run.user_rows[answer])
+        read = bags.movie_rows[bags.indptr[line] : bags.indptr[line + 1]]
+        assert len(read)
+        assert all(order[user, movie] < answer for movie in read.tolist())
+        columns = np.flatnonzero(np.isin(batch.movie_rows, read)).tolist()
+        assert {column for other, column in masked if other == line} == set(columns)
+    assert not any((line, column) in masked for line, column in enumerate(batch.positive.tolist()))
+
+
+@pytest.mark.parametrize("settings", [{}, RECIPE, {"side_features": "genres", "drop_ids": 0.5, "movie_layer": "relu"}])
 def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> None:
     data = ratings()
     model = TwoTower(catalog(), **{**settings, "factors": 6, "batch": 32, "epochs": 4})
@@ -27,15 +77,13 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(settings: dict[st
     begun = [first.run_epoch() for _ in range(2)]
     stored = first.state()
     first.run_epoch()  # what is stored is a copy
-    second = TwoTower(catalog(), **{**settings, "factors": 6, "batch": 32, "epochs": 4}).start(data)
+    second = model.start(data)
     second.set_state(stored)
     assert [*begun, second.run_epoch(), second.run_epoch()] == losses
-    assert second.epochs_done == 4
     for name, part in whole.state().items():
         np.testing.assert_array_equal(part, second.state()[name])
-    np.testing.assert_array_equal(
-        model.take_over(second).score(data, np.arange(N_USERS)), model.fit(data).score(data, np.arange(N_USERS))
-    )
+    rows = np.arange(N_USERS)
+    np.testing.assert_array_equal(model.take_over(second).score(data, rows), model.fit(data).score(data, rows))
 
 
 def test_l2_pulls_at_vectors_and_leaves_biases_alone() -> None:
@@ -54,66 +102,50 @@ def test_a_step_of_training_is_adam_s_with_every_step_counted() -> None:
     run = TwoTower(**chosen).start(ratings())
     batch = a_batch(run)
     planned = 2 * -(-len(run.examples) // 40)
-    tables = {name: EmbeddingTable(table.weights) for name, table in run.tables.items()}
-    dense = {name: [values.copy(), 0 * values, 0 * values] for name, values in run.dense.items()}
+    expected = {name: Parameter(values) for name, values in run.parameters.items()}
     for done in range(5):
-        _, gradient = loss_and_gradient(run.parameters, batch, run.design)
+        _, gradient = loss_and_gradient(run.parameters, batch, run.settings)
         adam = Adam(0.02 * (1 - done / planned))
         for name, (rows, values) in gradient.rows.items():
-            tables[name].step(rows, values, done + 1, adam)
+            expected[name].step_rows(rows, values, done + 1, adam)
         for name, values in gradient.dense.items():
-            weights, first, second = dense[name]
-            dense_step(weights, values, first, second, done + 1, adam)
+            expected[name].step(values, done + 1, adam)
         run.step(gradient)
-    expected = {name: table.weights for name, table in tables.items()}
-    expected.update({name: parts[0] for name, parts in dense.items()})
-    assert {"movies", "history", "bias", "user_W", "user_b"} == set(expected) == set(run.parameters)
-    for name, values in expected.items():
-        np.testing.assert_allclose(run.parameters[name], values, rtol=1e-6)
+    assert {"movies", "history", "bias", "user_W", "user_b"} == set(expected)
+    for name, parameter in expected.items():
+        np.testing.assert_allclose(run.parameters[name], parameter.weights, rtol=1e-6)
 
 
-@pytest.mark.parametrize("settings", [{}, {"normalised": True}, {"user_layer": "relu", "movie_layer": "linear"}])
+@pytest.mark.parametrize("settings", [{}, {"user_layer": "relu", "movie_layer": "linear"}])
 def test_the_model_scores_as_the_network_that_was_trained(settings: dict[str, Any]) -> None:
     """The squared error of one rating, asked of the network, is that of the model's score from the history before."""
     data = ratings()
-    model = TwoTower(catalog(), objective="mse", temperature=0.4, factors=4, rate=0.05, batch=40, **settings)
+    model = TwoTower(catalog(), objective="mse", factors=4, rate=0.05, batch=40, **settings)
     run = model.start(data)
     for _ in range(3):
         run.run_epoch()
     model.take_over(run)
-    for person in range(5):
-        last = int(data.indptr[person + 1]) - 1
+    for user in range(5):
+        last = int(data.indptr[user + 1]) - 1
         line = np.flatnonzero(run.examples == last)
         batch = run.make_batch(line, run.examples[line], np.random.default_rng(0))._replace(kept=None)
-        loss, _ = loss_and_gradient(run.parameters, batch, run.design)
+        loss, _ = loss_and_gradient(run.parameters, batch, run.settings)
         history = data.take(np.arange(data.n_ratings) != last)
-        score = model.score(history, np.array([person]))[0, data.movie_rows[last]]
+        score = model.score(history, np.array([user]))[0, data.movie_rows[last]]
         assert loss == pytest.approx((score - data.ratings[last]) ** 2, rel=1e-3)
 
 
-def test_negatives_beside_a_batch_are_candidates_and_count_in_q() -> None:
-    for n_extra in (0, 200):
-        run = training(extra_negatives=n_extra)
-        batch = run.make_batch(np.arange(3), run.examples[:3], np.random.default_rng(0))
-        assert batch.own is not None
-        assert (batch.movie_rows[batch.own] == run.data.movie_rows[run.examples[:3]]).all()
-        assert (len(batch.movie_rows) > 12) == (n_extra > 0)
-        assert np.exp(run.log_q).sum() == pytest.approx(40 + n_extra)  # of 24 movies, all of which can turn up
-
-
-def test_a_stored_training_of_another_network_is_refused() -> None:
+def test_what_cannot_be_trained_is_refused() -> None:
     data = ratings()
     stored = TwoTower(factors=6).start(data).state()
     with pytest.raises(DataError, match=r"does not fit at 'history\.m'"):
         TwoTower(factors=5).start(data).set_state(stored)
     with pytest.raises(DataError, match="does not fit at"):
         TwoTower(factors=6, user_layer="linear").start(data).set_state(stored)
-
-
-def test_nothing_to_learn_from_is_refused() -> None:
-    disliked = Interactions.from_columns([1, 1], [1, 2], [1, 2], [1, 2])
     with pytest.raises(DataError, match="no rating to learn from"):
-        TwoTower().fit(disliked)
+        TwoTower().fit(Interactions.from_columns([1, 1], [1, 2], [1, 2], [1, 2]))
+    with pytest.raises(DataError, match="no examples"):
+        log_frequencies(np.array([0, 0]), 3)
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_examples_whatever_the_batches() -> None:

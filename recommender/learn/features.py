@@ -8,12 +8,11 @@ units. A year y is near the knots t = 1920, 1930 ... 2020:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 import numpy as np
-import numpy.typing as npt
 
 from ..data.catalog import Catalog
 from ..data.errors import DataError
@@ -87,13 +86,11 @@ def rarity_weighted(matrix: np.ndarray) -> np.ndarray:
     return matrix * np.log(len(matrix) / np.maximum(matrix.sum(axis=0), 1))
 
 
-def item_features(
-    kind: str, catalog: Optional[Catalog], movie_ids: np.ndarray, extra: Optional[Mapping[int, npt.ArrayLike]] = None
-) -> np.ndarray:
+def item_features(kind: str, catalog: Optional[Catalog], movie_ids: np.ndarray) -> np.ndarray:
     """Return (n_movies, n_features) float32 for movies by external id; a movie that the catalogue lacks has zeros.
 
     kind: "none", "genres" (and year) or "metadata" (people and keywords that `FEWEST` movies share too, rare ones
-    weighing more).  extra: movie id -> vector, all of one length, such as text embeddings, whatever the kind.
+    weighing more).
     """
     blocks = []
     if kind != "none" and catalog is not None:
@@ -102,23 +99,8 @@ def item_features(
         movies = [catalog.movie(row) for row in range(len(catalog))]
         people = [(movie.movie_id, name) for movie in movies for name in {movie.director, *movie.cast} if name]
         blocks += [rarity_weighted(tag_matrix(pairs, movie_ids, FEWEST)) for pairs in (people, catalog.keywords())]
-    if extra is not None:
-        blocks.append(_given(extra, movie_ids))
     scaled = [unit_rows(block) for block in blocks if block.shape[1]]
     return np.concatenate([np.zeros((len(movie_ids), 0), np.float32), *scaled], axis=1)
-
-
-def _given(extra: Mapping[int, npt.ArrayLike], movie_ids: np.ndarray) -> np.ndarray:
-    vectors = {row: np.asarray(extra[ident]) for row, ident in enumerate(movie_ids.tolist()) if ident in extra}
-    shapes = {vector.shape for vector in vectors.values()}
-    if len(shapes) > 1:
-        raise DataError(
-            f"extra features of unequal shapes {sorted(shapes)}: give one vector of one length for each movie"
-        )
-    matrix = np.zeros((len(movie_ids), *(shapes.pop() if shapes else (0,))))
-    for row, vector in vectors.items():
-        matrix[row] = vector
-    return matrix
 
 
 @dataclass(frozen=True)

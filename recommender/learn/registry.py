@@ -25,7 +25,7 @@ from .stacking.stacker import Stacker
 from .svd import SvdModel
 from .text_ridge import TextRidge
 from .two_tower.model import TwoTower
-from .two_tower_text import TextTwoTower
+from .two_tower.text import TextTwoTower
 
 DEFAULT_METHOD = "stacker"
 _MODELS: dict[str, type[Ranker]] = {

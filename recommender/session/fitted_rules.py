@@ -96,7 +96,7 @@ def fit_session_rule(
         defaults = TwoTowerSettings()
         batch = int(np.clip(liked.n_ratings // 100, 16, defaults.batch))  # few likes: small batches, or too few steps
         towers = TwoTower(catalog, factors=rank or defaults.factors, batch=batch).fit(train)
-        return two_tower_rule(towers.movie_vectors, towers.movie_biases, policy)
+        return two_tower_rule(towers.movie_vectors_, towers.movie_biases_, policy)
     if name == "ease":
         return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights_)
     if name == "conditional-gaussian":

@@ -1,110 +1,120 @@
-"""The two losses of a two-tower network, each with its gradient.
+"""The losses of the two-tower network, each with its gradient by the scores, and the correction of sampled movies.
 
-    mse:             L = 1/B sum_b (p_b - r_b)^2                      predict the rating
-    sampled softmax: L = -1/B sum_b ln softmax(s_b)[own movie of b]   pick the movie out of those at hand
+    mse      L = 1/B sum_b (s_b - r_b)^2                      predict the rating r
+    softmax  L = -1/B sum_b ln softmax(s_b)[positive of b]    pick the liked movie out of those of the batch
 
-The second is the one that ranks: it compares movies with each other. Its softmax should run over all movies, which
-is too dear; it runs over the movies of the batch and some drawn beside them. A movie j gets into that set q_j times
-a batch on average, popular movies more often, and so would be pushed down too often. Subtracting ln q_j from its
-score makes up for it (importance sampling: exp(s - ln q) = exp(s) / q, so each movie counts once on average).
+The softmax should run over all movies, which is expensive; it runs over those of the batch. A movie j is in a batch
+q_j times on average, popular ones more often, and as a wrong answer would be pushed down too often. Subtracting ln q_j
+from its score corrects that: exp(s - ln q) = exp(s) / q, so that each movie counts once on average (importance
+sampling). It is this loss that ranks; the squared error learns nothing from which movies users chose to rate.
 
-Sources: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations (RecSys 2019),
-section 3, equations 2 to 5; Bengio and Senecal, Adaptive importance sampling to accelerate training of a neural
-probabilistic language model (IEEE Transactions on Neural Networks 2008).
+A further loss is a function here, `(dots, bias, batch) -> loss, gradient by dots`, and one line in `LOSSES`.
+Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations (RecSys 2019),
+section 3, equations 2 to 5. There q is estimated from a stream; here it is known, so there is no estimator.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
+
+from ...data.errors import DataError
 
 
 def mse(predicted: np.ndarray, ratings: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the mean squared error and its gradient by `predicted`, (B,).
 
-    L = 1/B sum_b (p_b - r_b)^2, so dL/dp_b = 2 (p_b - r_b) / B.
-
     >>> mse(np.array([3.0, 4.0]), np.array([4.0, 4.0]))
     (0.5, array([-1.,  0.]))
     """
     error = predicted - ratings
-    loss = float(np.dot(error, error)) / len(error)
-    error *= 2 / len(error)
+    loss = float(np.dot(error, error)) / len(error)  # L = 1/B sum_b (s_b - r_b)^2
+    error *= 2 / len(error)  # dL/ds_b = 2 (s_b - r_b) / B
     return loss, error
 
 
-class SoftmaxGradient(NamedTuple):
-    """Loss, and its gradient by the users (B, k), the candidates (C, k) and the candidates' biases (C,)."""
-
-    loss: float
-    users: np.ndarray
-    movies: np.ndarray
-    biases: np.ndarray
-
-
 def sampled_softmax(
-    users: np.ndarray,
-    movies: np.ndarray,
-    own: np.ndarray,
-    corrections: np.ndarray,
-    temperature: float = 1.0,
-    hidden: Optional[tuple[np.ndarray, np.ndarray]] = None,
-) -> SoftmaxGradient:
-    """Return the loss of picking each person's own movie out of C different candidates, with its gradient.
+    scores: np.ndarray,
+    positive: np.ndarray,
+    offsets: np.ndarray,
+    masked: Optional[tuple[np.ndarray, np.ndarray]] = None,
+) -> tuple[float, np.ndarray]:
+    """Return the loss of picking each user's positive out of C different movies, and its gradient by `scores`, (B, C).
 
-        s_bj = u_b . m_j / T + c_j          c_j = ln(times movie j was drawn) - ln q_j,   own movie: -ln q_j
-        L    = -1/B sum_b ln p_b,own(b)     p_b = softmax of s_b
-        ds_bj = (p_bj - [j = own(b)]) / B
-        du_b = sum_j ds_bj m_j / T          dm_j = sum_b ds_bj u_b / T
-
-    ds is the derivative of -ln softmax: of -s_own it is -1 at the own movie, of ln sum_j exp(s_j) it is p_j.
-
-    A movie that is in the batch n times is one candidate that counts n times, hence ln n: the same sum with fewer
-    products. For a person whose own movie it is, the other n - 1 are no negatives (accidental hits), and it counts
-    once. `batch_candidates` makes `own` and `corrections` from a batch.
-
-    users: (B, k).  movies: (C, k), candidates that differ.  own: (B,) column of each person's movie.
-    corrections: (2, C), c_j as another person's and as the own movie. A bias of a movie is added to both, and
-    `biases`, sum_b ds_bj, is its gradient.
-    hidden: pairs (lines, columns) that are left out: movies that the same person liked too. Never the own one.
-    temperature: T > 0.  Cost O(B C k), twice again for the gradient; memory O(B C).
+    scores: (B, C), changed.  positive: (B,) column of each user's liked movie.  masked: pairs (rows, columns) that are
+    left out: movies that the same user liked too. Never the positive.
+    offsets: (2, C), added to the scores, of a movie as somebody else's and as the user's own. A movie that is n times
+    in the batch is one column that counts n times, hence ln n - ln q; for a user whose positive it is, the other n - 1
+    are no wrong answers, and it counts once: -ln q. `batch_candidates` computes them.  Cost O(B C).
     """
-    lines = np.arange(len(users))
-    scores = (users / temperature) @ movies.T  # (B, C)
-    own_scores = scores[lines, own] + corrections[1, own]
-    scores += corrections[0]
-    scores[lines, own] = own_scores
-    if hidden is not None:
-        scores[hidden] = -np.inf
-    top = scores.max(axis=1, keepdims=True)
+    rows = np.arange(len(scores))
+    own = scores[rows, positive] + offsets[1, positive]  # (B,)
+    scores += offsets[0]
+    scores[rows, positive] = own
+    if masked is not None:
+        scores[masked] = -np.inf
+    # plainly: p = exp(s) / sum_j exp(s_j),  L = -mean(ln p_positive),  ds = (p - [j = positive]) / B
+    top = scores.max(axis=1, keepdims=True)  # (B, 1): exp of differences cannot overflow
     scores -= top
     np.exp(scores, out=scores)
     totals = scores.sum(axis=1, keepdims=True)  # (B, 1)
-    loss = float(np.mean(np.log(totals[:, 0]) + top[:, 0] - own_scores))
-    scores *= 1 / (len(users) * totals)  # each pass over (B, C) costs, so 1/B comes along
-    scores[lines, own] -= 1 / len(users)
-    ones = np.ones(len(users), dtype=scores.dtype)
-    return SoftmaxGradient(loss, scores @ movies / temperature, scores.T @ (users / temperature), ones @ scores)
+    loss = float(np.mean(np.log(totals[:, 0]) + top[:, 0] - own))
+    scores *= 1 / (len(scores) * totals)  # p / B; each pass over (B, C) costs, so 1/B comes along
+    scores[rows, positive] -= 1 / len(scores)
+    return loss, scores
 
 
-def batch_candidates(
-    movie_rows: np.ndarray, log_q: np.ndarray, extra_rows: Optional[np.ndarray] = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the different movies of a batch, (C,) ascending rows, with `own` and `corrections` for the softmax.
+def batch_candidates(movie_rows: np.ndarray, log_q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the different movies of a batch, (C,) ascending rows, with `positive` and `offsets` for the softmax.
 
-    movie_rows: (B,) each person's own movie.  log_q: (n_movies,), ln of how often a batch holds each movie on average,
-    drawn ones included.  extra_rows: movies drawn beside the batch; they are nobody's own unless they are in it too.
-    Cost O((B + n_extra) log).
+    movie_rows: (B,) each user's liked movie.  log_q: (n_movies,), see `log_frequencies`.  Cost O(B log B).
 
-    >>> rows, own, corrections = batch_candidates(np.array([5, 3, 5]), np.full(6, -1.0))
-    >>> rows.tolist(), own.tolist(), corrections.round(2).tolist()
+    >>> rows, positive, offsets = batch_candidates(np.array([5, 3, 5]), np.full(6, -1.0))
+    >>> rows.tolist(), positive.tolist(), offsets.round(2).tolist()
     ([3, 5], [1, 0, 1], [[1.0, 1.69], [1.0, 1.0]])
     """
-    drawn = movie_rows if extra_rows is None else np.concatenate((movie_rows, extra_rows))
-    rows, places, counts = np.unique(drawn, return_inverse=True, return_counts=True)
-    own = places.reshape(-1)[: len(movie_rows)]
-    corrections = np.empty((2, len(rows)), dtype=log_q.dtype)
-    np.negative(log_q[rows], out=corrections[1])
-    np.add(corrections[1], np.log(counts), out=corrections[0], casting="same_kind")
-    return rows, own, corrections
+    rows, positive, counts = np.unique(movie_rows, return_inverse=True, return_counts=True)
+    offsets = np.empty((2, len(rows)), dtype=log_q.dtype)
+    np.negative(log_q[rows], out=offsets[1])  # -ln q_j
+    np.add(offsets[1], np.log(counts), out=offsets[0], casting="same_kind")  # ln n_j - ln q_j
+    return rows, positive.reshape(-1), offsets
+
+
+def log_frequencies(counts: np.ndarray, batch: int) -> np.ndarray:
+    """Return ln q_j, (n_movies,) float64: q_j = batch count_j / sum(counts) times movie j is in a batch on average.
+
+    counts: (n_movies,) examples of each movie. A movie without any gets the least q of another. Raises `DataError` for
+    no examples.
+
+    >>> np.exp(log_frequencies(np.array([3, 1]), batch=8)).tolist()
+    [6.0, 2.0]
+    """
+    if not counts.any():
+        raise DataError("no examples to count movies in: give ratings to train on")
+    q = batch * counts.astype(np.float64) / counts.sum(dtype=np.float64)
+    return np.log(np.where(q > 0, q, q[q > 0].min()))
+
+
+class Loss(NamedTuple):
+    """A loss as the network uses it: `function(dots, bias, batch)` returns L and dL/ddots, and may change `dots`.
+
+    in_batch: whether each user is scored with all movies of the batch, u_b . m_j (B, C), their own liked movie being
+    `batch.positive`; else with their own movie alone, u_b . m_b (B,), rated `batch.ratings`.
+    bias: (C,) of the movies of the batch, or None; to be added to the scores.  batch: a `network.Batch`.
+    """
+
+    function: Callable[[np.ndarray, Optional[np.ndarray], Any], tuple[float, np.ndarray]]
+    in_batch: bool
+
+
+def _mse(dots: np.ndarray, bias: Optional[np.ndarray], batch: Any) -> tuple[float, np.ndarray]:
+    return mse(dots if bias is None else dots + bias, batch.ratings)
+
+
+def _softmax(dots: np.ndarray, bias: Optional[np.ndarray], batch: Any) -> tuple[float, np.ndarray]:
+    offsets = batch.offsets if bias is None else batch.offsets + bias
+    return sampled_softmax(dots, batch.positive, offsets, batch.masked)
+
+
+LOSSES = {"softmax": Loss(_softmax, in_batch=True), "mse": Loss(_mse, in_batch=False)}

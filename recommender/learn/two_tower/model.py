@@ -1,73 +1,58 @@
-"""Two-tower: one network reads the person, another the movie, and the dot product of their vectors is the score.
+"""Two-tower: one network reads the user, another the movie, and the dot product of their vectors is the score.
 
-    score_ui = u . m_i / T + c_i       u = user tower(history of u),  m_i = movie tower(i),  c_i = the movie's bias
+    score_ui = u . m_i + c_i       u = user tower(history of u),  m_i = movie tower(i),  c_i = the movie's bias
 
-The chapter in order: `layers` and `losses` (each step forward and backward), `gradient_check`, `lazy_adam`,
-`samplers`, then `two_tower_network` (what the towers read and how they meet), `two_tower_history` (a person as the sum
-of what they rated), `two_tower_training` (examples, batches, epochs), and this model over them.
+The chapter in order: `layers` and `losses` (each step forward and backward), `gradient_check`, `adam`, `network` (what
+the towers read and how they meet), `history`, `training`, and this model over them; `text` adds movies' texts.
 
-`RECIPE` in `two_tower_settings` is the recipe that such projects start from: ids of people and movies, a ReLU layer
-each, the squared error of the rating. It ranks worse than popularity, since it learns nothing from which movies people
-chose to rate. The defaults differ in what they ask (which movie will be liked next, out of those of the batch, with
-logQ correction) and in what they read (the history, recent ratings first, instead of an id).
+`settings.RECIPE` is what such projects start from: ids of users and movies, a ReLU layer each, the squared error of the
+rating. It ranks worse than popularity. The defaults differ in what they ask (which movie will be liked next, out of
+those of the batch, with logQ correction) and in what they read (the history, recent ratings first, instead of an id).
+Nothing of a user is stored: with ids their rows are dropped, and every user, known or new, is placed by `fold_in`.
 Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations (RecSys 2019).
-
-Nothing of a person is kept. With `user_input=history` the tower reads whatever history `score` is given. With ids the
-rows of the people in training are dropped, and anybody, known or new, is folded in (`two_tower_fold_in`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-import numpy.typing as npt
 
+from ...data import artifacts
 from ...data.catalog import Catalog
-from ...data.interactions import Interactions
+from ...data.errors import ArtifactError
+from ...data.interactions import LIKED, Interactions
 from ..base import Ranker
 from ..features import item_features
-from .artifact import load_model, save_model
+from . import layers
 from .fold_in import fold_in
 from .history import bags_before
-from .network import Batch, Parameters, tower, user_inputs
+from .losses import LOSSES
+from .network import tower
 from .settings import TwoTowerSettings
-from .training import Training, design_of, reading_of
+from .training import Training
+
+FOLDER, MODEL_FILE = "twotower", "twotower_model.npz"
+REMEDY = "python -m model.train_twotower"
+# settings of earlier versions, at the values that describe what is done now
+_FORMER = {"normalised": False, "temperature": 1.0, "extra_negatives": 0, "positives_from": LIKED, "fold_in_steps": 100}
 
 
 class TwoTower(Ranker):
-    """The two-tower network under the contract of `Ranker`.
-
-    movie_vectors: (n_movies, factors) and movie_biases: (n_movies,), outputs of the movie tower.
-    history_vectors: (n_movies, factors), E of `two_tower_history`; no rows with `user_input=id`.
-    people_mean: (factors,), where fold-in begins; empty with `user_input=history`.
-    user_W, user_b: the layer of the user tower, empty where it has none.
-    """
+    """The two-tower network under the contract of `Ranker`; its arrays are float32, k = `factors`."""
 
     name = "two_tower"
     Settings = TwoTowerSettings
 
-    movie_vectors: np.ndarray
-    movie_biases: np.ndarray
-    history_vectors: np.ndarray
-    people_mean: np.ndarray
-    user_W: np.ndarray
-    user_b: np.ndarray
-
-    def __init__(
-        self,
-        catalog: Optional[Catalog] = None,
-        extra_features: Optional[Mapping[int, npt.ArrayLike]] = None,
-        **settings: Any,
-    ) -> None:
-        """Take side features from `catalog` as the setting `side_features` says; a loaded model needs none.
-
-        extra_features: movie id -> vector, all of one length (text embeddings), added to the side features.
-        """
-        super().__init__(catalog, **settings)
-        self.extra_features = extra_features
+    movie_vectors_: np.ndarray  # (n_movies, k), outputs of the movie tower
+    movie_biases_: np.ndarray  # (n_movies,)
+    history_vectors_: np.ndarray  # (n_movies, k), E of `history`; no rows with user_input=id
+    people_mean_: np.ndarray  # (k,), where fold-in begins; empty with user_input=history
+    user_W_: np.ndarray  # (k, k) and (k,), the layer of the user tower; empty where it has none
+    user_b_: np.ndarray
 
     def start(self, train: Interactions) -> Training:
         """Return a training that has not begun; `take_over` makes its present state this model.
@@ -76,23 +61,24 @@ class TwoTower(Ranker):
         >>> model = TwoTower(factors=2, epochs=3)
         >>> training = model.start(data)
         >>> losses = [training.run_epoch() for _ in range(3)]
-        >>> stored = training.state()  # arrays by name; a fresh `start` goes on from here after `set_state(stored)`
         >>> model.take_over(training).recommend(data, 1, n=1)[0].tolist()
         [[8]]
         """
-        kind = self.settings.side_features
-        return Training(train, item_features(kind, self.catalog, train.movie_ids, self.extra_features), self.settings)
+        return Training(train, self.features(train.movie_ids), self.settings)
+
+    def features(self, movie_ids: np.ndarray) -> np.ndarray:
+        """Return F, (n_movies, n_features) float32, as the setting `side_features` says; zeros for unlisted movies."""
+        return item_features(self.settings.side_features, self.catalog, movie_ids)
 
     def take_over(self, training: Training) -> TwoTower:
-        """Copy what `training` has learned by now into this model and return self; cost O(n_movies factors)."""
-        found = training.parameters
-        k = self.settings.factors
+        """Copy what `training` has learned by now into this model and return self; cost O(n_movies k)."""
+        found, k = training.parameters, self.settings.factors
         self.movie_ids = training.data.movie_ids
-        self.movie_vectors, self.movie_biases = (part.astype(np.float32) for part in training.movie_vectors())
-        self.history_vectors = found.get("history", np.zeros((0, k))).astype(np.float32)
-        self.people_mean = found["people"].mean(axis=0) if "people" in found else np.zeros(0, dtype=np.float32)
-        self.user_W = found.get("user_W", np.zeros((0, k))).astype(np.float32)
-        self.user_b = found.get("user_b", np.zeros(0)).astype(np.float32)
+        self.movie_vectors_, self.movie_biases_ = (part.astype(np.float32) for part in training.movie_vectors())
+        self.history_vectors_ = found.get("history", np.zeros((0, k))).astype(np.float32)
+        self.people_mean_ = found["users"].mean(axis=0) if "users" in found else np.zeros(0, dtype=np.float32)
+        self.user_W_ = found.get("user_W", np.zeros((0, k))).astype(np.float32)
+        self.user_b_ = found.get("user_b", np.zeros(0)).astype(np.float32)
         return self
 
     def fit(self, train: Interactions) -> TwoTower:
@@ -103,30 +89,72 @@ class TwoTower(Ranker):
         return self.take_over(training)
 
     def user_vectors(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
-        """Return the outputs of the user tower, (B, factors) float32, for rows of `history`."""
-        chosen, design = self.settings, design_of(self.settings)
-        parameters: Parameters = {"user_W": self.user_W, "user_b": self.user_b}
+        """Return the outputs of the user tower, (B, k) float32, for rows of `history`."""
+        chosen = self.settings
+        parameters = {"user_W": self.user_W_, "user_b": self.user_b_, "mean": self.people_mean_}
         if chosen.user_input == "id":
-            parameters["mean"] = self.people_mean
-            if chosen.objective == "softmax":
-                history = history.take(history.ratings >= chosen.positives_from)
-            movies = self.movie_vectors, self.movie_biases
-            return fold_in(parameters, design, movies, history, user_rows, chosen.fold_in_steps)
-        parameters["history"] = self.history_vectors
-        bags = bags_before(history, history.indptr[user_rows + 1], user_rows, reading_of(chosen))
-        x = user_inputs(parameters, Batch(user_rows, bags=bags))
-        return tower(x, "user", design.user_layer, design.normalised, parameters).output
+            if LOSSES[chosen.objective].in_batch:
+                history = history.take(history.ratings >= LIKED)
+            known = history.select(user_rows)
+            return fold_in(parameters, chosen, self.movie_vectors_, self.movie_biases_, known)
+        bags = bags_before(history, history.indptr[user_rows + 1], user_rows, chosen)
+        return tower(layers.bag(self.history_vectors_, *bags), "user", chosen.user_layer, parameters).y
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        dots = self.user_vectors(history, user_rows) @ self.movie_vectors.T
-        scores = dots / np.float32(self.settings.temperature) + self.movie_biases
-        return scores
+        return self.user_vectors(history, user_rows) @ self.movie_vectors_.T + self.movie_biases_
 
     def save(self, folder: Path, fitted_on: str = "train", losses: Optional[Sequence[float]] = None) -> None:
-        """Write the artifact of `two_tower_artifact`."""
-        save_model(self, folder, fitted_on, losses)
+        """Write `twotower_model.npz` and a manifest to `folder`, both or none.
+
+        fitted_on: the parts of the data that the model has seen.  losses: those of the epochs that it was trained,
+        which may be fewer than planned; None where they were not kept.
+        """
+        about: dict[str, Any] = {
+            "fitted_on": fitted_on,
+            "epochs_trained": self.settings.epochs if losses is None else len(losses),
+            "losses": None if losses is None else list(losses),
+        }
+        files = {MODEL_FILE: self.arrays()}
+        artifacts.store(folder, self.name, self.settings, files, movie_ids=self.movie_ids, **about)
 
     @classmethod
     def load(cls, folder: Path, catalog: Optional[Catalog] = None) -> TwoTower:
-        """Read what `save` wrote; raises `ArtifactError` as `two_tower_artifact.load_model`."""
-        return load_model(cls, folder, catalog)
+        """Read what `save` wrote; raises `ArtifactError` for files missing, damaged, or of another model or version."""
+        remedy = REMEDY if cls is TwoTower else f"python -m model.train_ranking_model --method {cls.name}"
+        stored = _restore(cls, folder, remedy)
+        model = cls(catalog, **asdict(stored.settings))
+        model.restore(stored.read({MODEL_FILE: cls.dtypes()}))
+        return model
+
+    @classmethod
+    def dtypes(cls) -> dict[str, Any]:
+        """Return the dtype of each of `arrays`."""
+        names = [name.rstrip("_") for name in cls.fitted()]
+        return {name: np.int64 if name == "movie_ids" else np.float32 for name in names}
+
+
+def load_movie_tower(folder: Path, movie_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the movie tower's vectors (n_movies, k) and biases (n_movies,) of the movies `movie_ids`, float32.
+
+    Raises `ArtifactError` as `TwoTower.load`, and for a model of another movie list.
+    """
+    stored = _restore(TwoTower, folder, REMEDY, movie_ids)
+    arrays = stored.read({MODEL_FILE: {"movie_vectors": np.float32, "movie_biases": np.float32}})
+    return arrays["movie_vectors"], arrays["movie_biases"]
+
+
+def _restore(
+    cls: type[TwoTower], folder: Path, remedy: str, movie_ids: Optional[np.ndarray] = None
+) -> artifacts.Stored:
+    stored = artifacts.restore(folder, cls.name, remedy, cls.Settings, movie_ids=movie_ids)
+    differ = [name for name, value in _FORMER.items() if stored.about.get(name, value) != value]
+    if (
+        "normalised" in stored.about
+        and stored.settings.user_input == "history"
+        and stored.settings.user_layer != "none"
+    ):
+        differ.append("user_layer")  # its layer read two sums side by side
+    if differ:
+        what = f"{folder} was trained by an earlier version with {differ[0]} {stored.about[differ[0]]!r}"
+        raise ArtifactError(f"{what}, which this version does not have: run {artifacts.command(remedy, folder)}")
+    return stored

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...data.settings import setting
+from .losses import LOSSES
 
 LAYERS = ("none", "linear", "relu")
+FEATURES = ("none", "genres", "metadata")
 
-# Requirements' recipe: tables of people and movies, a ReLU layer on each, the rating as the target.
+# Requirements' recipe: tables of users and movies, a ReLU layer on each, the rating as the target.
 RECIPE: dict[str, Any] = {
     "objective": "mse",
     "user_input": "id",
@@ -31,35 +33,25 @@ RECIPE: dict[str, Any] = {
 class TwoTowerSettings:
     """The settings of `TwoTower`; defaults chosen on the validation part of ml-latest-small."""
 
-    objective: str = setting("softmax", "pick the liked movie, or predict the rating", choices=("softmax", "mse"))
+    objective: str = setting("softmax", "pick the liked movie, or predict the rating", choices=tuple(LOSSES))
     user_input: str = setting("history", "what the user tower reads", choices=("history", "id"))
-    user_layer: str = setting(
-        "none", "last layer of the user tower; with relu in both towers no product is below 0", choices=LAYERS
-    )
+    user_layer: str = setting("none", "last layer of the user tower; relu twice: no product below 0", choices=LAYERS)
     movie_layer: str = setting("none", "last layer of the movie tower", choices=LAYERS)
     factors: int = setting(64, "length of the vectors", 1, 100_000)
-    normalised: bool = setting(False, "whether both towers' outputs have length 1")
-    temperature: float = setting(1.0, "what dot products are divided by", 1e-6, 1e6)
     movie_bias: bool = setting(True, "whether a movie's popularity is learned beside its vector")
-    side_features: str = setting("genres", "what else the movie tower reads", choices=("none", "genres", "metadata"))
+    side_features: str = setting("genres", "what else the movie tower reads", choices=FEATURES)
     drop_ids: float = setting(0.1, "share of movies whose own vector is left out in a step", 0, 1)
-    positives_from: float = setting(4.0, "ratings from which a movie is one to pick (softmax)", 0, 5)
-    extra_negatives: int = setting(0, "movies drawn beside each batch", 0)
-    negative_power: float = setting(0.75, "how their chances grow with popularity: 0 = all alike", 0, 1)
-    short_span: float = setting(5.0, "ratings after which the recent sum has forgotten to 1/e; 0 = no such sum", 0)
+    short_span: float = setting(5.0, "ratings after which the recent sum has decayed to 1/e; 0 = no such sum", 0)
     long_span: float = setting(1000.0, "the same for the lasting sum", 0)
     longest_history: int = setting(100, "ratings that are read at most", 1, 1_000_000)
-    middling_weight: float = setting(
-        0.3, "what a rating of 3 or 3.5 counts in the history, a liked one being 1", 0, 1000
-    )
-    poor_weight: float = setting(0.1, "what a rating below 3 counts", 0, 1000)
-    ahead: float = setting(3.0, "mean number of ratings between the moment of asking and the answer", 0)
-    anywhere: float = setting(0.3, "share of examples asked at any earlier moment instead", 0, 1)
+    middling_weight: float = setting(0.3, "weight of a rating of 3 or 3.5 in the history, a like being 1", 0, 1000)
+    poor_weight: float = setting(0.1, "weight of a rating below 3", 0, 1000)
+    ahead: float = setting(3.0, "mean number of ratings between the end of the history and the answer", 0)
+    anywhere: float = setting(0.3, "share of examples whose history ends anywhere before instead", 0, 1)
     batch: int = setting(512, "examples a step", 1)
     epochs: int = setting(15, "passes over all examples", 1)
     rate: float = setting(3e-3, "step size of Adam", 1e-9)
     rate_falls: bool = setting(True, "whether the step size falls to 0 over the epochs")
     l2: float = setting(1e-4, "l2 times the weight is added to the gradient of each row touched", 0)
     scale: float = setting(0.05, "standard deviation of the first vectors", 1e-9)
-    fold_in_steps: int = setting(100, "steps that place a person in front of a tower that reads ids", 1)
     seed: int = setting(0, "seed of everything drawn", 0)
