@@ -104,36 +104,13 @@ def test_each_movie_has_the_vector_of_its_own_text_and_director() -> None:
         assert together[first, first + 1] > alone[first, first + 1] + 0.5
 
 
-OTHER = {
-    "side_features": "none",
-    "dimension": 2,
-    "text_weight": 0.2,
-    "genre_weight": 3.0,
-    "year_weight": 3.0,
-    "ridge": 300.0,
-}
+def test_the_settings_of_its_own_are_all_that_differ_from_two_tower() -> None:
+    plain, own = dataclasses.asdict(TwoTowerSettings()), dataclasses.asdict(TextTwoTowerSettings())
+    others = {"side_features", "dimension", "text_weight", "genre_weight", "year_weight", "ridge"}
+    assert {name for name in own if name not in plain or own[name] != plain[name]} == others
 
 
-@pytest.mark.parametrize("name", OTHER)
-def test_every_setting_of_its_own_changes_the_result(name: str) -> None:
-    data = make_ratings()
-    rows = [{**row, "genres": ("Drama", "Comedy")[i % 2]} for i, row in enumerate(make_catalog()._rows)]
-    catalog = Catalog([{**row, "year": str(1950 + i % 40)} for i, row in enumerate(rows)])
-    small = {**QUICK, "epochs": 2}
-    before, after = (
-        TextTwoTower(catalog, **{**small, **chosen}).fit(data).score(data, [0, 1])
-        for chosen in ({}, {name: OTHER[name]})
-    )
-    assert np.abs(before - after).max() > 1e-5
-
-
-def test_the_settings_tried_are_all_that_differ_from_two_tower() -> None:
-    plain = dataclasses.asdict(TwoTowerSettings())
-    own = dataclasses.asdict(TextTwoTowerSettings())
-    assert {name for name in own if name not in plain or own[name] != plain[name]} == set(OTHER)
-
-
-def test_save_and_load(tmp_path: Path) -> None:
+def test_a_stored_model_needs_no_catalogue_and_is_not_the_plain_one(tmp_path: Path) -> None:
     data = make_ratings()
     model = TextTwoTower(make_catalog(), **QUICK).fit(data)
     model.save(tmp_path / "model")
