@@ -41,8 +41,6 @@ def table(name: str = MOVIES, n: int = 3, identity: Identity = LETTERS) -> Vecto
         FUSED: {"movie_id": ["1", "2", "3"], "missing": ["", "visual", "visual;audio"]},
     }[name]
     arrays = {column: np.array(texts, dtype=np.str_) for column, texts in columns.items()}
-    if name == MOVIES:
-        arrays["text_hash"] = arrays["key"]
     vectors = unit_rows(np.random.default_rng(0).standard_normal((n, identity.dimension)))
     return VectorTable(name, arrays, vectors, identity, {} if name == MOVIES else {"method": "average"})
 

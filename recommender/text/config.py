@@ -88,10 +88,9 @@ class TasteEmbeddingConfig:
 
     def make_backend(self) -> BaseEmbeddingBackend:
         """Return a backend that needs no fitting."""
-        settings = dict(self.backend_settings)
+        own: dict[str, Any] = {}
         if self.backend_type == HTTP:
-            settings = {"model": self.openai_model, "batch_size": self.batch_size, **settings}
+            own = {"model": self.openai_model, "batch_size": self.batch_size}
         elif self.backend_type == SENTENCE_TRANSFORMERS:
-            chosen = {"model_name": self.model_name} if self.model_name else {}
-            settings = {"batch_size": self.batch_size, **chosen, **settings}
-        return make_backend(self.backend_type, **settings)
+            own = {"batch_size": self.batch_size, **({"model_name": self.model_name} if self.model_name else {})}
+        return make_backend(self.backend_type, **{**own, **self.backend_settings})

@@ -29,7 +29,6 @@ from .base import BaseEmbeddingBackend, Identity
 from .config import HTTP, TasteEmbeddingConfig
 from .dialogues import ENDINGS, gather, read_dialogues
 from .movie_sources import MOVIELENS, movie_columns, read_source
-from .movie_text import text_hash
 from .people import AVERAGE, UserVectorSettings, mix_users, user_vectors
 from .registry import DEFAULT_BACKEND
 from .vectors import KIND, MOVIES, REMEDY, USERS, VectorTable, refuse_mismatch
@@ -44,12 +43,11 @@ Progress = Callable[[int, int], None]
 class Plan(NamedTuple):
     """What `build_movie_embeddings` would do.
 
-    columns: of all lines.  hashes: sha256 of each line's text.  missing: sha256 -> text, of those to embed.
-    stored: the vectors that are there already, all of the backend's model; None where there are none.
+    columns: of all lines.  missing: sha256 -> text, of those to embed.  stored: the vectors that are there already, all
+    of the backend's model; None where there are none.
     """
 
     columns: dict[str, list[str]]
-    hashes: list[str]
     missing: dict[str, str]
     stored: Optional[VectorTable]
     backend: BaseEmbeddingBackend
@@ -96,11 +94,10 @@ class TasteEmbeddingGenerator:
             else:
                 refuse_mismatch(folder, stored.identity, expected)
         known = set(stored["text_hash"].tolist()) if stored else set()
-        hashes = [text_hash(text) for text in columns["embedding_text"]]
-        different = dict(zip(hashes, columns["embedding_text"]))  # equal texts of several movies are embedded once
-        missing = {hashed: text for hashed, text in different.items() if hashed not in known}
+        hashed_texts = zip(columns["text_hash"], columns["embedding_text"])  # equal texts are embedded once
+        missing = {hashed: text for hashed, text in hashed_texts if hashed not in known}
         self._say(f"{backend.name}: {len(missing):,} texts to embed")
-        return Plan(columns, hashes, missing, stored, backend)
+        return Plan(columns, missing, stored, backend)
 
     def build_movie_embeddings(self) -> VectorTable:
         """Embed the movies that are new or changed, store all, and return them.
@@ -217,8 +214,7 @@ class TasteEmbeddingGenerator:
                 self._progress(low + len(part), len(missing))
         identity = stored.identity if stored else backend.identity
         columns = {name: np.array(column, dtype=np.str_) for name, column in work.columns.items()}
-        columns["text_hash"] = np.array(work.hashes, dtype=np.str_)
-        embedding = np.array([vectors[hashed] for hashed in work.hashes], dtype=np.float32)
+        embedding = np.array([vectors[hashed] for hashed in work.columns["text_hash"]], dtype=np.float32)
         return VectorTable(MOVIES, columns, embedding.reshape(-1, identity.dimension), identity)
 
     def _is_stored(self, found: VectorTable, stored: Optional[VectorTable]) -> bool:

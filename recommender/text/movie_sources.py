@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from ..data.catalog import NO_GENRES, Catalog, Movie, parse_title
 from ..data.errors import DataError
-from .movie_text import movie_text
+from .movie_text import movie_text, text_hash
 
 MOVIELENS = "movielens"
 _DAT, _TSV = "movies.dat", "movie_database.tsv"
@@ -85,7 +85,7 @@ def read_source(name: str, path: Path) -> list[SourceMovie]:
 
 
 def movie_columns(sources: Iterable[Sequence[SourceMovie]]) -> dict[str, list[str]]:
-    """Return movie_id, source, key, metadata and embedding_text of all lines; cost linear in the lines."""
+    """Return movie_id, source, key, metadata, embedding_text and text_hash of all lines; cost linear in the lines."""
     lines = [line for source in sources for line in source]
     tmdb_of = {_imdb(line.movie): line.movie.tmdb_id for line in reversed(lines) if line.movie.tmdb_id}
     tmdb_of.pop("", None)
@@ -102,6 +102,7 @@ def movie_columns(sources: Iterable[Sequence[SourceMovie]]) -> dict[str, list[st
         "key": keys,
         "metadata": [_metadata(line.movie) for line in lines],
         "embedding_text": [texts[key] for key in keys],
+        "text_hash": [text_hash(texts[key]) for key in keys],
     }
 
 
