@@ -81,9 +81,11 @@ class VectorTable:
         if identity is not None:
             refuse_mismatch(folder, stored, identity)
         artifacts.check_files(folder, manifest, [file], REMEDY)
-        listed = {column: entry["dtype"] for column, entry in manifest["files"][file]["arrays"].items()}
-        wanted = (*_COLUMNS[name], *(TEXTS if texts else ()), "embedding")
-        columns = load_npz(folder / file, {column: listed[column] for column in wanted if column in listed})
+        listed = manifest["files"][file].get("arrays", {})
+        wanted = [*_COLUMNS[name], "embedding", *(column for column in TEXTS if texts and column in listed)]
+        if not set(wanted) <= set(listed):
+            raise ArtifactError(f"{folder / file} is damaged (it lists {', '.join(listed)}): run {REMEDY}")
+        columns = load_npz(folder / file, {column: listed[column]["dtype"] for column in wanted})
         embedding = columns.pop("embedding")
         if embedding.dtype != np.float32:
             embedding = unit_rows(embedding.astype(np.float32))
