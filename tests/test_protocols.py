@@ -198,7 +198,7 @@ def test_global_time_ranks_everybody_at_one_moment_from_the_past():
 def test_folds_that_ignore_time_are_ranked_for_at_the_last_known_rating():
     known, held_out = ratings((1, 1, 5, 100), (1, 2, 5, 300)), ratings((1, 1, 5, 200), (1, 2, 5, 250))
     assert protocols.from_known(known, held_out, "fold").at.tolist() == [300]
-    with pytest.raises(DataError, match="movies"):
+    with pytest.raises(DataError, match="other users or movies"):
         protocols.from_known(ratings((1, 1, 5, 0)), ratings((1, 2, 5, 0)), "mixed")
 
 

@@ -99,10 +99,11 @@ def official_fold(path: Path, fold: str) -> Evaluation:
         raise ChoiceError(f"no official fold is called {fold!r}: choose from {', '.join(OFFICIAL_FOLDS)}")
     base, test = (_read_fold(path, f"{fold}.{part}") for part in ("base", "test"))
     users, movies = (np.unique(np.concatenate([base[:, column], test[:, column]])) for column in (0, 1))
-    known, held_out = (
-        Interactions.from_columns(*part.T, movie_vocabulary=movies, user_vocabulary=users) for part in (base, test)
-    )
-    return from_known(known, held_out, f"official fold {fold}")
+    parts = [
+        Interactions.from_columns(columns[0], columns[1], columns[2], columns[3], movies, users)
+        for columns in (base.T, test.T)
+    ]
+    return from_known(parts[0], parts[1], f"official fold {fold}")
 
 
 def _read_fold(path: Path, name: str) -> np.ndarray:

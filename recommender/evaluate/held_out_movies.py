@@ -6,13 +6,11 @@
     relevant                          the movies of H that the person liked, in the known or the evaluated part
     evaluated                         people who know a movie outside H and like one of H
 
-A held-out movie stays in the vocabulary and in the catalogue, without a rating (its count in the catalogue is 0), so
-a model can place it only by what it is: genres, year, cast, words. Any other model shows chance: equal scores are
-listed in a random order, since MovieLens' ids alone tell old from new and would lift whoever lists by id. Likes from
-the known part count too: all ratings of H were taken out, so all are unseen by every model. The sample is large (on
-MovieLens small 600 people with 7 likes each, for each fold) and says nothing about order in time. So that tuning stays
-apart from reporting, val holds out folds 5 to 9 and test folds 0 to 4: other movies. A person's value is their mean
-over the folds; the figures are means over people.
+A held-out movie stays in the catalogue, without a rating, so a model can place it only by what it is: genres, year,
+cast, words. Any other model shows chance: equal scores are listed in a random order, since MovieLens' ids alone tell
+old from new. Likes from the known part count too, as all ratings of H were taken out. It says nothing about order in
+time. So that tuning stays apart from reporting, val holds out folds 5 to 9 and test folds 0 to 4: other movies. A
+person's value is their mean over the folds; the figures are means over people.
 
 What models are measured against:
 
@@ -73,7 +71,7 @@ class PopularityByGenre(Ranker):
 def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) -> np.ndarray:
     """Return score_i of popularity-by-genre, (n_movies,) float32; without a genre, the mean over all rated movies.
 
-    genres: (n_movies, n_genres) of 0 and 1.  likes, is_rated: (n_movies,); likes of unrated movies are not looked at.
+    genres: (n_movies, n_genres) of 0 and 1.  likes, is_rated: (n_movies,).
 
     >>> genres = np.array([[1, 0], [1, 1], [0, 1], [1, 1], [0, 0]])
     >>> likes_by_genre(genres, np.array([4, 2, 6, 0, 0]), np.array([True, True, True, False, False])).tolist()

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from ..data.errors import ChoiceError, DataError
 from ..data.interactions import LIKED, Interactions, concat
-from ..data.splits import FRACTIONS, split_by_time, split_per_user
+from ..data.splits import split_by_time, split_per_user
 
 DAY = 86_400
 _MOST_ENDS = 600  # places where a run of `cut_runs` may end: 600^2 costs in memory, 3 MB
@@ -43,7 +43,7 @@ class Evaluation:
     """One case: score every model on it in the same way.
 
     known: the history that models are given (for test: train and val), all users of the data.
-    held_out: the ratings to be predicted, same vocabularies; those at `relevant_from` or more are relevant.
+    held_out: the ratings to be predicted, same vocabularies; likes (4 stars or more) are relevant.
     user_rows: (n,) int64, who is evaluated.  at: (n,) int64 seconds, the moment at which each is ranked for.
     left_out: how many users are not evaluated, by reason.
     n_stages: 0 = models are fitted once, on `known`; otherwise strict time, see `strict_time`.
@@ -58,7 +58,6 @@ class Evaluation:
     user_rows: np.ndarray
     at: np.ndarray
     left_out: dict[str, int] = field(default_factory=dict)
-    relevant_from: float = LIKED
     n_stages: int = 0
     missed: float = 0.0
     candidates: Optional[np.ndarray] = None
@@ -70,21 +69,15 @@ class Evaluation:
 
     def relevant(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the relevant movies of those evaluated: indptr (n + 1,) and movie rows, in order of `user_rows`."""
-        liked = self.held_out.take(self.held_out.ratings >= self.relevant_from).select(self.user_rows)
+        liked = self.held_out.take(self.held_out.ratings >= LIKED).select(self.user_rows)
         return liked.indptr, liked.movie_rows.astype(np.int64)
 
     def select(self, keep: np.ndarray, name: str, reason: str) -> Evaluation:
         """Return the case for the people where `keep` (n,) is True; the others are counted under `reason`."""
         dropped = self.n_users - int(keep.sum())
         left_out = {**self.left_out, reason: self.left_out.get(reason, 0) + dropped}
-        return dataclasses.replace(
-            self,
-            name=name,
-            user_rows=self.user_rows[keep],
-            at=self.at[keep],
-            left_out=left_out,
-            root=self.root or self,
-        )
+        kept = {"user_rows": self.user_rows[keep], "at": self.at[keep]}
+        return dataclasses.replace(self, name=name, left_out=left_out, root=self.root or self, **kept)
 
     def gap(self) -> np.ndarray:
         """Return the seconds from each person's last known rating to the moment of ranking, (n,)."""
@@ -93,8 +86,8 @@ class Evaluation:
     def returning(self, seconds: int = DAY) -> Evaluation:
         """Return the case for people who come back after a break of more than `seconds`.
 
-        On MovieLens most held-out parts continue the same sitting, in the order in which the site lists movies; a
-        model can gain there by guessing the listing. These people were away, so it cannot.
+        Most held-out parts continue a sitting, in the order in which the site lists movies, and a model can gain by
+        guessing the listing. These people were away, so it cannot.
         """
         size, unit = next((s, u) for s, u in ((DAY, "day"), (60, "minute"), (1, "second")) if seconds % s == 0)
         away = f"{seconds // size} {unit}" + ("" if seconds == size else "s")
@@ -103,12 +96,10 @@ class Evaluation:
     def strict_time(self, n_stages: int = 20) -> Evaluation:
         """Return the case in which nothing rated at or after a person's moment reaches the model.
 
-        A per-user split gives the model other people's ratings from the future. Here models are fitted again and
-        again as time goes on: people are sorted by their moment and cut into at most `n_stages` runs (`cut_runs`);
-        the models of a run are fitted on everybody's ratings (held-out ones included: they had been given by then)
-        from before the run's *first* moment. That is strictly honest for each person in the run, and costs the later
-        ones the share of ratings that `missed` says. `n_stages` = number of people is exact. A person's own known
-        ratings are all given as history.
+        A per-user split gives the model other people's ratings from the future. Here people are sorted by their
+        moment and cut into at most `n_stages` runs (`cut_runs`); the models of a run are fitted on everybody's ratings,
+        held-out ones included, from before its *first* moment. That costs the later people of a run the share of
+        ratings that `missed` says. A person's own known ratings are all given as history.
         """
         if n_stages < 1:
             raise ChoiceError(f"{n_stages} stages: give a whole number from 1")
@@ -136,19 +127,17 @@ class Evaluation:
         return order, begins, missed
 
 
-def per_user(data: Interactions, part: str = "test", fractions: tuple[float, float, float] = FRACTIONS) -> Evaluation:
+def per_user(data: Interactions, part: str = "test") -> Evaluation:
     """Return the case of the per-user split (`data.splits`), on val or test."""
-    return from_parts(*split_per_user(data, fractions), part=part, name="per user")
+    return from_parts(*split_per_user(data), part=part, name="per user")
 
 
-def global_time(
-    data: Interactions, part: str = "test", fractions: tuple[float, float, float] = FRACTIONS
-) -> Evaluation:
+def global_time(data: Interactions, part: str = "test") -> Evaluation:
     """Return the case of the global-time split: everybody is ranked for at the one moment where the part begins.
 
     People who had rated nothing by then are left out and counted.
     """
-    case = from_parts(*split_by_time(data, fractions), part=part, name="global time")
+    case = from_parts(*split_by_time(data), part=part, name="global time")
     first = np.full(case.n_users, case.held_out.times.min(initial=np.iinfo(np.int64).max), dtype=np.int64)
     return dataclasses.replace(case, at=first)
 
@@ -162,19 +151,15 @@ def from_parts(train: Interactions, val: Interactions, test: Interactions, part:
     raise ChoiceError(f"split {part!r} is not one of val, test: tune on val, report on test")
 
 
-def from_known(known: Interactions, held_out: Interactions, name: str, relevant_from: float = LIKED) -> Evaluation:
+def from_known(known: Interactions, held_out: Interactions, name: str) -> Evaluation:
     """Return the case of any known and held-out ratings; each is ranked for when their first held-out rating came.
 
     Where held-out ratings are older than known ones (random folds), the moment is the last known rating instead.
     """
-    for what, ours, theirs in (
-        ("users", known.user_ids, held_out.user_ids),
-        ("movies", known.movie_ids, held_out.movie_ids),
-    ):
-        if not np.array_equal(ours, theirs):
-            raise DataError(f"known and held-out ratings list other {what}: build both with one vocabulary")
+    if not np.array_equal(known.user_ids, held_out.user_ids) or not np.array_equal(known.movie_ids, held_out.movie_ids):
+        raise DataError("known and held-out ratings list other users or movies: build both with one vocabulary")
     n_known, n_held_out = np.diff(known.indptr), np.diff(held_out.indptr)
-    liked = np.bincount(held_out.user_rows()[held_out.ratings >= relevant_from], minlength=known.n_users)
+    liked = np.bincount(held_out.user_rows()[held_out.ratings >= LIKED], minlength=known.n_users)
     user_rows = np.flatnonzero((n_known > 0) & (liked > 0))
     first = held_out.times[held_out.indptr[user_rows]]  # times ascend within a user
     left_out = {
@@ -183,7 +168,7 @@ def from_known(known: Interactions, held_out: Interactions, name: str, relevant_
         "no relevant target": int(((n_known > 0) & (n_held_out > 0) & (liked == 0)).sum()),
     }
     at = np.maximum(first, last_times(known, user_rows))
-    return Evaluation(name, known, held_out, user_rows, at, left_out, relevant_from)
+    return Evaluation(name, known, held_out, user_rows, at, left_out)
 
 
 def user_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> list[np.ndarray]:

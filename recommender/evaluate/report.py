@@ -18,6 +18,7 @@ import numpy as np
 
 from ..data.errors import DataError
 from ..data.files import replace_file
+from ..data.interactions import LIKED
 from .beyond_accuracy import COLD_MOVIE, COLD_USER
 from .protocols import Evaluation
 from .significance import Comparison, Estimate
@@ -78,7 +79,7 @@ class Report:
         notes = [
             f"{case.n_users:,} people evaluated; left out: {left_out}",
             f"{case.known.n_ratings:,} known ratings of {case.known.n_movies:,} movies; all unseen movies ranked; "
-            f"relevant: {case.relevant_from:g} stars or more",
+            f"relevant: {LIKED:g} stars or more",
         ]
         if not case.known.has_times:
             notes.append("these ratings have no times: their order stands in")

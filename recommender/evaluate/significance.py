@@ -4,9 +4,8 @@
     difference   mean of d_u = ours_u - theirs_u, with p = twice the smaller share of resampled means on a side of 0
     ratio        mean of ours / mean of theirs, both over the same sample
 
-Sources: Efron and Tibshirani 1993, sections 13.3 (percentile interval) and 15.4; Sakai 2006 for retrieval metrics;
-Holm 1979. An interval says how a figure would move with other people of the same kind; it says nothing about another
-random seed of a model or another catalogue.
+Efron and Tibshirani 1993, sections 13.3 (percentile interval) and 15.4; Sakai 2006; Holm 1979. An interval says how a
+figure would move with other people of the same kind, and nothing about another seed or another catalogue.
 """
 
 from __future__ import annotations
@@ -78,8 +77,7 @@ def bootstrap(
     """Return for each column the mean of `ours`, or its difference from (`ratio`: its ratio to) that of `theirs`.
 
     ours, theirs: (n_units, c), the same units in the same order, without nan. p-values count the sample itself, so
-    they are never 0; p < 1 - `level` where the interval leaves out 0, but for rounding. Where `theirs` has mean 0 a
-    ratio is infinite, or nan.
+    they are never 0. Where `theirs` has mean 0 a ratio is infinite, or nan.
     """
     if theirs is not None and ours.shape != theirs.shape:
         raise DataError(f"values {ours.shape} and {theirs.shape}: compare the same users and metrics")
