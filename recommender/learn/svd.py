@@ -21,7 +21,7 @@ import numpy as np
 
 from ..data import artifacts, weighting
 from ..data.catalog import Catalog
-from ..data.errors import ArtifactError, DataError
+from ..data.errors import DataError
 from ..data.files import ids_sha256
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
@@ -146,29 +146,19 @@ class SvdModel(Ranker):
 
         catalog: the one that the caller works with; a model of other movies is refused.
         users=False leaves the users' files unread: a session needs none, and `user_embeddings_` is then empty.
-        Raises `ArtifactError` for files that are missing, damaged, of another run, or do not fit together.
+        Raises `ArtifactError` for files that are missing, damaged or of another run.
         """
         ids = None if catalog is None else catalog.movie_ids
         stored = artifacts.restore(folder, cls.name, REMEDY, SvdSettings, movie_ids=ids)
         files: dict[str, Any] = {"movie_embeddings.npy": np.float32, "svd_model.npz": SMALL}
+        model = cls(catalog, **asdict(stored.settings))
+        model.user_ids_, model.user_embeddings_ = np.empty(0, np.int64), np.empty((0, model.settings.rank), np.float32)
         if ids is None:
             files["movie_map.json"] = np.int64
+        else:
+            model.movie_ids = ids
         if users:
             files.update({"user_embeddings.npy": np.float32, "user_map.json": np.int64})
-        model, rank = cls(catalog, **asdict(stored.settings)), stored.settings.rank
-        found: dict[str, Any] = {
-            "movie_map": ids,
-            "user_map": np.empty(0, np.int64),
-            "user_embeddings": np.empty((0, rank), np.float32),
-        }
-        found.update(stored.read(files))
-        model.movie_ids, model.user_ids_ = found.pop("movie_map"), found.pop("user_map")
-        n_users, n_movies = len(model.user_ids_), len(model.movie_ids)
-        shapes = {"movie_embeddings": (n_movies, rank), "user_embeddings": (n_users, rank), "singular_values": (rank,)}
-        shapes.update({"movie_counts": (n_movies,), "newest": (1,)})
-        for name, array in found.items():
-            if array.shape != shapes[name]:
-                again = artifacts.command(REMEDY, folder)
-                raise ArtifactError(f"{folder}: {name} is {array.shape}, expected {shapes[name]}: run {again}")
-            setattr(model, f"{name}_", array)
+        for name, array in stored.read(files).items():
+            setattr(model, {"movie_map": "movie_ids", "user_map": "user_ids_"}.get(name, f"{name}_"), array)
         return model
