@@ -20,29 +20,23 @@ from recommender.data.errors import DataError
 from recommender.data.files import exclusive
 
 FIELDS = ("director", "cast", "keywords", "overview", "original_language", "overview_source")
-Description = dict[str, str]
 
 
-def read_descriptions(path: Path) -> dict[int, Description]:
-    """Return the fields of each movie in the file by movie id, all of `FIELDS`, "" where not known.
+def read_all(paths: Sequence[Path]) -> dict[int, dict[str, str]]:
+    """Return all of `FIELDS` by movie id, "" where not known; what the first file leaves empty comes from the next.
 
-    Raises `DataError`, naming the line, for one that is not such an object or a movie that comes twice.
+    Raises `DataError`, naming the line, for one that is not such an object or a movie that comes twice in a file.
     """
-    described: dict[int, Description] = {}
-    for where, entry in _entries(path):
-        movie_id = entry["movieId"]
-        if movie_id in described:
-            raise DataError(f"{where}: movieId {movie_id} is described twice: keep one line")
-        described[movie_id] = {name: _text(entry.get(name), name, where) for name in FIELDS}
-    return described
-
-
-def read_all(paths: Sequence[Path]) -> dict[int, Description]:
-    """Join several files: what the first leaves empty comes from the next."""
-    joined: dict[int, Description] = {}
+    joined: dict[int, dict[str, str]] = {}
     for path in paths:
-        for movie_id, fields in read_descriptions(path).items():
-            known = joined.setdefault(movie_id, dict.fromkeys(FIELDS, ""))
+        seen = set()
+        for where, entry in _entries(path):
+            movie_id = entry["movieId"]
+            if movie_id in seen:
+                raise DataError(f"{where}: movieId {movie_id} is described twice: keep one line")
+            seen.add(movie_id)
+            fields = {name: _text(entry.get(name), name, where) for name in FIELDS}
+            known = joined.setdefault(movie_id, fields)
             if not known["overview"]:  # who wrote it goes with what was written
                 known["overview_source"] = fields["overview_source"]
             known.update({name: fields[name] for name in FIELDS[:-1] if not known[name]})
@@ -62,21 +56,18 @@ def append_to(path: Path) -> Iterator[tuple[set[int], Callable[[dict[str, Any]],
     crash is taken off first. Raises `ArtifactError` while another process writes it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
-    with contextlib.ExitStack() as held:
-        held.enter_context(exclusive(lock, str(path)))
+    with exclusive(path.with_name(f".{path.name}.lock"), str(path)):
         done = answered(path)
         if path.exists():
             os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
-        file = held.enter_context(open(path, "a", encoding="utf-8", newline="\n"))
+        # Half of a surrogate pair, which JSON from a server may hold, is no text: it is replaced.
+        with open(path, "a", encoding="utf-8", errors="replace", newline="\n") as file:
 
-        def write(entry: dict[str, Any]) -> None:
-            line = json.dumps(entry, ensure_ascii=False)
-            # Half of a surrogate pair, which JSON from a server may hold, is no text.
-            file.write(line.encode("utf-8", "replace").decode() + "\n")
-            file.flush()
+            def write(entry: dict[str, Any]) -> None:
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                file.flush()
 
-        yield done, write
+            yield done, write
 
 
 def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -107,10 +98,8 @@ def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, A
 
 
 def _text(value: object, name: str, where: str) -> str:
-    if value is None:
-        return ""
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         value = "; ".join(value)
-    if not isinstance(value, str):
+    if value is not None and not isinstance(value, str):
         raise DataError(f"{where}: {name} {value!r} is not a text: write it in quotes")
-    return " ".join(value.split())
+    return " ".join((value or "").split())

@@ -1,9 +1,8 @@
 """Step 2: divide the ratings into train, val and test.
 
 per-user: each user's n ratings in order of time (equal times by movie id): the first floor(n * train_fraction) are
-train, the next floor(n * val_fraction) val, the rest test, but every part has a rating: n = 3 gives 1 / 1 / 1,
-n = 20 gives 14 / 3 / 3. Users with fewer than min_split_ratings are in no part. The evaluation uses the same rule,
-`recommender.data.splits.part_per_user`.
+train, the next floor(n * val_fraction) val, the rest test, but every part has a rating. Users with fewer than
+min_split_ratings are in no part. The evaluation uses the same rule, `recommender.data.splits.part_per_user`.
 
 global-time: all ratings before one date are train, those before a second are val, the rest is test; the dates cut
 the ratings of all users together at the same two shares. A per-user split lets a model learn from what other people
@@ -20,7 +19,7 @@ from typing import Optional
 
 import numpy as np
 
-from preprocess.steps import PipelineSettings, Run, percent, run_steps, write_ratings, write_rows
+from preprocess.steps import PipelineSettings, Run, run_steps, write_ratings, write_rows
 from recommender import cli
 from recommender.data.catalog import parse_title
 from recommender.data.errors import DataError
@@ -48,14 +47,12 @@ def split_ratings(data: Interactions, settings: PipelineSettings) -> tuple[dict[
     for number, name in enumerate(PARTS):
         part = parts[name] = data.take(part_of == number)
         if not part.n_ratings:
-            raise DataError(
-                f"{name} would be empty ({data.n_ratings:,} ratings, {settings.split} split): "
-                "give more data or lower the thresholds of the filter"
-            )
+            what = f"{name} would be empty ({data.n_ratings:,} ratings, {settings.split} split)"
+            raise DataError(f"{what}: give more data or lower the thresholds of the filter")
         n_users = int((np.diff(part.indptr) > 0).sum())
         dates = " to ".join(str(np.datetime64(int(t), "s"))[:10] for t in (part.times.min(), part.times.max()))
-        share = percent(part.n_ratings, data.n_ratings)
-        line = f"{name:<6} {part.n_ratings:>10,} ratings ({share}) of {n_users:,} users"
+        share = part.n_ratings / data.n_ratings
+        line = f"{name:<6} {part.n_ratings:>10,} ratings ({share:.1%}) of {n_users:,} users"
         report.append(f"{line}, {dates}" if data.has_times else line)
     return parts, report
 

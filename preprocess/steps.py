@@ -201,27 +201,14 @@ def write_ratings(data: Interactions, folder: Path, name: str, kinds: Sequence[s
 
 def write_ratings_csv(data: Interactions, path: Path, **more: np.ndarray) -> None:
     """Write external ids, ratings, times as dates in UTC, and `more` columns of shape (n_ratings,)."""
-    columns = {
-        "userId": data.user_ids[data.user_rows()],
-        "movieId": data.movie_ids[data.movie_rows],
-        "rating": data.ratings.astype("float64").round(6),
-        "timestamp": data.times.astype("datetime64[s]"),
-        **more,
-    }
-    form = {"index": False, "lineterminator": "\n", "date_format": "%Y-%m-%d %H:%M:%S", "encoding": "utf-8"}
-    pd.DataFrame(columns).to_csv(path, **form)
+    users, movies = data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows]
+    columns = {"userId": users, "movieId": movies, "rating": data.ratings.astype("float64").round(6)}
+    columns["timestamp"] = data.times.astype("datetime64[s]")
+    frame = pd.DataFrame({**columns, **more})
+    frame.to_csv(path, index=False, lineterminator="\n", date_format="%Y-%m-%d %H:%M:%S", encoding="utf-8")
 
 
 def write_rows(header: Sequence[str], rows: Sequence[Sequence[Any]], path: Path) -> None:
     """Write a small table of texts as CSV."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
-
-
-def percent(part: int, whole: int) -> str:
-    """Return a share for people to read.
-
-    >>> percent(1, 3), percent(0, 0)
-    ('33.3%', '0.0%')
-    """
-    return f"{100 * part / max(whole, 1):.1f}%"

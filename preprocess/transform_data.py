@@ -14,7 +14,7 @@ from typing import Optional
 
 import numpy as np
 
-from preprocess.steps import Run, percent, run_steps, write_ratings_csv
+from preprocess.steps import Run, run_steps, write_ratings_csv
 from recommender import cli
 from recommender.data import weighting
 from recommender.data.files import dump_json
@@ -58,8 +58,8 @@ def step(run: Run, stage: Path) -> list[str]:
     tiers = weighting.popularity_tiers(counts)
     for tier, name in enumerate(weighting.TIER_NAMES):
         inside = tiers == tier
-        share = percent(int(counts[inside].sum()), train.n_ratings)
-        report.append(f"{name}: {int(inside.sum()):,} movies, {share} of the train ratings")
+        share = counts[inside].sum() / train.n_ratings
+        report.append(f"{name}: {int(inside.sum()):,} movies, {share:.1%} of the train ratings")
     return report
 
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from preprocess import enrich_metadata, fetch_tmdb_metadata
-from preprocess.descriptions import read_descriptions
+from preprocess.descriptions import read_all
 from recommender.data.errors import ServiceError, SettingsError
 from tests.fake_server import Reply
 
@@ -91,7 +91,7 @@ def test_what_tmdb_knows_is_stored_and_asked_for_once(flags, server, capsys):
     assert "7 fetched, 1 missing" in capsys.readouterr().out
     fetch_tmdb_metadata.main(flags)
     assert len(server.requests) == 9, "a second run asks nothing"
-    assert read_descriptions(Path(flags[3]))[3]["cast"] == "P0; P1; P2; P3; P4"
+    assert read_all([Path(flags[3])])[3]["cast"] == "P0; P1; P2; P3; P4"
 
 
 def test_a_token_goes_into_the_header_and_never_into_an_address(flags, server, monkeypatch):
