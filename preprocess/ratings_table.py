@@ -31,7 +31,6 @@ MAX_ID = 2**53
 MAX_TIME = 2**32  # seconds; later than this is a mistake or milliseconds
 MOST_EMPTY = 0.1  # share of the rows that may lack a rating
 _END = "end of the file"
-Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass
@@ -66,24 +65,23 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
     Raises `DataError`, naming the line, for an id or a rating that is none. Cost: one pass over the file where it
     holds plain numbers, else two; memory 24 bytes a rating and one chunk.
     """
-    files, layout = source.files, LAYOUTS[source.format]
+    layout, notes = _read_header(source.files, LAYOUTS[source.format])
     low, high = scale or (layout.low, layout.high)
-    layout, notes = _read_header(files, layout._replace(low=low, high=high))
-    plain = None if source.numbers or -1 in layout.positions else _read_numbers(files, layout)
-    (users, movies, ratings, times), n_dropped, more, names = (
-        (plain, 0, [], {}) if plain else _read_text(files, layout, source.numbers)
-    )
-    if not len(ratings):
-        problem = f"holds no rating with a time ({n_dropped:,} are missing or invalid)"
-        hint = "give seconds since 1970 or dates like 2015-03-09 22:52:09"
-        raise files.error(files.ratings_name, f"{problem}: {hint}")
+    layout = layout._replace(low=low, high=high)
+    columns = None if source.numbers or -1 in layout.positions else _read_numbers(source.files, layout)
+    n_dropped, names = 0, {}
+    if not columns:
+        columns, names = _read_text(source.files, layout, source.numbers)
+        columns, n_dropped, more = _clean(source.files, layout, columns)
+        notes += more + [f"{what} ids are names: {what}_ids.csv has their numbers" for what in names]
+    users, movies, ratings, times = columns
     if (low, high) != (0.5, 5.0):
-        more.append(f"ratings from {low:g} to {high:g} are mapped to 0.5 to 5")
-        ratings = (0.5 + (ratings.astype(np.float64) - low) * (4.5 / (high - low))).astype(np.float32)
+        notes.append(f"ratings from {low:g} to {high:g} are mapped to 0.5 to 5")
+        ratings = 0.5 + (ratings.astype(np.float64) - low) * (4.5 / (high - low))
     user_ids, user_rows = encode(users)
     movie_ids, movie_rows = encode(movies)
-    times = times.astype(np.int64)
-    return RatingsTable(user_ids, movie_ids, user_rows, movie_rows, ratings, times, n_dropped, [*notes, *more], names)
+    ratings, times = ratings.astype(np.float32, copy=False), times.astype(np.int64)
+    return RatingsTable(user_ids, movie_ids, user_rows, movie_rows, ratings, times, n_dropped, notes, names)
 
 
 def _read_header(files: RawFiles, layout: Layout) -> tuple[Layout, list[str]]:
@@ -117,7 +115,7 @@ def _read_header(files: RawFiles, layout: Layout) -> tuple[Layout, list[str]]:
     return layout._replace(separator=separator, positions=positions), notes
 
 
-def _read_numbers(files: RawFiles, layout: Layout) -> Optional[Columns]:
+def _read_numbers(files: RawFiles, layout: Layout) -> Optional[list[np.ndarray]]:
     """Read a file of plain numbers in range; None where it is something else."""
     parts = []
     dtypes = dict(zip(layout.positions, (np.int64, np.int64, np.float64, np.int64)))
@@ -139,16 +137,18 @@ def _read_numbers(files: RawFiles, layout: Layout) -> Optional[Columns]:
                 parts.append((*ids, ratings.astype(np.float32), times.astype(np.uint32)))
         except (ValueError, OverflowError):  # not numbers, or nothing but blank lines
             return None
-    users, movies, ratings, times = map(np.concatenate, zip(*parts))
-    return users, movies, ratings, times
+    return [np.concatenate(column) for column in zip(*parts)]
 
 
 def _read_text(
     files: RawFiles, layout: Layout, movie_numbers: dict[str, int]
-) -> tuple[Columns, int, list[str], dict[str, dict[int, str]]]:
-    """Read any file of ratings; return the columns, how many rows were dropped, notes, and the names of ids."""
+) -> tuple[np.ndarray, dict[str, dict[int, str]]]:
+    """Read any file of ratings; return its columns, (4, n) float64, and what `RatingsTable.names` holds.
+
+    Float64 is exact for ids below MAX_ID; a rating that is empty is -inf, a time that is none NaN.
+    """
     names: list[Optional[dict[str, int]]] = [None, dict(movie_numbers) or None]  # of users, of movies
-    parts, first_empty = [], None
+    parts = []
     rows = _text_rows(files, layout)
     while chunk := list(itertools.islice(rows, CHUNK)):
         lines, widths, *cells = zip(*chunk)
@@ -157,13 +157,9 @@ def _read_text(
                 names[which] = {}
         ratings = pd.to_numeric(pd.Series(cells[2]), errors="coerce").to_numpy(np.float64, copy=True)
         ratings[~((ratings >= layout.low) & (ratings <= layout.high))] = np.nan
-        empty = np.array([not cell.strip() for cell in cells[2]])
-        ratings[empty] = -np.inf
+        ratings[[not cell.strip() for cell in cells[2]]] = -np.inf
         columns = np.stack([_read_ids(cells[0], names[0]), _read_ids(cells[1], names[1]), ratings])
         bad = np.isnan(columns)  # (3, n)
-        if empty.any() and not first_empty:
-            at = int(empty.argmax())
-            first_empty = _bad_cell(files, layout, lines[at], widths[at], "rating", "")
         if bad.any():
             at = int(bad.any(axis=0).argmax())
             which = int(bad[:, at].argmax())
@@ -171,11 +167,17 @@ def _read_text(
         parts.append(np.vstack([columns, parse_times(cells[3])]))
     if not parts:
         raise files.error(files.ratings_name, "holds no ratings: give a complete file")
-    users, movies, ratings, times = np.concatenate(parts, axis=1)  # float64, exact for ids below MAX_ID
-    rated = np.isfinite(ratings)
-    if first_empty and np.sum(~rated) > MOST_EMPTY * len(rated):
-        raise first_empty
-    notes = []
+    texts = {what: {n: name for name, n in known.items()} for what, known in zip(("user", "movie"), names) if known}
+    return np.concatenate(parts, axis=1), texts
+
+
+def _clean(files: RawFiles, layout: Layout, columns: np.ndarray) -> tuple[list[np.ndarray], int, list[str]]:
+    """Drop the rows without a rating or a time; return the columns, the number of rows dropped, and notes."""
+    users, movies, ratings, times = columns
+    rated, notes = np.isfinite(ratings), []
+    if np.mean(~rated) > MOST_EMPTY:
+        line, width = next((row[0], row[1]) for row in _text_rows(files, layout) if not row[4].strip())
+        raise _bad_cell(files, layout, line, width, "rating", "")
     if layout.positions[3] < 0:
         times = np.arange(-len(ratings), 0)
         dated = np.ones(len(ratings), dtype=bool)
@@ -187,14 +189,14 @@ def _read_text(
     for dropped, reason in ((~rated, "the rating is empty"), (rated & ~dated, "missing or invalid timestamp")):
         if dropped.any():
             notes.append(f"{int(dropped.sum()):,} ratings dropped: {reason}")
-    texts = {}
-    for what, known in zip(("user", "movie"), names):
-        if known:
-            notes.append(f"{what} ids are names: {what}_ids.csv has their numbers")
-            texts[what] = {number: name for name, number in known.items()}
     good = rated & dated
-    ids = (users[good].astype(np.int64), movies[good].astype(np.int64))
-    return (*ids, ratings[good].astype(np.float32), times[good]), int((~good).sum()), notes, texts
+    n_dropped = int((~good).sum())
+    if not good.any():
+        problem = f"holds no rating with a time ({n_dropped:,} are missing or invalid)"
+        hint = "give seconds since 1970 or dates like 2015-03-09 22:52:09"
+        raise files.error(files.ratings_name, f"{problem}: {hint}")
+    ids = [column[good].astype(np.int64) for column in (users, movies)]
+    return [*ids, ratings[good].astype(np.float32), times[good]], n_dropped, notes
 
 
 def _text_rows(files: RawFiles, layout: Layout) -> Iterator[tuple[int, int, str, str, str, str]]:
