@@ -1,11 +1,11 @@
-"""cornac: EASE on rating values (or on likes), BPR; MF and the baseline for predicted ratings."""
+"""cornac: EASE on rating values (or on likes), BPR; MF for predicted ratings."""
 
 from __future__ import annotations
 
 import common
 import numpy as np
 from cornac.data import Dataset
-from cornac.models import BPR, EASE, MF, BaselineOnly
+from cornac.models import BPR, EASE, MF
 
 
 def dataset(ratings: common.Ratings) -> Dataset:
@@ -22,29 +22,18 @@ def ease(stage: common.Stage, values: str, lamb: float, posB: bool) -> np.ndarra
     return history.csr()[stage.people] @ model.B
 
 
-def bpr(stage: common.Stage, k: int, learning_rate: float, lambda_reg: float, max_iter: int) -> np.ndarray:
+def bpr(stage: common.Stage, **settings: float) -> np.ndarray:
     """A person's vector is the one learnt in training: no fold-in, so no strict time."""
-    settings = {"k": k, "learning_rate": learning_rate, "lambda_reg": lambda_reg, "max_iter": max_iter}
     model = BPR(**settings, num_threads=1, seed=0, verbose=False).fit(dataset(stage.train.likes()))
     return np.array([model.score(int(user)) for user in stage.people])
 
 
-def predict(model: MF, stage: common.Stage) -> np.ndarray:
+def mf(stage: common.Stage, **settings: float) -> np.ndarray:
     """Return expected ratings; where a user or a movie is new, cornac's own fallback."""
-    model.fit(dataset(stage.train))
+    model = MF(**settings, use_bias=True, num_threads=1, seed=0, verbose=False).fit(dataset(stage.train))
     pairs = zip(stage.pair_users.tolist(), stage.pair_movies.tolist())
     return np.array([model.rate(user, movie) for user, movie in pairs])
 
 
-def mf(stage: common.Stage, k: int, learning_rate: float, lambda_reg: float, max_iter: int) -> np.ndarray:
-    settings = {"k": k, "learning_rate": learning_rate, "lambda_reg": lambda_reg, "max_iter": max_iter}
-    return predict(MF(**settings, use_bias=True, num_threads=1, seed=0, verbose=False), stage)
-
-
-def baseline(stage: common.Stage, learning_rate: float, lambda_reg: float, max_iter: int) -> np.ndarray:
-    settings = {"learning_rate": learning_rate, "lambda_reg": lambda_reg, "max_iter": max_iter}
-    return predict(BaselineOnly(**settings, num_threads=1, seed=0, verbose=False), stage)
-
-
 if __name__ == "__main__":
-    common.main({**common.both(ease, "ease"), "bpr": bpr}, {"mf": mf, "baseline": baseline})
+    common.main({**common.both(ease, "ease"), "bpr": bpr}, {"mf": mf})

@@ -1,4 +1,4 @@
-"""RecTools: its EASE, PureSVD, item kNN and iALS (both implicit's), and popularity.
+"""RecTools: its EASE, PureSVD and popularity.
 
 RecTools ranks who is in the data set that it was fitted on: strict time is answered where the model's own matrix
 can be applied to a history (EASE).
@@ -9,11 +9,9 @@ from __future__ import annotations
 import common
 import numpy as np
 import pandas as pd
-from implicit.als import AlternatingLeastSquares
-from implicit.nearest_neighbours import TFIDFRecommender
 from rectools import Columns
 from rectools.dataset import Dataset, IdMap, Interactions
-from rectools.models import EASEModel, ImplicitALSWrapperModel, ImplicitItemKNNWrapperModel, PopularModel, PureSVDModel
+from rectools.models import EASEModel, PopularModel, PureSVDModel
 
 
 def dataset(ratings: common.Ratings) -> Dataset:
@@ -53,22 +51,9 @@ def pure_svd(stage: common.Stage, factors: int) -> np.ndarray:
     return rank(model, stage, stage.train.likes())
 
 
-def knn(stage: common.Stage, neighbours: int) -> np.ndarray:
-    model = TFIDFRecommender(K=neighbours, num_threads=1)
-    return rank(ImplicitItemKNNWrapperModel(model), stage, stage.train.likes())
-
-
-def als(stage: common.Stage, factors: int, regularization: float, alpha: float) -> np.ndarray:
-    settings = {"factors": factors, "regularization": regularization, "alpha": alpha}
-    model = AlternatingLeastSquares(**settings, num_threads=1, random_state=0, use_gpu=False)
-    return rank(ImplicitALSWrapperModel(model), stage, stage.train.likes())
-
-
 def popularity(stage: common.Stage) -> np.ndarray:
     return rank(PopularModel(), stage, stage.train.likes())
 
 
 if __name__ == "__main__":
-    common.main(
-        {**common.both(ease, "ease"), "pure svd": pure_svd, "knn tf-idf": knn, "als": als, "popularity": popularity}, {}
-    )
+    common.main({**common.both(ease, "ease"), "pure svd": pure_svd, "popularity": popularity}, {})

@@ -30,12 +30,8 @@ def predict(model: surprise.AlgoBase, stage: common.Stage) -> np.ndarray:
     return np.array([model.predict(user, movie).est for user, movie in pairs])
 
 
-def svd(stage: common.Stage, **settings: float) -> np.ndarray:
-    return predict(surprise.SVD(random_state=0, **settings), stage)
-
-
-def svdpp(stage: common.Stage, **settings: float) -> np.ndarray:
-    return predict(surprise.SVDpp(random_state=0, **settings), stage)
+def svd(kind: type[surprise.AlgoBase]) -> common.Model:
+    return lambda stage, **settings: predict(kind(random_state=0, **settings), stage)
 
 
 def baseline(stage: common.Stage, **settings: float) -> np.ndarray:
@@ -48,4 +44,6 @@ def knn_baseline(stage: common.Stage, k: int, shrinkage: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    common.main({}, {"svd": svd, "svd++": svdpp, "baseline": baseline, "knn baseline": knn_baseline})
+    common.main(
+        {}, {"svd": svd(surprise.SVD), "svd++": svd(surprise.SVDpp), "baseline": baseline, "knn baseline": knn_baseline}
+    )
