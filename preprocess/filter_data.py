@@ -11,6 +11,7 @@ repeats until both hold, `movies_first` turns the order round.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -28,9 +29,15 @@ from recommender.data.splits import active_mask
 
 
 def read_filtered(path: Path, settings: PipelineSettings) -> tuple[Interactions, Catalog]:
-    """Return the ratings of the raw data at `path` that stay, and the catalogue of their movies, row for row."""
+    """Return the ratings of the raw data at `path` that stay, and the catalogue of their movies, row for row.
+
+    How an unusual file was read is said on stderr.
+    """
     source = open_source(path)
-    ratings, _ = filter_ratings(read_ratings(source), settings)
+    table = read_ratings(source)
+    for note in (*table.notes, *source.notes):
+        print(note, file=sys.stderr)
+    ratings, _ = filter_ratings(table, settings)
     names = ("movieId", "title", "genres")
     rows = [(str(movie_id), *source.movie(movie_id)) for movie_id in ratings.movie_ids.tolist()]
     return ratings, Catalog([dict(zip(names, row)) for row in rows])
