@@ -5,9 +5,8 @@
     procrustes  min |X R - Y|_F over orthogonal R:       X'Y = U diag(s) Vt,   R = U Vt
 
 Pearson 1901; Hotelling 1936 in the form of Bach and Jordan, "Kernel Independent Component Analysis" (2002), appendix A;
-Schonemann 1966. Everything is computed in float64 from second moments, whose eigenvectors cost O(n d^2 + d^3) and not
-a decomposition of all n rows. That halves the digits of the smallest singular values; directions below 1e-6 of the
-largest are taken for rounding, and a fit never gives more directions than the data has.
+Schonemann 1966. Computed in float64 from second moments, O(n d^2 + d^3), which halves the digits of the smallest
+singular values: directions below 1e-6 of the largest count as rounding.
 
 The covariances that `cca` inverts get `regularisation` times their mean eigenvalue on the diagonal: with as many
 columns as rows every correlation would be 1, and would mean nothing.

@@ -5,14 +5,11 @@
     INSPIRED  tab-separated, a turn a line; SEEKER and RECOMMENDER      Hayati et al. 2020
     table     .csv: dialog_id, speaker_id, text and, if wanted, role    anybody's own
 
-ReDial also asks both people afterwards, for every movie that came up: was it suggested (or brought up by the seeker),
-had the seeker seen it, did the seeker like it. Its `initiator` is the seeker, its `respondent` the recommender.
-In a table of one's own, speaker ids may be those of the users who rate, and then words and ratings of one user meet.
+ReDial also asks both people afterwards about every movie that came up. Its `initiator` is the seeker, its `respondent`
+the recommender. In a table, speaker ids may be those of the users who rate: then words and ratings of a user meet.
 
-A profile is all that a user said, by speaker id over all conversations, and by conversation where there are no speaker
-ids. By default only what people say as seekers counts: what a recommender says is about somebody else's wishes.
-`words_before` gives the words that lead up to a movie, without titles: a description of what somebody is looking for by
-somebody who did not write it as one. It is what finding movies by words is measured with.
+A profile (`gather`) is all that a user said, by default as a seeker. `words_before` gives the words that lead up to a
+movie, without titles: a description that nobody wrote as one, with which finding movies by words is measured.
 """
 
 from __future__ import annotations

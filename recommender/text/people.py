@@ -9,11 +9,10 @@
 
     mix        u = a * rating_vec + (1 - a) * text_vec, at length 1;  a = 0.7; where one side is missing, the other
 
-Age is counted from the user's last rating that counts; another origin would multiply all weights of a user by one
-number, which the length takes out, and could underflow. All methods give the same users, those who like at least
-`min_movies` movies that have a vector, so that methods can be compared. In `weighted`, a user with no rating above
-their mean among the last (all equal, say) gets their average; it is counted. The rules come from published recommender
-designs; nothing in them says that one is better than another.
+Age is counted from the user's last rating that counts; another origin could underflow. All methods give the same users,
+those who like at least `min_movies` movies that have a vector, so that methods can be compared. In `weighted`, a user
+with no rating above their mean among the last (all equal, say) gets their average; it is counted. The rules come from
+published recommender designs; nothing in them says that one is better than another.
 """
 
 from __future__ import annotations

@@ -3,11 +3,10 @@
     share_i = sum over words w of the request that i holds of idf_w / sum over all words that any movie holds of idf_w
     idf_w   = ln((1 + n_movies) / n_w)                         n_w: movies that hold w
 
-from 0, no word, to 1, all of them. A word counts in any of its commonest forms (backends/word_features.py).
-Looked up are title, year, genres, director, cast, keywords, description, language: director and language are in no text
-that is embedded. A decade, as in "80s", is held by movies made in it, whose year stands after the title or in a column
-of its own. Genres that a request says no to are found here too ("not horror"), since neither words nor vectors hear it.
-Sparck Jones 1972, "A statistical interpretation of term specificity and its application in retrieval".
+from 0, no word, to 1, all of them. A word counts in any of its commonest forms (backends/word_features.py), in title,
+year, genres, director, cast, keywords, description and language. A decade, as in "80s", is held by movies made in it,
+whose year stands after the title or in a column of its own. Genres that a request says no to ("not horror") are found
+here too. Sparck Jones 1972, "A statistical interpretation of term specificity and its application in retrieval".
 
 Nothing is indexed: the movies are one long text, a line each, which is searched for each word. For some thousand movies
 that takes a millisecond, where an index would take most of a second to build.
@@ -50,7 +49,7 @@ def telling_words(text: str) -> list[str]:
 
 
 def take_out_unwanted(text: str, names: Sequence[str]) -> tuple[str, list[int]]:
-    """Return `text` (folded, where anything was found) without the genres it says no to, and their places in `names`.
+    """Return `text` (folded, where anything was found) without the genres it says no to, and their columns in `names`.
 
     >>> take_out_unwanted("A thriller, not horror or war, in no time", ["Horror", "Thriller", "War"])
     ('a thriller, , in no time', [0, 2])
