@@ -43,11 +43,11 @@ def features(text: str, weights: Mapping[str, float], letters_weight: float) -> 
     for name, value in text_fields(text):
         weight = weights.get(name, 1.0)
         for word in _WORD.findall(fold(value)):
-            of_word, *of_letters = _hashes(word)
-            worths = [(of_word, weight), *((group, letters_weight * weight) for group in of_letters if letters_weight)]
-            for key, worth in worths:
+            worth = weight
+            for key in _hashes(word) if letters_weight else _hashes(word)[:1]:
                 n_times, largest = found.get(key, (0, 0.0))
-                found[key] = n_times + 1, max(largest, worth)
+                found[key] = n_times + 1, worth if worth > largest else largest
+                worth = letters_weight * weight  # of all that follow the word itself
     return found
 
 
