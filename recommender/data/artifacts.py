@@ -177,7 +177,7 @@ class Stored:
             else:
                 is_array = path.suffix == ".npy"
                 found = {path.name[: -len(path.suffix)]: load_npy(path, dtypes) if is_array else self._ids(path)}
-            if not all(np.isfinite(array).all() for array in found.values()):
+            if not all(np.isfinite(array).all() for array in found.values() if array.dtype.kind == "f"):
                 raise ArtifactError(f"{path} holds values that are not numbers: run {again}")
             arrays.update(found)
         return arrays
