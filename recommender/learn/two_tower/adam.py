@@ -4,9 +4,9 @@
     v <- v + (1 - beta2) (g^2 - v)        running mean of its square
     w <- w - rate m_hat / (sqrt(v_hat) + epsilon)      m_hat = m / (1 - beta1^t),  v_hat = v / (1 - beta2^t)
 
-A batch of 1,024 ratings has a gradient for at most 1,024 of 162,000 users. Plain Adam still walks over all of them, as
-m decays where g = 0 too, which costs thirty times the rest of the step. Lazy Adam leaves every other row as it is, its
-m and v too, while t counts all steps. It is another algorithm, not only a faster one: a row that comes up again is
+A batch of 1,024 ratings has a gradient for at most 1,024 of 162,000 users. Plain Adam walks over all of them, as m
+decays where g = 0 too, which costs thirty times the rest of the step. Lazy Adam leaves all other rows, their m and v
+too, as they are, while t counts all steps: another algorithm, not only a faster one, as a row that comes up again is
 moved by the m of its last time. Its epsilon is added before v is corrected, as in torch.optim.SparseAdam:
 
     w <- w - rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon)

@@ -4,8 +4,8 @@
     L(x) = 1/n sum over the ratings (u . m_i + c_i - r_i)^2                            of a loss on ratings
     L(x) = -1/n sum over the likes ln softmax over all movies of (u . m_i + c_i)       of a loss that compares movies
 
-It is what training would do for one more user while everybody else holds still. Someone without a rating stays at the
-mean. m and c are outputs of the movie tower. A tower that reads histories needs none of this.
+m and c are outputs of the movie tower. A user without a rating stays at the mean. A tower that reads histories needs
+none of this.
 """
 
 from __future__ import annotations
@@ -57,13 +57,9 @@ def loss_gradient(u: np.ndarray, objective: str, m: np.ndarray, c: np.ndarray, h
     if not LOSSES[objective].in_batch:
         s = layers.rowwise_dot(u[b], m[rows]) + c[rows]
         return layers.bag(m, history.indptr, rows, share * 2 * (s - history.ratings))  # ds = 2 (s - r) / n, du = ds m
-    ds = softmax(u @ m.T + c)  # (B, n_movies): ds = p - 1/n at each of n likes
-    ds[b, rows] -= share
+    s = u @ m.T + c  # (B, n_movies)
+    ds = np.exp(s - s.max(axis=1, keepdims=True))
+    ds /= ds.sum(axis=1, keepdims=True)  # p
+    ds[b, rows] -= share  # ds = p - 1/n at each of n likes
     ds[counts == 0] = 0
     return ds @ m
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """Return exp(s) / sum of exp(s) of each row."""
-    p = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)

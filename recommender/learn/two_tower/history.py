@@ -5,12 +5,11 @@
 
 g is 1 for a like (4 stars or more), less for a neutral rating (3 or 3.5) and a dislike, since users choose what they
 watch. The short span is the present mood, the long one the lasting taste. Divided by the root of the sum, not the sum:
-a long history says more than a short one, though not as many times more as it is longer. There is no recurrence and no
-attention. A user the network never saw is served as well as any other, from the ratings just given.
+a long history says more than a short one, though not as many times more as it is longer. No recurrence, no attention.
 
-Training asks what a user will like from what they had rated before. Held-out parts begin at some moment and go on for a
-while, so the movie asked for is not the next one but the g-th after the end of the history, g drawn in each epoch from
-an exponential distribution; and for a share of the examples the history ends anywhere before.
+Training asks what a user will like from what they had rated before. Held-out parts go on for a while, so the movie
+asked for is not the next one but some steps after the end of the history, how many is drawn in each epoch from an
+exponential distribution; and for a share of the examples the history ends anywhere before.
 """
 
 from __future__ import annotations

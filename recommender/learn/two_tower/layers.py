@@ -1,17 +1,13 @@
 """The layers of a small network, forward and backward as plain functions: what backpropagation is made of.
 
-A layer computes y = f(x, w). Training needs, for a loss L that depends on y, how L changes with x and with w. The
-chain rule gives both from dy, short for dL/dy, which has the shape of y:
-
     y      = layer(x, w)
-    dx, dw = layer_backward(dy, ... what the rule needs of x, w, y)
+    dx, dw = layer_backward(dy, ... what the rule needs of x, w, y)         dy = dL/dy for a loss L, in the shape of y
 
-A network is its layers forward in order and backward in reverse. Each rule is found by one device: write the change of
-L for a small change of the input, dL = sum(dy * change of y), and read off what multiplies the change. Source:
-Rumelhart, Hinton and Williams, Learning representations by back-propagating errors (Nature 1986).
-
-B rows a batch, k columns. The functions keep the dtype (float32 for speed, float64 for `gradient_check`) and leave
-their inputs alone. There is no graph and no automatic differentiation: `network` calls them in order.
+A network is its layers forward in order and backward in reverse (the chain rule). Each rule is found by one device:
+write the change of L for a small change of the input, dL = sum(dy * change of y), and read off what multiplies it.
+B rows a batch, k columns; the dtype is kept, float64 for `gradient_check`, and inputs are not changed. There is no
+automatic differentiation: `network` calls the functions in order. Source: Rumelhart, Hinton and Williams, Learning
+representations by back-propagating errors (Nature 1986).
 """
 
 from __future__ import annotations
@@ -72,9 +68,8 @@ def rowwise_dot_backward(dp: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[
 def lookup(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return y_b = table[rows_b], (B, k), from an embedding table (n, k).
 
-    It is the product E table, where E has a single 1 in each row, so its backward rule is E' dy: row r of the gradient
-    is the sum of dy_b over all b with rows_b = r, and 0 for a row that is not in the batch. `adam.sum_groups` computes
-    that sum. `gradient[rows] += dy` does not: of equal rows numpy keeps one.
+    Backward, row r of the gradient is the sum of dy_b over all b with rows_b = r, and 0 for a row that is not in the
+    batch: `adam.sum_groups`. `gradient[rows] += dy` is not that sum: of equal rows numpy keeps one.
     """
     # take is twice as fast as table[rows], but would first copy a whole table that is not C-ordered
     return table.take(rows, axis=0) if table.flags.c_contiguous else table[rows]
@@ -105,8 +100,7 @@ def bag_backward(
     """Return the table rows that occur, ascending (n,), and the gradient of each, (n, k).
 
     Row r reaches L through each of its occurrences o, in the sum y_b, with weight w_o: its gradient is the sum of
-    w_o dy_b. With y = A table for a sparse A this is A' dy, which is a bag again: the occurrences sorted by table row
-    instead of by b. A movie is in many histories, so this takes less memory than one gradient for each occurrence.
+    w_o dy_b. That is a bag again, of rows of dy, with the occurrences sorted by table row instead of by b.
     """
     b_of = np.repeat(np.arange(len(dy)), np.diff(indptr))  # (n_occurrences,)
     groups = group_rows(rows)

@@ -5,9 +5,8 @@
 
 The softmax should run over all movies, which is expensive; it runs over those of the batch. A movie j is in a batch
 q_j times on average, popular ones more often, and as a wrong answer would be pushed down too often. Subtracting ln q_j
-from its score corrects that: exp(s - ln q) = exp(s) / q, so that each movie counts once on average (importance
-sampling). It is this loss that ranks; the squared error learns nothing from which movies users chose to rate.
-
+from its score corrects that (logQ): exp(s - ln q) = exp(s) / q, so that each movie counts once on average. It is this
+loss that ranks; the squared error learns nothing from which movies users chose to rate.
 A further loss is a function here, `(dots, bias, batch) -> loss, gradient by dots`, and one line in `LOSSES`.
 Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations (RecSys 2019),
 section 3, equations 2 to 5. There q is estimated from a stream; here it is known, so there is no estimator.
@@ -18,8 +17,6 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
-
-from ...data.errors import DataError
 
 
 def mse(predicted: np.ndarray, ratings: np.ndarray) -> tuple[float, np.ndarray]:
@@ -84,14 +81,11 @@ def batch_candidates(movie_rows: np.ndarray, log_q: np.ndarray) -> tuple[np.ndar
 def log_frequencies(counts: np.ndarray, batch: int) -> np.ndarray:
     """Return ln q_j, (n_movies,) float64: q_j = batch count_j / sum(counts) times movie j is in a batch on average.
 
-    counts: (n_movies,) examples of each movie. A movie without any gets the least q of another. Raises `DataError` for
-    no examples.
+    counts: (n_movies,) examples of each movie, not all 0. A movie without any gets the least q of another.
 
     >>> np.exp(log_frequencies(np.array([3, 1]), batch=8)).tolist()
     [6.0, 2.0]
     """
-    if not counts.any():
-        raise DataError("no examples to count movies in: give ratings to train on")
     q = batch * counts.astype(np.float64) / counts.sum(dtype=np.float64)
     return np.log(np.where(q > 0, q, q[q > 0].min()))
 
@@ -99,9 +93,9 @@ def log_frequencies(counts: np.ndarray, batch: int) -> np.ndarray:
 class Loss(NamedTuple):
     """A loss as the network uses it: `function(dots, bias, batch)` returns L and dL/ddots, and may change `dots`.
 
-    in_batch: whether each user is scored with all movies of the batch, u_b . m_j (B, C), their own liked movie being
-    `batch.positive`; else with their own movie alone, u_b . m_b (B,), rated `batch.ratings`.
-    bias: (C,) of the movies of the batch, or None; to be added to the scores.  batch: a `network.Batch`.
+    in_batch: whether dots are u_b . m_j of each user with all movies of the batch, (B, C), their liked movie being
+    `batch.positive`; else u_b . m_b of each user's own movie, (B,), rated `batch.ratings`.
+    bias: (C,) of the movies, or None; to be added to the dots.  batch: a `network.Batch`.
     """
 
     function: Callable[[np.ndarray, Optional[np.ndarray], Any], tuple[float, np.ndarray]]

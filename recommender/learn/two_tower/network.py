@@ -81,13 +81,6 @@ def tower_backward(
     return dy
 
 
-def user_inputs(parameters: Parameters, batch: Batch) -> np.ndarray:
-    """Return x of the users of a batch, (B, k)."""
-    if batch.bags is None:
-        return layers.lookup(parameters["users"], batch.user_rows)
-    return layers.bag(parameters["history"], *batch.bags)
-
-
 def movie_inputs(
     parameters: Parameters, rows: np.ndarray, features: Optional[np.ndarray], kept: Optional[np.ndarray] = None
 ) -> tuple[np.ndarray, Optional[np.ndarray]]:
@@ -109,7 +102,11 @@ def loss_and_gradient(parameters: Parameters, batch: Batch, chosen: TwoTowerSett
     Cost O(B C k) where the loss compares movies, else O(B k^2).
     """
     loss = LOSSES[chosen.objective]
-    user = tower(user_inputs(parameters, batch), "user", chosen.user_layer, parameters)
+    if batch.bags is None:
+        x = layers.lookup(parameters["users"], batch.user_rows)
+    else:
+        x = layers.bag(parameters["history"], *batch.bags)
+    user = tower(x, "user", chosen.user_layer, parameters)
     x, bias = movie_inputs(parameters, batch.movie_rows, batch.features, batch.kept)
     movie = tower(x, "movie", chosen.movie_layer, parameters)
     dots = user.y @ movie.y.T if loss.in_batch else layers.rowwise_dot(user.y, movie.y)  # (B, C) or (B,)
@@ -120,8 +117,10 @@ def loss_and_gradient(parameters: Parameters, batch: Batch, chosen: TwoTowerSett
     else:
         (du, dm), dbias = layers.rowwise_dot_backward(ds, user.y, movie.y), ds
     gradient = Gradient({}, {})
+    if bias is not None:
+        _movie_gradient(dbias[:, None], batch, "bias", "feature_p", gradient)
     dx = tower_backward(dm, movie, "movie", chosen.movie_layer, parameters, gradient.dense)
-    _movie_gradient(gradient, batch, dx, dbias[:, None] if "bias" in parameters else None)
+    _movie_gradient(dx, batch, "movies", "feature_P", gradient)
     dx = tower_backward(du, user, "user", chosen.user_layer, parameters, gradient.dense)
     if batch.bags is None:
         gradient.rows["users"] = batch.user_rows, dx
@@ -130,11 +129,8 @@ def loss_and_gradient(parameters: Parameters, batch: Batch, chosen: TwoTowerSett
     return value, gradient
 
 
-def _movie_gradient(gradient: Gradient, batch: Batch, dx: np.ndarray, dbias: Optional[np.ndarray]) -> None:
-    """Add what reaches the tables and P through dx (C, k), and what reaches a and p through dbias (C, 1)."""
-    for table, feature, d in (("bias", "feature_p", dbias), ("movies", "feature_P", dx)):
-        if d is None:
-            continue
-        if batch.features is not None:
-            gradient.dense[feature] = batch.features.T @ d  # x_i = ... + F_i P for each movie: dP = F' dx
-        gradient.rows[table] = batch.movie_rows, d if batch.kept is None else d * batch.kept  # dV_i = z_i dx_i
+def _movie_gradient(dx: np.ndarray, batch: Batch, table: str, P: str, gradient: Gradient) -> None:
+    """Add what x_i = z_i V_i + F_i P hands back through dx (C, k) to `table`, V, and to P."""
+    if batch.features is not None:
+        gradient.dense[P] = batch.features.T @ dx  # every movie of the batch uses P: dP = F' dx
+    gradient.rows[table] = batch.movie_rows, dx if batch.kept is None else dx * batch.kept  # dV_i = z_i dx_i

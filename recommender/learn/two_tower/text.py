@@ -5,11 +5,10 @@
     (m_i, c_i)    = F_i B + b                       of one without
     B, b minimise   sum over rated i of sqrt(n_i) |F_i B + b - (m_i, c_i)|^2  +  ridge |B|^2
 
-P is learned beside V in a few passes, and what V knows of a movie P need not say. So after training the map from
-features to the tower's outputs is solved once more, with a penalty against learning single movies by heart; n_i are the
-ratings that were asked for, and the weights are scaled to mean 1. On validation movies this found more than P alone,
-however often V was left out in training (`drop_ids`). Source: Gantner et al., Learning attribute-to-feature mappings
-for cold-start recommendations (ICDM 2010), after the DropoutNet of `network`. With `ridge` 0 the trained P places them.
+What V knows of a movie P need not say, so after training the map from features to the tower's outputs is solved once
+more; n_i are the ratings that were asked for, and the weights have mean 1. On validation movies this found more than P
+alone, however often `drop_ids` left V out. Source: Gantner et al., Learning attribute-to-feature mappings for
+cold-start recommendations (ICDM 2010). With `ridge` 0 the trained P places them.
 """
 
 from __future__ import annotations

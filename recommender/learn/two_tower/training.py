@@ -24,14 +24,13 @@ from .network import Bags, Batch, Gradient, Parameters, loss_and_gradient, movie
 from .settings import TwoTowerSettings
 
 TOO_LARGE = 1e6  # for a weight: products of a few such numbers are beyond float32
-_BLOCK = 4096  # movies at a time where all are computed
 
 
 class Training:
     """A network in training; `parameters` are its present values.
 
-    data: what is learned from.  features: F, (n_movies, n_features), no columns for none.  dtype: of all arithmetic.
-    Raises `DataError` where `data` holds no example. Memory: three times the parameters, and the data.
+    features: F, (n_movies, n_features), no columns for none.  dtype: of all arithmetic.  Raises `DataError` where
+    `data` holds no example. Memory: three times the parameters, and the data.
     """
 
     def __init__(
@@ -168,14 +167,10 @@ class Training:
 
     def movie_vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the outputs of the movie tower for all movies, (n_movies, k), and their biases, (n_movies,)."""
-        vectors, biases = [], []
-        for low in range(0, self.data.n_movies, _BLOCK):
-            rows = np.arange(low, min(low + _BLOCK, self.data.n_movies))
-            features = self.features[rows] if self.features.shape[1] else None
-            x, bias = movie_inputs(self.parameters, rows, features)
-            vectors.append(tower(x, "movie", self.settings.movie_layer, self.parameters).y)
-            biases.append(np.zeros(len(rows), dtype=self.dtype) if bias is None else bias[:, 0])
-        return np.concatenate(vectors), np.concatenate(biases)
+        rows = np.arange(self.data.n_movies)
+        x, bias = movie_inputs(self.parameters, rows, self.features if self.features.shape[1] else None)
+        y = tower(x, "movie", self.settings.movie_layer, self.parameters).y
+        return y, np.zeros(len(rows), dtype=self.dtype) if bias is None else bias[:, 0]
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything that changes in training, by name, as copies."""
@@ -187,15 +182,7 @@ class Training:
         return {f"{name}.{key}": getattr(part, key) for name, part in parts.items() for key in ("weights", "m", "v")}
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `state` of a training on the same data and settings returned.
-
-        Raises `DataError` where names, shapes or dtypes are not those of this network.
-        """
-        wanted = {name: (value.shape, value.dtype) for name, value in self.state().items()}
-        given = {name: (value.shape, value.dtype) for name, value in arrays.items()}
-        if given != wanted:
-            wrong = min(set(wanted.items()) ^ set(given.items()), key=str)[0]
-            raise DataError(f"a stored training that does not fit at {wrong!r}: resume with the same data and settings")
+        """Go on from what `state` of a training on the same data and settings returned."""
         self.epochs_done, self.steps_done = (int(n) for n in arrays["progress"])
         for name, part in self._arrays().items():
             part[...] = arrays[name]
