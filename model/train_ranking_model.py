@@ -12,13 +12,14 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.data.splits import load_all
 from recommender.learn import registry
+from recommender.learn.base import DEFAULT_METHOD
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Fit, store and say how long it took."""
     parser = program.make_parser("train_ranking_model", __doc__, "NAME", {"--model": "--method"})
     known = ", ".join(registry.names())
-    parser.add_common("method", default=registry.DEFAULT_METHOD, help=f"{known} (default: %(default)s)")
+    parser.add_common("method", default=DEFAULT_METHOD, help=f"{known} (default: %(default)s)")
     arguments = parser.parse_args(argv)
     method = registry.model_class(arguments.method).name  # an unknown name is refused before the data are read
     if method in registry.PROGRAMS:

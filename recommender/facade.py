@@ -20,11 +20,8 @@ from .data.interactions import Interactions
 from .data.settings import default_folder, read_settings
 from .data.splits import PARTS, load_all, load_split
 from .data.titles import TitleIndex
-from .learn import registry
-from .learn.base import Ranker
-from .learn.registry import DEFAULT_METHOD
+from .learn.base import DEFAULT_METHOD, Ranker
 from .learn.svd import SvdModel
-from .learn.two_tower import model as two_tower
 from .linalg.top_n import top_n
 from .retrieve import INDEXES
 from .retrieve.base import VectorIndex
@@ -36,7 +33,8 @@ from .session.rules import LearningRule, MovingAverage
 from .session.state import TextSignal
 from .session.two_tower_rule import two_tower_rule
 
-if TYPE_CHECKING:  # read only when somebody uses words
+# The models for known users, the two towers and what reads words are imported when somebody asks for them.
+if TYPE_CHECKING:
     from .session.cold_start import ColdStart
     from .session.queries import FreeText
 
@@ -125,6 +123,8 @@ class Recommender:
         catalog = Catalog.load(folder)
         if vectors == SVD:
             return _open_svd(folder, catalog, policy, backend, backend_settings)
+        from .learn.two_tower import model as two_tower
+
         stored = folder / "artifacts" / two_tower.FOLDER
         towers = two_tower.load_movie_tower(stored, catalog.movie_ids)
         if artifacts.has_manifest(folder):
@@ -244,6 +244,8 @@ class Recommender:
         >>> [str(movie.movie) for movie in Recommender.load().recommend(1, n=1, method="popularity")]
         ['The Shawshank Redemption (1994)']
         """
+        from .learn import registry
+
         n, user_id = _whole("n", n), _whole("user_id", user_id, least=None)
         at = int(time.time()) if at is None else _whole("at", at, least=0)
         if at >= LATEST:

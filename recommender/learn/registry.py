@@ -27,7 +27,6 @@ from .text_ridge import TextRidge
 from .two_tower.model import TwoTower
 from .two_tower.text import TextTwoTower
 
-DEFAULT_METHOD = "stacker"
 _MODELS: dict[str, type[Ranker]] = {
     "popularity": MostPopular,
     "biases": Biases,

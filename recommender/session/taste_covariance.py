@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,9 +29,11 @@ from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, DataError
 from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
-from ..learn.features import SparseRows, pseudo_users
 from ..linalg.randomized_svd import randomized_svd
 from ..linalg.sparse import SparseMatrix
+
+if TYPE_CHECKING:
+    from ..learn.features import SparseRows
 
 KIND, FILE = "session", "gaussian.npz"
 REMEDY = "python -m model.train_session_model"
@@ -70,6 +72,8 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
 
     Cost: that of a truncated SVD of rank k. Deterministic for one seed.
     """
+    from ..learn.features import SparseRows, pseudo_users  # not before somebody fits: it reads texts too
+
     if train.n_ratings == 0:
         raise DataError("no ratings to learn from: run python -m preprocess.setup on a set that has some")
     counts = np.diff(train.indptr)
