@@ -16,7 +16,7 @@ from model import evaluate
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, TastevecError
 from recommender.data.interactions import Interactions
-from recommender.evaluate import beyond_accuracy, cases, metrics, plots, protocols, report, run
+from recommender.evaluate import cases, metrics, plots, protocols, report, run
 from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
 from recommender.evaluate.cases import official_fold
 from recommender.learn.base import Ranker
@@ -158,19 +158,6 @@ def test_scores_of_perfect_and_of_worst_lists():
     lowest = score_lists(case, worst, (3, 8))[1]
     for name in ("ndcg", "recall", "precision", "map", "mrr", "hit_rate"):
         assert lowest[f"{name}@8"] == 0
-
-
-def test_scoring_in_batches_changes_nothing(monkeypatch):
-    case = protocols.per_user(block_data())
-    lists = run.rank(lambda: Fixed(np.arange(24) % 5), case, 6).rows
-    genres = np.random.default_rng(0).random((24, 4)) < 0.4
-    whole = score_lists(case, lists, (3, 6), genres, cold_user=14, cold_movie=22)
-    monkeypatch.setattr(beyond_accuracy, "_CELLS", 7 * 6)
-    parts = score_lists(case, lists, (3, 6), genres, cold_user=14, cold_movie=22)
-    assert parts[1] == pytest.approx(whole[1], nan_ok=True)
-    assert {"coverage@3", "gini@6", "novelty@3", "diversity@6", "tail_share@3", "cold_user_ndcg@6"} <= set(whole[1])
-    for name, values in whole[0].items():
-        assert np.array_equal(values, parts[0][name], equal_nan=True)
 
 
 def test_cold_groups_by_hand():

@@ -157,7 +157,9 @@ def test_novelty_by_hand():
     assert math.isnan(values[3])
 
 
-def test_diversity_equals_the_mean_over_pairs():
+@pytest.mark.parametrize("cells", [1 << 18, 20])
+def test_diversity_equals_the_mean_over_pairs(cells, monkeypatch):
+    monkeypatch.setattr(beyond_accuracy, "_CELLS", cells)
     rng = np.random.default_rng(1)
     genres = (rng.random((30, 6)) < 0.3).astype(float)
     genres[7] = 0  # a movie without genres: far from all, itself included

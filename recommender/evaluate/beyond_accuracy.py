@@ -12,14 +12,14 @@ from typing import Optional
 
 import numpy as np
 
-from ..data.errors import ChoiceError, DataError
 from ..data.weighting import TAIL, popularity_tiers
+from ..linalg.rows import unit_rows
 from . import metrics
 from .metrics import divide
 from .protocols import Evaluation
 
 COLD_USER, COLD_MOVIE = 20, 5  # cold start: at most so many known ratings; MovieLens asks newcomers for 20
-_CELLS = 1 << 18  # of the lists scored at a time: diversity holds (B, k, n_genres)
+_CELLS = 1 << 18  # of lists at a time: diversity holds (B, k, n_genres)
 
 
 def exposure(ranked: np.ndarray, n_movies: int) -> np.ndarray:
@@ -76,13 +76,16 @@ def intra_list_diversity(ranked: np.ndarray, features: np.ndarray) -> np.ndarray
     >>> intra_list_diversity(np.array([[0, 1, 2]]), np.array([[1.0, 0], [1, 0], [0, 2]])).round(3).tolist()
     [0.667]
     """
-    unit = np.asarray(features, dtype=np.float64)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
-    vectors = np.where((ranked >= 0)[:, :, None], unit[ranked], 0.0)  # (B, k, d)
-    total = vectors.sum(axis=1)  # (B, d)
-    # sum of the cosines of all pairs = (|sum f|^2 - sum |f|^2) / 2
-    cosines = (np.square(total).sum(axis=1) - np.square(vectors).sum(axis=(1, 2))) / 2
+    unit = unit_rows(np.asarray(features), np.float64)
     n_movies = (ranked >= 0).sum(axis=1)
+    cosines = np.empty(len(ranked))
+    step = max(1, _CELLS // max(ranked.shape[1], 1))
+    for low in range(0, len(ranked), step):
+        lists = ranked[low : low + step]
+        vectors = np.where((lists >= 0)[:, :, None], unit[lists], 0.0)  # (B, k, d)
+        total = np.square(vectors.sum(axis=1)).sum(axis=1)
+        # sum of the cosines of all pairs = (|sum f|^2 - sum |f|^2) / 2
+        cosines[low : low + step] = (total - np.square(vectors).sum(axis=(1, 2))) / 2
     return 1.0 - divide(cosines, n_movies * (n_movies - 1) / 2)
 
 
@@ -123,43 +126,27 @@ def score_lists(
 
     First of each person: measure -> (n_users,), nan where it is undefined; then of all: measure -> value.
     genres: (n_movies, n_genres), the space of intra-list diversity; without it, diversity is left out.
-    Cost O(n_users n (log |R| + n_genres)), a batch of people at a time.
+    Cost O(n_users n (log |R| + n_genres)).
     """
-    cutoffs = tuple(sorted(set(ks)))
-    if not cutoffs:
-        raise ChoiceError("no cutoff: give at least one k")
-    if len(rows) != case.n_users:
-        raise DataError(f"{len(rows)} lists for {case.n_users} people: give one list for each")
-    n_movies, counts = case.known.n_movies, case.known.movie_counts()
-    n_known = np.diff(case.known.indptr)
-    tiers = popularity_tiers(counts)
-    all_indptr, all_relevant = case.relevant()
-    shown = {k: np.zeros(n_movies, dtype=np.int64) for k in cutoffs}
-    parts: dict[str, list[np.ndarray]] = {}
-    size = max(1, min(4096, _CELLS // cutoffs[-1]))
-    for low in range(0, case.n_users, size):
-        lists = rows[low : low + size].astype(np.int64)  # (B, n)
-        indptr = all_indptr[low : low + size + 1]
-        relevant, indptr = all_relevant[indptr[0] : indptr[-1]], indptr - indptr[0]
-        hits = metrics.find_hits(lists, indptr, relevant, n_movies)
-        values = metrics.all_metrics(hits, np.diff(indptr), cutoffs)
-        for k in cutoffs:
-            first = lists[:, :k]
-            values[f"novelty@{k}"] = novelty(first, counts, int((n_known > 0).sum()))
-            if genres is not None:
-                values[f"diversity@{k}"] = intra_list_diversity(first, genres)
-            values[f"tail_share@{k}"] = tier_shares(first, tiers)[:, TAIL]
-            cold = group_recall(first, hits[:, :k], indptr, relevant, counts <= cold_movie)
-            values[f"cold_movie_recall@{k}"] = cold
-            shown[k] += exposure(first, n_movies)
-        for name, part in values.items():
-            parts.setdefault(name, []).append(part)
-    per_user = {name: np.concatenate(pieces) for name, pieces in parts.items()}
+    counts, n_known = case.known.movie_counts(), np.diff(case.known.indptr)
+    tiers, n_raters = popularity_tiers(counts), int((n_known > 0).sum())
+    indptr, relevant = case.relevant()
+    lists = rows.astype(np.int64)
+    hits = metrics.find_hits(lists, indptr, relevant, case.known.n_movies)
+    per_user = metrics.all_metrics(hits, np.diff(indptr), tuple(ks))
+    for k in ks:
+        first = lists[:, :k]
+        per_user[f"novelty@{k}"] = novelty(first, counts, n_raters)
+        if genres is not None:
+            per_user[f"diversity@{k}"] = intra_list_diversity(first, genres)
+        per_user[f"tail_share@{k}"] = tier_shares(first, tiers)[:, TAIL]
+        cold = group_recall(first, hits[:, :k], indptr, relevant, counts <= cold_movie)
+        per_user[f"cold_movie_recall@{k}"] = cold
     overall = {name: _mean(values) for name, values in per_user.items()}
     cold_users = n_known[case.user_rows] <= cold_user
-    for k in cutoffs:
-        overall[f"coverage@{k}"] = coverage(shown[k])
-        overall[f"gini@{k}"] = gini(shown[k])
+    for k in ks:
+        shown = exposure(lists[:, :k], case.known.n_movies)
+        overall.update({f"coverage@{k}": coverage(shown), f"gini@{k}": gini(shown)})
         for name in ("ndcg", "recall"):
             overall[f"cold_user_{name}@{k}"] = _mean(per_user[f"{name}@{k}"][cold_users])
     return per_user, overall
