@@ -218,6 +218,18 @@ def test_features_of_the_stacker_by_hand() -> None:
     assert lists[0, 0, 11] < lists[1, 0, 11]
 
 
+def test_scores_of_the_stacker_are_standardized_over_unseen_movies() -> None:
+    data = random_ratings(5, 60, 30, days=30)
+    stacker = Stacker()
+    stacker.fit_parts(data)
+    scores = stacker.scores(data, np.arange(6), np.full(6, 31 * DAY))
+    for line in range(6):
+        unseen = np.setdiff1d(np.arange(30), data.movie_rows[data.row(line)])
+        np.testing.assert_allclose(scores[line, unseen].mean(axis=0), 0, atol=1e-5)
+        # without a catalog, genres and years say nothing
+        np.testing.assert_allclose(scores[line, unseen].std(axis=0), [1] * 5 + [0] + [1] * 3 + [0], atol=1e-5)
+
+
 def test_cuts_respect_time_and_find_the_break() -> None:
     times = np.concatenate([np.arange(10) + 60, np.arange(10) + np.where(np.arange(10) >= 4, 2 * DAY, 0)])
     data = Interactions.from_columns(np.repeat([1, 2], 10), np.tile(np.arange(10), 2), np.full(20, 4.0), times)
