@@ -115,7 +115,8 @@ def check_outputs(arguments: argparse.Namespace, stem: str) -> None:
 def rank_models(arguments: argparse.Namespace) -> None:
     """Score ranking models; print the tables and write the files asked for."""
     ks = parse_ks(arguments.k)
-    specs = [run.Spec.parse(text, registry.names()) for text in split_list(arguments.models, "--method")]
+    accepted = (*registry.names(), *registry.OLD_NAMES)
+    specs = [run.Spec.parse(text, accepted) for text in split_list(arguments.models, "--method")]
     protocols = split_list(arguments.protocol, "--protocol")
     check_flags(arguments, [spec.label for spec in specs], protocols)
     source = load_source(arguments, protocols)

@@ -248,6 +248,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         registry.make("item_knn", neighbours=0)
     with pytest.raises(DataError, match="other movies"):
         make("ease").fit(ratings()).score(Interactions.from_columns([1], [2], [3], [4]), [0])
+    assert registry.make("text_bridge").name == "text_ridge"  # the old name
     make("popularity").fit(ratings()).save(tmp_path)
     with pytest.raises(ArtifactError, match="'popularity' artifact, not 'ease'"):
         registry.load("ease", tmp_path)

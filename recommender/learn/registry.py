@@ -44,7 +44,7 @@ _MODELS: dict[str, type[Ranker]] = {
     "two_tower_text": TextTwoTower,
 }
 _FOLDERS = {"two_tower": "twotower"}
-_OLD_NAMES = {"text_bridge": "text_ridge"}
+OLD_NAMES = {"text_bridge": "text_ridge"}
 PROGRAMS = {"svd": "train_svd_model", "two_tower": "train_twotower"}
 
 
@@ -55,7 +55,7 @@ def names() -> tuple[str, ...]:
 
 def model_class(name: str) -> type[Ranker]:
     """Return the class of model `name`; raises `ChoiceError` for a name that does not exist."""
-    found = _MODELS.get(_OLD_NAMES.get(name, name)) if isinstance(name, str) else None
+    found = _MODELS.get(OLD_NAMES.get(name, name)) if isinstance(name, str) else None
     if found is None:
         raise ChoiceError(f"no model is called {name!r}: choose from {', '.join(_MODELS)}")
     return found
