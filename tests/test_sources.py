@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import resource
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 
 import numpy as np
 import pytest
@@ -66,11 +67,16 @@ TWEETING_FILES = {
 }
 
 
-def write(folder: Path, files: dict) -> Path:
-    folder.mkdir(parents=True)
+def write(folder: Path, files: dict[str, Union[str, bytes]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
+
+
+def ratings_csv(folder: Path, content: Union[str, bytes]) -> Path:
+    """The tiny data set with another ratings.csv."""
+    return write(write_csv(folder), {"ratings.csv": content})
 
 
 def table(path: Path, form: Optional[str] = None, scale=None) -> list[tuple]:
@@ -120,12 +126,8 @@ def test_the_form_can_be_named_where_ids_do_not_say_it(tmp_path):
 
 @pytest.mark.skipif(not TWEETINGS.is_dir(), reason="MovieTweetings is not beside this clone")
 def test_real_movietweetings():
-    rows = table(TWEETINGS)
-    assert (len(rows), len({row[0] for row in rows}), len(open_source(TWEETINGS).movies)) == (
-        100_000,
-        16_554,
-        10_506,
-    )
+    rows, movies = table(TWEETINGS), open_source(TWEETINGS).movies
+    assert (len(rows), len({row[0] for row in rows}), len(movies)) == (100_000, 16_554, 10_506)
     assert rows[0] == (1, 1074638, pytest.approx(0.5 + 0.45 * 7), 1365029107)
 
 
@@ -158,25 +160,28 @@ SAME = {
 
 @pytest.mark.parametrize("way", SAME)
 def test_ways_to_write_a_csv(tmp_path, way):
-    folder = write_csv(tmp_path / "raw")
-    (folder / "ratings.csv").write_bytes(SAME[way].encode())
-    assert table(folder) == EXPECTED
+    assert table(ratings_csv(tmp_path / "raw", SAME[way])) == EXPECTED
 
 
-def test_times_as_dates_or_milliseconds(tmp_path):
-    times = ["1970-01-01 00:01:40", "1970-01-01T00:00:50", "1970-01-01T00:00:50Z", "1970-01-01 02:00:50+02:00"]
-    times += ["1970-01-02", "60", "61.9", '"1970-01-01 00:01:40"']
-    write_csv(tmp_path / "dates", "".join(f"1,{i},4.0,{time}\n" for i, time in enumerate(times)))
-    assert [row[3] for row in table(tmp_path / "dates")] == [100, 50, 50, 50, 86_400, 60, 61, 100]
-    write_csv(tmp_path / "ms", "".join(f"1,{i},4.0,150000000{i}999\n" for i in range(9)))
-    assert [row[3] for row in table(tmp_path / "ms")] == [1_500_000_000 + i for i in range(9)]
+DATES = {
+    "1970-01-01 00:01:40": 100, "1970-01-01T00:00:50": 50, "1970-01-01T00:00:50Z": 50, "1970-01-01 02:00:50+02:00": 50,
+    "1970-01-02": 86_400, "60": 60, "61.9": 61, '"1970-01-01 00:01:40"': 100,
+}  # fmt: skip
+BAD_TIMES = ["", "NULL", "nan", "soon", "-5", "1e30", "inf", "2015-13-45", "1500000000000"]
+READ = {
+    "dates": ("".join(f"1,{i},4.0,{date}\n" for i, date in enumerate(DATES)), list(DATES.values()), 0),
+    "milliseconds": ("".join(f"1,{i},4.0,150000000{i}999\n" for i in range(9)), range(1_500_000_000, 1_500_000_009), 0),
+    "bad times": (LINES + "".join(f"4,10,3.0,{text}\n" for text in BAD_TIMES), [row[3] for row in EXPECTED], 9),
+    "short lines": (LINES * 3 + "4,10\n4,10,3.0\n", [row[3] for row in EXPECTED] * 3, 2),
+}
 
 
-def test_missing_and_invalid_times_are_dropped_and_counted(tmp_path):
-    bad = ["", "NULL", "nan", "soon", "-5", "1e30", "inf", "2015-13-45", "1500000000000"]
-    folder = write_csv(tmp_path / "raw", LINES + "".join(f"4,10,3.0,{text}\n" for text in bad))
-    assert read_ratings(open_source(folder)).n_dropped == len(bad)
-    assert table(folder) == EXPECTED
+@pytest.mark.parametrize("case", READ)
+def test_times_are_read_or_dropped_and_counted(tmp_path, case):
+    lines, times, n_dropped = READ[case]
+    folder = write_csv(tmp_path / "raw", lines)
+    assert [row[3] for row in table(folder)] == list(times)
+    assert read_ratings(open_source(folder)).n_dropped == n_dropped
 
 
 def test_chunks_do_not_change_the_result(tmp_path, monkeypatch):
@@ -209,30 +214,29 @@ def run_setup(folder: Path, out: Path, *flags: str) -> Path:
 
 
 def test_names_as_ids_are_numbered_and_kept(tmp_path, capsys):
-    name = {"1": "ann", "2": "bob", "3": "17"}  # most are names, so all are
-    lines = lines_of([name[u], f"tt{m}", r, t] for u, m, r, t in CELLS)
-    movies = MOVIES.replace("\n10", "\ntt10").replace("\n20", "\ntt20").replace("\n30", "\ntt30")
-    folder = write_csv(tmp_path / "raw", lines, movies)
-    (folder / "links.csv").write_text("movieId,imdbId,tmdbId\ntt20,211915,5\n")
+    name = {"1": "änn", "2": "bob", "3": "17"}  # most are names, so all are
+    movies = re.sub("^(?=[0-9])", "é", MOVIES, flags=re.MULTILINE)
+    folder = write_csv(tmp_path / "raw", lines_of([name[u], f"é{m}", r, t] for u, m, r, t in CELLS), movies)
+    write(folder, {"links.csv": "movieId,imdbId,tmdbId\né20,211915,5\n"})
     out = run_setup(folder, tmp_path / "out")
     said = capsys.readouterr().out
     assert "user ids are names" in said
     assert "movie ids are names" in said
-    assert (out / "user_ids.csv").read_text() == "userId,name\n1,ann\n2,bob\n3,17\n"
-    assert (out / "movie_ids.csv").read_text() == "movieId,name\n1,tt10\n2,tt20\n3,tt30\n"
+    assert (out / "user_ids.csv").read_text("utf-8") == "userId,name\n1,änn\n2,bob\n3,17\n"
+    assert (out / "movie_ids.csv").read_text("utf-8") == "movieId,name\n1,é10\n2,é20\n3,é30\n"
     data = load_ratings(out)
     found = sorted(zip(data.user_rows().tolist(), data.movie_rows.tolist(), data.ratings.tolist()))
     assert found == sorted((int(u) - 1, int(m) // 10 - 1, float(r)) for u, m, r, _ in CELLS)
-    assert Catalog.load(out).movie(1).imdb_id == "0211915"
+    assert (Catalog.load(out).movie(1).title, Catalog.load(out).movie(1).imdb_id) == ("Amélie", "0211915")
 
 
 def test_without_times_the_order_of_the_file_counts(tmp_path, capsys):
     folder = write_csv(tmp_path / "raw", lines_of(row[:3] for row in CELLS), header="userId,movieId,rating\n")
     out = run_setup(folder, tmp_path / "out")
     assert "no column of times" in capsys.readouterr().out
-    train, val, test = (load_split(out, part) for part in ("train", "val", "test"))
-    assert not train.has_times
-    orders = np.stack([part.movie_ids[part.movie_rows] for part in (train, val, test)], axis=1)
+    parts = [load_split(out, part) for part in ("train", "val", "test")]
+    assert not parts[0].has_times
+    orders = np.stack([part.movie_ids[part.movie_rows] for part in parts], axis=1)
     assert orders.tolist() == [[10, 20, 30], [20, 10, 30], [30, 10, 20]]
     with pytest.raises(DataError, match="no times"):
         split_data.main(["--processed", str(out), "--split", "global-time"])
@@ -240,13 +244,10 @@ def test_without_times_the_order_of_the_file_counts(tmp_path, capsys):
 
 def test_a_few_empty_ratings_are_dropped_and_counted(tmp_path, capsys):
     lines = random_lines(1, n_twice=0)
-    folder = write_csv(tmp_path / "raw", lines + "7,1,,900000000\n14,1, ,900000000\n", random_movies())
-    out = run_setup(folder, tmp_path / "out")
+    some = run_setup(write_csv(tmp_path / "a", lines + "7,1,,900000000\n14,1, ,900000000\n"), tmp_path / "some")
     assert "2 ratings dropped: the rating is empty" in capsys.readouterr().out
-    assert (
-        load_ratings(out).n_ratings
-        == load_ratings(run_setup(write_csv(tmp_path / "b", lines), tmp_path / "o")).n_ratings
-    )
+    none = run_setup(write_csv(tmp_path / "b", lines), tmp_path / "none")
+    assert load_ratings(some).n_ratings == load_ratings(none).n_ratings
 
 
 def test_another_scale_is_mapped_when_it_is_named(tmp_path):
@@ -267,9 +268,7 @@ def test_another_scale_is_mapped_when_it_is_named(tmp_path):
     ids=["cp1252", "listed twice", "semicolons", "other names"],
 )
 def test_movie_lists_as_people_have_them(tmp_path, movies, note):
-    folder = write_csv(tmp_path / "raw")
-    (folder / "movies.csv").write_bytes(movies)
-    found = open_source(folder)
+    found = open_source(write(write_csv(tmp_path / "raw"), {"movies.csv": movies}))
     assert found.movies[20] == ("Amélie (2001)", "Comedy")
     assert note in " ".join(found.notes)
 
@@ -316,6 +315,14 @@ def outcome(main: Callable, arguments: list[str], monkeypatch, capsys) -> str:
     assert stop.value.code == 2, error
     assert error.count("\n") == 1, error
     assert error.startswith("tastevec: ")
+    return error
+
+
+def refused(tmp_path: Path, monkeypatch, capsys, data: Path, *flags: str) -> str:
+    """Run all steps on bad data, have it that nothing is written, and return the error."""
+    arguments = ["--data", str(data), "--output", str(tmp_path / "out"), *TINY_FLAGS, *flags]
+    error = outcome(all_steps.main, arguments, monkeypatch, capsys)
+    assert not (tmp_path / "out").exists()
     return error
 
 
@@ -376,44 +383,36 @@ CASES = [(name, case, *BAD_FILES[name][case]) for name in BAD_FILES for case in 
 
 @pytest.mark.parametrize(("name", "case", "content", "message"), CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
 def test_bad_files(tmp_path, monkeypatch, capsys, name, case, content, message):
-    folder = write_csv(tmp_path / "raw")
-    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    arguments = ["--data", str(folder), "--output", str(tmp_path / "out"), *TINY_FLAGS]
-    if name == "d.jsonl":
-        arguments += ["--descriptions", str(folder / name)]
-    error = outcome(all_steps.main, arguments, monkeypatch, capsys)
+    folder = write(write_csv(tmp_path / "raw"), {name: content})
+    flags = ["--descriptions", str(folder / name)] if name == "d.jsonl" else []
+    error = refused(tmp_path, monkeypatch, capsys, folder, *flags)
     assert name in error or case == "nothing left"
     assert message in error
-    assert not (tmp_path / "out").exists()
 
 
 def bad_place(tmp_path: Path, kind: str) -> Path:
     folder = write_csv(tmp_path / "raw")
-    archive = tmp_path / "set.zip"
-    if kind == "missing":
-        return tmp_path / "nowhere"
-    if kind == "empty folder":
-        (tmp_path / "empty").mkdir()
-        return tmp_path / "empty"
-    if kind in ("no movies", "two sets"):
-        if kind == "no movies":
-            (folder / "movies.csv").unlink()
-        else:
-            (folder / "ratings.dat").write_text("1::1::1::1\n")
-        return folder
-    (folder / "ratings.csv").write_text(HEADER + random_lines(0))
-    data = bytearray(pack(folder, archive).read_bytes())
+    if kind == "no movies":
+        (folder / "movies.csv").unlink()
+    elif kind == "two sets":
+        (folder / "ratings.dat").write_text("1::1::1::1\n")
+    elif kind == "empty folder":
+        folder = tmp_path / "empty"
+        folder.mkdir()
+    if not kind.startswith("zip"):
+        return tmp_path / "nowhere" if kind == "missing" else folder
+    archive = pack(ratings_csv(folder, HEADER + random_lines(0)), tmp_path / "set.zip")
+    data = bytearray(archive.read_bytes())
     if kind == "zip cut short":
         data = data[: len(data) // 2]
     elif kind == "zip damaged inside":
         with zipfile.ZipFile(archive) as file:
             at = file.getinfo("ml-tiny/ratings.csv").header_offset
         data[at + 2000 : at + 2040] = bytes(40)
-    else:  # encrypted
+    else:  # encrypted: a bit in the flags of each of its headers
         for signature, flags_at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
-            at = -1
-            while (at := data.find(signature, at + 1)) >= 0:
-                data[at + flags_at] |= 1
+            for match in re.finditer(signature, bytes(data)):
+                data[match.start() + flags_at] |= 1
     archive.write_bytes(data)
     return archive
 
@@ -431,9 +430,7 @@ PLACES = {
 
 @pytest.mark.parametrize("kind", PLACES)
 def test_bad_places(tmp_path, monkeypatch, capsys, kind):
-    arguments = ["--data", str(bad_place(tmp_path, kind)), "--output", str(tmp_path / "out"), *TINY_FLAGS]
-    assert PLACES[kind] in outcome(all_steps.main, arguments, monkeypatch, capsys)
-    assert not (tmp_path / "out").exists()
+    assert PLACES[kind] in refused(tmp_path, monkeypatch, capsys, bad_place(tmp_path, kind))
 
 
 STEPS = [all_steps, filter_data, split_data, transform_data, build_metadata]
@@ -470,10 +467,7 @@ FLAGS = {
 @pytest.mark.parametrize("case", FLAGS)
 def test_bad_flags(tmp_path, monkeypatch, capsys, case):
     flags, message = FLAGS[case]
-    data = write_csv(tmp_path / "raw")
-    arguments = ["--data", str(data), "--output", str(tmp_path / "out"), *TINY_FLAGS, *flags]
-    assert message in outcome(all_steps.main, arguments, monkeypatch, capsys)
-    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert message in refused(tmp_path, monkeypatch, capsys, write_csv(tmp_path / "raw"), *flags)
 
 
 def test_metadata_of_another_data_set(tmp_path, monkeypatch, capsys):
