@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from preprocess import setup
+
 HEADER = "userId,movieId,rating,timestamp\n"
 MOVIES = 'movieId,title,genres\n10,"Matrix, The (1999)",Action|Sci-Fi\n20,Amélie (2001),Comedy\n30,Heat (1995),Crime\n'
 # Three users with three ratings each, in a shuffled order; user 2's first two share their second.
@@ -26,6 +28,12 @@ def write_csv(folder: Path, lines: str = LINES, movies: str = MOVIES, header: st
     return folder
 
 
+def run_setup(data: Path, out: Path, *flags: str) -> Path:
+    """Run all steps on `data` with low thresholds and return the processed folder."""
+    setup.main(["--data", str(data), "--output", str(out), *TINY_FLAGS, *flags])
+    return out
+
+
 def pack(folder: Path, archive: Path, inside: str = "ml-tiny/") -> Path:
     """Put the files of `folder` into a .zip, as MovieLens does under one folder."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
@@ -38,17 +46,15 @@ def random_lines(seed: int, n_users: int = 50, n_movies: int = 40, n_twice: int 
     """Return ratings in random order, with equal times, users of few ratings, and pairs that come twice."""
     rng = np.random.default_rng(seed)
     lines = []
+    chances = 1.0 / np.arange(1, n_movies + 1)  # few movies that everybody rates
     for user in range(1, n_users + 1):
-        # few users just above or below a threshold, few movies that everybody rates
         n = int(rng.integers(1, n_movies))
-        chances = 1.0 / np.arange(1, n_movies + 1)
         movies = rng.choice(n_movies, n, replace=False, p=chances / chances.sum())
         start = int(rng.integers(800_000_000, 1_500_000_000))
         for movie in movies:
             time = start + int(rng.integers(0, 12)) * 86_400 * 30
             lines.append(f"{user * 7},{int(movie) * 3 + 1},{rng.integers(1, 11) / 2},{time}\n")
-    again = rng.choice(len(lines), n_twice, replace=False)
-    for index in again:
+    for index in rng.choice(len(lines), n_twice, replace=False):
         user, movie, _, time = lines[index].split(",")
         shift = int(rng.integers(-1, 2)) * 1000  # before, at, or after the other
         lines.append(f"{user},{movie},{rng.integers(1, 11) / 2},{int(time) + shift}\n")

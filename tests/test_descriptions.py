@@ -7,7 +7,7 @@ import json
 import pytest
 
 from preprocess.descriptions import append_to, read_all
-from recommender.data.errors import ArtifactError, DataError
+from recommender.data.errors import ArtifactError
 
 
 def write(path, *entries):
@@ -38,11 +38,3 @@ def test_a_line_that_a_crash_cut_short_is_written_anew(tmp_path):
             append_to(path).__enter__()
     assert {i: fields["overview"] for i, fields in read_all([path]).items()} == {1: "é", 2: "Two."}
     assert [file.name for file in tmp_path.iterdir()] == ["d"]
-
-
-@pytest.mark.parametrize("line", ["[]", '{"movieId": true}', '{"movieId": 1}\n{"movieId": 1}', "{", '{"title": "x"}'])
-def test_a_bad_line_is_named(tmp_path, line):
-    path = tmp_path / "d"
-    path.write_text(line + "\n")
-    with pytest.raises(DataError, match=r"d line [12]"):
-        read_all([path])

@@ -25,7 +25,7 @@ from recommender.data.catalog import NO_GENRES, Catalog
 from recommender.data.errors import DataError
 from recommender.data.splits import load_ratings, load_split
 
-from .raw_sets import HEADER, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, write_csv
+from .raw_sets import HEADER, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, run_setup, write_csv
 
 ROOT = Path(__file__).resolve().parents[1]
 TWEETINGS = ROOT / ".." / "shared" / "data" / "movietweetings-100k"
@@ -110,7 +110,7 @@ def test_movietweetings_is_known_by_its_ids_and_mapped_in_a_straight_line(tmp_pa
     (path / "ratings.dat").write_text(
         "".join(f"{u}::{m}::7::{u}\n" for u in (1, 2, 3) for m in ("10", "20", "1853728"))
     )
-    all_steps.main(["--data", str(path), "--output", str(tmp_path / "out"), *TINY_FLAGS])
+    run_setup(path, tmp_path / "out")
     rows = (tmp_path / "out" / "movie_metadata.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[-2] for row in rows] == ["imdbId", "0000010", "0000020", "1853728"]
 
@@ -206,11 +206,6 @@ def test_large_ids_stay_exact(tmp_path):
 
 
 # What people really have: accepted, with a line that says how
-
-
-def run_setup(folder: Path, out: Path, *flags: str) -> Path:
-    all_steps.main(["--data", str(folder), "--output", str(out), *TINY_FLAGS, *flags])
-    return out
 
 
 def test_names_as_ids_are_numbered_and_kept(tmp_path, capsys):
@@ -374,6 +369,8 @@ BAD_FILES = {
         "not JSON": ('{"movieId": 10}\nhello\n', "line 2 is not JSON"),
         "too deep": ("[" * 100_000, "line 1 is not JSON"),
         "no id": ('{"title": "A"}\n', "line 1 has no whole number as its movieId"),
+        "no object": ("[]\n", "line 1 has no whole number as its movieId"),
+        "true": ('{"movieId": true}\n', "line 1 has no whole number as its movieId"),
         "twice": ('{"movieId": 10}\n{"movieId": 10}\n', "line 2: movieId 10 is described twice"),
         "a number": ('{"movieId": 10, "cast": 5}\n', "line 1: cast 5 is not a text"),
     },
@@ -507,15 +504,14 @@ def test_bad_downloads(tmp_path, monkeypatch, capsys, flags):
 
 def test_a_full_disk_leaves_the_old_data_whole(tmp_path):
     """A limit on the size of a file stops the writing halfway, as a full disk does."""
-    data = write_csv(tmp_path / "raw", random_lines(1), random_movies())
-    arguments = ["--data", str(data), *TINY_FLAGS, "--output", str(tmp_path / "out")]
-    all_steps.main(arguments)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    out = run_setup(write_csv(tmp_path / "raw", random_lines(1), random_movies()), tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    flags = ["--data", str(tmp_path / "raw"), "--output", str(out), *TINY_FLAGS, "--half-life-days", "10"]
     run = subprocess.run(
-        [sys.executable, "-m", "preprocess.setup", *arguments, "--half-life-days", "10"],
+        [sys.executable, "-m", "preprocess.setup", *flags],
         cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
     )  # fmt: skip
     assert run.returncode == 2, run.stderr
     assert run.stderr.count("\n") == 1, run.stderr
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -65,25 +65,12 @@ def write_data(folder: Path, n_ratings: int) -> None:
     n_users, n_movies = int(N_USERS * scale), int(N_MOVIES * scale**0.5)
     columns = synthetic_ratings(n_users, n_movies, n_ratings, rng)
     ids = np.sort(rng.choice(np.arange(1, LARGEST_MOVIE_ID + 1), n_movies, replace=False))
-    counts = np.sort(np.bincount(columns.movie_ids - 1, minlength=n_movies))[::-1]
-    share = counts[: n_movies // 100].sum() / counts.sum()
-    print(
-        f"{len(columns.ratings):,} ratings, {n_users:,} users, {n_movies:,} movies; top 1%: {share:.0%} of the ratings"
-    )
+    print(f"{len(columns.ratings):,} ratings, {n_users:,} users, {n_movies:,} movies")
     folder.mkdir(parents=True, exist_ok=True)
-    frame = {
-        "userId": columns.user_ids,
-        "movieId": ids[columns.movie_ids - 1],
-        "rating": columns.ratings,
-        "timestamp": columns.times,
-    }
-    pd.DataFrame(frame).to_csv(folder / "ratings.csv", index=False)
-    with open(folder / "movies.csv", "w", encoding="utf-8") as file:
-        file.write("movieId,title,genres\n")
-        for number in ids.tolist():
-            file.write(
-                f'{number},"Movie {number}, The ({1930 + number % 90})",{GENRES[number % 7]}|{GENRES[number % 5]}\n'
-            )
+    frame = {"userId": columns.user_ids, "movieId": ids[columns.movie_ids - 1], "rating": columns.ratings}
+    pd.DataFrame({**frame, "timestamp": columns.times}).to_csv(folder / "ratings.csv", index=False)
+    rows = [f'{i},"Movie {i}, The ({1930 + i % 90})",{GENRES[i % 7]}|{GENRES[i % 5]}\n' for i in ids.tolist()]
+    (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(rows), encoding="utf-8")
 
 
 def measure(command: list[str]) -> tuple[float, float]:
@@ -106,26 +93,26 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        data = arguments.folder or Path(temporary) / "data"
+        data, out = arguments.folder or Path(temporary) / "data", Path(temporary) / "out"
         if not (data / "movies.csv").is_file():
             write_data(data, arguments.ratings)
-        size = (data / "ratings.csv").stat().st_size / 1e6
-        print(f"ratings.csv {size:,.0f} MB")
-        ours, pandas = [], []
+        flags = ["--data", str(data), "--output", str(out), "--format", "npz"]
+        commands = {
+            "preprocess.setup": [sys.executable, "-m", "preprocess.setup", *flags],
+            "plain pandas": [sys.executable, "-c", REFERENCE, str(data), str(out)],
+        }
+        runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for _ in range(arguments.repeats):
-            out = Path(temporary) / "out"
-            command = [sys.executable, "-m", "preprocess.setup", "--data", str(data), "--output", str(out)]
-            ours.append(measure([*command, "--format", "npz"]))
-            shutil.rmtree(out)
-            out.mkdir()
-            pandas.append(measure([sys.executable, "-c", REFERENCE, str(data), str(out)]))
-            shutil.rmtree(out)
-        for name, runs in (("preprocess.setup", ours), ("plain pandas", pandas)):
-            seconds, memory = statistics.median(run[0] for run in runs), max(run[1] for run in runs)
-            all_runs = ", ".join(f"{run[0]:.1f}" for run in runs)
-            print(f"{name:<18} {seconds:6.1f} s   peak {memory:.2f} GB   ({all_runs})")
-        ratio = statistics.median(own[0] / other[0] for own, other in zip(ours, pandas))
-        print(f"ratio of the times {ratio:.2f}")
+            for name, command in commands.items():
+                out.mkdir()
+                runs[name].append(measure(command))
+                shutil.rmtree(out)
+    for name, measured in runs.items():
+        seconds, memory = zip(*measured)
+        each = ", ".join(f"{value:.1f}" for value in seconds)
+        print(f"{name:<18} {statistics.median(seconds):6.1f} s   peak {max(memory):.2f} GB   ({each})")
+    ratio = statistics.median(own[0] / other[0] for own, other in zip(*runs.values()))
+    print(f"ratio of the times {ratio:.2f}")
 
 
 if __name__ == "__main__":
