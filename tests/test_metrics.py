@@ -179,10 +179,9 @@ def test_diversity_equals_the_mean_over_pairs(cells, monkeypatch):
     assert beyond_accuracy.intra_list_diversity(ranked, genres) == pytest.approx(expected, nan_ok=True)
 
 
-def test_tier_shares_ignore_padding():
-    tiers = np.array([0, 1, 1, 2, 2])
-    shares = beyond_accuracy.tier_shares(np.array([[0, 3, 4, -1]]), tiers)
-    assert shares.tolist() == [pytest.approx([1 / 3, 0, 2 / 3])]
+def test_tail_share_ignores_padding():
+    shares = beyond_accuracy.tail_share(np.array([[0, 3, 4, -1]]), np.array([0, 1, 1, 2, 2]))
+    assert shares.tolist() == [pytest.approx(2 / 3)]
 
 
 def test_group_recall_by_hand():

@@ -1,7 +1,7 @@
 """What accuracy does not see: how much of the catalogue is shown, how well known it is, how alike it is.
 
 `ranked` is (B, k) movie rows, -1 = no movie, everywhere. Coverage and Gini index are of all lists together, computed
-from `exposure`, which adds up over batches; novelty, diversity, tier shares and recall in a group are of each list.
+from `exposure`, which adds up over batches; novelty, diversity, tail shares and recall in a group are of each list.
 `score_lists` returns all figures of a ranking, accuracy (`metrics`) included.
 """
 
@@ -89,16 +89,15 @@ def intra_list_diversity(ranked: np.ndarray, features: np.ndarray) -> np.ndarray
     return 1.0 - divide(cosines, n_movies * (n_movies - 1) / 2)
 
 
-def tier_shares(ranked: np.ndarray, tiers: np.ndarray) -> np.ndarray:
-    """Return the share of each list that is head, mid and tail: (B, 3), rows that add up to 1.
+def tail_share(ranked: np.ndarray, tiers: np.ndarray) -> np.ndarray:
+    """Return the share of each list that is long tail, (B,); tiers: (n_movies,) from `data.weighting`.
 
-    tiers: (n_movies,) from `data.weighting.popularity_tiers`. The last column is the long-tail share; where papers
-    split head and tail by 80% of the *ratings* instead (Abdollahpouri et al. 2017), their tail is larger.
+    Where papers split head and tail by 80% of the *ratings* (Abdollahpouri et al. 2017), their tail is larger.
 
-    >>> tier_shares(np.array([[0, 1, 2, 2]]), np.array([0, 1, 2])).tolist()
-    [[0.25, 0.25, 0.5]]
+    >>> tail_share(np.array([[0, 1, 2, 2]]), np.array([0, 1, 2])).tolist()
+    [0.5]
     """
-    return np.stack([_mean_over_list(ranked, (tiers == tier).astype(np.float64)) for tier in range(3)], axis=1)
+    return _mean_over_list(ranked, (tiers == TAIL).astype(np.float64))
 
 
 def group_recall(
@@ -139,7 +138,7 @@ def score_lists(
         per_user[f"novelty@{k}"] = novelty(first, counts, n_raters)
         if genres is not None:
             per_user[f"diversity@{k}"] = intra_list_diversity(first, genres)
-        per_user[f"tail_share@{k}"] = tier_shares(first, tiers)[:, TAIL]
+        per_user[f"tail_share@{k}"] = tail_share(first, tiers)
         cold = group_recall(first, hits[:, :k], indptr, relevant, counts <= cold_movie)
         per_user[f"cold_movie_recall@{k}"] = cold
     overall = {name: _mean(values) for name, values in per_user.items()}

@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -189,11 +189,13 @@ def compare_backends(
         raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
     texts = movie_texts(catalog)
     people = people_with_likes(case, UserVectorSettings())
-    tasks = [*(asked.name for asked in requests), PEOPLE]
-    values: dict[str, dict[str, dict[str, np.ndarray]]] = {task: {} for task in tasks}  # task -> backend -> measure
-    answers: dict[str, list[Answers]] = {}
     movies = Report("movies", options.part, {"unit": np.empty(0)}, [], [], [f"{len(catalog):,} movies"], {})
     movies.tables["genre separation"] = ["same", "different", "overall", "gap"]
+    note = f"{people.n_users:,} people, the mean of what they liked against all movies they have not rated"
+    tasks = [(asked.name, np.array(asked.unit_names), asked.note()) for asked in requests]
+    tasks.append((PEOPLE, people.known.user_ids[people.user_rows], note))
+    reports = [Report(name, options.part, {"unit": units}, [], [], [n], {}, ratios=True) for name, units, n in tasks]
+    answers: dict[str, list[Answers]] = {}
     for spec in specs:
         progress = options.start_progress(f"embeddings: {spec.label}")
         if progress:
@@ -205,61 +207,45 @@ def compare_backends(
         vectors, n_new = movie_vectors(backend, texts, folder, options.checkpoint)
         times.append(time.perf_counter())
         answers[spec.label] = [find(backend, vectors, asked) for asked in requests]
-        for asked, answer in zip(requests, answers[spec.label]):
-            values[asked.name][spec.label] = answer.values
         lists = rank(partial(LikedMean, vectors), people, 20).rows
-        values[PEOPLE][spec.label] = list_measures(people, lists, [("hit_rate", 10), ("ndcg", 10), ("recall", 20)])
         times.append(time.perf_counter())
+        seconds = dict(zip(("make", "movies", "answer"), np.diff(times).tolist()))
+        model, width = backend.identity.model, backend.identity.dimension
+        details = {"model": model, "dimension": width}
+        for report, answer in zip(reports, answers[spec.label]):
+            median = {"median_place": float(np.median(answer.ranks))}
+            _add(report, spec.label, answer.values, details, options, median)
+        of_people = list_measures(people, lists, [("hit_rate", 10), ("ndcg", 10), ("recall", 20)])
+        _add(reports[-1], spec.label, of_people, details, options, {})
         gap = separation_gap(vectors, catalog.genres)
         figures = {"same": gap.same, "different": gap.different, "overall": gap.overall}
         figures["gap"] = math.nan if gap.is_chance else gap.gap  # nothing to divide by
-        model, width = backend.identity.model, backend.identity.dimension
-        seconds = dict(zip(("make", "movies", "answer"), np.diff(times).tolist()))
-        details = {"model": model, "dimension": width}
         movies.results.append(Result(spec.label, {}, figures, seconds, details=details))
         movies.notes.append(f"{spec.label}: {model}, width {width:,}, {n_new:,} movies not stored")
         if progress:
             progress(len(texts), len(texts), "")
     pairs = f"{gap.n_same:,} pairs of movies share a genre, {gap.n_different:,} share none"
     movies.notes.append(f"{pairs}; - where the mean of all is what chance gives")
-    reports = [movies]
-    for task in tasks:
-        units = people.known.user_ids[people.user_rows]
-        note = f"{people.n_users:,} people, the mean of what they liked against all movies they have not rated"
-        ranks_of: dict[str, np.ndarray] = {}
-        if task != PEOPLE:
-            number = tasks.index(task)
-            units, note = np.array(requests[number].unit_names), requests[number].note()
-            ranks_of = {label: of_backend[number].ranks for label, of_backend in answers.items()}
-        reports.append(_report(task, units, note, values[task], ranks_of, movies, options))
-    return reports, answers
+    return [movies, *reports], answers
 
 
-def _report(
-    task: str,
-    units: np.ndarray,
-    note: str,
-    values: Mapping[str, dict[str, np.ndarray]],
-    ranks_of: Mapping[str, np.ndarray],
-    movies: Report,
+def _add(
+    report: Report,
+    label: str,
+    values: dict[str, np.ndarray],
+    details: dict[str, Any],
     options: Options,
-) -> Report:
-    """Return means with intervals, and ratios to the first backend; values: backend -> measure -> (n_units,)."""
-    report = Report(task, options.part, {"unit": units}, [], [], [note], {}, ratios=True)
-    first = next(iter(values))
-    for backend, (label, of_backend) in zip(movies.results, values.items()):
-        measures = list(of_backend)
-        matrix = np.column_stack(list(of_backend.values()))
-        estimates = bootstrap(matrix, None, options.n_resamples, np.random.default_rng(options.seed))
-        overall = {measure: estimate.value for measure, estimate in zip(measures, estimates)}
-        if label in ranks_of:
-            overall["median_place"] = float(np.median(ranks_of[label]))
-        intervals = dict(zip(measures, estimates))
-        report.results.append(Result(label, of_backend, overall, {}, intervals, backend.details))
-        pair, rng = {first: values[first], label: of_backend}, np.random.default_rng(options.seed)
-        report.comparisons.extend(compare(pair, first, measures, options.n_resamples, rng, ratio=True))
-        report.tables["mean (95% interval)"] = list(overall)
-    return report
+    more: dict[str, float],
+) -> None:
+    """Add a backend to the report: means with intervals, and ratios to the first one; values: (n_units,) each."""
+    matrix, rng = np.column_stack(list(values.values())), np.random.default_rng(options.seed)
+    estimates = dict(zip(values, bootstrap(matrix, None, options.n_resamples, rng)))
+    overall = {**{measure: estimate.value for measure, estimate in estimates.items()}, **more}
+    report.results.append(Result(label, values, overall, {}, estimates, details))
+    report.tables["mean (95% interval)"] = list(overall)
+    first, rng = report.results[0], np.random.default_rng(options.seed)
+    pair = {first.model: first.values, label: values}
+    report.comparisons.extend(compare(pair, first.model, list(values), options.n_resamples, rng, ratio=True))
 
 
 def samples(

@@ -7,10 +7,8 @@ otherwise skip, a movie never rated included. A hit is a liked movie shown; favo
 
     hits            liked movies among those shown
     rate            hits / min(n_turns, liked movies left)
-    weighted rate   sum over hits of 1 / count_i, divided by the largest such sum that n_turns movies could give;
-                    count_i: ratings of the movie in training, plus 1 (inverse propensity with popularity as the
-                    propensity: Yang et al., "Unbiased offline recommender evaluation for missing-not-at-random
-                    implicit feedback", RecSys 2018, section 3)
+    weighted rate   sum over hits of 1 / (ratings in training + 1), divided by the largest such sum that n_turns
+                    movies could give: popularity as the propensity (Yang et al., RecSys 2018, section 3)
     tail share      the part of the hits outside the most rated tenth of the catalogue
 
 Four views: with learning, and without (the same session ignores all answers but the favorites); and both again where
