@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, NamedTuple, Optional, Union
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class TasteEmbeddingGenerator:
         self._refuse_other_backend(stored)
         backend = self.backend(texts)
         if stored:
-            expected = self._expected(backend, stored.identity)
+            expected = _expected(backend, stored.identity)
             if expected.backend == DEFAULT_BACKEND and expected != stored.identity:
                 stored = None  # a run that fitted the model again was stopped between storing vectors and model
             else:
@@ -181,13 +181,6 @@ class TasteEmbeddingGenerator:
         self._say(f"fitted on {len(texts):,} texts: {n_features:,} words and groups of letters")
         return self._fitted
 
-    def _expected(self, backend: BaseEmbeddingBackend, stored: Identity) -> Identity:
-        """Return the identity of `backend`; a service is believed that its vectors still have the stored length."""
-        if backend.name != HTTP:
-            return backend.identity
-        settings = {"model": self.config.openai_model, **self.config.backend_settings}
-        return Identity(HTTP, settings["model"], settings.get("dimensions") or stored.dimension)
-
     def _refuse_other_backend(self, stored: Optional[VectorTable]) -> None:
         """Refuse vectors of another backend before a model is loaded or a service is asked."""
         if stored and self._backend is None:
@@ -241,6 +234,13 @@ class TasteEmbeddingGenerator:
         if users.fallbacks:
             self._say(f"  {users.fallbacks:,} of them by the average, having no rating above their mean that counts")
         return users.user_ids.tolist(), users.vectors
+
+
+def _expected(backend: Any, stored: Identity) -> Identity:
+    """Return the identity of `backend`; a service is believed that its vectors still have the stored length."""
+    if backend.name == HTTP:
+        return Identity(HTTP, backend.settings.model, backend.settings.dimensions or stored.dimension)
+    return Identity(*backend.identity)
 
 
 def read_ratings(path: Path) -> Interactions:
