@@ -96,9 +96,8 @@ class TrendingSettings:
 class Trending(Ranker):
     """Popularity that fades and never looks ahead: a request in the past is answered as it would have been then.
 
-    Ratings sorted by movie, then time, with running sums within each movie, so that a request costs one binary
-    search a movie. starts_: (n_movies + 1,) int64.  times_: (n_ratings,) int64.  likes_, faded_: (n_ratings,)
-    float64, running sums of likes and of 2^((time - first time) / half_life).
+    Ratings sorted by movie, then time. starts_: (n_movies + 1,) int64.  times_: (n_ratings,) int64.  likes_, faded_:
+    (n_ratings,) float64, running sums within each movie of likes and of 2^((time - first time) / half_life).
     """
 
     name = "trending"

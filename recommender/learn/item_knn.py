@@ -1,13 +1,13 @@
-"""Item nearest neighbours: a movie is close to those that the same people liked.
+"""Item nearest neighbours: a movie is close to those that the same users liked.
 
     w_ui  = 1                                          weighting "cosine"
     w_ui  = ln n_movies - ln(1 + n_u)                  weighting "tfidf": who likes everything says little
     S_ij  = sum_u w_ui w_uj / (|w_i| |w_j| + shrinkage),  the `neighbours` largest of each row i, i itself excepted
-    score = sum of S_i over the movies i that the person liked
+    score = sum of S_i over the movies i that the user liked
 
 n_u: how many movies u liked (4 stars or more). Sources: Sarwar et al. (WWW 2001), section 3.1 for the cosine;
 Bell and Koren (ICDM 2007), section 3.1 for shrinkage, there of correlations; the user weights are inverse document
-frequency with people as words and movies as documents.
+frequency with users as words and movies as documents.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .ease import gram
 @dataclass(frozen=True)
 class ItemKnnSettings:
     weighting: str = setting("tfidf", "what a like counts in the similarity", choices=("cosine", "tfidf"))
-    shrinkage: float = setting(0.0, "added to the denominator: pulls down similarities that rest on few people", 0)
+    shrinkage: float = setting(0.0, "added to the denominator: pulls down similarities that rest on few users", 0)
     neighbours: int = setting(100, "similar movies kept for each movie", 1)
 
 

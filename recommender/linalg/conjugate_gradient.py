@@ -4,10 +4,9 @@ For a row with observed columns S, weights w (what an observed cell counts beyon
 
     A x = b,   A = Y'Y + sum_S w y y' + lambda I,   b = sum_S (1 + w) y
 
-`solve_exactly` does it in plain words. Conjugate gradients need only products A p, two passes over the row's vectors
-each, and never form A (Takacs, Pilaszy and Tikk 2011, "Applications of the conjugate gradient method for implicit
-feedback collaborative filtering", section 3). Rows of similar length are padded to one length and solved together:
-`np.take` gathers their vectors once into a buffer that stays in the cache, and every step is a batched product.
+`solve_exactly` does it in plain words. Conjugate gradients need only products A p and never form A (Takacs, Pilaszy and
+Tikk 2011, "Applications of the conjugate gradient method for implicit feedback collaborative filtering", section 3).
+Rows of similar length are padded and solved together: their vectors are gathered once, every step is a batched product.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def blocks_of_rows(indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray,
     """Return blocks that cover every row with at least one cell, for vectors of `k` values.
 
     indptr (n + 1,), columns and weights (nnz,): compressed rows. A block holds rows of similar length, as many as
-    the buffer takes and at least one. Cost O(nnz + n log n); the padding adds a few percent.
+    the buffer takes and at least one.
     """
     lengths = np.diff(indptr)
     order = np.argsort(lengths, kind="stable")

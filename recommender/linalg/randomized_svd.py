@@ -5,11 +5,9 @@
     V = K Z                    Z: leading eigenvectors of T = K' (A'A) K      Rayleigh-Ritz
     A V = U diag(s) R'         from the small Gram matrix (AV)'(AV)           as Halko et al., Algorithm 5.1
 
-Why Krylov: power iteration (Halko, Martinsson and Tropp, "Finding Structure with Randomness", Algorithm 4.4) keeps only
-the last block (A'A)^q A' W. Keeping all blocks costs no further pass, and the best polynomial in A'A is then at hand
-instead of one power: far fewer passes for the same error. Ours differs from Musco and Musco, "Randomized Block Krylov
-Methods for Stronger and Faster Approximate Singular Value Decomposition", in that the space is built on the movies'
-side, where blocks are small; T comes out of the orthogonalization; and the start A' W takes half a pass.
+Halko, Martinsson and Tropp, "Finding Structure with Randomness"; Musco and Musco, "Randomized Block Krylov Methods for
+Stronger and Faster Approximate Singular Value Decomposition", from which ours differs in that the space is built on the
+movies' side, where blocks are small, T comes out of the orthogonalization, and the start A' W takes half a pass.
 """
 
 from __future__ import annotations
@@ -44,11 +42,9 @@ def randomized_svd(
 ) -> SVD:
     """Return the `rank` largest singular triplets of A, nearly optimal.
 
-    n_passes: products with A'A, each of `block_size` columns; more is more exact.  A block too small for the rank
-    is widened.  At most max(`SPACE`, 4 rank) columns in all, so that memory never grows with n_cols^2: a block is cut
-    until `PASSES` of it fit, since passes tell more than width, and passes that do not fit are left out.
-    Up to `DENSE_CELLS` cells take the exact dense route, where both play no part. Orthonormal to float32 rounding;
-    triplets past the rank of A have s = 0. Same `rng` state, same result, bit for bit on one machine.
+    n_passes: products with A'A, each of `block_size` columns (more where the rank needs it); more is more exact. At
+    most max(`SPACE`, 4 rank) columns in all: a block is cut until `PASSES` of it fit (passes tell more than width).
+    Up to `DENSE_CELLS` cells take the exact dense route. Triplets past the rank of A have s = 0.
     Raises `DataError` for a rank outside 1 .. min(shape) and for a matrix that is all zero or not finite.
     Cost: n_passes sweeps of `block_size` columns and one of `rank`; O(n_cols (n_passes block_size)^2) besides.
 
@@ -81,9 +77,8 @@ def captured_energy(A: SparseMatrix, s: np.ndarray) -> float:
 def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterations: int = 10) -> float:
     """Estimate ||A - U diag(s) Vt||_2 by power iteration on E'E from a random start, E the difference.
 
-    The estimate is a lower bound that is close after 10 iterations; the best possible value for rank k is the
-    (k+1)-th singular value of A.  Cost: `n_iterations` sweeps of one column.  Halko et al., section 4.3, bound the
-    same norm from single random vectors.
+    A lower bound that is close after 10 iterations; the best possible value for rank k is the (k+1)-th singular value
+    of A.  Cost: `n_iterations` sweeps of one column.  Halko et al., section 4.3, bound it from single random vectors.
     """
     U, s, Vt = svd
     x = rng.standard_normal((A.shape[1], 1)).astype(np.float32)
@@ -102,7 +97,11 @@ def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterat
 
 
 def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int, width: int) -> np.ndarray:
-    """Return V (n_cols, rank), orthonormal: the leading Ritz vectors of A'A in the block Krylov space."""
+    """Return V (n_cols, rank), orthonormal: the leading Ritz vectors of A'A in the block Krylov space.
+
+    Why Krylov: power iteration (Halko et al., Algorithm 4.4) keeps only the last block (A'A)^q A' W. Keeping all blocks
+    costs no further pass and gives the best polynomial in A'A instead of one power: fewer passes for the same error.
+    """
     n_columns = A.shape[1]
     if n_passes * width >= n_columns:  # the space would be everything, and A'A is no wider than it
         gram = A.gram_times(np.eye(n_columns, dtype=np.float32)).astype(np.float64)
@@ -124,9 +123,8 @@ def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passe
 def _orthonormal_block(block: np.ndarray, K: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return an orthonormal basis of what `block` adds to K; directions that are used up are drawn at random.
 
-    Projection and scaling by the eigenvectors of the small Gram matrix ("SVQB", Stathopoulos and Wu 2002), three
-    times: each round divides by lengths that the last one could see only up to rounding. A direction that K already
-    spans leaves noise behind; a random one does no harm in its place, since T is a projection on whatever K spans.
+    "SVQB" (Stathopoulos and Wu 2002), three times: each round divides by lengths that the last one saw only up to
+    rounding. Where K already spans a direction, a random one does no harm: T projects on whatever K spans.
     """
     for _ in range(3):
         block = block / np.maximum(np.linalg.norm(block, axis=0), np.finfo(np.float32).tiny)

@@ -8,10 +8,10 @@
     result      mean over 5 networks of network(scores, moment, scores times far)       ranking_network.py
 
 Scores times `far` let the network trust the order of the current sitting while it lasts and not after a break. It
-learns inside the training data: everybody's history is cut, the models are fitted on the first parts, and the networks
-learn to put what was liked next on top. The first round cuts after 70%, the second at a break of more than a day where
-a user has one, else after 85%: on MovieLens nine of ten held-out parts continue a sitting, and a ranking tuned to that
-alone is worse than plain EASE for somebody who comes back. Last, the models are fitted on all of the training data.
+learns inside the training data: histories are cut, the models are fitted on the first parts, and the networks learn to
+put what was liked next on top. The first round cuts after 70%, the second at a break of more than a day, else after
+85%: most held-out parts of MovieLens continue a sitting, and a ranking tuned to that alone is worse than EASE after a
+break. Last, the models are fitted on all of the training data.
 
 Source: Breiman, Stacked Regressions (1996), for weights learned on what the models have not seen.
 """
