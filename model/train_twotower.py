@@ -22,8 +22,9 @@ from typing import Optional
 import numpy as np
 
 from model import program
-from model.two_tower_run import Checkpoint, Run
+from model.two_tower_run import Run
 from recommender import cli
+from recommender.data.artifacts import MANIFEST, sha256
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.data.files import exclusive
@@ -83,31 +84,23 @@ def curve(values: Sequence[float], label: str, mark: int) -> str:
     return "\n".join([*lines, f"{'':10}+{'-' * len(shown)}", f"{'':11}{label}, epochs 1 to {len(values)}"])
 
 
-def train(run: Run, processed: Path, checkpoint: Checkpoint, all_ratings: bool, plot: Optional[Path]) -> None:
+def train(run: Run, processed: Path, all_ratings: bool, plot: Optional[Path]) -> None:
     """Do the whole work of the program, or what an earlier one left of it, printing each epoch and the curves."""
-    planned = run.model.settings.epochs
-    try:
-        if run.resume(checkpoint):
-            print(f"going on after epoch {len(run.losses)} and {len(run.final_losses)} of the final fit", flush=True)
-        for _ in run.search(checkpoint):
-            done = len(run.losses)
-            better = "  best so far" if run.best_epoch == done else ""
-            print(
-                f"  epoch {done}/{planned}  loss {run.losses[-1]:.4f}  nDCG@10 {run.quality[-1]:.4f}{better}",
-                flush=True,
-            )
-        print(curve(run.losses, "loss", run.best_epoch - 1))
-        print(curve(run.quality, "nDCG@10 on val (O: the epoch that was kept)", run.best_epoch - 1))
-        if plot is not None:
-            plots.training_curve(plot, run.losses, run.quality, run.best_epoch, "two towers")
-        if all_ratings:
-            everything = load_all(processed)
-            print(f"train+val+test: {everything.n_ratings:,} ratings, {run.best_epoch} epochs", flush=True)
-            for _ in run.fit_all(everything, checkpoint):
-                print(f"  epoch {len(run.final_losses)}/{run.best_epoch}  loss {run.final_losses[-1]:.4f}", flush=True)
-    except KeyboardInterrupt:
-        print(f"\nstopped: the same command goes on after epoch {len(run.quality)}", file=sys.stderr)
-        raise
+    if run.resume():
+        print(f"going on after epoch {len(run.losses)} and {len(run.final_losses)} of the final fit", flush=True)
+    for _ in run.search():
+        done, better = len(run.losses), "  best so far" if run.best_epoch == len(run.losses) else ""
+        reached = f"epoch {done}/{run.model.settings.epochs}  loss {run.losses[-1]:.4f}"
+        print(f"  {reached}  nDCG@10 {run.quality[-1]:.4f}{better}", flush=True)
+    print(curve(run.losses, "loss", run.best_epoch - 1))
+    print(curve(run.quality, "nDCG@10 on val (O: the epoch that was kept)", run.best_epoch - 1))
+    if plot is not None:
+        plots.training_curve(plot, run.losses, run.quality, run.best_epoch, "two towers")
+    if all_ratings:
+        everything = load_all(processed)
+        print(f"train+val+test: {everything.n_ratings:,} ratings, {run.best_epoch} epochs", flush=True)
+        for _ in run.fit_all(everything):
+            print(f"  epoch {len(run.final_losses)}/{run.best_epoch}  loss {run.final_losses[-1]:.4f}", flush=True)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -132,21 +125,23 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with exclusive(output.with_name(f".{output.name}.lock"), f"the training of {output}"):
-        run = Run(TwoTower(catalog, **vars(chosen)), data, case, patience)
-        identity = {"patience": patience, "all_ratings": arguments.all_ratings, "threads": arguments.threads}
-        place = output.with_name(output.name + ".checkpoint")
-        checkpoint = Checkpoint(place, chosen, **identity, data=run.data_sha256(folder))
+        waiting, model = output.with_name(output.name + ".checkpoint"), TwoTower(catalog, **vars(chosen))
+        identity = {"all_ratings": arguments.all_ratings, "threads": arguments.threads}
+        run = Run(model, data, case, patience, waiting, **identity, data=sha256(folder / MANIFEST))
         if arguments.restart:
-            checkpoint.remove()
+            run.discard()
         print(
             f"train: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; objective "
             f"{chosen.objective}, {chosen.factors} factors, batch {chosen.batch}, at most {chosen.epochs} epochs"
         )
         popular = program.ranking_quality(MostPopular().fit(data), case)
         print(f"val: nDCG@10 over {case.n_users:,} users; popularity has {popular:.4f}", flush=True)
-        train(run, folder, checkpoint, arguments.all_ratings, arguments.plot)
+        try:
+            train(run, folder, arguments.all_ratings, arguments.plot)
+        except KeyboardInterrupt:
+            print("\nstopped: the same command goes on after the last whole epoch", file=sys.stderr)
+            raise
         run.store(output)
-        checkpoint.remove()
     print(f"stored in {output} after {time.perf_counter() - started:.0f} s: the model of epoch {run.best_epoch}")
 
 

@@ -12,7 +12,6 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError
 from recommender.data.interactions import Interactions
-from recommender.learn.features import item_features
 from recommender.learn.two_tower.fold_in import fold_in, loss_gradient
 from recommender.learn.two_tower.gradient_check import check_gradient
 from recommender.learn.two_tower.history import bags_before, draw_ends
@@ -159,15 +158,6 @@ def test_a_movie_that_nobody_rated_is_placed_by_its_features(drop_ids: float) ->
         found = [new[u][of_own_kind[u]].min() > new[u][~of_own_kind[u]].max() for u in rows]
         assert bool(np.mean(found) > 0.9) == right, (features, np.mean(found))
         assert (model.movie_vectors_[20:] == 0).all() == (not right)  # nothing but features moves them
-
-
-def test_side_features_have_equal_blocks_and_know_missing_movies() -> None:
-    ids = np.array([0, 1, 999])
-    assert item_features("none", catalog(), ids).shape == (3, 0)
-    np.testing.assert_allclose((item_features("genres", catalog(), ids) ** 2).sum(axis=1), [2, 2, 0], atol=1e-6)
-    ids = np.arange(N_MOVIES)
-    lengths = (item_features("metadata", catalog(), ids).astype(float) ** 2).sum(axis=1)
-    np.testing.assert_allclose(lengths, 3 + (ids % 3 == 0), atol=1e-5)  # genre, year, director; some have the keyword
 
 
 def test_the_default_learns_that_order_matters() -> None:

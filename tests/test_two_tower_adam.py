@@ -1,4 +1,4 @@
-"""Adam against a plain version in float64, and against torch where that is installed: whole trajectories."""
+"""Adam against a plain version in float64: whole trajectories. benchmarks/two_tower_step compares with torch."""
 
 from __future__ import annotations
 
@@ -102,23 +102,3 @@ def test_sums_of_equal_rows(n: int) -> None:
     groups = group_rows(rows)
     assert groups.distinct.tolist() == sorted(set(rows.tolist()))
     np.testing.assert_allclose(sum_groups(groups, gradient), expected[groups.distinct], rtol=1e-12)
-
-
-@pytest.mark.parametrize("lazy", [True, False])
-@pytest.mark.parametrize("adam", [ADAM, Adam()])
-def test_trajectory_is_torch_s(lazy: bool, adam: Adam, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch")
-    monkeypatch.setitem(globals(), "ADAM", adam)
-    walk = Walk(4)
-    weight = torch.nn.Parameter(torch.tensor(walk.start))
-    make = torch.optim.SparseAdam if lazy else torch.optim.Adam
-    optimizer = make([weight], lr=adam.rate, betas=(adam.beta1, adam.beta2), eps=adam.epsilon)
-    theirs = []
-    for step in range(STEPS):
-        each = torch.tensor(walk.gradient(step, weight.detach().numpy()))
-        optimizer.zero_grad()
-        rows = torch.nn.functional.embedding(torch.tensor(walk.rows[step]), weight, sparse=lazy)
-        (rows * each).sum().backward()
-        optimizer.step()
-        theirs.append(weight.detach().numpy().copy())
-    np.testing.assert_allclose(ours(walk, lazy), np.array(theirs), rtol=0, atol=1e-12)

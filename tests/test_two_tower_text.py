@@ -39,14 +39,6 @@ def test_unrated_movies_are_found_by_their_texts_and_not_by_shuffled_ones(ridge:
     assert hits(TextTwoTower(None, **QUICK, ridge=ridge).fit(data)) < 0.5
 
 
-def test_an_unrated_movie_lies_near_the_movies_of_its_kind() -> None:
-    model = TextTwoTower(make_catalog(), **QUICK).fit(make_ratings())
-    vectors = model.movie_vectors_ - model.movie_vectors_[:-N_COLD].mean(axis=0)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    near = np.argsort(-(vectors[-N_COLD:] @ vectors[:-N_COLD].T), axis=1)[:, :10]
-    assert (THEMES[near] == THEMES[-N_COLD:, None]).mean() > 0.9
-
-
 def test_the_map_for_unrated_movies_is_the_ridge_regression_of_its_equation() -> None:
     """Solved here by the normal equations, with the constant as a column that is not penalised."""
     data = make_ratings()
@@ -69,39 +61,39 @@ def test_the_map_for_unrated_movies_is_the_ridge_regression_of_its_equation() ->
     np.testing.assert_array_equal(found[rated], wanted[rated].astype(np.float32))
 
 
-def test_texts_are_those_of_the_text_ridge() -> None:
+def test_what_the_movie_tower_reads() -> None:
+    """Texts, then side features: genres and keywords each of length 1, a keyword of fewer movies weighing more."""
     ids = make_ratings().movie_ids
-    expected = text_features(make_catalog(), ids, TextFeatureSettings(dimension=7, year_weight=0.3))
-    found = TextTwoTower(make_catalog(), dimension=7, year_weight=0.3, side_features="none").features(ids)
-    np.testing.assert_array_equal(found, expected)
-    more = TextTwoTower(make_catalog(), dimension=7, year_weight=0.3, side_features="metadata").features(ids)
-    np.testing.assert_array_equal(more[:, : found.shape[1]], expected)
-    np.testing.assert_array_equal(more[:, found.shape[1] :], item_features("metadata", make_catalog(), ids))
+    chosen = {"dimension": 7, "year_weight": 0.3}
+    expected = [text_features(make_catalog(), ids, TextFeatureSettings(**chosen))]
+    for kind in ("none", "metadata"):
+        expected.append(item_features(kind, make_catalog(), ids))
+        found = TextTwoTower(make_catalog(), **chosen, side_features=kind).features(ids)
+        np.testing.assert_array_equal(found, np.concatenate(expected, axis=1))
+    words = ["heist|noir"] * 3 + ["heist"] * 3 + [""] * 6  # ln 2 to ln 4, a half
+    movies = [{"movieId": str(i), "title": "", "genres": "Drama", "keywords": words[i]} for i in range(12)]
+    sides = item_features("metadata", Catalog(movies), np.arange(12)).astype(float)
+    np.testing.assert_allclose((sides**2).sum(axis=1), [2] * 6 + [1] * 6, rtol=1e-6)
+    np.testing.assert_allclose(np.sort(sides[0][sides[0] > 0]), [1 / np.sqrt(5), 2 / np.sqrt(5), 1], rtol=1e-6)
 
 
 def test_each_movie_has_the_vector_of_its_own_text_and_director() -> None:
     topics = ["rocket", "wedding", "sheriff", "submarine", "violin", "volcano"]  # of movies 0 and 6, 1 and 7 ...
     names = ["Arno", "Bibi", "Cleo", "Dirk", "Emil", "Fritz"]  # of movies 0 and 1, 2 and 3 ...
-    rows = [
-        {"movieId": str(100 + i), "title": f"{i}", "overview": topics[i % 6], "director": names[i // 2]}
-        for i in range(12)
-    ]
-    movies = np.random.default_rng(0).permutation(13)  # the last one is not listed
-    place = np.argsort(movies)
+    order = np.random.default_rng(0).permutation(13)  # the last one is not listed
 
-    def likeness(catalog: Catalog) -> np.ndarray:
-        z = text_features(catalog, 100 + movies, TextFeatureSettings(50, 2.0, 0.0, 0.0))[place]
+    def likeness(*directors: str) -> np.ndarray:
+        texts = [{"movieId": str(i), "title": f"{i}", "overview": topics[i % 6]} for i in range(12)]
+        catalog = Catalog([{**text, "director": name} for text, name in zip(texts, directors)])
+        z = text_features(catalog, order, TextFeatureSettings(50, 2.0, 0.0, 0.0))[np.argsort(order)]
         assert not z[12].any()
-        found = z[:12] @ z[:12].T
-        np.testing.assert_allclose(found.diagonal(), 4, rtol=1e-5)
-        np.fill_diagonal(found, -1)
-        return found
+        np.testing.assert_allclose((z[:12] ** 2).sum(axis=1), 4, rtol=1e-5)
+        return z[:12] @ z[:12].T - 9 * np.eye(12)
 
-    alone = likeness(Catalog([{**row, "director": ""} for row in rows]))
+    alone, together = likeness(*[""] * 12), likeness(*np.repeat(names, 2))
     assert alone.argmax(axis=1).tolist() == [6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]
-    together = likeness(Catalog(rows))
-    for first in range(0, 12, 2):
-        assert together[first, first + 1] > alone[first, first + 1] + 0.5
+    pairs = np.arange(0, 12, 2)
+    assert (together[pairs, pairs + 1] > alone[pairs, pairs + 1] + 0.5).all()
 
 
 def test_the_settings_of_its_own_are_all_that_differ_from_two_tower() -> None:

@@ -35,21 +35,17 @@ def main() -> None:
     before = memory("VmRSS")
     print(f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies, loaded: {before:.2f} GB")
     settings = TwoTowerSettings(**{**RECIPE, "objective": arguments.objective})
-    started = time.perf_counter()
     training = Training(data, np.zeros((data.n_movies, 0), np.float32), settings)
-    prepared = time.perf_counter()
     n_examples = len(training.examples)
     if arguments.share < 1:
-        training.examples = np.random.default_rng(1).permutation(training.examples)[
-            : round(arguments.share * n_examples)
-        ]
+        order = np.random.default_rng(1).permutation(training.examples)
+        training.examples = order[: round(arguments.share * n_examples)]
     begun = time.perf_counter()
     loss = training.run_epoch()
     seconds = time.perf_counter() - begun
     print(
         f"{arguments.objective}: one epoch over {n_examples:,} examples {seconds / arguments.share:.1f} s "
-        f"({training.steps_done:,} steps run, {1e3 * seconds / training.steps_done:.2f} ms each), mean loss "
-        f"{loss:.4f}; before it {prepared - started:.1f} s"
+        f"({training.steps_done:,} steps run, {1e3 * seconds / training.steps_done:.2f} ms each), mean loss {loss:.4f}"
     )
     peak = memory("VmHWM")
     print(f"peak memory {peak:.2f} GB, of which {peak - before:.2f} GB above the loaded ratings")
