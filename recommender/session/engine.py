@@ -61,7 +61,8 @@ class SessionEngine:
         check_answer(answer)
         if state.current is None:
             raise ChoiceError(f"nothing to answer {answer!r} to: no movie is left")
-        return self.resume(replace(state, answers=(*state.answers, Event(state.current, answer))))
+        answers = (*state.answers, Event(state.current, answer))
+        return self.resume(SessionState(state.favorites, answers, None, state.seed, state.utterances))
 
     def tell(self, state: SessionState, text: str) -> SessionState:
         """Return the state after the person said `text`; the movie on the table may be another one then.
@@ -86,7 +87,8 @@ class SessionEngine:
         """Return `state`, which may come from a file, with the movie of the highest score on the table."""
         total = self.scores(state)
         best = int(total.argmax())
-        return replace(state, current=best if total[best] > -np.inf else None)
+        current = best if total[best] > -np.inf else None
+        return SessionState(state.favorites, state.answers, current, state.seed, state.utterances)
 
     def scores(self, state: SessionState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for those not to be shown."""
@@ -96,7 +98,7 @@ class SessionEngine:
         # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
         total = scores * np.float32(self._model_weight(state) / deviation)
         total += context.fixed
-        for weight, fit in self._fits(state, context):
+        for weight, fit in self._fits(state, context) if state.utterances else ():
             total += np.float32(weight) * fit
         total[answered] = -np.inf
         return np.asarray(total)
@@ -142,6 +144,8 @@ class SessionEngine:
         """Return the events that the rule hears, in order; and for each the index of its utterance, if it has one."""
         events = list(state.events)
         sources: list[Optional[int]] = [None] * len(events)
+        if not state.utterances:
+            return events, sources
         for index, (said, decay) in reversed(list(enumerate(zip(state.utterances, self._decays(state))))):
             item, weight = self._signal(said.text).item, self.policy.words_taste_weight * decay
             if item is not None and weight > 0 and self.rule.accepts_text:

@@ -41,7 +41,7 @@ class PopularityRule(VectorRule):
     def __init__(self, base: np.ndarray) -> None:
         super().__init__(np.zeros((len(base), 0), dtype=np.float32), base)
 
-    def weights(self, events: Sequence[Event]) -> np.ndarray:
+    def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
         return np.zeros(len(events))
 
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .rules import DISLIKE, FAVORITE, LIKE, SKIP, TEXT, Event, VectorRule, event_vectors
+from .rules import DISLIKE, FAVORITE, LIKE, SKIP, TEXT, Event, VectorRule
 from .taste_covariance import Gaussian, GaussianSettings
 
 
@@ -37,21 +37,23 @@ class ConditionalGaussian(VectorRule):
         self.means = fitted.means.astype(np.float64)
         self.movie_noise: np.ndarray = fitted.noise.astype(np.float64)
         self._values = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0, TEXT: 1.0}
+        skip = 1.0 / skip_weight if skip_weight > 0 else np.inf
+        self._noise_factors = {**dict.fromkeys(self._values, 1.0), SKIP: skip}
 
-    def weights(self, events: Sequence[Event]) -> np.ndarray:
-        weights = np.zeros(len(events))
-        heard = [i for i, event in enumerate(events) if event.answer != SKIP or self.skip_weight > 0]
-        events = [events[i] for i in heard]
+    def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
+        if self.skip_weight == 0 and any(event.answer == SKIP for event in events):
+            weights = np.zeros(len(events))
+            heard = [i for i, event in enumerate(events) if event.answer != SKIP]
+            weights[heard] = self.event_weights([events[i] for i in heard], vectors[heard])
+            return weights
         rows = np.array([event.row for event in events], dtype=np.int64)
-        V = event_vectors(self.movie_vectors, events).astype(np.float64)  # (n, k)
+        V = vectors.astype(np.float64)  # (n, k)
         y = np.array([self._values[event.answer] for event in events])
-        noise, mu = self.movie_noise[rows], self.means[rows]
+        noise = self.movie_noise[rows] * np.array([self._noise_factors[event.answer] for event in events])
+        mu = self.means[rows]
         for i, event in enumerate(events):
-            if event.answer == SKIP:
-                noise[i] *= 1.0 / self.skip_weight
-            elif event.item is not None:
+            if event.item is not None:
                 noise[i], mu[i] = event.item.noise / event.item.weight, 0.0
         covariance = V @ V.T  # (n, n)
         covariance.flat[:: len(rows) + 1] += noise
-        weights[heard] = np.linalg.solve(covariance, y - mu)
-        return weights
+        return np.linalg.solve(covariance, y - mu)

@@ -47,10 +47,12 @@ class Event(NamedTuple):
 
 def event_vectors(movie_vectors: np.ndarray, events: Sequence[Event]) -> np.ndarray:
     """Return v_o, the vector of each event's movie or pseudo-item, (n_events, k) float32."""
-    vectors = movie_vectors[np.array([event.row for event in events], dtype=np.int64)]
-    for index, event in enumerate(events):
-        if event.item is not None:
-            vectors[index] = event.item.vector
+    rows = [event.row for event in events]
+    vectors = movie_vectors[np.array(rows, dtype=np.int64)]
+    if NO_ROW in rows:
+        for index, event in enumerate(events):
+            if event.item is not None:
+                vectors[index] = event.item.vector
     return vectors
 
 
@@ -101,16 +103,20 @@ class VectorRule(LearningRule):
         self.base = base
 
     @abstractmethod
+    def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
+        """Return w_o for every event, (n_events,) float64; vectors: v_o, (n_events, k)."""
+
     def weights(self, events: Sequence[Event]) -> np.ndarray:
         """Return w_o for every event, (n_events,) float64."""
+        return self.event_weights(events, event_vectors(self.movie_vectors, events))
 
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
-        return (self.weights(events) @ event_vectors(self.movie_vectors, events)).astype(np.float32)
+        vectors = event_vectors(self.movie_vectors, events)
+        return (self.event_weights(events, vectors) @ vectors).astype(np.float32)
 
     def scores(self, events: Sequence[Event]) -> np.ndarray:
-        user = self.user_vector(events)  # u
-        if self.base is not None:
-            user = np.append(user, np.float32(1))
+        user = np.ones(len(self._columns), dtype=np.float32)  # u, and 1 for the base
+        user[: self.movie_vectors.shape[1]] = self.user_vector(events)
         return np.asarray(user @ self._columns)
 
     def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
@@ -118,9 +124,9 @@ class VectorRule(LearningRule):
         table = np.zeros((1 + len(events), len(rows)))
         if self.base is not None:
             table[0] = self.base[rows]
-        # float32: a quarter of the time, and exact enough
-        table[1:] = event_vectors(self.movie_vectors, events) @ self._columns[:k, rows]
-        table[1:] *= self.weights(events)[:, None]
+        vectors = event_vectors(self.movie_vectors, events)
+        table[1:] = vectors @ self._columns[:k, rows]  # float32: a quarter of the time, and exact enough
+        table[1:] *= self.event_weights(events, vectors)[:, None]
         return table
 
 
@@ -148,7 +154,7 @@ class MovingAverage(VectorRule):
         super().__init__(movie_vectors, base)
         self.learning_rate, self.negative_weight = learning_rate, negative_weight
 
-    def weights(self, events: Sequence[Event]) -> np.ndarray:
+    def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
         a, b = self.learning_rate, self.negative_weight
         n_favorites = sum(event.answer == FAVORITE for event in events)
         weights = np.empty(len(events))
