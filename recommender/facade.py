@@ -59,10 +59,8 @@ class Ranked(NamedTuple):
 
 
 class Recommender:
-    """Recommendations from one processed data set; open it with `Recommender.load()`.
-
-    It can be pickled and shared by threads: what it reads or fits, it reads or fits once.
-    """
+    """Recommendations from one processed data set; open it with `Recommender.load()`. It can be pickled, and shared by
+    threads: a model is fitted once."""
 
     def __init__(
         self,
@@ -81,11 +79,8 @@ class Recommender:
         known users and the text vectors of movies are.  backend, backend_settings: of text/registry.py, for words.
         notes: lines for the person: what was asked for and could not be had.
         """
-        self.catalog = catalog
-        self.folder = folder
+        self.catalog, self.movie_vectors, self.policy, self.folder = catalog, movie_vectors, policy, folder
         self.backend, self.backend_settings = backend, dict(backend_settings or {})
-        self.movie_vectors = movie_vectors
-        self.policy = policy
         self.rule = rule or MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight)
         self.notes = list(notes)
         self._models: dict[str, Ranker] = {}
@@ -106,9 +101,9 @@ class Recommender:
     ) -> Recommender:
         """Open a processed folder; without `path`, the data that comes with the library.
 
-        policy: settings, or the path of a YAML file; None reads the one that comes with the library.  backend: what
-        makes vectors of the words that people use; the movies' vectors of that backend must be stored.
-        backend_settings: its settings, such as base_url and model of "http".
+        policy: settings, or the path of a YAML file; None reads the one that comes with the library.
+        backend, backend_settings: what makes vectors of words (text/registry.py) and how it is set, such as base_url
+        and model of "http"; the movies' vectors of that backend must be stored.
         vectors: "svd", or "two_tower" for those of the movie tower, over which sessions learn by the moving average.
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
         """
@@ -181,8 +176,6 @@ class Recommender:
         >>> session = Recommender.load().session(["The Matrix", "Alien", 296, 318])
         >>> movie = session.next()
         >>> session.answer("like")
-        >>> session.user_vector.shape
-        (32,)
         """
         if isinstance(favorites, (str, bytes)) or not isinstance(favorites, Iterable):
             raise ChoiceError(f"favorites {favorites!r}: give a list of movie ids or titles")
@@ -210,8 +203,8 @@ class Recommender:
             return row
         if not candidates:
             raise ChoiceError(f"no movie like {movie!r} in this catalogue: try Recommender.search with other words")
-        found = (self.catalog.movie(match.row) for match in candidates[:5])
-        names = "; ".join(f"{movie} [id {movie.movie_id}]" for movie in found)
+        found = [self.catalog.movie(match.row) for match in candidates[:5]]
+        names = "; ".join(f"{one} [id {one.movie_id}]" for one in found)
         raise ChoiceError(f"{movie!r} could be {names}: give the id, or the title with its year")
 
     @functools.cached_property
@@ -237,9 +230,8 @@ class Recommender:
     ) -> list[Ranked]:
         """Return the n best movies for a person whose ratings are in the data, best first.
 
-        method: a model of `recommender.learn.registry`.  at: the moment of the request, seconds since 1970; None is
-        now.  The first request fits the model, unless `python -m model.train_ranking_model` has stored it.
-        Raises `ChoiceError` for an unknown user or method.
+        method: a model of learn/registry.py, fitted at the first request unless `python -m model.train_ranking_model`
+        has stored it.  at: seconds since 1970; None is now.  Raises `ChoiceError` for an unknown user or method.
 
         >>> [str(movie.movie) for movie in Recommender.load().recommend(1, n=1, method="popularity")]
         ['The Shawshank Redemption (1994)']

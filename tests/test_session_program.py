@@ -287,21 +287,6 @@ def test_damaged_profiles_are_refused_and_left_alone(processed: Path, tmp_path: 
     assert (tmp_path / "ann.json").read_text() == text
 
 
-def test_a_full_disk_under_the_profile_leaves_the_old_one(processed: Path, tmp_path: Path) -> None:
-    """A limit on file size makes every write of a profile fail as a full disk does."""
-    resource = pytest.importorskip("resource")
-    flags = ["--processed", processed, "--profiles", tmp_path]
-    assert run("alpha\n\ny\n", *flags, "--save", "ann").returncode == 0
-    before = (tmp_path / "ann.json").read_text()
-    with start(
-        *flags, "--resume", "ann", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-    ) as program:
-        _, error = program.communicate("y\n")
-    assert re.fullmatch(r"tastevec: .*\n", error)
-    assert (tmp_path / "ann.json").read_text() == before
-    assert [name for name in os.listdir(tmp_path) if not name.endswith(".lock")] == ["ann.json"]
-
-
 # --- words ---
 
 
@@ -476,13 +461,6 @@ def test_streams_that_are_closed_full_or_no_text(processed: Path) -> None:
     assert re.fullmatch("tastevec: .*the disk is full.*\n", line)
     numpy = "import numpy; from recommender import cli; cli.run(lambda _: numpy.ones(99_999).tofile('/dev/full'))"
     assert "the disk is full" in shell(f'"{sys.executable}" -c "{numpy}"')[1]  # numpy's error has no number
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission(processed: Path, tmp_path: Path) -> None:
-    (tmp_path / "p").mkdir(mode=0o500)
-    done = run("", "--processed", processed, "--profiles", tmp_path / "p", "--save", "ann")
-    assert "no permission" in refused(done)
 
 
 class Terminal:

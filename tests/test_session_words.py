@@ -296,42 +296,11 @@ def test_choice_and_explanation_follow_the_formula_with_words(
         ]
 
 
-def test_words_alone_start_a_session_without_a_genre_filter() -> None:
-    engine = make_engine()
-    state = engine.start([], words=["robots"])
-    seen = set()
-    for _ in range(N):
-        if state.current is not None:
-            seen.add(state.current)
-            state = engine.step(state, "skip")
-    assert len(seen) == N  # every movie can be shown, whatever its genres
-    reasons = {reason.kind: reason.value for reason in engine.explain(engine.start([], words=["robots"]))}
-    assert reasons["genre"] == reasons["diversity"] == 0
-    wide = make_engine(diversity_band_low=0.0, diversity_band_high=1.0)
-    assert {r.kind: r.value for r in wide.explain(wide.start([], words=["robots"]))}["diversity"] == 0
+def test_words_a_session_began_with_stay_and_a_filter_of_the_person_holds() -> None:
+    engine = make_engine(wanted=MovieFilter(genres=("Horror",)), words_fit_weight=30.0)
+    assert engine.catalog.movie(engine.start([0], words=["paris"]).current or 0).genres == ("Horror",)
     with pytest.raises(ChoiceError, match="nothing to undo"):
         engine.undo(engine.start([], words=["robots"]))
-    with pytest.raises(ChoiceError, match="name at least one movie"):
-        engine.start([])
-
-
-def test_words_lift_the_genre_filter_of_favorites_but_no_filter_of_the_person() -> None:
-    engine = make_engine(words_fit_weight=30.0)
-    state = engine.start([0, 4])  # both Action: nothing else is shown
-    shown = []
-    while state.current is not None:
-        shown.append(state.current)
-        state = engine.step(state, "skip")
-    assert {row % 4 for row in shown} == {0}
-    told = engine.tell(engine.start([0, 4]), "paris")
-    others = []
-    for _ in range(18):
-        others.append(told.current)
-        told = engine.step(told, "skip")
-    assert {topic_of(row) for row in others} == {"paris"}
-    assert {row % 4 for row in others if row is not None} == {0, 1, 2, 3}
-    strict = make_engine(wanted=MovieFilter(genres=("Horror",)), words_fit_weight=30.0)
-    assert strict.catalog.movie(strict.start([0], words=["paris"]).current or 0).genres == ("Horror",)
 
 
 def test_nothing_known_changes_nothing() -> None:

@@ -1,10 +1,10 @@
 """Learning rules fitted from ratings, by name: the three that ship, and two that they are measured against.
 
-    popularity             score_i = people who liked i / people         hears nothing
-    moving-average         rules.py over the vectors of learn/svd.py     hears likes and dislikes
-    two-tower              two_tower_rule.py over learn/two_tower        hears likes and dislikes
-    ease                   score_i = sum over likes o of B_oi            hears likes
-    conditional-gaussian   gaussian.py                                   hears skips too
+    popularity             score_i = people who liked i / people         uses no answer
+    moving-average         rules.py over the vectors of learn/svd.py     uses likes and dislikes
+    two-tower              two_tower_rule.py over learn/two_tower        uses likes and dislikes
+    ease                   score_i = sum over likes o of B_oi            uses likes
+    conditional-gaussian   gaussian.py                                   uses skips too
 
 B is EASE's matrix (learn/ease.py), fitted on likes. It has n_movies^2 numbers, 15 GB for 62,000 movies, so EASE stays
 a comparison.

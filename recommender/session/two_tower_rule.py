@@ -1,13 +1,11 @@
 """A session on the two towers: the moving average over the movie tower's vectors, with the biases beneath.
 
-    v_i = m_i - mean of m        s^2 = mean of |v_i|^2
-    u = moving average of what was told (rules.py)      score_i = u . v_i + BIAS_WEIGHT s^2 c_i
+    v_i = m_i - mean of m        s^2 = mean of |v_i|^2        score_i = u . v_i + BIAS_WEIGHT s^2 c_i
 
-What all movies' vectors have in common says nothing about a person, so it is taken off. In training u is made of a
-whole history, in a session it is the mean of a few vectors, and its products are of the size s^2, whatever scale the
-network found. The biases c_i are on the scale of the loss: beside small products they would leave only popularity,
-without them the session would show what hardly anybody knows. BIAS_WEIGHT was chosen in the replay
-(model/replay_sessions.py), for two networks of different scale: both did best near it.
+u: the moving average (rules.py). What all movies' vectors have in common says nothing about a person, so it is taken
+off. The products u . v are of the size s^2, whatever scale the network found; the biases c are on the scale of the
+loss: unscaled they would leave only popularity, and without them the session would show what hardly anybody knows.
+BIAS_WEIGHT was chosen in the replay (model/replay_sessions.py), for two networks of different scale.
 """
 
 from __future__ import annotations
