@@ -305,6 +305,11 @@ def test_recent_choices_weigh_more_in_ials() -> None:
     users, movies = np.nonzero((np.arange(50)[:, None] + np.arange(50)) % 2 == 0)
     board = Interactions.from_columns(users, movies, np.full(len(users), 5.0), movies)
     user = history([0, 2, 4, 6, 1, 3], [5] * 6, board)
-    for settings, parity in (({"recency_span": 0}, 0), ({"recency_span": 1, "recency_floor": 0.01}, 1)):
+    for settings, parity in (({"recency_span": 0}, 0), ({"recency_span": 0.9, "recency_floor": 0.01}, 1)):
         model = Ials(factors=2, regularisation=0.1, **settings).fit(board)
         assert model.recommend(user, 0, 1)[0][0, 0] % 2 == parity
+    w = 5 * (0.01 + np.exp(-np.arange(6)[::-1] / 0.9))  # alpha (floor + exp(-d / span)), the latest last
+    Y = model.movie_vectors_.astype(np.float64)
+    chosen = Y[[0, 2, 4, 6, 1, 3]]
+    A = Y.T @ Y + chosen.T @ (w[:, None] * chosen) + 0.1 * np.eye(2)
+    np.testing.assert_allclose(model.fold_in(user, np.array([0]))[0], np.linalg.solve(A, chosen.T @ (1 + w)), rtol=1e-5)
