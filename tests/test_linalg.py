@@ -328,15 +328,14 @@ def test_rows_without_weight_do_not_count() -> None:
     np.testing.assert_array_equal(found.residual_variance, expected.residual_variance)
 
 
-def sparse_problem(seed: int = 0, n: int = 40, m: int = 30) -> tuple[np.ndarray, list[conjugate_gradient.Block]]:
-    """Return dense weights (n, m), 0 = unobserved, with rows of 0 to m cells, and the same as blocks."""
+def sparse_problem(seed: int = 0, n: int = 40, m: int = 30) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Return dense weights (n, m), 0 = unobserved, with rows of 0 to m cells, and the same as compressed rows."""
     rng = np.random.default_rng(seed)
     share = np.linspace(0, 1, n)[:, None]
     dense = np.where(rng.random((n, m)) < share, rng.uniform(0.5, 4, (n, m)), 0).astype(np.float32).astype(np.float64)
     rows, columns = np.nonzero(dense)
     indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=n))))
-    weights = dense[rows, columns].astype(np.float32)
-    return dense, conjugate_gradient.blocks_of_rows(indptr, columns.astype(np.int32), weights, m, 6)
+    return dense, (indptr, columns.astype(np.int32), dense[rows, columns].astype(np.float32))
 
 
 def normal_equations(dense: np.ndarray, Y: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
@@ -349,19 +348,22 @@ def normal_equations(dense: np.ndarray, Y: np.ndarray, ridge: float) -> tuple[np
 @pytest.mark.parametrize("buffer", [1 << 17, 90, 12])
 def test_both_solvers_find_the_minimizer_whatever_the_buffer(monkeypatch: pytest.MonkeyPatch, buffer: int) -> None:
     monkeypatch.setattr(conjugate_gradient, "_BUFFER", buffer)
-    dense, blocks = sparse_problem()
+    dense, rows = sparse_problem()
     Y = np.random.default_rng(1).normal(size=(30, 6)).astype(np.float32)
     ridge = np.full(40, 2.0, dtype=np.float32)
     _, expected = normal_equations(dense, Y.astype(np.float64), 2.0)
-    np.testing.assert_allclose(conjugate_gradient.solve_exactly(Y, blocks, ridge), expected, rtol=1e-5, atol=1e-6)
+    exact = conjugate_gradient.solve_exactly(Y, *rows, ridge, conjugate_gradient.gram_matrix(Y))
+    np.testing.assert_allclose(exact, expected, rtol=1e-5, atol=1e-6)
     X = np.ones((40, 6), dtype=np.float32)
+    blocks = conjugate_gradient.blocks_of_rows(*rows, 30, 6)
     conjugate_gradient.conjugate_gradient(X, Y, blocks, ridge, n_steps=12)
     np.testing.assert_allclose(X, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_a_step_more_always_lowers_the_error() -> None:
     """In the norm of A the error of conjugate gradients falls with every step, and three do not yet suffice."""
-    dense, blocks = sparse_problem(seed=3)
+    dense, rows = sparse_problem(seed=3)
+    blocks = conjugate_gradient.blocks_of_rows(*rows, 30, 6)
     Y = np.random.default_rng(2).normal(size=(30, 6)).astype(np.float32)
     A, expected = normal_equations(dense, Y.astype(np.float64), 0.5)
     errors = []

@@ -79,10 +79,10 @@ class Ials(Ranker):
             d = np.repeat(part.indptr[1:], np.diff(part.indptr)) - 1 - np.arange(part.n_ratings)  # 0 = the latest
             weights *= chosen.recency_floor + np.exp(-d / chosen.recency_span)
         liked = (part.ratings >= LIKED) & (weights > 0)
-        likes, n_movies = part.take(liked), len(self.movie_ids)
-        blocks = blocks_of_rows(likes.indptr, likes.movie_rows, weights[liked], n_movies, chosen.factors)
-        ridge = ridges(np.diff(likes.indptr), n_movies, chosen)
-        return solve_exactly(self.movie_vectors_, blocks, ridge, self.gram_)
+        likes = part.take(liked)
+        rows = likes.indptr, likes.movie_rows, weights[liked].astype(np.float32)
+        ridge = ridges(np.diff(likes.indptr), len(self.movie_ids), chosen)
+        return solve_exactly(self.movie_vectors_, *rows, ridge, self.gram_)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.fold_in(history, user_rows) @ self.movie_vectors_.T

@@ -12,11 +12,34 @@ Rows of similar length are padded and solved together: their vectors are gathere
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
 _BUFFER = 1 << 18  # values gathered at a time, 1 MB of float32; more only for a single longer row
+
+
+def solve_exactly(
+    Y: np.ndarray, indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, ridge: np.ndarray, gram: np.ndarray
+) -> np.ndarray:
+    """Return X (n, k) float32, the k x k system of each row solved in float64; 0 for a row without a cell.
+
+    Y: (m, k).  indptr (n + 1,), columns and weights (nnz,): compressed rows.  ridge (n,): lambda of each row.
+    gram: what `gram_matrix(Y)` gives.
+    """
+    X = np.zeros((len(ridge), Y.shape[1]), dtype=np.float32)
+    for row in np.flatnonzero(np.diff(indptr)):
+        part = slice(indptr[row], indptr[row + 1])
+        y, w = Y[columns[part]].astype(np.float64), weights[part].astype(np.float64)  # (L, k), (L,)
+        A = gram + y.T @ (w[:, None] * y) + ridge[row] * np.eye(Y.shape[1])
+        X[row] = np.linalg.solve(A, y.T @ (1 + w))
+    return X
+
+
+def gram_matrix(Y: np.ndarray) -> np.ndarray:
+    """Return Y'Y (k, k) in float64."""
+    exact = Y.astype(np.float64)
+    return exact.T @ exact
 
 
 class Block(NamedTuple):
@@ -28,31 +51,6 @@ class Block(NamedTuple):
     rows: np.ndarray
     columns: np.ndarray
     weights: np.ndarray
-
-
-def solve_exactly(
-    Y: np.ndarray, blocks: Sequence[Block], ridge: np.ndarray, gram: Optional[np.ndarray] = None
-) -> np.ndarray:
-    """Return the X (n, k) that `conjugate_gradient` approaches: the k x k system of each row, solved in float64.
-
-    gram: Y'Y (k, k) where it is known, which saves O(m k^2).
-    """
-    k = Y.shape[1]
-    gram = gram_matrix(Y) if gram is None else gram
-    X = np.zeros((len(ridge), k), dtype=np.float32)
-    for block in blocks:
-        for row, columns, weights in zip(*block):
-            real = columns < len(Y)
-            y, w = Y[columns[real]].astype(np.float64), weights[real].astype(np.float64)  # (L, k), (L,)
-            A = gram + y.T @ (w[:, None] * y) + ridge[row] * np.eye(k)
-            X[row] = np.linalg.solve(A, y.T @ (1 + w))
-    return X
-
-
-def gram_matrix(Y: np.ndarray) -> np.ndarray:
-    """Return Y'Y (k, k) in float64."""
-    exact = Y.astype(np.float64)
-    return exact.T @ exact
 
 
 def blocks_of_rows(indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, n_columns: int, k: int) -> list[Block]:
