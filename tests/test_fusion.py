@@ -192,12 +192,11 @@ def test_numbers_of_components_are_capped_and_settings_matter() -> None:
 
 def test_three_modalities() -> None:
     text, visual = views()
-    audio = views(9)[1]._replace(name="audio", units_differ=True)
+    given = [text, visual, views(9)[1]._replace(name="audio", units_differ=True)]
     for method in ("concat", "pca", "average", "weighted"):
-        fused = Fusion(method=method, n_components=10).fit([text, visual, audio]).transform([text, visual, audio])
+        fused = Fusion(method=method, n_components=10).fit(given).transform(given)
         assert same_kind(fused.vectors, KINDS) > 0.8
         assert not any(lacks.any() for lacks in fused.missing.values())
-    given = [text, visual, audio]
     fusion = Fusion(method="weighted", n_components=10).fit(given)
     words, pictures, sounds = (fusion.transform([part]).vectors for part in given)
     expected = unit(0.7 * words + 0.15 * pictures + 0.15 * sounds)

@@ -98,6 +98,8 @@ TEXTS = ([3], [1, 2, 3], [4, 5, 6], [7, 8, 9], [5, 4, 6], list(range(16)), [29, 
 @pytest.mark.parametrize("scale", [0.5, 6.0])  # the second sends scores beyond what exp can take
 def test_encoder_is_the_equations(scale):
     arrays = random_arrays(np.random.default_rng(1), scale)
+    for array in arrays.values():
+        array.flags.writeable = False  # they are mapped from a file
     H, starts = BertEncoder(arrays, HEADS, EPS).encode(TEXTS)
     assert H.dtype == np.float32
     assert starts.tolist() == [0, 1, 4, 7, 10, 13, 29, 33]
@@ -117,16 +119,6 @@ def test_every_array_matters():
             np.testing.assert_allclose(before, after, atol=1e-4)
         else:
             assert np.abs(before - after).max() > 0.01, name
-
-
-def test_given_arrays_stay_as_they_are():
-    arrays = random_arrays(np.random.default_rng(4))
-    copies = {name: array.copy() for name, array in arrays.items()}
-    for array in arrays.values():
-        array.flags.writeable = False
-    BertEncoder(arrays, HEADS).encode(TEXTS)
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, copies[name])
 
 
 def test_a_text_longer_than_the_positions_is_refused():
