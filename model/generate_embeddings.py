@@ -76,7 +76,7 @@ def make_parser() -> command.Parser:
         f"--visual, --audio: {_FORMS}; or posters ID.jpg, ID.png, ID.webp, or pixels ID.npy; or ID.wav"
     )
     add = group.add_argument
-    add("--formats", default=",".join(DEFAULT_FORMS), metavar="LIST", help="npz, csv, parquet (default: %(default)s)")
+    add("--formats", metavar="LIST", help="npz, csv, parquet (default: npz,csv; no csv of more than 50,000 users)")
     add("--half", action="store_true", help="store vectors in 16 bits")
     add("--no-texts", action="store_true", help="store vectors without metadata and texts")
     add("--user-method", choices=METHODS, default=AVERAGE, help="how ratings count (default: %(default)s)")
@@ -116,7 +116,7 @@ def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
         backend_type=arguments.backend,
         movie_sources=[f"{name}={arguments.processed.resolve()}" if name == MOVIELENS else name for name in sources],
         output=arguments.output or arguments.processed / "artifacts" / "text" / arguments.backend,
-        forms=[form.strip() for form in arguments.formats.split(",")],
+        forms=[form.strip() for form in arguments.formats.split(",")] if arguments.formats else DEFAULT_FORMS,
         half=arguments.half,
         with_texts=not arguments.no_texts,
         backend_settings=own,

@@ -270,6 +270,14 @@ def test_ratings_are_of_the_movies_of_movielens_or_of_the_first_source(project: 
             assert np.allclose(people.embedding[0], mean / np.linalg.norm(mean), atol=1e-6)
 
 
+def test_a_large_csv_of_users_is_written_when_asked_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recommender.text.generator._MOST_CSV_LINES", 1)
+    for config, written in (({}, False), ({"forms": ["npz", "csv"]}, True)):
+        generator(project, **config).build_movie_embeddings()
+        generator(project, **config).build_user_embeddings(project / "ratings.csv")
+        assert (out(project) / "user_embeddings.csv").exists() == written
+
+
 def test_users_need_movies_and_stay_while_those_do(project: Path) -> None:
     with pytest.raises(ArtifactError, match=r"no taste-embeddings artifact .*generate_embeddings"):
         generator(project).build_user_embeddings(project / "ratings.csv")
@@ -360,7 +368,6 @@ def test_every_flag_arrives(tmp_path: Path) -> None:
     plain = generate_embeddings.config_of(parse(["--processed", "here"]))
     assert plain == TasteEmbeddingConfig(
         movie_sources=[f"movielens={Path('here').resolve()}"], output=Path("here") / "artifacts" / "text" / "local",
-        forms=["npz", "csv"],
     )  # fmt: skip
     over_http = generate_embeddings.config_of(
         parse(["--backend", "http", "--model", "m", "--batch-size", "7", "--timeout", "3", "--concurrency", "2"])

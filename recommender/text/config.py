@@ -28,7 +28,8 @@ class TasteEmbeddingConfig:
     openai_model: the model of `http`.  movie_sources: names or `name=path`, or a mapping from name to path; paths are
     relative to `project_root`, and `movielens` alone is the processed folder.  batch_size: texts in one call of a
     model or service.  rating_threshold, min_movies, alpha: see `people`.
-    output: where results go, by default processed/artifacts/text/<backend_type>.  forms: of `vectors.FORMS`.
+    output: where results go, by default processed/artifacts/text/<backend_type>.  forms: of `vectors.FORMS`; left at
+    the default, more than 50,000 users get no .csv.
     half: vectors in 16 bits.  with_texts: metadata and texts beside the vectors.
     backend_settings: further settings of the backend by name (`HttpSettings`, `LocalSettings`).
 

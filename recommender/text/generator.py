@@ -31,10 +31,11 @@ from .dialogues import ENDINGS, gather, read_dialogues
 from .movie_sources import MOVIELENS, movie_columns, read_source
 from .people import AVERAGE, UserVectorSettings, mix_users, user_vectors
 from .registry import DEFAULT_BACKEND
-from .vectors import KIND, MOVIES, REMEDY, USERS, VectorTable, refuse_mismatch
+from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, refuse_mismatch
 
 MODEL = "model"  # the folder, beside the vectors, of a fitted local model
 _AT_ONCE = 1024  # texts between two reports of progress
+_MOST_CSV_LINES = 50_000  # of users, where no forms were asked for
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -154,7 +155,11 @@ class TasteEmbeddingGenerator:
         about = {name: getattr(config, name) for name in ("rating_threshold", "min_movies", "alpha")}
         columns = {"user_id": np.array(names, dtype=np.str_), "origin": np.array(origins, dtype=np.str_)}
         found = VectorTable(USERS, columns, mixed, movies.identity, {"method": method, **about})
-        found.save(config.folder, config.forms, config.half)
+        forms = config.forms
+        if forms is DEFAULT_FORMS and len(found) > _MOST_CSV_LINES:
+            forms = ("npz",)
+            self._say("  without a .csv, which would be large: --formats npz,csv writes it")
+        found.save(config.folder, forms, config.half)
         self._say(f"{len(found):,} users stored in {config.folder}")
         return found
 
