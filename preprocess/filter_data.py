@@ -44,72 +44,48 @@ def read_filtered(path: Path, settings: PipelineSettings) -> tuple[Interactions,
 
 
 def filter_ratings(table: RatingsTable, settings: PipelineSettings) -> tuple[Interactions, list[str]]:
-    """Return the ratings that stay, with a report line for each thing dropped; `table` is used up.
+    """Return the ratings that stay, and the report.
 
     The user and the movie vocabulary of the result are exactly the users and movies that still have a rating.
     """
-    n_read, n_users, n_movies = len(table.ratings), len(table.user_ids), len(table.movie_ids)
-    report = []
-    table.keep(latest_of_pairs(table.user_rows, table.movie_rows, table.times))
-    n_before = len(table.ratings)
-    if n_before < n_read:
-        report.append(f"{n_read - n_before:,} ratings dropped: the same user rated the same movie again later")
-    least = (settings.min_user_ratings, settings.min_movie_ratings)
-    table.keep(active_mask(table.user_rows, table.movie_rows, *least, settings.movies_first, settings.iterative))
-    if not len(table.ratings):
-        raise DataError(
-            f"no rating is left of {n_read:,} after min_user_ratings {least[0]} and min_movie_ratings {least[1]}: "
-            "lower them, for example --min-movie-ratings 5"
-        )
-    users, table.user_rows = encode(table.user_rows)
-    movies, table.movie_rows = encode(table.movie_rows)
-    data = Interactions.from_rows(
-        table.user_ids[users], table.movie_ids[movies], table.user_rows, table.movie_rows, table.ratings, table.times
-    )
-    report += [
-        f"users:   {data.n_users:>10,} of {n_users:,} kept",
-        f"movies:  {data.n_movies:>10,} of {n_movies:,} rated ones kept",
-        f"ratings: {data.n_ratings:>10,} of {n_read:,} kept ({n_before - data.n_ratings:,} below the thresholds)",
+    data, least = table.ratings, (settings.min_user_ratings, settings.min_movie_ratings)
+    keep = active_mask(data.user_rows(), data.movie_rows, *least, settings.movies_first, settings.iterative)
+    kept = data if keep.all() else data.take(keep)
+    if not kept.n_ratings:
+        problem = f"no rating is left of {table.n_rows:,} after min_user_ratings {least[0]} and min_movie_ratings"
+        raise DataError(f"{problem} {least[1]}: lower them, for example --min-movie-ratings 5")
+    users = np.flatnonzero(np.diff(kept.indptr))
+    movies, movie_rows = encode(kept.movie_rows)
+    indptr = np.append(kept.indptr[users], kept.n_ratings)
+    ids = (kept.user_ids[users], kept.movie_ids[movies])
+    n_below = data.n_ratings - kept.n_ratings
+    return Interactions(*ids, indptr, movie_rows, kept.ratings, kept.times), [
+        f"users:   {len(users):>10,} of {data.n_users:,} kept",
+        f"movies:  {len(movies):>10,} of {data.n_movies:,} rated ones kept",
+        f"ratings: {kept.n_ratings:>10,} of {table.n_rows:,} kept ({n_below:,} below the thresholds)",
     ]
-    return data, report
-
-
-def latest_of_pairs(user_rows: np.ndarray, movie_rows: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return which ratings to keep so that each (user, movie) has one: the latest, of equal times the last."""
-    pairs = user_rows.astype(np.int64) * (int(movie_rows.max()) + 1)
-    pairs += movie_rows
-    keep = np.ones(len(pairs), dtype=bool)
-    if (pairs[1:] > pairs[:-1]).all():  # MovieLens' files are sorted, so no pair comes twice
-        return keep
-    ordered = np.sort(pairs)
-    if (ordered[1:] == ordered[:-1]).any():
-        order = np.lexsort((times, pairs))
-        keep[order[:-1]] = pairs[order[1:]] != pairs[order[:-1]]
-    return keep
 
 
 def step(run: Run, stage: Path) -> list[str]:
     """Write `ratings_filtered`, `movies_filtered.csv` and the names of ids; return the report."""
     source = run.source
     table = read_ratings(source, run.arguments.rating_scale)
-    n_read = len(table.ratings) + table.n_dropped
+    n_read = table.n_rows + table.n_dropped
     report = ["filter", f"read {n_read:,} ratings, {len(source.movies):,} movies ({source.format})"]
-    report += [*table.notes, *source.notes]
-    names = table.names
     run.ratings, lines = filter_ratings(table, run.settings)
-    del table
+    report += [*source.notes, *table.notes, *lines]
     kept = {"user": run.ratings.user_ids.tolist(), "movie": run.ratings.movie_ids.tolist()}
     run.movies = {movie_id: source.movie(movie_id) for movie_id in kept["movie"]}
     n_unnamed = len(run.movies.keys() - source.movies.keys())
     if n_unnamed:
-        lines.append(f"{n_unnamed:,} kept movies are not in the movie list: they are called `Movie <id>`")
+        report.append(f"{n_unnamed:,} kept movies are not in the movie list: they are called `Movie <id>`")
     if not run.arguments.bundle:
         write_ratings(run.ratings, stage, "ratings_filtered", run.kinds(run.ratings.n_ratings))
     rows = [(movie_id, *movie) for movie_id, movie in run.movies.items()]
     write_rows(("movieId", "title", "genres"), rows, stage / "movies_filtered.csv")
-    for what, texts in names.items():
+    for what, texts in table.names.items():
         write_rows((f"{what}Id", "name"), [(number, texts[number]) for number in kept[what]], stage / f"{what}_ids.csv")
-    return report + lines
+    return report
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

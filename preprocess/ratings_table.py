@@ -12,15 +12,14 @@ import csv
 import io
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from recommender.data.errors import DataError
-from recommender.data.interactions import encode
+from recommender.data.interactions import Interactions, encode
 
 from .raw_files import RawFiles
 from .sources import LAYOUTS, Layout, Source, find_columns
@@ -33,30 +32,19 @@ MOST_EMPTY = 0.1  # share of the rows that may lack a rating
 _END = "end of the file"
 
 
-@dataclass
-class RatingsTable:
-    """Ratings in the order of the file; users and movies by their rows in the ids that occur, ascending.
+class RatingsTable(NamedTuple):
+    """Ratings from 0.5 to 5, one of each user and movie: the latest, of equal times the last in the file.
 
-    user_ids, movie_ids: int64.  user_rows, movie_rows: (n_ratings,) int32.  ratings: float32, 0.5 to 5.
-    times: int64, seconds since 1970 UTC; without times in the file -n .. -1, the order of its rows.
-    n_dropped: rows left out for their time or rating.  notes: how the file was read, where that is not plain.
-    names: of "user" and "movie", id -> text, where the file has names for ids.
+    Without times in the file their `times` are -n .. -1, the order of its rows. n_rows: rows with rating and time.
+    n_dropped: rows without. notes: how the file was read, where that is not plain. names: of "user" and "movie",
+    id -> text, where the file has names for ids.
     """
 
-    user_ids: np.ndarray
-    movie_ids: np.ndarray
-    user_rows: np.ndarray
-    movie_rows: np.ndarray
-    ratings: np.ndarray
-    times: np.ndarray
-    n_dropped: int = 0
-    notes: list[str] = field(default_factory=list)
-    names: dict[str, dict[int, str]] = field(default_factory=dict)
-
-    def keep(self, which: np.ndarray) -> None:
-        """Leave only the rows where `which` is True, one column at a time to need little memory."""
-        for name in ("user_rows", "movie_rows", "ratings", "times") if not which.all() else ():
-            setattr(self, name, getattr(self, name)[which])
+    ratings: Interactions
+    n_rows: int
+    n_dropped: int
+    notes: list[str]
+    names: dict[str, dict[int, str]]
 
 
 def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) -> RatingsTable:
@@ -80,8 +68,26 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
         ratings = 0.5 + (ratings.astype(np.float64) - low) * (4.5 / (high - low))
     user_ids, user_rows = encode(users)
     movie_ids, movie_rows = encode(movies)
-    ratings, times = ratings.astype(np.float32, copy=False), times.astype(np.int64)
-    return RatingsTable(user_ids, movie_ids, user_rows, movie_rows, ratings, times, n_dropped, notes, names)
+    columns = [user_rows, movie_rows, ratings.astype(np.float32, copy=False), times.astype(np.int64)]
+    n_rows, latest = len(times), latest_of_pairs(user_rows, movie_rows, columns[3])
+    if not latest.all():
+        notes.append(f"{int((~latest).sum()):,} ratings dropped: the same user rated the same movie again later")
+        columns = [column[latest] for column in columns]
+    return RatingsTable(Interactions.from_rows(user_ids, movie_ids, *columns), n_rows, n_dropped, notes, names)
+
+
+def latest_of_pairs(user_rows: np.ndarray, movie_rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return which ratings to keep so that each (user, movie) has one: the latest, of equal times the last."""
+    pairs = user_rows.astype(np.int64) * (int(movie_rows.max()) + 1)
+    pairs += movie_rows
+    keep = np.ones(len(pairs), dtype=bool)
+    if (pairs[1:] > pairs[:-1]).all():  # MovieLens' files are sorted, so no pair comes twice
+        return keep
+    ordered = np.sort(pairs)
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.lexsort((times, pairs))
+        keep[order[:-1]] = pairs[order[1:]] != pairs[order[:-1]]
+    return keep
 
 
 def _read_header(files: RawFiles, layout: Layout) -> tuple[Layout, list[str]]:
@@ -231,11 +237,7 @@ def _read_ids(cells: Sequence[str], names: Optional[dict[str, int]]) -> np.ndarr
 
 
 def _as_utf8(text: str) -> str:
-    """Return a text that was read as latin-1 as UTF-8, where it is that.
-
-    >>> _as_utf8("JosÃ©"), _as_utf8("José")
-    ('José', 'José')
-    """
+    """Return a text that was read as latin-1 as UTF-8, where it is that: JosÃ© is José."""
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:
