@@ -265,10 +265,12 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK not a zip")
     np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "lonely.npy", np.ones((2, 3)))
+    (tmp_path / "b.npz").write_bytes((tmp_path / "lonely.npy").read_bytes())
     (tmp_path / "empty").mkdir()
     for name, message in (
         ("a.npz", "damaged"),
         ("o.npy", "damaged"),
+        ("b.npz", "one array"),
         ("none.npz", "is missing"),
         ("lonely.npy", r"lonely_ids\.npy"),
         ("a.csv", "neither"),

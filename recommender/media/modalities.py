@@ -68,6 +68,8 @@ def read_modality(path: Path, name: str, units_differ: bool = False) -> Modality
         return from_vectors(name, vectors, units_differ)
     if path.suffix == ".npz":
         arrays = _load(path)
+        if isinstance(arrays, np.ndarray):
+            raise ArtifactError(f"{path} holds one array: call it .npy")
         ids, rows = arrays.get("movie_ids", arrays.get("ids")), arrays.get("vectors", arrays.get("embeddings"))
         if ids is None or rows is None:
             raise DataError(f"{path} holds {', '.join(arrays)}: give `movie_ids` (n,) and `vectors` (n, d)")
@@ -127,10 +129,14 @@ def _load(path: Path) -> Any:
     """Return the array of a `.npy`, or the arrays of an `.npz` by name."""
     try:
         found = np.load(path, allow_pickle=False)
-        return found if isinstance(found, np.ndarray) else dict(found)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            return dict(found)
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing: give an existing file") from None
     except PermissionError:
         raise  # no damage: `cli.run` has the words for it
     except (ValueError, EOFError, OSError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ArtifactError(f"{path} is damaged ({str(error).splitlines()[0]}): make it again") from None
+        what = (str(error) or type(error).__name__).splitlines()[0]
+        raise ArtifactError(f"{path} is damaged ({what}): make it again") from None
