@@ -121,9 +121,9 @@ def group_rows(rows: np.ndarray) -> Groups:
 def sum_groups(groups: Groups, gradient: np.ndarray) -> np.ndarray:
     """Return the sum of the gradients (B, k) of each distinct row, (n, k).
 
-    Plainly: for b, row in enumerate(rows): summed[place of row] += gradient[b], which `np.add.at` does in twice the
-    time. Faster: copy the first occurrence of every row, then add all second ones, then all third ones. Within a round
-    no row comes twice, so plain indexing adds. What few rows have after `ROUNDS` rounds is summed row by row.
+    Plainly: `np.add.at(summed, index of each row, gradient)`, in twice the time. Faster: copy the first occurrence of
+    every row, then add all second ones, then all third ones. Within a round no row comes twice, so plain indexing adds.
+    What few rows have after `ROUNDS` rounds is summed row by row.
 
     >>> sum_groups(group_rows(np.array([4, 2, 4])), np.array([[1.0], [2.0], [3.0]])).tolist()
     [[2.0], [4.0]]

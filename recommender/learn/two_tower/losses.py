@@ -40,10 +40,9 @@ def sampled_softmax(
     """Return the loss of picking each user's positive out of C different movies, and its gradient by `scores`, (B, C).
 
     scores: (B, C), changed.  positive: (B,) column of each user's liked movie.  masked: pairs (rows, columns) that are
-    left out: movies that the same user liked too. Never the positive.
+    left out: movies that the same user liked too, never the positive.  Cost O(B C).
     offsets: (2, C), added to the scores, of a movie as somebody else's and as the user's own. A movie that is n times
-    in the batch is one column that counts n times, hence ln n - ln q; for a user whose positive it is, the other n - 1
-    are no wrong answers, and it counts once: -ln q. `batch_candidates` computes them.  Cost O(B C).
+    in the batch is one column that counts n times, ln n - ln q, but once for a user whose positive it is, -ln q.
     """
     rows = np.arange(len(scores))
     own = scores[rows, positive] + offsets[1, positive]  # (B,)

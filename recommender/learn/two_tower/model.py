@@ -109,11 +109,9 @@ class TwoTower(Ranker):
         fitted_on: the parts of the data that the model has seen.  losses: those of the epochs that it was trained,
         which may be fewer than planned; None where they were not kept.
         """
-        about: dict[str, Any] = {
-            "fitted_on": fitted_on,
-            "epochs_trained": self.settings.epochs if losses is None else len(losses),
-            "losses": None if losses is None else list(losses),
-        }
+        kept = None if losses is None else list(losses)
+        n_epochs = self.settings.epochs if kept is None else len(kept)
+        about: dict[str, Any] = {"fitted_on": fitted_on, "epochs_trained": n_epochs, "losses": kept}
         files = {MODEL_FILE: self.arrays()}
         artifacts.store(folder, self.name, self.settings, files, movie_ids=self.movie_ids, **about)
 
@@ -129,8 +127,7 @@ class TwoTower(Ranker):
     @classmethod
     def dtypes(cls) -> dict[str, Any]:
         """Return the dtype of each of `arrays`."""
-        names = [name.rstrip("_") for name in cls.fitted()]
-        return {name: np.int64 if name == "movie_ids" else np.float32 for name in names}
+        return {name.rstrip("_"): np.int64 if name == "movie_ids" else np.float32 for name in cls.fitted()}
 
 
 def load_movie_tower(folder: Path, movie_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,9 +49,7 @@ class Training:
 
     def _find_examples(self) -> np.ndarray:
         """Return the positions in `data.movie_rows` that are asked for."""
-        asked = np.ones(self.data.n_ratings, dtype=bool)
-        if self.in_batch:
-            asked = self.data.ratings >= LIKED
+        asked = self.data.ratings >= (LIKED if self.in_batch else 0)
         if self.reads_history:
             asked = asked & (np.arange(self.data.n_ratings) > self.data.indptr[self.user_rows])
         if not asked.any():
@@ -67,24 +65,29 @@ class Training:
         """
         chosen, k = self.settings, self.settings.factors
         n_movies, n_features = self.features.shape
-        tables = {"movies": rng.normal(0, chosen.scale, (n_movies, k)) * (self.counts > 0)[:, None]}
+
+        def normal(deviation: float, n: int) -> np.ndarray:
+            return rng.normal(0, deviation, (n, k)).astype(self.dtype)
+
+        tables = {"movies": normal(chosen.scale, n_movies) * (self.counts > 0)[:, None]}
         if chosen.movie_bias:
             tables["bias"] = (np.log(self.counts + 1.0) * self.in_batch)[:, None]
         name, n = ("history", n_movies) if self.reads_history else ("users", self.data.n_users)
-        tables[name] = rng.normal(0, chosen.scale, (n, k))
+        tables[name] = normal(chosen.scale, n)
         dense = {}
         for side, layer in (("user", chosen.user_layer), ("movie", chosen.movie_layer)):
             if layer != "none":
-                dense[f"{side}_W"] = np.eye(k) if layer == "linear" else rng.normal(0, np.sqrt(2 / k), (k, k))
+                dense[f"{side}_W"] = np.eye(k) if layer == "linear" else normal(np.sqrt(2 / k), k)
                 dense[f"{side}_b"] = np.zeros(k)
         if n_features:
             dense["feature_P"] = np.zeros((n_features, k))
             if chosen.movie_bias:
                 dense["feature_p"] = np.zeros((n_features, 1))
-        first, others = (
-            {name: Parameter(values.astype(self.dtype)) for name, values in part.items()} for part in (tables, dense)
-        )
-        return first, others
+
+        def parameters(start: Parameters) -> dict[str, Parameter]:
+            return {name: Parameter(values.astype(self.dtype)) for name, values in start.items()}
+
+        return parameters(tables), parameters(dense)
 
     @property
     def parameters(self) -> Parameters:
