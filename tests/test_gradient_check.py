@@ -133,15 +133,10 @@ def softmax_with(change: Callable[[np.ndarray], np.ndarray] = lambda offsets: of
     )
 
 
-def half_softmax(scores: np.ndarray, positive: np.ndarray, *others: Any) -> tuple[float, np.ndarray]:
+def probabilities(scores: np.ndarray, positive: np.ndarray, *others: Any) -> tuple[float, np.ndarray]:
     loss, ds = losses.sampled_softmax(scores, positive, *others)
-    ds[np.arange(B), positive] += 1 / B  # -[j = positive] is missing
+    ds[np.arange(B), positive] += 1 / B
     return loss, ds
-
-
-def summed_softmax(*arguments: Any) -> tuple[float, np.ndarray]:
-    loss, ds = losses.sampled_softmax(*arguments)
-    return loss, ds * B
 
 
 # Planted bugs: each a mistake that is easily made, in the place of the right rule; and which gradients it makes wrong.
@@ -169,8 +164,11 @@ PLANTED: dict[str, tuple[Callable[[], Case], str]] = {
     "softmax: accidental hits kept": (lambda: softmax_with(lambda c: c[[0, 0]]), "scores"),
     "softmax: copies counted once": (lambda: softmax_with(lambda c: c[[1, 1]]), "scores"),
     "softmax: liked movies as wrong answers": (lambda: softmax_with(masked=None), "scores"),
-    "softmax: missing positive": (lambda: softmax_case(half_softmax), "scores"),
-    "softmax: sum over the batch": (lambda: softmax_case(summed_softmax), "scores"),
+    "softmax: missing positive": (lambda: softmax_case(probabilities), "scores"),
+    "softmax: sum over the batch": (
+        lambda: softmax_case(lambda *given: (0.0, B * losses.sampled_softmax(*given)[1])),
+        "scores",
+    ),
 }
 
 
