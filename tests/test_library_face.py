@@ -6,6 +6,7 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,13 @@ def test_a_session_and_a_recommender_can_be_pickled(shipped: Recommender) -> Non
 def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     fits = []
     fit = registry.stored_or_fitted
-    monkeypatch.setattr(registry, "stored_or_fitted", lambda *parts: fits.append(1) or fit(*parts))
+
+    def slow(*parts: Any) -> Any:
+        fits.append(parts[0])
+        time.sleep(0.05)
+        return fit(*parts)
+
+    monkeypatch.setattr(registry, "stored_or_fitted", slow)
     recommender = Recommender.load()
     with ThreadPoolExecutor(4) as pool:
         lists = list(pool.map(lambda _: recommender.recommend(1, 5, "popularity", at=1_500_000_000), range(8)))
