@@ -18,15 +18,9 @@ from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, TastevecError, printable
 from recommender.data.files import exclusive
 from recommender.facade import Recommender
+from recommender.session import profiles
 from recommender.session.engine import SessionEngine, SessionState
 from recommender.session.policy import MovieFilter
-from recommender.session.profiles import (
-    LoadedProfile,
-    default_profiles_folder,
-    load_profile,
-    profile_path,
-    save_profile,
-)
 
 WORDS = {**{key: word for key, (word, _) in ANSWERS.items()}, **{word: word for word, _ in ANSWERS.values()}}
 WORDS.update({"yes": "like", "no": "dislike", "h": "help", "exit": "quit"})
@@ -39,9 +33,7 @@ class Conversation:
     """One person's session at the console."""
 
     def __init__(self, recommender: Recommender, engine: SessionEngine, console: Console) -> None:
-        self.recommender = recommender
-        self.catalog = recommender.catalog
-        self.engine = engine
+        self.recommender, self.catalog, self.engine = recommender, recommender.catalog, engine
         self.console, self.say = console, console.say
         self.profile: Optional[Path] = None
         self.state: Optional[SessionState] = None
@@ -50,7 +42,7 @@ class Conversation:
         """Make `state` the present one, and keep the profile up to date where the person asked for one."""
         self.state = state
         if self.profile:
-            save_profile(self.profile, self.catalog, state)
+            profiles.save_profile(self.profile, self.catalog, state)
         return state
 
     def ask_favorites(self, n: int, fewest: int = 1) -> list[int]:
@@ -230,20 +222,20 @@ def run_session(recommender: Recommender, given: argparse.Namespace) -> int:
     return 0
 
 
-def open_profiles(talk: Conversation, given: argparse.Namespace) -> Optional[LoadedProfile]:
+def open_profiles(talk: Conversation, given: argparse.Namespace) -> Optional[profiles.LoadedProfile]:
     """Set the file that --save or --resume keeps the session in; returns the profile to go on with, if any."""
-    folder = given.profiles or default_profiles_folder()
+    folder = given.profiles or profiles.default_profiles_folder()
     if given.save is not None:
-        talk.profile = profile_path(folder, given.save)
+        talk.profile = profiles.profile_path(folder, given.save)
         if talk.profile.exists() and given.save != given.resume:
             raise ChoiceError(f"profile {given.save!r} exists: go on with --resume, or save under another name")
     if given.resume is None:
         return None
     if given.seed is not None:
         raise ChoiceError(f"--seed {given.seed} with --resume: the profile has its seed, leave --seed out")
-    source = profile_path(folder, given.resume)
+    source = profiles.profile_path(folder, given.resume)
     talk.profile = talk.profile or source
-    return load_profile(source, talk.catalog)
+    return profiles.load_profile(source, talk.catalog)
 
 
 def started(talk: Conversation, given: argparse.Namespace, n_movies: int) -> SessionState:
@@ -256,7 +248,9 @@ def started(talk: Conversation, given: argparse.Namespace, n_movies: int) -> Ses
     return talk.engine.start(talk.ask_favorites(n, 0 if given.like else 1), given.seed or 0, given.like)
 
 
-def resumed(talk: Conversation, loaded: LoadedProfile, given: argparse.Namespace, n_movies: int) -> SessionState:
+def resumed(
+    talk: Conversation, loaded: profiles.LoadedProfile, given: argparse.Namespace, n_movies: int
+) -> SessionState:
     """Return the state of the profile, after what was said with --like now."""
     state = talk.engine.resume(loaded.state)
     for text in given.like:
