@@ -116,6 +116,9 @@ def test_a_model_that_would_win_by_any_leak_shows_chance(monkeypatch):
     # One list for all people of a fold: as many draws as there are movies in the lists.
     low, high = chance_band(n_ranked, 6, 5 * n_ranked)
     assert low <= np.mean(recalls(source, Greedy)) <= high
+    options = run.Options(ks=(6,), n_resamples=10)
+    found = held_out_movies.evaluate(source, [Spec("greedy", "greedy", make=Greedy)], options).results[-1]
+    assert low <= found.overall["recall@6"] <= high
     # The same model wins where the ratings of held-out movies stay in the training data ...
     leaky = [case.__class__(**{**vars(case), "known": source.train}) for case in cases]
     monkeypatch.setattr(run, "mask_seen", lambda *_: None)
