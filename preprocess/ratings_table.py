@@ -161,7 +161,7 @@ def _read_text(
         for which in (0, 1):
             if names[which] is None and not parts and np.isfinite(_read_ids(cells[which], None)).mean() < 0.5:
                 names[which] = {}
-        ratings = pd.to_numeric(pd.Series(cells[2]), errors="coerce").to_numpy(np.float64, copy=True)
+        ratings = pd.to_numeric(pd.Series(cells[2], dtype=object), errors="coerce").to_numpy(np.float64, copy=True)
         ratings[~((ratings >= layout.low) & (ratings <= layout.high))] = np.nan
         ratings[[not cell.strip() for cell in cells[2]]] = -np.inf
         columns = np.stack([_read_ids(cells[0], names[0]), _read_ids(cells[1], names[1]), ratings])
@@ -229,9 +229,9 @@ def _text_rows(files: RawFiles, layout: Layout) -> Iterator[tuple[int, int, str,
 def _read_ids(cells: Sequence[str], names: Optional[dict[str, int]]) -> np.ndarray:
     """Return ids as float64, NaN for a bad one; `names`, where ids are names, is extended by the new ones."""
     if names is None:
-        values = pd.to_numeric(pd.Series(cells), errors="coerce").to_numpy(np.float64)
+        values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
         return np.where((values >= 0) & (values < MAX_ID) & (values == np.floor(values)), values, np.nan)
-    texts = pd.Series(cells).str.strip()
+    texts = pd.Series(cells, dtype=object).str.strip()
     numbers = {text: names.setdefault(_as_utf8(text), len(names) + 1) for text in texts.unique() if text}
     return texts.map(numbers).to_numpy(np.float64)
 
