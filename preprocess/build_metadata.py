@@ -23,7 +23,7 @@ from recommender.data.catalog import METADATA_COLUMNS, parse_title
 from recommender.data.errors import DataError
 
 # IMDb writes tt before its ids, and pandas .0 behind those of a column that has gaps.
-_LINKS = {"imdbId": re.compile(r"(?:tt)?([0-9]+)(?:\.0)?"), "tmdbId": re.compile(r"([0-9]+)(?:\.0)?")}
+_LINKS = {"imdbId": r"(tt)?[0-9]+(\.0)?", "tmdbId": r"[0-9]+(\.0)?"}
 
 
 def read_links(source: Source, notes: list[str]) -> dict[int, tuple[str, str]]:
@@ -33,13 +33,10 @@ def read_links(source: Source, notes: list[str]) -> dict[int, tuple[str, str]]:
     """
     links = {}
     for line, (movie_id, *texts) in csv_rows(source.files, "links.csv", ("movieId", *_LINKS), notes):
-        digits = []
         for (column, pattern), text in zip(_LINKS.items(), texts):
-            match = pattern.fullmatch(text)
-            if text and not match:
+            if text and not re.fullmatch(pattern, text):
                 raise source.files.error("links.csv", f"{column} {text[:40]!r} is not a number: repair it", line)
-            digits.append(match.group(1) if match else "")
-        imdb, tmdb = digits
+        imdb, tmdb = (re.sub(r"^tt|\.0$", "", text) for text in texts)
         links[source.movie_id("links.csv", line, movie_id)] = (imdb.zfill(7) if imdb else "", tmdb)
     return links
 
@@ -76,19 +73,19 @@ def step(run: Run, stage: Path) -> list[str]:
             problem = f"is not what {run.arguments.output} was made from (movie {movie_id} is {title!r} there)"
             raise DataError(f"{source.files.path} {problem}: give the same --data to both steps")
         fields = run.described.get(movie_id, dict.fromkeys(FIELDS, ""))
-        instead = "" if fields["keywords"] else tags.get(movie_id, "")
-        n_tagged += bool(instead)
+        keywords = fields["keywords"] or tags.get(movie_id, "")
+        n_tagged += keywords != fields["keywords"]
         imdb, tmdb = links.get(movie_id, ("", ""))
+        if source.format == "movietweetings":  # its movie ids are IMDb's
+            imdb = str(movie_id).zfill(7)
         values = {
             **fields,
             "movieId": movie_id,
             "title": title,
             "year": parse_title(title).year or "",
             "genres": genres,
-            "keywords": fields["keywords"] or instead,
-            "tmdbId": tmdb,
-            "imdbId": str(movie_id).zfill(7) if source.format == "movietweetings" else imdb,
         }
+        values.update(keywords=keywords, imdbId=imdb, tmdbId=tmdb)
         rows.append([values[column] for column in METADATA_COLUMNS])
     write_rows(METADATA_COLUMNS, rows, stage / "movie_metadata.csv")
     if run.arguments.bundle:

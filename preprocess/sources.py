@@ -57,7 +57,7 @@ ITEM_GENRES = (
     *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
 _WHOLE = re.compile(r"([0-9]+)(?:\.0)?")  # pandas writes .0 behind the ids of a column that has gaps
-Row = tuple[int, str, str, str]  # line, movie id, title, genres
+Rows = Iterator[tuple[int, tuple[str, ...]]]  # line, the cells that were asked for
 
 
 @dataclass
@@ -100,13 +100,13 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
         raise DataError(f"{problem}: leave out --source-format or give {' or '.join(possible)}")
     source = Source(files, chosen or possible[0])
     rows = list(_READERS[name](files, source.notes))
-    ids = [row[1].strip() for row in rows]
-    if not chosen and "movietweetings" in possible and max(map(len, ids), default=0) >= _IMDB_DIGITS:
-        source.format = "movietweetings"
+    ids = [movie_id.strip() for _, (movie_id, *_) in rows]
+    if not chosen and max(map(len, ids), default=0) >= _IMDB_DIGITS:
+        source.format = possible[-1]
     if sum(bool(_WHOLE.fullmatch(text)) for text in ids) < len(ids) / 2:
         source.numbers = {text: number for number, text in enumerate(dict.fromkeys(ids), 1)}
     twice = []
-    for line, text, title, genres in rows:
+    for line, (text, title, genres) in rows:
         movie_id = source.movie_id(name, line, text)
         if "\n" in title.strip() or "\n" in genres.strip():
             raise files.error(name, f"movie {movie_id} goes over several lines: close the quote before it", line)
@@ -137,9 +137,7 @@ def find_columns(line: str, columns: Sequence[str]) -> tuple[str, list[str], lis
     return separator, header, found
 
 
-def csv_rows(
-    files: RawFiles, name: str, columns: Sequence[str], notes: list[str]
-) -> Iterator[tuple[int, tuple[str, ...]]]:
+def csv_rows(files: RawFiles, name: str, columns: Sequence[str], notes: list[str]) -> Rows:
     """Yield line number and the named cells of each row of a CSV file, stripped; nothing where there is no file.
 
     The columns may have any order and spelling. notes: takes what is unusual about the file.
@@ -168,22 +166,20 @@ def csv_rows(
         raise files.error(name, f"{error}: repair the line", reader.line_num + 1) from None
 
 
-def _csv_movies(files: RawFiles, notes: list[str]) -> Iterator[Row]:
-    """Read `movies.csv`: movieId, title, genres, and others."""
-    for line, (movie_id, title, genres) in csv_rows(files, files.movies_name, ("movieId", "title", "genres"), notes):
-        yield line, movie_id, title, genres
+def _csv_movies(files: RawFiles, notes: list[str]) -> Rows:
+    return csv_rows(files, files.movies_name, ("movieId", "title", "genres"), notes)
 
 
-def _dat_movies(files: RawFiles, notes: list[str]) -> Iterator[Row]:
+def _dat_movies(files: RawFiles, notes: list[str]) -> Rows:
     """Read `movies.dat`: `id::title::genres`; a title may hold `::`."""
     for line, text in _lines(files):
         movie_id, *title, genres = text.split("::") if text.count("::") >= 2 else (*text.split("::"), "")
         if not title:
             raise files.error(files.movies_name, f"{text[:40]!r} is not `id::title::genres`: repair it", line)
-        yield line, movie_id, "::".join(title), genres
+        yield line, (movie_id, "::".join(title), genres)
 
 
-def _item_movies(files: RawFiles, notes: list[str]) -> Iterator[Row]:
+def _item_movies(files: RawFiles, notes: list[str]) -> Rows:
     """Read 100K's `u.item`: id|title|release|video release|URL and 19 marks, one for each genre."""
     n_columns = 5 + len(ITEM_GENRES)
     for line, text in _lines(files):
@@ -192,7 +188,7 @@ def _item_movies(files: RawFiles, notes: list[str]) -> Iterator[Row]:
             problem = f"{len(cells)} columns, expected {n_columns}: repair the line"
             raise files.error(files.movies_name, problem, line)
         marked = [genre for genre, mark in zip(ITEM_GENRES, cells[5:]) if mark.strip() == "1" and genre != "unknown"]
-        yield line, cells[0], cells[1], "|".join(marked)
+        yield line, (cells[0], cells[1], "|".join(marked))
 
 
 def _lines(files: RawFiles) -> Iterator[tuple[int, str]]:
