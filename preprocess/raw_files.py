@@ -66,11 +66,11 @@ class RawFiles:
         place = self._members[name]
         try:
             if self._zip:
-                file = self._zip.open(place)
+                with self._zip.open(place) as member:
+                    yield member
             else:
-                file = gzip.open(place) if place.endswith(".gz") else open(place, "rb")
-            with file:
-                yield file
+                with gzip.open(place) if place.endswith(".gz") else open(place, "rb") as file:
+                    yield file
         except _DAMAGED as error:
             raise self.error(name, f"is damaged ({error}): download it again") from None
         except RuntimeError as error:
