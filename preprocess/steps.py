@@ -141,7 +141,7 @@ def run_steps(
     run = Run(arguments, settings)
     used = {name: {field: getattr(settings, field) for field in STEPS[name].settings} for name in steps}
     keep = [name for name, step in STEPS.items() if name not in steps and steps.keys().isdisjoint(step.made_from)]
-    with artifacts.replace_set(arguments.output, KIND, module, used, keep, STEP_OF) as stage:
+    with artifacts.replace_set(arguments.output, KIND, used, keep, STEP_OF) as stage:
         for step in steps.values():
             print(*step(run, stage), sep="\n  ", flush=True)
     print(f"written to {arguments.output} in {time.perf_counter() - started:.1f} s")

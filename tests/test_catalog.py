@@ -103,7 +103,7 @@ def test_unusable_lists_are_refused(tmp_path: Path) -> None:
 
 
 def write_list(folder: Path, title: str) -> None:
-    with artifacts.replace_set(folder, "processed", "setup", {}) as stage:
+    with artifacts.replace_set(folder, "processed", {"setup": {}}) as stage:
         (stage / "movie_metadata.csv").write_text(f"movieId,title,genres\n1,{title},Drama\n")
         (stage / "movie_popularity.json").write_text('{"1": 5}')
 
@@ -118,14 +118,6 @@ def test_files_that_the_manifest_does_not_list_so_are_refused(tmp_path: Path, na
     (tmp_path / name).unlink()
     with pytest.raises(ArtifactError, match=rf"{name} is missing: run python -m preprocess\.setup"):
         Catalog.load(tmp_path)
-
-
-def test_a_set_whose_writer_was_killed_while_it_moved_the_files_is_read_whole(tmp_path: Path) -> None:
-    write_list(tmp_path, "Old")
-    write_list(tmp_path / "new", "New")
-    (tmp_path / "new").rename(tmp_path / ".commit")
-    assert Catalog.load(tmp_path).raw_titles == ["New"]
-    assert not (tmp_path / ".commit").exists()
 
 
 def test_a_title_cannot_command_the_terminal(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def make_processed(folder: Path, value: float = 0.0) -> Path:
     if value:
         ratings[:] = value
     data = Interactions.from_columns(users + 1, 7 * movies, ratings, rng.permutation(len(users)), 7 * np.arange(40))
-    with artifacts.replace_set(folder, "processed", "setup", {}) as stage:
+    with artifacts.replace_set(folder, "processed", {"setup": {}}) as stage:
         for name, part in zip(("train", "val", "test"), split_per_user(data)):
             part.save(stage / f"{name}.npz")
     return folder

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recommender.data import artifacts
-from recommender.data.files import load_npz
+from recommender.data.files import load_arrays
 from recommender.data.splits import KIND, REMEDY
 from recommender.learn.svd import SvdModel
 
@@ -58,6 +58,6 @@ def load_final_rating(folder: Path, name: str) -> np.ndarray:
     manifest = artifacts.read_manifest(folder, KIND, REMEDY)
     if f"{name}_transformed.npz" in manifest["files"]:
         artifacts.check_files(folder, manifest, [f"{name}_transformed.npz"], REMEDY)
-        return load_npz(folder / f"{name}_transformed.npz", {"final_rating": np.float32})["final_rating"]
+        return load_arrays(folder / f"{name}_transformed.npz", {"final_rating": np.float32})["final_rating"]
     artifacts.check_files(folder, manifest, [f"{name}_transformed.csv"], REMEDY)
     return pd.read_csv(folder / f"{name}_transformed.csv")["final_rating"].to_numpy(np.float32)

@@ -1,9 +1,9 @@
-"""Sets of files that are either whole or not there, and fitted models stored as such.
+"""Sets of files that are whole or refused, and fitted models stored as such.
 
-A set is written to a staging folder; one rename makes that the folder's `.commit`, which is the moment it counts; then
-its files move to their places, the manifest last. A process killed in between leaves a `.commit` that the next reader
-or writer moves to the end, so the folder shows either all of the old set or all of the new one. The manifest lists
-every file's sha256, shape and dtype, with the settings and the step that made it.
+`manifest.json` lists every file of a set with its sha256, shapes and dtypes, and the settings of the step that made
+it. A writer makes all files in `.staging`, then moves the new manifest into the folder, then the files. A process
+killed before that leaves the old set; one killed in between leaves a manifest that does not fit its files, which
+every reader refuses with the command that makes them again. Nothing is repaired.
 """
 
 from __future__ import annotations
@@ -16,68 +16,61 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
 from .errors import ArtifactError, SettingsError
-from .files import dump_json, exclusive, flush, load_json, load_npy, sha256
-from .files import ids_sha256 as ids_sha256
-from .files import load_npz as load_npz
+from .files import dump_json, exclusive, flush, ids_sha256, load_arrays, load_json, sha256
 from .settings import check_value, default_folder
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-_COMMIT = ".commit"
-_STAGING = ".staging-"
 
 
 @contextlib.contextmanager
 def replace_set(
     folder: Path,
     kind: str,
-    step: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Mapping[str, Any]],
     keep_steps: Sequence[str] = (),
-    step_of: Mapping[str, str] | None = None,
+    step_of: Optional[Mapping[str, str]] = None,
 ) -> Iterator[Path]:
-    """Give a staging folder; on success its files replace those of `step` in `folder`, all or none.
+    """Give a staging folder; on success its files replace those in `folder`, on failure nothing changes.
 
-    Files that steps in `keep_steps` made stay listed in the manifest. Files of every other earlier step were made
-    from what is now replaced: they are deleted. A folder that holds a set of another kind is refused, and so is a
-    second process that writes the same one. `step_of` (file name -> step) is for a run of several steps at once, so
-    that all of them count or none; `settings` then holds one mapping for each step.
+    settings: by the step that used them.  step_of: file name -> step; without it all files are of the one step.
+    Files of `keep_steps` stay listed; those of all other earlier steps were made from what is replaced, and are
+    deleted. Raises `ArtifactError` for a folder that holds another kind or that another process writes.
     """
-    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    stage = folder / f"{_STAGING}{os.urandom(4).hex()}"
-    try:
-        with exclusive(folder, str(folder)):
-            _finish_commit(folder)
-            need_folder(folder, "folder", kind)
-            for leftover in folder.glob(_STAGING + "*"):
-                shutil.rmtree(leftover)
-            stage.mkdir()
+    stage = folder / ".staging"
+    with exclusive(folder, str(folder)):
+        need_folder(folder, "folder", kind)
+        shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
+        stage.mkdir()
+        try:
             yield stage
-            old: dict[str, Any] = {}
-            if keep_steps and (folder / MANIFEST).is_file():
-                old = read_manifest(folder, kind, "the earlier steps again")
+            old = read_manifest(folder, kind, "the earlier steps again") if keep_steps and has_manifest(folder) else {}
             files = {name: entry for name, entry in old.get("files", {}).items() if entry["step"] in keep_steps}
-            for file in sorted(stage.iterdir()):
-                files[file.name] = {"step": step_of[file.name] if step_of else step, **_describe(file)}
+            used = {step: value for step, value in old.get("settings", {}).items() if step in keep_steps}
+            new = sorted(stage.iterdir())
+            for file in new:
+                files[file.name] = {"step": step_of[file.name] if step_of else next(iter(settings)), **_describe(file)}
                 flush(file)
-            by_step = {name: value for name, value in old.get("settings", {}).items() if name in keep_steps}
-            by_step.update(settings if step_of else {step: dict(settings)})
-            manifest = {"format_version": FORMAT_VERSION, "kind": kind, "settings": by_step, "files": files}
+            manifest = {
+                "format_version": FORMAT_VERSION,
+                "kind": kind,
+                "settings": {**used, **settings},
+                "files": files,
+            }
             dump_json(manifest, stage / MANIFEST)
             flush(stage / MANIFEST)
-            os.rename(stage, folder / _COMMIT)
-            _finish_commit(folder)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        if made:
-            with contextlib.suppress(OSError):  # it holds the set, or it failed and is empty
-                folder.rmdir()
+            for name in _peek(folder).get("files", {}).keys() - files.keys():
+                (folder / Path(name).name).unlink(missing_ok=True)
+            for name in (MANIFEST, *(file.name for file in new)):
+                os.replace(stage / name, folder / name)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
 
 
 def need_folder(folder: Path, flag: str = "--output", kind: str = "") -> None:
@@ -88,57 +81,62 @@ def need_folder(folder: Path, flag: str = "--output", kind: str = "") -> None:
     place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not place.is_dir():
         raise ArtifactError(f"{place} is a file, not a folder: give another {flag}")
-    if not kind:
-        return
-    try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return  # none, or one that lists nothing that could be deleted
-    if found != kind:
+    found = _peek(folder).get("kind", kind)
+    if kind and found != kind:
         raise ArtifactError(f"{folder} holds a {found!r} artifact, which {kind!r} would replace: give another {flag}")
 
 
 def has_manifest(folder: Path) -> bool:
-    """Tell whether `folder` holds a set, or one whose writer was killed while it moved the files."""
-    return (folder / MANIFEST).is_file() or (folder / _COMMIT).is_dir()
+    """Tell whether `folder` holds a set, whole or not."""
+    return (folder / MANIFEST).is_file()
 
 
 def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
     """Return the manifest of `folder`, an artifact of `kind`; `remedy` is the command that makes it again."""
-    if (folder / _COMMIT).is_dir():
-        with exclusive(folder, str(folder)):
-            _finish_commit(folder)
-    path = folder / MANIFEST
-    remedy = command(remedy, folder)
+    path, remedy = folder / MANIFEST, command(remedy, folder)
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = _parse(folder)
     except FileNotFoundError:
         raise ArtifactError(f"no {kind} artifact in {folder}: run {remedy}") from None
     except NotADirectoryError:
         raise ArtifactError(f"{folder} is not a folder: give the folder of a {kind} artifact") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise ArtifactError(f"{path} is damaged (not JSON): run {remedy}") from None
-    if not isinstance(manifest, dict) or not _is_dict_of_dicts(manifest.get("files")):
-        raise ArtifactError(f"{path} is damaged (no list of files): run {remedy}")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        found = manifest.get("format_version")
-        raise ArtifactError(f"{path} has format version {found!r}, this program reads {FORMAT_VERSION}: run {remedy}")
-    if manifest.get("kind") != kind:
-        raise ArtifactError(f"{folder} holds a {manifest.get('kind')!r} artifact, not {kind!r}: run {remedy}")
-    if not _is_dict_of_dicts(manifest.get("settings")):
-        raise ArtifactError(f"{path} is damaged (its settings are not given by step): run {remedy}")
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}): run {remedy}") from None
+    found = manifest.get("format_version"), manifest.get("kind")
+    if found[0] != FORMAT_VERSION:
+        raise ArtifactError(f"{path} has format version {found[0]!r}, this reads {FORMAT_VERSION}: run {remedy}")
+    if found[1] != kind:
+        raise ArtifactError(f"{folder} holds a {found[1]!r} artifact, not {kind!r}: run {remedy}")
     return manifest
+
+
+def _parse(folder: Path) -> dict[str, Any]:
+    """Return the manifest; raises `ValueError` where it does not list files, and settings by step."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    for part in ("files", "settings"):
+        listed = manifest.get(part) if isinstance(manifest, dict) else None
+        if not isinstance(listed, dict) or not all(isinstance(entry, dict) for entry in listed.values()):
+            raise ValueError(f"no list of {part}")
+    return dict(manifest)
+
+
+def _peek(folder: Path) -> dict[str, Any]:
+    """Return the manifest of any kind, {} where it can't be read: then it lists nothing that could be deleted."""
+    try:
+        return _parse(folder)
+    except (OSError, ValueError, RecursionError):
+        return {}
 
 
 def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str], remedy: str) -> None:
     """Raise `ArtifactError` by name for a file that is missing or is not the one that the manifest lists."""
-    remedy = command(remedy, folder)
     for name in names:
-        entry = manifest["files"].get(name)
-        if entry is None or not (folder / name).is_file():
-            raise ArtifactError(f"{folder / name} is missing: run {remedy}")
-        if entry.get("sha256") != sha256(folder / name):
-            raise ArtifactError(f"{folder / name} is damaged or from another run (its sha256 differs): run {remedy}")
+        entry, path = manifest["files"].get(name), folder / name
+        if entry is None or not path.is_file():
+            raise ArtifactError(f"{path} is missing: run {command(remedy, folder)}")
+        if entry.get("sha256") != sha256(path):
+            again = command(remedy, folder)
+            raise ArtifactError(f"{path} is damaged or from another run (its sha256 differs): run {again}")
 
 
 def command(remedy: str, folder: Path) -> str:
@@ -152,8 +150,7 @@ def command(remedy: str, folder: Path) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A stored model as `restore` found it. settings: of the class that was asked for.  about: all that the manifest
-    says of the step."""
+    """A stored model as `restore` found it; `about` is all that the manifest says of its step."""
 
     folder: Path
     remedy: str
@@ -168,33 +165,26 @@ class Stored:
         Raises `ArtifactError` for files missing, damaged or of another run, and for numbers that are not finite.
         """
         check_files(self.folder, self.manifest, list(files), self.remedy)
-        again = command(self.remedy, self.folder)
         arrays: dict[str, np.ndarray] = {}
         for name, dtypes in files.items():
             path = self.folder / name
-            if path.suffix == ".npz":
-                found = load_npz(path, dtypes)
+            if path.suffix == ".json":
+                found = {path.stem: self._ids(path)}
             else:
-                is_array = path.suffix == ".npy"
-                found = {path.name[: -len(path.suffix)]: load_npy(path, dtypes) if is_array else self._ids(path)}
+                found = load_arrays(path, dtypes if path.suffix == ".npz" else {path.stem: dtypes})
             if not all(np.isfinite(array).all() for array in found.values() if array.dtype.kind == "f"):
-                raise ArtifactError(f"{path} holds values that are not numbers: run {again}")
+                raise ArtifactError(f"{path} holds values that are not numbers: run {self.remedy}")
             arrays.update(found)
         return arrays
 
     def _ids(self, path: Path) -> np.ndarray:
         """Return the external ids of a map from id to row, in row order."""
-        rows = load_json(path)
-        try:
+        rows = load_json(path, f"run {self.remedy}")
+        with contextlib.suppress(AttributeError, TypeError, ValueError, OverflowError):
             ids = np.array([int(ident) for ident in rows], dtype=np.int64)
-            in_order = list(rows.values()) == list(range(len(ids))) and bool((np.diff(ids) > 0).all())
-        except (AttributeError, TypeError, ValueError, OverflowError):
-            in_order = False
-        if not in_order:
-            raise ArtifactError(
-                f"{path} is not a map from ids to rows in order: run {command(self.remedy, self.folder)}"
-            )
-        return ids
+            if list(rows.values()) == list(range(len(ids))) and (np.diff(ids) > 0).all():
+                return ids
+        raise ArtifactError(f"{path} is not a map from ids to rows in order: run {self.remedy}")
 
 
 def store(
@@ -203,7 +193,7 @@ def store(
     settings: Any,
     files: Mapping[str, Any],
     step: str = "train",
-    movie_ids: np.ndarray | None = None,
+    movie_ids: Optional[np.ndarray] = None,
     **about: Any,
 ) -> None:
     """Write a fitted model to `folder`, all files or none.
@@ -215,7 +205,7 @@ def store(
     described = {**dataclasses.asdict(settings), **about}
     if movie_ids is not None:
         described["movies_sha256"] = ids_sha256(movie_ids)
-    with replace_set(folder, kind, step, described) as stage:
+    with replace_set(folder, kind, {step: described}) as stage:
         for name, content in files.items():
             if name.endswith(".npy"):
                 np.save(stage / name, content, allow_pickle=False)
@@ -226,7 +216,12 @@ def store(
 
 
 def restore(
-    folder: Path, kind: str, remedy: str, settings: type[Any], step: str = "train", movie_ids: np.ndarray | None = None
+    folder: Path,
+    kind: str,
+    remedy: str,
+    settings: type[Any],
+    step: str = "train",
+    movie_ids: Optional[np.ndarray] = None,
 ) -> Stored:
     """Open what `store` wrote and check its settings; then `read` gives the arrays.
 
@@ -240,15 +235,14 @@ def restore(
         names = [field.name for field in dataclasses.fields(settings)]
         chosen = settings(**{name: check_value(settings, name, about[name]) for name in names})
     except (KeyError, SettingsError) as error:
-        again = command(remedy, folder)
-        raise ArtifactError(f"{folder / MANIFEST} is damaged (its settings: {error}): run {again}") from None
+        raise ArtifactError(f"{folder / MANIFEST} is damaged (its settings: {error}): run {remedy}") from None
     if movie_ids is not None and about.get("movies_sha256") != ids_sha256(movie_ids):
-        raise ArtifactError(f"{folder} was trained on another movie list: run {command(remedy, folder)}")
+        raise ArtifactError(f"{folder} was trained on another movie list: run {remedy}")
     return Stored(folder, remedy, manifest, chosen, about)
 
 
 def _describe(file: Path) -> dict[str, Any]:
-    """Return size, sha256, and dtype and shape of each array in a `.npy` or `.npz`, read from their headers."""
+    """Return size and sha256, and dtype and shape of each array in a `.npy` or `.npz`, read from their headers."""
 
     def header(stream: Any) -> dict[str, Any]:
         np.lib.format.read_magic(stream)
@@ -261,33 +255,5 @@ def _describe(file: Path) -> dict[str, Any]:
             found.update(header(stream))
     elif file.suffix == ".npz":
         with zipfile.ZipFile(file) as members:
-            names = members.namelist()
-            found["arrays"] = {name.removesuffix(".npy"): header(members.open(name)) for name in names}
+            found["arrays"] = {name[:-4]: header(members.open(name)) for name in members.namelist()}
     return found
-
-
-def _finish_commit(folder: Path) -> None:
-    """Move a committed set to its place, the manifest last; repeats safely after an interruption."""
-    commit = folder / _COMMIT
-    if not commit.is_dir():
-        return
-    if (commit / MANIFEST).is_file():
-        stale = _listed(folder / MANIFEST) - _listed(commit / MANIFEST)
-        for file in sorted(commit.iterdir()):
-            if file.name != MANIFEST:
-                os.replace(file, folder / file.name)
-        for name in stale:
-            (folder / Path(name).name).unlink(missing_ok=True)
-        os.replace(commit / MANIFEST, folder / MANIFEST)
-    commit.rmdir()
-
-
-def _listed(manifest: Path) -> set[str]:
-    try:
-        return set(json.loads(manifest.read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return set()
-
-
-def _is_dict_of_dicts(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values())

@@ -18,8 +18,9 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from .artifacts import check_files, command, has_manifest, load_json, read_manifest
+from .artifacts import check_files, command, has_manifest, read_manifest
 from .errors import ArtifactError, ChoiceError, printable
+from .files import load_json
 from .splits import KIND, REMEDY
 
 METADATA_COLUMNS = (
@@ -159,8 +160,8 @@ class Catalog:
         """
         if has_manifest(folder):
             manifest = read_manifest(folder, KIND, REMEDY)
-            named = [name for name in ("movie_metadata.csv", "movie_popularity.json") if name in manifest["files"]]
-            check_files(folder, manifest, named, REMEDY)
+            ours = ("movie_metadata.csv", "movie_features.csv", "movie_popularity.json")
+            check_files(folder, manifest, [name for name in ours if name in manifest["files"]], REMEDY)
         path, popularity = folder / "movie_metadata.csv", folder / "movie_popularity.json"
         path = path if path.is_file() else folder / "movie_features.csv"
         again = command(REMEDY, folder)

@@ -1,8 +1,4 @@
-"""One file: written whole or not at all, held by one process, checked when it is read.
-
-A file is written beside its place, flushed to the disk and renamed. A lock is one that the operating system takes back
-when its holder dies.
-"""
+"""One file: written whole or not at all, held by one process, checked when it is read."""
 
 from __future__ import annotations
 
@@ -25,11 +21,11 @@ from .errors import ArtifactError
 if sys.platform == "win32":
     import msvcrt
 
-    _BUSY: type[OSError] = OSError
+    _BUSY: tuple[type[OSError], ...] = (OSError,)
 else:
     import fcntl
 
-    _BUSY = BlockingIOError
+    _BUSY = (BlockingIOError, FileNotFoundError)
 _DAMAGE = (KeyError, ValueError, EOFError, OSError, AttributeError, RecursionError, zipfile.BadZipFile, zlib.error)
 
 
@@ -54,58 +50,51 @@ def flush(path: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold a folder, or a lock file that is deleted afterwards, for this process alone.
+    """Hold the lock file `path`, or `.lock` in the folder `path`, for this process alone; then delete it.
 
-    Raises `ArtifactError`, naming `what`, while another process holds it.
+    The operating system takes the lock back when the process dies. Raises `ArtifactError`, naming `what`, while
+    another process holds it.
     """
-    if sys.platform == "win32" and path.is_dir():
-        path = path / ".lock"  # Windows opens no folders
-    is_folder = path.is_dir()
-    handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o666)
+    path = path / ".lock" if path.is_dir() else path
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
-            _take(handle, path)
+            _lock(handle, path)
         except _BUSY:
             raise ArtifactError(f"another process is using {what}: wait until it ends, then try again") from None
         try:
             yield
         finally:
-            if not is_folder and sys.platform != "win32":
+            if sys.platform != "win32":
                 path.unlink(missing_ok=True)  # still locked: nobody can take it between the two
     finally:
         os.close(handle)
-        if sys.platform == "win32":
-            with contextlib.suppress(OSError):  # another process has opened it: that one deletes it
+        if sys.platform == "win32":  # which deletes no file that is open, here or in another process
+            with contextlib.suppress(OSError):
                 path.unlink()
 
 
-def _take(handle: int, path: Path) -> None:
+def _lock(handle: int, path: Path) -> None:
     if sys.platform == "win32":
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         return
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    if not path.exists() or not os.path.samestat(os.fstat(handle), path.stat()):
+    if not os.path.samestat(os.fstat(handle), path.stat()):
         raise BlockingIOError  # its holder deleted the file between our opening and our locking it
 
 
-def load_npy(path: Path, dtype: npt.DTypeLike) -> np.ndarray:
-    """Read one array and check its dtype, unless that is None; never unpickles."""
-    with _reading(path):
-        array = np.load(path, allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("it holds several arrays")
-    if dtype is not None and array.dtype != dtype:
-        raise ArtifactError(f"{path} holds {array.dtype}, expected {np.dtype(dtype)}")
-    return array
+def load_arrays(path: Path, dtypes: Mapping[str, npt.DTypeLike]) -> dict[str, np.ndarray]:
+    """Read the arrays of `X.npz` that `dtypes` names, or the one of `X.npy`, called `X`; never unpickles.
 
-
-def load_npz(path: Path, parts: Mapping[str, npt.DTypeLike]) -> dict[str, np.ndarray]:
-    """Read the named arrays of an `.npz` and check their dtypes; never unpickles."""
-    with _reading(path), np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in parts}
-    for name, dtype in parts.items():
-        if arrays[name].dtype != dtype:
-            raise ArtifactError(f"{path}: {name} is {arrays[name].dtype}, expected {np.dtype(dtype)}")
+    Raises `ArtifactError` for a file that is missing or damaged, and for another dtype; a dtype None is not checked.
+    """
+    with _reading(path), contextlib.ExitStack() as stack:
+        content = np.load(path, allow_pickle=False)
+        content = {path.stem: content} if isinstance(content, np.ndarray) else stack.enter_context(content)
+        arrays = {name: content[name] for name in dtypes}
+        for name, dtype in dtypes.items():
+            if dtype is not None and arrays[name].dtype != dtype:
+                raise ValueError(f"{name} is {arrays[name].dtype}, expected {np.dtype(dtype)}")
     return arrays
 
 
@@ -113,6 +102,17 @@ def load_json(path: Path, remedy: str = "build the artifact again") -> Any:
     """Read a JSON file; raises `ArtifactError`, which says what to do, for a missing or damaged one."""
     with _reading(path, remedy):
         return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def _reading(path: Path, remedy: str = "build the artifact again") -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: {remedy}") from None
+    except _DAMAGE as error:
+        first_line = (str(error) or type(error).__name__).splitlines()[0]
+        raise ArtifactError(f"{path} is damaged ({first_line}): {remedy}") from None
 
 
 def dump_json(value: Any, path: Path) -> None:
@@ -132,14 +132,3 @@ def sha256(path: Path) -> str:
 def ids_sha256(ids: np.ndarray) -> str:
     """Return the SHA-256 of a list of ids: what two artifacts compare to know that their rows mean the same."""
     return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i8").tobytes()).hexdigest()
-
-
-@contextlib.contextmanager
-def _reading(path: Path, remedy: str = "build the artifact again") -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: {remedy}") from None
-    except _DAMAGE as error:
-        first_line = (str(error) or type(error).__name__).splitlines()[0]
-        raise ArtifactError(f"{path} is damaged ({first_line}): {remedy}") from None

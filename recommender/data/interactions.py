@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .artifacts import command
 from .errors import ArtifactError, DataError
-from .files import load_npz
+from .files import load_arrays
 
 _PARTS = {
     "user_ids": np.int64,
@@ -160,7 +160,7 @@ class Interactions:
     @classmethod
     def load(cls, path: Path) -> Interactions:
         """Read what `save` wrote; raises `ArtifactError` for a missing or damaged file."""
-        data = cls(**load_npz(path, _PARTS))
+        data = cls(**load_arrays(path, _PARTS))
         if len(data.indptr) != data.n_users + 1 or data.indptr[-1] != data.n_ratings:
             again = command("python -m preprocess.setup", path.parent)
             raise ArtifactError(f"{path} is damaged (its rows do not add up): run {again}")

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError
-from ..data.files import load_npz, replace_file
+from ..data.files import load_arrays, replace_file
 from ..learn import registry
 from ..learn.base import Ranker, mask_seen
 from ..linalg.top_n import top_n
@@ -212,7 +212,7 @@ def kept(
     if path is None:
         return make()
     try:
-        return load_npz(path, dtypes)
+        return load_arrays(path, dtypes)
     except ArtifactError:  # missing, or damaged, which is as good as missing
         arrays = make()
     with replace_file(path) as temporary, open(temporary, "wb") as file:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError
-from ..data.files import load_npz
+from ..data.files import load_arrays
 from ..linalg.rows import unit_rows
 from .base import Identity
 from .movie_sources import MOVIELENS
@@ -85,7 +85,7 @@ class VectorTable:
         wanted = [*_COLUMNS[name], "embedding", *(column for column in TEXTS if texts and column in listed)]
         if not set(wanted) <= set(listed):
             raise ArtifactError(f"{folder / file} is damaged (it lists {', '.join(listed)}): run {REMEDY}")
-        columns = load_npz(folder / file, {column: listed[column]["dtype"] for column in wanted})
+        columns = load_arrays(folder / file, {column: listed[column]["dtype"] for column in wanted})
         embedding = columns.pop("embedding")
         if embedding.dtype != np.float32:
             embedding = unit_rows(embedding.astype(np.float32))
@@ -106,7 +106,7 @@ class VectorTable:
         described = {**self.identity._asdict(), **self.settings}
         columns = {name: column for name, column in self.columns.items() if with_texts or name not in TEXTS}
         vectors = self.embedding.astype(np.float16) if half else self.embedding
-        with artifacts.replace_set(folder, KIND, _STEPS[self.name], described, keep_steps=keep) as stage:
+        with artifacts.replace_set(folder, KIND, {_STEPS[self.name]: described}, keep) as stage:
             arrays: dict[str, Any] = {**columns, "embedding": vectors}
             np.savez_compressed(stage / f"{self.name}.npz", **arrays)
             shown = {name: column.tolist() for name, column in columns.items() if name != _NPZ_ONLY}
