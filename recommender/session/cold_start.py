@@ -1,6 +1,6 @@
 """Cold start: movies that nobody rated get the vectors that their texts let expect.
 
-    y_i = bridge(x_i)      for the movies i without a rating; the ridge regression (linalg/ridge.py) is fitted on all
+    y_i = ridge(x_i)       for the movies i without a rating; the ridge regression (linalg/ridge.py) is fitted on all
                            others, each weighing n_i / (n_i + 20) by its number of ratings
 
 For the conditional Gaussian y is a movie's vector, its mean and its base; its noise is the median of the others'.
@@ -43,8 +43,8 @@ class ColdStart:
         unrated, known = self.has_text & (n_ratings == 0), self.has_text & (n_ratings > 0)
         filled = targets.copy()
         if unrated.any() and known.sum() > 1:
-            bridge = fit_ridge(self.text_vectors, targets, rating_weights(n_ratings) * self.has_text)
-            filled[unrated] = bridge(self.text_vectors[unrated])
+            ridge = fit_ridge(self.text_vectors, targets, rating_weights(n_ratings) * self.has_text)
+            filled[unrated] = ridge(self.text_vectors[unrated])
         return filled
 
     def fill_gaussian(self, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
