@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Optional
 
-from model import program
 from recommender import cli
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
@@ -17,7 +16,8 @@ from recommender.learn.base import DEFAULT_METHOD
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Fit, store and say how long it took."""
-    parser = program.make_parser("train_ranking_model", __doc__, "NAME", {"--model": "--method"})
+    parser = cli.Parser("model.train_ranking_model", __doc__ or "", renamed={"--model": "--method"})
+    parser.add_folders("NAME")
     known = ", ".join(registry.names())
     parser.add_common("method", default=DEFAULT_METHOD, help=f"{known} (default: %(default)s)")
     arguments = parser.parse_args(argv)
@@ -25,7 +25,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if method in registry.PROGRAMS:
         own = registry.PROGRAMS[method]
         raise ChoiceError(f"--method {method}: its artifact has a program of its own, python -m model.{own}")
-    output = program.output_folder(arguments, method)
+    output = cli.output_folder(arguments, method)
     history = load_all(arguments.processed)
     model = registry.make(method, Catalog.load(arguments.processed))
     started = time.perf_counter()

@@ -9,7 +9,6 @@ from typing import Optional
 
 import numpy as np
 
-from model.program import output_folder
 from recommender import cli
 from recommender.data import artifacts
 from recommender.data.catalog import Catalog
@@ -22,14 +21,13 @@ from recommender.session.taste_covariance import GaussianSettings, fit_gaussian,
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Fit, report, store."""
     parser = cli.Parser("model.train_session_model", __doc__ or "", renamed={"--train-only": "--no-all-ratings"})
-    parser.add_common("processed")
-    parser.add_common("output", help="where to store the model (default: artifacts/session in --processed)")
+    parser.add_folders("session")
     why = "fit on all ratings, since a session is held with somebody new, not on the training split alone"
     parser.add_common("all-ratings", action=argparse.BooleanOptionalAction, default=True, help=why)
     parser.add_settings(GaussianSettings)
     given = parser.parse_args(argv)
     settings = override(GaussianSettings(), given)
-    output = output_folder(given, "session")
+    output = cli.output_folder(given, "session")
     catalog = Catalog.load(given.processed)
     data = load_all(given.processed) if given.all_ratings else load_split(given.processed, "train")
     if not np.array_equal(catalog.movie_ids, data.movie_ids):

@@ -17,7 +17,6 @@ from typing import Optional
 
 import numpy as np
 
-from model import program
 from recommender import cli
 from recommender.data import artifacts, weighting
 from recommender.data.errors import DataError
@@ -25,6 +24,7 @@ from recommender.data.interactions import Interactions
 from recommender.data.settings import check_value, override
 from recommender.data.splits import KIND, REMEDY, load_all, load_split
 from recommender.evaluate.metrics import rmse
+from recommender.evaluate.protocols import from_known, ranking_quality
 from recommender.learn.baselines import MostPopular
 from recommender.learn.svd import SIGNALS, SvdModel, SvdSettings
 from recommender.linalg.randomized_svd import captured_energy, spectral_error
@@ -32,6 +32,7 @@ from recommender.linalg.randomized_svd import captured_energy, spectral_error
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
 WEIGHTS = {"half_life_days", "popularity_power"}
 RMSE_BLOCK = 1 << 17
+RANKED_USERS = 2_000  # whose ranking the report measures, at most
 
 
 def signal_errors(model: SvdModel, train: Interactions, held_out: Interactions) -> tuple[float, float, float]:
@@ -50,12 +51,12 @@ def signal_errors(model: SvdModel, train: Interactions, held_out: Interactions) 
 
 def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None:
     """Print the table of signals: ranking on val, and RMSE beside the trivial predictions."""
-    case = program.validation_case(train, held_out)
+    case = from_known(train, held_out, "val").sample(RANKED_USERS)
     chosen = model.settings.signal
     signals = SIGNALS if train.n_ratings <= COMPARE_UP_TO else tuple(dict.fromkeys((chosen, "weighted")))
     print(f"val: nDCG@10 over {case.n_users:,} users; RMSE of u . m, of always 0, of always the mean of train")
     print(f"  {'signal':<12}{'nDCG@10':>9}{'u . m':>9}{'0':>9}{'mean':>9}")
-    print(f"  {'popularity':<12}{program.ranking_quality(MostPopular().fit(train), case):>9.4f}")
+    print(f"  {'popularity':<12}{ranking_quality(MostPopular().fit(train), case):>9.4f}")
     for signal in signals:
         other = model
         if signal != chosen:
@@ -64,7 +65,7 @@ def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None
             except DataError as error:  # these ratings have no such signal: nobody above 4, everybody at the mean
                 print(f"  {signal:<12}  {error}")
                 continue
-        figures = (program.ranking_quality(other, case), *signal_errors(other, train, held_out))
+        figures = (ranking_quality(other, case), *signal_errors(other, train, held_out))
         mark = "  <- chosen" if signal == chosen else ""
         print(f"  {signal:<12}" + "".join(f"{figure:>9.4f}" for figure in figures) + mark, flush=True)
 
@@ -100,12 +101,13 @@ def preprocessed_settings(folder: Path) -> SvdSettings:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Train, report, store."""
-    parser = program.make_parser("train_svd_model", __doc__.split("\n")[0], "svd", {"--final": "--all-ratings"})
+    parser = cli.Parser("model.train_svd_model", __doc__.split("\n")[0], renamed={"--final": "--all-ratings"})
+    parser.add_folders("svd")
     parser.epilog = "--half-life-days and --popularity-power default to those that preprocessing used."
     parser.add_common("all-ratings", help="after the report, fit on train + val + test and store that")
     parser.add_settings(SvdSettings)
     arguments = parser.parse_args(argv)
-    output = program.output_folder(arguments, "svd")
+    output = cli.output_folder(arguments, "svd")
     settings = override(preprocessed_settings(arguments.processed), arguments)
     train, val = (load_split(arguments.processed, name) for name in ("train", "val"))
     size, most = f"{train.n_users} users and {train.n_movies} movies", min(train.n_users, train.n_movies)

@@ -21,7 +21,6 @@ from typing import Optional
 
 import numpy as np
 
-from model import program
 from model.two_tower_run import Run
 from recommender import cli
 from recommender.data.artifacts import MANIFEST, sha256
@@ -31,6 +30,7 @@ from recommender.data.files import exclusive
 from recommender.data.settings import override, setting
 from recommender.data.splits import load_all, load_split
 from recommender.evaluate import plots
+from recommender.evaluate.protocols import from_known, ranking_quality
 from recommender.learn.baselines import MostPopular
 from recommender.learn.two_tower.model import FOLDER, TwoTower
 from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
@@ -38,6 +38,7 @@ from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
 PRESETS = {"default": {}, "recipe": RECIPE}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 HEIGHT, WIDTH = 8, 60
+RANKED_USERS = 2_000  # whose ranking on val is measured, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +48,8 @@ class StoppingSettings:
 
 def make_parser() -> cli.Parser:
     """Return the parser of the flags."""
-    renamed = {"--final": "--all-ratings"}
-    parser = program.make_parser("train_twotower", __doc__.split("\n")[0], FOLDER, renamed)
+    parser = cli.Parser("model.train_twotower", __doc__.split("\n")[0], renamed={"--final": "--all-ratings"})
+    parser.add_folders(FOLDER)
     parser.epilog = "A training that was stopped goes on where the same command is given again."
     parser.add_common("all-ratings", help="afterwards fit on train + val + test and store that")
     parser.add_common("threads", help="threads of the matrix products; may change the last digits (default: numpy's)")
@@ -113,13 +114,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             raise ChoiceError(f"--plot {arguments.plot} is a folder: give the name of a file")
     chosen = override(TwoTowerSettings(**PRESETS[arguments.preset]), arguments)
     patience = override(StoppingSettings(), arguments).patience
-    output = program.output_folder(arguments, FOLDER, TwoTower.name).resolve()
+    output = cli.output_folder(arguments, FOLDER, TwoTower.name).resolve()
     folder = arguments.processed
     catalog = Catalog.load(folder)
     data, val = (load_split(folder, name) for name in ("train", "val"))
     if not np.array_equal(catalog.movie_ids, data.movie_ids):
         raise ArtifactError(f"{folder}: ratings and movie list differ: run python -m preprocess.setup again")
-    case = program.validation_case(data, val)
+    case = from_known(data, val, "val").sample(RANKED_USERS)
     if not case.n_users:
         raise DataError(f"{folder}: nobody likes a movie of val (rating >= 4), which tells when to stop: add ratings")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +135,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             f"train: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; objective "
             f"{chosen.objective}, {chosen.factors} factors, batch {chosen.batch}, at most {chosen.epochs} epochs"
         )
-        popular = program.ranking_quality(MostPopular().fit(data), case)
+        popular = ranking_quality(MostPopular().fit(data), case)
         print(f"val: nDCG@10 over {case.n_users:,} users; popularity has {popular:.4f}", flush=True)
         try:
             train(run, folder, arguments.all_ratings, arguments.plot)

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from model.program import ranking_quality
 from recommender.data import artifacts
 from recommender.data.errors import ArtifactError
 from recommender.data.interactions import Interactions
-from recommender.evaluate.protocols import Evaluation
+from recommender.evaluate.protocols import Evaluation, ranking_quality
 from recommender.learn.two_tower.model import TwoTower
 
 KIND, FILE = "two_tower_training", "training.npz"

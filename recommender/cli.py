@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
+from .data.artifacts import need_folder
 from .data.errors import SettingsError, TastevecError, printable
 from .data.settings import default_folder
 
@@ -76,6 +77,11 @@ class Parser(argparse.ArgumentParser):
         """Add flags that all programs share; `changes` replace keywords: add_common("output", help="a CSV")."""
         for name in names:
             self.add_argument(f"--{name}", **{**_COMMON[name], **changes})
+
+    def add_folders(self, stored: str) -> None:
+        """Add --processed and --output of a program that stores a model in artifacts/`stored`: see `output_folder`."""
+        self.add_common("processed")
+        self.add_common("output", help=f"where to store the model (default: artifacts/{stored} in --processed)")
 
     def add_settings(self, cls: type[Any], names: Optional[Sequence[str]] = None, title: str = "settings") -> None:
         """Add one flag for each field of a settings dataclass (or those named); left out, a flag is None."""
@@ -151,6 +157,17 @@ class Progress:
         line = ": ".join(parts) if done < total else ""
         print(f"\r{line.ljust(self._width)}" + ("\r" if not line else ""), end="", file=sys.stderr, flush=True)
         self._width = len(line)
+
+
+def output_folder(arguments: argparse.Namespace, stored: str, kind: str = "") -> Path:
+    """Return where to store the model; raises `ArtifactError` where that can't be, before any work is done.
+
+    stored: name of the default folder.  kind: of the artifact, where it is another word.
+    """
+    folder: Path = arguments.output or arguments.processed / "artifacts" / stored
+    if arguments.output or not arguments.processed.is_file():  # who reads --processed says what is wrong with it
+        need_folder(folder, kind=kind or stored)
+    return folder
 
 
 def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:

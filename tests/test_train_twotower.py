@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import program, train_twotower
+from model import train_twotower
 from model.two_tower_run import Run
 from recommender import Recommender
 from recommender.data.catalog import Catalog
@@ -24,6 +24,7 @@ from recommender.data.errors import ArtifactError, DataError, TastevecError
 from recommender.data.files import exclusive
 from recommender.data.settings import default_folder
 from recommender.data.splits import load_all, load_split
+from recommender.evaluate import protocols
 from recommender.learn.two_tower.model import MODEL_FILE, TwoTower, load_movie_tower
 from recommender.learn.two_tower.network import loss_and_gradient
 from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
@@ -80,8 +81,8 @@ def test_prints_curves_and_keeps_the_best_epoch(
 
     train_split, val = load_split(processed, "train"), load_split(processed, "val")
     stored = TwoTower.load(output)
-    case = program.validation_case(train_split, val)
-    assert program.ranking_quality(stored, case) == pytest.approx(quality[best - 1], abs=6e-5)
+    case = protocols.from_known(train_split, val, "val")
+    assert protocols.ranking_quality(stored, case) == pytest.approx(quality[best - 1], abs=6e-5)
     popular = float(re.search(r"popularity has (\d\.\d+)", printed)[1])  # type: ignore[index]
     assert quality[best - 1] > 1.2 * popular  # the two groups are learned
     fresh = TwoTower(Catalog.load(processed), **vars(stored.settings))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import program, train_ranking_model, train_session_model, train_svd_model, train_twotower
+from model import train_ranking_model, train_session_model, train_svd_model, train_twotower
 from preprocess import setup
 from recommender import Recommender
 from recommender.data import artifacts, weighting
@@ -20,6 +20,7 @@ from recommender.data.errors import ArtifactError, ChoiceError, DataError, Setti
 from recommender.data.interactions import Interactions, concat
 from recommender.data.settings import default_folder
 from recommender.data.splits import load_split, split_per_user
+from recommender.evaluate import protocols
 from recommender.learn.svd import SvdModel
 
 from .raw_sets import random_lines, random_movies, write_csv
@@ -50,7 +51,7 @@ def settings_of(folder: Path) -> Any:
 def test_report_and_artifact_of_the_svd(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, blocks: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(program, "RANKING_BLOCK", blocks[0])
+    monkeypatch.setattr(protocols, "RANKING_BLOCK", blocks[0])
     monkeypatch.setattr(train_svd_model, "RMSE_BLOCK", blocks[1])
     folder = make_processed(tmp_path / "processed")
     train_svd_model.main(["--processed", str(folder), "--rank", "4", "--signal", "centered"])
@@ -92,7 +93,7 @@ def test_the_quality_of_a_ranking_is_its_ndcg(tmp_path: Path) -> None:
         if wanted:
             values.append(gain / sum(1 / np.log2(place + 2) for place in range(min(10, len(wanted)))))
     model = train_svd_model.MostPopular().fit(train)
-    found = program.ranking_quality(model, program.validation_case(train, val))
+    found = protocols.ranking_quality(model, protocols.from_known(train, val, "val"))
     assert found == pytest.approx(np.mean(values))
 
 

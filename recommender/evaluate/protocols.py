@@ -26,8 +26,11 @@ import numpy.typing as npt
 from ..data.errors import ChoiceError, DataError
 from ..data.interactions import LIKED, Interactions, concat
 from ..data.splits import split_by_time, split_per_user
+from ..learn.base import Ranker, best_unseen
+from .metrics import find_hits, ndcg
 
 DAY = 86_400
+RANKING_BLOCK = 256  # people ranked for at once in `ranking_quality`
 _MOST_ENDS = 600  # places where a run of `cut_runs` may end: 600^2 costs in memory, 3 MB
 
 
@@ -78,6 +81,12 @@ class Evaluation:
         left_out = {**self.left_out, reason: self.left_out.get(reason, 0) + dropped}
         kept = {"user_rows": self.user_rows[keep], "at": self.at[keep]}
         return dataclasses.replace(self, name=name, left_out=left_out, root=self.root or self, **kept)
+
+    def sample(self, n: int) -> Evaluation:
+        """Return the same for n of its people, evenly chosen, or for all where there are no more."""
+        keep = np.zeros(self.n_users, dtype=bool)
+        keep[np.linspace(0, self.n_users - 1, n).astype(int) if n < self.n_users else slice(None)] = True
+        return self if keep.all() else self.select(keep, self.name, "not in the sample")
 
     def gap(self) -> np.ndarray:
         """Return the seconds from each person's last known rating to the moment of ranking, (n,)."""
@@ -223,3 +232,16 @@ def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
     begins_of_runs = np.array([0, *reversed(begins)], dtype=np.int64)
     given = np.repeat(n[begins_of_runs], np.diff(np.append(begins_of_runs, len(n))))
     return begins_of_runs, float(np.mean(1 - np.divide(given, n, out=np.ones_like(n), where=n > 0)))
+
+
+def ranking_quality(model: Ranker, case: Evaluation, k: int = 10) -> float:
+    """Return the mean nDCG@k over the people of `case`, all unseen movies ranked."""
+    indptr, relevant = case.relevant()
+    values = []
+    for low in range(0, case.n_users, RANKING_BLOCK):
+        users, at = case.user_rows[low : low + RANKING_BLOCK], case.at[low : low + RANKING_BLOCK]
+        rows = best_unseen(model.score(case.known, users, at), case.known, users, k)
+        bounds = indptr[low : low + len(users) + 1]
+        hits = find_hits(rows, bounds - bounds[0], relevant[bounds[0] : bounds[-1]], case.known.n_movies)
+        values.append(ndcg(hits, np.diff(bounds), k))
+    return float(np.concatenate(values).mean()) if values else float("nan")

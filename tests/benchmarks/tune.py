@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from model.program import ranking_quality
 from recommender.evaluate import protocols
 from recommender.evaluate.metrics import rmse
+from recommender.evaluate.protocols import ranking_quality
 from recommender.learn import registry
 from tests.benchmarks.peers import load
 
