@@ -32,33 +32,25 @@ TWEETINGS = ROOT / ".." / "shared" / "data" / "movietweetings-100k"
 ROWS = [(1, 10, 4.0, 100), (1, 20, 3.0, 200), (2, 10, 5.0, 300), (2, 30, 1.0, 400)]
 
 
+def joined(separator: str, stars: str = "g") -> str:
+    return "".join(separator.join((f"{u}", f"{m}", f"{r:{stars}}", f"{t}")) + "\n" for u, m, r, t in ROWS)
+
+
 def marks(*genres: str) -> str:
     return "|".join("1" if genre in genres else "0" for genre in ITEM_GENRES)
 
 
+DAT = "10::Matrix, The (1999)::Action|Sci-Fi\n20::Amélie (2001)::Comedy\n30::Heat (1995)::\n"
+CSV = f'10,"Matrix, The (1999)",Action|Sci-Fi\n20,Amélie (2001),Comedy\n30,Heat (1995),{NO_GENRES}\n'
+ITEMS = (
+    f"10|Matrix, The (1999)|31-Mar-1999||http://x/|{marks('Action', 'Sci-Fi')}\n"
+    f"20|Amélie (2001)|01-Jan-2001||http://x/|{marks('Comedy')}\n30|Heat (1995)||||{marks('unknown')}\n"
+)
 PUBLISHED = {
-    "csv": {
-        "ratings.csv": HEADER + "1,10,4.0,100\n1,20,3.0,200\n2,10,5.0,300\n2,30,1.0,400\n",
-        "movies.csv": 'movieId,title,genres\n10,"Matrix, The (1999)",Action|Sci-Fi\n20,Amélie (2001),Comedy\n'
-        f"30,Heat (1995),{NO_GENRES}\n",
-    },
-    "1m": {
-        "ratings.dat": "1::10::4::100\n1::20::3::200\n2::10::5::300\n2::30::1::400\n",
-        "movies.dat": "10::Matrix, The (1999)::Action|Sci-Fi\n20::Amélie (2001)::Comedy\n30::Heat (1995)::\n".encode(
-            "latin-1"
-        ),
-    },
-    "10m": {
-        "ratings.dat": "1::10::4.0::100\n1::20::3.0::200\n2::10::5::300\n2::30::1::400\n",
-        "movies.dat": "10::Matrix, The (1999)::Action|Sci-Fi\n20::Amélie (2001)::Comedy\n30::Heat (1995)::\n",
-    },
-    "100k": {
-        "u.data": "1\t10\t4\t100\n1\t20\t3\t200\n2\t10\t5\t300\n2\t30\t1\t400\n",
-        "u.item": f"10|Matrix, The (1999)|31-Mar-1999||http://x/|{marks('Action', 'Sci-Fi')}\n"
-        f"20|Amélie (2001)|01-Jan-2001||http://x/|{marks('Comedy')}\n30|Heat (1995)||||{marks('unknown')}\n".encode(
-            "latin-1"
-        ),
-    },
+    "csv": {"ratings.csv": HEADER + joined(",", ".1f"), "movies.csv": "movieId,title,genres\n" + CSV},
+    "1m": {"ratings.dat": joined("::"), "movies.dat": DAT.encode("latin-1")},
+    "10m": {"ratings.dat": joined("::", ".1f"), "movies.dat": DAT},
+    "100k": {"u.data": joined("\t"), "u.item": ITEMS.encode("latin-1")},
 }
 TWEETING_FILES = {
     "ratings.dat": "1::0000010::10::100\n1::0000020::0::200\n2::0000010::5::300\n2::1853728::8::400\n",
@@ -108,10 +100,8 @@ def test_movietweetings_is_known_by_its_ids_and_mapped_in_a_straight_line(tmp_pa
     assert [row[2] for row in table(path)] == pytest.approx([5.0, 0.5, 2.75, 4.1])
     assert [row[1] for row in table(path)] == [10, 20, 10, 1853728]
     assert open_source(path).movies[1853728][0] == "Django :: Unchained (2012)"
-    (path / "ratings.dat").write_text(
-        "".join(f"{u}::{m}::7::{u}\n" for u in (1, 2, 3) for m in ("10", "20", "1853728"))
-    )
-    run_setup(path, tmp_path / "out")
+    ratings = [f"{u}::{m}::7::{u}\n" for u in (1, 2, 3) for m in (10, 20, 1853728)]
+    run_setup(write(path, {"ratings.dat": "".join(ratings)}), tmp_path / "out")
     rows = (tmp_path / "out" / "movie_metadata.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[-2] for row in rows] == ["imdbId", "0000010", "0000020", "1853728"]
 
@@ -201,7 +191,7 @@ def test_chunks_do_not_change_the_result(tmp_path, monkeypatch):
             table(bad)
 
 
-def test_large_ids_stay_exact(tmp_path):
+def test_large_ids_stay_exact(tmp_path):  # "soon" has the file read as text
     folder = write_csv(tmp_path / "raw", f"{2**53 - 1},{2**40},4.0,100\n{2**31 - 1},5,4.0,soon\n{2**33},6,3.0,1\n")
     assert table(folder) == [(2**33, 6, 3.0, 1), (2**53 - 1, 2**40, 4.0, 100)]
 
