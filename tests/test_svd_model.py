@@ -74,6 +74,14 @@ def test_embeddings_are_the_truncated_svd_of_the_signal(signal: str) -> None:
         np.testing.assert_allclose(model.movie_vectors(power), V * scale**power, rtol=1e-5)
 
 
+def test_a_movie_without_ratings_stays_at_zero_beyond_the_rank_of_the_data() -> None:
+    """Every user rates the same two of six movies: rank 1, and the other vectors may point anywhere else."""
+    users, movies = np.repeat(np.arange(5), 2), np.tile([1, 2], 5)
+    data = Interactions.from_columns(users, movies, np.full(10, 5.0), np.arange(10), np.arange(6))
+    model = SvdModel(rank=5).fit(data)
+    assert not model.movie_embeddings_[[0, 3, 4, 5]].any()
+
+
 def test_a_new_user_is_the_projection_of_their_row() -> None:
     data = random_ratings()
     model = SvdModel(rank=5, signal="weighted").fit(data)
