@@ -1,14 +1,14 @@
 """Settings: frozen dataclasses read from YAML, each default and each meaning written once.
 
-A field is declared with `setting(default, meaning, low, high)`. From that one line come the default, the range
-check, the message when a value is refused, and the command-line flag of the same name. Precedence: the
-dataclass's default, then the file, then flags.
+From the line `setting(default, meaning, low, high)` of a field come its default, its range check, the message when a
+value is refused, and the command-line flag of its name. Precedence: flags, then the file, then the default.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import math
 import sys
 from collections.abc import Sequence
@@ -35,21 +35,19 @@ def setting(
 def read_settings(cls: type[T], path: Path) -> T:
     """Read the YAML mapping at `path` into the settings dataclass `cls`.
 
-    Raises `SettingsError`, naming file and line, for a file that is not a YAML mapping, a key that `cls` does not
-    have, a key given twice, or a value of the wrong type or out of range. An empty file gives the defaults.
+    An empty file gives the defaults. Raises `SettingsError`, naming file and line, for what is not a YAML mapping, for
+    a key that is unknown or given twice, and for a value of the wrong type or out of range.
     """
     import yaml
 
     try:
-        text = path.read_text(encoding="utf-8")
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        content = loader.construct_document(root) if root else {}
     except FileNotFoundError:
         raise SettingsError(f"no settings file at {path}: give an existing file with --config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read ({error}): give a UTF-8 YAML file") from None
-    try:
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
-        content = loader.construct_document(root) if root else {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: `2020-13-45`, `!!int x`
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
@@ -75,8 +73,6 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
     label = label or key
     fields = {field.name: field for field in dataclasses.fields(cls)}
     if key not in fields:
-        import difflib
-
         near = difflib.get_close_matches(key, fields, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(fields)}"
         raise SettingsError(f"{label.removesuffix(key)}unknown key {key!r}: {hint}")
@@ -94,11 +90,10 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
         wanted = "a whole number" if kind is int else "a number"
     if not fits:
         raise SettingsError(f"{label}: {value!r} is not {wanted} ({meaning}; default {default})")
-    if kind in (int, float):
-        least, most = (-sys.float_info.max if low is None else low), (sys.float_info.max if high is None else high)
-        if not least <= value <= most:
-            bounds = "" if low is None else f"at least {low:g}, " if high is None else f"from {low:g} to {high:g}, "
-            raise SettingsError(f"{label}: {value!r:.60} is out of range ({meaning}; {bounds}default {default})")
+    largest = sys.float_info.max
+    if kind in (int, float) and not (-largest if low is None else low) <= value <= (largest if high is None else high):
+        bounds = "" if low is None else f"at least {low:g}, " if high is None else f"from {low:g} to {high:g}, "
+        raise SettingsError(f"{label}: {value!r:.60} is out of range ({meaning}; {bounds}default {default})")
     return kind(value)
 
 
@@ -110,20 +105,16 @@ def check_settings(settings: Any) -> None:
 
 def override(settings: T, arguments: argparse.Namespace) -> T:
     """Return `settings` with each flag that was given in `arguments` in place of the file's value."""
+    names = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
     given = {
         name: check_value(type(settings), name, value, "--" + name.replace("_", "-"))
-        for name in (field.name for field in dataclasses.fields(settings))  # type: ignore[arg-type]
+        for name in names
         if (value := getattr(arguments, name, None)) is not None
     }
     return dataclasses.replace(settings, **given)  # type: ignore[type-var]
 
 
 def default_folder(name: str) -> Path:
-    """Return the folder `config` or `processed` that belongs to this library.
-
-    A wheel holds it inside the package, a clone beside it. The current folder plays no part, so a script that
-    has its own `processed/` still gets ours.
-    """
+    """Return the library's own folder `config` or `processed`: in the package (a wheel) or beside it (a clone)."""
     package = Path(__file__).resolve().parents[1]
-    inside = package / name
-    return inside if inside.is_dir() else package.parent / name
+    return package / name if (package / name).is_dir() else package.parent / name

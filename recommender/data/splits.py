@@ -1,4 +1,4 @@
-"""Which ratings stay, which are known and which are held out: one rule for every program; and the files of the parts.
+"""Which ratings are known and which are held out: one rule for every program; and the files of the parts.
 
 Per user: each user's ratings in order of time, equal times by movie id; of n ratings the first floor(a n) are train,
 the next floor(b n) val, all others test, for fractions a, b, c that add up to 1; but each part has at least one. So
@@ -15,12 +15,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .artifacts import check_files, command, read_manifest
-from .errors import ArtifactError, ChoiceError, SettingsError
+from .errors import ArtifactError, ChoiceError
 from .interactions import Interactions, concat
 
 PARTS = ("train", "val", "test")
@@ -48,22 +47,19 @@ def active_mask(
     >>> active_mask(np.array([0, 0, 1]), np.array([0, 1, 1]), min_user=2, min_movie=1)
     array([ True,  True, False])
     """
-    if min(min_user, min_movie) < 0:
-        raise SettingsError(f"min_user {min_user}, min_movie {min_movie}: give numbers of ratings, 0 keeps all")
     limits = [(user_rows, min_user), (movie_rows, min_movie)]
-    if movies_first:
-        limits.reverse()
     keep = np.ones(len(user_rows), dtype=bool)
     while True:
         before = int(keep.sum())
-        for rows, least in limits:
-            keep &= np.bincount(rows[keep], minlength=int(rows.max(initial=-1)) + 1)[rows] >= least
+        for rows, least in reversed(limits) if movies_first else limits:
+            counts = np.bincount(rows[keep], minlength=int(rows.max(initial=-1)) + 1)
+            keep &= counts[rows] >= least
         if not iterative or int(keep.sum()) == before:
             return keep
 
 
 def part_per_user(indptr: np.ndarray, fractions: Sequence[float] = FRACTIONS, min_ratings: int = 3) -> np.ndarray:
-    """Return the part of each rating: TRAIN, VAL or TEST, SKIPPED for users with fewer than `min_ratings`.
+    """Return the part of each rating: TRAIN, VAL or TEST, SKIPPED for users with fewer than `min_ratings` (>= 3).
 
     indptr: (n_users + 1,) bounds of each user's ratings, which are in order of time, then movie id.
     Returns (n_ratings,) int8; cost O(n_ratings).
@@ -71,12 +67,11 @@ def part_per_user(indptr: np.ndarray, fractions: Sequence[float] = FRACTIONS, mi
     >>> part_per_user(np.array([0, 10, 12]))
     array([ 0,  0,  0,  0,  0,  0,  0,  1,  2,  2, -1, -1], dtype=int8)
     """
-    train_share, val_share = check_fractions(fractions)[:2]
-    if min_ratings < 3:
-        raise SettingsError(f"min_ratings {min_ratings}: three parts need at least 3 ratings of each user")
-    n = np.diff(indptr)
-    n_val = np.maximum(np.floor(val_share * n + _ROUNDING).astype(np.int64), 1)
-    n_train = np.maximum(np.floor(train_share * n + _ROUNDING).astype(np.int64), 1)
+    n = np.diff(indptr)  # (n_users,)
+    n_train, n_val = (
+        np.maximum(np.floor(share * n + _ROUNDING).astype(np.int64), 1)  # max(floor(a n), 1)
+        for share in fractions[:2]
+    )
     # Where test would be empty, val gives up what it has beyond one rating, then train.
     n_val = np.minimum(n_val, np.maximum(n - n_train - 1, 1))
     n_train = np.minimum(n_train, n - n_val - 1)
@@ -98,37 +93,23 @@ def part_by_time(times: np.ndarray, fractions: Sequence[float] = FRACTIONS) -> n
     >>> part_by_time(np.array([50, 10, 20, 30, 30, 40, 60, 70, 80, 90]), (0.3, 0.4, 0.3))
     array([1, 0, 0, 1, 1, 1, 1, 2, 2, 2], dtype=int8)
     """
-    train_share, val_share = check_fractions(fractions)[:2]
     part = np.full(len(times), TEST, dtype=np.int8)
-    if len(times):
-        in_order = np.sort(times)
-        for share, name in ((train_share + val_share, VAL), (train_share, TRAIN)):
-            first = min(int(np.floor(share * len(times) + _ROUNDING)), len(times) - 1)
-            part[times < in_order[first]] = name
+    in_order = np.sort(times)
+    for share, name in ((fractions[0] + fractions[1], VAL), (fractions[0], TRAIN)) if len(times) else ():
+        first = min(int(np.floor(share * len(times) + _ROUNDING)), len(times) - 1)
+        part[times < in_order[first]] = name
     return part
 
 
-def check_fractions(fractions: Sequence[float]) -> tuple[float, float, float]:
-    """Return three fractions, or raise `SettingsError` where they are not shares that add up to 1."""
-    shares = tuple(float(share) for share in fractions)
-    if len(shares) != 3 or not all(0 < share < 1 for share in shares) or abs(sum(shares) - 1) > 1e-6:
-        raise SettingsError(f"split fractions {shares}: give three shares above 0 that add up to 1")
-    return shares
-
-
-def split_per_user(
-    data: Interactions, fractions: Sequence[float] = FRACTIONS, min_ratings: int = 3
-) -> tuple[Interactions, Interactions, Interactions]:
+def split_per_user(data: Interactions) -> tuple[Interactions, Interactions, Interactions]:
     """Return train, val and test of the per-user split; each keeps both vocabularies of `data`."""
-    part = part_per_user(data.indptr, fractions, min_ratings)
+    part = part_per_user(data.indptr)
     return data.take(part == TRAIN), data.take(part == VAL), data.take(part == TEST)
 
 
-def split_by_time(
-    data: Interactions, fractions: Sequence[float] = FRACTIONS
-) -> tuple[Interactions, Interactions, Interactions]:
+def split_by_time(data: Interactions) -> tuple[Interactions, Interactions, Interactions]:
     """Return train, val and test of the global-time split; each keeps both vocabularies of `data`."""
-    part = part_by_time(data.times, fractions)
+    part = part_by_time(data.times)
     return data.take(part == TRAIN), data.take(part == VAL), data.take(part == TEST)
 
 
@@ -169,25 +150,22 @@ def _load(folder: Path, stem: str) -> Interactions:
     if f"{stem}.npz" in manifest["files"]:
         check_files(folder, manifest, [f"{stem}.npz"], REMEDY)
         return Interactions.load(folder / f"{stem}.npz")
-    # The CSV names only the users it holds: the shared vocabulary is that of the filtered ratings.
-    check_files(folder, manifest, [f"{stem}.csv", "ratings_filtered.csv"], REMEDY)
-    users = np.unique(_read_csv(folder / "ratings_filtered.csv", ["userId"])["userId"].to_numpy(np.int64))
-    frame = _read_csv(folder / f"{stem}.csv", ["userId", "movieId", "rating", "timestamp"], ["timestamp"])
-    return Interactions.from_columns(
-        frame["userId"],
-        frame["movieId"],
-        frame["rating"],
-        frame["timestamp"].to_numpy("datetime64[s]").astype(np.int64),
-        movie_vocabulary=load_movies(folder)[0],
-        user_vocabulary=users,
-    )
-
-
-def _read_csv(path: Path, columns: list[str], dates: Sequence[str] = ()) -> Any:
     import pandas as pd
 
+    names = [f"{stem}.csv", "ratings_filtered.csv"]
+    check_files(folder, manifest, names, REMEDY)
     try:
-        return pd.read_csv(path, usecols=columns, parse_dates=list(dates))
-    except (ValueError, UnicodeDecodeError) as error:
-        problem = str(error).splitlines()[0]
-        raise ArtifactError(f"{path} is damaged ({problem}): run {command(REMEDY, path.parent)}") from None
+        frame, everything = (pd.read_csv(folder / name, parse_dates=["timestamp"]) for name in names)
+        return Interactions.from_columns(
+            frame["userId"],
+            frame["movieId"],
+            frame["rating"],
+            frame["timestamp"].to_numpy("datetime64[s]").astype(np.int64),
+            movie_vocabulary=load_movies(folder)[0],
+            user_vocabulary=np.unique(
+                everything["userId"].to_numpy(np.int64)
+            ),  # a part names only the users that it holds
+        )
+    except (KeyError, ValueError) as error:
+        problem, again = str(error).splitlines()[0], command(REMEDY, folder)
+        raise ArtifactError(f"{folder / names[0]} is damaged ({problem}): run {again}") from None

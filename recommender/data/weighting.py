@@ -6,7 +6,7 @@
     final_rating = rating_norm * pop_weight * time_weight
 
 The rule comes from a published recommender design. It ranks worse than plain popularity on MovieLens 100K, so it is
-one signal among several, kept because it is asked for and because its failure teaches something.
+one signal among several.
 
 Tiers: ranked by ratings in train, head = the first 10% of the movies, mid = the next 40%, tail = the last 50%.
 """
@@ -54,16 +54,11 @@ def time_weight(times: npt.ArrayLike, newest: int, half_life_days: float = HALF_
     [0.5, 1.0, 1.0]
     """
     days = np.maximum((newest - np.asarray(times, dtype=np.float64)) / _DAY, 0.0)
-    weights = np.exp2(-days / half_life_days)
-    return weights
+    return np.exp2(-days / half_life_days)
 
 
 def final_rating(
-    data: Interactions,
-    means: np.ndarray,
-    movie_weights: np.ndarray,
-    newest: int,
-    half_life_days: float = HALF_LIFE_DAYS,
+    data: Interactions, means: np.ndarray, movie_weights: np.ndarray, newest: int, half_life_days: float
 ) -> np.ndarray:
     """Return `final_rating` of every rating in `data`, (n_ratings,) float32, computed in float64.
 
@@ -88,12 +83,9 @@ def popularity_tiers(counts: npt.ArrayLike) -> np.ndarray:
     >>> popularity_tiers([5, 100, 7, 7, 1, 0, 2, 3, 4, 6]).tolist()
     [1, 0, 1, 1, 2, 2, 2, 2, 2, 1]
     """
-    values = np.asarray(counts)
-    order = np.argsort(-values.astype(np.int64), kind="stable")
-    # A tiny amount off, so that 0.1 * 30 = 3.0000000000000004 is 3 movies, not 4.
-    n_head = int(np.ceil(HEAD_SHARE * len(values) - 1e-9))
-    n_above_tail = int(np.ceil((HEAD_SHARE + MID_SHARE) * len(values) - 1e-9))
-    tiers = np.full(len(values), TAIL, dtype=np.int8)
-    tiers[order[:n_above_tail]] = MID
-    tiers[order[:n_head]] = HEAD
+    order = np.argsort(-np.asarray(counts, dtype=np.int64), kind="stable")
+    tiers = np.full(len(order), TAIL, dtype=np.int8)
+    for share, tier in ((HEAD_SHARE + MID_SHARE, MID), (HEAD_SHARE, HEAD)):
+        # A tiny amount off, so that 0.1 * 30 = 3.0000000000000004 is 3 movies, not 4.
+        tiers[order[: int(np.ceil(share * len(order) - 1e-9))]] = tier
     return tiers
