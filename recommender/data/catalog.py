@@ -27,7 +27,6 @@ METADATA_COLUMNS = (
     "movieId", "title", "year", "genres", "director", "cast", "keywords", "overview", "original_language", "tmdbId",
     "imdbId", "overview_source",
 )  # fmt: skip
-_TEXTS = ("director", "overview", "original_language", "overview_source")  # columns that a Movie calls the same
 NO_GENRES = "(no genres listed)"
 # What people call movies in a language; not "english", which says more where a plot holds it.
 _SPOKEN = {
@@ -65,8 +64,7 @@ def parse_title(raw: str) -> ParsedTitle:
     >>> parse_title("Seven (a.k.a. Se7en) (1995)")
     ParsedTitle(title='Seven', year=1995, alternatives=('Se7en',))
     """
-    text = raw.strip()
-    year = 0
+    text, year = raw.strip(), 0
     if text.endswith(")") and len(text) > 6:
         if text[-6:-5] == "(" and (digits := text[-5:-1]).isdecimal():  # nearly all, at a third of the cost
             year, text = int(digits), text[:-6].rstrip()
@@ -78,10 +76,9 @@ def parse_title(raw: str) -> ParsedTitle:
     while text.endswith(")") and (match := _BRACKET.search(text)) and match.start() > 0:
         if _GOES_ON.search(text[: match.start()]):
             break
-        names.insert(0, match.group(1))
+        names.insert(0, article_in_front(_AKA.sub("", match.group(1).strip())))
         text = text[: match.start()]
-    alternatives = (article_in_front(_AKA.sub("", name.strip())) for name in names)
-    return ParsedTitle(article_in_front(text), year, tuple(name for name in alternatives if name))
+    return ParsedTitle(article_in_front(text), year, tuple(filter(None, names)))
 
 
 def article_in_front(name: str) -> str:
@@ -123,9 +120,8 @@ class Catalog:
     """The movies of one data set, one row each, ordered by movie id.
 
     movie_ids: (n_movies,) int64 ascending.  years: (n_movies,) int16, 0 = unknown.
-    genre_names: sorted; genres: (n_movies, n_genres) bool.  n_ratings: (n_movies,) int64, as
-    `load` finds them those in train; `with_counts` gives those that a model was fitted on.
-    raw_titles: (n_movies,) as the file spells them; `movie(row)` gives the readable form.
+    genre_names: sorted; genres: (n_movies, n_genres) bool.  n_ratings: (n_movies,) int64; `load` counts those in train.
+    raw_titles: as the file spells them; `movie(row)` gives the readable form.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, str]], n_ratings: Optional[Mapping[int, int]] = None) -> None:
@@ -136,20 +132,16 @@ class Catalog:
             raise ArtifactError(f"a movie list with a bad movieId ({error}): build it again with preprocess") from None
         order = np.argsort(ids, kind="stable")
         self.movie_ids = ids[order]
-        if len(ids) and (np.diff(self.movie_ids) == 0).any():
-            twice = self.movie_ids[:-1][np.diff(self.movie_ids) == 0][0]
-            raise ArtifactError(f"movieId {twice} is listed twice: keep one line for each movie")
+        if len(twice := self.movie_ids[1:][np.diff(self.movie_ids) == 0]):
+            raise ArtifactError(f"movieId {twice[0]} is listed twice: keep one line for each movie")
         self._rows = [rows[i] for i in order]
         self.raw_titles = [row["title"] for row in self._rows]
         self.years = np.array([_year(row) for row in self._rows], dtype=np.int16)
         split = [_split(row.get("genres") or "") for row in self._rows]
         self.genre_names = tuple(sorted({name for names in split for name in names}))
-        column = {name: j for j, name in enumerate(self.genre_names)}
-        self.genres: np.ndarray = np.zeros((len(ids), len(column)), dtype=bool)
-        for i, names in enumerate(split):
-            self.genres[i, [column[name] for name in names]] = True
-        counts = n_ratings or {}
-        self.n_ratings = np.array([counts.get(i, 0) for i in self.movie_ids.tolist()], dtype=np.int64)
+        self.genres = np.array([[name in names for name in self.genre_names] for names in split], dtype=bool)
+        self.genres = self.genres.reshape(len(ids), len(self.genre_names))
+        self.n_ratings = np.array([(n_ratings or {}).get(i, 0) for i in self.movie_ids.tolist()], dtype=np.int64)
 
     @classmethod
     def load(cls, folder: Path) -> Catalog:
@@ -209,26 +201,28 @@ class Catalog:
     def lines(self) -> list[str]:
         """Return all that is said of each movie in one line, by row: what its words are looked up in."""
         names = ("title", "year", "genres", "director", "cast", "keywords", "overview")
-        spoken = [_SPOKEN.get(row.get("original_language") or "", "") for row in self._rows]
-        said = [[row.get(name) or "" for name in names] for row in self._rows]
-        return [" | ".join([*texts, language]).replace("\n", " ") for texts, language in zip(said, spoken)]
+        said = [
+            [*(row.get(name) or "" for name in names), _SPOKEN.get(row.get("original_language") or "", "")]
+            for row in self._rows
+        ]
+        return [" | ".join(texts).replace("\n", " ") for texts in said]
 
     def movie(self, row: int) -> Movie:
         """Return the movie in `row`."""
-        fields = {name: value or "" for name, value in self._rows[row].items()}
+        fields = {name: self._rows[row].get(name) or "" for name in METADATA_COLUMNS}
         title, _, alternatives = parse_title(self.raw_titles[row])
         return Movie(
             int(self.movie_ids[row]),
             title,
             int(self.years[row]),
-            _split(fields.get("genres", "")),
+            _split(fields["genres"]),
             alternatives,
-            cast=_split(fields.get("cast", "")),
-            keywords=_split(fields.get("keywords", "")),
-            tmdb_id=fields.get("tmdbId", ""),
-            imdb_id=fields.get("imdbId", ""),
+            cast=_split(fields["cast"]),
+            keywords=_split(fields["keywords"]),
+            tmdb_id=fields["tmdbId"],
+            imdb_id=fields["imdbId"],
             n_ratings=int(self.n_ratings[row]),
-            **{name: fields.get(name, "") for name in _TEXTS},
+            **{name: fields[name] for name in ("director", "overview", "original_language", "overview_source")},
         )
 
 

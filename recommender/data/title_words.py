@@ -24,13 +24,11 @@ import numpy as np
 
 from .title_text import compact, without_article
 
-_BITS = np.zeros(256, dtype=np.uint32)
-for _i, _c in enumerate(b"abcdefghijklmnopqrstuvwxyz"):
-    _BITS[_c] = 1 << _i
-for _i, _c in enumerate(b"0123456789"):
-    _BITS[_c] = 1 << (26 + _i % 6)
+_BITS = np.zeros(256, dtype=np.uint32)  # a bit for each letter; figures share six
+_BITS[ord("a") : ord("z") + 1] = 1 << np.arange(26)
+_BITS[ord("0") : ord("9") + 1] = 1 << (26 + np.arange(10) % 6)
 _ONES = np.array([bin(i).count("1") for i in range(1 << 8)], dtype=np.uint8)
-_ONES = (_ONES[:, None] + _ONES[None, :]).ravel()  # (65536,) set bits of each 16-bit number
+_ONES = np.add.outer(_ONES, _ONES).ravel()  # (65536,) set bits of each 16-bit number
 
 
 def edit_distances(query: np.ndarray, words: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -155,10 +153,7 @@ class NameIndex:
         score = coverage**1.5 * (0.7 + 0.1 * of_name + fame)
         score = np.where(of_name >= 0.9, np.maximum(score, 0.4 + 0.42 * coverage + fame), score)
         found = []
-        best = np.arange(len(score))
-        if len(score) > limit:
-            best = np.flatnonzero(score >= np.partition(score, -limit)[-limit])
-        for i in best[np.argsort(-score[best], kind="stable")][:limit].tolist():
+        for i in np.argsort(-score, kind="stable")[:limit].tolist():
             name = int(chosen[i])
             line = f"{self.folded[name]} "
             leads = line.startswith(f"{folded} ") or without_article(line).startswith(f"{folded} ")
@@ -175,8 +170,7 @@ class NameIndex:
 
     def _likeness(self, word: str, is_last: bool, guess: bool) -> tuple[np.ndarray, np.ndarray, float]:
         """Return for each name the likeness of its best word to `word`, where that is no guess, and its weight."""
-        likeness = np.zeros(len(self.folded))
-        same = np.zeros(len(self.folded), dtype=bool)
+        likeness, same = np.zeros(len(self.folded)), np.zeros(len(self.folded), dtype=bool)
         weights: list[float] = []
         if guess and len(word) > 2 and word.isascii():
             near, edits = self.near_words.near(word, _max_edits(len(word)))
@@ -188,9 +182,8 @@ class NameIndex:
         if is_last and len(word) > 1:
             high = min(bisect.bisect_left(self.words, word + "\U0010ffff", lo=low), low + 3000)
             for i in range(low + exact, high):
-                names = self._names_of(i)
-                likeness[names] = 0.75 + 0.2 * len(word) / len(self.words[i])
-                same[names] = True
+                likeness[self._names_of(i)] = 0.75 + 0.2 * len(word) / len(self.words[i])
+                same[self._names_of(i)] = True
                 weights.append(float(self.rarity[i]))
         if exact:
             likeness[self._names_of(low)] = 1.0

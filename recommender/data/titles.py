@@ -58,16 +58,6 @@ class _Found(NamedTuple):
     names_it: bool  # the query is a whole name of the movie, a part of its title between dividers, or its beginning
 
 
-class _Names(NamedTuple):
-    """All names of all movies. rows, folded, bare (without spaces and article): of titles and alternatives; called:
-    compact name -> (row, score, kind) of each that is so called, parts of titles included."""
-
-    rows: np.ndarray
-    folded: list[str]
-    bare: list[str]
-    called: dict[str, list[tuple[int, float, str]]]
-
-
 class TitleIndex:
     """Title search over a catalogue; the tables are built at the first search that needs them."""
 
@@ -124,12 +114,12 @@ class TitleIndex:
             return
         fits: dict[int, _Found] = {}
         for key, cost in _query_keys(text, folded).items():
-            for row, score, kind in self._names.called.get(key, ()):
+            for row, score, kind in self._tables[3].get(key, ()):
                 _keep(fits, row, _Found(score - cost, kind, True))
         if not names_only:
             for near in self._spelled.near(folded, guess=not fits):
                 kind = PARTIAL if near.as_spelled else FUZZY
-                _keep(fits, int(self._names.rows[near.name]), _Found(near.score, kind, near.leads))
+                _keep(fits, int(self._tables[0][near.name]), _Found(near.score, kind, near.leads))
         for row, (score, kind, names_it) in fits.items():
             if kind == NORMALISED and self._is_exact(row, text):
                 score, kind = 1.0, EXACT
@@ -158,33 +148,35 @@ class TitleIndex:
                 found[row] = one._replace(score=top)
 
     @functools.cached_property
-    def _names(self) -> _Names:
+    def _tables(self) -> tuple[np.ndarray, list[str], list[str], dict[str, list[tuple[int, float, str]]]]:
+        """Return the row of each title and each alternative, the names folded, and bare: without spaces and article;
+        and compact name -> (row, score, kind) of each movie that is so called, parts of titles included."""
         names, parts = [], []
         for row, raw in enumerate(self._catalog.raw_titles):
             title, _, others = parse_title(raw)
-            names.append((row, title, NORMALISED))
-            names += [(row, other, ALTERNATIVE) for other in others]
+            names += [(row, title, NORMALISED), *((row, other, ALTERNATIVE) for other in others)]
             for cut in _DIVIDER.finditer(title):
                 parts += [(row, _OR.sub("", title[: cut.start()]), PARTIAL), (row, title[cut.end() :], PARTIAL)]
-        n_whole = len(names)
-        names += parts
+        n_whole, names = len(names), names + parts
         folded = fold_lines([name for _, name, _ in names])
         bare = compact_lines(list(map(without_article, folded)))
         called = collections.defaultdict(list)
         for (row, _, kind), key, other in zip(names, compact_lines(folded), bare):
-            as_it_is, without = _SCORES[kind]
-            called[key].append((row, as_it_is, kind))
+            called[key].append((row, _SCORES[kind][0], kind))
             if other != key:
-                called[other].append((row, without, kind))
+                called[other].append((row, _SCORES[kind][1], kind))
         called.pop("", None)
-        return _Names(
-            np.array([row for row, _, _ in names[:n_whole]], dtype=np.int64), folded[:n_whole], bare[:n_whole], called
+        return (
+            np.array([row for row, _, _ in names[:n_whole]], dtype=np.int64),
+            folded[:n_whole],
+            bare[:n_whole],
+            called,
         )
 
     @functools.cached_property
     def _spelled(self) -> NameIndex:
+        rows, folded, bare, _ = self._tables
         fame = np.log1p(self._n_ratings.astype(np.float64))
-        rows, folded, bare, _ = self._names
         return NameIndex(folded, bare, (fame / max(float(fame.max(initial=0.0)), 1.0))[rows])
 
 
