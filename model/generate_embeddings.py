@@ -28,9 +28,8 @@ from recommender.data.errors import ChoiceError
 from recommender.data.files import load_json
 from recommender.data.settings import check_value, override
 from recommender.media.audio import read_audio
-from recommender.media.fused_embeddings import build_fused
 from recommender.media.fusion import METHODS as FUSIONS
-from recommender.media.fusion import FusionSettings
+from recommender.media.fusion import FusionSettings, build_fused
 from recommender.media.modalities import Modality
 from recommender.media.visual import ImageService, read_visual
 from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pytest
 
 from model import generate_embeddings
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
-from recommender.media.fused_embeddings import build_fused
-from recommender.media.fusion import METHODS, Fusion, FusionSettings
+from recommender.media.fusion import METHODS, FusionSettings, apply, build_fused, common_movies, fit, load_fitted
 from recommender.media.modalities import Modality, make_modality, read_modality
 from recommender.media.projections import cca, pca, procrustes
 from recommender.text.vectors import FUSED, VectorTable
@@ -47,17 +46,29 @@ def same_kind(vectors: np.ndarray, kinds: np.ndarray) -> float:
     return float((kinds[near.argmax(axis=1)] == kinds).mean())
 
 
+def fused(
+    given: list[Modality], method: str = "concat", fit_on: Optional[list[Modality]] = None, **changes: Any
+) -> np.ndarray:
+    """Return the fused vectors of `given`, fitted on them or on others."""
+    settings = FusionSettings(method=method, **changes)
+    return apply(fit(fit_on or given, settings), given, settings)[1]
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize("method", ["concat", "pca", "average", "weighted"])
 def test_together_modalities_tell_more_than_each_alone(method: str) -> None:
     text, visual = views()
-    fused = Fusion(method=method, n_components=10, text_weight=0.5).fit([text, visual]).transform([text, visual])
-    assert fused.movie_ids.tolist() == IDS.tolist()
-    np.testing.assert_allclose(np.linalg.norm(fused.vectors, axis=1), 1, atol=1e-5)
-    alone = Fusion(method=method, n_components=10).fit([text, visual]).transform([text])
-    assert same_kind(fused.vectors, KINDS) > 0.9
-    assert same_kind(alone.vectors, KINDS) < 0.65  # words do not tell the two of a pair apart
-    broken = Fusion(method=method, n_components=10).fit(views(shuffled=True)).transform(views(shuffled=True))
-    assert same_kind(broken.vectors, KINDS) < 0.3
+    both = fused([text, visual], method, n_components=10, text_weight=0.5)
+    np.testing.assert_allclose(np.linalg.norm(both, axis=1), 1, atol=1e-5)
+    assert same_kind(both, KINDS) > 0.9
+    alone = fused([text], method, [text, visual], n_components=10)
+    assert same_kind(alone, KINDS) < 0.65  # words do not tell the two of a pair apart
+    assert same_kind(fused(views(shuffled=True), method, n_components=10), KINDS) < 0.3
+    three = fused([text, visual, views(9)[1]._replace(name="audio", units_differ=True)], method, n_components=10)
+    assert same_kind(three, KINDS) > 0.8
 
 
 def test_cca_keeps_what_the_views_share() -> None:
@@ -65,14 +76,13 @@ def test_cca_keeps_what_the_views_share() -> None:
     centres = rng.standard_normal((N_KINDS, 5))[KINDS]
     own = [rng.standard_normal((N, 5)) * 4 for _ in range(2)]  # loud, and different in each view
     maps = [rng.standard_normal((10, d)) for d in (20, 40)]
-    text, visual = (
+    given = [
         make_modality(name, IDS, np.hstack([centres, mine]) @ mix + 0.1 * rng.standard_normal((N, mix.shape[1])))
         for name, mine, mix in zip(("text", "visual"), own, maps)
-    )
-    fused = Fusion(method="cca", n_canonical=5, regularisation=0.01).fit([text, visual]).transform([text, visual])
-    concat = Fusion().fit([text, visual]).transform([text, visual])
-    assert fused.vectors.shape == (N, 5)
-    assert same_kind(fused.vectors, KINDS) > 0.9 > 0.4 > same_kind(concat.vectors, KINDS)
+    ]
+    found = fused(given, "cca", n_canonical=5, regularisation=0.01)
+    assert found.shape == (N, 5)
+    assert same_kind(found, KINDS) > 0.9 > 0.4 > same_kind(fused(given), KINDS)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -80,145 +90,104 @@ def test_a_movie_that_lacks_a_modality_is_placed_by_the_other_and_counted(method
     text, visual = views()
     text.vectors[:20] = 0
     fewer = visual._replace(movie_ids=visual.movie_ids[:200], vectors=visual.vectors[:200])
-    lacking = np.setdiff1d(IDS, fewer.movie_ids)
-    fusion = Fusion(method=method, n_components=10, n_canonical=5).fit([text, fewer])
-    assert fusion.n_train == np.isin(IDS[20:], fewer.movie_ids).sum()
-    fused = fusion.transform([fewer, text])
-    known = np.union1d(IDS[20:], fewer.movie_ids)
-    assert fused.movie_ids.tolist() == known.tolist()
-    counts = {name: lacks.sum() for name, lacks in fused.missing.items()}
-    assert counts == {"text": len(known) - 220, "visual": len(known) - 200}
-    alone = fusion.transform([text])
-    shared = np.intersect1d(lacking, IDS[20:])
-    np.testing.assert_allclose(
-        fused.vectors[np.searchsorted(known, shared)],
-        alone.vectors[np.searchsorted(alone.movie_ids, shared)],
-        atol=1e-6,
-    )
-    assert np.isfinite(fused.vectors).all()
-    assert not alone.missing["text"].any()
-    assert alone.missing["visual"].all()
-
-
-def test_weighted_gives_the_text_its_share_and_concat_the_mean_of_cosines() -> None:
-    text, visual = views()
-    fusion = Fusion(method="weighted", n_components=6, text_weight=0.9).fit([text, visual])
-    both, words, pictures = (fusion.transform(part).vectors for part in ([text, visual], [text], [visual]))
-    expected = 0.9 * words + 0.1 * pictures
-    np.testing.assert_allclose(both, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
-    side_by_side = Fusion().fit([text, visual]).transform([text, visual]).vectors
-    cosines = []
-    for part in (text, visual):
-        rows = part.vectors[np.argsort(part.movie_ids)]
-        rows = rows - rows.mean(axis=0)
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        cosines.append(rows @ rows.T)
-    np.testing.assert_allclose(side_by_side @ side_by_side.T, sum(cosines) / 2, atol=1e-5)
+    assert common_movies([text, fewer]).tolist() == np.intersect1d(IDS[20:], fewer.movie_ids).tolist()
+    settings = FusionSettings(method=method, n_components=10, n_canonical=5)
+    parts = fit([text, fewer], settings)
+    movie_ids, vectors, lacking = apply(parts, [fewer, text], settings)
+    assert movie_ids.tolist() == np.union1d(IDS[20:], fewer.movie_ids).tolist()
+    expected = {"text": len(movie_ids) - 220, "visual": len(movie_ids) - 200}
+    assert {name: lacks.sum() for name, lacks in lacking.items()} == expected
+    assert np.isfinite(vectors).all()
+    text_ids, by_text, lacks = apply(parts, [text], settings)
+    assert (lacks["text"].any(), lacks["visual"].all()) == (False, True)
+    shared = np.setdiff1d(IDS[20:], fewer.movie_ids)
+    places, alone = np.searchsorted(movie_ids, shared), np.searchsorted(text_ids, shared)
+    np.testing.assert_allclose(vectors[places], by_text[alone], atol=1e-6)
 
 
 def test_the_vectors_are_those_of_the_formulas() -> None:
-    text, visual = views()
-    given = [text, visual]
+    given = [*views(), views(9)[1]._replace(name="audio")]
     rows = []
     for part in given:
         own = part.vectors[np.argsort(part.movie_ids)].astype(np.float64)
         rows.append(unit(own - own.mean(axis=0)))
-    p1, p2 = (pca(own, 6).apply(own) for own in rows)
-    p1, p2 = unit(p1), unit(p2)
-    joined = np.hstack(rows)
-    views_of = cca(rows[0], rows[1], 6, 0.1)
-    expected = {
-        "pca": pca(joined, 6).apply(joined),
-        "average": p1 + p2 @ procrustes(p2, p1),
-        "cca": sum(view.apply(own) * view.strengths for view, own in zip(views_of, rows)),
-    }
-    for method, vectors in expected.items():
-        fused = Fusion(method=method, n_components=6, n_canonical=6).fit(given).transform(given).vectors
-        np.testing.assert_allclose(fused, unit(vectors), atol=1e-6)
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    two = given[:2]
+    p1, p2, p3 = (unit(pca(own, 6).apply(own)) for own in rows)
+    p2, p3 = p2 @ procrustes(p2, p1), p3 @ procrustes(p3, p1)
+    joined = np.hstack(rows[:2])
+    pairs = cca(rows[0], rows[1], 6, 0.1)
+    few: Any = {"n_components": 6}
+    for found, expected in (
+        (fused(two), joined),
+        (fused(two, "pca", **few), pca(joined, 6).apply(joined)),
+        (fused(two, "cca", n_canonical=6), sum(view.apply(own) * view.strengths for view, own in zip(pairs, rows))),
+        (fused(two, "average", **few), p1 + p2),
+        (fused(two, "weighted", text_weight=0.9, **few), 0.9 * p1 + 0.1 * p2),
+        (fused(given, "weighted", **few), 0.7 * p1 + 0.15 * p2 + 0.15 * p3),
+    ):
+        np.testing.assert_allclose(found, unit(expected), atol=1e-5)
+    cosines = [own @ own.T for own in rows[:2]]
+    np.testing.assert_allclose(fused(two) @ fused(two).T, sum(cosines) / 2, atol=1e-5)
 
 
 def test_averaging_needs_the_rotation_of_unrelated_axes() -> None:
     rng = np.random.default_rng(4)
     shape = rng.standard_normal((N, 6)) * [3, 2.5, 2, 1.5, 1, 0.5]
     turned = shape @ np.linalg.qr(rng.standard_normal((6, 6)))[0]
-    first, second = make_modality("text", IDS, shape), make_modality("visual", IDS, turned)
-    fusion = Fusion(method="average", n_components=6).fit([first, second])
-    one, other = fusion.transform([first]).vectors, fusion.transform([second]).vectors
+    both = [make_modality("text", IDS, shape), make_modality("visual", IDS, turned)]
+    one, other = (fused([part], "average", both, n_components=6) for part in both)
     assert (one * other).sum(axis=1).mean() > 0.999
-    one, other = (unit(part.vectors - part.vectors.mean(axis=0)) for part in (first, second))
+    one, other = (unit(part.vectors - part.vectors.mean(axis=0)) for part in both)
     assert (one * other).sum(axis=1).mean() < 0.9  # as they are
 
 
 def test_columns_with_units_of_their_own_are_brought_to_one_scale() -> None:
     text, visual = views()
-    loud = visual._replace(vectors=visual.vectors * np.geomspace(1000, 1, 50).astype(np.float32), name="audio")
-    fused = {
-        units: Fusion().fit([text, loud._replace(units_differ=units)]).transform([text, loud]).vectors
-        for units in (True, False)
-    }
-    assert same_kind(fused[True], KINDS) > 0.9 > same_kind(fused[False], KINDS)
+    loud = visual._replace(vectors=visual.vectors * np.geomspace(1000, 1, 50).astype(np.float32))
+    right, wrong = (fused([text, loud._replace(units_differ=differ)]) for differ in (True, False))
+    assert same_kind(right, KINDS) > 0.9 > same_kind(wrong, KINDS)
 
 
-def test_it_is_fitted_on_training_movies_alone() -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_it_is_fitted_on_training_movies_alone(method: str) -> None:
     text, visual = views()
     train = IDS[:150]
-    fitted = Fusion(method="pca").fit([text, visual], train)
-    assert fitted.n_train == 150
+    fitted = fit([text, visual], FusionSettings(method=method), train)
     text.vectors[150:] = 1e6
-    again = Fusion(method="pca").fit([text, visual], train)
-    assert all(np.array_equal(fitted.parts[k].directions, again.parts[k].directions) for k in ("text", "visual"))
+    again = fit([text, visual], FusionSettings(method=method), train)
+    for name in ("text", "visual"):
+        assert all(np.array_equal(one, other) for one, other in zip(fitted[name], again[name]))
 
 
 def test_numbers_of_components_are_capped_and_settings_matter() -> None:
     given = views()
-    assert Fusion(method="pca", n_components=1000).fit(given).transform(given).vectors.shape[1] == 80
-    assert Fusion(method="average", n_components=1000).fit(given).transform(given).vectors.shape[1] == 30
-    assert Fusion(method="cca", n_canonical=1000).fit(given).transform(given).vectors.shape[1] == 30
-    few = IDS[:12]
-    assert Fusion(method="pca").fit(given, few).transform(given).vectors.shape[1] == 11
+    for method, width in (("pca", 80), ("average", 30), ("cca", 30)):
+        assert fused(given, method, n_components=1000, n_canonical=1000).shape[1] == width
+    settings = FusionSettings(method="pca")
+    assert apply(fit(given, settings, IDS[:12]), given, settings)[1].shape[1] == 11
     for method, changes in (
         ("pca", {"n_components": 5}),
         ("cca", {"n_canonical": 5}),
         ("cca", {"regularisation": 3.0}),
         ("weighted", {"text_weight": 0.3}),
     ):
-        plain, changed = (Fusion(method=method, **part).fit(given).transform(given).vectors for part in ({}, changes))
+        plain, changed = fused(given, method), fused(given, method, **changes)
         assert plain.shape != changed.shape or not np.allclose(plain, changed)
-
-
-def test_three_modalities() -> None:
-    text, visual = views()
-    given = [text, visual, views(9)[1]._replace(name="audio", units_differ=True)]
-    for method in ("concat", "pca", "average", "weighted"):
-        fused = Fusion(method=method, n_components=10).fit(given).transform(given)
-        assert same_kind(fused.vectors, KINDS) > 0.8
-        assert not any(lacks.any() for lacks in fused.missing.values())
-    fusion = Fusion(method="weighted", n_components=10).fit(given)
-    words, pictures, sounds = (fusion.transform([part]).vectors for part in given)
-    expected = unit(0.7 * words + 0.15 * pictures + 0.15 * sounds)
-    np.testing.assert_allclose(fusion.transform(given).vectors, expected, atol=1e-5)
-    with pytest.raises(ChoiceError, match="exactly two modalities"):
-        Fusion(method="cca").fit(given)
 
 
 def test_what_can_not_be_fused_is_refused() -> None:
     text, visual = views()
-    fusion = Fusion().fit([text, visual])
-    for given in ([text], [text, text]):
-        with pytest.raises(ChoiceError, match="two or more modalities, given: text"):
-            Fusion().fit(given)
+    parts = fit([text, visual], FusionSettings())
+    for given, method in (([text], "concat"), ([text, text], "pca"), ([text, visual, visual], "cca")):
+        with pytest.raises(ChoiceError, match=r"(two or more|exactly two) modalities, given: text"):
+            fit(given, FusionSettings(method=method))
     with pytest.raises(DataError, match="0 training movies"):
-        Fusion().fit([text, visual._replace(movie_ids=visual.movie_ids + 1)])
-    with pytest.raises(DataError, match="text of 29 numbers"):
-        fusion.transform([text._replace(vectors=text.vectors[:, 1:])])
-    with pytest.raises(DataError, match="this fusion joins text"):
-        fusion.transform([text._replace(name="audio")])
+        fit([text, visual._replace(movie_ids=visual.movie_ids + 1)], FusionSettings())
+    for odd in (text._replace(vectors=text.vectors[:, 1:]), text._replace(name="audio")):
+        with pytest.raises(DataError, match=r"of \d+ numbers: this fusion joins text of 30 numbers"):
+            apply(parts, [odd], FusionSettings())
     with pytest.raises(SettingsError, match="method"):
-        Fusion(method="sum")
+        FusionSettings(method="sum")
 
 
 def test_vectors_are_read_from_each_form(tmp_path: Path) -> None:
@@ -317,6 +286,14 @@ def test_the_program_fuses_and_says_what_is_missing(project: Path, capsys: pytes
     assert found["missing"].tolist() == ["audio", "audio", "", "", "", "", "", "", "visual"]
     np.testing.assert_allclose(np.linalg.norm(found.embedding, axis=1), 1, atol=1e-5)
     assert (found.settings["method"], found.settings["modalities"]) == ("pca", ["text", "visual", "audio"])
+    parts, settings = load_fitted(project / "out")  # saved: movies that come later can be placed
+    assert (list(parts), settings) == (["text", "visual", "audio"], FusionSettings(method="pca", n_components=3))
+    texts = VectorTable.load(project / "out").embedding
+    _, vectors, _ = apply(parts, [make_modality("text", MOVIES, texts)], settings)
+    assert vectors.shape == (9, 3)
+    both = [make_modality("text", MOVIES, texts), read_modality(project / "visual.npz", "visual")]
+    ids, vectors, _ = apply(parts, both, settings)
+    np.testing.assert_allclose(vectors[ids == MOVIES[0]], found.embedding[:1], atol=1e-6)  # which has no sound
     embed(project)  # nothing has changed
     assert len(VectorTable.load(project / "out", FUSED)) == 9
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from recommender.data.errors import ChoiceError, DataError, ServiceError
-from recommender.media.posters import poster_vector, read_pixels, shrunk
-from recommender.media.visual import ImageService, picture_address, read_visual
+from recommender.media.visual import ImageService, picture_address, poster_vector, read_pixels, read_visual, shrunk
 from tests.fake_server import Reply, Server, unit
 
 N_COLOURS = 64

@@ -43,7 +43,7 @@ def pca(X: np.ndarray, k: int) -> Projection:
     """Return the first min(k, rank) principal directions of X (n, d), orthonormal columns.
 
     The largest entry by size of every direction is positive.  Cost O(n d^2 + d^3), or O(n^2 d + n^3) where n < d.
-    Raises `DataError` for less than two rows and for rows that are all the same.
+    Raises `DataError` for rows that are all the same.
 
     >>> fitted = pca(np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]), 2)
     >>> fitted.directions.round(3).tolist(), fitted.strengths.round(3).tolist()
@@ -63,8 +63,7 @@ def cca(X: np.ndarray, Y: np.ndarray, k: int, regularisation: float) -> tuple[Pr
     """Return the first min(k, rank X, rank Y) pairs of directions, of greatest correlation between X and Y.
 
     X: (n, dx), Y: (n, dy), row i of both is the same thing.  regularisation: 0 or more, in mean eigenvalues.
-    Projected training rows have variance 1 (less with regularisation), no correlation within a view (exactly so
-    without regularisation), and the correlations `strengths` between the views (less in truth with regularisation).
+    Without it, projected training rows have variance 1, no correlation within a view, and `strengths` between the two.
     Cost O(n (dx + dy)^2 + dx^3 + dy^3).  Raises `DataError` as `pca` does.
     """
     (mean_x, X), (mean_y, Y) = _centred(X), _centred(Y)
@@ -87,8 +86,6 @@ def procrustes(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 
 def _centred(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if X.ndim != 2 or len(X) < 2 or not np.isfinite(X).all():
-        raise DataError(f"vectors of shape {X.shape}: fitting needs two finite rows or more")
     mean = X.mean(axis=0, dtype=np.float64)
     return mean, X - mean
 

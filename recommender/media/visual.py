@@ -1,62 +1,129 @@
-"""The look of movies: vectors computed elsewhere, poster pixels, or a service that embeds pictures.
+"""The look of movies: vectors computed elsewhere, features of poster pixels, or a service that embeds pictures.
 
     .npz, .npy, folder of ID.npy (d,)               vectors of a trained network, such as ResNet-50's 2048 numbers
-    folder of ID.jpg, .png, .webp                   poster features (`posters`); reading them needs Pillow
+    folder of ID.jpg, .png, .webp                   poster features; reading them needs Pillow
     folder of ID.npy (height, width, 3) uint8       poster features, without Pillow
     ImageService                                    POST {"model": m, "input": [picture, ...], "modality": "image"}
 
-The service answers as one for texts does (net/openai.py); this is the interface of the Infinity server, whose
-pictures are addresses or `data:` addresses that hold the file itself. Everything that `HttpBackend` does for texts
-(batches, retries, a cache on disk, no second call for what was paid for) holds for pictures too.
+Poster features, of the picture brought to 96 x 64 pixels by averages, say that two posters look alike, not what they
+show; they are the fallback where no vectors of a trained network are at hand:
+
+    colors   h_b  = sqrt(share of pixels in box b)                    4 x 4 x 4 boxes of red, green, blue
+    edges    g_co = sqrt(share of |gradient| in cell c, bin o)        6 x 4 cells, 9 directions
+    vector   (h, g) / sqrt 2                                          64 + 216 numbers, length 1
+
+The gradient is that of the mean of the three colors; directions are those of lines, 0 to 180 degrees, and each is
+shared between the two nearest bins. Swain and Ballard, "Color Indexing" (1991); Dalal and Triggs, "Histograms of
+Oriented Gradients for Human Detection" (2005), without their overlapping blocks; the root, which turns the product of
+two histograms into their Bhattacharyya coefficient, is that of Arandjelovic and Zisserman, "Three things everyone
+should know to improve object retrieval" (2012).
 """
 
 from __future__ import annotations
 
 import base64
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..data.errors import DataError
+from ..data.errors import ChoiceError, DataError
 from ..text.backends.http import HttpBackend
-from .modalities import VISUAL, Modality, from_vectors, movie_files, read_modality, read_npy
-from .posters import poster_vector, read_pixels
+from .modalities import VISUAL, Modality, Progress, from_vectors, movie_files, read_modality, read_vector
 
-Progress = Callable[[int, int], None]
-
+HEIGHT, WIDTH = 96, 64
+ROWS, COLUMNS, DIRECTIONS = 6, 4, 9
+BOXES = 4  # of each color
 _AT_ONCE = 32  # pictures that Infinity takes in one request
 _MEDIA_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 
 def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Modality:
-    """Return the movies' picture vectors from a file or folder of the forms above.
+    """Return the movies' picture vectors from a file or folder of the forms above (`read_modality`).
 
-    progress: called with how many of how many pictures are done.  Raises `DataError` for what is not of such a form,
-    `ChoiceError` where pictures need Pillow and it is missing.
+    Raises `ChoiceError` where pictures need Pillow and it is missing.
     """
-    if not path.is_dir():
-        return read_modality(path, VISUAL)
-    if any(file.suffix.lower() in _MEDIA_TYPES for file in path.iterdir()):
-        files, read = movie_files(path, _MEDIA_TYPES), read_pixels
-    else:
-        files, read = movie_files(path, [".npy"]), read_npy
-        if np.squeeze(read_npy(next(iter(files.values())))).ndim == 1:
-            return read_modality(path, VISUAL)
-    vectors = {}
-    for done, (movie_id, file) in enumerate(files.items(), 1):
-        try:
-            vectors[movie_id] = poster_vector(read(file))
-        except DataError as error:
-            raise DataError(f"movie id {movie_id}, {file.name}: {error}") from None
-        progress(done, len(files))
-    return from_vectors(VISUAL, vectors)
+
+    def from_npy(file: Path) -> np.ndarray:
+        array = read_vector(file)
+        return array if array.ndim == 1 else poster_vector(array)
+
+    makers = {ending: lambda file: poster_vector(read_pixels(file)) for ending in _MEDIA_TYPES}
+    return read_modality(path, VISUAL, {**makers, ".npy": from_npy}, progress=progress)
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """Return the pixels of a picture file, (height, width, 3) uint8; needs Pillow.
+
+    Raises `ChoiceError`, naming the extra, where Pillow is missing, and `DataError` for a file that it can't read.
+    """
+    try:
+        pillow = importlib.import_module("PIL.Image")
+    except ImportError:
+        extra = "pip install 'tastevec[images]'"
+        raise ChoiceError(f"reading {path.name} needs Pillow: {extra}, or give pixels or vectors as .npy") from None
+    try:
+        with pillow.open(path) as image:
+            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+        raise DataError(f"{path} can't be read as a picture ({str(error).splitlines()[0]}): save it again") from None
+
+
+def poster_vector(pixels: np.ndarray) -> np.ndarray:
+    """Return (280,) float32 of length 1 for pixels (height, width, 3) of red, green, blue, 0 to 255.
+
+    Raises `DataError` for another shape or dtype.  Cost O(height width).
+
+    >>> vector = poster_vector(np.full((30, 20, 3), (255, 0, 0), np.uint8))
+    >>> vector.shape, int(vector.argmax()), round(float(vector.max()), 3)
+    ((280,), 48, 1.0)
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
+        raise DataError(f"pixels {pixels.shape} {pixels.dtype}: give (height, width, 3) uint8 of red, green, blue")
+    small = shrunk(pixels)
+    vector = np.concatenate((_colors(small), _edges(small.mean(axis=2) / 255)))
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def shrunk(pixels: np.ndarray) -> np.ndarray:
+    """Return (96, 64, 3) float64, 0 to 255: each pixel the mean of the pixels that it stands for."""
+    picture = pixels.astype(np.float64)
+    for axis, size in ((0, HEIGHT), (1, WIDTH)):
+        edges = np.arange(size + 1) * picture.shape[axis] // size
+        low, high = edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
+        sums = np.insert(np.cumsum(picture, axis=axis), 0, 0.0, axis=axis)
+        counts = (high - low).reshape([-1 if at == axis else 1 for at in range(3)])
+        picture = (np.take(sums, high, axis=axis) - np.take(sums, low, axis=axis)) / counts
+    return picture
+
+
+def _colors(picture: np.ndarray) -> np.ndarray:
+    """Return h (64,), of length 1."""
+    red, green, blue = (picture.reshape(-1, 3) * BOXES / 256).astype(np.int64).T
+    box = (red * BOXES + green) * BOXES + blue
+    return np.sqrt(np.bincount(box, minlength=BOXES**3) / len(box))
+
+
+def _edges(gray: np.ndarray) -> np.ndarray:
+    """Return g (216,), of length 1 or 0, for (96, 64) values of 0 to 1."""
+    down, across = np.gradient(gray)
+    strength = np.hypot(down, across)
+    place = np.arctan2(down, across) / np.pi * DIRECTIONS  # (96, 64), -9 to 9, where 9 more is the same line
+    lower = np.floor(place)
+    share = place - lower
+    cells = np.arange(HEIGHT)[:, None] * ROWS // HEIGHT * COLUMNS + np.arange(WIDTH) * COLUMNS // WIDTH
+    found = np.zeros(ROWS * COLUMNS * DIRECTIONS)
+    for bins, part in ((lower, 1 - share), (lower + 1, share)):  # the two nearest directions
+        at = cells * DIRECTIONS + bins.astype(np.int64) % DIRECTIONS
+        found += np.bincount(at.ravel(), weights=(strength * part).ravel(), minlength=len(found))
+    return np.sqrt(found / max(found.sum(), np.finfo(float).tiny))
 
 
 class ImageService(HttpBackend):
-    """Embeds pictures with a service on the network; settings as those of `HttpBackend`.
+    """Embeds pictures, as the Infinity server does; settings, batches, retries and cache as those of `HttpBackend`.
 
     Where `HttpBackend` takes texts, this takes pictures: addresses, or what `picture_address` returns.
     """

@@ -92,12 +92,18 @@ class VectorTable:
         return cls(name, columns, embedding, stored, settings)
 
     def save(
-        self, folder: Path, forms: Sequence[str] = DEFAULT_FORMS, half: bool = False, with_texts: bool = True
+        self,
+        folder: Path,
+        forms: Sequence[str] = DEFAULT_FORMS,
+        half: bool = False,
+        with_texts: bool = True,
+        fitted: Optional[Mapping[str, np.ndarray]] = None,
     ) -> None:
         """Write all files or none.
 
         forms: of FORMS.  half: round vectors to 16 bits, which moves a cosine by less than 0.001.  with_texts: store
-        the columns TEXTS too, half of the files.  Raises `ArtifactError` for users beside movies of another model.
+        the columns TEXTS too, half of the files.  fitted: further arrays for the .npz.
+        Raises `ArtifactError` for users beside movies of another model.
         """
         check_forms(forms)
         if self.name == USERS:
@@ -107,7 +113,7 @@ class VectorTable:
         columns = {name: column for name, column in self.columns.items() if with_texts or name not in TEXTS}
         vectors = self.embedding.astype(np.float16) if half else self.embedding
         with artifacts.replace_set(folder, KIND, {_STEPS[self.name]: described}, keep) as stage:
-            arrays: dict[str, Any] = {**columns, "embedding": vectors}
+            arrays: dict[str, Any] = {**columns, "embedding": vectors, **(fitted or {})}
             np.savez_compressed(stage / f"{self.name}.npz", **arrays)
             shown = {name: column.tolist() for name, column in columns.items() if name != _NPZ_ONLY}
             if "csv" in forms:
