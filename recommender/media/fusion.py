@@ -29,7 +29,7 @@ from typing import Any, Callable, NamedTuple, Optional
 import numpy as np
 
 from ..data.errors import ChoiceError, DataError
-from ..data.files import load_npz
+from ..data.files import load_arrays
 from ..data.settings import check_settings, setting
 from ..linalg.rows import unit_rows
 from ..text.base import Identity
@@ -221,7 +221,7 @@ def load_fitted(folder: Path) -> tuple[dict[str, Part], FusionSettings]:
     names = about.pop("modalities")
     del about["source"]
     wanted = {f"{name}/{field}": np.float64 for name in names for field in Part._fields}
-    arrays = load_npz(folder / f"{FUSED}.npz", wanted)
+    arrays = load_arrays(folder / f"{FUSED}.npz", wanted)
     parts = {name: Part(*(arrays[f"{name}/{field}"] for field in Part._fields)) for name in names}
     return parts, FusionSettings(**about)
 
