@@ -82,7 +82,11 @@ def tag_matrix(tags: Iterable[tuple[int, str]], movie_ids: np.ndarray, fewest_mo
 
 
 def rarity_weighted(matrix: np.ndarray) -> np.ndarray:
-    """Return `matrix` (n_movies, d) of 0 and 1 with each column times ln(n_movies / movies that have it)."""
+    """Return `matrix` (n_movies, d) of 0 and 1 with each column times ln(n_movies / movies that have it).
+
+    >>> rarity_weighted(np.array([[1, 1], [0, 1]])).round(3).tolist()
+    [[0.693, 0.0], [0.0, 0.0]]
+    """
     return matrix * np.log(len(matrix) / np.maximum(matrix.sum(axis=0), 1))
 
 
