@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from preprocess.asking import ask_all, make_client, make_parser, movies_left
+from preprocess.descriptions import ask_all, make_client, make_parser, movies_left
 from recommender.cli import run
 from recommender.data.catalog import Movie
 from recommender.net.key import key_for, parse_address
