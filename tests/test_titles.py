@@ -10,59 +10,59 @@ import pytest
 
 from recommender import Recommender
 from recommender.data.catalog import Catalog
-from recommender.data.title_text import MAX_LENGTH, compact, fold, fold_lines
+from recommender.data.title_text import MAX_LENGTH, fold, fold_lines
 from recommender.data.title_words import NearWords, edit_distances, letters
 from recommender.data.titles import TitleIndex
 
 HERE = Path(__file__).resolve().parent
+MOVIES = """\
+1|Toy Story (1995)|215
+6|Heat (1995)|102
+7|Sabrina (1995)|54
+47|Seven (a.k.a. Se7en) (1995)|203
+97|Hate (Haine, La) (1995)|10
+103|Heat, The (2013)|6
+260|Star Wars: Episode IV - A New Hope (1977)|251
+541|Blade Runner (1982)|124
+750|Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1964)|97
+858|Godfather, The (1972)|192
+915|Sabrina (1954)|30
+924|2001: A Space Odyssey (1968)|109
+1196|Star Wars: Episode V - The Empire Strikes Back (1980)|211
+1221|Godfather: Part II, The (1974)|129
+1320|Alien³ (a.k.a. Alien 3) (1992)|47
+1411|Hamlet (1996)|16
+1941|Hamlet (1948)|2
+2116|Lord of the Rings, The (1978)|15
+2571|Matrix, The (1999)|278
+2862|Caligula (1980)|3
+3114|Toy Story 2 (1999)|97
+4954|Ocean's Eleven (a.k.a. Ocean's 11) (1960)|11
+4963|Ocean's Eleven (2001)|119
+4973|Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)|120
+4993|Lord of the Rings: The Fellowship of the Ring, The (2001)|198
+5952|Lord of the Rings: The Two Towers, The (2002)|188
+6365|Matrix Reloaded, The (2003)|96
+6383|2 Fast 2 Furious (Fast and the Furious 2, The) (2003)|19
+60069|WALL·E (2008)|104
+64957|Wave, The (Welle, Die) (2008)|7
+72378|2012 (2009)|20
+112183|Birdman: Or (The Unexpected Virtue of Ignorance) (2014)|26
+5481|Toy, The (1982)|30
+122906|Shawshank (1984)|1
+122907|Shawshank Redemption, The (1994)|317
+176371|Blade Runner 2049 (2017)|18
+"""  # movie id, title, ratings
 
-FILMS = {
-    1: ("Toy Story (1995)", 215),
-    6: ("Heat (1995)", 102),
-    7: ("Sabrina (1995)", 54),
-    47: ("Seven (a.k.a. Se7en) (1995)", 203),
-    97: ("Hate (Haine, La) (1995)", 10),
-    103: ("Heat, The (2013)", 6),
-    260: ("Star Wars: Episode IV - A New Hope (1977)", 251),
-    541: ("Blade Runner (1982)", 124),
-    750: ("Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1964)", 97),
-    858: ("Godfather, The (1972)", 192),
-    915: ("Sabrina (1954)", 30),
-    924: ("2001: A Space Odyssey (1968)", 109),
-    1196: ("Star Wars: Episode V - The Empire Strikes Back (1980)", 211),
-    1221: ("Godfather: Part II, The (1974)", 129),
-    1320: ("Alien³ (a.k.a. Alien 3) (1992)", 47),
-    1411: ("Hamlet (1996)", 16),
-    1941: ("Hamlet (1948)", 2),
-    2116: ("Lord of the Rings, The (1978)", 15),
-    2571: ("Matrix, The (1999)", 278),
-    2862: ("Caligula (1980)", 3),
-    3114: ("Toy Story 2 (1999)", 97),
-    4954: ("Ocean's Eleven (a.k.a. Ocean's 11) (1960)", 11),
-    4963: ("Ocean's Eleven (2001)", 119),
-    4973: ("Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)", 120),
-    4993: ("Lord of the Rings: The Fellowship of the Ring, The (2001)", 198),
-    5952: ("Lord of the Rings: The Two Towers, The (2002)", 188),
-    6365: ("Matrix Reloaded, The (2003)", 96),
-    6383: ("2 Fast 2 Furious (Fast and the Furious 2, The) (2003)", 19),
-    60069: ("WALL·E (2008)", 104),
-    64957: ("Wave, The (Welle, Die) (2008)", 7),
-    72378: ("2012 (2009)", 20),
-    112183: ("Birdman: Or (The Unexpected Virtue of Ignorance) (2014)", 26),
-    5481: ("Toy, The (1982)", 30),
-    122906: ("Shawshank (1984)", 1),
-    122907: ("Shawshank Redemption, The (1994)", 317),
-    176371: ("Blade Runner 2049 (2017)", 18),
-}
 
-
-def make(movies: dict[int, tuple[str, int]]) -> tuple[Catalog, TitleIndex]:
-    rows = [{"movieId": str(i), "title": title, "genres": "Drama"} for i, (title, _) in movies.items()]
-    catalog = Catalog(rows, {i: count for i, (_, count) in movies.items()})
+def make(table: str) -> tuple[Catalog, TitleIndex]:
+    lines = [line.split("|") for line in table.splitlines()]
+    rows = [{"movieId": i, "title": title.replace("\\n", "\n"), "genres": "Drama"} for i, title, _ in lines]
+    catalog = Catalog(rows, {int(i): int(count) for i, _, count in lines})
     return catalog, TitleIndex(catalog)
 
 
-CATALOG, TITLES = make(FILMS)
+CATALOG, TITLES = make(MOVIES)
 
 
 def ids(text: str, n: int = 5) -> list[int]:
@@ -72,9 +72,6 @@ def ids(text: str, n: int = 5) -> list[int]:
 def resolved(text: str) -> Optional[int]:
     row = TITLES.resolve(text).row
     return None if row is None else int(CATALOG.movie_ids[row])
-
-
-# --- the spelling that is compared ---
 
 
 @pytest.mark.parametrize(
@@ -107,22 +104,6 @@ def test_folding_odd_lists() -> None:
     assert fold_lines([]) in ([], [""])
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("godfather part 2", "godfather 2"),
-        ("kill bill vol 2", "kill bill 2"),
-        ("spider man", "spiderman"),
-        ("dumb and dumber", "dumb dumber"),
-    ],
-)
-def test_compact_forgets_what_people_leave_out(one: str, other: str) -> None:
-    assert compact(one) == compact(other)
-
-
-# --- edit distance ---
-
-
 def textbook_distance(a: str, b: str) -> int:
     """Optimal string alignment by the full table, cell by cell."""
     D = [[i + j if i * j == 0 else 0 for j in range(len(b) + 1)] for i in range(len(a) + 1)]
@@ -141,20 +122,13 @@ def random_words(rng: np.random.Generator, n: int, alphabet: str, longest: int) 
 def test_edit_distances_equal_the_textbook() -> None:
     rng = np.random.default_rng(1)
     words = random_words(rng, 80, "abc", 10)
-    for query in random_words(rng, 20, "abc", 10):
+    cases = [(query, words) for query in random_words(rng, 20, "abc", 10)]
+    cases += [("a" * 150, ["b" * 150, "a" * 149, "ab" * 80]), ("martix", ["matrix", "martins"]), ("ca", ["abc"])]
+    for query, words in cases:
         got = edit_distances(letters([query])[0][0], *letters(words)).tolist()
         assert got == [textbook_distance(query, word) for word in words]
-
-
-def test_edit_distances_of_long_words_do_not_overflow() -> None:
-    words = ["b" * 150, "a" * 149, "ab" * 80]
-    got = edit_distances(letters(["a" * 150])[0][0], *letters(words)).tolist()
-    assert got == [150, 1, 80] == [textbook_distance("a" * 150, word) for word in words]
-
-
-def test_a_swap_of_neighbours_is_one_edit() -> None:
-    assert edit_distances(letters(["martix"])[0][0], *letters(["matrix", "martins"])).tolist() == [1, 2]
-    assert edit_distances(letters(["ca"])[0][0], *letters(["abc"])).tolist() == [3]  # no letter is edited twice
+    assert textbook_distance("martix", "matrix") == 1  # a swap of neighbours is one edit
+    assert textbook_distance("ca", "abc") == 3  # no letter is edited twice
 
 
 def test_near_words_are_those_of_a_full_scan() -> None:
@@ -166,16 +140,8 @@ def test_near_words_are_those_of_a_full_scan() -> None:
             found = dict(zip(*(part.tolist() for part in near.near(query, d, limit=len(words)))))
             wanted = {i: textbook_distance(query, word) for i, word in enumerate(words)}
             assert found == {i: distance for i, distance in wanted.items() if distance <= d}
-
-
-def test_near_words_of_other_length_than_any() -> None:
-    near = NearWords(["abc"], width=8)
-    assert near.near("abcdefghijklmnop", 2)[0].tolist() == []
-    assert near.near("", 2)[0].tolist() == []
-    assert NearWords([], width=8).near("abc", 2)[0].tolist() == []
-
-
-# --- search ---
+    for some, query in ((["abc"], "abcdefghijklmnop"), (["abc"], ""), ([], "abc")):
+        assert NearWords(some, width=8).near(query, 2)[0].tolist() == []
 
 
 CLEAR = {  # first, and meant without a question
@@ -227,38 +193,36 @@ def test_kinds_and_scores_fall_with_the_distance() -> None:
     assert TITLES.search("doctor strangelove")[0][1:] == (0.9, "partial")  # all that comes before `or:`
 
 
-def test_order_is_score_then_ratings_then_id() -> None:
-    same = {9: ("Echo (1990)", 4), 5: ("Echo (1980)", 4), 7: ("Echo (1970)", 30), 3: ("Echo Two Three (1960)", 900)}
-    catalog, titles = make(same)
+def test_order() -> None:
+    """By score, then ratings, then id; a well-known series before an obscure movie of its name."""
+    catalog, titles = make("9|Echo (1990)|4\n5|Echo (1980)|4\n7|Echo (1970)|30\n3|Echo Two Three (1960)|900")
     found = titles.search("echo!", n=10)
     keys = [(-m.score, -int(catalog.n_ratings[m.row]), int(catalog.movie_ids[m.row])) for m in found]
     assert keys == sorted(keys)
-    assert [int(catalog.movie_ids[m.row]) for m in found][-3:] == [7, 5, 9]
-
-
-def test_a_whole_word_comes_before_the_beginning_of_a_better_known_one() -> None:
-    _, titles = make({1: ("A.I. Artificial Intelligence (2001)", 10), 2: ("Airplane! (1980)", 100)})
-    assert [match.row for match in titles.search("ai")] == [0, 1]
+    assert [movie_id for _, _, movie_id in keys][-3:] == [7, 5, 9]
+    _, titles = make("1|A.I. Artificial Intelligence (2001)|10\n2|Airplane! (1980)|100")
+    assert [match.row for match in titles.search("ai")] == [0, 1]  # a whole word before the beginning of one
+    assert ids("lord of the rings")[:2] == [4993, 5952]
+    assert ids("shawshank")[0] == 122907
+    assert ids("toy")[0] == 5481  # a full name of its own keeps its place: Toy Story has only 7 times the ratings
 
 
 def test_n_bounds_the_answers() -> None:
-    assert len(TITLES.search("star wars", n=1)) == 1
-    assert len(TITLES.search("the", n=10_000)) <= len(CATALOG)
-    assert TITLES.search("star wars", n=0) == []
-    assert len({match.row for match in TITLES.search("matrix", n=50)}) == len(TITLES.search("matrix", n=50))
+    assert (len(TITLES.search("star wars", n=1)), TITLES.search("star wars", n=0)) == (1, [])
+    for text in ("the", "matrix"):
+        rows = [match.row for match in TITLES.search(text, n=10_000)]
+        assert len(set(rows)) == len(rows) > 0
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "?!", "()", "(1999", "\x00", "\n\n", "🎬🎬", "你好", "ψυχή", "%s {} \\1 .*"]
+    "text", ["", "  ", "?!", "()", "(1999", "\x00", "\n\n", "🎬🎬", "你好", "ψυχή", "%s {} \\1 .*"]
 )
 def test_nothing_is_near(text: str) -> None:
     assert TITLES.search(text) == []
     assert TITLES.resolve(text) == (None, [])
 
 
-@pytest.mark.parametrize(
-    "piece", ["a", " ", "(", "a ", ")(", "é", "ﷺ", "1 ", "matrix ", "\n", "\u0301", "1999 ", "x: - ", ","]
-)
+@pytest.mark.parametrize("piece", ["a", " ", "(", "a ", ")(", "é", "ﷺ", "1 ", "\n", "\u0301", "1999 ", "x: - ", ","])
 def test_very_long_text_is_cut(piece: str) -> None:
     long = piece * 100_000
     assert len(fold(long)) <= 20 * MAX_LENGTH
@@ -266,84 +230,62 @@ def test_very_long_text_is_cut(piece: str) -> None:
 
 
 def test_an_empty_catalogue_and_one_of_odd_titles() -> None:
-    _, empty = make({})
-    assert empty.search("matrix") == []
-    assert empty.resolve("matrix").row is None
-    _, odd = make({1: ("", 0), 2: ("()", 0), 3: ("???", 0), 4: ("七人の侍 (1954)", 0), 5: ("The", 0), 6: ("A\nB", 0)})
-    assert odd.search("七人の侍")[0].row == 3
-    assert odd.search("the")[0].row == 4
-    assert odd.search("a b")[0].row == 5
+    _, empty = make("")
+    assert (empty.search("matrix"), empty.resolve("matrix").row) == ([], None)
+    _, odd = make("1||0\n2|()|0\n3|???|0\n4|七人の侍 (1954)|0\n5|The|0\n6|A\\nB|0")
+    assert [odd.search(text)[0].row for text in ("七人の侍", "the", "a b")] == [3, 4, 5]
 
 
-# --- what is asked ---
+ASKED = {
+    "sabrina;Sabrina;sabrina 2019": {7, 915},
+    "Hamlet": {1411, 1941},
+    "ocean's eleven": {4954, 4963},
+    "star wars": {260, 1196},
+    "lord of the rings": {2116, 4993, 5952},
+    "the heat": {6, 103},
+    "shawshank": {122906, 122907},
+    "the matirx;matrx": {2571},
+    "godfater": {858},
+    "caligla": {2862},
+}
+
+
+def test_what_is_not_clear_is_asked() -> None:
+    for texts, candidates in ASKED.items():
+        for text in texts.split(";"):
+            resolution = TITLES.resolve(text)
+            assert resolution.row is None, text
+            assert candidates <= {int(CATALOG.movie_ids[match.row]) for match in resolution.candidates}, text
+
+
+TOASTER = "1|A Long and Winding Story About the Brave Little Toaster 2 (1990)|300"
+MAMA = "1|And Your Mother Too (Y tu mamá también) (2001)|0"
 
 
 @pytest.mark.parametrize(
-    ("texts", "candidates"),
+    ("table", "text", "row"),
     [
-        ("sabrina;Sabrina;sabrina 2019", {7, 915}),
-        ("Hamlet", {1411, 1941}),
-        ("ocean's eleven", {4954, 4963}),
-        ("star wars", {260, 1196}),
-        ("lord of the rings", {2116, 4993, 5952}),
-        ("the heat", {6, 103}),
-        ("shawshank", {122906, 122907}),
-        ("the matirx;matrx", {2571}),
-        ("godfater", {858}),
-        ("caligla", {2862}),
+        ("1|Echo (1990)|30\n2|Nymph (a.k.a. Echo) (1980)|20", "Echo", None),  # nearly as known: a rival
+        ("1|Echo (1990)|30\n2|Nymph (a.k.a. Echo) (1980)|5", "Echo", 0),
+        (TOASTER, "a long and winding story about the brave litle toaster 2", 0),
+        (TOASTER, "a long and winding story about the brave little toaster 3", None),  # another number is no slip
+        (MAMA, "y", None),  # a letter names no movie by its middle
     ],
 )
-def test_what_is_not_clear_is_asked(texts: str, candidates: set[int]) -> None:
-    for text in texts.split(";"):
-        resolution = TITLES.resolve(text)
-        assert resolution.row is None
-        assert candidates <= {int(CATALOG.movie_ids[match.row]) for match in resolution.candidates}
+def test_what_is_meant(table: str, text: str, row: Optional[int]) -> None:
+    resolution = make(table)[1].resolve(text)
+    assert (resolution.row, resolution.candidates[0].row) == (row, 0)
 
 
-@pytest.mark.parametrize(("count", "row"), [(20, None), (5, 0)])
-def test_an_other_name_of_a_movie_nearly_as_known_is_a_rival(count: int, row: Optional[int]) -> None:
-    _, titles = make({1: ("Echo (1990)", 30), 2: ("Nymph (a.k.a. Echo) (1980)", count)})
-    assert titles.resolve("Echo").row == row
-
-
-def test_another_number_is_not_a_misspelling() -> None:
-    _, titles = make({1: ("A Long and Winding Story About the Brave Little Toaster 2 (1990)", 300)})
-    misspelled = titles.resolve("a long and winding story about the brave litle toaster 2")
-    other = titles.resolve("a long and winding story about the brave little toaster 3")
-    assert misspelled.row == 0
-    assert other.row is None
-    assert [match.row for match in other.candidates] == [0]
-
-
-def test_the_well_known_series_comes_before_an_obscure_movie_of_that_name() -> None:
-    assert ids("lord of the rings")[:2] == [4993, 5952]
-    assert ids("shawshank")[0] == 122907
-    assert ids("toy")[0] == 5481  # a full name of its own keeps its place: Toy Story has only 7 times the ratings
-
-
-# --- typed queries ---
-
-
-def typed_queries(name: str) -> list[tuple[str, int, str]]:
-    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
-    return [(q, int(i), kind) for q, i, kind in (line.split("\t") for line in lines if not line.startswith("# "))]
-
-
-@pytest.mark.parametrize(("name", "at_most"), [("title_queries.tsv", 1), ("title_queries_holdout.tsv", 1)])
-def test_typed_queries_on_the_shipped_movies(name: str, at_most: int) -> None:
+@pytest.mark.parametrize("name", ["title_queries.tsv", "title_queries_holdout.tsv"])
+def test_typed_queries_on_the_shipped_movies(name: str) -> None:
     catalog = Recommender.load().catalog
     titles = TitleIndex(catalog)
     misses = []
-    for text, movie_id, _ in typed_queries(name):
-        row, found = catalog.row_of(movie_id), titles.search(text, n=1)
-        if not found or found[0].row != row:
-            misses.append((text, catalog.raw_titles[found[0].row] if found else None))
-        assert titles.resolve(text).row in (None, row), f"{text!r} was guessed"
-    assert len(misses) <= at_most, misses
-
-
-def test_a_letter_names_no_movie_by_its_middle() -> None:
-    movies = Catalog([{"movieId": "1", "title": "And Your Mother Too (Y tu mamá también) (2001)", "genres": ""}])
-    resolution = TitleIndex(movies).resolve("y")
-    assert resolution.row is None
-    assert [match.row for match in resolution.candidates] == [0]
+    for line in (HERE / name).read_text(encoding="utf-8").splitlines():
+        if not line.startswith("# "):
+            text, movie_id, _ = line.split("\t")
+            row, found = catalog.row_of(int(movie_id)), titles.search(text, n=1)
+            misses += [text] if not found or found[0].row != row else []
+            assert titles.resolve(text).row in (None, row), f"{text!r} was guessed"
+    assert len(misses) <= 1, misses
