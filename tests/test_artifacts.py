@@ -191,7 +191,7 @@ def test_damage_is_named_and_can_be_made_again(tmp_path: Path, harm: Callable[[P
     harm(tmp_path)
     with pytest.raises(ArtifactError, match=message) as caught:
         restore(tmp_path)
-    assert str(caught.value).endswith((f": run python -m model.make --output {tmp_path}", "build the artifact again"))
+    assert str(caught.value).endswith(f": run python -m model.make --output {tmp_path}")
     store(tmp_path)
     restore(tmp_path)
 

@@ -11,56 +11,40 @@ from recommender.data import artifacts
 from recommender.data.catalog import Catalog, parse_title
 from recommender.data.errors import ArtifactError, ChoiceError
 
+# raw | title | year | other names, joined by `;`
+TITLES = """\
+Toy Story (1995)|Toy Story|1995
+Avventura, L' (Adventure, The) (1960)|L'Avventura|1960|The Adventure
+1984 (Nineteen Eighty-Four) (1984)|1984|1984|Nineteen Eighty-Four
+Star Wars: Episode IV - A New Hope (1977)|Star Wars: Episode IV - A New Hope|1977
+Seven (a.k.a. Se7en) (1995)|Seven|1995|Se7en
+European Vacation (aka Summer) (1985)|European Vacation|1985|Summer
+Professional, The (Le professionnel) (1981)|The Professional|1981|Le professionnel
+Léon: The Professional (a.k.a. The Professional) (Léon) (1994)|Léon: The Professional|1994|The Professional;Léon
+Karate Kid, Part II, The (1986)|The Karate Kid, Part II|1986
+Death Note: Desu nôto (2006–2007)|Death Note: Desu nôto|2006
+Some Show (1997-1998)|Some Show|1997
+Some Show (2009- )|Some Show|2009
+(500) Days of Summer (2009)|(500) Days of Summer|2009
+Birdman: Or (The Unexpected Virtue) (2014)|Birdman: Or (The Unexpected Virtue)|2014
+Evangelion: 2.0 You Can (Not) Advance (Ha) (2009)|Evangelion: 2.0 You Can (Not) Advance|2009|Ha
+Frontière(s) (2007)|Frontière(s)|2007
+(Untitled) (2009)|(Untitled)|2009
+From Dusk Till Dawn 2 (1999) |From Dusk Till Dawn 2|1999
+2012 (2009)|2012|2009
+1917|1917|0
+(1999)|(1999)|0
+A (B (C) D) (2000)|A|2000|B (C) D
+()|()|0
+||0
+²¹²³ (²¹²³)|²¹²³|0|²¹²³
+"""
 
-@pytest.mark.parametrize(
-    ("raw", "title", "year", "alternatives"),
-    [
-        ("Toy Story (1995)", "Toy Story", 1995, ()),
-        ("Avventura, L' (Adventure, The) (1960)", "L'Avventura", 1960, ("The Adventure",)),
-        ("1984 (Nineteen Eighty-Four) (1984)", "1984", 1984, ("Nineteen Eighty-Four",)),
-        ("Star Wars: Episode IV - A New Hope (1977)", "Star Wars: Episode IV - A New Hope", 1977, ()),
-        ("Seven (a.k.a. Se7en) (1995)", "Seven", 1995, ("Se7en",)),
-        ("European Vacation (aka Summer) (1985)", "European Vacation", 1985, ("Summer",)),
-        ("Professional, The (Le professionnel) (1981)", "The Professional", 1981, ("Le professionnel",)),
-        (
-            "Léon: The Professional (a.k.a. The Professional) (Léon) (1994)",
-            "Léon: The Professional",
-            1994,
-            ("The Professional", "Léon"),
-        ),
-        ("Atalante, L' (1934)", "L'Atalante", 1934, ()),
-        ("Karate Kid, Part II, The (1986)", "The Karate Kid, Part II", 1986, ()),
-        ("Death Note: Desu nôto (2006–2007)", "Death Note: Desu nôto", 2006, ()),
-        ("Some Show (1997-1998)", "Some Show", 1997, ()),
-        ("Some Show (2009- )", "Some Show", 2009, ()),
-        ("(500) Days of Summer (2009)", "(500) Days of Summer", 2009, ()),
-        (
-            "Birdman: Or (The Unexpected Virtue of Ignorance) (2014)",
-            "Birdman: Or (The Unexpected Virtue of Ignorance)",
-            2014,
-            (),
-        ),
-        (
-            "Evangelion: 2.0 You Can (Not) Advance (Ha) (2009)",
-            "Evangelion: 2.0 You Can (Not) Advance",
-            2009,
-            ("Ha",),
-        ),
-        ("Frontière(s) (2007)", "Frontière(s)", 2007, ()),
-        ("(Untitled) (2009)", "(Untitled)", 2009, ()),
-        ("From Dusk Till Dawn 2 (1999) ", "From Dusk Till Dawn 2", 1999, ()),
-        ("2012 (2009)", "2012", 2009, ()),
-        ("1917", "1917", 0, ()),
-        ("(1999)", "(1999)", 0, ()),
-        ("Babylon 5", "Babylon 5", 0, ()),
-        ("A (B (C) D) (2000)", "A", 2000, ("B (C) D",)),
-        ("()", "()", 0, ()),
-        ("", "", 0, ()),
-        ("²¹²³ (²¹²³)", "²¹²³", 0, ("²¹²³",)),
-    ],
-)
-def test_titles_are_taken_apart(raw: str, title: str, year: int, alternatives: tuple[str, ...]) -> None:
-    assert parse_title(raw) == (title, year, alternatives)
+
+def test_titles_are_taken_apart() -> None:
+    for line in TITLES.splitlines():
+        raw, title, year, *others = line.split("|")
+        assert parse_title(raw) == (title, int(year), tuple(others[0].split(";")) if others else ()), raw
 
 
 def test_rows_follow_ids() -> None:
@@ -82,11 +66,9 @@ def test_rows_follow_ids() -> None:
         catalog.row_of(30)
 
 
-def test_unusable_lists_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"no movie list at .*: run python -m preprocess.setup"):
-        Catalog.load(tmp_path)
-    path = tmp_path / "movie_features.csv"
-    for content, message in [
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
         (b"", "or none"),
         (b"movieId,title,genres\n", "or none"),
         (b"movie,title,genres\n1,A,Drama\n", "a row without movieId"),
@@ -96,23 +78,27 @@ def test_unusable_lists_are_refused(tmp_path: Path) -> None:
         (b"movieId,title,genres\n2,B,War\n1\n", "movie_features.csv is damaged .a row without"),
         (b"movieId,title,genres\n99999999999999999999,A,Drama\n", "bad movieId"),
         (b'movieId,title,genres\n1,"' + b"x" * 140_000, "movie_features.csv is damaged .field larger"),
-    ]:
-        path.write_bytes(content)
-        with pytest.raises(ArtifactError, match=message):
-            Catalog.load(tmp_path)
+    ],
+)
+def test_unusable_lists_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(ArtifactError, match=r"no movie list at .*: run python -m preprocess.setup"):
+        Catalog.load(tmp_path)
+    (tmp_path / "movie_features.csv").write_bytes(content)
+    with pytest.raises(ArtifactError, match=message):
+        Catalog.load(tmp_path)
 
 
-def write_list(folder: Path, title: str) -> None:
-    with artifacts.replace_set(folder, "processed", {"setup": {}}) as stage:
-        (stage / "movie_metadata.csv").write_text(f"movieId,title,genres\n1,{title},Drama\n")
-        (stage / "movie_popularity.json").write_text('{"1": 5}')
+FILES = {"movie_metadata.csv": "movieId,title,genres\n1,A,Drama\n", "movie_popularity.json": '{"1": 5}'}
+FEATURES = {"movie_features.csv": FILES["movie_metadata.csv"]}
 
 
-@pytest.mark.parametrize("name", ["movie_metadata.csv", "movie_popularity.json"])
-def test_files_that_the_manifest_does_not_list_so_are_refused(tmp_path: Path, name: str) -> None:
-    write_list(tmp_path, "A")
-    content = (tmp_path / name).read_text()
-    (tmp_path / name).write_text(content.replace("1", "2"))
+@pytest.mark.parametrize(("files", "name"), [(FILES, name) for name in FILES] + [(FEATURES, "movie_features.csv")])
+def test_files_that_the_manifest_does_not_list_so_are_refused(tmp_path: Path, files: dict[str, str], name: str) -> None:
+    with artifacts.replace_set(tmp_path, "processed", {"setup": {}}) as stage:
+        for file, content in files.items():
+            (stage / file).write_text(content)
+    assert Catalog.load(tmp_path).raw_titles == ["A"]
+    (tmp_path / name).write_text(files[name].replace("1", "2"))
     with pytest.raises(ArtifactError, match=rf"{name} is damaged or from another run .*preprocess\.setup"):
         Catalog.load(tmp_path)
     (tmp_path / name).unlink()

@@ -37,18 +37,12 @@ def test_the_order_is_user_then_time_then_movie(
 ) -> None:
     monkeypatch.setattr(interactions, "_SORT_BLOCK", block)
     rng = np.random.default_rng(1)
-    n = 3000
-    users = rng.integers(0, 40, n) * id_step
-    movies = rng.integers(0, 60, n) * id_step
-    times = rng.integers(0, 50, n) * (10**16 if start else 1) + start
-    values = rng.integers(1, 11, n) / 2
+    users, movies = rng.integers(0, 40, 3000) * id_step, rng.integers(0, 60, 3000) * id_step
+    times, values = rng.integers(0, 50, 3000) * (10**16 if start else 1) + start, rng.integers(1, 11, 3000) / 2
     data = Interactions.from_columns(users, movies, values, times)
-    expected = sorted(zip(users.tolist(), times.tolist(), movies.tolist(), range(n)))
-    order = [index for *_, index in expected]
-    assert data.user_ids[data.user_rows()].tolist() == users[order].tolist()
-    assert data.movie_ids[data.movie_rows].tolist() == movies[order].tolist()
-    assert data.times.tolist() == times[order].tolist()
-    assert data.ratings.tolist() == values[order].tolist()
+    order = [i for *_, i in sorted(zip(users.tolist(), times.tolist(), movies.tolist(), range(3000)))]
+    wanted = zip(*(column[order].tolist() for column in (users, movies, values, times)))
+    assert as_rows(data) == list(wanted)
     assert data.movie_rows.dtype == np.int32
     assert data.movie_counts().tolist() == [int((movies == movie).sum()) for movie in data.movie_ids]
 

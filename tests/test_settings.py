@@ -32,11 +32,10 @@ def test_file_then_flags(tmp_path: Path) -> None:
     given = override(settings, parser.parse_args(["--rate", "0.5", "--signal", "ones", "--final"]))
     assert given == Example(rank=7, rate=0.5, signal="ones", final=True)
     assert override(settings, parser.parse_args([])) == settings
-
-
-def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text("# nothing\n")
-    assert read_settings(Example, tmp_path / "x.yaml") == Example()
+    with pytest.raises(SettingsError, match=r"^--rank: 0 is out of range \(how many factors"):
+        override(settings, parser.parse_args(["--rank", "0"]))
+    path.write_text("# nothing\n")
+    assert read_settings(Example, path) == Example()
 
 
 @pytest.mark.parametrize(
@@ -47,14 +46,11 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
         ("rate: 0.1\nrank: 0", "line 2: rank: 0 is out of range (how many factors; from 1 to 500, default 50)"),
         ("rank: 501", "501 is out of range"),
         ("rank: 7.5", "7.5 is not a whole number"),
-        (f"rank: {10**400}", "is out of range"),
         (f"rate: {10**400}", "is out of range"),
         ("rate: 2020-13-45", "is not valid YAML"),
         ("rank: !!int x", "is not valid YAML"),
-        ("rank: many", "'many' is not a whole number"),
         ("rank: true", "True is not a whole number"),
         ("rank:", "None is not a whole number"),
-        ("rank: [1]", "[1] is not a whole number"),
         ("rate: .nan", "nan is not a number"),
         ("rate: .inf", "inf is not a number"),
         ("rate: -0.1", "-0.1 is out of range (step size; from 0 to 1"),
@@ -84,13 +80,6 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         read_settings(Example, tmp_path / "latin.yaml")
     with pytest.raises(SettingsError, match="cannot be read"):
         read_settings(Example, tmp_path)
-
-
-def test_flags_are_checked_too() -> None:
-    parser = Parser("model.example", "")
-    parser.add_settings(Example)
-    with pytest.raises(SettingsError, match=r"^--rank: 0 is out of range \(how many factors"):
-        override(Example(), parser.parse_args(["--rank", "0"]))
 
 
 def test_the_shipped_policy_is_the_defaults_and_names_every_key() -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from recommender.data import artifacts
-from recommender.data.files import load_arrays
 from recommender.data.splits import KIND, REMEDY
 from recommender.learn.svd import SvdModel
 
@@ -36,9 +35,7 @@ def make_processed(folder: Path) -> Path:
         writer = csv.writer(file)
         writer.writerow(header)
         for movie_id, title, genres, _, _ in FILMS:
-            about = (
-                ("Ann Lee", "Bo Ray; Cy Day", "heist", "A movie about things.") if movie_id == 2 else ("", "", "", "")
-            )
+            about = ("Ann Lee", "Bo Ray; Cy Day", "heist", "A movie about things.") if movie_id == 2 else 4 * ("",)
             writer.writerow([movie_id, title, title[-5:-1], genres, *about])
     counts = {str(movie_id): count for movie_id, _, _, count, _ in FILMS}
     (folder / "movie_popularity.json").write_text(json.dumps(counts))
@@ -56,8 +53,9 @@ def make_processed(folder: Path) -> Path:
 def load_final_rating(folder: Path, name: str) -> np.ndarray:
     """Return the `weighted` signal that the preprocessing stored for the part `name`, in the order of `load_split`."""
     manifest = artifacts.read_manifest(folder, KIND, REMEDY)
-    if f"{name}_transformed.npz" in manifest["files"]:
-        artifacts.check_files(folder, manifest, [f"{name}_transformed.npz"], REMEDY)
-        return load_arrays(folder / f"{name}_transformed.npz", {"final_rating": np.float32})["final_rating"]
-    artifacts.check_files(folder, manifest, [f"{name}_transformed.csv"], REMEDY)
-    return pd.read_csv(folder / f"{name}_transformed.csv")["final_rating"].to_numpy(np.float32)
+    file = next(
+        f"{name}_transformed.{form}" for form in ("npz", "csv") if f"{name}_transformed.{form}" in manifest["files"]
+    )
+    artifacts.check_files(folder, manifest, [file], REMEDY)
+    table = np.load(folder / file) if file.endswith(".npz") else pd.read_csv(folder / file)
+    return np.asarray(table["final_rating"], np.float32)

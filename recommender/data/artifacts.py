@@ -171,7 +171,8 @@ class Stored:
             if path.suffix == ".json":
                 found = {path.stem: self._ids(path)}
             else:
-                found = load_arrays(path, dtypes if path.suffix == ".npz" else {path.stem: dtypes})
+                parts = dtypes if path.suffix == ".npz" else {path.stem: dtypes}
+                found = load_arrays(path, parts, f"run {self.remedy}")
             if not all(np.isfinite(array).all() for array in found.values() if array.dtype.kind == "f"):
                 raise ArtifactError(f"{path} holds values that are not numbers: run {self.remedy}")
             arrays.update(found)

@@ -26,6 +26,7 @@ else:
     import fcntl
 
     _BUSY = (BlockingIOError, FileNotFoundError)
+_AGAIN = "build the artifact again"
 _DAMAGE = (KeyError, ValueError, EOFError, OSError, AttributeError, RecursionError, zipfile.BadZipFile, zlib.error)
 
 
@@ -83,12 +84,12 @@ def _lock(handle: int, path: Path) -> None:
         raise BlockingIOError  # its holder deleted the file between our opening and our locking it
 
 
-def load_arrays(path: Path, dtypes: Mapping[str, npt.DTypeLike]) -> dict[str, np.ndarray]:
+def load_arrays(path: Path, dtypes: Mapping[str, npt.DTypeLike], remedy: str = _AGAIN) -> dict[str, np.ndarray]:
     """Read the arrays of `X.npz` that `dtypes` names, or the one of `X.npy`, called `X`; never unpickles.
 
     Raises `ArtifactError` for a file that is missing or damaged, and for another dtype; a dtype None is not checked.
     """
-    with _reading(path), contextlib.ExitStack() as stack:
+    with _reading(path, remedy), contextlib.ExitStack() as stack:
         content = np.load(path, allow_pickle=False)
         content = {path.stem: content} if isinstance(content, np.ndarray) else stack.enter_context(content)
         arrays = {name: content[name] for name in dtypes}
@@ -98,14 +99,14 @@ def load_arrays(path: Path, dtypes: Mapping[str, npt.DTypeLike]) -> dict[str, np
     return arrays
 
 
-def load_json(path: Path, remedy: str = "build the artifact again") -> Any:
+def load_json(path: Path, remedy: str = _AGAIN) -> Any:
     """Read a JSON file; raises `ArtifactError`, which says what to do, for a missing or damaged one."""
     with _reading(path, remedy):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
 @contextlib.contextmanager
-def _reading(path: Path, remedy: str = "build the artifact again") -> Iterator[None]:
+def _reading(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:

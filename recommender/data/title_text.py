@@ -70,10 +70,7 @@ def fold_lines(texts: Sequence[str]) -> list[str]:
     >>> fold_lines(["Amélie & Łódź", "L.A. Confidential", "Rocky II", "Twenty-Eight Days Later", "Alien³"])
     ['amelie and lodz', 'la confidential', 'rocky 2', '28 days later', 'alien3']
     """
-    text = "\n".join(texts)
-    if text.count("\n") != max(len(texts) - 1, 0):
-        text = "\n".join(one.replace("\n", " ") for one in texts)
-    text = text.lower()
+    text = "\n".join([one.replace("\n", " ") for one in texts]).lower()
     if not text.isascii():
         text = _NOT_ASCII.sub(_plain, unicodedata.normalize("NFKD", text))
     text = text.replace("&", " and ").replace("+", " and ")
@@ -91,7 +88,7 @@ def fold_lines(texts: Sequence[str]) -> list[str]:
 
 def fold(text: str) -> str:
     """Fold one query; only its first `MAX_LENGTH` characters count."""
-    return fold_lines([text.strip()[:MAX_LENGTH].replace("\n", " ")])[0]
+    return fold_lines([text.strip()[:MAX_LENGTH]])[0]
 
 
 def without_article(folded: str) -> str:
