@@ -8,18 +8,7 @@ from pathlib import Path
 import pytest
 
 from recommender.data.errors import ChoiceError, DataError
-from recommender.text.dialogues import (
-    RECOMMENDER,
-    SEEKER,
-    Answer,
-    Dialogue,
-    Turn,
-    gather,
-    liked_mentions,
-    read_dialogues,
-    words_before,
-    written_out,
-)
+from recommender.text.dialogues import RECOMMENDER, SEEKER, Dialogue, Turn, gather, read_dialogues, words_before
 
 SAMPLE = Path(__file__).parent / "dialogues" / "redial_sample.jsonl"
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
@@ -64,7 +53,6 @@ def test_ccpe_gives_turns_in_order_with_roles(tmp_path: Path) -> None:
     assert first.turns[1] == Turn(SEEKER, "", "I like heist movies, such as Ocean's Eleven.")
     said = "I like heist movies, such as Ocean's Eleven.\nThey are clever — et pas bêtes."
     assert gather([first, second]) == ({"ccpe:CCPE-00001": said}, 1)  # one dialogue without a word of a seeker
-    assert list(gather([first, second], (RECOMMENDER,))[0].values()) == ["which movies do you like?\nwhy?", "hello"]
 
 
 def test_inspired_keeps_quotation_marks_and_joins_turns_of_a_dialogue(tmp_path: Path) -> None:
@@ -80,17 +68,12 @@ def test_redial_resolves_mentions_and_knows_who_asked() -> None:
     dialogues = read_dialogues(SAMPLE)
     assert [dialogue.dialog_id for dialogue in dialogues] == ["16162", "14465", "19049", "10543"]
     first = dialogues[0]
-    assert first.turns[1] == Turn(SEEKER, "271", "Hi im looking for a good horroe movie like @135508", ("135508",))
+    assert first.turns[1] == Turn(SEEKER, "271", "Hi im looking for a good horroe movie like @135508")
     assert first.turns[2].role == RECOMMENDER
-    assert first.turns[2].mentions == ("202190", "83192")
     assert first.titles["202190"] == "The Shining (1980)"  # the data has two spaces
-    assert written_out(first, first.turns[3].text) == "I thought It Follows (2014) was creepy those were good"
-    assert dialogues[1].answers[SEEKER]["92883"] == Answer(suggested=True, seen=None, liked=None)
-    assert dialogues[1].answers[SEEKER]["205480"] == Answer(suggested=True, seen=False, liked=None)
-    assert dialogues[2].answers[RECOMMENDER]["163704"].liked is False
-    assert dialogues[3].answers == {SEEKER: {}, RECOMMENDER: {}}  # written as empty lists
-    assert liked_mentions(dialogues[1]) == ["126237", "175096"]
-    assert liked_mentions(dialogues[3]) == []
+    assert "\nI thought It Follows (2014) was creepy those were good" in gather(dialogues[:1])[0]["redial:271"]
+    assert dialogues[1].liked == ("126237", "175096")
+    assert dialogues[3].liked == ()  # the answers are written as an empty list
 
 
 def test_a_table_of_ones_own_gives_ids_that_meet_those_who_rate(tmp_path: Path) -> None:
@@ -124,47 +107,37 @@ def test_a_speaker_of_several_dialogues_has_one_profile() -> None:
 
 def test_words_before_a_movie_hold_no_title_and_nothing_said_later() -> None:
     horror = read_dialogues(SAMPLE)[3]
-    said = words_before(horror, "107175")
-    assert said is not None
-    assert said.split("\n") == [
-        "Hi! What genre of movies are you interested in?",
-        "We gotta hurry the movie starts soon! I like horror yes?",
-        "Have you seen ?",
-        "No, looked pervers! :D SCARY :DO owah...",  # the movie "It" is one of this dialogue's
-        "What about",
-    ]
-    assert words_before(horror, "107175", roles=(SEEKER,)) == "\n".join(said.split("\n")[1:4:2])
+    assert words_before(horror, "107175") == (
+        "We gotta hurry the movie starts soon! I like horror yes?\n"
+        "No, looked pervers! :D SCARY :DO owah..."  # the movie "It" is one of this dialogue's
+    )
     assert words_before(horror, "1") is None
 
 
 def test_typed_titles_are_masked_whole_in_any_case_and_not_inside_words() -> None:
     titles = {"1": "Star Wars: The Last Jedi (2017)", "2": "Heat (1995)", "3": "Matrix, The (1999)"}
     text = "star wars bored, HEAT does not, heated talk by wheat does; the matrix? Star Wars: the last jedi? @1 or @2"
-    talk = Dialogue("redial", "1", (Turn(SEEKER, "1", text, ("1", "2")), Turn(SEEKER, "1", "later @3", ("3",))), titles)
+    talk = Dialogue("redial", "1", (Turn(SEEKER, "1", text), Turn(SEEKER, "1", "later @3")), titles)
     assert words_before(talk, "2") == "bored, does not, heated talk by wheat does; ? ? or"
     assert words_before(talk, "1") == "bored, does not, heated talk by wheat does; ? ?"
 
 
-def test_liked_is_not_seen() -> None:
-    answers = {"1": Answer(True, seen=True, liked=False), "2": Answer(False, seen=False, liked=True)}
-    said = Turn(SEEKER, "1", "@1 @2", ("1", "2"))
-    assert liked_mentions(Dialogue("redial", "1", (said,), {"1": "A", "2": "B"}, {SEEKER: answers})) == ["2"]
-
-
 def test_mentions_without_a_title_are_taken_out(tmp_path: Path) -> None:
+    def answer(seen: int, liked: int) -> dict[str, int]:
+        return {"suggested": 0, "seen": seen, "liked": liked}
+
     entry = {
         "conversationId": 5,
         "movieMentions": {"50": None, "51": "Heat (1995)"},
         "initiatorWorkerId": 1,
         "respondentWorkerId": 2,
-        "initiatorQuestions": {},
-        "respondentQuestions": {},
+        "initiatorQuestions": {"50": answer(1, 1), "51": answer(0, 1), "52": answer(1, 2), "53": answer(1, 0)},
         "messages": [{"senderWorkerId": 1, "text": "I saw @50, @51, @51 and @52"}],
     }
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(entry) + "\n\n", encoding="utf-8")
     (talk,) = read_dialogues(path)
-    assert talk.turns[0].mentions == ("51",)
+    assert talk.liked == ("51",)  # the only one with a title, though it was not seen
     assert list(gather([talk])[0].values()) == ["I saw , Heat (1995), Heat (1995) and"]
 
 
@@ -218,7 +191,7 @@ def test_the_whole_of_redial_is_read() -> None:
     assert sum(len(dialogue.turns) for dialogue in dialogues) == 12395
     assert sum(len(dialogue.titles) for dialogue in dialogues) == 5272  # and one without a title
     for dialogue in dialogues:
-        for mention in liked_mentions(dialogue):
+        for mention in dialogue.liked:
             said = words_before(dialogue, mention)
             assert said is not None
             assert "@" + mention not in said

@@ -29,7 +29,7 @@ from recommender.evaluate.known_item import Requests, descriptions, dialogue_req
 from recommender.evaluate.run import Options, Spec, rank
 from recommender.linalg.rows import unit_rows
 from recommender.text.base import BaseEmbeddingBackend, Identity
-from recommender.text.dialogues import RECOMMENDER, SEEKER, Answer, Dialogue, Turn
+from recommender.text.dialogues import RECOMMENDER, SEEKER, Dialogue, Turn
 from recommender.text.movie_text import movie_text, text_hash
 from recommender.text.people import UserVectorSettings
 from recommender.text.vectors import MOVIES, VectorTable
@@ -182,14 +182,13 @@ def dialogue(ident: str) -> Dialogue:
     """The seeker likes films 1, 2, 4 and 5, not 3; film 4 is not in the catalogue, nothing is said before 5."""
     titles = {"1": "Film 7 (1957)", "2": "Fílm 8  (1958)", "3": "Film 9 (1959)", "4": "Film 7 (1999)"}
     titles["5"] = "Film 11 (1961)"
-    answers = {key: Answer(True, True, key != "3") for key in titles}
     turns = (
-        Turn(SEEKER, "s", "@5!", ("5",)),
-        Turn(SEEKER, "s", "Something sad, like film 9 or @1, please", ("1",)),
-        Turn(RECOMMENDER, "r", "Try @3 @2", ("3", "2")),
-        Turn(SEEKER, "s", "@4 was fun", ("4",)),
+        Turn(SEEKER, "s", "@5!"),
+        Turn(SEEKER, "s", "Something sad, like film 9 or @1, please"),
+        Turn(RECOMMENDER, "r", "Try @3 @2"),
+        Turn(SEEKER, "s", "@4 was fun"),
     )
-    return Dialogue("redial", ident, turns, titles, {SEEKER: answers})
+    return Dialogue("redial", ident, turns, titles, ("5", "1", "2", "4"))
 
 
 def test_requests_of_dialogues_are_the_words_of_the_seeker_before_a_film_they_like():

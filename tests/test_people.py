@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from recommender.data.errors import DataError, SettingsError
 from recommender.data.interactions import Interactions
 from recommender.text.people import METHODS, UserVectors, UserVectorSettings, align, mix, mix_users, user_vectors
 
@@ -148,16 +147,6 @@ def test_random_is_the_same_for_the_same_seed_and_no_other() -> None:
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-6)
 
 
-def test_rows_that_do_not_fit_are_refused() -> None:
-    broken = vectors()
-    broken[3, 1] = np.nan
-    for movies in (vectors(39), broken):
-        with pytest.raises(DataError, match="for 40 movies"):
-            run(ratings(), movies)
-    with pytest.raises(SettingsError, match="min_movies"):
-        UserVectorSettings(min_movies=0)
-
-
 def test_nobody_at_all_gives_an_empty_result() -> None:
     nobody = Interactions.from_columns([], [], [], [], np.array([1, 2]))
     for method in METHODS:
@@ -187,9 +176,9 @@ def test_users_are_joined_by_id_whatever_its_type() -> None:
     rated = np.array([[1, 0], [0, 2], [1, 1]], np.float32)
     texts = np.array([[0, 4], [3, 0], [0, 0]], np.float32)
     ids, origins, mixed = mix_users([9, 10, 2], rated, ["10", "redial:5", "77"], texts, 0.7)
-    assert ids == ["2", "9", "10", "redial:5"]  # nothing is known of 77
-    assert origins == ["ratings", "ratings", "both", "text"]
+    assert ids.tolist() == ["2", "9", "10", "redial:5"]  # nothing is known of 77
+    assert origins.tolist() == ["ratings", "ratings", "both", "text"]
     np.testing.assert_allclose(mixed, [[0.5**0.5, 0.5**0.5], [1, 0], [0, 1], [1, 0]], atol=1e-6)
     np.testing.assert_allclose(mix_users([9], X, ["9"], Y, 0.7)[2], mix(X, Y, 0.7))
     assert mix_users([], NONE[:0], ["a"], Y)[2].tolist() == Y.tolist()
-    assert mix_users([7], X, [], NONE[:0])[0] == ["7"]
+    assert mix_users([7], X, [], NONE[:0])[0].tolist() == ["7"]

@@ -23,7 +23,7 @@ import numpy as np
 from ..data.catalog import Catalog, parse_title
 from ..data.errors import DataError
 from ..data.title_text import compact, fold
-from ..text.dialogues import SEEKER, Dialogue, liked_mentions, words_before
+from ..text.dialogues import Dialogue, words_before
 
 PART_OF = {"tune": "val", "report": "test"}
 NOT_THERE, SILENT = "not in the catalogue", "nothing said before"
@@ -108,10 +108,10 @@ def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str
         if (zlib.crc32(dialogue.dialog_id.encode()) % 3 == 0) != (part == "val"):
             continue
         before = len(texts)
-        for mention in liked_mentions(dialogue):
+        for mention in dialogue.liked:
             title, year, _ = parse_title(dialogue.titles[mention])
             meant = rows_of.get((compact(fold(title)), year), ())
-            words = words_before(dialogue, mention, (SEEKER,))
+            words = words_before(dialogue, mention)
             if len(meant) != 1:
                 left_out[NOT_THERE] += 1
             elif not words or not any(letter.isalpha() for letter in words):

@@ -23,7 +23,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.errors import DataError
 from ..data.interactions import Interactions
 from ..data.settings import check_settings, setting
 from ..data.weighting import HALF_LIFE_DAYS, user_means
@@ -52,9 +51,8 @@ class UserVectorSettings:
 
 
 class UserVectors(NamedTuple):
-    """What became of a set of users.
+    """user_ids: (n,) int64, ascending.  vectors: (n, d) float32, rows of length 1.
 
-    user_ids: (n,) int64, ascending.  vectors: (n, d) float32, rows of length 1.
     left_out: reason -> how many; n and they add up to all users of the data.
     fallbacks: how many of the n got their average because the `weighted` rule said nothing about them.
     """
@@ -65,19 +63,19 @@ class UserVectors(NamedTuple):
     fallbacks: int
 
 
-def align(movie_ids: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Return (len(movie_ids), d) float32: for each of `movie_ids` its row of `vectors`, zeros where `ids` lacks it.
+def align(wanted: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return (len(wanted), d) float32: for each of `wanted` its row of `vectors` (n, d), zeros where `ids` lacks it.
 
-    ids: (n,) in any order, each once.  vectors: (n, d).  Cost O(n log n).
+    ids: (n,) numbers or texts in any order, each once.  Cost O(n log n).
 
     >>> align(np.array([1, 2, 3]), np.array([3, 1]), np.array([[3.0], [1.0]], np.float32)).ravel().tolist()
     [1.0, 0.0, 3.0]
     """
-    result = np.zeros((len(movie_ids), vectors.shape[1]), dtype=np.float32)
+    result = np.zeros((len(wanted), vectors.shape[1]), dtype=np.float32)
     if len(ids):
         order = np.argsort(ids, kind="stable")
-        rows = order[np.minimum(np.searchsorted(ids, movie_ids, sorter=order), len(ids) - 1)]
-        known = ids[rows] == movie_ids
+        rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+        known = ids[rows] == wanted
         result[known] = vectors[rows[known]]
     return result
 
@@ -89,23 +87,18 @@ def user_vectors(
 
     movie_vectors: (n_movies, d) float32, row i for `data.movie_ids[i]`; a row of zeros means that the movie has no
     vector (`align` brings vectors into this form).  rng: used by `random` alone.
-    Raises `DataError` where the rows do not fit the data or are not finite.
     Cost: O(n_ratings d) for one sparse product, O(n_ratings) besides; memory 16 bytes a rating beyond the result.
     """
-    if movie_vectors.ndim != 2 or len(movie_vectors) != data.n_movies or not np.isfinite(movie_vectors).all():
-        shape = movie_vectors.shape
-        raise DataError(f"movie vectors of shape {shape} for {data.n_movies} movies: give a finite row for each")
-    has_vector = (movie_vectors != 0).any(axis=1)
+    known = (movie_vectors != 0).any(axis=1)[data.movie_rows]
     liked = data.ratings >= settings.rating_threshold
-    usable = liked & has_vector[data.movie_rows]
     few_likes = _per_user(data, liked) < settings.min_movies
-    few_vectors = ~few_likes & (_per_user(data, usable) < settings.min_movies)
+    few_vectors = ~few_likes & (_per_user(data, liked & known) < settings.min_movies)
     kept = ~few_likes & ~few_vectors
     fallen_back = cancelled = np.zeros(data.n_users, dtype=bool)
     if settings.method == RANDOM:
         sums = rng.standard_normal((data.n_users, movie_vectors.shape[1]))
     else:
-        weights, fallen_back = _weights(data, usable, has_vector, settings)
+        weights, fallen_back = _weights(data, known, liked & known, settings)
         weights *= kept[data.user_rows()]
         counted = weights > 0
         part = data.take(counted)
@@ -121,19 +114,51 @@ def user_vectors(
     return UserVectors(data.user_ids[kept], unit_rows(sums[kept]), left_out, int((fallen_back & kept).sum()))
 
 
+def _weights(
+    data: Interactions, known: np.ndarray, usable: np.ndarray, settings: UserVectorSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return w (n_ratings,) float32 and, for each user, whether `weighted` fell back to the average.
+
+    known, usable: (n_ratings,) bool: ratings of movies with a vector; those of them that say the movie is liked.
+    """
+    users = data.user_rows()
+
+    def recency(counted: np.ndarray) -> np.ndarray:
+        """2 ** (-age / half_life); age 0 is the user's last `counted` rating, and all after it."""
+        newest = np.zeros(data.n_users, dtype=np.int64)
+        newest[users[counted]] = data.times[counted]  # in order of time: the last one stays
+        days = np.maximum(newest[users] - data.times, 0) / _DAY
+        return np.exp2(-days / settings.half_life_days).astype(np.float32)
+
+    average = usable.astype(np.float32)
+    if settings.method != WEIGHTED:
+        weights = average * recency(usable) if settings.method == TEMPORAL else average
+        return weights, np.zeros(data.n_users, dtype=bool)
+    from_last = data.indptr[1:][users] - np.arange(data.n_ratings)  # 1 = the last rating of its user
+    above = np.maximum(data.ratings - user_means(data)[0][users], 0.0)
+    above[(from_last > settings.n_last) | ~known] = 0.0
+    weights = (recency(above > 0) * above).astype(np.float32)
+    silent = _per_user(data, weights) == 0
+    return np.where(silent[users], average, weights), silent
+
+
+def _per_user(data: Interactions, values: np.ndarray) -> np.ndarray:
+    """Return the sum of `values` over each user's ratings, (n_users,) float64."""
+    sums = np.bincount(data.user_rows(), weights=values.astype(np.float64), minlength=data.n_users)
+    return sums.astype(np.float64)  # of integers where there is no rating at all
+
+
 def mix(rating_vectors: np.ndarray, text_vectors: np.ndarray, alpha: float = ALPHA) -> np.ndarray:
     """Return a * rating_vec + (1 - a) * text_vec row by row, (n, d) float32, all at length 1 before and after.
 
-    A row of zeros means that this side is missing: the other stands alone, so that a user of whom less is known is not
-    pulled towards zero.  alpha: share of the ratings, 0 to 1.
+    A row of zeros means that this side is missing: the other stands alone.  alpha: share of the ratings, 0 to 1.
 
     >>> ratings, texts = np.array([[2.0, 0.0], [0.0, 0.0]], np.float32), np.array([[0.0, 5.0], [0.0, 5.0]], np.float32)
     >>> mix(ratings, texts, 0.5).tolist()
     [[0.7071067690849304, 0.7071067690849304], [0.0, 1.0]]
     """
-    has_ratings, has_text = rating_vectors.any(axis=1), text_vectors.any(axis=1)
-    of_ratings = np.where(has_text, alpha, 1.0)[:, None]  # (n, 1)
-    of_texts = np.where(has_ratings, 1.0 - alpha, 1.0)[:, None]
+    of_ratings = np.where(text_vectors.any(axis=1), alpha, 1.0)[:, None]  # (n, 1)
+    of_texts = np.where(rating_vectors.any(axis=1), 1.0 - alpha, 1.0)[:, None]
     return unit_rows(of_ratings * unit_rows(rating_vectors) + of_texts * unit_rows(text_vectors))
 
 
@@ -143,58 +168,18 @@ def mix_users(
     text_ids: Sequence[object],
     text_vectors: np.ndarray,
     alpha: float = ALPHA,
-) -> tuple[list[str], list[str], np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return ids, origins ("ratings", "text" or "both") and vectors (n, d) of everybody who is on either side.
 
     Ids are compared as texts, so user 7 and speaker "7" are one; numbers come first, by value. An id may occur once on
     each side; both sides have d columns. Cost O(n log n + n d).
     """
-    row_of = [{str(ident): row for row, ident in enumerate(ids)} for ids in (rating_ids, text_ids)]
-    names = sorted(
-        row_of[0].keys() | row_of[1].keys(),
-        key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name),
-    )
-    sides = []
-    for rows, vectors in zip(row_of, (rating_vectors, text_vectors)):
-        side = np.zeros((len(names), rating_vectors.shape[1]), dtype=np.float32)
-        known = [place for place, name in enumerate(names) if name in rows]
-        side[known] = vectors[[rows[names[place]] for place in known]]
-        sides.append(side)
-    has = [side.any(axis=1) for side in sides]
-    origins = np.where(has[0] & has[1], "both", np.where(has[0], "ratings", "text"))
-    found = np.flatnonzero(has[0] | has[1])
-    return [names[row] for row in found], origins[found].tolist(), mix(sides[0][found], sides[1][found], alpha)
-
-
-def _weights(
-    data: Interactions, usable: np.ndarray, has_vector: np.ndarray, settings: UserVectorSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return w (n_ratings,) float32 and, for each user, whether `weighted` fell back to the average."""
-    average = usable.astype(np.float32)
-    nobody = np.zeros(data.n_users, dtype=bool)
-    if settings.method == AVERAGE:
-        return average, nobody
-    if settings.method == TEMPORAL:
-        return average * _recency(data, usable, settings.half_life_days), nobody
-    users = data.user_rows()
-    from_last = data.indptr[1:][users] - np.arange(data.n_ratings)  # 1 = the last rating of its user
-    above = np.maximum(data.ratings - user_means(data)[0][users], 0.0)
-    above[(from_last > settings.n_last) | ~has_vector[data.movie_rows]] = 0.0
-    weights = (_recency(data, above > 0, settings.half_life_days) * above).astype(np.float32)
-    silent = _per_user(data, weights) == 0
-    return np.where(silent[users], average, weights), silent
-
-
-def _recency(data: Interactions, counted: np.ndarray, half_life_days: float) -> np.ndarray:
-    """Return 2 ** (-age / half_life) of every rating; age 0 is its user's last `counted` one, and all after it."""
-    users = data.user_rows()
-    newest = np.zeros(data.n_users, dtype=np.int64)
-    newest[users[counted]] = data.times[counted]  # in order of time: the last one stays
-    days = np.maximum(newest[users] - data.times, 0) / _DAY
-    return np.exp2(-days / half_life_days).astype(np.float32)
-
-
-def _per_user(data: Interactions, values: np.ndarray) -> np.ndarray:
-    """Return the sum of `values` over each user's ratings, (n_users,) float64."""
-    sums = np.bincount(data.user_rows(), weights=values.astype(np.float64), minlength=data.n_users)
-    return sums.astype(np.float64)  # of integers where there is no rating at all
+    ids = [np.array([str(ident) for ident in side], dtype=np.str_) for side in (rating_ids, text_ids)]
+    everybody = {str(name) for side in ids for name in side}
+    order = sorted(everybody, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+    names = np.array(order, dtype=np.str_)
+    rated, said = align(names, ids[0], rating_vectors), align(names, ids[1], text_vectors)
+    has_ratings, has_text = rated.any(axis=1), said.any(axis=1)
+    origins = np.where(has_ratings & has_text, "both", np.where(has_ratings, "ratings", "text"))
+    found = has_ratings | has_text
+    return names[found], origins[found], mix(rated[found], said[found], alpha)
