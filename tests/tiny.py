@@ -53,9 +53,8 @@ def make_processed(folder: Path) -> Path:
 def load_final_rating(folder: Path, name: str) -> np.ndarray:
     """Return the `weighted` signal that the preprocessing stored for the part `name`, in the order of `load_split`."""
     manifest = artifacts.read_manifest(folder, KIND, REMEDY)
-    file = next(
-        f"{name}_transformed.{form}" for form in ("npz", "csv") if f"{name}_transformed.{form}" in manifest["files"]
-    )
+    binary = f"{name}_transformed.npz" in manifest["files"]
+    file = f"{name}_transformed.{'npz' if binary else 'csv'}"
     artifacts.check_files(folder, manifest, [file], REMEDY)
-    table = np.load(folder / file) if file.endswith(".npz") else pd.read_csv(folder / file)
+    table = np.load(folder / file) if binary else pd.read_csv(folder / file)
     return np.asarray(table["final_rating"], np.float32)
