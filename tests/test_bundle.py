@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RAW = ROOT.parent / "shared" / "data"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (RAW / "ml-latest-small.zip").is_file(), reason="the raw data are not beside this clone")
 def test_the_shipped_data_are_rebuilt_byte_for_byte(tmp_path):
     flags = ["--min-movie-ratings", "5", "--bundle", "--descriptions", str(RAW / "movie_descriptions.jsonl")]

@@ -37,6 +37,10 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[a-z0-9]+", "".join(c for c in plain if not unicodedata.combining(c))))
 
 
+def singular(word: str) -> str:
+    return re.sub("(?<=[a-z]{2})ie[sd]$", "y", word)
+
+
 def alike(first: str, second: str) -> bool:
     """Return whether two words may be forms of one: equal, or with a common beginning and short endings.
 
@@ -48,7 +52,7 @@ def alike(first: str, second: str) -> bool:
 
     with `ies` and `ied` at the end as `y`.
     """
-    first, second = (re.sub("(?<=[a-z]{2})ie[sd]$", "y", word) for word in (first, second))
+    first, second = singular(first), singular(second)
     if first == second:
         return True
     common = 0
@@ -71,13 +75,17 @@ class Words:
         for row, found in enumerate(self.of_movie):
             for word in found:
                 self.movies.setdefault(word, set()).add(row)
+        self.beginnings: dict[str, list[str]] = {}  # forms of one word share their first three letters
+        for word in self.movies:
+            self.beginnings.setdefault(singular(word)[:3], []).append(word)
 
     def shared_rare(self, text: str, row: int) -> dict[str, int]:
         """Return the words of `text` with a rare form in the movie's text: word -> movies that have a form of it."""
         found = {}
         for word in sorted(words(text)):
-            if any(alike(word, other) for other in self.of_movie[row]):
-                n_movies = len(set().union(*(movies for other, movies in self.movies.items() if alike(word, other))))
+            forms = [other for other in self.beginnings.get(singular(word)[:3], []) if alike(word, other)]
+            if not self.of_movie[row].isdisjoint(forms):
+                n_movies = len(set().union(*(self.movies[form] for form in forms)))
                 if n_movies < 0.01 * len(self.of_movie):
                     found[word] = n_movies
         return found

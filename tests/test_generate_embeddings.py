@@ -451,6 +451,7 @@ def test_another_model_over_http_is_refused_before_a_call(project: Path, server:
 SHIPPED = ROOT / "processed" / "artifacts" / "text" / "local"
 
 
+@pytest.mark.slow
 def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
     shipped = VectorTable.load(SHIPPED)
     built = generator(ROOT, output=tmp_path, backend_settings={}, forms=["npz"], half=True).build_movie_embeddings()
@@ -463,6 +464,7 @@ def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
     assert np.array_equal(LocalBackend(tmp_path / "model").fitted.hashes, LocalBackend().fitted.hashes)
 
 
+@pytest.mark.slow
 def test_the_shipped_minilm_vectors_are_those_of_the_backend() -> None:
     shipped = VectorTable.load(ROOT / "processed" / "artifacts" / "text" / "minilm")
     assert shipped["movie_id"].tolist() == VectorTable.load(SHIPPED)["movie_id"].tolist()

@@ -36,6 +36,7 @@ def ids_of(backend, texts):
     return [tokenizer.encode(text) for text in texts]
 
 
+@pytest.mark.slow
 def test_tokens_and_vectors_are_those_that_the_original_gave(backend):
     entries = json.loads(minilm_texts.ORIGINAL.read_text(encoding="ascii"))["texts"]
     texts = [entry["text"] for entry in entries]
@@ -48,6 +49,7 @@ def test_tokens_and_vectors_are_those_that_the_original_gave(backend):
     assert cosines(vectors, original).min() > 0.999999
 
 
+@pytest.mark.slow
 def test_1000_varied_texts_against_the_original(backend):
     pytest.importorskip("sentence_transformers")
     texts = minilm_texts.varied_texts(1000)
@@ -58,6 +60,7 @@ def test_1000_varied_texts_against_the_original(backend):
     assert found.min() > 0.999999  # the goal is 0.9999
 
 
+@pytest.mark.slow
 def test_every_old_character_is_read_as_the_original_reads_it(backend):
     tokenizers = pytest.importorskip("tokenizers")
     original = tokenizers.Tokenizer.from_file(str(backend.folder / "tokenizer.json"))
@@ -70,6 +73,7 @@ def test_every_old_character_is_read_as_the_original_reads_it(backend):
     assert ids_of(backend, texts) == expected
 
 
+@pytest.mark.slow
 def test_order_and_batches_do_not_matter(backend):
     texts = ["a movie", "", "a much longer text about a movie", "a movie", "another movie"]
     together = backend.embed_texts(texts)
@@ -78,6 +82,7 @@ def test_order_and_batches_do_not_matter(backend):
     assert backend.embed_texts([]).shape == (0, 384)
 
 
+@pytest.mark.slow
 def test_meaning_counts_more_than_words(backend):
     query, near, far = backend.embed_texts(
         ["a robot falls in love", "an android discovers romance", "a bank falls in the market"]
@@ -85,6 +90,7 @@ def test_meaning_counts_more_than_words(backend):
     assert query @ near > query @ far
 
 
+@pytest.mark.slow
 def test_starting_imports_neither_the_package_nor_torch(backend, monkeypatch):
     for name in ("torch", "transformers", "pandas"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails

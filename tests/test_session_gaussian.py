@@ -280,6 +280,7 @@ def test_centered_matrix_multiplies_like_the_dense_one() -> None:
     assert matrix.energy() == pytest.approx((dense**2).sum(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_shipped_model_is_what_the_program_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train_session_model.main(["--output", str(tmp_path / "out")])
     assert "610 users" in capsys.readouterr().out

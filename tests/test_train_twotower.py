@@ -250,6 +250,7 @@ def test_the_curve() -> None:
     assert max(map(len, train_twotower.curve(list(range(1000)), "x", mark=500).splitlines())) < 80
 
 
+@pytest.mark.slow
 def test_the_shipped_artifact_is_what_the_command_builds() -> None:
     """The first two losses of the final fit are those of the manifest, up to rounding; the vectors fit the last one."""
     processed = default_folder("processed")

@@ -165,6 +165,7 @@ def test_signals_that_these_ratings_do_not_have(tmp_path: Path, capsys: pytest.C
         train_svd_model.main([*flags, "binary"])
 
 
+@pytest.mark.slow
 def test_the_shipped_svd_is_what_the_command_builds(tmp_path: Path) -> None:
     processed = default_folder("processed")
     train_svd_model.main(["--processed", str(processed), "--output", str(tmp_path), "--all-ratings"])
