@@ -52,22 +52,17 @@ def replace_set(
             yield stage
             old = read_manifest(folder, kind, "the earlier steps again") if keep_steps and has_manifest(folder) else {}
             files = {name: entry for name, entry in old.get("files", {}).items() if entry["step"] in keep_steps}
-            used = {step: value for step, value in old.get("settings", {}).items() if step in keep_steps}
-            new = sorted(stage.iterdir())
-            for file in new:
-                files[file.name] = {"step": step_of[file.name] if step_of else next(iter(settings)), **_describe(file)}
-                flush(file)
-            manifest = {
-                "format_version": FORMAT_VERSION,
-                "kind": kind,
-                "settings": {**used, **settings},
-                "files": files,
-            }
-            dump_json(manifest, stage / MANIFEST)
-            flush(stage / MANIFEST)
+            used = {step: old["settings"][step] for step in keep_steps if step in old.get("settings", {})}
+            new = sorted(file.name for file in stage.iterdir())
+            for name in new:
+                files[name] = {"step": step_of[name] if step_of else next(iter(settings)), **_describe(stage / name)}
+            manifest = {"format_version": FORMAT_VERSION, "kind": kind, "settings": {**used, **settings}}
+            dump_json({**manifest, "files": files}, stage / MANIFEST)
+            for name in (MANIFEST, *new):
+                flush(stage / name)
             for name in _peek(folder).get("files", {}).keys() - files.keys():
                 (folder / Path(name).name).unlink(missing_ok=True)
-            for name in (MANIFEST, *(file.name for file in new)):
+            for name in (MANIFEST, *new):
                 os.replace(stage / name, folder / name)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
@@ -102,11 +97,10 @@ def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
         raise ArtifactError(f"{folder} is not a folder: give the folder of a {kind} artifact") from None
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged ({error}): run {remedy}") from None
-    found = manifest.get("format_version"), manifest.get("kind")
-    if found[0] != FORMAT_VERSION:
-        raise ArtifactError(f"{path} has format version {found[0]!r}, this reads {FORMAT_VERSION}: run {remedy}")
-    if found[1] != kind:
-        raise ArtifactError(f"{folder} holds a {found[1]!r} artifact, not {kind!r}: run {remedy}")
+    if (found := manifest.get("format_version")) != FORMAT_VERSION:
+        raise ArtifactError(f"{path} has format version {found!r}, this program reads {FORMAT_VERSION}: run {remedy}")
+    if (found := manifest.get("kind")) != kind:
+        raise ArtifactError(f"{folder} holds a {found!r} artifact, not {kind!r}: run {remedy}")
     return manifest
 
 
@@ -200,8 +194,7 @@ def store(
     """Write a fitted model to `folder`, all files or none.
 
     settings: its dataclass.  files: name -> an array for `X.npy`, arrays by name for `X.npz`, external ids for
-    `X.json`, which maps them to rows.  movie_ids: what its rows mean, checked by `restore`.  about: anything else that
-    the manifest is to say (fitted_on, ...).
+    `X.json`, which maps them to rows.  movie_ids: what its rows mean, checked by `restore`.  about: more to say.
     """
     described = {**dataclasses.asdict(settings), **about}
     if movie_ids is not None:
@@ -217,12 +210,7 @@ def store(
 
 
 def restore(
-    folder: Path,
-    kind: str,
-    remedy: str,
-    settings: type[Any],
-    step: str = "train",
-    movie_ids: Optional[np.ndarray] = None,
+    folder: Path, kind: str, remedy: str, settings: type[Any], step: str = "train", movie_ids: np.ndarray | None = None
 ) -> Stored:
     """Open what `store` wrote and check its settings; then `read` gives the arrays.
 
@@ -244,17 +232,17 @@ def restore(
 
 def _describe(file: Path) -> dict[str, Any]:
     """Return size and sha256, and dtype and shape of each array in a `.npy` or `.npz`, read from their headers."""
-
-    def header(stream: Any) -> dict[str, Any]:
-        np.lib.format.read_magic(stream)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        return {"dtype": str(dtype), "shape": list(shape)}
-
     found: dict[str, Any] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
     if file.suffix == ".npy":
         with open(file, "rb") as stream:
-            found.update(header(stream))
+            found.update(_header(stream))
     elif file.suffix == ".npz":
         with zipfile.ZipFile(file) as members:
-            found["arrays"] = {name[:-4]: header(members.open(name)) for name in members.namelist()}
+            found["arrays"] = {name[:-4]: _header(members.open(name)) for name in members.namelist()}
     return found
+
+
+def _header(stream: Any) -> dict[str, Any]:
+    np.lib.format.read_magic(stream)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    return {"dtype": str(dtype), "shape": list(shape)}

@@ -20,8 +20,8 @@ from .interactions import Interactions
 
 POPULARITY_POWER = 0.5
 HALF_LIFE_DAYS = 365.0
-HEAD, MID, TAIL = 0, 1, 2
 TIER_NAMES = ("head", "mid", "tail")
+HEAD, MID, TAIL = 0, 1, 2
 HEAD_SHARE, MID_SHARE = 0.10, 0.40
 _DAY = 86_400.0
 _BLOCK = 1 << 20
