@@ -63,12 +63,12 @@ def write_data(folder: Path, n_ratings: int) -> None:
     rng = np.random.default_rng(25)
     scale = min(1.0, n_ratings / 25_000_000)
     n_users, n_movies = int(N_USERS * scale), int(N_MOVIES * scale**0.5)
-    columns = synthetic_ratings(n_users, n_movies, n_ratings, rng)
+    users, movies, ratings, times = synthetic_ratings(n_users, n_movies, n_ratings, rng)
     ids = np.sort(rng.choice(np.arange(1, LARGEST_MOVIE_ID + 1), n_movies, replace=False))
-    print(f"{len(columns.ratings):,} ratings, {n_users:,} users, {n_movies:,} movies")
+    print(f"{len(ratings):,} ratings, {n_users:,} users, {n_movies:,} movies")
     folder.mkdir(parents=True, exist_ok=True)
-    frame = {"userId": columns.user_ids, "movieId": ids[columns.movie_ids - 1], "rating": columns.ratings}
-    pd.DataFrame({**frame, "timestamp": columns.times}).to_csv(folder / "ratings.csv", index=False)
+    frame = {"userId": users, "movieId": ids[movies - 1], "rating": ratings}
+    pd.DataFrame({**frame, "timestamp": times}).to_csv(folder / "ratings.csv", index=False)
     rows = [f'{i},"Movie {i}, The ({1930 + i % 90})",{GENRES[i % 7]}|{GENRES[i % 5]}\n' for i in ids.tolist()]
     (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(rows), encoding="utf-8")
 

@@ -11,8 +11,6 @@ ascend by half a minute, from a start somewhere in 20 years.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from recommender.data.interactions import Interactions
@@ -23,19 +21,13 @@ EXPONENT = 1.37
 START, SPAN = 820_000_000, 20 * 365 * 86_400  # seconds: 1996 and 20 years
 
 
-class Columns(NamedTuple):
-    """Ratings as four columns, sorted by user and movie: what a `ratings.csv` holds."""
-
-    user_ids: np.ndarray
-    movie_ids: np.ndarray
-    ratings: np.ndarray
-    times: np.ndarray
+Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def synthetic_ratings(n_users: int, n_movies: int, n_ratings: int, rng: np.random.Generator) -> Columns:
-    """Draw about `n_ratings` different (user, movie) pairs with a rating and a time; ids count from 1.
+    """Draw about `n_ratings` different (user, movie) pairs; return user ids, movie ids, ratings and times.
 
-    Cost O(n_ratings log n_ratings); 25M ratings take about 20 s and 2 GB.
+    Sorted by user and movie; ids count from 1. Cost O(n_ratings log n_ratings); 25M take about 20 s and 2 GB.
     """
     popularity = (np.arange(n_movies) + 0.0015 * n_movies) ** -EXPONENT
     rng.shuffle(popularity)
@@ -66,32 +58,13 @@ def synthetic_ratings(n_users: int, n_movies: int, n_ratings: int, rng: np.rando
         if missing < 0.002 * n_ratings:
             break
     users, movies = np.divmod(pairs, n_movies)
-    return Columns(users + 1, movies + 1, *_rate(users, movies, likes, groups, n_users, n_movies, rng))
-
-
-def synthetic_interactions(n_users: int, n_movies: int, n_ratings: int, rng: np.random.Generator) -> Interactions:
-    """Return the same as `Interactions`, over all `n_movies` movies."""
-    columns = synthetic_ratings(n_users, n_movies, n_ratings, rng)
-    return Interactions.from_columns(*columns, movie_vocabulary=np.arange(1, n_movies + 1))
-
-
-def _rate(
-    users: np.ndarray,
-    movies: np.ndarray,
-    likes: np.ndarray,
-    groups: np.ndarray,
-    n_users: int,
-    n_movies: int,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return ratings and times of the pairs, in blocks of a million so that memory stays low."""
     person = rng.normal(0, 0.4, n_users)
     quality = rng.normal(0, 0.45, n_movies)
     starts = START + rng.integers(SPAN, size=n_users)
     first = np.searchsorted(users, np.arange(n_users))
     ratings = np.empty(len(users), dtype=np.float32)
     times = np.empty(len(users), dtype=np.int64)
-    for low in range(0, len(users), 1_000_000):
+    for low in range(0, len(users), 1_000_000):  # in blocks, so that memory stays low
         part = slice(low, low + 1_000_000)
         u, i = users[part], movies[part]
         exact = 3.6 + person[u] + quality[i] + 0.8 * likes[groups[u], i] + rng.normal(0, 0.7, len(u))
@@ -99,4 +72,10 @@ def _rate(
         # a step that shares no factor with most counts, so that time does not follow the movie id
         position = np.arange(low, low + len(u)) - first[u]
         times[part] = starts[u] + 30 * ((position * 7919) % 10_007) + rng.integers(30, size=len(u))
-    return ratings, times
+    return users + 1, movies + 1, ratings, times
+
+
+def synthetic_interactions(n_users: int, n_movies: int, n_ratings: int, rng: np.random.Generator) -> Interactions:
+    """Return the same as `Interactions`, over all `n_movies` movies."""
+    columns = synthetic_ratings(n_users, n_movies, n_ratings, rng)
+    return Interactions.from_columns(*columns, movie_vocabulary=np.arange(1, n_movies + 1))
