@@ -34,11 +34,11 @@ from recommender.media.modalities import Modality
 from recommender.media.visual import ImageService, read_visual
 from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
 from recommender.text.backends.local import LocalSettings
-from recommender.text.config import HTTP, SENTENCE_TRANSFORMERS, TasteEmbeddingConfig
+from recommender.text.config import TasteEmbeddingConfig
 from recommender.text.generator import TasteEmbeddingGenerator
 from recommender.text.movie_sources import MOVIELENS
 from recommender.text.people import AVERAGE, METHODS
-from recommender.text.registry import DEFAULT_BACKEND, names
+from recommender.text.registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, names
 from recommender.text.vectors import DEFAULT_FORMS
 
 _SERVICE = ("base_url", "model", "concurrency")  # settings of http with flags in every program
@@ -154,8 +154,7 @@ def read_modalities(arguments: argparse.Namespace) -> list[Modality]:
 
 def print_plan(generator: TasteEmbeddingGenerator) -> None:
     """Print what a run would embed."""
-    work = generator.plan()
-    texts, backend = list(work.missing.values()), work.backend
+    texts, backend = list(generator.plan()[1].values()), generator.backend()
     if isinstance(backend, HttpBackend):
         print(backend.estimate(texts))
     else:

@@ -472,11 +472,12 @@ def test_the_shipped_minilm_vectors_are_those_of_the_backend() -> None:
         backend = make_backend("minilm")
     except ArtifactError as error:
         pytest.skip(str(error))
-    work = TasteEmbeddingGenerator(TasteEmbeddingConfig(backend_type="minilm"), backend=backend).plan()
-    assert not work.missing
+    config = TasteEmbeddingConfig(backend_type="minilm")
+    columns, missing, _ = TasteEmbeddingGenerator(config, backend=backend).plan()
+    assert not missing
     assert shipped.identity == backend.identity
     sample = [0, 1234, 3649]
-    fresh = backend.embed_texts([work.columns["embedding_text"][row] for row in sample])
+    fresh = backend.embed_texts(columns["embedding_text"][sample].tolist())
     assert np.sum(fresh * shipped.embedding[sample], axis=1).min() > 0.9999
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from recommender.data.catalog import Movie
 from recommender.data.errors import ArtifactError, DataError
 from recommender.linalg.rows import unit_rows
 from recommender.text.base import Identity
-from recommender.text.movie_sources import SourceMovie, movie_columns, read_source
+from recommender.text.movie_sources import movie_columns, read_source
 from recommender.text.vectors import FUSED, MOVIES, USERS, VectorTable
 from tests.tiny import FILMS, make_processed
 
@@ -22,12 +22,12 @@ TWEETINGS = ROOT.parent / "shared" / "data" / "movietweetings-100k"
 LETTERS = Identity("letters", "abc", 3)
 
 
-def dat(folder: Path, text: str) -> list[SourceMovie]:
+def dat(folder: Path, text: str) -> list[tuple[str, Movie]]:
     (folder / "movies.dat").write_text(text, encoding="utf-8")
     return read_source("tweets", folder / "movies.dat")
 
 
-def tsv(folder: Path, *lines: str) -> list[SourceMovie]:
+def tsv(folder: Path, *lines: str) -> list[tuple[str, Movie]]:
     path = folder / "movie_database.tsv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return read_source("inspired", path)
@@ -36,7 +36,7 @@ def tsv(folder: Path, *lines: str) -> list[SourceMovie]:
 def table(name: str = MOVIES, n: int = 3, identity: Identity = LETTERS) -> VectorTable:
     """A small table of each kind."""
     columns: dict[str, list[str]] = {
-        MOVIES: movie_columns([[SourceMovie("tweets", str(i), read_movie(i)) for i in range(n)]]),
+        MOVIES: movie_columns({"tweets": [(str(i), movie(i)) for i in range(n)]}),
         USERS: {"user_id": ["5", "12", "redial:é"], "origin": ["ratings", "both", "text"]},
         FUSED: {"movie_id": ["1", "2", "3"], "missing": ["", "visual", "visual;audio"]},
     }[name]
@@ -45,17 +45,17 @@ def table(name: str = MOVIES, n: int = 3, identity: Identity = LETTERS) -> Vecto
     return VectorTable(name, arrays, vectors, identity, {} if name == MOVIES else {"method": "average"})
 
 
-def read_movie(number: int) -> Any:
-    from recommender.data.catalog import Movie
-
+def movie(number: int) -> Movie:
     return Movie(number, f"Abba {number}", 1970, ("Drama",), imdb_id="1")
 
 
 def test_movietweetings_lines_are_read(tmp_path: Path) -> None:
-    one, two = dat(tmp_path, "0076759::Star Wars: Episode IV :: A New Hope (1977)::Action|Sci-Fi\n\n12::Él (1953)::\n")
-    assert (one.source, one.movie_id, one.movie.title) == ("tweets", "0076759", "Star Wars: Episode IV :: A New Hope")
-    assert (one.movie.year, one.movie.genres, one.movie.imdb_id) == (1977, ("Action", "Sci-Fi"), "0076759")
-    assert (two.movie.title, two.movie.year, two.movie.genres) == ("Él", 1953, ())
+    (ident, one), (_, two) = dat(
+        tmp_path, "0076759::Star Wars: Episode IV :: A New Hope (1977)::Action|Sci-Fi\n\n12::Él (1953)::\n"
+    )
+    assert (ident, one.title) == ("0076759", "Star Wars: Episode IV :: A New Hope")
+    assert (one.year, one.genres, one.imdb_id) == (1977, ("Action", "Sci-Fi"), "0076759")
+    assert (two.title, two.year, two.genres) == ("Él", 1953, ())
     for bad in ("x::Title::", "12", "::Title::War"):
         with pytest.raises(DataError, match=r"movies\.dat line 2"):
             dat(tmp_path, f"1::Fine::\n{bad}\n")
@@ -64,7 +64,7 @@ def test_movietweetings_lines_are_read(tmp_path: Path) -> None:
 
 
 def test_the_inspired_table_is_read_by_its_header(tmp_path: Path) -> None:
-    heat, bare, bill, lone = tsv(
+    listed = tsv(
         tmp_path,
         "Title\tgenre\tyear\tactors\tshort_plot\tlong_plot\tvideo_id\timdb_id\textra",
         'Heat (1995)\tCrime, Drama\t1995.0\tAl Pacino, Val Kilmer\tN/A\tA "thief"  meets a cop.\tKs_x\ttt0113277\t9',
@@ -73,19 +73,20 @@ def test_the_inspired_table_is_read_by_its_header(tmp_path: Path) -> None:
         '"Bill"\t\t\t\t"""Wild"" Bill rides."\t\tKs_z\t\t',
         'Lone\t\t\t\t"Wild" and "free\t\tKs_w\t\t',
     )
-    assert (bill.movie.title, bill.movie.overview) == ("Bill", '"Wild" Bill rides.')
-    assert lone.movie.overview == '"Wild" and "free'
-    assert (heat.movie_id, heat.movie.title, heat.movie.year) == ("Ks_x", "Heat", 1995)
-    assert (heat.movie.genres, heat.movie.cast) == (("Crime", "Drama"), ("Al Pacino", "Val Kilmer"))
-    assert heat.movie.overview == 'A "thief" meets a cop.'
-    assert (bare.movie_id, bare.movie.year) == ("No Ids", 0)
+    assert [ident for ident, _ in listed] == ["Ks_x", "No Ids", "Ks_z", "Ks_w"]
+    heat, bare, bill, lone = (movie for _, movie in listed)
+    assert (bill.title, bill.overview) == ("Bill", '"Wild" Bill rides.')
+    assert lone.overview == '"Wild" and "free'
+    assert (heat.title, heat.year, heat.overview) == ("Heat", 1995, 'A "thief" meets a cop.')
+    assert (heat.genres, heat.cast) == (("Crime", "Drama"), ("Al Pacino", "Val Kilmer"))
+    assert bare.year == 0
     with pytest.raises(DataError, match=r"no column title"):
         tsv(tmp_path, "name\tyear", "Heat\t1995")
 
 
 def test_sources_are_known_by_what_lies_there(tmp_path: Path) -> None:
     processed = make_processed(tmp_path / "processed")
-    assert [line.movie_id for line in read_source("movielens", processed)] == [str(movie[0]) for movie in FILMS]
+    assert [ident for ident, _ in read_source("movielens", processed)] == [str(movie[0]) for movie in FILMS]
     other = tmp_path / "other"
     other.mkdir()
     for place in (other, tmp_path / "none.csv", tmp_path / "none.dat"):
@@ -106,7 +107,7 @@ def test_lines_of_one_movie_share_key_and_text(tmp_path: Path) -> None:
         "Solo\t1996\t\tv3\t\t",
     )
     tweets = dat(tmp_path, "0113277::Heat (1995)::Crime\n0116282::Fargo (1996)::Crime|Drama\n42::Solo (1996)::\n")
-    columns = movie_columns([tweets, inspired])
+    columns = movie_columns({"tweets": tweets, "inspired": inspired})
     # Heat is found by its IMDb id, which INSPIRED knows together with the TMDB id; Fargo has no id in common.
     assert columns["key"] == ["tmdb:949", "tweets:0116282", "tweets:42", "tmdb:949", "tmdb:275", "inspired:v3"]
     texts = columns["embedding_text"]
@@ -119,15 +120,16 @@ def test_lines_of_one_movie_share_key_and_text(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not TWEETINGS.is_dir(), reason="the raw data are not beside this clone")
 def test_movielens_and_movietweetings_share_movies() -> None:
-    lists = [read_source("movielens", ROOT / "processed"), read_source("movietweetings", TWEETINGS)]
-    assert [len(lines) for lines in lists] == [3650, 10506]
+    paths = {"movielens": ROOT / "processed", "movietweetings": TWEETINGS}
+    lists = {name: read_source(name, path) for name, path in paths.items()}
+    assert [len(lines) for lines in lists.values()] == [3650, 10506]
     keys = movie_columns(lists)["key"]
     both = set(keys[:3650]) & set(keys[3650:])
     assert len(both) > 2500
     years: dict[str, set[int]] = {key: set() for key in both}
-    for key, line in zip(keys, [*lists[0], *lists[1]]):
+    for key, (_, movie) in zip(keys, [*lists["movielens"], *lists["movietweetings"]]):
         if key in both:
-            years[key].add(line.movie.year)
+            years[key].add(movie.year)
     # The two sites now and then disagree by a year; lines of different movies would disagree by more.
     assert np.mean([max(found) - min(found) <= 1 for found in years.values()]) > 0.99
 

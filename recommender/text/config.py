@@ -10,13 +10,10 @@ from typing import Any, Union
 from ..data.errors import ChoiceError, SettingsError
 from ..data.settings import check_value, default_folder
 from .backends.local import LocalSettings
-from .base import BaseEmbeddingBackend
 from .movie_sources import MOVIELENS
 from .people import UserVectorSettings
-from .registry import DEFAULT_BACKEND, make_backend, names
+from .registry import DEFAULT_BACKEND, names
 from .vectors import DEFAULT_FORMS, check_forms
-
-HTTP, SENTENCE_TRANSFORMERS = "http", "sentence-transformers"
 
 
 @dataclass(frozen=True)
@@ -56,14 +53,12 @@ class TasteEmbeddingConfig:
             raise ChoiceError(f"no embedding backend is called {self.backend_type!r}: choose from {', '.join(names())}")
         if type(self.batch_size) is not int or self.batch_size < 1:
             raise SettingsError(f"batch_size: {self.batch_size!r} is not a whole number from 1: give for example 64")
-        if not isinstance(self.alpha, (int, float)) or not 0 <= self.alpha <= 1:
-            raise SettingsError(f"alpha: {self.alpha!r} is out of range: give the share of ratings, from 0 to 1")
         if isinstance(self.movie_sources, str) or not self.movie_sources:
             raise SettingsError(f"movie_sources: {self.movie_sources!r} is not a list of names: give (movielens,)")
         if self.backend_type == DEFAULT_BACKEND:
             for name, value in self.backend_settings.items():
                 check_value(LocalSettings, name, value)
-        UserVectorSettings(rating_threshold=self.rating_threshold, min_movies=self.min_movies)
+        UserVectorSettings(rating_threshold=self.rating_threshold, min_movies=self.min_movies, alpha=self.alpha)
         check_forms(self.forms)
 
     @property
@@ -86,12 +81,3 @@ class TasteEmbeddingConfig:
                 raise ChoiceError(f"source {name!r} is given twice: give each its own name")
             found[name] = root / path[0] if any(path) else default.get(name, root / "data" / name)
         return found
-
-    def make_backend(self) -> BaseEmbeddingBackend:
-        """Return a backend that needs no fitting."""
-        own: dict[str, Any] = {}
-        if self.backend_type == HTTP:
-            own = {"model": self.openai_model, "batch_size": self.batch_size}
-        elif self.backend_type == SENTENCE_TRANSFORMERS:
-            own = {"batch_size": self.batch_size, **({"model_name": self.model_name} if self.model_name else {})}
-        return make_backend(self.backend_type, **{**own, **self.backend_settings})

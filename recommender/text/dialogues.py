@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from ..data.catalog import parse_title
 from ..data.errors import ChoiceError, DataError
@@ -204,7 +204,7 @@ def _table(row: Mapping[str, str]) -> Dialogue:
 
 
 # source -> ending, how a dialogue is made of an entry, what the file has to be
-_FORMS = {
+_FORMS: dict[str, tuple[str, Callable[[Any], Dialogue], str]] = {
     "ccpe": (".json", _ccpe, "the data.json of CCPE-M"),
     "redial": (".jsonl", _redial, "a .jsonl of ReDial"),
     "inspired": (".tsv", _inspired, "a .tsv of INSPIRED, with dialog_id, speaker and text"),

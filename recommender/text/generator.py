@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
@@ -26,11 +26,11 @@ from ..data.interactions import Interactions
 from ..data.splits import load_all
 from .backends.local import LocalBackend
 from .base import BaseEmbeddingBackend, Identity
-from .config import HTTP, TasteEmbeddingConfig
+from .config import TasteEmbeddingConfig
 from .dialogues import ENDINGS, gather, read_dialogues
 from .movie_sources import MOVIELENS, movie_columns, read_source
 from .people import AVERAGE, UserVectorSettings, mix_users, user_vectors
-from .registry import DEFAULT_BACKEND
+from .registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, make_backend
 from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, refuse_mismatch
 
 MODEL = "model"  # the folder, beside the vectors, of a fitted local model
@@ -39,19 +39,6 @@ _MOST_CSV_LINES = 50_000  # of users, where no forms were asked for
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
-
-
-class Plan(NamedTuple):
-    """What `build_movie_embeddings` would do.
-
-    columns: of all lines.  missing: sha256 -> text, of those to embed.  stored: the vectors that are there already, all
-    of the backend's model; None where there are none.
-    """
-
-    columns: dict[str, list[str]]
-    missing: dict[str, str]
-    stored: Optional[VectorTable]
-    backend: BaseEmbeddingBackend
 
 
 class TasteEmbeddingGenerator:
@@ -66,39 +53,38 @@ class TasteEmbeddingGenerator:
         config: TasteEmbeddingConfig,
         force: bool = False,
         say: Say = lambda line: None,
-        progress: Optional[Progress] = None,
+        progress: Progress = lambda done, n: None,
         backend: Optional[BaseEmbeddingBackend] = None,
     ) -> None:
         self.config, self.force, self._say, self._progress = config, force, say, progress
         self._backend = backend
         self._fitted: Optional[LocalBackend] = None  # in this run, and not stored yet
 
-    def plan(self) -> Plan:
+    def plan(self) -> tuple[dict[str, np.ndarray], dict[str, str], Optional[VectorTable]]:
         """Read the movies and compare their texts with what is stored; embeds nothing and stores nothing.
 
+        Returns the columns of all lines, sha256 -> text of those to embed, and the stored vectors of the same model.
         Raises `ArtifactError` where vectors of another backend, model or dimension are stored.
         """
-        folder = self.config.folder
-        lists = {name: read_source(name, path) for name, path in self.config.sources().items()}
-        columns = movie_columns(lists.values())
+        config = self.config
+        lists = {name: read_source(name, path) for name, path in config.sources().items()}
+        columns = movie_columns(lists)
         texts = list(dict(zip(columns["key"], columns["embedding_text"])).values())  # one for each movie
-        counts = ", ".join(f"{len(lines):,} of {name}" for name, lines in lists.items())
+        counts = ", ".join(f"{len(movies):,} of {name}" for name, movies in lists.items())
         self._say(f"{counts}: {len(texts):,} different movies")
-        has_some = artifacts.has_manifest(folder) and not self.force
-        stored = VectorTable.load(folder, MOVIES, texts=True) if has_some else None
-        self._refuse_other_backend(stored)
+        has_some = artifacts.has_manifest(config.folder) and not self.force
+        stored = self._stored_movies(texts=True) if has_some else None
         backend = self.backend(texts)
         if stored:
-            expected = _expected(backend, stored.identity)
-            if expected.backend == DEFAULT_BACKEND and expected != stored.identity:
+            if isinstance(backend, LocalBackend) and backend.identity != stored.identity:
                 stored = None  # a run that fitted the model again was stopped between storing vectors and model
             else:
-                refuse_mismatch(folder, stored.identity, expected)
+                refuse_mismatch(config.folder, stored.identity, _identity(backend, stored.identity.dimension))
         known = set(stored["text_hash"].tolist()) if stored else set()
         hashed_texts = zip(columns["text_hash"], columns["embedding_text"])  # equal texts are embedded once
         missing = {hashed: text for hashed, text in hashed_texts if hashed not in known}
         self._say(f"{backend.name}: {len(missing):,} texts to embed")
-        return Plan(columns, missing, stored, backend)
+        return {name: np.array(column, dtype=np.str_) for name, column in columns.items()}, missing, stored
 
     def build_movie_embeddings(self) -> VectorTable:
         """Embed the movies that are new or changed, store all, and return them.
@@ -107,8 +93,13 @@ class TasteEmbeddingGenerator:
         """
         config = self.config
         artifacts.need_folder(config.folder, kind=KIND)
-        found = self._embed(work := self.plan())
-        if not work.missing and self._is_stored(found, work.stored):
+        columns, missing, stored = self.plan()
+        vectors = dict(zip(stored["text_hash"].tolist(), stored.embedding)) if stored else {}
+        vectors |= self._embed(missing, stored)
+        identity = stored.identity if stored else self.backend().identity
+        embedding = np.array([vectors[hashed] for hashed in columns["text_hash"].tolist()], dtype=np.float32)
+        found = VectorTable(MOVIES, columns, embedding.reshape(-1, identity.dimension), identity)
+        if not missing and self._is_stored(found, stored):
             self._say(f"nothing has changed in {config.folder}")
         else:
             found.save(config.folder, config.forms, config.half, config.with_texts)
@@ -134,10 +125,8 @@ class TasteEmbeddingGenerator:
         spoken = [Path(file) for file in dialogues]
         if ratings and ratings.suffix.lower() in ENDINGS:
             spoken, ratings = [ratings, *spoken], None
-        movies = VectorTable.load(config.folder)
-        self._refuse_other_backend(movies)
-        ids: list[int] = []
-        speakers: list[str] = []
+        movies = self._stored_movies()
+        ids, speakers = np.zeros(0, dtype=np.int64), list[str]()
         vectors = said = np.zeros((0, movies.identity.dimension), dtype=np.float32)
         if ratings:
             ids, vectors = self._from_ratings(read_ratings(ratings), movies, method)
@@ -151,9 +140,9 @@ class TasteEmbeddingGenerator:
             speakers, said = [people[row] for row in known], said[known]
             silent = f", {n_silent:,} dialogues without a word of theirs" if n_silent else ""
             self._say(f"{len(speakers):,} users from what they said{silent}")
-        names, origins, mixed = mix_users(ids, vectors, speakers, said, config.alpha)
+        names, origins, mixed = mix_users(ids.tolist(), vectors, speakers, said, config.alpha)
         about = {name: getattr(config, name) for name in ("rating_threshold", "min_movies", "alpha")}
-        columns = {"user_id": np.array(names, dtype=np.str_), "origin": np.array(origins, dtype=np.str_)}
+        columns = {"user_id": names, "origin": origins}
         found = VectorTable(USERS, columns, mixed, movies.identity, {"method": method, **about})
         forms = config.forms
         if forms is DEFAULT_FORMS and len(found) > _MOST_CSV_LINES:
@@ -166,8 +155,17 @@ class TasteEmbeddingGenerator:
     def backend(self, texts: Sequence[str] = ()) -> BaseEmbeddingBackend:
         """Return the configured backend; a local one that was not fitted before is fitted on `texts`."""
         if self._backend is None:
-            local = self.config.backend_type == DEFAULT_BACKEND
-            self._backend = self._local_backend(texts) if local else self.config.make_backend()
+            config = self.config
+            own: dict[str, Any] = {}
+            if config.backend_type == HTTP:
+                own = {"model": config.openai_model, "batch_size": config.batch_size}
+            elif config.backend_type == SENTENCE_TRANSFORMERS:
+                own = {"batch_size": config.batch_size}
+                own |= {"model_name": config.model_name} if config.model_name else {}
+            if config.backend_type == DEFAULT_BACKEND:
+                self._backend = self._local_backend(texts)
+            else:
+                self._backend = make_backend(config.backend_type, **{**own, **config.backend_settings})
         return self._backend
 
     def _local_backend(self, texts: Sequence[str]) -> LocalBackend:
@@ -186,34 +184,33 @@ class TasteEmbeddingGenerator:
         self._say(f"fitted on {len(texts):,} texts: {n_features:,} words and groups of letters")
         return self._fitted
 
-    def _refuse_other_backend(self, stored: Optional[VectorTable]) -> None:
-        """Refuse vectors of another backend before a model is loaded or a service is asked."""
-        if stored and self._backend is None:
-            wanted = stored.identity._replace(backend=self.config.backend_type)
-            refuse_mismatch(self.config.folder, stored.identity, wanted)
+    def _stored_movies(self, texts: bool = False) -> VectorTable:
+        """Return what is stored; refuses another backend's before a model is loaded or a service is asked."""
+        found = VectorTable.load(self.config.folder, MOVIES, texts=texts)
+        if self._backend is None:
+            wanted = found.identity._replace(backend=self.config.backend_type)
+            refuse_mismatch(self.config.folder, found.identity, wanted)
+        return found
 
-    def _embed(self, work: Plan) -> VectorTable:
-        """Embed what is missing and return all lines; where nothing is missing, the backend is not asked."""
-        backend, stored, missing = work.backend, work.stored, list(work.missing.items())
-        vectors = dict(zip(stored["text_hash"].tolist(), stored.embedding)) if stored else {}
+    def _embed(self, missing: dict[str, str], stored: Optional[VectorTable]) -> dict[str, np.ndarray]:
+        """Return the vectors of `missing` by hash; where nothing is missing, the backend is not asked."""
+        backend, texts = self.backend(), list(missing.values())
+        rows: list[np.ndarray] = []
         # The http backend cuts into batches, keeps what it got and reports progress itself.
-        at_once = max(len(missing), 1) if backend.name == HTTP else max(self.config.batch_size, _AT_ONCE)
-        for low in range(0, len(missing), at_once):
-            part = missing[low : low + at_once]
-            found = backend.embed_texts([text for _, text in part])
+        at_once = max(len(texts), 1) if backend.name == HTTP else max(self.config.batch_size, _AT_ONCE)
+        for low in range(0, len(texts), at_once):
+            part = texts[low : low + at_once]
+            found = backend.embed_texts(part)
             identity = backend.identity  # a service tells the length of its vectors with the first of them
             if stored:
                 refuse_mismatch(self.config.folder, stored.identity, identity)
             if found.shape != (len(part), identity.dimension) or not np.isfinite(found).all():
                 expected = f"{len(part)} finite rows of {identity.dimension}"
                 raise DataError(f"backend {backend.name} returned {found.shape}, expected {expected}: check its model")
-            vectors.update(zip((hashed for hashed, _ in part), found))
-            if self._progress and backend.name != HTTP:
-                self._progress(low + len(part), len(missing))
-        identity = stored.identity if stored else backend.identity
-        columns = {name: np.array(column, dtype=np.str_) for name, column in work.columns.items()}
-        embedding = np.array([vectors[hashed] for hashed in work.columns["text_hash"]], dtype=np.float32)
-        return VectorTable(MOVIES, columns, embedding.reshape(-1, identity.dimension), identity)
+            rows.extend(found)
+            if backend.name != HTTP:
+                self._progress(len(rows), len(texts))
+        return dict(zip(missing, rows))
 
     def _is_stored(self, found: VectorTable, stored: Optional[VectorTable]) -> bool:
         """Tell whether `found` is stored already, in every form that is wanted and no other."""
@@ -224,12 +221,10 @@ class TasteEmbeddingGenerator:
         files = artifacts.read_manifest(self.config.folder, KIND, REMEDY)["files"]
         return {Path(name).suffix[1:] for name in files if name.startswith(MOVIES)} == set(self.config.forms)
 
-    def _from_ratings(self, data: Interactions, movies: VectorTable, method: str) -> tuple[list[int], np.ndarray]:
+    def _from_ratings(self, data: Interactions, movies: VectorTable, method: str) -> tuple[np.ndarray, np.ndarray]:
         config, sources = self.config, self.config.sources()
         source = MOVIELENS if MOVIELENS in sources else next(iter(sources))
-        settings = UserVectorSettings(
-            method=method, rating_threshold=config.rating_threshold, min_movies=config.min_movies
-        )
+        settings = UserVectorSettings(method, config.rating_threshold, config.min_movies)
         aligned = movies.vectors_for(data.movie_ids.tolist(), source)
         users = user_vectors(data, aligned, settings, np.random.default_rng(0))
         self._say(f"{len(users.user_ids):,} of {data.n_users:,} users by {method} of their ratings")
@@ -238,13 +233,13 @@ class TasteEmbeddingGenerator:
                 self._say(f"  left out: {n_users:,}, {reason}")
         if users.fallbacks:
             self._say(f"  {users.fallbacks:,} of them by the average, having no rating above their mean that counts")
-        return users.user_ids.tolist(), users.vectors
+        return users.user_ids, users.vectors
 
 
-def _expected(backend: Any, stored: Identity) -> Identity:
+def _identity(backend: Any, dimension: int) -> Identity:
     """Return the identity of `backend`; a service is believed that its vectors still have the stored length."""
     if backend.name == HTTP:
-        return Identity(HTTP, backend.settings.model, backend.settings.dimensions or stored.dimension)
+        return Identity(HTTP, backend.settings.model, backend.settings.dimensions or dimension)
     return Identity(*backend.identity)
 
 

@@ -17,7 +17,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from ..data.catalog import NO_GENRES, Catalog, Movie, parse_title
 from ..data.errors import DataError
@@ -44,17 +43,10 @@ _COLUMNS = {
 }
 
 
-class SourceMovie(NamedTuple):
-    """A line of a source; `movie.movie_id` is 0 where the source's ids are not numbers."""
-
-    source: str
-    movie_id: str
-    movie: Movie
-
-
-def read_source(name: str, path: Path) -> list[SourceMovie]:
+def read_source(name: str, path: Path) -> list[tuple[str, Movie]]:
     """Read the movies of source `name`: a processed folder, a `movies.dat`, a `.tsv`, or a folder that holds one.
 
+    Returns (id there, movie); `movie_id` is 0 where the source's ids are not numbers.
     Raises `DataError` for a name that is not a plain word, and for what is none of these or has bad lines.
     """
     if not _NAME.fullmatch(name):
@@ -62,45 +54,44 @@ def read_source(name: str, path: Path) -> list[SourceMovie]:
     if path.is_dir():
         if any((path / file).is_file() for file in ("movie_metadata.csv", "movie_features.csv")):
             catalog = Catalog.load(path)
-            movies = [catalog.movie(row) for row in range(len(catalog))]
-            return [SourceMovie(name, str(movie.movie_id), movie) for movie in movies]
+            return [(str(movie.movie_id), movie) for movie in map(catalog.movie, range(len(catalog)))]
         found = [path / file for file in (_DAT, _TSV) if (path / file).is_file()]
         path = found[0] if len(found) == 1 else path
     readers = {".dat": _dat_rows, ".tsv": _tsv_rows}
-    if path.suffix not in readers or path.is_dir():
+    if path.suffix not in readers or not path.is_file():
         what = "holds no list of movies" if path.exists() else "does not exist"
         raise DataError(f"{path} {what}: give source {name!r} as {name}=PATH, a processed folder, {_DAT} or {_TSV}")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8: save it as UTF-8") from None
-    except FileNotFoundError:
-        raise DataError(f"no list of movies at {path}: give an existing file") from None
-    lines: dict[str, SourceMovie] = {}
+    movies: dict[str, Movie] = {}
     for ident, fields in readers[path.suffix](text, path):
-        lines.setdefault(ident, SourceMovie(name, ident, _movie(ident, fields)))
-    if not lines:
+        movies.setdefault(ident, _movie(ident, fields))
+    if not movies:
         raise DataError(f"{path} lists no movies: give a complete file")
-    return list(lines.values())
+    return list(movies.items())
 
 
-def movie_columns(sources: Iterable[Sequence[SourceMovie]]) -> dict[str, list[str]]:
-    """Return movie_id, source, key, metadata, embedding_text and text_hash of all lines; cost linear in the lines."""
-    lines = [line for source in sources for line in source]
-    tmdb_of = {_imdb(line.movie): line.movie.tmdb_id for line in reversed(lines) if line.movie.tmdb_id}
+def movie_columns(lists: Mapping[str, Sequence[tuple[str, Movie]]]) -> dict[str, list[str]]:
+    """Return movie_id, source, key, metadata, embedding_text and text_hash of all lines of the sources, in order.
+
+    lists: source -> what `read_source` returned.  Cost linear in the lines.
+    """
+    lines = [(source, *line) for source, listed in lists.items() for line in listed]
+    tmdb_of = {_imdb(movie): movie.tmdb_id for *_, movie in reversed(lines) if movie.tmdb_id}
     tmdb_of.pop("", None)
     keys: list[str] = []
     texts: dict[str, str] = {}
-    for source, movie_id, movie in lines:
+    for source, ident, movie in lines:
         tmdb_id = movie.tmdb_id or tmdb_of.get(_imdb(movie), "")
-        key = f"tmdb:{tmdb_id}" if tmdb_id else f"{source}:{movie_id}"
-        keys.append(key)
-        texts[key] = max(texts.get(key, ""), movie_text(movie), key=len)
+        keys.append(f"tmdb:{tmdb_id}" if tmdb_id else f"{source}:{ident}")
+        texts[keys[-1]] = max(texts.get(keys[-1], ""), movie_text(movie), key=len)
     return {
-        "movie_id": [line.movie_id for line in lines],
-        "source": [line.source for line in lines],
+        "movie_id": [ident for _, ident, _ in lines],
+        "source": [source for source, *_ in lines],
         "key": keys,
-        "metadata": [_metadata(line.movie) for line in lines],
+        "metadata": [_metadata(movie) for *_, movie in lines],
         "embedding_text": [texts[key] for key in keys],
         "text_hash": [text_hash(texts[key]) for key in keys],
     }

@@ -45,6 +45,7 @@ class UserVectorSettings:
     min_movies: int = setting(3, "users who like fewer movies with a vector are left out", 1)
     n_last: int = setting(50, "weighted: how many of a user's latest ratings count", 1)
     half_life_days: float = setting(HALF_LIFE_DAYS, "weighted, temporal: after so long a rating counts half", 0.01)
+    alpha: float = setting(ALPHA, "share of ratings beside words", 0, 1)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -7,8 +7,8 @@ from typing import Any, Callable
 from ..data.errors import ChoiceError
 from .base import BaseEmbeddingBackend
 
-DEFAULT_BACKEND = "local"
-_NAMES = (DEFAULT_BACKEND, "http", "minilm", "sentence-transformers")
+DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS = "local", "http", "sentence-transformers"
+_NAMES = (DEFAULT_BACKEND, HTTP, "minilm", SENTENCE_TRANSFORMERS)
 
 
 def names() -> tuple[str, ...]:
@@ -28,11 +28,11 @@ def make_backend(name: str = DEFAULT_BACKEND, **settings: Any) -> BaseEmbeddingB
 
 def _backend_class(name: str) -> Callable[..., BaseEmbeddingBackend]:
     """Import a backend when it is asked for: http brings requests, which the default does not need."""
-    if name == "local":
+    if name == DEFAULT_BACKEND:
         from .backends.local import LocalBackend
 
         return LocalBackend
-    if name == "http":
+    if name == HTTP:
         from .backends.http import HttpBackend
 
         return HttpBackend
