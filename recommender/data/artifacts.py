@@ -50,9 +50,9 @@ def replace_set(
         stage.mkdir()
         try:
             yield stage
-            old = read_manifest(folder, kind, "the earlier steps again") if keep_steps and has_manifest(folder) else {}
-            files = {name: entry for name, entry in old.get("files", {}).items() if entry["step"] in keep_steps}
-            used = {step: old["settings"][step] for step in keep_steps if step in old.get("settings", {})}
+            old = _peek(folder)
+            files = {name: entry for name, entry in old["files"].items() if entry.get("step") in keep_steps}
+            used = {step: value for step, value in old["settings"].items() if step in keep_steps}
             new = sorted(file.name for file in stage.iterdir())
             for name in new:
                 files[name] = {"step": step_of[name] if step_of else next(iter(settings)), **_describe(stage / name)}
@@ -60,7 +60,7 @@ def replace_set(
             dump_json({**manifest, "files": files}, stage / MANIFEST)
             for name in (MANIFEST, *new):
                 flush(stage / name)
-            for name in _peek(folder).get("files", {}).keys() - files.keys():
+            for name in old["files"].keys() - files.keys():
                 (folder / Path(name).name).unlink(missing_ok=True)
             for name in (MANIFEST, *new):
                 os.replace(stage / name, folder / name)
@@ -115,11 +115,11 @@ def _parse(folder: Path) -> dict[str, Any]:
 
 
 def _peek(folder: Path) -> dict[str, Any]:
-    """Return the manifest of any kind, {} where it can't be read: then it lists nothing that could be deleted."""
+    """Return the manifest of any kind; where it can't be read, one that lists nothing."""
     try:
         return _parse(folder)
     except (OSError, ValueError, RecursionError):
-        return {}
+        return {"files": {}, "settings": {}}
 
 
 def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str], remedy: str) -> None:

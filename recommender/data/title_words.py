@@ -128,17 +128,17 @@ class NameIndex:
         self.near_words = NearWords(self.words, 24)
         self.near_names = NearWords(bare, 48)
 
-    def near(self, folded: str, guess: bool, limit: int = 60) -> list[NearName]:
+    def near(self, folded: str, guess: bool) -> list[NearName]:
         """Return the names nearest to a folded query; `guess` allows misspelled words where no known name has all."""
-        words = folded.split()[:16]
-        found = self._by_words(folded, words, False, limit)
+        found = self._by_words(folded, False)
         if not guess:
             return [near for near in found if near.as_spelled]
         if any(near.as_spelled and self.fame[near.name] >= 0.4 for near in found):
             return found
-        return self._by_words(folded, words, True, limit) + self._by_letters(compact(without_article(folded)))
+        return self._by_words(folded, True) + self._by_letters(compact(without_article(folded)))
 
-    def _by_words(self, folded: str, words: list[str], guess: bool, limit: int) -> list[NearName]:
+    def _by_words(self, folded: str, guess: bool) -> list[NearName]:
+        words = folded.split()[:16]
         matched, asked = np.zeros(len(self.folded)), 0.0  # sum of w s for each name; sum of w
         spelled = np.ones(len(self.folded), dtype=bool)
         for i, word in enumerate(words):
@@ -153,7 +153,7 @@ class NameIndex:
         score = coverage**1.5 * (0.7 + 0.1 * of_name + fame)
         score = np.where(of_name >= 0.9, np.maximum(score, 0.4 + 0.42 * coverage + fame), score)
         found = []
-        for i in np.argsort(-score, kind="stable")[:limit].tolist():
+        for i in np.argsort(-score, kind="stable")[:60].tolist():
             name = int(chosen[i])
             line = f"{self.folded[name]} "
             leads = line.startswith(f"{folded} ") or without_article(line).startswith(f"{folded} ")
