@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -25,7 +25,8 @@ from preprocess.filter_data import PipelineSettings, read_filtered
 from recommender import cli
 from recommender.data.errors import ChoiceError
 from recommender.data.settings import default_folder
-from recommender.evaluate import cases, embeddings, held_out_movies, known_item, plots, report, run
+from recommender.evaluate import embedding_quality, embeddings, held_out_movies, plots, protocols, report, run
+from recommender.evaluate.official_folds import official_fold
 from recommender.evaluate.significance import N_RESAMPLES
 from recommender.learn import registry
 from recommender.text.dialogues import read_dialogues
@@ -63,7 +64,7 @@ def make_parser() -> cli.Parser:
         "Score models on held-out ratings.",
         renamed={"--models": "--method"},
         epilog="protocols: "
-        + "; ".join(f"{name} = {meaning}" for name, meaning in cases.PROTOCOLS.items())
+        + "; ".join(f"{name} = {meaning}" for name, meaning in protocols.PROTOCOLS.items())
         + f"; {held_out_movies.NAME} = a tenth of the movies without any rating, only they are ranked"
         + f"; {OFFICIAL}u1 to u5, ua, ub = the folds that came with MovieLens 100K",
     )
@@ -89,7 +90,7 @@ def make_parser() -> cli.Parser:
     more("--resamples", type=int, default=N_RESAMPLES, metavar="N", help="bootstrap samples of people")
     more("--seed", type=cli.whole_number, default=0, metavar="N", help="of the bootstrap and held-out movies")
     more("--json", type=Path, metavar="FILE", help="write averages and intervals")
-    more("--csv", type=Path, metavar="FILE", help="write a row for each person; .parquet needs the extra parquet")
+    more("--csv", type=Path, metavar="FILE", help="write each figure of each person; .parquet needs the extra parquet")
     more("--plots", type=Path, metavar="DIR", help="write plots (extra: plots)")
     return parser
 
@@ -117,35 +118,30 @@ def rank_models(arguments: argparse.Namespace) -> None:
     ks = parse_ks(arguments.k)
     accepted = (*registry.names(), *registry.OLD_NAMES)
     specs = [run.Spec.parse(text, accepted) for text in split_list(arguments.models, "--method")]
-    protocols = split_list(arguments.protocol, "--protocol")
-    check_flags(arguments, [spec.label for spec in specs], protocols)
-    source = load_source(arguments, protocols)
+    names = split_list(arguments.protocol, "--protocol")
+    check_flags(arguments, [spec.label for spec in specs], names)
+    source = load_source(arguments, names)
     if ks[-1] > max(source.train.n_movies, 20):  # the default cutoffs are for any data
         raise ChoiceError(f"--k {ks[-1]} is more than the {source.train.n_movies:,} movies: give a smaller cutoff")
     for spec in specs:
         registry.make(spec.name, source.catalog, **spec.settings)  # a wrong setting is refused before any work
     options = options_of(arguments, ks, "people")
-    if protocols == [held_out_movies.NAME]:
+    if names == [held_out_movies.NAME]:
         reference = held_out_movies.REFERENCE if arguments.against == "first" else arguments.against
-        found = held_out_movies.evaluate(source, specs, options, arguments.folds, reference)
-        print(report.text(found), flush=True)
-        rows = report.average_rows([found])
-        write_files(arguments, report.unit_rows([found]), rows, {"models": rows})
-        return
-    evaluations = []
-    for protocol in cases.PROTOCOLS if protocols == ["all"] else protocols:
-        if protocol.startswith(OFFICIAL):
-            evaluations.append(cases.official_fold(arguments.data, protocol[len(OFFICIAL) :]))
-        else:
-            evaluations += cases.build(source, [protocol], arguments.split, arguments.stages)
+        found: Iterable[report.Report] = [held_out_movies.evaluate(source, specs, options, arguments.folds, reference)]
+    else:
+        evaluations = []
+        for protocol in protocols.PROTOCOLS if names == ["all"] else names:
+            if protocol.startswith(OFFICIAL):
+                evaluations.append(official_fold(arguments.data, protocol[len(OFFICIAL) :]))
+            else:
+                evaluations += protocols.build(source, [protocol], arguments.split, arguments.stages)
+        found = run.evaluate(evaluations, specs, source.catalog, options, arguments.against)
     reports = []
-    for found in run.evaluate(evaluations, specs, source.catalog, options, arguments.against):
-        reports.append(found)
-        print(report.text(found), end="\n\n", flush=True)
-    each = [report.as_json(found, case) for found, case in zip(reports, evaluations)]
-    write_files(arguments, report.unit_rows(reports), report.average_rows(reports), {"cases": each})
-    if arguments.plots is not None:
-        plots.write_plots(arguments.plots, reports)
+    for each in found:
+        reports.append(each)
+        print(report.text(each), end="\n\n", flush=True)
+    write_files(arguments, reports)
 
 
 def compare_embeddings(arguments: argparse.Namespace) -> None:
@@ -153,23 +149,22 @@ def compare_embeddings(arguments: argparse.Namespace) -> None:
     texts = split_list(arguments.embeddings, "--embeddings")
     specs = [run.Spec.parse(text, embeddings.BACKENDS, "embedding backend") for text in texts]
     folder = arguments.processed or default_folder("processed")
-    source = cases.Source.load(folder)
+    source = protocols.Source.load(folder)
     assert source.catalog is not None
     requests = []
     if arguments.queries is not None:
-        requests.append(known_item.descriptions(arguments.queries, source.catalog, arguments.split))
+        requests.append(embedding_quality.descriptions(arguments.queries, source.catalog, arguments.split))
     if arguments.dialogues is not None:
         dialogues = read_dialogues(arguments.dialogues, "redial")
-        requests.append(known_item.dialogue_requests(dialogues, source.catalog, arguments.split))
-    (case,) = cases.build(source, ["per-user"], arguments.split)
+        requests.append(embedding_quality.dialogue_requests(dialogues, source.catalog, arguments.split))
+    (case,) = protocols.build(source, ["per-user"], arguments.split)
     options, stored = options_of(arguments, (10,), "movies"), folder / "artifacts" / "text"
     reports, answers = embeddings.compare_backends(specs, source.catalog, requests, case, options, stored)
     print("\n\n".join(map(report.text, reports)), flush=True)
     if arguments.samples:
         shown = embeddings.samples(answers, requests, source.catalog, arguments.samples, arguments.seed)
         print(f"\n{shown}", flush=True)
-    rows = report.long_average_rows(reports)
-    write_files(arguments, report.long_unit_rows(reports), rows, {"figures": rows})
+    write_files(arguments, reports)
 
 
 def split_list(text: str, flag: str) -> list[str]:
@@ -191,15 +186,15 @@ def parse_ks(text: str) -> tuple[int, ...]:
     return tuple(sorted(set(map(int, parts))))
 
 
-def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols: Sequence[str]) -> None:
+def check_flags(arguments: argparse.Namespace, labels: Sequence[str], names: Sequence[str]) -> None:
     """Refuse, before any work, flags that do not go together."""
-    official = [protocol for protocol in protocols if protocol.startswith(OFFICIAL)]
+    official = [name for name in names if name.startswith(OFFICIAL)]
     if official and (arguments.data is None or arguments.split != "test"):
         raise ChoiceError(f"protocol {official[0]} needs --data, the folder of ml-100k, and has no split but test")
     references = ["first", "best", *labels]
-    if held_out_movies.NAME in protocols:
+    if held_out_movies.NAME in names:
         references = ["first", *held_out_movies.BASELINES, *labels]
-        if len(protocols) > 1 or arguments.plots is not None:
+        if len(names) > 1 or arguments.plots is not None:
             raise ChoiceError(f"{held_out_movies.NAME} has tables of its own and no plots: run it alone")
         if not 1 <= arguments.folds <= held_out_movies.MOST_FOLDS:
             raise ChoiceError(f"--folds {arguments.folds}: give a whole number from 1 to {held_out_movies.MOST_FOLDS}")
@@ -216,17 +211,17 @@ def check_flags(arguments: argparse.Namespace, labels: Sequence[str], protocols:
         plots.need_matplotlib()
 
 
-def load_source(arguments: argparse.Namespace, protocols: Sequence[str]) -> cases.Source:
+def load_source(arguments: argparse.Namespace, names: Sequence[str]) -> protocols.Source:
     """Return the ratings to evaluate on; folds that came with the data are of all of it, so nothing is filtered."""
     if arguments.data is None:
-        return cases.Source.load(arguments.processed or default_folder("processed"))
-    name = arguments.set or ("all" if all(protocol.startswith(OFFICIAL) for protocol in protocols) else "B")
-    return load_raw(arguments.data, name)
+        return protocols.Source.load(arguments.processed or default_folder("processed"))
+    official = all(name.startswith(OFFICIAL) for name in names)
+    return load_raw(arguments.data, arguments.set or ("all" if official else "B"))
 
 
-def load_raw(path: Path, name: str) -> cases.Source:
+def load_raw(path: Path, name: str) -> protocols.Source:
     """Return raw data, filtered as `SETS[name]` says."""
-    return cases.Source.from_ratings(*read_filtered(path, PipelineSettings(**SETS[name], movies_first=True)))
+    return protocols.Source.from_ratings(*read_filtered(path, PipelineSettings(**SETS[name], movies_first=True)))
 
 
 def options_of(arguments: argparse.Namespace, ks: tuple[int, ...], unit: str) -> run.Options:
@@ -237,18 +232,24 @@ def options_of(arguments: argparse.Namespace, ks: tuple[int, ...], unit: str) ->
     return run.Options(part, ks, resamples, seed, checkpoint, lambda label: cli.Progress(label, unit))
 
 
-def write_files(arguments: argparse.Namespace, units: Any, averages: Any, figures: dict[str, Any]) -> None:
-    """Write what --csv and --json ask for."""
+def write_files(arguments: argparse.Namespace, reports: Sequence[report.Report]) -> None:
+    """Write what --csv, --json and --plots ask for."""
+    averages = report.averages(reports)
     if arguments.json is not None:
         settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
-        report.write_json(arguments.json, {"format_version": 1, "settings": settings, **figures})
+        tasks = [{"task": each.task, "n_units": len(each.units), "notes": each.notes} for each in reports]
+        figures = averages.astype(object).where(averages.notna(), None).to_dict("records")
+        value = {"format_version": 2, "settings": settings, "tasks": tasks, "averages": figures}
+        report.write_json(arguments.json, value)
     if arguments.csv is not None:
-        report.write_rows(arguments.csv, units)
-        report.write_rows(averages_path(arguments.csv), averages)
+        report.write_table(arguments.csv, report.units(reports))
+        report.write_table(averages_path(arguments.csv), [averages])
+    if arguments.plots is not None:
+        plots.write_plots(arguments.plots, reports)
 
 
 def averages_path(path: Path) -> Path:
-    """Return where averages go when `path` takes a row for each person."""
+    """Return where averages go when `path` takes the figures of each unit."""
     return path.with_name(f"{path.stem}-averages{path.suffix}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -73,13 +73,17 @@ def line(figures: dict[str, Any]) -> list[str]:
     return [figures["rule"], *hits, *more, f"{figures['rated only, no learning']['rate']:.3f}"]
 
 
-def session_rows(results: Sequence[tuple[str, str, Outcomes]]) -> Iterator[dict[str, Any]]:
-    """Yield one row for each session."""
+def session_table(results: Sequence[tuple[str, str, Outcomes]]) -> Any:
+    """Return a DataFrame with one row for each session."""
+    import pandas as pd
+
+    rows = []
     for rule, policy, outcomes in results:
         for view, of_view in outcomes.items():
             for outcome in of_view:
                 turns = " ".join(map(str, outcome.hit_turns))
-                yield {"rule": rule, "policy": policy, "view": view, **outcome._asdict(), "hit_turns": turns}
+                rows.append({"rule": rule, "policy": policy, "view": view, **outcome._asdict(), "hit_turns": turns})
+    return pd.DataFrame(rows)
 
 
 def make_parser() -> cli.Parser:
@@ -156,7 +160,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if arguments.json:
         report.write_json(arguments.json, {"turns": arguments.turns, "seeds": seeds, "figures": figures})
     if arguments.csv:
-        report.write_rows(arguments.csv, session_rows(results))
+        report.write_table(arguments.csv, [session_table(results)])
 
 
 if __name__ == "__main__":

@@ -13,26 +13,30 @@ from model import evaluate
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError, SettingsError
 from recommender.data.interactions import Interactions
-from recommender.evaluate import cases, protocols
+from recommender.evaluate import protocols
 from recommender.evaluate.beyond_accuracy import list_measures
+from recommender.evaluate.embedding_quality import Requests, descriptions, dialogue_requests
 from recommender.evaluate.embeddings import (
-    LikedMean,
     RandomVectors,
     compare_backends,
     find,
+    liked_mean,
     make_backend,
-    movie_texts,
     movie_vectors,
     people_with_likes,
 )
-from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests
-from recommender.evaluate.run import Options, Spec, rank
+from recommender.evaluate.run import FunctionRanker, Options, Spec, rank
 from recommender.linalg.rows import unit_rows
 from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.dialogues import RECOMMENDER, SEEKER, Dialogue, Turn
 from recommender.text.movie_text import movie_text, text_hash
 from recommender.text.people import UserVectorSettings
 from recommender.text.vectors import MOVIES, VectorTable
+
+
+def movie_texts(films):
+    return [movie_text(films.movie(row)) for row in range(len(films))]
+
 
 N_MOVIES, N_USERS, N_GENRES = 60, 50, 4
 
@@ -52,7 +56,7 @@ def catalog() -> Catalog:
     )
 
 
-def source() -> cases.Source:
+def source() -> protocols.Source:
     """Person u likes films of genre u % 4 and nothing else."""
     rng = np.random.default_rng(0)
     columns = [
@@ -61,7 +65,7 @@ def source() -> cases.Source:
         for place, movie in enumerate(rng.permutation(N_MOVIES)[:30])
     ]
     ratings = Interactions.from_columns(*np.array(columns).T, movie_vocabulary=np.arange(100, 100 + N_MOVIES))
-    return cases.Source.from_ratings(ratings, catalog())
+    return protocols.Source.from_ratings(ratings, catalog())
 
 
 class Oracle(BaseEmbeddingBackend):
@@ -99,7 +103,7 @@ def test_known_item_by_unit():
 
 
 def lists(films: np.ndarray, people) -> dict[str, np.ndarray]:
-    rows = rank(lambda: LikedMean(films), people, 20).rows
+    rows = rank(lambda: FunctionRanker(lambda train: liked_mean(films, train)), people, 20).rows
     return list_measures(people, rows, [("hit_rate", 10), ("ndcg", 10), ("recall", 20)])
 
 
@@ -297,16 +301,16 @@ def test_backends_are_compared_on_the_same_units():
     local = Spec("local", "local", {"fewest_texts": 1, "most_texts": 0.5})
     specs = [Spec("random", "random"), local, Spec("other", "random", {"seed": 1})]
     (separation, described, people), _ = compare_backends(specs, catalog(), [asked], case, Options(n_resamples=200))
-    recall = [result.values["recall@10"].mean() for result in described.results]
-    assert recall[1] == described.results[1].overall["recall@10"] > 0.7
+    recall = [values["recall@10"].mean() for values in described.values.values()]
+    assert recall[1] == described.overall[local.label]["recall@10"] > 0.7
     assert recall[0] < 0.5
-    mrr = [result.values["mrr"].mean() for result in described.results]
-    ratio = {(line.model, line.metric): line for line in (*described.comparisons, *people.comparisons)}
+    mrr = [values["mrr"].mean() for values in described.values.values()]
+    ratio = {**described.compared, **people.compared}
     assert ratio["local", "mrr"].value == pytest.approx(mrr[1] / mrr[0])
     assert ratio["local", "mrr"].low > 1
-    assert not any(line.model == "random" for line in described.comparisons)
+    assert not any(model == "random" for model, _ in described.compared)
     assert ratio["other", "recall@20"].low < 1 < ratio["other", "recall@20"].high
-    chance, found, _ = (result.overall for result in separation.results)
+    chance, found, _ = separation.overall.values()
     assert found["same"] > found["different"]
     assert abs(chance["same"] - chance["different"]) < 5 / np.sqrt(256 * N_MOVIES)
     with pytest.raises(DataError, match="the ratings list other movies"):
@@ -315,7 +319,7 @@ def test_backends_are_compared_on_the_same_units():
 
 def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, capsys):
     data = source()
-    monkeypatch.setattr(cases.Source, "load", lambda folder: data)
+    monkeypatch.setattr(protocols.Source, "load", lambda folder: data)
     lines = [f"{100 + i},{'tune' if i % 3 else 'report'},it is about thing{i}" for i in range(30)]
     flags = ["--embeddings", "local:dimension=30:fewest_texts=1,random", "--queries"]
     flags += [str(write(tmp_path / "q.csv", lines)), "--resamples", "50", "--processed", str(tmp_path)]
@@ -323,13 +327,13 @@ def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, c
     shown = capsys.readouterr().out
     with open(tmp_path / "rows.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    figures = json.loads((tmp_path / "out.json").read_text())["figures"]
+    figures = json.loads((tmp_path / "out.json").read_text())["averages"]
     with open(tmp_path / "rows-averages.csv", encoding="utf-8", newline="") as file:
         assert len(list(csv.DictReader(file))) == len(figures)
     checked = 0
     for figure in figures:
         if figure["n_units"]:
-            keys = ("backend", "task", "measure")
+            keys = ("model", "task", "measure")
             mine = [float(row["value"]) for row in rows if all(row[key] == figure[key] for key in keys)]
             assert len(mine) == figure["n_units"]
             assert np.mean(mine) == pytest.approx(figure["value"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import subprocess
@@ -10,16 +9,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from model import evaluate
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, TastevecError
 from recommender.data.interactions import Interactions
-from recommender.evaluate import cases, metrics, plots, protocols, report, run
+from recommender.evaluate import metrics, plots, protocols, report, run
 from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
-from recommender.evaluate.cases import official_fold
-from recommender.learn.base import Ranker
+from recommender.evaluate.official_folds import official_fold
+from recommender.learn.base import Ranker, last_times
 
 from .movielens import ZIP, load_set
 from .raw_sets import pack
@@ -212,18 +212,20 @@ def test_returning_visitors_are_answered_from_the_lists_of_all(tmp_path):
     data = block_data()
     later = data.times + np.where((data.user_rows() % 3 == 0) & (data.times % 1000 >= 13), 200_000, 0)
     moved = dataclasses.replace(data, times=later)
-    found = cases.build(cases.Source.from_ratings(moved), ["returning", "per-user"], "test")
+    found = protocols.build(protocols.Source.from_ratings(moved), ["returning", "per-user"], "test")
     started = []
     specs = [run.Spec("popularity", "popularity")]
-    some, everybody = run.evaluate(found, specs, None, run.Options(ks=(5,), start_progress=started.append))
+    some, everybody = run.evaluate(
+        found, specs, None, run.Options(ks=(5,), start_progress=lambda label: started.append(label) or print)
+    )
     assert len(started) == 1
-    assert 0 < some.n_units < everybody.n_units
-    of_all = dict(zip(everybody.facts["user_id"], everybody.results[0].values["ndcg@5"]))
-    assert some.results[0].values["ndcg@5"].tolist() == [of_all[ident] for ident in some.facts["user_id"]]
+    assert 0 < len(some.units) < len(everybody.units)
+    of_all = dict(zip(everybody.units, everybody.values["popularity"]["ndcg@5"]))
+    assert some.values["popularity"]["ndcg@5"].tolist() == [of_all[ident] for ident in some.units]
 
 
 def test_the_reference_is_named_or_the_first_or_the_best():
-    results = [report.Result(name, {}, {"ndcg@5": value}) for name, value in (("a", 0.0), ("b", 0.02), ("c", 0.01))]
+    results = {name: {"ndcg@5": value} for name, value in (("a", 0.0), ("b", 0.02), ("c", 0.01))}
     assert [run.choose_reference(results, name, "ndcg@5") for name in ("first", "best", "c")] == ["a", "b", "c"]
     with pytest.raises(ChoiceError, match="'d'"):
         run.choose_reference(results, "d", "ndcg@5")
@@ -276,24 +278,21 @@ def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
     assert "against popularity" in first.out
     assert first.err == ""  # progress is for terminals
 
-    written = json.loads((tmp_path / "o.json").read_text())
-    rows = list(csv.DictReader((tmp_path / "o.csv").open()))
-    averages = list(csv.DictReader((tmp_path / "o-averages.csv").open()))
-    for case in written["cases"]:
-        for model in case["models"]:
-            mine = [row for row in rows if (row["protocol"], row["model"]) == (case["protocol"], model["model"])]
-            assert len(mine) == case["n_users"] == model["n_users"]
-            mean = np.mean([float(row["ndcg@3"]) for row in mine])
-            assert mean == pytest.approx(model["ndcg@3"])
-    assert len(averages) == 6
-    assert [row["rmse"] != "" for row in averages] == [False, False, True] + [False] * 3  # not in strict time
+    written = pd.DataFrame(json.loads((tmp_path / "o.json").read_text())["averages"])
+    units, averages = pd.read_csv(tmp_path / "o.csv"), pd.read_csv(tmp_path / "o-averages.csv")
+    assert averages.value.tolist() == pytest.approx(written.value.astype(float).tolist(), nan_ok=True)
+    key = ["task", "model", "measure"]
+    means = units.dropna(subset="model").groupby(key).value.agg(["mean", "size"])
+    both = averages.set_index(key).join(means, how="inner")
+    assert len(both) == 2 * 3 * 24 - 12  # without a list of genres and cold-start movies
+    assert both["mean"].to_numpy() == pytest.approx(both.value.to_numpy())
+    rated = averages[averages.measure == "rmse"]
+    assert list(zip(rated.task, rated.model)) == [("per user", "biases")]  # not in strict time
     # Everybody likes half of the movies, popularity cannot tell which, EASE can.
-    by_model = {model["model"]: model["ndcg@5"] for model in written["cases"][0]["models"]}
-    assert by_model["ease"] > by_model["popularity"] + 0.1
-    (line, *_) = written["cases"][0]["comparisons"]
-    assert line["difference"] == pytest.approx(
-        written["cases"][0]["models"][1]["ndcg@3"] - written["cases"][0]["models"][0]["ndcg@3"]
-    )
+    value = averages[averages.task == "per user"].set_index(["model", "measure"])
+    assert value.value["ease", "ndcg@5"] > value.value["popularity", "ndcg@5"] + 0.1
+    difference = value.value["ease", "ndcg@3"] - value.value["popularity", "ndcg@3"]
+    assert value.against_value["ease", "ndcg@3"] == pytest.approx(difference)
 
     monkeypatch.setattr(run, "_run_stage", lambda *_: 1 / 0)  # everything is taken from the checkpoint
     evaluate.main([*flags, "--checkpoint", str(tmp_path / "kept")])
@@ -308,9 +307,11 @@ def test_a_second_seed_moves_the_intervals_only(tmp_path, capsys):
     outs = []
     for seed in ("0", "0", "1"):
         evaluate.main([*flags, "--seed", seed, "--json", str(tmp_path / "o.json")])
-        outs.append(json.loads((tmp_path / "o.json").read_text())["cases"][0])
-    assert outs[0]["comparisons"] == outs[1]["comparisons"] != outs[2]["comparisons"]
-    assert outs[0]["models"][0]["ndcg@3"] == outs[2]["models"][0]["ndcg@3"]
+        found = pd.DataFrame(json.loads((tmp_path / "o.json").read_text())["averages"]).set_index(["model", "measure"])
+        outs.append(found.loc["ease", "ndcg@3"])
+    assert outs[0].equals(outs[1])
+    assert outs[0].against_low != outs[2].against_low
+    assert outs[0].value == outs[2].value
 
 
 RAW = ["--data", "RAW", "--set", "all"]
@@ -357,7 +358,7 @@ VECTORS = ["--embeddings", "random"]
     ],
 )
 def test_wrong_flags_are_refused(flags, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(cases.Source, "load", None)
+    monkeypatch.setattr(protocols.Source, "load", None)
     raw = write_raw(tmp_path / "raw") if "RAW" in flags else None
     with pytest.raises(TastevecError, match=message):
         evaluate.main([str(raw) if flag == "RAW" else flag for flag in flags])
@@ -397,11 +398,12 @@ def test_official_folds_are_read_as_they_are(tmp_path, capsys):
     everything = np.loadtxt(folder / "u.data", dtype=np.int64)
     assert case.known.times.max() == everything[:, 3].max()
     assert case.held_out.times.max() == everything[79, 3]
-    assert (case.at == protocols.last_times(case.known, case.user_rows)).all()
+    assert (case.at == last_times(case.known, case.user_rows)).all()
     flags = ["--data", str(folder), "--method", "popularity,biases", "--protocol", "official-u1", "--resamples", "50"]
     evaluate.main([*flags, "--json", str(tmp_path / "o.json")])
     assert "== official fold u1, test ==" in capsys.readouterr().out
-    biases = json.loads((tmp_path / "o.json").read_text())["cases"][0]["models"][1]
+    rows = json.loads((tmp_path / "o.json").read_text())["averages"]
+    biases = {row["measure"]: row["value"] for row in rows if row["model"] == "biases"}
     assert 0.5 < biases["rmse"] < 3
     assert "diversity@10" in biases  # the movie list is that of the fold
 
@@ -447,10 +449,11 @@ def test_plots_are_drawn(tmp_path):
 
 @pytest.mark.dev
 def test_parquet_holds_what_csv_holds(tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    rows = [{"model": "a", "ndcg@5": 0.5}, {"model": "b", "ndcg@5": None}]
-    report.write_rows(tmp_path / "o.parquet", rows)
-    assert parquet.read_table(tmp_path / "o.parquet").to_pylist() == rows
+    pytest.importorskip("pyarrow")
+    frames = [pd.DataFrame({"unit": ["1"], "value": [0.5]}), pd.DataFrame({"unit": ["a"], "value": [np.nan]})]
+    report.write_table(tmp_path / "o.parquet", frames)
+    report.write_table(tmp_path / "o.csv", frames)
+    assert pd.read_parquet(tmp_path / "o.parquet").equals(pd.read_csv(tmp_path / "o.csv"))
 
 
 def test_without_an_extra_its_name_is_said(monkeypatch, tmp_path):
@@ -459,14 +462,14 @@ def test_without_an_extra_its_name_is_said(monkeypatch, tmp_path):
     with pytest.raises(DataError, match=r"tastevec\[plots\]"):
         evaluate.main(["--plots", str(tmp_path)])
     with pytest.raises(DataError, match=r"tastevec\[parquet\]"):
-        report.write_rows(tmp_path / "o.parquet", [{"a": 1}])
+        report.write_table(tmp_path / "o.parquet", [pd.DataFrame({"a": [1]})])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not ZIP.is_file(), reason="MovieLens small is not beside this clone")
 def test_the_shipped_parts_are_set_b_cut_by_the_same_rule():
-    ours = cases.Source.from_ratings(load_set("B"))
-    shipped = cases.Source.load(ROOT / "processed")
+    ours = protocols.Source.from_ratings(load_set("B"))
+    shipped = protocols.Source.load(ROOT / "processed")
     for name in ("train", "val", "test"):
         for part in ("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"):
             assert np.array_equal(getattr(getattr(ours, name), part), getattr(getattr(shipped, name), part))

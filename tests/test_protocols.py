@@ -11,7 +11,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError
 from recommender.data.interactions import Interactions
 from recommender.data.splits import part_per_user, split_by_time, split_per_user
-from recommender.evaluate import cases, metrics, protocols
+from recommender.evaluate import metrics, protocols
 from recommender.evaluate.protocols import cut_runs
 from recommender.learn import registry
 from recommender.learn.base import mask_seen
@@ -204,11 +204,11 @@ def test_without_times_only_the_order_per_user_can_be_evaluated():
     data = random_data()
     order = np.random.default_rng(0).permutation(data.n_ratings)
     ids = (data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows], data.ratings, order - data.n_ratings)
-    source = cases.Source.from_ratings(Interactions.from_columns(*ids))
-    assert cases.build(source, ["per-user"], "test")[0].n_users
-    for name in list(cases.PROTOCOLS)[1:]:
+    source = protocols.Source.from_ratings(Interactions.from_columns(*ids))
+    assert protocols.build(source, ["per-user"], "test")[0].n_users
+    for name in list(protocols.PROTOCOLS)[1:]:
         with pytest.raises(DataError, match=f"no times, and protocol {name} needs them"):
-            cases.build(source, [name], "test")
+            protocols.build(source, [name], "test")
 
 
 def test_user_folds():

@@ -1,82 +1,137 @@
-"""How good vectors of movies are: whether movies of one genre lie together, and whether words find the movie meant.
+"""How good vectors of movies are: whether words find the movie meant, and whether movies of one genre lie together.
 
-    gap    = (mean cosine of pairs that share a genre - mean cosine of pairs that share none) / |mean cosine of all|
-    rank   = 1 + how many movies are nearer to the words than the one meant + half of the others that are as near
+    rank = 1 + how many movies are nearer to the words than the one meant + half of the others that are as near
     Recall@k = share of requests with rank <= k        MRR = mean of 1 / rank, without a cutoff
+    gap    = (mean cosine of pairs that share a genre - mean cosine of pairs that share none) / |mean cosine of all|
 
-The gap divides by a mean that may be near 0, so it orders backends but does not measure by how much one is better:
-vectors that all point one way have a large mean and a small gap, and random ones divide almost 0 by almost 0 (see
-`Gap.is_chance`). It says nothing about finding a movie, which is why ranks are counted too.
+Requests are written descriptions, or what people said in ReDial before a movie:
+
+    descriptions   a CSV of movieId, query and, where it has one, part (tune, report): one movie meant by each
+    dialogues      ReDial: for each movie that came up and that the seeker liked, the seeker's own words before it was
+                   first named, without any title (`text.dialogues.words_before`)
+
+A movie of a dialogue is the one of the catalogue with the same title, or other title, and year; those that the
+catalogue lacks, or has twice, and those before which the seeker said nothing are left out and counted. Figures are
+means over dialogues of each one's mean. For tuning, val takes the descriptions marked `tune` and every third dialogue
+(by a checksum of its id); test the rest. The gap divides by a mean that may be near 0, so it orders backends but does
+not measure by how much one is better: vectors that all point one way have a large mean and a small gap.
 """
 
 from __future__ import annotations
 
+import csv
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ..data.catalog import Catalog, parse_title
 from ..data.errors import DataError
+from ..data.title_text import compact, fold
+from ..text.dialogues import Dialogue, words_before
 
-_CELLS = 1 << 22  # of a block of scores or of pairs of sets of genres: 32 MB as float64
-
-
-class Gap(NamedTuple):
-    """Mean cosine of pairs that share a genre, that share none, and of both; nan where there is no such pair."""
-
-    same: float
-    different: float
-    overall: float
-    n_same: int
-    n_different: int
-    width: int
-
-    @property
-    def gap(self) -> float:
-        """Return (same - different) / |overall|, nan where it is undefined."""
-        return (self.same - self.different) / abs(self.overall) if self.overall else float("nan")
-
-    @property
-    def is_chance(self) -> bool:
-        """Return whether `overall` is within 3 deviations, 3 / sqrt(width * pairs), of what random directions have."""
-        return self.overall**2 * self.width * (self.n_same + self.n_different) <= 9
+PART_OF = {"tune": "val", "report": "test"}
+NOT_THERE, SILENT = "not in the catalogue", "nothing said before"
+_CELLS = 1 << 22  # of a block of scores: 32 MB as float64
 
 
-def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
-    """Return the genre separation of `vectors` (n, d), rows of length 1 or 0, for `genres` (n, n_genres).
+@dataclass(frozen=True)
+class Requests:
+    """texts, and the movie rows that they mean.
 
-    Exact over all pairs, each once. A movie without a genre is in no pair; a row of zeros has cosine 0 with all.
-    Movies with the same set of genres are added up first, and a sum over pairs of movies is one over pairs of sets:
-    sum over i in A, j in B of v_i . v_j = (sum of v_i over A) . (sum of v_j over B). Cost O(n d + m^2 (d + n_genres))
-    for m different sets of genres (1,000 of 62,000 MovieLens movies), m^2 a block at a time.
-
-    >>> vectors = np.array([[1.0, 0], [1, 0], [0, 1]])
-    >>> separation_gap(vectors, np.array([[True], [True], [False]])).same
-    1.0
+    unit: (n,) what each comes from: a row of `unit_names`, which are movie ids of descriptions and ids of dialogues.
+    left_out: how many requests are not asked, by reason.
     """
-    if len(vectors) != len(genres):
-        raise DataError(f"{len(vectors)} vectors and genres of {len(genres)} movies: give both for the same movies")
-    listed = genres.any(axis=1)
-    V = vectors[listed].astype(np.float64)
-    sets, of_movie = np.unique(genres[listed], axis=0, return_inverse=True)
-    of_movie = of_movie.reshape(-1)
-    sizes = np.bincount(of_movie, minlength=len(sets)).astype(np.float64)
-    sums = np.zeros((len(sets), V.shape[1]))  # (m, d)
-    np.add.at(sums, of_movie, V)
-    same = n_same = 0.0
-    as_numbers = sets.astype(np.float64)
-    step = max(1, _CELLS // max(len(sets), 1))
-    for low in range(0, len(sets), step):
-        shares = as_numbers[low : low + step] @ as_numbers.T > 0  # (step, m)
-        same += float(((sums[low : low + step] @ sums.T) * shares).sum())
-        n_same += float(sizes[low : low + step] @ shares @ sizes)
-    squares = float((V * V).sum())  # each movie with itself
-    total = float(sums.sum(axis=0) @ sums.sum(axis=0)) - squares
-    n_all = len(V) * (len(V) - 1)
-    same, n_same = same - squares, n_same - len(V)
-    n_different = n_all - n_same
-    pairs = ((same, n_same), (total - same, n_different), (total, n_all))
-    means = [part / n if n else float("nan") for part, n in pairs]
-    return Gap(means[0], means[1], means[2], int(n_same) // 2, int(n_different) // 2, V.shape[1])
+
+    name: str
+    texts: list[str]
+    rows: np.ndarray
+    unit: np.ndarray
+    unit_names: list[str]
+    left_out: dict[str, int]
+
+    def __post_init__(self) -> None:
+        if not self.texts:
+            raise DataError(f"{self.name}: no request means a movie of the catalogue: use the one that they are about")
+
+    @property
+    def n_units(self) -> int:
+        return len(self.unit_names)
+
+    def by_unit(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean of `values` (n,) in each unit, (n_units,)."""
+        means: np.ndarray = np.bincount(self.unit, values, self.n_units) / np.bincount(self.unit)
+        return means
+
+    def note(self) -> str:
+        """Return how many there are, as a line."""
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items() if count) or "nothing"
+        units = "" if self.n_units == len(self.texts) else f" in {self.n_units:,}"
+        return f"{len(self.texts):,} requests{units} ({self.name}), each means one; left out: {left_out}"
+
+
+def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
+    """Read the descriptions of `part`, val or test; raises `DataError` for a file that is something else."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.DictReader(file))
+    except (FileNotFoundError, IsADirectoryError):
+        raise DataError(f"no descriptions at {path}: give a CSV with movieId and query") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no CSV in UTF-8 ({error}): give a CSV with movieId and query") from None
+    row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
+    texts, rows, n_unknown = [], [], 0
+    for number, line in enumerate(lines, 2):
+        query, movie_id, of_part = line.get("query"), line.get("movieId"), line.get("part")
+        if not query or not movie_id or not movie_id.strip().isdecimal():
+            raise DataError(f"{path} line {number} has no movieId and query: give a CSV with both in each line")
+        if of_part and of_part not in PART_OF:
+            raise DataError(f"{path} line {number}: part {of_part!r} is not one of {', '.join(PART_OF)}")
+        if of_part and PART_OF[of_part] != part:
+            continue
+        if int(movie_id) in row_of:
+            texts.append(query)
+            rows.append(row_of[int(movie_id)])
+        n_unknown += int(movie_id) not in row_of
+    names = [str(movie_id) for movie_id in catalog.movie_ids[rows].tolist()] if rows else []
+    unit = np.arange(len(rows))
+    return Requests("descriptions", texts, np.array(rows, np.int64), unit, names, {NOT_THERE: n_unknown})
+
+
+def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str) -> Requests:
+    """Return the requests of the dialogues of `part`, val or test: see the head of this module."""
+    rows_of: dict[tuple[str, int], set[int]] = {}  # title in one spelling, year -> rows, under every name of a movie
+    for row, raw in enumerate(catalog.raw_titles):
+        title, _, alternatives = parse_title(raw)
+        for name in (title, *alternatives):
+            rows_of.setdefault((compact(fold(name)), int(catalog.years[row])), set()).add(row)
+    texts: list[str] = []
+    rows: list[int] = []
+    unit: list[int] = []
+    names: list[str] = []
+    left_out = {NOT_THERE: 0, SILENT: 0}
+    for dialogue in dialogues:
+        if (zlib.crc32(dialogue.dialog_id.encode()) % 3 == 0) != (part == "val"):
+            continue
+        before = len(texts)
+        for mention in dialogue.liked:
+            title, year, _ = parse_title(dialogue.titles[mention])
+            meant = rows_of.get((compact(fold(title)), year), ())
+            words = words_before(dialogue, mention)
+            if len(meant) != 1:
+                left_out[NOT_THERE] += 1
+            elif not words or not any(letter.isalpha() for letter in words):
+                left_out[SILENT] += 1
+            else:
+                texts.append(words)
+                rows += meant
+                unit.append(len(names))
+        if len(texts) > before:
+            names.append(dialogue.dialog_id)
+    return Requests("dialogues", texts, np.array(rows, np.int64), np.array(unit, np.int64), names, left_out)
 
 
 def ranks(queries: np.ndarray, movies: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -107,3 +162,56 @@ def finding_measures(found: np.ndarray, ks: tuple[int, ...]) -> dict[str, np.nda
     """
     measures: dict[str, np.ndarray] = {f"recall@{k}": np.asarray(found <= k, dtype=np.float64) for k in ks}
     return {**measures, "mrr": 1.0 / found}
+
+
+class Gap(NamedTuple):
+    """Mean cosine of pairs of movies that share a genre, that share none, and of both; nan where there is no such pair.
+
+    gap: (same - different) / |overall|, nan where it is undefined.  is_chance: whether `overall` is within 3
+    deviations, 3 / sqrt(width * pairs), of what random directions have, so that nothing is there to divide by.
+    """
+
+    same: float
+    different: float
+    overall: float
+    n_same: int
+    n_different: int
+    gap: float
+    is_chance: bool
+
+
+def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
+    """Return the genre separation of `vectors` (n, d), rows of length 1 or 0, for `genres` (n, n_genres).
+
+    Exact over all pairs, each once. A movie without a genre is in no pair; a row of zeros has cosine 0 with all.
+    Movies with the same set of genres are added up first, and a sum over pairs of movies is one over pairs of sets:
+    sum over i in A, j in B of v_i . v_j = (sum of v_i over A) . (sum of v_j over B). Cost O(n d + m^2 (d + n_genres))
+    for m different sets of genres (1,000 of 62,000 MovieLens movies), m^2 a block at a time.
+
+    >>> vectors = np.array([[1.0, 0], [1, 0], [0, 1]])
+    >>> separation_gap(vectors, np.array([[True], [True], [False]])).same
+    1.0
+    """
+    if len(vectors) != len(genres):
+        raise DataError(f"{len(vectors)} vectors and genres of {len(genres)} movies: give both for the same movies")
+    listed = genres.any(axis=1)
+    V = vectors[listed].astype(np.float64)
+    sets, of_movie = np.unique(genres[listed], axis=0, return_inverse=True)
+    of_movie = of_movie.reshape(-1)
+    sizes = np.bincount(of_movie, minlength=len(sets)).astype(np.float64)
+    sums = np.zeros((len(sets), V.shape[1]))  # (m, d)
+    np.add.at(sums, of_movie, V)
+    same = n_same = 0.0
+    step = max(1, _CELLS // max(len(sets), 1))
+    for low in range(0, len(sets), step):
+        shares = sets[low : low + step].astype(np.float64) @ sets.T > 0  # (step, m)
+        same += float(((sums[low : low + step] @ sums.T) * shares).sum())
+        n_same += float(sizes[low : low + step] @ shares @ sizes)
+    squares = float((V * V).sum())  # each movie with itself
+    total = float(sums.sum(axis=0) @ sums.sum(axis=0)) - squares
+    n_all, same, n_same = len(V) * (len(V) - 1), same - squares, n_same - len(V)
+    pairs = ((same, n_same), (total - same, n_all - n_same), (total, n_all))
+    shared, apart, overall = (part / n if n else float("nan") for part, n in pairs)
+    gap = (shared - apart) / abs(overall) if overall else float("nan")
+    is_chance = overall**2 * V.shape[1] * (n_all // 2) <= 9
+    return Gap(shared, apart, overall, int(n_same) // 2, int(n_all - n_same) // 2, gap, is_chance)

@@ -1,7 +1,7 @@
 """Vectors of movies by several backends, on the same movies, requests and people.
 
     movies          separation of genres (`embedding_quality.separation_gap`)
-    descriptions,   requests in words that one movie answers (`known_item`): its place among all movies
+    descriptions,   requests in words that one movie answers (`embedding_quality`): its place among all movies
     dialogues
     people          the mean of the vectors of the movies somebody liked (`text.people`), all that they have not rated
                     ranked by cosine with it; what they liked in the held-out part of the per-user split is relevant
@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -27,7 +27,6 @@ from ..data.artifacts import has_manifest
 from ..data.catalog import Catalog
 from ..data.errors import DataError, SettingsError
 from ..data.interactions import Interactions
-from ..learn.base import Ranker
 from ..linalg.rows import unit_rows
 from ..linalg.top_n import top_n
 from ..text import registry
@@ -37,15 +36,14 @@ from ..text.movie_text import movie_text, text_hash
 from ..text.people import UserVectorSettings, align, user_vectors
 from ..text.vectors import VectorTable
 from .beyond_accuracy import list_measures
-from .embedding_quality import finding_measures, ranks, separation_gap
-from .known_item import Requests
+from .embedding_quality import Requests, finding_measures, ranks, separation_gap
 from .protocols import Evaluation
-from .report import Report, Result
-from .run import Options, Spec, kept, rank
-from .significance import bootstrap, compare
+from .report import Report
+from .run import FunctionRanker, Options, Scores, Spec, kept, rank
+from .significance import bootstrap
 
 PEOPLE = "people"
-_BATCH = 512  # people or requests at a time
+_BATCH = 512  # requests at a time
 
 
 class RandomVectors(BaseEmbeddingBackend):
@@ -71,14 +69,6 @@ class RandomVectors(BaseEmbeddingBackend):
 
 
 BACKENDS = (*registry.names(), RandomVectors.name)
-
-
-class Answers(NamedTuple):
-    """values: recall@k and mrr of each unit.  ranks: (n,) of the movies meant.  nearest: (n, 3) rows of movies."""
-
-    values: dict[str, np.ndarray]
-    ranks: np.ndarray
-    nearest: np.ndarray
 
 
 def make_backend(spec: Spec, texts: Sequence[str]) -> BaseEmbeddingBackend:
@@ -129,6 +119,14 @@ def movie_vectors(
     return vectors, len(missing)
 
 
+class Answers(NamedTuple):
+    """values: recall@k and mrr of each unit.  ranks: (n,) of the movies meant.  nearest: (n, 3) rows of movies."""
+
+    values: dict[str, np.ndarray]
+    ranks: np.ndarray
+    nearest: np.ndarray
+
+
 def find(
     backend: BaseEmbeddingBackend, movies: np.ndarray, requests: Requests, ks: tuple[int, ...] = (10, 50)
 ) -> Answers:
@@ -143,26 +141,20 @@ def find(
     return Answers(values, found, np.concatenate(nearest))
 
 
-class LikedMean(Ranker):
-    """Ranks by cosine with the mean of the vectors of liked movies; without one, no movie is listed."""
+def liked_mean(vectors: np.ndarray, train: Interactions) -> Scores:
+    """Score by cosine with the mean of the vectors of liked movies; without one, no movie is listed.
 
-    name = "liked-mean"
+    vectors: (n_movies, d) in the order of `train`.
+    """
+    users = user_vectors(train, vectors, UserVectorSettings(), np.random.default_rng(0))
 
-    def __init__(self, vectors: np.ndarray) -> None:
-        super().__init__()
-        self.vectors = vectors
-
-    def fit(self, train: Interactions) -> LikedMean:
-        """Take the mean of what each person likes; vectors: (n_movies, d) in the order of `train`."""
-        self.movie_ids = train.movie_ids
-        self.users = user_vectors(train, self.vectors, UserVectorSettings(), np.random.default_rng(0))
-        return self
-
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+    def score(history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         ids = history.user_ids[user_rows]
-        scores = align(ids, self.users.user_ids, self.users.vectors) @ self.vectors.T  # (B, n_movies)
-        scores[~np.isin(ids, self.users.user_ids)] = -np.inf
+        scores = align(ids, users.user_ids, users.vectors) @ vectors.T  # (B, n_movies)
+        scores[~np.isin(ids, users.user_ids)] = -np.inf
         return scores
+
+    return score
 
 
 def people_with_likes(case: Evaluation, settings: UserVectorSettings) -> Evaluation:
@@ -187,19 +179,19 @@ def compare_backends(
     """
     if not np.array_equal(case.known.movie_ids, catalog.movie_ids):
         raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
-    texts = movie_texts(catalog)
+    texts = [movie_text(catalog.movie(row)) for row in range(len(catalog))]
     people = people_with_likes(case, UserVectorSettings())
-    movies = Report("movies", options.part, {"unit": np.empty(0)}, [], [], [f"{len(catalog):,} movies"], {})
-    movies.tables["genre separation"] = ["same", "different", "overall", "gap"]
+    tables = {"genre separation": ["same", "different", "overall", "gap"]}
+    tables["seconds"] = [f"{step}_seconds" for step in ("make", "movies", "answer")]
+    movies = Report("movies", options.part, np.empty(0), [f"{len(catalog):,} movies"], tables)
     note = f"{people.n_users:,} people, the mean of what they liked against all movies they have not rated"
     tasks = [(asked.name, np.array(asked.unit_names), asked.note()) for asked in requests]
     tasks.append((PEOPLE, people.known.user_ids[people.user_rows], note))
-    reports = [Report(name, options.part, {"unit": units}, [], [], [n], {}, ratios=True) for name, units, n in tasks]
+    reports = [Report(name, options.part, units, [line], {}, ratio=True) for name, units, line in tasks]
     answers: dict[str, list[Answers]] = {}
     for spec in specs:
         progress = options.start_progress(f"embeddings: {spec.label}")
-        if progress:
-            progress(0, len(texts), "fit, embedding movies")
+        progress(0, len(texts), "fit, embedding movies")
         times = [time.perf_counter()]
         backend = make_backend(spec, texts)
         times.append(time.perf_counter())
@@ -207,45 +199,40 @@ def compare_backends(
         vectors, n_new = movie_vectors(backend, texts, folder, options.checkpoint)
         times.append(time.perf_counter())
         answers[spec.label] = [find(backend, vectors, asked) for asked in requests]
-        lists = rank(partial(LikedMean, vectors), people, 20).rows
+        lists = rank(partial(FunctionRanker, partial(liked_mean, vectors)), people, 20).rows
         times.append(time.perf_counter())
-        seconds = dict(zip(("make", "movies", "answer"), np.diff(times).tolist()))
-        model, width = backend.identity.model, backend.identity.dimension
-        details = {"model": model, "dimension": width}
         for report, answer in zip(reports, answers[spec.label]):
-            median = {"median_place": float(np.median(answer.ranks))}
-            _add(report, spec.label, answer.values, details, options, median)
-        of_people = list_measures(people, lists, [("hit_rate", 10), ("ndcg", 10), ("recall", 20)])
-        _add(reports[-1], spec.label, of_people, details, options, {})
+            report.values[spec.label] = answer.values
+            report.overall[spec.label] = {"median_place": float(np.median(answer.ranks))}
+        reports[-1].values[spec.label] = list_measures(people, lists, [("hit_rate", 10), ("ndcg", 10), ("recall", 20)])
         gap = separation_gap(vectors, catalog.genres)
-        figures = {"same": gap.same, "different": gap.different, "overall": gap.overall}
-        figures["gap"] = math.nan if gap.is_chance else gap.gap  # nothing to divide by
-        movies.results.append(Result(spec.label, {}, figures, seconds, details=details))
-        movies.notes.append(f"{spec.label}: {model}, width {width:,}, {n_new:,} movies not stored")
-        if progress:
-            progress(len(texts), len(texts), "")
+        movies.overall[spec.label] = {
+            **{"same": gap.same, "different": gap.different, "overall": gap.overall},
+            "gap": math.nan if gap.is_chance else gap.gap,
+            **dict(zip(tables["seconds"], np.diff(times).tolist())),
+        }
+        identity = backend.identity
+        new = f"{n_new:,} movies not stored"
+        movies.notes.append(f"{spec.label}: {identity.model}, width {identity.dimension:,}, {new}")
+        progress(len(texts), len(texts), "")
     pairs = f"{gap.n_same:,} pairs of movies share a genre, {gap.n_different:,} share none"
     movies.notes.append(f"{pairs}; - where the mean of all is what chance gives")
+    for report in reports:
+        _average(report, options)
     return [movies, *reports], answers
 
 
-def _add(
-    report: Report,
-    label: str,
-    values: dict[str, np.ndarray],
-    details: dict[str, Any],
-    options: Options,
-    more: dict[str, float],
-) -> None:
-    """Add a backend to the report: means with intervals, and ratios to the first one; values: (n_units,) each."""
-    matrix, rng = np.column_stack(list(values.values())), np.random.default_rng(options.seed)
-    estimates = dict(zip(values, bootstrap(matrix, None, options.n_resamples, rng)))
-    overall = {**{measure: estimate.value for measure, estimate in estimates.items()}, **more}
-    report.results.append(Result(label, values, overall, {}, estimates, details))
-    report.tables["mean (95% interval)"] = list(overall)
-    first, rng = report.results[0], np.random.default_rng(options.seed)
-    pair = {first.model: first.values, label: values}
-    report.comparisons.extend(compare(pair, first.model, list(values), options.n_resamples, rng, ratio=True))
+def _average(report: Report, options: Options) -> None:
+    """Add means with intervals, and ratios to the first backend, by the same draws for all."""
+    for label, values in report.values.items():
+        matrix, rng = np.column_stack(list(values.values())), np.random.default_rng(options.seed)
+        found = dict(zip(values, bootstrap(matrix, None, options.n_resamples, rng)))
+        means = {measure: estimate.value for measure, estimate in found.items()}
+        report.overall[label] = {**means, **report.overall.get(label, {})}
+        report.intervals.update({(label, measure): estimate for measure, estimate in found.items()})
+    report.tables["mean (95% interval)"] = list(next(iter(report.overall.values())))
+    first, rng = next(iter(report.values)), np.random.default_rng(options.seed)
+    report.compare(report.values, first, list(report.values[first]), options.n_resamples, rng)
 
 
 def samples(

@@ -22,28 +22,23 @@ What models are measured against:
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Callable, Optional
+from typing import Callable
 
 import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
 from ..data.interactions import LIKED, Interactions, concat
-from ..data.settings import setting
 from ..learn.base import Ranker
 from ..learn.content import Content
 from ..learn.features import genre_matrix
 from .beyond_accuracy import list_measures
-from .cases import Source
-from .protocols import Evaluation, from_known, from_parts
-from .report import Report, Result
-from .run import Options, Spec, rank_spec
-from .significance import compare
+from .protocols import Evaluation, Source, from_known, from_parts
+from .report import Report
+from .run import FunctionRanker, Options, Scores, Spec, rank_spec
 
 NAME = "held-out-movies"
 N_FOLDS = 10
@@ -51,21 +46,11 @@ MOST_FOLDS = N_FOLDS // 2  # for each of val and test
 REFERENCE = "popularity-by-genre"
 
 
-class PopularityByGenre(Ranker):
-    """`expected_` is score_i, (n_movies,) float32: the same for everybody."""
-
-    name = "popularity-by-genre"
-    expected_: np.ndarray
-
-    def fit(self, train: Interactions) -> PopularityByGenre:
-        """Count the likes of rated movies by genre."""
-        self.movie_ids = train.movie_ids
-        likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
-        self.expected_ = likes_by_genre(genre_matrix(self.catalog, train.movie_ids), likes, train.movie_counts() > 0)
-        return self
-
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        return np.tile(self.expected_, (len(user_rows), 1))
+def popularity_by_genre(catalog: Catalog, train: Interactions) -> Scores:
+    """Score by the likes of rated movies by genre, the same for everybody."""
+    likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
+    expected = likes_by_genre(genre_matrix(catalog, train.movie_ids), likes, train.movie_counts() > 0)
+    return lambda history, user_rows: np.tile(expected, (len(user_rows), 1))
 
 
 def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) -> np.ndarray:
@@ -85,41 +70,28 @@ def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) 
     return np.where(n_genres > 0, genres @ of_genre / np.maximum(n_genres, 1), overall).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class RandomSettings:
-    seed: int = setting(0, "another number gives other random lists", 0)
+def random_scores(train: Interactions) -> Scores:
+    """Draw every score for each row of the history; the same row always has the same scores."""
+
+    def score(history: Interactions, user_rows: np.ndarray) -> np.ndarray:
+        draws = [np.random.default_rng([0, row]).random(train.n_movies) for row in user_rows]
+        return np.array(draws, dtype=np.float32).reshape(len(user_rows), train.n_movies)
+
+    return score
 
 
-class Random(Ranker):
-    """Draws every score for each row of the history; the same row always has the same scores."""
-
-    name = "random"
-    Settings = RandomSettings
-
-    def fit(self, train: Interactions) -> Random:
-        """Note the movies; there is nothing to learn."""
-        self.movie_ids = train.movie_ids
-        return self
-
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        draws = [np.random.default_rng([self.settings.seed, row]).random(len(self.movie_ids)) for row in user_rows]
-        return np.array(draws, dtype=np.float32).reshape(len(user_rows), len(self.movie_ids))
-
-
-BASELINES: Mapping[str, Callable[..., Ranker]] = {
-    REFERENCE: PopularityByGenre,
+BASELINES: dict[str, Callable[..., Ranker]] = {
+    REFERENCE: lambda catalog: FunctionRanker(partial(popularity_by_genre, catalog)),
     "genre-profile": partial(Content, keywords=False, popularity=0.0),
-    "random": Random,
+    "random": lambda catalog: FunctionRanker(random_scores),
 }
 
 
 def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
     """Return the case of fold `fold`, 0 to 4, of `part`, val or test: see the head of this module.
 
-    Raises `ChoiceError` for another fold, for fewer than 10 movies, and where nobody is left to evaluate.
+    Raises `ChoiceError` for fewer than 10 movies and where nobody is left to evaluate.
     """
-    if not 0 <= fold < MOST_FOLDS:
-        raise ChoiceError(f"fold {fold}: give a whole number from 0 to {MOST_FOLDS - 1}")
     case = from_parts(source.train, source.val, source.test, part, NAME)
     n_movies = case.known.n_movies
     if n_movies < N_FOLDS:
@@ -138,72 +110,50 @@ def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
     return dataclasses.replace(case, candidates=held_out.astype(np.int64))
 
 
-def without_counts(catalog: Optional[Catalog], case: Evaluation) -> Optional[Catalog]:
+def without_counts(catalog: Catalog, case: Evaluation) -> Catalog:
     """Return the catalogue with the counts of the ratings that models may know, so that popularity cannot leak."""
-    if catalog is None:
-        return None
-    masked = copy.copy(catalog)
     counts = dict(zip(case.known.movie_ids.tolist(), case.known.movie_counts().tolist()))
-    masked.n_ratings = np.array([counts.get(i, 0) for i in catalog.movie_ids.tolist()], dtype=np.int64)
-    return masked
+    return catalog.with_counts(np.array([counts.get(i, 0) for i in catalog.movie_ids.tolist()], dtype=np.int64))
 
 
 def evaluate(
     source: Source, specs: Sequence[Spec], options: Options, n_folds: int = MOST_FOLDS, reference: str = REFERENCE
 ) -> Report:
     """Rank the held-out movies of `n_folds` folds with the baselines and the models of `specs`."""
-    part, ks = options.part, options.ks
-    cases = [hold_out(source, part, fold, options.seed) for fold in range(n_folds)]
-    catalogs = [without_counts(source.catalog, case) for case in cases]
-    measures = [(name, k) for k in ks for name in ("ndcg", "recall", "hit_rate")]
-    results: dict[str, Result] = {}
-    baselines = [Spec(name, name, make=make) for name, make in BASELINES.items()]
-    for spec in (*baselines, *specs):
-        rankings = [rank_spec(spec, case, catalog, options) for case, catalog in zip(cases, catalogs)]
-        by_fold = [list_measures(case, ranking.rows, measures) for case, ranking in zip(cases, rankings)]
-        seconds = {"fit": sum(r.fit_seconds for r in rankings), "rank": sum(r.rank_seconds for r in rankings)}
-        results[spec.label] = pool(spec.label, cases, by_fold, seconds)
-        results[spec.label].details.update(n_folds=n_folds, reference=reference)
-    if reference not in results:
-        raise ChoiceError(f"no evaluated model is called {reference!r}: compare with one of {', '.join(results)}")
-    rng = np.random.default_rng(options.seed)
-    base, comparisons = results[reference].values, []
-    for label, result in results.items():
-        pair = {reference: base, label: result.values}
-        comparisons += compare(pair, reference, list(base), options.n_resamples, rng, ratio=True)
+    cases = [hold_out(source, options.part, fold, options.seed) for fold in range(n_folds)]
+    catalogs = [source.catalog and without_counts(source.catalog, case) for case in cases]
     people = np.unique(np.concatenate([case.user_rows for case in cases]))
-    n_liked = sum(len(case.relevant()[1]) for case in cases)
-    n_ranked = sum(len(case.candidates) for case in cases if case.candidates is not None)
+    columns = [np.searchsorted(people, case.user_rows) for case in cases]
+    n_times = np.bincount(np.concatenate(columns), minlength=len(people))
+    n_liked, n_ranked = (sum(map(len, each)) for each in zip(*((c.relevant()[1], c.candidates) for c in cases)))
     notes = [
         f"{n_folds} folds, {n_ranked:,} movies held out in turn, a tenth of all at a time; no others are ranked",
         f"{len(people):,} people like {n_liked:,} of them; means over people of each person's mean over folds",
     ]
-    tables = {f"mean, k = {k}": [f"{name}@{of}" for name, of in measures if of == k] for k in ks}
-    for k in ks:
+    measures = [(name, k) for k in options.ks for name in ("ndcg", "recall", "hit_rate")]
+    tables = {f"mean, k = {k}": [f"{name}@{of}" for name, of in measures if of == k] for k in options.ks}
+    for k in options.ks:
         folds = [f"{name}@{k}_fold_{fold + 1}" for name in ("ndcg", "recall") for fold in range(n_folds)]
         tables[f"each fold, k = {k}"] = folds
-    facts = {"user_id": cases[0].known.user_ids[people]}
-    return Report(NAME, part, facts, list(results.values()), comparisons, notes, tables, ratios=True)
-
-
-def pool(
-    model: str, cases: Sequence[Evaluation], by_fold: Sequence[Mapping[str, np.ndarray]], seconds: dict[str, float]
-) -> Result:
-    """Return one model over all folds: each person's mean over the folds in which they are evaluated.
-
-    by_fold: for each case, measure -> (n_users,).  Units are all people of any fold, user rows ascending.
-    """
-    people = np.unique(np.concatenate([case.user_rows for case in cases]))
-    columns = [np.searchsorted(people, case.user_rows) for case in cases]
-    n_times = np.bincount(np.concatenate(columns), minlength=len(people))
-    values: dict[str, np.ndarray] = {}
-    overall: dict[str, float] = {}
-    folds: dict[str, float] = {}
-    for name in by_fold[0]:
-        total = np.zeros(len(people))
-        for column, fold in zip(columns, by_fold):
-            total[column] += fold[name]
-        values[name] = total / n_times
-        overall[name] = float(values[name].mean())
-        folds.update((f"{name}_fold_{i + 1}", float(fold[name].mean())) for i, fold in enumerate(by_fold))
-    return Result(model, values, {**overall, **folds}, seconds)
+    tables["seconds"] = ["fit_seconds", "rank_seconds"]
+    report = Report(NAME, options.part, cases[0].known.user_ids[people], notes, tables, ratio=True)
+    for spec in (*(Spec(name, name, make=make) for name, make in BASELINES.items()), *specs):
+        rankings = [rank_spec(spec, case, catalog, options) for case, catalog in zip(cases, catalogs)]
+        by_fold = [list_measures(case, ranking.rows, measures) for case, ranking in zip(cases, rankings)]
+        values, overall = report.values.setdefault(spec.label, {}), report.overall.setdefault(spec.label, {})
+        for name in by_fold[0]:
+            total = np.zeros(len(people))
+            for column, fold in zip(columns, by_fold):
+                total[column] += fold[name]
+            values[name] = total / n_times  # each person's mean over the folds in which they are evaluated
+            overall[name] = float(values[name].mean())
+            overall.update((f"{name}_fold_{i + 1}", float(fold[name].mean())) for i, fold in enumerate(by_fold))
+        overall["fit_seconds"] = sum(ranking.fit_seconds for ranking in rankings)
+        overall["rank_seconds"] = sum(ranking.rank_seconds for ranking in rankings)
+    if reference not in report.values:
+        names = ", ".join(report.values)
+        raise ChoiceError(f"no evaluated model is called {reference!r}: compare with one of {names}")
+    rng = np.random.default_rng(options.seed)
+    for label in report.values:
+        report.compare([label], reference, list(report.values[label]), options.n_resamples, rng)
+    return report

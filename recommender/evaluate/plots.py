@@ -33,7 +33,7 @@ def write_plots(folder: Path, reports: Sequence[Report]) -> list[Path]:
     written = []
     for report in reports:
         stem = folder / re.sub(r"[^a-z0-9]+", "-", f"{report.task} {report.part}".lower()).strip("-")
-        metric = next(iter(report.results[0].values))  # nDCG at the first cutoff
+        metric = next(iter(next(iter(report.values.values()))))  # nDCG at the first cutoff
         k = metric.partition("@")[2]
         written.append(trade_off(Path(f"{stem}-ndcg-coverage.png"), report, f"coverage@{k}", metric))
         written.append(trade_off(Path(f"{stem}-ndcg-tail-share.png"), report, f"tail_share@{k}", metric))
@@ -43,11 +43,11 @@ def write_plots(folder: Path, reports: Sequence[Report]) -> list[Path]:
 
 def trade_off(path: Path, report: Report, x: str, y: str) -> Path:
     """Plot one point for each model."""
-    figure, axes = _new(f"{report.task}, {report.part}: {report.n_units:,} people", _words(x), _words(y))
-    for result in report.results:
-        point = (result.overall[x], result.overall[y])
+    figure, axes = _new(f"{report.task}, {report.part}: {len(report.units):,} people", _words(x), _words(y))
+    for model, figures in report.overall.items():
+        point = (figures[x], figures[y])
         axes.plot(*point, "o", markersize=7)
-        axes.annotate(result.model, point, textcoords="offset points", xytext=(6, 4), fontsize=9)
+        axes.annotate(model, point, textcoords="offset points", xytext=(6, 4), fontsize=9)
     axes.margins(0.2)
     return _save(figure, path)
 
@@ -58,12 +58,12 @@ def by_activity(path: Path, report: Report, metric: str) -> Path:
     groups = activity_groups(known, 4)
     labels = [f"{known[group].min():.0f} to {known[group].max():.0f}\n({len(group):,} people)" for group in groups]
     figure, axes = _new(f"{report.task}, {report.part}", "known ratings of the person", _words(metric))
-    for number, result in enumerate(report.results):
-        values = [result.values[metric][group] for group in groups]
+    for number, (model, measures) in enumerate(report.values.items()):
+        values = [measures[metric][group] for group in groups]
         means = [float(np.nanmean(part)) for part in values]
         errors = [float(np.nanstd(part) / np.sqrt(len(part))) for part in values]
-        x = np.arange(len(groups)) + 0.08 * (number - (len(report.results) - 1) / 2)
-        axes.errorbar(x, means, yerr=errors, fmt="o-", markersize=5, linewidth=1, capsize=2, label=result.model)
+        x = np.arange(len(groups)) + 0.08 * (number - (len(report.values) - 1) / 2)
+        axes.errorbar(x, means, yerr=errors, fmt="o-", markersize=5, linewidth=1, capsize=2, label=model)
     axes.set_xticks(range(len(groups)), labels)
     axes.legend(frameon=False, fontsize=9)
     return _save(figure, path)

@@ -10,35 +10,67 @@
 
 In each, models are tuned on val (fitted on train) and reported on test once (fitted on train + val); all movies
 that the person has not rated are ranked; a target is relevant at 4 stars or more; people without a relevant
-target are left out and counted. Filtering by rating counts happens before the split, in all protocols alike.
+target are left out and counted. Filtering by rating counts happens before the split. `build` makes cases by name.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional
+from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import numpy.typing as npt
 
+from ..data.artifacts import read_manifest
+from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, DataError
 from ..data.interactions import LIKED, Interactions, concat
-from ..data.splits import split_by_time, split_per_user
-from ..learn.base import Ranker, best_unseen
+from ..data.splits import KIND, REMEDY, load_split, split_by_time, split_per_user
+from ..learn.base import Ranker, best_unseen, last_times
 from .metrics import find_hits, ndcg
 
 DAY = 86_400
 RANKING_BLOCK = 256  # people ranked for at once in `ranking_quality`
 _MOST_ENDS = 600  # places where a run of `cut_runs` may end: 600^2 costs in memory, 3 MB
+PROTOCOLS = {
+    "per-user": "the last part of each person's ratings",
+    "returning": "of per-user, the people who were away for more than a day",
+    "returning-minute": "of per-user, the people who were away for more than a minute",
+    "strict-time": "per-user, models fitted only on what had been rated before each moment",
+    "strict-time-returning": "of strict-time, the people who were away for more than a day",
+    "global-time": "one moment for everybody",
+}
+_AWAY = {"returning": DAY, "returning-minute": 60, "strict-time-returning": DAY}
 
 
-class Stage(NamedTuple):
-    """Models are fitted on `train` and then rank for `people`: positions in `Evaluation.user_rows`."""
+@dataclass(frozen=True)
+class Source:
+    """The ratings to evaluate on, cut per user; `catalog` lists the same movies, None where there is no list."""
 
     train: Interactions
-    people: np.ndarray
+    val: Interactions
+    test: Interactions
+    catalog: Optional[Catalog] = None
+
+    @classmethod
+    def from_ratings(cls, data: Interactions, catalog: Optional[Catalog] = None) -> Source:
+        """Cut all ratings by the default rule."""
+        return cls(*split_per_user(data), catalog)
+
+    @classmethod
+    def load(cls, folder: Path) -> Source:
+        """Read the processed data of `folder`; what was cut by one date is joined and cut per user.
+
+        Raises `ArtifactError` where a file is missing or damaged.
+        """
+        train, val, test = (load_split(folder, name) for name in ("train", "val", "test"))
+        split = read_manifest(folder, KIND, REMEDY).get("settings", {}).get("split", {}).get("split")
+        if split == "global-time":
+            train, val, test = split_per_user(concat(train, val, test))
+        return cls(train, val, test, Catalog.load(folder))
 
 
 @dataclass(frozen=True)
@@ -118,15 +150,15 @@ class Evaluation:
         case = dataclasses.replace(self, name=f"{self.name}, strict time", n_stages=n_stages, root=None)
         return dataclasses.replace(case, missed=case._runs()[2])
 
-    def stages(self) -> Iterator[Stage]:
-        """Yield what to fit on and whom to rank for; together the people are all, each once."""
+    def stages(self) -> Iterator[tuple[Interactions, np.ndarray]]:
+        """Yield what to fit on and whom to rank for, positions in `user_rows`; together all, each once."""
         if not self.n_stages:
-            yield Stage(self.known, np.arange(self.n_users))
+            yield self.known, np.arange(self.n_users)
             return
         everything = concat(self.known, self.held_out)
         order, begins, _ = self._runs()
         for people in np.split(order, begins[1:]):
-            yield Stage(everything.take(everything.times < self.at[people[0]]), people)
+            yield everything.take(everything.times < self.at[people[0]]), people
 
     def _runs(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Return the people in order of their moments, where each run begins, and the mean share missed."""
@@ -134,6 +166,34 @@ class Evaluation:
         times = np.sort(np.concatenate([self.known.times, self.held_out.times]))
         begins, missed = cut_runs(np.searchsorted(times, self.at[order], side="left"), self.n_stages)
         return order, begins, missed
+
+
+def build(source: Source, protocols: Sequence[str], part: str, n_stages: int = 20) -> list[Evaluation]:
+    """Return the cases of the protocols named, each once, on `part`, val or test.
+
+    Raises `ChoiceError` for an unknown name and where nobody can be evaluated, `DataError` where a protocol needs
+    dates and the ratings have none (`Interactions.has_times`); then per-user goes by the order of the ratings.
+    """
+    roots: dict[str, Evaluation] = {}
+    cases = []
+    for protocol in dict.fromkeys(protocols):
+        if protocol not in PROTOCOLS:
+            raise ChoiceError(f"no protocol is called {protocol!r}: choose from {', '.join(PROTOCOLS)}")
+        if protocol != "per-user" and not (source.train.has_times and source.test.has_times):
+            raise DataError(f"these ratings have no times, and protocol {protocol} needs them: use per-user")
+        root = "strict-time" if protocol.startswith("strict") else protocol if protocol == "global-time" else "per-user"
+        if root not in roots:
+            if root == "global-time":
+                roots[root] = global_time(concat(source.train, source.val, source.test), part)
+            else:
+                roots[root] = from_parts(source.train, source.val, source.test, part, "per user")
+            if root == "strict-time":
+                roots[root] = roots[root].strict_time(n_stages)
+        case = roots[root].returning(_AWAY[protocol]) if protocol in _AWAY else roots[root]
+        if not case.n_users:
+            raise ChoiceError(f"protocol {protocol} has nobody to evaluate on {part}: leave it out or use more data")
+        cases.append(case)
+    return cases
 
 
 def per_user(data: Interactions, part: str = "test") -> Evaluation:
@@ -191,11 +251,6 @@ def user_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> list[np.
     return [np.sort(fold) for fold in np.array_split(rng.permutation(n_users), n_folds)]
 
 
-def last_times(data: Interactions, user_rows: np.ndarray) -> np.ndarray:
-    """Return the time of each person's last rating; everybody must have one."""
-    return data.times[data.indptr[user_rows + 1] - 1]
-
-
 def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
     """Return where each run of people begins, at most `n_runs`, the first at 0; and the mean share of ratings missed.
 
@@ -236,12 +291,10 @@ def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
 
 def ranking_quality(model: Ranker, case: Evaluation, k: int = 10) -> float:
     """Return the mean nDCG@k over the people of `case`, all unseen movies ranked."""
-    indptr, relevant = case.relevant()
-    values = []
+    lists = [np.empty((0, k), dtype=np.int32)]
     for low in range(0, case.n_users, RANKING_BLOCK):
         users, at = case.user_rows[low : low + RANKING_BLOCK], case.at[low : low + RANKING_BLOCK]
-        rows = best_unseen(model.score(case.known, users, at), case.known, users, k)
-        bounds = indptr[low : low + len(users) + 1]
-        hits = find_hits(rows, bounds - bounds[0], relevant[bounds[0] : bounds[-1]], case.known.n_movies)
-        values.append(ndcg(hits, np.diff(bounds), k))
-    return float(np.concatenate(values).mean()) if values else float("nan")
+        lists.append(best_unseen(model.score(case.known, users, at), case.known, users, k))
+    indptr, relevant = case.relevant()
+    hits = find_hits(np.concatenate(lists), indptr, relevant, case.known.n_movies)
+    return float(ndcg(hits, np.diff(indptr), k).mean()) if case.n_users else float("nan")

@@ -1,123 +1,125 @@
-"""What an evaluation found, as one table of (task, unit, measure, value): printed, and saved as CSV, Parquet or JSON.
+"""What an evaluation found, as two long tables: printed, and saved as CSV, Parquet or JSON.
 
-A unit is what figures are means over and intervals resample: a person, a described movie, a dialogue.
+    units      task, split, model, unit, measure, value: a row for each figure of each unit, where it is defined
+    averages   task, split, model, measure, n_units, value, low, high; where models are compared also reference,
+               against (difference or ratio), against_value, against_low, against_high, p_value, corrected_p
+
+A unit is what figures are means over and intervals resample: a person, a described movie, a dialogue. Rows of `units`
+without a model say what is known of the unit; rows of `averages` without n_units are figures of all units together.
 """
 
 from __future__ import annotations
 
-import csv
 import importlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
 from ..data.errors import DataError
 from ..data.files import replace_file
-from ..data.interactions import LIKED
-from .beyond_accuracy import COLD_MOVIE, COLD_USER
-from .protocols import Evaluation
-from .significance import Comparison, Estimate
+from .significance import Estimate, compare
 
-ACCURACY = ("ndcg", "recall", "capped_recall", "precision", "map", "capped_map", "mrr", "hit_rate")
-BEYOND = ("coverage", "gini", "novelty", "diversity", "tail_share")
-COLD = ("cold_user_ndcg", "cold_user_recall", "cold_movie_recall")
+_HEAD = ["task", "split", "model", "measure", "n_units", "value", "low", "high"]
+_AGAINST = ["reference", "against", "against_value", "against_low", "against_high", "p_value", "corrected_p"]
 
 
-@dataclass(frozen=True)
-class Result:
-    """One model on one task.
-
-    values: measure -> (n_units,) float64, nan where it is undefined.  overall: measure -> value, the means of `values`
-    and figures that belong to no unit.  seconds: of its work, by step.  intervals: of the means, where asked for.
-    details: columns of the rows of averages that are no figures.
-    """
-
-    model: str
-    values: dict[str, np.ndarray]
-    overall: dict[str, float]
-    seconds: dict[str, float] = field(default_factory=dict)
-    intervals: dict[str, Estimate] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
+@dataclass
 class Report:
-    """All models on one task, in the order in which they were named.
+    """All models on one task, in the order in which they were evaluated.
 
-    facts: name -> (n_units,) what is known of each unit, whatever the model; first its id.  notes: lines that say what
-    was evaluated.  tables: title -> measures, as printed.  ratios: whether `comparisons` are ratios, not differences.
+    units: (n_units,) ids.  notes: lines that say what was evaluated.  tables: title -> measures, as printed.
+    facts: name -> (n_units,), known of each unit whatever the model.  values: model -> measure -> (n_units,) float64,
+    nan where it is undefined.  overall: model -> measure -> the mean of `values`, or a figure of no unit.
+    intervals: of means, by (model, measure).  compared: differences from (`ratio`: ratios to) `reference`, likewise.
     """
 
     task: str
     part: str
-    facts: dict[str, np.ndarray]
-    results: list[Result]
-    comparisons: list[Comparison]
+    units: np.ndarray
     notes: list[str]
     tables: dict[str, list[str]]
-    ratios: bool = False
+    facts: dict[str, np.ndarray] = field(default_factory=dict)
+    ratio: bool = False
+    reference: str = ""
+    values: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    overall: dict[str, dict[str, float]] = field(default_factory=dict)
+    intervals: dict[tuple[str, str], Estimate] = field(default_factory=dict)
+    compared: dict[tuple[str, str], Estimate] = field(default_factory=dict)
 
-    @property
-    def n_units(self) -> int:
-        return len(next(iter(self.facts.values())))
+    def compare(
+        self, models: Iterable[str], reference: str, measures: Sequence[str], n_resamples: int, rng: np.random.Generator
+    ) -> None:
+        """Compare `models` with the one called `reference`, all by the same draws of units."""
+        self.reference = reference
+        chosen = {model: self.values[model] for model in (reference, *models)}
+        self.compared.update(compare(chosen, reference, measures, n_resamples, rng, self.ratio))
 
-    @classmethod
-    def of_case(
-        cls, case: Evaluation, part: str, ks: Sequence[int], results: list[Result], comparisons: list[Comparison]
-    ) -> Report:
-        """Return the report of models that rank for the people of `case`."""
-        indptr, relevant = case.relevant()
-        n_known = np.diff(case.known.indptr)[case.user_rows]
-        facts = {"user_id": case.known.user_ids[case.user_rows], "n_known": n_known}
-        facts.update(n_relevant=np.diff(indptr), gap_seconds=case.gap())
-        left_out = ", ".join(f"{count:,} {reason}" for reason, count in case.left_out.items() if count) or "nobody"
-        notes = [
-            f"{case.n_users:,} people evaluated; left out: {left_out}",
-            f"{case.known.n_ratings:,} known ratings of {case.known.n_movies:,} movies; all unseen movies ranked; "
-            f"relevant: {LIKED:g} stars or more",
-        ]
-        if not case.known.has_times:
-            notes.append("these ratings have no times: their order stands in")
-        if case.n_stages:
-            notes.append(
-                f"models fitted up to {case.n_stages} times, each on ratings from before all moments that it ranks "
-                f"for: {case.missed:.1%} fewer than there were, on average"
-            )
-        n_cold = int((n_known <= COLD_USER).sum())
-        n_wanted = int((case.known.movie_counts() <= COLD_MOVIE)[relevant].sum())
-        notes.append(f"{n_cold:,} cold-start people, {n_wanted:,} relevant cold-start movies")
-        tables = {}
-        for k in ks:
-            tables[f"mean, k = {k}"] = [f"{name}@{k}" for name in ACCURACY]
-            tables[f"beyond accuracy, k = {k}"] = [f"{name}@{k}" for name in BEYOND]
-            tables[f"cold start, k = {k}"] = [f"{name}@{k}" for name in COLD]
-        tables["expected ratings"] = ["rmse", "mae"]
-        return cls(case.name, part, facts, results, comparisons, notes, tables)
+
+def averages(reports: Iterable[Report]) -> Any:
+    """Return the table of averages, a DataFrame; see the head of this module."""
+    import pandas as pd
+
+    rows = []
+    for report in reports:
+        for model, figures in report.overall.items():
+            for measure, value in figures.items():
+                n_units = len(report.units) if measure in report.values.get(model, ()) else None
+                mean = report.intervals.get((model, measure), Estimate(value))
+                against = report.compared.get((model, measure))
+                word = "ratio" if report.ratio else "difference"
+                more = (report.reference, word, *against) if against else [None] * len(_AGAINST)
+                rows.append((report.task, report.part, model, measure, n_units, value, mean.low, mean.high, *more))
+    return pd.DataFrame(rows, columns=_HEAD + _AGAINST).astype({"n_units": "Int64"}).replace([np.inf, -np.inf], np.nan)
+
+
+def units(reports: Iterable[Report]) -> Iterator[Any]:
+    """Yield the table of units, a DataFrame for each task and model, so that they need not be in memory together."""
+    import pandas as pd
+
+    for report in reports:
+        for model, values in {"": report.facts, **report.values}.items():
+            wide = pd.DataFrame({"unit": report.units.astype(str), **values})
+            long = wide.melt("unit", var_name="measure").dropna()
+            yield long.assign(task=report.task, split=report.part, model=model)[
+                ["task", "split", "model", "unit", "measure", "value"]
+            ]
 
 
 def text(report: Report) -> str:
     """Return the tables of one report for a terminal."""
     lines = [f"== {report.task}, {report.part} ==", *report.notes]
     for title, measures in report.tables.items():
-        names = [name for name in measures if any(_is_number(r.overall.get(name)) for r in report.results)]
-        having = [result for result in report.results if any(name in result.overall for name in names)]
-        rows = [[result.model, *(_cell(result, name) for name in names)] for result in having]
+        names = [
+            name for name in measures if any(math.isfinite(f.get(name, math.nan)) for f in report.overall.values())
+        ]
         if names:
             header = [name.partition("@")[0] if title.endswith(name.partition("@")[2]) else name for name in names]
+            rows = [[model, *(_cell(report, model, name) for name in names)] for model in report.overall]
             lines += ["", table([title, *header], rows)]
-    if report.comparisons:
-        word = "times" if report.ratios else "against"
-        header = [f"{word} {report.comparisons[0].reference}", "metric", "ratio" if report.ratios else "difference"]
-        header += ["95% interval"] if report.ratios else ["95% interval", "p", "p (Holm)"]
-        lines += ["", table(header, [_compared(line, report.ratios) for line in report.comparisons])]
-    steps = list(report.results[0].seconds)
-    seconds = [[r.model, *(f"{r.seconds[step]:.1f}" for step in steps)] for r in report.results]
-    return "\n".join([*lines, *(["", table(["seconds", *steps], seconds)] if steps else [])])
+    if report.compared:
+        header, digits = ["metric", "difference", "95% interval", "p", "p (Holm)"], "+.4f"
+        if report.ratio:
+            header, digits = ["metric", "ratio", "95% interval"], ".2f"
+        rows = []
+        for (model, measure), found in report.compared.items():
+            value, low, high = (f"{x:{digits}}" if math.isfinite(x) else "-" for x in found[:3])
+            cells = [model, measure, value, f"{low} to {high}", f"{found.p_value:.4f}", f"{found.corrected_p:.4f}"]
+            rows.append(cells[: len(header) + 1])
+        lines += ["", table([f"{'times' if report.ratio else 'against'} {report.reference}", *header], rows)]
+    return "\n".join(lines)
+
+
+def _cell(report: Report, model: str, measure: str) -> str:
+    value = report.overall[model].get(measure, math.nan)
+    if not math.isfinite(value):
+        return "-"
+    found = report.intervals.get((model, measure))
+    return f"{value:.4f} ({found.low:.4f} to {found.high:.4f})" if found else f"{value:.4f}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -132,95 +134,18 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-def unit_rows(reports: Iterable[Report]) -> Iterable[dict[str, Any]]:
-    """Yield one row for each task, model and unit: what is known of the unit, then every measure."""
-    for report in reports:
-        facts = {name: values.tolist() for name, values in report.facts.items()}
-        for result in report.results:
-            columns = {name: values.tolist() for name, values in result.values.items()}
-            for i in range(report.n_units):
-                row: dict[str, Any] = {"protocol": report.task, "split": report.part, "model": result.model}
-                row.update((name, values[i]) for name, values in facts.items())
-                row.update((name, _or_none(values[i])) for name, values in columns.items())
-                yield row
+def write_table(path: Path, frames: Iterable[Any]) -> None:
+    """Write DataFrames of the same columns below each other, as CSV, or as Parquet where the name ends so."""
+    import pandas as pd
 
-
-def average_rows(reports: Iterable[Report]) -> list[dict[str, Any]]:
-    """Return one row for each task and model: means, overall figures, ratios; None where a model has no such figure."""
-    reports = list(reports)
-    names = dict.fromkeys(name for report in reports for result in report.results for name in result.overall)
-    rows = []
-    for report in reports:
-        for result in report.results:
-            row = {"protocol": report.task, "split": report.part, "model": result.model, "n_users": report.n_units}
-            row.update(result.details)
-            row.update((name, _or_none(result.overall.get(name, math.nan))) for name in names)
-            if report.ratios:
-                ratio_of = {line.metric: line for line in report.comparisons if line.model == result.model}
-                for name in result.values:
-                    for what in ("value", "low", "high"):
-                        row[f"ratio_{what}_{name}"] = _or_none(getattr(ratio_of.get(name), what, math.nan))
-            row.update((f"{step}_seconds", seconds) for step, seconds in result.seconds.items())
-            rows.append(row)
-    return rows
-
-
-def long_unit_rows(reports: Sequence[Report]) -> Iterable[dict[str, Any]]:
-    """Yield one row for each backend, task, measure and unit, since tasks have different measures."""
-    for report, result in _by_backend(reports):
-        head = {"task": report.task, "split": report.part, "backend": result.model}
-        for measure, values in result.values.items():
-            for unit, value in zip(report.facts["unit"].tolist(), values.tolist()):
-                yield {**head, "unit": unit, "measure": measure, "value": value}
-
-
-def long_average_rows(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """Return one row for each backend, task and measure: value, its interval, ratio to the first and its interval."""
-    rows = []
-    for report, result in _by_backend(reports):
-        head = {"backend": result.model, **result.details, "task": report.task, "split": report.part}
-        ratio_of = {line.metric: line[3:6] for line in report.comparisons if line.model == result.model}
-        for measure, value in result.overall.items():
-            n_units = report.n_units if measure in result.values else None
-            interval = result.intervals.get(measure, (value, math.nan, math.nan))[:3]
-            figures = map(_or_none, (*interval, *ratio_of.get(measure, (math.nan, math.nan, math.nan))))
-            names = ("value", "low", "high", "ratio", "ratio_low", "ratio_high")
-            rows.append({**head, "measure": measure, "n_units": n_units, **dict(zip(names, figures))})
-    return rows
-
-
-def _by_backend(reports: Sequence[Report]) -> Iterator[tuple[Report, Result]]:
-    for number in range(len(reports[0].results)):
-        for report in reports:
-            yield report, report.results[number]
-
-
-def as_json(report: Report, case: Evaluation) -> dict[str, Any]:
-    """Return averages and comparisons of one case."""
-    value = {"protocol": report.task, "split": report.part, "n_users": report.n_units, "left_out": case.left_out}
-    value.update(n_known_ratings=case.known.n_ratings, n_movies=case.known.n_movies, models=average_rows([report]))
-    comparisons = [{"difference": line.value, **line._asdict()} for line in report.comparisons]
-    return {**value, "comparisons": [{key: c[key] for key in c if key != "value"} for c in comparisons]}
-
-
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows of the same columns as CSV, or as Parquet where the name ends so; whole or not at all.
-
-    CSV is written row by row; Parquet (extra `parquet`) is gathered in memory first.
-    """
-    pyarrow = need_parquet(path)
+    need_parquet(path)
     with replace_file(path) as temporary:
-        if pyarrow:
-            parquet = importlib.import_module("pyarrow.parquet")
-            parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), temporary)
+        if path.suffix == ".parquet":
+            pd.concat(frames).to_parquet(temporary, index=False)
             return
         with open(temporary, "w", encoding="utf-8", newline="") as file:
-            writer = None
-            for row in rows:
-                if writer is None:
-                    writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                    writer.writeheader()
-                writer.writerow(row)
+            for number, frame in enumerate(frames):
+                frame.to_csv(file, index=False, header=not number, lineterminator="\n")
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -229,37 +154,10 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def need_parquet(path: Path) -> Any:
-    """Return pyarrow where `path` asks for Parquet, else None; raises `DataError` where the extra is missing."""
-    if path.suffix != ".parquet":
-        return None
+def need_parquet(path: Path) -> None:
+    """Raise `DataError` where `path` asks for Parquet and the extra is missing."""
     try:
-        return importlib.import_module("pyarrow")
+        if path.suffix == ".parquet":
+            importlib.import_module("pyarrow")
     except ImportError:
         raise DataError(f"{path} needs pyarrow: pip install 'tastevec[parquet]', or give a .csv name") from None
-
-
-def _compared(line: Comparison, ratio: bool) -> list[str]:
-    if ratio:
-        value, low, high = (f"{x:.2f}" if math.isfinite(x) else "-" for x in (line.value, line.low, line.high))
-        return [line.model, line.metric, value, f"{low} to {high}"]
-    figures = [f"{line.value:+.4f}", f"{line.low:+.4f} to {line.high:+.4f}"]
-    return [line.model, line.metric, *figures, f"{line.p_value:.4f}", f"{line.corrected_p:.4f}"]
-
-
-def _cell(result: Result, name: str) -> str:
-    value = result.overall.get(name, math.nan)
-    if not _is_number(value):
-        return "-"
-    if name in result.intervals:
-        return f"{value:.4f} ({result.intervals[name].low:.4f} to {result.intervals[name].high:.4f})"
-    return f"{value:.4f}"
-
-
-def _is_number(value: Optional[float]) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _or_none(value: Any) -> Any:
-    """Return the value, None in place of nan and infinity, which JSON does not have."""
-    return value if isinstance(value, (int, str)) or math.isfinite(value) else None

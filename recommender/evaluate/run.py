@@ -1,12 +1,7 @@
 """Rank for everybody of a case, in batches, and score the lists; what is done is kept, so a stopped run goes on.
 
 A ranking is the first n unseen movies of each person, (n_users, n) int32: 160,000 people take 13 MB for n = 20, while
-their scores would take 8 GB. All figures are computed from these lists, so a new metric never asks a model again:
-
-    per person      accuracy at each k; novelty, diversity and long-tail share of the first k
-    all together    coverage and Gini index of the first k; recall for cold-start movies; means for cold-start users
-
-Tiers, novelty and the cold groups are counted in the known ratings of the case: they do not move with the model.
+their scores would take 8 GB. All figures are computed from these lists, so a new metric never asks a model again.
 """
 
 from __future__ import annotations
@@ -27,20 +22,26 @@ import numpy.typing as npt
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError
 from ..data.files import load_arrays, replace_file
+from ..data.interactions import LIKED, Interactions
 from ..learn import registry
-from ..learn.base import Ranker, mask_seen
-from ..linalg.top_n import top_n
-from .beyond_accuracy import rating_errors, score_lists
-from .protocols import Evaluation, Stage, last_times
-from .report import Report, Result
-from .significance import N_RESAMPLES, compare
+from ..learn.base import Ranker, best_unseen, last_times
+from .beyond_accuracy import COLD_MOVIE, COLD_USER, rating_errors, score_lists
+from .metrics import METRICS
+from .protocols import Evaluation
+from .report import Report
+from .significance import N_RESAMPLES
 
 VERSION = 1  # of what rankings depend on beside data and settings: raise it where a model or `rank` computes otherwise
 _BATCH_BYTES = 32 << 20  # of scores; models need a few times as much beside them
 _PAIR = re.compile(r":(?=[a-z_]+=)")  # addresses in settings hold colons too
+_STAGE = {"rows": np.int32, "predicted": np.float32, "seconds": np.float64}
 
 Progress = Callable[[int, int, str], None]  # done, total, what is being done
-_STAGE = {"rows": np.int32, "predicted": np.float32, "seconds": np.float64}
+Scores = Callable[[Interactions, np.ndarray], np.ndarray]  # history, user_rows -> (B, n_movies) float32
+
+
+def _silent(done: int, total: int, what: str) -> None:
+    """Show no progress."""
 
 
 class Options(NamedTuple):
@@ -53,7 +54,7 @@ class Options(NamedTuple):
     n_resamples: int = N_RESAMPLES
     seed: int = 0
     checkpoint: Optional[Path] = None
-    start_progress: Callable[[str], Optional[Progress]] = lambda label: None
+    start_progress: Callable[[str], Progress] = lambda label: _silent
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,22 @@ class Spec:
         return cls(text, name, settings)
 
 
+class FunctionRanker(Ranker):
+    """A model given as a function that makes `Scores` from what it is fitted on."""
+
+    def __init__(self, prepare: Callable[[Interactions], Scores]) -> None:
+        super().__init__()
+        self.prepare = prepare
+
+    def fit(self, train: Interactions) -> FunctionRanker:
+        """Prepare the function for `train`."""
+        self.movie_ids, self.function = train.movie_ids, self.prepare(train)
+        return self
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        return self.function(history, user_rows)
+
+
 class Ranking(NamedTuple):
     """What one model recommends, and the seconds of its work.
 
@@ -107,7 +124,7 @@ def rank(
     case: Evaluation,
     n: int,
     checkpoint: Optional[Path] = None,
-    progress: Optional[Progress] = None,
+    progress: Progress = _silent,
     batch_size: Optional[int] = None,
 ) -> Ranking:
     """Fit a model on each stage of `case` and return the n best unseen movies of each person.
@@ -118,91 +135,62 @@ def rank(
     """
     rows = np.full((case.n_users, n), -1, dtype=np.int32)
     predicted, seconds, done = np.empty(0, dtype=np.float32), np.zeros(2), 0
-    for number, stage in enumerate(case.stages()):
+    for number, (train, people) in enumerate(case.stages()):
 
         def show(what: str, ranked: int, number: int = number, before: int = done) -> None:
-            if progress:
-                of_stage = f", stage {number + 1} of {case.n_stages}" if case.n_stages else ""
-                progress(before + ranked, case.n_users, what + of_stage)
+            of_stage = f", stage {number + 1} of {case.n_stages}" if case.n_stages else ""
+            progress(before + ranked, case.n_users, what + of_stage)
 
         path = checkpoint and checkpoint / f"stage-{number:04d}.npz"
-        found = kept(path, _STAGE, partial(_run_stage, make, case, stage, n, batch_size, show))
-        rows[stage.people], predicted = found["rows"], found["predicted"]
+        found = kept(path, _STAGE, partial(_run_stage, make, case, train, people, n, batch_size, show))
+        rows[people], predicted = found["rows"], found["predicted"]
         seconds += found["seconds"]
-        done += len(stage.people)
-    if progress:
-        progress(done, done, "")
+        done += len(people)
+    progress(done, done, "")
     return Ranking(rows, predicted, *seconds.tolist())
 
 
 def _run_stage(
     make: Callable[[], Ranker],
     case: Evaluation,
-    stage: Stage,
+    train: Interactions,
+    people: np.ndarray,
     n: int,
     batch_size: Optional[int],
     show: Callable[[str, int], None],
 ) -> dict[str, np.ndarray]:
-    """Return lists, rows in order of `stage.people`, predicted ratings and seconds."""
+    """Return the lists of `people` (positions in `case.user_rows`), predicted ratings, and seconds of fit and rank."""
     show("fit", 0)
     started = time.perf_counter()
-    model = make().fit(stage.train)
+    model = make().fit(train)
     fitted = time.perf_counter()
-    size = batch_size or max(1, _BATCH_BYTES // (4 * max(stage.train.n_movies, 1)))
-    rows = np.empty((len(stage.people), n), dtype=np.int32)
+    size = batch_size or max(1, _BATCH_BYTES // (4 * max(train.n_movies, 1)))
+    rows = np.empty((len(people), n), dtype=np.int32)
     predicts = model.scores_are_ratings and not case.n_stages
     predicted = np.empty(case.held_out.n_ratings if predicts else 0, dtype=np.float32)
 
-    def score(people: np.ndarray, at: np.ndarray) -> np.ndarray:
-        scores = model.score(case.known, people, at)  # (B, n_movies)
-        for line, row in enumerate(people if predicts else ()):
+    def score(users: np.ndarray, at: np.ndarray) -> np.ndarray:
+        scores = model.score(case.known, users, at)  # (B, n_movies)
+        for line, row in enumerate(users if predicts else ()):
             wanted = case.held_out.row(row)
             predicted[wanted] = scores[line, case.held_out.movie_rows[wanted]]
         return scores
 
     for low in range(0, len(rows), size):
-        batch = stage.people[low : low + size]
-        people = case.user_rows[batch]
-        scores = score(people, case.at[batch])
-        mask_seen(scores, case.known, people)
-        rows[low : low + size] = best_rows(scores, n, case.candidates)
+        batch = people[low : low + size]
+        users, at = case.user_rows[batch], case.at[batch]
+        rows[low : low + size] = best_unseen(score(users, at), case.known, users, n, case.candidates)
         show("rank", low + len(batch))
     if predicts:
-        for people, at in _others(case, size):
-            score(people, at)
-        if stage.train.n_ratings:
-            np.clip(predicted, stage.train.ratings.min(), stage.train.ratings.max(), out=predicted)
+        # The others with held-out ratings: at the first of them or the last known, whichever is later.
+        others = np.setdiff1d(np.flatnonzero(np.diff(case.held_out.indptr)), case.user_rows)
+        for low in range(0, len(others), size):
+            users = others[low : low + size]
+            score(users, np.maximum(case.held_out.times[case.held_out.indptr[users]], last_times(case.known, users)))
+        if train.n_ratings:
+            np.clip(predicted, train.ratings.min(), train.ratings.max(), out=predicted)
     seconds = np.array([fitted - started, time.perf_counter() - fitted])
     return {"rows": rows, "predicted": predicted, "seconds": seconds}
-
-
-def _others(case: Evaluation, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the others with held-out ratings, and when: at the first of them or the last known, whichever is later."""
-    has_rated = np.diff(case.held_out.indptr) > 0
-    has_rated[case.user_rows] = False
-    others = np.flatnonzero(has_rated)
-    for low in range(0, len(others), size):
-        people = others[low : low + size]
-        at = case.held_out.times[case.held_out.indptr[people]]
-        met = np.diff(case.known.indptr)[people] > 0
-        at[met] = np.maximum(at[met], last_times(case.known, people[met]))
-        yield people, at
-
-
-def best_rows(scores: np.ndarray, n: int, candidates: Optional[np.ndarray] = None) -> np.ndarray:
-    """Return the rows of the n best movies of `scores` (B, n_movies): (B, n) int32, -1 where only -inf is left.
-
-    candidates: the only movie rows to choose from, equal scores in this order; None = all, equal scores by row.
-    A score that is not a number counts as worse than every other: a broken model must not look good by it.
-    """
-    scores = np.where(np.isnan(scores), np.finfo(scores.dtype).min, scores)
-    if candidates is not None:
-        scores = scores[:, candidates]
-    best = top_n(scores, n)  # (B, min(n, width))
-    rows = best if candidates is None else candidates[best]
-    lists = np.full((len(scores), n), -1, dtype=np.int32)
-    lists[:, : best.shape[1]] = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, rows)
-    return lists
 
 
 def kept(
@@ -265,30 +253,55 @@ def evaluate(
         of_case = np.searchsorted(root.user_rows, case.user_rows)
         same_movies = catalog is not None and np.array_equal(catalog.movie_ids, case.known.movie_ids)
         genres = catalog.genres if catalog is not None and same_movies else None
-        results = []
+        report = start_report(case, options)
         for spec in specs:
             if (root.name, spec.label) not in rankings:
                 rankings[root.name, spec.label] = rank_spec(spec, root, catalog, options)
-            ranking = rankings[root.name, spec.label]
-            values, overall = score_lists(case, ranking.rows[of_case], options.ks, genres)
-            overall.update(rating_errors(case, ranking.predicted))
-            seconds = {"fit": ranking.fit_seconds, "rank": ranking.rank_seconds}
-            results.append(Result(spec.label, values, overall, seconds))
+            rows, predicted, fit, rank = rankings[root.name, spec.label]
+            values, overall = score_lists(case, rows[of_case], options.ks, genres)
+            overall.update(rating_errors(case, predicted), fit_seconds=fit, rank_seconds=rank)
+            report.values[spec.label], report.overall[spec.label] = values, overall
         compared = [f"{name}@{k}" for k in options.ks for name in ("ndcg", "recall")]
-        reference = choose_reference(results, against, compared[0])
-        of_model = {result.model: result.values for result in results}
+        reference = choose_reference(report.overall, against, compared[0])
         rng = np.random.default_rng(options.seed)
-        comparisons = compare(of_model, reference, compared, options.n_resamples, rng)
-        yield Report.of_case(case, options.part, options.ks, results, comparisons)
+        report.compare(report.values, reference, compared, options.n_resamples, rng)
+        yield report
 
 
-def choose_reference(results: Sequence[Result], against: str, metric: str) -> str:
+def start_report(case: Evaluation, options: Options) -> Report:
+    """Return the report of `case`, without models: who is evaluated, on what."""
+    indptr, relevant = case.relevant()
+    n_known = np.diff(case.known.indptr)[case.user_rows]
+    facts = {"n_known": n_known, "n_relevant": np.diff(indptr), "gap_seconds": case.gap()}
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in case.left_out.items() if count) or "nobody"
+    known = f"{case.known.n_ratings:,} known ratings of {case.known.n_movies:,} movies; all unseen movies ranked"
+    notes = [f"{case.n_users:,} people evaluated; left out: {left_out}", f"{known}; relevant: {LIKED:g} stars or more"]
+    if not case.known.has_times:
+        notes.append("these ratings have no times: their order stands in")
+    if case.n_stages:
+        fitted = f"models fitted up to {case.n_stages} times, each on ratings from before all moments that it ranks for"
+        notes.append(f"{fitted}: {case.missed:.1%} fewer than there were, on average")
+    n_wanted = int((case.known.movie_counts() <= COLD_MOVIE)[relevant].sum())
+    notes.append(f"{(n_known <= COLD_USER).sum():,} cold-start people, {n_wanted:,} relevant cold-start movies")
+    groups = {
+        "mean": METRICS,
+        "beyond accuracy": ("coverage", "gini", "novelty", "diversity", "tail_share"),
+        "cold start": ("cold_user_ndcg", "cold_user_recall", "cold_movie_recall"),
+    }
+    tables = {
+        f"{what}, k = {k}": [f"{name}@{k}" for name in names] for k in options.ks for what, names in groups.items()
+    }
+    tables.update({"expected ratings": ["rmse", "mae"], "seconds": ["fit_seconds", "rank_seconds"]})
+    return Report(case.name, options.part, case.known.user_ids[case.user_rows], notes, tables, facts)
+
+
+def choose_reference(overall: Mapping[str, Mapping[str, float]], against: str, metric: str) -> str:
     """Return the model called `against`; "first" and "best" (by the mean of `metric`) name one by its place."""
-    models = [result.model for result in results]
+    models = list(overall)
     if against == "first":
         return models[0]
     if against == "best":
-        return max(results, key=lambda result: result.overall[metric]).model
+        return max(models, key=lambda model: overall[model][metric])
     if against not in models:
         raise ChoiceError(f"no evaluated model is called {against!r}: compare with first, best or {', '.join(models)}")
     return against

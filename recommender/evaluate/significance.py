@@ -23,25 +23,13 @@ _BLOCK = 1 << 21  # unit indices drawn at a time: 16 MB
 
 
 class Estimate(NamedTuple):
-    """A figure, its percentile interval, and (for a difference) the two-sided p-value of "no difference"."""
+    """A figure and its percentile interval; of a difference the two-sided p-value, also corrected for how many."""
 
     value: float
-    low: float
-    high: float
+    low: float = float("nan")
+    high: float = float("nan")
     p_value: float = float("nan")
-
-
-class Comparison(NamedTuple):
-    """`value` = model - reference, or model / reference (no p-values); `corrected_p` by Holm over the models."""
-
-    model: str
-    reference: str
-    metric: str
-    value: float
-    low: float
-    high: float
-    p_value: float
-    corrected_p: float
+    corrected_p: float = float("nan")
 
 
 def resampled_means(values: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -111,25 +99,22 @@ def compare(
     n_resamples: int,
     rng: np.random.Generator,
     ratio: bool = False,
-) -> list[Comparison]:
-    """Compare each model with the one called `reference`, over the same units; metric by metric.
+) -> dict[tuple[str, str], Estimate]:
+    """Compare each model with the one called `reference`, over the same units: (model, metric) -> difference or ratio.
 
     values: model -> metric -> (n_units,).  All are resampled with the same draws. Holm's correction is over the
     models, within a metric: the metrics are views of one question, not further questions.
     """
     others = [model for model in values if model != reference]
     if not others:
-        return []
-    ours = np.column_stack([values[model][metric] for model in others for metric in metrics])
-    theirs = np.column_stack([values[reference][metric] for _ in others for metric in metrics])
-    estimates = bootstrap(ours, theirs, n_resamples, rng, ratio)
-    lines = []
-    for column, metric in enumerate(metrics):
-        of_metric = estimates[column :: len(metrics)]
-        corrected = holm([estimate.p_value for estimate in of_metric]).tolist()
-        for model, estimate, p in zip(others, of_metric, corrected):
-            lines.append(Comparison(model, reference, metric, *estimate, p))
-    return lines
+        return {}
+    pairs = [(model, metric) for metric in metrics for model in others]
+    ours = np.column_stack([values[model][metric] for model, metric in pairs])
+    theirs = np.column_stack([values[reference][metric] for _, metric in pairs])
+    found = bootstrap(ours, theirs, n_resamples, rng, ratio)
+    p_values = np.array([estimate.p_value for estimate in found]).reshape(len(metrics), len(others))
+    corrected = np.concatenate([holm(of_metric) for of_metric in p_values]).tolist()
+    return {pair: each._replace(corrected_p=p) for pair, each, p in zip(pairs, found, corrected)}
 
 
 def holm(p_values: npt.ArrayLike) -> np.ndarray:

@@ -30,10 +30,9 @@ import numpy as np
 
 from model.evaluate import load_raw as load
 from recommender import cli
-from recommender.evaluate import cases, run
+from recommender.evaluate import protocols, run
 from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
 from recommender.evaluate.protocols import Evaluation
-from recommender.evaluate.report import Result
 from recommender.learn import registry
 from tests.benchmarks.peer_runners import environments, exchange, tables
 from tests.benchmarks.peer_runners.grids import MODELS, PeerModel
@@ -66,9 +65,9 @@ def main() -> None:
         arguments.json.write_text(json.dumps(table.record(), indent=1) + "\n", encoding="utf-8")
 
 
-def tune(store: Path, name: str, source: cases.Source, chosen: list[PeerModel], tuned: dict[str, Any]) -> None:
+def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerModel], tuned: dict[str, Any]) -> None:
     """Choose each model's settings on val and write them to peers.json."""
-    (case,) = cases.build(source, ["per-user"], "val")
+    (case,) = protocols.build(source, ["per-user"], "val")
     for model in chosen:
         grid = model.configurations()
         say(f"set {name}: tuning {model.label}, {len(grid)} settings")
@@ -104,10 +103,15 @@ def rmse(case: Evaluation, outcome: exchange.Result) -> float:
 
 
 def test(
-    store: Path, name: str, source: cases.Source, chosen: list[PeerModel], tuned: dict[str, Any], table: tables.Tables
+    store: Path,
+    name: str,
+    source: protocols.Source,
+    chosen: list[PeerModel],
+    tuned: dict[str, Any],
+    table: tables.Tables,
 ) -> None:
     """Score the tuned peers and ours on test, all protocols, and leave the figures in `table`."""
-    found = dict(zip(PROTOCOLS, cases.build(source, PROTOCOLS, "test")))
+    found = dict(zip(PROTOCOLS, protocols.build(source, PROTOCOLS, "test")))
     roots = {root: found[root] for root in ("per-user", "strict-time")}
 
     def add_lists(root: Evaluation, rows: np.ndarray, label: str, peer: str, settings: dict[str, Any]) -> None:
@@ -115,7 +119,9 @@ def test(
         for protocol, case in found.items():
             if root is case or root is case.root:
                 of_case = np.searchsorted(root.user_rows, case.user_rows)
-                table.add(name, protocol, peer, settings, Result(label, *score_lists(case, rows[of_case], (10, 20))))
+                table.add(
+                    name, protocol, peer, settings, tables.Scored(label, *score_lists(case, rows[of_case], (10, 20)))
+                )
 
     for model in chosen:
         if model.label not in tuned:
@@ -143,11 +149,13 @@ def test(
         if pair.peer in tuned:
             settings = pair.translate(tuned[pair.peer]["settings"])
             ranking = rank_ours(store, source, roots["per-user"], pair.ours, settings)
-            scored = Result(pair.ours, *score_lists(roots["per-user"], ranking.rows, (10, 20)))
+            scored = tables.Scored(pair.ours, *score_lists(roots["per-user"], ranking.rows, (10, 20)))
             table.twins.append((name, pair, settings, scored))
 
 
-def rank_ours(store: Path, source: cases.Source, case: Evaluation, name: str, settings: dict[str, Any]) -> run.Ranking:
+def rank_ours(
+    store: Path, source: protocols.Source, case: Evaluation, name: str, settings: dict[str, Any]
+) -> run.Ranking:
     """Return the lists of our model `name`, from the store where nothing that they depend on has changed."""
     say(f"{case.name}: ours, {name} {settings or ''}")
     make = functools.partial(registry.make, name, catalog=source.catalog, **settings)

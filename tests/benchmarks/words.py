@@ -4,7 +4,7 @@
 
 Each request alone starts a session (`runsvd --like`), and all movies are ranked by its score:
     descriptions   tests/description_queries.csv: 150 movies described in other words
-    dialogues      what the seekers of ReDial said before a movie that they liked was named (see known_item.py)
+    dialogues      what the seekers of ReDial said before a movie that they liked was named (see embedding_quality.py)
     topics         short wishes; share of the first 10 movies that hold the word, and their ratings (median)
 under these settings of the policy, which were chosen on --split val:
     popular        no words heard          taste     the bridge alone (words_fit_weight 0)
@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from recommender.data.errors import ChoiceError
-from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests
+from recommender.evaluate.embedding_quality import Requests, descriptions, dialogue_requests
 from recommender.evaluate.significance import resampled_means
 from recommender.facade import Recommender
 from recommender.session.engine import SessionEngine

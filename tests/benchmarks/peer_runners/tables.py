@@ -7,7 +7,6 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from recommender.evaluate.report import Result
 from recommender.evaluate.significance import N_RESAMPLES, bootstrap, holm
 
 from .environments import OURS
@@ -19,6 +18,14 @@ _NAMES = {
     "strict-time": "strict time",
     "strict-time-returning": "strict time, away > 1 day",
 }
+
+
+class Scored(NamedTuple):
+    """One model on one case: measure -> (n_users,), and measure -> value."""
+
+    model: str
+    values: dict[str, np.ndarray]
+    overall: dict[str, float]
 
 
 class Twin(NamedTuple):
@@ -57,15 +64,15 @@ class Tables:
 
     def __init__(self, metrics: Sequence[str], ours: str) -> None:
         self.metrics, self.ours = tuple(metrics), ours
-        self.scored: dict[tuple[str, str], dict[str, Result]] = {}
+        self.scored: dict[tuple[str, str], dict[str, Scored]] = {}
         self.rmse: dict[str, dict[str, float]] = {}
         self.peers: dict[str, str] = {}
         self.tested: dict[tuple[str, str], dict[str, Any]] = {}
-        self.twins: list[tuple[str, Twin, dict[str, Any], Result]] = []
+        self.twins: list[tuple[str, Twin, dict[str, Any], Scored]] = []
         self.failures: list[str] = []
         self.sizes: dict[str, dict[str, float]] = {}
 
-    def add(self, data: str, protocol: str, peer: str, settings: dict[str, Any], result: Result) -> None:
+    def add(self, data: str, protocol: str, peer: str, settings: dict[str, Any], result: Scored) -> None:
         self.peers[result.model] = peer
         self.tested[data, result.model] = settings
         self.scored.setdefault((data, protocol), {})[result.model] = result
