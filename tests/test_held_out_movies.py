@@ -213,7 +213,8 @@ def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
     def overall(part, checkpoint=None):
         found = held_out_movies.evaluate(source, specs, run.Options(part, (6,), 50, checkpoint=checkpoint), 2)
         figures = found.overall.values()
-        return [{k: f[k] for k in f if "seconds" not in k} for f in figures], [one[:3] for one in found.compared.values()]
+        ratios = [one[:3] for one in found.compared.values()]
+        return [{k: f[k] for k in f if "seconds" not in k} for f in figures], ratios
 
     plain = overall("test")
     assert overall("test", tmp_path) == overall("test", tmp_path) == plain
