@@ -13,6 +13,7 @@ A second run embeds only what is new or has changed.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ _SERVICE = ("base_url", "model", "concurrency")  # settings of http with flags i
 _HTTP_SETTINGS = [name for name in HttpSettings.__dataclass_fields__ if name not in _SERVICE]
 _FUSION_SETTINGS = [name for name in FusionSettings.__dataclass_fields__ if name != "method"]
 _VISUAL_SERVICE = ("visual_url", "visual_model", "visual_key_variable")
+_say = functools.partial(print, flush=True)
 _FORMS = ".npz with movie_ids and vectors, .npy with NAME_ids.npy beside it, a folder of ID.npy"
 
 
@@ -79,9 +81,9 @@ def make_parser() -> command.Parser:
     add("--half", action="store_true", help="store vectors in 16 bits")
     add("--no-texts", action="store_true", help="store vectors without metadata and texts")
     add("--user-method", choices=METHODS, default=AVERAGE, help="how ratings count (default: %(default)s)")
-    add("--rating-threshold", type=float, metavar="X", help="a movie is liked from here (default: 4)")
-    add("--min-movies", type=int, metavar="N", help="leave out users who like fewer (default: 3)")
-    add("--alpha", type=float, metavar="X", help="share of ratings beside words (default: 0.7)")
+    add("--rating-threshold", type=float, default=4.0, metavar="X", help="a movie is liked from here (default: 4)")
+    add("--min-movies", type=int, default=3, metavar="N", help="leave out users who like fewer (default: 3)")
+    add("--alpha", type=float, default=0.7, metavar="X", help="share of ratings beside words (default: 0.7)")
     add("--visual-url", metavar="URL", help="a service, up to /v1, that embeds the posters of --visual")
     add("--visual-model", metavar="NAME", help="its model, for example one of CLIP")
     add("--visual-key-variable", metavar="NAME", help="environment variable that holds its key, where it wants one")
@@ -95,31 +97,32 @@ def make_parser() -> command.Parser:
 
 def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
     """Return what the flags say; raises `ChoiceError` for a flag of a backend that was not chosen."""
-    flags = {name: name for name in (*_HTTP_SETTINGS, "base_url", "model")} | {"concurrency": "threads"}
-    own: dict[str, Any] = {}  # settings of the backend
+    chosen, own = arguments.backend, dict[str, Any]()
     for cls, backend in ((LocalSettings, DEFAULT_BACKEND), (HttpSettings, HTTP)):
         for name in cls.__dataclass_fields__:
-            flag = flags.get(name, name)
-            value = getattr(arguments, flag)
-            shared = arguments.backend == SENTENCE_TRANSFORMERS and name in ("model", "batch_size")
-            if value is not None and backend != arguments.backend and not shared:
-                said = f"--{flag.replace('_', '-')} is a setting of --backend {backend}, not {arguments.backend}"
-                raise ChoiceError(f"{said}: leave it out")
-            if value is not None:
-                own[name] = check_value(cls, name, value, "--" + flag.replace("_", "-"))
-    config = {name: getattr(arguments, name) for name in ("rating_threshold", "min_movies", "alpha")}
-    config["batch_size"] = own.pop("batch_size", None)
-    config["openai_model" if arguments.backend == HTTP else "model_name"] = own.pop("model", None)
+            flag = "threads" if name == "concurrency" else name
+            if (value := getattr(arguments, flag)) is None:
+                continue
+            said = "--" + flag.replace("_", "-")
+            if chosen != backend and not (chosen == SENTENCE_TRANSFORMERS and name in ("model", "batch_size")):
+                raise ChoiceError(f"{said} is a setting of --backend {backend}, not {chosen}: leave it out")
+            own[name] = check_value(cls, name, value, said)
+    config: dict[str, Any] = {"batch_size": own.pop("batch_size")} if "batch_size" in own else {}
+    if "model" in own:
+        config["openai_model" if chosen == HTTP else "model_name"] = own.pop("model")
     sources = arguments.source or [MOVIELENS]
     return TasteEmbeddingConfig(
-        backend_type=arguments.backend,
+        backend_type=chosen,
         movie_sources=[f"{name}={arguments.processed.resolve()}" if name == MOVIELENS else name for name in sources],
-        output=arguments.output or arguments.processed / "artifacts" / "text" / arguments.backend,
+        rating_threshold=arguments.rating_threshold,
+        min_movies=arguments.min_movies,
+        alpha=arguments.alpha,
+        output=arguments.output or arguments.processed / "artifacts" / "text" / chosen,
         forms=[form.strip() for form in arguments.formats.split(",")] if arguments.formats else DEFAULT_FORMS,
         half=arguments.half,
         with_texts=not arguments.no_texts,
         backend_settings=own,
-        **{name: value for name, value in config.items() if value is not None},
+        **config,
     )
 
 
@@ -195,14 +198,5 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         build_fused(config.folder, source, others, settings, train_ids, config.forms, config.half, _say)
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def program() -> None:
-    """Run `main` as a whole program."""
-    command.run(main)
-
-
 if __name__ == "__main__":
-    program()
+    command.run(main)
