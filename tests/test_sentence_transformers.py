@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from recommender.text.registry import make_backend
 class StandIn:
     """Gives (length of the text, 2) for each text; records how it was asked."""
 
-    made: list[tuple[str, object]]
-    asked: list[int]
+    made: ClassVar[list[tuple[str, object]]] = []
+    asked: ClassVar[list[int]] = []
 
     def __init__(self, name, device=None):
         if name == "wrong":
@@ -28,19 +29,18 @@ class StandIn:
         return 2
 
     def encode(self, texts, batch_size, convert_to_numpy, show_progress_bar):
-        assert isinstance(texts, list)
-        assert convert_to_numpy
-        assert not show_progress_bar
+        assert (type(texts), convert_to_numpy, show_progress_bar) == (list, True, False)
         self.asked.append(batch_size)
         return np.array([[len(text), 2] for text in texts], np.float64)
 
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    StandIn.made, StandIn.asked = [], []
     module = types.ModuleType("sentence_transformers")
     module.SentenceTransformer = StandIn
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    StandIn.made.clear()
+    StandIn.asked.clear()
     return StandIn
 
 

@@ -9,17 +9,8 @@ from recommender.text.word_match import WordMatch, take_out_unwanted, telling_wo
 
 
 def test_words_are_found_in_their_forms_and_only_as_words() -> None:
-    lines = [
-        "A robbed bank",
-        "Robots at war",
-        "He robs and is robbing",
-        "robin",
-        "WARS of Amélie",
-        "warp",
-        "in 1984 at sea",
-        "steward",
-    ]
-    match = WordMatch(lines)
+    lines = ["A robbed bank", "Robots at war", "He robs and is robbing", "robin", "WARS of Amélie", "warp"]
+    match = WordMatch([*lines, "in 1984 at sea", "steward"])
     found = {word: match.rows_with(word).tolist() for word in ("rob", "robot", "war", "amelie", "1984", "198", "sea")}
     assert found == {"rob": [0, 2], "robot": [1], "war": [1, 4], "amelie": [4], "1984": [6], "198": [], "sea": [6]}
 
@@ -34,27 +25,17 @@ def test_the_share_of_words_by_hand() -> None:
 
 
 def test_a_decade_is_held_by_its_years_and_sad_is_not_sade() -> None:
-    match = WordMatch(
-        [
-            "Heat (1985)",
-            "Marquis de Sade, 19857",
-            "Movie (1991) | Drama",
-            "the 80s again",
-            "a sad end",
-            "Movie | 2003 | in 1984",
-            "(1925)",
-        ]
-    )
+    lines = ["Heat (1985)", "Marquis de Sade, 19857", "Movie (1991) | Drama", "the 80s again", "a sad end"]
+    match = WordMatch([*lines, "Movie | 2003 | in 1984", "(1925)"])
     wanted = {"80s": [0, 3], "1980s": [0], "eighties": [0], "nineties": [2], "2000s": [5], "20s": [6], "2010s": []}
     wanted["sad"] = [4]
     assert {word: match.rows_with(word).tolist() for word in wanted} == wanted
 
 
 def test_a_language_is_looked_up_by_its_name() -> None:
-    spoken = ["ko", "en", "", "fr"]
     movies = [
         {"movieId": str(i + 1), "title": f"Movie {i}", "genres": "Drama", "original_language": code}
-        for i, code in enumerate(spoken)
+        for i, code in enumerate(["ko", "en", "", "fr"])
     ]
     match = WordMatch(Catalog(movies).lines())
     found = [match.rows_with(word).tolist() for word in ("korean", "french", "english", "en", "ko")]

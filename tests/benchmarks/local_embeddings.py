@@ -12,7 +12,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import statistics
-import time
+import timeit
 from typing import Callable
 
 import numpy as np
@@ -30,12 +30,7 @@ from recommender.text.vectors import VectorTable
 
 def median_ms(work: Callable[[], object], repeats: int = 3) -> float:
     """Return the median time of `work` in milliseconds."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times)
+    return 1000 * statistics.median(timeit.repeat(work, number=1, repeat=repeats))
 
 
 def main() -> None:
@@ -55,16 +50,16 @@ def main() -> None:
         TruncatedSVD(model.identity.dimension, random_state=0),
     )
     folder = default_folder("processed") / "artifacts" / "text" / "local"
-    pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-        "fit": (lambda: LocalBackend.fit(texts), lambda: other.fit(texts)),
-        "embed all movies": (lambda: model.embed_texts(texts), lambda: other.transform(texts)),
-        "50 requests, one by one": (
+    print(f"{len(texts):,} movies, {len(model.fitted.hashes):,} features, {model.identity.dimension} dimensions; ms")
+    for name, ours, theirs in (
+        ("fit", lambda: LocalBackend.fit(texts), lambda: other.fit(texts)),
+        ("embed all movies", lambda: model.embed_texts(texts), lambda: other.transform(texts)),
+        (
+            "50 requests, one by one",
             lambda: [model.embed_texts([query]) for query in queries],
             lambda: [other.transform([query]) for query in queries],
         ),
-    }
-    print(f"{len(texts):,} movies, {len(model.fitted.hashes):,} features, {model.identity.dimension} dimensions; ms")
-    for name, (ours, theirs) in pairs.items():
+    ):
         mine, its = median_ms(ours), median_ms(theirs)
         print(f"{name:<28} ours {mine:>8.1f}   sklearn {its:>8.1f}   ratio {mine / its:.2f}")
     print(f"{'load the fitted model':<28} {median_ms(lambda: LocalBackend(folder / 'model'), 15):>13.1f}")
