@@ -5,32 +5,37 @@
     python -m model.train_twotower --preset recipe  64 wide, Linear + ReLU towers, MSE on the rating, 10 epochs
 
 A training that was stopped, by Ctrl-C or harder, waits in `<output>.checkpoint`: the same command goes on with it after
-the last whole epoch and ends with the same bytes as if it had never been stopped.
+the last whole epoch and ends with the same bytes as if it had never been stopped. After every epoch all that the rest
+depends on is stored: parameters, Adam's moments, the count of steps, the curves so far, the best model. The draws of an
+epoch depend on the seed and its number alone, so an epoch that was cut off is run again.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
-from model.two_tower_run import Run
 from recommender import cli
+from recommender.data import artifacts
 from recommender.data.artifacts import MANIFEST, sha256
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.data.files import exclusive
+from recommender.data.interactions import Interactions
 from recommender.data.settings import override, setting
 from recommender.data.splits import load_all, load_split
 from recommender.evaluate import plots
-from recommender.evaluate.protocols import from_known, ranking_quality
+from recommender.evaluate.protocols import Evaluation, from_known, ranking_quality
 from recommender.learn.baselines import MostPopular
 from recommender.learn.two_tower.model import FOLDER, TwoTower
 from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
@@ -39,11 +44,103 @@ PRESETS = {"default": {}, "recipe": RECIPE}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 HEIGHT, WIDTH = 8, 60
 RANKED_USERS = 2_000  # whose ranking on val is measured, at most
+KIND, FILE = "two_tower_training", "training.npz"  # of an unfinished training
+REMEDY = "again with --restart, which starts over"
+CURVES = ("losses", "quality", "final_losses")
 
 
 @dataclasses.dataclass(frozen=True)
 class StoppingSettings:
     patience: int = setting(3, "epochs without a better validation ranking after which training stops; 0 = never", 0)
+
+
+class Run:
+    """Fit on train with a look at validation after each epoch, keep the best; then, if asked, fit on everything.
+
+    losses, quality: of the epochs so far.  final_losses: of the epochs of the fit on everything.
+    waiting: the folder of an unfinished training; settings and `identity` must be the same to go on with it.
+    """
+
+    def __init__(
+        self, model: TwoTower, train: Interactions, case: Evaluation, patience: int, waiting: Path, **identity: Any
+    ) -> None:
+        self.model, self.case, self.patience, self.waiting = model, case, patience, waiting
+        self.training = model.start(train)
+        features = hashlib.sha256(self.training.features.tobytes()).hexdigest()
+        self.identity = {"patience": patience, "features": features, **identity}
+        self.losses: list[float] = []
+        self.quality: list[float] = []
+        self.final_losses: list[float] = []
+        self.best: dict[str, np.ndarray] = {}  # arrays of the model after the best epoch
+        self.state: dict[str, np.ndarray] = {}  # of the training that was resumed
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with the best ranking, counted from 1."""
+        return int(np.argmax(self.quality)) + 1
+
+    def resume(self) -> bool:
+        """Go on from what waits; returns False where nothing does.
+
+        Raises `ArtifactError` for a training with other settings, naming what differs, and for damaged files.
+        """
+        if not artifacts.has_manifest(self.waiting):
+            return False
+        stored = artifacts.restore(self.waiting, KIND, REMEDY, self.model.Settings)
+        for name, value in {**dataclasses.asdict(self.model.settings), **self.identity}.items():
+            if stored.about.get(name) != value:
+                what = f"an unfinished training with {name} {stored.about.get(name)!r}, now {value!r}"
+                raise ArtifactError(f"{self.waiting} holds {what}: give the same to go on, or --restart")
+        state = {name: part.dtype for name, part in self.training.state().items()}
+        found = stored.read({FILE: {**dict.fromkeys(CURVES, np.float64), **state, **self.model.dtypes()}})
+        self.losses, self.quality, self.final_losses = (found[name].tolist() for name in CURVES)
+        self.best = {name: found[name] for name in self.model.dtypes()}
+        self.state = {name: found[name] for name in state}
+        if not self.final_losses:
+            self.training.set_state(self.state)
+        return True
+
+    def keep(self) -> None:
+        """Replace what waits by the present state, all or nothing."""
+        curves = {name: np.array(getattr(self, name), dtype=np.float64) for name in CURVES}
+        arrays = {**curves, **self.training.state(), **self.best}
+        artifacts.store(self.waiting, KIND, self.model.settings, {FILE: arrays}, **self.identity)
+
+    def discard(self) -> None:
+        """Delete what waits: it is finished or not wanted."""
+        shutil.rmtree(self.waiting, ignore_errors=True)
+
+    def search(self) -> Iterator[None]:
+        """Train until the planned epochs are done or patience is out; yields after each epoch, once it is kept."""
+        while not self.final_losses and len(self.losses) < self.model.settings.epochs:
+            if self.patience and self.losses and len(self.losses) - self.best_epoch >= self.patience:
+                break
+            self.losses.append(self.training.run_epoch())
+            self.model.take_over(self.training)
+            self.quality.append(ranking_quality(self.model, self.case))
+            if self.best_epoch == len(self.quality):
+                self.best = self.model.arrays()
+            self.keep()
+            yield
+
+    def fit_all(self, everything: Interactions) -> Iterator[None]:
+        """Fit from the start on `everything`, as many epochs as were best; yields after each epoch, once it is kept."""
+        self.training = self.model.start(everything)
+        if self.final_losses:
+            self.training.set_state(self.state)
+        while len(self.final_losses) < self.best_epoch:
+            self.final_losses.append(self.training.run_epoch())
+            self.keep()
+            yield
+
+    def store(self, output: Path) -> None:
+        """Write the model fitted on everything, or else that of the best epoch."""
+        if self.final_losses:
+            self.model.take_over(self.training).save(output, "train+val+test", self.final_losses)
+        else:
+            self.model.restore(self.best)
+            self.model.save(output, "train", self.losses[: self.best_epoch])
+        self.discard()
 
 
 def make_parser() -> cli.Parser:

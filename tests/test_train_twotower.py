@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from model import train_twotower
-from model.two_tower_run import Run
 from recommender import Recommender
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, DataError, TastevecError
@@ -150,14 +149,14 @@ def test_ctrl_c_anywhere_and_going_on(
     train(processed, tmp_path / "whole", *flags)
     whole = capsys.readouterr().out.count("loss")
     kept = itertools.count(1)
-    keep = Run.keep
+    keep = train_twotower.Run.keep
 
-    def keep_then_stop(self: Run) -> None:
+    def keep_then_stop(self: train_twotower.Run) -> None:
         keep(self)
         if next(kept) == stop_after:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Run, "keep", keep_then_stop)
+    monkeypatch.setattr(train_twotower.Run, "keep", keep_then_stop)
     with pytest.raises(KeyboardInterrupt):
         train(processed, tmp_path / "model", *flags)
     monkeypatch.undo()
