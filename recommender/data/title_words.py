@@ -170,29 +170,24 @@ class NameIndex:
 
     def _likeness(self, word: str, is_last: bool, guess: bool) -> tuple[np.ndarray, np.ndarray, float]:
         """Return for each name the likeness of its best word to `word`, where that is no guess, and its weight."""
-        likeness, same = np.zeros(len(self.folded)), np.zeros(len(self.folded), dtype=bool)
-        weights: list[float] = []
+        found: list[tuple[int, float, bool]] = []  # word of the index, its likeness, no guess; the best last
         if guess and len(word) > 2 and word.isascii():
             near, edits = self.near_words.near(word, _max_edits(len(word)))
-            for i in np.argsort(-edits, kind="stable").tolist():  # the nearest last: it overwrites
-                likeness[self._names_of(near[i])] = 1 - edits[i] / len(word)
-                weights.append(float(self.rarity[near[i]]))
+            found += [(near[i], 1 - edits[i] / len(word), False) for i in np.argsort(-edits, kind="stable")]
         low = bisect.bisect_left(self.words, word)
         exact = low < len(self.words) and self.words[low] == word
         if is_last and len(word) > 1:
             high = min(bisect.bisect_left(self.words, word + "\U0010ffff", lo=low), low + 3000)
-            for i in range(low + exact, high):
-                likeness[self._names_of(i)] = 0.75 + 0.2 * len(word) / len(self.words[i])
-                same[self._names_of(i)] = True
-                weights.append(float(self.rarity[i]))
+            found += [(i, 0.75 + 0.2 * len(word) / len(self.words[i]), True) for i in range(low + exact, high)]
+        weight = max((self.rarity[i] for i, _, _ in found), default=0.7 * np.log1p(len(self.folded)))
         if exact:
-            likeness[self._names_of(low)] = 1.0
-            same[self._names_of(low)] = True
-            return likeness, same, float(self.rarity[low])
-        return likeness, same, max(weights, default=0.7 * float(np.log1p(len(self.folded))))
-
-    def _names_of(self, word: int) -> np.ndarray:
-        return self.owner[self.start[word] : self.start[word + 1]]
+            found, weight = [*found, (low, 1.0, True)], self.rarity[low]
+        likeness, as_spelled = np.zeros(len(self.folded)), np.zeros(len(self.folded), dtype=bool)
+        for i, value, known in found:
+            names = self.owner[self.start[i] : self.start[i + 1]]
+            likeness[names] = value
+            as_spelled[names] |= known
+        return likeness, as_spelled, float(weight)
 
 
 def _figures(text: str) -> str:
