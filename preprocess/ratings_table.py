@@ -22,7 +22,7 @@ from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions, encode
 
 from .raw_files import RawFiles
-from .sources import LAYOUTS, Layout, Source, find_columns
+from .sources import FORMATS, Format, Source, find_columns
 
 COLUMNS = ("userId", "movieId", "rating", "timestamp")
 CHUNK = 2_000_000  # rows
@@ -53,7 +53,7 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
     Raises `DataError`, naming the line, for an id or a rating that is none. Cost: one pass over the file where it
     holds plain numbers, else two; memory 24 bytes a rating and one chunk.
     """
-    layout, notes = _read_header(source.files, LAYOUTS[source.format])
+    layout, notes = _read_header(source.files, FORMATS[source.format])
     low, high = scale or (layout.low, layout.high)
     layout = layout._replace(low=low, high=high)
     columns = None if source.numbers or -1 in layout.positions else _read_numbers(source.files, layout)
@@ -90,7 +90,7 @@ def latest_of_pairs(user_rows: np.ndarray, movie_rows: np.ndarray, times: np.nda
     return keep
 
 
-def _read_header(files: RawFiles, layout: Layout) -> tuple[Layout, list[str]]:
+def _read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
     """Find separator and columns by the first line, where it is a header; return the layout and notes."""
     if not layout.has_header:
         return layout, []
@@ -121,7 +121,7 @@ def _read_header(files: RawFiles, layout: Layout) -> tuple[Layout, list[str]]:
     return layout._replace(separator=separator, positions=positions), notes
 
 
-def _read_numbers(files: RawFiles, layout: Layout) -> Optional[list[np.ndarray]]:
+def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]:
     """Read a file of plain numbers in range; None where it is something else."""
     parts = []
     dtypes = dict(zip(layout.positions, (np.int64, np.int64, np.float64, np.int64)))
@@ -147,7 +147,7 @@ def _read_numbers(files: RawFiles, layout: Layout) -> Optional[list[np.ndarray]]
 
 
 def _read_text(
-    files: RawFiles, layout: Layout, movie_numbers: dict[str, int]
+    files: RawFiles, layout: Format, movie_numbers: dict[str, int]
 ) -> tuple[np.ndarray, dict[str, dict[int, str]]]:
     """Read any file of ratings; return its columns, (4, n) float64, and what `RatingsTable.names` holds.
 
@@ -177,7 +177,7 @@ def _read_text(
     return np.concatenate(parts, axis=1), texts
 
 
-def _clean(files: RawFiles, layout: Layout, columns: np.ndarray) -> tuple[list[np.ndarray], int, list[str]]:
+def _clean(files: RawFiles, layout: Format, columns: np.ndarray) -> tuple[list[np.ndarray], int, list[str]]:
     """Drop the rows without a rating or a time; return the columns, the number of rows dropped, and notes."""
     users, movies, ratings, times = columns
     rated, notes = np.isfinite(ratings), []
@@ -205,7 +205,7 @@ def _clean(files: RawFiles, layout: Layout, columns: np.ndarray) -> tuple[list[n
     return [*ids, ratings[good].astype(np.float32), times[good]], n_dropped, notes
 
 
-def _text_rows(files: RawFiles, layout: Layout) -> Iterator[tuple[int, int, str, str, str, str]]:
+def _text_rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, int, str, str, str, str]]:
     """Yield number and width of each line and its four cells, "" for one that it lacks; latin-1 fits any bytes."""
     name, last = files.ratings_name, max(layout.positions)
     with files.open(name) as file:
@@ -259,7 +259,7 @@ def parse_times(cells: npt.ArrayLike) -> np.ndarray:
     return np.floor(seconds)
 
 
-def _bad_cell(files: RawFiles, layout: Layout, line: int, width: int, column: str, text: str) -> DataError:
+def _bad_cell(files: RawFiles, layout: Format, line: int, width: int, column: str, text: str) -> DataError:
     """Return the error about a line that is too short, or about a cell of it."""
     shown = repr(text if len(text) <= 40 else text[:37] + "...")
     problem = f"{column} {shown} is not a whole number from 0: repair or remove the line"

@@ -8,37 +8,35 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Optional
 
 from recommender.data.errors import DataError
 
-# What makes a data set: its ratings -> its movies.
-PAIRS = {"ratings.csv": "movies.csv", "ratings.dat": "movies.dat", "u.data": "u.item"}
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
 
 class RawFiles:
     """The data set at `path`: a folder, a .zip, or a folder that holds exactly one of these.
 
-    `ratings_name` and `movies_name` are the pair of `PAIRS` that was found. Raises `DataError` where there is none,
-    or more than one. A file `ratings.csv.gz` counts as `ratings.csv`.
+    pairs: name of a file of ratings -> name of its list of movies. `ratings_name` and `movies_name` are the pair that
+    was found. Raises `DataError` where there is none, or more than one. `ratings.csv.gz` counts as `ratings.csv`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pairs: Mapping[str, str]) -> None:
         if not path.exists():
             get = "get a data set with python -m preprocess.download ml-latest-small"
             raise DataError(f"no data at {path}: {get}, or give a folder or .zip with --data")
-        self.path = _step_inside(path) if path.is_dir() else path
+        self.path = _step_inside(path, pairs) if path.is_dir() else path
         self._zip: Optional[zipfile.ZipFile] = None
         self._members = _files_of(self.path) if self.path.is_dir() else self._open_zip()
-        found = [name for name in PAIRS if name in self._members]
+        found = [name for name in pairs if name in self._members]
         if not found:
-            raise DataError(f"{self.path} holds no ratings: expected one of {', '.join(PAIRS)}")
+            raise DataError(f"{self.path} holds no ratings: expected one of {', '.join(pairs)}")
         if len(found) > 1:
             raise DataError(f"{self.path} holds {' and '.join(found)}: keep one data set in one place")
-        self.ratings_name, self.movies_name = found[0], PAIRS[found[0]]
+        self.ratings_name, self.movies_name = found[0], pairs[found[0]]
         if self.movies_name not in self._members:
             problem = f"holds {self.ratings_name} but no {self.movies_name}: put the movie list beside it"
             raise DataError(f"{self.path} {problem}")
@@ -96,10 +94,10 @@ def _files_of(folder: Path) -> dict[str, str]:
     return {file.name.removesuffix(".gz"): str(file) for file in files}
 
 
-def _step_inside(folder: Path) -> Path:
+def _step_inside(folder: Path, pairs: Mapping[str, str]) -> Path:
     """Return `folder`, or the one subfolder or .zip in it that holds the data."""
     inside = sorted(folder.iterdir())
-    places = [place for place in (folder, *inside) if place.is_dir() and not PAIRS.keys().isdisjoint(_files_of(place))]
+    places = [place for place in (folder, *inside) if place.is_dir() and not pairs.keys().isdisjoint(_files_of(place))]
     if folder in places:
         return folder
     places = places or [place for place in inside if place.is_file() and place.suffix.lower() == ".zip"]
@@ -108,5 +106,5 @@ def _step_inside(folder: Path) -> Path:
     if places:
         names = ", ".join(place.name for place in places)
         raise DataError(f"{folder} holds several data sets ({names}): name one with --data")
-    problem = f"holds no ratings (none of {', '.join(PAIRS)}, nor a .zip): give the folder of a data set with --data"
+    problem = f"holds no ratings (none of {', '.join(pairs)}, nor a .zip): give the folder of a data set with --data"
     raise DataError(f"{folder} {problem}")

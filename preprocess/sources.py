@@ -16,32 +16,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 from recommender.data.catalog import NO_GENRES
 from recommender.data.errors import DataError
 
 from .raw_files import RawFiles
 
-
-class Layout(NamedTuple):
-    """How a ratings file is written: separator, columns, range of a rating; position -1: there is no such column."""
-
-    separator: str
-    positions: tuple[int, ...]
-    has_header: bool
-    low: float
-    high: float
-
-
-LAYOUTS = {
-    "csv": Layout(",", (0, 1, 2, 3), True, 0.5, 5.0),
-    # `::` is read as two `:` with an empty column between, which pandas' C parser can do.
-    "dat": Layout(":", (0, 2, 4, 6), False, 0.5, 5.0),
-    "100k": Layout("\t", (0, 1, 2, 3), False, 0.5, 5.0),
-    "movietweetings": Layout(":", (0, 2, 4, 6), False, 0.0, 10.0),
-}
-_FORMATS_OF = {"ratings.csv": ("csv",), "ratings.dat": ("dat", "movietweetings"), "u.data": ("100k",)}
 _IMDB_DIGITS = 7
 SEPARATORS = ",;\t|"
 # Spellings of a column, in lower case without blanks, dots and underscores.
@@ -62,7 +43,7 @@ Rows = Iterator[tuple[int, tuple[str, ...]]]  # line, the cells that were asked 
 
 @dataclass
 class Source:
-    """A raw data set. format: one of `LAYOUTS`.  movies: id -> title, genres joined by `|`.
+    """A raw data set. format: one of `FORMATS`.  movies: id -> title, genres joined by `|`.
 
     numbers: name -> id, where the list has names for ids.  notes: how the list was read, where that is not plain.
     """
@@ -93,16 +74,16 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
     Ids that are mostly no numbers are names, and numbered from 1. Of a movie listed twice the first line counts.
     Raises `DataError` where the files do not fit the format.
     """
-    files = RawFiles(path)
-    name, possible = files.movies_name, _FORMATS_OF[files.ratings_name]
+    files = RawFiles(path, {form.ratings: form.movies for form in FORMATS.values()})
+    name, possible = files.movies_name, [key for key, form in FORMATS.items() if form.ratings == files.ratings_name]
     if chosen is not None and chosen not in possible:
         problem = f"{files.path} holds {files.ratings_name}, which is not of the form {chosen!r}"
         raise DataError(f"{problem}: leave out --source-format or give {' or '.join(possible)}")
     source = Source(files, chosen or possible[0])
-    rows = list(_READERS[name](files, source.notes))
+    rows = list(FORMATS[source.format].read_movies(files, source.notes))
     ids = [movie_id.strip() for _, (movie_id, *_) in rows]
-    if not chosen and max(map(len, ids), default=0) >= _IMDB_DIGITS:
-        source.format = possible[-1]
+    if not chosen and "movietweetings" in possible and max(map(len, ids), default=0) >= _IMDB_DIGITS:
+        source.format = "movietweetings"
     if sum(bool(_WHOLE.fullmatch(text)) for text in ids) < len(ids) / 2:
         source.numbers = {text: number for number, text in enumerate(dict.fromkeys(ids), 1)}
     twice = []
@@ -172,7 +153,7 @@ def _csv_movies(files: RawFiles, notes: list[str]) -> Rows:
 
 def _dat_movies(files: RawFiles, notes: list[str]) -> Rows:
     """Read `movies.dat`: `id::title::genres`; a title may hold `::`."""
-    for line, text in _lines(files):
+    for line, text in _movie_lines(files):
         movie_id, *title, genres = text.split("::") if text.count("::") >= 2 else (*text.split("::"), "")
         if not title:
             raise files.error(files.movies_name, f"{text[:40]!r} is not `id::title::genres`: repair it", line)
@@ -182,7 +163,7 @@ def _dat_movies(files: RawFiles, notes: list[str]) -> Rows:
 def _item_movies(files: RawFiles, notes: list[str]) -> Rows:
     """Read 100K's `u.item`: id|title|release|video release|URL and 19 marks, one for each genre."""
     n_columns = 5 + len(ITEM_GENRES)
-    for line, text in _lines(files):
+    for line, text in _movie_lines(files):
         cells = text.split("|")
         if len(cells) != n_columns:
             problem = f"{len(cells)} columns, expected {n_columns}: repair the line"
@@ -191,7 +172,7 @@ def _item_movies(files: RawFiles, notes: list[str]) -> Rows:
         yield line, (cells[0], cells[1], "|".join(marked))
 
 
-def _lines(files: RawFiles) -> Iterator[tuple[int, str]]:
+def _movie_lines(files: RawFiles) -> Iterator[tuple[int, str]]:
     # ISO-8859-1 (1M and 100K) is practically never valid UTF-8 (10M and MovieTweetings) by chance.
     text, _ = files.text(files.movies_name, "utf-8-sig", "iso-8859-1")
     for line, row in enumerate(text.read().split("\n"), start=1):
@@ -199,4 +180,28 @@ def _lines(files: RawFiles) -> Iterator[tuple[int, str]]:
             yield line, row.rstrip("\r")
 
 
-_READERS = {"movies.csv": _csv_movies, "movies.dat": _dat_movies, "u.item": _item_movies}
+class Format(NamedTuple):
+    """How a data set is written.
+
+    ratings, movies: names of its files.  read_movies: yields line, (id, title, genres).  separator: of the ratings.
+    positions: of user, movie, rating and time in a line; -1 = there is no such column.  has_header: of the ratings;
+    then separator and positions follow from it.  low, high: ratings from low to high are mapped to 0.5 to 5.
+    """
+
+    ratings: str
+    movies: str
+    read_movies: Callable[[RawFiles, list[str]], Rows]
+    separator: str
+    positions: tuple[int, ...]
+    has_header: bool = False
+    low: float = 0.5
+    high: float = 5.0
+
+
+# A new format is one line here. `::` is read as two `:` with an empty column between, which pandas' C parser can do.
+FORMATS = {
+    "csv": Format("ratings.csv", "movies.csv", _csv_movies, ",", (0, 1, 2, 3), has_header=True),
+    "dat": Format("ratings.dat", "movies.dat", _dat_movies, ":", (0, 2, 4, 6)),
+    "100k": Format("u.data", "u.item", _item_movies, "\t", (0, 1, 2, 3)),
+    "movietweetings": Format("ratings.dat", "movies.dat", _dat_movies, ":", (0, 2, 4, 6), low=0.0, high=10.0),
+}

@@ -28,7 +28,7 @@ from recommender.data.splits import KIND, PARTS, load_movies, load_ratings, load
 from recommender.data.weighting import HALF_LIFE_DAYS, POPULARITY_POWER
 
 from .descriptions import FIELDS, read_all
-from .sources import LAYOUTS, Source, open_source
+from .sources import FORMATS, Source, open_source
 
 # Above this many ratings `--format auto` writes no CSV: 25M ratings take minutes that way, seconds as arrays.
 CSV_UP_TO = 2_000_000
@@ -166,8 +166,8 @@ def make_parser(module: str, description: str, steps: Sequence[str]) -> Parser:
     parser.set_defaults(descriptions=[], bundle=False)
     if reads_raw:
         parser.add_common("data", help="raw data: a folder or a .zip (default: data)")
-        forms = f"one of {', '.join(LAYOUTS)}, where what is detected is wrong"
-        parser.add_argument("--source-format", choices=tuple(LAYOUTS), metavar="NAME", help=forms)
+        forms = f"one of {', '.join(FORMATS)}, only where the detection is wrong"
+        parser.add_argument("--source-format", choices=tuple(FORMATS), metavar="NAME", help=forms)
     folder = default_folder("processed")
     parser.add_common(place, dest="output", default=folder, help="the processed folder (default: the shipped one)")
     parser.add_common("config", default=default_folder("config") / "pipeline.yaml")

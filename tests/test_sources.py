@@ -18,7 +18,6 @@ import pytest
 from preprocess import build_metadata, download, filter_data, ratings_table, split_data, transform_data
 from preprocess import setup as all_steps
 from preprocess.ratings_table import read_ratings
-from preprocess.raw_files import RawFiles
 from preprocess.sources import ITEM_GENRES, open_source
 from recommender import cli
 from recommender.data.catalog import NO_GENRES, Catalog
@@ -279,10 +278,10 @@ def test_data_one_level_down_is_found(tmp_path):
     write_csv(tmp_path / "data" / "ml-tiny")
     assert table(tmp_path / "data") == EXPECTED
     pack(tmp_path / "data" / "ml-tiny", tmp_path / "data" / "ml-tiny.zip")
-    assert RawFiles(tmp_path / "data").path.name == "ml-tiny"
+    assert open_source(tmp_path / "data").files.path.name == "ml-tiny"
     other = write_csv(tmp_path / "data" / "other")
     with pytest.raises(DataError, match=r"holds several data sets \(ml-tiny, other\): name one with --data"):
-        RawFiles(tmp_path / "data")
+        open_source(tmp_path / "data")
     only_zip = tmp_path / "zipped"
     only_zip.mkdir()
     pack(other, only_zip / "x.ZIP", inside="")
