@@ -41,8 +41,8 @@ class NoSettings:
 class Ranker(ABC):
     """A model under the contract above; `movie_ids` (n_movies,) int64 is the vocabulary it was fitted on.
 
-    A subclass sets `name` (of the registry and of the artifact), `Settings` (a frozen dataclass of `setting` fields)
-    and declares its arrays.
+    A subclass sets `name` (of the registry and of the artifact), `Settings` (a frozen dataclass of `setting` fields),
+    declares its arrays, and scores by `_score_user` or, for a batch at once, by `_score`.
     """
 
     name: ClassVar[str]
@@ -54,9 +54,9 @@ class Ranker(ABC):
     def __init__(self, catalog: Optional[Catalog] = None, **settings: Any) -> None:
         """Set the model; raises `SettingsError` for an unknown name or a value out of range.
 
-        catalog: for models that read genres, years or texts while they are fitted; the others ignore it.
+        catalog: for models that read genres, years or texts while they are fitted; None lists no movie.
         """
-        self.catalog = catalog
+        self.catalog = Catalog([]) if catalog is None else catalog
         self.parts: dict[str, Ranker] = {}
         self.settings = self.Settings(**{key: check_value(self.Settings, key, settings[key]) for key in settings})
 
@@ -64,9 +64,17 @@ class Ranker(ABC):
     def fit(self, train: Interactions) -> Ranker:
         """Learn from `train` and return self; a second call forgets the first."""
 
-    @abstractmethod
+    def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        """Return (n_movies,) values for a user who gave `ratings` (n,) to the rows `movies` (n,), oldest first."""
+        raise NotImplementedError
+
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         """Compute `score` for arguments already checked."""
+        scores = np.empty((len(user_rows), history.n_movies), dtype=np.float32)
+        for line, row in enumerate(user_rows):
+            known = history.row(row)
+            scores[line] = self._score_user(history.movie_rows[known], history.ratings[known])
+        return scores
 
     def score(self, history: Interactions, user_rows: npt.ArrayLike, at: Optional[npt.ArrayLike] = None) -> np.ndarray:
         """Return (B, n_movies) float32 ranking values for rows of `history`; higher is better.

@@ -21,18 +21,15 @@ from .base import Ranker, last_times
 DAY = 86_400.0
 
 
-@dataclass(frozen=True)
-class MostPopularSettings:
-    threshold: float = setting(4.0, "the lowest rating that counts; 0.5 counts every rating", 0.5, 5)
-
-
 class MostPopular(Ranker):
     """The same order for everybody, the unknown included; `likes_` is (n_movies,) float32."""
 
     name = "popularity"
-    Settings = MostPopularSettings
-
     likes_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:
+        threshold: float = setting(4.0, "the lowest rating that counts; 0.5 counts every rating", 0.5, 5)
 
     def fit(self, train: Interactions) -> MostPopular:
         """Count; O(n_ratings)."""
@@ -44,14 +41,8 @@ class MostPopular(Ranker):
         self.likes_ = (np.bincount(liked, minlength=train.n_movies) + share).astype(np.float32)
         return self
 
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        return np.tile(self.likes_, (len(user_rows), 1))
-
-
-@dataclass(frozen=True)
-class BiasesSettings:
-    movie_damping: float = setting(5.0, "average ratings added to each movie's", 0)
-    user_damping: float = setting(5.0, "average ratings added to each user's", 0)
+    def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        return self.likes_
 
 
 class Biases(Ranker):
@@ -61,11 +52,14 @@ class Biases(Ranker):
     """
 
     name = "biases"
-    Settings = BiasesSettings
     scores_are_ratings = True
-
     mean_: np.ndarray
     movie_bias_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:
+        movie_damping: float = setting(5.0, "average ratings added to each movie's", 0)
+        user_damping: float = setting(5.0, "average ratings added to each user's", 0)
 
     def fit(self, train: Interactions) -> Biases:
         """Average; O(n_ratings)."""
@@ -78,19 +72,11 @@ class Biases(Ranker):
         self.movie_bias_ = (sums / np.where(counts > 0, counts, 1)).astype(np.float32)
         return self
 
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        bias = np.zeros(len(user_rows), dtype=np.float32)
-        for line, row in enumerate(user_rows):
-            known = history.row(row)
-            residuals = history.ratings[known] - self.mean_ - self.movie_bias_[history.movie_rows[known]]
-            if len(residuals):  # b_u = sum over their ratings (r - mu - b_i) / (n_u + user_damping)
-                bias[line] = residuals.sum() / (len(residuals) + self.settings.user_damping)
-        return self.mean_ + bias[:, None] + self.movie_bias_
-
-
-@dataclass(frozen=True)
-class TrendingSettings:
-    half_life_days: float = setting(365.0, "days after which a like counts half", 30)
+    def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        residuals = ratings - self.mean_ - self.movie_bias_[movies]
+        # b_u = sum over their ratings (r - mu - b_i) / (n_u + user_damping)
+        bias = residuals.sum() / max(len(ratings) + self.settings.user_damping, 1e-9)
+        return self.mean_ + bias + self.movie_bias_
 
 
 class Trending(Ranker):
@@ -101,12 +87,14 @@ class Trending(Ranker):
     """
 
     name = "trending"
-    Settings = TrendingSettings
-
     starts_: np.ndarray
     times_: np.ndarray
     likes_: np.ndarray
     faded_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:
+        half_life_days: float = setting(365.0, "days after which a like counts half", 30)
 
     def fit(self, train: Interactions) -> Trending:
         """Sort and sum; O(n_ratings log n_ratings)."""

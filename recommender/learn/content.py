@@ -25,26 +25,23 @@ from .base import Ranker
 from .features import genre_matrix, rarity_weighted, tag_matrix
 
 
-@dataclass(frozen=True)
-class ContentSettings:
-    liking: float = setting(0.5, "what a rating counts beyond its distance from the user's mean, in stars", 0)
-    popularity: float = setting(2.0, "weight of being well known", 0)
-    fewest_movies: int = setting(5, "a keyword counts if at least so many movies have it", 1)
-
-
 class Content(Ranker):
     """`features_` is F, (n_movies, n_features) float32; `known_` (n_movies,) float32 is the popularity term."""
 
     name = "content"
-    Settings = ContentSettings
-
     features_: np.ndarray
     known_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:
+        liking: float = setting(0.5, "what a rating counts beyond its distance from the user's mean, in stars", 0)
+        popularity: float = setting(2.0, "weight of being well known", 0)
+        fewest_movies: int = setting(5, "a keyword counts if at least so many movies have it", 1)
 
     def __init__(self, catalog: Optional[Catalog] = None, keywords: bool = True, **settings: Any) -> None:
         """keywords: whether to read those of `catalog` beside its genres; preprocessing fills them from users' tags."""
         super().__init__(catalog, **settings)
-        self.keywords = catalog.keywords() if catalog and keywords else []
+        self.keywords = self.catalog.keywords() if keywords else []
 
     def fit(self, train: Interactions) -> Content:
         """Read the features of the training data's movies; one that the catalogue does not know has none."""
@@ -56,13 +53,8 @@ class Content(Ranker):
         self.known_ = (np.log1p(likes) / np.log1p(max(likes.max(initial=0), 1))).astype(np.float32)
         return self
 
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        cosines = np.zeros((len(user_rows), len(self.features_)), dtype=np.float32)
-        for line, row in enumerate(user_rows):
-            known = history.row(row)
-            ratings = history.ratings[known]
-            if len(ratings):
-                weights = ratings - ratings.mean() + np.float32(self.settings.liking)
-                profile = weights @ self.features_[history.movie_rows[known]]  # (n_features,)
-                cosines[line] = self.features_ @ profile / max(float(np.linalg.norm(profile)), 1e-9)
+    def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        mean = ratings.mean() if len(ratings) else 0
+        profile = (ratings - mean + np.float32(self.settings.liking)) @ self.features_[movies]  # (n_features,)
+        cosines = self.features_ @ profile / max(float(np.linalg.norm(profile)), 1e-9)  # (n_movies,)
         return cosines + np.float32(self.settings.popularity) * self.known_

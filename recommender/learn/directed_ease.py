@@ -16,7 +16,6 @@ diag(P T) / diag(P) for any target T; kernel, order and grades are ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -26,35 +25,33 @@ from ..linalg.cholesky import inverse
 from .base import Ranker
 
 
-@dataclass(frozen=True)
-class DirectedEaseSettings:
-    x_middle: float = setting(0.3, "weight of a known rating from 3 to 3.5; one of 4 or more weighs 1", 0, 1)
-    x_low: float = setting(0.1, "weight of a known rating below 3", 0, 1)
-    y_other: float = setting(0.5, "weight of a rating below 4 as what is predicted", 0, 1)
-    gram_base: float = setting(0.03, "weight of a pair at any distance, in the regression's inputs", 0)
-    gram_reach: float = setting(10.0, "positions over which near pairs fade, in the regression's inputs", 1e-3)
-    target_base: float = setting(0.05, "weight of a pair at any distance, in what is predicted", 0)
-    target_reach: float = setting(30.0, "positions over which near pairs fade, in what is predicted", 1e-3)
-    earlier: float = setting(0.5, "weight of predicting what came before, where what came after weighs 1", 0)
-    recency_base: float = setting(0.07, "weight of any old rating in a user's profile", 0)
-    recency_reach: float = setting(5.0, "ratings over which the extra weight of the latest fades", 1e-3)
-    regularisation: float = setting(50.0, "ridge penalty", 1e-6)
-
-
 class DirectedEase(Ranker):
     """`item_weights_` is B, (n_movies, n_movies) float32, row = known movie, column = predicted movie."""
 
     name = "directed_ease"
-    Settings = DirectedEaseSettings
-
     item_weights_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:
+        x_middle: float = setting(0.3, "weight of a known rating from 3 to 3.5; one of 4 or more weighs 1", 0, 1)
+        x_low: float = setting(0.1, "weight of a known rating below 3", 0, 1)
+        y_other: float = setting(0.5, "weight of a rating below 4 as what is predicted", 0, 1)
+        gram_base: float = setting(0.03, "weight of a pair at any distance, in the regression's inputs", 0)
+        gram_reach: float = setting(10.0, "positions over which near pairs fade, in the regression's inputs", 1e-3)
+        target_base: float = setting(0.05, "weight of a pair at any distance, in what is predicted", 0)
+        target_reach: float = setting(30.0, "positions over which near pairs fade, in what is predicted", 1e-3)
+        earlier: float = setting(0.5, "weight of predicting what came before, where what came after weighs 1", 0)
+        recency_base: float = setting(0.07, "weight of any old rating in a user's profile", 0)
+        recency_reach: float = setting(5.0, "ratings over which the extra weight of the latest fades", 1e-3)
+        regularisation: float = setting(50.0, "ridge penalty", 1e-6)
 
     def fit(self, train: Interactions) -> DirectedEase:
         """Solve in closed form: O(sum of squared row lengths) pairs, then two products of n_movies^3, float32."""
         self.movie_ids = train.movie_ids
         chosen = self.settings
         longest = int(np.diff(train.indptr).max(initial=0))
-        x, y = self._known(train.ratings), self._wanted(train.ratings)
+        x = self._known(train.ratings)
+        y = np.where(train.ratings >= LIKED, 1.0, chosen.y_other).astype(np.float32)
         G = pair_sums(train, x, x, kernel(longest, chosen.gram_base, chosen.gram_reach))
         T = pair_sums(train, x, y, kernel(longest, chosen.target_base, chosen.target_reach, chosen.earlier))
         G[np.diag_indices_from(G)] += chosen.regularisation
@@ -68,18 +65,10 @@ class DirectedEase(Ranker):
     def _known(self, ratings: np.ndarray) -> np.ndarray:
         return grades(ratings, self.settings.x_middle, self.settings.x_low)
 
-    def _wanted(self, ratings: np.ndarray) -> np.ndarray:
-        return np.where(ratings >= LIKED, 1.0, self.settings.y_other).astype(np.float32)
-
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        scores = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
-        for line, row in enumerate(user_rows):
-            known = history.row(row)
-            x = self._known(history.ratings[known])
-            d = np.arange(len(x))[::-1]
-            weights = x * (self.settings.recency_base + np.exp(-d / self.settings.recency_reach))
-            scores[line] = weights.astype(np.float32) @ self.item_weights_[history.movie_rows[known]]
-        return scores
+    def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        d = np.arange(len(movies))[::-1]  # 0 = the latest
+        recency = self.settings.recency_base + np.exp(-d / self.settings.recency_reach)
+        return (self._known(ratings) * recency).astype(np.float32) @ self.item_weights_[movies]
 
 
 def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> np.ndarray:

@@ -10,7 +10,6 @@ which also uses what a user watched and did not like.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -20,19 +19,16 @@ from ..linalg.cholesky import inverse
 from .base import Ranker
 
 
-@dataclass(frozen=True)
-class EaseSettings:
-    values: str = setting("ratings", "what a rating counts as", choices=("likes", "ratings"))
-    regularisation: float = setting(4000.0, "ridge penalty, in the units of X'X: about 150 for likes", 1e-6)
-
-
 class Ease(Ranker):
     """EASE; `item_weights_` is B, (n_movies, n_movies) float32, row = known movie, column = predicted movie."""
 
     name = "ease"
-    Settings = EaseSettings
-
     item_weights_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:
+        values: str = setting("ratings", "what a rating counts as", choices=("likes", "ratings"))
+        regularisation: float = setting(4000.0, "ridge penalty, in the units of X'X: about 150 for likes", 1e-6)
 
     def fit(self, train: Interactions) -> Ease:
         """Solve in closed form: O(sum of squared row lengths) for X'X, n_movies^3 for the inverse, float32."""
@@ -43,8 +39,10 @@ class Ease(Ranker):
     def _values(self, ratings: np.ndarray) -> np.ndarray:
         return ratings if self.settings.values == "ratings" else (ratings >= LIKED).astype(np.float32)
 
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        return fold_in(history, user_rows, self._values(history.ratings), self.item_weights_)
+    def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        x = self._values(ratings)
+        used = np.flatnonzero(x)
+        return x[used] @ self.item_weights_[movies[used]]  # x B, (n_movies,)
 
 
 def gram(data: Interactions, values: np.ndarray) -> np.ndarray:
@@ -69,13 +67,3 @@ def item_weights(G: np.ndarray, regularisation: float) -> np.ndarray:
     P /= -P.diagonal().copy()  # B_ij = -P_ij / P_jj
     np.fill_diagonal(P, 0)  # B_jj = 0: no movie predicts itself
     return P
-
-
-def fold_in(history: Interactions, user_rows: np.ndarray, values: np.ndarray, item_weights: np.ndarray) -> np.ndarray:
-    """Return x B for each of `user_rows`, x holding `values` (n_ratings,); O(row length x n_movies) each."""
-    scores = np.zeros((len(user_rows), item_weights.shape[1]), dtype=np.float32)
-    for line, row in enumerate(user_rows):
-        known = history.row(row)
-        used = known.start + np.flatnonzero(values[known])
-        scores[line] = values[used] @ item_weights[history.movie_rows[used]]
-    return scores

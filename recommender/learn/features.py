@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,29 +26,22 @@ REACH = 20.0  # years
 FEWEST = 3  # movies that must share a name or a keyword
 
 
-def _listed(catalog: Catalog, movie_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which movies the catalogue lists, (n_movies,) bool, and the catalogue's rows of those."""
+def _of_movies(values: np.ndarray, catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
+    """Return the row of `values` (one for each movie of the catalogue) of each movie; zeros where it is not listed."""
+    found = np.zeros((len(movie_ids), *values.shape[1:]), dtype=values.dtype)
     listed = np.isin(movie_ids, catalog.movie_ids)
-    return listed, np.searchsorted(catalog.movie_ids, movie_ids[listed])
+    found[listed] = values[np.searchsorted(catalog.movie_ids, movie_ids[listed])]
+    return found
 
 
-def genre_matrix(catalog: Optional[Catalog], movie_ids: np.ndarray) -> np.ndarray:
-    """Return (n_movies, n_genres): 1 where the movie has the genre; no columns without a catalogue."""
-    if catalog is None:
-        return np.zeros((len(movie_ids), 0))
-    genres = np.zeros((len(movie_ids), catalog.genres.shape[1]))
-    listed, rows = _listed(catalog, movie_ids)
-    genres[listed] = catalog.genres[rows]
-    return genres
+def genre_matrix(catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
+    """Return (n_movies, n_genres) float64: 1 where the movie has the genre."""
+    return _of_movies(catalog.genres.astype(np.float64), catalog, movie_ids)
 
 
-def release_years(catalog: Optional[Catalog], movie_ids: np.ndarray) -> np.ndarray:
+def release_years(catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
     """Return (n_movies,) int64, 0 where unknown."""
-    years = np.zeros(len(movie_ids), dtype=np.int64)
-    if catalog is not None:
-        listed, rows = _listed(catalog, movie_ids)
-        years[listed] = catalog.years[rows]
-    return years
+    return _of_movies(catalog.years.astype(np.int64), catalog, movie_ids)
 
 
 def year_nearness(years: np.ndarray) -> np.ndarray:
@@ -90,16 +83,16 @@ def rarity_weighted(matrix: np.ndarray) -> np.ndarray:
     return matrix * np.log(len(matrix) / np.maximum(matrix.sum(axis=0), 1))
 
 
-def item_features(kind: str, catalog: Optional[Catalog], movie_ids: np.ndarray) -> np.ndarray:
+def item_features(kind: str, catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:
     """Return (n_movies, n_features) float32 for movies by external id; a movie that the catalogue lacks has zeros.
 
     kind: "none", "genres" (and year) or "metadata" (people and keywords that `FEWEST` movies share too, rare ones
     weighing more).
     """
     blocks = []
-    if kind != "none" and catalog is not None:
-        blocks += [genre_matrix(catalog, movie_ids), year_nearness(release_years(catalog, movie_ids))]
-    if kind == "metadata" and catalog is not None:
+    if kind != "none" and len(catalog):
+        blocks = [genre_matrix(catalog, movie_ids), year_nearness(release_years(catalog, movie_ids))]
+    if kind == "metadata":
         movies = [catalog.movie(row) for row in range(len(catalog))]
         people = [(movie.movie_id, name) for movie in movies for name in {movie.director, *movie.cast} if name]
         blocks += [rarity_weighted(tag_matrix(pairs, movie_ids, FEWEST)) for pairs in (people, catalog.keywords())]
@@ -109,7 +102,7 @@ def item_features(kind: str, catalog: Optional[Catalog], movie_ids: np.ndarray) 
 
 @dataclass(frozen=True)
 class TextFeatureSettings:
-    """How `text_features` weighs; defaults chosen on the validation part of ml-latest-small, movies held out."""
+    """What `text_features` weighs; defaults chosen on the validation part of ml-latest-small, movies held out."""
 
     dimension: int = setting(400, "length of a text vector", 1, 4096)
     text_weight: float = setting(1.4, "what the text counts", 0)
@@ -117,7 +110,7 @@ class TextFeatureSettings:
     year_weight: float = setting(0.7, "what the year counts", 0)
 
 
-def text_features(catalog: Optional[Catalog], movie_ids: np.ndarray, chosen: TextFeatureSettings) -> np.ndarray:
+def text_features(catalog: Catalog, movie_ids: np.ndarray, chosen: TextFeatureSettings) -> np.ndarray:
     """Return [text_weight t, genre_weight g, year_weight y] of each movie, (n_movies, d) float32.
 
     t: vector of the backend `local`, fitted on these movies' own texts, with the director.  g: genres, rare ones
@@ -125,12 +118,9 @@ def text_features(catalog: Optional[Catalog], movie_ids: np.ndarray, chosen: Tex
     `LocalBackend.fit`.
     """
     genres = unit_rows(rarity_weighted(genre_matrix(catalog, movie_ids)))
-    texts = [""] * len(movie_ids)
-    if catalog is not None:
-        listed, rows = _listed(catalog, movie_ids)
-        for place, row in zip(np.flatnonzero(listed), rows.tolist()):
-            movie = catalog.movie(row)
-            texts[place] = f"{movie_text(movie)}\n{movie.director}"
+    movies = [catalog.movie(row) for row in range(len(catalog))]
+    text_of = {movie.movie_id: f"{movie_text(movie)}\n{movie.director}" for movie in movies}
+    texts = [text_of.get(movie_id, "") for movie_id in movie_ids.tolist()]
     try:
         vectors = LocalBackend.fit(texts, dimension=chosen.dimension).embed_texts(texts)
     except DataError:  # texts that share no word

@@ -26,42 +26,38 @@ from ..linalg.sparse import stable_order
 from .base import Ranker
 
 
-@dataclass(frozen=True)
-class IalsSettings:
-    """Defaults chosen on the validation part of ml-latest-small."""
-
-    factors: int = setting(96, "length of the vectors", 1)
-    regularisation: float = setting(20.0, "lambda of a row with no ratings", 1e-6)
-    frequency_exponent: float = setting(0.0, "nu: how much lambda grows with a row's number of ratings", 0, 2)
-    alpha: float = setting(5.0, "what an observed liked cell counts beyond an unobserved one", 1e-6)
-    recency_floor: float = setting(0.07, "floor of a choice's weight in the fold-in", 0)
-    recency_span: float = setting(5.0, "choices after which the rest of the weight has fallen to 1/e; 0 = all equal", 0)
-    n_sweeps: int = setting(15, "sweeps over both sides", 1)
-    cg_steps: int = setting(3, "conjugate-gradient steps a half sweep", 1)
-    seed: int = setting(0, "seed of the first vectors", 0)
-
-
 class Ials(Ranker):
     """`movie_vectors_` is Y, (n_movies, factors) float32; `gram_` is Y'Y, float64, kept for the fold-in."""
 
     name = "ials"
-    Settings = IalsSettings
-
     movie_vectors_: np.ndarray
     gram_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:  # defaults chosen on the validation part of ml-latest-small
+        factors: int = setting(96, "length of the vectors", 1)
+        regularisation: float = setting(20.0, "lambda of a row with no ratings", 1e-6)
+        frequency_exponent: float = setting(0.0, "nu: how much lambda grows with a row's number of ratings", 0, 2)
+        alpha: float = setting(5.0, "what an observed liked cell counts beyond an unobserved one", 1e-6)
+        recency_floor: float = setting(0.07, "floor of a choice's weight in the fold-in", 0)
+        recency_span: float = setting(
+            5.0, "choices after which the rest of the weight has fallen to 1/e; 0 = all equal", 0
+        )
+        n_sweeps: int = setting(15, "sweeps over both sides", 1)
+        cg_steps: int = setting(3, "conjugate-gradient steps a half sweep", 1)
+        seed: int = setting(0, "seed of the first vectors", 0)
 
     def fit(self, train: Interactions) -> Ials:
         """Learn from `train`; cost O(n_sweeps (cg_steps nnz k + (n_users + n_movies) k^2))."""
         chosen = self.settings
-        rng = np.random.default_rng(chosen.seed)
-        k = chosen.factors
+        rng, k = np.random.default_rng(chosen.seed), chosen.factors
         likes = train.take(train.ratings >= LIKED)
         indptr, columns = likes.indptr, likes.movie_rows
-        weights = np.full(len(columns), chosen.alpha, dtype=np.float32)
+        weights = np.full(likes.n_ratings, chosen.alpha, dtype=np.float32)
         by_user = blocks_of_rows(indptr, columns, weights, train.n_movies, k)
         by_movie = blocks_of_rows(*transposed(indptr, columns, weights, train.n_movies), train.n_users, k)
-        user_ridge = ridges(np.diff(indptr), train.n_movies, chosen)
-        movie_ridge = ridges(np.bincount(columns, minlength=train.n_movies), train.n_users, chosen)
+        user_ridge = self._ridges(np.diff(indptr), train.n_movies)
+        movie_ridge = self._ridges(likes.movie_counts(), train.n_users)
         X = rng.normal(0, 0.1 / np.sqrt(k), (train.n_users, k)).astype(np.float32)
         Y = rng.normal(0, 0.1 / np.sqrt(k), (train.n_movies, k)).astype(np.float32)
         for _ in range(chosen.n_sweeps):
@@ -81,8 +77,14 @@ class Ials(Ranker):
         liked = (part.ratings >= LIKED) & (weights > 0)
         likes = part.take(liked)
         rows = likes.indptr, likes.movie_rows, weights[liked].astype(np.float32)
-        ridge = ridges(np.diff(likes.indptr), len(self.movie_ids), chosen)
+        ridge = self._ridges(np.diff(likes.indptr), len(self.movie_ids))
         return solve_exactly(self.movie_vectors_, *rows, ridge, self.gram_)
+
+    def _ridges(self, lengths: np.ndarray, n_columns: int) -> np.ndarray:
+        """Return lambda (n,) of rows with `lengths` observed cells of `n_columns`."""
+        chosen = self.settings
+        growth = (1 + chosen.alpha * lengths / n_columns) ** chosen.frequency_exponent
+        return (chosen.regularisation * growth).astype(np.float32)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.fold_in(history, user_rows) @ self.movie_vectors_.T
@@ -96,9 +98,3 @@ def transposed(
     rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
     counts = np.bincount(columns, minlength=n_columns)
     return np.concatenate(([0], np.cumsum(counts))).astype(np.int64), rows[order], weights[order]
-
-
-def ridges(lengths: np.ndarray, n_columns: int, chosen: IalsSettings) -> np.ndarray:
-    """Return lambda (n,) of rows with `lengths` observed cells of `n_columns`."""
-    growth = (1 + chosen.alpha * lengths / n_columns) ** chosen.frequency_exponent
-    return (chosen.regularisation * growth).astype(np.float32)

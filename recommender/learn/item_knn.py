@@ -13,7 +13,6 @@ frequency with users as words and movies as documents.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -23,21 +22,18 @@ from .base import Ranker
 from .ease import gram
 
 
-@dataclass(frozen=True)
-class ItemKnnSettings:
-    weighting: str = setting("tfidf", "what a like counts in the similarity", choices=("cosine", "tfidf"))
-    shrinkage: float = setting(0.0, "added to the denominator: pulls down similarities that rest on few users", 0)
-    neighbours: int = setting(100, "similar movies kept for each movie", 1)
-
-
 class ItemKnn(Ranker):
     """`neighbours_` (n_movies, k) int32, the most similar first, and their `similarities_` (n_movies, k) float32."""
 
     name = "item_knn"
-    Settings = ItemKnnSettings
-
     neighbours_: np.ndarray
     similarities_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:
+        weighting: str = setting("tfidf", "what a like counts in the similarity", choices=("cosine", "tfidf"))
+        shrinkage: float = setting(0.0, "added to the denominator: pulls down similarities that rest on few users", 0)
+        neighbours: int = setting(100, "similar movies kept for each movie", 1)
 
     def fit(self, train: Interactions) -> ItemKnn:
         """Compare all pairs of movies; O(sum of squared row lengths + n_movies^2)."""
@@ -61,11 +57,7 @@ class ItemKnn(Ranker):
         idf = np.log(max(train.n_movies, 1)) - np.log1p(n_liked)
         return np.where(liked, np.maximum(idf, 0)[users], 0).astype(np.float32)
 
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        scores = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
-        for line, row in enumerate(user_rows):
-            known = history.row(row)
-            liked = history.movie_rows[known][history.ratings[known] >= LIKED]
-            near, similarity = self.neighbours_[liked].ravel(), self.similarities_[liked].ravel()
-            scores[line] = np.bincount(near, similarity, minlength=history.n_movies)
-        return scores
+    def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        liked = movies[ratings >= LIKED]
+        near, similarity = self.neighbours_[liked].ravel(), self.similarities_[liked].ravel()
+        return np.bincount(near, similarity, minlength=len(self.movie_ids))

@@ -32,6 +32,7 @@ from ..data.errors import DataError
 from ..data.interactions import Interactions
 from ..data.settings import setting
 from ..linalg.randomized_svd import randomized_svd
+from ..linalg.rows import unit_rows
 from ..linalg.sparse import SparseMatrix, stable_order
 from .base import Ranker
 from .features import genre_matrix, release_years, year_nearness
@@ -78,7 +79,6 @@ class RatingPredictor(Ranker):
     name = "rating_predictor"
     Settings = RatingPredictorSettings
     scores_are_ratings = True
-
     mean_: np.ndarray
     movie_bias_: np.ndarray
     movie_counts_: np.ndarray
@@ -136,14 +136,14 @@ class RatingPredictor(Ranker):
         counts = self.movie_counts_.astype(np.float64)
         fame = np.log1p(counts)
         fame -= np.average(fame, weights=counts)
+        place = (self.cooccurrence_vectors_ * singular)[:, : c.cooccurrence_factors]  # (M, factors)
         parts = [
-            np.sqrt(c.cooccurrence) * _unit((self.cooccurrence_vectors_ * singular)[:, : c.cooccurrence_factors]),
-            np.sqrt(c.genres) * _unit(genre_matrix(self.catalog, self.movie_ids)),
+            np.sqrt(c.cooccurrence) * unit_rows(place, np.float64, negligible=1e-9),
+            np.sqrt(c.genres) * unit_rows(genre_matrix(self.catalog, self.movie_ids), np.float64),
+            np.sqrt(c.years) * year_nearness(release_years(self.catalog, self.movie_ids)),
             np.sqrt(c.quality) * _spread_one(self.movie_bias_, counts)[:, None],
             np.sqrt(c.fame) * _spread_one(fame, counts)[:, None],
         ]
-        if self.catalog is not None:
-            parts.insert(2, np.sqrt(c.years) * year_nearness(release_years(self.catalog, self.movie_ids)))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def _residual_weights(self, train: Interactions) -> np.ndarray:
@@ -218,12 +218,6 @@ def damped_means(
         b_i = np.bincount(movies, rest - b_u[users], minlength=train.n_movies) / n_i
         b_u = np.bincount(users, rest - b_i[movies], minlength=train.n_users) / n_u
     return np.array([mean], dtype=np.float32), b_i.astype(np.float32), b_u.astype(np.float32)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Return the rows scaled to length 1, float64; a row of (nearly) zeros stays."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 1e-9, lengths, 1), dtype=np.float64)
 
 
 def _spread_one(values: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -13,35 +13,27 @@ cold-start recommendations"; here the item side is a column of a linear model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
 from ..data.interactions import Interactions, grades
 from ..data.settings import setting
 from ..linalg.ridge import fit_ridge
-from .base import Ranker
-from .ease import fold_in, gram, item_weights
+from .ease import Ease, gram, item_weights
 from .features import TextFeatureSettings, text_features
 
 
-@dataclass(frozen=True)
-class TextRidgeSettings(TextFeatureSettings):
-    """Defaults chosen on the validation part of ml-latest-small, movies held out."""
-
-    regularisation: float = setting(150.0, "ridge penalty of EASE", 1e-6)
-    middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
-    low_value: float = setting(0.2, "what a rating below 3 counts", 0, 1)
-    ridge: float = setting(10.0, "ridge penalty of the map from texts", 1e-6)
-
-
-class TextRidge(Ranker):
-    """`item_weights_` is B, (n_movies, n_movies) float32, columns of unrated movies predicted from `catalog`."""
+class TextRidge(Ease):
+    """`Ease` in which the columns of `item_weights_` of unrated movies are predicted from `catalog`."""
 
     name = "text_ridge"
-    Settings = TextRidgeSettings
 
-    item_weights_: np.ndarray
+    @dataclass(frozen=True)
+    class Settings(TextFeatureSettings):  # defaults chosen on the validation part of ml-latest-small, movies held out
+        regularisation: float = setting(150.0, "ridge penalty of EASE", 1e-6)
+        middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
+        low_value: float = setting(0.2, "what a rating below 3 counts", 0, 1)
+        ridge: float = setting(10.0, "ridge penalty of the map from texts", 1e-6)
 
     def fit(self, train: Interactions) -> TextRidge:
         """Solve EASE on the rated movies and predict the others; cost n_rated^3 and n_rated^2 d."""
@@ -59,6 +51,3 @@ class TextRidge(Ranker):
 
     def _values(self, ratings: np.ndarray) -> np.ndarray:
         return grades(ratings, self.settings.middling_value, self.settings.low_value)
-
-    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        return fold_in(history, user_rows, self._values(history.ratings), self.item_weights_)
