@@ -199,7 +199,7 @@ def test_network_learns_a_rule_that_no_linear_ranking_can_follow() -> None:
     best = np.abs(lists[:, :, 0]).argmin(axis=1)
     targets = np.eye(10, dtype=np.float32)[best]
     network = ranking_network.start(np.zeros(2, dtype=np.float32), 8, rng)
-    network = ranking_network.train(network, lists[:400], targets[:400], rng, epochs=60, rate=0.02)
+    network = ranking_network.train(network, lists[:400], targets[:400], rng, epochs=60, rate=0.02, l2=1e-3)
     found = ranking_network.scores(network, lists[400:]).argmax(axis=1)
     assert (found == best[400:]).mean() > 0.7
     linear = lists[400:] @ np.array([1.0, 0.3])

@@ -10,7 +10,6 @@ from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
 from recommender.learn.rating_predictor import (
     RatingPredictor,
-    RatingPredictorSettings,
     covariance,
     damped_means,
     expected_taste,
@@ -18,7 +17,7 @@ from recommender.learn.rating_predictor import (
 )
 
 N_MOVIES = 24
-PROCESS = RatingPredictorSettings(
+PROCESS = RatingPredictor.Settings(
     bias=0.3, bias_drift=0.2, bias_drift_span=5.0, taste_drift=0.4, taste_drift_span=8.0, rare=3.0, taste_range=1.0
 )
 SIZES = {"cooccurrence_factors": 4, "user_factors": 4}
@@ -71,7 +70,7 @@ def test_taste_scales_mix_by_evidence() -> None:
         K = joint_covariance(phi, counts, scale)
         means.append(conditional_mean(K, y, target))
         densities.append(stats.multivariate_t(shape=0.55 * K[past, past], df=4).pdf(y[past]))
-    mixed = RatingPredictorSettings(**{**vars(PROCESS), "taste_range": 2.0})
+    mixed = RatingPredictor.Settings(**{**vars(PROCESS), "taste_range": 2.0})
     weights, shift = expected_taste(phi[past], y[past], counts[past], mixed)
     assert phi[-1] @ weights + shift == pytest.approx(np.average(means, weights=densities), rel=1e-6)
 

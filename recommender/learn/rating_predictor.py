@@ -42,33 +42,6 @@ PRIOR_NOISE = 0.55  # stars squared
 _BIAS_ROUNDS = 10  # alternations between movies' and users' means; they settle in about five
 
 
-@dataclass(frozen=True)
-class RatingPredictorSettings:
-    """Variances are in units of the noise of one rating; all tuned on the validation part of ml-latest-small."""
-
-    movie_damping: float = setting(5.0, "average ratings added to each movie's", 1e-6)
-    user_damping: float = setting(5.0, "average ratings added to each user's, while b_t is found", 1e-6)
-    cooccurrence_factors: int = setting(16, "singular vectors that tell which movies are rated together", 1)
-    liking: float = setting(0.08, "what a star above expectation adds to a rated cell's 1", 0)
-    cooccurrence: float = setting(0.3, "variance of taste along these vectors", 0)
-    genres: float = setting(0.15, "variance of taste along genres", 0)
-    years: float = setting(0.12, "variance of taste along years", 0)
-    quality: float = setting(0.03, "variance of the slope on b_t", 0)
-    fame: float = setting(0.03, "variance of the slope on the log of the number of ratings", 0)
-    bias: float = setting(0.11, "variance of generosity", 0)
-    bias_drift: float = setting(0.046, "variance of the part of generosity that changes", 0)
-    bias_drift_span: float = setting(87.0, "ratings after which that part is another", 1e-3)
-    taste_drift: float = setting(0.17, "share of taste that changes", 0, 1)
-    taste_drift_span: float = setting(100.0, "ratings after which that share is another", 1e-3)
-    taste_range: float = setting(1.7, "how many times more or less a user may care than most; 1 = all alike", 1)
-    rare: float = setting(5.8, "noise added to a movie's rating, divided by its ratings + 1", 0)
-    longest_history: int = setting(400, "latest ratings of a user that are used", 1)
-    user_factors: int = setting(32, "singular vectors that tell who rates alike", 1)
-    residual: float = setting(0.08, "variance of a movie's z along them; 0 leaves the last term out", 0)
-    residual_bias: float = setting(0.005, "variance of the correction of b_t", 0)
-    seed: int = setting(0, "seed of the SVD", 0)
-
-
 class RatingPredictor(Ranker):
     """Predicts ratings, and ranks by them; without a catalog genres and years play no part.
 
@@ -77,7 +50,6 @@ class RatingPredictor(Ranker):
     """
 
     name = "rating_predictor"
-    Settings = RatingPredictorSettings
     scores_are_ratings = True
     mean_: np.ndarray
     movie_bias_: np.ndarray
@@ -85,6 +57,31 @@ class RatingPredictor(Ranker):
     movie_features_: np.ndarray
     cooccurrence_vectors_: np.ndarray
     residual_weights_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:
+        # variances are in units of the noise of one rating; all tuned on the validation part of ml-latest-small
+        movie_damping: float = setting(5.0, "average ratings added to each movie's", 1e-6)
+        user_damping: float = setting(5.0, "average ratings added to each user's, while b_t is found", 1e-6)
+        cooccurrence_factors: int = setting(16, "singular vectors that tell which movies are rated together", 1)
+        liking: float = setting(0.08, "what a star above expectation adds to a rated cell's 1", 0)
+        cooccurrence: float = setting(0.3, "variance of taste along these vectors", 0)
+        genres: float = setting(0.15, "variance of taste along genres", 0)
+        years: float = setting(0.12, "variance of taste along years", 0)
+        quality: float = setting(0.03, "variance of the slope on b_t", 0)
+        fame: float = setting(0.03, "variance of the slope on the log of the number of ratings", 0)
+        bias: float = setting(0.11, "variance of generosity", 0)
+        bias_drift: float = setting(0.046, "variance of the part of generosity that changes", 0)
+        bias_drift_span: float = setting(87.0, "ratings after which that part is another", 1e-3)
+        taste_drift: float = setting(0.17, "share of taste that changes", 0, 1)
+        taste_drift_span: float = setting(100.0, "ratings after which that share is another", 1e-3)
+        taste_range: float = setting(1.7, "how many times more or less a user may care than most; 1 = all alike", 1)
+        rare: float = setting(5.8, "noise added to a movie's rating, divided by its ratings + 1", 0)
+        longest_history: int = setting(400, "latest ratings of a user that are used", 1)
+        user_factors: int = setting(32, "singular vectors that tell who rates alike", 1)
+        residual: float = setting(0.08, "variance of a movie's z along them; 0 leaves the last term out", 0)
+        residual_bias: float = setting(0.005, "variance of the correction of b_t", 0)
+        seed: int = setting(0, "seed of the SVD", 0)
 
     def fit(self, train: Interactions) -> RatingPredictor:
         """Learn from `train`; cost O(sum over users of n^2 min(n, longest_history)) beside the SVD."""
@@ -105,17 +102,17 @@ class RatingPredictor(Ranker):
         return self
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        weights = np.zeros((len(user_rows), self.movie_features_.shape[1]), dtype=np.float32)
-        shifts = np.zeros(len(user_rows), dtype=np.float32)
-        psi = np.zeros((len(user_rows), self.residual_weights_.shape[1]), dtype=np.float32)
+        n = len(user_rows)
+        w = np.zeros((n, self.movie_features_.shape[1]), dtype=np.float32)
+        psi = np.zeros((n, self.residual_weights_.shape[1]), dtype=np.float32)
+        shifts = np.zeros((n, 1), dtype=np.float32)
         for line, row in enumerate(user_rows):
             known = history.row(row)
             latest = slice(max(known.start, known.stop - self.settings.longest_history), known.stop)
-            weights[line], shifts[line] = expected_taste(*self._centered(history, latest), self.settings)
+            w[line], shifts[line] = expected_taste(*self._centered(history, latest), self.settings)
             psi[line] = self._place(history.movie_rows[known])
-        scores = weights @ self.movie_features_.T + psi @ self.residual_weights_.T
-        scores += self.mean_ + self.movie_bias_ + shifts[:, None]
-        return scores
+        scores = w @ self.movie_features_.T + psi @ self.residual_weights_.T  # phi_t . w_u + psi_u . z_t, (B, M)
+        return scores + (self.mean_ + self.movie_bias_ + shifts)  # + mu + b_t + shift_u
 
     def _centered(self, data: Interactions, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return phi (N, d), y (N,) and the movies' numbers of ratings (N,), float64, of ratings `part`."""
@@ -169,15 +166,13 @@ class RatingPredictor(Ranker):
 
 
 def expected_taste(
-    phi: np.ndarray, y: np.ndarray, n_ratings: np.ndarray, c: RatingPredictorSettings
+    phi: np.ndarray, y: np.ndarray, n_ratings: np.ndarray, c: RatingPredictor.Settings
 ) -> tuple[np.ndarray, float]:
     """Return w (d,) and shift: movie t, rated next, is expected at phi_t . w + shift; O(N^2 d + N^3).
 
     phi (N, d), y (N,), oldest first; n_ratings (N,): how often each movie was rated in all.
     """
-    since = len(y) - np.arange(len(y))
-    taste = 1 - c.taste_drift + c.taste_drift * np.exp(-since / c.taste_drift_span)
-    bias = c.bias + c.bias_drift * np.exp(-since / c.bias_drift_span)
+    taste, bias = kept(len(y) - np.arange(len(y)), c)
     means, evidence = [], []
     for scale in (1.0,) if c.taste_range == 1 else (1 / c.taste_range, 1.0, c.taste_range):
         K = covariance(phi, n_ratings, c, scale)
@@ -190,20 +185,26 @@ def expected_taste(
     return mean[:-1], float(mean[-1])
 
 
-def left_out_errors(phi: np.ndarray, y: np.ndarray, n_ratings: np.ndarray, c: RatingPredictorSettings) -> np.ndarray:
+def left_out_errors(phi: np.ndarray, y: np.ndarray, n_ratings: np.ndarray, c: RatingPredictor.Settings) -> np.ndarray:
     """Return (N,): each y less what the other N - 1 let expect of it: alpha_n / inv(K)_nn, not N solves."""
     inverse = np.linalg.inv(covariance(phi, n_ratings, c))
     return (inverse @ y) / np.diag(inverse)
 
 
-def covariance(phi: np.ndarray, n_ratings: np.ndarray, c: RatingPredictorSettings, scale: float = 1.0) -> np.ndarray:
+def covariance(phi: np.ndarray, n_ratings: np.ndarray, c: RatingPredictor.Settings, scale: float = 1.0) -> np.ndarray:
     """Return K + noise (N, N) of a history, oldest first."""
     n = np.arange(len(phi))
-    apart = np.abs(n[:, None] - n)
-    K = scale * (phi @ phi.T) * (1 - c.taste_drift + c.taste_drift * np.exp(-apart / c.taste_drift_span))
-    K += c.bias + c.bias_drift * np.exp(-apart / c.bias_drift_span)
+    taste, bias = kept(np.abs(n[:, None] - n), c)  # (N, N)
+    K = scale * (phi @ phi.T) * taste
+    K += bias
     K[n, n] += 1 + c.rare / (n_ratings + 1)
     return K
+
+
+def kept(apart: np.ndarray, c: RatingPredictor.Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return what two ratings `apart` from each other share of taste, 0 to 1, and the covariance of generosity."""
+    taste = 1 - c.taste_drift + c.taste_drift * np.exp(-apart / c.taste_drift_span)
+    return taste, c.bias + c.bias_drift * np.exp(-apart / c.bias_drift_span)
 
 
 def damped_means(

@@ -1,7 +1,4 @@
-"""Ranking models by name: what `--models a,b,c` and stored settings refer to.
-
-A new model is one file and one line here.
-"""
+"""Ranking models by name: what `--models a,b,c` and stored settings refer to. A new one is a file and a line here."""
 
 from __future__ import annotations
 
@@ -27,22 +24,23 @@ from .text_ridge import TextRidge
 from .two_tower.model import TwoTower
 from .two_tower.text import TextTwoTower
 
-_MODELS: dict[str, type[Ranker]] = {
-    "popularity": MostPopular,
-    "biases": Biases,
-    "trending": Trending,
-    "item_knn": ItemKnn,
-    "ease": Ease,
-    "directed_ease": DirectedEase,
-    "ials": Ials,
-    "svd": SvdModel,
-    "two_tower": TwoTower,
-    "rating_predictor": RatingPredictor,
-    "content": Content,
-    "stacker": Stacker,
-    "text_ridge": TextRidge,
-    "two_tower_text": TextTwoTower,
-}
+_CLASSES: tuple[type[Ranker], ...] = (  # simple ones first
+    MostPopular,
+    Biases,
+    Trending,
+    ItemKnn,
+    Ease,
+    DirectedEase,
+    Ials,
+    SvdModel,
+    TwoTower,
+    RatingPredictor,
+    Content,
+    Stacker,
+    TextRidge,
+    TextTwoTower,
+)
+_MODELS = {model.name: model for model in _CLASSES}
 _FOLDERS = {"two_tower": "twotower"}
 OLD_NAMES = {"text_bridge": "text_ridge"}
 PROGRAMS = {"svd": "train_svd_model", "two_tower": "train_twotower"}

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -71,19 +71,17 @@ class SvdModel(Ranker):
         return self
 
     def fit_matrix(self, train: Interactions) -> tuple[SparseMatrix, SVD]:
-        """Do what `fit` does and return the matrix and its factors, for those who want to measure the error."""
+        """Do what `fit` does; return A and its factors, so that their error can be measured."""
         if train.n_ratings == 0:
             raise DataError("no ratings to learn from: run python -m preprocess.setup on a set that has some")
         if not np.isfinite(train.ratings).all():
             raise DataError("the ratings hold values that are not numbers: run python -m preprocess.setup again")
         chosen = self.settings
         self.movie_ids, self.user_ids_ = train.movie_ids, train.user_ids
-        self.movie_counts_ = train.movie_counts()
-        self.newest_ = np.array([train.times.max()])
-        cells = self.values(train)
-        used = cells != 0  # a rating whose signal is 0 needs no cell
-        indptr = np.concatenate(([0], np.cumsum(used)))[train.indptr]
-        A = SparseMatrix(indptr, train.movie_rows[used], cells[used], train.n_movies)
+        self.movie_counts_, self.newest_ = train.movie_counts(), np.array([train.times.max()])
+        values = self.values(train)
+        cells = train.take(values != 0)  # a rating whose signal is 0 needs no cell
+        A = SparseMatrix(cells.indptr, cells.movie_rows, values[values != 0], train.n_movies)
         factors = randomized_svd(A, chosen.rank, np.random.default_rng(chosen.seed), chosen.passes, chosen.block)
         self.singular_values_ = factors.s
         self.movie_embeddings_ = np.ascontiguousarray(factors.Vt.T)  # V
@@ -125,10 +123,9 @@ class SvdModel(Ranker):
         return vectors @ self.movie_embeddings_.T
 
     def save(self, folder: Path, fitted_on: str = "train") -> None:
-        """Write the artifact, all files or none; `fitted_on` says which splits it has seen.
+        """Write the artifact, all files or none: the arrays, and maps {external id: row} of users and movies.
 
-        user_embeddings.npy, movie_embeddings.npy (float32); user_map.json, movie_map.json: {external id: row};
-        svd_model.npz: singular values, movie counts, newest time; manifest.json: settings, shapes, checksums.
+        fitted_on: which splits the model has seen.
         """
         files = {
             "user_embeddings.npy": self.user_embeddings_,
@@ -142,23 +139,18 @@ class SvdModel(Ranker):
 
     @classmethod
     def load(cls, folder: Path, catalog: Optional[Catalog] = None, users: bool = True) -> SvdModel:
-        """Read what `save` wrote; checks every file that it reads against the manifest.
+        """Read what `save` wrote; raises `ArtifactError` for files missing, damaged, of another run or other movies.
 
-        catalog: the one that the caller works with; a model of other movies is refused.
-        users=False leaves the users' files unread: a session needs none, and `user_embeddings_` is then empty.
-        Raises `ArtifactError` for files that are missing, damaged or of another run.
+        catalog: the one that the caller works with.  users=False leaves the users' files unread: a session needs
+        none, and `user_embeddings_` is then empty.
         """
         ids = None if catalog is None else catalog.movie_ids
         stored = artifacts.restore(folder, cls.name, REMEDY, SvdSettings, movie_ids=ids)
-        files: dict[str, Any] = {"movie_embeddings.npy": np.float32, "svd_model.npz": SMALL}
-        model = cls(catalog, **asdict(stored.settings))
-        model.user_ids_, model.user_embeddings_ = np.empty(0, np.int64), np.empty((0, model.settings.rank), np.float32)
-        if ids is None:
-            files["movie_map.json"] = np.int64
-        else:
-            model.movie_ids = ids
+        files = {"movie_embeddings.npy": np.float32, "movie_map.json": np.int64, "svd_model.npz": SMALL}
         if users:
             files.update({"user_embeddings.npy": np.float32, "user_map.json": np.int64})
+        model = cls(catalog, **asdict(stored.settings))
+        model.user_ids_, model.user_embeddings_ = np.empty(0, np.int64), np.empty((0, model.settings.rank), np.float32)
         for name, array in stored.read(files).items():
             setattr(model, {"movie_map": "movie_ids", "user_map": "user_ids_"}.get(name, f"{name}_"), array)
         return model

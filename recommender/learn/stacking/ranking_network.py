@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..two_tower.adam import Adam, dense_step
+from ..two_tower.adam import Adam, Parameter
+
+BATCH = 32  # lists a step
 
 
 class Network(NamedTuple):
@@ -60,26 +62,24 @@ def loss_and_gradient(network: Network, features: np.ndarray, targets: np.ndarra
 
 
 def train(
-    network: Network,
+    start: Network,
     features: np.ndarray,
     targets: np.ndarray,
     rng: np.random.Generator,
-    epochs: int = 20,
-    batch: int = 32,
-    rate: float = 3e-3,
-    l2: float = 1e-3,
+    epochs: int,
+    rate: float,
+    l2: float,
 ) -> Network:
     """Return the network after `epochs` passes of Adam over the lists, shuffled by `rng`; shapes as above."""
-    weights = [part.copy() for part in network]
-    first, second = ([np.zeros_like(part) for part in network] for _ in range(2))
-    adam = Adam(rate)
-    step = 0
+    parameters = [Parameter(part) for part in start]
+    network = Network(*(part.weights for part in parameters))  # views: every step moves them
+    t = 0
     for _ in range(epochs):
         order = rng.permutation(len(features))
-        for begin in range(0, len(order), batch):
-            lists = order[begin : begin + batch]
-            _, gradient = loss_and_gradient(Network(*weights), features[lists], targets[lists], l2)
-            step += 1
-            for part, m, q, g in zip(weights, first, second, gradient):
-                dense_step(part, g, m, q, step, adam)
-    return Network(*weights)
+        for begin in range(0, len(order), BATCH):
+            lists = order[begin : begin + BATCH]
+            _, gradient = loss_and_gradient(network, features[lists], targets[lists], l2)
+            t += 1
+            for part, g in zip(parameters, gradient):
+                part.step(g, t, Adam(rate))
+    return network

@@ -43,18 +43,6 @@ MINUTE, WEEK, YEAR = 60.0, 604_800.0, 31_556_952.0
 _BLOCK = 64  # users whose features are held at once
 
 
-@dataclass(frozen=True)
-class StackerSettings:
-    candidates: int = setting(100, "movies that the networks rank; the rest follow in the order of the blend", 1)
-    hidden: int = setting(8, "ReLU units of a network", 1)
-    networks: int = setting(5, "networks whose mean is the score", 1)
-    epochs: int = setting(20, "passes over the training lists", 1)
-    rate: float = setting(0.003, "Adam's learning rate", 1e-6)
-    l2: float = setting(0.001, "penalty on the networks' weights", 0)
-    break_seconds: int = setting(86_400, "a pause between two ratings that counts as coming back", 1)
-    seed: int = setting(0, "seed of the cuts and of the networks", 0)
-
-
 class Stacker(Ranker):
     """W_, b_, v_, w_: of all networks, float32, the first axis counting them.  years_: (n_movies,) float32.
 
@@ -62,13 +50,22 @@ class Stacker(Ranker):
     """
 
     name = "stacker"
-    Settings = StackerSettings
-
     W_: np.ndarray
     b_: np.ndarray
     v_: np.ndarray
     w_: np.ndarray
     years_: np.ndarray
+
+    @dataclass(frozen=True)
+    class Settings:
+        candidates: int = setting(100, "movies that the networks rank; the rest follow in the order of the blend", 1)
+        hidden: int = setting(8, "ReLU units of a network", 1)
+        networks: int = setting(5, "networks whose mean is the score", 1)
+        epochs: int = setting(20, "passes over the training lists", 1)
+        rate: float = setting(0.003, "Adam's learning rate", 1e-6)
+        l2: float = setting(0.001, "penalty on the networks' weights", 0)
+        break_seconds: int = setting(86_400, "a pause between two ratings that counts as coming back", 1)
+        seed: int = setting(0, "seed of the cuts and of the networks", 0)
 
     def __init__(self, catalog: Optional[Catalog] = None, **settings: Any) -> None:
         super().__init__(catalog, **settings)
@@ -94,8 +91,7 @@ class Stacker(Ranker):
         networks = []
         for _ in range(chosen.networks):
             network = ranking_network.start(blend, chosen.hidden, rng)
-            options = {"epochs": chosen.epochs, "rate": chosen.rate, "l2": chosen.l2}
-            networks.append(ranking_network.train(network, lists, targets, rng, **options))
+            networks.append(ranking_network.train(network, lists, targets, rng, chosen.epochs, chosen.rate, chosen.l2))
         self.W_, self.b_, self.v_, self.w_ = (np.stack(part) for part in zip(*networks))
         self.fit_parts(train)
         return self
