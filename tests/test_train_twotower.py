@@ -268,7 +268,7 @@ def test_the_shipped_artifact_is_what_the_command_builds() -> None:
     plain = TwoTower(side_features="none", drop_ids=0.0).start(everything)
     shipped_tables = shipped.movie_vectors_, shipped.movie_biases_[:, None], shipped.history_vectors_
     for name, values in zip(("movies", "bias", "history"), shipped_tables):
-        plain.tables[name].weights[...] = values
+        plain.learned[name].weights[...] = values
     losses, rng = [], np.random.default_rng(0)
     for rows in itertools.islice(shuffled_batches(len(plain.examples), 512, rng), 10):
         batch = plain.make_batch(rows, plain.draw_ends(rng)[rows], rng)

@@ -85,8 +85,9 @@ def compare(objective: str, data: Interactions, batches: list[tuple[np.ndarray, 
     settings = TwoTowerSettings(**{**RECIPE, "objective": objective})
     training = Training(data, np.zeros((data.n_movies, 0), np.float32), settings)
     rng = np.random.default_rng(0)
-    for table in training.tables.values():  # of movies without an example too, which --uniform asks for
-        table.weights[...] = 0.1 * rng.standard_normal(table.weights.shape, dtype=np.float32)
+    for name in ("users", "movies"):  # of movies without an example too, which --uniform asks for
+        weights = training.learned[name].weights
+        weights[...] = 0.1 * rng.standard_normal(weights.shape, dtype=np.float32)
     start = {name: value.copy() for name, value in training.parameters.items()}
     nets = {"sparse": Theirs(start, sparse=True), "dense": Theirs(start, sparse=False)}
     seconds: dict[str, list[float]] = {"sparse": [], "dense": [], "ours": []}

@@ -47,7 +47,7 @@ def bags_before(data: Interactions, ends: np.ndarray, user_rows: np.ndarray, cho
 def draw_ends(n_before: np.ndarray, ahead: float, anywhere: float, rng: np.random.Generator) -> np.ndarray:
     """Return how many ratings each example's history has, (n,): at least 1 where `n_before` is, at most `n_before`.
 
-    n_before: (n,) how many ratings came before the movie that is asked for.  ahead: mean of g above.
+    n_before: (n,) how many ratings came before the movie that is asked for.  ahead: mean number of them skipped.
     anywhere: share of the examples whose end is drawn evenly from all before.
     """
     skipped = np.floor(rng.exponential(ahead, len(n_before))) if ahead > 0 else np.zeros(len(n_before))

@@ -14,7 +14,6 @@ Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Optional
@@ -38,7 +37,13 @@ from .training import Training
 FOLDER, MODEL_FILE = "twotower", "twotower_model.npz"
 REMEDY = "python -m model.train_twotower"
 # settings of earlier versions, at the values that describe what is done now
-_FORMER = {"normalised": False, "temperature": 1.0, "extra_negatives": 0, "positives_from": LIKED, "fold_in_steps": 100}
+_FORMER: dict[str, Any] = {
+    "normalised": False,
+    "temperature": 1.0,
+    "extra_negatives": 0,
+    "positives_from": LIKED,
+    "fold_in_steps": 100,
+}
 
 
 class TwoTower(Ranker):
@@ -103,15 +108,14 @@ class TwoTower(Ranker):
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.user_vectors(history, user_rows) @ self.movie_vectors_.T + self.movie_biases_
 
-    def save(self, folder: Path, fitted_on: str = "train", losses: Optional[Sequence[float]] = None) -> None:
+    def save(self, folder: Path, fitted_on: str = "train", losses: Optional[list[float]] = None) -> None:
         """Write `twotower_model.npz` and a manifest to `folder`, both or none.
 
-        fitted_on: the parts of the data that the model has seen.  losses: those of the epochs that it was trained,
-        which may be fewer than planned; None where they were not kept.
+        fitted_on: the parts of the data that it has seen.  losses: of its epochs, maybe fewer than planned; None where
+        they were not kept.
         """
-        kept = None if losses is None else list(losses)
-        n_epochs = self.settings.epochs if kept is None else len(kept)
-        about: dict[str, Any] = {"fitted_on": fitted_on, "epochs_trained": n_epochs, "losses": kept}
+        n_epochs = self.settings.epochs if losses is None else len(losses)
+        about: dict[str, Any] = {"fitted_on": fitted_on, "epochs_trained": n_epochs, "losses": losses}
         files = {MODEL_FILE: self.arrays()}
         artifacts.store(folder, self.name, self.settings, files, movie_ids=self.movie_ids, **about)
 
@@ -144,14 +148,11 @@ def _restore(
     cls: type[TwoTower], folder: Path, remedy: str, movie_ids: Optional[np.ndarray] = None
 ) -> artifacts.Stored:
     stored = artifacts.restore(folder, cls.name, remedy, cls.Settings, movie_ids=movie_ids)
-    differ = [name for name, value in _FORMER.items() if stored.about.get(name, value) != value]
-    if (
-        "normalised" in stored.about
-        and stored.settings.user_input == "history"
-        and stored.settings.user_layer != "none"
-    ):
-        differ.append("user_layer")  # its layer read two sums side by side
-    if differ:
-        what = f"{folder} was trained by an earlier version with {differ[0]} {stored.about[differ[0]]!r}"
-        raise ArtifactError(f"{what}, which this version does not have: run {artifacts.command(remedy, folder)}")
+    about, former = stored.about, _FORMER
+    if "normalised" in about and about["user_input"] == "history":
+        former = {**_FORMER, "user_layer": "none"}  # a layer read two sums side by side
+    for name, value in former.items():
+        if about.get(name, value) != value:
+            what = f"{folder} was trained by an earlier version with {name} {about[name]!r}"
+            raise ArtifactError(f"{what}, which this version does not have: run {stored.remedy}")
     return stored

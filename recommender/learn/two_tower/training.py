@@ -10,7 +10,7 @@ with fewer epochs. When to stop is for the caller to decide. The draws of epoch 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -40,24 +40,21 @@ class Training:
         self.features = features.astype(dtype)
         self.in_batch, self.reads_history = LOSSES[chosen.objective].in_batch, chosen.user_input == "history"
         self.user_rows = data.user_rows()
-        self.examples = self._find_examples()
+        asked = data.ratings >= (LIKED if self.in_batch else 0)
+        if self.reads_history:
+            asked &= np.arange(data.n_ratings) > data.indptr[self.user_rows]
+        if not asked.any():
+            raise DataError("no rating to learn from: give data with liked movies after others of the same user")
+        self.examples = np.flatnonzero(asked).astype(np.int32 if len(asked) < 2**31 else np.int64)  # positions in data
         self.counts = np.bincount(data.movie_rows[self.examples], minlength=data.n_movies)
         self.log_q = log_frequencies(self.counts, chosen.batch).astype(dtype)
         self.likes = data.take(data.ratings >= LIKED) if self.in_batch and not self.reads_history else data
-        self.tables, self.dense = self._start(np.random.default_rng([chosen.seed, 0]))
+        first = self._first_values(np.random.default_rng([chosen.seed, 0]))
+        self.learned = {name: Parameter(values.astype(dtype)) for name, values in first.items()}
         self.epochs_done = self.steps_done = 0
 
-    def _find_examples(self) -> np.ndarray:
-        """Return the positions in `data.movie_rows` that are asked for."""
-        asked = self.data.ratings >= (LIKED if self.in_batch else 0)
-        if self.reads_history:
-            asked = asked & (np.arange(self.data.n_ratings) > self.data.indptr[self.user_rows])
-        if not asked.any():
-            raise DataError("no rating to learn from: give data with liked movies after others of the same user")
-        return np.flatnonzero(asked).astype(np.int32 if len(asked) < 2**31 else np.int64)
-
-    def _start(self, rng: np.random.Generator) -> tuple[dict[str, Parameter], dict[str, Parameter]]:
-        """Return the tables, of which a batch touches some rows, and all other parameters, at their first values.
+    def _first_values(self, rng: np.random.Generator) -> Parameters:
+        """Return the parameters before the first step.
 
         Rows of movies without an example are 0: nothing would ever move them, so features alone shall speak. Biases
         begin at ln(count + 1): with equal vectors that is the order of popularity, and after the logQ correction the
@@ -69,29 +66,24 @@ class Training:
         def normal(deviation: float, n: int) -> np.ndarray:
             return rng.normal(0, deviation, (n, k)).astype(self.dtype)
 
-        tables = {"movies": normal(chosen.scale, n_movies) * (self.counts > 0)[:, None]}
+        first = {"movies": normal(chosen.scale, n_movies) * (self.counts > 0)[:, None]}
         if chosen.movie_bias:
-            tables["bias"] = (np.log(self.counts + 1.0) * self.in_batch)[:, None]
+            first["bias"] = (np.log(self.counts + 1.0) * self.in_batch)[:, None]
         name, n = ("history", n_movies) if self.reads_history else ("users", self.data.n_users)
-        tables[name] = normal(chosen.scale, n)
-        dense = {}
+        first[name] = normal(chosen.scale, n)
         for side, layer in (("user", chosen.user_layer), ("movie", chosen.movie_layer)):
             if layer != "none":
-                dense[f"{side}_W"] = np.eye(k) if layer == "linear" else normal(np.sqrt(2 / k), k)
-                dense[f"{side}_b"] = np.zeros(k)
+                first[f"{side}_W"] = np.eye(k) if layer == "linear" else normal(np.sqrt(2 / k), k)
+                first[f"{side}_b"] = np.zeros(k)
         if n_features:
-            dense["feature_P"] = np.zeros((n_features, k))
+            first["feature_P"] = np.zeros((n_features, k))
             if chosen.movie_bias:
-                dense["feature_p"] = np.zeros((n_features, 1))
-
-        def parameters(start: Parameters) -> dict[str, Parameter]:
-            return {name: Parameter(values.astype(self.dtype)) for name, values in start.items()}
-
-        return parameters(tables), parameters(dense)
+                first["feature_p"] = np.zeros((n_features, 1))
+        return first
 
     @property
     def parameters(self) -> Parameters:
-        return {name: part.weights for name, part in {**self.tables, **self.dense}.items()}
+        return {name: part.weights for name, part in self.learned.items()}
 
     def run_epoch(self) -> float:
         """Show every example once; returns the mean loss over the epoch, each batch's before its step.
@@ -125,22 +117,20 @@ class Training:
         position = self.examples[rows]
         users = self.user_rows[position].astype(np.int64)
         movies = self.data.movie_rows[position].astype(np.int64)
-        batch = Batch(movies, users)
+        more: dict[str, Any] = {}
         if self.reads_history:
             bags = bags_before(self.data, ends.astype(np.int64), users, self.settings)
-            batch = batch._replace(bags=bags._replace(weights=bags.weights.astype(self.dtype)))
+            more["bags"] = bags._replace(weights=bags.weights.astype(self.dtype))
         if self.in_batch:
-            candidates, positive, offsets = batch_candidates(movies, self.log_q)
-            masked = self._known_pairs(users, candidates, positive, batch.bags)
-            batch = batch._replace(movie_rows=candidates, positive=positive, offsets=offsets, masked=masked)
+            movies, positive, more["offsets"] = batch_candidates(movies, self.log_q)
+            more.update(positive=positive, masked=self._known_pairs(users, movies, positive, more.get("bags")))
         else:
-            batch = batch._replace(ratings=self.data.ratings[position].astype(self.dtype))
+            more["ratings"] = self.data.ratings[position].astype(self.dtype)
         if self.features.shape[1]:
-            batch = batch._replace(features=self.features[batch.movie_rows])
+            more["features"] = self.features[movies]
         if self.settings.drop_ids > 0:
-            kept = rng.random((len(batch.movie_rows), 1)) >= self.settings.drop_ids
-            batch = batch._replace(kept=kept.astype(self.dtype))
-        return batch
+            more["kept"] = (rng.random((len(movies), 1)) >= self.settings.drop_ids).astype(self.dtype)
+        return Batch(movies, users, **more)
 
     def _known_pairs(
         self, users: np.ndarray, candidates: np.ndarray, positive: np.ndarray, bags: Optional[Bags]
@@ -156,17 +146,15 @@ class Training:
     def step(self, gradient: Gradient) -> None:
         """Move all parameters by one step along the gradient of a batch."""
         chosen = self.settings
-        rate = chosen.rate
-        if chosen.rate_falls:
-            planned = chosen.epochs * -(-len(self.examples) // chosen.batch)
-            rate *= max(1 - self.steps_done / planned, 0.0)
-        adam = Adam(rate)
+        planned = chosen.epochs * -(-len(self.examples) // chosen.batch)
+        left = max(1 - self.steps_done / planned, 0.0) if chosen.rate_falls else 1.0
+        adam = Adam(chosen.rate * left)
         self.steps_done += 1
         for name, (rows, values) in gradient.rows.items():
             l2 = 0.0 if name == "bias" else chosen.l2  # a popular movie is not to be pulled to the mean
-            self.tables[name].step_rows(rows, values, self.steps_done, adam, l2)
+            self.learned[name].step_rows(rows, values, self.steps_done, adam, l2)
         for name, values in gradient.dense.items():
-            self.dense[name].step(values, self.steps_done, adam)
+            self.learned[name].step(values, self.steps_done, adam)
 
     def movie_vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the outputs of the movie tower for all movies, (n_movies, k), and their biases, (n_movies,)."""
@@ -180,15 +168,14 @@ class Training:
         progress = np.array([self.epochs_done, self.steps_done])
         return {"progress": progress, **{name: part.copy() for name, part in self._arrays().items()}}
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        parts = {**self.tables, **self.dense}
-        return {f"{name}.{key}": getattr(part, key) for name, part in parts.items() for key in ("weights", "m", "v")}
-
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what `state` of a training on the same data and settings returned."""
         self.epochs_done, self.steps_done = (int(n) for n in arrays["progress"])
         for name, part in self._arrays().items():
             part[...] = arrays[name]
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {f"{name}.{key}": array for name, part in self.learned.items() for key, array in vars(part).items()}
 
 
 def shuffled_batches(n_rows: int, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
