@@ -151,7 +151,6 @@ def make_client(arguments: argparse.Namespace, key: Optional[Key], key_parameter
         arguments.base_url,
         key,
         key_parameter,
-        connections=arguments.threads,
         rate=arguments.rate,
         say=lambda line: print(line, file=sys.stderr),
     )
@@ -171,12 +170,9 @@ def ask_all(
     """
     n_empty, progress = 0, Progress("", "movies")
     with append_to(arguments.output) as (done, write):
-        movies = iter([movie for movie in left if movie.movie_id not in done])
+        movies = [movie for movie in left if movie.movie_id not in done]
         answers = at_once(
-            arguments.threads,
-            lambda: next(movies, None),
-            lambda movie: {"movieId": movie.movie_id, **ask(movie)},
-            client.stop,
+            arguments.threads, movies, lambda movie: [{"movieId": movie.movie_id, **ask(movie)}], client.stop
         )
         for n_done, answer in enumerate(answers, 1):
             write(answer)

@@ -72,8 +72,6 @@ def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Cal
                 failures.append(f"{url}: {error}")
                 say(failures[-1])
                 continue
-            finally:
-                client.close()
             os.replace(part, target)
             _discard(part)
             return target
@@ -82,8 +80,7 @@ def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Cal
 
 
 def _published_md5(client: Client, name: str) -> str:
-    content = client.retry(lambda: client.send("GET", name, client.read))
-    found = re.search(rb"\b[0-9a-fA-F]{32}\b", content[:1000])
+    found = re.search(rb"\b[0-9a-fA-F]{32}\b", client.get(name)[:1000])
     if not found:
         raise WebError(f"{name} holds no MD5")
     return found.group().decode().lower()

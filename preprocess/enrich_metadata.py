@@ -21,7 +21,7 @@ from preprocess.descriptions import ask_all, make_client, make_parser, movies_le
 from recommender.cli import run
 from recommender.data.catalog import Movie
 from recommender.data.errors import SettingsError
-from recommender.net.key import OPENAI_HOST, key_for, parse_address
+from recommender.net.key import OPENAI_HOST, key_for
 from recommender.net.openai import chat
 
 HOME = f"https://{OPENAI_HOST}/v1"
@@ -83,7 +83,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         print(f"about {n_chars // 4:,} tokens to send (characters / 4), up to {len(left) * 80:,} to come")
     if arguments.dry_run or not left:
         return
-    client = make_client(arguments, key_for(parse_address(arguments.base_url).host, arguments.key_variable))
+    client = make_client(arguments, key_for(arguments.base_url, arguments.key_variable))
 
     def describe(movie: Movie) -> dict[str, Any]:
         answer = chat(client, arguments.model, messages_about(movie), temperature=0)

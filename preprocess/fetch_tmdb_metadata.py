@@ -17,7 +17,7 @@ from typing import Any, Optional
 from preprocess.descriptions import ask_all, make_client, make_parser, movies_left
 from recommender.cli import run
 from recommender.data.catalog import Movie
-from recommender.net.key import key_for, parse_address
+from recommender.net.key import key_for
 from recommender.net.web import Client, WebError
 
 HOME = "https://api.themoviedb.org/3"
@@ -87,7 +87,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     left = movies_left(arguments, lambda movie: bool(movie.tmdb_id or movie.imdb_id), "without an id of TMDB or IMDb")
     if arguments.dry_run or not left:
         return
-    key = key_for(parse_address(arguments.base_url).host, VARIABLE)
+    key = key_for(arguments.base_url, VARIABLE)
     version_3 = key is not None and re.fullmatch("[0-9a-f]{32}", key.value)
     client = make_client(arguments, key, "api_key" if version_3 else "")
     ask_all(arguments, client, left, lambda movie: describe(client, movie, arguments.language), "missing", "fetched")

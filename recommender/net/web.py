@@ -9,8 +9,7 @@ Repeated are: a connection that failed or was cut, a timeout, 408, 429 and 5xx. 
     else 2^(k-1) seconds, shortened at random by up to a half;          never above 60 seconds.
 
 Not repeated: a 429 for a used-up quota, and every other 4xx. Requests with a key or a body follow no redirect. TLS
-certificates are always verified. urllib3's `Retry` can't do this: it does not read why a 429 was sent, has no limit
-for the whole call, can't be stopped, and shows the key in its exceptions.
+certificates are always verified. (urllib3's `Retry` does not read why a 429 was sent, and can't be stopped.)
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
@@ -50,12 +49,10 @@ class WebError(ServiceError):
     retryable: a later attempt may succeed.  retry_after: seconds that the server asks to wait.
     """
 
-    status, detail, retryable = 0, "", False
-    retry_after: Optional[float] = None
-
-    def __init__(self, message: str, **more: Any) -> None:
+    def __init__(self, message: str, status: int = 0, detail: str = "", retryable: bool = False) -> None:
         super().__init__(message)
-        vars(self).update(more)
+        self.status, self.detail, self.retryable = status, detail, retryable
+        self.retry_after: Optional[float] = None
 
 
 @dataclass(eq=False)
@@ -73,8 +70,7 @@ class Client:
     key_parameter: str = ""
     timeout: float = 60.0
     attempts: int = 5
-    max_bytes: int = 64 << 20
-    connections: int = 4
+    max_bytes: int = 256 << 20
     rate: float = 0.0
     say: Callable[[str], object] = str
     stop: threading.Event = field(default_factory=threading.Event)
@@ -95,27 +91,26 @@ class Client:
         self._session.auth = self._sign
         self._session.headers["User-Agent"] = "tastevec"
         self._session.max_redirects = 5
-        self._session.mount(f"{address.scheme}://", HTTPAdapter(pool_maxsize=self.connections))
+        self._session.mount(f"{address.scheme}://", HTTPAdapter(pool_maxsize=64))
+
+    def get(self, path: str, parameters: Optional[Mapping[str, str]] = None) -> bytes:
+        """GET `path` behind the base URL; return the answer as it is."""
+        return self.retry(lambda: self.send("GET", path, self._read, params=parameters))
 
     def get_json(self, path: str, parameters: Optional[Mapping[str, str]] = None) -> Any:
-        """Return what GET answers at `path` behind the base URL, read as JSON."""
-        return self.read_json(self.retry(lambda: self.send("GET", path, self.read, params=parameters)))
+        """Return what GET answers, read as JSON."""
+        return self.read_json(self.get(path, parameters))
 
     def post(self, path: str, body: object) -> bytes:
         """POST `body` as JSON; return the answer as it is."""
-        return self.retry(lambda: self.send("POST", path, self.read, json=body))
+        return self.retry(lambda: self.send("POST", path, self._read, json=body))
 
     def read_json(self, content: bytes) -> Any:
         """Return an answer read as JSON; raises `WebError` for a page of HTML and all else that is none."""
-        try:
+        with contextlib.suppress(ValueError, RecursionError):
             return json.loads(content)
-        except (ValueError, RecursionError):
-            what = hide(words_of(content), self.key, 60)
-        raise WebError(f"{self.host} answered with no JSON ({what}): check the address {self.base_url}", status=200)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
+        what = hide(words_of(content), self.key, 60)
+        raise WebError(f"{self.host} answered with no JSON ({what}): check the address {self.base_url}", 200)
 
     def retry(self, attempt: Callable[[], T]) -> T:
         """Return `attempt()`, called again after pauses while it raises a retryable `WebError`."""
@@ -124,7 +119,7 @@ class Client:
                 delay = max(0.0, self._next_turn - time.monotonic())
                 self._next_turn = time.monotonic() + delay + (1 / self.rate if self.rate else 0.0)
             if self.stop.wait(delay):
-                raise WebError(f"{self.host}: stopped: run it again to go on")
+                break
             try:
                 return attempt()
             except WebError as error:
@@ -136,7 +131,7 @@ class Client:
                 pause, what = min(LONGEST_PAUSE, pause), str(error).rsplit(": ", 1)[0]
             self.say(f"{what}; attempt {number + 1} of {self.attempts} in {pause:.1f} s")
             self.stop.wait(pause)
-        raise AssertionError
+        raise WebError(f"{self.host}: stopped: run it again to go on")
 
     def send(self, method: str, path: str, read: Callable[[requests.Response], T], **content: Any) -> T:
         """Make one attempt and return `read(response)` of an answer with status 2xx; content: params, json, headers.
@@ -170,7 +165,7 @@ class Client:
             request.headers["Authorization"] = f"Bearer {self.key.value}"
         return request
 
-    def read(self, response: requests.Response) -> bytes:
+    def _read(self, response: requests.Response) -> bytes:
         """Return the body, which may be neither too large nor too slow."""
         content, end = bytearray(), time.monotonic() + self.timeout
         for block in blocks(response):
@@ -186,23 +181,19 @@ class Client:
         from urllib3 import Retry
         from urllib3.exceptions import InvalidHeader
 
-        status, body = response.status_code, self.read(response)
-        words = words_of(body)
-        detail = hide(words, self.key)
+        status, body = response.status_code, self._read(response)
+        detail = hide(words_of(body), self.key)
         # llama.cpp says with a 500 that a text is "too large to process", which it is next time too.
-        lasting = (status == 500 and re.search("too (large|long)", words.lower())) or (
-            status == 429 and _QUOTA.search(body)
-        )
-        retryable = (status in (408, 429) or status >= 500) and not lasting
+        lasting = _QUOTA.search(body) if status == 429 else re.search("(?i)too (large|long)", detail)
+        retryable = status in (408, 429, *range(500, 600)) and not (lasting and status in (429, 500))
         remedy = "try again later" if retryable else _REMEDIES.get(status, "change the request")
         if 300 <= status < 400:
             place = response.headers.get("Location", "").split("?")[0]
             remedy = f"give the address it moved to, {hide(place, self.key)}"
         elif status in (401, 403):
-            name = self.key.variable if self.key else "an environment variable, and name it with --key-variable"
-            remedy = f"check the key in {name or 'use'}" if self.key else f"put the key into {name}"
+            remedy = f"check the key in {(self.key and self.key.variable) or 'the variable that --key-variable names'}"
         what = f"{self.host} refused with HTTP {status}" + (f" ({detail})" if detail else "")
-        error = WebError(f"{what}: {remedy}", status=status, detail=detail, retryable=retryable)
+        error = WebError(f"{what}: {remedy}", status, detail, retryable)
         with contextlib.suppress(InvalidHeader, ValueError, OverflowError):  # what is neither seconds nor a date
             error.retry_after = Retry().get_retry_after(response.raw)
         return error
@@ -241,8 +232,8 @@ def words_of(body: bytes) -> str:
     {"detail": [{"msg": ...}]}, TMDB {"status_message": ...}, and what stands in between sends a page of HTML.
     """
     text = body[:100_000].decode("utf-8", "replace")
-    if re.match(r"\s*<(!doctype html|html|head|body)", text, re.IGNORECASE):
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    if re.match(r"(?i)\s*<(!doctype html|html|head|body)", text):
+        title = re.search(r"(?is)<title[^>]*>(.*?)</title>", text)
         return f"an HTML page, {' '.join(title.group(1).split())!r}" if title else "an HTML page"
     try:
         content: Any = json.loads(text)
@@ -255,21 +246,24 @@ def words_of(body: bytes) -> str:
     return content if isinstance(content, str) else json.dumps(content)
 
 
-def at_once(n: int, take: Callable[[], Optional[Job]], call: Callable[[Job], T], stop: threading.Event) -> Iterator[T]:
-    """Yield `call(take())`, n calls at a time, in the order of arrival, until `take` returns None.
+def at_once(n: int, jobs: Sequence[Job], call: Callable[[Job], Iterable[T]], stop: threading.Event) -> Iterator[T]:
+    """Yield what `call(job)` yields for all `jobs`, n of them at a time, in the order of arrival.
 
     At most 2n results wait to be taken. After an exception no call begins; the results of those under way are still
-    yielded, then it is raised. `take` is called by the threads, which are daemons: those of a ThreadPoolExecutor
-    would keep Ctrl-C waiting for slow servers.
+    yielded, then it is raised. The threads are daemons: those of a ThreadPoolExecutor would keep Ctrl-C waiting for
+    slow servers.
     """
-    arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    free = threading.Semaphore(2 * n)
+    left = iter(jobs)
+    arrived: queue.Queue[Any] = queue.Queue(2 * n)
 
     def work() -> None:
         failure = None
         try:
-            while free.acquire() and not stop.is_set() and (job := take()) is not None:
-                arrived.put((True, call(job)))
+            for job in left:  # shared by all threads
+                for result in call(job):
+                    arrived.put((True, result))
+                if stop.is_set():
+                    break
         except BaseException as error:
             stop.set()
             failure = error
@@ -281,7 +275,6 @@ def at_once(n: int, take: Callable[[], Optional[Job]], call: Callable[[Job], T],
     try:
         while n_running:
             runs, result = arrived.get()
-            free.release()
             if runs:
                 yield result
             else:
@@ -289,6 +282,8 @@ def at_once(n: int, take: Callable[[], Optional[Job]], call: Callable[[Job], T],
                 failures += [result] if result else []
     finally:
         stop.set()
-        free.release(n)
+        with contextlib.suppress(queue.Empty):  # threads that wait for room go on, and end
+            while True:
+                arrived.get_nowait()
     if failures:
         raise failures[0]

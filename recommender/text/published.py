@@ -25,8 +25,7 @@ def fetch_vectors(url: str, sha256: str, folder: Path, say: Callable[[str], obje
     """
     if folder.exists():
         raise ArtifactError(f"{folder} exists: give another --output, or delete it")
-    client = Client(url, max_bytes=LARGEST, timeout=3600, say=say)
-    content = client.retry(lambda: client.send("GET", "", client.read))
+    content = Client(url, max_bytes=LARGEST, timeout=3600, say=say).get("")
     found = hashlib.sha256(content).hexdigest()
     if found != sha256.strip().lower():
         raise DataError(f"{url} has the sha256 {found}, not {sha256}: check both with whoever offers it")

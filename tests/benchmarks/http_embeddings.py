@@ -85,7 +85,6 @@ def seconds_to_embed(texts: list[str], **settings: object) -> float:
     start = time.perf_counter()
     some.embed_texts(texts)
     seconds = time.perf_counter() - start
-    some.close()
     return seconds
 
 

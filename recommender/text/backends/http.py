@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
+import functools
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar, NamedTuple, Optional
+from typing import Any, ClassVar, NamedTuple, Optional
 
 import numpy as np
 
@@ -33,7 +33,6 @@ from .cache import VectorCache
 
 ENCODINGS = ("float", "base64")
 SAME_MODEL = 0.99  # cosine; servers of one model differ by rounding and half precision
-_BYTES_PER_TEXT = 1 << 17  # of an answer: 4,096 numbers of up to 24 characters, and some room
 
 
 @dataclass(frozen=True)
@@ -93,30 +92,16 @@ def estimate_tokens(text: str) -> int:
 class HttpBackend(BaseEmbeddingBackend):
     """Embeds with a service on the network.
 
-    settings, or its fields by name.  key: in place of the environment's.  progress(done, total): called after each
-    batch; by default a line on stderr where that is a terminal.  The client is made when the first text has to be
-    sent, so that neither vectors from the cache nor an estimate need a key.
+    fields: of `HttpSettings`; None for the default.  key: in place of the environment's.  The client is made when the
+    first text has to be sent, so that neither vectors from the cache nor an estimate need a key.
     """
 
     name = "http"
     extra: ClassVar[Mapping[str, str]] = {}  # what else each request says
 
-    def __init__(
-        self,
-        settings: Optional[HttpSettings] = None,
-        *,
-        key: Optional[Key] = None,
-        progress: Optional[Callable[[int, int], object]] = None,
-        **fields: Any,
-    ) -> None:
-        given = {name: value for name, value in fields.items() if value is not None}
-        unknown = set(given) - {field.name for field in dataclasses.fields(HttpSettings)}
-        if unknown:
-            raise SettingsError(f"the http backend has no setting called {min(unknown)!r}: see HttpSettings")
-        self.settings = dataclasses.replace(settings or HttpSettings(), **given)
-        self._key, self._progress = key, progress or _show_progress
-        self._client: Optional[Client] = None
-        self._width: Optional[int] = self.settings.dimensions or None
+    def __init__(self, *, key: Optional[Key] = None, **fields: Any) -> None:
+        self.settings = HttpSettings(**{name: value for name, value in fields.items() if value is not None})
+        self._key, self._width = key, self.settings.dimensions  # 0 where it is not known yet
         address = parse_address(self.settings.base_url)
         # What the cache calls a server; one name for all servers of this machine.
         self._host = "localhost" if address.loopback else address.host
@@ -127,11 +112,11 @@ class HttpBackend(BaseEmbeddingBackend):
     @property
     def identity(self) -> Identity:
         """Say which vectors these are; sends one short text where the length of the vectors is not known."""
-        if self._width is None:
+        if not self._width:
             with self._cache(write=False):
                 pass
-        if self._width is None:
-            self._width = self.embed_texts(["movie"]).shape[1]
+        if not self._width:
+            self.embed_texts(["movie"])
         return Identity(self.name, self.settings.model, self._width)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -141,13 +126,15 @@ class HttpBackend(BaseEmbeddingBackend):
         good, `DataError` for a text that is too long for the model. What came before an error is kept.
         """
         positions = _positions(texts)
-        found: dict[str, np.ndarray] = {}
         with self._cache() as cache:
-            found.update(cache.find(list(positions)))
+            found = cache.find(positions)
             missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
             if missing:
                 self._check_host(cache)
-                self._send(missing, cache, found)
+            with contextlib.closing(self._send(missing)) as batches:
+                for sent, vectors in batches:
+                    cache.store(sent, vectors, self._host)
+                    found.update(zip(map(text_hash, sent), vectors))
         result = np.zeros((len(texts), self.identity.dimension), np.float32)
         for hash_, rows in positions.items():
             result[rows] = found[hash_]
@@ -157,54 +144,49 @@ class HttpBackend(BaseEmbeddingBackend):
         """Return what `embed_texts(texts)` would take; makes no call and writes nothing."""
         positions = _positions(texts)
         with self._cache(write=False) as cache:
-            cached = {hash_ for hash_, _ in cache.find(list(positions))}
-        missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in cached]
+            found = cache.find(positions)
+        missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
         n_tokens, price = sum(map(estimate_tokens, missing)), self.settings.price
         return Estimate(
             n_texts=len(texts),
-            n_cached=sum(len(positions[hash_]) for hash_ in cached),
+            n_cached=sum(len(positions[hash_]) for hash_ in found),
             n_to_send=len(missing),
             n_requests=-(-len(missing) // self.settings.batch_size),
             n_tokens=n_tokens,
             cost=n_tokens * price / 1e6 if price else None,
         )
 
-    def close(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            self._client.close()
-
-    def _send(self, texts: list[str], cache: VectorCache, found: dict[str, np.ndarray]) -> None:
-        """Ask the service for `texts`; put each batch into the cache and into `found` as it comes."""
+    def _send(self, texts: Sequence[str]) -> Generator[tuple[list[str], np.ndarray], None, None]:
+        """Ask the service for `texts`; yield some of them with their vectors (n, d) float32 as they come."""
+        if not texts:
+            return
         some, n_done = self.settings, 0
-        client = copy.copy(self._service())  # shares the connections
+        client = copy.copy(self._client)  # shares the connections
         client.stop = threading.Event()
         body: dict[str, Any] = {"model": some.model, "encoding_format": some.encoding, **self.extra}
         body |= {"dimensions": some.dimensions} if some.dimensions else {}
-        with contextlib.closing(embed(client, body, texts, some.batch_size, some.concurrency)) as batches:
-            for batch, rows in batches:
-                vectors, sent = unit_rows(rows), [texts[position] for position in batch]
-                self._check_width(vectors.shape[1])
-                cache.store(sent, vectors, self._host)
-                found.update(zip(map(text_hash, sent), vectors))
-                n_done += len(batch)
-                self._progress(n_done, len(texts))
+        for batch, vectors in embed(client, body, texts, some.batch_size, some.concurrency):
+            self._check_width(vectors.shape[1])
+            yield [texts[position] for position in batch], unit_rows(vectors)
+            n_done += len(batch)
+            if len(texts) > 1 and sys.stderr.isatty():
+                end = "\n" if n_done == len(texts) else ""
+                print(f"\r{n_done:,} of {len(texts):,} texts embedded", end=end, file=sys.stderr, flush=True)
 
     def _check_host(self, cache: VectorCache) -> None:
         """Have a host whose vectors are new to the cache give one that is there already."""
-        probe = cache.unknown_host(self._host)
-        if probe is None:
+        hosts = cache.hosts()
+        if not hosts or self._host in hosts:
             return
-        hash_ = text_hash(probe)
-        fresh: dict[str, np.ndarray] = {}
-        stored = dict(cache.find([hash_]))
-        self._send([probe], VectorCache("", "", 0), fresh)
-        if hash_ in stored and float(stored[hash_] @ fresh[hash_]) < SAME_MODEL:
-            raise SettingsError(
-                f"{self._host} gives other vectors for {self.settings.model!r} than those in {cache.path}: "
-                "it is another model of the same name, so give another cache folder"
-            )
-        cache.store([probe], fresh[hash_][None], self._host)
+        probe = next(iter(hosts.values()))[1]
+        stored = cache.find([text_hash(probe)])  # empty where it is damaged
+        for _, (vector,) in self._send([probe]) if stored else ():
+            if float(vector @ stored[text_hash(probe)]) < SAME_MODEL:
+                raise SettingsError(
+                    f"{self._host} gives other vectors for {self.settings.model!r} than those in {cache.path}: "
+                    "it is another model of the same name, so give another cache folder"
+                )
+            cache.store([probe], vector[None], self._host)
 
     def _check_width(self, width: int) -> None:
         """Take the length of the vectors; raises where `width`, of an answer or the cache, is another than before."""
@@ -217,39 +199,28 @@ class HttpBackend(BaseEmbeddingBackend):
     def _cache(self, write: bool = True) -> VectorCache:
         """Open the cache, and take the length of the vectors from it."""
         cache = VectorCache(self.settings.cache, self.settings.model, self.settings.dimensions, write)
-        if cache.width:
-            self._check_width(cache.width)
+        for width, _ in cache.hosts().values():
+            self._check_width(width)
         return cache
 
-    def _service(self) -> Client:
-        """Return the client; raises `SettingsError` where a key is needed and there is none."""
-        if self._client is None:
-            settings = self.settings
-            self._client = Client(
-                settings.base_url,
-                self._key or key_for(parse_address(settings.base_url).host, settings.key_variable),
-                timeout=settings.timeout,
-                attempts=settings.attempts,
-                max_bytes=max(Client.max_bytes, settings.batch_size * _BYTES_PER_TEXT),
-                connections=settings.concurrency,
-                say=lambda line: print(f"tastevec: {line}", file=sys.stderr, flush=True),
-            )
-        return self._client
+    @functools.cached_property
+    def _client(self) -> Client:
+        settings = self.settings
+        return Client(
+            settings.base_url,
+            self._key or key_for(settings.base_url, settings.key_variable),
+            timeout=settings.timeout,
+            attempts=settings.attempts,
+            say=lambda line: print(f"tastevec: {line}", file=sys.stderr, flush=True),
+        )
 
 
 def _positions(texts: Sequence[str]) -> dict[str, list[int]]:
     """Return the rows of each different text that is not blank, by its hash, in the order of the texts."""
-    if isinstance(texts, str):
-        raise ChoiceError(f"one text, not a list of texts: give [{texts[:40]!r}]")
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise ChoiceError(f"{texts!r:.60} is not a list of texts: give a list of str")
     positions: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ChoiceError(f"text {row} is a {type(text).__name__}, not a text: give a list of str")
         if text.strip():
             positions.setdefault(text_hash(text), []).append(row)
     return positions
-
-
-def _show_progress(done: int, total: int) -> None:
-    if total > 1 and sys.stderr.isatty():
-        print(f"\r{done:,} of {total:,} texts embedded", end="\n" if done == total else "", file=sys.stderr, flush=True)
