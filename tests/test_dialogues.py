@@ -87,11 +87,7 @@ def test_a_table_of_ones_own_gives_ids_that_meet_those_who_rate(tmp_path: Path) 
         encoding="utf-8",
     )
     dialogues = read_dialogues(path)
-    assert [[turn.role for turn in dialogue.turns] for dialogue in dialogues] == [
-        [SEEKER, RECOMMENDER],
-        [SEEKER],
-        [SEEKER],
-    ]
+    assert [turn.role for dialogue in dialogues for turn in dialogue.turns] == [SEEKER, RECOMMENDER, SEEKER, SEEKER]
     assert gather(dialogues)[0] == {"12": "slow ones, please\nwith a laugh", "c": "heist"}
 
 
@@ -184,23 +180,16 @@ def test_no_file_no_source_no_utf8(tmp_path: Path) -> None:
         read_dialogues(tmp_path / "a.tsv")
 
 
-@pytest.mark.skipif(not (SHARED / "redial_valid.jsonl").is_file(), reason="needs ReDial's validation file")
-def test_the_whole_of_redial_is_read() -> None:
-    dialogues = read_dialogues(SHARED / "redial_valid.jsonl")
-    assert len(dialogues) == 1000
-    assert sum(len(dialogue.turns) for dialogue in dialogues) == 12395
-    assert sum(len(dialogue.titles) for dialogue in dialogues) == 5272  # and one without a title
-    for dialogue in dialogues:
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the raw data are not beside this clone")
+def test_whole_files_are_read() -> None:
+    redial, inspired = (read_dialogues(SHARED / name) for name in ("redial_valid.jsonl", "inspired_dev.tsv"))
+    assert (len(redial), sum(len(dialogue.turns) for dialogue in redial)) == (1000, 12395)
+    assert sum(len(dialogue.titles) for dialogue in redial) == 5272  # and one without a title
+    for dialogue in redial:
         for mention in dialogue.liked:
             said = words_before(dialogue, mention)
             assert said is not None
             assert "@" + mention not in said
-
-
-@pytest.mark.skipif(not (SHARED / "inspired_dev.tsv").is_file(), reason="needs INSPIRED's dialogues")
-def test_the_whole_of_inspired_is_read() -> None:
-    dialogues = read_dialogues(SHARED / "inspired_dev.tsv")
-    assert len(dialogues) == 99
-    roles = [turn.role for dialogue in dialogues for turn in dialogue.turns]
+    roles = [turn.role for dialogue in inspired for turn in dialogue.turns]
     assert (roles.count(RECOMMENDER), roles.count(SEEKER)) == (1860, 1678)
-    assert len(gather(dialogues)[0]) == 99
+    assert len(gather(inspired)[0]) == len(inspired) == 99

@@ -8,10 +8,8 @@ import pytest
 from recommender.data.errors import DataError
 from recommender.media.projections import cca, pca, procrustes
 
-Array = np.ndarray
 
-
-def rows(n: int, d: int, seed: int = 0, rank: int = 0) -> Array:
+def rows(n: int, d: int, seed: int = 0, rank: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     factors = rank or d
     return rng.standard_normal((n, factors)) * np.arange(1, factors + 1) ** -0.7 @ rng.standard_normal((factors, d)) + 3
@@ -46,7 +44,7 @@ def test_weak_components_of_few_long_rows_are_still_orthonormal() -> None:
     np.testing.assert_allclose(fitted.directions.T @ fitted.directions, np.eye(8), atol=1e-12)
 
 
-def planted(n: int, correlations: list[float], dx: int, dy: int, seed: int = 1) -> tuple[Array, Array]:
+def planted(n: int, correlations: list[float], dx: int, dy: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Two views whose true canonical correlations are those given, under arbitrary linear maps."""
     rng = np.random.default_rng(seed)
     k = len(correlations)
@@ -105,8 +103,8 @@ def test_a_rotation_is_found_again() -> None:
     np.testing.assert_allclose(procrustes(X, X @ R), R, atol=1e-10)
 
 
-def test_rows_that_can_not_be_fitted_are_refused() -> None:
-    with pytest.raises(DataError, match="are the same"):
-        pca(np.ones((5, 3)), 2)
-    with pytest.raises(DataError, match="are the same"):
-        cca(rows(5, 3), np.ones((5, 3)), 2, 0.1)
+def test_rows_that_are_all_the_same_are_refused() -> None:
+    same = np.ones((5, 3))
+    for fitting in (lambda: pca(same, 2), lambda: cca(rows(5, 3), same, 2, 0.1)):
+        with pytest.raises(DataError, match="are the same"):
+            fitting()

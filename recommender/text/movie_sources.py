@@ -111,11 +111,11 @@ def _dat_rows(text: str, path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
 
 def _tsv_rows(text: str, path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
     """INSPIRED: a header with `title` and any of `_COLUMNS`. A movie without an id is known by its title and year."""
-    rows = [[_unquoted(cell.strip()) for cell in line.split("\t")] for line in text.split("\n")]
-    header = [column.strip().lower() for column in rows[0]]
+    header, *rows = ([_unquoted(cell.strip()) for cell in line.split("\t")] for line in text.split("\n"))
+    header = [column.strip().lower() for column in header]
     if "title" not in header:
         raise DataError(f"{path} has no column title ({' '.join(header)[:60]!r}): give a .tsv of movies")
-    for cells in rows[1:]:
+    for cells in rows:
         row = dict(zip(header, (" ".join(cell.split()) for cell in cells)))
         known = {column: cell for column, cell in row.items() if cell.lower() not in _EMPTY}
         fields = {
@@ -164,6 +164,6 @@ def _imdb(movie: Movie) -> str:
 
 def _metadata(movie: Movie) -> str:
     """Return what is known of a movie, without the ids that have columns, as a JSON object."""
-    known = {name: value for name, value in dataclasses.asdict(movie).items() if value}
-    known = {name: value for name, value in known.items() if name not in ("movie_id", "n_ratings")}
+    fields = dataclasses.asdict(movie).items()
+    known = {name: value for name, value in fields if value and name not in ("movie_id", "n_ratings")}
     return json.dumps(known, ensure_ascii=False)

@@ -11,8 +11,7 @@
 
 Age is counted from the user's last rating that counts; another origin could underflow. All methods give the same users,
 those who like at least `min_movies` movies that have a vector, so that methods can be compared. In `weighted`, a user
-with no rating above their mean among the last (all equal, say) gets their average; it is counted. The rules come from
-published recommender designs; nothing in them says that one is better than another.
+with no rating above their mean among the last (all equal, say) gets their average; it is counted.
 """
 
 from __future__ import annotations

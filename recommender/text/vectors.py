@@ -11,7 +11,6 @@ extra. The tables of one folder share a manifest. New movies delete the users an
 from __future__ import annotations
 
 import csv
-import functools
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from ..data.files import load_arrays
 from ..linalg.rows import unit_rows
 from .base import Identity
 from .movie_sources import MOVIELENS
+from .people import align
 
 KIND = "taste-embeddings"
 REMEDY = "python -m model.generate_embeddings --force"
@@ -121,19 +121,11 @@ class VectorTable:
             if "parquet" in forms:
                 _write_parquet(stage / f"{self.name}.parquet", shown, vectors)
 
-    @functools.cached_property
-    def _rows(self) -> dict[tuple[str, str], int]:
-        ids = next(iter(self.columns.values())).tolist()
-        sources = self["source"].tolist() if "source" in self.columns else [MOVIELENS] * len(ids)
-        return {pair: row for row, pair in enumerate(zip(sources, ids))}
-
     def vectors_for(self, ids: Sequence[object], source: str = MOVIELENS) -> np.ndarray:
         """Return (len(ids), d) float32: the vector of each movie of `source`, or user; zeros where there is none."""
-        found = np.zeros((len(ids), self.embedding.shape[1]), dtype=np.float32)
-        rows = [self._rows.get((source, str(ident)), -1) for ident in ids]
-        known = np.array(rows, dtype=np.int64) >= 0
-        found[known] = self.embedding[[row for row in rows if row >= 0]]
-        return found
+        own = next(iter(self.columns.values()))
+        rows = np.flatnonzero(self["source"] == source) if "source" in self.columns else np.arange(len(own))
+        return align(np.array([str(ident) for ident in ids], dtype=np.str_), own[rows], self.embedding[rows])
 
 
 def check_forms(forms: Sequence[str]) -> None:
