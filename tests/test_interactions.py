@@ -98,9 +98,6 @@ def test_stored_ratings_are_read_back_or_refused(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ArtifactError, match="damaged"):
             Interactions.load(path)
-    Interactions(data.user_ids, data.movie_ids, data.indptr[:-1], data.movie_rows, data.ratings, data.times).save(path)
-    with pytest.raises(ArtifactError, match="its rows do not add up"):
-        Interactions.load(path)
     with pytest.raises(DataError, match="unequal shape"):
         Interactions.from_columns([1, 2], [1], [4], [0])
 

@@ -91,10 +91,8 @@ def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
     path, remedy = folder / MANIFEST, command(remedy, folder)
     try:
         manifest = _parse(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(f"no {kind} artifact in {folder}: run {remedy}") from None
-    except NotADirectoryError:
-        raise ArtifactError(f"{folder} is not a folder: give the folder of a {kind} artifact") from None
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged ({error}): run {remedy}") from None
     if (found := manifest.get("format_version")) != FORMAT_VERSION:
@@ -163,7 +161,7 @@ class Stored:
         for name, dtypes in files.items():
             path = self.folder / name
             if path.suffix == ".json":
-                found = {path.stem: self._ids(path)}
+                found = {path.stem: np.array([int(ident) for ident in load_json(path)], dtype=np.int64)}
             else:
                 parts = dtypes if path.suffix == ".npz" else {path.stem: dtypes}
                 found = load_arrays(path, parts, f"run {self.remedy}")
@@ -171,15 +169,6 @@ class Stored:
                 raise ArtifactError(f"{path} holds values that are not numbers: run {self.remedy}")
             arrays.update(found)
         return arrays
-
-    def _ids(self, path: Path) -> np.ndarray:
-        """Return the external ids of a map from id to row, in row order."""
-        rows = load_json(path, f"run {self.remedy}")
-        with contextlib.suppress(AttributeError, TypeError, ValueError, OverflowError):
-            ids = np.array([int(ident) for ident in rows], dtype=np.int64)
-            if list(rows.values()) == list(range(len(ids))) and (np.diff(ids) > 0).all():
-                return ids
-        raise ArtifactError(f"{path} is not a map from ids to rows in order: run {self.remedy}")
 
 
 def store(

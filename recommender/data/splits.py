@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .artifacts import check_files, command, read_manifest
-from .errors import ArtifactError, ChoiceError
+from .artifacts import check_files, read_manifest
+from .errors import ChoiceError
 from .interactions import Interactions, concat
 
 PARTS = ("train", "val", "test")
@@ -154,18 +154,9 @@ def _load(folder: Path, stem: str) -> Interactions:
 
     names = [f"{stem}.csv", "ratings_filtered.csv"]
     check_files(folder, manifest, names, REMEDY)
-    try:
-        frame, everything = (pd.read_csv(folder / name, parse_dates=["timestamp"]) for name in names)
-        return Interactions.from_columns(
-            frame["userId"],
-            frame["movieId"],
-            frame["rating"],
-            frame["timestamp"].to_numpy("datetime64[s]").astype(np.int64),
-            movie_vocabulary=load_movies(folder)[0],
-            user_vocabulary=np.unique(
-                everything["userId"].to_numpy(np.int64)
-            ),  # a part names only the users that it holds
-        )
-    except (KeyError, ValueError) as error:
-        problem, again = str(error).splitlines()[0], command(REMEDY, folder)
-        raise ArtifactError(f"{folder / names[0]} is damaged ({problem}): run {again}") from None
+    frame, everything = (pd.read_csv(folder / name, parse_dates=["timestamp"]) for name in names)
+    seconds = frame["timestamp"].to_numpy("datetime64[s]").astype(np.int64)
+    users = np.unique(everything["userId"])  # a part names only the users that it holds
+    return Interactions.from_columns(
+        frame["userId"], frame["movieId"], frame["rating"], seconds, load_movies(folder)[0], users
+    )
