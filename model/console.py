@@ -1,8 +1,10 @@
-"""A console: lines in and out, with editing and color on a terminal and a readable echo in a pipe."""
+"""What a session program takes from its command line, and lines in and out of a terminal or a pipe."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import dataclasses
 import functools
 import io
 import os
@@ -10,7 +12,73 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Optional
+
+from recommender.cli import Parser
+from recommender.data.errors import ChoiceError, SettingsError
+from recommender.data.settings import default_folder, override, read_settings
+from recommender.session.policy import MOVING_AVERAGE, PolicySettings
+from recommender.session.profiles import default_profiles_folder
+from recommender.text import registry
+
+
+def build_parser(program: str, description: str, answers: str, without: Sequence[str] = ()) -> Parser:
+    """Return the flags of a session program; without: settings of the policy that have no meaning in it."""
+    parser = Parser(f"model.{program}", description, epilog=answers)
+    several = {"action": "append", "default": [], "metavar": "NAME"}
+    words = "what you want, in your own words, instead of favorites or beside them; repeatable"
+    backend = "what makes vectors of words; the movies' vectors must be of it too (default: %(default)s)"
+    where = f"where profiles are kept (default: {default_profiles_folder()})"
+    parser.add_common("processed", default=None, help="processed data (default: the shipped data)")
+    parser.add_common("config", help="policy (default: config/recommender_policy.yaml)")
+    parser.add_argument("--genre", **several, help="only movies with this genre; repeatable, any of them is enough")
+    parser.add_argument("--exclude-genre", **several, help="no movie with this genre; repeatable")
+    parser.add_argument("--year", type=years, metavar="YEAR", help="only movies of 1994, 1990-1999, 1990- or -1970")
+    parser.add_argument("--like", **{**several, "metavar": "WORDS"}, help=words)
+    parser.add_argument("--backend", choices=registry.names(), default=registry.DEFAULT_BACKEND, help=backend)
+    parser.add_common("base-url", help="--backend http: address of the service, up to /v1")
+    parser.add_common("model", help="--backend http: name of the model there")
+    parser.add_common("seed", default=None, help="seed of the exploration (default: 0)")
+    parser.add_argument("--save", metavar="NAME", help="keep this session as a new profile")
+    parser.add_argument("--resume", metavar="NAME", help="go on with a profile, and keep it up to date")
+    parser.add_argument("--profiles", type=Path, metavar="DIR", help=where)
+    names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
+    parser.add_settings(PolicySettings, names, "settings, over those of the file")
+    return parser
+
+
+def years(text: str) -> tuple[Optional[int], Optional[int]]:
+    """Read 1994, 1990-1999, 1990- or -1970."""
+    first, dash, last = text.strip().partition("-")
+    with contextlib.suppress(ValueError):
+        low = int(first) if first else None
+        high = (int(last) if last else None) if dash else low
+        if (low, high) != (None, None) and (low is None or high is None or low <= high):
+            return low, high
+    raise argparse.ArgumentTypeError(f"{text!r} is no year or range: write 1994, 1990-1999, 1990- or -1970")
+
+
+def open_policy(given: argparse.Namespace) -> PolicySettings:
+    """Return the policy of the file with the flags over it."""
+    path = given.config or default_folder("config") / "recommender_policy.yaml"
+    policy = override(read_settings(PolicySettings, path), given)
+    for name in ("learning_rate", "negative_weight"):
+        if getattr(given, name) is not None and policy.learning_rule != MOVING_AVERAGE:
+            flag = "--" + name.replace("_", "-")
+            raise SettingsError(f"{flag} belongs to the moving average: add --learning-rule {MOVING_AVERAGE}")
+    return policy
+
+
+def backend_settings(given: argparse.Namespace) -> dict[str, str]:
+    """Return the flags that set the backend; raises `ChoiceError` where they are of another one."""
+    settings = {name: value for name in ("base_url", "model") if (value := getattr(given, name)) is not None}
+    if given.backend == "http":
+        return {**settings, "cache": ""}  # what a person says is kept only where they ask for it: in no cache either
+    if settings:
+        flag = "--" + min(settings).replace("_", "-")
+        raise ChoiceError(f"{flag} belongs to the backend http: add --backend http, or leave {flag} out")
+    return {}
 
 
 class EndOfInput(Exception):
@@ -76,8 +144,7 @@ class Console:
             return [name for name in names() if start and name.casefold().startswith(start)]
 
         def complete(text: str, index: int) -> Optional[str]:
-            found = starting_with(text.casefold())
-            return found[index] if index < len(found) else None
+            return dict(enumerate(starting_with(text.casefold()))).get(index)
 
         readline.set_completer_delims("")
         readline.set_completer(complete)

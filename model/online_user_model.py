@@ -9,34 +9,117 @@ import argparse
 import contextlib
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from model.console import Console, EndOfInput
-from model.session_flags import ANSWERS
+from model.console import Console, EndOfInput, backend_settings, build_parser, open_policy
 from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, TastevecError, printable
 from recommender.data.files import exclusive
-from recommender.facade import Recommender
+from recommender.facade import SVD, TWO_TOWER, Recommender
 from recommender.session import profiles
-from recommender.session.engine import SessionEngine, SessionState
-from recommender.session.policy import MovieFilter
+from recommender.session.policy import MOVING_AVERAGE, MovieFilter
+from recommender.session.state import LIKE, SessionState
 
+ANSWERS = {
+    "y": ("like", "I like it, or want to see it"),
+    "n": ("dislike", "not for me"),
+    "s": ("skip", "no opinion, or never seen"),
+    "t": ("tell", "what you want, in your own words: t slow science fiction"),
+    "i": ("info", "what is it about?"),
+    "w": ("why", "why this movie? The terms of its score"),
+    "u": ("undo", "take my last answer or words back"),
+    "q": ("quit", "end the session"),
+    "?": ("help", "this list"),
+}
 WORDS = {**{key: word for key, (word, _) in ANSWERS.items()}, **{word: word for word, _ in ANSWERS.values()}}
 WORDS.update({"yes": "like", "no": "dislike", "h": "help", "exit": "quit"})
 PROMPT = "   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 QUIT = ("q", "quit")
-MOST_CANDIDATES = 6
+MOST_CANDIDATES, MOST_REASONS = 6, 8
+OF_THE_SVD = ("learning_rule", "skip_weight", "vector_scaling")  # settings that the two-tower session does not have
+
+
+def run_session(program: str, description: str, argv: Optional[Sequence[str]], vectors: str = SVD) -> int:
+    """Read the flags and hold the whole conversation; returns the exit code."""
+    answers = "Answers: " + "; ".join(f"{key} {word}" for key, (word, _) in ANSWERS.items())
+    given = build_parser(program, description, answers, OF_THE_SVD if vectors == TWO_TOWER else ()).parse_args(argv)
+    if vectors == TWO_TOWER:
+        given.learning_rule = MOVING_AVERAGE
+    settings = backend_settings(given)
+    recommender = Recommender.load(given.processed, open_policy(given), given.backend, vectors, settings)
+    if sys.stdout is None:
+        raise ChoiceError("standard output is closed: give the session somewhere to write")
+    for note in recommender.notes:
+        print(f"tastevec: {note}", file=sys.stderr)
+    wanted = MovieFilter(tuple(given.genre), tuple(given.exclude_genre), *(given.year or (None, None)))
+    n_movies = int(wanted.mask(recommender.catalog).sum())
+    if not n_movies:
+        raise ChoiceError("no movie passes --genre, --exclude-genre and --year together: widen one of them")
+    for text in given.like:
+        recommender.encode(text)  # refuse what means nothing before anything is asked
+    talk = Conversation(recommender, wanted)
+    with contextlib.ExitStack() as stack:
+        begin = talk.open_profiles(given)
+        if talk.profile:
+            talk.profile.parent.mkdir(parents=True, exist_ok=True)
+            lock = talk.profile.with_name(f".{talk.profile.stem}.lock")
+            stack.enter_context(exclusive(lock, f"profile {talk.profile.stem!r}"))
+        with contextlib.suppress(EndOfInput):
+            talk.talk(talk.start(given, n_movies) if begin is None else talk.resume(begin, given, n_movies))
+        talk.say_goodbye()
+    return 0
 
 
 class Conversation:
     """One person's session at the console."""
 
-    def __init__(self, recommender: Recommender, engine: SessionEngine, console: Console) -> None:
-        self.recommender, self.catalog, self.engine = recommender, recommender.catalog, engine
-        self.console, self.say = console, console.say
+    def __init__(self, recommender: Recommender, wanted: MovieFilter) -> None:
+        self.recommender, self.catalog, self.engine = recommender, recommender.catalog, recommender.engine(wanted)
+        self.console = Console()
+        self.say = self.console.say
         self.profile: Optional[Path] = None
         self.state: Optional[SessionState] = None
+        self.n_missing = 0
+
+    def open_profiles(self, given: argparse.Namespace) -> Optional[SessionState]:
+        """Set the file that --save or --resume keeps the session in; returns the session to go on with, if any."""
+        folder = given.profiles or profiles.default_profiles_folder()
+        if given.save is not None:
+            self.profile = profiles.profile_path(folder, given.save)
+            if self.profile.exists() and given.save != given.resume:
+                raise ChoiceError(f"profile {given.save!r} exists: go on with --resume, or save under another name")
+        if given.resume is None:
+            return None
+        if given.seed is not None:
+            raise ChoiceError(f"--seed {given.seed} with --resume: the profile has its seed, leave --seed out")
+        source = profiles.profile_path(folder, given.resume)
+        self.profile = self.profile or source
+        state, missing = profiles.load_profile(source, self.catalog)
+        self.n_missing = len(missing)
+        return state
+
+    def start(self, given: argparse.Namespace, n_movies: int) -> SessionState:
+        """Ask for the favorites and return the state after them."""
+        n = self.recommender.policy.n_favorites
+        ask = f"Name {n} that you love; Enter alone starts with fewer."
+        if given.like:
+            ask = f"Name up to {n} that you love; Enter alone starts."
+        self.say(f"tastevec: {n_movies:,} movies. {ask}")
+        return self.engine.start(self.ask_favorites(n, 0 if given.like else 1), given.seed or 0, given.like)
+
+    def resume(self, state: SessionState, given: argparse.Namespace, n_movies: int) -> SessionState:
+        """Return the state of a profile, after what was said with --like now."""
+        state = self.engine.resume(state)
+        for text in given.like:
+            state = self.engine.tell(state, text)
+        known = f"{len(state.favorites)} favorites, {len(state.answers)} answers"
+        known += f", {len(state.utterances)} times in words" if state.utterances else ""
+        self.say(f"tastevec: {n_movies:,} movies. Welcome back, {given.resume}: {known}.")
+        if self.n_missing:
+            self.say(f"  {self.n_missing} movies of the profile are not in this catalogue; left out.")
+        return state
 
     def hold(self, state: SessionState) -> SessionState:
         """Make `state` the present one, and keep the profile up to date where the person asked for one."""
@@ -45,24 +128,23 @@ class Conversation:
             profiles.save_profile(self.profile, self.catalog, state)
         return state
 
-    def ask_favorites(self, n: int, fewest: int = 1) -> list[int]:
+    def ask_favorites(self, n: int, fewest: int) -> list[int]:
         """Ask for n movies; an empty line starts with fewer, but at least `fewest`. Returns movie rows."""
         rows: list[int] = []
         with self.console.completing(self.names):
             while len(rows) < n:
                 text = self.console.ask(f"Favorite {len(rows) + 1} of {n}: ")
-                if not text:
-                    if len(rows) >= fewest:
-                        break
-                    self.say("  Name at least one movie, or q to quit.")
-                elif text.casefold() in QUIT:
+                if text.casefold() in QUIT:
                     raise EndOfInput
-                elif (row := self.find(text)) is not None:
-                    if row in rows:
-                        self.say(f"  {self.catalog.movie(row)} is named already.")
-                    else:
-                        rows.append(row)
-                        self.say(f"  {self.line(self.catalog.movie(row))}")
+                if not text and len(rows) >= fewest:
+                    break
+                if not text:
+                    self.say("  Name at least one movie, or q to quit.")
+                elif (row := self.find(text)) in rows:
+                    self.say(f"  {self.catalog.movie(row)} is named already.")
+                elif row is not None:
+                    rows.append(row)
+                    self.say(f"  {self.line(self.catalog.movie(row))}")
         return rows
 
     def names(self) -> list[str]:
@@ -103,38 +185,33 @@ class Conversation:
                 shown = state
             text = self.console.ask(PROMPT)
             first, _, rest = text.partition(" ")
-            word = WORDS.get(text.casefold())
-            if WORDS.get(first.casefold()) == "tell":
-                state = self.tell(state, rest.strip())
-            elif word is None:
-                self.say(f"   {text[:60]!r} is not an answer: type y, n, s, t and words, i, w, u, q or ?.")
-            elif word == "quit":
+            word = "tell" if WORDS.get(first.casefold()) == "tell" else WORDS.get(text.casefold())
+            if word == "quit":
                 return
-            elif word == "help":
-                for key, (_, meaning) in ANSWERS.items():
-                    self.say(f"   {key}  {meaning}")
-            elif word == "info":
+            if word == "info":
                 self.show_info(self.catalog.movie(state.current))
             elif word == "why":
                 self.show_why(state)
-            elif word == "undo":
-                try:
-                    state = self.hold(self.engine.undo(state))
-                except ChoiceError:
-                    self.say("   Nothing to undo yet.")
+            elif word == "help":
+                for key, (_, meaning) in ANSWERS.items():
+                    self.say(f"   {key}  {meaning}")
+            elif word is None:
+                self.say(f"   {text[:60]!r} is not an answer: type y, n, s, t and words, i, w, u, q or ?.")
             else:
-                state = self.hold(self.engine.step(state, word))
+                state = self.answer(state, word, rest.strip())
         self.say("\nNothing is left to show: every movie was answered or is outside the filters.")
 
-    def tell(self, state: SessionState, text: str) -> SessionState:
-        """Take words of the person's own; where nothing can be made of them, say so and change nothing."""
-        if not text:
+    def answer(self, state: SessionState, word: str, text: str) -> SessionState:
+        """Return the state after a like, dislike, skip, tell or undo; where nothing can be made of it, say so."""
+        if word == "tell" and not text:
             self.say("   Say what you want after the t, such as: t slow atmospheric science fiction")
             return state
         try:
-            return self.hold(self.engine.tell(state, text))
+            if word == "tell":
+                return self.hold(self.engine.tell(state, text))
+            return self.hold(self.engine.undo(state) if word == "undo" else self.engine.step(state, word))
         except TastevecError as error:
-            self.say(f"   {printable(str(error))}")
+            self.say("   Nothing to undo yet." if word == "undo" else f"   {printable(str(error))}")
             return state
 
     def show_info(self, movie: Movie) -> None:
@@ -153,11 +230,11 @@ class Conversation:
             if fact:
                 self.console.say_wrapped(f"{name}: {fact}")
 
-    def show_why(self, state: SessionState, most: int = 8) -> None:
+    def show_why(self, state: SessionState) -> None:
         """Print the terms of the score; the smallest answers are added up in one line."""
         assert state.current is not None
-        movie = self.catalog.movie(state.current)
-        reasons = self.engine.explain(state)
+        movie, reasons = self.catalog.movie(state.current), self.engine.explain(state)
+        affinity = self.engine.context(state).affinity[state.current]
         labels = {
             "favorite": "your favorite {}",
             "like": "you liked {}",
@@ -165,13 +242,13 @@ class Conversation:
             "skip": "you skipped {}",
             "words": 'your words "{}"',
             "average": "liked by people in general",
-            "genre": f"genres: it shares {self.engine.affinity(state):.0%} of your favorites' genres",
+            "genre": f"genres: it shares {affinity:.0%} of your favorites' genres",
             "popularity": f"popularity: {movie.n_ratings:,} people rated it",
             "diversity": "a little off your usual genres",
         }
         said = sorted((r for r in reasons if r.movie or r.text), key=lambda r: -abs(r.value))
-        lines = [(r.value, labels[r.kind].format(r.movie or shortened(r.text))) for r in said[:most] if r.value]
-        if others := [r for r in said[most:] if r.value]:
+        lines = [(r.value, labels[r.kind].format(r.movie or shortened(r.text))) for r in said[:MOST_REASONS] if r.value]
+        if others := [r for r in said[MOST_REASONS:] if r.value]:
             what = "answers and words" if any(r.text for r in others) else "answers"
             lines.append((sum(r.value for r in others), f"your other {len(others)} {what} together"))
         lines += [(r.value, labels.get(r.kind, r.kind)) for r in reasons if not (r.movie or r.text) and r.value]
@@ -180,7 +257,7 @@ class Conversation:
             self.say(f"   {value:+8.3f}  {label}")
 
     def say_goodbye(self) -> None:
-        liked = [event.row for event in self.state.answers if event.answer == "like"] if self.state else []
+        liked = [event.row for event in self.state.answers if event.answer == LIKE] if self.state else []
         if liked:
             self.say(f"\nYou liked {len(liked)}:")
             for row in liked:
@@ -194,70 +271,3 @@ def shortened(text: str, most: int = 60) -> str:
     """Return words as one line that can be shown: no control characters, at most `most` letters."""
     text = printable(" ".join(text.split()))
     return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def run_session(recommender: Recommender, given: argparse.Namespace) -> int:
-    """Hold the whole conversation with the flags `given`; returns the exit code."""
-    if sys.stdout is None:
-        raise ChoiceError("standard output is closed: give the session somewhere to write")
-    for note in recommender.notes:
-        print(f"tastevec: {note}", file=sys.stderr)
-    first, last = given.year or (None, None)
-    wanted = MovieFilter(tuple(given.genre), tuple(given.exclude_genre), first, last)
-    n_movies = int(wanted.mask(recommender.catalog).sum())
-    if not n_movies:
-        raise ChoiceError("no movie passes --genre, --exclude-genre and --year together: widen one of them")
-    talk = Conversation(recommender, recommender.engine(wanted), Console())
-    for text in given.like:
-        recommender.encode(text)  # refuse what means nothing before anything is asked
-    with contextlib.ExitStack() as stack:
-        loaded = open_profiles(talk, given)
-        if talk.profile:
-            talk.profile.parent.mkdir(parents=True, exist_ok=True)
-            lock = talk.profile.with_name(f".{talk.profile.stem}.lock")
-            stack.enter_context(exclusive(lock, f"profile {talk.profile.stem!r}"))
-        with contextlib.suppress(EndOfInput):
-            talk.talk(resumed(talk, loaded, given, n_movies) if loaded else started(talk, given, n_movies))
-        talk.say_goodbye()
-    return 0
-
-
-def open_profiles(talk: Conversation, given: argparse.Namespace) -> Optional[profiles.LoadedProfile]:
-    """Set the file that --save or --resume keeps the session in; returns the profile to go on with, if any."""
-    folder = given.profiles or profiles.default_profiles_folder()
-    if given.save is not None:
-        talk.profile = profiles.profile_path(folder, given.save)
-        if talk.profile.exists() and given.save != given.resume:
-            raise ChoiceError(f"profile {given.save!r} exists: go on with --resume, or save under another name")
-    if given.resume is None:
-        return None
-    if given.seed is not None:
-        raise ChoiceError(f"--seed {given.seed} with --resume: the profile has its seed, leave --seed out")
-    source = profiles.profile_path(folder, given.resume)
-    talk.profile = talk.profile or source
-    return profiles.load_profile(source, talk.catalog)
-
-
-def started(talk: Conversation, given: argparse.Namespace, n_movies: int) -> SessionState:
-    """Ask for the favorites and return the state after them."""
-    n = talk.recommender.policy.n_favorites
-    ask = f"Name up to {n} that you love; Enter alone starts."
-    if not given.like:
-        ask = f"Name {n} that you love; Enter alone starts with fewer."
-    talk.say(f"tastevec: {n_movies:,} movies. {ask}")
-    return talk.engine.start(talk.ask_favorites(n, 0 if given.like else 1), given.seed or 0, given.like)
-
-
-def resumed(
-    talk: Conversation, loaded: profiles.LoadedProfile, given: argparse.Namespace, n_movies: int
-) -> SessionState:
-    """Return the state of the profile, after what was said with --like now."""
-    state = talk.engine.resume(loaded.state)
-    for text in given.like:
-        state = talk.engine.tell(state, text)
-    known = f"{len(state.favorites)} favorites, {len(state.answers)} answers"
-    known += f", {len(state.utterances)} times in words" if state.utterances else ""
-    talk.say(f"tastevec: {n_movies:,} movies. Welcome back, {given.resume}: {known}.")
-    if loaded.missing:
-        talk.say(f"  {len(loaded.missing)} movies of the profile are not in this catalogue; left out.")
-    return state

@@ -15,17 +15,12 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from model.online_user_model import run_session
-from model.session_flags import backend_settings, build_parser, open_policy
 from recommender import cli
-from recommender.facade import Recommender
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one session and return its exit code."""
-    given = build_parser("runsvd", __doc__ or "").parse_args(argv)
-    settings = backend_settings(given)
-    recommender = Recommender.load(given.processed, open_policy(given), given.backend, backend_settings=settings)
-    return run_session(recommender, given)
+    return run_session("runsvd", __doc__ or "", argv)
 
 
 if __name__ == "__main__":

@@ -14,19 +14,13 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from model.online_user_model import run_session
-from model.session_flags import backend_settings, build_parser, open_policy
 from recommender import cli
-from recommender.facade import TWO_TOWER, Recommender
-from recommender.session.policy import MOVING_AVERAGE
-
-OTHERS = ("learning_rule", "skip_weight", "vector_scaling")  # settings of the other rule and of the SVD's vectors
+from recommender.facade import TWO_TOWER
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one session and return its exit code."""
-    given = build_parser("runtwotower", __doc__ or "", OTHERS).parse_args(argv)
-    policy, settings = open_policy(given, MOVING_AVERAGE), backend_settings(given)
-    return run_session(Recommender.load(given.processed, policy, given.backend, TWO_TOWER, settings), given)
+    return run_session("runtwotower", __doc__ or "", argv, TWO_TOWER)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""The command `tastevec`: a name for each program. What follows the name goes to the program; --help shows its flags.
-
-Programs are imported when they are asked for, so that `tastevec session` starts as quickly as `python -m model.runsvd`.
-"""
+"""The command `tastevec`: a name for each program. What follows the name goes to the program."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Optional
 
+from model import runsvd, runtwotower
 from recommender import cli
 from recommender.data.errors import SettingsError
 
@@ -30,34 +28,28 @@ COMMANDS = {
 
 
 def program_of(command: str) -> Callable[[Optional[Sequence[str]]], Optional[int]]:
-    """Import the program behind a command of `COMMANDS` and return its `main`."""
+    """Return the `main` of the program behind a command of `COMMANDS`."""
     if command == "session":
-        from model.runsvd import main
-    elif command == "two-tower-session":
-        from model.runtwotower import main
-    elif command == "download":
-        from preprocess.download import main
-    elif command == "data":
-        from preprocess.setup import main
-    elif command == "tmdb":
-        from preprocess.fetch_tmdb_metadata import main
-    elif command == "describe":
-        from preprocess.enrich_metadata import main
-    elif command == "train svd":
-        from model.train_svd_model import main
-    elif command == "train session":
-        from model.train_session_model import main
-    elif command == "train twotower":
-        from model.train_twotower import main
-    elif command == "train ranking":
-        from model.train_ranking_model import main
-    elif command == "embed":
-        from model.generate_embeddings import main
-    elif command == "evaluate":
-        from model.evaluate import main
-    else:
-        from model.replay_sessions import main
-    return main
+        return runsvd.main
+    if command == "two-tower-session":
+        return runtwotower.main
+    # Not before they are asked for: a session starts without them.
+    from model import (
+        evaluate,
+        generate_embeddings,
+        replay_sessions,
+        train_ranking_model,
+        train_session_model,
+        train_svd_model,
+        train_twotower,
+    )
+    from preprocess import download, enrich_metadata, fetch_tmdb_metadata, setup
+
+    programs = {"download": download, "data": setup, "tmdb": fetch_tmdb_metadata, "describe": enrich_metadata}
+    programs |= {"train svd": train_svd_model, "train session": train_session_model, "train twotower": train_twotower}
+    programs |= {"train ranking": train_ranking_model, "embed": generate_embeddings}
+    programs |= {"evaluate": evaluate, "replay": replay_sessions}
+    return programs[command].main
 
 
 def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:

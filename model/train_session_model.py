@@ -15,7 +15,8 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError
 from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
-from recommender.session.taste_covariance import GaussianSettings, fit_gaussian, save_gaussian
+from recommender.session.gaussian import GaussianSettings, save_gaussian
+from recommender.session.taste_covariance import fit_gaussian
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -26,8 +27,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_common("all-ratings", action=argparse.BooleanOptionalAction, default=True, help=why)
     parser.add_settings(GaussianSettings)
     given = parser.parse_args(argv)
-    settings = override(GaussianSettings(), given)
-    output = cli.output_folder(given, "session")
+    settings, output = override(GaussianSettings(), given), cli.output_folder(given, "session")
     catalog = Catalog.load(given.processed)
     data = load_all(given.processed) if given.all_ratings else load_split(given.processed, "train")
     if not np.array_equal(catalog.movie_ids, data.movie_ids):

@@ -30,7 +30,6 @@ from recommender.learn.svd import SIGNALS, SvdModel, SvdSettings
 from recommender.linalg.randomized_svd import captured_energy, spectral_error
 
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
-WEIGHTS = {"half_life_days", "popularity_power"}
 RMSE_BLOCK = 1 << 17
 RANKED_USERS = 2_000  # whose ranking the report measures, at most
 
@@ -39,13 +38,11 @@ def signal_errors(model: SvdModel, train: Interactions, held_out: Interactions) 
     """Return the RMSE of u . m, of 0 and of train's mean against the signal of `held_out`, weighed as `train` says."""
     means, _ = weighting.user_means(train)
     wanted, known = model.values(held_out, means), model.values(train, means)
-    users = held_out.user_rows()
-    predicted = np.empty(held_out.n_ratings, dtype=np.float32)
+    users, predicted, zero = held_out.user_rows(), np.empty_like(wanted), np.zeros_like(wanted)
     for low in range(0, held_out.n_ratings, RMSE_BLOCK):
         part = slice(low, low + RMSE_BLOCK)
         movies = model.movie_embeddings_[held_out.movie_rows[part]]
         predicted[part] = np.einsum("ij,ij->i", model.user_embeddings_[users[part]], movies)
-    zero = np.zeros_like(wanted)
     return rmse(predicted, wanted), rmse(zero, wanted), rmse(zero + known.mean(dtype=np.float64), wanted)
 
 
@@ -58,14 +55,13 @@ def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None
     print(f"  {'signal':<12}{'nDCG@10':>9}{'u . m':>9}{'0':>9}{'mean':>9}")
     print(f"  {'popularity':<12}{ranking_quality(MostPopular().fit(train), case):>9.4f}")
     for signal in signals:
-        other = model
-        if signal != chosen:
-            try:
-                other = SvdModel(**{**vars(model.settings), "signal": signal}).fit(train)
-            except DataError as error:  # these ratings have no such signal: nobody above 4, everybody at the mean
-                print(f"  {signal:<12}  {error}")
-                continue
-        figures = (ranking_quality(other, case), *signal_errors(other, train, held_out))
+        try:
+            settings = {**vars(model.settings), "signal": signal}
+            fitted = model if signal == chosen else SvdModel(**settings).fit(train)
+        except DataError as error:  # these ratings have no such signal: nobody above 4, everybody at the mean
+            print(f"  {signal:<12}  {error}")
+            continue
+        figures = (ranking_quality(fitted, case), *signal_errors(fitted, train, held_out))
         mark = "  <- chosen" if signal == chosen else ""
         print(f"  {signal:<12}" + "".join(f"{figure:>9.4f}" for figure in figures) + mark, flush=True)
 
@@ -94,9 +90,8 @@ def preprocessed_settings(folder: Path) -> SvdSettings:
     """Return the default settings with the weights that the preprocessing of `folder` used."""
     used = artifacts.read_manifest(folder, KIND, REMEDY)["settings"].get("transform", {})
     where = f"{folder / artifacts.MANIFEST}: "
-    return SvdSettings(
-        **{name: check_value(SvdSettings, name, used[name], where + name) for name in WEIGHTS & used.keys()}
-    )
+    names = {"half_life_days", "popularity_power"} & used.keys()
+    return SvdSettings(**{name: check_value(SvdSettings, name, used[name], where + name) for name in names})
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -106,19 +101,20 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.epilog = "--half-life-days and --popularity-power default to those that preprocessing used."
     parser.add_common("all-ratings", help="after the report, fit on train + val + test and store that")
     parser.add_settings(SvdSettings)
-    arguments = parser.parse_args(argv)
-    output = cli.output_folder(arguments, "svd")
-    settings = override(preprocessed_settings(arguments.processed), arguments)
-    train, val = (load_split(arguments.processed, name) for name in ("train", "val"))
-    size, most = f"{train.n_users} users and {train.n_movies} movies", min(train.n_users, train.n_movies)
+    given = parser.parse_args(argv)
+    output = cli.output_folder(given, "svd")
+    settings = override(preprocessed_settings(given.processed), given)
+    train, val = (load_split(given.processed, name) for name in ("train", "val"))
+    most = min(train.n_users, train.n_movies)
     if settings.rank > most:
+        size = f"{train.n_users} users and {train.n_movies} movies"
         raise DataError(f"--rank {settings.rank} for {size}: give a rank from 1 to {most}")
     model, fitted_on = SvdModel(**vars(settings)), "train"
     fit(model, train, fitted_on)
     report(model, train, val)
-    if arguments.all_ratings:
+    if given.all_ratings:
         fitted_on = "train+val+test"
-        fit(model, load_all(arguments.processed), fitted_on)
+        fit(model, load_all(given.processed), fitted_on)
     model.save(output, fitted_on)
     print(f"stored in {output}")
 

@@ -23,19 +23,15 @@ from .data.titles import TitleIndex
 from .learn.base import DEFAULT_METHOD, Ranker
 from .learn.svd import SvdModel
 from .linalg.top_n import top_n
-from .retrieve import INDEXES
-from .retrieve.base import VectorIndex
-from .session import taste_covariance
-from .session.engine import Session, SessionEngine
-from .session.gaussian import ConditionalGaussian
+from .retrieve import INDEXES, VectorIndex
+from .session import gaussian
+from .session.engine import SessionEngine
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .session.rules import LearningRule, MovingAverage
+from .session.session import Session
 from .session.state import TextSignal
-from .session.two_tower_rule import two_tower_rule
 
-# The models for known users, the two towers and what reads words are imported when somebody asks for them.
-if TYPE_CHECKING:
-    from .session.cold_start import ColdStart
+if TYPE_CHECKING:  # what only some need is imported when somebody asks for it
     from .session.queries import FreeText
 
 LOCAL = "local"
@@ -80,9 +76,8 @@ class Recommender:
         notes: lines for the person: what was asked for and could not be had.
         """
         self.catalog, self.movie_vectors, self.policy, self.folder = catalog, movie_vectors, policy, folder
-        self.backend, self.backend_settings = backend, dict(backend_settings or {})
+        self.backend, self.backend_settings, self.notes = backend, dict(backend_settings or {}), list(notes)
         self.rule = rule or MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight)
-        self.notes = list(notes)
         self._models: dict[str, Ranker] = {}
         self._lock = threading.Lock()
 
@@ -118,10 +113,10 @@ class Recommender:
         catalog = Catalog.load(folder)
         if vectors == SVD:
             return _open_svd(folder, catalog, policy, backend, backend_settings)
-        from .learn.two_tower import model as two_tower
+        from .learn.two_tower.model import FOLDER, load_movie_tower
+        from .session.fitted_rules import two_tower_rule
 
-        stored = folder / "artifacts" / two_tower.FOLDER
-        towers = two_tower.load_movie_tower(stored, catalog.movie_ids)
+        towers = load_movie_tower(folder / "artifacts" / FOLDER, catalog.movie_ids)
         if artifacts.has_manifest(folder):
             catalog = catalog.with_counts(np.sum([load_split(folder, part).movie_counts() for part in PARTS], axis=0))
         policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
@@ -131,6 +126,27 @@ class Recommender:
     def titles(self) -> TitleIndex:
         """The index of the movies' names."""
         return TitleIndex(self.catalog)
+
+    @functools.cached_property
+    def free_text(self) -> FreeText:
+        """What reads words; opened at its first use."""
+        from .session.queries import FreeText
+
+        return FreeText.load(self._folder("text vectors"), self.catalog, self.rule, self.backend, self.backend_settings)
+
+    @functools.cached_property
+    def _index(self) -> VectorIndex:
+        return INDEXES["exact"](self.movie_vectors, "cosine")
+
+    @functools.cached_property
+    def _history(self) -> Interactions:
+        """All that is known of the users in the data: train, val and test."""
+        return load_all(self._folder("ratings of known users"))
+
+    def _folder(self, what: str) -> Path:
+        if self.folder is None:
+            raise ChoiceError(f"no {what}: open the recommender with Recommender.load(folder)")
+        return self.folder
 
     def search(self, text: str, n: int = 5) -> list[Movie]:
         """Return up to n movies whose title is nearest to `text`, best first; [] when nothing is near."""
@@ -146,15 +162,6 @@ class Recommender:
         n = _whole("n", n)
         fit, _ = self.free_text.fit(text)
         return [Fit(self.catalog.movie(row), float(fit[row])) for row in top_n(fit[None], n)[0].tolist()]
-
-    @functools.cached_property
-    def free_text(self) -> FreeText:
-        """What reads words; opened at its first use."""
-        from .session.queries import FreeText
-
-        if self.folder is None:
-            raise ChoiceError("no text vectors of movies: open the recommender with Recommender.load(folder)")
-        return FreeText.load(self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
 
     def encode(self, text: str) -> TextSignal:
         """Return what `text` says of the movies; what sessions read words with."""
@@ -188,7 +195,7 @@ class Recommender:
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
         """Return the pure steps of a session with this recommender's learning rule and policy."""
-        return SessionEngine(self.catalog, self.rule, self.policy, wanted, self)
+        return SessionEngine(self.catalog, self.rule, self.policy, wanted, self.encode)
 
     def row_of(self, movie: Union[int, str, Movie]) -> int:
         """Return the row of a movie, of a movie id, or of a title that means one movie."""
@@ -207,23 +214,12 @@ class Recommender:
         names = "; ".join(f"{one} [id {one.movie_id}]" for one in found)
         raise ChoiceError(f"{movie!r} could be {names}: give the id, or the title with its year")
 
-    @functools.cached_property
-    def _index(self) -> VectorIndex:
-        return INDEXES["exact"](self.movie_vectors, "cosine")
-
     def similar_movies(self, movie_id: int, n: int = 10) -> list[Similar]:
         """Return the n movies whose vectors point most nearly the same way, most similar first, without itself."""
         row, n = self.catalog.row_of(_whole("movie id", movie_id, least=None)), _whole("n", n)
-        rows, similarities = self._index.search(self.movie_vectors[row : row + 1], min(n, len(self.catalog)) + 1)
-        found = [(int(r), float(s)) for r, s in zip(rows[0], similarities[0]) if r not in (row, -1)]
+        rows, similarities = self._index.search(self.movie_vectors[row : row + 1], min(n + 1, len(self.catalog)))
+        found = [(r, s) for r, s in zip(rows[0].tolist(), similarities[0].tolist()) if r != row]
         return [Similar(self.catalog.movie(r), s) for r, s in found[:n]]
-
-    @functools.cached_property
-    def _history(self) -> Interactions:
-        """All that is known of the users in the data: train, val and test."""
-        if self.folder is None:
-            raise ChoiceError("no ratings of known users: open the recommender with Recommender.load(folder)")
-        return load_all(self.folder)
 
     def recommend(
         self, user_id: int, n: int = 10, method: str = DEFAULT_METHOD, at: Optional[int] = None
@@ -238,7 +234,7 @@ class Recommender:
         """
         from .learn import registry
 
-        n, user_id = _whole("n", n), _whole("user_id", user_id, least=None)
+        n, user_id, method = _whole("n", n), _whole("user_id", user_id, least=None), str(method)
         at = int(time.time()) if at is None else _whole("at", at, least=0)
         if at >= LATEST:
             raise ChoiceError(f"at = {at}: give seconds since 1970")
@@ -248,10 +244,10 @@ class Recommender:
             if row == history.n_users or history.user_ids[row] != user_id:
                 first, last = history.user_ids[0], history.user_ids[-1]
                 raise ChoiceError(f"no user {user_id} in these ratings: their ids run from {first} to {last}")
-            registry.model_class(method := str(method))
             if method not in self._models:
-                assert self.folder is not None
-                self._models[method] = registry.stored_or_fitted(method, self.folder, self.catalog, history)
+                registry.model_class(method)
+                model = registry.stored_or_fitted(method, self._folder("ratings"), self.catalog, history)
+                self._models[method] = model
         ids, scores = self._models[method].recommend(history, [row], min(n, history.n_movies), [at])
         found = zip(ids[0].tolist(), scores[0].tolist())
         return [Ranked(self.catalog.movie(self.catalog.row_of(i)), score) for i, score in found if i >= 0]
@@ -260,29 +256,26 @@ class Recommender:
 def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: str, settings: Any) -> Recommender:
     """Open a folder with the vectors of the SVD and the learning rule of the policy."""
     model = SvdModel.load(folder / "artifacts" / "svd", catalog, users=False)
-    catalog = catalog.with_counts(model.movie_counts_)
-    vectors = model.movie_vectors(policy.vector_scaling)
-    notes: list[str] = []
-    texts: Optional[ColdStart] = None
-    if not model.movie_counts_.all():
-        from .session.cold_start import ColdStart
+    counts, vectors = model.movie_counts_, model.movie_vectors(policy.vector_scaling)
+    notes, texts, rule = [], None, None
+    if not counts.all():
+        from .session import cold_start
 
         try:
-            texts = ColdStart.load(folder, catalog, backend)
-            vectors = texts.fill(vectors, model.movie_counts_)
+            texts = cold_start.load_texts(folder, catalog, backend)
+            vectors = cold_start.fill(texts, vectors, counts)
         except ArtifactError as error:
             notes.append(f"movies that nobody rated come last: {error}")
-    rule: Optional[LearningRule] = None
     artifact = folder / "artifacts" / "session"
     if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
-        fitted, how = taste_covariance.load_gaussian(artifact, catalog.movie_ids)
+        fitted, how = gaussian.load_gaussian(artifact, catalog.movie_ids)
         if texts is not None:
-            fitted = texts.fill_gaussian(fitted, model.movie_counts_)
-        rule = ConditionalGaussian(fitted, how, policy.skip_weight)
+            fitted = cold_start.fill_gaussian(texts, fitted, counts)
+        rule = gaussian.ConditionalGaussian(fitted, how, policy.skip_weight)
     elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
-        remedy = f"run {artifacts.command(taste_covariance.REMEDY, artifact)} for the conditional Gaussian"
+        remedy = f"run {artifacts.command(gaussian.REMEDY, artifact)} for the conditional Gaussian"
         notes.append(f"no {artifact}: sessions learn by the moving average; {remedy}")
-    return Recommender(catalog, vectors, policy, rule, folder, backend, settings, notes)
+    return Recommender(catalog.with_counts(counts), vectors, policy, rule, folder, backend, settings, notes)
 
 
 def _path(value: object, what: str) -> Optional[Path]:

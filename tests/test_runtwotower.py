@@ -16,8 +16,9 @@ from recommender import Recommender
 from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
 from recommender.learn.svd import SvdModel
 from recommender.learn.two_tower.model import TwoTower, load_movie_tower
-from recommender.session.rules import Event, MovingAverage
-from recommender.session.two_tower_rule import BIAS_WEIGHT
+from recommender.session.fitted_rules import BIAS_WEIGHT
+from recommender.session.rules import MovingAverage
+from recommender.session.state import Event
 from tests.test_session_program import RULE, TYPED
 from tests.tiny import FILMS, make_processed
 

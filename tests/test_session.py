@@ -9,9 +9,11 @@ import pytest
 
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
-from recommender.session.engine import Recommendation, Session, SessionEngine
-from recommender.session.policy import TERMS, Given, MovieFilter, PolicySettings
-from recommender.session.rules import Event, MovingAverage
+from recommender.session.engine import SessionEngine
+from recommender.session.policy import TERMS, MovieFilter, PolicySettings
+from recommender.session.rules import MovingAverage
+from recommender.session.session import Recommendation, Session
+from recommender.session.state import Event
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "War"]
 

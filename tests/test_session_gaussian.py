@@ -17,17 +17,11 @@ from recommender.data.interactions import Interactions, grades
 from recommender.data.settings import default_folder, read_settings
 from recommender.facade import Recommender
 from recommender.learn.features import KNOTS, SparseRows, pseudo_users
-from recommender.session.gaussian import ConditionalGaussian
+from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings, load_gaussian, save_gaussian
 from recommender.session.policy import PolicySettings
-from recommender.session.rules import Event, MovingAverage
-from recommender.session.taste_covariance import (
-    CenteredMatrix,
-    Gaussian,
-    GaussianSettings,
-    fit_gaussian,
-    load_gaussian,
-    save_gaussian,
-)
+from recommender.session.rules import MovingAverage
+from recommender.session.state import Event
+from recommender.session.taste_covariance import CenteredMatrix, fit_gaussian
 from tests.test_session import make_catalog
 from tests.tiny import make_processed
 

@@ -30,7 +30,8 @@ from recommender.evaluate.replay import (
 )
 from recommender.session.engine import SessionEngine
 from recommender.session.fitted_rules import RULES, EaseRule, PopularityRule, fit_session_rule
-from recommender.session.rules import Event, LearningRule, MovingAverage
+from recommender.session.rules import LearningRule, MovingAverage
+from recommender.session.state import Event
 from tests.test_session import make_catalog
 
 # Movies 0 to 7 in this order of merit; a like of movie 1 lifts movie 7 above all others.

@@ -17,13 +17,14 @@ from recommender.facade import Recommender
 from recommender.learn.svd import SvdModel
 from recommender.linalg.rows import unit_rows
 from recommender.session.cold_start import ColdStart
-from recommender.session.engine import Session, SessionEngine, SessionState, TextSignal, Utterance
-from recommender.session.gaussian import ConditionalGaussian
+from recommender.session.engine import SessionEngine
+from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
 from recommender.session.policy import MovieFilter, PolicySettings
 from recommender.session.profiles import load_profile, save_profile
 from recommender.session.queries import LENGTH, MOST_LETTERS, FreeText
-from recommender.session.rules import Event, LearningRule, MovingAverage, PseudoItem
-from recommender.session.taste_covariance import Gaussian, GaussianSettings
+from recommender.session.rules import LearningRule, MovingAverage
+from recommender.session.session import Session
+from recommender.session.state import Event, PseudoItem, SessionState, TextSignal, Utterance
 from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.vectors import MOVIES, VectorTable
 from tests.tiny import make_processed

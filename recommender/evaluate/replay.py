@@ -29,7 +29,8 @@ from ..data.interactions import LIKED, Interactions
 from ..data.weighting import HEAD, popularity_tiers
 from ..session.engine import SessionEngine
 from ..session.policy import MovieFilter, PolicySettings
-from ..session.rules import DISLIKE, FAVORITE, LIKE, SKIP, Event, LearningRule
+from ..session.rules import LearningRule
+from ..session.state import DISLIKE, FAVORITE, LIKE, SKIP, Event
 from .protocols import user_folds
 from .significance import resampled_means
 
@@ -133,7 +134,6 @@ class WithoutLearning(LearningRule):
 
     def __init__(self, rule: LearningRule) -> None:
         self.rule = rule
-        self.n_movies = rule.n_movies
         self._known: tuple[tuple[Event, ...], np.ndarray] = ((), np.empty(0, dtype=np.float32))
 
     def scores(self, events: Sequence[Event]) -> np.ndarray:

@@ -19,9 +19,8 @@ from ..data.settings import setting
 from ..linalg.top_n import top_n
 from .base import METRICS, VectorIndex
 
-KIND = "exact_index"
-REMEDY = "the program that builds this index again"
 BLOCK_CELLS = 1 << 22  # similarities held at once: 16 MB
+KIND, FILE, REMEDY = "exact_index", "vectors.npy", "the program that builds this index again"
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,7 @@ class ExactSettings:
 
 
 class ExactIndex(VectorIndex):
-    """Exact search over (n, d) float32 vectors; what is stored is normalised where the metric is cosine.
-
-    Cost of `search`: O(n d) a query; of `add`: O((n + m) d), for the rows are copied to stay together.
+    """Exact search; O(n d) a query, `add` copies all rows to keep them together.
 
     >>> index = ExactIndex(np.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]]), metric="cosine")
     >>> rows, similarities = index.search([[0.0, 5.0]], k=2)
@@ -40,13 +37,13 @@ class ExactIndex(VectorIndex):
     ([[2, 1]], [[1.0, 0.800000011920929]])
     """
 
-    vectors: np.ndarray  # (n, d)
+    vectors = np.empty((0, 0), dtype=np.float32)  # (n, d)
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def _add(self, vectors: np.ndarray) -> None:
-        self.vectors = np.concatenate((self.vectors, vectors)) if hasattr(self, "vectors") else vectors
+        self.vectors = np.concatenate((self.vectors, vectors)) if len(self) else vectors
 
     def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         rows = np.empty((len(queries), k), dtype=np.int64)
@@ -62,13 +59,11 @@ class ExactIndex(VectorIndex):
         return rows, similarities
 
     def save(self, folder: Path) -> None:
-        artifacts.store(folder, KIND, ExactSettings(self.metric), {"vectors.npy": self.vectors}, step="build")
+        artifacts.store(folder, KIND, ExactSettings(self.metric), {FILE: self.vectors}, step="build")
 
     @classmethod
     def load(cls, folder: Path) -> ExactIndex:
-        stored = artifacts.restore(folder, KIND, REMEDY, ExactSettings, step="build")
-        index = cls.__new__(cls)
-        index.metric = stored.settings.metric
-        index.vectors = stored.read({"vectors.npy": np.float32})["vectors"]
+        stored, index = artifacts.restore(folder, KIND, REMEDY, ExactSettings, step="build"), cls.__new__(cls)
+        index.vectors, index.metric = stored.read({FILE: np.float32})["vectors"], stored.settings.metric
         index.dim = index.vectors.shape[1]
         return index

@@ -15,7 +15,7 @@ import numpy as np
 from ..data.catalog import Catalog
 from ..linalg.ridge import fit_ridge
 from ..text.vectors import VectorTable
-from .taste_covariance import Gaussian
+from .gaussian import Gaussian
 
 FEW_RATINGS = 20.0  # a movie with so many ratings weighs half of what a movie with very many does
 
@@ -25,33 +25,26 @@ def rating_weights(n_ratings: np.ndarray) -> np.ndarray:
     return np.asarray(n_ratings / (n_ratings + FEW_RATINGS))
 
 
-class ColdStart:
-    """Fills in movies without ratings by `text_vectors` (n_movies, d), zeros for a movie without a text."""
+def load_texts(folder: Path, catalog: Catalog, backend: str) -> np.ndarray:
+    """Return the movies' vectors of `backend` (n_movies, d); raises `ArtifactError` where they are missing."""
+    return VectorTable.load(folder / "artifacts" / "text" / backend).vectors_for(catalog.movie_ids.tolist())
 
-    def __init__(self, text_vectors: np.ndarray) -> None:
-        self.text_vectors = text_vectors
-        self.has_text = text_vectors.any(axis=1)
 
-    @classmethod
-    def load(cls, folder: Path, catalog: Catalog, backend: str) -> ColdStart:
-        """Read the movies' vectors of `backend`; raises `ArtifactError` where they are missing or damaged."""
-        stored = VectorTable.load(folder / "artifacts" / "text" / backend)
-        return cls(stored.vectors_for(catalog.movie_ids.tolist()))
+def fill(texts: np.ndarray, targets: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
+    """Return `targets` (n_movies, k) with predicted rows for movies that have a text in `texts` and no ratings."""
+    has_text = texts.any(axis=1)
+    unrated, known = has_text & (n_ratings == 0), has_text & (n_ratings > 0)
+    filled = targets.copy()
+    if unrated.any() and known.sum() > 1:
+        filled[unrated] = fit_ridge(texts, targets, rating_weights(n_ratings) * has_text)(texts[unrated])
+    return filled
 
-    def fill(self, targets: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
-        """Return `targets` (n_movies, k) with predicted rows for movies that have a text and no ratings."""
-        unrated, known = self.has_text & (n_ratings == 0), self.has_text & (n_ratings > 0)
-        filled = targets.copy()
-        if unrated.any() and known.sum() > 1:
-            ridge = fit_ridge(self.text_vectors, targets, rating_weights(n_ratings) * self.has_text)
-            filled[unrated] = ridge(self.text_vectors[unrated])
-        return filled
 
-    def fill_gaussian(self, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
-        """Return `fitted` with movies without ratings filled in as the header says."""
-        filled = self.fill(np.column_stack((fitted.vectors, fitted.means, fitted.base)), n_ratings)
-        noise, unrated = fitted.noise.copy(), n_ratings == 0
-        if unrated.any() and not unrated.all():
-            noise[unrated] = np.median(noise[~unrated])
-        vectors, means, base = filled[:, :-2], np.maximum(filled[:, -2], 0), filled[:, -1]
-        return Gaussian(np.ascontiguousarray(vectors), means, noise, base.copy(), fitted.n_users)
+def fill_gaussian(texts: np.ndarray, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
+    """Return `fitted` with movies without ratings filled in as the header says."""
+    filled = fill(texts, np.column_stack((fitted.vectors, fitted.means, fitted.base)), n_ratings)
+    noise, unrated = fitted.noise.copy(), n_ratings == 0
+    if unrated.any() and not unrated.all():
+        noise[unrated] = np.median(noise[~unrated])
+    vectors, means, base = np.ascontiguousarray(filled[:, :-2]), np.maximum(filled[:, -2], 0), filled[:, -1].copy()
+    return Gaussian(vectors, means, noise, base, fitted.n_users)

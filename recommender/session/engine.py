@@ -13,8 +13,7 @@ decay_t = words_fade ^ (how many later moments, each after a further answer, had
 from __future__ import annotations
 
 import functools
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Optional
 
@@ -22,13 +21,21 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
-from .policy import TERMS, Given, MovieFilter, PolicySettings, allowed_movies, genre_affinity
-from .rules import NO_ROW, TEXT, Event, LearningRule, check_answer
-from .state import Reason, SessionState, TextEncoder, TextSignal, Utterance
+from .policy import Context, MovieFilter, PolicySettings
+from .rules import LearningRule
+from .state import ANSWERS, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
+
+
+def no_words(text: str) -> TextSignal:
+    """Stand in for what encodes words where nothing does."""
+    raise ChoiceError("this session can't read words: start it with Recommender.session")
 
 
 class SessionEngine:
-    """All that a session needs besides what the person says; encoder: for words of the person's own."""
+    """All that a session needs besides what the person says.
+
+    encode: what makes a `TextSignal` of words; it raises `ChoiceError` where they say nothing.
+    """
 
     def __init__(
         self,
@@ -36,15 +43,16 @@ class SessionEngine:
         rule: LearningRule,
         policy: Optional[PolicySettings] = None,
         wanted: Optional[MovieFilter] = None,
-        encoder: Optional[TextEncoder] = None,
+        encode: Callable[[str], TextSignal] = no_words,
     ) -> None:
-        self.catalog, self.rule, self.encoder = catalog, rule, encoder
+        self.catalog, self.rule, self.encode = catalog, rule, encode
         self.policy, self.wanted = policy or PolicySettings(), wanted or MovieFilter()
-        self._context_of = functools.lru_cache(maxsize=2)(functools.partial(SessionContext, self))
-        self._signal = functools.lru_cache(maxsize=64)(self._encode)
+        context = functools.partial(Context, self.policy, catalog, self.wanted)
+        self._context = functools.lru_cache(maxsize=2)(context)
+        self._signal = functools.lru_cache(maxsize=64)(encode)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SessionEngine, (self.catalog, self.rule, self.policy, self.wanted, self.encoder)
+        return SessionEngine, (self.catalog, self.rule, self.policy, self.wanted, self.encode)
 
     def start(self, favorites: Sequence[int], seed: int = 0, words: Sequence[str] = ()) -> SessionState:
         """Return the state after naming favorites (movie rows; repeats count once), with the first movie.
@@ -58,17 +66,14 @@ class SessionEngine:
 
     def step(self, state: SessionState, answer: str) -> SessionState:
         """Return the state after `answer` ("like", "dislike", "skip") to the current movie."""
-        check_answer(answer)
+        if answer not in ANSWERS:
+            raise ChoiceError(f"{answer!r} is not an answer: give one of {', '.join(ANSWERS)}")
         if state.current is None:
             raise ChoiceError(f"nothing to answer {answer!r} to: no movie is left")
-        answers = (*state.answers, Event(state.current, answer))
-        return self.resume(SessionState(state.favorites, answers, None, state.seed, state.utterances))
+        return self.resume(replace(state, answers=(*state.answers, Event(state.current, str(answer)))))
 
     def tell(self, state: SessionState, text: str) -> SessionState:
-        """Return the state after the person said `text`; the movie on the table may be another one then.
-
-        Raises `ChoiceError` where nothing can be made of it, `ArtifactError` where what reads words is not there.
-        """
+        """Return the state after the person said `text`; the movie on the table may be another one then."""
         return self.resume(replace(state, utterances=(*state.utterances, Utterance(text, len(state.answers)))))
 
     def undo(self, state: SessionState) -> SessionState:
@@ -87,19 +92,18 @@ class SessionEngine:
         """Return `state`, which may come from a file, with the movie of the highest score on the table."""
         total = self.scores(state)
         best = int(total.argmax())
-        current = best if total[best] > -np.inf else None
-        return SessionState(state.favorites, state.answers, current, state.seed, state.utterances)
+        return replace(state, current=best if total[best] > -np.inf else None)
 
     def scores(self, state: SessionState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for those not to be shown."""
-        context, answered = self._context(state), [event.row for event in state.answers]
-        scores = self.rule.scores(self._events(state)[0])
+        context, answered = self.context(state), [event.row for event in state.answers]
+        scores = self.rule.scores(self._events(state))
         _, deviation = context.moments(scores, answered)
         # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
         total = scores * np.float32(self._model_weight(state) / deviation)
         total += context.fixed
-        for weight, fit in self._fits(state, context) if state.utterances else ():
-            total += np.float32(weight) * fit
+        for points in self._fits(state, context):
+            total += points
         total[answered] = -np.inf
         return np.asarray(total)
 
@@ -111,65 +115,54 @@ class SessionEngine:
         """
         if state.current is None:
             raise ChoiceError("nothing to explain: no movie is left")
-        context, row, answered = self._context(state), state.current, [event.row for event in state.answers]
+        context, row, answered = self.context(state), state.current, [event.row for event in state.answers]
         candidates = context.allowed.copy()
         candidates[answered] = False
         candidates[row] = True  # a movie taken back by undo may lie outside a filter given since
-        rows = np.flatnonzero(candidates)
-        column = int(np.searchsorted(rows, row))
-        events, sources = self._events(state)
+        rows, events = np.flatnonzero(candidates), self._events(state)
         table = self.rule.contributions(events, rows)  # (1 + n_events, n_candidates)
-        totals = np.zeros(len(context.allowed), dtype=np.float32)
+        totals = np.zeros(len(candidates), dtype=np.float32)
         totals[rows] = table.sum(axis=0)
         _, deviation = context.moments(totals, answered)
-        values = (table[:, column] - table.mean(axis=1)) * (self._model_weight(state) / deviation)
-        reasons = [Reason("average", None, float(values[0]))] if values[0] else []
-        said = [weight * float(fit[row]) for weight, fit in self._fits(state, context)]
-        for event, source, value in zip(events, sources, values[1:].tolist()):
-            if source is None:
-                reasons.append(Reason(event.answer, self.catalog.movie(event.row), value))
+        gains = (table[:, np.searchsorted(rows, row)] - table.mean(axis=1)) * (self._model_weight(state) / deviation)
+        reasons = [Reason("average", None, float(gains[0]))] if gains[0] else []
+        said = [float(points[row]) for points in self._fits(state, context)]
+        for event, gain in zip(events, gains[1:].tolist()):
+            if event.item is None:
+                reasons.append(Reason(event.answer, self.catalog.movie(event.row), gain))
             else:
-                said[source] += value
-        reasons += [Reason("words", None, value, said_by.text) for said_by, value in zip(state.utterances, said)]
+                said[event.item.utterance] += gain
+        reasons += [Reason("words", None, value, words.text) for words, value in zip(state.utterances, said)]
         return reasons + [Reason(kind, None, float(points[row])) for kind, points in context.terms.items()]
 
-    def affinity(self, state: SessionState) -> float:
-        """Return the genre affinity of the current movie to the favorites, 0 to 1."""
-        return float(self._context(state).given.affinity[state.current])
+    def context(self, state: SessionState) -> Context:
+        """Return what stays the same while the favorites of `state` do; kept from turn to turn."""
+        return self._context(state.favorites, bool(state.utterances))
 
-    def _context(self, state: SessionState) -> SessionContext:
-        return self._context_of(state.favorites, bool(state.utterances))
-
-    def _events(self, state: SessionState) -> tuple[list[Event], list[Optional[int]]]:
-        """Return the events that the rule hears, in order; and for each the index of its utterance, if it has one."""
-        events = list(state.events)
-        sources: list[Optional[int]] = [None] * len(events)
-        if not state.utterances:
-            return events, sources
-        for index, (said, decay) in reversed(list(enumerate(zip(state.utterances, self._decays(state))))):
-            item, weight = self._signal(said.text).item, self.policy.words_taste_weight * decay
-            if item is not None and weight > 0 and self.rule.accepts_text:
-                place = len(state.favorites) + said.after
-                events.insert(place, Event(NO_ROW, TEXT, item._replace(weight=weight)))
-                sources.insert(place, index)
-        return events, sources
-
-    def _fits(self, state: SessionState, context: SessionContext) -> Iterator[tuple[float, np.ndarray]]:
-        """Yield the weight of each utterance and its fit, standardised over the movies allowed."""
-        for said, decay in zip(state.utterances, self._decays(state)):
-            fit = self._signal(said.text).fit
-            mean, deviation = context.moments(fit, ())
-            yield self.policy.words_fit_weight * decay, (fit - np.float32(mean)) / np.float32(deviation)
-
-    def _decays(self, state: SessionState) -> list[float]:
-        """Return what is left of each utterance: those after a further answer take from earlier ones."""
+    def _words(self, state: SessionState) -> list[tuple[float, TextSignal]]:
+        """Return what is left of each utterance, and what it says."""
         moments = sorted({said.after for said in state.utterances}, reverse=True)
-        return [self.policy.words_fade ** moments.index(said.after) for said in state.utterances]
+        fade = self.policy.words_fade
+        return [(fade ** moments.index(said.after), self._signal(said.text)) for said in state.utterances]
 
-    def _encode(self, text: str) -> TextSignal:
-        if self.encoder is None:
-            raise ChoiceError("this session can't read words: start it with Recommender.session")
-        return self.encoder.encode(text)
+    def _events(self, state: SessionState) -> list[Event]:
+        """Return the events that the rule hears, in order, words as pseudo-items."""
+        events = list(state.events)
+        for index, (decay, signal) in reversed(list(enumerate(self._words(state)))):
+            weight = self.policy.words_taste_weight * decay
+            if signal.item is not None and weight > 0 and self.rule.accepts_text:
+                item = signal.item._replace(weight=weight, utterance=index)
+                events.insert(len(state.favorites) + state.utterances[index].after, Event(NO_ROW, TEXT, item))
+        return events
+
+    def _fits(self, state: SessionState, context: Context) -> list[np.ndarray]:
+        """Return the points of every movie for each utterance: its fit, standardised over the movies allowed."""
+        points = []
+        for decay, signal in self._words(state):
+            mean, deviation = context.moments(signal.fit)
+            fit = (signal.fit - np.float32(mean)) / np.float32(deviation)
+            points.append(np.float32(self.policy.words_fit_weight * decay) * fit)
+        return points
 
     def _model_weight(self, state: SessionState) -> float:
         weight, rate = self.policy.score_weight_model, self.policy.exploration_rate
@@ -177,108 +170,3 @@ class SessionEngine:
         if rate > 0 and np.random.default_rng([state.seed, len(state.answers)]).random() < rate:
             weight *= self.policy.exploration_damping
         return weight
-
-
-class SessionContext:
-    """What stays the same while the favorites do, and while there are words or none.
-
-    allowed: (n_movies,) bool.  terms: the points of each term of the policy.  fixed: their sum, -inf where not allowed.
-    """
-
-    def __init__(self, engine: SessionEngine, favorites: tuple[int, ...], any_genre: bool) -> None:
-        affinity = genre_affinity(engine.catalog.genres, favorites)
-        self.given = Given(engine.policy, engine.catalog, favorites, affinity)
-        self.allowed = allowed_movies(self.given, engine.wanted, any_genre)
-        self.terms = {kind: term(self.given) for kind, term in TERMS.items()}
-        self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
-        self._weights = self.allowed.astype(np.float32)
-        self._n_allowed = int(self.allowed.sum())
-
-    def moments(self, scores: np.ndarray, answered: Sequence[int]) -> tuple[float, float]:
-        """Return mean and standard deviation of `scores` over the candidates: allowed and not yet answered; 1 where
-        they are all alike. Taken over all movies allowed, less what the few answered ones add: nothing copied out."""
-        rows = np.array([row for row in answered if self.allowed[row]], dtype=np.int64)
-        n = max(1, self._n_allowed - len(rows))
-        taken_out = scores[rows].astype(np.float64)
-        mean = (float(self._weights @ scores) - float(taken_out.sum())) / n
-        centred = scores - np.float32(mean)
-        centred *= self._weights
-        taken_out -= np.float32(mean)
-        variance = max(0.0, float(centred @ centred) - float(taken_out @ taken_out)) / n
-        return mean, float(np.sqrt(variance)) if variance > 1e-12 * mean * mean else 1.0
-
-
-class Recommendation:
-    """A movie, its score, and why: `because` lists the terms, which add up to the score."""
-
-    def __init__(self, engine: SessionEngine, state: SessionState) -> None:
-        assert state.current is not None
-        self._engine, self._state = engine, state
-        self.movie = engine.catalog.movie(state.current)
-
-    @functools.cached_property
-    def because(self) -> tuple[Reason, ...]:
-        return tuple(self._engine.explain(self._state))
-
-    @property
-    def score(self) -> float:
-        return sum(reason.value for reason in self.because)
-
-    @property
-    def model_score(self) -> float:
-        """The part of the score that the learning rule gave."""
-        return sum(reason.value for reason in self.because if reason.kind not in TERMS)
-
-    def __repr__(self) -> str:
-        return f"Recommendation({self.movie}, score={self.score:.2f})"
-
-
-class Session:
-    """A session as an object that remembers its state, which is all that changes: `state` is a value to keep or send.
-
-    `next()` gives the movie on the table; a movie left without an answer counts as skipped when `next()` is called
-    again. `answer(...)` takes "like", "dislike" or "skip". A session can be pickled, and shared by threads: each call
-    is one whole step, and an answer is heard once, for the movie on the table, or refused.
-    """
-
-    def __init__(self, engine: SessionEngine, state: SessionState, asked: bool = False) -> None:
-        self.engine = engine
-        self.state = state
-        self._asked = asked
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Session, (self.engine, self.state, self._asked)
-
-    def next(self) -> Optional[Recommendation]:
-        """Return the next movie, or None when nothing is left."""
-        with self._lock:
-            state = self.engine.step(self.state, "skip") if self._asked else self.state
-            self.state, self._asked = state, state.current is not None
-        return Recommendation(self.engine, state) if state.current is not None else None
-
-    def answer(self, answer: str) -> None:
-        """Answer the movie that `next()` gave; raises `ChoiceError` for another word or when nothing was asked."""
-        check_answer(answer)
-        with self._lock:
-            if not self._asked:
-                raise ChoiceError(f"nothing to answer {answer!r} to: call next() first")
-            self.state, self._asked = self.engine.step(self.state, answer), False
-
-    def tell(self, text: str) -> None:
-        """Say in words of your own what you want; `next()` gives the movie that fits now, the last one not answered.
-
-        Raises `ChoiceError` where nothing can be made of them; nothing changes then.
-        """
-        with self._lock:
-            self.state, self._asked = self.engine.tell(self.state, text), False
-
-    def undo(self) -> None:
-        """Take back what was said last: an answer, whose movie `next()` gives again, or words."""
-        with self._lock:
-            self.state, self._asked = self.engine.undo(self.state), False
-
-    @property
-    def user_vector(self) -> np.ndarray:
-        """What was learned of the person, (k,) float32, a copy."""
-        return self.engine.rule.user_vector(self.state.events)

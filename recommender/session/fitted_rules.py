@@ -2,7 +2,7 @@
 
     popularity             score_i = people who liked i / people         uses no answer
     moving-average         rules.py over the vectors of learn/svd.py     uses likes and dislikes
-    two-tower              two_tower_rule.py over learn/two_tower        uses likes and dislikes
+    two-tower              the same over the movie tower's vectors       uses likes and dislikes
     ease                   score_i = sum over likes o of B_oi            uses likes
     conditional-gaussian   gaussian.py                                   uses skips too
 
@@ -24,13 +24,29 @@ from ..learn.ease import Ease
 from ..learn.svd import SvdModel, SvdSettings
 from ..learn.two_tower.model import TwoTower
 from ..learn.two_tower.settings import TwoTowerSettings
-from .gaussian import ConditionalGaussian
+from .gaussian import ConditionalGaussian, GaussianSettings
 from .policy import PolicySettings
-from .rules import FAVORITE, LIKE, Event, LearningRule, MovingAverage, VectorRule
-from .taste_covariance import GaussianSettings, fit_gaussian
-from .two_tower_rule import two_tower_rule
+from .rules import LearningRule, MovingAverage, VectorRule
+from .state import FAVORITE, LIKE, Event
+from .taste_covariance import fit_gaussian
 
 RULES = ("popularity", "moving-average", "two-tower", "ease", "conditional-gaussian")
+BIAS_WEIGHT = 0.22  # chosen in the replay (model/replay_sessions.py), for two networks of different scale
+
+
+def two_tower_rule(movie_vectors: np.ndarray, movie_biases: np.ndarray, policy: PolicySettings) -> MovingAverage:
+    """Return the moving average over the movie tower's vectors m (n_movies, k), with its biases c (n_movies,) beneath.
+
+        v_i = m_i - mean of m        s^2 = mean of |v_i|^2        score_i = u . v_i + BIAS_WEIGHT s^2 c_i
+
+    What all movies' vectors have in common says nothing about a person, so it is taken off. The products u . v are of
+    the size s^2, whatever scale the network found; the biases are on the scale of the loss: unscaled they would leave
+    only popularity, and without them the session would show what hardly anybody knows.
+    """
+    vectors = movie_vectors - movie_vectors.mean(axis=0)
+    size = np.einsum("nk,nk->n", vectors, vectors).mean()  # s^2
+    base = np.float32(BIAS_WEIGHT) * size * movie_biases
+    return MovingAverage(vectors, policy.learning_rate, policy.negative_weight, base)
 
 
 class PopularityRule(VectorRule):
@@ -50,25 +66,22 @@ class EaseRule(LearningRule):
 
     def __init__(self, item_weights: np.ndarray) -> None:
         self.item_weights = item_weights
-        self.n_movies = len(item_weights)
 
     def scores(self, events: Sequence[Event]) -> np.ndarray:
-        weights, rows = self._heard(events)
-        return np.asarray(weights @ self.item_weights[rows])
+        likes = np.array([event.answer in (FAVORITE, LIKE) for event in events], dtype=np.float32)
+        return np.asarray(likes @ self.item_weights[np.array([event.row for event in events], dtype=np.int64)])
 
     def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
-        weights, event_rows = self._heard(events)
-        table = weights[:, None].astype(np.float64) * self.item_weights[event_rows][:, rows]
-        return np.vstack([np.zeros(len(rows)), table])
+        table = np.zeros((1 + len(events), len(rows)))
+        for line, event in enumerate(events, 1):
+            if event.answer in (FAVORITE, LIKE):
+                table[line] = self.item_weights[event.row, rows]
+        return table
 
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
-        """Return the fold-in vector itself, (n_movies,): EASE has no smaller space."""
-        weights, rows = self._heard(events)
-        return np.bincount(rows, weights=weights, minlength=self.n_movies).astype(np.float32)
-
-    def _heard(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
-        weights = np.array([event.answer in (FAVORITE, LIKE) for event in events], dtype=np.float32)
-        return weights, np.array([event.row for event in events], dtype=np.int64)
+        """Return 1 for each movie liked, (n_movies,): EASE has no smaller space."""
+        liked = [event.row for event in events if event.answer in (FAVORITE, LIKE)]
+        return np.isin(np.arange(len(self.item_weights)), liked).astype(np.float32)
 
 
 def fit_session_rule(
@@ -88,10 +101,8 @@ def fit_session_rule(
         n_users = max(1, int((np.diff(train.indptr) > 0).sum()))
         return PopularityRule((liked.movie_counts() / n_users).astype(np.float32))
     if name == "moving-average":
-        most = min(train.n_users, train.n_movies)
-        model = SvdModel(rank=min(rank or SvdSettings().rank, most))
-        vectors = model.fit(train).movie_vectors(policy.vector_scaling)
-        return MovingAverage(vectors, policy.learning_rate, policy.negative_weight)
+        svd = SvdModel(rank=min(rank or SvdSettings().rank, train.n_users, train.n_movies)).fit(train)
+        return MovingAverage(svd.movie_vectors(policy.vector_scaling), policy.learning_rate, policy.negative_weight)
     if name == "two-tower":
         defaults = TwoTowerSettings()
         batch = int(np.clip(liked.n_ratings // 100, 16, defaults.batch))  # few likes: small batches, or too few steps

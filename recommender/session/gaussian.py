@@ -16,11 +16,44 @@ is liked; it has a vector and a noise of its own, and mu = 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from .rules import DISLIKE, FAVORITE, LIKE, SKIP, TEXT, Event, VectorRule
-from .taste_covariance import Gaussian, GaussianSettings
+from ..data import artifacts
+from ..data.settings import setting
+from .rules import VectorRule
+from .state import DISLIKE, FAVORITE, LIKE, SKIP, TEXT, Event
+
+KIND, FILE = "session", "gaussian.npz"
+REMEDY = "python -m model.train_session_model"
+
+
+@dataclass(frozen=True)
+class GaussianSettings:
+    """How the Gaussian is fitted, and what does not change from one person to the next."""
+
+    rank: int = setting(32, "k: how many shared tastes", 1)
+    middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
+    low_value: float = setting(0.2, "what a rating below 3 counts; also the value of a dislike", 0, 1)
+    noise: float = setting(1.0, "noise of an answer: this / sqrt(n_users)", 0)
+    noise_share: float = setting(0.3, "noise of an answer, beside that: this share of the movie's variance", 0)
+    popularity_discount: float = setting(0.04, "taken from the base of a movie that many rated", 0)
+    activity_exponent: float = setting(0.25, "how much less a person with many ratings counts", 0, 1)
+    genre_weight: float = setting(0.1, "variance that genres and years share, of a movie's own", 0)
+    seed: int = setting(0, "seed of the SVD's start", 0)
+
+
+class Gaussian(NamedTuple):
+    """What is fitted; all arrays float32, a row for each movie."""
+
+    vectors: np.ndarray  # V, (n_movies, k)
+    means: np.ndarray  # mu, (n_movies,)
+    noise: np.ndarray  # (n_movies,), variance of an answer that tells nothing of other movies, psi included
+    base: np.ndarray  # (n_movies,), what each movie scores with somebody unknown
+    n_users: int  # on whom it was fitted
 
 
 class ConditionalGaussian(VectorRule):
@@ -32,28 +65,42 @@ class ConditionalGaussian(VectorRule):
 
     def __init__(self, fitted: Gaussian, settings: GaussianSettings, skip_weight: float = 0.5) -> None:
         super().__init__(fitted.vectors, fitted.base)
-        self.settings = settings
-        self.skip_weight = skip_weight
+        self.settings, self.skip_weight = settings, skip_weight
         self.means = fitted.means.astype(np.float64)
         self.movie_noise: np.ndarray = fitted.noise.astype(np.float64)
         self._values = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0, TEXT: 1.0}
-        skip = 1.0 / skip_weight if skip_weight > 0 else np.inf
-        self._noise_factors = {**dict.fromkeys(self._values, 1.0), SKIP: skip}
+        self._skip_noise = 1.0 / skip_weight if skip_weight > 0 else np.inf
 
     def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
-        if self.skip_weight == 0 and any(event.answer == SKIP for event in events):
-            weights = np.zeros(len(events))
-            heard = [i for i, event in enumerate(events) if event.answer != SKIP]
-            weights[heard] = self.event_weights([events[i] for i in heard], vectors[heard])
-            return weights
-        rows = np.array([event.row for event in events], dtype=np.int64)
-        V = vectors.astype(np.float64)  # (n, k)
-        y = np.array([self._values[event.answer] for event in events])
-        noise = self.movie_noise[rows] * np.array([self._noise_factors[event.answer] for event in events])
+        weights = np.zeros(len(events))
+        places = [i for i, event in enumerate(events) if self.skip_weight > 0 or event.answer != SKIP]
+        heard = [events[i] for i in places]
+        rows = np.array([event.row for event in heard], dtype=np.int64)
+        V = vectors[places].astype(np.float64)  # V_O, (n, k)
+        y = np.array([self._values[event.answer] for event in heard])
         mu = self.means[rows]
-        for i, event in enumerate(events):
+        noise = self.movie_noise[rows] * [self._skip_noise if event.answer == SKIP else 1.0 for event in heard]
+        for i, event in enumerate(heard):
             if event.item is not None:
                 noise[i], mu[i] = event.item.noise / event.item.weight, 0.0
-        covariance = V @ V.T  # (n, n)
-        covariance.flat[:: len(rows) + 1] += noise
-        return np.linalg.solve(covariance, y - mu)
+        weights[places] = np.linalg.solve(V @ V.T + np.diag(noise), y - mu)
+        return weights
+
+
+def save_gaussian(
+    folder: Path, fitted: Gaussian, settings: GaussianSettings, movie_ids: np.ndarray, fitted_on: str
+) -> None:
+    """Write the artifact, all files or none: `gaussian.npz` and a manifest; `fitted_on` says which ratings it saw."""
+    arrays = fitted._asdict()
+    about = {"n_users": arrays.pop("n_users"), "fitted_on": fitted_on}
+    artifacts.store(folder, KIND, settings, {FILE: arrays}, movie_ids=movie_ids, **about)
+
+
+def load_gaussian(folder: Path, catalog_ids: np.ndarray) -> tuple[Gaussian, GaussianSettings]:
+    """Read what `save_gaussian` wrote; `catalog_ids`: the movie ids that the caller works with, ascending.
+
+    Raises `ArtifactError` for files that are missing, damaged, of another run, or fitted on other movies.
+    """
+    stored = artifacts.restore(folder, KIND, REMEDY, GaussianSettings, movie_ids=catalog_ids)
+    arrays = stored.read({FILE: dict.fromkeys(("vectors", "means", "noise", "base"), np.float32)})
+    return Gaussian(**arrays, n_users=int(stored.about.get("n_users", 0))), stored.settings

@@ -5,18 +5,15 @@
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later moments with words)
 
 `model` is the learning rule's score standardised over the candidates of the turn (engine.py): raw u . m is of the
-order of 0.1, and penalties of the order of 1 would drown it. So is `fit`, how well a movie fits what the person asked
-for in words. Genres never change vectors; movies outside the genres of the favorites are shown once there are words.
-
-The genre profile counts the genres of the favorites and is normalised to sum to 1. The affinity of a movie is
-the sum of the profile's weights of its genres, 0 to 1; its distance is 1 - affinity.
+order of 0.1, and penalties of the order of 1 would drown it. So is `fit`. Genres never change vectors; movies outside
+the genres of the favorites are shown once there are words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -81,8 +78,7 @@ class MovieFilter:
         passes = np.ones(len(catalog), dtype=bool)
         if self.genres:
             passes &= catalog.genres[:, genre_columns(catalog, self.genres)].any(axis=1)
-        if self.exclude_genres:
-            passes &= ~catalog.genres[:, genre_columns(catalog, self.exclude_genres)].any(axis=1)
+        passes &= ~catalog.genres[:, genre_columns(catalog, self.exclude_genres)].any(axis=1)
         if self.first_year is not None:
             passes &= catalog.years >= self.first_year
         if self.last_year is not None:
@@ -101,10 +97,10 @@ def genre_columns(catalog: Catalog, names: Sequence[str]) -> list[int]:
 
 
 def genre_affinity(genres: np.ndarray, favorites: Sequence[int]) -> np.ndarray:
-    """Return the affinity of every movie to the favorites' genre profile, (n_movies,) float32, 0 to 1.
+    """Return the affinity of every movie to the favorites, (n_movies,) float32, 0 to 1; 1 minus it is the distance.
 
-    genres: (n_movies, n_genres) bool.  favorites: movie rows. Favorites without any genre give affinity 0; where
-    there are no favorites, nothing is far from them: affinity 1.
+    The genre counts of the favorites, normalised to sum to 1, are their profile; the affinity of a movie is the sum of
+    its genres' shares. genres: (n_movies, n_genres) bool.  favorites: movie rows; without any the affinity is 1.
     """
     if not len(favorites):
         return np.ones(len(genres), dtype=np.float32)
@@ -113,50 +109,70 @@ def genre_affinity(genres: np.ndarray, favorites: Sequence[int]) -> np.ndarray:
     return np.asarray(genres.astype(np.float32) @ profile)
 
 
-class Given(NamedTuple):
-    """What a term of the score is computed from. affinity: (n_movies,) float32, that of `genre_affinity`."""
+class Context:
+    """What stays the same while the favorites do: what a term is computed from, and what the terms give.
 
-    policy: PolicySettings
-    catalog: Catalog
-    favorites: tuple[int, ...]
-    affinity: np.ndarray
+    any_genre: movies outside the favorites' genres may be shown too.  affinity: (n_movies,) float32.
+    allowed: (n_movies,) bool.  terms: the points of each term.  fixed: their sum, -inf where not allowed.
+    """
+
+    def __init__(
+        self,
+        policy: PolicySettings,
+        catalog: Catalog,
+        wanted: MovieFilter,
+        favorites: tuple[int, ...],
+        any_genre: bool = False,
+    ) -> None:
+        self.policy, self.catalog, self.favorites, rows = policy, catalog, favorites, list(favorites)
+        self.affinity = genre_affinity(catalog.genres, favorites)
+        near = (self.affinity >= policy.min_genre_affinity) & (1 - self.affinity <= policy.max_genre_distance)
+        if any_genre or not catalog.genres[rows].any():  # favorites without a genre say nothing about genres
+            near[:] = True
+        self.allowed = near & wanted.mask(catalog)
+        self.allowed[rows] = False
+        self.terms = {kind: term(self) for kind, term in TERMS.items()}
+        self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
+        self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
+
+    def moments(self, scores: np.ndarray, answered: Sequence[int] = ()) -> tuple[float, float]:
+        """Return mean and standard deviation of `scores` over the candidates: allowed and not yet answered; 1 where
+        they are all alike. Taken over all movies allowed, less what the few answered ones add: nothing copied out."""
+        rows = np.array([row for row in answered if self.allowed[row]], dtype=np.int64)
+        n = max(1, self._n_allowed - len(rows))
+        taken_out = scores[rows].astype(np.float64)
+        mean = (float(self._weights @ scores) - float(taken_out.sum())) / n
+        centred = scores - np.float32(mean)
+        centred *= self._weights
+        taken_out -= np.float32(mean)
+        variance = max(0.0, float(centred @ centred) - float(taken_out @ taken_out)) / n
+        return mean, float(np.sqrt(variance)) if variance > 1e-12 * mean * mean else 1.0
 
 
-def genre_term(given: Given) -> np.ndarray:
+def genre_term(context: Context) -> np.ndarray:
     """Return the points lost by genres that the favorites do not have."""
-    return -(1 - given.affinity) * np.float32(given.policy.genre_distance_penalty)
+    return -(1 - context.affinity) * np.float32(context.policy.genre_distance_penalty)
 
 
-def popularity_term(given: Given) -> np.ndarray:
+def popularity_term(context: Context) -> np.ndarray:
     """Return the points lost by movies that many people rated."""
-    counts = given.catalog.n_ratings
+    counts = context.catalog.n_ratings
     share = (counts / max(1, counts.max(initial=0))).astype(np.float32)
-    return -share * np.float32(given.policy.popularity_penalty)
+    return -share * np.float32(context.policy.popularity_penalty)
 
 
-def diversity_term(given: Given) -> np.ndarray:
+def diversity_term(context: Context) -> np.ndarray:
     """Return the points of movies a little off the favorites' genres."""
-    policy, affinity = given.policy, given.affinity
+    policy, affinity = context.policy, context.affinity
     middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
-    middle &= len(given.favorites) > 0
+    middle &= len(context.favorites) > 0
     return middle.astype(np.float32) * np.float32(policy.diversity_boost)
 
 
 # What is added to the model's score, in this order: the kind of the `Reason` and the function that gives every movie
 # its points, (n_movies,) float32. A new term is a function above and a line here (and a setting, if it has a weight).
-TERMS: dict[str, Callable[[Given], np.ndarray]] = {
+TERMS: dict[str, Callable[[Context], np.ndarray]] = {
     "genre": genre_term,
     "popularity": popularity_term,
     "diversity": diversity_term,
 }
-
-
-def allowed_movies(given: Given, wanted: MovieFilter, any_genre: bool) -> np.ndarray:
-    """Return which movies may be shown, (n_movies,) bool; any_genre: also those outside the favorites' genres."""
-    policy, favorites = given.policy, list(given.favorites)
-    allowed = (given.affinity >= policy.min_genre_affinity) & (1 - given.affinity <= policy.max_genre_distance)
-    if any_genre or not given.catalog.genres[favorites].any():
-        allowed[:] = True  # favorites without a genre say nothing about genres
-    allowed &= wanted.mask(given.catalog)
-    allowed[favorites] = False
-    return allowed

@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError
 from ..data.files import dump_json, load_json, replace_file
-from .rules import ANSWERS, Event
-from .state import SessionState, Utterance
+from .state import ANSWERS, Event, SessionState, Utterance
 
 _VERSIONS = (1, 2)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -23,8 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 def default_profiles_folder() -> Path:
     """Return where profiles live: `$XDG_DATA_HOME/tastevec/profiles`, by default below `~/.local/share`."""
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "tastevec" / "profiles"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tastevec" / "profiles"
 
 
 def profile_path(folder: Path, name: str) -> Path:
@@ -48,45 +45,26 @@ def save_profile(path: Path, catalog: Catalog, state: SessionState) -> None:
         dump_json(profile, temporary)
 
 
-class LoadedProfile(NamedTuple):
-    """A saved session, and the ids of its movies that the catalogue no longer has."""
+def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, list[int]]:
+    """Return a saved session, and the ids of its movies that the catalogue no longer has.
 
-    state: SessionState
-    missing: tuple[int, ...]
-
-
-def load_profile(path: Path, catalog: Catalog) -> LoadedProfile:
-    """Read a profile; raises `ChoiceError` where there is none, `ArtifactError` for a damaged one."""
+    Raises `ChoiceError` where there is no such profile, `ArtifactError` for a damaged one.
+    """
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.json"))
         hint = f"saved ones: {', '.join(known)}" if known else "start one with --save NAME"
         raise ChoiceError(f"no profile {path.stem!r} in {path.parent}: {hint}")
-    favorites, answers, words, seed = _checked(load_json(path), path)
-    row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
-    rows = tuple(row_of[movie_id] for movie_id in favorites if movie_id in row_of)
-    events = tuple(Event(row_of[movie_id], answer) for movie_id, answer in answers if movie_id in row_of)
-    # Words keep their place among the answers that are left.
-    said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in words)
-    if not rows and not said:
-        raise ArtifactError(f"{path}: none of its favorites is in this catalogue: start a new one with --save")
-    missing = tuple(i for i in [*favorites, *(i for i, _ in answers)] if i not in row_of)
-    return LoadedProfile(SessionState(rows, events, seed=seed, utterances=said), missing)
-
-
-def _checked(profile: Any, path: Path) -> tuple[list[int], list[tuple[int, str]], list[tuple[str, int]], int]:
-    """Return favorites, answers, words and seed as stored."""
+    profile = load_json(path)
     damaged = ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one")
     try:
-        version = profile["format_version"]
+        version, seed = profile["format_version"], int(profile["seed"])
         favorites = [int(movie_id) for movie_id in profile["favorites"]]
         answers = [(int(movie_id), str(answer)) for movie_id, answer in profile["answers"]]
         words = [(str(text), int(after)) for text, after in profile.get("words", [])]
-        seed = int(profile["seed"])
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise damaged from None
     if version not in _VERSIONS:
-        known = _VERSIONS[-1]
-        raise ArtifactError(f"{path} has format version {version!r}, this program reads {known}: update tastevec")
+        raise ArtifactError(f"{path} has format version {version!r}, this reads {_VERSIONS[-1]}: update tastevec")
     for movie_id, answer in answers:
         if answer not in ANSWERS:
             raise ArtifactError(f"{path}: answer {answer!r} to movie {movie_id} is not one of {', '.join(ANSWERS)}")
@@ -94,4 +72,11 @@ def _checked(profile: Any, path: Path) -> tuple[list[int], list[tuple[int, str]]
     moments = [0, *(after for _, after in words), len(answers)]
     if seed < 0 or len(set(movies)) < len(movies) or moments != sorted(moments):
         raise damaged
-    return favorites, answers, words, seed
+    row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
+    rows = tuple(row_of[movie_id] for movie_id in favorites if movie_id in row_of)
+    events = tuple(Event(row_of[movie_id], answer) for movie_id, answer in answers if movie_id in row_of)
+    # Words keep their place among the answers that are left.
+    said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in words)
+    if not rows and not said:
+        raise ArtifactError(f"{path}: none of its favorites is in this catalogue: start a new one with --save")
+    return SessionState(rows, events, seed=seed, utterances=said), [i for i in movies if i not in row_of]

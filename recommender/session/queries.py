@@ -27,8 +27,8 @@ from ..text.registry import DEFAULT_BACKEND, make_backend, names
 from ..text.vectors import VectorTable
 from ..text.word_match import WordMatch, take_out_unwanted, telling_words
 from .cold_start import rating_weights
-from .rules import LearningRule, PseudoItem
-from .state import TextSignal
+from .rules import LearningRule
+from .state import PseudoItem, TextSignal
 
 LENGTH = 3.0  # of a pseudo-item's vector, in mean lengths of a movie's: a few words predict little, but are meant
 MOST_LETTERS = 1000
@@ -36,22 +36,19 @@ GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
 
 
 class FreeText:
-    """Encodes words about the movies of one catalogue by `backend` and its text vectors of the movies."""
+    """Encodes words about the movies of one catalogue by `backend` and its text vectors of the movies.
+
+    vectors: (n_movies, d) of `backend`, a row for each movie of `catalog`, zeros for one without a text.
+    """
 
     def __init__(
         self, catalog: Catalog, rule: LearningRule, backend: BaseEmbeddingBackend, vectors: np.ndarray
     ) -> None:
-        """vectors: (n_movies, d) of `backend`, a row for each movie of `catalog`, zeros for one without."""
         self.catalog, self.rule, self.backend, self.vectors = catalog, rule, backend, vectors
 
     @classmethod
     def load(
-        cls,
-        folder: Path,
-        catalog: Catalog,
-        rule: LearningRule,
-        backend: str = DEFAULT_BACKEND,
-        settings: Optional[Mapping[str, Any]] = None,
+        cls, folder: Path, catalog: Catalog, rule: LearningRule, backend: str, settings: Mapping[str, Any]
     ) -> FreeText:
         """Read what `model.generate_embeddings` left in `folder`/artifacts/text/`backend`.
 
@@ -63,7 +60,7 @@ class FreeText:
             command = f"python -m model.generate_embeddings --processed {folder} --backend {backend}"
             raise ArtifactError(f"no text vectors of movies in {where}: run {command}")
         own = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
-        made = make_backend(backend, **{**own, **(settings or {})})
+        made = make_backend(backend, **{**own, **settings})
         stored = VectorTable.load(where, identity=made.identity)
         return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
 
@@ -79,15 +76,12 @@ class FreeText:
         text = " ".join(text[:MOST_LETTERS].split())
         wanted, unwanted = take_out_unwanted(text, self.catalog.genre_names)
         words = telling_words(wanted)
+        embedded = wanted if words or not unwanted else ""
         if self.backend.name == DEFAULT_BACKEND:
             # It counts words, so it gets those that are meant. Of a short word that no movie holds, the letters are
             # those of other words: of sad, those of dead.
             embedded = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
-        else:
-            embedded = wanted if words or not unwanted else ""
-        x = np.zeros(self.vectors.shape[1], dtype=np.float32)
-        if embedded:
-            x = self.backend.embed_texts([embedded])[0]
+        x = self.backend.embed_texts([embedded])[0] if embedded else np.zeros(self.vectors.shape[1], dtype=np.float32)
         fit = self.vectors @ x + self.words.share(wanted) / np.float32(max(len(words), 1))
         if not unwanted and fit.max(initial=0) <= 0:
             raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
@@ -113,6 +107,5 @@ class FreeText:
             return None
         usual = float(np.linalg.norm(self.rule.movie_vectors, axis=1).mean())
         noise = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
-        return PseudoItem(
-            vector * np.float32(LENGTH * usual / length), noise + float(self.bridge.residual_variance.sum())
-        )
+        noise += float(self.bridge.residual_variance.sum())
+        return PseudoItem(vector * np.float32(LENGTH * usual / length), noise)

@@ -6,58 +6,22 @@ a score that is a base plus one term for each event; the terms are the explanati
     score_i = base_i + sum over events o of  w_o (v_o . v_i)  =  base_i + u . v_i
 
 A rule keeps no state between calls: the same events give the same scores, so undo is to leave out the last event,
-and a saved session is its list of events. What words say reaches a rule as a pseudo-item: a movie that does not exist,
-with a vector among those of the movies.
+and a saved session is its list of events.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Optional
+from typing import ClassVar, Optional
 
 import numpy as np
 
-from ..data.errors import ChoiceError
-
-FAVORITE, LIKE, DISLIKE, SKIP, TEXT = "favorite", "like", "dislike", "skip", "text"
-ANSWERS = (LIKE, DISLIKE, SKIP)
-NO_ROW = -1
-
-
-class PseudoItem(NamedTuple):
-    """A movie that does not exist, liked by a person who asked for it in words.
-
-    vector: (k,) float32 in the space of the rule's movie vectors.  noise: variance of an answer about it.
-    weight: how sure the like is, above 0 to 1; 1 = as an answer.
-    """
-
-    vector: np.ndarray
-    noise: float = 0.0
-    weight: float = 1.0
-
-
-class Event(NamedTuple):
-    """A movie row and "favorite", "like", "dislike" or "skip"; or row -1, "text" and a pseudo-item."""
-
-    row: int
-    answer: str
-    item: Optional[PseudoItem] = None
-
-
-def event_vectors(movie_vectors: np.ndarray, events: Sequence[Event]) -> np.ndarray:
-    """Return v_o, the vector of each event's movie or pseudo-item, (n_events, k) float32."""
-    rows = [event.row for event in events]
-    vectors = movie_vectors[np.array(rows, dtype=np.int64)]
-    if NO_ROW in rows:
-        for index, event in enumerate(events):
-            if event.item is not None:
-                vectors[index] = event.item.vector
-    return vectors
+from .state import DISLIKE, FAVORITE, LIKE, SKIP, Event
 
 
 class LearningRule(ABC):
-    """Scores from events; `n_movies` is how many movies it scores.
+    """Scores from events.
 
     A rule that accepts text has `movie_vectors` (n_movies, k) float32, and, where noise means something to it,
     `movie_noise` (n_movies,), the variance of an answer. Other rules are never given a pseudo-item.
@@ -66,7 +30,6 @@ class LearningRule(ABC):
     accepts_text: ClassVar[bool] = False
     movie_vectors: np.ndarray
     movie_noise: Optional[np.ndarray] = None
-    n_movies: int
 
     @abstractmethod
     def scores(self, events: Sequence[Event]) -> np.ndarray:
@@ -81,14 +44,14 @@ class LearningRule(ABC):
 
     @abstractmethod
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
-        """Return what the rule holds of the person, (k,) float32: a vector in the space of the movie vectors."""
+        """Return u, what the rule holds of the person, (k,) float32."""
 
 
 class VectorRule(LearningRule):
     """The formula of the header over movie vectors (n_movies, k); a subclass says how much each event weighs.
 
     base: (n_movies,) float32, the score that a movie has for anybody; None for 0.
-    Cost of `scores`: one matrix-vector product, O(n_movies k), and that of `weights`.
+    Cost of `scores`: one matrix-vector product, O(n_movies k), and that of `event_weights`.
     """
 
     accepts_text = True
@@ -99,20 +62,23 @@ class VectorRule(LearningRule):
         # The base is one column more, whose weight is always 1: a pass over all movies less.
         columns = self.movie_vectors.T if base is None else np.vstack((self.movie_vectors.T, base))
         self._columns = np.ascontiguousarray(columns, dtype=np.float32)  # (k, n_movies) or (k + 1, n_movies)
-        self.n_movies = len(movie_vectors)
         self.base = base
 
     @abstractmethod
     def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
         """Return w_o for every event, (n_events,) float64; vectors: v_o, (n_events, k)."""
 
-    def weights(self, events: Sequence[Event]) -> np.ndarray:
-        """Return w_o for every event, (n_events,) float64."""
-        return self.event_weights(events, event_vectors(self.movie_vectors, events))
+    def weighed(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
+        """Return w_o (n_events,) float64 and v_o (n_events, k) float32 of every event."""
+        vectors = self.movie_vectors[np.array([event.row for event in events], dtype=np.int64)]
+        for place, event in enumerate(events):
+            if event.item is not None:
+                vectors[place] = event.item.vector
+        return self.event_weights(events, vectors), vectors
 
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
-        vectors = event_vectors(self.movie_vectors, events)
-        return (self.event_weights(events, vectors) @ vectors).astype(np.float32)
+        weights, vectors = self.weighed(events)
+        return (weights @ vectors).astype(np.float32)
 
     def scores(self, events: Sequence[Event]) -> np.ndarray:
         user = np.ones(len(self._columns), dtype=np.float32)  # u, and 1 for the base
@@ -120,13 +86,12 @@ class VectorRule(LearningRule):
         return np.asarray(user @ self._columns)
 
     def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
-        k = self.movie_vectors.shape[1]
+        weights, vectors = self.weighed(events)
         table = np.zeros((1 + len(events), len(rows)))
         if self.base is not None:
             table[0] = self.base[rows]
-        vectors = event_vectors(self.movie_vectors, events)
-        table[1:] = vectors @ self._columns[:k, rows]  # float32: a quarter of the time, and exact enough
-        table[1:] *= self.event_weights(events, vectors)[:, None]
+        table[1:] = vectors @ self._columns[: vectors.shape[1], rows]  # float32: a quarter of the time, exact enough
+        table[1:] *= weights[:, None]
         return table
 
 
@@ -171,10 +136,3 @@ class MovingAverage(VectorRule):
                 weights[i] = decay * {LIKE: a, DISLIKE: -a * b, SKIP: 0.0}[answer]
                 decay *= 1.0 if answer == SKIP else 1.0 - a
         return weights
-
-
-def check_answer(answer: object) -> str:
-    """Return the answer, or raise `ChoiceError` for anything but like, dislike and skip."""
-    if answer not in ANSWERS:
-        raise ChoiceError(f"{answer!r} is not an answer: give one of {', '.join(ANSWERS)}")
-    return str(answer)

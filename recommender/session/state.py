@@ -1,14 +1,38 @@
-"""What a session is made of: what the person said so far, what their words mean, and the terms of a score."""
+"""What a session is made of: what the person said, what it is to a learning rule, and the terms of a score."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Protocol
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from ..data.catalog import Movie
-from .rules import FAVORITE, Event, PseudoItem
+
+FAVORITE, LIKE, DISLIKE, SKIP, TEXT = "favorite", "like", "dislike", "skip", "text"
+ANSWERS = (LIKE, DISLIKE, SKIP)
+NO_ROW = -1
+
+
+class PseudoItem(NamedTuple):
+    """A movie that does not exist, liked by a person who asked for it in words.
+
+    vector: (k,) float32 in the space of the rule's movie vectors.  noise: variance of an answer about it.
+    weight: how sure the like is, above 0 to 1; 1 = as an answer.  utterance: index of the words.
+    """
+
+    vector: np.ndarray
+    noise: float = 0.0
+    weight: float = 1.0
+    utterance: int = 0
+
+
+class Event(NamedTuple):
+    """A movie row and "favorite", "like", "dislike" or "skip"; or row -1, "text" and a pseudo-item."""
+
+    row: int
+    answer: str
+    item: Optional[PseudoItem] = None
 
 
 class Utterance(NamedTuple):
@@ -23,13 +47,6 @@ class TextSignal(NamedTuple):
 
     fit: np.ndarray
     item: Optional[PseudoItem]
-
-
-class TextEncoder(Protocol):
-    """Whoever makes something of words: `recommender.session.queries.FreeText`, or what opens it when asked."""
-
-    def encode(self, text: str) -> TextSignal:
-        """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
 
 
 @dataclass(frozen=True)

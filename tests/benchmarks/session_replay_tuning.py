@@ -29,10 +29,10 @@ from model.replay_sessions import read_data
 from recommender.data.settings import default_folder
 from recommender.evaluate.replay import RULE_ALONE, Fold, make_folds, per_person, replay_all
 from recommender.learn.svd import SvdModel
-from recommender.session.gaussian import ConditionalGaussian
+from recommender.session.gaussian import ConditionalGaussian, GaussianSettings
 from recommender.session.policy import PolicySettings
 from recommender.session.rules import LearningRule, MovingAverage
-from recommender.session.taste_covariance import GaussianSettings, fit_gaussian
+from recommender.session.taste_covariance import fit_gaussian
 
 Changes = dict[str, Sequence[Any]]
 Fit = Callable[[Fold], LearningRule]

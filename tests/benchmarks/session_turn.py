@@ -19,10 +19,10 @@ import numpy as np
 
 from recommender.data.catalog import Catalog
 from recommender.session.engine import SessionEngine
-from recommender.session.gaussian import ConditionalGaussian
+from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
 from recommender.session.policy import PolicySettings
-from recommender.session.rules import ANSWERS, FAVORITE, Event, LearningRule, MovingAverage
-from recommender.session.taste_covariance import Gaussian, GaussianSettings
+from recommender.session.rules import LearningRule, MovingAverage
+from recommender.session.state import ANSWERS, FAVORITE, Event
 
 GENRES = ("Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi", "Thriller", "War")
 N_SESSIONS = 60
