@@ -132,7 +132,8 @@ class Recommender:
         """What reads words; opened at its first use."""
         from .session.queries import FreeText
 
-        return FreeText.load(self._folder("text vectors"), self.catalog, self.rule, self.backend, self.backend_settings)
+        folder = self._folder("text vectors of movies")
+        return FreeText.load(folder, self.catalog, self.rule, self.backend, self.backend_settings)
 
     @functools.cached_property
     def _index(self) -> VectorIndex:

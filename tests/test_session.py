@@ -10,7 +10,7 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.session.engine import SessionEngine
-from recommender.session.policy import TERMS, MovieFilter, PolicySettings
+from recommender.session.policy import TERMS, Context, MovieFilter, PolicySettings
 from recommender.session.rules import MovingAverage
 from recommender.session.session import Recommendation, Session
 from recommender.session.state import Event
@@ -214,8 +214,8 @@ def test_session_refuses_what_makes_no_sense() -> None:
 
 
 def test_a_term_of_the_policy_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def youth(given: Given) -> np.ndarray:
-        return (given.catalog.years == 2001).astype(np.float32) * 50
+    def youth(context: Context) -> np.ndarray:
+        return (context.catalog.years == 2001).astype(np.float32) * 50
 
     before = make_engine().start([0, 5, 9, 14])
     monkeypatch.setitem(TERMS, "youth", youth)

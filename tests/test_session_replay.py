@@ -39,8 +39,6 @@ MERIT = np.array([8, 7, 6, 5, 4, 3, 2, 1], dtype=np.float32)
 
 
 class LikesLead(LearningRule):
-    n_movies = 8
-
     def scores(self, events: Sequence[Event]) -> np.ndarray:
         result = MERIT.copy()
         if Event(1, "like") in events:

@@ -64,7 +64,8 @@ def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, list[int]]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise damaged from None
     if version not in _VERSIONS:
-        raise ArtifactError(f"{path} has format version {version!r}, this reads {_VERSIONS[-1]}: update tastevec")
+        known = _VERSIONS[-1]
+        raise ArtifactError(f"{path} has format version {version!r}, this program reads {known}: update tastevec")
     for movie_id, answer in answers:
         if answer not in ANSWERS:
             raise ArtifactError(f"{path}: answer {answer!r} to movie {movie_id} is not one of {', '.join(ANSWERS)}")

@@ -64,9 +64,9 @@ def turn_times(engine: SessionEngine, rng: np.random.Generator) -> np.ndarray:
 
 def explain_time(rule: LearningRule, rng: np.random.Generator) -> float:
     """Return the median of 5, milliseconds."""
-    rows = rng.choice(rule.n_movies, size=50, replace=False).tolist()
+    rows = rng.choice(len(rule.movie_vectors), size=50, replace=False).tolist()
     events = [Event(row, FAVORITE if i < 4 else str(rng.choice(ANSWERS))) for i, row in enumerate(rows)]
-    everything = np.arange(rule.n_movies)
+    everything = np.arange(len(rule.movie_vectors))
     times = []
     for _ in range(5):
         started = time.perf_counter()
