@@ -64,8 +64,8 @@ def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, list[int]]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise damaged from None
     if version not in _VERSIONS:
-        known = _VERSIONS[-1]
-        raise ArtifactError(f"{path} has format version {version!r}, this program reads {known}: update tastevec")
+        ours = _VERSIONS[-1]
+        raise ArtifactError(f"{path} has format version {version!r}, this program reads {ours}: update tastevec")
     for movie_id, answer in answers:
         if answer not in ANSWERS:
             raise ArtifactError(f"{path}: answer {answer!r} to movie {movie_id} is not one of {', '.join(ANSWERS)}")
