@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any, Optional
 
@@ -207,23 +206,44 @@ def test_vectors_are_read_from_each_form(tmp_path: Path) -> None:
         assert dict(zip(found.movie_ids.tolist(), found.vectors.tolist())) == {7: [1, 2, 3], 3: [4, 5, 6]}
 
 
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"movie_ids": [1, 1], "vectors": np.ones((2, 3))}, "movie id 1 occurs twice"),
-        ({"movie_ids": [1, 2, 3], "vectors": np.ones((2, 3))}, r"\(3,\)"),
-        ({"movie_ids": [1, 2], "vectors": np.array([[1.0], [np.inf]])}, "movie id 2 is not finite"),
-        ({"movie_ids": ["a", "b"], "vectors": np.ones((2, 3))}, "whole numbers"),
-        ({"rows": np.ones((2, 3))}, "holds rows"),
-    ],
-)
-def test_bad_arrays_are_refused(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(DataError, match=message):
-        read_modality(tmp_path / "a.npz", "visual")
-
-
 def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
+    rows = np.ones((2, 3))
+    for folder in ("empty", "uneven"):
+        (tmp_path / folder).mkdir()
+    for name, arrays in (
+        ("twice", {"movie_ids": [1, 1], "vectors": rows}),
+        ("more", {"movie_ids": [1, 2, 3], "vectors": rows}),
+        ("inf", {"movie_ids": [1, 2], "vectors": [[1.0], [np.inf]]}),
+        ("names", {"movie_ids": ["a", "b"], "vectors": rows}),
+        ("rows", {"rows": rows}),
+    ):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "lonely.npy", rows)
+    (tmp_path / "one.npz").write_bytes((tmp_path / "lonely.npy").read_bytes())
+    (tmp_path / "zip.npz").write_bytes(b"PK not a zip")
+    np.save(tmp_path / "uneven" / "1.npy", np.ones(3))
+    np.save(tmp_path / "uneven" / "2.npy", np.ones(4))
+    for name, message in (
+        ("twice.npz", "movie id 1 occurs twice"),
+        ("more.npz", r"\(3,\)"),
+        ("inf.npz", "movie id 2 is not finite"),
+        ("names.npz", "whole numbers"),
+        ("rows.npz", "holds rows"),
+        ("o.npy", "damaged"),
+        ("lonely.npy", r"lonely_ids\.npy"),
+        ("one.npz", "one array"),
+        ("zip.npz", "damaged"),
+        ("none.npz", "is missing"),
+        ("a.csv", "neither"),
+        ("empty", "holds no file"),
+        ("uneven", "movie id 2 has shape"),
+    ):
+        with pytest.raises((ArtifactError, DataError), match=message):
+            read_modality(tmp_path / name, "visual")
+
+
+def test_damage_anywhere_raises_no_other_error(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez_compressed(path, movie_ids=[1, 2], vectors=np.random.default_rng(0).random((2, 99)))
     whole = path.read_bytes()
@@ -231,26 +251,6 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
         with contextlib.suppress(ArtifactError, DataError):
             read_modality(path, "visual")
-    path.write_bytes(b"PK not a zip")
-    np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    np.save(tmp_path / "lonely.npy", np.ones((2, 3)))
-    (tmp_path / "b.npz").write_bytes((tmp_path / "lonely.npy").read_bytes())
-    (tmp_path / "empty").mkdir()
-    for name, message in (
-        ("a.npz", "damaged"),
-        ("o.npy", "damaged"),
-        ("b.npz", "one array"),
-        ("none.npz", "is missing"),
-        ("lonely.npy", r"lonely_ids\.npy"),
-        ("a.csv", "neither"),
-        ("empty", "holds no file"),
-    ):
-        with pytest.raises((ArtifactError, DataError), match=message):
-            read_modality(tmp_path / name, "visual")
-    np.save(tmp_path / "empty" / "1.npy", np.ones(3))
-    np.save(tmp_path / "empty" / "2.npy", np.ones(4))
-    with pytest.raises(DataError, match="movie id 2 has shape"):
-        read_modality(tmp_path / "empty", "audio")
 
 
 # --- the program ---
@@ -306,18 +306,18 @@ def test_only_movies_with_ratings_in_train_are_fitted(project: Path, capsys: pyt
     build_fused(project / "out", "movielens", [visual], settings, ids, forms=("npz",), say=lines.append)
     assert "fitted on 3 movies" in " ".join(lines)  # movie 9 has no picture
     before = (project / "out" / "manifest.json").read_bytes()
-    with pytest.raises(DataError, match="1 training movies"):
-        build_fused(project / "out", "movielens", [visual], settings, np.array([1]))
+    foreign = make_modality("visual", [100, 200], np.ones((2, 3)))
+    for source, part, train, said in (
+        ("movielens", visual, np.array([1]), "1 training movies"),
+        ("movielens", foreign, None, "0 training movies"),
+        ("other", visual, None, "no movies of source 'other'"),
+    ):
+        with pytest.raises((DataError, ChoiceError), match=said):
+            build_fused(project / "out", source, [part], settings, train)
     assert (project / "out" / "manifest.json").read_bytes() == before
-    counts = {"1": 2, "2": 1, "3": 0, "4": 0}
-    (project / "processed" / "movie_popularity.json").write_text(json.dumps(counts))
+    (project / "processed" / "movie_popularity.json").write_text('{"1": 2, "2": 1, "3": 0, "4": 0}')
     embed(project, "--fusion", "concat", "--visual", project / "visual.npz")
     assert "fitted on 2 movies" in capsys.readouterr().out
-    with pytest.raises(ChoiceError, match="no movies of source 'other'"):
-        build_fused(project / "out", "other", [visual], settings)
-    foreign = make_modality("visual", [100, 200], np.ones((2, 3)))
-    with pytest.raises(DataError, match="0 training movies"):
-        build_fused(project / "out", "movielens", [foreign], settings)
 
 
 def test_posters_are_embedded_by_a_service(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from recommender.text.minilm.transformer import BertEncoder, gelu, layer_norm, softmax
+from recommender.text.minilm.transformer import BertEncoder, gelu
 
 D, HEADS, F, LAYERS, WORDS, POSITIONS = 12, 3, 20, 2, 30, 16
 EPS = 1e-3  # far from 0, to matter
@@ -110,19 +110,6 @@ def test_encoder_is_the_equations(scale):
         BertEncoder(arrays, HEADS).encode([[1] * 17])
 
 
-def test_every_array_matters():
-    rng = np.random.default_rng(3)
-    arrays = random_arrays(rng)
-    before, _ = BertEncoder(arrays, HEADS, EPS).encode(TEXTS)
-    for name, array in arrays.items():
-        changed = {**arrays, name: array + rng.normal(size=array.shape).astype(np.float32)}
-        after, _ = BertEncoder(changed, HEADS, EPS).encode(TEXTS)
-        if name.startswith("pooler") or name.endswith("key.bias"):  # q.b is the same for all keys, so it cancels
-            np.testing.assert_allclose(before, after, atol=1e-4)
-        else:
-            assert np.abs(before - after).max() > 0.01, name
-
-
 def test_gelu_is_within_its_error():
     x = np.linspace(-12, 12, 60_003, dtype=np.float32).reshape(-1, 3)
     b = np.array([0.0, 0.5, -0.25], np.float32)
@@ -135,17 +122,3 @@ def test_gelu_is_within_its_error():
     with np.errstate(over="ignore"):
         gelu(x, np.zeros(6, np.float32))
     np.testing.assert_allclose(x, [[0, 0, 0, 0, 200, 1e15]], rtol=1e-6, atol=1e-6)
-
-
-def test_softmax_of_scores_far_apart():
-    for scores in ([[1.0, 2.0, 3.0]], [[1000.0, 0.0, -1000.0]], [[-500.0, -501.0, -500.0]], [[90.0, 90.0, 90.0]]):
-        exponentials = np.array(scores, np.float32)
-        sums = softmax(exponentials)
-        shifted = np.exp(np.array(scores) - np.max(scores))
-        np.testing.assert_allclose(exponentials / sums[:, None], shifted / shifted.sum(), rtol=1e-5, atol=1e-30)
-
-
-def test_layer_norm_by_hand():
-    x = np.array([[1.0, 3.0], [5.0, 5.0]], np.float32)
-    layer_norm(x, np.array([1.0, 2.0], np.float32), np.array([0.0, 10.0], np.float32), np.float32(3.0))
-    np.testing.assert_allclose(x, [[-0.5, 11.0], [0.0, 10.0]])  # variance 1 + 3 = 2 squared

@@ -53,7 +53,6 @@ def test_remembering_words_changes_nothing(monkeypatch):
     found = tokenizer(*pieces)
     texts = ["a b c ab bc", "abc cab a", "a b c ab bc"]
     assert [tokenizer(*pieces).encode(text) for text in texts] == [found.encode(text) for text in texts]
-    assert len(found._remembered) <= 3
 
 
 @pytest.mark.parametrize(

@@ -93,21 +93,21 @@ def mfcc(
 
 def _mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
     """Return F (n_mels, n_fft // 2 + 1): triangles from band to band, each of area 1 over frequency in Hz."""
-    top = float(hz_to_mel(np.array(rate / 2)))
-    edges = mel_to_hz(np.linspace(0.0, top, n_mels + 2))  # (n_mels + 2,) Hz
+    top = float(_hz_to_mel(np.array(rate / 2)))
+    edges = _mel_to_hz(np.linspace(0.0, top, n_mels + 2))  # (n_mels + 2,) Hz
     bins = np.arange(n_fft // 2 + 1) * rate / n_fft
     left, middle, right = (edges[start : start + n_mels, None] for start in range(3))
     triangles = np.minimum((bins - left) / (middle - left), (right - bins) / (right - middle))
     return np.maximum(triangles, 0) * 2 / (right - left)
 
 
-def hz_to_mel(hz: np.ndarray) -> np.ndarray:
+def _hz_to_mel(hz: np.ndarray) -> np.ndarray:
     """Return mel: 3 f / 200 up to 1000 Hz, logarithmic above."""
     above = _LINEAR_MELS + np.log(np.maximum(hz, _LINEAR_TO) / _LINEAR_TO) / _LOG_STEP
     return np.where(hz < _LINEAR_TO, hz * _LINEAR_MELS / _LINEAR_TO, above)
 
 
-def mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    """Return Hz; undoes `hz_to_mel`."""
+def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    """Return Hz; undoes `_hz_to_mel`."""
     above = _LINEAR_TO * np.exp(_LOG_STEP * (np.maximum(mel, _LINEAR_MELS) - _LINEAR_MELS))
     return np.where(mel < _LINEAR_MELS, mel * _LINEAR_TO / _LINEAR_MELS, above)
