@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import sys
@@ -145,34 +146,27 @@ def movies_left(arguments: argparse.Namespace, wanted: Callable[[Movie], bool], 
     return left
 
 
-def make_client(arguments: argparse.Namespace, key: Optional[Key], key_parameter: str = "") -> Client:
-    """Return the client for the flags of `make_parser`; repetitions are printed on stderr."""
-    return Client(
-        arguments.base_url,
-        key,
-        key_parameter,
-        rate=arguments.rate,
-        say=lambda line: print(line, file=sys.stderr),
-    )
-
-
 def ask_all(
     arguments: argparse.Namespace,
-    client: Client,
     left: list[Movie],
-    ask: Callable[[Movie], dict[str, Any]],
+    key: Optional[Key],
+    ask: Callable[[Client, Movie], dict[str, Any]],
     nothing: str,
     what: str,
+    key_parameter: str = "",
 ) -> None:
-    """Write what `ask` returns for each movie left, and print how many answers came.
+    """Write what `ask` returns for each movie left, and print how many answers came; `what`: they were fetched.
 
     Those with the key `nothing` hold none. The first exception ends the work, after the answers that are under way.
     """
+    client = Client(
+        arguments.base_url, key, key_parameter, rate=arguments.rate, say=functools.partial(print, file=sys.stderr)
+    )
     n_empty, progress = 0, Progress("", "movies")
     with append_to(arguments.output) as (done, write):
         movies = [movie for movie in left if movie.movie_id not in done]
         answers = at_once(
-            arguments.threads, movies, lambda movie: [{"movieId": movie.movie_id, **ask(movie)}], client.stop
+            arguments.threads, movies, lambda movie: [{"movieId": movie.movie_id, **ask(client, movie)}], client.stop
         )
         for n_done, answer in enumerate(answers, 1):
             write(answer)

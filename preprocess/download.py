@@ -5,16 +5,15 @@
 
 The file grows as `NAME.part` beside its place and takes its final name only when its digest is right: the published
 MD5 for the data sets that never change, else that of `NAME.zip.md5` beside the archive. A transfer that stops is
-continued where it stopped (a Range request, tied by If-Range to the file it began with). Each mirror is tried in turn.
-TLS certificates are always verified, plain HTTP is refused.
+continued where it stopped (a Range request), and begun again where the digest is wrong then. Each mirror is tried in
+turn. TLS certificates are always verified, plain HTTP is refused.
 """
 
 from __future__ import annotations
 
-import contextlib
 import difflib
+import functools
 import hashlib
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -67,14 +66,12 @@ def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Cal
                 if target.is_file() and file_md5(target) == expected:
                     say(f"{target} is there already, and its MD5 is right")
                     return target
-                _fetch_checked(client, name, part, expected)
+                client.retry(functools.partial(_fetch_rest, client, name, part, expected))
+                os.replace(part, target)
+                return target
             except WebError as error:
                 failures.append(f"{url}: {error}")
                 say(failures[-1])
-                continue
-            os.replace(part, target)
-            _discard(part)
-            return target
     kept = f"; {part} is kept to continue from" if part.exists() else ""
     raise DataError(f"{target.name} could not be downloaded ({'; '.join(failures)}): try again, or elsewhere{kept}")
 
@@ -86,40 +83,14 @@ def _published_md5(client: Client, name: str) -> str:
     return found.group().decode().lower()
 
 
-def _fetch_checked(client: Client, name: str, part: Path, expected: str) -> None:
-    """Make `part` the whole file with the right MD5; a continued file that comes out wrong is begun again."""
-
-    def attempt() -> None:
-        continued = part.exists()
-        _fetch_rest(client, name, part)
-        found = file_md5(part)
-        if found != expected:
-            _discard(part)
-            raise WebError(f"its MD5 is {found}, expected {expected}", retryable=continued)
-
-    client.retry(attempt)
-
-
-def _fetch_rest(client: Client, name: str, part: Path) -> None:
-    """Append to `part` what is missing; what came before a `WebError` stays."""
-    note, url = part.with_name(f"{part.name}.json"), f"{client.base_url}/{name}"
-    headers, size = {"Accept-Encoding": "identity"}, 0
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        begun = json.loads(note.read_text(encoding="utf-8"))
-        if begun["url"] == url and begun["validator"]:
-            size = part.stat().st_size
-            headers.update({"Range": f"bytes={size}-", "If-Range": begun["validator"]})
+def _fetch_rest(client: Client, name: str, part: Path, expected: str) -> None:
+    """Append to `part` what is missing, and delete it where the MD5 is wrong then."""
+    size = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={size}-"} if size else {})}
     progress = Progress(name, "kB")
 
     def append(response: requests.Response) -> None:
-        start = size if response.status_code == 206 else 0
-        if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            raise WebError(f"{client.host} did not send bytes from {start}: try again", retryable=True)
-        if not start:
-            # A weak ETag promises no equal bytes, so it can't join two halves.
-            tag = response.headers.get("ETag", "")
-            tag = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
-            note.write_text(json.dumps({"url": url, "validator": tag}) + "\n", encoding="utf-8")
+        start = size if response.status_code == 206 else 0  # a server may know no ranges
         total = start + int(response.headers.get("Content-Length", 0))
         with open(part, "ab" if start else "wb") as file:
             for block in blocks(response):
@@ -129,15 +100,11 @@ def _fetch_rest(client: Client, name: str, part: Path) -> None:
     try:
         client.send("GET", name, append, headers=headers)
     except WebError as error:
-        if error.status != 416:
+        if error.status != 416:  # `part` is not shorter than the file: it may be all of it
             raise
-        _discard(part)
-        raise WebError(f"{part} does not fit the file: begun again", retryable=True) from None
-
-
-def _discard(part: Path) -> None:
-    for file in (part, part.with_name(f"{part.name}.json")):
-        file.unlink(missing_ok=True)
+    if (found := file_md5(part)) != expected:
+        part.unlink()
+        raise WebError(f"its MD5 is {found}, expected {expected}", retryable=size > 0)
 
 
 def file_md5(path: Path) -> str:

@@ -17,12 +17,13 @@ import re
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from preprocess.descriptions import ask_all, make_client, make_parser, movies_left
+from preprocess.descriptions import ask_all, make_parser, movies_left
 from recommender.cli import run
 from recommender.data.catalog import Movie
 from recommender.data.errors import SettingsError
 from recommender.net.key import OPENAI_HOST, key_for
 from recommender.net.openai import chat
+from recommender.net.web import Client
 
 HOME = f"https://{OPENAI_HOST}/v1"
 UNKNOWN = "UNKNOWN"
@@ -83,13 +84,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         print(f"about {n_chars // 4:,} tokens to send (characters / 4), up to {len(left) * 80:,} to come")
     if arguments.dry_run or not left:
         return
-    client = make_client(arguments, key_for(arguments.base_url, arguments.key_variable))
+    key = key_for(arguments.base_url, arguments.key_variable)
 
-    def describe(movie: Movie) -> dict[str, Any]:
+    def describe(client: Client, movie: Movie) -> dict[str, Any]:
         answer = chat(client, arguments.model, messages_about(movie), temperature=0)
         return description_in(answer, arguments.model)
 
-    ask_all(arguments, client, left, describe, "unknown", "described")
+    ask_all(arguments, left, key, describe, "unknown", "described")
 
 
 if __name__ == "__main__":

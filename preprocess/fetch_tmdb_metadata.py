@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from preprocess.descriptions import ask_all, make_client, make_parser, movies_left
+from preprocess.descriptions import ask_all, make_parser, movies_left
 from recommender.cli import run
 from recommender.data.catalog import Movie
 from recommender.net.key import key_for
@@ -89,8 +89,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         return
     key = key_for(arguments.base_url, VARIABLE)
     version_3 = key is not None and re.fullmatch("[0-9a-f]{32}", key.value)
-    client = make_client(arguments, key, "api_key" if version_3 else "")
-    ask_all(arguments, client, left, lambda movie: describe(client, movie, arguments.language), "missing", "fetched")
+
+    def ask(client: Client, movie: Movie) -> dict[str, Any]:
+        return describe(client, movie, arguments.language)
+
+    ask_all(arguments, left, key, ask, "missing", "fetched", "api_key" if version_3 else "")
 
 
 if __name__ == "__main__":
