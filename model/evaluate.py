@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -45,32 +45,36 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = make_parser()
     arguments = parser.parse_args(argv)
     check_outputs(arguments, "users")
-    for flag, least in (("resamples", 1), ("stages", 1), ("samples", 0)):
-        if getattr(arguments, flag) < least:
-            raise ChoiceError(f"--{flag} {getattr(arguments, flag)}: give a whole number from {least}")
-    if arguments.embeddings is not None:
-        for flag in ("data", "set", "models", "protocol", "k", "stages", "folds", "against", "plots"):
-            if getattr(arguments, flag) != parser.get_default(flag):
-                raise ChoiceError(f"--{'method' if flag == 'models' else flag} is for models, not for --embeddings")
-        compare_embeddings(arguments)
-    else:
-        rank_models(arguments)
+    check_flags(arguments, parser)
+    reports = rank_models(arguments) if arguments.embeddings is None else compare_embeddings(arguments)
+    averages = report.averages(reports)
+    if arguments.json is not None:
+        settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
+        tasks = [{"task": each.task, "n_units": len(each.units), "notes": each.notes} for each in reports]
+        figures = averages.astype(object).where(averages.notna(), None).to_dict("records")
+        value = {"format_version": 2, "settings": settings, "tasks": tasks, "averages": figures}
+        report.write_json(arguments.json, value)
+    if arguments.csv is not None:
+        report.write_table(arguments.csv, report.units(reports))
+        report.write_table(averages_path(arguments.csv), [averages])
+    if arguments.plots is not None:
+        plots.write_plots(arguments.plots, reports)
 
 
 def make_parser() -> cli.Parser:
     """Return the parser of all flags."""
+    listed = [f"{name} = {meaning}" for name, meaning in protocols.PROTOCOLS.items()]
+    listed.append(f"{held_out_movies.NAME} = a tenth of the movies without any rating, only they are ranked")
+    listed.append(f"{OFFICIAL}u1 to u5, ua, ub = the folds that came with MovieLens 100K")
     parser = cli.Parser(
         "model.evaluate",
         "Score models on held-out ratings.",
         renamed={"--models": "--method"},
-        epilog="protocols: "
-        + "; ".join(f"{name} = {meaning}" for name, meaning in protocols.PROTOCOLS.items())
-        + f"; {held_out_movies.NAME} = a tenth of the movies without any rating, only they are ranked"
-        + f"; {OFFICIAL}u1 to u5, ua, ub = the folds that came with MovieLens 100K",
+        epilog=f"protocols: {'; '.join(listed)}",
     )
     add, models = parser.add_argument, ", ".join(registry.names())
-    parser.add_common("method", dest="models", default=DEFAULT_MODELS, metavar="NAMES")
-    parser._actions[-1].help = f"of {models}, with commas; settings as name:key=value (default: {DEFAULT_MODELS})"
+    chosen = f"of {models}, with commas; settings as name:key=value (default: {DEFAULT_MODELS})"
+    parser.add_common("method", dest="models", default=DEFAULT_MODELS, metavar="NAMES", help=chosen)
     add("--protocol", default="per-user", metavar="NAMES", help="one or more, with commas, or all (default: per-user)")
     add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
     add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
@@ -113,13 +117,15 @@ def check_outputs(arguments: argparse.Namespace, stem: str) -> None:
         report.need_parquet(arguments.csv)
 
 
-def rank_models(arguments: argparse.Namespace) -> None:
-    """Score ranking models; print the tables and write the files asked for."""
-    ks = parse_ks(arguments.k)
+def rank_models(arguments: argparse.Namespace) -> list[report.Report]:
+    """Score ranking models; print the tables."""
+    ks, names = parse_ks(arguments.k), split_list(arguments.protocol, "--protocol")
     accepted = (*registry.names(), *registry.OLD_NAMES)
     specs = [run.Spec.parse(text, accepted) for text in split_list(arguments.models, "--method")]
-    names = split_list(arguments.protocol, "--protocol")
-    check_flags(arguments, [spec.label for spec in specs], names)
+    labels = [spec.label for spec in specs]
+    references = ["first", *(held_out_movies.BASELINES if held_out_movies.NAME in names else ["best"]), *labels]
+    if arguments.against not in references:
+        raise ChoiceError(f"--against {arguments.against!r}: give one of {', '.join(references)}")
     source = load_source(arguments, names)
     if ks[-1] > max(source.train.n_movies, 20):  # the default cutoffs are for any data
         raise ChoiceError(f"--k {ks[-1]} is more than the {source.train.n_movies:,} movies: give a smaller cutoff")
@@ -128,24 +134,24 @@ def rank_models(arguments: argparse.Namespace) -> None:
     options = options_of(arguments, ks, "people")
     if names == [held_out_movies.NAME]:
         reference = held_out_movies.REFERENCE if arguments.against == "first" else arguments.against
-        found: Iterable[report.Report] = [held_out_movies.evaluate(source, specs, options, arguments.folds, reference)]
+        found = iter([held_out_movies.evaluate(source, specs, options, arguments.folds, reference)])
     else:
-        evaluations = []
-        for protocol in protocols.PROTOCOLS if names == ["all"] else names:
-            if protocol.startswith(OFFICIAL):
-                evaluations.append(official_fold(arguments.data, protocol[len(OFFICIAL) :]))
+        cases = []
+        for name in protocols.PROTOCOLS if names == ["all"] else names:
+            if name.startswith(OFFICIAL):
+                cases.append(official_fold(arguments.data, name[len(OFFICIAL) :]))
             else:
-                evaluations += protocols.build(source, [protocol], arguments.split, arguments.stages)
-        found = run.evaluate(evaluations, specs, source.catalog, options, arguments.against)
+                cases += protocols.build(source, [name], arguments.split, arguments.stages)
+        found = run.evaluate(cases, specs, source.catalog, options, arguments.against)
     reports = []
     for each in found:
         reports.append(each)
         print(report.text(each), end="\n\n", flush=True)
-    write_files(arguments, reports)
+    return reports
 
 
-def compare_embeddings(arguments: argparse.Namespace) -> None:
-    """Compare embedding backends; print the tables and write the files asked for."""
+def compare_embeddings(arguments: argparse.Namespace) -> list[report.Report]:
+    """Compare embedding backends; print the tables."""
     texts = split_list(arguments.embeddings, "--embeddings")
     specs = [run.Spec.parse(text, embeddings.BACKENDS, "embedding backend") for text in texts]
     folder = arguments.processed or default_folder("processed")
@@ -164,7 +170,7 @@ def compare_embeddings(arguments: argparse.Namespace) -> None:
     if arguments.samples:
         shown = embeddings.samples(answers, requests, source.catalog, arguments.samples, arguments.seed)
         print(f"\n{shown}", flush=True)
-    write_files(arguments, reports)
+    return reports
 
 
 def split_list(text: str, flag: str) -> list[str]:
@@ -186,27 +192,27 @@ def parse_ks(text: str) -> tuple[int, ...]:
     return tuple(sorted(set(map(int, parts))))
 
 
-def check_flags(arguments: argparse.Namespace, labels: Sequence[str], names: Sequence[str]) -> None:
+def check_flags(arguments: argparse.Namespace, parser: cli.Parser) -> None:
     """Refuse, before any work, flags that do not go together."""
-    official = [name for name in names if name.startswith(OFFICIAL)]
-    if official and (arguments.data is None or arguments.split != "test"):
-        raise ChoiceError(f"protocol {official[0]} needs --data, the folder of ml-100k, and has no split but test")
-    references = ["first", "best", *labels]
-    if held_out_movies.NAME in names:
-        references = ["first", *held_out_movies.BASELINES, *labels]
-        if len(names) > 1 or arguments.plots is not None:
-            raise ChoiceError(f"{held_out_movies.NAME} has tables of its own and no plots: run it alone")
-        if not 1 <= arguments.folds <= held_out_movies.MOST_FOLDS:
-            raise ChoiceError(f"--folds {arguments.folds}: give a whole number from 1 to {held_out_movies.MOST_FOLDS}")
-    if arguments.against not in references:
-        raise ChoiceError(f"--against {arguments.against!r}: give one of {', '.join(references)}")
-    for flag in ("queries", "dialogues"):
-        if getattr(arguments, flag) is not None:
-            raise ChoiceError(f"--{flag} is for --embeddings: name backends with it")
+    for flag, least, most in (("resamples", 1, None), ("stages", 1, None), ("samples", 0, None), ("folds", 1, 5)):
+        value = getattr(arguments, flag)
+        if value < least or (most and value > most):
+            raise ChoiceError(f"--{flag} {value}: give a whole number from {least}" + (f" to {most}" if most else ""))
+    of_models = ("data", "set", "models", "protocol", "k", "stages", "folds", "against", "plots")
+    other, owner, purpose = of_models, "models", "not for --embeddings"
+    if arguments.embeddings is None:
+        other, owner, purpose = ("queries", "dialogues"), "--embeddings", "name backends with it"
+    for flag in other:
+        if getattr(arguments, flag) != parser.get_default(flag):
+            raise ChoiceError(f"--{'method' if flag == 'models' else flag} is for {owner}: {purpose}")
     if arguments.data is not None and arguments.processed is not None:
         raise ChoiceError("--data and --processed name two data sets: give one of them")
     if arguments.set is not None and arguments.data is None:
         raise ChoiceError(f"--set {arguments.set} chooses from raw data: give --data too")
+    if OFFICIAL in arguments.protocol and (arguments.data is None or arguments.split != "test"):
+        raise ChoiceError(f"{arguments.protocol} needs --data, the folder of ml-100k, and has no split but test")
+    if held_out_movies.NAME in arguments.protocol and ("," in arguments.protocol or arguments.plots is not None):
+        raise ChoiceError(f"{held_out_movies.NAME} has tables of its own and no plots: run it alone")
     if arguments.plots is not None:
         plots.need_matplotlib()
 
@@ -226,26 +232,8 @@ def load_raw(path: Path, name: str) -> protocols.Source:
 
 def options_of(arguments: argparse.Namespace, ks: tuple[int, ...], unit: str) -> run.Options:
     """Return how to evaluate; unit: what progress counts."""
-    part, resamples, seed, checkpoint = (
-        getattr(arguments, flag) for flag in ("split", "resamples", "seed", "checkpoint")
-    )
-    return run.Options(part, ks, resamples, seed, checkpoint, lambda label: cli.Progress(label, unit))
-
-
-def write_files(arguments: argparse.Namespace, reports: Sequence[report.Report]) -> None:
-    """Write what --csv, --json and --plots ask for."""
-    averages = report.averages(reports)
-    if arguments.json is not None:
-        settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
-        tasks = [{"task": each.task, "n_units": len(each.units), "notes": each.notes} for each in reports]
-        figures = averages.astype(object).where(averages.notna(), None).to_dict("records")
-        value = {"format_version": 2, "settings": settings, "tasks": tasks, "averages": figures}
-        report.write_json(arguments.json, value)
-    if arguments.csv is not None:
-        report.write_table(arguments.csv, report.units(reports))
-        report.write_table(averages_path(arguments.csv), [averages])
-    if arguments.plots is not None:
-        plots.write_plots(arguments.plots, reports)
+    given = (arguments.resamples, arguments.seed, arguments.checkpoint)
+    return run.Options(arguments.split, ks, *given, lambda label: cli.Progress(label, unit))
 
 
 def averages_path(path: Path) -> Path:

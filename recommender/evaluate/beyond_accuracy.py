@@ -1,8 +1,7 @@
 """What accuracy does not see: how much of the catalogue is shown, how well known it is, how alike it is.
 
-`ranked` is (B, k) movie rows, -1 = no movie, everywhere. Coverage and Gini index are of all lists together, computed
-from `exposure`, which adds up over batches; novelty, diversity, tail shares and recall in a group are of each list.
-`score_lists` returns all figures of a ranking, accuracy (`metrics`) included.
+`ranked` is (B, k) movie rows, -1 = no movie. Coverage and Gini index are of all lists together; novelty, diversity,
+tail shares and recall in a group of each list. `score_lists` returns all figures, accuracy (`metrics`) included.
 """
 
 from __future__ import annotations
@@ -31,27 +30,22 @@ def coverage(shown: np.ndarray) -> float:
     """Return the share of the catalogue that at least one list shows: |union of lists| / n_movies.
 
     Herlocker et al. 2004, section 4.2. It grows with the number of lists: compare models over the same users only.
-
-    >>> coverage(np.array([3, 0, 1, 0]))
-    0.5
     """
-    return float(np.mean(shown > 0)) if len(shown) else 0.0
+    return float(np.mean(shown > 0))
 
 
 def gini(shown: np.ndarray) -> float:
     """Return the Gini index of exposure: 0 = every movie shown equally often, 1 - 1/n = one movie has it all.
 
-    With x_1 <= ... <= x_n the exposures, G = sum_i (2 i - n - 1) x_i / (n sum_i x_i). Fleder and Hosanagar 2009, over
-    the whole catalogue, as LensKit's `ListGini`; Adomavicius and Kwon 2012 report 1 - G.
+    Fleder and Hosanagar 2009, over the whole catalogue, as LensKit's `ListGini`; Adomavicius and Kwon 2012: 1 - G.
 
     >>> gini(np.array([2, 2, 2])), gini(np.array([0, 0, 0, 8]))
     (0.0, 0.75)
     """
-    x = np.sort(shown).astype(np.float64)
-    if not x.sum():
-        return 0.0
-    i = np.arange(1, len(x) + 1)
-    return float(((2 * i - len(x) - 1) * x).sum() / (len(x) * x.sum()))
+    x = np.sort(shown).astype(np.float64)  # x_1 <= ... <= x_n
+    i, n = np.arange(1, len(x) + 1), len(x)
+    # G = sum_i (2 i - n - 1) x_i / (n sum_i x_i)
+    return float(((2 * i - n - 1) * x).sum() / (n * x.sum())) if x.sum() else 0.0
 
 
 def novelty(ranked: np.ndarray, n_raters: np.ndarray, n_users: int) -> np.ndarray:
@@ -59,9 +53,6 @@ def novelty(ranked: np.ndarray, n_raters: np.ndarray, n_users: int) -> np.ndarra
 
     n_raters: (n_movies,) how many of the n_users training users rated each movie; 0 counts as 1, since its information
     would be infinite. Zhou et al. 2010; RecTools' `MeanInvUserFreq`. An empty list has nan.
-
-    >>> novelty(np.array([[0, 1], [1, -1]]), np.array([4, 1]), n_users=4).tolist()
-    [1.0, 2.0]
     """
     return _mean_over_list(ranked, -np.log2(np.maximum(n_raters, 1) / float(max(n_users, 1))))
 
@@ -72,9 +63,6 @@ def intra_list_diversity(ranked: np.ndarray, features: np.ndarray) -> np.ndarray
     features: (n_movies, d), such as genres as 0 and 1; never the space of the model that is measured, which would
     mark its own work. A movie with a zero vector is at distance 1 from every other; lists of fewer than two movies
     have nan. Ziegler et al. 2005, as a distance (Smyth and McClure 2001). Cost O(B k d).
-
-    >>> intra_list_diversity(np.array([[0, 1, 2]]), np.array([[1.0, 0], [1, 0], [0, 2]])).round(3).tolist()
-    [0.667]
     """
     unit = unit_rows(np.asarray(features), np.float64)
     n_movies = (ranked >= 0).sum(axis=1)
@@ -93,9 +81,6 @@ def tail_share(ranked: np.ndarray, tiers: np.ndarray) -> np.ndarray:
     """Return the share of each list that is long tail, (B,); tiers: (n_movies,) from `data.weighting`.
 
     Where papers split head and tail by 80% of the *ratings* (Abdollahpouri et al. 2017), their tail is larger.
-
-    >>> tail_share(np.array([[0, 1, 2, 2]]), np.array([0, 1, 2])).tolist()
-    [0.5]
     """
     return _mean_over_list(ranked, (tiers == TAIL).astype(np.float64))
 
@@ -125,6 +110,7 @@ def score_lists(
 
     First of each person: measure -> (n_users,), nan where it is undefined; then of all: measure -> value.
     genres: (n_movies, n_genres), the space of intra-list diversity; without it, diversity is left out.
+    Tiers, novelty and the cold groups are counted in `case.known`: they do not move with the model.
     Cost O(n_users n (log |R| + n_genres)).
     """
     counts, n_known = case.known.movie_counts(), np.diff(case.known.indptr)

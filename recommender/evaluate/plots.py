@@ -29,15 +29,15 @@ def need_matplotlib(flag: str = "--plots") -> Any:
 
 
 def write_plots(folder: Path, reports: Sequence[Report]) -> list[Path]:
-    """Write three plots for each case, at its first cutoff; return the files."""
+    """Write three plots for each case, at its first cutoff: nDCG against coverage, tail share, and known ratings."""
     written = []
     for report in reports:
-        stem = folder / re.sub(r"[^a-z0-9]+", "-", f"{report.task} {report.part}".lower()).strip("-")
+        stem = re.sub(r"[^a-z0-9]+", "-", f"{report.task} {report.part}".lower()).strip("-")
         metric = next(iter(next(iter(report.values.values()))))  # nDCG at the first cutoff
         k = metric.partition("@")[2]
-        written.append(trade_off(Path(f"{stem}-ndcg-coverage.png"), report, f"coverage@{k}", metric))
-        written.append(trade_off(Path(f"{stem}-ndcg-tail-share.png"), report, f"tail_share@{k}", metric))
-        written.append(by_activity(Path(f"{stem}-ndcg-activity.png"), report, metric))
+        for x, name in ((f"coverage@{k}", "coverage"), (f"tail_share@{k}", "tail-share")):
+            written.append(trade_off(folder / f"{stem}-ndcg-{name}.png", report, x, metric))
+        written.append(by_activity(folder / f"{stem}-ndcg-activity.png", report, metric))
     return written
 
 
@@ -53,19 +53,19 @@ def trade_off(path: Path, report: Report, x: str, y: str) -> Path:
 
 
 def by_activity(path: Path, report: Report, metric: str) -> Path:
-    """Plot the mean of a metric for groups of people of about equal size, by known ratings, with standard errors."""
+    """Plot the mean of a metric for quarters of the people by known ratings, with standard errors."""
     known = report.facts["n_known"]
-    groups = activity_groups(known, 4)
-    labels = [f"{known[group].min():.0f} to {known[group].max():.0f}\n({len(group):,} people)" for group in groups]
+    edges = np.unique(np.quantile(known, [0.25, 0.5, 0.75]))
+    group_of = np.searchsorted(edges, known)  # equal numbers of ratings are never parted
+    groups = [np.flatnonzero(group_of == number) for number in np.unique(group_of)]
+    labels = [f"{known[group].min()} to {known[group].max()}\n({len(group):,} people)" for group in groups]
     figure, axes = _new(f"{report.task}, {report.part}", "known ratings of the person", _words(metric))
     for number, (model, measures) in enumerate(report.values.items()):
         values = [measures[metric][group] for group in groups]
-        means = [float(np.nanmean(part)) for part in values]
-        errors = [float(np.nanstd(part) / np.sqrt(len(part))) for part in values]
+        errors = [np.nanstd(part) / np.sqrt(len(part)) for part in values]
         x = np.arange(len(groups)) + 0.08 * (number - (len(report.values) - 1) / 2)
-        axes.errorbar(x, means, yerr=errors, fmt="o-", markersize=5, linewidth=1, capsize=2, label=model)
+        axes.errorbar(x, list(map(np.nanmean, values)), yerr=errors, fmt="o-", markersize=5, capsize=2, label=model)
     axes.set_xticks(range(len(groups)), labels)
-    axes.legend(frameon=False, fontsize=9)
     return _save(figure, path)
 
 
@@ -75,7 +75,6 @@ def session_hits(path: Path, hits: Mapping[str, npt.ArrayLike], title: str) -> P
     for label, values in hits.items():
         total = np.cumsum(np.asarray(values, dtype=np.float64))
         axes.plot(np.arange(1, len(total) + 1), total, linewidth=1.5, label=label)
-    axes.legend(frameon=False, fontsize=9)
     return _save(figure, path)
 
 
@@ -92,18 +91,6 @@ def training_curve(path: Path, losses: Sequence[float], quality: Sequence[float]
     return _save(figure, path)
 
 
-def activity_groups(known: np.ndarray, n_groups: int) -> list[np.ndarray]:
-    """Return the people of each group, few known ratings first; equal numbers of ratings are never parted.
-
-    >>> [group.tolist() for group in activity_groups(np.array([5.0, 1, 1, 1, 9]), 2)]
-    [[1, 2, 3], [0, 4]]
-    """
-    edges = np.unique(np.quantile(known, np.arange(1, n_groups) / n_groups))
-    group_of = np.searchsorted(edges, known, side="left")
-    groups = (np.flatnonzero(group_of == number) for number in range(len(edges) + 1))
-    return [group for group in groups if len(group)]
-
-
 def _new(title: str, x: str, y: str) -> tuple[Any, Any]:
     figure = need_matplotlib()(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel=x, ylabel=y)
@@ -115,6 +102,8 @@ def _new(title: str, x: str, y: str) -> tuple[Any, Any]:
 
 def _save(figure: Any, path: Path) -> Path:
     figure.axes[0].set_ylim(bottom=0)
+    if len(figure.axes) == 1 and figure.axes[0].get_legend_handles_labels()[0]:
+        figure.axes[0].legend(frameon=False, fontsize=9)
     with replace_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     return path

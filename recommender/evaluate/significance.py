@@ -16,7 +16,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 import numpy.typing as npt
 
-from ..data.errors import ChoiceError, DataError
+from ..data.errors import DataError
 
 N_RESAMPLES = 5000
 _BLOCK = 1 << 21  # unit indices drawn at a time: 16 MB
@@ -39,18 +39,17 @@ def resampled_means(values: np.ndarray, n_resamples: int, rng: np.random.Generat
     Cost O(n_resamples n_units c).
     """
     n_units = len(values)
-    if values.ndim != 2 or not n_units:
-        raise DataError(f"values of shape {values.shape}: give one row for each user, at least one")
-    if n_resamples < 1:
-        raise ChoiceError(f"{n_resamples} resamples: give a whole number from 1, better 1,000 or more")
+    if not n_units or n_resamples < 1:
+        raise DataError(
+            f"{n_resamples} resamples of {n_units} units: give at least one of both, better 1,000 resamples"
+        )
     means = np.empty((n_resamples, values.shape[1]))
     step = max(1, _BLOCK // n_units)
-    for start in range(0, n_resamples, step):
-        size = min(step, n_resamples - start)
-        drawn = rng.integers(0, n_units, (size, n_units))
-        drawn += n_units * np.arange(size)[:, None]
-        times_drawn = np.bincount(drawn.ravel(), minlength=size * n_units).reshape(size, n_units)
-        means[start : start + size] = times_drawn.astype(np.float64) @ values / n_units
+    for low in range(0, n_resamples, step):
+        drawn = rng.integers(0, n_units, (min(step, n_resamples - low), n_units))
+        drawn += n_units * np.arange(len(drawn))[:, None]
+        times_drawn = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        means[low : low + step] = times_drawn.astype(np.float64) @ values / n_units  # (step, c)
     return means
 
 
@@ -60,7 +59,6 @@ def bootstrap(
     n_resamples: int,
     rng: np.random.Generator,
     ratio: bool = False,
-    level: float = 0.95,
 ) -> list[Estimate]:
     """Return for each column the mean of `ours`, or its difference from (`ratio`: its ratio to) that of `theirs`.
 
@@ -71,8 +69,7 @@ def bootstrap(
         raise DataError(f"values {ours.shape} and {theirs.shape}: compare the same users and metrics")
     if np.isnan(ours).any() or (theirs is not None and np.isnan(theirs).any()):
         raise DataError("a metric is undefined (nan) for some users: leave them out of the comparison")
-    n = ours.shape[1]
-    tails = [(1 - level) / 2, (1 + level) / 2]
+    n, tails = ours.shape[1], [0.025, 0.975]
     if ratio and theirs is not None:
         both = np.column_stack([ours, theirs]).astype(np.float64)
         means = resampled_means(both, n_resamples, rng)
@@ -84,11 +81,8 @@ def bootstrap(
     differences = np.asarray(ours, dtype=np.float64) - (0 if theirs is None else theirs)
     means = resampled_means(differences, n_resamples, rng)
     low, high = np.quantile(means, tails, axis=0)
-    p_values = np.full(n, np.nan)
-    if theirs is not None:
-        below = ((means <= 0).sum(axis=0) + 1) / (n_resamples + 1)
-        above = ((means >= 0).sum(axis=0) + 1) / (n_resamples + 1)
-        p_values = np.minimum(1.0, 2 * np.minimum(below, above))
+    sides = np.array([(means <= 0).sum(axis=0), (means >= 0).sum(axis=0)])  # (2, c)
+    p_values = np.minimum(1.0, 2 * (sides.min(axis=0) + 1) / (n_resamples + 1)) if theirs is not None else low * np.nan
     return [Estimate(*map(float, row)) for row in zip(differences.mean(axis=0), low, high, p_values)]
 
 
