@@ -17,7 +17,6 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
-import functools
 import json
 import sys
 from pathlib import Path
@@ -27,10 +26,11 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
+import pandas as pd
 
 from model.evaluate import load_raw as load
 from recommender import cli
-from recommender.evaluate import protocols, run
+from recommender.evaluate import protocols, report, run
 from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
 from recommender.evaluate.protocols import Evaluation
 from recommender.learn import registry
@@ -41,38 +41,46 @@ ROOT = Path(__file__).resolve().parents[2]
 TUNED = Path(__file__).with_suffix(".json")
 PROTOCOLS = ("per-user", "returning-minute", "returning", "strict-time", "strict-time-returning")
 N = 20
-METRICS = ("ndcg@10", "recall@20")
 
 
 def main() -> None:
     arguments = parse()
     store = arguments.environments.resolve()
     chosen = [model for model in MODELS if not arguments.peers or model.peer in arguments.peers.split(",")]
-    table = tables.Tables(METRICS, arguments.ours)
-    tuned = read_tuned()
+    results, tuned = tables.Results(arguments.ours), read_tuned()
     for name in arguments.sets.split(","):
         source = load(arguments.data, name)
         if arguments.tune or arguments.tune_only:
             tune(store, name, source, chosen, tuned)
         if not arguments.tune_only:
-            test(store, name, source, chosen, tuned.get(name, {}), table)
+            test(store, name, source, chosen, tuned.get(name, {}), results)
     if arguments.tune_only:
         return
-    if not arguments.no_sizes:
-        table.sizes = sizes(store, table)
-    print(table.markdown())
+    for name in () if arguments.no_sizes else (environments.OURS, *environments.REQUIREMENTS):
+        try:
+            results.sizes[name] = environments.megabytes(environments.make(store, name))
+        except environments.Unavailable as error:
+            results.failures.append(f"{name}: {error}")
+    print(results.markdown())
     if arguments.json:
-        arguments.json.write_text(json.dumps(table.record(), indent=1) + "\n", encoding="utf-8")
+        frames = [report.averages([found]).assign(data=data) for (data, _), found in results.reports.items()]
+        pd.concat(frames).to_json(arguments.json, orient="records", indent=1)
 
 
 def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerModel], tuned: dict[str, Any]) -> None:
-    """Choose each model's settings on val and write them to peers.json."""
+    """Choose each model's settings on val (RMSE, or nDCG@10) and write them to peers.json."""
     (case,) = protocols.build(source, ["per-user"], "val")
     for model in chosen:
         grid = model.configurations()
         say(f"set {name}: tuning {model.label}, {len(grid)} settings")
-        outcomes = attempt(store, model, case, grid)
-        scores = [np.inf if isinstance(outcome, str) else loss(model, case, outcome) for outcome in outcomes]
+        outcomes, scores = attempt(store, model, case, grid), []
+        for outcome in outcomes:
+            if isinstance(outcome, str):
+                scores.append(np.inf)
+            else:
+                scores.append(
+                    rmse(case, outcome) if model.rates else -score_lists(case, outcome.rows, (10,))[1]["ndcg@10"]
+                )
         best = int(np.argmin(scores))
         if not np.isfinite(scores[best]):
             say(f"  failed: {outcomes[best]}")
@@ -91,11 +99,6 @@ def read_tuned() -> dict[str, Any]:
     return json.loads(TUNED.read_text(encoding="utf-8")) if TUNED.is_file() else {}
 
 
-def loss(model: PeerModel, case: Evaluation, outcome: exchange.Result) -> float:
-    """Return what tuning minimises: RMSE, or minus nDCG@10."""
-    return rmse(case, outcome) if model.rates else -score_lists(case, outcome.rows, (10,))[1]["ndcg@10"]
-
-
 def rmse(case: Evaluation, outcome: exchange.Result) -> float:
     """Return the RMSE of predicted ratings, brought into the range of the known ones, as ours are."""
     predicted = np.clip(outcome.predicted, case.known.ratings.min(), case.known.ratings.max())
@@ -108,60 +111,60 @@ def test(
     source: protocols.Source,
     chosen: list[PeerModel],
     tuned: dict[str, Any],
-    table: tables.Tables,
+    results: tables.Results,
 ) -> None:
-    """Score the tuned peers and ours on test, all protocols, and leave the figures in `table`."""
-    found = dict(zip(PROTOCOLS, protocols.build(source, PROTOCOLS, "test")))
-    roots = {root: found[root] for root in ("per-user", "strict-time")}
+    """Score the tuned peers and ours on test, all protocols, and leave the figures in `results`."""
+    cases = dict(zip(PROTOCOLS, protocols.build(source, PROTOCOLS, "test")))
+    roots = {root: cases[root] for root in ("per-user", "strict-time")}
+    reports = {protocol: run.start_report(case, run.Options()) for protocol, case in cases.items()}
+    results.reports.update({(name, protocol): found for protocol, found in reports.items()})
 
-    def add_lists(root: Evaluation, rows: np.ndarray, label: str, peer: str, settings: dict[str, Any]) -> None:
-        """Score lists made for `root` under every protocol that they answer."""
-        for protocol, case in found.items():
-            if root is case or root is case.root:
+    def add(root: Evaluation, label: str, peer: str, rows: np.ndarray, errors: dict[str, float]) -> None:
+        """Score lists made for `root` under every protocol that they answer, and add errors of predicted ratings."""
+        results.peers[label] = peer
+        for protocol, case in cases.items():
+            if len(rows) and (root is case or root is case.root):
                 of_case = np.searchsorted(root.user_rows, case.user_rows)
-                table.add(
-                    name, protocol, peer, settings, tables.Scored(label, *score_lists(case, rows[of_case], (10, 20)))
-                )
+                found = score_lists(case, rows[of_case], (10, 20))
+                reports[protocol].values[label], reports[protocol].overall[label] = found
+        if errors:
+            reports["per-user"].overall.setdefault(label, {}).update(errors)
 
     for model in chosen:
         if model.label not in tuned:
-            table.failures.append(f"{model.label} on {name}: no tuned settings (run with --tune)")
+            results.failures.append(f"{model.label} on {name}: no tuned settings (run with --tune)")
             continue
         settings = tuned[model.label]["settings"]
+        results.tested.append((name, model.label, settings))
         for root, case in roots.items():
-            if root == "strict-time" and (model.rates or not model.strict):
-                continue
-            say(f"set {name}: {root}, {model.label} {settings}")
-            (outcome,) = attempt(store, model, case, [settings])
-            if isinstance(outcome, str):
-                table.failures.append(f"{model.label} on {name}, {root}: {outcome}")
-            elif model.rates:
-                table.add_rmse(name, model.label, model.peer, settings, rmse(case, outcome))
-            else:
-                add_lists(case, outcome.rows, model.label, model.peer, settings)
+            if root == "per-user" or (model.strict and not model.rates):
+                say(f"set {name}: {root}, {model.label} {settings}")
+                (outcome,) = attempt(store, model, case, [settings])
+                if isinstance(outcome, str):
+                    results.failures.append(f"{model.label} on {name}, {root}: {outcome}")
+                else:
+                    errors = {"rmse": rmse(case, outcome)} if model.rates else {}
+                    add(case, model.label, model.peer, outcome.rows, errors)
     for ours in registry.names():
+        results.tested.append((name, ours, {}))
         for case in roots.values():
             ranking = rank_ours(store, source, case, ours, {})
-            add_lists(case, ranking.rows, ours, environments.OURS, {})
-            if errors := rating_errors(case, ranking.predicted):
-                table.add_rmse(name, ours, environments.OURS, {}, errors["rmse"])
-    for pair in tables.TWINS:
-        if pair.peer in tuned:
-            settings = pair.translate(tuned[pair.peer]["settings"])
-            ranking = rank_ours(store, source, roots["per-user"], pair.ours, settings)
-            scored = tables.Scored(pair.ours, *score_lists(roots["per-user"], ranking.rows, (10, 20)))
-            table.twins.append((name, pair, settings, scored))
+            add(case, ours, environments.OURS, ranking.rows, rating_errors(case, ranking.predicted))
+    for twin in tables.TWINS:
+        if twin.peer in tuned:
+            settings, case = twin.translate(tuned[twin.peer]["settings"]), cases["per-user"]
+            ranking = rank_ours(store, source, case, twin.ours, settings)
+            results.tested.append((name, f"{twin.ours}, to compare with {twin.peer}:", settings))
+            results.twins.append((name, twin, score_lists(case, ranking.rows, (10, 20))[0][tables.METRICS[0]]))
 
 
 def rank_ours(
     store: Path, source: protocols.Source, case: Evaluation, name: str, settings: dict[str, Any]
 ) -> run.Ranking:
     """Return the lists of our model `name`, from the store where nothing that they depend on has changed."""
+    options = run.Options(ks=(N,), checkpoint=store / "ours")
     say(f"{case.name}: ours, {name} {settings or ''}")
-    make = functools.partial(registry.make, name, catalog=source.catalog, **settings)
-    return run.rank(
-        make, case, N, store / "ours" / run.checkpoint_key(case, run.Spec(name, name, settings), N, source.catalog)
-    )
+    return run.rank_spec(run.Spec(name, name, settings), case, source.catalog, options)
 
 
 def attempt(store: Path, model: PeerModel, case: Evaluation, grid: list[dict[str, Any]]) -> list[exchange.Outcome]:
@@ -169,17 +172,6 @@ def attempt(store: Path, model: PeerModel, case: Evaluation, grid: list[dict[str
         return exchange.run(store, model.peer, model.model, case, grid, N)
     except environments.Unavailable as error:
         return [f"{error}"] * len(grid)
-
-
-def sizes(store: Path, table: tables.Tables) -> dict[str, dict[str, float]]:
-    """Return what each environment weighs, MB by installed package."""
-    found = {}
-    for name in (environments.OURS, *environments.REQUIREMENTS):
-        try:
-            found[name] = environments.megabytes(environments.make(store, name))
-        except environments.Unavailable as error:
-            table.failures.append(f"{name}: {error}")
-    return found
 
 
 def say(line: str) -> None:

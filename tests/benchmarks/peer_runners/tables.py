@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from recommender.evaluate.report import Report
 from recommender.evaluate.significance import N_RESAMPLES, bootstrap, holm
 
 from .environments import OURS
@@ -18,14 +21,7 @@ _NAMES = {
     "strict-time": "strict time",
     "strict-time-returning": "strict time, away > 1 day",
 }
-
-
-class Scored(NamedTuple):
-    """One model on one case: measure -> (n_users,), and measure -> value."""
-
-    model: str
-    values: dict[str, np.ndarray]
-    overall: dict[str, float]
+METRICS = ("ndcg@10", "recall@20")  # the first decides which peer is the best
 
 
 class Twin(NamedTuple):
@@ -36,172 +32,112 @@ class Twin(NamedTuple):
     translate: Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def _ease(values: str, key: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda found: {"values": values, "regularisation": found[key]}
-
-
-def _ials(found: dict[str, Any]) -> dict[str, Any]:
-    """implicit's alpha is the whole confidence of a like, ours what it has beyond an unobserved cell."""
-    return {
-        "factors": found["factors"],
-        "regularisation": found["regularization"],
-        "alpha": found["alpha"] - 1,
-        "recency_span": 0,
-    }
-
-
 TWINS = (
-    Twin("ease", "rectools ease likes", _ease("likes", "regularization")),
-    Twin("ease", "cornac ease ratings", _ease("ratings", "lamb")),
-    Twin("ials", "implicit als", _ials),
-    Twin("item_knn", "implicit knn tf-idf", lambda found: {"neighbours": found["neighbours"]}),
-    Twin("svd", "scikit-learn svd likes", lambda found: {"rank": found["rank"], "signal": "binary"}),
+    Twin("ease", "rectools ease likes", lambda s: {"values": "likes", "regularisation": s["regularization"]}),
+    Twin("ease", "cornac ease ratings", lambda s: {"values": "ratings", "regularisation": s["lamb"]}),
+    # implicit's alpha is the whole confidence of a like, ours what it has beyond an unobserved cell
+    Twin(
+        "ials",
+        "implicit als",
+        lambda s: {
+            "factors": s["factors"],
+            "regularisation": s["regularization"],
+            "alpha": s["alpha"] - 1,
+            "recency_span": 0,
+        },
+    ),
+    Twin("item_knn", "implicit knn tf-idf", lambda s: {"neighbours": s["neighbours"]}),
+    Twin("svd", "scikit-learn svd likes", lambda s: {"rank": s["rank"], "signal": "binary"}),
 )
 
 
-class Tables:
-    """Collects figures; `metrics[0]` decides which peer is the best."""
+@dataclass
+class Results:
+    """reports: (data set, protocol) -> all models.  peers: label -> library.  tested: (data set, label, settings)."""
 
-    def __init__(self, metrics: Sequence[str], ours: str) -> None:
-        self.metrics, self.ours = tuple(metrics), ours
-        self.scored: dict[tuple[str, str], dict[str, Scored]] = {}
-        self.rmse: dict[str, dict[str, float]] = {}
-        self.peers: dict[str, str] = {}
-        self.tested: dict[tuple[str, str], dict[str, Any]] = {}
-        self.twins: list[tuple[str, Twin, dict[str, Any], Scored]] = []
-        self.failures: list[str] = []
-        self.sizes: dict[str, dict[str, float]] = {}
-
-    def add(self, data: str, protocol: str, peer: str, settings: dict[str, Any], result: Scored) -> None:
-        self.peers[result.model] = peer
-        self.tested[data, result.model] = settings
-        self.scored.setdefault((data, protocol), {})[result.model] = result
-
-    def add_rmse(self, data: str, label: str, peer: str, settings: dict[str, Any], rmse: float) -> None:
-        self.peers[label] = peer
-        self.tested[data, label] = settings
-        self.rmse.setdefault(data, {})[label] = rmse
+    ours: str
+    reports: dict[tuple[str, str], Report] = field(default_factory=dict)
+    peers: dict[str, str] = field(default_factory=dict)
+    tested: list[tuple[str, str, Any]] = field(default_factory=list)
+    twins: list[tuple[str, Twin, np.ndarray]] = field(default_factory=list)  # data, twin, (n_users,) of METRICS[0]
+    failures: list[str] = field(default_factory=list)
+    sizes: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def markdown(self) -> str:
         """Return all tables and the list of what was scored on test."""
-        parts = [self._accuracy(), self._tonight(), self._against_best(), self._agreement(), self._ratings()]
-        parts += [self._sizes(), self._tested()]
-        if self.failures:
-            parts.append("Failed:\n\n" + "\n".join(f"- {line}" for line in self.failures))
+        metric, data = METRICS[0], list(dict.fromkeys(name for name, _ in self.reports))
+        ranked = self._figures([(name, "per-user", metric) for name in data]).mean(axis=1).dropna()
+        order = ranked.sort_values(ascending=False, kind="stable").index
+        later = [(name, protocol, metric) for name in data for protocol in list(_NAMES)[1:]]
+        rmse = self._figures([(name, "per-user", "rmse") for name in data]).dropna(how="all")
+        people = [f"{name}, {_NAMES[p]}: {len(report.units)} people" for (name, p), report in self.reports.items()]
+        tested = [f"- {name}: {label} {settings or '(default settings)'}" for name, label, settings in self.tested]
+        parts = [
+            table(self._figures([(name, "per-user", m) for name in data for m in METRICS]).loc[order], "model"),
+            table(self._figures(later).loc[order], "model") + "\n\n" + "; ".join(people) + ".",
+            table(self._against_best(), "case"),
+            table(self._agreement(), f"ours ({metric})"),
+            table(rmse.loc[rmse.mean(axis=1).sort_values().index], "predicted ratings"),
+            table(self._sizes(), "installed, with dependencies"),
+            "Scored on test, each once:\n\n" + "\n".join(tested),
+            "\n".join(["Failed:\n", *(f"- {line}" for line in self.failures)]) if self.failures else "",
+        ]
         return "\n\n".join(part for part in parts if part)
 
-    def record(self) -> dict[str, Any]:
-        """Return every figure for JSON."""
-        figures = {
-            f"{data} {protocol}": {
-                label: {"n_users": len(result.values["ndcg@10"]), **{m: result.overall[m] for m in self.metrics}}
-                for label, result in results.items()
-            }
-            for (data, protocol), results in self.scored.items()
-        }
-        tested = [{"data": data, "model": label, "settings": s} for (data, label), s in self.tested.items()]
-        tested += [{"data": data, "model": twin.ours, "settings": s} for data, twin, s, _ in self.twins]
-        more = {"rmse": self.rmse, "tested": tested, "sizes_mb": self.sizes, "failed": self.failures}
-        return {"figures": figures, **more}
+    def _figures(self, columns: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
+        found = {}
+        for data, protocol, metric in columns:
+            overall = self.reports[data, protocol].overall
+            name = f"{data}, {_NAMES[protocol]}: {metric}"
+            found[name] = {label: overall.get(label, {}).get(metric, np.nan) for label in self.peers}
+        frame = pd.DataFrame(found, index=list(self.peers))
+        return frame.rename(index={label: f"**{label}** (ours)" for label in self.peers if self.peers[label] == OURS})
 
-    def _data(self) -> list[str]:
-        return list(dict.fromkeys(data for data, _ in self.scored))
-
-    def _labels(self) -> list[str]:
-        """Return all that rank, best first (mean over data sets of the first metric, all test users)."""
-        found: dict[str, list[float]] = {}
-        for data in self._data():
-            for label, result in self.scored[data, "per-user"].items():
-                found.setdefault(label, []).append(result.overall[self.metrics[0]])
-        return sorted(found, key=lambda label: -float(np.mean(found[label])))
-
-    def _name(self, label: str) -> str:
-        return f"**{label}** (ours)" if self.peers[label] == OURS else label
-
-    def _columns(self, columns: Sequence[tuple[str, str, str]]) -> str:
-        header = ["model", *(f"{data}, {_NAMES[p]}: {m}" for data, p, m in columns)]
-        rows = []
-        for label in self._labels():
-            found = [self.scored.get((data, p), {}).get(label) for data, p, _ in columns]
-            cells = ["" if f is None else f"{f.overall[m]:.4f}"[1:] for f, (_, _, m) in zip(found, columns)]
-            rows.append([self._name(label), *cells])
-        return table(header, rows)
-
-    def _accuracy(self) -> str:
-        return self._columns([(data, "per-user", metric) for data in self._data() for metric in self.metrics])
-
-    def _tonight(self) -> str:
-        """Return the protocols that say what serves somebody who comes back, with the number of people."""
-        metric = self.metrics[0]
-        columns = [(data, p, metric) for data in self._data() for p in list(_NAMES)[1:] if (data, p) in self.scored]
-        counts = []
-        for data, p, _ in columns:
-            some = next(iter(self.scored[data, p].values()))
-            counts.append(f"{data}, {_NAMES[p]}: {len(some.values[metric])} people")
-        return self._columns(columns) + "\n\n" + "; ".join(counts) + "."
-
-    def _against_best(self) -> str:
+    def _against_best(self) -> pd.DataFrame:
         """Compare our default with the peer that is best on the very figure: a choice in the peer's favor."""
-        lines = []
-        for metric in self.metrics:
-            for (data, protocol), results in self.scored.items():
-                peers = [label for label in results if self.peers[label] != OURS]
-                if self.ours not in results or not peers:
-                    continue
-                best = max(peers, key=lambda label: results[label].overall[metric])
-                ours, theirs = (results[label].values[metric][:, None] for label in (self.ours, best))
-                (found,) = bootstrap(ours, theirs, N_RESAMPLES, np.random.default_rng(0))
-                lines.append(([f"{data}, {_NAMES[protocol]}", metric, best], found))
-        corrected = holm([found.p_value for _, found in lines])
-        rows = [
-            [*cells, f"{d.value:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}", f"{p:.4f}"]
-            for (cells, d), p in zip(lines, corrected)
-        ]
-        return table(["case", "metric", "best peer", f"{self.ours} - best peer", "95% interval", "p (Holm)"], rows)
+        rows = []
+        for metric in METRICS:
+            for (data, protocol), report in self.reports.items():
+                values = {label: found[metric] for label, found in report.values.items()}
+                peers = [label for label in values if self.peers[label] != OURS]
+                if self.ours in values and peers:
+                    best = max(peers, key=lambda label, values=values: values[label].mean())
+                    pair = (values[self.ours][:, None], values[best][:, None])
+                    (found,) = bootstrap(*pair, N_RESAMPLES, np.random.default_rng(0))
+                    rows.append((f"{data}, {_NAMES[protocol]}", metric, best, *found[:4]))
+        names = ["case", "metric", "best peer", f"{self.ours} - best peer", "low", "high", "p (Holm)"]
+        frame = pd.DataFrame(rows, columns=names).set_index("case")
+        return frame.assign(**{"p (Holm)": holm(frame["p (Holm)"])})
 
-    def _agreement(self) -> str:
+    def _agreement(self) -> pd.DataFrame:
         """Compare our models with their twins, settings alike; standard errors over people."""
-        metric, rows = self.metrics[0], []
-        for data, twin, _, ours in self.twins:
-            theirs = self.scored.get((data, "per-user"), {}).get(twin.peer)
-            if theirs is None:
-                continue
-            a, b = ours.values[metric], theirs.values[metric]
-            error, paired = (float(x.std(ddof=1) / np.sqrt(len(x))) for x in (b, a - b))
-            agree = "yes" if abs((a - b).mean()) <= error else "no"
-            figures = [f"{a.mean():.4f}", f"{b.mean():.4f}", f"{(a - b).mean():+.4f}", f"{error:.4f}", f"{paired:.4f}"]
-            rows.append([f"{data}: {twin.ours}", twin.peer, *figures, agree])
-        header = [f"ours ({metric})", "peer", "ours", "peer", "difference", "peer's standard error"]
-        return table([*header, "of the difference", "within"], rows)
-
-    def _ratings(self) -> str:
-        def mean(label: str) -> float:
-            return float(np.mean([found[label] for found in self.rmse.values() if label in found]))
-
         rows = []
-        for label in sorted({label for found in self.rmse.values() for label in found}, key=mean):
-            cells = [f"{found[label]:.4f}" if label in found else "" for found in self.rmse.values()]
-            rows.append([self._name(label), *cells])
-        return table(["predicted ratings", *(f"{data}: RMSE" for data in self.rmse)], rows)
+        for data, twin, ours in self.twins:
+            theirs = self.reports[data, "per-user"].values.get(twin.peer, {}).get(METRICS[0])
+            if theirs is not None:
+                error, paired = (x.std(ddof=1) / np.sqrt(len(x)) for x in (theirs, ours - theirs))
+                difference = (ours - theirs).mean()
+                figures = (ours.mean(), theirs.mean(), difference, error, paired)
+                rows.append((f"{data}: {twin.ours}", twin.peer, *figures, ["no", "yes"][abs(difference) <= error]))
+        names = ["", "peer", "ours", "peer's", "difference", "peer's standard error", "of the difference", "within"]
+        return pd.DataFrame(rows, columns=names).set_index("")
 
-    def _sizes(self) -> str:
-        rows = []
+    def _sizes(self) -> pd.DataFrame:
+        rows = {}
         for name, found in sorted(self.sizes.items(), key=lambda item: sum(item[1].values())):
             largest = sorted(found, key=lambda package: -found[package])[:4]
             total, ours = sum(found.values()), sum(self.sizes[OURS].values())
             parts = ", ".join(f"{package} {found[package]:.0f}" for package in largest)
-            rows.append([name, f"{total:.0f}", f"{total / ours:.2f}", parts])
-        return table(["installed, with dependencies", "MB", "of ours", "largest parts, MB"], rows)
-
-    def _tested(self) -> str:
-        lines = [f"- {data}: {label} {s or '(default settings)'}" for (data, label), s in self.tested.items()]
-        lines += [f"- {data}: {twin.ours} {s}, to compare with {twin.peer}" for data, twin, s, _ in self.twins]
-        return "Scored on test, each once:\n\n" + "\n".join(lines)
+            rows[name] = {"MB": total, "of ours": total / ours, "largest parts, MB": parts}
+        return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(frame: pd.DataFrame, corner: str) -> str:
     """Return a Markdown table, figures to the right; nothing for no rows."""
-    if not rows:
+    if frame.empty:
         return ""
-    line = "|---|" + "---:|" * (len(header) - 1)
-    return "\n".join(["| " + " | ".join(header) + " |", line, *("| " + " | ".join(row) + " |" for row in rows)])
+    lines = ["| " + " | ".join([corner, *frame.columns]) + " |", "|---|" + "---:|" * len(frame.columns)]
+    for name, row in zip(frame.index, frame.itertuples(index=False)):
+        cells = ["" if x != x else f"{x:.4f}" if isinstance(x, float) else str(x) for x in row]
+        lines.append("| " + " | ".join([str(name), *cells]) + " |")
+    return "\n".join(lines)
