@@ -1,13 +1,10 @@
 """The 150 descriptions are what they claim to be: drawn by seed, in other words, split in two.
 
-`description_queries.csv` holds 150 requests as people type them, for movies drawn at random (seed 2026) from the
-shipped catalogue: 50 of the fifth with the most ratings, 50 of the next three tenths, 50 of the last half. None that
-was drawn was passed over, and all were written and frozen before any backend had ranked them. `part` is `tune` (50,
-for choosing a backend's settings) or `report` (100).
-
-A query shares no rare word with our text of its movie. Two words are taken for forms of one word as soon as they
-begin alike (see `alike`), which is stricter than a stemmer; a word is rare if fewer than 1% of all movies have a form
-of it in their text.
+`description_queries.csv` holds requests as people type them, for movies drawn at random (seed 2026) from the shipped
+catalogue: 50 of the fifth with the most ratings, 50 of the next three tenths, 50 of the last half. All were written
+and frozen before any backend had ranked them. `part` is `tune` (50, for choosing a backend's settings) or `report`.
+A query shares no rare word with our text of its movie: none, in any form (see `alike`), that less than 1% of all
+movies have in their text.
 """
 
 from __future__ import annotations
@@ -66,29 +63,25 @@ def alike(first: str, second: str) -> bool:
     return common == 3 and not shorter and (longer in ("s", "ed", "er", "ing") or longer[0] == first[2])
 
 
-class Words:
-    """Which movies have which words in their text."""
+def words_of_movies(catalog: Catalog) -> tuple[list[set[str]], dict[str, set[int]]]:
+    """Return the words of each movie's text, and the movies that have each word."""
+    of_movie = [words(movie_text(catalog.movie(row))) for row in range(len(catalog))]
+    movies: dict[str, set[int]] = {}
+    for row, found in enumerate(of_movie):
+        for word in found:
+            movies.setdefault(word, set()).add(row)
+    return of_movie, movies
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.of_movie = [words(movie_text(catalog.movie(row))) for row in range(len(catalog))]
-        self.movies: dict[str, set[int]] = {}
-        for row, found in enumerate(self.of_movie):
-            for word in found:
-                self.movies.setdefault(word, set()).add(row)
-        self.beginnings: dict[str, list[str]] = {}  # forms of one word share their first three letters
-        for word in self.movies:
-            self.beginnings.setdefault(singular(word)[:3], []).append(word)
 
-    def shared_rare(self, text: str, row: int) -> dict[str, int]:
-        """Return the words of `text` with a rare form in the movie's text: word -> movies that have a form of it."""
-        found = {}
-        for word in sorted(words(text)):
-            forms = [other for other in self.beginnings.get(singular(word)[:3], []) if alike(word, other)]
-            if not self.of_movie[row].isdisjoint(forms):
-                n_movies = len(set().union(*(self.movies[form] for form in forms)))
-                if n_movies < 0.01 * len(self.of_movie):
-                    found[word] = n_movies
-        return found
+def shared_rare(of_movie: list[set[str]], movies: dict[str, set[int]], text: str, row: int) -> dict[str, int]:
+    """Return the words of `text` with a rare form in the movie's text: word -> movies that have a form of it."""
+    found = {}
+    for word in sorted(words(text)):
+        if any(alike(word, other) for other in of_movie[row]):
+            n_movies = len(set().union(*(rows for other, rows in movies.items() if alike(word, other))))
+            if n_movies < 0.01 * len(of_movie):
+                found[word] = n_movies
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -97,17 +90,17 @@ def catalog() -> Catalog:
 
 
 def test_no_query_shares_a_rare_word_with_the_text_of_its_movie(catalog):
-    by_word = Words(catalog)
+    of_movie, movies = words_of_movies(catalog)
     queries = {query["query"]: catalog.row_of(int(query["movieId"])) for query in load_queries()}
-    assert not {text: shared for text, row in queries.items() if (shared := by_word.shared_rare(text, row))}
+    assert not [text for text, row in queries.items() if shared_rare(of_movie, movies, text, row)]
     # The check finds planted words in any form.
     row = catalog.row_of(1)
     assert "upstaged by a flashy space-ranger" in movie_text(catalog.movie(row))
-    shared = by_word.shared_rare("The Rangers are flash, dolls are toys", row)
+    shared = shared_rare(of_movie, movies, "The Rangers are flash, dolls are toys", row)
     assert set(shared) == {"rangers", "flash", "dolls", "toys"}
-    assert shared["toys"] == len(by_word.movies["toy"] | by_word.movies["toys"])
-    assert not by_word.shared_rare("a comedy about a boy", row)  # not rare
-    assert not by_word.shared_rare("espionage", row)  # rare, but of other movies
+    assert shared["toys"] == len(movies["toy"] | movies["toys"])
+    assert not shared_rare(of_movie, movies, "a comedy about a boy", row)  # not rare
+    assert not shared_rare(of_movie, movies, "espionage", row)  # rare, but of other movies
 
 
 def test_forms_of_a_word():

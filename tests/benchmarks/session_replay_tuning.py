@@ -81,14 +81,16 @@ def hits(folds: Sequence[Fold], fit: Fit, policy: PolicySettings) -> np.ndarray:
     return per_person(outcomes, "hits")
 
 
-def compare(title: str, default: np.ndarray, changes: Changes, score: Callable[[str, Any], np.ndarray]) -> None:
+def compare(title: str, score: Callable[..., np.ndarray], changes: Changes) -> None:
+    """Print the hits under each change; score: settings by name -> mean hits of each person."""
+    default = score()
     print(f"\n{title}: {default.mean():.3f}")
     for name, values in changes.items():
         for value in values:
-            difference = score(name, value) - default
+            found = score(**{name: value})
+            difference = found - default
             error = difference.std(ddof=1) / np.sqrt(len(difference))
-            mean = (default + difference).mean()
-            print(f"  {name} = {value!s:<10}{mean:>8.3f}{difference.mean():>+8.3f} +- {error:.3f}", flush=True)
+            print(f"  {name} = {value!s:<10}{found.mean():>8.3f}{difference.mean():>+8.3f} +- {error:.3f}", flush=True)
 
 
 def main() -> None:
@@ -100,36 +102,24 @@ def main() -> None:
     data, catalog = read_data(default_folder("processed"), 0, 0)
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     folds = make_folds(data, catalog, 5, 4, seeds, arguments.fold_seed)
-    what = arguments.what.split(",")
+    what, shipped = arguments.what.split(","), PolicySettings()
+
+    def of_gaussian(**changed: Any) -> np.ndarray:
+        return hits(folds, lambda fold: gaussian(fold, **changed), RULE_ALONE)
+
+    def of_average(**changed: Any) -> np.ndarray:
+        return hits(folds, lambda fold: average(fold, **changed), RULE_ALONE)
+
+    def of_policy(**changed: Any) -> np.ndarray:
+        return hits(folds, lambda fold: fitted[id(fold)], dataclasses.replace(shipped, **changed))
+
     if "gaussian" in what:
-        usual = hits(folds, gaussian, RULE_ALONE)
-        changes = {**GAUSSIAN, **SKIP}
-        compare(
-            "conditional-gaussian, the rule alone",
-            usual,
-            changes,
-            lambda name, value: hits(folds, lambda fold: gaussian(fold, **{name: value}), RULE_ALONE),
-        )
+        compare("conditional-gaussian, the rule alone", of_gaussian, {**GAUSSIAN, **SKIP})
     if "average" in what:
-        usual = hits(folds, average, RULE_ALONE)
-        compare(
-            "moving-average, the rule alone",
-            usual,
-            AVERAGE,
-            lambda name, value: hits(folds, lambda fold: average(fold, **{name: value}), RULE_ALONE),
-        )
+        compare("moving-average, the rule alone", of_average, AVERAGE)
     if "policy" in what:
         fitted = {id(fold): gaussian(fold) for fold in folds}
-        shipped = PolicySettings()
-        usual = hits(folds, lambda fold: fitted[id(fold)], shipped)
-        compare(
-            "conditional-gaussian with the policy",
-            usual,
-            POLICY,
-            lambda name, value: hits(
-                folds, lambda fold: fitted[id(fold)], dataclasses.replace(shipped, **{name: value})
-            ),
-        )
+        compare("conditional-gaussian with the policy", of_policy, POLICY)
 
 
 if __name__ == "__main__":

@@ -118,15 +118,15 @@ def main() -> None:
     sets = [descriptions(path, catalog, arguments.split)]
     if arguments.dialogues:
         sets.append(dialogue_requests(read_dialogues(arguments.dialogues), catalog, arguments.split))
-    bridge, listener = recommender.free_text.bridge, Remembering(recommender.free_text)
+    bridge, encoder = recommender.free_text.bridge, Remembering(recommender.free_text)
     print(f"ridge {bridge.ridge:g}, residual variance {bridge.residual_variance.sum():.3f} on movies left out")
     print(f"{'':<14}{'':<9}{'Recall@10':<23}{'Recall@20':<23}MRR")
     for requests in sets:
-        places = ranks(lambda text: listener.encode(text).fit, requests, len(catalog))
+        places = ranks(lambda text: encoder.encode(text).fit, requests, len(catalog))
         print(line(requests.name, "search", requests, places), flush=True)
     for label, (fit, taste) in SETTINGS.items():
         policy = dataclasses.replace(recommender.policy, words_fit_weight=fit, words_taste_weight=taste)
-        engine = SessionEngine(catalog, recommender.rule, policy, listener=listener)
+        engine = SessionEngine(catalog, recommender.rule, policy, encoder=encoder)
         for requests in sets:
             places = ranks(functools.partial(session_scores, engine), requests, len(catalog))
             print(line(requests.name, label, requests, places), flush=True)
