@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import numbers
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
@@ -54,36 +54,26 @@ class Ranked(NamedTuple):
     score: float  # what ranked it; values of different methods do not compare
 
 
+@dataclass(eq=False, repr=False)
 class Recommender:
     """Recommendations from one processed data set; open it with `Recommender.load()`. It can be pickled, and shared by
     threads: a model is fitted once."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        movie_vectors: np.ndarray,
-        policy: PolicySettings,
-        rule: Optional[LearningRule] = None,
-        folder: Optional[Path] = None,
-        backend: str = LOCAL,
-        backend_settings: Optional[Mapping[str, Any]] = None,
-        notes: Sequence[str] = (),
-    ) -> None:
-        """Use `movie_vectors` (n_movies, k) float32, one row for each movie of `catalog`.
+    catalog: Catalog
+    movie_vectors: np.ndarray  # (n_movies, k) float32
+    policy: PolicySettings
+    rule: LearningRule  # how sessions learn
+    folder: Path  # where the ratings of known users and the text vectors of movies are
+    backend: str  # of text/registry.py, for words
+    backend_settings: Mapping[str, Any]
+    notes: Sequence[str] = ()  # for the person: what was asked for and could not be had
 
-        rule: how sessions learn; None takes the moving average of `movie_vectors`.  folder: where the ratings of
-        known users and the text vectors of movies are.  backend, backend_settings: of text/registry.py, for words.
-        notes: lines for the person: what was asked for and could not be had.
-        """
-        self.catalog, self.movie_vectors, self.policy, self.folder = catalog, movie_vectors, policy, folder
-        self.backend, self.backend_settings, self.notes = backend, dict(backend_settings or {}), list(notes)
-        self.rule = rule or MovingAverage(movie_vectors, policy.learning_rate, policy.negative_weight)
+    def __post_init__(self) -> None:
         self._models: dict[str, Ranker] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        where = (self.folder, self.backend, self.backend_settings, self.notes)
-        return Recommender, (self.catalog, self.movie_vectors, self.policy, self.rule, *where)
+        return Recommender, tuple(getattr(self, field.name) for field in fields(self))
 
     @classmethod
     def load(
@@ -108,19 +98,20 @@ class Recommender:
         if not isinstance(policy, PolicySettings):
             file = _path(policy, "policy") or default_folder("config") / "recommender_policy.yaml"
             policy = read_settings(PolicySettings, file)
-        if backend_settings is not None and not isinstance(backend_settings, Mapping):
-            raise ChoiceError(f"backend_settings {backend_settings!r}: give a dict, such as base_url and model")
+        settings = {} if backend_settings is None else backend_settings
+        if not isinstance(settings, Mapping):
+            raise ChoiceError(f"backend_settings {settings!r}: give a dict, such as base_url and model")
         catalog = Catalog.load(folder)
         if vectors == SVD:
-            return _open_svd(folder, catalog, policy, backend, backend_settings)
+            return _open_svd(folder, catalog, policy, backend, settings)
         from .learn.two_tower.model import FOLDER, load_movie_tower
         from .session.fitted_rules import two_tower_rule
 
         towers = load_movie_tower(folder / "artifacts" / FOLDER, catalog.movie_ids)
         if artifacts.has_manifest(folder):
             catalog = catalog.with_counts(np.sum([load_split(folder, part).movie_counts() for part in PARTS], axis=0))
-        policy = dataclasses.replace(policy, learning_rule=MOVING_AVERAGE)
-        return cls(catalog, towers[0], policy, two_tower_rule(*towers, policy), folder, backend, backend_settings)
+        policy = replace(policy, learning_rule=MOVING_AVERAGE)
+        return cls(catalog, towers[0], policy, two_tower_rule(*towers, policy), folder, backend, settings)
 
     @functools.cached_property
     def titles(self) -> TitleIndex:
@@ -132,8 +123,7 @@ class Recommender:
         """What reads words; opened at its first use."""
         from .session.queries import FreeText
 
-        folder = self._folder("text vectors of movies")
-        return FreeText.load(folder, self.catalog, self.rule, self.backend, self.backend_settings)
+        return FreeText.load(self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
 
     @functools.cached_property
     def _index(self) -> VectorIndex:
@@ -141,13 +131,7 @@ class Recommender:
 
     @functools.cached_property
     def _history(self) -> Interactions:
-        """All that is known of the users in the data: train, val and test."""
-        return load_all(self._folder("ratings of known users"))
-
-    def _folder(self, what: str) -> Path:
-        if self.folder is None:
-            raise ChoiceError(f"no {what}: open the recommender with Recommender.load(folder)")
-        return self.folder
+        return load_all(self.folder)  # all that is known of the users: train, val and test
 
     def search(self, text: str, n: int = 5) -> list[Movie]:
         """Return up to n movies whose title is nearest to `text`, best first; [] when nothing is near."""
@@ -196,7 +180,7 @@ class Recommender:
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
         """Return the pure steps of a session with this recommender's learning rule and policy."""
-        return SessionEngine(self.catalog, self.rule, self.policy, wanted, self.encode)
+        return SessionEngine(self.catalog, self.rule, self.policy, wanted or MovieFilter(), self.encode)
 
     def row_of(self, movie: Union[int, str, Movie]) -> int:
         """Return the row of a movie, of a movie id, or of a title that means one movie."""
@@ -247,8 +231,7 @@ class Recommender:
                 raise ChoiceError(f"no user {user_id} in these ratings: their ids run from {first} to {last}")
             if method not in self._models:
                 registry.model_class(method)
-                model = registry.stored_or_fitted(method, self._folder("ratings"), self.catalog, history)
-                self._models[method] = model
+                self._models[method] = registry.stored_or_fitted(method, self.folder, self.catalog, history)
         ids, scores = self._models[method].recommend(history, [row], min(n, history.n_movies), [at])
         found = zip(ids[0].tolist(), scores[0].tolist())
         return [Ranked(self.catalog.movie(self.catalog.row_of(i)), score) for i, score in found if i >= 0]
@@ -258,7 +241,7 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
     """Open a folder with the vectors of the SVD and the learning rule of the policy."""
     model = SvdModel.load(folder / "artifacts" / "svd", catalog, users=False)
     counts, vectors = model.movie_counts_, model.movie_vectors(policy.vector_scaling)
-    notes, texts, rule = [], None, None
+    notes, texts = [], None
     if not counts.all():
         from .session import cold_start
 
@@ -267,6 +250,7 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
             vectors = cold_start.fill(texts, vectors, counts)
         except ArtifactError as error:
             notes.append(f"movies that nobody rated come last: {error}")
+    rule: LearningRule = MovingAverage(vectors, policy.learning_rate, policy.negative_weight)
     artifact = folder / "artifacts" / "session"
     if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
         fitted, how = gaussian.load_gaussian(artifact, catalog.movie_ids)

@@ -84,7 +84,9 @@ def make_engine(rule: str = "gaussian", wanted: MovieFilter | None = None, **pol
     catalog, learning = make_catalog(), make_rule(rule)
     backend = TopicBackend()
     encoder = FreeText(catalog, learning, backend, backend.embed_texts(catalog.lines()))
-    return SessionEngine(catalog, learning, dataclasses.replace(PolicySettings(), **policy), wanted, encoder.encode)
+    return SessionEngine(
+        catalog, learning, dataclasses.replace(PolicySettings(), **policy), wanted or MovieFilter(), encoder.encode
+    )
 
 
 def encoder_of(engine: SessionEngine) -> FreeText:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, Optional
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -31,25 +31,20 @@ def no_words(text: str) -> TextSignal:
     raise ChoiceError("this session can't read words: start it with Recommender.session")
 
 
+@dataclass(eq=False)
 class SessionEngine:
-    """All that a session needs besides what the person says.
+    """All that a session needs besides what the person says."""
 
-    encode: what makes a `TextSignal` of words; it raises `ChoiceError` where they say nothing.
-    """
+    catalog: Catalog
+    rule: LearningRule
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    wanted: MovieFilter = field(default_factory=MovieFilter)
+    encode: Callable[[str], TextSignal] = no_words  # raises `ChoiceError` where words say nothing
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        rule: LearningRule,
-        policy: Optional[PolicySettings] = None,
-        wanted: Optional[MovieFilter] = None,
-        encode: Callable[[str], TextSignal] = no_words,
-    ) -> None:
-        self.catalog, self.rule, self.encode = catalog, rule, encode
-        self.policy, self.wanted = policy or PolicySettings(), wanted or MovieFilter()
-        context = functools.partial(Context, self.policy, catalog, self.wanted)
+    def __post_init__(self) -> None:
+        context = functools.partial(Context, self.policy, self.catalog, self.wanted)
         self._context = functools.lru_cache(maxsize=2)(context)
-        self._signal = functools.lru_cache(maxsize=64)(encode)
+        self._signal = functools.lru_cache(maxsize=64)(self.encode)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SessionEngine, (self.catalog, self.rule, self.policy, self.wanted, self.encode)

@@ -85,32 +85,25 @@ class EaseRule(LearningRule):
 
 
 def fit_session_rule(
-    name: str,
-    train: Interactions,
-    catalog: Catalog,
-    policy: Optional[PolicySettings] = None,
-    rank: Optional[int] = None,
+    name: str, train: Interactions, catalog: Catalog, policy: Optional[PolicySettings] = None
 ) -> LearningRule:
-    """Return rule `name` (one of `RULES`) fitted to `train`; raises `ChoiceError` for another name.
-
-    rank: length of the movie vectors, None for each rule's default (50 for the moving average).
-    """
+    """Return rule `name` (one of `RULES`) fitted to `train`; raises `ChoiceError` for another name."""
     policy = policy or PolicySettings()
     liked = train.take(train.ratings >= LIKED)
     if name == "popularity":
         n_users = max(1, int((np.diff(train.indptr) > 0).sum()))
         return PopularityRule((liked.movie_counts() / n_users).astype(np.float32))
     if name == "moving-average":
-        svd = SvdModel(rank=min(rank or SvdSettings().rank, train.n_users, train.n_movies)).fit(train)
+        svd = SvdModel(rank=min(SvdSettings().rank, train.n_users, train.n_movies)).fit(train)
         return MovingAverage(svd.movie_vectors(policy.vector_scaling), policy.learning_rate, policy.negative_weight)
     if name == "two-tower":
-        defaults = TwoTowerSettings()
-        batch = int(np.clip(liked.n_ratings // 100, 16, defaults.batch))  # few likes: small batches, or too few steps
-        towers = TwoTower(catalog, factors=rank or defaults.factors, batch=batch).fit(train)
+        most = TwoTowerSettings().batch
+        batch = int(np.clip(liked.n_ratings // 100, 16, most))  # few likes: small batches, or too few steps
+        towers = TwoTower(catalog, batch=batch).fit(train)
         return two_tower_rule(towers.movie_vectors_, towers.movie_biases_, policy)
     if name == "ease":
         return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights_)
     if name == "conditional-gaussian":
-        settings = GaussianSettings(rank=rank) if rank else GaussianSettings()
-        return ConditionalGaussian(fit_gaussian(train, catalog, settings), settings, policy.skip_weight)
+        fitted = fit_gaussian(train, catalog, GaussianSettings())
+        return ConditionalGaussian(fitted, GaussianSettings(), policy.skip_weight)
     raise ChoiceError(f"no learning rule is called {name!r}: choose from {', '.join(RULES)}")

@@ -53,10 +53,10 @@ class PolicySettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.diversity_band_low > self.diversity_band_high:
+        low, high = self.diversity_band_low, self.diversity_band_high
+        if low > high:
             raise SettingsError(
-                f"diversity_band_low {self.diversity_band_low} is above diversity_band_high "
-                f"{self.diversity_band_high}: give the lower end first"
+                f"diversity_band_low {low} is above diversity_band_high {high}: give the lower end first"
             )
 
 
@@ -112,18 +112,13 @@ def genre_affinity(genres: np.ndarray, favorites: Sequence[int]) -> np.ndarray:
 class Context:
     """What stays the same while the favorites do: what a term is computed from, and what the terms give.
 
-    any_genre: movies outside the favorites' genres may be shown too.  affinity: (n_movies,) float32.
-    allowed: (n_movies,) bool.  terms: the points of each term.  fixed: their sum, -inf where not allowed.
+    affinity: (n_movies,) float32.  allowed: (n_movies,) bool.  terms: points of each.  fixed: their sum, or -inf.
     """
 
     def __init__(
-        self,
-        policy: PolicySettings,
-        catalog: Catalog,
-        wanted: MovieFilter,
-        favorites: tuple[int, ...],
-        any_genre: bool = False,
+        self, policy: PolicySettings, catalog: Catalog, wanted: MovieFilter, favorites: Sequence[int], any_genre: bool
     ) -> None:
+        """any_genre: movies outside the favorites' genres may be shown too."""
         self.policy, self.catalog, self.favorites, rows = policy, catalog, favorites, list(favorites)
         self.affinity = genre_affinity(catalog.genres, favorites)
         near = (self.affinity >= policy.min_genre_affinity) & (1 - self.affinity <= policy.max_genre_distance)

@@ -33,7 +33,6 @@ from recommender.evaluate.significance import resampled_means
 from recommender.facade import Recommender
 from recommender.session.engine import SessionEngine
 from recommender.session.policy import PolicySettings
-from recommender.session.queries import FreeText
 from recommender.text.dialogues import read_dialogues
 
 TOPICS = {
@@ -75,13 +74,6 @@ def ranks(scores_of: Callable[[str], np.ndarray], requests: Requests, n_movies: 
     return np.array(places)
 
 
-class Remembering:
-    """Encodes each text once: the settings of the policy do not change it."""
-
-    def __init__(self, free_text: FreeText) -> None:
-        self.encode = functools.lru_cache(maxsize=None)(free_text.encode)
-
-
 def session_scores(engine: SessionEngine, text: str) -> np.ndarray:
     return engine.scores(engine.start([], words=[text]))
 
@@ -118,15 +110,16 @@ def main() -> None:
     sets = [descriptions(path, catalog, arguments.split)]
     if arguments.dialogues:
         sets.append(dialogue_requests(read_dialogues(arguments.dialogues), catalog, arguments.split))
-    bridge, encoder = recommender.free_text.bridge, Remembering(recommender.free_text)
+    bridge = recommender.free_text.bridge
+    encode = functools.lru_cache(maxsize=None)(recommender.encode)  # the settings of the policy do not change it
     print(f"ridge {bridge.ridge:g}, residual variance {bridge.residual_variance.sum():.3f} on movies left out")
     print(f"{'':<14}{'':<9}{'Recall@10':<23}{'Recall@20':<23}MRR")
     for requests in sets:
-        places = ranks(lambda text: encoder.encode(text).fit, requests, len(catalog))
+        places = ranks(lambda text: encode(text).fit, requests, len(catalog))
         print(line(requests.name, "search", requests, places), flush=True)
     for label, (fit, taste) in SETTINGS.items():
         policy = dataclasses.replace(recommender.policy, words_fit_weight=fit, words_taste_weight=taste)
-        engine = SessionEngine(catalog, recommender.rule, policy, encoder=encoder)
+        engine = SessionEngine(catalog, recommender.rule, policy, encode=encode)
         for requests in sets:
             places = ranks(functools.partial(session_scores, engine), requests, len(catalog))
             print(line(requests.name, label, requests, places), flush=True)
