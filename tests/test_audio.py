@@ -57,7 +57,11 @@ def test_frames_in_several_blocks_are_those_of_one() -> None:
     np.testing.assert_allclose(whole[500 + 2 :], part[2:], atol=1e-6)
 
 
-def test_silence_gives_finite_numbers() -> None:
+def test_silence_lies_80_decibels_below_the_loudest_band() -> None:
+    c = mfcc(np.concatenate([sound(), np.zeros(9000)]))
+    cosines = np.cos(np.pi * np.arange(128) * (2 * np.arange(128)[:, None] + 1) / 256) * np.sqrt(2 / 128)  # (m, j)
+    bands = c @ (cosines * np.where(np.arange(128) == 0, 0.5**0.5, 1)).T  # the transform is orthonormal
+    np.testing.assert_allclose(bands[-1], bands.max() - 80)
     assert np.isfinite(mfcc(np.zeros(3000))).all()
     assert mfcc(np.ones(1)).shape == (1, 128)
 
