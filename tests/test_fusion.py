@@ -320,27 +320,23 @@ def test_only_movies_with_ratings_in_train_are_fitted(project: Path, capsys: pyt
     assert "fitted on 2 movies" in capsys.readouterr().out
 
 
-def test_posters_are_embedded_by_a_service(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_posters_are_embedded_by_a_service(project: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(project / "home"))
     (project / "posters").mkdir()
     for movie_id in MOVIES:
         (project / "posters" / f"{movie_id}.jpg").write_bytes(b"a" * movie_id)
-    server = Server()
-    try:
-        service = ("--visual-url", server.url, "--visual-model", "clip", "--visual-key-variable", "CLIP_KEY")
-        flags = ("--fusion", "concat", "--visual", project / "posters", *service)
-        monkeypatch.delenv("CLIP_KEY", raising=False)
-        with pytest.raises(SettingsError, match="CLIP_KEY is not set"):
-            embed(project, *flags)
-        embed(project, *flags, "--dry-run")
-        assert server.requests == []
-        monkeypatch.setenv("CLIP_KEY", "clip-key-12345")
+    service = ("--visual-url", server.url, "--visual-model", "clip", "--visual-key-variable", "CLIP_KEY")
+    flags = ("--fusion", "concat", "--visual", project / "posters", *service)
+    monkeypatch.delenv("CLIP_KEY", raising=False)
+    with pytest.raises(SettingsError, match="CLIP_KEY is not set"):
         embed(project, *flags)
-        assert VectorTable.load(project / "out", FUSED)["missing"].tolist() == [""] * 9
-        assert {body["modality"] for _, body, _ in server.requests} == {"image"}
-        assert {headers["Authorization"] for *_, headers in server.requests} == {"Bearer clip-key-12345"}
-    finally:
-        server.close()
+    embed(project, *flags, "--dry-run")
+    assert server.requests == []
+    monkeypatch.setenv("CLIP_KEY", "clip-key-12345")
+    embed(project, *flags)
+    assert VectorTable.load(project / "out", FUSED)["missing"].tolist() == [""] * 9
+    assert {body["modality"] for _, body, _ in server.requests} == {"image"}
+    assert {headers["Authorization"] for *_, headers in server.requests} == {"Bearer clip-key-12345"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import hashlib
 import io
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -369,13 +369,6 @@ def over_http(project: Path, server: Server, **settings: Any) -> TasteEmbeddingG
     given = {"base_url": server.url, "cache": str(project / "cache"), "concurrency": 1, "attempts": 1, **settings}
     config = {"backend_type": "http", "openai_model": "m", "batch_size": 2, "backend_settings": given}
     return generator(project, output=project / "out", **config)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
 
 
 def test_a_run_over_http_pays_only_for_what_is_not_there(project: Path, server: Server) -> None:

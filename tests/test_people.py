@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recommender.data.interactions import Interactions
-from recommender.text.people import METHODS, UserVectors, UserVectorSettings, align, mix, mix_users, user_vectors
+from recommender.text.people import METHODS, UserVectors, UserVectorSettings, mix, mix_users, user_vectors
 
 DAY = 86_400
 HALF = 100.0
@@ -145,12 +145,6 @@ def test_nobody_at_all_gives_an_empty_result() -> None:
     nobody = Interactions.from_columns([], [], [], [], np.array([1, 2]))
     for method in METHODS:
         assert run(nobody, np.ones((2, 3), np.float32), method=method).vectors.shape == (0, 3)
-
-
-def test_align_puts_zeros_where_a_movie_has_no_vector() -> None:
-    got = align(np.array([2, 5, 9]), np.array([9, 1, 2]), np.array([[9, 9], [1, 1], [2, 2]], np.float32))
-    assert got.tolist() == [[2, 2], [0, 0], [9, 9]]
-    assert not align(np.array([2, 5]), np.array([], np.int64), np.empty((0, 2), np.float32)).any()
 
 
 X, Y = np.array([[1, 0]], np.float32), np.array([[0, 1]], np.float32)

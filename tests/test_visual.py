@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -118,13 +117,6 @@ def test_without_pillow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "1.jpg").write_bytes(b"")
     with pytest.raises(ChoiceError, match=r"tastevec\[images\]"):
         read_visual(tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    yield running
-    running.close()
 
 
 def pictures(folder: Path, n: int = 5) -> list[str]:
