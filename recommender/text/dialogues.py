@@ -154,21 +154,21 @@ def _text(path: Path) -> str:
 
 def _entries(name: str, text: str) -> Iterator[tuple[str, Any]]:
     """Yield (where, entry): a dialogue of CCPE-M, a line of ReDial, or a line of a table as a mapping."""
-    if name == "table":
-        rows = csv.DictReader(io.StringIO(text, newline=""))
-        for row in rows:
-            yield f"line {rows.line_num}", row
-    elif name == "ccpe":
+    if name == "ccpe":
         for number, entry in enumerate(json.loads(text), 1):
             yield f"dialogue {number}", entry
-    else:
-        lines = text.rstrip("\n").split("\n")
-        header = lines[0].split("\t")
-        for number, line in enumerate(lines, 1):
-            if name == "redial" and line.strip():
+    elif name == "redial":
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
                 yield f"line {number}", line
-            elif name == "inspired" and number > 1:  # its quotation marks are part of the text
-                yield f"line {number}", dict(zip(header, line.split("\t")))
+    else:
+        of_inspired: dict[str, Any] = {
+            "delimiter": "\t",
+            "quoting": csv.QUOTE_NONE,
+        }  # its quotation marks are part of the text
+        rows = csv.DictReader(io.StringIO(text.replace("\r", " ")), **(of_inspired if name == "inspired" else {}))
+        for row in rows:
+            yield f"line {rows.line_num}", row
 
 
 def _ccpe(entry: Any) -> Dialogue:
