@@ -20,7 +20,7 @@ import pytest
 
 from recommender.data import artifacts, files
 from recommender.data.errors import ArtifactError
-from recommender.data.files import exclusive, load_arrays, replace_file, sha256
+from recommender.data.files import exclusive, replace_file, sha256
 from recommender.data.settings import default_folder, setting
 
 # What Python reports of a program's dealings with files.
@@ -52,22 +52,17 @@ def write_and_die(folder: Path, value: int, kill_at: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def read(folder: Path) -> int:
-    """Return the one value of the set, having checked that every file of it is there, sound, and of that value."""
-    manifest = artifacts.read_manifest(folder, "thing", "the writer")
-    value = int(manifest["settings"]["make"]["value"])
-    names = ["a.npy", "b.npy"] if value == 1 else ["a.npy", "c.npy"]
-    assert sorted(manifest["files"]) == names
-    artifacts.check_files(folder, manifest, names, "the writer")
-    assert all((load_arrays(folder / name, {name[0]: np.int64})[name[0]] == value).all() for name in names)
-    return value
-
-
-def outcome(folder: Path) -> str:
+def read(folder: Path) -> str:
+    """Return the value of a set whose files are all there, sound, and of that value; else what the refusal says."""
     try:
-        return str(read(folder))
+        manifest = artifacts.read_manifest(folder, "thing", "the writer")
+        artifacts.check_files(folder, manifest, list(manifest["files"]), "the writer")
     except ArtifactError as error:
         return f"1 or 2: {str(error).rpartition(': ')[2]}"
+    value = manifest["settings"]["make"]["value"]
+    assert sorted(manifest["files"]) == ["a.npy", "b.npy" if value == 1 else "c.npy"]
+    assert all((np.load(folder / name) == value).all() for name in manifest["files"])
+    return str(value)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill -9")
@@ -82,13 +77,13 @@ def test_a_set_is_old_or_refused_or_new_wherever_the_writer_is_killed(tmp_path: 
         assert not visible or "manifest.json" in visible  # or it would pass for files that nobody lists
         shutil.rmtree(folder / "empty", ignore_errors=True)
         code = write_and_die(folder, 2, len(seen) + 1)
-        seen.append(outcome(folder))
+        seen.append(read(folder))
         write_set(folder, 2)  # the next writer clears what the dead one left
-        assert read(folder) == 2
+        assert read(folder) == "2"
         assert sorted(os.listdir(folder)) == ["a.npy", "c.npy", "manifest.json"]
     assert seen == sorted(seen)  # old until one moment, new from another on
-    assert [seen.count(what) > n for what, n in (("1", 15), ("1 or 2: run the writer", 1), ("2", 3))] == 3 * [True]
-    assert len(set(seen)) == 3
+    assert sorted(set(seen)) == ["1", "1 or 2: run the writer", "2"]
+    assert min(map(seen.count, seen)) > 1  # the kill did reach each stretch
 
 
 def write_half(path: Path, name: str) -> None:
@@ -104,7 +99,7 @@ def test_a_failed_writer_leaves_what_was_there(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="No space"):
             write_half(place, name)
     assert (tmp_path / "x.txt").read_text() == "old"
-    assert read(tmp_path / "old") == 1
+    assert read(tmp_path / "old") == "1"
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
     assert left == {"x.txt", "new", "old", "old/a.npy", "old/b.npy", "old/manifest.json"}
 
@@ -175,18 +170,15 @@ def put(folder: Path, old: str, new: str) -> None:
         (lambda folder: store(folder, dtype=np.float64), "table is float64, expected float32"),
         (lambda folder: resign(folder, "table.npy", PICKLED.getvalue()), r"table\.npy is damaged"),
         (lambda folder: resign(folder, "table.npy", (folder / "rest.npz").read_bytes()), r"table\.npy is damaged"),
-        (lambda folder: resign(folder, "table.npy", b""), r"table\.npy is damaged"),
         (lambda folder: resign(folder, "rest.npz", (folder / "rest.npz").read_bytes()[:-9]), "npz is damaged"),
         (lambda folder: flip(folder / "movies.json"), r"movies\.json is damaged or from another run"),
         (lambda folder: put(folder, '"rank": 3', '"rank": 99'), r"manifest\.json is damaged .its settings: rank: 99"),
         (lambda folder: put(folder, '"rank": 3', '"rnak": 3'), r"manifest\.json is damaged .its settings: 'rank'"),
         (lambda folder: put(folder, '"format_version": 1', '"format_version": 99'), "has format version 99"),
         (lambda folder: put(folder, '"files"', '"fils"'), r"manifest\.json is damaged .no list of files"),
-        (lambda folder: (folder / "manifest.json").write_text("{"), r"manifest\.json is damaged"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), r"manifest\.json is damaged"),
         (lambda folder: (folder / "manifest.json").write_text("[" * 100_000), r"manifest\.json is damaged"),
         (lambda folder: (folder / "manifest.json").write_text('{"files": {}, "settings": 1}'), "no list of settings"),
-        (lambda folder: (folder / "manifest.json").write_text('{"files": {"a": 1}}'), "no list of files"),
     ],
 )
 def test_damage_is_named_and_can_be_made_again(tmp_path: Path, harm: Callable[[Path], object], message: str) -> None:
@@ -265,7 +257,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     with exclusive(tmp_path, "it"), pytest.raises(ArtifactError, match="another process is using"):
         write_set(tmp_path, 1)  # a lock belongs to a handle, not to the process
     write_set(tmp_path, 2)
-    assert read(tmp_path) == 2
+    assert read(tmp_path) == "2"
 
 
 @pytest.mark.parametrize("again", [False, True])
