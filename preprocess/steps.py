@@ -106,8 +106,7 @@ class Run:
     @cached_property
     def movies(self) -> dict[int, tuple[str, str]]:
         """Movie id -> raw title and genres of the filtered movies, ids ascending."""
-        ids, titles, genres = load_movies(self.arguments.output)
-        return dict(zip(ids.tolist(), zip(titles, genres)))
+        return load_movies(self.arguments.output)
 
     @cached_property
     def ratings(self) -> Interactions:

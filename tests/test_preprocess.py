@@ -324,7 +324,7 @@ def test_the_report_says_what_was_kept_and_dropped(tmp_path, capsys):
     assert "1 kept movies are not in the movie list: they are called `Movie <id>`" in out
     assert Catalog.load(folder).movie(3).title == "Movie 99"
     train = load_split(folder, "train")
-    assert load_movies(folder)[0].tolist() == [10, 20, 30, 99] == train.movie_ids.tolist()
+    assert list(load_movies(folder)) == [10, 20, 30, 99] == train.movie_ids.tolist()
 
 
 # Metadata

@@ -135,14 +135,12 @@ def load_ratings(folder: Path) -> Interactions:
     return _load(folder, "ratings_filtered")
 
 
-def load_movies(folder: Path) -> tuple[np.ndarray, list[str], list[str]]:
-    """Return ids (ascending), raw titles and genres of the filtered movie list, `movies_filtered.csv`."""
+def load_movies(folder: Path) -> dict[int, tuple[str, str]]:
+    """Return movie id -> raw title and genres, ids ascending, of the filtered movies, `movies_filtered.csv`."""
     name = "movies_filtered.csv"
     check_files(folder, read_manifest(folder, KIND, REMEDY), [name], REMEDY)
     with open(folder / name, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    ids = np.array([int(row["movieId"]) for row in rows], dtype=np.int64)
-    return ids, [row["title"] for row in rows], [row["genres"] for row in rows]
+        return {int(row["movieId"]): (row["title"], row["genres"]) for row in csv.DictReader(file)}
 
 
 def _load(folder: Path, stem: str) -> Interactions:
@@ -157,6 +155,5 @@ def _load(folder: Path, stem: str) -> Interactions:
     frame, everything = (pd.read_csv(folder / name, parse_dates=["timestamp"]) for name in names)
     seconds = frame["timestamp"].to_numpy("datetime64[s]").astype(np.int64)
     users = np.unique(everything["userId"])  # a part names only the users that it holds
-    return Interactions.from_columns(
-        frame["userId"], frame["movieId"], frame["rating"], seconds, load_movies(folder)[0], users
-    )
+    movies = np.array(list(load_movies(folder)), dtype=np.int64)
+    return Interactions.from_columns(frame["userId"], frame["movieId"], frame["rating"], seconds, movies, users)
