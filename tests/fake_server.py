@@ -67,13 +67,14 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, width: int = 3, latency: float = 0.0, certificate: Optional[tuple[str, str]] = None) -> None:
+    def __init__(self, certificate: Optional[tuple[str, str]] = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.width, self.latency, self.scheme = width, latency, "https" if certificate else "http"
+        self.width, self.latency, scheme = 3, 0.0, "http"
         if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context, scheme = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "https"
             context.load_cert_chain(*certificate)
             self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.url = f"{scheme}://127.0.0.1:{self.server_address[1]}/v1"
         self.faults: list[Union[Reply, Callable[[Any], object], None]] = []
         self.check: Callable[[list[str]], Optional[Reply]] = lambda texts: None
         self.chat: Callable[[list[dict[str, str]]], str] = lambda messages: "A thief and a policeman."
@@ -84,10 +85,6 @@ class Server(http.server.ThreadingHTTPServer):
         self.at_once = self.most_at_once = self.n_sent = 0
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}/v1"
 
     def close(self) -> None:
         self.shutdown()
@@ -117,9 +114,9 @@ class Server(http.server.ThreadingHTTPServer):
         asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
         start = int(asked.group(1)) if asked else 0
         if start >= len(content):
-            return Reply(416, b"", {"Content-Range": f"bytes */{len(content)}"})
-        extent = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
-        return Reply(206 if start else 200, content[start:], extent)
+            return Reply(416)
+        extent = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+        return Reply(206, content[start:], extent) if asked else Reply(200, content)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -144,11 +141,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(server.latency)
             reply = fault if isinstance(fault, Reply) else server.answer(request)
             if fault is not None and not isinstance(fault, Reply):
-                changed = fault(reply.body)
-                reply = changed if isinstance(changed, Reply) else reply
-            if reply.status == 200 and "input" in request.body and not isinstance(fault, Reply):
-                with server.lock:
-                    server.answered.extend(request.body["input"])
+                fault(reply.body)
+            if reply.status == 200 and reply is not fault:
+                server.answered.extend(request.body.get("input", []))
             self.send(reply)
         finally:
             with server.lock:
@@ -164,15 +159,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        for start in range(0, len(content), reply.piece) if reply.wait_in_body else ():
-            self.wfile.write(content[start : start + reply.piece])
+        piece = reply.piece if reply.wait_in_body else len(content) or 1
+        for start in range(0, len(content), piece):
+            self.wfile.write(content[: reply.cut][start : start + piece])
             self.wfile.flush()
-            self.server.n_sent += reply.piece
+            self.server.n_sent += piece
             time.sleep(reply.wait_in_body)
-        if not reply.wait_in_body:
-            self.wfile.write(content[: reply.cut])
-        if reply.cut is not None:
-            self.close_connection = True
+        self.close_connection |= reply.cut is not None
 
 
 def in_base64(answer: dict[str, Any]) -> None:
