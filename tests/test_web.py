@@ -43,7 +43,7 @@ def test_a_request_carries_key_path_and_parameters(server):
     assert client(server).post("chat", {"a": "é"}) == b'{"ok": 1}'
     assert client(server, key_parameter="api_key").get_json("movie", {"y": 2}) == {"ok": 1}
     (first, _, headers), (second, body, _), (third, _, bare) = server.requests
-    assert (first, second, third) == ("/v1/movie/603?language=en+us", "/v1/chat", f"/v1/movie?y=2&api_key={SECRET}")
+    assert (first, second, third) == ("/v1/movie/603?language=en+us", "/v1/chat", f"/v1/movie?api_key={SECRET}&y=2")
     assert (headers["Authorization"], body) == (f"Bearer {SECRET}", {"a": "é"})
     assert "Authorization" not in bare
 
@@ -90,7 +90,7 @@ LASTING = [
     (Reply(200, '{"a": '), ["no JSON"]),
     (Reply(200, '{"a": "caf\xe9"}'.encode("latin-1")), ["no JSON"]),
     (Reply(200, b" " * 300_000), ["more than 0 MB"]),
-    (Reply(302, ""), ["give the address it moved to"]),
+    (Reply(302, headers={"Location": "/v2"}), ["give the address it moved to, /v2"]),
 ]
 
 

@@ -36,6 +36,8 @@ Job = TypeVar("Job")
 LONGEST_PAUSE = 60.0  # seconds
 _QUOTA = re.compile(rb"insufficient_quota|billing_hard_limit_reached|billing_not_active|access_terminated")
 _REMEDIES = {
+    401: "check the key in {}",
+    403: "check the key in {}",
     404: "check the address, and the model's name where there is one",
     413: "send less at once",
     429: "the quota is used up, add credit or use another key",
@@ -88,8 +90,12 @@ class Client:
         self._connected, self._next_turn, self._lock = False, 0.0, threading.Lock()
         self._session = requests.Session()
         self._session.trust_env = not address.loopback  # no proxy for this machine
-        self._session.auth = self._sign
+        self._session.auth = lambda request: request  # in place of what stands in ~/.netrc
         self._session.headers["User-Agent"] = "tastevec"
+        if self.key is not None and self.key_parameter:
+            self._session.params = {self.key_parameter: self.key.value}
+        elif self.key is not None:
+            self._session.headers["Authorization"] = f"Bearer {self.key.value}"
         self._session.max_redirects = 5
         self._session.mount(f"{address.scheme}://", HTTPAdapter(pool_maxsize=64))
 
@@ -146,8 +152,7 @@ class Client:
         try:
             with self._session.request(method, url, **content) as response:
                 self._connected = True
-                steps = [step.url.split(":")[0] for step in (*response.history, response)]
-                if url.startswith("https:") and "http" in steps:
+                if url.startswith("https:") and any(step.url[:5] == "http:" for step in (*response.history, response)):
                     raise WebError(f"{self.host} redirects to an address without TLS: refused")
                 if 200 <= response.status_code < 300:
                     return read(response)
@@ -156,14 +161,6 @@ class Client:
             failure = self._broken(error)
         # Raised out here: an exception of requests holds the address, with the key, and must not stay attached.
         raise failure
-
-    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put the key into a request; without this function, requests sends what it finds in ~/.netrc."""
-        if self.key is not None and self.key_parameter:
-            request.prepare_url(request.url, {self.key_parameter: self.key.value})
-        elif self.key is not None:
-            request.headers["Authorization"] = f"Bearer {self.key.value}"
-        return request
 
     def _read(self, response: requests.Response) -> bytes:
         """Return the body, which may be neither too large nor too slow."""
@@ -186,12 +183,11 @@ class Client:
         # llama.cpp says with a 500 that a text is "too large to process", which it is next time too.
         lasting = _QUOTA.search(body) if status == 429 else re.search("(?i)too (large|long)", detail)
         retryable = status in (408, 429, *range(500, 600)) and not (lasting and status in (429, 500))
-        remedy = "try again later" if retryable else _REMEDIES.get(status, "change the request")
-        if 300 <= status < 400:
-            place = response.headers.get("Location", "").split("?")[0]
-            remedy = f"give the address it moved to, {hide(place, self.key)}"
-        elif status in (401, 403):
-            remedy = f"check the key in {(self.key and self.key.variable) or 'the variable that --key-variable names'}"
+        variable = (self.key and self.key.variable) or "the variable that --key-variable names"
+        place = hide(response.headers.get("Location", "").split("?")[0], self.key)
+        remedy = f"give the address it moved to, {place}" if place else ""
+        remedy = remedy or _REMEDIES.get(status, "change the request").format(variable)
+        remedy = "try again later" if retryable else remedy
         what = f"{self.host} refused with HTTP {status}" + (f" ({detail})" if detail else "")
         error = WebError(f"{what}: {remedy}", status, detail, retryable)
         with contextlib.suppress(InvalidHeader, ValueError, OverflowError):  # what is neither seconds nor a date

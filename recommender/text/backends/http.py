@@ -31,7 +31,6 @@ from ..base import BaseEmbeddingBackend, Identity
 from ..movie_text import text_hash
 from .cache import VectorCache
 
-ENCODINGS = ("float", "base64")
 SAME_MODEL = 0.99  # cosine; servers of one model differ by rounding and half precision
 
 
@@ -46,7 +45,9 @@ class HttpSettings:
     )
     dimensions: int = setting(0, "http: length of vectors to ask for; 0: as the model gives them", 0, 100_000)
     encoding: str = setting(
-        "float", "http: how numbers travel: float, or base64 where the service knows it (faster)", choices=ENCODINGS
+        "float",
+        "http: how numbers travel: float, or base64 where the service knows it (faster)",
+        choices=("float", "base64"),
     )
     batch_size: int = setting(64, "http: texts in one request", 1, 2048)
     concurrency: int = setting(4, "http: requests at the same time", 1, 64)
@@ -105,9 +106,6 @@ class HttpBackend(BaseEmbeddingBackend):
         address = parse_address(self.settings.base_url)
         # What the cache calls a server; one name for all servers of this machine.
         self._host = "localhost" if address.loopback else address.host
-
-    def __repr__(self) -> str:
-        return f"HttpBackend({self.settings.base_url!r}, {self.settings.model!r})"
 
     @property
     def identity(self) -> Identity:
