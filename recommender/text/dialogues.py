@@ -162,11 +162,9 @@ def _entries(name: str, text: str) -> Iterator[tuple[str, Any]]:
             if line.strip():
                 yield f"line {number}", line
     else:
-        of_inspired: dict[str, Any] = {
-            "delimiter": "\t",
-            "quoting": csv.QUOTE_NONE,
-        }  # its quotation marks are part of the text
-        rows = csv.DictReader(io.StringIO(text.replace("\r", " ")), **(of_inspired if name == "inspired" else {}))
+        # The quotation marks of INSPIRED are part of the text.
+        tabs: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if name == "inspired" else {}
+        rows = csv.DictReader(io.StringIO(text.replace("\r", " ")), **tabs)
         for row in rows:
             yield f"line {rows.line_num}", row
 
