@@ -30,34 +30,9 @@ LAMBDA, ALPHA, CG_STEPS = 20.0, 3.0, 3
 Sweep = Callable[[np.ndarray, np.ndarray], None]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--factors", type=int, default=50)
-    parser.add_argument("--repeats", type=int, default=3, help="sweeps of each")
-    parser.add_argument("--ratings", type=int, default=25_000_000)
-    arguments = parser.parse_args()
-    n_users, k = round(162e3 * arguments.ratings / 25e6), arguments.factors
-    data = synthetic_interactions(n_users, 13_000, arguments.ratings, np.random.default_rng(0))
-    weights = (ALPHA * np.where(data.ratings >= 4, 1.0, 0.3)).astype(np.float32)
-    print(f"{data.n_ratings:,} ratings, {data.n_users:,} users, {data.n_movies:,} movies, {k} factors")
-    sweeps: dict[str, Sweep] = {}
-    for name, prepare in (("ours", ours), ("implicit", implicit)):
-        seconds, sweeps[name] = timed(lambda prepare=prepare: prepare(data, weights, k))
-        print(f"{name}, once: {seconds:.2f} s")
-    spent: dict[str, list[float]] = {name: [] for name in sweeps}
-    vectors = {name: first_vectors(data, k) for name in sweeps}
-    for _ in range(arguments.repeats):
-        for name, sweep in sweeps.items():
-            spent[name].append(timed(lambda sweep=sweep, name=name: sweep(*vectors[name]))[0])
-    medians = {name: statistics.median(seconds) for name, seconds in spent.items()}
-    for name, median in medians.items():
-        print(f"{name}: median {median:.2f} s, loss {loss(data, weights, *vectors[name]):.7g}")
-    print(f"ratio {medians['ours'] / medians['implicit']:.2f}")
-
-
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+def timed(call: Callable[..., Any], *given: Any) -> tuple[float, Any]:
     start = time.process_time()
-    result = call()
+    result = call(*given)
     return time.process_time() - start, result
 
 
@@ -90,22 +65,42 @@ def implicit(data: Interactions, weights: np.ndarray, k: int) -> Sweep:
     return sweep
 
 
-def first_vectors(data: Interactions, k: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(1)
-    X, Y = (rng.normal(0, 0.1 / np.sqrt(k), (n, k)).astype(np.float32) for n in (data.n_users, data.n_movies))
-    return X, Y
-
-
 def loss(data: Interactions, weights: np.ndarray, X: np.ndarray, Y: np.ndarray) -> float:
     """Return the loss over all cells in float64: unobserved ones through the Gram matrices."""
-    X64, Y64 = X.astype(np.float64), Y.astype(np.float64)
-    total = float(np.sum((X64.T @ X64) * (Y64.T @ Y64))) + LAMBDA * float(np.sum(X64**2) + np.sum(Y64**2))
+    X, Y = X.astype(np.float64), Y.astype(np.float64)
+    total = float(np.sum((X.T @ X) * (Y.T @ Y))) + LAMBDA * float(np.sum(X**2) + np.sum(Y**2))
     users = data.user_rows()
     for low in range(0, data.n_ratings, 1 << 18):
         part = slice(low, low + (1 << 18))
-        s = np.einsum("nk,nk->n", X64[users[part]], Y64[data.movie_rows[part]])
+        s = np.einsum("nk,nk->n", X[users[part]], Y[data.movie_rows[part]])
         total += float(np.sum((1 + weights[part]) * (1 - s) ** 2 - s**2))
     return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--factors", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=3, help="sweeps of each")
+    parser.add_argument("--ratings", type=int, default=25_000_000)
+    arguments = parser.parse_args()
+    n_users, k = round(162e3 * arguments.ratings / 25e6), arguments.factors
+    data = synthetic_interactions(n_users, 13_000, arguments.ratings, np.random.default_rng(0))
+    weights = (ALPHA * np.where(data.ratings >= 4, 1.0, 0.3)).astype(np.float32)
+    print(f"{data.n_ratings:,} ratings, {data.n_users:,} users, {data.n_movies:,} movies, {k} factors")
+    sweeps, vectors, spent = {}, {}, {"ours": [], "implicit": []}
+    for name, prepare in (("ours", ours), ("implicit", implicit)):
+        seconds, sweeps[name] = timed(prepare, data, weights, k)
+        print(f"{name}, once: {seconds:.2f} s")
+        rng = np.random.default_rng(1)
+        first = (rng.normal(0, 0.1 / np.sqrt(k), (n, k)).astype(np.float32) for n in (data.n_users, data.n_movies))
+        vectors[name] = tuple(first)
+    for _ in range(arguments.repeats):
+        for name, sweep in sweeps.items():
+            spent[name].append(timed(sweep, *vectors[name])[0])
+    medians = {name: statistics.median(seconds) for name, seconds in spent.items()}
+    for name, median in medians.items():
+        print(f"{name}: median {median:.2f} s, loss {loss(data, weights, *vectors[name]):.7g}")
+    print(f"ratio {medians['ours'] / medians['implicit']:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,42 +1,83 @@
-"""The two towers with texts: unrated movies are found by their texts, not by shuffled ones."""
+"""EASE and two towers that read texts: unrated movies are found by their texts, not by shuffled ones."""
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ArtifactError
+from recommender.data.interactions import Interactions
 from recommender.learn import registry
+from recommender.learn.ease import Ease
 from recommender.learn.features import TextFeatureSettings, item_features, text_features
-from recommender.learn.two_tower.settings import TwoTowerSettings
-from recommender.learn.two_tower.text import TextTwoTower, TextTwoTowerSettings
+from recommender.learn.text_ridge import TextRidge
+from recommender.learn.two_tower.text import TextTwoTower
 
-from .test_text_ridge import N_COLD, N_MOVIES, N_USERS, make_catalog, make_ratings
-
+N_USERS, N_MOVIES, N_COLD = 80, 90, 15
+WORDS = (
+    ["rocket", "planet", "alien", "galaxy", "comet", "orbit"],
+    ["wedding", "kiss", "letter", "paris", "flowers", "waltz"],
+    ["sheriff", "saloon", "cattle", "canyon", "outlaw", "gold"],
+)
 QUICK: dict[str, Any] = {"factors": 4, "batch": 64, "epochs": 8, "rate": 0.02}
-THEMES = np.arange(N_MOVIES) % 3
 
 
-def hits(model: TextTwoTower) -> float:
-    """Return the share of the five best among the unrated movies that are of the user's theme."""
-    scores = model.score(make_ratings(), np.arange(N_USERS))[:, -N_COLD:]
-    best = np.argsort(-scores, axis=1)[:, :5] + N_MOVIES - N_COLD
-    return float((best % 3 == (np.arange(N_USERS) % 3)[:, None]).mean())
+def make_catalog(seed: int = 0, shuffled: bool = False) -> Catalog:
+    """Movie i is of theme i mod 3, which only its keywords and director tell (or, shuffled, those of another movie)."""
+    rng = np.random.default_rng(seed)
+    theme = rng.permutation(N_MOVIES) % 3 if shuffled else np.arange(N_MOVIES) % 3
+    words = ["; ".join(rng.choice(WORDS[t], size=3, replace=False)) for t in theme]
+    rows = [
+        {"movieId": str(i + 1), "title": f"Movie {i}", "genres": "Drama", "keywords": text, "director": f"Director {t}"}
+        for i, (t, text) in enumerate(zip(theme, words))
+    ]
+    return Catalog(rows)
 
 
-@pytest.mark.parametrize("ridge", [TextTwoTowerSettings().ridge, 0.0])
-def test_unrated_movies_are_found_by_their_texts_and_not_by_shuffled_ones(ridge: float) -> None:
+def make_ratings() -> Interactions:
+    """User u likes movies of theme u mod 3; the last movies are rated by nobody."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(N_USERS):
+        for movie in rng.permutation(N_MOVIES - N_COLD)[:30]:
+            liked = movie % 3 == user % 3
+            if liked or rng.random() < 0.3:
+                rows.append((user, movie + 1, rng.choice([4.0, 5.0] if liked else [1.0, 2.0, 3.0, 3.5]), len(rows)))
+    return Interactions.from_columns(*zip(*rows), np.arange(1, N_MOVIES + 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("text_ridge", {}), ("two_tower_text", QUICK), ("two_tower_text", {**QUICK, "ridge": 0.0})]
+)
+def test_unrated_movies_are_found_by_their_texts_and_not_by_shuffled_ones(name: str, settings: dict[str, Any]) -> None:
+    """The share of the five best among the unrated movies that are of the user's theme."""
     data = make_ratings()
-    assert hits(TextTwoTower(make_catalog(), **QUICK, ridge=ridge).fit(data)) > 0.9
+
+    def hits(catalog: Any) -> float:
+        scores = registry.make(name, catalog, **settings).fit(data).score(data, np.arange(N_USERS))[:, -N_COLD:]
+        best = np.argsort(-scores, axis=1)[:, :5] + N_MOVIES - N_COLD
+        return float((best % 3 == (np.arange(N_USERS) % 3)[:, None]).mean())
+
+    assert hits(make_catalog()) > 0.9
     # The five best of 15 in 3 themes, the same few lists for all users: wide around a third.
-    shuffled = (make_catalog(seed, shuffled=True) for seed in range(4))
-    assert np.mean([hits(TextTwoTower(each, **QUICK, ridge=ridge).fit(data)) for each in shuffled]) < 0.5
-    assert hits(TextTwoTower(None, **QUICK, ridge=ridge).fit(data)) < 0.5
+    assert np.mean([hits(make_catalog(seed, shuffled=True)) for seed in range(4)]) < 0.5
+    assert hits(None) < 0.5
+
+
+def test_rated_movies_have_the_weights_of_ease() -> None:
+    data = make_ratings()
+    liked = data.take(data.ratings >= 4)
+    model = TextRidge(make_catalog(), low_value=0.0, middling_value=0.0, regularisation=20.0).fit(liked)
+    plain = Ease(values="likes", regularisation=20.0).fit(liked)
+    rated = liked.movie_counts() > 0
+    both = np.ix_(rated, rated)
+    np.testing.assert_allclose(model.item_weights_[both], plain.item_weights_[both], atol=1e-5)
+    assert not model.item_weights_[~rated].any()  # nobody's history has them
+    blind = TextRidge(None).fit(data).item_weights_  # without texts: the average column
+    average = blind[:, data.movie_counts() > 0].mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(blind[:, -N_COLD:], np.tile(average, (1, N_COLD)), atol=1e-5)
 
 
 def test_the_map_for_unrated_movies_is_the_ridge_regression_of_its_equation() -> None:
@@ -94,19 +135,3 @@ def test_each_movie_has_the_vector_of_its_own_text_and_director() -> None:
     assert alone.argmax(axis=1).tolist() == [6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]
     pairs = np.arange(0, 12, 2)
     assert (together[pairs, pairs + 1] > alone[pairs, pairs + 1] + 0.5).all()
-
-
-def test_the_settings_of_its_own_are_all_that_differ_from_two_tower() -> None:
-    plain, own = dataclasses.asdict(TwoTowerSettings()), dataclasses.asdict(TextTwoTowerSettings())
-    others = {"side_features", "dimension", "text_weight", "genre_weight", "year_weight", "ridge"}
-    assert {name for name in own if name not in plain or own[name] != plain[name]} == others
-
-
-def test_a_stored_model_needs_no_catalogue_and_is_not_the_plain_one(tmp_path: Path) -> None:
-    data = make_ratings()
-    model = TextTwoTower(make_catalog(), **QUICK).fit(data)
-    model.save(tmp_path / "model")
-    loaded = registry.load("two_tower_text", tmp_path / "model")
-    np.testing.assert_array_equal(loaded.score(data, np.arange(5)), model.score(data, np.arange(5)))
-    with pytest.raises(ArtifactError, match="'two_tower_text' artifact, not 'two_tower'"):
-        registry.load("two_tower", tmp_path / "model")
