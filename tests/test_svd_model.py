@@ -109,10 +109,8 @@ def test_the_artifact_has_the_published_names(tmp_path: Path) -> None:
     data = random_ratings()
     model = SvdModel(rank=5, signal="weighted", seed=3, half_life_days=20.0, popularity_power=1.0).fit(data)
     model.save(tmp_path, fitted_on="train+val")
-    same, other = (
-        Catalog([{"movieId": str(i), "title": "x", "genres": ""} for i in data.movie_ids.tolist()[start:]])
-        for start in (0, 1)
-    )
+    rows = [{"movieId": str(i), "title": "x", "genres": ""} for i in data.movie_ids.tolist()]
+    same, other = Catalog(rows), Catalog(rows[1:])
     for loaded in (SvdModel.load(tmp_path), SvdModel.load(tmp_path, same)):
         assert loaded.settings == model.settings
         for name, array in model.arrays().items():

@@ -25,7 +25,7 @@ import numpy as np
 
 from recommender.data.interactions import Interactions
 from recommender.learn.svd import SvdModel
-from recommender.linalg.randomized_svd import SVD, captured_energy, randomized_svd
+from recommender.linalg.randomized_svd import captured_energy, randomized_svd
 from recommender.linalg.sparse import SparseMatrix
 from tests.benchmarks.synthetic import synthetic_interactions
 
@@ -42,14 +42,6 @@ def load(path: Path, sizes: tuple[int, int, int]) -> Interactions:
     return Interactions.load(path)
 
 
-def signal_values(data: Interactions, signal: str) -> np.ndarray:
-    return SvdModel(signal=signal).values(data)
-
-
-def build(data: Interactions, values: np.ndarray) -> SparseMatrix:
-    return SparseMatrix(data.indptr, data.movie_rows, values, data.n_movies)
-
-
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     started = time.perf_counter()
     result = call()
@@ -59,8 +51,9 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def peak_memory(data: Interactions, signal: str) -> None:
     """Print what fitting adds to the memory of a process that has just loaded the ratings."""
     before = memory("VmRSS")
-    values = signal_values(data, signal)
-    randomized_svd(build(data, values), RANK, np.random.default_rng(0))
+    values = SvdModel(signal=signal).values(data)
+    A = SparseMatrix(data.indptr, data.movie_rows, values, data.n_movies)
+    randomized_svd(A, RANK, np.random.default_rng(0))
     peak = memory("VmHWM")
     print(f"peak memory: {peak - before:.2f} GB above the {before:.2f} GB of the loaded ratings")
 
@@ -75,9 +68,9 @@ def compare(data: Interactions, signal: str, repeats: int) -> None:
     import scipy.sparse
     from sklearn.decomposition import TruncatedSVD
 
-    values = signal_values(data, signal)
+    values = SvdModel(signal=signal).values(data)
     theirs = scipy.sparse.csr_matrix((values, data.movie_rows, data.indptr), shape=(data.n_users, data.n_movies))
-    building, ours = timed(lambda: build(data, values))
+    building, ours = timed(lambda: SparseMatrix(data.indptr, data.movie_rows, values, data.n_movies))
     best = captured_energy(ours, randomized_svd(ours, RANK, np.random.default_rng(0), 16, 48).s)
     counts = np.sort(data.movie_counts())[::-1]
     share = counts[: data.n_movies // 100].sum() / data.n_ratings
@@ -92,7 +85,6 @@ def compare(data: Interactions, signal: str, repeats: int) -> None:
             seconds[repeat, 0], their_svd = timed(
                 lambda n=n_iter, seed=repeat: TruncatedSVD(RANK, n_iter=n, random_state=seed).fit(theirs)
             )
-            our_svd: SVD
             seconds[repeat, 1], our_svd = timed(
                 lambda n=passes, seed=repeat: randomized_svd(ours, RANK, np.random.default_rng(seed), n)
             )

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.two_tower_step [--data ratings_25m.npz] [--repeats 60] [--uniform]
 
-torch is needed beside what the project needs (pip install torch). One thread each, float32, the same batches in turns;
-medians, and the median of the ratio within a turn. Contestants, all from the same weights:
+Needs torch (pip install torch). One thread each, float32, the same batches in turns; medians, and the median of the
+ratio within a turn. Contestants, all from the same weights:
 
     sparse   nn.Embedding(sparse=True) with SparseAdam, Adam for the linear layers: what PyTorch offers for this
     dense    nn.Embedding with Adam, which walks over both tables in every step
