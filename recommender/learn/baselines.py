@@ -22,10 +22,10 @@ DAY = 86_400.0
 
 
 class MostPopular(Ranker):
-    """The same order for everybody, the unknown included; `likes_` is (n_movies,) float32."""
+    """The same order for everybody, the unknown included."""
 
     name = "popularity"
-    likes_: np.ndarray
+    likes_: np.ndarray  # (n_movies,) float32
 
     @dataclass(frozen=True)
     class Settings:
@@ -36,8 +36,7 @@ class MostPopular(Ranker):
         self.movie_ids = train.movie_ids
         liked = train.movie_rows[train.ratings >= self.settings.threshold]
         rated = train.movie_counts()
-        # a share below 1 of all its ratings orders movies with equal likes
-        share = 0.5 * rated / (1 + rated.max(initial=0))
+        share = 0.5 * rated / (1 + rated.max(initial=0))  # below 1: orders movies with equal likes
         self.likes_ = (np.bincount(liked, minlength=train.n_movies) + share).astype(np.float32)
         return self
 
@@ -46,15 +45,12 @@ class MostPopular(Ranker):
 
 
 class Biases(Ranker):
-    """How much better a movie is rated than others, and how generously a user rates; a new user needs no fitting.
-
-    mean_: mu, (1,) float32.  movie_bias_: b_i, (n_movies,) float32, 0 for a movie without ratings.
-    """
+    """How much better a movie is rated than others, and how generously a user rates; a new user needs no fitting."""
 
     name = "biases"
     scores_are_ratings = True
-    mean_: np.ndarray
-    movie_bias_: np.ndarray
+    mean_: np.ndarray  # (1,) float32, mu
+    movie_bias_: np.ndarray  # (n_movies,) float32, b_i; 0 for a movie without ratings
 
     @dataclass(frozen=True)
     class Settings:
@@ -80,17 +76,13 @@ class Biases(Ranker):
 
 
 class Trending(Ranker):
-    """Popularity that fades and never looks ahead: a request in the past is answered as it would have been then.
-
-    Ratings sorted by movie, then time. starts_: (n_movies + 1,) int64.  times_: (n_ratings,) int64.  likes_, faded_:
-    (n_ratings,) float64, running sums within each movie of likes and of 2^((time - first time) / half_life).
-    """
+    """Popularity that fades and never looks ahead: a request in the past is answered as it would have been then."""
 
     name = "trending"
-    starts_: np.ndarray
-    times_: np.ndarray
-    likes_: np.ndarray
-    faded_: np.ndarray
+    starts_: np.ndarray  # (n_movies + 1,) int64, where each movie's ratings begin, oldest first
+    times_: np.ndarray  # (n_ratings,) int64
+    likes_: np.ndarray  # (n_ratings,) float64, running sum of likes within each movie
+    faded_: np.ndarray  # (n_ratings,) float64, the same of 2^((time - first time) / half_life) for each like
 
     @dataclass(frozen=True)
     class Settings:

@@ -26,11 +26,11 @@ from .features import genre_matrix, rarity_weighted, tag_matrix
 
 
 class Content(Ranker):
-    """`features_` is F, (n_movies, n_features) float32; `known_` (n_movies,) float32 is the popularity term."""
+    """A profile of genres and keywords for each user."""
 
     name = "content"
-    features_: np.ndarray
-    known_: np.ndarray
+    features_: np.ndarray  # F, (n_movies, n_features) float32
+    known_: np.ndarray  # (n_movies,) float32, the popularity term
 
     @dataclass(frozen=True)
     class Settings:

@@ -26,10 +26,10 @@ from .base import Ranker
 
 
 class DirectedEase(Ranker):
-    """`item_weights_` is B, (n_movies, n_movies) float32, row = known movie, column = predicted movie."""
+    """EASE with distance, order and grades."""
 
     name = "directed_ease"
-    item_weights_: np.ndarray
+    item_weights_: np.ndarray  # B, (n_movies, n_movies) float32, row = known movie, column = predicted movie
 
     @dataclass(frozen=True)
     class Settings:

@@ -20,10 +20,10 @@ from .base import Ranker
 
 
 class Ease(Ranker):
-    """EASE; `item_weights_` is B, (n_movies, n_movies) float32, row = known movie, column = predicted movie."""
+    """EASE."""
 
     name = "ease"
-    item_weights_: np.ndarray
+    item_weights_: np.ndarray  # B, (n_movies, n_movies) float32, row = known movie, column = predicted movie
 
     @dataclass(frozen=True)
     class Settings:

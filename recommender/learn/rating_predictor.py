@@ -43,20 +43,16 @@ _BIAS_ROUNDS = 10  # alternations between movies' and users' means; they settle 
 
 
 class RatingPredictor(Ranker):
-    """Predicts ratings, and ranks by them; without a catalog genres and years play no part.
-
-    All float32. mean_ (1,), movie_bias_ (M,), movie_counts_ (M,), movie_features_ (M, d): phi,
-    cooccurrence_vectors_ (M, user_factors): V of the SVD, residual_weights_ (M, user_factors + 1): z.
-    """
+    """Predicts ratings, and ranks by them; without a catalog genres and years play no part. All arrays are float32."""
 
     name = "rating_predictor"
     scores_are_ratings = True
-    mean_: np.ndarray
-    movie_bias_: np.ndarray
-    movie_counts_: np.ndarray
-    movie_features_: np.ndarray
-    cooccurrence_vectors_: np.ndarray
-    residual_weights_: np.ndarray
+    mean_: np.ndarray  # (1,), mu
+    movie_bias_: np.ndarray  # (M,), b
+    movie_counts_: np.ndarray  # (M,)
+    movie_features_: np.ndarray  # (M, d), phi
+    cooccurrence_vectors_: np.ndarray  # (M, user_factors), V of the SVD
+    residual_weights_: np.ndarray  # (M, user_factors + 1), z
 
     @dataclass(frozen=True)
     class Settings:
@@ -122,9 +118,8 @@ class RatingPredictor(Ranker):
 
     def _place(self, movies: np.ndarray) -> np.ndarray:
         """Return psi of who rated `movies`, its variances multiplied in."""
-        place = self.cooccurrence_vectors_[movies].sum(axis=0)
-        length = np.linalg.norm(place)
-        place *= np.sqrt(self.settings.residual) / (length if length > 0 else 1)
+        place = self.cooccurrence_vectors_[movies].sum(axis=0)  # (user_factors,)
+        place *= np.sqrt(self.settings.residual) / (np.linalg.norm(place) or 1)
         return np.append(place, np.float32(np.sqrt(self.settings.residual_bias)))
 
     def _features(self, singular: np.ndarray) -> np.ndarray:
@@ -145,23 +140,19 @@ class RatingPredictor(Ranker):
 
     def _residual_weights(self, train: Interactions) -> np.ndarray:
         """Return z (M, user_factors + 1), one ridge regression a movie."""
-        errors = np.empty(train.n_ratings)
+        errors, step = np.empty(train.n_ratings), self.settings.longest_history
         psi = np.empty((train.n_users, self.cooccurrence_vectors_.shape[1] + 1))
-        step = self.settings.longest_history
         for row in range(train.n_users):
             known = train.row(row)
             psi[row] = self._place(train.movie_rows[known])
             for last in range(known.stop, known.start, -step):  # a long history in parts: each rating has its error
                 part = slice(max(known.start, last - step), last)
                 errors[part] = left_out_errors(*self._centered(train, part), self.settings)
-        order = stable_order(train.movie_rows)
-        ends = np.cumsum(train.movie_counts())
-        users = train.user_rows()[order]
-        z = np.zeros((train.n_movies, psi.shape[1]), dtype=np.float32)
-        for movie in np.flatnonzero(self.movie_counts_):
-            part = slice(ends[movie] - int(self.movie_counts_[movie]), ends[movie])
-            P = psi[users[part]]
-            z[movie] = np.linalg.solve(P.T @ P + np.eye(P.shape[1]), P.T @ errors[order[part]])
+        users, z = train.user_rows(), np.zeros((train.n_movies, psi.shape[1]), dtype=np.float32)
+        by_movie = np.split(stable_order(train.movie_rows), np.cumsum(train.movie_counts())[:-1])
+        for movie, rated in enumerate(by_movie):
+            P = psi[users[rated]]  # (ratings of the movie, user_factors + 1)
+            z[movie] = np.linalg.solve(P.T @ P + np.eye(P.shape[1]), P.T @ errors[rated])
         return z
 
 

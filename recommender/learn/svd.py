@@ -48,22 +48,16 @@ class SvdSettings:
 
 
 class SvdModel(Ranker):
-    """PureSVD.
-
-    movie_embeddings_: V, (n_movies, rank) float32, orthonormal columns; a movie without a rating has zeros.
-    user_embeddings_: U diag(s), (n_users, rank) float32.  singular_values_: s, (rank,) float32, descending.
-    user_ids_: (n_users,) int64.  movie_counts_: (n_movies,) int64 ratings in train.  newest_: (1,) int64 seconds.
-    """
+    """PureSVD."""
 
     name = "svd"
     Settings = SvdSettings
-
-    movie_embeddings_: np.ndarray
-    user_embeddings_: np.ndarray
-    singular_values_: np.ndarray
-    user_ids_: np.ndarray
-    movie_counts_: np.ndarray
-    newest_: np.ndarray
+    movie_embeddings_: np.ndarray  # V, (n_movies, rank) float32, orthonormal columns; zeros for an unrated movie
+    user_embeddings_: np.ndarray  # U diag(s), (n_users, rank) float32
+    singular_values_: np.ndarray  # s, (rank,) float32, descending
+    user_ids_: np.ndarray  # (n_users,) int64
+    movie_counts_: np.ndarray  # (n_movies,) int64, ratings in train
+    newest_: np.ndarray  # (1,) int64, seconds since 1970 of the newest rating in train
 
     def fit(self, train: Interactions) -> SvdModel:
         """Factor the signal of `train`; cost as `randomized_svd`, memory 16 bytes a rating while it runs."""
@@ -114,13 +108,10 @@ class SvdModel(Ranker):
         return weighting.final_rating(data, means, movie_weights, int(self.newest_[0]), chosen.half_life_days)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        part = history.select(user_rows)
+        part, V = history.select(user_rows), self.movie_embeddings_
         a = self.values(part)
-        vectors = np.zeros((len(user_rows), self.movie_embeddings_.shape[1]), dtype=np.float32)  # a V
-        for line in range(part.n_users):
-            known = part.row(line)
-            vectors[line] = a[known] @ self.movie_embeddings_[part.movie_rows[known]]
-        return vectors @ self.movie_embeddings_.T
+        users = [a[known] @ V[part.movie_rows[known]] for known in map(part.row, range(part.n_users))]  # a V
+        return np.array(users, dtype=np.float32).reshape(-1, V.shape[1]) @ V.T
 
     def save(self, folder: Path, fitted_on: str = "train") -> None:
         """Write the artifact, all files or none: the arrays, and maps {external id: row} of users and movies.

@@ -9,9 +9,8 @@
 
 Scores times `far` let the network trust the order of the current sitting while it lasts and not after a break. It
 learns inside the training data: histories are cut, the models are fitted on the first parts, and the networks learn to
-put what was liked next on top. The first round cuts after 70%, the second at a break of more than a day, else after
-85%: most held-out parts of MovieLens continue a sitting, and a ranking tuned to that alone is worse than EASE after a
-break. Last, the models are fitted on all of the training data.
+put what was liked next on top. One round cuts after 70%, the other at a break (most held-out parts of MovieLens
+continue a sitting; a ranking tuned to that alone is worse than EASE after a break). Last, the models are fitted on all.
 
 Source: Breiman, Stacked Regressions (1996), for weights learned on what the models have not seen.
 """
@@ -44,17 +43,14 @@ _BLOCK = 64  # users whose features are held at once
 
 
 class Stacker(Ranker):
-    """W_, b_, v_, w_: of all networks, float32, the first axis counting them.  years_: (n_movies,) float32.
-
-    `parts` are the models beneath. Without a catalog the scores of genres and of newness are 0.
-    """
+    """`parts` are the models beneath. Without a catalog the scores of genres and of newness are 0."""
 
     name = "stacker"
-    W_: np.ndarray
+    W_: np.ndarray  # (networks, n_features, n_hidden) float32; b_, v_, w_ likewise, see `Network`
     b_: np.ndarray
     v_: np.ndarray
     w_: np.ndarray
-    years_: np.ndarray
+    years_: np.ndarray  # (n_movies,) float32
 
     @dataclass(frozen=True)
     class Settings:
@@ -151,7 +147,7 @@ class Stacker(Ranker):
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         moments = last_times(history, user_rows) if at is None else at
-        networks = [Network(*parts) for parts in zip(self.W_, self.b_, self.v_, self.w_)]
+        networks = list(map(Network, self.W_, self.b_, self.v_, self.w_))
         result = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
         for begin in range(0, len(user_rows), _BLOCK):
             block = slice(begin, begin + _BLOCK)
