@@ -21,7 +21,7 @@ import numpy as np
 
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
-from ..linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient, gram_matrix, solve_exactly
+from ..linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient, solve_exactly
 from ..linalg.sparse import stable_order
 from .base import Ranker
 
@@ -63,7 +63,8 @@ class Ials(Ranker):
         for _ in range(chosen.n_sweeps):
             conjugate_gradient(X, Y, by_user, user_ridge, chosen.cg_steps)
             conjugate_gradient(Y, X, by_movie, movie_ridge, chosen.cg_steps)
-        self.movie_ids, self.movie_vectors_, self.gram_ = train.movie_ids, Y, gram_matrix(Y)
+        exact = Y.astype(np.float64)
+        self.movie_ids, self.movie_vectors_, self.gram_ = train.movie_ids, Y, exact.T @ exact
         return self
 
     def fold_in(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:

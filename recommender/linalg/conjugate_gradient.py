@@ -24,8 +24,7 @@ def solve_exactly(
 ) -> np.ndarray:
     """Return X (n, k) float32, the k x k system of each row solved in float64; 0 for a row without a cell.
 
-    Y: (m, k).  indptr (n + 1,), columns and weights (nnz,): compressed rows.  ridge (n,): lambda of each row.
-    gram: what `gram_matrix(Y)` gives.
+    Y: (m, k).  indptr (n + 1,), columns and weights (nnz,): compressed rows.  ridge (n,): lambda.  gram: Y'Y, float64.
     """
     X = np.zeros((len(ridge), Y.shape[1]), dtype=np.float32)
     for row in np.flatnonzero(np.diff(indptr)):
@@ -36,28 +35,18 @@ def solve_exactly(
     return X
 
 
-def gram_matrix(Y: np.ndarray) -> np.ndarray:
-    """Return Y'Y (k, k) in float64."""
-    exact = Y.astype(np.float64)
-    return exact.T @ exact
-
-
 class Block(NamedTuple):
-    """Rows padded to one length L: rows (B,), columns (B, L) int32, weights (B, L) float32.
+    """Rows padded to one length L. A padded cell names column m, one past the last, whose vector is zero."""
 
-    A padded cell names column m, one past the last, whose vector is zero: it adds nothing anywhere.
-    """
-
-    rows: np.ndarray
-    columns: np.ndarray
-    weights: np.ndarray
+    rows: np.ndarray  # (B,)
+    columns: np.ndarray  # (B, L) int32
+    weights: np.ndarray  # (B, L) float32
 
 
 def blocks_of_rows(indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, n_columns: int, k: int) -> list[Block]:
     """Return blocks that cover every row with at least one cell, for vectors of `k` values.
 
-    indptr (n + 1,), columns and weights (nnz,): compressed rows. A block holds rows of similar length, as many as
-    the buffer takes and at least one.
+    A block holds rows of similar length, as many as the buffer takes and at least one.
     """
     lengths = np.diff(indptr)
     order = np.argsort(lengths, kind="stable")
@@ -106,18 +95,18 @@ def _descend(x: np.ndarray, y: np.ndarray, w: np.ndarray, gram: np.ndarray, lam:
         result += np.matmul(seen[:, None, :], y)[:, 0, :]
         return result
 
-    residual = np.matmul((1 + w)[:, None, :], y)[:, 0, :] - product(x)  # b - A x
-    direction = residual.copy()
-    square = np.einsum("bk,bk->b", residual, residual)
+    residual = np.matmul((1 + w)[:, None, :], y)[:, 0, :] - product(x)  # r = b - A x
+    direction = residual.copy()  # d
+    square = np.einsum("bk,bk->b", residual, residual)  # r.r
     for step in range(n):
         A_direction = product(direction)
-        curvature = np.einsum("bk,bk->b", direction, A_direction)
+        curvature = np.einsum("bk,bk->b", direction, A_direction)  # d.Ad
         length = np.divide(square, curvature, out=np.zeros_like(square), where=square > 1e-20)
-        x += length[:, None] * direction
+        x += length[:, None] * direction  # x + (r.r / d.Ad) d
         if step + 1 == n:
             break
         residual -= length[:, None] * A_direction
         before, square = square, np.einsum("bk,bk->b", residual, residual)
         turn = np.divide(square, before, out=np.zeros_like(square), where=before > 1e-20)
-        direction = residual + turn[:, None] * direction
+        direction = residual + turn[:, None] * direction  # r + (r.r / r.r of before) d
     return x

@@ -40,20 +40,25 @@ class SVD(NamedTuple):
 def randomized_svd(
     A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int = PASSES, block_size: int = BLOCK
 ) -> SVD:
-    """Return the `rank` largest singular triplets of A, nearly optimal.
+    """Return the `rank` largest singular triplets of A, nearly optimal; exact up to `DENSE_CELLS` cells.
 
     n_passes: products with A'A, each of `block_size` columns (more where the rank needs it); more is more exact. At
     most max(`SPACE`, 4 rank) columns in all: a block is cut until `PASSES` of it fit (passes tell more than width).
-    Up to `DENSE_CELLS` cells take the exact dense route. Triplets past the rank of A have s = 0.
-    Raises `DataError` for a rank outside 1 .. min(shape) and for a matrix that is all zero or not finite.
-    Cost: n_passes sweeps of `block_size` columns and one of `rank`; O(n_cols (n_passes block_size)^2) besides.
+    Triplets past the rank of A have s = 0. Raises `DataError` for a rank outside 1 .. min(shape), and for a matrix
+    that is all zero or not finite. Cost: n_passes sweeps of `block_size` columns, O(n_cols (n_passes block_size)^2).
 
     >>> A = SparseMatrix(np.array([0, 1, 2]), np.array([1, 0], np.int32), np.array([3, -2], np.float32), 2)
     >>> svd = randomized_svd(A, 1, np.random.default_rng(0))
     >>> svd.s.tolist(), (svd.U * svd.s @ svd.Vt).round(3).tolist()
     ([3.0], [[0.0, 3.0], [0.0, 0.0]])
     """
-    _check(A, rank)
+    if not 1 <= rank <= min(A.shape):
+        users, movies = A.shape
+        raise DataError(f"rank {rank} for {users} users and {movies} movies: give a rank from 1 to {min(A.shape)}")
+    if not np.isfinite(A.energy()):
+        raise DataError("the matrix holds values that are not finite: leave out ratings that are not numbers")
+    if A.energy() == 0.0:
+        raise DataError("the matrix is all zero: choose a signal that gives these ratings a value")
     if A.shape[0] * A.shape[1] <= DENSE_CELLS:
         return dense_svd(A.dense(), rank)
     most = max(SPACE, 4 * rank)
@@ -90,8 +95,6 @@ def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterat
         x /= length
         y = A.times(x) - U @ (s[:, None] * (Vt @ x))  # E x
         norm = float(np.linalg.norm(y))
-        if norm == 0.0:
-            break
         x = A.transposed_times(y) - Vt.T @ (s[:, None] * (U.T @ y))  # E' y
     return norm
 
@@ -166,13 +169,3 @@ def _fix_signs(U: np.ndarray, s: np.ndarray, Vt: np.ndarray) -> SVD:
     signs = np.where(Vt[np.arange(len(Vt)), largest] < 0, -1.0, 1.0)
     contiguous = (np.ascontiguousarray(part, dtype=np.float32) for part in (U * signs, s, Vt * signs[:, None]))
     return SVD(*contiguous)
-
-
-def _check(A: SparseMatrix, rank: int) -> None:
-    if not 1 <= rank <= min(A.shape):
-        users, movies = A.shape
-        raise DataError(f"rank {rank} for {users} users and {movies} movies: give a rank from 1 to {min(A.shape)}")
-    if not np.isfinite(A.energy()):
-        raise DataError("the matrix holds values that are not finite: leave out ratings that are not numbers")
-    if A.energy() == 0.0:
-        raise DataError("the matrix is all zero: choose a signal that gives these ratings a value")

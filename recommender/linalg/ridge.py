@@ -19,17 +19,13 @@ RIDGES = tuple(10.0 ** (power / 2) for power in range(-4, 8))
 
 
 class Ridge(NamedTuple):
-    """What `fit_ridge` learned.
+    """What `fit_ridge` learned."""
 
-    B: (d, k) float32.  c: (k,) float32.  mean: (k,) float32, the weighted mean of the targets.  ridge: the one chosen.
-    residual_variance: (k,) float64, weighted mean squared error of each coordinate on rows left out of the fit.
-    """
-
-    B: np.ndarray
-    c: np.ndarray
-    mean: np.ndarray
-    ridge: float
-    residual_variance: np.ndarray
+    B: np.ndarray  # (d, k) float32
+    c: np.ndarray  # (k,) float32
+    mean: np.ndarray  # (k,) float32, the weighted mean of the targets
+    ridge: float  # the one chosen
+    residual_variance: np.ndarray  # (k,) float64, weighted mean squared error of each coordinate on rows left out
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """Return predictions (m, k) float32 for X (m, d)."""

@@ -93,16 +93,12 @@ def _write_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None
 
 
 class Groups(NamedTuple):
-    """Where each distinct row of a batch (B,) occurs.
+    """Where each distinct row of a batch (B,) occurs."""
 
-    distinct: (n,) the rows, ascending.  order: (B,) the occurrences sorted by row.  starts, counts: (n,) the part of
-    `order` that belongs to each row.
-    """
-
-    distinct: np.ndarray
-    order: np.ndarray
-    starts: np.ndarray
-    counts: np.ndarray
+    distinct: np.ndarray  # (n,) the rows, ascending
+    order: np.ndarray  # (B,) the occurrences sorted by row
+    starts: np.ndarray  # (n,) where those of each row begin in `order`
+    counts: np.ndarray  # (n,) how many they are
 
 
 def group_rows(rows: np.ndarray) -> Groups:

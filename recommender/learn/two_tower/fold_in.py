@@ -42,11 +42,11 @@ def fold_in(
         x = np.tile(parameters["mean"], (block.n_users, 1))
         first, second = np.zeros_like(x), np.zeros_like(x)
         for t in range(1, n_steps + 1):
-            user = tower(x, "user", chosen.user_layer, parameters)
-            du = loss_gradient(user.y, chosen.objective, m, c, block)
-            dx = tower_backward(du, user, "user", chosen.user_layer, parameters, {})
+            u = tower(x, "user", chosen.user_layer, parameters)
+            du = loss_gradient(u, chosen.objective, m, c, block)
+            dx = tower_backward(du, x, u, "user", chosen.user_layer, parameters, {})
             dense_step(x, dx, first, second, t, Adam(RATE))
-        outputs[low : low + _BLOCK] = tower(x, "user", chosen.user_layer, parameters).y
+        outputs[low : low + _BLOCK] = tower(x, "user", chosen.user_layer, parameters)
     return outputs
 
 

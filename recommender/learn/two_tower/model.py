@@ -103,7 +103,7 @@ class TwoTower(Ranker):
             known = history.select(user_rows)
             return fold_in(parameters, chosen, self.movie_vectors_, self.movie_biases_, known)
         bags = bags_before(history, history.indptr[user_rows + 1], user_rows, chosen)
-        return tower(layers.bag(self.history_vectors_, *bags), "user", chosen.user_layer, parameters).y
+        return tower(layers.bag(self.history_vectors_, *bags), "user", chosen.user_layer, parameters)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.user_vectors(history, user_rows) @ self.movie_vectors_.T + self.movie_biases_

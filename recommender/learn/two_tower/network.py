@@ -53,47 +53,36 @@ class Gradient(NamedTuple):
     dense: Parameters
 
 
-class Activations(NamedTuple):
-    """What a tower keeps on the way forward for the way back."""
-
-    x: np.ndarray  # (B, k)
-    y: np.ndarray  # (B, k), the output
-
-
-def tower(x: np.ndarray, side: str, layer: str, parameters: Parameters) -> Activations:
-    """Return the output (B, k) of the tower `side`, "user" or "movie"; layer: "none", "linear" or "relu"."""
-    y = x
-    if layer != "none":
-        y = layers.linear(y, parameters[f"{side}_W"], parameters[f"{side}_b"])
-    if layer == "relu":
-        y = layers.relu(y)
-    return Activations(x, y)
+def tower(x: np.ndarray, side: str, layer: str, parameters: Parameters) -> np.ndarray:
+    """Return y (B, k) of x (B, k) in the tower `side`, "user" or "movie"; layer: "none", "linear" or "relu"."""
+    if layer == "none":
+        return x
+    y = layers.linear(x, parameters[f"{side}_W"], parameters[f"{side}_b"])
+    return layers.relu(y) if layer == "relu" else y
 
 
 def tower_backward(
-    dy: np.ndarray, passed: Activations, side: str, layer: str, parameters: Parameters, dense: Parameters
+    dy: np.ndarray, x: np.ndarray, y: np.ndarray, side: str, layer: str, parameters: Parameters, dense: Parameters
 ) -> np.ndarray:
-    """Return dx from the gradient of the tower's output; the layer's own gradients go into `dense`."""
-    if layer == "relu":
-        dy = layers.relu_backward(dy, passed.y)
-    if layer != "none":
-        dy, dense[f"{side}_W"], dense[f"{side}_b"] = layers.linear_backward(dy, passed.x, parameters[f"{side}_W"])
-    return dy
+    """Return dx for y = tower(x); the layer's own gradients go into `dense`."""
+    if layer == "none":
+        return dy
+    dz = layers.relu_backward(dy, y) if layer == "relu" else dy
+    dx, dense[f"{side}_W"], dense[f"{side}_b"] = layers.linear_backward(dz, x, parameters[f"{side}_W"])
+    return dx
 
 
 def movie_inputs(
     parameters: Parameters, rows: np.ndarray, features: Optional[np.ndarray], kept: Optional[np.ndarray] = None
 ) -> tuple[np.ndarray, Optional[np.ndarray]]:
     """Return x (C, k) and the biases (C, 1) of the movies `rows`; None where the network has no biases."""
-    x = layers.lookup(parameters["movies"], rows)
-    bias = layers.lookup(parameters["bias"], rows) if "bias" in parameters else None
-    if kept is not None:
-        x = x * kept  # z_i V_i
-        bias = None if bias is None else bias * kept
-    if features is not None:
-        x = x + features @ parameters["feature_P"]  # + F_i P
-        bias = None if bias is None else bias + features @ parameters["feature_p"]
-    return x, bias
+
+    def read(table: str, P: str) -> np.ndarray:  # z_i V_i + F_i P
+        x = layers.lookup(parameters[table], rows)
+        x = x if kept is None else x * kept
+        return x if features is None else x + features @ parameters[P]
+
+    return read("movies", "feature_P"), read("bias", "feature_p") if "bias" in parameters else None
 
 
 def loss_and_gradient(parameters: Parameters, batch: Batch, chosen: TwoTowerSettings) -> tuple[float, Gradient]:
@@ -103,25 +92,25 @@ def loss_and_gradient(parameters: Parameters, batch: Batch, chosen: TwoTowerSett
     """
     loss = LOSSES[chosen.objective]
     if batch.bags is None:
-        x = layers.lookup(parameters["users"], batch.user_rows)
+        x_u = layers.lookup(parameters["users"], batch.user_rows)  # (B, k)
     else:
-        x = layers.bag(parameters["history"], *batch.bags)
-    user = tower(x, "user", chosen.user_layer, parameters)
-    x, bias = movie_inputs(parameters, batch.movie_rows, batch.features, batch.kept)
-    movie = tower(x, "movie", chosen.movie_layer, parameters)
-    dots = user.y @ movie.y.T if loss.in_batch else layers.rowwise_dot(user.y, movie.y)  # (B, C) or (B,)
+        x_u = layers.bag(parameters["history"], *batch.bags)
+    x_m, bias = movie_inputs(parameters, batch.movie_rows, batch.features, batch.kept)  # (C, k), (C, 1)
+    u = tower(x_u, "user", chosen.user_layer, parameters)
+    m = tower(x_m, "movie", chosen.movie_layer, parameters)
+    dots = u @ m.T if loss.in_batch else layers.rowwise_dot(u, m)  # (B, C) or (B,)
     value, ds = loss.function(dots, None if bias is None else bias[:, 0], batch)
 
     if loss.in_batch:  # S = U M', so dU = dS M and dM = dS' U; each bias is in its whole column
-        du, dm, dbias = ds @ movie.y, ds.T @ user.y, np.ones(len(ds), dtype=ds.dtype) @ ds
+        du, dm, dbias = ds @ m, ds.T @ u, np.ones(len(ds), dtype=ds.dtype) @ ds
     else:
-        (du, dm), dbias = layers.rowwise_dot_backward(ds, user.y, movie.y), ds
+        (du, dm), dbias = layers.rowwise_dot_backward(ds, u, m), ds
     gradient = Gradient({}, {})
     if bias is not None:
         _movie_gradient(dbias[:, None], batch, "bias", "feature_p", gradient)
-    dx = tower_backward(dm, movie, "movie", chosen.movie_layer, parameters, gradient.dense)
+    dx = tower_backward(dm, x_m, m, "movie", chosen.movie_layer, parameters, gradient.dense)
     _movie_gradient(dx, batch, "movies", "feature_P", gradient)
-    dx = tower_backward(du, user, "user", chosen.user_layer, parameters, gradient.dense)
+    dx = tower_backward(du, x_u, u, "user", chosen.user_layer, parameters, gradient.dense)
     if batch.bags is None:
         gradient.rows["users"] = batch.user_rows, dx
     else:

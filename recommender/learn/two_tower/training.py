@@ -160,7 +160,7 @@ class Training:
         """Return the outputs of the movie tower for all movies, (n_movies, k), and their biases, (n_movies,)."""
         rows = np.arange(self.data.n_movies)
         x, bias = movie_inputs(self.parameters, rows, self.features if self.features.shape[1] else None)
-        y = tower(x, "movie", self.settings.movie_layer, self.parameters).y
+        y = tower(x, "movie", self.settings.movie_layer, self.parameters)
         return y, np.zeros(len(rows), dtype=self.dtype) if bias is None else bias[:, 0]
 
     def state(self) -> dict[str, np.ndarray]:
