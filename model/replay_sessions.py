@@ -65,25 +65,11 @@ def replay_rule(name: str, folds: Sequence[Fold], policies: dict[str, PolicySett
 def line(figures: dict[str, Any]) -> list[str]:
     """Return one row of the table."""
     low, high = figures["hits_interval"]
-    learning, rated = figures["learning"], figures["rated only"]
+    learning, rated, still = figures["learning"], figures["rated only"], figures["rated only, no learning"]
     gain = "-" if figures["gain"] is None else f"{figures['gain']:+.1%}"
-    hits = [f"{figures['hits']:.2f}", f"{low:.2f} - {high:.2f}", f"{learning['rate']:.3f}"]
-    more = [f"{figures['hits_without_learning']:.2f}", gain, f"{learning['weighted_rate']:.4f}"]
-    more += [f"{learning['tail_share']:.1%}", f"{rated['rate']:.3f}"]
-    return [figures["rule"], *hits, *more, f"{figures['rated only, no learning']['rate']:.3f}"]
-
-
-def session_table(results: Sequence[tuple[str, str, Outcomes]]) -> Any:
-    """Return a DataFrame with one row for each session."""
-    import pandas as pd
-
-    rows = []
-    for rule, policy, outcomes in results:
-        for view, of_view in outcomes.items():
-            for outcome in of_view:
-                turns = " ".join(map(str, outcome.hit_turns))
-                rows.append({"rule": rule, "policy": policy, "view": view, **outcome._asdict(), "hit_turns": turns})
-    return pd.DataFrame(rows)
+    cells = [figures["rule"], f"{figures['hits']:.2f}", f"{low:.2f} - {high:.2f}", f"{learning['rate']:.3f}"]
+    cells += [f"{figures['hits_without_learning']:.2f}", gain, f"{learning['weighted_rate']:.4f}"]
+    return [*cells, f"{learning['tail_share']:.1%}", f"{rated['rate']:.3f}", f"{still['rate']:.3f}"]
 
 
 def make_parser() -> cli.Parser:
@@ -128,6 +114,8 @@ def check_flags(arguments: argparse.Namespace) -> tuple[list[str], list[int]]:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Replay and report."""
+    import pandas as pd
+
     arguments = make_parser().parse_args(argv)
     names, seeds = check_flags(arguments)
     shipped = read_settings(PolicySettings, arguments.policy or default_folder("config") / "recommender_policy.yaml")
@@ -142,13 +130,18 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     print(f"{size}; {n_sessions:,} sessions of {arguments.turns} turns")
     print("still: without learning; weighted: by 1 / popularity; tail: hits outside the most rated tenth")
     started, progress = time.perf_counter(), cli.Progress("replaying", "rules")
-    results: list[tuple[str, str, Outcomes]] = []
+    figures, sessions = [], []
     for number, name in enumerate(names):
         progress(number, len(names), name)
         for policy, outcomes in zip(policies, replay_rule(name, folds, policies, arguments.turns)):
-            results.append((name, policy, outcomes))
+            figures.append({"rule": name, "policy": policy, **summarize(outcomes, arguments.turns)})
+            for view, of_view in outcomes.items():
+                turns = [" ".join(map(str, outcome.hit_turns)) for outcome in of_view]
+                of_each = pd.DataFrame(of_view).assign(hit_turns=turns)
+                for column, value in (("view", view), ("policy", policy), ("rule", name)):
+                    of_each.insert(0, column, value)
+                sessions.append(of_each)
     progress(len(names), len(names))
-    figures = [{"rule": r, "policy": p, **summarize(outcomes, arguments.turns)} for r, p, outcomes in results]
     for label, title in TITLES.items():
         of_policy = [row for row in figures if row["policy"] == label]
         print(f"\n{title}\n{report.table(HEADER, [line(row) for row in of_policy])}")
@@ -160,7 +153,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if arguments.json:
         report.write_json(arguments.json, {"turns": arguments.turns, "seeds": seeds, "figures": figures})
     if arguments.csv:
-        report.write_table(arguments.csv, [session_table(results)])
+        report.write_table(arguments.csv, sessions)
 
 
 if __name__ == "__main__":

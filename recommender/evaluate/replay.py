@@ -17,7 +17,7 @@ the session may only show movies that the person rated, since a skip otherwise m
 
 from __future__ import annotations
 
-import copy
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
@@ -42,8 +42,7 @@ VIEWS = {  # whether answers are heard, whether only rated movies are shown
     "rated only": (True, True),
     "rated only, no learning": (False, True),
 }
-# A policy that leaves everything to the rule: movies are ranked by its score alone.
-RULE_ALONE = PolicySettings(
+RULE_ALONE = PolicySettings(  # movies are ranked by the score of the rule alone
     min_genre_affinity=0.0,
     max_genre_distance=1.0,
     genre_distance_penalty=0.0,
@@ -113,9 +112,8 @@ def make_folds(
     for number, rows in enumerate(user_folds(data.n_users, n_folds, np.random.default_rng(fold_seed))):
         train = data.take(~np.isin(data.user_rows(), rows))
         draws = [draw_people(data, rows, n_favorites, np.random.default_rng([seed, number])) for seed in seeds]
-        of_fold = copy.copy(catalog)
-        of_fold.n_ratings = train.movie_counts()
-        folds.append(Fold(train, of_fold, [person for draw in draws for person in draw]))
+        people = [person for draw in draws for person in draw]
+        folds.append(Fold(train, catalog.with_counts(train.movie_counts()), people))
     return folds
 
 
@@ -134,13 +132,10 @@ class WithoutLearning(LearningRule):
 
     def __init__(self, rule: LearningRule) -> None:
         self.rule = rule
-        self._known: tuple[tuple[Event, ...], np.ndarray] = ((), np.empty(0, dtype=np.float32))
+        self._scores = functools.lru_cache(maxsize=1)(rule.scores)
 
     def scores(self, events: Sequence[Event]) -> np.ndarray:
-        heard = _favorites(events)
-        if self._known[0] != heard:
-            self._known = heard, self.rule.scores(heard)
-        return self._known[1]
+        return self._scores(_favorites(events))
 
     def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
         table = np.zeros((1 + len(events), len(rows)))
@@ -188,9 +183,7 @@ def replay_all(
     rated_only: bool = False,
 ) -> list[Outcome]:
     """Replay a session for each of `people`; `catalog` is that of the fold. Cost: one session step per turn."""
-    policy = policy or PolicySettings()
-    engine = SessionEngine(catalog, rule, policy)
-    tiers = popularity_tiers(catalog.n_ratings)
+    engine, tiers = SessionEngine(catalog, rule, policy), popularity_tiers(catalog.n_ratings)
     outcomes = []
     for person in people:
         if rated_only:
@@ -203,8 +196,7 @@ def per_person(outcomes: Sequence[Outcome], field: str) -> np.ndarray:
     """Return the mean of `field` for each person over their draws of favorites, ordered by user id."""
     _, rows = np.unique([outcome.user_id for outcome in outcomes], return_inverse=True)
     values = np.array([getattr(outcome, field) for outcome in outcomes], dtype=np.float64)
-    means: np.ndarray = np.bincount(rows, weights=values) / np.bincount(rows)
-    return means
+    return np.bincount(rows, weights=values) / np.bincount(rows)
 
 
 def summary(outcomes: Mapping[str, Sequence[Outcome]], n_turns: int, n_resamples: int = 2000) -> dict[str, Any]:
@@ -216,14 +208,11 @@ def summary(outcomes: Mapping[str, Sequence[Outcome]], n_turns: int, n_resamples
     means = np.vstack([pair.mean(axis=0), resampled_means(pair, n_resamples, np.random.default_rng(0))])
     some = means[:, 1] > 0
     gains = means[:, 0] / np.where(some, means[:, 1], 1) - 1
-    figures: dict[str, Any] = {
-        "n_people": len(pair),
-        "hits": float(means[0, 0]),
-        "hits_interval": np.quantile(means[1:, 0], [0.025, 0.975]).tolist(),
-        "hits_without_learning": float(means[0, 1]),
-        "gain": float(gains[0]) if some[0] else None,
-        "gain_interval": np.quantile(gains[1:], [0.025, 0.975]).tolist() if some[1:].all() else None,
-    }
+    figures: dict[str, Any] = {"n_people": len(pair), "hits": float(means[0, 0])}
+    figures["hits_interval"] = np.quantile(means[1:, 0], [0.025, 0.975]).tolist()
+    figures["hits_without_learning"] = float(means[0, 1])
+    figures["gain"] = float(gains[0]) if some[0] else None
+    figures["gain_interval"] = np.quantile(gains[1:], [0.025, 0.975]).tolist() if some[1:].all() else None
     for view, of_view in outcomes.items():
         turns = [turn for outcome in of_view for turn in outcome.hit_turns]
         figures[view] = {name: float(per_person(of_view, name).mean()) for name in ("hits", "rate", "weighted_rate")}
