@@ -217,11 +217,12 @@ def test_returning_visitors_are_answered_from_the_lists_of_all(tmp_path):
     assert some.values["popularity"]["ndcg@5"].tolist() == [of_all[ident] for ident in some.units]
 
 
-def test_the_reference_is_named_or_the_first_or_the_best():
-    results = {name: {"ndcg@5": value} for name, value in (("a", 0.0), ("b", 0.02), ("c", 0.01))}
-    assert [run.choose_reference(results, name, "ndcg@5") for name in ("first", "best", "c")] == ["a", "b", "c"]
-    with pytest.raises(ChoiceError, match="'d'"):
-        run.choose_reference(results, "d", "ndcg@5")
+@pytest.mark.parametrize(("against", "reference"), [("first", "popularity"), ("best", "ease"), ("biases", "biases")])
+def test_the_reference_is_named_or_the_first_or_the_best(against, reference):
+    specs, options = [run.Spec(name, name) for name in ("popularity", "ease", "biases")], run.Options(ks=(5,))
+    (found,) = run.evaluate([protocols.per_user(block_data())], specs, None, options, against)
+    assert found.reference == reference
+    assert len(found.compared) == 4
 
 
 @pytest.mark.parametrize(

@@ -82,23 +82,24 @@ def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
         raise DataError(f"no descriptions at {path}: give a CSV with movieId and query") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no CSV in UTF-8 ({error}): give a CSV with movieId and query") from None
-    row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
+    row_of = {str(movie_id): row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
     texts, rows, n_unknown = [], [], 0
     for number, line in enumerate(lines, 2):
-        query, movie_id, of_part = line.get("query"), line.get("movieId"), line.get("part")
-        if not query or not movie_id or not movie_id.strip().isdecimal():
+        query, movie_id, of_part = line.get("query"), (line.get("movieId") or "").strip(), line.get("part")
+        if not query or not movie_id.isdecimal():
             raise DataError(f"{path} line {number} has no movieId and query: give a CSV with both in each line")
         if of_part and of_part not in PART_OF:
             raise DataError(f"{path} line {number}: part {of_part!r} is not one of {', '.join(PART_OF)}")
-        if of_part and PART_OF[of_part] != part:
-            continue
-        if int(movie_id) in row_of:
-            texts.append(query)
-            rows.append(row_of[int(movie_id)])
-        n_unknown += int(movie_id) not in row_of
-    names = [str(movie_id) for movie_id in catalog.movie_ids[rows].tolist()] if rows else []
-    unit = np.arange(len(rows))
-    return Requests("descriptions", texts, np.array(rows, np.int64), unit, names, {NOT_THERE: n_unknown})
+        if not of_part or PART_OF[of_part] == part:
+            row = row_of.get(str(int(movie_id)))
+            n_unknown += row is None
+            if row is not None:
+                texts.append(query)
+                rows.append(row)
+    names = [str(movie_id) for movie_id in catalog.movie_ids[np.array(rows, np.int64)].tolist()]
+    return Requests(
+        "descriptions", texts, np.array(rows, np.int64), np.arange(len(rows)), names, {NOT_THERE: n_unknown}
+    )
 
 
 def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str) -> Requests:
@@ -108,30 +109,25 @@ def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str
         title, _, alternatives = parse_title(raw)
         for name in (title, *alternatives):
             rows_of.setdefault((compact(fold(name)), int(catalog.years[row])), set()).add(row)
-    texts: list[str] = []
-    rows: list[int] = []
-    unit: list[int] = []
-    names: list[str] = []
+    asked: list[tuple[str, int, str]] = []  # words, movie row, dialogue
     left_out = {NOT_THERE: 0, SILENT: 0}
     for dialogue in dialogues:
         if (zlib.crc32(dialogue.dialog_id.encode()) % 3 == 0) != (part == "val"):
             continue
-        before = len(texts)
         for mention in dialogue.liked:
             title, year, _ = parse_title(dialogue.titles[mention])
-            meant = rows_of.get((compact(fold(title)), year), ())
-            words = words_before(dialogue, mention)
+            meant = rows_of.get((compact(fold(title)), year), set())
+            words = words_before(dialogue, mention) or ""
             if len(meant) != 1:
                 left_out[NOT_THERE] += 1
-            elif not words or not any(letter.isalpha() for letter in words):
+            elif not any(letter.isalpha() for letter in words):
                 left_out[SILENT] += 1
             else:
-                texts.append(words)
-                rows += meant
-                unit.append(len(names))
-        if len(texts) > before:
-            names.append(dialogue.dialog_id)
-    return Requests("dialogues", texts, np.array(rows, np.int64), np.array(unit, np.int64), names, left_out)
+                asked += [(words, row, dialogue.dialog_id) for row in meant]
+    names = list(dict.fromkeys(name for _, _, name in asked))
+    unit_of = {name: unit for unit, name in enumerate(names)}
+    rows, unit = np.array([row for _, row, _ in asked], np.int64), [unit_of[name] for _, _, name in asked]
+    return Requests("dialogues", [words for words, _, _ in asked], rows, np.array(unit, np.int64), names, left_out)
 
 
 def ranks(queries: np.ndarray, movies: np.ndarray, targets: np.ndarray) -> np.ndarray:

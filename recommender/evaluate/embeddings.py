@@ -130,10 +130,7 @@ class Answers(NamedTuple):
 def find(
     backend: BaseEmbeddingBackend, movies: np.ndarray, requests: Requests, ks: tuple[int, ...] = (10, 50)
 ) -> Answers:
-    """Return what the vectors of `requests` by `backend` have nearest among all movies.
-
-    movies: (n_movies, d), what `backend` makes of the movies' texts, in the order of the catalogue.
-    """
+    """Return what the vectors of `requests` by `backend` have nearest among all movies, (n_movies, d)."""
     queries = backend.embed_texts(requests.texts)
     found = ranks(queries, movies, requests.rows)
     nearest = [top_n(queries[low : low + _BATCH] @ movies.T, 3) for low in range(0, len(queries), _BATCH)]

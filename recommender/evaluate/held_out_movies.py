@@ -92,7 +92,7 @@ def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
 
     Raises `ChoiceError` for fewer than 10 movies and where nobody is left to evaluate.
     """
-    case = from_parts(source.train, source.val, source.test, part, NAME)
+    case = from_parts(*source[:3], part, NAME)
     n_movies = case.known.n_movies
     if n_movies < N_FOLDS:
         raise ChoiceError(f"{n_movies} movies are too few to hold out a tenth: use more data")

@@ -6,7 +6,6 @@ for at their last known rating, and figures compare with older papers, not with 
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 
@@ -28,11 +27,11 @@ def official_fold(path: Path, fold: str) -> Evaluation:
         raise ChoiceError(f"no official fold is called {fold!r}: choose from {', '.join(OFFICIAL_FOLDS)}")
     base, test = (_read_fold(path, f"{fold}.{part}") for part in ("base", "test"))
     users, movies = (np.unique(np.concatenate([base[:, column], test[:, column]])) for column in (0, 1))
-    parts = [
-        Interactions.from_columns(columns[0], columns[1], columns[2], columns[3], movies, users)
-        for columns in (base.T, test.T)
-    ]
-    return from_known(parts[0], parts[1], f"official fold {fold}")
+    known, held_out = (
+        Interactions.from_columns(part[:, 0], part[:, 1], part[:, 2], part[:, 3], movies, users)
+        for part in (base, test)
+    )
+    return from_known(known, held_out, f"official fold {fold}")
 
 
 def _read_fold(path: Path, name: str) -> np.ndarray:
@@ -45,15 +44,11 @@ def _read_fold(path: Path, name: str) -> np.ndarray:
             with zipfile.ZipFile(path) as archive:
                 members = [member for member in archive.namelist() if member.rsplit("/", 1)[-1] == name]
                 text = archive.read(members[0]).decode("latin-1")
-        if not text.strip():
-            raise ValueError("it is empty")
-        columns = np.loadtxt(io.StringIO(text), dtype=np.int64, delimiter="\t", ndmin=2)
+        lines = [line.split("\t") for line in text.splitlines() if line] or [["an empty file"]]
+        return np.array(lines, dtype=np.int64).reshape(len(lines), 4)
     except (FileNotFoundError, IndexError):
         raise DataError(f"{path} holds no {name}: give the folder or the .zip of MovieLens 100K") from None
     except zipfile.BadZipFile:
         raise DataError(f"{path} is not a .zip, or a damaged one: download it again") from None
     except ValueError as error:
         raise DataError(f"{path}: {name} is not a list of ratings ({error}): unpack ml-100k again") from None
-    if columns.shape[1] != 4:
-        raise DataError(f"{path}: {name} is not a list of ratings with 4 columns: unpack ml-100k again")
-    return columns

@@ -19,7 +19,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +46,7 @@ PROTOCOLS = {
 _AWAY = {"returning": DAY, "returning-minute": 60, "strict-time-returning": DAY}
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """The ratings to evaluate on, cut per user; `catalog` lists the same movies, None where there is no list."""
 
     train: Interactions
@@ -116,8 +115,8 @@ class Evaluation:
 
     def sample(self, n: int) -> Evaluation:
         """Return the same for n of its people, evenly chosen, or for all where there are no more."""
-        keep = np.zeros(self.n_users, dtype=bool)
-        keep[np.linspace(0, self.n_users - 1, n).astype(int) if n < self.n_users else slice(None)] = True
+        chosen = np.linspace(0, self.n_users - 1, min(n, self.n_users)).astype(int)
+        keep = np.isin(np.arange(self.n_users), chosen)
         return self if keep.all() else self.select(keep, self.name, "not in the sample")
 
     def gap(self) -> np.ndarray:
@@ -142,10 +141,6 @@ class Evaluation:
         held-out ones included, from before its *first* moment. That costs the later people of a run the share of
         ratings that `missed` says. A person's own known ratings are all given as history.
         """
-        if n_stages < 1:
-            raise ChoiceError(f"{n_stages} stages: give a whole number from 1")
-        if not self.n_users:
-            raise ChoiceError(f"{self.name} has nobody to rank for: strict time needs at least one person")
         n_stages = min(n_stages, self.n_users)
         case = dataclasses.replace(self, name=f"{self.name}, strict time", n_stages=n_stages, root=None)
         return dataclasses.replace(case, missed=case._runs()[2])
@@ -181,14 +176,12 @@ def build(source: Source, protocols: Sequence[str], part: str, n_stages: int = 2
             raise ChoiceError(f"no protocol is called {protocol!r}: choose from {', '.join(PROTOCOLS)}")
         if protocol != "per-user" and not (source.train.has_times and source.test.has_times):
             raise DataError(f"these ratings have no times, and protocol {protocol} needs them: use per-user")
-        root = "strict-time" if protocol.startswith("strict") else protocol if protocol == "global-time" else "per-user"
-        if root not in roots:
-            if root == "global-time":
-                roots[root] = global_time(concat(source.train, source.val, source.test), part)
-            else:
-                roots[root] = from_parts(source.train, source.val, source.test, part, "per user")
-            if root == "strict-time":
-                roots[root] = roots[root].strict_time(n_stages)
+        root = next((name for name in ("strict-time", "global-time") if protocol.startswith(name)), "per-user")
+        if root not in roots and root == "global-time":
+            roots[root] = global_time(concat(*source[:3]), part)
+        elif root not in roots:
+            case = from_parts(*source[:3], part, "per user")
+            roots[root] = case.strict_time(n_stages) if root == "strict-time" and case.n_users else case
         case = roots[root].returning(_AWAY[protocol]) if protocol in _AWAY else roots[root]
         if not case.n_users:
             raise ChoiceError(f"protocol {protocol} has nobody to evaluate on {part}: leave it out or use more data")

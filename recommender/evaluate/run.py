@@ -136,11 +136,8 @@ def rank(
     rows = np.full((case.n_users, n), -1, dtype=np.int32)
     predicted, seconds, done = np.empty(0, dtype=np.float32), np.zeros(2), 0
     for number, (train, people) in enumerate(case.stages()):
-
-        def show(what: str, ranked: int, number: int = number, before: int = done) -> None:
-            of_stage = f", stage {number + 1} of {case.n_stages}" if case.n_stages else ""
-            progress(before + ranked, case.n_users, what + of_stage)
-
+        of_stage = f", stage {number + 1} of {case.n_stages}" if case.n_stages else ""
+        show = partial(_show, progress, case.n_users, of_stage, done)
         path = checkpoint and checkpoint / f"stage-{number:04d}.npz"
         found = kept(path, _STAGE, partial(_run_stage, make, case, train, people, n, batch_size, show))
         rows[people], predicted = found["rows"], found["predicted"]
@@ -148,6 +145,10 @@ def rank(
         done += len(people)
     progress(done, done, "")
     return Ranking(rows, predicted, *seconds.tolist())
+
+
+def _show(progress: Progress, n_users: int, of_stage: str, before: int, what: str, ranked: int) -> None:
+    progress(before + ranked, n_users, what + of_stage)
 
 
 def _run_stage(
@@ -262,9 +263,9 @@ def evaluate(
             overall.update(rating_errors(case, predicted), fit_seconds=fit, rank_seconds=rank)
             report.values[spec.label], report.overall[spec.label] = values, overall
         compared = [f"{name}@{k}" for k in options.ks for name in ("ndcg", "recall")]
-        reference = choose_reference(report.overall, against, compared[0])
-        rng = np.random.default_rng(options.seed)
-        report.compare(report.values, reference, compared, options.n_resamples, rng)
+        best = max(report.overall, key=lambda label: report.overall[label][compared[0]])
+        reference = {"first": next(iter(report.overall)), "best": best}.get(against, against)
+        report.compare(report.values, reference, compared, options.n_resamples, np.random.default_rng(options.seed))
         yield report
 
 
@@ -293,15 +294,3 @@ def start_report(case: Evaluation, options: Options) -> Report:
     }
     tables.update({"expected ratings": ["rmse", "mae"], "seconds": ["fit_seconds", "rank_seconds"]})
     return Report(case.name, options.part, case.known.user_ids[case.user_rows], notes, tables, facts)
-
-
-def choose_reference(overall: Mapping[str, Mapping[str, float]], against: str, metric: str) -> str:
-    """Return the model called `against`; "first" and "best" (by the mean of `metric`) name one by its place."""
-    models = list(overall)
-    if against == "first":
-        return models[0]
-    if against == "best":
-        return max(models, key=lambda model: overall[model][metric])
-    if against not in models:
-        raise ChoiceError(f"no evaluated model is called {against!r}: compare with first, best or {', '.join(models)}")
-    return against
