@@ -13,7 +13,6 @@ in the file when a run stops, whatever stops it, and is not asked again.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import json
 import os
@@ -51,33 +50,6 @@ def read_all(paths: Sequence[Path]) -> dict[int, dict[str, str]]:
                 known["overview_source"] = fields["overview_source"]
             known.update({name: fields[name] for name in FIELDS[:-1] if not known[name]})
     return joined
-
-
-def answered(path: Path) -> set[int]:
-    """Return the ids of the movies in a file that `append_to` writes; a last line cut short does not count."""
-    return {entry["movieId"] for _, entry in _entries(path, ended=True)} if path.exists() else set()
-
-
-@contextlib.contextmanager
-def append_to(path: Path) -> Iterator[tuple[set[int], Callable[[dict[str, Any]], None]]]:
-    """Open a file to go on with: yields the ids of the movies that it has, and what writes one more line.
-
-    Each line is in the file when the call returns, so a run that stops loses nothing; a last line cut short by a
-    crash is taken off first. Raises `ArtifactError` while another process writes it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(path.with_name(f".{path.name}.lock"), str(path)):
-        done = answered(path)
-        if path.exists():
-            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
-        # Half of a surrogate pair, which JSON from a server may hold, is no text: it is replaced.
-        with open(path, "a", encoding="utf-8", errors="replace", newline="\n") as file:
-
-            def write(entry: dict[str, Any]) -> None:
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-                file.flush()
-
-            yield done, write
 
 
 def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -138,7 +110,8 @@ def movies_left(arguments: argparse.Namespace, wanted: Callable[[Movie], bool], 
         if value is not None and not 0 < value < float("inf"):
             raise SettingsError(f"--{flag} {value:g}: give a number above 0")
     catalog = Catalog.load(arguments.processed)
-    done = answered(arguments.output)
+    path = arguments.output
+    done = {entry["movieId"] for _, entry in _entries(path, ended=True)} if path.exists() else set()
     movies = [movie for movie in map(catalog.movie, range(len(catalog))) if wanted(movie)]
     left = [movie for movie in movies if movie.movie_id not in done][: arguments.limit]
     numbers = f"{len(catalog):,} movies, {len(catalog) - len(movies):,} {others}; {len(movies):,} to know"
@@ -155,22 +128,28 @@ def ask_all(
     what: str,
     key_parameter: str = "",
 ) -> None:
-    """Write what `ask` returns for each movie left, and print how many answers came; `what`: they were fetched.
+    """Write what `ask` returns for each movie left, as it comes, and print how many answers came.
 
-    Those with the key `nothing` hold none. The first exception ends the work, after the answers that are under way.
+    what: they were "fetched".  nothing: the key of those that hold none.  The first exception ends the work, after the
+    answers that are under way. Raises `ArtifactError` while another process writes the file.
     """
     client = Client(
         arguments.base_url, key, key_parameter, rate=arguments.rate, say=functools.partial(print, file=sys.stderr)
     )
-    n_empty, progress = 0, Progress("", "movies")
-    with append_to(arguments.output) as (done, write):
-        movies = [movie for movie in left if movie.movie_id not in done]
-        answers = at_once(
-            arguments.threads, movies, lambda movie: [{"movieId": movie.movie_id, **ask(client, movie)}], client.stop
-        )
-        for n_done, answer in enumerate(answers, 1):
-            write(answer)
-            n_empty += nothing in answer
-            progress(n_done, len(left))
-    print(f"{len(left) - n_empty:,} {what}, {n_empty:,} {nothing}, written to {arguments.output}")
-    print(f"next: python -m preprocess.build_metadata --descriptions {arguments.output}")
+    path, n_empty, progress = arguments.output, 0, Progress("", "movies")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(path.with_name(f".{path.name}.lock"), str(path)):
+        if path.exists():
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # less a last line that a crash cut short
+        # Half of a surrogate pair, which JSON from a server may hold, is no text: it is replaced.
+        with open(path, "a", encoding="utf-8", errors="replace", newline="\n") as file:
+            answers = at_once(
+                arguments.threads, left, lambda movie: [{"movieId": movie.movie_id, **ask(client, movie)}], client.stop
+            )
+            for n_done, answer in enumerate(answers, 1):
+                file.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                file.flush()
+                n_empty += nothing in answer
+                progress(n_done, len(left))
+    print(f"{len(left) - n_empty:,} {what}, {n_empty:,} {nothing}, written to {path}")
+    print(f"next: python -m preprocess.build_metadata --descriptions {path}")

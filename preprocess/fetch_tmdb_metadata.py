@@ -10,6 +10,7 @@ TMDB does not have is noted as missing, and not asked for again. TMDB asks those
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
@@ -89,10 +90,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         return
     key = key_for(arguments.base_url, VARIABLE)
     version_3 = key is not None and re.fullmatch("[0-9a-f]{32}", key.value)
-
-    def ask(client: Client, movie: Movie) -> dict[str, Any]:
-        return describe(client, movie, arguments.language)
-
+    ask = functools.partial(describe, language=arguments.language)
     ask_all(arguments, left, key, ask, "missing", "fetched", "api_key" if version_3 else "")
 
 

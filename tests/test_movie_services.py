@@ -15,7 +15,8 @@ import pytest
 
 from preprocess import enrich_metadata, fetch_tmdb_metadata
 from preprocess.descriptions import read_all
-from recommender.data.errors import ServiceError, SettingsError
+from recommender.data.errors import ArtifactError, ServiceError, SettingsError
+from recommender.data.files import exclusive
 from tests.fake_server import Reply
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -160,7 +161,10 @@ def test_a_line_that_a_crash_cut_short_is_asked_for_again(flags, program):
     path.write_bytes(b'{"movieId": 2, "overview": "x"}\n{"movieId": 3, "overview": "caf\xc3')
     program(flags, "--dry-run")
     assert path.read_bytes().endswith(b"\xc3"), "a dry run changes nothing"
+    with exclusive(path.with_name(".movies.jsonl.lock"), "it"), pytest.raises(ArtifactError):
+        program(flags)
     program(flags)
+    assert [file.name for file in path.parent.iterdir()] == ["movies.jsonl"]
     assert entries(flags)[2] == {"movieId": 2, "overview": "x"}
     assert entries(flags)[3]["overview"] in ("Plot of 30.", "A movie like F3.")
 
@@ -201,3 +205,19 @@ def test_a_dry_run_and_what_makes_no_sense_ask_nothing(flags, server, monkeypatc
         enrich(flags, "--base-url", "https://api.openai.com/v1")
     assert server.requests == []
     assert not Path(flags[3]).parent.exists()
+
+
+def test_what_the_first_file_leaves_empty_comes_from_the_next(tmp_path):
+    def write(path, *entries):
+        path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+        return path
+
+    ours = write(tmp_path / "a", {"movieId": 1, "director": "Ann", "overview": ""}, {"movieId": 2, "overview": "Two."})
+    model = {"overview": "By a model.", "overview_source": "m"}
+    theirs = write(tmp_path / "b", {"movieId": 1, "director": "Bob", **model}, {"movieId": 2, **model}, {"movieId": 3})
+    joined = read_all([ours, theirs])
+    assert {k: v for k, v in joined[1].items() if v} == {"director": "Ann", **model}
+    assert joined[2]["overview"] == "Two."
+    assert joined[2]["overview_source"] == ""  # the name of a writer never passes to another's words
+    assert sorted(joined) == [1, 2, 3]
+    assert read_all([]) == {}

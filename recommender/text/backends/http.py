@@ -44,11 +44,7 @@ class HttpSettings:
         "", "http: environment variable that holds the key; empty: OPENAI_API_KEY at api.openai.com, else no key"
     )
     dimensions: int = setting(0, "http: length of vectors to ask for; 0: as the model gives them", 0, 100_000)
-    encoding: str = setting(
-        "float",
-        "http: how numbers travel: float, or base64 where the service knows it (faster)",
-        choices=("float", "base64"),
-    )
+    encoding: str = setting("float", "http: how numbers travel; base64 is faster", choices=("float", "base64"))
     batch_size: int = setting(64, "http: texts in one request", 1, 2048)
     concurrency: int = setting(4, "http: requests at the same time", 1, 64)
     timeout: float = setting(60.0, "http: seconds to wait for an answer", 0.01, 3600)
