@@ -1,9 +1,11 @@
-"""The minilm backend: against the original library, against what that library once gave, and with tiny weights."""
+"""The minilm backend: file format, tokens and encoder by hand; then against what the original library gives."""
 
 from __future__ import annotations
 
 import base64
 import json
+import math
+import struct
 import sys
 
 import numpy as np
@@ -12,9 +14,317 @@ import pytest
 from recommender.data.errors import ArtifactError
 from recommender.data.files import sha256
 from recommender.text.backends import minilm
+from recommender.text.minilm.safetensors import read_safetensors
+from recommender.text.minilm.transformer import BertEncoder, gelu
+from recommender.text.minilm.wordpiece import WordPiece, read_vocabulary, words
 from recommender.text.registry import make_backend
 from tests import minilm_texts
-from tests.test_transformer import HEADS, D, random_arrays, reference
+
+# --- safetensors files, against bytes written by hand from the published format ---
+
+HEADER = (
+    b'{"__metadata__":{"format":"pt"},'
+    b'"a":{"dtype":"F32","shape":[2,3],"data_offsets":[6,30]},'
+    b'"b":{"dtype":"I16","shape":[3],"data_offsets":[0,6]},'
+    b'"none":{"dtype":"F64","shape":[0,7],"data_offsets":[30,30]},'
+    b'"one":{"dtype":"U8","shape":[],"data_offsets":[30,31]}}   '
+)
+BODY = struct.pack("<3h", -1, 2, 300) + struct.pack("<6f", 0.0, 1.0, -2.5, 3.0, 1e30, -0.125) + b"\x07"
+
+
+def write(path, header=HEADER, body=BODY, length=None):
+    path.write_bytes(struct.pack("<Q", len(header) if length is None else length) + header + body)
+    return path
+
+
+def one(**changes):
+    """Return a header of one array of two floats, with changes to its entry."""
+    return json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}}).encode()
+
+
+def test_reads_what_was_written_by_hand(tmp_path):
+    arrays = read_safetensors(write(tmp_path / "x.safetensors"))
+    assert list(arrays) == ["a", "b", "none", "one"]
+    assert arrays["a"].dtype == np.float32
+    assert arrays["a"].tolist() == [[0.0, 1.0, -2.5], [3.0, float(np.float32(1e30)), -0.125]]
+    assert arrays["b"].dtype == np.int16
+    assert arrays["b"].tolist() == [-1, 2, 300]
+    assert arrays["none"].shape == (0, 7)
+    assert arrays["one"].shape == ()
+    assert arrays["one"] == 7
+    assert not any(array.flags.writeable for array in arrays.values())
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "length"),
+    [
+        (HEADER, BODY[:-1], None),
+        (HEADER, BODY + b"\0", None),
+        (HEADER, BODY, len(HEADER) - 1),  # spaces pad the header, so one less is still JSON
+        (HEADER, BODY, 2**64 - 1),
+        (b"", b"", None),
+        (b"[1]", b"", None),
+        (b"[" * 200_000, b"", None),
+        (one(shape=[3]), bytes(8), None),
+        (one(shape=[-2]), bytes(8), None),
+        (one(data_offsets=[8, 0]), bytes(8), None),
+        (one(data_offsets=None), bytes(8), None),
+        (one(dtype="BF16", shape=[4]), bytes(8), None),
+        (one(shape=[10**30, 0]), bytes(8), None),
+    ],
+)
+def test_refuses_a_damaged_file_in_one_line(tmp_path, header, body, length):
+    path = write(tmp_path / "x.safetensors", header, body, length)
+    with pytest.raises(ArtifactError, match=r"x\.safetensors is damaged") as caught:
+        read_safetensors(path)
+    assert "\n" not in str(caught.value)
+    path.write_bytes(path.read_bytes()[:7])
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_safetensors(path)
+    with pytest.raises(ArtifactError, match=r"none\.safetensors is missing"):
+        read_safetensors(tmp_path / "none.safetensors")
+
+
+def test_any_changed_byte_of_the_header_is_read_or_refused(tmp_path):
+    whole = struct.pack("<Q", len(HEADER)) + HEADER
+    rng = np.random.default_rng(0)
+    refused = 0
+    path = tmp_path / "x.safetensors"
+    for _ in range(300):
+        changed = bytearray(whole)
+        changed[rng.integers(len(changed))] = rng.integers(256)
+        path.write_bytes(bytes(changed) + BODY)
+        try:
+            read_safetensors(path)
+        except ArtifactError:
+            refused += 1
+    assert refused > 150  # the rest changed a name, the metadata, white space or a type of the same size
+
+
+def test_reads_what_the_original_library_writes(tmp_path):
+    original = pytest.importorskip("safetensors.numpy")
+    rng = np.random.default_rng(0)
+    dtypes = ("bool", "uint8", "int8", "uint16", "int16", "float16", "uint32", "int32", "float32", "uint64", "int64")
+    arrays = {name: (rng.normal(size=(3, 5)) * 50).astype(name) for name in (*dtypes, "float64")}
+    original.save_file(arrays, tmp_path / "x.safetensors", metadata={"a": "b"})
+    found = read_safetensors(tmp_path / "x.safetensors")
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+# --- WordPiece on vocabularies small enough to follow by hand ---
+
+MARKERS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def tokenizer(*pieces):
+    return WordPiece([*MARKERS, *pieces])
+
+
+def pieces_of(text, found):
+    """Return the pieces of a text as words, without [CLS] and [SEP]."""
+    names = {number: piece for piece, number in found.ids.items()}
+    ids = found.encode(text, 10_000)
+    assert [names[ids[0]], names[ids[-1]]] == ["[CLS]", "[SEP]"]
+    return [names[number] for number in ids[1:-1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "expected"),
+    [
+        ("unaffable", "un unaff ##aff ##able ##a ##ff", "unaff ##able"),  # the longest piece from the left
+        ("unable running", "un ##able run ##ning ##n ##ing", "un ##able run ##ning"),
+        ("unaffx un", "un unaff ##affx", "[UNK] un"),  # it does not go back when the longest piece leaves a rest
+        ("able unable", "un able", "able [UNK]"),  # a piece that begins a word does not continue one
+        ("wantedX running", "want ##ed run ##ning", "[UNK] run ##ning"),  # unknown as a whole
+        ("a" * 101, "a ##a", "[UNK]"),
+        ("a" * 100, "a ##a", "a" + 99 * " ##a"),
+        ("a[SEP]a [MASK]", "a [ ] sep", "a [SEP] a [MASK]"),  # markers in a text are markers
+        ("[sep] a", "a [ ] sep", "[ sep ] a"),
+    ],
+)
+def test_words_are_cut_into_pieces(text, pieces, expected):
+    assert pieces_of(text, tokenizer(*pieces.split())) == expected.split()
+
+
+def test_a_long_text_keeps_its_begin_and_its_end_marker():
+    found = tokenizer("a", "##a", "b")
+    assert found.encode("a b " * 500, 256) == [2, *([5, 7] * 127), 3]
+    assert found.encode("aaaa b", 5) == [2, 5, 6, 6, 3]  # in the middle of a word
+    assert found.encode("", 256) == [2, 3]
+
+
+def test_remembering_words_changes_nothing(monkeypatch):
+    monkeypatch.setattr("recommender.text.minilm.wordpiece._MOST_REMEMBERED", 3)
+    pieces = ("a", "b", "c", "##a", "##b", "##c")
+    found = tokenizer(*pieces)
+    texts = ["a b c ab bc", "abc cab a", "a b c ab bc"]
+    assert [tokenizer(*pieces).encode(text) for text in texts] == [found.encode(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, World!", "hello|,|world|!"),
+        ("  \t\n\r ", ""),
+        ("a\u00a0b\u2003c\u3000d\u2028e", "a|b|c|d|e"),  # kinds of space
+        ("a\x00b\x07c\x7fd\x85e\u00adf\u200bg\ufeffh\ufffdi", "abcdefghi"),  # control and format characters
+        ("a\x1cb\x1fc", "abc"),  # Python calls these white space
+        ("Été À LA CRÈME", "ete|a|la|creme"),
+        ("e\u0301", "e"),
+        ("İ", "i"),
+        ("ΟΔΟΣ", "οδοσ"),  # not ς
+        ("Straße ŒUVRE", "straße|œuvre"),
+        ("東京x1953年", "東|京|x1953|年"),
+        ("カナ 한", "カナ|\u1112\u1161\u11ab"),  # kana are not spread; Hangul comes apart
+        ("$5+3=8 <a>~`^|", "$|5|+|3|=|8|<|a|>|~|`|^||"),
+        ("«a»—b…", "«|a|»|—|b|…"),
+        ("x\u2019s", "x|\u2019|s"),
+        ("\ud800", "\ud800"),  # half of a pair, as broken JSON may hold
+    ],
+)
+def test_words(text, expected):
+    assert "|".join(words(text)) == expected
+
+
+def test_ascii_text_takes_no_other_path():
+    every = "".join(map(chr, range(128))) * 2 + " Some words, and 3 more."
+    assert words(every) == words(every + " é")[:-1]
+
+
+def test_reads_a_vocabulary(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes("[PAD]\né\n\u2028\nlast\n".encode())  # a line separator is a piece, not the end of a line
+    assert read_vocabulary(path) == ["[PAD]", "é", "\u2028", "last"]
+    with pytest.raises(ArtifactError, match=r"lacks \[UNK\], \[CLS\]"):
+        WordPiece(read_vocabulary(path))
+    with pytest.raises(ArtifactError, match="missing"):
+        read_vocabulary(tmp_path / "none.txt")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_vocabulary(path)
+
+
+# --- the BERT encoder against the same equations written out number by number in float64 ---
+
+D, HEADS, F, LAYERS, WORDS, POSITIONS = 12, 3, 20, 2, 30, 16
+EPS = 1e-3  # far from 0, to matter
+
+
+def random_arrays(rng, scale=0.5):
+    """Return the arrays of a small BERT under the original names."""
+    arrays = {}
+
+    def put(name, *shape, mean=0.0):
+        arrays[name] = (mean + scale * rng.normal(size=shape)).astype(np.float32)
+
+    def dense(name, n_in, n_out):
+        put(f"{name}.weight", n_out, n_in)
+        put(f"{name}.bias", n_out)
+
+    def norm(name):
+        put(f"{name}.weight", D, mean=1.0)
+        put(f"{name}.bias", D)
+
+    put("embeddings.word_embeddings.weight", WORDS, D)
+    put("embeddings.position_embeddings.weight", POSITIONS, D)
+    put("embeddings.token_type_embeddings.weight", 2, D)
+    norm("embeddings.LayerNorm")
+    for layer in range(LAYERS):
+        start = f"encoder.layer.{layer}"
+        for part in ("query", "key", "value"):
+            dense(f"{start}.attention.self.{part}", D, D)
+        dense(f"{start}.attention.output.dense", D, D)
+        norm(f"{start}.attention.output.LayerNorm")
+        dense(f"{start}.intermediate.dense", D, F)
+        dense(f"{start}.output.dense", F, D)
+        norm(f"{start}.output.LayerNorm")
+    put("pooler.dense.weight", D, D)
+    return arrays
+
+
+def reference(arrays, ids, n_heads=HEADS, eps=EPS):
+    """Return the token vectors of one text, (L, D) float64, one token and one head at a time."""
+    w = {name: array.astype(np.float64) for name, array in arrays.items()}
+
+    def dense(name, row):
+        return w[f"{name}.weight"] @ row + w[f"{name}.bias"]
+
+    def norm(name, row):
+        mean = sum(row) / len(row)
+        variance = sum((value - mean) ** 2 for value in row) / len(row)
+        return w[f"{name}.weight"] * (row - mean) / math.sqrt(variance + eps) + w[f"{name}.bias"]
+
+    def activation(row):
+        return np.array([value * (1 + math.erf(value / math.sqrt(2))) / 2 for value in row])
+
+    rows = [
+        norm(
+            "embeddings.LayerNorm",
+            w["embeddings.word_embeddings.weight"][word]
+            + w["embeddings.position_embeddings.weight"][place]
+            + w["embeddings.token_type_embeddings.weight"][0],
+        )
+        for place, word in enumerate(ids)
+    ]
+    size = len(rows[0]) // n_heads
+    for layer in range(LAYERS):
+        start = f"encoder.layer.{layer}"
+        query, key, value = (
+            [dense(f"{start}.attention.self.{part}", row) for row in rows] for part in ("query", "key", "value")
+        )
+        attended = []
+        for q in query:
+            heads = []
+            for head in range(n_heads):
+                part = slice(head * size, (head + 1) * size)
+                scores = np.array([q[part] @ k[part] for k in key]) / math.sqrt(size)
+                chances = np.exp(scores - scores.max())
+                chances /= chances.sum()
+                heads.append(sum(chance * v[part] for chance, v in zip(chances, value)))
+            attended.append(dense(f"{start}.attention.output.dense", np.concatenate(heads)))
+        rows = [norm(f"{start}.attention.output.LayerNorm", row + more) for row, more in zip(rows, attended)]
+        inner = [activation(dense(f"{start}.intermediate.dense", row)) for row in rows]
+        more = [dense(f"{start}.output.dense", row) for row in inner]
+        rows = [norm(f"{start}.output.LayerNorm", row + add) for row, add in zip(rows, more)]
+    return np.array(rows)
+
+
+TEXTS = ([3], [1, 2, 3], [4, 5, 6], [7, 8, 9], [5, 4, 6], list(range(16)), [29, 0, 29, 0], [1, 2, 3])
+
+
+@pytest.mark.parametrize("scale", [0.5, 6.0])  # the second sends scores beyond what exp can take
+def test_encoder_is_the_equations(scale):
+    arrays = random_arrays(np.random.default_rng(1), scale)
+    for array in arrays.values():
+        array.flags.writeable = False  # they are mapped from a file
+    H, starts = BertEncoder(arrays, HEADS, EPS).encode(TEXTS)
+    assert H.dtype == np.float32
+    assert starts.tolist() == [0, 1, 4, 7, 10, 13, 29, 33]
+    for start, ids in zip(starts, TEXTS):
+        expected = reference(arrays, ids)
+        np.testing.assert_allclose(H[start : start + len(ids)], expected, atol=2e-5 * np.abs(expected).max())
+    with pytest.raises(ValueError, match="a text of 17 tokens: at most 16"):
+        BertEncoder(arrays, HEADS).encode([[1] * 17])
+
+
+def test_gelu_is_within_its_error():
+    x = np.linspace(-12, 12, 60_003, dtype=np.float32).reshape(-1, 3)
+    b = np.array([0.0, 0.5, -0.25], np.float32)
+    found = x.copy()
+    gelu(found, b)
+    z = (x + b).astype(np.float64)
+    expected = np.array([value * math.erfc(-value / math.sqrt(2)) / 2 for value in z.ravel()]).reshape(z.shape)
+    assert (np.abs(found - expected) / np.maximum(1, np.abs(z))).max() < 3e-7
+    x = np.array([[-1e30, -200, -0.0, 0, 200, 1e15]], np.float32)
+    with np.errstate(over="ignore"):
+        gelu(x, np.zeros(6, np.float32))
+    np.testing.assert_allclose(x, [[0, 0, 0, 0, 200, 1e15]], rtol=1e-6, atol=1e-6)
+
+
+# --- the backend ---
 
 
 @pytest.fixture(scope="module")
