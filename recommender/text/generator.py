@@ -156,16 +156,15 @@ class TasteEmbeddingGenerator:
         """Return the configured backend; a local one that was not fitted before is fitted on `texts`."""
         if self._backend is None:
             config = self.config
-            own: dict[str, Any] = {}
-            if config.backend_type == HTTP:
-                own = {"model": config.openai_model, "batch_size": config.batch_size}
-            elif config.backend_type == SENTENCE_TRANSFORMERS:
-                own = {"batch_size": config.batch_size}
-                own |= {"model_name": config.model_name} if config.model_name else {}
+            own: dict[str, dict[str, Any]] = {
+                HTTP: {"model": config.openai_model, "batch_size": config.batch_size},
+                SENTENCE_TRANSFORMERS: {"model_name": config.model_name, "batch_size": config.batch_size},
+            }
             if config.backend_type == DEFAULT_BACKEND:
                 self._backend = self._local_backend(texts)
             else:
-                self._backend = make_backend(config.backend_type, **{**own, **config.backend_settings})
+                settings = {**own.get(config.backend_type, {}), **config.backend_settings}
+                self._backend = make_backend(config.backend_type, **settings)
         return self._backend
 
     def _local_backend(self, texts: Sequence[str]) -> LocalBackend:

@@ -21,19 +21,18 @@ DEFAULT_MODEL = "BAAI/bge-base-en-v1.5"
 class SentenceTransformersBackend(BaseEmbeddingBackend):
     """A model that sentence-transformers can load, downloaded at its first use unless it is a folder.
 
-    model_name: a name on the Hugging Face hub, or a folder.  batch_size: texts at once.  device: such as `cpu` or
-        `cuda`; by default the library's choice.
-
+    model_name: a name on the Hugging Face hub, or a folder; "" for the default.  batch_size: texts at once.
+    device: such as `cpu` or `cuda`; by default the library's choice.
     Raises `SettingsError` at once where the library is not installed, `ChoiceError` at the first use where the model
     can't be loaded.
     """
 
     name = "sentence-transformers"
 
-    def __init__(self, model_name: str = DEFAULT_MODEL, batch_size: int = 32, device: Optional[str] = None) -> None:
+    def __init__(self, model_name: str = "", batch_size: int = 32, device: Optional[str] = None) -> None:
         if batch_size < 1:
             raise SettingsError(f"batch_size: {batch_size} is out of range: give at least 1")
-        self.model_name, self.batch_size, self.device = model_name, batch_size, device
+        self.model_name, self.batch_size, self.device = model_name or DEFAULT_MODEL, batch_size, device
         self._model: Any = None
         try:
             self._library = importlib.import_module("sentence_transformers")
