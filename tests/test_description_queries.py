@@ -78,7 +78,10 @@ def shared_rare(of_movie: list[set[str]], movies: dict[str, set[int]], text: str
     found = {}
     for word in sorted(words(text)):
         if any(alike(word, other) for other in of_movie[row]):
-            n_movies = len(set().union(*(rows for other, rows in movies.items() if alike(word, other))))
+            forms = [
+                other for other in movies if other.startswith(word[:2]) and alike(word, other)
+            ]  # startswith is quick
+            n_movies = len(set().union(*(movies[form] for form in forms)))
             if n_movies < 0.01 * len(of_movie):
                 found[word] = n_movies
     return found
