@@ -100,16 +100,19 @@ def fit(
         n = "exactly two" if settings.method == "cca" else "two or more"
         raise ChoiceError(f"{settings.method} joins {n} modalities, given: {', '.join(names) or 'none'}")
     common = common_movies(modalities, train_ids)
-    plain, ready = [], []
+    scalings, ready = [], []
     for modality in modalities:
         X = align(common, modality.movie_ids, modality.vectors).astype(np.float64)  # (n_train, d)
-        spread = X.std(axis=0)
+        centre, spread = X.mean(axis=0), X.std(axis=0)
         scale = np.where(spread > 0, spread, 1.0) if modality.units_differ else np.ones(X.shape[1])
-        plain.append(Part(X.mean(axis=0), scale, np.zeros(X.shape[1]), np.zeros((X.shape[1], 0))))
-        ready.append(plain[-1].apply(X))
+        scalings.append((centre, scale))
+        ready.append(unit_rows((X - centre) / scale, np.float64))
     maps = _MAPS[settings.method](ready, settings)
-    fitted = [part._replace(mean=mean, directions=V) for part, (mean, V) in zip(plain, maps)] if maps else plain
-    return dict(zip(names, fitted))
+    return {name: Part(*scaling, *found) for name, scaling, found in zip(names, scalings, maps)}
+
+
+def _as_it_is(rows: list[np.ndarray], settings: FusionSettings) -> list[Any]:
+    return [(np.zeros(X.shape[1]), np.zeros((X.shape[1], 0))) for X in rows]
 
 
 def _of_all(rows: list[np.ndarray], settings: FusionSettings) -> list[Any]:
@@ -127,13 +130,13 @@ def _of_each(rows: list[np.ndarray], settings: FusionSettings) -> list[Any]:
     fitted = [pca(X, settings.n_components) for X in rows]
     k = min(len(each.strengths) for each in fitted)
     points = [unit_rows(each.apply(X)[:, :k], np.float64) for each, X in zip(fitted, rows)]  # p_m
-    # V_m R_m
-    return [(each.mean, each.directions[:, :k] @ procrustes(p, points[0])) for each, p in zip(fitted, points)]
+    rotations = [procrustes(p, points[0]) for p in points]  # R_m
+    return [(each.mean, each.directions[:, :k] @ R) for each, R in zip(fitted, rotations)]
 
 
 # method -> (prepared rows (n_train, d_m), settings) -> (mean, directions) of each modality
 _MAPS = {
-    "concat": lambda rows, settings: [],
+    "concat": _as_it_is,
     "pca": _of_all,
     "cca": _of_pairs,
     "average": _of_each,
