@@ -1,150 +1,203 @@
-"""The session: learning rule, policy, steps, explanations; every expectation is computed here in another way."""
+"""The session: rules, policy, steps, words, explanations; every expectation is computed here in another way."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
+from recommender.linalg.rows import unit_rows
 from recommender.session.engine import SessionEngine
+from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
 from recommender.session.policy import TERMS, Context, MovieFilter, PolicySettings
-from recommender.session.rules import MovingAverage
+from recommender.session.queries import FreeText
+from recommender.session.rules import LearningRule, MovingAverage
 from recommender.session.session import Recommendation, Session
-from recommender.session.state import Event
+from recommender.session.state import Event, PseudoItem, SessionState, TextSignal, Utterance
+from recommender.text.base import BaseEmbeddingBackend, Identity
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "War"]
+TOPICS = ("chess", "robots", "paris")
+N, K = 120, 6
 
 
-def make_catalog(n: int = 120, seed: int = 0) -> Catalog:
+def make_catalog(n: int = N, seed: int = 0) -> Catalog:
+    """Genres fall to chance; every third movie is about each of `TOPICS`."""
     rng = np.random.default_rng(seed)
     rows = [
         {
             "movieId": str(10 * (i + 1)),
             "title": f"Movie {i} ({1950 + i % 70})",
             "genres": "|".join(rng.choice(GENRES, size=rng.integers(1, 4), replace=False)),
+            "overview": f"A story about {TOPICS[i % 3]}.",
         }
         for i in range(n)
     ]
     return Catalog(rows, {10 * (i + 1): int(rng.integers(0, 300)) for i in range(n)})
 
 
-def make_engine(n: int = 120, k: int = 8, seed: int = 0, **policy: float) -> SessionEngine:
-    vectors = np.random.default_rng(seed + 1).normal(size=(n, k)).astype(np.float32)
-    settings = dataclasses.replace(PolicySettings(), **policy)
-    rule = MovingAverage(vectors, settings.learning_rate, settings.negative_weight)
-    return SessionEngine(make_catalog(n, seed), rule, settings)
+class TopicBackend(BaseEmbeddingBackend):
+    """One dimension for each topic: vectors that can be worked out by hand."""
+
+    name = "topics"
+
+    @property
+    def identity(self) -> Identity:
+        return Identity("topics", "1", len(TOPICS))
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        counts = [[text.count(topic) for topic in TOPICS] for text in texts]
+        return unit_rows(np.array(counts, dtype=float).reshape(-1, len(TOPICS)))
 
 
-def reference_scores(engine: SessionEngine, favorites: list[int], answers: list[Event]) -> np.ndarray:
-    """Every score as the requirements write it, in float64 and step by step; movies that can't be shown are -inf."""
-    policy, catalog = engine.policy, engine.catalog
-    vectors = engine.rule.movie_vectors.astype(np.float64)
-    user = vectors[favorites].mean(axis=0)
-    a = policy.learning_rate
-    for row, answer, _ in answers:
-        if answer == "like":
-            user = (1 - a) * user + a * vectors[row]
-        elif answer == "dislike":
-            user = (1 - a) * user - a * policy.negative_weight * vectors[row]
-    counts: dict[str, int] = {}
-    for row in favorites:
-        for name in catalog.movie(row).genres:
-            counts[name] = counts.get(name, 0) + 1
-    total = sum(counts.values())
-    model = vectors @ user
+def make_vectors(n: int = N) -> np.ndarray:
+    """Movies of one topic lie near one another."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, K))
+    return (0.2 * (centres[np.arange(n) % 3] + 0.6 * rng.normal(size=(n, K)))).astype(np.float32)
+
+
+def make_rule(name: str, policy: PolicySettings | None = None, n: int = N) -> Any:
+    policy = policy or PolicySettings()
+    if name == "average":
+        return MovingAverage(make_vectors(n), policy.learning_rate, policy.negative_weight)
+    small = np.random.default_rng(1).uniform(0.01, 0.1, n).astype(np.float32)
+    return ConditionalGaussian(Gaussian(make_vectors(n), small, small + 0.02, small, 100), GaussianSettings())
+
+
+def make_encoder(rule: LearningRule, catalog: Catalog) -> FreeText:
+    return FreeText(catalog, rule, TopicBackend(), TopicBackend().embed_texts(catalog.lines()))
+
+
+def make_engine(rule: str = "average", n: int = N, wanted: MovieFilter | None = None, **policy: float) -> SessionEngine:
+    settings, catalog = dataclasses.replace(PolicySettings(), **policy), make_catalog(n)
+    learning = make_rule(rule, settings, n)
+    return SessionEngine(catalog, learning, settings, wanted or MovieFilter(), make_encoder(learning, catalog).encode)
+
+
+def about(*item: Any, **more: Any) -> Event:
+    return Event(-1, "text", PseudoItem(*item, **more))
+
+
+# --- the rule ---
+
+
+def test_the_average_moves_as_the_recursion_says() -> None:
+    rule = MovingAverage(make_vectors(), 0.3, 0.7)
+    vectors = rule.movie_vectors.astype(np.float64)
+    wish = np.arange(K, dtype=np.float32)
+    user = vectors[[2, 5]].mean(axis=0)
+    user = 0.7 * user + 0.3 * vectors[8]
+    user = (1 - 0.3 * 0.5) * user + 0.3 * 0.5 * wish
+    user = 0.7 * user - 0.3 * 0.7 * vectors[9]
+    events = [Event(2, "favorite"), Event(5, "favorite"), Event(8, "like"), about(wish, 0, 0.5), Event(9, "dislike")]
+    events.insert(3, Event(7, "skip"))
+    np.testing.assert_allclose(rule.user_vector(events), user, atol=1e-6)
+    np.testing.assert_allclose(rule.scores(events), vectors @ user, atol=1e-5)
+    np.testing.assert_allclose(rule.contributions(events, np.arange(N)).sum(axis=0), vectors @ user, atol=1e-5)
+    # without favorites the first pseudo-item is where the person stands
+    started = [about(wish, weight=0.5), Event(8, "like")]
+    np.testing.assert_allclose(rule.user_vector(started), 0.7 * wish + 0.3 * vectors[8], atol=1e-6)
+
+
+# --- the formula ---
+
+
+def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
+    """Every score as the requirements write it; the fit of words from topics alone; -inf where not to be shown."""
+    policy, catalog, favorites = engine.policy, engine.catalog, list(state.favorites)
+    encoder = make_encoder(engine.rule, catalog)
     n = len(catalog)
-    affinity = np.array([sum(counts.get(g, 0) / total for g in catalog.movie(i).genres) for i in range(n)])
-    told = {*favorites, *(row for row, *_ in answers)}
-    shown = [
-        i
-        for i in range(n)
-        if i not in told and affinity[i] >= policy.min_genre_affinity and 1 - affinity[i] <= policy.max_genre_distance
-    ]
-    scores = np.full(n, -np.inf)
-    standard = (model[shown] - model[shown].mean()) / model[shown].std()
-    middle = (affinity[shown] >= policy.diversity_band_low) & (affinity[shown] <= policy.diversity_band_high)
-    scores[shown] = (
-        standard * policy.score_weight_model
-        - (1 - affinity[shown]) * policy.genre_distance_penalty
-        - catalog.n_ratings[shown] / catalog.n_ratings.max() * policy.popularity_penalty
-        + middle * policy.diversity_boost
-    )
-    return scores
+
+    def left(words: Utterance) -> float:
+        """What is left of words: a share for every later moment at which there were others."""
+        later = {other.after for other in state.utterances if other.after > words.after}
+        return float(policy.words_fade ** len(later))
+
+    shown = np.ones(n, dtype=bool)
+    shown[favorites] = False
+    affinity = np.ones(n)
+    if favorites:
+        names = [name for row in favorites for name in catalog.movie(row).genres]
+        affinity = np.array([sum(names.count(g) for g in catalog.movie(i).genres) / len(names) for i in range(n)])
+        if not state.utterances:
+            shown &= (affinity >= policy.min_genre_affinity) & (1 - affinity <= policy.max_genre_distance)
+    allowed = shown.copy()
+    shown[[row for row, *_ in state.answers]] = False
+    events = [Event(row, "favorite") for row in favorites]
+    for turn in range(len(state.answers) + 1):
+        for words in state.utterances:
+            if words.after == turn:
+                item = encoder.encode(words.text).item
+                assert item is not None
+                events.append(about(item.vector, item.noise, policy.words_taste_weight * left(words)))
+        events += state.answers[turn : turn + 1]
+    model = engine.rule.scores(events).astype(np.float64)
+    weight = policy.score_weight_model
+    if np.random.default_rng([state.seed, len(state.answers)]).random() < policy.exploration_rate:
+        weight *= policy.exploration_damping
+    total = (model - model[shown].mean()) / model[shown].std() * weight
+    total -= (1 - affinity) * policy.genre_distance_penalty
+    total -= catalog.n_ratings / catalog.n_ratings.max() * policy.popularity_penalty
+    if favorites:
+        middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
+        total += middle * policy.diversity_boost
+    for words in state.utterances:
+        asked = np.array([topic in words.text for topic in TOPICS], dtype=float)
+        of_movie = asked[np.arange(n) % 3]
+        fit = of_movie / np.sqrt(asked.sum()) + of_movie / asked.sum() ** 2  # all topics are equally common
+        total += policy.words_fit_weight * left(words) * (fit - fit[allowed].mean()) / fit[allowed].std()
+    total[~shown] = -np.inf
+    return total
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_explanation_and_choice_follow_the_formula_after_any_answers(seed: int) -> None:
-    engine = make_engine(seed=seed, score_weight_model=1 - 0.2 * seed)
-    rng = np.random.default_rng(seed)
-    favorites = [int(row) for row in rng.choice(120, size=4, replace=False)]
-    state = engine.start(favorites)
+CASES: list[tuple[str, list[int], list[str], dict[str, float]]] = [
+    ("average", [3, 50, 71, 98], [], {"score_weight_model": 0.6}),
+    ("average", [10, 20], [], {"exploration_rate": 0.5, "exploration_damping": 0.3, "genre_distance_penalty": 0.2}),
+    ("gaussian", [3, 50, 71, 98], [], {}),
+    ("average", [4, 7], ["robots"], {"words_fit_weight": 0.5, "words_fade": 0.9}),
+    ("average", [], ["robots"], {}),
+    ("gaussian", [4, 7], ["robots"], {"words_fade": 0.6, "words_taste_weight": 0.3}),
+    ("gaussian", [], ["robots"], {"words_fade": 0.9}),
+]
+
+
+@pytest.mark.parametrize(("rule", "favorites", "words", "policy"), CASES)
+def test_choice_and_explanation_follow_the_formula(
+    rule: str, favorites: list[int], words: list[str], policy: dict[str, float]
+) -> None:
+    engine = make_engine(rule, **policy)
+    rng = np.random.default_rng(3)
+    state = engine.start(favorites, 5, words)
     history = [state]
-    for _ in range(50):
+    for turn in range(40):
         if len(history) > 1 and rng.random() < 0.25:
             history.pop()
             assert engine.undo(state) == history[-1]
             state = history[-1]
         else:
-            state = engine.step(state, str(rng.choice(["like", "dislike", "skip"])))
+            if words and turn % 5 == 2:
+                state = engine.tell(state, " and ".join(rng.choice(TOPICS, size=2, replace=False)))
+            else:
+                state = engine.step(state, str(rng.choice(["like", "dislike", "skip"])))
             history.append(state)
-        expected = reference_scores(engine, favorites, list(state.answers))
+        expected = reference_scores(engine, state)
         assert state.current is not None
         # Where two movies are equal up to rounding, either is right.
-        assert expected[state.current] == pytest.approx(expected.max(), abs=1e-5)
+        assert expected[state.current] == pytest.approx(expected.max(), abs=1e-4)
         reasons = engine.explain(state)
-        assert sum(reason.value for reason in reasons) == pytest.approx(expected[state.current], abs=1e-5)
+        assert sum(reason.value for reason in reasons) == pytest.approx(expected[state.current], abs=1e-4)
+        ids = [engine.catalog.movie_ids[row] for row, *_ in state.events]
+        assert [r.movie.movie_id for r in reasons if r.movie] == ids
+        assert [r.text for r in reasons if r.kind == "words"] == [said.text for said in state.utterances]
         movie = Recommendation(engine, state)
-        policy_part = sum(reason.value for reason in reasons if reason.kind in TERMS)
-        assert movie.model_score + policy_part == pytest.approx(movie.score, abs=1e-12)
-        assert [r.movie.movie_id for r in reasons if r.movie] == [
-            engine.catalog.movie_ids[row] for row, *_ in state.events
-        ]
-
-
-def test_session_never_repeats_a_movie_and_ends_with_none() -> None:
-    engine = make_engine(n=12, min_genre_affinity=0.0, max_genre_distance=1.0)
-    session = Session(engine, engine.start([0, 1]))
-    shown = []
-    while (movie := session.next()) is not None:
-        shown.append(movie.movie.movie_id)
-        session.answer("like")
-    assert sorted(shown) == [10 * (i + 1) for i in range(2, 12)]
-    assert session.next() is None
-    session.undo()
-    again = session.next()
-    assert again is not None
-    assert again.movie.movie_id == shown[-1]
-
-
-def _play_out(engine: SessionEngine) -> list[int]:
-    state = engine.start([0, 5, 9, 14])
-    while state.current is not None:
-        state = engine.step(state, "skip")
-    return [event.row for event in state.answers]
-
-
-def test_person_filters() -> None:
-    catalog = make_catalog()
-    wanted = MovieFilter(genres=("war", "Horror"), exclude_genres=("COMEDY",), first_year=1960, last_year=1990)
-    rule = make_engine().rule
-    engine = SessionEngine(catalog, rule, dataclasses.replace(PolicySettings(), min_genre_affinity=0.0), wanted)
-    rows = _play_out(engine)
-    assert rows
-    for row in rows:
-        movie = catalog.movie(row)
-        assert {"War", "Horror"} & set(movie.genres)
-        assert "Comedy" not in movie.genres
-        assert 1960 <= movie.year <= 1990
-    unknown = Catalog(
-        [{"movieId": str(i), "title": title, "genres": "War"} for i, title in enumerate(("A", "B (1950)"))]
-    )
-    assert MovieFilter(last_year=1990).mask(unknown).tolist() == [False, True]  # an unknown year passes no limit
-    assert MovieFilter(exclude_genres=("War", "Horror")).mask(catalog).sum() < (~catalog.genres[:, 4]).sum()
-    with pytest.raises(ChoiceError, match="no genre 'Western': choose from Action"):
-        MovieFilter(genres=("Western",)).mask(catalog)
+        of_policy = sum(reason.value for reason in reasons if reason.kind in TERMS)
+        assert movie.model_score + of_policy == pytest.approx(movie.score, abs=1e-12)
 
 
 CHANGED = {
@@ -162,37 +215,127 @@ CHANGED = {
 }
 
 
+def play(engine: SessionEngine, n_turns: int = N, seed: int = 0) -> list[int]:
+    state = engine.start([0, 5, 9, 14], seed)
+    for turn in range(n_turns):
+        if state.current is not None:
+            state = engine.step(state, "like" if turn % 2 else "dislike")
+    return [event.row for event in state.answers]
+
+
 @pytest.mark.parametrize("name", CHANGED)
 def test_every_policy_setting_changes_what_is_shown(name: str) -> None:
-    def shown(**policy: float) -> list[int]:
-        engine = make_engine(**policy)
-        state = engine.start([0, 5, 9, 14])
-        for turn in range(12):
-            if state.current is not None:
-                state = engine.step(state, "like" if turn % 2 else "dislike")
-        return [event.row for event in state.answers]
-
-    others = {"exploration_damping": 0.0} if name == "exploration_rate" else {}
-    others = {"diversity_boost": 9.0} if "band" in name else others
-    assert shown(**{name: CHANGED[name]}, **others) != shown(**({} if "exploration" in name else others))
+    usual = {"exploration_damping": 0.0} if "exploration" in name else {}
+    usual = {"diversity_boost": 9.0} if "band" in name else usual
+    assert play(make_engine(**usual, **{name: CHANGED[name]}), 12) != play(make_engine(**usual), 12)
 
 
 def test_exploration_is_drawn_from_the_seed_and_undo_meets_the_same_turn() -> None:
     engine = make_engine(exploration_rate=0.5, exploration_damping=0.0)
-
-    def play(seed: int) -> list[int]:
-        state = engine.start([0, 5, 9, 14], seed)
-        for _ in range(20):
-            state = engine.step(state, "like")
-        return [event.row for event in state.answers]
-
-    assert play(1) == play(1)
-    assert len({tuple(play(seed)) for seed in range(6)}) > 1
+    assert play(engine, 20, 1) == play(engine, 20, 1)
+    assert len({tuple(play(engine, 20, seed)) for seed in range(6)}) > 1
     state = engine.start([0, 5, 9, 14], 3)
     for _ in range(10):
         after = engine.step(state, "like")
         assert engine.undo(after) == state
         state = after
+
+
+def test_a_term_of_the_policy_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def youth(context: Context) -> np.ndarray:
+        return (context.catalog.years == 2001).astype(np.float32) * 50
+
+    before = make_engine().start([0, 5, 9, 14])
+    monkeypatch.setitem(TERMS, "youth", youth)
+    engine = make_engine()
+    state = engine.start([0, 5, 9, 14])
+    assert state.current != before.current
+    assert engine.catalog.years[state.current] == 2001
+    assert {reason.kind: reason.value for reason in engine.explain(state)}["youth"] == 50
+
+
+def test_likes_pull_the_session_toward_what_was_liked() -> None:
+    """Two clusters of movies; a person who likes one of them sees mostly it, and does not when labels are shuffled."""
+    rng = np.random.default_rng(5)
+    cluster = rng.integers(0, 2, size=N)
+    vectors = np.eye(2)[cluster] + 0.3 * rng.normal(size=(N, 2))
+    policy = dataclasses.replace(PolicySettings(), min_genre_affinity=0.0, max_genre_distance=1.0)
+
+    def share(labels: np.ndarray) -> float:
+        engine = SessionEngine(make_catalog(), MovingAverage(vectors.astype(np.float32)), policy)
+        state = engine.start([int(np.flatnonzero(cluster == 0)[0]), int(np.flatnonzero(cluster == 1)[0])])
+        hits = []
+        for _ in range(40):
+            liked = labels[state.current] == 1
+            hits.append(liked)
+            state = engine.step(state, "like" if liked else "dislike")
+        return float(np.mean(hits[10:]))
+
+    assert share(cluster) > 0.9
+    # 30 fair coins: above 0.9 with probability below 1e-5.
+    assert share(rng.permutation(cluster)) < 0.9
+
+
+# --- filters ---
+
+
+def test_person_filters() -> None:
+    wanted = MovieFilter(genres=("war", "Horror"), exclude_genres=("COMEDY",), first_year=1960, last_year=1990)
+    engine = make_engine(wanted=wanted, min_genre_affinity=0.0)
+    rows = play(engine)
+    assert rows
+    for row in rows:
+        movie = engine.catalog.movie(row)
+        assert {"War", "Horror"} & set(movie.genres)
+        assert "Comedy" not in movie.genres
+        assert 1960 <= movie.year <= 1990
+    titles = enumerate(("A", "B (1950)"))
+    unknown = Catalog([{"movieId": str(i), "title": title, "genres": "War"} for i, title in titles])
+    assert MovieFilter(last_year=1990).mask(unknown).tolist() == [False, True]  # an unknown year passes no limit
+    catalog = make_catalog()
+    assert MovieFilter(exclude_genres=("War", "Horror")).mask(catalog).sum() < (~catalog.genres[:, 4]).sum()
+    with pytest.raises(ChoiceError, match="no genre 'Western': choose from Action"):
+        MovieFilter(genres=("Western",)).mask(catalog)
+    # it holds for words too
+    horror = make_engine(wanted=MovieFilter(genres=("Horror",)), words_fit_weight=30.0)
+    assert "Horror" in horror.catalog.movie(horror.start([0], words=["paris"]).current or 0).genres
+
+
+def test_a_movie_taken_back_that_a_filter_hides_is_explained_as_itself() -> None:
+    engine = make_engine(min_genre_affinity=0.0, max_genre_distance=1.0)
+    state = engine.step(engine.start([0, 5]), "like")
+    row = state.answers[0].row
+    hiding = MovieFilter(exclude_genres=engine.catalog.movie(row).genres[:1])
+    narrow = SessionEngine(engine.catalog, engine.rule, engine.policy, hiding)
+    back = narrow.undo(state)
+    assert back.current == row
+    passes = hiding.mask(engine.catalog)
+    assert not passes[row]
+    passes[[0, 5]] = False
+    vectors = engine.rule.movie_vectors.astype(np.float64)
+    model = vectors @ vectors[[0, 5]].mean(axis=0)
+    seen = np.append(np.flatnonzero(passes), row)
+    expected = (model[row] - model[seen].mean()) / model[passes].std()
+    told = [reason.value for reason in narrow.explain(back) if reason.kind == "favorite"]
+    assert sum(told) == pytest.approx(expected, abs=1e-4)
+
+
+# --- steps ---
+
+
+def test_session_never_repeats_a_movie_and_ends_with_none() -> None:
+    engine = make_engine(n=12, min_genre_affinity=0.0, max_genre_distance=1.0)
+    session = Session(engine, engine.start([0, 1]))
+    shown = []
+    while (movie := session.next()) is not None:
+        shown.append(movie.movie.movie_id)
+        session.answer("like")
+    assert sorted(shown) == [10 * (i + 1) for i in range(2, 12)]
+    assert session.next() is None
+    session.undo()
+    again = session.next()
+    assert again is not None
+    assert again.movie.movie_id == shown[-1]
 
 
 def test_session_refuses_what_makes_no_sense() -> None:
@@ -211,59 +354,34 @@ def test_session_refuses_what_makes_no_sense() -> None:
         session.undo()
     with pytest.raises(ChoiceError, match="name at least one"):
         engine.start([])
+    with pytest.raises(ChoiceError, match="nothing to undo"):
+        engine.undo(engine.start([], words=["robots"]))  # words a session began with stay
+    with pytest.raises(ChoiceError, match="start it with Recommender"):
+        SessionEngine(engine.catalog, engine.rule).tell(engine.start([0]), "robots")
 
 
-def test_a_term_of_the_policy_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def youth(context: Context) -> np.ndarray:
-        return (context.catalog.years == 2001).astype(np.float32) * 50
-
-    before = make_engine().start([0, 5, 9, 14])
-    monkeypatch.setitem(TERMS, "youth", youth)
-    engine = make_engine()
-    state = engine.start([0, 5, 9, 14])
-    assert state.current != before.current
-    assert engine.catalog.years[state.current] == 2001
-    assert {reason.kind: reason.value for reason in engine.explain(state)}["youth"] == 50
-
-
-def test_likes_pull_the_session_toward_what_was_liked() -> None:
-    """Two clusters of movies; a person who likes one of them sees mostly it, and does not when labels are shuffled."""
-    n = 120
-    rng = np.random.default_rng(5)
-    cluster = rng.integers(0, 2, size=n)
-    vectors = np.eye(2)[cluster] + 0.3 * rng.normal(size=(n, 2))
-    policy = dataclasses.replace(PolicySettings(), min_genre_affinity=0.0, max_genre_distance=1.0)
-
-    def share(labels: np.ndarray) -> float:
-        engine = SessionEngine(make_catalog(n), MovingAverage(vectors.astype(np.float32)), policy)
-        state = engine.start([int(np.flatnonzero(cluster == 0)[0]), int(np.flatnonzero(cluster == 1)[0])])
-        hits = []
-        for _ in range(40):
-            liked = labels[state.current] == 1
-            hits.append(liked)
-            state = engine.step(state, "like" if liked else "dislike")
-        return float(np.mean(hits[10:]))
-
-    assert share(cluster) > 0.9
-    # 30 fair coins: above 0.9 with probability below 1e-5.
-    assert share(rng.permutation(cluster)) < 0.9
+def test_words_of_which_nothing_is_known_change_nothing() -> None:
+    session = Session(engine := make_engine(), engine.start([0, 3]))
+    before = session.state
+    for text in ("xyzzy", "", "  ", "about the movie"):
+        with pytest.raises(ChoiceError, match=r"words|no movie here has anything of"):
+            session.tell(text)
+        assert session.state == before
+    session.tell("robots")
+    movie = session.next()
+    assert movie is not None
+    assert "robots" in movie.movie.overview
+    session.undo()
+    assert session.state == before
 
 
-def test_a_movie_taken_back_that_a_filter_hides_is_explained_as_itself() -> None:
-    engine = make_engine(min_genre_affinity=0.0, max_genre_distance=1.0)
-    state = engine.step(engine.start([0, 5]), "like")
-    row = state.answers[0].row
-    hiding = MovieFilter(exclude_genres=engine.catalog.movie(row).genres)
-    narrow = SessionEngine(engine.catalog, engine.rule, engine.policy, hiding)
-    back = narrow.undo(state)
-    assert back.current == row
-    passes = hiding.mask(engine.catalog)
-    assert not passes[row]
-    assert passes.any()
-    passes[[0, 5]] = False
-    vectors = engine.rule.movie_vectors.astype(np.float64)
-    model = vectors @ vectors[[0, 5]].mean(axis=0)
-    seen = np.append(np.flatnonzero(passes), row)
-    expected = (model[row] - model[seen].mean()) / model[passes].std()
-    told = [reason.value for reason in narrow.explain(back) if reason.kind == "favorite"]
-    assert sum(told) == pytest.approx(expected, abs=1e-4)
+def test_a_rule_that_accepts_no_text_is_given_none() -> None:
+    class Deaf(MovingAverage):
+        accepts_text = False
+
+    def encode(text: str) -> TextSignal:
+        return TextSignal(np.arange(N, dtype=np.float32), PseudoItem(np.full(K, np.nan, dtype=np.float32)))
+
+    policy = PolicySettings(words_fit_weight=50.0)
+    engine = SessionEngine(make_catalog(), Deaf(make_vectors()), policy, encode=encode)
+    assert engine.start([0], words=["anything"]).current == N - 1
