@@ -13,77 +13,63 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+import functools
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from recommender.data.catalog import Catalog
 from recommender.session.engine import SessionEngine
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
-from recommender.session.policy import PolicySettings
 from recommender.session.rules import LearningRule, MovingAverage
 from recommender.session.state import ANSWERS, FAVORITE, Event
+from tests.test_session import make_catalog
 
-GENRES = ("Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi", "Thriller", "War")
-N_SESSIONS = 60
-N_TURNS = 20
-RANK = 32
-
-
-def make_catalog(n: int, rng: np.random.Generator) -> Catalog:
-    rows = [
-        {"movieId": str(i), "title": f"Movie {i} (2000)", "genres": "|".join(rng.choice(GENRES, size=2, replace=False))}
-        for i in range(n)
-    ]
-    return Catalog(rows, {i: int(rng.integers(1000)) for i in range(n)})
+N_SESSIONS, N_TURNS, RANK = 60, 20, 32
 
 
 def make_rules(n: int, rng: np.random.Generator) -> dict[str, LearningRule]:
     vectors = rng.normal(0, 0.02, (n, RANK)).astype(np.float32)
     small = rng.uniform(0, 0.05, n).astype(np.float32)
     fitted = Gaussian(vectors, small, small + 0.01, small, 100_000)
-    return {
-        "moving-average": MovingAverage(vectors),
-        "conditional-gaussian": ConditionalGaussian(fitted, GaussianSettings()),
-    }
+    gaussian = ConditionalGaussian(fitted, GaussianSettings())
+    return {"moving-average": MovingAverage(vectors), "conditional-gaussian": gaussian}
+
+
+def milliseconds(call: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = call()
+    return 1000 * (time.perf_counter() - started), result
 
 
 def turn_times(engine: SessionEngine, rng: np.random.Generator) -> np.ndarray:
     """Return the time of every turn, milliseconds; the first session warms up and does not count."""
     times = []
-    for session in range(N_SESSIONS + 1):
+    for _ in range(N_SESSIONS + 1):
         state = engine.start(rng.choice(len(engine.catalog), size=4, replace=False))
-        for _ in range(N_TURNS):
-            answer = str(rng.choice(ANSWERS))
-            started = time.perf_counter()
-            state = engine.step(state, answer)
-            if session:
-                times.append(1000 * (time.perf_counter() - started))
-    return np.array(times)
+        for answer in rng.choice(ANSWERS, size=N_TURNS).tolist():
+            elapsed, state = milliseconds(functools.partial(engine.step, state, answer))
+            times.append(elapsed)
+    return np.array(times[N_TURNS:])
 
 
-def explain_time(rule: LearningRule, rng: np.random.Generator) -> float:
+def explain_time(rule: LearningRule, n: int, rng: np.random.Generator) -> float:
     """Return the median of 5, milliseconds."""
-    rows = rng.choice(len(rule.movie_vectors), size=50, replace=False).tolist()
+    rows = rng.choice(n, size=50, replace=False).tolist()
     events = [Event(row, FAVORITE if i < 4 else str(rng.choice(ANSWERS))) for i, row in enumerate(rows)]
-    everything = np.arange(len(rule.movie_vectors))
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        rule.contributions(events, everything)
-        times.append(1000 * (time.perf_counter() - started))
-    return float(np.median(times))
+    explain = functools.partial(rule.contributions, events, np.arange(n))
+    return float(np.median([milliseconds(explain)[0] for _ in range(5)]))
 
 
 def main() -> None:
     rng = np.random.default_rng(0)
     print(f"{'movies':>7} {'rule':<21}{'turn p50 ms':>12}{'p99 ms':>9}{'explain 50 events ms':>22}")
     for n in (13_000, 62_000):
-        catalog = make_catalog(n, rng)
+        catalog = make_catalog(n)
         for name, rule in make_rules(n, rng).items():
-            times = turn_times(SessionEngine(catalog, rule, PolicySettings()), rng)
-            p50, p99 = np.quantile(times, [0.5, 0.99])
-            print(f"{n:>7,} {name:<21}{p50:>12.3f}{p99:>9.3f}{explain_time(rule, rng):>22.1f}", flush=True)
+            p50, p99 = np.quantile(turn_times(SessionEngine(catalog, rule), rng), [0.5, 0.99])
+            print(f"{n:>7,} {name:<21}{p50:>12.3f}{p99:>9.3f}{explain_time(rule, n, rng):>22.1f}", flush=True)
 
 
 if __name__ == "__main__":

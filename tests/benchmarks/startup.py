@@ -1,50 +1,40 @@
 """From starting `python -m model.runsvd` to its first prompt, beside `python -c "import numpy"`.
 
-    python -m tests.benchmarks.startup [--runs 15]
+    python -m tests.benchmarks.startup
 
-Goal: at most 3 times as long. Both are whole processes, in turn; medians.
+Goal: at most 3 times as long. Both are whole processes, in turn; medians of 15.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def until(command: list[str], prompt: bytes) -> float:
-    """Return the seconds from start until `prompt` was printed (or, when empty, until the end)."""
-    start = time.perf_counter()
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
-        assert program.stdout is not None
-        seen = b""
-        while not prompt or prompt not in seen:
-            piece = os.read(program.stdout.fileno(), 4096)
-            if not piece:
-                break
+    """Return the milliseconds from start until `prompt` was printed, or until the end."""
+    start, seen = time.perf_counter(), b""
+    with subprocess.Popen([sys.executable, *command], cwd=ROOT, stdin=-1, stdout=-1) as program:
+        while prompt not in seen and (piece := os.read(program.stdout.fileno(), 4096)):  # type: ignore[union-attr]
             seen += piece
-        elapsed = time.perf_counter() - start
+        elapsed = 1000 * (time.perf_counter() - start)
         program.communicate()
     return elapsed
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=15)
-    runs = parser.parse_args().runs
-    session = [sys.executable, "-m", "model.runsvd"]
-    numpy = [sys.executable, "-c", "import numpy"]
-    pairs = [(until(session, b"Favorite 1 of 4: "), until(numpy, b"")) for _ in range(runs + 1)][1:]
-    ratio = statistics.median(a / b for a, b in pairs)
-    print(f"first prompt  {statistics.median(a for a, _ in pairs) * 1000:7.1f} ms")
-    print(f"import numpy  {statistics.median(b for _, b in pairs) * 1000:7.1f} ms")
-    print(f"ratio         {ratio:7.2f}      goal at most 3")
+    commands = (["-m", "model.runsvd"], ["-c", "import numpy"])
+    times = np.array([[until(command, b"Favorite 1 of 4: ") for command in commands] for _ in range(16)])[1:]
+    prompt, numpy = np.median(times, axis=0)
+    ratio = np.median(times[:, 0] / times[:, 1])
+    print(f"first prompt {prompt:.1f} ms, import numpy {numpy:.1f} ms, ratio {ratio:.2f}: goal at most 3")
 
 
 if __name__ == "__main__":
