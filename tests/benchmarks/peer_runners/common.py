@@ -1,11 +1,11 @@
-"""What every runner does: read a job, run each configuration on each stage, write what came of it.
+"""What every runner does: read a job, run it on each stage, write what came of it.
 
     <python of the peer's environment> run_NAME.py FOLDER
 
-FOLDER holds `job.json` ({"n": length of the lists, "n_stages": ..., "configurations": [{"model": ..., settings}]})
-and `stage-S.npz` (what to fit on, the histories to rank for, the pairs to predict). For configuration C and stage S
-a runner writes `result-C-S.npz`: `lists` (n_people, n) movie rows, or `ratings` (n_pairs,), and `seconds`; where the
-peer fails, `error-C.txt` says why. Runs in the environment of a peer: needs numpy, imports nothing of ours.
+FOLDER holds `job.json` ({"n": length of the lists, "n_stages": ..., "model": ..., "settings": ...}) and `stage-S.npz`
+(what to fit on, the histories to rank for, the pairs to predict). For stage S a runner writes `result-S.npz`: `lists`
+(n_people, n) movie rows, or `ratings` (n_pairs,), and `seconds`; the last line of stderr says why a peer failed. Runs
+in the environment of a peer: needs numpy, imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -73,22 +73,16 @@ def main(rankers: Mapping[str, Model], raters: Mapping[str, Model]) -> None:
     warnings.simplefilter("ignore")
     folder = Path(sys.argv[1])
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    for c, configuration in enumerate(job["configurations"]):
-        settings = {key: value for key, value in configuration.items() if key != "model"}
-        name = configuration["model"]
-        try:
-            for s in range(job["n_stages"]):
-                stage = read_stage(folder / f"stage-{s}.npz")
-                started = time.perf_counter()
-                if name in raters:
-                    result = {"ratings": np.asarray(raters[name](stage, **settings), dtype=np.float32)}
-                else:
-                    scores = np.asarray(rankers[name](stage, **settings), dtype=np.float64)
-                    result = {"lists": top_unseen(scores, stage, job["n"])}
-                result["seconds"] = np.array(time.perf_counter() - started)
-                np.savez(folder / f"result-{c}-{s}.npz", **result)
-        except Exception as error:  # a peer may fail in any way: the table then says how
-            (folder / f"error-{c}.txt").write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+    name, settings = job["model"], job["settings"]
+    for s in range(job["n_stages"]):
+        stage = read_stage(folder / f"stage-{s}.npz")
+        started = time.perf_counter()
+        if name in raters:
+            result = {"ratings": np.asarray(raters[name](stage, **settings), dtype=np.float32)}
+        else:
+            scores = np.asarray(rankers[name](stage, **settings), dtype=np.float64)
+            result = {"lists": top_unseen(scores, stage, job["n"])}
+        np.savez(folder / f"result-{s}.npz", seconds=np.array(time.perf_counter() - started), **result)
 
 
 def read_stage(path: Path) -> Stage:

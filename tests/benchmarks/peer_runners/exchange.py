@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Union
 
 import numpy as np
 
 from recommender.evaluate.protocols import Evaluation
+from recommender.evaluate.run import kept
 
 from . import environments
 
 FOLDER = Path(__file__).resolve().parent
-_CHUNK = 3  # settings run between two times of keeping results
+_KEPT = {"rows": np.int32, "predicted": np.float32, "seconds": np.float64}
 
 
 class Result(NamedTuple):
@@ -26,10 +27,14 @@ class Result(NamedTuple):
 
     rows: np.ndarray
     predicted: np.ndarray
-    seconds: float
+    seconds: np.ndarray
 
 
 Outcome = Union[Result, str]
+
+
+class _Failed(Exception):
+    """The peer could not do it; the text says why."""
 
 
 def run(
@@ -47,25 +52,16 @@ def run(
     for arrays in stages:
         for name, array in arrays.items():
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
-    kept = [store / "results" / f"{_key(digest, c)}.npz" for c in configurations]
-    missing = [i for i, path in enumerate(kept) if not path.is_file()]
-    outcomes: list[Outcome] = ["not run"] * len(configurations)
-    if missing:
-        python = environments.make(store, peer)
-    for start in range(0, len(missing), _CHUNK):
-        chunk = missing[start : start + _CHUNK]
-        with tempfile.TemporaryDirectory() as folder:
-            wanted = [{"model": model, **configurations[i]} for i in chunk]
-            found = _run_job(python, peer, Path(folder), stages, wanted, n)
-        for i, outcome in zip(chunk, found):
-            outcomes[i] = outcome
-            if not isinstance(outcome, str):
-                _keep(kept[i], outcome)
-    for i, path in enumerate(kept):
-        if path.is_file():
-            with np.load(path) as file:
-                rows, predicted = file["rows"], file["predicted"]
-                outcomes[i] = Result(rows, predicted, float(file["seconds"]))
+    outcomes: list[Outcome] = []
+    for configuration in configurations:
+        own = digest.copy()
+        own.update(json.dumps(configuration, sort_keys=True).encode())
+        job = {"n": n, "n_stages": len(stages), "model": model, "settings": configuration}
+        try:
+            path = store / "results" / f"{own.hexdigest()[:24]}.npz"
+            outcomes.append(Result(**kept(path, _KEPT, partial(_run_job, store, peer, stages, job))))
+        except _Failed as error:
+            outcomes.append(f"{error}")
     return outcomes
 
 
@@ -82,45 +78,20 @@ def _arrays(case: Evaluation, train: Any, people: np.ndarray) -> dict[str, np.nd
     return arrays
 
 
-def _key(digest: Any, configuration: dict[str, Any]) -> str:
-    own = digest.copy()
-    own.update(json.dumps(configuration, sort_keys=True).encode())
-    return str(own.hexdigest()[:24])
-
-
-def _run_job(
-    python: Path, peer: str, folder: Path, stages: list[dict[str, np.ndarray]], wanted: list[dict[str, Any]], n: int
-) -> list[Outcome]:
-    for s, arrays in enumerate(stages):
-        np.savez(folder / f"stage-{s}.npz", **arrays)
-    job = {"n": n, "n_stages": len(stages), "configurations": wanted}
-    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    command = [str(python), "-s", str(FOLDER / script(peer)), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environments.single_threaded())
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return [reason] * len(wanted)
-    return [_outcome(folder, c, stages) for c in range(len(wanted))]
-
-
-def _outcome(folder: Path, c: int, stages: list[dict[str, np.ndarray]]) -> Outcome:
-    error = folder / f"error-{c}.txt"
-    if error.is_file():
-        return error.read_text(encoding="utf-8").splitlines()[0]
-    parts = []
-    for s in range(len(stages)):
-        with np.load(folder / f"result-{c}-{s}.npz") as file:
-            parts.append(dict(file))
-    seconds = float(sum(part["seconds"] for part in parts))
-    if "ratings" in parts[0]:
-        return Result(np.empty((0, 0), np.int32), parts[0]["ratings"], seconds)
-    rows = np.concatenate([part["lists"] for part in parts])
-    order = np.argsort(np.concatenate([arrays["places"] for arrays in stages]))
-    return Result(rows[order], np.empty(0, np.float32), seconds)
-
-
-def _keep(path: Path, result: Result) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part.npz")
-    np.savez(temporary, rows=result.rows, predicted=result.predicted, seconds=np.array(result.seconds))
-    shutil.move(temporary, path)
+def _run_job(store: Path, peer: str, stages: list[dict[str, np.ndarray]], job: dict[str, Any]) -> dict[str, np.ndarray]:
+    python = environments.make(store, peer)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for s, arrays in enumerate(stages):
+            np.savez(folder / f"stage-{s}.npz", **arrays)
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        command = [str(python), "-s", str(FOLDER / script(peer)), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environments.single_threaded())
+        if done.returncode:
+            raise _Failed((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+        parts = [dict(np.load(folder / f"result-{s}.npz")) for s in range(len(stages))]
+    rows, predicted = np.empty((0, 0), np.int32), parts[0].get("ratings", np.empty(0, np.float32))
+    if "lists" in parts[0]:
+        order = np.argsort(np.concatenate([arrays["places"] for arrays in stages]))
+        rows = np.concatenate([part["lists"] for part in parts])[order]
+    return {"rows": rows, "predicted": predicted, "seconds": np.sum([part["seconds"] for part in parts])}
