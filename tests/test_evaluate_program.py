@@ -141,22 +141,18 @@ def test_the_key_of_a_checkpoint_follows_all_that_matters(monkeypatch):
 
 
 def test_scores_of_perfect_and_of_worst_lists():
-    data = block_data()
-    case = protocols.per_user(data)
+    case = protocols.per_user(block_data())
     indptr, relevant = case.relevant()
-    perfect = np.full((case.n_users, 8), -1, dtype=np.int32)
-    worst = perfect.copy()
+    perfect, worst = (np.full((case.n_users, 8), -1, dtype=np.int32) for _ in range(2))
     for i in range(case.n_users):
         movies = relevant[indptr[i] : indptr[i + 1]]
         perfect[i, : len(movies)] = movies
         worst[i] = np.setdiff1d(np.arange(24), movies)[:8]
-    best = score_lists(case, perfect, (3, 8))[1]
-    for name in ("ndcg", "capped_recall", "capped_map", "mrr", "hit_rate"):
-        assert best[f"{name}@3"] == pytest.approx(1)
-    assert best["recall@8"] == pytest.approx(1)
-    lowest = score_lists(case, worst, (3, 8))[1]
-    for name in ("ndcg", "recall", "precision", "map", "mrr", "hit_rate"):
-        assert lowest[f"{name}@8"] == 0
+    best, lowest = (score_lists(case, lists, (3, 8))[1] for lists in (perfect, worst))
+    for name in ("ndcg@3", "capped_recall@3", "capped_map@3", "mrr@3", "hit_rate@3", "recall@8"):
+        assert best[name] == pytest.approx(1)
+    for name in ("ndcg@8", "recall@8", "precision@8", "map@8", "mrr@8", "hit_rate@8"):
+        assert lowest[name] == 0
 
 
 def test_cold_groups_by_hand():
@@ -173,32 +169,26 @@ def test_cold_groups_by_hand():
     assert overall["coverage@3"] == 6 / 40
 
 
-def test_expected_ratings_by_hand():
+def test_expected_ratings_by_hand(tmp_path):
     columns = [(1, movie, 3, movie) for movie in range(7)] + [(1, 7, 4, 7), (1, 8, 4, 8), (1, 9, 1, 9)]
     columns += [(2, 5, 5, 0), (2, 6, 5, 1)]  # too few ratings to be split: nothing held out
     columns += [(3, movie, 2, movie) for movie in range(10)]  # held out, but nothing relevant
     case = protocols.per_user(Interactions.from_columns(*np.array(columns).T))
     values = [9, 9, 9, 9, 9, 9, 9, 9, 3.5, 2]
-    ranking = run.rank(lambda: Stars(values), case, 3)
-    assert ranking.predicted.tolist() == [3.5, 2, 3.5, 2]  # movies 8 and 9, twice
-    whole = rating_errors(case, ranking.predicted)
+    predicted = run.rank(lambda: Stars(values), case, 3).predicted
+    assert predicted.tolist() == [3.5, 2, 3.5, 2]  # movies 8 and 9, twice
+    whole = rating_errors(case, predicted)
     assert whole["rmse"] == pytest.approx(np.sqrt((0.5**2 + 1 + 1.5**2 + 0) / 4))
     assert whole["mae"] == pytest.approx((0.5 + 1 + 1.5 + 0) / 4)
-    everybody = case.select(np.ones(case.n_users, dtype=bool), "evaluated", "")
-    evaluated = rating_errors(everybody, ranking.predicted)
+    evaluated = rating_errors(case.select(np.ones(case.n_users, dtype=bool), "evaluated", ""), predicted)
     assert evaluated["mae"] == pytest.approx((0.5 + 1) / 2)
-    assert np.array_equal(run.rank(lambda: Stars(values), case, 3, batch_size=1).predicted, ranking.predicted)
+    assert np.array_equal(run.rank(lambda: Stars(values), case, 3, batch_size=1).predicted, predicted)
     assert rating_errors(case, run.rank(lambda: Fixed(values), case, 3).predicted) == {}
-
-
-def test_expected_ratings_stay_on_the_scale_and_in_the_checkpoint(tmp_path):
-    case = protocols.per_user(block_data())
-    wild = [-3.0, 99.0] * 12
-    for _ in range(2):
-        Fixed.fits = 0
-        predicted = run.rank(lambda: Stars(wild), case, 3, tmp_path).predicted
+    case, Fixed.fits = protocols.per_user(block_data()), 0
+    for _ in range(2):  # on the scale of the ratings, and kept
+        predicted = run.rank(lambda: Stars([-3.0, 99.0] * 12), case, 3, tmp_path).predicted
         assert np.array_equal(predicted, np.where(case.held_out.movie_rows % 2, 5, 2))
-    assert Fixed.fits == 0
+    assert Fixed.fits == 1
 
 
 def test_returning_visitors_are_answered_from_the_lists_of_all(tmp_path):
@@ -361,19 +351,15 @@ def test_as_a_program_errors_are_one_line_and_exit_code_2(tmp_path):
 
 def write_folds(folder):
     rng = np.random.default_rng(0)
-    keys = rng.permutation(30 * 20)[:400]
-    lines = [
-        f"{key // 20 + 1}\t{key % 20 + 1}\t{rng.integers(1, 6)}\t{881250949 + place}" for place, key in enumerate(keys)
-    ]
-    folder.mkdir()
-    (folder / "u.data").write_text("\n".join(lines) + "\n")
-    (folder / "u1.base").write_text("\n".join(lines[80:]) + "\n")
-    (folder / "u1.test").write_text("\n".join(lines[:80]) + "\n")
+    keys = enumerate(rng.permutation(30 * 20)[:400])
+    lines = [f"{key // 20 + 1}\t{key % 20 + 1}\t{rng.integers(1, 6)}\t{881250949 + place}" for place, key in keys]
     movies = [
-        f"{i}|Movie {i} (1990)|01-Jan-1990||http://x|" + "|".join("01"[i % 19 == g] for g in range(19))
+        f"{i}|Movie {i} (1990)|01-Jan-1990||http://x" + i % 19 * "|0" + "|1" + (18 - i % 19) * "|0"
         for i in range(1, 21)
     ]
-    (folder / "u.item").write_text("\n".join(movies) + "\n", encoding="latin-1")
+    folder.mkdir()
+    for name, part in (("u.data", lines), ("u1.base", lines[80:]), ("u1.test", lines[:80]), ("u.item", movies)):
+        (folder / name).write_text("\n".join(part) + "\n", encoding="latin-1")
     return folder
 
 

@@ -46,19 +46,14 @@ def test_split_by_hand():
 
 
 def test_split_sizes_are_exact_floors_and_no_part_is_empty():
+    few = {3: [1, 1, 1], 4: [2, 1, 1], 5: [3, 1, 1], 6: [4, 1, 1]}
     for n in range(3, 400):
-        part = part_per_user(np.array([0, n]))
-        n_train, n_val = n * 70 // 100, n * 15 // 100
-        expected = {3: [1, 1, 1], 4: [2, 1, 1], 5: [3, 1, 1], 6: [4, 1, 1]}.get(
-            n, [n_train, n_val, n - n_train - n_val]
-        )
-        assert np.bincount(part, minlength=3).tolist() == expected
+        part, (train, val) = part_per_user(np.array([0, n])), (n * 70 // 100, n * 15 // 100)
+        assert np.bincount(part, minlength=3).tolist() == few.get(n, [train, val, n - train - val])
         assert (np.diff(part) >= 0).all()
     for fractions in ((0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98), (0.5, 0.49, 0.01)):
         for n in range(3, 60):
-            sizes = np.bincount(part_per_user(np.array([0, n]), fractions), minlength=3)
-            assert sizes.min() >= 1
-            assert sizes.sum() == n
+            assert np.bincount(part_per_user(np.array([0, n]), fractions), minlength=3).min() >= 1
 
 
 def test_parts_are_all_ratings_once_and_in_order_of_time():
@@ -103,12 +98,10 @@ def test_those_left_out_are_counted():
 
 def test_val_knows_train_only_and_test_knows_both():
     data = random_data()
-    train, val, test = split_per_user(data)
+    train, val, test = map(triples, split_per_user(data))
     on_val, on_test = protocols.per_user(data, "val"), protocols.per_user(data, "test")
-    assert triples(on_val.known) == triples(train)
-    assert triples(on_val.held_out) == triples(val)
-    assert triples(on_test.known) == triples(train) | triples(val)
-    assert triples(on_test.held_out) == triples(test)
+    assert (triples(on_val.known), triples(on_val.held_out)) == (train, val)
+    assert (triples(on_test.known), triples(on_test.held_out)) == (train | val, test)
     with pytest.raises(ChoiceError, match="train"):
         protocols.per_user(data, "train")
 
@@ -212,11 +205,10 @@ def test_without_times_only_the_order_per_user_can_be_evaluated():
 
 
 def test_user_folds():
-    folds = protocols.user_folds(23, 5, np.random.default_rng(0))
+    folds, again = (protocols.user_folds(23, 5, np.random.default_rng(0)) for _ in range(2))
     assert sorted(np.concatenate(folds).tolist()) == list(range(23))
     assert {len(fold) for fold in folds} == {4, 5}
-    again = protocols.user_folds(23, 5, np.random.default_rng(0))
-    assert all(np.array_equal(a, b) for a, b in zip(folds, again))
+    assert all(map(np.array_equal, folds, again))
     with pytest.raises(ChoiceError, match="1 folds"):
         protocols.user_folds(23, 1, np.random.default_rng(0))
 
