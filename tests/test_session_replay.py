@@ -84,19 +84,15 @@ def test_answers_follow_the_rating() -> None:
 
 
 def test_figures_worked_by_hand() -> None:
-    counts, tiers = np.array([50, 9, 9, 9, 9, 3, 9, 0]), np.array([0, 1, 1, 1, 1, 2, 1, 2], dtype=np.int8)
-    tiers[1] = 0
+    counts, tiers = np.array([50, 9, 9, 9, 9, 3, 9, 0]), np.array([0, 0, 1, 1, 1, 2, 1, 2], dtype=np.int8)
     outcome = measure(PERSON, [1, 7, 2, 3, 4], 5, counts, tiers)
-    # liked and left: 1, 5, 7, so at most 3 hits; weights 1/10, 1/4, 1
-    assert outcome.hits == 2
-    assert outcome.hit_turns == (1, 2)
+    # liked and left: 1, 5, 7, so at most 3 hits; weights 1/10, 1/4, 1; movies 5 and 7 are not of the head
+    assert (outcome.hits, outcome.hit_turns, outcome.tail_hits) == (2, (1, 2), 1)
     assert outcome.rate == pytest.approx(2 / 3)
     assert outcome.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 10 + 1 / 4 + 1))
     all_three = measure(PERSON, [1, 2, 7, 5], 5, counts, tiers)
-    assert all_three.hit_turns == (1, 3, 4)
-    assert all_three.tail_hits == 2  # movies 5 and 7; movie 1 is of the head
-    # in two turns the best possible is 2 hits and 1 + 1/4
-    short = measure(PERSON, [1, 7], 2, counts, tiers)
+    assert (all_three.hit_turns, all_three.tail_hits) == ((1, 3, 4), 2)
+    short = measure(PERSON, [1, 7], 2, counts, tiers)  # in two turns the best possible is 2 hits and 1 + 1/4
     assert short.rate == 1.0
     assert short.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 4 + 1))
 
@@ -150,8 +146,7 @@ def test_folds_keep_people_out_of_training() -> None:
 
 
 def test_without_learning_adds_up_and_ignores_answers() -> None:
-    vectors = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
-    rule = MovingAverage(vectors)
+    rule = MovingAverage(np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32))
     still = WithoutLearning(rule)
     favorites = [Event(3, "favorite"), Event(8, "favorite")]
     events = [*favorites, Event(1, "like"), Event(2, "dislike"), Event(4, "skip")]
@@ -160,8 +155,7 @@ def test_without_learning_adds_up_and_ignores_answers() -> None:
     table = still.contributions(events, np.arange(40))
     np.testing.assert_allclose(table.sum(axis=0), still.scores(events), atol=1e-6)
     assert not table[3:].any()
-    # another person afterwards is another person
-    others = [Event(5, "favorite")]
+    others = [Event(5, "favorite")]  # another person afterwards is another person
     np.testing.assert_array_equal(still.scores(others), rule.scores(others))
 
 
