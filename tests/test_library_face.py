@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 from recommender import Movie, Recommender, TastevecError
-from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
+from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.learn import registry
-from recommender.session.policy import PolicySettings
 from recommender.text.registry import make_backend
 from tests.tiny import FILMS, make_processed
 
@@ -200,13 +199,6 @@ def test_folders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     ) as e:
         Recommender.load(folder)
     assert f"--processed {folder}" in str(e.value)  # never the shipped folder
-
-
-def test_settings_made_in_code_are_checked_as_those_of_a_file() -> None:
-    with pytest.raises(SettingsError, match="learning_rule: 'zzz' is not one of conditional-gaussian, moving-average"):
-        PolicySettings(learning_rule="zzz")
-    with pytest.raises(SettingsError, match="learning_rate: 9 is out of range"):
-        PolicySettings(learning_rate=9)
 
 
 def test_importing_touches_no_file_and_a_script_may_have_its_own_model_and_config(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -153,16 +151,6 @@ def test_pair_sums_equal_a_loop_over_all_pairs() -> None:
                 expected[data.movie_rows[p], data.movie_rows[q]] += x[p] * y[q] * weight
     longest = int(np.diff(data.indptr).max())
     np.testing.assert_allclose(pair_sums(data, x, y, kernel(longest, 0.2, 3, 0.6)), expected, rtol=1e-5)
-
-
-def test_directed_ease_without_direction_or_distance_is_ease() -> None:
-    """Every kernel flat at 1, every rating 1 on both sides: G = T = X'X, and B is EASE's."""
-    data = random_ratings(3)
-    flat = {"x_middle": 1, "x_low": 1, "y_other": 1, "gram_base": 1, "target_base": 1, "earlier": 1}
-    directed = DirectedEase(**flat, gram_reach=1e9, target_reach=1e9, regularisation=6)  # flat kernel: 1 + exp(0) = 2
-    liked = dataclasses.replace(data, ratings=np.full(data.n_ratings, 5, dtype=np.float32))
-    plain = Ease(values="likes", regularisation=3).fit(liked)
-    np.testing.assert_allclose(directed.fit(data).item_weights_, plain.item_weights_, atol=2e-5)
 
 
 def test_directed_ease_meets_the_optimality_conditions_and_its_profile_is_by_hand() -> None:

@@ -76,12 +76,6 @@ def test_a_whole_session_is_that_of_runsvd(processed: Path, tmp_path: Path, say:
     assert (done.stdout, done.stderr, done.returncode) == (expected, "", 0)
 
 
-def test_end_of_input_and_profiles(processed: Path, tmp_path: Path, say: Callable[..., str]) -> None:
-    flags = ("--processed", processed, "--profiles", tmp_path)
-    assert say("alpha\n\ny", *flags, "--save", "ann").endswith("Goodbye.\n")
-    assert "1 favorites, 1 answers" in say("q\n", *flags, "--resume", "ann")
-
-
 def test_what_is_refused(processed: Path, tmp_path: Path) -> None:
     folder = make_processed(tmp_path / "svd only")
     with pytest.raises(ArtifactError, match=r"no two_tower artifact in .*twotower: run python -m"):

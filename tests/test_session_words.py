@@ -239,15 +239,3 @@ def test_descriptions_find_the_shipped_movies(shipped: Recommender) -> None:
         assert [movie.fit for movie in found] == sorted((movie.fit for movie in found), reverse=True)
     with pytest.raises(ChoiceError, match="no embedding backend is called 'nix'"):
         Recommender.load(backend="nix").search_text("heist")
-
-
-def test_a_session_of_the_shipped_library_hears_words(shipped: Recommender) -> None:
-    session = shipped.session(words="movie about chess")
-    movie = session.next()
-    assert movie is not None
-    assert "chess" in " ".join([movie.movie.overview, *movie.movie.keywords])
-    session.tell("zombies")
-    second = session.next()
-    assert second is not None
-    assert [reason.text for reason in second.because if reason.kind == "words"] == ["movie about chess", "zombies"]
-    assert shipped.session(["Heat", "Fargo"], words=["heist", "robots"]).next() is not None

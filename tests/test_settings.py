@@ -83,3 +83,5 @@ def test_the_shipped_policy_is_the_defaults_and_names_every_key() -> None:
     text = path.read_text()
     for name in PolicySettings.__dataclass_fields__:
         assert f"\n{name}: " in text
+    with pytest.raises(SettingsError, match="learning_rate: 9 is out of range"):  # in code as in a file
+        PolicySettings(learning_rate=9)
