@@ -25,15 +25,8 @@ from recommender.text.registry import make_backend
 URL, MODEL = os.environ.get("TASTEVEC_EMBEDDINGS", ""), "all-minilm-l6-v2"
 TEXTS = [
     "Title: The Matrix (1999).\nGenres: Action, Sci-Fi.\nPlot: A hacker learns that the world is simulated.",
-    "Le Fabuleux Destin d'Amélie Poulain",
-    "七人の侍",
-    "Ёжик в тумане",
-    "\U0001f600\U0001f680 a movie with rockets \U0001f1ea\U0001f1fa",
-    "e\u0301 and é, ﬁ and fi, \u200bzero\u00a0width",
-    "x",
-    "?!",
-    "a" * 2000,
-    "many words " * 300,
+    *("Le Fabuleux Destin d'Amélie Poulain", "七人の侍", "Ёжик в тумане", "\U0001f680 rockets \U0001f1ea\U0001f1fa"),
+    *("e\u0301 and é, ﬁ and fi, \u200bzero\u00a0width", "x", "?!", "a" * 2000, "many words " * 300),
     *(f"movie number {number}" for number in range(120)),
 ]
 pytestmark = [pytest.mark.dev, pytest.mark.skipif(not URL, reason="TASTEVEC_EMBEDDINGS names no server")]
@@ -45,10 +38,6 @@ def test_vectors_are_those_of_the_same_weights_in_numpy(encoding):
     vectors = some.embed_texts(TEXTS)
     assert some.identity == Identity("http", MODEL, 384)
     cosines = np.sum(vectors * make_backend("minilm").embed_texts(TEXTS), axis=1)
-    print(f"{encoding}: lowest cosine of {len(TEXTS)} texts {cosines.min():.7f}")
     assert cosines.min() > 0.9999
-
-
-def test_a_wrong_address_is_reported():
     with pytest.raises(ServiceError, match=r"HTTP 404 .*check the address"):
         HttpBackend(base_url=URL.removesuffix("/v1"), model=MODEL, cache="").embed_texts(["a"])
