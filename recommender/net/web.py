@@ -181,13 +181,15 @@ class Client:
         status, body = response.status_code, self._read(response)
         detail = hide(words_of(body), self.key)
         # llama.cpp says with a 500 that a text is "too large to process", which it is next time too.
-        lasting = _QUOTA.search(body) if status == 429 else re.search("(?i)too (large|long)", detail)
-        retryable = status in (408, 429, *range(500, 600)) and not (lasting and status in (429, 500))
+        lasting = (status == 429 and _QUOTA.search(body)) or (
+            status == 500 and re.search("(?i)too (large|long)", detail)
+        )
+        retryable = (status in (408, 429) or status >= 500) and not lasting
         variable = (self.key and self.key.variable) or "the variable that --key-variable names"
         place = hide(response.headers.get("Location", "").split("?")[0], self.key)
-        remedy = f"give the address it moved to, {place}" if place else ""
-        remedy = remedy or _REMEDIES.get(status, "change the request").format(variable)
-        remedy = "try again later" if retryable else remedy
+        remedy = _REMEDIES.get(status, "change the request").format(variable)
+        if retryable or place:
+            remedy = "try again later" if retryable else f"give the address it moved to, {place}"
         what = f"{self.host} refused with HTTP {status}" + (f" ({detail})" if detail else "")
         error = WebError(f"{what}: {remedy}", status, detail, retryable)
         with contextlib.suppress(InvalidHeader, ValueError, OverflowError):  # what is neither seconds nor a date
