@@ -14,7 +14,7 @@ from recommender.data.errors import SettingsError
 from recommender.net.key import Key, hide, key_for, parse_address
 from recommender.net.openai import chat
 from recommender.net.web import Client, WebError
-from tests.fake_server import Reply, Server, make_certificate
+from tests.fake_server import Reply, Server
 
 SECRET = "sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
 GOOD = Reply(200, {"ok": 1})
@@ -168,13 +168,10 @@ def test_the_key_does_not_follow_a_redirect(server, status):
     assert client(server, key=None).get_json("x") == {"ok": 1}
     assert [request.path for request in other.requests] == ["/v1/elsewhere"]
     other.close()
-
-
-@pytest.mark.parametrize(("location", "n"), [("/v1/x", 6), ("ftp://x/", 1), ("//[::1", 1)])
-def test_redirects_that_lead_nowhere_end(server, location, n):
-    server.faults = [Reply(302, headers={"Location": location})] * 99
-    assert not failure(client(server, key=None).get_json, "x").retryable
-    assert len(server.requests) == n
+    for location, n in (("/v1/x", 6), ("ftp://x/", 1), ("//[::1", 1)):
+        server.requests, server.faults = [], [Reply(status, headers={"Location": location})] * 99
+        assert not failure(client(server, key=None).get_json, "x").retryable
+        assert len(server.requests) == n
 
 
 ECHOES = [
@@ -252,14 +249,6 @@ def test_a_key_does_not_go_unencrypted_over_the_open_network():
         assert not parse_address(far).loopback
         with pytest.raises(SettingsError, match="unencrypted"):
             Client(far, Key(SECRET))
-
-
-def test_a_false_certificate_is_refused_at_once(tmp_path):
-    server = Server(certificate=make_certificate(tmp_path))
-    said: list[str] = []
-    assert "certificate verify failed" in str(failure(client(server, say=said.append).get_json, "x"))
-    assert (server.requests, said) == ([], [])
-    server.close()
 
 
 REFUSAL = {"message": {"content": None, "refusal": "I can't."}, "finish_reason": "content_filter"}
