@@ -55,17 +55,16 @@ class RandomVectors(BaseEmbeddingBackend):
         for what, value, least in (("dimension", dimension, 1), ("seed", seed, 0)):
             if not isinstance(value, int) or value < least:
                 raise SettingsError(f"{what} of random vectors {value!r}: give a whole number from {least}")
-        self.dimension, self.seed = dimension, seed
+        self.seed, self._identity = seed, Identity(self.name, f"seed-{seed}", dimension)
 
     @property
     def identity(self) -> Identity:
-        return Identity(self.name, f"seed-{self.seed}", self.dimension)
+        return self._identity
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32."""
-        seeds = [[self.seed, int(text_hash(text)[:16], 16)] for text in texts]
-        drawn = [np.random.default_rng(seed).standard_normal(self.dimension) for seed in seeds]
-        return unit_rows(np.array(drawn).reshape(len(texts), self.dimension))
+        seeds, d = [[self.seed, int(text_hash(text)[:16], 16)] for text in texts], self._identity.dimension
+        return unit_rows(np.array([np.random.default_rng(seed).standard_normal(d) for seed in seeds]).reshape(-1, d))
 
 
 BACKENDS = (*registry.names(), RandomVectors.name)
@@ -84,11 +83,6 @@ def make_backend(spec: Spec, texts: Sequence[str]) -> BaseEmbeddingBackend:
         return registry.make_backend(spec.name, **spec.settings)
     except TypeError as error:
         raise SettingsError(f"backend {spec.label!r}: {error}") from None
-
-
-def movie_texts(catalog: Catalog) -> list[str]:
-    """Return the text of every movie of the catalogue, in its order."""
-    return [movie_text(catalog.movie(row)) for row in range(len(catalog))]
 
 
 def movie_vectors(
@@ -127,9 +121,7 @@ class Answers(NamedTuple):
     nearest: np.ndarray
 
 
-def find(
-    backend: BaseEmbeddingBackend, movies: np.ndarray, requests: Requests, ks: tuple[int, ...] = (10, 50)
-) -> Answers:
+def find(backend: BaseEmbeddingBackend, movies: np.ndarray, requests: Requests, ks: tuple[int, ...]) -> Answers:
     """Return what the vectors of `requests` by `backend` have nearest among all movies, (n_movies, d)."""
     queries = backend.embed_texts(requests.texts)
     found = ranks(queries, movies, requests.rows)
@@ -195,7 +187,7 @@ def compare_backends(
         folder = stored / spec.name if stored is not None and not spec.settings else None
         vectors, n_new = movie_vectors(backend, texts, folder, options.checkpoint)
         times.append(time.perf_counter())
-        answers[spec.label] = [find(backend, vectors, asked) for asked in requests]
+        answers[spec.label] = [find(backend, vectors, asked, (10, 50)) for asked in requests]
         lists = rank(partial(FunctionRanker, partial(liked_mean, vectors)), people, 20).rows
         times.append(time.perf_counter())
         for report, answer in zip(reports, answers[spec.label]):

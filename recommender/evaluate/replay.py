@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -179,7 +179,7 @@ def replay_all(
     catalog: Catalog,
     people: Sequence[Person],
     n_turns: int = 20,
-    policy: Optional[PolicySettings] = None,
+    policy: PolicySettings = PolicySettings(),  # noqa: B008
     rated_only: bool = False,
 ) -> list[Outcome]:
     """Replay a session for each of `people`; `catalog` is that of the fold. Cost: one session step per turn."""

@@ -24,6 +24,7 @@ from ..data.errors import DataError
 from ..data.files import replace_file
 from .significance import Estimate, compare
 
+_UNITS = ["task", "split", "model", "unit", "measure", "value"]
 _HEAD = ["task", "split", "model", "measure", "n_units", "value", "low", "high"]
 _AGAINST = ["reference", "against", "against_value", "against_low", "against_high", "p_value", "corrected_p"]
 
@@ -85,9 +86,7 @@ def units(reports: Iterable[Report]) -> Iterator[Any]:
         for model, values in {"": report.facts, **report.values}.items():
             wide = pd.DataFrame({"unit": report.units.astype(str), **values})
             long = wide.melt("unit", var_name="measure").dropna()
-            yield long.assign(task=report.task, split=report.part, model=model)[
-                ["task", "split", "model", "unit", "measure", "value"]
-            ]
+            yield long.assign(task=report.task, split=report.part, model=model)[_UNITS]
 
 
 def text(report: Report) -> str:

@@ -231,10 +231,9 @@ def checkpoint_key(case: Evaluation, spec: Spec, n: int, catalog: Optional[Catal
 
 def rank_spec(spec: Spec, case: Evaluation, catalog: Optional[Catalog], options: Options) -> Ranking:
     """Rank with the model of `spec`; what the checkpoint holds is not ranked again."""
-    n, make = max(options.ks), spec.make or partial(registry.make, spec.name)
+    n, make = max(options.ks), partial(spec.make or partial(registry.make, spec.name), catalog=catalog, **spec.settings)
     folder = options.checkpoint and options.checkpoint / checkpoint_key(case, spec, n, catalog)
-    progress = options.start_progress(f"{case.name}: {spec.label}")
-    return rank(partial(make, catalog=catalog, **spec.settings), case, n, folder, progress)
+    return rank(make, case, n, folder, options.start_progress(f"{case.name}: {spec.label}"))
 
 
 def evaluate(
