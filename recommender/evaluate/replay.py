@@ -179,7 +179,7 @@ def replay_all(
     catalog: Catalog,
     people: Sequence[Person],
     n_turns: int = 20,
-    policy: PolicySettings = PolicySettings(),
+    policy: PolicySettings = RULE_ALONE,
     rated_only: bool = False,
 ) -> list[Outcome]:
     """Replay a session for each of `people`; `catalog` is that of the fold. Cost: one session step per turn."""
