@@ -103,8 +103,12 @@ REFUSED: list[tuple[str, Any, str]] = [
     *(("search", {"text": value}, "give a text") for value in (None, 2571)),
     *(("search", {"text": "alpha", "n": value}, "whole number") for value in ("3", True)),
     ("search_text", {"text": "war", "n": 0}, "whole number from 1"),
-    ("recommend", {"user_id": 1, "n": "3"}, "whole number from 1"),
+    *(("recommend", {"user_id": value}, "give a whole number") for value in ("1", True)),
+    *(("recommend", {"user_id": 1, "n": value}, "whole number from 1") for value in ("3", 0, 2.5)),
+    ("recommend", {"user_id": 1, "at": "x"}, "give a whole number"),
     ("recommend", {"user_id": 1, "at": 2**40}, "give seconds since 1970"),
+    ("recommend", {"user_id": 100000}, "no user 100000 in these ratings: their ids run from 1 to 610"),
+    *(("recommend", {"user_id": 1, "method": value}, "choose from popularity") for value in ("magic", None)),
     *(("load", {"path": value}, "give its path") for value in (5, b"processed", ["x"])),
     ("load", {"policy": 5}, "give its path"),
     ("load", {"backend_settings": 5}, "give a dict"),
@@ -112,20 +116,18 @@ REFUSED: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "arguments", "message"), REFUSED)
-def test_what_cannot_be_done_says_why(tiny: Recommender, method: str, arguments: Any, message: str) -> None:
-    with pytest.raises(ChoiceError, match=re.escape(message)) as caught:
-        getattr(tiny, method)(**arguments)
-    assert isinstance(caught.value, TastevecError)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_setting_that_a_backend_lacks_is_refused_by_name() -> None:
-    with pytest.raises(TastevecError, match="foo"):
-        Recommender.load(backend_settings={"foo": 1}).search_text("heist")
+def test_what_cannot_be_done_says_why(tiny: Recommender, shipped: Recommender) -> None:
+    for method, arguments, message in REFUSED:
+        recommender = shipped if method == "recommend" else tiny
+        with pytest.raises(ChoiceError, match=re.escape(message)) as caught:
+            getattr(recommender, method)(**arguments)
+        assert isinstance(caught.value, TastevecError)
+        assert "\n" not in str(caught.value)
     for backend in ("local", "http", "minilm"):
         with pytest.raises(TastevecError, match="foo"):
             make_backend(backend, foo=1)
+    with pytest.raises(TastevecError, match="foo"):
+        Recommender.load(backend_settings={"foo": 1}).search_text("heist")
 
 
 def test_a_session_and_a_recommender_can_be_pickled(shipped: Recommender) -> None:
