@@ -15,8 +15,8 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError
 from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
-from recommender.session.gaussian import GaussianSettings, save_gaussian
-from recommender.session.taste_covariance import fit_gaussian
+from recommender.session.gaussian import GaussianSettings
+from recommender.session.taste_covariance import fit_gaussian, save_gaussian
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

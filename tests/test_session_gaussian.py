@@ -22,12 +22,11 @@ from recommender.session.gaussian import (
     Gaussian,
     GaussianSettings,
     load_gaussian,
-    save_gaussian,
 )
 from recommender.session.policy import PolicySettings
 from recommender.session.rules import MovingAverage
 from recommender.session.state import Event
-from recommender.session.taste_covariance import CenteredMatrix, fit_gaussian
+from recommender.session.taste_covariance import CenteredMatrix, fit_gaussian, save_gaussian
 from tests.test_session import about, make_catalog
 from tests.tiny import make_processed
 

@@ -39,9 +39,8 @@ def two_tower_rule(movie_vectors: np.ndarray, movie_biases: np.ndarray, policy: 
 
         v_i = m_i - mean of m        s^2 = mean of |v_i|^2        score_i = u . v_i + BIAS_WEIGHT s^2 c_i
 
-    What all movies' vectors have in common says nothing about a person, so it is taken off. The products u . v are of
-    the size s^2, whatever scale the network found; the biases are on the scale of the loss: unscaled they would leave
-    only popularity, and without them the session would show what hardly anybody knows.
+    What all movies' vectors have in common says nothing about a person. The products u . v are of the size s^2, the
+    biases on the scale of the loss: unscaled they would leave only popularity, left out what hardly anybody knows.
     """
     vectors = movie_vectors - movie_vectors.mean(axis=0)
     size = np.einsum("nk,nk->n", vectors, vectors).mean()  # s^2

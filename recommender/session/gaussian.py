@@ -87,17 +87,8 @@ class ConditionalGaussian(VectorRule):
         return weights
 
 
-def save_gaussian(
-    folder: Path, fitted: Gaussian, settings: GaussianSettings, movie_ids: np.ndarray, fitted_on: str
-) -> None:
-    """Write the artifact, all files or none: `gaussian.npz` and a manifest; `fitted_on` says which ratings it saw."""
-    arrays = fitted._asdict()
-    about = {"n_users": arrays.pop("n_users"), "fitted_on": fitted_on}
-    artifacts.store(folder, KIND, settings, {FILE: arrays}, movie_ids=movie_ids, **about)
-
-
 def load_gaussian(folder: Path, catalog_ids: np.ndarray) -> tuple[Gaussian, GaussianSettings]:
-    """Read what `save_gaussian` wrote; `catalog_ids`: the movie ids that the caller works with, ascending.
+    """Read what `taste_covariance.save_gaussian` wrote; `catalog_ids`: the caller's movie ids, ascending.
 
     Raises `ArtifactError` for files that are missing, damaged, of another run, or fitted on other movies.
     """

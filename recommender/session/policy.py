@@ -4,9 +4,8 @@
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later moments with words)
 
-`model` is the learning rule's score standardised over the candidates of the turn (engine.py): raw u . m is of the
-order of 0.1, and penalties of the order of 1 would drown it. So is `fit`. Genres never change vectors; movies outside
-the genres of the favorites are shown once there are words.
+`model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, and
+penalties of the order of 1 would drown it. Movies outside the favorites' genres are shown once there are words.
 """
 
 from __future__ import annotations
@@ -45,9 +44,7 @@ class PolicySettings:
     diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
     words_fit_weight: float = setting(2.0, "weight of how well a movie fits the person's own words", 0, 100)
     words_fade: float = setting(0.25, "what is left of words once others were said after a further answer", 0, 1)
-    words_taste_weight: float = setting(
-        1.0, "how sure the learning rule is of the person's own words; 1 = as of an answer, 0 = it hears none", 0, 1
-    )
+    words_taste_weight: float = setting(1.0, "how sure the rule is of the person's words; 1 = as of an answer", 0, 1)
     exploration_rate: float = setting(0.0, "probability that a turn damps the model score", 0, 1)
     exploration_damping: float = setting(0.5, "what the model's weight is multiplied by in such a turn", 0, 1)
 

@@ -4,15 +4,15 @@
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
 The first knows what a movie is about and finds it by name; the second knows who likes what, and so reaches movies that
-share no word with the request. A session adds both to its score (engine.py). The fewer words there are, the more
-each is meant exactly: one alone wants movies that hold it, while a long description wants what it says. A movie of a
-genre that the request says no to loses 1 of its fit, as much as any words of it can be worth.
+share no word with the request. A session adds both to its score (engine.py). The fewer words, the more each is meant
+exactly. A movie of a genre that the request says no to loses 1 of its fit, as much as any words can be worth.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -35,16 +35,14 @@ MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
 
 
+@dataclass(eq=False)
 class FreeText:
-    """Encodes words about the movies of one catalogue by `backend` and its text vectors of the movies.
+    """Encodes words about the movies of one catalogue."""
 
-    vectors: (n_movies, d) of `backend`, a row for each movie of `catalog`, zeros for one without a text.
-    """
-
-    def __init__(
-        self, catalog: Catalog, rule: LearningRule, backend: BaseEmbeddingBackend, vectors: np.ndarray
-    ) -> None:
-        self.catalog, self.rule, self.backend, self.vectors = catalog, rule, backend, vectors
+    catalog: Catalog
+    rule: LearningRule
+    backend: BaseEmbeddingBackend
+    vectors: np.ndarray  # (n_movies, d) of the backend, zeros for a movie without a text
 
     @classmethod
     def load(

@@ -42,9 +42,8 @@ class Recommendation:
 class Session:
     """A session as an object that remembers its state, which is all that changes: `state` is a value to keep or send.
 
-    `next()` gives the movie on the table; a movie left without an answer counts as skipped when `next()` is called
-    again. `answer(...)` takes "like", "dislike" or "skip". A session can be pickled, and shared by threads: each call
-    is one whole step, and an answer is heard once, for the movie on the table, or refused.
+    It can be pickled, and shared by threads: each call is one whole step, and an answer is heard once, for the movie
+    on the table, or refused.
     """
 
     def __init__(self, engine: SessionEngine, state: SessionState, asked: bool = False) -> None:
@@ -55,24 +54,21 @@ class Session:
         return Session, (self.engine, self.state, self._asked)
 
     def next(self) -> Optional[Recommendation]:
-        """Return the next movie, or None when nothing is left."""
+        """Return the next movie, or None when nothing is left; a movie left without an answer counts as skipped."""
         with self._lock:
             state = self.engine.step(self.state, SKIP) if self._asked else self.state
             self.state, self._asked = state, state.current is not None
         return Recommendation(self.engine, state) if state.current is not None else None
 
     def answer(self, answer: str) -> None:
-        """Answer the movie that `next()` gave; raises `ChoiceError` for another word or when nothing was asked."""
+        """Answer the movie that `next()` gave by "like", "dislike" or "skip"; raises `ChoiceError` for other words."""
         with self._lock:
             if not self._asked:
                 raise ChoiceError(f"nothing to answer {answer!r} to: call next() first")
             self.state, self._asked = self.engine.step(self.state, answer), False
 
     def tell(self, text: str) -> None:
-        """Say in words of your own what you want; `next()` gives the movie that fits now, the last one not answered.
-
-        Raises `ChoiceError` where nothing can be made of them; nothing changes then.
-        """
+        """Say in words of your own what you want; raises `ChoiceError`, and changes nothing, where they say nothing."""
         with self._lock:
             self.state, self._asked = self.engine.tell(self.state, text), False
 

@@ -18,15 +18,18 @@ each movie: Tipping and Bishop 1999, "Probabilistic principal component analysis
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from ..data import artifacts
 from ..data.catalog import Catalog
 from ..data.errors import DataError
 from ..data.interactions import LIKED, Interactions, grades
 from ..learn.features import SparseRows, pseudo_users
 from ..linalg.randomized_svd import randomized_svd
 from ..linalg.sparse import SparseMatrix
-from .gaussian import Gaussian, GaussianSettings
+from .gaussian import FILE, KIND, Gaussian, GaussianSettings
 
 
 def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettings) -> Gaussian:
@@ -71,9 +74,8 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
 class CenteredMatrix(SparseMatrix):
     """A - r mu': rows scaled by r less the scaled mean, without ever filling the zeros in; r is 0 for pseudo-users.
 
-    rows: of A.  means: mu, (n_movies,).  roots: r, (n_rows,).
-    With r'A = mu' and r'r = 1, which hold where r_u^2 are the weights that made mu:
-    (A - r mu')' (A - r mu') = A'A - mu mu'.
+    rows: of A.  means: mu, (n_movies,).  roots: r, (n_rows,); where r_u^2 are the weights that made mu, r'A = mu' and
+    r'r = 1, so that (A - r mu')' (A - r mu') = A'A - mu mu'.
     """
 
     def __init__(self, rows: SparseRows, means: np.ndarray, roots: np.ndarray) -> None:
@@ -94,3 +96,12 @@ class CenteredMatrix(SparseMatrix):
 
     def dense(self) -> np.ndarray:
         return super().dense() - np.outer(self.roots, self.means)
+
+
+def save_gaussian(
+    folder: Path, fitted: Gaussian, settings: GaussianSettings, movie_ids: np.ndarray, fitted_on: str
+) -> None:
+    """Write the artifact, all files or none: `gaussian.npz` and a manifest; `fitted_on` says which ratings it saw."""
+    arrays = fitted._asdict()
+    about = {"n_users": arrays.pop("n_users"), "fitted_on": fitted_on}
+    artifacts.store(folder, KIND, settings, {FILE: arrays}, movie_ids=movie_ids, **about)
