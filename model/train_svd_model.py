@@ -26,7 +26,7 @@ from recommender.data.splits import KIND, REMEDY, load_all, load_split
 from recommender.evaluate.metrics import rmse
 from recommender.evaluate.protocols import from_known, ranking_quality
 from recommender.learn.baselines import MostPopular
-from recommender.learn.svd import SIGNALS, SvdModel, SvdSettings
+from recommender.learn.svd import SIGNALS, SvdModel
 from recommender.linalg.randomized_svd import captured_energy, spectral_error
 
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
@@ -86,12 +86,12 @@ def fit(model: SvdModel, data: Interactions, what: str) -> None:
     )
 
 
-def preprocessed_settings(folder: Path) -> SvdSettings:
+def preprocessed_settings(folder: Path) -> SvdModel.Settings:
     """Return the default settings with the weights that the preprocessing of `folder` used."""
     used = artifacts.read_manifest(folder, KIND, REMEDY)["settings"].get("transform", {})
     where = f"{folder / artifacts.MANIFEST}: "
     names = {"half_life_days", "popularity_power"} & used.keys()
-    return SvdSettings(**{name: check_value(SvdSettings, name, used[name], where + name) for name in names})
+    return SvdModel.Settings(**{name: check_value(SvdModel.Settings, name, used[name], where + name) for name in names})
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -100,7 +100,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_folders("svd")
     parser.epilog = "--half-life-days and --popularity-power default to those that preprocessing used."
     parser.add_common("all-ratings", help="after the report, fit on train + val + test and store that")
-    parser.add_settings(SvdSettings)
+    parser.add_settings(SvdModel.Settings)
     given = parser.parse_args(argv)
     output = cli.output_folder(given, "svd")
     settings = override(preprocessed_settings(given.processed), given)

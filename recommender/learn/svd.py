@@ -34,30 +34,28 @@ REMEDY = "python -m model.train_svd_model"
 SMALL = {"singular_values": np.float32, "movie_counts": np.int64, "newest": np.int64}
 
 
-@dataclass(frozen=True)
-class SvdSettings:
-    rank: int = setting(50, "number of dimensions", 1)
-    signal: str = setting("binary", "which value a rating gives its cell", choices=SIGNALS)
-    passes: int = setting(PASSES, "passes over a large matrix; more is more exact", 1, 1000)
-    block: int = setting(BLOCK, "columns in a pass", 1, 1000)
-    seed: int = setting(0, "seed of the random start", 0)
-    half_life_days: float = setting(
-        weighting.HALF_LIFE_DAYS, "signal weighted: days in which a rating loses half", 0.001
-    )
-    popularity_power: float = setting(weighting.POPULARITY_POWER, "signal weighted: divide by count ** this", 0, 10)
-
-
 class SvdModel(Ranker):
     """PureSVD."""
 
     name = "svd"
-    Settings = SvdSettings
     movie_embeddings_: np.ndarray  # V, (n_movies, rank) float32, orthonormal columns; zeros for an unrated movie
     user_embeddings_: np.ndarray  # U diag(s), (n_users, rank) float32
     singular_values_: np.ndarray  # s, (rank,) float32, descending
     user_ids_: np.ndarray  # (n_users,) int64
     movie_counts_: np.ndarray  # (n_movies,) int64, ratings in train
     newest_: np.ndarray  # (1,) int64, seconds since 1970 of the newest rating in train
+
+    @dataclass(frozen=True)
+    class Settings:
+        rank: int = setting(50, "number of dimensions", 1)
+        signal: str = setting("binary", "which value a rating gives its cell", choices=SIGNALS)
+        passes: int = setting(PASSES, "passes over a large matrix; more is more exact", 1, 1000)
+        block: int = setting(BLOCK, "columns in a pass", 1, 1000)
+        seed: int = setting(0, "seed of the random start", 0)
+        half_life_days: float = setting(
+            weighting.HALF_LIFE_DAYS, "signal weighted: days in which a rating loses half", 0.001
+        )
+        popularity_power: float = setting(weighting.POPULARITY_POWER, "signal weighted: divide by count ** this", 0, 10)
 
     def fit(self, train: Interactions) -> SvdModel:
         """Factor the signal of `train`; cost as `randomized_svd`, memory 16 bytes a rating while it runs."""
@@ -136,7 +134,7 @@ class SvdModel(Ranker):
         none, and `user_embeddings_` is then empty.
         """
         ids = None if catalog is None else catalog.movie_ids
-        stored = artifacts.restore(folder, cls.name, REMEDY, SvdSettings, movie_ids=ids)
+        stored = artifacts.restore(folder, cls.name, REMEDY, cls.Settings, movie_ids=ids)
         files = {"movie_embeddings.npy": np.float32, "movie_map.json": np.int64, "svd_model.npz": SMALL}
         if users:
             files.update({"user_embeddings.npy": np.float32, "user_map.json": np.int64})

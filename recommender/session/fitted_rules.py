@@ -21,7 +21,7 @@ from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
 from ..data.interactions import LIKED, Interactions
 from ..learn.ease import Ease
-from ..learn.svd import SvdModel, SvdSettings
+from ..learn.svd import SvdModel
 from ..learn.two_tower.model import TwoTower
 from ..learn.two_tower.settings import TwoTowerSettings
 from .gaussian import ConditionalGaussian, GaussianSettings
@@ -93,7 +93,7 @@ def fit_session_rule(
         n_users = max(1, int((np.diff(train.indptr) > 0).sum()))
         return PopularityRule((liked.movie_counts() / n_users).astype(np.float32))
     if name == "moving-average":
-        svd = SvdModel(rank=min(SvdSettings().rank, train.n_users, train.n_movies)).fit(train)
+        svd = SvdModel(rank=min(SvdModel.Settings().rank, train.n_users, train.n_movies)).fit(train)
         return MovingAverage(svd.movie_vectors(policy.vector_scaling), policy.learning_rate, policy.negative_weight)
     if name == "two-tower":
         most = TwoTowerSettings().batch

@@ -34,16 +34,6 @@ class Adam(NamedTuple):
     epsilon: float = 1e-8
 
 
-def dense_step(w: np.ndarray, gradient: np.ndarray, m: np.ndarray, v: np.ndarray, t: int, adam: Adam) -> None:
-    """Move the weights `w` by step t = 1, 2 ..., and the moments m, v with them; all in place, all of one shape.
-
-    m and v are zeros before the first step.
-    """
-    _update_moments(m, v, gradient, adam)
-    m_hat, v_hat = m / (1 - adam.beta1**t), v / (1 - adam.beta2**t)
-    w -= adam.rate * m_hat / (np.sqrt(v_hat) + adam.epsilon)
-
-
 class Parameter:
     """Weights with Adam's moments m and v, of one shape and C-ordered. Memory: three times the weights, copied."""
 
@@ -52,8 +42,10 @@ class Parameter:
         self.m, self.v = np.zeros_like(self.weights), np.zeros_like(self.weights)
 
     def step(self, gradient: np.ndarray, t: int, adam: Adam) -> None:
-        """Move all weights by `dense_step`."""
-        dense_step(self.weights, gradient, self.m, self.v, t, adam)
+        """Move all weights, in place, by step t = 1, 2 ... of plain Adam."""
+        _update_moments(self.m, self.v, gradient, adam)
+        m_hat, v_hat = self.m / (1 - adam.beta1**t), self.v / (1 - adam.beta2**t)
+        self.weights -= adam.rate * m_hat / (np.sqrt(v_hat) + adam.epsilon)
 
     def step_rows(self, rows: np.ndarray, gradient: np.ndarray, t: int, adam: Adam, l2: float = 0.0) -> None:
         """Move the rows (B,) of a table (n, k) by one lazy step; the gradients (B, k) of equal rows are summed.

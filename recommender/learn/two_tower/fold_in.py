@@ -14,7 +14,7 @@ import numpy as np
 
 from ...data.interactions import Interactions
 from . import layers
-from .adam import Adam, dense_step
+from .adam import Adam, Parameter
 from .losses import LOSSES
 from .network import Parameters, tower, tower_backward
 from .settings import TwoTowerSettings
@@ -39,14 +39,12 @@ def fold_in(
     outputs = np.empty((history.n_users, m.shape[1]), dtype=m.dtype)
     for low in range(0, history.n_users, _BLOCK):
         block = history.select(np.arange(low, min(low + _BLOCK, history.n_users)))
-        x = np.tile(parameters["mean"], (block.n_users, 1))
-        first, second = np.zeros_like(x), np.zeros_like(x)
+        x = Parameter(np.tile(parameters["mean"], (block.n_users, 1)))
         for t in range(1, n_steps + 1):
-            u = tower(x, "user", chosen.user_layer, parameters)
+            u = tower(x.weights, "user", chosen.user_layer, parameters)
             du = loss_gradient(u, chosen.objective, m, c, block)
-            dx = tower_backward(du, x, u, "user", chosen.user_layer, parameters, {})
-            dense_step(x, dx, first, second, t, Adam(RATE))
-        outputs[low : low + _BLOCK] = tower(x, "user", chosen.user_layer, parameters)
+            x.step(tower_backward(du, x.weights, u, "user", chosen.user_layer, parameters, {}), t, Adam(RATE))
+        outputs[low : low + _BLOCK] = tower(x.weights, "user", chosen.user_layer, parameters)
     return outputs
 
 

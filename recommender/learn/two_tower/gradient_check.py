@@ -23,6 +23,10 @@ TOLERANCE = 1e-6
 FLOOR = 1e-3  # slopes below this are compared absolutely, as rounding of L leaves about 1e-10 / FLOOR
 
 
+Arrays = Mapping[str, np.ndarray]
+Loss = Callable[[dict[str, np.ndarray]], float]  # L as a function of all parameters
+
+
 class Check(NamedTuple):
     """One direction of one parameter."""
 
@@ -33,16 +37,11 @@ class Check(NamedTuple):
 
 
 def compare(
-    loss: Callable[[dict[str, np.ndarray]], float],
-    gradient: Mapping[str, np.ndarray],
-    parameters: Mapping[str, np.ndarray],
-    rng: np.random.Generator,
-    n_directions: int = 5,
+    loss: Loss, gradient: Arrays, parameters: Arrays, rng: np.random.Generator, n_directions: int = 5
 ) -> list[Check]:
-    """Return one `Check` for each direction of each parameter in `gradient`; 2 n_directions evaluations for each.
+    """Return a `Check` for each direction of each parameter in `gradient`, which may hold fewer than `parameters`.
 
-    loss: L as a function of all parameters.  parameters: the point, arrays by name; copied to float64.
-    gradient: what is to be checked, by the same names; may hold fewer.
+    parameters: the point, arrays by name; copied to float64.  Cost: 2 n_directions losses for each parameter.
     """
     point = {name: np.array(value, dtype=np.float64) for name, value in parameters.items()}
     checks = []
@@ -61,11 +60,7 @@ def compare(
 
 
 def check_gradient(
-    loss: Callable[[dict[str, np.ndarray]], float],
-    gradient: Mapping[str, np.ndarray],
-    parameters: Mapping[str, np.ndarray],
-    rng: np.random.Generator,
-    n_directions: int = 5,
+    loss: Loss, gradient: Arrays, parameters: Arrays, rng: np.random.Generator, n_directions: int = 5
 ) -> float:
     """Return the largest error of `compare`; raises `AssertionError`, naming every failing parameter and both numbers.
 
