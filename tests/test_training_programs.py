@@ -47,12 +47,11 @@ def settings_of(folder: Path) -> Any:
     return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["settings"]
 
 
-@pytest.mark.parametrize("blocks", [(256, 1 << 17), (7, 11)])
 def test_report_and_artifact_of_the_svd(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, blocks: tuple[int, int]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocols, "RANKING_BLOCK", blocks[0])
-    monkeypatch.setattr(train_svd_model, "RMSE_BLOCK", blocks[1])
+    monkeypatch.setattr(protocols, "RANKING_BLOCK", 7)
+    monkeypatch.setattr(train_svd_model, "RMSE_BLOCK", 11)
     folder = make_processed(tmp_path / "processed")
     train_svd_model.main(["--processed", str(folder), "--rank", "4", "--signal", "centered"])
     printed = capsys.readouterr().out
