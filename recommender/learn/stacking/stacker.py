@@ -184,8 +184,7 @@ def features(scores: np.ndarray, gap: np.ndarray, n_ratings: np.ndarray) -> np.n
 def cut_lengths(train: Interactions, break_seconds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the two rounds of cuts: how many of each user's ratings count as known, (n_users,) int64 each.
 
-    First 70% of each. Then, for users with a pause of more than `break_seconds` between 20% and 90% of their
-    ratings, up to one such pause, drawn by `rng`; for all others 85%.
+    First 70%. Then up to a pause of more than `break_seconds` between 20% and 90%, drawn by `rng`, or else 85%.
     """
     n = np.diff(train.indptr)
     second = np.floor(0.85 * n).astype(np.int64)

@@ -37,13 +37,7 @@ from .training import Training
 FOLDER, MODEL_FILE = "twotower", "twotower_model.npz"
 REMEDY = "python -m model.train_twotower"
 # settings of earlier versions, at the values that describe what is done now
-_FORMER: dict[str, Any] = {
-    "normalised": False,
-    "temperature": 1.0,
-    "extra_negatives": 0,
-    "positives_from": LIKED,
-    "fold_in_steps": 100,
-}
+_FORMER = {"normalised": False, "temperature": 1.0, "extra_negatives": 0, "positives_from": LIKED, "fold_in_steps": 100}
 
 
 class TwoTower(Ranker):
@@ -51,7 +45,6 @@ class TwoTower(Ranker):
 
     name = "two_tower"
     Settings = TwoTowerSettings
-
     movie_vectors_: np.ndarray  # (n_movies, k), outputs of the movie tower
     movie_biases_: np.ndarray  # (n_movies,)
     history_vectors_: np.ndarray  # (n_movies, k), E of `history`; no rows with user_input=id
@@ -148,9 +141,9 @@ def _restore(
     cls: type[TwoTower], folder: Path, remedy: str, movie_ids: Optional[np.ndarray] = None
 ) -> artifacts.Stored:
     stored = artifacts.restore(folder, cls.name, remedy, cls.Settings, movie_ids=movie_ids)
-    about, former = stored.about, _FORMER
+    about, former = stored.about, dict[str, Any](_FORMER)
     if "normalised" in about and about["user_input"] == "history":
-        former = {**_FORMER, "user_layer": "none"}  # a layer read two sums side by side
+        former["user_layer"] = "none"  # a layer read two sums side by side
     for name, value in former.items():
         if about.get(name, value) != value:
             what = f"{folder} was trained by an earlier version with {name} {about[name]!r}"
