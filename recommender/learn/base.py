@@ -108,7 +108,7 @@ class Ranker(ABC):
         return [name for body in bodies for name, kind in body.items() if kind == "np.ndarray"]
 
     def _slots(self, prefix: str = "") -> Iterator[tuple[str, Ranker, str]]:
-        """Give each array as name in the artifact, the model that holds it, name of its attribute."""
+        """Yield each array: its name in the artifact, the model that holds it, the name of its attribute."""
         for name in self.fitted():
             yield prefix + name.rstrip("_"), self, name
         for part, model in self.parts.items():
@@ -159,9 +159,7 @@ def best_unseen(
     best = top_n(scores, n)
     rows = best if candidates is None else candidates[best]
     found = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, rows)
-    lists = np.full((len(user_rows), n), -1, dtype=np.int32)
-    lists[:, : found.shape[1]] = found
-    return lists
+    return np.pad(found.astype(np.int32), ((0, 0), (0, n - found.shape[1])), constant_values=-1)
 
 
 def mask_seen(scores: np.ndarray, history: Interactions, user_rows: np.ndarray) -> None:

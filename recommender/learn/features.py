@@ -131,7 +131,7 @@ def text_features(catalog: Catalog, movie_ids: np.ndarray, chosen: TextFeatureSe
 
 
 class SparseRows(NamedTuple):
-    """Row r: `columns[indptr[r]:indptr[r + 1]]` (int32, ascending) and their `values` (float32)."""
+    """Row r has `values` (float32) in its `columns` (int32, ascending), both at indptr[r]:indptr[r + 1]."""
 
     indptr: np.ndarray
     columns: np.ndarray

@@ -65,12 +65,9 @@ class SparseMatrix:
         n_head = int(np.count_nonzero(counts >= max(HEAD_SHARE * self.shape[0], 1)))
         n_ranges = max(1, round(len(columns) / RANGE_ENTRIES))
         cuts = np.searchsorted(indptr, np.linspace(0, len(columns), n_ranges + 1)[1:-1])
-        edges = np.concatenate(([0], cuts, [self.shape[0]]))
-        self.ranges = [
-            _build_range(indptr, columns, values, self.rank, n_head, int(low), int(high))
-            for low, high in zip(edges[:-1], edges[1:])
-            if high > low
-        ]
+        edges = np.unique([0, *cuts, self.shape[0]]).tolist()
+        arrays = indptr, columns, values, self.rank, n_head
+        self.ranges = [_build_range(*arrays, low, high) for low, high in zip(edges, edges[1:])]
 
     def times(self, X: np.ndarray) -> np.ndarray:
         """Return A X, (n_rows, b) float32, for X (n_cols, b) float32."""
@@ -113,14 +110,13 @@ class SparseMatrix:
 
 
 def _add_times(part: Range, X: np.ndarray, out: np.ndarray) -> None:
-    """Add A_r X to `out`, which holds zeros."""
-    n_head = part.head.shape[1]
-    if n_head:
-        np.matmul(part.head, X[:n_head], out=out)
+    """Write A_r X into `out`, which holds zeros."""
+    np.matmul(part.head, X[: part.head.shape[1]], out=out)
     _gather_add(part.by_row, X, out)
 
 
 def _add_transposed_times(part: Range, Y: np.ndarray, out: np.ndarray) -> None:
+    """Add A_r' Y to `out`."""
     _gather_add(part.by_column, Y, out)
     out[: part.head.shape[1]] += part.head.T @ Y
 
@@ -131,13 +127,13 @@ def _gather_add(batches: list[Batch], X: np.ndarray, out: np.ndarray) -> None:
     n_slots = max(GATHER_BYTES // (4 * width), max((batch.columns.shape[1] for batch in batches), default=1))
     buffer = np.empty((n_slots, width), dtype=np.float32)
     for rows, columns, values in batches:
-        n_batch, length = columns.shape
-        step = n_slots // length
-        for low in range(0, n_batch, step):
-            index = columns[low : low + step]
-            # mode="clip" writes straight into `out`; the default mode would go through a copy
-            gathered = X.take(index, 0, buffer[: index.size].reshape(*index.shape, width), "clip")
-            out[rows[low : low + step]] += np.matmul(values[low : low + step, None, :], gathered)[:, 0, :]
+        step = n_slots // columns.shape[1]  # rows whose vectors fit into the buffer
+        for low in range(0, len(rows), step):
+            some = slice(low, low + step)  # plainly: out[rows[some]] += sum over L of values[some] X[columns[some]]
+            index = columns[some]  # (g, L)
+            # mode="clip" writes straight into the buffer; the default mode would go through a copy
+            gathered = X.take(index, 0, buffer[: index.size].reshape(*index.shape, width), "clip")  # (g, L, b)
+            out[rows[some]] += np.matmul(values[some, None, :], gathered)[:, 0, :]
 
 
 def _build_range(
@@ -145,15 +141,14 @@ def _build_range(
 ) -> Range:
     """Cut rows `low:high` out of A and lay them out for both products, columns renumbered by `rank`."""
     part = slice(indptr[low], indptr[high])
-    lengths = np.diff(indptr[low : high + 1])
-    rows = np.repeat(np.arange(high - low, dtype=np.int32), lengths)
+    rows = np.repeat(np.arange(high - low, dtype=np.int32), np.diff(indptr[low : high + 1]))
     columns, values = rank[columns[part]], values[part]
-    head = np.zeros((high - low, n_head), dtype=np.float32)
     order = stable_order(columns)
-    n_in_head = int(np.count_nonzero(columns < n_head))
-    rows, columns, values = rows.take(order), columns.take(order), values.take(order)
-    head.reshape(-1)[rows[:n_in_head].astype(np.int64) * n_head + columns[:n_in_head]] = values[:n_in_head]
-    rows, columns, values = rows[n_in_head:], columns[n_in_head:], values[n_in_head:]
+    rows, columns, values = rows.take(order), columns.take(order), values.take(order)  # by column, the head first
+    n = int(np.searchsorted(columns, n_head))  # values in the head
+    head = np.zeros((high - low, n_head), dtype=np.float32)
+    head[rows[:n], columns[:n]] = values[:n]
+    rows, columns, values = rows[n:], columns[n:], values[n:]
     by_column = _pad(np.bincount(columns, minlength=len(rank)), rows, values)
     # Back to rows; the columns of each now ascend, and a gather in ascending order is twice as fast.
     order = stable_order(rows)
@@ -174,21 +169,17 @@ def _pad(lengths: np.ndarray, columns: np.ndarray, values: np.ndarray) -> list[B
     """Lay compressed rows out as batches of rows of similar length, longest first."""
     starts = np.cumsum(lengths) - lengths
     by_length = np.argsort(-lengths, kind="stable")
-    sorted_lengths = lengths[by_length]
-    n_filled = int(np.count_nonzero(sorted_lengths))
-    batches = []
-    first = 0
-    while first < n_filled:
-        length = int(sorted_lengths[first])
+    descending = lengths[by_length]
+    batches, first = [], 0
+    while first < np.count_nonzero(descending):
+        length = int(descending[first])
         # all rows down to this length share the batch; short rows end up with their exact length
-        last = int(np.searchsorted(-sorted_lengths, -int(np.ceil(length / PADDING)), side="right"))
-        rows = by_length[first:last]
-        offset = np.arange(length)
-        position = starts[rows, None] + offset
+        last = int(np.searchsorted(-descending, -int(np.ceil(length / PADDING)), side="right"))
+        rows, offset = by_length[first:last], np.arange(length)
+        position = starts[rows, None] + offset  # (g, L)
         index, entries = columns.take(position, mode="clip"), values.take(position, mode="clip")
         padding = offset >= lengths[rows, None]
-        index[padding] = 0
-        entries[padding] = 0
+        index[padding], entries[padding] = 0, 0
         batches.append(Batch(rows, index, entries))
         first = last
     return batches
