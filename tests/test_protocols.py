@@ -10,14 +10,14 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError
 from recommender.data.interactions import Interactions
-from recommender.data.splits import part_per_user, split_by_time, split_per_user
+from recommender.data.splits import split_by_time, split_per_user
 from recommender.evaluate import metrics, protocols
 from recommender.evaluate.protocols import cut_runs
 from recommender.learn import registry
 from recommender.learn.base import mask_seen
 from recommender.linalg.top_n import top_n
 
-from .movielens import keep_active, load_set
+from .movielens import load_set
 
 DAY = 86_400
 
@@ -38,24 +38,6 @@ def triples(data):
     return set(zip(data.user_rows().tolist(), data.movie_rows.tolist(), data.times.tolist()))
 
 
-def test_split_by_hand():
-    # 9 ratings: floor(6.3) = 6 train, floor(1.35) = 1 val, 2 test; equal times in order of movie id.
-    data = ratings(*[(1, 10 - i, 4, 5) for i in range(9)], (2, 1, 4, 0), (2, 2, 4, 0))
-    parts = [data.movie_ids[part.movie_rows].tolist() for part in split_per_user(data)]
-    assert parts == [[2, 3, 4, 5, 6, 7], [8], [9, 10]]
-
-
-def test_split_sizes_are_exact_floors_and_no_part_is_empty():
-    few = {3: [1, 1, 1], 4: [2, 1, 1], 5: [3, 1, 1], 6: [4, 1, 1]}
-    for n in range(3, 400):
-        part, (train, val) = part_per_user(np.array([0, n])), (n * 70 // 100, n * 15 // 100)
-        assert np.bincount(part, minlength=3).tolist() == few.get(n, [train, val, n - train - val])
-        assert (np.diff(part) >= 0).all()
-    for fractions in ((0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98), (0.5, 0.49, 0.01)):
-        for n in range(3, 60):
-            assert np.bincount(part_per_user(np.array([0, n]), fractions), minlength=3).min() >= 1
-
-
 def test_parts_are_all_ratings_once_and_in_order_of_time():
     data = random_data()
     parts = split_per_user(data)
@@ -69,15 +51,6 @@ def test_parts_are_all_ratings_once_and_in_order_of_time():
     assert train.n_ratings == (data.times < in_order[data.n_ratings * 70 // 100]).sum()
     assert test.n_ratings == (data.times >= in_order[data.n_ratings * 85 // 100]).sum()
     assert train.times.max() < val.times.min() <= val.times.max() < test.times.min()
-
-
-def test_keep_active_order_and_iteration():
-    # User 2 has 2 ratings, but only 1 once movie 30 (rated once) is left out.
-    data = ratings((1, 10, 4, 0), (1, 20, 4, 0), (2, 10, 4, 0), (2, 30, 4, 0), (3, 20, 4, 0), (3, 10, 4, 0))
-    assert keep_active(data, 2, 2, movies_first=True).user_ids.tolist() == [1, 3]
-    assert keep_active(data, 2, 2).user_ids.tolist() == [1, 2, 3]
-    iterated = keep_active(data, 2, 2, iterative=True)
-    assert (iterated.user_ids.tolist(), iterated.movie_ids.tolist()) == ([1, 3], [10, 20])
 
 
 def test_those_left_out_are_counted():
