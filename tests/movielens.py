@@ -24,15 +24,9 @@ def load_small() -> Interactions:
 
 def load_set(name: str) -> Interactions:
     """Set A: movies with 50 ratings or more, then users with 20 of what is left; set B: movies with 5 or more."""
-    limits = {"A": (20, 50), "B": (0, 5)}[name]
-    return keep_active(load_small(), *limits, movies_first=True)
-
-
-def keep_active(
-    data: Interactions, min_user: int, min_movie: int, movies_first: bool = False, iterative: bool = False
-) -> Interactions:
-    """Return the ratings that stay, with vocabularies of the users and movies that still have a rating."""
+    min_user, min_movie = {"A": (20, 50), "B": (0, 5)}[name]
+    data = load_small()
     users = data.user_rows()
-    keep = active_mask(users, data.movie_rows, min_user, min_movie, movies_first, iterative)
+    keep = active_mask(users, data.movie_rows, min_user, min_movie, True, False)
     ids = data.user_ids[users[keep]], data.movie_ids[data.movie_rows[keep]]
     return Interactions.from_columns(*ids, data.ratings[keep], data.times[keep])
