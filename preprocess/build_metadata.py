@@ -1,8 +1,8 @@
-"""Step 4: `movie_metadata.csv`, what is known about each movie beside its ratings.
+"""Step 4: `movie_metadata.csv`, the movie metadata: everything except ratings.
 
 Title, year and genres come from the movie list; ids from `links.csv`; director, cast, keywords, overview and
-original language from files of descriptions (descriptions.py); where a movie has no keywords, its most
-frequent tags of `tags.csv` stand in.
+original language from files of descriptions (descriptions.py). A movie without keywords gets its most frequent
+tags of `tags.csv` instead.
 
     python -m preprocess.build_metadata --data data/ --descriptions descriptions.jsonl
 """
@@ -22,44 +22,44 @@ from recommender import cli
 from recommender.data.catalog import METADATA_COLUMNS, parse_title
 from recommender.data.errors import DataError
 
-# IMDb writes tt before its ids, and pandas .0 behind those of a column that has gaps.
+# IMDb ids start with tt; pandas writes .0 after ids in columns with missing values.
 _LINKS = {"imdbId": r"(tt)?[0-9]+(\.0)?", "tmdbId": r"[0-9]+(\.0)?"}
 
 
 def read_links(source: Source, notes: list[str]) -> dict[int, tuple[str, str]]:
-    """Read `links.csv` where there is one: movieId -> IMDb id (its digits, at least seven) and TMDB id, or "".
+    """Read `links.csv` if it exists: movieId -> IMDb id (its digits, at least seven) and TMDB id, or "".
 
-    `tt0114709` and `862.0` are taken as 0114709 and 862.
+    `tt0114709` and `862.0` are read as 0114709 and 862.
     """
     links = {}
     for line, (movie_id, *texts) in csv_rows(source.files, "links.csv", ("movieId", *_LINKS), notes):
         for (column, pattern), text in zip(_LINKS.items(), texts):
             if text and not re.fullmatch(pattern, text):
-                raise source.files.error("links.csv", f"{column} {text[:40]!r} is not a number: repair it", line)
+                raise source.files.error("links.csv", f"{column} {text[:40]!r} is not a number: correct the line", line)
         imdb, tmdb = (re.sub(r"^tt|\.0$", "", text) for text in texts)
         links[source.movie_id("links.csv", line, movie_id)] = (imdb.zfill(7) if imdb else "", tmdb)
     return links
 
 
 def read_tags(source: Source, settings: PipelineSettings, notes: list[str]) -> dict[int, str]:
-    """Read `tags.csv` where there is one: movieId -> its tags that at least `min_tag_users` users gave, by `; `.
+    """Read `tags.csv` if it exists: movieId -> its tags given by at least `min_tag_users` users, joined by `; `.
 
-    Tags are compared in lower case with single spaces; most users first, equal numbers in alphabetical order.
+    Tags are compared in lower case with single spaces; sorted by number of users, descending; ties alphabetical.
     """
-    given: set[tuple[str, str, str]] = set()
+    tag_events: set[tuple[str, str, str]] = set()
     first_line: dict[str, int] = {}
     for line, (user, movie_id, tag) in csv_rows(source.files, "tags.csv", ("userId", "movieId", "tag"), notes):
         first_line.setdefault(movie_id, line)
         # `;` and `|` separate the keywords of a movie.
         clean = " ".join(tag.lower().replace(";", " ").replace("|", " ").split())
         if clean:
-            given.add((movie_id, clean, user))
-    often: dict[int, list[str]] = {}
-    counts = Counter((movie_id, tag) for movie_id, tag, _ in given)
+            tag_events.add((movie_id, clean, user))
+    tags_of: dict[int, list[str]] = {}
+    counts = Counter((movie_id, tag) for movie_id, tag, _ in tag_events)
     for (movie_id, tag), n in sorted(counts.items(), key=lambda item: (-item[1], item[0][1])):
         if n >= settings.min_tag_users:
-            often.setdefault(source.movie_id("tags.csv", first_line[movie_id], movie_id), []).append(tag)
-    return {movie_id: "; ".join(tags[: settings.max_tags]) for movie_id, tags in often.items()}
+            tags_of.setdefault(source.movie_id("tags.csv", first_line[movie_id], movie_id), []).append(tag)
+    return {movie_id: "; ".join(tags[: settings.max_tags]) for movie_id, tags in tags_of.items()}
 
 
 def step(run: Run, stage: Path) -> list[str]:
@@ -70,8 +70,8 @@ def step(run: Run, stage: Path) -> list[str]:
     n_tagged = 0
     for movie_id, (title, genres) in run.movies.items():
         if title != source.movie(movie_id)[0]:
-            problem = f"is not what {run.arguments.output} was made from (movie {movie_id} is {title!r} there)"
-            raise DataError(f"{source.files.path} {problem}: give the same --data to both steps")
+            problem = f"does not match {run.arguments.output}: movie {movie_id} is titled {title!r} there"
+            raise DataError(f"{source.files.path} {problem}; use the same --data for both steps")
         fields = run.described.get(movie_id, dict.fromkeys(FIELDS, ""))
         keywords = fields["keywords"] or tags.get(movie_id, "")
         n_tagged += keywords != fields["keywords"]
@@ -94,24 +94,26 @@ def step(run: Run, stage: Path) -> list[str]:
     counts = f"{len(rows):,} movies, {n_described:,} with a description, {n_tagged:,} with tags as keywords"
     report = ["metadata", f"{counts}, {n_linked:,} with links", *notes]
     if len(run.described) > n_described:
-        report.append(f"{len(run.described) - n_described:,} descriptions are of movies that were not kept")
+        report.append(
+            f"{len(run.described) - n_described:,} descriptions ignored: their movies were removed by the filter"
+        )
     return report
 
 
 def write_terms(source: Source, folder: Path) -> None:
-    """Copy the data's own terms of use, its README, to `LICENSE`; raises `DataError` where it has none."""
+    """Copy the README of the data, its terms of use, to `LICENSE`; raises `DataError` if there is none."""
     for name in ("README.txt", "README.html", "README", "README.md"):
         if name in source.files:
             with source.files.open(name) as file:
                 (folder / "LICENSE").write_bytes(file.read())
             return
-    problem = "holds no README with its terms of use: put it beside the ratings, or leave out --bundle"
+    problem = "has no README with its terms of use: put it beside the ratings, or omit --bundle"
     raise DataError(f"{source.files.path} {problem}")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the step alone on the movies that `filter_data` kept."""
-    run_steps("build_metadata", "Collect what is known about each movie.", {"metadata": step}, argv)
+    run_steps("build_metadata", "Collect the metadata of each movie.", {"metadata": step}, argv)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Fetch what TMDB knows of the movies: overview, cast, keywords and more, as JSON lines for build_metadata.
+"""Fetch movie metadata from TMDB as JSON lines for build_metadata: overview, cast, keywords and more.
 
     TMDB_API_KEY=... python -m preprocess.fetch_tmdb_metadata --output data/tmdb.jsonl
     python -m preprocess.build_metadata --descriptions data/tmdb.jsonl
 
-The key is read from the environment: a key of version 3 (32 hexadecimal digits) or a read access token. Movies are
-known by their TMDB id, else looked up by their IMDb id. A run that stops is continued by the same command. A movie that
-TMDB does not have is noted as missing, and not asked for again. TMDB asks those who show its data to name it.
+The key is read from the environment: a v3 API key (32 hexadecimal digits) or a read access token. Movies are identified
+by TMDB id, else by IMDb id. An interrupted run resumes. A movie that TMDB does not have is stored as missing and not
+requested again. TMDB requires attribution from those who show its data.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from recommender.data.catalog import Movie
 from recommender.net.key import key_for
 from recommender.net.web import Client, WebError
 
-HOME = "https://api.themoviedb.org/3"
-VARIABLE = "TMDB_API_KEY"
+BASE_URL = "https://api.themoviedb.org/3"
+KEY_VARIABLE = "TMDB_API_KEY"
 MAX_CAST, MAX_KEYWORDS = 5, 20
 MISSING = {"missing": True}
 
 
 def describe(client: Client, movie: Movie, language: str) -> dict[str, Any]:
-    """Return what TMDB knows of a movie, or `MISSING`; raises `WebError` for an answer of another form."""
+    """Return the metadata of a movie, or `MISSING`; raises `WebError` if the response is not in TMDB's format."""
     try:
         tmdb_id: object = movie.tmdb_id
         if not tmdb_id:
             found = _get(client, f"find/tt{movie.imdb_id}", language, external_source="imdb_id")
             tmdb_id = ((found.get("movie_results") or [{}])[0]).get("id")
-        details = tmdb_id and _get(client, f"movie/{tmdb_id}", language, append_to_response="credits,keywords")
+        if not tmdb_id:
+            return MISSING
+        details = _get(client, f"movie/{tmdb_id}", language, append_to_response="credits,keywords")
         return fields_of(details) if details else MISSING
     except (AttributeError, KeyError, TypeError):
-        what = f"{client.host} answered about {movie.title!r} in another form than TMDB"
-        raise WebError(f"{what}: check the address {client.base_url}") from None
+        raise WebError(f"unexpected response for {movie.title!r} from {client.host}: check --base-url") from None
 
 
 def _get(client: Client, path: str, language: str, **parameters: str) -> dict[str, Any]:
-    """Return the object at `path`; empty where TMDB has none."""
+    """Return the object at `path`; empty if TMDB has none."""
     try:
         answer = client.get_json(path, {"language": language, **parameters})
     except WebError as error:
@@ -55,7 +56,7 @@ def _get(client: Client, path: str, language: str, **parameters: str) -> dict[st
 
 
 def fields_of(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is kept of TMDB's `movie/ID?append_to_response=credits,keywords`.
+    """Return the stored fields of TMDB's `movie/ID?append_to_response=credits,keywords`.
 
     >>> fields_of({"id": 949, "overview": "A thief.", "credits": {"crew": [{"job": "Director", "name": "Mann"}]}})
     {'tmdbId': '949', 'director': 'Mann', 'cast': [], 'keywords': [], 'overview': 'A thief.'}
@@ -75,20 +76,20 @@ def fields_of(details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names; `;` joins lists in the files of the next step, so no name may hold one."""
+    """Return the names without `;`, which separates list items in the next step."""
     return [entry["name"].replace(";", ",") for entry in entries if entry.get("name")]
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Fetch what the output does not hold yet."""
-    title = "Fetch what TMDB knows of the movies."
-    parser = make_parser("fetch_tmdb_metadata", title, "data/tmdb.jsonl", HOME, rate=20)  # TMDB allows about 40
-    parser.add_argument("--language", default="en-US", help="of overviews (default: %(default)s)")
+    """Fetch the movies that the output lacks."""
+    title = "Fetch movie metadata from TMDB."
+    parser = make_parser("fetch_tmdb_metadata", title, "data/tmdb.jsonl", BASE_URL, rate=20)  # TMDB allows about 40
+    parser.add_argument("--language", default="en-US", help="language of the overviews (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    left = movies_left(arguments, lambda movie: bool(movie.tmdb_id or movie.imdb_id), "without an id of TMDB or IMDb")
+    left = movies_left(arguments, lambda movie: bool(movie.tmdb_id or movie.imdb_id), "without a TMDB or IMDb id")
     if arguments.dry_run or not left:
         return
-    key = key_for(arguments.base_url, VARIABLE)
+    key = key_for(arguments.base_url, KEY_VARIABLE)
     version_3 = key is not None and re.fullmatch("[0-9a-f]{32}", key.value)
     ask = functools.partial(describe, language=arguments.language)
     ask_all(arguments, left, key, ask, "missing", "fetched", "api_key" if version_3 else "")

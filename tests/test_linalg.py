@@ -226,7 +226,7 @@ def test_what_cannot_be_factored_is_refused() -> None:
 def test_the_space_is_capped(
     monkeypatch: pytest.MonkeyPatch, rank: int, n_passes: int, block_size: int, widths: list[int]
 ) -> None:
-    monkeypatch.setattr(kernel, "SPACE", 100)
+    monkeypatch.setattr(kernel, "MAX_KRYLOV_COLUMNS", 100)
     found = []
     gram_times = SparseMatrix.gram_times
     monkeypatch.setattr(SparseMatrix, "gram_times", lambda A, X: (found.append(X.shape[1]), gram_times(A, X))[1])
@@ -280,8 +280,8 @@ def test_ridge_is_least_squares_and_its_errors_are_those_of_leaving_out(n: int, 
     X, Y, w = regression(n, d, noise=1.0)
     found = fit_ridge(X, Y, w, [ridge])
     B, c = by_lstsq(X, Y, w, ridge)
-    np.testing.assert_allclose(found.B, B, atol=1e-5)
-    np.testing.assert_allclose(found.c, c, atol=1e-5)
+    np.testing.assert_allclose(found.coef, B, atol=1e-5)
+    np.testing.assert_allclose(found.intercept, c, atol=1e-5)
     np.testing.assert_allclose(found(X[:4]), X[:4] @ B + c, atol=1e-4)
     scaled, predicted = w / w.mean(), np.empty_like(Y)
     for i in range(n):
@@ -298,7 +298,7 @@ def test_the_ridge_chosen_predicts_fresh_rows_best_and_nothing_from_shuffled_one
     train, fresh = slice(0, 100), slice(100, 400)
     ridges = [0.01, 1.0, 30.0, 1000.0, 1e5]
     errors = [((fit_ridge(X[train], Y[train], w[train], [r])(X[fresh]) - Y[fresh]) ** 2).sum() for r in ridges]
-    chosen = fit_ridge(X[train], Y[train], w[train], ridges).ridge
+    chosen = fit_ridge(X[train], Y[train], w[train], ridges).alpha
     assert chosen == ridges[int(np.argmin(errors))] not in (ridges[0], ridges[-1])
     X, Y, w = regression(300, 10)
     variance = (w[:, None] * (Y - np.average(Y, axis=0, weights=w)) ** 2).sum() / w.sum()
@@ -313,7 +313,7 @@ def test_rows_without_weight_do_not_count() -> None:
     w[30:] = 0
     Y[30:] = 1e6
     found, expected = fit_ridge(X, Y, w), fit_ridge(X[:30], Y[:30], w[:30])
-    np.testing.assert_array_equal(found.B, expected.B)
+    np.testing.assert_array_equal(found.coef, expected.coef)
     np.testing.assert_array_equal(found.residual_variance, expected.residual_variance)
 
 

@@ -172,7 +172,7 @@ def test_a_line_that_a_crash_cut_short_is_asked_for_again(flags, program):
 def test_an_answer_of_another_form_ends_the_run(flags, server):
     for fault in ([1], [], "null", {"credits": [1]}, {"overview": 5}, {"keywords": {"keywords": [{"name": 5}]}}):
         server.faults = [Reply(200, fault)]
-        with pytest.raises(ServiceError, match=r"about 'A' in another form.*check the address"):
+        with pytest.raises(ServiceError, match=r"unexpected response for 'A'.*check --base-url"):
             fetch(flags)
     server.faults = [Reply(200, {"choices": [{"message": {"content": None}}]})]
     with pytest.raises(ServiceError, match="no message of an assistant"):

@@ -66,8 +66,8 @@ def test_neither_what_all_movies_share_nor_movies_without_a_text_tell_the_bridge
     before = FreeText(catalog, MovingAverage(vectors), backend, texts).bridge
     vectors[:6] += 100
     after = FreeText(catalog, MovingAverage(vectors), backend, texts).bridge
-    np.testing.assert_array_equal(before.B, after.B)
-    np.testing.assert_array_equal(before.mean, after.mean)
+    np.testing.assert_array_equal(before.coef, after.coef)
+    np.testing.assert_array_equal(before.target_mean, after.target_mean)
 
 
 def test_fit_is_cosine_and_share_which_counts_less_among_many_words() -> None:

@@ -446,7 +446,7 @@ FLAGS = {
     "no such source": (["--source-format", "ml"], "argument --source-format: invalid choice: 'ml'"),
     "no scale": (["--rating-scale", "5-1"], "'5-1' is not a scale: write 1-10"),
     "no config": (["--config", "no/such.yaml"], "no settings file at no/such.yaml"),
-    "no terms": (["--bundle"], "holds no README with its terms of use"),
+    "no terms": (["--bundle"], "no README with its terms of use"),
     "no descriptions": (["--descriptions", "no/such.jsonl"], "no descriptions at"),
 }
 
@@ -464,7 +464,7 @@ def test_metadata_of_another_data_set(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     (folder / "movies.csv").write_text(MOVIES.replace("Heat", "Cold"), encoding="utf-8")
     error = outcome(build_metadata.main, ["--data", str(folder), "--output", str(out)], monkeypatch, capsys)
-    assert "give the same --data to both steps" in error
+    assert "the same --data for both steps" in error
     assert (out / "movie_metadata.csv").read_bytes() == before
 
 

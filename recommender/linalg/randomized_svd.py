@@ -1,17 +1,22 @@
 """Truncated SVD of a large sparse matrix from a few passes over it: A ~ U diag(s) Vt.
 
-    W                          random signs                                   Halko et al. 2011, Algorithm 4.1
+    W                          random signs (+-1); Halko et al. 2011, Algorithm 4.1, draws Gaussian entries
     K = [Q_1 ... Q_q]          orthonormal, spans { (A'A)^j A' W : j < q }    Musco and Musco 2015, Algorithm 2
     V = K Z                    Z: leading eigenvectors of T = K' (A'A) K      Rayleigh-Ritz
     A V = U diag(s) R'         from the small Gram matrix (AV)'(AV)           as Halko et al., Algorithm 5.1
 
+Power iteration (Halko et al., Algorithm 4.4) keeps only the last block (A'A)^q A' W. Keeping all blocks costs no
+further pass and gives the best polynomial in A'A instead of one power, so fewer passes for the same error.
+
 Halko, Martinsson and Tropp, "Finding Structure with Randomness"; Musco and Musco, "Randomized Block Krylov Methods for
-Stronger and Faster Approximate Singular Value Decomposition", from which ours differs in that the space is built on the
-movies' side, where blocks are small, T comes out of the orthogonalization, and the start A' W takes half a pass.
+Stronger and Faster Approximate Singular Value Decomposition", with three changes: the space is built on the movies'
+side, where blocks are small; T is formed from the products A'A Q_j that extend the space, so it needs no further pass
+over A; the start A' W takes half a pass.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -19,17 +24,18 @@ import numpy as np
 from ..data.errors import DataError
 from .sparse import SparseMatrix
 
-DENSE_CELLS = 4_000_000  # up to this many cells the exact dense SVD is quicker
+DENSE_CELLS = 4_000_000  # up to this many cells the exact dense SVD is faster
 BLOCK = 32
 PASSES = 8
-SPACE = 2000  # columns of the Krylov space at most, or 4 x rank: it is held whole, and its square is factored
-USED_UP = 1e-5  # what is shorter than this beside the longest is rounding noise in float32
+# maximum number of columns of K (raised to 4 x rank): K is stored, and a square matrix of this size is decomposed
+MAX_KRYLOV_COLUMNS = 2000
+RELATIVE_TOLERANCE = 1e-5  # singular values below this fraction of the largest are rounding noise in float32
 
 
 class SVD(NamedTuple):
     """A ~ U diag(s) Vt: U (n_rows, k), s (k,) descending, Vt (k, n_cols), all float32.
 
-    The largest entry by size of every row of Vt is positive, so that equal spaces have equal signs.
+    The entry of largest magnitude in each row of Vt is positive, which makes the signs deterministic.
     """
 
     U: np.ndarray
@@ -40,10 +46,10 @@ class SVD(NamedTuple):
 def randomized_svd(
     A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int = PASSES, block_size: int = BLOCK
 ) -> SVD:
-    """Return the `rank` largest singular triplets of A, nearly optimal; exact up to `DENSE_CELLS` cells.
+    """Return the `rank` largest singular triplets of A, close to optimal; exact up to `DENSE_CELLS` cells.
 
-    n_passes: products with A'A, each of `block_size` columns (more where the rank needs it); more is more exact. At
-    most max(`SPACE`, 4 rank) columns in all: a block is cut until `PASSES` of it fit (passes tell more than width).
+    n_passes: products with A'A, each of `block_size` columns (more if the rank requires it). More passes are more
+    accurate. If the column limit is reached, the block is narrowed before passes are dropped.
     Triplets past the rank of A have s = 0. Raises `DataError` for a rank outside 1 .. min(shape), and for a matrix
     that is all zero or not finite. Cost: n_passes sweeps of `block_size` columns, O(n_cols (n_passes block_size)^2).
 
@@ -56,14 +62,15 @@ def randomized_svd(
         users, movies = A.shape
         raise DataError(f"rank {rank} for {users} users and {movies} movies: give a rank from 1 to {min(A.shape)}")
     if not np.isfinite(A.energy()):
-        raise DataError("the matrix holds values that are not finite: leave out ratings that are not numbers")
+        raise DataError("the matrix has values that are not finite: remove ratings that are not numbers")
     if A.energy() == 0.0:
         raise DataError("the matrix is all zero: choose a signal that gives these ratings a value")
     if A.shape[0] * A.shape[1] <= DENSE_CELLS:
         return dense_svd(A.dense(), rank)
-    most = max(SPACE, 4 * rank)
-    width = min(max(block_size, -(-3 * rank // (2 * n_passes))), most // min(n_passes, PASSES))
-    V = _leading_space(A, rank, rng, min(n_passes, most // width), width)
+    limit = max(MAX_KRYLOV_COLUMNS, 4 * rank)
+    wanted = max(block_size, math.ceil(1.5 * rank / n_passes))  # K has at least 1.5 x rank columns, as oversampling
+    width = min(wanted, limit // min(n_passes, PASSES))
+    V = _leading_space(A, rank, rng, min(n_passes, limit // width), width)
     U, s, rotation = _orthonormal_product(A.times(V))  # A V = U diag(s) R'
     return _fix_signs(U, s, (V @ rotation).T)
 
@@ -75,12 +82,12 @@ def dense_svd(A: np.ndarray, rank: int) -> SVD:
 
 
 def captured_energy(A: SparseMatrix, s: np.ndarray) -> float:
-    """Return sum(s^2) / ||A||_F^2, the share of the matrix that the factors hold, 0 to 1."""
+    """Return sum(s^2) / ||A||_F^2, the fraction of the squared Frobenius norm that the factors capture."""
     return float(np.sum(s.astype(np.float64) ** 2) / A.energy())
 
 
 def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterations: int = 10) -> float:
-    """Estimate ||A - U diag(s) Vt||_2 by power iteration on E'E from a random start, E the difference.
+    """Estimate ||E||_2 by power iteration on E'E from a random start, where E = A - U diag(s) Vt.
 
     A lower bound that is close after 10 iterations; the best possible value for rank k is the (k+1)-th singular value
     of A.  Cost: `n_iterations` sweeps of one column.  Halko et al., section 4.3, bound it from single random vectors.
@@ -90,7 +97,7 @@ def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterat
     norm = 0.0
     for _ in range(n_iterations):
         length = np.linalg.norm(x)
-        if length == 0.0:  # E'y is below what float32 can hold
+        if length == 0.0:  # E'y underflows in float32
             break
         x /= length
         y = A.times(x) - U @ (s[:, None] * (Vt @ x))  # E x
@@ -100,13 +107,9 @@ def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterat
 
 
 def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int, width: int) -> np.ndarray:
-    """Return V (n_cols, rank), orthonormal: the leading Ritz vectors of A'A in the block Krylov space.
-
-    Why Krylov: power iteration (Halko et al., Algorithm 4.4) keeps only the last block (A'A)^q A' W. Keeping all blocks
-    costs no further pass and gives the best polynomial in A'A instead of one power: fewer passes for the same error.
-    """
+    """Return V (n_cols, rank), orthonormal: the leading Ritz vectors of A'A in the block Krylov space."""
     n_columns = A.shape[1]
-    if n_passes * width >= n_columns:  # the space would be everything, and A'A is no wider than it
+    if n_passes * width >= n_columns:  # K would span everything, and A'A is no larger than T
         gram = A.gram_times(np.eye(n_columns, dtype=np.float32)).astype(np.float64)
         return np.linalg.eigh(gram)[1][:, ::-1][:, :rank].astype(np.float32)
     K = np.empty((n_columns, n_passes * width), dtype=np.float32, order="F")
@@ -124,19 +127,19 @@ def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passe
 
 
 def _orthonormal_block(block: np.ndarray, K: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an orthonormal basis of what `block` adds to K; directions that are used up are drawn at random.
+    """Return an orthonormal basis of `block` after projecting out K; dependent directions are replaced by random ones.
 
-    "SVQB" (Stathopoulos and Wu 2002), three times: each round divides by lengths that the last one saw only up to
-    rounding. Where K already spans a direction, a random one does no harm: T projects on whatever K spans.
+    "SVQB" (Stathopoulos and Wu 2002), repeated three times because one round is accurate only up to rounding. A random
+    direction does no harm: T is the projection on whatever K spans.
     """
     for _ in range(3):
         block = block / np.maximum(np.linalg.norm(block, axis=0), np.finfo(np.float32).tiny)
         block -= K @ (K.T @ block)
-        squares, Z = np.linalg.eigh(_gram(block))
-        kept = squares > USED_UP**2 * squares[-1]
-        basis = block @ (Z[:, kept] / np.sqrt(squares[kept])).astype(np.float32)
-        fresh = rng.standard_normal((len(block), int(np.count_nonzero(~kept))), dtype=np.float32)
-        block = np.hstack((basis, fresh))
+        eigenvalues, Z = np.linalg.eigh(_gram(block))
+        independent = eigenvalues > RELATIVE_TOLERANCE**2 * eigenvalues[-1]
+        basis = block @ (Z[:, independent] / np.sqrt(eigenvalues[independent])).astype(np.float32)
+        random_columns = rng.standard_normal((len(block), int(np.count_nonzero(~independent))), dtype=np.float32)
+        block = np.hstack((basis, random_columns))
     return block
 
 
@@ -150,11 +153,11 @@ def _gram(Y: np.ndarray) -> np.ndarray:
 
 
 def _orthonormal_product(Y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return U, s, R with Y = U diag(s) R', by the eigenvectors of Y'Y in float64; Y is tall."""
+    """Return U, s, R with Y = U diag(s) R', from the eigenvectors of Y'Y in float64; Y is tall."""
     values, R = np.linalg.eigh(_gram(Y))
     values, R = values[::-1], R[:, ::-1]
     s = np.sqrt(np.maximum(values, 0.0))
-    negligible = s <= USED_UP * s[0]
+    negligible = s <= RELATIVE_TOLERANCE * s[0]
     s[negligible] = 0.0
     U = (Y @ R.astype(np.float32)) * np.where(negligible, 0.0, 1 / np.maximum(s, 1e-300)).astype(np.float32)
     if negligible.any():

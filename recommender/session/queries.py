@@ -104,7 +104,7 @@ class FreeText:
 
     def _pseudo_item(self, x: np.ndarray) -> Optional[PseudoItem]:
         # What sets the words apart from the average movie: that people watch movies at all is not asked for.
-        vector = self.bridge(x[None])[0] - self.bridge.mean
+        vector = self.bridge(x[None])[0] - self.bridge.target_mean
         length = float(np.linalg.norm(vector))
         if length == 0:
             return None

@@ -1,13 +1,13 @@
 """Movies from several sources, each movie once.
 
-    source            file                                ids
-    a processed folder  movie_metadata.csv                MovieLens' (any data set that preprocessing has taken in)
-    MovieTweetings    movies.dat: id::title (year)::genres  IMDb's
-    INSPIRED          movie_database.tsv, with a header   of trailers (video_id)
+    source              file                                ids
+    a processed folder  movie_metadata.csv                  MovieLens' (of any preprocessed data set)
+    MovieTweetings      movies.dat: id::title::genres       IMDb's
+    INSPIRED            movie_database.tsv, with a header   of trailers (video_id)
 
-A movie keeps its line in every source that lists it. Lines are of one movie where their key agrees: the TMDB id, else
-`source:movie_id`. A source that knows only IMDb ids gets its TMDB ids from those that know both. Lines of one movie
-share one text, the longest that a source gives, since that says most; of equally long ones, that of the first source.
+Every source keeps its own row. Rows with the same key are the same movie and share the longest text; ties go to the
+first source. The key is the TMDB id, else `source:movie_id`. A source that has only IMDb ids takes its TMDB ids from
+sources that have both.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from .movie_text import movie_text, text_hash
 MOVIELENS = "movielens"
 _DAT, _TSV = "movies.dat", "movie_database.tsv"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_EMPTY = ("", "nan", "n/a", "none")  # how tables write that nothing is known
+_EMPTY = ("", "nan", "n/a", "none")  # spellings of a missing value
 _IMDB = re.compile(r"(?:tt)?0*([0-9]+)(?:\.0)?", re.IGNORECASE)
-# field -> columns of the INSPIRED table, in lower case; of several, the first that holds something
+# field -> columns of the INSPIRED table, in lower case; the first one with a value counts
 _COLUMNS = {
     "movie_id": ("video_id", "movie_id", "id", "imdb_id"),
     "title": ("title",),
@@ -47,10 +47,10 @@ def read_source(name: str, path: Path) -> list[tuple[str, Movie]]:
     """Read the movies of source `name`: a processed folder, a `movies.dat`, a `.tsv`, or a folder that holds one.
 
     Returns (id there, movie); `movie_id` is 0 where the source's ids are not numbers.
-    Raises `DataError` for a name that is not a plain word, and for what is none of these or has bad lines.
+    Raises `DataError` for an invalid name, for any other file, and for bad lines.
     """
     if not _NAME.fullmatch(name):
-        raise DataError(f"source {name!r}: give a name of small letters, figures, - and _, such as {MOVIELENS}")
+        raise DataError(f"source {name!r}: use lower-case letters, digits, '-' and '_', such as {MOVIELENS}")
     if path.is_dir():
         if any((path / file).is_file() for file in ("movie_metadata.csv", "movie_features.csv")):
             catalog = Catalog.load(path)
@@ -59,36 +59,36 @@ def read_source(name: str, path: Path) -> list[tuple[str, Movie]]:
         path = found[0] if len(found) == 1 else path
     readers = {".dat": _dat_rows, ".tsv": _tsv_rows}
     if path.suffix not in readers or not path.is_file():
-        what = "holds no list of movies" if path.exists() else "does not exist"
+        what = "has no list of movies" if path.exists() else "does not exist"
         raise DataError(f"{path} {what}: give source {name!r} as {name}=PATH, a processed folder, {_DAT} or {_TSV}")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8: save it as UTF-8") from None
+        raise DataError(f"{path} is not valid UTF-8: convert the file") from None
     movies: dict[str, Movie] = {}
-    for ident, fields in readers[path.suffix](text, path):
-        movies.setdefault(ident, _movie(ident, fields))
+    for source_id, fields in readers[path.suffix](text, path):
+        movies.setdefault(source_id, _movie(source_id, fields))
     if not movies:
         raise DataError(f"{path} lists no movies: give a complete file")
     return list(movies.items())
 
 
 def movie_columns(lists: Mapping[str, Sequence[tuple[str, Movie]]]) -> dict[str, list[str]]:
-    """Return movie_id, source, key, metadata, embedding_text and text_hash of all lines of the sources, in order.
+    """Return movie_id, source, key, metadata, embedding_text and text_hash of all rows of the sources, in order.
 
-    lists: source -> what `read_source` returned.  Cost linear in the lines.
+    lists: source -> what `read_source` returned.  Cost linear in the rows.
     """
     lines = [(source, *line) for source, listed in lists.items() for line in listed]
     tmdb_of = {_imdb(movie): movie.tmdb_id for *_, movie in reversed(lines) if movie.tmdb_id}
     tmdb_of.pop("", None)
     keys: list[str] = []
     texts: dict[str, str] = {}
-    for source, ident, movie in lines:
+    for source, source_id, movie in lines:
         tmdb_id = movie.tmdb_id or tmdb_of.get(_imdb(movie), "")
-        keys.append(f"tmdb:{tmdb_id}" if tmdb_id else f"{source}:{ident}")
+        keys.append(f"tmdb:{tmdb_id}" if tmdb_id else f"{source}:{source_id}")
         texts[keys[-1]] = max(texts.get(keys[-1], ""), movie_text(movie), key=len)
     return {
-        "movie_id": [ident for _, ident, _ in lines],
+        "movie_id": [source_id for _, source_id, _ in lines],
         "source": [source for source, *_ in lines],
         "key": keys,
         "metadata": [_metadata(movie) for *_, movie in lines],
@@ -98,15 +98,15 @@ def movie_columns(lists: Mapping[str, Sequence[tuple[str, Movie]]]) -> dict[str,
 
 
 def _dat_rows(text: str, path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
-    """MovieTweetings: lines `IMDb id::title (year)::genres by |`; a title may hold `::` itself."""
+    """MovieTweetings: lines `IMDb id::title (year)::genres by |`; a title may contain `::`."""
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        ident, *middle = line.rstrip("\r").split("::")
+        source_id, *middle = line.rstrip("\r").split("::")
         genres = middle.pop() if len(middle) > 1 else ""
-        if not ident.strip().isdecimal() or not middle:
-            raise DataError(f"{path} line {number}: {line[:40]!r} is not `id::title::genres`: repair it")
-        yield ident.strip(), {"title": "::".join(middle), "genres": genres, "imdb_id": ident}
+        if not source_id.strip().isdecimal() or not middle:
+            raise DataError(f"{path} line {number}: expected `id::title::genres`, got {line[:40]!r}")
+        yield source_id.strip(), {"title": "::".join(middle), "genres": genres, "imdb_id": source_id}
 
 
 def _tsv_rows(text: str, path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
@@ -126,18 +126,18 @@ def _tsv_rows(text: str, path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
 
 
 def _unquoted(cell: str) -> str:
-    """Take off quotes around a whole cell; any others are part of the text: plots hold lone ones."""
+    """Remove quotes around a whole cell; other quotes belong to the text."""
     if len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', ""):
         return cell[1:-1].replace('""', '"')
     return cell
 
 
-def _movie(ident: str, fields: Mapping[str, str]) -> Movie:
+def _movie(source_id: str, fields: Mapping[str, str]) -> Movie:
     title, year, alternatives = parse_title(fields["title"])
     given = fields.get("year", "").removesuffix(".0")
     genres = fields.get("genres", "")
     return Movie(
-        movie_id=int(ident) if ident.isdecimal() else 0,
+        movie_id=int(source_id) if source_id.isdecimal() else 0,
         title=title,
         year=int(given) if given.isdecimal() and len(given) == 4 else year,
         genres=() if genres == NO_GENRES else _listed(genres),
@@ -163,7 +163,7 @@ def _imdb(movie: Movie) -> str:
 
 
 def _metadata(movie: Movie) -> str:
-    """Return what is known of a movie, without the ids that have columns, as a JSON object."""
+    """Return the known fields of a movie as a JSON object, without the ids that have columns."""
     fields = dataclasses.asdict(movie).items()
     known = {name: value for name, value in fields if value and name not in ("movie_id", "n_ratings")}
     return json.dumps(known, ensure_ascii=False)
