@@ -61,13 +61,13 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
         recommender.encode(text)  # refuse what means nothing before anything is asked
     talk = Conversation(recommender, wanted)
     with contextlib.ExitStack() as stack:
-        begin = talk.open_profiles(given)
+        loaded = talk.open_profiles(given)
         if talk.profile:
             talk.profile.parent.mkdir(parents=True, exist_ok=True)
             lock = talk.profile.with_name(f".{talk.profile.stem}.lock")
             stack.enter_context(exclusive(lock, f"profile {talk.profile.stem!r}"))
         with contextlib.suppress(EndOfInput):
-            talk.talk(talk.start(given, n_movies) if begin is None else talk.resume(begin, given, n_movies))
+            talk.talk(talk.begin(given, loaded, n_movies))
         talk.say_goodbye()
     return 0
 
@@ -81,9 +81,8 @@ class Conversation:
         self.say = self.console.say
         self.profile: Optional[Path] = None
         self.state: Optional[SessionState] = None
-        self.n_missing = 0
 
-    def open_profiles(self, given: argparse.Namespace) -> Optional[SessionState]:
+    def open_profiles(self, given: argparse.Namespace) -> Optional[tuple[SessionState, list[int]]]:
         """Set the file that --save or --resume keeps the session in; returns the session to go on with, if any."""
         folder = given.profiles or profiles.default_profiles_folder()
         if given.save is not None:
@@ -96,29 +95,25 @@ class Conversation:
             raise ChoiceError(f"--seed {given.seed} with --resume: the profile has its seed, leave --seed out")
         source = profiles.profile_path(folder, given.resume)
         self.profile = self.profile or source
-        state, missing = profiles.load_profile(source, self.catalog)
-        self.n_missing = len(missing)
-        return state
+        return profiles.load_profile(source, self.catalog)
 
-    def start(self, given: argparse.Namespace, n_movies: int) -> SessionState:
-        """Ask for the favorites and return the state after them."""
-        n = self.recommender.policy.n_favorites
-        ask = f"Name {n} that you love; Enter alone starts with fewer."
-        if given.like:
-            ask = f"Name up to {n} that you love; Enter alone starts."
-        self.say(f"tastevec: {n_movies:,} movies. {ask}")
-        return self.engine.start(self.ask_favorites(n, 0 if given.like else 1), given.seed or 0, given.like)
-
-    def resume(self, state: SessionState, given: argparse.Namespace, n_movies: int) -> SessionState:
-        """Return the state of a profile, after what was said with --like now."""
-        state = self.engine.resume(state)
+    def begin(
+        self, given: argparse.Namespace, loaded: Optional[tuple[SessionState, list[int]]], n_movies: int
+    ) -> SessionState:
+        """Return the state of the loaded profile, after what was said with --like now, or ask for favorites."""
+        n, about = self.recommender.policy.n_favorites, f"tastevec: {n_movies:,} movies."
+        if loaded is None:
+            up_to, fewer = ("up to ", "") if given.like else ("", " with fewer")
+            self.say(f"{about} Name {up_to}{n} that you love; Enter alone starts{fewer}.")
+            return self.engine.start(self.ask_favorites(n, 0 if given.like else 1), given.seed or 0, given.like)
+        state = self.engine.resume(loaded[0])
         for text in given.like:
             state = self.engine.tell(state, text)
         known = f"{len(state.favorites)} favorites, {len(state.answers)} answers"
         known += f", {len(state.utterances)} times in words" if state.utterances else ""
-        self.say(f"tastevec: {n_movies:,} movies. Welcome back, {given.resume}: {known}.")
-        if self.n_missing:
-            self.say(f"  {self.n_missing} movies of the profile are not in this catalogue; left out.")
+        self.say(f"{about} Welcome back, {given.resume}: {known}.")
+        if loaded[1]:
+            self.say(f"  {len(loaded[1])} movies of the profile are not in this catalogue; left out.")
         return state
 
     def hold(self, state: SessionState) -> SessionState:

@@ -28,28 +28,22 @@ COMMANDS = {
 
 
 def program_of(command: str) -> Callable[[Optional[Sequence[str]]], Optional[int]]:
-    """Return the `main` of the program behind a command of `COMMANDS`."""
-    if command == "session":
-        return runsvd.main
-    if command == "two-tower-session":
-        return runtwotower.main
-    # Not before they are asked for: a session starts without them.
-    from model import (
-        evaluate,
-        generate_embeddings,
-        replay_sessions,
-        train_ranking_model,
-        train_session_model,
-        train_svd_model,
-        train_twotower,
-    )
+    """Return the `main` of the program behind a command of `COMMANDS`; the others are not imported."""
+    if command in ("session", "two-tower-session"):
+        return {"session": runsvd, "two-tower-session": runtwotower}[command].main
+    if command.startswith("train "):
+        from model import train_ranking_model as ranking
+        from model import train_session_model, train_svd_model, train_twotower
+
+        programs = {"svd": train_svd_model, "session": train_session_model, "twotower": train_twotower}
+        return {**programs, "ranking": ranking}[command[len("train ") :]].main
+    if command in ("embed", "evaluate", "replay"):
+        from model import evaluate, generate_embeddings, replay_sessions
+
+        return {"embed": generate_embeddings, "evaluate": evaluate, "replay": replay_sessions}[command].main
     from preprocess import download, enrich_metadata, fetch_tmdb_metadata, setup
 
-    programs = {"download": download, "data": setup, "tmdb": fetch_tmdb_metadata, "describe": enrich_metadata}
-    programs |= {"train svd": train_svd_model, "train session": train_session_model, "train twotower": train_twotower}
-    programs |= {"train ranking": train_ranking_model, "embed": generate_embeddings}
-    programs |= {"evaluate": evaluate, "replay": replay_sessions}
-    return programs[command].main
+    return {"download": download, "data": setup, "tmdb": fetch_tmdb_metadata, "describe": enrich_metadata}[command].main
 
 
 def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
