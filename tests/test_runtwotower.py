@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model import runsvd, runtwotower, train_ranking_model
+from model import runtwotower, train_ranking_model
 from recommender import Recommender
 from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
 from recommender.learn.svd import SvdModel
@@ -19,7 +17,7 @@ from recommender.learn.two_tower.model import TwoTower, load_movie_tower
 from recommender.session.fitted_rules import BIAS_WEIGHT
 from recommender.session.rules import MovingAverage
 from recommender.session.state import Event
-from tests.test_session_program import RULE, TYPED
+from tests.test_session_program import RULE, TYPED, run
 from tests.tiny import FILMS, make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,32 +46,19 @@ def processed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_two_tower(tmp_path_factory.mktemp("data") / "processed", {})
 
 
-@pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Type into a program as through a pipe; returns what it prints."""
-
-    def typed(text: str, *flags: object, main: Callable = runtwotower.main) -> str:
-        monkeypatch.setattr("sys.stdin", io.StringIO(text))
-        assert main([str(flag) for flag in flags]) == 0
-        printed = capsys.readouterr()
-        assert printed.err == ""
-        return printed.out
-
-    return typed
-
-
-def test_a_whole_session_is_that_of_runsvd(processed: Path, tmp_path: Path, say: Callable[..., str]) -> None:
+def test_a_whole_session_is_that_of_runsvd(processed: Path, tmp_path: Path) -> None:
     """Of runsvd where the SVD's vectors are those of the tower without their mean; the last one as a file, piped."""
     svd = make_processed(tmp_path / "processed")
     model = SvdModel.load(svd / "artifacts" / "svd")
     model.movie_embeddings_ = model.movie_embeddings_ - model.movie_embeddings_.mean(axis=0)
     model.save(svd / "artifacts" / "svd")
-    expected = say(TYPED, *RULE, "--processed", svd, main=runsvd.main)
-    assert "3. " in expected
-    assert say(TYPED, *FLAGS, "--processed", processed) == expected
+    expected = run(TYPED, "--processed", svd, rule=RULE)
+    assert (expected.returncode, expected.stderr) == (0, "")
+    assert "3. " in expected.stdout
+    assert run(TYPED, "--processed", processed, main=runtwotower.main, rule=FLAGS) == expected
     command = [sys.executable, str(ROOT / "model" / "runtwotower.py"), *FLAGS, "--processed", str(processed)]
     done = subprocess.run(command, input=TYPED, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
-    assert (done.stdout, done.stderr, done.returncode) == (expected, "", 0)
+    assert (done.returncode, done.stdout, done.stderr) == expected
 
 
 def test_what_is_refused(processed: Path, tmp_path: Path) -> None:

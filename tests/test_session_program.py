@@ -61,12 +61,6 @@ def refused(done: Done) -> str:
     return done.stderr
 
 
-def start(*flags: object, **more: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "model.runsvd", *RULE, *map(str, flags)]
-    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
-    return subprocess.Popen(command, cwd=ROOT, encoding="utf-8", **{**pipes, **more})  # type: ignore[call-overload, no-any-return]
-
-
 def shown(done: Done) -> list[str]:
     return re.findall(r"^\d+\. (.*\))  ", done.stdout, flags=re.MULTILINE)
 
@@ -244,7 +238,8 @@ def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile
     processed: Path, tmp_path: Path
 ) -> None:
     flags = ["--processed", processed, "--profiles", tmp_path]
-    with start(*flags, "--save", "ann") as first:
+    command = [sys.executable, "-m", "model.runsvd", *RULE, *map(str, flags), "--save", "ann"]
+    with subprocess.Popen(command, cwd=ROOT, encoding="utf-8", stdin=-1, stdout=-1) as first:
         first.stdin.write("alpha\n\ny\nn\n")
         first.stdin.flush()
         for line in first.stdout:
@@ -256,10 +251,8 @@ def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile
     assert run("", *flags, "--resume", "ann").returncode == 0
 
 
-PLAIN, WORDS = (
-    '{"format_version": 1, "seed": 0, "favorites": [1], "answers": []}',
-    '"answers": [[2, "like"]], "words": ',
-)
+PLAIN = '{"format_version": 1, "seed": 0, "favorites": [1], "answers": []}'
+WORDS = '"answers": [[2, "like"]], "words": '
 NOT_A_PROFILE = "is not a profile of tastevec"
 PROFILES = [
     ("{", "ann.json is damaged"),
@@ -460,13 +453,11 @@ class Terminal:
             os.environ.update({"TERM": "xterm", "INPUTRC": "/dev/null", **environment})
             os.execv(sys.executable, [sys.executable, "-m", "model.runsvd", *flags])
 
-    def wait_for(self, *texts: str, seconds: float = 20) -> None:
+    def wait_for(self, *texts: str) -> None:
         """Read until each text appears after what was read before."""
-        end = time.monotonic() + seconds
         for text in texts:
             while text not in self.unread:
-                ready, _, _ = select.select([self.handle], [], [], max(0, end - time.monotonic()))
-                assert ready, f"no {text!r} in {self.unread!r}"
+                assert select.select([self.handle], [], [], 20)[0], f"no {text!r} in {self.unread!r}"
                 try:
                     self.unread += os.read(self.handle, 4096).decode("utf-8", "replace")
                 except OSError:  # Linux reports the end of a pseudo-terminal as an error
@@ -477,33 +468,25 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.handle, text.encode())
 
-    def close(self, seconds: float = 20) -> int:
-        """Return the exit code; a program that does not end is killed."""
-        end = time.monotonic() + seconds
-        while True:
+    def close(self) -> int:
+        """Return the exit code; a program that does not end within 20 seconds is killed."""
+        for _ in range(1000):
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                break
-            if time.monotonic() > end:
-                os.kill(self.pid, signal.SIGKILL)
+                os.close(self.handle)
+                return os.waitstatus_to_exitcode(status)
             time.sleep(0.02)
-        os.close(self.handle)
-        return os.waitstatus_to_exitcode(status)
+        os.kill(self.pid, signal.SIGKILL)
+        raise AssertionError("the program does not end")
 
 
 def test_a_session_on_a_terminal_completes_and_colors(processed: Path) -> None:
     terminal = Terminal("--processed", str(processed))
-    terminal.wait_for("Favorite 1 of 4: ")
-    terminal.type("gam\t")
-    terminal.wait_for("Gamma (1982)")
-    terminal.type("\n")
-    terminal.wait_for("\033[1mGamma (1982)\033[0m", "Favorite 2 of 4: ")
-    terminal.type("\n")
-    terminal.wait_for("> ")
-    terminal.type("y\n")
-    terminal.wait_for("2. ", "> ")
-    terminal.type("\x04")
-    terminal.wait_for("Goodbye.")
+    color = "\033[1mGamma (1982)\033[0m"
+    dialogue = [("Favorite 1 of 4: ", "gam\t"), ("Gamma (1982)", "\n"), (color, ""), ("Favorite 2 of 4: ", "\n")]
+    for wait, typed in [*dialogue, ("> ", "y\n"), ("2. ", ""), ("> ", "\x04"), ("Goodbye.", "")]:
+        terminal.wait_for(wait)
+        terminal.type(typed)
     assert terminal.close() == 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Optional, TypeVar
+from typing import Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,6 @@ from ..data.errors import ChoiceError
 from ..linalg.rows import unit_rows
 
 METRICS = ("inner", "cosine")
-
-AnyIndex = TypeVar("AnyIndex", bound="VectorIndex")
 
 
 class VectorIndex(ABC):
@@ -78,5 +76,5 @@ class VectorIndex(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls: type[AnyIndex], folder: Path) -> AnyIndex:
+    def load(cls, folder: Path) -> VectorIndex:
         """Read what `save` wrote; raises `ArtifactError` for files that are missing or damaged."""
