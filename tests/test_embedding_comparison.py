@@ -193,12 +193,12 @@ def test_requests_of_dialogues_are_the_words_of_the_seeker_before_a_film_they_li
     val, test = (dialogue_requests(said, catalog(), part) for part in ("val", "test"))
     assert not set(val.unit_names) & set(test.unit_names)
     assert sorted(val.unit_names + test.unit_names) == sorted(each.dialog_id for each in said)
-    assert 8 <= val.n_units <= 32  # a third of 60, give or take 3.3 deviations
-    assert test.rows.tolist() == [7, 8] * test.n_units
-    assert test.unit.tolist() == np.repeat(np.arange(test.n_units), 2).tolist()
+    assert 8 <= len(val.unit_names) <= 32  # a third of 60, give or take 3.3 deviations
+    assert test.rows.tolist() == [7, 8] * len(test.unit_names)
+    assert test.unit.tolist() == np.repeat(np.arange(len(test.unit_names)), 2).tolist()
     assert set(test.texts[::2]) == {"!\nSomething sad, like or"}  # the name of film 9 is taken out too
     assert set(test.texts[1::2]) == {"!\nSomething sad, like or , please"}  # without what the recommender said
-    assert test.left_out == {"not in the catalogue": test.n_units, "nothing said before": test.n_units}
+    assert test.left_out == {"not in the catalogue": len(test.unit_names), "nothing said before": len(test.unit_names)}
 
 
 def test_titles_of_two_films_mean_none():

@@ -57,19 +57,14 @@ class Requests:
         if not self.texts:
             raise DataError(f"{self.name}: no request means a movie of the catalogue: use the one that they are about")
 
-    @property
-    def n_units(self) -> int:
-        return len(self.unit_names)
-
     def by_unit(self, values: np.ndarray) -> np.ndarray:
         """Return the mean of `values` (n,) in each unit, (n_units,)."""
-        means: np.ndarray = np.bincount(self.unit, values, self.n_units) / np.bincount(self.unit)
-        return means
+        return np.bincount(self.unit, values, len(self.unit_names)) / np.bincount(self.unit)
 
     def note(self) -> str:
         """Return how many there are, as a line."""
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items() if count) or "nothing"
-        units = "" if self.n_units == len(self.texts) else f" in {self.n_units:,}"
+        units = "" if len(self.unit_names) == len(self.texts) else f" in {len(self.unit_names):,}"
         return f"{len(self.texts):,} requests{units} ({self.name}), each means one; left out: {left_out}"
 
 

@@ -2,22 +2,15 @@
 
     the movies are shuffled by `seed` and cut into 10 folds; one fold H is held out at a time
     learned from, known of a person   the known ratings (test: train + val, val: train) of movies outside H
-    ranked                            the movies of H, and no others
+    ranked                            the movies of H, and no others; equal scores in a random order
     relevant                          the movies of H that the person liked, in the known or the evaluated part
-    evaluated                         people who know a movie outside H and like one of H
 
 A held-out movie stays in the catalogue, without a rating, so a model can place it only by what it is: genres, year,
-cast, words. Any other model shows chance: equal scores are listed in a random order, since MovieLens' ids alone tell
-old from new. Likes from the known part count too, as all ratings of H were taken out. It says nothing about order in
-time. So that tuning stays apart from reporting, val holds out folds 5 to 9 and test folds 0 to 4: other movies. A
-person's value is their mean over the folds; the figures are means over people.
+cast, words; any other model shows chance. It says nothing about order in time. So that tuning stays apart from
+reporting, val holds out folds 5 to 9 and test folds 0 to 4. Figures are means over people of their mean over folds.
 
-What models are measured against:
-
-    popularity-by-genre   score_i = mean over the genres g of i of L_g
-                          L_g     = mean number of likes of the movies that have genre g and at least one rating
-    genre-profile         the model `content` without keywords and popularity: cosine of genres
-    random                a number drawn for each person and movie
+What models are measured against: `popularity-by-genre`, `genre-profile` (the model `content` without keywords and
+popularity: cosine of genres), and `random`, a number drawn for each person and movie.
 """
 
 from __future__ import annotations
@@ -54,8 +47,9 @@ def popularity_by_genre(catalog: Catalog, train: Interactions) -> Scores:
 
 
 def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) -> np.ndarray:
-    """Return score_i of popularity-by-genre, (n_movies,) float32; without a genre, the mean over all rated movies.
+    """Return score_i = mean of L_g over the genres g of movie i, (n_movies,) float32.
 
+    L_g = mean likes of the movies of genre g with a rating.  Without a genre: the mean over all rated movies.
     genres: (n_movies, n_genres) of 0 and 1.  likes, is_rated: (n_movies,).
 
     >>> genres = np.array([[1, 0], [1, 1], [0, 1], [1, 1], [0, 0]])
@@ -64,9 +58,8 @@ def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) 
     """
     rated = genres[is_rated]
     overall = float(likes[is_rated].mean()) if is_rated.any() else 0.0
-    movies = rated.sum(axis=0)
-    of_genre = np.where(movies > 0, likes[is_rated] @ rated / np.maximum(movies, 1), overall)  # L_g
-    n_genres = genres.sum(axis=1)
+    movies, n_genres = rated.sum(axis=0), genres.sum(axis=1)
+    of_genre = np.where(movies > 0, likes[is_rated] @ rated / np.maximum(movies, 1), overall)  # L_g, (n_genres,)
     return np.where(n_genres > 0, genres @ of_genre / np.maximum(n_genres, 1), overall).astype(np.float32)
 
 

@@ -131,8 +131,7 @@ class WithoutLearning(LearningRule):
     """A rule that hears the favorites and ignores all answers."""
 
     def __init__(self, rule: LearningRule) -> None:
-        self.rule = rule
-        self._scores = functools.lru_cache(maxsize=1)(rule.scores)
+        self.rule, self._scores = rule, functools.lru_cache(maxsize=1)(rule.scores)
 
     def scores(self, events: Sequence[Event]) -> np.ndarray:
         return self._scores(_favorites(events))
@@ -167,9 +166,8 @@ def measure(person: Person, shown: Sequence[int], n_turns: int, counts: np.ndarr
     """Return what was reached; counts, tiers: (n_movies,) ratings in training, and `popularity_tiers` of them."""
     left = person.liked_left()
     turns = tuple(turn for turn, row in enumerate(shown, start=1) if row in set(left))
-    hits = [shown[turn - 1] for turn in turns]
-    weights = np.sort(1.0 / (counts[left] + 1.0))[::-1]
-    weighted = float((1.0 / (counts[hits] + 1.0)).sum() / weights[:n_turns].sum())
+    hits, weights = [shown[turn - 1] for turn in turns], 1.0 / (counts + 1.0)  # by popularity
+    weighted = float(weights[hits].sum() / np.sort(weights[left])[::-1][:n_turns].sum())
     tail = int((tiers[hits] != HEAD).sum())
     return Outcome(person.user_id, len(turns), len(turns) / min(n_turns, len(left)), weighted, tail, turns)
 

@@ -45,9 +45,8 @@ def _silent(done: int, total: int, what: str) -> None:
 
 
 class Options(NamedTuple):
-    """How to evaluate. part: val or test.  ks: cutoffs.  seed: of bootstrap and folds.  checkpoint: a folder for what
-    is finished, found there again.  start_progress: called with a label for each piece of work.
-    """
+    """How to evaluate: part, val or test; cutoffs; seed of bootstrap and folds; a folder where finished work is found
+    again; and what starts the progress of a piece of work with this label."""
 
     part: str = "test"
     ks: tuple[int, ...] = (10, 20)
