@@ -21,7 +21,6 @@ N_USERS, N_MOVIES, N_UNRATED, DAY = 60, 40, 4, 86_400
 MODELS = registry.names()
 ALIKE = ("popularity", "biases", "trending")  # one order for everybody, at one moment
 PERSONAL = tuple(name for name in MODELS if name not in ALIKE)
-CONTENT = ("content",)  # what it learns is in the genres, not in who rated what
 WORDS = (("rocket", "planet", "alien", "comet"), ("sheriff", "saloon", "cattle", "canyon"))
 SMALL: dict[str, dict[str, Any]] = {
     "stacker": {"networks": 2, "epochs": 10},
@@ -99,21 +98,13 @@ def test_checkerboard_with_its_diagonal_withheld(name: str) -> None:
 def test_learns_planted_structure_and_nothing_from_shuffled_labels(name: str) -> None:
     data = ratings()
     assert hits(make(name).fit(data), data) > 0.9
-    if name in CONTENT:  # 6 of the 21 unseen movies are of the own half
+    if name == "content":  # it learns from genres, not from who rated what; 6 of 21 unseen movies are of the own half
         assert hits(registry.make(name, None).fit(data), data) < 0.5
         return
     shuffled = dataclasses.replace(data, movie_rows=ratings(1, planted=False).movie_rows)
     blind = registry.make(name, None, **SMALL.get(name, {})).fit(shuffled)
     # 60 users x 3 picks around one half: a standard deviation of .037, more as picks of one user hang together
     assert abs(hits(blind, shuffled) - 0.5) < 0.15
-
-
-@pytest.mark.parametrize("name", ["text_ridge", "two_tower_text", "content"])
-def test_movies_that_nobody_rated_are_found_by_what_they_are_about(name: str) -> None:
-    data = ratings()
-    scores = make(name).fit(data).score(data, np.arange(N_USERS))[:, N_MOVIES:]
-    own = np.arange(N_UNRATED) % 2 == (np.arange(N_USERS) % 2)[:, None]
-    assert (np.where(own, scores, 0).sum(axis=1) > np.where(own, 0, scores).sum(axis=1)).mean() > 0.9
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,4 +1,4 @@
-"""EASE and two towers that read texts: unrated movies are found by their texts, not by shuffled ones."""
+"""Models that read what movies are about: unrated movies are found by their texts, not by shuffled ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def make_ratings() -> Interactions:
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"), [("text_ridge", {}), ("two_tower_text", QUICK), ("two_tower_text", {**QUICK, "ridge": 0.0})]
+    ("name", "settings"),
+    [("content", {}), ("text_ridge", {}), ("two_tower_text", QUICK), ("two_tower_text", {**QUICK, "ridge": 0.0})],
 )
 def test_unrated_movies_are_found_by_their_texts_and_not_by_shuffled_ones(name: str, settings: dict[str, Any]) -> None:
     """The share of the five best among the unrated movies that are of the user's theme."""

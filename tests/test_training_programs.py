@@ -77,25 +77,6 @@ def test_report_and_artifact_of_the_svd(
     assert (model.settings.rank, model.settings.signal) == (4, "centered")
 
 
-def test_the_quality_of_a_ranking_is_its_ndcg(tmp_path: Path) -> None:
-    """Against a loop over users; popularity, cut at 10."""
-    folder = make_processed(tmp_path / "processed")
-    train, val = load_split(folder, "train"), load_split(folder, "val")
-    likes = np.bincount(train.movie_rows[train.ratings >= 4], minlength=40)
-    order = np.lexsort((-train.movie_counts(), -likes))
-    values = []
-    for user in range(train.n_users):
-        wanted = set(val.movie_rows[val.row(user)][val.ratings[val.row(user)] >= 4].tolist())
-        seen = set(train.movie_rows[train.row(user)].tolist())
-        ranked = [movie for movie in order.tolist() if movie not in seen][:10]
-        gain = sum(1 / np.log2(place + 2) for place, movie in enumerate(ranked) if movie in wanted)
-        if wanted:
-            values.append(gain / sum(1 / np.log2(place + 2) for place in range(min(10, len(wanted)))))
-    model = train_svd_model.MostPopular().fit(train)
-    found = protocols.ranking_quality(model, protocols.from_known(train, val, "val"))
-    assert found == pytest.approx(np.mean(values))
-
-
 @pytest.mark.parametrize(("flags", "half_life", "power"), [([], 1.0, 2.0), (["--half-life-days", "7"], 7.0, 2.0)])
 def test_the_weighted_signal_is_the_one_that_the_preprocessing_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], half_life: float, power: float
