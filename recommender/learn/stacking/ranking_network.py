@@ -20,12 +20,12 @@ BATCH = 32  # lists a step
 
 
 class Network(NamedTuple):
-    """W: (n_features, n_hidden).  b, v: (n_hidden,).  w: (n_features,).  One dtype."""
+    """The parameters, of one dtype."""
 
-    W: np.ndarray
-    b: np.ndarray
-    v: np.ndarray
-    w: np.ndarray
+    W: np.ndarray  # (n_features, n_hidden)
+    b: np.ndarray  # (n_hidden,)
+    v: np.ndarray  # (n_hidden,)
+    w: np.ndarray  # (n_features,)
 
 
 def start(w: np.ndarray, n_hidden: int, rng: np.random.Generator) -> Network:
@@ -62,7 +62,7 @@ def loss_and_gradient(network: Network, features: np.ndarray, targets: np.ndarra
 
 
 def train(
-    start: Network,
+    net: Network,
     features: np.ndarray,
     targets: np.ndarray,
     rng: np.random.Generator,
@@ -71,7 +71,7 @@ def train(
     l2: float,
 ) -> Network:
     """Return the network after `epochs` passes of Adam over the lists, shuffled by `rng`; shapes as above."""
-    parameters = [Parameter(part) for part in start]
+    parameters = [Parameter(part) for part in net]
     network = Network(*(part.weights for part in parameters))  # views: every step moves them
     t = 0
     for _ in range(epochs):
