@@ -1,13 +1,13 @@
-"""What is known about movies beside their ratings, one JSON object a line: read, joined, and asked of services.
+"""Movie descriptions as JSON lines: read, merged, and requested from services.
 
     {"movieId": 2571, "director": "...", "cast": "...; ...", "keywords": "...; ...", "overview": "...",
      "original_language": "en", "overview_source": ""}
 
-Every field but `movieId` may be missing; texts, or lists, which are joined by `; `. Other fields are left to whoever
-wrote them. `overview_source` says who wrote an overview that no person vouches for, "" otherwise.
+Every field but `movieId` is optional; texts, or lists, which are joined by `; `. Other fields are ignored.
+`overview_source` names the language model that wrote the overview, "" otherwise.
 
-A program that asks a service has several threads wait for answers; the main thread alone writes. What was answered is
-in the file when a run stops, whatever stops it, and is not asked again.
+A program that queries a service uses several threads for requests; only the main thread writes. Every answer is written
+at once, so an interrupted run resumes without repeating requests.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ FIELDS = ("director", "cast", "keywords", "overview", "original_language", "over
 
 
 def read_all(paths: Sequence[Path]) -> dict[int, dict[str, str]]:
-    """Return all of `FIELDS` by movie id, "" where not known; what the first file leaves empty comes from the next.
+    """Return all of `FIELDS` by movie id, "" if unknown; the first file with a value wins.
 
-    Raises `DataError`, naming the line, for one that is not such an object or a movie that comes twice in a file.
+    Raises `DataError`, naming the line, for an invalid object or a movie that occurs twice in a file.
     """
     joined: dict[int, dict[str, str]] = {}
     for path in paths:
@@ -42,20 +42,20 @@ def read_all(paths: Sequence[Path]) -> dict[int, dict[str, str]]:
         for where, entry in _entries(path):
             movie_id = entry["movieId"]
             if movie_id in seen:
-                raise DataError(f"{where}: movieId {movie_id} is described twice: keep one line")
+                raise DataError(f"{where}: movieId {movie_id} is described twice: remove one line")
             seen.add(movie_id)
             fields = {name: _text(entry.get(name), name, where) for name in FIELDS}
             known = joined.setdefault(movie_id, fields)
-            if not known["overview"]:  # who wrote it goes with what was written
+            if not known["overview"]:  # the source belongs to the overview
                 known["overview_source"] = fields["overview_source"]
             known.update({name: fields[name] for name in FIELDS[:-1] if not known[name]})
     return joined
 
 
 def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield where each object stands, for messages, and the object, its movieId checked.
+    """Yield the place of each object, for messages, and the object; its movieId is checked.
 
-    ended: leave out what comes after the last end of a line.
+    ended: ignore an incomplete last line.
     """
     try:
         content = path.read_bytes()
@@ -63,7 +63,7 @@ def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, A
     except FileNotFoundError:
         raise DataError(f"no descriptions at {path}: give a file of JSON lines with --descriptions") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8: save the descriptions as UTF-8") from None
+        raise DataError(f"{path} is not valid UTF-8: convert the file") from None
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -75,7 +75,7 @@ def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, A
             raise DataError(f"{where} is not JSON ({problem}): repair or remove the line") from None
         movie_id = entry.get("movieId") if isinstance(entry, dict) else None
         if not isinstance(movie_id, int) or isinstance(movie_id, bool):
-            raise DataError(f'{where} has no whole number as its movieId: write {{"movieId": 1, ...}}')
+            raise DataError(f'{where} needs a whole number as movieId: write {{"movieId": 1, ...}}')
         yield where, entry
 
 
@@ -83,28 +83,28 @@ def _text(value: object, name: str, where: str) -> str:
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         value = "; ".join(value)
     if value is not None and not isinstance(value, str):
-        raise DataError(f"{where}: {name} {value!r} is not a text: write it in quotes")
+        raise DataError(f"{where}: {name} {value!r} is not a string: put it in quotes")
     return " ".join((value or "").split())
 
 
 def make_parser(module: str, description: str, output: str, base_url: str, rate: float) -> Parser:
-    """Return the parser with the flags that all programs of this kind have, and these defaults."""
+    """Return the parser with the flags that these programs share."""
     parser = Parser(f"preprocess.{module}", description, {"--concurrency": "--threads"})
-    parser.add_common("processed", help="the processed data, whose movie_metadata.csv lists the movies")
-    keeps = "JSON lines; what it holds already is not asked again"
+    parser.add_common("processed", help="processed folder, whose movie_metadata.csv lists the movies")
+    keeps = "JSON lines; movies that it contains are not requested again"
     parser.add_common("output", default=Path(output), metavar="FILE", help=f"{keeps} (default: {output})")
     parser.add_common("base-url", default=base_url, help=f"address of the service (default: {base_url})")
-    parser.add_argument("--limit", type=int, metavar="N", help="ask about at most N movies in this run")
-    parser.add_common("threads", default=4, help="requests at the same time (default: 4)")
+    parser.add_argument("--limit", type=int, metavar="N", help="request at most N movies in this run")
+    parser.add_common("threads", default=4, help="number of parallel requests (default: 4)")
     parser.add_argument(
-        "--rate", type=float, default=rate, metavar="N", help="requests a second (default: %(default)g)"
+        "--rate", type=float, default=rate, metavar="N", help="requests per second (default: %(default)g)"
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be asked, and ask nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be requested, without requests")
     return parser
 
 
 def movies_left(arguments: argparse.Namespace, wanted: Callable[[Movie], bool], others: str) -> list[Movie]:
-    """Return the movies that are `wanted` and not in the output, and print their numbers; `others`: those unwanted."""
+    """Return the movies that are `wanted` and not in the output; print the counts. others: what the rest is called."""
     for flag in ("threads", "rate", "limit"):
         value = getattr(arguments, flag)
         if value is not None and not 0 < value < float("inf"):
@@ -114,8 +114,8 @@ def movies_left(arguments: argparse.Namespace, wanted: Callable[[Movie], bool], 
     done = {entry["movieId"] for _, entry in _entries(path, ended=True)} if path.exists() else set()
     movies = [movie for movie in map(catalog.movie, range(len(catalog))) if wanted(movie)]
     left = [movie for movie in movies if movie.movie_id not in done][: arguments.limit]
-    numbers = f"{len(catalog):,} movies, {len(catalog) - len(movies):,} {others}; {len(movies):,} to know"
-    print(f"{numbers}, {len(left):,} to ask for now", flush=True)
+    numbers = f"{len(catalog):,} movies, {len(catalog) - len(movies):,} {others}; {len(movies):,} in all"
+    print(f"{numbers}, {len(left):,} to request now", flush=True)
     return left
 
 
@@ -128,10 +128,10 @@ def ask_all(
     what: str,
     key_parameter: str = "",
 ) -> None:
-    """Write what `ask` returns for each movie left, as it comes, and print how many answers came.
+    """Write what `ask` returns for each movie left, as it arrives, and print the counts.
 
-    what: they were "fetched".  nothing: the key of those that hold none.  The first exception ends the work, after the
-    answers that are under way. Raises `ArtifactError` while another process writes the file.
+    what: the verb for the report, such as "fetched".  nothing: the key that marks an empty answer.  The first exception
+    stops the run after the pending answers. Raises `ArtifactError` while another process writes the file.
     """
     client = Client(
         arguments.base_url, key, key_parameter, rate=arguments.rate, say=functools.partial(print, file=sys.stderr)
@@ -140,8 +140,8 @@ def ask_all(
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.with_name(f".{path.name}.lock"), str(path)):
         if path.exists():
-            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # less a last line that a crash cut short
-        # Half of a surrogate pair, which JSON from a server may hold, is no text: it is replaced.
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # drops a last line that a crash cut short
+        # JSON from a server may contain half of a surrogate pair, which cannot be encoded: it is replaced.
         with open(path, "a", encoding="utf-8", errors="replace", newline="\n") as file:
             answers = at_once(
                 arguments.threads, left, lambda movie: [{"movieId": movie.movie_id, **ask(client, movie)}], client.stop

@@ -1,12 +1,12 @@
-"""Fetch a MovieLens data set by name, in one piece or not at all.
+"""Download a MovieLens data set by name.
 
     python -m preprocess.download ml-latest-small
     python -m preprocess.setup --data data/ml-latest-small.zip
 
-The file grows as `NAME.part` beside its place and takes its final name only when its digest is right: the published
-MD5 for the data sets that never change, else that of `NAME.zip.md5` beside the archive. A transfer that stops is
-continued where it stopped (a Range request), and begun again where the digest is wrong then. Each mirror is tried in
-turn. TLS certificates are always verified, plain HTTP is refused.
+The file is written as `NAME.part` and gets its final name only if its MD5 is right: the published one for data sets
+that never change, else the one in `NAME.zip.md5` beside the archive. An interrupted download resumes (Range request);
+if the MD5 is wrong then, it starts over. Mirrors are tried in order. TLS certificates are verified, plain HTTP is
+refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import requests
 
 MIRRORS = ("https://files.grouplens.org/datasets/movielens",)
-# As GroupLens publishes them; None: the archive changes from time to time.
+# As published by GroupLens; None: the archive changes from time to time.
 PUBLISHED_MD5: dict[str, Optional[str]] = {
     "ml-latest-small": None,
     "ml-latest": None,
@@ -45,15 +45,15 @@ PUBLISHED_MD5: dict[str, Optional[str]] = {
 
 
 def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Callable[[str], object] = print) -> Path:
-    """Fetch `target` from the first of `urls` that has it right; return its path.
+    """Download `target` from the first of `urls` with the right MD5; return its path.
 
-    md5: what the file must have, in hexadecimal; None asks for it at `URL.md5`. Raises `DataError`, with what each
-    server answered, where none gives the right file; `ArtifactError` while another process fetches the same one.
+    md5: the expected one, hexadecimal; None reads it from `URL.md5`. Raises `DataError`, with the error of each server,
+    if all fail; `ArtifactError` while another process downloads the same file.
     """
     for url in urls:
         address = parse_address(url)
         if address.scheme != "https" and not address.loopback:
-            raise SettingsError(f"{url!r} is not an https address: give one that begins with https://")
+            raise SettingsError(f"{url!r} is not an https address: use https://")
     part = target.with_name(f"{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
     failures = []
@@ -64,7 +64,7 @@ def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Cal
             try:
                 expected = md5 or _published_md5(client, f"{name}.md5")
                 if target.is_file() and file_md5(target) == expected:
-                    say(f"{target} is there already, and its MD5 is right")
+                    say(f"{target} exists already and its MD5 is right")
                     return target
                 client.retry(functools.partial(_fetch_rest, client, name, part, expected))
                 os.replace(part, target)
@@ -72,25 +72,25 @@ def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Cal
             except WebError as error:
                 failures.append(f"{url}: {error}")
                 say(failures[-1])
-    kept = f"; {part} is kept to continue from" if part.exists() else ""
-    raise DataError(f"{target.name} could not be downloaded ({'; '.join(failures)}): try again, or elsewhere{kept}")
+    kept = f"; {part} is kept, to resume" if part.exists() else ""
+    raise DataError(f"{target.name} could not be downloaded ({'; '.join(failures)}): try again, or give --mirror{kept}")
 
 
 def _published_md5(client: Client, name: str) -> str:
     found = re.search(rb"\b[0-9a-fA-F]{32}\b", client.get(name)[:1000])
     if not found:
-        raise WebError(f"{name} holds no MD5")
+        raise WebError(f"{name} has no MD5")
     return found.group().decode().lower()
 
 
 def _fetch_rest(client: Client, name: str, part: Path, expected: str) -> None:
-    """Append to `part` what is missing, and delete it where the MD5 is wrong then."""
+    """Append the missing bytes to `part`; delete it if the MD5 is wrong."""
     size = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={size}-"} if size else {})}
     progress = Progress(name, "kB")
 
     def append(response: requests.Response) -> None:
-        start = size if response.status_code == 206 else 0  # a server may know no ranges
+        start = size if response.status_code == 206 else 0  # a server may not support ranges
         total = start + int(response.headers.get("Content-Length", 0))
         with open(part, "ab" if start else "wb") as file:
             for block in blocks(response):
@@ -117,11 +117,11 @@ def file_md5(path: Path) -> str:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Fetch one data set."""
-    parser = Parser("preprocess.download", "Fetch a MovieLens data set by name.", {"--to": "--output"})
+    """Download one data set."""
+    parser = Parser("preprocess.download", "Download a MovieLens data set by name.", {"--to": "--output"})
     parser.add_argument("name", metavar="NAME", help=", ".join(PUBLISHED_MD5))
-    parser.add_common("output", default=Path("data"), help="where to put it (default: data)")
-    mirrors = f"an https folder that holds NAME.zip; may be repeated; tried before {', '.join(MIRRORS)}"
+    parser.add_common("output", default=Path("data"), help="output folder (default: data)")
+    mirrors = f"https folder with NAME.zip; repeatable; tried before {', '.join(MIRRORS)}"
     parser.add_argument("--mirror", action="append", default=[], metavar="URL", help=mirrors)
     arguments = parser.parse_args(argv)
     name = arguments.name.lower().removesuffix(".zip")

@@ -3,8 +3,8 @@
     raw ratings -> rows with a valid time -> latest rating of each (user, movie)
                 -> users with >= min_user_ratings -> movies with >= min_movie_ratings
 
-The two thresholds are applied once, in this order, so a user may end with fewer than min_user_ratings; `iterative`
-repeats until both hold, `movies_first` turns the order round.
+Both thresholds are applied once, in this order, so a user may end with fewer than min_user_ratings; `iterative` repeats
+until both hold, `movies_first` reverses the order.
 
     python -m preprocess.filter_data --data data/
 """
@@ -29,9 +29,9 @@ from recommender.data.splits import active_mask
 
 
 def read_filtered(path: Path, settings: PipelineSettings) -> tuple[Interactions, Catalog]:
-    """Return the ratings of the raw data at `path` that stay, and the catalogue of their movies, row for row.
+    """Return the filtered ratings of the raw data at `path`, and the catalogue of their movies, row for row.
 
-    How an unusual file was read is said on stderr.
+    Notes on an unusual file go to stderr.
     """
     source = open_source(path)
     table = read_ratings(source)
@@ -44,15 +44,15 @@ def read_filtered(path: Path, settings: PipelineSettings) -> tuple[Interactions,
 
 
 def filter_ratings(table: RatingsTable, settings: PipelineSettings) -> tuple[Interactions, list[str]]:
-    """Return the ratings that stay, and the report.
+    """Return the filtered ratings and the report.
 
-    The user and the movie vocabulary of the result are exactly the users and movies that still have a rating.
+    The vocabularies of the result are the users and movies that still have a rating.
     """
     data, least = table.ratings, (settings.min_user_ratings, settings.min_movie_ratings)
     keep = active_mask(data.user_rows(), data.movie_rows, *least, settings.movies_first, settings.iterative)
     kept = data if keep.all() else data.take(keep)
     if not kept.n_ratings:
-        problem = f"no rating is left of {table.n_rows:,} after min_user_ratings {least[0]} and min_movie_ratings"
+        problem = f"none of {table.n_rows:,} ratings is left after min_user_ratings {least[0]} and min_movie_ratings"
         raise DataError(f"{problem} {least[1]}: lower them, for example --min-movie-ratings 5")
     users = np.flatnonzero(np.diff(kept.indptr))
     movies, movie_rows = encode(kept.movie_rows)
@@ -61,7 +61,7 @@ def filter_ratings(table: RatingsTable, settings: PipelineSettings) -> tuple[Int
     n_below = data.n_ratings - kept.n_ratings
     return Interactions(*ids, indptr, movie_rows, kept.ratings, kept.times), [
         f"users:   {len(users):>10,} of {data.n_users:,} kept",
-        f"movies:  {len(movies):>10,} of {data.n_movies:,} rated ones kept",
+        f"movies:  {len(movies):>10,} of {data.n_movies:,} rated movies kept",
         f"ratings: {kept.n_ratings:>10,} of {table.n_rows:,} kept ({n_below:,} below the thresholds)",
     ]
 
@@ -78,7 +78,7 @@ def step(run: Run, stage: Path) -> list[str]:
     run.movies = {movie_id: source.movie(movie_id) for movie_id in kept["movie"]}
     n_unnamed = len(run.movies.keys() - source.movies.keys())
     if n_unnamed:
-        report.append(f"{n_unnamed:,} kept movies are not in the movie list: they are called `Movie <id>`")
+        report.append(f"{n_unnamed:,} kept movies are not in the movie list: their title is `Movie <id>`")
     if not run.arguments.bundle:
         write_ratings(run.ratings, stage, "ratings_filtered", run.kinds(run.ratings.n_ratings))
     rows = [(movie_id, *movie) for movie_id, movie in run.movies.items()]

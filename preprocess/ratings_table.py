@@ -1,9 +1,9 @@
-"""Read a table of ratings as people have it: plain numbers quickly, anything else as text, every decision noted.
+"""Read a table of ratings: plain numbers quickly, anything else as text, with a note for every decision.
 
-A file of plain numbers is read by pandas in chunks. Where that fails the whole file is read again line by line: times
-may be dates, milliseconds or missing, ids may be names; rows without a time or a rating are dropped and counted, and
-the first bad cell stops the program with its line. Another scale than 0.5 to 5 is mapped in a straight line:
-0.5 + 4.5 (rating - low) / (high - low).
+pandas reads a file of plain numbers in chunks. If that fails, the whole file is read again as text: times may be dates,
+milliseconds or missing, ids may be names. Rows without a time or a rating are dropped and counted; the first invalid
+cell stops the program with its line. A scale other than 0.5 to 5 is mapped linearly: 0.5 + 4.5 (rating - low) /
+(high - low).
 """
 
 from __future__ import annotations
@@ -27,17 +27,16 @@ from .sources import FORMATS, Format, Source, find_columns
 COLUMNS = ("userId", "movieId", "rating", "timestamp")
 CHUNK = 2_000_000  # rows
 MAX_ID = 2**53
-MAX_TIME = 2**32  # seconds; later than this is a mistake or milliseconds
-MOST_EMPTY = 0.1  # share of the rows that may lack a rating
+MAX_TIME = 2**32  # seconds; a larger value is an error or in milliseconds
+MOST_EMPTY = 0.1  # largest share of rows without a rating
 _END = "end of the file"
 
 
 class RatingsTable(NamedTuple):
-    """Ratings from 0.5 to 5, one of each user and movie: the latest, of equal times the last in the file.
+    """Ratings from 0.5 to 5, one for each user and movie: the latest; for equal times, the last in the file.
 
-    Without times in the file their `times` are -n .. -1, the order of its rows. n_rows: rows with rating and time.
-    n_dropped: rows without. notes: how the file was read, where that is not plain. names: of "user" and "movie",
-    id -> text, where the file has names for ids.
+    Without times in the file, `times` are -n .. -1 in file order. n_rows: rows with rating and time. n_dropped: rows
+    without. notes: what is unusual about the file. names: for "user" and "movie", id -> text, if the ids are names.
     """
 
     ratings: Interactions
@@ -48,10 +47,10 @@ class RatingsTable(NamedTuple):
 
 
 def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) -> RatingsTable:
-    """Read the ratings of `source`; `scale`: lowest and highest rating, where the format does not say it.
+    """Read the ratings of `source`; `scale`: lowest and highest rating, by default those of the format.
 
-    Raises `DataError`, naming the line, for an id or a rating that is none. Cost: one pass over the file where it
-    holds plain numbers, else two; memory 24 bytes a rating and one chunk.
+    Raises `DataError`, naming the line, for an invalid id or rating. Cost: one pass over a file of plain numbers, else
+    two; memory 24 bytes a rating and one chunk.
     """
     layout, notes = _read_header(source.files, FORMATS[source.format])
     low, high = scale or (layout.low, layout.high)
@@ -61,7 +60,7 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
     if not columns:
         columns, names = _read_text(source.files, layout, source.numbers)
         columns, n_dropped, more = _clean(source.files, layout, columns)
-        notes += more + [f"{what} ids are names: {what}_ids.csv has their numbers" for what in names]
+        notes += more + [f"{what} ids are names: {what}_ids.csv lists their numbers" for what in names]
     users, movies, ratings, times = columns
     if (low, high) != (0.5, 5.0):
         notes.append(f"ratings from {low:g} to {high:g} are mapped to 0.5 to 5")
@@ -77,11 +76,11 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
 
 
 def latest_of_pairs(user_rows: np.ndarray, movie_rows: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return which ratings to keep so that each (user, movie) has one: the latest, of equal times the last."""
+    """Return a mask that keeps one rating of each (user, movie): the latest; for equal times, the last."""
     pairs = user_rows.astype(np.int64) * (int(movie_rows.max()) + 1)
     pairs += movie_rows
     keep = np.ones(len(pairs), dtype=bool)
-    if (pairs[1:] > pairs[:-1]).all():  # MovieLens' files are sorted, so no pair comes twice
+    if (pairs[1:] > pairs[:-1]).all():  # sorted files, such as MovieLens', have no pair twice
         return keep
     ordered = np.sort(pairs)
     if (ordered[1:] == ordered[:-1]).any():
@@ -91,7 +90,7 @@ def latest_of_pairs(user_rows: np.ndarray, movie_rows: np.ndarray, times: np.nda
 
 
 def _read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
-    """Find separator and columns by the first line, where it is a header; return the layout and notes."""
+    """Find separator and columns from the header, if there is one; return the layout and notes."""
     if not layout.has_header:
         return layout, []
     name = files.ratings_name
@@ -102,13 +101,13 @@ def _read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
     try:
         line = first.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise files.error(name, "is not UTF-8 text: save the file as UTF-8") from None
+        raise files.error(name, "is not valid UTF-8: convert the file") from None
     if "\r" in line:
-        raise files.error(name, "ends its lines with CR alone: save it with LF or CR LF")
+        raise files.error(name, "has CR line ends: convert them to LF or CR LF")
     separator, header, found = find_columns(line, COLUMNS)
     for column, places in zip(COLUMNS, found):
         if len(places) > 1 or (not places and column != "timestamp"):
-            problem = "has twice the column" if places else "has no column"
+            problem = "has two columns" if places else "has no column"
             shown = line if len(line) <= 80 else line[:77] + "..."
             raise files.error(name, f"{problem} {column}: its first line is {shown!r}, expected {','.join(COLUMNS)}")
     positions = tuple(places[0] if places else -1 for places in found)
@@ -117,12 +116,12 @@ def _read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
     if renamed:
         notes.append(f"columns are read: {', '.join(renamed)}")
     if positions[3] < 0:
-        notes.append("no column of times: the order of the file stands in; what needs dates is refused")
+        notes.append("no timestamp column: file order is used instead; methods that need dates are not available")
     return layout._replace(separator=separator, positions=positions), notes
 
 
 def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]:
-    """Read a file of plain numbers in range; None where it is something else."""
+    """Read a file of plain numbers in range; None for any other file."""
     parts = []
     dtypes = dict(zip(layout.positions, (np.int64, np.int64, np.float64, np.int64)))
     with files.open(files.ratings_name) as file:
@@ -141,7 +140,7 @@ def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]
                     return None
                 ids = [column.astype(np.int32) if column.max() < 2**31 else column for column in (users, movies)]
                 parts.append((*ids, ratings.astype(np.float32), times.astype(np.uint32)))
-        except (ValueError, OverflowError):  # not numbers, or nothing but blank lines
+        except (ValueError, OverflowError):  # not numbers, or only blank lines
             return None
     return [np.concatenate(column) for column in zip(*parts)]
 
@@ -149,9 +148,9 @@ def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]
 def _read_text(
     files: RawFiles, layout: Format, movie_numbers: dict[str, int]
 ) -> tuple[np.ndarray, dict[str, dict[int, str]]]:
-    """Read any file of ratings; return its columns, (4, n) float64, and what `RatingsTable.names` holds.
+    """Read any file of ratings; return its columns, (4, n) float64, and `RatingsTable.names`.
 
-    Float64 is exact for ids below MAX_ID; a rating that is empty is -inf, a time that is none NaN.
+    Float64 is exact for ids below MAX_ID; an empty rating is -inf, an invalid time NaN.
     """
     names: list[Optional[dict[str, int]]] = [None, dict(movie_numbers) or None]  # of users, of movies
     parts = []
@@ -172,7 +171,7 @@ def _read_text(
             raise _bad_cell(files, layout, lines[at], widths[at], COLUMNS[which], cells[which][at].strip())
         parts.append(np.vstack([columns, parse_times(cells[3])]))
     if not parts:
-        raise files.error(files.ratings_name, "holds no ratings: give a complete file")
+        raise files.error(files.ratings_name, "has no ratings: give a complete file")
     texts = {what: {n: name for name, n in known.items()} for what, known in zip(("user", "movie"), names) if known}
     return np.concatenate(parts, axis=1), texts
 
@@ -198,7 +197,7 @@ def _clean(files: RawFiles, layout: Format, columns: np.ndarray) -> tuple[list[n
     good = rated & dated
     n_dropped = int((~good).sum())
     if not good.any():
-        problem = f"holds no rating with a time ({n_dropped:,} are missing or invalid)"
+        problem = f"has no rating with a time ({n_dropped:,} are missing or invalid)"
         hint = "give seconds since 1970 or dates like 2015-03-09 22:52:09"
         raise files.error(files.ratings_name, f"{problem}: {hint}")
     ids = [column[good].astype(np.int64) for column in (users, movies)]
@@ -206,7 +205,7 @@ def _clean(files: RawFiles, layout: Format, columns: np.ndarray) -> tuple[list[n
 
 
 def _text_rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, int, str, str, str, str]]:
-    """Yield number and width of each line and its four cells, "" for one that it lacks; latin-1 fits any bytes."""
+    """Yield number and width of each line and its four cells, "" for a missing one; latin-1 decodes any bytes."""
     name, last = files.ratings_name, max(layout.positions)
     with files.open(name) as file:
         lines = io.TextIOWrapper(file, encoding="latin-1", newline="")
@@ -222,12 +221,12 @@ def _text_rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, int, str,
                 user, movie, rating, time = layout.positions
                 yield reader.line_num, width, cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else ""
         except csv.Error as error:
-            raise files.error(name, f"{error}: repair the line", reader.line_num) from None
-    raise files.error(name, "a quote is left open before the end: close it", reader.line_num - 1)
+            raise files.error(name, f"{error}: correct the line", reader.line_num) from None
+    raise files.error(name, "a quote is not closed: close it", reader.line_num - 1)
 
 
 def _read_ids(cells: Sequence[str], names: Optional[dict[str, int]]) -> np.ndarray:
-    """Return ids as float64, NaN for a bad one; `names`, where ids are names, is extended by the new ones."""
+    """Return ids as float64, NaN for an invalid one; `names`, if given, is extended by new names."""
     if names is None:
         values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
         return np.where((values >= 0) & (values < MAX_ID) & (values == np.floor(values)), values, np.nan)
@@ -237,7 +236,7 @@ def _read_ids(cells: Sequence[str], names: Optional[dict[str, int]]) -> np.ndarr
 
 
 def _as_utf8(text: str) -> str:
-    """Return a text that was read as latin-1 as UTF-8, where it is that: JosÃ© is José."""
+    """Decode a text that was read as latin-1 as UTF-8 if possible: JosÃ© is José."""
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:
@@ -245,7 +244,7 @@ def _as_utf8(text: str) -> str:
 
 
 def parse_times(cells: npt.ArrayLike) -> np.ndarray:
-    """Return seconds since 1970 UTC of texts that hold seconds or an ISO date; NaN where neither.
+    """Return seconds since 1970 UTC of texts with seconds or an ISO date; NaN otherwise.
 
     >>> parse_times(["60", "1970-01-01 00:02:00", "1970-01-01T00:03:00Z", "soon", ""]).tolist()
     [60.0, 120.0, 180.0, nan, nan]
@@ -260,14 +259,14 @@ def parse_times(cells: npt.ArrayLike) -> np.ndarray:
 
 
 def _bad_cell(files: RawFiles, layout: Format, line: int, width: int, column: str, text: str) -> DataError:
-    """Return the error about a line that is too short, or about a cell of it."""
+    """Return the error for a line that is too short, or for an invalid cell."""
     shown = repr(text if len(text) <= 40 else text[:37] + "...")
-    problem = f"{column} {shown} is not a whole number from 0: repair or remove the line"
+    problem = f"{column} {shown} is not a whole number from 0: correct or remove the line"
     if width <= max(layout.positions):
-        problem = f"{width} columns, expected at least {max(layout.positions) + 1}: repair or remove the line"
+        problem = f"{width} columns, expected at least {max(layout.positions) + 1}: correct or remove the line"
     elif column == "rating":
         problem = (
-            f"rating {shown} is not a number from {layout.low:g} to {layout.high:g}: repair or remove the line, "
-            "or say how ratings are meant: --rating-scale 1-10, --source-format NAME"
+            f"rating {shown} is not a number from {layout.low:g} to {layout.high:g}: correct or remove the line, "
+            "or give the scale: --rating-scale 1-10, --source-format NAME"
         )
     return files.error(files.ratings_name, problem, line)

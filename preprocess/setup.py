@@ -1,7 +1,6 @@
-"""All of the preprocessing in order: filter, split, transform, metadata.
+"""All preprocessing steps in order: filter, split, transform, metadata.
 
-What one step makes goes to the next in memory, so the ratings are read once; the files of all steps appear together
-or not at all.
+Steps pass their results on in memory, so the ratings are read once. The files of all steps are written, or none.
 
     python -m preprocess.setup --data data/ml-25m.zip
 """
@@ -25,7 +24,7 @@ STEPS = {
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run all steps."""
-    run_steps("setup", "Filter, split, transform and describe a data set.", STEPS, argv)
+    run_steps("setup", "Filter, split and transform a data set; collect metadata.", STEPS, argv)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Step 2: divide the ratings into train, val and test.
+"""Step 2: split the ratings into train, val and test.
 
 per-user: each user's n ratings in order of time (equal times by movie id): the first floor(n * train_fraction) are
-train, the next floor(n * val_fraction) val, the rest test, but every part has a rating. Users with fewer than
+train, the next floor(n * val_fraction) val, the rest test, but every part has at least one. Users with fewer than
 min_split_ratings are in no part. The evaluation uses the same rule, `recommender.data.splits.part_per_user`.
 
 global-time: all ratings before one date are train, those before a second are val, the rest is test; the dates cut
-the ratings of all users together at the same two shares. A per-user split lets a model learn from what other people
-did later; this one doesn't.
+the ratings of all users together at the same two shares. A per-user split lets a model learn from what other users
+did later; this one does not.
 
     python -m preprocess.split_data
 """
@@ -28,9 +28,9 @@ from recommender.data.splits import PARTS, part_by_time, part_per_user
 
 
 def split_ratings(data: Interactions, settings: PipelineSettings) -> tuple[dict[str, Interactions], list[str]]:
-    """Divide `data` as `settings.split` says; return the parts by name, and the report.
+    """Split `data` as `settings.split` says; return the parts by name, and the report.
 
-    The parts share the vocabularies of `data`. Raises `DataError` where one would be empty. Cost O(n_ratings).
+    The parts share the vocabularies of `data`. Raises `DataError` if one would be empty. Cost O(n_ratings).
     """
     fractions = (settings.train_fraction, settings.val_fraction, settings.test_fraction)
     report = [f"split ({settings.split})"]
@@ -42,13 +42,13 @@ def split_ratings(data: Interactions, settings: PipelineSettings) -> tuple[dict[
     elif data.has_times:
         part_of = part_by_time(data.times, fractions)
     else:
-        raise DataError("these ratings have no times, and the split global-time needs them: give --split per-user")
+        raise DataError("these ratings have no times, which --split global-time needs: use --split per-user")
     parts = {}
     for number, name in enumerate(PARTS):
         part = parts[name] = data.take(part_of == number)
         if not part.n_ratings:
             what = f"{name} would be empty ({data.n_ratings:,} ratings, {settings.split} split)"
-            raise DataError(f"{what}: give more data or lower the thresholds of the filter")
+            raise DataError(f"{what}: use more data or lower the thresholds of the filter")
         n_users = int((np.diff(part.indptr) > 0).sum())
         dates = " to ".join(str(np.datetime64(int(t), "s"))[:10] for t in (part.times.min(), part.times.max()))
         share = part.n_ratings / data.n_ratings
@@ -70,8 +70,8 @@ def step(run: Run, stage: Path) -> list[str]:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Run the step alone on what `filter_data` wrote."""
-    run_steps("split_data", "Divide the ratings into train, val and test.", {"split": step}, argv)
+    """Run the step alone on the output of `filter_data`."""
+    run_steps("split_data", "Split the ratings into train, val and test.", {"split": step}, argv)
 
 
 if __name__ == "__main__":

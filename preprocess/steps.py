@@ -1,6 +1,6 @@
-"""The four steps of the preprocessing: their settings, their files, and the program that runs one of them or all.
+"""The four preprocessing steps: settings, files, and the program that runs one or all of them.
 
-filter -> split -> transform     each made from what stands before it
+filter -> split -> transform     each made from the step before it
 filter -> metadata
 """
 
@@ -30,37 +30,37 @@ from recommender.data.weighting import HALF_LIFE_DAYS, POPULARITY_POWER
 from .descriptions import FIELDS, read_all
 from .sources import FORMATS, Source, open_source
 
-# Above this many ratings `--format auto` writes no CSV: 25M ratings take minutes that way, seconds as arrays.
+# Above this many ratings `--format auto` writes no CSV: 25M ratings take minutes as CSV, seconds as arrays.
 CSV_UP_TO = 2_000_000
 
 
 @dataclass(frozen=True)
 class PipelineSettings:
-    """What `config/pipeline.yaml` may hold; `STEPS` says which step uses which."""
+    """The settings of `config/pipeline.yaml`; `STEPS` lists those of each step."""
 
-    min_user_ratings: int = setting(20, "a user stays with at least this many ratings", 0)
-    min_movie_ratings: int = setting(50, "a movie stays with at least this many ratings", 0)
-    iterative: bool = setting(False, "repeat both filters until nothing more falls out")
+    min_user_ratings: int = setting(20, "minimum number of ratings of a user", 0)
+    min_movie_ratings: int = setting(50, "minimum number of ratings of a movie", 0)
+    iterative: bool = setting(False, "repeat both filters until nothing changes")
     movies_first: bool = setting(False, "filter movies before users")
     split: str = setting("per-user", "how the ratings are divided", choices=("per-user", "global-time"))
-    train_fraction: float = setting(0.70, "share of the ratings to learn from", 0.01, 0.98)
-    val_fraction: float = setting(0.15, "share of the ratings to tune on", 0.01, 0.98)
-    test_fraction: float = setting(0.15, "share of the ratings to test on", 0.01, 0.98)
-    min_split_ratings: int = setting(3, "per-user split: a user with fewer ratings is in no part", 3)
+    train_fraction: float = setting(0.70, "share of the ratings for training", 0.01, 0.98)
+    val_fraction: float = setting(0.15, "share of the ratings for tuning", 0.01, 0.98)
+    test_fraction: float = setting(0.15, "share of the ratings for testing", 0.01, 0.98)
+    min_split_ratings: int = setting(3, "per-user split: users with fewer ratings are in no part", 3)
     popularity_power: float = setting(POPULARITY_POWER, "pop_weight = 1 / count ** this", 0, 10)
-    half_life_days: float = setting(HALF_LIFE_DAYS, "time_weight halves for every so many days", 0.001)
-    min_tag_users: int = setting(2, "a tag counts when at least this many people gave it to a movie", 1)
-    max_tags: int = setting(10, "at most so many tags as the keywords of a movie that has none", 0)
+    half_life_days: float = setting(HALF_LIFE_DAYS, "time_weight halves after this number of days", 0.001)
+    min_tag_users: int = setting(2, "minimum number of users who gave a tag to a movie", 1)
+    max_tags: int = setting(10, "maximum number of tags used as keywords of a movie without keywords", 0)
 
     def __post_init__(self) -> None:
         shares = (self.train_fraction, self.val_fraction, self.test_fraction)
         if abs(sum(shares) - 1) > 1e-6:
             total = f"{' + '.join(f'{share:g}' for share in shares)} is {sum(shares):g}"
-            raise SettingsError(f"train_fraction, val_fraction and test_fraction: {total}: make them add up to 1")
+            raise SettingsError(f"train_fraction, val_fraction and test_fraction: {total}: they must add up to 1")
 
 
 class Step(NamedTuple):
-    """A step: the settings that it uses, the steps that it is made from, the names of its files without suffix."""
+    """A step: its settings, the steps it depends on, the names of its files without suffix."""
 
     settings: tuple[str, ...]
     made_from: tuple[str, ...]
@@ -90,14 +90,14 @@ STEP_OF = {stem + suffix: name for name, step in STEPS.items() for stem in step.
 
 
 class Run:
-    """A run of some steps: the flags, the settings, and what one step hands to the next in memory.
+    """A run of some steps: flags, settings, and what one step passes to the next in memory.
 
-    What no step of this run has made is read from the processed folder.
+    Anything that no step of this run makes is read from the processed folder.
     """
 
     def __init__(self, arguments: argparse.Namespace, settings: PipelineSettings) -> None:
         self.arguments, self.settings = arguments, settings
-        self.described = read_all(arguments.descriptions)  # refused before any work
+        self.described = read_all(arguments.descriptions)  # errors come before any work
 
     @cached_property
     def source(self) -> Source:
@@ -130,9 +130,9 @@ def run_steps(
     steps: Mapping[str, Callable[[Run, Path], Sequence[str]]],
     argv: Optional[Sequence[str]] = None,
 ) -> None:
-    """Run the program `python -m preprocess.<module>`: all files of `steps` appear together, or none.
+    """Run the program `python -m preprocess.<module>`: all files of `steps` are written, or none.
 
-    steps: name in `STEPS` -> what writes its files to a folder and returns its report, the title first.
+    steps: name in `STEPS` -> function that writes its files to a folder and returns its report, title first.
     """
     arguments = make_parser(module, description, list(steps)).parse_args(argv)
     settings = override(read_settings(PipelineSettings, arguments.config), arguments)
@@ -148,7 +148,7 @@ def run_steps(
                 print(*step(run, stage), sep="\n  ", flush=True)
     finally:
         if is_new:
-            with contextlib.suppress(OSError):  # it holds the files now, or a step failed and it is empty
+            with contextlib.suppress(OSError):  # it has files now, or a step failed and it is empty
                 arguments.output.rmdir()
     print(f"written to {arguments.output} in {time.perf_counter() - started:.1f} s")
 
@@ -156,8 +156,7 @@ def run_steps(
 def make_parser(module: str, description: str, steps: Sequence[str]) -> Parser:
     """Return the parser of a program that runs `steps`.
 
-    One that starts from raw data writes to --output; one that goes on from a processed folder has --processed. Both
-    names are accepted by both.
+    A program that reads raw data has --output, one that reads a processed folder --processed; either name works.
     """
     reads_raw = "filter" in steps or "metadata" in steps
     place, other = ("output", "processed") if reads_raw else ("processed", "output")
@@ -165,24 +164,24 @@ def make_parser(module: str, description: str, steps: Sequence[str]) -> Parser:
     parser.set_defaults(descriptions=[], bundle=False)
     if reads_raw:
         parser.add_common("data", help="raw data: a folder or a .zip (default: data)")
-        forms = f"one of {', '.join(FORMATS)}, only where the detection is wrong"
+        forms = f"one of {', '.join(FORMATS)}, if the detection is wrong"
         parser.add_argument("--source-format", choices=tuple(FORMATS), metavar="NAME", help=forms)
     folder = default_folder("processed")
-    parser.add_common(place, dest="output", default=folder, help="the processed folder (default: the shipped one)")
+    parser.add_common(place, dest="output", default=folder, help="processed folder (default: the shipped one)")
     parser.add_common("config", default=default_folder("config") / "pipeline.yaml")
-    kinds = f"what to write; auto: both up to {CSV_UP_TO:,} ratings, above that npz"
+    kinds = f"file format; auto: both up to {CSV_UP_TO:,} ratings, else npz"
     parser.add_argument("--format", choices=("auto", "csv", "npz", "both"), default="auto", help=kinds)
     if "filter" in steps:
-        scale = "scale of the ratings, such as 1-10 (default: 0.5-5)"
+        scale = "rating scale, such as 1-10 (default: 0.5-5)"
         parser.add_argument("--rating-scale", type=_scale, metavar="LOW-HIGH", help=scale)
     if "metadata" in steps:
-        form = f"JSON lines: movieId and any of {', '.join(FIELDS)}; repeatable, the first that knows a field wins"
+        form = f"JSON lines: movieId and any of {', '.join(FIELDS)}; repeatable, the first file with a value wins"
         parser.add_argument("--descriptions", type=Path, action="append", metavar="FILE", help=form)
     if len(steps) == len(STEPS):
-        bundle = "write only what the programs need, and the data's README as LICENSE"
+        bundle = "write only the files that programs need, and the README of the data as LICENSE"
         parser.add_argument("--bundle", action="store_true", help=bundle)
     names = [name for step in steps for name in STEPS[step].settings]
-    parser.add_settings(PipelineSettings, names, "settings, over those of the file")
+    parser.add_settings(PipelineSettings, names, "settings, override the file")
     return parser
 
 
@@ -193,7 +192,7 @@ def _scale(text: str) -> tuple[float, float]:
     except ValueError:
         scale = (0.0, 0.0)
     if not -np.inf < scale[0] < scale[1] < np.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a scale: write 1-10")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a scale such as 1-10")
     return scale
 
 

@@ -1,7 +1,7 @@
 """Step 3: the `weighted` signal of every rating (formulas in `recommender/data/weighting.py`).
 
-All that is learned, user means, movie counts and the newest time, comes from train alone; val and test are only
-looked up in it. A user without train ratings gets the mean of all train ratings.
+User means, movie counts and the newest time are fitted on train and applied to val and test. A user without train
+ratings gets the mean of all train ratings.
 
     python -m preprocess.transform_data
 """
@@ -21,10 +21,7 @@ from recommender.data.files import dump_json
 
 
 def step(run: Run, stage: Path) -> list[str]:
-    """Write the transformed parts and what was learned from train; return the report.
-
-    The latter are `user_means.json`, `movie_popularity.json` and `train_max_timestamp.txt`.
-    """
+    """Write the transformed parts, user means, movie counts and the newest time of train; return the report."""
     train, half_life = run.parts["train"], run.settings.half_life_days
     means, overall_mean = weighting.user_means(train)
     counts = train.movie_counts()
@@ -64,7 +61,7 @@ def step(run: Run, stage: Path) -> list[str]:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Run the step alone on what `split_data` wrote."""
+    """Run the step alone on the output of `split_data`."""
     run_steps("transform_data", "Weight every rating.", {"transform": step}, argv)
 
 

@@ -66,7 +66,7 @@ def test_two_at_once_do_not_share_a_part(server, tmp_path):
 def test_the_checksum_is_asked_for_where_it_is_not_known(server, tmp_path):
     assert get(server, tmp_path, md5=None) == BODY
     assert server.requests[0].path == "/v1/ml-x.zip.md5"
-    for fault, message in ((Reply(200, "none here"), "holds no MD5"), (Reply(404), "HTTP 404")):
+    for fault, message in ((Reply(200, "none here"), "has no MD5"), (Reply(404), "HTTP 404")):
         server.faults = [fault]
         with pytest.raises(DataError, match=message):
             get(server, tmp_path, md5=None)
@@ -78,7 +78,7 @@ def test_a_cut_transfer_is_continued_in_the_run_and_by_the_next(server, tmp_path
     assert ranges(server)[0] == 0 < ranges(server)[1] <= 300_000
     (tmp_path / "ml-x.zip").unlink()
     server.faults = [CUT, *[Reply(503)] * 3]
-    with pytest.raises(DataError, match=r"HTTP 503.*ml-x\.zip\.part is kept to continue from"):
+    with pytest.raises(DataError, match=r"HTTP 503.*ml-x\.zip\.part is kept, to resume"):
         get(server, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["ml-x.zip.part"]
     size = (tmp_path / "ml-x.zip.part").stat().st_size

@@ -193,7 +193,9 @@ REFUSED = [["--threads", "0"], ["--rate", "-1"], ["--rate", "nan"], ["--limit", 
 def test_a_dry_run_and_what_makes_no_sense_ask_nothing(flags, server, monkeypatch, capsys):
     fetch(flags, "--dry-run")
     enrich(flags, "--dry-run")
-    assert re.search(r"8 to know, 8 to ask.*7 to know, 7 to ask.*about [\d,]+ tokens", capsys.readouterr().out, re.S)
+    assert re.search(
+        r"8 in all, 8 to request.*7 in all, 7 to request.*about [\d,]+ tokens", capsys.readouterr().out, re.S
+    )
     for bad in REFUSED:
         with pytest.raises(SettingsError, match="MY_KEY is not set" if bad[1] == "MY_KEY" else bad[0]):
             enrich(flags, *bad)

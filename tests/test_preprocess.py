@@ -321,7 +321,7 @@ def test_the_report_says_what_was_kept_and_dropped(tmp_path, capsys):
     assert "2 ratings dropped: missing or invalid timestamp" in out
     assert "1 ratings dropped: the same user rated the same movie again later" in out
     assert "3 of 4 kept" in out
-    assert "1 kept movies are not in the movie list: they are called `Movie <id>`" in out
+    assert "1 kept movies are not in the movie list: their title is `Movie <id>`" in out
     assert Catalog.load(folder).movie(3).title == "Movie 99"
     train = load_split(folder, "train")
     assert list(load_movies(folder)) == [10, 20, 30, 99] == train.movie_ids.tolist()

@@ -218,7 +218,7 @@ def test_names_as_ids_are_numbered_and_kept(tmp_path, capsys):
 def test_without_times_the_order_of_the_file_counts(tmp_path, capsys):
     folder = write_csv(tmp_path / "raw", lines_of(row[:3] for row in CELLS), header="userId,movieId,rating\n")
     out = run_setup(folder, tmp_path / "out")
-    assert "no column of times" in capsys.readouterr().out
+    assert "no timestamp column" in capsys.readouterr().out
     parts = [load_split(out, part) for part in ("train", "val", "test")]
     assert not parts[0].has_times
     orders = np.stack([part.movie_ids[part.movie_rows] for part in parts], axis=1)
@@ -245,7 +245,7 @@ def test_another_scale_is_mapped_when_it_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("movies", "note"),
     [
-        (MOVIES.encode("cp1252"), "movies.csv is read as cp1252"),
+        (MOVIES.encode("cp1252"), "read as cp1252"),
         ((MOVIES + "20,Again (1999),Drama\n").encode(), "movies.csv line 5 lists a movie again"),
         (MOVIES.replace('"Matrix, The', '"Matrix The').replace(",", ";").encode(), ""),
         (MOVIES.replace("movieId,title", "MovieID,Title").encode(), ""),
@@ -280,7 +280,7 @@ def test_data_one_level_down_is_found(tmp_path):
     pack(tmp_path / "data" / "ml-tiny", tmp_path / "data" / "ml-tiny.zip")
     assert open_source(tmp_path / "data").files.path.name == "ml-tiny"
     other = write_csv(tmp_path / "data" / "other")
-    with pytest.raises(DataError, match=r"holds several data sets \(ml-tiny, other\): name one with --data"):
+    with pytest.raises(DataError, match=r"has several data sets \(ml-tiny, other\): name one with --data"):
         open_source(tmp_path / "data")
     only_zip = tmp_path / "zipped"
     only_zip.mkdir()
@@ -320,11 +320,11 @@ def with_line(number: int, line: str) -> str:
 BAD_FILES = {
     "ratings.csv": {
         "empty": ("", "is empty: expected the columns userId,movieId,rating,timestamp"),
-        "only a header": (HEADER, "holds no ratings"),
+        "only a header": (HEADER, "has no ratings"),
         "no header": (LINES, "has no column userId: its first line is '1,10,4.0,100'"),
-        "a column twice": ("userId,userId,movieId,rating,timestamp\n1,1,10,4.0,5\n", "has twice the column userId"),
-        "not text": (b"\xff\xfe\x00u\x00s", "is not UTF-8 text"),
-        "CR alone": ((HEADER + LINES).replace("\n", "\r"), "ends its lines with CR alone"),
+        "a column twice": ("userId,userId,movieId,rating,timestamp\n1,1,10,4.0,5\n", "has two columns userId"),
+        "not text": (b"\xff\xfe\x00u\x00s", "is not valid UTF-8"),
+        "CR alone": ((HEADER + LINES).replace("\n", "\r"), "has CR line ends"),
         "rating a word": (with_line(3, "1,20,good,50"), "line 3: rating 'good' is not a number from 0.5 to 5"),
         "rating NaN": (with_line(4, "1,30,nan,200"), "line 4: rating 'nan' is not a number"),
         "ratings missing": (with_line(4, "1,30,,200"), "line 4: rating '' is not a number"),
@@ -339,14 +339,14 @@ BAD_FILES = {
         "a cut line": (HEADER + LINES[:-8], "line 10: 3 columns, expected at least 4"),
         "a quote left open": (HEADER + '1,10,4.0,"100\n' + LINES, "ratings.csv line"),
         "all times missing": (HEADER + "1,10,4.0,\n1,20,4.0,\n", "no rating with a time (2 are missing or invalid)"),
-        "nothing left": (HEADER + "1,10,4.0,100\n", "no rating is left of 1 after min_user_ratings 3"),
+        "nothing left": (HEADER + "1,10,4.0,100\n", "none of 1 ratings is left after min_user_ratings 3"),
     },
     "movies.csv": {
         "empty": ("", "is empty: expected the columns movieId,title,genres"),
         "only a header": ("movieId,title,genres\n", "lists no movies"),
         "a column missing": ("movieId,title\n10,A\n", "has no column genres: its first line is 'movieId,title'"),
         "id a word": (MOVIES + "ten,A,B\n", "line 5: movieId 'ten' is not a whole number"),
-        "a quote left open": (MOVIES + '40,"A\n50,"B, The",Drama\n', "line 6: movie 40 goes over several lines"),
+        "a quote left open": (MOVIES + '40,"A\n50,"B, The",Drama\n', "line 6: movie 40 spans several lines"),
         "a short line": (MOVIES + "40,A\n", "line 5: 2 columns, expected 3"),
     },
     "links.csv": {
@@ -358,11 +358,11 @@ BAD_FILES = {
     "d.jsonl": {
         "not JSON": ('{"movieId": 10}\nhello\n', "line 2 is not JSON"),
         "too deep": ("[" * 100_000, "line 1 is not JSON"),
-        "no id": ('{"title": "A"}\n', "line 1 has no whole number as its movieId"),
-        "no object": ("[]\n", "line 1 has no whole number as its movieId"),
-        "true": ('{"movieId": true}\n', "line 1 has no whole number as its movieId"),
+        "no id": ('{"title": "A"}\n', "line 1 needs a whole number as movieId"),
+        "no object": ("[]\n", "line 1 needs a whole number as movieId"),
+        "true": ('{"movieId": true}\n', "line 1 needs a whole number as movieId"),
         "twice": ('{"movieId": 10}\n{"movieId": 10}\n', "line 2: movieId 10 is described twice"),
-        "a number": ('{"movieId": 10, "cast": 5}\n', "line 1: cast 5 is not a text"),
+        "a number": ('{"movieId": 10, "cast": 5}\n', "line 1: cast 5 is not a string"),
     },
 }
 CASES = [(name, case, *BAD_FILES[name][case]) for name in BAD_FILES for case in BAD_FILES[name]]
@@ -406,10 +406,10 @@ def bad_place(tmp_path: Path, kind: str) -> Path:
 
 PLACES = {
     "missing": "no data at",
-    "empty folder": "holds no ratings (none of ratings.csv, ratings.dat, u.data, nor a .zip)",
-    "no movies": "holds ratings.csv but no movies.csv: put the movie list beside it",
-    "two sets": "holds ratings.csv and ratings.dat: keep one data set in one place",
-    "zip cut short": "is not a .zip, or a damaged one: download it again",
+    "empty folder": "has no ratings (none of ratings.csv, ratings.dat, u.data, nor a .zip)",
+    "no movies": "has ratings.csv but no movies.csv: put the movie list beside it",
+    "two sets": "has ratings.csv and ratings.dat: keep one data set",
+    "zip cut short": "is damaged or not a .zip: download it again",
     "zip damaged inside": "ratings.csv is damaged",
     "zip encrypted": "is encrypted: unpack it and give the folder",
 }
@@ -424,7 +424,7 @@ STEPS = [all_steps, filter_data, split_data, transform_data, build_metadata]
 SETTINGS = {
     "unknown key": ("min_user_rating: 5\n", "line 1: unknown key 'min_user_rating': did you mean min_user_ratings?"),
     "no such split": ("split: random\n", "split: 'random' is not one of per-user, global-time"),
-    "fractions": ("train_fraction: 0.8\n", "0.8 + 0.15 + 0.15 is 1.1: make them add up to 1"),
+    "fractions": ("train_fraction: 0.8\n", "0.8 + 0.15 + 0.15 is 1.1: they must add up to 1"),
 }
 
 
@@ -444,7 +444,7 @@ FLAGS = {
     "out of range": (["--half-life-days", "-1"], "-1.0 is out of range"),
     "no such format": (["--format", "parquet"], "argument --format: invalid choice: 'parquet'"),
     "no such source": (["--source-format", "ml"], "argument --source-format: invalid choice: 'ml'"),
-    "no scale": (["--rating-scale", "5-1"], "'5-1' is not a scale: write 1-10"),
+    "no scale": (["--rating-scale", "5-1"], "'5-1' is not a scale such as 1-10"),
     "no config": (["--config", "no/such.yaml"], "no settings file at no/such.yaml"),
     "no terms": (["--bundle"], "no README with its terms of use"),
     "no descriptions": (["--descriptions", "no/such.jsonl"], "no descriptions at"),
