@@ -111,18 +111,6 @@ def test_content_by_hand() -> None:
     np.testing.assert_allclose(popular, 2 * np.log1p([2, 3, 0, 0]) / np.log(4), rtol=1e-5)
 
 
-def test_content_takes_the_keywords_of_the_catalog() -> None:
-    """Three movies of one genre; the user liked one with the keyword that movie 3 has and movie 2 has not."""
-    words = {1: "heist; paris", 2: "war", 3: "Heist"}
-    rows = [{"movieId": str(i), "title": f"Movie {i}", "genres": "Drama", "keywords": words[i]} for i in words]
-    catalog = Catalog([*rows, {"movieId": "4", "title": "Movie 4", "genres": "War", "keywords": ""}])
-    known = Interactions.from_columns([1, 2], [1, 2], [5, 5], [1, 1], movie_vocabulary=catalog.movie_ids)
-    with_words = Content(catalog, popularity=0, fewest_movies=1).fit(known).score(known, [0])[0]
-    assert with_words[2] > with_words[1] + 0.1
-    without = Content(catalog, keywords=False, popularity=0, fewest_movies=1).fit(known).score(known, [0])[0]
-    assert without[2] == without[1]
-
-
 @pytest.mark.parametrize("values", ["likes", "ratings"])
 def test_ease_is_the_constrained_least_squares_solution(values: str) -> None:
     data = random_ratings()

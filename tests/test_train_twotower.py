@@ -123,9 +123,8 @@ def test_a_killed_program_goes_on_to_the_same_bytes(processed: Path, tmp_path: P
     threads = dict.fromkeys(train_twotower.THREADS, "1")
     environment = {**os.environ, **threads, "PYTHONPATH": str(ROOT)}
     output = tmp_path / "killed"
-    with subprocess.Popen(
-        [*command, "--output", str(output)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    ) as killed:
+    first = [*command, "--output", str(output)]
+    with subprocess.Popen(first, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout is not None
         assert any("epoch 3/30" in line for line in killed.stdout)
         killed.send_signal(signal.SIGKILL)

@@ -16,7 +16,7 @@ from recommender.learn.two_tower.network import loss_and_gradient
 from recommender.learn.two_tower.settings import RECIPE
 from recommender.learn.two_tower.training import shuffled_batches
 
-from .test_two_tower import N_USERS, a_batch, catalog, ratings, training
+from .test_two_tower import a_batch, catalog, ratings, training
 
 
 def test_batches_hold_every_row_once_and_every_place_is_as_likely() -> None:
@@ -62,25 +62,6 @@ def test_training_never_reads_the_answer_nor_calls_a_known_movie_wrong(ahead: fl
         columns = np.flatnonzero(np.isin(batch.movie_rows, read)).tolist()
         assert {column for other, column in masked if other == line} == set(columns)
     assert not any((line, column) in masked for line, column in enumerate(batch.positive.tolist()))
-
-
-@pytest.mark.parametrize("settings", [{}, RECIPE, {"side_features": "genres", "drop_ids": 0.5, "movie_layer": "relu"}])
-def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> None:
-    data = ratings()
-    model = TwoTower(catalog(), **{**settings, "factors": 6, "batch": 32, "epochs": 4})
-    whole = model.start(data)
-    losses = [whole.run_epoch() for _ in range(4)]
-    first = model.start(data)
-    begun = [first.run_epoch() for _ in range(2)]
-    stored = first.state()
-    first.run_epoch()  # what is stored is a copy
-    second = model.start(data)
-    second.set_state(stored)
-    assert [*begun, second.run_epoch(), second.run_epoch()] == losses
-    for name, part in whole.state().items():
-        np.testing.assert_array_equal(part, second.state()[name])
-    rows = np.arange(N_USERS)
-    np.testing.assert_array_equal(model.take_over(second).score(data, rows), model.fit(data).score(data, rows))
 
 
 def test_l2_pulls_at_vectors_and_leaves_biases_alone() -> None:
