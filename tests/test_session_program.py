@@ -155,11 +155,14 @@ def test_tastevec_names_every_program_and_starts_a_session_by_its_flags(processe
     assert run(typed, "session", *flags, main=tastevec.main, rule=[]) == session
     listed = run("", main=tastevec.main, rule=[])
     assert (listed.returncode, listed.stderr) == (0, "")
+    usages = set()
     for command in tastevec.COMMANDS:
         assert re.search(rf"^  {command}  ", listed.stdout, flags=re.MULTILINE)
         said = run("", *command.split(), "--help", main=tastevec.main, rule=[])
         assert (said.returncode, said.stderr) == (0, "")
         assert said.stdout.startswith("usage: python -m ")
+        usages.add(said.stdout.split("\n")[0])
+    assert len(usages) == len(tastevec.COMMANDS)
     assert "train svd" in refused(run("", "train", main=tastevec.main, rule=[]))
     assert "no command 'dance'" in refused(run("", "dance", "--seed", "1", main=tastevec.main, rule=[]))
 
