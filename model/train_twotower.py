@@ -32,7 +32,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.data.files import exclusive
 from recommender.data.interactions import Interactions
-from recommender.data.settings import override, setting
+from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
 from recommender.evaluate import plots
 from recommender.evaluate.protocols import Evaluation, from_known, ranking_quality
@@ -47,11 +47,6 @@ RANKED_USERS = 2_000  # whose ranking on val is measured, at most
 KIND, FILE = "two_tower_training", "training.npz"  # of an unfinished training
 REMEDY = "again with --restart, which starts over"
 CURVES = ("losses", "quality", "final_losses")
-
-
-@dataclasses.dataclass(frozen=True)
-class StoppingSettings:
-    patience: int = setting(3, "epochs without a better validation ranking after which training stops; 0 = never", 0)
 
 
 class Run:
@@ -153,7 +148,8 @@ def make_parser() -> cli.Parser:
     parser.add_argument("--preset", choices=PRESETS, default="default", help="settings to begin with: %(choices)s")
     parser.add_argument("--restart", action="store_true", help="start over, whatever an unfinished training has done")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves as PNG; needs tastevec[plots]")
-    parser.add_settings(StoppingSettings, title="when to stop")
+    when = "epochs without a better validation ranking after which training stops; 0 = never (default: %(default)s)"
+    parser.add_argument("--patience", type=cli.whole_number, default=3, metavar="N", help=when)
     parser.add_settings(TwoTowerSettings)
     return parser
 
@@ -210,7 +206,6 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         if arguments.plot.is_dir():
             raise ChoiceError(f"--plot {arguments.plot} is a folder: give the name of a file")
     chosen = override(TwoTowerSettings(**PRESETS[arguments.preset]), arguments)
-    patience = override(StoppingSettings(), arguments).patience
     output = cli.output_folder(arguments, FOLDER, TwoTower.name).resolve()
     folder = arguments.processed
     catalog = Catalog.load(folder)
@@ -225,7 +220,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     with exclusive(output.with_name(f".{output.name}.lock"), f"the training of {output}"):
         waiting, model = output.with_name(output.name + ".checkpoint"), TwoTower(catalog, **vars(chosen))
         identity = {"all_ratings": arguments.all_ratings, "threads": arguments.threads}
-        run = Run(model, data, case, patience, waiting, **identity, data=sha256(folder / MANIFEST))
+        run = Run(model, data, case, arguments.patience, waiting, **identity, data=sha256(folder / MANIFEST))
         if arguments.restart:
             run.discard()
         print(

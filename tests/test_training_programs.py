@@ -118,7 +118,7 @@ def test_all_ratings_are_those_of_all_three_parts(tmp_path: Path) -> None:
         (train_svd_model, "--signal stars", "--signal: 'stars' is not one of binary, ones, centered, weighted"),
         (train_twotower, "--factors 100000000000000000000", "--factors: 100000000000000000000 is out of range"),
         (train_twotower, "--threads 0", "--threads 0: give a whole number from 1"),
-        (train_twotower, "--patience -1", "--patience: -1 is out of range"),
+        (train_twotower, "--patience -1", "argument --patience: '-1' is not a whole number from 0"),
         (train_twotower, "--preset best", "argument --preset: invalid choice: 'best'"),
     ],
 )
