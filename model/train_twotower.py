@@ -75,7 +75,7 @@ class Run:
         return int(np.argmax(self.quality)) + 1
 
     def resume(self) -> bool:
-        """Go on from what waits; returns False where nothing does.
+        """Go on from what waits; returns False if nothing does.
 
         Raises `ArtifactError` for a training with other settings, naming what differs, and for damaged files.
         """

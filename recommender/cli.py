@@ -1,7 +1,7 @@
-"""What all programs share: flags, one line of progress, and errors turned into one line and an exit code.
+"""Shared by all programs: flags, a progress line, and errors as one line and an exit code.
 
-Exit codes: 0 done; 2 bad input or a file that cannot be used; 130 stopped with Ctrl-C; 141 the reader of our
-output went away (as a shell reports SIGPIPE).
+Exit codes: 0 done; 2 bad input or a file that cannot be used; 130 stopped with Ctrl-C; 141 the reader of the
+output has closed it (as a shell reports SIGPIPE).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from .data.settings import default_folder
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run it again; nothing was changed",
-    errno.EDQUOT: "the disk quota is used up: free some space, then run it again; nothing was changed",
-    errno.EACCES: "no permission: choose another folder or change its rights",
-    errno.EPERM: "no permission: choose another folder or change its rights",
+    errno.EDQUOT: "the disk quota is exceeded: free some space, then run it again; nothing was changed",
+    errno.EACCES: "no permission: choose another folder or change its permissions",
+    errno.EPERM: "no permission: choose another folder or change its permissions",
     errno.EROFS: "the folder is read-only: choose another one",
     errno.ENOENT: "no such file or folder: check the path",
     errno.ENOTDIR: "a part of the path is a file, not a folder: check the path",
@@ -45,23 +45,23 @@ _COMMON: dict[str, dict[str, Any]] = {
         "type": Path,
         "default": default_folder("processed"),
         "metavar": "DIR",
-        "help": "what python -m preprocess.setup wrote (default: the shipped data)",
+        "help": "processed folder, written by python -m preprocess.setup (default: the shipped data)",
     },
-    "output": {"type": Path, "metavar": "DIR", "help": "where to write"},
-    "config": {"type": Path, "metavar": "FILE", "help": "the settings file"},
-    "seed": {"type": whole_number, "default": 0, "metavar": "N", "help": "seed of everything random (default: 0)"},
-    "threads": {"type": int, "metavar": "N", "help": "how many requests or blocks are worked on at once"},
+    "output": {"type": Path, "metavar": "DIR", "help": "output folder"},
+    "config": {"type": Path, "metavar": "FILE", "help": "settings file"},
+    "seed": {"type": whole_number, "default": 0, "metavar": "N", "help": "random seed (default: 0)"},
+    "threads": {"type": int, "metavar": "N", "help": "number of threads"},
     "base-url": {"metavar": "URL", "help": "address of the service, up to /v1"},
     "model": {"metavar": "NAME", "help": "name of the model at the service"},
     "method": {"metavar": "NAME", "help": "name of the ranking model"},
-    "all-ratings": {"action": "store_true", "help": "fit on all ratings, not on the training split alone"},
+    "all-ratings": {"action": "store_true", "help": "fit on all ratings, not only on train"},
 }
 
 
 class Parser(argparse.ArgumentParser):
     """The parser of one program: `--help` fits one screen, `--help-all` shows every setting, errors are one line.
 
-    program: as after `python -m`.  renamed: old flag -> the flag that took its place; accepted, shown nowhere.
+    program: as after `python -m`.  renamed: old flag -> new flag; accepted, but not shown.
     """
 
     def __init__(
@@ -74,17 +74,17 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--help-all", action=_Help, help="show every setting")
 
     def add_common(self, *names: str, **changes: Any) -> None:
-        """Add flags that all programs share; `changes` replace keywords: add_common("output", help="a CSV")."""
+        """Add shared flags; `changes` replace keywords: add_common("output", help="a CSV")."""
         for name in names:
             self.add_argument(f"--{name}", **{**_COMMON[name], **changes})
 
     def add_folders(self, stored: str) -> None:
         """Add --processed and --output of a program that stores a model in artifacts/`stored`: see `output_folder`."""
         self.add_common("processed")
-        self.add_common("output", help=f"where to store the model (default: artifacts/{stored} in --processed)")
+        self.add_common("output", help=f"folder of the model (default: artifacts/{stored} in --processed)")
 
     def add_settings(self, cls: type[Any], names: Optional[Sequence[str]] = None, title: str = "settings") -> None:
-        """Add one flag for each field of a settings dataclass (or those named); left out, a flag is None."""
+        """Add one flag for each field of a settings dataclass (or those named); the default of a flag is None."""
         group = self.add_argument_group(title)
         self._settings_groups.append(group)
         for field in dataclasses.fields(cls):
@@ -142,7 +142,7 @@ class _Help(argparse.Action):
 
 
 class Progress:
-    """One line on stderr that is written over: `label: 1,200 of 3,650 movies`; nothing where stderr is no terminal."""
+    """A progress line on stderr: `label: 1,200 of 3,650 movies`; silent if stderr is not a terminal."""
 
     def __init__(self, label: str = "", unit: str = "") -> None:
         self.label, self.unit = label, unit
@@ -150,7 +150,7 @@ class Progress:
         self._width = 0
 
     def __call__(self, done: int, total: int, what: str = "") -> None:
-        """Show how many of `total` are done; the line goes away at the end."""
+        """Show how many of `total` are done; the line is cleared at the end."""
         if not self.live:
             return
         parts = [part for part in (self.label, what, f"{done:,} of {total:,} {self.unit}".strip()) if part]
@@ -160,12 +160,12 @@ class Progress:
 
 
 def output_folder(arguments: argparse.Namespace, stored: str, kind: str = "") -> Path:
-    """Return where to store the model; raises `ArtifactError` where that can't be, before any work is done.
+    """Return where to store the model; raises `ArtifactError` if that is impossible.
 
-    stored: name of the default folder.  kind: of the artifact, where it is another word.
+    stored: name of the default folder.  kind: of the artifact, if it differs from `stored`.
     """
     folder: Path = arguments.output or arguments.processed / "artifacts" / stored
-    if arguments.output or not arguments.processed.is_file():  # who reads --processed says what is wrong with it
+    if arguments.output or not arguments.processed.is_file():  # reading --processed reports what is wrong with it
         need_folder(folder, kind=kind or stored)
     return folder
 

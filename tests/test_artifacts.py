@@ -166,7 +166,7 @@ def put(folder: Path, old: str, new: str) -> None:
         (lambda folder: flip(folder / "rest.npz"), r"rest\.npz is damaged or from another run"),
         (lambda folder: (folder / "table.npy").unlink(), r"table\.npy is missing"),
         (lambda folder: (folder / "manifest.json").unlink(), "no thing artifact in"),
-        (lambda folder: store(folder, ((1, np.nan), (3, 4))), r"table\.npy holds values that are not numbers"),
+        (lambda folder: store(folder, ((1, np.nan), (3, 4))), r"table\.npy has values that are not finite"),
         (lambda folder: store(folder, dtype=np.float64), "table is float64, expected float32"),
         (lambda folder: resign(folder, "table.npy", PICKLED.getvalue()), r"table\.npy is damaged"),
         (lambda folder: resign(folder, "table.npy", (folder / "rest.npz").read_bytes()), r"table\.npy is damaged"),
@@ -197,13 +197,13 @@ def test_what_belongs_to_others_is_refused(tmp_path: Path) -> None:
     store(folder)
     with pytest.raises(ArtifactError, match=rf"another movie list: run .*model\.make --processed {tmp_path / 'data'}$"):
         restore(folder, IDS + 1)
-    with pytest.raises(ArtifactError, match="holds a 'thing' artifact, not 'other': run it"):
+    with pytest.raises(ArtifactError, match="has a 'thing' artifact, not 'other': run it"):
         artifacts.read_manifest(folder, "other", "it")
     for place in (folder / "table.npy", folder / "table.npy" / "x"):
         with pytest.raises(ArtifactError, match=r"table\.npy is a file, not a folder: give another --output"):
             artifacts.need_folder(place)
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    refused = r"holds a 'thing' artifact, which 'other' would replace: give another "
+    refused = r"has a 'thing' artifact, which 'other' would replace: give another "
     with pytest.raises(ArtifactError, match=refused + "folder$"), artifacts.replace_set(folder, "other", {"make": {}}):
         pass
     with pytest.raises(ArtifactError, match=refused + "--output$"):

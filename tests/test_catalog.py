@@ -72,11 +72,11 @@ def test_rows_follow_ids() -> None:
         (b"", "or none"),
         (b"movieId,title,genres\n", "or none"),
         (b"movie,title,genres\n1,A,Drama\n", "a row without movieId"),
-        (b"movieId,title,genres\nx,A,Drama\n", "bad movieId"),
+        (b"movieId,title,genres\nx,A,Drama\n", "invalid movieId"),
         (b"movieId,title,genres\n1,A,Drama\n1,B,Drama\n", "movieId 1 is listed twice"),
         (b"movieId,title,genres\n1,\xff,Drama\n", "is damaged .*utf-8"),
         (b"movieId,title,genres\n2,B,War\n1\n", "movie_features.csv is damaged .a row without"),
-        (b"movieId,title,genres\n99999999999999999999,A,Drama\n", "bad movieId"),
+        (b"movieId,title,genres\n99999999999999999999,A,Drama\n", "invalid movieId"),
         (b'movieId,title,genres\n1,"' + b"x" * 140_000, "movie_features.csv is damaged .field larger"),
     ],
 )

@@ -236,7 +236,7 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
         ("zip.npz", "damaged"),
         ("none.npz", "is missing"),
         ("a.csv", "neither"),
-        ("empty", "holds no file"),
+        ("empty", "has no file"),
         ("uneven", "movie id 2 has shape"),
     ):
         with pytest.raises((ArtifactError, DataError), match=message):

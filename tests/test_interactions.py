@@ -67,7 +67,7 @@ def test_parts_put_together_are_the_whole() -> None:
         left, right = getattr(whole, name), getattr(data, name)
         assert left.dtype == right.dtype
         assert np.array_equal(left, right)
-    with pytest.raises(DataError, match="other users or movies"):
+    with pytest.raises(DataError, match="different users or movies"):
         concat(data, Interactions.from_columns([10], [5], [4.0], [0]))
 
 
@@ -98,7 +98,7 @@ def test_stored_ratings_are_read_back_or_refused(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ArtifactError, match="damaged"):
             Interactions.load(path)
-    with pytest.raises(DataError, match="unequal shape"):
+    with pytest.raises(DataError, match="columns of shapes"):
         Interactions.from_columns([1, 2], [1], [4], [0])
 
 

@@ -188,7 +188,7 @@ def test_new_movies_delete_what_was_made_from_the_old_ones(tmp_path: Path) -> No
     assert len(VectorTable.load(tmp_path, MOVIES)) == len(VectorTable.load(tmp_path, FUSED)) == 3
     table().save(tmp_path)
     for name in (USERS, FUSED):
-        with pytest.raises(ArtifactError, match=f"holds no {name}"):
+        with pytest.raises(ArtifactError, match=f"has no {name}"):
             VectorTable.load(tmp_path, name)
         assert not (tmp_path / f"{name}.npz").exists()
 

@@ -1,0 +1,1 @@
+"""Data: ratings, movies, settings and stored artifacts. Read interactions.py first."""

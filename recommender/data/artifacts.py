@@ -1,9 +1,9 @@
-"""Sets of files that are whole or refused, and fitted models stored as such.
+"""Sets of files that are complete or rejected, and fitted models stored as such sets.
 
 `manifest.json` lists every file of a set with its sha256, shapes and dtypes, and the settings of the step that made
-it. A writer makes all files in `.staging`, then moves the new manifest into the folder, then the files. A process
-killed before that leaves the old set; one killed in between leaves a manifest that does not fit its files, which
-every reader refuses with the command that makes them again. Nothing is repaired.
+it. A writer creates all files in `.staging`, then moves the new manifest into the folder, then the files. A process
+killed before that leaves the old set; one killed in between leaves a manifest that does not match its files, which
+readers reject with the command that rebuilds them.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ def replace_set(
     keep_steps: Sequence[str] = (),
     step_of: Optional[Mapping[str, str]] = None,
 ) -> Iterator[Path]:
-    """Give a staging folder; on success its files replace those in `folder`, on failure nothing changes.
+    """Yield a staging folder; on success its files replace those in `folder`, on failure nothing changes.
 
-    settings: by the step that used them.  step_of: file name -> step; without it all files are of the one step.
-    Files of `keep_steps` stay listed; those of all other earlier steps were made from what is replaced, and are
-    deleted. Raises `ArtifactError` for a folder that holds another kind or that another process writes.
+    settings: by step.  step_of: file name -> step; by default all files belong to the one step.
+    Files of `keep_steps` stay listed; those of all other earlier steps depend on what is replaced, and are deleted.
+    Raises `ArtifactError` for a folder with another kind or that another process writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stage = folder / ".staging"
     with exclusive(folder, str(folder)):
         need_folder(folder, "folder", kind)
-        shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(stage, ignore_errors=True)  # left by a killed process
         stage.mkdir()
         try:
             yield stage
@@ -69,25 +69,25 @@ def replace_set(
 
 
 def need_folder(folder: Path, flag: str = "--output", kind: str = "") -> None:
-    """Raise `ArtifactError` where `folder`, which a program was given with `flag`, can't be one: before any work.
+    """Raise `ArtifactError` if `folder`, the value of `flag`, cannot be an output folder.
 
-    kind: of the set that is to be stored there, if any; a set of another kind would be deleted.
+    kind: of the set to store there, if any; a set of another kind would be deleted.
     """
     place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not place.is_dir():
         raise ArtifactError(f"{place} is a file, not a folder: give another {flag}")
     found = _peek(folder).get("kind", kind)
     if kind and found != kind:
-        raise ArtifactError(f"{folder} holds a {found!r} artifact, which {kind!r} would replace: give another {flag}")
+        raise ArtifactError(f"{folder} has a {found!r} artifact, which {kind!r} would replace: give another {flag}")
 
 
 def has_manifest(folder: Path) -> bool:
-    """Tell whether `folder` holds a set, whole or not."""
+    """Return whether `folder` has a manifest."""
     return (folder / MANIFEST).is_file()
 
 
 def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
-    """Return the manifest of `folder`, an artifact of `kind`; `remedy` is the command that makes it again."""
+    """Return the manifest of `folder`, an artifact of `kind`; `remedy` is the command that rebuilds it."""
     path, remedy = folder / MANIFEST, command(remedy, folder)
     try:
         manifest = _parse(folder)
@@ -98,12 +98,12 @@ def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
     if (found := manifest.get("format_version")) != FORMAT_VERSION:
         raise ArtifactError(f"{path} has format version {found!r}, this program reads {FORMAT_VERSION}: run {remedy}")
     if (found := manifest.get("kind")) != kind:
-        raise ArtifactError(f"{folder} holds a {found!r} artifact, not {kind!r}: run {remedy}")
+        raise ArtifactError(f"{folder} has a {found!r} artifact, not {kind!r}: run {remedy}")
     return manifest
 
 
 def _parse(folder: Path) -> dict[str, Any]:
-    """Return the manifest; raises `ValueError` where it does not list files, and settings by step."""
+    """Return the manifest; raises `ValueError` if it does not list files, and settings by step."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     for part in ("files", "settings"):
         listed = manifest.get(part) if isinstance(manifest, dict) else None
@@ -113,7 +113,7 @@ def _parse(folder: Path) -> dict[str, Any]:
 
 
 def _peek(folder: Path) -> dict[str, Any]:
-    """Return the manifest of any kind; where it can't be read, one that lists nothing."""
+    """Return the manifest of any kind; an empty one if it cannot be read."""
     try:
         return _parse(folder)
     except (OSError, ValueError, RecursionError):
@@ -121,7 +121,7 @@ def _peek(folder: Path) -> dict[str, Any]:
 
 
 def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str], remedy: str) -> None:
-    """Raise `ArtifactError` by name for a file that is missing or is not the one that the manifest lists."""
+    """Raise `ArtifactError` for a file that is missing or does not match the manifest."""
     for name in names:
         entry, path = manifest["files"].get(name), folder / name
         if entry is None or not path.is_file():
@@ -132,7 +132,7 @@ def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str],
 
 
 def command(remedy: str, folder: Path) -> str:
-    """Return the command `remedy` with the flag that makes it write `folder`, where that is not its default."""
+    """Return the command `remedy` with the flag for `folder`, if that is not the default."""
     processed = next((place.parent for place in folder.parents if place.name == "artifacts"), folder)
     done = not remedy.startswith("python -m") or "--processed" in remedy or "--output" in remedy
     if done or processed.resolve() == default_folder("processed").resolve():
@@ -142,7 +142,7 @@ def command(remedy: str, folder: Path) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A stored model as `restore` found it; `about` is all that the manifest says of its step."""
+    """A stored model found by `restore`; `about` is the manifest entry of its step."""
 
     folder: Path
     remedy: str
@@ -154,7 +154,7 @@ class Stored:
         """Return the arrays of `files` by name, each file checked against the manifest.
 
         files: name -> dtype, by array for an `.npz`; the array of `X.npy` and the ids of `X.json` are called `X`.
-        Raises `ArtifactError` for files missing, damaged or of another run, and for numbers that are not finite.
+        Raises `ArtifactError` for missing or damaged files, files of another run, and values that are not finite.
         """
         check_files(self.folder, self.manifest, list(files), self.remedy)
         arrays: dict[str, np.ndarray] = {}
@@ -166,7 +166,7 @@ class Stored:
                 parts = dtypes if path.suffix == ".npz" else {path.stem: dtypes}
                 found = load_arrays(path, parts, f"run {self.remedy}")
             if not all(np.isfinite(array).all() for array in found.values() if array.dtype.kind == "f"):
-                raise ArtifactError(f"{path} holds values that are not numbers: run {self.remedy}")
+                raise ArtifactError(f"{path} has values that are not finite: run {self.remedy}")
             arrays.update(found)
         return arrays
 
@@ -180,10 +180,10 @@ def store(
     movie_ids: Optional[np.ndarray] = None,
     **about: Any,
 ) -> None:
-    """Write a fitted model to `folder`, all files or none.
+    """Write a fitted model to `folder` atomically.
 
     settings: its dataclass.  files: name -> an array for `X.npy`, arrays by name for `X.npz`, external ids for
-    `X.json`, which maps them to rows.  movie_ids: what its rows mean, checked by `restore`.  about: more to say.
+    `X.json`, which maps them to rows.  movie_ids: of its rows, checked by `restore`.  about: more entries.
     """
     described = {**dataclasses.asdict(settings), **about}
     if movie_ids is not None:
@@ -201,10 +201,10 @@ def store(
 def restore(
     folder: Path, kind: str, remedy: str, settings: type[Any], step: str = "train", movie_ids: np.ndarray | None = None
 ) -> Stored:
-    """Open what `store` wrote and check its settings; then `read` gives the arrays.
+    """Open a stored model and check its settings; `read` then returns the arrays.
 
-    remedy: the command that makes it again.  movie_ids: those that the caller works with. Raises `ArtifactError` for
-    no artifact of this kind, damaged settings, or another movie list.
+    remedy: the command that rebuilds it.  movie_ids: those of the caller. Raises `ArtifactError` for a missing
+    artifact, another kind, damaged settings, or another movie list.
     """
     remedy = command(remedy, folder)
     manifest = read_manifest(folder, kind, remedy)

@@ -1,7 +1,7 @@
 """The movies: ids, titles, years, genres, descriptions, and how often each was rated.
 
-Row i everywhere in tastevec is `Catalog.movie_ids[i]`; the ids ascend. Texts stay as the file spells them until a
-movie is asked for, so that opening a large catalogue costs little more than reading it.
+Row i everywhere in tastevec is `Catalog.movie_ids[i]`; the ids ascend. Titles are parsed only when a movie
+is requested, so opening a large catalogue costs little more than reading it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ METADATA_COLUMNS = (
     "imdbId", "overview_source",
 )  # fmt: skip
 NO_GENRES = "(no genres listed)"
-# What people call movies in a language; not "english", which says more where a plot holds it.
+# Words for movies in a language; "english" is omitted: it is more informative in a plot.
 _SPOKEN = {
     "ar": "Arabic", "cn": "Chinese, Cantonese", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
     "es": "Spanish", "fa": "Persian, Iranian", "fi": "Finnish", "fr": "French", "he": "Hebrew, Israeli",
@@ -39,7 +39,7 @@ _SPOKEN = {
 
 _YEAR = re.compile(r"\s*\((\d{4})\s*(?:[-–—]\s*(?:\d{4})?\s*)?\)$")
 _BRACKET = re.compile(r"\s+\(([^()]*(?:\([^()]*\)[^()]*)*)\)$")
-_GOES_ON = re.compile(r"(?::|\bor:?)$", re.IGNORECASE)  # what follows in brackets still belongs to the title
+_GOES_ON = re.compile(r"(?::|\bor:?)$", re.IGNORECASE)  # the brackets that follow belong to the title
 _AKA = re.compile(r"^(?:a\.?k\.?a\.?|also known as)\s*:?\s*", re.IGNORECASE)
 _ARTICLES = (
     "the|a|an|le|la|les|l'|un|une|des|el|los|las|una|il|lo|gli|i|uno|der|die|das|ein|eine|"
@@ -49,7 +49,7 @@ _BEHIND = re.compile(rf"^(.*),\s*({_ARTICLES})$", re.IGNORECASE)
 
 
 class ParsedTitle(NamedTuple):
-    """A title in the order that people say it, its year (0 = unknown), and its other names."""
+    """A title in natural order, its year (0 = unknown), and its alternative titles."""
 
     title: str
     year: int
@@ -57,7 +57,7 @@ class ParsedTitle(NamedTuple):
 
 
 def parse_title(raw: str) -> ParsedTitle:
-    """Take a MovieLens title apart.
+    """Parse a MovieLens title.
 
     >>> parse_title("City of Lost Children, The (Cité des enfants perdus, La) (1995)")
     ParsedTitle(title='The City of Lost Children', year=1995, alternatives=('La Cité des enfants perdus',))
@@ -66,7 +66,7 @@ def parse_title(raw: str) -> ParsedTitle:
     """
     text, year = raw.strip(), 0
     if text.endswith(")") and len(text) > 6:
-        if text[-6:-5] == "(" and (digits := text[-5:-1]).isdecimal():  # nearly all, at a third of the cost
+        if text[-6:-5] == "(" and (digits := text[-5:-1]).isdecimal():  # fast path for nearly all titles
             year, text = int(digits), text[:-6].rstrip()
         elif match := _YEAR.search(text):
             year, text = int(match.group(1)), text[: match.start()]
@@ -82,7 +82,7 @@ def parse_title(raw: str) -> ParsedTitle:
 
 
 def article_in_front(name: str) -> str:
-    """Move an article from behind to the front: `Matrix, The` becomes `The Matrix`."""
+    """Move a trailing article to the front: `Matrix, The` becomes `The Matrix`."""
     match = _BEHIND.match(name)
     if not match:
         return name
@@ -92,9 +92,9 @@ def article_in_front(name: str) -> str:
 
 @dataclass(frozen=True)
 class Movie:
-    """One movie as people see it; `n_ratings` counts its ratings, 0 or "" means unknown.
+    """One movie; 0 or "" means unknown.
 
-    overview_source: the language model that wrote the overview, "" where a person did.
+    overview_source: the language model that wrote the overview, "" if a person wrote it.
     """
 
     movie_id: int
@@ -121,7 +121,7 @@ class Catalog:
 
     movie_ids: (n_movies,) int64 ascending.  years: (n_movies,) int16, 0 = unknown.
     genre_names: sorted; genres: (n_movies, n_genres) bool.  n_ratings: (n_movies,) int64; `load` counts those in train.
-    raw_titles: as the file spells them; `movie(row)` gives the readable form.
+    raw_titles: as in the file; `movie(row)` returns the readable form.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, str]], n_ratings: Optional[Mapping[int, int]] = None) -> None:
@@ -129,11 +129,13 @@ class Catalog:
         try:
             ids = np.array([int(row["movieId"]) for row in rows], dtype=np.int64)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise ArtifactError(f"a movie list with a bad movieId ({error}): build it again with preprocess") from None
+            raise ArtifactError(
+                f"invalid movieId in the movie list ({error}): run python -m preprocess.setup again"
+            ) from None
         order = np.argsort(ids, kind="stable")
         self.movie_ids = ids[order]
         if len(twice := self.movie_ids[1:][np.diff(self.movie_ids) == 0]):
-            raise ArtifactError(f"movieId {twice[0]} is listed twice: keep one line for each movie")
+            raise ArtifactError(f"movieId {twice[0]} is listed twice: remove one of the lines")
         self._rows = [rows[i] for i in order]
         self.raw_titles = [row["title"] for row in self._rows]
         self.years = np.array([_year(row) for row in self._rows], dtype=np.int16)
@@ -147,8 +149,8 @@ class Catalog:
     def load(cls, folder: Path) -> Catalog:
         """Read `movie_metadata.csv` (or, without it, `movie_features.csv`) and `movie_popularity.json`.
 
-        Both are checked against the manifest where the folder has one; raises `ArtifactError` for damaged ones. What
-        a terminal would take as a command is left out of the texts.
+        Both are checked against the manifest if there is one; raises `ArtifactError` for damaged files. Control
+        characters are removed.
         """
         if has_manifest(folder):
             manifest = read_manifest(folder, KIND, REMEDY)
@@ -174,7 +176,7 @@ class Catalog:
             raise ArtifactError(f"{popularity} is not a map from movie id to count: run {again}") from None
 
     def with_counts(self, n_ratings: np.ndarray) -> Catalog:
-        """Return the same movies with other counts of ratings, (n_movies,): those of the data a model was fitted on."""
+        """Return the same movies with other rating counts (n_movies,), those of the data a model was fitted on."""
         other = copy.copy(self)
         other.n_ratings = n_ratings
         return other
@@ -187,19 +189,19 @@ class Catalog:
         return {movie_id: row for row, movie_id in enumerate(self.movie_ids.tolist())}
 
     def row_of(self, movie_id: int) -> int:
-        """Return the row of an external movie id; raises `ChoiceError` where there is none."""
+        """Return the row of an external movie id; raises `ChoiceError` if there is none."""
         try:
             return self._row_of[int(movie_id)]
         except (KeyError, ValueError, TypeError, OverflowError):
             raise ChoiceError(f"no movie with id {movie_id!r}: find ids with Recommender.search(title)") from None
 
     def keywords(self) -> list[tuple[int, str]]:
-        """Return (movie id, keyword) for every keyword of every movie; [] where the movie list has none."""
+        """Return (movie id, keyword) for every keyword of every movie; [] if the movie list has none."""
         ids = self.movie_ids.tolist()
         return [(i, word) for i, row in zip(ids, self._rows) for word in _split(row.get("keywords") or "")]
 
     def lines(self) -> list[str]:
-        """Return all that is said of each movie in one line, by row: what its words are looked up in."""
+        """Return the metadata of each movie as one line of text, by row, for word search."""
         names = ("title", "year", "genres", "director", "cast", "keywords", "overview")
         said = [
             [*(row.get(name) or "" for name in names), _SPOKEN.get(row.get("original_language") or "", "")]

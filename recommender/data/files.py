@@ -1,4 +1,4 @@
-"""One file: written whole or not at all, held by one process, checked when it is read."""
+"""Atomic file writes, lock files, and checked reading of arrays and JSON."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ else:
     import fcntl
 
     _BUSY = (BlockingIOError, FileNotFoundError)
-_AGAIN = "build the artifact again"
+_AGAIN = "rebuild the artifact"
 _DAMAGE = (KeyError, ValueError, EOFError, OSError, AttributeError, RecursionError, zipfile.BadZipFile, zlib.error)
 
 
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed."""
+    """Yield a temporary path beside `path`; on success it replaces `path` atomically, on failure it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{os.urandom(4).hex()}.part")
     try:
@@ -44,16 +44,16 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """Have the operating system write the file to the disk."""
-    with open(path, "r+b") as file:  # Windows flushes no file that is open for reading only
+    """Flush the file to disk."""
+    with open(path, "r+b") as file:  # Windows cannot flush a file opened for reading only
         os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file `path`, or `.lock` in the folder `path`, for this process alone; then delete it.
+    """Hold the lock file `path`, or `.lock` in the folder `path`, exclusively; then delete it.
 
-    The operating system takes the lock back when the process dies. Raises `ArtifactError`, naming `what`, while
+    The operating system releases the lock if the process dies. Raises `ArtifactError`, naming `what`, while
     another process holds it.
     """
     path = path / ".lock" if path.is_dir() else path
@@ -67,10 +67,10 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
             yield
         finally:
             if sys.platform != "win32":
-                path.unlink(missing_ok=True)  # still locked: nobody can take it between the two
+                path.unlink(missing_ok=True)  # still locked: no other process can acquire it in between
     finally:
         os.close(handle)
-        if sys.platform == "win32":  # which deletes no file that is open, here or in another process
+        if sys.platform == "win32":  # cannot delete a file that is open in any process
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -81,13 +81,13 @@ def _lock(handle: int, path: Path) -> None:
         return
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if not os.path.samestat(os.fstat(handle), path.stat()):
-        raise BlockingIOError  # its holder deleted the file between our opening and our locking it
+        raise BlockingIOError  # its holder deleted the file between open and lock
 
 
 def load_arrays(path: Path, dtypes: Mapping[str, npt.DTypeLike], remedy: str = _AGAIN) -> dict[str, np.ndarray]:
     """Read the arrays of `X.npz` that `dtypes` names, or the one of `X.npy`, called `X`; never unpickles.
 
-    Raises `ArtifactError` for a file that is missing or damaged, and for another dtype; a dtype None is not checked.
+    Raises `ArtifactError` for a missing or damaged file and for a wrong dtype; a dtype of None is not checked.
     """
     with _reading(path, remedy), contextlib.ExitStack() as stack:
         content = np.load(path, allow_pickle=False)
@@ -100,7 +100,7 @@ def load_arrays(path: Path, dtypes: Mapping[str, npt.DTypeLike], remedy: str = _
 
 
 def load_json(path: Path, remedy: str = _AGAIN) -> Any:
-    """Read a JSON file; raises `ArtifactError`, which says what to do, for a missing or damaged one."""
+    """Read a JSON file; raises `ArtifactError`, with the remedy, if it is missing or damaged."""
     with _reading(path, remedy):
         return json.loads(path.read_text(encoding="utf-8"))
 
@@ -131,5 +131,5 @@ def sha256(path: Path) -> str:
 
 
 def ids_sha256(ids: np.ndarray) -> str:
-    """Return the SHA-256 of a list of ids: what two artifacts compare to know that their rows mean the same."""
+    """Return the SHA-256 of a list of ids; artifacts with the same one have the same rows."""
     return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i8").tobytes()).hexdigest()

@@ -1,9 +1,9 @@
-"""The ratings as compressed sparse rows (CSR): the one way in for data.
+"""The ratings as compressed sparse rows (CSR).
 
-    the ratings of user row u stand at indptr[u] : indptr[u + 1] of movie_rows, ratings and times
+    the ratings of user row u are at indptr[u] : indptr[u + 1] of movie_rows, ratings and times
 
-in order of time, equal times by movie. `movie_rows` index `movie_ids`, which may hold movies that nobody here rated:
-every split of one data set shares both vocabularies, so that a row means the same user or movie everywhere.
+in order of time, equal times by movie. `movie_rows` index `movie_ids`, which may contain movies without ratings: all
+splits of a data set share both vocabularies, so a row means the same user or movie everywhere.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .files import load_arrays
 
 _PARTS: dict[str, type] = dict.fromkeys(("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"), np.int64)
 _PARTS.update(movie_rows=np.int32, ratings=np.float32)  # the order is that of the stored file
-LIKED, NEUTRAL = 4.0, 3.0  # a rating of 4 and more is a like, of 3 and 3.5 neutral, a lower one a dislike
+LIKED, NEUTRAL = 4.0, 3.0  # a rating >= 4 is a like, 3 and 3.5 are neutral, a lower one is a dislike
 _TABLE_SIZE = 1 << 22  # ids up to this are looked up in a table
 _SORT_BLOCK = 1 << 19  # ratings
 
@@ -55,7 +55,7 @@ class Interactions:
 
     @property
     def has_times(self) -> bool:
-        """Whether `times` are dates: negative ones only keep the order of a file without times."""
+        """Whether `times` are dates; negative ones encode the order of a file without times."""
         return self.n_ratings == 0 or int(self.times.min()) >= 0
 
     @classmethod
@@ -70,7 +70,7 @@ class Interactions:
     ) -> Interactions:
         """Build from four columns in any order, external ids; cost O(n log n).
 
-        A vocabulary, if given, must be sorted and hold every id that occurs; more ids are allowed.
+        A given vocabulary must be sorted and contain every id that occurs.
 
         >>> data = Interactions.from_columns([7, 7, 9], [20, 10, 10], [4, 3, 5], [50, 40, 60])
         >>> data.indptr.tolist(), data.movie_rows.tolist(), data.ratings.tolist()
@@ -80,7 +80,7 @@ class Interactions:
         users, movies, values, seconds = (np.asarray(column, dtype) for column, dtype in given)
         if not users.shape == movies.shape == values.shape == seconds.shape == (users.size,):
             shapes = [column.shape for column in (users, movies, values, seconds)]
-            raise DataError(f"columns of unequal shape {shapes}: give four columns of one length")
+            raise DataError(f"columns of shapes {shapes}: give four columns of equal length")
         user_list, user_rows = encode(users, user_vocabulary, "user")
         movie_list, movie_rows = encode(movies, movie_vocabulary, "movie")
         return cls.from_rows(user_list, movie_list, user_rows, movie_rows, values, seconds)
@@ -95,7 +95,7 @@ class Interactions:
         ratings: np.ndarray,
         times: np.ndarray,
     ) -> Interactions:
-        """Build from columns (n_ratings,) that name users and movies by their rows in the two vocabularies."""
+        """Build from columns (n_ratings,) with users and movies as rows of the vocabularies."""
         counts = np.bincount(user_rows, minlength=len(user_ids))
         indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)  # indptr[u + 1] = indptr[u] + counts[u]
         columns = [movie_rows, ratings, times]
@@ -103,7 +103,7 @@ class Interactions:
             by_user = np.argsort(user_rows, kind="stable")
             user_rows, *columns = (column[by_user] for column in (user_rows, *columns))
         data = cls(user_ids, movie_ids, indptr, *map(np.empty_like, columns))
-        # Now that the users are in order, a block of them is sorted at a time: it stays in the processor's cache.
+        # The users are in order, so a block of them is sorted at a time, which fits in the cache.
         starts = np.searchsorted(indptr, np.arange(0, len(user_rows), _SORT_BLOCK))
         bounds = np.unique(np.append(indptr[starts], len(user_rows))).tolist()
         for low, high in zip(bounds, bounds[1:]):
@@ -121,17 +121,17 @@ class Interactions:
         return np.bincount(self.movie_rows, minlength=self.n_movies).astype(np.int64)
 
     def take(self, keep: np.ndarray) -> Interactions:
-        """Return the ratings where `keep` (n_ratings,) is True; both vocabularies stay as they are."""
-        indptr = np.concatenate(([0], np.cumsum(keep)))[self.indptr]  # how many are kept before each bound
+        """Return the ratings where `keep` (n_ratings,) is True; the vocabularies are unchanged."""
+        indptr = np.concatenate(([0], np.cumsum(keep)))[self.indptr]  # number kept before each bound
         columns = (self.movie_rows[keep], self.ratings[keep], self.times[keep])
         return Interactions(self.user_ids, self.movie_ids, indptr, *columns)
 
     def row(self, user_row: int) -> slice:
-        """Return where the ratings of `user_row` stand in `movie_rows`, `ratings` and `times`, oldest first."""
+        """Return the slice of `user_row` in `movie_rows`, `ratings` and `times`, oldest first."""
         return slice(self.indptr[user_row], self.indptr[user_row + 1])
 
     def select(self, user_rows: np.ndarray) -> Interactions:
-        """Return the ratings of `user_rows` (B,) as rows 0 .. B - 1; a row may be asked for twice.
+        """Return the ratings of `user_rows` (B,) as rows 0 .. B - 1; repeated rows are allowed.
 
         The movies keep their rows. Cost O(ratings selected).
         """
@@ -153,11 +153,11 @@ class Interactions:
 
 
 def concat(*parts: Interactions) -> Interactions:
-    """Return the ratings of all `parts`, which share both vocabularies; raises `DataError` where they do not."""
+    """Return the ratings of all `parts`, which share both vocabularies; raises `DataError` if they do not."""
     first = parts[0]
     for other in parts[1:]:
         if not np.array_equal(first.user_ids, other.user_ids) or not np.array_equal(first.movie_ids, other.movie_ids):
-            raise DataError("the parts list other users or movies: use the parts of one data set")
+            raise DataError("the parts have different users or movies: use parts of one data set")
     columns = ((part.user_rows(), part.movie_rows, part.ratings, part.times) for part in parts)
     return Interactions.from_rows(first.user_ids, first.movie_ids, *map(np.concatenate, zip(*columns)))
 
@@ -177,7 +177,7 @@ def _time_order(user_rows: np.ndarray, times: np.ndarray, movie_rows: np.ndarray
     n_users, n_times = int(user_rows.max()) - first + 1, int(times.max()) - start + 1
     if n_users * n_times * n_movies >= 2**63:
         return np.lexsort((movie_rows, times, user_rows))
-    # The same in a tenth of the time: one sort by key = (user * n_times + time) * n_movies + movie.
+    # Ten times faster: one sort by key = (user * n_times + time) * n_movies + movie.
     key = (user_rows - first).astype(np.int64) * n_times
     key += times - start
     key *= n_movies
@@ -188,7 +188,7 @@ def _time_order(user_rows: np.ndarray, times: np.ndarray, movie_rows: np.ndarray
 def encode(ids: np.ndarray, vocabulary: Optional[np.ndarray] = None, what: str = "") -> tuple[np.ndarray, np.ndarray]:
     """Return the sorted vocabulary (int64) and the row of each of `ids` (n,) in it, int32.
 
-    Raises `DataError`, naming `what` the ids are of, for an id that a given vocabulary lacks.
+    Raises `DataError` for an id that a given vocabulary lacks; `what` names the kind of id.
     """
     largest = int(ids.max(initial=0))
     by_table = len(ids) > 0 and int(ids.min()) >= 0 and largest <= max(_TABLE_SIZE, 4 * len(ids))
@@ -199,7 +199,7 @@ def encode(ids: np.ndarray, vocabulary: Optional[np.ndarray] = None, what: str =
         inside = rows < len(vocabulary)
         inside[inside] = vocabulary[rows[inside]] == ids[inside]
         rows[~inside] = -1
-    else:  # the same in a tenth of the time: table[id] = row, -1 where there is none
+    else:  # ten times faster: table[id] = row, -1 if there is none
         table = np.full(largest + 1, -1, dtype=np.int32)
         inside = (vocabulary >= 0) & (vocabulary <= largest)
         table[vocabulary[inside]] = np.flatnonzero(inside)

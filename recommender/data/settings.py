@@ -1,7 +1,7 @@
-"""Settings: frozen dataclasses read from YAML, each default and each meaning written once.
+"""Settings: frozen dataclasses read from YAML.
 
-From the line `setting(default, meaning, low, high)` of a field come its default, its range check, the message when a
-value is refused, and the command-line flag of its name. Precedence: flags, then the file, then the default.
+The line `setting(default, meaning, low, high)` of a field defines its default, its range check, the error message and
+the command-line flag. Precedence: flags, then the file, then the default.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def setting(
 def read_settings(cls: type[T], path: Path) -> T:
     """Read the YAML mapping at `path` into the settings dataclass `cls`.
 
-    An empty file gives the defaults. Raises `SettingsError`, naming file and line, for what is not a YAML mapping, for
-    a key that is unknown or given twice, and for a value of the wrong type or out of range.
+    An empty file gives the defaults. Raises `SettingsError`, naming file and line, for invalid YAML, an unknown or
+    repeated key, and a value of the wrong type or out of range.
     """
     import yaml
 
@@ -54,13 +54,13 @@ def read_settings(cls: type[T], path: Path) -> T:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise SettingsError(f"{path}{line} is not valid YAML ({problem}): write `key: value` lines") from None
     if root and not isinstance(content, dict):
-        raise SettingsError(f"{path} holds a {root.tag.split(':')[-1]}, not settings: write `key: value` lines")
+        raise SettingsError(f"{path} contains a {root.tag.split(':')[-1]}, not settings: write `key: value` lines")
     given = {str(key): value for key, value in content.items()}
     values: dict[str, Any] = {}
     for node, _ in root.value if root else ():
         key, where = str(node.value), f"{path} line {node.start_mark.line + 1}: "
         if key in values:
-            raise SettingsError(f"{where}{key} is given twice: keep one of the two lines")
+            raise SettingsError(f"{where}{key} is given twice: remove one of the lines")
         values[key] = check_value(cls, key, given.get(key), where + key)
     return cls(**values)
 
@@ -68,7 +68,7 @@ def read_settings(cls: type[T], path: Path) -> T:
 def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
     """Return `value` as the type of field `key` of `cls`, or raise `SettingsError` with the field's meaning.
 
-    label: what the person wrote, for the message; by default the key.
+    label: for the message, by default the key.
     """
     label = label or key
     fields = {field.name: field for field in dataclasses.fields(cls)}
@@ -83,7 +83,7 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
         fits, wanted = isinstance(value, bool), "true or false"
     elif kind is str:
         fits = isinstance(value, str) and (choices is None or value in choices)
-        wanted = f"one of {', '.join(choices)}" if choices else "a text"
+        wanted = f"one of {', '.join(choices)}" if choices else "a string"
     else:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
         fits = fits and (kind is float or value == int(value))
@@ -98,13 +98,13 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
 
 
 def check_settings(settings: Any) -> None:
-    """Raise `SettingsError` for a field of a settings dataclass whose value makes no sense; for `__post_init__`."""
+    """Raise `SettingsError` for an invalid field of a settings dataclass; for `__post_init__`."""
     for field in dataclasses.fields(settings):
         check_value(type(settings), field.name, getattr(settings, field.name))
 
 
 def override(settings: T, arguments: argparse.Namespace) -> T:
-    """Return `settings` with each flag that was given in `arguments` in place of the file's value."""
+    """Return `settings`, overridden by the flags given in `arguments`."""
     names = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
     given = {
         name: check_value(type(settings), name, value, "--" + name.replace("_", "-"))

@@ -1,12 +1,15 @@
-"""Which ratings are known and which are held out: one rule for every program; and the files of the parts.
+"""Train, val and test: the split rules, and the files of the parts.
 
 Per user: each user's ratings in order of time, equal times by movie id; of n ratings the first floor(a n) are train,
-the next floor(b n) val, all others test, for fractions a, b, c that add up to 1; but each part has at least one. So
+the next floor(b n) val, the rest test, for fractions a, b, c that add up to 1; each part has at least one. So
 n = 20 gives 14 / 3 / 3, n = 10 gives 7 / 1 / 2, n = 3 gives 1 / 1 / 1. The floor is of the exact product: 0.7 x 90 is
-63, where `int(0.7 * 90)` gives 62.
+63, but `int(0.7 * 90)` gives 62.
 
-Global time: one moment for all. A per-user split lets a model learn from what others rated after the moment at which
-it is asked (Ji, Sun, Zhang and Li 2023, "A critical study on data leakage in recommender system offline evaluation");
+The default filter (min_user_ratings = 20, preprocess/filter_data.py) removes users with fewer ratings before the split.
+The evaluation covers only users with a held-out rating of at least 4.
+
+Global time: one moment for all. A per-user split lets a model learn from ratings that others gave after the moment of
+prediction (Ji, Sun, Zhang and Li 2023, "A critical study on data leakage in recommender system offline evaluation");
 this one does not.
 """
 
@@ -39,7 +42,7 @@ def active_mask(
     movies_first: bool = False,
     iterative: bool = False,
 ) -> np.ndarray:
-    """Return which ratings stay, (n_ratings,) bool: those of users and movies with enough ratings.
+    """Return the mask (n_ratings,) of ratings whose user and movie have enough ratings.
 
     Users first, then movies by what is left, or `movies_first`; `iterative` repeats both until nothing changes (the
     k-core). user_rows, movie_rows: (n_ratings,) whole numbers from 0. Cost O(n_ratings) a pass.
@@ -72,7 +75,7 @@ def part_per_user(indptr: np.ndarray, fractions: Sequence[float] = FRACTIONS, mi
         np.maximum(np.floor(share * n + _ROUNDING).astype(np.int64), 1)  # max(floor(a n), 1)
         for share in fractions[:2]
     )
-    # Where test would be empty, val gives up what it has beyond one rating, then train.
+    # If test would be empty, val is shortened, to one rating at least, then train.
     n_val = np.minimum(n_val, np.maximum(n - n_train - 1, 1))
     n_train = np.minimum(n_train, n - n_val - 1)
     lengths = np.column_stack((n_train, n_val, n - n_train - n_val, np.zeros_like(n)))  # (n_users, 4)
@@ -84,10 +87,10 @@ def part_per_user(indptr: np.ndarray, fractions: Sequence[float] = FRACTIONS, mi
 
 
 def part_by_time(times: np.ndarray, fractions: Sequence[float] = FRACTIONS) -> np.ndarray:
-    """Return the part of each rating by two moments that all users share, (n_ratings,) int8.
+    """Return the part of each rating by two moments shared by all users, (n_ratings,) int8.
 
     The moments are the times of the ratings at floor(a n) and floor((a + b) n) in order of time; a rating at
-    exactly such a moment belongs to the later part, so nothing known is as late as anything held out.
+    exactly such a moment belongs to the later part, so every known rating is earlier than every held-out one.
     times: (n_ratings,) int64 seconds, any order.  Cost O(n log n).
 
     >>> part_by_time(np.array([50, 10, 20, 30, 30, 40, 60, 70, 80, 90]), (0.3, 0.4, 0.3))
@@ -116,8 +119,8 @@ def split_by_time(data: Interactions) -> tuple[Interactions, Interactions, Inter
 def load_split(folder: Path, name: str) -> Interactions:
     """Return the part `name` (train, val or test) of the processed data in `folder`.
 
-    All parts share their user and movie vocabularies: row i is the same user or movie in each. The binary form is read
-    where it is there, else the CSV, which needs pandas and is many times slower. Raises `ArtifactError` where a file is
+    All parts share their user and movie vocabularies: row i is the same user or movie in each. Reads the `.npz` if it
+    exists, else the CSV, which needs pandas and is many times slower. Raises `ArtifactError` if a file is
     missing, damaged, or from another run.
     """
     if name not in PARTS:
@@ -126,7 +129,7 @@ def load_split(folder: Path, name: str) -> Interactions:
 
 
 def load_all(folder: Path) -> Interactions:
-    """Return train, val and test of `folder` together: all that is known of the users in it."""
+    """Return train, val and test of `folder` together."""
     return concat(*(load_split(folder, name) for name in PARTS))
 
 
@@ -154,6 +157,6 @@ def _load(folder: Path, stem: str) -> Interactions:
     check_files(folder, manifest, names, REMEDY)
     frame, everything = (pd.read_csv(folder / name, parse_dates=["timestamp"]) for name in names)
     seconds = frame["timestamp"].to_numpy("datetime64[s]").astype(np.int64)
-    users = np.unique(everything["userId"])  # a part names only the users that it holds
+    users = np.unique(everything["userId"])  # a part lists only its own users
     movies = np.array(list(load_movies(folder)), dtype=np.int64)
     return Interactions.from_columns(frame["userId"], frame["movieId"], frame["rating"], seconds, movies, users)

@@ -1,13 +1,13 @@
-"""Words and names that are nearly right: edit distance to many words at once, and an inverted index of words.
+"""Fuzzy title matching: edit distance to many words at once, and an inverted index of words.
 
 `NameIndex` scores all names against a query. With w = log(1 + n / df) the rarity of a word and s in 0..1 the likeness
-of the nearest word of the name (1 the same; 0.75 to 0.95 where the query ends in its beginning; 1 - edits / length
-where spelled nearly so),
+of the nearest word of the name (1 if equal; 0.75 to 0.95 if the query ends in a prefix of it; 1 - edits / length if
+misspelled),
 
     coverage = sum w s / sum w over the words of the query        of_name = sum w s / sum w over the words of the name
     score = max(coverage^1.5 (0.7 + 0.1 of_name + 0.1 fame),  0.4 + 0.42 coverage + 0.1 fame  where of_name >= 0.9)
 
-so a name may lack words of the query at little cost only where the query has all of its words ("the movie Fight Club").
+so a name may lack words of the query at little cost only if the query has all of its words ("the movie Fight Club").
 
 `edit_distances` is the optimal string alignment distance: the fewest insertions, deletions, substitutions and swaps of
 two neighbours, no letter being edited twice (the restricted form of Damerau 1964). `NearWords` measures only words
@@ -24,7 +24,7 @@ import numpy as np
 
 from .title_text import compact, without_article
 
-_BITS = np.zeros(256, dtype=np.uint32)  # a bit for each letter; figures share six
+_BITS = np.zeros(256, dtype=np.uint32)  # a bit for each letter; digits share six
 _BITS[ord("a") : ord("z") + 1] = 1 << np.arange(26)
 _BITS[ord("0") : ord("9") + 1] = 1 << (26 + np.arange(10) % 6)
 _ONES = np.array([bin(i).count("1") for i in range(1 << 8)], dtype=np.uint8)
@@ -60,7 +60,7 @@ def edit_distances(query: np.ndarray, words: np.ndarray, lengths: np.ndarray) ->
 
 
 def letters(words: Sequence[str], width: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return words as (n, width) zero-padded bytes and their lengths, cut at `width` (0: the longest word)."""
+    """Return words as (n, width) zero-padded bytes and their lengths, truncated to `width` (0: the longest word)."""
     cells = "\n".join(words).encode("ascii", "replace").split(b"\n") if words else []
     width = width or max(map(len, cells), default=1) or 1
     table = np.array(cells, dtype=f"S{width}")
@@ -69,7 +69,7 @@ def letters(words: Sequence[str], width: int = 0) -> tuple[np.ndarray, np.ndarra
 
 
 class NearWords:
-    """Find the words of a fixed list within d edits; `width` cuts long ones."""
+    """Find the words of a fixed list within d edits; long words are truncated to `width`."""
 
     def __init__(self, words: Sequence[str], width: int) -> None:
         """Keep `words`; results are positions in it. Cost linear in n * width."""
@@ -100,7 +100,7 @@ class NearWords:
 
 
 class NearName(NamedTuple):
-    """A name near a query: its position, 0..1, whether no word was guessed, and whether the name begins with it."""
+    """A name near a query: its position, 0..1, whether no word was guessed, and whether the query is a prefix of it."""
 
     name: int
     score: float
@@ -109,7 +109,7 @@ class NearName(NamedTuple):
 
 
 class NameIndex:
-    """Folded names by their words and by their letters; `fame` (n_names,) in 0..1 decides between names alike."""
+    """Folded names by their words and by their letters; `fame` (n_names,) in 0..1 breaks ties between similar names."""
 
     def __init__(self, folded: Sequence[str], bare: Sequence[str], fame: np.ndarray) -> None:
         """Index names; bare: without spaces and article. Cost about n words * log n, 0.25 s for 100,000 names."""
@@ -129,7 +129,7 @@ class NameIndex:
         self.near_names = NearWords(bare, 48)
 
     def near(self, folded: str, guess: bool) -> list[NearName]:
-        """Return the names nearest to a folded query; `guess` allows misspelled words where no known name has all."""
+        """Return the names nearest to a folded query; `guess` allows misspelled words if no known name has them all."""
         found = self._by_words(folded, False)
         if not guess:
             return [near for near in found if near.as_spelled]
@@ -161,15 +161,15 @@ class NameIndex:
         return found
 
     def _by_letters(self, letters: str) -> list[NearName]:
-        """Return names that are whole within a few edits, however their words are divided."""
+        """Return names within a few edits as a whole, regardless of spaces."""
         length = len(letters)
         names, edits = self.near_names.near(letters, _max_edits(length) if length > 2 else 0)
-        figures = [_figures(letters) == _figures(self.bare[name]) for name in names.tolist()]
-        score = 0.88 * (1 - edits / max(length, 1)) + 0.08 * self.fame[names] - np.where(figures, 0.0, 0.12)
+        same_digits = [_digits(letters) == _digits(self.bare[name]) for name in names.tolist()]
+        score = 0.88 * (1 - edits / max(length, 1)) + 0.08 * self.fame[names] - np.where(same_digits, 0.0, 0.12)
         return [NearName(name, near, False, False) for name, near in zip(names.tolist(), score.tolist())]
 
     def _likeness(self, word: str, is_last: bool, guess: bool) -> tuple[np.ndarray, np.ndarray, float]:
-        """Return for each name the likeness of its best word to `word`, where that is no guess, and its weight."""
+        """Return for each name the likeness of its best word to `word`, whether that is not a guess, and the weight."""
         found: list[tuple[int, float, bool]] = []  # word of the index, its likeness, no guess; the best last
         if guess and len(word) > 2 and word.isascii():
             near, edits = self.near_words.near(word, _max_edits(len(word)))
@@ -190,8 +190,8 @@ class NameIndex:
         return likeness, as_spelled, float(weight)
 
 
-def _figures(text: str) -> str:
-    """Return the figures of `text`: another figure is another movie of a series, not a slip of the pen."""
+def _digits(text: str) -> str:
+    """Return the digits of `text`: a different number is another movie of a series, not a typo."""
     return "".join(filter(str.isdigit, text))
 
 

@@ -1,15 +1,15 @@
-"""Find the movie that somebody means from what they typed.
+"""Title search: find the movie that a typed title means.
 
-Three rounds, each for what the one before cannot answer:
+Three stages, each used if the previous one finds nothing:
 
-1. a dictionary from the folded, compact name (`title_text`) to movies: titles, the other names in brackets, and the
-   parts of a title before or behind `:` and ` - `;
-2. words in common, weighted by rarity, the last one perhaps only begun (`title_words`);
-3. misspelled words, and whole names within a few edits, where the rounds before find no movie of some fame.
+1. a dictionary from the folded, compact name (`title_text`) to movies: titles, alternative titles in brackets, and the
+   parts of a title before or after `:` and ` - `;
+2. common words, weighted by rarity; the last one may be a prefix (`title_words`);
+3. misspelled words, and whole names within a few edits, if no well-known movie was found.
 
-A year in the query lowers movies of other years. Partial and fuzzy matches get up to 0.1 for popularity, since many
-movies share a word and the well-known one is usually meant. Order: score (to 0.01), then the number of ratings, then
-movie id. Nothing is guessed: `resolve` names a movie only where no other is a rival.
+A year in the query lowers the score of movies of other years. Partial and fuzzy matches get up to 0.1 for popularity,
+since many movies share a word and the well-known one is usually meant. Order: score (to 0.01), then number of ratings,
+then movie id. `resolve` returns a movie only if the match is unambiguous.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .title_text import MAX_LENGTH, compact, compact_lines, fold, fold_lines, wi
 from .title_words import NameIndex
 
 EXACT, NORMALISED, ALTERNATIVE, PARTIAL, FUZZY = "exact", "normalised", "alternative", "partial", "fuzzy"
-MIN_SCORE = 0.5  # below this a movie has too little in common with the query to be offered
-FAME = 3  # a movie with this many times the ratings outweighs a small difference in how well the name fits
-LEAD_FAME = 20  # the same for a movie of which the query is only the beginning
+MIN_SCORE = 0.5  # matches with a lower score are dropped
+FAME = 3  # with this many times the ratings, a movie outweighs a small difference in score
+LEAD_FAME = 20  # the same for a movie whose title only begins with the query
 
 _SCORES = {NORMALISED: (0.97, 0.96), ALTERNATIVE: (0.95, 0.94), PARTIAL: (0.9, 0.9)}  # the name; without its article
 _YEAR_AT_END = re.compile(r"^(.*?)[\s,]*(?:\(\s*(\d{4})\s*\)?|\b((?:18|19|20)\d\d))$")
@@ -38,7 +38,7 @@ _ARTICLE_BEHIND = re.compile(r"^(.*) (the|a|an)$")
 
 
 class Match(NamedTuple):
-    """A movie that may be meant: its catalogue row, 1.0 (exact) down to 0.0, and how it was found."""
+    """A matching movie: catalogue row, score from 1.0 (exact) to 0.0, and kind of match."""
 
     row: int
     score: float
@@ -46,7 +46,7 @@ class Match(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """The row of the one movie that is meant, or None and the candidates to ask about (none: nothing is near)."""
+    """The row of the unambiguous match, or None and the candidates to choose from (empty: no match)."""
 
     row: Optional[int]
     candidates: list[Match]
@@ -59,36 +59,36 @@ class _Found(NamedTuple):
 
 
 class TitleIndex:
-    """Title search over a catalogue; the tables are built at the first search that needs them."""
+    """Title search over a catalogue; tables are built on first use."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._n_ratings = catalog.n_ratings
 
     def search(self, text: str, n: int = 5) -> list[Match]:
-        """Return the `n` movies that fit `text` best, best first; an empty list where nothing is near.
+        """Return the `n` best matches for `text`, best first; an empty list if there is none.
 
-        Ties in score go to the movie with more ratings, then to the smaller movie id. Cost: a dictionary look-up for a
-        known name, else one pass over the names for each word of the query.
+        Ties in score are broken by more ratings, then by the smaller movie id. Cost: a dictionary look-up for a known
+        name, else one pass over the names for each word of the query.
         """
         return self._ranked(text, names_only=False)[: max(n, 0)]
 
     def resolve(self, text: str) -> Resolution:
-        """Return the one movie that `text` clearly means, or the movies to ask about, best first."""
+        """Return the movie that `text` clearly means, or the candidates, best first."""
         named = self._ranked(text, names_only=True)
         famous = named and self._n_ratings[named[0].row] * LEAD_FAME >= self._n_ratings.max(initial=0)
         if famous and self._is_clear(named, text):
-            return Resolution(named[0].row, named)  # no longer title can outdo it: skip the search by words
+            return Resolution(named[0].row, named)  # no longer title can score higher: skip the word search
         found = self._ranked(text, names_only=False)[:8]
         return Resolution(found[0].row if found and self._is_clear(found, text) else None, found)
 
     def _is_clear(self, found: list[Match], text: str) -> bool:
-        """Tell whether the best is meant: no other fits as well, or is so called and well known."""
+        """Return whether the best match is clear: no other scores as high, or has this name and is well known."""
         best, others = found[0], found[1:]
         if best.kind == FUZZY:
             return best.score >= 0.9 and all(other.score < best.score - 0.1 for other in others)
         if best.kind == PARTIAL:
-            clear = best.score >= 0.75 and len(text.strip()) > 2  # a letter or two names no movie by its middle
+            clear = best.score >= 0.75 and len(text.strip()) > 2  # one or two letters are not a partial title
             return clear and all(other.score < best.score - 0.15 for other in others)
         called = [other for other in others if other.score >= 0.85 and other.kind not in (PARTIAL, FUZZY)]
         known = max((int(self._n_ratings[other.row]) for other in called), default=0)
@@ -100,7 +100,7 @@ class TitleIndex:
         found: dict[int, _Found] = {}
         if (split := _YEAR_AT_END.match(text)) and split.group(1):
             self._collect(split.group(1), int(split.group(2) or split.group(3)), names_only, found)
-        if not split or not split.group(2):  # figures without brackets may belong to the title: `Blade Runner 2049`
+        if not split or not split.group(2):  # digits without brackets may belong to the title: `Blade Runner 2049`
             known = any(one.score >= 0.75 for one in found.values())
             self._collect(text, 0, names_only or known, found)
         self._raise_famous(found)
@@ -125,7 +125,7 @@ class TitleIndex:
                 score, kind = 1.0, EXACT
             if year:
                 away = abs(int(self._catalog.years[row]) - year)
-                score -= min(0.04 * away, 0.25) if away < 1000 else 0.05  # the year of the movie may be unknown
+                score -= min(0.04 * away, 0.25) if away < 1000 else 0.05  # year 0: unknown
             _keep(found, row, _Found(score, kind, names_it))
 
     def _is_exact(self, row: int, text: str) -> bool:
@@ -133,10 +133,10 @@ class TitleIndex:
         return text in (raw, raw[: raw.rfind("(")].strip(), parse_title(raw).title, str(self._catalog.movie(row)))
 
     def _raise_famous(self, found: dict[int, _Found]) -> None:
-        """Let `star wars` mean the series, or `shawshank` the movie, not a little-known movie of just this name.
+        """Let `star wars` mean the series, or `shawshank` the movie, not a little-known movie of exactly this name.
 
-        A movie of which the query is an other name, a part or the beginning gets the best score, if it has many times
-        the ratings of the movies that have it; so it comes first, and `resolve` has to ask.
+        A movie with the query as an alternative title, a part or a prefix gets the top score if it has many times the
+        ratings of the movies with that score; so it comes first, and `resolve` asks.
         """
         top = max((one.score for one in found.values()), default=0.0)
         if top < 0.9:
@@ -150,7 +150,7 @@ class TitleIndex:
     @functools.cached_property
     def _tables(self) -> tuple[np.ndarray, list[str], list[str], dict[str, list[tuple[int, float, str]]]]:
         """Return the row of each title and each alternative, the names folded, and bare: without spaces and article;
-        and compact name -> (row, score, kind) of each movie that is so called, parts of titles included."""
+        and compact name -> (row, score, kind) of each movie of this name, parts of titles included."""
         names, parts = [], []
         for row, raw in enumerate(self._catalog.raw_titles):
             title, _, others = parse_title(raw)
@@ -181,7 +181,7 @@ class TitleIndex:
 
 
 def _query_keys(text: str, folded: str) -> dict[str, float]:
-    """Return the compact spellings to look up and what each costs: as typed, the article moved, the article off."""
+    """Return the compact spellings to look up and their costs: as typed, article moved, article removed."""
     title = parse_title(text).title if text.endswith(")") else text
     typed = [folded, fold(article_in_front(title)), _ARTICLE_BEHIND.sub(r"\2 \1", folded)]
     keys = dict.fromkeys((compact(without_article(form)) for form in reversed(typed)), 0.01)

@@ -1,12 +1,11 @@
-"""What the preprocessing derives from the ratings in train: the `weighted` signal and tiers of popularity.
+"""The `weighted` signal and popularity tiers, fitted on train.
 
-    rating_norm  = rating - user_mean                      user_mean from train alone
-    pop_weight   = 1 / count ** power                      count of the movie in train, 1 where it has none
+    rating_norm  = rating - user_mean                      user_mean on train
+    pop_weight   = 1 / count ** power                      count of the movie in train, 1 if it has none
     time_weight  = exp(-ln 2 * days_since / half_life)     days before the newest train rating, never below 0
     final_rating = rating_norm * pop_weight * time_weight
 
-The rule comes from a published recommender design. It ranks worse than plain popularity on MovieLens 100K, so it is
-one signal among several.
+On MovieLens 100K this signal ranks worse than popularity, so it is one of several.
 
 Tiers: ranked by ratings in train, head = the first 10% of the movies, mid = the next 40%, tail = the last 50%.
 """
@@ -30,7 +29,7 @@ _BLOCK = 1 << 20
 def user_means(train: Interactions) -> tuple[np.ndarray, float]:
     """Return each user's mean rating, (n_users,) float64, and the mean of all ratings.
 
-    A user without a rating in `train` gets the mean of all: what is expected of somebody unknown.
+    A user without a rating in `train` gets the overall mean.
     """
     counts = np.diff(train.indptr)
     sums = np.bincount(train.user_rows(), weights=train.ratings, minlength=train.n_users)
@@ -63,7 +62,7 @@ def final_rating(
     """Return `final_rating` of every rating in `data`, (n_ratings,) float32, computed in float64.
 
     means: (n_users,) from `user_means(train)`.  movie_weights: (n_movies,) from `pop_weight` of train's counts.
-    newest: seconds, train's largest time. Cost O(n_ratings), a block of ratings at a time to keep memory low.
+    newest: seconds, train's largest time. Cost O(n_ratings), in blocks of ratings to limit memory.
     """
     result = np.empty(data.n_ratings, dtype=np.float32)
     users = data.user_rows()
@@ -77,8 +76,8 @@ def final_rating(
 def popularity_tiers(counts: npt.ArrayLike) -> np.ndarray:
     """Return the tier of every movie, (n_movies,) int8: 0 head, 1 mid, 2 tail.
 
-    counts: (n_movies,) ratings of each movie in train. The borders, 10% and 50% of n_movies, are rounded up, so that
-    a catalogue of any size has a head. Equal counts at a border go by row, the earlier row to the higher tier.
+    counts: (n_movies,) ratings of each movie in train. The borders, 10% and 50% of n_movies, are rounded up, so a
+    catalogue of any size has a head. Ties at a border are broken by row; the earlier row gets the higher tier.
 
     >>> popularity_tiers([5, 100, 7, 7, 1, 0, 2, 3, 4, 6]).tolist()
     [1, 0, 1, 1, 2, 2, 2, 2, 2, 1]
@@ -86,6 +85,6 @@ def popularity_tiers(counts: npt.ArrayLike) -> np.ndarray:
     order = np.argsort(-np.asarray(counts, dtype=np.int64), kind="stable")
     tiers = np.full(len(order), TAIL, dtype=np.int8)
     for share, tier in ((HEAD_SHARE + MID_SHARE, MID), (HEAD_SHARE, HEAD)):
-        # A tiny amount off, so that 0.1 * 30 = 3.0000000000000004 is 3 movies, not 4.
+        # Minus a small tolerance, so that 0.1 * 30 = 3.0000000000000004 is 3 movies, not 4.
         tiers[order[: int(np.ceil(share * len(order) - 1e-9))]] = tier
     return tiers

@@ -41,7 +41,7 @@ def read_audio(path: Path, progress: Progress = lambda done, n: None) -> Modalit
 def read_wav(path: Path) -> np.ndarray:
     """Return the mean of all channels (n,) float32, -1 to 1; no more than the first 600 seconds.
 
-    Raises `DataError` for what is not a WAV file of whole numbers at 22,050 Hz, holds no sample, or is cut short.
+    Raises `DataError` for what is not a WAV file of whole numbers at 22,050 Hz, has no sample, or is cut short.
     """
     try:
         with wave.open(str(path), "rb") as file:

@@ -75,7 +75,7 @@ class Part(NamedTuple):
 def common_movies(modalities: Sequence[Modality], train_ids: Optional[np.ndarray] = None) -> np.ndarray:
     """Return the ids of the movies that every modality knows, of `train_ids` if given; (n,) int64, ascending.
 
-    Raises `DataError` where they are fewer than two.
+    Raises `DataError` if they are fewer than two.
     """
     common = modalities[0].movie_ids if train_ids is None else np.unique(train_ids)
     for modality in modalities:
@@ -92,7 +92,7 @@ def fit(
     """Learn from `common_movies(modalities, train_ids)` and return name -> what to do with the modality's vectors.
 
     The first modality is the one that `text_weight` weighs. Numbers of components are capped at the rank of the data.
-    Raises `ChoiceError` for fewer than two modalities (or other than two for cca), `DataError` where fewer than two
+    Raises `ChoiceError` for fewer than two modalities (or other than two for cca), `DataError` if fewer than two
     movies are known to all.  Cost O(n d^2 + d^3) with d the summed (cca, average: the largest) width.
     """
     names = [modality.name for modality in modalities]
@@ -194,7 +194,7 @@ def build_fused(
     """Fuse the stored text vectors of `folder` with `others`, fitted on the movies of `train_ids`, and store them.
 
     Movies that only `others` know are placed too, unless `source` does not list them.
-    Raises `ChoiceError` where the ids of `source` are not numbers, and what `fit` raises, before it writes.
+    Raises `ChoiceError` if the ids of `source` are not numbers, and what `fit` raises, before it writes.
     """
     modalities = [_text_modality(VectorTable.load(folder), source)]
     for part in others:
@@ -219,7 +219,7 @@ def build_fused(
 
 
 def load_fitted(folder: Path) -> tuple[dict[str, Part], FusionSettings]:
-    """Return what `build_fused` fitted, for `apply`; raises `ArtifactError` where it is missing or damaged."""
+    """Return what `build_fused` fitted, for `apply`; raises `ArtifactError` if it is missing or damaged."""
     about = dict(VectorTable.load(folder, FUSED).settings)
     names = about.pop("modalities")
     del about["source"]

@@ -40,7 +40,7 @@ class Modality(NamedTuple):
 
 
 def make_modality(name: str, movie_ids: npt.ArrayLike, vectors: npt.ArrayLike, units_differ: bool = False) -> Modality:
-    """Return a checked modality; raises `DataError` where ids and vectors do not fit or are not numbers."""
+    """Return a checked modality; raises `DataError` if ids and vectors do not fit or are not numbers."""
     ids, rows = np.asarray(movie_ids), np.asarray(vectors)
     if ids.ndim != 1 or rows.ndim != 2 or len(ids) != len(rows):
         raise DataError(f"{name}: ids {ids.shape} and vectors {rows.shape}: give (n,) ids and (n, d) vectors")
@@ -112,7 +112,7 @@ def from_vectors(name: str, vectors: Mapping[int, np.ndarray], units_differ: boo
 def movie_files(folder: Path, suffixes: Iterable[str]) -> dict[int, Path]:
     """Return movie id -> file for the files of `folder` called ID.SUFFIX; other names are left alone.
 
-    Raises `DataError` where there is none at all, and where two files name one movie.
+    Raises `DataError` if there is none at all, and where two files name one movie.
     """
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -122,7 +122,7 @@ def movie_files(folder: Path, suffixes: Iterable[str]) -> dict[int, Path]:
             found[int(path.stem)] = path
     if not found:
         names = ", ".join(f"ID{suffix}" for suffix in sorted(suffixes))
-        raise DataError(f"{folder} holds no file called {names}: name each file by the movie id of its movie")
+        raise DataError(f"{folder} has no file called {names}: name each file by the movie id of its movie")
     return found
 
 

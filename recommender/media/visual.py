@@ -44,7 +44,7 @@ _MEDIA_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Modality:
     """Return the movies' picture vectors from a file or folder of the forms above (`read_modality`).
 
-    Raises `ChoiceError` where pictures need Pillow and it is missing.
+    Raises `ChoiceError` if pictures need Pillow and it is missing.
     """
 
     def from_npy(file: Path) -> np.ndarray:

@@ -33,7 +33,7 @@ _ROLES = {"USER": SEEKER, "ASSISTANT": RECOMMENDER, "SEEKER": SEEKER, "RECOMMEND
 
 
 class Turn(NamedTuple):
-    """What somebody said: `speaker_id` is "" where the data has none; @7 in `text` is key "7" of `Dialogue.titles`."""
+    """What somebody said: `speaker_id` is "" if the data has none; @7 in `text` is key "7" of `Dialogue.titles`."""
 
     role: str
     speaker_id: str
@@ -77,7 +77,7 @@ def read_dialogues(path: Path, source: str = "") -> list[Dialogue]:
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DataError(f"{path} {where} can't be read ({what}): give {expected}") from None
     if not found:
-        raise DataError(f"{path} holds no dialogue: give {expected}")
+        raise DataError(f"{path} has no dialogue: give {expected}")
     return list(found.values())
 
 
@@ -111,7 +111,7 @@ def words_before(dialogue: Dialogue, mention: str) -> Optional[str]:
 
     The words of the naming turn itself count up to the place of the name. Taken out are mentions by number and the
     dialogue's titles where they are typed, whole or up to the colon, in any case; one-word titles such as "It" take
-    the word out wherever it stands. None where the movie is never mentioned; "" where nothing was said before.
+    the word out wherever it stands. None if the movie is never mentioned; "" if nothing was said before.
 
     >>> said = Turn(SEEKER, "5", "Dark ones like heat, not @7")
     >>> words_before(Dialogue("redial", "1", (said,), {"7": "Heat (1995)"}), "7")
@@ -131,7 +131,7 @@ def words_before(dialogue: Dialogue, mention: str) -> Optional[str]:
 
 
 def _typed_titles(dialogue: Dialogue) -> Optional[re.Pattern[str]]:
-    """Return a pattern that finds the dialogue's titles as people type them; None where it has none."""
+    """Return a pattern that finds the dialogue's titles as people type them; None if it has none."""
     names: set[str] = set()
     for title in dialogue.titles.values():
         parsed = parse_title(title)

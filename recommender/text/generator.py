@@ -64,7 +64,7 @@ class TasteEmbeddingGenerator:
         """Read the movies and compare their texts with what is stored; embeds nothing and stores nothing.
 
         Returns the columns of all lines, sha256 -> text of those to embed, and the stored vectors of the same model.
-        Raises `ArtifactError` where vectors of another backend, model or dimension are stored.
+        Raises `ArtifactError` if vectors of another backend, model or dimension are stored.
         """
         config = self.config
         lists = {name: read_source(name, path) for name, path in config.sources().items()}
@@ -89,7 +89,7 @@ class TasteEmbeddingGenerator:
     def build_movie_embeddings(self) -> VectorTable:
         """Embed the movies that are new or changed, store all, and return them.
 
-        Raises `ArtifactError` where vectors of another backend, model or dimension are stored.
+        Raises `ArtifactError` if vectors of another backend, model or dimension are stored.
         """
         config = self.config
         artifacts.need_folder(config.folder, kind=KIND)
@@ -118,7 +118,7 @@ class TasteEmbeddingGenerator:
         path: a processed folder (None: that of the project), whose train, val and test count together; a `.csv` with
         userId, movieId, rating and timestamp; or a file of dialogues, and then no ratings count.  dialogues: files of
         them, beside the ratings.  method: of `people.METHODS`.  Ratings are of movies of the source `movielens`, or of
-        the first where none is called so.  Raises `ArtifactError` where no movies are stored, or by another model.
+        the first where none is called so.  Raises `ArtifactError` if no movies are stored, or by another model.
         """
         config = self.config
         ratings: Optional[Path] = Path(path) if path is not None else config.processed

@@ -157,7 +157,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _imdb(movie: Movie) -> str:
-    """Return the IMDb id as plain digits, "" where there is none."""
+    """Return the IMDb id as plain digits, "" if there is none."""
     match = _IMDB.fullmatch(movie.imdb_id.strip())
     return match.group(1) if match else ""
 

@@ -20,8 +20,8 @@ LARGEST = 2 << 30  # bytes, packed and unpacked
 def fetch_vectors(url: str, sha256: str, folder: Path, say: Callable[[str], object] = str) -> VectorTable:
     """Put the .zip at `url` in place as `folder`, which must not exist, and return its movies; all of it or nothing.
 
-    sha256: of the .zip, hexadecimal.  Raises `ServiceError` where the address does not answer, `DataError` for a file
-    with another sha256 or which is not a .zip, `ArtifactError` where the vectors in it are not what its manifest says.
+    sha256: of the .zip, hexadecimal.  Raises `ServiceError` if the address does not answer, `DataError` for a file
+    with another sha256 or which is not a .zip, `ArtifactError` if the vectors in it are not what its manifest says.
     """
     if folder.exists():
         raise ArtifactError(f"{folder} exists: give another --output, or delete it")

@@ -76,7 +76,7 @@ class VectorTable:
         settings = dict(manifest["settings"].get(_STEPS[name], {}))
         if file not in manifest["files"] or any(part not in settings for part in Identity._fields):
             again = artifacts.command(REMEDY, folder)
-            raise ArtifactError(f"{folder} holds no {name}, or not which model made them: run {again}")
+            raise ArtifactError(f"{folder} has no {name}, or not which model made them: run {again}")
         stored = Identity(*(settings.pop(part) for part in Identity._fields))
         if identity is not None:
             refuse_mismatch(folder, stored, identity)
@@ -122,7 +122,7 @@ class VectorTable:
                 _write_parquet(stage / f"{self.name}.parquet", shown, vectors)
 
     def vectors_for(self, ids: Sequence[object], source: str = MOVIELENS) -> np.ndarray:
-        """Return (len(ids), d) float32: the vector of each movie of `source`, or user; zeros where there is none."""
+        """Return (len(ids), d) float32: the vector of each movie of `source`, or user; zeros if there is none."""
         own = next(iter(self.columns.values()))
         rows = np.flatnonzero(self["source"] == source) if "source" in self.columns else np.arange(len(own))
         return align(np.array([str(ident) for ident in ids], dtype=np.str_), own[rows], self.embedding[rows])

@@ -13,7 +13,7 @@ Information Retrieval" (2008), section 6.4, smoothed. Ours differs in the rarity
 
 The defaults suit requests in other words; to find a movie by words of its own plot, a larger rarity is better
 (recall@10 0.84 at rarity 2, 0.77 at 1). Features of fewer than `fewest_texts` texts, and of more than the share
-`most_texts` (stop words), are left out. A text that holds no kept feature gives a row of zeros.
+`most_texts` (stop words), are left out. A text that has no kept feature gives a row of zeros.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class LocalBackend(BaseEmbeddingBackend):
     def fit(cls, texts: Sequence[str], **settings: Any) -> LocalBackend:
         """Learn from `texts`; the same texts and settings give the same model.
 
-        Raises `SettingsError` for a setting that does not exist or is out of range, `DataError` where no feature
+        Raises `SettingsError` for a setting that does not exist or is out of range, `DataError` if no feature
         is left. Cost: about 0.3 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
         """
         chosen = LocalSettings(**{key: check_value(LocalSettings, key, settings[key]) for key in settings})
