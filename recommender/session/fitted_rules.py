@@ -26,7 +26,7 @@ from ..learn.two_tower.model import TwoTower
 from ..learn.two_tower.settings import TwoTowerSettings
 from .gaussian import ConditionalGaussian, GaussianSettings
 from .policy import PolicySettings
-from .rules import LearningRule, MovingAverage, VectorRule
+from .rules import LearningRule, MovingAverage
 from .state import FAVORITE, LIKE, Event
 from .taste_covariance import fit_gaussian
 
@@ -46,18 +46,6 @@ def two_tower_rule(movie_vectors: np.ndarray, movie_biases: np.ndarray, policy: 
     size = np.einsum("nk,nk->n", vectors, vectors).mean()  # s^2
     base = np.float32(BIAS_WEIGHT) * size * movie_biases
     return MovingAverage(vectors, policy.learning_rate, policy.negative_weight, base)
-
-
-class PopularityRule(VectorRule):
-    """The same score for everybody: no vectors, and base (n_movies,) float32."""
-
-    accepts_text = False
-
-    def __init__(self, base: np.ndarray) -> None:
-        super().__init__(np.zeros((len(base), 0), dtype=np.float32), base)
-
-    def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
-        return np.zeros(len(events))
 
 
 class EaseRule(LearningRule):
@@ -91,7 +79,8 @@ def fit_session_rule(
     liked = train.take(train.ratings >= LIKED)
     if name == "popularity":
         n_users = max(1, int((np.diff(train.indptr) > 0).sum()))
-        return PopularityRule((liked.movie_counts() / n_users).astype(np.float32))
+        likes = (liked.movie_counts() / n_users).astype(np.float32)
+        return MovingAverage(np.zeros((train.n_movies, 0)), base=likes)  # no vectors: nothing to learn
     if name == "moving-average":
         svd = SvdModel(rank=min(SvdModel.Settings().rank, train.n_users, train.n_movies)).fit(train)
         return MovingAverage(svd.movie_vectors(policy.vector_scaling), policy.learning_rate, policy.negative_weight)
