@@ -167,9 +167,9 @@ def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("recommender.session.queries.make_backend", lambda name, **settings: TopicBackend())
     write_vectors(tmp_path / "artifacts" / "text" / "topics", Identity("topics", "2", 3), catalog)
     with pytest.raises(ArtifactError, match="model 2, not 1"):
-        FreeText.load(tmp_path, catalog, rule, "topics")
+        FreeText.load(tmp_path, catalog, rule, "topics", {})
     write_vectors(tmp_path / "artifacts" / "text" / "topics", Identity("topics", "1", 3), catalog)
-    signal = FreeText.load(tmp_path, catalog, rule, "topics").encode("robots")
+    signal = FreeText.load(tmp_path, catalog, rule, "topics", {}).encode("robots")
     assert {int(row) % 3 for row in np.argsort(-signal.fit)[: N // 3]} == {TOPICS.index("robots")}
 
 

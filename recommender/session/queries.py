@@ -46,12 +46,7 @@ class FreeText:
 
     @classmethod
     def load(
-        cls,
-        folder: Path,
-        catalog: Catalog,
-        rule: LearningRule,
-        backend: str = DEFAULT_BACKEND,
-        settings: Optional[Mapping[str, Any]] = None,
+        cls, folder: Path, catalog: Catalog, rule: LearningRule, backend: str, settings: Mapping[str, Any]
     ) -> FreeText:
         """Read what `model.generate_embeddings` left in `folder`/artifacts/text/`backend`.
 
@@ -63,7 +58,7 @@ class FreeText:
             command = f"python -m model.generate_embeddings --processed {folder} --backend {backend}"
             raise ArtifactError(f"no text vectors of movies in {where}: run {command}")
         own = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
-        made = make_backend(backend, **{**own, **(settings or {})})
+        made = make_backend(backend, **{**own, **settings})
         stored = VectorTable.load(where, identity=made.identity)
         return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
 
