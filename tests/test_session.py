@@ -161,7 +161,7 @@ CASES: list[tuple[str, list[int], list[str], dict[str, float]]] = [
     ("average", [10, 20], [], {"exploration_rate": 0.5, "exploration_damping": 0.3, "genre_distance_penalty": 0.2}),
     ("gaussian", [3, 50, 71, 98], [], {}),
     ("average", [4, 7], ["robots"], {"words_fit_weight": 0.5, "words_fade": 0.9}),
-    ("average", [], ["robots"], {}),
+    ("average", [], ["robots"], {"diversity_band_high": 1.0}),
     ("gaussian", [4, 7], ["robots"], {"words_fade": 0.6, "words_taste_weight": 0.3}),
     ("gaussian", [], ["robots"], {"words_fade": 0.9}),
 ]
