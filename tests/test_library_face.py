@@ -24,16 +24,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Recommender:
+def shipped():
     return Recommender.load()
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Recommender:
+def tiny(tmp_path):
     return Recommender.load(make_processed(tmp_path))
 
 
-def test_search_gives_movies(shipped: Recommender) -> None:
+def test_search_gives_movies(shipped):
     found = shipped.search("the matirx", n=3)
     assert len(found) <= 3
     assert isinstance(found[0], Movie)
@@ -42,14 +42,12 @@ def test_search_gives_movies(shipped: Recommender) -> None:
     assert shipped.search("zzzzqqqq") == []
 
 
-def test_a_session_by_ids_and_titles(shipped: Recommender) -> None:
+def test_a_session_by_ids_and_titles(shipped):
     by_title = shipped.session(["The Matrix", "Alien", "Pulp Fiction", "Fargo"], seed=1)
     by_id = shipped.session([2571, np.int64(1214), 296, shipped.search("fargo", 1)[0]], seed=1)
     seen = set()
     for turn in range(20):
         movie, same = by_title.next(), by_id.next()
-        assert movie is not None
-        assert same is not None
         assert movie.movie == same.movie
         assert movie.score == pytest.approx(sum(reason.value for reason in movie.because), abs=1e-9)
         assert np.isfinite(movie.score)
@@ -66,7 +64,7 @@ def test_a_session_by_ids_and_titles(shipped: Recommender) -> None:
     np.testing.assert_array_equal(by_id.user_vector, before)
 
 
-def test_favorites_decide_what_comes(shipped: Recommender) -> None:
+def test_favorites_decide_what_comes(shipped):
     def n_family_movies(*favorites: str) -> int:
         session = shipped.session(list(favorites))
         movies = [session.next() for _ in range(20)]
@@ -76,7 +74,7 @@ def test_favorites_decide_what_comes(shipped: Recommender) -> None:
     assert n_family_movies("Pulp Fiction", "Fargo", "Reservoir Dogs", "Heat (1995)") <= 1
 
 
-def test_similar_movies_are_the_nearest_by_cosine(tiny: Recommender) -> None:
+def test_similar_movies_are_the_nearest_by_cosine(tiny):
     vectors = np.array([movie[4] for movie in FILMS], dtype=float)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosine = unit @ unit[3]
@@ -116,7 +114,7 @@ REFUSED: list[tuple[str, Any, str]] = [
 ]
 
 
-def test_what_cannot_be_done_says_why(tiny: Recommender, shipped: Recommender) -> None:
+def test_what_cannot_be_done_says_why(tiny, shipped):
     for method, arguments, message in REFUSED:
         recommender = shipped if method == "recommend" else tiny
         with pytest.raises(ChoiceError, match=re.escape(message)) as caught:
@@ -130,7 +128,7 @@ def test_what_cannot_be_done_says_why(tiny: Recommender, shipped: Recommender) -
         Recommender.load(backend_settings={"foo": 1}).search_text("heist")
 
 
-def test_a_session_and_a_recommender_can_be_pickled(shipped: Recommender) -> None:
+def test_a_session_and_a_recommender_can_be_pickled(shipped):
     session = shipped.session(["Heat (1995)", "Fargo"], words="a heist", seed=3)
     session.next()
     copied = pickle.loads(pickle.dumps(session))
@@ -139,12 +137,12 @@ def test_a_session_and_a_recommender_can_be_pickled(shipped: Recommender) -> Non
         copied.answer(answer)
         assert session.state == copied.state
         movie, same = session.next(), copied.next()
-        assert (movie.movie, movie.because) == (same.movie, same.because)  # type: ignore[union-attr]
+        assert (movie.movie, movie.because) == (same.movie, same.because)
     again = pickle.loads(pickle.dumps(shipped))
-    assert again.session(["Fargo"]).next().movie == shipped.session(["Fargo"]).next().movie  # type: ignore[union-attr]
+    assert again.session(["Fargo"]).next().movie == shipped.session(["Fargo"]).next().movie
 
 
-def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch):
     fits = []
     fit = registry.stored_or_fitted
 
@@ -175,7 +173,7 @@ def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch: pytest.Mo
     assert len({event.row for event in answers}) == len(answers)
 
 
-def test_counts_are_those_of_the_ratings_that_the_model_was_fitted_on() -> None:
+def test_counts_are_those_of_the_ratings_that_the_model_was_fitted_on():
     """All of them, in what is shown, the penalty on popularity, the fame of a title, and beside the two towers."""
     for vectors in ("svd", "two_tower"):
         opened = Recommender.load(vectors=vectors)
@@ -189,7 +187,7 @@ def test_counts_are_those_of_the_ratings_that_the_model_was_fitted_on() -> None:
         assert penalty == pytest.approx(-share * opened.policy.popularity_penalty)
 
 
-def test_folders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+def test_folders_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ArtifactError, match=r"no movie list at .*run python -m preprocess\.setup"):
         Recommender.load(tmp_path / "nowhere")
     folder = make_processed(tmp_path)
@@ -203,7 +201,7 @@ def test_folders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert f"--processed {folder}" in str(e.value)  # never the shipped folder
 
 
-def test_importing_touches_no_file_and_a_script_may_have_its_own_model_and_config(tmp_path: Path) -> None:
+def test_importing_touches_no_file_and_a_script_may_have_its_own_model_and_config(tmp_path):
     """The script's folder comes first on the path; nothing of ours may be looked up there."""
     for name in ("model", "config", "preprocess"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('imported the wrong {name}')")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ Build = Callable[..., VectorIndex]
 
 
 @pytest.fixture(params=sorted(INDEXES))
-def build(request: pytest.FixtureRequest) -> Build:
+def build(request):
     return INDEXES[request.param]
 
 
@@ -25,7 +24,7 @@ def by_sorting(scores: np.ndarray, n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("width", [0, 1, 2, 5, 63, 64, 65, 1000, 4099])
-def test_top_n_is_a_full_stable_sort_cut_off(width: int) -> None:
+def test_top_n_is_a_full_stable_sort_cut_off(width):
     for n in (0, 1, 2, 10, 100, 5000):
         rng = np.random.default_rng(width + n)
         scores = rng.standard_normal((7, width)).astype(np.float32)
@@ -55,9 +54,7 @@ def truth(stored: np.ndarray, queries: np.ndarray, metric: str, k: int) -> tuple
 
 
 @pytest.mark.parametrize("metric", ["inner", "cosine"])
-def test_search_after_build_add_save_and_load(
-    build: Build, metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_search_after_build_add_save_and_load(build, metric, tmp_path, monkeypatch):
     stored, queries = vectors(), vectors(20, seed=1)
     index = build(stored[:300], metric)
     index.add(stored[300:])
@@ -76,7 +73,7 @@ def test_search_after_build_add_save_and_load(
 
 
 @pytest.mark.parametrize(("n_kept", "k"), [(500, 600), (3, 5), (0, 2), (1, 1), (167, 6)])
-def test_a_filter_gives_the_best_of_what_it_keeps_and_then_minus_one(build: Build, n_kept: int, k: int) -> None:
+def test_a_filter_gives_the_best_of_what_it_keeps_and_then_minus_one(build, n_kept, k):
     stored, queries = vectors(), vectors(2, seed=1)
     kept = np.sort(np.random.default_rng(0).permutation(500)[:n_kept])
     rows, similarities = build(stored).search(queries, k, np.isin(np.arange(500), kept))
@@ -87,7 +84,7 @@ def test_a_filter_gives_the_best_of_what_it_keeps_and_then_minus_one(build: Buil
     assert np.isneginf(similarities[:, found:]).all()
 
 
-def test_ties_zero_vectors_and_an_empty_index(build: Build) -> None:
+def test_ties_zero_vectors_and_an_empty_index(build):
     assert build(np.ones((100, 3))).search(np.ones((1, 3)), 4)[0].tolist() == [[0, 1, 2, 3]]
     # under cosine, a zero vector is similar to nothing
     rows, similarities = build(np.array([[0.0, 0.0], [-1.0, 0.0]]), "cosine").search([[2.0, 0.0], [0.0, 0.0]], 2)
@@ -99,7 +96,7 @@ def test_ties_zero_vectors_and_an_empty_index(build: Build) -> None:
     assert index.search(np.ones((1, 3)), 2)[0].tolist() == [[0, -1]]
 
 
-def test_wrong_calls_and_damaged_files_are_refused(build: Build, tmp_path: Path) -> None:
+def test_wrong_calls_and_damaged_files_are_refused(build, tmp_path):
     index = build(vectors())
     for call in (lambda: index.search(np.ones((1, 7)), 1), lambda: index.add(np.ones(8)), lambda: build([[1.0]], "l2")):
         with pytest.raises(ChoiceError, match=r"vectors of shape .*: give \(number, 8\)|'l2' is not one of inner, cos"):

@@ -42,11 +42,11 @@ def tiny_two_tower(folder: Path, biases: dict[int, float]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def processed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def processed(tmp_path_factory):
     return tiny_two_tower(tmp_path_factory.mktemp("data") / "processed", {})
 
 
-def test_a_whole_session_is_that_of_runsvd(processed: Path, tmp_path: Path) -> None:
+def test_a_whole_session_is_that_of_runsvd(processed, tmp_path):
     """Of runsvd where the SVD's vectors are those of the tower without their mean; the last one as a file, piped."""
     svd = make_processed(tmp_path / "processed")
     model = SvdModel.load(svd / "artifacts" / "svd")
@@ -61,7 +61,7 @@ def test_a_whole_session_is_that_of_runsvd(processed: Path, tmp_path: Path) -> N
     assert (done.returncode, done.stdout, done.stderr) == expected
 
 
-def test_what_is_refused(processed: Path, tmp_path: Path) -> None:
+def test_what_is_refused(processed, tmp_path):
     folder = make_processed(tmp_path / "svd only")
     with pytest.raises(ArtifactError, match=r"no two_tower artifact in .*twotower: run python -m"):
         runtwotower.main(["--processed", str(folder)])
@@ -84,7 +84,7 @@ def test_what_is_refused(processed: Path, tmp_path: Path) -> None:
         train_ranking_model.main(["--method", "two_tower", "--processed", str(tmp_path)])
 
 
-def test_biases_lie_beneath_and_are_explained_as_what_people_in_general_like(tmp_path: Path) -> None:
+def test_biases_lie_beneath_and_are_explained_as_what_people_in_general_like(tmp_path):
     """Epsilon's bias of 30 counts in the score of anybody; without it the session shows Gamma."""
     recommender = Recommender.load(tiny_two_tower(tmp_path / "processed", {4: 30.0}), vectors="two_tower")
     assert isinstance(recommender.rule, MovingAverage)
@@ -98,7 +98,6 @@ def test_biases_lie_beneath_and_are_explained_as_what_people_in_general_like(tmp
     np.testing.assert_allclose(table.sum(axis=0), scores, rtol=1e-5, atol=1e-6)
     assert table[0, 4] == pytest.approx(base, rel=1e-5)
     movie = recommender.session([1, 6]).next()
-    assert movie is not None
     assert movie.movie.movie_id == 5
     assert movie.because[0].kind == "average"
     assert movie.because[0].value > 1

@@ -87,7 +87,7 @@ def about(*item: Any, **more: Any) -> Event:
 # --- the rule ---
 
 
-def test_the_average_moves_as_the_recursion_says() -> None:
+def test_the_average_moves_as_the_recursion_says():
     rule = MovingAverage(make_vectors(), 0.3, 0.7)
     vectors = rule.movie_vectors.astype(np.float64)
     wish = np.arange(K, dtype=np.float32)
@@ -134,7 +134,6 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
         for words in state.utterances:
             if words.after == turn:
                 item = encoder.encode(words.text).item
-                assert item is not None
                 events.append(about(item.vector, item.noise, policy.words_taste_weight * left(words)))
         events += state.answers[turn : turn + 1]
     model = engine.rule.scores(events).astype(np.float64)
@@ -168,9 +167,7 @@ CASES: list[tuple[str, list[int], list[str], dict[str, float]]] = [
 
 
 @pytest.mark.parametrize(("rule", "favorites", "words", "policy"), CASES)
-def test_choice_and_explanation_follow_the_formula(
-    rule: str, favorites: list[int], words: list[str], policy: dict[str, float]
-) -> None:
+def test_choice_and_explanation_follow_the_formula(rule, favorites, words, policy):
     engine = make_engine(rule, **policy)
     rng = np.random.default_rng(3)
     state = engine.start(favorites, 5, words)
@@ -187,7 +184,6 @@ def test_choice_and_explanation_follow_the_formula(
                 state = engine.step(state, str(rng.choice(["like", "dislike", "skip"])))
             history.append(state)
         expected = reference_scores(engine, state)
-        assert state.current is not None
         # Where two movies are equal up to rounding, either is right.
         assert expected[state.current] == pytest.approx(expected.max(), abs=1e-4)
         reasons = engine.explain(state)
@@ -224,13 +220,13 @@ def play(engine: SessionEngine, n_turns: int = N, seed: int = 0) -> list[int]:
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_every_policy_setting_changes_what_is_shown(name: str) -> None:
+def test_every_policy_setting_changes_what_is_shown(name):
     usual = {"exploration_damping": 0.0} if "exploration" in name else {}
     usual = {"diversity_boost": 9.0} if "band" in name else usual
     assert play(make_engine(**usual, **{name: CHANGED[name]}), 12) != play(make_engine(**usual), 12)
 
 
-def test_exploration_is_drawn_from_the_seed_and_undo_meets_the_same_turn() -> None:
+def test_exploration_is_drawn_from_the_seed_and_undo_meets_the_same_turn():
     engine = make_engine(exploration_rate=0.5, exploration_damping=0.0)
     assert play(engine, 20, 1) == play(engine, 20, 1)
     assert len({tuple(play(engine, 20, seed)) for seed in range(6)}) > 1
@@ -241,7 +237,7 @@ def test_exploration_is_drawn_from_the_seed_and_undo_meets_the_same_turn() -> No
         state = after
 
 
-def test_a_term_of_the_policy_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_term_of_the_policy_is_a_function_and_a_line(monkeypatch):
     def youth(context: Context) -> np.ndarray:
         return (context.catalog.years == 2001).astype(np.float32) * 50
 
@@ -254,7 +250,7 @@ def test_a_term_of_the_policy_is_a_function_and_a_line(monkeypatch: pytest.Monke
     assert {reason.kind: reason.value for reason in engine.explain(state)}["youth"] == 50
 
 
-def test_likes_pull_the_session_toward_what_was_liked() -> None:
+def test_likes_pull_the_session_toward_what_was_liked():
     """Two clusters of movies; a person who likes one of them sees mostly it, and does not when labels are shuffled."""
     rng = np.random.default_rng(5)
     cluster = rng.integers(0, 2, size=N)
@@ -279,7 +275,7 @@ def test_likes_pull_the_session_toward_what_was_liked() -> None:
 # --- filters ---
 
 
-def test_person_filters() -> None:
+def test_person_filters():
     wanted = MovieFilter(genres=("war", "Horror"), exclude_genres=("COMEDY",), first_year=1960, last_year=1990)
     engine = make_engine(wanted=wanted, min_genre_affinity=0.0)
     rows = play(engine)
@@ -301,7 +297,7 @@ def test_person_filters() -> None:
     assert "Horror" in horror.catalog.movie(horror.start([0], words=["paris"]).current or 0).genres
 
 
-def test_a_movie_taken_back_that_a_filter_hides_is_explained_as_itself() -> None:
+def test_a_movie_taken_back_that_a_filter_hides_is_explained_as_itself():
     engine = make_engine(min_genre_affinity=0.0, max_genre_distance=1.0)
     state = engine.step(engine.start([0, 5]), "like")
     row = state.answers[0].row
@@ -323,7 +319,7 @@ def test_a_movie_taken_back_that_a_filter_hides_is_explained_as_itself() -> None
 # --- steps ---
 
 
-def test_session_never_repeats_a_movie_and_ends_with_none() -> None:
+def test_session_never_repeats_a_movie_and_ends_with_none():
     engine = make_engine(n=12, min_genre_affinity=0.0, max_genre_distance=1.0)
     session = Session(engine, engine.start([0, 1]))
     shown = []
@@ -334,11 +330,10 @@ def test_session_never_repeats_a_movie_and_ends_with_none() -> None:
     assert session.next() is None
     session.undo()
     again = session.next()
-    assert again is not None
     assert again.movie.movie_id == shown[-1]
 
 
-def test_session_refuses_what_makes_no_sense() -> None:
+def test_session_refuses_what_makes_no_sense():
     engine = make_engine()
     session = Session(engine, engine.start([0]))
     with pytest.raises(ChoiceError, match="call next"):
@@ -360,7 +355,7 @@ def test_session_refuses_what_makes_no_sense() -> None:
         SessionEngine(engine.catalog, engine.rule).tell(engine.start([0]), "robots")
 
 
-def test_words_of_which_nothing_is_known_change_nothing() -> None:
+def test_words_of_which_nothing_is_known_change_nothing():
     session = Session(engine := make_engine(), engine.start([0, 3]))
     before = session.state
     for text in ("xyzzy", "", "  ", "about the movie"):
@@ -369,13 +364,12 @@ def test_words_of_which_nothing_is_known_change_nothing() -> None:
         assert session.state == before
     session.tell("robots")
     movie = session.next()
-    assert movie is not None
     assert "robots" in movie.movie.overview
     session.undo()
     assert session.state == before
 
 
-def test_a_rule_that_accepts_no_text_is_given_none() -> None:
+def test_a_rule_that_accepts_no_text_is_given_none():
     class Deaf(MovingAverage):
         accepts_text = False
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,7 +49,7 @@ def some_events(n_favorites: int, n_answers: int, seed: int) -> list[Event]:
 
 
 @pytest.mark.parametrize(("seed", "skip_weight"), [(0, 1.0), (1, 0.25), (2, 0.5)])
-def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed: int, skip_weight: float) -> None:
+def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed, skip_weight):
     """The other way: build the covariance of all movies and all answers, invert it as a whole, read the blocks."""
     fitted, settings = made_up(seed=seed), GaussianSettings()
     events = some_events(4, 20, seed)
@@ -75,7 +74,7 @@ def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed: int, skip_w
     np.testing.assert_allclose(table.sum(axis=0), rule.scores(events), atol=1e-5)
 
 
-def test_a_pseudo_item_is_as_a_like_of_one_more_movie() -> None:
+def test_a_pseudo_item_is_as_a_like_of_one_more_movie():
     fitted = made_up()
     vector = np.random.default_rng(2).normal(size=6).astype(np.float32)
     added = (vector[None], [0.0], [0.08], [0.0])
@@ -89,7 +88,7 @@ def test_a_pseudo_item_is_as_a_like_of_one_more_movie() -> None:
     np.testing.assert_allclose(rule.contributions(events, rows), larger.contributions(others, rows), atol=1e-6)
 
 
-def test_a_skip_counts_by_its_weight() -> None:
+def test_a_skip_counts_by_its_weight():
     events = some_events(4, 12, 3)
     skips = [i for i, event in enumerate(events) if event.answer == "skip"]
     rules = [ConditionalGaussian(made_up(), GaussianSettings(), weight) for weight in (0.0, 0.1, 0.5, 1.0)]
@@ -130,7 +129,7 @@ def prior(catalog: Catalog) -> np.ndarray:
     return result
 
 
-def test_fit_is_the_best_low_rank_part_of_the_covariance() -> None:
+def test_fit_is_the_best_low_rank_part_of_the_covariance():
     data, catalog = random_ratings(), make_catalog(40)
     settings = GaussianSettings(rank=7, genre_weight=0.3)
     x, weights = dense_rows(data, settings)
@@ -150,7 +149,7 @@ def test_fit_is_the_best_low_rank_part_of_the_covariance() -> None:
     assert fitted.n_users == 70
 
 
-def test_people_without_ratings_change_nothing_and_the_rank_is_cut_to_the_data() -> None:
+def test_people_without_ratings_change_nothing_and_the_rank_is_cut_to_the_data():
     data, catalog, settings = random_ratings(), make_catalog(40), GaussianSettings(rank=5)
     more = np.sort(np.concatenate((data.user_ids, [1000, 2000])))
     columns = (data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows], data.ratings, data.times)
@@ -165,7 +164,7 @@ def test_people_without_ratings_change_nothing_and_the_rank_is_cut_to_the_data()
     np.testing.assert_allclose(most.vectors @ most.vectors.T, enough.vectors @ enough.vectors.T, atol=1e-6)
 
 
-def test_every_setting_changes_the_scores() -> None:
+def test_every_setting_changes_the_scores():
     data, catalog = random_ratings(), make_catalog(40)
     events = [Event(0, "favorite"), Event(1, "dislike"), Event(2, "skip"), Event(3, "like")]
 
@@ -182,7 +181,7 @@ def test_every_setting_changes_the_scores() -> None:
         assert np.abs(scores(**{name: value}) - usual).max() > 1e-4, name
 
 
-def test_pseudo_users_are_one_for_each_genre_and_knot_and_leave_out_what_is_unknown() -> None:
+def test_pseudo_users_are_one_for_each_genre_and_knot_and_leave_out_what_is_unknown():
     catalog = make_catalog(40)
     assert len(pseudo_users(catalog, np.ones(40)).indptr) - 1 == len(catalog.genre_names) * len(KNOTS)
     listed = (("A (1990)", "(no genres listed)"), ("B", "Drama"), ("C (1800)", "Drama"))
@@ -192,7 +191,7 @@ def test_pseudo_users_are_one_for_each_genre_and_knot_and_leave_out_what_is_unkn
     assert float((rows.values**2).sum()) == pytest.approx(4.0)  # scale squared: an old movie counts as one of 1920
 
 
-def test_centered_matrix_multiplies_like_the_dense_one() -> None:
+def test_centered_matrix_multiplies_like_the_dense_one():
     rng = np.random.default_rng(0)
     A = (rng.normal(size=(71, 40)) * (rng.random((71, 40)) < 0.3)).astype(np.float32)
     indptr = np.concatenate(([0], np.cumsum((A != 0).sum(axis=1))))
@@ -209,7 +208,7 @@ def test_centered_matrix_multiplies_like_the_dense_one() -> None:
     assert matrix.energy() == pytest.approx((dense**2).sum(), rel=1e-5)
 
 
-def test_saved_and_loaded_it_is_the_same_and_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_saved_and_loaded_it_is_the_same_and_what_does_not_fit_is_refused(tmp_path):
     data, catalog, settings = random_ratings(), make_catalog(40), GaussianSettings(rank=6, noise=1.5)
     fitted = fit_gaussian(data, catalog, settings)
     with pytest.raises(ArtifactError, match="train_session_model"):
@@ -229,7 +228,7 @@ def test_saved_and_loaded_it_is_the_same_and_what_does_not_fit_is_refused(tmp_pa
         load_gaussian(tmp_path, data.movie_ids)
 
 
-def test_the_shipped_model_is_what_the_program_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_shipped_model_is_what_the_program_makes(tmp_path, capsys):
     train_session_model.main(["--output", str(tmp_path / "out")])
     assert "610 users" in capsys.readouterr().out
     processed = default_folder("processed")
@@ -241,7 +240,7 @@ def test_the_shipped_model_is_what_the_program_makes(tmp_path: Path, capsys: pyt
         np.testing.assert_allclose(one, other, atol=2e-5)  # another BLAS rounds differently
 
 
-def test_a_recommender_learns_by_the_rule_of_its_policy(tmp_path: Path) -> None:
+def test_a_recommender_learns_by_the_rule_of_its_policy(tmp_path):
     shipped = Recommender.load()
     assert isinstance(shipped.rule, ConditionalGaussian)
     assert shipped.rule.skip_weight == PolicySettings().skip_weight
@@ -254,7 +253,7 @@ def test_a_recommender_learns_by_the_rule_of_its_policy(tmp_path: Path) -> None:
     assert "run python -m model.train_session_model" in note
 
 
-def test_the_settings_file_holds_the_defaults() -> None:
+def test_the_settings_file_holds_the_defaults():
     path = default_folder("config") / "recommender_policy.yaml"
     assert read_settings(PolicySettings, path) == PolicySettings()
     written = [line.split(":")[0] for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\w+:", line)]

@@ -46,7 +46,7 @@ def run(text: str, *flags: object, main: Callable[..., object] = runsvd.main, ru
     stdin, sys.stdin = sys.stdin, io.StringIO(text)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.run(lambda _: main([*rule, *map(str, flags)]))  # type: ignore[arg-type, return-value]
+            cli.run(lambda _: main([*rule, *map(str, flags)]))
     except SystemExit as end:
         code = int(end.code or 0)
     finally:
@@ -66,13 +66,13 @@ def shown(done: Done) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def processed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def processed(tmp_path_factory):
     """A processed folder without text vectors."""
     return make_processed(tmp_path_factory.mktemp("data") / "processed")
 
 
 @pytest.fixture(scope="module")
-def with_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_texts(tmp_path_factory):
     folder = make_processed(tmp_path_factory.mktemp("data") / "processed")
     settings = {"fewest_texts": 1, "most_texts": 1.0}
     TasteEmbeddingGenerator(TasteEmbeddingConfig(folder.parent, backend_settings=settings)).build_movie_embeddings()
@@ -139,7 +139,7 @@ Goodbye.
 TYPED = "alpha\nzeta\n2\nALPHA\nnope nope\nbeta the\n\nw\ny\ni\nx\nn\nu\nu\nu\nLIKE\nq\n"
 
 
-def test_a_whole_session_through_a_pipe_and_from_another_folder(processed: Path, tmp_path: Path) -> None:
+def test_a_whole_session_through_a_pipe_and_from_another_folder(processed, tmp_path):
     assert run(TYPED, "--processed", processed) == (0, TRANSCRIPT, "")
     # The file runs as the module does, in a bare clone and wherever one stands.
     command = [sys.executable, str(ROOT / "model" / "runsvd.py"), "--processed", str(processed), *RULE]
@@ -147,7 +147,7 @@ def test_a_whole_session_through_a_pipe_and_from_another_folder(processed: Path,
     assert (done.returncode, done.stdout, done.stderr) == (0, TRANSCRIPT, "")
 
 
-def test_tastevec_names_every_program_and_starts_a_session_by_its_flags(processed: Path) -> None:
+def test_tastevec_names_every_program_and_starts_a_session_by_its_flags(processed):
     typed = "alpha\n\nq\n"
     session = run(typed, "--processed", processed)
     flags = [*RULE, "--processed", processed]
@@ -167,7 +167,7 @@ def test_tastevec_names_every_program_and_starts_a_session_by_its_flags(processe
     assert "no command 'dance'" in refused(run("", "dance", "--seed", "1", main=tastevec.main, rule=[]))
 
 
-def test_end_of_input_quits_cleanly_anywhere_and_a_tie_can_be_asked_about_for_ever(processed: Path) -> None:
+def test_end_of_input_quits_cleanly_anywhere_and_a_tie_can_be_asked_about_for_ever(processed):
     ties = "zeta\n" * 500
     for text in ("", "alpha\n", "alpha\nzeta", "alpha\n\n", "alpha\n\ny\nw\n", "alpha\n\ny\nn", ties, "zeta\nq\n"):
         done = run(text, "--processed", processed)
@@ -176,7 +176,7 @@ def test_end_of_input_quits_cleanly_anywhere_and_a_tie_can_be_asked_about_for_ev
     assert run(ties, "--processed", processed).stdout.count("Which one?") == 500
 
 
-def test_filters_and_the_end_of_the_list(processed: Path) -> None:
+def test_filters_and_the_end_of_the_list(processed):
     def left(*flags: str) -> list[str]:
         done = run("alpha\nzeta 1990\n\n" + "s\n" * 9, "--processed", processed, *flags)
         assert "Nothing is left to show" in done.stdout
@@ -191,7 +191,7 @@ def test_filters_and_the_end_of_the_list(processed: Path) -> None:
     assert left("--year", "1984") == ["Epsil"]
 
 
-def test_texts_of_the_catalogue_cannot_command_the_terminal(tmp_path: Path) -> None:
+def test_texts_of_the_catalogue_cannot_command_the_terminal(tmp_path):
     folder = make_processed(tmp_path)
     listed = folder / "movie_metadata.csv"
     text = listed.read_text(encoding="utf-8")
@@ -213,9 +213,7 @@ def stored(path: Path) -> dict[str, object]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(
-    processed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(processed, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     profiles = tmp_path / "data" / "tastevec" / "profiles"
@@ -237,9 +235,7 @@ def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(
     assert len(stored(profiles / "ann.json")["answers"]) == 2
 
 
-def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile(
-    processed: Path, tmp_path: Path
-) -> None:
+def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile(processed, tmp_path):
     flags = ["--processed", processed, "--profiles", tmp_path]
     command = [sys.executable, "-m", "model.runsvd", *RULE, *map(str, flags), "--save", "ann"]
     with subprocess.Popen(command, cwd=ROOT, encoding="utf-8", stdin=-1, stdout=-1) as first:
@@ -273,7 +269,7 @@ PROFILES = [
 ]
 
 
-def test_damaged_profiles_are_refused_and_left_alone(processed: Path, tmp_path: Path) -> None:
+def test_damaged_profiles_are_refused_and_left_alone(processed, tmp_path):
     for text, message in PROFILES:
         (tmp_path / "ann.json").write_text(text)
         assert message in refused(run("", "--processed", processed, "--profiles", tmp_path, "--resume", "ann"))
@@ -283,7 +279,7 @@ def test_damaged_profiles_are_refused_and_left_alone(processed: Path, tmp_path: 
 # --- words ---
 
 
-def test_words_in_a_session_are_read_explained_and_undone(with_texts: Path) -> None:
+def test_words_in_a_session_are_read_explained_and_undone(with_texts):
     done = run("alpha\n\nt\nt War\nw\nu\nt  heist \nq\n", "--processed", with_texts)
     assert (done.returncode, done.stderr) == (0, "")
     assert "   Say what you want after the t, such as: t slow atmospheric science fiction\n" in done.stdout
@@ -297,7 +293,7 @@ def test_words_in_a_session_are_read_explained_and_undone(with_texts: Path) -> N
     assert [label for _, label in terms if "words" in label] == ['your words "War"']
 
 
-def test_words_are_shown_in_one_short_line_without_control_characters(with_texts: Path) -> None:
+def test_words_are_shown_in_one_short_line_without_control_characters(with_texts):
     asked = [f"t war {number}" for number in range(8)]
     typed = ["alpha", "", "t \x1b[31mwar\u202e " + "heist " * 50, "w", *asked, "w", "q", ""]
     done = run("\n".join(typed), "--processed", with_texts)
@@ -306,7 +302,7 @@ def test_words_are_shown_in_one_short_line_without_control_characters(with_texts
     assert "  your other 2 answers and words together\n" in done.stdout
 
 
-def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts: Path, tmp_path: Path) -> None:
+def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts, tmp_path):
     flags = ["--processed", with_texts, "--profiles", tmp_path]
     first = run("\ny\nt war\n", *flags, "--like", "heist", "--save", "ann")
     assert first.stdout.startswith(
@@ -326,7 +322,7 @@ def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts: Path,
     assert 'your words "heist"' in beside.stdout
 
 
-def test_words_that_cannot_be_read_change_nothing(processed: Path, with_texts: Path) -> None:
+def test_words_that_cannot_be_read_change_nothing(processed, with_texts):
     done = run("alpha\n\nt 7\nq\n", "--processed", with_texts)
     assert f"{PROMPT}t 7\n   no movie here has anything of '7': try other words\n{PROMPT}q\n" in done.stdout
     done = run("", "--processed", with_texts, "--like", "7")
@@ -342,9 +338,7 @@ def test_words_that_cannot_be_read_change_nothing(processed: Path, with_texts: P
     assert "--base-url belongs to the backend http" in asked
 
 
-def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(tmp_path, monkeypatch):
     folder = make_processed(tmp_path / "processed")
     (home := tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -392,7 +386,7 @@ FLAGS = [
 ]
 
 
-def test_flags_that_are_refused(processed: Path) -> None:
+def test_flags_that_are_refused(processed):
     rule = ["--learning-rule", "moving-average"]
     for flags, message in FLAGS:
         assert message in refused(run("alpha\n\ny\n", "--processed", processed, *flags.split(), rule=rule))
@@ -411,7 +405,7 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("name", "harm", "message"), DAMAGE)
-def test_damaged_data(processed: Path, tmp_path: Path, name: str, harm: Callable[[Path], object], message: str) -> None:
+def test_damaged_data(processed, tmp_path, name, harm, message):
     folder = Path(shutil.copytree(processed, tmp_path / "processed"))
     harm(folder / name)
     line = refused(run("", "--processed", folder))
@@ -424,7 +418,7 @@ def test_damaged_data(processed: Path, tmp_path: Path, name: str, harm: Callable
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
-def test_streams_that_are_closed_full_or_no_text(processed: Path) -> None:
+def test_streams_that_are_closed_full_or_no_text(processed):
     program = f'"{sys.executable}" -m model.runsvd {" ".join(RULE)} --processed "{processed}"'
 
     def shell(command: str, typed: bytes = b"alpha\n\ny\n") -> tuple[int, str]:
@@ -483,7 +477,7 @@ class Terminal:
         raise AssertionError("the program does not end")
 
 
-def test_a_session_on_a_terminal_completes_and_colors(processed: Path) -> None:
+def test_a_session_on_a_terminal_completes_and_colors(processed):
     terminal = Terminal("--processed", str(processed))
     color = "\033[1mGamma (1982)\033[0m"
     dialogue = [("Favorite 1 of 4: ", "gam\t"), ("Gamma (1982)", "\n"), (color, ""), ("Favorite 2 of 4: ", "\n")]
@@ -493,7 +487,7 @@ def test_a_session_on_a_terminal_completes_and_colors(processed: Path) -> None:
     assert terminal.close() == 0
 
 
-def test_no_color_is_obeyed_and_ctrl_c_leaves_without_a_traceback(processed: Path) -> None:
+def test_no_color_is_obeyed_and_ctrl_c_leaves_without_a_traceback(processed):
     terminal = Terminal("--processed", str(processed), NO_COLOR="1")
     terminal.wait_for("Favorite 1 of 4: ")
     terminal.type("alpha\n")

@@ -36,29 +36,26 @@ from tests.test_session import (
 from tests.tiny import make_processed
 
 
-def test_the_pseudo_item_points_to_where_movies_of_its_topic_lie() -> None:
+def test_the_pseudo_item_points_to_where_movies_of_its_topic_lie():
     rule = make_rule("gaussian")
     encoder = make_encoder(rule, make_catalog())
     movies = rule.movie_vectors
     centred = movies - movies.mean(axis=0)
     for place, topic in enumerate(TOPICS):
         item = encoder.encode(f"a movie about {topic}").item
-        assert item is not None
         nearness = [float(item.vector @ centred[np.arange(N) % 3 == j].mean(axis=0)) for j in range(3)]
         assert int(np.argmax(nearness)) == place
         assert np.linalg.norm(item.vector) == pytest.approx(LENGTH * np.linalg.norm(movies, axis=1).mean(), rel=1e-5)
         assert item.noise > float(np.median(rule.movie_noise))
 
 
-def test_neither_what_all_movies_share_nor_movies_without_a_text_tell_the_bridge_anything() -> None:
+def test_neither_what_all_movies_share_nor_movies_without_a_text_tell_the_bridge_anything():
     catalog, backend = make_catalog(), TopicBackend()
     texts = backend.embed_texts(catalog.lines())
     plain, moved = (
         FreeText(catalog, MovingAverage(make_vectors() + shift), backend, texts).encode("robots").item
         for shift in (0, 5)
     )
-    assert plain is not None
-    assert moved is not None
     directions = [item.vector / np.linalg.norm(item.vector) for item in (plain, moved)]
     np.testing.assert_allclose(*directions, atol=1e-3)
     vectors = make_vectors()
@@ -70,7 +67,7 @@ def test_neither_what_all_movies_share_nor_movies_without_a_text_tell_the_bridge
     np.testing.assert_array_equal(before.target_mean, after.target_mean)
 
 
-def test_fit_is_cosine_and_share_which_counts_less_among_many_words() -> None:
+def test_fit_is_cosine_and_share_which_counts_less_among_many_words():
     encoder = make_encoder(make_rule("gaussian"), make_catalog())
     rows = [0, 1, 2]  # chess, robots, paris
     np.testing.assert_allclose(encoder.fit("robots")[0][rows], [0, 1 + 1, 0], atol=1e-6)
@@ -89,7 +86,7 @@ class Recording(TopicBackend):
         return super().embed_texts(texts)
 
 
-def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_up_to_a_limit() -> None:
+def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_up_to_a_limit():
     catalog, rule = make_catalog(), make_rule("gaussian")
     vectors = TopicBackend().embed_texts(catalog.lines())
     asked = []
@@ -108,7 +105,7 @@ def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_
     assert counting.fit("no comedy, sad")[0].min() == -1
 
 
-def test_movies_of_a_genre_that_is_said_no_to_come_last() -> None:
+def test_movies_of_a_genre_that_is_said_no_to_come_last():
     engine = make_engine("gaussian", popularity_penalty=0.0)
     encoder = make_encoder(engine.rule, engine.catalog)
     is_comedy = engine.catalog.genres[:, engine.catalog.genre_names.index("Comedy")]
@@ -120,14 +117,14 @@ def test_movies_of_a_genre_that_is_said_no_to_come_last() -> None:
     assert fit.tolist() == (-is_comedy.astype(float)).tolist()
     assert not x.any()
     session = Session(engine, engine.start([], 0, ["no comedy"]))
-    shown = ["Comedy" in session.next().movie.genres for _ in range(N - is_comedy.sum())]  # type: ignore[union-attr]
+    shown = ["Comedy" in session.next().movie.genres for _ in range(N - is_comedy.sum())]
     assert not any(shown)
 
 
 # --- profiles ---
 
 
-def test_words_are_kept_in_profiles_as_they_were_said(tmp_path: Path) -> None:
+def test_words_are_kept_in_profiles_as_they_were_said(tmp_path):
     engine = make_engine("gaussian")
     state = engine.tell(engine.step(engine.start([0, 3], words=["robots"]), "like"), "paris, été")
     path = tmp_path / "ann.json"
@@ -162,7 +159,7 @@ def write_vectors(folder: Path, identity: Identity, catalog: Catalog) -> None:
     VectorTable(MOVIES, columns, vectors, identity).save(folder)
 
 
-def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_of_another_model_are_refused(tmp_path, monkeypatch):
     catalog, rule = make_catalog(), make_rule("gaussian")
     monkeypatch.setattr("recommender.session.queries.make_backend", lambda name, **settings: TopicBackend())
     write_vectors(tmp_path / "artifacts" / "text" / "topics", Identity("topics", "2", 3), catalog)
@@ -173,7 +170,7 @@ def test_vectors_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytes
     assert {int(row) % 3 for row in np.argsort(-signal.fit)[: N // 3]} == {TOPICS.index("robots")}
 
 
-def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path: Path) -> None:
+def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path):
     folder = make_processed(tmp_path)
     catalog = Catalog.load(folder)
     model = SvdModel.load(folder / "artifacts" / "svd", catalog)
@@ -202,7 +199,7 @@ def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path: Path) -> N
         np.testing.assert_allclose(placed.movie_vectors[movie], everything + share * away, atol=1e-5)
 
 
-def test_the_gaussian_gets_vector_mean_base_and_noise_for_them() -> None:
+def test_the_gaussian_gets_vector_mean_base_and_noise_for_them():
     rule = make_rule("gaussian")
     parts = [x.astype(np.float32) for x in (rule.movie_vectors, rule.means, rule.movie_noise, rule.base)]
     for part in parts:
@@ -224,11 +221,11 @@ def test_the_gaussian_gets_vector_mean_base_and_noise_for_them() -> None:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Recommender:
+def shipped():
     return Recommender.load()
 
 
-def test_descriptions_find_the_shipped_movies(shipped: Recommender) -> None:
+def test_descriptions_find_the_shipped_movies(shipped):
     hitchcock = shipped.search_text("directed by hitchcock", 10)
     assert sum(movie.movie.director == "Alfred Hitchcock" for movie in hitchcock) >= 8  # others are about him
     assert "Searching for Bobby Fischer" in [movie.movie.title for movie in shipped.search_text("movie about chess", 5)]

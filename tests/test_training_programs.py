@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -47,9 +46,7 @@ def settings_of(folder: Path) -> Any:
     return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["settings"]
 
 
-def test_report_and_artifact_of_the_svd(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_report_and_artifact_of_the_svd(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(protocols, "RANKING_BLOCK", 7)
     monkeypatch.setattr(train_svd_model, "RMSE_BLOCK", 11)
     folder = make_processed(tmp_path / "processed")
@@ -78,9 +75,7 @@ def test_report_and_artifact_of_the_svd(
 
 
 @pytest.mark.parametrize(("flags", "half_life", "power"), [([], 1.0, 2.0), (["--half-life-days", "7"], 7.0, 2.0)])
-def test_the_weighted_signal_is_the_one_that_the_preprocessing_stored(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], half_life: float, power: float
-) -> None:
+def test_the_weighted_signal_is_the_one_that_the_preprocessing_stored(tmp_path, capsys, flags, half_life, power):
     folder = tmp_path / "processed"
     raw = write_csv(tmp_path / "raw", random_lines(0), random_movies())
     plain = ["--min-user-ratings", "3", "--min-movie-ratings", "3"]
@@ -102,7 +97,7 @@ def test_the_weighted_signal_is_the_one_that_the_preprocessing_stored(
         train_svd_model.main(["--processed", str(folder), "--rank", "2"])
 
 
-def test_all_ratings_are_those_of_all_three_parts(tmp_path: Path) -> None:
+def test_all_ratings_are_those_of_all_three_parts(tmp_path):
     folder, output = make_processed(tmp_path / "processed"), tmp_path / "elsewhere"
     train_svd_model.main(["--processed", str(folder), "--output", str(output), "--rank", "4", "--final"])  # old name
     fresh = SvdModel(rank=4).fit(concat(*(load_split(folder, name) for name in ("train", "val", "test"))))
@@ -122,9 +117,7 @@ def test_all_ratings_are_those_of_all_three_parts(tmp_path: Path) -> None:
         (train_twotower, "--preset best", "argument --preset: invalid choice: 'best'"),
     ],
 )
-def test_bad_input_is_refused_before_any_work(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], program: ModuleType, flags: str, message: str
-) -> None:
+def test_bad_input_is_refused_before_any_work(tmp_path, capsys, program, flags, message):
     folder = make_processed(tmp_path / "processed")
     with pytest.raises((SettingsError, DataError), match=re.escape(message)):
         program.main(["--processed", str(folder), *flags.split()])
@@ -132,7 +125,7 @@ def test_bad_input_is_refused_before_any_work(
     assert not (folder / "artifacts").exists()
 
 
-def test_signals_that_these_ratings_do_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_signals_that_these_ratings_do_not_have(tmp_path, capsys):
     flags = ["--processed", str(make_processed(tmp_path / "flat", value=3.0)), "--rank", "2", "--signal"]
     train_svd_model.main([*flags, "ones"])
     assert re.search(r"binary +the matrix is all zero", capsys.readouterr().out)
@@ -141,7 +134,7 @@ def test_signals_that_these_ratings_do_not_have(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.slow
-def test_the_shipped_svd_is_what_the_command_builds(tmp_path: Path) -> None:
+def test_the_shipped_svd_is_what_the_command_builds(tmp_path):
     processed = default_folder("processed")
     train_svd_model.main(["--processed", str(processed), "--output", str(tmp_path), "--all-ratings"])
     built, shipped = SvdModel.load(tmp_path), SvdModel.load(processed / "artifacts" / "svd")
@@ -154,7 +147,7 @@ def test_the_shipped_svd_is_what_the_command_builds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
-def test_folders_that_cannot_be_are_refused_before_anything_is_read(tmp_path: Path, program: ModuleType) -> None:
+def test_folders_that_cannot_be_are_refused_before_anything_is_read(tmp_path, program):
     file = tmp_path / "README.md"
     file.write_text("mine", encoding="utf-8")
     nowhere = ["--processed", str(tmp_path / "nowhere")]
@@ -172,11 +165,11 @@ def test_folders_that_cannot_be_are_refused_before_anything_is_read(tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Recommender:
+def shipped():
     return Recommender.load()
 
 
-def test_popularity_is_the_most_liked_movies_that_the_user_has_not_rated(shipped: Recommender) -> None:
+def test_popularity_is_the_most_liked_movies_that_the_user_has_not_rated(shipped):
     data = concat(*(load_split(default_folder("processed"), name) for name in ("train", "val", "test")))
     likes = np.bincount(data.movie_rows[data.ratings >= 4], minlength=data.n_movies)
     known = data.movie_rows[data.row(int(np.searchsorted(data.user_ids, 15)))]
@@ -188,7 +181,7 @@ def test_popularity_is_the_most_liked_movies_that_the_user_has_not_rated(shipped
     assert shipped.recommend(15, n=30, method="popularity") == found[:30]
 
 
-def test_a_stored_model_answers_as_a_fresh_one(shipped: Recommender, tmp_path: Path) -> None:
+def test_a_stored_model_answers_as_a_fresh_one(shipped, tmp_path):
     folder = Path(shutil.copytree(default_folder("processed"), tmp_path / "processed"))
     train_ranking_model.main(["--processed", str(folder), "--model", "biases"])
     assert (folder / "artifacts" / "biases" / "manifest.json").is_file()
