@@ -163,7 +163,7 @@ def test_no_file_no_source_no_utf8(tmp_path: Path) -> None:
     with pytest.raises(ChoiceError, match="source 'x'"):
         read_dialogues(tmp_path / "a.txt", "x")
     (tmp_path / "a.tsv").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(DataError, match="not valid UTF-8"):
         read_dialogues(tmp_path / "a.tsv")
 
 

@@ -129,7 +129,7 @@ def test_a_local_model_stays_until_force(project: Path) -> None:
     assert np.array_equal(second.embedding[unchanged], first.embedding[unchanged])
     third = generator(project, force=True).build_movie_embeddings()
     assert third.identity != first.identity
-    with pytest.raises(ArtifactError, match=r"model was fitted with dimension 4, not 3: fit it again with --force"):
+    with pytest.raises(ArtifactError, match=r"model was fitted with dimension 4, not 3: refit with --force"):
         generator(project, backend_settings={**LOOSE, "dimension": 3}).build_movie_embeddings()
 
 
@@ -167,7 +167,7 @@ def test_a_model_without_its_vectors_or_gone_is_finished(project: Path) -> None:
     other.save(folder / "model")  # where a forced run was stopped
     words = project / "words.csv"
     words.write_text("dialog_id,speaker_id,text\nd1,3,action and war\n", encoding="utf-8")
-    with pytest.raises(ArtifactError, match="holds vectors of model"):
+    with pytest.raises(ArtifactError, match="has vectors of model"):
         generator(project).build_user_embeddings(project / "ratings.csv", [words])
     assert generator(project).build_movie_embeddings().identity == other.identity
 
@@ -175,10 +175,10 @@ def test_a_model_without_its_vectors_or_gone_is_finished(project: Path) -> None:
 def test_other_models_are_refused_before_anything_is_embedded(project: Path) -> None:
     generator(project, backend=Letters(), output=project / "out").build_movie_embeddings()
     other = Letters("abd")
-    with pytest.raises(ArtifactError, match="holds vectors of model abc, not abd"):
+    with pytest.raises(ArtifactError, match="has vectors of model abc, not abd"):
         generator(project, backend=other, output=project / "out").build_movie_embeddings()
     assert other.asked == []
-    with pytest.raises(ArtifactError, match="holds vectors of backend letters, not local"):
+    with pytest.raises(ArtifactError, match="has vectors of backend letters, not local"):
         generator(project, output=project / "out").build_movie_embeddings()
 
 
@@ -318,7 +318,7 @@ def test_the_program_from_plan_to_users(project: Path, capsys: pytest.CaptureFix
     assert not (project / "processed" / "artifacts" / "text").exists()
     done = run(*loose, "--ratings", project / "ratings.csv", "--files", "npz")
     assert "9 of movielens: 9 different movies" in done
-    assert "2 of 3 users by average of their ratings" in done
+    assert "2 of 3 users from ratings, method average" in done
     folder = out(project)
     assert sorted(path.name for path in folder.iterdir()) == [
         "manifest.json", "model", "movie_embeddings.npz", "user_embeddings.npz",
@@ -385,7 +385,7 @@ def test_a_run_over_http_pays_only_for_what_is_not_there(project: Path, server: 
     over_http(project, server).build_movie_embeddings()
     over_http(project, server, cache="").build_movie_embeddings()
     for settings, said in (({"model": "n"}, "model m, not n"), ({"dimensions": 2}, "dimension 3, not 2")):
-        with pytest.raises(ArtifactError, match=f"holds vectors of {said}"):
+        with pytest.raises(ArtifactError, match=f"has vectors of {said}"):
             over_http(project, server, **settings).build_movie_embeddings()
     assert len(server.requests) == n_requests
     change_title(project, "Delta (1983)", "Cab (1983)")
@@ -440,7 +440,7 @@ def test_vectors_made_elsewhere_are_fetched_whole_or_not_at_all(project: Path, s
     content = packed.getvalue()
     digest = hashlib.sha256(content).hexdigest()
     server.faults = [Reply(200, content)] * 2 + [Reply(200, b"no zip"), Reply(404, b"")]
-    with pytest.raises(DataError, match="has the sha256"):
+    with pytest.raises(DataError, match="has sha256"):
         fetch_vectors(server.url, "0" * 64, project / "here")
     assert len(fetch_vectors(server.url, digest.upper(), project / "here")) == 9
     assert files(project / "here") == files(project / "made")

@@ -181,7 +181,7 @@ def test_ctrl_c_anywhere_and_going_on(
 
 def test_where_the_model_may_be_written(processed: Path, tmp_path: Path) -> None:
     before = contents(processed)
-    with pytest.raises(ArtifactError, match="holds a 'processed' artifact, which 'two_tower' would replace"):
+    with pytest.raises(ArtifactError, match="has a 'processed' artifact, which 'two_tower' would replace"):
         train(processed, processed)
     assert contents(processed) == before
     with exclusive(tmp_path / ".model.lock", "x"):  # noqa: SIM117

@@ -214,7 +214,7 @@ def test_damage_is_refused_by_name(tmp_path: Path) -> None:
     table().save(tmp_path)
     manifest = tmp_path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"model"', '"made_by"'))
-    with pytest.raises(ArtifactError, match="not which model"):
+    with pytest.raises(ArtifactError, match="does not name their model"):
         VectorTable.load(tmp_path)
     table().save(tmp_path)
     (tmp_path / "movie_embeddings.npz").write_bytes(b"PK damaged")

@@ -1,4 +1,4 @@
-"""Taste embeddings: any words, any movie, any user as a vector."""
+"""Embed free text, movies and users as vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TasteEmbeddingConfig", "TasteEmbeddingGenerator"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the generator when it is asked for: a session that hears no words needs none of it."""
+    """Import the generator on first use: a session without words does not need it."""
     if name in __all__:
         from . import generator
 

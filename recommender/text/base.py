@@ -1,9 +1,9 @@
-"""The contract of everything that turns texts into vectors.
+"""Base class of embedding backends.
 
     embed_texts(texts) -> (n, d) float32, every row of length 1
 
-so that the inner product of two rows is their cosine. A text without anything to go by (for a bag of words: none of
-its words known) may give a row of zeros, which is near nothing.
+so the inner product of two rows is their cosine. A text without known content (for a bag of words: no known word) may
+give a row of zeros.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 
 
 class Identity(NamedTuple):
-    """Which vectors these are: vectors of different identities must never be compared.
+    """Identifies the vectors: those of different identities are not comparable.
 
-    backend: a name of `recommender.text.registry`.  model: which model of it, with its version or hash where the
-    name alone does not settle the vectors.  dimension: d.
+    backend: a name of `recommender.text.registry`.  model: with a version or hash if the name alone is ambiguous.
+    dimension: d.
     """
 
     backend: str
@@ -28,14 +28,14 @@ class Identity(NamedTuple):
 
 
 class BaseEmbeddingBackend(ABC):
-    """A way to embed texts. A subclass sets `name` and writes `identity` and `embed_texts`."""
+    """An embedding backend. A subclass sets `name` and implements `identity` and `embed_texts`."""
 
     name: ClassVar[str]
 
     @property
     @abstractmethod
     def identity(self) -> Identity:
-        """Say which vectors these are; may have to embed a probe to learn the dimension."""
+        """The identity of the vectors; may embed a probe to find the dimension."""
 
     @abstractmethod
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What `TasteEmbeddingGenerator` is to do: which movies, which backend, how users are made, where results go."""
+"""Configuration of `TasteEmbeddingGenerator`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .vectors import DEFAULT_FORMS, check_forms
 
 @dataclass(frozen=True)
 class TasteEmbeddingConfig:
-    """What to embed, with what, and where it is stored.
+    """What to embed, with which backend, and where to store it.
 
-    project_root: where `processed/` and `data/` are looked for; None takes what comes with the library.
+    project_root: folder with `processed/` and `data/`; None: the shipped ones.
     backend_type: a name of `registry.names()`.  model_name: the model of `sentence-transformers`, "" its default.
     openai_model: the model of `http`.  movie_sources: names or `name=path`, or a mapping from name to path; paths are
-    relative to `project_root`, and `movielens` alone is the processed folder.  batch_size: texts in one call of a
+    relative to `project_root`, and `movielens` alone is the processed folder.  batch_size: texts in a call of a
     model or service.  rating_threshold, min_movies, alpha: see `people`.
-    output: where results go, by default processed/artifacts/text/<backend_type>.  forms: of `vectors.FORMS`; left at
-    the default, more than 50,000 users get no .csv.
+    output: folder of the results, by default processed/artifacts/text/<backend_type>.  forms: of `vectors.FORMS`; by
+    default, more than 50,000 users get no .csv.
     half: vectors in 16 bits.  with_texts: metadata and texts beside the vectors.
-    backend_settings: further settings of the backend by name (`HttpSettings`, `LocalSettings`).
+    backend_settings: more settings of the backend by name (`HttpSettings`, `LocalSettings`).
 
-    Raises `ChoiceError` or `SettingsError` for what does not exist or is out of range.
+    Raises `ChoiceError` or `SettingsError` for unknown names and values out of range.
     """
 
     project_root: Union[str, Path, None] = None
@@ -78,6 +78,6 @@ class TasteEmbeddingConfig:
         found: dict[str, Path] = {}
         for name, *path in pairs:
             if name in found:
-                raise ChoiceError(f"source {name!r} is given twice: give each its own name")
+                raise ChoiceError(f"source {name!r} is given twice: use different names")
             found[name] = root / path[0] if any(path) else default.get(name, root / "data" / name)
         return found

@@ -1,15 +1,15 @@
-"""Conversations about movies, read into one form, and what is made of the words.
+"""Dialogues about movies, read into one form, and the texts extracted from them.
 
     CCPE-M    one JSON list; USER and ASSISTANT; no speaker ids         Radlinski et al. 2019, CC BY-SA 4.0
-    ReDial    a JSON object a line; worker ids; movies as @12345         Li et al. 2018, CC BY 4.0
-    INSPIRED  tab-separated, a turn a line; SEEKER and RECOMMENDER      Hayati et al. 2020
-    table     .csv: dialog_id, speaker_id, text and, if wanted, role    anybody's own
+    ReDial    a JSON object per line; worker ids; movies as @12345         Li et al. 2018, CC BY 4.0
+    INSPIRED  tab-separated, one turn per line; SEEKER and RECOMMENDER      Hayati et al. 2020
+    table     .csv: dialog_id, speaker_id, text and, optionally role     your own
 
 ReDial also asks both people afterwards about every movie that came up. Its `initiator` is the seeker, its `respondent`
 the recommender. In a table, speaker ids may be those of the users who rate: then words and ratings of a user meet.
 
-A profile (`gather`) is all that a user said as a seeker. `words_before` gives the seeker's words that lead up to a
-movie, without titles: a description that nobody wrote as one, with which finding movies by words is measured.
+A profile (`gather`) is everything that a user said as a seeker. `words_before` returns the seeker's words before a
+movie, without titles: natural descriptions for the evaluation of search by text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ROLES = {"USER": SEEKER, "ASSISTANT": RECOMMENDER, "SEEKER": SEEKER, "RECOMMEND
 
 
 class Turn(NamedTuple):
-    """What somebody said: `speaker_id` is "" if the data has none; @7 in `text` is key "7" of `Dialogue.titles`."""
+    """One utterance: `speaker_id` is "" if the data has none; @7 in `text` is key "7" of `Dialogue.titles`."""
 
     role: str
     speaker_id: str
@@ -44,8 +44,8 @@ class Turn(NamedTuple):
 class Dialogue:
     """One conversation, in order.
 
-    titles: mention -> title as people write it, with the year where the data has it ("The Shining (1980)").
-    liked: the mentions that the seeker says afterwards to like, in order of mention; only ReDial has them.
+    titles: mention -> title, with the year if the data has it ("The Shining (1980)").
+    liked: the mentions that the seeker liked, in order of mention; only in ReDial.
     """
 
     source: str
@@ -56,36 +56,36 @@ class Dialogue:
 
 
 def read_dialogues(path: Path, source: str = "") -> list[Dialogue]:
-    """Read a file of `source`; left out, the ending tells: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, .csv a table.
+    """Read a file of `source`, by default that of the ending: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, .csv a table.
 
-    Raises `ChoiceError` for another source or ending, `DataError`, naming the place, for what can't be read.
+    Raises `ChoiceError` for another source or ending, `DataError`, with the line, for an invalid file.
     """
     name = source or next((name for name, form in _FORMS.items() if form[0] == path.suffix.lower()), "")
     if name not in _FORMS:
         given = f"source {source!r}" if source else f"file {path.name!r}"
-        raise ChoiceError(f"no dialogues are read from {given}: give one of {', '.join(_FORMS)}")
+        raise ChoiceError(f"unknown {given} of dialogues: give one of {', '.join(_FORMS)}")
     _, build, expected = _FORMS[name]
     found: dict[str, Dialogue] = {}
     where = "as a whole"
     try:
         for where, entry in _entries(name, _text(path)):
             part = build(entry)
-            # In a table each line is a turn, and those of one dialogue may stand apart.
+            # In a table each line is a turn, and the turns of a dialogue need not be adjacent.
             key = part.dialog_id if name in ("inspired", "table") else where
             found[key] = replace(found[key], turns=found[key].turns + part.turns) if key in found else part
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, csv.Error) as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(f"{path} {where} can't be read ({what}): give {expected}") from None
+        raise DataError(f"{path} {where} is invalid ({what}): give {expected}") from None
     if not found:
         raise DataError(f"{path} has no dialogue: give {expected}")
     return list(found.values())
 
 
 def gather(dialogues: Iterable[Dialogue]) -> tuple[dict[str, str], int]:
-    """Return the profile of each seeker, and in how many dialogues none of them says a word.
+    """Return the profile of each seeker, and the number of dialogues in which no seeker speaks.
 
-    Mentions are written out as titles; one without a title is taken out. A profile's key is `source:speaker_id`, or
-    `source:dialog_id` where there is no speaker id, without `source:` for a table of one's own; in order of appearance.
+    Mentions are replaced by titles; one without a title is removed. A profile's key is `source:speaker_id`, or
+    `source:dialog_id` where there is no speaker id, without `source:` for a table; in order of appearance.
 
     >>> gather([Dialogue("redial", "1", (Turn(SEEKER, "5", "I like @7 and @8."),), {"7": "Heat (1995)"})])
     ({'redial:5': 'I like Heat (1995) and .'}, 0)
@@ -109,9 +109,9 @@ def gather(dialogues: Iterable[Dialogue]) -> tuple[dict[str, str], int]:
 def words_before(dialogue: Dialogue, mention: str) -> Optional[str]:
     """Return what the seeker said before movie `mention` was first named by anybody, without any title.
 
-    The words of the naming turn itself count up to the place of the name. Taken out are mentions by number and the
-    dialogue's titles where they are typed, whole or up to the colon, in any case; one-word titles such as "It" take
-    the word out wherever it stands. None if the movie is never mentioned; "" if nothing was said before.
+    In the turn that names the movie, the words before the name count. Mentions by number and typed titles, whole or
+    up to the colon, in any case, are removed; a one-word title such as "It" removes the word everywhere. None if the
+    movie is never mentioned; "" if nothing was said before.
 
     >>> said = Turn(SEEKER, "5", "Dark ones like heat, not @7")
     >>> words_before(Dialogue("redial", "1", (said,), {"7": "Heat (1995)"}), "7")
@@ -131,7 +131,7 @@ def words_before(dialogue: Dialogue, mention: str) -> Optional[str]:
 
 
 def _typed_titles(dialogue: Dialogue) -> Optional[re.Pattern[str]]:
-    """Return a pattern that finds the dialogue's titles as people type them; None if it has none."""
+    """Return a pattern that matches the dialogue's titles as typed; None if there are none."""
     names: set[str] = set()
     for title in dialogue.titles.values():
         parsed = parse_title(title)
@@ -149,7 +149,7 @@ def _text(path: Path) -> str:
     except IsADirectoryError:
         raise DataError(f"{path} is a folder: give one file of dialogues") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8: download the file again") from None
+        raise DataError(f"{path} is not valid UTF-8: download the file again") from None
 
 
 def _entries(name: str, text: str) -> Iterator[tuple[str, Any]]:
@@ -190,7 +190,7 @@ def _redial(line: str) -> Dialogue:
 
 
 def _inspired(row: Mapping[str, str]) -> Dialogue:
-    text = row["text"].replace("QUOTATION_MARK", '"')  # how its authors wrote many of them
+    text = row["text"].replace("QUOTATION_MARK", '"')  # its authors' encoding of many of them
     return Dialogue("inspired", row["dialog_id"], (Turn(_ROLES[row["speaker"]], "", text),))
 
 
@@ -201,10 +201,10 @@ def _table(row: Mapping[str, str]) -> Dialogue:
     return Dialogue("", row["dialog_id"], (Turn(role, row["speaker_id"].strip(), row["text"]),))
 
 
-# source -> ending, how a dialogue is made of an entry, what the file has to be
+# source -> ending, function from entry to dialogue, expected file
 _FORMS: dict[str, tuple[str, Callable[[Any], Dialogue], str]] = {
     "ccpe": (".json", _ccpe, "the data.json of CCPE-M"),
     "redial": (".jsonl", _redial, "a .jsonl of ReDial"),
     "inspired": (".tsv", _inspired, "a .tsv of INSPIRED, with dialog_id, speaker and text"),
-    "table": (".csv", _table, "a .csv with dialog_id, speaker_id, text and perhaps role, seeker or recommender"),
+    "table": (".csv", _table, "a .csv with dialog_id, speaker_id, text and optionally role (seeker or recommender)"),
 }

@@ -1,15 +1,14 @@
-"""Everything that is embedded, in two calls: movies, then users.
+"""Build and store embeddings of movies and users.
 
     generator = TasteEmbeddingGenerator(TasteEmbeddingConfig(backend_type="local"))
     movies = generator.build_movie_embeddings()       # movie_embeddings.npz, .csv
     users = generator.build_user_embeddings()         # user_embeddings.npz, .csv
 
-    embedding[i] = backend(embedding_text of the movie of line i)
+    embedding[i] = backend(embedding_text of movie i)
 
-Both are stored under `output`. The sha256 of every text is stored too, so a second run embeds only the texts that are
-new or have changed, and vectors of another model are refused, never mixed in. Of the local backend, the fitted model
-lies beside its vectors, in `model/`: it is fitted once, so that movies which come later fit in with the others, and
-again only when asked for.
+Both are stored under `output`. The sha256 of every text is stored too, so a second run embeds only new and changed
+texts; vectors of another model are rejected. The fitted model of the local backend is stored in `model/` beside its
+vectors. It is fitted once, so that vectors of later movies are comparable, and refitted only with `force`.
 """
 
 from __future__ import annotations
@@ -33,19 +32,19 @@ from .people import AVERAGE, UserVectorSettings, mix_users, user_vectors
 from .registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, make_backend
 from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, refuse_mismatch
 
-MODEL = "model"  # the folder, beside the vectors, of a fitted local model
+MODEL = "model"  # folder of a fitted local model, beside the vectors
 _AT_ONCE = 1024  # texts between two reports of progress
-_MOST_CSV_LINES = 50_000  # of users, where no forms were asked for
+_MOST_CSV_LINES = 50_000  # of users, with the default forms
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 
 class TasteEmbeddingGenerator:
-    """Builds what a `TasteEmbeddingConfig` says.
+    """Builds the embeddings of a `TasteEmbeddingConfig`.
 
-    force: fit and embed everything again, whatever is stored.  say, progress: called with what happens, and with how
-    many of how many texts are done.  backend: in place of the configured one.
+    force: refit and embed everything again.  say: called with messages.  progress: called with the numbers of texts
+    done and in all.  backend: replaces the configured one.
     """
 
     def __init__(
@@ -58,12 +57,12 @@ class TasteEmbeddingGenerator:
     ) -> None:
         self.config, self.force, self._say, self._progress = config, force, say, progress
         self._backend = backend
-        self._fitted: Optional[LocalBackend] = None  # in this run, and not stored yet
+        self._fitted: Optional[LocalBackend] = None  # in this run, not yet stored
 
     def plan(self) -> tuple[dict[str, np.ndarray], dict[str, str], Optional[VectorTable]]:
-        """Read the movies and compare their texts with what is stored; embeds nothing and stores nothing.
+        """Read the movies and compare their texts with the stored ones; embed and store nothing.
 
-        Returns the columns of all lines, sha256 -> text of those to embed, and the stored vectors of the same model.
+        Returns the columns of all rows, sha256 -> text to embed, and the stored vectors of the same model.
         Raises `ArtifactError` if vectors of another backend, model or dimension are stored.
         """
         config = self.config
@@ -77,7 +76,7 @@ class TasteEmbeddingGenerator:
         backend = self.backend(texts)
         if stored:
             if isinstance(backend, LocalBackend) and backend.identity != stored.identity:
-                stored = None  # a run that fitted the model again was stopped between storing vectors and model
+                stored = None  # a run was interrupted between storing vectors and model
             else:
                 refuse_mismatch(config.folder, stored.identity, _identity(backend, stored.identity.dimension))
         known = set(stored["text_hash"].tolist()) if stored else set()
@@ -87,7 +86,7 @@ class TasteEmbeddingGenerator:
         return {name: np.array(column, dtype=np.str_) for name, column in columns.items()}, missing, stored
 
     def build_movie_embeddings(self) -> VectorTable:
-        """Embed the movies that are new or changed, store all, and return them.
+        """Embed new and changed movies, store all, and return them.
 
         Raises `ArtifactError` if vectors of another backend, model or dimension are stored.
         """
@@ -100,12 +99,12 @@ class TasteEmbeddingGenerator:
         embedding = np.array([vectors[hashed] for hashed in columns["text_hash"].tolist()], dtype=np.float32)
         found = VectorTable(MOVIES, columns, embedding.reshape(-1, identity.dimension), identity)
         if not missing and self._is_stored(found, stored):
-            self._say(f"nothing has changed in {config.folder}")
+            self._say(f"{config.folder} is up to date")
         else:
             found.save(config.folder, config.forms, config.half, config.with_texts)
             self._say(f"stored in {config.folder}")
         if self._fitted:
-            # Last, so that a run which is stopped or refused earlier leaves model and vectors that fit each other.
+            # Last, so that an interrupted run leaves a matching pair of model and vectors.
             self._fitted.save(config.folder / MODEL)
             self._fitted = None
         return found
@@ -113,12 +112,12 @@ class TasteEmbeddingGenerator:
     def build_user_embeddings(
         self, path: Union[str, Path, None] = None, dialogues: Sequence[Union[str, Path]] = (), method: str = AVERAGE
     ) -> VectorTable:
-        """Make vectors of users from their ratings, from what they said, or from both; store and return them.
+        """Build user vectors from ratings, from dialogues, or from both; store and return them.
 
-        path: a processed folder (None: that of the project), whose train, val and test count together; a `.csv` with
-        userId, movieId, rating and timestamp; or a file of dialogues, and then no ratings count.  dialogues: files of
-        them, beside the ratings.  method: of `people.METHODS`.  Ratings are of movies of the source `movielens`, or of
-        the first where none is called so.  Raises `ArtifactError` if no movies are stored, or by another model.
+        path: a processed folder (None: that of the project), of which train, val and test are used; a `.csv` with
+        userId, movieId, rating and timestamp; or a file of dialogues, without ratings.  dialogues: files used beside
+        the ratings.  method: of `people.METHODS`.  Ratings refer to the source `movielens`, or else to the first one.
+        Raises `ArtifactError` if no movies are stored, or those of another model.
         """
         config = self.config
         ratings: Optional[Path] = Path(path) if path is not None else config.processed
@@ -135,11 +134,11 @@ class TasteEmbeddingGenerator:
             refuse_mismatch(config.folder, movies.identity, backend.identity)
             profiles, n_silent = gather(dialogue for file in spoken for dialogue in read_dialogues(file))
             said = backend.embed_texts(list(profiles.values()))
-            known = np.flatnonzero(said.any(axis=1))  # words that mean nothing to the backend give a row of zeros
+            known = np.flatnonzero(said.any(axis=1))  # texts unknown to the backend have a row of zeros
             people = list(profiles)
             speakers, said = [people[row] for row in known], said[known]
-            silent = f", {n_silent:,} dialogues without a word of theirs" if n_silent else ""
-            self._say(f"{len(speakers):,} users from what they said{silent}")
+            silent = f", {n_silent:,} dialogues without a seeker's words" if n_silent else ""
+            self._say(f"{len(speakers):,} users from dialogues{silent}")
         names, origins, mixed = mix_users(ids.tolist(), vectors, speakers, said, config.alpha)
         about = {name: getattr(config, name) for name in ("rating_threshold", "min_movies", "alpha")}
         columns = {"user_id": names, "origin": origins}
@@ -153,7 +152,7 @@ class TasteEmbeddingGenerator:
         return found
 
     def backend(self, texts: Sequence[str] = ()) -> BaseEmbeddingBackend:
-        """Return the configured backend; a local one that was not fitted before is fitted on `texts`."""
+        """Return the configured backend; a local one without a stored model is fitted on `texts`."""
         if self._backend is None:
             config = self.config
             own: dict[str, dict[str, Any]] = {
@@ -174,17 +173,17 @@ class TasteEmbeddingGenerator:
             for name, value in settings.items():
                 if (was := getattr(model.settings, name)) != value:
                     what = f"{folder} was fitted with {name} {was}, not {value}"
-                    raise ArtifactError(f"{what}: fit it again with --force, or give another --output")
+                    raise ArtifactError(f"{what}: refit with --force, or give another --output")
             return model
         if not texts:
             raise ArtifactError(f"no fitted model in {folder}: embed movies first")
         self._fitted = LocalBackend.fit(texts, **settings)
         n_features = len(self._fitted.fitted.hashes)
-        self._say(f"fitted on {len(texts):,} texts: {n_features:,} words and groups of letters")
+        self._say(f"fitted on {len(texts):,} texts: {n_features:,} words and letter groups")
         return self._fitted
 
     def _stored_movies(self, texts: bool = False) -> VectorTable:
-        """Return what is stored; refuses another backend's before a model is loaded or a service is asked."""
+        """Return the stored movies; rejects another backend's before a model is loaded or a service is called."""
         found = VectorTable.load(self.config.folder, MOVIES, texts=texts)
         if self._backend is None:
             wanted = found.identity._replace(backend=self.config.backend_type)
@@ -192,15 +191,15 @@ class TasteEmbeddingGenerator:
         return found
 
     def _embed(self, missing: dict[str, str], stored: Optional[VectorTable]) -> dict[str, np.ndarray]:
-        """Return the vectors of `missing` by hash; where nothing is missing, the backend is not asked."""
+        """Return the vectors of `missing` by hash; if nothing is missing, the backend is not called."""
         backend, texts = self.backend(), list(missing.values())
         rows: list[np.ndarray] = []
-        # The http backend cuts into batches, keeps what it got and reports progress itself.
+        # The http backend batches, caches and reports progress itself.
         at_once = max(len(texts), 1) if backend.name == HTTP else max(self.config.batch_size, _AT_ONCE)
         for low in range(0, len(texts), at_once):
             part = texts[low : low + at_once]
             found = backend.embed_texts(part)
-            identity = backend.identity  # a service tells the length of its vectors with the first of them
+            identity = backend.identity  # a service's dimension is known only after the first vectors
             if stored:
                 refuse_mismatch(self.config.folder, stored.identity, identity)
             if found.shape != (len(part), identity.dimension) or not np.isfinite(found).all():
@@ -212,7 +211,7 @@ class TasteEmbeddingGenerator:
         return dict(zip(missing, rows))
 
     def _is_stored(self, found: VectorTable, stored: Optional[VectorTable]) -> bool:
-        """Tell whether `found` is stored already, in every form that is wanted and no other."""
+        """Return whether `found` is stored already, in exactly the requested forms."""
         if stored is None or ("metadata" in stored.columns) != self.config.with_texts:
             return False
         if not all(np.array_equal(column, found[name]) for name, column in stored.columns.items()):
@@ -226,17 +225,19 @@ class TasteEmbeddingGenerator:
         settings = UserVectorSettings(method, config.rating_threshold, config.min_movies)
         aligned = movies.vectors_for(data.movie_ids.tolist(), source)
         users = user_vectors(data, aligned, settings, np.random.default_rng(0))
-        self._say(f"{len(users.user_ids):,} of {data.n_users:,} users by {method} of their ratings")
+        self._say(f"{len(users.user_ids):,} of {data.n_users:,} users from ratings, method {method}")
         for reason, n_users in users.left_out.items():
             if n_users:
                 self._say(f"  left out: {n_users:,}, {reason}")
         if users.fallbacks:
-            self._say(f"  {users.fallbacks:,} of them by the average, having no rating above their mean that counts")
+            self._say(
+                f"  {users.fallbacks:,} of them use the average: none of their counted ratings is above their mean"
+            )
         return users.user_ids, users.vectors
 
 
 def _identity(backend: Any, dimension: int) -> Identity:
-    """Return the identity of `backend`; a service is believed that its vectors still have the stored length."""
+    """Return the identity of `backend`; for a service, the stored dimension is assumed."""
     if backend.name == HTTP:
         return Identity(HTTP, backend.settings.model, backend.settings.dimensions or dimension)
     return Identity(*backend.identity)
@@ -260,10 +261,12 @@ def read_ratings(path: Path) -> Interactions:
             dates = pd.to_datetime(frame["timestamp"].astype(str), utc=True, format="ISO8601")
             frame["timestamp"] = dates.dt.tz_localize(None).to_numpy("datetime64[s]").astype(np.int64)
         if frame["rating"].max() > 5:
-            raise ValueError(f"a rating is {frame['rating'].max():g}, they go up to 5")
+            raise ValueError(f"rating {frame['rating'].max():g} is above 5")
         return Interactions.from_columns(*(frame[name].to_numpy() for name in columns))
     except FileNotFoundError:
         raise DataError(f"no ratings at {path}: give a processed folder or a .csv") from None
     except (ValueError, TypeError, OverflowError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
-        raise DataError(f"{path} is not a ratings table ({first}): give {','.join(columns)}, all numbers") from None
+        raise DataError(
+            f"{path} is not a ratings table ({first}): expected the numeric columns {','.join(columns)}"
+        ) from None

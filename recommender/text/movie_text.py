@@ -1,4 +1,4 @@
-"""A movie as a text, the same words for every backend; and its fields found again in the text.
+"""The text of a movie that backends embed, and the fields of such a text.
 
     Title: The Matrix (1999).
     Genres: Action, Sci-Fi.
@@ -6,7 +6,7 @@
     Cast: Keanu Reeves, Laurence Fishburne.
     Keywords: cyberpunk, dystopia.
 
-A field that is not known has no line. Every line ends in one full stop.
+Unknown fields have no line. Every line ends with one full stop.
 """
 
 from __future__ import annotations
@@ -50,5 +50,5 @@ def text_fields(text: str) -> Iterator[tuple[str, str]]:
 
 
 def text_hash(text: str) -> str:
-    """Return the sha256 of a text, in hexadecimal: what tells whether a text has changed since it was embedded."""
+    """Return the sha256 of a text in hexadecimal, used to detect changed texts."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

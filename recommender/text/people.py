@@ -5,13 +5,13 @@
     average    w = 1 for a rating >= rating_threshold, else 0
     temporal   w = 2 ** (-age / half_life) for a rating >= rating_threshold, else 0
     weighted   w = 2 ** (-age / half_life) * max(rating - the user's mean, 0) over the last n_last ratings
-    random     a random direction, the same for the same seed: what anything sensible must beat
+    random     a random direction, reproducible by seed: a baseline
 
-    mix        u = a * rating_vec + (1 - a) * text_vec, at length 1;  a = 0.7; where one side is missing, the other
+    mix        u = a * rating_vec + (1 - a) * text_vec, at length 1;  a = 0.7; if one side is missing, the other alone
 
-Age is counted from the user's last rating that counts; another origin could underflow. All methods give the same users,
-those who like at least `min_movies` movies that have a vector, so that methods can be compared. In `weighted`, a user
-with no rating above their mean among the last (all equal, say) gets their average; it is counted.
+Age is measured from the user's last rating that counts; another origin could underflow. All methods return the same
+users, those who like at least `min_movies` movies with a vector, so that methods can be compared. In `weighted`, a user
+without a rating above their mean among the last ones gets their average; the report counts these users.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ AVERAGE, TEMPORAL, WEIGHTED, RANDOM = "average", "temporal", "weighted", "random
 METHODS = (AVERAGE, TEMPORAL, WEIGHTED, RANDOM)
 ALPHA = 0.7
 _DAY = 86_400.0
-_CANCELLED = 1e-6  # a sum this short beside its weights is rounding, not a direction
+_CANCELLED = 1e-6  # relative to its weights, a shorter sum is rounding error
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,13 @@ class UserVectorSettings:
     """How ratings become a user's vector."""
 
     method: str = setting(AVERAGE, "how a user's movies are weighted", choices=METHODS)
-    rating_threshold: float = setting(4.0, "a rating from here on says that the movie is liked", 0.5, 5)
-    min_movies: int = setting(3, "users who like fewer movies with a vector are left out", 1)
-    n_last: int = setting(50, "weighted: how many of a user's latest ratings count", 1)
-    half_life_days: float = setting(HALF_LIFE_DAYS, "weighted, temporal: after so long a rating counts half", 0.01)
-    alpha: float = setting(ALPHA, "share of ratings beside words", 0, 1)
+    rating_threshold: float = setting(4.0, "minimum rating of a liked movie", 0.5, 5)
+    min_movies: int = setting(3, "minimum number of liked movies with a vector", 1)
+    n_last: int = setting(50, "weighted: number of latest ratings of a user that count", 1)
+    half_life_days: float = setting(
+        HALF_LIFE_DAYS, "weighted, temporal: the weight of a rating halves after this number of days", 0.01
+    )
+    alpha: float = setting(ALPHA, "weight of ratings when mixed with words", 0, 1)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -53,8 +55,8 @@ class UserVectorSettings:
 class UserVectors(NamedTuple):
     """user_ids: (n,) int64, ascending.  vectors: (n, d) float32, rows of length 1.
 
-    left_out: reason -> how many; n and they add up to all users of the data.
-    fallbacks: how many of the n got their average because the `weighted` rule said nothing about them.
+    left_out: reason -> number of users; with n they add up to all users of the data.
+    fallbacks: number of the n users who got their average because `weighted` gave no weight.
     """
 
     user_ids: np.ndarray
@@ -119,14 +121,14 @@ def _weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return w (n_ratings,) float32 and, for each user, whether `weighted` fell back to the average.
 
-    known, usable: (n_ratings,) bool: ratings of movies with a vector; those of them that say the movie is liked.
+    known, usable: (n_ratings,) bool: ratings of movies with a vector; those of them of liked movies.
     """
     users = data.user_rows()
 
     def recency(counted: np.ndarray) -> np.ndarray:
         """2 ** (-age / half_life); age 0 is the user's last `counted` rating, and all after it."""
         newest = np.zeros(data.n_users, dtype=np.int64)
-        newest[users[counted]] = data.times[counted]  # in order of time: the last one stays
+        newest[users[counted]] = data.times[counted]  # in order of time, so the last one wins
         days = np.maximum(newest[users] - data.times, 0) / _DAY
         return np.exp2(-days / settings.half_life_days).astype(np.float32)
 
@@ -145,13 +147,13 @@ def _weights(
 def _per_user(data: Interactions, values: np.ndarray) -> np.ndarray:
     """Return the sum of `values` over each user's ratings, (n_users,) float64."""
     sums = np.bincount(data.user_rows(), weights=values.astype(np.float64), minlength=data.n_users)
-    return sums.astype(np.float64)  # of integers where there is no rating at all
+    return sums.astype(np.float64)  # integers if there are no ratings
 
 
 def mix(rating_vectors: np.ndarray, text_vectors: np.ndarray, alpha: float = ALPHA) -> np.ndarray:
     """Return a * rating_vec + (1 - a) * text_vec row by row, (n, d) float32, all at length 1 before and after.
 
-    A row of zeros means that this side is missing: the other stands alone.  alpha: share of the ratings, 0 to 1.
+    A row of zeros means that this side is missing: the other is used alone.  alpha: weight of the ratings, 0 to 1.
 
     >>> ratings, texts = np.array([[2.0, 0.0], [0.0, 0.0]], np.float32), np.array([[0.0, 5.0], [0.0, 5.0]], np.float32)
     >>> mix(ratings, texts, 0.5).tolist()
@@ -169,7 +171,7 @@ def mix_users(
     text_vectors: np.ndarray,
     alpha: float = ALPHA,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return ids, origins ("ratings", "text" or "both") and vectors (n, d) of everybody who is on either side.
+    """Return ids, origins ("ratings", "text" or "both") and vectors (n, d) of all users on either side.
 
     Ids are compared as texts, so user 7 and speaker "7" are one; numbers come first, by value. An id may occur once on
     each side; both sides have d columns. Cost O(n log n + n d).

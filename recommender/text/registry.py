@@ -1,4 +1,4 @@
-"""Embedding backends by name: what `--backend` and stored vectors refer to. A new one is a name and a case here."""
+"""Embedding backends by name. A new one needs a name and a case here."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def names() -> tuple[str, ...]:
 
 
 def make_backend(name: str = DEFAULT_BACKEND, **settings: Any) -> BaseEmbeddingBackend:
-    """Return backend `name` set by `settings`; raises `ChoiceError` for a name or a setting that does not exist."""
+    """Return backend `name` with `settings`; raises `ChoiceError` for an unknown name or setting."""
     if name not in _NAMES:
         raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(_NAMES)}")
     try:
         return _backend_class(name)(**settings)
-    except TypeError as error:  # a setting that this backend does not have
-        raise ChoiceError(f"backend {name} can't be set by {', '.join(settings)}: {error}") from error
+    except TypeError as error:  # an unknown setting
+        raise ChoiceError(f"backend {name} does not accept {', '.join(settings)}: {error}") from error
 
 
 def _backend_class(name: str) -> Callable[..., BaseEmbeddingBackend]:
-    """Import a backend when it is asked for: http brings requests, which the default does not need."""
+    """Import a backend on first use: http needs requests, the default does not."""
     if name == DEFAULT_BACKEND:
         from .backends.local import LocalBackend
 

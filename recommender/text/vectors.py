@@ -1,11 +1,11 @@
-"""A table of vectors on the disk: columns of texts, a vector in each line, and the model that made them.
+"""Stored embeddings: a table of text columns and vectors, and the model that made them.
 
     movie_embeddings   movie_id, source, key, metadata (JSON), embedding_text, embedding; in the .npz text_hash too
     user_embeddings    user_id, origin ("ratings", "text" or "both"), embedding
     fused_embeddings   movie_id, missing (the modalities that the movie lacks, joined by `;`), embedding
 
-`.npz` is for programs, `.csv` for people (an embedding is a JSON list with six digits), `.parquet` comes with the
-extra. The tables of one folder share a manifest. New movies delete the users and fused vectors made from the old ones.
+In a `.csv` an embedding is a JSON list with six digits; `.parquet` needs the extra. The tables of a folder share a
+manifest. Storing new movies deletes the user and fused vectors made from the old ones.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REMEDY = "python -m model.generate_embeddings --force"
 MOVIES, USERS, FUSED = "movie_embeddings", "user_embeddings", "fused_embeddings"
 FORMS = ("npz", "csv", "parquet")
 DEFAULT_FORMS = FORMS[:2]
-TEXTS = ("metadata", "embedding_text")  # columns that may be left out, and are read only when asked for
+TEXTS = ("metadata", "embedding_text")  # optional columns, read only on request
 _NPZ_ONLY = "text_hash"
 _STEPS = {MOVIES: "movies", USERS: "users", FUSED: "fused"}  # of the manifest
 _COLUMNS = {
@@ -44,10 +44,10 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class VectorTable:
-    """Lines with vectors.
+    """Rows with vectors.
 
-    name: MOVIES, USERS or FUSED.  columns: name -> (n,) texts, the ids first; `table["movie_id"]` is short for them.
-    embedding: (n, d) float32, rows of length 1, or 0 where nothing is known.  settings: how they were made.
+    name: MOVIES, USERS or FUSED.  columns: name -> (n,) texts, the ids first; also as `table["movie_id"]`.
+    embedding: (n, d) float32, rows of length 1, or 0 if nothing is known.  settings: how they were made.
     """
 
     name: str
@@ -68,7 +68,7 @@ class VectorTable:
     ) -> VectorTable:
         """Read the table `name` of `folder`.
 
-        identity: of the backend that the vectors will be compared with.  texts: read the columns TEXTS too, if stored.
+        identity: of the backend to compare the vectors with.  texts: also read the columns TEXTS, if stored.
         Raises `ArtifactError` for files that are missing, damaged, or of another backend, model or dimension.
         """
         file = f"{name}.npz"
@@ -76,7 +76,7 @@ class VectorTable:
         settings = dict(manifest["settings"].get(_STEPS[name], {}))
         if file not in manifest["files"] or any(part not in settings for part in Identity._fields):
             again = artifacts.command(REMEDY, folder)
-            raise ArtifactError(f"{folder} has no {name}, or not which model made them: run {again}")
+            raise ArtifactError(f"{folder} has no {name}, or does not name their model: run {again}")
         stored = Identity(*(settings.pop(part) for part in Identity._fields))
         if identity is not None:
             refuse_mismatch(folder, stored, identity)
@@ -99,10 +99,10 @@ class VectorTable:
         with_texts: bool = True,
         fitted: Optional[Mapping[str, np.ndarray]] = None,
     ) -> None:
-        """Write all files or none.
+        """Write the table atomically.
 
-        forms: of FORMS.  half: round vectors to 16 bits, which moves a cosine by less than 0.001.  with_texts: store
-        the columns TEXTS too, half of the files.  fitted: further arrays for the .npz.
+        forms: of FORMS.  half: round vectors to 16 bits, which changes a cosine by less than 0.001.  with_texts: also
+        store the columns TEXTS, half of the size.  fitted: more arrays for the .npz.
         Raises `ArtifactError` for users beside movies of another model.
         """
         check_forms(forms)
@@ -129,20 +129,20 @@ class VectorTable:
 
 
 def check_forms(forms: Sequence[str]) -> None:
-    """Raise `ChoiceError` for forms that can't be written, before any work is done."""
+    """Raise `ChoiceError` for forms that cannot be written."""
     if "npz" not in forms or set(forms) - set(FORMS):
-        raise ChoiceError(f"formats {','.join(forms)!r}: give npz, and beside it csv or parquet or both")
+        raise ChoiceError(f"formats {','.join(forms)!r}: give npz, and optionally csv and parquet")
     if "parquet" in forms:
         _pyarrow()
 
 
 def refuse_mismatch(folder: Path, stored: Identity, wanted: Identity) -> None:
-    """Raise `ArtifactError`, saying what differs, where vectors of `stored` and `wanted` can't be compared."""
+    """Raise `ArtifactError`, with the difference, if vectors of `stored` and `wanted` are not comparable."""
     for name, old, new in zip(Identity._fields, stored, wanted):
         if old != new:
             raise ArtifactError(
-                f"{folder} holds vectors of {name} {old}, not {new}, and the two can't be compared: embed all movies "
-                "again with --force, or give another --output"
+                f"{folder} has vectors of {name} {old}, not {new}, which are not comparable: embed all movies again "
+                "with --force, or give another --output"
             )
 
 
@@ -166,4 +166,4 @@ def _pyarrow() -> tuple[Any, Any]:
     try:
         return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:
-        raise ChoiceError("a .parquet file needs pyarrow: pip install 'tastevec[parquet]', or leave it out") from None
+        raise ChoiceError("a .parquet file needs pyarrow: pip install 'tastevec[parquet]', or omit it") from None

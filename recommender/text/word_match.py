@@ -21,7 +21,7 @@ import numpy as np
 
 from .backends.word_features import fold, stem
 
-# What people say around what they mean; none of it tells one movie from another.
+# Stop words of queries, which do not distinguish movies.
 _AROUND = """
 a about all an and any anything are as at be but by can could directed director for from full had has have i in into is
 it its like lot made make me more most movie movies much must no not of on or please really set show so some someone
@@ -35,11 +35,11 @@ _DECADE = re.compile(r"(19|20)?(\d)0s")
 _DECADES = {"twenties": "20s", "thirties": "30s", "forties": "40s", "fifties": "50s", "sixties": "60s"}
 _DECADES.update({"seventies": "70s", "eighties": "80s", "nineties": "90s"})
 _NO = re.compile(r"(?:\bbut\s+)?\b(?:no|not|without|except)\s+(?:an?\s+|any\s+)?(\w+)(?:\s+or\s+(\w+))?")
-MOST_WORDS = 60  # of a request that are looked up
+MOST_WORDS = 60  # words of a query that are used
 
 
 def telling_words(text: str) -> list[str]:
-    """Return the words of a request that say something of a movie, folded, each once.
+    """Return the distinct words of a query without stop words, folded.
 
     >>> telling_words("A movie about chess, directed by Hitchcock")
     ['chess', 'hitchcock']
@@ -49,7 +49,7 @@ def telling_words(text: str) -> list[str]:
 
 
 def take_out_unwanted(text: str, names: Sequence[str]) -> tuple[str, list[int]]:
-    """Return `text` (folded, where anything was found) without the genres it says no to, and their columns in `names`.
+    """Return `text` (folded if anything was found) without negated genres, and their columns in `names`.
 
     >>> take_out_unwanted("A thriller, not horror or war, in no time", ["Horror", "Thriller", "War"])
     ('a thriller, , in no time', [0, 2])
@@ -77,7 +77,7 @@ class WordMatch:
         self._starts = np.concatenate(([0], np.cumsum([len(line) + 1 for line in folded])))[:-1].astype(np.int64)
 
     def share(self, text: str) -> np.ndarray:
-        """Return share_i, (n_movies,) float32; all 0 where no movie holds any word.
+        """Return share_i, (n_movies,) float32; all 0 if no movie has any word.
 
         >>> WordMatch(["Rook: a life in chess", "War and chess"]).share("wars about chess").tolist()[1]
         1.0
@@ -93,16 +93,16 @@ class WordMatch:
         return (held / max(total, 1e-12)).astype(np.float32)
 
     def rows_with(self, word: str) -> np.ndarray:
-        """Return the movies that hold a form of `word` (folded), or a year of the decade that it names, ascending."""
+        """Return the movies with a form of `word` (folded), or a year of the decade that it names, ascending."""
         root = stem(word)
-        # What stands as it is has lost no e: sad is no form of Sade.
+        # An unchanged root has lost no e: sad is not a form of Sade.
         endings = _ENDINGS if root == word else f"e|{_ENDINGS}"
         rest = re.compile(f"(?:{re.escape(root[-1])}?(?:{endings})?|{re.escape(word[len(root) :])})\\b")
         text = self._text
         decade = _DECADE.fullmatch(_DECADES.get(word, word))
         places = [year.start() for year in re.finditer(_years(decade), text)] if decade else []
         place = text.find(root)
-        while place >= 0:  # a regular expression over all of it would take ten times as long
+        while place >= 0:  # ten times faster than one regular expression over the text
             end = rest.match(text, place + len(root))
             if end and not (place and text[place - 1].isalnum()):
                 places.append(place)
@@ -112,6 +112,6 @@ class WordMatch:
 
 
 def _years(decade: re.Match[str]) -> str:
-    """Return the pattern of a movie's year in a decade; without a century, it is the last one that has passed."""
+    """Return the pattern of a movie's year in a decade; without a century, the latest past one."""
     tens = decade.group(2)
     return rf"(?:\(|\| ){decade.group(1) or ('20' if tens in '01' else '19')}{tens}\d(?:\)| \|)"

@@ -6,14 +6,14 @@
     A      ~ U diag(s) V'
     vector = A_i V diag(s)^-flattening, scaled to length 1
 
-which brings texts together that share words, or words that stand beside the same others. Source: Deerwester et al.,
-"Indexing by latent semantic analysis" (1990); tf and idf as in Manning, Raghavan and Schütze, "Introduction to
-Information Retrieval" (2008), section 6.4, smoothed. Ours differs in the rarity (1 is theirs) and in the flattening
-(0 is theirs; 1 makes all directions count alike), and stores V diag(s)^-flattening in 8 bits a number.
+so texts are close if they share words, or words that co-occur with the same others. Deerwester et al., "Indexing by
+latent semantic analysis" (1990); smoothed tf and idf as in Manning, Raghavan and Schütze, "Introduction to Information
+Retrieval" (2008), section 6.4. Differences: the exponents rarity (theirs is 1) and flattening (theirs is 0; 1 weighs
+all directions equally), and V diag(s)^-flattening is stored as 8-bit integers.
 
-The defaults suit requests in other words; to find a movie by words of its own plot, a larger rarity is better
-(recall@10 0.84 at rarity 2, 0.77 at 1). Features of fewer than `fewest_texts` texts, and of more than the share
-`most_texts` (stop words), are left out. A text that has no kept feature gives a row of zeros.
+The defaults suit paraphrased queries; for queries with words of the plot, a larger rarity is better (recall@10 0.84 at
+rarity 2, 0.77 at 1). Features in fewer than `fewest_texts` texts, or in more than the share `most_texts` (stop words),
+are dropped. A text without a kept feature gives a row of zeros.
 """
 
 from __future__ import annotations
@@ -41,32 +41,34 @@ from .word_features import features
 KIND = "local-text-model"
 REMEDY = "python -m model.generate_embeddings --force"
 _DTYPES = {"hashes": np.uint32, "idf": np.float32, "projection": np.int8, "scales": np.float32}
-VERSION = 1  # of what turns a text into features: a model is of no use to another version
+VERSION = 1  # of the feature extraction; models of another version are rejected
 
 
 @dataclass(frozen=True)
 class LocalSettings:
     """How texts become vectors; each is a flag of the programs."""
 
-    dimension: int = setting(256, "local: length of a vector; less where the texts have no more to tell", 1, 4096)
-    fewest_texts: int = setting(2, "local: a word or letter group counts if at least so many texts hold it", 1)
-    most_texts: float = setting(0.2, "local: one that more than this share of the texts hold is left out", 0, 1)
-    rarity: float = setting(1.0, "local: how much more rare words count than common ones, as a power", 0, 10)
-    flattening: float = setting(0.25, "local: 0: common themes count most; 1: all directions count alike", 0, 1)
-    title_weight: float = setting(1.5, "local: what a word of the title is worth, one of the plot being worth 1", 0)
-    genres_weight: float = setting(1.0, "local: what a word of the genres is worth", 0)
-    cast_weight: float = setting(1.0, "local: what a name of the cast is worth", 0)
-    keywords_weight: float = setting(1.5, "local: what a word of the keywords is worth", 0)
-    letters_weight: float = setting(0.4, "local: what a group of letters is worth, its word being worth 1", 0)
+    dimension: int = setting(256, "local: length of a vector; at most the rank of the texts", 1, 4096)
+    fewest_texts: int = setting(2, "local: minimum number of texts with a feature", 1)
+    most_texts: float = setting(0.2, "local: maximum share of texts with a feature", 0, 1)
+    rarity: float = setting(1.0, "local: exponent of the inverse document frequency", 0, 10)
+    flattening: float = setting(
+        0.25, "local: exponent of the singular values; 1: all directions have equal weight", 0, 1
+    )
+    title_weight: float = setting(1.5, "local: weight of a word of the title; of the plot: 1", 0)
+    genres_weight: float = setting(1.0, "local: weight of a word of the genres", 0)
+    cast_weight: float = setting(1.0, "local: weight of a name of the cast", 0)
+    keywords_weight: float = setting(1.5, "local: weight of a word of the keywords", 0)
+    letters_weight: float = setting(0.4, "local: weight of a letter group; of its word: 1", 0)
 
     def weights(self) -> dict[str, float]:
-        """Return what each line of a movie's text is worth, by its name."""
+        """Return the weight of each line of a movie's text by name."""
         lines = (self.title_weight, self.genres_weight, self.cast_weight, self.keywords_weight)
         return dict(zip(("Title", "Genres", "Cast", "Keywords"), lines))
 
 
 class Fitted(NamedTuple):
-    """What `fit` learns: one row for each kept feature, and what it was learned from."""
+    """The fitted model: one row for each kept feature."""
 
     hashes: np.ndarray  # (n_features,) ascending
     idf: np.ndarray  # (n_features,)
@@ -76,12 +78,12 @@ class Fitted(NamedTuple):
 
 
 class LocalBackend(BaseEmbeddingBackend):
-    """`LocalBackend()` reads the model that comes with the library; `LocalBackend.fit(texts)` makes another."""
+    """`LocalBackend()` loads the shipped model; `LocalBackend.fit(texts)` fits a new one."""
 
     name = "local"
 
     def __init__(self, folder: Union[str, Path, None] = None) -> None:
-        """Read what `save` wrote to `folder`, by default the shipped model.
+        """Load a saved model, by default the shipped one.
 
         Raises `ArtifactError` for files that are missing, damaged or of another version.
         """
@@ -90,20 +92,20 @@ class LocalBackend(BaseEmbeddingBackend):
         if stored.about.get("version") != VERSION:
             found = stored.about.get("version")
             again = command(REMEDY, where)
-            raise ArtifactError(f"{where} holds a text model of version {found!r}, not {VERSION}: run {again}")
+            raise ArtifactError(f"{where} has a text model of version {found!r}, not {VERSION}: run {again}")
         arrays = stored.read({f"{name}.npy": dtype for name, dtype in _DTYPES.items()})
         self._take(stored.settings, Fitted(**arrays, fitted_on=str(stored.about.get("fitted_on"))))
 
     def _take(self, settings: LocalSettings, fitted: Fitted) -> None:
         self.settings = settings
         self.fitted = fitted
-        self._worth = fitted.idf * fitted.scales  # (n_features,): what a word's line of the projection is multiplied by
+        self._worth = fitted.idf * fitted.scales  # (n_features,)
 
     @classmethod
     def fit(cls, texts: Sequence[str], **settings: Any) -> LocalBackend:
-        """Learn from `texts`; the same texts and settings give the same model.
+        """Fit on `texts`; deterministic.
 
-        Raises `SettingsError` for a setting that does not exist or is out of range, `DataError` if no feature
+        Raises `SettingsError` for an unknown or invalid setting, `DataError` if no feature
         is left. Cost: about 0.3 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
         """
         chosen = LocalSettings(**{key: check_value(LocalSettings, key, settings[key]) for key in settings})
@@ -125,7 +127,7 @@ class LocalBackend(BaseEmbeddingBackend):
         return unit_rows(vectors)
 
     def save(self, folder: Path) -> None:
-        """Write the model to `folder`, all files or none."""
+        """Write the model to `folder` atomically."""
         files = {f"{name}.npy": getattr(self.fitted, name) for name in _DTYPES}
         store(folder, KIND, self.settings, files, "fit", version=VERSION, fitted_on=self.fitted.fitted_on)
 
@@ -139,7 +141,7 @@ def _term_frequencies(text: str, settings: LocalSettings) -> tuple[np.ndarray, n
 
 
 def _known(keys: np.ndarray, values: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places in `hashes` of those `keys` that stand there, and their values."""
+    """Return the positions in `hashes` of the `keys` found there, and their values."""
     places = np.searchsorted(hashes, keys)
     known = hashes[np.minimum(places, len(hashes) - 1)] == keys
     return places[known], values[known]
@@ -147,7 +149,7 @@ def _known(keys: np.ndarray, values: np.ndarray, hashes: np.ndarray) -> tuple[np
 
 def _fit(texts: Sequence[str], settings: LocalSettings) -> Fitted:
     if isinstance(texts, str):
-        raise DataError(f"one text ({texts[:40]!r}) where several are needed: give a list of texts")
+        raise DataError(f"got one text ({texts[:40]!r}): give a list of texts")
     n = len(texts)
     lines = [_term_frequencies(text, settings) for text in texts]
     hashes, n_holding = np.unique(np.concatenate([np.empty(0, np.uint32), *(k for k, _ in lines)]), return_counts=True)
@@ -155,8 +157,8 @@ def _fit(texts: Sequence[str], settings: LocalSettings) -> Fitted:
     hashes, n_holding = hashes[kept], n_holding[kept]
     if not len(hashes):
         raise DataError(
-            f"{n} texts share no word that at least {settings.fewest_texts} and at most "
-            f"{settings.most_texts:.0%} of them hold: give more texts, or a smaller fewest_texts"
+            f"no word occurs in at least {settings.fewest_texts} and at most {settings.most_texts:.0%} of {n} texts: "
+            "give more texts, or a smaller fewest_texts"
         )
     idf = ((np.log((1 + n) / (1 + n_holding)) + 1) ** settings.rarity).astype(np.float32)
     cells = [_known(keys, tf, hashes) for keys, tf in lines]
