@@ -24,7 +24,6 @@ from ..data.errors import DataError
 from ..data.files import replace_file
 from .significance import Estimate, compare
 
-_UNITS = ["task", "split", "model", "unit", "measure", "value"]
 _HEAD = ["task", "split", "model", "measure", "n_units", "value", "low", "high"]
 _AGAINST = ["reference", "against", "against_value", "against_low", "against_high", "p_value", "corrected_p"]
 
@@ -79,14 +78,15 @@ def averages(reports: Iterable[Report]) -> Any:
 
 
 def units(reports: Iterable[Report]) -> Iterator[Any]:
-    """Yield the table of units, a DataFrame for each task and model, so that they need not be in memory together."""
+    """Yield the table of units, a DataFrame for each measure, so that they need not be in memory together."""
     import pandas as pd
 
     for report in reports:
-        for model, values in {"": report.facts, **report.values}.items():
-            wide = pd.DataFrame({"unit": report.units.astype(str), **values})
-            long = wide.melt("unit", var_name="measure").dropna()
-            yield long.assign(task=report.task, split=report.part, model=model)[_UNITS]
+        ids = report.units.astype(str)  # of movies and people, or of dialogues
+        for model, measures in {"": report.facts, **report.values}.items():
+            for measure, value in measures.items():
+                head = {"task": report.task, "split": report.part, "model": model, "unit": ids, "measure": measure}
+                yield pd.DataFrame({**head, "value": value}).dropna()
 
 
 def text(report: Report) -> str:
