@@ -1,4 +1,4 @@
-"""Score models on held-out ratings: a table here, every figure in files.
+"""Score models on held-out ratings: a table here, every value in files.
 
     python -m model.evaluate --method popularity,ease,ials
     python -m model.evaluate --protocol per-user,returning,strict-time --k 10,20 --output results
@@ -7,7 +7,7 @@
     python -m model.evaluate --embeddings local,minilm,random --queries tests/description_queries.csv
 
 Tune on `--split val` (models fitted on train); report `--split test` (fitted on train and val) once.
-With `--checkpoint DIR` an interrupted run goes on where it stopped.
+With `--checkpoint DIR` an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ def make_parser() -> cli.Parser:
     more("--samples", type=int, default=0, metavar="N", help="with --embeddings: show so many requests of each kind")
     more("--stages", type=int, default=20, metavar="N", help="fits in strict time (default: 20)")
     more("--folds", type=int, default=5, metavar="N", help=f"tenths that {held_out_movies.NAME} takes (default: 5)")
-    more("--resamples", type=int, default=N_RESAMPLES, metavar="N", help="bootstrap samples of people")
+    more("--resamples", type=int, default=N_RESAMPLES, metavar="N", help="bootstrap samples of users")
     more("--seed", type=cli.whole_number, default=0, metavar="N", help="of the bootstrap and held-out movies")
     more("--json", type=Path, metavar="FILE", help="write averages and intervals")
-    more("--csv", type=Path, metavar="FILE", help="write each figure of each person; .parquet needs the extra parquet")
+    more("--csv", type=Path, metavar="FILE", help="write each value of each user; .parquet needs the extra parquet")
     more("--plots", type=Path, metavar="DIR", help="write plots (extra: plots)")
     return parser
 
@@ -237,7 +237,7 @@ def options_of(arguments: argparse.Namespace, ks: tuple[int, ...], unit: str) ->
 
 
 def averages_path(path: Path) -> Path:
-    """Return where averages go when `path` takes the figures of each unit."""
+    """Return where averages go when `path` takes the values of each unit."""
     return path.with_name(f"{path.stem}-averages{path.suffix}")
 
 

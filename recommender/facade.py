@@ -161,7 +161,7 @@ class Recommender:
     ) -> Session:
         """Start a session from favorites, each a movie id, a title, or a `Movie`, or from words, or from both.
 
-        words: what the person wants, in words of their own; one text or several.  wanted: genres and years to keep to.
+        words: what the user wants, in words of their own; one text or several.  wanted: genres and years to keep to.
         Raises `ChoiceError` for an unknown id, a title that matches nothing, a title that could mean several movies
         (the message lists them), and words of which nothing is known.
 
@@ -209,7 +209,7 @@ class Recommender:
     def recommend(
         self, user_id: int, n: int = 10, method: str = DEFAULT_METHOD, at: Optional[int] = None
     ) -> list[Ranked]:
-        """Return the n best movies for a person whose ratings are in the data, best first.
+        """Return the n best movies for a user whose ratings are in the data, best first.
 
         method: a model of learn/registry.py, fitted at the first request unless `python -m model.train_ranking_model`
         has stored it.  at: seconds since 1970; None is now.  Raises `ChoiceError` for an unknown user or method.

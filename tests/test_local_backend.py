@@ -145,7 +145,7 @@ def test_words_of_too_few_and_of_too_many_texts_are_not_kept():
 def test_bad_input_to_fit_is_refused():
     for texts, settings, error, said in (
         (["one", "two", "six"], {"fewest_texts": 2}, DataError, "no word occurs in .* 3 texts"),
-        ([], {}, DataError, "0 texts share no word"),
+        ([], {}, DataError, "no word occurs in .* 0 texts"),
         ("one text", {}, DataError, "give a list of texts"),
         (TEXTS, {"flattening": 3}, SettingsError, "flattening: 3 is out of range"),
         (TEXTS, {"dimensions": 3}, SettingsError, "unknown key 'dimensions': did you mean dimension"),

@@ -1,7 +1,7 @@
-"""What accuracy does not see: how much of the catalogue is shown, how well known it is, how alike it is.
+"""Metrics beyond accuracy: coverage, Gini index, novelty, diversity and tail share.
 
 `ranked` is (B, k) movie rows, -1 = no movie. Coverage and Gini index are of all lists together; novelty, diversity,
-tail shares and recall in a group of each list. `score_lists` returns all figures, accuracy (`metrics`) included.
+tail shares and recall in a group of each list. `score_lists` returns all values, accuracy (`metrics`) included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import metrics
 from .metrics import divide
 from .protocols import Evaluation
 
-COLD_USER, COLD_MOVIE = 20, 5  # cold start: at most so many known ratings; MovieLens asks newcomers for 20
+COLD_USER, COLD_MOVIE = 20, 5  # cold start: at most this number of known ratings; MovieLens asks new users for 20
 _CELLS = 1 << 18  # of lists at a time: diversity holds (B, k, n_genres)
 
 
@@ -60,8 +60,8 @@ def novelty(ranked: np.ndarray, n_raters: np.ndarray, n_users: int) -> np.ndarra
 def intra_list_diversity(ranked: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Return each list's mean distance 1 - cosine over its pairs of movies, (B,), in a fixed space.
 
-    features: (n_movies, d), such as genres as 0 and 1; never the space of the model that is measured, which would
-    mark its own work. A movie with a zero vector is at distance 1 from every other; lists of fewer than two movies
+    features: (n_movies, d), such as genres as 0 and 1; never the space of the evaluated model, which would
+    favor itself. A movie with a zero vector is at distance 1 from every other; lists of fewer than two movies
     have nan. Ziegler et al. 2005, as a distance (Smyth and McClure 2001). Cost O(B k d).
     """
     unit = unit_rows(np.asarray(features), np.float64)
@@ -106,10 +106,10 @@ def score_lists(
     cold_user: int = COLD_USER,
     cold_movie: int = COLD_MOVIE,
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Return all figures of the lists `rows` (n_users, n), n at least the largest of `ks`.
+    """Return all values of the lists `rows` (n_users, n), n at least the largest of `ks`.
 
-    First of each person: measure -> (n_users,), nan where it is undefined; then of all: measure -> value.
-    genres: (n_movies, n_genres), the space of intra-list diversity; without it, diversity is left out.
+    First of each user: measure -> (n_users,), nan if it is undefined; then of all: measure -> value.
+    genres: (n_movies, n_genres), the space of intra-list diversity; without it, diversity is omitted.
     Tiers, novelty and the cold groups are counted in `case.known`: they do not move with the model.
     Cost O(n_users n (log |R| + n_genres)).
     """
@@ -147,7 +147,7 @@ def list_measures(case: Evaluation, rows: np.ndarray, measures: Sequence[tuple[s
 def rating_errors(case: Evaluation, predicted: np.ndarray) -> dict[str, float]:
     """Return `rmse` and `mae` of predicted ratings, (n_held_out,); empty where a model predicts none.
 
-    Over all held-out ratings of people with a known one; where the case has a root, of `case.user_rows` alone.
+    Over all held-out ratings of users with a known one; where the case has a root, of `case.user_rows` alone.
     """
     if not len(predicted):
         return {}
@@ -160,7 +160,7 @@ def rating_errors(case: Evaluation, predicted: np.ndarray) -> dict[str, float]:
 
 
 def _mean(values: np.ndarray) -> float:
-    """Return the mean of what is defined, nan where nothing is."""
+    """Return the mean of what is defined, nan if nothing is."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")
 

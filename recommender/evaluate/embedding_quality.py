@@ -4,7 +4,7 @@
     Recall@k = share of requests with rank <= k        MRR = mean of 1 / rank, without a cutoff
     gap    = (mean cosine of pairs that share a genre - mean cosine of pairs that share none) / |mean cosine of all|
 
-Requests are written descriptions, or what people said in ReDial before a movie:
+Requests are written descriptions, or what users said in ReDial before a movie:
 
     descriptions   a CSV of movieId, query and, where it has one, part (tune, report): one movie meant by each
     dialogues      ReDial: for each movie that came up and that the seeker liked, the seeker's own words before it was
@@ -156,9 +156,9 @@ def finding_measures(found: np.ndarray, ks: tuple[int, ...]) -> dict[str, np.nda
 
 
 class Gap(NamedTuple):
-    """Mean cosine of pairs of movies that share a genre, that share none, and of both; nan where there is no such pair.
+    """Mean cosine of pairs of movies that share a genre, that share none, and of both; nan if there is no such pair.
 
-    gap: (same - different) / |overall|, nan where it is undefined.  is_chance: whether `overall` is within 3
+    gap: (same - different) / |overall|, nan if it is undefined.  is_chance: whether `overall` is within 3
     deviations, 3 / sqrt(width * pairs), of what random directions have, so that nothing is there to divide by.
     """
 

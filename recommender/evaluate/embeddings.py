@@ -1,4 +1,4 @@
-"""Vectors of movies by several backends, on the same movies, requests and people.
+"""Vectors of movies by several backends, on the same movies, requests and users.
 
     movies          separation of genres (`embedding_quality.separation_gap`)
     descriptions,   requests in words that one movie answers (`embedding_quality`): its place among all movies
@@ -6,7 +6,7 @@
     people          the mean of the vectors of the movies somebody liked (`text.people`), all that they have not rated
                     ranked by cosine with it; what they liked in the held-out part of the per-user split is relevant
 
-All backends answer the same requests for the same people, so ratios to the first are paired. Somebody whose liked
+All backends answer the same requests for the same users, so ratios to the first are paired. Somebody whose liked
 movies have no vector gets an empty list: no hit. A movie's vector is taken from where it is stored if the same model
 made it from the same text; only the others are embedded.
 """
@@ -47,7 +47,7 @@ _BATCH = 512  # requests at a time
 
 
 class RandomVectors(BaseEmbeddingBackend):
-    """A direction drawn for each text, the same for the same text: what any backend must beat."""
+    """A random direction for each text, the same for the same text: the baseline."""
 
     name = "random"
 
@@ -161,7 +161,7 @@ def compare_backends(
     options: Options,
     stored: Optional[Path] = None,
 ) -> tuple[list[Report], dict[str, list[Answers]]]:
-    """Return a report for movies, each kind of request and people; and backend -> its answers to each of `requests`.
+    """Return a report for movies, each kind of request and users; and backend -> its answers to each of `requests`.
 
     case: per-user, with the movies of the catalogue.  stored: where `<backend>/` may hold the movies' vectors; only
     backends without settings are looked for there.  Ratios are to the first backend.
@@ -173,7 +173,7 @@ def compare_backends(
     tables = {"genre separation": ["same", "different", "overall", "gap"]}
     tables["seconds"] = [f"{step}_seconds" for step in ("make", "movies", "answer")]
     movies = Report("movies", options.part, np.empty(0), [f"{len(catalog):,} movies"], tables)
-    note = f"{people.n_users:,} people, the mean of what they liked against all movies they have not rated"
+    note = f"{people.n_users:,} users, the mean of what they liked against all movies they have not rated"
     tasks = [(asked.name, np.array(asked.unit_names), asked.note()) for asked in requests]
     tasks.append((PEOPLE, people.known.user_ids[people.user_rows], note))
     reports = [Report(name, options.part, units, [line], {}, ratio=True) for name, units, line in tasks]

@@ -1,16 +1,16 @@
 """Movies that nobody had rated: a tenth of the movies is taken out of all ratings, and only they are ranked.
 
     the movies are shuffled by `seed` and cut into 10 folds; one fold H is held out at a time
-    learned from, known of a person   the known ratings (test: train + val, val: train) of movies outside H
+    learned from, known of a user     the known ratings (test: train + val, val: train) of movies outside H
     ranked                            the movies of H, and no others; equal scores in a random order
-    relevant                          the movies of H that the person liked, in the known or the evaluated part
+    relevant                          the movies of H that the user liked, in the known or the evaluated part
 
 A held-out movie stays in the catalogue, without a rating, so a model can place it only by what it is: genres, year,
 cast, words; any other model shows chance. It says nothing about order in time. So that tuning stays apart from
-reporting, val holds out folds 5 to 9 and test folds 0 to 4. Figures are means over people of their mean over folds.
+reporting, val holds out folds 5 to 9 and test folds 0 to 4. Figures are means over users of their mean over folds.
 
 What models are measured against: `popularity-by-genre`, `genre-profile` (the model `content` without keywords and
-popularity: cosine of genres), and `random`, a number drawn for each person and movie.
+popularity: cosine of genres), and `random`, a number drawn for each user and movie.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def evaluate(
     n_liked, n_ranked = (sum(map(len, each)) for each in zip(*((c.relevant()[1], c.candidates) for c in cases)))
     notes = [
         f"{n_folds} folds, {n_ranked:,} movies held out in turn, a tenth of all at a time; no others are ranked",
-        f"{len(people):,} people like {n_liked:,} of them; means over people of each person's mean over folds",
+        f"{len(people):,} users like {n_liked:,} of them; means over users of each user's mean over folds",
     ]
     measures = [(name, k) for k in options.ks for name in ("ndcg", "recall", "hit_rate")]
     tables = {f"mean, k = {k}": [f"{name}@{of}" for name, of in measures if of == k] for k in options.ks}
@@ -135,7 +135,7 @@ def evaluate(
             total = np.zeros(len(people))
             for column, fold in zip(columns, by_fold):
                 total[column] += fold[name]
-            values[name] = total / n_times  # each person's mean over the folds in which they are evaluated
+            values[name] = total / n_times  # each user's mean over the folds in which they are evaluated
             overall[name] = float(values[name].mean())
             overall.update((f"{name}_fold_{i + 1}", float(fold[name].mean())) for i, fold in enumerate(by_fold))
         overall["fit_seconds"] = sum(ranking.fit_seconds for ranking in rankings)

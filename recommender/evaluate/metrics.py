@@ -5,7 +5,7 @@ Every function takes a batch of ranked lists as `hits` and gives one value for e
     hits        (B, n) bool, hits[b, i] = the movie at place i (0 = first) of user b's list is relevant
     n_relevant  (B,) whole numbers, |R|: how many movies are relevant to the user, on the list or not
     k           the cutoff, at most n; a list that ran out of movies is padded with False
-    returns     (B,) float64; nan where the definition divides by |R| and R is empty
+    returns     (B,) float64; nan if the definition divides by |R| and R is empty
 
 Relevance is binary. The lists come from a ranking of the whole catalogue: a metric over sampled negatives is
 another quantity and can order models the other way round (Krichene and Rendle 2020). Average over users with
@@ -104,7 +104,7 @@ def hit_rate(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
 def rmse(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> float:
     """Return the root of the mean squared error over all ratings, on the scale of the ratings.
 
-    Bennett and Lanning 2007 (the Netflix Prize). One mean over ratings, as Surprise and LensKit's global figure; a
+    Bennett and Lanning 2007 (the Netflix Prize). One mean over ratings, as Surprise and LensKit's global value; a
     mean of per-user values gives users with few ratings more weight and is another number.
 
     >>> rmse([3.0, 4.0], [4.0, 4.0]) == 0.5**0.5
@@ -140,7 +140,7 @@ def all_metrics(hits: np.ndarray, n_relevant: np.ndarray, ks: tuple[int, ...]) -
 
 
 def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Return part / whole, nan where whole is 0."""
+    """Return part / whole, nan if whole is 0."""
     if part.shape != whole.shape:
         raise DataError(f"{len(part)} lists and {len(whole)} relevance counts: give one count for each list")
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

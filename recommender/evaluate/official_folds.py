@@ -1,7 +1,7 @@
 """The folds that came with MovieLens 100K: `u1.base` and `u1.test` hold tab-separated user, item, rating, timestamp.
 
-u1 to u5 are random (80 / 20), ua and ub hold out ten ratings of each person. They ignore time, so people are ranked
-for at their last known rating, and figures compare with older papers, not with the protocols that go by time.
+u1 to u5 are random (80 / 20), ua and ub hold out ten ratings of each user. They ignore time, so users are ranked
+for at their last known rating, and values compare with older papers, not with the protocols that go by time.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _read_fold(path: Path, name: str) -> np.ndarray:
         lines = [line.split("\t") for line in text.splitlines() if line] or [["an empty file"]]
         return np.array(lines, dtype=np.int64).reshape(len(lines), 4)
     except (FileNotFoundError, IndexError):
-        raise DataError(f"{path} holds no {name}: give the folder or the .zip of MovieLens 100K") from None
+        raise DataError(f"{path} has no {name}: give the folder or the .zip of MovieLens 100K") from None
     except zipfile.BadZipFile:
         raise DataError(f"{path} is not a .zip, or a damaged one: download it again") from None
     except ValueError as error:

@@ -1,7 +1,7 @@
 """Plots of an evaluation, PNG files; needs the extra `plots` (matplotlib).
 
 Every plot shows what a table row cannot: a trade-off (accuracy against coverage and against the long tail), for
-whom a model works (accuracy by how much is known of a person), and how a session goes on (hits by turn).
+whom a model works (accuracy by how much is known of a user), and how a session continues (hits by turn).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write_plots(folder: Path, reports: Sequence[Report]) -> list[Path]:
 
 def trade_off(path: Path, report: Report, x: str, y: str) -> Path:
     """Plot one point for each model."""
-    figure, axes = _new(f"{report.task}, {report.part}: {len(report.units):,} people", _words(x), _words(y))
+    figure, axes = _new(f"{report.task}, {report.part}: {len(report.units):,} users", _words(x), _words(y))
     for model, figures in report.overall.items():
         point = (figures[x], figures[y])
         axes.plot(*point, "o", markersize=7)
@@ -53,13 +53,13 @@ def trade_off(path: Path, report: Report, x: str, y: str) -> Path:
 
 
 def by_activity(path: Path, report: Report, metric: str) -> Path:
-    """Plot the mean of a metric for quarters of the people by known ratings, with standard errors."""
+    """Plot the mean of a metric for quarters of the users by known ratings, with standard errors."""
     known = report.facts["n_known"]
     edges = np.unique(np.quantile(known, [0.25, 0.5, 0.75]))
     group_of = np.searchsorted(edges, known)  # equal numbers of ratings are never parted
     groups = [np.flatnonzero(group_of == number) for number in np.unique(group_of)]
-    labels = [f"{known[group].min()} to {known[group].max()}\n({len(group):,} people)" for group in groups]
-    figure, axes = _new(f"{report.task}, {report.part}", "known ratings of the person", _words(metric))
+    labels = [f"{known[group].min()} to {known[group].max()}\n({len(group):,} users)" for group in groups]
+    figure, axes = _new(f"{report.task}, {report.part}", "known ratings of the user", _words(metric))
     for number, (model, measures) in enumerate(report.values.items()):
         values = [measures[metric][group] for group in groups]
         errors = [np.nanstd(part) / np.sqrt(len(part)) for part in values]

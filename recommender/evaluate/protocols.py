@@ -1,15 +1,15 @@
 """What is known, what is held out, and of whom: the cases that models are scored on.
 
-    per user       the last part of each person's ratings is held out                      (`per_user`)
-    returning      of those people, the ones whose held-out part begins after a break      (`Evaluation.returning`)
-    strict time    the same people and targets, but models see only what anybody had
-                   rated before the moment at which the person is ranked for               (`Evaluation.strict_time`)
+    per user       the last part of each user's ratings is held out                      (`per_user`)
+    returning      of those users, the ones whose held-out part begins after a break      (`Evaluation.returning`)
+    strict time    the same users and targets, but models see only what anybody had
+                   rated before the moment at which the user is ranked for               (`Evaluation.strict_time`)
     global time    one moment for all                                                      (`global_time`)
-    user folds     whole people are held out, for the session                              (`user_folds`)
+    user folds     whole users are held out, for the session                              (`user_folds`)
     movie folds    whole movies are held out                                               (`held_out_movies`)
 
 In each, models are tuned on val (fitted on train) and reported on test once (fitted on train + val); all movies
-that the person has not rated are ranked; a target is relevant at 4 stars or more; people without a relevant
+that the user has not rated are ranked; a target is relevant at 4 stars or more; users without a relevant
 target are left out and counted. Filtering by rating counts happens before the split. `build` makes cases by name.
 """
 
@@ -33,21 +33,21 @@ from ..learn.base import Ranker, best_unseen, last_times
 from .metrics import find_hits, ndcg
 
 DAY = 86_400
-RANKING_BLOCK = 256  # people ranked for at once in `ranking_quality`
+RANKING_BLOCK = 256  # users ranked for at once in `ranking_quality`
 _MOST_ENDS = 600  # places where a run of `cut_runs` may end: 600^2 costs in memory, 3 MB
 PROTOCOLS = {
-    "per-user": "the last part of each person's ratings",
-    "returning": "of per-user, the people who were away for more than a day",
-    "returning-minute": "of per-user, the people who were away for more than a minute",
+    "per-user": "the last part of each user's ratings",
+    "returning": "of per-user, the users who were away for more than a day",
+    "returning-minute": "of per-user, the users who were away for more than a minute",
     "strict-time": "per-user, models fitted only on what had been rated before each moment",
-    "strict-time-returning": "of strict-time, the people who were away for more than a day",
+    "strict-time-returning": "of strict-time, the users who were away for more than a day",
     "global-time": "one moment for everybody",
 }
 _AWAY = {"returning": DAY, "returning-minute": 60, "strict-time-returning": DAY}
 
 
 class Source(NamedTuple):
-    """The ratings to evaluate on, cut per user; `catalog` lists the same movies, None where there is no list."""
+    """The ratings to evaluate on, cut per user; `catalog` lists the same movies, None if there is no list."""
 
     train: Interactions
     val: Interactions
@@ -63,7 +63,7 @@ class Source(NamedTuple):
     def load(cls, folder: Path) -> Source:
         """Read the processed data of `folder`; what was cut by one date is joined and cut per user.
 
-        Raises `ArtifactError` where a file is missing or damaged.
+        Raises `ArtifactError` if a file is missing or damaged.
         """
         train, val, test = (load_split(folder, name) for name in ("train", "val", "test"))
         split = read_manifest(folder, KIND, REMEDY).get("settings", {}).get("split", {}).get("split")
@@ -81,9 +81,9 @@ class Evaluation:
     user_rows: (n,) int64, who is evaluated.  at: (n,) int64 seconds, the moment at which each is ranked for.
     left_out: how many users are not evaluated, by reason.
     n_stages: 0 = models are fitted once, on `known`; otherwise strict time, see `strict_time`.
-    missed: in strict time, the mean share of the ratings before a person's moment that their model does not see.
+    missed: in strict time, the mean share of the ratings before a user's moment that their model does not see.
     candidates: the movie rows that are ranked, equal scores in this order; None = all movies, equal scores by id.
-    root: the case of more people whose lists answer this one, None where it asks for lists of its own.
+    root: the case of more users whose lists answer this one, None if it asks for lists of its own.
     """
 
     name: str
@@ -107,39 +107,39 @@ class Evaluation:
         return liked.indptr, liked.movie_rows.astype(np.int64)
 
     def select(self, keep: np.ndarray, name: str, reason: str) -> Evaluation:
-        """Return the case for the people where `keep` (n,) is True; the others are counted under `reason`."""
+        """Return the case for the users where `keep` (n,) is True; the others are counted under `reason`."""
         dropped = self.n_users - int(keep.sum())
         left_out = {**self.left_out, reason: self.left_out.get(reason, 0) + dropped}
         kept = {"user_rows": self.user_rows[keep], "at": self.at[keep]}
         return dataclasses.replace(self, name=name, left_out=left_out, root=self.root or self, **kept)
 
     def sample(self, n: int) -> Evaluation:
-        """Return the same for n of its people, evenly chosen, or for all where there are no more."""
+        """Return the same for n of its users, evenly chosen, or for all where there are no more."""
         chosen = np.linspace(0, self.n_users - 1, min(n, self.n_users)).astype(int)
         keep = np.isin(np.arange(self.n_users), chosen)
         return self if keep.all() else self.select(keep, self.name, "not in the sample")
 
     def gap(self) -> np.ndarray:
-        """Return the seconds from each person's last known rating to the moment of ranking, (n,)."""
+        """Return the seconds from each user's last known rating to the moment of ranking, (n,)."""
         return self.at - last_times(self.known, self.user_rows)
 
     def returning(self, seconds: int = DAY) -> Evaluation:
-        """Return the case for people who come back after a break of more than `seconds`.
+        """Return the case for users who come back after a break of more than `seconds`.
 
         Most held-out parts continue a sitting, in the order in which the site lists movies, and a model can gain by
-        guessing the listing. These people were away, so it cannot.
+        guessing the listing. These users were away, so it cannot.
         """
         size, unit = next((s, u) for s, u in ((DAY, "day"), (60, "minute"), (1, "second")) if seconds % s == 0)
         away = f"{seconds // size} {unit}" + ("" if seconds == size else "s")
         return self.select(self.gap() > seconds, f"{self.name}, away > {away}", f"away {away} or less")
 
     def strict_time(self, n_stages: int = 20) -> Evaluation:
-        """Return the case in which nothing rated at or after a person's moment reaches the model.
+        """Return the case in which nothing rated at or after a user's moment reaches the model.
 
-        A per-user split gives the model other people's ratings from the future. Here people are sorted by their
+        A per-user split gives the model other users' ratings from the future. Here users are sorted by their
         moment and cut into at most `n_stages` runs (`cut_runs`); the models of a run are fitted on everybody's ratings,
-        held-out ones included, from before its *first* moment. That costs the later people of a run the share of
-        ratings that `missed` says. A person's own known ratings are all given as history.
+        held-out ones included, from before its *first* moment. That costs the later users of a run the share of
+        ratings that `missed` says. A user's own known ratings are all given as history.
         """
         n_stages = min(n_stages, self.n_users)
         case = dataclasses.replace(self, name=f"{self.name}, strict time", n_stages=n_stages, root=None)
@@ -156,7 +156,7 @@ class Evaluation:
             yield everything.take(everything.times < self.at[people[0]]), people
 
     def _runs(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """Return the people in order of their moments, where each run begins, and the mean share missed."""
+        """Return the users in order of their moments, where each run begins, and the mean share missed."""
         order = np.argsort(self.at, kind="stable")
         times = np.sort(np.concatenate([self.known.times, self.held_out.times]))
         begins, missed = cut_runs(np.searchsorted(times, self.at[order], side="left"), self.n_stages)
@@ -166,7 +166,7 @@ class Evaluation:
 def build(source: Source, protocols: Sequence[str], part: str, n_stages: int = 20) -> list[Evaluation]:
     """Return the cases of the protocols named, each once, on `part`, val or test.
 
-    Raises `ChoiceError` for an unknown name and where nobody can be evaluated, `DataError` where a protocol needs
+    Raises `ChoiceError` for an unknown name and where nobody can be evaluated, `DataError` if a protocol needs
     dates and the ratings have none (`Interactions.has_times`); then per-user goes by the order of the ratings.
     """
     roots: dict[str, Evaluation] = {}
@@ -197,7 +197,7 @@ def per_user(data: Interactions, part: str = "test") -> Evaluation:
 def global_time(data: Interactions, part: str = "test") -> Evaluation:
     """Return the case of the global-time split: everybody is ranked for at the one moment where the part begins.
 
-    People who had rated nothing by then are left out and counted.
+    Users who had rated nothing by then are left out and counted.
     """
     case = from_parts(*split_by_time(data), part=part, name="global time")
     first = np.full(case.n_users, case.held_out.times.min(initial=np.iinfo(np.int64).max), dtype=np.int64)
@@ -245,15 +245,15 @@ def user_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> list[np.
 
 
 def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
-    """Return where each run of people begins, at most `n_runs`, the first at 0; and the mean share of ratings missed.
+    """Return where each run of users begins, at most `n_runs`, the first at 0; and the mean share of ratings missed.
 
-    n_before: (n,) ratings from before each person's moment, ascending. A run from i to j shares a model of n_i
-    ratings, so person u in it misses 1 - n_i / n_u. The runs with the least total loss come from dynamic programming:
+    n_before: (n,) ratings from before each user's moment, ascending. A run from i to j shares a model of n_i
+    ratings, so user u in it misses 1 - n_i / n_u. The runs with the least total loss come from dynamic programming:
 
         least(g, j) = min over i < j of least(g - 1, i) + sum for u in i..j-1 of (1 - n_i / n_u)
 
-    Runs of equal size lose 13% on MovieLens small with 20 models, these 9%. Exact up to 600 people; above, runs begin
-    at one of 600 evenly spaced people. Cost O(n_runs 600^2).
+    Runs of equal size lose 13% on MovieLens small with 20 models, these 9%. Exact up to 600 users; above, runs begin
+    at one of 600 evenly spaced users. Cost O(n_runs 600^2).
 
     >>> begins, missed = cut_runs([1, 10, 11, 100], 3)
     >>> begins.tolist(), round(missed * 4, 4) == round(1 - 10 / 11, 4)
@@ -262,7 +262,7 @@ def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
     n = np.asarray(n_before, dtype=np.float64)
     ends = np.unique(np.linspace(0, len(n), min(len(n), _MOST_ENDS) + 1).astype(np.int64))
     starts, n_cuts = ends[:-1], min(n_runs, len(ends) - 1)
-    # A person before whom nobody rated anything misses nothing: 0 of 0.
+    # A user before whom nobody rated anything misses nothing: 0 of 0.
     inverse = np.concatenate(([0.0], np.cumsum(np.divide(1.0, n, out=np.zeros_like(n), where=n > 0))))
     present = np.concatenate(([0], np.cumsum(n > 0)))
     cost = (present[ends] - present[starts][:, None]) - n[starts][:, None] * (inverse[ends] - inverse[starts][:, None])
@@ -283,7 +283,7 @@ def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
 
 
 def ranking_quality(model: Ranker, case: Evaluation, k: int = 10) -> float:
-    """Return the mean nDCG@k over the people of `case`, all unseen movies ranked."""
+    """Return the mean nDCG@k over the users of `case`, all unseen movies ranked."""
     lists = [np.empty((0, k), dtype=np.int32)]
     for low in range(0, case.n_users, RANKING_BLOCK):
         users, at = case.user_rows[low : low + RANKING_BLOCK], case.at[low : low + RANKING_BLOCK]

@@ -1,11 +1,11 @@
 """What an evaluation found, as two long tables: printed, and saved as CSV, Parquet or JSON.
 
-    units      task, split, model, unit, measure, value: a row for each figure of each unit, where it is defined
+    units      task, split, model, unit, measure, value: a row for each value of each unit, where it is defined
     averages   task, split, model, measure, n_units, value, low, high; where models are compared also reference,
                against (difference or ratio), against_value, against_low, against_high, p_value, corrected_p
 
-A unit is what figures are means over and intervals resample: a person, a described movie, a dialogue. Rows of `units`
-without a model say what is known of the unit; rows of `averages` without n_units are figures of all units together.
+A unit is what values are means over and intervals resample: a user, a described movie, a dialogue. Rows of `units`
+without a model say what is known of the unit; rows of `averages` without n_units are values of all units together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Report:
 
     units: (n_units,) ids.  notes: lines that say what was evaluated.  tables: title -> measures, as printed.
     facts: name -> (n_units,), known of each unit whatever the model.  values: model -> measure -> (n_units,) float64,
-    nan where it is undefined.  overall: model -> measure -> the mean of `values`, or a figure of no unit.
+    nan if it is undefined.  overall: model -> measure -> the mean of `values`, or a value of no unit.
     intervals: of means, by (model, measure).  compared: differences from (`ratio`: ratios to) `reference`, likewise.
     """
 
@@ -154,7 +154,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def need_parquet(path: Path) -> None:
-    """Raise `DataError` where `path` asks for Parquet and the extra is missing."""
+    """Raise `DataError` if `path` asks for Parquet and the extra is missing."""
     try:
         if path.suffix == ".parquet":
             importlib.import_module("pyarrow")

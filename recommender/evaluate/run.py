@@ -1,7 +1,7 @@
-"""Rank for everybody of a case, in batches, and score the lists; what is done is kept, so a stopped run goes on.
+"""Rank for everybody of a case, in batches, and score the lists; what is done is kept, so a stopped run continues.
 
-A ranking is the first n unseen movies of each person, (n_users, n) int32: 160,000 people take 13 MB for n = 20, while
-their scores would take 8 GB. All figures are computed from these lists, so a new metric never asks a model again.
+A ranking is the first n unseen movies of each user, (n_users, n) int32: 160,000 users take 13 MB for n = 20, while
+their scores would take 8 GB. All values are computed from these lists, so a new metric never asks a model again.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def rank(
     progress: Progress = _silent,
     batch_size: Optional[int] = None,
 ) -> Ranking:
-    """Fit a model on each stage of `case` and return the n best unseen movies of each person.
+    """Fit a model on each stage of `case` and return the n best unseen movies of each user.
 
     make: gives a new, unfitted model for each stage.  checkpoint: a folder for this model, case and n alone
     (`checkpoint_key`); a stage found there is not ranked again.  Ties are broken by ascending movie id.
@@ -196,7 +196,7 @@ def _run_stage(
 def kept(
     path: Optional[Path], dtypes: Mapping[str, npt.DTypeLike], make: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Return the arrays stored at `path`; where there are none, make and store them. None: keep nothing."""
+    """Return the arrays stored at `path`; if there are none, make and store them. None: keep nothing."""
     if path is None:
         return make()
     try:
@@ -211,7 +211,7 @@ def kept(
 def checkpoint_key(case: Evaluation, spec: Spec, n: int, catalog: Optional[Catalog]) -> str:
     """Return the folder name under which a ranking is kept: the model and a hash of all that the lists depend on.
 
-    Ratings, people, moments, movies, settings, length, `VERSION` and numpy's version; change `VERSION` with the code.
+    Ratings, users, moments, movies, settings, length, `VERSION` and numpy's version; change `VERSION` with the code.
     """
     digest = hashlib.sha256()
     arrays = [case.user_rows, case.at, *([] if case.candidates is None else [case.candidates])]
@@ -242,7 +242,7 @@ def evaluate(
     options: Options,
     against: str = "first",
 ) -> Iterator[Report]:
-    """Yield the figures of all models on each case, and their differences from the model `against`.
+    """Yield the values of all models on each case, and their differences from the model `against`.
 
     Cases with one root are answered from the same lists. against: a label, "first", or "best" (by the first nDCG).
     """
@@ -274,14 +274,14 @@ def start_report(case: Evaluation, options: Options) -> Report:
     facts = {"n_known": n_known, "n_relevant": np.diff(indptr), "gap_seconds": case.gap()}
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in case.left_out.items() if count) or "nobody"
     known = f"{case.known.n_ratings:,} known ratings of {case.known.n_movies:,} movies; all unseen movies ranked"
-    notes = [f"{case.n_users:,} people evaluated; left out: {left_out}", f"{known}; relevant: {LIKED:g} stars or more"]
+    notes = [f"{case.n_users:,} users evaluated; left out: {left_out}", f"{known}; relevant: {LIKED:g} stars or more"]
     if not case.known.has_times:
         notes.append("these ratings have no times: their order stands in")
     if case.n_stages:
         fitted = f"models fitted up to {case.n_stages} times, each on ratings from before all moments that it ranks for"
         notes.append(f"{fitted}: {case.missed:.1%} fewer than there were, on average")
     n_wanted = int((case.known.movie_counts() <= COLD_MOVIE)[relevant].sum())
-    notes.append(f"{(n_known <= COLD_USER).sum():,} cold-start people, {n_wanted:,} relevant cold-start movies")
+    notes.append(f"{(n_known <= COLD_USER).sum():,} cold-start users, {n_wanted:,} relevant cold-start movies")
     groups = {
         "mean": METRICS,
         "beyond accuracy": ("coverage", "gini", "novelty", "diversity", "tail_share"),

@@ -1,11 +1,11 @@
-"""How sure a figure is: bootstrap over units (people, dialogues), paired comparisons, Holm's correction.
+"""How sure a value is: bootstrap over units (users, dialogues), paired comparisons, Holm's correction.
 
     resample the n units with replacement, R times; the means of each sample give a percentile interval
     difference   mean of d_u = ours_u - theirs_u, with p = twice the smaller share of resampled means on a side of 0
     ratio        mean of ours / mean of theirs, both over the same sample
 
 Efron and Tibshirani 1993, sections 13.3 (percentile interval) and 15.4; Sakai 2006; Holm 1979. An interval says how a
-figure would move with other people of the same kind, and nothing about another seed or another catalogue.
+value would move with other users of the same kind, and nothing about another seed or another catalogue.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BLOCK = 1 << 21  # unit indices drawn at a time: 16 MB
 
 
 class Estimate(NamedTuple):
-    """A figure and its percentile interval; of a difference the two-sided p-value, also corrected for how many."""
+    """A value and its percentile interval; of a difference the two-sided p-value, also corrected for how many."""
 
     value: float
     low: float = float("nan")

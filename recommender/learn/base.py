@@ -80,7 +80,7 @@ class Ranker(ABC):
         """Return (B, n_movies) float32 ranking values for rows of `history`; higher is better.
 
         `at`: (B,) seconds since 1970, the moment of the request; None takes each user's last known rating.
-        Raises `DataError` where `history` has another movie vocabulary.
+        Raises `DataError` if `history` has another movie vocabulary.
         """
         if not np.array_equal(history.movie_ids, self.movie_ids):
             raise DataError("the history lists other movies than the model was fitted on: use one data set for both")

@@ -75,7 +75,7 @@ def tower_backward(
 def movie_inputs(
     parameters: Parameters, rows: np.ndarray, features: Optional[np.ndarray], kept: Optional[np.ndarray] = None
 ) -> tuple[np.ndarray, Optional[np.ndarray]]:
-    """Return x (C, k) and the biases (C, 1) of the movies `rows`; None where the network has no biases."""
+    """Return x (C, k) and the biases (C, 1) of the movies `rows`; None if the network has no biases."""
 
     def read(table: str, P: str) -> np.ndarray:  # z_i V_i + F_i P
         x = layers.lookup(parameters[table], rows)

@@ -40,7 +40,7 @@ class TwoTowerSettings:
     factors: int = setting(64, "length of the vectors", 1, 100_000)
     movie_bias: bool = setting(True, "whether a movie's popularity is learned beside its vector")
     side_features: str = setting("genres", "what else the movie tower reads", choices=FEATURES)
-    drop_ids: float = setting(0.1, "share of movies whose own vector is left out in a step", 0, 1)
+    drop_ids: float = setting(0.1, "share of movies whose own vector is omitted in a step", 0, 1)
     short_span: float = setting(5.0, "ratings after which the recent sum has decayed to 1/e; 0 = no such sum", 0)
     long_span: float = setting(1000.0, "the same for the lasting sum", 0)
     longest_history: int = setting(100, "ratings that are read at most", 1, 1_000_000)

@@ -4,7 +4,7 @@ An epoch shows every example once: each liked movie, or each rating where the lo
 histories are read, all but a user's first rating, which has nothing before it. The rate of Adam falls in a straight
 line to 0 at the end of the last planned epoch, if `rate_falls`: a training that ends early is not one that was planned
 with fewer epochs. When to stop is for the caller to decide. The draws of epoch e come from a generator made of
-(seed, e), so there is none to keep: a training that takes over the `state` of another goes on to the same bytes.
+(seed, e), so there is none to keep: a training that takes over the `state` of another continues to the same bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Training:
     """A network in training; `parameters` are its present values.
 
     features: F, (n_movies, n_features), no columns for none.  dtype: of all arithmetic.  Raises `DataError` where
-    `data` holds no example. Memory: three times the parameters, and the data.
+    `data` has no example. Memory: three times the parameters, and the data.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Training:
     def run_epoch(self) -> float:
         """Show every example once; returns the mean loss over the epoch, each batch's before its step.
 
-        Raises `DataError` where the loss is no number any more, or a weight of a size that is no result.
+        Raises `DataError` if the loss is no number any more, or a weight of a size that is no result.
         """
         self.epochs_done += 1
         rng = np.random.default_rng([self.settings.seed, self.epochs_done])
