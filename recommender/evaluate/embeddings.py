@@ -195,14 +195,11 @@ def compare_backends(
             report.overall[spec.label] = {"median_place": float(np.median(answer.ranks))}
         reports[-1].values[spec.label] = list_measures(people, lists, [("hit_rate", 10), ("ndcg", 10), ("recall", 20)])
         gap = separation_gap(vectors, catalog.genres)
-        movies.overall[spec.label] = {
-            **{"same": gap.same, "different": gap.different, "overall": gap.overall},
-            "gap": math.nan if gap.is_chance else gap.gap,
-            **dict(zip(tables["seconds"], np.diff(times).tolist())),
-        }
-        identity = backend.identity
-        new = f"{n_new:,} movies not stored"
-        movies.notes.append(f"{spec.label}: {identity.model}, width {identity.dimension:,}, {new}")
+        figures = {"same": gap.same, "different": gap.different, "overall": gap.overall}
+        figures["gap"] = math.nan if gap.is_chance else gap.gap  # nothing to divide by
+        movies.overall[spec.label] = {**figures, **dict(zip(tables["seconds"], np.diff(times).tolist()))}
+        model, width = backend.identity.model, backend.identity.dimension
+        movies.notes.append(f"{spec.label}: {model}, width {width:,}, {n_new:,} movies not stored")
         progress(len(texts), len(texts), "")
     pairs = f"{gap.n_same:,} pairs of movies share a genre, {gap.n_different:,} share none"
     movies.notes.append(f"{pairs}; - where the mean of all is what chance gives")
