@@ -1,4 +1,4 @@
-"""Score models on held-out ratings: a table here, every value in files.
+"""Score models on held-out ratings: all metrics are written to files.
 
     python -m model.evaluate --method popularity,ease,ials
     python -m model.evaluate --protocol per-user,returning,strict-time --k 10,20 --output results
@@ -41,7 +41,7 @@ DEFAULT_MODELS = "popularity,svd,ease"
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Evaluate as the flags say."""
+    """Evaluate models or embedding backends."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
     check_outputs(arguments, "users")
@@ -62,10 +62,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def make_parser() -> cli.Parser:
-    """Return the parser of all flags."""
     listed = [f"{name} = {meaning}" for name, meaning in protocols.PROTOCOLS.items()]
-    listed.append(f"{held_out_movies.NAME} = a tenth of the movies without any rating, only they are ranked")
-    listed.append(f"{OFFICIAL}u1 to u5, ua, ub = the folds that came with MovieLens 100K")
+    listed.append(f"{held_out_movies.NAME} = a tenth of the movies loses all ratings, and only these are ranked")
+    listed.append(f"{OFFICIAL}u1 to u5, ua, ub = the folds of MovieLens 100K")
     parser = cli.Parser(
         "model.evaluate",
         "Score models on held-out ratings.",
@@ -73,34 +72,40 @@ def make_parser() -> cli.Parser:
         epilog=f"protocols: {'; '.join(listed)}",
     )
     add, models = parser.add_argument, ", ".join(registry.names())
-    chosen = f"of {models}, with commas; settings as name:key=value (default: {DEFAULT_MODELS})"
-    parser.add_common("method", dest="models", default=DEFAULT_MODELS, metavar="NAMES", help=chosen)
-    add("--protocol", default="per-user", metavar="NAMES", help="one or more, with commas, or all (default: per-user)")
+    method = f"comma-separated list; choices: {models}; settings as name:key=value (default: {DEFAULT_MODELS})"
+    parser.add_common("method", dest="models", default=DEFAULT_MODELS, metavar="NAMES", help=method)
+    add("--protocol", default="per-user", metavar="NAMES", help="comma-separated list, or all (default: per-user)")
     add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
     add("--k", default="10,20", metavar="K,K", help="cutoffs (default: 10,20)")
-    add("--against", default="first", metavar="NAME", help="compare with: first, best or a model (default: first)")
+    add("--against", default="first", metavar="NAME", help="reference model: first, best or a name (default: first)")
     parser.add_common("processed", default=None)
     parser.add_common("data", default=None, help="raw data instead: a folder or a .zip")
     add("--set", choices=tuple(SETS), help="with --data: movies with 50 / 5 / any ratings (default: B)")
     parser.add_common("output", help="write users.csv, users-averages.csv and users.json here")
-    add("--checkpoint", type=Path, metavar="DIR", help="keep finished work here and take it up again")
-    add("--embeddings", metavar="NAMES", help=f"compare backends instead: of {', '.join(embeddings.BACKENDS)}")
+    add("--checkpoint", type=Path, metavar="DIR", help="store finished work in this folder and resume from it")
+    add("--embeddings", metavar="NAMES", help=f"compare backends instead; choices: {', '.join(embeddings.BACKENDS)}")
     more = parser.add_more("more").add_argument
     more("--queries", type=Path, metavar="CSV", help="with --embeddings: descriptions of movies (movieId, query)")
     more("--dialogues", type=Path, metavar="JSONL", help="with --embeddings: dialogues of ReDial")
-    more("--samples", type=int, default=0, metavar="N", help="with --embeddings: show so many requests of each kind")
-    more("--stages", type=int, default=20, metavar="N", help="fits in strict time (default: 20)")
-    more("--folds", type=int, default=5, metavar="N", help=f"tenths that {held_out_movies.NAME} takes (default: 5)")
-    more("--resamples", type=int, default=N_RESAMPLES, metavar="N", help="bootstrap samples of users")
-    more("--seed", type=cli.whole_number, default=0, metavar="N", help="of the bootstrap and held-out movies")
+    more("--samples", type=int, default=0, metavar="N", help="with --embeddings: number of example queries to print")
+    more("--stages", type=int, default=20, metavar="N", help="number of refits in strict time (default: 20)")
+    more(
+        "--folds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="number of held-out folds to evaluate, each a tenth of the movies (1 to 5)",
+    )
+    more("--resamples", type=int, default=N_RESAMPLES, metavar="N", help="number of bootstrap samples")
+    more("--seed", type=cli.whole_number, default=0, metavar="N", help="random seed of the bootstrap and the folds")
     more("--json", type=Path, metavar="FILE", help="write averages and intervals")
-    more("--csv", type=Path, metavar="FILE", help="write each value of each user; .parquet needs the extra parquet")
+    more("--csv", type=Path, metavar="FILE", help="write the values of each user; .parquet needs the extra parquet")
     more("--plots", type=Path, metavar="DIR", help="write plots (extra: plots)")
     return parser
 
 
 def check_outputs(arguments: argparse.Namespace, stem: str) -> None:
-    """Take --output for --csv and --json; refuse, before any work, files that could not be written after it."""
+    """Derive --csv and --json from --output; reject paths that cannot be written."""
     if arguments.output is not None:
         arguments.csv = arguments.csv or arguments.output / f"{stem}.csv"
         arguments.json = arguments.json or arguments.output / f"{stem}.json"
@@ -108,12 +113,12 @@ def check_outputs(arguments: argparse.Namespace, stem: str) -> None:
     for flag in ("json", "csv"):
         path = getattr(arguments, flag)
         if path is not None and path.is_dir():
-            raise ChoiceError(f"--{flag} {path} is a folder: give the name of a file")
+            raise ChoiceError(f"--{flag} {path} is a folder: give a file name")
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
     if arguments.csv is not None:
         if arguments.json in (arguments.csv, averages_path(arguments.csv)):
-            raise ChoiceError(f"--json {arguments.json} is also what --csv writes: give another name")
+            raise ChoiceError(f"--json {arguments.json} is also written by --csv: give another name")
         report.need_parquet(arguments.csv)
 
 
@@ -127,10 +132,10 @@ def rank_models(arguments: argparse.Namespace) -> list[report.Report]:
     if arguments.against not in references:
         raise ChoiceError(f"--against {arguments.against!r}: give one of {', '.join(references)}")
     source = load_source(arguments, names)
-    if ks[-1] > max(source.train.n_movies, 20):  # the default cutoffs are for any data
-        raise ChoiceError(f"--k {ks[-1]} is more than the {source.train.n_movies:,} movies: give a smaller cutoff")
+    if ks[-1] > max(source.train.n_movies, 20):  # the default cutoffs are always accepted
+        raise ChoiceError(f"--k {ks[-1]} exceeds the {source.train.n_movies:,} movies: give a smaller cutoff")
     for spec in specs:
-        registry.make(spec.name, source.catalog, **spec.settings)  # a wrong setting is refused before any work
+        registry.make(spec.name, source.catalog, **spec.settings)  # rejects wrong settings before any work
     options = options_of(arguments, ks, "people")
     if names == [held_out_movies.NAME]:
         reference = held_out_movies.REFERENCE if arguments.against == "first" else arguments.against
@@ -174,17 +179,15 @@ def compare_embeddings(arguments: argparse.Namespace) -> list[report.Report]:
 
 
 def split_list(text: str, flag: str) -> list[str]:
-    """Return the names between the commas."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise ChoiceError(f"{flag} {text!r} names nothing: give one or more names, with commas between")
+        raise ChoiceError(f"{flag} {text!r} has no names: give a comma-separated list")
     if len(set(names)) < len(names):
-        raise ChoiceError(f"{flag} {text!r} names one thing twice: give each once")
+        raise ChoiceError(f"{flag} {text!r} has a repeated name: give each once")
     return names
 
 
 def parse_ks(text: str) -> tuple[int, ...]:
-    """Return the cutoffs, ascending."""
     parts = split_list(text, "--k")
     for part in parts:
         if not part.isascii() or not part.isdigit() or int(part) < 1:
@@ -193,32 +196,32 @@ def parse_ks(text: str) -> tuple[int, ...]:
 
 
 def check_flags(arguments: argparse.Namespace, parser: cli.Parser) -> None:
-    """Refuse, before any work, flags that do not go together."""
+    """Reject invalid combinations of flags."""
     for flag, least, most in (("resamples", 1, None), ("stages", 1, None), ("samples", 0, None), ("folds", 1, 5)):
         value = getattr(arguments, flag)
         if value < least or (most and value > most):
             raise ChoiceError(f"--{flag} {value}: give a whole number from {least}" + (f" to {most}" if most else ""))
     of_models = ("data", "set", "models", "protocol", "k", "stages", "folds", "against", "plots")
-    other, owner, purpose = of_models, "models", "not for --embeddings"
+    flags, problem = of_models, "is for models, not for --embeddings"
     if arguments.embeddings is None:
-        other, owner, purpose = ("queries", "dialogues"), "--embeddings", "name backends with it"
-    for flag in other:
+        flags, problem = ("queries", "dialogues"), "needs --embeddings"
+    for flag in flags:
         if getattr(arguments, flag) != parser.get_default(flag):
-            raise ChoiceError(f"--{'method' if flag == 'models' else flag} is for {owner}: {purpose}")
+            raise ChoiceError(f"--{'method' if flag == 'models' else flag} {problem}")
     if arguments.data is not None and arguments.processed is not None:
-        raise ChoiceError("--data and --processed name two data sets: give one of them")
+        raise ChoiceError("--data and --processed exclude each other: give one of them")
     if arguments.set is not None and arguments.data is None:
-        raise ChoiceError(f"--set {arguments.set} chooses from raw data: give --data too")
+        raise ChoiceError(f"--set {arguments.set} needs raw data: give --data")
     if OFFICIAL in arguments.protocol and (arguments.data is None or arguments.split != "test"):
-        raise ChoiceError(f"{arguments.protocol} needs --data, the folder of ml-100k, and has no split but test")
+        raise ChoiceError(f"{arguments.protocol} needs --data with ml-100k and --split test")
     if held_out_movies.NAME in arguments.protocol and ("," in arguments.protocol or arguments.plots is not None):
-        raise ChoiceError(f"{held_out_movies.NAME} has tables of its own and no plots: run it alone")
+        raise ChoiceError(f"{held_out_movies.NAME} cannot be combined with other protocols or --plots: run it alone")
     if arguments.plots is not None:
         plots.need_matplotlib()
 
 
 def load_source(arguments: argparse.Namespace, names: Sequence[str]) -> protocols.Source:
-    """Return the ratings to evaluate on; folds that came with the data are of all of it, so nothing is filtered."""
+    """Return the ratings to evaluate on; official folds use all of them, unfiltered."""
     if arguments.data is None:
         return protocols.Source.load(arguments.processed or default_folder("processed"))
     official = all(name.startswith(OFFICIAL) for name in names)
@@ -226,18 +229,16 @@ def load_source(arguments: argparse.Namespace, names: Sequence[str]) -> protocol
 
 
 def load_raw(path: Path, name: str) -> protocols.Source:
-    """Return raw data, filtered as `SETS[name]` says."""
     return protocols.Source.from_ratings(*read_filtered(path, PipelineSettings(**SETS[name], movies_first=True)))
 
 
 def options_of(arguments: argparse.Namespace, ks: tuple[int, ...], unit: str) -> run.Options:
-    """Return how to evaluate; unit: what progress counts."""
+    """Return the options; unit: what progress counts."""
     given = (arguments.resamples, arguments.seed, arguments.checkpoint)
     return run.Options(arguments.split, ks, *given, lambda label: cli.Progress(label, unit))
 
 
 def averages_path(path: Path) -> Path:
-    """Return where averages go when `path` takes the values of each unit."""
     return path.with_name(f"{path.stem}-averages{path.suffix}")
 
 

@@ -1,7 +1,7 @@
-"""Replay the session on held-out people: how many movies that they like does each learning rule show in 20 turns?
+"""Replay sessions on held-out users: how many liked movies does each learning rule show in 20 turns?
 
-For every rule and policy four replays: learning, the same without learning, and both again with only the movies that
-the person rated. Definitions stand in recommender/evaluate/replay.py.
+Four replays for every rule and policy: with and without learning, and both again with only the movies that the user
+rated. Definitions: recommender/evaluate/replay.py.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def replay_rule(name: str, folds: Sequence[Fold], policies: dict[str, PolicySett
     return results
 
 
-def line(figures: dict[str, Any]) -> list[str]:
+def line(values: dict[str, Any]) -> list[str]:
     """Return one row of the table."""
-    low, high = figures["hits_interval"]
-    learning, rated, still = figures["learning"], figures["rated only"], figures["rated only, no learning"]
-    gain = "-" if figures["gain"] is None else f"{figures['gain']:+.1%}"
-    cells = [figures["rule"], f"{figures['hits']:.2f}", f"{low:.2f} - {high:.2f}", f"{learning['rate']:.3f}"]
-    cells += [f"{figures['hits_without_learning']:.2f}", gain, f"{learning['weighted_rate']:.4f}"]
+    low, high = values["hits_interval"]
+    learning, rated, still = values["learning"], values["rated only"], values["rated only, no learning"]
+    gain = "-" if values["gain"] is None else f"{values['gain']:+.1%}"
+    cells = [values["rule"], f"{values['hits']:.2f}", f"{low:.2f} - {high:.2f}", f"{learning['rate']:.3f}"]
+    cells += [f"{values['hits_without_learning']:.2f}", gain, f"{learning['weighted_rate']:.4f}"]
     return [*cells, f"{learning['tail_share']:.1%}", f"{rated['rate']:.3f}", f"{still['rate']:.3f}"]
 
 
@@ -77,26 +77,26 @@ def make_parser() -> cli.Parser:
     parser = cli.Parser("model.replay_sessions", (__doc__ or "").split("\n")[0])
     add = parser.add_argument
     parser.add_common("processed")
-    parser.add_common("data", default=None, help="a raw data set instead: a folder or a .zip")
-    add("--min-movie-ratings", type=int, default=5, metavar="N", help="raw data: leave out movies with fewer")
-    add("--min-user-ratings", type=int, default=0, metavar="N", help="raw data: then users with fewer")
+    parser.add_common("data", default=None, help="raw data instead: a folder or a .zip")
+    add("--min-movie-ratings", type=int, default=5, metavar="N", help="raw data: minimum number of ratings of a movie")
+    add("--min-user-ratings", type=int, default=0, metavar="N", help="raw data: then of a user")
     add("--rules", default=",".join(RULES), metavar="A,B", help="learning rules (default: %(default)s)")
-    add("--policy", type=Path, metavar="FILE", help="policy file (default: the one that is shipped)")
-    add("--turns", type=int, default=20, metavar="N", help="movies shown (default: %(default)s)")
-    add("--favorites", type=int, default=4, metavar="N", help="movies named (default: %(default)s)")
-    add("--folds", type=int, default=5, metavar="N", help="folds of people (default: %(default)s)")
-    add("--seeds", default="0", metavar="A,B", help="draws of favorites (default: %(default)s)")
-    add("--fold-seed", type=cli.whole_number, default=0, metavar="N", help="who is in which fold (default: 0)")
+    add("--policy", type=Path, metavar="FILE", help="policy file (default: the shipped one)")
+    add("--turns", type=int, default=20, metavar="N", help="number of movies shown (default: %(default)s)")
+    add("--favorites", type=int, default=4, metavar="N", help="number of favorites (default: %(default)s)")
+    add("--folds", type=int, default=5, metavar="N", help="number of folds of users (default: %(default)s)")
+    add("--seeds", default="0", metavar="A,B", help="random seeds of the favorites (default: %(default)s)")
+    add("--fold-seed", type=cli.whole_number, default=0, metavar="N", help="random seed of the folds (default: 0)")
     parser.add_common("output", help="write sessions.csv and sessions.json here")
     more = parser.add_more("files").add_argument
-    more("--json", type=Path, metavar="FILE", help="write all figures, hits by turn among them")
-    more("--csv", type=Path, metavar="FILE", help="write one line for each session")
+    more("--json", type=Path, metavar="FILE", help="write all values, including hits by turn")
+    more("--csv", type=Path, metavar="FILE", help="write one row for each session")
     more("--plots", type=Path, metavar="DIR", help="plot hits by turn (extra: plots)")
     return parser
 
 
 def check_flags(arguments: argparse.Namespace) -> tuple[list[str], list[int]]:
-    """Return rules and seeds; refuse, before any work, what would fail after it."""
+    """Return rules and seeds; reject invalid flags."""
     for flag in ("turns", "favorites"):
         if getattr(arguments, flag) < 1:
             raise ChoiceError(f"--{flag} {getattr(arguments, flag)}: give a whole number from 1")
@@ -105,7 +105,7 @@ def check_flags(arguments: argparse.Namespace) -> tuple[list[str], list[int]]:
         if name not in RULES:
             raise ChoiceError(f"--rules {name!r}: choose from {', '.join(RULES)}")
     if not all(seed.isdecimal() for seed in seeds):
-        raise ChoiceError(f"--seeds {arguments.seeds!r}: give different whole numbers from 0")
+        raise ChoiceError(f"--seeds {arguments.seeds!r}: give distinct whole numbers from 0")
     check_outputs(arguments, "sessions")
     if arguments.plots:
         plots.need_matplotlib()
@@ -125,7 +125,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     folds = make_folds(data, catalog, arguments.folds, arguments.favorites, seeds, arguments.fold_seed)
     n_sessions = sum(len(fold.people) for fold in folds)
     if not n_sessions:
-        raise DataError(f"{path}: nobody likes enough movies (rating >= 4) to be replayed: give more data")
+        raise DataError(f"{path}: no user likes enough movies (rating >= 4): use more data")
     size = f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies"
     print(f"{size}; {n_sessions:,} sessions of {arguments.turns} turns")
     print("still: without learning; weighted: by 1 / popularity; tail: hits outside the most rated tenth")

@@ -160,9 +160,9 @@ def test_descriptions_are_read_by_part(tmp_path):
         (["103,tune,"], "line 2 has no movieId and query"),
         (["103,tune,a", "x,tune,b"], "line 3 has no movieId and query"),
         (["103,practice,a"], "line 2: part 'practice' is not one of tune, report"),
-        (["9,report,a"], "no request means a movie of the catalogue"),
+        (["9,report,a"], "no request refers to a movie of the catalogue"),
         ([], "no descriptions at"),
-        (b"movieId,query\n103,\xff\xfe\n", "no CSV in UTF-8"),
+        (b"movieId,query\n103,\xff\xfe\n", "not a UTF-8 CSV"),
     ],
 )
 def test_bad_descriptions_are_refused(lines, words, tmp_path):
@@ -203,7 +203,7 @@ def test_requests_of_dialogues_are_the_words_of_the_seeker_before_a_film_they_li
 
 def test_titles_of_two_films_mean_none():
     films = [{"movieId": str(i), "title": "Film 7 (1957)", "genres": "Drama"} for i in (1, 2)]
-    with pytest.raises(DataError, match="no request means a movie"):
+    with pytest.raises(DataError, match="no request refers to a movie"):
         dialogue_requests([dialogue(str(i)) for i in range(9)], Catalog(films), "test")
 
 

@@ -201,7 +201,7 @@ def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
 
 
 def test_cases_that_cannot_be_are_refused():
-    for n, rating, message in ((9, 5, "9 movies are too few"), (20, 1, "nobody likes any of the 2 movies")):
+    for n, rating, message in ((9, 5, "9 movies are too few"), (20, 1, "no user likes any of the 2 movies")):
         data = Interactions.from_columns([1] * n, np.arange(n), [rating] * n, np.arange(n))
         with pytest.raises(ChoiceError, match=message):
             held_out_movies.hold_out(Source.from_ratings(data), "test", 0)

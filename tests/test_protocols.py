@@ -162,7 +162,7 @@ def test_global_time_ranks_everybody_at_one_moment_from_the_past():
 def test_folds_that_ignore_time_are_ranked_for_at_the_last_known_rating():
     known, held_out = ratings((1, 1, 5, 100), (1, 2, 5, 300)), ratings((1, 1, 5, 200), (1, 2, 5, 250))
     assert protocols.from_known(known, held_out, "fold").at.tolist() == [300]
-    with pytest.raises(DataError, match="other users or movies"):
+    with pytest.raises(DataError, match="different users or movies"):
         protocols.from_known(ratings((1, 1, 5, 0)), ratings((1, 2, 5, 0)), "mixed")
 
 
@@ -173,7 +173,7 @@ def test_without_times_only_the_order_per_user_can_be_evaluated():
     source = protocols.Source.from_ratings(Interactions.from_columns(*ids))
     assert protocols.build(source, ["per-user"], "test")[0].n_users
     for name in list(protocols.PROTOCOLS)[1:]:
-        with pytest.raises(DataError, match=f"no times, and protocol {name} needs them"):
+        with pytest.raises(DataError, match=f"no times, which protocol {name} needs"):
             protocols.build(source, [name], "test")
 
 

@@ -1,4 +1,4 @@
-"""How good vectors of movies are: whether words find the movie meant, and whether movies of one genre lie together.
+"""Quality of movie vectors: whether queries find the movie meant, and whether genres are separated.
 
     rank = 1 + how many movies are nearer to the words than the one meant + half of the others that are as near
     Recall@k = share of requests with rank <= k        MRR = mean of 1 / rank, without a cutoff
@@ -55,7 +55,7 @@ class Requests:
 
     def __post_init__(self) -> None:
         if not self.texts:
-            raise DataError(f"{self.name}: no request means a movie of the catalogue: use the one that they are about")
+            raise DataError(f"{self.name}: no request refers to a movie of the catalogue: use the matching data set")
 
     def by_unit(self, values: np.ndarray) -> np.ndarray:
         """Return the mean of `values` (n,) in each unit, (n_units,)."""
@@ -76,7 +76,7 @@ def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
     except (FileNotFoundError, IsADirectoryError):
         raise DataError(f"no descriptions at {path}: give a CSV with movieId and query") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV in UTF-8 ({error}): give a CSV with movieId and query") from None
+        raise DataError(f"{path} is not a UTF-8 CSV ({error}): give a CSV with movieId and query") from None
     row_of = {str(movie_id): row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
     texts, rows, n_unknown = [], [], 0
     for number, line in enumerate(lines, 2):

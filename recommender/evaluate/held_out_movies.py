@@ -1,4 +1,4 @@
-"""Movies that nobody had rated: a tenth of the movies is taken out of all ratings, and only they are ranked.
+"""Cold-start movies: a tenth of the movies loses all ratings, and only these movies are ranked.
 
     the movies are shuffled by `seed` and cut into 10 folds; one fold H is held out at a time
     learned from, known of a user     the known ratings (test: train + val, val: train) of movies outside H
@@ -9,7 +9,7 @@ A held-out movie stays in the catalogue, without a rating, so a model can place 
 cast, words; any other model shows chance. It says nothing about order in time. So that tuning stays apart from
 reporting, val holds out folds 5 to 9 and test folds 0 to 4. Figures are means over users of their mean over folds.
 
-What models are measured against: `popularity-by-genre`, `genre-profile` (the model `content` without keywords and
+Baselines: `popularity-by-genre`, `genre-profile` (the model `content` without keywords and
 popularity: cosine of genres), and `random`, a number drawn for each user and movie.
 """
 
@@ -96,7 +96,7 @@ def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
     known = case.known.take(~is_out[case.known.movie_rows])
     case = from_known(known, everything.take(is_out[everything.movie_rows]), f"{NAME}, fold {fold + 1}")
     if not case.n_users:
-        raise ChoiceError(f"nobody likes any of the {len(held_out)} movies of fold {fold}: use more data")
+        raise ChoiceError(f"no user likes any of the {len(held_out)} movies of fold {fold + 1}: use more data")
     return dataclasses.replace(case, candidates=held_out.astype(np.int64))
 
 

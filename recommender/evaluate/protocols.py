@@ -1,16 +1,23 @@
-"""What is known, what is held out, and of whom: the cases that models are scored on.
+"""Evaluation protocols: which ratings are known, which are held out, and for which users.
 
     per user       the last part of each user's ratings is held out                      (`per_user`)
     returning      of those users, the ones whose held-out part begins after a break      (`Evaluation.returning`)
-    strict time    the same users and targets, but models see only what anybody had
-                   rated before the moment at which the user is ranked for               (`Evaluation.strict_time`)
+    strict time    the same users and targets, but models are fitted only on ratings
+                   from before the moment of prediction                                (`Evaluation.strict_time`)
     global time    one moment for all                                                      (`global_time`)
     user folds     whole users are held out, for the session                              (`user_folds`)
     movie folds    whole movies are held out                                               (`held_out_movies`)
 
 In each, models are tuned on val (fitted on train) and reported on test once (fitted on train + val); all movies
-that the user has not rated are ranked; a target is relevant at 4 stars or more; users without a relevant
-target are left out and counted. Filtering by rating counts happens before the split. `build` makes cases by name.
+that the user has not rated are ranked; a target is relevant at 4 stars or more; users without a relevant target are
+left out and counted. `build` makes cases by name.
+
+Leaks               prevented by
+    others' future  strict time only: per-user models are fitted on ratings that others gave later
+    tuning          settings are chosen on val, never on test
+    counts          popularity is counted in the known ratings (`Catalog.with_counts`); Trending: before the moment
+    user means      computed on train; the stacker splits inside train
+    filter          not prevented: users and movies are filtered by rating counts before the split
 """
 
 from __future__ import annotations
@@ -33,13 +40,13 @@ from ..learn.base import Ranker, best_unseen, last_times
 from .metrics import find_hits, ndcg
 
 DAY = 86_400
-RANKING_BLOCK = 256  # users ranked for at once in `ranking_quality`
-_MOST_ENDS = 600  # places where a run of `cut_runs` may end: 600^2 costs in memory, 3 MB
+RANKING_BLOCK = 256  # users in a batch of `ranking_quality`
+_MOST_ENDS = 600  # possible ends of a run in `cut_runs`: 600^2 costs take 3 MB
 PROTOCOLS = {
     "per-user": "the last part of each user's ratings",
     "returning": "of per-user, the users who were away for more than a day",
     "returning-minute": "of per-user, the users who were away for more than a minute",
-    "strict-time": "per-user, models fitted only on what had been rated before each moment",
+    "strict-time": "per-user, models fitted only on ratings from before each moment",
     "strict-time-returning": "of strict-time, the users who were away for more than a day",
     "global-time": "one moment for everybody",
 }
@@ -47,7 +54,7 @@ _AWAY = {"returning": DAY, "returning-minute": 60, "strict-time-returning": DAY}
 
 
 class Source(NamedTuple):
-    """The ratings to evaluate on, cut per user; `catalog` lists the same movies, None if there is no list."""
+    """The ratings to evaluate on, split per user; `catalog` lists the same movies, or is None."""
 
     train: Interactions
     val: Interactions
@@ -56,12 +63,12 @@ class Source(NamedTuple):
 
     @classmethod
     def from_ratings(cls, data: Interactions, catalog: Optional[Catalog] = None) -> Source:
-        """Cut all ratings by the default rule."""
+        """Split all ratings by the default rule."""
         return cls(*split_per_user(data), catalog)
 
     @classmethod
     def load(cls, folder: Path) -> Source:
-        """Read the processed data of `folder`; what was cut by one date is joined and cut per user.
+        """Read the processed data of `folder`; a global-time split is merged and split per user.
 
         Raises `ArtifactError` if a file is missing or damaged.
         """
@@ -74,7 +81,7 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One case: score every model on it in the same way.
+    """One case, the same for every model.
 
     known: the history that models are given (for test: train and val), all users of the data.
     held_out: the ratings to be predicted, same vocabularies; likes (4 stars or more) are relevant.
@@ -83,7 +90,7 @@ class Evaluation:
     n_stages: 0 = models are fitted once, on `known`; otherwise strict time, see `strict_time`.
     missed: in strict time, the mean share of the ratings before a user's moment that their model does not see.
     candidates: the movie rows that are ranked, equal scores in this order; None = all movies, equal scores by id.
-    root: the case of more users whose lists answer this one, None if it asks for lists of its own.
+    root: the case with more users whose lists are reused, or None.
     """
 
     name: str
@@ -114,7 +121,7 @@ class Evaluation:
         return dataclasses.replace(self, name=name, left_out=left_out, root=self.root or self, **kept)
 
     def sample(self, n: int) -> Evaluation:
-        """Return the same for n of its users, evenly chosen, or for all where there are no more."""
+        """Return the same for n of its users, evenly chosen, or for all if there are fewer."""
         chosen = np.linspace(0, self.n_users - 1, min(n, self.n_users)).astype(int)
         keep = np.isin(np.arange(self.n_users), chosen)
         return self if keep.all() else self.select(keep, self.name, "not in the sample")
@@ -173,9 +180,9 @@ def build(source: Source, protocols: Sequence[str], part: str, n_stages: int = 2
     cases = []
     for protocol in dict.fromkeys(protocols):
         if protocol not in PROTOCOLS:
-            raise ChoiceError(f"no protocol is called {protocol!r}: choose from {', '.join(PROTOCOLS)}")
+            raise ChoiceError(f"unknown protocol {protocol!r}: choose from {', '.join(PROTOCOLS)}")
         if protocol != "per-user" and not (source.train.has_times and source.test.has_times):
-            raise DataError(f"these ratings have no times, and protocol {protocol} needs them: use per-user")
+            raise DataError(f"these ratings have no times, which protocol {protocol} needs: use per-user")
         root = next((name for name in ("strict-time", "global-time") if protocol.startswith(name)), "per-user")
         if root not in roots and root == "global-time":
             roots[root] = global_time(concat(*source[:3]), part)
@@ -184,7 +191,7 @@ def build(source: Source, protocols: Sequence[str], part: str, n_stages: int = 2
             roots[root] = case.strict_time(n_stages) if root == "strict-time" and case.n_users else case
         case = roots[root].returning(_AWAY[protocol]) if protocol in _AWAY else roots[root]
         if not case.n_users:
-            raise ChoiceError(f"protocol {protocol} has nobody to evaluate on {part}: leave it out or use more data")
+            raise ChoiceError(f"protocol {protocol} has no users to evaluate on {part}: omit it or use more data")
         cases.append(case)
     return cases
 
@@ -219,7 +226,7 @@ def from_known(known: Interactions, held_out: Interactions, name: str) -> Evalua
     Where held-out ratings are older than known ones (random folds), the moment is the last known rating instead.
     """
     if not np.array_equal(known.user_ids, held_out.user_ids) or not np.array_equal(known.movie_ids, held_out.movie_ids):
-        raise DataError("known and held-out ratings list other users or movies: build both with one vocabulary")
+        raise DataError("known and held-out ratings have different users or movies: use one vocabulary for both")
     n_known, n_held_out = np.diff(known.indptr), np.diff(held_out.indptr)
     liked = np.bincount(held_out.user_rows()[held_out.ratings >= LIKED], minlength=known.n_users)
     user_rows = np.flatnonzero((n_known > 0) & (liked > 0))

@@ -1,4 +1,4 @@
-"""What an evaluation found, as two long tables: printed, and saved as CSV, Parquet or JSON.
+"""Evaluation results as two long tables, printed and saved as CSV, Parquet or JSON.
 
     units      task, split, model, unit, measure, value: a row for each value of each unit, where it is defined
     averages   task, split, model, measure, n_units, value, low, high; where models are compared also reference,
@@ -134,7 +134,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_table(path: Path, frames: Iterable[Any]) -> None:
-    """Write DataFrames of the same columns below each other, as CSV, or as Parquet where the name ends so."""
+    """Write DataFrames of the same columns below each other, as CSV, or as Parquet by the file name."""
     import pandas as pd
 
     need_parquet(path)

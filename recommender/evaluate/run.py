@@ -1,4 +1,4 @@
-"""Rank for everybody of a case, in batches, and score the lists; what is done is kept, so a stopped run continues.
+"""Rank for all users of a case in batches and score the lists; an interrupted run resumes from its checkpoint.
 
 A ranking is the first n unseen movies of each user, (n_users, n) int32: 160,000 users take 13 MB for n = 20, while
 their scores would take 8 GB. All values are computed from these lists, so a new metric never asks a model again.
@@ -74,7 +74,7 @@ class Spec:
         """
         name, colon, rest = text.partition(":")
         if name not in names:
-            raise ChoiceError(f"no {what} is called {name!r}: choose from {', '.join(names)}")
+            raise ChoiceError(f"unknown {what} {name!r}: choose from {', '.join(names)}")
         settings: dict[str, Any] = {}
         for pair in _PAIR.split(rest) if colon else ():
             key, _, value = pair.partition("=")
@@ -201,7 +201,7 @@ def kept(
         return make()
     try:
         return load_arrays(path, dtypes)
-    except ArtifactError:  # missing, or damaged, which is as good as missing
+    except ArtifactError:  # missing or damaged
         arrays = make()
     with replace_file(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -276,7 +276,7 @@ def start_report(case: Evaluation, options: Options) -> Report:
     known = f"{case.known.n_ratings:,} known ratings of {case.known.n_movies:,} movies; all unseen movies ranked"
     notes = [f"{case.n_users:,} users evaluated; left out: {left_out}", f"{known}; relevant: {LIKED:g} stars or more"]
     if not case.known.has_times:
-        notes.append("these ratings have no times: their order stands in")
+        notes.append("these ratings have no times: their order is used")
     if case.n_stages:
         fitted = f"models fitted up to {case.n_stages} times, each on ratings from before all moments that it ranks for"
         notes.append(f"{fitted}: {case.missed:.1%} fewer than there were, on average")
