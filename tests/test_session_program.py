@@ -353,7 +353,7 @@ def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(tmp_path,
         assert 'your words "a movie of war"' in done.stdout
         assert list(home.iterdir()) == []
         other = run("alpha\n\nt war\nq\n", *flags, "--model", "another")
-        assert "can't be compared" in other.stdout
+        assert "model fake, not another" in other.stdout
     finally:
         server.close()
 
