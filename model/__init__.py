@@ -1,1 +1,1 @@
-"""The programs that people run."""
+"""The command-line programs."""

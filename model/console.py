@@ -1,4 +1,4 @@
-"""What a session program takes from its command line, and lines in and out of a terminal or a pipe."""
+"""Command line of the session programs, and terminal input and output."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from recommender.text import registry
 
 
 def build_parser(program: str, description: str, answers: str, without: Sequence[str] = ()) -> Parser:
-    """Return the flags of a session program; without: settings of the policy that have no meaning in it."""
+    """Return the flags of a session program; without: policy settings that do not apply."""
     parser = Parser(f"model.{program}", description, epilog=answers)
     several = {"action": "append", "default": [], "metavar": "NAME"}
-    words = "what you want, in your own words, instead of favorites or beside them; repeatable"
-    backend = "what makes vectors of words; the movies' vectors must be of it too (default: %(default)s)"
-    where = f"where profiles are kept (default: {default_profiles_folder()})"
-    parser.add_common("processed", default=None, help="processed data (default: the shipped data)")
-    parser.add_common("config", help="policy (default: config/recommender_policy.yaml)")
-    parser.add_argument("--genre", **several, help="only movies with this genre; repeatable, any of them is enough")
+    words = "what you want, in your own words, instead of favorites or in addition; repeatable"
+    backend = "embedding backend for words; movie vectors of it must be stored (default: %(default)s)"
+    where = f"folder of the profiles (default: {default_profiles_folder()})"
+    parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
+    parser.add_common("config", help="policy file (default: config/recommender_policy.yaml)")
+    parser.add_argument("--genre", **several, help="only movies with this genre; repeatable, any of them")
     parser.add_argument("--exclude-genre", **several, help="no movie with this genre; repeatable")
     parser.add_argument("--year", type=years, metavar="YEAR", help="only movies of 1994, 1990-1999, 1990- or -1970")
     parser.add_argument("--like", **{**several, "metavar": "WORDS"}, help=words)
     parser.add_argument("--backend", choices=registry.names(), default=registry.DEFAULT_BACKEND, help=backend)
     parser.add_common("base-url", help="--backend http: address of the service, up to /v1")
     parser.add_common("model", help="--backend http: name of the model there")
-    parser.add_common("seed", default=None, help="seed of the exploration (default: 0)")
-    parser.add_argument("--save", metavar="NAME", help="keep this session as a new profile")
-    parser.add_argument("--resume", metavar="NAME", help="go on with a profile, and keep it up to date")
+    parser.add_common("seed", default=None, help="random seed of the exploration (default: 0)")
+    parser.add_argument("--save", metavar="NAME", help="save this session as a new profile")
+    parser.add_argument("--resume", metavar="NAME", help="resume a profile and keep it up to date")
     parser.add_argument("--profiles", type=Path, metavar="DIR", help=where)
     names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
-    parser.add_settings(PolicySettings, names, "settings, over those of the file")
+    parser.add_settings(PolicySettings, names, "settings, override the file")
     return parser
 
 
@@ -56,11 +56,11 @@ def years(text: str) -> tuple[Optional[int], Optional[int]]:
         high = (int(last) if last else None) if dash else low
         if (low, high) != (None, None) and (low is None or high is None or low <= high):
             return low, high
-    raise argparse.ArgumentTypeError(f"{text!r} is no year or range: write 1994, 1990-1999, 1990- or -1970")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a year or a range: write 1994, 1990-1999, 1990- or -1970")
 
 
 def open_policy(given: argparse.Namespace) -> PolicySettings:
-    """Return the policy of the file with the flags over it."""
+    """Return the policy of the file, overridden by flags."""
     path = given.config or default_folder("config") / "recommender_policy.yaml"
     policy = override(read_settings(PolicySettings, path), given)
     for name in ("learning_rate", "negative_weight"):
@@ -71,25 +71,25 @@ def open_policy(given: argparse.Namespace) -> PolicySettings:
 
 
 def backend_settings(given: argparse.Namespace) -> dict[str, str]:
-    """Return the flags that set the backend; raises `ChoiceError` where they are of another one."""
+    """Return the flags that set the backend; raises `ChoiceError` for flags of another backend."""
     settings = {name: value for name in ("base_url", "model") if (value := getattr(given, name)) is not None}
     if given.backend == "http":
-        return {**settings, "cache": ""}  # what a person says is kept only where they ask for it: in no cache either
+        return {**settings, "cache": ""}  # a person's words are stored only on request, so not in the cache either
     if settings:
         flag = "--" + min(settings).replace("_", "-")
-        raise ChoiceError(f"{flag} belongs to the backend http: add --backend http, or leave {flag} out")
+        raise ChoiceError(f"{flag} belongs to the backend http: add --backend http, or omit {flag}")
     return {}
 
 
 class EndOfInput(Exception):
-    """The person closed the input."""
+    """The input was closed."""
 
 
 class Console:
-    """Lines in and out: editing and color on a terminal, an echo of what was read in a pipe."""
+    """Input and output lines: editing and color on a terminal, an echo of the input in a pipe."""
 
     def __init__(self) -> None:
-        if sys.stdin is None:  # closed by whoever started us
+        if sys.stdin is None:  # closed by the parent process
             sys.stdin = io.StringIO()
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"

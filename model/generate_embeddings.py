@@ -1,4 +1,4 @@
-"""Embed movies, and the users who rated or talked about them, and store both.
+"""Embed movies, and users by their ratings or dialogues, and store both.
 
     python -m model.generate_embeddings
     python -m model.generate_embeddings --backend http --base-url http://localhost:11434/v1 --model all-minilm
@@ -7,7 +7,7 @@
     python -m model.generate_embeddings --fusion pca --visual data/resnet50.npz --audio data/trailers
     python -m model.generate_embeddings --output my-vectors --from-url https://example.org/vectors.zip --sha256 HEX
 
-A second run embeds only what is new or has changed.
+A second run embeds only new and changed texts.
 """
 
 from __future__ import annotations
@@ -56,39 +56,39 @@ def make_parser() -> command.Parser:
     layout = argparse.RawDescriptionHelpFormatter
     parser = command.Parser("model.generate_embeddings", __doc__ or "", renamed, formatter_class=layout)
     add = parser.add_argument
-    add("--backend", choices=names(), default=DEFAULT_BACKEND, help="what embeds (default: %(default)s)")
+    add("--backend", choices=names(), default=DEFAULT_BACKEND, help="embedding backend (default: %(default)s)")
     parser.add_common("processed")
-    parser.add_common("output", help="where to store vectors (default: artifacts/text/BACKEND of --processed)")
-    add("--source", action="append", metavar="NAME[=PATH]", help="a list of movies, once for each (see --help-all)")
+    parser.add_common("output", help="output folder (default: artifacts/text/BACKEND of --processed)")
+    add("--source", action="append", metavar="NAME[=PATH]", help="movie list; repeatable (see --help-all)")
     add("--ratings", type=Path, metavar="PATH", help="another processed folder, or a .csv (default: --processed)")
-    add("--dialogues", type=Path, nargs="+", default=(), metavar="FILE", help="what users said (see --help-all)")
+    add("--dialogues", type=Path, nargs="+", default=(), metavar="FILE", help="dialogues of users (see --help-all)")
     add("--no-users", action="store_true", help="movies only")
-    add("--fusion", choices=FUSIONS, help="one vector of what is known of a movie's text, pictures and sound")
-    add("--visual", type=Path, metavar="PATH", help="pictures of the movies of the first source (see --help-all)")
+    add("--fusion", choices=FUSIONS, help="combine text, pictures and sound into one vector")
+    add("--visual", type=Path, metavar="PATH", help="pictures of movies of the first source (see --help-all)")
     add("--audio", type=Path, metavar="PATH", help="a folder of ID.wav, or vectors")
-    add("--force", action="store_true", help="fit and embed everything again, whatever is stored")
-    add("--dry-run", action="store_true", help="say what would be embedded, then stop")
+    add("--force", action="store_true", help="refit and embed everything again")
+    add("--dry-run", action="store_true", help="print what would be embedded, without embedding")
     parser.add_common("base-url", "model", "threads")
     group = parser.add_more("more")
     group.description = (
-        f"--source: a processed folder, movies.dat of MovieTweetings, movie_database.tsv of INSPIRED, or a folder that "
-        f"holds one; {MOVIELENS} alone is --processed. --dialogues: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, or "
+        f"--source: a processed folder, movies.dat of MovieTweetings, movie_database.tsv of INSPIRED, or a folder "
+        f"with one; {MOVIELENS} alone is --processed. --dialogues: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, or "
         f".csv with dialog_id,speaker_id,text, speaker ids being user ids. --ratings: userId,movieId,rating,timestamp. "
         f"--visual, --audio: {_FORMS}; or posters ID.jpg, ID.png, ID.webp, or pixels ID.npy; or ID.wav"
     )
     add = group.add_argument
     add("--formats", metavar="LIST", help="npz, csv, parquet (default: npz,csv; no csv of more than 50,000 users)")
     add("--half", action="store_true", help="store vectors in 16 bits")
-    add("--no-texts", action="store_true", help="store vectors without metadata and texts")
-    add("--user-method", choices=METHODS, default=AVERAGE, help="how ratings count (default: %(default)s)")
-    add("--rating-threshold", type=float, default=4.0, metavar="X", help="a movie is liked from here (default: 4)")
-    add("--min-movies", type=int, default=3, metavar="N", help="leave out users who like fewer (default: 3)")
-    add("--alpha", type=float, default=0.7, metavar="X", help="share of ratings beside words (default: 0.7)")
-    add("--visual-url", metavar="URL", help="a service, up to /v1, that embeds the posters of --visual")
-    add("--visual-model", metavar="NAME", help="its model, for example one of CLIP")
-    add("--visual-key-variable", metavar="NAME", help="environment variable that holds its key, where it wants one")
-    add("--from-url", metavar="URL", help="a .zip of such a folder made elsewhere: put it in place as --output")
-    add("--sha256", metavar="HEX", help="what the file of --from-url must have")
+    add("--no-texts", action="store_true", help="omit metadata and texts")
+    add("--user-method", choices=METHODS, default=AVERAGE, help="weighting of ratings (default: %(default)s)")
+    add("--rating-threshold", type=float, default=4.0, metavar="X", help="minimum rating of a liked movie (default: 4)")
+    add("--min-movies", type=int, default=3, metavar="N", help="minimum number of liked movies of a user (default: 3)")
+    add("--alpha", type=float, default=0.7, metavar="X", help="weight of ratings when mixed with words (default: 0.7)")
+    add("--visual-url", metavar="URL", help="address, up to /v1, of a service that embeds the posters of --visual")
+    add("--visual-model", metavar="NAME", help="model of this service, for example a CLIP model")
+    add("--visual-key-variable", metavar="NAME", help="environment variable with its key, if it needs one")
+    add("--from-url", metavar="URL", help="download a .zip of such a folder to --output")
+    add("--sha256", metavar="HEX", help="expected SHA-256 of this file")
     parser.add_settings(FusionSettings, _FUSION_SETTINGS, "settings of --fusion")
     parser.add_settings(LocalSettings, title="settings of --backend local")
     parser.add_settings(HttpSettings, _HTTP_SETTINGS, "settings of --backend http")
@@ -96,7 +96,7 @@ def make_parser() -> command.Parser:
 
 
 def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
-    """Return what the flags say; raises `ChoiceError` for a flag of a backend that was not chosen."""
+    """Return the configuration; raises `ChoiceError` for a flag of another backend."""
     chosen, own = arguments.backend, dict[str, Any]()
     for cls, backend in ((LocalSettings, DEFAULT_BACKEND), (HttpSettings, HTTP)):
         for name in cls.__dataclass_fields__:
@@ -105,7 +105,7 @@ def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
                 continue
             said = "--" + flag.replace("_", "-")
             if chosen != backend and not (chosen == SENTENCE_TRANSFORMERS and name in ("model", "batch_size")):
-                raise ChoiceError(f"{said} is a setting of --backend {backend}, not {chosen}: leave it out")
+                raise ChoiceError(f"{said} is a setting of --backend {backend}, not {chosen}: omit it")
             own[name] = check_value(cls, name, value, said)
     config: dict[str, Any] = {"batch_size": own.pop("batch_size")} if "batch_size" in own else {}
     if "model" in own:
@@ -127,20 +127,20 @@ def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
 
 
 def check_fusion(arguments: argparse.Namespace) -> None:
-    """Raise `ChoiceError` for flags of pictures, sound and fusion that do not go together."""
+    """Raise `ChoiceError` for invalid combinations of flags of pictures, sound and fusion."""
     service = [getattr(arguments, name) is not None for name in _VISUAL_SERVICE]
     if any(service) and not (all(service[:2]) and arguments.visual):
-        raise ChoiceError("a service for pictures needs all of --visual-url, --visual-model and --visual FOLDER")
+        raise ChoiceError("--visual-url, --visual-model and --visual FOLDER go together: give all three")
     given = [name for name in ("visual", "audio") if getattr(arguments, name) is not None]
     if arguments.fusion and not given:
-        raise ChoiceError(f"--fusion {arguments.fusion} needs more than texts: give --visual or --audio or both")
+        raise ChoiceError(f"--fusion {arguments.fusion} needs another modality: give --visual, --audio or both")
     unused = [name for name in (*given, *_FUSION_SETTINGS) if getattr(arguments, name) is not None]
     if not arguments.fusion and unused:
-        raise ChoiceError(f"--{unused[0].replace('_', '-')} is used by --fusion alone: give both, or leave it out")
+        raise ChoiceError(f"--{unused[0].replace('_', '-')} is used only by --fusion: give both, or omit it")
 
 
 def read_modalities(arguments: argparse.Namespace) -> list[Modality]:
-    """Read the pictures and sound that the flags name."""
+    """Read the modalities given by the flags."""
     found = []
     if arguments.visual_url:
         url, model, key_variable = (getattr(arguments, name) for name in _VISUAL_SERVICE)
@@ -151,7 +151,7 @@ def read_modalities(arguments: argparse.Namespace) -> list[Modality]:
     if arguments.audio:
         found.append(read_audio(arguments.audio, command.Progress("sounds", "files")))
     for part in found:
-        _say("{}: {:,} movies, {:,} numbers each".format(part.name, *part.vectors.shape))
+        _say("{}: {:,} movies, dimension {:,}".format(part.name, *part.vectors.shape))
     return found
 
 
@@ -167,7 +167,7 @@ def print_plan(generator: TasteEmbeddingGenerator) -> None:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Embed movies, then users, then fuse; or fetch what was made elsewhere."""
+    """Embed movies, then users, then fuse; or download vectors."""
     arguments = make_parser().parse_args(argv)
     config = config_of(arguments)
     if bool(arguments.from_url) != bool(arguments.sha256):
@@ -190,7 +190,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         ratings = arguments.ratings or arguments.processed
         generator.build_user_embeddings(ratings, arguments.dialogues, arguments.user_method)
     if others:
-        counts = arguments.processed / "movie_popularity.json"  # fusion is fitted on the movies that train rates
+        counts = arguments.processed / "movie_popularity.json"  # fusion is fitted on movies rated in train
         rated = [int(movie_id) for movie_id, n in load_json(counts).items() if n] if counts.is_file() else []
         train_ids = np.array(rated, dtype=np.int64) if rated else None
         settings = override(FusionSettings(method=arguments.fusion), arguments)

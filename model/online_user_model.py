@@ -1,6 +1,6 @@
 """The conversation that `runsvd` and `runtwotower` share: prompts and answers over `recommender.session`.
 
-All learning is in the library; this file only asks, prints, and keeps the profile where --save asks for it.
+All learning is in the library; this file asks, prints, and saves the profile on request.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WORDS.update({"yes": "like", "no": "dislike", "h": "help", "exit": "quit"})
 PROMPT = "   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 QUIT = ("q", "quit")
 MOST_CANDIDATES, MOST_REASONS = 6, 8
-OF_THE_SVD = ("learning_rule", "skip_weight", "vector_scaling")  # settings that the two-tower session does not have
+OF_THE_SVD = ("learning_rule", "skip_weight", "vector_scaling")  # not settings of the two-tower session
 
 
 def run_session(program: str, description: str, argv: Optional[Sequence[str]], vectors: str = SVD) -> int:
@@ -50,7 +50,7 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
     settings = backend_settings(given)
     recommender = Recommender.load(given.processed, open_policy(given), given.backend, vectors, settings)
     if sys.stdout is None:
-        raise ChoiceError("standard output is closed: give the session somewhere to write")
+        raise ChoiceError("standard output is closed: redirect it to a terminal or a file")
     for note in recommender.notes:
         print(f"tastevec: {note}", file=sys.stderr)
     wanted = MovieFilter(tuple(given.genre), tuple(given.exclude_genre), *(given.year or (None, None)))
@@ -58,7 +58,7 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
     if not n_movies:
         raise ChoiceError("no movie passes --genre, --exclude-genre and --year together: widen one of them")
     for text in given.like:
-        recommender.encode(text)  # refuse what means nothing before anything is asked
+        recommender.encode(text)  # rejects meaningless words before the first prompt
     talk = Conversation(recommender, wanted)
     with contextlib.ExitStack() as stack:
         loaded = talk.open_profiles(given)
@@ -83,16 +83,16 @@ class Conversation:
         self.state: Optional[SessionState] = None
 
     def open_profiles(self, given: argparse.Namespace) -> Optional[tuple[SessionState, list[int]]]:
-        """Set the file that --save or --resume keeps the session in; returns the session to go on with, if any."""
+        """Set the profile file of --save or --resume; return the session to resume, if any."""
         folder = given.profiles or profiles.default_profiles_folder()
         if given.save is not None:
             self.profile = profiles.profile_path(folder, given.save)
             if self.profile.exists() and given.save != given.resume:
-                raise ChoiceError(f"profile {given.save!r} exists: go on with --resume, or save under another name")
+                raise ChoiceError(f"profile {given.save!r} exists: use --resume, or save under another name")
         if given.resume is None:
             return None
         if given.seed is not None:
-            raise ChoiceError(f"--seed {given.seed} with --resume: the profile has its seed, leave --seed out")
+            raise ChoiceError(f"--seed {given.seed} with --resume: the profile has its own seed: omit --seed")
         source = profiles.profile_path(folder, given.resume)
         self.profile = self.profile or source
         return profiles.load_profile(source, self.catalog)
@@ -136,7 +136,7 @@ class Conversation:
                 if not text:
                     self.say("  Name at least one movie, or q to quit.")
                 elif (row := self.find(text)) in rows:
-                    self.say(f"  {self.catalog.movie(row)} is named already.")
+                    self.say(f"  {self.catalog.movie(row)} is already named.")
                 elif row is not None:
                     rows.append(row)
                     self.say(f"  {self.line(self.catalog.movie(row))}")
@@ -194,10 +194,10 @@ class Conversation:
                 self.say(f"   {text[:60]!r} is not an answer: type y, n, s, t and words, i, w, u, q or ?.")
             else:
                 state = self.answer(state, word, rest.strip())
-        self.say("\nNothing is left to show: every movie was answered or is outside the filters.")
+        self.say("\nNo movies left: all were answered or are outside the filters.")
 
     def answer(self, state: SessionState, word: str, text: str) -> SessionState:
-        """Return the state after a like, dislike, skip, tell or undo; where nothing can be made of it, say so."""
+        """Return the state after a like, dislike, skip, tell or undo; print a message if it is impossible."""
         if word == "tell" and not text:
             self.say("   Say what you want after the t, such as: t slow atmospheric science fiction")
             return state
@@ -226,7 +226,7 @@ class Conversation:
                 self.console.say_wrapped(f"{name}: {fact}")
 
     def show_why(self, state: SessionState) -> None:
-        """Print the terms of the score; the smallest answers are added up in one line."""
+        """Print the terms of the score; the smallest answers are summed in one line."""
         assert state.current is not None
         movie, reasons = self.catalog.movie(state.current), self.engine.explain(state)
         affinity = self.engine.context(state).affinity[state.current]
@@ -258,11 +258,11 @@ class Conversation:
             for row in liked:
                 self.say(f"  {self.catalog.movie(row)}")
         if self.profile and self.state:
-            self.say(f"Kept as profile {self.profile.stem}: go on with --resume {self.profile.stem}")
+            self.say(f"Saved as profile {self.profile.stem}: continue with --resume {self.profile.stem}")
         self.say("Goodbye.")
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """Return words as one line that can be shown: no control characters, at most `most` letters."""
+    """Return words as one printable line of at most `most` characters."""
     text = printable(" ".join(text.split()))
     return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -1,11 +1,10 @@
-"""Train the SVD on what preprocess wrote, report how well it predicts and ranks, and store it.
+"""Train the SVD, report prediction and ranking quality, and store it.
 
     python -m model.train_svd_model                     fitted on train, reported on val
-    python -m model.train_svd_model --all-ratings       the same report, then fitted again on train + val + test
+    python -m model.train_svd_model --all-ratings       the same report, then refitted on train + val + test
     python -m model.train_svd_model --signal weighted   the values that preprocessing stored in train_transformed
 
-The report holds every signal's ranking beside popularity, and its RMSE beside the trivial predictions, so that nobody
-has to take a signal on trust.
+The report compares the ranking of every signal with popularity, and its RMSE with trivial predictions.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ from recommender.linalg.randomized_svd import captured_energy, spectral_error
 
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
 RMSE_BLOCK = 1 << 17
-RANKED_USERS = 2_000  # whose ranking the report measures, at most
+RANKED_USERS = 2_000  # maximum number of users ranked for the report
 
 
 def signal_errors(model: SvdModel, train: Interactions, held_out: Interactions) -> tuple[float, float, float]:
-    """Return the RMSE of u . m, of 0 and of train's mean against the signal of `held_out`, weighed as `train` says."""
+    """Return the RMSE of u . m, of 0 and of train's mean against the signal of `held_out`, weighted as in `train`."""
     means, _ = weighting.user_means(train)
     wanted, known = model.values(held_out, means), model.values(train, means)
     users, predicted, zero = held_out.user_rows(), np.empty_like(wanted), np.zeros_like(wanted)
@@ -58,30 +57,30 @@ def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None
         try:
             settings = {**vars(model.settings), "signal": signal}
             fitted = model if signal == chosen else SvdModel(**settings).fit(train)
-        except DataError as error:  # these ratings have no such signal: nobody above 4, everybody at the mean
+        except DataError as error:  # no such signal: no rating above 4, or all at the mean
             print(f"  {signal:<12}  {error}")
             continue
-        figures = (ranking_quality(fitted, case), *signal_errors(fitted, train, held_out))
+        values = (ranking_quality(fitted, case), *signal_errors(fitted, train, held_out))
         mark = "  <- chosen" if signal == chosen else ""
-        print(f"  {signal:<12}" + "".join(f"{figure:>9.4f}" for figure in figures) + mark, flush=True)
+        print(f"  {signal:<12}" + "".join(f"{value:>9.4f}" for value in values) + mark, flush=True)
 
 
 def fit(model: SvdModel, data: Interactions, what: str) -> None:
-    """Fit on `data`, printing sizes, time, and how much of the matrix the factors hold."""
-    chosen = model.settings
-    weights = f" (half-life {chosen.half_life_days:g} days, popularity power {chosen.popularity_power:g})"
+    """Fit on `data`, printing sizes, time, and the captured energy."""
+    settings = model.settings
+    weights = f" (half-life {settings.half_life_days:g} days, popularity power {settings.popularity_power:g})"
     print(
         f"{what}: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; "
-        f"signal {chosen.signal}{weights if chosen.signal == 'weighted' else ''}, rank {chosen.rank}",
+        f"signal {settings.signal}{weights if settings.signal == 'weighted' else ''}, rank {settings.rank}",
         flush=True,
     )
     started = time.perf_counter()
     matrix, factors = model.fit_matrix(data)
     seconds = time.perf_counter() - started
-    error = spectral_error(matrix, factors, np.random.default_rng(chosen.seed))
+    error = spectral_error(matrix, factors, np.random.default_rng(settings.seed))
     print(
         f"  {seconds:.1f} s; {captured_energy(matrix, factors.s):.1%} of the energy; singular values "
-        f"{factors.s[0]:.4g} to {factors.s[-1]:.4g}; largest one left out about {error:.4g}",
+        f"{factors.s[0]:.4g} to {factors.s[-1]:.4g}; largest omitted one about {error:.4g}",
         flush=True,
     )
 
@@ -98,8 +97,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Train, report, store."""
     parser = cli.Parser("model.train_svd_model", __doc__.split("\n")[0], renamed={"--final": "--all-ratings"})
     parser.add_folders("svd")
-    parser.epilog = "--half-life-days and --popularity-power default to those that preprocessing used."
-    parser.add_common("all-ratings", help="after the report, fit on train + val + test and store that")
+    parser.epilog = "--half-life-days and --popularity-power default to those of the preprocessing."
+    parser.add_common("all-ratings", help="after the report, refit on train + val + test and store this model")
     parser.add_settings(SvdModel.Settings)
     given = parser.parse_args(argv)
     output = cli.output_folder(given, "svd")

@@ -4,10 +4,9 @@
     python -m model.train_twotower --all-ratings    then fitted again on train + val + test, for as many epochs
     python -m model.train_twotower --preset recipe  64 wide, Linear + ReLU towers, MSE on the rating, 10 epochs
 
-A training that was stopped, by Ctrl-C or harder, waits in `<output>.checkpoint`: the same command goes on with it after
-the last whole epoch and ends with the same bytes as if it had never been stopped. After every epoch all that the rest
-depends on is stored: parameters, Adam's moments, the count of steps, the curves so far, the best model. The draws of an
-epoch depend on the seed and its number alone, so an epoch that was cut off is run again.
+An interrupted training is stored in `<output>.checkpoint`: the same command resumes it after the last complete epoch,
+with identical results. Each epoch stores parameters, Adam's moments, the step count, the curves and the best model.
+The random numbers of an epoch depend only on the seed and the epoch number.
 """
 
 from __future__ import annotations
@@ -43,17 +42,17 @@ from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
 PRESETS = {"default": {}, "recipe": RECIPE}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 HEIGHT, WIDTH = 8, 60
-RANKED_USERS = 2_000  # whose ranking on val is measured, at most
+RANKED_USERS = 2_000  # maximum number of users ranked on val
 KIND, FILE = "two_tower_training", "training.npz"  # of an unfinished training
 REMEDY = "again with --restart, which starts over"
 CURVES = ("losses", "quality", "final_losses")
 
 
 class Run:
-    """Fit on train with a look at validation after each epoch, keep the best; then, if asked, fit on everything.
+    """Fit on train with validation after each epoch and keep the best; optionally, refit on all ratings.
 
-    losses, quality: of the epochs so far.  final_losses: of the epochs of the fit on everything.
-    waiting: the folder of an unfinished training; settings and `identity` must be the same to go on with it.
+    losses, quality: of the epochs so far.  final_losses: of the epochs of the final fit.
+    waiting: the folder of an unfinished training; to resume it, settings and `identity` must be equal.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Run:
         return int(np.argmax(self.quality)) + 1
 
     def resume(self) -> bool:
-        """Go on from what waits; returns False if nothing does.
+        """Resume an unfinished training; return False if there is none.
 
         Raises `ArtifactError` for a training with other settings, naming what differs, and for damaged files.
         """
@@ -85,7 +84,7 @@ class Run:
         for name, value in {**dataclasses.asdict(self.model.settings), **self.identity}.items():
             if stored.about.get(name) != value:
                 what = f"an unfinished training with {name} {stored.about.get(name)!r}, now {value!r}"
-                raise ArtifactError(f"{self.waiting} holds {what}: give the same to go on, or --restart")
+                raise ArtifactError(f"{self.waiting} has {what}: use the same value to resume, or --restart")
         state = {name: part.dtype for name, part in self.training.state().items()}
         found = stored.read({FILE: {**dict.fromkeys(CURVES, np.float64), **state, **self.model.dtypes()}})
         self.losses, self.quality, self.final_losses = (found[name].tolist() for name in CURVES)
@@ -96,17 +95,17 @@ class Run:
         return True
 
     def keep(self) -> None:
-        """Replace what waits by the present state, all or nothing."""
+        """Store the present state atomically."""
         curves = {name: np.array(getattr(self, name), dtype=np.float64) for name in CURVES}
         arrays = {**curves, **self.training.state(), **self.best}
         artifacts.store(self.waiting, KIND, self.model.settings, {FILE: arrays}, **self.identity)
 
     def discard(self) -> None:
-        """Delete what waits: it is finished or not wanted."""
+        """Delete the stored state."""
         shutil.rmtree(self.waiting, ignore_errors=True)
 
     def search(self) -> Iterator[None]:
-        """Train until the planned epochs are done or patience is out; yields after each epoch, once it is kept."""
+        """Train until all epochs are done or patience is exhausted; yield after each stored epoch."""
         while not self.final_losses and len(self.losses) < self.model.settings.epochs:
             if self.patience and self.losses and len(self.losses) - self.best_epoch >= self.patience:
                 break
@@ -119,7 +118,7 @@ class Run:
             yield
 
     def fit_all(self, everything: Interactions) -> Iterator[None]:
-        """Fit from the start on `everything`, as many epochs as were best; yields after each epoch, once it is kept."""
+        """Fit on `everything` for the best number of epochs; yield after each stored epoch."""
         self.training = self.model.start(everything)
         if self.final_losses:
             self.training.set_state(self.state)
@@ -129,7 +128,7 @@ class Run:
             yield
 
     def store(self, output: Path) -> None:
-        """Write the model fitted on everything, or else that of the best epoch."""
+        """Write the final model, or else that of the best epoch."""
         if self.final_losses:
             self.model.take_over(self.training).save(output, "train+val+test", self.final_losses)
         else:
@@ -142,12 +141,12 @@ def make_parser() -> cli.Parser:
     """Return the parser of the flags."""
     parser = cli.Parser("model.train_twotower", __doc__.split("\n")[0], renamed={"--final": "--all-ratings"})
     parser.add_folders(FOLDER)
-    parser.epilog = "A training that was stopped goes on where the same command is given again."
-    parser.add_common("all-ratings", help="afterwards fit on train + val + test and store that")
+    parser.epilog = "The same command resumes an interrupted training."
+    parser.add_common("all-ratings", help="then refit on train + val + test and store this model")
     parser.add_common("threads", help="threads of the matrix products; may change the last digits (default: numpy's)")
-    parser.add_argument("--preset", choices=PRESETS, default="default", help="settings to begin with: %(choices)s")
-    parser.add_argument("--restart", action="store_true", help="start over, whatever an unfinished training has done")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves as PNG; needs tastevec[plots]")
+    parser.add_argument("--preset", choices=PRESETS, default="default", help="preset of settings: %(choices)s")
+    parser.add_argument("--restart", action="store_true", help="start over, ignoring an unfinished training")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="plot the curves as PNG; needs tastevec[plots]")
     when = "epochs without a better validation ranking after which training stops; 0 = never (default: %(default)s)"
     parser.add_argument("--patience", type=cli.whole_number, default=3, metavar="N", help=when)
     parser.add_settings(TwoTowerSettings)
@@ -155,7 +154,7 @@ def make_parser() -> cli.Parser:
 
 
 def use_threads(n: Optional[int], argv: Sequence[str]) -> None:
-    """Run the program again with `n` threads and exit with its code, unless it has them: numpy reads them at import."""
+    """Rerun the program with `n` threads and exit with its code, unless set already: numpy reads them at import."""
     wanted = dict.fromkeys(THREADS, str(n))
     if n is None or wanted.items() <= os.environ.items():
         return
@@ -166,7 +165,7 @@ def use_threads(n: Optional[int], argv: Sequence[str]) -> None:
 
 
 def curve(values: Sequence[float], label: str, mark: int) -> str:
-    """Return the values as a plot in `HEIGHT` lines: a `*` for each (of many: for some), an `O` at index `mark`."""
+    """Return the values as a plot in `HEIGHT` lines: a `*` for each (or a subset), an `O` at index `mark`."""
     shown = np.unique(np.append(np.linspace(0, len(values) - 1, min(len(values), WIDTH)).astype(int), mark)).tolist()
     top, bottom = max(values), min(values)
     heights = [round((values[i] - bottom) / ((top - bottom) or 1.0) * (HEIGHT - 1)) for i in shown]
@@ -179,15 +178,15 @@ def curve(values: Sequence[float], label: str, mark: int) -> str:
 
 
 def train(run: Run, processed: Path, all_ratings: bool, plot: Optional[Path]) -> None:
-    """Do the whole work of the program, or what an earlier one left of it, printing each epoch and the curves."""
+    """Train, or resume, printing each epoch and the curves."""
     if run.resume():
-        print(f"going on after epoch {len(run.losses)} and {len(run.final_losses)} of the final fit", flush=True)
+        print(f"resuming after epoch {len(run.losses)} and {len(run.final_losses)} of the final fit", flush=True)
     for _ in run.search():
         done, better = len(run.losses), "  best so far" if run.best_epoch == len(run.losses) else ""
         reached = f"epoch {done}/{run.model.settings.epochs}  loss {run.losses[-1]:.4f}"
         print(f"  {reached}  nDCG@10 {run.quality[-1]:.4f}{better}", flush=True)
     print(curve(run.losses, "loss", run.best_epoch - 1))
-    print(curve(run.quality, "nDCG@10 on val (O: the epoch that was kept)", run.best_epoch - 1))
+    print(curve(run.quality, "nDCG@10 on val (O: best epoch)", run.best_epoch - 1))
     if plot is not None:
         plots.training_curve(plot, run.losses, run.quality, run.best_epoch, "two towers")
     if all_ratings:
@@ -204,7 +203,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if arguments.plot is not None:
         plots.need_matplotlib("--plot")
         if arguments.plot.is_dir():
-            raise ChoiceError(f"--plot {arguments.plot} is a folder: give the name of a file")
+            raise ChoiceError(f"--plot {arguments.plot} is a folder: give a file name")
     chosen = override(TwoTowerSettings(**PRESETS[arguments.preset]), arguments)
     output = cli.output_folder(arguments, FOLDER, TwoTower.name).resolve()
     folder = arguments.processed
@@ -214,7 +213,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise ArtifactError(f"{folder}: ratings and movie list differ: run python -m preprocess.setup again")
     case = from_known(data, val, "val").sample(RANKED_USERS)
     if not case.n_users:
-        raise DataError(f"{folder}: nobody likes a movie of val (rating >= 4), which tells when to stop: add ratings")
+        raise DataError(
+            f"{folder}: no user likes a movie of val (rating >= 4), which early stopping needs: add ratings"
+        )
     output.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with exclusive(output.with_name(f".{output.name}.lock"), f"the training of {output}"):
@@ -228,11 +229,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             f"{chosen.objective}, {chosen.factors} factors, batch {chosen.batch}, at most {chosen.epochs} epochs"
         )
         popular = ranking_quality(MostPopular().fit(data), case)
-        print(f"val: nDCG@10 over {case.n_users:,} users; popularity has {popular:.4f}", flush=True)
+        print(f"val: nDCG@10 over {case.n_users:,} users; popularity: {popular:.4f}", flush=True)
         try:
             train(run, folder, arguments.all_ratings, arguments.plot)
         except KeyboardInterrupt:
-            print("\nstopped: the same command goes on after the last whole epoch", file=sys.stderr)
+            print("\nstopped: the same command resumes after the last complete epoch", file=sys.stderr)
             raise
         run.store(output)
     print(f"stored in {output} after {time.perf_counter() - started:.0f} s: the model of epoch {run.best_epoch}")

@@ -1,4 +1,4 @@
-"""The face of the library: open the data, search, start a session, find similar movies."""
+"""The public API: open the data, search, start a session, find similar movies."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from .session.rules import LearningRule, MovingAverage
 from .session.session import Session
 from .session.state import TextSignal
 
-if TYPE_CHECKING:  # what only some need is imported when somebody asks for it
+if TYPE_CHECKING:  # imported on first use
     from .session.queries import FreeText
 
 LOCAL = "local"
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
-LATEST = 2**32  # seconds; later than this are milliseconds given by mistake
+LATEST = 2**32  # seconds; a larger value is in milliseconds
 
 
 class Similar(NamedTuple):
@@ -46,27 +46,27 @@ class Similar(NamedTuple):
 
 class Fit(NamedTuple):
     movie: Movie
-    fit: float  # to a description; values compare for one description only
+    fit: float  # comparable only for the same description
 
 
 class Ranked(NamedTuple):
     movie: Movie
-    score: float  # what ranked it; values of different methods do not compare
+    score: float  # not comparable between methods
 
 
 @dataclass(eq=False, repr=False)
 class Recommender:
-    """Recommendations from one processed data set; open it with `Recommender.load()`. It can be pickled, and shared by
-    threads: a model is fitted once."""
+    """Recommendations from one processed data set; open it with `Recommender.load()`. It can be pickled and is
+    thread-safe: a model is fitted once."""
 
     catalog: Catalog
     movie_vectors: np.ndarray  # (n_movies, k) float32
     policy: PolicySettings
-    rule: LearningRule  # how sessions learn
-    folder: Path  # where the ratings of known users and the text vectors of movies are
+    rule: LearningRule  # learning rule of sessions
+    folder: Path  # processed folder with ratings and text vectors
     backend: str  # of text/registry.py, for words
     backend_settings: Mapping[str, Any]
-    notes: Sequence[str] = ()  # for the person: what was asked for and could not be had
+    notes: Sequence[str] = ()  # warnings about missing parts
 
     def __post_init__(self) -> None:
         self._models: dict[str, Ranker] = {}
@@ -84,12 +84,12 @@ class Recommender:
         vectors: str = SVD,
         backend_settings: Optional[Mapping[str, Any]] = None,
     ) -> Recommender:
-        """Open a processed folder; without `path`, the data that comes with the library.
+        """Open a processed folder, by default the shipped data.
 
-        policy: settings, or the path of a YAML file; None reads the one that comes with the library.
-        backend, backend_settings: what makes vectors of words (text/registry.py) and how it is set, such as base_url
-        and model of "http"; the movies' vectors of that backend must be stored.
-        vectors: "svd", or "two_tower" for those of the movie tower, over which sessions learn by the moving average.
+        policy: settings, or the path of a YAML file, by default the shipped one.
+        backend, backend_settings: embedding backend for words (text/registry.py) and its settings, such as base_url and
+        model of "http"; movie vectors of this backend must be stored.
+        vectors: "svd", or "two_tower" for those of the movie tower, with the moving average as learning rule.
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
         """
         if vectors not in VECTORS:
@@ -115,12 +115,12 @@ class Recommender:
 
     @functools.cached_property
     def titles(self) -> TitleIndex:
-        """The index of the movies' names."""
+        """The title index."""
         return TitleIndex(self.catalog)
 
     @functools.cached_property
     def free_text(self) -> FreeText:
-        """What reads words; opened at its first use."""
+        """The text encoder, opened on first use."""
         from .session.queries import FreeText
 
         return FreeText.load(self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
@@ -131,25 +131,25 @@ class Recommender:
 
     @functools.cached_property
     def _history(self) -> Interactions:
-        return load_all(self.folder)  # all that is known of the users: train, val and test
+        return load_all(self.folder)  # train, val and test
 
     def search(self, text: str, n: int = 5) -> list[Movie]:
-        """Return up to n movies whose title is nearest to `text`, best first; [] when nothing is near."""
+        """Return up to n movies with the best matching titles, best first; [] if there is none."""
         if not isinstance(text, str):
-            raise ChoiceError(f"search({str(text)[:60]!r}): give a text")
+            raise ChoiceError(f"search({str(text)[:60]!r}): give a string")
         return [self.catalog.movie(match.row) for match in self.titles.search(text, _whole("n", n, least=0))]
 
     def search_text(self, text: str, n: int = 10) -> list[Fit]:
-        """Return the n movies that fit a description best, best first: "a heist in space", "by hitchcock".
+        """Return the n movies that best fit a description, best first: "a heist in space", "by hitchcock".
 
-        Raises `ChoiceError` for a text of which nothing is known, `ArtifactError` without text vectors of the movies.
+        Raises `ChoiceError` for a text without known words, `ArtifactError` without text vectors of the movies.
         """
         n = _whole("n", n)
         fit, _ = self.free_text.fit(text)
         return [Fit(self.catalog.movie(row), float(fit[row])) for row in top_n(fit[None], n)[0].tolist()]
 
     def encode(self, text: str) -> TextSignal:
-        """Return what `text` says of the movies; what sessions read words with."""
+        """Encode `text` for a session."""
         return self.free_text.encode(text)
 
     def session(
@@ -161,9 +161,9 @@ class Recommender:
     ) -> Session:
         """Start a session from favorites, each a movie id, a title, or a `Movie`, or from words, or from both.
 
-        words: what the user wants, in words of their own; one text or several.  wanted: genres and years to keep to.
+        words: free text, one or several.  wanted: allowed genres and years.
         Raises `ChoiceError` for an unknown id, a title that matches nothing, a title that could mean several movies
-        (the message lists them), and words of which nothing is known.
+        (the message lists them), and words without known content.
 
         >>> session = Recommender.load().session(["The Matrix", "Alien", 296, 318])
         >>> movie = session.next()
@@ -172,18 +172,18 @@ class Recommender:
         if isinstance(favorites, (str, bytes)) or not isinstance(favorites, Iterable):
             raise ChoiceError(f"favorites {favorites!r}: give a list of movie ids or titles")
         if isinstance(words, bytes) or not isinstance(words, Iterable):
-            raise ChoiceError(f"words {words!r}: give a text, or a list of texts")
+            raise ChoiceError(f"words {words!r}: give a string, or a list of strings")
         seed = _whole("seed", seed, least=0)
         rows = [self.row_of(favorite) for favorite in favorites]
         engine = self.engine(wanted)
         return Session(engine, engine.start(rows, seed, [words] if isinstance(words, str) else list(words)))
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
-        """Return the pure steps of a session with this recommender's learning rule and policy."""
+        """Return the session engine with this recommender's learning rule and policy."""
         return SessionEngine(self.catalog, self.rule, self.policy, wanted or MovieFilter(), self.encode)
 
     def row_of(self, movie: Union[int, str, Movie]) -> int:
-        """Return the row of a movie, of a movie id, or of a title that means one movie."""
+        """Return the row of a movie, of a movie id, or of an unambiguous title."""
         if isinstance(movie, Movie):
             return self.catalog.row_of(movie.movie_id)
         if isinstance(movie, numbers.Integral) and not isinstance(movie, bool):
@@ -200,7 +200,7 @@ class Recommender:
         raise ChoiceError(f"{movie!r} could be {names}: give the id, or the title with its year")
 
     def similar_movies(self, movie_id: int, n: int = 10) -> list[Similar]:
-        """Return the n movies whose vectors point most nearly the same way, most similar first, without itself."""
+        """Return the n movies with the highest cosine similarity, most similar first, without the movie itself."""
         row, n = self.catalog.row_of(_whole("movie id", movie_id, least=None)), _whole("n", n)
         rows, similarities = self._index.search(self.movie_vectors[row : row + 1], min(n + 1, len(self.catalog)))
         found = [(r, s) for r, s in zip(rows[0].tolist(), similarities[0].tolist()) if r != row]
@@ -211,7 +211,7 @@ class Recommender:
     ) -> list[Ranked]:
         """Return the n best movies for a user whose ratings are in the data, best first.
 
-        method: a model of learn/registry.py, fitted at the first request unless `python -m model.train_ranking_model`
+        method: a model of learn/registry.py, fitted on first use unless `python -m model.train_ranking_model`
         has stored it.  at: seconds since 1970; None is now.  Raises `ChoiceError` for an unknown user or method.
 
         >>> [str(movie.movie) for movie in Recommender.load().recommend(1, n=1, method="popularity")]
@@ -223,7 +223,7 @@ class Recommender:
         at = int(time.time()) if at is None else _whole("at", at, least=0)
         if at >= LATEST:
             raise ChoiceError(f"at = {at}: give seconds since 1970")
-        with self._lock:  # one thread reads and fits, the others wait for it
+        with self._lock:  # only one thread reads and fits
             history = self._history
             row = int(np.searchsorted(history.user_ids, user_id))
             if row == history.n_users or history.user_ids[row] != user_id:
@@ -249,7 +249,7 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
             texts = cold_start.load_texts(folder, catalog, backend)
             vectors = cold_start.fill(texts, vectors, counts)
         except ArtifactError as error:
-            notes.append(f"movies that nobody rated come last: {error}")
+            notes.append(f"movies without ratings come last: {error}")
     rule: LearningRule = MovingAverage(vectors, policy.learning_rate, policy.negative_weight)
     artifact = folder / "artifacts" / "session"
     if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
@@ -265,7 +265,7 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
 
 def _path(value: object, what: str) -> Optional[Path]:
     if not isinstance(value, (str, Path, type(None))):
-        raise ChoiceError(f"{what} {value!r}: give its path as a text or a Path")
+        raise ChoiceError(f"{what} {value!r}: give its path as a str or a Path")
     return None if value is None else Path(value)
 
 

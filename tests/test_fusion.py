@@ -277,7 +277,7 @@ def test_the_program_fuses_and_says_what_is_missing(project: Path, capsys: pytes
     parts = ("--visual", project / "visual.npz", "--audio", project / "sound")
     embed(project, "--fusion", "pca", "--n-components", 3, *parts)
     said = capsys.readouterr().out
-    assert "visual: 9 movies, 12 numbers each" in said
+    assert "visual: 9 movies, dimension 12" in said
     assert "visual: 1 vectors are of movies that are not listed" in said
     assert "pca of text, visual, audio, fitted on 6 movies" in said
     assert "9 movies, 3 numbers each; 1 without visual, 2 without audio" in said
@@ -342,13 +342,13 @@ def test_posters_are_embedded_by_a_service(project: Path, server: Server, monkey
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--visual x.npz", "--visual is used by --fusion alone"),
-        ("--text-weight 0.5", "--text-weight is used by --fusion alone"),
-        ("--fusion pca", "give --visual or --audio"),
+        ("--visual x.npz", "--visual is used only by --fusion"),
+        ("--text-weight 0.5", "--text-weight is used only by --fusion"),
+        ("--fusion pca", "give --visual, --audio"),
         ("--fusion pca --visual x.npz --visual-url http://127.0.0.1:1/v1", "--visual-model"),
         ("--fusion pca --audio x --visual-url u --visual-model m", "--visual FOLDER"),
         ("--fusion pca --visual x --visual-key-variable K", "--visual-model"),
-        ("--fusion pca --dry-run", "give --visual or --audio"),
+        ("--fusion pca --dry-run", "give --visual, --audio"),
         ("--fusion pca --visual nowhere.npz", "nowhere.npz is missing"),
     ],
 )

@@ -14,7 +14,7 @@ from recommender.data.errors import ChoiceError
 from recommender.linalg.rows import unit_rows
 from recommender.session.engine import SessionEngine
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
-from recommender.session.policy import TERMS, Context, MovieFilter, PolicySettings
+from recommender.session.policy import TERMS, MovieFilter, PolicySettings, SessionContext
 from recommender.session.queries import FreeText
 from recommender.session.rules import LearningRule, MovingAverage
 from recommender.session.session import Recommendation, Session
@@ -238,7 +238,7 @@ def test_exploration_is_drawn_from_the_seed_and_undo_meets_the_same_turn():
 
 
 def test_a_term_of_the_policy_is_a_function_and_a_line(monkeypatch):
-    def youth(context: Context) -> np.ndarray:
+    def youth(context: SessionContext) -> np.ndarray:
         return (context.catalog.years == 2001).astype(np.float32) * 50
 
     before = make_engine().start([0, 5, 9, 14])

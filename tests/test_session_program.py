@@ -92,7 +92,7 @@ Favorite 2 of 4: zeta
   Its number, another title, or Enter for none of these: 2
   Zeta (1990)  Action, Drama
 Favorite 3 of 4: ALPHA
-  Alpha (1980) is named already.
+  Alpha (1980) is already named.
 Favorite 3 of 4: nope nope
   No movie like 'nope nope' of 9 here: try other words.
 Favorite 3 of 4: beta the
@@ -179,7 +179,7 @@ def test_end_of_input_quits_cleanly_anywhere_and_a_tie_can_be_asked_about_for_ev
 def test_filters_and_the_end_of_the_list(processed):
     def left(*flags: str) -> list[str]:
         done = run("alpha\nzeta 1990\n\n" + "s\n" * 9, "--processed", processed, *flags)
-        assert "Nothing is left to show" in done.stdout
+        assert "No movies left" in done.stdout
         return sorted(name[:5] for name in shown(done))
 
     assert left() == ["Delta", "Epsil", "Gamma", "The B", "Théta", "Zeta "]
@@ -221,7 +221,7 @@ def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(processed,
     assert run("alpha\n\ny\n", *flags).returncode == 0
     assert list(tmp_path.iterdir()) == []
     first = run("alpha\nzeta 1990\n\ny\nn\n", *flags, "--save", "ann")
-    assert "go on with --resume ann" in first.stdout
+    assert "continue with --resume ann" in first.stdout
     ann = stored(profiles / "ann.json")
     assert (ann["favorites"], [answer for _, answer in ann["answers"]]) == ([1, 6], ["like", "dislike"])
     again = run("w\n", *flags, "--resume", "ann")
@@ -252,14 +252,14 @@ def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile
 
 PLAIN = '{"format_version": 1, "seed": 0, "favorites": [1], "answers": []}'
 WORDS = '"answers": [[2, "like"]], "words": '
-NOT_A_PROFILE = "is not a profile of tastevec"
+NOT_A_PROFILE = "is not a tastevec profile"
 PROFILES = [
     ("{", "ann.json is damaged"),
     ("[]", NOT_A_PROFILE),
     (PLAIN.replace("[1]", '["x"]'), NOT_A_PROFILE),
     (PLAIN.replace("1,", "9,"), "format version 9, this program reads 2"),
     (PLAIN.replace("[]", '[[2, "maybe"]]'), "answer 'maybe' to movie 2"),
-    (PLAIN.replace("[1]", "[77]"), "none of its favorites is in this"),
+    (PLAIN.replace("[1]", "[77]"), "none of the favorites is in this"),
     (PLAIN.replace("[]", '[[1, "like"]]'), NOT_A_PROFILE),
     *((PLAIN.replace(": 0", f": {seed}"), NOT_A_PROFILE) for seed in ("Infinity", "-4")),
     *(
@@ -361,9 +361,9 @@ def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(tmp_path,
 # --- what is refused ---
 
 FLAGS = [
-    ("--year soon", "'soon' is no year or range: write 1994, 1990-1999, 1990- or -1970"),
-    ("--year 1999-1990", "'1999-1990' is no year or range"),
-    ("--year=-", "'-' is no year or range"),
+    ("--year soon", "'soon' is not a year or a range: write 1994, 1990-1999, 1990- or -1970"),
+    ("--year 1999-1990", "'1999-1990' is not a year or a range"),
+    ("--year=-", "'-' is not a year or a range"),
     ("--seed -1", "'-1' is not a whole number from 0"),
     ("--seed x", "'x' is not a whole number"),
     ("--genre Sitcom", "no genre 'Sitcom': choose from Action, Comedy, Drama, War"),
@@ -375,7 +375,7 @@ FLAGS = [
     ("--learning-rate 2", "--learning-rate: 2.0 is out of range (step of the moving average"),
     ("--learning-rate 0.5 --learning-rule conditional-gaussian", "--learning-rate belongs to the moving"),
     ("--diversity-band-low 0.9", "diversity_band_low 0.9 is above diversity_band_high 0.5: give the lower end"),
-    ("--resume ann --seed 3", "--seed 3 with --resume: the profile has its seed, leave --seed out"),
+    ("--resume ann --seed 3", "--seed 3 with --resume: the profile has its own seed: omit --seed"),
     ("--learning-rate fast", "invalid float value: 'fast'"),
     ("--n-favorites 0", "--n-favorites: 0 is out of range"),
     ("--config nowhere.yaml", "no settings file at nowhere.yaml"),
@@ -426,7 +426,7 @@ def test_streams_that_are_closed_full_or_no_text(processed):
         return done.returncode, done.stderr.decode()
 
     assert shell(f"{program} <&-") == (0, "")
-    closed = "tastevec: standard output is closed: give the session somewhere to write\n"
+    closed = "tastevec: standard output is closed: redirect it to a terminal or a file\n"
     assert shell(f"{program} >&-") == (2, closed)
     assert shell(f"yes s | {program} | head -1") == (0, "")
     assert shell(program, b"\xff\xfe\x00\nalpha\n\n\x07\nq\n") == (0, "")

@@ -84,7 +84,7 @@ def test_prints_curves_and_keeps_the_best_epoch(
     stored = TwoTower.load(output)
     case = protocols.from_known(train_split, val, "val")
     assert protocols.ranking_quality(stored, case) == pytest.approx(quality[best - 1], abs=6e-5)
-    popular = float(re.search(r"popularity has (\d\.\d+)", printed)[1])  # type: ignore[index]
+    popular = float(re.search(r"popularity: (\d\.\d+)", printed)[1])  # type: ignore[index]
     assert quality[best - 1] > 1.2 * popular  # the two groups are learned
     fresh = TwoTower(Catalog.load(processed), **vars(stored.settings))
     training = fresh.start(train_split)
@@ -136,7 +136,7 @@ def test_a_killed_program_goes_on_to_the_same_bytes(processed: Path, tmp_path: P
             [*command, "--output", str(tmp_path / name)], cwd=ROOT, env=environment, capture_output=True, text=True
         )
         assert (done.returncode, done.stderr) == (0, "")
-        assert ("going on after epoch" in done.stdout) == (name == "killed")
+        assert ("resuming after epoch" in done.stdout) == (name == "killed")
     assert contents(output) == contents(tmp_path / "whole")
     assert not output.with_name("killed.checkpoint").exists()
 
@@ -161,12 +161,14 @@ def test_ctrl_c_anywhere_and_going_on(
     with pytest.raises(KeyboardInterrupt):
         train(processed, tmp_path / "model", *flags)
     monkeypatch.undo()
-    assert "the same command goes on after the last whole epoch" in capsys.readouterr().err
-    with pytest.raises(ArtifactError, match="unfinished training with epochs 4, now 5: give the same to go on, or"):
+    assert "the same command resumes after the last complete epoch" in capsys.readouterr().err
+    with pytest.raises(
+        ArtifactError, match="unfinished training with epochs 4, now 5: use the same value to resume, or"
+    ):
         train(processed, tmp_path / "model", *flags, "--epochs", 5)
     train(processed, tmp_path / "model", *flags)
     printed = capsys.readouterr().out
-    assert "going on after epoch" in printed
+    assert "resuming after epoch" in printed
     assert printed.count("loss") < whole
     assert contents(tmp_path / "model") == contents(tmp_path / "whole")
 
@@ -195,7 +197,7 @@ def test_a_loss_that_is_no_number_and_a_val_without_likes_are_refused(processed:
     # one batch: its loss is that before the only step, after which the weights are of no use
     with pytest.raises(DataError, match=r"the loss is \d.* and the largest weight \S+e\+19: give a rate below"):
         train(processed, tmp_path / "model", "--rate", "1e20", "--batch", 99999)
-    with pytest.raises(DataError, match="nobody likes a movie of val"):
+    with pytest.raises(DataError, match="no user likes a movie of val"):
         train(make_processed(tmp_path / "flat", value=2.0), tmp_path / "model")
 
 

@@ -1,0 +1,1 @@
+"""Sessions: learn from answers and choose the next movie. Read engine.py first."""

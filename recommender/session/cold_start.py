@@ -1,4 +1,4 @@
-"""Cold start: movies that nobody rated get the vectors that their texts let expect.
+"""Cold start: movies without ratings get vectors predicted from their texts.
 
     y_i = ridge(x_i)       for the movies i without a rating; the ridge regression (linalg/ridge.py) is fitted on all
                            others, each weighing n_i / (n_i + 20) by its number of ratings
@@ -17,16 +17,16 @@ from ..linalg.ridge import fit_ridge
 from ..text.vectors import VectorTable
 from .gaussian import Gaussian
 
-FEW_RATINGS = 20.0  # a movie with so many ratings weighs half of what a movie with very many does
+FEW_RATINGS = 20.0  # number of ratings at which the weight is 1/2
 
 
 def rating_weights(n_ratings: np.ndarray) -> np.ndarray:
-    """Return how far the vector of a movie with so many ratings is to be trusted, 0 to 1."""
+    """Return the weight of movies by number of ratings, 0 to 1."""
     return np.asarray(n_ratings / (n_ratings + FEW_RATINGS))
 
 
 def load_texts(folder: Path, catalog: Catalog, backend: str) -> np.ndarray:
-    """Return the movies' vectors of `backend` (n_movies, d); raises `ArtifactError` where they are missing."""
+    """Return the movies' vectors of `backend` (n_movies, d); raises `ArtifactError` if they are missing."""
     return VectorTable.load(folder / "artifacts" / "text" / backend).vectors_for(catalog.movie_ids.tolist())
 
 
@@ -41,7 +41,7 @@ def fill(texts: np.ndarray, targets: np.ndarray, n_ratings: np.ndarray) -> np.nd
 
 
 def fill_gaussian(texts: np.ndarray, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
-    """Return `fitted` with movies without ratings filled in as the header says."""
+    """Return `fitted` with predictions for movies without ratings."""
     filled = fill(texts, np.column_stack((fitted.vectors, fitted.means, fitted.base)), n_ratings)
     noise, unrated = fitted.noise.copy(), n_ratings == 0
     if unrated.any() and not unrated.all():

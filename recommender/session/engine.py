@@ -1,13 +1,12 @@
 """The session: name favorites, get a movie, answer, get a better one.
 
-A session is a value. `SessionState` holds what was said; `SessionEngine` has the steps (state, what was said) -> state:
-`step` for an answer, `tell` for words, `undo`. They change nothing, so the programs, the replay in the evaluation and
-the library's `Session` drive the same code.
+`SessionState` is an immutable record of what was said; the methods of `SessionEngine` return a new state: `step` for
+an answer, `tell` for words, `undo`. The programs, the evaluation and the library's `Session` share this code.
 
     score_i = w s_i + sum of the policy's terms_i (policy.py) + sum over utterances t of  f decay_t fit_ti
 
 s, fit: the rule's score and how well the movie fits the words, standardised over the movies that can be shown.
-decay_t = words_fade ^ (how many later moments, each after a further answer, had words).
+decay_t = words_fade ^ (number of later answer counts at which the person also typed words). Ties: first row by argmax.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
-from .policy import Context, MovieFilter, PolicySettings
+from .policy import MovieFilter, PolicySettings, SessionContext
 from .rules import LearningRule
 from .state import ANSWERS, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
 
 
 def no_words(text: str) -> TextSignal:
-    """Stand in for what encodes words where nothing does."""
-    raise ChoiceError("this session can't read words: start it with Recommender.session")
+    """Reject words: the default encoder."""
+    raise ChoiceError("this session has no text encoder: start it with Recommender.session")
 
 
 @dataclass(eq=False)
 class SessionEngine:
-    """All that a session needs besides what the person says."""
+    """The parts of a session that do not change: data, rule and policy."""
 
     catalog: Catalog
     rule: LearningRule
     policy: PolicySettings = field(default_factory=PolicySettings)
     wanted: MovieFilter = field(default_factory=MovieFilter)
-    encode: Callable[[str], TextSignal] = no_words  # raises `ChoiceError` where words say nothing
+    encode: Callable[[str], TextSignal] = no_words  # raises `ChoiceError` for words without known content
 
     def __post_init__(self) -> None:
-        context = functools.partial(Context, self.policy, self.catalog, self.wanted)
+        context = functools.partial(SessionContext, self.policy, self.catalog, self.wanted)
         self._context = functools.lru_cache(maxsize=2)(context)
         self._signal = functools.lru_cache(maxsize=64)(self.encode)
 
@@ -50,13 +49,13 @@ class SessionEngine:
         return SessionEngine, (self.catalog, self.rule, self.policy, self.wanted, self.encode)
 
     def start(self, favorites: Sequence[int], seed: int = 0, words: Sequence[str] = ()) -> SessionState:
-        """Return the state after naming favorites (movie rows; repeats count once), with the first movie.
+        """Return the state after naming favorites (movie rows, repeats ignored), with the first movie.
 
-        words: what the person wants in words of their own, instead of favorites or beside them.
+        words: free text, instead of favorites or in addition.
         """
         rows = tuple(dict.fromkeys(int(row) for row in favorites))
         if not rows and not words:
-            raise ChoiceError("no favorites: name at least one movie, or say in words what is wanted")
+            raise ChoiceError("no favorites: name at least one movie, or describe what you want")
         return self.resume(SessionState(rows, seed=seed, utterances=tuple(Utterance(text) for text in words)))
 
     def step(self, state: SessionState, answer: str) -> SessionState:
@@ -68,33 +67,33 @@ class SessionEngine:
         return self.resume(replace(state, answers=(*state.answers, Event(state.current, str(answer)))))
 
     def tell(self, state: SessionState, text: str) -> SessionState:
-        """Return the state after the person said `text`; the movie on the table may be another one then."""
+        """Return the state after the person said `text`; the current movie may change."""
         return self.resume(replace(state, utterances=(*state.utterances, Utterance(text, len(state.answers)))))
 
     def undo(self, state: SessionState) -> SessionState:
-        """Return the state before what was said last: an answer, whose movie is on the table again, or words.
+        """Return the state before the last input: an answer, whose movie is current again, or words.
 
-        Words that a session without favorites began with stay.
+        The initial words of a session without favorites are kept.
         """
         said = state.utterances
         if said and said[-1].after == len(state.answers) and (state.favorites or len(said) > 1):
             return self.resume(replace(state, utterances=said[:-1]))
         if not state.answers:
-            raise ChoiceError("nothing to undo: no movie was answered yet")
+            raise ChoiceError("nothing to undo: no movie has been answered")
         return replace(state, answers=state.answers[:-1], current=state.answers[-1].row)
 
     def resume(self, state: SessionState) -> SessionState:
-        """Return `state`, which may come from a file, with the movie of the highest score on the table."""
+        """Return `state`, e.g. from a file, with the movie of the highest score as current."""
         total = self.scores(state)
         best = int(total.argmax())
         return replace(state, current=best if total[best] > -np.inf else None)
 
     def scores(self, state: SessionState) -> np.ndarray:
-        """Return the score of every movie (n_movies,) float32, up to one constant; -inf for those not to be shown."""
+        """Return the score of every movie (n_movies,) float32, up to one constant; -inf for excluded movies."""
         context, answered = self.context(state), [event.row for event in state.answers]
         scores = self.rule.scores(self._events(state))
         _, deviation = context.moments(scores, answered)
-        # The mean is the same for all candidates: it matters to the value of a score, not to the choice.
+        # The mean is the same for all candidates, so it does not change the choice.
         total = scores * np.float32(self._model_weight(state) / deviation)
         total += context.fixed
         for points in self._fits(state, context):
@@ -106,14 +105,14 @@ class SessionEngine:
         """Return the terms that add up to the score of the current movie, in the order of the events.
 
         A term of the model says how much more this movie gains from that answer than the average candidate does,
-        in units of the candidates' standard deviation.
+        in standard deviations of the candidates.
         """
         if state.current is None:
             raise ChoiceError("nothing to explain: no movie is left")
         context, row, answered = self.context(state), state.current, [event.row for event in state.answers]
         candidates = context.allowed.copy()
         candidates[answered] = False
-        candidates[row] = True  # a movie taken back by undo may lie outside a filter given since
+        candidates[row] = True  # a movie restored by undo may be outside a later filter
         rows, events = np.flatnonzero(candidates), self._events(state)
         table = self.rule.contributions(events, rows)  # (1 + n_events, n_candidates)
         totals = np.zeros(len(candidates), dtype=np.float32)
@@ -130,18 +129,18 @@ class SessionEngine:
         reasons += [Reason("words", None, value, words.text) for words, value in zip(state.utterances, said)]
         return reasons + [Reason(kind, None, float(points[row])) for kind, points in context.terms.items()]
 
-    def context(self, state: SessionState) -> Context:
-        """Return what stays the same while the favorites of `state` do; kept from turn to turn."""
+    def context(self, state: SessionState) -> SessionContext:
+        """Return the cached context of the favorites of `state`."""
         return self._context(state.favorites, bool(state.utterances))
 
     def _words(self, state: SessionState) -> list[tuple[float, TextSignal]]:
-        """Return what is left of each utterance, and what it says."""
+        """Return the decay and the signal of each utterance."""
         moments = sorted({said.after for said in state.utterances}, reverse=True)
         fade = self.policy.words_fade
         return [(fade ** moments.index(said.after), self._signal(said.text)) for said in state.utterances]
 
     def _events(self, state: SessionState) -> list[Event]:
-        """Return the events that the rule hears, in order, words as pseudo-items."""
+        """Return the events for the rule, in order, with words as pseudo-items."""
         events = list(state.events)
         for index, (decay, signal) in reversed(list(enumerate(self._words(state)))):
             weight = self.policy.words_taste_weight * decay
@@ -150,8 +149,8 @@ class SessionEngine:
                 events.insert(len(state.favorites) + state.utterances[index].after, Event(NO_ROW, TEXT, item))
         return events
 
-    def _fits(self, state: SessionState, context: Context) -> list[np.ndarray]:
-        """Return the points of every movie for each utterance: its fit, standardised over the movies allowed."""
+    def _fits(self, state: SessionState, context: SessionContext) -> list[np.ndarray]:
+        """Return the points (n_movies,) of each utterance: its fit, standardised over the allowed movies."""
         points = []
         for decay, signal in self._words(state):
             mean, deviation = context.moments(signal.fit)
@@ -161,7 +160,7 @@ class SessionEngine:
 
     def _model_weight(self, state: SessionState) -> float:
         weight, rate = self.policy.score_weight_model, self.policy.exploration_rate
-        # Seed and turn give the draw, so that undo and resume meet the same turn again.
+        # The draw depends on seed and turn only, so undo and resume reproduce it.
         if rate > 0 and np.random.default_rng([state.seed, len(state.answers)]).random() < rate:
             weight *= self.policy.exploration_damping
         return weight

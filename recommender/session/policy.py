@@ -1,11 +1,11 @@
-"""What is weighed beside the model: the settings, the filters, and the terms of the score (`TERMS`).
+"""The policy of a session: settings, filters, and the terms of the score (`TERMS`).
 
     score = model * score_weight_model - distance * genre_distance_penalty
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later moments with words)
 
-`model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, and
-penalties of the order of 1 would drown it. Movies outside the favorites' genres are shown once there are words.
+`model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, much
+less than penalties of the order of 1. With words, movies outside the favorites' genres are allowed.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """Everything in `config/recommender_policy.yaml`."""
+    """The settings of `config/recommender_policy.yaml`."""
 
-    n_favorites: int = setting(4, "how many favorite movies a session asks for", 1, 20)
+    n_favorites: int = setting(4, "number of favorite movies that a session asks for", 1, 20)
     learning_rule: str = setting(CONDITIONAL_GAUSSIAN, "how answers become scores", choices=LEARNING_RULES)
-    skip_weight: float = setting(0.5, "conditional-gaussian: how sure a skip is; 1 = as another answer", 0, 1)
+    skip_weight: float = setting(0.5, "conditional-gaussian: weight of a skip; 1 = as of another answer", 0, 1)
     learning_rate: float = setting(0.15, "step of the moving average for each like or dislike", 0, 1)
     negative_weight: float = setting(0.5, "size of a dislike's step of the moving average relative to a like's", 0, 10)
     vector_scaling: float = setting(0.5, "moving-average: movie vectors are V * singular_values ** this", 0, 2)
     score_weight_model: float = setting(1.0, "weight of the standardised model score", 0, 100)
-    min_genre_affinity: float = setting(0.05, "movies with less genre affinity are never shown", 0, 1)
-    max_genre_distance: float = setting(0.95, "movies at a greater genre distance are never shown", 0, 1)
-    genre_distance_penalty: float = setting(1.0, "points lost at genre distance 1", 0, 100)
-    popularity_penalty: float = setting(0.3, "points that the most rated movie loses, others in proportion", 0, 100)
-    diversity_boost: float = setting(0.2, "points for a movie in the middle affinity band", 0, 100)
-    diversity_band_low: float = setting(0.2, "lower end of the middle affinity band", 0, 1)
-    diversity_band_high: float = setting(0.5, "upper end of the middle affinity band", 0, 1)
-    words_fit_weight: float = setting(2.0, "weight of how well a movie fits the person's own words", 0, 100)
-    words_fade: float = setting(0.25, "what is left of words once others were said after a further answer", 0, 1)
-    words_taste_weight: float = setting(1.0, "how sure the rule is of the person's words; 1 = as of an answer", 0, 1)
+    min_genre_affinity: float = setting(0.05, "minimum genre affinity of a movie", 0, 1)
+    max_genre_distance: float = setting(0.95, "maximum genre distance of a movie", 0, 1)
+    genre_distance_penalty: float = setting(1.0, "penalty at genre distance 1", 0, 100)
+    popularity_penalty: float = setting(0.3, "penalty of the most rated movie; others in proportion", 0, 100)
+    diversity_boost: float = setting(0.2, "bonus of a movie in the middle band of genre affinity", 0, 100)
+    diversity_band_low: float = setting(0.2, "lower end of the middle band of genre affinity", 0, 1)
+    diversity_band_high: float = setting(0.5, "upper end of the middle band of genre affinity", 0, 1)
+    words_fit_weight: float = setting(2.0, "weight of the fit to the person's own words", 0, 100)
+    words_fade: float = setting(0.25, "decay of earlier words when later words follow an answer", 0, 1)
+    words_taste_weight: float = setting(1.0, "weight of words in the learning rule; 1 = as of an answer", 0, 1)
     exploration_rate: float = setting(0.0, "probability that a turn damps the model score", 0, 1)
-    exploration_damping: float = setting(0.5, "what the model's weight is multiplied by in such a turn", 0, 1)
+    exploration_damping: float = setting(0.5, "factor of the model weight in such a turn", 0, 1)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -59,10 +59,10 @@ class PolicySettings:
 
 @dataclass(frozen=True)
 class MovieFilter:
-    """What a person wants to see at all; an empty filter lets every movie pass.
+    """Restricts the movies that can be shown; an empty filter allows all.
 
-    genres: a movie needs at least one of them.  exclude_genres: a movie with any of them is out.
-    first_year, last_year: inclusive; a movie without a known year is out when either is given.
+    genres: a movie needs at least one of them.  exclude_genres: a movie with any of them is excluded.
+    first_year, last_year: inclusive; a movie without a known year is excluded if either is given.
     """
 
     genres: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class MovieFilter:
     last_year: Optional[int] = None
 
     def mask(self, catalog: Catalog) -> np.ndarray:
-        """Return which movies pass, (n_movies,) bool; raises `ChoiceError` for a genre the catalogue lacks."""
+        """Return the mask of allowed movies (n_movies,); raises `ChoiceError` for an unknown genre."""
         passes = np.ones(len(catalog), dtype=bool)
         if self.genres:
             passes &= catalog.genres[:, genre_columns(catalog, self.genres)].any(axis=1)
@@ -106,8 +106,8 @@ def genre_affinity(genres: np.ndarray, favorites: Sequence[int]) -> np.ndarray:
     return np.asarray(genres.astype(np.float32) @ profile)
 
 
-class Context:
-    """What stays the same while the favorites do: what a term is computed from, and what the terms give.
+class SessionContext:
+    """Quantities that depend on the favorites only: inputs and values of the terms.
 
     affinity: (n_movies,) float32.  allowed: (n_movies,) bool.  terms: points of each.  fixed: their sum, or -inf.
     """
@@ -115,11 +115,11 @@ class Context:
     def __init__(
         self, policy: PolicySettings, catalog: Catalog, wanted: MovieFilter, favorites: Sequence[int], any_genre: bool
     ) -> None:
-        """any_genre: movies outside the favorites' genres may be shown too."""
+        """any_genre: also allow movies outside the favorites' genres."""
         self.policy, self.catalog, self.favorites, rows = policy, catalog, favorites, list(favorites)
         self.affinity = genre_affinity(catalog.genres, favorites)
         near = (self.affinity >= policy.min_genre_affinity) & (1 - self.affinity <= policy.max_genre_distance)
-        if any_genre or not catalog.genres[rows].any():  # favorites without a genre say nothing about genres
+        if any_genre or not catalog.genres[rows].any():  # favorites without a genre: no genre filter
             near[:] = True
         self.allowed = near & wanted.mask(catalog)
         self.allowed[rows] = False
@@ -128,8 +128,8 @@ class Context:
         self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
 
     def moments(self, scores: np.ndarray, answered: Sequence[int] = ()) -> tuple[float, float]:
-        """Return mean and standard deviation of `scores` over the candidates: allowed and not yet answered; 1 where
-        they are all alike. Taken over all movies allowed, less what the few answered ones add: nothing copied out."""
+        """Return mean and standard deviation of `scores` over the candidates (allowed and unanswered); 1 if all
+        scores are equal. Computed over all allowed movies minus the few answered ones, without a copy."""
         rows = np.array([row for row in answered if self.allowed[row]], dtype=np.int64)
         n = max(1, self._n_allowed - len(rows))
         taken_out = scores[rows].astype(np.float64)
@@ -141,29 +141,30 @@ class Context:
         return mean, float(np.sqrt(variance)) if variance > 1e-12 * mean * mean else 1.0
 
 
-def genre_term(context: Context) -> np.ndarray:
-    """Return the points lost by genres that the favorites do not have."""
+def genre_term(context: SessionContext) -> np.ndarray:
+    """Penalize genres that the favorites do not have."""
     return -(1 - context.affinity) * np.float32(context.policy.genre_distance_penalty)
 
 
-def popularity_term(context: Context) -> np.ndarray:
-    """Return the points lost by movies that many people rated."""
+def popularity_term(context: SessionContext) -> np.ndarray:
+    """Penalize popular movies."""
     counts = context.catalog.n_ratings
     share = (counts / max(1, counts.max(initial=0))).astype(np.float32)
     return -share * np.float32(context.policy.popularity_penalty)
 
 
-def diversity_term(context: Context) -> np.ndarray:
-    """Return the points of movies a little off the favorites' genres."""
+def diversity_term(context: SessionContext) -> np.ndarray:
+    """Boost movies in the middle band of genre affinity."""
     policy, affinity = context.policy, context.affinity
     middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
     middle &= len(context.favorites) > 0
     return middle.astype(np.float32) * np.float32(policy.diversity_boost)
 
 
-# What is added to the model's score, in this order: the kind of the `Reason` and the function that gives every movie
-# its points, (n_movies,) float32. A new term is a function above and a line here (and a setting, if it has a weight).
-TERMS: dict[str, Callable[[Context], np.ndarray]] = {
+# The terms added to the model's score, in this order: kind of the `Reason` -> function returning (n_movies,) float32.
+# A new term is a function above and a line here, a setting for its weight, and a label in model/online_user_model.py
+# (without one, "why" shows the kind).
+TERMS: dict[str, Callable[[SessionContext], np.ndarray]] = {
     "genre": genre_term,
     "popularity": popularity_term,
     "diversity": diversity_term,

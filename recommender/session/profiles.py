@@ -1,7 +1,7 @@
-"""A person's favorites, answers and words in a JSON file, kept only when they ask for it.
+"""Session profiles: favorites, answers and words in a JSON file, saved only on request.
 
-Movies are stored by external id and words as they were said, so that a profile outlives a rebuilt catalogue or model.
-Format 1 had no words; it is read too.
+Movies are stored by external id and words as text, so a profile remains valid for a rebuilt catalogue or model.
+Format 1, without words, can still be read.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def default_profiles_folder() -> Path:
-    """Return where profiles live: `$XDG_DATA_HOME/tastevec/profiles`, by default below `~/.local/share`."""
+    """Return the profiles folder: `$XDG_DATA_HOME/tastevec/profiles`, by default under `~/.local/share`."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tastevec" / "profiles"
 
 
 def profile_path(folder: Path, name: str) -> Path:
     """Return the file of profile `name`; raises `ChoiceError` for a name that is not a plain file name."""
     if not _NAME.fullmatch(name):
-        raise ChoiceError(f"profile name {name!r}: use up to 64 letters, digits, '-', '_' and '.', no other signs")
+        raise ChoiceError(f"profile name {name!r}: use up to 64 letters, digits, '-', '_' and '.'")
     return folder / f"{name}.json"
 
 
 def save_profile(path: Path, catalog: Catalog, state: SessionState) -> None:
-    """Write the favorites, answers and words of `state` to `path` in one step."""
+    """Write the favorites, answers and words of `state` to `path` atomically."""
     ids = catalog.movie_ids
     profile = {
         "format_version": _VERSIONS[-1],
@@ -48,14 +48,14 @@ def save_profile(path: Path, catalog: Catalog, state: SessionState) -> None:
 def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, list[int]]:
     """Return a saved session, and the ids of its movies that the catalogue no longer has.
 
-    Raises `ChoiceError` where there is no such profile, `ArtifactError` for a damaged one.
+    Raises `ChoiceError` for an unknown profile, `ArtifactError` for a damaged one.
     """
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.json"))
         hint = f"saved ones: {', '.join(known)}" if known else "start one with --save NAME"
         raise ChoiceError(f"no profile {path.stem!r} in {path.parent}: {hint}")
     profile = load_json(path)
-    damaged = ArtifactError(f"{path} is not a profile of tastevec: delete it or name another one")
+    damaged = ArtifactError(f"{path} is not a tastevec profile: delete it or use another name")
     try:
         version, seed = profile["format_version"], int(profile["seed"])
         favorites = [int(movie_id) for movie_id in profile["favorites"]]
@@ -79,5 +79,5 @@ def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, list[int]]
     # Words keep their place among the answers that are left.
     said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in words)
     if not rows and not said:
-        raise ArtifactError(f"{path}: none of its favorites is in this catalogue: start a new one with --save")
+        raise ArtifactError(f"{path}: none of the favorites is in this catalogue: start a new profile with --save")
     return SessionState(rows, events, seed=seed, utterances=said), [i for i in movies if i not in row_of]

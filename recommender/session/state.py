@@ -1,4 +1,4 @@
-"""What a session is made of: what the person said, what it is to a learning rule, and the terms of a score."""
+"""Records of a session: inputs, events for the learning rule, and the terms of a score."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NO_ROW = -1
 
 
 class PseudoItem(NamedTuple):
-    """A movie that does not exist, liked by a person who asked for it in words.
+    """A virtual liked movie that represents words.
 
     vector: (k,) float32 in the space of the rule's movie vectors.  noise: variance of an answer about it.
-    weight: how sure the like is, above 0 to 1; 1 = as an answer.  utterance: index of the words.
+    weight: of the like, above 0 to 1; 1 = as an answer.  utterance: index of the words.
     """
 
     vector: np.ndarray
@@ -36,14 +36,14 @@ class Event(NamedTuple):
 
 
 class Utterance(NamedTuple):
-    """What the person said in words of their own, and how many movies had been answered by then."""
+    """Words of the person, and the number of answers before them."""
 
     text: str
     after: int = 0
 
 
 class TextSignal(NamedTuple):
-    """fit: (n_movies,) float32, higher is nearer to the text.  item: for the rule; None where nothing is to be made."""
+    """fit: (n_movies,) float32, higher is closer to the text.  item: for the rule; None where nothing is to be made."""
 
     fit: np.ndarray
     item: Optional[PseudoItem]
@@ -51,7 +51,7 @@ class TextSignal(NamedTuple):
 
 @dataclass(frozen=True)
 class SessionState:
-    """What was said so far, and the movie on the table (a movie row, or None when nothing is left)."""
+    """All inputs so far, and the current movie (a row, or None if no movie is left)."""
 
     favorites: tuple[int, ...]
     answers: tuple[Event, ...] = ()
@@ -61,7 +61,7 @@ class SessionState:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """The favorites and answers, all about movies, in order; words are in `utterances`."""
+        """The favorites and answers, in order; words are in `utterances`."""
         return tuple(Event(row, FAVORITE) for row in self.favorites) + self.answers
 
 

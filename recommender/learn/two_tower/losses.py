@@ -1,4 +1,4 @@
-"""The losses of the two-tower network, each with its gradient by the scores, and the correction of sampled movies.
+"""Losses of the two-tower network with gradients with respect to the scores, and the correction of sampled movies.
 
     mse      L = 1/B sum_b (s_b - r_b)^2                      predict the rating r
     softmax  L = -1/B sum_b ln softmax(s_b)[positive of b]    pick the liked movie out of those of the batch
