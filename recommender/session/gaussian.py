@@ -72,18 +72,23 @@ class ConditionalGaussian(VectorRule):
         self._skip_noise = 1.0 / skip_weight if skip_weight > 0 else np.inf
 
     def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
-        weights = np.zeros(len(events))
-        places = [i for i, event in enumerate(events) if self.skip_weight > 0 or event.answer != SKIP]
-        heard = [events[i] for i in places]
-        rows = np.array([event.row for event in heard], dtype=np.int64)
-        V = vectors[places].astype(np.float64)  # V_O, (n, k)
-        y = np.array([self._values[event.answer] for event in heard])
-        mu = self.means[rows]
-        noise = self.movie_noise[rows] * [self._skip_noise if event.answer == SKIP else 1.0 for event in heard]
-        for i, event in enumerate(heard):
-            if event.item is not None:
+        heard = slice(None)
+        if self.skip_weight == 0:
+            heard = np.array([event.answer != SKIP for event in events], dtype=bool)
+            events = [event for event in events if event.answer != SKIP]
+        rows = np.array([event.row for event in events], dtype=np.int64)
+        V = vectors[heard].astype(np.float64)  # V_O, (n, k)
+        y = np.array([self._values[event.answer] for event in events])
+        noise, mu = self.movie_noise[rows], self.means[rows]
+        for i, event in enumerate(events):
+            if event.answer == SKIP:
+                noise[i] *= self._skip_noise
+            elif event.item is not None:
                 noise[i], mu[i] = event.item.noise / event.item.weight, 0.0
-        weights[places] = np.linalg.solve(V @ V.T + np.diag(noise), y - mu)
+        covariance = V @ V.T
+        covariance.flat[:: len(rows) + 1] += noise
+        weights = np.zeros(len(vectors))
+        weights[heard] = np.linalg.solve(covariance, y - mu)
         return weights
 
 
