@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class ConditionalGaussian(VectorRule):
         self._skip_noise = 1.0 / skip_weight if skip_weight > 0 else np.inf
 
     def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
-        heard = slice(None)
+        heard: Any = slice(None)  # which events count
         if self.skip_weight == 0:
             heard = np.array([event.answer != SKIP for event in events], dtype=bool)
             events = [event for event in events if event.answer != SKIP]
