@@ -72,7 +72,7 @@ def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, A
             entry = json.loads(line)
         except (ValueError, RecursionError) as error:
             problem = getattr(error, "msg", error)
-            raise DataError(f"{where} is not JSON ({problem}): repair or remove the line") from None
+            raise DataError(f"{where} is not JSON ({problem}): correct or remove the line") from None
         movie_id = entry.get("movieId") if isinstance(entry, dict) else None
         if not isinstance(movie_id, int) or isinstance(movie_id, bool):
             raise DataError(f'{where} needs a whole number as movieId: write {{"movieId": 1, ...}}')

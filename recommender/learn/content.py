@@ -36,7 +36,7 @@ class Content(Ranker):
     class Settings:
         liking: float = setting(0.5, "what a rating counts beyond its distance from the user's mean, in stars", 0)
         popularity: float = setting(2.0, "weight of being well known", 0)
-        fewest_movies: int = setting(5, "a keyword counts if at least so many movies have it", 1)
+        fewest_movies: int = setting(5, "minimum number of movies with a keyword", 1)
 
     def __init__(self, catalog: Optional[Catalog] = None, keywords: bool = True, **settings: Any) -> None:
         """keywords: whether to read those of `catalog` beside its genres; preprocessing fills them from users' tags."""

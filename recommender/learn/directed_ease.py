@@ -48,13 +48,13 @@ class DirectedEase(Ranker):
     def fit(self, train: Interactions) -> DirectedEase:
         """Solve in closed form: O(sum of squared row lengths) pairs, then two products of n_movies^3, float32."""
         self.movie_ids = train.movie_ids
-        chosen = self.settings
+        settings = self.settings
         longest = int(np.diff(train.indptr).max(initial=0))
         x = self._known(train.ratings)
-        y = np.where(train.ratings >= LIKED, 1.0, chosen.y_other).astype(np.float32)
-        G = pair_sums(train, x, x, kernel(longest, chosen.gram_base, chosen.gram_reach))
-        T = pair_sums(train, x, y, kernel(longest, chosen.target_base, chosen.target_reach, chosen.earlier))
-        G[np.diag_indices_from(G)] += chosen.regularisation
+        y = np.where(train.ratings >= LIKED, 1.0, settings.y_other).astype(np.float32)
+        G = pair_sums(train, x, x, kernel(longest, settings.gram_base, settings.gram_reach))
+        T = pair_sums(train, x, y, kernel(longest, settings.target_base, settings.target_reach, settings.earlier))
+        G[np.diag_indices_from(G)] += settings.regularisation
         P = inverse(G)
         B = P @ T
         B -= P * (B.diagonal() / P.diagonal())

@@ -110,7 +110,7 @@ class TextFeatureSettings:
     year_weight: float = setting(0.7, "what the year counts", 0)
 
 
-def text_features(catalog: Catalog, movie_ids: np.ndarray, chosen: TextFeatureSettings) -> np.ndarray:
+def text_features(catalog: Catalog, movie_ids: np.ndarray, settings: TextFeatureSettings) -> np.ndarray:
     """Return [text_weight t, genre_weight g, year_weight y] of each movie, (n_movies, d) float32.
 
     t: vector of the backend `local`, fitted on these movies' own texts, with the director.  g: genres, rare ones
@@ -122,11 +122,11 @@ def text_features(catalog: Catalog, movie_ids: np.ndarray, chosen: TextFeatureSe
     text_of = {movie.movie_id: f"{movie_text(movie)}\n{movie.director}" for movie in movies}
     texts = [text_of.get(movie_id, "") for movie_id in movie_ids.tolist()]
     try:
-        vectors = LocalBackend.fit(texts, dimension=chosen.dimension).embed_texts(texts)
+        vectors = LocalBackend.fit(texts, dimension=settings.dimension).embed_texts(texts)
     except DataError:  # texts that share no word
         vectors = np.zeros((len(texts), 1), dtype=np.float32)
     years = year_nearness(release_years(catalog, movie_ids))
-    parts = (chosen.text_weight * vectors, chosen.genre_weight * genres, chosen.year_weight * years)
+    parts = (settings.text_weight * vectors, settings.genre_weight * genres, settings.year_weight * years)
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 

@@ -49,32 +49,32 @@ class Ials(Ranker):
 
     def fit(self, train: Interactions) -> Ials:
         """Learn from `train`; cost O(n_sweeps (cg_steps nnz k + (n_users + n_movies) k^2))."""
-        chosen = self.settings
-        rng, k = np.random.default_rng(chosen.seed), chosen.factors
+        settings = self.settings
+        rng, k = np.random.default_rng(settings.seed), settings.factors
         likes = train.take(train.ratings >= LIKED)
         indptr, columns = likes.indptr, likes.movie_rows
-        weights = np.full(likes.n_ratings, chosen.alpha, dtype=np.float32)
+        weights = np.full(likes.n_ratings, settings.alpha, dtype=np.float32)
         by_user = blocks_of_rows(indptr, columns, weights, train.n_movies, k)
         by_movie = blocks_of_rows(*transposed(indptr, columns, weights, train.n_movies), train.n_users, k)
         user_ridge = self._ridges(np.diff(indptr), train.n_movies)
         movie_ridge = self._ridges(likes.movie_counts(), train.n_users)
         X = rng.normal(0, 0.1 / np.sqrt(k), (train.n_users, k)).astype(np.float32)
         Y = rng.normal(0, 0.1 / np.sqrt(k), (train.n_movies, k)).astype(np.float32)
-        for _ in range(chosen.n_sweeps):
-            conjugate_gradient(X, Y, by_user, user_ridge, chosen.cg_steps)
-            conjugate_gradient(Y, X, by_movie, movie_ridge, chosen.cg_steps)
+        for _ in range(settings.n_sweeps):
+            conjugate_gradient(X, Y, by_user, user_ridge, settings.cg_steps)
+            conjugate_gradient(Y, X, by_movie, movie_ridge, settings.cg_steps)
         exact = Y.astype(np.float64)
         self.movie_ids, self.movie_vectors_, self.gram_ = train.movie_ids, Y, exact.T @ exact
         return self
 
     def fold_in(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return (B, factors) float32, the exact minimiser of the loss for each user with the movies fixed."""
-        chosen = self.settings
+        settings = self.settings
         part = history.select(user_rows)
-        weights = np.full(part.n_ratings, chosen.alpha)
-        if chosen.recency_span > 0:
+        weights = np.full(part.n_ratings, settings.alpha)
+        if settings.recency_span > 0:
             d = np.repeat(part.indptr[1:], np.diff(part.indptr)) - 1 - np.arange(part.n_ratings)  # 0 = the latest
-            weights *= chosen.recency_floor + np.exp(-d / chosen.recency_span)
+            weights *= settings.recency_floor + np.exp(-d / settings.recency_span)
         liked = (part.ratings >= LIKED) & (weights > 0)
         likes = part.take(liked)
         rows = likes.indptr, likes.movie_rows, weights[liked].astype(np.float32)
@@ -83,9 +83,9 @@ class Ials(Ranker):
 
     def _ridges(self, lengths: np.ndarray, n_columns: int) -> np.ndarray:
         """Return lambda (n,) of rows with `lengths` observed cells of `n_columns`."""
-        chosen = self.settings
-        growth = (1 + chosen.alpha * lengths / n_columns) ** chosen.frequency_exponent
-        return (chosen.regularisation * growth).astype(np.float32)
+        settings = self.settings
+        growth = (1 + settings.alpha * lengths / n_columns) ** settings.frequency_exponent
+        return (settings.regularisation * growth).astype(np.float32)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.fold_in(history, user_rows) @ self.movie_vectors_.T

@@ -68,13 +68,15 @@ class SvdModel(Ranker):
             raise DataError("no ratings to learn from: run python -m preprocess.setup on a set that has some")
         if not np.isfinite(train.ratings).all():
             raise DataError("the ratings hold values that are not numbers: run python -m preprocess.setup again")
-        chosen = self.settings
+        settings = self.settings
         self.movie_ids, self.user_ids_ = train.movie_ids, train.user_ids
         self.movie_counts_, self.newest_ = train.movie_counts(), np.array([train.times.max()])
         values = self.values(train)
         cells = train.take(values != 0)  # a rating whose signal is 0 needs no cell
         A = SparseMatrix(cells.indptr, cells.movie_rows, values[values != 0], train.n_movies)
-        factors = randomized_svd(A, chosen.rank, np.random.default_rng(chosen.seed), chosen.passes, chosen.block)
+        factors = randomized_svd(
+            A, settings.rank, np.random.default_rng(settings.seed), settings.passes, settings.block
+        )
         self.singular_values_ = factors.s
         self.movie_embeddings_ = np.ascontiguousarray(factors.Vt.T)  # V
         self.movie_embeddings_[self.movie_counts_ == 0] = 0  # exactly, not up to rounding
@@ -93,17 +95,17 @@ class SvdModel(Ranker):
 
         means: (n_users,) each user's mean rating; None takes it from `data` itself.
         """
-        chosen = self.settings
-        if chosen.signal == "ones":
+        settings = self.settings
+        if settings.signal == "ones":
             return np.ones(data.n_ratings, dtype=np.float32)
-        if chosen.signal == "binary":
+        if settings.signal == "binary":
             return (data.ratings >= LIKED).astype(np.float32)
         if means is None:
             means, _ = weighting.user_means(data)
-        if chosen.signal == "centered":
+        if settings.signal == "centered":
             return (data.ratings - np.repeat(means, np.diff(data.indptr))).astype(np.float32)
-        movie_weights = weighting.pop_weight(self.movie_counts_, chosen.popularity_power)
-        return weighting.final_rating(data, means, movie_weights, int(self.newest_[0]), chosen.half_life_days)
+        movie_weights = weighting.pop_weight(self.movie_counts_, settings.popularity_power)
+        return weighting.final_rating(data, means, movie_weights, int(self.newest_[0]), settings.half_life_days)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         part, V = history.select(user_rows), self.movie_embeddings_

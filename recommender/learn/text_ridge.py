@@ -31,7 +31,7 @@ class TextRidge(Ease):
     @dataclass(frozen=True)
     class Settings(TextFeatureSettings):  # defaults chosen on the validation part of ml-latest-small, movies held out
         regularisation: float = setting(150.0, "ridge penalty of EASE", 1e-6)
-        middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
+        middling_value: float = setting(0.5, "value of a neutral rating (3 or 3.5); a like counts 1", 0, 1)
         low_value: float = setting(0.2, "what a rating below 3 counts", 0, 1)
         ridge: float = setting(10.0, "ridge penalty of the map from texts", 1e-6)
 

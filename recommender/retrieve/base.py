@@ -1,4 +1,4 @@
-"""The contract of every index of vectors: build, add, search, save, load.
+"""Base class of vector indexes: build, add, search, save, load.
 
 similarity = q . v             metric "inner"
 similarity = q . v / |q| |v|   metric "cosine": both are normalised, so every index needs the inner product alone
@@ -39,8 +39,7 @@ class VectorIndex(ABC):
         """Return the k rows most similar to each query: rows (B, k) int64 and similarities (B, k) float32.
 
         queries: (B, d), finite.  k: 1 or more.  keep: (n,) bool, the rows that may be returned; None = all.
-        Most similar first, equal ones by ascending row. Where fewer than k rows can be returned, the rest is row -1,
-        similarity -inf.
+        Most similar first, ties by row. If fewer than k rows are allowed, the rest is row -1, similarity -inf.
         """
         prepared = self._prepare(queries)
         rows = np.full((len(prepared), k), -1, dtype=np.int64)
@@ -52,7 +51,7 @@ class VectorIndex(ABC):
         return rows, similarities
 
     def _prepare(self, vectors: npt.ArrayLike) -> np.ndarray:
-        """Return `vectors` as float32 rows, normalised where the metric is cosine; zero rows stay zero."""
+        """Return `vectors` as float32 rows, normalised for the metric cosine; zero rows stay zero."""
         array = np.ascontiguousarray(vectors, dtype=np.float32)
         if array.ndim != 2 or array.shape[1] != self.dim:
             raise ChoiceError(f"vectors of shape {array.shape}: give (number, {self.dim})")
@@ -72,7 +71,7 @@ class VectorIndex(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the index to `folder`, all files or none."""
+        """Write the index to `folder` atomically."""
 
     @classmethod
     @abstractmethod

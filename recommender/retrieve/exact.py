@@ -1,9 +1,9 @@
-"""The exact index: all inner products, then the k largest. The default, and the truth for every other index.
+"""The exact index: all inner products, then the k largest. The default, and the reference for other indexes.
 
     similarities = Q V'          one matrix product for a block of queries
     rows = top_n(similarities)   linalg/top_n.py
 
-62,000 movies of 50 dimensions cost about half a millisecond a query; an approximate index pays off only far beyond.
+62,000 movies of 50 dimensions take about half a millisecond a query; an approximate index pays off for far more.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ..data.settings import setting
 from ..linalg.top_n import top_n
 from .base import METRICS, VectorIndex
 
-BLOCK_CELLS = 1 << 22  # similarities held at once: 16 MB
-KIND, FILE, REMEDY = "exact_index", "vectors.npy", "the program that builds this index again"
+BLOCK_CELLS = 1 << 22  # similarities in a block of queries: 16 MB
+KIND, FILE, REMEDY = "exact_index", "vectors.npy", "the program that builds this index"
 
 
 @dataclass(frozen=True)
 class ExactSettings:
-    metric: str = setting("inner", "how similar two vectors are", choices=METRICS)
+    metric: str = setting("inner", "similarity of two vectors", choices=METRICS)
 
 
 class ExactIndex(VectorIndex):

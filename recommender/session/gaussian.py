@@ -36,7 +36,7 @@ class GaussianSettings:
     """How the Gaussian is fitted, and what does not change from one person to the next."""
 
     rank: int = setting(32, "k: how many shared tastes", 1)
-    middling_value: float = setting(0.5, "what a rating of 3 or 3.5 counts where 4 and more count 1", 0, 1)
+    middling_value: float = setting(0.5, "value of a neutral rating (3 or 3.5); a like counts 1", 0, 1)
     low_value: float = setting(0.2, "what a rating below 3 counts; also the value of a dislike", 0, 1)
     noise: float = setting(1.0, "noise of an answer: this / sqrt(n_users)", 0)
     noise_share: float = setting(0.3, "noise of an answer, beside that: this share of the movie's variance", 0)

@@ -25,7 +25,7 @@ _BLOCK = 256  # users at a time: the softmax holds their scores of all movies
 
 def fold_in(
     parameters: Parameters,
-    chosen: TwoTowerSettings,
+    settings: TwoTowerSettings,
     m: np.ndarray,
     c: np.ndarray,
     history: Interactions,
@@ -41,10 +41,10 @@ def fold_in(
         block = history.select(np.arange(low, min(low + _BLOCK, history.n_users)))
         x = Parameter(np.tile(parameters["mean"], (block.n_users, 1)))
         for t in range(1, n_steps + 1):
-            u = tower(x.weights, "user", chosen.user_layer, parameters)
-            du = loss_gradient(u, chosen.objective, m, c, block)
-            x.step(tower_backward(du, x.weights, u, "user", chosen.user_layer, parameters, {}), t, Adam(RATE))
-        outputs[low : low + _BLOCK] = tower(x.weights, "user", chosen.user_layer, parameters)
+            u = tower(x.weights, "user", settings.user_layer, parameters)
+            du = loss_gradient(u, settings.objective, m, c, block)
+            x.step(tower_backward(du, x.weights, u, "user", settings.user_layer, parameters, {}), t, Adam(RATE))
+        outputs[low : low + _BLOCK] = tower(x.weights, "user", settings.user_layer, parameters)
     return outputs
 
 

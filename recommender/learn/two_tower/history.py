@@ -7,7 +7,7 @@ g is 1 for a like (4 stars or more), less for a neutral rating (3 or 3.5) and a 
 watch. The short span is the present mood, the long one the lasting taste. Divided by the root of the sum, not the sum:
 a long history says more than a short one, though not as many times more as it is longer. No recurrence, no attention.
 
-Training asks what a user will like from what they had rated before. Held-out parts go on for a while, so the movie
+Training asks what a user will like from what they had rated before. Held-out parts continue for a while, so the movie
 asked for is not the next one but some steps after the end of the history, how many is drawn in each epoch from an
 exponential distribution; and for a share of the examples the history ends anywhere before.
 """
@@ -23,19 +23,19 @@ from .settings import TwoTowerSettings
 FORGOTTEN = 7.0  # spans after which a movie no longer counts: exp(-7) is less than a thousandth
 
 
-def bags_before(data: Interactions, ends: np.ndarray, user_rows: np.ndarray, chosen: TwoTowerSettings) -> Bags:
+def bags_before(data: Interactions, ends: np.ndarray, user_rows: np.ndarray, settings: TwoTowerSettings) -> Bags:
     """Return the sums over the histories of `user_rows` (B,) up to, not including, rating `ends` (B,) of `data`.
 
     Movies with weight 0 are left out; a history without any is an empty sum. Cost O(B longest_history).
     """
-    counts = np.minimum(ends - data.indptr[user_rows], chosen.longest_history)
+    counts = np.minimum(ends - data.indptr[user_rows], settings.longest_history)
     indptr = np.concatenate(([0], np.cumsum(counts)))
     b = np.repeat(np.arange(len(counts)), counts)  # (n_occurrences,), whose history
     since = indptr[b + 1] - 1 - np.arange(indptr[-1])  # d_j, 0 = the latest
     position = ends[b] - 1 - since  # in data
-    g = grades(data.ratings[position], chosen.middling_weight, chosen.poor_weight)
+    g = grades(data.ratings[position], settings.middling_weight, settings.poor_weight)
     weights = np.zeros_like(g)
-    for span in [span for span in (chosen.short_span, chosen.long_span) if span > 0] or [np.inf]:
+    for span in [span for span in (settings.short_span, settings.long_span) if span > 0] or [np.inf]:
         decayed = g * np.exp(-since / span).astype(g.dtype) * (since < FORGOTTEN * span)
         totals = np.bincount(b, decayed, minlength=len(counts))  # (B,)
         weights += decayed / np.sqrt(np.maximum(totals, 1e-12))[b].astype(g.dtype)

@@ -88,15 +88,15 @@ class TwoTower(Ranker):
 
     def user_vectors(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return the outputs of the user tower, (B, k) float32, for rows of `history`."""
-        chosen = self.settings
+        settings = self.settings
         parameters = {"user_W": self.user_W_, "user_b": self.user_b_, "mean": self.people_mean_}
-        if chosen.user_input == "id":
-            if LOSSES[chosen.objective].in_batch:
+        if settings.user_input == "id":
+            if LOSSES[settings.objective].in_batch:
                 history = history.take(history.ratings >= LIKED)
             known = history.select(user_rows)
-            return fold_in(parameters, chosen, self.movie_vectors_, self.movie_biases_, known)
-        bags = bags_before(history, history.indptr[user_rows + 1], user_rows, chosen)
-        return tower(layers.bag(self.history_vectors_, *bags), "user", chosen.user_layer, parameters)
+            return fold_in(parameters, settings, self.movie_vectors_, self.movie_biases_, known)
+        bags = bags_before(history, history.indptr[user_rows + 1], user_rows, settings)
+        return tower(layers.bag(self.history_vectors_, *bags), "user", settings.user_layer, parameters)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.user_vectors(history, user_rows) @ self.movie_vectors_.T + self.movie_biases_

@@ -85,19 +85,19 @@ def movie_inputs(
     return read("movies", "feature_P"), read("bias", "feature_p") if "bias" in parameters else None
 
 
-def loss_and_gradient(parameters: Parameters, batch: Batch, chosen: TwoTowerSettings) -> tuple[float, Gradient]:
+def loss_and_gradient(parameters: Parameters, batch: Batch, settings: TwoTowerSettings) -> tuple[float, Gradient]:
     """Return the loss of a batch, without L2 terms, and its gradient.
 
     Cost O(B C k) where the loss compares movies, else O(B k^2).
     """
-    loss = LOSSES[chosen.objective]
+    loss = LOSSES[settings.objective]
     if batch.bags is None:
         x_u = layers.lookup(parameters["users"], batch.user_rows)  # (B, k)
     else:
         x_u = layers.bag(parameters["history"], *batch.bags)
     x_m, bias = movie_inputs(parameters, batch.movie_rows, batch.features, batch.kept)  # (C, k), (C, 1)
-    u = tower(x_u, "user", chosen.user_layer, parameters)
-    m = tower(x_m, "movie", chosen.movie_layer, parameters)
+    u = tower(x_u, "user", settings.user_layer, parameters)
+    m = tower(x_m, "movie", settings.movie_layer, parameters)
     dots = u @ m.T if loss.in_batch else layers.rowwise_dot(u, m)  # (B, C) or (B,)
     value, ds = loss.function(dots, None if bias is None else bias[:, 0], batch)
 
@@ -108,9 +108,9 @@ def loss_and_gradient(parameters: Parameters, batch: Batch, chosen: TwoTowerSett
     gradient = Gradient({}, {})
     if bias is not None:
         _movie_gradient(dbias[:, None], batch, "bias", "feature_p", gradient)
-    dx = tower_backward(dm, x_m, m, "movie", chosen.movie_layer, parameters, gradient.dense)
+    dx = tower_backward(dm, x_m, m, "movie", settings.movie_layer, parameters, gradient.dense)
     _movie_gradient(dx, batch, "movies", "feature_P", gradient)
-    dx = tower_backward(du, x_u, u, "user", chosen.user_layer, parameters, gradient.dense)
+    dx = tower_backward(du, x_u, u, "user", settings.user_layer, parameters, gradient.dense)
     if batch.bags is None:
         gradient.rows["users"] = batch.user_rows, dx
     else:

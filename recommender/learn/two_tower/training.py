@@ -34,11 +34,11 @@ class Training:
     """
 
     def __init__(
-        self, data: Interactions, features: np.ndarray, chosen: TwoTowerSettings, dtype: npt.DTypeLike = np.float32
+        self, data: Interactions, features: np.ndarray, settings: TwoTowerSettings, dtype: npt.DTypeLike = np.float32
     ) -> None:
-        self.data, self.settings, self.dtype = data, chosen, np.dtype(dtype)
+        self.data, self.settings, self.dtype = data, settings, np.dtype(dtype)
         self.features = features.astype(dtype)
-        self.in_batch, self.reads_history = LOSSES[chosen.objective].in_batch, chosen.user_input == "history"
+        self.in_batch, self.reads_history = LOSSES[settings.objective].in_batch, settings.user_input == "history"
         self.user_rows = data.user_rows()
         asked = data.ratings >= (LIKED if self.in_batch else 0)
         if self.reads_history:
@@ -47,9 +47,9 @@ class Training:
             raise DataError("no rating to learn from: give data with liked movies after others of the same user")
         self.examples = np.flatnonzero(asked).astype(np.int32 if len(asked) < 2**31 else np.int64)  # positions in data
         self.counts = np.bincount(data.movie_rows[self.examples], minlength=data.n_movies)
-        self.log_q = log_frequencies(self.counts, chosen.batch).astype(dtype)
+        self.log_q = log_frequencies(self.counts, settings.batch).astype(dtype)
         self.likes = data.take(data.ratings >= LIKED) if self.in_batch and not self.reads_history else data
-        first = self._first_values(np.random.default_rng([chosen.seed, 0]))
+        first = self._first_values(np.random.default_rng([settings.seed, 0]))
         self.learned = {name: Parameter(values.astype(dtype)) for name, values in first.items()}
         self.epochs_done = self.steps_done = 0
 
@@ -60,24 +60,24 @@ class Training:
         begin at ln(count + 1): with equal vectors that is the order of popularity, and after the logQ correction the
         loss is then that of movies drawn by their popularity. A linear layer begins as the identity, ReLU as He, 2015.
         """
-        chosen, k = self.settings, self.settings.factors
+        settings, k = self.settings, self.settings.factors
         n_movies, n_features = self.features.shape
 
         def normal(deviation: float, n: int) -> np.ndarray:
             return rng.normal(0, deviation, (n, k)).astype(self.dtype)
 
-        first = {"movies": normal(chosen.scale, n_movies) * (self.counts > 0)[:, None]}
-        if chosen.movie_bias:
+        first = {"movies": normal(settings.scale, n_movies) * (self.counts > 0)[:, None]}
+        if settings.movie_bias:
             first["bias"] = (np.log(self.counts + 1.0) * self.in_batch)[:, None]
         name, n = ("history", n_movies) if self.reads_history else ("users", self.data.n_users)
-        first[name] = normal(chosen.scale, n)
-        for side, layer in (("user", chosen.user_layer), ("movie", chosen.movie_layer)):
+        first[name] = normal(settings.scale, n)
+        for side, layer in (("user", settings.user_layer), ("movie", settings.movie_layer)):
             if layer != "none":
                 first[f"{side}_W"] = np.eye(k) if layer == "linear" else normal(np.sqrt(2 / k), k)
                 first[f"{side}_b"] = np.zeros(k)
         if n_features:
             first["feature_P"] = np.zeros((n_features, k))
-            if chosen.movie_bias:
+            if settings.movie_bias:
                 first["feature_p"] = np.zeros((n_features, 1))
         return first
 
@@ -88,7 +88,7 @@ class Training:
     def run_epoch(self) -> float:
         """Show every example once; returns the mean loss over the epoch, each batch's before its step.
 
-        Raises `DataError` if the loss is no number any more, or a weight of a size that is no result.
+        Raises `DataError` if the loss is not finite, or a weight diverges.
         """
         self.epochs_done += 1
         rng = np.random.default_rng([self.settings.seed, self.epochs_done])
@@ -145,13 +145,13 @@ class Training:
 
     def step(self, gradient: Gradient) -> None:
         """Move all parameters by one step along the gradient of a batch."""
-        chosen = self.settings
-        planned = chosen.epochs * -(-len(self.examples) // chosen.batch)
-        left = max(1 - self.steps_done / planned, 0.0) if chosen.rate_falls else 1.0
-        adam = Adam(chosen.rate * left)
+        settings = self.settings
+        planned = settings.epochs * -(-len(self.examples) // settings.batch)
+        left = max(1 - self.steps_done / planned, 0.0) if settings.rate_falls else 1.0
+        adam = Adam(settings.rate * left)
         self.steps_done += 1
         for name, (rows, values) in gradient.rows.items():
-            l2 = 0.0 if name == "bias" else chosen.l2  # a popular movie is not to be pulled to the mean
+            l2 = 0.0 if name == "bias" else settings.l2  # a popular movie is not to be pulled to the mean
             self.learned[name].step_rows(rows, values, self.steps_done, adam, l2)
         for name, values in gradient.dense.items():
             self.learned[name].step(values, self.steps_done, adam)
@@ -169,7 +169,7 @@ class Training:
         return {"progress": progress, **{name: part.copy() for name, part in self._arrays().items()}}
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `state` of a training on the same data and settings returned."""
+        """Resume from the `state` of a training on the same data and settings."""
         self.epochs_done, self.steps_done = (int(n) for n in arrays["progress"])
         for name, part in self._arrays().items():
             part[...] = arrays[name]

@@ -85,7 +85,7 @@ class MiniLmBackend(BaseEmbeddingBackend):
 
 
 def batches(lengths: Sequence[int], tokens_at_once: int) -> list[list[int]]:
-    """Return the numbers of the texts in batches: by length, each batch of at most so many tokens, or of one text.
+    """Return the numbers of the texts in batches: by length, each batch up to a number of tokens, or one text.
 
     >>> batches([5, 2, 9, 2], tokens_at_once=9)
     [[1, 3, 0], [2]]
