@@ -25,7 +25,7 @@ from recommender.text import registry
 
 def build_parser(program: str, description: str, answers: str, without: Sequence[str] = ()) -> Parser:
     """Return the flags of a session program; without: policy settings that do not apply."""
-    parser = Parser(f"model.{program}", description, epilog=answers)
+    parser = Parser(f"model.{program}", description.partition("\n\n")[0], epilog=answers)
     several = {"action": "append", "default": [], "metavar": "NAME"}
     words = "what you want, in your own words, instead of favorites or in addition; repeatable"
     backend = "embedding backend for words; movie vectors of it must be stored (default: %(default)s)"

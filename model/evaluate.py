@@ -89,13 +89,7 @@ def make_parser() -> cli.Parser:
     more("--dialogues", type=Path, metavar="JSONL", help="with --embeddings: dialogues of ReDial")
     more("--samples", type=int, default=0, metavar="N", help="with --embeddings: number of example queries to print")
     more("--stages", type=int, default=20, metavar="N", help="number of refits in strict time (default: 20)")
-    more(
-        "--folds",
-        type=int,
-        default=5,
-        metavar="N",
-        help="number of held-out folds to evaluate, each a tenth of the movies (1 to 5)",
-    )
+    more("--folds", type=int, default=5, metavar="N", help="held-out folds, 1 to 5, each a tenth of the movies")
     more("--resamples", type=int, default=N_RESAMPLES, metavar="N", help="number of bootstrap samples")
     more("--seed", type=cli.whole_number, default=0, metavar="N", help="random seed of the bootstrap and the folds")
     more("--json", type=Path, metavar="FILE", help="write averages and intervals")

@@ -53,8 +53,9 @@ _FORMS = ".npz with movie_ids and vectors, .npy with NAME_ids.npy beside it, a f
 def make_parser() -> command.Parser:
     """Return the parser of the flags."""
     renamed = {"--files": "--formats", "--concurrency": "--threads"}
+    description, _, examples = (__doc__ or "").partition("\n\n")
     layout = argparse.RawDescriptionHelpFormatter
-    parser = command.Parser("model.generate_embeddings", __doc__ or "", renamed, formatter_class=layout)
+    parser = command.Parser("model.generate_embeddings", description, renamed, epilog=examples, formatter_class=layout)
     add = parser.add_argument
     add("--backend", choices=names(), default=DEFAULT_BACKEND, help="embedding backend (default: %(default)s)")
     parser.add_common("processed")

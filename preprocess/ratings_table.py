@@ -267,6 +267,6 @@ def _bad_cell(files: RawFiles, layout: Format, line: int, width: int, column: st
     elif column == "rating":
         problem = (
             f"rating {shown} is not a number from {layout.low:g} to {layout.high:g}: correct or remove the line, "
-            "or give the scale: --rating-scale 1-10, --source-format NAME"
+            "or give the scale: --rating-scale LOW-HIGH, --source-format NAME"
         )
     return files.error(files.ratings_name, problem, line)

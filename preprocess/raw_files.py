@@ -45,7 +45,8 @@ class RawFiles:
         try:
             self._zip = zipfile.ZipFile(self.path)
         except _DAMAGED:
-            raise DataError(f"{self.path} is damaged or not a .zip: download it again") from None
+            remedy = "give its folder" if self.path.suffix != ".zip" else "download it again"
+            raise DataError(f"{self.path} is damaged or not a .zip: {remedy}") from None
         # The shallowest file of a name counts: archives made on a Mac repeat each name deeper, under __MACOSX/.
         deepest_first = sorted(self._zip.namelist(), key=lambda name: (name.count("/"), name), reverse=True)
         return {member.rsplit("/", 1)[-1]: member for member in deepest_first if not member.endswith("/")}

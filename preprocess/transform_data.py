@@ -50,7 +50,8 @@ def step(run: Run, stage: Path) -> list[str]:
     popularity = dict(zip(map(str, train.movie_ids.tolist()), counts.tolist()))
     dump_json(popularity, stage / "movie_popularity.json")
     (stage / "train_max_timestamp.txt").write_text(date + "\n", encoding="utf-8")
-    learned = f"mean of the train ratings {overall_mean:.3f}; newest {date}"
+    newest_date = f"; newest {date}" if train.has_times else ""
+    learned = f"mean of the train ratings {overall_mean:.3f}{newest_date}"
     report = ["transform", f"{learned}; {int((counts == 0).sum()):,} movies without a train rating"]
     tiers = weighting.popularity_tiers(counts)
     for tier, name in enumerate(weighting.TIER_NAMES):

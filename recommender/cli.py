@@ -26,6 +26,7 @@ _REMEDIES = {
     errno.EPERM: "no permission: choose another folder or change its permissions",
     errno.EROFS: "the folder is read-only: choose another one",
     errno.ENOENT: "no such file or folder: check the path",
+    errno.EEXIST: "this is a file, not a folder: check the path",
     errno.ENOTDIR: "a part of the path is a file, not a folder: check the path",
     errno.EISDIR: "this is a folder, not a file: check the path",
 }
@@ -125,7 +126,7 @@ class Parser(argparse.ArgumentParser):
                 formatter.add_text(group.description)
                 formatter.add_arguments(group._group_actions)
                 formatter.end_section()
-        formatter.add_text(self.epilog)
+        formatter.add_text(self.epilog if every_setting else None)
         return formatter.format_help()
 
     def error(self, message: str) -> NoReturn:
@@ -172,6 +173,8 @@ def output_folder(arguments: argparse.Namespace, stored: str, kind: str = "") ->
 
 def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
     """Run `main(None)` as a whole program and exit with its code."""
+    if sys.stdout is None:
+        sys.exit(_fail("standard output is closed: redirect it to a terminal or a file"))
     try:
         code = main(None) or 0
         sys.stdout.flush()

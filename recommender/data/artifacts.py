@@ -76,6 +76,8 @@ def need_folder(folder: Path, flag: str = "--output", kind: str = "") -> None:
     place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not place.is_dir():
         raise ArtifactError(f"{place} is a file, not a folder: give another {flag}")
+    if not os.access(place, os.W_OK):
+        raise ArtifactError(f"no permission to write in {place}: give another {flag}, or change its rights")
     found = _peek(folder).get("kind", kind)
     if kind and found != kind:
         raise ArtifactError(f"{folder} has a {found!r} artifact, which {kind!r} would replace: give another {flag}")
