@@ -181,7 +181,7 @@ def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path):
     without = Recommender.load(folder, policy)
     assert not without.movie_vectors[[0, 4]].any()
     (note,) = without.notes
-    assert "movies that nobody rated come last" in note
+    assert "movies without ratings come last" in note
     assert "python -m model.generate_embeddings" in note
     write_vectors(folder / "artifacts" / "text" / "local", Identity("local", "x", 2), catalog)
     placed = Recommender.load(folder, policy)
