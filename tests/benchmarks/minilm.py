@@ -18,9 +18,8 @@ import sys
 import time
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--texts", type=int, default=150)
-parser.add_argument("--repeats", type=int, default=3)
-parser.add_argument("--threads", type=int, default=1)
+for flag, default in (("--texts", 150), ("--repeats", 3), ("--threads", 1)):
+    parser.add_argument(flag, type=int, default=default)
 
 FIRST = {
     "numpy": "from recommender.text.registry import make_backend; make_backend('minilm').embed_texts(['x'])",
@@ -46,8 +45,8 @@ def main() -> None:
     catalog = Catalog.load(default_folder("processed"))
     n = min(arguments.texts, len(catalog))
     texts = [movie_text(catalog.movie(number * len(catalog) // n)) for number in range(n)]
-    theirs = make_backend("sentence-transformers", model_name=str(package_folder()), device="cpu")
-    backends = {"numpy": make_backend("minilm"), "torch": theirs}
+    torch = make_backend("sentence-transformers", model_name=str(package_folder()), device="cpu")
+    backends = {"numpy": make_backend("minilm"), "torch": torch}
     seconds: dict[str, list[float]] = {who: [] for who in backends}
     vectors = {who: backend.embed_texts(["ready"]) for who, backend in backends.items()}
     for turn in range(arguments.repeats):
@@ -59,9 +58,8 @@ def main() -> None:
     medians = ", ".join(f"{who} {statistics.median(times):.2f} s" for who, times in seconds.items())
     cosine = float((vectors["numpy"] * vectors["torch"]).sum(axis=1).min())
     print(f"{arguments.threads} thread(s): {medians}, ratio {ratio:.2f}; smallest cosine {cosine:.7f}", flush=True)
-    starts = {who: statistics.median(map(start, [program] * 5)) for who, program in FIRST.items()}
-    times = starts["torch"] / starts["numpy"]
-    print("start to first vector: numpy {numpy:.2f} s, torch {torch:.2f} s".format(**starts), f"{times:.1f} times")
+    ours, theirs = (statistics.median(map(start, [program] * 5)) for program in FIRST.values())
+    print(f"start to first vector: numpy {ours:.2f} s, torch {theirs:.2f} s, {theirs / ours:.1f} times")
 
 
 def start(program: str) -> float:
