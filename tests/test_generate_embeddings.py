@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import shutil
@@ -60,10 +59,8 @@ class Letters(BaseEmbeddingBackend):
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     make_processed(tmp_path / "processed")
-    with open(tmp_path / "ratings.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["userId", "movieId", "rating", "timestamp"])
-        writer.writerows((*rating, 1000 + place) for place, rating in enumerate(RATINGS))
+    lines = [f"{user},{movie},{stars},{place}\n" for place, (user, movie, stars) in enumerate(RATINGS)]
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "".join(lines))
     return tmp_path
 
 
@@ -81,24 +78,34 @@ def change_title(project: Path, old: str, new: str) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
+def words(project: Path) -> Path:
+    (project / "words.csv").write_text("dialog_id,speaker_id,text\nd1,3,action and war\n", encoding="utf-8")
+    return project / "words.csv"
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_second_run_changes_nothing_and_a_changed_movie_is_embedded_alone(project: Path) -> None:
-    backend = Letters()
-    generator(project, backend=backend, output=project / "out").build_movie_embeddings()
+    def run(backend: Letters, force: bool = False) -> VectorTable:
+        return generator(project, force, backend, output=project / "out").build_movie_embeddings()
+
+    backend, again = Letters(), Letters()
+    run(backend)
     assert len(backend.asked) == len(FILMS)
     before = files(project / "out")
-    again = Letters()
-    generator(project, backend=again, output=project / "out").build_movie_embeddings()
+    run(again)
     assert again.asked == []
     assert files(project / "out") == before
+    other = Letters("abd")
+    with pytest.raises(ArtifactError, match="has vectors of model abc, not abd"):
+        run(other)
+    assert other.asked == []
     change_title(project, "Delta (1983)", "Cab (1983)")
-    movies = generator(project, backend=again, output=project / "out").build_movie_embeddings()
-    assert again.asked == ["Title: Cab (1983).\nGenres: Drama."]
-    assert movies["embedding_text"][3] == again.asked[0]
-    generator(project, force=True, backend=again, output=project / "out").build_movie_embeddings()
+    movies = run(again)
+    assert again.asked == ["Title: Cab (1983).\nGenres: Drama."] == [movies["embedding_text"][3]]
+    run(again, force=True)
     assert len(again.asked) == 1 + len(FILMS)
 
 
@@ -120,19 +127,6 @@ def test_equal_texts_are_embedded_once_and_texts_go_out_in_calls_of_the_asked_si
             TasteEmbeddingGenerator(config, backend=backend, force=True).build_movie_embeddings()
 
 
-def test_a_local_model_stays_until_force(project: Path) -> None:
-    first = generator(project).build_movie_embeddings()
-    change_title(project, "Delta (1983)", "Cab (1983)")
-    second = generator(project).build_movie_embeddings()
-    assert second.identity == first.identity
-    unchanged = [place for place in range(len(FILMS)) if place != 3]
-    assert np.array_equal(second.embedding[unchanged], first.embedding[unchanged])
-    third = generator(project, force=True).build_movie_embeddings()
-    assert third.identity != first.identity
-    with pytest.raises(ArtifactError, match=r"model was fitted with dimension 4, not 3: refit with --force"):
-        generator(project, backend_settings={**LOOSE, "dimension": 3}).build_movie_embeddings()
-
-
 def test_a_run_that_is_refused_or_stopped_leaves_model_and_vectors_that_fit(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +136,8 @@ def test_a_run_that_is_refused_or_stopped_leaves_model_and_vectors_that_fit(
     first = generator(project).build_movie_embeddings()
     folder = out(project)
     before = files(folder)
+    with pytest.raises(ArtifactError, match=r"model was fitted with dimension 4, not 3: refit with --force"):
+        generator(project, backend_settings={**LOOSE, "dimension": 3}).build_movie_embeddings()
     change_title(project, "Delta (1983)", "Cab (1983)")
     with exclusive(folder, "it"), pytest.raises(ArtifactError, match="another process"):
         generator(project, force=True).build_movie_embeddings()
@@ -155,37 +151,26 @@ def test_a_run_that_is_refused_or_stopped_leaves_model_and_vectors_that_fit(
     again = generator(project).build_movie_embeddings()
     assert again.identity == first.identity == LocalBackend(folder / "model").identity
     assert VectorTable.load(folder, identity=first.identity, texts=True)["embedding_text"][3].startswith("Title: Cab")
+    assert np.array_equal(np.delete(again.embedding, 3, axis=0), np.delete(first.embedding, 3, axis=0))
+    assert generator(project, force=True).build_movie_embeddings().identity != first.identity
 
 
 def test_a_model_without_its_vectors_or_gone_is_finished(project: Path) -> None:
     first = generator(project).build_movie_embeddings()
-    folder = out(project)
-    shutil.rmtree(folder / "model")
+    folder = out(project) / "model"
+    shutil.rmtree(folder)
     again = generator(project).build_movie_embeddings()
-    assert again.identity == first.identity == LocalBackend(folder / "model").identity
+    assert again.identity == first.identity == LocalBackend(folder).identity
     other = LocalBackend.fit([f"other words {place}" for place in range(5)], **LOOSE)
-    other.save(folder / "model")  # where a forced run was stopped
-    words = project / "words.csv"
-    words.write_text("dialog_id,speaker_id,text\nd1,3,action and war\n", encoding="utf-8")
+    other.save(folder)  # where a forced run was stopped
     with pytest.raises(ArtifactError, match="has vectors of model"):
-        generator(project).build_user_embeddings(project / "ratings.csv", [words])
+        generator(project).build_user_embeddings(project / "ratings.csv", [words(project)])
     assert generator(project).build_movie_embeddings().identity == other.identity
 
 
-def test_other_models_are_refused_before_anything_is_embedded(project: Path) -> None:
-    generator(project, backend=Letters(), output=project / "out").build_movie_embeddings()
-    other = Letters("abd")
-    with pytest.raises(ArtifactError, match="has vectors of model abc, not abd"):
-        generator(project, backend=other, output=project / "out").build_movie_embeddings()
-    assert other.asked == []
-    with pytest.raises(ArtifactError, match="has vectors of backend letters, not local"):
-        generator(project, output=project / "out").build_movie_embeddings()
-
-
 def test_users_lie_at_the_mean_of_the_movies_they_like(project: Path) -> None:
-    made = generator(project)
-    movies = made.build_movie_embeddings()
-    people = made.build_user_embeddings(project / "ratings.csv")
+    movies = generator(project).build_movie_embeddings()
+    people = generator(project).build_user_embeddings(project / "ratings.csv")
     assert people["user_id"].tolist() == ["1", "3"]  # 2 likes two movies only
     assert np.allclose(people.embedding[0], unit_rows(movies.embedding[:3].sum(axis=0)[None]), atol=1e-6)
     stored = VectorTable.load(out(project), USERS, movies.identity)
@@ -200,8 +185,7 @@ def test_users_who_talk_are_embedded_by_the_movies_own_model(project: Path) -> N
     talk = project / "talk.tsv"
     lines = ["d1\tSEEKER\tI want action and war", "d1\tRECOMMENDER\tcomedy?", "d2\tSEEKER\tzzzz"]
     talk.write_text("\n".join(["dialog_id\tspeaker\ttext", *lines]) + "\n", encoding="utf-8")
-    made = generator(project)
-    made.build_movie_embeddings()
+    generator(project).build_movie_embeddings()
     alone = generator(project).build_user_embeddings(talk)
     assert (alone["user_id"].tolist(), alone["origin"].tolist()) == (["inspired:d1"], ["text"])
     model = LocalBackend(out(project) / "model")
@@ -213,13 +197,9 @@ def test_users_who_talk_are_embedded_by_the_movies_own_model(project: Path) -> N
 
 
 def test_words_and_ratings_of_one_user_are_mixed_by_alpha(project: Path) -> None:
-    words = project / "words.csv"
-    words.write_text("dialog_id,speaker_id,text\nd1,3,action and war\n", encoding="utf-8")
     generator(project).build_movie_embeddings()
-    sides = [
-        generator(project, alpha=alpha).build_user_embeddings(project / "ratings.csv", [words])
-        for alpha in (1.0, 0.0, 0.25)
-    ]
+    parts = project / "ratings.csv", [words(project)]
+    sides = [generator(project, alpha=alpha).build_user_embeddings(*parts) for alpha in (1.0, 0.0, 0.25)]
     ratings, said, both = (side.vectors_for([3])[0] for side in sides)
     np.testing.assert_allclose(said, LocalBackend(out(project) / "model").embed_texts(["action and war"])[0], atol=1e-6)
     np.testing.assert_allclose(both, unit_rows((0.25 * ratings + 0.75 * said)[None])[0], atol=1e-6)
@@ -228,8 +208,7 @@ def test_words_and_ratings_of_one_user_are_mixed_by_alpha(project: Path) -> None
 
 def test_ratings_are_of_the_movies_of_movielens_or_of_the_first_source(project: Path) -> None:
     (project / "movies.dat").write_text("1::Other (1999)::War\n5::Strange (1999)::\n", encoding="utf-8")
-    tweets = f"tweets={project / 'movies.dat'}"
-    own = f"own={project / 'processed'}"
+    tweets, own = f"tweets={project / 'movies.dat'}", f"own={project / 'processed'}"
     for sources, n_people in (([tweets, "movielens"], 2), ([own, tweets], 2), ([tweets, own], 0)):
         made = generator(project, movie_sources=sources, force=True)
         movies = made.build_movie_embeddings()
@@ -239,14 +218,6 @@ def test_ratings_are_of_the_movies_of_movielens_or_of_the_first_source(project: 
             source = "own" if own in sources else "movielens"
             mean = unit_rows(movies.vectors_for([1, 2, 3], source).sum(axis=0)[None])
             assert np.allclose(people.embedding[0], mean, atol=1e-6)
-
-
-def test_a_large_csv_of_users_is_written_when_asked_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recommender.text.generator._MOST_CSV_LINES", 1)
-    for config, written in (({}, False), ({"forms": ["npz", "csv"]}, True)):
-        generator(project, **config).build_movie_embeddings()
-        generator(project, **config).build_user_embeddings(project / "ratings.csv")
-        assert (out(project) / "user_embeddings.csv").exists() == written
 
 
 def test_users_need_movies_and_stay_while_those_do(project: Path) -> None:
@@ -265,46 +236,41 @@ def test_ratings_are_read_or_refused(project: Path) -> None:
     table.write_text(f"{header}1,2,4,1970-01-02 00:00:01\n1,3,4,1970-01-01\n")
     read = read_ratings(table)
     assert (read.movie_ids[read.movie_rows].tolist(), read.times.tolist()) == ([3, 2], [0, 86_401])
-    table.write_text("userId,movieId,rating\n1,1,5\n")
-    with pytest.raises(DataError, match=r"own\.csv is not a ratings table"):
-        read_ratings(table)
-    for row in ("1,x,5,3", "1,1,,3", "1,1,nan,3", ",1,5,3", "1,1,50,3", "1,1,5,99999999999999999999", "1,1,5,May"):
-        table.write_text(f"{header}1,2,4,2\n{row}\n")
+    rows = ("1,x,5,3", "1,1,,3", "1,1,nan,3", ",1,5,3", "1,1,50,3", "1,1,5,99999999999999999999", "1,1,5,May")
+    for text in ("userId,movieId,rating\n1,1,5\n", *(f"{header}1,2,4,2\n{row}\n" for row in rows)):
+        table.write_text(text)
         with pytest.raises(DataError, match=r"own\.csv is not a ratings table"):
             read_ratings(table)
     with pytest.raises(DataError, match="no ratings at"):
         read_ratings(project / "none.csv")
 
 
-@pytest.mark.parametrize(
-    ("name", "values", "error"),
-    [
-        ("backend_type", ["word2vec"], ChoiceError),
-        ("batch_size", [0, 1.5, True], SettingsError),
-        ("alpha", [1.5, "0.5"], SettingsError),
-        ("rating_threshold", [9.0], SettingsError),
-        ("min_movies", [0], SettingsError),
-        ("movie_sources", ["movielens", []], SettingsError),
-        ("forms", [["csv"], ["npz", "xls"]], ChoiceError),
-        ("backend_settings", [{"dimensions": 3}], SettingsError),
-    ],
-)
-def test_bad_configurations_are_refused(name: str, values: list[Any], error: type[Exception]) -> None:
-    for value in values:
-        with pytest.raises(error):
-            TasteEmbeddingConfig(**{name: value})
+def test_bad_configurations_are_refused() -> None:
+    for name, values in (
+        ("batch_size", [0, 1.5, True]),
+        ("alpha", [1.5, "0.5"]),
+        ("rating_threshold", [9.0]),
+        ("min_movies", [0]),
+        ("movie_sources", ["movielens", []]),
+        ("backend_settings", [{"dimensions": 3}]),
+        ("backend_type", ["word2vec"]),
+        ("forms", [["csv"], ["npz", "xls"]]),
+    ):
+        for value in values:
+            with pytest.raises(ChoiceError if name in ("backend_type", "forms") else SettingsError):
+                TasteEmbeddingConfig(**{name: value})
 
 
 def test_sources_are_found_from_the_root(tmp_path: Path) -> None:
-    config = TasteEmbeddingConfig(tmp_path, movie_sources=["movielens", "tweets", "inspired=x/movie_database.tsv"])
-    assert config.sources() == {
-        "movielens": tmp_path / "processed",
-        "tweets": tmp_path / "data" / "tweets",
-        "inspired": tmp_path / "x" / "movie_database.tsv",
-    }
-    assert TasteEmbeddingConfig(tmp_path, movie_sources={"a": "/b"}).sources() == {"a": Path("/b")}
+    def places(sources: Any) -> dict[str, Path]:
+        return TasteEmbeddingConfig(tmp_path, movie_sources=sources).sources()
+
+    assert places(["movielens", "tweets"]) == {
+        "movielens": tmp_path / "processed", "tweets": tmp_path / "data" / "tweets",
+    }  # fmt: skip
+    assert places({"a": "/b", "c": "x/y.tsv"}) == {"a": Path("/b"), "c": tmp_path / "x" / "y.tsv"}
     with pytest.raises(ChoiceError, match="source 'a' is given twice"):
-        TasteEmbeddingConfig(tmp_path, movie_sources=["a=1", "a=2"]).sources()
+        places(["a=1", "a=2"])
 
 
 def test_the_program_from_plan_to_users(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -313,39 +279,33 @@ def test_the_program_from_plan_to_users(project: Path, capsys: pytest.CaptureFix
         return capsys.readouterr().out
 
     loose = ("--dimension", 4, "--fewest-texts", 1, "--most-texts", 1.0)
-    planned = run(*loose, "--dry-run")
-    assert "local: 9 texts to embed\nabout " in planned
+    assert "local: 9 texts to embed\nabout " in run(*loose, "--dry-run")
     assert not (project / "processed" / "artifacts" / "text").exists()
     done = run(*loose, "--ratings", project / "ratings.csv", "--files", "npz")
     assert "9 of movielens: 9 different movies" in done
     assert "2 of 3 users from ratings, method average" in done
-    folder = out(project)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "manifest.json", "model", "movie_embeddings.npz", "user_embeddings.npz",
-    ]  # fmt: skip
+    made = ["manifest.json", "model", "movie_embeddings.npz", "user_embeddings.npz"]
+    assert sorted(path.name for path in out(project).iterdir()) == made
     assert "is up to date" in run("--no-users", "--formats", "npz")
 
 
-def test_every_flag_arrives(tmp_path: Path) -> None:
-    flags = ["--processed", "here", "--output", "there", "--source", "movielens", "--source", "a=b", "--half"]
-    flags += ["--no-texts", "--files", "npz, csv", "--alpha", "0.5", "--rating-threshold", "3.5", "--min-movies", "4"]
-    parse = generate_embeddings.make_parser().parse_args
-    config = generate_embeddings.config_of(parse([*flags, "--rarity", "2"]))
-    assert config.sources() == {"movielens": Path("here").resolve(), "a": Path("b")}
-    assert (config.folder, list(config.forms)) == (Path("there"), ["npz", "csv"])
-    assert (config.half, config.with_texts) == (True, False)
-    assert (config.alpha, config.rating_threshold, config.min_movies) == (0.5, 3.5, 4)
-    assert dict(config.backend_settings) == {"rarity": 2.0}
-    plain = generate_embeddings.config_of(parse(["--processed", "here"]))
-    assert plain == TasteEmbeddingConfig(
-        movie_sources=[f"movielens={Path('here').resolve()}"], output=Path("here") / "artifacts" / "text" / "local",
-    )  # fmt: skip
-    over_http = generate_embeddings.config_of(
-        parse(["--backend", "http", "--model", "m", "--batch-size", "7", "--timeout", "3", "--concurrency", "2"])
-    )
+def test_every_flag_arrives() -> None:
+    def config(flags: str) -> TasteEmbeddingConfig:
+        return generate_embeddings.config_of(generate_embeddings.make_parser().parse_args(flags.split()))
+
+    here = f"movielens={Path('here').resolve()}"
+    flags = "--output there --source movielens --source a=b --half --no-texts --files npz,csv --alpha 0.5 --rarity 2"
+    settings: Any = {"half": True, "with_texts": False, "forms": ["npz", "csv"], "alpha": 0.5, "min_movies": 4}
+    settings |= {"rating_threshold": 3.5, "backend_settings": {"rarity": 2.0}, "output": Path("there")}
+    settings |= {"movie_sources": [here, "a=b"]}
+    found = config(f"--processed here {flags} --rating-threshold 3.5 --min-movies 4")
+    assert found == TasteEmbeddingConfig(**settings)
+    output = Path("here") / "artifacts" / "text" / "local"
+    assert config("--processed here") == TasteEmbeddingConfig(movie_sources=[here], output=output)
+    over_http = config("--backend http --model m --batch-size 7 --timeout 3 --concurrency 2")
     assert (over_http.openai_model, over_http.batch_size) == ("m", 7)
     assert dict(over_http.backend_settings) == {"timeout": 3.0, "concurrency": 2}
-    other = generate_embeddings.config_of(parse(["--backend", "sentence-transformers", "--model", "m"]))
+    other = config("--backend sentence-transformers --model m")
     assert (other.model_name, other.openai_model) == ("m", "text-embedding-3-large")
 
 
@@ -437,17 +397,17 @@ def test_vectors_made_elsewhere_are_fetched_whole_or_not_at_all(project: Path, s
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in files(project / "made").items():
             archive.writestr(inside + name, content)
-    content = packed.getvalue()
-    digest = hashlib.sha256(content).hexdigest()
+    content, digest = packed.getvalue(), hashlib.sha256(packed.getvalue()).hexdigest()
     server.faults = [Reply(200, content)] * 2 + [Reply(200, b"no zip"), Reply(404, b"")]
     with pytest.raises(DataError, match="has sha256"):
         fetch_vectors(server.url, "0" * 64, project / "here")
     assert len(fetch_vectors(server.url, digest.upper(), project / "here")) == 9
     assert files(project / "here") == files(project / "made")
-    with pytest.raises(DataError, match=r"not a (valid )?\.zip"):
-        fetch_vectors(server.url, hashlib.sha256(b"no zip").hexdigest(), project / "there")
-    with pytest.raises(ServiceError, match="404"):
-        fetch_vectors(server.url, digest, project / "there")
-    with pytest.raises(ArtifactError, match="here exists"):
-        fetch_vectors(server.url, digest, project / "here")
+    for sha, folder, error, said in (
+        (hashlib.sha256(b"no zip").hexdigest(), "there", DataError, r"not a (valid )?\.zip"),
+        (digest, "there", ServiceError, "404"),
+        (digest, "here", ArtifactError, "here exists"),
+    ):
+        with pytest.raises(error, match=said):
+            fetch_vectors(server.url, sha, project / folder)
     assert sorted(path.name for path in project.iterdir()) == ["here", "made", "processed", "ratings.csv"]

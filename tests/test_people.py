@@ -23,10 +23,9 @@ def ratings(n_users: int = 60, n_movies: int = 40, seed: int = 3) -> Interaction
         movies = rng.permutation(n_movies)[:n]
         stars = np.full(n, 4.5) if user % 10 == 7 else rng.integers(1, 11, n) / 2
         rows += [(user, int(f), float(s), int(rng.integers(900)) * DAY) for f, s in zip(movies, stars)]
-    users, movies, stars, times = zip(*rows)
-    ids = np.arange(n_movies) * 7
+    users, movies, stars, times = np.array(rows).T
     return Interactions.from_columns(
-        np.array(users) * 2, ids[list(movies)], stars, times, ids, np.arange(n_users + 2, dtype=np.int64) * 2
+        users * 2, movies * 7, stars, times, np.arange(n_movies) * 7, np.arange(n_users + 2) * 2
     )
 
 
@@ -42,20 +41,16 @@ def by_hand(data: Interactions, movies: np.ndarray, s: UserVectorSettings) -> di
     for user in range(data.n_users):
         part = range(data.indptr[user], data.indptr[user + 1])
         known = [i for i in part if movies[data.movie_rows[i]].any()]
-        liked = [i for i in known if data.ratings[i] >= s.rating_threshold]
-        if len(liked) < s.min_movies:
+        weights = {i: 1.0 for i in known if data.ratings[i] >= s.rating_threshold}
+        if len(weights) < s.min_movies:
             continue
         mean = sum(float(data.ratings[i]) for i in part) / len(part)
-        total = np.zeros(movies.shape[1])
-        if s.method == "weighted":
-            last = [i for i in list(part)[-s.n_last :] if i in known and data.ratings[i] > mean + 1e-6]
-            pairs = [(i, float(data.ratings[i]) - mean) for i in last] or None
-        else:
-            pairs = None
-        aged = s.method == "temporal" or pairs is not None
-        for i, weight in pairs or [(i, 1.0) for i in liked]:
-            age = (data.times[part[-1]] - data.times[i]) / DAY  # from the last rating of all: the scale drops out
-            total += weight * (0.5 ** (age / s.half_life_days) if aged else 1.0) * movies[data.movie_rows[i]]
+        above = {i: float(data.ratings[i]) - mean for i in part[-s.n_last :] if i in known}
+        above = {i: weight for i, weight in above.items() if weight > 1e-6 and s.method == "weighted"}
+        if s.method == "temporal" or above:  # from the last rating of all: the scale drops out
+            ages = {i: (data.times[part[-1]] - data.times[i]) / DAY for i in part}
+            weights = {i: weight * 0.5 ** (ages[i] / s.half_life_days) for i, weight in (above or weights).items()}
+        total = sum(weight * movies[data.movie_rows[i]].astype(np.float64) for i, weight in weights.items())
         result[int(data.user_ids[user])] = total / np.linalg.norm(total)
     return result
 
@@ -73,7 +68,6 @@ def test_the_loop_over_people_gives_the_same(method: str, n_last: int) -> None:
     found = user_vectors(data, movies, settings, np.random.default_rng(0))
     assert found.user_ids.tolist() == sorted(expected)
     np.testing.assert_allclose(found.vectors, [expected[user] for user in found.user_ids.tolist()], atol=2e-5)
-    assert found.vectors.dtype == np.float32
     assert len(found.user_ids) + sum(found.left_out.values()) == data.n_users
     if method == "weighted":
         assert found.fallbacks >= 5  # those who give one value to all
@@ -91,17 +85,14 @@ def test_a_small_case_by_hand() -> None:
 
 
 def test_who_is_left_out_is_counted_by_reason() -> None:
-    data = Interactions.from_columns(
-        [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4], [1, 2, 1, 2, 3, 1, 2, 4, 1, 5, 2], [4] * 11, range(11)
-    )
+    users, ids = [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4], [1, 2, 1, 2, 3, 1, 2, 4, 1, 5, 2]
+    data = Interactions.from_columns(users, ids, [4] * 11, range(11))
     movies = np.array([[1, 0], [0, 1], [0, 0], [1, 1], [-1, -2]], dtype=np.float32)
     found = run(data, movies)
-    assert found.user_ids.tolist() == [3, 4]
-    assert list(found.left_out.values()) == [1, 1, 0]
+    assert (found.user_ids.tolist(), list(found.left_out.values())) == ([3, 4], [1, 1, 0])
     movies[4] = [-1, -1]  # now the movies of person 4 add up to nothing
     found = run(data, movies)
-    assert list(found.left_out.values()) == [1, 1, 1]
-    assert found.user_ids.tolist() == [3]
+    assert (found.user_ids.tolist(), list(found.left_out.values())) == ([3], [1, 1, 1])
 
 
 def test_ratings_years_before_the_last_one_still_count_with_a_short_half_life() -> None:
@@ -130,25 +121,20 @@ def test_all_methods_keep_the_same_people_and_every_setting_matters() -> None:
     found = {method: run(data, movies, method=method) for method in METHODS}
     assert len({tuple(part.user_ids) for part in found.values()}) == 1
     assert len({part.vectors.tobytes() for part in found.values()}) == len(METHODS)
-    again, other = (
-        user_vectors(data, movies, UserVectorSettings(method="random"), np.random.default_rng(seed)) for seed in (0, 1)
-    )
-    assert np.array_equal(again.vectors, found["random"].vectors)
-    assert not np.allclose(other.vectors, again.vectors)
+    again = run(data, movies, method="random").vectors
+    other = user_vectors(data, movies, UserVectorSettings(method="random"), np.random.default_rng(1)).vectors
+    assert np.array_equal(again, found["random"].vectors)
+    assert not np.allclose(other, again)
     base = {"method": "weighted", "n_last": 10}
     changes = ({"rating_threshold": 5.0}, {"min_movies": 12}, {"n_last": 5}, {"half_life_days": 10.0})
     results = [run(data, movies, **{**base, **change}).vectors.tobytes() for change in ({}, *changes)]
     assert len(set(results)) == len(results)
-
-
-def test_nobody_at_all_gives_an_empty_result() -> None:
     nobody = Interactions.from_columns([], [], [], [], np.array([1, 2]))
     for method in METHODS:
         assert run(nobody, np.ones((2, 3), np.float32), method=method).vectors.shape == (0, 3)
 
 
-X, Y = np.array([[1, 0]], np.float32), np.array([[0, 1]], np.float32)
-NONE = np.zeros((1, 2), np.float32)
+X, Y, NONE = (np.array([row], np.float32) for row in ((1, 0), (0, 1), (0, 0)))
 
 
 def test_the_share_of_ratings_is_alpha_and_lengths_play_no_part() -> None:

@@ -17,8 +17,6 @@ from recommender.text.movie_sources import movie_columns, read_source
 from recommender.text.vectors import FUSED, MOVIES, USERS, VectorTable
 from tests.tiny import FILMS, make_processed
 
-ROOT = Path(__file__).resolve().parents[1]
-TWEETINGS = ROOT.parent / "shared" / "data" / "movietweetings-100k"
 LETTERS = Identity("letters", "abc", 3)
 
 
@@ -35,8 +33,9 @@ def tsv(folder: Path, *lines: str) -> list[tuple[str, Movie]]:
 
 def table(name: str = MOVIES, n: int = 3, identity: Identity = LETTERS) -> VectorTable:
     """A small table of each kind."""
+    movies = [(str(i), Movie(i, f"Abba {i}", 1970, ("Drama",), imdb_id="1")) for i in range(n)]
     columns: dict[str, list[str]] = {
-        MOVIES: movie_columns({"tweets": [(str(i), movie(i)) for i in range(n)]}),
+        MOVIES: movie_columns({"tweets": movies}),
         USERS: {"user_id": ["5", "12", "redial:é"], "origin": ["ratings", "both", "text"]},
         FUSED: {"movie_id": ["1", "2", "3"], "missing": ["", "visual", "visual;audio"]},
     }[name]
@@ -45,14 +44,9 @@ def table(name: str = MOVIES, n: int = 3, identity: Identity = LETTERS) -> Vecto
     return VectorTable(name, arrays, vectors, identity, {} if name == MOVIES else {"method": "average"})
 
 
-def movie(number: int) -> Movie:
-    return Movie(number, f"Abba {number}", 1970, ("Drama",), imdb_id="1")
-
-
 def test_movietweetings_lines_are_read(tmp_path: Path) -> None:
-    (ident, one), (_, two) = dat(
-        tmp_path, "0076759::Star Wars: Episode IV :: A New Hope (1977)::Action|Sci-Fi\n\n12::Él (1953)::\n"
-    )
+    lines = "0076759::Star Wars: Episode IV :: A New Hope (1977)::Action|Sci-Fi\n\n12::Él (1953)::\n"
+    (ident, one), (_, two) = dat(tmp_path, lines)
     assert (ident, one.title) == ("0076759", "Star Wars: Episode IV :: A New Hope")
     assert (one.year, one.genres, one.imdb_id) == (1977, ("Action", "Sci-Fi"), "0076759")
     assert (two.title, two.year, two.genres) == ("Él", 1953, ())
@@ -89,13 +83,10 @@ def test_sources_are_known_by_what_lies_there(tmp_path: Path) -> None:
     assert [ident for ident, _ in read_source("movielens", processed)] == [str(movie[0]) for movie in FILMS]
     other = tmp_path / "other"
     other.mkdir()
-    for place in (other, tmp_path / "none.csv", tmp_path / "none.dat"):
-        with pytest.raises(DataError, match=place.name):
-            read_source("tweets", place)
-    dat(other, "7::Seven::\n")
-    assert read_source("tweets", other) == read_source("tweets", other / "movies.dat")
-    with pytest.raises(DataError, match="source 'a:b'"):
-        read_source("a:b", other)
+    for name, place in (("tweets", other), ("tweets", tmp_path / "none.csv"), ("a:b", tmp_path / "none.dat")):
+        with pytest.raises(DataError, match=place.name if name == "tweets" else "source 'a:b'"):
+            read_source(name, place)
+    assert dat(other, "7::Seven::\n") == read_source("tweets", other)
 
 
 def test_lines_of_one_movie_share_key_and_text(tmp_path: Path) -> None:
@@ -116,21 +107,6 @@ def test_lines_of_one_movie_share_key_and_text(tmp_path: Path) -> None:
     assert json.loads(columns["metadata"][0]) == {
         "title": "Heat", "year": 1995, "genres": ["Crime"], "imdb_id": "0113277",
     }  # fmt: skip
-
-
-@pytest.mark.skipif(not TWEETINGS.is_dir(), reason="the raw data are not beside this clone")
-def test_movielens_and_movietweetings_share_movies() -> None:
-    paths = {"movielens": ROOT / "processed", "movietweetings": TWEETINGS}
-    lists = {name: read_source(name, path) for name, path in paths.items()}
-    assert [len(lines) for lines in lists.values()] == [3650, 10506]
-    keys = movie_columns(lists)["key"]
-    both = set(keys[:3650]) & set(keys[3650:])
-    assert len(both) > 2500
-    first, second = (
-        dict(zip(part, (m.year for _, m in lines))) for part, lines in zip((keys[:3650], keys[3650:]), lists.values())
-    )
-    # The two sites now and then disagree by a year; lines of different movies would disagree by more.
-    assert np.mean([abs(first[key] - second[key]) <= 1 for key in both]) > 0.99
 
 
 @pytest.mark.parametrize("name", [MOVIES, USERS, FUSED])
@@ -154,7 +130,6 @@ def test_every_table_comes_back_in_every_form(name: str, tmp_path: Path) -> None
     with np.load(tmp_path / f"{name}.npz") as plain:
         assert plain["embedding"].dtype == np.float16
     half = VectorTable.load(tmp_path, name).embedding
-    assert half.dtype == np.float32
     np.testing.assert_allclose(np.sum(half * given.embedding, axis=1), 1, atol=1e-5)
 
 
@@ -208,15 +183,9 @@ def test_other_models_are_refused_by_name(tmp_path: Path) -> None:
             table(USERS, identity=identity).save(tmp_path)
 
 
-def test_damage_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"no taste-embeddings artifact in .*generate_embeddings"):
-        VectorTable.load(tmp_path)
+def test_a_table_that_does_not_name_its_model_is_refused(tmp_path: Path) -> None:
     table().save(tmp_path)
     manifest = tmp_path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"model"', '"made_by"'))
     with pytest.raises(ArtifactError, match="does not name their model"):
-        VectorTable.load(tmp_path)
-    table().save(tmp_path)
-    (tmp_path / "movie_embeddings.npz").write_bytes(b"PK damaged")
-    with pytest.raises(ArtifactError, match=r"movie_embeddings\.npz is damaged"):
         VectorTable.load(tmp_path)
