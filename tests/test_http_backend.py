@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -29,9 +29,8 @@ pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
 def backend(server: Server, cache: Path | str = "", **fields) -> HttpBackend:
-    """Return a backend of model "m"."""
-    given = {"batch_size": 8, "concurrency": 2, "timeout": 5.0, **fields}
-    return HttpBackend(base_url=server.url, model="m", cache=str(cache), key=Key(SECRET), **given)
+    given = {"model": "m", "key": Key(SECRET), "batch_size": 8, "concurrency": 2, "timeout": 5.0, **fields}
+    return HttpBackend(base_url=server.url, cache=str(cache), **given)
 
 
 def embeds_rightly(some: HttpBackend, texts=TEXTS) -> bool:
@@ -47,9 +46,6 @@ def failure(some: HttpBackend, texts=TEXTS) -> TastevecError:
     assert "\n" not in str(caught.value)
     assert SECRET not in str(caught.value)
     return caught.value
-
-
-# What is sent
 
 
 def test_requests_are_what_the_interface_asks_for(server):
@@ -76,19 +72,13 @@ def test_no_texts_and_only_blank_ones_have_the_right_width(server):
             some.embed_texts(texts)
 
 
-# Answers in odd forms, and wrong ones
-
-
-def test_the_order_is_that_of_index(server):
-    server.faults = [lambda answer: random.Random(1).shuffle(answer["data"])] * 4
-    assert embeds_rightly(backend(server))
-
-
-def test_base64_is_read_although_floats_were_asked_for_and_the_reverse(server):
+def test_any_order_is_read_and_base64_although_floats_were_asked_for_and_the_reverse(server):
     def in_floats(answer):
         texts = server.requests[-1].body["input"]
         answer["data"] = [{"index": i, "embedding": unit(text).tolist()} for i, text in enumerate(texts)]
 
+    server.faults = [lambda answer: random.Random(1).shuffle(answer["data"])] * 4
+    assert embeds_rightly(backend(server))
     server.faults = [in_base64, None, in_base64, None, None, in_floats]
     assert embeds_rightly(backend(server))
     assert embeds_rightly(backend(server, encoding="base64", concurrency=1))
@@ -96,7 +86,7 @@ def test_base64_is_read_although_floats_were_asked_for_and_the_reverse(server):
 
 
 NO_EMBEDDINGS = [
-    *([1.0, float("nan"), 0], [1.0, float("inf"), 0], [1.0, 1e300, 0], [1.0, None, 0], [10**400, 1, 1], [1.0, 2.0]),
+    *([1.0, float("nan"), 0], [1.0, 1e300, 0], [1.0, None, 0], [10**400, 1, 1], [1.0, 2.0]),
     *(["1", "2", "3"], [[1.0, 2.0, 3.0]], [], None, "", "%%%", "AAAAAAA="),
 ]
 
@@ -111,16 +101,12 @@ def entry(row: int, **changed):
         *[(entry(3, index=index), "") for index in (4, 8, -1, None, "3", True)],
         (lambda answer: answer["data"].pop(), "7 embeddings for 8 texts"),
         (lambda answer: answer["data"].append(dict(answer["data"][0])), "9 embeddings for 8 texts"),
-        (lambda answer: answer.update(data=[]), "0 embeddings for 8 texts"),
         *[(entry(3, embedding=value), "not a list of finite numbers") for value in NO_EMBEDDINGS],
         (lambda answer: answer.update(data=[{"index": i, "embedding": []} for i in range(8)]), "not a list of finite"),
-        (lambda answer: answer.pop("data"), "no list of embeddings"),
         (lambda answer: answer.update(data=[[1.0, 2.0]] * 8), "no list of embeddings"),
         (Reply(200, [1, 2]), "no list of embeddings"),
-        (Reply(200, "null"), "no list of embeddings"),
         (Reply(200, {"error": {"message": f"no such model for {SECRET}"}}), "embeddings (no such model for ***)"),
         (Reply(200, '{"data": ['), "no JSON"),
-        (Reply(429, {"error": {"message": "Quota.", "type": "insufficient_quota"}}), "the quota is used up"),
         (Reply(401, {"error": {"message": f"Wrong key {SECRET}"}}), "(Wrong key ***): check the key"),
         (Reply(400, {"error": {"message": "what is encoding_format?"}}), "what is encoding_format?"),
     ],
@@ -149,26 +135,21 @@ def test_another_width_than_before_is_refused(server, tmp_path):
 
 @pytest.mark.parametrize("fault", [Reply(401, wait=0.1), Reply(200, {"data": []}, wait=0.1)])
 def test_requests_under_way_when_one_fails_are_kept(server, tmp_path, fault):
-    """Two batches begin together, one fails soon, the other comes later; no third begins."""
     server.faults = [fault, lambda answer: time.sleep(0.3)]
     failure(backend(server, tmp_path))
     assert len(server.answered) <= 16
     assert backend(server, tmp_path).estimate(TEXTS).n_to_send == len(TEXTS) - len(server.answered)
 
 
-# Batches that are too large
+TOO_LARGE = [
+    Reply(413, "Payload Too Large"),
+    Reply(400, {"error": {"message": "Invalid 'input': too many inputs, at most 3", "code": "x"}}),
+    Reply(400, {"error": {"message": "Requested 9000 tokens, max 8000 tokens: exceeds the limit per request"}}),
+    Reply(422, {"detail": [{"msg": "List should have at most 3 items after validation", "type": "too_long"}]}),
+]
 
 
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        Reply(413, "Payload Too Large"),
-        Reply(413, {"error": "batch size 8 > maximum allowed batch size 3", "error_type": "Validation"}),
-        Reply(400, {"error": {"message": "Invalid 'input': too many inputs, at most 3", "code": "x"}}),
-        Reply(400, {"error": {"message": "Requested 9000 tokens, max 8000 tokens: exceeds the limit per request"}}),
-        Reply(422, {"detail": [{"msg": "List should have at most 3 items after validation", "type": "too_long"}]}),
-    ],
-)
+@pytest.mark.parametrize("refusal", TOO_LARGE)
 def test_a_batch_that_is_too_large_is_halved_and_later_ones_are_made_smaller(server, refusal):
     server.check = lambda texts: refusal if len(texts) > 3 else None
     assert embeds_rightly(backend(server, concurrency=1))
@@ -183,15 +164,10 @@ def test_one_text_that_is_too_long_is_named_and_the_others_are_kept(server, tmp_
     server.check = lambda texts: refusal if sum(map(len, texts)) > 1000 else None
     error = failure(backend(server, tmp_path, concurrency=1), [*TEXTS[:5], "The long story. " * 100, *TEXTS[5:]])
     assert isinstance(error, DataError)
-    assert "The long story. The long story." in str(error)
-    assert "(1,600 characters)" in str(error)
-    assert len(str(error)) < 300
+    assert re.search(r"'The long story\. .{,60}\(1,600 characters\)", str(error))
     assert len(server.answered) >= 5
     assert embeds_rightly(backend(server, tmp_path), TEXTS)
     assert sorted(server.answered) == sorted(TEXTS)
-
-
-# At the same time
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
@@ -201,30 +177,21 @@ def test_no_more_requests_than_allowed_are_under_way(server, concurrency):
     assert server.most_at_once == concurrency
 
 
-def test_no_more_is_asked_than_is_taken(server):
-    """What nobody takes would pile up in memory."""
+def test_no_more_is_asked_than_is_taken_and_nothing_once_closed(server):
     batches = embed(Client(server.url), {"model": "m"}, [str(i) for i in range(40)], 1, 2)
     next(batches)
     time.sleep(0.2)
-    assert len(server.requests) <= 7
-    assert len(list(batches)) == 39
-
-
-def test_one_that_is_closed_early_asks_no_more(server):
-    batches = embed(Client(server.url), {"model": "m"}, [str(i) for i in range(40)], 1, 2)
+    assert len(server.requests) <= 7, "what nobody takes would pile up in memory"
     next(batches)
     batches.close()
     time.sleep(0.2)
-    assert len(server.requests) <= 9
+    assert len(server.requests) <= 12
 
 
 def test_several_threads_may_embed(server, tmp_path):
     some = backend(server, tmp_path)
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda start: embeds_rightly(some, TEXTS[start : start + 9]), range(0, 24, 3)))
-
-
-# The estimate, settings, the key
 
 
 def test_the_estimate_counts_texts_tokens_and_cost_without_a_call(server, tmp_path, monkeypatch):
@@ -242,40 +209,29 @@ def test_the_estimate_counts_texts_tokens_and_cost_without_a_call(server, tmp_pa
 
 def test_the_key_is_that_of_openai_only_at_openai(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    make_backend("http", base_url=server.url, model="m", cache="").embed_texts(["a"])
-    assert "Authorization" not in server.requests[-1].headers
-    make_backend("http", base_url=server.url, model="m", cache="", key_variable="OPENAI_API_KEY").embed_texts(["a"])
-    assert server.requests[-1].headers["Authorization"] == f"Bearer {SECRET}"
+    for variable in ("", "OPENAI_API_KEY"):
+        make_backend("http", base_url=server.url, cache="", key_variable=variable).embed_texts(["a"])
+        assert server.requests[-1].headers.get("Authorization") == (f"Bearer {SECRET}" if variable else None)
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(SettingsError, match="OPENAI_API_KEY is not set"):
         HttpBackend(cache="").embed_texts(["a"])
 
 
 def test_settings_that_make_no_sense_are_refused():
-    for wrong in (
-        {"base_url": "localhost:1"},
-        {"model": ""},
-        {"batch_size": 0},
-        {"encoding": "x"},
-        {"api_key": SECRET},
-    ):
-        with pytest.raises(TastevecError) as caught:
-            make_backend("http", **wrong)
-        assert SECRET not in str(caught.value)
+    for name, value in {"base_url": "localhost:1", "model": "", "batch_size": 0, "encoding": "x", "api_key": 1}.items():
+        with pytest.raises(TastevecError):
+            make_backend("http", **{name: value})
 
 
 def test_repetitions_are_reported_and_nothing_shows_the_key(server, capfd):
     some = backend(server, attempts=2)
     server.faults = [Reply(500, f"Bearer {SECRET}")] * 2
-    error = failure(some, ["a"])
-    shown = f"{error!r}{some!r}{vars(some)}{some.settings}{capfd.readouterr()}"
+    shown = f"{failure(some, ['a'])!r}{some!r}{vars(some)}{some.settings}{capfd.readouterr()}"
     assert "attempt 2 of 2" in shown
     assert SECRET not in shown
 
 
 def test_importing_the_backend_imports_neither_requests_nor_pandas():
-    modules = "recommender, recommender.text.backends.http, recommender.net.openai"
-    code = f"import sys, {modules}; print({{'requests', 'pandas', 'urllib3'}} & set(sys.modules))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    code = "import sys, recommender.text.backends.http; print({'requests', 'pandas', 'urllib3'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "set()"

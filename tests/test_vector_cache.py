@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from recommender.text.backends.cache import FILE_NAME, VectorCache
-from recommender.text.backends.http import HttpBackend
 from recommender.text.movie_text import text_hash
 from tests.fake_server import Server, unit
 from tests.test_http_backend import TEXTS, backend, embeds_rightly, entry, failure
@@ -29,22 +28,17 @@ def test_a_second_run_makes_no_call_and_gives_the_same(server, tmp_path):
     again = backend(server, tmp_path / "new" / "folder")
     assert again.identity.dimension == 3
     np.testing.assert_array_equal(again.embed_texts(TEXTS[::-1])[::-1], first)
-    assert again.embed_texts([]).shape == (0, 3)
     assert len(server.requests) == n_requests
     assert embeds_rightly(again, [*TEXTS, "new"])
     assert server.answered[len(TEXTS) :] == ["new"]
 
 
 def test_model_dimensions_and_text_tell_vectors_apart(server, tmp_path):
-    def asked(model: str, dimensions: int, text: str) -> int:
-        before = len(server.answered)
-        HttpBackend(base_url=server.url, model=model, dimensions=dimensions, cache=str(tmp_path)).embed_texts([text])
-        return len(server.answered) - before
-
-    assert [asked("m", 0, "a"), asked("m", 0, "a")] == [1, 0]
-    assert [asked("n", 0, "a"), asked("n", 0, "a")] == [1, 0]
-    assert [asked("m", 3, "a"), asked("m", 3, "a")] == [1, 0]
-    assert [asked("m", 0, "a "), asked("m", 0, "A"), asked("m", 0, "a")] == [1, 1, 0]
+    for model, dimensions, text in [("m", 0, "a"), ("n", 0, "a"), ("m", 3, "a"), ("m", 0, "a "), ("m", 0, "A")]:
+        server.answered.clear()
+        for _ in range(2):
+            backend(server, tmp_path, model=model, dimensions=dimensions).embed_texts([text])
+            assert server.answered == [text]
 
 
 def test_a_vector_that_is_damaged_is_asked_for_again(server, tmp_path):
@@ -75,10 +69,8 @@ def test_a_cache_that_cannot_be_used_is_explained_in_one_line(server, tmp_path):
 
 
 def test_another_host_has_to_give_the_same_vectors(server, tmp_path):
-    """The cache was filled by another host; "localhost" proves itself with one text, once, or is refused."""
     with VectorCache(tmp_path, "m", 0) as cache:
-        texts = ["the probe", "other"]
-        cache.store(texts, np.array([unit(text) for text in texts], np.float32), "far.example")
+        cache.store(["the probe", "other"], np.array([unit("the probe"), unit("other")], np.float32), "far.example")
     assert embeds_rightly(backend(server, tmp_path), ["the probe", "other"])
     assert server.answered == []
     server.faults = [entry(0, embedding=[-1.0, 0.0, 0.0])]
@@ -92,22 +84,20 @@ def test_another_host_has_to_give_the_same_vectors(server, tmp_path):
 CHILD = """
 import sys
 from recommender.text.backends.http import HttpBackend
-texts = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(200)]
+from tests.test_vector_cache import MANY
 some = HttpBackend(base_url=sys.argv[1], model="m", cache=sys.argv[2], batch_size=4, concurrency=3)
 print("ready", flush=True)
-print(some.embed_texts(texts).sum(), flush=True)
+print(some.embed_texts(MANY).sum(), flush=True)
 """
 
 
 def child(server: Server, cache: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, server.url, str(cache)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", CHILD, server.url, str(cache)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
 def test_killed_at_any_point_a_rerun_pays_only_for_what_was_not_stored(server, tmp_path):
-    """Each child is killed after a random number of answers; the cache is sound and holds what it holds."""
     rng, stored, server.latency = random.Random(5), 0, 0.002
     for _ in range(4):
         process = child(server, tmp_path)
@@ -131,8 +121,7 @@ def test_processes_share_a_cache(server, tmp_path):
     server.latency = 0.005
     processes = [child(server, tmp_path) for _ in range(3)]
     results = {process.communicate(timeout=60)[0] for process in processes}
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    assert len(results) == 1
+    assert (len(results), {process.returncode for process in processes}) == (1, {0})
     server.answered.clear()
     assert embeds_rightly(backend(server, tmp_path), MANY)
     assert server.answered == []

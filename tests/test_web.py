@@ -72,22 +72,16 @@ def test_what_may_pass_is_repeated_until_the_last_attempt(server, fault):
 
 
 LASTING = [
-    (
-        Reply(401, {"error": {"message": "No such\nkey", "type": "invalid"}}),
-        ["HTTP 401 (No such key)", "key in MY_KEY"],
-    ),
+    (Reply(401, {"error": {"message": "No such\nkey"}}), ["HTTP 401 (No such key)", "key in MY_KEY"]),
     (Reply(403, {"error": "forbidden"}), ["HTTP 403 (forbidden)", "key in MY_KEY"]),
     (Reply(400, {"detail": [{"msg": "bad field", "loc": ["x"]}]}), ["HTTP 400 (bad field)"]),
     (Reply(404, {"status_message": "Invalid id"}), ["(Invalid id)", "check the address"]),
     (Reply(418, b"\xff\xfe"), ["HTTP 418"]),
     (Reply(404, "<!DOCTYPE html><html><title>Not\n here</title>" + "x" * 9999), ["(an HTML page, 'Not here')"]),
     (Reply(400, {"error": {"message": "word " * 500}}), ["word..."]),
-    (Reply(400, {"error": {"code": 5}}), ["HTTP 400"]),
     (Reply(400, "\x1b[2Jhello\x07"), ["([2Jhello)"]),
     (Reply(429, {"error": {"message": "Exceeded.", "code": "insufficient_quota"}}), ["Exceeded.", "quota is used up"]),
-    (Reply(429, {"error": {"message": "Exceeded.", "type": "insufficient_quota"}}), ["quota is used up"]),
     (Reply(200, "<html><title>Log in</title>"), ["an HTML page, 'Log in'", "check the address"]),
-    (Reply(200, '{"a": '), ["no JSON"]),
     (Reply(200, '{"a": "caf\xe9"}'.encode("latin-1")), ["no JSON"]),
     (Reply(200, b" " * 300_000), ["more than 0 MB"]),
     (Reply(302, headers={"Location": "/v2"}), ["give the address it moved to, /v2"]),
@@ -104,10 +98,10 @@ def test_what_will_not_pass_is_reported_at_once_in_the_words_of_the_server(serve
     assert some.get_json("x") == 1
 
 
-SECONDS = [("7", 7, 7.7), ("0", 0, 0), ("86400", 60, 60), ("soon", 0.5, 1), ("-3", 0.5, 1), ("", 0.5, 1)]
+RETRY_AFTER = [("7", 7, 7.7), ("0", 0, 0), ("86400", 60, 60), ("soon", 0.5, 1), ("-3", 0.5, 1)]
 
 
-@pytest.mark.parametrize(("header", "low", "high"), [*SECONDS, (20, 18, 22), (-20, 0, 0), (86400, 60, 60)])
+@pytest.mark.parametrize(("header", "low", "high"), [*RETRY_AFTER, (20, 18, 22), (-20, 0, 0)])
 def test_retry_after_is_obeyed_in_seconds_and_as_a_date_and_a_stop_ends_pauses(server, monkeypatch, header, low, high):
     monkeypatch.setattr("recommender.net.web.LONGEST_PAUSE", 60.0)
     header = header if isinstance(header, str) else formatdate(time.time() + header, usegmt=True)
@@ -151,35 +145,30 @@ def test_no_more_requests_a_second_than_allowed(server):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_the_key_does_not_follow_a_redirect(server, status):
-    """A request with a key, or with a text, goes where it was sent and nowhere else; one without may be led on."""
+def test_neither_a_key_nor_a_text_follows_a_redirect(server, status):
     other = Server()
     other.faults = [GOOD]
     moved = Reply(status, headers={"Location": f"{other.url}/elsewhere?api_key={SECRET}"})
-    for some in (client(server), client(server, key_parameter="api_key")):
-        server.faults = [moved, moved]
-        for error in (failure(some.get_json, "x"), failure(some.post, "x", {"text": "private"})):
-            assert f"{other.url}/elsewhere" in str(error)
-            assert not shows_key(str(error))
-    server.faults = [moved]
-    failure(client(server, key=None).post, "x", {"text": "private"})
+    server.faults = [moved] * 4
+    with_key, without = [client(server), client(server, key_parameter="api_key")], client(server, key=None)
+    errors = [failure(some.get_json, "x") for some in with_key]
+    for error in errors + [failure(some.post, "x", {"text": "private"}) for some in (with_key[0], without)]:
+        assert f"{other.url}/elsewhere" in str(error)
+    assert not any(shows_key(str(error)) for error in errors)
     assert other.requests == []
-    server.faults = [Reply(status, headers={"Location": f"{other.url}/elsewhere"})]
-    assert client(server, key=None).get_json("x") == {"ok": 1}
-    assert [request.path for request in other.requests] == ["/v1/elsewhere"]
-    other.close()
     for location, n in (("/v1/x", 6), ("ftp://x/", 1), ("//[::1", 1)):
         server.requests, server.faults = [], [Reply(status, headers={"Location": location})] * 99
-        assert not failure(client(server, key=None).get_json, "x").retryable
+        assert not failure(without.get_json, "x").retryable
         assert len(server.requests) == n
+    server.faults = [Reply(status, headers={"Location": f"{other.url}/elsewhere"})]
+    assert without.get_json("x") == {"ok": 1}
+    other.close()
 
 
 ECHOES = [
-    Reply(401, {"error": {"message": f"Incorrect API key provided: {SECRET}."}}),
-    Reply(401, {"error": {"message": f"Incorrect: {SECRET[:20]}***{SECRET[-9:]}"}}),
+    Reply(401, {"error": f"Incorrect: {SECRET[:20]}***{SECRET[-9:]}"}),
     Reply(400, f"<html><title>Bearer {SECRET}</title>"),
     Reply(500, f"{'x' * 190}{SECRET}"),
-    Reply(200, f"Bearer {SECRET}"),
     Reply(200, f"<html><title>{SECRET}"),
     Reply(200, {"choices": None, "error": f"bad key {SECRET}"}),
     Reply(302, headers={"Location": f"http://127.0.0.1:1/{SECRET}"}),
@@ -191,7 +180,6 @@ ECHOES = [
 @pytest.mark.parametrize("reply", ECHOES)
 @pytest.mark.parametrize("parameter", ["", "api_key"])
 def test_the_key_is_never_shown(server, reply, parameter, capsys):
-    """Not in the message, the objects, the lines about repetitions, nor the variables that a traceback may list."""
     server.faults = [reply] * 2
     some = client(server, attempts=2, key_parameter=parameter, say=print)
     error = failure(chat, some, "m", [])
@@ -213,38 +201,40 @@ def test_hiding_takes_nothing_else():
     assert hide("long " * 99, None, 11) == "long long l..."
 
 
-@pytest.mark.parametrize("value", ["two words", "broken\nline", "naïve", "tab\there", " "])
-def test_what_can_be_no_key_is_refused_unseen(value, monkeypatch):
-    monkeypatch.setenv("A_KEY", f" {value} ")
-    with pytest.raises(SettingsError, match="A_KEY") as caught:
-        key_for("http://localhost", "A_KEY")
-    assert not value.strip() or value not in str(caught.value)
-
-
 def test_keys_come_from_the_environment_each_for_its_own_host(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    assert key_for("https://api.openai.com/v1").value == SECRET
+    assert key_for("http://localhost/v1") is None
     monkeypatch.setenv("A_KEY", " abc\n")
     key = key_for("http://localhost/v1", "A_KEY")
     assert key == Key("abc", "A_KEY")
     assert "abc" not in repr(key)
-    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    assert key_for("https://api.openai.com/v1").value == SECRET
-    assert key_for("http://localhost/v1") is None
+    for value in ("two words", "broken\nline", "naïve", " "):
+        monkeypatch.setenv("A_KEY", f" {value} ")
+        with pytest.raises(SettingsError, match="A_KEY") as caught:
+            key_for("http://localhost", "A_KEY")
+        assert not value.strip() or value not in str(caught.value)
 
 
-BAD_ADDRESSES = ["localhost:8000/v1", "ftp://x/v1", "https://", "https://a b/", "http://x:99999/", "//[::1"]
+ADDRESSES = [
+    "localhost:8000/v1",
+    "ftp://x/v1",
+    "https://",
+    "https://a b/",
+    "http://x:99999/",
+    "//[::1",
+    "https://x?k=1",
+]
 
 
-@pytest.mark.parametrize("url", [*BAD_ADDRESSES, "https://u:pw@host/v1", "https://x/v1?key=1"])
-def test_addresses_that_are_none_are_refused(url):
-    with pytest.raises(SettingsError) as caught:
-        Client(url)
-    assert "pw" not in str(caught.value)
-
-
-def test_a_key_does_not_go_unencrypted_over_the_open_network():
-    for near in ("http://localhost:1/v1", "http://127.0.0.1/v1", "http://[::1]:8/v1", "http://192.168.1.5:8000/v1"):
+def test_addresses_that_are_none_and_a_key_unencrypted_on_the_open_network_are_refused():
+    for url in (*ADDRESSES, "https://u:pw@host/v1"):
+        with pytest.raises(SettingsError) as caught:
+            Client(url)
+        assert "pw" not in str(caught.value)
+    for near in ("http://localhost:1/v1", "http://[::1]:8/v1", "http://192.168.1.5:8000/v1"):
         Client(near, Key(SECRET))
-    for far in ("http://api.openai.com/v1", "http://8.8.8.8/v1", "http://localhost.evil.org/v1"):
+    for far in ("http://8.8.8.8/v1", "http://localhost.evil.org/v1"):
         Client(far)
         assert not parse_address(far).loopback
         with pytest.raises(SettingsError, match="unencrypted"):
