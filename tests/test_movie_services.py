@@ -28,15 +28,9 @@ MOVIES = (
 )
 PLAIN = {"release_date": "1995-12-15", "runtime": 170, "popularity": 8.5, "vote_average": 7.9, "vote_count": 12}
 PLAIN |= {"original_language": "en", "poster_path": "/p.jpg"}
-
-
-def tmdb_movie(number):
-    """As https://developer.themoviedb.org documents movie/ID with credits and keywords."""
-    cast = [{"name": f"P{i}", "order": i} for i in (2, 0, 1, 3, 4, 5, 6)]
-    crew = [{"job": "Director", "name": "Ann; Bob"}, {"job": "Editor", "name": "E"}, {"job": "Director", "name": "Cy"}]
-    keywords = {"keywords": [{"id": 1, "name": "heist"}, {"id": 2, "name": "los angeles"}]}
-    credits = {"cast": cast, "crew": crew}
-    return {"id": number, "overview": f"Plot of {number}.", **PLAIN, "credits": credits, "keywords": keywords}
+CREW = [{"job": "Director", "name": "Ann; Bob"}, {"job": "Editor", "name": "E"}, {"job": "Director", "name": "Cy"}]
+CREDITS = {"cast": [{"name": f"P{i}", "order": i} for i in (2, 0, 1, 3, 4, 5, 6)], "crew": CREW}
+KEYWORDS = {"keywords": [{"id": 1, "name": "heist"}, {"id": 2, "name": "los angeles"}]}
 
 
 def described(messages):
@@ -46,7 +40,9 @@ def described(messages):
 
 @pytest.fixture
 def server(server, no_pauses):
-    server.movies = {f"movie/{number}": tmdb_movie(number) for number in (11, 20, 30, 40, 60, 70, 80)}
+    for number in (11, 20, 30, 40, 60, 70, 80):  # as https://developer.themoviedb.org documents movie/ID
+        about = {"id": number, "overview": f"Plot of {number}.", "credits": CREDITS, "keywords": KEYWORDS}
+        server.movies[f"movie/{number}"] = {**about, **PLAIN}
     server.movies["find/tt0000002"] = {"movie_results": [{"id": 20}], "tv_results": []}
     server.chat = described
     return server
@@ -80,15 +76,8 @@ def test_what_tmdb_knows_is_stored_and_asked_for_once(flags, server, capsys):
     assert sorted(found) == list(range(1, 9))
     assert found[5] == {"movieId": 5, "missing": True}
     assert found[2]["tmdbId"] == "20", "looked up by its IMDb id"
-    assert found[3] == {
-        "movieId": 3,
-        "tmdbId": "30",
-        "director": "Ann, Bob; Cy",
-        "cast": ["P0", "P1", "P2", "P3", "P4"],
-        "keywords": ["heist", "los angeles"],
-        "overview": "Plot of 30.",
-        **PLAIN,
-    }
+    names = {"director": "Ann, Bob; Cy", "cast": [f"P{i}" for i in range(5)], "keywords": ["heist", "los angeles"]}
+    assert found[3] == {"movieId": 3, "tmdbId": "30", "overview": "Plot of 30.", **names, **PLAIN}
     queries = [parse_qs(urlsplit(request.path).query) for request in server.requests]
     assert all(query["api_key"] == [OLD_KEY] and query["language"] == ["en-US"] for query in queries)
     assert "7 fetched, 1 missing" in capsys.readouterr().out
@@ -114,14 +103,12 @@ def test_a_busy_server_is_asked_again_and_a_refused_key_ends_the_run(flags, serv
     with pytest.raises(ServiceError, match=r"401.*Invalid API key.*TMDB_API_KEY") as refused:
         fetch(flags)
     assert sorted(entries(flags)) == [1, 2, 3], "what came before the refusal is kept"
-    shown = capsys.readouterr()
-    assert OLD_KEY not in shown.out + shown.err + str(refused.value)
+    assert OLD_KEY not in f"{capsys.readouterr()}{refused.value}"
 
 
 @pytest.mark.parametrize(("how", "latency"), [("SIGKILL", 0.15), ("SIGINT", 0.15), ("SIGINT", 30.0)])
 def test_a_run_that_is_stopped_goes_on_where_it_was_and_does_not_wait(flags, server, how, latency):
-    """With the longest latency, Ctrl-C comes while all threads wait for a slow server."""
-    server.latency = latency
+    server.latency = latency  # with the longest, Ctrl-C comes while all threads wait
     command = [sys.executable, "-m", "preprocess.fetch_tmdb_metadata", *flags, "--threads", "1"]
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline, goal = time.monotonic() + 20, 4 if latency < 1 else 1
@@ -187,39 +174,31 @@ def test_what_is_no_description_is_not_kept():
     assert enrich_metadata.description_in(text, "m") == {"overview": text, "overview_source": "m"}
 
 
-REFUSED = [["--threads", "0"], ["--rate", "-1"], ["--rate", "nan"], ["--limit", "0"], ["--key-variable", "MY_KEY"]]
-
-
 def test_a_dry_run_and_what_makes_no_sense_ask_nothing(flags, server, monkeypatch, capsys):
     fetch(flags, "--dry-run")
     enrich(flags, "--dry-run")
-    assert re.search(
-        r"8 in all, 8 to request.*7 in all, 7 to request.*about [\d,]+ tokens", capsys.readouterr().out, re.S
-    )
-    for bad in REFUSED:
-        with pytest.raises(SettingsError, match="MY_KEY is not set" if bad[1] == "MY_KEY" else bad[0]):
-            enrich(flags, *bad)
+    shown = capsys.readouterr().out
+    assert re.search(r"8 in all, 8 to request.*7 in all, 7 to request.*about [\d,]+ tokens", shown, re.S)
+    for flag, value in ("--threads", "0"), ("--rate", "-1"), ("--rate", "nan"), ("--limit", "0"):
+        with pytest.raises(SettingsError, match=flag):
+            enrich(flags, flag, value)
     monkeypatch.delenv("TMDB_API_KEY")
-    with pytest.raises(SettingsError, match="TMDB_API_KEY is not set"):
-        fetch(flags)
     monkeypatch.delenv("OPENAI_API_KEY")
-    with pytest.raises(SettingsError, match="OPENAI_API_KEY is not set"):
-        enrich(flags, "--base-url", "https://api.openai.com/v1")
+    openai = ("--base-url", "https://api.openai.com/v1")
+    for program, *more in (fetch,), (enrich, "--key-variable", "MY_KEY"), (enrich, *openai):
+        with pytest.raises(SettingsError, match=r"(TMDB_API_KEY|MY_KEY|OPENAI_API_KEY) is not set"):
+            program(flags, *more)
     assert server.requests == []
     assert not Path(flags[3]).parent.exists()
 
 
 def test_what_the_first_file_leaves_empty_comes_from_the_next(tmp_path):
-    def write(path, *entries):
-        path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
-        return path
-
-    ours = write(tmp_path / "a", {"movieId": 1, "director": "Ann", "overview": ""}, {"movieId": 2, "overview": "Two."})
     model = {"overview": "By a model.", "overview_source": "m"}
-    theirs = write(tmp_path / "b", {"movieId": 1, "director": "Bob", **model}, {"movieId": 2, **model}, {"movieId": 3})
-    joined = read_all([ours, theirs])
+    ours = [{"movieId": 1, "director": "Ann", "overview": ""}, {"movieId": 2, "overview": "Two."}]
+    theirs = [{"movieId": 1, "director": "Bob", **model}, {"movieId": 2, **model}, {"movieId": 3}]
+    for name, lines in (("a", ours), ("b", theirs)):
+        (tmp_path / name).write_text("\n".join(map(json.dumps, lines)))
+    joined = read_all([tmp_path / "a", tmp_path / "b"])
     assert {k: v for k, v in joined[1].items() if v} == {"director": "Ann", **model}
-    assert joined[2]["overview"] == "Two."
-    assert joined[2]["overview_source"] == ""  # the name of a writer never passes to another's words
-    assert sorted(joined) == [1, 2, 3]
-    assert read_all([]) == {}
+    # The name of a writer never passes to another's words.
+    assert (joined[2]["overview"], joined[2]["overview_source"], sorted(joined)) == ("Two.", "", [1, 2, 3])
