@@ -13,16 +13,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from model import runsvd, tastevec
 from recommender import cli
 from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
-from tests.fake_server import Server
 from tests.tiny import make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,14 +33,10 @@ RULE = [
 ]
 
 
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
+Done = namedtuple("Done", "returncode stdout stderr")
 
 
 def run(text: str, *flags: object, main: Callable[..., object] = runsvd.main, rule: list[str] = RULE) -> Done:
-    """Run the program in this process, `text` typed into a pipe."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     stdin, sys.stdin = sys.stdin, io.StringIO(text)
     try:
@@ -55,7 +50,6 @@ def run(text: str, *flags: object, main: Callable[..., object] = runsvd.main, ru
 
 
 def refused(done: Done) -> str:
-    """Return the one line of a refusal."""
     assert done.returncode == 2, done
     assert re.fullmatch(r"tastevec: .*\n", done.stderr), done.stderr
     return done.stderr
@@ -67,7 +61,6 @@ def shown(done: Done) -> list[str]:
 
 @pytest.fixture(scope="module")
 def processed(tmp_path_factory):
-    """A processed folder without text vectors."""
     return make_processed(tmp_path_factory.mktemp("data") / "processed")
 
 
@@ -148,23 +141,23 @@ def test_a_whole_session_through_a_pipe_and_from_another_folder(processed, tmp_p
 
 
 def test_tastevec_names_every_program_and_starts_a_session_by_its_flags(processed):
-    typed = "alpha\n\nq\n"
+    def tastevec_(*flags: object, typed: str = "") -> Done:
+        return run(typed, *flags, main=tastevec.main, rule=[])
+
+    typed, flags = "alpha\n\nq\n", [*RULE, "--processed", processed]
     session = run(typed, "--processed", processed)
-    flags = [*RULE, "--processed", processed]
-    assert run(typed, *flags, main=tastevec.main, rule=[]) == session
-    assert run(typed, "session", *flags, main=tastevec.main, rule=[]) == session
-    listed = run("", main=tastevec.main, rule=[])
+    assert tastevec_(*flags, typed=typed) == tastevec_("session", *flags, typed=typed) == session
+    listed = tastevec_()
     assert (listed.returncode, listed.stderr) == (0, "")
     usages = set()
     for command in tastevec.COMMANDS:
         assert re.search(rf"^  {command}  ", listed.stdout, flags=re.MULTILINE)
-        said = run("", *command.split(), "--help", main=tastevec.main, rule=[])
+        said = tastevec_(*command.split(), "--help")
         assert (said.returncode, said.stderr) == (0, "")
-        assert said.stdout.startswith("usage: python -m ")
-        usages.add(said.stdout.split("\n")[0])
+        usages.add(re.match("usage: python -m .*", said.stdout)[0])
     assert len(usages) == len(tastevec.COMMANDS)
-    assert "train svd" in refused(run("", "train", main=tastevec.main, rule=[]))
-    assert "no command 'dance'" in refused(run("", "dance", "--seed", "1", main=tastevec.main, rule=[]))
+    assert "train svd" in refused(tastevec_("train"))
+    assert "no command 'dance'" in refused(tastevec_("dance", "--seed", "1"))
 
 
 def test_end_of_input_quits_cleanly_anywhere_and_a_tie_can_be_asked_about_for_ever(processed):
@@ -221,7 +214,6 @@ def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(processed,
     assert run("alpha\n\ny\n", *flags).returncode == 0
     assert list(tmp_path.iterdir()) == []
     first = run("alpha\nzeta 1990\n\ny\nn\n", *flags, "--save", "ann")
-    assert "continue with --resume ann" in first.stdout
     ann = stored(profiles / "ann.json")
     assert (ann["favorites"], [answer for _, answer in ann["answers"]]) == ([1, 6], ["like", "dislike"])
     again = run("w\n", *flags, "--resume", "ann")
@@ -231,8 +223,7 @@ def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(processed,
     assert [answer for _, answer in stored(profiles / "ann.json")["answers"]] == ["like", "skip"]
     assert "profile 'ann' exists" in refused(run("", *flags, "--save", "ann"))
     assert run("y\n", *flags, "--resume", "ann", "--save", "bob").returncode == 0
-    assert len(stored(profiles / "bob.json")["answers"]) == 3
-    assert len(stored(profiles / "ann.json")["answers"]) == 2
+    assert [len(stored(profiles / f"{name}.json")["answers"]) for name in ("bob", "ann")] == [3, 2]
 
 
 def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile(processed, tmp_path):
@@ -291,23 +282,17 @@ def test_words_in_a_session_are_read_explained_and_undone(with_texts):
     terms = re.findall(r"^ *([+-]\d+\.\d+)  (.*)$", done.stdout, flags=re.MULTILINE)
     assert sum(float(value) for value, _ in terms) == pytest.approx(total, abs=0.003)
     assert [label for _, label in terms if "words" in label] == ['your words "War"']
-
-
-def test_words_are_shown_in_one_short_line_without_control_characters(with_texts):
-    asked = [f"t war {number}" for number in range(8)]
-    typed = ["alpha", "", "t \x1b[31mwar\u202e " + "heist " * 50, "w", *asked, "w", "q", ""]
+    # in one short line, without what a terminal obeys
+    typed = ["alpha", "", "t \x1b[31mwar\u202e " + "heist " * 50, "w", *(f"t war {i}" for i in range(8)), "w", "q", ""]
     done = run("\n".join(typed), "--processed", with_texts)
-    terms = [line for line in done.stdout.split("\n") if 'your words "' in line]
-    assert terms[0].endswith(f'  your words "{("[31mwar " + "heist " * 50)[:57]}..."')
+    assert f'  your words "{("[31mwar " + "heist " * 50)[:57]}..."\n' in done.stdout
     assert "  your other 2 answers and words together\n" in done.stdout
 
 
 def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts, tmp_path):
     flags = ["--processed", with_texts, "--profiles", tmp_path]
     first = run("\ny\nt war\n", *flags, "--like", "heist", "--save", "ann")
-    assert first.stdout.startswith(
-        "tastevec: 9 movies. Name up to 4 that you love; Enter alone starts.\nFavorite 1 of 4: \n\n1. "
-    )
+    assert "Name up to 4 that you love; Enter alone starts.\nFavorite 1 of 4: \n\n1. " in first.stdout
     ann = stored(tmp_path / "ann.json")
     assert (ann["favorites"], ann["words"]) == ([], [["heist", 0], ["war", 1]])
     again = run("w\nu\nu\n", *flags, "--resume", "ann")
@@ -317,9 +302,8 @@ def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts, tmp_p
     assert (ann["answers"], ann["words"]) == ([], [["heist", 0]])
     run("", *flags, "--resume", "ann", "--like", "drama")
     assert stored(tmp_path / "ann.json")["words"] == [["heist", 0], ["drama", 0]]
-    beside = run("alpha\n\nw\nq\n", *flags, "--like", "heist")
-    assert "your favorite Alpha (1980)" in beside.stdout
-    assert 'your words "heist"' in beside.stdout
+    beside = run("alpha\n\nw\nq\n", *flags, "--like", "heist").stdout
+    assert all(why in beside for why in ("your favorite Alpha (1980)", 'your words "heist"'))
 
 
 def test_words_that_cannot_be_read_change_nothing(processed, with_texts):
@@ -338,24 +322,18 @@ def test_words_that_cannot_be_read_change_nothing(processed, with_texts):
     assert "--base-url belongs to the backend http" in asked
 
 
-def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(tmp_path, monkeypatch):
-    folder = make_processed(tmp_path / "processed")
+def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(tmp_path, monkeypatch, server):
+    folder = make_processed(tmp_path / "data" / "processed")
     (home := tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(home))
-    server = Server()
-    try:
-        settings = {"base_url": server.url, "cache": ""}
-        config = TasteEmbeddingConfig(folder.parent, "http", openai_model="fake", backend_settings=settings)
-        TasteEmbeddingGenerator(config).build_movie_embeddings()
-        flags = ["--processed", folder, "--backend", "http", "--base-url", server.url]
-        done = run("alpha\n\nt a movie of war\nw\nq\n", *flags, "--model", "fake")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert 'your words "a movie of war"' in done.stdout
-        assert list(home.iterdir()) == []
-        other = run("alpha\n\nt war\nq\n", *flags, "--model", "another")
-        assert "model fake, not another" in other.stdout
-    finally:
-        server.close()
+    settings = {"base_url": server.url, "cache": ""}
+    config = TasteEmbeddingConfig(folder.parent, "http", openai_model="fake", backend_settings=settings)
+    TasteEmbeddingGenerator(config).build_movie_embeddings()
+    flags = ["--processed", folder, "--backend", "http", "--base-url", server.url, "--model"]
+    done = run("alpha\n\nt a movie of war\nw\nq\n", *flags, "fake")
+    assert (done.returncode, done.stderr, list(home.iterdir())) == (0, "", [])
+    assert 'your words "a movie of war"' in done.stdout
+    assert "model fake, not another" in run("alpha\n\nt war\nq\n", *flags, "another").stdout
 
 
 # --- what is refused ---
@@ -363,14 +341,10 @@ def test_a_service_on_the_network_reads_words_and_nothing_said_is_kept(tmp_path,
 FLAGS = [
     ("--year soon", "'soon' is not a year or a range: write 1994, 1990-1999, 1990- or -1970"),
     ("--year 1999-1990", "'1999-1990' is not a year or a range"),
-    ("--year=-", "'-' is not a year or a range"),
     ("--seed -1", "'-1' is not a whole number from 0"),
-    ("--seed x", "'x' is not a whole number"),
     ("--genre Sitcom", "no genre 'Sitcom': choose from Action, Comedy, Drama, War"),
-    ("--exclude-genre=", "no genre ''"),
     ("--year 1920", "no movie passes --genre, --exclude-genre and --year together: widen one of them"),
     ("--save ../x", "profile name '../x': use up to 64 letters"),
-    ("--save=", "profile name ''"),
     ("--resume nobody", "no profile 'nobody' in"),
     ("--learning-rate 2", "--learning-rate: 2.0 is out of range (step of the moving average"),
     ("--learning-rate 0.5 --learning-rule conditional-gaussian", "--learning-rate belongs to the moving"),
@@ -392,26 +366,20 @@ def test_flags_that_are_refused(processed):
         assert message in refused(run("alpha\n\ny\n", "--processed", processed, *flags.split(), rule=rule))
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-7])
-
-
-DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
-    ("artifacts/svd/movie_embeddings.npy", cut, "movie_embeddings.npy is damaged or from another run"),
-    ("artifacts/svd/movie_embeddings.npy", Path.unlink, "movie_embeddings.npy is missing: run python -m model.train"),
-    ("artifacts/svd/manifest.json", Path.unlink, "no svd artifact in"),
-    ("movie_popularity.json", lambda path: path.write_text('{"1": "x"}'), "movie_popularity.json"),
+DAMAGE = [
+    ("artifacts/svd/movie_embeddings.npy", "short", "movie_embeddings.npy is damaged or from another run"),
+    ("movie_popularity.json", '{"1": "x"}', "movie_popularity.json"),
 ]
 
 
-@pytest.mark.parametrize(("name", "harm", "message"), DAMAGE)
-def test_damaged_data(processed, tmp_path, name, harm, message):
-    folder = Path(shutil.copytree(processed, tmp_path / "processed"))
-    harm(folder / name)
-    line = refused(run("", "--processed", folder))
-    assert message in line
-    if "run python" in line:  # the command makes this folder again, not the shipped one
-        assert str(folder) in line.split("run python")[1]
+def test_damaged_data(processed, tmp_path):
+    for number, (name, text, message) in enumerate(DAMAGE):
+        folder = Path(shutil.copytree(processed, tmp_path / str(number)))
+        (folder / name).write_text(text)
+        line = refused(run("", "--processed", folder))
+        assert message in line
+        # the command makes this folder again, not the shipped one
+        assert str(folder) in line.split("run python")[-1]
 
 
 # --- streams and the terminal ---
@@ -438,8 +406,6 @@ def test_streams_that_are_closed_full_or_no_text(processed):
 
 
 class Terminal:
-    """The program on a pseudo-terminal."""
-
     def __init__(self, *flags: str, **environment: str) -> None:
         pty = pytest.importorskip("pty")
         self.unread = ""
@@ -451,7 +417,6 @@ class Terminal:
             os.execv(sys.executable, [sys.executable, "-m", "model.runsvd", *flags])
 
     def wait_for(self, *texts: str) -> None:
-        """Read until each text appears after what was read before."""
         for text in texts:
             while text not in self.unread:
                 assert select.select([self.handle], [], [], 20)[0], f"no {text!r} in {self.unread!r}"
@@ -466,7 +431,6 @@ class Terminal:
         os.write(self.handle, text.encode())
 
     def close(self) -> int:
-        """Return the exit code; a program that does not end within 20 seconds is killed."""
         for _ in range(1000):
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
