@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender import Movie, Recommender, TastevecError
+from recommender import Recommender, TastevecError
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.learn import registry
 from recommender.text.registry import make_backend
@@ -28,61 +28,34 @@ def shipped():
     return Recommender.load()
 
 
-@pytest.fixture
-def tiny(tmp_path):
-    return Recommender.load(make_processed(tmp_path))
-
-
-def test_search_gives_movies(shipped):
-    found = shipped.search("the matirx", n=3)
-    assert len(found) <= 3
-    assert isinstance(found[0], Movie)
-    assert (found[0].movie_id, found[0].title, found[0].year) == (2571, "The Matrix", 1999)
-    assert "Sci-Fi" in found[0].genres
-    assert shipped.search("zzzzqqqq") == []
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return Recommender.load(make_processed(tmp_path_factory.mktemp("tiny")))
 
 
 def test_a_session_by_ids_and_titles(shipped):
     by_title = shipped.session(["The Matrix", "Alien", "Pulp Fiction", "Fargo"], seed=1)
     by_id = shipped.session([2571, np.int64(1214), 296, shipped.search("fargo", 1)[0]], seed=1)
-    seen = set()
-    for turn in range(20):
-        movie, same = by_title.next(), by_id.next()
-        assert movie.movie == same.movie
+    for turn in range(5):
+        movie = by_title.next()
+        assert movie.movie == by_id.next().movie
         assert movie.score == pytest.approx(sum(reason.value for reason in movie.because), abs=1e-9)
-        assert np.isfinite(movie.score)
-        seen.add(movie.movie.movie_id)
+        before = by_id.user_vector
         for session in (by_title, by_id):
             session.answer("like" if turn % 2 else "dislike")
-    assert len(seen) == 20
-    assert not seen & {2571, 1214, 296, 608}
-    before = by_id.user_vector
-    by_id.next()
-    by_id.answer("like")
-    assert not np.array_equal(by_id.user_vector, before)
+        assert not np.array_equal(by_id.user_vector, before)
     by_id.undo()
     np.testing.assert_array_equal(by_id.user_vector, before)
 
 
-def test_favorites_decide_what_comes(shipped):
-    def n_family_movies(*favorites: str) -> int:
-        session = shipped.session(list(favorites))
-        movies = [session.next() for _ in range(20)]
-        return sum(bool({"Animation", "Children"} & set(movie.movie.genres)) for movie in movies if movie)
-
-    assert n_family_movies("Toy Story (1995)", "Finding Nemo", "Shrek (2001)", "Monsters, Inc.") >= 5
-    assert n_family_movies("Pulp Fiction", "Fargo", "Reservoir Dogs", "Heat (1995)") <= 1
-
-
 def test_similar_movies_are_the_nearest_by_cosine(tiny):
     vectors = np.array([movie[4] for movie in FILMS], dtype=float)
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    cosine = unit @ unit[3]
+    cosine = vectors @ vectors[3] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[3])
     expected = [i for i in np.argsort(-cosine, kind="stable") if i != 3]
-    found = tiny.similar_movies(4, n=5)
-    assert [similar.movie.movie_id for similar in found] == [FILMS[i][0] for i in expected[:5]]
-    np.testing.assert_allclose([similar.similarity for similar in found], cosine[expected[:5]], atol=1e-6)
-    assert len(tiny.similar_movies(4, n=10**12)) == len(FILMS) - 1  # and it costs no memory
+    found = tiny.similar_movies(4, n=10**12)  # it costs no memory
+    assert [similar.movie.movie_id for similar in found] == [FILMS[i][0] for i in expected]
+    np.testing.assert_allclose([similar.similarity for similar in found], cosine[expected], atol=1e-6)
+    assert tiny.similar_movies(4, n=5) == found[:5]
 
 
 REFUSED: list[tuple[str, Any, str]] = [
@@ -143,8 +116,7 @@ def test_a_session_and_a_recommender_can_be_pickled(shipped):
 
 
 def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch):
-    fits = []
-    fit = registry.stored_or_fitted
+    fits, fit = [], registry.stored_or_fitted
 
     def slow(*parts: Any) -> Any:
         fits.append(parts[0])
@@ -153,34 +125,31 @@ def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch):
 
     monkeypatch.setattr(registry, "stored_or_fitted", slow)
     recommender = Recommender.load()
+    session = recommender.session(["Heat (1995)"])
+
+    def turn(_: int) -> bool:
+        session.next()
+        try:
+            session.answer("like")
+            return True
+        except ChoiceError:  # another thread answered this movie
+            return False
+
     with ThreadPoolExecutor(4) as pool:
         lists = list(pool.map(lambda _: recommender.recommend(1, 5, "popularity", at=1_500_000_000), range(8)))
-        assert len(fits) == 1
-        assert all(one == lists[0] for one in lists)
-        session = recommender.session(["Heat (1995)"])
-
-        def turn(_: int) -> int:
-            session.next()
-            try:
-                session.answer("like")
-            except ChoiceError:  # another thread answered this movie
-                return 0
-            return 1
-
         n_likes = sum(pool.map(turn, range(60)))
+    assert len(fits) == 1
+    assert all(one == lists[0] for one in lists)
     answers = session.state.answers
     assert sum(event.answer == "like" for event in answers) == n_likes > 0
     assert len({event.row for event in answers}) == len(answers)
 
 
 def test_counts_are_those_of_the_ratings_that_the_model_was_fitted_on():
-    """All of them, in what is shown, the penalty on popularity, the fame of a title, and beside the two towers."""
     for vectors in ("svd", "two_tower"):
         opened = Recommender.load(vectors=vectors)
-        matrix = opened.catalog.row_of(2571)
-        assert opened.catalog.movie(matrix).n_ratings == 278
+        assert opened.search("the matirx", 1)[0].n_ratings == 278
         assert opened.catalog.n_ratings.min() >= 5  # the filter kept no movie with fewer
-        assert opened.search("the matrix", 1)[0].n_ratings == 278
         shown = opened.session([2571, 1]).next()
         share = shown.movie.n_ratings / opened.catalog.n_ratings.max()
         penalty = {reason.kind: reason.value for reason in shown.because}["popularity"]
@@ -190,19 +159,15 @@ def test_counts_are_those_of_the_ratings_that_the_model_was_fitted_on():
 def test_folders_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ArtifactError, match=r"no movie list at .*run python -m preprocess\.setup"):
         Recommender.load(tmp_path / "nowhere")
-    folder = make_processed(tmp_path)
-    path = folder / "movie_metadata.csv"
+    path = make_processed(tmp_path) / "movie_metadata.csv"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:-1]), encoding="utf-8")
-    with pytest.raises(
-        ArtifactError, match=r"trained on another movie list: run python -m model\.train_svd_model"
-    ) as e:
-        Recommender.load(folder)
-    assert f"--processed {folder}" in str(e.value)  # never the shipped folder
+    remedy = f"run python -m model.train_svd_model --processed {tmp_path}"  # never the shipped folder
+    with pytest.raises(ArtifactError, match=f"trained on another movie list: {re.escape(remedy)}"):
+        Recommender.load(tmp_path)
 
 
 def test_importing_touches_no_file_and_a_script_may_have_its_own_model_and_config(tmp_path):
-    """The script's folder comes first on the path; nothing of ours may be looked up there."""
     for name in ("model", "config", "preprocess"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('imported the wrong {name}')")
     (tmp_path / "processed").mkdir()
