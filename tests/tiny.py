@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -30,22 +29,17 @@ FILMS = [
 def make_processed(folder: Path) -> Path:
     """Write the folder and return it."""
     folder.mkdir(parents=True, exist_ok=True)
-    header = ["movieId", "title", "year", "genres", "director", "cast", "keywords", "overview"]
-    with open(folder / "movie_metadata.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for movie_id, title, genres, _, _ in FILMS:
-            about = ("Ann Lee", "Bo Ray; Cy Day", "heist", "A movie about things.") if movie_id == 2 else 4 * ("",)
-            writer.writerow([movie_id, title, title[-5:-1], genres, *about])
-    counts = {str(movie_id): count for movie_id, _, _, count, _ in FILMS}
-    (folder / "movie_popularity.json").write_text(json.dumps(counts))
+    listed = ["movieId,title,year,genres,director,cast,keywords,overview"]
+    for movie_id, title, genres, _, _ in FILMS:
+        about = "Ann Lee,Bo Ray; Cy Day,heist,A movie about things." if movie_id == 2 else ",,,"
+        listed.append(f'{movie_id},"{title}",{title[-5:-1]},{genres},{about}')
+    (folder / "movie_metadata.csv").write_text("\n".join([*listed, ""]), encoding="utf-8")
+    ids, _, _, counts, vectors = zip(*FILMS)
+    (folder / "movie_popularity.json").write_text(json.dumps(dict(zip(ids, counts))))
     model = SvdModel(rank=2)
-    model.movie_ids = np.array([movie[0] for movie in FILMS])
-    model.movie_embeddings_ = np.array([movie[4] for movie in FILMS], dtype=np.float32)
+    model.movie_ids, model.movie_counts_, model.newest_ = np.array(ids), np.array(counts), np.array([0])
+    model.movie_embeddings_, model.singular_values_ = np.array(vectors, dtype=np.float32), np.ones(2, np.float32)
     model.user_ids_, model.user_embeddings_ = np.array([1]), np.ones((1, 2), np.float32)
-    model.singular_values_ = np.ones(2, np.float32)
-    model.movie_counts_ = np.array([movie[3] for movie in FILMS])
-    model.newest_ = np.array([0])
     model.save(folder / "artifacts" / "svd")
     return folder
 

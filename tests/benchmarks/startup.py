@@ -15,13 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
 
 def until(command: list[str], prompt: bytes) -> float:
     """Return the milliseconds from start until `prompt` was printed, or until the end."""
     start, seen = time.perf_counter(), b""
-    with subprocess.Popen([sys.executable, *command], cwd=ROOT, stdin=-1, stdout=-1) as program:
+    with subprocess.Popen([sys.executable, *command], cwd=Path(__file__).parents[2], stdin=-1, stdout=-1) as program:
         while prompt not in seen and (piece := os.read(program.stdout.fileno(), 4096)):  # type: ignore[union-attr]
             seen += piece
         elapsed = 1000 * (time.perf_counter() - start)
@@ -32,8 +30,7 @@ def until(command: list[str], prompt: bytes) -> float:
 def main() -> None:
     commands = (["-m", "model.runsvd"], ["-c", "import numpy"])
     times = np.array([[until(command, b"Favorite 1 of 4: ") for command in commands] for _ in range(16)])[1:]
-    prompt, numpy = np.median(times, axis=0)
-    ratio = np.median(times[:, 0] / times[:, 1])
+    (prompt, numpy), ratio = np.median(times, axis=0), np.median(times[:, 0] / times[:, 1])
     print(f"first prompt {prompt:.1f} ms, import numpy {numpy:.1f} ms, ratio {ratio:.2f}: goal at most 3")
 
 
