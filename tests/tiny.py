@@ -32,7 +32,8 @@ def make_processed(folder: Path) -> Path:
     listed = ["movieId,title,year,genres,director,cast,keywords,overview"]
     for movie_id, title, genres, _, _ in FILMS:
         about = "Ann Lee,Bo Ray; Cy Day,heist,A movie about things." if movie_id == 2 else ",,,"
-        listed.append(f'{movie_id},"{title}",{title[-5:-1]},{genres},{about}')
+        quote = '"' if "," in title else ""
+        listed.append(f"{movie_id},{quote}{title}{quote},{title[-5:-1]},{genres},{about}")
     (folder / "movie_metadata.csv").write_text("\n".join([*listed, ""]), encoding="utf-8")
     ids, _, _, counts, vectors = zip(*FILMS)
     (folder / "movie_popularity.json").write_text(json.dumps(dict(zip(ids, counts))))
