@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recommender.data import artifacts
+from recommender.data.interactions import Interactions
 from recommender.data.splits import KIND, REMEDY
 from recommender.learn.svd import SvdModel
 
@@ -43,6 +44,16 @@ def make_processed(folder: Path) -> Path:
     model.user_ids_, model.user_embeddings_ = np.array([1]), np.ones((1, 2), np.float32)
     model.save(folder / "artifacts" / "svd")
     return folder
+
+
+def planted_tastes(n_users: int, genre: np.ndarray, n_each: int, rng: np.random.Generator) -> Interactions:
+    """Person u rates `n_each` random movies, one after another: 5 for genre u modulo the number of genres, else 2."""
+    columns = [
+        (user, 10 + movie, 5 if genre[movie] == user % (max(genre) + 1) else 2, 1000 * user + place)
+        for user in range(n_users)
+        for place, movie in enumerate(rng.permutation(len(genre))[:n_each])
+    ]
+    return Interactions.from_columns(*np.array(columns).T, movie_vocabulary=np.arange(10, 10 + len(genre)))
 
 
 def load_final_rating(folder: Path, name: str) -> np.ndarray:
