@@ -21,19 +21,16 @@ from recommender.evaluate.run import Spec, checkpoint_key
 from recommender.learn import base
 from recommender.learn.base import Ranker
 
-N_USERS, N_MOVIES, N_GENRES = 80, 300, 5
+from .tiny import planted_tastes
+
+N_MOVIES = 300
 
 
-def planted(shuffled: bool = False, seed: int = 0) -> Source:
+def planted(shuffled: bool = False) -> Source:
     """Person u likes what has genre u % 5 and dislikes the rest; `shuffled`: the catalogue lists wrong genres."""
-    rng = np.random.default_rng(seed)
-    genre = rng.integers(0, N_GENRES, N_MOVIES)
-    columns = [
-        (user, 10 + movie, 5 if genre[movie] == user % N_GENRES else 2, 100 * user + place)
-        for user in range(N_USERS)
-        for place, movie in enumerate(rng.permutation(N_MOVIES)[:150])
-    ]
-    ratings = Interactions.from_columns(*np.array(columns).T, movie_vocabulary=np.arange(10, 10 + N_MOVIES))
+    rng = np.random.default_rng(0)
+    genre = rng.integers(0, 5, N_MOVIES)
+    ratings = planted_tastes(80, genre, 150, rng)
     listed = rng.permutation(genre) if shuffled else genre
     movies = [{"movieId": str(10 + i), "title": f"Movie {i}", "genres": f"Genre {g}"} for i, g in enumerate(listed)]
     return Source.from_ratings(ratings, Catalog(movies, dict.fromkeys(range(10, 10 + N_MOVIES), 7)))
@@ -41,12 +38,11 @@ def planted(shuffled: bool = False, seed: int = 0) -> Source:
 
 def recall_of(case, source, make, k=6) -> float:
     catalog = source.catalog and held_out_movies.without_counts(source.catalog, case)
-    rows = run.rank(lambda: make(catalog), case, k).rows
-    return float(list_measures(case, rows, [("recall", k)])[f"recall@{k}"].mean())
+    return list_measures(case, run.rank(lambda: make(catalog), case, k).rows, [("recall", k)])[f"recall@{k}"].mean()
 
 
-def recalls(source: Source, make, part="test", k=6, n_folds=5) -> list[float]:
-    return [recall_of(held_out_movies.hold_out(source, part, fold), source, make, k) for fold in range(n_folds)]
+def recalls(source: Source, make, part="test", k=6) -> list[float]:
+    return [recall_of(held_out_movies.hold_out(source, part, fold), source, make, k) for fold in range(5)]
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
@@ -77,6 +73,12 @@ def test_folds_of_both_parts_hold_out_every_movie_once():
     assert set(other.candidates.tolist()) != set(cases[5].candidates.tolist())
 
 
+def chance_band(n_ranked: int, k: int, n_likes: int) -> np.ndarray:
+    """Return 5 deviations around k / n_ranked for a share of `n_likes` draws."""
+    share = k / n_ranked
+    return share + np.array([-5, 5]) * np.sqrt(share * (1 - share) / n_likes)
+
+
 class Greedy(Ranker):
     """Wins if anything leaks: takes what it can from ratings to learn from, from the history and from counts."""
 
@@ -97,19 +99,10 @@ class Greedy(Ranker):
         return scores.astype(np.float32)
 
 
-def chance_band(n_ranked: int, k: int, n_likes: int) -> tuple[float, float]:
-    """Return 5 deviations around k / n_ranked for a share of `n_likes` draws."""
-    share = k / n_ranked
-    error = np.sqrt(share * (1 - share) / n_likes)
-    return share - 5 * error, share + 5 * error
-
-
 def test_a_model_that_would_win_by_any_leak_shows_chance(monkeypatch):
     source = planted()
-    cases = [held_out_movies.hold_out(source, "test", fold) for fold in range(5)]
-    n_ranked = N_MOVIES // 10
     # One list for all people of a fold: as many draws as there are movies in the lists.
-    low, high = chance_band(n_ranked, 6, 5 * n_ranked)
+    low, high = chance_band(30, 6, 5 * 30)
     assert low <= np.mean(recalls(source, Greedy)) <= high
     options = run.Options(ks=(6,), n_resamples=10)
     found = held_out_movies.evaluate(source, [Spec("greedy", "greedy", make=Greedy)], options)
@@ -117,9 +110,9 @@ def test_a_model_that_would_win_by_any_leak_shows_chance(monkeypatch):
     assert Greedy.counted == 0  # the catalogue says of no held-out movie how often it was rated
     assert (source.catalog.n_ratings == 7).all()  # and is otherwise as it was
     # The same model wins where the ratings of held-out movies stay in the training data ...
-    leaky = [case.__class__(**{**vars(case), "known": source.train}) for case in cases]
+    leaky = dataclasses.replace(held_out_movies.hold_out(source, "test", 0), known=source.train)
     monkeypatch.setattr(base, "mask_seen", lambda *_: None)
-    assert np.mean([recall_of(case, source, Greedy) for case in leaky]) > 0.6
+    assert recall_of(leaky, source, Greedy) > 0.6
 
 
 def test_equal_scores_do_not_list_low_ids_first():
@@ -150,20 +143,17 @@ def test_popularity_by_genre_against_a_loop():
     genres = (rng.random((40, 6)) < 0.3).astype(float)
     likes, rated = rng.integers(0, 50, 40), rng.random(40) < 0.8
     found = likes_by_genre(genres, likes, rated)
-    everywhere = np.mean([likes[j] for j in range(40) if rated[j]])
+    everywhere = np.mean(likes[rated])
     for i in range(40):
-        means = []
-        for g in np.flatnonzero(genres[i]):
-            there = [likes[j] for j in range(40) if rated[j] and genres[j, g]]
-            means.append(np.mean(there) if there else everywhere)
+        there = [likes[rated & (genres[:, g] > 0)] for g in np.flatnonzero(genres[i])]
+        means = [np.mean(values) if len(values) else everywhere for values in there]
         assert found[i] == pytest.approx(np.mean(means) if means else everywhere, rel=1e-6)
 
 
 def test_random_is_the_same_for_a_person_in_any_batch():
     data = planted().train
-    whole = BASELINES["random"](None).fit(data).score(data, np.arange(10))
-    assert np.array_equal(whole[3], BASELINES["random"](None).fit(data).score(data, [3])[0])
-    assert not np.array_equal(whole[3], whole[4])
+    one, whole = (BASELINES["random"](None).fit(data).score(data, rows) for rows in ([3], np.arange(10)))
+    assert (np.array_equal(whole[3], one[0]), np.array_equal(whole[3], whole[4])) == (True, False)
 
 
 def test_figures_are_means_over_people_of_their_mean_over_folds():
@@ -187,9 +177,8 @@ def test_checkpoints_change_nothing_and_know_the_fold(tmp_path):
 
     def overall(part, checkpoint=None):
         found = held_out_movies.evaluate(source, specs, run.Options(part, (6,), 50, checkpoint=checkpoint), 2)
-        figures = found.overall.values()
-        ratios = [one[:3] for one in found.compared.values()]
-        return [{k: f[k] for k in f if "seconds" not in k} for f in figures], ratios
+        figures = [{k: f[k] for k in f if "seconds" not in k} for f in found.overall.values()]
+        return figures, [one[:3] for one in found.compared.values()]
 
     plain = overall("test")
     assert overall("test", tmp_path) == overall("test", tmp_path) == plain
@@ -213,8 +202,7 @@ def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, c
     flags = ["--protocol", "held-out-movies", "--models", "content", "--k", "6", "--folds", "2", "--resamples", "50"]
     evaluate.main([*flags, "--csv", str(tmp_path / "rows.csv"), "--json", str(tmp_path / "out.json")])
     shown = capsys.readouterr().out
-    rows = pd.read_csv(tmp_path / "rows.csv")
-    averages = pd.read_csv(tmp_path / "rows-averages.csv")
+    rows, averages = pd.read_csv(tmp_path / "rows.csv"), pd.read_csv(tmp_path / "rows-averages.csv")
     written = json.loads((tmp_path / "out.json").read_text())["averages"]
     figures = {row["model"]: row for row in written if row["measure"] == "recall@6"}
     assert list(figures) == [*BASELINES, "content"] == list(dict.fromkeys(averages.model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -36,38 +37,28 @@ def test_find_hits(ranked, indptr, relevant, hits):
 @pytest.mark.parametrize(
     ("name", "k", "ann"),
     [
-        ("recall", 1, 1 / 4),
         ("recall", 3, 2 / 4),
         ("capped_recall", 3, 2 / 3),
-        ("capped_recall", 4, 2 / 4),
         ("precision", 3, 2 / 3),
-        ("precision", 4, 2 / 4),
-        ("ndcg", 1, 1.0),
         ("ndcg", 2, 1 / (1 + 1 / LOG3)),
         ("ndcg", 3, (1 + 1 / 2) / (1 + 1 / LOG3 + 1 / 2)),
         ("ndcg", 4, (1 + 1 / 2) / (1 + 1 / LOG3 + 1 / 2 + 1 / math.log2(5))),
         ("map", 3, (1 + 2 / 3) / 4),
         ("capped_map", 3, (1 + 2 / 3) / 3),
-        ("capped_map", 1, 1.0),
         ("mrr", 4, 1.0),
-        ("hit_rate", 1, 1.0),
     ],
 )
 def test_by_hand(name, k, ann):
     values = metrics.METRICS[name](HITS, N_RELEVANT, k)
     assert values == pytest.approx([ann, 0.0])
+    if "capped" in name or name == "ndcg":  # the ideal is over the movies that exist, not over k
+        assert metrics.METRICS[name](HITS[:1, :3] & [True, False, False], np.array([1]), 3) == pytest.approx([1.0])
 
 
-def test_ideal_is_over_the_relevant_movies_that_exist_not_over_k():
-    hits = np.array([[True, False, False]])
-    for name in ("ndcg", "capped_map", "capped_recall"):
-        assert metrics.METRICS[name](hits, np.array([1]), 3) == pytest.approx([1.0])
-
-
-def test_reciprocal_rank_counts_places_from_one():
+@pytest.mark.parametrize(("k", "ranks"), [(3, [1 / 2, 1 / 3, 0]), (2, [1 / 2, 0, 0])])
+def test_reciprocal_rank_counts_places_from_one(k, ranks):
     hits = np.array([[False, True, True], [False, False, True], [False, False, False]])
-    assert metrics.reciprocal_rank(hits, np.array([2, 1, 1]), 3) == pytest.approx([1 / 2, 1 / 3, 0])
-    assert metrics.reciprocal_rank(hits, np.array([2, 1, 1]), 2) == pytest.approx([1 / 2, 0, 0])
+    assert metrics.reciprocal_rank(hits, np.array([2, 1, 1]), k) == pytest.approx(ranks)
 
 
 def test_nothing_relevant_is_undefined_not_zero():
@@ -93,42 +84,25 @@ def test_rating_errors():
         metrics.mae([], [])
 
 
-def random_lists(rng, n_lists=60, n_movies=40, n=15):
-    """Lists of distinct movies, some of them short, and from 1 to 25 relevant movies for each."""
-    ranked = np.stack([rng.permutation(n_movies)[:n] for _ in range(n_lists)])
-    ranked[: n_lists // 4, n // 3 :] = -1
-    relevant = [rng.permutation(n_movies)[: rng.integers(1, 26)] for _ in range(n_lists)]
-    indptr = np.concatenate(([0], np.cumsum([len(movies) for movies in relevant])))
-    return ranked, indptr, np.concatenate(relevant)
-
-
-def as_dictionaries(ranked, indptr, relevant):
-    qrels = {f"u{b}": {f"m{m}": 1 for m in relevant[indptr[b] : indptr[b + 1]]} for b in range(len(ranked))}
-    run = {f"u{b}": {f"m{m}": -float(i) for i, m in enumerate(movies) if m >= 0} for b, movies in enumerate(ranked)}
-    return qrels, run
-
-
 @pytest.mark.dev
-@pytest.mark.parametrize("k", [1, 5, 10, 15])
+@pytest.mark.parametrize("k", [1, 10])
 def test_equal_to_ir_measures(k):
-    ir_measures = pytest.importorskip("ir_measures")
-    ranked, indptr, relevant = random_lists(np.random.default_rng(k))
-    ours = metrics.all_metrics(metrics.find_hits(ranked, indptr, relevant, 40), np.diff(indptr), (k,))
-    theirs = {
-        "ndcg": ir_measures.nDCG @ k,
-        "recall": ir_measures.R @ k,
-        "precision": ir_measures.P @ k,
-        "map": ir_measures.AP @ k,
-        "mrr": ir_measures.RR @ k,
-        "hit_rate": ir_measures.Success @ k,
-    }
-    qrels, run = as_dictionaries(ranked, indptr, relevant)
-    found = {
-        (str(line.measure), line.query_id): line.value
-        for line in ir_measures.iter_calc(list(theirs.values()), qrels, run)
-    }
+    """Lists of distinct movies, some of them short, and from 1 to 25 relevant movies for each."""
+    ir_measures, rng = pytest.importorskip("ir_measures"), np.random.default_rng(k)
+    ranked = np.stack([rng.permutation(40)[:15] for _ in range(60)])
+    ranked[:15, 5:] = -1
+    relevant = [rng.permutation(40)[: rng.integers(1, 26)] for _ in range(60)]
+    n_relevant = np.array([len(movies) for movies in relevant])
+    hits = metrics.find_hits(ranked, np.append(0, np.cumsum(n_relevant)), np.concatenate(relevant), 40)
+    ours = metrics.all_metrics(hits, n_relevant, (k,))
+    names = {"ndcg": "nDCG", "recall": "R", "precision": "P", "map": "AP", "mrr": "RR", "hit_rate": "Success"}
+    theirs = {name: getattr(ir_measures, their_name) @ k for name, their_name in names.items()}
+    qrels = {f"u{b}": {f"m{m}": 1 for m in movies} for b, movies in enumerate(relevant)}
+    run = {f"u{b}": {f"m{m}": -float(i) for i, m in enumerate(movies) if m >= 0} for b, movies in enumerate(ranked)}
+    lines = ir_measures.iter_calc(list(theirs.values()), qrels, run)
+    found = {(str(line.measure), line.query_id): line.value for line in lines}
     for name, measure in theirs.items():
-        expected = [found[str(measure), f"u{b}"] for b in range(len(ranked))]
+        expected = [found[str(measure), f"u{b}"] for b in range(60)]
         assert ours[f"{name}@{k}"] == pytest.approx(expected, abs=1e-12), name
 
 
@@ -143,12 +117,15 @@ def test_coverage_and_gini_add_up_over_batches():
     assert beyond_accuracy.gini(whole) == pytest.approx(differences)
 
 
-def test_novelty_by_hand():
-    n_raters = np.array([8, 4, 1, 0])
+def test_novelty_tail_and_cold_movies_by_hand():
     ranked = np.array([[0, 1], [2, 3], [1, -1], [-1, -1]])
-    values = beyond_accuracy.novelty(ranked, n_raters, n_users=8)
-    assert values[:3].tolist() == [0.5, 3.0, 1.0]
-    assert math.isnan(values[3])
+    values = beyond_accuracy.novelty(ranked, np.array([8, 4, 1, 0]), n_users=8)
+    assert values == pytest.approx([0.5, 3.0, 1.0, math.nan], nan_ok=True)
+    shares = beyond_accuracy.tail_share(np.array([[0, 3, 4, -1]]), np.array([0, 1, 1, 2, 2]))
+    assert shares == pytest.approx([2 / 3])
+    cold = np.isin(np.arange(10), [3, 7])  # Ann likes both and is shown 3; Bo likes none of them
+    values = beyond_accuracy.group_recall(RANKED, HITS, INDPTR, RELEVANT, cold)
+    assert values == pytest.approx([0.5, math.nan], nan_ok=True)
 
 
 @pytest.mark.parametrize("cells", [1 << 18, 20])
@@ -162,25 +139,10 @@ def test_diversity_equals_the_mean_over_pairs(cells, monkeypatch):
 
     def by_pairs(movies):
         distances = []
-        for i in range(len(movies)):
-            for j in range(i):
-                a, b = genres[movies[i]], genres[movies[j]]
-                size = np.linalg.norm(a) * np.linalg.norm(b)
-                distances.append(1 - (a @ b / size if size else 0.0))
+        for a, b in itertools.combinations(genres[movies], 2):
+            size = np.linalg.norm(a) * np.linalg.norm(b)
+            distances.append(1 - (a @ b / size if size else 0.0))
         return np.mean(distances) if distances else math.nan
 
     expected = [by_pairs([m for m in movies if m >= 0]) for movies in ranked]
     assert beyond_accuracy.intra_list_diversity(ranked, genres) == pytest.approx(expected, nan_ok=True)
-
-
-def test_tail_share_ignores_padding():
-    shares = beyond_accuracy.tail_share(np.array([[0, 3, 4, -1]]), np.array([0, 1, 1, 2, 2]))
-    assert shares.tolist() == [pytest.approx(2 / 3)]
-
-
-def test_group_recall_by_hand():
-    cold = np.zeros(10, dtype=bool)
-    cold[[3, 7]] = True  # Ann likes both and is shown 3; Bo likes none of them
-    values = beyond_accuracy.group_recall(RANKED, HITS, INDPTR, RELEVANT, cold)
-    assert values[0] == 0.5
-    assert math.isnan(values[1])

@@ -27,11 +27,11 @@ def ratings(*rows):
     return Interactions.from_columns(*np.array(rows, dtype=np.int64).T)
 
 
-def random_data(seed=0, n=600, n_users=20, n_movies=30):
-    rng = np.random.default_rng(seed)
-    keys = rng.permutation(n_users * n_movies)[: min(n, n_users * n_movies * 3 // 4)]
-    times = rng.integers(0, 300, len(keys))  # many ties
-    return Interactions.from_columns(keys // n_movies, keys % n_movies, rng.integers(1, 6, len(keys)), times)
+def random_data(n=450, n_users=20, n_movies=30):
+    rng = np.random.default_rng(0)
+    keys = rng.permutation(n_users * n_movies)[:n]
+    times = rng.integers(0, 300, n)  # many ties
+    return Interactions.from_columns(keys // n_movies, keys % n_movies, rng.integers(1, 6, n), times)
 
 
 def triples(data):
@@ -75,15 +75,12 @@ def test_val_knows_train_only_and_test_knows_both():
     on_val, on_test = protocols.per_user(data, "val"), protocols.per_user(data, "test")
     assert (triples(on_val.known), triples(on_val.held_out)) == (train, val)
     assert (triples(on_test.known), triples(on_test.held_out)) == (train | val, test)
-    with pytest.raises(ChoiceError, match="train"):
-        protocols.per_user(data, "train")
 
 
 def test_returning_visitors():
     history = [(user, i, 5, i) for user in (1, 2, 3) for i in range(8)]
-    data = ratings(
-        *history, (1, 8, 5, 7 + 60), (2, 8, 5, 7 + 61), (3, 8, 5, 8 + DAY), *[(4, i, 5, 0) for i in range(9)]
-    )
+    later = [(1, 8, 5, 7 + 60), (2, 8, 5, 7 + 61), (3, 8, 5, 8 + DAY)]
+    data = ratings(*history, *later, *[(4, i, 5, 0) for i in range(9)])
     parts = [data.take(np.isin(data.movie_rows, rows)) for rows in (range(6), (6, 7), (8,))]
     case = protocols.from_parts(*parts, "test", "per user")
     assert case.gap().tolist() == [60, 61, DAY + 1, 0]
@@ -94,7 +91,7 @@ def test_returning_visitors():
     assert day.at.tolist() == [8 + DAY]
 
 
-@pytest.mark.parametrize("n_stages", [1, 4, 19, 1000])
+@pytest.mark.parametrize("n_stages", [1, 4, 1000])
 def test_strict_time_shows_nothing_from_the_moment_on(n_stages):
     data = random_data()
     case = protocols.per_user(data).strict_time(n_stages)
@@ -108,7 +105,7 @@ def test_strict_time_shows_nothing_from_the_moment_on(n_stages):
     assert sorted(met) == list(range(case.n_users))
 
 
-@pytest.mark.parametrize("n_runs", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("n_runs", [1, 3, 8])
 def test_runs_have_the_least_loss_of_all_ways_to_cut(n_runs):
     rng = np.random.default_rng(n_runs)
     for _ in range(10):
@@ -128,23 +125,19 @@ def test_more_runs_miss_less():
     case = protocols.per_user(random_data())
     assert case.strict_time(case.n_users).missed == case.missed == 0
     ((train, people),) = case.stages()  # without strict time, one fit for all
-    assert train is case.known
-    assert people.tolist() == list(range(case.n_users))
+    assert (train is case.known, people.tolist()) == (True, list(range(case.n_users)))
     assert case.strict_time(3).missed > case.strict_time(6).missed > 0
     begins, missed = cut_runs(np.arange(1, 5001), 50)  # more people than places to cut
-    assert len(begins) == 50
-    assert begins[0] == 0
-    assert (np.diff(begins) > 0).all()
+    assert (len(begins), begins[0], np.diff(begins).min() > 0) == (50, 0, True)
     assert 0 < missed < cut_runs(np.arange(1, 5001), 25)[1]
 
 
 @pytest.mark.parametrize("name", registry.names())
 def test_no_model_looks_at_other_people_in_the_history(name):
     """In strict time the history of all is given, later ratings too: a score may depend on the person's own alone."""
-    data = random_data(n=3000, n_users=90, n_movies=40)
+    data = random_data(n=2700, n_users=90, n_movies=40)
     movies = [{"movieId": str(i), "title": f"Movie {i} (19{i + 10})", "genres": "AB"[i % 2]} for i in data.movie_ids]
-    case = protocols.per_user(data)
-    settings = {"rank": 8} if name == "svd" else {}
+    case, settings = protocols.per_user(data), {"rank": 8} if name == "svd" else {}
     model = registry.make(name, catalog=Catalog(movies), **settings).fit(case.known)
     people, at = case.user_rows[:6], case.at[:6]
     together = model.score(case.known, people, at)
@@ -178,10 +171,9 @@ def test_without_times_only_the_order_per_user_can_be_evaluated():
 
 
 def test_user_folds():
-    folds, again = (protocols.user_folds(23, 5, np.random.default_rng(0)) for _ in range(2))
+    folds = protocols.user_folds(23, 5, np.random.default_rng(0))
     assert sorted(np.concatenate(folds).tolist()) == list(range(23))
     assert {len(fold) for fold in folds} == {4, 5}
-    assert all(map(np.array_equal, folds, again))
     with pytest.raises(ChoiceError, match="1 folds"):
         protocols.user_folds(23, 1, np.random.default_rng(0))
 

@@ -11,8 +11,7 @@ from recommender.evaluate.significance import bootstrap, compare, holm, resample
 
 def test_resampled_means_have_the_spread_that_theory_gives():
     values = np.random.default_rng(0).gamma(1.0, 1.0, (400, 1))
-    means = resampled_means(values, 20_000, np.random.default_rng(1))
-    error = values.std() / np.sqrt(400)  # of a mean of 400 draws from these values
+    means, error = resampled_means(values, 20_000, np.random.default_rng(1)), values.std() / np.sqrt(400)
     assert means.mean() == pytest.approx(values.mean(), abs=5 * error / np.sqrt(20_000))
     # The standard deviation of a standard deviation of R draws is about 1 / sqrt(2 R) of it.
     assert means.std() == pytest.approx(error, rel=5 / np.sqrt(2 * 20_000))
@@ -83,22 +82,18 @@ def test_intervals_of_means_and_of_ratios_against_their_definition():
 
 def test_comparison_corrects_within_a_metric_and_draws_once():
     rng = np.random.default_rng(0)
-    values = {
-        name: {"ndcg@5": rng.random(50) + shift, "recall@5": np.full(50, shift)}
-        for name, shift in (("a", 0.0), ("b", 0.02), ("c", 1.0))
-    }
+    shifts = {"a": 0.0, "b": 0.02, "c": 1.0}
+    values = {name: {"ndcg@5": rng.random(50) + x, "recall@5": np.full(50, x)} for name, x in shifts.items()}
     found = compare(values, "a", ["ndcg@5"], 500, np.random.default_rng(0))
-    (b, c), ndcg = found.values(), list(found.values())
+    b, c = found.values()
     assert list(found) == [("b", "ndcg@5"), ("c", "ndcg@5")]
     assert c.corrected_p == pytest.approx(2 * c.p_value)
     assert b.corrected_p == pytest.approx(max(b.p_value, c.corrected_p))
     two = compare(values, "a", ["ndcg@5", "recall@5"], 500, np.random.default_rng(0))
-    assert list(two)[2:] == [("b", "recall@5"), ("c", "recall@5")]
-    assert list(two.values())[:2] == ndcg  # the same draws of people
-    assert [line.value for line in list(two.values())[2:]] == pytest.approx([0.02, 1.0])
+    assert list(two.values())[:2] == [b, c]  # the same draws of people
+    assert [two[name, "recall@5"].value for name in "bc"] == pytest.approx([0.02, 1.0])
     assert all(line.value < 0 for line in compare(values, "c", ["ndcg@5"], 500, np.random.default_rng(0)).values())
     assert compare(values, "a", ["ndcg@5"], 500, np.random.default_rng(1)) != found
-    assert compare({"a": values["a"]}, "a", ["ndcg@5"], 500, rng) == {}
 
 
 @pytest.mark.parametrize(
@@ -119,24 +114,9 @@ def test_what_cannot_be_compared_is_refused(ours, theirs, n, message):
     ("p_values", "corrected"),
     [
         ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # 4 x .005, 3 x .01, 2 x .03, then .04 -> .06
-        ([0.5], [0.5]),
         ([0.9, 0.8], [1.0, 1.0]),
-        ([0.02, 0.02], [0.04, 0.04]),
         ([], []),
     ],
 )
 def test_holm_by_hand(p_values, corrected):
     assert holm(p_values) == pytest.approx(corrected)
-
-
-def test_holm_rejects_what_the_step_down_test_rejects():
-    """Against the test as Holm 1979 states it: stop at the first p above alpha / (m - i)."""
-    rng = np.random.default_rng(11)
-    for _ in range(200):
-        p = rng.random(6) ** 3
-        rejected = np.zeros(6, dtype=bool)
-        for i, place in enumerate(np.argsort(p)):
-            if p[place] > 0.05 / (6 - i):
-                break
-            rejected[place] = True
-        assert np.array_equal(holm(p) <= 0.05, rejected)

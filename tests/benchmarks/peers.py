@@ -39,7 +39,6 @@ from tests.benchmarks.peer_runners.grids import MODELS, PeerModel
 
 ROOT = Path(__file__).resolve().parents[2]
 TUNED = Path(__file__).with_suffix(".json")
-PROTOCOLS = ("per-user", "returning-minute", "returning", "strict-time", "strict-time-returning")
 N = 20
 
 
@@ -47,20 +46,12 @@ def main() -> None:
     arguments = parse()
     store = arguments.environments.resolve()
     chosen = [model for model in MODELS if not arguments.peers or model.peer in arguments.peers.split(",")]
-    results, tuned = tables.Results(arguments.ours), read_tuned()
+    results, tuned = tables.Results(), json.loads(TUNED.read_text(encoding="utf-8"))
     for name in arguments.sets.split(","):
         source = load(arguments.data, name)
-        if arguments.tune or arguments.tune_only:
+        if arguments.tune:
             tune(store, name, source, chosen, tuned)
-        if not arguments.tune_only:
-            test(store, name, source, chosen, tuned.get(name, {}), results)
-    if arguments.tune_only:
-        return
-    for name in () if arguments.no_sizes else (environments.OURS, *environments.REQUIREMENTS):
-        try:
-            results.sizes[name] = environments.megabytes(environments.make(store, name))
-        except environments.Unavailable as error:
-            results.failures.append(f"{name}: {error}")
+        test(store, name, source, chosen, tuned.get(name, {}), results)
     print(results.markdown())
     if arguments.json:
         frames = [report.averages([found]).assign(data=data) for (data, _), found in results.reports.items()]
@@ -73,30 +64,23 @@ def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerMode
     for model in chosen:
         grid = model.configurations()
         say(f"set {name}: tuning {model.label}, {len(grid)} settings")
-        outcomes, scores = attempt(store, model, case, grid), []
-        for outcome in outcomes:
-            if isinstance(outcome, str):
-                scores.append(np.inf)
-            else:
-                scores.append(
-                    rmse(case, outcome) if model.rates else -score_lists(case, outcome.rows, (10,))[1]["ndcg@10"]
-                )
+        outcomes = attempt(store, model, case, grid)
+        scores = [loss(model, case, outcome) for outcome in outcomes]
         best = int(np.argmin(scores))
         if not np.isfinite(scores[best]):
             say(f"  failed: {outcomes[best]}")
             continue
         found = {"settings": grid[best], "val": round(abs(scores[best]), 4), "n_settings": len(grid)}
-        ends = {key: values[:: len(values) - 1] for key, values in model.grid.items() if len(values) > 2}
-        edges = [key for key, values in ends.items() if grid[best][key] in values]
-        say(f"  {found['val']:.4f} with {grid[best]}" + (f", at the edge: {', '.join(edges)}" if edges else ""))
-        tuned.update(read_tuned())  # another run may have written meanwhile
+        edges = [key for key, values in model.grid.items() if grid[best][key] in (values[0], values[-1])]
+        say(f"  {found['val']:.4f} with {grid[best]}; at the edge: {', '.join(edges)}")
         tuned.setdefault(name, {})[model.label] = found
         TUNED.write_text(json.dumps(tuned, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def read_tuned() -> dict[str, Any]:
-    """Return what tuning found: set -> model -> settings, the figure on val, how many settings were tried."""
-    return json.loads(TUNED.read_text(encoding="utf-8")) if TUNED.is_file() else {}
+def loss(model: PeerModel, case: Evaluation, outcome: exchange.Outcome) -> float:
+    if isinstance(outcome, str):
+        return np.inf
+    return rmse(case, outcome) if model.rates else -score_lists(case, outcome.rows, (10,))[1]["ndcg@10"]
 
 
 def rmse(case: Evaluation, outcome: exchange.Result) -> float:
@@ -105,16 +89,9 @@ def rmse(case: Evaluation, outcome: exchange.Result) -> float:
     return rating_errors(case, predicted)["rmse"]
 
 
-def test(
-    store: Path,
-    name: str,
-    source: protocols.Source,
-    chosen: list[PeerModel],
-    tuned: dict[str, Any],
-    results: tables.Results,
-) -> None:
+def test(store: Path, name: str, source: Any, chosen: list[PeerModel], tuned: dict[str, Any], results: Any) -> None:
     """Score the tuned peers and ours on test, all protocols, and leave the figures in `results`."""
-    cases = dict(zip(PROTOCOLS, protocols.build(source, PROTOCOLS, "test")))
+    cases = dict(zip(tables.PROTOCOLS, protocols.build(source, list(tables.PROTOCOLS), "test")))
     roots = {root: cases[root] for root in ("per-user", "strict-time")}
     reports = {protocol: run.start_report(case, run.Options()) for protocol, case in cases.items()}
     results.reports.update({(name, protocol): found for protocol, found in reports.items()})
@@ -149,7 +126,7 @@ def test(
         results.tested.append((name, ours, {}))
         for case in roots.values():
             ranking = rank_ours(store, source, case, ours, {})
-            add(case, ours, environments.OURS, ranking.rows, rating_errors(case, ranking.predicted))
+            add(case, ours, tables.OURS, ranking.rows, rating_errors(case, ranking.predicted))
     for twin in tables.TWINS:
         if twin.peer in tuned:
             settings, case = twin.translate(tuned[twin.peer]["settings"]), cases["per-user"]
@@ -158,9 +135,7 @@ def test(
             results.twins.append((name, twin, score_lists(case, ranking.rows, (10, 20))[0][tables.METRICS[0]]))
 
 
-def rank_ours(
-    store: Path, source: protocols.Source, case: Evaluation, name: str, settings: dict[str, Any]
-) -> run.Ranking:
+def rank_ours(store: Path, source: Any, case: Evaluation, name: str, settings: dict[str, Any]) -> run.Ranking:
     """Return the lists of our model `name`, from the store where nothing that they depend on has changed."""
     options = run.Options(ks=(N,), checkpoint=store / "ours")
     say(f"{case.name}: ours, {name} {settings or ''}")
@@ -185,10 +160,7 @@ def parse() -> argparse.Namespace:
     add("--data", type=Path, default=ROOT.parent / "shared/data/ml-latest-small.zip", help="raw ratings")
     add("--sets", default="A,B", help="which data sets, with commas (default: A,B)")
     add("--peers", default="", help=f"some of {', '.join(environments.REQUIREMENTS)} (default: all)")
-    add("--ours", default="stacker", metavar="MODEL", help="our default, compared with the best peer")
     add("--tune", action="store_true", help="choose settings on val first, and write them to peers.json")
-    add("--tune-only", action="store_true", help="the same, and do not touch test")
-    add("--no-sizes", action="store_true", help="leave out the sizes of the environments")
     add("--json", type=Path, metavar="FILE", help="write every figure")
     return parser.parse_args()
 

@@ -15,9 +15,7 @@ import numpy as np
 
 from recommender.data.interactions import Interactions
 
-N_GROUPS = 128
-TASTE_RANK = 24
-EXPONENT = 1.37
+N_GROUPS, TASTE_RANK, EXPONENT = 128, 24, 1.37
 START, SPAN = 820_000_000, 20 * 365 * 86_400  # seconds: 1996 and 20 years
 
 
@@ -58,12 +56,10 @@ def synthetic_ratings(n_users: int, n_movies: int, n_ratings: int, rng: np.rando
         if missing < 0.002 * n_ratings:
             break
     users, movies = np.divmod(pairs, n_movies)
-    person = rng.normal(0, 0.4, n_users)
-    quality = rng.normal(0, 0.45, n_movies)
+    person, quality = rng.normal(0, 0.4, n_users), rng.normal(0, 0.45, n_movies)
     starts = START + rng.integers(SPAN, size=n_users)
     first = np.searchsorted(users, np.arange(n_users))
-    ratings = np.empty(len(users), dtype=np.float32)
-    times = np.empty(len(users), dtype=np.int64)
+    ratings, times = np.empty(len(users), dtype=np.float32), np.empty(len(users), dtype=np.int64)
     for low in range(0, len(users), 1_000_000):  # in blocks, so that memory stays low
         part = slice(low, low + 1_000_000)
         u, i = users[part], movies[part]

@@ -33,17 +33,12 @@ class Result(NamedTuple):
 Outcome = Union[Result, str]
 
 
-class _Failed(Exception):
-    """The peer could not do it; the text says why."""
-
-
 def run(
     store: Path, peer: str, model: str, case: Evaluation, configurations: Sequence[dict[str, Any]], n: int
 ) -> list[Outcome]:
     """Return what `model` of `peer` gives for each configuration: a result, or why there is none.
 
-    store: the folder of environments and of kept results. A result is found again only for the same ratings,
-    people, settings, requirements and runner.
+    Results are kept in `store`, each for the same ratings, people, settings, requirements and runner alone.
     """
     stages = [_arrays(case, train, people) for train, people in case.stages()]
     digest = hashlib.sha256(repr((environments.REQUIREMENTS[peer], model, n)).encode())
@@ -60,7 +55,7 @@ def run(
         try:
             path = store / "results" / f"{own.hexdigest()[:24]}.npz"
             outcomes.append(Result(**kept(path, _KEPT, partial(_run_job, store, peer, stages, job))))
-        except _Failed as error:
+        except environments.Failed as error:
             outcomes.append(f"{error}")
     return outcomes
 
@@ -88,7 +83,7 @@ def _run_job(store: Path, peer: str, stages: list[dict[str, np.ndarray]], job: d
         command = [str(python), "-s", str(FOLDER / script(peer)), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, env=environments.single_threaded())
         if done.returncode:
-            raise _Failed((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+            raise environments.Failed((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
         parts = [dict(np.load(folder / f"result-{s}.npz")) for s in range(len(stages))]
     rows, predicted = np.empty((0, 0), np.int32), parts[0].get("ratings", np.empty(0, np.float32))
     if "lists" in parts[0]:

@@ -1,14 +1,13 @@
 """Which models of the peers are run, and the values among which validation chooses.
 
 Each model has one grid: the product of its lists. Every combination is fitted on train and judged on val (nDCG@10
-over movies that got 4 stars or more; RMSE for predicted ratings), for each data set on its own. The lists were made
-long enough for a minute or two of work a model; `python tests/benchmarks/peers.py --tune` says where the winner is
-at the end of its list.
+over movies that got 4 stars or more; RMSE for predicted ratings), for each data set on its own.
 """
 
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any, NamedTuple
 
 
@@ -22,9 +21,9 @@ class PeerModel(NamedTuple):
     peer: str
     model: str
     grid: dict[str, list[Any]]
-    rates: bool = False
-    strict: bool = True
-    note: str = ""
+    rates: bool
+    strict: bool
+    note: str
 
     @property
     def label(self) -> str:
@@ -35,12 +34,11 @@ class PeerModel(NamedTuple):
         return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
 
 
-def ranks(peer: str, model: str, strict: bool = True, note: str = "", **grid: list[Any]) -> PeerModel:
-    return PeerModel(peer, model, grid, strict=strict, note=note)
+def ranks(peer: str, model: str, strict: bool = True, note: str = "", rates: bool = False, **grid: Any) -> PeerModel:
+    return PeerModel(peer, model, grid, rates, strict, note)
 
 
-def rates(peer: str, model: str, **grid: list[Any]) -> PeerModel:
-    return PeerModel(peer, model, grid, rates=True)
+rates = partial(ranks, rates=True)
 
 
 _LAMBDAS = [50, 100, 200, 400]

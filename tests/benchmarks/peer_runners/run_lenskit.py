@@ -52,11 +52,8 @@ def biased_mf(stage: common.Stage, **settings: float) -> np.ndarray:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    rankers = {
-        "ease likes": on_likes(EASEScorer),
-        "item knn": on_likes(ItemKNNScorer, feedback="implicit"),
-        "user knn": on_likes(UserKNNScorer, feedback="implicit"),
-        "implicit mf": on_likes(ImplicitMFScorer),
-        "slim": on_likes(SLIMScorer),
-    }
+    plain = {"ease likes": EASEScorer, "implicit mf": ImplicitMFScorer, "slim": SLIMScorer}
+    rankers = {name: on_likes(kind) for name, kind in plain.items()}
+    rankers["item knn"] = on_likes(ItemKNNScorer, feedback="implicit")
+    rankers["user knn"] = on_likes(UserKNNScorer, feedback="implicit")
     common.main(rankers, {"biased mf": biased_mf})

@@ -10,14 +10,9 @@ import numpy as np
 from lightfm import LightFM
 
 
-def warp(stage: common.Stage, no_components: int, learning_rate: float, alpha: float, epochs: int) -> np.ndarray:
-    settings = {
-        "no_components": no_components,
-        "learning_rate": learning_rate,
-        "item_alpha": alpha,
-        "user_alpha": alpha,
-    }
-    model = LightFM(loss="warp", random_state=0, **settings)
+def warp(stage: common.Stage, alpha: float, epochs: int, **settings: object) -> np.ndarray:
+    settings.update(loss="warp", random_state=0)
+    model = LightFM(item_alpha=alpha, user_alpha=alpha, **settings)
     model.fit(stage.train.likes().csr().tocoo(), epochs=epochs, num_threads=1)
     _, users = model.get_user_representations()
     movie_biases, movies = model.get_item_representations()

@@ -1,8 +1,4 @@
-"""RecTools: its EASE, PureSVD and popularity.
-
-RecTools ranks who is in the data set that it was fitted on: strict time is answered where the model's own matrix
-can be applied to a history (EASE).
-"""
+"""RecTools: its EASE, PureSVD and popularity. It ranks who is in the data set that it was fitted on alone."""
 
 from __future__ import annotations
 
@@ -16,14 +12,8 @@ from rectools.models import EASEModel, PopularModel, PureSVDModel
 
 def dataset(ratings: common.Ratings) -> Dataset:
     """Return the ratings under our own rows: raw and inner ids are one."""
-    frame = pd.DataFrame(
-        {
-            Columns.User: ratings.users(),
-            Columns.Item: ratings.movies.astype(np.int64),
-            Columns.Weight: ratings.values.astype(np.float64),
-            Columns.Datetime: pd.Timestamp("2000-01-01"),
-        }
-    )
+    frame = pd.DataFrame({Columns.User: ratings.users(), Columns.Item: ratings.movies.astype(np.int64)})
+    frame = frame.assign(**{Columns.Weight: ratings.values.astype(np.float64), Columns.Datetime: pd.Timestamp(0)})
     users, movies = (IdMap(np.arange(n)) for n in (len(ratings.indptr) - 1, ratings.n_movies))
     return Dataset(users, movies, Interactions(frame))
 

@@ -10,17 +10,12 @@ from surprise.trainset import Trainset
 
 def trainset(ratings: common.Ratings) -> Trainset:
     """Return the ratings under our own rows, so that raw and inner ids are one."""
-    by_user: dict[int, list] = {}
-    by_movie: dict[int, list] = {}
-    for user, movie, value in zip(ratings.users().tolist(), ratings.movies.tolist(), ratings.values.tolist()):
-        by_user.setdefault(user, []).append((movie, value))
-        by_movie.setdefault(movie, []).append((user, value))
     n_users = len(ratings.indptr) - 1
     users, movies = ({row: row for row in range(n)} for n in (n_users, ratings.n_movies))
-    for row in users:
-        by_user.setdefault(row, [])
-    for row in movies:
-        by_movie.setdefault(row, [])
+    by_user, by_movie = ({row: [] for row in rows} for rows in (users, movies))
+    for user, movie, value in zip(ratings.users().tolist(), ratings.movies.tolist(), ratings.values.tolist()):
+        by_user[user].append((movie, value))
+        by_movie[movie].append((user, value))
     return Trainset(by_user, by_movie, n_users, ratings.n_movies, len(ratings.movies), (0.5, 5), users, movies)
 
 
@@ -44,6 +39,5 @@ def knn_baseline(stage: common.Stage, k: int, shrinkage: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    common.main(
-        {}, {"svd": svd(surprise.SVD), "svd++": svd(surprise.SVDpp), "baseline": baseline, "knn baseline": knn_baseline}
-    )
+    raters = {"svd": svd(surprise.SVD), "svd++": svd(surprise.SVDpp)}
+    common.main({}, {**raters, "baseline": baseline, "knn baseline": knn_baseline})

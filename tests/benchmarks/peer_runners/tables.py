@@ -12,15 +12,14 @@ import pandas as pd
 from recommender.evaluate.report import Report
 from recommender.evaluate.significance import N_RESAMPLES, bootstrap, holm
 
-from .environments import OURS
-
-_NAMES = {
+PROTOCOLS = {
     "per-user": "all",
     "returning-minute": "away > 1 minute",
     "returning": "away > 1 day",
     "strict-time": "strict time",
     "strict-time-returning": "strict time, away > 1 day",
 }
+OURS, BEST_OF_OURS = "tastevec", "stacker"
 METRICS = ("ndcg@10", "recall@20")  # the first decides which peer is the best
 
 
@@ -32,20 +31,16 @@ class Twin(NamedTuple):
     translate: Callable[[dict[str, Any]], dict[str, Any]]
 
 
+def _ials(s: dict[str, Any]) -> dict[str, Any]:
+    """implicit's alpha is the whole confidence of a like, ours what it has beyond an unobserved cell."""
+    own = {"regularisation": s["regularization"], "alpha": s["alpha"] - 1, "recency_span": 0}
+    return {"factors": s["factors"], **own}
+
+
 TWINS = (
     Twin("ease", "rectools ease likes", lambda s: {"values": "likes", "regularisation": s["regularization"]}),
     Twin("ease", "cornac ease ratings", lambda s: {"values": "ratings", "regularisation": s["lamb"]}),
-    # implicit's alpha is the whole confidence of a like, ours what it has beyond an unobserved cell
-    Twin(
-        "ials",
-        "implicit als",
-        lambda s: {
-            "factors": s["factors"],
-            "regularisation": s["regularization"],
-            "alpha": s["alpha"] - 1,
-            "recency_span": 0,
-        },
-    ),
+    Twin("ials", "implicit als", _ials),
     Twin("item_knn", "implicit knn tf-idf", lambda s: {"neighbours": s["neighbours"]}),
     Twin("svd", "scikit-learn svd likes", lambda s: {"rank": s["rank"], "signal": "binary"}),
 )
@@ -55,22 +50,20 @@ TWINS = (
 class Results:
     """reports: (data set, protocol) -> all models.  peers: label -> library.  tested: (data set, label, settings)."""
 
-    ours: str
     reports: dict[tuple[str, str], Report] = field(default_factory=dict)
     peers: dict[str, str] = field(default_factory=dict)
     tested: list[tuple[str, str, Any]] = field(default_factory=list)
     twins: list[tuple[str, Twin, np.ndarray]] = field(default_factory=list)  # data, twin, (n_users,) of METRICS[0]
     failures: list[str] = field(default_factory=list)
-    sizes: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def markdown(self) -> str:
         """Return all tables and the list of what was scored on test."""
         metric, data = METRICS[0], list(dict.fromkeys(name for name, _ in self.reports))
         ranked = self._figures([(name, "per-user", metric) for name in data]).mean(axis=1).dropna()
         order = ranked.sort_values(ascending=False, kind="stable").index
-        later = [(name, protocol, metric) for name in data for protocol in list(_NAMES)[1:]]
+        later = [(name, protocol, metric) for name in data for protocol in list(PROTOCOLS)[1:]]
         rmse = self._figures([(name, "per-user", "rmse") for name in data]).dropna(how="all")
-        people = [f"{name}, {_NAMES[p]}: {len(report.units)} people" for (name, p), report in self.reports.items()]
+        people = [f"{name}, {PROTOCOLS[p]}: {len(report.units)} people" for (name, p), report in self.reports.items()]
         tested = [f"- {name}: {label} {settings or '(default settings)'}" for name, label, settings in self.tested]
         parts = [
             table(self._figures([(name, "per-user", m) for name in data for m in METRICS]).loc[order], "model"),
@@ -78,7 +71,6 @@ class Results:
             table(self._against_best(), "case"),
             table(self._agreement(), f"ours ({metric})"),
             table(rmse.loc[rmse.mean(axis=1).sort_values().index], "predicted ratings"),
-            table(self._sizes(), "installed, with dependencies"),
             "Scored on test, each once:\n\n" + "\n".join(tested),
             "\n".join(["Failed:\n", *(f"- {line}" for line in self.failures)]) if self.failures else "",
         ]
@@ -88,7 +80,7 @@ class Results:
         found = {}
         for data, protocol, metric in columns:
             overall = self.reports[data, protocol].overall
-            name = f"{data}, {_NAMES[protocol]}: {metric}"
+            name = f"{data}, {PROTOCOLS[protocol]}: {metric}"
             found[name] = {label: overall.get(label, {}).get(metric, np.nan) for label in self.peers}
         frame = pd.DataFrame(found, index=list(self.peers))
         return frame.rename(index={label: f"**{label}** (ours)" for label in self.peers if self.peers[label] == OURS})
@@ -100,12 +92,12 @@ class Results:
             for (data, protocol), report in self.reports.items():
                 values = {label: found[metric] for label, found in report.values.items()}
                 peers = [label for label in values if self.peers[label] != OURS]
-                if self.ours in values and peers:
+                if BEST_OF_OURS in values and peers:
                     best = max(peers, key=lambda label, values=values: values[label].mean())
-                    pair = (values[self.ours][:, None], values[best][:, None])
+                    pair = (values[BEST_OF_OURS][:, None], values[best][:, None])
                     (found,) = bootstrap(*pair, N_RESAMPLES, np.random.default_rng(0))
-                    rows.append((f"{data}, {_NAMES[protocol]}", metric, best, *found[:4]))
-        names = ["case", "metric", "best peer", f"{self.ours} - best peer", "low", "high", "p (Holm)"]
+                    rows.append((f"{data}, {PROTOCOLS[protocol]}", metric, best, *found[:4]))
+        names = ["case", "metric", "best peer", f"{BEST_OF_OURS} - best peer", "low", "high", "p (Holm)"]
         frame = pd.DataFrame(rows, columns=names).set_index("case")
         return frame.assign(**{"p (Holm)": holm(frame["p (Holm)"])})
 
@@ -121,15 +113,6 @@ class Results:
                 rows.append((f"{data}: {twin.ours}", twin.peer, *figures, ["no", "yes"][abs(difference) <= error]))
         names = ["", "peer", "ours", "peer's", "difference", "peer's standard error", "of the difference", "within"]
         return pd.DataFrame(rows, columns=names).set_index("")
-
-    def _sizes(self) -> pd.DataFrame:
-        rows = {}
-        for name, found in sorted(self.sizes.items(), key=lambda item: sum(item[1].values())):
-            largest = sorted(found, key=lambda package: -found[package])[:4]
-            total, ours = sum(found.values()), sum(self.sizes[OURS].values())
-            parts = ", ".join(f"{package} {found[package]:.0f}" for package in largest)
-            rows[name] = {"MB": total, "of ours": total / ours, "largest parts, MB": parts}
-        return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def table(frame: pd.DataFrame, corner: str) -> str:
