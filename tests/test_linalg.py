@@ -47,19 +47,6 @@ def decaying(n_rows: int = 500, n_columns: int = 400, seed: int = 1) -> np.ndarr
     return left * (np.arange(1, n_columns + 1) ** -0.5) @ right
 
 
-def krylov_svd_twin(A: np.ndarray, rank: int, rng: np.random.Generator, n_passes: int) -> SVD:
-    """Do what `randomized_svd` does, in float64 and in the words of the paper."""
-    block = A.T @ (rng.integers(2, size=(len(A), kernel.BLOCK), dtype=np.int8) * 2.0 - 1)
-    blocks = []
-    for _ in range(n_passes):
-        block = np.linalg.qr(block)[0]
-        blocks.append(block)
-        block = A.T @ (A @ block)
-    K = np.linalg.qr(np.hstack(blocks))[0]
-    U, s, rotation = np.linalg.svd(A @ K, full_matrices=False)
-    return SVD(U[:, :rank], s[:rank], rotation[:rank] @ K.T)
-
-
 def product(svd: SVD) -> np.ndarray:
     return (svd.U.astype(np.float64) * svd.s) @ svd.Vt
 
@@ -89,9 +76,7 @@ def test_products_equal_the_dense_ones(
     monkeypatch: pytest.MonkeyPatch, n_rows: int, n_columns: int, layout: tuple[float, ...]
 ) -> None:
     for name, value in zip(("RANGE_ENTRIES", "GATHER_BYTES", "HEAD_SHARE"), layout):
-        monkeypatch.setattr(
-            sparse, name, value
-        )  # many ranges, a gather buffer smaller than a row, no head or a wide one
+        monkeypatch.setattr(sparse, name, value)  # many ranges, a buffer smaller than a row, no head or a wide one
     dense = skewed(n_rows, n_columns) if min(n_rows, n_columns) > 1 else np.ones((n_rows, n_columns))
     A = compress(dense)
     rng = np.random.default_rng(2)
@@ -164,16 +149,6 @@ def test_negative_control_few_passes_must_be_worse() -> None:
     ]
     assert ratios[0] > 1.02
     assert ratios[0] > ratios[1] > ratios[2] > ratios[3] > 1 - 1e-6
-
-
-@pytest.mark.usefixtures("never_dense")
-def test_fast_path_does_what_the_plain_twin_does() -> None:
-    dense = skewed(400, 500)
-    for n_passes in (2, 5):
-        fast = randomized_svd(compress(dense), 30, np.random.default_rng(5), n_passes)
-        plain = krylov_svd_twin(dense, 30, np.random.default_rng(5), n_passes)
-        np.testing.assert_allclose(fast.s, plain.s, rtol=2e-4)
-        assert residual(dense, fast) == pytest.approx(residual(dense, plain), rel=1e-4)
 
 
 @pytest.mark.usefixtures("never_dense")
@@ -307,50 +282,22 @@ def test_the_ridge_chosen_predicts_fresh_rows_best_and_nothing_from_shuffled_one
         np.testing.assert_array_equal(found, expected)
 
 
-def sparse_problem(seed: int = 0, n: int = 40, m: int = 30) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Return dense weights (n, m), 0 = unobserved, with rows of 0 to m cells, and the same as compressed rows."""
-    rng = np.random.default_rng(seed)
-    share = np.linspace(0, 1, n)[:, None]
-    dense = np.where(rng.random((n, m)) < share, rng.uniform(0.5, 4, (n, m)), 0).astype(np.float32).astype(np.float64)
-    rows, columns = np.nonzero(dense)
-    indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=n))))
-    return dense, (indptr, columns.astype(np.int32), dense[rows, columns].astype(np.float32))
-
-
-def normal_equations(dense: np.ndarray, Y: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return A (n, k, k) of each row and its solution (n, k) from the definition: every cell, with its confidence."""
-    A = np.einsum("nm,mk,ml->nkl", 1 + dense, Y, Y) + ridge * np.eye(Y.shape[1])
-    right = np.einsum("nm,nm,mk->nk", 1 + dense, (dense > 0).astype(float), Y)
-    return A, np.linalg.solve(A, right[:, :, None])[:, :, 0]
-
-
 @pytest.mark.parametrize("buffer", [1 << 17, 90, 12])
 def test_both_solvers_find_the_minimizer_whatever_the_buffer(monkeypatch: pytest.MonkeyPatch, buffer: int) -> None:
     monkeypatch.setattr(conjugate_gradient, "_BUFFER", buffer)
-    dense, rows = sparse_problem()
-    Y = np.random.default_rng(1).normal(size=(30, 6)).astype(np.float32)
+    rng = np.random.default_rng(0)  # rows of 0 to 30 observed cells
+    share = np.linspace(0, 1, 40)[:, None]
+    dense = np.where(rng.random((40, 30)) < share, rng.uniform(0.5, 4, (40, 30)), 0).astype(np.float32)
+    where, columns = np.nonzero(dense)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(where, minlength=40))))
+    rows = indptr, columns.astype(np.int32), dense[where, columns]
+    Y = rng.normal(size=(30, 6)).astype(np.float32)
     ridge = np.full(40, 2.0, dtype=np.float32)
-    _, expected = normal_equations(dense, Y.astype(np.float64), 2.0)
+    A = np.einsum("nm,mk,ml->nkl", 1 + dense.astype(float), Y, Y) + 2 * np.eye(6)
+    expected = np.linalg.solve(A, (((1 + dense) * (dense > 0)) @ Y)[:, :, None])[:, :, 0]
     exact = conjugate_gradient.solve_exactly(Y, *rows, ridge, Y.T.astype(np.float64) @ Y)
     np.testing.assert_allclose(exact, expected, rtol=1e-5, atol=1e-6)
     X = np.ones((40, 6), dtype=np.float32)
     blocks = conjugate_gradient.blocks_of_rows(*rows, 30, 6)
-    conjugate_gradient.conjugate_gradient(X, Y, blocks, ridge, n_steps=12)
+    conjugate_gradient.conjugate_gradient(X, Y, blocks, ridge, n_steps=7)  # as many as there are factors, and one
     np.testing.assert_allclose(X, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_a_step_more_always_lowers_the_error() -> None:
-    """In the norm of A the error of conjugate gradients falls with every step, and three do not yet suffice."""
-    dense, rows = sparse_problem(seed=3)
-    blocks = conjugate_gradient.blocks_of_rows(*rows, 30, 6)
-    Y = np.random.default_rng(2).normal(size=(30, 6)).astype(np.float32)
-    A, expected = normal_equations(dense, Y.astype(np.float64), 0.5)
-    errors = []
-    for n_steps in range(5):
-        X = np.zeros((40, 6), dtype=np.float32)
-        conjugate_gradient.conjugate_gradient(X, Y, blocks, np.full(40, 0.5, dtype=np.float32), n_steps)
-        gap = (X - expected).astype(np.float64)
-        errors.append(np.einsum("nk,nkl,nl->n", gap, A, gap)[dense.any(axis=1)])
-    for worse, better in zip(errors, errors[1:]):
-        assert (better < worse).all()
-    assert errors[3].max() > 1e-3

@@ -22,10 +22,8 @@ class Walk:
         self.noise = rng.normal(size=(STEPS, BATCH, K))
 
     def gradient(self, step: int, weights: np.ndarray) -> np.ndarray:
-        """Return what each line of batch `step` adds, (BATCH, K)."""
         rows = self.rows[step]
-        result: np.ndarray = weights[rows] - self.targets[rows] + 0.3 * self.noise[step]
-        return result
+        return weights[rows] - self.targets[rows] + 0.3 * self.noise[step]
 
 
 def textbook(walk: Walk, lazy: bool, l2: float = 0.0) -> np.ndarray:
@@ -65,19 +63,18 @@ def ours(walk: Walk, lazy: bool, dtype: type = np.float64, l2: float = 0.0) -> n
     return np.array(path)
 
 
-@pytest.mark.parametrize("lazy", [True, False])
-def test_trajectory_is_the_textbook_s(lazy: bool) -> None:
-    for walk in map(Walk, range(3)):
-        assert max(len(rows) - len(set(rows)) for rows in walk.rows.tolist()) >= 4  # rows named twice, as claimed
-        np.testing.assert_allclose(ours(walk, lazy), textbook(walk, lazy), rtol=0, atol=1e-12)
-        single = ours(walk, lazy, np.float32)
+@pytest.mark.parametrize(("lazy", "l2"), [(True, 0.0), (True, 0.4), (False, 0.0)])
+def test_trajectory_is_the_textbook_s(lazy: bool, l2: float) -> None:
+    for walk in map(Walk, range(2)):
+        expected = textbook(walk, lazy, l2)
+        np.testing.assert_allclose(ours(walk, lazy, np.float64, l2), expected, rtol=0, atol=1e-12)
+        single = ours(walk, lazy, np.float32, l2)
         assert single.dtype == np.float32
-        np.testing.assert_allclose(single, textbook(walk, lazy), rtol=0, atol=2e-5)
+        np.testing.assert_allclose(single, expected, rtol=0, atol=2e-5)
 
 
-def test_lazy_and_dense_part_and_an_untouched_row_stays() -> None:
+def test_an_untouched_row_stays() -> None:
     walk = Walk(0)
-    assert np.abs(textbook(walk, lazy=True) - textbook(walk, lazy=False)).max() > 0.01
     table = Parameter(walk.start)
     table.step_rows(walk.rows[0], walk.gradient(0, table.weights), 1, ADAM)
     before = [part.copy() for part in (table.weights, table.m, table.v)]
@@ -87,13 +84,7 @@ def test_lazy_and_dense_part_and_an_untouched_row_stays() -> None:
     assert (walk.start == Walk(0).start).all()  # the table is a copy
 
 
-def test_l2_is_added_once_to_a_touched_row() -> None:
-    walk = Walk(1)
-    np.testing.assert_allclose(ours(walk, True, l2=0.4), textbook(walk, True, l2=0.4), rtol=0, atol=1e-12)
-    assert np.abs(textbook(walk, True, l2=0.4) - textbook(walk, True)).max() > 0.01
-
-
-@pytest.mark.parametrize("n", [1, 2, 50, 500])
+@pytest.mark.parametrize("n", [1, 500])
 def test_sums_of_equal_rows(n: int) -> None:
     rng = np.random.default_rng(n)
     rows, gradient = rng.integers(8, size=n), rng.normal(size=(n, 3))

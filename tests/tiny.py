@@ -13,6 +13,7 @@ from recommender.data.interactions import Interactions
 from recommender.data.splits import KIND, REMEDY
 from recommender.learn.svd import SvdModel
 
+DAY = 86_400
 # id, title, genres, ratings in train, vector
 FILMS = [
     (1, "Alpha (1980)", "Action", 10, (1, 0)),
@@ -64,3 +65,13 @@ def load_final_rating(folder: Path, name: str) -> np.ndarray:
     artifacts.check_files(folder, manifest, [file], REMEDY)
     table = np.load(folder / file) if binary else pd.read_csv(folder / file)
     return np.asarray(table["final_rating"], np.float32)
+
+
+def random_ratings(seed: int = 0, n_users: int = 40, n_movies: int = 15, days: int = 0, step: int = 1) -> Interactions:
+    """Return two fifths of all cells with any stars; ids in steps, the last movie unrated where they are above 1."""
+    rng = np.random.default_rng(seed)
+    cells = np.flatnonzero(rng.random(n_users * n_movies) < 0.4)
+    times = rng.integers(days * DAY, size=len(cells)) if days else rng.permutation(len(cells))
+    stars = rng.integers(1, 11, len(cells)) / 2
+    vocabulary = step * np.arange(n_movies + (step > 1))
+    return Interactions.from_columns(step * (cells // n_movies), step * (cells % n_movies), stars, times, vocabulary)

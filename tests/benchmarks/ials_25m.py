@@ -1,7 +1,5 @@
 """One iALS sweep on 25 million ratings: ours against the `implicit` package, one thread, the same loss.
 
-    python -m tests.benchmarks.ials_25m [--factors 50] [--repeats 3] [--ratings 25000000]
-
 Needs `implicit` (pip install implicit). Both start from the same vectors, take three conjugate-gradient steps a row
 with the same confidences and ridge, and sweep in turns. Times are processor seconds of the sweep alone; what each does
 once before the first sweep is printed beside them.
@@ -16,8 +14,6 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import argparse
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -26,17 +22,16 @@ from recommender.learn.ials import transposed
 from recommender.linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient
 from tests.benchmarks.synthetic import synthetic_interactions
 
-LAMBDA, ALPHA, CG_STEPS = 20.0, 3.0, 3
-Sweep = Callable[[np.ndarray, np.ndarray], None]
+LAMBDA, ALPHA, CG_STEPS, REPEATS = 20.0, 3.0, 3, 3
 
 
-def timed(call: Callable[..., Any], *given: Any) -> tuple[float, Any]:
+def timed(call, *given):
     start = time.process_time()
     result = call(*given)
     return time.process_time() - start, result
 
 
-def ours(data: Interactions, weights: np.ndarray, k: int) -> Sweep:
+def ours(data: Interactions, weights: np.ndarray, k: int):
     by_user = blocks_of_rows(data.indptr, data.movie_rows, weights, data.n_movies, k)
     by_movie = blocks_of_rows(*transposed(data.indptr, data.movie_rows, weights, data.n_movies), data.n_users, k)
     user_ridge, movie_ridge = (np.full(n, LAMBDA, dtype=np.float32) for n in (data.n_users, data.n_movies))
@@ -48,8 +43,7 @@ def ours(data: Interactions, weights: np.ndarray, k: int) -> Sweep:
     return sweep
 
 
-def implicit(data: Interactions, weights: np.ndarray, k: int) -> Sweep:
-    """implicit.cpu.als' own sweep: what its `fit` calls once an iteration, with its transposed copy made before."""
+def implicit(data: Interactions, weights: np.ndarray, k: int):
     from implicit.cpu.als import AlternatingLeastSquares
     from scipy.sparse import csr_matrix
 
@@ -67,7 +61,6 @@ def implicit(data: Interactions, weights: np.ndarray, k: int) -> Sweep:
 
 def loss(data: Interactions, weights: np.ndarray, X: np.ndarray, Y: np.ndarray) -> float:
     """Return the loss over all cells in float64: unobserved ones through the Gram matrices."""
-    X, Y = X.astype(np.float64), Y.astype(np.float64)
     total = float(np.sum((X.T @ X) * (Y.T @ Y))) + LAMBDA * float(np.sum(X**2) + np.sum(Y**2))
     users = data.user_rows()
     for low in range(0, data.n_ratings, 1 << 18):
@@ -80,7 +73,6 @@ def loss(data: Interactions, weights: np.ndarray, X: np.ndarray, Y: np.ndarray) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--factors", type=int, default=50)
-    parser.add_argument("--repeats", type=int, default=3, help="sweeps of each")
     parser.add_argument("--ratings", type=int, default=25_000_000)
     arguments = parser.parse_args()
     n_users, k = round(162e3 * arguments.ratings / 25e6), arguments.factors
@@ -92,14 +84,14 @@ def main() -> None:
         seconds, sweeps[name] = timed(prepare, data, weights, k)
         print(f"{name}, once: {seconds:.2f} s")
         rng = np.random.default_rng(1)
-        first = (rng.normal(0, 0.1 / np.sqrt(k), (n, k)).astype(np.float32) for n in (data.n_users, data.n_movies))
-        vectors[name] = tuple(first)
-    for _ in range(arguments.repeats):
+        vectors[name] = [rng.normal(0, 0.1 / k**0.5, (n, k)).astype(np.float32) for n in (data.n_users, data.n_movies)]
+    for _ in range(REPEATS):
         for name, sweep in sweeps.items():
             spent[name].append(timed(sweep, *vectors[name])[0])
     medians = {name: statistics.median(seconds) for name, seconds in spent.items()}
     for name, median in medians.items():
-        print(f"{name}: median {median:.2f} s, loss {loss(data, weights, *vectors[name]):.7g}")
+        total = loss(data, weights, *(part.astype(np.float64) for part in vectors[name]))
+        print(f"{name}: median {median:.2f} s, loss {total:.7g}")
     print(f"ratio {medians['ours'] / medians['implicit']:.2f}")
 
 

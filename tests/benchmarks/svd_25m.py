@@ -1,9 +1,6 @@
 """The SVD of 25M synthetic ratings against scikit-learn's TruncatedSVD on scipy CSR float32. One thread.
 
-    python -m tests.benchmarks.svd_25m --data /somewhere/ratings_25m.npz      made there when it is missing
-    python -m tests.benchmarks.svd_25m --small                                a hundredth of the size
-
-Medians of the repeats, and the ratio of ours to theirs within each repeat. Theirs gets a finished CSR matrix, ours the
+Medians of three repeats, and the ratio of ours to theirs within each. Theirs gets a finished CSR matrix, ours the
 finished row structure; "with building" counts the structure in. "energy" is the captured share of ||A||_F^2, against
 the best that rank 50 can do. Peak memory is that of a process of its own, above the loaded ratings.
 """
@@ -19,7 +16,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable
 
 import numpy as np
 
@@ -29,33 +25,21 @@ from recommender.linalg.randomized_svd import captured_energy, randomized_svd
 from recommender.linalg.sparse import SparseMatrix
 from tests.benchmarks.synthetic import synthetic_interactions
 
-RANK = 50
+RANK, REPEATS = 50, 3
 FULL = (162_000, 59_000, 25_000_000)
-SMALL = (16_200, 5_900, 700_000)
 PAIRS = ((5, 6), (15, 8))  # n_iter of theirs, passes of ours
 
 
-def load(path: Path, sizes: tuple[int, int, int]) -> Interactions:
+def load(path: Path) -> Interactions:
     if not path.is_file():
-        print(f"making {sizes[2]:,} ratings for {path} ...", flush=True)
-        synthetic_interactions(*sizes, np.random.default_rng(0)).save(path)
+        synthetic_interactions(*FULL, np.random.default_rng(0)).save(path)
     return Interactions.load(path)
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+def timed(call):
     started = time.perf_counter()
     result = call()
     return time.perf_counter() - started, result
-
-
-def peak_memory(data: Interactions, signal: str) -> None:
-    """Print what fitting adds to the memory of a process that has just loaded the ratings."""
-    before = memory("VmRSS")
-    values = SvdModel(signal=signal).values(data)
-    A = SparseMatrix(data.indptr, data.movie_rows, values, data.n_movies)
-    randomized_svd(A, RANK, np.random.default_rng(0))
-    peak = memory("VmHWM")
-    print(f"peak memory: {peak - before:.2f} GB above the {before:.2f} GB of the loaded ratings")
 
 
 def memory(field: str) -> float:
@@ -64,7 +48,7 @@ def memory(field: str) -> float:
     return int(status.split(field + ":")[1].split()[0]) * 1024 / 1e9
 
 
-def compare(data: Interactions, signal: str, repeats: int) -> None:
+def compare(data: Interactions, signal: str) -> None:
     import scipy.sparse
     from sklearn.decomposition import TruncatedSVD
 
@@ -72,16 +56,12 @@ def compare(data: Interactions, signal: str, repeats: int) -> None:
     theirs = scipy.sparse.csr_matrix((values, data.movie_rows, data.indptr), shape=(data.n_users, data.n_movies))
     building, ours = timed(lambda: SparseMatrix(data.indptr, data.movie_rows, values, data.n_movies))
     best = captured_energy(ours, randomized_svd(ours, RANK, np.random.default_rng(0), 16, 48).s)
-    counts = np.sort(data.movie_counts())[::-1]
-    share = counts[: data.n_movies // 100].sum() / data.n_ratings
     print(
-        f"{data.n_ratings:,} ratings, {data.n_users:,} x {data.n_movies:,}, top 1% of movies {share:.0%} of them; "
-        f"signal {signal}, rank {RANK} can hold {best:.2%}; building {building:.2f} s",
-        flush=True,
+        f"{data.n_ratings:,} ratings; {signal}, rank {RANK} can hold {best:.2%}; building {building:.2f} s", flush=True
     )
     for n_iter, passes in PAIRS:
-        seconds = np.empty((repeats, 2))
-        for repeat in range(repeats):
+        seconds = np.empty((REPEATS, 2))
+        for repeat in range(REPEATS):
             seconds[repeat, 0], their_svd = timed(
                 lambda n=n_iter, seed=repeat: TruncatedSVD(RANK, n_iter=n, random_state=seed).fit(theirs)
             )
@@ -100,19 +80,18 @@ def compare(data: Interactions, signal: str, repeats: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("ratings_25m.npz"), help="an .npz of Interactions")
-    parser.add_argument("--small", action="store_true", help="a hundredth of the size, to see whether it runs")
-    parser.add_argument("--signals", nargs="+", default=["centered", "ones"])
-    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--memory", action="store_true", help="measure peak memory and nothing else")
     arguments = parser.parse_args()
-    path = arguments.data.with_stem(arguments.data.stem + "_small") if arguments.small else arguments.data
-    data = load(path, SMALL if arguments.small else FULL)
+    data = load(arguments.data)
     if arguments.memory:
-        peak_memory(data, arguments.signals[0])
+        before = memory("VmRSS")
+        A = SparseMatrix(data.indptr, data.movie_rows, SvdModel(signal="centered").values(data), data.n_movies)
+        randomized_svd(A, RANK, np.random.default_rng(0))
+        print(f"peak memory: {memory('VmHWM') - before:.2f} GB above the {before:.2f} GB of the loaded ratings")
         return
     subprocess.run([sys.executable, "-m", "tests.benchmarks.svd_25m", *sys.argv[1:], "--memory"], check=True)
-    for signal in arguments.signals:
-        compare(data, signal, arguments.repeats)
+    for signal in ("centered", "ones"):
+        compare(data, signal)
 
 
 if __name__ == "__main__":

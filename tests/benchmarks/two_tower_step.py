@@ -1,7 +1,5 @@
 """One training step of the two towers against PyTorch on the CPU: 162k users x 59k movies, 64 wide, batch 1024.
 
-    python -m tests.benchmarks.two_tower_step [--data ratings_25m.npz] [--repeats 60] [--uniform]
-
 Needs torch (pip install torch). One thread each, float32, the same batches in turns; medians, and the median of the
 ratio within a turn. Contestants, all from the same weights:
 
@@ -9,9 +7,8 @@ ratio within a turn. Contestants, all from the same weights:
     dense    nn.Embedding with Adam, which walks over both tables in every step
     ours     the step of recommender.learn.two_tower.training, with the settings of the recipe
 
-Popular movies come up several times in a batch of real ratings, of which ours makes use; `--uniform` draws users and
-movies evenly instead. The line "same numbers" is the largest difference of the towers' matrices after all turns, which
-shows that both did the same work.
+The line "same numbers" is the largest difference of the towers' matrices after all turns, which shows that both did
+the same work.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import argparse
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,8 +39,6 @@ SIDES = ("user", "movie")
 
 
 class Theirs(Module):
-    """The same network in PyTorch, from the same weights."""
-
     def __init__(self, start: dict[str, np.ndarray], sparse: bool) -> None:
         super().__init__()
         tables = [torch.tensor(start[name]) for name in ("users", "movies")]
@@ -81,28 +76,23 @@ def our_step(training: Training, users: np.ndarray, movies: np.ndarray, ratings:
 
 
 def compare(objective: str, data: Interactions, batches: list[tuple[np.ndarray, ...]], log_q: np.ndarray) -> None:
-    """Run all contestants in turns and print medians, ratios, and how far the weights differ at the end."""
     settings = TwoTowerSettings(**{**RECIPE, "objective": objective})
     training = Training(data, np.zeros((data.n_movies, 0), np.float32), settings)
-    rng = np.random.default_rng(0)
-    for name in ("users", "movies"):  # of movies without an example too, which --uniform asks for
-        weights = training.learned[name].weights
-        weights[...] = 0.1 * rng.standard_normal(weights.shape, dtype=np.float32)
     start = {name: value.copy() for name, value in training.parameters.items()}
     nets = {"sparse": Theirs(start, sparse=True), "dense": Theirs(start, sparse=False)}
     seconds: dict[str, list[float]] = {"sparse": [], "dense": [], "ours": []}
 
-    def timed(name: str, step: Callable[[], None]) -> None:
+    def timed(name: str, step: Any, *given: Any) -> None:
         started = time.perf_counter()
-        step()
+        step(*given)
         seconds[name].append(time.perf_counter() - started)
 
     for turn, batch in enumerate(batches):
         tensors = [torch.tensor(part) for part in (*batch, log_q)]
         for name, net in nets.items():
             if name == "sparse" or (objective == "mse" and turn % 4 == 0):  # dense takes a tenth of a second
-                timed(name, lambda net=net, tensors=tensors: net.step(objective, *tensors))
-        timed("ours", lambda batch=batch: our_step(training, *batch, log_q))
+                timed(name, net.step, objective, *tensors)
+        timed("ours", our_step, training, *batch, log_q)
     for name, values in seconds.items():
         if values:
             ratio = np.median(np.array(seconds["ours"][:: 4 if name == "dense" else 1]) / np.array(values))
@@ -118,22 +108,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, help="an .npz of Interactions of that size; made up when left out")
     parser.add_argument("--repeats", type=int, default=60)
-    parser.add_argument("--uniform", action="store_true", help="draw users and movies evenly")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    if arguments.data:
-        data = Interactions.load(arguments.data)
-    else:
-        data = synthetic_interactions(N_USERS, N_MOVIES, 5_000_000, rng)
+    made_up = lambda: synthetic_interactions(N_USERS, N_MOVIES, 5_000_000, np.random.default_rng(0))  # noqa: E731
+    data = Interactions.load(arguments.data) if arguments.data else made_up()
     print(f"numpy {np.__version__}, torch {torch.__version__}, {data.n_ratings:,} ratings")
     chosen = np.random.default_rng(1).integers(data.n_ratings, size=(arguments.repeats, BATCH))
     users, movies = data.user_rows()[chosen].astype(np.int64), data.movie_rows[chosen].astype(np.int64)
-    counts = data.movie_counts()
-    if arguments.uniform:
-        users, movies = rng.integers(N_USERS, size=chosen.shape), rng.integers(N_MOVIES, size=chosen.shape)
-        counts = np.ones(N_MOVIES, dtype=np.int64)
-    log_q = log_frequencies(counts, BATCH).astype(np.float32)
+    log_q = log_frequencies(data.movie_counts(), BATCH).astype(np.float32)
     for objective in ("mse", "softmax"):
         compare(objective, data, list(zip(users, movies, data.ratings[chosen])), log_q)
 
