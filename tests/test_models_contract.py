@@ -175,7 +175,7 @@ NEEDED: dict[str, dict[str, dict[str, Any]]] = {
     "svd": {
         "half_life_days": {"signal": "weighted"},
         "popularity_power": {"signal": "weighted"},
-        **dict.fromkeys(("passes", "block", "seed"), {"rank": 5, "passes": 2, "block": 5}),
+        **{key: {"rank": 5, "passes": 2, "block": 5} for key in ("passes", "block", "seed")},
     },
     "ials": {"cg_steps": {"n_sweeps": 1}},
 }

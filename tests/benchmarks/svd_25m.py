@@ -2,7 +2,7 @@
 
 Medians of three repeats, and the ratio of ours to theirs within each. Theirs gets a finished CSR matrix, ours the
 finished row structure; "with building" counts the structure in. "energy" is the captured share of ||A||_F^2, against
-the best that rank 50 can do. Peak memory is that of a process of its own, above the loaded ratings.
+the best that rank 50 can do.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -40,12 +38,6 @@ def timed(call):
     started = time.perf_counter()
     result = call()
     return time.perf_counter() - started, result
-
-
-def memory(field: str) -> float:
-    """Return a figure of this program's own memory in GB; `ru_maxrss` would count its parent's too."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split(field + ":")[1].split()[0]) * 1024 / 1e9
 
 
 def compare(data: Interactions, signal: str) -> None:
@@ -80,16 +72,7 @@ def compare(data: Interactions, signal: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("ratings_25m.npz"), help="an .npz of Interactions")
-    parser.add_argument("--memory", action="store_true", help="measure peak memory and nothing else")
-    arguments = parser.parse_args()
-    data = load(arguments.data)
-    if arguments.memory:
-        before = memory("VmRSS")
-        A = SparseMatrix(data.indptr, data.movie_rows, SvdModel(signal="centered").values(data), data.n_movies)
-        randomized_svd(A, RANK, np.random.default_rng(0))
-        print(f"peak memory: {memory('VmHWM') - before:.2f} GB above the {before:.2f} GB of the loaded ratings")
-        return
-    subprocess.run([sys.executable, "-m", "tests.benchmarks.svd_25m", *sys.argv[1:], "--memory"], check=True)
+    data = load(parser.parse_args().data)
     for signal in ("centered", "ones"):
         compare(data, signal)
 
