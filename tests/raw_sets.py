@@ -1,7 +1,5 @@
 """Small raw data sets for the tests of the preprocessing, written in any of the published forms."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 
@@ -21,7 +19,6 @@ TINY_FLAGS = ["--min-user-ratings", "3", "--min-movie-ratings", "3"]
 
 
 def write_csv(folder: Path, lines: str = LINES, movies: str = MOVIES, header: str = HEADER) -> Path:
-    """Write the CSV form and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ratings.csv").write_bytes((header + lines).encode())
     (folder / "movies.csv").write_bytes(movies.encode())
@@ -29,13 +26,11 @@ def write_csv(folder: Path, lines: str = LINES, movies: str = MOVIES, header: st
 
 
 def run_setup(data: Path, out: Path, *flags: str) -> Path:
-    """Run all steps on `data` with low thresholds and return the processed folder."""
     setup.main(["--data", str(data), "--output", str(out), *TINY_FLAGS, *flags])
     return out
 
 
 def pack(folder: Path, archive: Path, inside: str = "ml-tiny/") -> Path:
-    """Put the files of `folder` into a .zip, as MovieLens does under one folder."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for path in sorted(folder.iterdir()):
             file.write(path, inside + path.name)
@@ -48,12 +43,11 @@ def random_lines(seed: int, n_users: int = 50, n_movies: int = 40, n_twice: int 
     lines = []
     chances = 1.0 / np.arange(1, n_movies + 1)  # few movies that everybody rates
     for user in range(1, n_users + 1):
-        n = int(rng.integers(1, n_movies))
-        movies = rng.choice(n_movies, n, replace=False, p=chances / chances.sum())
+        movies = rng.choice(n_movies, int(rng.integers(1, n_movies)), replace=False, p=chances / chances.sum())
         start = int(rng.integers(800_000_000, 1_500_000_000))
-        for movie in movies:
+        for movie in movies.tolist():
             time = start + int(rng.integers(0, 12)) * 86_400 * 30
-            lines.append(f"{user * 7},{int(movie) * 3 + 1},{rng.integers(1, 11) / 2},{time}\n")
+            lines.append(f"{user * 7},{movie * 3 + 1},{rng.integers(1, 11) / 2},{time}\n")
     for index in rng.choice(len(lines), n_twice, replace=False):
         user, movie, _, time = lines[index].split(",")
         shift = int(rng.integers(-1, 2)) * 1000  # before, at, or after the other

@@ -1,7 +1,5 @@
 """Sets of files are whole or refused: kill -9 at every file operation, damage, mixed-up sets, a second writer."""
 
-from __future__ import annotations
-
 import errno
 import io
 import json
@@ -130,12 +128,8 @@ def test_what_is_stored_is_restored(tmp_path: Path) -> None:
     store(tmp_path)
     stored, arrays = restore(tmp_path)
     assert (stored.settings, stored.about["fitted_on"]) == (Shape(rank=3), "train")
-    assert {name: array.tolist() for name, array in arrays.items()} == {
-        "table": [[1, 2], [3, 4], [5, 6]],
-        "counts": [7, 8, 9],
-        "newest": [1],
-        "movies": [3, 5, 8],
-    }
+    found = {name: array.tolist() for name, array in arrays.items()}
+    assert found == {"table": [[1, 2], [3, 4], [5, 6]], "counts": [7, 8, 9], "newest": [1], "movies": [3, 5, 8]}
     entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
     assert (entries["table.npy"]["dtype"], entries["table.npy"]["shape"]) == ("float32", [3, 2])
     assert entries["rest.npz"]["arrays"]["counts"] == {"dtype": "int64", "shape": [3]}
@@ -169,9 +163,7 @@ def put(folder: Path, old: str, new: str) -> None:
         (lambda folder: store(folder, ((1, np.nan), (3, 4))), r"table\.npy has values that are not finite"),
         (lambda folder: store(folder, dtype=np.float64), "table is float64, expected float32"),
         (lambda folder: resign(folder, "table.npy", PICKLED.getvalue()), r"table\.npy is damaged"),
-        (lambda folder: resign(folder, "table.npy", (folder / "rest.npz").read_bytes()), r"table\.npy is damaged"),
         (lambda folder: resign(folder, "rest.npz", (folder / "rest.npz").read_bytes()[:-9]), "npz is damaged"),
-        (lambda folder: flip(folder / "movies.json"), r"movies\.json is damaged or from another run"),
         (lambda folder: put(folder, '"rank": 3', '"rank": 99'), r"manifest\.json is damaged .its settings: rank: 99"),
         (lambda folder: put(folder, '"rank": 3', '"rnak": 3'), r"manifest\.json is damaged .its settings: 'rank'"),
         (lambda folder: put(folder, '"format_version": 1', '"format_version": 99'), "has format version 99"),
@@ -192,7 +184,6 @@ def test_damage_is_named_and_can_be_made_again(tmp_path: Path, harm: Callable[[P
 
 
 def test_what_belongs_to_others_is_refused(tmp_path: Path) -> None:
-    """Another movie list, another kind, a file for a folder; the remedy names every folder but the shipped one."""
     folder = tmp_path / "data" / "artifacts" / "thing"
     store(folder)
     with pytest.raises(ArtifactError, match=rf"another movie list: run .*model\.make --processed {tmp_path / 'data'}$"):
@@ -214,42 +205,15 @@ def test_what_belongs_to_others_is_refused(tmp_path: Path) -> None:
         assert artifacts.command(remedy, place) == remedy
 
 
-def test_steps_keep_what_came_before_and_drop_what_came_after(tmp_path: Path) -> None:
-    def step(keep: tuple[str, ...], *names: str) -> list[str]:
-        step_of = {f"{name}.txt": name for name in names}
-        used = {name: {"by": name} for name in names}
-        with artifacts.replace_set(tmp_path, "thing", used, keep, step_of if len(names) > 1 else None) as stage:
-            for file in step_of:
-                (stage / file).write_text(file)
-        manifest = artifacts.read_manifest(tmp_path, "thing", "again")
-        artifacts.check_files(tmp_path, manifest, list(manifest["files"]), "again")
-        assert sorted(manifest["files"]) == sorted(file.name for file in tmp_path.glob("*.txt"))
-        assert sorted(f"{name}.txt" for name in manifest["settings"]) == sorted(manifest["files"])
-        assert all(name == f"{entry['step']}.txt" for name, entry in manifest["files"].items())
-        return sorted(manifest["settings"])
-
-    (tmp_path / "mine.md").write_text("not ours")
-    assert step((), "filter") == ["filter"]
-    assert step(("filter",), "split") == ["filter", "split"]
-    assert step(("filter", "split"), "model", "words") == ["filter", "model", "split", "words"]
-    assert step(("filter",), "split") == ["filter", "split"]
-    assert (tmp_path / "mine.md").read_text() == "not ours"
-
-
 def test_files_are_flushed_through_handles_that_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows refuses to flush a file that is open for reading only."""
     fcntl = pytest.importorskip("fcntl")
-    flushed = []
-
-    def as_on_windows(handle: int) -> None:
-        assert fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
-        flushed.append(handle)
-
-    monkeypatch.setattr(os, "fsync", as_on_windows)
+    modes: list[int] = []  # Windows refuses to flush a file that is open for reading only
+    monkeypatch.setattr(os, "fsync", lambda handle: modes.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE))
     write_set(tmp_path / "set", 1)
     with replace_file(tmp_path / "x.txt") as path:
         path.write_text("x")
-    assert len(flushed) == 4
+    assert len(modes) == 4
+    assert os.O_RDONLY not in modes
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
@@ -262,7 +226,6 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_deleted_lock_file_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
-    """Who opened the file before its holder deleted it must not go on beside who locks the next one of that name."""
     fcntl = pytest.importorskip("fcntl")
     lock, flock = tmp_path / "lock", fcntl.flock
 
@@ -279,8 +242,7 @@ def test_a_deleted_lock_file_locks_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 def test_a_lock_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There no open file can be deleted; one byte of the lock file is locked."""
-    held: set[Path] = set()
+    held: set[Path] = set()  # one byte of the lock file is locked; no open file can be deleted
 
     def locking(handle: int, mode: int, n: int) -> None:
         path = Path(os.readlink(f"/proc/self/fd/{handle}"))
@@ -293,11 +255,10 @@ def test_a_lock_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(locking=locking, LK_NBLCK=2))
     exec(compile(Path(files.__file__).read_text(encoding="utf-8"), files.__file__, "exec"), windows.__dict__)
-    with windows.exclusive(tmp_path, "it"):
-        assert held == {tmp_path / ".lock"}
-        with pytest.raises(ArtifactError, match="another process is using it"), windows.exclusive(tmp_path, "it"):
-            pass
-    held.clear()
-    with windows.exclusive(tmp_path / "lock", "it"):
-        assert held == {tmp_path / "lock"}
+    for place, lock in ((tmp_path, tmp_path / ".lock"), (tmp_path / "lock", tmp_path / "lock")):
+        held.clear()
+        with windows.exclusive(place, "it"):
+            assert held == {lock}
+            with pytest.raises(ArtifactError, match="another process is using it"), windows.exclusive(place, "it"):
+                pass
     assert os.listdir(tmp_path) == []

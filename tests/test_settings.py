@@ -1,7 +1,5 @@
 """Settings from YAML and flags: defaults, precedence, and a refusal for everything that makes no sense."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
@@ -37,7 +35,7 @@ def test_file_then_flags(tmp_path: Path) -> None:
         override(settings, parser.parse_args(["--rank", "0"]))
     path.write_text("# nothing\n")
     assert read_settings(Example, path) == Example()
-    for place, message in ((tmp_path / "none.yaml", r"no settings file at .*none\.yaml"), (tmp_path, "cannot be read")):
+    for place, message in ((tmp_path / "none", "no settings file at .*none"), (tmp_path, "cannot be read")):
         with pytest.raises(SettingsError, match=message):
             read_settings(Example, place)
 
@@ -48,21 +46,18 @@ def test_file_then_flags(tmp_path: Path) -> None:
         ("rnak: 7", r"x\.yaml line 1: unknown key 'rnak': did you mean rank\?"),
         ("zzz: 7", "unknown key 'zzz': known keys: rank, rate, signal, final"),
         ("rate: 0.1\nrank: 0", "line 2: rank: 0 is out of range (how many factors; from 1 to 500, default 50)"),
-        ("rank: 501", "501 is out of range"),
         ("rank: 7.5", "7.5 is not a whole number"),
         (f"rate: {10**400}", "is out of range"),
-        ("rate: 2020-13-45", "is not valid YAML"),
         ("rank: !!int x", "is not valid YAML"),
         ("rank: true", "True is not a whole number"),
         ("rank:", "None is not a whole number"),
         ("rate: .nan", "nan is not a number"),
         ("rate: .inf", "inf is not a number"),
-        ("rate: -0.1", "-0.1 is out of range (step size; from 0 to 1"),
+        ("rate: 1.1", "1.1 is out of range (step size; from 0 to 1"),
         ("signal: stars", "'stars' is not one of binary, ones (what a cell holds;"),
         ("final: maybe", "'maybe' is not true or false (fit on everything;"),
         ("rank: 1\nrank: 2", "line 2: rank is given twice"),
         ("- rank", "contains a seq, not settings"),
-        ("just a text", "contains a str, not settings"),
         ("rank: [", "line 1 is not valid YAML"),
         ("rank: !!python/object:os.system 1", "line 1 is not valid YAML"),
         (b"rank: 7 # caf\xe9", "cannot be read"),
@@ -80,8 +75,6 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, text: Union[str, bytes],
 def test_the_shipped_policy_is_the_defaults_and_names_every_key() -> None:
     path = default_folder("config") / "recommender_policy.yaml"
     assert read_settings(PolicySettings, path) == PolicySettings()
-    text = path.read_text()
-    for name in PolicySettings.__dataclass_fields__:
-        assert f"\n{name}: " in text
+    assert all(f"\n{name}: " in path.read_text() for name in PolicySettings.__dataclass_fields__)
     with pytest.raises(SettingsError, match="learning_rate: 9 is out of range"):  # in code as in a file
         PolicySettings(learning_rate=9)

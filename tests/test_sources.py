@@ -1,7 +1,5 @@
 """Every published form of the raw data, the forms that people really have, and what is wrong with the others."""
 
-from __future__ import annotations
-
 import gzip
 import re
 import resource
@@ -102,8 +100,6 @@ def test_the_form_can_be_named_where_ids_do_not_say_it(tmp_path):
         table(path, "100k")
 
 
-# Ways to write the same CSV
-
 CELLS = [line.split(",") for line in LINES.splitlines()]
 EXPECTED = sorted((tuple(map(float, row)) for row in CELLS), key=lambda row: (row[0], row[3], row[1]))
 
@@ -174,9 +170,6 @@ def test_chunks_do_not_change_the_result(tmp_path, monkeypatch):
 def test_large_ids_stay_exact(tmp_path):  # "soon" has the file read as text
     folder = write_csv(tmp_path / "raw", f"{2**53 - 1},{2**40},4.0,100\n{2**31 - 1},5,4.0,soon\n{2**33},6,3.0,1\n")
     assert table(folder) == [(2**33, 6, 3.0, 1), (2**53 - 1, 2**40, 4.0, 100)]
-
-
-# What people really have: accepted, with a line that says how
 
 
 def test_names_as_ids_are_numbered_and_kept(tmp_path, capsys):
@@ -264,9 +257,6 @@ def test_data_one_level_down_is_found(tmp_path):
     (tmp_path / "zipped").mkdir()
     pack(other, tmp_path / "zipped" / "x.ZIP", inside="")
     assert table(tmp_path / "zipped") == EXPECTED
-
-
-# Whatever is wrong: one line that says what, where and what to do, exit code 2, nothing written
 
 
 @pytest.fixture

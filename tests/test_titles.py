@@ -1,7 +1,5 @@
 """Title search: what is found, in which order, and what is asked rather than guessed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Optional
 
@@ -16,47 +14,25 @@ from recommender.data.titles import TitleIndex
 
 HERE = Path(__file__).resolve().parent
 MOVIES = """\
-1|Toy Story (1995)|215
-6|Heat (1995)|102
-7|Sabrina (1995)|54
-47|Seven (a.k.a. Se7en) (1995)|203
-97|Hate (Haine, La) (1995)|10
-103|Heat, The (2013)|6
-260|Star Wars: Episode IV - A New Hope (1977)|251
-541|Blade Runner (1982)|124
-750|Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1964)|97
-858|Godfather, The (1972)|192
-915|Sabrina (1954)|30
-924|2001: A Space Odyssey (1968)|109
-1196|Star Wars: Episode V - The Empire Strikes Back (1980)|211
-1221|Godfather: Part II, The (1974)|129
-1320|Alien³ (a.k.a. Alien 3) (1992)|47
-1411|Hamlet (1996)|16
-1941|Hamlet (1948)|2
-2116|Lord of the Rings, The (1978)|15
-2571|Matrix, The (1999)|278
-2862|Caligula (1980)|3
-3114|Toy Story 2 (1999)|97
-4954|Ocean's Eleven (a.k.a. Ocean's 11) (1960)|11
-4963|Ocean's Eleven (2001)|119
+1|Toy Story (1995)|215; 6|Heat (1995)|102; 7|Sabrina (1995)|54; 47|Seven (a.k.a. Se7en) (1995)|203
+97|Hate (Haine, La) (1995)|10; 103|Heat, The (2013)|6; 260|Star Wars: Episode IV - A New Hope (1977)|251
+541|Blade Runner (1982)|124; 750|Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1964)|97
+858|Godfather, The (1972)|192; 915|Sabrina (1954)|30; 924|2001: A Space Odyssey (1968)|109
+1196|Star Wars: Episode V - The Empire Strikes Back (1980)|211; 1221|Godfather: Part II, The (1974)|129
+1320|Alien³ (a.k.a. Alien 3) (1992)|47; 1411|Hamlet (1996)|16; 1941|Hamlet (1948)|2
+2116|Lord of the Rings, The (1978)|15; 2571|Matrix, The (1999)|278; 2862|Caligula (1980)|3; 3114|Toy Story 2 (1999)|97
+4954|Ocean's Eleven (a.k.a. Ocean's 11) (1960)|11; 4963|Ocean's Eleven (2001)|119
 4973|Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)|120
 4993|Lord of the Rings: The Fellowship of the Ring, The (2001)|198
-5952|Lord of the Rings: The Two Towers, The (2002)|188
-6365|Matrix Reloaded, The (2003)|96
-6383|2 Fast 2 Furious (Fast and the Furious 2, The) (2003)|19
-60069|WALL·E (2008)|104
-64957|Wave, The (Welle, Die) (2008)|7
-72378|2012 (2009)|20
-112183|Birdman: Or (The Unexpected Virtue of Ignorance) (2014)|26
-5481|Toy, The (1982)|30
-122906|Shawshank (1984)|1
-122907|Shawshank Redemption, The (1994)|317
-176371|Blade Runner 2049 (2017)|18
-"""  # movie id, title, ratings
+5952|Lord of the Rings: The Two Towers, The (2002)|188; 6365|Matrix Reloaded, The (2003)|96
+6383|2 Fast 2 Furious (Fast and the Furious 2, The) (2003)|19; 60069|WALL·E (2008)|104
+64957|Wave, The (Welle, Die) (2008)|7; 72378|2012 (2009)|20
+112183|Birdman: Or (The Unexpected Virtue of Ignorance) (2014)|26; 5481|Toy, The (1982)|30; 122906|Shawshank (1984)|1
+122907|Shawshank Redemption, The (1994)|317; 176371|Blade Runner 2049 (2017)|18"""  # movie id, title, ratings
 
 
 def make(table: str) -> tuple[Catalog, TitleIndex]:
-    lines = [line.split("|") for line in table.splitlines()]
+    lines = [line.split("|") for line in table.replace("; ", "\n").splitlines()]
     rows = [{"movieId": i, "title": title.replace("\\n", "\n"), "genres": "Drama"} for i, title, _ in lines]
     catalog = Catalog(rows, {int(i): int(count) for i, _, count in lines})
     return catalog, TitleIndex(catalog)
@@ -137,37 +113,20 @@ def test_near_words_are_those_of_a_full_scan() -> None:
         assert NearWords(some, width=8).near(query, 2)[0].tolist() == []
 
 
-CLEAR = {  # first, and meant without a question
-    2571: "The Matrix;matrix;matrix 1999",
-    1: "Toy Story",
-    3114: "toy story 2",
-    858: "the godfather",
-    1221: "godfather ii",
-    915: "sabrina 1954",
-    7: "Sabrina (1995)",
-    1941: "hamlet 1948",
-    6: "heat",
-    103: "the heat 2013",
-    1196: "empire strikes back",
-    924: "space odyssey",
-    2116: "lord of the rings 1978",
-    4954: "ocean's eleven 1960",
-}
-FIRST = {
-    2571: "Matrix, The;Matrix, The (1999);matrix the;the matirx;martix;matrx;Matrix 1998",
-    47: "Seven (a.k.a. Se7en) (1995)",
-    858: "the movie the godfather",
-    1320: "alien 3;Alien³",
-    60069: "walle;wall-e;wal e",
-    924: "2001;two thousand and one",
-    72378: "2012;2012 (2009)",
-    176371: "blade runner 2049;blade runer 2049",
-}
+CLEAR = """\
+2571 The Matrix;matrix;matrix 1999 | 1 Toy Story | 3114 toy story 2 | 858 the godfather | 1221 godfather ii |
+915 sabrina 1954 | 7 Sabrina (1995) | 1941 hamlet 1948 | 6 heat | 103 the heat 2013 | 1196 empire strikes back |
+924 space odyssey | 2116 lord of the rings 1978 | 4954 ocean's eleven 1960"""  # first, and meant without a question
+FIRST = """\
+2571 Matrix, The;Matrix, The (1999);matrix the;the matirx;martix;matrx;Matrix 1998 | 47 Seven (a.k.a. Se7en) (1995) |
+858 the movie the godfather | 1320 alien 3;Alien³ | 60069 walle;wall-e;wal e | 924 2001;two thousand and one |
+72378 2012;2012 (2009) | 176371 blade runner 2049;blade runer 2049"""
 
 
 def test_first_answer() -> None:
     for meant in (CLEAR, FIRST):
-        wanted = {text: movie_id for movie_id, texts in meant.items() for text in texts.split(";")}
+        lines = [line.strip().split(" ", 1) for line in meant.split("|")]
+        wanted = {text: int(movie_id) for movie_id, texts in lines for text in texts.split(";")}
         assert {text: (ids(text) or [0])[0] for text in wanted} == wanted
         assert meant is FIRST or {text: resolved(text) for text in wanted} == wanted
 
@@ -175,7 +134,7 @@ def test_first_answer() -> None:
 def test_kinds_and_scores_fall_with_the_distance() -> None:
     texts = ["The Matrix", "the matrix", "matrix", "matrix 1998", "matrix 1996", "the matrxi"]
     best = [TITLES.search(text)[0] for text in texts]
-    assert [match.kind for match in best] == ["exact", "normalised", "normalised", "normalised", "normalised", "fuzzy"]
+    assert [match.kind for match in best] == ["exact", *4 * ["normalised"], "fuzzy"]
     scores = [match.score for match in best]
     assert scores[0] == 1.0
     assert scores == sorted(scores, reverse=True)
@@ -224,26 +183,19 @@ def test_an_empty_catalogue_and_one_of_odd_titles() -> None:
     assert [odd.search(text)[0].row for text in ("七人の侍", "the", "a b")] == [3, 4, 5]
 
 
-ASKED = {
-    "sabrina;Sabrina;sabrina 2019": {7, 915},
-    "Hamlet": {1411, 1941},
-    "ocean's eleven": {4954, 4963},
-    "star wars": {260, 1196},
-    "lord of the rings": {2116, 4993, 5952},
-    "the heat": {6, 103},
-    "shawshank": {122906, 122907},
-    "the matirx;matrx": {2571},
-    "godfater": {858},
-    "caligla": {2862},
-}
+ASKED = """\
+sabrina;Sabrina;sabrina 2019 -> 7 915 | Hamlet -> 1411 1941 | ocean's eleven -> 4954 4963 | star wars -> 260 1196 |
+lord of the rings -> 2116 4993 5952 | the heat -> 6 103 | shawshank -> 122906 122907 | the matirx;matrx -> 2571 |
+godfater -> 858 | caligla -> 2862"""
 
 
 def test_what_is_not_clear_is_asked() -> None:
-    for texts, candidates in ASKED.items():
+    for line in ASKED.split("|"):
+        texts, candidates = line.strip().split(" -> ")
         for text in texts.split(";"):
-            resolution = TITLES.resolve(text)
-            assert resolution.row is None, text
-            assert candidates <= {int(CATALOG.movie_ids[match.row]) for match in resolution.candidates}, text
+            row, found = TITLES.resolve(text)
+            assert row is None, text
+            assert set(map(int, candidates.split())) <= {int(CATALOG.movie_ids[match.row]) for match in found}, text
 
 
 TOASTER = "1|A Long and Winding Story About the Brave Little Toaster 2 (1990)|300"

@@ -2,20 +2,13 @@
 
     python -m tests.benchmarks.preprocess_25m [--ratings N] [--repeats N] [--folder DIR]
 
-Writes a `ratings.csv` of the size and shape of MovieLens 25M (162,541 users, 59,047 movies), runs
-`python -m preprocess.setup --format npz` on it as a whole process, then the same work as one would write it in
-pandas, in turns; prints the median wall seconds, the peak resident memory, and the ratio. The goal on two cores is
-15 s and 3 GB. Needs about 3 GB of disk; `--folder` keeps the data for the next run.
+Writes a `ratings.csv` of the size and shape of MovieLens 25M (162,541 users, 59,047 movies), runs `preprocess.setup
+--format npz` on it as a whole process and the same work in pandas, in turns; prints the median wall seconds, the peak
+resident memory, and the ratio. Needs about 3 GB of disk; `--folder` keeps the data for the next run.
 """
 
-from __future__ import annotations
-
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
@@ -29,6 +22,7 @@ import pandas as pd
 
 from tests.benchmarks.synthetic import synthetic_ratings
 
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of the measured processes
 ROOT = Path(__file__).resolve().parents[2]
 N_USERS, N_MOVIES, LARGEST_MOVIE_ID = 162_541, 59_047, 209_171
 GENRES = ("Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi", "Thriller")
@@ -65,28 +59,24 @@ def write_data(folder: Path, n_ratings: int) -> None:
     n_users, n_movies = int(N_USERS * scale), int(N_MOVIES * scale**0.5)
     users, movies, ratings, times = synthetic_ratings(n_users, n_movies, n_ratings, rng)
     ids = np.sort(rng.choice(np.arange(1, LARGEST_MOVIE_ID + 1), n_movies, replace=False))
-    print(f"{len(ratings):,} ratings, {n_users:,} users, {n_movies:,} movies")
     folder.mkdir(parents=True, exist_ok=True)
-    frame = {"userId": users, "movieId": ids[movies - 1], "rating": ratings}
-    pd.DataFrame({**frame, "timestamp": times}).to_csv(folder / "ratings.csv", index=False)
+    frame = pd.DataFrame({"userId": users, "movieId": ids[movies - 1], "rating": ratings, "timestamp": times})
+    frame.to_csv(folder / "ratings.csv", index=False)
     rows = [f'{i},"Movie {i}, The ({1930 + i % 90})",{GENRES[i % 7]}|{GENRES[i % 5]}\n' for i in ids.tolist()]
     (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(rows), encoding="utf-8")
 
 
-def measure(command: list[str]) -> tuple[float, float]:
-    """Run a command; return its wall seconds and peak resident memory in GB."""
+def measure(command: list[str]) -> tuple[float, float]:  # wall seconds, peak resident GB
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds, process.returncode = time.perf_counter() - started, os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command[1:3]} ended with {process.returncode}")
     return seconds, usage.ru_maxrss * 1024 / 1e9
 
 
 def main() -> None:
-    """Write the data, run both, print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ratings", type=int, default=25_000_000)
     parser.add_argument("--repeats", type=int, default=3)
@@ -102,15 +92,13 @@ def main() -> None:
             "plain pandas": [sys.executable, "-c", REFERENCE, str(data), str(out)],
         }
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-        for _ in range(arguments.repeats):
-            for name, command in commands.items():
-                out.mkdir()
-                runs[name].append(measure(command))
-                shutil.rmtree(out)
+        for name, command in [*commands.items()] * arguments.repeats:
+            out.mkdir()
+            runs[name].append(measure(command))
+            shutil.rmtree(out)
     for name, measured in runs.items():
         seconds, memory = zip(*measured)
-        each = ", ".join(f"{value:.1f}" for value in seconds)
-        print(f"{name:<18} {statistics.median(seconds):6.1f} s   peak {max(memory):.2f} GB   ({each})")
+        print(f"{name:<18} {statistics.median(seconds):6.1f} s   peak {max(memory):.2f} GB   {np.round(seconds, 1)}")
     ratio = statistics.median(own[0] / other[0] for own, other in zip(*runs.values()))
     print(f"ratio of the times {ratio:.2f}")
 

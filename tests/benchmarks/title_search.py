@@ -1,13 +1,9 @@
 """Time and accuracy of title search over 87,000 titles: `python -m tests.benchmarks.title_search`.
 
-The titles are those of ml-latest-small (../shared/data, or the shipped bundle where the zip is absent) and a made-up
-crowd: a real title whose content words are exchanged for words of other real titles, one in five of them for a new word
-(the beginning of one and the end of another), with years, brackets, sequel numbers and articles kept, so that words
-and spellings are as crowded as in a real list of this size. Made-up movies have 0 to 2 ratings. Accuracy: the movie
-meant is first. Times: one search for 5 movies, in milliseconds.
+The titles are those of ml-latest-small (or the shipped bundle where the zip is absent) and a made-up crowd: real titles
+whose content words are exchanged for words of other titles, one in five for a new word (the beginning of one and the
+end of another), so that words and spellings are as crowded as in a real list of this size.
 """
-
-from __future__ import annotations
 
 import os
 
@@ -20,7 +16,6 @@ import re
 import time
 import zipfile
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -37,8 +32,9 @@ def real_titles() -> tuple[Titles, dict[int, int]]:
     """Return the titles and the numbers of ratings of real movies, by movie id."""
     if not ZIP.is_file():
         catalog = Recommender.load(ROOT / "processed").catalog
-        ids = catalog.movie_ids.tolist()
-        return dict(zip(ids, catalog.raw_titles)), dict(zip(ids, catalog.n_ratings.tolist()))
+        return dict(zip(catalog.movie_ids.tolist(), catalog.raw_titles)), dict(
+            zip(catalog.movie_ids, catalog.n_ratings)
+        )
     with zipfile.ZipFile(ZIP) as archive, archive.open("ml-latest-small/movies.csv") as file:
         titles = {int(row["movieId"]): row["title"] for row in csv.DictReader(io.TextIOWrapper(file, "utf-8"))}
     data = load_small()
@@ -61,7 +57,6 @@ def crowd(titles: Titles, n: int, rng: np.random.Generator) -> tuple[Titles, dic
 
 
 def run(asked: list[list[str]], index: TitleIndex, ids: list[int]) -> None:
-    """Print times and accuracy of the queries `asked`: text, the movie id that is meant, kind."""
     times, misses, wrong = [], [], []
     for text, movie_id, kind in asked:
         begin = time.perf_counter()
@@ -76,12 +71,11 @@ def run(asked: list[list[str]], index: TitleIndex, ids: list[int]) -> None:
     print(f"  resolved without a question, but to another movie: {wrong}")
 
 
-def main(argv: Optional[list[str]] = None) -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--titles", type=int, default=87_000)
     parser.add_argument("--repeats", type=int, default=5, help="builds; the median is printed")
-    args = parser.parse_args(argv)
-
+    args = parser.parse_args()
     real, counts = real_titles()
     made, made_counts = crowd(real, max(args.titles - len(real), 0), np.random.default_rng(0))
     known = sorted(real, key=lambda movie_id: -counts.get(movie_id, 0))[:3650]
@@ -97,12 +91,10 @@ def main(argv: Optional[list[str]] = None) -> None:
                 builds.append(1e3 * (time.perf_counter() - begin))
         first, second = np.median(np.reshape(builds, (-1, 2)), axis=0)
         print(f"{name}: {len(catalog)} titles; first search {first:.0f} ms, first misspelled one {second:.0f} ms more")
-
         for path in sorted((ROOT / "tests").glob("title_queries*.tsv")):
-            lines = path.read_text(encoding="utf-8").splitlines()
-            asked = [line.split("\t") for line in lines if not line.startswith("# ")]
             print(path.name)
-            run(asked, index, catalog.movie_ids.tolist())
+            lines = path.read_text(encoding="utf-8").splitlines()
+            run([line.split("\t") for line in lines if line[:2] != "# "], index, catalog.movie_ids.tolist())
 
 
 if __name__ == "__main__":
