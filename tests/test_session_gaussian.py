@@ -30,18 +30,17 @@ def made_up(seed: int = 0) -> Gaussian:
     return Gaussian(*(part.astype(np.float32) for part in (vectors, *(rng.uniform(*one, 90) for one in limits))), 400)
 
 
-def some_events(n_favorites: int, n_answers: int, seed: int) -> list[Event]:
+def some_events(seed: int) -> list[Event]:
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(90)[: n_favorites + n_answers].tolist()
-    events = [Event(row, "favorite") for row in rows[:n_favorites]]
-    return events + [Event(row, str(rng.choice(["like", "dislike", "skip"]))) for row in rows[n_favorites:]]
+    answers = ["favorite"] * 4 + rng.choice(["like", "dislike", "skip"], 20).tolist()
+    return [Event(row, answer) for row, answer in zip(rng.permutation(90).tolist(), answers)]
 
 
 @pytest.mark.parametrize(("seed", "skip_weight"), [(0, 1.0), (1, 0.25)])
 def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed, skip_weight):
     # the other way: build the covariance of all movies and all answers, invert it as a whole, read the blocks
     fitted, settings = made_up(seed=seed), GaussianSettings()
-    events = some_events(4, 20, seed)
+    events = some_events(seed)
     rule = ConditionalGaussian(fitted, settings, skip_weight)
     rows = [event.row for event in events]
     rest = np.setdiff1d(np.arange(90), rows)
@@ -78,7 +77,7 @@ def test_a_pseudo_item_is_as_a_like_of_one_more_movie():
 
 
 def test_a_skip_of_no_weight_is_none():
-    events, rule = some_events(4, 12, 3), ConditionalGaussian(made_up(), GaussianSettings(), 0.0)
+    events, rule = some_events(3), ConditionalGaussian(made_up(), GaussianSettings(), 0.0)
     without = [event for event in events if event.answer != "skip"]
     assert len(without) < len(events)
     np.testing.assert_array_equal(rule.scores(events), rule.scores(without))
@@ -92,31 +91,22 @@ def random_ratings() -> Interactions:
     return Interactions.from_columns(users + 1, movies + 1, values, users, np.arange(1, 41))
 
 
-def dense_rows(data: Interactions, settings: GaussianSettings) -> tuple[np.ndarray, np.ndarray]:
-    x = np.zeros((data.n_users, data.n_movies))
-    for row, movie, rating in zip(data.user_rows(), data.movie_rows, data.ratings):
-        x[row, movie] = 1.0 if rating >= 4 else settings.middling_value if rating >= 3 else settings.low_value
-    weights = np.diff(data.indptr).astype(float) ** -settings.activity_exponent
-    return x, weights / weights.sum()
-
-
-def prior(catalog: Catalog) -> np.ndarray:
-    """The genre and year kernel of all pairs of movies, written out."""
-    bumps = [[max(0.0, 1 - abs(int(year) - t) / 20) for t in range(1920, 2021, 10)] for year in catalog.years]
-    genres = [set(catalog.movie(i).genres) for i in range(len(catalog))]
-    cosine = [[len(a & b) / np.sqrt(len(a) * len(b)) for a in genres] for b in genres]
-    near = [[np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b) for a in bumps] for b in bumps]
-    return np.multiply(cosine, near)
-
-
 def test_fit_is_the_best_low_rank_part_of_the_covariance():
     data, catalog = random_ratings(), make_catalog(40)
     settings = GaussianSettings(rank=7, genre_weight=0.3)
-    x, weights = dense_rows(data, settings)
+    x = np.zeros((70, 40))
+    for row, movie, rating in zip(data.user_rows(), data.movie_rows, data.ratings):
+        x[row, movie] = 1.0 if rating >= 4 else settings.middling_value if rating >= 3 else settings.low_value
+    weights = np.diff(data.indptr).astype(float) ** -settings.activity_exponent
+    weights /= weights.sum()
     mu = weights @ x
     ratings_part = (x - mu).T @ ((x - mu) * weights[:, None])
     sd = np.sqrt(np.diag(ratings_part))
-    C = ratings_part + 0.3 * sd[:, None] * prior(catalog) * sd
+    bumps = [[max(0.0, 1 - abs(int(year) - t) / 20) for t in range(1920, 2021, 10)] for year in catalog.years]
+    near = [[np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b) for a in bumps] for b in bumps]
+    genres = [set(catalog.movie(i).genres) for i in range(40)]
+    cosine = [[len(a & b) / np.sqrt(len(a) * len(b)) for a in genres] for b in genres]
+    C = ratings_part + 0.3 * sd[:, None] * np.multiply(cosine, near) * sd
     fitted = fit_gaussian(data, catalog, settings)
     np.testing.assert_allclose(fitted.means, mu, atol=1e-6)
     values, vectors = np.linalg.eigh(C)
@@ -133,7 +123,7 @@ def test_people_without_ratings_change_nothing_and_the_rank_is_cut_to_the_data()
     data, catalog, settings = random_ratings(), make_catalog(40), GaussianSettings(rank=5)
     columns = (data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows], data.ratings, data.times)
     wider = Interactions.from_columns(*columns, data.movie_ids, np.append(data.user_ids, [1000, 2000]))
-    for one, other in zip(fit_gaussian(data, catalog, settings), fit_gaussian(wider, catalog, settings)):
+    for one, other in zip(*(fit_gaussian(each, catalog, settings) for each in (data, wider))):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(DataError, match="no ratings"):
         fit_gaussian(data.take(np.zeros(data.n_ratings, dtype=bool)), catalog, settings)
@@ -149,8 +139,7 @@ def test_every_setting_changes_the_scores():
         settings = dataclasses.replace(GaussianSettings(rank=6), **changed)
         return ConditionalGaussian(fit_gaussian(data, catalog, settings), settings).scores(events)
 
-    usual = scores()
-    np.testing.assert_array_equal(usual, scores())
+    np.testing.assert_array_equal(usual := scores(), scores())
     changes = {"rank": 5, "middling_value": 0.7, "low_value": 0.05, "noise": 2.0}
     changes |= dict.fromkeys(("noise_share", "popularity_discount", "activity_exponent", "genre_weight"), 0.0)
     assert {field.name for field in dataclasses.fields(GaussianSettings)} == {*changes, "seed"}

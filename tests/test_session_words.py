@@ -161,7 +161,7 @@ def test_movies_that_nobody_rated_are_placed_by_their_texts(tmp_path):
     write_vectors(folder / "artifacts" / "text" / "local", Identity("local", "x", 2), catalog)
     placed = Recommender.load(folder, policy)
     assert placed.notes == []
-    rated = [i for i in range(len(catalog)) if i not in (0, 4)]
+    rated = [1, 2, 3, 5, 6, 7, 8]
     np.testing.assert_array_equal(placed.movie_vectors[rated], without.movie_vectors[rated])
     # The text of movie i is axis i mod 2: a ridge small beside 7 movies gives about the mean of that axis' movies.
     weights = model.movie_counts_ / (model.movie_counts_ + 20)
@@ -188,8 +188,7 @@ def test_the_gaussian_gets_vector_mean_base_and_noise_for_them():
         assert placed.means[movie] == pytest.approx(fitted.means[same].mean(), abs=0.01)
         assert placed.base[movie] == pytest.approx(fitted.base[same].mean(), abs=0.01)
         assert placed.noise[movie] == pytest.approx(np.median(fitted.noise[2:]))
-    for before, after in zip(fitted[:4], placed[:4]):
-        np.testing.assert_array_equal(before[2:], after[2:])
+    assert all(np.array_equal(before[2:], after[2:]) for before, after in zip(fitted[:4], placed[:4]))
 
 
 def test_descriptions_find_the_shipped_movies():

@@ -2,9 +2,8 @@
 
     python -m tests.benchmarks.session_turn
 
-A turn is `SessionEngine.step`: hear the answer, score all movies, apply the policy, take the best. Vectors are random
-(k = 32; the time does not depend on their values); 20-turn sessions of 4 favorites with answers at random; one BLAS
-thread. An explanation is `contributions` of 50 events to all movies.
+A turn is `SessionEngine.step`; an explanation is `contributions` of 50 events to all movies. Random vectors (k = 32),
+20-turn sessions of 4 favorites with answers at random, one BLAS thread.
 """
 
 from __future__ import annotations
