@@ -6,8 +6,6 @@ The file, one text for each thing that a tokenizer can get wrong, lets the minil
 original where only the weights are installed.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import unicodedata

@@ -1,7 +1,5 @@
 """The readers of dialogues on small files of each published form, and what is made of the words."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -11,41 +9,34 @@ from recommender.data.errors import ChoiceError, DataError
 from recommender.text.dialogues import RECOMMENDER, SEEKER, Dialogue, Turn, gather, read_dialogues, words_before
 
 SAMPLE = Path(__file__).parent / "dialogues" / "redial_sample.jsonl"
-SHARED = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 
-CCPE = [
-    {
-        "conversationId": "CCPE-00001",
-        "utterances": [
-            {"index": 1, "speaker": "USER", "text": "I like heist movies, such as Ocean's Eleven.", "segments": []},
-            {"index": 0, "speaker": "ASSISTANT", "text": "which movies do you like?", "segments": [{"startIndex": 6}]},
-            {"index": 2, "speaker": "ASSISTANT", "text": "why?", "segments": []},
-            {"index": 3, "speaker": "USER", "text": "They are clever — et pas bêtes.", "segments": []},
-        ],
-    },
-    {"conversationId": "CCPE-00002", "utterances": [{"index": 0, "speaker": "ASSISTANT", "text": "hello"}]},
-]
-INSPIRED = [
-    ["dialog_id", "utt_id", "speaker", "turn_id", "text", "movies"],
-    ["a.pkl", "1", "RECOMMENDER", "1", "Hello", ""],
-    ["a.pkl", "2", "SEEKER", "1", '"Airplane" made me laugh', "Airplane!"],
-    ["b.pkl", "1", "SEEKER", "1", "Something QUOTATION_MARKslowQUOTATION_MARK, please", ""],
-    ["a.pkl", "3", "SEEKER", "2", "the dialogue goes\ron\u2028here", ""],
-]
+INSPIRED = """\
+dialog_id\tutt_id\tspeaker\tturn_id\ttext\tmovies\r
+a.pkl\t1\tRECOMMENDER\t1\tHello\t\r
+a.pkl\t2\tSEEKER\t1\t"Airplane" made me laugh\tAirplane!\r
+b.pkl\t1\tSEEKER\t1\tSomething QUOTATION_MARKslowQUOTATION_MARK, please\t\r
+a.pkl\t3\tSEEKER\t2\tthe dialogue goes\ron\u2028here\t\r
+"""
 
 
 def test_ccpe_gives_turns_in_order_with_roles(tmp_path: Path) -> None:
-    (tmp_path / "data.json").write_text(json.dumps(CCPE), encoding="utf-8")
+    said = [(1, "USER", "I like heist movies, such as Ocean's Eleven."), (0, "ASSISTANT", "which movies do you like?")]
+    said += [(2, "ASSISTANT", "why?"), (3, "USER", "They are clever — et pas bêtes.")]
+    ccpe = [
+        {"conversationId": name, "utterances": [{"index": i, "speaker": who, "text": text} for i, who, text in lines]}
+        for name, lines in (("CCPE-00001", said), ("CCPE-00002", [(0, "ASSISTANT", "hello")]))
+    ]
+    (tmp_path / "data.json").write_text(json.dumps(ccpe), encoding="utf-8")
     first, second = read_dialogues(tmp_path / "data.json")
     assert first.dialog_id == "CCPE-00001"
     assert [turn.role for turn in first.turns] == [RECOMMENDER, SEEKER, RECOMMENDER, SEEKER]
     assert first.turns[1] == Turn(SEEKER, "", "I like heist movies, such as Ocean's Eleven.")
-    said = "I like heist movies, such as Ocean's Eleven.\nThey are clever — et pas bêtes."
-    assert gather([first, second]) == ({"ccpe:CCPE-00001": said}, 1)  # one dialogue without a word of a seeker
+    words = "I like heist movies, such as Ocean's Eleven.\nThey are clever — et pas bêtes."
+    assert gather([first, second]) == ({"ccpe:CCPE-00001": words}, 1)  # one dialogue without a word of a seeker
 
 
 def test_inspired_keeps_quotation_marks_and_joins_turns_of_a_dialogue(tmp_path: Path) -> None:
-    (tmp_path / "a.tsv").write_bytes("\r\n".join("\t".join(row) for row in INSPIRED).encode() + b"\r\n")
+    (tmp_path / "a.tsv").write_bytes(INSPIRED.encode())
     dialogues = read_dialogues(tmp_path / "a.tsv")
     assert [len(dialogue.turns) for dialogue in dialogues] == [3, 1]
     assert gather(dialogues)[0] == {
@@ -56,8 +47,8 @@ def test_inspired_keeps_quotation_marks_and_joins_turns_of_a_dialogue(tmp_path: 
 
 def test_redial_resolves_mentions_and_knows_who_asked() -> None:
     dialogues = read_dialogues(SAMPLE)
-    assert [dialogue.dialog_id for dialogue in dialogues] == ["16162", "14465", "19049", "10543"]
     first = dialogues[0]
+    assert first.dialog_id == "16162"
     assert first.turns[1] == Turn(SEEKER, "271", "Hi im looking for a good horroe movie like @135508")
     assert first.turns[2].role == RECOMMENDER
     assert first.titles["202190"] == "The Shining (1980)"  # the data has two spaces
@@ -68,14 +59,8 @@ def test_redial_resolves_mentions_and_knows_who_asked() -> None:
 
 def test_a_table_of_ones_own_gives_ids_that_meet_those_who_rate(tmp_path: Path) -> None:
     path = tmp_path / "words.csv"
-    path.write_text(
-        "dialog_id,speaker_id,role,text\n"
-        'a,12,,"slow ones, please"\n'
-        "a,13,recommender,try heists\n"
-        'b,12,seeker,"with\na laugh"\n'
-        "c,,,heist\n",
-        encoding="utf-8",
-    )
+    lines = 'a,12,,"slow ones, please"', "a,13,recommender,try heists", 'b,12,seeker,"with\na laugh"', "c,,,heist"
+    path.write_text("\n".join(["dialog_id,speaker_id,role,text", *lines, ""]), encoding="utf-8")
     dialogues = read_dialogues(path)
     assert [turn.role for dialogue in dialogues for turn in dialogue.turns] == [SEEKER, RECOMMENDER, SEEKER, SEEKER]
     assert gather(dialogues)[0] == {"12": "slow ones, please\nwith a laugh", "c": "heist"}
@@ -109,15 +94,15 @@ def test_typed_titles_are_masked_whole_in_any_case_and_not_inside_words() -> Non
 
 
 def test_mentions_without_a_title_are_taken_out(tmp_path: Path) -> None:
-    def answer(seen: int, liked: int) -> dict[str, int]:
-        return {"suggested": 0, "seen": seen, "liked": liked}
-
     entry = {
         "conversationId": 5,
         "movieMentions": {"50": None, "51": "Heat (1995)"},
         "initiatorWorkerId": 1,
         "respondentWorkerId": 2,
-        "initiatorQuestions": {"50": answer(1, 1), "51": answer(0, 1), "52": answer(1, 2), "53": answer(1, 0)},
+        "initiatorQuestions": {
+            mention: {"suggested": 0, "seen": seen, "liked": liked}
+            for mention, seen, liked in (("50", 1, 1), ("51", 0, 1), ("52", 1, 2), ("53", 1, 0))
+        },
         "messages": [{"senderWorkerId": 1, "text": "I saw @50, @51, @51 and @52"}],
     }
     path = tmp_path / "a.jsonl"
@@ -154,29 +139,14 @@ def test_files_of_another_form_are_refused_in_one_line(tmp_path: Path, name: str
 
 
 def test_no_file_no_source_no_utf8(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no dialogues at"):
-        read_dialogues(tmp_path / "none.json")
-    with pytest.raises(DataError, match="is a folder"):
-        read_dialogues(tmp_path, "ccpe")
-    with pytest.raises(ChoiceError, match="give one of ccpe, redial, inspired, table"):
-        read_dialogues(tmp_path / "a.txt")
-    with pytest.raises(ChoiceError, match="source 'x'"):
-        read_dialogues(tmp_path / "a.txt", "x")
+    for name, source, error, said in (
+        ("none.json", "ccpe", DataError, "no dialogues at"),
+        ("", "ccpe", DataError, "is a folder"),
+        ("a.txt", None, ChoiceError, "give one of ccpe, redial, inspired, table"),
+        ("a.txt", "x", ChoiceError, "source 'x'"),
+    ):
+        with pytest.raises(error, match=said):
+            read_dialogues(tmp_path / name, source)
     (tmp_path / "a.tsv").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="not valid UTF-8"):
         read_dialogues(tmp_path / "a.tsv")
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the raw data are not beside this clone")
-def test_whole_files_are_read() -> None:
-    redial, inspired = (read_dialogues(SHARED / name) for name in ("redial_valid.jsonl", "inspired_dev.tsv"))
-    assert (len(redial), sum(len(dialogue.turns) for dialogue in redial)) == (1000, 12395)
-    assert sum(len(dialogue.titles) for dialogue in redial) == 5272  # and one without a title
-    for dialogue in redial:
-        for mention in dialogue.liked:
-            said = words_before(dialogue, mention)
-            assert said is not None
-            assert "@" + mention not in said
-    roles = [turn.role for dialogue in inspired for turn in dialogue.turns]
-    assert (roles.count(RECOMMENDER), roles.count(SEEKER)) == (1860, 1678)
-    assert len(gather(inspired)[0]) == len(inspired) == 99

@@ -1,7 +1,5 @@
 """The generator and its program: a project of nine movies from the first run to the refused one."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import shutil
@@ -265,9 +263,8 @@ def test_sources_are_found_from_the_root(tmp_path: Path) -> None:
     def places(sources: Any) -> dict[str, Path]:
         return TasteEmbeddingConfig(tmp_path, movie_sources=sources).sources()
 
-    assert places(["movielens", "tweets"]) == {
-        "movielens": tmp_path / "processed", "tweets": tmp_path / "data" / "tweets",
-    }  # fmt: skip
+    folders = {"movielens": tmp_path / "processed", "tweets": tmp_path / "data" / "tweets"}
+    assert places(["movielens", "tweets"]) == folders
     assert places({"a": "/b", "c": "x/y.tsv"}) == {"a": Path("/b"), "c": tmp_path / "x" / "y.tsv"}
     with pytest.raises(ChoiceError, match="source 'a' is given twice"):
         places(["a=1", "a=2"])
@@ -325,36 +322,32 @@ def test_the_program_refuses_in_one_line(project: Path) -> None:
             generate_embeddings.main(["--processed", str(project / "processed"), *flags])
 
 
-def over_http(project: Path, server: Server, **settings: Any) -> TasteEmbeddingGenerator:
-    given = {"base_url": server.url, "cache": str(project / "cache"), "concurrency": 1, "attempts": 1, **settings}
-    config = {"backend_type": "http", "openai_model": "m", "batch_size": 2, "backend_settings": given}
-    return generator(project, output=project / "out", **config)
-
-
 def test_a_run_over_http_pays_only_for_what_is_not_there(project: Path, server: Server) -> None:
+    def run(**settings: Any) -> VectorTable:
+        given = {"base_url": server.url, "cache": str(project / "cache"), "concurrency": 1, "attempts": 1, **settings}
+        config: Any = {"backend_type": "http", "openai_model": "m", "batch_size": 2, "backend_settings": given}
+        return generator(project, output=project / "out", **config).build_movie_embeddings()
+
     server.faults = [None, None, Reply(400, {"error": {"message": "no", "code": "bad"}})]
     with pytest.raises(TastevecError):
-        over_http(project, server).build_movie_embeddings()
+        run()
     assert not (project / "out" / "manifest.json").exists()
     assert len(server.answered) == 4  # two in each request
-    movies = over_http(project, server).build_movie_embeddings()
+    movies = run()
     assert movies.identity == Identity("http", "m", 3)
     assert sorted(server.answered) == sorted(movies["embedding_text"])
     assert np.allclose(movies.embedding, [unit(text) for text in movies["embedding_text"]], atol=1e-6)
     n_requests = len(server.requests)
-    over_http(project, server).build_movie_embeddings()
-    over_http(project, server, cache="").build_movie_embeddings()
+    run(cache="")
     for settings, said in (({"model": "n"}, "model m, not n"), ({"dimensions": 2}, "dimension 3, not 2")):
         with pytest.raises(ArtifactError, match=f"has vectors of {said}"):
-            over_http(project, server, **settings).build_movie_embeddings()
+            run(**settings)
     assert len(server.requests) == n_requests
     change_title(project, "Delta (1983)", "Cab (1983)")
-    over_http(project, server, cache="").build_movie_embeddings()
-    assert server.answered[9:] == ["Title: Cab (1983).\nGenres: Drama."]
-    change_title(project, "Cab (1983)", "Bac (1983)")
     server.width = 4  # the same name, other vectors: known only after a call
     with pytest.raises(ArtifactError, match="dimension 3, not 4"):
-        over_http(project, server, cache="").build_movie_embeddings()
+        run(cache="")
+    assert server.answered[9:] == ["Title: Cab (1983).\nGenres: Drama."]
 
 
 SHIPPED = ROOT / "processed" / "artifacts" / "text" / "local"
@@ -367,8 +360,7 @@ def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
     assert built.identity == shipped.identity == LocalBackend().identity
     assert all(column.tolist() == built[name].tolist() for name, column in shipped.columns.items())
     # Another processor sums in another order; directions may turn into each other, distances stay.
-    sample = np.arange(0, len(built), 7)
-    cosines = [movies.embedding[sample] @ movies.embedding[sample].T for movies in (built, shipped)]
+    cosines = [movies.embedding[::7] @ movies.embedding[::7].T for movies in (built, shipped)]
     assert np.abs(cosines[0] - cosines[1]).max() < 0.02
     assert np.array_equal(LocalBackend(tmp_path / "model").fitted.hashes, LocalBackend().fitted.hashes)
 

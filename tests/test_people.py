@@ -1,7 +1,5 @@
 """Users' vectors against a user-by-user loop in plain Python, and against sums worked out by hand."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

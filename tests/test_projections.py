@@ -1,7 +1,5 @@
 """Components, canonical correlation and rotation against numpy's SVD, scikit-learn, scipy and planted answers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

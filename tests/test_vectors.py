@@ -1,7 +1,5 @@
 """Movies of several sources, and tables of vectors on the disk: what comes back, what is refused."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

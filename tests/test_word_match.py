@@ -1,7 +1,5 @@
 """Words looked up in what is said of movies, worked out by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from recommender.data.catalog import Catalog
@@ -33,10 +31,8 @@ def test_a_decade_is_held_by_its_years_and_sad_is_not_sade() -> None:
 
 
 def test_a_language_is_looked_up_by_its_name() -> None:
-    movies = [
-        {"movieId": str(i + 1), "title": f"Movie {i}", "genres": "Drama", "original_language": code}
-        for i, code in enumerate(["ko", "en", "", "fr"])
-    ]
+    codes = enumerate(["ko", "en", "", "fr"])
+    movies = [{"movieId": str(i), "title": "A", "genres": "Drama", "original_language": code} for i, code in codes]
     match = WordMatch(Catalog(movies).lines())
     found = [match.rows_with(word).tolist() for word in ("korean", "french", "english", "en", "ko")]
     assert found == [[0], [3], [], [], []]

@@ -8,8 +8,6 @@ Prints the median seconds of both and the median of the rounds' ratios (goal: at
 the two's vectors, and the time of fresh processes from their start to the first vector (goal: at least 5 times faster).
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import statistics
