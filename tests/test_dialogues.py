@@ -112,9 +112,8 @@ def test_mentions_without_a_title_are_taken_out(tmp_path: Path) -> None:
     assert list(gather([talk])[0].values()) == ["I saw , Heat (1995), Heat (1995) and"]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "place"),
-    [
+def test_files_of_another_form_are_refused_in_one_line(tmp_path: Path) -> None:
+    for name, content, place in (
         ("data.json", "[}", "as a whole"),
         ("data.json", '[{"conversationId": "x", "utterances": [{"index": 0, "speaker": "ME", "text": ""}]}]', "'ME'"),
         ("data.json", "1" * 5000, "as a whole"),  # Python reads no number as long as that
@@ -127,18 +126,13 @@ def test_mentions_without_a_title_are_taken_out(tmp_path: Path) -> None:
         ("a.csv", "dialog_id,speaker_id,text\n1,2\n", "line 2"),
         ("a.csv", "dialog_id,speaker_id,text\n,2,x\n", "line 2"),
         ("a.csv", "dialog_id,speaker_id,text,role\n1,2,x,user\n", "seeker or recommender"),
-    ],
-)
-def test_files_of_another_form_are_refused_in_one_line(tmp_path: Path, name: str, content: str, place: str) -> None:
-    path = tmp_path / name
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=place) as caught:
-        read_dialogues(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_no_file_no_source_no_utf8(tmp_path: Path) -> None:
+    ):
+        path = tmp_path / name
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(DataError, match=place) as caught:
+            read_dialogues(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
     for name, source, error, said in (
         ("none.json", "ccpe", DataError, "no dialogues at"),
         ("", "ccpe", DataError, "is a folder"),

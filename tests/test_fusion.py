@@ -131,19 +131,11 @@ def test_it_is_fitted_on_training_movies_alone(method: str) -> None:
 
 
 def test_numbers_of_components_are_capped_and_settings_matter() -> None:
-    given = views()
+    given, settings = views(), FusionSettings(method="pca")
     for method, width in (("pca", 80), ("average", 30), ("cca", 30)):
         assert fused(given, method, n_components=1000, n_canonical=1000).shape[1] == width
-    settings = FusionSettings(method="pca")
     assert apply(fit(given, settings, IDS[:12]), given, settings)[1].shape[1] == 11
-    for method, changes in (
-        ("pca", {"n_components": 5}),
-        ("cca", {"n_canonical": 5}),
-        ("cca", {"regularisation": 3.0}),
-        ("weighted", {"text_weight": 0.3}),
-    ):
-        plain, changed = fused(given, method), fused(given, method, **changes)
-        assert plain.shape != changed.shape or not np.allclose(plain, changed)
+    assert not np.allclose(fused(given, "cca"), fused(given, "cca", regularisation=3.0))
 
 
 def test_what_can_not_be_fused_is_refused() -> None:
@@ -296,9 +288,8 @@ def test_posters_are_embedded_by_a_service(project: Path, server: Server, monkey
     assert sent == {("image", "Bearer clip-key-12345")}
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
+def test_flags_that_do_not_go_together_are_refused_before_any_work(project: Path) -> None:
+    for flags, message in (
         ("--visual x.npz", "--visual is used only by --fusion"),
         ("--text-weight 0.5", "--text-weight is used only by --fusion"),
         ("--fusion pca", "give --visual, --audio"),
@@ -306,9 +297,7 @@ def test_posters_are_embedded_by_a_service(project: Path, server: Server, monkey
         ("--fusion pca --audio x --visual-url u --visual-model m", "--visual FOLDER"),
         ("--fusion pca --visual x --visual-key-variable K", "--visual-model"),
         ("--fusion pca --visual nowhere.npz", "nowhere.npz is missing"),
-    ],
-)
-def test_flags_that_do_not_go_together_are_refused_before_any_work(project: Path, flags: str, message: str) -> None:
-    with pytest.raises((ChoiceError, ArtifactError, SettingsError), match=message):
-        embed(project, *flags.split())
-    assert not (project / "out").exists()
+    ):
+        with pytest.raises((ChoiceError, ArtifactError, SettingsError), match=message):
+            embed(project, *flags.split())
+        assert not (project / "out").exists()

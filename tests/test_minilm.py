@@ -48,9 +48,8 @@ def test_reads_what_was_written_by_hand(tmp_path):
     assert not any(array.flags.writeable for array in arrays.values())
 
 
-@pytest.mark.parametrize(
-    ("header", "body", "length"),
-    [
+def test_refuses_a_damaged_file_in_one_line(tmp_path):
+    for header, body, length in (
         (HEADER, BODY[:-1], None),
         (HEADER, BODY + b"\0", None),
         (HEADER, BODY, len(HEADER) - 1),  # spaces pad the header, so one less is still JSON
@@ -64,13 +63,11 @@ def test_reads_what_was_written_by_hand(tmp_path):
         (one(data_offsets=None), bytes(8), None),
         (one(dtype="BF16", shape=[4]), bytes(8), None),
         (one(shape=[10**30, 0]), bytes(8), None),
-    ],
-)
-def test_refuses_a_damaged_file_in_one_line(tmp_path, header, body, length):
-    path = write(tmp_path / "x.safetensors", header, body, length)
-    with pytest.raises(ArtifactError, match=r"x\.safetensors is damaged") as caught:
-        read_safetensors(path)
-    assert "\n" not in str(caught.value)
+    ):
+        path = write(tmp_path / "x.safetensors", header, body, length)
+        with pytest.raises(ArtifactError, match=r"x\.safetensors is damaged") as caught:
+            read_safetensors(path)
+        assert "\n" not in str(caught.value)
     path.write_bytes(path.read_bytes()[:7])
     with pytest.raises(ArtifactError, match="damaged"):
         read_safetensors(path)
@@ -98,9 +95,8 @@ def tokenizer(*pieces):
     return WordPiece([*MARKERS, *pieces])
 
 
-@pytest.mark.parametrize(
-    ("text", "pieces", "expected"),
-    [
+def test_words_are_cut_into_pieces():
+    for text, pieces, expected in (
         ("unaffable", "un unaff ##aff ##able ##a ##ff", "unaff ##able"),  # the longest piece from the left
         ("unable running", "un ##able run ##ning ##n ##ing", "un ##able run ##ning"),
         ("unaffx un", "un unaff ##affx", "[UNK] un"),  # it does not go back when the longest piece leaves a rest
@@ -110,11 +106,13 @@ def tokenizer(*pieces):
         ("a" * 100, "a ##a", "a" + 99 * " ##a"),
         ("a[SEP]a [MASK]", "a [ ] sep", "a [SEP] a [MASK]"),  # markers in a text are markers
         ("[sep] a", "a [ ] sep", "[ sep ] a"),
-    ],
-)
-def test_words_are_cut_into_pieces(text, pieces, expected):
-    names = [*MARKERS, *pieces.split()]
-    assert [names[number] for number in WordPiece(names).encode(text, 10_000)] == ["[CLS]", *expected.split(), "[SEP]"]
+    ):
+        names = [*MARKERS, *pieces.split()]
+        assert [names[number] for number in WordPiece(names).encode(text, 10_000)] == [
+            "[CLS]",
+            *expected.split(),
+            "[SEP]",
+        ]
 
 
 def test_a_long_text_keeps_its_begin_and_its_end_marker(monkeypatch):
@@ -129,9 +127,8 @@ def test_a_long_text_keeps_its_begin_and_its_end_marker(monkeypatch):
         assert tokenizer(*pieces).encode(text) == found.encode(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
+def test_words():
+    for text, expected in (
         ("Hello, World!", "hello|,|world|!"),
         ("  \t\n\r ", ""),
         ("a\u00a0b\u2003c\u3000d\u2028e", "a|b|c|d|e"),  # kinds of space
@@ -148,10 +145,8 @@ def test_a_long_text_keeps_its_begin_and_its_end_marker(monkeypatch):
         ("«a»—b…", "«|a|»|—|b|…"),
         ("x\u2019s", "x|\u2019|s"),
         ("\ud800", "\ud800"),  # half of a pair, as broken JSON may hold
-    ],
-)
-def test_words(text, expected):
-    assert "|".join(words(text)) == expected
+    ):
+        assert "|".join(words(text)) == expected
     every = "".join(map(chr, range(128))) * 2 + " Some words, and 3 more."
     assert words(every) == words(every + " é")[:-1]  # ASCII text gets the same by another path
 
@@ -263,35 +258,15 @@ def backend():
         pytest.skip(str(missing))
 
 
-def cosines(a, b):
-    a, b = (rows.astype(np.float64) / np.linalg.norm(rows.astype(np.float64), axis=1)[:, None] for rows in (a, b))
-    return (a * b).sum(axis=1)
-
-
-def ids_of(backend, texts):
-    return [backend._load()[0].encode(text) for text in texts]
-
-
 @pytest.mark.slow
 def test_tokens_and_vectors_are_those_that_the_original_gave(backend):
     texts, entries = minilm_texts.HARD, minilm_texts.ENTRIES
-    assert ids_of(backend, texts) == [entry["ids"] for entry in entries]
+    assert [backend._load()[0].encode(text) for text in texts] == [entry["ids"] for entry in entries]
     original = np.array([np.frombuffer(base64.b64decode(entry["vector"]), "<f2") for entry in entries])
     vectors = backend.embed_texts(texts)
-    assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-    assert cosines(vectors, original).min() > 0.999999
-
-
-@pytest.mark.slow
-def test_varied_texts_against_the_original(backend):
-    pytest.importorskip("sentence_transformers")
-    texts, characters = minilm_texts.varied_texts(1000), minilm_texts.old_characters()
-    spread = [" ".join(f"a{c}b {c}" for c in characters[begin : begin + 8]) for begin in range(0, len(characters), 8)]
-    ids, vectors = minilm_texts.original(backend.folder, texts + spread)
-    assert ids_of(backend, texts + spread) == ids
-    found = cosines(backend.embed_texts(texts), vectors[: len(texts)])
-    assert found.min() > 0.999999  # the goal is 0.9999
+    original = original / np.linalg.norm(original.astype(np.float64), axis=1, keepdims=True)
+    assert (original * vectors).sum(axis=1).min() > 0.999999  # the goal is 0.9999
 
 
 @pytest.fixture
