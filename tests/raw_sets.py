@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocess import setup
+from recommender.data.interactions import Interactions
 
 HEADER = "userId,movieId,rating,timestamp\n"
 MOVIES = 'movieId,title,genres\n10,"Matrix, The (1999)",Action|Sci-Fi\n20,Amélie (2001),Comedy\n30,Heat (1995),Crime\n'
@@ -23,6 +24,14 @@ def write_csv(folder: Path, lines: str = LINES, movies: str = MOVIES, header: st
     (folder / "ratings.csv").write_bytes((header + lines).encode())
     (folder / "movies.csv").write_bytes(movies.encode())
     return folder
+
+
+def write_ratings(folder: Path, data: Interactions, *genres: str) -> Path:
+    """Write the ratings in CSV form; movie row i gets genre i modulo their number. Return the folder."""
+    rows = zip(data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows], data.ratings, data.times + 10**9)
+    lines = [f"{user},{movie},{rating:.1f},{time}\n" for user, movie, rating, time in rows]
+    movies = [f"{m},Movie {i} (1990),{genres[i % len(genres)]}\n" for i, m in enumerate(data.movie_ids)]
+    return write_csv(folder, "".join(lines), "movieId,title,genres\n" + "".join(movies))
 
 
 def run_setup(data: Path, out: Path, *flags: str) -> Path:

@@ -7,8 +7,6 @@ A query shares no rare word with our text of its movie: none, in any form (see `
 movies have in their text.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 import unicodedata
@@ -73,14 +71,6 @@ def test_no_query_shares_a_rare_word_with_the_text_of_its_movie(catalog):
     assert shared["toys"] == sum(not texts.isdisjoint({"toy", "toys"}) for texts in of_movie)
     assert not shared_rare(of_movie, "a comedy about a boy", row)  # not rare
     assert not shared_rare(of_movie, "espionage", row)  # rare, but of other movies
-
-
-def test_forms_of_a_word():
-    forms = "run running, city cities, spy spy, teach teacher, swim swimming, win winner, cat cattle, mother moth"
-    others = "car care, man mine, wife wives, the then, star stargazers, war warm"
-    for pairs, expected in ((forms, True), (others, False)):
-        for a, b in (pair.split() for pair in pairs.split(", ")):
-            assert alike(a, b) == alike(b, a) == expected, (a, b)
 
 
 def test_the_movies_are_those_that_the_seed_draws(catalog):

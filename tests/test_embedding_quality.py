@@ -1,13 +1,11 @@
 """Genre separation and places against plain loops; planted structure is found, shuffled labels are not."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from recommender.data.errors import DataError
 from recommender.evaluate import embedding_quality
-from recommender.evaluate.embedding_quality import finding_measures, ranks, separation_gap
+from recommender.evaluate.embedding_quality import ranks, separation_gap
 from recommender.linalg.rows import unit_rows
 
 
@@ -86,10 +84,3 @@ def test_places_against_sorting(cells, monkeypatch):
     assert ranks(np.zeros((2, 7)), vectors, np.array([0, 89])).tolist() == [45.5, 45.5]  # a request without a meaning
     with pytest.raises(DataError, match="width 3 and movies of width 7"):
         ranks(np.zeros((2, 3)), vectors, targets[:2])
-
-
-def test_measures_by_hand():
-    found = finding_measures(np.array([1.0, 10.0, 10.5, 50.0, 200.0]), (10, 50))
-    assert found["recall@10"].tolist() == [1, 1, 0, 0, 0]
-    assert found["recall@50"].tolist() == [1, 1, 1, 1, 0]
-    assert found["mrr"].mean() == pytest.approx((1 + 0.1 + 1 / 10.5 + 0.02 + 0.005) / 5)

@@ -1,7 +1,5 @@
 """Ranking for everybody and `python -m model.evaluate`: right lists, honest checkpoints, one-line errors."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import sys
@@ -15,13 +13,13 @@ from model import evaluate
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, TastevecError
 from recommender.data.interactions import Interactions
-from recommender.evaluate import metrics, plots, protocols, report, run
+from recommender.evaluate import plots, protocols, report, run
 from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
 from recommender.evaluate.official_folds import official_fold
 from recommender.learn.base import Ranker, last_times
 
 from .movielens import ZIP, load_set
-from .raw_sets import pack, write_csv
+from .raw_sets import pack, write_ratings
 from .tiny import planted_tastes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,15 +168,13 @@ def test_expected_ratings_by_hand(tmp_path):
     assert Fixed.fits == 1
 
 
-def test_returning_visitors_are_answered_from_the_lists_of_all(tmp_path):
+def test_returning_visitors_are_answered_from_the_lists_of_all():
     data = block_data()
     later = data.times + np.where((data.user_rows() % 3 == 0) & (data.times % 1000 >= 13), 200_000, 0)
-    moved = dataclasses.replace(data, times=later)
-    found = protocols.build(protocols.Source.from_ratings(moved), ["returning", "per-user"], "test")
-    started = []
-    specs = [run.Spec("popularity", "popularity")]
+    source, started = protocols.Source.from_ratings(dataclasses.replace(data, times=later)), []
+    found = protocols.build(source, ["returning", "per-user"], "test")
     options = run.Options(ks=(5,), start_progress=lambda label: started.append(label) or print)
-    some, everybody = run.evaluate(found, specs, None, options)
+    some, everybody = run.evaluate(found, [run.Spec("popularity", "popularity")], None, options)
     assert len(started) == 1
     assert 0 < len(some.units) < len(everybody.units)
     of_all = dict(zip(everybody.units, everybody.values["popularity"]["ndcg@5"]))
@@ -194,33 +190,22 @@ def test_the_reference_is_named_or_the_first_or_the_best(against, reference):
 
 
 @pytest.mark.parametrize(
-    ("text", "settings"),
+    ("text", "words"),
     [
-        ("ease:regularisation=7.5:values=likes", {"regularisation": 7.5, "values": "likes"}),
-        ("http:base_url=http://h:8000/v1:dimensions=64", {"base_url": "http://h:8000/v1", "dimensions": 64}),
         ("ease:regularisation", "key=value"),
         ("ease:regularisation=1:regularisation=2", "regularisation twice"),
         ("glove", "'glove': choose from ease, http"),
     ],
 )
-def test_models_and_backends_are_named_and_set(text, settings):
-    if isinstance(settings, dict):
-        assert run.Spec.parse(text, ["ease", "http"]).settings == settings
-    else:
-        with pytest.raises(ChoiceError, match=settings):
-            run.Spec.parse(text, ["ease", "http"])
-
-
-def write_raw(folder):
-    data = block_data()
-    rows = zip(data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows], data.ratings, data.times + 10**9)
-    lines = [f"{user},{movie},{rating:.1f},{time}\n" for user, movie, rating, time in rows]
-    movies = [f"{10 + i},Movie {i} (1990),{('Drama', 'Comedy|Drama')[i % 2]}\n" for i in range(24)]
-    return write_csv(folder, "".join(lines), "movieId,title,genres\n" + "".join(movies))
+def test_models_and_backends_are_named_and_set(text, words):
+    found = run.Spec.parse("http:base_url=http://h:8000/v1:dimensions=64:rate=7.5", ["ease", "http"])
+    assert found.settings == {"base_url": "http://h:8000/v1", "dimensions": 64, "rate": 7.5}
+    with pytest.raises(ChoiceError, match=words):
+        run.Spec.parse(text, ["ease", "http"])
 
 
 def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
-    raw = write_raw(tmp_path / "raw")
+    raw = write_ratings(tmp_path / "raw", block_data(), "Drama", "Comedy|Drama")
     flags = ["--data", str(raw), "--set", "all", "--method", "popularity,ease,biases", "--k", "3,5"]
     flags += ["--protocol", "per-user,strict-time", "--stages", "3", "--resamples", "200"]
     outputs = ["--json", str(tmp_path / "o.json"), "--csv", str(tmp_path / "o.csv")]
@@ -241,9 +226,9 @@ def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
     assert list(zip(rated.task, rated.model)) == [("per user", "biases")]  # not in strict time
     # Everybody likes half of the movies, popularity cannot tell which, EASE can.
     value = averages[averages.task == "per user"].set_index(["model", "measure"])
-    assert value.value["ease", "ndcg@5"] > value.value["popularity", "ndcg@5"] + 0.1
-    difference = value.value["ease", "ndcg@3"] - value.value["popularity", "ndcg@3"]
-    assert value.against_value["ease", "ndcg@3"] == pytest.approx(difference)
+    difference = value.value["ease", "ndcg@5"] - value.value["popularity", "ndcg@5"]
+    assert value.against_value["ease", "ndcg@5"] == pytest.approx(difference)
+    assert difference > 0.1
 
     monkeypatch.setattr(run, "_run_stage", lambda *_: 1 / 0)  # everything is taken from the checkpoint
     for seed in ("0", "1"):
@@ -286,7 +271,7 @@ def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
 )
 def test_wrong_flags_are_refused(flags, message, tmp_path, monkeypatch):
     monkeypatch.setattr(protocols.Source, "load", None)
-    raw = f"--data {write_raw(tmp_path / 'raw')} --set all" if "RAW" in flags else ""
+    raw = f"--data {write_ratings(tmp_path / 'raw', block_data(), 'Drama')} --set all" if "RAW" in flags else ""
     with pytest.raises(TastevecError, match=message):
         evaluate.main(flags.replace("RAW", raw).split())
 
@@ -333,19 +318,6 @@ def test_official_folds_are_read_as_they_are(tmp_path, capsys):
         (folder / "u1.test").write_text(damage)
         with pytest.raises(DataError, match=r"u1\.test is not a list of ratings"):
             official_fold(folder, "u1")
-
-
-def test_golden_user_averages_of_movielens_100k():
-    """Predicting everybody's own mean on u1 is known to give RMSE 1.063 and MAE 0.850."""
-    archive = ZIP.with_name("ml-100k.zip")
-    if not archive.is_file():
-        pytest.skip("MovieLens 100K is not beside this clone")
-    case = official_fold(archive, "u1")
-    counts = np.diff(case.known.indptr)
-    means = np.bincount(case.known.user_rows(), case.known.ratings, case.known.n_users) / np.maximum(counts, 1)
-    predicted = means[case.held_out.user_rows()]
-    assert metrics.rmse(predicted, case.held_out.ratings) == pytest.approx(1.063, abs=5e-4)
-    assert metrics.mae(predicted, case.held_out.ratings) == pytest.approx(0.850, abs=5e-4)
 
 
 @pytest.mark.dev

@@ -1,7 +1,5 @@
 """Movies never rated: the folds, that nothing leaks, that structure is found, that figures are what they say."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

@@ -1,7 +1,5 @@
 """Metrics: worked by hand, against ir-measures (trec_eval; a development dependency), and at the edges."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

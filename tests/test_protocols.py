@@ -1,7 +1,5 @@
 """Protocols: what models may see, who is evaluated, and the numbers of the two sets of MovieLens small."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Intervals against theory and against their definition; Holm's correction by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -10,8 +10,6 @@ are tuned on val (fitted on train), then fitted on train + val and scored on tes
 that `registry.make(name)` gives, the same on A and B. A peer that can't be installed or fails is named with the reason.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -19,6 +17,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,10 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
-import pandas as pd
 
 from model.evaluate import load_raw as load
 from recommender import cli
-from recommender.evaluate import protocols, report, run
+from recommender.evaluate import protocols, run
 from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
 from recommender.evaluate.protocols import Evaluation
 from recommender.learn import registry
@@ -40,6 +38,7 @@ from tests.benchmarks.peer_runners.grids import MODELS, PeerModel
 ROOT = Path(__file__).resolve().parents[2]
 TUNED = Path(__file__).with_suffix(".json")
 N = 20
+say = partial(print, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -53,9 +52,6 @@ def main() -> None:
             tune(store, name, source, chosen, tuned)
         test(store, name, source, chosen, tuned.get(name, {}), results)
     print(results.markdown())
-    if arguments.json:
-        frames = [report.averages([found]).assign(data=data) for (data, _), found in results.reports.items()]
-        pd.concat(frames).to_json(arguments.json, orient="records", indent=1)
 
 
 def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerModel], tuned: dict[str, Any]) -> None:
@@ -64,7 +60,7 @@ def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerMode
     for model in chosen:
         grid = model.configurations()
         say(f"set {name}: tuning {model.label}, {len(grid)} settings")
-        outcomes = attempt(store, model, case, grid)
+        outcomes = exchange.run(store, model.peer, model.model, case, grid, N)
         scores = [loss(model, case, outcome) for outcome in outcomes]
         best = int(np.argmin(scores))
         if not np.isfinite(scores[best]):
@@ -116,7 +112,7 @@ def test(store: Path, name: str, source: Any, chosen: list[PeerModel], tuned: di
         for root, case in roots.items():
             if root == "per-user" or (model.strict and not model.rates):
                 say(f"set {name}: {root}, {model.label} {settings}")
-                (outcome,) = attempt(store, model, case, [settings])
+                (outcome,) = exchange.run(store, model.peer, model.model, case, [settings], N)
                 if isinstance(outcome, str):
                     results.failures.append(f"{model.label} on {name}, {root}: {outcome}")
                 else:
@@ -142,17 +138,6 @@ def rank_ours(store: Path, source: Any, case: Evaluation, name: str, settings: d
     return run.rank_spec(run.Spec(name, name, settings), case, source.catalog, options)
 
 
-def attempt(store: Path, model: PeerModel, case: Evaluation, grid: list[dict[str, Any]]) -> list[exchange.Outcome]:
-    try:
-        return exchange.run(store, model.peer, model.model, case, grid, N)
-    except environments.Unavailable as error:
-        return [f"{error}"] * len(grid)
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -161,7 +146,6 @@ def parse() -> argparse.Namespace:
     add("--sets", default="A,B", help="which data sets, with commas (default: A,B)")
     add("--peers", default="", help=f"some of {', '.join(environments.REQUIREMENTS)} (default: all)")
     add("--tune", action="store_true", help="choose settings on val first, and write them to peers.json")
-    add("--json", type=Path, metavar="FILE", help="write every figure")
     return parser.parse_args()
 
 

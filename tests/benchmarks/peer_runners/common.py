@@ -2,10 +2,8 @@
 
     <python of the peer's environment> run_NAME.py FOLDER
 
-FOLDER holds `job.json` ({"n": length of the lists, "n_stages": ..., "model": ..., "settings": ...}) and `stage-S.npz`
-(what to fit on, the histories to rank for, the pairs to predict). For stage S a runner writes `result-S.npz`: `lists`
-(n_people, n) movie rows, or `ratings` (n_pairs,), and `seconds`; the last line of stderr says why a peer failed. Runs
-in the environment of a peer: needs numpy, imports nothing of ours.
+FOLDER holds `job.json` and `stage-S.npz` (see exchange.py). For stage S a runner writes `result-S.npz`: `lists`
+(n_people, n) movie rows, or `ratings` (n_pairs,), and `seconds`; the last line of stderr says why a peer failed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """One virtual environment for each peer, because their versions of numpy clash."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -21,10 +19,6 @@ REQUIREMENTS = {
 
 class Unavailable(Exception):
     """A peer can't be installed or run here; the text says why."""
-
-
-class Failed(Exception):
-    """The peer could not do it; the text says why."""
 
 
 def single_threaded() -> dict[str, str]:

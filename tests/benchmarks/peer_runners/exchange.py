@@ -1,7 +1,5 @@
 """Hand a case to a runner in another environment, and take its lists or ratings back; finished work is kept."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import subprocess
@@ -55,7 +53,7 @@ def run(
         try:
             path = store / "results" / f"{own.hexdigest()[:24]}.npz"
             outcomes.append(Result(**kept(path, _KEPT, partial(_run_job, store, peer, stages, job))))
-        except environments.Failed as error:
+        except environments.Unavailable as error:
             outcomes.append(f"{error}")
     return outcomes
 
@@ -83,7 +81,7 @@ def _run_job(store: Path, peer: str, stages: list[dict[str, np.ndarray]], job: d
         command = [str(python), "-s", str(FOLDER / script(peer)), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, env=environments.single_threaded())
         if done.returncode:
-            raise environments.Failed((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+            raise environments.Unavailable((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
         parts = [dict(np.load(folder / f"result-{s}.npz")) for s in range(len(stages))]
     rows, predicted = np.empty((0, 0), np.int32), parts[0].get("ratings", np.empty(0, np.float32))
     if "lists" in parts[0]:

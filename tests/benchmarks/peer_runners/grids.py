@@ -4,8 +4,6 @@ Each model has one grid: the product of its lists. Every combination is fitted o
 over movies that got 4 stars or more; RMSE for predicted ratings), for each data set on its own.
 """
 
-from __future__ import annotations
-
 import itertools
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,19 +21,18 @@ class PeerModel(NamedTuple):
     grid: dict[str, list[Any]]
     rates: bool
     strict: bool
-    note: str
 
     @property
     def label(self) -> str:
-        return f"{self.peer} {self.model}{self.note}"
+        return f"{self.peer} {self.model}"
 
     def configurations(self) -> list[dict[str, Any]]:
         """Return every combination of the grid."""
         return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
 
 
-def ranks(peer: str, model: str, strict: bool = True, note: str = "", rates: bool = False, **grid: Any) -> PeerModel:
-    return PeerModel(peer, model, grid, rates, strict, note)
+def ranks(peer: str, model: str, strict: bool = True, rates: bool = False, **grid: Any) -> PeerModel:
+    return PeerModel(peer, model, grid, rates, strict)
 
 
 rates = partial(ranks, rates=True)
@@ -59,13 +56,11 @@ MODELS = (
     ranks("implicit", "knn bm25", neighbours=[100, 400, 2000], K1=[1.2, 20, 100], B=[0.2, 0.4, 0.8]),
     ranks("implicit", "bpr", strict=False, factors=[16, 32, 64], **_IMPLICIT_BPR),
     ranks("cornac", "ease ratings", lamb=_RATING_LAMBDAS, posB=[True, False]),
-    ranks("cornac", "ease ratings", strict=False, note=", its defaults", lamb=[500], posB=[True]),
     ranks("cornac", "ease likes", strict=False, lamb=_LAMBDAS, posB=[True, False]),
     ranks("cornac", "bpr", strict=False, **_BPR),
     ranks("rectools", "ease ratings", strict=False, regularization=_RATING_LAMBDAS),
     ranks("rectools", "ease likes", strict=False, regularization=_LAMBDAS),
     ranks("rectools", "pure svd", strict=False, factors=_RANKS),
-    ranks("rectools", "popularity", strict=False),
     ranks("lenskit", "ease likes", regularization=_LAMBDAS),
     ranks("lenskit", "item knn", max_nbrs=_FEW),
     ranks("lenskit", "user knn", max_nbrs=_FEW),

@@ -1,7 +1,5 @@
 """cornac: EASE on rating values (or on likes), BPR; MF for predicted ratings."""
 
-from __future__ import annotations
-
 import common
 import numpy as np
 from cornac.data import Dataset

@@ -1,7 +1,5 @@
 """implicit (https://github.com/benfred/implicit): ALS, item kNN, BPR; on likes. People are folded in from `history`."""
 
-from __future__ import annotations
-
 import common
 import numpy as np
 from implicit.als import AlternatingLeastSquares

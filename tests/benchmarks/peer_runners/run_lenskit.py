@@ -1,7 +1,5 @@
 """LensKit: EASE, item and user kNN, implicit MF and SLIM on likes; biased MF for predicted ratings."""
 
-from __future__ import annotations
-
 import logging
 
 import common

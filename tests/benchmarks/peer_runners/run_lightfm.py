@@ -3,8 +3,6 @@
 A person's vector is the one learnt in training: no fold-in, so no strict time.
 """
 
-from __future__ import annotations
-
 import common
 import numpy as np
 from lightfm import LightFM

@@ -1,7 +1,5 @@
 """EASE in five lines of numpy with `np.linalg.inv`: what anybody can write from the paper, without a library."""
 
-from __future__ import annotations
-
 import common
 import numpy as np
 

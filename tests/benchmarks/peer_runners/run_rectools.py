@@ -1,13 +1,11 @@
-"""RecTools: its EASE, PureSVD and popularity. It ranks who is in the data set that it was fitted on alone."""
-
-from __future__ import annotations
+"""RecTools: its EASE and PureSVD. It ranks who is in the data set that it was fitted on alone."""
 
 import common
 import numpy as np
 import pandas as pd
 from rectools import Columns
 from rectools.dataset import Dataset, IdMap, Interactions
-from rectools.models import EASEModel, PopularModel, PureSVDModel
+from rectools.models import EASEModel, PureSVDModel
 
 
 def dataset(ratings: common.Ratings) -> Dataset:
@@ -18,17 +16,6 @@ def dataset(ratings: common.Ratings) -> Dataset:
     return Dataset(users, movies, Interactions(frame))
 
 
-def rank(model: object, stage: common.Stage, train: common.Ratings) -> np.ndarray:
-    """Return the scores of the whole ranking that RecTools gives; nan for what it leaves out."""
-    data = dataset(train)
-    model.fit(data)
-    table = model.recommend(stage.people, data, k=train.n_movies, filter_viewed=False, on_unsupported_targets="ignore")
-    scores = np.full((len(stage.people), train.n_movies), np.nan)
-    lines = np.searchsorted(stage.people, table[Columns.User].to_numpy())
-    scores[lines, table[Columns.Item].to_numpy()] = table[Columns.Score].to_numpy()
-    return scores
-
-
 def ease(stage: common.Stage, values: str, regularization: float) -> np.ndarray:
     train, history = common.matrices(stage, values)
     model = EASEModel(regularization=regularization, recommend_n_threads=1)
@@ -37,13 +24,16 @@ def ease(stage: common.Stage, values: str, regularization: float) -> np.ndarray:
 
 
 def pure_svd(stage: common.Stage, factors: int) -> np.ndarray:
+    """Return the scores of the whole ranking that RecTools gives; nan for what it leaves out."""
     model = PureSVDModel(factors=factors, recommend_n_threads=1)  # a seed makes it fail with SciPy 1.17
-    return rank(model, stage, stage.train.likes())
-
-
-def popularity(stage: common.Stage) -> np.ndarray:
-    return rank(PopularModel(), stage, stage.train.likes())
+    data, n = dataset(stage.train.likes()), stage.train.n_movies
+    model.fit(data)
+    table = model.recommend(stage.people, data, k=n, filter_viewed=False, on_unsupported_targets="ignore")
+    scores = np.full((len(stage.people), n), np.nan)
+    lines = np.searchsorted(stage.people, table[Columns.User].to_numpy())
+    scores[lines, table[Columns.Item].to_numpy()] = table[Columns.Score].to_numpy()
+    return scores
 
 
 if __name__ == "__main__":
-    common.main({**common.both(ease, "ease"), "pure svd": pure_svd, "popularity": popularity}, {})
+    common.main({**common.both(ease, "ease"), "pure svd": pure_svd}, {})

@@ -1,7 +1,5 @@
 """scikit-learn: PureSVD by TruncatedSVD, and NMF."""
 
-from __future__ import annotations
-
 import common
 import numpy as np
 from sklearn.decomposition import NMF, TruncatedSVD

@@ -1,7 +1,5 @@
 """scikit-surprise: predicted ratings (SVD is biased matrix factorisation by SGD; baselines; kNN over baselines)."""
 
-from __future__ import annotations
-
 import common
 import numpy as np
 import surprise
