@@ -14,12 +14,12 @@ from recommender.data.errors import ArtifactError, DataError
 from recommender.data.interactions import Interactions
 from recommender.data.settings import default_folder
 from recommender.facade import Recommender
-from recommender.learn.features import SparseRows, pseudo_users
+from recommender.learn.features import pseudo_users
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings, load_gaussian
 from recommender.session.policy import PolicySettings
 from recommender.session.rules import MovingAverage
 from recommender.session.state import Event
-from recommender.session.taste_covariance import CenteredMatrix, fit_gaussian, save_gaussian
+from recommender.session.taste_covariance import fit_gaussian, save_gaussian
 from tests.test_session import about, make_catalog
 from tests.tiny import make_processed
 
@@ -91,7 +91,9 @@ def random_ratings() -> Interactions:
     return Interactions.from_columns(users + 1, movies + 1, values, users, np.arange(1, 41))
 
 
-def test_fit_is_the_best_low_rank_part_of_the_covariance():
+@pytest.mark.parametrize("largest_dense", [10**6, 0])
+def test_fit_is_the_best_low_rank_part_of_the_covariance(largest_dense, monkeypatch):
+    monkeypatch.setattr("recommender.linalg.randomized_svd.DENSE_CELLS", largest_dense)
     data, catalog = random_ratings(), make_catalog(40)
     settings = GaussianSettings(rank=7, genre_weight=0.3)
     x = np.zeros((70, 40))
@@ -153,20 +155,6 @@ def test_pseudo_users_leave_out_what_is_unknown():
     rows = pseudo_users(Catalog(movies), np.array([1.0, 1.0, 2.0]))
     assert set(rows.columns.tolist()) == {2}
     assert float((rows.values**2).sum()) == pytest.approx(4.0)  # scale squared: an old movie counts as one of 1920
-
-
-def test_centered_matrix_multiplies_like_the_dense_one():
-    rng = np.random.default_rng(0)
-    A = (rng.normal(size=(71, 40)) * (rng.random((71, 40)) < 0.3)).astype(np.float32)
-    indptr = np.concatenate(([0], np.cumsum((A != 0).sum(axis=1))))
-    rows = SparseRows(indptr, np.nonzero(A)[1].astype(np.int32), A[A != 0])
-    roots = np.append(np.full(70, 70**-0.5), 0.0)  # the last row is a pseudo-user's
-    matrix, dense = CenteredMatrix(rows, roots @ A, roots), A - np.outer(roots, roots @ A)
-    X, Y = (rng.normal(size=(n, 3)).astype(np.float32) for n in (40, 71))
-    np.testing.assert_allclose(matrix.times(X), dense @ X, atol=1e-5)
-    np.testing.assert_allclose(matrix.gram_times(X), dense.T @ (dense @ X), atol=1e-4)
-    np.testing.assert_allclose(matrix.transposed_times(Y), dense.T @ Y, atol=1e-5)
-    assert matrix.energy() == pytest.approx((dense**2).sum(), rel=1e-5)
 
 
 def test_saved_and_loaded_it_is_the_same_and_what_does_not_fit_is_refused(tmp_path):

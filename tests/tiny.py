@@ -29,7 +29,6 @@ FILMS = [
 
 
 def make_processed(folder: Path) -> Path:
-    """Write the folder and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = ["movieId,title,year,genres,director,cast,keywords,overview"]
     for movie_id, title, genres, _, _ in FILMS:

@@ -17,7 +17,7 @@ import numpy as np
 
 
 def until(command: list[str], prompt: bytes) -> float:
-    """Return the milliseconds from start until `prompt` was printed, or until the end."""
+    """Return the milliseconds from start to `prompt`, or to the end."""
     start, seen = time.perf_counter(), b""
     with subprocess.Popen([sys.executable, *command], cwd=Path(__file__).parents[2], stdin=-1, stdout=-1) as program:
         while prompt not in seen and (piece := os.read(program.stdout.fileno(), 4096)):  # type: ignore[union-attr]
