@@ -57,44 +57,38 @@ def write_wav(path: Path, samples: np.ndarray, bits: int, rate: int = RATE) -> N
     if bits == 8:
         whole = whole + 128
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(whole.shape[1])
-        file.setsampwidth(bits // 8)
-        file.setframerate(rate)
+        file.setparams((whole.shape[1], bits // 8, rate, 0, "NONE", ""))
         file.writeframes(b"".join(int(v).to_bytes(bits // 8, "little", signed=bits > 8) for v in whole.ravel()))
 
 
 @pytest.mark.parametrize("bits", [8, 16, 24, 32])
 def test_all_widths_and_channels_are_read(bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = np.array([0, 0.5, -0.5, 1, -1, 0.001, -0.001])
-    write_wav(tmp_path / "a.wav", left, bits)
-    np.testing.assert_allclose(read_wav(tmp_path / "a.wav"), left, atol=1.5 / 2 ** (bits - 1))
-    write_wav(tmp_path / "b.wav", np.stack([left, left[::-1]], axis=1), bits)
-    np.testing.assert_allclose(read_wav(tmp_path / "b.wav"), (left + left[::-1]) / 2, atol=1.5 / 2 ** (bits - 1))
+    for samples, expected in ((left, left), (np.stack([left, left[::-1]], axis=1), (left + left[::-1]) / 2)):
+        write_wav(tmp_path / "a.wav", samples, bits)
+        np.testing.assert_allclose(read_wav(tmp_path / "a.wav"), expected, atol=1.5 / 2 ** (bits - 1))
     write_wav(tmp_path / "c.wav", sound(seconds=1.5), 16)
     monkeypatch.setattr(audio, "MAX_SECONDS", 1)
     assert len(read_wav(tmp_path / "c.wav")) == RATE
 
 
-def riff(header: bytes, data: bytes, size: int) -> bytes:
+def riff(form: tuple[int, ...], data: bytes, size: int) -> bytes:
+    header = struct.pack("<HHIIHH", *form) if form else b""
     chunks = b"fmt " + struct.pack("<I", len(header)) + header + b"data" + struct.pack("<I", size) + data
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
-
-
-def form(code: int, channels: int, rate: int, width: int, bits: int) -> bytes:
-    return struct.pack("<HHIIHH", code, channels, rate, RATE, width, bits)
 
 
 def test_files_that_hold_no_usable_sound_are_refused(tmp_path: Path) -> None:
     for content in (
         b"ID3 an mp3 file",
         b"RIFF\0\0\0\0WAVE",
-        riff(form(0x55, 2, RATE, 1, 0), b"abcd", 4),  # compressed
-        riff(form(3, 1, RATE, 4, 32), bytes(8), 8),  # floats
-        riff(form(1, 0, RATE, 1, 16), b"abcd", 4),  # no channel
-        riff(form(1, 1, 44_100, 2, 16), b"abcd", 4),  # another rate
-        riff(b"", b"abcd", 4),
-        riff(form(1, 1, RATE, 2, 16), b"", 0),
-        riff(form(1, 1, RATE, 2, 16), b"ab", 100),
+        riff((0x55, 2, RATE, RATE, 1, 0), b"abcd", 4),  # compressed
+        riff((3, 1, RATE, RATE, 4, 32), bytes(8), 8),  # floats
+        riff((1, 0, RATE, RATE, 1, 16), b"abcd", 4),  # no channel
+        riff((1, 1, 44_100, RATE, 2, 16), b"abcd", 4),  # another rate
+        riff((), b"abcd", 4),
+        riff((1, 1, RATE, RATE, 2, 16), b"", 0),
+        riff((1, 1, RATE, RATE, 2, 16), b"ab", 100),
     ):
         (tmp_path / "a.wav").write_bytes(content)
         with pytest.raises(DataError, match=r"a\.wav .*: (make it again with ffmpeg .*-ar 22050|copy it again)"):

@@ -73,8 +73,8 @@ def test_a_small_case_by_hand() -> None:
     data = Interactions.from_columns([1] * 4, [10, 20, 30, 40], [5, 4, 4, 3], [0, 100 * DAY, 100 * DAY, 200 * DAY])
     movies = np.eye(4, dtype=np.float32)
     np.testing.assert_allclose(run(data, movies).vectors, [[3**-0.5] * 3 + [0]], atol=1e-6)
-    temporal = run(data, movies, method="temporal", half_life_days=HALF).vectors[0]
-    np.testing.assert_allclose(temporal / temporal[1], [0.5, 1, 1, 0], atol=1e-6)
+    temporal = run(data, movies, method="temporal", half_life_days=HALF).vectors
+    np.testing.assert_allclose(temporal, [[1 / 3, 2 / 3, 2 / 3, 0]], atol=1e-6)
     weighted = run(data, movies, method="weighted", half_life_days=HALF).vectors  # mean 4: only movie 10 lies above
     np.testing.assert_allclose(weighted, [[1, 0, 0, 0]], atol=1e-6)
 

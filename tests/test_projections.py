@@ -32,9 +32,7 @@ def test_no_more_components_than_the_rank(n: int, d: int) -> None:
     assert pca(X, 10).directions.shape == (d, 4)
     assert pca(X.astype(np.float32), 10).directions.shape == (d, 4)  # whose rounding is not a direction
     assert pca(rows(6, d), 10).directions.shape == (d, 5)  # of six rows, centred
-
-
-def test_weak_components_of_few_long_rows_are_still_orthonormal() -> None:
+    # weak components of few long rows are orthonormal all the same
     rng = np.random.default_rng(7)
     left, right = (np.linalg.qr(rng.standard_normal((n, 8)))[0] for n in (12, 50))
     fitted = pca(left * np.geomspace(1, 1e-5, 8) @ right.T, 8)
