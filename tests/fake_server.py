@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import http.server
 import json
-import re
 import shutil
 import ssl
 import subprocess
@@ -17,7 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -25,7 +24,6 @@ import pytest
 
 
 def vector(text: str, width: int = 3) -> list[float]:
-    """Return the vector of a text as the server gives it, not yet of length 1."""
     return [float(len(text)), float(text.count("a")), 1.0, *[0.0] * (width - 3)]
 
 
@@ -37,17 +35,12 @@ def unit(text: str, width: int = 3) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Reply:
-    """What one request gets.
-
-    cut: bytes of the body before the connection ends.  wait_in_body: seconds after each `piece` bytes of the body.
-    """
-
     status: int = 500
-    body: Union[bytes, str, dict[str, Any], list[Any]] = b""
+    body: Any = b""  # what is neither bytes nor str goes out as JSON
     headers: Mapping[str, str] = field(default_factory=dict)
-    cut: Optional[int] = None
+    cut: int | None = None  # bytes of the body before the connection ends
     wait: float = 0.0
-    wait_in_body: float = 0.0
+    wait_in_body: float = 0.0  # after each piece
     piece: int = 20_000
 
 
@@ -60,14 +53,14 @@ class Request(NamedTuple):
 class Server(http.server.ThreadingHTTPServer):
     """`faults` are for the next requests in turn; each is a Reply, a function that changes the right answer, or None.
 
-    check: may refuse any request for embeddings, given its texts.  chat: the answer to messages.  files: by the end of
-    the path.  movies: what TMDB says, by path.
+    check: may refuse any request for embeddings, given its texts.  chat: the answer to messages.  files: bytes, or what
+    TMDB says, by the end of the path.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, certificate: Optional[tuple[str, str]] = None) -> None:
+    def __init__(self, certificate: tuple[str, str] | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.width, self.latency, scheme = 3, 0.0, "http"
         if certificate:
@@ -75,11 +68,10 @@ class Server(http.server.ThreadingHTTPServer):
             context.load_cert_chain(*certificate)
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self.url = f"{scheme}://127.0.0.1:{self.server_address[1]}/v1"
-        self.faults: list[Union[Reply, Callable[[Any], object], None]] = []
-        self.check: Callable[[list[str]], Optional[Reply]] = lambda texts: None
+        self.faults: list[Reply | Callable[[Any], object] | None] = []
+        self.check: Callable[[list[str]], Reply | None] = lambda texts: None
         self.chat: Callable[[list[dict[str, str]]], str] = lambda messages: "A thief and a policeman."
-        self.files: dict[str, bytes] = {}
-        self.movies: dict[str, Any] = {}
+        self.files: dict[str, Any] = {}
         self.requests: list[Request] = []
         self.answered: list[str] = []  # texts whose vectors went out
         self.at_once = self.most_at_once = self.n_sent = 0
@@ -94,7 +86,6 @@ class Server(http.server.ThreadingHTTPServer):
         """Say nothing: clients that go away are part of the tests."""
 
     def answer(self, request: Request) -> Reply:
-        """Return the right answer."""
         path = urlsplit(request.path).path.removeprefix("/v1/")
         if path == "embeddings":
             texts = request.body["input"]
@@ -106,17 +97,13 @@ class Server(http.server.ThreadingHTTPServer):
         if path == "chat/completions":
             message = {"role": "assistant", "content": self.chat(request.body["messages"])}
             return Reply(200, {"choices": [{"message": message, "finish_reason": "stop"}]})
-        if path in self.movies:
-            return Reply(200, self.movies[path])
         content = self.files.get(path.rsplit("/", 1)[-1])
-        if content is None:
-            return Reply(404, {"status_message": "could not be found"})
-        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        start = int(asked.group(1)) if asked else 0
-        if start >= len(content):
-            return Reply(416)
+        asked = request.headers.get("Range", "")
+        if content is None or not asked:
+            return Reply(404, {"status_message": "could not be found"}) if content is None else Reply(200, content)
+        start = int(asked.removeprefix("bytes=").removesuffix("-"))
         extent = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
-        return Reply(206, content[start:], extent) if asked else Reply(200, content)
+        return Reply(206, content[start:], extent) if start < len(content) else Reply(416)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -169,7 +156,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def in_base64(answer: dict[str, Any]) -> None:
-    """Give the vectors in base64, as OpenAI does where it is not asked for floats."""
     for row in answer["data"]:
         row["embedding"] = base64.b64encode(np.array(row["embedding"], "<f4").tobytes()).decode()
 

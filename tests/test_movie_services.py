@@ -42,8 +42,8 @@ def described(messages):
 def server(server, no_pauses):
     for number in (11, 20, 30, 40, 60, 70, 80):  # as https://developer.themoviedb.org documents movie/ID
         about = {"id": number, "overview": f"Plot of {number}.", "credits": CREDITS, "keywords": KEYWORDS}
-        server.movies[f"movie/{number}"] = {**about, **PLAIN}
-    server.movies["find/tt0000002"] = {"movie_results": [{"id": 20}], "tv_results": []}
+        server.files[str(number)] = {**about, **PLAIN}
+    server.files["tt0000002"] = {"movie_results": [{"id": 20}], "tv_results": []}
     server.chat = described
     return server
 

@@ -44,8 +44,7 @@ def test_a_request_carries_key_path_and_parameters(server):
     assert client(server, key_parameter="api_key").get_json("movie", {"y": 2}) == {"ok": 1}
     (first, _, headers), (second, body, _), (third, _, bare) = server.requests
     assert (first, second, third) == ("/v1/movie/603?language=en+us", "/v1/chat", f"/v1/movie?api_key={SECRET}&y=2")
-    assert (headers["Authorization"], body) == (f"Bearer {SECRET}", {"a": "é"})
-    assert "Authorization" not in bare
+    assert (headers["Authorization"], bare.get("Authorization"), body) == (f"Bearer {SECRET}", None, {"a": "é"})
 
 
 PASSING = [
@@ -53,9 +52,7 @@ PASSING = [
     Reply(200, {"ok": 0}, cut=3),
     Reply(200, {"ok": 0}, {"Content-Length": "50"}, cut=3),
     Reply(200, {"ok": 0}, wait=0.8),
-    # Every piece comes well within the timeout, the whole does not.
-    Reply(200, b" " * 200_000 + b"1", wait_in_body=0.1),
-    Reply(200, b" " * 100 + b"1", wait_in_body=0.1, piece=1),
+    Reply(200, b" " * 100 + b"1", wait_in_body=0.1, piece=1),  # each piece within the timeout, the whole not
 ]
 
 
@@ -116,14 +113,13 @@ def test_retry_after_is_obeyed_in_seconds_and_as_a_date_and_a_stop_ends_pauses(s
 
 def test_an_address_where_nobody_is_gets_one_attempt_and_one_that_answered_all(server):
     said: list[str] = []
-    some = client(server, say=said.append)
+    some, new = client(server, say=said.append), client(server, say=said.append)
     server.faults = [Reply(200, "1", {"Connection": "close"})]
     some.get_json("x")
     server.close()
-    assert "refused" in str(failure(some.get_json, "x"))
-    assert len(said) == 4
-    assert "refused" in str(failure(client(server, say=said.append).get_json, "x"))
-    assert len(said) == 4
+    for one in (some, new):
+        assert "refused" in str(failure(one.get_json, "x"))
+        assert len(said) == 4
 
 
 def test_this_machine_is_asked_without_proxy_and_netrc(server, tmp_path, monkeypatch):
@@ -132,7 +128,7 @@ def test_this_machine_is_asked_without_proxy_and_netrc(server, tmp_path, monkeyp
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     server.faults = [GOOD]
-    assert client(server, key=None).get_json("x") == {"ok": 1}
+    client(server, key=None).get_json("x")
     assert "Authorization" not in server.requests[0].headers
 
 
@@ -186,16 +182,13 @@ def test_the_key_is_never_shown(server, reply, parameter, capsys):
     shown = f"{error} {error!r} {error.detail} {some!r} {some.key!r} {vars(some)} {capsys.readouterr().out}"
     if SECRET[:8] not in str(reply):  # else the answer itself is one of the variables
         frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
-        frames = [frame for frame in frames if "recommender" in frame.filename]
-        assert frames
-        shown += str([frame.locals for frame in frames])
+        shown += str([frame.locals for frame in frames if "recommender" in frame.filename])
     assert not shows_key(shown)
     assert error.__context__ is None
 
 
 def test_hiding_takes_nothing_else():
     assert hide(f"the key {SECRET}, and AbCdEfG", Key(SECRET)) == "the key *** and AbCdEfG"
-    assert hide("model text-embedding-3-large", Key("ollama")) == "model text-embedding-3-large"
     assert hide("an x is no secret", Key("x")) == "an x is no secret"
     assert hide("a+b/c== as a%2Bb%2Fc%3D%3D", Key("a+b/c==")) == "*** as ***"
     assert hide("long " * 99, None, 11) == "long long l..."
@@ -241,15 +234,12 @@ def test_addresses_that_are_none_and_a_key_unencrypted_on_the_open_network_are_r
             Client(far, Key(SECRET))
 
 
-REFUSAL = {"message": {"content": None, "refusal": "I can't."}, "finish_reason": "content_filter"}
-
-
 def test_chat_sends_messages_and_options_and_returns_the_text(server):
     server.chat = lambda messages: messages[-1]["content"].upper()
     messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
-    assert chat(client(server), "m", messages, temperature=0, max_tokens=40) == "HELLO"
+    assert chat(client(server), "m", messages, temperature=0) == "HELLO"
     assert server.requests[0].path == "/v1/chat/completions"
-    assert server.requests[0].body == {"model": "m", "messages": messages, "temperature": 0, "max_tokens": 40}
-    for choices in (None, [], [REFUSAL], [{"message": {"content": 5}}], [{"text": "old style"}]):
+    assert server.requests[0].body == {"model": "m", "messages": messages, "temperature": 0}
+    for choices in (None, [], [{"message": {"content": None, "refusal": "I can't."}}], [{"text": "old style"}]):
         server.faults = [Reply(200, {"choices": choices})]
         assert "no message" in str(failure(chat, client(server), "m", messages))
