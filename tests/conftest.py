@@ -1,4 +1,4 @@
-"""The server on loopback that stands for every service, and a client that makes no pauses."""
+"""The server on loopback that stands for every service, and clients that make no pauses."""
 
 import pytest
 
@@ -13,6 +13,6 @@ def server():
     made.close()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     monkeypatch.setattr(web, "LONGEST_PAUSE", 0.0)

@@ -40,8 +40,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None  # bytes of the body before the connection ends
     wait: float = 0.0
-    wait_in_body: float = 0.0  # after each piece
-    piece: int = 20_000
+    wait_in_body: float = 0.0  # after each byte
 
 
 class Request(NamedTuple):
@@ -140,13 +139,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def send(self, reply: Reply) -> None:
         time.sleep(reply.wait)
-        content = reply.body if isinstance(reply.body, (bytes, str)) else json.dumps(reply.body)
-        content = content.encode() if isinstance(content, str) else content
+        text = reply.body if isinstance(reply.body, (bytes, str)) else json.dumps(reply.body)
+        content = text.encode() if isinstance(text, str) else text
         self.send_response(reply.status)
         for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        piece = reply.piece if reply.wait_in_body else len(content) or 1
+        piece = 1 if reply.wait_in_body else len(content) or 1
         for start in range(0, len(content), piece):
             self.wfile.write(content[: reply.cut][start : start + piece])
             self.wfile.flush()

@@ -1,9 +1,6 @@
 """Downloads from a server on loopback that misbehaves in the ways that real ones do."""
 
-from __future__ import annotations
-
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +12,8 @@ from tests.fake_server import Reply, Server, make_certificate
 
 BODY = np.random.default_rng(0).bytes(700_000)
 MD5 = hashlib.md5(BODY).hexdigest()
+DAMAGED = Reply(200, BODY[:-1] + bytes([BODY[-1] ^ 1]))
 CUT = Reply(200, BODY, cut=300_000)
-pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
 @pytest.fixture
@@ -25,22 +22,21 @@ def server(server):
     return server
 
 
-def get(server: Server, folder: Path, md5: str | None = MD5, say=str) -> bytes:
+def get(server, folder, md5=MD5, say=str):
     path = fetch([f"{server.url}/ml-x.zip"], folder / "ml-x.zip", md5, say)
     assert [file.name for file in folder.iterdir()] == ["ml-x.zip"]
     return path.read_bytes()
 
 
-def ranges(server: Server) -> list[int]:
+def ranges(server):
     asked = [request.headers.get("Range", "bytes=0-") for request in server.requests if request.path.endswith(".zip")]
     return [int(value.removeprefix("bytes=").removesuffix("-")) for value in asked]
 
 
-def test_the_file_arrives_whole_and_alone_and_is_not_fetched_again_unless_it_is_wrong(server, tmp_path):
+def test_the_file_arrives_whole_and_is_not_fetched_again_unless_it_is_wrong(server, tmp_path):
     folder = tmp_path / "new" / "data"
-    for _ in range(2):
-        assert get(server, folder) == BODY
-        assert len(server.requests) == 1
+    assert get(server, folder) == get(server, folder) == BODY
+    assert len(server.requests) == 1
     (folder / "ml-x.zip").write_bytes(b"old")
     assert get(server, folder) == BODY
 
@@ -75,20 +71,18 @@ def test_a_cut_transfer_is_continued_in_the_run_and_by_the_next(server, tmp_path
     server.faults = [CUT, *[Reply(503)] * 3]
     with pytest.raises(DataError, match=r"HTTP 503.*ml-x\.zip\.part is kept, to resume"):
         get(server, tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == ["ml-x.zip.part"]
     size = (tmp_path / "ml-x.zip.part").stat().st_size
     assert get(server, tmp_path) == BODY
     assert ranges(server)[-1] == size > 0
 
 
-MOVED = Reply(302, headers={"Location": "/v1/ml-1m.zip"})
 PARTS = [
     (BODY, [], [700_000]),
     (bytes(800_000), [], [800_000, 0]),  # too long
     (bytes(1000), [], [1000, 0]),  # of something else
     (BODY[:1000], [], [1000]),
     (BODY[:1000], [Reply(200, BODY)], [1000]),  # from a server that knows no ranges
-    (b"", [Reply(503), Reply(429), MOVED], [0, 0, 0, 0]),
+    (b"", [Reply(503), Reply(429), Reply(302, headers={"Location": "/v1/ml-1m.zip"})], [0, 0, 0, 0]),
 ]
 
 
@@ -98,9 +92,6 @@ def test_a_part_is_continued_where_it_fits_and_else_begun_again(server, tmp_path
     server.faults = faults
     assert get(server, tmp_path) == BODY
     assert ranges(server) == asked
-
-
-DAMAGED = Reply(200, BODY[:-1] + bytes([BODY[-1] ^ 1]))
 
 
 @pytest.mark.parametrize("fault", [Reply(404), DAMAGED, "gone"])

@@ -1,24 +1,20 @@
 """Vectors kept on disk: a second run makes no call, a killed one loses nothing it stored, and damage is noticed."""
 
-from __future__ import annotations
-
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recommender.text.backends.cache import FILE_NAME, VectorCache
 from recommender.text.movie_text import text_hash
-from tests.fake_server import Server, unit
-from tests.test_http_backend import TEXTS, backend, embeds_rightly, entry, failure
+from tests.fake_server import unit
+from tests.test_http_backend import ROOT, TEXTS, backend, embeds_rightly, entry, failure
 
-ROOT = Path(__file__).resolve().parents[1]
 MANY = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(200)]
 
 
@@ -91,7 +87,7 @@ print(some.embed_texts(MANY).sum(), flush=True)
 """
 
 
-def child(server: Server, cache: Path) -> subprocess.Popen[str]:
+def child(server, cache):
     command = [sys.executable, "-c", CHILD, server.url, str(cache)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 

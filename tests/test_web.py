@@ -1,7 +1,5 @@
 """The HTTP client against a server on loopback that refuses, stalls, cuts, redirects and quotes keys."""
 
-from __future__ import annotations
-
 import gzip
 import threading
 import time
@@ -18,7 +16,6 @@ from tests.fake_server import Reply, Server
 
 SECRET = "sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
 GOOD = Reply(200, {"ok": 1})
-pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
 def client(server: Server, **more) -> Client:
@@ -52,7 +49,7 @@ PASSING = [
     Reply(200, {"ok": 0}, cut=3),
     Reply(200, {"ok": 0}, {"Content-Length": "50"}, cut=3),
     Reply(200, {"ok": 0}, wait=0.8),
-    Reply(200, b" " * 100 + b"1", wait_in_body=0.1, piece=1),  # each piece within the timeout, the whole not
+    Reply(200, b" " * 100 + b"1", wait_in_body=0.1),  # each byte within the timeout, the whole not
 ]
 
 
@@ -75,7 +72,6 @@ LASTING = [
     (Reply(404, {"status_message": "Invalid id"}), ["(Invalid id)", "check the address"]),
     (Reply(418, b"\xff\xfe"), ["HTTP 418"]),
     (Reply(404, "<!DOCTYPE html><html><title>Not\n here</title>" + "x" * 9999), ["(an HTML page, 'Not here')"]),
-    (Reply(400, {"error": {"message": "word " * 500}}), ["word..."]),
     (Reply(400, "\x1b[2Jhello\x07"), ["([2Jhello)"]),
     (Reply(429, {"error": {"message": "Exceeded.", "code": "insufficient_quota"}}), ["Exceeded.", "quota is used up"]),
     (Reply(200, "<html><title>Log in</title>"), ["an HTML page, 'Log in'", "check the address"]),
@@ -163,7 +159,6 @@ def test_neither_a_key_nor_a_text_follows_a_redirect(server, status):
 
 ECHOES = [
     Reply(401, {"error": f"Incorrect: {SECRET[:20]}***{SECRET[-9:]}"}),
-    Reply(400, f"<html><title>Bearer {SECRET}</title>"),
     Reply(500, f"{'x' * 190}{SECRET}"),
     Reply(200, f"<html><title>{SECRET}"),
     Reply(200, {"choices": None, "error": f"bad key {SECRET}"}),
@@ -209,19 +204,11 @@ def test_keys_come_from_the_environment_each_for_its_own_host(monkeypatch):
         assert not value.strip() or value not in str(caught.value)
 
 
-ADDRESSES = [
-    "localhost:8000/v1",
-    "ftp://x/v1",
-    "https://",
-    "https://a b/",
-    "http://x:99999/",
-    "//[::1",
-    "https://x?k=1",
-]
-
-
 def test_addresses_that_are_none_and_a_key_unencrypted_on_the_open_network_are_refused():
-    for url in (*ADDRESSES, "https://u:pw@host/v1"):
+    none = (
+        "localhost:8000/v1|ftp://x/v1|https://|https://a b/|http://x:99999/|//[::1|https://x?k=1|https://u:pw@host/v1"
+    )
+    for url in none.split("|"):
         with pytest.raises(SettingsError) as caught:
             Client(url)
         assert "pw" not in str(caught.value)

@@ -1,20 +1,18 @@
 """How near the http backend comes to the limit that concurrency and batch size set.
 
-    python tests/benchmarks/http_embeddings.py [--widths 384 1536 3072] [--repeats 3]
+    python -m tests.benchmarks.http_embeddings [384 1536 3072]
 
 A server on loopback, in a process of its own, waits 100 ms before each answer and then sends vectors with 17 digits a
 number, as OpenAI does. So at most concurrency * batch_size / 0.1 s texts a second can come; the goal is 0.8 of it.
 What is missing to the limit is mostly the reading of numbers as JSON, which grows with the width; base64 does without.
 """
 
-from __future__ import annotations
-
-import argparse
 import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import base64
+import itertools
 import json
 import multiprocessing
 import statistics
@@ -22,10 +20,6 @@ import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
-
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
 
@@ -54,34 +48,23 @@ def serve(width: int, pipe: Connection) -> None:
     time.sleep(1e6)
 
 
-def seconds_to_embed(url: str, encoding: str, cache: str) -> float:
-    fields = {"base_url": url, "model": "m", "concurrency": CONCURRENCY, "batch_size": BATCH_SIZE}
-    some = HttpBackend(encoding=encoding, cache=cache, **fields)
-    some.embed_texts(["warm"])
-    start = time.perf_counter()
-    some.embed_texts(TEXTS)
-    return time.perf_counter() - start
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--widths", type=int, nargs="+", default=[384, 1536, 3072])
-    parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
-    for width in arguments.widths:
+    for width in [int(word) for word in sys.argv[1:]] or [384, 1536, 3072]:
         here, there = multiprocessing.Pipe()
         multiprocessing.get_context("spawn").Process(target=serve, args=(width, there), daemon=True).start()
         url = here.recv()
-        for encoding in ("float", "base64"):
-            for cache in ("no", "new"):
-                seconds = []
-                for _ in range(arguments.repeats):
-                    with tempfile.TemporaryDirectory() as folder:
-                        seconds.append(seconds_to_embed(url, encoding, folder if cache == "new" else ""))
-                rate = N_TEXTS / statistics.median(seconds)
-                print(
-                    f"{width:5}  {encoding:6}  {cache:4} cache  {rate:9,.0f} texts/s  {rate / LIMIT:5.2f} of the limit"
-                )
+        for encoding, cache in itertools.product(("float", "base64"), ("no", "new")):
+            seconds = []
+            for _ in range(3):
+                with tempfile.TemporaryDirectory() as folder:
+                    fields = {"base_url": url, "model": "m", "concurrency": CONCURRENCY, "batch_size": BATCH_SIZE}
+                    some = HttpBackend(encoding=encoding, cache=folder if cache == "new" else "", **fields)
+                    some.embed_texts(["warm"])
+                    start = time.perf_counter()
+                    some.embed_texts(TEXTS)
+                    seconds.append(time.perf_counter() - start)
+            rate = N_TEXTS / statistics.median(seconds)
+            print(f"{width:5}  {encoding:6}  {cache:4} cache  {rate:9,.0f} texts/s  {rate / LIMIT:5.2f} of the limit")
 
 
 if __name__ == "__main__":
