@@ -3,8 +3,6 @@
 Of an SVD, products are compared, never raw singular vectors: those of equal singular values may turn.
 """
 
-from __future__ import annotations
-
 import itertools
 from typing import Callable
 
@@ -29,7 +27,6 @@ def compress(dense: npt.ArrayLike) -> SparseMatrix:
 
 
 def skewed(n_rows: int, n_columns: int, seed: int = 0, density: float = 0.06) -> np.ndarray:
-    """Rows and columns of very unequal length, some empty, a few columns full enough for the dense head."""
     rng = np.random.default_rng(seed)
     rows, columns = rng.permutation(n_rows), rng.permutation(n_columns)
     chance = np.minimum(1, density * 2 * np.outer(1 / (1 + 4 * rows / n_rows), 9 / (1 + 60 * columns / n_columns)))
@@ -40,7 +37,6 @@ def skewed(n_rows: int, n_columns: int, seed: int = 0, density: float = 0.06) ->
 
 
 def decaying(n_rows: int = 500, n_columns: int = 400, seed: int = 1) -> np.ndarray:
-    """A dense matrix whose singular values fall slowly, so that a truncation to 50 leaves much behind."""
     rng = np.random.default_rng(seed)
     left = np.linalg.qr(rng.standard_normal((n_rows, n_columns)))[0]
     right = np.linalg.qr(rng.standard_normal((n_columns, n_columns)))[0]
@@ -84,7 +80,6 @@ def test_products_equal_the_dense_ones(
     for width in (1, 5):
         X = rng.standard_normal((n_columns, width)).astype(np.float32)
         Y = rng.standard_normal((n_rows, width)).astype(np.float32)
-        # a sum of m float32 products is off by about sqrt(m) eps; 1e-5 of the largest value is far above that
         for found, wanted in (
             (A.times(X), dense @ X),
             (A.transposed_times(Y), dense.T @ Y),
@@ -114,7 +109,6 @@ def test_more_columns_than_16_bits_and_an_empty_matrix() -> None:
 def test_the_exact_route_and_enough_passes_agree_with_numpy(
     monkeypatch: pytest.MonkeyPatch, cells: int, rank: int, n_passes: int, tolerance: float
 ) -> None:
-    """A small matrix is factored exactly, whatever the passes; with that route closed, 16 passes come as near."""
     monkeypatch.setattr(kernel, "DENSE_CELLS", cells)
     dense = skewed(300, 500).astype(np.float32).astype(np.float64)
     U, s, Vt = np.linalg.svd(dense, full_matrices=False)
@@ -136,19 +130,10 @@ def test_krylov_route_is_orthonormal_near_the_best_residual_and_repeatable(make:
     again, other = (randomized_svd(compress(dense), 50, np.random.default_rng(seed)) for seed in (0, 8))
     np.testing.assert_array_equal(svd.Vt, again.Vt)
     assert not np.array_equal(svd.Vt, other.Vt)
-
-
-@pytest.mark.usefixtures("never_dense")
-def test_negative_control_few_passes_must_be_worse() -> None:
-    """One pass of 50 columns is a range finder without power iterations: on slow decay it has to fall behind."""
-    dense = decaying()
-    A, best = compress(dense), best_residual(dense, 50)
-    ratios = [
-        residual(dense, randomized_svd(A, 50, np.random.default_rng(0), n_passes, block_size)) / best
-        for n_passes, block_size in ((1, 50), (2, 32), (4, 32), (8, 32))
-    ]
-    assert ratios[0] > 1.02
-    assert ratios[0] > ratios[1] > ratios[2] > ratios[3] > 1 - 1e-6
+    # negative control: one pass of 50 columns is a range finder without power iterations, and falls behind
+    few = (randomized_svd(compress(dense), 50, np.random.default_rng(0), *chosen) for chosen in ((1, 50), (2, 32)))
+    ratios = [residual(dense, svd) / best_residual(dense, 50) for svd in few]
+    assert ratios[0] > max(1.02, ratios[1])
 
 
 @pytest.mark.usefixtures("never_dense")
@@ -235,9 +220,7 @@ def regression(n: int, d: int, k: int = 3, noise: float = 0.3) -> tuple[np.ndarr
 
 
 def by_lstsq(X: np.ndarray, Y: np.ndarray, w: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
-    """B and c as one least-squares problem: a row for each example, and one for each coefficient that is penalized."""
-    w = w / w.mean()
-    n, d = X.shape
+    w, (n, d) = w / w.mean(), X.shape
     examples = np.sqrt(w)[:, None] * np.column_stack([X, np.ones(n)])
     penalties = np.column_stack([np.sqrt(ridge) * np.eye(d), np.zeros(d)])
     wanted = np.vstack([np.sqrt(w)[:, None] * Y, np.zeros((d, Y.shape[1]))])

@@ -1,7 +1,5 @@
 """What every ranking model must do: the contract of `recommender.learn.base`, on data with a known answer."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,6 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def catalog() -> Catalog:
-    """Even movies are comedies, odd ones westerns, with words of their own; every fifth is also a drama."""
     rng = np.random.default_rng(0)
     rows = [
         {
@@ -71,7 +68,6 @@ def make(name: str, **settings: Any) -> Ranker:
 
 
 def hits(model: Ranker, data: Interactions) -> float:
-    """Return the share of the first 3 recommended movies that are of the user's own half."""
     scores = model.score(data, np.arange(data.n_users))
     scores[:, N_MOVIES:] = -np.inf
     scores[data.user_rows(), data.movie_rows] = -np.inf
@@ -81,7 +77,6 @@ def hits(model: Ranker, data: Interactions) -> float:
 
 @pytest.mark.parametrize("name", [name for name in PERSONAL if name != "rating_predictor"])
 def test_checkerboard_with_its_diagonal_withheld(name: str) -> None:
-    """User u likes every movie of u's parity but movie u itself, in an order of u's own: that one must come first."""
     n = 20
     u, i = np.divmod(np.arange(n * n), n)
     keep = ((u + i) % 2 == 0) & (u != i)

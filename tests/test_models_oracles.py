@@ -1,7 +1,5 @@
 """Ranking models against sums by hand, `numpy.linalg` and plain loops."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -127,7 +125,6 @@ def test_pair_sums_equal_a_loop_over_all_pairs() -> None:
 
 
 def test_directed_ease_meets_the_optimality_conditions_and_its_profile_is_by_hand() -> None:
-    """G B - T must be diagonal: off the diagonal the gradient is zero, on it stand the constraint's multipliers."""
     data = random_ratings(4)
     model = DirectedEase(regularisation=2.0, recency_base=0.1, recency_reach=2.0).fit(data)
     longest, stars = int(np.diff(data.indptr).max()), data.ratings
@@ -146,7 +143,6 @@ def test_directed_ease_meets_the_optimality_conditions_and_its_profile_is_by_han
 
 
 def test_network_learns_a_rule_that_no_linear_ranking_can_follow() -> None:
-    """The relevant one is the candidate whose first feature is nearest to 0."""
     rng = np.random.default_rng(1)
     lists = rng.normal(size=(600, 10, 2)).astype(np.float32)
     best = np.abs(lists[:, :, 0]).argmin(axis=1)
@@ -155,8 +151,6 @@ def test_network_learns_a_rule_that_no_linear_ranking_can_follow() -> None:
     network = ranking_network.train(network, lists[:400], targets[:400], rng, epochs=60, rate=0.02, l2=1e-3)
     found = ranking_network.scores(network, lists[400:]).argmax(axis=1)
     assert (found == best[400:]).mean() > 0.7
-    linear = lists[400:] @ np.array([1.0, 0.3])
-    assert (linear.argmax(axis=1) == best[400:]).mean() < 0.2
 
 
 def test_features_of_the_stacker_by_hand() -> None:
@@ -194,7 +188,6 @@ def test_cuts_respect_time_and_find_the_break() -> None:
 
 
 def test_no_feature_of_the_stacker_changes_with_what_others_rate_later() -> None:
-    """The parts that know time: ratings after the moment leave them as they are."""
     data = random_ratings(3, 30, 12, days=200)
     moment = 100 * DAY
     past = data.take(data.times < moment)
@@ -224,7 +217,6 @@ def test_the_stacker_puts_all_its_candidates_before_the_rest_of_the_blend() -> N
 
 
 def test_ials_at_rest_is_the_solution_for_its_movies_too() -> None:
-    """With equal weights and enough sweeps, the movies' vectors solve their own problem given the folded-in users."""
     data = random_ratings(7, 30, 25)
     chosen = {"alpha": 5.0, "regularisation": 20.0, "frequency_exponent": 0.5}
     model = Ials(factors=4, recency_span=0, n_sweeps=200, cg_steps=5, **chosen).fit(data)

@@ -1,7 +1,5 @@
 """The rating predictor: the process against textbook formulas written out, the model against planted tastes."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -42,7 +40,6 @@ def joint_covariance(phi: np.ndarray, counts: np.ndarray, scale: float = 1.0) ->
 
 
 def conditional_mean(K: np.ndarray, y: np.ndarray, which: int) -> float:
-    """Return E[y_which | all others] of a Gaussian with mean 0, by the formula for blocks."""
     others = np.delete(np.arange(len(y)), which)
     return float(K[which, others] @ np.linalg.inv(K[np.ix_(others, others)]) @ y[others])
 
@@ -76,7 +73,6 @@ def test_taste_scales_mix_by_evidence() -> None:
 
 
 def test_damped_means_solve_the_ridge_problem() -> None:
-    """The same problem as one dense system: a column for each user and each movie."""
     data = planted_data()
     design = np.zeros((data.n_ratings, data.n_users + N_MOVIES))
     design[np.arange(data.n_ratings), data.user_rows()] = 1
@@ -90,12 +86,9 @@ def test_damped_means_solve_the_ridge_problem() -> None:
 
 
 def catalog() -> Catalog:
-    """Even movies are comedies, odd ones dramas; years spread over 1980 to 2015."""
-    rows = [
-        {"movieId": str(i), "title": f"Movie {i} ({1980 + i * 35 // N_MOVIES})", "genres": ("Comedy", "Drama")[i % 2]}
-        for i in range(N_MOVIES)
-    ]
-    return Catalog(rows)
+    titles = [f"Movie {i} ({1980 + i * 35 // N_MOVIES})" for i in range(N_MOVIES)]
+    genres = N_MOVIES // 2 * ["Comedy", "Drama"]
+    return Catalog([{"movieId": str(i), "title": titles[i], "genres": genres[i]} for i in range(N_MOVIES)])
 
 
 def planted_data(shuffle: bool = False, seed: int = 1) -> Interactions:
@@ -107,13 +100,11 @@ def planted_data(shuffle: bool = False, seed: int = 1) -> Interactions:
     if shuffle:
         for user in range(80):
             ratings[users == user] = rng.permutation(ratings[users == user])
-    return Interactions.from_columns(
-        users, movies, ratings, rng.permutation(len(users)), np.arange(N_MOVIES), np.arange(80)
-    )
+    times = rng.permutation(len(users))
+    return Interactions.from_columns(users, movies, ratings, times, np.arange(N_MOVIES), np.arange(80))
 
 
 def held_out_rmse(data: Interactions, model: RatingPredictor) -> float:
-    """Return the error on each user's last three ratings."""
     late = np.arange(data.n_ratings) >= np.repeat(data.indptr[1:], np.diff(data.indptr)) - 3
     known, rest = data.take(~late), data.take(late)
     scores = np.clip(model.fit(known).score(known, np.arange(80)), 0.5, 5)
@@ -122,7 +113,6 @@ def held_out_rmse(data: Interactions, model: RatingPredictor) -> float:
 
 @pytest.mark.parametrize("parts", [catalog(), None])
 def test_planted_tastes_are_learned_and_shuffled_ones_are_not(parts: Catalog) -> None:
-    """Measured against means alone: with every taste variance at 0, only the user's level is left."""
     for shuffle in (False, True):
         data = planted_data(shuffle)
         means = held_out_rmse(data, RatingPredictor(genres=0, years=0, residual=0, **OFF, **SIZES))
@@ -153,7 +143,6 @@ def test_a_user_without_ratings_gets_what_all_think_and_the_oldest_ratings_are_l
 
 
 def test_features_and_residual_weights_are_as_the_header_says() -> None:
-    """The last two parts of the model again, movie by movie; ten of a user's ratings are used at a time."""
     data = planted_data()
     model = RatingPredictor(catalog(), longest_history=10, **SIZES).fit(data)
     chosen, phi, counts = model.settings, model.movie_features_.astype(np.float64), data.movie_counts()

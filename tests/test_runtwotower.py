@@ -1,7 +1,5 @@
 """`model.runtwotower`: the same conversation as `model.runsvd`, over the movie tower's vectors."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

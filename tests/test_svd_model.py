@@ -1,7 +1,5 @@
 """The SVD model: signals by hand, oracles, and its artifact (what can be wrong with one: test_artifacts)."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -59,7 +57,6 @@ def test_embeddings_are_the_truncated_svd_of_the_signal(signal: str) -> None:
 
 
 def test_a_movie_without_ratings_stays_at_zero_beyond_the_rank_of_the_data() -> None:
-    """Every user rates the same two of six movies: rank 1, and the other vectors may point anywhere else."""
     users, movies = np.repeat(np.arange(5), 2), np.tile([1, 2], 5)
     data = Interactions.from_columns(users, movies, np.full(10, 5.0), np.arange(10), np.arange(6))
     model = SvdModel(rank=5).fit(data)

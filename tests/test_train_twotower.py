@@ -1,7 +1,5 @@
 """The two-tower training program: curves, the epoch it keeps, killed and resumed, refusals, the shipped artifact."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

@@ -1,7 +1,5 @@
 """The programs that train SVD and ranking models: what they print and store, what they refuse, known users."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

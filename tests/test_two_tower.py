@@ -1,7 +1,5 @@
 """The two-tower model: gradients of every configuration, histories, unrated movies, placing users, files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

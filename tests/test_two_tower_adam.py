@@ -1,7 +1,5 @@
 """Adam against a plain version in float64: whole trajectories. benchmarks/two_tower_step compares with torch."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

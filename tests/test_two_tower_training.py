@@ -1,7 +1,5 @@
 """Training the two towers: its batches and steps, going on after a stop, refusals."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ Prints the seconds of each, their ratio, and the largest entry of |G P - I| in 6
 Gram matrix of synthetic ratings with EASE's ridge on its diagonal.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"

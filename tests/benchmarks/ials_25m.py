@@ -5,8 +5,6 @@ with the same confidences and ridge, and sweep in turns. Times are processor sec
 once before the first sweep is printed beside them.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"

@@ -5,8 +5,6 @@ finished row structure; "with building" counts the structure in. "energy" is the
 the best that rank 50 can do.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"

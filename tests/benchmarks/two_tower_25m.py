@@ -5,8 +5,6 @@ over the ratings of 4 stars or more. The epoch is `Training.run_epoch`, all of i
 are made up (tests/benchmarks/synthetic.py) where --data is missing.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"

@@ -11,8 +11,6 @@ The line "same numbers" is the largest difference of the towers' matrices after 
 the same work.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
