@@ -20,13 +20,13 @@ QUICK: dict[str, Any] = {"factors": 4, "batch": 64, "epochs": 8, "rate": 0.02}
 
 def make_catalog(seed: int = 0, shuffled: bool = False) -> Catalog:
     """Movie i is of theme i mod 3, which only its keywords and director tell (or, shuffled, those of another movie)."""
-    rng = np.random.default_rng(seed)
-    theme = rng.permutation(N_MOVIES) % 3 if shuffled else np.arange(N_MOVIES) % 3
-    words = ["; ".join(rng.choice(WORDS[t].split(), size=3, replace=False)) for t in theme]
-    rows = [
-        {"movieId": str(i + 1), "title": f"Movie {i}", "genres": "Drama", "keywords": text, "director": f"Director {t}"}
-        for i, (t, text) in enumerate(zip(theme, words))
-    ]
+    rng, rows = np.random.default_rng(seed), []
+    for i, t in enumerate(rng.permutation(N_MOVIES) % 3 if shuffled else np.arange(N_MOVIES) % 3):
+        about = {
+            "keywords": "; ".join(rng.choice(WORDS[t].split(), size=3, replace=False)),
+            "director": f"Director {t}",
+        }
+        rows.append({"movieId": str(i + 1), "title": f"Movie {i}", "genres": "Drama", **about})
     return Catalog(rows)
 
 

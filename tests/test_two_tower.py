@@ -148,10 +148,9 @@ def test_the_default_learns_that_order_matters() -> None:
 @pytest.mark.parametrize("objective", LOSSES)
 def test_fold_in_comes_near_what_training_found(objective: str) -> None:
     data = ratings()
-    chosen = {**RECIPE, "objective": objective, "epochs": 150, "rate": 0.01, "batch": 64, "factors": 8}
-    model = TwoTower(**chosen)
+    model = TwoTower(**{**RECIPE, "objective": objective, "epochs": 80, "rate": 0.01, "batch": 64, "factors": 8})
     run = model.start(data)
-    for _ in range(150):
+    for _ in range(80):
         run.run_epoch()
     model.take_over(run)
     p = run.parameters

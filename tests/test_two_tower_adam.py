@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recommender.learn.two_tower.adam import Adam, Parameter, group_rows, sum_groups
+from recommender.learn.two_tower.adam import Adam, Parameter
 
 STEPS, N, K, BATCH = 25, 12, 3, 10
 ADAM = Adam(rate=0.05, beta1=0.8, beta2=0.95, epsilon=1e-3)  # an epsilon that is felt tells where it is added
@@ -69,25 +69,3 @@ def test_trajectory_is_the_textbook_s(lazy: bool, l2: float) -> None:
         single = ours(walk, lazy, np.float32, l2)
         assert single.dtype == np.float32
         np.testing.assert_allclose(single, expected, rtol=0, atol=2e-5)
-
-
-def test_an_untouched_row_stays() -> None:
-    walk = Walk(0)
-    table = Parameter(walk.start)
-    table.step_rows(walk.rows[0], walk.gradient(0, table.weights), 1, ADAM)
-    before = [part.copy() for part in (table.weights, table.m, table.v)]
-    table.step_rows(walk.rows[1], walk.gradient(1, table.weights), 2, ADAM)
-    for old, new in zip(before, (table.weights, table.m, table.v)):
-        assert np.flatnonzero((old != new).any(axis=1)).tolist() == np.unique(walk.rows[1]).tolist()
-    assert (walk.start == Walk(0).start).all()  # the table is a copy
-
-
-@pytest.mark.parametrize("n", [1, 500])
-def test_sums_of_equal_rows(n: int) -> None:
-    rng = np.random.default_rng(n)
-    rows, gradient = rng.integers(8, size=n), rng.normal(size=(n, 3))
-    expected = np.zeros((8, 3))
-    np.add.at(expected, rows, gradient)
-    groups = group_rows(rows)
-    assert groups.distinct.tolist() == sorted(set(rows.tolist()))
-    np.testing.assert_allclose(sum_groups(groups, gradient), expected[groups.distinct], rtol=1e-12)

@@ -10,7 +10,6 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from recommender.data.interactions import Interactions
 from recommender.learn.svd import SvdModel
 from recommender.linalg.randomized_svd import captured_energy, randomized_svd
 from recommender.linalg.sparse import SparseMatrix
+from tests.benchmarks.ials_25m import timed
 from tests.benchmarks.synthetic import synthetic_interactions
 
 RANK, REPEATS = 50, 3
@@ -30,12 +30,6 @@ def load(path: Path) -> Interactions:
     if not path.is_file():
         synthetic_interactions(*FULL, np.random.default_rng(0)).save(path)
     return Interactions.load(path)
-
-
-def timed(call):
-    started = time.perf_counter()
-    result = call()
-    return time.perf_counter() - started, result
 
 
 def compare(data: Interactions, signal: str) -> None:
