@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.linalg.top_n import top_n
-from recommender.retrieve import INDEXES, VectorIndex
-
-Build = Callable[..., VectorIndex]
+from recommender.retrieve import INDEXES
 
 
 @pytest.fixture(params=sorted(INDEXES))

@@ -36,9 +36,13 @@ def make_catalog(n: int = N) -> Catalog:
 
 
 class TopicBackend(BaseEmbeddingBackend):
-    name, identity = "topics", Identity("topics", "1", len(TOPICS))
+    identity = Identity("topics", "1", len(TOPICS))
+
+    def __init__(self, name: str = "topics") -> None:
+        self.name, self.asked = name, []
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked += texts
         counts = [[text.count(topic) for topic in TOPICS] for text in texts]
         return unit_rows(np.array(counts, dtype=float).reshape(-1, len(TOPICS)))
 

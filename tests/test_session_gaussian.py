@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from recommender.session.rules import MovingAverage
 from recommender.session.state import Event
 from recommender.session.taste_covariance import fit_gaussian, save_gaussian
 from tests.test_session import about, make_catalog
-from tests.tiny import make_processed
+from tests.tiny import make_processed, random_ratings
 
 
 def made_up(seed: int = 0) -> Gaussian:
@@ -84,17 +83,10 @@ def test_a_skip_of_no_weight_is_none():
     np.testing.assert_allclose(rule.contributions(events, np.arange(90)).sum(axis=0), rule.scores(events), atol=1e-5)
 
 
-def random_ratings() -> Interactions:
-    rng = np.random.default_rng(0)
-    users, movies = np.nonzero(rng.random((70, 40)) < rng.uniform(0.1, 0.6, 40))
-    values = rng.choice(np.arange(1, 11) / 2, size=len(users))
-    return Interactions.from_columns(users + 1, movies + 1, values, users, np.arange(1, 41))
-
-
 @pytest.mark.parametrize("largest_dense", [10**6, 0])
 def test_fit_is_the_best_low_rank_part_of_the_covariance(largest_dense, monkeypatch):
     monkeypatch.setattr("recommender.linalg.randomized_svd.DENSE_CELLS", largest_dense)
-    data, catalog = random_ratings(), make_catalog(40)
+    data, catalog = random_ratings(0, 70, 40), make_catalog(40)
     settings = GaussianSettings(rank=7, genre_weight=0.3)
     x = np.zeros((70, 40))
     for row, movie, rating in zip(data.user_rows(), data.movie_rows, data.ratings):
@@ -122,7 +114,7 @@ def test_fit_is_the_best_low_rank_part_of_the_covariance(largest_dense, monkeypa
 
 
 def test_people_without_ratings_change_nothing_and_the_rank_is_cut_to_the_data():
-    data, catalog, settings = random_ratings(), make_catalog(40), GaussianSettings(rank=5)
+    data, catalog, settings = random_ratings(0, 70, 40), make_catalog(40), GaussianSettings(rank=5)
     columns = (data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows], data.ratings, data.times)
     wider = Interactions.from_columns(*columns, data.movie_ids, np.append(data.user_ids, [1000, 2000]))
     for one, other in zip(*(fit_gaussian(each, catalog, settings) for each in (data, wider))):
@@ -134,7 +126,7 @@ def test_people_without_ratings_change_nothing_and_the_rank_is_cut_to_the_data()
 
 
 def test_every_setting_changes_the_scores():
-    data, catalog = random_ratings(), make_catalog(40)
+    data, catalog = random_ratings(0, 70, 40), make_catalog(40)
     events = [Event(0, "favorite"), Event(1, "dislike"), Event(2, "skip"), Event(3, "like")]
 
     def scores(**changed: float) -> np.ndarray:
@@ -158,7 +150,7 @@ def test_pseudo_users_leave_out_what_is_unknown():
 
 
 def test_saved_and_loaded_it_is_the_same_and_what_does_not_fit_is_refused(tmp_path):
-    data, catalog, settings = random_ratings(), make_catalog(40), GaussianSettings(rank=6, noise=1.5)
+    data, catalog, settings = random_ratings(0, 70, 40), make_catalog(40), GaussianSettings(rank=6, noise=1.5)
     fitted = fit_gaussian(data, catalog, settings)
     with pytest.raises(ArtifactError, match="train_session_model"):
         load_gaussian(tmp_path, data.movie_ids)
@@ -168,12 +160,6 @@ def test_saved_and_loaded_it_is_the_same_and_what_does_not_fit_is_refused(tmp_pa
     assert all(np.array_equal(one, other) for one, other in zip(fitted, again))
     with pytest.raises(ArtifactError, match="another movie list"):
         load_gaussian(tmp_path, data.movie_ids + 1)
-    manifest = tmp_path / "manifest.json"
-    content = json.loads(manifest.read_text())
-    del content["settings"]["train"]["noise"]
-    manifest.write_text(json.dumps(content))
-    with pytest.raises(ArtifactError, match="noise"):
-        load_gaussian(tmp_path, data.movie_ids)
 
 
 def test_the_shipped_model_is_what_the_program_makes(tmp_path, capsys):

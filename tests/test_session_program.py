@@ -8,7 +8,6 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,12 +25,8 @@ from tests.tiny import make_processed
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 # What the figures below are worked with, whatever the defaults become.
-RULE = [
-    *("--learning-rule", "moving-average", "--learning-rate", "0.15", "--genre-distance-penalty", "0.5"),
-    *("--popularity-penalty", "0.1", "--diversity-boost", "0.1"),
-]
-
-
+RULE = ["--learning-rule", "moving-average", "--learning-rate", "0.15", "--genre-distance-penalty", "0.5"]
+RULE += ["--popularity-penalty", "0.1", "--diversity-boost", "0.1"]
 Done = namedtuple("Done", "returncode stdout stderr")
 
 
@@ -348,9 +343,9 @@ DAMAGE = [
 ]
 
 
-def test_damaged_data(processed, tmp_path):
+def test_damaged_data(tmp_path):
     for number, (name, text, message) in enumerate(DAMAGE):
-        folder = Path(shutil.copytree(processed, tmp_path / str(number)))
+        folder = make_processed(tmp_path / str(number))
         (folder / name).write_text(text)
         line = refused(run("", "--processed", folder))
         assert message in line
