@@ -10,15 +10,13 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
-import csv
-import io
 import re
 import time
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from preprocess.sources import open_source
 from recommender import Recommender
 from recommender.data.catalog import Catalog
 from recommender.data.titles import TitleIndex
@@ -35,8 +33,7 @@ def real_titles() -> tuple[Titles, dict[int, int]]:
         return dict(zip(catalog.movie_ids.tolist(), catalog.raw_titles)), dict(
             zip(catalog.movie_ids, catalog.n_ratings)
         )
-    with zipfile.ZipFile(ZIP) as archive, archive.open("ml-latest-small/movies.csv") as file:
-        titles = {int(row["movieId"]): row["title"] for row in csv.DictReader(io.TextIOWrapper(file, "utf-8"))}
+    titles = {movie_id: title for movie_id, (title, _) in open_source(ZIP).movies.items()}
     data = load_small()
     return titles, dict(zip(data.movie_ids.tolist(), data.movie_counts().tolist()))
 
