@@ -12,10 +12,9 @@ HEADER = "userId,movieId,rating,timestamp\n"
 MOVIES = 'movieId,title,genres\n10,"Matrix, The (1999)",Action|Sci-Fi\n20,Amélie (2001),Comedy\n30,Heat (1995),Crime\n'
 # Three users with three ratings each, in a shuffled order; user 2's first two share their second.
 LINES = (
-    "1,10,4.0,100\n1,20,3.5,50\n1,30,2.0,200\n"
-    "2,20,5.0,70\n2,10,1.0,70\n2,30,0.5,90\n"
-    "3,30,4.5,1000\n3,10,4.0,10\n3,20,3.0,500\n"
+    "1,10,4.0,100 1,20,3.5,50 1,30,2.0,200 2,20,5.0,70 2,10,1.0,70 2,30,0.5,90 3,30,4.5,1000 3,10,4.0,10 3,20,3.0,500 "
 )
+LINES = LINES.replace(" ", "\n")
 TINY_FLAGS = ["--min-user-ratings", "3", "--min-movie-ratings", "3"]
 
 

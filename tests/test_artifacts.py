@@ -2,6 +2,7 @@
 
 import errno
 import io
+import itertools
 import json
 import os
 import shutil
@@ -21,7 +22,6 @@ from recommender.data.errors import ArtifactError
 from recommender.data.files import exclusive, replace_file, sha256
 from recommender.data.settings import default_folder, setting
 
-# What Python reports of a program's dealings with files.
 FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.scandir", "os.listdir"}
 
 
@@ -33,16 +33,12 @@ def write_set(folder: Path, value: int) -> None:
 
 def write_and_die(folder: Path, value: int, kill_at: int) -> int:
     """Write in a child process that kills itself at the n-th file operation; return how it ended."""
-    child = os.fork()
+    child, seen = os.fork(), itertools.count(1)
     if child == 0:
-        seen = 0
 
         def watch(event: str, _: object) -> None:
-            nonlocal seen
-            if event in FILE_EVENTS:
-                seen += 1
-                if seen == kill_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
+            if event in FILE_EVENTS and next(seen) == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(watch)
         write_set(folder, value)
@@ -136,9 +132,7 @@ def test_what_is_stored_is_restored(tmp_path: Path) -> None:
 
 
 def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
 
 
 def resign(folder: Path, name: str, content: bytes) -> None:

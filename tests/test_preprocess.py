@@ -30,9 +30,7 @@ OTHER_FILES = {
 }
 
 
-def filter_plainly(
-    ratings: pd.DataFrame, users: int, movies: int, movies_first: bool = False, iterative: bool = False
-) -> pd.DataFrame:
+def filter_plainly(ratings: pd.DataFrame, users: int, movies: int, movies_first=False, iterative=False) -> pd.DataFrame:
     """Requirements, section 2, filter, with groupby."""
     ratings = ratings.assign(timestamp=pd.to_datetime(ratings["timestamp"], unit="s"))
     ratings = ratings.sort_values("timestamp", kind="stable").drop_duplicates(["userId", "movieId"], keep="last")

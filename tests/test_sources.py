@@ -46,11 +46,8 @@ PUBLISHED = {
     "10m": {"ratings.dat": joined("::", ".1f"), "movies.dat": DAT},
     "100k": {"u.data": joined("\t"), "u.item": ITEMS.encode("latin-1")},
 }
-TWEETING_FILES = {
-    "ratings.dat": "1::0000010::10::100\n1::0000020::0::200\n2::0000010::5::300\n2::1853728::8::400\n",
-    "movies.dat": "0000010::La sortie (1895)::Documentary\n0000020::Amélie (2001)::\n"
-    "1853728::Django :: Unchained (2012)::Western\n",
-}
+TWEETINGS = "1::0000010::10::100\n1::0000020::0::200\n2::0000010::5::300\n2::1853728::8::400\n"
+TWEETED = "0000010::La sortie (1895)::X\n0000020::Amélie (2001)::\n1853728::Django :: Unchained (2012)::Western\n"
 
 
 def write(folder, files):
@@ -79,7 +76,7 @@ def test_every_published_form_gives_the_same_ratings_and_movies(tmp_path, name):
 
 
 def test_movietweetings_is_known_by_its_ids_and_mapped_in_a_straight_line(tmp_path):
-    path = write(tmp_path / "raw", TWEETING_FILES)
+    path = write(tmp_path / "raw", {"ratings.dat": TWEETINGS, "movies.dat": TWEETED})
     assert open_source(path).format == "movietweetings"
     assert [row[2] for row in table(path)] == pytest.approx([5.0, 0.5, 2.75, 4.1])
     assert [row[1] for row in table(path)] == [10, 20, 10, 1853728]
@@ -88,7 +85,9 @@ def test_movietweetings_is_known_by_its_ids_and_mapped_in_a_straight_line(tmp_pa
     run_setup(write(path, {"ratings.dat": "".join(ratings)}), tmp_path / "out")
     rows = (tmp_path / "out" / "movie_metadata.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[-2] for row in rows] == ["imdbId", "0000010", "0000020", "1853728"]
-    write(path, {**TWEETING_FILES, "movies.dat": "10::A (1999)::X\n20::B (1999)::\n"})  # where ids do not say it
+    write(
+        path, {"ratings.dat": TWEETINGS, "movies.dat": "10::A (1999)::X\n20::B (1999)::\n"}
+    )  # where ids do not say it
     with pytest.raises(DataError, match=r"ratings\.dat line 1: rating '10' is not a number from 0\.5 to 5"):
         table(path)
     assert table(path, "movietweetings")[0] == (1, 10, 5.0, 100)
