@@ -61,11 +61,6 @@ def test_parts_put_together_are_the_whole() -> None:
         concat(data, Interactions.from_columns([10], [5], [4.0], [0]))
 
 
-def test_grades_at_their_borders() -> None:
-    given = grades(np.array([0.5, 2.5, 3, 3.5, 4, 5], dtype=np.float32), neutral=0.5, disliked=0.25)
-    assert (given.dtype, given.tolist()) == (np.float32, [0.25, 0.25, 0.5, 0.5, 1, 1])
-
-
 @pytest.mark.parametrize("offset", [0, -50, 10**12])  # ids in a table, negative ones, ones beyond any table
 def test_ids_are_found_in_a_table_and_by_search(offset: int) -> None:
     ids = np.array([7, 3, 7, 90]) + offset
@@ -99,7 +94,9 @@ def test_weighting_by_hand() -> None:
     assert [*means, overall] == pytest.approx([3, 5, 11 / 3, 11 / 3])
     weights = weighting.pop_weight(train.movie_counts())
     final = weighting.final_rating(train, means, weights, 86_400 * 365, 365.0)
-    assert final.dtype == np.float32
+    given = grades(np.array([0.5, 2.5, 3, 3.5, 4, 5], dtype=np.float32), neutral=0.5, disliked=0.25)
+    assert given.tolist() == [0.25, 0.25, 0.5, 0.5, 1, 1]
+    assert given.dtype == final.dtype == np.float32
     assert final == pytest.approx([1 * 0.5**0.5 * 0.5, -1.0, 0.0])
 
 

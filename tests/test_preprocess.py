@@ -15,7 +15,6 @@ from preprocess.steps import STEPS, PipelineSettings
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.data.interactions import Interactions
-from recommender.data.settings import default_folder, read_settings
 from recommender.data.splits import PARTS, load_movies, load_ratings, load_split
 
 from . import movielens
@@ -179,48 +178,42 @@ def test_every_setting_changes_the_files(tmp_path):
         run_setup(data, out, "--format", "csv", *f"--min-user-ratings 12 --min-movie-ratings 15 {flags}".split())
         return {path.name: path.read_bytes() for path in out.iterdir() if path.name != "manifest.json"}
 
+    assert {name for step in STEPS.values() for name in step.settings} == {*PipelineSettings.__dataclass_fields__}
     plain = files("")
     assert files("") == plain
     assert b",a; b," in plain["movie_metadata.csv"]
-    for flags, changed in [
-        ("--min-user-ratings 14", "ratings_filtered.csv"),
-        ("--min-movie-ratings 16", "ratings_filtered.csv"),
-        ("--movies-first", "ratings_filtered.csv"),
-        ("--iterative", "ratings_filtered.csv"),
-        ("--split global-time", "train.csv"),
-        ("--train-fraction 0.5 --val-fraction 0.35", "train.csv"),
-        ("--min-split-ratings 14", "train.csv"),
-        ("--popularity-power 1", "train_transformed.csv"),
-        ("--half-life-days 30", "train_transformed.csv"),
-        ("--min-tag-users 1", "movie_metadata.csv"),
-        ("--max-tags 1", "movie_metadata.csv"),
-    ]:
+    changes = {
+        "ratings_filtered.csv": "--min-user-ratings 14, --min-movie-ratings 16, --movies-first, --iterative",
+        "train.csv": "--split global-time, --train-fraction 0.5 --val-fraction 0.35, --min-split-ratings 14",
+        "train_transformed.csv": "--popularity-power 1, --half-life-days 30",
+        "movie_metadata.csv": "--min-tag-users 1, --max-tags 1",
+    }
+    for changed, flags in ((name, flags) for name, several in changes.items() for flags in several.split(", ")):
         now, before = files(flags)[changed], plain[changed]
         if "transformed" in changed:  # the product, not only its factors
             now, before = ([line.rsplit(b",", 1)[1] for line in text.splitlines()] for text in (now, before))
         assert now != before, flags
 
 
-@pytest.mark.parametrize("form", ["csv", "npz", "both"])
-def test_steps_one_by_one_write_what_setup_writes(tmp_path, form):
+def test_steps_one_by_one_write_what_setup_writes_in_every_form(tmp_path):
     data = write_csv(tmp_path / "raw", random_lines(4), random_movies())
-    run_setup(data, tmp_path / "all", "--format", form)
-    place = ["--format", form, "--output", str(tmp_path / "one")]
-    filter_data.main(["--data", str(data), *place, *TINY_FLAGS])
-    split_data.main(place)
-    transform_data.main(place)
-    build_metadata.main(["--data", str(data), *place])
-    names = {path.name for path in (tmp_path / "all").iterdir()}
-    assert names == OTHER_FILES | {"csv": CSV_RATINGS, "npz": NPZ_FILES, "both": CSV_RATINGS | NPZ_FILES}[form]
-    same_files(tmp_path / "all", tmp_path / "one", "manifest.json")
-    manifests = [json.loads((tmp_path / run / "manifest.json").read_text())["files"] for run in ("all", "one")]
-    assert len({str({name: entry["step"] for name, entry in sorted(files.items())}) for files in manifests}) == 1
-
-
-def test_csv_and_npz_hold_the_same(tmp_path):
-    data = write_csv(tmp_path / "raw", random_lines(7), random_movies())
-    # cut by time, not everybody is in every part, yet the vocabularies are shared
-    as_npz, as_csv = (run_setup(data, tmp_path / x, "--split", "global-time", "--format", x) for x in ("npz", "csv"))
+    forms = {"csv": CSV_RATINGS, "npz": NPZ_FILES, "both": CSV_RATINGS | NPZ_FILES}
+    for form, expected in forms.items():
+        # cut by time, not everybody is in every part, yet the vocabularies are shared
+        one, other = (
+            run_setup(data, tmp_path / form, "--format", form, "--split", "global-time"),
+            tmp_path / f"{form} too",
+        )
+        place = ["--format", form, "--output", str(other)]
+        filter_data.main(["--data", str(data), *place, *TINY_FLAGS])
+        split_data.main([*place, "--split", "global-time"])
+        transform_data.main(place)
+        build_metadata.main(["--data", str(data), *place])
+        assert {path.name for path in one.iterdir()} == OTHER_FILES | expected
+        same_files(one, other, "manifest.json")
+        manifests = [json.loads((run / "manifest.json").read_text())["files"] for run in (one, other)]
+        assert len({str({name: entry["step"] for name, entry in sorted(files.items())}) for files in manifests}) == 1
+    as_npz, as_csv = tmp_path / "npz", tmp_path / "csv"
     for name in PARTS:
         one, other = load_split(as_npz, name), load_split(as_csv, name)
         for field in ("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"):
@@ -237,14 +230,6 @@ BACKWARDS = "".join(sorted(ONCE.splitlines(keepends=True), key=lambda line: line
 @pytest.mark.parametrize(("one", "other"), [(LINES, LINES * 2), (ONCE, BACKWARDS)], ids=["repetition", "order"])
 def test_neither_order_nor_repetition_matters(tmp_path, one, other):
     same_files(*(setup_of(tmp_path / name, lines, random_movies()) for name, lines in (("a", one), ("b", other))))
-
-
-def test_the_settings_file_says_every_default():
-    path = default_folder("config") / "pipeline.yaml"
-    assert read_settings(PipelineSettings, path) == PipelineSettings()
-    keys = [line.split(":")[0] for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    assert keys == list(PipelineSettings.__dataclass_fields__)
-    assert sorted(keys) == sorted(name for step in STEPS.values() for name in step.settings)
 
 
 def test_the_report_says_what_was_kept_and_dropped(tmp_path, capsys):

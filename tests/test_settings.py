@@ -6,6 +6,7 @@ from typing import Union
 
 import pytest
 
+from preprocess.steps import PipelineSettings
 from recommender.cli import Parser
 from recommender.data.errors import SettingsError
 from recommender.data.settings import default_folder, override, read_settings, setting
@@ -72,9 +73,12 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, text: Union[str, bytes],
     assert "\n" not in str(error.value)
 
 
-def test_the_shipped_policy_is_the_defaults_and_names_every_key() -> None:
-    path = default_folder("config") / "recommender_policy.yaml"
-    assert read_settings(PolicySettings, path) == PolicySettings()
-    assert all(f"\n{name}: " in path.read_text() for name in PolicySettings.__dataclass_fields__)
+@pytest.mark.parametrize(
+    ("settings", "name"), [(PolicySettings, "recommender_policy.yaml"), (PipelineSettings, "pipeline.yaml")]
+)
+def test_the_shipped_settings_are_the_defaults_and_name_every_key(settings: type, name: str) -> None:
+    path = default_folder("config") / name
+    assert read_settings(settings, path) == settings()
+    assert all(f"\n{key}: " in path.read_text() for key in settings.__dataclass_fields__)
     with pytest.raises(SettingsError, match="learning_rate: 9 is out of range"):  # in code as in a file
         PolicySettings(learning_rate=9)

@@ -139,9 +139,8 @@ READ = {
 }
 
 
-@pytest.mark.parametrize("case", READ)
-def test_times_are_read_or_dropped_and_counted(tmp_path, case):
-    lines, times, n_dropped = READ[case]
+@pytest.mark.parametrize(("lines", "times", "n_dropped"), READ.values(), ids=READ)
+def test_times_are_read_or_dropped_and_counted(tmp_path, lines, times, n_dropped):
     folder = write_csv(tmp_path / "raw", lines)
     assert [row[3] for row in table(folder)] == list(times)
     assert read_ratings(open_source(folder)).n_dropped == n_dropped
@@ -202,19 +201,16 @@ def test_another_scale_is_mapped_when_it_is_named(tmp_path):
     assert [row[2] for row in table(folder, scale=(1.0, 10.0))] == [0.5, 5.0, 2.75]
 
 
-@pytest.mark.parametrize(
-    ("movies", "note"),
-    [
+def test_movie_lists_as_people_have_them(tmp_path):
+    for movies, note in (
         (MOVIES.encode("cp1252"), "read as cp1252"),
-        ((MOVIES + "20,Again (1999),Drama\n").encode(), "movies.csv line 5 lists a movie again"),
-        (MOVIES.replace('"Matrix, The', '"Matrix The').replace(",", ";").encode(), ""),
-        (MOVIES.replace("movieId,title", "MovieID,Title").encode(), ""),
-    ],
-)
-def test_movie_lists_as_people_have_them(tmp_path, movies, note):
-    found = open_source(write(write_csv(tmp_path / "raw"), {"movies.csv": movies}))
-    assert found.movies[20] == ("Amélie (2001)", "Comedy")
-    assert note in " ".join(found.notes)
+        (MOVIES + "20,Again (1999),Drama\n", "movies.csv line 5 lists a movie again"),
+        (MOVIES.replace('"Matrix, The', '"Matrix The').replace(",", ";"), ""),
+        (MOVIES.replace("movieId,title", "MovieID,Title"), ""),
+    ):
+        found = open_source(write(write_csv(tmp_path / "raw"), {"movies.csv": movies}))
+        assert found.movies[20] == ("Amélie (2001)", "Comedy")
+        assert note in " ".join(found.notes)
 
 
 def test_a_compressed_file_and_an_archive_made_on_a_mac(tmp_path):
@@ -360,9 +356,9 @@ def test_bad_settings(tmp_path, outcome, step):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
+def test_bad_flags(tmp_path, refused, monkeypatch, outcome):
+    data = write_csv(tmp_path / "raw")
+    for flags, message in (
         ("--min-users 5", "unrecognized arguments: --min-users 5: see --help"),
         ("--min-user-ratings five", "argument --min-user-ratings: invalid int value: 'five'"),
         ("--half-life-days -1", "-1.0 is out of range"),
@@ -371,10 +367,13 @@ def test_bad_settings(tmp_path, outcome, step):
         ("--config no/such.yaml", "no settings file at no/such.yaml"),
         ("--bundle", "no README with its terms of use"),
         ("--descriptions no/such.jsonl", "no descriptions at"),
-    ],
-)
-def test_bad_flags(tmp_path, refused, flags, message):
-    assert message in refused(write_csv(tmp_path / "raw"), *flags.split())
+    ):
+        assert message in refused(data, *flags.split())
+    monkeypatch.chdir(tmp_path)
+    assert "did you mean ml-25m?" in outcome(download.main, "ml-25")
+    assert "not an https" in outcome(download.main, "ml-1m", "--mirror", "http://example.org")
+    assert "required: NAME" in outcome(download.main)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 def test_metadata_of_another_data_set(tmp_path, outcome):
@@ -394,14 +393,6 @@ def test_output_that_cannot_be_written(tmp_path, outcome):
         error = outcome(all_steps.main, "--data", data, *TINY_FLAGS, "--output", place)
         assert "file is a file, not a folder: give another --output" in error
     assert (tmp_path / "file").read_text() == "mine"
-
-
-@pytest.mark.parametrize("flags", ["ml-25", "ml-1m --mirror http://example.org", ""])
-def test_bad_downloads(tmp_path, monkeypatch, outcome, flags):
-    monkeypatch.chdir(tmp_path)
-    error = outcome(download.main, *flags.split())
-    assert any(text in error for text in ("did you mean ml-25m?", "not an https", "required: NAME"))
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_leaves_the_old_data_whole(tmp_path):

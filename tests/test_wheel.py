@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,22 +38,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_the_session_runs_from_any_folder(installed: Path, tmp_path: Path) -> None:
+def test_the_programs_run_from_any_folder(installed: Path, tmp_path: Path) -> None:
     for name in ("config", "processed"):
         (tmp_path / name).mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    more: dict[str, Any] = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(installed)}}
     typed = "matrix\nalien\nheat\nfargo\ny\nw\nq\n"
-    said = call(sys.executable, installed / "bin" / "tastevec", "session", cwd=tmp_path, input=typed, env=environment)
+    said = call(sys.executable, installed / "bin" / "tastevec", "session", input=typed, **more)
     assert "your favorite The Matrix (1999)" in said
-    assert said == call(sys.executable, "-m", "model.runsvd", cwd=tmp_path, input=typed, env=environment)
-    where = call(sys.executable, "-c", "import recommender; print(recommender.__file__)", cwd=tmp_path, env=environment)
+    assert said == call(sys.executable, "-m", "model.runsvd", input=typed, **more)
+    where = call(sys.executable, "-c", "import recommender; print(recommender.__file__)", **more)
     assert Path(where.strip()).is_relative_to(installed)
-
-
-def test_every_program_shows_its_help(installed: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
-    for folder in ("model", "preprocess"):
-        for file in sorted((installed / folder).glob("*.py")):
-            if "\ndef main(" in file.read_text(encoding="utf-8"):
-                said = call(sys.executable, "-m", f"{folder}.{file.stem}", "--help", cwd=tmp_path, env=environment)
-                assert said.startswith("usage: ")
+    for file in [*installed.glob("model/*.py"), *installed.glob("preprocess/*.py")]:
+        if "\ndef main(" in file.read_text(encoding="utf-8"):
+            said = call(sys.executable, "-m", f"{file.parent.name}.{file.stem}", "--help", **more)
+            assert said.startswith("usage: ")
