@@ -7,23 +7,19 @@ A query shares no rare word with our text of its movie: none, in any form (see `
 movies have in their text.
 """
 
-import csv
 import re
 import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recommender.data.catalog import Catalog
 from recommender.text.movie_text import movie_text
 
 HERE = Path(__file__).resolve().parent
-
-
-def load_queries() -> list[dict[str, str]]:
-    with open(HERE / "description_queries.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+QUERIES = pd.read_csv(HERE / "description_queries.csv")
 
 
 def words(text: str) -> set[str]:
@@ -61,8 +57,8 @@ def catalog() -> Catalog:
 
 def test_no_query_shares_a_rare_word_with_the_text_of_its_movie(catalog):
     of_movie = [words(movie_text(catalog.movie(row))) for row in range(len(catalog))]
-    queries = {query["query"]: catalog.row_of(int(query["movieId"])) for query in load_queries()}
-    assert not [text for text, row in queries.items() if shared_rare(of_movie, text, row)]
+    queries = zip(QUERIES["query"], map(catalog.row_of, QUERIES.movieId))
+    assert not [text for text, row in queries if shared_rare(of_movie, text, row)]
     # The check finds planted words in any form.
     row = catalog.row_of(1)
     assert "upstaged by a flashy space-ranger" in movie_text(catalog.movie(row))
@@ -78,11 +74,11 @@ def test_the_movies_are_those_that_the_seed_draws(catalog):
     fifth, half = len(order) // 5, len(order) // 2
     rng = np.random.default_rng(2026)
     drawn = [rng.permutation(part)[:50] for part in (order[:fifth], order[fifth:half], order[half:])]
-    part_of = {int(query["movieId"]): query["part"] for query in load_queries()}
+    part_of = dict(zip(QUERIES.movieId, QUERIES.part))
     assert sorted(part_of) == sorted(catalog.movie_ids[np.concatenate(drawn)].tolist())
     tuned = [sum(part_of[i] == "tune" for i in catalog.movie_ids[rows].tolist()) for rows in drawn]
     assert tuned == [17, 17, 16]
     assert set(part_of.values()) == {"tune", "report"}
-    lengths = [len(text.split()) for text in {query["query"] for query in load_queries()}]
+    lengths = [len(text.split()) for text in set(QUERIES["query"])]
     assert len(lengths) == 150
     assert min(lengths) < 8 < 18 < max(lengths)

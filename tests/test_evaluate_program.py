@@ -314,10 +314,9 @@ def test_official_folds_are_read_as_they_are(tmp_path, capsys):
     assert biases >= {"rmse", "diversity@10"}  # the movie list is that of the fold
     with pytest.raises(DataError, match=r"no u2\.base"):
         official_fold(tmp_path / "ml-100k.zip", "u2")
-    for damage in ("1\t2\tthree\t4\n", "1\t2\t3\n", ""):
-        (folder / "u1.test").write_text(damage)
-        with pytest.raises(DataError, match=r"u1\.test is not a list of ratings"):
-            official_fold(folder, "u1")
+    (folder / "u1.test").write_text("1\t2\tthree\t4\n")
+    with pytest.raises(DataError, match=r"u1\.test is not a list of ratings"):
+        official_fold(folder, "u1")
 
 
 @pytest.mark.dev

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ChoiceError, DataError
+from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
 from recommender.data.splits import split_by_time, split_per_user
 from recommender.evaluate import metrics, protocols
@@ -126,7 +126,7 @@ def test_more_runs_miss_less():
     assert (train is case.known, people.tolist()) == (True, list(range(case.n_users)))
     assert case.strict_time(3).missed > case.strict_time(6).missed > 0
     begins, missed = cut_runs(np.arange(1, 5001), 50)  # more people than places to cut
-    assert (len(begins), begins[0], np.diff(begins).min() > 0) == (50, 0, True)
+    assert (len(set(begins)), begins[0]) == (50, 0)
     assert 0 < missed < cut_runs(np.arange(1, 5001), 25)[1]
 
 
@@ -166,14 +166,6 @@ def test_without_times_only_the_order_per_user_can_be_evaluated():
     for name in list(protocols.PROTOCOLS)[1:]:
         with pytest.raises(DataError, match=f"no times, which protocol {name} needs"):
             protocols.build(source, [name], "test")
-
-
-def test_user_folds():
-    folds = protocols.user_folds(23, 5, np.random.default_rng(0))
-    assert sorted(np.concatenate(folds).tolist()) == list(range(23))
-    assert {len(fold) for fold in folds} == {4, 5}
-    with pytest.raises(ChoiceError, match="1 folds"):
-        protocols.user_folds(23, 1, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

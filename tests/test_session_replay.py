@@ -41,29 +41,25 @@ class LikesLead(LearningRule):
         return np.zeros(0, dtype=np.float32)
 
 
+EIGHT = make_catalog(8)
+EIGHT.n_ratings = np.array([50, 9, 9, 9, 9, 3, 9, 0])
 PERSON = of_sessions.Person(9, (0,), {0: 5.0, 1: 4.0, 2: 2.5, 3: 3.5, 5: 4.5, 7: 5.0})
-
-
-def eight_movies() -> Catalog:
-    catalog = make_catalog(8)
-    catalog.n_ratings = np.array([50, 9, 9, 9, 9, 3, 9, 0])
-    return catalog
 
 
 def test_a_session_worked_by_hand() -> None:
     assert [PERSON.answer(row)[0] for row in range(8)] == list("lldsslsl")  # like, dislike, skip
-    engine = SessionEngine(eight_movies(), LikesLead(), RULE_ALONE)
+    engine = SessionEngine(EIGHT, LikesLead(), RULE_ALONE)
     # 1 is liked, so 7 follows; then by merit; the favorite 0 is never shown
     assert replay(engine, PERSON, 5) == [1, 7, 2, 3, 4]
-    still = SessionEngine(eight_movies(), WithoutLearning(LikesLead()), RULE_ALONE)
+    still = SessionEngine(EIGHT, WithoutLearning(LikesLead()), RULE_ALONE)
     assert replay(still, PERSON, 5) == [1, 2, 3, 4, 5]
     assert replay(engine, PERSON, 20) == [1, 7, 2, 3, 4, 5, 6]
-    (outcome,) = replay_all(LikesLead(), eight_movies(), [PERSON], 20, RULE_ALONE, rated_only=True)
+    (outcome,) = replay_all(LikesLead(), EIGHT, [PERSON], 20, RULE_ALONE, rated_only=True)
     assert outcome.hit_turns == (1, 2, 5)  # shown: 1 7 2 3 5
 
 
 def test_figures_worked_by_hand() -> None:
-    counts, tiers = np.array([50, 9, 9, 9, 9, 3, 9, 0]), np.array([0, 0, 1, 1, 1, 2, 1, 2], dtype=np.int8)
+    counts, tiers = EIGHT.n_ratings, np.array([0, 0, 1, 1, 1, 2, 1, 2], dtype=np.int8)
     outcome = measure(PERSON, [1, 7, 2, 3, 4], 5, counts, tiers)
     # liked and left: 1, 5, 7, so at most 3 hits; weights 1/10, 1/4, 1; movies 5 and 7 are not of the head
     assert (outcome.hits, outcome.hit_turns, outcome.tail_hits) == (2, (1, 2), 1)
@@ -160,17 +156,13 @@ def test_rules_find_planted_tastes_and_nothing_in_shuffled_ones(name: str) -> No
     np.testing.assert_allclose(table.sum(axis=0), rule.scores(events), atol=1e-5)
 
 
-def test_ease_adds_rows_for_likes_and_takes_them_for_dislikes() -> None:
+def test_ease_adds_rows_for_likes_and_takes_them_for_dislikes_and_popularity_counts_likes() -> None:
     B = np.array([[0, 0.5, 0.1], [0.25, 0, 1], [1, 1, 0]], dtype=np.float32)
     events = [Event(0, "favorite"), Event(1, "dislike"), Event(2, "skip")]
     assert EaseRule(B).scores(events).tolist() == B[0].tolist()
     np.testing.assert_allclose(EaseRule(B).scores([*events, Event(2, "like")]), B[0] + B[2])
-
-
-def test_popularity_counts_likes() -> None:
     data = Interactions.from_columns([1, 1, 2], [5, 6, 6], [5, 4, 2], [0, 0, 0])
-    rule = fit_session_rule("popularity", data, make_catalog(2))
-    assert rule.scores([]).tolist() == [0.5, 0.5]
+    assert fit_session_rule("popularity", data, make_catalog(2)).scores([]).tolist() == [0.5, 0.5]
 
 
 def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,9 @@
     python tests/benchmarks/peers.py --environments DIR               tuned settings from peers.json, then the tables
     python tests/benchmarks/peers.py --environments DIR --tune        choose them again on val first
 
-Sets A and B of ml-latest-small (`model/evaluate.py`); per-user split; relevance from 4 stars; all unseen movies
-ranked. Every peer runs in a virtual environment of its own under DIR, which this script makes (PyPI, pinned
-versions), on one thread, and hands back lists of movie rows or predicted ratings; results are kept in DIR too. Peers
-are tuned on val (fitted on train), then fitted on train + val and scored on test once. Ours run with the settings
-that `registry.make(name)` gives, the same on A and B. A peer that can't be installed or fails is named with the reason.
+Per-user split; relevance from 4 stars; all unseen movies ranked. Every peer runs in a virtual environment of its own
+under DIR (PyPI, pinned versions), on one thread; results are kept there too. Peers are tuned on val (fitted on train),
+then fitted on train + val and scored on test once. Ours run with their defaults, the same on A and B.
 """
 
 import os
@@ -42,7 +40,14 @@ say = partial(print, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    arguments = parse()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--environments", type=Path, required=True, metavar="DIR", help="where environments and results are kept")
+    add("--data", type=Path, default=ROOT.parent / "shared/data/ml-latest-small.zip", help="raw ratings")
+    add("--sets", default="A,B", help="which data sets, with commas (default: A,B)")
+    add("--peers", default="", help=f"some of {', '.join(environments.REQUIREMENTS)} (default: all)")
+    add("--tune", action="store_true", help="choose settings on val first, and write them to peers.json")
+    arguments = parser.parse_args()
     store = arguments.environments.resolve()
     chosen = [model for model in MODELS if not arguments.peers or model.peer in arguments.peers.split(",")]
     results, tuned = tables.Results(), json.loads(TUNED.read_text(encoding="utf-8"))
@@ -136,17 +141,6 @@ def rank_ours(store: Path, source: Any, case: Evaluation, name: str, settings: d
     options = run.Options(ks=(N,), checkpoint=store / "ours")
     say(f"{case.name}: ours, {name} {settings or ''}")
     return run.rank_spec(run.Spec(name, name, settings), case, source.catalog, options)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--environments", type=Path, required=True, metavar="DIR", help="where environments and results are kept")
-    add("--data", type=Path, default=ROOT.parent / "shared/data/ml-latest-small.zip", help="raw ratings")
-    add("--sets", default="A,B", help="which data sets, with commas (default: A,B)")
-    add("--peers", default="", help=f"some of {', '.join(environments.REQUIREMENTS)} (default: all)")
-    add("--tune", action="store_true", help="choose settings on val first, and write them to peers.json")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@
     P(u rates i) ~  popularity[i] exp(likes)
     rating       =  3.6 + person + quality + likes + noise, rounded to half stars, 0.5 to 5
 
-Popularity falls as a Zipf-Mandelbrot law `(rank + q)^-a`, set so that the top 1% of movies hold about half of the
-ratings, as in MovieLens 25M; activity per person is log-normal from 20 upwards. A person rates in sittings: times
-ascend by half a minute, from a start somewhere in 20 years.
+Popularity falls as a Zipf-Mandelbrot law, so that the top 1% of movies hold about half of the ratings, as in MovieLens
+25M; activity per person is log-normal from 20 upwards. A person rates in one sitting somewhere in 20 years.
 """
 
 from __future__ import annotations

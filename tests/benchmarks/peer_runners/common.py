@@ -73,7 +73,12 @@ def main(rankers: Mapping[str, Model], raters: Mapping[str, Model]) -> None:
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     name, settings = job["model"], job["settings"]
     for s in range(job["n_stages"]):
-        stage = read_stage(folder / f"stage-{s}.npz")
+        file = np.load(folder / f"stage-{s}.npz")
+        columns = (
+            [file[f"{part}_{kind}"] for kind in ("indptr", "movies", "ratings")] for part in ("train", "history")
+        )
+        train, history = (Ratings(*arrays, int(file["n_movies"])) for arrays in columns)
+        stage = Stage(train, history, file["people"], file["pair_users"], file["pair_movies"])
         started = time.perf_counter()
         if name in raters:
             result = {"ratings": np.asarray(raters[name](stage, **settings), dtype=np.float32)}
@@ -81,16 +86,6 @@ def main(rankers: Mapping[str, Model], raters: Mapping[str, Model]) -> None:
             scores = np.asarray(rankers[name](stage, **settings), dtype=np.float64)
             result = {"lists": top_unseen(scores, stage, job["n"])}
         np.savez(folder / f"result-{s}.npz", seconds=np.array(time.perf_counter() - started), **result)
-
-
-def read_stage(path: Path) -> Stage:
-    with np.load(path) as file:
-        n_movies = int(file["n_movies"])
-        train, history = (
-            Ratings(file[f"{part}_indptr"], file[f"{part}_movies"], file[f"{part}_ratings"], n_movies)
-            for part in ("train", "history")
-        )
-        return Stage(train, history, file["people"], file["pair_users"], file["pair_movies"])
 
 
 def matrices(stage: Stage, values: str) -> tuple[Ratings, Ratings]:

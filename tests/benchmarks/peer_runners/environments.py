@@ -17,28 +17,23 @@ REQUIREMENTS = {
 }
 
 
+_POOLS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON", "NUMEXPR")
+SINGLE_THREADED = {**os.environ, **{f"{pool}_NUM_THREADS": "1" for pool in _POOLS}, "PYTHONPATH": ""}
+
+
 class Unavailable(Exception):
     """A peer can't be installed or run here; the text says why."""
-
-
-def single_threaded() -> dict[str, str]:
-    """Return the environment variables under which everything runs on one thread."""
-    pools = ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON", "NUMEXPR")
-    return {**os.environ, **{f"{pool}_NUM_THREADS": "1" for pool in pools}, "PYTHONPATH": ""}
 
 
 def make(folder: Path, name: str) -> Path:
     """Return the python of the environment of peer `name` under `folder`; installs it the first time."""
     python, mark = folder / name / "bin" / "python", folder / name / "installed.txt"
     if not (mark.is_file() and mark.read_text(encoding="utf-8").split() == list(REQUIREMENTS[name])):
-        _run([sys.executable, "-m", "venv", str(folder / name)])
-        _run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *REQUIREMENTS[name]])
+        install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *REQUIREMENTS[name]]
+        for command in ([sys.executable, "-m", "venv", str(folder / name)], install):
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
+                raise Unavailable(errors[-1].replace("ERROR: ", ""))
         mark.write_text("\n".join(REQUIREMENTS[name]) + "\n", encoding="utf-8")
     return python
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
-        raise Unavailable(errors[-1].replace("ERROR: ", ""))

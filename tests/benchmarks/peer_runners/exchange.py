@@ -34,10 +34,7 @@ Outcome = Union[Result, str]
 def run(
     store: Path, peer: str, model: str, case: Evaluation, configurations: Sequence[dict[str, Any]], n: int
 ) -> list[Outcome]:
-    """Return what `model` of `peer` gives for each configuration: a result, or why there is none.
-
-    Results are kept in `store`, each for the same ratings, people, settings, requirements and runner alone.
-    """
+    """Return what `model` of `peer` gives for each configuration, a result kept in `store` or why there is none."""
     stages = [_arrays(case, train, people) for train, people in case.stages()]
     digest = hashlib.sha256(repr((environments.REQUIREMENTS[peer], model, n)).encode())
     for file in ("common.py", script(peer)):
@@ -79,7 +76,7 @@ def _run_job(store: Path, peer: str, stages: list[dict[str, np.ndarray]], job: d
             np.savez(folder / f"stage-{s}.npz", **arrays)
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         command = [str(python), "-s", str(FOLDER / script(peer)), str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environments.single_threaded())
+        done = subprocess.run(command, capture_output=True, text=True, env=environments.SINGLE_THREADED)
         if done.returncode:
             raise environments.Unavailable((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
         parts = [dict(np.load(folder / f"result-{s}.npz")) for s in range(len(stages))]

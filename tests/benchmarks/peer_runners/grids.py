@@ -10,11 +10,7 @@ from typing import Any, NamedTuple
 
 
 class PeerModel(NamedTuple):
-    """A model of a library.
-
-    `strict`: whether it is run in strict time too. That needs a model which can rank for a history that it was not
-    fitted on; and of several closed forms with the same answer, one is fitted twenty times.
-    """
+    """A model of a library. `strict`: whether it is run in strict time too, which needs one that folds histories in."""
 
     peer: str
     model: str
@@ -27,7 +23,6 @@ class PeerModel(NamedTuple):
         return f"{self.peer} {self.model}"
 
     def configurations(self) -> list[dict[str, Any]]:
-        """Return every combination of the grid."""
         return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
 
 

@@ -9,7 +9,7 @@ from cornac.models import BPR, EASE, MF
 def dataset(ratings: common.Ratings) -> Dataset:
     """Return the ratings under our own rows: the maps from raw to inner ids are the identity."""
     n_users = len(ratings.indptr) - 1
-    users, movies = ({row: row for row in range(n)} for n in (n_users, ratings.n_movies))
+    users, movies = (dict(zip(range(n), range(n))) for n in (n_users, ratings.n_movies))
     columns = ratings.users().astype(np.int64), ratings.movies.astype(np.int64), ratings.values.astype(np.float64)
     return Dataset(n_users, ratings.n_movies, users, movies, columns, seed=0)
 
@@ -29,8 +29,9 @@ def bpr(stage: common.Stage, **settings: float) -> np.ndarray:
 def mf(stage: common.Stage, **settings: float) -> np.ndarray:
     """Return expected ratings; where a user or a movie is new, cornac's own fallback."""
     model = MF(**settings, use_bias=True, num_threads=1, seed=0, verbose=False).fit(dataset(stage.train))
-    pairs = zip(stage.pair_users.tolist(), stage.pair_movies.tolist())
-    return np.array([model.rate(user, movie) for user, movie in pairs])
+    return np.array(
+        [model.rate(user, movie) for user, movie in zip(stage.pair_users.tolist(), stage.pair_movies.tolist())]
+    )
 
 
 if __name__ == "__main__":
