@@ -11,7 +11,7 @@ from model import runtwotower, train_ranking_model
 from recommender import Recommender
 from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
 from recommender.learn.svd import SvdModel
-from recommender.learn.two_tower.model import TwoTower, load_movie_tower
+from recommender.learn.two_tower.model import TwoTower
 from recommender.session.fitted_rules import BIAS_WEIGHT
 from recommender.session.rules import MovingAverage
 from recommender.session.state import Event
@@ -71,11 +71,6 @@ def test_what_is_refused(processed, tmp_path):
     listed.write_text(listed.read_text(encoding="utf-8").replace("9,Iota", "10,Iota"), encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"trained on another movie list: run python -m model\.train_twotower"):
         Recommender.load(folder, vectors="two_tower")
-    with open(folder / "artifacts" / "twotower" / "twotower_model.npz", "r+b") as file:
-        file.seek(200)
-        file.write(b"XX")
-    with pytest.raises(ArtifactError, match=r"twotower_model.npz is damaged or from another run"):
-        load_movie_tower(folder / "artifacts" / "twotower", np.array([movie[0] for movie in FILMS]))
     with pytest.raises(ChoiceError, match="vectors 'towers': give one of svd, two_tower"):
         Recommender.load(processed, vectors="towers")
     with pytest.raises(ChoiceError, match=r"program of its own, python -m model\.train_twotower"):

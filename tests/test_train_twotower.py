@@ -118,9 +118,8 @@ def test_a_killed_program_goes_on_to_the_same_bytes(processed: Path, tmp_path: P
     assert output.with_name("killed.checkpoint").is_dir()
     environment = {name: value for name, value in environment.items() if name not in threads}
     for name in ("killed", "whole"):
-        done = subprocess.run(
-            [*command, "--output", str(tmp_path / name)], cwd=ROOT, env=environment, capture_output=True, text=True
-        )
+        again = [*command, "--output", str(tmp_path / name)]
+        done = subprocess.run(again, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         assert ("resuming after epoch" in done.stdout) == (name == "killed")
     assert contents(output) == contents(tmp_path / "whole")
@@ -130,8 +129,7 @@ def test_a_killed_program_goes_on_to_the_same_bytes(processed: Path, tmp_path: P
 def test_ctrl_c_anywhere_and_going_on(processed, tmp_path, stop_after, monkeypatch, capsys):
     flags = ["--epochs", 4, "--all-ratings"]
     train(processed, tmp_path / "whole", *flags)
-    kept = itertools.count(1)
-    keep = train_twotower.Run.keep
+    kept, keep = itertools.count(1), train_twotower.Run.keep
 
     def keep_then_stop(self: train_twotower.Run) -> None:
         keep(self)
@@ -204,9 +202,7 @@ def test_the_shipped_artifact_is_what_the_command_builds() -> None:
     stored = about(folder)
     assert (stored["fitted_on"], stored["epochs_trained"]) == ("train+val+test", len(stored["losses"]))
     everything = load_all(processed)
-    training = TwoTower(catalog).start(everything)
-    assert [training.run_epoch() for _ in range(2)] == pytest.approx(stored["losses"][:2], rel=1e-3)
-
+    assert TwoTower(catalog).start(everything).run_epoch() == pytest.approx(stored["losses"][0], rel=1e-3)
     # a network without side features whose tables are the shipped vectors: its loss is that of the shipped model
     plain = TwoTower(side_features="none", drop_ids=0.0).start(everything)
     shipped_tables = shipped.movie_vectors_, shipped.movie_biases_[:, None], shipped.history_vectors_

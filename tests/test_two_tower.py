@@ -87,8 +87,7 @@ def test_the_recipe_is_the_network_of_the_requirements(objective: str, layer: st
 def test_a_history_worked_by_hand() -> None:
     data = Interactions.from_columns([1, 1, 1, 2], [10, 20, 30, 20], [5, 3, 1, 4], [1, 2, 3, 4])
     chosen = {"middling_weight": 0.5, "poor_weight": 0.0, "longest_history": 2, "short_span": 2.0}
-    ends, users = np.array([3, 2, 4, 3]), np.array([0, 0, 1, 1])
-    recent, neutral = np.exp(-1 / 2), 0.5
+    ends, users, recent, neutral = np.array([3, 2, 4, 3]), np.array([0, 0, 1, 1]), np.exp(-1 / 2), 0.5
     # user 1 after three ratings, two of which are read: the dislike says nothing; user 2 before the first rating
     short = [[np.sqrt(neutral * recent)], np.array([recent, neutral]) / np.sqrt(recent + neutral), [1.0], []]
     lasting = [[np.sqrt(neutral)], np.array([1, neutral]) / np.sqrt(1.5), [1.0], []]

@@ -10,8 +10,6 @@ ADAM = Adam(rate=0.05, beta1=0.8, beta2=0.95, epsilon=1e-3)  # an epsilon that i
 
 
 class Walk:
-    """A small problem: rows of a table are pulled to targets; the batches name rows twice and leave others out."""
-
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.start = rng.normal(size=(N, K))
@@ -25,7 +23,6 @@ class Walk:
 
 
 def textbook(walk: Walk, lazy: bool, l2: float = 0.0) -> np.ndarray:
-    """Return the weights after each step, (STEPS, N, K), number by number as the paper's algorithm 1 says."""
     w, m, v = walk.start.copy(), np.zeros((N, K)), np.zeros((N, K))
     path = []
     for step in range(STEPS):

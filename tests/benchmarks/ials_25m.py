@@ -9,7 +9,6 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-import argparse
 import statistics
 import time
 
@@ -69,12 +68,7 @@ def loss(data: Interactions, weights: np.ndarray, X: np.ndarray, Y: np.ndarray) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--factors", type=int, default=50)
-    parser.add_argument("--ratings", type=int, default=25_000_000)
-    arguments = parser.parse_args()
-    n_users, k = round(162e3 * arguments.ratings / 25e6), arguments.factors
-    data = synthetic_interactions(n_users, 13_000, arguments.ratings, np.random.default_rng(0))
+    data, k = synthetic_interactions(162_000, 13_000, 25_000_000, np.random.default_rng(0)), 50
     weights = (ALPHA * np.where(data.ratings >= 4, 1.0, 0.3)).astype(np.float32)
     print(f"{data.n_ratings:,} ratings, {data.n_users:,} users, {data.n_movies:,} movies, {k} factors")
     sweeps, vectors, spent = {}, {}, {"ours": [], "implicit": []}

@@ -9,9 +9,6 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
 from recommender.data.interactions import Interactions
@@ -24,12 +21,6 @@ from tests.benchmarks.synthetic import synthetic_interactions
 RANK, REPEATS = 50, 3
 FULL = (162_000, 59_000, 25_000_000)
 PAIRS = ((5, 6), (15, 8))  # n_iter of theirs, passes of ours
-
-
-def load(path: Path) -> Interactions:
-    if not path.is_file():
-        synthetic_interactions(*FULL, np.random.default_rng(0)).save(path)
-    return Interactions.load(path)
 
 
 def compare(data: Interactions, signal: str) -> None:
@@ -62,9 +53,7 @@ def compare(data: Interactions, signal: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("ratings_25m.npz"), help="an .npz of Interactions")
-    data = load(parser.parse_args().data)
+    data = synthetic_interactions(*FULL, np.random.default_rng(0))
     for signal in ("centered", "ones"):
         compare(data, signal)
 

@@ -15,9 +15,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +30,7 @@ from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
 from recommender.learn.two_tower.training import Training
 from tests.benchmarks.synthetic import synthetic_interactions
 
-N_USERS, N_MOVIES, K, BATCH = 162_000, 59_000, 64, 1024
+K, BATCH = 64, 1024
 SIDES = ("user", "movie")
 
 
@@ -100,15 +98,10 @@ def compare(objective: str, data: Interactions, batches: list[tuple[np.ndarray, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data", type=Path, help="an .npz of Interactions of that size; made up when left out")
-    parser.add_argument("--repeats", type=int, default=60)
-    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    made_up = lambda: synthetic_interactions(N_USERS, N_MOVIES, 5_000_000, np.random.default_rng(0))  # noqa: E731
-    data = Interactions.load(arguments.data) if arguments.data else made_up()
+    data = synthetic_interactions(162_000, 59_000, 5_000_000, np.random.default_rng(0))
     print(f"numpy {np.__version__}, torch {torch.__version__}, {data.n_ratings:,} ratings")
-    chosen = np.random.default_rng(1).integers(data.n_ratings, size=(arguments.repeats, BATCH))
+    chosen = np.random.default_rng(1).integers(data.n_ratings, size=(60, BATCH))
     users, movies = data.user_rows()[chosen].astype(np.int64), data.movie_rows[chosen].astype(np.int64)
     log_q = log_frequencies(data.movie_counts(), BATCH).astype(np.float32)
     for objective in ("mse", "softmax"):
