@@ -1,7 +1,4 @@
-"""One server on loopback for all tests: embeddings that can be checked by hand, chat, TMDB and files, with any fault.
-
-The vector of a text is (number of characters, number of the letter a, 1), padded with zeros to `width`.
-"""
+"""One server on loopback for all tests: embeddings to check by hand, chat, TMDB and files, with any fault."""
 
 from __future__ import annotations
 
@@ -24,6 +21,7 @@ import pytest
 
 
 def vector(text: str, width: int = 3) -> list[float]:
+    """Return (number of characters, number of the letter a, 1), padded with zeros to `width`."""
     return [float(len(text)), float(text.count("a")), 1.0, *[0.0] * (width - 3)]
 
 
@@ -73,7 +71,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.files: dict[str, Any] = {}
         self.requests: list[Request] = []
         self.answered: list[str] = []  # texts whose vectors went out
-        self.at_once = self.most_at_once = self.n_sent = 0
+        self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -149,7 +147,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for start in range(0, len(content), piece):
             self.wfile.write(content[: reply.cut][start : start + piece])
             self.wfile.flush()
-            self.server.n_sent += piece
             time.sleep(reply.wait_in_body)
         self.close_connection |= reply.cut is not None
 
@@ -163,8 +160,7 @@ def make_certificate(folder: Path) -> tuple[str, str]:
     """Return the paths of a certificate that nobody vouches for, and of its key."""
     if not shutil.which("openssl"):
         pytest.skip("no openssl to make a certificate with")
-    key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    return certificate, key
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -keyout key.pem -out cert.pem"
+    command += " -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return str(folder / "cert.pem"), str(folder / "key.pem")

@@ -13,6 +13,7 @@ import pytest
 
 from preprocess import enrich_metadata, fetch_tmdb_metadata
 from preprocess.descriptions import read_all
+from preprocess.enrich_metadata import BASE_URL
 from recommender.data.errors import ArtifactError, ServiceError, SettingsError
 from recommender.data.files import exclusive
 from tests.fake_server import Reply
@@ -125,8 +126,8 @@ def test_a_model_describes_what_has_no_description_and_is_named(flags, server, c
     assert found[5] == {"movieId": 5, "unknown": True}
     said = {(request.headers["Authorization"], request.body["temperature"]) for request in server.requests}
     assert said == {(f"Bearer {TOKEN}", 0)}
-    sent = {request.body["messages"][1]["content"] for request in server.requests}
-    assert '{"title": "B", "year": 1991, "genres": ["Action"], "director": "D", "cast": ["X", "Y"]}' in sent
+    sent = '{"title": "B", "year": 1991, "genres": ["Action"], "director": "D", "cast": ["X", "Y"]}'
+    assert server.requests[0].body["messages"][1]["content"] == sent
     assert "5 described, 1 unknown" in capsys.readouterr().out
     enrich(flags)
     assert len(server.requests) == 7
@@ -172,8 +173,7 @@ def test_a_dry_run_and_what_makes_no_sense_ask_nothing(flags, server, monkeypatc
             enrich(flags, flag, value)
     monkeypatch.delenv("TMDB_API_KEY")
     monkeypatch.delenv("OPENAI_API_KEY")
-    openai = ("--base-url", "https://api.openai.com/v1")
-    for program, *more in (fetch,), (enrich, "--key-variable", "MY_KEY"), (enrich, *openai):
+    for program, *more in (fetch,), (enrich, "--key-variable", "MY_KEY"), (enrich, "--base-url", BASE_URL):
         with pytest.raises(SettingsError, match=r"(TMDB_API_KEY|MY_KEY|OPENAI_API_KEY) is not set"):
             program(flags, *more)
     assert server.requests == []

@@ -23,16 +23,15 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from recommender.text.backends.http import HttpBackend
+from recommender.text.backends.http import HttpBackend, HttpSettings
 from tests.fake_server import Reply, Request, Server
 
-LATENCY, CONCURRENCY, BATCH_SIZE, N_TEXTS = 0.1, 4, 64, 5120
-LIMIT = CONCURRENCY * BATCH_SIZE / LATENCY
+LATENCY, N_TEXTS = 0.1, 5120
+LIMIT = HttpSettings.concurrency * HttpSettings.batch_size / LATENCY
 TEXTS = [f"Title: Movie {i} (1999).\nGenres: Drama.\nPlot: {'word ' * 60}{i}." for i in range(N_TEXTS)]
 
 
 def serve(width: int, pipe: Connection) -> None:
-    """Serve until killed; send the address."""
     vector = np.random.default_rng(0).standard_normal(width) / width**0.5
     in_base64 = base64.b64encode(vector.astype("<f4").tobytes()).decode()
     embeddings = {"float": json.dumps(vector.tolist()).encode(), "base64": json.dumps(in_base64).encode()}
@@ -57,8 +56,8 @@ def main() -> None:
             seconds = []
             for _ in range(3):
                 with tempfile.TemporaryDirectory() as folder:
-                    fields = {"base_url": url, "model": "m", "concurrency": CONCURRENCY, "batch_size": BATCH_SIZE}
-                    some = HttpBackend(encoding=encoding, cache=folder if cache == "new" else "", **fields)
+                    place = folder if cache == "new" else ""
+                    some = HttpBackend(base_url=url, model="m", encoding=encoding, cache=place)
                     some.embed_texts(["warm"])
                     start = time.perf_counter()
                     some.embed_texts(TEXTS)
