@@ -274,8 +274,8 @@ def test_posters_are_embedded_by_a_service(project: Path, server: Server, monkey
     (project / "posters").mkdir()
     for movie_id in MOVIES:
         (project / "posters" / f"{movie_id}.jpg").write_bytes(b"a" * movie_id)
-    flags = f"--fusion concat --visual {project}/posters --visual-url {server.url} --visual-model clip".split()
-    flags += ["--visual-key-variable", "CLIP_KEY"]
+    service = f"--visual-url {server.url} --visual-model clip --visual-key-variable CLIP_KEY"
+    flags = f"--fusion concat --visual {project}/posters {service}".split()
     monkeypatch.delenv("CLIP_KEY", raising=False)
     with pytest.raises(SettingsError, match="CLIP_KEY is not set"):
         embed(project, *flags)
@@ -291,11 +291,9 @@ def test_posters_are_embedded_by_a_service(project: Path, server: Server, monkey
 def test_flags_that_do_not_go_together_are_refused_before_any_work(project: Path) -> None:
     for flags, message in (
         ("--visual x.npz", "--visual is used only by --fusion"),
-        ("--text-weight 0.5", "--text-weight is used only by --fusion"),
         ("--fusion pca", "give --visual, --audio"),
         ("--fusion pca --visual x.npz --visual-url http://127.0.0.1:1/v1", "--visual-model"),
         ("--fusion pca --audio x --visual-url u --visual-model m", "--visual FOLDER"),
-        ("--fusion pca --visual x --visual-key-variable K", "--visual-model"),
         ("--fusion pca --visual nowhere.npz", "nowhere.npz is missing"),
     ):
         with pytest.raises((ChoiceError, ArtifactError, SettingsError), match=message):

@@ -79,6 +79,7 @@ def test_flattening_divides_by_the_singular_values():
 def test_identity_tells_texts_and_settings_apart(small):
     same = LocalBackend.fit(list(TEXTS), dimension=2, **PLAIN)
     assert same.identity == small.identity
+    assert np.array_equal(same.embed_texts(TEXTS), small.embed_texts(TEXTS))
     for texts, settings in ((TEXTS[:-1], {}), (TEXTS, {"flattening": 0.4}), (TEXTS, {"title_weight": 2})):
         other = LocalBackend.fit(texts, dimension=2, **{**PLAIN, **settings})
         assert other.identity.model != small.identity.model

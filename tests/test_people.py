@@ -32,7 +32,6 @@ def vectors(n_movies: int = 40, d: int = 5, without: int = 6) -> np.ndarray:
 
 
 def by_hand(data: Interactions, movies: np.ndarray, s: UserVectorSettings) -> dict[int, np.ndarray]:
-    """Do the same, one person and one rating at a time."""
     result = {}
     for user in range(data.n_users):
         part = range(data.indptr[user], data.indptr[user + 1])

@@ -142,6 +142,3 @@ def test_infinity_gets_no_more_pictures_at_once_than_it_takes(server: Server, tm
     server.faults = [Reply(422, {"error": {"message": "unknown field modality"}})] * 2
     with pytest.raises(ServiceError, match="unknown field modality"):
         service.embed_folder(tmp_path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="has no file"):
-        service.embed_folder(tmp_path / "empty")
