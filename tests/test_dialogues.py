@@ -28,7 +28,6 @@ def test_ccpe_gives_turns_in_order_with_roles(tmp_path: Path) -> None:
     ]
     (tmp_path / "data.json").write_text(json.dumps(ccpe), encoding="utf-8")
     first, second = read_dialogues(tmp_path / "data.json")
-    assert first.dialog_id == "CCPE-00001"
     assert [turn.role for turn in first.turns] == [RECOMMENDER, SEEKER, RECOMMENDER, SEEKER]
     assert first.turns[1] == Turn(SEEKER, "", "I like heist movies, such as Ocean's Eleven.")
     words = "I like heist movies, such as Ocean's Eleven.\nThey are clever — et pas bêtes."
@@ -48,9 +47,8 @@ def test_inspired_keeps_quotation_marks_and_joins_turns_of_a_dialogue(tmp_path: 
 def test_redial_resolves_mentions_and_knows_who_asked() -> None:
     dialogues = read_dialogues(SAMPLE)
     first = dialogues[0]
-    assert first.dialog_id == "16162"
     assert first.turns[1] == Turn(SEEKER, "271", "Hi im looking for a good horroe movie like @135508")
-    assert first.turns[2].role == RECOMMENDER
+    assert (first.dialog_id, first.turns[2].role) == ("16162", RECOMMENDER)
     assert first.titles["202190"] == "The Shining (1980)"  # the data has two spaces
     assert "\nI thought It Follows (2014) was creepy those were good" in gather(dialogues[:1])[0]["redial:271"]
     assert dialogues[1].liked == ("126237", "175096")

@@ -9,6 +9,7 @@ import pytest
 
 from model import generate_embeddings
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.linalg.rows import unit_rows
 from recommender.media.fusion import METHODS, FusionSettings, apply, build_fused, common_movies, fit, load_fitted
 from recommender.media.modalities import Modality, make_modality, read_modality
 from recommender.media.projections import cca, pca, procrustes
@@ -51,10 +52,6 @@ def fused(
     return apply(fit(fit_on or given, settings), given, settings)[1]
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
 @pytest.mark.parametrize("method", ["concat", "pca", "average", "weighted"])
 def test_together_modalities_tell_more_than_each_alone(method: str) -> None:
     text, visual = views()
@@ -93,9 +90,9 @@ def test_the_vectors_are_those_of_the_formulas() -> None:
     rows = []
     for part in given:
         own = part.vectors[np.argsort(part.movie_ids)].astype(np.float64)
-        rows.append(unit(own - own.mean(axis=0)))
+        rows.append(unit_rows(own - own.mean(axis=0)))
     two = given[:2]
-    p1, p2, p3 = (unit(pca(own, 6).apply(own)) for own in rows)
+    p1, p2, p3 = (unit_rows(pca(own, 6).apply(own)) for own in rows)
     p2, p3 = p2 @ procrustes(p2, p1), p3 @ procrustes(p3, p1)
     joined = np.hstack(rows[:2])
     pairs = cca(rows[0], rows[1], 6, 0.1)
@@ -108,12 +105,10 @@ def test_the_vectors_are_those_of_the_formulas() -> None:
         (fused(two, "weighted", text_weight=0.9, **few), 0.9 * p1 + 0.1 * p2),
         (fused(given, "weighted", **few), 0.7 * p1 + 0.15 * p2 + 0.15 * p3),
     ):
-        np.testing.assert_allclose(found, unit(expected), atol=1e-5)
+        np.testing.assert_allclose(found, unit_rows(expected), atol=1e-5)
     cosines = [own @ own.T for own in rows[:2]]
     np.testing.assert_allclose(fused(two) @ fused(two).T, sum(cosines) / 2, atol=1e-5)
-
-
-def test_columns_with_units_of_their_own_are_brought_to_one_scale() -> None:
+    # columns with units of their own are brought to one scale
     text, visual = views()
     loud = visual._replace(vectors=visual.vectors * np.geomspace(1000, 1, 50).astype(np.float32))
     right, wrong = (fused([text, loud._replace(units_differ=differ)]) for differ in (True, False))

@@ -30,9 +30,7 @@ def test_vectors_have_length_one_and_follow_the_themes(small):
     cosines = vectors @ vectors.T
     same = np.add.outer(np.arange(8), np.arange(8)) % 2 == 0
     assert cosines[same].min() > 0.9 > 0.3 > np.abs(cosines[~same]).max()
-
-
-def test_words_that_never_meet_are_near_when_they_share_neighbours_and_unknown_ones_are_zeros(small):
+    # words that never meet are near when they share neighbours, and unknown ones are zeros
     captain, hull, bride, *unknown = small.embed_texts(["captain", "hull", "bride", "", "zebra", "   \n", "\ud800"])
     assert captain @ hull > 0.9
     assert abs(captain @ bride) < 0.1

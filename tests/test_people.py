@@ -89,7 +89,7 @@ def test_who_is_left_out_is_counted_by_reason() -> None:
     assert (found.user_ids.tolist(), list(found.left_out.values())) == ([3], [1, 1, 1])
 
 
-def test_ratings_years_before_the_last_one_still_count_with_a_short_half_life() -> None:
+def test_ratings_years_before_the_last_one_still_count_and_rounding_does_not() -> None:
     data = Interactions.from_columns([1] * 4, [1, 2, 3, 4], [5, 5, 5, 1], [0, 0, 0, 9000 * DAY])
     found = run(data, np.eye(4, dtype=np.float32), method="temporal", half_life_days=1)
     np.testing.assert_allclose(found.vectors, [[3**-0.5] * 3 + [0]], atol=1e-6)
@@ -97,10 +97,7 @@ def test_ratings_years_before_the_last_one_still_count_with_a_short_half_life() 
     found = run(data, np.eye(4, dtype=np.float32), method="weighted", half_life_days=1)
     np.testing.assert_allclose(found.vectors[0] / found.vectors[0, 2], [1.375 / 0.375, 0.875 / 0.375, 1, 0], rtol=1e-5)
     assert found.fallbacks == 0
-
-
-def test_rounding_is_neither_a_liking_nor_a_direction() -> None:
-    """4.1 in 32 bits is its own mean, summed in 64; three directions 120 degrees apart add up to 1e-8."""
+    # 4.1 in 32 bits is its own mean, summed in 64; three directions 120 degrees apart add up to 1e-8
     data = Interactions.from_columns([1] * 7, range(7), [4.1] * 7, range(7))
     assert run(data, np.eye(7, dtype=np.float32), method="weighted").fallbacks == 1
     angles = np.arange(3) * 2 * np.pi / 3 + 0.1

@@ -11,8 +11,6 @@ from recommender.data.errors import ChoiceError, DataError, ServiceError
 from recommender.media.visual import ImageService, picture_address, poster_vector, read_pixels, read_visual, shrunk
 from tests.fake_server import Reply, Server, unit
 
-N_COLOURS = 64
-
 
 def stripes(angle: float, size: tuple[int, int] = (96, 64), wide: float = 8.0) -> np.ndarray:
     """Grey waves whose brightness changes along `angle` (degrees from the horizontal, downwards)."""
@@ -23,14 +21,14 @@ def stripes(angle: float, size: tuple[int, int] = (96, 64), wide: float = 8.0) -
 
 
 def edges(pixels: np.ndarray) -> np.ndarray:
-    return poster_vector(pixels)[N_COLOURS:].reshape(24, 9)
+    return poster_vector(pixels)[64:].reshape(24, 9)
 
 
 def test_colors_are_the_shares_of_their_boxes_and_edges_are_counted_where_they_are() -> None:
     picture = np.zeros((96, 64, 3), np.uint8)
     picture[:24] = (255, 0, 0)  # box 3, 0, 0
     picture[24:48] = (0, 130, 70)  # box 0, 2, 1
-    colors = poster_vector(picture)[:N_COLOURS] * np.sqrt(2)
+    colors = poster_vector(picture)[:64] * np.sqrt(2)
     np.testing.assert_allclose(colors[[3 * 16, 2 * 4 + 1, 0]] ** 2, [0.25, 0.25, 0.5], atol=1e-5)
     np.testing.assert_allclose(colors @ colors, 1, atol=1e-5)
     picture = np.full((96, 64, 3), 90, np.uint8)

@@ -14,6 +14,8 @@ import statistics
 import subprocess
 import sys
 import time
+import timeit
+from functools import partial
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 for flag, default in (("--texts", 150), ("--repeats", 3), ("--threads", 1)):
@@ -52,15 +54,13 @@ def main() -> None:
     medians = ", ".join(f"{who} {statistics.median(times):.2f} s" for who, times in seconds.items())
     cosine = float((vectors["numpy"] * vectors["torch"]).sum(axis=1).min())
     print(f"{arguments.threads} thread(s): {medians}, ratio {ratio:.2f}; smallest cosine {cosine:.7f}", flush=True)
-    ours, theirs = (statistics.median(map(start, [IMPORTS + made] * 5)) for made in ("('minilm')", TORCH))
-    print(f"start to first vector: numpy {ours:.2f} s, torch {theirs:.2f} s, {theirs / ours:.1f} times")
-
-
-def start(program: str) -> float:
-    """Return the seconds that a fresh process takes."""
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", program + ".embed_texts(['x'])"], check=True)
-    return time.perf_counter() - begin
+    starts = []
+    for made in ("('minilm')", TORCH):
+        fresh = partial(subprocess.run, [sys.executable, "-c", f"{IMPORTS}{made}.embed_texts(['x'])"], check=True)
+        starts.append(statistics.median(timeit.repeat(fresh, number=1, repeat=5)))
+    print(
+        "start to first vector: numpy {:.2f} s, torch {:.2f} s,".format(*starts), f"{starts[1] / starts[0]:.1f} times"
+    )
 
 
 if __name__ == "__main__":
