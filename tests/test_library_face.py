@@ -20,8 +20,6 @@ from recommender.learn import registry
 from recommender.text.registry import make_backend
 from tests.tiny import FILMS, make_processed
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 @pytest.fixture(scope="module")
 def shipped():
@@ -36,6 +34,7 @@ def tiny(tmp_path_factory):
 def test_a_session_by_ids_and_titles(shipped):
     by_title = shipped.session(["The Matrix", "Alien", "Pulp Fiction", "Fargo"], seed=1)
     by_id = shipped.session([2571, np.int64(1214), 296, shipped.search("fargo", 1)[0]], seed=1)
+    assert by_id.state.seed == 1
     for turn in range(5):
         movie = by_title.next()
         assert movie.movie == by_id.next().movie
@@ -180,6 +179,6 @@ def test_importing_touches_no_file_and_a_script_may_have_its_own_model_and_confi
         "assert recommender.Recommender.load().session(['The Matrix', 296]).next().movie.title\n"
         "print(sorted({'pandas', 'requests', 'model', 'preprocess', 'config'} & set(sys.modules)))\n"
     )
-    command = [sys.executable, "-B", "script.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    command, env = [sys.executable, "-B", "script.py"], {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -34,9 +34,8 @@ def make_rules(n: int, rng: np.random.Generator) -> dict[str, LearningRule]:
 
 
 def turn_times(engine: SessionEngine, rng: np.random.Generator) -> np.ndarray:
-    """Return the time of every turn, seconds; the first session warms up and does not count."""
-    times = []
-    for _ in range(N_SESSIONS + 1):
+    times = []  # seconds
+    for _ in range(N_SESSIONS + 1):  # the first session warms up
         state = engine.start(rng.choice(len(engine.catalog), size=4, replace=False))
         for answer in rng.choice(ANSWERS, size=N_TURNS).tolist():
             started = time.perf_counter()
@@ -46,7 +45,6 @@ def turn_times(engine: SessionEngine, rng: np.random.Generator) -> np.ndarray:
 
 
 def explain_time(rule: LearningRule, n: int, rng: np.random.Generator) -> float:
-    """Return the median of 5, seconds."""
     rows = rng.choice(n, size=50, replace=False).tolist()
     events = [Event(row, FAVORITE if i < 4 else str(rng.choice(ANSWERS))) for i, row in enumerate(rows)]
     return float(np.median(timeit.repeat(lambda: rule.contributions(events, np.arange(n)), number=1, repeat=5)))
