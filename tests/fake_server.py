@@ -26,7 +26,7 @@ def vector(text: str, width: int = 3) -> list[float]:
 
 
 def unit(text: str, width: int = 3) -> np.ndarray:
-    """Return the vector of a text at length 1, or zeros for a blank one."""
+    """Return `vector` at length 1, or zeros for a blank text."""
     row = np.array(vector(text, width))
     return row / np.linalg.norm(row) if text.strip() else row * 0
 
@@ -95,10 +95,9 @@ class Server(http.server.ThreadingHTTPServer):
             message = {"role": "assistant", "content": self.chat(request.body["messages"])}
             return Reply(200, {"choices": [{"message": message, "finish_reason": "stop"}]})
         content = self.files.get(path.rsplit("/", 1)[-1])
-        asked = request.headers.get("Range", "")
-        if content is None or not asked:
+        if content is None or "Range" not in request.headers:
             return Reply(404, {"status_message": "could not be found"}) if content is None else Reply(200, content)
-        start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
         extent = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
         return Reply(206, content[start:], extent) if start < len(content) else Reply(416)
 
@@ -124,7 +123,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             time.sleep(server.latency)
             reply = fault if isinstance(fault, Reply) else server.answer(request)
-            if fault is not None and not isinstance(fault, Reply):
+            if callable(fault):
                 fault(reply.body)
             if reply.status == 200 and reply is not fault:
                 server.answered.extend(request.body.get("input", []))

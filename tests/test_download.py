@@ -80,8 +80,7 @@ PARTS = [
 def test_a_part_is_continued_where_it_fits_and_else_begun_again(server, tmp_path, part, faults, asked):
     (tmp_path / "ml-x.zip.part").write_bytes(part)
     server.faults = faults
-    assert get(server, tmp_path) == BODY
-    assert ranges(server) == asked
+    assert (get(server, tmp_path), ranges(server)) == (BODY, asked)
 
 
 @pytest.mark.parametrize("fault", [Reply(404), DAMAGED, "gone"])

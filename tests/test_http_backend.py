@@ -69,8 +69,8 @@ def test_no_texts_and_only_blank_ones_have_the_right_width(server):
 
 def test_any_order_is_read_and_base64_although_floats_were_asked_for_and_the_reverse(server):
     def in_floats(answer):
-        texts = server.requests[-1].body["input"]
-        answer["data"] = [{"index": i, "embedding": unit(text).tolist()} for i, text in enumerate(texts)]
+        for row, text in zip(answer["data"], server.requests[-1].body["input"]):
+            row["embedding"] = unit(text).tolist()
 
     server.faults = [lambda answer: random.Random(1).shuffle(answer["data"])] * 4
     assert embeds_rightly(backend(server))
@@ -145,7 +145,6 @@ TOO_LARGE = [
 def test_a_batch_that_is_too_large_is_halved_and_later_ones_are_made_smaller(server, refusal):
     server.check = lambda texts: refusal if len(texts) > 3 else None
     assert embeds_rightly(backend(server, concurrency=1))
-    assert len(server.answered) == len(TEXTS)
     assert [len(body["input"]) for _, body, _ in server.requests] == [8, 4, *[2] * 15]
     assert embeds_rightly(backend(server, concurrency=3))
 

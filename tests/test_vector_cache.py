@@ -18,8 +18,7 @@ MANY = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(200)]
 
 def test_a_second_run_makes_no_call_and_gives_the_same(server, tmp_path):
     first = backend(server, tmp_path / "new" / "folder").embed_texts(TEXTS)
-    n_requests = len(server.requests)
-    again = backend(server, tmp_path / "new" / "folder")
+    n_requests, again = len(server.requests), backend(server, tmp_path / "new" / "folder")
     assert again.identity.dimension == 3
     np.testing.assert_array_equal(again.embed_texts(TEXTS[::-1])[::-1], first)
     assert len(server.requests) == n_requests

@@ -40,8 +40,7 @@ def serve(width: int, pipe: Connection) -> None:
         def answer(self, request: Request) -> Reply:
             end, vector = time.monotonic() + LATENCY, embeddings[request.body["encoding_format"]]
             rows = [b'{"index":%d,"embedding":%s}' % (row, vector) for row in range(len(request.body["input"]))]
-            content = b'{"data":[' + b",".join(rows) + b"]}"
-            return Reply(200, content, wait=max(0.0, end - time.monotonic()))
+            return Reply(200, b'{"data":[%s]}' % b",".join(rows), wait=max(0.0, end - time.monotonic()))
 
     pipe.send(Far().url)
     time.sleep(1e6)
