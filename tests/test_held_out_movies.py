@@ -49,12 +49,9 @@ def test_a_case_is_what_its_definition_says(part):
     case = held_out_movies.hold_out(source, part, 1)
     out = set(case.candidates.tolist())
     parts = source[:3] if part == "test" else source[:2]
-    columns = [
-        (data.user_rows(), data.movie_rows, data.ratings, data.times * 0 + (data is parts[-1])) for data in parts
-    ]
-    ratings = [row for part in columns for row in zip(*(column.tolist() for column in part))]
-    liked = {(user, movie) for user, movie, rating, _ in ratings if movie in out and rating >= 4}
-    known = {(user, movie) for user, movie, _, last in ratings if movie not in out and not last}
+    rows = [list(zip(data.user_rows().tolist(), data.movie_rows.tolist(), data.ratings)) for data in parts]
+    liked = {(user, movie) for of in rows for user, movie, rating in of if movie in out and rating >= 4}
+    known = {(user, movie) for of in rows[:-1] for user, movie, _ in of if movie not in out}
     assert len(case.candidates) == len(out) == N_MOVIES // 10
     assert set(zip(case.known.user_rows().tolist(), case.known.movie_rows.tolist())) == known
     indptr, rows = case.relevant()

@@ -85,10 +85,8 @@ def ratings(n_users: int = 60) -> Interactions:
 
 def test_favorites_are_liked_movies_and_depend_on_the_seed_alone() -> None:
     data = ratings()
-    everybody = np.arange(data.n_users)
-    people, again, other = (
-        of_sessions.draw_people(data, everybody, 4, np.random.default_rng(seed)) for seed in (3, 3, 4)
-    )
+    seeds = (np.random.default_rng(seed) for seed in (3, 3, 4))
+    people, again, other = (of_sessions.draw_people(data, np.arange(60), 4, rng) for rng in seeds)
     for person in people:
         assert len(set(person.favorites)) == 4
         assert all(person.ratings[row] >= 4 for row in person.favorites)

@@ -74,10 +74,8 @@ def main(rankers: Mapping[str, Model], raters: Mapping[str, Model]) -> None:
     name, settings = job["model"], job["settings"]
     for s in range(job["n_stages"]):
         file = np.load(folder / f"stage-{s}.npz")
-        columns = (
-            [file[f"{part}_{kind}"] for kind in ("indptr", "movies", "ratings")] for part in ("train", "history")
-        )
-        train, history = (Ratings(*arrays, int(file["n_movies"])) for arrays in columns)
+        kinds, n = ("indptr", "movies", "ratings"), int(file["n_movies"])
+        train, history = (Ratings(*(file[f"{of}_{kind}"] for kind in kinds), n) for of in ("train", "history"))
         stage = Stage(train, history, file["people"], file["pair_users"], file["pair_movies"])
         started = time.perf_counter()
         if name in raters:

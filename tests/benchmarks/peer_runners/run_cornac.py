@@ -29,9 +29,8 @@ def bpr(stage: common.Stage, **settings: float) -> np.ndarray:
 def mf(stage: common.Stage, **settings: float) -> np.ndarray:
     """Return expected ratings; where a user or a movie is new, cornac's own fallback."""
     model = MF(**settings, use_bias=True, num_threads=1, seed=0, verbose=False).fit(dataset(stage.train))
-    return np.array(
-        [model.rate(user, movie) for user, movie in zip(stage.pair_users.tolist(), stage.pair_movies.tolist())]
-    )
+    pairs = zip(stage.pair_users.tolist(), stage.pair_movies.tolist())
+    return np.array([model.rate(*pair) for pair in pairs])
 
 
 if __name__ == "__main__":

@@ -12,13 +12,8 @@ import pandas as pd
 from recommender.evaluate.report import Report
 from recommender.evaluate.significance import N_RESAMPLES, bootstrap, holm
 
-PROTOCOLS = {
-    "per-user": "all",
-    "returning-minute": "away > 1 minute",
-    "returning": "away > 1 day",
-    "strict-time": "strict time",
-    "strict-time-returning": "strict time, away > 1 day",
-}
+PROTOCOLS = {"per-user": "all", "returning-minute": "away > 1 minute", "returning": "away > 1 day"}
+PROTOCOLS |= {"strict-time": "strict time", "strict-time-returning": "strict time, away > 1 day"}
 OURS, BEST_OF_OURS = "tastevec", "stacker"
 METRICS = ("ndcg@10", "recall@20")  # the first decides which peer is the best
 
