@@ -19,7 +19,6 @@ def random_columns(seed: int = 0) -> tuple[np.ndarray, ...]:
 
 
 def as_rows(data: Interactions) -> list[tuple[float, ...]]:
-    """Return (user id, movie id, rating, time) of each rating, in the order that is stored."""
     users, movies = data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows]
     return list(zip(users.tolist(), movies.tolist(), data.ratings.tolist(), data.times.tolist()))
 

@@ -71,7 +71,6 @@ def run(asked: list[list[str]], index: TitleIndex, ids: list[int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--titles", type=int, default=87_000)
-    parser.add_argument("--repeats", type=int, default=5, help="builds; the median is printed")
     args = parser.parse_args()
     real, counts = real_titles()
     made, made_counts = crowd(real, max(args.titles - len(real), 0), np.random.default_rng(0))
@@ -80,7 +79,7 @@ def main() -> None:
         rows = [{"movieId": str(i), "title": title, "genres": ""} for i, title in titles.items()]
         catalog = Catalog(rows, {**counts, **made_counts})
         builds = []
-        for _ in range(args.repeats):
+        for _ in range(5):
             index = TitleIndex(catalog)
             for text in ("The Matrix", "the matirx"):
                 begin = time.perf_counter()
