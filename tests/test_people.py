@@ -7,7 +7,6 @@ from recommender.data.interactions import Interactions
 from recommender.text.people import METHODS, UserVectors, UserVectorSettings, mix, mix_users, user_vectors
 
 DAY = 86_400
-HALF = 100.0
 
 
 def ratings(n_users: int = 60, n_movies: int = 40, seed: int = 3) -> Interactions:
@@ -58,7 +57,7 @@ def run(data: Interactions, movies: np.ndarray, **settings: object) -> UserVecto
 @pytest.mark.parametrize("n_last", [3, 50])
 def test_the_loop_over_people_gives_the_same(method: str, n_last: int) -> None:
     data, movies = ratings(), vectors()
-    settings = UserVectorSettings(method=method, n_last=n_last, half_life_days=HALF)
+    settings = UserVectorSettings(method=method, n_last=n_last, half_life_days=100)
     expected = by_hand(data, movies, settings)
     found = user_vectors(data, movies, settings, np.random.default_rng(0))
     assert found.user_ids.tolist() == sorted(expected)
@@ -72,9 +71,9 @@ def test_a_small_case_by_hand() -> None:
     data = Interactions.from_columns([1] * 4, [10, 20, 30, 40], [5, 4, 4, 3], [0, 100 * DAY, 100 * DAY, 200 * DAY])
     movies = np.eye(4, dtype=np.float32)
     np.testing.assert_allclose(run(data, movies).vectors, [[3**-0.5] * 3 + [0]], atol=1e-6)
-    temporal = run(data, movies, method="temporal", half_life_days=HALF).vectors
+    temporal = run(data, movies, method="temporal", half_life_days=100).vectors
     np.testing.assert_allclose(temporal, [[1 / 3, 2 / 3, 2 / 3, 0]], atol=1e-6)
-    weighted = run(data, movies, method="weighted", half_life_days=HALF).vectors  # mean 4: only movie 10 lies above
+    weighted = run(data, movies, method="weighted", half_life_days=100).vectors  # mean 4: only movie 10 lies above
     np.testing.assert_allclose(weighted, [[1, 0, 0, 0]], atol=1e-6)
 
 
