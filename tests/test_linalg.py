@@ -52,7 +52,7 @@ def residual(dense: np.ndarray, svd: SVD) -> float:
 
 
 def best_residual(dense: np.ndarray, rank: int) -> float:
-    return float(np.sqrt((np.linalg.svd(dense, compute_uv=False)[rank:] ** 2).sum()))
+    return float(np.linalg.norm(np.linalg.svd(dense, compute_uv=False)[rank:]))
 
 
 def orthonormality_error(svd: SVD) -> float:

@@ -19,12 +19,9 @@ PROCESS = RatingPredictor.Settings(
     bias=0.3, bias_drift=0.2, bias_drift_span=5.0, taste_drift=0.4, taste_drift_span=8.0, rare=3.0, taste_range=1.0
 )
 SIZES = {"cooccurrence_factors": 4, "user_factors": 4}
+RNG = np.random.default_rng(0)
+ONE_HISTORY = RNG.normal(size=(7, 3)), RNG.normal(size=7), RNG.integers(1, 50, 7).astype(float)
 OFF = {"cooccurrence": 0.0, "quality": 0.0, "fame": 0.0}
-
-
-def one_history(n: int = 7, d: int = 3) -> tuple[np.ndarray, ...]:
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(n, d)), rng.normal(size=n), rng.integers(1, 50, n).astype(float)
 
 
 def joint_covariance(phi: np.ndarray, counts: np.ndarray, scale: float = 1.0) -> np.ndarray:
@@ -45,7 +42,7 @@ def conditional_mean(K: np.ndarray, y: np.ndarray, which: int) -> float:
 
 
 def test_the_process_is_the_conditional_gaussian_of_the_header() -> None:
-    phi, y, counts = one_history()
+    phi, y, counts = ONE_HISTORY
     np.testing.assert_allclose(covariance(phi, counts, PROCESS, 2.0), joint_covariance(phi, counts, 2.0), rtol=1e-12)
     K = joint_covariance(phi, counts)
     weights, shift = expected_taste(phi[:-1], y[:-1], counts[:-1], PROCESS)
@@ -58,7 +55,7 @@ def test_the_process_is_the_conditional_gaussian_of_the_header() -> None:
 
 def test_taste_scales_mix_by_evidence() -> None:
     """Against the density of a Student's t with 4 degrees of freedom."""
-    phi, y, counts = one_history()
+    phi, y, counts = ONE_HISTORY
     past, target = slice(0, len(y) - 1), len(y) - 1
     means, densities = [], []
     for scale in (0.5, 1.0, 2.0):

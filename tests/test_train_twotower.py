@@ -57,7 +57,7 @@ def about(folder: Path) -> Any:
     return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["settings"]["train"]
 
 
-def test_prints_curves_and_keeps_the_best_epoch(processed, tmp_path, capsys):
+def test_prints_curves_keeps_the_best_epoch_and_stops_when_patience_is_out(processed, tmp_path, capsys):
     output = tmp_path / "model"
     train(processed, output, "--epochs", 12)
     printed = capsys.readouterr().out
@@ -81,10 +81,7 @@ def test_prints_curves_and_keeps_the_best_epoch(processed, tmp_path, capsys):
         training.run_epoch()
     np.testing.assert_array_equal(fresh.take_over(training).movie_vectors_, stored.movie_vectors_)
     np.testing.assert_array_equal(load_movie_tower(output, train_split.movie_ids)[1], stored.movie_biases_)
-
-
-def test_stops_when_patience_is_out(processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train(processed, tmp_path / "model", "--epochs", 300, "--rate", 0.05, "--patience", 2)
+    train(processed, tmp_path / "patient", "--epochs", 300, "--rate", 0.05, "--patience", 2)
     quality = [float(value) for value in re.findall(r"nDCG@10 (\d\.\d+)", capsys.readouterr().out)]
     assert len(quality) == int(np.argmax(quality)) + 3 < 300
 

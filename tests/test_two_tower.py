@@ -158,9 +158,7 @@ def test_fold_in_comes_near_what_training_found(objective: str) -> None:
     movies = model.movie_vectors_, model.movie_biases_
     u = fold_in({**p, "mean": model.people_mean_}, model.settings, *movies, known, n_steps=300)
 
-    def likeness(a: Any, b: Any) -> float:
-        return float(np.mean([np.corrcoef(x, y)[0, 1] for x, y in zip(a, b)]))
-
+    likeness = lambda a, b: np.mean([np.corrcoef(x, y)[0, 1] for x, y in zip(a, b)])  # noqa: E731
     assert likeness(u @ model.movie_vectors_.T, trained) > 0.9
     assert likeness(u @ model.movie_vectors_.T, np.roll(trained, 1, axis=0)) < 0.3
     assert likeness(model.score(data, np.arange(N_USERS)), trained) > 0.8  # in as many steps as the model takes
