@@ -45,7 +45,7 @@ def test_training_never_reads_the_answer_nor_calls_a_known_movie_wrong(ahead: fl
         answer = run.examples[line]
         user = int(run.user_rows[answer])
         read = bags.movie_rows[bags.indptr[line] : bags.indptr[line + 1]]
-        assert 0 <= max(order[user, movie] for movie in read.tolist()) < answer
+        assert max(order[user, movie] for movie in read.tolist()) < answer
         columns = np.flatnonzero(np.isin(batch.movie_rows, read)).tolist()
         assert {column for other, column in masked if other == line} == set(columns)
     assert not any((line, column) in masked for line, column in enumerate(batch.positive.tolist()))

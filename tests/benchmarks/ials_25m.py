@@ -58,6 +58,7 @@ def implicit(data: Interactions, weights: np.ndarray, k: int):
 
 def loss(data: Interactions, weights: np.ndarray, X: np.ndarray, Y: np.ndarray) -> float:
     """Return the loss over all cells in float64: unobserved ones through the Gram matrices."""
+    X, Y = X.astype(np.float64), Y.astype(np.float64)
     total = float(np.sum((X.T @ X) * (Y.T @ Y))) + LAMBDA * float(np.sum(X**2) + np.sum(Y**2))
     users = data.user_rows()
     for low in range(0, data.n_ratings, 1 << 18):
@@ -82,8 +83,7 @@ def main() -> None:
             spent[name].append(timed(sweep, *vectors[name])[0])
     medians = {name: statistics.median(seconds) for name, seconds in spent.items()}
     for name, median in medians.items():
-        total = loss(data, weights, *(part.astype(np.float64) for part in vectors[name]))
-        print(f"{name}: median {median:.2f} s, loss {total:.7g}")
+        print(f"{name}: median {median:.2f} s, loss {loss(data, weights, *vectors[name]):.7g}")
     print(f"ratio {medians['ours'] / medians['implicit']:.2f}")
 
 

@@ -8,7 +8,6 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-import argparse
 import time
 from pathlib import Path
 
@@ -26,20 +25,16 @@ def memory(field: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--objective", choices=["mse", "softmax"], default="mse")
-    objective = parser.parse_args().objective
     data = synthetic_interactions(*FULL, np.random.default_rng(0))
     Path("/proc/self/clear_refs").write_text("5", "ascii")  # the peak counts from here
     before = memory("VmRSS")
     print(f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies, loaded: {before:.2f} GB")
-    settings = TwoTowerSettings(**{**RECIPE, "objective": objective})
-    training = Training(data, np.zeros((data.n_movies, 0), np.float32), settings)
+    training = Training(data, np.zeros((data.n_movies, 0), np.float32), TwoTowerSettings(**RECIPE))
     begun = time.perf_counter()
     loss = training.run_epoch()
     seconds = time.perf_counter() - begun
     print(
-        f"{objective}: one epoch over {len(training.examples):,} examples {seconds:.1f} s "
+        f"one epoch over {len(training.examples):,} examples {seconds:.1f} s "
         f"({training.steps_done:,} steps, {1e3 * seconds / training.steps_done:.2f} ms each), mean loss {loss:.4f}"
     )
     print(f"peak memory {memory('VmHWM'):.2f} GB, of which {memory('VmHWM') - before:.2f} GB above the ratings")
