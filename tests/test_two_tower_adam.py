@@ -65,4 +65,5 @@ def test_trajectory_is_the_textbook_s(lazy: bool, l2: float) -> None:
         np.testing.assert_allclose(ours(walk, lazy, np.float64, l2), expected, rtol=0, atol=1e-12)
         single = ours(walk, lazy, np.float32, l2)
         assert single.dtype == np.float32
+        assert not np.shares_memory(Parameter(walk.start).weights, walk.start)
         np.testing.assert_allclose(single, expected, rtol=0, atol=2e-5)
