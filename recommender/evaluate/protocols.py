@@ -15,9 +15,10 @@ left out and counted. `build` makes cases by name.
 Leaks               prevented by
     others' future  strict time only: per-user models are fitted on ratings that others gave later
     tuning          settings are chosen on val, never on test
-    counts          popularity is counted in the known ratings (`Catalog.with_counts`); Trending: before the moment
-    user means      computed on train; the stacker splits inside train
+    counts          rankers count the ratings that they are fitted on; Trending: before the moment
+    weighted signal user means, counts and newest time come from train; the stacker splits inside train
     filter          not prevented: users and movies are filtered by rating counts before the split
+    texts, tags     not prevented: they have no date
 """
 
 from __future__ import annotations
