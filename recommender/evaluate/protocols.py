@@ -17,8 +17,7 @@ Leaks               prevented by
     tuning          settings are chosen on val, never on test
     counts          rankers count the ratings that they are fitted on; Trending: before the moment
     weighted signal user means, counts and newest time come from train; the stacker splits inside train
-    filter          not prevented: users and movies are filtered by rating counts before the split
-    texts, tags     not prevented: they have no date
+    not prevented   users and movies are filtered by counts before the split; texts and tags have no date
 """
 
 from __future__ import annotations
