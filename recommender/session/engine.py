@@ -135,6 +135,8 @@ class SessionEngine:
 
     def _words(self, state: SessionState) -> list[tuple[float, TextSignal]]:
         """Return the decay and the signal of each utterance."""
+        if not state.utterances:
+            return []
         moments = sorted({said.after for said in state.utterances}, reverse=True)
         fade = self.policy.words_fade
         return [(fade ** moments.index(said.after), self._signal(said.text)) for said in state.utterances]

@@ -18,14 +18,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..data import artifacts
 from ..data.settings import setting
 from .rules import VectorRule
-from .state import DISLIKE, FAVORITE, LIKE, SKIP, TEXT, Event
+from .state import DISLIKE, FAVORITE, LIKE, NO_ROW, SKIP, TEXT, Event
 
 KIND, FILE = "session", "gaussian.npz"
 REMEDY = "python -m model.train_session_model"
@@ -69,27 +69,26 @@ class ConditionalGaussian(VectorRule):
         self.means = fitted.means.astype(np.float64)
         self.movie_noise: np.ndarray = fitted.noise.astype(np.float64)
         self._values = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0, TEXT: 1.0}
-        self._skip_noise = 1.0 / skip_weight if skip_weight > 0 else np.inf
+        skip_noise = 1.0 / skip_weight if skip_weight > 0 else np.inf
+        self._factors = {**dict.fromkeys(self._values, 1.0), SKIP: skip_noise}  # of the noise of an answer
 
     def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
-        heard: Any = slice(None)  # which events count
-        if self.skip_weight == 0:
-            heard = np.array([event.answer != SKIP for event in events], dtype=bool)
-            events = [event for event in events if event.answer != SKIP]
+        if self.skip_weight == 0 and any(event.answer == SKIP for event in events):
+            weights, heard = np.zeros(len(events)), [event.answer != SKIP for event in events]
+            weights[heard] = self.event_weights([event for event in events if event.answer != SKIP], vectors[heard])
+            return weights
         rows = np.array([event.row for event in events], dtype=np.int64)
-        V = vectors[heard].astype(np.float64)  # V_O, (n, k)
+        V = vectors.astype(np.float64)  # V_O, (n, k)
         y = np.array([self._values[event.answer] for event in events])
-        noise, mu = self.movie_noise[rows], self.means[rows]
-        for i, event in enumerate(events):
-            if event.answer == SKIP:
-                noise[i] *= self._skip_noise
-            elif event.item is not None:
-                noise[i], mu[i] = event.item.noise / event.item.weight, 0.0
+        noise = self.movie_noise[rows] * np.array([self._factors[event.answer] for event in events])
+        mu = self.means[rows]
+        for i in np.flatnonzero(rows == NO_ROW).tolist():
+            item = events[i].item
+            assert item is not None
+            noise[i], mu[i] = item.noise / item.weight, 0.0
         covariance = V @ V.T
         covariance.flat[:: len(rows) + 1] += noise
-        weights = np.zeros(len(vectors))
-        weights[heard] = np.linalg.solve(covariance, y - mu)
-        return weights
+        return np.linalg.solve(covariance, y - mu)
 
 
 def load_gaussian(folder: Path, catalog_ids: np.ndarray) -> tuple[Gaussian, GaussianSettings]:

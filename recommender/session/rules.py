@@ -17,7 +17,7 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from .state import DISLIKE, FAVORITE, LIKE, SKIP, Event
+from .state import DISLIKE, FAVORITE, LIKE, NO_ROW, SKIP, Event
 
 
 class LearningRule(ABC):
@@ -70,8 +70,9 @@ class VectorRule(LearningRule):
 
     def weighed(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
         """Return w_o (n_events,) float64 and v_o (n_events, k) float32 of every event."""
-        vectors = self.movie_vectors[np.array([event.row for event in events], dtype=np.int64)]
-        for place, event in enumerate(events):
+        rows = [event.row for event in events]
+        vectors = self.movie_vectors[np.array(rows, dtype=np.int64)]
+        for place, event in enumerate(events if NO_ROW in rows else ()):
             if event.item is not None:
                 vectors[place] = event.item.vector
         return self.event_weights(events, vectors), vectors
