@@ -14,6 +14,12 @@ import time
 
 import numpy as np
 
+try:
+    from implicit.cpu.als import AlternatingLeastSquares
+    from scipy.sparse import csr_matrix
+except ImportError:
+    raise SystemExit("this benchmark compares with implicit: pip install implicit") from None
+
 from recommender.data.interactions import Interactions
 from recommender.learn.ials import transposed
 from recommender.linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient
@@ -41,9 +47,6 @@ def ours(data: Interactions, weights: np.ndarray, k: int):
 
 
 def implicit(data: Interactions, weights: np.ndarray, k: int):
-    from implicit.cpu.als import AlternatingLeastSquares
-    from scipy.sparse import csr_matrix
-
     confidence = csr_matrix((1 + weights, data.movie_rows, data.indptr), (data.n_users, data.n_movies))
     transposed_confidence = confidence.T.tocsr()
     model = AlternatingLeastSquares(k, regularization=LAMBDA, use_cg=True, num_threads=1)

@@ -9,6 +9,7 @@ the two's vectors, and the time of fresh processes from their start to the first
 """
 
 import argparse
+import importlib.util
 import os
 import statistics
 import subprocess
@@ -28,6 +29,8 @@ TORCH = "('sentence-transformers', model_name=str(minilm.package_folder()), devi
 
 
 def main() -> None:
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise SystemExit("this benchmark compares with sentence-transformers: pip install sentence-transformers")
     arguments = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(arguments.threads)  # before numpy and torch are imported

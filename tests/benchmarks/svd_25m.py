@@ -24,9 +24,11 @@ PAIRS = ((5, 6), (15, 8))  # n_iter of theirs, passes of ours
 
 
 def compare(data: Interactions, signal: str) -> None:
-    import scipy.sparse
-    from sklearn.decomposition import TruncatedSVD
-
+    try:
+        import scipy.sparse
+        from sklearn.decomposition import TruncatedSVD
+    except ImportError:
+        raise SystemExit("this benchmark compares with scikit-learn: pip install scikit-learn") from None
     values = SvdModel(signal=signal).values(data)
     theirs = scipy.sparse.csr_matrix((values, data.movie_rows, data.indptr), shape=(data.n_users, data.n_movies))
     building, ours = timed(lambda: SparseMatrix(data.indptr, data.movie_rows, values, data.n_movies))

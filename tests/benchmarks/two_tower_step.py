@@ -19,9 +19,13 @@ import time
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn import Embedding, Linear, Module, ModuleList
-from torch.nn.functional import cross_entropy, mse_loss
+
+try:
+    import torch
+    from torch.nn import Embedding, Linear, Module, ModuleList
+    from torch.nn.functional import cross_entropy, mse_loss
+except ImportError:
+    raise SystemExit("this benchmark compares with PyTorch: pip install torch") from None
 
 from recommender.data.interactions import Interactions
 from recommender.learn.two_tower.losses import batch_candidates, log_frequencies
