@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Optional
 
 from preprocess.descriptions import FIELDS
-from preprocess.sources import Source, csv_rows
 from preprocess.steps import PipelineSettings, Run, run_steps, write_rows
 from recommender import cli
 from recommender.data.catalog import METADATA_COLUMNS, parse_title
 from recommender.data.errors import DataError
+from recommender.data.raw.sources import Source, csv_rows
 
 # IMDb ids start with tt; pandas writes .0 after ids in columns with missing values.
 _LINKS = {"imdbId": r"(tt)?[0-9]+(\.0)?", "tmdbId": r"[0-9]+(\.0)?"}

@@ -18,13 +18,13 @@ from typing import Optional
 
 import numpy as np
 
-from preprocess.ratings_table import RatingsTable, read_ratings
-from preprocess.sources import open_source
 from preprocess.steps import PipelineSettings, Run, run_steps, write_ratings, write_rows
 from recommender import cli
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions, encode
+from recommender.data.raw.ratings_table import RatingsTable, read_ratings
+from recommender.data.raw.sources import open_source
 from recommender.data.splits import active_mask
 
 

@@ -23,12 +23,12 @@ from recommender.cli import Parser
 from recommender.data import artifacts
 from recommender.data.errors import SettingsError
 from recommender.data.interactions import Interactions
+from recommender.data.raw.sources import FORMATS, Source, open_source
 from recommender.data.settings import default_folder, override, read_settings, setting
 from recommender.data.splits import KIND, PARTS, load_movies, load_ratings, load_split
 from recommender.data.weighting import HALF_LIFE_DAYS, POPULARITY_POWER
 
 from .descriptions import FIELDS, read_all
-from .sources import FORMATS, Source, open_source
 
 # Above this many ratings `--format auto` writes no CSV: 25M ratings take minutes as CSV, seconds as arrays.
 CSV_UP_TO = 2_000_000

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess import build_metadata, download, filter_data, ratings_table, split_data, transform_data
+from preprocess import build_metadata, download, filter_data, split_data, transform_data
 from preprocess import setup as all_steps
-from preprocess.ratings_table import read_ratings
-from preprocess.sources import ITEM_GENRES, open_source
 from recommender import cli
 from recommender.data.catalog import NO_GENRES, Catalog
 from recommender.data.errors import DataError
+from recommender.data.raw import ratings_table
+from recommender.data.raw.ratings_table import read_ratings
+from recommender.data.raw.sources import ITEM_GENRES, open_source
 from recommender.data.splits import load_ratings, load_split
 
 from .raw_sets import HEADER, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, run_setup, write_csv

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.sources import open_source
 from recommender import Recommender
 from recommender.data.catalog import Catalog
+from recommender.data.raw.sources import open_source
 from recommender.data.titles import TitleIndex
 from tests.movielens import ZIP, load_small
 

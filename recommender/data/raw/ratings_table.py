@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from recommender.data.errors import DataError
-from recommender.data.interactions import Interactions, encode
-
+from ..errors import DataError
+from ..interactions import Interactions, encode
 from .raw_files import RawFiles
 from .sources import FORMATS, Format, Source, find_columns
 
@@ -56,10 +55,10 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
     low, high = scale or (layout.low, layout.high)
     layout = layout._replace(low=low, high=high)
     columns = None if source.numbers or -1 in layout.positions else _read_numbers(source.files, layout)
-    n_dropped, names = 0, {}
+    n_dropped, names = 0, dict[str, dict[int, str]]()
     if not columns:
-        columns, names = _read_text(source.files, layout, source.numbers)
-        columns, n_dropped, more = _clean(source.files, layout, columns)
+        cells, names = _read_text(source.files, layout, source.numbers)
+        columns, n_dropped, more = _clean(source.files, layout, cells)
         notes += more + [f"{what} ids are names: {what}_ids.csv lists their numbers" for what in names]
     users, movies, ratings, times = columns
     if (low, high) != (0.5, 5.0):
@@ -122,7 +121,7 @@ def _read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
 
 def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]:
     """Read a file of plain numbers in range; None for any other file."""
-    parts = []
+    parts: list[tuple[np.ndarray, ...]] = []
     dtypes = dict(zip(layout.positions, (np.int64, np.int64, np.float64, np.int64)))
     with files.open(files.ratings_name) as file:
         if layout.has_header:
@@ -153,7 +152,7 @@ def _read_text(
     Float64 is exact for ids below MAX_ID; an empty rating is -inf, an invalid time NaN.
     """
     names: list[Optional[dict[str, int]]] = [None, dict(movie_numbers) or None]  # of users, of movies
-    parts = []
+    parts: list[np.ndarray] = []
     rows = _text_rows(files, layout)
     while chunk := list(itertools.islice(rows, CHUNK)):
         lines, widths, *cells = zip(*chunk)

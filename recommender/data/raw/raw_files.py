@@ -10,9 +10,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Optional
+from typing import IO, Optional, cast
 
-from recommender.data.errors import DataError
+from ..errors import DataError
 
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
@@ -60,7 +60,7 @@ class RawFiles:
         return DataError(f"{label} {problem}" if line is None else f"{label} line {line}: {problem}")
 
     @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
+    def open(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file for reading bytes; raises `DataError` if it turns out to be damaged."""
         place = self._members[name]
         try:
@@ -68,7 +68,8 @@ class RawFiles:
                 with self._zip.open(place) as member:
                     yield member
             else:
-                with gzip.open(place) if place.endswith(".gz") else open(place, "rb") as file:
+                opened = cast("IO[bytes]", gzip.open(place) if place.endswith(".gz") else open(place, "rb"))
+                with opened as file:
                     yield file
         except _DAMAGED as error:
             raise self.error(name, f"is damaged ({error}): download it again") from None

@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from recommender.data.catalog import NO_GENRES
-from recommender.data.errors import DataError
-
+from ..catalog import NO_GENRES
+from ..errors import DataError
 from .raw_files import RawFiles
 
 _IMDB_DIGITS = 7
