@@ -22,7 +22,7 @@ from .data.splits import PARTS, load_all, load_split
 from .data.titles import TitleIndex
 from .learn.base import DEFAULT_METHOD, Ranker
 from .learn.svd import SvdModel
-from .linalg.top_n import top_n
+from .linalg.rows import top_n
 from .retrieve import INDEXES, VectorIndex
 from .session import gaussian
 from .session.engine import SessionEngine

@@ -13,7 +13,7 @@ from recommender.evaluate import metrics, protocols
 from recommender.evaluate.protocols import cut_runs
 from recommender.learn import registry
 from recommender.learn.base import mask_seen
-from recommender.linalg.top_n import top_n
+from recommender.linalg.rows import top_n
 
 from .movielens import load_set
 

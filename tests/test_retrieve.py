@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recommender.data.errors import ArtifactError, ChoiceError
-from recommender.linalg.top_n import top_n
+from recommender.linalg.rows import top_n
 from recommender.retrieve import INDEXES
 
 

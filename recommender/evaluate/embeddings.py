@@ -27,8 +27,7 @@ from ..data.artifacts import has_manifest
 from ..data.catalog import Catalog
 from ..data.errors import DataError, SettingsError
 from ..data.interactions import Interactions
-from ..linalg.rows import unit_rows
-from ..linalg.top_n import top_n
+from ..linalg.rows import top_n, unit_rows
 from ..text import registry
 from ..text.backends.local import LocalBackend
 from ..text.base import BaseEmbeddingBackend, Identity

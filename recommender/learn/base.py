@@ -27,7 +27,7 @@ from ..data.catalog import Catalog
 from ..data.errors import DataError
 from ..data.interactions import Interactions
 from ..data.settings import check_value
-from ..linalg.top_n import top_n
+from ..linalg.rows import top_n
 
 DEFAULT_METHOD = "stacker"  # what ranks for known users where nothing else is asked for (registry.py)
 AnyRanker = TypeVar("AnyRanker", bound="Ranker")

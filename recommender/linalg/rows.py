@@ -1,6 +1,16 @@
-"""Rows of a matrix brought to length 1, so that the inner product of two of them is their cosine."""
+"""Rows of a matrix: brought to length 1, so that the inner product of two is their cosine; the n largest of each.
+
+`top_n` goes by block maxima and a threshold:
+
+    t = the n-th largest of the maxima of blocks of scores     (n blocks reach t, so at least n scores do)
+    result = the first n, in order, of all scores >= t
+
+One pass of `maximum` reads the scores, where a partition moves them all; and ties are exact.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -14,3 +24,34 @@ def unit_rows(vectors: np.ndarray, dtype: npt.DTypeLike = np.float32, negligible
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (n, 1)
     return np.asarray(vectors / np.where(lengths > negligible, lengths, 1), dtype=dtype)
+
+
+def top_n(scores: np.ndarray, n: int) -> np.ndarray:
+    """Return (B, min(n, width)) columns of the largest of `scores` (B, width), best first, ties by ascending column.
+
+    Scores may be -inf, not NaN.  Cost O(B width); for n far below the width little more than reading the scores once.
+
+    >>> top_n(np.array([[1, 3, 3, 2]], dtype=np.float32), 2).tolist()
+    [[1, 2]]
+    """
+    n_lines, width = scores.shape
+    n = max(min(n, width), 0)
+    # width / block maxima to choose from and n block scores to look at again: least where block = sqrt(width / n)
+    block = math.isqrt(width // n) if n else 0
+    if block < 2:
+        return np.argsort(-scores, axis=1, kind="stable")[:, :n]
+    # Block j holds the columns j, j + n_blocks, j + 2 n_blocks, ...: their maximum is then a maximum of whole rows.
+    n_blocks = width // block
+    n_even = n_blocks * block
+    maxima = scores[:, :n_even].reshape(n_lines, block, n_blocks).max(axis=1)  # (B, n_blocks)
+    thresholds = np.partition(maxima, n_blocks - n, axis=1)[:, n_blocks - n]
+    members = np.arange(0, n_even, n_blocks)[:, None]
+    best = np.empty((n_lines, n), dtype=np.int64)
+    for line in range(n_lines):
+        values, threshold = scores[line], thresholds[line]
+        columns = (members + np.flatnonzero(maxima[line] >= threshold)).reshape(-1)  # ascending
+        columns = columns[values[columns] >= threshold]
+        rest = n_even + np.flatnonzero(values[n_even:] >= threshold)
+        columns = np.concatenate((columns, rest))
+        best[line] = columns[np.argsort(-values[columns], kind="stable")[:n]]
+    return best

@@ -1,7 +1,7 @@
 """The exact index: all inner products, then the k largest. The default, and the reference for other indexes.
 
     similarities = Q V'          one matrix product for a block of queries
-    rows = top_n(similarities)   linalg/top_n.py
+    rows = top_n(similarities)   linalg/rows.py
 
 62,000 movies of 50 dimensions take about half a millisecond a query; an approximate index pays off for far more.
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..data import artifacts
 from ..data.settings import setting
-from ..linalg.top_n import top_n
+from ..linalg.rows import top_n
 from .base import METRICS, VectorIndex
 
 BLOCK_CELLS = 1 << 22  # similarities in a block of queries: 16 MB
