@@ -68,9 +68,8 @@ class RawFiles:
                 with self._zip.open(place) as member:
                     yield member
             else:
-                opened = cast("IO[bytes]", gzip.open(place) if place.endswith(".gz") else open(place, "rb"))
-                with opened as file:
-                    yield file
+                with gzip.open(place) if place.endswith(".gz") else open(place, "rb") as file:
+                    yield cast("IO[bytes]", file)
         except _DAMAGED as error:
             raise self.error(name, f"is damaged ({error}): download it again") from None
         except RuntimeError as error:
