@@ -37,7 +37,7 @@ from recommender.evaluate import plots
 from recommender.evaluate.protocols import Evaluation, from_known, ranking_quality
 from recommender.learn.baselines import MostPopular
 from recommender.learn.two_tower.model import FOLDER, TwoTower
-from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
+from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings
 
 PRESETS = {"default": {}, "recipe": RECIPE}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")

@@ -22,8 +22,7 @@ from recommender.data.settings import default_folder
 from recommender.data.splits import load_all, load_split
 from recommender.evaluate import protocols
 from recommender.learn.two_tower.model import MODEL_FILE, TwoTower, load_movie_tower
-from recommender.learn.two_tower.network import loss_and_gradient
-from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
+from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings, loss_and_gradient
 from recommender.learn.two_tower.training import shuffled_batches
 
 from .test_training_programs import make_processed as make_splits

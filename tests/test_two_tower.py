@@ -14,8 +14,7 @@ from recommender.learn.two_tower.gradient_check import check_gradient
 from recommender.learn.two_tower.history import bags_before, draw_ends
 from recommender.learn.two_tower.losses import LOSSES
 from recommender.learn.two_tower.model import TwoTower
-from recommender.learn.two_tower.network import Batch, Parameters, loss_and_gradient
-from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
+from recommender.learn.two_tower.network import RECIPE, Batch, Parameters, TwoTowerSettings, loss_and_gradient
 from recommender.learn.two_tower.training import Training
 
 from .test_models_contract import N_MOVIES, N_USERS, catalog, ratings

@@ -10,8 +10,7 @@ from recommender.data.interactions import Interactions
 from recommender.learn.two_tower.adam import Adam, Parameter
 from recommender.learn.two_tower.losses import log_frequencies
 from recommender.learn.two_tower.model import TwoTower
-from recommender.learn.two_tower.network import loss_and_gradient
-from recommender.learn.two_tower.settings import RECIPE
+from recommender.learn.two_tower.network import RECIPE, loss_and_gradient
 from recommender.learn.two_tower.training import shuffled_batches
 
 from .test_models_contract import catalog, ratings

@@ -23,7 +23,7 @@ from ..data.interactions import LIKED, Interactions
 from ..learn.ease import Ease
 from ..learn.svd import SvdModel
 from ..learn.two_tower.model import TwoTower
-from ..learn.two_tower.settings import TwoTowerSettings
+from ..learn.two_tower.network import TwoTowerSettings
 from .gaussian import ConditionalGaussian, GaussianSettings
 from .policy import PolicySettings
 from .rules import LearningRule, MovingAverage

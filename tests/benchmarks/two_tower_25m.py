@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
+from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings
 from recommender.learn.two_tower.training import Training
 from tests.benchmarks.svd_25m import FULL
 from tests.benchmarks.synthetic import synthetic_interactions

@@ -29,8 +29,7 @@ except ImportError:
 
 from recommender.data.interactions import Interactions
 from recommender.learn.two_tower.losses import batch_candidates, log_frequencies
-from recommender.learn.two_tower.network import Batch, loss_and_gradient
-from recommender.learn.two_tower.settings import RECIPE, TwoTowerSettings
+from recommender.learn.two_tower.network import RECIPE, Batch, TwoTowerSettings, loss_and_gradient
 from recommender.learn.two_tower.training import Training
 from tests.benchmarks.synthetic import synthetic_interactions
 

@@ -16,8 +16,7 @@ from ...data.interactions import Interactions
 from . import layers
 from .adam import Adam, Parameter
 from .losses import LOSSES
-from .network import Parameters, tower, tower_backward
-from .settings import TwoTowerSettings
+from .network import Parameters, TwoTowerSettings, tower, tower_backward
 
 RATE, STEPS = 0.05, 100
 _BLOCK = 256  # users at a time: the softmax holds their scores of all movies

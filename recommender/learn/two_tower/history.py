@@ -17,8 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...data.interactions import Interactions, grades
-from .network import Bags
-from .settings import TwoTowerSettings
+from .network import Bags, TwoTowerSettings
 
 FORGOTTEN = 7.0  # spans after which a movie no longer counts: exp(-7) is less than a thousandth
 

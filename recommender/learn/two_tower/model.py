@@ -5,7 +5,7 @@
 The chapter in order: `layers` and `losses` (each step forward and backward), `gradient_check`, `adam`, `network` (what
 the towers read and how they meet), `history`, `training`, and this model over them; `text` adds movies' texts.
 
-`settings.RECIPE` is what such projects start from: ids of users and movies, a ReLU layer each, the squared error of the
+`network.RECIPE` is what such projects start from: ids of users and movies, a ReLU layer each, the squared error of the
 rating. It ranks worse than popularity. The defaults differ in what they ask (which movie will be liked next, out of
 those of the batch, with logQ correction) and in what they read (the history, recent ratings first, instead of an id).
 Nothing of a user is stored: with ids their rows are dropped, and every user, known or new, is placed by `fold_in`.
@@ -30,8 +30,7 @@ from . import layers
 from .fold_in import fold_in
 from .history import bags_before
 from .losses import LOSSES
-from .network import tower
-from .settings import TwoTowerSettings
+from .network import TwoTowerSettings, tower
 from .training import Training
 
 FOLDER, MODEL_FILE = "twotower", "twotower_model.npz"

@@ -21,7 +21,7 @@ from ...data.settings import setting
 from ...linalg.ridge import fit_ridge
 from ..features import TextFeatureSettings, text_features
 from .model import TwoTower
-from .settings import FEATURES, TwoTowerSettings
+from .network import FEATURES, TwoTowerSettings
 from .training import Training
 
 

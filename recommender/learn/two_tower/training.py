@@ -20,8 +20,7 @@ from ...data.interactions import LIKED, Interactions
 from .adam import Adam, Parameter
 from .history import bags_before, draw_ends
 from .losses import LOSSES, batch_candidates, log_frequencies
-from .network import Bags, Batch, Gradient, Parameters, loss_and_gradient, movie_inputs, tower
-from .settings import TwoTowerSettings
+from .network import Bags, Batch, Gradient, Parameters, TwoTowerSettings, loss_and_gradient, movie_inputs, tower
 
 TOO_LARGE = 1e6  # for a weight: products of a few such numbers are beyond float32
 
