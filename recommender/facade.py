@@ -25,10 +25,9 @@ from .learn.svd import SvdModel
 from .linalg.rows import top_n
 from .retrieve import INDEXES, VectorIndex
 from .session import gaussian
-from .session.engine import SessionEngine
+from .session.engine import Session, SessionEngine
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .session.rules import LearningRule, MovingAverage
-from .session.session import Session
 from .session.state import TextSignal
 
 if TYPE_CHECKING:  # imported on first use

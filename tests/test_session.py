@@ -12,12 +12,11 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.linalg.rows import unit_rows
-from recommender.session.engine import SessionEngine
+from recommender.session.engine import Recommendation, Session, SessionEngine
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
 from recommender.session.policy import TERMS, MovieFilter, PolicySettings
 from recommender.session.queries import FreeText
 from recommender.session.rules import LearningRule, MovingAverage
-from recommender.session.session import Recommendation, Session
 from recommender.session.state import Event, PseudoItem, SessionState, TextSignal, Utterance
 from recommender.text.base import BaseEmbeddingBackend, Identity
 

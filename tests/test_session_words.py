@@ -13,12 +13,12 @@ from recommender.data.errors import ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.svd import SvdModel
 from recommender.session import cold_start
+from recommender.session.engine import Session
 from recommender.session.gaussian import Gaussian
 from recommender.session.policy import PolicySettings
 from recommender.session.profiles import load_profile, save_profile
 from recommender.session.queries import LENGTH, MOST_LETTERS, FreeText
 from recommender.session.rules import MovingAverage
-from recommender.session.session import Session
 from recommender.session.state import Event, SessionState, Utterance
 from recommender.text.base import Identity
 from recommender.text.vectors import MOVIES, VectorTable
