@@ -31,7 +31,7 @@ from .session.rules import LearningRule, MovingAverage
 from .session.state import TextSignal
 
 if TYPE_CHECKING:  # imported on first use
-    from .session.queries import FreeText
+    from .session.texts import FreeText
 
 LOCAL = "local"
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
@@ -120,7 +120,7 @@ class Recommender:
     @functools.cached_property
     def free_text(self) -> FreeText:
         """The text encoder, opened on first use."""
-        from .session.queries import FreeText
+        from .session.texts import FreeText
 
         return FreeText.load(self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
 
@@ -242,11 +242,11 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
     counts, vectors = model.movie_counts_, model.movie_vectors(policy.vector_scaling)
     notes, texts = [], None
     if not counts.all():
-        from .session import cold_start
+        from .session.texts import fill, fill_gaussian, load_texts
 
         try:
-            texts = cold_start.load_texts(folder, catalog, backend)
-            vectors = cold_start.fill(texts, vectors, counts)
+            texts = load_texts(folder, catalog, backend)
+            vectors = fill(texts, vectors, counts)
         except ArtifactError as error:
             notes.append(f"movies without ratings come last: {error}")
     rule: LearningRule = MovingAverage(vectors, policy.learning_rate, policy.negative_weight)
@@ -254,7 +254,7 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
     if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
         fitted, how = gaussian.load_gaussian(artifact, catalog.movie_ids)
         if texts is not None:
-            fitted = cold_start.fill_gaussian(texts, fitted, counts)
+            fitted = fill_gaussian(texts, fitted, counts)
         rule = gaussian.ConditionalGaussian(fitted, how, policy.skip_weight)
     elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
         remedy = f"run {artifacts.command(gaussian.REMEDY, artifact)} for the conditional Gaussian"

@@ -15,9 +15,9 @@ from recommender.linalg.rows import unit_rows
 from recommender.session.engine import Recommendation, Session, SessionEngine
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
 from recommender.session.policy import TERMS, MovieFilter, PolicySettings
-from recommender.session.queries import FreeText
 from recommender.session.rules import LearningRule, MovingAverage
 from recommender.session.state import Event, PseudoItem, SessionState, TextSignal, Utterance
+from recommender.session.texts import FreeText
 from recommender.text.base import BaseEmbeddingBackend, Identity
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "War"]

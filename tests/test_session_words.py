@@ -12,14 +12,13 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.svd import SvdModel
-from recommender.session import cold_start
 from recommender.session.engine import Session
 from recommender.session.gaussian import Gaussian
 from recommender.session.policy import PolicySettings
 from recommender.session.profiles import load_profile, save_profile
-from recommender.session.queries import LENGTH, MOST_LETTERS, FreeText
 from recommender.session.rules import MovingAverage
 from recommender.session.state import Event, SessionState, Utterance
+from recommender.session.texts import LENGTH, MOST_LETTERS, FreeText, fill_gaussian
 from recommender.text.base import Identity
 from recommender.text.vectors import MOVIES, VectorTable
 from tests.test_session import TOPICS, N, TopicBackend, make_catalog, make_encoder, make_engine, make_rule, make_vectors
@@ -147,7 +146,7 @@ def test_the_gaussian_gets_vector_mean_base_and_noise_for_them():
         part[[0, 1]] = 0
     fitted, counts = Gaussian(*parts, 9), np.full(N, 50)
     counts[[0, 1]] = 0
-    placed = cold_start.fill_gaussian(TopicBackend().embed_texts(make_catalog().lines()), fitted, counts)
+    placed = fill_gaussian(TopicBackend().embed_texts(make_catalog().lines()), fitted, counts)
     for movie in (0, 1):
         same = np.arange(movie + 3, N, 3)
         np.testing.assert_allclose(placed.vectors[movie], fitted.vectors[same].mean(axis=0), atol=0.02)

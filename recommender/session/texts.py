@@ -1,4 +1,6 @@
-"""Words of a person's own: how well each movie fits them, and where they lie among ratings.
+"""What texts tell a session: how movies fit a person's own words, and where movies that nobody rated lie.
+
+Words of a person's own:
 
     fit_i       = x_q . x_i + share_i / n_words      x: text vectors of the request and the movie; share: word_match.py
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
@@ -6,6 +8,13 @@
 The first knows what a movie is about and finds it by name; the second knows who likes what, and so reaches movies that
 share no word with the request. A session adds both to its score (engine.py). The fewer words, the more each is meant
 exactly. A movie of a genre that the request says no to loses 1 of its fit, as much as any words can be worth.
+
+Cold start: movies without ratings get vectors predicted from their texts.
+
+    y_i = bridge(x_i)       for the movies i without a rating; the bridge is a ridge regression (linalg/ridge.py) on
+                            all others, each weighing n_i / (n_i + 20) by its number of ratings
+
+For the conditional Gaussian y is a movie's vector, its mean and its base; its noise is the median of the others'.
 """
 
 from __future__ import annotations
@@ -26,13 +35,14 @@ from ..text.base import BaseEmbeddingBackend
 from ..text.registry import DEFAULT_BACKEND, make_backend, names
 from ..text.vectors import VectorTable
 from ..text.word_match import WordMatch, take_out_unwanted, telling_words
-from .cold_start import rating_weights
+from .gaussian import Gaussian
 from .rules import LearningRule
 from .state import PseudoItem, TextSignal
 
 LENGTH = 3.0  # of a pseudo-item's vector, in mean lengths of a movie's: a few words predict little, but are meant
 MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
+FEW_RATINGS = 20.0  # number of ratings at which the weight is 1/2
 
 
 @dataclass(eq=False)
@@ -107,3 +117,33 @@ class FreeText:
         noise = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
         noise += float(self.bridge.residual_variance.sum())
         return PseudoItem(vector * np.float32(LENGTH * usual / length), noise)
+
+
+def rating_weights(n_ratings: np.ndarray) -> np.ndarray:
+    """Return the weight of movies by number of ratings, 0 to 1."""
+    return np.asarray(n_ratings / (n_ratings + FEW_RATINGS))
+
+
+def load_texts(folder: Path, catalog: Catalog, backend: str) -> np.ndarray:
+    """Return the movies' vectors of `backend` (n_movies, d); raises `ArtifactError` if they are missing."""
+    return VectorTable.load(folder / "artifacts" / "text" / backend).vectors_for(catalog.movie_ids.tolist())
+
+
+def fill(texts: np.ndarray, targets: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
+    """Return `targets` (n_movies, k) with predicted rows for movies that have a text in `texts` and no ratings."""
+    has_text = texts.any(axis=1)
+    unrated, known = has_text & (n_ratings == 0), has_text & (n_ratings > 0)
+    filled = targets.copy()
+    if unrated.any() and known.sum() > 1:
+        filled[unrated] = fit_ridge(texts, targets, rating_weights(n_ratings) * has_text)(texts[unrated])
+    return filled
+
+
+def fill_gaussian(texts: np.ndarray, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
+    """Return `fitted` with predictions for movies without ratings."""
+    filled = fill(texts, np.column_stack((fitted.vectors, fitted.means, fitted.base)), n_ratings)
+    noise, unrated = fitted.noise.copy(), n_ratings == 0
+    if unrated.any() and not unrated.all():
+        noise[unrated] = np.median(noise[~unrated])
+    vectors, means, base = np.ascontiguousarray(filled[:, :-2]), np.maximum(filled[:, -2], 0), filled[:, -1].copy()
+    return Gaussian(vectors, means, noise, base, fitted.n_users)
