@@ -11,7 +11,7 @@ import pytest
 from recommender.data.errors import ArtifactError
 from recommender.data.files import sha256
 from recommender.text.backends import minilm
-from recommender.text.minilm.safetensors import read_safetensors
+from recommender.text.backends.minilm import read_safetensors
 from recommender.text.minilm.transformer import BertEncoder, gelu
 from recommender.text.minilm.wordpiece import WordPiece, read_vocabulary, words
 from recommender.text.registry import make_backend

