@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from recommender.data.catalog import Catalog
-from recommender.text.movie_text import movie_text
+from recommender.text.base import movie_text
 
 HERE = Path(__file__).resolve().parent
 QUERIES = pd.read_csv(HERE / "description_queries.csv")

@@ -26,9 +26,8 @@ from recommender.evaluate.embeddings import (
 )
 from recommender.evaluate.run import FunctionRanker, Options, Spec, rank
 from recommender.linalg.rows import unit_rows
-from recommender.text.base import BaseEmbeddingBackend, Identity
+from recommender.text.base import BaseEmbeddingBackend, Identity, movie_text, text_hash
 from recommender.text.dialogues import RECOMMENDER, SEEKER, Dialogue, Turn
-from recommender.text.movie_text import movie_text, text_hash
 from recommender.text.people import UserVectorSettings
 from recommender.text.vectors import MOVIES, VectorTable
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recommender.text.backends.cache import FILE_NAME, VectorCache
-from recommender.text.movie_text import text_hash
+from recommender.text.base import text_hash
 from tests.fake_server import unit
 from tests.test_http_backend import ROOT, TEXTS, backend, embeds_rightly, entry, failure
 

@@ -30,8 +30,7 @@ from ..data.interactions import Interactions
 from ..linalg.rows import top_n, unit_rows
 from ..text import registry
 from ..text.backends.local import LocalBackend
-from ..text.base import BaseEmbeddingBackend, Identity
-from ..text.movie_text import movie_text, text_hash
+from ..text.base import BaseEmbeddingBackend, Identity, movie_text, text_hash
 from ..text.people import UserVectorSettings, align, user_vectors
 from ..text.vectors import VectorTable
 from .beyond_accuracy import list_measures

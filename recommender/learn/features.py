@@ -19,7 +19,7 @@ from ..data.errors import DataError
 from ..data.settings import setting
 from ..linalg.rows import unit_rows
 from ..text.backends.local import LocalBackend
-from ..text.movie_text import movie_text
+from ..text.base import movie_text
 
 KNOTS = np.arange(1920, 2021, 10)
 REACH = 20.0  # years

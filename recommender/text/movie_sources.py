@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..data.catalog import NO_GENRES, Catalog, Movie, parse_title
 from ..data.errors import DataError
-from .movie_text import movie_text, text_hash
+from .base import movie_text, text_hash
 
 MOVIELENS = "movielens"
 _DAT, _TSV = "movies.dat", "movie_database.tsv"

@@ -38,7 +38,7 @@ def main() -> None:
     from recommender.data.catalog import Catalog
     from recommender.data.settings import default_folder
     from recommender.text.backends.minilm import package_folder
-    from recommender.text.movie_text import movie_text
+    from recommender.text.base import movie_text
     from recommender.text.registry import make_backend
 
     catalog = Catalog.load(default_folder("processed"))

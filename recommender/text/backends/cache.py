@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import ArtifactError
-from ..movie_text import text_hash
+from ..base import text_hash
 
 FILE_NAME = "vectors.sqlite3"
 _VECTORS = """CREATE TABLE IF NOT EXISTS vectors (

@@ -27,8 +27,7 @@ from ...linalg.rows import unit_rows
 from ...net.key import OPENAI_HOST, Key, key_for, parse_address
 from ...net.openai import embed
 from ...net.web import Client
-from ..base import BaseEmbeddingBackend, Identity
-from ..movie_text import text_hash
+from ..base import BaseEmbeddingBackend, Identity, text_hash
 from .cache import VectorCache
 
 SAME_MODEL = 0.99  # cosine; servers of one model differ by rounding and half precision

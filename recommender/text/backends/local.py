@@ -34,8 +34,7 @@ from ...data.settings import check_value, default_folder, setting
 from ...linalg.randomized_svd import randomized_svd
 from ...linalg.rows import unit_rows
 from ...linalg.sparse import SparseMatrix
-from ..base import BaseEmbeddingBackend, Identity
-from ..movie_text import text_hash
+from ..base import BaseEmbeddingBackend, Identity, text_hash
 from .word_features import features
 
 KIND = "local-text-model"

@@ -8,7 +8,7 @@ by its CRC-32 alone, so that no list of words has to be kept and nothing depends
 (Weinberger et al. 2009, "Feature hashing for large scale multitask learning"; ours keeps the whole 32 bits and has no
 random sign). Letter groups beside words: Bojanowski et al. 2017, "Enriching word vectors with subword information".
 
-In the text of a movie (`recommender.text.movie_text`) the names of the lines are not words of it; a feature counts
+In the text of a movie (`recommender.text.base`) the names of the lines are not words of it; a feature counts
 as much as the line it stands in is worth.
 """
 
@@ -20,7 +20,7 @@ import unicodedata
 import zlib
 from collections.abc import Mapping
 
-from ..movie_text import text_fields
+from ..base import text_fields
 
 _WORD = re.compile(r"\w+")
 _APOSTROPHES = re.compile("['\u2019\u02bc`\u00b4]")
