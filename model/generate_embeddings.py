@@ -40,7 +40,7 @@ from recommender.text.generator import TasteEmbeddingGenerator
 from recommender.text.movie_sources import MOVIELENS
 from recommender.text.people import AVERAGE, METHODS
 from recommender.text.registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, names
-from recommender.text.vectors import DEFAULT_FORMS
+from recommender.text.vectors import DEFAULT_FORMS, fetch_vectors
 
 _SERVICE = ("base_url", "model", "concurrency")  # settings of http with flags in every program
 _HTTP_SETTINGS = [name for name in HttpSettings.__dataclass_fields__ if name not in _SERVICE]
@@ -174,8 +174,6 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if bool(arguments.from_url) != bool(arguments.sha256):
         raise ChoiceError("--from-url and --sha256 go together: give both, or neither")
     if arguments.from_url:
-        from recommender.text.published import fetch_vectors
-
         found = fetch_vectors(arguments.from_url, arguments.sha256, config.folder, _say)
         print("{}: {:,} movies, by {} {}, dimension {}".format(config.folder, len(found), *found.identity))
         return

@@ -19,9 +19,8 @@ from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.backends.local import LocalBackend
 from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.generator import read_ratings
-from recommender.text.published import fetch_vectors
 from recommender.text.registry import make_backend
-from recommender.text.vectors import USERS, VectorTable
+from recommender.text.vectors import USERS, VectorTable, fetch_vectors
 from tests.fake_server import Reply, Server, unit
 from tests.tiny import FILMS, make_processed
 

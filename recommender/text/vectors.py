@@ -11,16 +11,21 @@ manifest. Storing new movies deletes the user and fused vectors made from the ol
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib
+import io
+import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 
 from ..data import artifacts
-from ..data.errors import ArtifactError, ChoiceError
+from ..data.errors import ArtifactError, ChoiceError, DataError
 from ..data.files import load_arrays
 from ..linalg.rows import unit_rows
 from .base import Identity
@@ -40,6 +45,7 @@ _COLUMNS = {
     USERS: ("user_id", "origin"),
     FUSED: ("movie_id", "missing"),
 }
+LARGEST = 2 << 30  # bytes of published vectors, packed and unpacked
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,36 @@ def refuse_mismatch(folder: Path, stored: Identity, wanted: Identity) -> None:
                 f"{folder} has vectors of {name} {old}, not {new}, which are not comparable: embed all movies again "
                 "with --force, or give another --output"
             )
+
+
+def fetch_vectors(url: str, sha256: str, folder: Path, say: Callable[[str], object] = str) -> VectorTable:
+    """Download and unpack the .zip at `url` to `folder`, which must not exist; return its movies.
+
+    sha256: of the .zip, hexadecimal.  Raises `ServiceError` if the download fails, `DataError` for a wrong
+    sha256 or a file that is not a .zip, `ArtifactError` if the vectors do not match the manifest.
+    """
+    from ..net.web import Client
+
+    if folder.exists():
+        raise ArtifactError(f"{folder} exists: give another --output, or delete it")
+    content = Client(url, max_bytes=LARGEST, timeout=3600, say=say).get("")
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256.strip().lower():
+        raise DataError(f"{url} has sha256 {found}, expected {sha256}: check both with the publisher")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetched-", dir=folder.parent) as stage:
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+                    raise DataError(f"{url} unpacks to more than {LARGEST >> 30} GB: these are not embeddings")
+                archive.extractall(Path(stage, "all"))  # keeps every name inside the folder
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise DataError(f"{url} is not a valid .zip ({error}): check the address") from None
+        inside = [path for path in Path(stage, "all").iterdir() if path.is_dir()]
+        whole = Path(stage, "all") if Path(stage, "all", "manifest.json").exists() or not inside else inside[0]
+        table = VectorTable.load(whole, MOVIES)
+        whole.rename(folder)
+    return table
 
 
 def _write_csv(path: Path, columns: Mapping[str, Sequence[str]], vectors: np.ndarray) -> None:
