@@ -25,8 +25,8 @@ from preprocess.filter_data import PipelineSettings, read_filtered
 from recommender import cli
 from recommender.data.errors import ChoiceError
 from recommender.data.settings import default_folder
+from recommender.data.splits import official_fold
 from recommender.evaluate import embedding_quality, embeddings, held_out_movies, plots, protocols, report, run
-from recommender.evaluate.official_folds import official_fold
 from recommender.evaluate.significance import N_RESAMPLES
 from recommender.learn import registry
 from recommender.text.dialogues import read_dialogues
@@ -138,7 +138,8 @@ def rank_models(arguments: argparse.Namespace) -> list[report.Report]:
         cases = []
         for name in protocols.PROTOCOLS if names == ["all"] else names:
             if name.startswith(OFFICIAL):
-                cases.append(official_fold(arguments.data, name[len(OFFICIAL) :]))
+                fold = name[len(OFFICIAL) :]
+                cases.append(protocols.from_known(*official_fold(arguments.data, fold), f"official fold {fold}"))
             else:
                 cases += protocols.build(source, [name], arguments.split, arguments.stages)
         found = run.evaluate(cases, specs, source.catalog, options, arguments.against)

@@ -13,9 +13,9 @@ from model import evaluate
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, TastevecError
 from recommender.data.interactions import Interactions
+from recommender.data.splits import official_fold
 from recommender.evaluate import plots, protocols, report, run
 from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
-from recommender.evaluate.official_folds import official_fold
 from recommender.learn.base import Ranker, last_times
 
 from .movielens import ZIP, load_set
@@ -294,12 +294,12 @@ def write_folds(folder):
 
 def test_official_folds_are_read_as_they_are(tmp_path, capsys):
     folder = write_folds(tmp_path / "ml-100k")
-    case = official_fold(folder, "u1")
-    zipped = official_fold(pack(folder, tmp_path / "ml-100k.zip", "ml-100k/"), "u1")
+    case = protocols.from_known(*official_fold(folder, "u1"), "u1")
+    zipped, _ = official_fold(pack(folder, tmp_path / "ml-100k.zip", "ml-100k/"), "u1")
     assert (case.known.n_ratings, case.held_out.n_ratings) == (320, 80)
     assert (case.known.times.max(), case.held_out.times.max()) == (881250949 + 399, 881250949 + 79)
     assert (case.at == last_times(case.known, case.user_rows)).all()
-    assert np.array_equal(case.known.times, zipped.known.times)
+    assert np.array_equal(case.known.times, zipped.times)
     flags = f"--data {folder} --method biases --protocol official-u1 --json {tmp_path / 'o.json'}"
     evaluate.main(flags.split())
     assert "== official fold u1, test ==" in capsys.readouterr().out
