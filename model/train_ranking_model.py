@@ -21,16 +21,16 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     known = ", ".join(registry.names())
     parser.add_common("method", default=DEFAULT_METHOD, help=f"{known} (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    method = registry.model_class(arguments.method).name  # an unknown name is refused before the data are read
-    if method in registry.PROGRAMS:
-        own = registry.PROGRAMS[method]
-        raise ChoiceError(f"--method {method}: its artifact has a program of its own, python -m model.{own}")
+    chosen = registry.model_class(arguments.method)  # an unknown name is refused before the data are read
+    method = chosen.name
+    if chosen.program:
+        raise ChoiceError(f"--method {method}: its artifact has a program of its own, {chosen.command()}")
     output = cli.output_folder(arguments, method)
     history = load_all(arguments.processed)
     model = registry.make(method, Catalog.load(arguments.processed))
     started = time.perf_counter()
     model.fit(history)
-    model.save(output)
+    model.save(output, "train+val+test")
     print(
         f"{method}: fitted on {history.n_ratings:,} ratings of {history.n_users:,} users and "
         f"{history.n_movies:,} movies in {time.perf_counter() - started:.1f} s, written to {output}"

@@ -28,15 +28,14 @@ from recommender import cli
 from recommender.data import artifacts
 from recommender.data.artifacts import MANIFEST, sha256
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
+from recommender.data.errors import ArtifactError, DataError, SettingsError
 from recommender.data.files import exclusive
 from recommender.data.interactions import Interactions
 from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
-from recommender.evaluate import plots
 from recommender.evaluate.protocols import Evaluation, from_known, ranking_quality
 from recommender.learn.baselines import MostPopular
-from recommender.learn.two_tower.model import FOLDER, TwoTower
+from recommender.learn.two_tower.model import TwoTower
 from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings
 
 PRESETS = {"default": {}, "recipe": RECIPE}
@@ -52,21 +51,28 @@ class Run:
     """Fit on train with validation after each epoch and keep the best; optionally, refit on all ratings.
 
     losses, quality: of the epochs so far.  final_losses: of the epochs of the final fit.
-    waiting: the folder of an unfinished training; to resume it, settings and `identity` must be equal.
+    everything: all ratings, for the refit.  waiting: the folder of an unfinished training; to resume it, settings and
+    `identity` must be equal.
     """
 
     def __init__(
-        self, model: TwoTower, train: Interactions, case: Evaluation, patience: int, waiting: Path, **identity: Any
+        self,
+        model: TwoTower,
+        train: Interactions,
+        everything: Optional[Interactions],
+        case: Evaluation,
+        patience: int,
+        waiting: Path,
+        **identity: Any,
     ) -> None:
         self.model, self.case, self.patience, self.waiting = model, case, patience, waiting
-        self.training = model.start(train)
+        self.training, self.everything = model.start(train), everything
         features = hashlib.sha256(self.training.features.tobytes()).hexdigest()
-        self.identity = {"patience": patience, "features": features, **identity}
+        self.identity = {"patience": patience, "features": features, "all_ratings": everything is not None, **identity}
         self.losses: list[float] = []
         self.quality: list[float] = []
         self.final_losses: list[float] = []
         self.best: dict[str, np.ndarray] = {}  # arrays of the model after the best epoch
-        self.state: dict[str, np.ndarray] = {}  # of the training that was resumed
 
     @property
     def best_epoch(self) -> int:
@@ -85,13 +91,12 @@ class Run:
             if stored.about.get(name) != value:
                 what = f"an unfinished training with {name} {stored.about.get(name)!r}, now {value!r}"
                 raise ArtifactError(f"{self.waiting} has {what}: use the same value to resume, or --restart")
-        state = {name: part.dtype for name, part in self.training.state().items()}
-        found = stored.read({FILE: {**dict.fromkeys(CURVES, np.float64), **state, **self.model.dtypes()}})
+        found = stored.read({FILE: dict.fromkeys((*CURVES, *self.training.state(), *self.model.slots()))})
         self.losses, self.quality, self.final_losses = (found[name].tolist() for name in CURVES)
-        self.best = {name: found[name] for name in self.model.dtypes()}
-        self.state = {name: found[name] for name in state}
-        if not self.final_losses:
-            self.training.set_state(self.state)
+        self.best = {name: found[name] for name in self.model.slots()}
+        if self.final_losses and self.everything is not None:
+            self.training = self.model.start(self.everything)
+        self.training.set_state(found)
         return True
 
     def keep(self) -> None:
@@ -117,11 +122,12 @@ class Run:
             self.keep()
             yield
 
-    def fit_all(self, everything: Interactions) -> Iterator[None]:
-        """Fit on `everything` for the best number of epochs; yield after each stored epoch."""
-        self.training = self.model.start(everything)
-        if self.final_losses:
-            self.training.set_state(self.state)
+    def fit_all(self) -> Iterator[None]:
+        """Fit on `everything`, if given, for the best number of epochs; yield after each stored epoch."""
+        if self.everything is None:
+            return
+        if not self.final_losses:
+            self.training = self.model.start(self.everything)
         while len(self.final_losses) < self.best_epoch:
             self.final_losses.append(self.training.run_epoch())
             self.keep()
@@ -129,24 +135,25 @@ class Run:
 
     def store(self, output: Path) -> None:
         """Write the final model, or else that of the best epoch."""
-        if self.final_losses:
-            self.model.take_over(self.training).save(output, "train+val+test", self.final_losses)
+        seen, losses = "train+val+test", self.final_losses
+        if losses:
+            self.model.take_over(self.training)
         else:
+            seen, losses = "train", self.losses[: self.best_epoch]
             self.model.restore(self.best)
-            self.model.save(output, "train", self.losses[: self.best_epoch])
+        self.model.save(output, seen, epochs_trained=len(losses), losses=losses)
         self.discard()
 
 
 def make_parser() -> cli.Parser:
     """Return the parser of the flags."""
     parser = cli.Parser("model.train_twotower", __doc__.split("\n")[0], renamed={"--final": "--all-ratings"})
-    parser.add_folders(FOLDER)
+    parser.add_folders(TwoTower.folder)
     parser.epilog = "The same command resumes an interrupted training."
     parser.add_common("all-ratings", help="then refit on train + val + test and store this model")
     parser.add_common("threads", help="threads of the matrix products; may change the last digits (default: numpy's)")
     parser.add_argument("--preset", choices=PRESETS, default="default", help="preset of settings: %(choices)s")
     parser.add_argument("--restart", action="store_true", help="start over, ignoring an unfinished training")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="plot the curves as PNG; needs tastevec[plots]")
     when = "epochs without a better validation ranking after which training stops; 0 = never (default: %(default)s)"
     parser.add_argument("--patience", type=cli.whole_number, default=3, metavar="N", help=when)
     parser.add_settings(TwoTowerSettings)
@@ -177,7 +184,7 @@ def curve(values: Sequence[float], label: str, mark: int) -> str:
     return "\n".join([*lines, f"{'':10}+{'-' * len(shown)}", f"{'':11}{label}, epochs 1 to {len(values)}"])
 
 
-def train(run: Run, processed: Path, all_ratings: bool, plot: Optional[Path]) -> None:
+def train(run: Run) -> None:
     """Train, or resume, printing each epoch and the curves."""
     if run.resume():
         print(f"resuming after epoch {len(run.losses)} and {len(run.final_losses)} of the final fit", flush=True)
@@ -187,25 +194,18 @@ def train(run: Run, processed: Path, all_ratings: bool, plot: Optional[Path]) ->
         print(f"  {reached}  nDCG@10 {run.quality[-1]:.4f}{better}", flush=True)
     print(curve(run.losses, "loss", run.best_epoch - 1))
     print(curve(run.quality, "nDCG@10 on val (O: best epoch)", run.best_epoch - 1))
-    if plot is not None:
-        plots.training_curve(plot, run.losses, run.quality, run.best_epoch, "two towers")
-    if all_ratings:
-        everything = load_all(processed)
-        print(f"train+val+test: {everything.n_ratings:,} ratings, {run.best_epoch} epochs", flush=True)
-        for _ in run.fit_all(everything):
-            print(f"  epoch {len(run.final_losses)}/{run.best_epoch}  loss {run.final_losses[-1]:.4f}", flush=True)
+    if run.everything is not None:
+        print(f"train+val+test: {run.everything.n_ratings:,} ratings, {run.best_epoch} epochs", flush=True)
+    for _ in run.fit_all():
+        print(f"  epoch {len(run.final_losses)}/{run.best_epoch}  loss {run.final_losses[-1]:.4f}", flush=True)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Train, report, store."""
     arguments = make_parser().parse_args(argv)
     use_threads(arguments.threads, sys.argv[1:] if argv is None else argv)
-    if arguments.plot is not None:
-        plots.need_matplotlib("--plot")
-        if arguments.plot.is_dir():
-            raise ChoiceError(f"--plot {arguments.plot} is a folder: give a file name")
     chosen = override(TwoTowerSettings(**PRESETS[arguments.preset]), arguments)
-    output = cli.output_folder(arguments, FOLDER, TwoTower.name).resolve()
+    output = cli.output_folder(arguments, TwoTower.folder, TwoTower.name).resolve()
     folder = arguments.processed
     catalog = Catalog.load(folder)
     data, val = (load_split(folder, name) for name in ("train", "val"))
@@ -220,8 +220,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     started = time.perf_counter()
     with exclusive(output.with_name(f".{output.name}.lock"), f"the training of {output}"):
         waiting, model = output.with_name(output.name + ".checkpoint"), TwoTower(catalog, **vars(chosen))
-        identity = {"all_ratings": arguments.all_ratings, "threads": arguments.threads}
-        run = Run(model, data, case, arguments.patience, waiting, **identity, data=sha256(folder / MANIFEST))
+        identity = {"threads": arguments.threads, "data": sha256(folder / MANIFEST)}
+        everything = load_all(folder) if arguments.all_ratings else None
+        run = Run(model, data, everything, case, arguments.patience, waiting, **identity)
         if arguments.restart:
             run.discard()
         print(
@@ -231,7 +232,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         popular = ranking_quality(MostPopular().fit(data), case)
         print(f"val: nDCG@10 over {case.n_users:,} users; popularity: {popular:.4f}", flush=True)
         try:
-            train(run, folder, arguments.all_ratings, arguments.plot)
+            train(run)
         except KeyboardInterrupt:
             print("\nstopped: the same command resumes after the last complete epoch", file=sys.stderr)
             raise

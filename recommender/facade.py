@@ -21,7 +21,7 @@ from .data.settings import default_folder, read_settings
 from .data.splits import PARTS, load_all, load_split
 from .data.titles import TitleIndex
 from .learn.base import DEFAULT_METHOD, Ranker
-from .learn.svd import SvdModel
+from .learn.svd import USERS, SvdModel
 from .linalg.rows import top_n
 from .retrieve import INDEXES, VectorIndex
 from .session import gaussian
@@ -103,10 +103,11 @@ class Recommender:
         catalog = Catalog.load(folder)
         if vectors == SVD:
             return _open_svd(folder, catalog, policy, backend, settings)
-        from .learn.two_tower.model import FOLDER, load_movie_tower
+        from .learn.two_tower.model import TwoTower
         from .session.fitted_rules import two_tower_rule
 
-        towers = load_movie_tower(folder / "artifacts" / FOLDER, catalog.movie_ids)
+        model = TwoTower.load(folder / "artifacts" / TwoTower.folder, catalog)
+        towers = model.movie_vectors_, model.movie_biases_
         if artifacts.has_manifest(folder):
             catalog = catalog.with_counts(np.sum([load_split(folder, part).movie_counts() for part in PARTS], axis=0))
         policy = replace(policy, learning_rule=MOVING_AVERAGE)
@@ -238,7 +239,7 @@ class Recommender:
 
 def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: str, settings: Any) -> Recommender:
     """Open a folder with the vectors of the SVD and the learning rule of the policy."""
-    model = SvdModel.load(folder / "artifacts" / "svd", catalog, users=False)
+    model = SvdModel.load(folder / "artifacts" / "svd", catalog, without=USERS)
     counts, vectors = model.movie_counts_, model.movie_vectors(policy.vector_scaling)
     notes, texts = [], None
     if not counts.all():

@@ -78,12 +78,11 @@ class Greedy(Ranker):
 
     name = "greedy"
 
-    def fit(self, train):
-        self.movie_ids, self.train = train.movie_ids, train
+    def _fit(self, train):
+        self.train = train
         likes = np.bincount(train.movie_rows, weights=train.ratings >= 4, minlength=train.n_movies)
         self.values = likes + self.catalog.n_ratings
         Greedy.counted = int(self.catalog.n_ratings[train.movie_counts() == 0].sum())
-        return self
 
     def _score(self, history, user_rows, at):
         scores = np.tile(self.values, (len(user_rows), 1))

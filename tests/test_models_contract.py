@@ -120,6 +120,8 @@ def test_refit_is_a_fresh_fit_and_save_keeps_everything(name: str, tmp_path: Pat
     assert {key: array.tolist() for key, array in loaded.arrays().items()} == {
         key: array.tolist() for key, array in again.arrays().items()
     }
+    with pytest.raises(ArtifactError, match="another movie list"):
+        registry.load(name, tmp_path, Catalog([]))
     file = max(tmp_path.glob("*.np[yz]"), key=lambda path: path.stat().st_size)
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))

@@ -10,7 +10,7 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, DataError, SettingsError
 from recommender.data.interactions import Interactions
-from recommender.learn.svd import SIGNALS, SvdModel
+from recommender.learn.svd import SIGNALS, USERS, SvdModel
 
 from .tiny import DAY, random_ratings
 
@@ -105,6 +105,6 @@ def test_the_artifact_has_the_published_names(tmp_path: Path) -> None:
         SvdModel.load(tmp_path, Catalog(rows[1:]))
     (tmp_path / "user_embeddings.npy").unlink()
     (tmp_path / "user_map.json").unlink()
-    assert len(SvdModel.load(tmp_path, users=False).movie_embeddings_) == 41  # a session reads the movies alone
+    assert len(SvdModel.load(tmp_path, without=USERS).movie_embeddings_) == 41  # a session reads the movies alone
     with pytest.raises(ArtifactError, match=r"user_embeddings\.npy is missing"):
         SvdModel.load(tmp_path)

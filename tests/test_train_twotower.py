@@ -21,7 +21,7 @@ from recommender.data.files import exclusive
 from recommender.data.settings import default_folder
 from recommender.data.splits import load_all, load_split
 from recommender.evaluate import protocols
-from recommender.learn.two_tower.model import MODEL_FILE, TwoTower, load_movie_tower
+from recommender.learn.two_tower.model import MODEL_FILE, TwoTower
 from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings, loss_and_gradient
 from recommender.learn.two_tower.training import shuffled_batches
 
@@ -79,7 +79,6 @@ def test_prints_curves_keeps_the_best_epoch_and_stops_when_patience_is_out(proce
     for _ in range(best):
         training.run_epoch()
     np.testing.assert_array_equal(fresh.take_over(training).movie_vectors_, stored.movie_vectors_)
-    np.testing.assert_array_equal(load_movie_tower(output, train_split.movie_ids)[1], stored.movie_biases_)
     train(processed, tmp_path / "patient", "--epochs", 300, "--rate", 0.05, "--patience", 2)
     quality = [float(value) for value in re.findall(r"nDCG@10 (\d\.\d+)", capsys.readouterr().out)]
     assert len(quality) == int(np.argmax(quality)) + 3 < 300
@@ -174,18 +173,6 @@ def test_presets_and_flags_over_them(processed: Path, tmp_path: Path) -> None:
     settings = vars(TwoTower.load(tmp_path).settings)
     wanted = {**RECIPE, "epochs": 2, "factors": 64, "batch": 1024, "rate": 1e-3, "objective": "mse"}
     assert {name: settings[name] for name in wanted} == wanted
-
-
-def test_plot(processed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    flags = ["--epochs", 2, "--plot", tmp_path / "curve.png"]
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "matplotlib.figure", None)
-        with pytest.raises(DataError, match=r"pip install 'tastevec\[plots\]', or leave out --plot$"):
-            train(processed, tmp_path / "model", *flags)
-    assert not list(tmp_path.iterdir())
-    pytest.importorskip("matplotlib")
-    train(processed, tmp_path / "model", *flags)
-    assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
 @pytest.mark.slow

@@ -1,13 +1,10 @@
 """The two-tower model: gradients of every configuration, histories, unrated movies, placing users, files."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from recommender.data.errors import ArtifactError
 from recommender.data.interactions import Interactions
 from recommender.learn.two_tower.fold_in import fold_in, loss_gradient
 from recommender.learn.two_tower.gradient_check import check_gradient
@@ -181,20 +178,3 @@ def test_the_gradient_of_fold_in(objective: str) -> None:
     check_gradient(loss, {"u": loss_gradient(u, objective, m, c, known)}, {"u": u}, np.random.default_rng(0))
     nobody = loss_gradient(u, objective, m, c, known.take(known.user_rows() > 0))
     assert (nobody != 0).any(axis=1).tolist() == [False, True, True]
-
-
-def test_a_model_of_an_earlier_version_is_read_where_it_means_the_same(tmp_path: Path) -> None:
-    data = ratings()
-    model = TwoTower(catalog(), factors=3, epochs=1).fit(data)
-    model.save(tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
-
-    def stored_with(**settings: Any) -> TwoTower:
-        manifest["settings"]["train"].update({"normalised": False, "temperature": 1.0, **settings})
-        (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-        return TwoTower.load(tmp_path)
-
-    np.testing.assert_array_equal(stored_with().score(data, [0]), model.score(data, [0]))
-    for other in ({"user_layer": "relu"}, {"temperature": 0.1, "user_layer": "none"}, {"normalised": True}):
-        with pytest.raises(ArtifactError, match=rf"with {next(iter(other))} .*: run python -m model\.train_twotower"):
-            stored_with(**other)

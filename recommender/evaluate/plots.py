@@ -20,12 +20,12 @@ from ..data.files import replace_file
 from .report import Report
 
 
-def need_matplotlib(flag: str = "--plots") -> Any:
+def need_matplotlib() -> Any:
     """Return matplotlib's Figure class; raises `DataError` that names the extra where it is missing."""
     try:
         return importlib.import_module("matplotlib.figure").Figure
     except ImportError:
-        raise DataError(f"plots need matplotlib: pip install 'tastevec[plots]', or leave out {flag}") from None
+        raise DataError("plots need matplotlib: pip install 'tastevec[plots]', or leave out --plots") from None
 
 
 def write_plots(folder: Path, reports: Sequence[Report]) -> list[Path]:
@@ -75,19 +75,6 @@ def session_hits(path: Path, hits: Mapping[str, npt.ArrayLike], title: str) -> P
     for label, values in hits.items():
         total = np.cumsum(np.asarray(values, dtype=np.float64))
         axes.plot(np.arange(1, len(total) + 1), total, linewidth=1.5, label=label)
-    return _save(figure, path)
-
-
-def training_curve(path: Path, losses: Sequence[float], quality: Sequence[float], best: int, title: str) -> Path:
-    """Plot loss and validation ranking after each epoch; best: the epoch, counted from 1, whose model was kept."""
-    figure, axes = _new(title, "epoch", "loss")
-    epochs = np.arange(1, len(losses) + 1)
-    axes.plot(epochs, losses, "o-", markersize=4, linewidth=1.5, label="loss")
-    right = axes.twinx()
-    right.plot(epochs, quality, "s-", markersize=4, linewidth=1.5, color="C1", label="nDCG at 10")
-    right.axvline(best, color="0.6", linewidth=1, linestyle=":")
-    right.set_ylabel("nDCG at 10 on validation")
-    figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=2)
     return _save(figure, path)
 
 

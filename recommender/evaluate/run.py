@@ -96,10 +96,8 @@ class FunctionRanker(Ranker):
         super().__init__()
         self.prepare = prepare
 
-    def fit(self, train: Interactions) -> FunctionRanker:
-        """Prepare the function for `train`."""
-        self.movie_ids, self.function = train.movie_ids, self.prepare(train)
-        return self
+    def _fit(self, train: Interactions) -> None:
+        self.function = self.prepare(train)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.function(history, user_rows)

@@ -1,6 +1,6 @@
 """The contract of every model that ranks movies.
 
-    fit(train)                        learn from ratings
+    fit(train)                        learn from ratings, return self
     score(history, user_rows)         (B, n_movies): one ranking value for every movie, seen ones included
     recommend(history, user_rows, n)  the n best unseen movies: external ids and scores
 
@@ -9,13 +9,14 @@ same movie vocabulary. So a model never needs to have met a user.
 
 What `fit` learns is declared once, as an array in the class body (`item_weights_: np.ndarray`). All declared arrays
 are saved and loaded, without the last underscore in the file's name. A model made of others lists them in `parts`.
+Learning is `_fit`, a score `_score_user` or, for a batch at once, `_score`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Optional, TypeVar
 
@@ -42,10 +43,12 @@ class Ranker(ABC):
     """A model under the contract above; `movie_ids` (n_movies,) int64 is the vocabulary it was fitted on.
 
     A subclass sets `name` (of the registry and of the artifact), `Settings` (a frozen dataclass of `setting` fields),
-    declares its arrays, and scores by `_score_user` or, for a batch at once, by `_score`.
+    and declares its arrays.
     """
 
     name: ClassVar[str]
+    folder: ClassVar[str] = ""  # below `artifacts`, if not the name
+    program: ClassVar[str] = ""  # in model/, if it has one of its own
     Settings: ClassVar[type[Any]] = NoSettings
     scores_are_ratings: ClassVar[bool] = False  # whether a score is the expected rating, in stars
 
@@ -60,9 +63,15 @@ class Ranker(ABC):
         self.parts: dict[str, Ranker] = {}
         self.settings = self.Settings(**{key: check_value(self.Settings, key, settings[key]) for key in settings})
 
-    @abstractmethod
-    def fit(self, train: Interactions) -> Ranker:
+    def fit(self: AnyRanker, train: Interactions) -> AnyRanker:
         """Learn from `train` and return self; a second call forgets the first."""
+        self.movie_ids = train.movie_ids
+        self._fit(train)
+        return self
+
+    @abstractmethod
+    def _fit(self, train: Interactions) -> None:
+        """Set the declared arrays."""
 
     def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         """Return (n_movies,) values for a user who gave `ratings` (n,) to the rows `movies` (n,), oldest first."""
@@ -101,44 +110,65 @@ class Ranker(ABC):
         values = np.take_along_axis(scores, np.maximum(best, 0), axis=1)
         return np.where(best < 0, -1, self.movie_ids[best]), np.where(best < 0, np.float32(-np.inf), values)
 
-    @classmethod
-    def fitted(cls) -> list[str]:
-        """Return the names of the arrays that `fit` sets."""
-        bodies = [vars(one).get("__annotations__", {}) for one in reversed(cls.__mro__)]
-        return [name for body in bodies for name, kind in body.items() if kind == "np.ndarray"]
-
-    def _slots(self, prefix: str = "") -> Iterator[tuple[str, Ranker, str]]:
-        """Yield each array: its name in the artifact, the model that holds it, the name of its attribute."""
-        for name in self.fitted():
-            yield prefix + name.rstrip("_"), self, name
+    def slots(self, prefix: str = "") -> dict[str, tuple[Ranker, str]]:
+        """Return where each array that `fit` sets is: its name in the artifact -> the model and its attribute."""
+        bodies = [vars(one).get("__annotations__", {}) for one in reversed(type(self).__mro__)]
+        own = [name for body in bodies for name, kind in body.items() if kind == "np.ndarray"]
+        found: dict[str, tuple[Ranker, str]] = {prefix + name.rstrip("_"): (self, name) for name in own}
         for part, model in self.parts.items():
-            yield from model._slots(f"{prefix}{part}.")
+            found.update(model.slots(f"{prefix}{part}."))
+        return found
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what `fit` learned, by name in the artifact; together with the settings it is the whole model."""
-        return {stored: getattr(model, name) for stored, model, name in self._slots()}
+        return {stored: getattr(*slot) for stored, slot in self.slots().items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take over what `arrays` of a fitted model returned."""
-        for stored, model, name in self._slots():
-            setattr(model, name, arrays[stored])
+        """Take over what `arrays` of a fitted model returned, or some of it."""
+        for stored, slot in self.slots().items():
+            if stored in arrays:
+                setattr(*slot, arrays[stored])
 
-    def save(self, folder: Path) -> None:
-        """Write the model to `folder`, all files or none: one `.npy` for each array, and a manifest."""
-        files = {f"{name}.npy": array for name, array in self.arrays().items()}
-        artifacts.store(folder, self.name, self.settings, files, step="fit")
+    def files(self) -> dict[str, Any]:
+        """Return how the arrays are stored: file -> the name of its array, or the names of all in an `.npz`."""
+        return {f"{name}.npy": name for name in self.slots()}
+
+    def save(self, folder: Path, fitted_on: str = "", **about: Any) -> None:
+        """Write the model to `folder`, all files and a manifest or none.
+
+        fitted_on: the parts of the data that it has seen.  about: more entries of the manifest.
+        """
+        arrays = self.arrays()
+        files = {
+            file: arrays[part] if isinstance(part, str) else {name: arrays[name] for name in part}
+            for file, part in self.files().items()
+        }
+        artifacts.store(folder, self.name, self.settings, files, movie_ids=self.movie_ids, fitted_on=fitted_on, **about)
 
     @classmethod
-    def load(cls: type[AnyRanker], folder: Path, catalog: Optional[Catalog] = None) -> AnyRanker:
+    def load(
+        cls: type[AnyRanker], folder: Path, catalog: Optional[Catalog] = None, without: Sequence[str] = ()
+    ) -> AnyRanker:
         """Read what `save` wrote.
 
-        Raises `ArtifactError` for files that are missing, damaged, of another model or from another run.
+        without: files that stay unread; their arrays are missing.  Raises `ArtifactError` for files that are missing,
+        damaged, of another model or from another run, and for a model of other movies than `catalog` lists.
         """
-        remedy = f"python -m model.train_ranking_model --method {cls.name}"
-        stored = artifacts.restore(folder, cls.name, remedy, cls.Settings, step="fit")
+        ids = None if catalog is None else catalog.movie_ids
+        stored = artifacts.restore(folder, cls.name, cls.command(), cls.Settings, movie_ids=ids)
         model = cls(catalog, **dataclasses.asdict(stored.settings))
-        model.restore(stored.read({f"{name}.npy": None for name, _, _ in model._slots()}))
+        files = {file: part for file, part in model.files().items() if file not in without}
+        one = {Path(file).stem: part for file, part in files.items() if isinstance(part, str)}  # arrays of one file
+        found = stored.read(
+            {file: None if isinstance(part, str) else dict.fromkeys(part) for file, part in files.items()}
+        )
+        model.restore({one.get(name, name): array for name, array in found.items()})
         return model
+
+    @classmethod
+    def command(cls) -> str:
+        """Return the command that fits and stores the model."""
+        return f"python -m model.{cls.program or f'train_ranking_model --method {cls.name}'}"
 
 
 def best_unseen(

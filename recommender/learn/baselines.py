@@ -31,14 +31,12 @@ class MostPopular(Ranker):
     class Settings:
         threshold: float = setting(4.0, "the lowest rating that counts; 0.5 counts every rating", 0.5, 5)
 
-    def fit(self, train: Interactions) -> MostPopular:
+    def _fit(self, train: Interactions) -> None:
         """Count; O(n_ratings)."""
-        self.movie_ids = train.movie_ids
         liked = train.movie_rows[train.ratings >= self.settings.threshold]
         rated = train.movie_counts()
         share = 0.5 * rated / (1 + rated.max(initial=0))  # below 1: orders movies with equal likes
         self.likes_ = (np.bincount(liked, minlength=train.n_movies) + share).astype(np.float32)
-        return self
 
     def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         return self.likes_
@@ -57,16 +55,14 @@ class Biases(Ranker):
         movie_damping: float = setting(5.0, "average ratings added to each movie's", 0)
         user_damping: float = setting(5.0, "average ratings added to each user's", 0)
 
-    def fit(self, train: Interactions) -> Biases:
+    def _fit(self, train: Interactions) -> None:
         """Average; O(n_ratings)."""
-        self.movie_ids = train.movie_ids
         mu = float(train.ratings.mean(dtype=np.float64)) if train.n_ratings else 0.0
         # b_i = sum over its ratings (r - mu) / (n_i + movie_damping)
         sums = np.bincount(train.movie_rows, train.ratings - mu, minlength=train.n_movies)
         counts = train.movie_counts() + self.settings.movie_damping
         self.mean_ = np.array([mu], dtype=np.float32)
         self.movie_bias_ = (sums / np.where(counts > 0, counts, 1)).astype(np.float32)
-        return self
 
     def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         residuals = ratings - self.mean_ - self.movie_bias_[movies]
@@ -88,9 +84,8 @@ class Trending(Ranker):
     class Settings:
         half_life_days: float = setting(365.0, "days after which a like counts half", 30)
 
-    def fit(self, train: Interactions) -> Trending:
+    def _fit(self, train: Interactions) -> None:
         """Sort and sum; O(n_ratings log n_ratings)."""
-        self.movie_ids = train.movie_ids
         order = np.lexsort((train.times, train.movie_rows))
         self.starts_ = np.concatenate(([0], np.cumsum(train.movie_counts())))
         self.times_ = train.times[order]
@@ -100,7 +95,6 @@ class Trending(Ranker):
         for start, end in zip(self.starts_[:-1], self.starts_[1:]):
             np.cumsum(liked[start:end], out=self.likes_[start:end])
             np.cumsum(growth[start:end], out=self.faded_[start:end])
-        return self
 
     def _origin(self) -> int:
         return int(self.times_.min()) if len(self.times_) else 0

@@ -43,15 +43,13 @@ class Content(Ranker):
         super().__init__(catalog, **settings)
         self.keywords = self.catalog.keywords() if keywords else []
 
-    def fit(self, train: Interactions) -> Content:
+    def _fit(self, train: Interactions) -> None:
         """Read the features of the training data's movies; one that the catalogue does not know has none."""
-        self.movie_ids = train.movie_ids
         genres = genre_matrix(self.catalog, train.movie_ids)
         words = tag_matrix(self.keywords, train.movie_ids, self.settings.fewest_movies)
         self.features_ = unit_rows(rarity_weighted(np.concatenate([genres, words], axis=1)))
         likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
         self.known_ = (np.log1p(likes) / np.log1p(max(likes.max(initial=0), 1))).astype(np.float32)
-        return self
 
     def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         mean = ratings.mean() if len(ratings) else 0

@@ -45,9 +45,8 @@ class DirectedEase(Ranker):
         recency_reach: float = setting(5.0, "ratings over which the extra weight of the latest fades", 1e-3)
         regularisation: float = setting(50.0, "ridge penalty", 1e-6)
 
-    def fit(self, train: Interactions) -> DirectedEase:
+    def _fit(self, train: Interactions) -> None:
         """Solve in closed form: O(sum of squared row lengths) pairs, then two products of n_movies^3, float32."""
-        self.movie_ids = train.movie_ids
         settings = self.settings
         longest = int(np.diff(train.indptr).max(initial=0))
         x = self._known(train.ratings)
@@ -60,7 +59,6 @@ class DirectedEase(Ranker):
         B -= P * (B.diagonal() / P.diagonal())
         np.fill_diagonal(B, 0)
         self.item_weights_ = B
-        return self
 
     def _known(self, ratings: np.ndarray) -> np.ndarray:
         return grades(ratings, self.settings.x_middle, self.settings.x_low)

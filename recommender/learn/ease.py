@@ -30,11 +30,9 @@ class Ease(Ranker):
         values: str = setting("ratings", "what a rating counts as", choices=("likes", "ratings"))
         regularisation: float = setting(4000.0, "ridge penalty, in the units of X'X: about 150 for likes", 1e-6)
 
-    def fit(self, train: Interactions) -> Ease:
+    def _fit(self, train: Interactions) -> None:
         """Solve in closed form: O(sum of squared row lengths) for X'X, n_movies^3 for the inverse, float32."""
-        self.movie_ids = train.movie_ids
         self.item_weights_ = item_weights(gram(train, self._values(train.ratings)), self.settings.regularisation)
-        return self
 
     def _values(self, ratings: np.ndarray) -> np.ndarray:
         return ratings if self.settings.values == "ratings" else (ratings >= LIKED).astype(np.float32)

@@ -47,7 +47,7 @@ class Ials(Ranker):
         cg_steps: int = setting(3, "conjugate-gradient steps a half sweep", 1)
         seed: int = setting(0, "seed of the first vectors", 0)
 
-    def fit(self, train: Interactions) -> Ials:
+    def _fit(self, train: Interactions) -> None:
         """Learn from `train`; cost O(n_sweeps (cg_steps nnz k + (n_users + n_movies) k^2))."""
         settings = self.settings
         rng, k = np.random.default_rng(settings.seed), settings.factors
@@ -64,8 +64,7 @@ class Ials(Ranker):
             conjugate_gradient(X, Y, by_user, user_ridge, settings.cg_steps)
             conjugate_gradient(Y, X, by_movie, movie_ridge, settings.cg_steps)
         exact = Y.astype(np.float64)
-        self.movie_ids, self.movie_vectors_, self.gram_ = train.movie_ids, Y, exact.T @ exact
-        return self
+        self.movie_vectors_, self.gram_ = Y, exact.T @ exact
 
     def fold_in(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return (B, factors) float32, the exact minimiser of the loss for each user with the movies fixed."""

@@ -35,9 +35,8 @@ class ItemKnn(Ranker):
         shrinkage: float = setting(0.0, "added to the denominator: pulls down similarities that rest on few users", 0)
         neighbours: int = setting(100, "similar movies kept for each movie", 1)
 
-    def fit(self, train: Interactions) -> ItemKnn:
+    def _fit(self, train: Interactions) -> None:
         """Compare all pairs of movies; O(sum of squared row lengths + n_movies^2)."""
-        self.movie_ids = train.movie_ids
         S = gram(train, self._weights(train))
         norms = np.sqrt(S.diagonal())
         scale = np.outer(norms, norms) + np.float32(self.settings.shrinkage)
@@ -46,7 +45,6 @@ class ItemKnn(Ranker):
         k = min(self.settings.neighbours, max(train.n_movies - 1, 0))
         self.neighbours_ = np.argsort(-S, axis=1, kind="stable")[:, :k].astype(np.int32)
         self.similarities_ = np.take_along_axis(S, self.neighbours_, axis=1)
-        return self
 
     def _weights(self, train: Interactions) -> np.ndarray:
         liked = train.ratings >= LIKED

@@ -79,12 +79,11 @@ class RatingPredictor(Ranker):
         residual_bias: float = setting(0.005, "variance of the correction of b_t", 0)
         seed: int = setting(0, "seed of the SVD", 0)
 
-    def fit(self, train: Interactions) -> RatingPredictor:
+    def _fit(self, train: Interactions) -> None:
         """Learn from `train`; cost O(sum over users of n^2 min(n, longest_history)) beside the SVD."""
         if not train.n_ratings:
             raise DataError("no ratings to learn from: give at least one")
         c = self.settings
-        self.movie_ids = train.movie_ids
         self.movie_counts_ = train.movie_counts().astype(np.float32)
         self.mean_, self.movie_bias_, user_bias = damped_means(train, c.movie_damping, c.user_damping)
         surprise = train.ratings - self.mean_ - self.movie_bias_[train.movie_rows] - user_bias[train.user_rows()]
@@ -95,7 +94,6 @@ class RatingPredictor(Ranker):
         self.cooccurrence_vectors_ = np.ascontiguousarray(Vt.T)
         self.movie_features_ = self._features(s)
         self.residual_weights_ = self._residual_weights(train)
-        return self
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         n = len(user_rows)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Optional
 
-import numpy as np
-
 from ..data.catalog import Catalog
-from ..data.errors import ArtifactError, ChoiceError
+from ..data.errors import ChoiceError
 from ..data.interactions import Interactions
 from .base import Ranker
 from .baselines import Biases, MostPopular, Trending
@@ -41,9 +39,7 @@ _CLASSES: tuple[type[Ranker], ...] = (  # simple ones first
     TextTwoTower,
 )
 _MODELS = {model.name: model for model in _CLASSES}
-_FOLDERS = {"two_tower": "twotower"}
 OLD_NAMES = {"text_bridge": "text_ridge"}
-PROGRAMS = {"svd": "train_svd_model", "two_tower": "train_twotower"}
 
 
 def names() -> tuple[str, ...]:
@@ -61,8 +57,8 @@ def model_class(name: str) -> type[Ranker]:
 
 def folder_name(name: str) -> str:
     """Return the folder below `artifacts` in which the model is kept."""
-    name = model_class(name).name
-    return _FOLDERS.get(name, name)
+    found = model_class(name)
+    return found.folder or found.name
 
 
 def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranker:
@@ -87,8 +83,4 @@ def stored_or_fitted(name: str, folder: Path, catalog: Catalog, history: Interac
     stored = folder / "artifacts" / folder_name(name)
     if name == "svd" or not stored.is_dir():
         return make(name, catalog).fit(history)
-    model = load(name, stored, catalog)
-    if not np.array_equal(model.movie_ids, history.movie_ids):
-        program = PROGRAMS.get(name, f"train_ranking_model --method {name}")
-        raise ArtifactError(f"{stored} was trained on another movie list: run python -m model.{program}")
-    return model
+    return load(name, stored, catalog)

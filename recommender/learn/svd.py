@@ -13,16 +13,13 @@ section 3.3; they fill the ratings in, we let a signal choose. A user whose row 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Optional
+from dataclasses import dataclass
+from typing import Any, Optional
 
 import numpy as np
 
-from ..data import artifacts, weighting
-from ..data.catalog import Catalog
+from ..data import weighting
 from ..data.errors import DataError
-from ..data.files import ids_sha256
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.randomized_svd import BLOCK, PASSES, SVD, randomized_svd
@@ -30,14 +27,14 @@ from ..linalg.sparse import SparseMatrix
 from .base import Ranker
 
 SIGNALS = ("binary", "ones", "centered", "weighted")
-REMEDY = "python -m model.train_svd_model"
-SMALL = {"singular_values": np.float32, "movie_counts": np.int64, "newest": np.int64}
+USERS = ("user_embeddings.npy", "user_map.json")  # files that a session need not read
 
 
 class SvdModel(Ranker):
     """PureSVD."""
 
     name = "svd"
+    program = "train_svd_model"
     movie_embeddings_: np.ndarray  # V, (n_movies, rank) float32, orthonormal columns; zeros for an unrated movie
     user_embeddings_: np.ndarray  # U diag(s), (n_users, rank) float32
     singular_values_: np.ndarray  # s, (rank,) float32, descending
@@ -57,10 +54,9 @@ class SvdModel(Ranker):
         )
         popularity_power: float = setting(weighting.POPULARITY_POWER, "signal weighted: divide by count ** this", 0, 10)
 
-    def fit(self, train: Interactions) -> SvdModel:
+    def _fit(self, train: Interactions) -> None:
         """Factor the signal of `train`; cost as `randomized_svd`, memory 16 bytes a rating while it runs."""
         self.fit_matrix(train)
-        return self
 
     def fit_matrix(self, train: Interactions) -> tuple[SparseMatrix, SVD]:
         """Do what `fit` does; return A and its factors, so that their error can be measured."""
@@ -113,35 +109,7 @@ class SvdModel(Ranker):
         users = [a[known] @ V[part.movie_rows[known]] for known in map(part.row, range(part.n_users))]  # a V
         return np.array(users, dtype=np.float32).reshape(-1, V.shape[1]) @ V.T
 
-    def save(self, folder: Path, fitted_on: str = "train") -> None:
-        """Write the artifact, all files or none: the arrays, and maps {external id: row} of users and movies.
-
-        fitted_on: which splits the model has seen.
-        """
-        files = {
-            "user_embeddings.npy": self.user_embeddings_,
-            "movie_embeddings.npy": self.movie_embeddings_,
-            "user_map.json": self.user_ids_,
-            "movie_map.json": self.movie_ids,
-            "svd_model.npz": {name: getattr(self, f"{name}_") for name in SMALL},
-        }
-        about = {"fitted_on": fitted_on, "users_sha256": ids_sha256(self.user_ids_)}
-        artifacts.store(folder, self.name, self.settings, files, movie_ids=self.movie_ids, **about)
-
-    @classmethod
-    def load(cls, folder: Path, catalog: Optional[Catalog] = None, users: bool = True) -> SvdModel:
-        """Read what `save` wrote; raises `ArtifactError` for files missing, damaged, of another run or other movies.
-
-        catalog: the one that the caller works with.  users=False leaves the users' files unread: a session needs
-        none, and `user_embeddings_` is then empty.
-        """
-        ids = None if catalog is None else catalog.movie_ids
-        stored = artifacts.restore(folder, cls.name, REMEDY, cls.Settings, movie_ids=ids)
-        files = {"movie_embeddings.npy": np.float32, "movie_map.json": np.int64, "svd_model.npz": SMALL}
-        if users:
-            files.update({"user_embeddings.npy": np.float32, "user_map.json": np.int64})
-        model = cls(catalog, **asdict(stored.settings))
-        model.user_ids_, model.user_embeddings_ = np.empty(0, np.int64), np.empty((0, model.settings.rank), np.float32)
-        for name, array in stored.read(files).items():
-            setattr(model, {"movie_map": "movie_ids", "user_map": "user_ids_"}.get(name, f"{name}_"), array)
-        return model
+    def files(self) -> dict[str, Any]:
+        maps = {"user_map.json": "user_ids", "movie_map.json": "movie_ids"}  # {external id: row}
+        parts = {f"{name}.npy": name for name in ("user_embeddings", "movie_embeddings")}
+        return {**parts, **maps, "svd_model.npz": ("singular_values", "movie_counts", "newest")}

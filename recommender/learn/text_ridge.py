@@ -35,9 +35,8 @@ class TextRidge(Ease):
         low_value: float = setting(0.2, "what a rating below 3 counts", 0, 1)
         ridge: float = setting(10.0, "ridge penalty of the map from texts", 1e-6)
 
-    def fit(self, train: Interactions) -> TextRidge:
+    def _fit(self, train: Interactions) -> None:
         """Solve EASE on the rated movies and predict the others; cost n_rated^3 and n_rated^2 d."""
-        self.movie_ids = train.movie_ids
         rated = train.movie_counts() > 0
         G = gram(train, self._values(train.ratings))[np.ix_(rated, rated)]
         B = item_weights(G, self.settings.regularisation)
@@ -47,7 +46,6 @@ class TextRidge(Ease):
             Z = text_features(self.catalog, train.movie_ids, self.settings)
             predict = fit_ridge(Z[rated], B.T, np.ones(len(B)), [self.settings.ridge])
             self.item_weights_[np.ix_(rated, ~rated)] = predict(Z[~rated]).T
-        return self
 
     def _values(self, ratings: np.ndarray) -> np.ndarray:
         return grades(ratings, self.settings.middling_value, self.settings.low_value)

@@ -76,7 +76,7 @@ class Stacker(Ranker):
             "trending": self.trending,
         }
 
-    def fit(self, train: Interactions) -> Stacker:
+    def _fit(self, train: Interactions) -> None:
         """Fit the models three times, on two rounds of cuts and on everything, and the networks once."""
         chosen = self.settings
         rng = np.random.default_rng(chosen.seed)
@@ -90,11 +90,9 @@ class Stacker(Ranker):
             networks.append(ranking_network.train(network, lists, targets, rng, chosen.epochs, chosen.rate, chosen.l2))
         self.W_, self.b_, self.v_, self.w_ = (np.stack(part) for part in zip(*networks))
         self.fit_parts(train)
-        return self
 
     def fit_parts(self, train: Interactions) -> None:
         """Fit the models beneath."""
-        self.movie_ids = train.movie_ids
         for model in self.parts.values():
             model.fit(train)
         self.years_ = release_years(self.catalog, train.movie_ids).astype(np.float32)

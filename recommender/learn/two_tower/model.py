@@ -14,15 +14,10 @@ Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
-from ...data import artifacts
-from ...data.catalog import Catalog
-from ...data.errors import ArtifactError
 from ...data.interactions import LIKED, Interactions
 from ..base import Ranker
 from ..features import item_features
@@ -33,16 +28,13 @@ from .losses import LOSSES
 from .network import TwoTowerSettings, tower
 from .training import Training
 
-FOLDER, MODEL_FILE = "twotower", "twotower_model.npz"
-REMEDY = "python -m model.train_twotower"
-# settings of earlier versions, at the values that describe what is done now
-_FORMER = {"normalised": False, "temperature": 1.0, "extra_negatives": 0, "positives_from": LIKED, "fold_in_steps": 100}
+MODEL_FILE = "twotower_model.npz"
 
 
 class TwoTower(Ranker):
     """The two-tower network under the contract of `Ranker`; its arrays are float32, k = `factors`."""
 
-    name = "two_tower"
+    name, folder, program = "two_tower", "twotower", "train_twotower"
     Settings = TwoTowerSettings
     movie_vectors_: np.ndarray  # (n_movies, k), outputs of the movie tower
     movie_biases_: np.ndarray  # (n_movies,)
@@ -78,12 +70,12 @@ class TwoTower(Ranker):
         self.user_b_ = found.get("user_b", np.zeros(0)).astype(np.float32)
         return self
 
-    def fit(self, train: Interactions) -> TwoTower:
+    def _fit(self, train: Interactions) -> None:
         """Learn from `train`: all planned epochs."""
         training = self.start(train)
         for _ in range(self.settings.epochs):
             training.run_epoch()
-        return self.take_over(training)
+        self.take_over(training)
 
     def user_vectors(self, history: Interactions, user_rows: np.ndarray) -> np.ndarray:
         """Return the outputs of the user tower, (B, k) float32, for rows of `history`."""
@@ -100,51 +92,5 @@ class TwoTower(Ranker):
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.user_vectors(history, user_rows) @ self.movie_vectors_.T + self.movie_biases_
 
-    def save(self, folder: Path, fitted_on: str = "train", losses: Optional[list[float]] = None) -> None:
-        """Write `twotower_model.npz` and a manifest to `folder`, both or none.
-
-        fitted_on: the parts of the data that it has seen.  losses: of its epochs, maybe fewer than planned; None where
-        they were not kept.
-        """
-        n_epochs = self.settings.epochs if losses is None else len(losses)
-        about: dict[str, Any] = {"fitted_on": fitted_on, "epochs_trained": n_epochs, "losses": losses}
-        files = {MODEL_FILE: self.arrays()}
-        artifacts.store(folder, self.name, self.settings, files, movie_ids=self.movie_ids, **about)
-
-    @classmethod
-    def load(cls, folder: Path, catalog: Optional[Catalog] = None) -> TwoTower:
-        """Read what `save` wrote; raises `ArtifactError` for files missing, damaged, or of another model or version."""
-        remedy = REMEDY if cls is TwoTower else f"python -m model.train_ranking_model --method {cls.name}"
-        stored = _restore(cls, folder, remedy)
-        model = cls(catalog, **asdict(stored.settings))
-        model.restore(stored.read({MODEL_FILE: cls.dtypes()}))
-        return model
-
-    @classmethod
-    def dtypes(cls) -> dict[str, Any]:
-        """Return the dtype of each of `arrays`."""
-        return {name.rstrip("_"): np.int64 if name == "movie_ids" else np.float32 for name in cls.fitted()}
-
-
-def load_movie_tower(folder: Path, movie_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the movie tower's vectors (n_movies, k) and biases (n_movies,) of the movies `movie_ids`, float32.
-
-    Raises `ArtifactError` as `TwoTower.load`, and for a model of another movie list.
-    """
-    stored = _restore(TwoTower, folder, REMEDY, movie_ids)
-    arrays = stored.read({MODEL_FILE: {"movie_vectors": np.float32, "movie_biases": np.float32}})
-    return arrays["movie_vectors"], arrays["movie_biases"]
-
-
-def _restore(
-    cls: type[TwoTower], folder: Path, remedy: str, movie_ids: Optional[np.ndarray] = None
-) -> artifacts.Stored:
-    stored = artifacts.restore(folder, cls.name, remedy, cls.Settings, movie_ids=movie_ids)
-    about, former = stored.about, dict[str, Any](_FORMER)
-    if "normalised" in about and about["user_input"] == "history":
-        former["user_layer"] = "none"  # a layer read two sums side by side
-    for name, value in former.items():
-        if about.get(name, value) != value:
-            what = f"{folder} was trained by an earlier version with {name} {about[name]!r}"
-            raise ArtifactError(f"{what}, which this version does not have: run {stored.remedy}")
-    return stored
+    def files(self) -> dict[str, Any]:
+        return {MODEL_FILE: list(self.slots())}

@@ -36,7 +36,7 @@ class TextTwoTowerSettings(TextFeatureSettings, TwoTowerSettings):
 class TextTwoTower(TwoTower):
     """`TwoTower` that reads texts, under a name and defaults of its own; a loaded model needs no catalogue."""
 
-    name = "two_tower_text"
+    name, folder, program = "two_tower_text", "", ""
     Settings = TextTwoTowerSettings
 
     def features(self, movie_ids: np.ndarray) -> np.ndarray:
