@@ -9,7 +9,6 @@ tags of `tags.csv` instead.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,24 +19,39 @@ from preprocess.steps import PipelineSettings, Run, run_steps, write_rows
 from recommender import cli
 from recommender.data.catalog import METADATA_COLUMNS, parse_title
 from recommender.data.errors import DataError
-from recommender.data.raw.sources import Source, csv_rows
+from recommender.data.raw.cells import link_id
+from recommender.data.raw.csv_table import add_note, csv_rows
+from recommender.data.raw.sources import Source
 
-# IMDb ids start with tt; pandas writes .0 after ids in columns with missing values.
-_LINKS = {"imdbId": r"(tt)?[0-9]+(\.0)?", "tmdbId": r"[0-9]+(\.0)?"}
+_LINKS = ("imdbId", "tmdbId")
 
 
-def read_links(source: Source, notes: list[str]) -> dict[int, tuple[str, str]]:
+def read_links(source: Source, notes: list[str]) -> dict[int, list[str]]:
     """Read `links.csv` if it exists: movieId -> IMDb id (its digits, at least seven) and TMDB id, or "".
 
-    `tt0114709` and `862.0` are read as 0114709 and 862.
+    `tt0114709`, `862.0` and addresses are read; `nan`, `0` and the like are none. An id that movies of different titles
+    share is left out for all of them; a movie that is listed twice under the same title may share it.
     """
-    links = {}
+    links: dict[int, list[str]] = {}
+    read, shared = [], []
     for line, (movie_id, *texts) in csv_rows(source.files, "links.csv", ("movieId", *_LINKS), notes):
-        for (column, pattern), text in zip(_LINKS.items(), texts):
-            if text and not re.fullmatch(pattern, text):
-                raise source.files.error("links.csv", f"{column} {text[:40]!r} is not a number: correct the line", line)
-        imdb, tmdb = (re.sub(r"^tt|\.0$", "", text) for text in texts)
-        links[source.movie_id("links.csv", line, movie_id)] = (imdb.zfill(7) if imdb else "", tmdb)
+        found = [link_id(column, text) for column, text in zip(_LINKS, texts)]
+        for column, text, given in zip(_LINKS, texts, found):
+            if given is None:
+                raise source.files.error("links.csv", f"{column} {text[:40]!r} is not an id: correct the line", line)
+            if text and (not given or text.lstrip("0") != given.lstrip("0")):
+                read.append(f"{line}: {column} {text[:60]!r} is read as {given or 'no id'}")
+        links.setdefault(source.movie_id("links.csv", line, movie_id), [given or "" for given in found])
+    for at, column in enumerate(_LINKS):
+        titles: dict[str, set[str]] = {}
+        for movie_id, ids in links.items():
+            titles.setdefault(ids[at], set()).add(source.movie(movie_id)[0])
+        for ids in links.values():
+            if ids[at] and len(titles[ids[at]]) > 1:
+                shared.append(f"{column} {ids[at]}")
+                ids[at] = ""
+    add_note(notes, read, "links.csv line {}")
+    add_note(notes, shared, "links.csv gives {} to several movies: it is left out")
     return links
 
 
@@ -46,19 +60,17 @@ def read_tags(source: Source, settings: PipelineSettings, notes: list[str]) -> d
 
     Tags are compared in lower case with single spaces; sorted by number of users, descending; ties alphabetical.
     """
-    tag_events: set[tuple[str, str, str]] = set()
-    first_line: dict[str, int] = {}
+    tag_events: set[tuple[int, str, str]] = set()
     for line, (user, movie_id, tag) in csv_rows(source.files, "tags.csv", ("userId", "movieId", "tag"), notes):
-        first_line.setdefault(movie_id, line)
         # `;` and `|` separate the keywords of a movie.
         clean = " ".join(tag.lower().replace(";", " ").replace("|", " ").split())
         if clean:
-            tag_events.add((movie_id, clean, user))
+            tag_events.add((source.movie_id("tags.csv", line, movie_id), clean, user.removesuffix(".0")))
     tags_of: dict[int, list[str]] = {}
     counts = Counter((movie_id, tag) for movie_id, tag, _ in tag_events)
     for (movie_id, tag), n in sorted(counts.items(), key=lambda item: (-item[1], item[0][1])):
         if n >= settings.min_tag_users:
-            tags_of.setdefault(source.movie_id("tags.csv", first_line[movie_id], movie_id), []).append(tag)
+            tags_of.setdefault(movie_id, []).append(tag)
     return {movie_id: "; ".join(tags[: settings.max_tags]) for movie_id, tags in tags_of.items()}
 
 
@@ -90,7 +102,10 @@ def step(run: Run, stage: Path) -> list[str]:
     write_rows(METADATA_COLUMNS, rows, stage / "movie_metadata.csv")
     if run.arguments.bundle:
         write_terms(source, stage)
-    n_described, n_linked = len(run.movies.keys() & run.described.keys()), len(run.movies.keys() & links.keys())
+    n_described, n_linked = (
+        len(run.movies.keys() & run.described.keys()),
+        sum(any(links.get(i, ())) for i in run.movies),
+    )
     counts = f"{len(rows):,} movies, {n_described:,} with a description, {n_tagged:,} with tags as keywords"
     report = ["metadata", f"{counts}, {n_linked:,} with links", *notes]
     if len(run.described) > n_described:

@@ -72,7 +72,7 @@ def test_every_published_form_gives_the_same_ratings_and_movies(tmp_path, name):
         assert source.movies == dict(zip((10, 20, 30), names))
 
 
-def test_movietweetings_is_known_by_its_ids_and_mapped_in_a_straight_line(tmp_path):
+def test_movietweetings_is_known_by_ids_and_scale_and_mapped_in_a_straight_line(tmp_path):
     path = write(tmp_path / "raw", {"ratings.dat": TWEETINGS, "movies.dat": TWEETED})
     assert open_source(path).format == "movietweetings"
     assert [row[2] for row in table(path)] == pytest.approx([5.0, 0.5, 2.75, 4.1])
@@ -82,9 +82,12 @@ def test_movietweetings_is_known_by_its_ids_and_mapped_in_a_straight_line(tmp_pa
     run_setup(write(path, {"ratings.dat": "".join(ratings)}), tmp_path / "out")
     rows = (tmp_path / "out" / "movie_metadata.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[-2] for row in rows] == ["imdbId", "0000010", "0000020", "1853728"]
-    write(
-        path, {"ratings.dat": TWEETINGS, "movies.dat": "10::A (1999)::X\n20::B (1999)::\n"}
-    )  # where ids do not say it
+    few_stars = TWEETINGS.replace("::10::", "::5::").replace("::0::", "::1::").replace("::8::", "::3.5::")
+    write(path, {"ratings.dat": few_stars, "movies.dat": TWEETED})
+    with pytest.raises(DataError, match="give --source-format movietweetings, or dat"):
+        open_source(path)
+    assert table(path, "dat")[-1] == (2, 1853728, 3.5, 400)
+    write(path, {"ratings.dat": TWEETINGS, "movies.dat": "10::A (1999)::X\n20::B (1999)::\n"})
     with pytest.raises(DataError, match=r"ratings\.dat line 1: rating '10' is not a number from 0\.5 to 5"):
         table(path)
     assert table(path, "movietweetings")[0] == (1, 10, 5.0, 100)
@@ -280,11 +283,12 @@ BAD_FILES = {
         "empty": ("", "is empty: expected the columns movieId,title,genres"),
         "only a header": ("movieId,title,genres\n", "lists no movies"),
         "id a word": (MOVIES + "ten,A,B\n", "line 5: movieId 'ten' is not a whole number"),
-        "a quote left open": (MOVIES + '40,"A\n50,"B, The",Drama\n', "line 6: movie 40 spans several lines"),
+        "a quote left open": (MOVIES + '40,"A\n50,"B, The",Drama\n', "movies.csv line 5: "),
+        "a quote that goes on": (MOVIES + '40,"A\n50",Drama\n', "line 5: movie 40 spans several lines"),
         "a short line": (MOVIES + "40,A\n", "line 5: 2 columns, expected 3"),
     },
     "links.csv": {
-        "a word": ("movieId,imdbId,tmdbId\n10,nm01,\n", "line 2: imdbId 'nm01' is not a number"),
+        "a word": ("movieId,imdbId,tmdbId\n10,nm01,\n", "line 2: imdbId 'nm01' is not an id"),
         "no column": ("movieId,imdbId\n10,1\n", "has no column tmdbId"),
     },
     "tags.csv": {"of no movie": ("userId,movieId,tag\n1,x,a\n2,x,a\n", "line 2: movieId 'x' is not a whole")},

@@ -20,8 +20,9 @@ import pandas as pd
 
 from ..errors import DataError
 from ..interactions import Interactions, encode
+from .csv_table import find_columns
 from .raw_files import RawFiles
-from .sources import FORMATS, Format, Source, find_columns
+from .sources import FORMATS, Format, Source
 
 COLUMNS = ("userId", "movieId", "rating", "timestamp")
 CHUNK = 2_000_000  # rows

@@ -6,38 +6,32 @@
     100k            u.data, u.item            user, item, rating, timestamp by tabs     24 columns by |
     movietweetings  ratings.dat, movies.dat   as dat, ratings 0 to 10                   as dat, ids of IMDb (UTF-8)
 
-1M and MovieTweetings use the same file names; IMDb ids, with seven digits or more, identify MovieTweetings.
+1M and MovieTweetings use the same file names. Ids of seven digits or more, as IMDb's are, and a rating of 0 or above 5
+identify MovieTweetings; with such ids alone the format must be given.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from ..catalog import NO_GENRES
+from ..catalog import NO_GENRES, parse_title
 from ..errors import DataError
+from .cells import joined_genres, whole_number, year_of
+from .csv_table import Rows, add_note, csv_rows
 from .raw_files import RawFiles
 
 _IMDB_DIGITS = 7
-SEPARATORS = ",;\t|"
-# Spellings of a column, in lower case without blanks, dots and underscores.
-_SPELLINGS = {
-    "userId": ("userid", "user", "uid", "username"),
-    "movieId": ("movieid", "movie", "itemid", "item", "filmid", "film"),
-    "rating": ("rating", "score", "stars"),
-    "timestamp": ("timestamp", "time", "date", "datetime", "ratedat"),
-}
+_SAMPLE = 1 << 20  # bytes of ratings that show the scale
 # The order of 100K's genre flags.
 ITEM_GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
     *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
-_WHOLE = re.compile(r"([0-9]+)(?:\.0)?")  # pandas writes .0 after ids in columns with missing values
-Rows = Iterator[tuple[int, tuple[str, ...]]]  # line number, the requested cells
+_YEAR_AT_END = re.compile(r"\([0-9]{4}\)\s*$")
 
 
 @dataclass
@@ -59,10 +53,9 @@ class Source:
 
     def movie_id(self, name: str, line: int, text: str) -> int:
         """Return the id in a line of the file `name`; raises `DataError` for an invalid one."""
-        match = _WHOLE.fullmatch(text.strip())
-        number = self.numbers.get(text.strip()) if self.numbers else int(match.group(1)) if match else None
+        number = self.numbers.get(text.strip()) if self.numbers else whole_number(text)
         if number is None:
-            kind = "not in the movie list" if self.numbers else "not a whole number from 0"
+            kind = "not in the movie list" if self.numbers else "not a whole number from 0, below 2**53"
             raise self.files.error(name, f"movieId {text[:40]!r} is {kind}: correct the line", line)
         return number
 
@@ -80,76 +73,57 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
         raise DataError(f"{problem}: omit --source-format, or give {' or '.join(possible)}")
     source = Source(files, chosen or possible[0])
     rows = list(FORMATS[source.format].read_movies(files, source.notes))
-    ids = [movie_id.strip() for _, (movie_id, *_) in rows]
+    ids = [cells[0].strip() for _, cells in rows]
     if not chosen and "movietweetings" in possible and max(map(len, ids), default=0) >= _IMDB_DIGITS:
-        source.format = "movietweetings"
-    if sum(bool(_WHOLE.fullmatch(text)) for text in ids) < len(ids) / 2:
+        source.format = _format_by_scale(files)
+    if sum(whole_number(text) is not None for text in ids) < len(ids) / 2:
         source.numbers = {text: number for number, text in enumerate(dict.fromkeys(ids), 1)}
-    twice = []
-    for line, (text, title, genres) in rows:
-        movie_id = source.movie_id(name, line, text)
-        if "\n" in title.strip() or "\n" in genres.strip():
+    genres = joined_genres([cells[2] for _, cells in rows])
+    names = {name for joined in genres for name in joined.split("|")}
+    twice, spelled, dated = [], [], []
+    for (line, (text, title, given, *years)), joined in zip(rows, genres):
+        movie_id, title, given, year = source.movie_id(name, line, text), title.strip(), given.strip(), year_of(*years)
+        if "\n" in title or "\n" in given:
             raise files.error(name, f"movie {movie_id} spans several lines: close the quote before it", line)
+        if _YEAR_AT_END.search(given) or not (year or names.isdisjoint(filter(None, years))):
+            raise files.error(name, f"genres {given[:40]!r} belong to the title: put it in quotes", line)
         if movie_id in source.movies:
             twice.append(line)
-        else:
-            source.movies[movie_id] = (title.strip() or f"Movie {movie_id}", genres.strip() or NO_GENRES)
-    if twice:
-        source.notes.append(
-            f"{name} line {twice[0]} lists a movie again (such lines: {len(twice):,}): the first line counts"
-        )
+            continue
+        title = title or f"Movie {movie_id}"
+        if year and not parse_title(title).year:
+            title = f"{title} ({year})"
+            dated.append(title)
+        if joined not in ("", given):
+            spelled.append(f"{given[:60]!r} as {joined[:60]!r}")
+        source.movies[movie_id] = (title, joined or NO_GENRES)
+    add_note(source.notes, twice, name + " line {} lists a movie again and is left out")
+    add_note(source.notes, spelled, "genres are read, such as {}")
+    add_note(source.notes, dated, "titles get the year of its own column, such as {}")
     if not source.movies:
         raise files.error(name, "lists no movies: give a complete file")
     return source
 
 
-def find_columns(line: str, columns: Sequence[str]) -> tuple[str, list[str], list[list[int]]]:
-    """Return separator and cells of a header line, and the positions of each column.
-
-    A column is found by its exact name, else by any of its spellings.
-    """
-    separator = max(SEPARATORS, key=line.count)
-    header = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
-    plain = [re.sub(r"[\W_]", "", cell.lower()) for cell in header]
-    found = []
-    for column in columns:
-        spellings = _SPELLINGS.get(column, (column.lower(),))
-        exact = [i for i, cell in enumerate(header) if cell == column]
-        found.append(exact or [i for i, cell in enumerate(plain) if cell in spellings])
-    return separator, header, found
-
-
-def csv_rows(files: RawFiles, name: str, columns: Sequence[str], notes: list[str]) -> Rows:
-    """Yield line number and the named cells of each row of a CSV file, stripped; nothing if there is no file.
-
-    The columns may have any order and spelling. notes: receives what is unusual about the file.
-    """
-    if name not in files:
-        return
-    text, encoding = files.text(name, "utf-8-sig", "cp1252")  # spreadsheets write cp1252
-    if encoding == "cp1252":
-        notes.append(f"{name} is not UTF-8 and is read as cp1252")
-    first = text.readline().strip()
-    separator, header, found = find_columns(first, columns)
-    missing = [column for column, places in zip(columns, found) if not places]
-    if missing:
-        problem = f"has no column {missing[0]}: its first line is {first[:80]!r}" if first else "is empty"
-        raise files.error(name, f"{problem}: expected the columns {','.join(columns)}")
-    positions = [places[0] for places in found]
-    reader = csv.reader(text, delimiter=separator)
-    try:
-        for cells in reader:
-            if cells and len(cells) <= max(positions):
-                problem = f"{len(cells)} columns, expected {len(header)}: correct the line"
-                raise files.error(name, problem, reader.line_num + 1)
-            if cells:
-                yield reader.line_num + 1, tuple(cells[position].strip() for position in positions)
-    except csv.Error as error:
-        raise files.error(name, f"{error}: correct the line", reader.line_num + 1) from None
+def _format_by_scale(files: RawFiles) -> str:
+    """Return the format of `ratings.dat` with ids as wide as IMDb's; it is MovieTweetings' if the scale is too."""
+    with files.open(files.ratings_name) as file:
+        sample = file.read(_SAMPLE)
+    ratings = {float(text) for text in re.findall(rb"^\d+::\d+::(\d+(?:\.\d+)?)[:\r\n]", sample, re.MULTILINE)}
+    if any(rating == 0 or rating > 5 for rating in ratings):
+        return "movietweetings"
+    problem = "has ids as wide as IMDb's, but no rating of 0 or above 5"
+    raise files.error(files.ratings_name, f"{problem}: give --source-format movietweetings, or dat")
 
 
 def _csv_movies(files: RawFiles, notes: list[str]) -> Rows:
-    return csv_rows(files, files.movies_name, ("movieId", "title", "genres"), notes)
+    """Read `movies.csv`. In a line `id,title,genres` without quotes the title goes up to the last year in brackets."""
+
+    def mend(line: str, separator: str) -> Optional[Sequence[str]]:
+        match = re.fullmatch(r"([^S]+)S(.+\([0-9]{4}\)\s*)S(.*)".replace("S", re.escape(separator)), line)
+        return match and match.groups()
+
+    return csv_rows(files, files.movies_name, ("movieId", "title", "genres"), notes, ("year",), mend)
 
 
 def _dat_movies(files: RawFiles, notes: list[str]) -> Rows:

@@ -1,0 +1,94 @@
+"""What cells of lists mean, as tools and people write them: nothing, whole numbers, ids, years, genres."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Optional
+
+from ..catalog import NO_GENRES
+
+MAX_ID = 2**53
+_NOTHING = {"", "nan", "none", "null", "\\n", "na", "n/a", "#n/a", "<na>", "nat", "-", "?", "-1", "-1.0", "unknown"}
+_WHOLE = re.compile(r"0*([0-9]{1,16})(?:\.0*)?")  # pandas writes .0 after ids in columns with missing values
+# An id alone, or at its place in an address, where words may follow.
+_ID = r"((?:https?://)?(?:[a-z]+\.)?{}/(?:[a-z-]+/)?{}/)?{}0*([0-9]{{1,9}})(?(1)(?:[/?#-].*)?|(?:\.0*)?)"
+_IDS = {
+    "imdbId": re.compile(_ID.format(r"imdb\.com", "title", "(?:tt)?"), re.IGNORECASE),
+    "tmdbId": re.compile(_ID.format(r"themoviedb\.org", "movie", ""), re.IGNORECASE),
+}
+_LIST = re.compile(r"""[\[{]|\(['"]""")
+_NAMED = re.compile(r"""['"]name['"]\s*:\s*(?:"([^"]*)"|'([^']*)')""")
+_QUOTED = re.compile(r"""(?:"([^"]*)"|'([^']*)')(\s*:)?""")  # with a colon it is the key of a mapping
+_BETWEEN = re.compile(r"\s*[,;/·•]\s*")
+
+
+def is_nothing(text: str) -> bool:
+    """Return whether a cell says that there is no value, such as nan, NULL, None, \\N or N/A."""
+    return text.strip().lower() in _NOTHING
+
+
+def whole_number(text: str) -> Optional[int]:
+    """Return a whole number below `MAX_ID`, also from `862.0`; None for any other text."""
+    match = _WHOLE.fullmatch(text.strip())
+    number = int(match[1]) if match else MAX_ID
+    return number if number < MAX_ID else None
+
+
+def link_id(column: str, text: str) -> Optional[str]:
+    """Return the digits of an imdbId (at least seven) or a tmdbId; "" for a placeholder, None for any other text.
+
+    >>> [link_id("imdbId", text) for text in ("tt0114709", "114709.0", "https://www.imdb.com/title/tt0114709/", "-1")]
+    ['0114709', '0114709', '0114709', '']
+    """
+    match = _IDS[column].fullmatch(text.strip())
+    if is_nothing(text) or (match and match[2] == "0"):
+        return ""
+    return match and match[2].zfill(7 if column == "imdbId" else 0)
+
+
+def year_of(text: str = "") -> int:
+    """Return the year of a year, a date or a range of years; 0 = unknown.
+
+    >>> [year_of(text) for text in ("1995.0", "1995-11-22", "22.11.1995", "19950", "-1", "nan")]
+    [1995, 1995, 1995, 0, 0, 0]
+    """
+    try:
+        year = float(text)
+    except ValueError:
+        match = re.search(r"(?<![0-9])([12][0-9]{3})(?![0-9])", text)
+        year = float(match[1]) if match else 0
+    return int(year) if 1870 <= year <= 2100 and year.is_integer() else 0
+
+
+def joined_genres(cells: Sequence[str]) -> list[str]:
+    """Return the genres of each movie joined by `|`, "" for none, from a whole column of any usual form.
+
+    In a column with `|`, or of lists as Python or JSON write them, other characters belong to the names, unless both
+    sides are genres of their own there; in any other column `,`, `;` and `/` separate.
+
+    >>> joined_genres(["Action, Drama", "Comedy/Romance"]), joined_genres(["War|Sci-Fi/Fantasy", "[{'name': 'Drama'}]"])
+    (['Action|Drama', 'Comedy|Romance'], ['War|Sci-Fi/Fantasy', 'Drama'])
+    """
+    lists = [listed(cell) for cell in cells]
+    plain = not any("|" in cell or _LIST.match(cell.strip()) for cell in cells)
+    names = {name for parts in lists for name in parts}
+
+    def split(name: str) -> list[str]:
+        parts = [part for part in _BETWEEN.split(name) if part]
+        return parts if plain or names.issuperset(parts) else [name]
+
+    return ["|".join(dict.fromkeys(part for name in parts for part in split(name))) for parts in lists]
+
+
+def listed(cell: str, separator: str = r"\|") -> list[str]:
+    """Return the items of a cell: those of a list as Python or JSON write it, else the parts at `separator`."""
+    cell = cell.strip()
+    if cell == NO_GENRES:
+        return []
+    if _LIST.match(cell):
+        found = _NAMED.findall(cell) or [found for found in _QUOTED.findall(cell) if not found[2]]
+        parts = ["".join(names) for names in found] or cell[1:-1].split(",")
+    else:
+        parts = re.split(separator, cell)
+    return [part.strip() for part in parts if not is_nothing(part)]
