@@ -29,9 +29,9 @@ from recommender.data.errors import ChoiceError
 from recommender.data.files import load_json
 from recommender.data.settings import check_value, override
 from recommender.media.audio import read_audio
+from recommender.media.fusion import AUDIO, VISUAL, FusionSettings, build_fused
 from recommender.media.fusion import METHODS as FUSIONS
-from recommender.media.fusion import FusionSettings, build_fused
-from recommender.media.modalities import Modality
+from recommender.media.vector_files import Vectors
 from recommender.media.visual import ImageService, read_visual
 from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
 from recommender.text.backends.local import LocalSettings
@@ -140,19 +140,19 @@ def check_fusion(arguments: argparse.Namespace) -> None:
         raise ChoiceError(f"--{unused[0].replace('_', '-')} is used only by --fusion: give both, or omit it")
 
 
-def read_modalities(arguments: argparse.Namespace) -> list[Modality]:
+def read_modalities(arguments: argparse.Namespace) -> dict[str, Vectors]:
     """Read the modalities given by the flags."""
-    found = []
+    found = {}
     if arguments.visual_url:
         url, model, key_variable = (getattr(arguments, name) for name in _VISUAL_SERVICE)
         pictures = ImageService(base_url=url, model=model, key_variable=key_variable)
-        found.append(pictures.embed_folder(arguments.visual))
+        found[VISUAL] = pictures.embed_folder(arguments.visual)
     elif arguments.visual:
-        found.append(read_visual(arguments.visual, command.Progress("pictures", "files")))
+        found[VISUAL] = read_visual(arguments.visual, command.Progress("pictures", "files"))
     if arguments.audio:
-        found.append(read_audio(arguments.audio, command.Progress("sounds", "files")))
-    for part in found:
-        _say("{}: {:,} movies, dimension {:,}".format(part.name, *part.vectors.shape))
+        found[AUDIO] = read_audio(arguments.audio, command.Progress("sounds", "files"))
+    for name, (_, vectors) in found.items():
+        _say("{}: {:,} movies, dimension {:,}".format(name, *vectors.shape))
     return found
 
 
@@ -178,7 +178,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         print("{}: {:,} movies, by {} {}, dimension {}".format(config.folder, len(found), *found.identity))
         return
     check_fusion(arguments)
-    others = [] if arguments.dry_run or not arguments.fusion else read_modalities(arguments)
+    others = {} if arguments.dry_run or not arguments.fusion else read_modalities(arguments)
     progress = command.Progress("", "texts")
     generator = TasteEmbeddingGenerator(config, force=arguments.force, say=_say, progress=progress)
     if arguments.dry_run:

@@ -33,12 +33,9 @@ def test_coefficients_are_those_that_librosa_gave() -> None:
     np.testing.assert_allclose(found.mean(axis=0), golden["mean"], atol=1e-4)
 
 
-def test_every_setting_matters_and_blocks_do_not() -> None:
-    changes: tuple[dict[str, int], ...] = ({}, {"n_mels": 140}, {"n_fft": 1024}, {"hop": 300}, {"rate": 30_000})
-    assert len({mfcc(sound(), **change).mean(axis=0).tobytes() for change in changes}) == len(changes)
-    np.testing.assert_allclose(mfcc(sound(), n_mfcc=20), mfcc(sound())[:, :20], atol=1e-9)
+def test_blocks_change_nothing() -> None:
     x = np.tile(sound(), 12)  # 620 frames, more than one block holds
-    whole, part = mfcc(x, n_mfcc=5), mfcc(x[512 * 500 :], n_mfcc=5)
+    whole, part = mfcc(x), mfcc(x[512 * 500 :])
     np.testing.assert_allclose(whole[500 + 2 :], part[2:], atol=1e-6)
 
 
@@ -99,13 +96,12 @@ def test_a_folder_of_sounds_becomes_a_modality(tmp_path: Path) -> None:
     for name, seconds in (("12.wav", 0.4), ("7.WAV", 0.2), ("trailer.wav", 0.1)):  # the last names no movie
         write_wav(tmp_path / name, sound(seconds=seconds), 16)
     seen = []
-    found = read_audio(tmp_path, lambda done, n: seen.append((done, n)))
-    assert (found.name, found.movie_ids.tolist(), found.units_differ) == ("audio", [7, 12], True)
-    assert seen == [(1, 2), (2, 2)]
-    np.testing.assert_allclose(found.vectors[1], mfcc(sound(seconds=0.4)).mean(axis=0), atol=0.6)
+    movie_ids, vectors = read_audio(tmp_path, lambda done, n: seen.append((done, n)))
+    assert (movie_ids.tolist(), seen) == ([7, 12], [(1, 2), (2, 2)])
+    np.testing.assert_allclose(vectors[1], mfcc(sound(seconds=0.4)).mean(axis=0), atol=0.6)
     (tmp_path / "12.npy").write_bytes(b"x")
     write_wav(tmp_path / "012.wav", sound(seconds=0.1), 16)
     with pytest.raises(DataError, match="are of one movie"):
         read_audio(tmp_path)
     np.savez(tmp_path / "made.npz", movie_ids=[5], vectors=[[0, 1, 2]])
-    assert read_audio(tmp_path / "made.npz").units_differ
+    assert read_audio(tmp_path / "made.npz")[1].tolist() == [[0, 1, 2]]

@@ -10,9 +10,10 @@ import pytest
 from model import generate_embeddings
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.linalg.rows import unit_rows
-from recommender.media.fusion import METHODS, FusionSettings, apply, build_fused, common_movies, fit, load_fitted
-from recommender.media.modalities import Modality, make_modality, read_modality
+from recommender.media.fusion import METHODS, FusionSettings, Views, apply, build_fused, fit, load_fitted
 from recommender.media.projections import cca, pca, procrustes
+from recommender.media.vector_files import Vectors, read_array, read_vectors
+from recommender.text.people import align
 from recommender.text.vectors import FUSED, VectorTable
 from tests.fake_server import Server
 from tests.test_audio import sound, write_wav
@@ -20,12 +21,11 @@ from tests.tiny import FILMS, make_processed
 
 N, N_KINDS = 240, 8
 KINDS = np.arange(N) % N_KINDS
-IDS = np.arange(N) * 3 + 100
 LOOSE = ("--dimension", "4", "--fewest-texts", "1", "--most-texts", "1")
 MOVIES = [movie[0] for movie in FILMS]
 
 
-def views(seed: int = 0, shuffled: bool = False) -> list[Modality]:
+def made(seed: int = 0, shuffled: bool = False) -> dict[str, np.ndarray]:
     """Eight kinds of movie; words tell pairs of kinds apart, pictures the kinds within a pair; both are noisy."""
     rng = np.random.default_rng(seed)
     kinds = rng.permutation(KINDS) if shuffled else KINDS
@@ -33,8 +33,7 @@ def views(seed: int = 0, shuffled: bool = False) -> list[Modality]:
     by_pictures = rng.standard_normal((2, 50))[kinds % 2]
     text = by_words + 1.0 * rng.standard_normal((N, 30)) + 4
     visual = by_pictures + 1.0 * rng.standard_normal((N, 50)) - 2
-    order = rng.permutation(N)
-    return [make_modality("text", IDS, text), make_modality("visual", IDS[order], visual[order])]
+    return {"text": text.astype(np.float32), "visual": visual.astype(np.float32)}
 
 
 def same_kind(vectors: np.ndarray, kinds: np.ndarray) -> float:
@@ -44,121 +43,99 @@ def same_kind(vectors: np.ndarray, kinds: np.ndarray) -> float:
     return float((kinds[near.argmax(axis=1)] == kinds).mean())
 
 
-def fused(
-    given: list[Modality], method: str = "concat", fit_on: Optional[list[Modality]] = None, **changes: Any
-) -> np.ndarray:
-    """Return the fused vectors of `given`, fitted on them or on others."""
+def fused(views: Views, method: str = "concat", fit_on: Optional[Views] = None, **changes: Any) -> np.ndarray:
+    """Return the fused vectors of `views`, fitted on them or on others."""
     settings = FusionSettings(method=method, **changes)
-    return apply(fit(fit_on or given, settings), given, settings)[1]
+    return apply(fit(fit_on or views, settings), views, settings)
 
 
 @pytest.mark.parametrize("method", ["concat", "pca", "average", "weighted"])
 def test_together_modalities_tell_more_than_each_alone(method: str) -> None:
-    text, visual = views()
-    both = fused([text, visual], method, n_components=10, text_weight=0.5)
+    views = made()
+    both = fused(views, method, n_components=10, text_weight=0.5)
     np.testing.assert_allclose(np.linalg.norm(both, axis=1), 1, atol=1e-5)
     assert same_kind(both, KINDS) > 0.9
-    alone = fused([text], method, [text, visual], n_components=10)
+    alone = fused({**views, "visual": 0 * views["visual"]}, method, views, n_components=10)
     assert same_kind(alone, KINDS) < 0.65  # words do not tell the two of a pair apart
-    assert same_kind(fused(views(shuffled=True), method, n_components=10), KINDS) < 0.3
-    three = fused([text, visual, views(9)[1]._replace(name="audio", units_differ=True)], method, n_components=10)
+    assert same_kind(fused(made(shuffled=True), method, n_components=10), KINDS) < 0.3
+    three = fused({**views, "audio": made(9)["visual"]}, method, n_components=10)
     assert same_kind(three, KINDS) > 0.8
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_movie_that_lacks_a_modality_is_placed_by_the_other_and_counted(method: str) -> None:
-    text, visual = views()
-    text.vectors[:20] = 0
-    fewer = visual._replace(movie_ids=visual.movie_ids[:200], vectors=visual.vectors[:200])
-    assert common_movies([text, fewer]).tolist() == np.intersect1d(IDS[20:], fewer.movie_ids).tolist()
+def test_a_movie_that_lacks_a_modality_is_placed_by_the_other(method: str) -> None:
+    views = made()
     settings = FusionSettings(method=method, n_components=10, n_canonical=5)
-    parts = fit([text, fewer], settings)
-    movie_ids, vectors, lacking = apply(parts, [fewer, text], settings)
-    assert movie_ids.tolist() == np.union1d(IDS[20:], fewer.movie_ids).tolist()
-    expected = {"text": len(movie_ids) - 220, "visual": len(movie_ids) - 200}
-    assert {name: lacks.sum() for name, lacks in lacking.items()} == expected
-    assert np.isfinite(vectors).all()
-    text_ids, by_text, lacks = apply(parts, [text], settings)
-    assert (lacks["text"].any(), lacks["visual"].all()) == (False, True)
-    shared = np.setdiff1d(IDS[20:], fewer.movie_ids)
-    places, alone = np.searchsorted(movie_ids, shared), np.searchsorted(text_ids, shared)
-    np.testing.assert_allclose(vectors[places], by_text[alone], atol=1e-6)
+    parts = fit(views, settings)
+    views["text"][:20] = views["visual"][10:30] = 0
+    vectors = apply(parts, views, settings)
+    assert np.flatnonzero(~vectors.any(axis=1)).tolist() == list(range(10, 20))  # of which nothing is known
+    without = apply(parts, {**views, "visual": 0 * views["visual"]}, settings)
+    np.testing.assert_allclose(vectors[20:30], without[20:30], atol=1e-6)
+    assert np.abs(vectors[30:] - without[30:]).max() > 0.1
 
 
 def test_the_vectors_are_those_of_the_formulas() -> None:
-    given = [*views(), views(9)[1]._replace(name="audio")]
-    rows = []
-    for part in given:
-        own = part.vectors[np.argsort(part.movie_ids)].astype(np.float64)
-        rows.append(unit_rows(own - own.mean(axis=0)))
-    two = given[:2]
-    p1, p2, p3 = (unit_rows(pca(own, 6).apply(own)) for own in rows)
+    two = made()
+    three = {**two, "third": made(9)["visual"]}
+    rows = [unit_rows(view - view.mean(axis=0, dtype=np.float64)) for view in three.values()]
+    components = [pca(own, 6) for own in rows]
+    p1, p2, p3 = (unit_rows((own - mean) @ V) for own, (mean, V, _) in zip(rows, components))
     p2, p3 = p2 @ procrustes(p2, p1), p3 @ procrustes(p3, p1)
     joined = np.hstack(rows[:2])
+    mean, V, _ = pca(joined, 6)
     pairs = cca(rows[0], rows[1], 6, 0.1)
     few: Any = {"n_components": 6}
     for found, expected in (
         (fused(two), joined),
-        (fused(two, "pca", **few), pca(joined, 6).apply(joined)),
-        (fused(two, "cca", n_canonical=6), sum(view.apply(own) * view.strengths for view, own in zip(pairs, rows))),
+        (fused(two, "pca", **few), (joined - mean) @ V),
+        (fused(two, "cca", n_canonical=6), sum((own - centre) @ A * r for (centre, A, r), own in zip(pairs, rows))),
         (fused(two, "average", **few), p1 + p2),
         (fused(two, "weighted", text_weight=0.9, **few), 0.9 * p1 + 0.1 * p2),
-        (fused(given, "weighted", **few), 0.7 * p1 + 0.15 * p2 + 0.15 * p3),
+        (fused(three, "weighted", **few), 0.7 * p1 + 0.15 * p2 + 0.15 * p3),
     ):
         np.testing.assert_allclose(found, unit_rows(expected), atol=1e-5)
     cosines = [own @ own.T for own in rows[:2]]
     np.testing.assert_allclose(fused(two) @ fused(two).T, sum(cosines) / 2, atol=1e-5)
-    # columns with units of their own are brought to one scale
-    text, visual = views()
-    loud = visual._replace(vectors=visual.vectors * np.geomspace(1000, 1, 50).astype(np.float32))
-    right, wrong = (fused([text, loud._replace(units_differ=differ)]) for differ in (True, False))
+    # columns of sound, which have units of their own, are brought to one scale
+    loud = two["visual"] * np.geomspace(1000, 1, 50).astype(np.float32)
+    right, wrong = (fused({"text": two["text"], name: loud}) for name in ("audio", "visual"))
     assert same_kind(right, KINDS) > 0.9 > same_kind(wrong, KINDS)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_it_is_fitted_on_training_movies_alone(method: str) -> None:
-    text, visual = views()
-    train = IDS[:150]
-    fitted = fit([text, visual], FusionSettings(method=method), train)
-    text.vectors[150:] = 1e6
-    again = fit([text, visual], FusionSettings(method=method), train)
-    assert all(map(np.array_equal, (*fitted["text"], *fitted["visual"]), (*again["text"], *again["visual"])))
-
-
 def test_numbers_of_components_are_capped_and_settings_matter() -> None:
-    given, settings = views(), FusionSettings(method="pca")
+    views = made()
     for method, width in (("pca", 80), ("average", 30), ("cca", 30)):
-        assert fused(given, method, n_components=1000, n_canonical=1000).shape[1] == width
-    assert apply(fit(given, settings, IDS[:12]), given, settings)[1].shape[1] == 11
-    assert not np.allclose(fused(given, "cca"), fused(given, "cca", regularisation=3.0))
+        assert fused(views, method, n_components=1000, n_canonical=1000).shape[1] == width
+    assert fused(views, "pca", {name: view[:12] for name, view in views.items()}).shape[1] == 11
+    assert not np.allclose(fused(views, "cca"), fused(views, "cca", regularisation=3.0))
 
 
 def test_what_can_not_be_fused_is_refused() -> None:
-    text, visual = views()
-    parts = fit([text, visual], FusionSettings())
-    for given, method in (([text], "concat"), ([text, text], "pca"), ([text, visual, visual], "cca")):
+    views = made()
+    for given, method in (({"text": views["text"]}, "concat"), ({**views, "audio": views["text"]}, "cca")):
         with pytest.raises(ChoiceError, match=r"(two or more|exactly two) modalities, given: text"):
             fit(given, FusionSettings(method=method))
-    with pytest.raises(DataError, match="0 training movies"):
-        fit([text, visual._replace(movie_ids=visual.movie_ids + 1)], FusionSettings())
-    for odd in (text._replace(vectors=text.vectors[:, 1:]), text._replace(name="audio")):
-        with pytest.raises(DataError, match=r"of \d+ numbers: this fusion joins text of 30 numbers"):
-            apply(parts, [odd], FusionSettings())
+    with pytest.raises(DataError, match="1 training movies"):
+        fit({name: view[:1] for name, view in views.items()}, FusionSettings())
     with pytest.raises(SettingsError, match="method"):
         FusionSettings(method="sum")
+
+
+def read(path: Path) -> Vectors:
+    return read_vectors(path, [], lambda file: np.squeeze(read_array(file)))
 
 
 def test_vectors_are_read_from_each_form(tmp_path: Path) -> None:
     ids, vectors = np.array([7, 3]), np.array([[1, 2, 3], [4, 5, 6]], np.float16)
     np.savez(tmp_path / "a.npz", movie_ids=ids, vectors=vectors)
-    for name, array in (("b", vectors), ("b_ids", ids), ("c", vectors), ("d/7", vectors[:1]), ("d/3", vectors[1:])):
+    for name, array in (("b", vectors), ("b_ids", ids), ("d/7", vectors[:1]), ("d/3", vectors[1:])):
         (tmp_path / "d").mkdir(exist_ok=True)
         np.save(tmp_path / f"{name}.npy", array)
-    (tmp_path / "c_ids.json").write_text("[7, 3]")
-    for name in ("a.npz", "b.npy", "c.npy", "d"):
-        found = read_modality(tmp_path / name, "visual")
-        assert (found.name, found.vectors.dtype) == ("visual", np.float32)
-        assert dict(zip(found.movie_ids.tolist(), found.vectors.tolist())) == {7: [1, 2, 3], 3: [4, 5, 6]}
+    for name in ("a.npz", "b.npy", "d"):
+        movie_ids, found = read(tmp_path / name)
+        assert (movie_ids.dtype, found.dtype) == (np.int64, np.float32)
+        assert dict(zip(movie_ids.tolist(), found.tolist())) == {7: [1, 2, 3], 3: [4, 5, 6]}
 
 
 def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
@@ -170,11 +147,11 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
         ("more", {"movie_ids": [1, 2, 3], "vectors": rows}, r"\(3,\)"),
         ("inf", {"movie_ids": [1, 2], "vectors": [[1.0], [np.inf]]}, "movie id 2 is not finite"),
         ("names", {"movie_ids": ["a", "b"], "vectors": rows}, "whole numbers"),
-        ("rows", {"rows": rows}, "holds rows"),
+        ("rows", {"rows": rows}, "give an .npz with `movie_ids`"),
     ):
         np.savez(tmp_path / f"{name}.npz", **arrays)
         with pytest.raises((ArtifactError, DataError), match=message):
-            read_modality(tmp_path / f"{name}.npz", "visual")
+            read(tmp_path / f"{name}.npz")
     np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "lonely.npy", rows)
     (tmp_path / "one.npz").write_bytes((tmp_path / "lonely.npy").read_bytes())
@@ -184,15 +161,15 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
     for name, message in (
         ("o.npy", "damaged"),
         ("lonely.npy", r"lonely_ids\.npy"),
-        ("one.npz", "one array"),
+        ("one.npz", "give an .npz with"),
         ("zip.npz", "damaged"),
         ("none.npz", "is missing"),
         ("a.csv", "neither"),
         ("empty", "has no file"),
-        ("uneven", "movie id 2 has shape"),
+        ("uneven", r"movie id 2, 2\.npy: shape"),
     ):
         with pytest.raises((ArtifactError, DataError), match=message):
-            read_modality(tmp_path / name, "visual")
+            read(tmp_path / name)
 
 
 def test_damage_anywhere_raises_no_other_error(tmp_path: Path) -> None:
@@ -202,7 +179,7 @@ def test_damage_anywhere_raises_no_other_error(tmp_path: Path) -> None:
     for place in range(0, len(whole), 7):  # zip, zlib and numpy notice damage in different places
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
         with contextlib.suppress(ArtifactError, DataError):
-            read_modality(path, "visual")
+            read(path)
 
 
 @pytest.fixture
@@ -236,28 +213,32 @@ def test_the_program_fuses_and_says_what_is_missing(project: Path, capsys: pytes
     parts, settings = load_fitted(project / "out")  # saved: movies that come later can be placed
     assert (list(parts), settings) == (["text", "visual", "audio"], FusionSettings(method="pca", n_components=3))
     texts = VectorTable.load(project / "out").embedding
-    both = [make_modality("text", MOVIES, texts), read_modality(project / "visual.npz", "visual")]
-    ids, vectors, _ = apply(parts, both, settings)
-    np.testing.assert_allclose(vectors[ids == MOVIES[0]], found.embedding[:1], atol=1e-6)  # which has no sound
+    visual = align(np.array(MOVIES), *read(project / "visual.npz"))
+    vectors = apply(parts, {"text": texts, "visual": visual, "audio": np.zeros((9, 128))}, settings)
+    np.testing.assert_allclose(vectors[:2], found.embedding[:2], atol=1e-6)  # which have no sound
     embed(project)  # nothing has changed, so the fused vectors stay
     assert len(VectorTable.load(project / "out", FUSED)) == 9
 
 
 def test_only_movies_with_ratings_in_train_are_fitted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     embed(project)
-    visual = read_modality(project / "visual.npz", "visual")
+    visual = read(project / "visual.npz")
     settings = FusionSettings()
-    build_fused(project / "out", "movielens", [visual], settings, np.array([1, 2, 3, 9]), forms=("npz",), say=print)
+    build_fused(
+        project / "out", "movielens", {"visual": visual}, settings, np.array([1, 2, 3, 9]), forms=("npz",), say=print
+    )
     assert "fitted on 3 movies" in capsys.readouterr().out  # movie 9 has no picture
+    centre = load_fitted(project / "out")[0]["visual"].centre
+    np.testing.assert_allclose(centre, visual[1][:3].mean(axis=0), rtol=1e-6)
     before = (project / "out" / "manifest.json").read_bytes()
-    foreign = make_modality("visual", [100, 200], np.ones((2, 3)))
+    foreign = np.array([100, 200]), np.ones((2, 3), np.float32)
     for source, part, train, said in (
         ("movielens", visual, np.array([1]), "1 training movies"),
         ("movielens", foreign, None, "0 training movies"),
         ("other", visual, None, "no movies of source 'other'"),
     ):
         with pytest.raises((DataError, ChoiceError), match=said):
-            build_fused(project / "out", source, [part], settings, train)
+            build_fused(project / "out", source, {"visual": part}, settings, train)
     assert (project / "out" / "manifest.json").read_bytes() == before
     (project / "processed" / "movie_popularity.json").write_text('{"1": 2, "2": 1, "3": 0, "4": 0}')
     embed(project, "--fusion", "concat", "--visual", project / "visual.npz")

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ else:
 
     _BUSY = (BlockingIOError, FileNotFoundError)
 _AGAIN = "rebuild the artifact"
-_DAMAGE = (KeyError, ValueError, EOFError, OSError, AttributeError, RecursionError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (KeyError, ValueError, EOFError, OSError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @contextlib.contextmanager
@@ -84,7 +84,9 @@ def _lock(handle: int, path: Path) -> None:
         raise BlockingIOError  # its holder deleted the file between open and lock
 
 
-def load_arrays(path: Path, dtypes: Mapping[str, npt.DTypeLike], remedy: str = _AGAIN) -> dict[str, np.ndarray]:
+def load_arrays(
+    path: Path, dtypes: Mapping[str, Optional[npt.DTypeLike]], remedy: str = _AGAIN
+) -> dict[str, np.ndarray]:
     """Read the arrays of `X.npz` that `dtypes` names, or the one of `X.npy`, called `X`; never unpickles.
 
     Raises `ArtifactError` for a missing or damaged file and for a wrong dtype; a dtype of None is not checked.

@@ -20,22 +20,26 @@ from pathlib import Path
 import numpy as np
 
 from ..data.errors import DataError
-from .modalities import AUDIO, Modality, Progress, read_modality
+from .vector_files import Progress, Vectors, read_array, read_vectors
 
 RATE = 22_050  # samples a second
 MAX_SECONDS = 600  # a sound is heard from its start for so long
+N_FFT, HOP = 2048, 512  # samples in a frame, and from a frame to the next
+N_MELS = 128  # bands, and coefficients
 _BLOCK = 512  # frames at once
-_LINEAR_TO, _LINEAR_MELS, _LOG_STEP = 1000.0, 15.0, math.log(6.4) / 27.0
 _REMEDY = f"make it again with ffmpeg -i FILM -ac 1 -ar {RATE} -c:a pcm_s16le ID.wav"
 
 
-def read_audio(path: Path, progress: Progress = lambda done, n: None) -> Modality:
-    """Return the movies' sound vectors: (n, 128) from a folder of ID.wav, or (n, d) as stored (`read_modality`).
+def read_audio(path: Path, progress: Progress = lambda done, n: None) -> Vectors:
+    """Return the movies' sound vectors: (n, 128) from a folder of ID.wav, or (n, d) as stored (`read_vectors`).
 
     Cost: about 0.1 s for each minute of sound.
     """
-    makers = {".wav": lambda file: mfcc(read_wav(file)).mean(axis=0).astype(np.float32)}
-    return read_modality(path, AUDIO, makers, units_differ=True, progress=progress)
+
+    def make(file: Path) -> np.ndarray:
+        return np.squeeze(read_array(file)) if file.suffix.lower() == ".npy" else mfcc(read_wav(file)).mean(axis=0)
+
+    return read_vectors(path, [".wav"], make, progress)
 
 
 def read_wav(path: Path) -> np.ndarray:
@@ -64,50 +68,36 @@ def read_wav(path: Path) -> np.ndarray:
     return values.reshape(n, n_channels).mean(axis=1, dtype=np.float32)
 
 
-def mfcc(
-    signal: np.ndarray, n_mfcc: int = 128, n_mels: int = 128, n_fft: int = 2048, hop: int = 512, rate: int = RATE
-) -> np.ndarray:
-    """Return (1 + n // hop, n_mfcc) coefficients of a signal (n,), -1 to 1, frame by frame.
+def mfcc(signal: np.ndarray) -> np.ndarray:
+    """Return (1 + n // 512, 128) coefficients of a signal (n,), -1 to 1, frame by frame.
 
-    n_mfcc: at most n_mels, the bands of the mel scale.  n_fft: samples in a frame.  hop: from a frame to the next.
     Cost O(n_frames (n_fft log n_fft + n_mels n_fft)).
 
     >>> mfcc(np.sin(np.arange(22050) * 2 * np.pi * 440 / 22050)).shape
     (44, 128)
     """
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
-    padded = np.pad(signal.astype(np.float64), n_fft // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]  # (n_frames, n_fft), a view
-    filters = _mel_filters(rate, n_fft, n_mels)  # F
-    bands = np.empty((len(frames), n_mels))  # M
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
+    padded = np.pad(signal.astype(np.float64), N_FFT // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]  # (n_frames, N_FFT), a view
+    filters = _mel_filters()  # F
+    bands = np.empty((len(frames), N_MELS))  # M
     for low in range(0, len(frames), _BLOCK):
-        spectrum = np.fft.rfft(frames[low : low + _BLOCK] * window, axis=1)  # (block, n_fft // 2 + 1)
+        spectrum = np.fft.rfft(frames[low : low + _BLOCK] * window, axis=1)  # (block, N_FFT // 2 + 1)
         bands[low : low + _BLOCK] = (spectrum.real**2 + spectrum.imag**2) @ filters.T
     decibels = 10 * np.log10(np.maximum(bands, 1e-10))  # L
     decibels = np.maximum(decibels, decibels.max() - 80.0)
-    j, m = np.arange(n_mfcc)[:, None], np.arange(n_mels)
-    cosines = np.cos(np.pi * j * (2 * m + 1) / (2 * n_mels)) * math.sqrt(2 / n_mels)  # (n_mfcc, n_mels)
+    j, m = np.arange(N_MELS)[:, None], np.arange(N_MELS)
+    cosines = np.cos(np.pi * j * (2 * m + 1) / (2 * N_MELS)) * math.sqrt(2 / N_MELS)  # (N_MELS, N_MELS)
     cosines[0] /= math.sqrt(2)
     return np.asarray(decibels @ cosines.T)
 
 
-def _mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
-    """Return F (n_mels, n_fft // 2 + 1): triangles from band to band, each of area 1 over frequency in Hz."""
-    top = float(_hz_to_mel(np.array(rate / 2)))
-    edges = _mel_to_hz(np.linspace(0.0, top, n_mels + 2))  # (n_mels + 2,) Hz
-    bins = np.arange(n_fft // 2 + 1) * rate / n_fft
-    left, middle, right = (edges[start : start + n_mels, None] for start in range(3))
+def _mel_filters() -> np.ndarray:
+    """Return F (N_MELS, N_FFT // 2 + 1): triangles from band to band, each of area 1 over frequency in Hz."""
+    top = 15.0 + 27.0 * math.log(RATE / 2 / 1000.0) / math.log(6.4)
+    mel = np.linspace(0.0, top, N_MELS + 2)
+    edges = np.where(mel < 15.0, mel * 200.0 / 3.0, 1000.0 * 6.4 ** ((mel - 15.0) / 27.0))  # Hz
+    bins = np.arange(N_FFT // 2 + 1) * RATE / N_FFT
+    left, middle, right = (edges[start : start + N_MELS, None] for start in range(3))
     triangles = np.minimum((bins - left) / (middle - left), (right - bins) / (right - middle))
     return np.maximum(triangles, 0) * 2 / (right - left)
-
-
-def _hz_to_mel(hz: np.ndarray) -> np.ndarray:
-    """Return mel: 3 f / 200 up to 1000 Hz, logarithmic above."""
-    above = _LINEAR_MELS + np.log(np.maximum(hz, _LINEAR_TO) / _LINEAR_TO) / _LOG_STEP
-    return np.where(hz < _LINEAR_TO, hz * _LINEAR_MELS / _LINEAR_TO, above)
-
-
-def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    """Return Hz; undoes `_hz_to_mel`."""
-    above = _LINEAR_TO * np.exp(_LOG_STEP * (np.maximum(mel, _LINEAR_MELS) - _LINEAR_MELS))
-    return np.where(mel < _LINEAR_MELS, mel * _LINEAR_TO / _LINEAR_MELS, above)

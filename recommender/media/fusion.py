@@ -1,7 +1,8 @@
 """One vector for a movie from several ways to know it: words, pictures, sound.
 
-Each modality is first prepared with what its training movies say: x -> x - centre, each column divided by its spread
-where columns have units of their own, rows at length 1. Then
+A view is a matrix (n, d) of one modality, row i for movie i; a row of zeros means that nothing is known. Each is first
+prepared with what its training movies say: x -> x - centre, each column of sound divided by its spread (those of MFCC
+have units of their own: the first, the loudness, is hundreds of times the last), rows at length 1. Then
 
     concat     y = (x_1, ..., x_m)                        cosine = mean of the modalities' cosines
     pca        y = V' (x - mean) of the concatenation     128 numbers
@@ -35,10 +36,12 @@ from ..linalg.rows import unit_rows
 from ..text.base import Identity
 from ..text.people import align
 from ..text.vectors import DEFAULT_FORMS, FUSED, VectorTable
-from .modalities import TEXT, Modality
 from .projections import cca, pca, procrustes
+from .vector_files import Vectors
 
+TEXT, VISUAL, AUDIO = "text", "visual", "audio"
 METHODS = ("concat", "pca", "cca", "average", "weighted")
+Views = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,125 +69,74 @@ class Part(NamedTuple):
     mean: np.ndarray
     directions: np.ndarray
 
-    def apply(self, vectors: np.ndarray) -> np.ndarray:
-        """Return (n, k) for the vectors (n, d) of a modality; (n, d) in concat."""
-        ready = unit_rows((vectors - self.centre) / self.scale, np.float64) - self.mean
+    def apply(self, view: np.ndarray) -> np.ndarray:
+        """Return (n, k) for a view (n, d), (n, d) in concat; zeros for rows of zeros."""
+        ready = unit_rows((view - self.centre) / self.scale, np.float64) - self.mean
+        ready[~view.any(axis=1)] = 0
         return ready @ self.directions if self.directions.size else ready
 
 
-def common_movies(modalities: Sequence[Modality], train_ids: Optional[np.ndarray] = None) -> np.ndarray:
-    """Return the ids of the movies that every modality knows, of `train_ids` if given; (n,) int64, ascending.
+def fit(views: Views, settings: FusionSettings) -> dict[str, Part]:
+    """Return name -> what to do with a view, learned from `views` of training movies that every modality knows.
 
-    Raises `DataError` if they are fewer than two.
+    The first is the one that `text_weight` weighs. Numbers of components are capped at the rank of the data.
+    Raises `ChoiceError` for fewer than two views (or other than two for cca), `DataError` for fewer than two movies.
+    Cost O(n d^2 + d^3) with d the summed (cca, average: the largest) width.
     """
-    common = modalities[0].movie_ids if train_ids is None else np.unique(train_ids)
-    for modality in modalities:
-        common = np.intersect1d(common, modality.movie_ids[modality.vectors.any(axis=1)])
-    if len(common) < 2:
-        known = ", ".join(modality.name for modality in modalities)
-        raise DataError(f"{len(common)} training movies have all of {known}: fusion needs two, better hundreds")
-    return common
-
-
-def fit(
-    modalities: Sequence[Modality], settings: FusionSettings, train_ids: Optional[np.ndarray] = None
-) -> dict[str, Part]:
-    """Learn from `common_movies(modalities, train_ids)` and return name -> what to do with the modality's vectors.
-
-    The first modality is the one that `text_weight` weighs. Numbers of components are capped at the rank of the data.
-    Raises `ChoiceError` for fewer than two modalities (or other than two for cca), `DataError` if fewer than two
-    movies are known to all.  Cost O(n d^2 + d^3) with d the summed (cca, average: the largest) width.
-    """
-    names = [modality.name for modality in modalities]
-    if len(set(names)) < max(2, len(names)) or (settings.method == "cca" and len(names) != 2):
+    if len(views) < 2 or (settings.method == "cca" and len(views) != 2):
         n = "exactly two" if settings.method == "cca" else "two or more"
-        raise ChoiceError(f"{settings.method} joins {n} modalities, given: {', '.join(names) or 'none'}")
-    common = common_movies(modalities, train_ids)
+        raise ChoiceError(f"{settings.method} joins {n} modalities, given: {', '.join(views) or 'none'}")
+    n_train = len(next(iter(views.values())))
+    if n_train < 2:
+        raise DataError(f"{n_train} training movies have all of {', '.join(views)}: fusion needs two, better hundreds")
     scalings, ready = [], []
-    for modality in modalities:
-        X = align(common, modality.movie_ids, modality.vectors).astype(np.float64)  # (n_train, d)
+    for name, view in views.items():
+        X = view.astype(np.float64)
         centre, spread = X.mean(axis=0), X.std(axis=0)
-        scale = np.where(spread > 0, spread, 1.0) if modality.units_differ else np.ones(X.shape[1])
+        scale = np.where(spread > 0, spread, 1.0) if name == AUDIO else np.ones(X.shape[1])
         scalings.append((centre, scale))
         ready.append(unit_rows((X - centre) / scale, np.float64))
-    maps = _MAPS[settings.method](ready, settings)
-    return {name: Part(*scaling, *found) for name, scaling, found in zip(names, scalings, maps)}
+    maps = _maps(ready, settings)
+    return {name: Part(*scaling, *found) for name, scaling, found in zip(views, scalings, maps)}
 
 
-def _as_it_is(rows: list[np.ndarray], settings: FusionSettings) -> list[Any]:
-    return [(np.zeros(X.shape[1]), np.zeros((X.shape[1], 0))) for X in rows]
-
-
-def _of_all(rows: list[np.ndarray], settings: FusionSettings) -> list[Any]:
-    joint = pca(np.hstack(rows), settings.n_components)
-    cuts = np.cumsum([X.shape[1] for X in rows])[:-1]
-    return list(zip(np.split(joint.mean, cuts), np.split(joint.directions, cuts)))
-
-
-def _of_pairs(rows: list[np.ndarray], settings: FusionSettings) -> list[Any]:
-    views = cca(rows[0], rows[1], settings.n_canonical, settings.regularisation)
-    return [(view.mean, view.directions * view.strengths) for view in views]  # A diag(r)
-
-
-def _of_each(rows: list[np.ndarray], settings: FusionSettings) -> list[Any]:
-    fitted = [pca(X, settings.n_components) for X in rows]
-    k = min(len(each.strengths) for each in fitted)
-    points = [unit_rows(each.apply(X)[:, :k], np.float64) for each, X in zip(fitted, rows)]  # p_m
-    rotations = [procrustes(p, points[0]) for p in points]  # R_m
-    return [(each.mean, each.directions[:, :k] @ R) for each, R in zip(fitted, rotations)]
-
-
-# method -> (prepared rows (n_train, d_m), settings) -> (mean, directions) of each modality
-_MAPS = {
-    "concat": _as_it_is,
-    "pca": _of_all,
-    "cca": _of_pairs,
-    "average": _of_each,
-    "weighted": _of_each,
-}
-
-
-def apply(
-    parts: Mapping[str, Part], modalities: Sequence[Modality], settings: FusionSettings
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Return every movie that one of `modalities` knows: ids, vectors, and modality -> which movies lack it.
-
-    parts: from `fit`; any of its modalities may be left out.  ids: (n,) int64, ascending.  vectors: (n, d) float32,
-    rows of length 1.  Raises `DataError` for a modality that was not fitted or has another width.
-    Cost O(n (summed d) k).
-    """
-    given = {modality.name: modality for modality in modalities}
-    for name, modality in given.items():
-        width = modality.vectors.shape[1]
-        if name not in parts or width != len(parts[name].centre):
-            widths = ", ".join(f"{fitted} of {len(part.centre)} numbers" for fitted, part in parts.items())
-            raise DataError(f"{name} of {width} numbers: this fusion joins {widths}")
-    movie_ids = np.unique(np.concatenate([part.movie_ids[part.vectors.any(axis=1)] for part in modalities]))
-    lacking, blocks = {}, []
-    for name, part in parts.items():
-        none = Modality(name, movie_ids[:0], np.zeros((0, len(part.centre)), np.float32))
-        own = align(movie_ids, *given.get(name, none)[1:3])
-        known = np.asarray(own.any(axis=1))
-        block = np.zeros((len(movie_ids), part.directions.shape[1] or len(part.centre)))
-        block[known] = part.apply(own[known])
-        if settings.method in ("average", "weighted"):
-            block = unit_rows(block, np.float64)
-        lacking[name] = ~known
-        blocks.append(block)
+def _maps(ready: list[np.ndarray], settings: FusionSettings) -> list[Any]:
+    """Return (mean, directions) of each modality, whose prepared training rows are `ready` (n_train, d)."""
     if settings.method == "concat":
-        return movie_ids, unit_rows(np.hstack(blocks)), lacking
+        return [(np.zeros(X.shape[1]), np.zeros((X.shape[1], 0))) for X in ready]
+    if settings.method == "pca":
+        mean, V, _ = pca(np.hstack(ready), settings.n_components)
+        cuts = np.cumsum([X.shape[1] for X in ready])[:-1]
+        return list(zip(np.split(mean, cuts), np.split(V, cuts)))
+    if settings.method == "cca":
+        return [(mean, A * r) for mean, A, r in cca(ready[0], ready[1], settings.n_canonical, settings.regularisation)]
+    fitted = [pca(X, settings.n_components) for X in ready]
+    k = min(len(s) for _, _, s in fitted)
+    points = [unit_rows((X - mean) @ V[:, :k], np.float64) for X, (mean, V, _) in zip(ready, fitted)]  # p_m
+    rotations = [procrustes(p, points[0]) for p in points]  # R_m
+    return [(mean, V[:, :k] @ R) for (mean, V, _), R in zip(fitted, rotations)]
+
+
+def apply(parts: Mapping[str, Part], views: Views, settings: FusionSettings) -> np.ndarray:
+    """Return the fused vectors (n, d) float32, rows of length 1; zeros for a movie that no view knows.
+
+    parts: from `fit`; views: of the same modalities.  Cost O(n (summed d) k).
+    """
+    blocks = [part.apply(views[name]) for name, part in parts.items()]
+    if settings.method == "concat":
+        return unit_rows(np.hstack(blocks))
     weights = [1.0] * len(blocks)
+    if settings.method in ("average", "weighted"):
+        blocks = [unit_rows(block, np.float64) for block in blocks]
     if settings.method == "weighted":
-        w = settings.text_weight
-        weights = [w] + [(1.0 - w) / (len(blocks) - 1)] * (len(blocks) - 1)
-    joined = sum((weight * block for weight, block in zip(weights, blocks)), np.zeros_like(blocks[0]))
-    return movie_ids, unit_rows(joined), lacking
+        weights = [settings.text_weight] + [(1.0 - settings.text_weight) / (len(blocks) - 1)] * (len(blocks) - 1)
+    return unit_rows(np.sum([weight * block for weight, block in zip(weights, blocks)], axis=0))
 
 
 def build_fused(
     folder: Path,
     source: str,
-    others: Sequence[Modality],
+    others: Mapping[str, Vectors],
     settings: FusionSettings,
     train_ids: Optional[np.ndarray] = None,
     forms: Sequence[str] = DEFAULT_FORMS,
@@ -193,25 +145,29 @@ def build_fused(
 ) -> VectorTable:
     """Fuse the stored text vectors of `folder` with `others`, fitted on the movies of `train_ids`, and store them.
 
-    Movies that only `others` know are placed too, unless `source` does not list them.
+    others: modality -> its vectors.  Movies that only these know are placed too, unless `source` does not list them.
     Raises `ChoiceError` if the ids of `source` are not numbers, and what `fit` raises, before it writes.
     """
-    modalities = [_text_modality(VectorTable.load(folder), source)]
-    for part in others:
-        listed = np.isin(part.movie_ids, modalities[0].movie_ids)
-        if not listed.all():
-            say(f"{part.name}: {(~listed).sum():,} vectors are of movies that are not listed")
-        modalities.append(part._replace(movie_ids=part.movie_ids[listed], vectors=part.vectors[listed]))
-    parts = fit(modalities, settings, train_ids)
-    movie_ids, vectors, lacking = apply(parts, modalities, settings)
+    movie_ids, texts = _of_source(VectorTable.load(folder), source)
+    views = {TEXT: texts}
+    for name, (ids, vectors) in others.items():
+        views[name] = align(movie_ids, ids, vectors)
+        if n_unlisted := int((~np.isin(ids, movie_ids)).sum()):
+            say(f"{name}: {n_unlisted:,} vectors are of movies that are not listed")
+    known = np.array([view.any(axis=1) for view in views.values()])  # (m, n)
+    common = known.all(axis=0)
+    if train_ids is not None:
+        common &= np.isin(movie_ids, train_ids)
+    parts = fit({name: view[common] for name, view in views.items()}, settings)
+    vectors, found = apply(parts, views, settings), known.any(axis=0)
+    movie_ids, vectors, lacking = movie_ids[found], vectors[found], ~known[:, found].T
     n, dimension = vectors.shape
-    counts = [f"{lacks.sum():,} without {name}" for name, lacks in lacking.items() if lacks.any()]
-    n_train = len(common_movies(modalities, train_ids))
-    say(f"{settings.method} of {', '.join(parts)}, fitted on {n_train:,} movies:")
+    counts = [f"{n_lacking:,} without {name}" for name, n_lacking in zip(views, lacking.sum(axis=0)) if n_lacking]
+    say(f"{settings.method} of {', '.join(views)}, fitted on {common.sum():,} movies:")
     say(f"  {n:,} movies, {dimension} numbers each; {', '.join(counts) or 'none lacks any'}")
-    missing = [";".join(name for name in parts if lacking[name][row]) for row in range(n)]
+    missing = [";".join(name for name, lacks in zip(views, row) if lacks) for row in lacking]
     columns = {"movie_id": np.array(list(map(str, movie_ids))), "missing": np.array(missing, dtype=np.str_)}
-    about = {**dataclasses.asdict(settings), "modalities": list(parts), "source": source}
+    about = {**dataclasses.asdict(settings), "modalities": list(views), "source": source}
     fitted = {f"{name}/{field}": array for name, part in parts.items() for field, array in part._asdict().items()}
     table = VectorTable(FUSED, columns, vectors, Identity("fusion", settings.method, dimension), about)
     table.save(folder, forms, half, fitted=fitted)
@@ -229,10 +185,11 @@ def load_fitted(folder: Path) -> tuple[dict[str, Part], FusionSettings]:
     return parts, FusionSettings(**about)
 
 
-def _text_modality(movies: VectorTable, source: str) -> Modality:
-    """Return the text vectors of the movies of one source."""
+def _of_source(movies: VectorTable, source: str) -> Vectors:
+    """Return ids, ascending, and text vectors of the movies of one source."""
     of_source = movies["source"] == source
     ids = movies["movie_id"][of_source].tolist()
     if not ids or not all(name.isascii() and name.isdecimal() for name in ids):
         raise ChoiceError(f"no movies of source {source!r} whose ids are numbers: name another source first")
-    return Modality(TEXT, np.array([int(name) for name in ids], dtype=np.int64), movies.embedding[of_source])
+    movie_ids, rows = np.unique(np.array(ids, dtype=np.int64), return_index=True)
+    return movie_ids, movies.embedding[of_source][rows]

@@ -1,78 +1,63 @@
 """Linear maps fitted on rows of vectors: principal components, canonical correlation, rotation.
 
-    pca         X - mean = U diag(s) Vt;                 y = V' (x - mean)
-    cca         max corr(A' x, B' y):   Wx = Cxx^-1/2, Wy = Cyy^-1/2;   Wx Cxy Wy = U diag(r) Vt;   A = Wx U, B = Wy V
+    X - mean    = U_x diag(s_x) V_x'                                       n rows
+    pca         y = V_x' (x - mean)
+    cca         max corr(A' x, B' y):   w_x = (s_x^2 / (n - 1) + ridge_x)^-1/2
+                diag(w_x s_x) U_x' U_y diag(s_y w_y) / (n - 1) = P diag(r) Q'
+                A = V_x diag(w_x) P,   B = V_y diag(w_y) Q
     procrustes  min |X R - Y|_F over orthogonal R:       X'Y = U diag(s) Vt,   R = U Vt
 
 Pearson 1901; Hotelling 1936 in the form of Bach and Jordan, "Kernel Independent Component Analysis" (2002), appendix A;
-Schonemann 1966. Computed in float64 from second moments, O(n d^2 + d^3), which halves the digits of the smallest
-singular values: directions below 1e-6 of the largest count as rounding.
+Schonemann 1966. Computed in float64; directions below 1e-5 of the largest singular value count as rounding.
 
-The covariances that `cca` inverts get `regularisation` times their mean eigenvalue on the diagonal: with as many
-columns as rows every correlation would be 1, and would mean nothing.
+The covariances that `cca` inverts get `regularisation` times their mean eigenvalue, ridge, on the diagonal: with as
+many columns as rows every correlation would be 1, and would mean nothing.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ..data.errors import DataError
+from ..linalg.ridge import left_singular
 
-_NEGLIGIBLE = 1e-6  # of the largest singular value
-
-
-class Projection(NamedTuple):
-    """y = (x - mean) @ directions.
-
-    mean: (d,) float64.  directions: (d, k) float64.  strengths: (k,) descending: singular values of the centred data
-    (pca) or canonical correlations in the training rows, 0 to 1 (cca).
-    """
-
-    mean: np.ndarray
-    directions: np.ndarray
-    strengths: np.ndarray
-
-    def apply(self, X: np.ndarray) -> np.ndarray:
-        """Return (n, k) for X (n, d)."""
-        return np.asarray((X - self.mean) @ self.directions)
+# mean (d,), directions (d, k), strengths (k,) descending; all float64. A new row becomes (x - mean) @ directions.
+Projection = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def pca(X: np.ndarray, k: int) -> Projection:
-    """Return the first min(k, rank) principal directions of X (n, d), orthonormal columns.
+    """Return the first min(k, rank) principal directions of X (n, d), orthonormal columns; strengths: s.
 
-    The largest entry by size of every direction is positive.  Cost O(n d^2 + d^3), or O(n^2 d + n^3) where n < d.
+    The largest entry by size of every direction is positive.  Cost O(n d min(n, d)).
     Raises `DataError` for rows that are all the same.
 
-    >>> fitted = pca(np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]), 2)
-    >>> fitted.directions.round(3).tolist(), fitted.strengths.round(3).tolist()
-    ([[0.6], [0.8]], [7.071])
+    >>> mean, directions, s = pca(np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]), 2)
+    >>> mean.tolist(), directions.round(3).tolist(), s.round(3).tolist()
+    ([3.0, 4.0], [[0.6], [0.8]], [7.071])
     """
-    mean, X = _centred(X)
-    wide = len(X) < X.shape[1]
-    squares, vectors, rank = _eigen(X @ X.T if wide else X.T @ X)  # s^2 and U, or s^2 and V: the smaller matrix
-    s, directions = np.sqrt(squares[: min(k, rank)]), vectors[:, : min(k, rank)]
-    if wide:
-        # V = X' U / s; the division enlarges rounding in the weakest ones, which QR takes out.
-        directions = np.linalg.qr(X.T @ (directions / s))[0]
-    return Projection(mean, directions * _signs(directions), s)
+    mean, _, s, V = _svd(X)
+    directions = V[:, :k]
+    return mean, directions * _signs(directions), s[:k]
 
 
 def cca(X: np.ndarray, Y: np.ndarray, k: int, regularisation: float) -> tuple[Projection, Projection]:
-    """Return the first min(k, rank X, rank Y) pairs of directions, of greatest correlation between X and Y.
+    """Return min(k, rank X, rank Y) pairs of directions, of greatest correlation between X and Y; strengths: r.
 
     X: (n, dx), Y: (n, dy), row i of both is the same thing.  regularisation: 0 or more, in mean eigenvalues.
-    Without it, projected training rows have variance 1, no correlation within a view, and `strengths` between the two.
-    Cost O(n (dx + dy)^2 + dx^3 + dy^3).  Raises `DataError` as `pca` does.
+    Without it, projected training rows have variance 1, no correlation within a view, and r between the two.
+    Cost that of `pca`, and O(n dx dy).  Raises `DataError` as `pca` does.
     """
-    (mean_x, X), (mean_y, Y) = _centred(X), _centred(Y)
-    Wx, Wy = _whitening(X, regularisation), _whitening(Y, regularisation)
-    U, r, Vt = np.linalg.svd(Wx.T @ (X.T @ Y / (len(X) - 1)) @ Wy, full_matrices=False)
-    A, B = Wx @ U[:, :k], Wy @ Vt[:k].T
+    views = []
+    for view in (X, Y):
+        mean, U, s, V = _svd(view)
+        variances = s**2 / (len(view) - 1)
+        w = 1 / np.sqrt(variances + regularisation * variances.mean())
+        views.append((mean, U * (s * w / np.sqrt(len(view) - 1)), V * w))
+    (mean_x, white_x, V_x), (mean_y, white_y, V_y) = views
+    P, r, Qt = np.linalg.svd(white_x.T @ white_y, full_matrices=False)
+    A, B, r = V_x @ P[:, :k], V_y @ Qt[:k].T, np.minimum(r[:k], 1.0)
     signs = _signs(A)  # a pair turns together
-    r = np.minimum(r[:k], 1.0)
-    return Projection(mean_x, A * signs, r), Projection(mean_y, B * signs, r)
+    return (mean_x, A * signs, r), (mean_y, B * signs, r)
 
 
 def procrustes(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
@@ -85,27 +70,14 @@ def procrustes(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     return np.asarray(U @ Vt)
 
 
-def _centred(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _svd(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean, U, s (descending) and V of X - mean = U diag(s) V'."""
     mean = X.mean(axis=0, dtype=np.float64)
-    return mean, X - mean
-
-
-def _eigen(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return eigenvalues, descending, eigenvectors, and how many of the values are more than rounding."""
-    values, vectors = np.linalg.eigh(gram)
-    squares = np.maximum(values[::-1], 0.0)
-    rank = int(np.count_nonzero(squares > squares[0] * _NEGLIGIBLE**2))
-    if rank == 0:
+    U, squares = left_singular(X - mean)
+    if not len(squares):
         raise DataError("all rows are the same: fitting needs rows that differ")
-    return squares, vectors[:, ::-1], rank
-
-
-def _whitening(centred: np.ndarray, regularisation: float) -> np.ndarray:
-    """Return W (d, rank) with W' (C + ridge) W = I, over the directions in which the rows differ."""
-    values, vectors, rank = _eigen(centred.T @ centred / (len(centred) - 1))
-    rank = min(rank, len(centred) - 1)
-    ridge = regularisation * values[:rank].mean()
-    return np.asarray(vectors[:, :rank] / np.sqrt(values[:rank] + ridge))
+    U, s = U[:, ::-1], np.sqrt(squares[::-1])
+    return mean, U, s, (X - mean).T @ (U / s)
 
 
 def _signs(directions: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ import numpy as np
 
 from ..data.errors import ChoiceError, DataError
 from ..text.backends.http import HttpBackend
-from .modalities import VISUAL, Modality, Progress, from_vectors, movie_files, read_modality, read_vector
+from .vector_files import Progress, Vectors, movie_files, read_array, read_vectors
 
 HEIGHT, WIDTH = 96, 64
 ROWS, COLUMNS, DIRECTIONS = 6, 4, 9
@@ -41,18 +41,17 @@ _AT_ONCE = 32  # pictures that Infinity takes in one request
 _MEDIA_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 
-def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Modality:
-    """Return the movies' picture vectors from a file or folder of the forms above (`read_modality`).
+def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Vectors:
+    """Return the movies' picture vectors from a file or folder of the forms above (`read_vectors`).
 
     Raises `ChoiceError` if pictures need Pillow and it is missing.
     """
 
-    def from_npy(file: Path) -> np.ndarray:
-        array = read_vector(file)
+    def make(file: Path) -> np.ndarray:
+        array = np.squeeze(read_array(file)) if file.suffix.lower() == ".npy" else read_pixels(file)
         return array if array.ndim == 1 else poster_vector(array)
 
-    makers = {ending: lambda file: poster_vector(read_pixels(file)) for ending in _MEDIA_TYPES}
-    return read_modality(path, VISUAL, {**makers, ".npy": from_npy}, progress=progress)
+    return read_vectors(path, _MEDIA_TYPES, make, progress)
 
 
 def read_pixels(path: Path) -> np.ndarray:
@@ -90,14 +89,12 @@ def poster_vector(pixels: np.ndarray) -> np.ndarray:
 
 def shrunk(pixels: np.ndarray) -> np.ndarray:
     """Return (96, 64, 3) float64, 0 to 255: each pixel the mean of the pixels that it stands for."""
-    picture = pixels.astype(np.float64)
+    sums, counts = pixels.astype(np.float64), np.ones((1, 1, 1))  # whole numbers until the division
     for axis, size in ((0, HEIGHT), (1, WIDTH)):
-        edges = np.arange(size + 1) * picture.shape[axis] // size
-        low, high = edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
-        sums = np.insert(np.cumsum(picture, axis=axis), 0, 0.0, axis=axis)
-        counts = (high - low).reshape([-1 if at == axis else 1 for at in range(3)])
-        picture = (np.take(sums, high, axis=axis) - np.take(sums, low, axis=axis)) / counts
-    return picture
+        edges = np.arange(size + 1) * pixels.shape[axis] // size
+        sums = np.add.reduceat(sums, edges[:-1], axis=axis)  # one pixel where two edges are equal
+        counts = counts * np.maximum(np.diff(edges), 1).reshape(-1, *[1] * (2 - axis))
+    return sums / counts
 
 
 def _colors(picture: np.ndarray) -> np.ndarray:
@@ -136,11 +133,10 @@ class ImageService(HttpBackend):
             # A model that embeds both has one name: the text that a server proves itself with must be a picture here.
             self.settings = dataclasses.replace(self.settings, cache=str(Path(self.settings.cache) / "images"))
 
-    def embed_folder(self, folder: Path) -> Modality:
+    def embed_folder(self, folder: Path) -> Vectors:
         """Return the vectors of ID.jpg, ID.png or ID.webp in `folder`; those that were embedded before cost no call."""
         files = movie_files(folder, _MEDIA_TYPES)
-        vectors = self.embed_texts([picture_address(file) for file in files.values()])
-        return from_vectors(VISUAL, dict(zip(files, vectors)))
+        return np.array(list(files)), self.embed_texts([picture_address(file) for file in files.values()])
 
 
 def picture_address(path: Path) -> str:

@@ -1,0 +1,97 @@
+"""Vectors of movies made elsewhere, and the files that hold them.
+
+    .npz      arrays `movie_ids` (n,) and `vectors` (n, d)
+    .npy      the matrix (n, d); its ids (n,) in NAME_ids.npy beside it
+    folder    one ID.npy (d,) for each movie, ID being the movie id; or files that `audio` and `visual` can read
+
+Vectors of a trained picture network such as ResNet-50 (2048 numbers, taken before its last layer) come in this form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.errors import DataError
+from ..data.files import load_arrays
+
+Vectors = tuple[np.ndarray, np.ndarray]  # movie ids (n,) int64, each once; vectors (n, d) float32
+Make = Callable[[Path], np.ndarray]
+Progress = Callable[[int, int], None]
+_FORM = "give an .npz with `movie_ids` (n,) and `vectors` (n, d)"
+
+
+def read_vectors(path: Path, endings: Iterable[str], make: Make, progress: Progress = lambda done, n: None) -> Vectors:
+    """Read vectors from a file or folder of the forms above; never unpickles.
+
+    endings: of the files of a folder, beside .npy, which counts only where there is no other.  make: file -> its
+    movie's vector.  progress: called with how many of how many files are done.
+    Raises `DataError`, naming the file, for what is not of such a form, `ArtifactError` for a damaged file.
+    """
+    if path.is_dir():
+        return _read_folder(path, {file.suffix.lower() for file in path.iterdir()} & {*endings}, make, progress)
+    if path.suffix == ".npz":
+        return checked(path, *load_arrays(path, dict.fromkeys(("movie_ids", "vectors")), _FORM).values())
+    if path.suffix == ".npy":
+        rows, ids = read_array(path), path.with_name(f"{path.stem}_ids.npy")
+        return checked(path, read_array(ids, f"put the ids of {path.name} there, or {_FORM}"), rows)
+    raise DataError(f"{path} is neither .npz nor .npy nor a folder of .npy files: {_FORM}")
+
+
+def read_array(path: Path, remedy: str = "make it again") -> np.ndarray:
+    """Return the array of a `.npy`; raises `ArtifactError` if it is missing or damaged."""
+    return load_arrays(path, {path.stem: None}, remedy)[path.stem]
+
+
+def checked(label: object, movie_ids: npt.ArrayLike, vectors: npt.ArrayLike) -> Vectors:
+    """Return ids and vectors; raises `DataError`, with the label, if they do not fit or are not finite numbers."""
+    ids, rows = np.asarray(movie_ids), np.asarray(vectors)
+    numbers = ids.dtype.kind in "iu" and rows.dtype.kind in "iuf"
+    if not numbers or ids.ndim != 1 or rows.ndim != 2 or len(ids) != len(rows):
+        what = f"ids {ids.shape} {ids.dtype}, vectors {rows.shape} {rows.dtype}"
+        raise DataError(f"{label}: {what}: give whole numbers (n,) and floats (n, d)")
+    values, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(f"{label}: movie id {values[counts > 1][0]} occurs twice: give each movie once")
+    with np.errstate(over="ignore"):  # found in the next lines
+        rows = rows.astype(np.float32)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise DataError(f"{label}: the vector of movie id {ids[~finite][0]} is not finite: make it again")
+    return ids.astype(np.int64), rows
+
+
+def _read_folder(folder: Path, endings: set[str], make: Make, progress: Progress) -> Vectors:
+    files = movie_files(folder, endings or {".npy"})
+    rows: list[np.ndarray] = []
+    for file in files.values():
+        try:
+            row = make(file)
+            if rows and row.shape != rows[0].shape:
+                raise DataError(f"shape {row.shape}, others {rows[0].shape}: use one kind")
+        except DataError as error:
+            raise DataError(f"movie id {file.stem}, {file.name}: {error}") from None
+        rows.append(row)
+        progress(len(rows), len(files))
+    return checked(folder, list(files), rows)
+
+
+def movie_files(folder: Path, suffixes: Iterable[str]) -> dict[int, Path]:
+    """Return movie id -> file, ascending, for the files of `folder` called ID.SUFFIX; others are left alone.
+
+    Raises `DataError` if there is none at all, and where two files name one movie.
+    """
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in suffixes and path.stem.isascii() and path.stem.isdecimal():
+            if int(path.stem) in found:
+                raise DataError(f"{found[int(path.stem)]} and {path} are of one movie: keep one of them")
+            found[int(path.stem)] = path
+    if not found:
+        names = ", ".join(f"ID{suffix}" for suffix in sorted(suffixes))
+        raise DataError(f"{folder} has no file called {names}: name each file by the movie id of its movie")
+    return dict(sorted(found.items()))
