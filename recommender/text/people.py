@@ -91,57 +91,44 @@ def user_vectors(
     vector (`align` brings vectors into this form).  rng: used by `random` alone.
     Cost: O(n_ratings d) for one sparse product, O(n_ratings) besides; memory 16 bytes a rating beyond the result.
     """
-    known = (movie_vectors != 0).any(axis=1)[data.movie_rows]
+    known = (movie_vectors != 0).any(axis=1)[data.movie_rows]  # (n_ratings,)
     liked = data.ratings >= settings.rating_threshold
     few_likes = _per_user(data, liked) < settings.min_movies
     few_vectors = ~few_likes & (_per_user(data, liked & known) < settings.min_movies)
     kept = ~few_likes & ~few_vectors
-    fallen_back = cancelled = np.zeros(data.n_users, dtype=bool)
+    weights = _weights(data, known, liked & known, settings)
+    silent = _per_user(data, weights) == 0
+    weights = np.where(silent[data.user_rows()], liked & known, weights)
+    counted = (weights > 0) & kept[data.user_rows()]
+    part = data.take(counted)
+    W = SparseMatrix(part.indptr, part.movie_rows, weights[counted], data.n_movies)
+    sums = W.times(movie_vectors)  # (n_users, d): sum_i w_i v_i
+    cancelled = kept & (np.linalg.norm(sums, axis=1) <= _CANCELLED * _per_user(data, weights))
     if settings.method == RANDOM:
-        sums = rng.standard_normal((data.n_users, movie_vectors.shape[1]))
-    else:
-        weights, fallen_back = _weights(data, known, liked & known, settings)
-        weights *= kept[data.user_rows()]
-        counted = weights > 0
-        part = data.take(counted)
-        W = SparseMatrix(part.indptr, part.movie_rows, weights[counted], data.n_movies)
-        sums = W.times(np.ascontiguousarray(movie_vectors, dtype=np.float32))  # (n_users, d): sum_i w_i v_i
-        cancelled = kept & (np.linalg.norm(sums, axis=1) <= _CANCELLED * _per_user(data, weights))
+        sums = rng.standard_normal(sums.shape)
     left_out = {
         f"fewer than {settings.min_movies} movies rated {settings.rating_threshold:g} or more": int(few_likes.sum()),
         f"fewer than {settings.min_movies} of them have a vector": int(few_vectors.sum()),
         "their movies' vectors cancel out": int(cancelled.sum()),
     }
     kept &= ~cancelled
-    return UserVectors(data.user_ids[kept], unit_rows(sums[kept]), left_out, int((fallen_back & kept).sum()))
+    return UserVectors(data.user_ids[kept], unit_rows(sums[kept]), left_out, int((silent & kept).sum()))
 
 
-def _weights(
-    data: Interactions, known: np.ndarray, usable: np.ndarray, settings: UserVectorSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return w (n_ratings,) float32 and, for each user, whether `weighted` fell back to the average.
-
-    known, usable: (n_ratings,) bool: ratings of movies with a vector; those of them of liked movies.
-    """
+def _weights(data: Interactions, known: np.ndarray, liked: np.ndarray, settings: UserVectorSettings) -> np.ndarray:
+    """Return w (n_ratings,) float32; known, liked: whether a rating's movie has a vector, and is liked too."""
     users = data.user_rows()
-
-    def recency(counted: np.ndarray) -> np.ndarray:
-        """2 ** (-age / half_life); age 0 is the user's last `counted` rating, and all after it."""
-        newest = np.zeros(data.n_users, dtype=np.int64)
+    weights = liked.astype(np.float32)
+    if settings.method == WEIGHTED:
+        from_last = data.indptr[1:][users] - np.arange(data.n_ratings)  # 1 = the last rating of its user
+        weights = np.maximum(data.ratings - user_means(data)[0][users], 0.0)
+        weights[(from_last > settings.n_last) | ~known] = 0.0
+    if settings.method in (TEMPORAL, WEIGHTED):
+        counted, newest = weights > 0, np.zeros(data.n_users, dtype=np.int64)
         newest[users[counted]] = data.times[counted]  # in order of time, so the last one wins
-        days = np.maximum(newest[users] - data.times, 0) / _DAY
-        return np.exp2(-days / settings.half_life_days).astype(np.float32)
-
-    average = usable.astype(np.float32)
-    if settings.method != WEIGHTED:
-        weights = average * recency(usable) if settings.method == TEMPORAL else average
-        return weights, np.zeros(data.n_users, dtype=bool)
-    from_last = data.indptr[1:][users] - np.arange(data.n_ratings)  # 1 = the last rating of its user
-    above = np.maximum(data.ratings - user_means(data)[0][users], 0.0)
-    above[(from_last > settings.n_last) | ~known] = 0.0
-    weights = (recency(above > 0) * above).astype(np.float32)
-    silent = _per_user(data, weights) == 0
-    return np.where(silent[users], average, weights), silent
+        days = np.maximum(newest[users] - data.times, 0) / _DAY  # age; 0 after the last rating that counts
+        weights = weights * np.exp2(-days / settings.half_life_days).astype(np.float32)
+    return weights.astype(np.float32)
 
 
 def _per_user(data: Interactions, values: np.ndarray) -> np.ndarray:
