@@ -10,9 +10,8 @@ manifest. Storing new movies deletes the user and fused vectors made from the ol
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import importlib
+import importlib.util
 import io
 import tempfile
 import zipfile
@@ -40,11 +39,6 @@ DEFAULT_FORMS = FORMS[:2]
 TEXTS = ("metadata", "embedding_text")  # optional columns, read only on request
 _NPZ_ONLY = "text_hash"
 _STEPS = {MOVIES: "movies", USERS: "users", FUSED: "fused"}  # of the manifest
-_COLUMNS = {
-    MOVIES: ("movie_id", "source", "key", _NPZ_ONLY),
-    USERS: ("user_id", "origin"),
-    FUSED: ("movie_id", "missing"),
-}
 LARGEST = 2 << 30  # bytes of published vectors, packed and unpacked
 
 
@@ -88,10 +82,9 @@ class VectorTable:
             refuse_mismatch(folder, stored, identity)
         artifacts.check_files(folder, manifest, [file], REMEDY)
         listed = manifest["files"][file].get("arrays", {})
-        wanted = [*_COLUMNS[name], "embedding", *(column for column in TEXTS if texts and column in listed)]
-        if not set(wanted) <= set(listed):
-            raise ArtifactError(f"{folder / file} is damaged (it lists {', '.join(listed)}): run {REMEDY}")
-        columns = load_arrays(folder / file, {column: listed[column]["dtype"] for column in wanted})
+        wanted = [column for column in listed if "/" not in column and (texts or column not in TEXTS)]
+        dtypes = {"embedding": None, **{column: listed[column]["dtype"] for column in wanted}}
+        columns = load_arrays(folder / file, dtypes, f"run {REMEDY}")
         embedding = columns.pop("embedding")
         if embedding.dtype != np.float32:
             embedding = unit_rows(embedding.astype(np.float32))
@@ -121,11 +114,16 @@ class VectorTable:
         with artifacts.replace_set(folder, KIND, {_STEPS[self.name]: described}, keep) as stage:
             arrays: dict[str, Any] = {**columns, "embedding": vectors, **(fitted or {})}
             np.savez_compressed(stage / f"{self.name}.npz", **arrays)
-            shown = {name: column.tolist() for name, column in columns.items() if name != _NPZ_ONLY}
+            if len(forms) > 1:
+                import pandas as pd
+
+                frame = pd.DataFrame({name: column for name, column in columns.items() if name != _NPZ_ONLY})
             if "csv" in forms:
-                _write_csv(stage / f"{self.name}.csv", shown, vectors)
+                lists = [f"[{', '.join(f'{value:.6g}' for value in vector)}]" for vector in vectors.tolist()]
+                frame.assign(embedding=lists).to_csv(stage / f"{self.name}.csv", index=False, lineterminator="\r\n")
             if "parquet" in forms:
-                _write_parquet(stage / f"{self.name}.parquet", shown, vectors)
+                lists = list(vectors.astype(np.float32))
+                frame.assign(embedding=lists).to_parquet(stage / f"{self.name}.parquet", index=False)
 
     def vectors_for(self, ids: Sequence[object], source: str = MOVIELENS) -> np.ndarray:
         """Return (len(ids), d) float32: the vector of each movie of `source`, or user; zeros if there is none."""
@@ -138,8 +136,8 @@ def check_forms(forms: Sequence[str]) -> None:
     """Raise `ChoiceError` for forms that cannot be written."""
     if "npz" not in forms or set(forms) - set(FORMS):
         raise ChoiceError(f"formats {','.join(forms)!r}: give npz, and optionally csv and parquet")
-    if "parquet" in forms:
-        _pyarrow()
+    if "parquet" in forms and importlib.util.find_spec("pyarrow") is None:
+        raise ChoiceError("a .parquet file needs pyarrow: pip install 'tastevec[parquet]', or omit it")
 
 
 def refuse_mismatch(folder: Path, stored: Identity, wanted: Identity) -> None:
@@ -180,26 +178,3 @@ def fetch_vectors(url: str, sha256: str, folder: Path, say: Callable[[str], obje
         table = VectorTable.load(whole, MOVIES)
         whole.rename(folder)
     return table
-
-
-def _write_csv(path: Path, columns: Mapping[str, Sequence[str]], vectors: np.ndarray) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*columns, "embedding"])
-        for *cells, vector in zip(*columns.values(), vectors):
-            writer.writerow([*cells, f"[{', '.join(f'{value:.6g}' for value in vector.tolist())}]"])
-
-
-def _write_parquet(path: Path, columns: Mapping[str, Sequence[str]], vectors: np.ndarray) -> None:
-    pa, parquet = _pyarrow()
-    table = {name: pa.array(column, pa.string()) for name, column in columns.items()}
-    flat = pa.array(vectors.astype(np.float32).reshape(-1), pa.float32())
-    table["embedding"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-    parquet.write_table(pa.table(table), path)
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    except ImportError:
-        raise ChoiceError("a .parquet file needs pyarrow: pip install 'tastevec[parquet]', or omit it") from None
