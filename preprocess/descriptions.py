@@ -7,7 +7,9 @@ Every field but `movieId` is optional; texts, or lists, which are joined by `; `
 `overview_source` names the language model that wrote the overview, "" otherwise.
 
 A program that queries a service uses several threads for requests; only the main thread writes. Every answer is written
-at once, so an interrupted run resumes without repeating requests.
+at once, so an interrupted run resumes without repeating requests. A movie without an answer is passed over: the next
+run asks again. One whose answer says nothing has {"missing": true} or {"unknown": true} and a reason: it is asked again
+with --again.
 """
 
 from __future__ import annotations
@@ -15,19 +17,20 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from recommender.cli import Parser, Progress
 from recommender.data.catalog import Catalog, Movie
-from recommender.data.errors import DataError, SettingsError
+from recommender.data.errors import DataError, SettingsError, printable
 from recommender.data.files import exclusive
 from recommender.net.key import Key
-from recommender.net.web import Client, at_once
+from recommender.net.web import FOR_ALL, Client, WebError, at_once
 
+MOST_FAILURES = 5  # one after another
+_EMPTY = {"missing", "unknown"}
 FIELDS = ("director", "cast", "keywords", "overview", "original_language", "overview_source")
 
 
@@ -41,6 +44,8 @@ def read_all(paths: Sequence[Path]) -> dict[int, dict[str, str]]:
         seen = set()
         for where, entry in _entries(path):
             movie_id = entry["movieId"]
+            if _EMPTY & entry.keys():
+                continue
             if movie_id in seen:
                 raise DataError(f"{where}: movieId {movie_id} is described twice: remove one line")
             seen.add(movie_id)
@@ -55,11 +60,11 @@ def read_all(paths: Sequence[Path]) -> dict[int, dict[str, str]]:
 def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the place of each object, for messages, and the object; its movieId is checked.
 
-    ended: ignore an incomplete last line.
+    ended: ignore a last line that a crash cut short.
     """
     try:
         content = path.read_bytes()
-        text = content[: content.rfind(b"\n") + 1 if ended else None].decode("utf-8-sig")
+        text = content[: _end(content) if ended else None].decode("utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"no descriptions at {path}: give a file of JSON lines with --descriptions") from None
     except UnicodeDecodeError:
@@ -77,6 +82,17 @@ def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, A
         if not isinstance(movie_id, int) or isinstance(movie_id, bool):
             raise DataError(f'{where} needs a whole number as movieId: write {{"movieId": 1, ...}}')
         yield where, entry
+
+
+def _end(content: bytes) -> int:
+    """Return where `content` ends without a last line that is the beginning of an object of ours."""
+    start = content.rfind(b"\n") + 1
+    try:
+        json.loads(content[start:])
+    except (ValueError, RecursionError):
+        line, ours = content[start:], b'{"movieId": '
+        return start if line[: len(ours)] == ours[: len(line)] else len(content)
+    return len(content)
 
 
 def _text(value: object, name: str, where: str) -> str:
@@ -99,6 +115,7 @@ def make_parser(module: str, description: str, output: str, base_url: str, rate:
     parser.add_argument(
         "--rate", type=float, default=rate, metavar="N", help="requests per second (default: %(default)g)"
     )
+    parser.add_argument("--again", action="store_true", help="request again what was missing or unknown")
     parser.add_argument("--dry-run", action="store_true", help="print what would be requested, without requests")
     return parser
 
@@ -111,7 +128,8 @@ def movies_left(arguments: argparse.Namespace, wanted: Callable[[Movie], bool], 
             raise SettingsError(f"--{flag} {value:g}: give a number above 0")
     catalog = Catalog.load(arguments.processed)
     path = arguments.output
-    done = {entry["movieId"] for _, entry in _entries(path, ended=True)} if path.exists() else set()
+    entries = [entry for _, entry in _entries(path, ended=True)] if path.exists() else []
+    done = {entry["movieId"] for entry in entries if not (arguments.again and _EMPTY & entry.keys())}
     movies = [movie for movie in map(catalog.movie, range(len(catalog))) if wanted(movie)]
     left = [movie for movie in movies if movie.movie_id not in done][: arguments.limit]
     numbers = f"{len(catalog):,} movies, {len(catalog) - len(movies):,} {others}; {len(movies):,} in all"
@@ -130,26 +148,56 @@ def ask_all(
 ) -> None:
     """Write what `ask` returns for each movie left, as it arrives, and print the counts.
 
-    what: the verb for the report, such as "fetched".  nothing: the key that marks an empty answer.  The first exception
-    stops the run after the pending answers. Raises `ArtifactError` while another process writes the file.
+    what: the verb for the report, such as "fetched".  nothing: the key that marks an answer that says nothing, counted
+    by its "reason".  A `WebError` passes its movie over, unless it concerns all, is the fifth in a row, or nothing was
+    ever answered: then it ends the run after the pending answers, as other exceptions do.
+    Raises `ArtifactError` while another process writes the file.
     """
-    client = Client(
-        arguments.base_url, key, key_parameter, rate=arguments.rate, say=functools.partial(print, file=sys.stderr)
-    )
-    path, n_empty, progress = arguments.output, 0, Progress("", "movies")
+    say = functools.partial(print, file=sys.stderr, flush=True)
+    client = Client(arguments.base_url, key, key_parameter, rate=arguments.rate, say=say)
+    path, progress = arguments.output, Progress("", "movies")
+    in_a_row: list[WebError] = []
+    titles: dict[str, list[str]] = {}  # by what came of them
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.with_name(f".{path.name}.lock"), str(path)):
-        if path.exists():
-            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # drops a last line that a crash cut short
+        content = path.read_bytes() if path.exists() else b""
+        content = content[: _end(content)]
+        answered = bool(content)
+
+        def answer_for(movie: Movie) -> list[tuple[Movie, Union[dict[str, Any], WebError]]]:
+            nonlocal answered
+            try:
+                answer = ask(client, movie)
+            except WebError as error:
+                in_a_row.append(error)
+                for_all = not error.filtered and (error.status in FOR_ALL or not (error.status or answered))
+                if for_all or len(in_a_row) >= MOST_FAILURES or client.stop.is_set():
+                    raise
+                return [(movie, {nothing: True, "reason": "filtered by the service"} if error.filtered else error)]
+            answered = True
+            in_a_row.clear()
+            return [(movie, answer)]
+
         # JSON from a server may contain half of a surrogate pair, which cannot be encoded: it is replaced.
         with open(path, "a", encoding="utf-8", errors="replace", newline="\n") as file:
-            answers = at_once(
-                arguments.threads, left, lambda movie: [{"movieId": movie.movie_id, **ask(client, movie)}], client.stop
-            )
-            for n_done, answer in enumerate(answers, 1):
-                file.write(json.dumps(answer, ensure_ascii=False) + "\n")
-                file.flush()
-                n_empty += nothing in answer
+            file.truncate(len(content))
+            file.write("\n" if content and not content.endswith(b"\n") else "")
+            answers = at_once(arguments.threads, left, answer_for, client.stop)
+            for n_done, (movie, answer) in enumerate(answers, 1):
+                if isinstance(answer, WebError):
+                    say(f"tastevec: {printable(str(movie))}: {answer}")
+                    outcome = "without an answer"
+                else:
+                    file.write(json.dumps({"movieId": movie.movie_id, **answer}, ensure_ascii=False) + "\n")
+                    file.flush()
+                    outcome = answer.get("reason", nothing) if nothing in answer else ""
+                titles.setdefault(outcome, []).append(printable(str(movie)))
                 progress(n_done, len(left))
-    print(f"{len(left) - n_empty:,} {what}, {n_empty:,} {nothing}, written to {path}")
+    if not answered:
+        raise in_a_row[-1]
+    n_described, n_failed = len(titles.pop("", ())), len(titles.get("without an answer", ()))
+    n_empty = len(left) - n_described - n_failed
+    print(f"{n_described:,} {what}, {n_empty:,} {nothing}, {n_failed:,} without an answer, written to {path}")
+    for outcome, some in sorted(titles.items()):
+        print(f"  {outcome}: {len(some):,} ({', '.join(some[:5])}{', ...' * (len(some) > 5)})")
     print(f"next: python -m preprocess.build_metadata --descriptions {path}")

@@ -25,59 +25,68 @@ BASE_URL = "https://api.themoviedb.org/3"
 KEY_VARIABLE = "TMDB_API_KEY"
 MAX_CAST, MAX_KEYWORDS = 5, 20
 MISSING = {"missing": True}
+NOT_FOUND = 34  # of TMDB's own codes
 
 
 def describe(client: Client, movie: Movie, language: str) -> dict[str, Any]:
-    """Return the metadata of a movie, or `MISSING`; raises `WebError` if the response is not in TMDB's format."""
+    """Return the metadata of a movie, or `MISSING`, with the reason where TMDB answered for another movie.
+
+    Raises `WebError` if the response is not in TMDB's format.
+    """
+    found: Optional[dict[str, Any]] = None
     try:
         tmdb_id: object = movie.tmdb_id
         if not tmdb_id:
             found = _get(client, f"find/tt{movie.imdb_id}", language, external_source="imdb_id")
-            tmdb_id = ((found.get("movie_results") or [{}])[0]).get("id")
-        if not tmdb_id:
+            listed = found["movie_results"] if found is not None else None
+            tmdb_id = next((f"{entry['id']:d}" for entry in listed or () if entry), None)
+        found = _get(client, f"movie/{tmdb_id}", language, append_to_response="credits,keywords") if tmdb_id else None
+        if found is None:
             return MISSING
-        details = _get(client, f"movie/{tmdb_id}", language, append_to_response="credits,keywords")
-        return fields_of(details) if details else MISSING
-    except (AttributeError, KeyError, TypeError):
-        raise WebError(f"unexpected response for {movie.title!r} from {client.host}: check --base-url") from None
+        ours, theirs = (re.sub(r"\D", "", text or "").lstrip("0") for text in (movie.imdb_id, found.get("imdb_id")))
+        if str(found["id"]) != tmdb_id or (ours and theirs and ours != theirs):
+            return {**MISSING, "reason": "TMDB has another movie under these ids"}
+        return fields_of(found)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise client.unexpected(found, "no movie in the form of TMDB") from None
 
 
-def _get(client: Client, path: str, language: str, **parameters: str) -> dict[str, Any]:
-    """Return the object at `path`; empty if TMDB has none."""
+def _get(client: Client, path: str, language: str, **parameters: str) -> Optional[dict[str, Any]]:
+    """Return what TMDB has at `path`, None for nothing, which some proxies say with status 200."""
     try:
         answer = client.get_json(path, {"language": language, **parameters})
     except WebError as error:
         if error.status == 404:
-            return {}
+            return None
         raise
-    if not isinstance(answer, dict):
-        raise TypeError(path)
-    return answer
+    return None if answer.get("status_code") == NOT_FOUND else answer
 
 
 def fields_of(details: Mapping[str, Any]) -> dict[str, Any]:
     """Return the stored fields of TMDB's `movie/ID?append_to_response=credits,keywords`.
 
-    >>> fields_of({"id": 949, "overview": "A thief.", "credits": {"crew": [{"job": "Director", "name": "Mann"}]}})
+    >>> fields_of({"id": 949, "overview": "A thief.", "credits": {"crew": [{"job": "Director", "name": "Mann"}, None]}})
     {'tmdbId': '949', 'director': 'Mann', 'cast': [], 'keywords': [], 'overview': 'A thief.'}
     """
     credits = details.get("credits") or {}
-    cast = sorted(credits.get("cast") or [], key=lambda person: person.get("order") or 0)
+    cast = sorted(filter(None, credits.get("cast") or []), key=lambda person: person.get("order") or 0)
+    crew = [person for person in credits.get("crew") or [] if person and person.get("job") == "Director"]
     words = (details.get("keywords") or {}).get("keywords") or []
     kept = {
-        "tmdbId": str(details.get("id", "")),
-        "director": "; ".join(_names([p for p in credits.get("crew") or [] if p.get("job") == "Director"])),
+        "tmdbId": str(details["id"]),
+        "director": "; ".join(_names(crew)),
         "cast": _names(cast)[:MAX_CAST],
         "keywords": _names(words)[:MAX_KEYWORDS],
         "overview": (details.get("overview") or "").strip(),
     }
-    others = ("original_language", "release_date", "runtime", "popularity", "vote_average", "vote_count", "poster_path")
-    return {**kept, **{name: details[name] for name in others if details.get(name) is not None}}
+    kinds = dict.fromkeys(("original_language", "release_date", "poster_path"), (str,))
+    kinds |= dict.fromkeys(("runtime", "popularity", "vote_average", "vote_count"), (int, float))
+    return {**kept, **{name: details[name] for name, kind in kinds.items() if type(details.get(name)) in kind}}
 
 
-def _names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+def _names(entries: Sequence[Optional[Mapping[str, Any]]]) -> list[str]:
     """Return the names without `;`, which separates list items in the next step."""
-    return [entry["name"].replace(";", ",") for entry in entries if entry.get("name")]
+    return [entry["name"].replace(";", ",") for entry in entries if entry and entry.get("name")]
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from preprocess import enrich_metadata, fetch_tmdb_metadata
+from preprocess import descriptions, enrich_metadata, fetch_tmdb_metadata
 from preprocess.descriptions import read_all
 from preprocess.enrich_metadata import BASE_URL
-from recommender.data.errors import ArtifactError, ServiceError, SettingsError
+from recommender.data.errors import ArtifactError, DataError, ServiceError, SettingsError
 from recommender.data.files import exclusive
 from tests.fake_server import Reply
 
@@ -92,7 +92,7 @@ def test_a_token_goes_into_the_header_and_a_refused_key_ends_the_run(flags, serv
     assert sorted(entries(flags)) == [1, 2], "what came before the refusal is kept"
     assert OLD_KEY not in f"{capsys.readouterr()}{refused.value}"
     monkeypatch.setenv("TMDB_API_KEY", TOKEN)
-    server.faults = [Reply(200, b'{"id": 1, "overview": "a \\ud83d b"}')]
+    server.faults = [Reply(200, b'{"id": 30, "overview": "a \\ud83d b"}')]
     fetch(flags, "--limit", "1")
     assert server.requests[-1].headers["Authorization"] == f"Bearer {TOKEN}"
     assert "api_key" not in server.requests[-1].path
@@ -122,7 +122,7 @@ def test_a_model_describes_what_has_no_description_and_is_named(flags, server, c
     found = entries(flags)
     assert sorted(found) == list(range(2, 8)), "the first movie has a description"
     assert found[2] == {"movieId": 2, "overview": "A movie like B.", "overview_source": "m"}
-    assert found[5] == {"movieId": 5, "unknown": True}
+    assert found[5] == {"movieId": 5, "unknown": True, "reason": "not known"}
     said = {(request.headers["Authorization"], request.body["temperature"]) for request in server.requests}
     assert said == {(f"Bearer {TOKEN}", 0)}
     sent = '{"title": "B", "year": 1991, "genres": ["Action"], "director": "D", "cast": ["X", "Y"]}'
@@ -148,18 +148,111 @@ def test_a_line_that_a_crash_cut_short_is_asked_for_again(flags, program):
     assert entries(flags)[3]["overview"] in ("Plot of 30.", "A movie like F3.")
 
 
-def test_an_answer_of_another_form_ends_the_run_and_what_is_no_description_is_not_kept(flags, server):
-    for fault in ([1], [], "null", {"credits": [1]}, {"overview": 5}, {"keywords": {"keywords": [{"name": 5}]}}):
+ODD = ([1], [], "null", {}, {"id": 11, "credits": [1]}, {"id": 11, "overview": 5}, {"success": False, "status_code": 7})
+
+
+def test_a_movie_without_an_answer_is_passed_over_named_and_asked_again_by_the_next_run(flags, server, capsys):
+    for fault in (*ODD, {"id": 11, "keywords": {"keywords": [{"name": 5}]}}):
         server.faults = [Reply(200, fault)]
-        with pytest.raises(ServiceError, match=r"unexpected response for 'A'.*check --base-url"):
-            fetch(flags)
-    server.faults = [Reply(200, {"choices": [{"message": {"content": None}}]})]
-    with pytest.raises(ServiceError, match="no message of an assistant"):
+        fetch(flags)
+        said, shown = capsys.readouterr()[::-1]
+        assert re.search(r"A \(1990\): .*no movie in the form of TMDB.*check the address", said)
+        assert "6 fetched, 1 missing, 1 without an answer" in shown
+        assert "without an answer: 1 (A (1990))" in shown
+        assert sorted(entries(flags)) == list(range(2, 9))
+        Path(flags[3]).unlink()
+    fetch(flags)
+    assert sorted(entries(flags)) == list(range(1, 9))
+
+
+def test_a_service_that_answers_nobody_ends_the_run_soon(flags, server, monkeypatch):
+    monkeypatch.setattr(descriptions, "MOST_FAILURES", 3)
+    for program, fault in (
+        *((program, Reply(200, {"answer": 42})) for program in (fetch, enrich)),
+        (enrich, Reply(400, {"error": {"message": "unknown field temperature"}})),
+    ):
+        for flag, n_requests in (("--threads=1", 3), ("--limit=2", 2)):  # of two movies, none has an answer
+            server.faults, before = [fault] * 9, len(server.requests)
+            with pytest.raises(ServiceError):
+                program(flags, flag)
+            assert (len(server.requests) - before, entries(flags)) == (n_requests, {})
+    server.faults = [Reply(403, {"error": {"message": "no"}})]
+    with pytest.raises(ServiceError, match="403"):
         enrich(flags)
-    assert entries(flags) == {}
-    for text in ("x" * 801, " \n ", "Unknown", '"UNKNOWN"', "UNKNOWN movie"):
-        assert enrich_metadata.description_in(text, "m") == {"unknown": True}
-    assert enrich_metadata.description_in("Unknown to all, a man leads two lives.", "m") != {"unknown": True}
+    server.faults = [None] * 4 + [Reply(200, {})] * 9
+    with pytest.raises(ServiceError, match="no message"):
+        enrich(flags)
+    assert sorted(entries(flags)) == [2, 3, 4, 5], "what came before is kept"
+
+
+def test_tmdb_tells_of_another_movie_of_none_or_with_gaps(flags, server, capsys):
+    metadata = Path(flags[1]) / "movie_metadata.csv"
+    metadata.write_text(metadata.read_text() + "9,G (1999),1999,,,,,,,90,tt0000009\n")
+    server.files["11"] = {
+        **server.files["11"],
+        "imdb_id": "tt0000001",
+        "credits": {"cast": [None, *CREDITS["cast"]], "crew": None},
+    }
+    server.files["tt0000002"] = {"movie_results": [None, {"id": 30}]}
+    server.files["30"] = {
+        **server.files["30"],
+        "imdb_id": "tt0000003",
+        "keywords": {"keywords": [None, {"name": None}]},
+    }
+    server.files["40"] = {**server.files["40"], "id": 41}
+    server.files["60"] = {"success": False, "status_code": 34, "status_message": "could not be found"}
+    server.files["70"] = {**server.files["70"], "imdb_id": None, "runtime": "170", "original_language": ["en"]}
+    server.files["90"] = {**server.files["80"], "id": 90, "imdb_id": "9"}
+    fetch(flags)
+    found = entries(flags)
+    other = {"missing": True, "reason": "TMDB has another movie under these ids"}
+    assert (found[2], found[4]) == ({"movieId": 2, **other}, {"movieId": 4, **other})
+    assert (found[1]["cast"], found[1]["director"]) == ([f"P{i}" for i in range(5)], "")
+    assert (found[3]["keywords"], found[5], found[6]) == (
+        [],
+        {"movieId": 5, "missing": True},
+        {"movieId": 6, "missing": True},
+    )
+    assert (found[7]["overview"], found[9]["overview"]) == ("Plot of 70.", "Plot of 80.")
+    assert not {"runtime", "original_language"} & found[7].keys()
+    assert "TMDB has another movie under these ids: 2 (B (1991), F4 (1992))" in capsys.readouterr().out
+
+
+def test_one_movie_that_a_model_refuses_to_see_is_named_and_what_says_nothing_is_asked_again_on_request(
+    flags, server, capsys
+):
+    refusal = Reply(400, {"error": {"message": "No.", "code": "content_filter"}})
+    server.faults = [refusal, Reply(200, {"choices": [{"message": {"content": None}}]}), Reply(400, {"error": "odd"})]
+    server.faults += [Reply(200, {"choices": [{"message": {"content": "A quiet"}, "finish_reason": "length"}]})]
+    enrich(flags)
+    reasons = {2: "filtered by the service", 3: "empty", 5: "cut short"}
+    assert {number: entry.get("reason") for number, entry in entries(flags).items() if entry.get("unknown")} == reasons
+    said = capsys.readouterr()
+    assert "3 described, 3 unknown, 1 without an answer" in said.out
+    assert re.search(r"cut short: 1 \(F5 \(1992\)\).*filtered by the service: 1 \(B \(1991\)\)", said.out, re.S)
+    assert "F4 (1992): 127.0.0.1 refused with HTTP 400 (odd)" in said.err
+    enrich(flags)
+    assert len(server.requests) == 8, "the one without an answer"
+    enrich(flags, "--again")
+    assert len(server.requests) == 11
+    known = read_all([Path(flags[3])])
+    assert {number: known[number]["overview"] for number in (2, 3)} == {2: "A movie like B.", 3: "A movie like F3."}
+    enrich(flags, "--again")
+    assert len(server.requests) == 12, "F5 is unknown still"
+
+
+@pytest.mark.parametrize("last", ['{"movieId": 3, "overview": "mine", "x": [1]}', '{"movieId":3,"overview":"mine"}'])
+def test_a_last_line_of_ones_own_without_its_end_stays(flags, last):
+    path = Path(flags[3])
+    path.parent.mkdir()
+    path.write_text(last)
+    enrich(flags)
+    assert path.read_text().startswith(last + "\n{")
+    assert (len(entries(flags)), entries(flags)[3]["overview"]) == (7, "mine")
+    path.write_text("not ours")
+    with pytest.raises(DataError, match="line 1 is not JSON"):
+        enrich(flags)
+    assert path.read_text() == "not ours"
 
 
 def test_a_dry_run_and_what_makes_no_sense_ask_nothing(flags, server, monkeypatch, capsys):

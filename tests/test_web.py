@@ -221,9 +221,23 @@ def test_addresses_that_are_none_and_a_key_unencrypted_on_the_open_network_are_r
 def test_chat_sends_messages_and_options_and_returns_the_text(server):
     server.chat = lambda messages: messages[-1]["content"].upper()
     messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
-    assert chat(client(server), "m", messages, temperature=0) == "HELLO"
+    assert chat(client(server), "m", messages, temperature=0) == ("HELLO", "stop")
     assert server.requests[0].path == "/v1/chat/completions"
     assert server.requests[0].body == {"model": "m", "messages": messages, "temperature": 0}
-    for choices in (None, [], [{"message": {"content": None, "refusal": "I can't."}}], [{"text": "old style"}]):
+    for content, text in (
+        (None, ""),
+        ([{"type": "text", "text": "A"}, {"type": "thinking", "thinking": []}, " b"], "A b"),
+    ):
+        server.faults = [Reply(200, {"choices": [{"message": {"content": content, "refusal": None}}]})]
+        assert chat(client(server), "m", messages) == (text, "")
+    server.faults = [Reply(200, {"choices": [{"message": {"content": None, "refusal": "I can't."}}]})]
+    assert chat(client(server), "m", messages) == ("", "refusal")
+    for choices in (
+        None,
+        [],
+        [{"text": "old style"}],
+        [{"message": {"content": 5}}],
+        [{"message": {"content": [None]}}],
+    ):
         server.faults = [Reply(200, {"choices": choices})]
         assert "no message" in str(failure(chat, client(server), "m", messages))

@@ -3,42 +3,77 @@
 POST /embeddings        {"model": m, "input": [text, ...], "encoding_format": "float", "dimensions": d if set}
                     <-  {"data": [{"index": i, "embedding": [x, ...]}, ...]}        in the order of `index`
 POST /chat/completions  {"model": m, "messages": [{"role": ..., "content": ...}, ...], ...}
-                    <-  {"choices": [{"message": {"content": text}}]}
+                    <-  {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from ..data.errors import DataError
 from .key import hide
-from .web import Client, WebError, at_once, words_of
+from .web import Client, WebError, at_once
 
 # Words of OpenAI, TEI, vLLM, llama.cpp, Ollama, Mistral, pydantic for one text too long, or too many texts or tokens.
 _SIZE_WORDS = re.compile(
     r"(?i)too[ _](long|large|many|big)|maximum|exceed|at most|context[ _]length|batch size|less than|longer than"
 )
 Batch = Sequence[int]  # positions of texts
+# Thoughts as models mark them: <think>, <thinking>, [THINK], <seed:think>, <|START_THINKING|>, <|begin_of_thought|> ...
+_WORDS = r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad|internal_monologue)\b[^<>\[\]◁▷]*[>\]▷]"
+_OPEN, _CLOSE = rf"[<\[◁]\|?(?:start_|begin_of_|seed:)?{_WORDS}", rf"[<\[◁](?:/|\|end_|\|end_of_|/seed:){_WORDS}"
+_THOUGHTS = re.compile(rf"(?is){_OPEN}(?:(?!{_OPEN}).)*?{_CLOSE}|^.*{_CLOSE}|{_OPEN}.*")
+# gpt-oss: <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>..., or without marks
+_CHANNELS = re.compile(
+    r"(?s)^.*<\|channel\|>\s*final\b[^<]*<\|message\|>|^\s*analysis.*assistantfinal|<\|channel\|?>.*"
+)
+# What separates turns; the first turn that is not blank is the answer.
+_MARKS = re.compile(
+    r"(?:<\|(?:im_start|start_header_id|start)\|>|<start_of_turn>)\s*(?:assistant|model)\b"
+    r"|<\|[^<>|]{1,40}\|>|</?s>|<(?:bos|eos|start_of_turn|end_of_turn)>|\[/?INST\]"
+)
 
 
-def chat(client: Client, model: str, messages: Sequence[Mapping[str, str]], **options: object) -> str:
-    """Return what the model answers; options: temperature, max_tokens, ... as the service knows them.
+class Message(NamedTuple):
+    """What a model answered, and why it ended there: "stop", "length", "content_filter", "refusal", ..."""
 
-    Raises `WebError` where the service fails, or its answer holds no text.
+    text: str
+    end: str = "stop"
+
+
+def chat(client: Client, model: str, messages: Sequence[Mapping[str, str]], **options: object) -> Message:
+    """Return what the model answers, without its thoughts; options: temperature, ... as the service knows them.
+
+    Raises `WebError` where the service fails, or its answer is no message; a message without text is "".
     """
     answer = client.read_json(client.post("chat/completions", {"model": model, "messages": list(messages), **options}))
-    with contextlib.suppress(KeyError, IndexError, TypeError):
-        content = answer["choices"][0]["message"]["content"]
-        if isinstance(content, str):
-            return content
-    raise _wrong(client, answer, "no message of an assistant")
+    with contextlib.suppress(KeyError, IndexError, TypeError, AttributeError):
+        choice = answer["choices"][0]
+        content = choice["message"]["content"]
+        parts = content if isinstance(content, list) else [{"text": "" if content is None else content}]
+        texts = [{"text": part} if isinstance(part, str) else part for part in parts]
+        text = "".join(part["text"] for part in texts if part.get("type", "text") in ("text", "output_text"))
+        end = "refusal" if choice["message"].get("refusal") else str(choice.get("finish_reason") or "")
+        return Message(without_thoughts(text), end)
+    raise client.unexpected(answer, "no message of an assistant")
+
+
+def without_thoughts(text: str) -> str:
+    """Return the answer in what a model wrote: no thoughts, finished or not, no marks of turns, no turn after it.
+
+    >>> without_thoughts("<think>A film of 1995 ...</think>\\nA thief.<|im_end|><|im_start|>user")
+    'A thief.'
+    """
+    text = _CHANNELS.sub("", text)
+    for _ in range(3):  # within each other
+        text = _THOUGHTS.sub("", text)
+    return next((turn.strip() for turn in _MARKS.split(text) if turn.strip()), "")
 
 
 def embed(
@@ -102,17 +137,10 @@ def read_embeddings(answer: Any, n_texts: int, client: Client) -> np.ndarray:
             numbers = vectors.ndim == 2 and vectors.size and vectors.dtype.kind in "if"
             if numbers and (np.abs(vectors) <= np.finfo(np.float32).max).all():  # nor NaN
                 return vectors.astype(np.float64)
-    raise _wrong(client, answer, fault)
+    raise client.unexpected(answer, fault)
 
 
 def _numbers(embedding: object) -> np.ndarray:
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
     return np.array(embedding)
-
-
-def _wrong(client: Client, answer: Any, what: str) -> WebError:
-    """Return the error for an answer of another form; some proxies pass errors on as success."""
-    words = hide(words_of(json.dumps(answer).encode()), client.key)
-    what += f" ({words})" if words else ""
-    return WebError(f"{client.host} answered with {what}: check the address {client.base_url} and the model", 200)

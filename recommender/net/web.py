@@ -35,6 +35,7 @@ T = TypeVar("T")
 Job = TypeVar("Job")
 LONGEST_PAUSE = 60.0  # seconds
 _QUOTA = re.compile(rb"insufficient_quota|billing_hard_limit_reached|billing_not_active|access_terminated")
+_FILTER = re.compile(rb"(?i)filter|moderation|flagged|content[ _](?:management|policy)|safety[ _]system|ResponsibleAI")
 _REMEDIES = {
     401: "check the key in {}",
     403: "check the key in {}",
@@ -42,19 +43,22 @@ _REMEDIES = {
     413: "send less at once",
     429: "the quota is used up, add credit or use another key",
 }
+FOR_ALL = (401, 402, 403, 404, 407, 429)  # with these it would refuse other requests too
 
 
 class WebError(ServiceError):
     """A request that failed for good.
 
     status: of HTTP; 0 where no whole answer came.  detail: the server's own words, cut short, without the key.
-    retryable: a later attempt may succeed.  retry_after: seconds that the server asks to wait.
+    retryable: a later attempt may succeed.  retry_after: seconds that the server asks to wait.  filtered: what was sent
+    is refused for what it says.
     """
 
     def __init__(self, message: str, status: int = 0, detail: str = "", retryable: bool = False) -> None:
         super().__init__(message)
         self.status, self.detail, self.retryable = status, detail, retryable
         self.retry_after: Optional[float] = None
+        self.filtered = False
 
 
 @dataclass(eq=False)
@@ -117,6 +121,12 @@ class Client:
             return json.loads(content)
         what = hide(words_of(content), self.key, 60)
         raise WebError(f"{self.host} answered with no JSON ({what}): check the address {self.base_url}", 200)
+
+    def unexpected(self, answer: Any, what: str) -> WebError:
+        """Return the error for an answer of another form; some proxies pass errors on as success."""
+        words = hide(words_of(json.dumps(answer).encode()), self.key)
+        what += f" ({words})" if words else ""
+        return WebError(f"{self.host} answered with {what}: check the address {self.base_url} and the model", 200)
 
     def retry(self, attempt: Callable[[], T]) -> T:
         """Return `attempt()`, called again after pauses while it raises a retryable `WebError`."""
@@ -192,6 +202,7 @@ class Client:
             remedy = "try again later" if retryable else f"give the address it moved to, {place}"
         what = f"{self.host} refused with HTTP {status}" + (f" ({detail})" if detail else "")
         error = WebError(f"{what}: {remedy}", status, detail, retryable)
+        error.filtered = not retryable and bool(_FILTER.search(body))
         with contextlib.suppress(InvalidHeader, ValueError, OverflowError):  # what is neither seconds nor a date
             error.retry_after = Retry().get_retry_after(response.raw)
         return error
