@@ -19,7 +19,7 @@ from preprocess.steps import PipelineSettings, Run, run_steps, write_rows
 from recommender import cli
 from recommender.data.catalog import METADATA_COLUMNS, parse_title
 from recommender.data.errors import DataError
-from recommender.data.raw.cells import link_id
+from recommender.data.raw.cells import link_id, unshared
 from recommender.data.raw.csv_table import add_note, csv_rows
 from recommender.data.raw.sources import Source
 
@@ -42,14 +42,11 @@ def read_links(source: Source, notes: list[str]) -> dict[int, list[str]]:
             if text and (not given or text.lstrip("0") != given.lstrip("0")):
                 read.append(f"{line}: {column} {text[:60]!r} is read as {given or 'no id'}")
         links.setdefault(source.movie_id("links.csv", line, movie_id), [given or "" for given in found])
+    titles = [source.movie(movie_id)[0] for movie_id in links]
     for at, column in enumerate(_LINKS):
-        titles: dict[str, set[str]] = {}
-        for movie_id, ids in links.items():
-            titles.setdefault(ids[at], set()).add(source.movie(movie_id)[0])
-        for ids in links.values():
-            if ids[at] and len(titles[ids[at]]) > 1:
-                shared.append(f"{column} {ids[at]}")
-                ids[at] = ""
+        for ids, kept in zip(links.values(), unshared([ids[at] for ids in links.values()], titles)):
+            shared += [f"{column} {ids[at]}"] * (kept != ids[at])
+            ids[at] = kept
     add_note(notes, read, "links.csv line {}")
     add_note(notes, shared, "links.csv gives {} to several movies: it is left out")
     return links

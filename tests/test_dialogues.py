@@ -64,6 +64,23 @@ def test_a_table_of_ones_own_gives_ids_that_meet_those_who_rate(tmp_path: Path) 
     assert gather(dialogues)[0] == {"12": "slow ones, please\nwith a laugh", "c": "heist"}
 
 
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        ("Dialog ID;Speaker ID;Text\n1;12.0;slow ones, please\n\n2;nan;café\n", "read as cp1252"),
+        ("dialogue_id\tuser_id\tutterance\r\n1\t12\tslow ones, please\r\n2\t\tcafé\r\n", "read as cp1252"),
+        ('"","dialog_id","speaker_id","text"\n"1","1","12","slow ones, please"\n"2","2",NA,"café"\n', "read as cp1252"),
+        ("dialog_id,speaker_id,text\n0,1,12,café\n1,1,12,café\n", "read as row numbers"),
+    ],
+)
+def test_tables_as_spreadsheets_write_them(tmp_path: Path, content: str, note: str) -> None:
+    (tmp_path / "words.csv").write_bytes(content.encode("cp1252" if "1252" in note else "utf-8-sig"))
+    notes: list[str] = []
+    said = gather(read_dialogues(tmp_path / "words.csv", notes=notes))[0]
+    assert said == ({"12": "slow ones, please", "2": "café"} if "1252" in note else {"12": "café\ncafé"})
+    assert note in notes[0]
+
+
 def test_a_speaker_of_several_dialogues_has_one_profile() -> None:
     def talk(dialog_id: str, seeker: str, text: str) -> Dialogue:
         return Dialogue("redial", dialog_id, (Turn(RECOMMENDER, "2", "so?"), Turn(SEEKER, seeker, text)))
@@ -110,19 +127,41 @@ def test_mentions_without_a_title_are_taken_out(tmp_path: Path) -> None:
     assert list(gather([talk])[0].values()) == ["I saw , Heat (1995), Heat (1995) and"]
 
 
+REDIAL = json.loads(SAMPLE.read_text(encoding="utf-8").splitlines()[0])
+BAD_REDIAL = (
+    ("messages", [{"senderWorkerId": REDIAL["initiatorWorkerId"], "text": None}], "text is None, not str"),
+    ("messages", [{"senderWorkerId": 10**9, "text": "so?"}], "senderWorkerId 1000000000 is neither"),
+    ("movieMentions", {"7": ["Heat"]}, "7 is .'Heat'., not str"),
+    ("movieMentions", ["7"], "movieMentions is .'7'., not dict"),
+    ("initiatorQuestions", {"7": {"seen": 1}}, "liked is None"),
+    ("conversationId", None, "conversationId is None"),
+    ("initiatorWorkerId", REDIAL["respondentWorkerId"], "is neither initiator nor respondent"),
+)
+
+
 def test_files_of_another_form_are_refused_in_one_line(tmp_path: Path) -> None:
     for name, content, place in (
         ("data.json", "[}", "as a whole"),
         ("data.json", '[{"conversationId": "x", "utterances": [{"index": 0, "speaker": "ME", "text": ""}]}]', "'ME'"),
         ("data.json", "1" * 5000, "as a whole"),  # Python reads no number as long as that
+        ("data.json", "5", "content is 5, not list"),
+        ("data.json", '[{"conversationId": "x", "utterances": [{"index": 1e999, "speaker": "USER"}]}]', "index is inf"),
+        ("data.json", '[{"conversationId": 5, "utterances": []}]', "dialogue 1.*conversationId is 5"),
+        ("data.json", "[7]", "dialogue 1.*utterances is None"),
         ("a.jsonl", '{"a": 1}\n', "line 1"),
         ("a.jsonl", "\n{", "line 2"),
-        ("a.tsv", "dialog_id\ttext\nx\ty\n", "line 2.*speaker"),
-        ("a.tsv", "dialog_id\tspeaker\ttext\nx\tsomebody\ty\n", "line 2.*'somebody'"),
-        ("a.tsv", "dialog_id\tspeaker\ttext\nx\tSEEKER\n", "line 2"),
-        ("a.tsv", "", "no dialogue"),
-        ("a.csv", "dialog_id,speaker_id,text\n1,2\n", "line 2"),
+        *(("a.jsonl", json.dumps({**REDIAL, name: value}), f"line 1.*{said}") for name, value, said in BAD_REDIAL),
+        ("a.tsv", "dialog_id\ttext\nx\ty\n", "no column speaker"),
+        ("a.tsv", "dialog_id\tspeaker\ttext\nx\tsomebody\ty\n", "line 2.*'somebody' is not one of USER"),
+        ("a.tsv", "dialog_id\tspeaker\ttext\nx\tSEEKER\n", "line 2: 2 columns"),
+        ("a.tsv", "dialog_id\tspeaker\ttext\nx\tSEEKER\ty\tz\n", "line 2: 4 columns"),
+        ("a.tsv", "", "is empty"),
+        ("a.tsv", "dialog_id\tspeaker\ttext\n", "no dialogue"),
+        ("a.csv", "dialog_id,speaker_id,text\n1,2\n", "line 2: 2 columns"),
         ("a.csv", "dialog_id,speaker_id,text\n,2,x\n", "line 2"),
+        ("a.csv", "dialog_id,speaker_id,text\n\n1,zed,I like robots, heists\n", "line 3: 4 columns, .*in quotes"),
+        ("a.csv", 'dialog_id,speaker_id,text\n1,zed,"I like heists\n2,bob,"slow ones"\n', "line 2"),
+        ("a.csv", "dialog_id,speaker_id,text\n1,zed,one\nnan,bob,two\n", "line 3.*dialog_id 'nan'"),
         ("a.csv", "dialog_id,speaker_id,text,role\n1,2,x,user\n", "seeker or recommender"),
     ):
         path = tmp_path / name
@@ -139,6 +178,7 @@ def test_files_of_another_form_are_refused_in_one_line(tmp_path: Path) -> None:
     ):
         with pytest.raises(error, match=said):
             read_dialogues(tmp_path / name, source)
-    (tmp_path / "a.tsv").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match="not valid UTF-8"):
-        read_dialogues(tmp_path / "a.tsv")
+    for name in ("a.jsonl", "a.csv"):
+        (tmp_path / name).write_bytes(b"dialog_id,speaker_id,text\n1,2,\x81")
+        with pytest.raises(DataError, match=r"not valid UTF-8.*: convert the file"):
+            read_dialogues(tmp_path / name)

@@ -134,6 +134,8 @@ def test_descriptions_are_read_by_part(tmp_path):
     assert (val.texts, val.rows.tolist(), val.unit_names) == (["three"], [3], ["103"])
     assert (test.texts, test.rows.tolist(), test.unit_names) == (["five, or so", "seven"], [5, 7], ["105", "107"])
     assert test.left_out == {"not in the catalogue": 1}
+    path.write_bytes("movie_id;Query\n103.0;drei, ähnlich\n".encode("cp1252"))
+    assert descriptions(path, catalog(), "val").texts == ["drei, ähnlich"]
     path.write_text("movieId,query\n103,three\n")
     assert [descriptions(path, catalog(), part).texts for part in ("val", "test")] == 2 * [["three"]]
 
@@ -145,7 +147,9 @@ def test_descriptions_are_read_by_part(tmp_path):
         (b"103,practice,a", "line 2: part 'practice' is not one of tune, report"),
         (b"9,report,a", "no request refers to a movie of the catalogue"),
         (None, "no descriptions at"),
-        (b"103,tune,\xff\xfe", "not a UTF-8 CSV"),
+        (b"103,tune,\x81", "not valid UTF-8"),
+        (b"103,tune,a\n105,report,five, or so", "line 3: 4 columns, expected 3.*in quotes"),
+        (b"9" * 5000 + b",tune,a", "line 2 has no movieId and query"),
     ],
 )
 def test_bad_descriptions_are_refused(lines, words, tmp_path):

@@ -60,7 +60,7 @@ def test_the_inspired_table_is_read_by_its_header(tmp_path: Path) -> None:
         tmp_path,
         "Title\tgenre\tyear\tactors\tshort_plot\tlong_plot\tvideo_id\timdb_id\textra",
         'Heat (1995)\tCrime, Drama\t1995.0\tAl Pacino, Val Kilmer\tN/A\tA "thief"  meets a cop.\tKs_x\ttt0113277\t9',
-        "\tDrama\t1999\t\t\t\tKs_y",
+        "\tDrama\t1999\t\t\t\tKs_y\t\t",
         "No Ids\t\tnan\t\t\t\t\t\t",
         '"Bill"\t\t\t\t"""Wild"" Bill rides."\t\tKs_z\t\t',
         'Lone\t\t\t\t"Wild" and "free\t\tKs_w\t\t',
@@ -71,8 +71,27 @@ def test_the_inspired_table_is_read_by_its_header(tmp_path: Path) -> None:
     assert lone.overview == '"Wild" and "free'
     assert (heat.title, heat.year, bare.year, heat.overview) == ("Heat", 1995, 0, 'A "thief" meets a cop.')
     assert (heat.genres, heat.cast) == (("Crime", "Drama"), ("Al Pacino", "Val Kilmer"))
-    with pytest.raises(DataError, match=r"no column title"):
-        tsv(tmp_path, "name\tyear", "Heat\t1995")
+    for lines, message in (
+        (["name\tyear", "Heat\t1995"], "no column title"),
+        (["title\tid", "A\tB\tC"], "line 2: 3 col"),
+    ):
+        with pytest.raises(DataError, match=message):
+            tsv(tmp_path, *lines)
+
+
+def test_ids_genres_and_years_of_other_spellings(tmp_path: Path) -> None:
+    listed = tsv(
+        tmp_path,
+        "title\trelease_date\tgenres\tvideo_id\timdb_id\ttmdb_id",
+        "Heat\t1995-12-15\t['Crime', 'Drama']\ta\thttps://www.imdb.com/title/tt0113277/\t949.0",
+        "Fargo\t" + "9" * 5000 + "\tnan\tb\t-1\tNULL",
+        "Solo\t1996.0\tWar/Drama\t" + "7" * 5000 + "\tnm01\t7",
+        "Duo\t1997\t\td\t0\t7",
+    )
+    movies = [movie for _, movie in listed]
+    assert [movie.year for movie in movies] == [1995, 0, 1996, 1997]
+    assert [movie.genres for movie in movies] == [("Crime", "Drama"), (), ("War/Drama",), ()]
+    assert [(movie.imdb_id, movie.tmdb_id) for movie in movies] == [("0113277", "949"), ("", ""), ("", ""), ("", "")]
 
 
 def test_sources_are_known_by_what_lies_there(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ not measure by how much one is better: vectors that all point one way have a lar
 
 from __future__ import annotations
 
-import csv
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +29,8 @@ import numpy as np
 
 from ..data.catalog import Catalog, parse_title
 from ..data.errors import DataError
+from ..data.raw.cells import whole_number
+from ..data.raw.csv_table import file_rows
 from ..data.title_text import compact, fold
 from ..text.dialogues import Dialogue, words_before
 
@@ -70,23 +71,18 @@ class Requests:
 
 def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
     """Read the descriptions of `part`, val or test; raises `DataError` for a file that is something else."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.DictReader(file))
-    except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"no descriptions at {path}: give a CSV with movieId and query") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a UTF-8 CSV ({error}): give a CSV with movieId and query") from None
-    row_of = {str(movie_id): row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
+    if not path.is_file():
+        raise DataError(f"no descriptions at {path}: give a CSV with movieId and query")
+    row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
     texts, rows, n_unknown = [], [], 0
-    for number, line in enumerate(lines, 2):
-        query, movie_id, of_part = line.get("query"), (line.get("movieId") or "").strip(), line.get("part")
-        if not query or not movie_id.isdecimal():
-            raise DataError(f"{path} line {number} has no movieId and query: give a CSV with both in each line")
+    for line, (cell, query, of_part) in file_rows(path, ("movieId", "query"), [], ("part",)):
+        movie_id = whole_number(cell)
+        if not query or movie_id is None:
+            raise DataError(f"{path} line {line} has no movieId and query: give a CSV with both in each line")
         if of_part and of_part not in PART_OF:
-            raise DataError(f"{path} line {number}: part {of_part!r} is not one of {', '.join(PART_OF)}")
+            raise DataError(f"{path} line {line}: part {of_part!r} is not one of {', '.join(PART_OF)}")
         if not of_part or PART_OF[of_part] == part:
-            row = row_of.get(str(int(movie_id)))
+            row = row_of.get(movie_id)
             n_unknown += row is None
             if row is not None:
                 texts.append(query)

@@ -15,7 +15,6 @@ movie, without titles: natural descriptions for the evaluation of search by text
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +24,8 @@ from typing import Any, Callable, NamedTuple, Optional
 
 from ..data.catalog import parse_title
 from ..data.errors import ChoiceError, DataError
+from ..data.raw.cells import is_nothing, whole_number
+from ..data.raw.csv_table import file_rows
 
 SEEKER, RECOMMENDER = "seeker", "recommender"
 ENDINGS = (".json", ".jsonl", ".tsv")  # a .csv may hold ratings too
@@ -55,26 +56,30 @@ class Dialogue:
     liked: tuple[str, ...] = ()
 
 
-def read_dialogues(path: Path, source: str = "") -> list[Dialogue]:
+def read_dialogues(path: Path, source: str = "", notes: Optional[list[str]] = None) -> list[Dialogue]:
     """Read a file of `source`, by default that of the ending: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, .csv a table.
 
+    notes: receives what is unusual about a table.
     Raises `ChoiceError` for another source or ending, `DataError`, with the line, for an invalid file.
     """
     name = source or next((name for name, form in _FORMS.items() if form[0] == path.suffix.lower()), "")
     if name not in _FORMS:
         given = f"source {source!r}" if source else f"file {path.name!r}"
         raise ChoiceError(f"unknown {given} of dialogues: give one of {', '.join(_FORMS)}")
+    if not path.is_file():
+        problem = f"{path} is a folder" if path.is_dir() else f"no dialogues at {path}"
+        raise DataError(f"{problem}: give one file of dialogues")
     _, build, expected = _FORMS[name]
     found: dict[str, Dialogue] = {}
     where = "as a whole"
     try:
-        for where, entry in _entries(name, _text(path)):
+        for where, entry in _entries(name, path, [] if notes is None else notes):
             part = build(entry)
             # In a table each line is a turn, and the turns of a dialogue need not be adjacent.
-            key = part.dialog_id if name in ("inspired", "table") else where
+            key = part.dialog_id if name in _COLUMNS else where
             found[key] = replace(found[key], turns=found[key].turns + part.turns) if key in found else part
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, csv.Error) as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    except (ValueError, RecursionError) as error:
+        what = " ".join(str(error).split())[:200]
         raise DataError(f"{path} {where} is invalid ({what}): give {expected}") from None
     if not found:
         raise DataError(f"{path} has no dialogue: give {expected}")
@@ -141,66 +146,84 @@ def _typed_titles(dialogue: Dialogue) -> Optional[re.Pattern[str]]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(found)})(?!\w)", re.IGNORECASE) if found else None
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except FileNotFoundError:
-        raise DataError(f"no dialogues at {path}: give an existing file") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder: give one file of dialogues") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not valid UTF-8: download the file again") from None
-
-
-def _entries(name: str, text: str) -> Iterator[tuple[str, Any]]:
+def _entries(name: str, path: Path, notes: list[str]) -> Iterator[tuple[str, Any]]:
     """Yield (where, entry): a dialogue of CCPE-M, a line of ReDial, or a line of a table as a mapping."""
-    if name == "ccpe":
-        for number, entry in enumerate(json.loads(text), 1):
-            yield f"dialogue {number}", entry
-    elif name == "redial":
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                yield f"line {number}", line
-    else:
+    if name in _COLUMNS:
         # The quotation marks of INSPIRED are part of the text.
-        tabs: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if name == "inspired" else {}
-        rows = csv.DictReader(io.StringIO(text.replace("\r", " ")), **tabs)
-        for row in rows:
-            yield f"line {rows.line_num}", row
+        quoting = csv.QUOTE_NONE if name == "inspired" else csv.QUOTE_MINIMAL
+        for line, cells in file_rows(path, _COLUMNS[name], notes, ("role",), quoting=quoting):
+            yield f"line {line}", dict(zip((*_COLUMNS[name], "role"), cells))
+        return
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not valid UTF-8 (byte {error.start:,}): convert the file") from None
+    if name == "ccpe":
+        for number, entry in enumerate(_get({"content": json.loads(text)}, "content", list), 1):
+            yield f"dialogue {number}", entry
+        return
+    for number, row in enumerate(text.split("\n"), 1):
+        if row.strip():
+            yield f"line {number}", row
+
+
+def _get(entry: Any, name: str, *kinds: type) -> Any:
+    """Return a field of a JSON object; raises `ValueError` if it has none of `kinds`, by default a string."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    if not isinstance(value, kinds or str):
+        expected = " or ".join(kind.__name__ for kind in kinds or (str,))
+        raise ValueError(f"{name} is {value!r:.60}, not {expected}")
+    return value
+
+
+def _role(speaker: str) -> str:
+    if speaker not in _ROLES:
+        raise ValueError(f"speaker {speaker[:40]!r} is not one of {', '.join(_ROLES)}")
+    return _ROLES[speaker]
 
 
 def _ccpe(entry: Any) -> Dialogue:
-    said = sorted(entry["utterances"], key=lambda utterance: int(utterance["index"]))
-    turns = tuple(Turn(_ROLES[utterance["speaker"]], "", str(utterance["text"])) for utterance in said)
-    return Dialogue("ccpe", str(entry["conversationId"]), turns)
+    said = sorted(_get(entry, "utterances", list), key=lambda utterance: int(_get(utterance, "index", int, str)))
+    turns = tuple(Turn(_role(_get(part, "speaker")), "", _get(part, "text")) for part in said)
+    return Dialogue("ccpe", _get(entry, "conversationId"), turns)
 
 
 def _redial(line: str) -> Dialogue:
     entry = json.loads(line)
     # An empty mapping is written as an empty list, and a movie without a title as null.
-    titles = {str(key): " ".join(title.split()) for key, title in dict(entry["movieMentions"] or {}).items() if title}
-    roles = {entry["initiatorWorkerId"]: SEEKER, entry["respondentWorkerId"]: RECOMMENDER}
-    said = [(message["senderWorkerId"], str(message["text"])) for message in entry["messages"]]
-    asked = dict(entry["initiatorQuestions"] or {})
-    liked = {str(key) for key, answer in asked.items() if answer["liked"] == 1}  # 0: did not; 2: did not say
+    messages, mapped = _get(entry, "messages", list), ("movieMentions", "initiatorQuestions")
+    mentions, asked = (_get(entry, name, dict) if entry.get(name, name) else {} for name in mapped)
+    titles = {key: " ".join(_get(mentions, key).split()) for key in mentions if mentions[key]}
+    liked = {key for key in asked if _get(asked[key], "liked", int) == 1}  # 0: did not; 2: did not say
+    seeker, recommender = (_get(entry, name, int, str) for name in ("initiatorWorkerId", "respondentWorkerId"))
+    roles = {recommender: RECOMMENDER, seeker: SEEKER}
+    said = [(_get(part, "senderWorkerId", int, str), _get(part, "text")) for part in messages]
+    if strangers := {who for who, _ in said} - roles.keys():
+        raise ValueError(f"senderWorkerId {strangers.pop()!r:.60} is neither initiator nor respondent")
     mentioned = dict.fromkeys(key for _, text in said for key in _MENTION.findall(text))
     in_order = tuple(key for key in mentioned if key in liked and key in titles)
     turns = tuple(Turn(roles[who], str(who), text) for who, text in said)
-    return Dialogue("redial", str(entry["conversationId"]), turns, titles, in_order)
+    return Dialogue("redial", str(_get(entry, "conversationId", int, str)), turns, titles, in_order)
 
 
 def _inspired(row: Mapping[str, str]) -> Dialogue:
     text = row["text"].replace("QUOTATION_MARK", '"')  # its authors' encoding of many of them
-    return Dialogue("inspired", row["dialog_id"], (Turn(_ROLES[row["speaker"]], "", text),))
+    return Dialogue("inspired", row["dialog_id"], (Turn(_role(row["speaker"]), "", text),))
 
 
 def _table(row: Mapping[str, str]) -> Dialogue:
-    role = row.get("role") or SEEKER
-    if role not in (SEEKER, RECOMMENDER) or not row["dialog_id"] or row["text"] is None:
-        raise ValueError(f"{dict(row)}")
-    return Dialogue("", row["dialog_id"], (Turn(role, row["speaker_id"].strip(), row["text"]),))
+    role, speaker_id = (("" if is_nothing(row[name]) else row[name]) for name in ("role", "speaker_id"))
+    if role.lower() not in ("", SEEKER, RECOMMENDER):
+        raise ValueError(f"role {role!r:.60} is not seeker or recommender")
+    if is_nothing(row["dialog_id"]):
+        raise ValueError(f"dialog_id {row['dialog_id']!r} is none")
+    number = whole_number(speaker_id)  # as in the ratings, 12.0 is 12
+    speaker_id = speaker_id if number is None else str(number)
+    return Dialogue("", row["dialog_id"], (Turn(role.lower() or SEEKER, speaker_id, row["text"]),))
 
 
+# The columns of a line of a table, beside `role`.
+_COLUMNS = {"inspired": ("dialog_id", "speaker", "text"), "table": ("dialog_id", "speaker_id", "text")}
 # source -> ending, function from entry to dialogue, expected file
 _FORMS: dict[str, tuple[str, Callable[[Any], Dialogue], str]] = {
     "ccpe": (".json", _ccpe, "the data.json of CCPE-M"),

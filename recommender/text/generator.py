@@ -132,7 +132,10 @@ class TasteEmbeddingGenerator:
         if spoken:
             backend = self.backend()
             refuse_mismatch(config.folder, movies.identity, backend.identity)
-            profiles, n_silent = gather(dialogue for file in spoken for dialogue in read_dialogues(file))
+            notes: list[str] = []
+            profiles, n_silent = gather(dialogue for file in spoken for dialogue in read_dialogues(file, notes=notes))
+            for note in notes:
+                self._say(f"  {note}")
             said = backend.embed_texts(list(profiles.values()))
             known = np.flatnonzero(said.any(axis=1))  # texts unknown to the backend have a row of zeros
             people = list(profiles)

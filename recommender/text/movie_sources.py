@@ -12,34 +12,37 @@ sources that have both.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..data.catalog import NO_GENRES, Catalog, Movie, parse_title
+from ..data.catalog import Catalog, Movie, parse_title
 from ..data.errors import DataError
+from ..data.raw.cells import is_nothing, joined_genres, link_id, listed, unshared, whole_number, year_of
+from ..data.raw.csv_table import file_rows
+from ..data.raw.raw_files import RawFiles
+from ..data.raw.sources import FORMATS
 from .base import movie_text, text_hash
 
 MOVIELENS = "movielens"
 _DAT, _TSV = "movies.dat", "movie_database.tsv"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_EMPTY = ("", "nan", "n/a", "none")  # spellings of a missing value
-_IMDB = re.compile(r"(?:tt)?0*([0-9]+)(?:\.0)?", re.IGNORECASE)
-# field -> columns of the INSPIRED table, in lower case; the first one with a value counts
+# field -> columns of the INSPIRED table; the first one with a value counts
 _COLUMNS = {
     "movie_id": ("video_id", "movie_id", "id", "imdb_id"),
     "title": ("title",),
     "year": ("year",),
-    "genres": ("genre", "genres"),
+    "genres": ("genres",),
     "overview": ("short_plot", "plot", "long_plot", "overview"),
     "cast": ("actors", "cast"),
     "director": ("director",),
     "keywords": ("keywords",),
     "original_language": ("language",),
-    "imdb_id": ("imdb_id", "imdbid"),
-    "tmdb_id": ("tmdb_id", "tmdbid"),
+    "imdb_id": ("imdb_id",),
+    "tmdb_id": ("tmdb_id",),
 }
 
 
@@ -61,12 +64,15 @@ def read_source(name: str, path: Path) -> list[tuple[str, Movie]]:
     if path.suffix not in readers or not path.is_file():
         what = "has no list of movies" if path.exists() else "does not exist"
         raise DataError(f"{path} {what}: give source {name!r} as {name}=PATH, a processed folder, {_DAT} or {_TSV}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not valid UTF-8: convert the file") from None
+    listed = list(readers[path.suffix](path))
+    for name, joined in (
+        ("genres", joined_genres([fields.get("genres", "") for _, fields in listed])),
+        *((name, _ids(name, [fields for _, fields in listed])) for name in ("imdb_id", "tmdb_id")),
+    ):
+        for (_, fields), value in zip(listed, joined):
+            fields[name] = value
     movies: dict[str, Movie] = {}
-    for source_id, fields in readers[path.suffix](text, path):
+    for source_id, fields in listed:
         movies.setdefault(source_id, _movie(source_id, fields))
     if not movies:
         raise DataError(f"{path} lists no movies: give a complete file")
@@ -97,30 +103,22 @@ def movie_columns(lists: Mapping[str, Sequence[tuple[str, Movie]]]) -> dict[str,
     }
 
 
-def _dat_rows(text: str, path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
+def _dat_rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     """MovieTweetings: lines `IMDb id::title (year)::genres by |`; a title may contain `::`."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        source_id, *middle = line.rstrip("\r").split("::")
-        genres = middle.pop() if len(middle) > 1 else ""
-        if not source_id.strip().isdecimal() or not middle:
-            raise DataError(f"{path} line {number}: expected `id::title::genres`, got {line[:40]!r}")
-        yield source_id.strip(), {"title": "::".join(middle), "genres": genres, "imdb_id": source_id}
+    name = path.name.lower()
+    for line, (source_id, title, genres) in FORMATS["dat"].read_movies(RawFiles(path, {name: name}), []):
+        if not source_id.strip().isdecimal():
+            raise DataError(f"{path} line {line}: expected `id::title::genres`, got the id {source_id[:40]!r}")
+        yield source_id.strip(), {"title": title, "genres": genres, "imdb_id": source_id}
 
 
-def _tsv_rows(text: str, path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
+def _tsv_rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     """INSPIRED: a header with `title` and any of `_COLUMNS`. A movie without an id is known by its title and year."""
-    header, *rows = ([_unquoted(cell.strip()) for cell in line.split("\t")] for line in text.split("\n"))
-    header = [column.strip().lower() for column in header]
-    if "title" not in header:
-        raise DataError(f"{path} has no column title ({' '.join(header)[:60]!r}): give a .tsv of movies")
-    for cells in rows:
-        row = dict(zip(header, (" ".join(cell.split()) for cell in cells)))
-        known = {column: cell for column, cell in row.items() if cell.lower() not in _EMPTY}
-        fields = {
-            field: next((known[name] for name in names if name in known), "") for field, names in _COLUMNS.items()
-        }
+    names = tuple(dict.fromkeys(name for columns in _COLUMNS.values() for name in columns))
+    for _, (_, *cells) in file_rows(path, ("title",), [], names, quoting=csv.QUOTE_NONE):
+        row = {name: " ".join(_unquoted(cell).split()) for name, cell in zip(names, cells)}
+        known = {name: cell for name, cell in row.items() if not is_nothing(cell)}
+        fields = {field: next((known[name] for name in of if name in known), "") for field, of in _COLUMNS.items()}
         if fields["title"]:
             yield fields["movie_id"] or f"{fields['title']} {fields['year']}".strip(), fields
 
@@ -134,32 +132,31 @@ def _unquoted(cell: str) -> str:
 
 def _movie(source_id: str, fields: Mapping[str, str]) -> Movie:
     title, year, alternatives = parse_title(fields["title"])
-    given = fields.get("year", "").removesuffix(".0")
-    genres = fields.get("genres", "")
     return Movie(
-        movie_id=int(source_id) if source_id.isdecimal() else 0,
+        movie_id=whole_number(source_id) or 0,
         title=title,
-        year=int(given) if given.isdecimal() and len(given) == 4 else year,
-        genres=() if genres == NO_GENRES else _listed(genres),
+        year=year_of(fields.get("year", "")) or year,
+        genres=tuple(listed(fields["genres"])),
         alternatives=alternatives,
         director=fields.get("director", ""),
-        cast=_listed(fields.get("cast", "")),
-        keywords=_listed(fields.get("keywords", "")),
+        cast=tuple(listed(fields.get("cast", ""), "[|;,]")),
+        keywords=tuple(listed(fields.get("keywords", ""), "[|;,]")),
         overview=fields.get("overview", ""),
         original_language=fields.get("original_language", ""),
-        tmdb_id=fields.get("tmdb_id", "").removesuffix(".0"),
-        imdb_id=fields.get("imdb_id", ""),
+        tmdb_id=fields["tmdb_id"],
+        imdb_id=fields["imdb_id"],
     )
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in re.split(r"[|;,]", text) if part.strip())
+def _ids(name: str, rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the ids of a column; "" for what is none, and for one that movies of different titles share."""
+    column = name.replace("_id", "Id")
+    ids = [link_id(column, fields.get(name, "")) or "" for fields in rows]
+    return unshared(ids, [fields["title"] for fields in rows])
 
 
 def _imdb(movie: Movie) -> str:
-    """Return the IMDb id as plain digits, "" if there is none."""
-    match = _IMDB.fullmatch(movie.imdb_id.strip())
-    return match.group(1) if match else ""
+    return link_id("imdbId", movie.imdb_id) or ""
 
 
 def _metadata(movie: Movie) -> str:

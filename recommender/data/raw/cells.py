@@ -47,6 +47,17 @@ def link_id(column: str, text: str) -> Optional[str]:
     return match and match[2].zfill(7 if column == "imdbId" else 0)
 
 
+def unshared(ids: Sequence[str], titles: Sequence[str]) -> list[str]:
+    """Return the ids with "" for each that movies of different titles share; a movie may be listed twice.
+
+    >>> unshared(["862", "862", "949", "949"], ["Toy Story", "Jumanji", "Heat", "Heat"])
+    ['', '', '949', '949']
+    """
+    first: dict[str, str] = {}
+    shared = {id_ for id_, title in zip(ids, titles) if first.setdefault(id_, title) != title}
+    return ["" if id_ in shared else id_ for id_ in ids]
+
+
 def year_of(text: str = "") -> int:
     """Return the year of a year, a date or a range of years; 0 = unknown.
 

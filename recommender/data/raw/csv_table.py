@@ -11,6 +11,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Callable, Optional
 
 from .cells import whole_number
@@ -117,6 +118,12 @@ def csv_rows(
             cells = list(right)
         yield line, tuple([cells[i].strip() if 0 <= i < len(cells) else "" for i in positions])
     add_note(notes, mended, f"{name} line {{}} has {separator!r} in a text without quotes, which is read as a whole")
+
+
+def file_rows(path: Path, columns: Sequence[str], notes: list[str], *more: Any, **options: Any) -> Rows:
+    """Yield the same of a single file; the parameters are those of `csv_rows`."""
+    name = path.name.lower().removesuffix(".gz")
+    return csv_rows(RawFiles(path, {name: ""}), name, columns, notes, *more, **options)
 
 
 def add_note(notes: list[str], found: Sequence[object], text: str) -> None:

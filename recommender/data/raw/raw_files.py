@@ -28,8 +28,12 @@ class RawFiles:
         if not path.exists():
             get = "download a data set with python -m preprocess.download ml-latest-small"
             raise DataError(f"no data at {path}: {get}, or give a folder or .zip with --data")
-        self.path = _step_inside(path, pairs) if path.is_dir() else path
         self._zip: Optional[zipfile.ZipFile] = None
+        if path.is_file() and path.name.lower() in pairs:  # one file
+            self.path, self._members = path.parent, {path.name.lower(): str(path)}
+            self.ratings_name, self.movies_name = path.name.lower(), pairs[path.name.lower()]
+            return
+        self.path = _step_inside(path, pairs) if path.is_dir() else path
         self._members = _files_of(self.path) if self.path.is_dir() else self._open_zip()
         found = [name for name in pairs if name in self._members]
         if not found:
