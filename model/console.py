@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import io
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Optional
 
 from recommender.cli import Parser
-from recommender.data.errors import ChoiceError, SettingsError
+from recommender.data.errors import ChoiceError, SettingsError, shown
 from recommender.data.settings import default_folder, override, read_settings
 from recommender.session.policy import MOVING_AVERAGE, PolicySettings
 from recommender.session.profiles import default_profiles_folder
@@ -50,13 +51,12 @@ def build_parser(program: str, description: str, answers: str, without: Sequence
 
 def years(text: str) -> tuple[Optional[int], Optional[int]]:
     """Read 1994, 1990-1999, 1990- or -1970."""
-    first, dash, last = text.strip().partition("-")
-    with contextlib.suppress(ValueError):
-        low = int(first) if first else None
-        high = (int(last) if last else None) if dash else low
-        if (low, high) != (None, None) and (low is None or high is None or low <= high):
-            return low, high
-    raise argparse.ArgumentTypeError(f"{text!r} is not a year or a range: write 1994, 1990-1999, 1990- or -1970")
+    if match := re.fullmatch(r"(\d{0,4})(-?)(\d{0,4})", text.strip()):
+        first, last = (int(year) if year else None for year in match.group(1, 3))
+        last = last if match[2] else first
+        if (first, last) != (None, None) and (first is None or last is None or first <= last):
+            return first, last
+    raise argparse.ArgumentTypeError(f"{shown(text)} is not a year or a range: write 1994, 1990-1999, 1990- or -1970")
 
 
 def open_policy(given: argparse.Namespace) -> PolicySettings:
@@ -94,12 +94,12 @@ class Console:
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
         self.color = sys.stdout.isatty() and not plain
-        for stream in (sys.stdin, sys.stdout):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="replace")
+        self.out = getattr(sys.stdout, "stream", sys.stdout)  # which prints colors, too
+        if hasattr(sys.stdin, "reconfigure"):
+            sys.stdin.reconfigure(errors="replace")
 
     def say(self, text: str = "") -> None:
-        print(text, flush=True)
+        print(text, file=self.out, flush=True)
 
     def say_wrapped(self, text: str) -> None:
         """Print a paragraph, indented, within the width of the terminal."""

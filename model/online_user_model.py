@@ -11,11 +11,12 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from model.console import Console, EndOfInput, backend_settings, build_parser, open_policy
+from recommender.data.artifacts import need_file
 from recommender.data.catalog import Movie
-from recommender.data.errors import ChoiceError, TastevecError, printable
+from recommender.data.errors import ChoiceError, TastevecError, one_line
 from recommender.data.files import exclusive
 from recommender.facade import SVD, TWO_TOWER, Recommender
 from recommender.session import profiles
@@ -61,6 +62,7 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
     with contextlib.ExitStack() as stack:
         loaded = talk.open_profiles(given)
         if talk.profile:
+            need_file(talk.profile, "--profiles")
             talk.profile.parent.mkdir(parents=True, exist_ok=True)
             lock = talk.profile.with_name(f".{talk.profile.stem}.lock")
             stack.enter_context(exclusive(lock, f"profile {talk.profile.stem!r}"))
@@ -78,10 +80,11 @@ class Conversation:
         self.console = Console()
         self.say = self.console.say
         self.profile: Optional[Path] = None
+        self.stored: Optional[dict[str, Any]] = None  # all that its file holds
         self.state: Optional[SessionState] = None
 
-    def open_profiles(self, given: argparse.Namespace) -> Optional[tuple[SessionState, list[int]]]:
-        """Set the profile file of --save or --resume; return the session to resume, if any."""
+    def open_profiles(self, given: argparse.Namespace) -> Optional[tuple[SessionState, list[str]]]:
+        """Set the profile file of --save or --resume; return the session to resume, if any, and notes on it."""
         folder = given.profiles or profiles.default_profiles_folder()
         if given.save is not None:
             self.profile = profiles.profile_path(folder, given.save)
@@ -93,10 +96,11 @@ class Conversation:
             raise ChoiceError(f"--seed {given.seed} with --resume: the profile has its own seed: omit --seed")
         source = profiles.profile_path(folder, given.resume)
         self.profile = self.profile or source
-        return profiles.load_profile(source, self.catalog)
+        state, self.stored, notes = profiles.load_profile(source, self.catalog)
+        return state, notes
 
     def begin(
-        self, given: argparse.Namespace, loaded: Optional[tuple[SessionState, list[int]]], n_movies: int
+        self, given: argparse.Namespace, loaded: Optional[tuple[SessionState, list[str]]], n_movies: int
     ) -> SessionState:
         """Return the state of the loaded profile, after what was said with --like now, or ask for favorites."""
         n, about = self.recommender.policy.n_favorites, f"tastevec: {n_movies:,} movies."
@@ -110,15 +114,15 @@ class Conversation:
         known = f"{len(state.favorites)} favorites, {len(state.answers)} answers"
         known += f", {len(state.utterances)} times in words" if state.utterances else ""
         self.say(f"{about} Welcome back, {given.resume}: {known}.")
-        if loaded[1]:
-            self.say(f"  {len(loaded[1])} movies of the profile are not in this catalogue; left out.")
+        for note in loaded[1]:
+            self.say(f"  {note}")
         return state
 
     def hold(self, state: SessionState) -> SessionState:
         """Make `state` the present one, and keep the profile up to date where the person asked for one."""
         self.state = state
         if self.profile:
-            profiles.save_profile(self.profile, self.catalog, state)
+            self.stored = profiles.save_profile(self.profile, self.catalog, state, self.stored)
         return state
 
     def ask_favorites(self, n: int, fewest: int) -> list[int]:
@@ -204,7 +208,7 @@ class Conversation:
                 return self.hold(self.engine.tell(state, text))
             return self.hold(self.engine.undo(state) if word == "undo" else self.engine.step(state, word))
         except TastevecError as error:
-            self.say("   Nothing to undo yet." if word == "undo" else f"   {printable(str(error))}")
+            self.say("   Nothing to undo yet." if word == "undo" else f"   {error}")
             return state
 
     def show_info(self, movie: Movie) -> None:
@@ -262,5 +266,5 @@ class Conversation:
 
 def shortened(text: str, most: int = 60) -> str:
     """Return words as one printable line of at most `most` characters."""
-    text = printable(" ".join(text.split()))
+    text = one_line(" ".join(text.split()))
     return text if len(text) <= most else f"{text[: most - 3]}..."

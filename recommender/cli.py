@@ -7,16 +7,18 @@ output has closed it (as a shell reports SIGPIPE).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import errno
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
 from .data.artifacts import need_folder
-from .data.errors import SettingsError, TastevecError, printable
+from .data.errors import SettingsError, TastevecError, one_line, printable, shown
 from .data.settings import default_folder
 
 _REMEDIES = {
@@ -33,9 +35,9 @@ _REMEDIES = {
 
 
 def whole_number(text: str) -> int:
-    """Read a seed or a count: a whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    """Read a seed or a count: a whole number from 0, below 10^18."""
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number from 0, below 10^18")
     return int(text)
 
 
@@ -130,7 +132,7 @@ class Parser(argparse.ArgumentParser):
         return formatter.format_help()
 
     def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message}: see --help")
+        raise SettingsError(re.sub(r"\S{300,}", lambda found: f"{found[0][:60]}...", message) + ": see --help")
 
 
 class _Help(argparse.Action):
@@ -160,6 +162,23 @@ class Progress:
         self._width = len(line)
 
 
+class Printed:
+    """A stream that prints texts, whoever wrote them, without what commands a terminal; `stream` prints all."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="replace")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Print `text`; a progress line may begin and end with a carriage return."""
+        first, last = ("\r" * test("\r") for test in (text.startswith, text.endswith))
+        return int(self.stream.write(first + printable(text.strip("\r")) + last))
+
+
 def output_folder(arguments: argparse.Namespace, stored: str, kind: str = "") -> Path:
     """Return where to store the model; raises `ArtifactError` if that is impossible.
 
@@ -167,7 +186,8 @@ def output_folder(arguments: argparse.Namespace, stored: str, kind: str = "") ->
     """
     folder: Path = arguments.output or arguments.processed / "artifacts" / stored
     if arguments.output or not arguments.processed.is_file():  # reading --processed reports what is wrong with it
-        need_folder(folder, kind=kind or stored)
+        names = [path.name for path in folder.glob("*.np[yz]")] if folder.is_dir() else []
+        need_folder(folder, kind=kind or stored, names=[*names, "user_map.json", "movie_map.json"])
     return folder
 
 
@@ -176,7 +196,9 @@ def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
     if sys.stdout is None:
         sys.exit(_fail("standard output is closed: redirect it to a terminal or a file"))
     try:
-        code = main(None) or 0
+        errors = sys.stderr and Printed(sys.stderr)
+        with contextlib.redirect_stdout(Printed(sys.stdout)), contextlib.redirect_stderr(errors):
+            code = main(None) or 0
         sys.stdout.flush()
     except TastevecError as error:
         code = _fail(str(error))
@@ -199,5 +221,5 @@ def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
 
 
 def _fail(message: str) -> int:
-    print("tastevec: " + printable(" ".join(message.split())), file=sys.stderr)
+    print("tastevec: " + one_line(message), file=sys.stderr)
     return 2

@@ -15,7 +15,7 @@ import numpy as np
 
 from .data import artifacts
 from .data.catalog import Catalog, Movie
-from .data.errors import ArtifactError, ChoiceError
+from .data.errors import ArtifactError, ChoiceError, shown
 from .data.interactions import Interactions
 from .data.settings import default_folder, read_settings
 from .data.splits import PARTS, load_all, load_split
@@ -92,14 +92,14 @@ class Recommender:
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
         """
         if vectors not in VECTORS:
-            raise ChoiceError(f"vectors {vectors!r}: give one of {', '.join(VECTORS)}")
+            raise ChoiceError(f"vectors {shown(vectors)}: give one of {', '.join(VECTORS)}")
         folder = _path(path, "folder") or default_folder("processed")
         if not isinstance(policy, PolicySettings):
             file = _path(policy, "policy") or default_folder("config") / "recommender_policy.yaml"
             policy = read_settings(PolicySettings, file)
         settings = {} if backend_settings is None else backend_settings
         if not isinstance(settings, Mapping):
-            raise ChoiceError(f"backend_settings {settings!r}: give a dict, such as base_url and model")
+            raise ChoiceError(f"backend_settings {shown(settings)}: give a dict, such as base_url and model")
         catalog = Catalog.load(folder)
         if vectors == SVD:
             return _open_svd(folder, catalog, policy, backend, settings)
@@ -136,7 +136,7 @@ class Recommender:
     def search(self, text: str, n: int = 5) -> list[Movie]:
         """Return up to n movies with the best matching titles, best first; [] if there is none."""
         if not isinstance(text, str):
-            raise ChoiceError(f"search({str(text)[:60]!r}): give a string")
+            raise ChoiceError(f"search({shown(text)}): give a string")
         return [self.catalog.movie(match.row) for match in self.titles.search(text, _whole("n", n, least=0))]
 
     def search_text(self, text: str, n: int = 10) -> list[Fit]:
@@ -170,9 +170,9 @@ class Recommender:
         >>> session.answer("like")
         """
         if isinstance(favorites, (str, bytes)) or not isinstance(favorites, Iterable):
-            raise ChoiceError(f"favorites {favorites!r}: give a list of movie ids or titles")
+            raise ChoiceError(f"favorites {shown(favorites)}: give a list of movie ids or titles")
         if isinstance(words, bytes) or not isinstance(words, Iterable):
-            raise ChoiceError(f"words {words!r}: give a string, or a list of strings")
+            raise ChoiceError(f"words {shown(words)}: give a string, or a list of strings")
         seed = _whole("seed", seed, least=0)
         rows = [self.row_of(favorite) for favorite in favorites]
         engine = self.engine(wanted)
@@ -189,15 +189,17 @@ class Recommender:
         if isinstance(movie, numbers.Integral) and not isinstance(movie, bool):
             return self.catalog.row_of(int(movie))
         if not isinstance(movie, str):
-            raise ChoiceError(f"{str(movie)[:60]!r} is neither a movie id nor a title: give an int or a str")
+            raise ChoiceError(f"{shown(movie)} is neither a movie id nor a title: give an int or a str")
         row, candidates = self.titles.resolve(movie)
         if row is not None:
             return row
         if not candidates:
-            raise ChoiceError(f"no movie like {movie!r} in this catalogue: try Recommender.search with other words")
+            raise ChoiceError(
+                f"no movie like {shown(movie)} in this catalogue: try Recommender.search with other words"
+            )
         found = [self.catalog.movie(match.row) for match in candidates[:5]]
         names = "; ".join(f"{one} [id {one.movie_id}]" for one in found)
-        raise ChoiceError(f"{movie!r} could be {names}: give the id, or the title with its year")
+        raise ChoiceError(f"{shown(movie)} could be {names}: give the id, or the title with its year")
 
     def similar_movies(self, movie_id: int, n: int = 10) -> list[Similar]:
         """Return the n movies with the highest cosine similarity, most similar first, without the movie itself."""
@@ -265,12 +267,12 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
 
 def _path(value: object, what: str) -> Optional[Path]:
     if not isinstance(value, (str, Path, type(None))):
-        raise ChoiceError(f"{what} {value!r}: give its path as a str or a Path")
+        raise ChoiceError(f"{what} {shown(value)}: give its path as a str or a Path")
     return None if value is None else Path(value)
 
 
 def _whole(name: str, value: object, least: Optional[int] = 1) -> int:
     """Return `value` as an int, or raise `ChoiceError` for anything but a whole number from `least`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or (least is not None and value < least):
-        raise ChoiceError(f"{name} = {value!r}: give a whole number" + ("" if least is None else f" from {least}"))
+        raise ChoiceError(f"{name} = {shown(value)}: give a whole number" + ("" if least is None else f" from {least}"))
     return int(value)

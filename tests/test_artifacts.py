@@ -153,22 +153,32 @@ def put(folder: Path, old: str, new: str) -> None:
     [
         (lambda folder: flip(folder / "rest.npz"), r"rest\.npz is damaged or from another run"),
         (lambda folder: (folder / "table.npy").unlink(), r"table\.npy is missing"),
-        (lambda folder: (folder / "manifest.json").unlink(), "no thing artifact in"),
         (lambda folder: store(folder, ((1, np.nan), (3, 4))), r"table\.npy has values that are not finite"),
         (lambda folder: store(folder, dtype=np.float64), "table is float64, expected float32"),
         (lambda folder: resign(folder, "table.npy", PICKLED.getvalue()), r"table\.npy is damaged"),
         (lambda folder: resign(folder, "rest.npz", (folder / "rest.npz").read_bytes()[:-9]), "npz is damaged"),
         (lambda folder: put(folder, '"rank": 3', '"rank": 99'), r"manifest\.json is damaged .its settings: rank: 99"),
-        (lambda folder: put(folder, '"rank": 3', '"rnak": 3'), r"manifest\.json is damaged .its settings: 'rank'"),
+        (lambda folder: resign(folder, "movies.json", b'{"' + b"9" * 5000 + b'": 0}'), "a number of 5,000 digits"),
+        (lambda folder: resign(folder, "movies.json", b'{"3": 0, "3": 1}'), "key '3' is given twice"),
+        (lambda folder: put(folder, '"rank": 3', f'"rank": {"9" * 5000}'), "rank: a number of 5,000 digits is not a"),
+        (lambda folder: resign(folder, "rest.npz", (folder / "other.npz").read_bytes()), "it has no counts, newest"),
+        (lambda folder: put(folder, '"rank": 3', '"rnak": 3'), r"manifest\.json is damaged .its settings: no rank"),
         (lambda folder: put(folder, '"format_version": 1', '"format_version": 99'), "has format version 99"),
         (lambda folder: put(folder, '"files"', '"fils"'), r"manifest\.json is damaged .no list of files"),
-        (lambda folder: (folder / "manifest.json").write_text("[]"), r"manifest\.json is damaged"),
-        (lambda folder: (folder / "manifest.json").write_text("[" * 100_000), r"manifest\.json is damaged"),
-        (lambda folder: (folder / "manifest.json").write_text('{"files": {}, "settings": 1}'), "no list of settings"),
+        (lambda folder: (folder / "manifest.json").write_text('["format_version"]'), r"manifest\.json is damaged"),
+        (
+            lambda folder: (folder / "manifest.json").write_text('"format_version"' + "[" * 100_000),
+            r"manifest\.json is damaged",
+        ),
+        (
+            lambda folder: (folder / "manifest.json").write_text('{"format_version": 1, "files": {}, "settings": 1}'),
+            "no list of settings",
+        ),
     ],
 )
 def test_damage_is_named_and_can_be_made_again(tmp_path: Path, harm: Callable[[Path], object], message: str) -> None:
     store(tmp_path)
+    np.savez(tmp_path / "other.npz", x=np.zeros(1))
     harm(tmp_path)
     with pytest.raises(ArtifactError, match=message) as caught:
         restore(tmp_path)
@@ -197,6 +207,43 @@ def test_what_belongs_to_others_is_refused(tmp_path: Path) -> None:
     shipped = default_folder("processed")
     for place, remedy in ((shipped, "python -m x"), (shipped / "artifacts" / "x", "python -m x"), (folder, "again")):
         assert artifacts.command(remedy, place) == remedy
+
+
+def test_what_somebody_else_put_there_is_never_replaced(tmp_path: Path) -> None:
+    own = {name: f"my {name}" for name in (".lock", ".staging", "notes.txt", "table.npy")}
+    for name, text in own.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ArtifactError, match=r"table\.npy is not of tastevec: move it, or give another folder$"):
+        store(tmp_path)
+    with pytest.raises(ArtifactError, match=r"table\.npy is not .* another --output$"):
+        artifacts.need_folder(tmp_path, kind="thing", names=FILES)
+    (tmp_path / "table.npy").rename(tmp_path / "manifest.json")
+    with pytest.raises(ArtifactError, match=r"manifest\.json is not of tastevec"):
+        store(tmp_path)
+    (tmp_path / "manifest.json").rename(tmp_path / "table.npy")
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == own
+    (tmp_path / "table.npy").unlink()
+    for _ in range(2):
+        store(tmp_path)  # what it made itself is replaced
+    assert (tmp_path / "notes.txt").read_text() == "my notes.txt"
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(ArtifactError, match="no thing artifact in"):
+        restore(tmp_path)
+
+
+def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own := tmp_path / "own.csv").write_text("task,who\n")
+    for path, message in ((own, "own.csv is not of this program"), (tmp_path, "is a folder: give a file name with")):
+        with pytest.raises(ArtifactError, match=f"{message}.* --csv"):
+            artifacts.need_file(path, "--csv", "task,split")
+    if os.path.exists(os.devnull):
+        with pytest.raises(ArtifactError, match="is a device"):
+            artifacts.need_file(Path(os.devnull), "--csv")
+    artifacts.need_file(own, "--csv", "task,who")
+    artifacts.need_file(tmp_path / "new" / "x.csv", "--csv", "task")
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: types.SimpleNamespace(free=4096))
+    with pytest.raises(ArtifactError, match=r"the disk of .* is full: free some space, or give another --csv"):
+        artifacts.need_file(own, "--csv")
 
 
 def test_files_are_flushed_through_handles_that_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +296,7 @@ def test_a_lock_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(locking=locking, LK_NBLCK=2))
     exec(compile(Path(files.__file__).read_text(encoding="utf-8"), files.__file__, "exec"), windows.__dict__)
-    for place, lock in ((tmp_path, tmp_path / ".lock"), (tmp_path / "lock", tmp_path / "lock")):
+    for place, lock in ((tmp_path, tmp_path / ".tastevec.lock"), (tmp_path / "lock", tmp_path / "lock")):
         held.clear()
         with windows.exclusive(place, "it"):
             assert held == {lock}

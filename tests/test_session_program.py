@@ -226,28 +226,82 @@ def test_a_killed_session_keeps_every_answer_and_nobody_else_may_use_its_profile
 
 PLAIN = '{"format_version": 1, "seed": 0, "favorites": [1], "answers": []}'
 WORDS = '"answers": [[2, "like"]], "words": '
-NOT_A_PROFILE = "is not a tastevec profile"
 PROFILES = [
-    ("{", "ann.json is damaged"),
-    ("[]", NOT_A_PROFILE),
-    (PLAIN.replace("[1]", '["x"]'), NOT_A_PROFILE),
-    (PLAIN.replace("1,", "9,"), "format version 9, this program reads 2"),
-    (PLAIN.replace("[]", '[[2, "maybe"]]'), "answer 'maybe' to movie 2"),
+    *((text, "is damaged") for text in ("", "{", "[" * 100_000)),
+    ("[]", "[] is no profile"),
+    *((PLAIN.replace("1,", f"{n},"), f"format_version: {n} is not 1 or 2") for n in ("9", "'2'", "1.0", "True")),
+    (PLAIN.replace('"seed": 0, ', ""), "seed: None is not a whole number"),
+    (PLAIN.replace('"seed": 0', '"seed": 0, "seed": 1'), "key 'seed' is given twice"),
+    *((PLAIN.replace(": 0", f": {n}"), f"seed: {n} is not a whole") for n in ("-4", "0.5", "'1'", "True", "None")),
+    (PLAIN.replace(": 0", ": Infinity"), "seed: inf is not a whole number"),
+    (PLAIN.replace(": 0", f": {'9' * 5000}"), "seed: a number of 5,000 digits is not a whole number"),
+    *((PLAIN.replace("[1]", n), f"favorites: {n} is not a list") for n in ("'1'", "1", "{'a': 1}", "None")),
+    *((PLAIN.replace("[1]", f"[1, {n}]"), f"favorites: {n} is not") for n in ("'x'", "2.9", "True", "-2", "[2]", "{}")),
+    (PLAIN.replace("[1]", f"[{'9' * 5000}]"), "favorites: a number of 5,000 digits is not a movie id"),
+    (PLAIN.replace("[1]", "[1, 2, 1]"), "movie 1 is there twice"),
+    (PLAIN.replace("[]", '[[1, "like"]]'), "movie 1 is there twice"),
     (PLAIN.replace("[1]", "[77]"), "none of the favorites is in this"),
-    (PLAIN.replace("[]", '[[1, "like"]]'), NOT_A_PROFILE),
-    *((PLAIN.replace(": 0", f": {seed}"), NOT_A_PROFILE) for seed in ("Infinity", "-4")),
     *(
-        (PLAIN.replace('"answers": []', WORDS + words), NOT_A_PROFILE)
-        for words in ('[["a", 2]]', '[["a", -1]]', '[["a", 1], ["b", 0]]', '[["a"]]', '"ab"', "3", "[[1, 2, 3]]")
+        (PLAIN.replace("[]", f"[{answer}]"), f"answers: {answer} is not [movie id, one of like, dislike, skip]")
+        for answer in ("[2, 'maybe']", "[2]", "['2', 'like']", "[2, 'like', 3]", "2", "[2, ['like']]", "None")
     ),
+    *(
+        (PLAIN.replace('"answers": []', WORDS + words), message)
+        for words, message in (
+            ("[['a', 2]]", "words: [2] are no numbers of answers"),
+            ("[['a', 1], ['b', 0]]", "words: [1, 0] are no numbers of answers"),
+            *((f"[{n}]", f"words: {n} is not [text") for n in ("['a', -1]", "['a']", "[1, 2, 3]", "['a', '0']", "'a'")),
+            ("'ab'", "words: 'ab' is not a list"),
+            ('[["\\ud800", 0]]', "'words': [['\\ud800', 0]] cannot be written back"),
+        )
+    ),
+    *((PLAIN.replace("{", '{"x": ' + n + ", "), "'x': ") for n in ("NaN", "1e999", '{"y": "\\udfff"}', "9" * 5000)),
 ]
 
 
-def test_damaged_profiles_are_refused_and_left_alone(processed, tmp_path):
+def as_json(text: str) -> str:
+    return re.sub("'|True|None", lambda found: {"'": '"', "True": "true", "None": "null"}[found[0]], text)
+
+
+def test_profiles_that_are_not_understood_are_refused_and_left_alone(processed, tmp_path):
     for text, message in PROFILES:
-        (tmp_path / "ann.json").write_text(text)
-        assert message in refused(run("", "--processed", processed, "--profiles", tmp_path, "--resume", "ann"))
-        assert (tmp_path / "ann.json").read_text() == text
+        (tmp_path / "ann.json").write_text(as_json(text))
+        line = refused(run("", "--processed", processed, "--profiles", tmp_path, "--resume", "ann"))
+        assert re.search(f"ann.json.*{re.escape(message)}", line), text[:200]
+        assert len(line) < 400
+        assert (tmp_path / "ann.json").read_text() == as_json(text)
+
+
+def test_what_a_profile_holds_beyond_this_catalogue_stays_in_its_place(processed, tmp_path):
+    answers = [[88, "like"], [3, "like"], [89, "skip"], [5, "dislike"]]
+    profile = {"note": {"mine": [1.5, None]}, "favorites": [98, 1, 99, 2], "answers": answers, "format_version": 2}
+    path, flags = tmp_path / "ann.json", ["--processed", processed, "--profiles", tmp_path]
+    for text in (
+        json.dumps({**profile, "seed": 3, "words": []}),
+        "\ufeff" + json.dumps({**profile, "seed": 3, "format_version": 1}, indent=2).replace("\n", "\r\n"),
+    ):
+        path.write_bytes(text.encode())
+        done = run("i\nw\nq\n", *flags, "--resume", "ann")
+        assert (done.returncode, path.read_bytes()) == (0, text.encode())  # nothing was said, so nothing is written
+        assert "4 movies of the profile are not in this catalogue" in done.stdout
+        assert "'note' of the profile is not known here" in done.stdout
+        assert "2 favorites, 2 answers" in done.stdout
+        run("u\nu\ny\n", *flags, "--resume", "ann")
+        found = stored(path)
+        (liked,) = (movie for movie, answer in found["answers"] if movie not in (88, 89))
+        assert {**profile, "seed": 3, "answers": [[88, "like"], [89, "skip"], [liked, "like"]], "words": []} == found
+    assert run("q\n", *flags, "--resume", "ann", "--save", "bob").returncode == 0
+    assert stored(tmp_path / "bob.json") == found
+
+
+def test_words_keep_their_place_among_movies_that_a_catalogue_lacks(with_texts, tmp_path):
+    answers, words = [[3, "like"], [88, "like"], [5, "skip"], [89, "like"]], [["war", 1], ["heist", 2], ["war", 4]]
+    profile = {"format_version": 2, "seed": 0, "favorites": [1], "answers": answers, "words": words}
+    (tmp_path / "ann.json").write_text(json.dumps(profile))
+    done = run("w\ny\nt drama\nq\n", "--processed", with_texts, "--profiles", tmp_path, "--resume", "ann")
+    found = stored(tmp_path / "ann.json")
+    assert (done.returncode, found["answers"][:4], len(found["answers"])) == (0, answers, 5)
+    assert found["words"] == [*words, ["drama", 5]]
 
 
 def test_words_in_a_session_are_read_explained_and_undone(with_texts):

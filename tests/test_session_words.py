@@ -101,8 +101,8 @@ def test_words_are_kept_in_profiles_as_they_were_said(tmp_path):
     stored["answers"].insert(0, [999_999, "skip"])
     stored["words"] = [["robots", 0], ["paris", 1], ["chess", 2]]
     path.write_text(json.dumps(stored), encoding="utf-8")
-    lost, missing = load_profile(path, engine.catalog)
-    assert (missing, lost.answers) == ([999_999], state.answers)
+    lost, _, notes = load_profile(path, engine.catalog)
+    assert (notes[0][:8], lost.answers) == ("1 movies", state.answers)
     assert lost.utterances == (Utterance("robots", 0), Utterance("paris", 0), Utterance("chess", 1))
     old = {"format_version": 1, "seed": 0, "favorites": [10], "answers": [[20, "like"]]}
     path.write_text(json.dumps(old), encoding="utf-8")

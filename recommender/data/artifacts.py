@@ -1,30 +1,30 @@
 """Sets of files that are complete or rejected, and fitted models stored as such sets.
 
 `manifest.json` lists every file of a set with its sha256, shapes and dtypes, and the settings of the step that made
-it. A writer creates all files in `.staging`, then moves the new manifest into the folder, then the files. A process
-killed before that leaves the old set; one killed in between leaves a manifest that does not match its files, which
-readers reject with the command that rebuilds them.
+it. A writer creates all files in `.tastevec-staging`, then moves the new manifest into the folder, then the files. A
+process killed before that leaves the old set; one killed in between leaves a manifest that does not match its files,
+which readers reject with the command that rebuilds them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
 from .errors import ArtifactError, SettingsError
-from .files import dump_json, exclusive, flush, ids_sha256, load_arrays, load_json, sha256
+from .files import dump_json, exclusive, flush, ids_sha256, load_arrays, load_json, parse_json, sha256, whole_number
 from .settings import check_value, default_folder
 
 FORMAT_VERSION = 1
+LEAST_FREE = 1 << 20  # bytes on the disk of an output
 MANIFEST = "manifest.json"
 
 
@@ -43,7 +43,7 @@ def replace_set(
     Raises `ArtifactError` for a folder with another kind or that another process writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stage = folder / ".staging"
+    stage = folder / ".tastevec-staging"
     with exclusive(folder, str(folder)):
         need_folder(folder, "folder", kind)
         shutil.rmtree(stage, ignore_errors=True)  # left by a killed process
@@ -54,6 +54,7 @@ def replace_set(
             files = {name: entry for name, entry in old["files"].items() if entry.get("step") in keep_steps}
             used = {step: value for step, value in old["settings"].items() if step in keep_steps}
             new = sorted(file.name for file in stage.iterdir())
+            need_folder(folder, "folder", kind, new)
             for name in new:
                 files[name] = {"step": step_of[name] if step_of else next(iter(settings)), **_describe(stage / name)}
             manifest = {"format_version": FORMAT_VERSION, "kind": kind, "settings": {**used, **settings}}
@@ -68,19 +69,50 @@ def replace_set(
             shutil.rmtree(stage, ignore_errors=True)
 
 
-def need_folder(folder: Path, flag: str = "--output", kind: str = "") -> None:
+def need_folder(folder: Path, flag: str = "--output", kind: str = "", names: Iterable[str] = ()) -> None:
     """Raise `ArtifactError` if `folder`, the value of `flag`, cannot be an output folder.
 
-    kind: of the set to store there, if any; a set of another kind would be deleted.
+    kind: of the set to store there, if any; a set of another kind would be deleted.  names: of its files; those that
+    are there, but in no manifest, are somebody's own.
     """
     place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not place.is_dir():
         raise ArtifactError(f"{place} is a file, not a folder: give another {flag}")
     if not os.access(place, os.W_OK):
         raise ArtifactError(f"no permission to write in {place}: give another {flag}, or change its rights")
-    found = _peek(folder).get("kind", kind)
-    if kind and found != kind:
+    if shutil.disk_usage(place).free < LEAST_FREE:
+        raise ArtifactError(f"the disk of {place} is full: free some space, or give another {flag}")
+    if not kind:
+        return
+    path, manifest = folder / MANIFEST, _peek(folder)
+    if (found := manifest.get("kind", kind)) != kind:
         raise ArtifactError(f"{folder} has a {found!r} artifact, which {kind!r} would replace: give another {flag}")
+    ours = path.is_file() and b'"format_version"' in path.read_bytes()
+    if ours and not manifest["files"]:
+        return  # damaged, and ours: so are the files beside it
+    for name in names if ours else (MANIFEST, *names):
+        if name not in manifest["files"] and os.path.lexists(folder / name):
+            raise ArtifactError(f"{folder / name} is not of tastevec: move it, or give another {flag}")
+
+
+def need_file(path: Path, flag: str, mark: str = "") -> None:
+    """Raise `ArtifactError` if `path`, the value of `flag`, cannot be written, or would replace somebody's own file.
+
+    mark: what a file of the program itself begins with, such as the first columns of a CSV; "": any may be replaced.
+    """
+    if path.exists() and not path.is_file():
+        raise ArtifactError(f"{path} is a {'folder' if path.is_dir() else 'device'}: give a file name with {flag}")
+    need_folder(path.parent, flag)
+    if mark and path.exists():
+        with open(path, "rb") as file:
+            head = file.read(200).decode("utf-8", "replace")
+            tail = file.read()[-100_000:].decode("utf-8", "replace")  # of Parquet, which names its columns at the end
+        if (
+            head
+            and mark not in head
+            and not (head.startswith("PAR1") and all(part in tail for part in mark.split(",")))
+        ):
+            raise ArtifactError(f"{path} is not of this program: move it, or give another {flag}")
 
 
 def has_manifest(folder: Path) -> bool:
@@ -106,7 +138,7 @@ def read_manifest(folder: Path, kind: str, remedy: str) -> dict[str, Any]:
 
 def _parse(folder: Path) -> dict[str, Any]:
     """Return the manifest; raises `ValueError` if it does not list files, and settings by step."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = parse_json((folder / MANIFEST).read_text(encoding="utf-8"))
     for part in ("files", "settings"):
         listed = manifest.get(part) if isinstance(manifest, dict) else None
         if not isinstance(listed, dict) or not all(isinstance(entry, dict) for entry in listed.values()):
@@ -163,7 +195,7 @@ class Stored:
         for name, dtypes in files.items():
             path = self.folder / name
             if path.suffix == ".json":
-                found = {path.stem: np.array([int(ident) for ident in load_json(path)], dtype=np.int64)}
+                found = {path.stem: load_json(path, f"run {self.remedy}", _read_ids)}
             else:
                 parts = dtypes if path.suffix == ".npz" else {path.stem: dtypes}
                 found = load_arrays(path, parts, f"run {self.remedy}")
@@ -213,12 +245,18 @@ def restore(
     about = manifest["settings"].get(step, {})
     try:
         names = [field.name for field in dataclasses.fields(settings)]
+        if missing := [name for name in names if name not in about]:
+            raise SettingsError(f"no {', '.join(missing)}")
         chosen = settings(**{name: check_value(settings, name, about[name]) for name in names})
-    except (KeyError, SettingsError) as error:
+    except SettingsError as error:
         raise ArtifactError(f"{folder / MANIFEST} is damaged (its settings: {error}): run {remedy}") from None
     if movie_ids is not None and about.get("movies_sha256") != ids_sha256(movie_ids):
         raise ArtifactError(f"{folder} was trained on another movie list: run {remedy}")
     return Stored(folder, remedy, manifest, chosen, about)
+
+
+def _read_ids(ids: Iterable[str]) -> np.ndarray:
+    return np.array([whole_number(ident) for ident in ids], dtype=np.int64)
 
 
 def _describe(file: Path) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import csv
 import functools
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from .artifacts import check_files, command, has_manifest, read_manifest
-from .errors import ArtifactError, ChoiceError, printable
-from .files import load_json
+from .errors import ArtifactError, ChoiceError, one_line, shown
+from .files import load_json, whole_number
 from .splits import KIND, REMEDY
 
 METADATA_COLUMNS = (
@@ -125,10 +124,13 @@ class Catalog:
     """
 
     def __init__(self, rows: Sequence[Mapping[str, str]], n_ratings: Optional[Mapping[int, int]] = None) -> None:
-        """Build from rows with at least `movieId`, `title` and `genres`; `n_ratings` maps movie id -> count."""
+        """Build from rows with at least `movieId`, `title` and `genres`; `n_ratings` maps movie id -> count.
+
+        Texts become single lines without control characters, since titles may come from anywhere.
+        """
         try:
-            ids = np.array([int(row["movieId"]) for row in rows], dtype=np.int64)
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            ids = np.array([whole_number(row.get("movieId", "")) for row in rows], dtype=np.int64)
+        except (ValueError, TypeError, OverflowError) as error:
             raise ArtifactError(
                 f"invalid movieId in the movie list ({error}): run python -m preprocess.setup again"
             ) from None
@@ -136,7 +138,7 @@ class Catalog:
         self.movie_ids = ids[order]
         if len(twice := self.movie_ids[1:][np.diff(self.movie_ids) == 0]):
             raise ArtifactError(f"movieId {twice[0]} is listed twice: remove one of the lines")
-        self._rows = [rows[i] for i in order]
+        self._rows = [{name: one_line(text) for name, text in rows[i].items() if isinstance(text, str)} for i in order]
         self.raw_titles = [row["title"] for row in self._rows]
         self.years = np.array([_year(row) for row in self._rows], dtype=np.int16)
         split = [_split(row.get("genres") or "") for row in self._rows]
@@ -149,8 +151,7 @@ class Catalog:
     def load(cls, folder: Path) -> Catalog:
         """Read `movie_metadata.csv` (or, without it, `movie_features.csv`) and `movie_popularity.json`.
 
-        Both are checked against the manifest if there is one; raises `ArtifactError` for damaged files. Control
-        characters are removed.
+        Both are checked against the manifest if there is one; raises `ArtifactError` for damaged files.
         """
         if has_manifest(folder):
             manifest = read_manifest(folder, KIND, REMEDY)
@@ -160,20 +161,16 @@ class Catalog:
         path = path if path.is_file() else folder / "movie_features.csv"
         again = command(REMEDY, folder)
         try:
-            text = printable(path.read_text(encoding="utf-8"))
-            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+            with open(path, encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
         except (FileNotFoundError, NotADirectoryError):
             raise ArtifactError(f"no movie list at {path}: run {again}") from None
         except (UnicodeDecodeError, csv.Error) as error:
             raise ArtifactError(f"{path} is damaged ({error}): run {again}") from None
         named = rows and {"movieId", "title", "genres"} <= rows[0].keys()
-        if not named or any(row["title"] is None or row["genres"] is None for row in rows):
+        if not named or any(row["title"] is None or row["genres"] is None or None in row for row in rows):
             raise ArtifactError(f"{path} is damaged (a row without movieId, title or genres, or none): run {again}")
-        counts = load_json(popularity, f"run {again}") if popularity.is_file() else {}
-        try:
-            return cls(rows, {int(movie_id): int(count) for movie_id, count in counts.items()})
-        except (AttributeError, TypeError, ValueError, OverflowError):
-            raise ArtifactError(f"{popularity} is not a map from movie id to count: run {again}") from None
+        return cls(rows, load_json(popularity, f"run {again}", read_counts) if popularity.is_file() else {})
 
     def with_counts(self, n_ratings: np.ndarray) -> Catalog:
         """Return the same movies with other rating counts (n_movies,), those of the data a model was fitted on."""
@@ -184,6 +181,9 @@ class Catalog:
     def __len__(self) -> int:
         return len(self.movie_ids)
 
+    def __contains__(self, movie_id: object) -> bool:
+        return movie_id in self._row_of
+
     @functools.cached_property
     def _row_of(self) -> dict[int, int]:
         return {movie_id: row for row, movie_id in enumerate(self.movie_ids.tolist())}
@@ -193,7 +193,7 @@ class Catalog:
         try:
             return self._row_of[int(movie_id)]
         except (KeyError, ValueError, TypeError, OverflowError):
-            raise ChoiceError(f"no movie with id {movie_id!r}: find ids with Recommender.search(title)") from None
+            raise ChoiceError(f"no movie with id {shown(movie_id)}: find ids with Recommender.search(title)") from None
 
     def keywords(self) -> list[tuple[int, str]]:
         """Return (movie id, keyword) for every keyword of every movie; [] if the movie list has none."""
@@ -226,6 +226,13 @@ class Catalog:
             n_ratings=int(self.n_ratings[row]),
             **{name: fields[name] for name in ("director", "overview", "original_language", "overview_source")},
         )
+
+
+def read_counts(counts: Mapping[str, int]) -> dict[int, int]:
+    """Return the content of `movie_popularity.json`; raises `ValueError` if it is no map from movie id to count."""
+    if not isinstance(counts, dict) or not all(type(count) is int for count in counts.values()):
+        raise ValueError("no map from movie id to count")
+    return {whole_number(movie_id): count for movie_id, count in counts.items()}
 
 
 def _year(row: Mapping[str, str]) -> int:

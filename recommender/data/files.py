@@ -9,9 +9,10 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,11 @@ else:
 
     _BUSY = (BlockingIOError, FileNotFoundError)
 _AGAIN = "rebuild the artifact"
-_DAMAGE = (KeyError, ValueError, EOFError, OSError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    KeyError, ValueError, EOFError, OSError, AttributeError, TypeError, OverflowError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+DIGITS = 100  # at most, of a whole number in a file; seeds and ids have up to 19
 
 
 @contextlib.contextmanager
@@ -51,12 +56,12 @@ def flush(path: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file `path`, or `.lock` in the folder `path`, exclusively; then delete it.
+    """Hold the lock file `path`, or `.tastevec.lock` in the folder `path`, exclusively; then delete it.
 
     The operating system releases the lock if the process dies. Raises `ArtifactError`, naming `what`, while
     another process holds it.
     """
-    path = path / ".lock" if path.is_dir() else path
+    path = path / ".tastevec.lock" if path.is_dir() else path
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
@@ -94,6 +99,8 @@ def load_arrays(
     with _reading(path, remedy), contextlib.ExitStack() as stack:
         content = np.load(path, allow_pickle=False)
         content = {path.stem: content} if isinstance(content, np.ndarray) else stack.enter_context(content)
+        if missing := [name for name in dtypes if name not in content]:
+            raise ValueError(f"it has no {', '.join(missing)}")
         arrays = {name: content[name] for name in dtypes}
         for name, dtype in dtypes.items():
             if dtype is not None and arrays[name].dtype != dtype:
@@ -101,10 +108,44 @@ def load_arrays(
     return arrays
 
 
-def load_json(path: Path, remedy: str = _AGAIN) -> Any:
-    """Read a JSON file; raises `ArtifactError`, with the remedy, if it is missing or damaged."""
+def load_json(path: Path, remedy: str = _AGAIN, convert: Callable[[Any], Any] = lambda value: value) -> Any:
+    """Read a JSON file; raises `ArtifactError`, with the remedy, if it is missing or damaged.
+
+    convert: what to make of the value; its errors count as damage.
+    """
     with _reading(path, remedy):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return convert(parse_json(path.read_text(encoding="utf-8-sig")))
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text; raises `ValueError`, also for a repeated key.
+
+    A number of too many digits becomes a `_Long`, which is no number: its reader refuses it and says where it is.
+    """
+    return json.loads(text, object_pairs_hook=_object, parse_int=lambda n: int(n) if len(n) <= DIGITS else _Long(n))
+
+
+class _Long:
+    def __init__(self, digits: str) -> None:
+        self.n_digits = len(digits)
+
+    def __repr__(self) -> str:
+        return f"a number of {self.n_digits:,} digits"
+
+
+def whole_number(text: object) -> int:
+    """Return `text` as an int; raises `ValueError`, also for one of too many digits."""
+    digits = str(text)
+    if len(digits) > DIGITS:
+        raise ValueError(repr(_Long(digits)))
+    return int(digits)
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"key {Counter(key for key, _ in pairs).most_common(1)[0][0]!r} is given twice")
+    return found
 
 
 @contextlib.contextmanager

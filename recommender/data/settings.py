@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
-from .errors import SettingsError
+from .errors import SettingsError, shown
 
 T = TypeVar("T")
+LARGEST = 100_000  # characters of a file
 
 
 def setting(
@@ -35,13 +36,20 @@ def setting(
 def read_settings(cls: type[T], path: Path) -> T:
     """Read the YAML mapping at `path` into the settings dataclass `cls`.
 
-    An empty file gives the defaults. Raises `SettingsError`, naming file and line, for invalid YAML, an unknown or
-    repeated key, and a value of the wrong type or out of range.
+    An empty file gives the defaults. Raises `SettingsError`, naming file and line, for invalid YAML, an alias, an
+    unknown or repeated key, and a value of the wrong type or out of range.
     """
     import yaml
 
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise SettingsError(f"{path} has more than {LARGEST:,} characters: give a file of settings")
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.AliasToken):  # a few can stand for millions of values
+                raise yaml.MarkedYAMLError(problem=f"alias *{token.value}", problem_mark=token.start_mark)
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         content = loader.construct_document(root) if root else {}
     except FileNotFoundError:
@@ -51,7 +59,7 @@ def read_settings(cls: type[T], path: Path) -> T:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: `2020-13-45`, `!!int x`
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = (getattr(error, "problem", None) or str(error)).splitlines()[0].partition(";")[0]
         raise SettingsError(f"{path}{line} is not valid YAML ({problem}): write `key: value` lines") from None
     if root and not isinstance(content, dict):
         raise SettingsError(f"{path} contains a {root.tag.split(':')[-1]}, not settings: write `key: value` lines")
@@ -75,7 +83,7 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
     if key not in fields:
         near = difflib.get_close_matches(key, fields, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(fields)}"
-        raise SettingsError(f"{label.removesuffix(key)}unknown key {key!r}: {hint}")
+        raise SettingsError(f"{label.removesuffix(key)}unknown key {shown(key)}: {hint}")
     default, metadata = fields[key].default, fields[key].metadata
     meaning, low, high, choices = (metadata[name] for name in ("meaning", "low", "high", "choices"))
     kind: type[Any] = type(default)
@@ -89,11 +97,11 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
         fits = fits and (kind is float or value == int(value))
         wanted = "a whole number" if kind is int else "a number"
     if not fits:
-        raise SettingsError(f"{label}: {value!r} is not {wanted} ({meaning}; default {default})")
+        raise SettingsError(f"{label}: {shown(value)} is not {wanted} ({meaning}; default {default})")
     largest = sys.float_info.max
     if kind in (int, float) and not (-largest if low is None else low) <= value <= (largest if high is None else high):
         bounds = "" if low is None else f"at least {low:g}, " if high is None else f"from {low:g} to {high:g}, "
-        raise SettingsError(f"{label}: {value!r:.60} is out of range ({meaning}; {bounds}default {default})")
+        raise SettingsError(f"{label}: {shown(value)} is out of range ({meaning}; {bounds}default {default})")
     return kind(value)
 
 

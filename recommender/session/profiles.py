@@ -1,22 +1,33 @@
 """Session profiles: favorites, answers and words in a JSON file, saved only on request.
 
-Movies are stored by external id and words as text, so a profile remains valid for a rebuilt catalogue or model.
-Format 1, without words, can still be read.
+Movies are stored by external id and words as text, so a profile remains valid for a rebuilt catalogue or model: movies
+that a catalogue lacks, and keys of later versions, are written back as they were. Format 1, without words, can still
+be read.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any, Optional
 
 from ..data.catalog import Catalog
-from ..data.errors import ArtifactError, ChoiceError
+from ..data.errors import ArtifactError, ChoiceError, shown
 from ..data.files import dump_json, load_json, replace_file
 from .state import ANSWERS, Event, SessionState, Utterance
 
 _VERSIONS = (1, 2)
+_REMEDY = "correct it, or start another profile with --save"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_LISTS: dict[str, tuple[list[type], str]] = {  # key -> types of the parts of an entry, and what an entry is
+    "favorites": ([int], "a movie id"),
+    "answers": ([int, str], f"[movie id, one of {', '.join(ANSWERS)}]"),
+    "words": ([str, int], "[text, number of answers before it]"),
+}
 
 
 def default_profiles_folder() -> Path:
@@ -31,53 +42,94 @@ def profile_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
 
 
-def save_profile(path: Path, catalog: Catalog, state: SessionState) -> None:
-    """Write the favorites, answers and words of `state` to `path` atomically."""
+def save_profile(
+    path: Path, catalog: Catalog, state: SessionState, known: Optional[dict[str, Any]] = None
+) -> dict[str, Any]:
+    """Write the favorites, answers and words of `state` to `path` atomically; return all that the file holds.
+
+    known: what `load_profile` or this function returned before; movies that the catalogue lacks, and other keys, keep
+    their places. Nothing is written where nothing has changed.
+    """
     ids = catalog.movie_ids
-    profile = {
+    old: dict[str, Any] = {
         "format_version": _VERSIONS[-1],
         "seed": state.seed,
-        "favorites": [int(ids[row]) for row in state.favorites],
-        "answers": [[int(ids[event.row]), event.answer] for event in state.answers],
-        "words": [list(said) for said in state.utterances],
+        **{key: [] for key in _LISTS},
+        **(known or {}),
     }
-    with replace_file(path) as temporary:
-        dump_json(profile, temporary)
+    favorites = [int(ids[row]) for row in state.favorites]
+    answers = [[int(ids[event.row]), event.answer] for event in state.answers]
+    for place, movie_id in enumerate(old["favorites"]):
+        if movie_id not in catalog:
+            favorites.insert(place, movie_id)
+    for place, answer in enumerate(old["answers"]):
+        if answer[0] not in catalog:
+            answers.insert(place, answer)
+    n_kept = len(answers) - len(state.answers)
+    words = [[text, after + n_kept] for text, after in state.utterances]
+    for new, before in itertools.takewhile(lambda pair: pair[0][0] == pair[1][0], zip(words, old["words"])):
+        new[1] = min(before[1], len(answers))
+    profile = {**old, "favorites": favorites, "answers": answers, "words": words}
+    if profile != known or not path.is_file():
+        with replace_file(path) as temporary:
+            dump_json(profile, temporary)
+    return profile
 
 
-def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, list[int]]:
-    """Return a saved session, and the ids of its movies that the catalogue no longer has.
+def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, dict[str, Any], list[str]]:
+    """Return a saved session without the movies that the catalogue lacks, all that the file holds, and notes on it.
 
-    Raises `ChoiceError` for an unknown profile, `ArtifactError` for a damaged one.
+    Raises `ChoiceError` for an unknown profile, `ArtifactError` for one that is not understood in full.
     """
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.json"))
         hint = f"saved ones: {', '.join(known)}" if known else "start one with --save NAME"
         raise ChoiceError(f"no profile {path.stem!r} in {path.parent}: {hint}")
-    profile = load_json(path)
-    damaged = ArtifactError(f"{path} is not a tastevec profile: delete it or use another name")
-    try:
-        version, seed = profile["format_version"], int(profile["seed"])
-        favorites = [int(movie_id) for movie_id in profile["favorites"]]
-        answers = [(int(movie_id), str(answer)) for movie_id, answer in profile["answers"]]
-        words = [(str(text), int(after)) for text, after in profile.get("words", [])]
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        raise damaged from None
-    if version not in _VERSIONS:
-        ours = _VERSIONS[-1]
-        raise ArtifactError(f"{path} has format version {version!r}, this program reads {ours}: update tastevec")
-    for movie_id, answer in answers:
-        if answer not in ANSWERS:
-            raise ArtifactError(f"{path}: answer {answer!r} to movie {movie_id} is not one of {', '.join(ANSWERS)}")
-    movies = [*favorites, *(movie_id for movie_id, _ in answers)]  # a session shows no movie twice
-    moments = [0, *(after for _, after in words), len(answers)]
-    if seed < 0 or len(set(movies)) < len(movies) or moments != sorted(moments):
-        raise damaged
+    profile = load_json(path, _REMEDY, _checked)
     row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
+    favorites, answers = profile["favorites"], profile["answers"]
     rows = tuple(row_of[movie_id] for movie_id in favorites if movie_id in row_of)
     events = tuple(Event(row_of[movie_id], answer) for movie_id, answer in answers if movie_id in row_of)
     # Words keep their place among the answers that are left.
-    said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in words)
+    said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in profile["words"])
     if not rows and not said:
         raise ArtifactError(f"{path}: none of the favorites is in this catalogue: start a new profile with --save")
-    return SessionState(rows, events, seed=seed, utterances=said), [i for i in movies if i not in row_of]
+    n_missing, notes = len(favorites) + len(answers) - len(rows) - len(events), []
+    if n_missing:
+        notes.append(f"{n_missing} movies of the profile are not in this catalogue; left out, and kept in the profile.")
+    if more := [shown(key) for key in profile if key not in ("format_version", "seed", *_LISTS)]:
+        notes.append(f"{', '.join(more)} of the profile is not known here, and kept.")
+    return SessionState(rows, events, seed=profile["seed"], utterances=said), profile, notes
+
+
+def _checked(profile: Any) -> dict[str, Any]:
+    """Return a profile in the latest format; raises `ValueError`, with key and value, for what is not understood."""
+    if not isinstance(profile, dict):
+        raise ValueError(f"{shown(profile)} is no profile")
+    if type(version := profile.get("format_version")) is not int or version not in _VERSIONS:
+        raise ValueError(f"format_version: {shown(version)} is not 1 or 2; a later format needs a later tastevec")
+    profile = dict(profile, format_version=_VERSIONS[-1], words=profile.get("words", []))
+    if type(seed := profile.get("seed")) is not int or seed < 0:
+        raise ValueError(f"seed: {shown(seed)} is not a whole number from 0")
+    for key, (kinds, wanted) in _LISTS.items():
+        if not isinstance(entries := profile.get(key), list):
+            raise ValueError(f"{key}: {shown(entries)} is not a list")
+        for entry in entries:
+            parts = entry if len(kinds) > 1 and isinstance(entry, list) else [entry]
+            fits = [type(part) for part in parts] == kinds and all(part >= 0 for part in parts if type(part) is int)
+            if not fits or (key == "answers" and parts[1] not in ANSWERS):
+                raise ValueError(f"{key}: {shown(entry)} is not {wanted}")
+    movies = Counter([*profile["favorites"], *(movie_id for movie_id, _ in profile["answers"])])
+    if movies and max(movies.values()) > 1:
+        raise ValueError(f"favorites and answers: movie {movies.most_common(1)[0][0]} is there twice")
+    moments = [after for _, after in profile["words"]]
+    if sorted(moments) != moments or (moments and moments[-1] > len(profile["answers"])):
+        raise ValueError(
+            f"words: {shown(moments)} are no numbers of answers, in order, up to {len(profile['answers'])}"
+        )
+    for key, value in profile.items():
+        try:
+            json.dumps({key: value}, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, TypeError):  # infinite or too long numbers, halves of surrogate pairs
+            raise ValueError(f"{shown(key)}: {shown(value)} cannot be written back") from None
+    return profile
