@@ -175,7 +175,10 @@ def official_fold(path: Path, fold: str) -> tuple[Interactions, Interactions]:
         raise ChoiceError(f"no official fold is called {fold!r}: choose from {', '.join(OFFICIAL_FOLDS)}")
     base, test = (_read_fold(path, f"{fold}.{part}") for part in ("base", "test"))
     users, movies = (np.unique(np.concatenate([base[:, column], test[:, column]])) for column in (0, 1))
-    known, held_out = (Interactions.from_columns(*part.T, movies, users) for part in (base, test))
+    known, held_out = (
+        Interactions.from_columns(part[:, 0], part[:, 1], part[:, 2], part[:, 3], movies, users)
+        for part in (base, test)
+    )
     return known, held_out
 
 

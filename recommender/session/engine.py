@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
@@ -65,11 +65,11 @@ class SessionEngine:
             raise ChoiceError(f"{answer!r} is not an answer: give one of {', '.join(ANSWERS)}")
         if state.current is None:
             raise ChoiceError(f"nothing to answer {answer!r} to: no movie is left")
-        return self.resume(replace(state, answers=(*state.answers, Event(state.current, str(answer)))))
+        return self.resume(state._replace(answers=(*state.answers, Event(state.current, str(answer)))))
 
     def tell(self, state: SessionState, text: str) -> SessionState:
         """Return the state after the person said `text`; the current movie may change."""
-        return self.resume(replace(state, utterances=(*state.utterances, Utterance(text, len(state.answers)))))
+        return self.resume(state._replace(utterances=(*state.utterances, Utterance(text, len(state.answers)))))
 
     def undo(self, state: SessionState) -> SessionState:
         """Return the state before the last input: an answer, whose movie is current again, or words.
@@ -78,20 +78,20 @@ class SessionEngine:
         """
         said = state.utterances
         if said and said[-1].after == len(state.answers) and (state.favorites or len(said) > 1):
-            return self.resume(replace(state, utterances=said[:-1]))
+            return self.resume(state._replace(utterances=said[:-1]))
         if not state.answers:
             raise ChoiceError("nothing to undo: no movie has been answered")
-        return replace(state, answers=state.answers[:-1], current=state.answers[-1].row)
+        return state._replace(answers=state.answers[:-1], current=state.answers[-1].row)
 
     def resume(self, state: SessionState) -> SessionState:
         """Return `state`, e.g. from a file, with the movie of the highest score as current."""
         total = self.scores(state)
         best = int(total.argmax())
-        return replace(state, current=best if total[best] > -np.inf else None)
+        return state._replace(current=best if total[best] > -np.inf else None)
 
     def scores(self, state: SessionState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for excluded movies."""
-        context, answered = self.context(state), [event.row for event in state.answers]
+        context, answered = self.context(state), np.array([event.row for event in state.answers], dtype=np.int64)
         scores = self.rule.scores(self._events(state))
         _, deviation = context.moments(scores, answered)
         # The mean is the same for all candidates, so it does not change the choice.

@@ -25,7 +25,7 @@ import numpy as np
 from ..data import artifacts
 from ..data.settings import setting
 from .rules import VectorRule
-from .state import DISLIKE, FAVORITE, LIKE, NO_ROW, SKIP, TEXT, Event
+from .state import DISLIKE, FAVORITE, LIKE, SKIP, TEXT, Event
 
 KIND, FILE = "session", "gaussian.npz"
 REMEDY = "python -m model.train_session_model"
@@ -72,22 +72,21 @@ class ConditionalGaussian(VectorRule):
         skip_noise = 1.0 / skip_weight if skip_weight > 0 else np.inf
         self._factors = {**dict.fromkeys(self._values, 1.0), SKIP: skip_noise}  # of the noise of an answer
 
-    def event_weights(self, events: Sequence[Event], vectors: np.ndarray) -> np.ndarray:
-        if self.skip_weight == 0 and any(event.answer == SKIP for event in events):
-            weights, heard = np.zeros(len(events)), [event.answer != SKIP for event in events]
-            weights[heard] = self.event_weights([event for event in events if event.answer != SKIP], vectors[heard])
+    def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        answers = [event.answer for event in events]
+        if self.skip_weight == 0 and SKIP in answers:
+            weights, heard = np.zeros(len(events)), [answer != SKIP for answer in answers]
+            others = [event for event in events if event.answer != SKIP]
+            weights[heard] = self.event_weights(others, rows[heard], vectors[heard])
             return weights
-        rows = np.array([event.row for event in events], dtype=np.int64)
-        V = vectors.astype(np.float64)  # V_O, (n, k)
-        y = np.array([self._values[event.answer] for event in events])
-        noise = self.movie_noise[rows] * np.array([self._factors[event.answer] for event in events])
-        mu = self.means[rows]
-        for i in np.flatnonzero(rows == NO_ROW).tolist():
-            item = events[i].item
-            assert item is not None
-            noise[i], mu[i] = item.noise / item.weight, 0.0
-        covariance = V @ V.T
-        covariance.flat[:: len(rows) + 1] += noise
+        y = np.array([self._values[answer] for answer in answers])
+        noise = self.movie_noise.take(rows) * np.array([self._factors[answer] for answer in answers])
+        mu = self.means.take(rows)
+        for i, event in enumerate(events if TEXT in answers else ()):
+            if event.item is not None:
+                noise[i], mu[i] = event.item.noise / event.item.weight, 0.0
+        covariance = vectors @ vectors.T
+        covariance.reshape(-1)[:: len(rows) + 1] += noise  # the diagonal
         return np.linalg.solve(covariance, y - mu)
 
 

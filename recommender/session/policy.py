@@ -10,11 +10,13 @@ less than penalties of the order of 1. With words, movies outside the favorites'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
+import numpy.typing as npt
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, SettingsError
@@ -127,18 +129,19 @@ class SessionContext:
         self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
         self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
 
-    def moments(self, scores: np.ndarray, answered: Sequence[int] = ()) -> tuple[float, float]:
+    def moments(self, scores: np.ndarray, answered: npt.ArrayLike = ()) -> tuple[float, float]:
         """Return mean and standard deviation of `scores` over the candidates (allowed and unanswered); 1 if all
         scores are equal. Computed over all allowed movies minus the few answered ones, without a copy."""
-        rows = np.array([row for row in answered if self.allowed[row]], dtype=np.int64)
+        rows = np.asarray(answered, dtype=np.int64)
+        rows = rows[self.allowed[rows]]
         n = max(1, self._n_allowed - len(rows))
         taken_out = scores[rows].astype(np.float64)
-        mean = (float(self._weights @ scores) - float(taken_out.sum())) / n
+        mean = (float(self._weights @ scores) - float(np.add.reduce(taken_out))) / n
         centred = scores - np.float32(mean)
         centred *= self._weights
         taken_out -= np.float32(mean)
         variance = max(0.0, float(centred @ centred) - float(taken_out @ taken_out)) / n
-        return mean, float(np.sqrt(variance)) if variance > 1e-12 * mean * mean else 1.0
+        return mean, math.sqrt(variance) if variance > 1e-12 * mean * mean else 1.0
 
 
 def genre_term(context: SessionContext) -> np.ndarray:

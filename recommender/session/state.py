@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -49,8 +48,7 @@ class TextSignal(NamedTuple):
     item: Optional[PseudoItem]
 
 
-@dataclass(frozen=True)
-class SessionState:
+class SessionState(NamedTuple):
     """All inputs so far, and the current movie (a row, or None if no movie is left)."""
 
     favorites: tuple[int, ...]
@@ -62,7 +60,7 @@ class SessionState:
     @property
     def events(self) -> tuple[Event, ...]:
         """The favorites and answers, in order; words are in `utterances`."""
-        return tuple(Event(row, FAVORITE) for row in self.favorites) + self.answers
+        return (*[Event(row, FAVORITE) for row in self.favorites], *self.answers)
 
 
 class Reason(NamedTuple):
