@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.learn.stacking import ranking_network
-from recommender.learn.stacking.ranking_network import Network
+from recommender.learn import ranking_network
+from recommender.learn.ranking_network import Network
 from recommender.learn.two_tower import layers, losses
 from recommender.learn.two_tower.adam import group_rows, sum_groups
 from recommender.learn.two_tower.gradient_check import check_gradient, compare

@@ -5,6 +5,7 @@ import pytest
 
 from recommender.data.catalog import Catalog
 from recommender.data.interactions import Interactions
+from recommender.learn import ranking_network
 from recommender.learn.base import best_unseen, mask_seen
 from recommender.learn.baselines import Biases, MostPopular, Trending
 from recommender.learn.content import Content
@@ -12,8 +13,7 @@ from recommender.learn.directed_ease import DirectedEase, kernel, pair_sums
 from recommender.learn.ease import Ease
 from recommender.learn.ials import Ials
 from recommender.learn.item_knn import ItemKnn
-from recommender.learn.stacking import ranking_network
-from recommender.learn.stacking.stacker import N_BLEND, N_FEATURES, Stacker, cut, cut_lengths, features, standardized
+from recommender.learn.stacker import N_BLEND, N_FEATURES, Stacker, cut, cut_lengths, features, standardized
 
 from .tiny import DAY, random_ratings
 

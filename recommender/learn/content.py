@@ -1,13 +1,14 @@
-"""Content: movies of the genres, and with the keywords, that a user rates above their own average.
+"""Two models that know what a movie is, and so rank movies that nobody has rated: `Content`, and `TextRidge` over EASE.
+
+Content: movies of the genres, and with the keywords, that a user rates above their own average.
 
     F_i     = the genres and keywords of i, each weighted by ln(n_movies / how many movies have it), scaled to length 1
     profile = sum over the history (r_i - the user's mean + liking) F_i
     score   = F profile / |profile| + popularity * ln(1 + likes_i) / ln(1 + most likes)
 
-It can rank a movie that nobody has rated. `liking` lets a movie speak for its genres even if its rating was only
-average, since users choose what they watch; `popularity` puts the better known of two equally fitting movies first.
-Source: Pazzani and Billsus (2007), Content-Based Recommendation Systems, section 10.3 (Rocchio); the centering and
-both constants are ours.
+`liking` lets a movie speak for its genres even if its rating was only average, since users choose what they watch;
+`popularity` puts the better known of two equally fitting movies first. Source: Pazzani and Billsus (2007),
+Content-Based Recommendation Systems, section 10.3 (Rocchio); the centering and both constants are ours.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from typing import Any, Optional
 import numpy as np
 
 from ..data.catalog import Catalog
-from ..data.interactions import LIKED, Interactions
+from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
+from ..linalg.ridge import fit_ridge
 from ..linalg.rows import unit_rows
 from .base import Ranker
-from .features import genre_matrix, rarity_weighted, tag_matrix
+from .ease import Ease, gram, item_weights
+from .features import TextFeatureSettings, genre_matrix, rarity_weighted, tag_matrix, text_features
 
 
 class Content(Ranker):
@@ -56,3 +59,41 @@ class Content(Ranker):
         profile = (ratings - mean + np.float32(self.settings.liking)) @ self.features_[movies]  # (n_features,)
         cosines = self.features_ @ profile / max(float(np.linalg.norm(profile)), 1e-9)  # (n_movies,)
         return cosines + np.float32(self.settings.popularity) * self.known_
+
+
+class TextRidge(Ease):
+    """EASE that also ranks movies that nobody has rated: a ridge regression on their texts predicts their column.
+
+        B         EASE's weights (ease.py), row = known movie, column = predicted movie
+        B_.i      = ridge(z_i)    for a movie i without ratings; the map is fitted on the columns of the others
+        z_i       text, genres and year of a movie (features.text_features)
+        score     = x B           x: 1 for a rating of at least 4, `middling_value` for 3 or 3.5, `low_value` below
+
+    A column holds what every known movie adds to the movie's score, how well known it is included. The idea of mapping
+    attributes to a model's item side is that of Gantner et al. 2010, "Learning attribute-to-feature mappings for
+    cold-start recommendations"; here the item side is a column of a linear model.
+    """
+
+    name = "text_ridge"
+
+    @dataclass(frozen=True)
+    class Settings(TextFeatureSettings):  # defaults chosen on the validation part of ml-latest-small, movies held out
+        regularisation: float = setting(150.0, "ridge penalty of EASE", 1e-6)
+        middling_value: float = setting(0.5, "value of a neutral rating (3 or 3.5); a like counts 1", 0, 1)
+        low_value: float = setting(0.2, "what a rating below 3 counts", 0, 1)
+        ridge: float = setting(10.0, "ridge penalty of the map from texts", 1e-6)
+
+    def _fit(self, train: Interactions) -> None:
+        """Solve EASE on the rated movies and predict the others; cost n_rated^3 and n_rated^2 d."""
+        rated = train.movie_counts() > 0
+        G = gram(train, self._values(train.ratings))[np.ix_(rated, rated)]
+        B = item_weights(G, self.settings.regularisation)
+        self.item_weights_ = np.zeros((train.n_movies, train.n_movies), dtype=np.float32)
+        self.item_weights_[np.ix_(rated, rated)] = B
+        if not rated.all() and rated.sum() > 1:
+            Z = text_features(self.catalog, train.movie_ids, self.settings)
+            predict = fit_ridge(Z[rated], B.T, np.ones(len(B)), [self.settings.ridge])
+            self.item_weights_[np.ix_(rated, ~rated)] = predict(Z[~rated]).T
+
+    def _values(self, ratings: np.ndarray) -> np.ndarray:
+        return grades(ratings, self.settings.middling_value, self.settings.low_value)

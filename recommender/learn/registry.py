@@ -10,15 +10,14 @@ from ..data.errors import ChoiceError
 from ..data.interactions import Interactions
 from .base import Ranker
 from .baselines import Biases, MostPopular, Trending
-from .content import Content
+from .content import Content, TextRidge
 from .directed_ease import DirectedEase
 from .ease import Ease
 from .ials import Ials
 from .item_knn import ItemKnn
 from .rating_predictor import RatingPredictor
-from .stacking.stacker import Stacker
+from .stacker import Stacker
 from .svd import SvdModel
-from .text_ridge import TextRidge
 from .two_tower.model import TwoTower
 from .two_tower.text import TextTwoTower
 

@@ -22,17 +22,17 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ...data.catalog import Catalog
-from ...data.interactions import LIKED, Interactions
-from ...data.settings import setting
-from ..base import Ranker, last_times, mask_seen
-from ..baselines import Biases, Trending
-from ..content import Content
-from ..directed_ease import DirectedEase
-from ..ease import Ease
-from ..features import release_years
-from ..ials import Ials
+from ..data.catalog import Catalog
+from ..data.interactions import LIKED, Interactions
+from ..data.settings import setting
 from . import ranking_network
+from .base import Ranker, last_times, mask_seen
+from .baselines import Biases, Trending
+from .content import Content
+from .directed_ease import DirectedEase
+from .ease import Ease
+from .features import release_years
+from .ials import Ials
 from .ranking_network import Network
 
 SCORES = ("directed", "exposure", "ease", "ials", "bias", "content", "trending", "likes", "age", "newness")

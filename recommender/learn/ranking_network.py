@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..two_tower.adam import Adam, Parameter
+from .two_tower.adam import Adam, Parameter
 
 BATCH = 32  # lists a step
 

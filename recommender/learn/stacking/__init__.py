@@ -1,1 +1,0 @@
-"""The stacker: scores of other models, weighed by small networks."""
