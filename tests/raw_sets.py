@@ -11,10 +11,11 @@ from recommender.data.interactions import Interactions
 HEADER = "userId,movieId,rating,timestamp\n"
 MOVIES = 'movieId,title,genres\n10,"Matrix, The (1999)",Action|Sci-Fi\n20,Amélie (2001),Comedy\n30,Heat (1995),Crime\n'
 # Three users with three ratings each, in a shuffled order; user 2's first two share their second.
+BASE = 10**9  # seconds: September 2001
 LINES = (
-    "1,10,4.0,100 1,20,3.5,50 1,30,2.0,200 2,20,5.0,70 2,10,1.0,70 2,30,0.5,90 3,30,4.5,1000 3,10,4.0,10 3,20,3.0,500 "
+    "1,10,4.0,100 1,20,3.5,50 1,30,2.0,200 2,20,5.0,70 2,10,1.0,70 2,30,0.5,90 3,30,4.5,1000 3,10,4.0,10 3,20,3.0,500"
 )
-LINES = LINES.replace(" ", "\n")
+LINES = "".join(f"{row},{BASE + int(time)}\n" for row, _, time in (row.rpartition(",") for row in LINES.split()))
 TINY_FLAGS = ["--min-user-ratings", "3", "--min-movie-ratings", "3"]
 
 

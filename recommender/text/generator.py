@@ -21,7 +21,7 @@ import numpy as np
 
 from ..data import artifacts
 from ..data.errors import ArtifactError, DataError
-from ..data.interactions import Interactions
+from ..data.raw.ratings_table import RatingsTable, read_table
 from ..data.splits import load_all
 from .backends.local import LocalBackend
 from .base import BaseEmbeddingBackend, Identity
@@ -125,10 +125,10 @@ class TasteEmbeddingGenerator:
         if ratings and ratings.suffix.lower() in ENDINGS:
             spoken, ratings = [ratings, *spoken], None
         movies = self._stored_movies()
-        ids, speakers = np.zeros(0, dtype=np.int64), list[str]()
+        ids, speakers = list[object](), list[str]()
         vectors = said = np.zeros((0, movies.identity.dimension), dtype=np.float32)
         if ratings:
-            ids, vectors = self._from_ratings(read_ratings(ratings), movies, method)
+            ids, vectors = self._from_ratings(ratings, movies, method)
         if spoken:
             backend = self.backend()
             refuse_mismatch(config.folder, movies.identity, backend.identity)
@@ -142,7 +142,7 @@ class TasteEmbeddingGenerator:
             speakers, said = [people[row] for row in known], said[known]
             silent = f", {n_silent:,} dialogues without a seeker's words" if n_silent else ""
             self._say(f"{len(speakers):,} users from dialogues{silent}")
-        names, origins, mixed = mix_users(ids.tolist(), vectors, speakers, said, config.alpha)
+        names, origins, mixed = mix_users(ids, vectors, speakers, said, config.alpha)
         about = {name: getattr(config, name) for name in ("rating_threshold", "min_movies", "alpha")}
         columns = {"user_id": names, "origin": origins}
         found = VectorTable(USERS, columns, mixed, movies.identity, {"method": method, **about})
@@ -222,11 +222,16 @@ class TasteEmbeddingGenerator:
         files = artifacts.read_manifest(self.config.folder, KIND, REMEDY)["files"]
         return {Path(name).suffix[1:] for name in files if name.startswith(MOVIES)} == set(self.config.forms)
 
-    def _from_ratings(self, data: Interactions, movies: VectorTable, method: str) -> tuple[np.ndarray, np.ndarray]:
+    def _from_ratings(self, path: Path, movies: VectorTable, method: str) -> tuple[list[object], np.ndarray]:
         config, sources = self.config, self.config.sources()
+        is_table = path.is_file() or path.suffix.lower() == ".csv"
+        table = read_table(path) if is_table else RatingsTable(load_all(path), 0, 0, [], {})
+        for note in table.notes:
+            self._say(f"{path.name}: {note}")
+        data = table.ratings
         source = MOVIELENS if MOVIELENS in sources else next(iter(sources))
         settings = UserVectorSettings(method, config.rating_threshold, config.min_movies)
-        aligned = movies.vectors_for(data.movie_ids.tolist(), source)
+        aligned = movies.vectors_for(table.named("movie", data.movie_ids), source)
         users = user_vectors(data, aligned, settings, np.random.default_rng(0))
         self._say(f"{len(users.user_ids):,} of {data.n_users:,} users from ratings, method {method}")
         for reason, n_users in users.left_out.items():
@@ -236,7 +241,7 @@ class TasteEmbeddingGenerator:
             self._say(
                 f"  {users.fallbacks:,} of them use the average: none of their counted ratings is above their mean"
             )
-        return users.user_ids, users.vectors
+        return table.named("user", users.user_ids), users.vectors
 
 
 def _identity(backend: Any, dimension: int) -> Identity:
@@ -244,32 +249,3 @@ def _identity(backend: Any, dimension: int) -> Identity:
     if backend.name == HTTP:
         return Identity(HTTP, backend.settings.model, backend.settings.dimensions or dimension)
     return Identity(*backend.identity)
-
-
-def read_ratings(path: Path) -> Interactions:
-    """Return all ratings of a processed folder, or those of a `.csv`; raises `DataError` for a bad file.
-
-    Timestamps of a `.csv` are seconds, or dates as `preprocess` writes them.
-    """
-    if path.suffix.lower() != ".csv":
-        return load_all(path)
-    import pandas as pd
-
-    columns = ["userId", "movieId", "rating", "timestamp"]
-    try:
-        frame = pd.read_csv(path, usecols=columns)
-        if frame.isna().any(axis=None):
-            raise ValueError("a cell is empty or not a number")
-        if frame["timestamp"].dtype.kind not in "iuf":
-            dates = pd.to_datetime(frame["timestamp"].astype(str), utc=True, format="ISO8601")
-            frame["timestamp"] = dates.dt.tz_localize(None).to_numpy("datetime64[s]").astype(np.int64)
-        if frame["rating"].max() > 5:
-            raise ValueError(f"rating {frame['rating'].max():g} is above 5")
-        return Interactions.from_columns(*(frame[name].to_numpy() for name in columns))
-    except FileNotFoundError:
-        raise DataError(f"no ratings at {path}: give a processed folder or a .csv") from None
-    except (ValueError, TypeError, OverflowError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise DataError(
-            f"{path} is not a ratings table ({first}): expected the numeric columns {','.join(columns)}"
-        ) from None

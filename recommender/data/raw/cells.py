@@ -10,7 +10,8 @@ from ..catalog import NO_GENRES
 
 MAX_ID = 2**53
 _NOTHING = {"", "nan", "none", "null", "\\n", "na", "n/a", "#n/a", "<na>", "nat", "-", "?", "-1", "-1.0", "unknown"}
-_WHOLE = re.compile(r"0*([0-9]{1,16})(?:\.0*)?")  # pandas writes .0 after ids in columns with missing values
+# pandas writes .0 after ids in columns with missing values; 1.000 is a thousand in some countries.
+_WHOLE = re.compile(r"0*([0-9]{1,16})(?:\.(?!000$)0*)?")
 # An id alone, or at its place in an address, where words may follow.
 _ID = r"((?:https?://)?(?:[a-z]+\.)?{}/(?:[a-z-]+/)?{}/)?{}0*([0-9]{{1,9}})(?(1)(?:[/?#-].*)?|(?:\.0*)?)"
 _IDS = {

@@ -1,9 +1,10 @@
 """Read a table of ratings: plain numbers quickly, anything else as text, with a note for every decision.
 
 pandas reads a file of plain numbers in chunks. If that fails, the whole file is read again as text: times may be dates,
-milliseconds or missing, ids may be names. Rows without a time or a rating are dropped and counted; the first invalid
-cell stops the program with its line. A scale other than 0.5 to 5 is mapped linearly: 0.5 + 4.5 (rating - low) /
-(high - low).
+milliseconds or missing, ids may be names, a first column without a name may count the rows. Rows without a time or a
+rating are dropped and counted; the first invalid cell, and a row that does not fit the header, stop the program with
+their line. So do numbers that a spreadsheet rewrote, and times that cannot be those of ratings. A scale other than 0.5
+to 5 is mapped linearly: 0.5 + 4.5 (rating - low) / (high - low).
 """
 
 from __future__ import annotations
@@ -11,25 +12,27 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
 from ..interactions import Interactions, encode
-from .csv_table import find_columns
+from .cells import MAX_ID, whole_number
+from .csv_table import find_columns, has_row_numbers
+from .ids import are_names, is_rewritten, read_ids
 from .raw_files import RawFiles
 from .sources import FORMATS, Format, Source
+from .times import FIRST_TIME, TIMES, as_seconds, cause, last_time, parse_times
 
 COLUMNS = ("userId", "movieId", "rating", "timestamp")
 CHUNK = 2_000_000  # rows
-MAX_ID = 2**53
-MAX_TIME = 2**32  # seconds; a larger value is an error or in milliseconds
 MOST_EMPTY = 0.1  # largest share of rows without a rating
 _END = "end of the file"
+_HEAD = 100  # rows that decide whether a first column is without a name
 
 
 class RatingsTable(NamedTuple):
@@ -45,6 +48,18 @@ class RatingsTable(NamedTuple):
     notes: list[str]
     names: dict[str, dict[int, str]]
 
+    def named(self, what: str, ids: np.ndarray) -> list[object]:
+        """Return ids of users or movies as the file writes them: numbers, or names."""
+        names = self.names.get(what, {})
+        return [names.get(number, number) for number in ids.tolist()]
+
+
+def read_table(path: Path) -> RatingsTable:
+    """Read one CSV of ratings, of any name, without a movie list; raises `DataError` as `read_ratings`."""
+    if not path.is_file():
+        raise DataError(f"no ratings at {path}: give a processed folder or a .csv")
+    return read_ratings(Source(RawFiles(path, {path.name.lower().removesuffix(".gz"): ""}), "csv"))
+
 
 def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) -> RatingsTable:
     """Read the ratings of `source`; `scale`: lowest and highest rating, by default those of the format.
@@ -58,7 +73,7 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
     columns = None if source.numbers or -1 in layout.positions else _read_numbers(source.files, layout)
     n_dropped, names = 0, dict[str, dict[int, str]]()
     if not columns:
-        cells, names = _read_text(source.files, layout, source.numbers)
+        cells, names = _read_text(source.files, layout, source.numbers, notes)
         columns, n_dropped, more = _clean(source.files, layout, cells)
         notes += more + [f"{what} ids are names: {what}_ids.csv lists their numbers" for what in names]
     users, movies, ratings, times = columns
@@ -68,6 +83,8 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
     user_ids, user_rows = encode(users)
     movie_ids, movie_rows = encode(movies)
     columns = [user_rows, movie_rows, ratings.astype(np.float32, copy=False), times.astype(np.int64)]
+    if len(times) > 1 and times.min() == times.max():
+        raise source.files.error(source.files.ratings_name, f"has the same time in every row, {times[0]:.0f}: {TIMES}")
     n_rows, latest = len(times), latest_of_pairs(user_rows, movie_rows, columns[3])
     if not latest.all():
         notes.append(f"{int((~latest).sum()):,} ratings dropped: the same user rated the same movie again later")
@@ -117,14 +134,14 @@ def _read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
         notes.append(f"columns are read: {', '.join(renamed)}")
     if positions[3] < 0:
         notes.append("no timestamp column: file order is used instead; methods that need dates are not available")
-    return layout._replace(separator=separator, positions=positions), notes
+    return layout._replace(separator=separator, positions=positions, width=len(header)), notes
 
 
 def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]:
     """Read a file of plain numbers in range; None for any other file."""
     parts: list[tuple[np.ndarray, ...]] = []
     dtypes = dict(zip(layout.positions, (np.int64, np.int64, np.float64, np.int64)))
-    with files.open(files.ratings_name) as file:
+    with files.open(files.ratings_name, layout.separator.encode()) as file:
         if layout.has_header:
             file.readline()
         try:
@@ -136,61 +153,75 @@ def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]
                 users, movies, ratings, times = (frame[position].to_numpy() for position in dtypes)
                 ids_fit = all(ids.min() >= 0 and ids.max() < MAX_ID for ids in (users, movies))
                 ratings_fit = ratings.min() >= layout.low and ratings.max() <= layout.high  # NaN compares as False
-                if not (ids_fit and ratings_fit and times.min() >= 0 and times.max() < MAX_TIME):
+                if not (ids_fit and ratings_fit and times.min() >= FIRST_TIME and times.max() <= last_time()):
                     return None
                 ids = [column.astype(np.int32) if column.max() < 2**31 else column for column in (users, movies)]
                 parts.append((*ids, ratings.astype(np.float32), times.astype(np.uint32)))
         except (ValueError, OverflowError):  # not numbers, or only blank lines
             return None
+        n_lines = sum(len(part[0]) for part in parts) + layout.has_header
+        if file.raw.n_separators != n_lines * (layout.width - 1):  # pandas ignores cells beyond those that it uses
+            return None
     return [np.concatenate(column) for column in zip(*parts)]
 
 
 def _read_text(
-    files: RawFiles, layout: Format, movie_numbers: dict[str, int]
+    files: RawFiles, layout: Format, movie_numbers: dict[str, int], notes: list[str]
 ) -> tuple[np.ndarray, dict[str, dict[int, str]]]:
-    """Read any file of ratings; return its columns, (4, n) float64, and `RatingsTable.names`.
+    """Read any file of ratings; return its columns, (5, n) float64, and `RatingsTable.names`.
 
-    Float64 is exact for ids below MAX_ID; an empty rating is -inf, an invalid time NaN.
+    The last two are `parse_times`. Float64 is exact for ids below MAX_ID; an empty rating is -inf, an invalid time NaN.
     """
     names: list[Optional[dict[str, int]]] = [None, dict(movie_numbers) or None]  # of users, of movies
     parts: list[np.ndarray] = []
-    rows = _text_rows(files, layout)
+    n_commas = 0
+    rows = _text_rows(files, layout, notes)
     while chunk := list(itertools.islice(rows, CHUNK)):
-        lines, widths, *cells = zip(*chunk)
+        lines, *cells = zip(*chunk)
         for which in (0, 1):
-            if names[which] is None and not parts and np.isfinite(_read_ids(cells[which], None)).mean() < 0.5:
+            if names[which] is None and not parts and are_names(cells[which]):
                 names[which] = {}
-        ratings = pd.to_numeric(pd.Series(cells[2], dtype=object), errors="coerce").to_numpy(np.float64, copy=True)
+        stars = pd.Series(cells[2], dtype=object).str.strip()
+        commas = stars.str.fullmatch(r"[0-9]+,[0-9]{1,2}")
+        n_commas += int(commas.sum())
+        stars[commas] = stars[commas].str.replace(",", ".")
+        ratings = pd.to_numeric(stars, errors="coerce").to_numpy(np.float64, copy=True)
         ratings[~((ratings >= layout.low) & (ratings <= layout.high))] = np.nan
-        ratings[[not cell.strip() for cell in cells[2]]] = -np.inf
-        columns = np.stack([_read_ids(cells[0], names[0]), _read_ids(cells[1], names[1]), ratings])
-        bad = np.isnan(columns)  # (3, n)
+        ratings[stars == ""] = -np.inf
+        columns = np.stack([read_ids(cells[0], names[0]), read_ids(cells[1], names[1]), ratings])
+        shortened = pd.Series(cells[3], dtype=object).str.contains("E+", regex=False)
+        bad = np.vstack([np.isnan(columns), shortened])  # (4, n)
         if bad.any():
             at = int(bad.any(axis=0).argmax())
             which = int(bad[:, at].argmax())
-            raise _bad_cell(files, layout, lines[at], widths[at], COLUMNS[which], cells[which][at].strip())
+            raise _bad_cell(files, layout, lines[at], COLUMNS[which], cells[which][at].strip())
         parts.append(np.vstack([columns, parse_times(cells[3])]))
     if not parts:
         raise files.error(files.ratings_name, "has no ratings: give a complete file")
+    if n_commas:
+        notes.append(f"{n_commas:,} ratings are written with a decimal comma")
     texts = {what: {n: name for name, n in known.items()} for what, known in zip(("user", "movie"), names) if known}
     return np.concatenate(parts, axis=1), texts
 
 
 def _clean(files: RawFiles, layout: Format, columns: np.ndarray) -> tuple[list[np.ndarray], int, list[str]]:
     """Drop the rows without a rating or a time; return the columns, the number of rows dropped, and notes."""
-    users, movies, ratings, times = columns
-    rated, notes = np.isfinite(ratings), []
+    users, movies, ratings, numbers, dates = columns
+    rated, notes = np.isfinite(ratings), list[str]()
     if np.mean(~rated) > MOST_EMPTY:
-        line, width = next((row[0], row[1]) for row in _text_rows(files, layout) if not row[4].strip())
-        raise _bad_cell(files, layout, line, width, "rating", "")
+        line = next(row[0] for row in _text_rows(files, layout, []) if not row[3].strip())
+        raise _bad_cell(files, layout, line, "rating", "")
     if layout.positions[3] < 0:
         times = np.arange(-len(ratings), 0)
         dated = np.ones(len(ratings), dtype=bool)
     else:
-        if np.mean(times >= MAX_TIME) > 0.5 and np.nanmax(times) < MAX_TIME * 1000:
-            times = np.floor(times / 1000)
-            notes.append("times are read as milliseconds")
-        dated = (times >= 0) & (times < MAX_TIME)
+        seconds, unit = as_seconds(numbers)
+        if unit:
+            notes.append(f"times are read as {unit}")
+        given, times = np.where(np.isnan(numbers), dates, numbers), np.where(np.isnan(numbers), dates, seconds)
+        dated = (times >= 0) & (times <= last_time())
+        if dated.sum() < np.isfinite(given).sum() / 2:
+            raise files.error(files.ratings_name, cause(given[np.isfinite(given) & ~dated]))
     for dropped, reason in ((~rated, "the rating is empty"), (rated & ~dated, "missing or invalid timestamp")):
         if dropped.any():
             notes.append(f"{int(dropped.sum()):,} ratings dropped: {reason}")
@@ -198,15 +229,36 @@ def _clean(files: RawFiles, layout: Format, columns: np.ndarray) -> tuple[list[n
     n_dropped = int((~good).sum())
     if not good.any():
         problem = f"has no rating with a time ({n_dropped:,} are missing or invalid)"
-        hint = "give seconds since 1970 or dates like 2015-03-09 22:52:09"
-        raise files.error(files.ratings_name, f"{problem}: {hint}")
+        raise files.error(files.ratings_name, f"{problem}: {TIMES}")
     ids = [column[good].astype(np.int64) for column in (users, movies)]
     return [*ids, ratings[good].astype(np.float32), times[good]], n_dropped, notes
 
 
-def _text_rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, int, str, str, str, str]]:
-    """Yield number and width of each line and its four cells, "" for a missing one; latin-1 decodes any bytes."""
-    name, last = files.ratings_name, max(layout.positions)
+def _text_rows(files: RawFiles, layout: Format, notes: list[str]) -> Iterator[tuple[int, str, str, str, str]]:
+    """Yield number and the four cells of each line, "" for a missing column."""
+    rows = _rows(files, layout)
+    head = list(itertools.islice(rows, _HEAD))
+    numbered = layout.has_header and has_row_numbers([cells for _, cells in head], layout.width)
+    numbered = numbered and any(cells[-1].strip() for _, cells in head)
+    if numbered:
+        notes.append("the first column has no name and is read as row numbers")
+    width, last = layout.width + numbered, -1
+    user, movie, rating, time = (at + numbered if at >= 0 else at for at in layout.positions)
+    for line, cells in itertools.chain(head, rows):
+        if len(cells) < width or (len(cells) > width and "".join(cells[width:]).strip()):
+            problem = f"{len(cells)} columns, expected {width}: correct or remove the line"
+            raise files.error(files.ratings_name, problem, line)
+        if numbered:
+            before, last = last, whole_number(cells[0]) or 0
+            if last <= before:
+                problem = f"row number {cells[0][:40]!r} after {before}: name the first column in the header"
+                raise files.error(files.ratings_name, problem, line)
+        yield line, cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else ""
+
+
+def _rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of each line that is not empty; latin-1 decodes any bytes."""
+    name = files.ratings_name
     with files.open(name) as file:
         lines = io.TextIOWrapper(file, encoding="latin-1", newline="")
         reader = csv.reader(itertools.chain(lines, [_END]), delimiter=layout.separator)
@@ -214,59 +266,21 @@ def _text_rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, int, str,
             for cells in reader:
                 if cells == [_END]:
                     return
-                if (layout.has_header and reader.line_num == 1) or (len(cells) < 2 and not "".join(cells).strip()):
-                    continue
-                width = len(cells)
-                cells += [""] * (last + 1 - width)
-                user, movie, rating, time = layout.positions
-                yield reader.line_num, width, cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else ""
+                if "".join(cells).strip() and not (layout.has_header and reader.line_num == 1):
+                    yield reader.line_num, cells
         except csv.Error as error:
             raise files.error(name, f"{error}: correct the line", reader.line_num) from None
     raise files.error(name, "a quote is not closed: close it", reader.line_num - 1)
 
 
-def _read_ids(cells: Sequence[str], names: Optional[dict[str, int]]) -> np.ndarray:
-    """Return ids as float64, NaN for an invalid one; `names`, if given, is extended by new names."""
-    if names is None:
-        values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
-        return np.where((values >= 0) & (values < MAX_ID) & (values == np.floor(values)), values, np.nan)
-    texts = pd.Series(cells, dtype=object).str.strip()
-    numbers = {text: names.setdefault(_as_utf8(text), len(names) + 1) for text in texts.unique() if text}
-    return texts.map(numbers).to_numpy(np.float64)
-
-
-def _as_utf8(text: str) -> str:
-    """Decode a text that was read as latin-1 as UTF-8 if possible: JosÃ© is José."""
-    try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
-        return text
-
-
-def parse_times(cells: npt.ArrayLike) -> np.ndarray:
-    """Return seconds since 1970 UTC of texts with seconds or an ISO date; NaN otherwise.
-
-    >>> parse_times(["60", "1970-01-01 00:02:00", "1970-01-01T00:03:00Z", "soon", ""]).tolist()
-    [60.0, 120.0, 180.0, nan, nan]
-    """
-    texts = pd.Series(cells, dtype=object).str.strip()
-    seconds = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64, copy=True)
-    others = np.isnan(seconds)
-    if others.any():
-        dates = pd.to_datetime(texts[others], format="ISO8601", utc=True, errors="coerce")
-        seconds[others] = ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
-    return np.floor(seconds)
-
-
-def _bad_cell(files: RawFiles, layout: Format, line: int, width: int, column: str, text: str) -> DataError:
-    """Return the error for a line that is too short, or for an invalid cell."""
+def _bad_cell(files: RawFiles, layout: Format, line: int, column: str, text: str) -> DataError:
+    """Return the error for an invalid cell."""
+    problem, remedy = "is not a whole number from 0", "correct or remove the line"
+    if column == "rating":
+        problem = f"is not a number from {layout.low:g} to {layout.high:g}"
+        remedy += ", or preprocess with the scale: --rating-scale LOW-HIGH, --source-format NAME"
+    if is_rewritten(text):
+        problem += ", as if a spreadsheet had rewritten it"
+        remedy = "export the table again, with this column as text"
     shown = repr(text if len(text) <= 40 else text[:37] + "...")
-    problem = f"{column} {shown} is not a whole number from 0: correct or remove the line"
-    if width <= max(layout.positions):
-        problem = f"{width} columns, expected at least {max(layout.positions) + 1}: correct or remove the line"
-    elif column == "rating":
-        problem = (
-            f"rating {shown} is not a number from {layout.low:g} to {layout.high:g}: correct or remove the line, "
-            "or give the scale: --rating-scale LOW-HIGH, --source-format NAME"
-        )
-    return files.error(files.ratings_name, problem, line)
+    return files.error(files.ratings_name, f"{column} {shown} {problem}: {remedy}", line)

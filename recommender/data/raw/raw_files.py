@@ -1,85 +1,104 @@
-"""Raw data files by name, from a folder (also as .gz) or a .zip."""
+"""Raw data files by name, from a folder or an archive (.zip, .tar, .tar.gz ...), in any case, also as .gz.
+
+A data set is a file of ratings with the list of its movies in the same folder. An archive in an archive counts as a
+folder; nothing is unpacked to disk. Files of two data sets are never mixed: if there are several, one is to be named,
+also inside an archive: `two.zip/ml-1m`.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import io
 import lzma
+import re
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Optional, cast
+from typing import IO, Any, Callable, Optional
+
+import numpy as np
 
 from ..errors import DataError
 
-_DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+MAX_LINE = 1 << 20  # bytes, up to the end of a block
+_BLOCK = 1 << 18
+_ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tar\.\w+)$", re.IGNORECASE)
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError)
+Files = dict[str, Callable[[], Any]]  # path inside a folder or archive -> opens the file for reading bytes
 
 
 class RawFiles:
-    """The data set at `path`: a folder, a .zip, or a folder that holds exactly one of these.
+    """The data set at `path`: a folder, an archive, a file of ratings, or what an archive holds: `two.zip/ml-1m`.
 
-    pairs: name of the ratings file -> name of the movie list. `ratings_name` and `movies_name` are the pair found.
-    Raises `DataError` if there is none, or more than one. `ratings.csv.gz` counts as `ratings.csv`.
+    pairs: name of the ratings file -> name of the movie list, "" if none is needed. `ratings_name` and `movies_name`
+    are the pair found. A folder's own files come first, then those of its folders, then of its archives.
+    Raises `DataError` if there is no data set, or more than one.
     """
 
     def __init__(self, path: Path, pairs: Mapping[str, str]) -> None:
-        if not path.exists():
+        place = next(parent for parent in (path, *path.parents) if parent.exists())
+        inside = path.relative_to(place).as_posix() if place != path else ""
+        if inside and place.is_dir():
             get = "download a data set with python -m preprocess.download ml-latest-small"
             raise DataError(f"no data at {path}: {get}, or give a folder or .zip with --data")
-        self._zip: Optional[zipfile.ZipFile] = None
-        if path.is_file() and path.name.lower() in pairs:  # one file
-            self.path, self._members = path.parent, {path.name.lower(): str(path)}
-            self.ratings_name, self.movies_name = path.name.lower(), pairs[path.name.lower()]
-            return
-        self.path = _step_inside(path, pairs) if path.is_dir() else path
-        self._members = _files_of(self.path) if self.path.is_dir() else self._open_zip()
-        found = [name for name in pairs if name in self._members]
+        if place.is_file() and _plain(place.name) in pairs:
+            place, inside = place.parent, place.name
+        self._place, self._files = (
+            place,
+            _in_folder(place, "*") if place.is_dir() else _in_archive(place.open("rb"), place),
+        )
+        found = _find(self._files, pairs, inside)
+        if not found and place.is_dir():
+            self._files |= _in_folder(place, "*/*") | _in_folder(place, "*/*/*")
+            found = _find(self._files, pairs, inside)
         if not found:
-            raise DataError(f"{self.path} has no ratings: expected one of {', '.join(pairs)}")
-        if len(found) > 1:
-            raise DataError(f"{self.path} has {' and '.join(found)}: keep one data set in each folder")
-        self.ratings_name, self.movies_name = found[0], pairs[found[0]]
-        if self.movies_name not in self._members:
+            for archive in [path for path in self._files if _ARCHIVE.search(path)]:
+                files = _in_archive(self._files[archive](), place / archive)
+                self._files |= {f"{archive}/{name}": start for name, start in files.items()}
+            found = _find(self._files, pairs, inside)
+        if not found:
+            problem = (
+                f"has no ratings (none of {', '.join(pairs)}, nor a .zip): give the folder of a data set with --data"
+            )
+            raise DataError(f"{path} {problem}")
+        if inside or place.is_dir():  # what was named comes before what is inside it
+            found = [one for one in found if inside in one[:2]] or found
+        complete = [one for one in found if pairs[one[2]] in one[3]]
+        if len(complete) > 1:
+            names = ", ".join(one[1] for one in complete[:9])
+            raise DataError(f"{path} has several data sets ({names}): name one, --data {place / complete[0][1]}")
+        folder, chosen, self.ratings_name, self._near = (complete or found)[0]
+        self.path, self.movies_name = place / folder, pairs[self.ratings_name]
+        self._near[self.ratings_name] = [chosen]
+        if not complete:
             problem = f"has {self.ratings_name} but no {self.movies_name}: put the movie list beside it"
             raise DataError(f"{self.path} {problem}")
 
-    def _open_zip(self) -> dict[str, str]:
-        try:
-            self._zip = zipfile.ZipFile(self.path)
-        except _DAMAGED:
-            remedy = "give its folder" if self.path.suffix != ".zip" else "download it again"
-            raise DataError(f"{self.path} is damaged or not a .zip: {remedy}") from None
-        # The shallowest file of a name counts: archives made on a Mac repeat each name deeper, under __MACOSX/.
-        deepest_first = sorted(self._zip.namelist(), key=lambda name: (name.count("/"), name), reverse=True)
-        return {member.rsplit("/", 1)[-1]: member for member in deepest_first if not member.endswith("/")}
-
     def __contains__(self, name: str) -> bool:
-        return name in self._members
+        return name.lower() in self._near
 
     def error(self, name: str, problem: str, line: Optional[int] = None) -> DataError:
         """Return an error for a file, and a line of it."""
-        label = f"{self.path}: {name}" if self._zip else self._members[name]
+        label = str(self._place / self._near[name.lower()][0])
         return DataError(f"{label} {problem}" if line is None else f"{label} line {line}: {problem}")
 
     @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
-        """Open a file for reading bytes; raises `DataError` if it turns out to be damaged."""
-        place = self._members[name]
-        try:
-            if self._zip:
-                with self._zip.open(place) as member:
-                    yield member
-            else:
-                with gzip.open(place) if place.endswith(".gz") else open(place, "rb") as file:
-                    yield cast("IO[bytes]", file)
-        except _DAMAGED as error:
-            raise self.error(name, f"is damaged ({error}): download it again") from None
-        except RuntimeError as error:
-            if "password" in str(error) or "encrypted" in str(error):
-                raise self.error(name, "is encrypted: unpack it and give the folder") from None
-            raise
+    def open(self, name: str, separator: bytes = b"\n") -> Iterator[Any]:
+        """Open a file for reading bytes; raises `DataError` if it turns out to be damaged.
+
+        `raw.n_separators` of the open file counts the bytes `separator` that were read.
+        """
+        path, *more = self._near[name.lower()]
+        if more:
+            raise DataError(f"{self.path} has {Path(path).name} and {Path(more[0]).name}: keep one")
+        with _damage_told(self._place / path), self._files[path]() as packed:
+            file = gzip.GzipFile(fileobj=packed) if path.lower().endswith(".gz") else packed
+            fail = functools.partial(self.error, name)
+            yield io.BufferedReader(_Blocks(file, separator, fail), _BLOCK)
 
     def text(self, name: str, *encodings: str) -> tuple[io.StringIO, str]:
         """Return the whole file as text and the first of `encodings` that decodes it; line ends are kept."""
@@ -94,22 +113,73 @@ class RawFiles:
         raise self.error(name, f"not valid UTF-8 ({problem}): convert the file", line)
 
 
-def _files_of(folder: Path) -> dict[str, str]:
-    files = [file for file in sorted(folder.iterdir(), reverse=True) if file.is_file()]  # x.csv wins over x.csv.gz
-    return {file.name.removesuffix(".gz"): str(file) for file in files}
+class _Blocks(io.RawIOBase):
+    """The bytes of a file; an absurdly long line is refused when its first `MAX_LINE` bytes are read."""
+
+    def __init__(self, file: Any, separator: bytes, fail: Callable[[str], DataError]) -> None:
+        self._file, self._separator, self._fail = file, ord(separator), fail
+        self.n_separators = self._open_line = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._file.read(len(buffer))
+        buffer[: len(block)] = block
+        end = block.rfind(b"\n")
+        self._open_line = len(block) - 1 - end if end >= 0 else self._open_line + len(block)
+        if self._open_line > MAX_LINE:
+            raise self._fail(f"has a line of more than {MAX_LINE:,} bytes: give a file with one row in each line")
+        self.n_separators += np.count_nonzero(np.frombuffer(block, np.uint8) == self._separator)
+        return len(block)
 
 
-def _step_inside(folder: Path, pairs: Mapping[str, str]) -> Path:
-    """Return `folder`, or the one subfolder or .zip in it with the data."""
-    inside = sorted(folder.iterdir())
-    places = [place for place in (folder, *inside) if place.is_dir() and not pairs.keys().isdisjoint(_files_of(place))]
-    if folder in places:
-        return folder
-    places = places or [place for place in inside if place.is_file() and place.suffix.lower() == ".zip"]
-    if len(places) == 1:
-        return places[0]
-    if places:
-        names = ", ".join(place.name for place in places)
-        raise DataError(f"{folder} has several data sets ({names}): name one with --data")
-    problem = f"has no ratings (none of {', '.join(pairs)}, nor a .zip): give the folder of a data set with --data"
-    raise DataError(f"{folder} {problem}")
+@contextlib.contextmanager
+def _damage_told(label: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGED as error:
+        if getattr(error, "errno", None):  # of the system, such as a missing permission
+            raise
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{label} is damaged or no archive ({reason}): download it again") from None
+    except RuntimeError as error:
+        if "password" in str(error) or "encrypted" in str(error):
+            raise DataError(f"{label} is encrypted: unpack it and give the folder") from None
+        raise
+
+
+def _in_folder(folder: Path, pattern: str) -> Files:
+    found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    return {path.relative_to(folder).as_posix(): functools.partial(path.open, "rb") for path in found}
+
+
+def _in_archive(file: IO[bytes], label: Path) -> Files:
+    with _damage_told(label):
+        if zipfile.is_zipfile(file):
+            archive = zipfile.ZipFile(file)
+            return {name.replace("\\", "/"): functools.partial(archive.open, name) for name in archive.namelist()}
+        file.seek(0)
+        tar = tarfile.TarFile.open(fileobj=file)
+        members = [member for member in tar.getmembers() if member.isfile()]
+        return {member.name.removeprefix("./"): functools.partial(tar.extractfile, member) for member in members}
+
+
+def _plain(name: str) -> str:
+    return name.lower().removesuffix(".gz")
+
+
+def _find(files: Files, pairs: Mapping[str, str], inside: str) -> list[tuple[str, str, str, dict[str, list[str]]]]:
+    """Return folder, path and name of each file of ratings that `inside` is or holds, and all files of its folder.
+
+    These as name in lower case without .gz -> paths.
+    """
+    folders: dict[str, dict[str, list[str]]] = {}
+    for path in files:
+        folder, _, name = path.rpartition("/")
+        if not name.startswith("._") and "__MACOSX" not in folder:  # a Mac's archives repeat each name there
+            folders.setdefault(folder, {"": []}).setdefault(_plain(name), []).append(path)
+    found = [
+        (folder, path, name, near) for folder, near in folders.items() for name in pairs for path in near.get(name, [])
+    ]
+    return [one for one in found if f"{one[1]}/".startswith(inside and f"{inside}/")]

@@ -171,12 +171,13 @@ class Format(NamedTuple):
     has_header: bool = False
     low: float = 0.5
     high: float = 5.0
+    width: int = 7
 
 
 # A new format is one line here. `::` is read as two `:` with an empty column between, for pandas' C parser.
 FORMATS = {
     "csv": Format("ratings.csv", "movies.csv", _csv_movies, ",", (0, 1, 2, 3), has_header=True),
     "dat": Format("ratings.dat", "movies.dat", _dat_movies, ":", (0, 2, 4, 6)),
-    "100k": Format("u.data", "u.item", _item_movies, "\t", (0, 1, 2, 3)),
+    "100k": Format("u.data", "u.item", _item_movies, "\t", (0, 1, 2, 3), width=4),
     "movietweetings": Format("ratings.dat", "movies.dat", _dat_movies, ":", (0, 2, 4, 6), low=0.0, high=10.0),
 }

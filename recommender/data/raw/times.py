@@ -1,0 +1,69 @@
+"""Times of ratings: seconds since 1970 or a part of these, dates as texts or digits; most lie from 1990 to tomorrow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+FIRST_TIME = 631_152_000  # 1990; a number of seconds before is no time of a rating, a date may be one
+_UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+_DIGITS = {"20150309": "%Y%m%d", "201503092252": "%Y%m%d%H%M", "20150309225209": "%Y%m%d%H%M%S"}
+TIMES = (
+    "give seconds since 1970 or dates like 2015-03-09 22:52:09, or no such column: then the order of the file counts"
+)
+
+
+def parse_times(cells: npt.ArrayLike) -> np.ndarray:
+    """Return times that are numbers, and ISO dates in seconds since 1970 UTC, (2, n) float64; NaN otherwise.
+
+    >>> parse_times(["60", "1970-01-01 00:02:00", "1970-01-01T00:03:00Z", "soon", ""]).tolist()
+    [[60.0, nan, nan, nan, nan], [nan, 120.0, 180.0, nan, nan]]
+    """
+    texts = pd.Series(cells, dtype=object).str.strip()
+    numbers = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
+    dates = np.full(len(texts), np.nan)
+    others = np.isnan(numbers)
+    if others.any():
+        dates[others] = _since_1970(pd.to_datetime(texts[others], format="ISO8601", utc=True, errors="coerce"))
+    return np.stack([numbers, dates])
+
+
+def _since_1970(dates: pd.Series) -> np.ndarray:
+    return np.floor(((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(np.float64))
+
+
+def last_time() -> float:
+    return time.time() + 86_400.0  # zones and clocks differ
+
+
+def as_seconds(numbers: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return seconds since 1970, NaN if not from 1990 to tomorrow, and the form of most numbers, "" for seconds."""
+
+    def forms() -> Iterator[tuple[str, np.ndarray]]:
+        yield "", np.floor(numbers)
+        yield from ((unit, np.floor(numbers / factor)) for unit, factor in _UNITS.items())
+        texts = pd.Series([f"{number:.0f}" for number in numbers.tolist()], dtype=object)
+        for example, form in _DIGITS.items():
+            fitting = texts.where(texts.str.len() == len(example))
+            yield f"dates like {example}", _since_1970(pd.to_datetime(fitting, format=form, utc=True, errors="coerce"))
+
+    for form, seconds in forms():
+        inside = (seconds >= FIRST_TIME) & (seconds <= last_time())
+        if inside.sum() > np.isfinite(numbers).sum() / 2:
+            return np.where(inside, seconds, np.nan), form
+    return np.full(len(numbers), np.nan), ""
+
+
+def cause(times: np.ndarray) -> str:
+    """Return what is wrong with `times`, of which most are not those of ratings."""
+    middle = float(np.median(times))
+    cause = "lie in the future" if middle > last_time() else "lie before 1990 if they are seconds since 1970"
+    if 1900 <= middle <= 2100:
+        cause = "seem to be years"
+    elif 20_000 <= middle <= 80_000:
+        cause = "seem to be days as a spreadsheet counts them"
+    return f"has times that {cause}, such as {middle:.16g}: {TIMES}"
