@@ -15,7 +15,7 @@ from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.data.interactions import Interactions
 from recommender.data.splits import PARTS, load_movies, load_ratings, load_split
 
-from .raw_sets import LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, run_setup, write_csv
+from .raw_sets import BASE, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, run_setup, write_csv
 from .tiny import load_final_rating
 
 CSV_RATINGS = {f"{name}.csv" for part in PARTS for name in (part, f"{part}_transformed")} | {"ratings_filtered.csv"}
@@ -126,11 +126,11 @@ def test_equals_pandas_on_random_ratings(tmp_path, seed, order):
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 1, 1), (4, 1, 2), (14, 3, 3), (63, 13, 14)], ids=str)
 def test_sizes_of_the_parts(tmp_path, sizes):
     n = sum(sizes)
-    lines = "".join(f"1,{10 * (i + 1)},3.0,{i}\n" for i in range(n)) + "2,10,3.0,5\n2,20,3.0,6\n"
+    lines = "".join(f"1,{10 * (i + 1)},3.0,{BASE + i}\n" for i in range(n)) + f"2,10,3.0,{BASE}\n2,20,3.0,{BASE}\n"
     folder = setup_of(tmp_path, lines, MOVIES, "--min-user-ratings", "1", "--min-movie-ratings", "1")
     parts = [load_split(folder, name) for name in PARTS]
     assert tuple(part.n_ratings for part in parts) == sizes
-    assert np.concatenate([part.times for part in parts]).tolist() == list(range(n))
+    assert np.concatenate([part.times for part in parts]).tolist() == list(range(BASE, BASE + n))
     assert [part.user_ids.tolist() for part in parts] == [[1, 2]] * 3  # user 2, with two ratings, is in no part
 
 
@@ -221,7 +221,7 @@ def test_neither_order_nor_repetition_matters(tmp_path, one, other):
 
 
 def test_the_report_says_what_was_kept_and_dropped(tmp_path, capsys):
-    lines = LINES + "4,10,3.0,5\n1,10,4.5,150\n3,10,2.0,\n3,10,2.0,yesterday\n2,99,2.0,1\n"
+    lines = f"{LINES}4,10,3.0,{BASE}\n1,10,4.5,{BASE + 150}\n3,10,2.0,\n3,10,2.0,yesterday\n2,99,2.0,{BASE}\n"
     folder = setup_of(tmp_path, lines, MOVIES, "--min-movie-ratings", "1")
     out = capsys.readouterr().out
     for said in (

@@ -86,7 +86,7 @@ def test_movietweetings_is_known_by_ids_and_scale_and_mapped_in_a_straight_line(
     write(path, {"ratings.dat": few_stars, "movies.dat": TWEETED})
     with pytest.raises(DataError, match="give --source-format movietweetings, or dat"):
         open_source(path)
-    assert table(path, "dat")[-1] == (2, 1853728, 3.5, 400)
+    assert table(path, "dat")[-1] == (2, 1853728, 3.5, BASE + 4)
     write(path, {"ratings.dat": TWEETINGS, "movies.dat": "10::A (1999)::X\n20::B (1999)::\n"})
     with pytest.raises(DataError, match=r"ratings\.dat line 1: rating '10' is not a number from 0\.5 to 5"):
         table(path)
@@ -233,7 +233,9 @@ def test_data_one_level_down_is_found(tmp_path):
     pack(tmp_path / "data" / "ml-tiny", tmp_path / "data" / "ml-tiny.zip")
     assert open_source(tmp_path / "data").files.path.name == "ml-tiny"
     other = write_csv(tmp_path / "data" / "other")
-    with pytest.raises(DataError, match=r"has several data sets \(ml-tiny, other\): name one with --data"):
+    with pytest.raises(
+        DataError, match=r"has several data sets \(ml-tiny/ratings.csv, other/ratings.csv\): name one, --data"
+    ):
         open_source(tmp_path / "data")
     (tmp_path / "packed").mkdir()
     assert table(pack(other, tmp_path / "packed" / "x.ZIP", inside="").parent) == EXPECTED
@@ -278,7 +280,7 @@ BAD_FILES = {
         "a short line": (HEADER + re.sub("2,10.*", "2,10", LINES), "line 6: 2 columns, expected 4"),
         "a quote left open": (HEADER + '1,10,4.0,"100\n' + LINES, "ratings.csv line"),
         "all times missing": (HEADER + "1,10,4.0,\n1,20,4.0,\n", "no rating with a time (2 are missing or invalid)"),
-        "nothing left": (HEADER + "1,10,4.0,100\n", "none of 1 ratings is left after min_user_ratings 3"),
+        "nothing left": (HEADER + f"1,10,4.0,{BASE}\n", "none of 1 ratings is left after min_user_ratings 3"),
     },
     "movies.csv": {
         "empty": ("", "is empty: expected the columns movieId,title,genres"),
@@ -321,7 +323,7 @@ def test_bad_places(tmp_path, refused):
         at = file.getinfo("ml-tiny/ratings.csv").header_offset + 2000
     flags = re.compile(rb"(PK\x01\x02.{4}|PK\x03\x04.{2})(.)", re.DOTALL)  # of each header of the archive
     for content, message in (
-        (data[: len(data) // 2], "is damaged or not a .zip: download it again"),
+        (data[: len(data) // 2], "set.zip is damaged or no archive"),
         (data[:at] + bytes(40) + data[at + 40 :], "ratings.csv is damaged"),
         (flags.sub(lambda found: found[1] + bytes([found[2][0] | 1]), data), "is encrypted: unpack it"),
     ):
@@ -330,9 +332,10 @@ def test_bad_places(tmp_path, refused):
     assert "no data at" in refused(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "has no ratings (none of ratings.csv, ratings.dat, u.data, nor a .zip)" in refused(tmp_path / "empty")
-    (folder / "movies.csv").rename(folder / "ratings.dat")
-    assert "has ratings.csv and ratings.dat: keep one data set" in refused(folder)
-    (folder / "ratings.dat").unlink()
+    write(folder, {"ratings.dat": "", "movies.dat": ""})
+    assert "has several data sets (ratings.csv, ratings.dat): name one" in refused(folder)
+    for name in ("ratings.dat", "movies.csv"):
+        (folder / name).unlink()
     assert "has ratings.csv but no movies.csv: put the movie list beside it" in refused(folder)
 
 
