@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -14,11 +15,11 @@ import pytest
 from model import generate_embeddings
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, ServiceError, SettingsError, TastevecError
 from recommender.data.files import exclusive
+from recommender.data.raw.ratings_table import read_table
 from recommender.linalg.rows import unit_rows
 from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.backends.local import LocalBackend
 from recommender.text.base import BaseEmbeddingBackend, Identity
-from recommender.text.generator import read_ratings
 from recommender.text.registry import make_backend
 from recommender.text.vectors import USERS, VectorTable, fetch_vectors
 from tests.fake_server import Reply, Server, unit
@@ -56,7 +57,7 @@ class Letters(BaseEmbeddingBackend):
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     make_processed(tmp_path / "processed")
-    lines = [f"{user},{movie},{stars},{place}\n" for place, (user, movie, stars) in enumerate(RATINGS)]
+    lines = [f"{user},{movie},{stars},{10**9 + place}\n" for place, (user, movie, stars) in enumerate(RATINGS)]
     (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "".join(lines))
     return tmp_path
 
@@ -226,18 +227,31 @@ def test_users_need_movies_and_stay_while_those_do(project: Path) -> None:
         assert (out(project) / "user_embeddings.npz").exists() == stays
 
 
-def test_ratings_are_read_or_refused(project: Path) -> None:
+def test_ratings_are_read_as_preprocess_reads_them(project: Path) -> None:
     table, header = project / "own.csv", "userId,movieId,rating,timestamp\n"
-    table.write_text(f"{header}1,2,4,1970-01-02 00:00:01\n1,3,4,1970-01-01\n")
-    read = read_ratings(table)
-    assert (read.movie_ids[read.movie_rows].tolist(), read.times.tolist()) == ([3, 2], [0, 86_401])
-    rows = ("1,x,5,3", "1,1,,3", "1,1,nan,3", ",1,5,3", "1,1,50,3", "1,1,5,99999999999999999999", "1,1,5,May")
-    for text in ("userId,movieId,rating\n1,1,5\n", *(f"{header}1,2,4,2\n{row}\n" for row in rows)):
-        table.write_text(text)
-        with pytest.raises(DataError, match=r"own\.csv is not a ratings table"):
-            read_ratings(table)
+    table.write_text(f"{header}7,1,1,1000000005\n7,1,5,1000000009\n7,1,2,1000000007\n7,2,4,2001-09-09 01:46:43\n")
+    read = read_table(table).ratings
+    assert (read.movie_ids[read.movie_rows].tolist(), read.ratings.tolist()) == ([2, 1], [4, 5])
+    assert read.times.tolist() == [1_000_000_003, 1_000_000_009]
+    generator(project).build_movie_embeddings()
+    bad = {"7.9,1,5": "userId '7.9'", "7,1.6,5": "movieId '1.6'", "7,1,0": "rating '0'", "7,1,-3": "rating '-3'"}
+    for cells, wrong in bad.items():
+        table.write_text(f"{header}1,2,4,1000000000\n{cells},1000000001\n")
+        with pytest.raises(DataError, match=f"own.csv line 3: .*{re.escape(wrong)}"):
+            generator(project).build_user_embeddings(table)
     with pytest.raises(DataError, match="no ratings at"):
-        read_ratings(project / "none.csv")
+        generator(project).build_user_embeddings(project / "none.csv")
+
+
+def test_users_with_names_keep_them(project: Path) -> None:
+    rows = [f"u{user};{movie};{stars};{10**9 + place}\n" for place, (user, movie, stars) in enumerate(RATINGS)]
+    (project / "named.csv").write_text("user;movie;rating;time\n" + "".join(rows))
+    generator(project).build_movie_embeddings()
+    numbered, named = (
+        generator(project).build_user_embeddings(project / name) for name in ("ratings.csv", "named.csv")
+    )
+    assert named["user_id"].tolist() == [f"u{user}" for user in numbered["user_id"]]
+    assert np.array_equal(named.embedding, numbered.embedding)
 
 
 def test_bad_configurations_are_refused() -> None:

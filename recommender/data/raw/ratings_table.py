@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -32,6 +33,7 @@ COLUMNS = ("userId", "movieId", "rating", "timestamp")
 CHUNK = 2_000_000  # rows
 MOST_EMPTY = 0.1  # largest share of rows without a rating
 _END = "end of the file"
+_UNSURE = re.compile(rb"[0-9][eE][-+]?[0-9]|[0-9]\.000[^0-9]")  # 1.2E+15 lost digits, 1.000 may be a thousand
 _HEAD = 100  # rows that decide whether a first column is without a name
 
 
@@ -141,10 +143,20 @@ def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]
     """Read a file of plain numbers in range; None for any other file."""
     parts: list[tuple[np.ndarray, ...]] = []
     dtypes = dict(zip(layout.positions, (np.int64, np.int64, np.float64, np.int64)))
-    with files.open(files.ratings_name, layout.separator.encode()) as file:
-        if layout.has_header:
-            file.readline()
+    separator, n_separators, end = ord(layout.separator), 0, b""
+
+    def watch(block: bytes) -> None:
+        """Notice what pandas does not: more cells than it uses, and numbers that only look whole."""
+        nonlocal n_separators, end
+        n_separators += np.count_nonzero(np.frombuffer(block, np.uint8) == separator)
+        joined, end = end + block, block[-16:]
+        if any(mark in joined for mark in (b"e", b"E", b".000")) and _UNSURE.search(joined):
+            raise ValueError
+
+    with files.open(files.ratings_name, watch) as file:
         try:
+            if layout.has_header:
+                file.readline()
             frames = pd.read_csv(
                 file, sep=layout.separator, header=None, usecols=list(dtypes), dtype=dtypes, na_filter=False,
                 engine="c", encoding="latin-1", chunksize=CHUNK,
@@ -159,9 +171,8 @@ def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]
                 parts.append((*ids, ratings.astype(np.float32), times.astype(np.uint32)))
         except (ValueError, OverflowError):  # not numbers, or only blank lines
             return None
-        n_lines = sum(len(part[0]) for part in parts) + layout.has_header
-        if file.raw.n_separators != n_lines * (layout.width - 1):  # pandas ignores cells beyond those that it uses
-            return None
+    if n_separators != (sum(len(part[0]) for part in parts) + layout.has_header) * (layout.width - 1):
+        return None
     return [np.concatenate(column) for column in zip(*parts)]
 
 

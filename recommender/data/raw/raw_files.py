@@ -20,8 +20,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Callable, Optional
 
-import numpy as np
-
 from ..errors import DataError
 
 MAX_LINE = 1 << 20  # bytes, up to the end of a block
@@ -87,18 +85,15 @@ class RawFiles:
         return DataError(f"{label} {problem}" if line is None else f"{label} line {line}: {problem}")
 
     @contextlib.contextmanager
-    def open(self, name: str, separator: bytes = b"\n") -> Iterator[Any]:
-        """Open a file for reading bytes; raises `DataError` if it turns out to be damaged.
-
-        `raw.n_separators` of the open file counts the bytes `separator` that were read.
-        """
+    def open(self, name: str, watch: Callable[[bytes], None] = lambda block: None) -> Iterator[io.BufferedReader]:
+        """Open a file for reading bytes; raises `DataError` if it turns out to be damaged.  watch: gets every block."""
         path, *more = self._near[name.lower()]
         if more:
             raise DataError(f"{self.path} has {Path(path).name} and {Path(more[0]).name}: keep one")
         with _damage_told(self._place / path), self._files[path]() as packed:
             file = gzip.GzipFile(fileobj=packed) if path.lower().endswith(".gz") else packed
             fail = functools.partial(self.error, name)
-            yield io.BufferedReader(_Blocks(file, separator, fail), _BLOCK)
+            yield io.BufferedReader(_Blocks(file, watch, fail), _BLOCK)
 
     def text(self, name: str, *encodings: str) -> tuple[io.StringIO, str]:
         """Return the whole file as text and the first of `encodings` that decodes it; line ends are kept."""
@@ -116,9 +111,8 @@ class RawFiles:
 class _Blocks(io.RawIOBase):
     """The bytes of a file; an absurdly long line is refused when its first `MAX_LINE` bytes are read."""
 
-    def __init__(self, file: Any, separator: bytes, fail: Callable[[str], DataError]) -> None:
-        self._file, self._separator, self._fail = file, ord(separator), fail
-        self.n_separators = self._open_line = 0
+    def __init__(self, file: Any, watch: Callable[[bytes], None], fail: Callable[[str], DataError]) -> None:
+        self._file, self._watch, self._fail, self._open_line = file, watch, fail, 0
 
     def readable(self) -> bool:
         return True
@@ -130,7 +124,7 @@ class _Blocks(io.RawIOBase):
         self._open_line = len(block) - 1 - end if end >= 0 else self._open_line + len(block)
         if self._open_line > MAX_LINE:
             raise self._fail(f"has a line of more than {MAX_LINE:,} bytes: give a file with one row in each line")
-        self.n_separators += np.count_nonzero(np.frombuffer(block, np.uint8) == self._separator)
+        self._watch(block)
         return len(block)
 
 
