@@ -17,6 +17,7 @@ whose length is within d and whose letters differ in at most 2 d places, which a
 from __future__ import annotations
 
 import bisect
+import collections
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ _BITS[ord("a") : ord("z") + 1] = 1 << np.arange(26)
 _BITS[ord("0") : ord("9") + 1] = 1 << (26 + np.arange(10) % 6)
 _ONES = np.array([bin(i).count("1") for i in range(1 << 8)], dtype=np.uint8)
 _ONES = np.add.outer(_ONES, _ONES).ravel()  # (65536,) set bits of each 16-bit number
+PARTIAL, FUZZY = "partial", "fuzzy"
 
 
 def edit_distances(query: np.ndarray, words: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -99,95 +101,84 @@ class NearWords:
         return self.order[chosen[close]], distances[close]
 
 
-class NearName(NamedTuple):
-    """A name near a query: its position, 0..1, whether no word was guessed, and whether the query is a prefix of it."""
+class Found(NamedTuple):
+    """How well a name fits a query, 0..1, by which kind of match."""
 
-    name: int
     score: float
-    as_spelled: bool
-    leads: bool
+    kind: str
+    names_it: bool  # the query is a whole name of the movie, a part of its title between dividers, or its beginning
 
 
 class NameIndex:
     """Folded names by their words and by their letters; `fame` (n_names,) in 0..1 breaks ties between similar names."""
 
     def __init__(self, folded: Sequence[str], bare: Sequence[str], fame: np.ndarray) -> None:
-        """Index names; bare: without spaces and article. Cost about n words * log n, 0.25 s for 100,000 names."""
+        """Index names; bare: without spaces and article. Cost about n words * log n, 0.3 s for 100,000 names."""
         self.folded, self.bare, self.fame = folded, bare, fame
-        tokens = " ".join(folded).split()
-        self.words = sorted(set(tokens))
-        position = {word: i for i, word in enumerate(self.words)}
-        ids = np.fromiter(map(position.__getitem__, tokens), dtype=np.int64, count=len(tokens))
-        counts = np.fromiter((line.count(" ") + 1 if line else 0 for line in folded), dtype=np.int64, count=len(folded))
-        owner = np.repeat(np.arange(len(folded)), counts)
-        df = np.bincount(ids, minlength=len(self.words))
-        self.rarity = np.log1p(len(folded) / np.maximum(df, 1))
-        self.total = np.maximum(np.bincount(owner, weights=self.rarity[ids], minlength=len(folded)), 1e-9)
-        self.start = np.concatenate([[0], np.cumsum(df)])
-        self.owner = owner[np.argsort(ids, kind="stable")]  # the names of word i: owner[start[i] : start[i + 1]]
+        names_with = collections.defaultdict(list)
+        for name, line in enumerate(folded):
+            for word in line.split():
+                names_with[word].append(name)
+        self.words = sorted(names_with)
+        self.names = [np.array(names_with[word]) for word in self.words]
+        self.rarity = np.log1p(len(folded) / np.array([len(names) for names in self.names]))  # w of each word
+        self.total = np.full(len(folded), 1e-9)  # sum of w over the words of each name
+        for names, w in zip(self.names, self.rarity):
+            np.add.at(self.total, names, w)
         self.near_words = NearWords(self.words, 24)
         self.near_names = NearWords(bare, 48)
 
-    def near(self, folded: str, guess: bool) -> list[NearName]:
-        """Return the names nearest to a folded query; `guess` allows misspelled words if no known name has them all."""
-        found = self._by_words(folded, False)
-        if not guess:
-            return [near for near in found if near.as_spelled]
-        if any(near.as_spelled and self.fame[near.name] >= 0.4 for near in found):
-            return found
-        return self._by_words(folded, True) + self._by_letters(compact(without_article(folded)))
-
-    def _by_words(self, folded: str, guess: bool) -> list[NearName]:
+    def near(self, folded: str, guess: bool) -> list[tuple[int, Found]]:
+        """Return names with all words of a folded query; with `guess` also those with some, or with similar words."""
         words = folded.split()[:16]
-        matched, asked = np.zeros(len(self.folded)), 0.0  # sum of w s for each name; sum of w
-        spelled = np.ones(len(self.folded), dtype=bool)
+        matched, asked = np.zeros(len(self.folded)), 1e-9  # sum of w s for each name; sum of w
         for i, word in enumerate(words):
-            likeness, same, weight = self._likeness(word, i == len(words) - 1, guess)
-            matched += likeness * weight
-            asked += weight
-            spelled &= same
+            likeness, w = self._likeness(word, i == len(words) - 1, guess)
+            matched += w * likeness
+            asked += w
         chosen = np.flatnonzero(matched >= max(0.4 * float(matched.max(initial=0.0)), 1e-9))
-        coverage = matched[chosen] / max(asked, 1e-9)
+        coverage = matched[chosen] / asked
         of_name = np.minimum(matched[chosen] / self.total[chosen], 1.0)
         fame = 0.1 * self.fame[chosen]
         score = coverage**1.5 * (0.7 + 0.1 * of_name + fame)
         score = np.where(of_name >= 0.9, np.maximum(score, 0.4 + 0.42 * coverage + fame), score)
         found = []
         for i in np.argsort(-score, kind="stable")[:60].tolist():
-            name = int(chosen[i])
-            line = f"{self.folded[name]} "
-            leads = line.startswith(f"{folded} ") or without_article(line).startswith(f"{folded} ")
-            found.append(NearName(name, float(score[i]) + 0.03 * leads, bool(spelled[name]), leads))
+            line = f" {self.folded[chosen[i]]} "
+            spelled = f" {words[-1]}" in line and all(f" {word} " in line for word in words[:-1])
+            leads = any(name.startswith(f"{folded} ") for name in (line[1:], without_article(line[1:])))
+            if guess or spelled:
+                found.append((int(chosen[i]), Found(float(score[i]), PARTIAL if spelled else FUZZY, leads)))
+        if guess and not any(one.kind == PARTIAL for _, one in found):
+            found += self._by_letters(compact(without_article(folded)))
         return found
 
-    def _by_letters(self, letters: str) -> list[NearName]:
+    def _likeness(self, word: str, is_last: bool, guess: bool) -> tuple[np.ndarray, float]:
+        """Return for each name the likeness s of its best word to `word`, and the weight w."""
+        found: dict[int, float] = {}  # word of the index -> s
+        low = bisect.bisect_left(self.words, word)
+        exact = low < len(self.words) and self.words[low] == word
+        if guess and not exact and len(word) > 2 and word.isascii():
+            near, edits = self.near_words.near(word, _max_edits(len(word)))
+            found.update(zip(near.tolist(), (1 - edits / len(word)).tolist()))
+        if is_last and len(word) > 1:
+            high = min(bisect.bisect_left(self.words, word + "\U0010ffff", lo=low), low + 3000)
+            found.update((i, 0.75 + 0.2 * len(word) / len(self.words[i])) for i in range(low, high))
+        weight = max((self.rarity[i] for i in found), default=0.7 * np.log1p(len(self.folded)))
+        if exact:
+            found[low], weight = 1.0, self.rarity[low]
+        likeness = np.zeros(len(self.folded))
+        for i in sorted(found, key=found.__getitem__):  # the best word of a name last
+            likeness[self.names[i]] = found[i]
+        return likeness, float(weight)
+
+    def _by_letters(self, letters: str) -> list[tuple[int, Found]]:
         """Return names within a few edits as a whole, regardless of spaces."""
         length = len(letters)
         names, edits = self.near_names.near(letters, _max_edits(length) if length > 2 else 0)
         same_digits = [_digits(letters) == _digits(self.bare[name]) for name in names.tolist()]
         score = 0.88 * (1 - edits / max(length, 1)) + 0.08 * self.fame[names] - np.where(same_digits, 0.0, 0.12)
-        return [NearName(name, near, False, False) for name, near in zip(names.tolist(), score.tolist())]
-
-    def _likeness(self, word: str, is_last: bool, guess: bool) -> tuple[np.ndarray, np.ndarray, float]:
-        """Return for each name the likeness of its best word to `word`, whether that is not a guess, and the weight."""
-        found: list[tuple[int, float, bool]] = []  # word of the index, its likeness, no guess; the best last
-        if guess and len(word) > 2 and word.isascii():
-            near, edits = self.near_words.near(word, _max_edits(len(word)))
-            found += [(near[i], 1 - edits[i] / len(word), False) for i in np.argsort(-edits, kind="stable")]
-        low = bisect.bisect_left(self.words, word)
-        exact = low < len(self.words) and self.words[low] == word
-        if is_last and len(word) > 1:
-            high = min(bisect.bisect_left(self.words, word + "\U0010ffff", lo=low), low + 3000)
-            found += [(i, 0.75 + 0.2 * len(word) / len(self.words[i]), True) for i in range(low + exact, high)]
-        weight = max((self.rarity[i] for i, _, _ in found), default=0.7 * np.log1p(len(self.folded)))
-        if exact:
-            found, weight = [*found, (low, 1.0, True)], self.rarity[low]
-        likeness, as_spelled = np.zeros(len(self.folded)), np.zeros(len(self.folded), dtype=bool)
-        for i, value, known in found:
-            names = self.owner[self.start[i] : self.start[i + 1]]
-            likeness[names] = value
-            as_spelled[names] |= known
-        return likeness, as_spelled, float(weight)
+        return [(name, Found(near, FUZZY, False)) for name, near in zip(names.tolist(), score.tolist())]
 
 
 def _digits(text: str) -> str:
