@@ -1,11 +1,12 @@
-"""The n largest, and the contract of every index, against a full stable sort in float64."""
+"""The n largest, and the contract of every index, against a full stable sort in float64; of an approximate index only
+its promised recall is asked where neighbors are asked for."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from recommender.data.errors import ArtifactError, ChoiceError
+from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
 from recommender.linalg.rows import top_n
 from recommender.retrieve import INDEXES
 
@@ -40,12 +41,20 @@ def vectors(n: int = 500, seed: int = 0) -> np.ndarray:
 
 
 def truth(stored: np.ndarray, queries: np.ndarray, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the k nearest, (B, k), and all similarities (B, n)."""
     V, Q = stored.astype(np.float64), queries.astype(np.float64)
     if metric == "cosine":
         V, Q = V / np.linalg.norm(V, axis=1, keepdims=True), Q / np.linalg.norm(Q, axis=1, keepdims=True)
     similarities = Q @ V.T
-    rows = by_sorting(similarities, k)
-    return rows, np.take_along_axis(similarities, rows, axis=1)
+    return by_sorting(similarities, k), similarities
+
+
+def check(recall: float, rows: np.ndarray, wanted: np.ndarray) -> None:
+    """Compare neighbors (B, k) with the true ones."""
+    if recall == 1:
+        np.testing.assert_array_equal(rows, wanted)
+    found = [len(set(some) & set(true)) for some, true in zip(rows.tolist(), wanted.tolist())]
+    assert np.mean(found) >= recall * wanted.shape[1]
 
 
 @pytest.mark.parametrize("metric", ["inner", "cosine"])
@@ -54,14 +63,19 @@ def test_search_after_build_add_save_and_load(build, metric, tmp_path, monkeypat
     index = build(stored[:300], metric)
     index.add(stored[300:])
     index.save(tmp_path / "index")
-    wanted_rows, wanted = truth(stored, queries, metric, 10)
-    monkeypatch.setattr("recommender.retrieve.exact.BLOCK_CELLS", 1000)  # two queries at a time
-    for each in (build(stored, metric), index, type(index).load(tmp_path / "index")):
+    wanted_rows = truth(stored, queries, metric, 10)[0]
+    monkeypatch.setattr("recommender.retrieve.index.BLOCK_CELLS", 1000)  # two queries at a time
+    for each in (build(stored, metric), index, loaded := type(index).load(tmp_path / "index")):
         rows, similarities = each.search(queries, 10)
-        np.testing.assert_array_equal(rows, wanted_rows)
-        np.testing.assert_allclose(similarities, wanted, rtol=1e-5, atol=1e-5)
+        check(build.recall, rows, wanted_rows)
+        near = np.take_along_axis(truth(stored, queries, metric, 500)[1], rows, axis=1)
+        np.testing.assert_allclose(similarities, near, rtol=1e-5, atol=1e-5)
+        assert (np.diff(similarities) <= 0).all()
         assert (rows.dtype, similarities.dtype) == (np.int64, np.float32)
-        np.testing.assert_array_equal(each.search(queries[3:4], 10)[0], wanted_rows[3:4])  # one by one as in a batch
+        np.testing.assert_array_equal(each.search(queries[3:4], 10)[0], rows[3:4])  # one by one as in a batch
+    for before, after in zip(index.search(queries, 10), loaded.search(queries, 10)):
+        np.testing.assert_array_equal(before, after)
+    assert (len(loaded), loaded.settings) == (500, index.settings)
 
 
 @pytest.mark.parametrize(("n_kept", "k"), [(500, 600), (3, 5), (0, 2), (1, 1), (167, 6)])
@@ -71,13 +85,16 @@ def test_a_filter_gives_the_best_of_what_it_keeps_and_then_minus_one(build, n_ke
     rows, similarities = build(stored).search(queries, k, np.isin(np.arange(500), kept))
     found = min(n_kept, k)
     assert rows.shape == similarities.shape == (2, k)
-    np.testing.assert_array_equal(rows[:, :found], kept[truth(stored[kept], queries, "inner", found)[0]])
+    assert np.isin(rows, [-1, *kept]).all()
+    if found:
+        check(build.recall, rows[:, :found], kept[truth(stored[kept], queries, "inner", found)[0]])
     assert (rows[:, found:] == -1).all()
-    assert np.isneginf(similarities[:, found:]).all()
+    assert (np.isneginf(similarities) == (rows == -1)).all()
 
 
 def test_ties_zero_vectors_and_an_empty_index(build):
-    assert build(np.ones((100, 3))).search(np.ones((1, 3)), 4)[0].tolist() == [[0, 1, 2, 3]]
+    if build.recall == 1:
+        assert build(np.ones((100, 3))).search(np.ones((1, 3)), 4)[0].tolist() == [[0, 1, 2, 3]]
     # under cosine, a zero vector is similar to nothing
     rows, similarities = build(np.array([[0.0, 0.0], [-1.0, 0.0]]), "cosine").search([[2.0, 0.0], [0.0, 0.0]], 2)
     assert rows.tolist() == [[0, 1], [0, 1]]
@@ -90,9 +107,11 @@ def test_ties_zero_vectors_and_an_empty_index(build):
 
 def test_wrong_calls_and_damaged_files_are_refused(build, tmp_path):
     index = build(vectors())
-    for call in (lambda: index.search(np.ones((1, 7)), 1), lambda: index.add(np.ones(8)), lambda: build([[1.0]], "l2")):
-        with pytest.raises(ChoiceError, match=r"vectors of shape .*: give \(number, 8\)|'l2' is not one of inner, cos"):
+    for call in (lambda: index.search(np.ones((1, 7)), 1), lambda: index.add(np.ones(8))):
+        with pytest.raises(ChoiceError, match=r"vectors of shape .*: give \(number, 8\)"):
             call()
+    with pytest.raises(SettingsError, match="'l2' is not one of inner, cosine"):
+        build([[1.0]], "l2")
     with pytest.raises(ArtifactError, match="artifact in"):
         type(index).load(tmp_path / "elsewhere")
     index.save(tmp_path)
