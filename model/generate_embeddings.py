@@ -35,8 +35,7 @@ from recommender.media.vector_files import Vectors
 from recommender.media.visual import ImageService, read_visual
 from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
 from recommender.text.backends.local import LocalSettings
-from recommender.text.config import TasteEmbeddingConfig
-from recommender.text.generator import TasteEmbeddingGenerator
+from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.movie_sources import MOVIELENS
 from recommender.text.people import AVERAGE, METHODS
 from recommender.text.registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, names

@@ -270,7 +270,8 @@ def test_sources_are_found_from_the_root(tmp_path: Path) -> None:
 
     folders = {"movielens": tmp_path / "processed", "tweets": tmp_path / "data" / "tweets"}
     assert places(["movielens", "tweets"]) == folders
-    assert places({"a": "/b", "c": "x/y.tsv"}) == {"a": Path("/b"), "c": tmp_path / "x" / "y.tsv"}
+    assert places(["a=/b", "c=x/y.tsv"]) == {"a": Path("/b"), "c": tmp_path / "x" / "y.tsv"}
+    assert TasteEmbeddingConfig("here").sources() == {"movielens": Path("here", "processed")}
     with pytest.raises(ChoiceError, match="source 'a' is given twice"):
         places(["a=1", "a=2"])
 
@@ -364,7 +365,7 @@ def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
     # Another processor sums in another order; directions may turn into each other, distances stay.
     cosines = [movies.embedding[::7] @ movies.embedding[::7].T for movies in (built, shipped)]
     assert np.abs(cosines[0] - cosines[1]).max() < 0.02
-    assert np.array_equal(LocalBackend(tmp_path / "model").fitted.hashes, LocalBackend().fitted.hashes)
+    assert np.array_equal(LocalBackend(tmp_path / "model").hashes, LocalBackend().hashes)
 
 
 @pytest.mark.slow

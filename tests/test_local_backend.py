@@ -68,7 +68,7 @@ def test_full_rank_cosines_are_those_of_scikit_learn():
 
 
 def test_flattening_divides_by_the_singular_values():
-    fits = (LocalBackend.fit(TEXTS, dimension=3, flattening=f, **PLAIN).fitted for f in (0.0, 1.0))
+    fits = (LocalBackend.fit(TEXTS, dimension=3, flattening=f, **PLAIN) for f in (0.0, 1.0))
     tall, flat = (np.linalg.norm(f.scales[:, None] * f.projection, axis=0) for f in fits)
     np.testing.assert_allclose([*tall, flat[0]], 1, atol=1e-2)
     assert flat[2] > 1.1
@@ -101,7 +101,7 @@ def test_words_of_too_few_and_of_too_many_texts_are_not_kept():
     texts = ["movie rare", "movie moon", "movie moon sea", "movie sea"]
     for most, kept in ((0.5, {b"moon", b"sea"}), (1.0, {b"moon", b"sea", stem("movie").encode()})):
         model = LocalBackend.fit(texts, **{**PLAIN, "fewest_texts": 2, "most_texts": most})
-        assert set(model.fitted.hashes.tolist()) == set(map(crc32, kept))
+        assert set(model.hashes.tolist()) == set(map(crc32, kept))
 
 
 def test_bad_input_to_fit_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import TasteEmbeddingConfig as TasteEmbeddingConfig
+    from .generator import TasteEmbeddingConfig as TasteEmbeddingConfig
     from .generator import TasteEmbeddingGenerator as TasteEmbeddingGenerator
 
 __all__ = ["TasteEmbeddingConfig", "TasteEmbeddingGenerator"]

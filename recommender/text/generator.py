@@ -13,24 +13,25 @@ vectors. It is fitted once, so that vectors of later movies are comparable, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
 from ..data import artifacts
-from ..data.errors import ArtifactError, DataError
+from ..data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from ..data.raw.ratings_table import RatingsTable, read_table
+from ..data.settings import check_value, default_folder
 from ..data.splits import load_all
-from .backends.local import LocalBackend
+from .backends.local import LocalBackend, LocalSettings
 from .base import BaseEmbeddingBackend, Identity
-from .config import TasteEmbeddingConfig
 from .dialogues import ENDINGS, gather, read_dialogues
 from .movie_sources import MOVIELENS, movie_columns, read_source
 from .people import AVERAGE, UserVectorSettings, mix_users, user_vectors
-from .registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, make_backend
-from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, refuse_mismatch
+from .registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, make_backend, names
+from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, check_forms, refuse_mismatch
 
 MODEL = "model"  # folder of a fitted local model, beside the vectors
 _AT_ONCE = 1024  # texts between two reports of progress
@@ -38,6 +39,72 @@ _MOST_CSV_LINES = 50_000  # of users, with the default forms
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
+Vectors = tuple[list[Any], np.ndarray]  # ids of users, and a row for each
+
+
+@dataclass(frozen=True)
+class TasteEmbeddingConfig:
+    """What to embed, with which backend, and where to store it.
+
+    project_root: folder with `processed/` and `data/`; None: the shipped ones.
+    backend_type: a name of `registry.names()`.  model_name: the model of `sentence-transformers`, "" its default.
+    openai_model: the model of `http`.  movie_sources: names or `name=path`; paths are relative to `project_root`, and
+    `movielens` alone is the processed folder.  batch_size: texts in a call of a model or service.
+    rating_threshold, min_movies, alpha: see `people`.  output: folder of the results, by default
+    processed/artifacts/text/<backend_type>.  forms: of `vectors.FORMS`; by default, more than 50,000 users get no .csv.
+    half: vectors in 16 bits.  with_texts: metadata and texts beside the vectors.
+    backend_settings: more settings of the backend by name (`HttpSettings`, `LocalSettings`).
+
+    Raises `ChoiceError` or `SettingsError` for unknown names and values out of range.
+    """
+
+    project_root: Union[str, Path, None] = None
+    backend_type: str = DEFAULT_BACKEND
+    model_name: str = ""
+    openai_model: str = "text-embedding-3-large"
+    movie_sources: Sequence[str] = (MOVIELENS,)
+    batch_size: int = 64
+    rating_threshold: float = 4.0
+    min_movies: int = 3
+    alpha: float = 0.7
+    output: Union[str, Path, None] = None
+    forms: Sequence[str] = DEFAULT_FORMS
+    half: bool = False
+    with_texts: bool = True
+    backend_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.backend_type not in names():
+            raise ChoiceError(f"no embedding backend is called {self.backend_type!r}: choose from {', '.join(names())}")
+        if type(self.batch_size) is not int or self.batch_size < 1:
+            raise SettingsError(f"batch_size: {self.batch_size!r} is not a whole number from 1: give for example 64")
+        if isinstance(self.movie_sources, str) or not self.movie_sources:
+            raise SettingsError(f"movie_sources: {self.movie_sources!r} is not a list of names: give (movielens,)")
+        if self.backend_type == DEFAULT_BACKEND:
+            for name, value in self.backend_settings.items():
+                check_value(LocalSettings, name, value)
+        UserVectorSettings(rating_threshold=self.rating_threshold, min_movies=self.min_movies, alpha=self.alpha)
+        check_forms(self.forms)
+
+    @property
+    def processed(self) -> Path:
+        return default_folder("processed") if self.project_root is None else Path(self.project_root) / "processed"
+
+    @property
+    def folder(self) -> Path:
+        """Where results are stored."""
+        return Path(self.output) if self.output else self.processed / "artifacts" / "text" / self.backend_type
+
+    def sources(self) -> dict[str, Path]:
+        """Return name -> path of the movie lists."""
+        root, found = Path(self.project_root or ""), dict[str, Path]()
+        for entry in self.movie_sources:
+            name, _, path = entry.partition("=")
+            if name in found:
+                raise ChoiceError(f"source {name!r} is given twice: use different names")
+            default = self.processed if name == MOVIELENS else root / "data" / name
+            found[name] = root / path if path else default
+        return found
 
 
 class TasteEmbeddingGenerator:
@@ -68,20 +135,19 @@ class TasteEmbeddingGenerator:
         config = self.config
         lists = {name: read_source(name, path) for name, path in config.sources().items()}
         columns = movie_columns(lists)
-        texts = list(dict(zip(columns["key"], columns["embedding_text"])).values())  # one for each movie
+        texts = dict(zip(columns["key"], columns["embedding_text"]))  # one for each movie
         counts = ", ".join(f"{len(movies):,} of {name}" for name, movies in lists.items())
         self._say(f"{counts}: {len(texts):,} different movies")
-        has_some = artifacts.has_manifest(config.folder) and not self.force
-        stored = self._stored_movies(texts=True) if has_some else None
-        backend = self.backend(texts)
+        fresh = self.force or not artifacts.has_manifest(config.folder)
+        stored = None if fresh else self._stored_movies(texts=True)
+        backend = self.backend(list(texts.values()))
+        if stored and isinstance(backend, LocalBackend) and backend.identity != stored.identity:
+            stored = None  # a run was interrupted between storing vectors and model
         if stored:
-            if isinstance(backend, LocalBackend) and backend.identity != stored.identity:
-                stored = None  # a run was interrupted between storing vectors and model
-            else:
-                refuse_mismatch(config.folder, stored.identity, _identity(backend, stored.identity.dimension))
-        known = set(stored["text_hash"].tolist()) if stored else set()
-        hashed_texts = zip(columns["text_hash"], columns["embedding_text"])  # equal texts are embedded once
-        missing = {hashed: text for hashed, text in hashed_texts if hashed not in known}
+            refuse_mismatch(config.folder, stored.identity, _identity(backend, stored.identity.dimension))
+        missing = dict(zip(columns["text_hash"], columns["embedding_text"]))  # equal texts are embedded once
+        for hashed in stored["text_hash"].tolist() if stored else ():
+            missing.pop(hashed, None)
         self._say(f"{backend.name}: {len(missing):,} texts to embed")
         return {name: np.array(column, dtype=np.str_) for name, column in columns.items()}, missing, stored
 
@@ -103,8 +169,7 @@ class TasteEmbeddingGenerator:
         else:
             found.save(config.folder, config.forms, config.half, config.with_texts)
             self._say(f"stored in {config.folder}")
-        if self._fitted:
-            # Last, so that an interrupted run leaves a matching pair of model and vectors.
+        if self._fitted:  # stored last, so that an interrupted run leaves a matching pair of model and vectors
             self._fitted.save(config.folder / MODEL)
             self._fitted = None
         return found
@@ -125,27 +190,13 @@ class TasteEmbeddingGenerator:
         if ratings and ratings.suffix.lower() in ENDINGS:
             spoken, ratings = [ratings, *spoken], None
         movies = self._stored_movies()
-        ids, speakers = list[object](), list[str]()
-        vectors = said = np.zeros((0, movies.identity.dimension), dtype=np.float32)
-        if ratings:
-            ids, vectors = self._from_ratings(ratings, movies, method)
-        if spoken:
-            backend = self.backend()
-            refuse_mismatch(config.folder, movies.identity, backend.identity)
-            notes: list[str] = []
-            profiles, n_silent = gather(dialogue for file in spoken for dialogue in read_dialogues(file, notes=notes))
-            for note in notes:
-                self._say(f"  {note}")
-            said = backend.embed_texts(list(profiles.values()))
-            known = np.flatnonzero(said.any(axis=1))  # texts unknown to the backend have a row of zeros
-            people = list(profiles)
-            speakers, said = [people[row] for row in known], said[known]
-            silent = f", {n_silent:,} dialogues without a seeker's words" if n_silent else ""
-            self._say(f"{len(speakers):,} users from dialogues{silent}")
-        names, origins, mixed = mix_users(ids, vectors, speakers, said, config.alpha)
-        about = {name: getattr(config, name) for name in ("rating_threshold", "min_movies", "alpha")}
-        columns = {"user_id": names, "origin": origins}
-        found = VectorTable(USERS, columns, mixed, movies.identity, {"method": method, **about})
+        nobody: Vectors = [], np.zeros((0, movies.identity.dimension), dtype=np.float32)
+        rated = self._from_ratings(ratings, movies, method) if ratings else nobody
+        said = self._from_dialogues(spoken, movies) if spoken else nobody
+        user_ids, origins, mixed = mix_users(*rated, *said, config.alpha)
+        settings = {"method": method, "rating_threshold": config.rating_threshold}
+        settings |= {"min_movies": config.min_movies, "alpha": config.alpha}
+        found = VectorTable(USERS, {"user_id": user_ids, "origin": origins}, mixed, movies.identity, settings)
         forms = config.forms
         if forms is DEFAULT_FORMS and len(found) > _MOST_CSV_LINES:
             forms = ("npz",)
@@ -156,17 +207,13 @@ class TasteEmbeddingGenerator:
 
     def backend(self, texts: Sequence[str] = ()) -> BaseEmbeddingBackend:
         """Return the configured backend; a local one without a stored model is fitted on `texts`."""
-        if self._backend is None:
-            config = self.config
-            own: dict[str, dict[str, Any]] = {
-                HTTP: {"model": config.openai_model, "batch_size": config.batch_size},
-                SENTENCE_TRANSFORMERS: {"model_name": config.model_name, "batch_size": config.batch_size},
-            }
-            if config.backend_type == DEFAULT_BACKEND:
-                self._backend = self._local_backend(texts)
-            else:
-                settings = {**own.get(config.backend_type, {}), **config.backend_settings}
-                self._backend = make_backend(config.backend_type, **settings)
+        config, name = self.config, self.config.backend_type
+        if self._backend is None and name == DEFAULT_BACKEND:
+            self._backend = self._local_backend(texts)
+        elif self._backend is None:
+            models = {HTTP: {"model": config.openai_model}, SENTENCE_TRANSFORMERS: {"model_name": config.model_name}}
+            own = {**models[name], "batch_size": config.batch_size} if name in models else {}
+            self._backend = make_backend(name, **{**own, **config.backend_settings})
         return self._backend
 
     def _local_backend(self, texts: Sequence[str]) -> LocalBackend:
@@ -181,8 +228,7 @@ class TasteEmbeddingGenerator:
         if not texts:
             raise ArtifactError(f"no fitted model in {folder}: embed movies first")
         self._fitted = LocalBackend.fit(texts, **settings)
-        n_features = len(self._fitted.fitted.hashes)
-        self._say(f"fitted on {len(texts):,} texts: {n_features:,} words and letter groups")
+        self._say(f"fitted on {len(texts):,} texts: {len(self._fitted.hashes):,} words and letter groups")
         return self._fitted
 
     def _stored_movies(self, texts: bool = False) -> VectorTable:
@@ -209,39 +255,42 @@ class TasteEmbeddingGenerator:
                 expected = f"{len(part)} finite rows of {identity.dimension}"
                 raise DataError(f"backend {backend.name} returned {found.shape}, expected {expected}: check its model")
             rows.extend(found)
-            if backend.name != HTTP:
-                self._progress(len(rows), len(texts))
+            self._progress(len(rows), len(texts))
         return dict(zip(missing, rows))
 
     def _is_stored(self, found: VectorTable, stored: Optional[VectorTable]) -> bool:
         """Return whether `found` is stored already, in exactly the requested forms."""
         if stored is None or ("metadata" in stored.columns) != self.config.with_texts:
             return False
-        if not all(np.array_equal(column, found[name]) for name, column in stored.columns.items()):
-            return False
         files = artifacts.read_manifest(self.config.folder, KIND, REMEDY)["files"]
-        return {Path(name).suffix[1:] for name in files if name.startswith(MOVIES)} == set(self.config.forms)
+        forms = {Path(name).suffix[1:] for name in files if name.startswith(MOVIES)}
+        same = (np.array_equal(column, found[name]) for name, column in stored.columns.items())
+        return forms == set(self.config.forms) and all(same)
 
-    def _from_ratings(self, path: Path, movies: VectorTable, method: str) -> tuple[list[object], np.ndarray]:
+    def _from_ratings(self, path: Path, movies: VectorTable, method: str) -> Vectors:
         config, sources = self.config, self.config.sources()
         is_table = path.is_file() or path.suffix.lower() == ".csv"
         table = read_table(path) if is_table else RatingsTable(load_all(path), 0, 0, [], {})
-        for note in table.notes:
-            self._say(f"{path.name}: {note}")
-        data = table.ratings
         source = MOVIELENS if MOVIELENS in sources else next(iter(sources))
         settings = UserVectorSettings(method, config.rating_threshold, config.min_movies)
-        aligned = movies.vectors_for(table.named("movie", data.movie_ids), source)
-        users = user_vectors(data, aligned, settings, np.random.default_rng(0))
-        self._say(f"{len(users.user_ids):,} of {data.n_users:,} users from ratings, method {method}")
-        for reason, n_users in users.left_out.items():
-            if n_users:
-                self._say(f"  left out: {n_users:,}, {reason}")
-        if users.fallbacks:
-            self._say(
-                f"  {users.fallbacks:,} of them use the average: none of their counted ratings is above their mean"
-            )
+        aligned = movies.vectors_for(table.named("movie", table.ratings.movie_ids), source)
+        users = user_vectors(table.ratings, aligned, settings, np.random.default_rng(0))
+        for line in (*(f"{path.name}: {note}" for note in table.notes), *users.report(method)):
+            self._say(line)
         return table.named("user", users.user_ids), users.vectors
+
+    def _from_dialogues(self, files: Sequence[Path], movies: VectorTable) -> Vectors:
+        backend = self.backend()
+        refuse_mismatch(self.config.folder, movies.identity, backend.identity)
+        notes: list[str] = []
+        profiles, n_silent = gather(dialogue for file in files for dialogue in read_dialogues(file, notes=notes))
+        for note in notes:
+            self._say(f"  {note}")
+        vectors = backend.embed_texts(list(profiles.values()))
+        known, names = np.flatnonzero(vectors.any(axis=1)), list(profiles)  # unknown texts have a row of zeros
+        silent = f", {n_silent:,} dialogues without a seeker's words" if n_silent else ""
+        self._say(f"{len(known):,} users from dialogues{silent}")
+        return [names[row] for row in known], vectors[known]
 
 
 def _identity(backend: Any, dimension: int) -> Identity:

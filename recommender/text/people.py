@@ -64,6 +64,16 @@ class UserVectors(NamedTuple):
     left_out: dict[str, int]
     fallbacks: int
 
+    def report(self, method: str) -> list[str]:
+        """Return lines that say how many users there are, and who is left out."""
+        n = len(self.user_ids)
+        lines = [f"{n:,} of {n + sum(self.left_out.values()):,} users from ratings, method {method}"]
+        lines += [f"  left out: {n_users:,}, {reason}" for reason, n_users in self.left_out.items() if n_users]
+        if self.fallbacks:
+            why = "none of their counted ratings is above their mean"
+            lines.append(f"  {self.fallbacks:,} of them use the average: {why}")
+        return lines
+
 
 def align(wanted: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Return (len(wanted), d) float32: for each of `wanted` its row of `vectors` (n, d), zeros where `ids` lacks it.

@@ -24,7 +24,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -66,20 +66,20 @@ class LocalSettings:
         return dict(zip(("Title", "Genres", "Cast", "Keywords"), lines))
 
 
-class Fitted(NamedTuple):
-    """The fitted model: one row for each kept feature."""
-
-    hashes: np.ndarray  # (n_features,) ascending
-    idf: np.ndarray  # (n_features,)
-    projection: np.ndarray  # (n_features, d)
-    scales: np.ndarray  # (n_features,): scales[:, None] * projection = V diag(s)^-flattening
-    fitted_on: str  # sha256 of the settings and the texts, hexadecimal
-
-
 class LocalBackend(BaseEmbeddingBackend):
-    """`LocalBackend()` loads the shipped model; `LocalBackend.fit(texts)` fits a new one."""
+    """`LocalBackend()` loads the shipped model; `LocalBackend.fit(texts)` fits a new one.
+
+    hashes (n_features,) ascending, idf (n_features,), projection (n_features, d) and scales (n_features,): a row for
+    each kept feature; scales[:, None] * projection = V diag(s)^-flattening.  fitted_on: sha256 of settings and texts.
+    """
 
     name = "local"
+    settings: LocalSettings
+    hashes: np.ndarray
+    idf: np.ndarray
+    projection: np.ndarray
+    scales: np.ndarray
+    fitted_on: str
 
     def __init__(self, folder: Union[str, Path, None] = None) -> None:
         """Load a saved model, by default the shipped one.
@@ -88,17 +88,12 @@ class LocalBackend(BaseEmbeddingBackend):
         """
         where = Path(folder) if folder else default_folder("processed") / "artifacts" / "text" / "local" / "model"
         stored = restore(where, KIND, REMEDY, LocalSettings, "fit")
-        if stored.about.get("version") != VERSION:
-            found = stored.about.get("version")
+        if (found := stored.about.get("version")) != VERSION:
             again = command(REMEDY, where)
             raise ArtifactError(f"{where} has a text model of version {found!r}, not {VERSION}: run {again}")
-        arrays = stored.read({f"{name}.npy": dtype for name, dtype in _DTYPES.items()})
-        self._take(stored.settings, Fitted(**arrays, fitted_on=str(stored.about.get("fitted_on"))))
-
-    def _take(self, settings: LocalSettings, fitted: Fitted) -> None:
-        self.settings = settings
-        self.fitted = fitted
-        self._worth = fitted.idf * fitted.scales  # (n_features,)
+        for name, array in stored.read({f"{name}.npy": dtype for name, dtype in _DTYPES.items()}).items():
+            setattr(self, name, array)
+        self.settings, self.fitted_on = stored.settings, str(stored.about.get("fitted_on"))
 
     @classmethod
     def fit(cls, texts: Sequence[str], **settings: Any) -> LocalBackend:
@@ -107,28 +102,61 @@ class LocalBackend(BaseEmbeddingBackend):
         Raises `SettingsError` for an unknown or invalid setting, `DataError` if no feature
         is left. Cost: about 0.3 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
         """
-        chosen = LocalSettings(**{key: check_value(LocalSettings, key, settings[key]) for key in settings})
+        if isinstance(texts, str):
+            raise DataError(f"got one text ({texts[:40]!r}): give a list of texts")
         model = cls.__new__(cls)
-        model._take(chosen, _fit(texts, chosen))
+        model.settings = LocalSettings(**{key: check_value(LocalSettings, key, settings[key]) for key in settings})
+        model._fit(texts)
         return model
+
+    def _fit(self, texts: Sequence[str]) -> None:
+        some, n = self.settings, len(texts)
+        lines = [_term_frequencies(text, some) for text in texts]
+        every = np.concatenate([np.empty(0, np.uint32), *(keys for keys, _ in lines)])
+        hashes, n_holding = np.unique(every, return_counts=True)
+        kept = (n_holding >= some.fewest_texts) & (n_holding <= max(some.most_texts * n, 1))
+        self.hashes, n_holding = hashes[kept], n_holding[kept]
+        if not len(self.hashes):
+            raise DataError(
+                f"no word occurs in at least {some.fewest_texts} and at most {some.most_texts:.0%} of {n} texts: "
+                "give more texts, or a smaller fewest_texts"
+            )
+        self.idf = ((np.log((1 + n) / (1 + n_holding)) + 1) ** some.rarity).astype(np.float32)
+        cells = [_known(keys, tf, self.hashes) for keys, tf in lines]
+        rows = [tf * self.idf[columns] for columns, tf in cells]
+        rows = [row / max(float(np.linalg.norm(row)), 1e-9) for row in rows]
+        indptr = np.cumsum([0, *(len(row) for row in rows)])
+        columns = np.concatenate([columns for columns, _ in cells]).astype(np.int32)
+        A = SparseMatrix(indptr, columns, np.concatenate(rows).astype(np.float32), len(self.hashes))
+        _, s, Vt = randomized_svd(A, min(some.dimension, *A.shape), np.random.default_rng(0))
+        held = s > 1e-4 * s[0]
+        projection = (Vt[held] * (s[held] / s[0])[:, None] ** -some.flattening).T  # (n_features, d)
+        self.scales = (np.abs(projection).max(axis=1) / 127).astype(np.float32)  # 8 bits a number
+        rounded = np.rint(projection / np.where(self.scales > 0, self.scales, 1)[:, None]).astype(np.int8)
+        self.projection = np.ascontiguousarray(rounded)
+        digest = hashlib.sha256(json.dumps([VERSION, dataclasses.asdict(some)]).encode())
+        for text in texts:
+            digest.update(text_hash(text).encode())
+        self.fitted_on = digest.hexdigest()
 
     @property
     def identity(self) -> Identity:
-        return Identity(self.name, f"tfidf-svd-{self.fitted.fitted_on[:16]}", self.fitted.projection.shape[1])
+        return Identity(self.name, f"tfidf-svd-{self.fitted_on[:16]}", self.projection.shape[1])
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32; about 0.3 ms for the text of a movie."""
-        vectors = np.zeros((len(texts), self.fitted.projection.shape[1]), dtype=np.float32)
+        worth = self.idf * self.scales  # (n_features,)
+        vectors = np.zeros((len(texts), self.projection.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
-            columns, values = _known(*_term_frequencies(text, self.settings), self.fitted.hashes)
+            columns, values = _known(*_term_frequencies(text, self.settings), self.hashes)
             # tf_j idf_j V_j. diag(s)^-flattening, summed over the features j of the text
-            vectors[row] = (values * self._worth[columns]) @ self.fitted.projection[columns].astype(np.float32)
+            vectors[row] = (values * worth[columns]) @ self.projection[columns].astype(np.float32)
         return unit_rows(vectors)
 
     def save(self, folder: Path) -> None:
         """Write the model to `folder` atomically."""
-        files = {f"{name}.npy": getattr(self.fitted, name) for name in _DTYPES}
-        store(folder, KIND, self.settings, files, "fit", version=VERSION, fitted_on=self.fitted.fitted_on)
+        files = {f"{name}.npy": getattr(self, name) for name in _DTYPES}
+        store(folder, KIND, self.settings, files, "fit", version=VERSION, fitted_on=self.fitted_on)
 
 
 def _term_frequencies(text: str, settings: LocalSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -144,34 +172,3 @@ def _known(keys: np.ndarray, values: np.ndarray, hashes: np.ndarray) -> tuple[np
     places = np.searchsorted(hashes, keys)
     known = hashes[np.minimum(places, len(hashes) - 1)] == keys
     return places[known], values[known]
-
-
-def _fit(texts: Sequence[str], settings: LocalSettings) -> Fitted:
-    if isinstance(texts, str):
-        raise DataError(f"got one text ({texts[:40]!r}): give a list of texts")
-    n = len(texts)
-    lines = [_term_frequencies(text, settings) for text in texts]
-    hashes, n_holding = np.unique(np.concatenate([np.empty(0, np.uint32), *(k for k, _ in lines)]), return_counts=True)
-    kept = (n_holding >= settings.fewest_texts) & (n_holding <= max(settings.most_texts * n, 1))
-    hashes, n_holding = hashes[kept], n_holding[kept]
-    if not len(hashes):
-        raise DataError(
-            f"no word occurs in at least {settings.fewest_texts} and at most {settings.most_texts:.0%} of {n} texts: "
-            "give more texts, or a smaller fewest_texts"
-        )
-    idf = ((np.log((1 + n) / (1 + n_holding)) + 1) ** settings.rarity).astype(np.float32)
-    cells = [_known(keys, tf, hashes) for keys, tf in lines]
-    rows = [tf * idf[columns] for columns, tf in cells]
-    rows = [row / max(float(np.linalg.norm(row)), 1e-9) for row in rows]
-    indptr = np.cumsum([0, *(len(row) for row in rows)])
-    columns = np.concatenate([columns for columns, _ in cells]).astype(np.int32)
-    A = SparseMatrix(indptr, columns, np.concatenate(rows).astype(np.float32), len(hashes))
-    _, s, Vt = randomized_svd(A, min(settings.dimension, *A.shape), np.random.default_rng(0))
-    held = s > 1e-4 * s[0]
-    projection = (Vt[held] * (s[held] / s[0])[:, None] ** -settings.flattening).T  # (n_features, d)
-    scales = (np.abs(projection).max(axis=1) / 127).astype(np.float32)  # 8 bits a number
-    rounded = np.rint(projection / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
-    digest = hashlib.sha256(json.dumps([VERSION, dataclasses.asdict(settings)]).encode())
-    for text in texts:
-        digest.update(text_hash(text).encode())
-    return Fitted(hashes, idf, np.ascontiguousarray(rounded), scales, digest.hexdigest())
