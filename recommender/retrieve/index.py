@@ -45,7 +45,7 @@ class VectorIndex(ABC):
 
     name: ClassVar[str]
     recall: ClassVar[float] = 1.0
-    Settings: ClassVar[type[IndexSettings]] = IndexSettings
+    Settings: ClassVar[type[Any]] = IndexSettings
     vectors: np.ndarray  # (n, d) float32, of length 1 for the metric cosine
 
     def __init__(self, vectors: npt.ArrayLike, metric: str = "inner", **settings: Any) -> None:
@@ -61,7 +61,9 @@ class VectorIndex(ABC):
 
     def add(self, vectors: npt.ArrayLike) -> None:
         """Append `vectors` (m, d); they become rows n .. n + m - 1. Raises `ChoiceError` for another shape."""
-        self._add(self._prepare(vectors))
+        new = self._prepare(vectors)
+        if len(new):
+            self._add(new)
 
     def search(
         self, queries: npt.ArrayLike, k: int, keep: Optional[np.ndarray] = None
@@ -102,12 +104,23 @@ class VectorIndex(ABC):
         return unit_rows(array.astype(np.float64)) if self.settings.metric == "cosine" else array
 
     def _add(self, new: np.ndarray) -> None:
-        """Append prepared vectors; to be extended by an index that is built."""
+        """Append prepared vectors, at least one; to be extended by an index that is built."""
         self.vectors = np.concatenate((self.vectors, new)) if len(self) else new
 
     @abstractmethod
     def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Compute `search` for prepared queries; 1 <= k <= n; similarity -inf where nothing is found."""
+        """Compute `search` for prepared queries; 1 <= k <= n; similarity -inf where nothing is found.
+
+        `best` makes the answer of similarities to all rows, -inf where none was computed.
+        """
+
+
+def best(similarities: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and values (B, k) of the k largest of `similarities` (B, n), which it changes, that `keep` allows."""
+    if keep is not None:
+        similarities[:, ~keep] = -np.inf
+    rows = top_n(similarities, k)
+    return rows, np.take_along_axis(similarities, rows, axis=1)
 
 
 class ExactIndex(VectorIndex):
@@ -122,14 +135,7 @@ class ExactIndex(VectorIndex):
     name = "exact"
 
     def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.empty((len(queries), k), dtype=np.int64)
-        similarities = np.empty((len(queries), k), dtype=np.float32)
         step = max(1, BLOCK_CELLS // len(self))
-        for low in range(0, len(queries), step):
-            part = slice(low, low + step)
-            block = queries[part] @ self.vectors.T  # (step, n)
-            if keep is not None:
-                block[:, ~keep] = -np.inf
-            rows[part] = top_n(block, k)
-            similarities[part] = np.take_along_axis(block, rows[part], axis=1)
-        return rows, similarities
+        parts = [queries[low : low + step] for low in range(0, len(queries), step)]
+        rows, similarities = zip(*[best(part @ self.vectors.T, k, keep) for part in parts])
+        return np.concatenate(rows), np.concatenate(similarities)
