@@ -26,7 +26,7 @@ from recommender import cli
 from recommender.data.errors import ChoiceError
 from recommender.data.settings import default_folder
 from recommender.data.splits import official_fold
-from recommender.evaluate import embedding_quality, embeddings, held_out_movies, plots, protocols, report, run
+from recommender.evaluate import embeddings, held_out_movies, known_item, plots, protocols, rankings, report, run
 from recommender.evaluate.significance import N_RESAMPLES
 from recommender.learn import registry
 from recommender.text.dialogues import read_dialogues
@@ -62,7 +62,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def make_parser() -> cli.Parser:
-    listed = [f"{name} = {meaning}" for name, meaning in protocols.PROTOCOLS.items()]
+    listed = [f"{name} = {meaning}" for name, (_, _, meaning) in protocols.PROTOCOLS.items()]
     listed.append(f"{held_out_movies.NAME} = a tenth of the movies loses all ratings, and only these are ranked")
     listed.append(f"{OFFICIAL}u1 to u5, ua, ub = the folds of MovieLens 100K")
     parser = cli.Parser(
@@ -141,8 +141,8 @@ def rank_models(arguments: argparse.Namespace) -> list[report.Report]:
                 fold = name[len(OFFICIAL) :]
                 cases.append(protocols.from_known(*official_fold(arguments.data, fold), f"official fold {fold}"))
             else:
-                cases += protocols.build(source, [name], arguments.split, arguments.stages)
-        found = run.evaluate(cases, specs, source.catalog, options, arguments.against)
+                cases.append(protocols.build(source, name, arguments.split, arguments.stages))
+        found = rankings.evaluate(cases, specs, source.catalog, options, arguments.against)
     reports = []
     for each in found:
         reports.append(each)
@@ -159,16 +159,16 @@ def compare_embeddings(arguments: argparse.Namespace) -> list[report.Report]:
     assert source.catalog is not None
     requests = []
     if arguments.queries is not None:
-        requests.append(embedding_quality.descriptions(arguments.queries, source.catalog, arguments.split))
+        requests.append(known_item.descriptions(arguments.queries, source.catalog, arguments.split))
     if arguments.dialogues is not None:
         dialogues = read_dialogues(arguments.dialogues, "redial")
-        requests.append(embedding_quality.dialogue_requests(dialogues, source.catalog, arguments.split))
-    (case,) = protocols.build(source, ["per-user"], arguments.split)
+        requests.append(known_item.dialogue_requests(dialogues, source.catalog, arguments.split))
+    case = protocols.build(source, "per-user", arguments.split)
     options, stored = options_of(arguments, (10,), "movies"), folder / "artifacts" / "text"
     reports, answers = embeddings.compare_backends(specs, source.catalog, requests, case, options, stored)
     print("\n\n".join(map(report.text, reports)), flush=True)
     if arguments.samples:
-        shown = embeddings.samples(answers, requests, source.catalog, arguments.samples, arguments.seed)
+        shown = known_item.samples(answers, requests, source.catalog, arguments.samples, arguments.seed)
         print(f"\n{shown}", flush=True)
     return reports
 

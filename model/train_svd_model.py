@@ -23,7 +23,8 @@ from recommender.data.interactions import Interactions
 from recommender.data.settings import check_value, override
 from recommender.data.splits import KIND, REMEDY, load_all, load_split
 from recommender.evaluate.metrics import rmse
-from recommender.evaluate.protocols import from_known, ranking_quality
+from recommender.evaluate.protocols import from_known
+from recommender.evaluate.run import ranking_quality
 from recommender.learn.baselines import MostPopular
 from recommender.learn.svd import SIGNALS, SvdModel
 from recommender.linalg.randomized_svd import captured_energy, spectral_error

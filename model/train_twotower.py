@@ -33,7 +33,8 @@ from recommender.data.files import exclusive
 from recommender.data.interactions import Interactions
 from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
-from recommender.evaluate.protocols import Evaluation, from_known, ranking_quality
+from recommender.evaluate.protocols import Evaluation, from_known
+from recommender.evaluate.run import ranking_quality
 from recommender.learn.baselines import MostPopular
 from recommender.learn.two_tower.model import TwoTower
 from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings

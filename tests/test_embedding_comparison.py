@@ -13,25 +13,22 @@ from model import evaluate
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError, SettingsError
 from recommender.evaluate import protocols
-from recommender.evaluate.beyond_accuracy import list_measures
-from recommender.evaluate.embedding_quality import Requests, descriptions, dialogue_requests
 from recommender.evaluate.embeddings import (
+    LikedMean,
     RandomVectors,
     compare_backends,
-    find,
-    liked_mean,
     make_backend,
     movie_vectors,
     people_with_likes,
 )
-from recommender.evaluate.run import FunctionRanker, Options, Spec, rank
+from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests, find
+from recommender.evaluate.run import Options, Spec
 from recommender.linalg.rows import unit_rows
 from recommender.text.base import BaseEmbeddingBackend, Identity, movie_text, text_hash
 from recommender.text.dialogues import RECOMMENDER, SEEKER, Dialogue, Turn
-from recommender.text.people import UserVectorSettings
 from recommender.text.vectors import MOVIES, VectorTable
 
-from .tiny import planted_tastes
+from .tiny import planted_tastes, rank
 
 
 def movie_texts(films):
@@ -74,29 +71,34 @@ class Oracle(BaseEmbeddingBackend):
 
 def requests(texts, rows, unit=None) -> Requests:
     unit = np.arange(len(rows)) if unit is None else np.array(unit)
-    return Requests("descriptions", texts, np.array(rows), unit, [str(i) for i in range(unit.max() + 1)], {})
+    return Requests("descriptions", texts, np.array(rows), unit, np.arange(unit.max() + 1), {})
 
 
 def test_known_item_by_unit():
     backend, films = Oracle(), Oracle().embed_texts(movie_texts(catalog()))
     asked = requests(["thing3", "thing4", "nothing", "thing5"], [3, 9, 7, 5], unit=[0, 0, 0, 1])
-    values, where, nearest = find(backend, films, asked, (10, 31))
+    found = find(backend, films, asked, (10, 31))
+    values = found.values
     # thing4 is not the film meant: it shares the places after film 4 with the 58 others; "nothing" shares all places.
-    assert where.tolist() == [1.0, 2 + 58 / 2, 1 + 59 / 2, 1.0]
-    assert nearest.tolist() == [[3, 0, 1], [4, 0, 1], [0, 1, 2], [5, 0, 1]]  # equal ones by row
+    assert found.ranks.tolist() == [1.0, 2 + 58 / 2, 1 + 59 / 2, 1.0]
+    assert [found.nearest(request) for request in range(4)] == [
+        [3, 0, 1],
+        [4, 0, 1],
+        [0, 1, 2],
+        [5, 0, 1],
+    ]  # equal ones by row
     assert (values["recall@10"].tolist(), values["recall@31"].tolist()) == ([1 / 3, 1.0], [1.0, 1.0])
     assert values["mrr"].tolist() == pytest.approx([(1 + 1 / 31 + 1 / 30.5) / 3, 1.0])
 
 
 def recalls(films: np.ndarray, people) -> np.ndarray:
-    rows = rank(lambda: FunctionRanker(lambda train: liked_mean(films, train)), people, 20).rows
-    return list_measures(people, rows, [("recall", 20)])["recall@20"]
+    return people.accuracy(rank(lambda: LikedMean(films), people, 20).rows, (20,))["recall@20"]
 
 
 def test_lists_of_people_against_a_loop():
-    everybody = protocols.per_user(source().train)
+    everybody = protocols.Source.from_ratings(source().train).case()
     films = unit_rows(np.random.default_rng(1).standard_normal((N_MOVIES, 6)))
-    people = people_with_likes(everybody, UserVectorSettings())
+    people = people_with_likes(everybody)
     found = recalls(films, people)
     indptr, relevant = people.relevant()
     for position, row in enumerate(people.user_rows.tolist()):
@@ -113,9 +115,8 @@ def test_lists_of_people_against_a_loop():
 
 
 def test_tastes_are_found_in_vectors_of_genres_and_not_in_shuffled_ones():
-    data = source()
-    case = protocols.from_parts(data.train, data.val, data.test, "test", "per user")
-    people = people_with_likes(case, UserVectorSettings())
+    case = source().case()
+    people = people_with_likes(case)
     films = np.eye(N_GENRES, dtype=np.float32)[np.arange(N_MOVIES) % N_GENRES]
     right = recalls(films, people).mean()
     wrong = recalls(films[np.random.default_rng(3).permutation(N_MOVIES)], people).mean()
@@ -131,8 +132,12 @@ def write(path: Path, *lines: str) -> Path:
 def test_descriptions_are_read_by_part(tmp_path):
     path = write(tmp_path / "q", "103,tune,three", '105,report,"five, or so"', "9,report,none", "107,report,seven")
     val, test = (descriptions(path, catalog(), part) for part in ("val", "test"))
-    assert (val.texts, val.rows.tolist(), val.unit_names) == (["three"], [3], ["103"])
-    assert (test.texts, test.rows.tolist(), test.unit_names) == (["five, or so", "seven"], [5, 7], ["105", "107"])
+    assert (val.texts, val.rows.tolist(), val.unit_names.tolist()) == (["three"], [3], ["103"])
+    assert (test.texts, test.rows.tolist(), test.unit_names.tolist()) == (
+        ["five, or so", "seven"],
+        [5, 7],
+        ["105", "107"],
+    )
     assert test.left_out == {"not in the catalogue": 1}
     path.write_bytes("movie_id;Query\n103.0;drei, ähnlich\n".encode("cp1252"))
     assert descriptions(path, catalog(), "val").texts == ["drei, ähnlich"]
@@ -172,7 +177,7 @@ def test_requests_of_dialogues_are_the_words_of_the_seeker_before_a_film_they_li
     said = [dialogue(str(i)) for i in range(60)]
     val, test = (dialogue_requests(said, catalog(), part) for part in ("val", "test"))
     assert not set(val.unit_names) & set(test.unit_names)
-    assert sorted(val.unit_names + test.unit_names) == sorted(each.dialog_id for each in said)
+    assert sorted([*val.unit_names, *test.unit_names]) == sorted(each.dialog_id for each in said)
     assert 8 <= len(val.unit_names) <= 32  # a third of 60, give or take 3.3 deviations
     assert test.rows.tolist() == [7, 8] * len(test.unit_names)
     assert set(test.texts[::2]) == {"!\nSomething sad, like or"}  # the name of film 9 is taken out too
@@ -222,8 +227,7 @@ def test_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path):
 
 
 def test_backends_are_compared_on_the_same_units():
-    data = source()
-    case = protocols.from_parts(data.train, data.val, data.test, "test", "per user")
+    case = source().case()
     asked = requests([f"stuff{i % 4} thing{i}" for i in range(0, 60, 3)], list(range(0, 60, 3)))
     local = Spec("local", "local", {"fewest_texts": 1, "most_texts": 0.5})
     specs = [Spec("random", "random"), local, Spec("other", "random", {"seed": 1})]

@@ -14,13 +14,14 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError, TastevecError
 from recommender.data.interactions import Interactions
 from recommender.data.splits import official_fold
-from recommender.evaluate import plots, protocols, report, run
-from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
+from recommender.evaluate import plots, protocols, rankings, report, run
+from recommender.evaluate.protocols import Source
+from recommender.evaluate.rankings import rating_errors, score_lists
 from recommender.learn.base import Ranker, last_times
 
 from .movielens import ZIP, load_set
 from .raw_sets import pack, write_ratings
-from .tiny import planted_tastes
+from .tiny import planted_tastes, rank
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -73,42 +74,44 @@ class Stars(Fixed):
 
 
 def test_lists_hold_unseen_movies_best_first_ties_by_id():
-    case = protocols.per_user(block_data())
+    case = Source.from_ratings(block_data()).case()
     values = np.array([5, 7, 7, 1] * 6)
     broken = np.where(np.arange(24) < 20, values, np.nan)  # a score that is not a number never leads
     for scores, last in ((values, ()), (broken, range(20, 24))):
-        lists = run.rank(lambda scores=scores: Fixed(scores), case, 30).rows
+        lists = rank(lambda scores=scores: Fixed(scores), case, 30).rows
         for person, row in zip(lists, case.user_rows):
             unseen = set(range(24)) - set(case.known.movie_rows[case.known.row(row)].tolist())
             expected = sorted(unseen, key=lambda movie: (movie in last, -values[movie] * (movie not in last), movie))
             assert person.tolist() == expected + [-1] * (30 - len(expected))
 
 
-def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path):
-    everybody = protocols.per_user(block_data())
+def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path, monkeypatch):
+    everybody = Source.from_ratings(block_data()).case()
     case = everybody.strict_time(6)
-    expected = run.rank(FirstOfTraining, case, 5).rows
-    assert np.array_equal(run.rank(FirstOfTraining, case, 5, batch_size=1).rows, expected)
-    assert not np.array_equal(run.rank(FirstOfTraining, everybody, 5).rows, expected)
+    expected = rank(FirstOfTraining, case, 5).rows
+    assert not np.array_equal(rank(FirstOfTraining, everybody, 5).rows, expected)
+    monkeypatch.setattr(run, "_BATCH_BYTES", 1)  # one user at a time
+    assert np.array_equal(rank(FirstOfTraining, case, 5).rows, expected)
 
     def stop_in_stage_4(done, total, what):
         if "stage 4" in what:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run.rank(FirstOfTraining, case, 5, tmp_path, stop_in_stage_4)
+        rank(FirstOfTraining, case, 5, tmp_path, stop_in_stage_4)
     for n_fits in (3, 0, 1):  # stages 4, 5, 6; none; the damaged one
         Fixed.fits = 0
-        assert np.array_equal(run.rank(FirstOfTraining, case, 5, tmp_path).rows, expected)
+        assert np.array_equal(rank(FirstOfTraining, case, 5, tmp_path).rows, expected)
         assert Fixed.fits == n_fits
-        file = tmp_path / "stage-0002.npz"
+        (file,) = tmp_path.glob("*/stage-0002.npz")
         file.write_bytes(file.read_bytes()[:100] if n_fits == 0 else file.read_bytes())
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, None])
-def test_everybody_is_ranked_for_at_their_own_moment(batch_size):
-    case = protocols.per_user(block_data()).strict_time(4)
-    lists = run.rank(Moments, case, 1, batch_size=batch_size).rows
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_everybody_is_ranked_for_at_their_own_moment(batch_size, monkeypatch):
+    monkeypatch.setattr(run, "_BATCH_BYTES", batch_size * 24 * 4)
+    case = Source.from_ratings(block_data()).case().strict_time(4)
+    lists = rank(Moments, case, 1).rows
     unseen = [at % 24 not in case.known.movie_rows[case.known.row(row)] for row, at in zip(case.user_rows, case.at)]
     assert np.array_equal(lists[unseen, 0], case.at[unseen] % 24)
     assert sum(unseen) > 5
@@ -116,7 +119,7 @@ def test_everybody_is_ranked_for_at_their_own_moment(batch_size):
 
 def test_the_key_of_a_checkpoint_follows_all_that_matters(monkeypatch):
     data = block_data()
-    case = protocols.per_user(data)
+    case = Source.from_ratings(data).case()
     other = dataclasses.replace(data, ratings=np.where(np.arange(data.n_ratings) == 0, 1, data.ratings))
     row = {"movieId": "1", "title": "Movie (1990)", "genres": "Drama", "overview": "Rain.", "cast": "Bo Ray"}
 
@@ -125,20 +128,22 @@ def test_the_key_of_a_checkpoint_follows_all_that_matters(monkeypatch):
         return run.checkpoint_key(case, run.Spec("", name, settings), n, catalog)
 
     keys = [key(), key(name="svd"), key(regularisation=2), key(n=20), key(case.strict_time(3))]
-    keys += [key(protocols.per_user(data, "val")), key(protocols.per_user(other))]
+    keys += [key(Source.from_ratings(data).case("val")), key(Source.from_ratings(other).case())]
     changes = ({}, {"overview": "Snow."}, {"cast": "Cy Day"}, {"director": "Di Eve"}, {"keywords": "storm"})
     keys += [key(change=change) for change in changes]
-    assert key(protocols.per_user(block_data())) == keys[0]
+    assert key(Source.from_ratings(block_data()).case()) == keys[0]
     monkeypatch.setattr(run, "VERSION", run.VERSION + 1)
     assert len({*keys, key()}) == len(keys) + 1
 
 
-def test_cold_groups_by_hand():
+def test_cold_groups_by_hand(monkeypatch):
+    monkeypatch.setattr(rankings, "COLD_USER", 17)
+    monkeypatch.setattr(rankings, "COLD_MOVIE", 0)
     columns = [(1, movie, 5, movie) for movie in range(20)] + [(2, movie, 5, movie) for movie in range(40)]
-    case = protocols.per_user(Interactions.from_columns(*np.array(columns).T))
+    case = Source.from_ratings(Interactions.from_columns(*np.array(columns).T)).case()
     rows = np.array([[17, 20, 21], [35, 34, 3]], dtype=np.int32)
     # Person 1 has 17 known ratings, person 2 has 34; movies 34 to 39 have none.
-    per_user, overall = score_lists(case, rows, (3,), cold_user=17, cold_movie=0)
+    per_user, overall = score_lists(case, rows, (3,))
     # Person 1 wants 17, 18, 19, none of them cold; person 2 wants 34 to 39, all cold.
     assert overall["cold_user_recall@3"] == pytest.approx(1 / 3)
     assert overall["cold_movie_recall@3"] == pytest.approx(2 / 6)
@@ -147,25 +152,27 @@ def test_cold_groups_by_hand():
     assert overall["coverage@3"] == 6 / 40
 
 
-def test_expected_ratings_by_hand(tmp_path):
+def test_expected_ratings_by_hand(tmp_path, monkeypatch):
     columns = [(1, movie, 3, movie) for movie in range(7)] + [(1, 7, 4, 7), (1, 8, 4, 8), (1, 9, 1, 9)]
     columns += [(2, 5, 5, 0), (2, 6, 5, 1)]  # too few ratings to be split: nothing held out
     columns += [(3, movie, 2, movie) for movie in range(10)]  # held out, but nothing relevant
-    case = protocols.per_user(Interactions.from_columns(*np.array(columns).T))
+    case = Source.from_ratings(Interactions.from_columns(*np.array(columns).T)).case()
     values = [9, 9, 9, 9, 9, 9, 9, 9, 3.5, 2]
-    predicted = run.rank(lambda: Stars(values), case, 3).predicted
+    predicted = rank(lambda: Stars(values), case, 3).predicted
     assert predicted.tolist() == [3.5, 2, 3.75, 2.25]  # movies 8 and 9, twice
     whole = rating_errors(case, predicted)
     assert whole["rmse"] == pytest.approx(np.sqrt((0.5**2 + 1 + 1.75**2 + 0.25**2) / 4))
     assert whole["mae"] == pytest.approx((0.5 + 1 + 1.75 + 0.25) / 4)
     evaluated = rating_errors(case.select(np.ones(case.n_users, dtype=bool), "evaluated", ""), predicted)
     assert evaluated["mae"] == pytest.approx((0.5 + 1) / 2)
-    assert np.array_equal(run.rank(lambda: Stars(values), case, 3, batch_size=1).predicted, predicted)
-    assert rating_errors(case, run.rank(lambda: Fixed(values), case, 3).predicted) == {}
-    case, Fixed.fits = protocols.per_user(block_data()), 0
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "_BATCH_BYTES", 1)
+        assert np.array_equal(rank(lambda: Stars(values), case, 3).predicted, predicted)
+    assert rating_errors(case, rank(lambda: Fixed(values), case, 3).predicted) == {}
+    case, Fixed.fits = Source.from_ratings(block_data()).case(), 0
     of_user = case.held_out.user_rows()
     for _ in range(2):  # on the scale of the ratings, and kept
-        predicted = run.rank(lambda: Stars([-30.0, 3.0] * 12), case, 3, tmp_path).predicted
+        predicted = rank(lambda: Stars([-30.0, 3.0] * 12), case, 3, tmp_path).predicted
         assert np.array_equal(predicted, np.where(case.held_out.movie_rows % 2, np.minimum(3 + of_user / 8, 5), 2))
     assert Fixed.fits == 1
 
@@ -173,10 +180,10 @@ def test_expected_ratings_by_hand(tmp_path):
 def test_returning_visitors_are_answered_from_the_lists_of_all():
     data = block_data()
     later = data.times + np.where((data.user_rows() % 3 == 0) & (data.times % 1000 >= 13), 200_000, 0)
-    source, started = protocols.Source.from_ratings(dataclasses.replace(data, times=later)), []
-    found = protocols.build(source, ["returning", "per-user"], "test")
+    source, started = Source.from_ratings(dataclasses.replace(data, times=later)), []
+    found = [protocols.build(source, name) for name in ("returning", "per-user")]
     options = run.Options(ks=(5,), start_progress=lambda label: started.append(label) or print)
-    some, everybody = run.evaluate(found, [run.Spec("popularity", "popularity")], None, options)
+    some, everybody = rankings.evaluate(found, [run.Spec("popularity", "popularity")], None, options)
     assert len(started) == 1
     assert 0 < len(some.units) < len(everybody.units)
     of_all = dict(zip(everybody.units, everybody.values["popularity"]["ndcg@5"]))
@@ -186,7 +193,7 @@ def test_returning_visitors_are_answered_from_the_lists_of_all():
 @pytest.mark.parametrize(("against", "reference"), [("first", "popularity"), ("best", "ease"), ("biases", "biases")])
 def test_the_reference_is_named_or_the_first_or_the_best(against, reference):
     specs, options = [run.Spec(name, name) for name in ("popularity", "ease", "biases")], run.Options(ks=(5,))
-    (found,) = run.evaluate([protocols.per_user(block_data())], specs, None, options, against)
+    (found,) = rankings.evaluate([Source.from_ratings(block_data()).case()], specs, None, options, against)
     assert found.reference == reference
     assert len(found.compared) == 4
 
@@ -232,7 +239,7 @@ def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
     assert value.against_value["ease", "ndcg@5"] == pytest.approx(difference)
     assert difference > 0.1
 
-    monkeypatch.setattr(run, "_run_stage", lambda *_: 1 / 0)  # everything is taken from the checkpoint
+    monkeypatch.setattr(run, "make_lists", lambda *_: 1 / 0)  # everything is taken from the checkpoint
     for seed in ("0", "1"):
         again = ["--seed", seed, "--csv", str(tmp_path / f"{seed}.csv"), "--checkpoint", str(tmp_path / "kept")]
         evaluate.main([*flags, *again])
@@ -272,7 +279,7 @@ def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
     ],
 )
 def test_wrong_flags_are_refused(flags, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(protocols.Source, "load", None)
+    monkeypatch.setattr(Source, "load", None)
     raw = f"--data {write_ratings(tmp_path / 'raw', block_data(), 'Drama')} --set all" if "RAW" in flags else ""
     with pytest.raises(TastevecError, match=message):
         evaluate.main(flags.replace("RAW", raw).split())
@@ -314,8 +321,8 @@ def test_official_folds_are_read_as_they_are(tmp_path, capsys):
 def test_plots_are_drawn_and_parquet_holds_what_csv_holds(tmp_path):
     pytest.importorskip("matplotlib")
     pytest.importorskip("pyarrow")
-    case, specs = protocols.per_user(block_data()), [run.Spec("popularity", "popularity")]
-    files = plots.write_plots(tmp_path, list(run.evaluate([case], specs, None, run.Options())))
+    case, specs = Source.from_ratings(block_data()).case(), [run.Spec("popularity", "popularity")]
+    files = plots.write_plots(tmp_path, list(rankings.evaluate([case], specs, None, run.Options())))
     assert [file.read_bytes()[:4] for file in files] == 3 * [b"\x89PNG"]
     for name in ("o.parquet", "o.csv"):
         report.write_table(tmp_path / name, [pd.DataFrame({"unit": [unit], "value": [0.5]}) for unit in "ab"])
@@ -333,8 +340,8 @@ def test_without_an_extra_its_name_is_said(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(not ZIP.is_file(), reason="MovieLens small is not beside this clone")
 def test_the_shipped_parts_are_set_b_cut_by_the_same_rule():
-    ours = protocols.Source.from_ratings(load_set("B"))
-    shipped = protocols.Source.load(ROOT / "processed")
+    ours = Source.from_ratings(load_set("B"))
+    shipped = Source.load(ROOT / "processed")
     for name in ("train", "val", "test"):
         for part in ("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"):
             assert np.array_equal(getattr(getattr(ours, name), part), getattr(getattr(shipped, name), part))

@@ -12,14 +12,13 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.data.interactions import Interactions
 from recommender.evaluate import held_out_movies, run
-from recommender.evaluate.beyond_accuracy import list_measures
-from recommender.evaluate.held_out_movies import BASELINES, likes_by_genre
+from recommender.evaluate.held_out_movies import BASELINES, PopularityByGenre
 from recommender.evaluate.protocols import Source
 from recommender.evaluate.run import Spec, checkpoint_key
 from recommender.learn import base
 from recommender.learn.base import Ranker
 
-from .tiny import planted_tastes
+from .tiny import planted_tastes, rank
 
 N_MOVIES = 300
 
@@ -36,7 +35,7 @@ def planted(shuffled: bool = False) -> Source:
 
 def recall_of(case, source, make, k=6) -> float:
     catalog = source.catalog and held_out_movies.without_counts(source.catalog, case)
-    return list_measures(case, run.rank(lambda: make(catalog), case, k).rows, [("recall", k)])[f"recall@{k}"].mean()
+    return case.accuracy(rank(lambda: make(catalog), case, k).rows, (k,))[f"recall@{k}"].mean()
 
 
 def recalls(source: Source, make, part="test", k=6) -> list[float]:
@@ -108,13 +107,21 @@ def test_a_model_that_would_win_by_any_leak_shows_chance(monkeypatch):
     assert recall_of(leaky, source, Greedy) > 0.6
 
 
+class AllEqual(Greedy):
+    def fit(self, train):
+        self.movie_ids = train.movie_ids
+        return self
+
+    def _score(self, history, user_rows, at):
+        return np.ones((len(user_rows), N_MOVIES), np.float32)
+
+
 def test_equal_scores_do_not_list_low_ids_first():
     """Everybody likes the 30 movies of the lowest ids alone, as old movies are the famous ones."""
     columns = [(u, m, 5 if m < 60 else 1, 1000 * u + m) for u in range(40) for m in range(N_MOVIES)]
     source = Source.from_ratings(Interactions.from_columns(*np.array(columns).T))
     low, high = chance_band(30, 6, 5 * 6)
-    equal = run.FunctionRanker(lambda train: lambda history, rows: np.ones((len(rows), N_MOVIES), np.float32))
-    assert low <= np.mean(recalls(source, lambda catalog: equal)) <= high
+    assert low <= np.mean(recalls(source, AllEqual)) <= high
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
@@ -133,12 +140,16 @@ def test_planted_genres_are_found_and_wrong_genres_are_not(part):
 
 def test_popularity_by_genre_against_a_loop():
     rng = np.random.default_rng(0)
-    genres = (rng.random((40, 6)) < 0.3).astype(float)
-    likes, rated = rng.integers(0, 50, 40), rng.random(40) < 0.8
-    found = likes_by_genre(genres, likes, rated)
+    genres, likes, rated = rng.random((40, 6)) < 0.3, rng.integers(0, 50, 40), rng.random(40) < 0.8
+    listed = ["|".join(f"Genre{g}" for g in np.flatnonzero(row)) for row in genres]
+    movies = Catalog([{"movieId": str(i), "title": f"Movie {i}", "genres": names} for i, names in enumerate(listed)])
+    columns = [(user, i, 5 if user else 3) for i in np.flatnonzero(rated) for user in range(likes[i] + 1)]
+    users, of_movie, ratings = np.array(columns).T
+    data = Interactions.from_columns(users, of_movie, ratings, np.zeros(len(columns)), np.arange(40))
+    found = PopularityByGenre(movies).fit(data).score(data, [0])[0]
     everywhere = np.mean(likes[rated])
     for i in range(40):
-        there = [likes[rated & (genres[:, g] > 0)] for g in np.flatnonzero(genres[i])]
+        there = [likes[rated & genres[:, g]] for g in np.flatnonzero(genres[i])]
         means = [np.mean(values) if len(values) else everywhere for values in there]
         assert found[i] == pytest.approx(np.mean(means) if means else everywhere, rel=1e-6)
 
@@ -155,8 +166,7 @@ def test_figures_are_means_over_people_of_their_mean_over_folds():
     values: dict[int, list[float]] = {}
     for fold in range(2):
         case = held_out_movies.hold_out(source, "test", fold)
-        rows = run.rank(lambda: BASELINES["random"](None), case, 6).rows
-        recall = list_measures(case, rows, [("recall", 6)])["recall@6"]
+        recall = case.accuracy(rank(BASELINES["random"], case, 6).rows, (6,))["recall@6"]
         assert found.overall["random"][f"recall@6_fold_{fold + 1}"] == pytest.approx(recall.mean())
         for user, value in zip(case.user_rows.tolist(), recall.tolist()):
             values.setdefault(user, []).append(value)

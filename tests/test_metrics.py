@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recommender.data.errors import ChoiceError, DataError
-from recommender.evaluate import beyond_accuracy, metrics
+from recommender.evaluate import metrics
 
 LOG3 = math.log2(3)
 
@@ -47,30 +47,30 @@ def test_find_hits(ranked, indptr, relevant, hits):
     ],
 )
 def test_by_hand(name, k, ann):
-    values = metrics.METRICS[name](HITS, N_RELEVANT, k)
+    values = metrics.accuracy(HITS, N_RELEVANT, k)[name]
     assert values == pytest.approx([ann, 0.0])
     if "capped" in name or name == "ndcg":  # the ideal is over the movies that exist, not over k
-        assert metrics.METRICS[name](HITS[:1, :3] & [True, False, False], np.array([1]), 3) == pytest.approx([1.0])
+        assert metrics.accuracy(HITS[:1, :3] & [True, False, False], np.array([1]), 3)[name] == pytest.approx([1.0])
 
 
 @pytest.mark.parametrize(("k", "ranks"), [(3, [1 / 2, 1 / 3, 0]), (2, [1 / 2, 0, 0])])
 def test_reciprocal_rank_counts_places_from_one(k, ranks):
     hits = np.array([[False, True, True], [False, False, True], [False, False, False]])
-    assert metrics.reciprocal_rank(hits, np.array([2, 1, 1]), k) == pytest.approx(ranks)
+    assert metrics.accuracy(hits, np.array([2, 1, 1]), k)["mrr"] == pytest.approx(ranks)
 
 
 def test_nothing_relevant_is_undefined_not_zero():
-    values = metrics.all_metrics(np.zeros((1, 5), dtype=bool), np.array([0]), (5,))
+    values = metrics.accuracy(np.zeros((1, 5), dtype=bool), np.array([0]), 5)
     undefined = {name for name, value in values.items() if math.isnan(value[0])}
-    assert undefined == {"ndcg@5", "recall@5", "capped_recall@5", "map@5", "capped_map@5"}
+    assert undefined == {"ndcg", "recall", "capped_recall", "map", "capped_map"}
 
 
 def test_a_list_that_is_too_short_is_refused_not_cut():
     for k in (0, 5):
         with pytest.raises(ChoiceError, match=f"{k}"):
-            metrics.recall(HITS, N_RELEVANT, k)
+            metrics.accuracy(HITS, N_RELEVANT, k)
     with pytest.raises(DataError, match="one count for each list"):
-        metrics.recall(HITS, np.array([4]), 3)
+        metrics.accuracy(HITS, np.array([4]), 3)
 
 
 def test_rating_errors():
@@ -92,7 +92,7 @@ def test_equal_to_ir_measures(k):
     relevant = [rng.permutation(40)[: rng.integers(1, 26)] for _ in range(60)]
     n_relevant = np.array([len(movies) for movies in relevant])
     hits = metrics.find_hits(ranked, np.append(0, np.cumsum(n_relevant)), np.concatenate(relevant), 40)
-    ours = metrics.all_metrics(hits, n_relevant, (k,))
+    ours = metrics.accuracy(hits, n_relevant, k)
     names = {"ndcg": "nDCG", "recall": "R", "precision": "P", "map": "AP", "mrr": "RR", "hit_rate": "Success"}
     theirs = {name: getattr(ir_measures, their_name) @ k for name, their_name in names.items()}
     qrels = {f"u{b}": {f"m{m}": 1 for m in movies} for b, movies in enumerate(relevant)}
@@ -101,34 +101,29 @@ def test_equal_to_ir_measures(k):
     found = {(str(line.measure), line.query_id): line.value for line in lines}
     for name, measure in theirs.items():
         expected = [found[str(measure), f"u{b}"] for b in range(60)]
-        assert ours[f"{name}@{k}"] == pytest.approx(expected, abs=1e-12), name
+        assert ours[name] == pytest.approx(expected, abs=1e-12), name
 
 
-def test_coverage_and_gini_add_up_over_batches():
+def test_coverage_and_gini_against_their_definition():
     ranked = np.random.default_rng(0).integers(-1, 12, (30, 4))
-    whole = beyond_accuracy.exposure(ranked, 20)
-    parts = beyond_accuracy.exposure(ranked[:7], 20) + beyond_accuracy.exposure(ranked[7:], 20)
-    assert np.array_equal(whole, parts)
-    assert beyond_accuracy.coverage(whole) == pytest.approx(len(set(ranked.ravel()) - {-1}) / 20)
-    x = whole.astype(float)
+    found = metrics.exposure(ranked, 20)
+    assert found["coverage"] == pytest.approx(len(set(ranked.ravel()) - {-1}) / 20)
+    x = np.array([(ranked == movie).sum() for movie in range(20)], dtype=float)
     differences = np.abs(x[:, None] - x[None, :]).sum() / (2 * len(x) ** 2 * x.mean())
-    assert beyond_accuracy.gini(whole) == pytest.approx(differences)
+    assert found["gini"] == pytest.approx(differences)
 
 
-def test_novelty_tail_and_cold_movies_by_hand():
+def test_novelty_and_means_over_lists_by_hand():
     ranked = np.array([[0, 1], [2, 3], [1, -1], [-1, -1]])
-    values = beyond_accuracy.novelty(ranked, np.array([8, 4, 1, 0]), n_users=8)
+    values = metrics.novelty(ranked, np.array([8, 4, 1, 0]), n_users=8)
     assert values == pytest.approx([0.5, 3.0, 1.0, math.nan], nan_ok=True)
-    shares = beyond_accuracy.tail_share(np.array([[0, 3, 4, -1]]), np.array([0, 1, 1, 2, 2]))
+    shares = metrics.mean_over_list(np.array([[0, 3, 4, -1]]), np.arange(5) > 2)
     assert shares == pytest.approx([2 / 3])
-    cold = np.isin(np.arange(10), [3, 7])  # Ann likes both and is shown 3; Bo likes none of them
-    values = beyond_accuracy.group_recall(RANKED, HITS, INDPTR, RELEVANT, cold)
-    assert values == pytest.approx([0.5, math.nan], nan_ok=True)
 
 
 @pytest.mark.parametrize("cells", [1 << 18, 20])
 def test_diversity_equals_the_mean_over_pairs(cells, monkeypatch):
-    monkeypatch.setattr(beyond_accuracy, "_CELLS", cells)
+    monkeypatch.setattr(metrics, "_CELLS", cells)
     rng = np.random.default_rng(1)
     genres = (rng.random((30, 6)) < 0.3).astype(float)
     genres[7] = 0  # a movie without genres: far from all, itself included
@@ -143,4 +138,4 @@ def test_diversity_equals_the_mean_over_pairs(cells, monkeypatch):
         return np.mean(distances) if distances else math.nan
 
     expected = [by_pairs([m for m in movies if m >= 0]) for movies in ranked]
-    assert beyond_accuracy.intra_list_diversity(ranked, genres) == pytest.approx(expected, nan_ok=True)
+    assert metrics.intra_list_diversity(ranked, genres) == pytest.approx(expected, nan_ok=True)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from recommender.data.interactions import Interactions
-from recommender.evaluate import protocols, run
-from recommender.evaluate.protocols import Evaluation
+from recommender.evaluate.protocols import Evaluation, Source
 from recommender.learn import registry
 from tests.benchmarks.peer_runners import environments, exchange, tables
 from tests.benchmarks.peer_runners.grids import MODELS
+
+from .tiny import rank
 
 SETTINGS = {"regularization": 3.0}
 
@@ -21,7 +22,7 @@ def case() -> Evaluation:
     rng = np.random.default_rng(0)
     users, movies = np.nonzero(rng.random((40, 30)) < 0.5)
     ratings, times = rng.integers(1, 11, len(users)) / 2, rng.permutation(len(users))
-    return protocols.per_user(Interactions.from_columns(users, movies, ratings, times))
+    return Source.from_ratings(Interactions.from_columns(users, movies, ratings, times)).case()
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def lists(store: Path, case: Evaluation) -> np.ndarray:
 def test_a_peer_on_the_same_case_gives_the_lists_of_our_twin(tmp_path: Path, case: Evaluation, n_stages: int) -> None:
     if n_stages:
         case = case.strict_time(n_stages)
-    ours = run.rank(lambda: registry.make("ease", values="likes", regularisation=3.0), case, 5)
+    ours = rank(lambda: registry.make("ease", values="likes", regularisation=3.0), case, 5)
     assert np.array_equal(lists(tmp_path, case), ours.rows)
 
 

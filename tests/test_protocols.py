@@ -9,8 +9,8 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
 from recommender.data.splits import split_by_time, split_per_user
-from recommender.evaluate import metrics, protocols
-from recommender.evaluate.protocols import cut_runs
+from recommender.evaluate import protocols
+from recommender.evaluate.protocols import Source, cut_runs
 from recommender.learn import registry
 from recommender.learn.base import mask_seen
 from recommender.linalg.rows import top_n
@@ -57,20 +57,20 @@ def test_those_left_out_are_counted():
         *[(2, i, 3, i) for i in range(10)],  # nothing relevant held out
         (3, 1, 5, 0),  # too few ratings: in no part
     )
-    case = protocols.per_user(data)
+    case = Source.from_ratings(data).case()
     assert case.known.user_ids[case.user_rows].tolist() == [1]
     assert case.left_out == {"no known rating": 0, "nothing held out": 1, "no relevant target": 1}
     assert case.at.tolist() == [8]
     indptr, relevant = case.relevant()
     assert (indptr.tolist(), relevant.tolist()) == ([0, 2], [8, 9])
-    case = protocols.per_user(ratings(*[(1, i, 3 + i % 2, i) for i in range(20)]))
+    case = Source.from_ratings(ratings(*[(1, i, 3 + i % 2, i) for i in range(20)])).case()
     assert case.relevant()[1].tolist() == [17, 19]  # from 4 stars
 
 
 def test_val_knows_train_only_and_test_knows_both():
     data = random_data()
     train, val, test = map(triples, split_per_user(data))
-    on_val, on_test = protocols.per_user(data, "val"), protocols.per_user(data, "test")
+    on_val, on_test = Source.from_ratings(data).case("val"), Source.from_ratings(data).case()
     assert (triples(on_val.known), triples(on_val.held_out)) == (train, val)
     assert (triples(on_test.known), triples(on_test.held_out)) == (train | val, test)
 
@@ -80,7 +80,7 @@ def test_returning_visitors():
     later = [(1, 8, 5, 7 + 60), (2, 8, 5, 7 + 61), (3, 8, 5, 8 + DAY)]
     data = ratings(*history, *later, *[(4, i, 5, 0) for i in range(9)])
     parts = [data.take(np.isin(data.movie_rows, rows)) for rows in (range(6), (6, 7), (8,))]
-    case = protocols.from_parts(*parts, "test", "per user")
+    case = Source(*parts).case()
     assert case.gap().tolist() == [60, 61, DAY + 1, 0]
     minute, day = case.returning(60), case.returning()
     assert case.known.user_ids[minute.user_rows].tolist() == [2, 3]
@@ -92,7 +92,7 @@ def test_returning_visitors():
 @pytest.mark.parametrize("n_stages", [1, 4, 1000])
 def test_strict_time_shows_nothing_from_the_moment_on(n_stages):
     data = random_data()
-    case = protocols.per_user(data).strict_time(n_stages)
+    case = Source.from_ratings(data).case().strict_time(n_stages)
     met = []
     for train, people in case.stages():
         assert (train.times[:, None] < case.at[people][None, :]).all()
@@ -120,7 +120,7 @@ def test_runs_have_the_least_loss_of_all_ways_to_cut(n_runs):
 
 
 def test_more_runs_miss_less():
-    case = protocols.per_user(random_data())
+    case = Source.from_ratings(random_data()).case()
     assert case.strict_time(case.n_users).missed == case.missed == 0
     ((train, people),) = case.stages()  # without strict time, one fit for all
     assert (train is case.known, people.tolist()) == (True, list(range(case.n_users)))
@@ -135,7 +135,7 @@ def test_no_model_looks_at_other_people_in_the_history(name):
     """In strict time the history of all is given, later ratings too: a score may depend on the person's own alone."""
     data = random_data(n=2700, n_users=90, n_movies=40)
     movies = [{"movieId": str(i), "title": f"Movie {i} (19{i + 10})", "genres": "AB"[i % 2]} for i in data.movie_ids]
-    case, settings = protocols.per_user(data), {"rank": 8} if name == "svd" else {}
+    case, settings = Source.from_ratings(data).case(), {"rank": 8} if name == "svd" else {}
     model = registry.make(name, catalog=Catalog(movies), **settings).fit(case.known)
     people, at = case.user_rows[:6], case.at[:6]
     together = model.score(case.known, people, at)
@@ -145,7 +145,7 @@ def test_no_model_looks_at_other_people_in_the_history(name):
 
 
 def test_global_time_ranks_everybody_at_one_moment_from_the_past():
-    case = protocols.global_time(random_data())
+    case = protocols.build(Source.from_ratings(random_data()), "global-time")
     assert len(set(case.at.tolist())) == 1
     assert case.known.times.max() < case.at[0] <= case.held_out.times.min()
 
@@ -161,11 +161,11 @@ def test_without_times_only_the_order_per_user_can_be_evaluated():
     data = random_data()
     order = np.random.default_rng(0).permutation(data.n_ratings)
     ids = (data.user_ids[data.user_rows()], data.movie_ids[data.movie_rows], data.ratings, order - data.n_ratings)
-    source = protocols.Source.from_ratings(Interactions.from_columns(*ids))
-    assert protocols.build(source, ["per-user"], "test")[0].n_users
+    source = Source.from_ratings(Interactions.from_columns(*ids))
+    assert protocols.build(source, "per-user").n_users
     for name in list(protocols.PROTOCOLS)[1:]:
         with pytest.raises(DataError, match=f"no times, which protocol {name} needs"):
-            protocols.build(source, [name], "test")
+            protocols.build(source, name)
 
 
 @pytest.mark.parametrize(
@@ -176,12 +176,11 @@ def test_movielens_small_and_its_popularity_baseline(name, n_ratings, n_users, n
     """Size of each set, users evaluated, and accuracy of counting likes: known before this code was written."""
     data = load_set(name)
     assert (data.n_ratings, data.n_users, data.n_movies) == (n_ratings, n_users, n_movies)
-    case = protocols.per_user(data)
+    case = Source.from_ratings(data).case()
     assert case.n_users == n_evaluated
     liked = case.known.take(case.known.ratings >= 4).movie_counts()
     scores = np.tile(liked.astype(np.float32), (case.n_users, 1))
     mask_seen(scores, case.known, case.user_rows)
-    indptr, relevant = case.relevant()
-    hits = metrics.find_hits(top_n(scores, 20), indptr, relevant, data.n_movies)
-    assert metrics.ndcg(hits, np.diff(indptr), 10).mean() == pytest.approx(ndcg, abs=5e-5)
-    assert metrics.recall(hits, np.diff(indptr), 20).mean() == pytest.approx(recall, abs=5e-5)
+    found = case.accuracy(top_n(scores, 20), (10, 20))
+    assert found["ndcg@10"].mean() == pytest.approx(ndcg, abs=5e-5)
+    assert found["recall@20"].mean() == pytest.approx(recall, abs=5e-5)

@@ -20,7 +20,7 @@ from recommender.data.errors import ArtifactError, DataError
 from recommender.data.files import exclusive
 from recommender.data.settings import default_folder
 from recommender.data.splits import load_all, load_split
-from recommender.evaluate import protocols
+from recommender.evaluate import protocols, run
 from recommender.learn.two_tower.model import MODEL_FILE, TwoTower
 from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings, loss_and_gradient
 from recommender.learn.two_tower.training import shuffled_batches
@@ -71,7 +71,7 @@ def test_prints_curves_keeps_the_best_epoch_and_stops_when_patience_is_out(proce
     train_split, val = load_split(processed, "train"), load_split(processed, "val")
     stored = TwoTower.load(output)
     case = protocols.from_known(train_split, val, "val")
-    assert protocols.ranking_quality(stored, case) == pytest.approx(quality[best - 1], abs=6e-5)
+    assert run.ranking_quality(stored, case) == pytest.approx(quality[best - 1], abs=6e-5)
     popular = float(re.search(r"popularity: (\d\.\d+)", printed)[1])  # type: ignore[index]
     assert quality[best - 1] > 1.2 * popular  # the two groups are learned
     fresh = TwoTower(Catalog.load(processed), **vars(stored.settings))

@@ -17,7 +17,7 @@ from recommender.data.errors import ArtifactError, ChoiceError, DataError, Setti
 from recommender.data.interactions import Interactions, concat
 from recommender.data.settings import default_folder
 from recommender.data.splits import load_split, split_per_user
-from recommender.evaluate import protocols
+from recommender.evaluate import run
 from recommender.learn.svd import SvdModel
 
 from .raw_sets import random_lines, random_movies, write_csv
@@ -45,7 +45,7 @@ def settings_of(folder: Path) -> Any:
 
 
 def test_report_and_artifact_of_the_svd(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(protocols, "RANKING_BLOCK", 7)
+    monkeypatch.setattr(run, "RANKING_BLOCK", 7)
     monkeypatch.setattr(train_svd_model, "RMSE_BLOCK", 11)
     folder = make_processed(tmp_path / "processed")
     train_svd_model.main(["--processed", str(folder), "--rank", "4", "--signal", "centered"])

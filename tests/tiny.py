@@ -11,6 +11,7 @@ import pandas as pd
 from recommender.data import artifacts
 from recommender.data.interactions import Interactions
 from recommender.data.splits import KIND, REMEDY
+from recommender.evaluate import run
 from recommender.learn.svd import SvdModel
 
 DAY = 86_400
@@ -74,3 +75,10 @@ def random_ratings(seed: int = 0, n_users: int = 40, n_movies: int = 15, days: i
     stars = rng.integers(1, 11, len(cells)) / 2
     vocabulary = step * np.arange(n_movies + (step > 1))
     return Interactions.from_columns(step * (cells // n_movies), step * (cells % n_movies), stars, times, vocabulary)
+
+
+def rank(make, case, n, checkpoint=None, progress=None) -> run.Ranking:
+    """The n best unseen movies of each user, by the models that `make` gives."""
+    options = run.Options(ks=(n,), checkpoint=checkpoint)
+    options = options._replace(start_progress=lambda label: progress) if progress else options
+    return run.rank(run.Spec("model", "model", make=lambda catalog: make()), case, None, options)

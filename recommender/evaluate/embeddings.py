@@ -1,10 +1,15 @@
 """Vectors of movies by several backends, on the same movies, requests and users.
 
-    movies          separation of genres (`embedding_quality.separation_gap`)
-    descriptions,   requests in words that one movie answers (`embedding_quality`): its place among all movies
+    movies          separation of genres (`separation_gap`)
+    descriptions,   requests in words that one movie answers (`known_item`): its place among all movies
     dialogues
     people          the mean of the vectors of the movies somebody liked (`text.people`), all that they have not rated
                     ranked by cosine with it; what they liked in the held-out part of the per-user split is relevant
+
+    gap = (mean cosine of pairs that share a genre - mean cosine of pairs that share none) / |mean cosine of all|
+
+The gap divides by a mean that may be near 0, so it orders backends but does not measure by how much one is better:
+vectors that all point one way have a large mean and a small gap.
 
 All backends answer the same requests for the same users, so ratios to the first are paired. Somebody whose liked
 movies have no vector gets an empty list: no hit. A movie's vector is taken from where it is stored if the same model
@@ -14,10 +19,8 @@ made it from the same text; only the others are embedded.
 from __future__ import annotations
 
 import hashlib
-import math
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -27,21 +30,21 @@ from ..data.artifacts import has_manifest
 from ..data.catalog import Catalog
 from ..data.errors import DataError, SettingsError
 from ..data.interactions import Interactions
-from ..linalg.rows import top_n, unit_rows
+from ..learn.base import Ranker
+from ..linalg.rows import unit_rows
 from ..text import registry
 from ..text.backends.local import LocalBackend
 from ..text.base import BaseEmbeddingBackend, Identity, movie_text, text_hash
 from ..text.people import UserVectorSettings, align, user_vectors
 from ..text.vectors import VectorTable
-from .beyond_accuracy import list_measures
-from .embedding_quality import Requests, finding_measures, ranks, separation_gap
+from .known_item import Answers, Requests, find
 from .protocols import Evaluation
 from .report import Report
-from .run import FunctionRanker, Options, Scores, Spec, kept, rank
-from .significance import bootstrap
+from .run import Options, Spec, keep, kept, make_lists
+from .significance import bootstrap, compare
 
-PEOPLE = "people"
-_BATCH = 512  # requests at a time
+PEOPLE, OF_PEOPLE = "people", ("hit_rate@10", "ndcg@10", "recall@20")
+_CELLS = 1 << 22  # of a block of pairs of sets of genres: 32 MB as float64
 
 
 class RandomVectors(BaseEmbeddingBackend):
@@ -71,14 +74,14 @@ BACKENDS = (*registry.names(), RandomVectors.name)
 def make_backend(spec: Spec, texts: Sequence[str]) -> BaseEmbeddingBackend:
     """Return the backend; `local` with settings is fitted to `texts`, without settings it is the shipped one.
 
-    Raises `SettingsError` for a setting that it does not have.
+    Raises `SettingsError` or `ChoiceError` for a setting that it does not have.
     """
     if spec.name == LocalBackend.name and spec.settings:
         return LocalBackend.fit(texts, **spec.settings)
-    try:
-        if spec.name == RandomVectors.name:
-            return RandomVectors(**spec.settings)
+    if spec.name != RandomVectors.name:
         return registry.make_backend(spec.name, **spec.settings)
+    try:
+        return RandomVectors(**spec.settings)
     except TypeError as error:
         raise SettingsError(f"backend {spec.label!r}: {error}") from None
 
@@ -94,61 +97,100 @@ def movie_vectors(
     stored: a folder that may hold `movie_embeddings`; vectors of another model or of other texts are not taken.
     checkpoint: a folder; what is found there is not embedded again, what is embedded is left there.
     """
-    identity = backend.identity
-    hashes = [text_hash(text) for text in texts]
+    identity, hashes = backend.identity, [text_hash(text) for text in texts]
     known: dict[str, np.ndarray] = {}
     if stored is not None and has_manifest(stored):
         movies = VectorTable.load(stored)
         if movies.identity == identity:
             known = dict(zip(movies["text_hash"].tolist(), movies.embedding))
-    missing = [row for row, hashed in enumerate(hashes) if hashed not in known]
-    vectors = np.array([known.get(hashed, np.zeros(identity.dimension)) for hashed in hashes], dtype=np.float32)
+    missing = {hashed: text for hashed, text in zip(hashes, texts) if hashed not in known}
     if missing:
-        digest = hashlib.sha256(repr([identity, [hashes[row] for row in missing]]).encode()).hexdigest()[:24]
+        digest = hashlib.sha256(repr([identity, list(missing)]).encode()).hexdigest()[:24]
         path = checkpoint and checkpoint / f"vectors-{identity.backend}-{digest}.npz"
-        embed = partial(backend.embed_texts, [texts[row] for row in missing])
-        vectors[missing] = kept(path, {"vectors": np.float32}, lambda: {"vectors": embed()})["vectors"]
-    return vectors, len(missing)
+        found = kept(path, {"vectors": np.float32})
+        found = found or keep(path, {"vectors": backend.embed_texts(list(missing.values()))})
+        known.update(zip(missing, found["vectors"]))
+    return np.array([known[hashed] for hashed in hashes], dtype=np.float32), len(missing)
 
 
-class Answers(NamedTuple):
-    """values: recall@k and mrr of each unit.  ranks: (n,) of the movies meant.  nearest: (n, 3) rows of movies."""
+class LikedMean(Ranker):
+    """Scores by cosine with the mean of the vectors of liked movies; without one, no movie is listed."""
 
-    values: dict[str, np.ndarray]
-    ranks: np.ndarray
-    nearest: np.ndarray
+    name = "liked_mean"
 
+    def __init__(self, vectors: np.ndarray) -> None:
+        """vectors: (n_movies, d) in the order of the ratings."""
+        super().__init__()
+        self.vectors = vectors
 
-def find(backend: BaseEmbeddingBackend, movies: np.ndarray, requests: Requests, ks: tuple[int, ...]) -> Answers:
-    """Return what the vectors of `requests` by `backend` have nearest among all movies, (n_movies, d)."""
-    queries = backend.embed_texts(requests.texts)
-    found = ranks(queries, movies, requests.rows)
-    nearest = [top_n(queries[low : low + _BATCH] @ movies.T, 3) for low in range(0, len(queries), _BATCH)]
-    values = {name: requests.by_unit(each) for name, each in finding_measures(found, ks).items()}
-    return Answers(values, found, np.concatenate(nearest))
+    def _fit(self, train: Interactions) -> None:
+        self.users = user_vectors(train, self.vectors, UserVectorSettings(), np.random.default_rng(0))
 
-
-def liked_mean(vectors: np.ndarray, train: Interactions) -> Scores:
-    """Score by cosine with the mean of the vectors of liked movies; without one, no movie is listed.
-
-    vectors: (n_movies, d) in the order of `train`.
-    """
-    users = user_vectors(train, vectors, UserVectorSettings(), np.random.default_rng(0))
-
-    def score(history: Interactions, user_rows: np.ndarray) -> np.ndarray:
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         ids = history.user_ids[user_rows]
-        scores = align(ids, users.user_ids, users.vectors) @ vectors.T  # (B, n_movies)
-        scores[~np.isin(ids, users.user_ids)] = -np.inf
+        scores = align(ids, self.users.user_ids, self.users.vectors) @ self.vectors.T  # (B, n_movies)
+        scores[~np.isin(ids, self.users.user_ids)] = -np.inf
         return scores
 
-    return score
 
-
-def people_with_likes(case: Evaluation, settings: UserVectorSettings) -> Evaluation:
+def people_with_likes(case: Evaluation) -> Evaluation:
     """Return the case for those who like enough known movies to have a vector."""
+    settings = UserVectorSettings()
     liked = case.known.take(case.known.ratings >= settings.rating_threshold)
     enough = np.diff(liked.indptr)[case.user_rows] >= settings.min_movies
     return case.select(enough, case.name, "few liked movies")
+
+
+class Gap(NamedTuple):
+    """Mean cosine of pairs of movies that share a genre, that share none, and of both; nan if there is no such pair.
+
+    gap: (same - different) / |overall|; nan if that is undefined, or if `overall` is within 3 deviations,
+    3 / sqrt(width * pairs), of what random directions have: then there is nothing to divide by.
+    """
+
+    same: float
+    different: float
+    overall: float
+    gap: float
+    n_same: int
+    n_different: int
+
+
+def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
+    """Return the genre separation of `vectors` (n, d), rows of length 1 or 0, for `genres` (n, n_genres).
+
+    Exact over all pairs, each once. A movie without a genre is in no pair; a row of zeros has cosine 0 with all.
+    Movies with the same set of genres are added up first, and a sum over pairs of movies is one over pairs of sets:
+    sum over i in A, j in B of v_i . v_j = (sum of v_i over A) . (sum of v_j over B). Cost O(n d + m^2 (d + n_genres))
+    for m different sets of genres (1,000 of 62,000 MovieLens movies), m^2 a block at a time.
+
+    >>> vectors = np.array([[1.0, 0], [1, 0], [0, 1]])
+    >>> separation_gap(vectors, np.array([[True], [True], [False]])).same
+    1.0
+    """
+    if len(vectors) != len(genres):
+        raise DataError(f"{len(vectors)} vectors and genres of {len(genres)} movies: give both for the same movies")
+    listed = genres.any(axis=1)
+    V = vectors[listed].astype(np.float64)
+    sets, of_movie = np.unique(genres[listed], axis=0, return_inverse=True)
+    of_movie = of_movie.reshape(-1)
+    sizes = np.bincount(of_movie, minlength=len(sets)).astype(np.float64)
+    sums = np.zeros((len(sets), V.shape[1]))  # (m, d)
+    np.add.at(sums, of_movie, V)
+    same = n_same = 0.0
+    step = max(1, _CELLS // max(len(sets), 1))
+    for low in range(0, len(sets), step):
+        shares = sets[low : low + step].astype(np.float64) @ sets.T > 0  # (step, m)
+        same += float(((sums[low : low + step] @ sums.T) * shares).sum())
+        n_same += float(sizes[low : low + step] @ shares @ sizes)
+    squares = float((V * V).sum())  # each movie with itself
+    total = float(sums.sum(axis=0) @ sums.sum(axis=0)) - squares
+    n_all, same, n_same = len(V) * (len(V) - 1), same - squares, n_same - len(V)
+    pairs = ((same, n_same), (total - same, n_all - n_same), (total, n_all))
+    shared, apart, overall = (part / n if n else float("nan") for part, n in pairs)
+    is_chance = overall**2 * V.shape[1] * (n_all // 2) <= 9
+    gap = float("nan") if is_chance else (shared - apart) / abs(overall)
+    return Gap(shared, apart, overall, gap, int(n_same) // 2, int(n_all - n_same) // 2)
 
 
 def compare_backends(
@@ -167,17 +209,17 @@ def compare_backends(
     if not np.array_equal(case.known.movie_ids, catalog.movie_ids):
         raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
     texts = [movie_text(catalog.movie(row)) for row in range(len(catalog))]
-    people = people_with_likes(case, UserVectorSettings())
-    tables = {"genre separation": ["same", "different", "overall", "gap"]}
+    people = people_with_likes(case)
+    tables = {"genre separation": list(Gap._fields[:4])}
     tables["seconds"] = [f"{step}_seconds" for step in ("make", "movies", "answer")]
     movies = Report("movies", options.part, np.empty(0), [f"{len(catalog):,} movies"], tables)
+    reports = [Report(asked.name, options.part, asked.unit_names, [asked.note()], {}, ratio=True) for asked in requests]
     note = f"{people.n_users:,} users, the mean of what they liked against all movies they have not rated"
-    tasks = [(asked.name, np.array(asked.unit_names), asked.note()) for asked in requests]
-    tasks.append((PEOPLE, people.known.user_ids[people.user_rows], note))
-    reports = [Report(name, options.part, units, [line], {}, ratio=True) for name, units, line in tasks]
+    ids = people.known.user_ids[people.user_rows]
+    reports.append(Report(PEOPLE, options.part, ids, [note], {}, ratio=True))
     answers: dict[str, list[Answers]] = {}
     for spec in specs:
-        progress = options.start_progress(f"embeddings: {spec.label}")
+        progress, label = options.start_progress(f"embeddings: {spec.label}"), spec.label
         progress(0, len(texts), "fit, embedding movies")
         times = [time.perf_counter()]
         backend = make_backend(spec, texts)
@@ -185,55 +227,35 @@ def compare_backends(
         folder = stored / spec.name if stored is not None and not spec.settings else None
         vectors, n_new = movie_vectors(backend, texts, folder, options.checkpoint)
         times.append(time.perf_counter())
-        answers[spec.label] = [find(backend, vectors, asked, (10, 50)) for asked in requests]
-        lists = rank(partial(FunctionRanker, partial(liked_mean, vectors)), people, 20).rows
+        answers[label] = [find(backend, vectors, asked, (10, 50)) for asked in requests]
+        lists, _ = make_lists(LikedMean(vectors).fit(people.known), people, np.arange(people.n_users), 20)
         times.append(time.perf_counter())
-        for report, answer in zip(reports, answers[spec.label]):
-            report.values[spec.label] = answer.values
-            report.overall[spec.label] = {"median_place": float(np.median(answer.ranks))}
-        reports[-1].values[spec.label] = list_measures(people, lists, [("hit_rate", 10), ("ndcg", 10), ("recall", 20)])
+        accuracy = people.accuracy(lists, (10, 20))
+        found = [*(answer.values for answer in answers[label]), {name: accuracy[name] for name in OF_PEOPLE}]
+        for report, values in zip(reports, found):
+            add_means(report, label, values, options)
+        for report, answer in zip(reports, answers[label]):
+            report.overall[label]["median_place"] = float(np.median(answer.ranks))
         gap = separation_gap(vectors, catalog.genres)
-        figures = {"same": gap.same, "different": gap.different, "overall": gap.overall}
-        figures["gap"] = math.nan if gap.is_chance else gap.gap  # nothing to divide by
-        movies.overall[spec.label] = {**figures, **dict(zip(tables["seconds"], np.diff(times).tolist()))}
+        seconds = zip(tables["seconds"], np.diff(times).tolist())
+        movies.overall[label] = {**dict(zip(tables["genre separation"], gap)), **dict(seconds)}
         model, width = backend.identity.model, backend.identity.dimension
-        movies.notes.append(f"{spec.label}: {model}, width {width:,}, {n_new:,} movies not stored")
+        movies.notes.append(f"{label}: {model}, width {width:,}, {n_new:,} movies not stored")
         progress(len(texts), len(texts), "")
     pairs = f"{gap.n_same:,} pairs of movies share a genre, {gap.n_different:,} share none"
     movies.notes.append(f"{pairs}; - where the mean of all is what chance gives")
     for report in reports:
-        _average(report, options)
+        measures, rng = list(report.values[specs[0].label]), np.random.default_rng(options.seed)
+        report.tables["mean (95% interval)"] = list(report.overall[specs[0].label])
+        report.reference = specs[0].label
+        report.compared = compare(report.values, report.reference, measures, options.n_resamples, rng, ratio=True)
     return [movies, *reports], answers
 
 
-def _average(report: Report, options: Options) -> None:
-    """Add means with intervals, and ratios to the first backend, by the same draws for all."""
-    for label, values in report.values.items():
-        matrix, rng = np.column_stack(list(values.values())), np.random.default_rng(options.seed)
-        found = dict(zip(values, bootstrap(matrix, None, options.n_resamples, rng)))
-        means = {measure: estimate.value for measure, estimate in found.items()}
-        report.overall[label] = {**means, **report.overall.get(label, {})}
-        report.intervals.update({(label, measure): estimate for measure, estimate in found.items()})
-    report.tables["mean (95% interval)"] = list(next(iter(report.overall.values())))
-    first, rng = next(iter(report.values)), np.random.default_rng(options.seed)
-    report.compare(report.values, first, list(report.values[first]), options.n_resamples, rng)
-
-
-def samples(
-    answers: Mapping[str, Sequence[Answers]],
-    requests: Sequence[Requests],
-    catalog: Catalog,
-    n_samples: int,
-    seed: int,
-) -> str:
-    """Return `n_samples` requests of each kind as they are, the movie meant, and what each backend has nearest."""
-    lines = []
-    for number, asked in enumerate(requests):
-        chosen = np.random.default_rng(seed).permutation(len(asked.texts))[:n_samples]
-        for request in sorted(chosen.tolist()):
-            words = " / ".join(asked.texts[request].split("\n"))
-            lines += ["", f'"{words}" -> {catalog.movie(int(asked.rows[request]))}']
-            for label, answered in answers.items():
-                movies = "; ".join(str(catalog.movie(row)) for row in answered[number].nearest[request].tolist())
-                lines.append(f"  {label}: place {answered[number].ranks[request]:,.0f}; nearest: {movies}")
-    return "\n".join(lines[1:])
+def add_means(report: Report, label: str, values: dict[str, np.ndarray], options: Options) -> None:
+    """Add the values of one backend, and their means with intervals, by the same draws of units for all backends."""
+    rng = np.random.default_rng(options.seed)
+    found = bootstrap(np.column_stack(list(values.values())), None, options.n_resamples, rng)
+    report.values[label] = values
+    report.overall[label] = {measure: estimate.value for measure, estimate in zip(values, found)}
+    report.intervals.update(((label, measure), estimate) for measure, estimate in zip(values, found))

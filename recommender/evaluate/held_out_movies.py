@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from functools import partial
-from typing import Callable
+from typing import Callable, Optional
 
 import numpy as np
 
@@ -28,55 +28,58 @@ from ..data.interactions import LIKED, Interactions, concat
 from ..learn.base import Ranker
 from ..learn.content import Content
 from ..learn.features import genre_matrix
-from .beyond_accuracy import list_measures
-from .protocols import Evaluation, Source, from_known, from_parts
+from .protocols import Evaluation, Source, from_known
 from .report import Report
-from .run import FunctionRanker, Options, Scores, Spec, rank_spec
+from .run import Options, Spec, rank
+from .significance import compare
 
 NAME = "held-out-movies"
 N_FOLDS = 10
 MOST_FOLDS = N_FOLDS // 2  # for each of val and test
 REFERENCE = "popularity-by-genre"
+MEASURES = ("ndcg", "recall", "hit_rate")
 
 
-def popularity_by_genre(catalog: Catalog, train: Interactions) -> Scores:
-    """Score by the likes of rated movies by genre, the same for everybody."""
-    likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
-    expected = likes_by_genre(genre_matrix(catalog, train.movie_ids), likes, train.movie_counts() > 0)
-    return lambda history, user_rows: np.tile(expected, (len(user_rows), 1))
+class PopularityByGenre(Ranker):
+    """Scores by the likes of the rated movies of the same genres, the same for everybody.
 
-
-def likes_by_genre(genres: np.ndarray, likes: np.ndarray, is_rated: np.ndarray) -> np.ndarray:
-    """Return score_i = mean of L_g over the genres g of movie i, (n_movies,) float32.
-
-    L_g = mean likes of the movies of genre g with a rating.  Without a genre: the mean over all rated movies.
-    genres: (n_movies, n_genres) of 0 and 1.  likes, is_rated: (n_movies,).
-
-    >>> genres = np.array([[1, 0], [1, 1], [0, 1], [1, 1], [0, 0]])
-    >>> likes_by_genre(genres, np.array([4, 2, 6, 0, 0]), np.array([True, True, True, False, False])).tolist()
-    [3.0, 3.5, 4.0, 3.5, 4.0]
+    score_i = mean of L_g over the genres g of movie i;  L_g = mean likes of the movies of genre g with a rating.
+    Without a genre, or a rated movie of it: the mean over all rated movies.
     """
-    rated = genres[is_rated]
-    overall = float(likes[is_rated].mean()) if is_rated.any() else 0.0
-    movies, n_genres = rated.sum(axis=0), genres.sum(axis=1)
-    of_genre = np.where(movies > 0, likes[is_rated] @ rated / np.maximum(movies, 1), overall)  # L_g, (n_genres,)
-    return np.where(n_genres > 0, genres @ of_genre / np.maximum(n_genres, 1), overall).astype(np.float32)
+
+    name = REFERENCE
+    scores_: np.ndarray  # (n_movies,) float32
+
+    def _fit(self, train: Interactions) -> None:
+        is_rated = train.movie_counts() > 0
+        likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)[is_rated]
+        genres = genre_matrix(self.catalog, train.movie_ids)  # (n_movies, n_genres) of 0 and 1
+        overall = float(likes.mean()) if len(likes) else 0.0
+        n_movies, n_genres = genres[is_rated].sum(axis=0), genres.sum(axis=1)
+        L = np.where(n_movies > 0, likes @ genres[is_rated] / np.maximum(n_movies, 1), overall)  # (n_genres,)
+        self.scores_ = np.where(n_genres > 0, genres @ L / np.maximum(n_genres, 1), overall).astype(np.float32)
+
+    def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        return self.scores_
 
 
-def random_scores(train: Interactions) -> Scores:
-    """Draw every score for each row of the history; the same row always has the same scores."""
+class RandomScores(Ranker):
+    """Draws every score for each row of the history; the same row always has the same scores."""
 
-    def score(history: Interactions, user_rows: np.ndarray) -> np.ndarray:
-        draws = [np.random.default_rng([0, row]).random(train.n_movies) for row in user_rows]
-        return np.array(draws, dtype=np.float32).reshape(len(user_rows), train.n_movies)
+    name = "random"
 
-    return score
+    def _fit(self, train: Interactions) -> None:
+        """Learn nothing."""
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        draws = [np.random.default_rng([0, row]).random(history.n_movies) for row in user_rows]
+        return np.array(draws, dtype=np.float32)
 
 
 BASELINES: dict[str, Callable[..., Ranker]] = {
-    REFERENCE: lambda catalog: FunctionRanker(partial(popularity_by_genre, catalog)),
+    PopularityByGenre.name: PopularityByGenre,
     "genre-profile": partial(Content, keywords=False, popularity=0.0),
-    "random": lambda catalog: FunctionRanker(random_scores),
+    RandomScores.name: RandomScores,
 }
 
 
@@ -85,7 +88,7 @@ def hold_out(source: Source, part: str, fold: int, seed: int = 0) -> Evaluation:
 
     Raises `ChoiceError` for fewer than 10 movies and where nobody is left to evaluate.
     """
-    case = from_parts(*source[:3], part, NAME)
+    case = source.case(part)
     n_movies = case.known.n_movies
     if n_movies < N_FOLDS:
         raise ChoiceError(f"{n_movies} movies are too few to hold out a tenth: use more data")
@@ -112,35 +115,31 @@ def evaluate(
     """Rank the held-out movies of `n_folds` folds with the baselines and the models of `specs`."""
     cases = [hold_out(source, options.part, fold, options.seed) for fold in range(n_folds)]
     catalogs = [source.catalog and without_counts(source.catalog, case) for case in cases]
-    people = np.unique(np.concatenate([case.user_rows for case in cases]))
-    columns = [np.searchsorted(people, case.user_rows) for case in cases]
-    n_times = np.bincount(np.concatenate(columns), minlength=len(people))
+    people, column = np.unique(np.concatenate([case.user_rows for case in cases]), return_inverse=True)
+    n_times = np.bincount(column)  # the folds in which each user is evaluated
     n_liked, n_ranked = (sum(map(len, each)) for each in zip(*((c.relevant()[1], c.candidates) for c in cases)))
     notes = [
         f"{n_folds} folds, {n_ranked:,} movies held out in turn, a tenth of all at a time; no others are ranked",
         f"{len(people):,} users like {n_liked:,} of them; means over users of each user's mean over folds",
     ]
-    measures = [(name, k) for k in options.ks for name in ("ndcg", "recall", "hit_rate")]
-    tables = {f"mean, k = {k}": [f"{name}@{of}" for name, of in measures if of == k] for k in options.ks}
+    tables = {f"mean, k = {k}": [f"{name}@{k}" for name in MEASURES] for k in options.ks}
     for k in options.ks:
         folds = [f"{name}@{k}_fold_{fold + 1}" for name in ("ndcg", "recall") for fold in range(n_folds)]
         tables[f"each fold, k = {k}"] = folds
     tables["seconds"] = ["fit_seconds", "rank_seconds"]
     report = Report(NAME, options.part, cases[0].known.user_ids[people], notes, tables, ratio=True)
     for spec in (*(Spec(name, name, make=make) for name, make in BASELINES.items()), *specs):
-        rankings = [rank_spec(spec, case, catalog, options) for case, catalog in zip(cases, catalogs)]
-        by_fold = [list_measures(case, ranking.rows, measures) for case, ranking in zip(cases, rankings)]
+        rankings = [rank(spec, case, catalog, options) for case, catalog in zip(cases, catalogs)]
+        by_fold = [case.accuracy(ranking.rows, options.ks) for case, ranking in zip(cases, rankings)]
         values, overall = report.values.setdefault(spec.label, {}), report.overall.setdefault(spec.label, {})
-        for name in by_fold[0]:
-            total = np.zeros(len(people))
-            for column, fold in zip(columns, by_fold):
-                total[column] += fold[name]
-            values[name] = total / n_times  # each user's mean over the folds in which they are evaluated
+        for name in (f"{name}@{k}" for k in options.ks for name in MEASURES):
+            values[name] = np.bincount(column, np.concatenate([fold[name] for fold in by_fold])) / n_times
             overall[name] = float(values[name].mean())
             overall.update((f"{name}_fold_{i + 1}", float(fold[name].mean())) for i, fold in enumerate(by_fold))
-        overall["fit_seconds"] = sum(ranking.fit_seconds for ranking in rankings)
-        overall["rank_seconds"] = sum(ranking.rank_seconds for ranking in rankings)
-    rng = np.random.default_rng(options.seed)
-    for label in report.values:
-        report.compare([label], reference, list(report.values[label]), options.n_resamples, rng)
+        for seconds in tables["seconds"]:
+            overall[seconds] = sum(getattr(ranking, seconds) for ranking in rankings)
+    report.reference, rng = reference, np.random.default_rng(options.seed)
+    for label, values in report.values.items():
+        pair = {reference: report.values[reference], label: values}
+        report.compared.update(compare(pair, reference, list(values), options.n_resamples, rng, ratio=True))
     return report

@@ -1,11 +1,9 @@
-"""How many of the movies that somebody went on to like are near the top of a list.
+"""How good ranked lists are: whether liked movies are near the top, and what else the lists show.
 
-Every function takes a batch of ranked lists as `hits` and gives one value for each user:
-
+    ranked      (B, n) movie rows, best first, -1 = no movie
     hits        (B, n) bool, hits[b, i] = the movie at place i (0 = first) of user b's list is relevant
     n_relevant  (B,) whole numbers, |R|: how many movies are relevant to the user, on the list or not
-    k           the cutoff, at most n; a list that ran out of movies is padded with False
-    returns     (B,) float64; nan if the definition divides by |R| and R is empty
+    returns     (B,) float64, a value for each list; nan if the definition divides by 0
 
 Relevance is binary. The lists come from a ranking of the whole catalogue: a metric over sampled negatives is
 another quantity and can order models the other way round (Krichene and Rendle 2020). Average over users with
@@ -14,20 +12,21 @@ another quantity and can order models the other way round (Krichene and Rendle 2
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from ..data.errors import ChoiceError, DataError
+from ..linalg.rows import unit_rows
+
+METRICS = ("ndcg", "recall", "capped_recall", "precision", "map", "capped_map", "mrr", "hit_rate")
+_CELLS = 1 << 18  # of lists at a time: diversity holds (B, k, n_genres)
 
 
 def find_hits(ranked: np.ndarray, relevant_indptr: np.ndarray, relevant_rows: np.ndarray, n_movies: int) -> np.ndarray:
     """Return which places of each list hold a relevant movie, (B, n) bool.
 
-    ranked: (B, n) movie rows, best first, -1 = no movie.  relevant_rows[relevant_indptr[b]:relevant_indptr[b + 1]]
-    are the relevant movie rows of list b, in any order.  Cost O((B n + |R|) log |R|).
+    relevant_rows[relevant_indptr[b]:relevant_indptr[b + 1]] are the relevant movie rows of list b, in any order.
+    Cost O((B n + |R|) log |R|).
 
     >>> find_hits(np.array([[4, 2, -1], [2, 0, 1]]), np.array([0, 1, 3]), np.array([2, 1, 2]), n_movies=5)
     array([[False,  True, False],
@@ -44,61 +43,37 @@ def find_hits(ranked: np.ndarray, relevant_indptr: np.ndarray, relevant_rows: np
     return hits
 
 
-def recall(hits: np.ndarray, n_relevant: np.ndarray, k: int, capped: bool = False) -> np.ndarray:
-    """Recall@k = hits in the first k / |R|; capped: / min(k, |R|), so that a perfect list always has 1.
+def accuracy(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    """Return all `METRICS` of the first k places by name, each (B,); places i count from 1.
 
-    Manning, Raghavan and Schuetze 2008, section 8.3; RecTools, ranx and trec_eval divide by |R|. Capped: the papers
-    of Mult-VAE (Liang et al. 2018) and EASE, LensKit's `Recall`.
+    ndcg           sum of 1 / log2(i + 1) over the hits / the same sum for min(k, |R|) hits in front. Jaervelin and
+                   Kekaelaeinen 2002, with binary gains; trec_eval, ranx, implicit, LensKit. RecTools' default divides
+                   by all k discounts however few movies are relevant: its perfect list may score less than 1.
+    recall         hits / |R|. Manning, Raghavan and Schuetze 2008, section 8.3; RecTools, ranx, trec_eval.
+    capped_recall  hits / min(k, |R|): a perfect list has 1. Liang et al. 2018 (Mult-VAE), EASE; LensKit's `Recall`.
+    precision      hits / k, for a shorter list too. Manning et al., section 8.4; LensKit divides by the list's length.
+    map            sum of precision@i over the places i that are hits / |R|. trec_eval, ranx, RecTools.
+    capped_map     the same sum / min(k, |R|), never smaller. implicit, LensKit; "MAP@k" in a paper may mean either.
+    mrr            1 / place of the first hit, 0 without one. Voorhees 1999; trec_eval's `recip_rank` has no cutoff.
+    hit_rate       1 with a hit, 0 without. Deshpande and Karypis 2004; ir-measures: Success@k. Papers with one
+                   held-out movie for each user call it Recall@k.
     """
-    return divide(_first(hits, k).sum(axis=1), np.minimum(n_relevant, k) if capped else n_relevant)
-
-
-def precision(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
-    """Precision@k = hits in the first k / k, also for a list shorter than k.
-
-    Manning et al. 2008, section 8.4; LensKit divides by the length of a short list.
-    """
-    return np.asarray(_first(hits, k).sum(axis=1) / float(k))
-
-
-def ndcg(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
-    """nDCG@k = sum of 1 / log2(place + 1) over the hits in the first k / the same for min(k, |R|) hits in front.
-
-    Places count from 1. Jaervelin and Kekaelaeinen 2002, with binary gains and the discount of trec_eval, ranx,
-    implicit and LensKit. RecTools' default `NDCG` divides by the sum of all k discounts however few movies are
-    relevant, which makes a perfect list score less than 1.
-    """
-    discounts = 1.0 / np.log2(np.arange(2, k + 2))  # (k,)
+    if k < 1 or hits.ndim != 2 or hits.shape[1] < k:
+        raise ChoiceError(f"k = {k} and lists of shape {hits.shape}: give k from 1 to the length, pad lists with -1")
+    first, places, most = hits[:, :k], np.arange(1, k + 1), np.minimum(n_relevant, k)
+    n_hits, discounts = first.sum(axis=1), 1.0 / np.log2(places + 1)
     ideal = np.concatenate(([0.0], np.cumsum(discounts)))  # ideal[r] of r hits in front
-    return divide(_first(hits, k) @ discounts, ideal[np.minimum(n_relevant, k)])
-
-
-def average_precision(hits: np.ndarray, n_relevant: np.ndarray, k: int, capped: bool = False) -> np.ndarray:
-    """AP@k = sum of precision@i over the places i <= k that are hits / |R| (capped: min(k, |R|)); its mean is MAP@k.
-
-    Manning et al. 2008, section 8.4, as trec_eval, ranx and RecTools. Capped: implicit and LensKit; never smaller,
-    and a paper that says "MAP@k" may mean either.
-    """
-    first = _first(hits, k)
-    total = (first * np.cumsum(first, axis=1) / np.arange(1, k + 1)).sum(axis=1)
-    return divide(total, np.minimum(n_relevant, k) if capped else n_relevant)
-
-
-def reciprocal_rank(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
-    """RR@k = 1 / place of the first hit, 0 without a hit in the first k; its mean over users is MRR@k.
-
-    Voorhees 1999 (TREC-8 question answering). The libraries agree; trec_eval's `recip_rank` has no cutoff.
-    """
-    first = _first(hits, k)
-    return np.where(first.any(axis=1), 1.0 / (first.argmax(axis=1) + 1.0), 0.0)
-
-
-def hit_rate(hits: np.ndarray, n_relevant: np.ndarray, k: int) -> np.ndarray:
-    """HitRate@k = 1 where a movie in the first k is relevant, else 0 (ir-measures and ranx: Success@k, hit_rate).
-
-    Deshpande and Karypis 2004. Papers with one held-out movie for each user call the same thing Recall@k.
-    """
-    return np.asarray(_first(hits, k).any(axis=1), dtype=np.float64)
+    precisions = (first * np.cumsum(first, axis=1) / places).sum(axis=1)  # precision@i, at the hits
+    return {
+        "ndcg": divide(first @ discounts, ideal[most]),
+        "recall": divide(n_hits, n_relevant),
+        "capped_recall": divide(n_hits, most),
+        "precision": n_hits / k,
+        "map": divide(precisions, n_relevant),
+        "capped_map": divide(precisions, most),
+        "mrr": np.where(n_hits > 0, 1.0 / (first.argmax(axis=1) + 1.0), 0.0),
+        "hit_rate": (n_hits > 0).astype(np.float64),
+    }
 
 
 def rmse(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> float:
@@ -122,21 +97,69 @@ def mae(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> float:
     return float(np.mean(np.abs(_errors(predicted, actual))))
 
 
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
-    "ndcg": ndcg,
-    "recall": recall,
-    "capped_recall": partial(recall, capped=True),
-    "precision": precision,
-    "map": average_precision,
-    "capped_map": partial(average_precision, capped=True),
-    "mrr": reciprocal_rank,
-    "hit_rate": hit_rate,
-}
+def _errors(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> np.ndarray:
+    """Return predicted - actual, both (n,); unequal shapes would broadcast to (n, n) in silence."""
+    guess, truth = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
+    if guess.shape != truth.shape or guess.ndim != 1 or not len(guess):
+        raise DataError(f"predictions {guess.shape} and ratings {truth.shape}: give two equal lists, not empty")
+    return guess - truth
 
 
-def all_metrics(hits: np.ndarray, n_relevant: np.ndarray, ks: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Return every metric at every cutoff, named as `ndcg@10`; each (B,) float64."""
-    return {f"{name}@{k}": metric(hits, n_relevant, k) for k in ks for name, metric in METRICS.items()}
+def exposure(ranked: np.ndarray, n_movies: int) -> dict[str, float]:
+    """Return how evenly all lists together show the catalogue.
+
+    coverage  the share of the movies that at least one list shows. Herlocker et al. 2004, section 4.2. It grows with
+              the number of lists: compare models over the same users only.
+    gini      0 = every movie shown equally often, 1 - 1/n = one movie has it all. Fleder and Hosanagar 2009, over the
+              whole catalogue, as LensKit's `ListGini`; Adomavicius and Kwon 2012: 1 - G.
+
+    >>> exposure(np.array([[3, -1], [3, -1]]), 4)
+    {'coverage': 0.25, 'gini': 0.75}
+    """
+    x = np.sort(np.bincount(ranked[ranked >= 0], minlength=n_movies)).astype(np.float64)  # x_1 <= ... <= x_n
+    i, n = np.arange(1, len(x) + 1), len(x)
+    # G = sum_i (2 i - n - 1) x_i / (n sum_i x_i)
+    gini = float(((2 * i - n - 1) * x).sum() / (n * x.sum())) if x.sum() else 0.0
+    return {"coverage": float(np.mean(x > 0)), "gini": gini}
+
+
+def novelty(ranked: np.ndarray, n_raters: np.ndarray, n_users: int) -> np.ndarray:
+    """Return each list's mean self-information, in bits: mean of -log2(n_raters / n_users) over its movies.
+
+    n_raters: (n_movies,) how many of the n_users training users rated each movie; 0 counts as 1, since its information
+    would be infinite. Zhou et al. 2010; RecTools' `MeanInvUserFreq`. An empty list has nan.
+    """
+    return mean_over_list(ranked, -np.log2(np.maximum(n_raters, 1) / float(max(n_users, 1))))
+
+
+def intra_list_diversity(ranked: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Return each list's mean distance 1 - cosine over its pairs of movies, in a fixed space.
+
+    features: (n_movies, d), such as genres as 0 and 1; never the space of the evaluated model, which would
+    favor itself. A movie with a zero vector is at distance 1 from every other; lists of fewer than two movies
+    have nan. Ziegler et al. 2005, as a distance (Smyth and McClure 2001). Cost O(B k d).
+    """
+    unit = unit_rows(np.asarray(features), np.float64)
+    n_movies = (ranked >= 0).sum(axis=1)
+    cosines = np.empty(len(ranked))
+    step = max(1, _CELLS // max(ranked.shape[1], 1))
+    for low in range(0, len(ranked), step):
+        lists = ranked[low : low + step]
+        vectors = np.where((lists >= 0)[:, :, None], unit[lists], 0.0)  # (B, k, d)
+        total = np.square(vectors.sum(axis=1)).sum(axis=1)
+        # sum of the cosines of all pairs = (|sum f|^2 - sum |f|^2) / 2
+        cosines[low : low + step] = (total - np.square(vectors).sum(axis=(1, 2))) / 2
+    return 1.0 - divide(cosines, n_movies * (n_movies - 1) / 2)
+
+
+def mean_over_list(ranked: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the mean of values[movie] over each list's movies; nan for an empty list.
+
+    Of movies in the long tail as 0 and 1, it is the tail share. Where papers split head and tail by 80% of the
+    *ratings* (Abdollahpouri et al. 2017), their tail is larger than ours (`data.weighting`).
+    """
+    present = ranked >= 0
+    return divide(np.where(present, values[ranked], 0.0).sum(axis=1), present.sum(axis=1))
 
 
 def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -144,17 +167,3 @@ def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     if part.shape != whole.shape:
         raise DataError(f"{len(part)} lists and {len(whole)} relevance counts: give one count for each list")
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-
-
-def _first(hits: np.ndarray, k: int) -> np.ndarray:
-    if k < 1 or hits.ndim != 2 or hits.shape[1] < k:
-        raise ChoiceError(f"k = {k} and lists of shape {hits.shape}: give k from 1 to the length, pad lists with -1")
-    return hits[:, :k]
-
-
-def _errors(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> np.ndarray:
-    """Return predicted - actual, both (n,); unequal shapes would broadcast to (n, n) in silence."""
-    guess, truth = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
-    if guess.shape != truth.shape or guess.ndim != 1 or not len(guess):
-        raise DataError(f"predictions {guess.shape} and ratings {truth.shape}: give two equal lists, not empty")
-    return guess - truth

@@ -1,16 +1,14 @@
 """Evaluation protocols: which ratings are known, which are held out, and for which users.
 
-    per user       the last part of each user's ratings is held out                      (`per_user`)
+    per-user       the last part of each user's ratings is held out
     returning      of those users, the ones whose held-out part begins after a break      (`Evaluation.returning`)
-    strict time    the same users and targets, but models are fitted only on ratings
+    strict-time    the same users and targets, but models are fitted only on ratings
                    from before the moment of prediction                                (`Evaluation.strict_time`)
-    global time    one moment for all                                                      (`global_time`)
-    user folds     whole users are held out, for the session                              (`user_folds`)
-    movie folds    whole movies are held out                                               (`held_out_movies`)
+    global-time    one moment for all, at which the held-out part begins
 
 In each, models are tuned on val (fitted on train) and reported on test once (fitted on train + val); all movies
 that the user has not rated are ranked; a target is relevant at 4 stars or more; users without a relevant target are
-left out and counted. `build` makes cases by name.
+left out and counted. `build` makes a case by name. Movies are held out in `held_out_movies`, whole users in `replay`.
 
 Leaks               prevented by
     others' future  strict time only: per-user models are fitted on ratings that others gave later
@@ -36,21 +34,21 @@ from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, DataError
 from ..data.interactions import LIKED, Interactions, concat
 from ..data.splits import KIND, REMEDY, load_split, split_by_time, split_per_user
-from ..learn.base import Ranker, best_unseen, last_times
-from .metrics import find_hits, ndcg
+from ..learn.base import last_times
+from .metrics import accuracy, find_hits
 
 DAY = 86_400
-RANKING_BLOCK = 256  # users in a batch of `ranking_quality`
+_BREAKS = {DAY: "1 day", 60: "1 minute"}
 _MOST_ENDS = 600  # possible ends of a run in `cut_runs`: 600^2 costs take 3 MB
+# name: (the protocol whose lists answer it, for more than how many seconds its users were away, meaning)
 PROTOCOLS = {
-    "per-user": "the last part of each user's ratings",
-    "returning": "of per-user, the users who were away for more than a day",
-    "returning-minute": "of per-user, the users who were away for more than a minute",
-    "strict-time": "per-user, models fitted only on ratings from before each moment",
-    "strict-time-returning": "of strict-time, the users who were away for more than a day",
-    "global-time": "one moment for everybody",
+    "per-user": ("per-user", 0, "the last part of each user's ratings"),
+    "returning": ("per-user", DAY, "of per-user, the users who were away for more than a day"),
+    "returning-minute": ("per-user", 60, "of per-user, the users who were away for more than a minute"),
+    "strict-time": ("strict-time", 0, "per-user, models fitted only on ratings from before each moment"),
+    "strict-time-returning": ("strict-time", DAY, "of strict-time, the users who were away for more than a day"),
+    "global-time": ("global-time", 0, "one moment for everybody"),
 }
-_AWAY = {"returning": DAY, "returning-minute": 60, "strict-time-returning": DAY}
 
 
 class Source(NamedTuple):
@@ -78,6 +76,13 @@ class Source(NamedTuple):
             train, val, test = split_per_user(concat(train, val, test))
         return cls(train, val, test, Catalog.load(folder))
 
+    def case(self, part: str = "test", name: str = "per user") -> Evaluation:
+        """Return the case for `part`: val after train, or test after train and val."""
+        if part not in ("val", "test"):
+            raise ChoiceError(f"split {part!r} is not one of val, test: tune on val, report on test")
+        known, held_out = (self.train, self.val) if part == "val" else (concat(self.train, self.val), self.test)
+        return from_known(known, held_out, name)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -87,8 +92,8 @@ class Evaluation:
     held_out: the ratings to be predicted, same vocabularies; likes (4 stars or more) are relevant.
     user_rows: (n,) int64, who is evaluated.  at: (n,) int64 seconds, the moment at which each is ranked for.
     left_out: how many users are not evaluated, by reason.
-    n_stages: 0 = models are fitted once, on `known`; otherwise strict time, see `strict_time`.
-    missed: in strict time, the mean share of the ratings before a user's moment that their model does not see.
+    fit_before: (n,) int64, for each user the moment before which ratings reach their model, see `strict_time`; None =
+    models are fitted once, on `known`.  missed: the mean share of the ratings before `at` that this leaves out.
     candidates: the movie rows that are ranked, equal scores in this order; None = all movies, equal scores by id.
     root: the case with more users whose lists are reused, or None.
     """
@@ -99,7 +104,7 @@ class Evaluation:
     user_rows: np.ndarray
     at: np.ndarray
     left_out: dict[str, int] = field(default_factory=dict)
-    n_stages: int = 0
+    fit_before: Optional[np.ndarray] = None
     missed: float = 0.0
     candidates: Optional[np.ndarray] = None
     root: Optional[Evaluation] = None
@@ -108,16 +113,36 @@ class Evaluation:
     def n_users(self) -> int:
         return len(self.user_rows)
 
-    def relevant(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the relevant movies of those evaluated: indptr (n + 1,) and movie rows, in order of `user_rows`."""
-        liked = self.held_out.take(self.held_out.ratings >= LIKED).select(self.user_rows)
+    @property
+    def n_stages(self) -> int:
+        """How many models are fitted in strict time, otherwise 0."""
+        return 0 if self.fit_before is None else len(np.unique(self.fit_before))
+
+    def relevant(self, among: Optional[np.ndarray] = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the relevant movies of those evaluated: indptr (n + 1,) and movie rows, in order of `user_rows`.
+
+        among: (n_movies,) bool, the only movies that count, such as cold-start movies.
+        """
+        counts = self.held_out.ratings >= LIKED
+        if among is not None:
+            counts &= among[self.held_out.movie_rows]
+        liked = self.held_out.take(counts).select(self.user_rows)
         return liked.indptr, liked.movie_rows.astype(np.int64)
+
+    def accuracy(
+        self, rows: np.ndarray, ks: Sequence[int], among: Optional[np.ndarray] = None
+    ) -> dict[str, np.ndarray]:
+        """Return the metrics of the lists `rows` (n_users, n) at each of `ks`: `ndcg@10` -> (n_users,), and so on."""
+        indptr, relevant = self.relevant(among)
+        hits = find_hits(rows.astype(np.int64), indptr, relevant, self.known.n_movies)
+        return {f"{name}@{k}": each for k in ks for name, each in accuracy(hits, np.diff(indptr), k).items()}
 
     def select(self, keep: np.ndarray, name: str, reason: str) -> Evaluation:
         """Return the case for the users where `keep` (n,) is True; the others are counted under `reason`."""
         dropped = self.n_users - int(keep.sum())
         left_out = {**self.left_out, reason: self.left_out.get(reason, 0) + dropped}
-        kept = {"user_rows": self.user_rows[keep], "at": self.at[keep]}
+        before = None if self.fit_before is None else self.fit_before[keep]
+        kept = {"user_rows": self.user_rows[keep], "at": self.at[keep], "fit_before": before}
         return dataclasses.replace(self, name=name, left_out=left_out, root=self.root or self, **kept)
 
     def sample(self, n: int) -> Evaluation:
@@ -131,13 +156,12 @@ class Evaluation:
         return self.at - last_times(self.known, self.user_rows)
 
     def returning(self, seconds: int = DAY) -> Evaluation:
-        """Return the case for users who come back after a break of more than `seconds`.
+        """Return the case for users who come back after a break of more than a day or a minute.
 
         Most held-out parts continue a sitting, in the order in which the site lists movies, and a model can gain by
         guessing the listing. These users were away, so it cannot.
         """
-        size, unit = next((s, u) for s, u in ((DAY, "day"), (60, "minute"), (1, "second")) if seconds % s == 0)
-        away = f"{seconds // size} {unit}" + ("" if seconds == size else "s")
+        away = _BREAKS[seconds]
         return self.select(self.gap() > seconds, f"{self.name}, away > {away}", f"away {away} or less")
 
     def strict_time(self, n_stages: int = 20) -> Evaluation:
@@ -148,76 +172,47 @@ class Evaluation:
         held-out ones included, from before its *first* moment. That costs the later users of a run the share of
         ratings that `missed` says. A user's own known ratings are all given as history.
         """
-        n_stages = min(n_stages, self.n_users)
-        case = dataclasses.replace(self, name=f"{self.name}, strict time", n_stages=n_stages, root=None)
-        return dataclasses.replace(case, missed=case._runs()[2])
+        order = np.argsort(self.at, kind="stable")
+        moments = self.at[order]
+        times = np.sort(np.concatenate([self.known.times, self.held_out.times]))
+        begins, missed = cut_runs(np.searchsorted(times, moments), n_stages)
+        fit_before = np.empty_like(moments)
+        fit_before[order] = np.repeat(moments[begins], np.diff(begins, append=self.n_users))
+        name = f"{self.name}, strict time"
+        return dataclasses.replace(self, name=name, fit_before=fit_before, missed=missed, root=None)
 
     def stages(self) -> Iterator[tuple[Interactions, np.ndarray]]:
         """Yield what to fit on and whom to rank for, positions in `user_rows`; together all, each once."""
-        if not self.n_stages:
+        if self.fit_before is None:
             yield self.known, np.arange(self.n_users)
             return
-        everything = concat(self.known, self.held_out)
-        order, begins, _ = self._runs()
-        for people in np.split(order, begins[1:]):
-            yield everything.take(everything.times < self.at[people[0]]), people
-
-    def _runs(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """Return the users in order of their moments, where each run begins, and the mean share missed."""
-        order = np.argsort(self.at, kind="stable")
-        times = np.sort(np.concatenate([self.known.times, self.held_out.times]))
-        begins, missed = cut_runs(np.searchsorted(times, self.at[order], side="left"), self.n_stages)
-        return order, begins, missed
+        everything, order = concat(self.known, self.held_out), np.argsort(self.at, kind="stable")
+        for moment in np.unique(self.fit_before):
+            yield everything.take(everything.times < moment), order[self.fit_before[order] == moment]
 
 
-def build(source: Source, protocols: Sequence[str], part: str, n_stages: int = 20) -> list[Evaluation]:
-    """Return the cases of the protocols named, each once, on `part`, val or test.
+def build(source: Source, protocol: str, part: str = "test", n_stages: int = 20) -> Evaluation:
+    """Return the case of a protocol of `PROTOCOLS` on `part`, val or test.
 
-    Raises `ChoiceError` for an unknown name and where nobody can be evaluated, `DataError` if a protocol needs
+    Raises `ChoiceError` for an unknown name and where nobody can be evaluated, `DataError` if the protocol needs
     dates and the ratings have none (`Interactions.has_times`); then per-user goes by the order of the ratings.
     """
-    roots: dict[str, Evaluation] = {}
-    cases = []
-    for protocol in dict.fromkeys(protocols):
-        if protocol not in PROTOCOLS:
-            raise ChoiceError(f"unknown protocol {protocol!r}: choose from {', '.join(PROTOCOLS)}")
-        if protocol != "per-user" and not (source.train.has_times and source.test.has_times):
-            raise DataError(f"these ratings have no times, which protocol {protocol} needs: use per-user")
-        root = next((name for name in ("strict-time", "global-time") if protocol.startswith(name)), "per-user")
-        if root not in roots and root == "global-time":
-            roots[root] = global_time(concat(*source[:3]), part)
-        elif root not in roots:
-            case = from_parts(*source[:3], part, "per user")
-            roots[root] = case.strict_time(n_stages) if root == "strict-time" and case.n_users else case
-        case = roots[root].returning(_AWAY[protocol]) if protocol in _AWAY else roots[root]
-        if not case.n_users:
-            raise ChoiceError(f"protocol {protocol} has no users to evaluate on {part}: omit it or use more data")
-        cases.append(case)
-    return cases
-
-
-def per_user(data: Interactions, part: str = "test") -> Evaluation:
-    """Return the case of the per-user split (`data.splits`), on val or test."""
-    return from_parts(*split_per_user(data), part=part, name="per user")
-
-
-def global_time(data: Interactions, part: str = "test") -> Evaluation:
-    """Return the case of the global-time split: everybody is ranked for at the one moment where the part begins.
-
-    Users who had rated nothing by then are left out and counted.
-    """
-    case = from_parts(*split_by_time(data), part=part, name="global time")
-    first = np.full(case.n_users, case.held_out.times.min(initial=np.iinfo(np.int64).max), dtype=np.int64)
-    return dataclasses.replace(case, at=first)
-
-
-def from_parts(train: Interactions, val: Interactions, test: Interactions, part: str, name: str) -> Evaluation:
-    """Return the case for `part`: val after train, or test after train and val."""
-    if part == "val":
-        return from_known(train, val, name)
-    if part == "test":
-        return from_known(concat(train, val), test, name)
-    raise ChoiceError(f"split {part!r} is not one of val, test: tune on val, report on test")
+    if protocol not in PROTOCOLS:
+        raise ChoiceError(f"unknown protocol {protocol!r}: choose from {', '.join(PROTOCOLS)}")
+    root, away, _ = PROTOCOLS[protocol]
+    if protocol != "per-user" and not (source.train.has_times and source.test.has_times):
+        raise DataError(f"these ratings have no times, which protocol {protocol} needs: use per-user")
+    if root == "global-time":  # who had rated nothing by the moment where the part begins is left out and counted
+        case = Source(*split_by_time(concat(*source[:3]))).case(part, "global time")
+        first = case.held_out.times.min(initial=np.iinfo(np.int64).max)
+        case = dataclasses.replace(case, at=np.full_like(case.at, first))
+    else:
+        case = source.case(part)
+        case = case.strict_time(n_stages) if root == "strict-time" and case.n_users else case
+    case = case.returning(away) if away else case
+    if not case.n_users:
+        raise ChoiceError(f"protocol {protocol} has no users to evaluate on {part}: omit it or use more data")
+    return case
 
 
 def from_known(known: Interactions, held_out: Interactions, name: str) -> Evaluation:
@@ -238,17 +233,6 @@ def from_known(known: Interactions, held_out: Interactions, name: str) -> Evalua
     }
     at = np.maximum(first, last_times(known, user_rows))
     return Evaluation(name, known, held_out, user_rows, at, left_out)
-
-
-def user_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Return `n_folds` ascending arrays of user rows, disjoint, together all, sizes differing by at most one.
-
-    >>> [len(fold) for fold in user_folds(7, 3, np.random.default_rng(0))]
-    [3, 2, 2]
-    """
-    if not 2 <= n_folds <= n_users:
-        raise ChoiceError(f"{n_folds} folds of {n_users} users: give from 2 to the number of users")
-    return [np.sort(fold) for fold in np.array_split(rng.permutation(n_users), n_folds)]
 
 
 def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
@@ -287,14 +271,3 @@ def cut_runs(n_before: npt.ArrayLike, n_runs: int) -> tuple[np.ndarray, float]:
     begins_of_runs = np.array([0, *reversed(begins)], dtype=np.int64)
     given = np.repeat(n[begins_of_runs], np.diff(np.append(begins_of_runs, len(n))))
     return begins_of_runs, float(np.mean(1 - np.divide(given, n, out=np.ones_like(n), where=n > 0)))
-
-
-def ranking_quality(model: Ranker, case: Evaluation, k: int = 10) -> float:
-    """Return the mean nDCG@k over the users of `case`, all unseen movies ranked."""
-    lists = [np.empty((0, k), dtype=np.int32)]
-    for low in range(0, case.n_users, RANKING_BLOCK):
-        users, at = case.user_rows[low : low + RANKING_BLOCK], case.at[low : low + RANKING_BLOCK]
-        lists.append(best_unseen(model.score(case.known, users, at), case.known, users, k))
-    indptr, relevant = case.relevant()
-    hits = find_hits(np.concatenate(lists), indptr, relevant, case.known.n_movies)
-    return float(ndcg(hits, np.diff(indptr), k).mean()) if case.n_users else float("nan")

@@ -1,6 +1,6 @@
 """The session replayed on people whose ratings are known: how many movies that they like does it show?
 
-Whole people are held out (`protocols.user_folds`); rules are fitted on the others. A person with at least
+Whole people are held out, a fold at a time; rules are fitted on the others. A person with at least
 `MIN_LIKED` liked movies (rating >= 4) names some of them, drawn at random, as favorites; then, movie after movie, the
 real session (`recommender.session`) shows and this person answers by the rating: like at >= 4, dislike at <= 2.5,
 otherwise skip, a movie never rated included. A hit is a liked movie shown; favorites are not counted.
@@ -25,13 +25,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.catalog import Catalog
+from ..data.errors import ChoiceError
 from ..data.interactions import LIKED, Interactions
 from ..data.weighting import HEAD, popularity_tiers
 from ..session.engine import SessionEngine
 from ..session.policy import MovieFilter, PolicySettings
 from ..session.rules import LearningRule
 from ..session.state import DISLIKE, FAVORITE, LIKE, SKIP, Event
-from .protocols import user_folds
 from .significance import resampled_means
 
 DISLIKED = 2.5
@@ -108,8 +108,11 @@ def make_folds(
 
     fold_seed: who falls into which fold. The movie rows of `catalog` are those of `data`.
     """
+    if not 2 <= n_folds <= data.n_users:
+        raise ChoiceError(f"{n_folds} folds of {data.n_users} users: give from 2 to the number of users")
     folds = []
-    for number, rows in enumerate(user_folds(data.n_users, n_folds, np.random.default_rng(fold_seed))):
+    for number, rows in enumerate(np.array_split(np.random.default_rng(fold_seed).permutation(data.n_users), n_folds)):
+        rows = np.sort(rows)
         train = data.take(~np.isin(data.user_rows(), rows))
         draws = [draw_people(data, rows, n_favorites, np.random.default_rng([seed, number])) for seed in seeds]
         people = [person for draw in draws for person in draw]

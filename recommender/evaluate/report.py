@@ -22,7 +22,7 @@ import numpy as np
 
 from ..data.errors import DataError
 from ..data.files import replace_file
-from .significance import Estimate, compare
+from .significance import Estimate
 
 _HEAD = ["task", "split", "model", "measure", "n_units", "value", "low", "high"]
 _AGAINST = ["reference", "against", "against_value", "against_low", "against_high", "p_value", "corrected_p"]
@@ -50,14 +50,6 @@ class Report:
     overall: dict[str, dict[str, float]] = field(default_factory=dict)
     intervals: dict[tuple[str, str], Estimate] = field(default_factory=dict)
     compared: dict[tuple[str, str], Estimate] = field(default_factory=dict)
-
-    def compare(
-        self, models: Iterable[str], reference: str, measures: Sequence[str], n_resamples: int, rng: np.random.Generator
-    ) -> None:
-        """Compare `models` with the one called `reference`, all by the same draws of units."""
-        self.reference = reference
-        chosen = {model: self.values[model] for model in (reference, *models)}
-        self.compared.update(compare(chosen, reference, measures, n_resamples, rng, self.ratio))
 
 
 def averages(reports: Iterable[Report]) -> Any:

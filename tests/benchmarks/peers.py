@@ -27,8 +27,8 @@ import numpy as np
 from model.evaluate import load_raw as load
 from recommender import cli
 from recommender.evaluate import protocols, run
-from recommender.evaluate.beyond_accuracy import rating_errors, score_lists
 from recommender.evaluate.protocols import Evaluation
+from recommender.evaluate.rankings import rating_errors, score_lists, start_report
 from recommender.learn import registry
 from tests.benchmarks.peer_runners import environments, exchange, tables
 from tests.benchmarks.peer_runners.grids import MODELS, PeerModel
@@ -61,7 +61,7 @@ def main() -> None:
 
 def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerModel], tuned: dict[str, Any]) -> None:
     """Choose each model's settings on val (RMSE, or nDCG@10) and write them to peers.json."""
-    (case,) = protocols.build(source, ["per-user"], "val")
+    case = protocols.build(source, "per-user", "val")
     for model in chosen:
         grid = model.configurations()
         say(f"set {name}: tuning {model.label}, {len(grid)} settings")
@@ -81,7 +81,7 @@ def tune(store: Path, name: str, source: protocols.Source, chosen: list[PeerMode
 def loss(model: PeerModel, case: Evaluation, outcome: exchange.Outcome) -> float:
     if isinstance(outcome, str):
         return np.inf
-    return rmse(case, outcome) if model.rates else -score_lists(case, outcome.rows, (10,))[1]["ndcg@10"]
+    return rmse(case, outcome) if model.rates else -case.accuracy(outcome.rows, (10,))["ndcg@10"].mean()
 
 
 def rmse(case: Evaluation, outcome: exchange.Result) -> float:
@@ -92,16 +92,16 @@ def rmse(case: Evaluation, outcome: exchange.Result) -> float:
 
 def test(store: Path, name: str, source: Any, chosen: list[PeerModel], tuned: dict[str, Any], results: Any) -> None:
     """Score the tuned peers and ours on test, all protocols, and leave the figures in `results`."""
-    cases = dict(zip(tables.PROTOCOLS, protocols.build(source, list(tables.PROTOCOLS), "test")))
+    cases = {name: protocols.build(source, name) for name in tables.PROTOCOLS}
     roots = {root: cases[root] for root in ("per-user", "strict-time")}
-    reports = {protocol: run.start_report(case, run.Options()) for protocol, case in cases.items()}
+    reports = {protocol: start_report(case, run.Options()) for protocol, case in cases.items()}
     results.reports.update({(name, protocol): found for protocol, found in reports.items()})
 
     def add(root: Evaluation, label: str, peer: str, rows: np.ndarray, errors: dict[str, float]) -> None:
         """Score lists made for `root` under every protocol that they answer, and add errors of predicted ratings."""
         results.peers[label] = peer
         for protocol, case in cases.items():
-            if len(rows) and (root is case or root is case.root):
+            if len(rows) and root.name == (case.root or case).name:
                 of_case = np.searchsorted(root.user_rows, case.user_rows)
                 found = score_lists(case, rows[of_case], (10, 20))
                 reports[protocol].values[label], reports[protocol].overall[label] = found
@@ -140,7 +140,7 @@ def rank_ours(store: Path, source: Any, case: Evaluation, name: str, settings: d
     """Return the lists of our model `name`, from the store where nothing that they depend on has changed."""
     options = run.Options(ks=(N,), checkpoint=store / "ours")
     say(f"{case.name}: ours, {name} {settings or ''}")
-    return run.rank_spec(run.Spec(name, name, settings), case, source.catalog, options)
+    return run.rank(run.Spec(name, name, settings), case, source.catalog, options)
 
 
 if __name__ == "__main__":

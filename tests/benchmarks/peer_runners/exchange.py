@@ -5,14 +5,13 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Union
 
 import numpy as np
 
 from recommender.evaluate.protocols import Evaluation
-from recommender.evaluate.run import kept
+from recommender.evaluate.run import keep, kept
 
 from . import environments
 
@@ -49,7 +48,7 @@ def run(
         job = {"n": n, "n_stages": len(stages), "model": model, "settings": configuration}
         try:
             path = store / "results" / f"{own.hexdigest()[:24]}.npz"
-            outcomes.append(Result(**kept(path, _KEPT, partial(_run_job, store, peer, stages, job))))
+            outcomes.append(Result(**(kept(path, _KEPT) or keep(path, _run_job(store, peer, stages, job)))))
         except environments.Unavailable as error:
             outcomes.append(f"{error}")
     return outcomes

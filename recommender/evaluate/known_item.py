@@ -1,10 +1,7 @@
-"""Quality of movie vectors: whether queries find the movie meant, and whether genres are separated.
+"""Requests in words that one movie answers, and at which rank the vectors of a backend find it.
 
     rank = 1 + how many movies are nearer to the words than the one meant + half of the others that are as near
     Recall@k = share of requests with rank <= k        MRR = mean of 1 / rank, without a cutoff
-    gap    = (mean cosine of pairs that share a genre - mean cosine of pairs that share none) / |mean cosine of all|
-
-Requests are written descriptions, or what users said in ReDial before a movie:
 
     descriptions   a CSV of movieId, query and, where it has one, part (tune, report): one movie meant by each
     dialogues      ReDial: for each movie that came up and that the seeker liked, the seeker's own words before it was
@@ -13,14 +10,13 @@ Requests are written descriptions, or what users said in ReDial before a movie:
 A movie of a dialogue is the one of the catalogue with the same title, or other title, and year; those that the
 catalogue lacks, or has twice, and those before which the seeker said nothing are left out and counted. Figures are
 means over dialogues of each one's mean. For tuning, val takes the descriptions marked `tune` and every third dialogue
-(by a checksum of its id); test the rest. The gap divides by a mean that may be near 0, so it orders backends but does
-not measure by how much one is better: vectors that all point one way have a large mean and a small gap.
+(by a checksum of its id); test the rest.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +28,8 @@ from ..data.errors import DataError
 from ..data.raw.cells import whole_number
 from ..data.raw.csv_table import file_rows
 from ..data.title_text import compact, fold
+from ..linalg.rows import top_n
+from ..text.base import BaseEmbeddingBackend
 from ..text.dialogues import Dialogue, words_before
 
 PART_OF = {"tune": "val", "report": "test"}
@@ -51,7 +49,7 @@ class Requests:
     texts: list[str]
     rows: np.ndarray
     unit: np.ndarray
-    unit_names: list[str]
+    unit_names: np.ndarray
     left_out: dict[str, int]
 
     def __post_init__(self) -> None:
@@ -74,7 +72,8 @@ def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
     if not path.is_file():
         raise DataError(f"no descriptions at {path}: give a CSV with movieId and query")
     row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
-    texts, rows, n_unknown = [], [], 0
+    asked: list[tuple[str, int]] = []
+    n_unknown = 0
     for line, (cell, query, of_part) in file_rows(path, ("movieId", "query"), [], ("part",)):
         movie_id = whole_number(cell)
         if not query or movie_id is None:
@@ -82,19 +81,19 @@ def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
         if of_part and of_part not in PART_OF:
             raise DataError(f"{path} line {line}: part {of_part!r} is not one of {', '.join(PART_OF)}")
         if not of_part or PART_OF[of_part] == part:
-            row = row_of.get(movie_id)
-            n_unknown += row is None
-            if row is not None:
-                texts.append(query)
-                rows.append(row)
-    names = [str(movie_id) for movie_id in catalog.movie_ids[np.array(rows, np.int64)].tolist()]
+            n_unknown += movie_id not in row_of
+            asked += [(query, row_of[movie_id])] if movie_id in row_of else []
+    rows = np.array([row for _, row in asked], np.int64)
+    names = catalog.movie_ids[rows].astype(str)
     return Requests(
-        "descriptions", texts, np.array(rows, np.int64), np.arange(len(rows)), names, {NOT_THERE: n_unknown}
+        "descriptions", [query for query, _ in asked], rows, np.arange(len(rows)), names, {NOT_THERE: n_unknown}
     )
 
 
 def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str) -> Requests:
     """Return the requests of the dialogues of `part`, val or test: see the head of this module."""
+    import pandas as pd
+
     rows_of: dict[tuple[str, int], set[int]] = {}  # title in one spelling, year -> rows, under every name of a movie
     for row, raw in enumerate(catalog.raw_titles):
         title, _, alternatives = parse_title(raw)
@@ -115,10 +114,31 @@ def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str
                 left_out[SILENT] += 1
             else:
                 asked += [(words, row, dialogue.dialog_id) for row in meant]
-    names = list(dict.fromkeys(name for _, _, name in asked))
-    unit_of = {name: unit for unit, name in enumerate(names)}
-    rows, unit = np.array([row for _, row, _ in asked], np.int64), [unit_of[name] for _, _, name in asked]
-    return Requests("dialogues", [words for words, _, _ in asked], rows, np.array(unit, np.int64), names, left_out)
+    unit, names = pd.factorize(np.array([name for _, _, name in asked], dtype=object))
+    rows = np.array([row for _, row, _ in asked], np.int64)
+    return Requests("dialogues", [words for words, _, _ in asked], rows, unit, names, left_out)
+
+
+class Answers(NamedTuple):
+    """What a backend finds: recall@k and mrr of each unit, the ranks (n,) of the movies meant, and all vectors."""
+
+    values: dict[str, np.ndarray]
+    ranks: np.ndarray
+    queries: np.ndarray
+    movies: np.ndarray
+
+    def nearest(self, request: int, n: int = 3) -> list[int]:
+        """Return the rows of the n movies nearest to one request, equal ones by row."""
+        return top_n(self.queries[[request]] @ self.movies.T, n)[0].tolist()
+
+
+def find(backend: BaseEmbeddingBackend, movies: np.ndarray, requests: Requests, ks: tuple[int, ...]) -> Answers:
+    """Return what the vectors of `requests` by `backend` find among the vectors of all movies, (n_movies, d)."""
+    queries = backend.embed_texts(requests.texts)
+    found = ranks(queries, movies, requests.rows)
+    measures = {**{f"recall@{k}": found <= k for k in ks}, "mrr": 1.0 / found}
+    values = {name: requests.by_unit(each) for name, each in measures.items()}
+    return Answers(values, found, queries, movies)
 
 
 def ranks(queries: np.ndarray, movies: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -140,65 +160,21 @@ def ranks(queries: np.ndarray, movies: np.ndarray, targets: np.ndarray) -> np.nd
     return result
 
 
-def finding_measures(found: np.ndarray, ks: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Return `recall@k` and `mrr` of each request, (n_queries,) float64, from the ranks.
-
-    >>> measures = finding_measures(np.array([1.0, 4.0, 20.0]), (10,))
-    >>> measures["recall@10"].tolist(), measures["mrr"].tolist()
-    ([1.0, 1.0, 0.0], [1.0, 0.25, 0.05])
-    """
-    measures: dict[str, np.ndarray] = {f"recall@{k}": np.asarray(found <= k, dtype=np.float64) for k in ks}
-    return {**measures, "mrr": 1.0 / found}
-
-
-class Gap(NamedTuple):
-    """Mean cosine of pairs of movies that share a genre, that share none, and of both; nan if there is no such pair.
-
-    gap: (same - different) / |overall|, nan if it is undefined.  is_chance: whether `overall` is within 3
-    deviations, 3 / sqrt(width * pairs), of what random directions have, so that nothing is there to divide by.
-    """
-
-    same: float
-    different: float
-    overall: float
-    n_same: int
-    n_different: int
-    gap: float
-    is_chance: bool
-
-
-def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
-    """Return the genre separation of `vectors` (n, d), rows of length 1 or 0, for `genres` (n, n_genres).
-
-    Exact over all pairs, each once. A movie without a genre is in no pair; a row of zeros has cosine 0 with all.
-    Movies with the same set of genres are added up first, and a sum over pairs of movies is one over pairs of sets:
-    sum over i in A, j in B of v_i . v_j = (sum of v_i over A) . (sum of v_j over B). Cost O(n d + m^2 (d + n_genres))
-    for m different sets of genres (1,000 of 62,000 MovieLens movies), m^2 a block at a time.
-
-    >>> vectors = np.array([[1.0, 0], [1, 0], [0, 1]])
-    >>> separation_gap(vectors, np.array([[True], [True], [False]])).same
-    1.0
-    """
-    if len(vectors) != len(genres):
-        raise DataError(f"{len(vectors)} vectors and genres of {len(genres)} movies: give both for the same movies")
-    listed = genres.any(axis=1)
-    V = vectors[listed].astype(np.float64)
-    sets, of_movie = np.unique(genres[listed], axis=0, return_inverse=True)
-    of_movie = of_movie.reshape(-1)
-    sizes = np.bincount(of_movie, minlength=len(sets)).astype(np.float64)
-    sums = np.zeros((len(sets), V.shape[1]))  # (m, d)
-    np.add.at(sums, of_movie, V)
-    same = n_same = 0.0
-    step = max(1, _CELLS // max(len(sets), 1))
-    for low in range(0, len(sets), step):
-        shares = sets[low : low + step].astype(np.float64) @ sets.T > 0  # (step, m)
-        same += float(((sums[low : low + step] @ sums.T) * shares).sum())
-        n_same += float(sizes[low : low + step] @ shares @ sizes)
-    squares = float((V * V).sum())  # each movie with itself
-    total = float(sums.sum(axis=0) @ sums.sum(axis=0)) - squares
-    n_all, same, n_same = len(V) * (len(V) - 1), same - squares, n_same - len(V)
-    pairs = ((same, n_same), (total - same, n_all - n_same), (total, n_all))
-    shared, apart, overall = (part / n if n else float("nan") for part, n in pairs)
-    gap = (shared - apart) / abs(overall) if overall else float("nan")
-    is_chance = overall**2 * V.shape[1] * (n_all // 2) <= 9
-    return Gap(shared, apart, overall, int(n_same) // 2, int(n_all - n_same) // 2, gap, is_chance)
+def samples(
+    answers: Mapping[str, Sequence[Answers]],
+    requests: Sequence[Requests],
+    catalog: Catalog,
+    n_samples: int,
+    seed: int,
+) -> str:
+    """Return `n_samples` requests of each kind as they are, the movie meant, and what each backend has nearest."""
+    lines = []
+    for number, asked in enumerate(requests):
+        chosen = np.random.default_rng(seed).permutation(len(asked.texts))[:n_samples]
+        for request in sorted(chosen.tolist()):
+            words = " / ".join(asked.texts[request].split("\n"))
+            lines += ["", f'"{words}" -> {catalog.movie(int(asked.rows[request]))}']
+            for label, answered in answers.items():
+                movies = "; ".join(str(catalog.movie(row)) for row in answered[number].nearest(request))
+                lines.append(f"  {label}: place {answered[number].ranks[request]:,.0f}; nearest: {movies}")
+    return "\n".join(lines[1:])

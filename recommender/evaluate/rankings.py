@@ -1,0 +1,131 @@
+"""Rankings for known users: all metrics of each model's lists, and its differences from a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Optional
+
+import numpy as np
+
+from ..data.catalog import Catalog
+from ..data.interactions import LIKED
+from ..data.weighting import TAIL, popularity_tiers
+from . import metrics
+from .protocols import Evaluation
+from .report import Report
+from .run import Options, Ranking, Spec, rank
+from .significance import compare
+
+COLD_USER, COLD_MOVIE = 20, 5  # cold start: at most this number of known ratings; MovieLens asks new users for 20
+
+
+def evaluate(
+    cases: Sequence[Evaluation],
+    specs: Sequence[Spec],
+    catalog: Optional[Catalog],
+    options: Options,
+    against: str = "first",
+) -> Iterator[Report]:
+    """Yield the values of all models on each case, and their differences from the model `against`.
+
+    Cases with one root are answered from the same lists. against: a label, "first", or "best" (by the first nDCG).
+    """
+    rankings: dict[tuple[str, str], Ranking] = {}
+    for case in cases:
+        root = case.root or case
+        of_case = np.searchsorted(root.user_rows, case.user_rows)
+        listed = catalog is not None and np.array_equal(catalog.movie_ids, case.known.movie_ids)
+        genres = catalog.genres if catalog is not None and listed else None
+        report = start_report(case, options)
+        for spec in specs:
+            if (root.name, spec.label) not in rankings:
+                rankings[root.name, spec.label] = rank(spec, root, catalog, options)
+            found = rankings[root.name, spec.label]
+            values, overall = score_lists(case, found.rows[of_case], options.ks, genres)
+            overall.update(rating_errors(case, found.predicted), fit_seconds=found.fit_seconds)
+            overall["rank_seconds"] = found.rank_seconds
+            report.values[spec.label], report.overall[spec.label] = values, overall
+        compared = [f"{name}@{k}" for k in options.ks for name in ("ndcg", "recall")]
+        best = max(report.overall, key=lambda label: report.overall[label][compared[0]])
+        report.reference = {"first": next(iter(report.overall)), "best": best}.get(against, against)
+        rng = np.random.default_rng(options.seed)
+        report.compared = compare(report.values, report.reference, compared, options.n_resamples, rng)
+        yield report
+
+
+def score_lists(
+    case: Evaluation, rows: np.ndarray, ks: Sequence[int], genres: Optional[np.ndarray] = None
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Return all values of the lists `rows` (n_users, n), n at least the largest of `ks`.
+
+    First of each user: measure -> (n_users,), nan if it is undefined; then of all: measure -> value.
+    genres: (n_movies, n_genres), the space of intra-list diversity; without it, diversity is omitted.
+    Tiers, novelty and the cold groups are counted in `case.known`: they do not move with the model.
+    Cost O(n_users n (log |R| + n_genres)).
+    """
+    counts, n_known = case.known.movie_counts(), np.diff(case.known.indptr)
+    in_tail, n_raters = popularity_tiers(counts) == TAIL, int((n_known > 0).sum())
+    values, lists = case.accuracy(rows, ks), rows.astype(np.int64)
+    cold = case.accuracy(rows, ks, among=counts <= COLD_MOVIE)
+    for k in ks:
+        values[f"novelty@{k}"] = metrics.novelty(lists[:, :k], counts, n_raters)
+        if genres is not None:
+            values[f"diversity@{k}"] = metrics.intra_list_diversity(lists[:, :k], genres)
+        values[f"tail_share@{k}"] = metrics.mean_over_list(lists[:, :k], in_tail)
+        values[f"cold_movie_recall@{k}"] = cold[f"recall@{k}"]
+    overall = {name: _mean(each) for name, each in values.items()}
+    is_cold = n_known[case.user_rows] <= COLD_USER
+    for k in ks:
+        overall.update((f"{name}@{k}", value) for name, value in metrics.exposure(lists[:, :k], len(counts)).items())
+        for name in (f"ndcg@{k}", f"recall@{k}"):
+            overall[f"cold_user_{name}"] = _mean(values[name][is_cold])
+    return values, overall
+
+
+def _mean(values: np.ndarray) -> float:
+    """Return the mean of what is defined, nan if nothing is."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def rating_errors(case: Evaluation, predicted: np.ndarray) -> dict[str, float]:
+    """Return `rmse` and `mae` of predicted ratings, (n_held_out,); empty where a model predicts none.
+
+    Over all held-out ratings of users with a known one; where the case has a root, of `case.user_rows` alone.
+    """
+    if not len(predicted):
+        return {}
+    counted = np.diff(case.known.indptr) > 0
+    if case.root is not None:
+        counted &= np.isin(np.arange(case.known.n_users), case.user_rows)
+    of_rating = counted[case.held_out.user_rows()]
+    pair = predicted[of_rating], case.held_out.ratings[of_rating]
+    return {"rmse": metrics.rmse(*pair), "mae": metrics.mae(*pair)}
+
+
+def start_report(case: Evaluation, options: Options) -> Report:
+    """Return the report of `case`, without models: who is evaluated, on what."""
+    indptr, relevant = case.relevant()
+    n_known = np.diff(case.known.indptr)[case.user_rows]
+    facts = {"n_known": n_known, "n_relevant": np.diff(indptr), "gap_seconds": case.gap()}
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in case.left_out.items() if count) or "nobody"
+    known = f"{case.known.n_ratings:,} known ratings of {case.known.n_movies:,} movies; all unseen movies ranked"
+    notes = [f"{case.n_users:,} users evaluated; left out: {left_out}", f"{known}; relevant: {LIKED:g} stars or more"]
+    if not case.known.has_times:
+        notes.append("these ratings have no times: their order is used")
+    if case.fit_before is not None:
+        n_fits = (case.root or case).n_stages
+        fitted = f"models fitted up to {n_fits} times, each on ratings from before all moments that it ranks for"
+        notes.append(f"{fitted}: {case.missed:.1%} fewer than there were, on average")
+    n_wanted = int((case.known.movie_counts() <= COLD_MOVIE)[relevant].sum())
+    notes.append(f"{(n_known <= COLD_USER).sum():,} cold-start users, {n_wanted:,} relevant cold-start movies")
+    groups = {
+        "mean": metrics.METRICS,
+        "beyond accuracy": ("coverage", "gini", "novelty", "diversity", "tail_share"),
+        "cold start": ("cold_user_ndcg", "cold_user_recall", "cold_movie_recall"),
+    }
+    tables = {
+        f"{what}, k = {k}": [f"{name}@{k}" for name in names] for k in options.ks for what, names in groups.items()
+    }
+    tables.update({"expected ratings": ["rmse", "mae"], "seconds": ["fit_seconds", "rank_seconds"]})
+    return Report(case.name, options.part, case.known.user_ids[case.user_rows], notes, tables, facts)
