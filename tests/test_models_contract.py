@@ -135,7 +135,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "trending": {"half_life_days": 3000.0},
     "item_knn": {"weighting": "cosine", "neighbours": 2},
     "ease": {"values": "likes"},
-    "content": {"fewest_movies": 3},
+    "content": {"keywords": False, "fewest_movies": 3},
     "directed_ease": {"x_middle": 0.9, "x_low": 0.8, "y_other": 0.1},
     "svd": {"signal": "ones"},
     "ials": {"frequency_exponent": 1.0},

@@ -14,11 +14,9 @@ Content-Based Recommendation Systems, section 10.3 (Rocchio); the centering and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional
 
 import numpy as np
 
-from ..data.catalog import Catalog
 from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
 from ..linalg.ridge import fit_ridge
@@ -39,17 +37,16 @@ class Content(Ranker):
     class Settings:
         liking: float = setting(0.5, "what a rating counts beyond its distance from the user's mean, in stars", 0)
         popularity: float = setting(2.0, "weight of being well known", 0)
+        keywords: bool = setting(
+            True, "whether keywords (preprocessing fills them from users' tags) count as genres do"
+        )
         fewest_movies: int = setting(5, "minimum number of movies with a keyword", 1)
-
-    def __init__(self, catalog: Optional[Catalog] = None, keywords: bool = True, **settings: Any) -> None:
-        """keywords: whether to read those of `catalog` beside its genres; preprocessing fills them from users' tags."""
-        super().__init__(catalog, **settings)
-        self.keywords = self.catalog.keywords() if keywords else []
 
     def _fit(self, train: Interactions) -> None:
         """Read the features of the training data's movies; one that the catalogue does not know has none."""
         genres = genre_matrix(self.catalog, train.movie_ids)
-        words = tag_matrix(self.keywords, train.movie_ids, self.settings.fewest_movies)
+        tags = self.catalog.keywords() if self.settings.keywords else []
+        words = tag_matrix(tags, train.movie_ids, self.settings.fewest_movies)
         self.features_ = unit_rows(rarity_weighted(np.concatenate([genres, words], axis=1)))
         likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
         self.known_ = (np.log1p(likes) / np.log1p(max(likes.max(initial=0), 1))).astype(np.float32)

@@ -52,11 +52,10 @@ class Ials(Ranker):
         settings = self.settings
         rng, k = np.random.default_rng(settings.seed), settings.factors
         likes = train.take(train.ratings >= LIKED)
-        indptr, columns = likes.indptr, likes.movie_rows
         weights = np.full(likes.n_ratings, settings.alpha, dtype=np.float32)
-        by_user = blocks_of_rows(indptr, columns, weights, train.n_movies, k)
-        by_movie = blocks_of_rows(*transposed(indptr, columns, weights, train.n_movies), train.n_users, k)
-        user_ridge = self._ridges(np.diff(indptr), train.n_movies)
+        by_user = blocks_of_rows(likes.indptr, likes.movie_rows, weights, train.n_movies, k)
+        by_movie = blocks_of_rows(*rows_by_movie(likes), weights, train.n_users, k)
+        user_ridge = self._ridges(np.diff(likes.indptr), train.n_movies)
         movie_ridge = self._ridges(likes.movie_counts(), train.n_users)
         X = rng.normal(0, 0.1 / np.sqrt(k), (train.n_users, k)).astype(np.float32)
         Y = rng.normal(0, 0.1 / np.sqrt(k), (train.n_movies, k)).astype(np.float32)
@@ -90,11 +89,7 @@ class Ials(Ranker):
         return self.fold_in(history, user_rows) @ self.movie_vectors_.T
 
 
-def transposed(
-    indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, n_columns: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the compressed rows of the transposed matrix, each in ascending order."""
-    order = stable_order(columns)
-    rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
-    counts = np.bincount(columns, minlength=n_columns)
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64), rows[order], weights[order]
+def rows_by_movie(data: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounds (n_movies + 1,) of each movie's ratings, and their users' rows, ascending (n_ratings,)."""
+    bounds = np.concatenate(([0], np.cumsum(data.movie_counts())))
+    return bounds, data.user_rows()[stable_order(data.movie_rows)]

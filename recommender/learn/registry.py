@@ -54,12 +54,6 @@ def model_class(name: str) -> type[Ranker]:
     return found
 
 
-def folder_name(name: str) -> str:
-    """Return the folder below `artifacts` in which the model is kept."""
-    found = model_class(name)
-    return found.folder or found.name
-
-
 def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranker:
     """Return an unfitted model; `catalog` reaches the models that rank by what movies are.
 
@@ -79,7 +73,8 @@ def stored_or_fitted(name: str, folder: Path, catalog: Catalog, history: Interac
 
     The stored SVD serves sessions and may be fitted on train alone, so "svd" is always fitted.
     """
-    stored = folder / "artifacts" / folder_name(name)
+    model = model_class(name)
+    stored = folder / "artifacts" / (model.folder or model.name)
     if name == "svd" or not stored.is_dir():
-        return make(name, catalog).fit(history)
-    return load(name, stored, catalog)
+        return model(catalog).fit(history)
+    return model.load(stored, catalog)

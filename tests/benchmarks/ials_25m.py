@@ -21,7 +21,7 @@ except ImportError:
     raise SystemExit("this benchmark compares with implicit: pip install implicit") from None
 
 from recommender.data.interactions import Interactions
-from recommender.learn.ials import transposed
+from recommender.learn.ials import rows_by_movie
 from recommender.linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient
 from tests.benchmarks.synthetic import synthetic_interactions
 
@@ -36,7 +36,7 @@ def timed(call, *given):
 
 def ours(data: Interactions, weights: np.ndarray, k: int):
     by_user = blocks_of_rows(data.indptr, data.movie_rows, weights, data.n_movies, k)
-    by_movie = blocks_of_rows(*transposed(data.indptr, data.movie_rows, weights, data.n_movies), data.n_users, k)
+    by_movie = blocks_of_rows(*rows_by_movie(data), weights, data.n_users, k)
     user_ridge, movie_ridge = (np.full(n, LAMBDA, dtype=np.float32) for n in (data.n_users, data.n_movies))
 
     def sweep(X: np.ndarray, Y: np.ndarray) -> None:

@@ -71,8 +71,7 @@ def lookup(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     Backward, row r of the gradient is the sum of dy_b over all b with rows_b = r, and 0 for a row that is not in the
     batch: `adam.sum_groups`. `gradient[rows] += dy` is not that sum: of equal rows numpy keeps one.
     """
-    # take is twice as fast as table[rows], but would first copy a whole table that is not C-ordered
-    return table.take(rows, axis=0) if table.flags.c_contiguous else table[rows]
+    return table.take(rows, axis=0)  # twice as fast as table[rows]
 
 
 def bag(table: np.ndarray, indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
