@@ -28,25 +28,24 @@ from recommender import cli as command
 from recommender.data.errors import ChoiceError
 from recommender.data.files import load_json
 from recommender.data.settings import check_value, override
+from recommender.media import fusion
 from recommender.media.audio import read_audio
-from recommender.media.fusion import AUDIO, VISUAL, FusionSettings, build_fused
-from recommender.media.fusion import METHODS as FUSIONS
 from recommender.media.vector_files import Vectors
 from recommender.media.visual import ImageService, read_visual
 from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
 from recommender.text.backends.local import LocalSettings
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.movie_sources import MOVIELENS
-from recommender.text.people import AVERAGE, METHODS
+from recommender.text.people import AVERAGE, METHODS, UserVectorSettings
 from recommender.text.registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, names
 from recommender.text.vectors import DEFAULT_FORMS, fetch_vectors
 
 _SERVICE = ("base_url", "model", "concurrency")  # settings of http with flags in every program
 _HTTP_SETTINGS = [name for name in HttpSettings.__dataclass_fields__ if name not in _SERVICE]
-_FUSION_SETTINGS = [name for name in FusionSettings.__dataclass_fields__ if name != "method"]
+_FUSION_SETTINGS = [name for name in fusion.FusionSettings.__dataclass_fields__ if name != "method"]
+_USER_SETTINGS = ("rating_threshold", "min_movies", "alpha")
 _VISUAL_SERVICE = ("visual_url", "visual_model", "visual_key_variable")
 _say = functools.partial(print, flush=True)
-_FORMS = ".npz with movie_ids and vectors, .npy with NAME_ids.npy beside it, a folder of ID.npy"
 
 
 def make_parser() -> command.Parser:
@@ -63,7 +62,7 @@ def make_parser() -> command.Parser:
     add("--ratings", type=Path, metavar="PATH", help="another processed folder, or a .csv (default: --processed)")
     add("--dialogues", type=Path, nargs="+", default=(), metavar="FILE", help="dialogues of users (see --help-all)")
     add("--no-users", action="store_true", help="movies only")
-    add("--fusion", choices=FUSIONS, help="combine text, pictures and sound into one vector")
+    add("--fusion", choices=fusion.METHODS, help="combine text, pictures and sound into one vector")
     add("--visual", type=Path, metavar="PATH", help="pictures of movies of the first source (see --help-all)")
     add("--audio", type=Path, metavar="PATH", help="a folder of ID.wav, or vectors")
     add("--force", action="store_true", help="refit and embed everything again")
@@ -74,22 +73,21 @@ def make_parser() -> command.Parser:
         f"--source: a processed folder, movies.dat of MovieTweetings, movie_database.tsv of INSPIRED, or a folder "
         f"with one; {MOVIELENS} alone is --processed. --dialogues: .json CCPE-M, .jsonl ReDial, .tsv INSPIRED, or "
         f".csv with dialog_id,speaker_id,text, speaker ids being user ids. --ratings: userId,movieId,rating,timestamp. "
-        f"--visual, --audio: {_FORMS}; or posters ID.jpg, ID.png, ID.webp, or pixels ID.npy; or ID.wav"
+        f"--visual, --audio: .npz with movie_ids and vectors, .npy with NAME_ids.npy beside it, a folder of ID.npy; or "
+        f"posters ID.jpg, ID.png, ID.webp, or pixels ID.npy; or ID.wav"
     )
     add = group.add_argument
     add("--formats", metavar="LIST", help="npz, csv, parquet (default: npz,csv; no csv of more than 50,000 users)")
     add("--half", action="store_true", help="store vectors in 16 bits")
     add("--no-texts", action="store_true", help="omit metadata and texts")
     add("--user-method", choices=METHODS, default=AVERAGE, help="weighting of ratings (default: %(default)s)")
-    add("--rating-threshold", type=float, default=4.0, metavar="X", help="minimum rating of a liked movie (default: 4)")
-    add("--min-movies", type=int, default=3, metavar="N", help="minimum number of liked movies of a user (default: 3)")
-    add("--alpha", type=float, default=0.7, metavar="X", help="weight of ratings when mixed with words (default: 0.7)")
     add("--visual-url", metavar="URL", help="address, up to /v1, of a service that embeds the posters of --visual")
     add("--visual-model", metavar="NAME", help="model of this service, for example a CLIP model")
     add("--visual-key-variable", metavar="NAME", help="environment variable with its key, if it needs one")
     add("--from-url", metavar="URL", help="download a .zip of such a folder to --output")
     add("--sha256", metavar="HEX", help="expected SHA-256 of this file")
-    parser.add_settings(FusionSettings, _FUSION_SETTINGS, "settings of --fusion")
+    parser.add_settings(UserVectorSettings, _USER_SETTINGS, "settings of users")
+    parser.add_settings(fusion.FusionSettings, _FUSION_SETTINGS, "settings of --fusion")
     parser.add_settings(LocalSettings, title="settings of --backend local")
     parser.add_settings(HttpSettings, _HTTP_SETTINGS, "settings of --backend http")
     return parser
@@ -107,22 +105,18 @@ def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
             if chosen != backend and not (chosen == SENTENCE_TRANSFORMERS and name in ("model", "batch_size")):
                 raise ChoiceError(f"{said} is a setting of --backend {backend}, not {chosen}: omit it")
             own[name] = check_value(cls, name, value, said)
-    config: dict[str, Any] = {"batch_size": own.pop("batch_size")} if "batch_size" in own else {}
-    if "model" in own:
-        config["openai_model" if chosen == HTTP else "model_name"] = own.pop("model")
-    sources = arguments.source or [MOVIELENS]
+    if chosen == SENTENCE_TRANSFORMERS and "model" in own:
+        own["model_name"] = own.pop("model")
+    movielens = f"{MOVIELENS}={arguments.processed.resolve()}"
     return TasteEmbeddingConfig(
         backend_type=chosen,
-        movie_sources=[f"{name}={arguments.processed.resolve()}" if name == MOVIELENS else name for name in sources],
-        rating_threshold=arguments.rating_threshold,
-        min_movies=arguments.min_movies,
-        alpha=arguments.alpha,
+        movie_sources=[movielens if name == MOVIELENS else name for name in arguments.source or [MOVIELENS]],
         output=arguments.output or arguments.processed / "artifacts" / "text" / chosen,
         forms=[form.strip() for form in arguments.formats.split(",")] if arguments.formats else DEFAULT_FORMS,
         half=arguments.half,
         with_texts=not arguments.no_texts,
         backend_settings=own,
-        **config,
+        **{name: value for name in _USER_SETTINGS if (value := getattr(arguments, name)) is not None},
     )
 
 
@@ -145,11 +139,11 @@ def read_modalities(arguments: argparse.Namespace) -> dict[str, Vectors]:
     if arguments.visual_url:
         url, model, key_variable = (getattr(arguments, name) for name in _VISUAL_SERVICE)
         pictures = ImageService(base_url=url, model=model, key_variable=key_variable)
-        found[VISUAL] = pictures.embed_folder(arguments.visual)
+        found[fusion.VISUAL] = pictures.embed_folder(arguments.visual)
     elif arguments.visual:
-        found[VISUAL] = read_visual(arguments.visual, command.Progress("pictures", "files"))
+        found[fusion.VISUAL] = read_visual(arguments.visual, command.Progress("pictures", "files"))
     if arguments.audio:
-        found[AUDIO] = read_audio(arguments.audio, command.Progress("sounds", "files"))
+        found[fusion.AUDIO] = read_audio(arguments.audio, command.Progress("sounds", "files"))
     for name, (_, vectors) in found.items():
         _say("{}: {:,} movies, dimension {:,}".format(name, *vectors.shape))
     return found
@@ -178,8 +172,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         return
     check_fusion(arguments)
     others = {} if arguments.dry_run or not arguments.fusion else read_modalities(arguments)
-    progress = command.Progress("", "texts")
-    generator = TasteEmbeddingGenerator(config, force=arguments.force, say=_say, progress=progress)
+    generator = TasteEmbeddingGenerator(config, arguments.force, _say, command.Progress("", "texts"))
     if arguments.dry_run:
         print_plan(generator)
         return
@@ -191,9 +184,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         counts = arguments.processed / "movie_popularity.json"  # fusion is fitted on movies rated in train
         rated = [int(movie_id) for movie_id, n in load_json(counts).items() if n] if counts.is_file() else []
         train_ids = np.array(rated, dtype=np.int64) if rated else None
-        settings = override(FusionSettings(method=arguments.fusion), arguments)
-        source = next(iter(config.sources()))
-        build_fused(config.folder, source, others, settings, train_ids, config.forms, config.half, _say)
+        settings = override(fusion.FusionSettings(method=arguments.fusion), arguments)
+        first = next(iter(config.sources()))
+        fusion.build_fused(config.folder, first, others, settings, train_ids, config.forms, config.half, _say)
 
 
 if __name__ == "__main__":

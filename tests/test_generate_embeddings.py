@@ -305,9 +305,9 @@ def test_every_flag_arrives() -> None:
     output = Path("here") / "artifacts" / "text" / "local"
     assert config("--processed here") == TasteEmbeddingConfig(movie_sources=[here], output=output)
     over_http = config("--backend http --model m --batch-size 7 --timeout 3")
-    assert (over_http.openai_model, over_http.batch_size, over_http.backend_settings) == ("m", 7, {"timeout": 3.0})
+    assert over_http.backend_settings == {"model": "m", "batch_size": 7, "timeout": 3.0}
     other = config("--backend sentence-transformers --model m")
-    assert (other.model_name, other.openai_model) == ("m", "text-embedding-3-large")
+    assert other.backend_settings == {"model_name": "m"}
 
 
 def test_the_program_refuses_in_one_line(project: Path) -> None:
