@@ -17,10 +17,6 @@ READ = {
     "7,3,'Good, Bad (1966)',Western\n",
     "row numbers of R": "'','movieId','title','genres'\n'1',1,'Alpha (1991)','Drama'\n'2',2,'Beta, The (1992)',"
     "'Action|Sci-Fi'\n'3',3,'Good, Bad (1966)','Western'\n",
-    "commas without quotes": "movieId,title,genres\n1,Alpha (1991),Drama\n2,Beta, The (1992),Action|Sci-Fi\n"
-    "3,Good, Bad (1966),Western\n",
-    "and genres too": "movieId,title,genres\n1,Alpha (1991),Drama\n2,Beta, The (1992),Action, Sci-Fi\n"
-    "3,Good, Bad (1966),Western\n",
     "blanks before quotes": "movieId, title, genres\n1, 'Alpha (1991)', Drama\n2, 'Beta, The (1992)', 'Action|Sci-Fi'\n"
     "3, 'Good, Bad (1966)', Western\n",
     "empty cells at the end": "movieId,title,genres,\n1,Alpha (1991),Drama,,\n2,'Beta, The (1992)',Action|Sci-Fi,\n"
@@ -49,7 +45,7 @@ def test_ways_to_write_a_list_of_movies(tmp_path, way):
 
 
 REFUSED = {
-    "a comma without quotes": ("1,Alpha,Drama\n2,Beta, The,Action\n", "line 3: 4 columns, expected 3"),
+    "a comma without quotes": ("1,Alpha,Drama\n2,Beta, The (1992),Action\n", "line 3: 4 columns, expected 3"),
     "row numbers in some lines": ("0,1,Alpha,Drama\n2,Beta,Action\n", "line 2: 4 columns, expected 3"),
     "row numbers in nearly all lines": (
         "".join(f"{i},{i},Alpha,Drama\n" for i in range(1, 200)) + "200,Beta,Action\n",

@@ -151,7 +151,7 @@ def _entries(name: str, path: Path, notes: list[str]) -> Iterator[tuple[str, Any
     if name in _COLUMNS:
         # The quotation marks of INSPIRED are part of the text.
         quoting = csv.QUOTE_NONE if name == "inspired" else csv.QUOTE_MINIMAL
-        for line, cells in file_rows(path, _COLUMNS[name], notes, ("role",), quoting=quoting):
+        for line, cells in file_rows(path, _COLUMNS[name], notes, ("role",), quoting):
             yield f"line {line}", dict(zip((*_COLUMNS[name], "role"), cells))
         return
     try:
@@ -167,59 +167,52 @@ def _entries(name: str, path: Path, notes: list[str]) -> Iterator[tuple[str, Any
             yield f"line {number}", row
 
 
-def _get(entry: Any, name: str, *kinds: type) -> Any:
+def _get(entry: Any, name: Any, *kinds: type) -> Any:
     """Return a field of a JSON object; raises `ValueError` if it has none of `kinds`, by default a string."""
-    value = entry.get(name) if isinstance(entry, dict) else None
-    if not isinstance(value, kinds or str):
+    if not isinstance(entry, dict) or name not in entry:
+        raise ValueError(f"{name!r:.60} is missing or unknown")
+    if not isinstance(entry[name], kinds or str):
         expected = " or ".join(kind.__name__ for kind in kinds or (str,))
-        raise ValueError(f"{name} is {value!r:.60}, not {expected}")
-    return value
-
-
-def _role(speaker: str) -> str:
-    if speaker not in _ROLES:
-        raise ValueError(f"speaker {speaker[:40]!r} is not one of {', '.join(_ROLES)}")
-    return _ROLES[speaker]
+        raise ValueError(f"{name} is {entry[name]!r:.60}, not {expected}")
+    return entry[name]
 
 
 def _ccpe(entry: Any) -> Dialogue:
     said = sorted(_get(entry, "utterances", list), key=lambda utterance: int(_get(utterance, "index", int, str)))
-    turns = tuple(Turn(_role(_get(part, "speaker")), "", _get(part, "text")) for part in said)
+    turns = tuple(Turn(_get(_ROLES, _get(part, "speaker")), "", _get(part, "text")) for part in said)
     return Dialogue("ccpe", _get(entry, "conversationId"), turns)
 
 
 def _redial(line: str) -> Dialogue:
     entry = json.loads(line)
+    roles = {
+        _get(entry, "respondentWorkerId", int, str): RECOMMENDER,
+        _get(entry, "initiatorWorkerId", int, str): SEEKER,
+    }
     # An empty mapping is written as an empty list, and a movie without a title as null.
-    messages, mapped = _get(entry, "messages", list), ("movieMentions", "initiatorQuestions")
+    mapped = ("movieMentions", "initiatorQuestions")
     mentions, asked = (_get(entry, name, dict) if entry.get(name, name) else {} for name in mapped)
     titles = {key: " ".join(_get(mentions, key).split()) for key in mentions if mentions[key]}
     liked = {key for key in asked if _get(asked[key], "liked", int) == 1}  # 0: did not; 2: did not say
-    seeker, recommender = (_get(entry, name, int, str) for name in ("initiatorWorkerId", "respondentWorkerId"))
-    roles = {recommender: RECOMMENDER, seeker: SEEKER}
-    said = [(_get(part, "senderWorkerId", int, str), _get(part, "text")) for part in messages]
-    if strangers := {who for who, _ in said} - roles.keys():
-        raise ValueError(f"senderWorkerId {strangers.pop()!r:.60} is neither initiator nor respondent")
+    said = [(_get(part, "senderWorkerId", int, str), _get(part, "text")) for part in _get(entry, "messages", list)]
     mentioned = dict.fromkeys(key for _, text in said for key in _MENTION.findall(text))
     in_order = tuple(key for key in mentioned if key in liked and key in titles)
-    turns = tuple(Turn(roles[who], str(who), text) for who, text in said)
+    turns = tuple(Turn(_get(roles, who), str(who), text) for who, text in said)
     return Dialogue("redial", str(_get(entry, "conversationId", int, str)), turns, titles, in_order)
 
 
 def _inspired(row: Mapping[str, str]) -> Dialogue:
     text = row["text"].replace("QUOTATION_MARK", '"')  # its authors' encoding of many of them
-    return Dialogue("inspired", row["dialog_id"], (Turn(_role(row["speaker"]), "", text),))
+    return Dialogue("inspired", row["dialog_id"], (Turn(_get(_ROLES, row["speaker"]), "", text),))
 
 
 def _table(row: Mapping[str, str]) -> Dialogue:
     role, speaker_id = (("" if is_nothing(row[name]) else row[name]) for name in ("role", "speaker_id"))
-    if role.lower() not in ("", SEEKER, RECOMMENDER):
-        raise ValueError(f"role {role!r:.60} is not seeker or recommender")
-    if is_nothing(row["dialog_id"]):
-        raise ValueError(f"dialog_id {row['dialog_id']!r} is none")
+    if role.lower() not in ("", SEEKER, RECOMMENDER) or is_nothing(row["dialog_id"]):
+        raise ValueError(f"dialog_id {row['dialog_id']!r:.60}, role {role!r:.60}")
     number = whole_number(speaker_id)  # as in the ratings, 12.0 is 12
-    speaker_id = speaker_id if number is None else str(number)
-    return Dialogue("", row["dialog_id"], (Turn(role.lower() or SEEKER, speaker_id, row["text"]),))
+    said = Turn(role.lower() or SEEKER, speaker_id if number is None else str(number), row["text"])
+    return Dialogue("", row["dialog_id"], (said,))
 
 
 # The columns of a line of a table, beside `role`.

@@ -18,10 +18,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..data.catalog import Catalog, Movie, parse_title
 from ..data.errors import DataError
-from ..data.raw.cells import is_nothing, joined_genres, link_id, listed, unshared, whole_number, year_of
+from ..data.raw.cells import is_nothing, joined_genres, link_id, unshared, whole_number, year_of
 from ..data.raw.csv_table import file_rows
 from ..data.raw.raw_files import RawFiles
 from ..data.raw.sources import FORMATS
@@ -58,25 +59,25 @@ def read_source(name: str, path: Path) -> list[tuple[str, Movie]]:
         if any((path / file).is_file() for file in ("movie_metadata.csv", "movie_features.csv")):
             catalog = Catalog.load(path)
             return [(str(movie.movie_id), movie) for movie in map(catalog.movie, range(len(catalog)))]
-        found = [path / file for file in (_DAT, _TSV) if (path / file).is_file()]
-        path = found[0] if len(found) == 1 else path
+        inside = [path / file for file in (_DAT, _TSV) if (path / file).is_file()]
+        path = inside[0] if len(inside) == 1 else path
     readers = {".dat": _dat_rows, ".tsv": _tsv_rows}
     if path.suffix not in readers or not path.is_file():
         what = "has no list of movies" if path.exists() else "does not exist"
         raise DataError(f"{path} {what}: give source {name!r} as {name}=PATH, a processed folder, {_DAT} or {_TSV}")
-    listed = list(readers[path.suffix](path))
-    for name, joined in (
-        ("genres", joined_genres([fields.get("genres", "") for _, fields in listed])),
-        *((name, _ids(name, [fields for _, fields in listed])) for name in ("imdb_id", "tmdb_id")),
-    ):
-        for (_, fields), value in zip(listed, joined):
-            fields[name] = value
-    movies: dict[str, Movie] = {}
-    for source_id, fields in listed:
-        movies.setdefault(source_id, _movie(source_id, fields))
-    if not movies:
+    found: dict[str, dict[str, str]] = {}
+    for source_id, fields in readers[path.suffix](path):
+        found.setdefault(source_id, fields)
+    if not found:
         raise DataError(f"{path} lists no movies: give a complete file")
-    return list(movies.items())
+    rows = found.values()
+    columns = {"genres": joined_genres([fields["genres"] for fields in rows])}
+    for name, column in (("imdb_id", "imdbId"), ("tmdb_id", "tmdbId")):
+        ids = [link_id(column, fields[name]) or "" for fields in rows]
+        columns[name] = unshared(ids, [fields["title"] for fields in rows])
+    for fields, *cells in zip(rows, *columns.values()):
+        fields.update(zip(columns, cells))
+    return [(source_id, _movie(source_id, fields)) for source_id, fields in found.items()]
 
 
 def movie_columns(lists: Mapping[str, Sequence[tuple[str, Movie]]]) -> dict[str, list[str]]:
@@ -109,13 +110,14 @@ def _dat_rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     for line, (source_id, title, genres) in FORMATS["dat"].read_movies(RawFiles(path, {name: name}), []):
         if not source_id.strip().isdecimal():
             raise DataError(f"{path} line {line}: expected `id::title::genres`, got the id {source_id[:40]!r}")
-        yield source_id.strip(), {"title": title, "genres": genres, "imdb_id": source_id}
+        fields = {"title": title, "genres": genres, "imdb_id": source_id}
+        yield source_id.strip(), {**dict.fromkeys(_COLUMNS, ""), **fields}
 
 
 def _tsv_rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     """INSPIRED: a header with `title` and any of `_COLUMNS`. A movie without an id is known by its title and year."""
     names = tuple(dict.fromkeys(name for columns in _COLUMNS.values() for name in columns))
-    for _, (_, *cells) in file_rows(path, ("title",), [], names, quoting=csv.QUOTE_NONE):
+    for _, (_, *cells) in file_rows(path, ("title",), [], names, csv.QUOTE_NONE):
         row = {name: " ".join(_unquoted(cell).split()) for name, cell in zip(names, cells)}
         known = {name: cell for name, cell in row.items() if not is_nothing(cell)}
         fields = {field: next((known[name] for name in of if name in known), "") for field, of in _COLUMNS.items()}
@@ -132,27 +134,12 @@ def _unquoted(cell: str) -> str:
 
 def _movie(source_id: str, fields: Mapping[str, str]) -> Movie:
     title, year, alternatives = parse_title(fields["title"])
-    return Movie(
-        movie_id=whole_number(source_id) or 0,
-        title=title,
-        year=year_of(fields.get("year", "")) or year,
-        genres=tuple(listed(fields["genres"])),
-        alternatives=alternatives,
-        director=fields.get("director", ""),
-        cast=tuple(listed(fields.get("cast", ""), "[|;,]")),
-        keywords=tuple(listed(fields.get("keywords", ""), "[|;,]")),
-        overview=fields.get("overview", ""),
-        original_language=fields.get("original_language", ""),
-        tmdb_id=fields["tmdb_id"],
-        imdb_id=fields["imdb_id"],
-    )
-
-
-def _ids(name: str, rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the ids of a column; "" for what is none, and for one that movies of different titles share."""
-    column = name.replace("_id", "Id")
-    ids = [link_id(column, fields.get(name, "")) or "" for fields in rows]
-    return unshared(ids, [fields["title"] for fields in rows])
+    same = ("director", "overview", "original_language", "imdb_id", "tmdb_id")
+    known: dict[str, Any] = {name: fields[name] for name in same}
+    for name in ("genres", "cast", "keywords"):
+        known[name] = tuple(filter(None, re.split(r"\s*[|;,]\s*", fields[name])))
+    year = year_of(fields["year"]) or year
+    return Movie(whole_number(source_id) or 0, title, year, alternatives=alternatives, **known)
 
 
 def _imdb(movie: Movie) -> str:

@@ -9,7 +9,7 @@ from typing import Optional
 from ..catalog import NO_GENRES
 
 MAX_ID = 2**53
-_NOTHING = {"", "nan", "none", "null", "\\n", "na", "n/a", "#n/a", "<na>", "nat", "-", "?", "-1", "-1.0", "unknown"}
+_NOTHING = {"", "nan", "none", "null", "\\n", "na", "n/a", "#n/a", "<na>", "nat", "-", "?", "-1", "-1.0"}
 # pandas writes .0 after ids in columns with missing values; 1.000 is a thousand in some countries.
 _WHOLE = re.compile(r"0*([0-9]{1,16})(?:\.(?!000$)0*)?")
 # An id alone, or at its place in an address, where words may follow.
@@ -82,25 +82,19 @@ def joined_genres(cells: Sequence[str]) -> list[str]:
     >>> joined_genres(["Action, Drama", "Comedy/Romance"]), joined_genres(["War|Sci-Fi/Fantasy", "[{'name': 'Drama'}]"])
     (['Action|Drama', 'Comedy|Romance'], ['War|Sci-Fi/Fantasy', 'Drama'])
     """
-    lists = [listed(cell) for cell in cells]
+    lists = [[name.strip() for name in _names(cell.strip()) if not is_nothing(name)] for cell in cells]
     plain = not any("|" in cell or _LIST.match(cell.strip()) for cell in cells)
-    names = {name for parts in lists for name in parts}
+    known = {name for names in lists for name in names}
 
     def split(name: str) -> list[str]:
         parts = [part for part in _BETWEEN.split(name) if part]
-        return parts if plain or names.issuperset(parts) else [name]
+        return parts if plain or known.issuperset(parts) else [name]
 
-    return ["|".join(dict.fromkeys(part for name in parts for part in split(name))) for parts in lists]
+    return ["|".join(dict.fromkeys(part for name in names for part in split(name))) for names in lists]
 
 
-def listed(cell: str, separator: str = r"\|") -> list[str]:
-    """Return the items of a cell: those of a list as Python or JSON write it, else the parts at `separator`."""
-    cell = cell.strip()
-    if cell == NO_GENRES:
-        return []
-    if _LIST.match(cell):
-        found = _NAMED.findall(cell) or [found for found in _QUOTED.findall(cell) if not found[2]]
-        parts = ["".join(names) for names in found] or cell[1:-1].split(",")
-    else:
-        parts = re.split(separator, cell)
-    return [part.strip() for part in parts if not is_nothing(part)]
+def _names(cell: str) -> list[str]:
+    if not _LIST.match(cell):
+        return [] if cell == NO_GENRES else cell.split("|")
+    found = _NAMED.findall(cell) or [found for found in _QUOTED.findall(cell) if not found[2]]
+    return ["".join(names) for names in found] or cell[1:-1].split(",")

@@ -13,7 +13,7 @@ identify MovieTweetings; with such ids alone the format must be given.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
@@ -108,22 +108,15 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
 def _format_by_scale(files: RawFiles) -> str:
     """Return the format of `ratings.dat` with ids as wide as IMDb's; it is MovieTweetings' if the scale is too."""
     with files.open(files.ratings_name) as file:
-        sample = file.read(_SAMPLE)
-    ratings = {float(text) for text in re.findall(rb"^\d+::\d+::(\d+(?:\.\d+)?)[:\r\n]", sample, re.MULTILINE)}
-    if any(rating == 0 or rating > 5 for rating in ratings):
+        ratings = re.findall(rb"^\d+::\d+::(\d+(?:\.\d+)?)[:\r\n]", file.read(_SAMPLE), re.MULTILINE)
+    if any(float(rating) == 0 or float(rating) > 5 for rating in set(ratings)):
         return "movietweetings"
     problem = "has ids as wide as IMDb's, but no rating of 0 or above 5"
     raise files.error(files.ratings_name, f"{problem}: give --source-format movietweetings, or dat")
 
 
 def _csv_movies(files: RawFiles, notes: list[str]) -> Rows:
-    """Read `movies.csv`. In a line `id,title,genres` without quotes the title goes up to the last year in brackets."""
-
-    def mend(line: str, separator: str) -> Optional[Sequence[str]]:
-        match = re.fullmatch(r"([^S]+)S(.+\([0-9]{4}\)\s*)S(.*)".replace("S", re.escape(separator)), line)
-        return match and match.groups()
-
-    return csv_rows(files, files.movies_name, ("movieId", "title", "genres"), notes, ("year",), mend)
+    return csv_rows(files, files.movies_name, ("movieId", "title", "genres"), notes, ("year",))
 
 
 def _dat_movies(files: RawFiles, notes: list[str]) -> Rows:
