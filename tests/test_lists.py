@@ -55,6 +55,7 @@ REFUSED = {
     "quotes inside a text": ('1,Alpha,Drama\n2,"Beta" (1992),War\n', "line 3: "),
     "another separator": ("1;Alpha;Drama\n", "line 2: 1 columns, expected 3"),
     "an id of 5,000 digits": ("1,Alpha,Drama\n" + "9" * 5000 + ",Beta,War\n", "line 3: movieId '9999"),
+    "ids of a spreadsheet": ("1.2E+15,Alpha,Drama\n1.3E+15,Beta,War\n", "line 2: movieId '1.2E+15'"),
     "too wide by a comma, too narrow by a year": (
         "1,Alpha,Drama,1991\n2,Beta, The (1992),Action\n3,C,War,1999\n",
         "line 3: genres 'The (1992)' belong to the title",

@@ -22,6 +22,7 @@ from ..catalog import NO_GENRES, parse_title
 from ..errors import DataError
 from .cells import joined_genres, whole_number, year_of
 from .csv_table import Rows, add_note, csv_rows
+from .ids import are_names
 from .raw_files import RawFiles
 
 _IMDB_DIGITS = 7
@@ -76,7 +77,7 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
     ids = [cells[0].strip() for _, cells in rows]
     if not chosen and "movietweetings" in possible and max(map(len, ids), default=0) >= _IMDB_DIGITS:
         source.format = _format_by_scale(files)
-    if sum(whole_number(text) is not None for text in ids) < len(ids) / 2:
+    if ids and are_names(ids):
         source.numbers = {text: number for number, text in enumerate(dict.fromkeys(ids), 1)}
     genres = joined_genres([cells[2] for _, cells in rows])
     names = {name for joined in genres for name in joined.split("|")}
