@@ -122,8 +122,7 @@ NONE = {
     "the question repeated": [TASK, "{}\n" + TASK[:120]],
     "not in English": [
         "Es tut mir leid, ich kenne diesen Film nicht.",
-        "Je suis désolé, je ne connais pas ce film.",
-        "Lo siento, no tengo información sobre esta película.",
+        "Lo siento, no tengo información.",
         "抱歉，我没有关于这部电影的任何信息，因此无法为您提供剧情描述，请提供更多详情。",
     ],
 }
