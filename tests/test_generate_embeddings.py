@@ -331,7 +331,7 @@ def test_a_run_over_http_pays_only_for_what_is_not_there(project: Path, server: 
         config: Any = {"backend_type": "http", "openai_model": "m", "batch_size": 2, "backend_settings": given}
         return generator(project, output=project / "out", **config).build_movie_embeddings()
 
-    server.faults = [None, None, Reply(400, {"error": {"message": "no", "code": "bad"}})]
+    server.faults = [None, None, Reply(403, {"error": {"message": "no", "code": "bad"}})]
     with pytest.raises(TastevecError):
         run()
     assert not (project / "out" / "manifest.json").exists()

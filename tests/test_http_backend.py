@@ -85,21 +85,26 @@ def entry(row, **changed):
 
 
 NO_EMBEDDINGS = [
-    *([1.0, float("nan"), 0], [1.0, 1e300, 0], [1.0, None, 0], [10**400, 1, 1], [1.0, 2.0]),
+    *([1.0, float("nan"), 0], [1.0, 1e300, 0], [1.0, None, 0], [10**400, 1, 1], [0, 0, 0], [1e-200, 1e-200, -1e-200]),
     *(["1", "2", "3"], [[1.0, 2.0, 3.0]], [], None, "", "%%%", "AAAAAAA="),
 ]
 WRONG = [
     *[(entry(3, index=index), "") for index in (4, 8, -1, None, "3", True)],
     (lambda answer: answer["data"].pop(), "7 embeddings for 8 texts"),
     (lambda answer: answer["data"].append(dict(answer["data"][0])), "9 embeddings for 8 texts"),
-    *[(entry(3, embedding=value), "not a list of finite numbers") for value in NO_EMBEDDINGS],
+    (lambda answer: [row.pop("index") for row in answer["data"]], "--batch-size 1"),
+    (lambda answer: [row.update(index=0) for row in answer["data"]], "--batch-size 1"),
+    (
+        lambda answer: [row.update(embedding=[1.0, 2.0, 3.0]) for row in answer["data"]],
+        "one vector for 8 different texts",
+    ),
+    (entry(3, embedding=[1.0, 2.0]), "several lengths"),
     (lambda answer: answer.update(data=[{"index": i, "embedding": []} for i in range(8)]), "not a list of finite"),
     (lambda answer: answer.update(data=[[1.0, 2.0]] * 8), "no list of embeddings"),
     (Reply(200, [1, 2]), "no list of embeddings"),
     (Reply(200, {"error": {"message": f"no such model for {SECRET}"}}), "embeddings (no such model for ***)"),
     (Reply(200, '{"data": ['), "no JSON"),
     (Reply(401, {"error": {"message": f"Wrong key {SECRET}"}}), "(Wrong key ***): check the key"),
-    (Reply(400, {"error": {"message": "what is encoding_format?"}}), "what is encoding_format?"),
 ]
 
 
@@ -111,6 +116,56 @@ def test_an_answer_that_cannot_be_right_ends_it_and_what_came_before_is_kept(ser
     assert expected in str(error)
     assert backend(server, tmp_path).estimate(TEXTS[:16]).n_to_send == 8
     assert embeds_rightly(backend(server, tmp_path))
+
+
+@pytest.mark.parametrize("value", NO_EMBEDDINGS)
+def test_a_text_without_a_vector_is_named_and_the_others_go_on(server, tmp_path, value):
+    server.faults = [None, entry(3, embedding=value)]
+    error = failure(backend(server, tmp_path, concurrency=1))
+    assert (type(error), len(server.requests)) == (DataError, 4)
+    assert f"{TEXTS[11]!r} (" in str(error)
+    assert "zeros, or one that is not a list of finite numbers" in str(error)
+    server.answered.clear()
+    assert embeds_rightly(backend(server, tmp_path))
+    assert server.answered == [TEXTS[0], TEXTS[11]], "the first shows that it is the same model"
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_a_text_that_a_service_refuses_is_found_by_halves(server, tmp_path, status):
+    refusal = Reply(status, {"error": {"message": "odd"}})
+    server.check = lambda texts: refusal if TEXTS[3] in texts else None
+    for sizes in ([8, 4, 4, 2, 2, 1, 1, 8, 8, 6], [1, 1]):
+        server.requests.clear()
+        vectors, refused = backend(server, tmp_path, concurrency=1, attempts=1).embed_known(TEXTS)
+        assert list(refused) == [TEXTS[3]]
+        assert "(odd)" in refused[TEXTS[3]]
+        assert sorted(len(body["input"]) for _, body, _ in server.requests) == sorted(sizes)
+        assert np.allclose(vectors, [unit(text) * (text != TEXTS[3]) for text in TEXTS], rtol=0, atol=1e-6)
+
+
+def test_a_service_that_refuses_every_text_ends_it_soon(server):
+    for n_texts, n_requests in ((30, 12), (2, 3), (1, 1)):
+        server.check, before = (
+            lambda texts: Reply(400, {"error": {"message": "what is encoding_format?"}}),
+            len(server.requests),
+        )
+        error = failure(backend(server, concurrency=1), TEXTS[:n_texts])
+        assert (type(error), "what is encoding_format?" in str(error)) == (WebError, True)
+        assert len(server.requests) - before <= n_requests
+
+
+@pytest.mark.parametrize("change", [lambda row: row.pop("index"), lambda row: row.update(index=0)])
+def test_an_index_is_not_needed_where_one_text_was_sent(server, change):
+    server.faults = [lambda answer: change(answer["data"][0])] * 30
+    assert embeds_rightly(backend(server, batch_size=1))
+
+
+def test_one_vector_for_all_texts_is_noticed_in_batches_of_one(server):
+    same = [lambda answer: answer["data"][0].update(embedding=[1.0, 0, 0])]
+    server.faults = same * 4
+    assert "one vector for 3 different texts" in str(failure(backend(server, batch_size=1, concurrency=1)))
+    server.faults = [*same * 2]
+    assert backend(server, batch_size=1, concurrency=1).embed_texts(["Heat", "heat", "HEAT", "hear"]).shape == (4, 3)
 
 
 def test_another_width_than_before_is_refused(server, tmp_path):

@@ -23,7 +23,7 @@ def test_a_second_run_makes_no_call_and_gives_the_same(server, tmp_path):
     np.testing.assert_array_equal(again.embed_texts(TEXTS[::-1])[::-1], first)
     assert len(server.requests) == n_requests
     assert embeds_rightly(again, [*TEXTS, "new"])
-    assert server.answered[len(TEXTS) :] == ["new"]
+    assert server.answered[len(TEXTS) :] == [TEXTS[0], "new"], "one text shows that the model is the same"
 
 
 def test_model_dimensions_and_text_tell_vectors_apart(server, tmp_path):
@@ -31,7 +31,7 @@ def test_model_dimensions_and_text_tell_vectors_apart(server, tmp_path):
         server.answered.clear()
         for _ in range(2):
             backend(server, tmp_path, model=model, dimensions=dimensions).embed_texts([text])
-            assert server.answered == [text]
+            assert server.answered in ([text], ["a", text])  # "a" shows that the model is the same
 
 
 def test_a_vector_that_is_damaged_is_asked_for_again(server, tmp_path):
@@ -45,7 +45,7 @@ def test_a_vector_that_is_damaged_is_asked_for_again(server, tmp_path):
     assert backend(server, tmp_path).estimate(TEXTS).n_to_send == 3
     for _ in range(2):
         assert embeds_rightly(backend(server, tmp_path))
-        assert len(server.answered) == len(TEXTS) + 3
+        assert len(server.answered) == len(TEXTS) + 3 + 1  # the one that is compared, or was damaged
 
 
 def test_a_batch_is_stored_whole_or_not_at_all(tmp_path):
@@ -70,7 +70,27 @@ def test_another_host_has_to_give_the_same_vectors(server, tmp_path):
     assert "another model of the same name" in str(failure(backend(server, tmp_path), ["new"]))
     server.answered.clear()
     assert all(embeds_rightly(backend(server, tmp_path), [text]) for text in ("new", "newer"))
-    assert server.answered == ["the probe", "new", "newer"]
+    assert server.answered == ["the probe", "new", "the probe", "newer"]
+
+
+def test_another_model_behind_the_same_address_is_noticed_when_a_process_begins_or_its_name_changes(server, tmp_path):
+    def named(name, wrong=False):
+        change = {"embedding": [-1.0, 0.0, 0.0]} if wrong else {}
+        return lambda answer: [answer.update(model=name), *(row.update(change) for row in answer["data"])]
+
+    backend(server, tmp_path).embed_texts(["a"])
+    server.faults = [named("m", wrong=True)]
+    assert "another model of the same name" in str(failure(backend(server, tmp_path), ["new"]))
+    some = backend(server, tmp_path)
+    server.answered.clear()
+    for text, name, compared in (("b", "m", True), ("c", "m-2", True), ("d", "m-2", False), ("e", "m", False)):
+        server.faults = [None] * (text == "b") + [named(name)]
+        assert embeds_rightly(some, [text])
+        assert ("a" in server.answered) == compared
+        server.answered.clear()
+    server.faults = [named("m-3", wrong=True)] * 2
+    assert "it calls it 'm-3'" in str(failure(some, ["f"]))
+    assert backend(server, tmp_path).estimate(["a", "b", "c", "d", "e", "f"]).n_to_send == 1
 
 
 CHILD = """
@@ -105,7 +125,7 @@ def test_killed_at_any_point_a_rerun_pays_only_for_what_was_not_stored(server, t
     paid = len(server.answered)
     assert paid - stored <= 4 * 48, "a kill loses what was under way: twelve batches of four at most"
     assert embeds_rightly(backend(server, tmp_path, batch_size=4), MANY)
-    assert len(server.answered) - paid == len(MANY) - stored
+    assert len(server.answered) - paid == len(MANY) - stored + 1  # the one that is compared
 
 
 def test_processes_share_a_cache(server, tmp_path):

@@ -140,6 +140,6 @@ def test_infinity_gets_no_more_pictures_at_once_than_it_takes(server: Server, tm
     service = ImageService(base_url=server.url, model="m", cache="")
     service.embed_folder(tmp_path)
     assert sorted(len(body["input"]) for _, body, _ in server.requests) == [8, 32]
-    server.faults = [Reply(422, {"error": {"message": "unknown field modality"}})] * 2
+    server.check = lambda pictures: Reply(422, {"error": {"message": "unknown field modality"}})
     with pytest.raises(ServiceError, match="unknown field modality"):
         service.embed_folder(tmp_path)

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
-from ..data.errors import DataError
-from .key import hide
 from .web import Client, WebError, at_once
 
 # Words of OpenAI, TEI, vLLM, llama.cpp, Ollama, Mistral, pydantic for one text too long, or too many texts or tokens.
+MOST_REFUSED = 5  # texts, one after another
+_OF_ONE_TEXT = (400, 413, 422, 500)  # may be said of one text of a batch
 _SIZE_WORDS = re.compile(
     r"(?i)too[ _](long|large|many|big)|maximum|exceed|at most|context[ _]length|batch size|less than|longer than"
 )
@@ -77,70 +78,118 @@ def without_thoughts(text: str) -> str:
 
 
 def embed(
-    client: Client, body: Mapping[str, Any], texts: Sequence[str], batch_size: int = 64, n_threads: int = 4
-) -> Generator[tuple[Batch, np.ndarray], None, None]:
-    """Yield (positions in `texts`, vectors (n, d) float64) for each batch, in the order of arrival.
+    client: Client,
+    body: Mapping[str, Any],
+    texts: Sequence[str],
+    batch_size: int = 64,
+    n_threads: int = 4,
+    refused: Optional[dict[int, WebError]] = None,
+) -> Generator[tuple[Batch, np.ndarray, str], None, None]:
+    """Yield (positions in `texts`, vectors (n, d) float64, the model's name) of each answer, in the order of arrival.
 
-    body: what each request says beside its texts: model, encoding_format, dimensions.  A batch that is refused for its
-    size is halved, down to one text, and so are those to come. After an error no request begins; what is under way is
-    still yielded, because it is paid for. Closed early, it begins no more requests.
-    Raises `WebError`, also for an answer that can't be right, and `DataError` for one text too long.
+    body: what each request says beside its texts: model, encoding_format, dimensions.  A batch that is refused is
+    halved, down to one text; if for its size, so are those to come.  refused: gets the texts without a vector by their
+    position; five of them in a row end it.  After an error no request begins; what is under way is still yielded,
+    because it is paid for. Closed early, it begins no more requests.
+    Raises `WebError`, also for an answer that can't be right.
     """
+    refused, in_a_row = {} if refused is None else refused, 0
+    hasty = copy.copy(client)
+    hasty.attempts = min(2, client.attempts)
 
-    def send(batch: Batch) -> Iterator[tuple[Batch, bytes]]:
+    def send(batch: Batch) -> Iterator[tuple[Batch, Union[bytes, WebError]]]:
         nonlocal batch_size
-        while batch:
-            part = batch[:batch_size]
+        parts, patient = [batch], client
+        while parts:
+            part = parts.pop()
+            if len(part) > batch_size:
+                parts += [part[batch_size:], part[:batch_size]]
+                continue
             # Half of a surrogate pair is no text to any server.
             sent = [texts[position].encode("utf-8", "replace").decode() for position in part]
             try:
-                content = client.post("embeddings", {**body, "input": sent})
+                content = patient.post("embeddings", {**body, "input": sent})
             except WebError as error:
-                by_words = error.status in (400, 422, 500) and not error.retryable and _SIZE_WORDS.search(error.detail)
-                if error.status != 413 and not by_words:
+                if client.stop.is_set():
+                    return
+                if error.status not in _OF_ONE_TEXT and not error.filtered:
                     raise
                 if len(part) == 1:
-                    what = f"{hide(sent[0], None, 60)!r} ({len(sent[0]):,} characters)"
-                    what += f" is too long for {body['model']} ({error.detail})"
-                    raise DataError(f"the text {what}: shorten it") from None
-                batch_size = min(batch_size, len(part) // 2)
+                    yield part, error
+                    continue
+                half = len(part) // 2
+                if error.status == 413 or (not error.retryable and _SIZE_WORDS.search(error.detail)):
+                    batch_size = min(batch_size, half)
+                else:
+                    patient = hasty
+                parts += [part[half:], part[:half]]
             else:
                 yield part, content
-                batch = batch[len(part) :]
 
     failure: Optional[WebError] = None
+    last, alike = np.zeros(0), set[str]()  # the only vector of the last answer, and the texts that had it in a row
     batches = [range(len(texts))[start : start + batch_size] for start in range(0, len(texts), batch_size)]
     for part, content in at_once(n_threads, batches, send, client.stop):
         try:  # here and not in the threads, which send the next requests meanwhile
-            vectors = read_embeddings(client.read_json(content), len(part), client)
+            error, rows, name = content, [None], ""
+            if isinstance(content, bytes):
+                rows, name = read_embeddings(client.read_json(content), len(part), client)
+                error = WebError(
+                    f"{client.host} gave a vector of zeros, or one that is not a list of finite numbers", 200
+                )
+            lost = {position: error for position, row in zip(part, rows) if row is None}
+            known = {position: row for position, row in zip(part, rows) if row is not None}
+            in_a_row = 0 if known else in_a_row + len(lost)
+            if in_a_row >= MOST_REFUSED:
+                raise error
+            refused |= lost
+            if known:
+                row, *others = known.values()
+                named = {texts[position].casefold() for position in known}
+                same = all(np.array_equal(row, other) for other in others)
+                last, alike = row, (alike if np.array_equal(row, last) else set()) | named if same else set()
+            if len(alike) > 2:
+                raise client.unexpected({}, f"one vector for {len(alike)} different texts")
         except WebError as error:
             failure = failure or error
             client.stop.set()
         else:
-            yield part, vectors
+            if known:
+                yield list(known), np.stack(list(known.values())), name
     if failure is not None:
         raise failure
 
 
-def read_embeddings(answer: Any, n_texts: int, client: Client) -> np.ndarray:
-    """Return the vectors (n_texts, d) float64 in the order of the texts; raises `WebError` for a wrong answer.
+def read_embeddings(answer: Any, n_texts: int, client: Client) -> tuple[list[Optional[np.ndarray]], str]:
+    """Return the vectors (d,) float64 in the order of the texts, None for what is no vector, and the model's name.
 
-    An embedding may come as numbers, or as base64 of little-endian float32, whatever was asked.
+    An embedding may come as numbers, or as base64 of little-endian float32, whatever was asked. Where one text was
+    sent, its embedding needs no index. Raises `WebError` for a wrong answer.
     """
     fault = "no list of embeddings"
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        data = sorted(answer["data"], key=lambda entry: entry["index"])
-        fault = f"{len(data)} embeddings for {n_texts} texts, or not one for each"
-        if [entry["index"] for entry in data] == list(range(n_texts)):
-            fault = "an embedding that is not a list of finite numbers, or not as long as the others"
-            vectors = np.stack([_numbers(entry["embedding"]) for entry in data])
-            numbers = vectors.ndim == 2 and vectors.size and vectors.dtype.kind in "if"
-            if numbers and (np.abs(vectors) <= np.finfo(np.float32).max).all():  # nor NaN
-                return vectors.astype(np.float64)
+    with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+        data = list(answer["data"])
+        indices = [entry.get("index") for entry in data]
+        fault = f"{len(data)} embeddings for {n_texts} texts"
+        if len(data) == n_texts:
+            fault = (
+                f"indices {indices[:3]} ... for {n_texts} texts, so their order is not known: --batch-size 1 helps, or"
+            )
+            if n_texts == 1 or sorted(indices) == list(range(n_texts)):
+                data = data if n_texts == 1 else sorted(data, key=lambda entry: entry["index"])
+                rows = [_numbers(entry.get("embedding")) for entry in data]
+                fault = "embeddings of several lengths"
+                if len({len(row) for row in rows if row is not None}) < 2:
+                    return rows, str(answer.get("model") or "")
     raise client.unexpected(answer, fault)
 
 
-def _numbers(embedding: object) -> np.ndarray:
-    if isinstance(embedding, str):
-        return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
-    return np.array(embedding)
+def _numbers(embedding: object) -> Optional[np.ndarray]:
+    """Return an embedding as (d,) float64; None where it is not one, or vanishes or overflows in float32."""
+    with contextlib.suppress(TypeError, ValueError):
+        in_base64 = isinstance(embedding, str)
+        row = np.frombuffer(base64.b64decode(embedding, validate=True), "<f4") if in_base64 else np.array(embedding)
+        limits = np.finfo(np.float32)
+        if row.ndim == 1 and row.size and row.dtype.kind in "iuf" and limits.tiny <= np.abs(row).max() <= limits.max:
+            return row.astype(np.float64)
+    return None

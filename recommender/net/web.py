@@ -124,7 +124,7 @@ class Client:
 
     def unexpected(self, answer: Any, what: str) -> WebError:
         """Return the error for an answer of another form; some proxies pass errors on as success."""
-        words = hide(words_of(json.dumps(answer).encode()), self.key)
+        words = hide(words_of(json.dumps(answer).encode()), self.key) if answer else ""
         what += f" ({words})" if words else ""
         return WebError(f"{self.host} answered with {what}: check the address {self.base_url} and the model", 200)
 

@@ -4,8 +4,8 @@ One SQLite file with a write-ahead log. A batch is one transaction, so a process
 has not, and several processes may share the file. A row that does not fit its checksum is paid for again.
 
 The address of the server is no part of the key, so that a proxy, a restart on another port, or a mirror costs nothing.
-But two servers may call two models the same name. So the cache remembers one text of each host that its vectors came
-from: a new host has to give nearly the same vector for one of them before its vectors join the others.
+But two servers, or one at two times, may call two models the same name. So the cache remembers one text of each host
+that its vectors came from: a host has to give nearly the same vector for it before more vectors join the others.
 """
 
 from __future__ import annotations

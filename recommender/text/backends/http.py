@@ -4,8 +4,9 @@
     HttpBackend(base_url="http://localhost:11434/v1", model="all-minilm").embed_texts(texts)        # Ollama
 
 Each different text is sent once, ever: vectors are kept on disk (cache.py) as they come, so a second run makes
-no call, and a run that was killed pays only for what was not stored. Texts of nothing but spaces are not sent, since
-OpenAI refuses them: their vectors are zeros, near nothing.
+no call, and a run that was killed pays only for what was not stored. But one text is sent again, and has to get nearly
+the same vector, whenever a process begins to send and whenever the model's name in the answers changes. Texts of
+nothing but spaces are not sent, since OpenAI refuses them: their vectors are zeros, near nothing.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from typing import Any, ClassVar, NamedTuple, Optional
 
 import numpy as np
 
-from ...data.errors import ChoiceError, ServiceError, SettingsError
+from ...data.errors import ChoiceError, DataError, ServiceError, SettingsError
 from ...data.settings import check_settings, setting
 from ...linalg.rows import unit_rows
-from ...net.key import OPENAI_HOST, Key, key_for, parse_address
+from ...net.key import OPENAI_HOST, Key, hide, key_for, parse_address
 from ...net.openai import embed
-from ...net.web import Client
+from ...net.web import Client, WebError
 from ..base import BaseEmbeddingBackend, Identity, text_hash
 from .cache import VectorCache
 
@@ -99,6 +100,7 @@ class HttpBackend(BaseEmbeddingBackend):
         self.settings = HttpSettings(**{name: value for name, value in fields.items() if value is not None})
         self._key, self._width = key, self.settings.dimensions  # 0 where it is not known yet
         address = parse_address(self.settings.base_url)
+        self._names: set[str] = set()  # of the model, in answers that were compared with the cache
         # What the cache calls a server; one name for all servers of this machine.
         self._host = "localhost" if address.loopback else address.host
 
@@ -116,22 +118,34 @@ class HttpBackend(BaseEmbeddingBackend):
         """Return (n, d) float32 with rows of length 1, or 0 for blank texts; sends what the cache does not hold.
 
         Raises `SettingsError` where the key is missing, `WebError` (a `ServiceError`) where the service fails for
-        good, `DataError` for a text that is too long for the model. What came before an error is kept.
+        good, `DataError` for a text that it refuses. What came before an error is kept.
         """
+        vectors, refused = self.embed_known(texts)
+        for text, why in refused.items():
+            raise DataError(f"the text {hide(text, None, 60)!r} ({len(text):,} characters) has no vector: {why}")
+        return vectors
+
+    def embed_known(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
+        """Return what `embed_texts` does, with zeros for texts that the service refuses, and text -> why."""
         positions = _positions(texts)
+        refused: dict[int, WebError] = {}
         with self._cache() as cache:
             found = cache.find(positions)
             missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
-            if missing:
-                self._check_host(cache)
-            with contextlib.closing(self._send(missing)) as batches:
-                for sent, vectors in batches:
+            if missing and not self._names:
+                self._compare(cache)
+            with contextlib.closing(self._send(missing, refused)) as batches:
+                for sent, vectors, name in batches:
+                    if name not in self._names:
+                        self._compare(cache, name)
                     cache.store(sent, vectors, self._host)
                     found.update(zip(map(text_hash, sent), vectors))
+        if refused and not found:  # by all, perhaps, and not for what it says
+            raise next(iter(refused.values()))
         result = np.zeros((len(texts), self.identity.dimension), np.float32)
         for hash_, rows in positions.items():
-            result[rows] = found[hash_]
-        return result
+            result[rows] = found.get(hash_, 0)
+        return result, {missing[position]: str(error) for position, error in refused.items()}
 
     def estimate(self, texts: Sequence[str]) -> Estimate:
         """Return what `embed_texts(texts)` would take; makes no call and writes nothing."""
@@ -149,8 +163,10 @@ class HttpBackend(BaseEmbeddingBackend):
             cost=n_tokens * price / 1e6 if price else None,
         )
 
-    def _send(self, texts: Sequence[str]) -> Generator[tuple[list[str], np.ndarray], None, None]:
-        """Ask the service for `texts`; yield some of them with their vectors (n, d) float32 as they come."""
+    def _send(
+        self, texts: Sequence[str], refused: Optional[dict[int, WebError]] = None
+    ) -> Generator[tuple[list[str], np.ndarray, str], None, None]:
+        """Ask for `texts`; yield some, their vectors (n, d) float32 and the model's name, as they come (`embed`)."""
         if not texts:
             return
         some, n_done = self.settings, 0
@@ -158,28 +174,29 @@ class HttpBackend(BaseEmbeddingBackend):
         client.stop = threading.Event()
         body: dict[str, Any] = {"model": some.model, "encoding_format": some.encoding, **self.extra}
         body |= {"dimensions": some.dimensions} if some.dimensions else {}
-        for batch, vectors in embed(client, body, texts, some.batch_size, some.concurrency):
+        for batch, vectors, name in embed(client, body, texts, some.batch_size, some.concurrency, refused):
             self._check_width(vectors.shape[1])
-            yield [texts[position] for position in batch], unit_rows(vectors)
+            yield [texts[position] for position in batch], unit_rows(vectors), name
             n_done += len(batch)
             if len(texts) > 1 and sys.stderr.isatty():
                 end = "\n" if n_done == len(texts) else ""
                 print(f"\r{n_done:,} of {len(texts):,} texts embedded", end=end, file=sys.stderr, flush=True)
 
-    def _check_host(self, cache: VectorCache) -> None:
-        """Have a host whose vectors are new to the cache give one that is there already."""
+    def _compare(self, cache: VectorCache, *names: str) -> None:
+        """Have the service give a vector that the cache holds; names: the model's new one, in an answer."""
         hosts = cache.hosts()
-        if not hosts or self._host in hosts:
-            return
-        probe = next(iter(hosts.values()))[1]
+        probe = hosts.get(self._host, next(iter(hosts.values()), (0, "")))[1]
         stored = cache.find([text_hash(probe)])  # empty where it is damaged
-        for _, (vector,) in self._send([probe]) if stored else ():
+        self._names.update(names)
+        for _, (vector,), now in self._send([probe]) if stored else ():
             if float(vector @ stored[text_hash(probe)]) < SAME_MODEL:
                 raise SettingsError(
-                    f"{self._host} gives other vectors for {self.settings.model!r} than those in {cache.path}: "
-                    "it is another model of the same name, so give another cache folder"
+                    f"{self._host} gives other vectors for {self.settings.model!r} (it calls it {now!r}) than those in "
+                    f"{cache.path}: it is another model of the same name, so give another cache folder"
                 )
-            cache.store([probe], vector[None], self._host)
+            self._names.add(now)
+            if self._host not in hosts:
+                cache.store([probe], vector[None], self._host)
 
     def _check_width(self, width: int) -> None:
         """Take the length of the vectors; raises where `width`, of an answer or the cache, is another than before."""
