@@ -338,7 +338,8 @@ def test_a_run_over_http_pays_only_for_what_is_not_there(project: Path, server: 
     assert len(server.answered) == 4  # two in each request
     movies = run()
     assert movies.identity == Identity("http", "m", 3)
-    assert sorted(server.answered) == sorted(movies["embedding_text"])
+    assert len(server.answered) == len(FILMS) + 1, "one is sent again, to show that the model is the same"
+    assert set(server.answered) == set(movies["embedding_text"].tolist())
     assert np.allclose(movies.embedding, [unit(text) for text in movies["embedding_text"]], atol=1e-6)
     n_requests = len(server.requests)
     run(cache="")
@@ -350,7 +351,27 @@ def test_a_run_over_http_pays_only_for_what_is_not_there(project: Path, server: 
     server.width = 4  # the same name, other vectors: known only after a call
     with pytest.raises(ArtifactError, match="dimension 3, not 4"):
         run(cache="")
-    assert server.answered[9:] == ["Title: Cab (1983).\nGenres: Drama."]
+    assert server.answered[10:] == ["Title: Cab (1983).\nGenres: Drama."]
+
+
+def test_a_movie_whose_text_is_refused_has_no_vector_until_a_later_run(project: Path, server: Server) -> None:
+    def run(said: list[str]) -> VectorTable:
+        given: Any = {"base_url": server.url, "cache": str(project / "cache"), "attempts": 1}
+        config = TasteEmbeddingConfig(project, "http", openai_model="m", output=project / "out", backend_settings=given)
+        return TasteEmbeddingGenerator(config, say=said.append).build_movie_embeddings()
+
+    server.check = lambda texts: Reply(500, "oops") if any("Delta" in text for text in texts) else None
+    for _ in range(2):
+        said: list[str] = []
+        movies = run(said)
+        assert np.flatnonzero(~movies.embedding.any(axis=1)).tolist() == [3]
+        assert any("no vector for 'Title: Delta (1983)" in line and "oops" in line for line in said)
+        assert np.allclose(movies.embedding[0], unit(movies["embedding_text"][0]), atol=1e-6)
+    server.check = lambda texts: None
+    assert run([]).embedding.any(axis=1).all()
+    said.clear()
+    run(said)
+    assert "is up to date" in said[-1]
 
 
 SHIPPED = ROOT / "processed" / "artifacts" / "text" / "local"

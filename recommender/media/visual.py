@@ -24,6 +24,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import importlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -134,9 +135,18 @@ class ImageService(HttpBackend):
             self.settings = dataclasses.replace(self.settings, cache=str(Path(self.settings.cache) / "images"))
 
     def embed_folder(self, folder: Path) -> Vectors:
-        """Return the vectors of ID.jpg, ID.png or ID.webp in `folder`; those that were embedded before cost no call."""
+        """Return the vectors of ID.jpg, ID.png or ID.webp in `folder`; those that were embedded before cost no call.
+
+        A picture that the service refuses is left out, and named on stderr.
+        """
         files = movie_files(folder, _MEDIA_TYPES)
-        return np.array(list(files)), self.embed_texts([picture_address(file) for file in files.values()])
+        addresses = [picture_address(file) for file in files.values()]
+        vectors, refused = self.embed_known(addresses)
+        for file, address in zip(files.values(), addresses):
+            if address in refused:
+                print(f"tastevec: {file} has no vector: {refused[address]}", file=sys.stderr)
+        known = vectors.any(axis=1)
+        return np.array(list(files))[known], vectors[known]
 
 
 def picture_address(path: Path) -> str:

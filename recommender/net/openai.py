@@ -131,9 +131,10 @@ def embed(
     batches = [range(len(texts))[start : start + batch_size] for start in range(0, len(texts), batch_size)]
     for part, content in at_once(n_threads, batches, send, client.stop):
         try:  # here and not in the threads, which send the next requests meanwhile
-            error, rows, name = content, [None], ""
-            if isinstance(content, bytes):
-                rows, name = read_embeddings(client.read_json(content), len(part), client)
+            rows: list[Optional[np.ndarray]] = [None]
+            error, name = content, ""
+            if not isinstance(error, WebError):
+                rows, name = read_embeddings(client.read_json(error), len(part), client)
                 error = WebError(
                     f"{client.host} gave a vector of zeros, or one that is not a list of finite numbers", 200
                 )
@@ -172,9 +173,7 @@ def read_embeddings(answer: Any, n_texts: int, client: Client) -> tuple[list[Opt
         indices = [entry.get("index") for entry in data]
         fault = f"{len(data)} embeddings for {n_texts} texts"
         if len(data) == n_texts:
-            fault = (
-                f"indices {indices[:3]} ... for {n_texts} texts, so their order is not known: --batch-size 1 helps, or"
-            )
+            fault = f"indices {indices[:3]} ... for {n_texts} texts, in no certain order: give --batch-size 1, or"
             if n_texts == 1 or sorted(indices) == list(range(n_texts)):
                 data = data if n_texts == 1 else sorted(data, key=lambda entry: entry["index"])
                 rows = [_numbers(entry.get("embedding")) for entry in data]
@@ -187,8 +186,9 @@ def read_embeddings(answer: Any, n_texts: int, client: Client) -> tuple[list[Opt
 def _numbers(embedding: object) -> Optional[np.ndarray]:
     """Return an embedding as (d,) float64; None where it is not one, or vanishes or overflows in float32."""
     with contextlib.suppress(TypeError, ValueError):
-        in_base64 = isinstance(embedding, str)
-        row = np.frombuffer(base64.b64decode(embedding, validate=True), "<f4") if in_base64 else np.array(embedding)
+        row = np.array(embedding)
+        if isinstance(embedding, str):
+            row = np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
         limits = np.finfo(np.float32)
         if row.ndim == 1 and row.size and row.dtype.kind in "iuf" and limits.tiny <= np.abs(row).max() <= limits.max:
             return row.astype(np.float64)

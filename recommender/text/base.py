@@ -55,6 +55,10 @@ class BaseEmbeddingBackend(ABC):
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32 with rows of length 1 (or 0), in the order of `texts`; (0, d) for no texts."""
 
+    def embed_known(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
+        """Return what `embed_texts` does, and text -> why it has no vector but zeros; a service may refuse a text."""
+        return self.embed_texts(texts), {}
+
 
 def movie_text(movie: Movie) -> str:
     """Return the text of a movie.
@@ -88,7 +92,3 @@ def text_fields(text: str) -> Iterator[tuple[str, str]]:
 def text_hash(text: str) -> str:
     """Return the sha256 of a text in hexadecimal, used to detect changed texts."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-    def embed_known(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
-        """Return what `embed_texts` does, and text -> why it has no vector but zeros; a service may refuse a text."""
-        return self.embed_texts(texts), {}

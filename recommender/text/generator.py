@@ -25,6 +25,7 @@ from ..data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from ..data.raw.ratings_table import RatingsTable, read_table
 from ..data.settings import check_value, default_folder
 from ..data.splits import load_all
+from ..net.key import hide
 from .backends.local import LocalBackend, LocalSettings
 from .base import BaseEmbeddingBackend, Identity
 from .dialogues import ENDINGS, gather, read_dialogues
@@ -146,8 +147,9 @@ class TasteEmbeddingGenerator:
         if stored:
             refuse_mismatch(config.folder, stored.identity, _identity(backend, stored.identity.dimension))
         missing = dict(zip(columns["text_hash"], columns["embedding_text"]))  # equal texts are embedded once
-        for hashed in stored["text_hash"].tolist() if stored else ():
-            missing.pop(hashed, None)
+        for hashed, vector in zip(stored["text_hash"].tolist(), stored.embedding) if stored else ():
+            if backend.name != HTTP or vector.any():  # zeros: refused by the service then
+                missing.pop(hashed, None)
         self._say(f"{backend.name}: {len(missing):,} texts to embed")
         return {name: np.array(column, dtype=np.str_) for name, column in columns.items()}, missing, stored
 
@@ -247,7 +249,7 @@ class TasteEmbeddingGenerator:
         at_once = max(len(texts), 1) if backend.name == HTTP else max(self.config.batch_size, _AT_ONCE)
         for low in range(0, len(texts), at_once):
             part = texts[low : low + at_once]
-            found = backend.embed_texts(part)
+            found = self._known(part)
             identity = backend.identity  # a service's dimension is known only after the first vectors
             if stored:
                 refuse_mismatch(self.config.folder, stored.identity, identity)
@@ -257,6 +259,15 @@ class TasteEmbeddingGenerator:
             rows.extend(found)
             self._progress(len(rows), len(texts))
         return dict(zip(missing, rows))
+
+    def _known(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the vectors of `texts`; say which the backend refuses, whose vectors are zeros until a later run."""
+        vectors, refused = self.backend().embed_known(texts)
+        for text, why in refused.items():
+            self._say(f"  no vector for {hide(text, None, 60)!r}: {why}")
+        if refused:
+            self._say(f"  {len(refused):,} texts have no vector: the next run asks again")
+        return vectors
 
     def _is_stored(self, found: VectorTable, stored: Optional[VectorTable]) -> bool:
         """Return whether `found` is stored already, in exactly the requested forms."""

@@ -140,7 +140,7 @@ class HttpBackend(BaseEmbeddingBackend):
                         self._compare(cache, name)
                     cache.store(sent, vectors, self._host)
                     found.update(zip(map(text_hash, sent), vectors))
-        if refused and not found:  # by all, perhaps, and not for what it says
+        if refused and not (found or self._names):  # whatever it says, perhaps
             raise next(iter(refused.values()))
         result = np.zeros((len(texts), self.identity.dimension), np.float32)
         for hash_, rows in positions.items():
