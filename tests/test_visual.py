@@ -1,6 +1,7 @@
 """Posters as numbers, on pictures whose colors and edges are known; and a service that embeds pictures."""
 
 import base64
+import re
 import sys
 from pathlib import Path
 
@@ -135,6 +136,11 @@ def test_a_service_gets_the_files_and_is_asked_once(
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["images"]
     np.testing.assert_array_equal(ImageService(**settings).embed_folder(posters)[1], vectors)
     assert len(server.requests) == len(bodies)
+    (posters / "3.png").write_bytes(b"broken")
+    broken = picture_address(posters / "3.png")
+    server.check = lambda pictures: Reply(422, "no picture") if broken in pictures else None
+    assert ImageService(**settings).embed_folder(posters)[0].tolist() == [0, 1, 2, 4]
+    assert re.search(r"3\.png' has no vector.*HTTP 422 \(no picture\)", capsys.readouterr().err)
 
 
 def test_infinity_gets_no_more_pictures_at_once_than_it_takes(server: Server, tmp_path: Path) -> None:

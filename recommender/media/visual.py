@@ -24,7 +24,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import importlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -140,11 +139,7 @@ class ImageService(HttpBackend):
         A picture that the service refuses is left out, and named on stderr.
         """
         files = movie_files(folder, _MEDIA_TYPES)
-        addresses = [picture_address(file) for file in files.values()]
-        vectors, refused = self.embed_known(addresses)
-        for file, address in zip(files.values(), addresses):
-            if address in refused:
-                print(f"tastevec: {file} has no vector: {refused[address]}", file=sys.stderr)
+        vectors = self.embed_known([picture_address(file) for file in files.values()], list(map(str, files.values())))
         known = vectors.any(axis=1)
         return np.array(list(files))[known], vectors[known]
 

@@ -55,9 +55,9 @@ class BaseEmbeddingBackend(ABC):
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32 with rows of length 1 (or 0), in the order of `texts`; (0, d) for no texts."""
 
-    def embed_known(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
-        """Return what `embed_texts` does, and text -> why it has no vector but zeros; a service may refuse a text."""
-        return self.embed_texts(texts), {}
+    def embed_known(self, texts: Sequence[str], names: Sequence[str] = ()) -> np.ndarray:
+        """Return what `embed_texts` does, with zeros for texts that a service refuses, which are named on stderr."""
+        return self.embed_texts(texts)
 
 
 def movie_text(movie: Movie) -> str:

@@ -25,7 +25,6 @@ from ..data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from ..data.raw.ratings_table import RatingsTable, read_table
 from ..data.settings import check_value, default_folder
 from ..data.splits import load_all
-from ..net.key import hide
 from .backends.local import LocalBackend, LocalSettings
 from .base import BaseEmbeddingBackend, Identity
 from .dialogues import ENDINGS, gather, read_dialogues
@@ -147,9 +146,8 @@ class TasteEmbeddingGenerator:
         if stored:
             refuse_mismatch(config.folder, stored.identity, _identity(backend, stored.identity.dimension))
         missing = dict(zip(columns["text_hash"], columns["embedding_text"]))  # equal texts are embedded once
-        for hashed, vector in zip(stored["text_hash"].tolist(), stored.embedding) if stored else ():
-            if backend.name != HTTP or vector.any():  # zeros: refused by the service then
-                missing.pop(hashed, None)
+        for hashed in stored["text_hash"][stored.embedding.any(axis=1) | (backend.name != HTTP)] if stored else ():
+            missing.pop(hashed, None)  # others are zeros, which a service refused
         self._say(f"{backend.name}: {len(missing):,} texts to embed")
         return {name: np.array(column, dtype=np.str_) for name, column in columns.items()}, missing, stored
 
@@ -249,7 +247,7 @@ class TasteEmbeddingGenerator:
         at_once = max(len(texts), 1) if backend.name == HTTP else max(self.config.batch_size, _AT_ONCE)
         for low in range(0, len(texts), at_once):
             part = texts[low : low + at_once]
-            found = self._known(part)
+            found = backend.embed_known(part)
             identity = backend.identity  # a service's dimension is known only after the first vectors
             if stored:
                 refuse_mismatch(self.config.folder, stored.identity, identity)
@@ -259,15 +257,6 @@ class TasteEmbeddingGenerator:
             rows.extend(found)
             self._progress(len(rows), len(texts))
         return dict(zip(missing, rows))
-
-    def _known(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the vectors of `texts`; say which the backend refuses, whose vectors are zeros until a later run."""
-        vectors, refused = self.backend().embed_known(texts)
-        for text, why in refused.items():
-            self._say(f"  no vector for {hide(text, None, 60)!r}: {why}")
-        if refused:
-            self._say(f"  {len(refused):,} texts have no vector: the next run asks again")
-        return vectors
 
     def _is_stored(self, found: VectorTable, stored: Optional[VectorTable]) -> bool:
         """Return whether `found` is stored already, in exactly the requested forms."""
@@ -297,7 +286,7 @@ class TasteEmbeddingGenerator:
         profiles, n_silent = gather(dialogue for file in files for dialogue in read_dialogues(file, notes=notes))
         for note in notes:
             self._say(f"  {note}")
-        vectors = backend.embed_texts(list(profiles.values()))
+        vectors = backend.embed_known(list(profiles.values()))
         known, names = np.flatnonzero(vectors.any(axis=1)), list(profiles)  # unknown texts have a row of zeros
         silent = f", {n_silent:,} dialogues without a seeker's words" if n_silent else ""
         self._say(f"{len(known):,} users from dialogues{silent}")

@@ -120,13 +120,23 @@ class HttpBackend(BaseEmbeddingBackend):
         Raises `SettingsError` where the key is missing, `WebError` (a `ServiceError`) where the service fails for
         good, `DataError` for a text that it refuses. What came before an error is kept.
         """
-        vectors, refused = self.embed_known(texts)
+        vectors, refused = self._embed(texts)
         for text, why in refused.items():
             raise DataError(f"the text {hide(text, None, 60)!r} ({len(text):,} characters) has no vector: {why}")
         return vectors
 
-    def embed_known(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
-        """Return what `embed_texts` does, with zeros for texts that the service refuses, and text -> why."""
+    def embed_known(self, texts: Sequence[str], names: Sequence[str] = ()) -> np.ndarray:
+        """Return what `embed_texts` does, with zeros for refused texts, which stderr names, or by `names`."""
+        vectors, refused = self._embed(texts)
+        for text, name in zip(texts, names or texts):
+            if text in refused:
+                what = f"{hide(name, None, 60)!r} has no vector, the next run asks again"
+                print(f"tastevec: {what}: {refused[text]}", file=sys.stderr)
+        if refused:
+            print(f"tastevec: {len(refused):,} of {len(texts):,} texts have no vector", file=sys.stderr)
+        return vectors
+
+    def _embed(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
         positions = _positions(texts)
         refused: dict[int, WebError] = {}
         with self._cache() as cache:
