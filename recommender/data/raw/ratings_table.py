@@ -149,8 +149,8 @@ def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]
         """Notice what pandas does not: more cells than it uses, and numbers that only look whole."""
         nonlocal n_separators, end
         n_separators += np.count_nonzero(np.frombuffer(block, np.uint8) == separator)
-        joined, end = end + block, block[-16:]
-        if any(mark in joined for mark in (b"e", b"E", b".000")) and _UNSURE.search(joined):
+        first, joined, end = not end, end + block, block[-16:]
+        if (first or b"e" in joined or b"E" in joined) and _UNSURE.search(joined):  # a search takes long
             raise ValueError
 
     with files.open(files.ratings_name, watch) as file:
