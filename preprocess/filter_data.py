@@ -22,7 +22,7 @@ from preprocess.steps import PipelineSettings, Run, run_steps, write_ratings, wr
 from recommender import cli
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError
-from recommender.data.interactions import Interactions, encode
+from recommender.data.interactions import LIKED, Interactions, encode
 from recommender.data.raw.ratings_table import RatingsTable, read_ratings
 from recommender.data.raw.sources import open_source
 from recommender.data.splits import active_mask
@@ -66,6 +66,18 @@ def filter_ratings(table: RatingsTable, settings: PipelineSettings) -> tuple[Int
     ]
 
 
+def shortfalls(ratings: Interactions) -> list[str]:
+    """Return what cannot be learned from these ratings."""
+    low, high = float(ratings.ratings.min()), float(ratings.ratings.max())
+    found = {
+        "there is one user: nothing can be learned from what others like": ratings.n_users == 1,
+        "there is one movie: nothing can be recommended": ratings.n_movies == 1,
+        f"all ratings are {high:g}: only who rated what can be learned (train_svd_model --signal ones)": low == high,
+        f"no rating is {LIKED:g} or more: nobody likes a movie, or --rating-scale is missing": high < LIKED,
+    }
+    return [what for what, is_so in found.items() if is_so]
+
+
 def step(run: Run, stage: Path) -> list[str]:
     """Write `ratings_filtered`, `movies_filtered.csv` and the names of ids; return the report."""
     source = run.source
@@ -73,7 +85,7 @@ def step(run: Run, stage: Path) -> list[str]:
     n_read = table.n_rows + table.n_dropped
     report = ["filter", f"read {n_read:,} ratings, {len(source.movies):,} movies ({source.format})"]
     run.ratings, lines = filter_ratings(table, run.settings)
-    report += [*source.notes, *table.notes, *lines]
+    report += [*source.notes, *table.notes, *lines, *shortfalls(run.ratings)]
     kept = {"user": run.ratings.user_ids.tolist(), "movie": run.ratings.movie_ids.tolist()}
     run.movies = {movie_id: source.movie(movie_id) for movie_id in kept["movie"]}
     n_unnamed = len(run.movies.keys() - source.movies.keys())

@@ -1,21 +1,25 @@
 """Every published form of the raw data, the forms that people really have, and what is wrong with the others."""
 
+import contextlib
 import gzip
 import re
 import resource
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from model import train_svd_model
 from preprocess import build_metadata, download, filter_data, split_data, transform_data
 from preprocess import setup as all_steps
 from recommender import cli
 from recommender.data.catalog import NO_GENRES, Catalog
-from recommender.data.errors import DataError
+from recommender.data.errors import ChoiceError, DataError
 from recommender.data.raw import ratings_table
 from recommender.data.raw.ratings_table import read_ratings
 from recommender.data.raw.sources import ITEM_GENRES, open_source
@@ -103,7 +107,14 @@ CELLS = [line.split(",") for line in LINES.splitlines()]
 EXPECTED = sorted((tuple(map(float, row)) for row in CELLS), key=lambda row: (row[0], row[3], row[1]))
 
 
+NUMBERED = list(enumerate(LINES.splitlines()))
 SAME = {
+    "row numbers without a name": HEADER + "".join(f"{i},{row}\n" for i, row in NUMBERED),
+    "row numbers of R": HEADER + "".join(f'"{i + 1}",{row}\n' for i, row in NUMBERED),
+    "row numbers after a filter": HEADER + "".join(f"{i * i + 3},{row}\n" for i, row in NUMBERED),
+    "an index of pandas": f",{HEADER}" + "".join(f"{i},{row}\n" for i, row in NUMBERED),
+    "separators at the end": HEADER + LINES.replace("\n", ",\n") + ",,,\n",
+    "decimal commas": (HEADER + LINES).replace(",", ";").replace(".", ","),
     "byte order mark": "\ufeff" + HEADER + LINES,
     "CRLF": (HEADER + LINES).replace("\n", "\r\n"),
     "no last newline": (HEADER + LINES).rstrip("\n"),
@@ -133,6 +144,16 @@ BAD_TIMES = ["", "NULL", "nan", "soon", "-5", "1e30", "inf", "2015-13-45", "1500
 READ = {
     "dates": ("".join(f"1,{i},4.0,{date}\n" for i, date in enumerate(DATES)), sorted(DATES.values()), 0),
     "milliseconds": ("".join(f"1,{i},4.0,150000000{i}999\n" for i in range(9)), range(1_500_000_000, 1_500_000_009), 0),
+    "microseconds": ("".join(f"1,{i},4.0,{BASE + i}999999\n" for i in (1, 2)), [BASE + 1, BASE + 2], 0),
+    "nanoseconds": (f"1,1,4.0,{BASE}000000001\n1,2,4.0,{BASE + 1}000000000\n", [BASE, BASE + 1], 0),
+    "days as digits": (
+        "1,1,4.0,20010909\n1,2,4.0,20010910\n1,3,4.0,20010931\n1,4,4.0,\n",
+        [999_993_600, 1_000_080_000],
+        2,
+    ),
+    "minutes as digits": ("1,1,4.0,200109090146\n1,2,4.0,200109090147\n", [BASE - 40, BASE + 20], 0),
+    "seconds as digits": ("1,1,4.0,20010909014640\n1,2,4.0,20010909014641\n", [BASE, BASE + 1], 0),
+    "outliers": (f"{LINES}4,10,3.0,0\n4,20,3.0,2015\n4,30,3.0,{BASE * 4}\n", [row[3] for row in EXPECTED], 3),
     "bad times": (LINES + "".join(f"4,10,3.0,{text}\n" for text in BAD_TIMES), [row[3] for row in EXPECTED], 9),
     "empty ratings": (LINES * 30 + f"4,10,,{BASE}\n4,20, ,{BASE}\n", [row[3] for row in EXPECTED], 2),
 }
@@ -199,6 +220,23 @@ def test_without_times_the_order_of_the_file_counts(tmp_path, capsys):
         split_data.main(["--processed", str(out), "--split", "global-time"])
 
 
+ALIKE = {
+    "all ratings are 1": {(u, m): 1 for u in range(4) for m in range(4)},
+    "nobody likes a movie": {(u, m): 1 + (u + m) % 3 for u in range(4) for m in range(4)},
+    "there is one user": {(1, m): 1 + m for m in range(5)},
+}
+
+
+@pytest.mark.parametrize("said", ALIKE)
+def test_ratings_that_teach_nothing_are_told(tmp_path, capsys, said):
+    lines = [f"{u},{m},{rating},{BASE + m}\n" for (u, m), rating in ALIKE[said].items()]
+    out = run_setup(write_csv(tmp_path / "raw", "".join(lines)), tmp_path / "out", "--min-movie-ratings", "1")
+    assert said in capsys.readouterr().out
+    with contextlib.suppress(DataError, ChoiceError):  # a message, no traceback
+        train_svd_model.main(["--processed", str(out), "--rank", "2"])
+    train_svd_model.main(["--processed", str(out), "--rank", "1", "--signal", "ones"])
+
+
 def test_movie_lists_as_people_have_them(tmp_path):
     for movies, note in (
         (MOVIES.encode("cp1252"), "read as cp1252"),
@@ -225,6 +263,47 @@ def test_a_compressed_file_and_an_archive_made_on_a_mac(tmp_path):
     (folder / "ratings.csv.gz").write_bytes((folder / "ratings.csv.gz").read_bytes()[:60])
     with pytest.raises(DataError, match="damaged"):
         table(folder)
+
+
+def test_archives_and_names_of_other_tools(tmp_path):
+    folder = write_csv(tmp_path / "raw")
+    small = pack(folder, tmp_path / "small.zip")
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as file:
+        file.write(small, "archive/small.zip")
+    pack(folder, tmp_path / "windows.zip", inside="ml-tiny\\")
+    for suffix in ("tar.gz", "tgz", "tar.bz2"):
+        with tarfile.open(tmp_path / f"unix.{suffix}", f"w:{suffix.replace('tgz', 'gz')[-3:].strip('.')}") as file:
+            file.add(folder, "./ml-tiny")
+    capitals = write(tmp_path / "capitals", {name.name.upper(): name.read_bytes() for name in folder.iterdir()})
+    packed = write(tmp_path / "gz", {"ratings.csv.gz": gzip.compress((folder / "ratings.csv").read_bytes())})
+    shutil.copy(folder / "movies.csv", packed)
+    write(tmp_path / "100k", PUBLISHED["100k"])
+    unix = [tmp_path / f"unix.{suffix}" for suffix in ("tar.gz", "tgz", "tar.bz2")]
+    files = [folder / "ratings.csv", packed / "ratings.csv.gz", capitals / "RATINGS.CSV"]
+    for path in (tmp_path / "archive.zip", tmp_path / "windows.zip", capitals, small / "ml-tiny", *unix, *files):
+        assert table(path) == EXPECTED, path
+    assert table(tmp_path / "100k" / "u.data") == ROWS
+
+
+def test_parts_of_two_data_sets_are_never_mixed(tmp_path, refused):
+    one, two = write_csv(tmp_path / "a"), write(tmp_path / "b", PUBLISHED["csv"])
+    archive = tmp_path / "two.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for folder in (one, two):
+            for path in folder.iterdir():
+                file.write(path, f"{folder.name}/{path.name}")
+    assert f"(a/ratings.csv, b/ratings.csv): name one, --data {archive}/a/ratings.csv" in refused(archive)
+    assert table(archive / "b") == table(archive / "b" / "ratings.csv") == ROWS
+    assert "has no ratings" in refused(archive / "c")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.write(two / "movies.csv", "movies.csv")
+        file.writestr("c/ratings.csv", HEADER)
+    assert "c has ratings.csv but no movies.csv" in refused(archive / "c")
+    (one / "ratings.csv.gz").write_bytes(gzip.compress((two / "ratings.csv").read_bytes()))
+    assert "several data sets (ratings.csv, ratings.csv.gz)" in refused(one)
+    assert (table(one / "ratings.csv"), table(one / "ratings.csv.gz")) == (EXPECTED, ROWS)
+    (one / "movies.csv.gz").write_bytes(b"")
+    assert "has movies.csv and movies.csv.gz: keep one" in refused(one / "ratings.csv")
 
 
 def test_data_one_level_down_is_found(tmp_path):
@@ -267,6 +346,22 @@ def refused(tmp_path, outcome):
 
 RATINGS = ("good", "nan", "", "5.5", "0")
 USERS = ("me", "-1", "1.5", "", "9007199254740992")
+REWRITTEN = {
+    "userId": ("1.23457E+15", "1,23457E+15", "1e+05", "1,234", "1.000", "1'234", "########", "#NAME?"),
+    "movieId": ("1.0E+05", "12.345", "1.234.567"),
+    "rating": ("4-May", "5. Apr", "04.05.2024", "2024-05-04", "Mai 50"),
+    "timestamp": ("1.4E+09", "1,4E+09"),
+}
+NO_TIMES = {
+    "seem to be years, such as 2015": (2014, 2015, 2016),
+    "seem to be days as a spreadsheet counts them, such as 42072.5": (42071.9, 42072.5, 42073),
+    "lie before 1993": (1, 2, 3, BASE),
+    "lie in the future, such as 635": (635614635290000000, 635614635300000000),  # of .NET
+    "lie in the future": ("2999-01-01", "2999-01-02", BASE),
+    "in the future, such as 400": (4 * BASE, 4 * BASE + 1),
+    "has the same time in every row, 1000000000": (BASE, BASE),
+    "the same time in every row": ("2001-09-09", "2001-09-09"),
+}
 BAD_FILES = {
     "ratings.csv": {
         "empty": ("", "is empty: expected the columns userId,movieId,rating,timestamp"),
@@ -278,6 +373,32 @@ BAD_FILES = {
         **{x: (HEADER + LINES.replace(",2.0,", f",{x},"), f"line 4: rating '{x}' is not a number") for x in RATINGS},
         **{f"user {x}": (HEADER + x + LINES[1:], f"line 2: userId '{x}' is not a whole number from 0") for x in USERS},
         "a short line": (HEADER + re.sub("2,10.*", "2,10", LINES), "line 6: 2 columns, expected 4"),
+        "a long line": (HEADER + LINES + "2,10,1.0,70,5\n", "line 11: 5 columns, expected 4"),
+        "columns without a name": (HEADER + LINES.replace("\n", ",7\n"), "line 2: 5 columns, expected 4"),
+        "row numbers in disorder": (HEADER + "".join(f"{i % 8},{row}\n" for i, row in NUMBERED), "line 2: 5 columns"),
+        "a row number again": (
+            HEADER + "".join(f"{i % 200},{row}\n" for i, row in enumerate((LINES * 30).split())),
+            "line 202: row number '0' after 199",
+        ),
+        "an absurd line": (HEADER + "1,10," + "4" * (3 << 20), "has a line of more than 1,048,576 bytes"),
+        "an absurd id": (HEADER + "9" * 5000 + ",10,4.0,100\n", "line 2: userId '9999"),
+        **{
+            f"{column} {text}": (
+                HEADER
+                + LINES * 2
+                + ",".join(
+                    {"userId": "1", "movieId": "10", "rating": "4", "timestamp": "9", column: f'"{text}"'}.values()
+                )
+                + "\n",
+                f"line 20: {column} {text!r} is not a ",
+            )
+            for column, texts in REWRITTEN.items()
+            for text in texts
+        },
+        **{
+            f"times {why}": (HEADER + "".join(f"1,{i},3.5,{time}\n" for i, time in enumerate(times)), why)
+            for why, times in NO_TIMES.items()
+        },
         "a quote left open": (HEADER + '1,10,4.0,"100\n' + LINES, "ratings.csv line"),
         "all times missing": (HEADER + "1,10,4.0,\n1,20,4.0,\n", "no rating with a time (2 are missing or invalid)"),
         "nothing left": (HEADER + f"1,10,4.0,{BASE}\n", "none of 1 ratings is left after min_user_ratings 3"),

@@ -1,4 +1,4 @@
-"""Times of ratings: seconds since 1970 or a part of these, dates as texts or digits; most lie from 1990 to tomorrow."""
+"""Times of ratings: seconds since 1970 or a part of these, dates as texts or digits; most lie from 1993 to tomorrow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-FIRST_TIME = 631_152_000  # 1990; a number of seconds before is no time of a rating, a date may be one
+# 1993: an earlier number of seconds is no time of a rating (a date may be one), and ticks of .NET are no nanoseconds.
+FIRST_TIME = 725_846_400
 _UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 _DIGITS = {"20150309": "%Y%m%d", "201503092252": "%Y%m%d%H%M", "20150309225209": "%Y%m%d%H%M%S"}
 TIMES = (
@@ -33,7 +34,8 @@ def parse_times(cells: npt.ArrayLike) -> np.ndarray:
 
 
 def _since_1970(dates: pd.Series) -> np.ndarray:
-    return np.floor(((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(np.float64))
+    seconds = dates.dt.tz_localize(None).to_numpy("datetime64[s]")  # any year, unlike nanoseconds
+    return np.asarray((seconds - np.datetime64(0, "s")) / np.timedelta64(1, "s"))
 
 
 def last_time() -> float:
@@ -41,7 +43,7 @@ def last_time() -> float:
 
 
 def as_seconds(numbers: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return seconds since 1970, NaN if not from 1990 to tomorrow, and the form of most numbers, "" for seconds."""
+    """Return seconds since 1970, NaN if not from 1993 to tomorrow, and the form of most numbers, "" for seconds."""
 
     def forms() -> Iterator[tuple[str, np.ndarray]]:
         yield "", np.floor(numbers)
@@ -61,9 +63,10 @@ def as_seconds(numbers: np.ndarray) -> tuple[np.ndarray, str]:
 def cause(times: np.ndarray) -> str:
     """Return what is wrong with `times`, of which most are not those of ratings."""
     middle = float(np.median(times))
-    cause = "lie in the future" if middle > last_time() else "lie before 1990 if they are seconds since 1970"
+    cause = "lie in the future" if middle > last_time() else "lie before 1993 if they are seconds since 1970"
     if 1900 <= middle <= 2100:
         cause = "seem to be years"
     elif 20_000 <= middle <= 80_000:
         cause = "seem to be days as a spreadsheet counts them"
-    return f"has times that {cause}, such as {middle:.16g}: {TIMES}"
+    shown = f"{middle:.1f}".removesuffix(".0")
+    return f"has times that {cause}, such as {shown}: {TIMES}"
