@@ -14,8 +14,8 @@ from .session.engine import Recommendation, Session
 from .session.policy import MovieFilter
 
 if TYPE_CHECKING:
-    from .text import TasteEmbeddingConfig as TasteEmbeddingConfig
-    from .text import TasteEmbeddingGenerator as TasteEmbeddingGenerator
+    from .text.generator import TasteEmbeddingConfig as TasteEmbeddingConfig
+    from .text.generator import TasteEmbeddingGenerator as TasteEmbeddingGenerator
 
 __all__ = ["Movie", "MovieFilter", "Recommendation", "Recommender", "Session", "TastevecError"]
 
@@ -23,7 +23,7 @@ __all__ = ["Movie", "MovieFilter", "Recommendation", "Recommender", "Session", "
 def __getattr__(name: str) -> Any:
     """Import what embeds movies and users when it is asked for: most programs need none of it."""
     if name in ("TasteEmbeddingConfig", "TasteEmbeddingGenerator"):
-        from . import text
+        from .text import generator
 
-        return getattr(text, name)
+        return getattr(generator, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from model import generate_embeddings
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.linalg.rows import unit_rows
 from recommender.media.fusion import METHODS, FusionSettings, Views, apply, build_fused, fit, load_fitted
-from recommender.media.projections import cca, pca, procrustes
+from recommender.media.projections import cca, pca
 from recommender.media.vector_files import Vectors, read_array, read_vectors
 from recommender.text.people import align
 from recommender.text.vectors import FUSED, VectorTable
@@ -75,13 +75,18 @@ def test_a_movie_that_lacks_a_modality_is_placed_by_the_other(method: str) -> No
     assert np.abs(vectors[30:] - without[30:]).max() > 0.1
 
 
+def turned(points: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    U, _, Vt = np.linalg.svd(points.T @ towards)
+    return points @ (U @ Vt)
+
+
 def test_the_vectors_are_those_of_the_formulas() -> None:
     two = made()
     three = {**two, "third": made(9)["visual"]}
     rows = [unit_rows(view - view.mean(axis=0, dtype=np.float64)) for view in three.values()]
     components = [pca(own, 6) for own in rows]
     p1, p2, p3 = (unit_rows((own - mean) @ V) for own, (mean, V, _) in zip(rows, components))
-    p2, p3 = p2 @ procrustes(p2, p1), p3 @ procrustes(p3, p1)
+    p2, p3 = turned(p2, p1), turned(p3, p1)
     joined = np.hstack(rows[:2])
     mean, V, _ = pca(joined, 6)
     pairs = cca(rows[0], rows[1], 6, 0.1)

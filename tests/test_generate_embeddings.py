@@ -17,9 +17,9 @@ from recommender.data.errors import ArtifactError, ChoiceError, DataError, Servi
 from recommender.data.files import exclusive
 from recommender.data.raw.ratings_table import read_table
 from recommender.linalg.rows import unit_rows
-from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.backends.local import LocalBackend
 from recommender.text.base import BaseEmbeddingBackend, Identity
+from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.registry import make_backend
 from recommender.text.vectors import USERS, VectorTable, fetch_vectors
 from tests.fake_server import Reply, Server, unit

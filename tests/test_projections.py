@@ -1,10 +1,10 @@
-"""Components, canonical correlation and rotation against numpy's SVD, scikit-learn, scipy and planted answers."""
+"""Components and canonical correlation against numpy's SVD, scikit-learn, scipy and planted answers."""
 
 import numpy as np
 import pytest
 
 from recommender.data.errors import DataError
-from recommender.media.projections import Projection, cca, pca, procrustes
+from recommender.media.projections import Projection, cca, pca
 
 
 def rows(n: int, d: int, seed: int = 0, rank: int = 0) -> np.ndarray:
@@ -84,14 +84,11 @@ def test_regularisation_keeps_wide_views_from_agreeing_by_chance() -> None:
     assert abs(np.corrcoef(project(new_x, x)[:, 0], project(new_y, y)[:, 0])[0, 1]) < 5 / np.sqrt(2000)
 
 
-def test_views_of_low_rank_give_few_pairs_and_a_rotation_is_found_again() -> None:
+def test_views_of_low_rank_give_few_pairs() -> None:
     X, Y = rows(100, 20, seed=3, rank=3), rows(100, 10, seed=4, rank=7)
     x, y = cca(X, Y, 64, 0.1)
     assert (x[1].shape, y[1].shape) == ((20, 3), (10, 3))
     assert np.abs(cca(X, X, 64, 0.0)[0][2] - 1).max() < 1e-6
-    X = rows(50, 6)
-    R = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
-    np.testing.assert_allclose(procrustes(X, X @ R), R, atol=1e-10)
 
 
 def test_rows_that_are_all_the_same_are_refused() -> None:

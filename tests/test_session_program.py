@@ -19,7 +19,7 @@ import pytest
 
 from model import runsvd, tastevec
 from recommender import cli
-from recommender.text import TasteEmbeddingConfig, TasteEmbeddingGenerator
+from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from tests.tiny import make_processed
 
 ROOT = Path(__file__).resolve().parent.parent

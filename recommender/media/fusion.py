@@ -11,9 +11,9 @@ have units of their own: the first, the loudness, is hundreds of times the last)
     weighted   y = w R_1 p_1 + (1 - w) / (m - 1) sum_{m > 1} R_m p_m          w = 0.7, the first being the text
 
 and y is brought to length 1. An average needs common axes, which the components of different modalities are not: R_m is
-the rotation that brings the training movies' p_m nearest to their p_1. Correlations weigh the canonical directions
-because the late ones are noise, as in Gong et al., "A Multi-View Embedding Space for Modeling Internet Images, Tags,
-and their Semantics" (2014), whose weight is a power of them.
+the rotation that brings the training movies' p_m nearest to their p_1: R_m = U Vt with P_m' P_1 = U diag(s) Vt
+(Schonemann 1966). Correlations weigh the canonical directions because the late ones are noise, as in Gong et al., "A
+Multi-View Embedding Space for Modeling Internet Images, Tags, and their Semantics" (2014), whose weight is a power.
 
 A modality that a movie lacks adds nothing: the movie is placed by the others alone (in pca, as if it were average in
 what is missing). Fused vectors are stored beside those of the texts, as the table `fused_embeddings` (text/vectors.py);
@@ -36,7 +36,7 @@ from ..linalg.rows import unit_rows
 from ..text.base import Identity
 from ..text.people import align
 from ..text.vectors import DEFAULT_FORMS, FUSED, VectorTable
-from .projections import cca, pca, procrustes
+from .projections import cca, pca
 from .vector_files import Vectors
 
 TEXT, VISUAL, AUDIO = "text", "visual", "audio"
@@ -113,8 +113,8 @@ def _maps(ready: list[np.ndarray], settings: FusionSettings) -> list[Any]:
     fitted = [pca(X, settings.n_components) for X in ready]
     k = min(len(s) for _, _, s in fitted)
     points = [unit_rows((X - mean) @ V[:, :k], np.float64) for X, (mean, V, _) in zip(ready, fitted)]  # p_m
-    rotations = [procrustes(p, points[0]) for p in points]  # R_m
-    return [(mean, V[:, :k] @ R) for (mean, V, _), R in zip(fitted, rotations)]
+    turns = [np.linalg.svd(p.T @ points[0]) for p in points]
+    return [(mean, V[:, :k] @ (U @ Vt)) for (mean, V, _), (U, _, Vt) in zip(fitted, turns)]  # V_m R_m
 
 
 def apply(parts: Mapping[str, Part], views: Views, settings: FusionSettings) -> np.ndarray:

@@ -1,14 +1,13 @@
-"""Linear maps fitted on rows of vectors: principal components, canonical correlation, rotation.
+"""Linear maps fitted on rows of vectors: principal components, canonical correlation.
 
     X - mean    = U_x diag(s_x) V_x'                                       n rows
     pca         y = V_x' (x - mean)
     cca         max corr(A' x, B' y):   w_x = (s_x^2 / (n - 1) + ridge_x)^-1/2
                 diag(w_x s_x) U_x' U_y diag(s_y w_y) / (n - 1) = P diag(r) Q'
                 A = V_x diag(w_x) P,   B = V_y diag(w_y) Q
-    procrustes  min |X R - Y|_F over orthogonal R:       X'Y = U diag(s) Vt,   R = U Vt
 
-Pearson 1901; Hotelling 1936 in the form of Bach and Jordan, "Kernel Independent Component Analysis" (2002), appendix A;
-Schonemann 1966. Computed in float64; directions below 1e-5 of the largest singular value count as rounding.
+Pearson 1901; Hotelling 1936 in the form of Bach and Jordan, "Kernel Independent Component Analysis" (2002), appendix A.
+Computed in float64; directions below 1e-5 of the largest singular value count as rounding.
 
 The covariances that `cca` inverts get `regularisation` times their mean eigenvalue, ridge, on the diagonal: with as
 many columns as rows every correlation would be 1, and would mean nothing.
@@ -58,16 +57,6 @@ def cca(X: np.ndarray, Y: np.ndarray, k: int, regularisation: float) -> tuple[Pr
     A, B, r = V_x @ P[:, :k], V_y @ Qt[:k].T, np.minimum(r[:k], 1.0)
     signs = _signs(A)  # a pair turns together
     return (mean_x, A * signs, r), (mean_y, B * signs, r)
-
-
-def procrustes(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    """Return the orthogonal R (k, k) that brings X (n, k) nearest to Y (n, k): min |X R - Y|_F.  Cost O(n k^2 + k^3).
-
-    >>> procrustes(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[0.0, 1.0], [-2.0, 0.0]])).round(3).tolist()
-    [[0.0, 1.0], [-1.0, 0.0]]
-    """
-    U, _, Vt = np.linalg.svd(X.astype(np.float64).T @ Y)
-    return np.asarray(U @ Vt)
 
 
 def _svd(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
