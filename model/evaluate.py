@@ -13,6 +13,7 @@ With `--checkpoint DIR` an interrupted run resumes.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ if not __package__:
 
 from preprocess.filter_data import PipelineSettings, read_filtered
 from recommender import cli
-from recommender.data.errors import ChoiceError
+from recommender.data.artifacts import need_file, need_folder
+from recommender.data.errors import ChoiceError, shown
 from recommender.data.settings import default_folder
 from recommender.data.splits import official_fold
 from recommender.evaluate import embeddings, held_out_movies, known_item, plots, protocols, rankings, report, run
@@ -44,7 +46,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Evaluate models or embedding backends."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
-    check_outputs(arguments, "users")
+    check_outputs(arguments, "users", "task,split,model", '"format_version": 2,\n "settings"')
     check_flags(arguments, parser)
     reports = rank_models(arguments) if arguments.embeddings is None else compare_embeddings(arguments)
     averages = report.averages(reports)
@@ -98,19 +100,25 @@ def make_parser() -> cli.Parser:
     return parser
 
 
-def check_outputs(arguments: argparse.Namespace, stem: str) -> None:
-    """Derive --csv and --json from --output; reject paths that cannot be written."""
-    if arguments.output is not None:
-        arguments.csv = arguments.csv or arguments.output / f"{stem}.csv"
-        arguments.json = arguments.json or arguments.output / f"{stem}.json"
+def check_outputs(arguments: argparse.Namespace, stem: str, csv: str, json: str) -> None:
+    """Derive --csv and --json from --output; reject paths that cannot be written, and files of somebody else.
+
+    csv, json: what a file of this program begins with.
+    """
+    output = arguments.output
     del arguments.output
-    for flag in ("json", "csv"):
-        path = getattr(arguments, flag)
-        if path is not None and path.is_dir():
-            raise ChoiceError(f"--{flag} {path} is a folder: give a file name")
+    for name, mark in (("json", json), ("csv", csv)):
+        flag, path = f"--{name}", getattr(arguments, name)
+        if output is not None and path is None:
+            flag, path = "--output", output / f"{stem}.{name}"
+            setattr(arguments, name, path)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            need_file(path, flag, mark)
+    for name in ("plots", "checkpoint"):
+        if (path := getattr(arguments, name, None)) is not None:
+            need_folder(path, f"--{name}")
     if arguments.csv is not None:
+        need_file(averages_path(arguments.csv), "--csv", csv)
         if arguments.json in (arguments.csv, averages_path(arguments.csv)):
             raise ChoiceError(f"--json {arguments.json} is also written by --csv: give another name")
         report.need_parquet(arguments.csv)
@@ -185,8 +193,8 @@ def split_list(text: str, flag: str) -> list[str]:
 def parse_ks(text: str) -> tuple[int, ...]:
     parts = split_list(text, "--k")
     for part in parts:
-        if not part.isascii() or not part.isdigit() or int(part) < 1:
-            raise ChoiceError(f"--k {part!r} is not a cutoff: give whole numbers from 1, such as 10,20")
+        if not re.fullmatch("[1-9][0-9]{0,8}", part):
+            raise ChoiceError(f"--k {shown(part)} is not a cutoff: give whole numbers from 1, such as 10,20")
     return tuple(sorted(set(map(int, parts))))
 
 

@@ -25,6 +25,7 @@ if not __package__:
 import numpy as np
 
 from recommender import cli as command
+from recommender.data.catalog import read_counts
 from recommender.data.errors import ChoiceError
 from recommender.data.files import load_json
 from recommender.data.settings import check_value, override
@@ -38,7 +39,7 @@ from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGener
 from recommender.text.movie_sources import MOVIELENS
 from recommender.text.people import AVERAGE, METHODS, UserVectorSettings
 from recommender.text.registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, names
-from recommender.text.vectors import DEFAULT_FORMS, fetch_vectors
+from recommender.text.vectors import DEFAULT_FORMS, VectorTable, fetch_vectors
 
 _SERVICE = ("base_url", "model", "concurrency")  # settings of http with flags in every program
 _HTTP_SETTINGS = [name for name in HttpSettings.__dataclass_fields__ if name not in _SERVICE]
@@ -164,6 +165,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Embed movies, then users, then fuse; or download vectors."""
     arguments = make_parser().parse_args(argv)
     config = config_of(arguments)
+    VectorTable.check_output(config.folder)
     if bool(arguments.from_url) != bool(arguments.sha256):
         raise ChoiceError("--from-url and --sha256 go together: give both, or neither")
     if arguments.from_url:
@@ -181,8 +183,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         ratings = arguments.ratings or arguments.processed
         generator.build_user_embeddings(ratings, arguments.dialogues, arguments.user_method)
     if others:
-        counts = arguments.processed / "movie_popularity.json"  # fusion is fitted on movies rated in train
-        rated = [int(movie_id) for movie_id, n in load_json(counts).items() if n] if counts.is_file() else []
+        path = arguments.processed / "movie_popularity.json"  # fusion is fitted on movies rated in train
+        counts = load_json(path, convert=read_counts) if path.is_file() else {}
+        rated = [movie_id for movie_id, n in counts.items() if n]
         train_ids = np.array(rated, dtype=np.int64) if rated else None
         settings = override(fusion.FusionSettings(method=arguments.fusion), arguments)
         first = next(iter(config.sources()))

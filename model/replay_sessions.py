@@ -104,9 +104,9 @@ def check_flags(arguments: argparse.Namespace) -> tuple[list[str], list[int]]:
     for name in names:
         if name not in RULES:
             raise ChoiceError(f"--rules {name!r}: choose from {', '.join(RULES)}")
-    if not all(seed.isdecimal() for seed in seeds):
+    if not all(seed.isdecimal() and len(seed) < 19 for seed in seeds):
         raise ChoiceError(f"--seeds {arguments.seeds!r}: give distinct whole numbers from 0")
-    check_outputs(arguments, "sessions")
+    check_outputs(arguments, "sessions", "rule,policy,view", '"turns"')
     if arguments.plots:
         plots.need_matplotlib()
     return names, [int(seed) for seed in seeds]

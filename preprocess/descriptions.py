@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
 from recommender.cli import Parser, Progress
+from recommender.data.artifacts import need_file
 from recommender.data.catalog import Catalog, Movie
 from recommender.data.errors import DataError, SettingsError, printable
 from recommender.data.files import exclusive
@@ -126,8 +127,9 @@ def movies_left(arguments: argparse.Namespace, wanted: Callable[[Movie], bool], 
         value = getattr(arguments, flag)
         if value is not None and not 0 < value < float("inf"):
             raise SettingsError(f"--{flag} {value:g}: give a number above 0")
-    catalog = Catalog.load(arguments.processed)
     path = arguments.output
+    need_file(path, "--output")
+    catalog = Catalog.load(arguments.processed)
     entries = [entry for _, entry in _entries(path, ended=True)] if path.exists() else []
     done = {entry["movieId"] for entry in entries if not (arguments.again and _EMPTY & entry.keys())}
     movies = [movie for movie in map(catalog.movie, range(len(catalog))) if wanted(movie)]

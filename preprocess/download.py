@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 from recommender.cli import Parser, Progress, run
 from recommender.data import artifacts
-from recommender.data.errors import ChoiceError, DataError, SettingsError
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.data.files import exclusive
 from recommender.net.key import parse_address
 from recommender.net.web import Client, WebError, blocks
@@ -48,7 +48,7 @@ def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Cal
     """Download `target` from the first of `urls` with the right MD5; return its path.
 
     md5: the expected one, hexadecimal; None reads it from `URL.md5`. Raises `DataError`, with the error of each server,
-    if all fail; `ArtifactError` while another process downloads the same file.
+    if all fail; `ArtifactError` while another process downloads the same file, and where `target` is another one.
     """
     for url in urls:
         address = parse_address(url)
@@ -63,7 +63,9 @@ def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Cal
             client = Client(folder, attempts=4, say=say)
             try:
                 expected = md5 or _published_md5(client, f"{name}.md5")
-                if target.is_file() and file_md5(target) == expected:
+                if target.exists():
+                    if file_md5(target) != expected:
+                        raise ArtifactError(f"{target} is not the file at {url}: move it, or give another --output")
                     say(f"{target} exists already and its MD5 is right")
                     return target
                 client.retry(functools.partial(_fetch_rest, client, name, part, expected))

@@ -86,7 +86,13 @@ STEPS = {
     "metadata": Step(("min_tag_users", "max_tags"), ("filter",), ("movie_metadata", "LICENSE")),
 }
 _SUFFIXES = (".csv", ".npz", ".json", ".txt", "")
-STEP_OF = {stem + suffix: name for name, step in STEPS.items() for stem in step.stems for suffix in _SUFFIXES}
+STEP_OF = {
+    stem + suffix: name
+    for name, step in STEPS.items()
+    for stem in step.stems
+    for suffix in _SUFFIXES
+    if suffix or stem == "LICENSE"
+}
 
 
 class Run:
@@ -136,7 +142,8 @@ def run_steps(
     """
     arguments = make_parser(module, description, list(steps)).parse_args(argv)
     settings = override(read_settings(PipelineSettings, arguments.config), arguments)
-    artifacts.need_folder(arguments.output, kind=KIND)
+    names = [name for name, step in STEP_OF.items() if step in steps and (name != "LICENSE" or arguments.bundle)]
+    artifacts.need_folder(arguments.output, kind=KIND, names=names)
     started = time.perf_counter()
     run = Run(arguments, settings)
     used = {name: {field: getattr(settings, field) for field in STEPS[name].settings} for name in steps}

@@ -34,14 +34,16 @@ def ranges(server):
     return [int(value.removeprefix("bytes=").removesuffix("-")) for value in asked]
 
 
-def test_the_file_arrives_whole_and_is_not_fetched_again_unless_it_is_wrong(server, tmp_path):
+def test_the_file_arrives_whole_and_is_not_fetched_again_or_put_over_another(server, tmp_path):
     folder = tmp_path / "new" / "data"
     assert get(server, folder) == get(server, folder) == BODY
     assert len(server.requests) == 1
     (folder / "ml-x.zip").write_bytes(b"old")
     with exclusive(folder / ".ml-x.lock", "it"), pytest.raises(ArtifactError, match=r"another process is using .*zip"):
         get(server, folder)
-    assert get(server, folder) == BODY
+    with pytest.raises(ArtifactError, match=r"ml-x.zip is not the file at .*: move it, or give another --output"):
+        get(server, folder)
+    assert (folder / "ml-x.zip").read_bytes() == b"old"
 
 
 def test_the_checksum_is_asked_for_where_it_is_not_known(server, tmp_path):

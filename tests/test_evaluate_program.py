@@ -220,6 +220,8 @@ def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
     outputs = ["--json", str(tmp_path / "o.json"), "--csv", str(tmp_path / "o.csv")]
     evaluate.main([*flags, *outputs, "--checkpoint", str(tmp_path / "kept")])
     first = capsys.readouterr()
+    evaluate.main([*flags, *outputs, "--checkpoint", str(tmp_path / "kept")])  # its own files are replaced
+    capsys.readouterr()
     assert all(f"== per user{strict}, test ==" in first.out for strict in ("", ", strict time"))
     assert first.err == ""  # progress is for terminals
 
@@ -249,6 +251,9 @@ def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
     assert moved.columns[moved.any()].tolist() == ["against_low", "against_high", "p_value", "corrected_p"]
 
 
+OWN = (("--csv", "csv"), ("--json", "json"), ("--csv", "parquet"))
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -258,6 +263,12 @@ def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
         ("RAW --method popularity,ease:regularization=3", "regularization"),
         ("RAW --k -5", "'-5'"),
         ("RAW --k 3,100000", "--k 100000"),
+        (f"RAW --k {'9' * 5000}", "is not a cutoff"),
+        *((f"RAW {flag} own.{end}", f"own.{end} is not of this program.* another {flag}") for flag, end in OWN),
+        ("RAW --output own", "own/users.csv is not of this program: move it, or give another --output"),
+        ("RAW --csv out.csv", "out-averages.csv is not of this program"),
+        ("RAW --csv raw", "raw is a folder: give a file name with --csv"),
+        *((f"RAW {flag} own.csv", f"own.csv is a file, .*{flag}") for flag in ("--checkpoint", "--plots")),
         ("RAW --csv a.csv --json a-averages.csv", "--json a-averages.csv"),
         ("RAW --protocol yesterday", "yesterday"),
         ("RAW --stages 0", "--stages 0"),
@@ -280,9 +291,15 @@ def test_whole_program_on_raw_data(tmp_path, capsys, monkeypatch):
 )
 def test_wrong_flags_are_refused(flags, message, tmp_path, monkeypatch):
     monkeypatch.setattr(Source, "load", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").mkdir()
+    own = [*(f"own.{end}" for _, end in OWN), "own/users.csv", "out-averages.csv"]
+    for name in own:
+        (tmp_path / name).write_text('PAR1 task, split {"format_version": 2, "seed": 1}')
     raw = f"--data {write_ratings(tmp_path / 'raw', block_data(), 'Drama')} --set all" if "RAW" in flags else ""
     with pytest.raises(TastevecError, match=message):
         evaluate.main(flags.replace("RAW", raw).split())
+    assert {(tmp_path / name).read_text()[:4] for name in own} == {"PAR1"}
 
 
 def write_folds(folder):

@@ -320,7 +320,9 @@ def test_the_program_refuses_in_one_line(project: Path) -> None:
         (["--files", "xls"], "formats 'xls': give npz"),
         (["--from-url", "https://x.org/a.zip"], "--sha256"),
         (["--output", str(project / "ratings.csv")], "is a file, not a folder"),
+        (["--output", str(project)], "user_embeddings.csv is not of tastevec: move it, or give another --output"),
     ):
+        (project / "user_embeddings.csv").write_text("mine")
         with pytest.raises((ChoiceError, SettingsError, DataError, ArtifactError), match=said):
             generate_embeddings.main(["--processed", str(project / "processed"), *flags])
 

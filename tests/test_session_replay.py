@@ -204,11 +204,19 @@ def test_a_gain_over_no_hits_at_all_is_left_out() -> None:
 
 
 BAD_FLAGS = ("--rules guess", "--rules ease,ease", "--turns 0", "--seeds x", "--seeds -1", "--seeds 1,1", "--folds 1")
+OWN = [f"--{name} own.{name}" for name in ("csv", "json")]
 
 
-@pytest.mark.parametrize("flags", [*BAD_FLAGS, "--fold-seed -1", "--csv .", "--json same --csv same"])
-def test_program_refuses_before_any_replay(flags: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "flags", [*BAD_FLAGS, *OWN, f"--seeds {'9' * 5000}", "--fold-seed -1", "--csv .", "--json same --csv same"]
+)
+def test_program_refuses_before_any_replay(
+    flags: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_ratings(tmp_path, ratings(24), "Drama")
+    monkeypatch.chdir(tmp_path)
+    for name in ("own.csv", "own.json"):
+        (tmp_path / name).write_text("rule,mine")
     with pytest.raises(TastevecError):
         replay_sessions.main(["--data", str(tmp_path), *flags.split()])
     assert capsys.readouterr().out == ""

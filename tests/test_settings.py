@@ -34,11 +34,17 @@ def test_file_then_flags(tmp_path: Path) -> None:
     assert override(settings, parser.parse_args([])) == settings
     with pytest.raises(SettingsError, match=r"^--rank: 0 is out of range \(how many factors"):
         override(settings, parser.parse_args(["--rank", "0"]))
+    path.write_bytes(b"\xef\xbb\xbfrank: 7\r\nrate: 1\r\n")  # as Notepad writes
+    assert read_settings(Example, path) == Example(rank=7, rate=1.0)
     path.write_text("# nothing\n")
     assert read_settings(Example, path) == Example()
     for place, message in ((tmp_path / "none", "no settings file at .*none"), (tmp_path, "cannot be read")):
         with pytest.raises(SettingsError, match=message):
             read_settings(Example, place)
+
+
+# 3 MB of text where it is printed, or merged
+BOMB = "a0: &a0 lol\n" + "".join(f"a{n}: &a{n} [{', '.join(9 * [f'*a{n - 1}'])}]\n" for n in range(1, 7)) + "rank: *a6"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +66,14 @@ def test_file_then_flags(tmp_path: Path) -> None:
         ("rank: 1\nrank: 2", "line 2: rank is given twice"),
         ("- rank", "contains a seq, not settings"),
         ("rank: [", "line 1 is not valid YAML"),
+        ("rank: " + "[" * 90_000, "is not valid YAML"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nrank: *b", "line 2 is not valid YAML (alias *a)"),
+        (BOMB, "line 2 is not valid YAML (alias *a0)"),
+        (f"rate: 1\nrank: {'9' * 5000}", "x.yaml line 2 is not valid YAML (Exceeds the limit"),
+        (f"rank: 0x{'f' * 5000}", "rank: a number of thousands of digits is out of range"),
+        (f"rank: {'x' * 5000}", f"rank: '{'x' * 56}... is not a whole number"),
+        (f"{'x' * 1000}: 1", f"unknown key '{'x' * 56}...: known"),
+        ("# \n" * 50_000, "has more than 100,000 characters"),
         ("rank: !!python/object:os.system 1", "line 1 is not valid YAML"),
         (b"rank: 7 # caf\xe9", "cannot be read"),
     ],
@@ -71,6 +85,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, text: Union[str, bytes],
         read_settings(Example, path)
     assert message.replace("\\", "") in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
 
 
 def test_the_shipped_settings_are_the_defaults_and_name_every_key() -> None:

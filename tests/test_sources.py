@@ -511,6 +511,24 @@ def test_what_is_there_is_not_harmed(tmp_path, outcome):
     assert (out / "movie_metadata.csv").read_bytes() == before
 
 
+def test_files_of_somebody_else_stay_as_they_are(tmp_path, outcome):
+    data, out = write_csv(tmp_path / "raw"), tmp_path / "own"
+    out.mkdir()
+    own = {"LICENSE": "mine", "notes.txt": "too"}
+    for name in ("train.csv", "movie_metadata.csv", "user_means.json", "manifest.json"):
+        for kept, text in {**own, name: "[]"}.items():
+            (out / kept).write_text(text)
+        error = outcome(all_steps.main, "--data", data, *TINY_FLAGS, "--output", out)
+        assert f"{out / name} is not of tastevec: move it, or give another --output" in error
+        assert {path.name: path.read_text() for path in out.iterdir()} == {**own, name: "[]"}
+        (out / name).unlink()
+    for _ in range(2):  # what it made itself it replaces
+        run_setup(data, out)
+    assert {name: (out / name).read_text() for name in own} == own
+    (data / "README.md").write_text("terms")
+    assert "LICENSE is not of tastevec" in outcome(all_steps.main, "--data", data, "--bundle", "--output", out)
+
+
 def test_a_full_disk_leaves_the_old_data_whole(tmp_path):
     """A limit on the size of a file stops the writing halfway, as a full disk does."""
     out = run_setup(write_csv(tmp_path / "raw", random_lines(1), random_movies()), tmp_path / "out")

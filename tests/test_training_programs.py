@@ -144,6 +144,12 @@ def test_folders_that_cannot_be_are_refused_before_anything_is_read(tmp_path, pr
     for output in (file, file / "models" / "svd"):
         with pytest.raises(ArtifactError, match=r"README\.md is a file, not a folder: give another --output"):
             program.main([*nowhere, "--output", str(output)])
+    (own := tmp_path / "own").mkdir()
+    (own / "movie_embeddings.npy").write_text("mine")
+    with pytest.raises(ArtifactError, match=r"movie_embeddings.npy is not of tastevec: move it, or give another --out"):
+        program.main([*nowhere, "--output", str(own)])
+    assert [path.name for path in own.iterdir()] == ["movie_embeddings.npy"]
+    shutil.rmtree(own)
     with pytest.raises(ArtifactError, match=r"file is not a folder|no movie list at|README\.md"):
         program.main(["--processed", str(file)])
     with pytest.raises(ArtifactError, match=r"run python -m preprocess\.setup"):

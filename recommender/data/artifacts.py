@@ -98,20 +98,17 @@ def need_folder(folder: Path, flag: str = "--output", kind: str = "", names: Ite
 def need_file(path: Path, flag: str, mark: str = "") -> None:
     """Raise `ArtifactError` if `path`, the value of `flag`, cannot be written, or would replace somebody's own file.
 
-    mark: what a file of the program itself begins with, such as the first columns of a CSV; "": any may be replaced.
+    mark: in the first 200 characters of a file of the program itself, such as columns of a CSV; "": all are its own.
     """
     if path.exists() and not path.is_file():
         raise ArtifactError(f"{path} is a {'folder' if path.is_dir() else 'device'}: give a file name with {flag}")
     need_folder(path.parent, flag)
     if mark and path.exists():
-        with open(path, "rb") as file:
-            head = file.read(200).decode("utf-8", "replace")
-            tail = file.read()[-100_000:].decode("utf-8", "replace")  # of Parquet, which names its columns at the end
-        if (
-            head
-            and mark not in head
-            and not (head.startswith("PAR1") and all(part in tail for part in mark.split(",")))
-        ):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            head = file.read(200)
+        if head.startswith("PAR1"):  # Parquet names its columns at the end
+            head = ",".join(name for name in mark.split(",") if name.encode() in path.read_bytes())
+        if head and mark not in head:
             raise ArtifactError(f"{path} is not of this program: move it, or give another {flag}")
 
 

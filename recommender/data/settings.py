@@ -41,6 +41,8 @@ def read_settings(cls: type[T], path: Path) -> T:
     """
     import yaml
 
+    values: dict[str, Any] = {}
+    line = 1
     try:
         with open(path, encoding="utf-8-sig") as file:
             text = file.read(LARGEST + 1)
@@ -51,25 +53,23 @@ def read_settings(cls: type[T], path: Path) -> T:
                 raise yaml.MarkedYAMLError(problem=f"alias *{token.value}", problem_mark=token.start_mark)
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
-        content = loader.construct_document(root) if root else {}
+        if root and not isinstance(root, yaml.MappingNode):
+            raise SettingsError(f"{path} contains a {root.tag.split(':')[-1]}, not settings: write `key: value` lines")
+        for node, content in root.value if root else ():
+            key, line = str(node.value), node.start_mark.line + 1
+            if key in values:
+                raise SettingsError(f"{path} line {line}: {key} is given twice: remove one of the lines")
+            value = loader.construct_object(content, deep=True)
+            values[key] = check_value(cls, key, value, f"{path} line {line}: {key}")
     except FileNotFoundError:
         raise SettingsError(f"no settings file at {path}: give an existing file with --config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read ({error}): give a UTF-8 YAML file") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: `2020-13-45`, `!!int x`
         mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
+        line = mark.line + 1 if mark else line
         problem = (getattr(error, "problem", None) or str(error)).splitlines()[0].partition(";")[0]
-        raise SettingsError(f"{path}{line} is not valid YAML ({problem}): write `key: value` lines") from None
-    if root and not isinstance(content, dict):
-        raise SettingsError(f"{path} contains a {root.tag.split(':')[-1]}, not settings: write `key: value` lines")
-    given = {str(key): value for key, value in content.items()}
-    values: dict[str, Any] = {}
-    for node, _ in root.value if root else ():
-        key, where = str(node.value), f"{path} line {node.start_mark.line + 1}: "
-        if key in values:
-            raise SettingsError(f"{where}{key} is given twice: remove one of the lines")
-        values[key] = check_value(cls, key, given.get(key), where + key)
+        raise SettingsError(f"{path} line {line} is not valid YAML ({problem}): write `key: value` lines") from None
     return cls(**values)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..data.artifacts import need_file
 from ..data.errors import DataError
 from ..data.files import replace_file
 from .report import Report
@@ -91,8 +92,9 @@ def _save(figure: Any, path: Path) -> Path:
     figure.axes[0].set_ylim(bottom=0)
     if len(figure.axes) == 1 and figure.axes[0].get_legend_handles_labels()[0]:
         figure.axes[0].legend(frameon=False, fontsize=9)
+    need_file(path, "--plots", "tastevec")
     with replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": "tastevec"})
     return path
 
 

@@ -157,7 +157,7 @@ class TasteEmbeddingGenerator:
         Raises `ArtifactError` if vectors of another backend, model or dimension are stored.
         """
         config = self.config
-        artifacts.need_folder(config.folder, kind=KIND)
+        VectorTable.check_output(config.folder)
         columns, missing, stored = self.plan()
         vectors = dict(zip(stored["text_hash"].tolist(), stored.embedding)) if stored else {}
         vectors |= self._embed(missing, stored)

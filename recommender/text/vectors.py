@@ -90,6 +90,11 @@ class VectorTable:
             embedding = unit_rows(embedding.astype(np.float32))
         return cls(name, columns, embedding, stored, settings)
 
+    @staticmethod
+    def check_output(folder: Path) -> None:
+        """Raise `ArtifactError` if tables cannot be written to `folder`, the value of --output."""
+        artifacts.need_folder(folder, kind=KIND, names=[f"{name}.{form}" for name in _STEPS for form in FORMS])
+
     def save(
         self,
         folder: Path,
