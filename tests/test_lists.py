@@ -86,7 +86,7 @@ def test_genres_are_read_by_the_whole_column():
     ):  # fmt: skip
         assert joined_genres(given) == ["Action|Comedy", "Sci-Fi & Fantasy", "Children's|War", "", "Film-Noir|War"]
     assert joined_genres(["Drama|War", "Drama, War", "Sci-Fi/Fantasy"]) == ["Drama|War", "Drama|War", "Sci-Fi/Fantasy"]
-    assert joined_genres(["['Drama', 'Music, Dance']"]) == ["Drama|Music, Dance"]
+    assert joined_genres(["['Drama', 'Music, Dance']", "War, Drama"]) == ["Drama|Music, Dance", "War|Drama"]
 
 
 def test_years_and_ids_of_every_spelling():
@@ -120,7 +120,7 @@ def test_ids_of_links_and_tags_reach_the_metadata(tmp_path, capsys):
     assert [movie.imdb_id for movie in movies] == ["0133093", "", "0113277"]
     assert [movie.tmdb_id for movie in movies] == ["603", "", ""]
     assert [movie.keywords for movie in movies] == [("slow",), (), ()]
-    assert "links.csv line 2: imdbId 'TT133093' is read as 0133093 (such lines: 5)" in capsys.readouterr().out
+    assert "links.csv line 2: imdbId 'TT133093' is read as 0133093 (such cases: 5)" in capsys.readouterr().out
 
 
 def test_two_movies_never_share_an_id(tmp_path, capsys):

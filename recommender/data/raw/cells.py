@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Optional
@@ -76,21 +77,22 @@ def year_of(text: str = "") -> int:
 def joined_genres(cells: Sequence[str]) -> list[str]:
     """Return the genres of each movie joined by `|`, "" for none, from a whole column of any usual form.
 
-    In a column with `|`, or of lists as Python or JSON write them, other characters belong to the names, unless both
-    sides are genres of their own there; in any other column `,`, `;` and `/` separate.
+    Lists as Python or JSON write them hold names. Elsewhere `|` separates, and in a column without it `,`, `;` and `/`
+    do; such a character also separates where both sides are genres of their own in the column.
 
     >>> joined_genres(["Action, Drama", "Comedy/Romance"]), joined_genres(["War|Sci-Fi/Fantasy", "[{'name': 'Drama'}]"])
     (['Action|Drama', 'Comedy|Romance'], ['War|Sci-Fi/Fantasy', 'Drama'])
     """
-    lists = [[name.strip() for name in _names(cell.strip()) if not is_nothing(name)] for cell in cells]
-    plain = not any("|" in cell or _LIST.match(cell.strip()) for cell in cells)
-    known = {name for names in lists for name in names}
-
-    def split(name: str) -> list[str]:
-        parts = [part for part in _BETWEEN.split(name) if part]
-        return parts if plain or known.issuperset(parts) else [name]
-
-    return ["|".join(dict.fromkeys(part for name in names for part in split(name))) for names in lists]
+    listed = {cell: [name.strip() for name in _names(cell.strip()) if not is_nothing(name)] for cell in set(cells)}
+    plain = not any("|" in cell for cell in listed if not _LIST.match(cell.strip()))
+    known = {name for names in listed.values() for name in names}
+    joined = {}
+    for cell, names in listed.items():
+        always = plain and not _LIST.match(cell.strip())
+        split = [[part for part in _BETWEEN.split(name) if part] for name in names]
+        parts = [part if always or known.issuperset(part) else [name] for name, part in zip(names, split)]
+        joined[cell] = "|".join(dict.fromkeys(itertools.chain(*parts)))
+    return [joined[cell] for cell in cells]
 
 
 def _names(cell: str) -> list[str]:

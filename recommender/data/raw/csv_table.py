@@ -128,4 +128,4 @@ def file_rows(path: Path, columns: Sequence[str], notes: list[str], *more: Any) 
 def add_note(notes: list[str], found: Sequence[object], text: str) -> None:
     """Note what was found, if anything: `text` with the first of it, and how many there are."""
     if found:
-        notes.append(f"{text.format(found[0])} (such lines: {len(found):,})")
+        notes.append(f"{text.format(found[0])} (such cases: {len(found):,})")
