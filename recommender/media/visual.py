@@ -139,7 +139,9 @@ class ImageService(HttpBackend):
         A picture that the service refuses is left out, and named on stderr.
         """
         files = movie_files(folder, _MEDIA_TYPES)
-        vectors = self.embed_known([picture_address(file) for file in files.values()], list(map(str, files.values())))
+        vectors = self.embed_known(
+            [picture_address(file) for file in files.values()], [file.name for file in files.values()]
+        )
         known = vectors.any(axis=1)
         return np.array(list(files))[known], vectors[known]
 
