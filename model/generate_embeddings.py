@@ -32,12 +32,13 @@ from recommender.data.settings import check_value, override
 from recommender.media import fusion
 from recommender.media.audio import read_audio
 from recommender.media.vector_files import Vectors
-from recommender.media.visual import ImageService, read_visual
+from recommender.media.visual import ImageService, picture_files, read_visual
 from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
 from recommender.text.backends.local import LocalSettings
+from recommender.text.dialogues import ENDINGS, read_dialogues
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.movie_sources import MOVIELENS
-from recommender.text.people import AVERAGE, METHODS, UserVectorSettings
+from recommender.text.people import AVERAGE, METHODS, UserVectorSettings, read_people
 from recommender.text.registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, names
 from recommender.text.vectors import DEFAULT_FORMS, VectorTable, fetch_vectors
 
@@ -135,19 +136,28 @@ def check_fusion(arguments: argparse.Namespace) -> None:
 
 
 def read_modalities(arguments: argparse.Namespace) -> dict[str, Vectors]:
-    """Read the modalities given by the flags."""
+    """Read the modalities given by the flags, but for pictures that a service has to embed."""
     found = {}
-    if arguments.visual_url:
-        url, model, key_variable = (getattr(arguments, name) for name in _VISUAL_SERVICE)
-        pictures = ImageService(base_url=url, model=model, key_variable=key_variable)
-        found[fusion.VISUAL] = pictures.embed_folder(arguments.visual)
-    elif arguments.visual:
+    if arguments.visual and not arguments.visual_url:
         found[fusion.VISUAL] = read_visual(arguments.visual, command.Progress("pictures", "files"))
     if arguments.audio:
         found[fusion.AUDIO] = read_audio(arguments.audio, command.Progress("sounds", "files"))
     for name, (_, vectors) in found.items():
         _say("{}: {:,} movies, dimension {:,}".format(name, *vectors.shape))
     return found
+
+
+def check_inputs(arguments: argparse.Namespace) -> None:
+    """Read what is needed after the first request, so that none is paid for in vain."""
+    if arguments.visual_url:
+        _say(f"{fusion.VISUAL}: {len(picture_files(arguments.visual)):,} pictures for {arguments.visual_url}")
+    if not arguments.no_users:
+        ratings = arguments.ratings or arguments.processed
+        spoken = ratings.suffix.lower() in ENDINGS
+        for file in (*arguments.dialogues, *([ratings] if spoken else ())):
+            read_dialogues(file)
+        if not spoken:
+            read_people(ratings)
 
 
 def print_plan(generator: TasteEmbeddingGenerator) -> None:
@@ -173,7 +183,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         print("{}: {:,} movies, by {} {}, dimension {}".format(config.folder, len(found), *found.identity))
         return
     check_fusion(arguments)
-    others = {} if arguments.dry_run or not arguments.fusion else read_modalities(arguments)
+    settings = override(fusion.FusionSettings(method=arguments.fusion or fusion.METHODS[0]), arguments)
+    if arguments.dry_run or arguments.visual_url or config.backend_type == HTTP:
+        check_inputs(arguments)
+    others = read_modalities(arguments)
+    path = arguments.processed / "movie_popularity.json"  # fusion is fitted on movies rated in train
+    counts = load_json(path, convert=read_counts) if path.is_file() else {}
     generator = TasteEmbeddingGenerator(config, arguments.force, _say, command.Progress("", "texts"))
     if arguments.dry_run:
         print_plan(generator)
@@ -182,12 +197,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if not arguments.no_users:
         ratings = arguments.ratings or arguments.processed
         generator.build_user_embeddings(ratings, arguments.dialogues, arguments.user_method)
-    if others:
-        path = arguments.processed / "movie_popularity.json"  # fusion is fitted on movies rated in train
-        counts = load_json(path, convert=read_counts) if path.is_file() else {}
+    if arguments.fusion:
+        if arguments.visual_url:
+            url, model, key_variable = (getattr(arguments, name) for name in _VISUAL_SERVICE)
+            pictures = ImageService(base_url=url, model=model, key_variable=key_variable)
+            others = {fusion.VISUAL: pictures.embed_folder(arguments.visual), **others}
         rated = [movie_id for movie_id, n in counts.items() if n]
         train_ids = np.array(rated, dtype=np.int64) if rated else None
-        settings = override(fusion.FusionSettings(method=arguments.fusion), arguments)
         first = next(iter(config.sources()))
         fusion.build_fused(config.folder, first, others, settings, train_ids, config.forms, config.half, _say)
 

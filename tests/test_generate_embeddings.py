@@ -282,7 +282,7 @@ def test_the_program_from_plan_to_users(project: Path, capsys: pytest.CaptureFix
         return capsys.readouterr().out
 
     loose = ("--dimension", 4, "--fewest-texts", 1, "--most-texts", 1.0)
-    assert "local: 9 texts to embed\nabout " in run(*loose, "--dry-run")
+    assert "local: 9 texts to embed\nabout " in run(*loose, "--dry-run", "--no-users")
     assert not (project / "processed" / "artifacts" / "text").exists()
     done = run(*loose, "--ratings", project / "ratings.csv", "--files", "npz")
     assert "9 of movielens: 9 different movies" in done
@@ -354,6 +354,29 @@ def test_a_run_over_http_pays_only_for_what_is_not_there(project: Path, server: 
     with pytest.raises(ArtifactError, match="dimension 3, not 4"):
         run(cache="")
     assert server.answered[10:] == ["Title: Cab (1983).\nGenres: Drama."]
+
+
+def test_nothing_is_paid_for_where_another_input_is_wrong(project: Path, server: Server) -> None:
+    (project / "talk.csv").write_text("dialog_id,speaker_id\nd1,3\n", encoding="utf-8")
+    (project / "file").write_text("")
+    (project / "posters").mkdir()
+    good = ["--processed", str(project / "processed"), "--ratings", str(project / "ratings.csv"), "--model", "m"]
+    good += ["--backend", "http", "--base-url", server.url, "--cache", str(project / "cache")]
+    pictures = ["--fusion", "concat", "--visual-url", server.url, "--visual-model", "clip", "--visual"]
+    for flags, said in (
+        (["--ratings", str(project / "none.csv")], "no ratings at"),
+        (["--ratings", str(project / "talk.csv")], "talk.csv"),
+        (["--dialogues", str(project / "talk.csv")], "talk.csv"),
+        (["--output", str(project / "file" / "x")], "is a file, not a folder"),
+        ([*pictures, str(project / "posters")], "posters has no file called"),
+        ([*pictures[:2], "--audio", str(project / "none.npz")], "none.npz"),
+        (["--source", "tweets=nowhere"], "nowhere does not exist"),
+        ([*pictures[:2], "--audio", str(project), "--n-components", "0"], "--n-components"),
+    ):
+        for more in ([], ["--dry-run"]):
+            with pytest.raises(TastevecError, match=said):
+                generate_embeddings.main([*good, *flags, *more])
+    assert server.requests == []
 
 
 def test_a_movie_whose_text_is_refused_has_no_vector_until_a_later_run(

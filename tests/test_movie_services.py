@@ -263,6 +263,12 @@ def test_a_dry_run_and_what_makes_no_sense_ask_nothing(flags, server, monkeypatc
     for flag, value in ("--threads", "0"), ("--rate", "-1"), ("--rate", "nan"), ("--limit", "0"):
         with pytest.raises(SettingsError, match=flag):
             enrich(flags, flag, value)
+    for program in (fetch, enrich):
+        for more in ([], ["--dry-run"]):
+            with pytest.raises(ArtifactError, match="is a file, not a folder"):
+                program(flags, "--output", f"{flags[1]}/movie_metadata.csv/x.jsonl", *more)
+            with pytest.raises(ArtifactError, match="is a folder"):
+                program(flags, "--output", flags[1], *more)
     monkeypatch.delenv("TMDB_API_KEY")
     monkeypatch.delenv("OPENAI_API_KEY")
     for program, *more in (fetch,), (enrich, "--key-variable", "MY_KEY"), (enrich, "--base-url", BASE_URL):

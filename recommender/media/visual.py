@@ -138,12 +138,17 @@ class ImageService(HttpBackend):
 
         A picture that the service refuses is left out, and named on stderr.
         """
-        files = movie_files(folder, _MEDIA_TYPES)
+        files = picture_files(folder)
         vectors = self.embed_known(
             [picture_address(file) for file in files.values()], [file.name for file in files.values()]
         )
         known = vectors.any(axis=1)
         return np.array(list(files))[known], vectors[known]
+
+
+def picture_files(folder: Path) -> dict[int, Path]:
+    """Return movie id -> ID.jpg, ID.png or ID.webp in `folder`; raises `DataError` where there is none."""
+    return movie_files(folder, _MEDIA_TYPES)
 
 
 def picture_address(path: Path) -> str:

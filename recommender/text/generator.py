@@ -22,14 +22,12 @@ import numpy as np
 
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError, DataError, SettingsError
-from ..data.raw.ratings_table import RatingsTable, read_table
 from ..data.settings import check_value, default_folder
-from ..data.splits import load_all
 from .backends.local import LocalBackend, LocalSettings
 from .base import BaseEmbeddingBackend, Identity
 from .dialogues import ENDINGS, gather, read_dialogues
 from .movie_sources import MOVIELENS, movie_columns, read_source
-from .people import AVERAGE, UserVectorSettings, mix_users, user_vectors
+from .people import AVERAGE, UserVectorSettings, mix_users, read_people, user_vectors
 from .registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, make_backend, names
 from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, check_forms, refuse_mismatch
 
@@ -269,8 +267,7 @@ class TasteEmbeddingGenerator:
 
     def _from_ratings(self, path: Path, movies: VectorTable, method: str) -> Vectors:
         config, sources = self.config, self.config.sources()
-        is_table = path.is_file() or path.suffix.lower() == ".csv"
-        table = read_table(path) if is_table else RatingsTable(load_all(path), 0, 0, [], {})
+        table = read_people(path)
         source = MOVIELENS if MOVIELENS in sources else next(iter(sources))
         settings = UserVectorSettings(method, config.rating_threshold, config.min_movies)
         aligned = movies.vectors_for(table.named("movie", table.ratings.movie_ids), source)

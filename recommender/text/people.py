@@ -18,12 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ..data.interactions import Interactions
+from ..data.raw.ratings_table import RatingsTable, read_table
 from ..data.settings import check_settings, setting
+from ..data.splits import load_all
 from ..data.weighting import HALF_LIFE_DAYS, user_means
 from ..linalg.rows import unit_rows
 from ..linalg.sparse import SparseMatrix
@@ -33,6 +36,12 @@ METHODS = (AVERAGE, TEMPORAL, WEIGHTED, RANDOM)
 ALPHA = 0.7
 _DAY = 86_400.0
 _CANCELLED = 1e-6  # relative to its weights, a shorter sum is rounding error
+
+
+def read_people(path: Path) -> RatingsTable:
+    """Return all ratings of a processed folder (train, val and test), or of a table of ratings."""
+    is_table = path.is_file() or path.suffix.lower() == ".csv"
+    return read_table(path) if is_table else RatingsTable(load_all(path), 0, 0, [], {})
 
 
 @dataclass(frozen=True)
