@@ -106,33 +106,29 @@ class Run:
         arrays = {**curves, **self.training.state(), **self.best}
         artifacts.store(self.waiting, KIND, self.model.settings, {FILE: arrays}, **self.identity)
 
-    def discard(self) -> None:
-        """Delete the stored state."""
-        shutil.rmtree(self.waiting, ignore_errors=True)
-
-    def search(self) -> Iterator[None]:
-        """Train until all epochs are done or patience is exhausted; yield after each stored epoch."""
-        while not self.final_losses and len(self.losses) < self.model.settings.epochs:
+    def epochs(self) -> Iterator[str]:
+        """Train until all epochs are done or patience is out, then refit; yield a line after each stored epoch."""
+        n_epochs = self.model.settings.epochs
+        while not self.final_losses and len(self.losses) < n_epochs:
             if self.patience and self.losses and len(self.losses) - self.best_epoch >= self.patience:
                 break
             self.losses.append(self.training.run_epoch())
             self.model.take_over(self.training)
             self.quality.append(ranking_quality(self.model, self.case))
-            if self.best_epoch == len(self.quality):
-                self.best = self.model.arrays()
+            done, mark = len(self.losses), ""
+            if self.best_epoch == done:
+                self.best, mark = self.model.arrays(), "  best so far"
             self.keep()
-            yield
-
-    def fit_all(self) -> Iterator[None]:
-        """Fit on `everything`, if given, for the best number of epochs; yield after each stored epoch."""
+            yield f"  epoch {done}/{n_epochs}  loss {self.losses[-1]:.4f}  nDCG@10 {self.quality[-1]:.4f}{mark}"
         if self.everything is None:
             return
         if not self.final_losses:
             self.training = self.model.start(self.everything)
+            yield f"train+val+test: {self.everything.n_ratings:,} ratings, {self.best_epoch} epochs"
         while len(self.final_losses) < self.best_epoch:
             self.final_losses.append(self.training.run_epoch())
             self.keep()
-            yield
+            yield f"  epoch {len(self.final_losses)}/{self.best_epoch}  loss {self.final_losses[-1]:.4f}"
 
     def store(self, output: Path) -> None:
         """Write the final model, or else that of the best epoch."""
@@ -143,7 +139,7 @@ class Run:
             seen, losses = "train", self.losses[: self.best_epoch]
             self.model.restore(self.best)
         self.model.save(output, seen, epochs_trained=len(losses), losses=losses)
-        self.discard()
+        shutil.rmtree(self.waiting, ignore_errors=True)
 
 
 def make_parser() -> cli.Parser:
@@ -185,22 +181,6 @@ def curve(values: Sequence[float], label: str, mark: int) -> str:
     return "\n".join([*lines, f"{'':10}+{'-' * len(shown)}", f"{'':11}{label}, epochs 1 to {len(values)}"])
 
 
-def train(run: Run) -> None:
-    """Train, or resume, printing each epoch and the curves."""
-    if run.resume():
-        print(f"resuming after epoch {len(run.losses)} and {len(run.final_losses)} of the final fit", flush=True)
-    for _ in run.search():
-        done, better = len(run.losses), "  best so far" if run.best_epoch == len(run.losses) else ""
-        reached = f"epoch {done}/{run.model.settings.epochs}  loss {run.losses[-1]:.4f}"
-        print(f"  {reached}  nDCG@10 {run.quality[-1]:.4f}{better}", flush=True)
-    print(curve(run.losses, "loss", run.best_epoch - 1))
-    print(curve(run.quality, "nDCG@10 on val (O: best epoch)", run.best_epoch - 1))
-    if run.everything is not None:
-        print(f"train+val+test: {run.everything.n_ratings:,} ratings, {run.best_epoch} epochs", flush=True)
-    for _ in run.fit_all():
-        print(f"  epoch {len(run.final_losses)}/{run.best_epoch}  loss {run.final_losses[-1]:.4f}", flush=True)
-
-
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Train, report, store."""
     arguments = make_parser().parse_args(argv)
@@ -225,7 +205,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         everything = load_all(folder) if arguments.all_ratings else None
         run = Run(model, data, everything, case, arguments.patience, waiting, **identity)
         if arguments.restart:
-            run.discard()
+            shutil.rmtree(waiting, ignore_errors=True)
         print(
             f"train: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; objective "
             f"{chosen.objective}, {chosen.factors} factors, batch {chosen.batch}, at most {chosen.epochs} epochs"
@@ -233,10 +213,16 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         popular = ranking_quality(MostPopular().fit(data), case)
         print(f"val: nDCG@10 over {case.n_users:,} users; popularity: {popular:.4f}", flush=True)
         try:
-            train(run)
+            if run.resume():
+                done = f"epoch {len(run.losses)} and {len(run.final_losses)} of the final fit"
+                print(f"resuming after {done}", flush=True)
+            for line in run.epochs():
+                print(line, flush=True)
         except KeyboardInterrupt:
             print("\nstopped: the same command resumes after the last complete epoch", file=sys.stderr)
             raise
+        print(curve(run.losses, "loss", run.best_epoch - 1))
+        print(curve(run.quality, "nDCG@10 on val (O: best epoch)", run.best_epoch - 1))
         run.store(output)
     print(f"stored in {output} after {time.perf_counter() - started:.0f} s: the model of epoch {run.best_epoch}")
 
