@@ -23,12 +23,12 @@ from .catalog import Catalog, article_in_front, parse_title
 from .title_text import MAX_LENGTH, compact, compact_lines, fold, fold_lines, without_article
 from .title_words import FUZZY, PARTIAL, Found, NameIndex
 
-EXACT, NORMALISED, ALTERNATIVE = "exact", "normalised", "alternative"
+TITLE, ALTERNATIVE = "title", "alternative"
 MIN_SCORE = 0.5  # matches with a lower score are dropped
 FAME = 3  # with this many times the ratings, a movie outweighs a small difference in score
 LEAD_FAME = 20  # the same for a movie whose title only begins with the query
 
-_SCORES = {NORMALISED: (0.97, 0.96), ALTERNATIVE: (0.95, 0.94), PARTIAL: (0.9, 0.9)}  # the name; without its article
+_SCORES = {TITLE: (0.97, 0.96), ALTERNATIVE: (0.95, 0.94), PARTIAL: (0.9, 0.9)}  # the name; without its article
 _YEAR_AT_END = re.compile(r"^(.*?)[\s,]*(?:\(\s*(\d{4})\s*\)?|\b((?:18|19|20)\d\d))$")
 _DIVIDER = re.compile(r": | - ")
 _OR = re.compile(r",? or:?$", re.IGNORECASE)
@@ -36,7 +36,7 @@ _ARTICLE_BEHIND = re.compile(r"^(.*) (the|a|an)$")
 
 
 class Match(NamedTuple):
-    """A matching movie: catalogue row, score from 1.0 (exact) to 0.0, and kind of match."""
+    """A matching movie: catalogue row, score from 1.0 to 0.0, and kind of match."""
 
     row: int
     score: float
@@ -59,7 +59,7 @@ class TitleIndex:
         names, parts = [], []
         for row, raw in enumerate(catalog.raw_titles):
             title, _, others = parse_title(raw)
-            names += [(row, title, NORMALISED), *((row, other, ALTERNATIVE) for other in others)]
+            names += [(row, title, TITLE), *((row, other, ALTERNATIVE) for other in others)]
             for cut in _DIVIDER.finditer(title):
                 parts += [(row, _OR.sub("", title[: cut.start()]), PARTIAL), (row, title[cut.end() :], PARTIAL)]
         folded = fold_lines([name for _, name, _ in names + parts])
@@ -122,15 +122,10 @@ class TitleIndex:
             return fits
         for key, cost in _query_keys(text, folded).items():
             for row, score, kind in self._called.get(key, ()):
-                exact = kind == NORMALISED and self._is_exact(row, text)
-                _keep(fits, row, Found(1.0, EXACT, True) if exact else Found(score - cost, kind, True))
+                _keep(fits, row, Found(score - cost, kind, True))
         for name, near in self._names.near(folded, guess=not fits):
             _keep(fits, int(self._rows[name]), near)
         return fits
-
-    def _is_exact(self, row: int, text: str) -> bool:
-        raw = self._catalog.raw_titles[row].strip()
-        return text in (raw, raw[: raw.rfind("(")].strip(), parse_title(raw).title, str(self._catalog.movie(row)))
 
     def _raise_famous(self, found: dict[int, Found]) -> None:
         """Let `star wars` mean the series, or `shawshank` the movie, not a little-known movie of exactly this name.
