@@ -19,7 +19,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from .catalog import Catalog, article_in_front, parse_title
+from .catalog import Catalog, parse_title
 from .title_text import MAX_LENGTH, compact, compact_lines, fold, fold_lines, without_article
 from .title_words import FUZZY, PARTIAL, Found, NameIndex
 
@@ -120,7 +120,7 @@ class TitleIndex:
         fits: dict[int, Found] = {}
         if not (folded := fold(text)):
             return fits
-        for key, cost in _query_keys(text, folded).items():
+        for key, cost in _query_keys(folded).items():
             for row, score, kind in self._called.get(key, ()):
                 _keep(fits, row, Found(score - cost, kind, True))
         for name, near in self._names.near(folded, guess=not fits):
@@ -143,10 +143,9 @@ class TitleIndex:
                 found[row] = one._replace(score=top)
 
 
-def _query_keys(text: str, folded: str) -> dict[str, float]:
+def _query_keys(folded: str) -> dict[str, float]:
     """Return the compact spellings to look up and their costs: as typed, article moved, article removed."""
-    title = parse_title(text).title if text.endswith(")") else text
-    typed = [folded, fold(article_in_front(title)), _ARTICLE_BEHIND.sub(r"\2 \1", folded)]
+    typed = [folded, _ARTICLE_BEHIND.sub(r"\2 \1", folded)]
     keys = dict.fromkeys((compact(without_article(form)) for form in reversed(typed)), 0.01)
     keys.update(dict.fromkeys(map(compact, typed), 0.0))
     keys.pop("", None)
