@@ -13,7 +13,7 @@ from recommender.data.files import sha256
 from recommender.text.backends import minilm
 from recommender.text.backends.minilm import read_safetensors
 from recommender.text.backends.transformer import BertEncoder, gelu
-from recommender.text.backends.wordpiece import WordPiece, read_vocabulary, words
+from recommender.text.backends.wordpiece import WordPiece, words
 from recommender.text.registry import make_backend
 from tests import minilm_texts
 
@@ -21,71 +21,23 @@ HEADER = (
     b'{"__metadata__":{"format":"pt"},'
     b'"a":{"dtype":"F32","shape":[2,3],"data_offsets":[6,30]},'
     b'"b":{"dtype":"I16","shape":[3],"data_offsets":[0,6]},'
-    b'"none":{"dtype":"F64","shape":[0,7],"data_offsets":[30,30]},'
-    b'"one":{"dtype":"U8","shape":[],"data_offsets":[30,31]}}   '
+    b'"none":{"dtype":"F32","shape":[0,7],"data_offsets":[30,30]}}   '
 )
-BODY = struct.pack("<3h", -1, 2, 300) + struct.pack("<6f", 0.0, 1.0, -2.5, 3.0, 1e30, -0.125) + b"\x07"
+BODY = struct.pack("<3h", -1, 2, 300) + struct.pack("<6f", 0.0, 1.0, -2.5, 3.0, 1e30, -0.125)
 
 
-def write(path, header=HEADER, body=BODY, length=None):
-    path.write_bytes(struct.pack("<Q", len(header) if length is None else length) + header + body)
+def write(path, header=HEADER, body=BODY):
+    path.write_bytes(struct.pack("<Q", len(header)) + header + body)
     return path
-
-
-def one(**changes):
-    """Return a header of one array of two floats, with changes to its entry."""
-    return json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}}).encode()
 
 
 def test_reads_what_was_written_by_hand(tmp_path):
     arrays = read_safetensors(write(tmp_path / "x.safetensors"))
-    assert list(arrays) == ["a", "b", "none", "one"]
-    assert (arrays["a"].dtype, arrays["b"].dtype) == (np.float32, np.int16)
+    assert list(arrays) == ["a", "none"]  # whole numbers are no weights
+    assert arrays["a"].dtype == np.float32
     assert arrays["a"].tolist() == [[0.0, 1.0, -2.5], [3.0, float(np.float32(1e30)), -0.125]]
-    assert arrays["b"].tolist() == [-1, 2, 300]
-    assert (arrays["none"].shape, arrays["one"].shape) == ((0, 7), ())
-    assert arrays["one"] == 7
+    assert arrays["none"].shape == (0, 7)
     assert not any(array.flags.writeable for array in arrays.values())
-
-
-def test_refuses_a_damaged_file_in_one_line(tmp_path):
-    for header, body, length in (
-        (HEADER, BODY[:-1], None),
-        (HEADER, BODY + b"\0", None),
-        (HEADER, BODY, len(HEADER) - 1),  # spaces pad the header, so one less is still JSON
-        (HEADER, BODY, 2**64 - 1),
-        (b"", b"", None),
-        (b"[1]", b"", None),
-        (b"[" * 200_000, b"", None),
-        (one(shape=[3]), bytes(8), None),
-        (one(shape=[-2]), bytes(8), None),
-        (one(data_offsets=[8, 0]), bytes(8), None),
-        (one(data_offsets=None), bytes(8), None),
-        (one(dtype="BF16", shape=[4]), bytes(8), None),
-        (one(shape=[10**30, 0]), bytes(8), None),
-    ):
-        path = write(tmp_path / "x.safetensors", header, body, length)
-        with pytest.raises(ArtifactError, match=r"x\.safetensors is damaged") as caught:
-            read_safetensors(path)
-        assert "\n" not in str(caught.value)
-    path.write_bytes(path.read_bytes()[:7])
-    with pytest.raises(ArtifactError, match="damaged"):
-        read_safetensors(path)
-    with pytest.raises(ArtifactError, match=r"none\.safetensors is missing"):
-        read_safetensors(tmp_path / "none.safetensors")
-
-
-def test_any_changed_byte_of_the_header_is_read_or_refused(tmp_path):
-    rng, path, refused = np.random.default_rng(0), tmp_path / "x.safetensors", 0
-    for _ in range(300):
-        changed = bytearray(struct.pack("<Q", len(HEADER)) + HEADER)
-        changed[rng.integers(len(changed))] = rng.integers(256)
-        path.write_bytes(bytes(changed) + BODY)
-        try:
-            read_safetensors(path)
-        except ArtifactError:
-            refused += 1
-    assert refused > 150  # the rest changed a name, the metadata, white space or a type of the same size
 
 
 MARKERS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -148,19 +100,6 @@ def test_words():
         assert "|".join(words(text)) == expected
     every = "".join(map(chr, range(128))) * 2 + " Some words, and 3 more."
     assert words(every) == words(every + " é")[:-1]  # ASCII text gets the same by another path
-
-
-def test_reads_a_vocabulary(tmp_path):
-    path = tmp_path / "vocab.txt"
-    path.write_bytes("[PAD]\né\n\u2028\nlast\n".encode())  # a line separator is a piece, not the end of a line
-    assert read_vocabulary(path) == ["[PAD]", "é", "\u2028", "last"]
-    with pytest.raises(ArtifactError, match=r"lacks \[UNK\], \[CLS\]"):
-        WordPiece(read_vocabulary(path))
-    with pytest.raises(ArtifactError, match="missing"):
-        read_vocabulary(tmp_path / "none.txt")
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ArtifactError, match="damaged"):
-        read_vocabulary(path)
 
 
 D, HEADS, F, LAYERS, WORDS, POSITIONS = 12, 3, 20, 2, 30, 16
@@ -274,7 +213,8 @@ def tiny(tmp_path, monkeypatch):
         begin, body = len(body), body + array.tobytes()
         header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [begin, len(body)]}
     write(tmp_path / "model.safetensors", json.dumps(header).encode(), body)
-    pieces = [*MARKERS, *"abcdefghij", *(f"##{letter}" for letter in "abcdefghij")]
+    # a line separator is a piece, not the end of a line
+    pieces = [*MARKERS, *"abcdefghij", "\u2028", *(f"##{letter}" for letter in "abcdefghij")]
     (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
     monkeypatch.setattr(minilm, "SHA256", {name: sha256(tmp_path / name) for name in minilm.SHA256})
     for name, value in (("DIMENSION", D), ("_N_HEADS", HEADS), ("_LONGEST", 16)):
@@ -285,7 +225,7 @@ def tiny(tmp_path, monkeypatch):
 def test_the_vector_is_the_mean_of_the_token_vectors_at_length_1(tiny, monkeypatch):
     folder, arrays = tiny
     texts = ["abc", "", "j i h", "zz a", "a b c d e f g h i j a b c d e f", "cab"]
-    ids = [5, 16, 17], [], [14, 13, 12], [1, 5], [*range(5, 15), 5, 6, 7, 8], [7, 15, 16]
+    ids = [5, 17, 18], [], [14, 13, 12], [1, 5], [*range(5, 15), 5, 6, 7, 8], [7, 16, 17]
     means = np.array([reference(arrays, [2, *text, 3], eps=1e-12).mean(axis=0) for text in ids])
     expected = means / np.linalg.norm(means, axis=1, keepdims=True)
     for tokens_at_once in (1, 10, 1000):

@@ -20,9 +20,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
-
-from ...data.errors import ArtifactError
 
 _MARKERS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _MARKER_PATTERN = re.compile("(" + "|".join(map(re.escape, _MARKERS)) + ")")
@@ -49,9 +46,6 @@ class WordPiece:
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
         self.ids = {piece: number for number, piece in enumerate(vocabulary)}
-        missing = [marker for marker in _MARKERS if marker not in self.ids]
-        if missing:
-            raise ArtifactError(f"the vocabulary lacks {', '.join(missing)}: give the vocab.txt of a BERT model")
         self._remembered: dict[str, list[int]] = {}
 
     def encode(self, text: str, longest: int = 256) -> list[int]:
@@ -103,17 +97,6 @@ def words(text: str) -> list[str]:
             for lowered in character.lower():  # one by one: "Σ".lower() depends on its neighbours
                 spread.append(f" {lowered} " if _is_punctuation(lowered) else lowered)
     return "".join(spread).split()  # at every kind of white space
-
-
-def read_vocabulary(path: Path) -> list[str]:
-    """Read a `vocab.txt`: a piece a line, its number the line's. Raises `ArtifactError`."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: install or download the weights again") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}): install or download the weights again") from None
-    return lines[:-1] if lines[-1] == "" else lines
 
 
 def _is_control(character: str) -> bool:
