@@ -33,17 +33,16 @@ from recommender.media import fusion
 from recommender.media.audio import read_audio
 from recommender.media.vector_files import Vectors
 from recommender.media.visual import ImageService, picture_files, read_visual
-from recommender.text.backends.http import HttpBackend, HttpSettings, estimate_tokens
-from recommender.text.backends.local import LocalSettings
+from recommender.text.backends.http import HttpBackend, estimate_tokens
 from recommender.text.dialogues import ENDINGS, read_dialogues
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.movie_sources import MOVIELENS
 from recommender.text.people import AVERAGE, METHODS, UserVectorSettings, read_people
-from recommender.text.registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, names
+from recommender.text.registry import DEFAULT_BACKEND, backend_class, names
 from recommender.text.vectors import DEFAULT_FORMS, VectorTable, fetch_vectors
 
-_SERVICE = ("base_url", "model", "concurrency")  # settings of http with flags in every program
-_HTTP_SETTINGS = [name for name in HttpSettings.__dataclass_fields__ if name not in _SERVICE]
+_SERVICE = ("base_url", "model", "concurrency")  # settings with flags in every program
+_BACKENDS = {name: backend_class(name).Settings for name in names()}
 _FUSION_SETTINGS = [name for name in fusion.FusionSettings.__dataclass_fields__ if name != "method"]
 _USER_SETTINGS = ("rating_threshold", "min_movies", "alpha")
 _VISUAL_SERVICE = ("visual_url", "visual_model", "visual_key_variable")
@@ -90,25 +89,26 @@ def make_parser() -> command.Parser:
     add("--sha256", metavar="HEX", help="expected SHA-256 of this file")
     parser.add_settings(UserVectorSettings, _USER_SETTINGS, "settings of users")
     parser.add_settings(fusion.FusionSettings, _FUSION_SETTINGS, "settings of --fusion")
-    parser.add_settings(LocalSettings, title="settings of --backend local")
-    parser.add_settings(HttpSettings, _HTTP_SETTINGS, "settings of --backend http")
+    known = {*_SERVICE}
+    for backend, cls in _BACKENDS.items():  # which may share a flag
+        own = [name for name in cls.__dataclass_fields__ if name not in known]
+        parser.add_settings(cls, own, f"settings of --backend {backend}")
+        known.update(own)
     return parser
 
 
 def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
     """Return the configuration; raises `ChoiceError` for a flag of another backend."""
     chosen, own = arguments.backend, dict[str, Any]()
-    for cls, backend in ((LocalSettings, DEFAULT_BACKEND), (HttpSettings, HTTP)):
+    for backend, cls in _BACKENDS.items():
         for name in cls.__dataclass_fields__:
             flag = "threads" if name == "concurrency" else name
             if (value := getattr(arguments, flag)) is None:
                 continue
             said = "--" + flag.replace("_", "-")
-            if chosen != backend and not (chosen == SENTENCE_TRANSFORMERS and name in ("model", "batch_size")):
+            if name not in _BACKENDS[chosen].__dataclass_fields__:
                 raise ChoiceError(f"{said} is a setting of --backend {backend}, not {chosen}: omit it")
-            own[name] = check_value(cls, name, value, said)
-    if chosen == SENTENCE_TRANSFORMERS and "model" in own:
-        own["model_name"] = own.pop("model")
+            own[name] = check_value(_BACKENDS[chosen], name, value, said)
     movielens = f"{MOVIELENS}={arguments.processed.resolve()}"
     return TasteEmbeddingConfig(
         backend_type=chosen,

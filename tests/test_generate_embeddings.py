@@ -307,7 +307,7 @@ def test_every_flag_arrives() -> None:
     over_http = config("--backend http --model m --batch-size 7 --timeout 3")
     assert over_http.backend_settings == {"model": "m", "batch_size": 7, "timeout": 3.0}
     other = config("--backend sentence-transformers --model m")
-    assert other.backend_settings == {"model_name": "m"}
+    assert other.backend_settings == {"model": "m"}
 
 
 def test_the_program_refuses_in_one_line(project: Path) -> None:

@@ -33,6 +33,11 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """For what has nothing to choose."""
+
+
 def read_settings(cls: type[T], path: Path) -> T:
     """Read the YAML mapping at `path` into the settings dataclass `cls`.
 

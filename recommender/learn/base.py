@@ -27,16 +27,11 @@ from ..data import artifacts
 from ..data.catalog import Catalog
 from ..data.errors import DataError
 from ..data.interactions import Interactions
-from ..data.settings import check_value
+from ..data.settings import NoSettings, check_value
 from ..linalg.rows import top_n
 
 DEFAULT_METHOD = "stacker"  # what ranks for known users where nothing else is asked for (registry.py)
 AnyRanker = TypeVar("AnyRanker", bound="Ranker")
-
-
-@dataclasses.dataclass(frozen=True)
-class NoSettings:
-    """For a model in which there is nothing to choose."""
 
 
 class Ranker(ABC):

@@ -20,11 +20,14 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..data.catalog import Movie
+from ..data.errors import ChoiceError
+from ..data.settings import NoSettings, check_value
+from ..linalg.rows import unit_rows
 
 _LINE = re.compile(r"(Title|Genres|Plot|Cast|Keywords): ")
 
@@ -42,18 +45,35 @@ class Identity(NamedTuple):
 
 
 class BaseEmbeddingBackend(ABC):
-    """An embedding backend. A subclass sets `name` and implements `identity` and `embed_texts`."""
+    """An embedding backend.
+
+    A subclass sets `name`, and `Settings` where there is something to choose (each field is a flag of
+    model/generate_embeddings.py), and implements `identity` and `_raw_vectors`. tests/test_backends.py tries it.
+    """
 
     name: ClassVar[str]
+    Settings: ClassVar[type[Any]] = NoSettings
+
+    def __init__(self, **settings: Any) -> None:
+        """Raises `SettingsError` for an unknown setting or a value out of range."""
+        self.settings = self.Settings(**{key: check_value(self.Settings, key, settings[key]) for key in settings})
 
     @property
     @abstractmethod
     def identity(self) -> Identity:
         """The identity of the vectors; may embed a probe to find the dimension."""
 
-    @abstractmethod
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32 with rows of length 1 (or 0), in the order of `texts`; (0, d) for no texts."""
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise ChoiceError(f"{texts!r:.60} is not a list of texts: give a list of str")
+        if not len(texts):
+            return np.zeros((0, self.identity.dimension), dtype=np.float32)
+        return unit_rows(np.asarray(self._raw_vectors(texts), dtype=np.float32))
+
+    def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Return a row (n, d) of any length for each of at least one text."""
+        raise NotImplementedError
 
     def embed_known(self, texts: Sequence[str], names: Sequence[str] = ()) -> np.ndarray:
         """Return what `embed_texts` does, with zeros for texts that a service refuses, which are named on stderr."""

@@ -1,8 +1,8 @@
-"""Embedding backends by name. A new one needs a name and a case here."""
+"""Embedding backends by name. A new one needs a name and a case here; tests/test_backends.py tries it."""
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 from ..data.errors import ChoiceError
 from .base import BaseEmbeddingBackend
@@ -18,16 +18,14 @@ def names() -> tuple[str, ...]:
 
 def make_backend(name: str = DEFAULT_BACKEND, **settings: Any) -> BaseEmbeddingBackend:
     """Return backend `name` with `settings`; raises `ChoiceError` for an unknown name or setting."""
-    if name not in _NAMES:
-        raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(_NAMES)}")
     try:
-        return _backend_class(name)(**settings)
+        return backend_class(name)(**settings)
     except TypeError as error:  # an unknown setting
         raise ChoiceError(f"backend {name} does not accept {', '.join(settings)}: {error}") from error
 
 
-def _backend_class(name: str) -> Callable[..., BaseEmbeddingBackend]:
-    """Import a backend on first use: http needs requests, the default does not."""
+def backend_class(name: str) -> type[BaseEmbeddingBackend]:
+    """Import a backend on first use: the default one is quick to import, others need more."""
     if name == DEFAULT_BACKEND:
         from .backends.local import LocalBackend
 
@@ -40,6 +38,8 @@ def _backend_class(name: str) -> Callable[..., BaseEmbeddingBackend]:
         from .backends.minilm import MiniLmBackend
 
         return MiniLmBackend
-    from .backends.sentence_transformers import SentenceTransformersBackend
+    if name == SENTENCE_TRANSFORMERS:
+        from .backends.sentence_transformers import SentenceTransformersBackend
 
-    return SentenceTransformersBackend
+        return SentenceTransformersBackend
+    raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(_NAMES)}")

@@ -93,7 +93,7 @@ class HttpBackend(BaseEmbeddingBackend):
     first text has to be sent, so that neither vectors from the cache nor an estimate need a key.
     """
 
-    name = "http"
+    name, Settings = "http", HttpSettings
     extra: ClassVar[Mapping[str, str]] = {}  # what else each request says
 
     def __init__(self, *, key: Optional[Key] = None, **fields: Any) -> None:

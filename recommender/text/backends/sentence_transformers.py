@@ -7,32 +7,37 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any, Optional
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ...data.errors import ChoiceError, SettingsError
-from ...linalg.rows import unit_rows
+from ...data.settings import setting
 from ..base import BaseEmbeddingBackend, Identity
 
 DEFAULT_MODEL = "BAAI/bge-base-en-v1.5"
 
 
+@dataclass(frozen=True)
+class SentenceTransformersSettings:
+    model: str = setting(DEFAULT_MODEL, "sentence-transformers: name on the Hugging Face hub, or a folder")
+    batch_size: int = setting(32, "sentence-transformers: texts at once", 1)
+    device: str = setting("", "sentence-transformers: such as cpu or cuda; empty: the library's choice")
+
+
 class SentenceTransformersBackend(BaseEmbeddingBackend):
     """A model that sentence-transformers can load, downloaded at its first use unless it is a folder.
 
-    model_name: a name on the Hugging Face hub, or a folder; "" for the default.  batch_size: texts at once.
-    device: such as `cpu` or `cuda`; by default the library's choice.
+    model_name: another name of the setting `model`.
     Raises `SettingsError` at once where the library is not installed, `ChoiceError` at the first use where the model
     can't be loaded.
     """
 
-    name = "sentence-transformers"
+    name, Settings = "sentence-transformers", SentenceTransformersSettings
 
-    def __init__(self, model_name: str = "", batch_size: int = 32, device: Optional[str] = None) -> None:
-        if batch_size < 1:
-            raise SettingsError(f"batch_size: {batch_size} is out of range: give at least 1")
-        self.model_name, self.batch_size, self.device = model_name or DEFAULT_MODEL, batch_size, device
+    def __init__(self, model_name: str = "", **settings: Any) -> None:
+        super().__init__(**{**({"model": model_name} if model_name else {}), **settings})
         self._model: Any = None
         try:
             self._library = importlib.import_module("sentence_transformers")
@@ -46,25 +51,22 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
         model = self._load()
         # The method was renamed in version 5.
         dimension = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
-        return Identity(self.name, self.model_name, int(dimension()))
+        return Identity(self.name, self.settings.model, int(dimension()))
 
-    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return (n, d) float32 of length 1, in the order of `texts`."""
-        if isinstance(texts, str):
-            raise TypeError("embed_texts takes a list of texts, not one text")
-        if not texts:
-            return np.empty((0, self.identity.dimension), np.float32)
-        options = {"batch_size": self.batch_size, "convert_to_numpy": True, "show_progress_bar": False}
-        return unit_rows(np.asarray(self._load().encode(list(texts), **options), np.float32))
+    def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        options = {"batch_size": self.settings.batch_size, "convert_to_numpy": True, "show_progress_bar": False}
+        return np.asarray(self._load().encode(list(texts), **options))
 
     def _load(self) -> Any:
         if self._model is None:
             try:
-                self._model = self._library.SentenceTransformer(self.model_name, device=self.device)
+                self._model = self._library.SentenceTransformer(
+                    self.settings.model, device=self.settings.device or None
+                )
             except (OSError, ValueError, RuntimeError) as error:  # what it raises for names, networks and devices
                 reason = " ".join(str(error).split())[:200]
                 raise ChoiceError(
-                    f"sentence-transformers cannot load {self.model_name!r} ({reason}): "
+                    f"sentence-transformers cannot load {self.settings.model!r} ({reason}): "
                     "check the name and the network, or give a folder that holds the model"
                 ) from None
         return self._model
