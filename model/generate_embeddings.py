@@ -38,7 +38,7 @@ from recommender.text.dialogues import ENDINGS, read_dialogues
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.movie_sources import MOVIELENS
 from recommender.text.people import AVERAGE, METHODS, UserVectorSettings, read_people
-from recommender.text.registry import DEFAULT_BACKEND, backend_class, names
+from recommender.text.registry import DEFAULT_BACKEND, HTTP, backend_class, names
 from recommender.text.vectors import DEFAULT_FORMS, VectorTable, fetch_vectors
 
 _SERVICE = ("base_url", "model", "concurrency")  # settings with flags in every program
