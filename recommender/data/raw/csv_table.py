@@ -30,7 +30,7 @@ _SPELLINGS = {
     "speaker_id": ("speakerid", "userid", "user"),
     "text": ("text", "utterance", "message"),
 }
-_STRICT: dict[str, Any] = {"strict": True, "skipinitialspace": True}  # no quote inside a text without quotes
+STRICT: dict[str, Any] = {"strict": True, "skipinitialspace": True}  # no quote inside a text without quotes
 _HEAD = 100  # rows that decide whether a first column is without a name
 Rows = Iterator[tuple[int, tuple[str, ...]]]  # line number, the requested cells
 
@@ -49,17 +49,6 @@ def find_columns(line: str, columns: Sequence[str]) -> tuple[str, list[str], lis
         exact = [i for i, cell in enumerate(header) if cell == column]
         found.append(exact or [i for i, cell in enumerate(plain) if cell in spellings])
     return separator, header, found
-
-
-def has_row_numbers(rows: Sequence[Sequence[str]], n_columns: int) -> bool:
-    """Return whether all of several rows have a cell more than the header: an increasing number, before an id.
-
-    >>> has_row_numbers([["0", "1", "Heat"], ["1", "7", "Fargo"]], 2)
-    True
-    """
-    wide = [cells for cells in rows if len(cells) == n_columns + 1 and whole_number(cells[1]) is not None]
-    numbers = [number for number in (whole_number(cells[0]) for cells in wide) if number is not None]
-    return len(numbers) == len(rows) > 1 and numbers == sorted({*numbers})
 
 
 def csv_rows(
@@ -92,31 +81,51 @@ def csv_rows(
         problem = f"has no column {missing[0]}: its first line is {first[:80]!r}" if first else "is empty"
         raise files.error(name, f"{problem}: expected the columns {','.join(columns)}")
     least, most = max(i for i, cell in enumerate(header, 1) if cell), len(header)
-    rows = _rows(files, name, csv.reader(lines, **_STRICT, delimiter=separator, quoting=quoting), top)
-    head = list(itertools.islice(rows, _HEAD))
-    shift = int(has_row_numbers([cells for _, cells in head], most))
-    if shift:
-        notes.append(f"{name}: the first column has no name and is read as row numbers")
-        if not any(cells[-1] for _, cells in head):
-            raise files.error(name, "has rows with an empty cell more than the header: name every column")
-    positions = [places[0] + shift if places else -1 for places in found]
-    for line, cells in itertools.chain(head, rows):
-        if len(cells) < least + shift or any(map(str.strip, cells[most + shift :])):
-            quote = f", or put a text that has {separator!r} in quotes" if len(cells) > most else ""
-            raise files.error(name, f"{len(cells)} columns, expected {most + shift}: correct the line{quote}", line)
+    positions = [places[0] if places else -1 for places in found]
+    reader = csv.reader(lines, delimiter=separator, quoting=quoting, **STRICT)
+    for line, cells in fitted_rows(files, name, reader, top, (least, most), notes):
         yield line, tuple([cells[position].strip() if position >= 0 else "" for position in positions])
 
 
-def _rows(files: RawFiles, name: str, reader: Any, line: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the first line and the cells of each row that is not empty; `line`: of the header."""
-    top = line
+def fitted_rows(
+    files: RawFiles, name: str, reader: Any, top: int, width: tuple[int, int], notes: list[str]
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield first line and cells of each row that is not empty, without row numbers that the header lacks.
+
+    reader: of the lines after the first `top`.  width: the number of columns that a row must have, and may have.
+    """
+    least, most = width
+    rows = _rows(files, name, reader, top)
+    head = list(itertools.islice(rows, _HEAD))
+    # One cell more in several rows, all beginning with increasing numbers, before ids that are numbers too.
+    wide = [(whole_number(cells[0]), whole_number(cells[1])) for _, cells in head if len(cells) == most + 1]
+    numbers = [number for number, following in wide if number is not None and following is not None]
+    numbered = len(numbers) == len(head) > 1 and numbers == sorted({*numbers})
+    if numbered:
+        notes.append(f"{name}: the first column has no name and is read as row numbers")
+        if not any(cells[-1] for _, cells in head):
+            raise files.error(name, "has rows with an empty cell more than the header: name every column")
+    last = -1
+    for line, cells in itertools.chain(head, rows):
+        if len(cells) < least + numbered or any(map(str.strip, cells[most + numbered :])):
+            quote = f", or put a text with {reader.dialect.delimiter!r} in quotes" if len(cells) > most else ""
+            raise files.error(name, f"{len(cells)} columns, expected {most + numbered}: correct the line{quote}", line)
+        if numbered:
+            before, last = last, whole_number(number := cells.pop(0)) or 0
+            if last <= before:
+                raise files.error(name, f"row number {number[:40]!r} after {before}: name the first column", line)
+        yield line, cells
+
+
+def _rows(files: RawFiles, name: str, reader: Any, top: int) -> Iterator[tuple[int, list[str]]]:
+    line = top + 1
     try:
         for cells in reader:
             if any(map(str.strip, cells)):
-                yield line + 1, cells
-            line = top + reader.line_num
+                yield line, cells
+            line = top + 1 + reader.line_num
     except csv.Error as error:
-        raise files.error(name, f"{error}: correct the line, or its quotes", line + 1) from None
+        raise files.error(name, f"{error}: correct the line, or its quotes", line) from None
 
 
 def file_rows(path: Path, columns: Sequence[str], notes: list[str], *more: Any) -> Rows:

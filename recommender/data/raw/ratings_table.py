@@ -22,8 +22,8 @@ import pandas as pd
 
 from ..errors import DataError
 from ..interactions import Interactions, encode
-from .cells import MAX_ID, whole_number
-from .csv_table import find_columns, has_row_numbers
+from .cells import MAX_ID
+from .csv_table import STRICT, find_columns, fitted_rows
 from .ids import are_names, is_rewritten, read_ids
 from .raw_files import RawFiles
 from .sources import FORMATS, Format, Source
@@ -32,9 +32,7 @@ from .times import FIRST_TIME, TIMES, as_seconds, cause, last_time, parse_times
 COLUMNS = ("userId", "movieId", "rating", "timestamp")
 CHUNK = 2_000_000  # rows
 MOST_EMPTY = 0.1  # largest share of rows without a rating
-_END = "end of the file"
 _UNSURE = re.compile(rb"[0-9][eE][-+]?[0-9]|[0-9]\.000[^0-9]")  # 1.2E+15 lost digits, 1.000 may be a thousand
-_HEAD = 100  # rows that decide whether a first column is without a name
 
 
 class RatingsTable(NamedTuple):
@@ -246,42 +244,14 @@ def _clean(files: RawFiles, layout: Format, columns: np.ndarray) -> tuple[list[n
 
 
 def _text_rows(files: RawFiles, layout: Format, notes: list[str]) -> Iterator[tuple[int, str, str, str, str]]:
-    """Yield number and the four cells of each line, "" for a missing column."""
-    rows = _rows(files, layout)
-    head = list(itertools.islice(rows, _HEAD))
-    numbered = layout.has_header and has_row_numbers([cells for _, cells in head], layout.width)
-    numbered = numbered and any(cells[-1].strip() for _, cells in head)
-    if numbered:
-        notes.append("the first column has no name and is read as row numbers")
-    width, last = layout.width + numbered, -1
-    user, movie, rating, time = (at + numbered if at >= 0 else at for at in layout.positions)
-    for line, cells in itertools.chain(head, rows):
-        if len(cells) < width or (len(cells) > width and "".join(cells[width:]).strip()):
-            problem = f"{len(cells)} columns, expected {width}: correct or remove the line"
-            raise files.error(files.ratings_name, problem, line)
-        if numbered:
-            before, last = last, whole_number(cells[0]) or 0
-            if last <= before:
-                problem = f"row number {cells[0][:40]!r} after {before}: name the first column in the header"
-                raise files.error(files.ratings_name, problem, line)
-        yield line, cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else ""
-
-
-def _rows(files: RawFiles, layout: Format) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and cells of each line that is not empty; latin-1 decodes any bytes."""
-    name = files.ratings_name
-    with files.open(name) as file:
+    """Yield number and the four cells of each line, "" for a missing column; latin-1 decodes any bytes."""
+    user, movie, rating, time = layout.positions
+    with files.open(files.ratings_name) as file:
         lines = io.TextIOWrapper(file, encoding="latin-1", newline="")
-        reader = csv.reader(itertools.chain(lines, [_END]), delimiter=layout.separator)
-        try:
-            for cells in reader:
-                if cells == [_END]:
-                    return
-                if "".join(cells).strip() and not (layout.has_header and reader.line_num == 1):
-                    yield reader.line_num, cells
-        except csv.Error as error:
-            raise files.error(name, f"{error}: correct the line", reader.line_num) from None
-    raise files.error(name, "a quote is not closed: close it", reader.line_num - 1)
+        top = int(layout.has_header and lines.readline() != "")
+        reader = csv.reader(lines, delimiter=layout.separator, **STRICT)
+        for line, cells in fitted_rows(files, files.ratings_name, reader, top, (layout.width,) * 2, notes):
+            yield line, cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else ""
 
 
 def _bad_cell(files: RawFiles, layout: Format, line: int, column: str, text: str) -> DataError:
