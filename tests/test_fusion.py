@@ -13,8 +13,9 @@ from recommender.linalg.rows import unit_rows
 from recommender.media.fusion import METHODS, FusionSettings, Views, apply, build_fused, fit, load_fitted
 from recommender.media.projections import cca, pca
 from recommender.media.vector_files import Vectors, read_array, read_vectors
+from recommender.text.base import Identity
 from recommender.text.people import align
-from recommender.text.vectors import FUSED, VectorTable
+from recommender.text.vectors import FUSED, MOVIES, VectorTable
 from tests.fake_server import Server
 from tests.test_audio import sound, write_wav
 from tests.tiny import FILMS, make_processed
@@ -22,7 +23,7 @@ from tests.tiny import FILMS, make_processed
 N, N_KINDS = 240, 8
 KINDS = np.arange(N) % N_KINDS
 LOOSE = ("--dimension", "4", "--fewest-texts", "1", "--most-texts", "1")
-MOVIES = [movie[0] for movie in FILMS]
+IDS = [movie[0] for movie in FILMS]
 
 
 def made(seed: int = 0, shuffled: bool = False) -> dict[str, np.ndarray]:
@@ -192,7 +193,7 @@ def project(tmp_path: Path) -> Path:
     """Nine movies of which eight have a picture vector, and one vector of a movie that is not listed."""
     make_processed(tmp_path / "processed")
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "visual.npz", movie_ids=[*MOVIES[:8], 777], vectors=rng.standard_normal((9, 12)))
+    np.savez(tmp_path / "visual.npz", movie_ids=[*IDS[:8], 777], vectors=rng.standard_normal((9, 12)))
     return tmp_path
 
 
@@ -203,7 +204,7 @@ def embed(project: Path, *flags: object) -> None:
 
 def test_the_program_fuses_and_says_what_is_missing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "sound").mkdir()
-    for movie_id in MOVIES[2:]:
+    for movie_id in IDS[2:]:
         write_wav(project / "sound" / f"{movie_id}.wav", sound(seconds=0.1 + 0.02 * movie_id), 16)
     parts = ("--visual", project / "visual.npz", "--audio", project / "sound")
     embed(project, "--fusion", "pca", "--n-components", 3, *parts)
@@ -212,13 +213,13 @@ def test_the_program_fuses_and_says_what_is_missing(project: Path, capsys: pytes
     assert "pca of text, visual, audio, fitted on 6 movies" in said
     assert "9 movies, 3 numbers each; 1 without visual, 2 without audio" in said
     found = VectorTable.load(project / "out", FUSED)
-    assert found["movie_id"].tolist() == [str(movie_id) for movie_id in MOVIES]
+    assert found["movie_id"].tolist() == [str(movie_id) for movie_id in IDS]
     assert found["missing"].tolist() == ["audio", "audio", "", "", "", "", "", "", "visual"]
     assert (found.settings["method"], found.settings["modalities"]) == ("pca", ["text", "visual", "audio"])
     parts, settings = load_fitted(project / "out")  # saved: movies that come later can be placed
     assert (list(parts), settings) == (["text", "visual", "audio"], FusionSettings(method="pca", n_components=3))
     texts = VectorTable.load(project / "out").embedding
-    visual = align(np.array(MOVIES), *read(project / "visual.npz"))
+    visual = align(np.array(IDS), *read(project / "visual.npz"))
     vectors = apply(parts, {"text": texts, "visual": visual, "audio": np.zeros((9, 128))}, settings)
     np.testing.assert_allclose(vectors[:2], found.embedding[:2], atol=1e-6)  # which have no sound
     embed(project)  # nothing has changed, so the fused vectors stay
@@ -250,10 +251,24 @@ def test_only_movies_with_ratings_in_train_are_fitted(project: Path, capsys: pyt
     assert "fitted on 2 movies" in capsys.readouterr().out
 
 
+def test_movies_are_matched_by_number_and_those_of_which_nothing_is_known_left_out(tmp_path: Path) -> None:
+    columns = {"movie_id": ["010", "9", "7", "8", "8"], "source": ["a", "a", "a", "a", "b"]}
+    columns |= {"key": [""] * 5, "text_hash": list("01234")}
+    texts = np.array([[1, 0], [0, 1], [0, 0], [0.6, 0.8], [0.8, 0.6]], np.float32)
+    arrays = {name: np.array(column, np.str_) for name, column in columns.items()}
+    VectorTable(MOVIES, arrays, texts, Identity("local", "m", 2)).save(tmp_path, ("npz",))
+    visual = np.array([10, 8, 9]), np.random.default_rng(0).random((3, 4), np.float32)
+    found = build_fused(tmp_path, "a", {"visual": visual}, FusionSettings(), forms=("npz",))
+    assert found["movie_id"].tolist() == ["8", "9", "10"]
+    parts, settings = load_fitted(tmp_path)
+    expected = apply(parts, {"text": texts[[3, 1, 0]], "visual": visual[1][[1, 2, 0]]}, settings)
+    np.testing.assert_allclose(found.embedding, expected)
+
+
 def test_posters_are_embedded_by_a_service(project: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(project / "home"))
     (project / "posters").mkdir()
-    for movie_id in MOVIES:
+    for movie_id in IDS:
         (project / "posters" / f"{movie_id}.jpg").write_bytes(b"a" * movie_id)
     service = f"--visual-url {server.url} --visual-model clip --visual-key-variable CLIP_KEY"
     flags = f"--fusion concat --visual {project}/posters {service}".split()
