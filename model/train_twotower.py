@@ -194,9 +194,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise ArtifactError(f"{folder}: ratings and movie list differ: run python -m preprocess.setup again")
     case = from_known(data, val, "val").sample(RANKED_USERS)
     if not case.n_users:
-        raise DataError(
-            f"{folder}: no user likes a movie of val (rating >= 4), which early stopping needs: add ratings"
-        )
+        why = "no user likes a movie of val (rating >= 4), which early stopping needs"
+        raise DataError(f"{folder}: {why}: add ratings")
     output.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with exclusive(output.with_name(f".{output.name}.lock"), f"the training of {output}"):

@@ -14,6 +14,7 @@ Unicode: compatibility decomposition (UAX #15, NFKD), then combining marks dropp
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections.abc import Sequence
 
@@ -24,25 +25,20 @@ _LETTERS = {
     "·": "", "’": "", "‘": "", "´": "", "ʻ": "", "ʼ": "", "′": "",
 }  # fmt: skip
 _SIGNS = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "\n"}
-_CAPITALS = {
-    code: chr(code).lower() for code in range(ord("A"), ord("Z") + 1)
-}  # NFKD produces some, as for a trade mark
+_CAPITALS = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # NFKD produces some, as for a trade mark
 _ASCII = {**_SIGNS, **_CAPITALS, ord("'"): None, ord("`"): None}
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _ACRONYM = re.compile(r"\.(?<=\b[a-z]\.)(?=[a-z]\b)")  # "l.a." -> "la"
 _VERSUS = re.compile(r" v\.? (?=[a-z]{4})(?!this|that|with|from)")  # "kramer v. kramer" -> "vs"
 _SPACES = re.compile("  +")
 
-_UNITS, _TEENS, _TENS, _ORDINALS, _ROMAN = map(
-    str.split,
-    (
-        "one two three four five six seven eight nine",
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen",
-        "twenty thirty forty fifty sixty seventy eighty ninety",
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth",
-        "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx",
-    ),
-)
+_NUMBERS = """\
+one two three four five six seven eight nine
+ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen
+twenty thirty forty fifty sixty seventy eighty ninety
+first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth
+i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx"""
+_UNITS, _TEENS, _TENS, _ORDINALS, _ROMAN = map(str.split, _NUMBERS.splitlines())
 _SUFFIX = {1: "st", 2: "nd", 3: "rd"}
 
 _REPLACEMENTS = {
@@ -58,9 +54,8 @@ _HUNDRED = re.compile(r"(\d\d?) hundred(?: and (\d\d?)\b)?")  # "1 hundred and 1
 _THOUSAND = re.compile(r"(\d\d?) thousand(?: (?:and )?(\d\d?)\b)?")  # "20 thousand" -> 20000
 _SPOKEN_YEAR = re.compile(r"(1[5-9]|20)(?<!\d\d\d) (\d\d)\b")  # "nineteen 84" -> 1984
 _NOT_FIRST_WORD = {" drive": " dr", **{f" {word}": f" {i}" for i, word in enumerate(_ROMAN, 1)}}
-_NOT_FIRST_PATTERN = re.compile(
-    rf"(?:{'|'.join(reversed(_NOT_FIRST_WORD))})\b"
-)  # never the first word: `I, Robot`, `Drive`
+# never the first word: `I, Robot`, `Drive`
+_NOT_FIRST_PATTERN = re.compile(rf"(?:{'|'.join(reversed(_NOT_FIRST_WORD))})\b")
 
 _PART = re.compile(r"\b(?:part|vol|episode|chapter|book) (?=\d)")  # "part 2" -> "2"
 _ARTICLE = re.compile(

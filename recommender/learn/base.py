@@ -124,20 +124,18 @@ class Ranker(ABC):
             if stored in arrays:
                 setattr(*slot, arrays[stored])
 
-    def files(self) -> dict[str, Any]:
-        """Return how the arrays are stored: file -> the name of its array, or the names of all in an `.npz`."""
-        return {f"{name}.npy": name for name in self.slots()}
+    def layout(self) -> dict[str, Sequence[str]]:
+        """Return the files of the artifact: the arrays in each `.npz`; () for a file that has the name of its array."""
+        return {f"{name}.npy": () for name in self.slots()}
 
     def save(self, folder: Path, fitted_on: str = "", **about: Any) -> None:
         """Write the model to `folder`, all files and a manifest or none.
 
         fitted_on: the parts of the data that it has seen.  about: more entries of the manifest.
         """
-        arrays = self.arrays()
-        files = {
-            file: arrays[part] if isinstance(part, str) else {name: arrays[name] for name in part}
-            for file, part in self.files().items()
-        }
+        found, files = self.arrays(), dict[str, Any]()
+        for file, names in self.layout().items():
+            files[file] = {name: found[name] for name in names} if names else found[Path(file).stem]
         artifacts.store(folder, self.name, self.settings, files, movie_ids=self.movie_ids, fitted_on=fitted_on, **about)
 
     @classmethod
@@ -152,12 +150,8 @@ class Ranker(ABC):
         ids = None if catalog is None else catalog.movie_ids
         stored = artifacts.restore(folder, cls.name, cls.command(), cls.Settings, movie_ids=ids)
         model = cls(catalog, **dataclasses.asdict(stored.settings))
-        files = {file: part for file, part in model.files().items() if file not in without}
-        one = {Path(file).stem: part for file, part in files.items() if isinstance(part, str)}  # arrays of one file
-        found = stored.read(
-            {file: None if isinstance(part, str) else dict.fromkeys(part) for file, part in files.items()}
-        )
-        model.restore({one.get(name, name): array for name, array in found.items()})
+        layout = {file: names for file, names in model.layout().items() if file not in without}
+        model.restore(stored.read({file: dict.fromkeys(names) or None for file, names in layout.items()}))
         return model
 
     @classmethod

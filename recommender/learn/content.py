@@ -37,9 +37,7 @@ class Content(Ranker):
     class Settings:
         liking: float = setting(0.5, "what a rating counts beyond its distance from the user's mean, in stars", 0)
         popularity: float = setting(2.0, "weight of being well known", 0)
-        keywords: bool = setting(
-            True, "whether keywords (preprocessing fills them from users' tags) count as genres do"
-        )
+        keywords: bool = setting(True, "whether keywords count as genres do; some are users' tags")
         fewest_movies: int = setting(5, "minimum number of movies with a keyword", 1)
 
     def _fit(self, train: Interactions) -> None:

@@ -40,9 +40,7 @@ class Ials(Ranker):
         frequency_exponent: float = setting(0.0, "nu: how much lambda grows with a row's number of ratings", 0, 2)
         alpha: float = setting(5.0, "what an observed liked cell counts beyond an unobserved one", 1e-6)
         recency_floor: float = setting(0.07, "floor of a choice's weight in the fold-in", 0)
-        recency_span: float = setting(
-            5.0, "choices after which the rest of the weight has fallen to 1/e; 0 = all equal", 0
-        )
+        recency_span: float = setting(5.0, "choices after which the rest has fallen to 1/e; 0 = all equal", 0)
         n_sweeps: int = setting(15, "sweeps over both sides", 1)
         cg_steps: int = setting(3, "conjugate-gradient steps a half sweep", 1)
         seed: int = setting(0, "seed of the first vectors", 0)

@@ -62,23 +62,17 @@ def loss_and_gradient(network: Network, features: np.ndarray, targets: np.ndarra
 
 
 def train(
-    net: Network,
-    features: np.ndarray,
-    targets: np.ndarray,
-    rng: np.random.Generator,
-    epochs: int,
-    rate: float,
-    l2: float,
+    net: Network, lists: np.ndarray, targets: np.ndarray, rng: np.random.Generator, epochs: int, rate: float, l2: float
 ) -> Network:
-    """Return the network after `epochs` passes of Adam over the lists, shuffled by `rng`; shapes as above."""
+    """Return the network after `epochs` passes of Adam over the lists, (B, C, n_features), shuffled by `rng`."""
     parameters = [Parameter(part) for part in net]
     network = Network(*(part.weights for part in parameters))  # views: every step moves them
     t = 0
     for _ in range(epochs):
-        order = rng.permutation(len(features))
+        order = rng.permutation(len(lists))
         for begin in range(0, len(order), BATCH):
-            lists = order[begin : begin + BATCH]
-            _, gradient = loss_and_gradient(network, features[lists], targets[lists], l2)
+            some = order[begin : begin + BATCH]
+            _, gradient = loss_and_gradient(network, lists[some], targets[some], l2)
             t += 1
             for part, g in zip(parameters, gradient):
                 part.step(g, t, Adam(rate))

@@ -13,8 +13,9 @@ section 3.3; they fill the ratings in, we let a signal choose. A user whose row 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -49,9 +50,7 @@ class SvdModel(Ranker):
         passes: int = setting(PASSES, "passes over a large matrix; more is more exact", 1, 1000)
         block: int = setting(BLOCK, "columns in a pass", 1, 1000)
         seed: int = setting(0, "seed of the random start", 0)
-        half_life_days: float = setting(
-            weighting.HALF_LIFE_DAYS, "signal weighted: days in which a rating loses half", 0.001
-        )
+        half_life_days: float = setting(weighting.HALF_LIFE_DAYS, "signal weighted: days that halve a rating", 0.001)
         popularity_power: float = setting(weighting.POPULARITY_POWER, "signal weighted: divide by count ** this", 0, 10)
 
     def _fit(self, train: Interactions) -> None:
@@ -70,9 +69,8 @@ class SvdModel(Ranker):
         values = self.values(train)
         cells = train.take(values != 0)  # a rating whose signal is 0 needs no cell
         A = SparseMatrix(cells.indptr, cells.movie_rows, values[values != 0], train.n_movies)
-        factors = randomized_svd(
-            A, settings.rank, np.random.default_rng(settings.seed), settings.passes, settings.block
-        )
+        rng = np.random.default_rng(settings.seed)
+        factors = randomized_svd(A, settings.rank, rng, settings.passes, settings.block)
         self.singular_values_ = factors.s
         self.movie_embeddings_ = np.ascontiguousarray(factors.Vt.T)  # V
         self.movie_embeddings_[self.movie_counts_ == 0] = 0  # exactly, not up to rounding
@@ -109,7 +107,10 @@ class SvdModel(Ranker):
         users = [a[known] @ V[part.movie_rows[known]] for known in map(part.row, range(part.n_users))]  # a V
         return np.array(users, dtype=np.float32).reshape(-1, V.shape[1]) @ V.T
 
-    def files(self) -> dict[str, Any]:
-        maps = {"user_map.json": "user_ids", "movie_map.json": "movie_ids"}  # {external id: row}
-        parts = {f"{name}.npy": name for name in ("user_embeddings", "movie_embeddings")}
-        return {**parts, **maps, "svd_model.npz": ("singular_values", "movie_counts", "newest")}
+    def slots(self, prefix: str = "") -> dict[str, tuple[Ranker, str]]:
+        maps = {"user_ids": "user_map", "movie_ids": "movie_map"}  # ids are stored as {external id: row}
+        return {maps.get(name, name): slot for name, slot in super().slots(prefix).items()}
+
+    def layout(self) -> dict[str, Sequence[str]]:
+        whole = (*USERS, "movie_embeddings.npy", "movie_map.json")
+        return {**dict.fromkeys(whole, ()), "svd_model.npz": ("singular_values", "movie_counts", "newest")}

@@ -33,9 +33,8 @@ def inverse(G: np.ndarray, block: int = 512) -> np.ndarray:
         try:
             L_kk = np.linalg.cholesky(np.asarray(G[k:e, k:e], dtype=np.float64))
         except np.linalg.LinAlgError:
-            raise SettingsError(
-                f"a Gram matrix of {n} movies is not positive definite: raise the model's regularisation"
-            ) from None
+            what = f"a Gram matrix of {n} movies is not positive definite"
+            raise SettingsError(f"{what}: raise the model's regularisation") from None
         small.append(np.linalg.inv(L_kk).astype(G.dtype))
         G[e:, k:e] = G[e:, k:e] @ small[-1].T
     for (i, e), inverse_ii in zip(blocks, small):  # M_ij = -inv(L_ii) (L_i,j..i M_j..i,j), block row by block row

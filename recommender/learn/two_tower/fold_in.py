@@ -23,23 +23,18 @@ _BLOCK = 256  # users at a time: the softmax holds their scores of all movies
 
 
 def fold_in(
-    parameters: Parameters,
-    settings: TwoTowerSettings,
-    m: np.ndarray,
-    c: np.ndarray,
-    history: Interactions,
-    n_steps: int = STEPS,
+    parameters: Parameters, settings: TwoTowerSettings, m: np.ndarray, c: np.ndarray, history: Interactions
 ) -> np.ndarray:
     """Return the user tower's outputs, (n_users, k), for the users of `history`, all ratings of which count.
 
     parameters: the user layer, and "mean" (k,), where all begin.  m: (n_movies, k).  c: (n_movies,).
-    Cost O(n_steps n_users n_movies k) for the softmax, O(n_steps n_ratings k) for the squared error.
+    Cost O(STEPS n_users n_movies k) for the softmax, O(STEPS n_ratings k) for the squared error.
     """
     outputs = np.empty((history.n_users, m.shape[1]), dtype=m.dtype)
     for low in range(0, history.n_users, _BLOCK):
         block = history.select(np.arange(low, min(low + _BLOCK, history.n_users)))
         x = Parameter(np.tile(parameters["mean"], (block.n_users, 1)))
-        for t in range(1, n_steps + 1):
+        for t in range(1, STEPS + 1):
             u = tower(x.weights, "user", settings.user_layer, parameters)
             du = loss_gradient(u, settings.objective, m, c, block)
             x.step(tower_backward(du, x.weights, u, "user", settings.user_layer, parameters, {}), t, Adam(RATE))

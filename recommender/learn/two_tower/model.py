@@ -3,7 +3,8 @@
     score_ui = u . m_i + c_i       u = user tower(history of u),  m_i = movie tower(i),  c_i = the movie's bias
 
 The chapter in order: `layers` and `losses` (each step forward and backward), `gradient_check`, `adam`, `network` (what
-the towers read and how they meet), `history`, `training`, and this model over them; `text` adds movies' texts.
+the towers read and how they meet), `history`, `training`, and this model over them. Beside it, `fold_in` places users
+whom the network knows by an id, and `text` adds movies' texts.
 
 `network.RECIPE` is what such projects start from: ids of users and movies, a ReLU layer each, the squared error of the
 rating. It ranks worse than popularity. The defaults differ in what they ask (which movie will be liked next, out of
@@ -14,7 +15,8 @@ Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from collections.abc import Sequence
+from typing import Optional
 
 import numpy as np
 
@@ -92,5 +94,5 @@ class TwoTower(Ranker):
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.user_vectors(history, user_rows) @ self.movie_vectors_.T + self.movie_biases_
 
-    def files(self) -> dict[str, Any]:
+    def layout(self) -> dict[str, Sequence[str]]:
         return {MODEL_FILE: list(self.slots())}
