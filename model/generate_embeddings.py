@@ -184,7 +184,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         return
     check_fusion(arguments)
     settings = override(fusion.FusionSettings(method=arguments.fusion or fusion.METHODS[0]), arguments)
-    if arguments.dry_run or arguments.visual_url or config.backend_type == HttpBackend.name:
+    if arguments.dry_run or arguments.visual_url or config.backend_type == HTTP:
         check_inputs(arguments)
     others = read_modalities(arguments)
     path = arguments.processed / "movie_popularity.json"  # fusion is fitted on movies rated in train
