@@ -41,7 +41,9 @@ def read_links(source: Source, notes: list[str]) -> dict[int, list[str]]:
                 raise source.files.error("links.csv", f"{column} {text[:40]!r} is not an id: correct the line", line)
             if text and (not given or text.lstrip("0") != given.lstrip("0")):
                 read.append(f"{line}: {column} {text[:60]!r} is read as {given or 'no id'}")
-        links.setdefault(source.movie_id("links.csv", line, movie_id), [given or "" for given in found])
+        ids = [given or "" for given in found]
+        if links.setdefault(source.movie_id("links.csv", line, movie_id), ids) is not ids:
+            read.append(f"{line} lists a movie again and is left out")
     titles = [source.movie(movie_id)[0] for movie_id in links]
     for at, column in enumerate(_LINKS):
         for ids, kept in zip(links.values(), unshared([ids[at] for ids in links.values()], titles)):

@@ -25,7 +25,7 @@ import numpy as np
 
 from ..data.catalog import Catalog, parse_title
 from ..data.errors import DataError
-from ..data.raw.cells import whole_number
+from ..data.raw.cells import is_nothing, whole_number
 from ..data.raw.csv_table import file_rows
 from ..data.title_text import compact, fold
 from ..linalg.rows import top_n
@@ -78,6 +78,7 @@ def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
         movie_id = whole_number(cell)
         if not query or movie_id is None:
             raise DataError(f"{path} line {line} has no movieId and query: give a CSV with both in each line")
+        of_part = "" if is_nothing(of_part) else of_part
         if of_part and of_part not in PART_OF:
             raise DataError(f"{path} line {line}: part {of_part!r} is not one of {', '.join(PART_OF)}")
         if not of_part or PART_OF[of_part] == part:

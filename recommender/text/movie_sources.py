@@ -25,7 +25,7 @@ from ..data.errors import DataError
 from ..data.raw.cells import is_nothing, joined_genres, link_id, unshared, whole_number, year_of
 from ..data.raw.csv_table import file_rows
 from ..data.raw.raw_files import RawFiles
-from ..data.raw.sources import FORMATS
+from ..data.raw.sources import FORMATS, IMDB_DIGITS
 from .base import movie_text, text_hash
 
 MOVIELENS = "movielens"
@@ -110,7 +110,8 @@ def _dat_rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     for line, (source_id, title, genres) in FORMATS["dat"].read_movies(RawFiles(path, {name: name}), []):
         if not source_id.strip().isdecimal():
             raise DataError(f"{path} line {line}: expected `id::title::genres`, got the id {source_id[:40]!r}")
-        fields = {"title": title, "genres": genres, "imdb_id": source_id}
+        imdb_id = source_id.strip() if len(source_id.strip()) >= IMDB_DIGITS else ""  # those of 1M are MovieLens' own
+        fields = {"title": title, "genres": genres, "imdb_id": imdb_id}
         yield source_id.strip(), {**dict.fromkeys(_COLUMNS, ""), **fields}
 
 

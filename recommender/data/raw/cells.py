@@ -98,5 +98,5 @@ def joined_genres(cells: Sequence[str]) -> list[str]:
 def _names(cell: str) -> list[str]:
     if not _LIST.match(cell):
         return [] if cell == NO_GENRES else cell.split("|")
-    found = _NAMED.findall(cell) or [found for found in _QUOTED.findall(cell) if not found[2]]
-    return ["".join(names) for names in found] or cell[1:-1].split(",")
+    found = _NAMED.findall(cell) or [found[:2] for found in _QUOTED.findall(cell) if not found[2]]
+    return ["".join(names) for names in found] if re.search("['\":]", cell) else cell[1:-1].split(",")

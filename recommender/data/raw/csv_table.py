@@ -25,7 +25,7 @@ _SPELLINGS = {
     "rating": ("rating", "score", "stars"),
     "timestamp": ("timestamp", "time", "date", "datetime", "ratedat"),
     "genres": ("genres", "genre"),
-    "year": ("year", "releaseyear", "releasedate", "yearofrelease", "startyear"),
+    "year": ("year", "releaseyear", "releasedate", "released", "yearofrelease", "startyear"),
     "dialog_id": ("dialogid", "dialogueid", "conversationid"),
     "speaker_id": ("speakerid", "userid", "user"),
     "text": ("text", "utterance", "message"),

@@ -20,19 +20,19 @@ from typing import Callable, NamedTuple, Optional
 
 from ..catalog import NO_GENRES, parse_title
 from ..errors import DataError
-from .cells import joined_genres, whole_number, year_of
+from .cells import is_nothing, joined_genres, whole_number, year_of
 from .csv_table import Rows, add_note, csv_rows
 from .ids import are_names
 from .raw_files import RawFiles
 
-_IMDB_DIGITS = 7
+IMDB_DIGITS = 7  # or more
 _SAMPLE = 1 << 20  # bytes of ratings that show the scale
 # The order of 100K's genre flags.
 ITEM_GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
     *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
-_YEAR_AT_END = re.compile(r"\([0-9]{4}\)\s*$")
+_END_OF_TITLE, _DIGIT = re.compile(r"[^(]\([0-9]{4}\)\s*$"), re.compile("[0-9]")
 
 
 @dataclass
@@ -75,19 +75,21 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
     source = Source(files, chosen or possible[0])
     rows = list(FORMATS[source.format].read_movies(files, source.notes))
     ids = [cells[0].strip() for _, cells in rows]
-    if not chosen and "movietweetings" in possible and max(map(len, ids), default=0) >= _IMDB_DIGITS:
+    if not chosen and "movietweetings" in possible and max(map(len, ids), default=0) >= IMDB_DIGITS:
         source.format = _format_by_scale(files)
     if ids and are_names(ids):
         source.numbers = {text: number for number, text in enumerate(dict.fromkeys(ids), 1)}
     genres = joined_genres([cells[2] for _, cells in rows])
-    names = {name for joined in genres for name in joined.split("|")}
     twice, spelled, dated = [], [], []
     for (line, (text, title, given, *years)), joined in zip(rows, genres):
         movie_id, title, given, year = source.movie_id(name, line, text), title.strip(), given.strip(), year_of(*years)
         if "\n" in title or "\n" in given:
             raise files.error(name, f"movie {movie_id} spans several lines: close the quote before it", line)
-        if _YEAR_AT_END.search(given) or not (year or names.isdisjoint(filter(None, years))):
-            raise files.error(name, f"genres {given[:40]!r} belong to the title: put it in quotes", line)
+        # What stands there where a comma of the title has no quotes around it, and a later cell is missing.
+        wrong = [cell for cell in (given, *years) if _END_OF_TITLE.search(cell)]
+        wrong += [cell for cell in years if not (is_nothing(cell) or _DIGIT.search(cell))]
+        if wrong:
+            raise files.error(name, f"{wrong[0][:40]!r} is no list of genres, or no year: quote the title", line)
         if movie_id in source.movies:
             twice.append(line)
             continue
