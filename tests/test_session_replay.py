@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from model import replay_sessions
+from model.evaluate import read_set
 from recommender.data.catalog import Catalog
 from recommender.data.errors import TastevecError
 from recommender.data.interactions import Interactions
@@ -184,7 +185,7 @@ def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pyte
     alone = {figure["rule"]: figure for figure in figures if figure["policy"] == "alone"}
     assert alone["popularity"]["gain"] == 0.0
     assert alone["moving-average"]["hits"] > alone["popularity"]["hits"]
-    data, catalog = replay_sessions.read_data(tmp_path, 5, 0)
+    data, catalog = read_set(tmp_path, "B")
     for view, (learns, rated_only) in VIEWS.items():
         outcomes = []
         for fold in make_folds(data, catalog, 2, 4, (0, 1)):

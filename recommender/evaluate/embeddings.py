@@ -255,7 +255,7 @@ def compare_backends(
 def add_means(report: Report, label: str, values: dict[str, np.ndarray], options: Options) -> None:
     """Add the values of one backend, and their means with intervals, by the same draws of units for all backends."""
     rng = np.random.default_rng(options.seed)
-    found = bootstrap(np.column_stack(list(values.values())), None, options.n_resamples, rng)
+    found = bootstrap(np.column_stack(list(values.values())), options.n_resamples, rng)
     report.values[label] = values
     report.overall[label] = {measure: estimate.value for measure, estimate in zip(values, found)}
     report.intervals.update(((label, measure), estimate) for measure, estimate in zip(values, found))

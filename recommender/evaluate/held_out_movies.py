@@ -110,9 +110,13 @@ def without_counts(catalog: Catalog, case: Evaluation) -> Catalog:
 
 
 def evaluate(
-    source: Source, specs: Sequence[Spec], options: Options, n_folds: int = MOST_FOLDS, reference: str = REFERENCE
+    source: Source, specs: Sequence[Spec], options: Options, n_folds: int = MOST_FOLDS, against: str = "first"
 ) -> Report:
-    """Rank the held-out movies of `n_folds` folds with the baselines and the models of `specs`."""
+    """Rank the held-out movies of `n_folds` folds with the baselines and the models of `specs`.
+
+    against: the label of the model to which ratios are given; "first": popularity by genre.
+    """
+    reference = REFERENCE if against == "first" else against
     cases = [hold_out(source, options.part, fold, options.seed) for fold in range(n_folds)]
     catalogs = [source.catalog and without_counts(source.catalog, case) for case in cases]
     people, column = np.unique(np.concatenate([case.user_rows for case in cases]), return_inverse=True)

@@ -25,14 +25,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.catalog import Catalog
-from ..data.errors import ChoiceError
+from ..data.errors import ChoiceError, DataError
 from ..data.interactions import LIKED, Interactions
 from ..data.weighting import HEAD, popularity_tiers
 from ..session.engine import SessionEngine
+from ..session.fitted_rules import fit_session_rule
 from ..session.policy import MovieFilter, PolicySettings
 from ..session.rules import LearningRule
 from ..session.state import DISLIKE, FAVORITE, LIKE, SKIP, Event
-from .significance import resampled_means
+from .significance import TAILS, resampled_means
 
 DISLIKED = 2.5
 MIN_LIKED = 10
@@ -110,6 +111,8 @@ def make_folds(
     """
     if not 2 <= n_folds <= data.n_users:
         raise ChoiceError(f"{n_folds} folds of {data.n_users} users: give from 2 to the number of users")
+    if not np.array_equal(catalog.movie_ids, data.movie_ids):
+        raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
     folds = []
     for number, rows in enumerate(np.array_split(np.random.default_rng(fold_seed).permutation(data.n_users), n_folds)):
         rows = np.sort(rows)
@@ -131,7 +134,7 @@ class OnlyThese(MovieFilter):
 
 
 class WithoutLearning(LearningRule):
-    """A rule that hears the favorites and ignores all answers."""
+    """A rule that hears the favorites, which come first, and ignores all answers."""
 
     def __init__(self, rule: LearningRule) -> None:
         self.rule, self._scores = rule, functools.lru_cache(maxsize=1)(rule.scores)
@@ -140,10 +143,8 @@ class WithoutLearning(LearningRule):
         return self._scores(_favorites(events))
 
     def contributions(self, events: Sequence[Event], rows: np.ndarray) -> np.ndarray:
-        table = np.zeros((1 + len(events), len(rows)))
-        heard = [0, *(1 + i for i, event in enumerate(events) if event.answer == FAVORITE)]
-        table[heard] = self.rule.contributions(_favorites(events), rows)
-        return table
+        table = self.rule.contributions(_favorites(events), rows)
+        return np.pad(table, ((0, 1 + len(events) - len(table)), (0, 0)))
 
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
         return self.rule.user_vector(_favorites(events))
@@ -193,6 +194,21 @@ def replay_all(
     return outcomes
 
 
+def replay_rule(
+    name: str, folds: Sequence[Fold], policies: Mapping[str, PolicySettings], n_turns: int
+) -> dict[str, dict[str, list[Outcome]]]:
+    """Fit rule `name` once on each fold and replay it: policy -> view -> outcomes, in order of folds."""
+    found: dict[str, dict[str, list[Outcome]]] = {policy: {view: [] for view in VIEWS} for policy in policies}
+    for fold in folds:
+        rule = fit_session_rule(name, fold.train, fold.catalog, policies.get("policy"))
+        rules = {True: rule, False: WithoutLearning(rule)}
+        for policy, settings in policies.items():
+            for view, (learns, rated_only) in VIEWS.items():
+                sessions = replay_all(rules[learns], fold.catalog, fold.people, n_turns, settings, rated_only)
+                found[policy][view] += sessions
+    return found
+
+
 def per_person(outcomes: Sequence[Outcome], field: str) -> np.ndarray:
     """Return the mean of `field` for each person over their draws of favorites, ordered by user id."""
     _, rows = np.unique([outcome.user_id for outcome in outcomes], return_inverse=True)
@@ -210,10 +226,10 @@ def summary(outcomes: Mapping[str, Sequence[Outcome]], n_turns: int, n_resamples
     some = means[:, 1] > 0
     gains = means[:, 0] / np.where(some, means[:, 1], 1) - 1
     figures: dict[str, Any] = {"n_people": len(pair), "hits": float(means[0, 0])}
-    figures["hits_interval"] = np.quantile(means[1:, 0], [0.025, 0.975]).tolist()
+    figures["hits_interval"] = np.quantile(means[1:, 0], TAILS).tolist()
     figures["hits_without_learning"] = float(means[0, 1])
     figures["gain"] = float(gains[0]) if some[0] else None
-    figures["gain_interval"] = np.quantile(gains[1:], [0.025, 0.975]).tolist() if some[1:].all() else None
+    figures["gain_interval"] = np.quantile(gains[1:], TAILS).tolist() if some[1:].all() else None
     for view, of_view in outcomes.items():
         turns = [turn for outcome in of_view for turn in outcome.hit_turns]
         figures[view] = {name: float(per_person(of_view, name).mean()) for name in ("hits", "rate", "weighted_rate")}

@@ -11,14 +11,14 @@ value would move with other users of the same kind, and nothing about another se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..data.errors import DataError
 
-N_RESAMPLES = 5000
+N_RESAMPLES, TAILS = 5000, (0.025, 0.975)
 _BLOCK = 1 << 21  # unit indices drawn at a time: 16 MB
 
 
@@ -35,14 +35,14 @@ class Estimate(NamedTuple):
 def resampled_means(values: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Return the column means of `n_resamples` samples of the rows, drawn with replacement: (n_resamples, c).
 
-    values: (n_units, c); one draw of units serves all columns, so what is compared stays paired.
+    values: (n_units, c), without nan; one draw of units serves all columns, so what is compared stays paired.
     Cost O(n_resamples n_units c).
     """
     n_units = len(values)
     if not n_units or n_resamples < 1:
-        raise DataError(
-            f"{n_resamples} resamples of {n_units} units: give at least one of both, better 1,000 resamples"
-        )
+        raise DataError(f"{n_resamples} resamples of {n_units} units: give at least one, better 1,000 resamples")
+    if np.isnan(values).any():
+        raise DataError("a metric is undefined (nan) for some units: leave them out of the comparison")
     means = np.empty((n_resamples, values.shape[1]))
     step = max(1, _BLOCK // n_units)
     for low in range(0, n_resamples, step):
@@ -53,37 +53,29 @@ def resampled_means(values: np.ndarray, n_resamples: int, rng: np.random.Generat
     return means
 
 
-def bootstrap(
-    ours: np.ndarray,
-    theirs: Optional[np.ndarray],
-    n_resamples: int,
-    rng: np.random.Generator,
-    ratio: bool = False,
-) -> list[Estimate]:
-    """Return for each column the mean of `ours`, or its difference from (`ratio`: its ratio to) that of `theirs`.
+def bootstrap(values: np.ndarray, n_resamples: int, rng: np.random.Generator) -> list[Estimate]:
+    """Return the mean of each column of `values` (n_units, c), such as differences, and the p-value of a mean of 0.
 
-    ours, theirs: (n_units, c), the same units in the same order, without nan. p-values count the sample itself, so
-    they are never 0. Where `theirs` has mean 0 a ratio is infinite, or nan.
+    p-values count the sample itself, so they are never 0.
     """
-    if theirs is not None and ours.shape != theirs.shape:
-        raise DataError(f"values {ours.shape} and {theirs.shape}: compare the same users and metrics")
-    if np.isnan(ours).any() or (theirs is not None and np.isnan(theirs).any()):
-        raise DataError("a metric is undefined (nan) for some users: leave them out of the comparison")
-    n, tails = ours.shape[1], [0.025, 0.975]
-    if ratio and theirs is not None:
-        both = np.column_stack([ours, theirs]).astype(np.float64)
-        means = resampled_means(both, n_resamples, rng)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = both[:, :n].mean(axis=0) / both[:, n:].mean(axis=0)
-            # nearest: between a number and infinity there is nothing to interpolate
-            low, high = np.quantile(means[:, :n] / means[:, n:], tails, axis=0, method="nearest")
-        return [Estimate(*map(float, row)) for row in zip(values, low, high)]
-    differences = np.asarray(ours, dtype=np.float64) - (0 if theirs is None else theirs)
-    means = resampled_means(differences, n_resamples, rng)
-    low, high = np.quantile(means, tails, axis=0)
-    sides = np.array([(means <= 0).sum(axis=0), (means >= 0).sum(axis=0)])  # (2, c)
-    p_values = np.minimum(1.0, 2 * (sides.min(axis=0) + 1) / (n_resamples + 1)) if theirs is not None else low * np.nan
-    return [Estimate(*map(float, row)) for row in zip(differences.mean(axis=0), low, high, p_values)]
+    means = resampled_means(values, n_resamples, rng)
+    low, high = np.quantile(means, TAILS, axis=0)
+    sides = np.minimum((means <= 0).sum(axis=0), (means >= 0).sum(axis=0))  # (c,)
+    p_values = np.minimum(1.0, 2 * (sides + 1) / (n_resamples + 1))
+    return [Estimate(*map(float, row)) for row in zip(values.mean(axis=0), low, high, p_values)]
+
+
+def bootstrap_ratios(
+    ours: np.ndarray, theirs: np.ndarray, n_resamples: int, rng: np.random.Generator
+) -> list[Estimate]:
+    """Return mean of `ours` / mean of `theirs` for each column of both (n_units, c); not finite where that is 0."""
+    both, n = np.column_stack([ours, theirs]), ours.shape[1]
+    means = resampled_means(both, n_resamples, rng)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = both[:, :n].mean(axis=0) / both[:, n:].mean(axis=0)
+        # nearest: between a number and infinity there is nothing to interpolate
+        low, high = np.quantile(means[:, :n] / means[:, n:], TAILS, axis=0, method="nearest")
+    return [Estimate(*map(float, row)) for row in zip(values, low, high)]
 
 
 def compare(
@@ -105,7 +97,9 @@ def compare(
     pairs = [(model, metric) for metric in metrics for model in others]
     ours = np.column_stack([values[model][metric] for model, metric in pairs])
     theirs = np.column_stack([values[reference][metric] for _, metric in pairs])
-    found = bootstrap(ours, theirs, n_resamples, rng, ratio)
+    if ratio:
+        return dict(zip(pairs, bootstrap_ratios(ours, theirs, n_resamples, rng)))
+    found = bootstrap(ours - theirs, n_resamples, rng)
     p_values = np.array([estimate.p_value for estimate in found]).reshape(len(metrics), len(others))
     corrected = np.concatenate([holm(of_metric) for of_metric in p_values]).tolist()
     return {pair: each._replace(corrected_p=p) for pair, each, p in zip(pairs, found, corrected)}

@@ -24,7 +24,7 @@ if not __package__:
 
 import numpy as np
 
-from model.evaluate import load_raw as load
+from model.evaluate import read_set
 from recommender import cli
 from recommender.evaluate import protocols, run
 from recommender.evaluate.protocols import Evaluation
@@ -52,7 +52,7 @@ def main() -> None:
     chosen = [model for model in MODELS if not arguments.peers or model.peer in arguments.peers.split(",")]
     results, tuned = tables.Results(), json.loads(TUNED.read_text(encoding="utf-8"))
     for name in arguments.sets.split(","):
-        source = load(arguments.data, name)
+        source = protocols.Source.from_ratings(*read_set(arguments.data, name))
         if arguments.tune:
             tune(store, name, source, chosen, tuned)
         test(store, name, source, chosen, tuned.get(name, {}), results)

@@ -89,8 +89,8 @@ class Results:
                 peers = [label for label in values if self.peers[label] != OURS]
                 if BEST_OF_OURS in values and peers:
                     best = max(peers, key=lambda label, values=values: values[label].mean())
-                    pair = (values[BEST_OF_OURS][:, None], values[best][:, None])
-                    (found,) = bootstrap(*pair, N_RESAMPLES, np.random.default_rng(0))
+                    differences = values[BEST_OF_OURS] - values[best]
+                    (found,) = bootstrap(differences[:, None], N_RESAMPLES, np.random.default_rng(0))
                     rows.append((f"{data}, {PROTOCOLS[protocol]}", metric, best, *found[:4]))
         names = ["case", "metric", "best peer", f"{BEST_OF_OURS} - best peer", "low", "high", "p (Holm)"]
         frame = pd.DataFrame(rows, columns=names).set_index("case")
