@@ -146,14 +146,9 @@ def pseudo_users(catalog: Catalog, scale: np.ndarray) -> SparseRows:
     data, one for each genre and knot, who like the movies of that genre and time.
     scale: (n_movies,). Movies without a genre, without a known year, or with scale 0 are in no row.
     """
-    near = year_nearness(catalog.years)
-    movies, genres = np.nonzero(catalog.genres)
-    share = scale[movies] / np.sqrt(catalog.genres.sum(axis=1)[movies])
-    cells = share[:, None] * near[movies]  # (pairs of movie and genre, n_knots)
-    pair, knot = np.nonzero(cells)
-    rows = genres[pair] * len(KNOTS) + knot
-    order = np.argsort(rows, kind="stable")  # stable: movies stay ascending within a row
-    counts = np.bincount(rows, minlength=len(catalog.genre_names) * len(KNOTS))
-    indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    columns, values = movies[pair][order].astype(np.int32), cells[pair, knot][order].astype(np.float32)
-    return SparseRows(indptr, columns, values)
+    share = scale / np.sqrt(np.maximum(catalog.genres.sum(axis=1), 1))
+    near = (share[:, None] * year_nearness(catalog.years)).astype(np.float32)  # (n_movies, n_knots)
+    F = (catalog.genres[:, :, None] * near[:, None, :]).reshape(len(catalog), -1)  # (n_movies, n_genres * n_knots)
+    rows, columns = np.nonzero(F.T)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=F.shape[1]))))
+    return SparseRows(indptr, columns.astype(np.int32), F[columns, rows])
