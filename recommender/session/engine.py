@@ -144,8 +144,9 @@ class SessionEngine:
 
     def _events(self, state: SessionState) -> list[Event]:
         """Return the events for the rule, in order, with words as pseudo-items."""
-        events = list(state.events)
-        for index, (decay, signal) in reversed(list(enumerate(self._words(state)))):
+        events, words = list(state.events), self._words(state)
+        for index in reversed(range(len(words))):
+            decay, signal = words[index]
             weight = self.policy.words_taste_weight * decay
             if signal.item is not None and weight > 0 and self.rule.accepts_text:
                 item = signal.item._replace(weight=weight, utterance=index)
