@@ -4,6 +4,7 @@ import pytest
 
 from recommender.data.errors import DataError
 from recommender.data.raw.csv_table import file_rows
+from recommender.data.raw.ratings_table import read_table
 from recommender.data.raw.sources import open_source
 
 from .raw_sets import write_csv
@@ -74,3 +75,52 @@ def test_every_cell_that_is_read_is_in_the_file(tmp_path, header, rows, separato
     except DataError as error:
         refusal = str(error)
     assert "\n" not in refusal
+
+
+IDS = ["1", "2", "10", "1.0", "007", "1e5", "1.2E+15", "1,234", "1.000", "ann", "bob", "", "-1", "1.5", "9" * 30]
+STARS = ["4", "3.5", "5.0", "4,5", "", "nan", "4-May", "6", "1e0", "4.000"]
+DAY = ["20150309", "2015-03-09", "2015-03-09T00:00:00Z", "1425859200000"]  # one day in four forms
+TIMES = ["1400000001", "1400000002", "1400000003", "1400000001.5", *DAY, "2015", "", "soon", "1.4E+09"]
+WEIRD = st.sampled_from(['"', "\r", "\0", "é", "\x85", "1" * 200_000]) | st.text(max_size=3)
+GOOD = st.tuples(*(st.sampled_from(cells[:3]) for cells in (IDS, IDS, STARS, TIMES))).map(list)
+ANY = st.tuples(*(st.sampled_from(cells) | WEIRD for cells in (IDS, IDS, STARS, TIMES))).map(list)
+SHAPED = (GOOD | ANY).flatmap(lambda row: st.sampled_from([row] * 9 + [[*row, ""], [*row, "4"], row[:-1]]))
+
+
+def is_read_from(row, user, movie, rating, time):
+    """Whether the cells mean this rating, in the plainest way to read them."""
+    *ids, stars, seconds = [cell.strip() for cell in [*row, ""][:4]]
+    as_number = {float(cell) for cell in [seconds] if cell[:1].isdigit() and "-" not in cell}
+    right_time = time < 0 or {float(time)} == {number // 1 for number in as_number}
+    right_time |= seconds in DAY and time == 1_425_859_200
+    right_ids = all(cell == found or float(cell) == found for cell, found in zip(ids, (user, movie)))
+    return right_ids and float(stars.replace(",", ".")) == rating and right_time
+
+
+@hypothesis.settings(max_examples=200, deadline=None, suppress_health_check=[FIXTURE])
+@hypothesis.given(
+    rows=st.lists(SHAPED, max_size=5),
+    header=st.sampled_from(["userId,movieId,rating,timestamp", "userId,movieId,rating"]),
+    separator=st.sampled_from(",;\t"),
+    numbered=st.booleans(),
+    quoted=st.booleans(),
+)
+def test_every_rating_that_is_read_is_in_the_file(tmp_path, rows, header, separator, numbered, quoted):
+    columns = header.split(",")
+    rows = [[str(i)] * numbered + row[: len(columns) + (len(row) > 4)] for i, row in enumerate(rows)]
+    lines = [columns, *([f'"{cell}"' if quoted or separator in cell else cell for cell in row] for row in rows)]
+    (tmp_path / "r.csv").write_bytes("\n".join(map(separator.join, lines)).encode())
+    table, refusal = None, ""
+    try:
+        table = read_table(tmp_path / "r.csv")
+    except DataError as error:
+        refusal = str(error)
+    assert "\n" not in refusal
+    if refusal:
+        return
+    data = table.ratings
+    users, movies = (table.named(*ids) for ids in (("user", data.user_ids), ("movie", data.movie_ids)))
+    fitting = [row[len(row) - len(columns) == 1 and numbered :] for row in rows]
+    for user, movie, rating, time in zip(data.user_rows(), data.movie_rows, data.ratings, data.times):
+        found = (users[user], movies[movie], rating, time)
+        assert any(is_read_from(row, *found) for row in fitting), found

@@ -53,5 +53,5 @@ def _as_utf8(text: str) -> str:
     """Decode a text that was read as latin-1 as UTF-8 if possible: JosÃ© is José."""
     try:
         return text.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
+    except UnicodeError:
         return text
