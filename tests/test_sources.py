@@ -400,6 +400,10 @@ BAD_FILES = {
             for why, times in NO_TIMES.items()
         },
         "a quote left open": (HEADER + '1,10,4.0,"100\n' + LINES, "ratings.csv line"),
+        "a quote open over lines": (
+            HEADER + f'1,10,4.0,"{BASE}\n{LINES}1,40,4.0,{BASE}"\n',
+            "line 2: a cell has several lines",
+        ),
         "all times missing": (HEADER + "1,10,4.0,\n1,20,4.0,\n", "no rating with a time (2 are missing or invalid)"),
         "nothing left": (HEADER + f"1,10,4.0,{BASE}\n", "none of 1 ratings is left after min_user_ratings 3"),
     },

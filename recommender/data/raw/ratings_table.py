@@ -151,7 +151,7 @@ def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]
         if (first or b"e" in joined or b"E" in joined) and _UNSURE.search(joined):  # a search takes long
             raise ValueError
 
-    with files.open(files.ratings_name, watch) as file:
+    with files.open(files.ratings_name, watch) as file, np.errstate(invalid="ignore"):  # pandas refuses such numbers
         try:
             if layout.has_header:
                 file.readline()
@@ -251,7 +251,10 @@ def _text_rows(files: RawFiles, layout: Format, notes: list[str]) -> Iterator[tu
         top = int(layout.has_header and lines.readline() != "")
         reader = csv.reader(lines, delimiter=layout.separator, **STRICT)
         for line, cells in fitted_rows(files, files.ratings_name, reader, top, (layout.width,) * 2, notes):
-            yield line, cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else ""
+            found = (cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else "")
+            if "\n" in "".join(found):
+                raise files.error(files.ratings_name, "a cell has several lines: close the quote before it", line)
+            yield (line, *found)
 
 
 def _bad_cell(files: RawFiles, layout: Format, line: int, column: str, text: str) -> DataError:
