@@ -100,6 +100,7 @@ def test_a_folder_of_sounds_becomes_a_modality(tmp_path: Path) -> None:
     assert (movie_ids.tolist(), seen) == ([7, 12], [(1, 2), (2, 2)])
     np.testing.assert_allclose(vectors[1], mfcc(sound(seconds=0.4)).mean(axis=0), atol=0.6)
     (tmp_path / "12.npy").write_bytes(b"x")
+    assert read_audio(tmp_path)[0].tolist() == [7, 12]  # sounds alone where there are any
     write_wav(tmp_path / "012.wav", sound(seconds=0.1), 16)
     with pytest.raises(DataError, match="are of one movie"):
         read_audio(tmp_path)

@@ -185,7 +185,7 @@ def test_users_lie_at_the_mean_of_the_movies_they_like(project: Path, monkeypatc
 
 def test_users_who_talk_are_embedded_by_the_movies_own_model_and_mixed_by_alpha(project: Path) -> None:
     talk = project / "talk.tsv"
-    lines = ["d1\tSEEKER\tI want action and war", "d1\tRECOMMENDER\tcomedy?", "d2\tSEEKER\tzzzz"]
+    lines = ["d0\tSEEKER\tzzzz", "d1\tSEEKER\tI want action and war", "d1\tRECOMMENDER\tcomedy?"]
     talk.write_text("\n".join(["dialog_id\tspeaker\ttext", *lines]) + "\n", encoding="utf-8")
     generator(project).build_movie_embeddings()
     alone = generator(project).build_user_embeddings(talk)

@@ -65,10 +65,15 @@ def test_full_rank_cosines_are_those_of_scikit_learn():
 
 
 def test_flattening_divides_by_the_singular_values():
-    fits = (LocalBackend.fit(TEXTS, dimension=3, flattening=f, **PLAIN) for f in (0.0, 1.0))
-    tall, flat = (np.linalg.norm(f.scales[:, None] * f.projection, axis=0) for f in fits)
+    fits = [LocalBackend.fit(TEXTS, dimension=3, flattening=f, **PLAIN) for f in (0.0, 1.0)]
+    V = [fit.scales[:, None] * fit.projection for fit in fits]
+    tall, flat = (np.linalg.norm(rows, axis=0) for rows in V)
     np.testing.assert_allclose([*tall, flat[0]], 1, atol=1e-2)
     assert flat[2] > 1.1
+    words = np.isin(fits[1].hashes, [crc32(stem(word).encode()) for word in ("hull", "bride", "groom")])
+    expected = fits[1].idf[words] @ V[1][words]
+    found = fits[1].embed_texts(["hull bride groom"])[0]
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-6)
 
 
 def test_identity_tells_texts_and_settings_apart(small):

@@ -81,6 +81,8 @@ def test_regularisation_keeps_wide_views_from_agreeing_by_chance() -> None:
     x, y = cca(X, Y, 10, 0.0)
     np.testing.assert_allclose(x[2], 1, atol=1e-6)
     assert cca(X, Y, 10, 1.0)[0][2][0] < 0.75
+    A, C = cca(X[:, :20], Y, 10, 0.5)[0][1], np.cov(X[:, :20].T)
+    np.testing.assert_allclose(A.T @ (C + 0.5 * np.trace(C) / 20 * np.eye(20)) @ A, np.eye(10), atol=1e-8)
     assert abs(np.corrcoef(project(new_x, x)[:, 0], project(new_y, y)[:, 0])[0, 1]) < 5 / np.sqrt(2000)
 
 

@@ -23,12 +23,12 @@ import numpy as np
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from ..data.settings import check_value, default_folder
-from .backends.local import LocalBackend, LocalSettings
+from .backends.local import LocalBackend
 from .base import BaseEmbeddingBackend, Identity
 from .dialogues import ENDINGS, gather, read_dialogues
 from .movie_sources import MOVIELENS, movie_columns, read_source
 from .people import AVERAGE, UserVectorSettings, mix_users, read_people, user_vectors
-from .registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, make_backend, names
+from .registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, backend_class, make_backend
 from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, check_forms, refuse_mismatch
 
 MODEL = "model"  # folder of a fitted local model, beside the vectors
@@ -51,7 +51,7 @@ class TasteEmbeddingConfig:
     rating_threshold, min_movies, alpha: see `people`.  output: folder of the results, by default
     processed/artifacts/text/<backend_type>.  forms: of `vectors.FORMS`; by default, more than 50,000 users get no .csv.
     half: vectors in 16 bits.  with_texts: metadata and texts beside the vectors.
-    backend_settings: more settings of the backend by name (`HttpSettings`, `LocalSettings`).
+    backend_settings: more settings of the backend by name, fields of its `Settings`.
 
     Raises `ChoiceError` or `SettingsError` for unknown names and values out of range.
     """
@@ -72,15 +72,13 @@ class TasteEmbeddingConfig:
     backend_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.backend_type not in names():
-            raise ChoiceError(f"no embedding backend is called {self.backend_type!r}: choose from {', '.join(names())}")
+        known = backend_class(self.backend_type).Settings
+        for name, value in self.backend_settings.items():
+            check_value(known, name, value)
         if type(self.batch_size) is not int or self.batch_size < 1:
             raise SettingsError(f"batch_size: {self.batch_size!r} is not a whole number from 1: give for example 64")
         if isinstance(self.movie_sources, str) or not self.movie_sources:
             raise SettingsError(f"movie_sources: {self.movie_sources!r} is not a list of names: give (movielens,)")
-        if self.backend_type == DEFAULT_BACKEND:
-            for name, value in self.backend_settings.items():
-                check_value(LocalSettings, name, value)
         UserVectorSettings(rating_threshold=self.rating_threshold, min_movies=self.min_movies, alpha=self.alpha)
         check_forms(self.forms)
 
