@@ -8,10 +8,9 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.interactions import Interactions
 from recommender.learn import registry
-from recommender.learn.content import TextRidge
+from recommender.learn.content import TextRidge, TextTwoTower
 from recommender.learn.ease import Ease
 from recommender.learn.features import TextFeatureSettings, item_features, text_features
-from recommender.learn.two_tower.text import TextTwoTower
 
 N_USERS, N_MOVIES, N_COLD = 80, 90, 15
 WORDS = ("rocket planet alien galaxy comet", "wedding kiss letter paris flowers", "sheriff saloon cattle canyon outlaw")

@@ -10,7 +10,7 @@ from ..data.errors import ChoiceError
 from ..data.interactions import Interactions
 from .base import Ranker
 from .baselines import Biases, MostPopular, Trending
-from .content import Content, TextRidge
+from .content import Content, TextRidge, TextTwoTower
 from .directed_ease import DirectedEase
 from .ease import Ease
 from .ials import Ials
@@ -19,7 +19,6 @@ from .rating_predictor import RatingPredictor
 from .stacker import Stacker
 from .svd import SvdModel
 from .two_tower.model import TwoTower
-from .two_tower.text import TextTwoTower
 
 _CLASSES: tuple[type[Ranker], ...] = (  # simple ones first
     MostPopular,

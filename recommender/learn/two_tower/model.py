@@ -4,7 +4,7 @@
 
 The chapter in order: `layers` and `losses` (each step forward and backward), `gradient_check`, `adam`, `network` (what
 the towers read and how they meet), `history`, `training`, and this model over them. Beside it, `fold_in` places users
-whom the network knows by an id, and `text` adds movies' texts.
+whom the network knows by an id; learn/content.py adds movies' texts.
 
 `network.RECIPE` is what such projects start from: ids of users and movies, a ReLU layer each, the squared error of the
 rating. It ranks worse than popularity. The defaults differ in what they ask (which movie will be liked next, out of
