@@ -15,7 +15,7 @@ import numpy as np
 
 from .data import artifacts
 from .data.catalog import Catalog, Movie
-from .data.errors import ArtifactError, ChoiceError, shown
+from .data.errors import ArtifactError, ChoiceError, shown, whole
 from .data.interactions import Interactions
 from .data.settings import default_folder, read_settings
 from .data.splits import PARTS, load_all, load_split
@@ -91,7 +91,7 @@ class Recommender:
         vectors: "svd", or "two_tower" for those of the movie tower, with the moving average as learning rule.
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
         """
-        if vectors not in VECTORS:
+        if not isinstance(vectors, str) or vectors not in VECTORS:
             raise ChoiceError(f"vectors {shown(vectors)}: give one of {', '.join(VECTORS)}")
         folder = _path(path, "folder") or default_folder("processed")
         if not isinstance(policy, PolicySettings):
@@ -137,14 +137,14 @@ class Recommender:
         """Return up to n movies with the best matching titles, best first; [] if there is none."""
         if not isinstance(text, str):
             raise ChoiceError(f"search({shown(text)}): give a string")
-        return [self.catalog.movie(match.row) for match in self.titles.search(text, _whole("n", n, least=0))]
+        return [self.catalog.movie(match.row) for match in self.titles.search(text, whole("n", n, least=0))]
 
     def search_text(self, text: str, n: int = 10) -> list[Fit]:
         """Return the n movies that best fit a description, best first: "a heist in space", "by hitchcock".
 
         Raises `ChoiceError` for a text without known words, `ArtifactError` without text vectors of the movies.
         """
-        n = _whole("n", n)
+        n = whole("n", n)
         fit, _ = self.free_text.fit(text)
         return [Fit(self.catalog.movie(row), float(fit[row])) for row in top_n(fit[None], n)[0].tolist()]
 
@@ -173,13 +173,15 @@ class Recommender:
             raise ChoiceError(f"favorites {shown(favorites)}: give a list of movie ids or titles")
         if isinstance(words, bytes) or not isinstance(words, Iterable):
             raise ChoiceError(f"words {shown(words)}: give a string, or a list of strings")
-        seed = _whole("seed", seed, least=0)
+        seed = whole("seed", seed, least=0)
         rows = [self.row_of(favorite) for favorite in favorites]
         engine = self.engine(wanted)
         return Session(engine, engine.start(rows, seed, [words] if isinstance(words, str) else list(words)))
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
         """Return the session engine with this recommender's learning rule and policy."""
+        if not isinstance(wanted, (MovieFilter, type(None))):
+            raise ChoiceError(f"wanted {shown(wanted)}: give a MovieFilter")
         return SessionEngine(self.catalog, self.rule, self.policy, wanted or MovieFilter(), self.encode)
 
     def row_of(self, movie: Union[int, str, Movie]) -> int:
@@ -203,7 +205,7 @@ class Recommender:
 
     def similar_movies(self, movie_id: int, n: int = 10) -> list[Similar]:
         """Return the n movies with the highest cosine similarity, most similar first, without the movie itself."""
-        row, n = self.catalog.row_of(_whole("movie id", movie_id, least=None)), _whole("n", n)
+        row, n = self.catalog.row_of(whole("movie id", movie_id, least=None)), whole("n", n)
         rows, similarities = self._index.search(self.movie_vectors[row : row + 1], min(n + 1, len(self.catalog)))
         found = [(r, s) for r, s in zip(rows[0].tolist(), similarities[0].tolist()) if r != row]
         return [Similar(self.catalog.movie(r), s) for r, s in found[:n]]
@@ -221,16 +223,20 @@ class Recommender:
         """
         from .learn import registry
 
-        n, user_id, method = _whole("n", n), _whole("user_id", user_id, least=None), str(method)
-        at = int(time.time()) if at is None else _whole("at", at, least=0)
+        n, user_id, method = (
+            whole("n", n),
+            whole("user_id", user_id, least=None),
+            method if isinstance(method, str) else shown(method),
+        )
+        at = int(time.time()) if at is None else whole("at", at, least=0)
         if at >= LATEST:
-            raise ChoiceError(f"at = {at}: give seconds since 1970")
+            raise ChoiceError(f"at = {shown(at)}: give seconds since 1970")
         with self._lock:  # only one thread reads and fits
             history = self._history
             row = int(np.searchsorted(history.user_ids, user_id))
             if row == history.n_users or history.user_ids[row] != user_id:
                 first, last = history.user_ids[0], history.user_ids[-1]
-                raise ChoiceError(f"no user {user_id} in these ratings: their ids run from {first} to {last}")
+                raise ChoiceError(f"no user {shown(user_id)} in these ratings: their ids run from {first} to {last}")
             if method not in self._models:
                 registry.model_class(method)
                 self._models[method] = registry.stored_or_fitted(method, self.folder, self.catalog, history)
@@ -269,10 +275,3 @@ def _path(value: object, what: str) -> Optional[Path]:
     if not isinstance(value, (str, Path, type(None))):
         raise ChoiceError(f"{what} {shown(value)}: give its path as a str or a Path")
     return None if value is None else Path(value)
-
-
-def _whole(name: str, value: object, least: Optional[int] = 1) -> int:
-    """Return `value` as an int, or raise `ChoiceError` for anything but a whole number from `least`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or (least is not None and value < least):
-        raise ChoiceError(f"{name} = {shown(value)}: give a whole number" + ("" if least is None else f" from {least}"))
-    return int(value)

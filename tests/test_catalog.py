@@ -93,3 +93,11 @@ def test_a_title_cannot_command_the_terminal(tmp_path: Path) -> None:
     catalog = Catalog.load(tmp_path)
     assert str(catalog.movie(0)) == "[31mRed eulb2J (1999)"
     assert all(part.isprintable() for part in (*catalog.lines(), catalog.raw_titles[0], catalog.movie(0).overview))
+    # Nor does one that never was in a file; a line end would show as a line of the program.
+    evil = "\r\nRed\ttape\u2028\x1b[2J\u200b\u202e\u2066\u200f\ufeff\x85"
+    fields = ("title", "genres", "director", "cast", "keywords", "overview", "original_language", "overview_source")
+    movie = Catalog([{"movieId": "1", **{name: f"{evil} {name}" for name in fields}}]).movie(0)
+    said = {*vars(movie).values()} - {"", ()}
+    assert {
+        part if isinstance(part, str) else "".join(map(str, part)) for part in said if not isinstance(part, int)
+    } == {f"Red tape [2J {name}" for name in fields}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender import Recommender, TastevecError
+from recommender import MovieFilter, Recommender, TastevecError
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.learn import registry
 from recommender.text.registry import make_backend
@@ -66,7 +66,10 @@ REFUSED: list[tuple[str, Any, str]] = [
     *(("session", {"favorites": value}, "give a list") for value in ("alpha", None, 1, b"alpha")),
     *(("session", {"favorites": [1], "words": value}, "give a string, or") for value in (None, 5, b"robots")),
     *(("session", {"favorites": [1], "seed": value}, "give a whole number from 0") for value in (-1, None, 0.5)),
+    *(("session", {"words": [value]}, "give a string") for value in (["war"], 10**5000)),
+    *(("session", {"favorites": [1], "wanted": value}, "give a MovieFilter") for value in ("Drama", 5, np.ones(2))),
     ("similar_movies", {"movie_id": 99}, "no movie with id 99"),
+    ("similar_movies", {"movie_id": 10**5000}, "no movie with id a number of thousands of digits"),
     *(("similar_movies", {"movie_id": value}, "whole number") for value in ("1", 1.7, float("inf"), True)),
     *(("similar_movies", {"movie_id": 1, "n": value}, "whole number from 1") for value in (0, "3", None, 2.0)),
     *(("search", {"text": value}, "give a string") for value in (None, 2571)),
@@ -77,10 +80,10 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("recommend", {"user_id": 1, "at": "x"}, "give a whole number"),
     ("recommend", {"user_id": 1, "at": 2**40}, "give seconds since 1970"),
     ("recommend", {"user_id": 100000}, "no user 100000 in these ratings: their ids run from 1 to 610"),
-    *(("recommend", {"user_id": 1, "method": value}, "choose from popularity") for value in ("magic", None)),
+    *(("recommend", {"user_id": 1, "method": value}, "choose from pop") for value in ("magic", None, 10**5000)),
     *(("load", wrong, "give its path") for wrong in ({"path": 5}, {"path": b"processed"}, {"policy": 5})),
     ("load", {"backend_settings": 5}, "give a dict"),
-    ("load", {"vectors": "towers"}, "give one of svd, two_tower"),
+    *(("load", {"vectors": value}, "give one of svd, two_tower") for value in ("towers", ["svd"], np.ones(2))),
 ]
 
 
@@ -91,6 +94,14 @@ def test_what_cannot_be_done_says_why(tiny, shipped):
             getattr(recommender, method)(**arguments)
         assert isinstance(caught.value, TastevecError)
         assert "\n" not in str(caught.value)
+    session = tiny.session([1])
+    session.next()
+    for call, value in ((session.tell, ["war"]), (session.answer, ["like"]), (session.answer, np.ones(2))):
+        with pytest.raises(ChoiceError):
+            call(value)
+    for wrong in ({"genres": 5}, {"genres": [5]}, {"exclude_genres": None}, {"first_year": "1990"}, {"last_year": 1.5}):
+        with pytest.raises(ChoiceError, match=re.escape(str(*wrong.values()))):
+            MovieFilter(**wrong)
     for backend in ("local", "http", "minilm"):
         with pytest.raises(TastevecError, match="foo"):
             make_backend(backend, foo=1)

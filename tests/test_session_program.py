@@ -19,6 +19,7 @@ import pytest
 
 from model import runsvd, tastevec
 from recommender import cli
+from recommender.data.errors import ChoiceError
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from tests.tiny import make_processed
 
@@ -187,6 +188,20 @@ def test_texts_of_the_catalogue_cannot_command_the_terminal(tmp_path):
         assert done.returncode == (2 if flags else 0)
 
 
+def test_no_program_prints_what_commands_a_terminal():
+    evil = "a\x1b[31m\x07\x9b5m\u202e\u200b\r\tb\n"
+
+    def main(text: str) -> None:
+        print(evil, "\rprogress\r", end="")
+        print(evil, end="", file=sys.stderr)
+        raise ChoiceError(evil * 200)
+
+    done = run("", main=lambda _: main("x"))
+    assert (done.returncode, done.stdout) == (2, "a[31m5m  b\n \rprogress\r")
+    first, error = done.stderr.splitlines()
+    assert (first, error[:21], len(error) < 1100) == ("a[31m5m  b", "tastevec: a[31m5m b a", True)
+
+
 def stored(path: Path) -> dict[str, object]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
@@ -234,10 +249,10 @@ PROFILES = [
     (PLAIN.replace('"seed": 0', '"seed": 0, "seed": 1'), "key 'seed' is given twice"),
     *((PLAIN.replace(": 0", f": {n}"), f"seed: {n} is not a whole") for n in ("-4", "0.5", "'1'", "True", "None")),
     (PLAIN.replace(": 0", ": Infinity"), "seed: inf is not a whole number"),
-    (PLAIN.replace(": 0", f": {'9' * 5000}"), "seed: a number of 5,000 digits is not a whole number"),
+    (PLAIN.replace(": 0", f": {'9' * 5000}"), f"seed: b'{'9' * 55}... is not a whole number"),
     *((PLAIN.replace("[1]", n), f"favorites: {n} is not a list") for n in ("'1'", "1", "{'a': 1}", "None")),
     *((PLAIN.replace("[1]", f"[1, {n}]"), f"favorites: {n} is not") for n in ("'x'", "2.9", "True", "-2", "[2]", "{}")),
-    (PLAIN.replace("[1]", f"[{'9' * 5000}]"), "favorites: a number of 5,000 digits is not a movie id"),
+    (PLAIN.replace("[1]", f"[{'9' * 5000}]"), f"favorites: b'{'9' * 55}... is not a movie id"),
     (PLAIN.replace("[1]", "[1, 2, 1]"), "movie 1 is there twice"),
     (PLAIN.replace("[]", '[[1, "like"]]'), "movie 1 is there twice"),
     (PLAIN.replace("[1]", "[77]"), "none of the favorites is in this"),
@@ -327,6 +342,10 @@ def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts, tmp_p
     assert "Name up to 4 that you love; Enter alone starts.\nFavorite 1 of 4: \n\n1. " in first.stdout
     ann = stored(tmp_path / "ann.json")
     assert (ann["favorites"], ann["words"]) == ([], [["heist", 0], ["war", 1]])
+    assert (
+        run("\n", *flags, "--like", "heist \udcff", "--save", "bob").returncode == 0
+    )  # no text, as a shell may give it
+    assert stored(tmp_path / "bob.json")["words"] == [["heist ", 0]]
     again = run("w\nu\nu\n", *flags, "--resume", "ann")
     assert "Welcome back, ann: 0 favorites, 1 answers, 2 times in words." in again.stdout
     assert shown(again)[0] == shown(first)[-1]
@@ -365,6 +384,7 @@ FLAGS = [
     ("--year soon", "'soon' is not a year or a range: write 1994, 1990-1999, 1990- or -1970"),
     ("--year 1999-1990", "'1999-1990' is not a year or a range"),
     ("--seed -1", "'-1' is not a whole number from 0"),
+    *((f"--{flag} {'9' * 5000}", f"{'9' * 40}...") for flag in ("seed", "year", "n-favorites")),
     ("--like war --backend nope", "nope"),
     ("--base-url http://localhost", "--base-url belongs to the backend http"),
     ("--genre Sitcom", "no genre 'Sitcom': choose from Action, Comedy, Drama, War"),

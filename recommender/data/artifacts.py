@@ -20,7 +20,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .errors import ArtifactError, SettingsError
-from .files import dump_json, exclusive, flush, ids_sha256, load_arrays, load_json, parse_json, sha256, whole_number
+from .files import dump_json, exclusive, flush, ids_sha256, load_arrays, load_json, parse_json, sha256
 from .settings import check_value, default_folder
 
 FORMAT_VERSION = 1
@@ -253,7 +253,7 @@ def restore(
 
 
 def _read_ids(ids: Iterable[str]) -> np.ndarray:
-    return np.array([whole_number(ident) for ident in ids], dtype=np.int64)
+    return np.array([int(ident) for ident in ids], dtype=np.int64)
 
 
 def _describe(file: Path) -> dict[str, Any]:

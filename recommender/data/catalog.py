@@ -19,7 +19,7 @@ import numpy as np
 
 from .artifacts import check_files, command, has_manifest, read_manifest
 from .errors import ArtifactError, ChoiceError, one_line, shown
-from .files import load_json, whole_number
+from .files import load_json
 from .splits import KIND, REMEDY
 
 METADATA_COLUMNS = (
@@ -129,11 +129,10 @@ class Catalog:
         Texts become single lines without control characters, since titles may come from anywhere.
         """
         try:
-            ids = np.array([whole_number(row.get("movieId", "")) for row in rows], dtype=np.int64)
+            ids = np.array([int(row.get("movieId", "")) for row in rows], dtype=np.int64)
         except (ValueError, TypeError, OverflowError) as error:
-            raise ArtifactError(
-                f"invalid movieId in the movie list ({error}): run python -m preprocess.setup again"
-            ) from None
+            what = str(error).partition("; use ")[0]  # Python's advice for long numbers
+            raise ArtifactError(f"invalid movieId in the movie list ({what}): run {REMEDY} again") from None
         order = np.argsort(ids, kind="stable")
         self.movie_ids = ids[order]
         if len(twice := self.movie_ids[1:][np.diff(self.movie_ids) == 0]):
@@ -232,7 +231,7 @@ def read_counts(counts: Mapping[str, int]) -> dict[int, int]:
     """Return the content of `movie_popularity.json`; raises `ValueError` if it is no map from movie id to count."""
     if not isinstance(counts, dict) or not all(type(count) is int for count in counts.values()):
         raise ValueError("no map from movie id to count")
-    return {whole_number(movie_id): count for movie_id, count in counts.items()}
+    return {int(movie_id): count for movie_id, count in counts.items()}
 
 
 def _year(row: Mapping[str, str]) -> int:

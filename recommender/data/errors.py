@@ -6,7 +6,9 @@ Programs print it and exit with code 2; library callers catch `TastevecError`.
 
 from __future__ import annotations
 
+import numbers
 import re
+from typing import Optional
 
 # Control characters, which a terminal interprets, marks that change the text direction, signs of no width that no
 # script needs, halves of surrogate pairs.
@@ -55,6 +57,13 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return `text` as one printable line."""
     return text if text.isprintable() else " ".join(printable(text).split())
+
+
+def whole(name: str, value: object, least: Optional[int] = 1) -> int:
+    """Return `value` as an int, or raise `ChoiceError` for anything but a whole number from `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or (least is not None and value < least):
+        raise ChoiceError(f"{name} = {shown(value)}: give a whole number" + ("" if least is None else f" from {least}"))
+    return int(value)
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -32,7 +32,6 @@ _DAMAGE = (
     KeyError, ValueError, EOFError, OSError, AttributeError, TypeError, OverflowError, RuntimeError,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-DIGITS = 100  # at most, of a whole number in a file; seeds and ids have up to 19
 
 
 @contextlib.contextmanager
@@ -120,25 +119,10 @@ def load_json(path: Path, remedy: str = _AGAIN, convert: Callable[[Any], Any] = 
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text; raises `ValueError`, also for a repeated key.
 
-    A number of too many digits becomes a `_Long`, which is no number: its reader refuses it and says where it is.
+    A number of too many digits becomes bytes, which no reader takes for a number, so that it can say where it is.
     """
-    return json.loads(text, object_pairs_hook=_object, parse_int=lambda n: int(n) if len(n) <= DIGITS else _Long(n))
-
-
-class _Long:
-    def __init__(self, digits: str) -> None:
-        self.n_digits = len(digits)
-
-    def __repr__(self) -> str:
-        return f"a number of {self.n_digits:,} digits"
-
-
-def whole_number(text: object) -> int:
-    """Return `text` as an int; raises `ValueError`, also for one of too many digits."""
-    digits = str(text)
-    if len(digits) > DIGITS:
-        raise ValueError(repr(_Long(digits)))
-    return int(digits)
+    read_int = lambda digits: int(digits) if len(digits) <= 100 else digits.encode()  # noqa: E731
+    return json.loads(text, object_pairs_hook=_object, parse_int=read_int)
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -155,8 +139,9 @@ def _reading(path: Path, remedy: str) -> Iterator[None]:
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing: {remedy}") from None
     except _DAMAGE as error:
-        first_line = (str(error) or type(error).__name__).splitlines()[0]
-        raise ArtifactError(f"{path} is damaged ({first_line}): {remedy}") from None
+        broken = isinstance(error, (KeyError, TypeError, AttributeError)) or not str(error)
+        what = "not what it should be" if broken else str(error).splitlines()[0].partition("; use ")[0]
+        raise ArtifactError(f"{path} is damaged ({what}): {remedy}") from None
 
 
 def dump_json(value: Any, path: Path) -> None:

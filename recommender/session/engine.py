@@ -20,7 +20,7 @@ from typing import Any, Optional
 import numpy as np
 
 from ..data.catalog import Catalog
-from ..data.errors import ChoiceError
+from ..data.errors import ChoiceError, shown
 from .policy import TERMS, MovieFilter, PolicySettings, SessionContext
 from .rules import LearningRule
 from .state import ANSWERS, NO_ROW, SKIP, TEXT, Event, Reason, SessionState, TextSignal, Utterance
@@ -29,6 +29,12 @@ from .state import ANSWERS, NO_ROW, SKIP, TEXT, Event, Reason, SessionState, Tex
 def no_words(text: str) -> TextSignal:
     """Reject words: the default encoder."""
     raise ChoiceError("this session has no text encoder: start it with Recommender.session")
+
+
+def _said(text: str, after: int = 0) -> Utterance:
+    if not isinstance(text, str):
+        raise ChoiceError(f"words {shown(text)}: give a string")
+    return Utterance(text, after)
 
 
 @dataclass(eq=False)
@@ -57,19 +63,19 @@ class SessionEngine:
         rows = tuple(dict.fromkeys(int(row) for row in favorites))
         if not rows and not words:
             raise ChoiceError("no favorites: name at least one movie, or describe what you want")
-        return self.resume(SessionState(rows, seed=seed, utterances=tuple(Utterance(text) for text in words)))
+        return self.resume(SessionState(rows, seed=seed, utterances=tuple(map(_said, words))))
 
     def step(self, state: SessionState, answer: str) -> SessionState:
         """Return the state after `answer` ("like", "dislike", "skip") to the current movie."""
-        if answer not in ANSWERS:
-            raise ChoiceError(f"{answer!r} is not an answer: give one of {', '.join(ANSWERS)}")
+        if not isinstance(answer, str) or answer not in ANSWERS:
+            raise ChoiceError(f"{shown(answer)} is not an answer: give one of {', '.join(ANSWERS)}")
         if state.current is None:
             raise ChoiceError(f"nothing to answer {answer!r} to: no movie is left")
         return self.resume(state._replace(answers=(*state.answers, Event(state.current, str(answer)))))
 
     def tell(self, state: SessionState, text: str) -> SessionState:
         """Return the state after the person said `text`; the current movie may change."""
-        return self.resume(state._replace(utterances=(*state.utterances, Utterance(text, len(state.answers)))))
+        return self.resume(state._replace(utterances=(*state.utterances, _said(text, len(state.answers)))))
 
     def undo(self, state: SessionState) -> SessionState:
         """Return the state before the last input: an answer, whose movie is current again, or words.

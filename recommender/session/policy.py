@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.catalog import Catalog
-from ..data.errors import ChoiceError, SettingsError
+from ..data.errors import ChoiceError, SettingsError, shown, whole
 from ..data.settings import check_settings, setting
 
 CONDITIONAL_GAUSSIAN, MOVING_AVERAGE = "conditional-gaussian", "moving-average"
@@ -71,6 +71,14 @@ class MovieFilter:
     exclude_genres: tuple[str, ...] = ()
     first_year: Optional[int] = None
     last_year: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        for names in (self.genres, self.exclude_genres):
+            if not isinstance(names, (str, tuple, list)) or not all(isinstance(name, str) for name in names):
+                raise ChoiceError(f"genres {shown(names)}: give a tuple of names")
+        for year in (self.first_year, self.last_year):
+            if year is not None:
+                whole("year", year, least=0)
 
     def mask(self, catalog: Catalog) -> np.ndarray:
         """Return the mask of allowed movies (n_movies,); raises `ChoiceError` for an unknown genre."""

@@ -29,7 +29,7 @@ import numpy as np
 
 from ..data.artifacts import has_manifest
 from ..data.catalog import Catalog
-from ..data.errors import ArtifactError, ChoiceError
+from ..data.errors import ArtifactError, ChoiceError, shown
 from ..linalg.ridge import Ridge, fit_ridge
 from ..text.base import BaseEmbeddingBackend
 from ..text.registry import DEFAULT_BACKEND, make_backend, names
@@ -80,7 +80,7 @@ class FreeText:
     def fit(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """Return fit_i of every movie (n_movies,) float32, and x_q (d,)."""
         if not isinstance(text, str) or not text.strip():
-            raise ChoiceError(f"words {text!r}: give a few, such as slow atmospheric science fiction")
+            raise ChoiceError(f"words {shown(text)}: give a few, such as slow atmospheric science fiction")
         text = " ".join(text[:MOST_LETTERS].split())
         wanted, unwanted = take_out_unwanted(text, self.catalog.genre_names)
         words = telling_words(wanted)
