@@ -264,15 +264,14 @@ def test_both_solvers_find_the_minimizer_whatever_the_buffer(monkeypatch: pytest
     indptr = np.concatenate(([0], np.cumsum(np.bincount(where, minlength=40))))
     rows = indptr, columns.astype(np.int32), dense[where, columns]
     Y = rng.normal(size=(30, 6)).astype(np.float32)
-    ridge = np.linspace(1, 3, 40, dtype=np.float32)
-    A = np.einsum("nm,mk,ml->nkl", 1 + dense.astype(float), Y, Y) + ridge[:, None, None] * np.eye(6)
+    A = np.einsum("nm,mk,ml->nkl", 1 + dense.astype(float), Y, Y) + 2 * np.eye(6)
     expected = np.linalg.solve(A, (((1 + dense) * (dense > 0)) @ Y)[:, :, None])[:, :, 0]
-    exact = conjugate_gradient.solve_exactly(Y, *rows, ridge, Y.T.astype(np.float64) @ Y)
+    exact = conjugate_gradient.solve_exactly(Y, *rows, 2.0, Y.T.astype(np.float64) @ Y)
     np.testing.assert_allclose(exact, expected, rtol=1e-5, atol=1e-6)
     blocks, gaps = conjugate_gradient.blocks_of_rows(*rows, 30, 6), []
     for n_steps in (1, 2, 3, 7):  # as many as there are factors, and one
         X = np.ones((40, 6), dtype=np.float32)
-        conjugate_gradient.conjugate_gradient(X, Y, blocks, ridge, n_steps)
+        conjugate_gradient.conjugate_gradient(X, Y, blocks, 2.0, n_steps)
         gaps.append(np.abs(X - expected).max())
     assert gaps[0] > 1.05 * gaps[1] > 1.1 * gaps[2]
     np.testing.assert_allclose(X, expected, rtol=1e-3, atol=1e-4)

@@ -138,7 +138,6 @@ OTHER: dict[str, dict[str, Any]] = {
     "content": {"keywords": False, "fewest_movies": 3},
     "directed_ease": {"x_middle": 0.9, "x_low": 0.8, "y_other": 0.1},
     "svd": {"signal": "ones"},
-    "ials": {"frequency_exponent": 1.0},
     "rating_predictor": {"taste_range": 1.0, "taste_drift": 0.9, "longest_history": 4, "cooccurrence_factors": 2},
     "text_ridge": {"middling_value": 0.9, "low_value": 0.7, "dimension": 2},
     "stacker": {"candidates": 15, "break_seconds": 10 * DAY, "networks": 1},

@@ -1,12 +1,10 @@
 """Matrix factorization of what users chose, every unobserved cell included: iALS.
 
-    minimise   sum_(u,i) c_ui (p_ui - x_u . y_i)^2 + sum_u lambda_u |x_u|^2 + sum_i lambda_i |y_i|^2
+    minimise   sum_(u,i) c_ui (p_ui - x_u . y_i)^2 + lambda (sum_u |x_u|^2 + sum_i |y_i|^2)
     p_ui = 1 and c_ui = 1 + alpha where u likes i;  p_ui = 0 and c_ui = 1 everywhere else
-    lambda_u = lambda (1 + alpha n_u / n_movies)^nu
 
-Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets", equation 3; lambda that grows
-with the row is from Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation
-benchmarks", section 3 (nu = 0 is one lambda for all). Each half sweep takes a few conjugate-gradient steps.
+Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets", equation 3. Each half sweep takes
+a few conjugate-gradient steps.
 
 What differs: a user is always folded in, x_u solved exactly from the history given to `score`, where the d-th latest
 like weighs alpha (floor + exp(-d / span)), d counted over all ratings.
@@ -36,8 +34,7 @@ class Ials(Ranker):
     @dataclass(frozen=True)
     class Settings:  # defaults chosen on the validation part of ml-latest-small
         factors: int = setting(96, "length of the vectors", 1)
-        regularisation: float = setting(20.0, "lambda of a row with no ratings", 1e-6)
-        frequency_exponent: float = setting(0.0, "nu: how much lambda grows with a row's number of ratings", 0, 2)
+        regularisation: float = setting(20.0, "lambda", 1e-6)
         alpha: float = setting(5.0, "what an observed liked cell counts beyond an unobserved one", 1e-6)
         recency_floor: float = setting(0.07, "floor of a choice's weight in the fold-in", 0)
         recency_span: float = setting(5.0, "choices after which the rest has fallen to 1/e; 0 = all equal", 0)
@@ -53,13 +50,11 @@ class Ials(Ranker):
         weights = np.full(likes.n_ratings, settings.alpha, dtype=np.float32)
         by_user = blocks_of_rows(likes.indptr, likes.movie_rows, weights, train.n_movies, k)
         by_movie = blocks_of_rows(*rows_by_movie(likes), weights, train.n_users, k)
-        user_ridge = self._ridges(np.diff(likes.indptr), train.n_movies)
-        movie_ridge = self._ridges(likes.movie_counts(), train.n_users)
         X = rng.normal(0, 0.1 / np.sqrt(k), (train.n_users, k)).astype(np.float32)
         Y = rng.normal(0, 0.1 / np.sqrt(k), (train.n_movies, k)).astype(np.float32)
         for _ in range(settings.n_sweeps):
-            conjugate_gradient(X, Y, by_user, user_ridge, settings.cg_steps)
-            conjugate_gradient(Y, X, by_movie, movie_ridge, settings.cg_steps)
+            conjugate_gradient(X, Y, by_user, settings.regularisation, settings.cg_steps)
+            conjugate_gradient(Y, X, by_movie, settings.regularisation, settings.cg_steps)
         exact = Y.astype(np.float64)
         self.movie_vectors_, self.gram_ = Y, exact.T @ exact
 
@@ -74,14 +69,7 @@ class Ials(Ranker):
         liked = (part.ratings >= LIKED) & (weights > 0)
         likes = part.take(liked)
         rows = likes.indptr, likes.movie_rows, weights[liked].astype(np.float32)
-        ridge = self._ridges(np.diff(likes.indptr), len(self.movie_ids))
-        return solve_exactly(self.movie_vectors_, *rows, ridge, self.gram_)
-
-    def _ridges(self, lengths: np.ndarray, n_columns: int) -> np.ndarray:
-        """Return lambda (n,) of rows with `lengths` observed cells of `n_columns`."""
-        settings = self.settings
-        growth = (1 + settings.alpha * lengths / n_columns) ** settings.frequency_exponent
-        return (settings.regularisation * growth).astype(np.float32)
+        return solve_exactly(self.movie_vectors_, *rows, settings.regularisation, self.gram_)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         return self.fold_in(history, user_rows) @ self.movie_vectors_.T

@@ -20,17 +20,17 @@ _BUFFER = 1 << 18  # values gathered at a time, 1 MB of float32; more only for a
 
 
 def solve_exactly(
-    Y: np.ndarray, indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, ridge: np.ndarray, gram: np.ndarray
+    Y: np.ndarray, indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, ridge: float, gram: np.ndarray
 ) -> np.ndarray:
     """Return X (n, k) float32, the k x k system of each row solved in float64; 0 for a row without a cell.
 
-    Y: (m, k).  indptr (n + 1,), columns and weights (nnz,): compressed rows.  ridge (n,): lambda.  gram: Y'Y, float64.
+    Y: (m, k).  indptr (n + 1,), columns and weights (nnz,): compressed rows.  ridge: lambda.  gram: Y'Y, float64.
     """
-    X = np.zeros((len(ridge), Y.shape[1]), dtype=np.float32)
+    X = np.zeros((len(indptr) - 1, Y.shape[1]), dtype=np.float32)
     for row in np.flatnonzero(np.diff(indptr)):
         part = slice(indptr[row], indptr[row + 1])
         y, w = Y[columns[part]].astype(np.float64), weights[part].astype(np.float64)  # (L, k), (L,)
-        A = gram + y.T @ (w[:, None] * y) + ridge[row] * np.eye(Y.shape[1])
+        A = gram + y.T @ (w[:, None] * y) + ridge * np.eye(Y.shape[1])
         X[row] = np.linalg.solve(A, y.T @ (1 + w))
     return X
 
@@ -65,10 +65,10 @@ def blocks_of_rows(indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray,
     return blocks
 
 
-def conjugate_gradient(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Block], ridge: np.ndarray, n_steps: int) -> None:
+def conjugate_gradient(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Block], ridge: float, n_steps: int) -> None:
     """Improve X (n, k) in place by `n_steps` steps for each row from where it stands, with Y (m, k) held fixed.
 
-    ridge (n,): lambda of each row, above 0. A row in no block has b = 0 and becomes 0.
+    ridge: lambda, above 0. A row in no block has b = 0 and becomes 0.
     Cost O(n_steps (nnz k + n k^2)) and one buffer beside X and Y.
     """
     k = Y.shape[1]
@@ -79,12 +79,12 @@ def conjugate_gradient(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Block], ri
     for rows, columns, weights in blocks:
         y = buffer[: columns.size * k].reshape(*columns.shape, k)  # (B, L, k)
         np.take(padded, columns, axis=0, out=y, mode="clip")  # "raise" would copy through a buffer of its own
-        X[rows] = _descend(X[rows], y, weights, gram, ridge[rows][:, None], n_steps)
+        X[rows] = _descend(X[rows], y, weights, gram, ridge, n_steps)
         empty[rows] = False
     X[empty] = 0
 
 
-def _descend(x: np.ndarray, y: np.ndarray, w: np.ndarray, gram: np.ndarray, lam: np.ndarray, n: int) -> np.ndarray:
+def _descend(x: np.ndarray, y: np.ndarray, w: np.ndarray, gram: np.ndarray, lam: float, n: int) -> np.ndarray:
     """Take n conjugate-gradient steps for each row of x (B, k); a row whose residual is zero stays."""
 
     def product(p: np.ndarray) -> np.ndarray:  # A p = Y'Y p + lambda p + y' (w * (y p)), (B, k)

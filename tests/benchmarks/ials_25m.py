@@ -37,11 +37,10 @@ def timed(call, *given):
 def ours(data: Interactions, weights: np.ndarray, k: int):
     by_user = blocks_of_rows(data.indptr, data.movie_rows, weights, data.n_movies, k)
     by_movie = blocks_of_rows(*rows_by_movie(data), weights, data.n_users, k)
-    user_ridge, movie_ridge = (np.full(n, LAMBDA, dtype=np.float32) for n in (data.n_users, data.n_movies))
 
     def sweep(X: np.ndarray, Y: np.ndarray) -> None:
-        conjugate_gradient(X, Y, by_user, user_ridge, CG_STEPS)
-        conjugate_gradient(Y, X, by_movie, movie_ridge, CG_STEPS)
+        conjugate_gradient(X, Y, by_user, LAMBDA, CG_STEPS)
+        conjugate_gradient(Y, X, by_movie, LAMBDA, CG_STEPS)
 
     return sweep
 
