@@ -125,12 +125,10 @@ def apply(parts: Mapping[str, Part], views: Views, settings: FusionSettings) -> 
     blocks = [part.apply(views[name]) for name, part in parts.items()]
     if settings.method == "concat":
         return unit_rows(np.hstack(blocks))
-    weights = [1.0] * len(blocks)
     if settings.method in ("average", "weighted"):
         blocks = [unit_rows(block, np.float64) for block in blocks]
-    if settings.method == "weighted":
-        weights = [settings.text_weight] + [(1.0 - settings.text_weight) / (len(blocks) - 1)] * (len(blocks) - 1)
-    return unit_rows(np.sum([weight * block for weight, block in zip(weights, blocks)], axis=0))
+    w = settings.text_weight if settings.method == "weighted" else 1 / len(blocks)
+    return unit_rows(w * blocks[0] + (1 - w) / (len(blocks) - 1) * np.sum(blocks[1:], axis=0))
 
 
 def build_fused(

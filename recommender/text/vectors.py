@@ -15,7 +15,6 @@ import importlib.util
 import io
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +38,7 @@ DEFAULT_FORMS = FORMS[:2]
 TEXTS = ("metadata", "embedding_text")  # optional columns, read only on request
 _NPZ_ONLY = "text_hash"
 _STEPS = {MOVIES: "movies", USERS: "users", FUSED: "fused"}  # of the manifest
-LARGEST = 2 << 30  # bytes of published vectors, packed and unpacked
+LARGEST = 2 << 30  # bytes of published vectors, packed
 
 
 @dataclass(frozen=True)
@@ -171,15 +170,13 @@ def fetch_vectors(url: str, sha256: str, folder: Path, say: Callable[[str], obje
         raise DataError(f"{url} has sha256 {found}, expected {sha256}: check both with the publisher")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetched-", dir=folder.parent) as stage:
+        whole = Path(stage, "all")
         try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-                    raise DataError(f"{url} unpacks to more than {LARGEST >> 30} GB: these are not embeddings")
-                archive.extractall(Path(stage, "all"))  # keeps every name inside the folder
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            zipfile.ZipFile(io.BytesIO(content)).extractall(whole)  # keeps every name inside the folder
+        except (zipfile.BadZipFile, RuntimeError) as error:  # RuntimeError: encrypted
             raise DataError(f"{url} is not a valid .zip ({error}): check the address") from None
-        inside = [path for path in Path(stage, "all").iterdir() if path.is_dir()]
-        whole = Path(stage, "all") if Path(stage, "all", "manifest.json").exists() or not inside else inside[0]
+        if not artifacts.has_manifest(whole):
+            whole = next((path for path in whole.iterdir() if path.is_dir()), whole)
         table = VectorTable.load(whole, MOVIES)
         whole.rename(folder)
     return table
