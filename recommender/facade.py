@@ -107,11 +107,10 @@ class Recommender:
         from .session.fitted_rules import two_tower_rule
 
         model = TwoTower.load(folder / "artifacts" / TwoTower.folder, catalog)
-        towers = model.movie_vectors_, model.movie_biases_
         if artifacts.has_manifest(folder):
             catalog = catalog.with_counts(np.sum([load_split(folder, part).movie_counts() for part in PARTS], axis=0))
         policy = replace(policy, learning_rule=MOVING_AVERAGE)
-        return cls(catalog, towers[0], policy, two_tower_rule(*towers, policy), folder, backend, settings)
+        return cls(catalog, model.movie_vectors_, policy, two_tower_rule(model, policy), folder, backend, settings)
 
     @functools.cached_property
     def titles(self) -> TitleIndex:

@@ -34,7 +34,7 @@ RULES = ("popularity", "moving-average", "two-tower", "ease", "conditional-gauss
 BIAS_WEIGHT = 0.22  # chosen in the replay (model/replay_sessions.py), for two networks of different scale
 
 
-def two_tower_rule(movie_vectors: np.ndarray, movie_biases: np.ndarray, policy: PolicySettings) -> MovingAverage:
+def two_tower_rule(model: TwoTower, policy: PolicySettings) -> MovingAverage:
     """Return the moving average over the movie tower's vectors m (n_movies, k), with its biases c (n_movies,) beneath.
 
         v_i = m_i - mean of m        s^2 = mean of |v_i|^2        score_i = u . v_i + BIAS_WEIGHT s^2 c_i
@@ -42,9 +42,9 @@ def two_tower_rule(movie_vectors: np.ndarray, movie_biases: np.ndarray, policy: 
     What all movies' vectors have in common says nothing about a person. The products u . v are of the size s^2, the
     biases on the scale of the loss: unscaled they would leave only popularity, left out what hardly anybody knows.
     """
-    vectors = movie_vectors - movie_vectors.mean(axis=0)
+    vectors = model.movie_vectors_ - model.movie_vectors_.mean(axis=0)
     size = np.einsum("nk,nk->n", vectors, vectors).mean()  # s^2
-    base = np.float32(BIAS_WEIGHT) * size * movie_biases
+    base = np.float32(BIAS_WEIGHT) * size * model.movie_biases_
     return MovingAverage(vectors, policy.learning_rate, policy.negative_weight, base)
 
 
@@ -87,8 +87,7 @@ def fit_session_rule(
     if name == "two-tower":
         most = TwoTowerSettings().batch
         batch = int(np.clip(liked.n_ratings // 100, 16, most))  # few likes: small batches, or too few steps
-        towers = TwoTower(catalog, batch=batch).fit(train)
-        return two_tower_rule(towers.movie_vectors_, towers.movie_biases_, policy)
+        return two_tower_rule(TwoTower(catalog, batch=batch).fit(train), policy)
     if name == "ease":
         return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights_)
     if name == "conditional-gaussian":
