@@ -198,7 +198,7 @@ def _read_text(
         ratings[~((ratings >= layout.low) & (ratings <= layout.high))] = np.nan
         ratings[stars == ""] = -np.inf
         columns = np.stack([read_ids(cells[0], names[0]), read_ids(cells[1], names[1]), ratings])
-        shortened = pd.Series(cells[3], dtype=object).str.contains("E+", regex=False)
+        shortened = pd.Series(cells[3], dtype=object).str.contains(r"E\+|[0-9][.,'][0-9]{3}[.,']")
         bad = np.vstack([np.isnan(columns), shortened])  # (4, n)
         if bad.any():
             at = int(bad.any(axis=0).argmax())

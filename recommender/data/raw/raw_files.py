@@ -135,8 +135,8 @@ def _damage_told(label: Path) -> Iterator[None]:
     except _DAMAGED as error:
         if getattr(error, "errno", None):  # of the system, such as a missing permission
             raise
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{label} is damaged or no archive ({reason}): download it again") from None
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise DataError(f"{label} is damaged or no archive ({reason}): download it again, or give a folder") from None
     except RuntimeError as error:
         if "password" in str(error) or "encrypted" in str(error):
             raise DataError(f"{label} is encrypted: unpack it and give the folder") from None
