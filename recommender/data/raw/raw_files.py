@@ -45,10 +45,8 @@ class RawFiles:
             raise DataError(f"no data at {path}: {get}, or give a folder or .zip with --data")
         if place.is_file() and _plain(place.name) in pairs:
             place, inside = place.parent, place.name
-        self._place, self._files = (
-            place,
-            _in_folder(place, "*") if place.is_dir() else _in_archive(place.open("rb"), place),
-        )
+        self._place = place
+        self._files = _in_folder(place, "*") if place.is_dir() else _in_archive(place.open("rb"), place)
         found = _find(self._files, pairs, inside)
         if not found and place.is_dir():
             self._files |= _in_folder(place, "*/*") | _in_folder(place, "*/*/*")
@@ -59,10 +57,8 @@ class RawFiles:
                 self._files |= {f"{archive}/{name}": start for name, start in files.items()}
             found = _find(self._files, pairs, inside)
         if not found:
-            problem = (
-                f"has no ratings (none of {', '.join(pairs)}, nor a .zip): give the folder of a data set with --data"
-            )
-            raise DataError(f"{path} {problem}")
+            problem = f"has no ratings (none of {', '.join(pairs)}, nor a .zip)"
+            raise DataError(f"{path} {problem}: give the folder of a data set with --data")
         if inside or place.is_dir():  # what was named comes before what is inside it
             found = [one for one in found if inside in one[:2]] or found
         complete = [one for one in found if pairs[one[2]] in one[3]]
@@ -92,8 +88,7 @@ class RawFiles:
             raise DataError(f"{self.path} has {Path(path).name} and {Path(more[0]).name}: keep one")
         with _damage_told(self._place / path), self._files[path]() as packed:
             file = gzip.GzipFile(fileobj=packed) if path.lower().endswith(".gz") else packed
-            fail = functools.partial(self.error, name)
-            yield io.BufferedReader(_Blocks(file, watch, fail), _BLOCK)
+            yield io.BufferedReader(_Blocks(file, watch, functools.partial(self.error, name)), _BLOCK)
 
     def text(self, name: str, *encodings: str) -> tuple[io.StringIO, str]:
         """Return the whole file as text and the first of `encodings` that decodes it; line ends are kept."""
@@ -173,7 +168,5 @@ def _find(files: Files, pairs: Mapping[str, str], inside: str) -> list[tuple[str
         folder, _, name = path.rpartition("/")
         if not name.startswith("._") and "__MACOSX" not in folder:  # a Mac's archives repeat each name there
             folders.setdefault(folder, {"": []}).setdefault(_plain(name), []).append(path)
-    found = [
-        (folder, path, name, near) for folder, near in folders.items() for name in pairs for path in near.get(name, [])
-    ]
+    found = [(at, path, name, near) for at, near in folders.items() for name in pairs for path in near.get(name, [])]
     return [one for one in found if f"{one[1]}/".startswith(inside and f"{inside}/")]

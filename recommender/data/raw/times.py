@@ -13,9 +13,7 @@ import pandas as pd
 FIRST_TIME = 725_846_400
 _UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 _DIGITS = {"20150309": "%Y%m%d", "201503092252": "%Y%m%d%H%M", "20150309225209": "%Y%m%d%H%M%S"}
-TIMES = (
-    "give seconds since 1970 or dates like 2015-03-09 22:52:09, or no such column: then the order of the file counts"
-)
+TIMES = "give seconds since 1970 or dates like 2015-03-09 22:52:09, or no such column: then the file's order counts"
 
 
 def parse_times(cells: npt.ArrayLike) -> np.ndarray:
