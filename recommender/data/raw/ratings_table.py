@@ -22,9 +22,8 @@ import pandas as pd
 
 from ..errors import DataError
 from ..interactions import Interactions, encode
-from .cells import MAX_ID
+from .cells import MAX_ID, are_names, is_rewritten, read_ids
 from .csv_table import STRICT, find_columns, fitted_rows
-from .ids import are_names, is_rewritten, read_ids
 from .raw_files import RawFiles
 from .sources import FORMATS, Format, Source
 from .times import FIRST_TIME, TIMES, as_seconds, cause, last_time, parse_times

@@ -20,9 +20,8 @@ from typing import Callable, NamedTuple, Optional
 
 from ..catalog import NO_GENRES, parse_title
 from ..errors import DataError
-from .cells import is_nothing, joined_genres, whole_number, year_of
+from .cells import are_names, is_nothing, joined_genres, whole_number, year_of
 from .csv_table import Rows, add_note, csv_rows
-from .ids import are_names
 from .raw_files import RawFiles
 
 IMDB_DIGITS = 7  # or more
