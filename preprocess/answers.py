@@ -12,7 +12,7 @@ import html
 import json
 import re
 
-from recommender.net.openai import Message, without_thoughts
+from recommender.net.openai import without_thoughts
 
 LONGEST = 800  # characters; a longer answer is not a description
 _ENDS = {"cut short": r"length|max_.*tokens", "refused": r"refusal|.*(?:filter|safety|recitation|prohibit|sensitive).*"}
@@ -65,16 +65,16 @@ _ENGLISH = re.compile(
 _ENDED = re.compile(r"[.!?…][\"'”’»)\]]*\s*\Z")
 
 
-def description_in(answer: Message, title: str, task: str, unknown: str) -> tuple[str, str]:
+def description_in(answer: str, end: str, title: str, task: str, unknown: str) -> tuple[str, str]:
     """Return (description, "") or ("", why there is none), for the answer to `task` about the movie called `title`.
 
-    unknown: the word that says that the model does not know the movie.
+    end: why it ended, as `chat` says.  unknown: the word that says that the model does not know the movie.
 
-    >>> description_in(Message("**Overview:** A thief\\n &amp; a <b>policeman</b>. "), "Heat", "Describe.", "UNKNOWN")
+    >>> description_in("**Plot:** A thief\\n &amp; a <b>policeman</b>. ", "stop", "Heat", "Describe.", "UNKNOWN")
     ('A thief & a policeman.', '')
     """
-    text = without_thoughts(answer.text)
-    ended = [reason for reason, ends in _ENDS.items() if re.fullmatch(ends, answer.end.lower())]
+    text = without_thoughts(answer)
+    ended = [reason for reason, ends in _ENDS.items() if re.fullmatch(ends, end.lower())]
     if ended or not 0 < len(text) <= 20 * LONGEST:
         return "", ended[0] if ended else "too long" if text else "empty"
     fenced = _FENCE.search(text)

@@ -71,8 +71,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     key = key_for(arguments.base_url, arguments.key_variable)
 
     def describe(client: Client, movie: Movie) -> dict[str, Any]:
-        answer = chat(client, arguments.model, messages_about(movie), temperature=0)
-        text, reason = description_in(answer, movie.title, TASK, UNKNOWN)
+        answer, end = chat(client, arguments.model, messages_about(movie), temperature=0)
+        text, reason = description_in(answer, end, movie.title, TASK, UNKNOWN)
         return {"unknown": True, "reason": reason} if reason else {"overview": text, "overview_source": arguments.model}
 
     ask_all(arguments, left, key, describe, "unknown", "described")

@@ -4,7 +4,6 @@ import pytest
 
 from preprocess.answers import description_in
 from preprocess.enrich_metadata import TASK, UNKNOWN
-from recommender.net.openai import Message
 
 TEXT = "A quiet drama about a harbour town."
 AROUND = r"""<think>\n\n</think>\n\n@
@@ -54,7 +53,7 @@ Here you go:\n```\n{"Overview": "@",\n"title": "Gamma"}\n```\nEnjoy!
 
 
 def read(text, end="stop"):
-    return description_in(Message(text, end), "Gamma", TASK, UNKNOWN)
+    return description_in(text, end, "Gamma", TASK, UNKNOWN)
 
 
 @pytest.mark.parametrize("around", AROUND.split("\n"))

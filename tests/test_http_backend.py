@@ -96,7 +96,7 @@ WRONG = [
         "one vector for 8 different texts",
     ),
     (entry(3, embedding=[1.0, 2.0]), "several lengths"),
-    (lambda answer: answer.update(data=[{"index": i, "embedding": []} for i in range(8)]), "not a list of finite"),
+    (lambda answer: answer.update(data=[{"index": i, "embedding": []} for i in range(8)]), "no list of finite"),
     (lambda answer: answer.update(data=[[1.0, 2.0]] * 8), "no list of embeddings"),
     (Reply(200, [1, 2]), "no list of embeddings"),
     (Reply(200, {"error": {"message": f"no such model for {SECRET}"}}), "embeddings (no such model for ***)"),
@@ -121,7 +121,7 @@ def test_a_text_without_a_vector_is_named_and_the_others_go_on(server, tmp_path,
     error = failure(backend(server, tmp_path, concurrency=1))
     assert (type(error), len(server.requests)) == (DataError, 4)
     assert f"{TEXTS[11]!r} (" in str(error)
-    assert "zeros, or one that is not a list of finite numbers" in str(error)
+    assert "gave zeros, or no list of finite numbers" in str(error)
     server.answered.clear()
     assert embeds_rightly(backend(server, tmp_path))
     assert server.answered == [TEXTS[0], TEXTS[11]], "the first shows that it is the same model"
@@ -137,6 +137,17 @@ def test_a_text_that_a_service_refuses_is_found_by_halves(server, tmp_path, stat
         assert re.search(rf"{TEXTS[3]!r} has no vector.*\(odd\).*\n.*1 of 30 texts", capsys.readouterr().err)
         assert sorted(len(body["input"]) for _, body, _ in server.requests) == sorted(sizes)
         assert np.allclose(vectors, [unit(text) * (text != TEXTS[3]) for text in TEXTS], rtol=0, atol=1e-6)
+
+
+def test_what_a_service_says_of_many_texts_in_a_row_ends_nothing_once_it_answered(server, tmp_path):
+    server.check = lambda texts: Reply(400, {"error": {"message": "odd"}}) if min(map(len, texts)) < 24 else None
+    for _ in range(2):
+        known = backend(server, tmp_path, concurrency=1, batch_size=4).embed_known(TEXTS[::-1]).any(axis=1)
+        assert known.tolist() == [len(text) >= 24 for text in TEXTS[::-1]]
+    server.check = lambda texts: Reply(500) if server.answered else None
+    server.answered.clear()
+    assert "HTTP 500" in str(failure(backend(server, concurrency=1, attempts=1)))
+    assert len(server.answered) == 8
 
 
 def test_a_service_that_refuses_every_text_ends_it_soon(server):

@@ -145,9 +145,8 @@ def test_a_service_gets_the_files_and_is_asked_once(
 
 def test_infinity_gets_no_more_pictures_at_once_than_it_takes(server: Server, tmp_path: Path) -> None:
     pictures(tmp_path, 40)
-    service = ImageService(base_url=server.url, model="m", cache="")
-    service.embed_folder(tmp_path)
+    ImageService(base_url=server.url, model="m", cache="").embed_folder(tmp_path)
     assert sorted(len(body["input"]) for _, body, _ in server.requests) == [8, 32]
     server.check = lambda pictures: Reply(422, {"error": {"message": "unknown field modality"}})
     with pytest.raises(ServiceError, match="unknown field modality"):
-        service.embed_folder(tmp_path)
+        ImageService(base_url=server.url, model="m", cache="").embed_folder(tmp_path)

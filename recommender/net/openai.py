@@ -13,7 +13,7 @@ import contextlib
 import copy
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, Optional
 
 import numpy as np
 
@@ -41,27 +41,21 @@ _MARKS = re.compile(
 )
 
 
-class Message(NamedTuple):
-    """What a model answered, and why it ended there: "stop", "length", "content_filter", "refusal", ..."""
+def chat(client: Client, model: str, messages: Sequence[Mapping[str, str]], **options: object) -> tuple[str, str]:
+    """Return what the model answers, without its thoughts, and why it ended: "stop", "length", "refusal", ...
 
-    text: str
-    end: str = "stop"
-
-
-def chat(client: Client, model: str, messages: Sequence[Mapping[str, str]], **options: object) -> Message:
-    """Return what the model answers, without its thoughts; options: temperature, ... as the service knows them.
-
-    Raises `WebError` where the service fails, or its answer is no message; a message without text is "".
+    options: temperature, max_tokens, ... as the service knows them.  Raises `WebError` where the service fails, or its
+    answer is no message; a message without text is "".
     """
     answer = client.read_json(client.post("chat/completions", {"model": model, "messages": list(messages), **options}))
     with contextlib.suppress(KeyError, IndexError, TypeError, AttributeError):
         choice = answer["choices"][0]
         content = choice["message"]["content"]
-        parts = content if isinstance(content, list) else [{"text": "" if content is None else content}]
+        parts = content if isinstance(content, list) else [content or ""]
         texts = [{"text": part} if isinstance(part, str) else part for part in parts]
         text = "".join(part["text"] for part in texts if part.get("type", "text") in ("text", "output_text"))
         end = "refusal" if choice["message"].get("refusal") else str(choice.get("finish_reason") or "")
-        return Message(without_thoughts(text), end)
+        return without_thoughts(text), end
     raise client.unexpected(answer, "no message of an assistant")
 
 
@@ -84,20 +78,22 @@ def embed(
     batch_size: int = 64,
     n_threads: int = 4,
     refused: Optional[dict[int, WebError]] = None,
+    answered: bool = False,
 ) -> Generator[tuple[Batch, np.ndarray, str], None, None]:
     """Yield (positions in `texts`, vectors (n, d) float64, the model's name) of each answer, in the order of arrival.
 
     body: what each request says beside its texts: model, encoding_format, dimensions.  A batch that is refused is
-    halved, down to one text; if for its size, so are those to come.  refused: gets the texts without a vector by their
-    position; five of them in a row end it.  After an error no request begins; what is under way is still yielded,
-    because it is paid for. Closed early, it begins no more requests.
-    Raises `WebError`, also for an answer that can't be right.
+    halved, down to one text; if for its size, so are those to come.  refused: gets the texts without a vector, by their
+    position. Five in a row end it, unless for what they say by a service that answered others (or: answered).
+    After an error no request begins; what is under way is still yielded, because it is paid for. Closed early, it
+    begins no more requests. Raises `WebError`, also for an answer that can't be right.
     """
     refused, in_a_row = {} if refused is None else refused, 0
     hasty = copy.copy(client)
     hasty.attempts = min(2, client.attempts)
+    unusable = WebError(f"{client.host} gave zeros, or no list of finite numbers: check the model", 200)
 
-    def send(batch: Batch) -> Iterator[tuple[Batch, Union[bytes, WebError]]]:
+    def send(batch: Batch) -> Iterator[tuple[Batch, bytes, WebError]]:
         nonlocal batch_size
         parts, patient = [batch], client
         while parts:
@@ -108,55 +104,48 @@ def embed(
             # Half of a surrogate pair is no text to any server.
             sent = [texts[position].encode("utf-8", "replace").decode() for position in part]
             try:
-                content = patient.post("embeddings", {**body, "input": sent})
+                yield part, patient.post("embeddings", {**body, "input": sent}), unusable
             except WebError as error:
+                half = len(part) // 2
                 if client.stop.is_set():
                     return
                 if error.status not in _OF_ONE_TEXT and not error.filtered:
                     raise
-                if len(part) == 1:
-                    yield part, error
-                    continue
-                half = len(part) // 2
-                if error.status == 413 or (not error.retryable and _SIZE_WORDS.search(error.detail)):
+                if not half:
+                    yield part, b"", error
+                elif error.status == 413 or (not error.retryable and _SIZE_WORDS.search(error.detail)):
                     batch_size = min(batch_size, half)
+                    parts.append(part)
                 else:
                     patient = hasty
-                parts += [part[half:], part[:half]]
-            else:
-                yield part, content
+                    parts += [part[half:], part[:half]]
 
     failure: Optional[WebError] = None
     last, alike = np.zeros(0), set[str]()  # the only vector of the last answer, and the texts that had it in a row
     batches = [range(len(texts))[start : start + batch_size] for start in range(0, len(texts), batch_size)]
-    for part, content in at_once(n_threads, batches, send, client.stop):
+    for part, content, error in at_once(n_threads, batches, send, client.stop):
         try:  # here and not in the threads, which send the next requests meanwhile
-            rows: list[Optional[np.ndarray]] = [None]
-            error, name = content, ""
-            if not isinstance(error, WebError):
-                rows, name = read_embeddings(client.read_json(error), len(part), client)
-                error = WebError(
-                    f"{client.host} gave a vector of zeros, or one that is not a list of finite numbers", 200
-                )
-            lost = {position: error for position, row in zip(part, rows) if row is None}
+            rows, name = read_embeddings(client.read_json(content), len(part), client) if content else ([None], "")
             known = {position: row for position, row in zip(part, rows) if row is not None}
-            in_a_row = 0 if known else in_a_row + len(lost)
-            if in_a_row >= MOST_REFUSED:
+            in_a_row = 0 if known else in_a_row + len(part)
+            if in_a_row >= MOST_REFUSED and (error.retryable or error.status == 200 or not answered):
                 raise error
-            refused |= lost
-            if known:
-                row, *others = known.values()
-                named = {texts[position].casefold() for position in known}
-                same = all(np.array_equal(row, other) for other in others)
-                last, alike = row, (alike if np.array_equal(row, last) else set()) | named if same else set()
-            if len(alike) > 2:
+            refused |= {position: error for position in part if position not in known}
+            if not known:
+                continue
+            vectors, answered = np.stack(list(known.values())), True
+            same = (vectors == vectors[0]).all()
+            alike = (alike if same and np.array_equal(vectors[0], last) else set()) | {
+                texts[i].casefold() for i in known
+            }
+            last = vectors[0] if same else np.zeros(0)
+            if same and len(alike) > 2:
                 raise client.unexpected({}, f"one vector for {len(alike)} different texts")
-        except WebError as error:
-            failure = failure or error
+        except WebError as found:
+            failure = failure or found
             client.stop.set()
         else:
-            if known:
-                yield list(known), np.stack(list(known.values())), name
+            yield list(known), vectors, name
     if failure is not None:
         raise failure
 

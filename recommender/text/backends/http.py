@@ -184,7 +184,9 @@ class HttpBackend(BaseEmbeddingBackend):
         client.stop = threading.Event()
         body: dict[str, Any] = {"model": some.model, "encoding_format": some.encoding, **self.extra}
         body |= {"dimensions": some.dimensions} if some.dimensions else {}
-        for batch, vectors, name in embed(client, body, texts, some.batch_size, some.concurrency, refused):
+        for batch, vectors, name in embed(
+            client, body, texts, some.batch_size, some.concurrency, refused, bool(self._names)
+        ):
             self._check_width(vectors.shape[1])
             yield [texts[position] for position in batch], unit_rows(vectors), name
             n_done += len(batch)
