@@ -31,8 +31,8 @@ from recommender.data.files import load_json
 from recommender.data.settings import check_value, override
 from recommender.media import fusion
 from recommender.media.audio import read_audio
-from recommender.media.vector_files import Vectors
-from recommender.media.visual import ImageService, picture_files, read_visual
+from recommender.media.vector_files import Vectors, movie_files
+from recommender.media.visual import MEDIA_TYPES, ImageService, read_visual
 from recommender.text.backends.http import HttpBackend, estimate_tokens
 from recommender.text.dialogues import ENDINGS, read_dialogues
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
@@ -150,11 +150,12 @@ def read_modalities(arguments: argparse.Namespace) -> dict[str, Vectors]:
 def check_inputs(arguments: argparse.Namespace) -> None:
     """Read what is needed after the first request, so that none is paid for in vain."""
     if arguments.visual_url:
-        _say(f"{fusion.VISUAL}: {len(picture_files(arguments.visual)):,} pictures for {arguments.visual_url}")
+        n_pictures = len(movie_files(arguments.visual, MEDIA_TYPES))
+        _say(f"{fusion.VISUAL}: {n_pictures:,} pictures for {arguments.visual_url}")
     if not arguments.no_users:
         ratings = arguments.ratings or arguments.processed
         spoken = ratings.suffix.lower() in ENDINGS
-        for file in (*arguments.dialogues, *([ratings] if spoken else ())):
+        for file in (*arguments.dialogues, ratings) if spoken else arguments.dialogues:
             read_dialogues(file)
         if not spoken:
             read_people(ratings)

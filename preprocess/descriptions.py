@@ -20,7 +20,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional
 
 from recommender.cli import Parser, Progress
 from recommender.data.artifacts import need_file
@@ -31,7 +31,7 @@ from recommender.net.key import Key
 from recommender.net.web import FOR_ALL, Client, WebError, at_once
 
 MOST_FAILURES = 5  # one after another
-_EMPTY = {"missing", "unknown"}
+_FAILED = "without an answer"
 FIELDS = ("director", "cast", "keywords", "overview", "original_language", "overview_source")
 
 
@@ -45,7 +45,7 @@ def read_all(paths: Sequence[Path]) -> dict[int, dict[str, str]]:
         seen = set()
         for where, entry in _entries(path):
             movie_id = entry["movieId"]
-            if _EMPTY & entry.keys():
+            if _says_nothing(entry):
                 continue
             if movie_id in seen:
                 raise DataError(f"{where}: movieId {movie_id} is described twice: remove one line")
@@ -83,6 +83,10 @@ def _entries(path: Path, ended: bool = False) -> Iterator[tuple[str, dict[str, A
         if not isinstance(movie_id, int) or isinstance(movie_id, bool):
             raise DataError(f'{where} needs a whole number as movieId: write {{"movieId": 1, ...}}')
         yield where, entry
+
+
+def _says_nothing(entry: dict[str, Any]) -> bool:
+    return entry.get("missing") is True or entry.get("unknown") is True
 
 
 def _end(content: bytes) -> int:
@@ -131,7 +135,7 @@ def movies_left(arguments: argparse.Namespace, wanted: Callable[[Movie], bool], 
     need_file(path, "--output")
     catalog = Catalog.load(arguments.processed)
     entries = [entry for _, entry in _entries(path, ended=True)] if path.exists() else []
-    done = {entry["movieId"] for entry in entries if not (arguments.again and _EMPTY & entry.keys())}
+    done = {entry["movieId"] for entry in entries if not (arguments.again and _says_nothing(entry))}
     movies = [movie for movie in map(catalog.movie, range(len(catalog))) if wanted(movie)]
     left = [movie for movie in movies if movie.movie_id not in done][: arguments.limit]
     numbers = f"{len(catalog):,} movies, {len(catalog) - len(movies):,} {others}; {len(movies):,} in all"
@@ -166,7 +170,7 @@ def ask_all(
         content = content[: _end(content)]
         answered = bool(content)
 
-        def answer_for(movie: Movie) -> list[tuple[Movie, Union[dict[str, Any], WebError]]]:
+        def answer_for(movie: Movie) -> list[tuple[Movie, dict[str, Any], str]]:
             nonlocal answered
             try:
                 answer = ask(client, movie)
@@ -175,31 +179,31 @@ def ask_all(
                 for_all = not error.filtered and (error.status in FOR_ALL or not (error.status or answered))
                 if for_all or len(in_a_row) >= MOST_FAILURES or client.stop.is_set():
                     raise
-                return [(movie, {nothing: True, "reason": "filtered by the service"} if error.filtered else error)]
-            answered = True
-            in_a_row.clear()
-            return [(movie, answer)]
+                if not error.filtered:
+                    say(f"tastevec: {printable(str(movie))}: {error}")
+                    return [(movie, {}, _FAILED)]
+                answer = {nothing: True, "reason": "filtered by the service"}
+            else:
+                answered = True
+                in_a_row.clear()
+            return [(movie, answer, answer.get("reason", nothing) if nothing in answer else what)]
 
         # JSON from a server may contain half of a surrogate pair, which cannot be encoded: it is replaced.
         with open(path, "a", encoding="utf-8", errors="replace", newline="\n") as file:
             file.truncate(len(content))
             file.write("\n" if content and not content.endswith(b"\n") else "")
             answers = at_once(arguments.threads, left, answer_for, client.stop)
-            for n_done, (movie, answer) in enumerate(answers, 1):
-                if isinstance(answer, WebError):
-                    say(f"tastevec: {printable(str(movie))}: {answer}")
-                    outcome = "without an answer"
-                else:
+            for n_done, (movie, answer, outcome) in enumerate(answers, 1):
+                if answer:
                     file.write(json.dumps({"movieId": movie.movie_id, **answer}, ensure_ascii=False) + "\n")
                     file.flush()
-                    outcome = answer.get("reason", nothing) if nothing in answer else ""
                 titles.setdefault(outcome, []).append(printable(str(movie)))
                 progress(n_done, len(left))
     if not answered:
         raise in_a_row[-1]
-    n_described, n_failed = len(titles.pop("", ())), len(titles.get("without an answer", ()))
+    n_described, n_failed = len(titles.pop(what, ())), len(titles.get(_FAILED, ()))
     n_empty = len(left) - n_described - n_failed
-    print(f"{n_described:,} {what}, {n_empty:,} {nothing}, {n_failed:,} without an answer, written to {path}")
+    print(f"{n_described:,} {what}, {n_empty:,} {nothing}, {n_failed:,} {_FAILED}, written to {path}")
     for outcome, some in sorted(titles.items()):
         print(f"  {outcome}: {len(some):,} ({', '.join(some[:5])}{', ...' * (len(some) > 5)})")
     print(f"next: python -m preprocess.build_metadata --descriptions {path}")

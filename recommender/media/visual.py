@@ -38,7 +38,7 @@ HEIGHT, WIDTH = 96, 64
 ROWS, COLUMNS, DIRECTIONS = 6, 4, 9
 BOXES = 4  # of each color
 _AT_ONCE = 32  # pictures that Infinity takes in one request
-_MEDIA_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
+MEDIA_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 
 def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Vectors:
@@ -51,7 +51,7 @@ def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Vector
         array = np.squeeze(read_array(file)) if file.suffix.lower() == ".npy" else read_pixels(file)
         return array if array.ndim == 1 else poster_vector(array)
 
-    return read_vectors(path, _MEDIA_TYPES, make, progress)
+    return read_vectors(path, MEDIA_TYPES, make, progress)
 
 
 def read_pixels(path: Path) -> np.ndarray:
@@ -134,24 +134,14 @@ class ImageService(HttpBackend):
             self.settings = dataclasses.replace(self.settings, cache=str(Path(self.settings.cache) / "images"))
 
     def embed_folder(self, folder: Path) -> Vectors:
-        """Return the vectors of ID.jpg, ID.png or ID.webp in `folder`; those that were embedded before cost no call.
-
-        A picture that the service refuses is left out, and named on stderr.
-        """
-        files = picture_files(folder)
-        vectors = self.embed_known(
-            [picture_address(file) for file in files.values()], [file.name for file in files.values()]
-        )
-        known = vectors.any(axis=1)
+        """Return the vectors of ID.jpg, ID.png or ID.webp in `folder`; those that were embedded before cost no call."""
+        files = movie_files(folder, MEDIA_TYPES)
+        vectors = self.embed_known(list(map(picture_address, files.values())), [file.name for file in files.values()])
+        known = vectors.any(axis=1)  # not what the service refused
         return np.array(list(files))[known], vectors[known]
-
-
-def picture_files(folder: Path) -> dict[int, Path]:
-    """Return movie id -> ID.jpg, ID.png or ID.webp in `folder`; raises `DataError` where there is none."""
-    return movie_files(folder, _MEDIA_TYPES)
 
 
 def picture_address(path: Path) -> str:
     """Return a `data:` address that holds the picture file itself."""
     content = base64.b64encode(path.read_bytes()).decode()
-    return f"data:image/{_MEDIA_TYPES[path.suffix.lower()]};base64,{content}"
+    return f"data:image/{MEDIA_TYPES[path.suffix.lower()]};base64,{content}"

@@ -26,19 +26,14 @@ _SIZE_WORDS = re.compile(
     r"(?i)too[ _](long|large|many|big)|maximum|exceed|at most|context[ _]length|batch size|less than|longer than"
 )
 Batch = Sequence[int]  # positions of texts
-# Thoughts as models mark them: <think>, <thinking>, [THINK], <seed:think>, <|START_THINKING|>, <|begin_of_thought|> ...
-_WORDS = r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad|internal_monologue)\b[^<>\[\]◁▷]*[>\]▷]"
-_OPEN, _CLOSE = rf"[<\[◁]\|?(?:start_|begin_of_|seed:)?{_WORDS}", rf"[<\[◁](?:/|\|end_|\|end_of_|/seed:){_WORDS}"
-_THOUGHTS = re.compile(rf"(?is){_OPEN}(?:(?!{_OPEN}).)*?{_CLOSE}|^.*{_CLOSE}|{_OPEN}.*")
-# gpt-oss: <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>..., or without marks
-_CHANNELS = re.compile(
-    r"(?s)^.*<\|channel\|>\s*final\b[^<]*<\|message\|>|^\s*analysis.*assistantfinal|<\|channel\|?>.*"
+# Thoughts: <think>, <thinking>, [THINK], <seed:think>, <|START_THINKING|>, <|begin_of_thought|>, ◁think▷ ...
+_WORD = r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad)\b[^<>\[\]◁▷]*[>\]▷]"
+_OPEN, _CLOSE = rf"[<\[◁]\|?(?:start_|begin_of_|seed:)?{_WORD}", rf"[<\[◁](?:/|\|end_|\|end_of_|/seed:){_WORD}"
+_THOUGHTS = re.compile(
+    rf"(?is){_OPEN}(?:(?!{_OPEN}).)*?{_CLOSE}|^.*{_CLOSE}|{_OPEN}.*"
+    r"|^.*<\|channel\|>\s*final\b[^<]*<\|message\|>|^\s*analysis.*assistantfinal|<\|channel\|?>.*"  # gpt-oss
 )
-# What separates turns; the first turn that is not blank is the answer.
-_MARKS = re.compile(
-    r"(?:<\|(?:im_start|start_header_id|start)\|>|<start_of_turn>)\s*(?:assistant|model)\b"
-    r"|<\|[^<>|]{1,40}\|>|</?s>|<(?:bos|eos|start_of_turn|end_of_turn)>|\[/?INST\]"
-)
+_TURNS = re.compile(r"<\|[^<>|]{1,40}\|>(?:assistant\b)?|</?s>|<(?:start|end)_of_turn>(?:model\b)?")
 
 
 def chat(client: Client, model: str, messages: Sequence[Mapping[str, str]], **options: object) -> tuple[str, str]:
@@ -65,10 +60,9 @@ def without_thoughts(text: str) -> str:
     >>> without_thoughts("<think>A film of 1995 ...</think>\\nA thief.<|im_end|><|im_start|>user")
     'A thief.'
     """
-    text = _CHANNELS.sub("", text)
     for _ in range(3):  # within each other
         text = _THOUGHTS.sub("", text)
-    return next((turn.strip() for turn in _MARKS.split(text) if turn.strip()), "")
+    return next((turn.strip() for turn in _TURNS.split(text) if turn.strip()), "")
 
 
 def embed(
@@ -84,7 +78,7 @@ def embed(
 
     body: what each request says beside its texts: model, encoding_format, dimensions.  A batch that is refused is
     halved, down to one text; if for its size, so are those to come.  refused: gets the texts without a vector, by their
-    position. Five in a row end it, unless for what they say by a service that answered others (or: answered).
+    position; five in a row end it, but not by what a service says that answered others, or before (answered).
     After an error no request begins; what is under way is still yielded, because it is paid for. Closed early, it
     begins no more requests. Raises `WebError`, also for an answer that can't be right.
     """
@@ -162,7 +156,7 @@ def read_embeddings(answer: Any, n_texts: int, client: Client) -> tuple[list[Opt
         indices = [entry.get("index") for entry in data]
         fault = f"{len(data)} embeddings for {n_texts} texts"
         if len(data) == n_texts:
-            fault = f"indices {indices[:3]} ... for {n_texts} texts, in no certain order: give --batch-size 1, or"
+            fault = f"indices {indices[:3]} ... for {n_texts} texts, in no certain order (--batch-size 1 helps)"
             if n_texts == 1 or sorted(indices) == list(range(n_texts)):
                 data = data if n_texts == 1 else sorted(data, key=lambda entry: entry["index"])
                 rows = [_numbers(entry.get("embedding")) for entry in data]

@@ -120,23 +120,10 @@ class HttpBackend(BaseEmbeddingBackend):
         Raises `SettingsError` where the key is missing, `WebError` (a `ServiceError`) where the service fails for
         good, `DataError` for a text that it refuses. What came before an error is kept.
         """
-        vectors, refused = self._embed(texts)
-        for text, why in refused.items():
-            raise DataError(f"the text {hide(text, None, 60)!r} ({len(text):,} characters) has no vector: {why}")
-        return vectors
+        return self.embed_known(texts, strict=True)
 
-    def embed_known(self, texts: Sequence[str], names: Sequence[str] = ()) -> np.ndarray:
+    def embed_known(self, texts: Sequence[str], names: Sequence[str] = (), strict: bool = False) -> np.ndarray:
         """Return what `embed_texts` does, with zeros for refused texts, which stderr names, or by `names`."""
-        vectors, refused = self._embed(texts)
-        for text, name in zip(texts, names or texts):
-            if text in refused:
-                what = f"{hide(name, None, 60)!r} has no vector, the next run asks again"
-                print(f"tastevec: {what}: {refused[text]}", file=sys.stderr)
-        if refused:
-            print(f"tastevec: {len(refused):,} of {len(texts):,} texts have no vector", file=sys.stderr)
-        return vectors
-
-    def _embed(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
         positions = _positions(texts)
         refused: dict[int, WebError] = {}
         with self._cache() as cache:
@@ -152,10 +139,17 @@ class HttpBackend(BaseEmbeddingBackend):
                     found.update(zip(map(text_hash, sent), vectors))
         if refused and not (found or self._names):  # whatever it says, perhaps
             raise next(iter(refused.values()))
+        named = dict(zip(texts, names or texts))
+        for position, error in refused.items():
+            text = missing[position]
+            what = f"the text {hide(named[text], None, 60)!r} ({len(text):,} characters) has no vector: {error}"
+            if strict:
+                raise DataError(what)
+            print(f"tastevec: {what}; the next run asks again", file=sys.stderr)
         result = np.zeros((len(texts), self.identity.dimension), np.float32)
         for hash_, rows in positions.items():
             result[rows] = found.get(hash_, 0)
-        return result, {missing[position]: str(error) for position, error in refused.items()}
+        return result
 
     def estimate(self, texts: Sequence[str]) -> Estimate:
         """Return what `embed_texts(texts)` would take; makes no call and writes nothing."""
