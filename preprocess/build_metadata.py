@@ -35,13 +35,14 @@ def read_links(source: Source, notes: list[str]) -> dict[int, list[str]]:
     links: dict[int, list[str]] = {}
     read, shared = [], []
     for line, (movie_id, *texts) in csv_rows(source.files, "links.csv", ("movieId", *_LINKS), notes):
-        found = [link_id(column, text) for column, text in zip(_LINKS, texts)]
-        for column, text, given in zip(_LINKS, texts, found):
+        ids = []
+        for column, text in zip(_LINKS, texts):
+            given = link_id(column, text)
             if given is None:
                 raise source.files.error("links.csv", f"{column} {text[:40]!r} is not an id: correct the line", line)
             if text and (not given or text.lstrip("0") != given.lstrip("0")):
                 read.append(f"{line}: {column} {text[:60]!r} is read as {given or 'no id'}")
-        ids = [given or "" for given in found]
+            ids.append(given)
         if links.setdefault(source.movie_id("links.csv", line, movie_id), ids) is not ids:
             read.append(f"{line} lists a movie again and is left out")
     titles = [source.movie(movie_id)[0] for movie_id in links]
