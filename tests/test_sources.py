@@ -91,6 +91,8 @@ def test_movietweetings_is_known_by_ids_and_scale_and_mapped_in_a_straight_line(
     with pytest.raises(DataError, match="give --source-format movietweetings, or dat"):
         open_source(path)
     assert table(path, "dat")[-1] == (2, 1853728, 3.5, BASE + 4)
+    write(path, {"ratings.dat": few_stars.replace("::3.5::", "::0::")})
+    assert open_source(path).format == "movietweetings"
     write(path, {"ratings.dat": TWEETINGS, "movies.dat": "10::A (1999)::X\n20::B (1999)::\n"})
     with pytest.raises(DataError, match=r"ratings\.dat line 1: rating '10' is not a number from 0\.5 to 5"):
         table(path)
@@ -403,6 +405,7 @@ BAD_FILES = {
     "links.csv": {
         "a word": ("movieId,imdbId,tmdbId\n10,nm01,\n", "line 2: imdbId 'nm01' is not an id"),
         "no column": ("movieId,imdbId\n10,1\n", "has no column tmdbId"),
+        "numbers or empty cells": ("movieId,imdbId,tmdbId\n0,10,1,\n1,20,2,\n", "an empty cell more than the header"),
     },
     "tags.csv": {"of no movie": ("userId,movieId,tag\n1,x,a\n2,x,a\n", "line 2: movieId 'x' is not a whole")},
     "d.jsonl": {
