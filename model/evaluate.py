@@ -50,7 +50,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     arguments = parser.parse_args(argv)
     check_files(arguments, "users", "task,split,model", '"format_version": 2,\n "settings"')
     check_flags(arguments, parser)
-    reports = rank_models(arguments) if arguments.embeddings is None else compare_embeddings(arguments)
+    ks, unit = sorted(split_numbers(arguments.k, "--k", 1)), "people" if arguments.embeddings is None else "movies"
+    given = (arguments.split, tuple(ks), arguments.resamples, arguments.seed, arguments.checkpoint)
+    options = Options(*given, lambda label: cli.Progress(label, unit))
+    reports = (rank_models if arguments.embeddings is None else compare_embeddings)(arguments, options)
     averages = report.averages(reports)
     if arguments.json is not None:
         settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
@@ -167,9 +170,9 @@ def refuse(*problems: tuple[object, str]) -> None:
             raise ChoiceError(message)
 
 
-def rank_models(arguments: argparse.Namespace) -> list[report.Report]:
+def rank_models(arguments: argparse.Namespace, options: Options) -> list[report.Report]:
     """Score ranking models; print the tables."""
-    ks, names = sorted(split_numbers(arguments.k, "--k", 1)), split_list(arguments.protocol, "--protocol")
+    names, k = split_list(arguments.protocol, "--protocol"), max(options.ks)
     accepted = (*registry.names(), *registry.OLD_NAMES)
     specs = [Spec.parse(text, accepted) for text in split_list(arguments.models, "--method")]
     references = ["first", *(held_out_movies.BASELINES if HELD_OUT in names else ["best"])]
@@ -179,10 +182,9 @@ def rank_models(arguments: argparse.Namespace) -> list[report.Report]:
     source = load_source(arguments, names)
     n_movies = source.train.n_movies
     # The default cutoffs are always accepted.
-    refuse((ks[-1] > max(n_movies, 20), f"--k {ks[-1]} exceeds the {n_movies:,} movies: give a smaller cutoff"))
+    refuse((k > max(n_movies, 20), f"--k {k} exceeds the {n_movies:,} movies: give a smaller cutoff"))
     for spec in specs:
         registry.make(spec.name, source.catalog, **spec.settings)  # rejects wrong settings before any work
-    options = options_of(arguments, tuple(ks), "people")
     if HELD_OUT in names:
         return show([held_out_movies.evaluate(source, specs, options, arguments.folds, against)])
     cases = []
@@ -204,7 +206,7 @@ def show(reports: Iterable[report.Report]) -> list[report.Report]:
     return shown
 
 
-def compare_embeddings(arguments: argparse.Namespace) -> list[report.Report]:
+def compare_embeddings(arguments: argparse.Namespace, options: Options) -> list[report.Report]:
     """Compare embedding backends; print the tables."""
     texts = split_list(arguments.embeddings, "--embeddings")
     specs = [Spec.parse(text, embeddings.BACKENDS, "embedding backend") for text in texts]
@@ -218,11 +220,11 @@ def compare_embeddings(arguments: argparse.Namespace) -> list[report.Report]:
         dialogues = read_dialogues(arguments.dialogues, "redial")
         requests.append(known_item.dialogue_requests(dialogues, source.catalog, arguments.split))
     case = protocols.build(source, "per-user", arguments.split)
-    options, stored = options_of(arguments, (10,), "movies"), folder / "artifacts" / "text"
+    stored = folder / "artifacts" / "text"
     reports, answers = embeddings.compare_backends(specs, source.catalog, requests, case, options, stored)
     show(reports)
     if arguments.samples:
-        print(known_item.samples(answers, requests, source.catalog, arguments.samples, arguments.seed), flush=True)
+        print(known_item.samples(answers, requests, source.catalog, arguments.samples, arguments.seed).lstrip())
     return reports
 
 
@@ -253,12 +255,6 @@ def load_source(arguments: argparse.Namespace, names: Sequence[str]) -> protocol
 def read_set(path: Path, name: str) -> tuple[Interactions, Catalog]:
     """Return the ratings and the catalogue of set `name` of the raw data at `path`."""
     return read_filtered(path, PipelineSettings(**SETS[name], movies_first=True))
-
-
-def options_of(arguments: argparse.Namespace, ks: tuple[int, ...], unit: str) -> Options:
-    """Return the options; unit: what progress counts."""
-    given = (arguments.resamples, arguments.seed, arguments.checkpoint)
-    return Options(arguments.split, ks, *given, lambda label: cli.Progress(label, unit))
 
 
 def averages_path(path: Path) -> Path:

@@ -70,8 +70,7 @@ class Oracle(BaseEmbeddingBackend):
 
 
 def requests(texts, rows, unit=None) -> Requests:
-    unit = np.arange(len(rows)) if unit is None else np.array(unit)
-    return Requests("descriptions", texts, np.array(rows), unit, np.arange(unit.max() + 1), {})
+    return Requests("descriptions", list(zip(texts, rows, map(str, unit or range(len(rows))))), {})
 
 
 def test_known_item_by_unit():

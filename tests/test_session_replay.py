@@ -55,7 +55,8 @@ def test_a_session_worked_by_hand() -> None:
     still = SessionEngine(EIGHT, WithoutLearning(LikesLead()), RULE_ALONE)
     assert replay(still, PERSON, 5) == [1, 2, 3, 4, 5]
     assert replay(engine, PERSON, 20) == [1, 7, 2, 3, 4, 5, 6]
-    (outcome,) = replay_all(LikesLead(), EIGHT, [PERSON], 20, RULE_ALONE, rated_only=True)
+    nobody = Interactions.from_columns([], [], [], [])
+    (outcome,) = replay_all(LikesLead(), of_sessions.Fold(nobody, EIGHT, [PERSON]), 20, RULE_ALONE, rated_only=True)
     assert outcome.hit_turns == (1, 2, 5)  # shown: 1 7 2 3 5
 
 
@@ -143,7 +144,7 @@ def test_rules_find_planted_tastes_and_nothing_in_shuffled_ones(name: str) -> No
         outcomes = []
         for fold, truth in zip(make_folds(train, catalog, 3, 2, (0,)), make_folds(data, catalog, 3, 2, (0,))):
             rule = fit_session_rule(name, fold.train, fold.catalog)
-            outcomes += replay_all(rule, fold.catalog, truth.people, 10, RULE_ALONE)
+            outcomes += replay_all(rule, fold._replace(people=truth.people), 10, RULE_ALONE)
         hits.append(np.mean([outcome.rate for outcome in outcomes]))
     planted, chance = hits
     # Of the movies shown, 3 in 4 are rated: all of them liked if the kind is known, half of them by guessing.
@@ -191,7 +192,7 @@ def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pyte
         for fold in make_folds(data, catalog, 2, 4, (0, 1)):
             rule = fit_session_rule("moving-average", fold.train, fold.catalog)
             used = rule if learns else WithoutLearning(rule)
-            outcomes += replay_all(used, fold.catalog, fold.people, 6, RULE_ALONE, rated_only)
+            outcomes += replay_all(used, fold, 6, RULE_ALONE, rated_only)
         assert alone["moving-average"][view]["hits"] == pytest.approx(np.mean([one.hits for one in outcomes])), view
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -76,12 +77,11 @@ def make_backend(spec: Spec, texts: Sequence[str]) -> BaseEmbeddingBackend:
 
     Raises `SettingsError` or `ChoiceError` for a setting that it does not have.
     """
-    if spec.name == LocalBackend.name and spec.settings:
-        return LocalBackend.fit(texts, **spec.settings)
-    if spec.name != RandomVectors.name:
-        return registry.make_backend(spec.name, **spec.settings)
     try:
-        return RandomVectors(**spec.settings)
+        if spec.name == LocalBackend.name and spec.settings:
+            return LocalBackend.fit(texts, **spec.settings)
+        make = RandomVectors if spec.name == RandomVectors.name else partial(registry.make_backend, spec.name)
+        return make(**spec.settings)
     except TypeError as error:
         raise SettingsError(f"backend {spec.label!r}: {error}") from None
 
@@ -184,8 +184,8 @@ def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
         same += float(((sums[low : low + step] @ sums.T) * shares).sum())
         n_same += float(sizes[low : low + step] @ shares @ sizes)
     squares = float((V * V).sum())  # each movie with itself
+    same, n_same, n_all = same - squares, n_same - len(V), len(V) * (len(V) - 1)
     total = float(sums.sum(axis=0) @ sums.sum(axis=0)) - squares
-    n_all, same, n_same = len(V) * (len(V) - 1), same - squares, n_same - len(V)
     pairs = ((same, n_same), (total - same, n_all - n_same), (total, n_all))
     shared, apart, overall = (part / n if n else float("nan") for part, n in pairs)
     is_chance = overall**2 * V.shape[1] * (n_all // 2) <= 9
@@ -219,9 +219,8 @@ def compare_backends(
     reports.append(Report(PEOPLE, options.part, ids, [note], {}, ratio=True))
     answers: dict[str, list[Answers]] = {}
     for spec in specs:
-        progress, label = options.start_progress(f"embeddings: {spec.label}"), spec.label
+        progress, label, times = options.start_progress(f"embeddings: {spec.label}"), spec.label, [time.perf_counter()]
         progress(0, len(texts), "fit, embedding movies")
-        times = [time.perf_counter()]
         backend = make_backend(spec, texts)
         times.append(time.perf_counter())
         folder = stored / spec.name if stored is not None and not spec.settings else None

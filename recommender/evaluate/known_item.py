@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,28 +36,25 @@ NOT_THERE, SILENT = "not in the catalogue", "nothing said before"
 _CELLS = 1 << 22  # of a block of scores: 32 MB as float64
 
 
-@dataclass(frozen=True)
 class Requests:
-    """texts, and the movie rows that they mean.
+    """Words, and the movies that they mean.
 
-    unit: (n,) what each comes from: a row of `unit_names`, which are movie ids of descriptions and ids of dialogues.
-    left_out: how many requests are not asked, by reason.
+    asked: words, the row of the movie meant, and the unit that they come from: a movie id or the id of a dialogue.
+    left_out: how many requests are not asked, by reason.  unit: (n,) rows of `unit_names`.
     """
 
-    name: str
-    texts: list[str]
-    rows: np.ndarray
-    unit: np.ndarray
-    unit_names: np.ndarray
-    left_out: dict[str, int]
+    def __init__(self, name: str, asked: Sequence[tuple[str, int, str]], left_out: Mapping[str, int]) -> None:
+        import pandas as pd
 
-    def __post_init__(self) -> None:
-        if not self.texts:
-            raise DataError(f"{self.name}: no request refers to a movie of the catalogue: use the matching data set")
+        if not asked:
+            raise DataError(f"{name}: no request refers to a movie of the catalogue: use the matching data set")
+        self.name, self.left_out, self.texts = name, left_out, [words for words, _, _ in asked]
+        self.rows = np.array([row for _, row, _ in asked], np.int64)
+        self.unit, self.unit_names = pd.factorize(np.array([unit for _, _, unit in asked]))
 
     def by_unit(self, values: np.ndarray) -> np.ndarray:
         """Return the mean of `values` (n,) in each unit, (n_units,)."""
-        return np.bincount(self.unit, values, len(self.unit_names)) / np.bincount(self.unit)
+        return np.bincount(self.unit, values) / np.bincount(self.unit)
 
     def note(self) -> str:
         """Return how many there are, as a line."""
@@ -72,7 +68,7 @@ def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
     if not path.is_file():
         raise DataError(f"no descriptions at {path}: give a CSV with movieId and query")
     row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
-    asked: list[tuple[str, int]] = []
+    asked: list[tuple[str, int, str]] = []
     n_unknown = 0
     for line, (cell, query, of_part) in file_rows(path, ("movieId", "query"), [], ("part",)):
         movie_id = whole_number(cell)
@@ -83,24 +79,18 @@ def descriptions(path: Path, catalog: Catalog, part: str) -> Requests:
             raise DataError(f"{path} line {line}: part {of_part!r} is not one of {', '.join(PART_OF)}")
         if not of_part or PART_OF[of_part] == part:
             n_unknown += movie_id not in row_of
-            asked += [(query, row_of[movie_id])] if movie_id in row_of else []
-    rows = np.array([row for _, row in asked], np.int64)
-    names = catalog.movie_ids[rows].astype(str)
-    return Requests(
-        "descriptions", [query for query, _ in asked], rows, np.arange(len(rows)), names, {NOT_THERE: n_unknown}
-    )
+            asked += [(query, row_of[movie_id], str(movie_id))] if movie_id in row_of else []
+    return Requests("descriptions", asked, {NOT_THERE: n_unknown})
 
 
 def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str) -> Requests:
     """Return the requests of the dialogues of `part`, val or test: see the head of this module."""
-    import pandas as pd
-
     rows_of: dict[tuple[str, int], set[int]] = {}  # title in one spelling, year -> rows, under every name of a movie
     for row, raw in enumerate(catalog.raw_titles):
         title, _, alternatives = parse_title(raw)
         for name in (title, *alternatives):
             rows_of.setdefault((compact(fold(name)), int(catalog.years[row])), set()).add(row)
-    asked: list[tuple[str, int, str]] = []  # words, movie row, dialogue
+    asked: list[tuple[str, int, str]] = []
     left_out = {NOT_THERE: 0, SILENT: 0}
     for dialogue in dialogues:
         if (zlib.crc32(dialogue.dialog_id.encode()) % 3 == 0) != (part == "val"):
@@ -115,9 +105,7 @@ def dialogue_requests(dialogues: Iterable[Dialogue], catalog: Catalog, part: str
                 left_out[SILENT] += 1
             else:
                 asked += [(words, row, dialogue.dialog_id) for row in meant]
-    unit, names = pd.factorize(np.array([name for _, _, name in asked], dtype=object))
-    rows = np.array([row for _, row, _ in asked], np.int64)
-    return Requests("dialogues", [words for words, _, _ in asked], rows, unit, names, left_out)
+    return Requests("dialogues", asked, left_out)
 
 
 class Answers(NamedTuple):
@@ -173,9 +161,9 @@ def samples(
     for number, asked in enumerate(requests):
         chosen = np.random.default_rng(seed).permutation(len(asked.texts))[:n_samples]
         for request in sorted(chosen.tolist()):
-            words = " / ".join(asked.texts[request].split("\n"))
-            lines += ["", f'"{words}" -> {catalog.movie(int(asked.rows[request]))}']
+            words = asked.texts[request].replace("\n", " / ")
+            lines.append(f'\n"{words}" -> {catalog.movie(int(asked.rows[request]))}')
             for label, answered in answers.items():
                 movies = "; ".join(str(catalog.movie(row)) for row in answered[number].nearest(request))
                 lines.append(f"  {label}: place {answered[number].ranks[request]:,.0f}; nearest: {movies}")
-    return "\n".join(lines[1:])
+    return "\n".join(lines)

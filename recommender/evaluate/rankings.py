@@ -114,9 +114,8 @@ def start_report(case: Evaluation, options: Options) -> Report:
     if not case.known.has_times:
         notes.append("these ratings have no times: their order is used")
     if case.fit_before is not None:
-        n_fits = (case.root or case).n_stages
-        fitted = f"models fitted up to {n_fits} times, each on ratings from before all moments that it ranks for"
-        notes.append(f"{fitted}: {case.missed:.1%} fewer than there were, on average")
+        fitted = f"models fitted up to {(case.root or case).n_stages} times, each on ratings from before all moments"
+        notes.append(f"{fitted} that it ranks for: {case.missed:.1%} fewer than there were, on average")
     n_wanted = int((case.known.movie_counts() <= COLD_MOVIE)[relevant].sum())
     notes.append(f"{(n_known <= COLD_USER).sum():,} cold-start users, {n_wanted:,} relevant cold-start movies")
     groups = {
@@ -124,8 +123,6 @@ def start_report(case: Evaluation, options: Options) -> Report:
         "beyond accuracy": ("coverage", "gini", "novelty", "diversity", "tail_share"),
         "cold start": ("cold_user_ndcg", "cold_user_recall", "cold_movie_recall"),
     }
-    tables = {
-        f"{what}, k = {k}": [f"{name}@{k}" for name in names] for k in options.ks for what, names in groups.items()
-    }
+    tables = {f"{what}, k = {k}": [f"{name}@{k}" for name in groups[what]] for k in options.ks for what in groups}
     tables.update({"expected ratings": ["rmse", "mae"], "seconds": ["fit_seconds", "rank_seconds"]})
     return Report(case.name, options.part, case.known.user_ids[case.user_rows], notes, tables, facts)

@@ -114,11 +114,11 @@ def make_folds(
     if not np.array_equal(catalog.movie_ids, data.movie_ids):
         raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
     folds = []
-    for number, rows in enumerate(np.array_split(np.random.default_rng(fold_seed).permutation(data.n_users), n_folds)):
-        rows = np.sort(rows)
-        train = data.take(~np.isin(data.user_rows(), rows))
-        draws = [draw_people(data, rows, n_favorites, np.random.default_rng([seed, number])) for seed in seeds]
-        people = [person for draw in draws for person in draw]
+    shuffled = np.random.default_rng(fold_seed).permutation(data.n_users)
+    for number, rows in enumerate(map(np.sort, np.array_split(shuffled, n_folds))):
+        train, people = data.take(~np.isin(data.user_rows(), rows)), []
+        for seed in seeds:
+            people += draw_people(data, rows, n_favorites, np.random.default_rng([seed, number]))
         folds.append(Fold(train, catalog.with_counts(train.movie_counts()), people))
     return folds
 
@@ -177,20 +177,16 @@ def measure(person: Person, shown: Sequence[int], n_turns: int, counts: np.ndarr
 
 
 def replay_all(
-    rule: LearningRule,
-    catalog: Catalog,
-    people: Sequence[Person],
-    n_turns: int = 20,
-    policy: PolicySettings = RULE_ALONE,
-    rated_only: bool = False,
+    rule: LearningRule, fold: Fold, n_turns: int = 20, policy: PolicySettings = RULE_ALONE, rated_only: bool = False
 ) -> list[Outcome]:
-    """Replay a session for each of `people`; `catalog` is that of the fold. Cost: one session step per turn."""
-    engine, tiers = SessionEngine(catalog, rule, policy), popularity_tiers(catalog.n_ratings)
+    """Replay a session for each person of `fold`. Cost: one session step per turn."""
+    catalog, counts = fold.catalog, fold.catalog.n_ratings
+    engine, tiers = SessionEngine(catalog, rule, policy), popularity_tiers(counts)
     outcomes = []
-    for person in people:
+    for person in fold.people:
         if rated_only:
             engine = SessionEngine(catalog, rule, policy, OnlyThese(rows=tuple(person.ratings)))
-        outcomes.append(measure(person, replay(engine, person, n_turns), n_turns, catalog.n_ratings, tiers))
+        outcomes.append(measure(person, replay(engine, person, n_turns), n_turns, counts, tiers))
     return outcomes
 
 
@@ -204,8 +200,7 @@ def replay_rule(
         rules = {True: rule, False: WithoutLearning(rule)}
         for policy, settings in policies.items():
             for view, (learns, rated_only) in VIEWS.items():
-                sessions = replay_all(rules[learns], fold.catalog, fold.people, n_turns, settings, rated_only)
-                found[policy][view] += sessions
+                found[policy][view] += replay_all(rules[learns], fold, n_turns, settings, rated_only)
     return found
 
 
@@ -225,11 +220,14 @@ def summary(outcomes: Mapping[str, Sequence[Outcome]], n_turns: int, n_resamples
     means = np.vstack([pair.mean(axis=0), resampled_means(pair, n_resamples, np.random.default_rng(0))])
     some = means[:, 1] > 0
     gains = means[:, 0] / np.where(some, means[:, 1], 1) - 1
-    figures: dict[str, Any] = {"n_people": len(pair), "hits": float(means[0, 0])}
-    figures["hits_interval"] = np.quantile(means[1:, 0], TAILS).tolist()
-    figures["hits_without_learning"] = float(means[0, 1])
-    figures["gain"] = float(gains[0]) if some[0] else None
-    figures["gain_interval"] = np.quantile(gains[1:], TAILS).tolist() if some[1:].all() else None
+    figures: dict[str, Any] = {
+        "n_people": len(pair),
+        "hits": float(means[0, 0]),
+        "hits_interval": np.quantile(means[1:, 0], TAILS).tolist(),
+        "hits_without_learning": float(means[0, 1]),
+        "gain": float(gains[0]) if some[0] else None,
+        "gain_interval": np.quantile(gains[1:], TAILS).tolist() if some[1:].all() else None,
+    }
     for view, of_view in outcomes.items():
         turns = [turn for outcome in of_view for turn in outcome.hit_turns]
         figures[view] = {name: float(per_person(of_view, name).mean()) for name in ("hits", "rate", "weighted_rate")}

@@ -10,8 +10,7 @@ without a model say what is known of the unit; rows of `averages` without n_unit
 
 from __future__ import annotations
 
-import importlib
-import json
+import importlib.util
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import DataError
-from ..data.files import replace_file
+from ..data.files import dump_json, replace_file
 from .significance import Estimate
 
 _HEAD = ["task", "split", "model", "measure", "n_units", "value", "low", "high"]
@@ -82,35 +81,31 @@ def units(reports: Iterable[Report]) -> Iterator[Any]:
 
 
 def text(report: Report) -> str:
-    """Return the tables of one report for a terminal."""
+    """Return the tables of one report for a terminal; a measure that no model has is left out."""
     lines = [f"== {report.task}, {report.part} ==", *report.notes]
     for title, measures in report.tables.items():
-        names = [
-            name for name in measures if any(math.isfinite(f.get(name, math.nan)) for f in report.overall.values())
-        ]
-        if names:
-            header = [name.partition("@")[0] if title.endswith(name.partition("@")[2]) else name for name in names]
-            rows = [[model, *(_cell(report, model, name) for name in names)] for model in report.overall]
-            lines += ["", table([title, *header], rows)]
-    if report.compared:
-        header, digits = ["metric", "difference", "95% interval", "p", "p (Holm)"], "+.4f"
-        if report.ratio:
-            header, digits = ["metric", "ratio", "95% interval"], ".2f"
-        rows = []
-        for (model, measure), found in report.compared.items():
-            value, low, high = (f"{x:{digits}}" if math.isfinite(x) else "-" for x in found[:3])
-            cells = [model, measure, value, f"{low} to {high}", f"{found.p_value:.4f}", f"{found.corrected_p:.4f}"]
-            rows.append(cells[: len(header) + 1])
-        lines += ["", table([f"{'times' if report.ratio else 'against'} {report.reference}", *header], rows)]
+        columns = {name: [_cell(report, model, name) for model in report.overall] for name in measures}
+        columns = {name: cells for name, cells in columns.items() if set(cells) != {"-"}}
+        header = [name.partition("@")[0] if title.endswith(name.partition("@")[2]) else name for name in columns]
+        if columns:
+            lines += ["", table([title, *header], list(zip(report.overall, *columns.values())))]
+    rows = []
+    for (model, measure), found in report.compared.items():
+        value, low, high = (f"{x:{'.2f' if report.ratio else '+.4f'}}" if math.isfinite(x) else "-" for x in found[:3])
+        p_values = [] if report.ratio else [f"{found.p_value:.4f}", f"{found.corrected_p:.4f}"]
+        rows.append([model, measure, value, f"{low} to {high}", *p_values])
+    if rows:
+        header = ["metric", "ratio" if report.ratio else "difference", "95% interval", "p", "p (Holm)"]
+        title = f"{'times' if report.ratio else 'against'} {report.reference}"
+        lines += ["", table([title, *header][: len(rows[0])], rows)]
     return "\n".join(lines)
 
 
 def _cell(report: Report, model: str, measure: str) -> str:
     value = report.overall[model].get(measure, math.nan)
-    if not math.isfinite(value):
-        return "-"
     found = report.intervals.get((model, measure))
-    return f"{value:.4f} ({found.low:.4f} to {found.high:.4f})" if found else f"{value:.4f}"
+    interval = f" ({found.low:.4f} to {found.high:.4f})" if found else ""
+    return f"{value:.4f}{interval}" if math.isfinite(value) else "-"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -142,13 +137,10 @@ def write_table(path: Path, frames: Iterable[Any]) -> None:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
     with replace_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        dump_json(value, temporary)
 
 
 def need_parquet(path: Path) -> None:
     """Raise `DataError` if `path` asks for Parquet and the extra is missing."""
-    try:
-        if path.suffix == ".parquet":
-            importlib.import_module("pyarrow")
-    except ImportError:
-        raise DataError(f"{path} needs pyarrow: pip install 'tastevec[parquet]', or give a .csv name") from None
+    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise DataError(f"{path} needs pyarrow: pip install 'tastevec[parquet]', or give a .csv name")
