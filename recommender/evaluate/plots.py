@@ -29,20 +29,18 @@ def need_matplotlib() -> Any:
         raise DataError("plots need matplotlib: pip install 'tastevec[plots]', or leave out --plots") from None
 
 
-def write_plots(folder: Path, reports: Sequence[Report]) -> list[Path]:
+def write_plots(folder: Path, reports: Sequence[Report]) -> None:
     """Write three plots for each case, at its first cutoff: nDCG against coverage, tail share, and known ratings."""
-    written = []
     for report in reports:
         stem = re.sub(r"[^a-z0-9]+", "-", f"{report.task} {report.part}".lower()).strip("-")
         metric = next(iter(next(iter(report.values.values()))))  # nDCG at the first cutoff
-        k = metric.partition("@")[2]
-        for x, name in ((f"coverage@{k}", "coverage"), (f"tail_share@{k}", "tail-share")):
-            written.append(trade_off(folder / f"{stem}-ndcg-{name}.png", report, x, metric))
-        written.append(by_activity(folder / f"{stem}-ndcg-activity.png", report, metric))
-    return written
+        for name in ("coverage", "tail_share"):
+            path = folder / f"{stem}-ndcg-{name.replace('_', '-')}.png"
+            trade_off(path, report, metric.replace("ndcg", name), metric)
+        by_activity(folder / f"{stem}-ndcg-activity.png", report, metric)
 
 
-def trade_off(path: Path, report: Report, x: str, y: str) -> Path:
+def trade_off(path: Path, report: Report, x: str, y: str) -> None:
     """Plot one point for each model."""
     figure, axes = _new(f"{report.task}, {report.part}: {len(report.units):,} users", _words(x), _words(y))
     for model, figures in report.overall.items():
@@ -50,10 +48,10 @@ def trade_off(path: Path, report: Report, x: str, y: str) -> Path:
         axes.plot(*point, "o", markersize=7)
         axes.annotate(model, point, textcoords="offset points", xytext=(6, 4), fontsize=9)
     axes.margins(0.2)
-    return _save(figure, path)
+    _save(figure, path)
 
 
-def by_activity(path: Path, report: Report, metric: str) -> Path:
+def by_activity(path: Path, report: Report, metric: str) -> None:
     """Plot the mean of a metric for quarters of the users by known ratings, with standard errors."""
     known = report.facts["n_known"]
     edges = np.unique(np.quantile(known, [0.25, 0.5, 0.75]))
@@ -67,16 +65,16 @@ def by_activity(path: Path, report: Report, metric: str) -> Path:
         x = np.arange(len(groups)) + 0.08 * (number - (len(report.values) - 1) / 2)
         axes.errorbar(x, list(map(np.nanmean, values)), yerr=errors, fmt="o-", markersize=5, capsize=2, label=model)
     axes.set_xticks(range(len(groups)), labels)
-    return _save(figure, path)
+    _save(figure, path)
 
 
-def session_hits(path: Path, hits: Mapping[str, npt.ArrayLike], title: str) -> Path:
+def session_hits(path: Path, hits: Mapping[str, npt.ArrayLike], title: str) -> None:
     """Plot cumulated hits by turn; hits: label -> (n_turns,) mean number of liked movies shown at each turn."""
     figure, axes = _new(title, "movies shown", "liked movies among them, mean")
     for label, values in hits.items():
         total = np.cumsum(np.asarray(values, dtype=np.float64))
         axes.plot(np.arange(1, len(total) + 1), total, linewidth=1.5, label=label)
-    return _save(figure, path)
+    _save(figure, path)
 
 
 def _new(title: str, x: str, y: str) -> tuple[Any, Any]:
@@ -88,14 +86,13 @@ def _new(title: str, x: str, y: str) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _save(figure: Any, path: Path) -> Path:
+def _save(figure: Any, path: Path) -> None:
     figure.axes[0].set_ylim(bottom=0)
     if len(figure.axes) == 1 and figure.axes[0].get_legend_handles_labels()[0]:
         figure.axes[0].legend(frameon=False, fontsize=9)
     need_file(path, "--plots", "tastevec")
     with replace_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": "tastevec"})
-    return path
 
 
 def _words(metric: str) -> str:

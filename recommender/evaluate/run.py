@@ -36,10 +36,6 @@ _STAGE = {"rows": np.int32, "predicted": np.float32, "seconds": np.float64}
 Progress = Callable[[int, int, str], None]  # done, total, what is being done
 
 
-def _silent(done: int, total: int, what: str) -> None:
-    """Show no progress."""
-
-
 class Options(NamedTuple):
     """How to evaluate: part, val or test; cutoffs; seed of bootstrap and folds; a folder where finished work is found
     again; and what starts the progress of a piece of work with this label."""
@@ -49,7 +45,7 @@ class Options(NamedTuple):
     n_resamples: int = N_RESAMPLES
     seed: int = 0
     checkpoint: Optional[Path] = None
-    start_progress: Callable[[str], Progress] = lambda label: _silent
+    start_progress: Callable[[str], Progress] = lambda label: lambda done, total, what: None
 
 
 @dataclass(frozen=True)
