@@ -92,7 +92,7 @@ def make_parser() -> cli.Parser:
     more("--folds", type=int, choices=range(1, held_out_movies.MOST_FOLDS + 1), default=5, metavar="N", help=folds)
     more("--resamples", type=count, default=N_RESAMPLES, metavar="N", help="number of bootstrap samples")
     more("--seed", type=cli.whole_number, default=0, metavar="N", help="random seed of the bootstrap and the folds")
-    add_files(parser, "users")
+    add_files(parser, "users.csv, users-averages.csv and users.json")
     return parser
 
 
@@ -103,15 +103,20 @@ def count(text: str) -> int:
     return int(text)
 
 
-def add_files(parser: cli.Parser, stem: str) -> None:
+def add_files(parser: cli.Parser, files: str) -> None:
     """Add the flags of what is read and written."""
     parser.add_common("processed", default=None)
     parser.add_common("data", default=None, help="raw data instead: a folder or a .zip")
     parser.add_argument("--set", choices=tuple(SETS), help="with --data: movies with 50 / 5 / any ratings (default: B)")
-    parser.add_common("output", help=f"write {stem}.csv, {stem}.json and averages here")
+    parser.add_common("output", help=f"write {files} here")
     more = parser.add_more("files").add_argument
-    more("--json", type=Path, metavar="FILE", help="write averages and intervals")
-    more("--csv", type=Path, metavar="FILE", help=f"write the values of all {stem}; .parquet needs the extra parquet")
+    more("--json", type=Path, metavar="FILE", help="write averages, intervals and settings")
+    more(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="write the values of each user or session; .parquet needs the extra parquet",
+    )
     more("--plots", type=Path, metavar="DIR", help="write plots (extra: plots)")
 
 

@@ -52,7 +52,7 @@ def make_parser() -> cli.Parser:
     add("--folds", type=count, default=5, metavar="N", help="number of folds of users (default: %(default)s)")
     add("--seeds", default="0", metavar="A,B", help="random seeds of the favorites (default: %(default)s)")
     add("--fold-seed", type=cli.whole_number, default=0, metavar="N", help="random seed of the folds (default: 0)")
-    add_files(parser, "sessions")
+    add_files(parser, "sessions.csv and sessions.json")
     return parser
 
 
