@@ -47,6 +47,7 @@ def test_features_are_words_and_groups_of_letters_with_the_worth_of_their_line()
     # moo oon on>, men en>, <19 199 999 99>, not te>
     assert len(found) == 3 + 2 + 4 + 2
     assert features("moon", {}, 0) == {crc32(b"moon"): (1, 1.0)}
+    assert features("Cast", {"Cast": 2.0}, 0) == {crc32(b"cast"): (1, 1.0)}  # a word, and no name of a line
     assert fold("Café ’Round") == "cafe round"
     for one, other in (("stories", "story"), ("robots", "robot"), ("hoping", "hope"), ("planned", "planning")):
         assert stem(one) == stem(other)

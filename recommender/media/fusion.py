@@ -71,9 +71,11 @@ class Part(NamedTuple):
 
     def apply(self, view: np.ndarray) -> np.ndarray:
         """Return (n, k) for a view (n, d), (n, d) in concat; zeros for rows of zeros."""
-        ready = unit_rows((view - self.centre) / self.scale, np.float64) - self.mean
-        ready[~view.any(axis=1)] = 0
-        return ready @ self.directions if self.directions.size else ready
+        known = view.any(axis=1)
+        ready = unit_rows((view[known] - self.centre) / self.scale, np.float64) - self.mean
+        placed = np.zeros((len(view), self.directions.shape[1] or len(self.centre)))
+        placed[known] = ready @ self.directions if self.directions.size else ready
+        return placed
 
 
 def fit(views: Views, settings: FusionSettings) -> dict[str, Part]:

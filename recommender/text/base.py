@@ -17,9 +17,8 @@ Unknown fields have no line. Every line ends with one full stop.
 from __future__ import annotations
 
 import hashlib
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -29,7 +28,7 @@ from ..data.errors import ChoiceError
 from ..data.settings import NoSettings, check_value
 from ..linalg.rows import unit_rows
 
-_LINE = re.compile(r"(Title|Genres|Plot|Cast|Keywords): ")
+LINES = ("Title", "Genres", "Plot", "Cast", "Keywords")  # of the text of a movie
 
 
 class Identity(NamedTuple):
@@ -88,25 +87,9 @@ def movie_text(movie: Movie) -> str:
     Genres: Action, Crime.
     Plot: A thief and a policeman.
     """
-    fields = (
-        ("Title", str(movie)),
-        ("Genres", ", ".join(movie.genres)),
-        ("Plot", movie.overview),
-        ("Cast", ", ".join(movie.cast)),
-        ("Keywords", ", ".join(movie.keywords)),
-    )
-    return "\n".join(f"{name}: {' '.join(value.split()).rstrip('.')}." for name, value in fields if value.strip())
-
-
-def text_fields(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (name, value) of each line of what `movie_text` wrote; any other line has the name "".
-
-    >>> list(text_fields("Title: Heat (1995).\\nsomething else"))
-    [('Title', 'Heat (1995).'), ('', 'something else')]
-    """
-    for line in text.split("\n"):
-        match = _LINE.match(line)
-        yield (match.group(1), line[match.end() :]) if match else ("", line)
+    values = (str(movie), ", ".join(movie.genres), movie.overview, ", ".join(movie.cast), ", ".join(movie.keywords))
+    lines = ((name, " ".join(value.split()).rstrip(".")) for name, value in zip(LINES, values) if value.strip())
+    return "\n".join(f"{name}: {value}." for name, value in lines)
 
 
 def text_hash(text: str) -> str:

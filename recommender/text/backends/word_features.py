@@ -20,7 +20,7 @@ import unicodedata
 import zlib
 from collections.abc import Mapping
 
-from ..base import text_fields
+from ..base import LINES
 
 _WORD = re.compile(r"\w+")
 _APOSTROPHES = re.compile("['\u2019\u02bc`\u00b4]")
@@ -40,9 +40,11 @@ def features(text: str, weights: Mapping[str, float], letters_weight: float) -> 
     [(1, 0.5), (1, 0.5), (1, 0.5), (1, 1.0), (2, 0.5), (2, 0.5), (2, 1.0)]
     """
     found: dict[int, tuple[int, float]] = {}
-    for name, value in text_fields(text):
-        weight = weights.get(name, 1.0)
-        for word in _WORD.findall(fold(value)):
+    for line in text.split("\n"):
+        name, colon, value = line.partition(": ")
+        named = bool(colon) and name in LINES
+        weight = weights.get(name, 1.0) if named else 1.0
+        for word in _WORD.findall(fold(value if named else line)):
             worth = weight
             for key in _hashes(word) if letters_weight else _hashes(word)[:1]:
                 n_times, largest = found.get(key, (0, 0.0))
