@@ -208,6 +208,8 @@ def _inspired(row: Mapping[str, str]) -> Dialogue:
 
 def _table(row: Mapping[str, str]) -> Dialogue:
     role, speaker_id = (("" if is_nothing(row[name]) else row[name]) for name in ("role", "speaker_id"))
+    if not role and speaker_id.upper() in _ROLES:  # as in INSPIRED
+        role, speaker_id = _ROLES[speaker_id.upper()], ""
     if role.lower() not in ("", SEEKER, RECOMMENDER) or is_nothing(row["dialog_id"]):
         raise ValueError(f"dialog_id {row['dialog_id']!r:.60}, role {role!r:.60}")
     number = whole_number(speaker_id)  # as in the ratings, 12.0 is 12

@@ -27,8 +27,8 @@ _SPELLINGS = {
     "genres": ("genres", "genre"),
     "year": ("year", "releaseyear", "releasedate", "released", "yearofrelease", "startyear"),
     "dialog_id": ("dialogid", "dialogueid", "conversationid"),
-    "speaker_id": ("speakerid", "userid", "user"),
-    "text": ("text", "utterance", "message"),
+    "speaker_id": ("speakerid", "speaker", "userid", "user"),
+    "text": ("text", "utterance", "message", "content"),
 }
 STRICT: dict[str, Any] = {"strict": True, "skipinitialspace": True}  # no quote inside a text without quotes
 _HEAD = 100  # rows that decide whether a first column is without a name
