@@ -135,30 +135,31 @@ def check_fusion(arguments: argparse.Namespace) -> None:
         raise ChoiceError(f"--{unused[0].replace('_', '-')} is used only by --fusion: give both, or omit it")
 
 
-def read_modalities(arguments: argparse.Namespace) -> dict[str, Vectors]:
-    """Read the modalities given by the flags, but for pictures that a service has to embed."""
-    found = {}
-    if arguments.visual and not arguments.visual_url:
-        found[fusion.VISUAL] = read_visual(arguments.visual, command.Progress("pictures", "files"))
-    if arguments.audio:
-        found[fusion.AUDIO] = read_audio(arguments.audio, command.Progress("sounds", "files"))
-    for name, (_, vectors) in found.items():
-        _say("{}: {:,} movies, dimension {:,}".format(name, *vectors.shape))
-    return found
+def read_inputs(arguments: argparse.Namespace) -> tuple[dict[str, Vectors], Optional[np.ndarray]]:
+    """Return the vectors of the other modalities, and the movies rated in train, on which fusion is fitted.
 
-
-def check_inputs(arguments: argparse.Namespace) -> None:
-    """Read what is needed after the first request, so that none is paid for in vain."""
-    if arguments.visual_url:
-        n_pictures = len(movie_files(arguments.visual, MEDIA_TYPES))
-        _say(f"{fusion.VISUAL}: {n_pictures:,} pictures for {arguments.visual_url}")
-    if not arguments.no_users:
-        ratings = arguments.ratings or arguments.processed
-        spoken = ratings.suffix.lower() in ENDINGS
-        for file in (*arguments.dialogues, ratings) if spoken else arguments.dialogues:
+    Whatever is needed after the first request is read here, so that none is paid for in vain.
+    """
+    ratings = arguments.ratings or arguments.processed
+    spoken = ratings.suffix.lower() in ENDINGS
+    if not arguments.no_users and (arguments.dry_run or arguments.visual_url or arguments.backend == HTTP):
+        for file in (*arguments.dialogues, *([ratings] if spoken else ())):
             read_dialogues(file)
         if not spoken:
             read_people(ratings)
+    others = {}
+    if arguments.visual_url:
+        _say(f"{fusion.VISUAL}: {len(picture_files(arguments.visual)):,} pictures for {arguments.visual_url}")
+    elif arguments.visual:
+        others[fusion.VISUAL] = read_visual(arguments.visual, command.Progress("pictures", "files"))
+    if arguments.audio:
+        others[fusion.AUDIO] = read_audio(arguments.audio, command.Progress("sounds", "files"))
+    for name, (_, vectors) in others.items():
+        _say("{}: {:,} movies, dimension {:,}".format(name, *vectors.shape))
+    path = arguments.processed / "movie_popularity.json"
+    counts = load_json(path, convert=read_counts) if path.is_file() else {}
+    rated = np.array([movie_id for movie_id, n in counts.items() if n], dtype=np.int64)
+    return others, rated if len(rated) else None
 
 
 def print_plan(generator: TasteEmbeddingGenerator) -> None:
@@ -185,11 +186,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         return
     check_fusion(arguments)
     settings = override(fusion.FusionSettings(method=arguments.fusion or fusion.METHODS[0]), arguments)
-    if arguments.dry_run or arguments.visual_url or config.backend_type == HTTP:
-        check_inputs(arguments)
-    others = read_modalities(arguments)
-    path = arguments.processed / "movie_popularity.json"  # fusion is fitted on movies rated in train
-    counts = load_json(path, convert=read_counts) if path.is_file() else {}
+    others, train_ids = read_inputs(arguments)
     generator = TasteEmbeddingGenerator(config, arguments.force, _say, command.Progress("", "texts"))
     if arguments.dry_run:
         print_plan(generator)
@@ -203,8 +200,6 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             url, model, key_variable = (getattr(arguments, name) for name in _VISUAL_SERVICE)
             pictures = ImageService(base_url=url, model=model, key_variable=key_variable)
             others = {fusion.VISUAL: pictures.embed_folder(arguments.visual), **others}
-        rated = [movie_id for movie_id, n in counts.items() if n]
-        train_ids = np.array(rated, dtype=np.int64) if rated else None
         first = next(iter(config.sources()))
         fusion.build_fused(config.folder, first, others, settings, train_ids, config.forms, config.half, _say)
 
