@@ -19,7 +19,10 @@ import pytest
 
 from model import runsvd, tastevec
 from recommender import cli
-from recommender.data.errors import ChoiceError
+from recommender.data.catalog import Catalog
+from recommender.data.errors import ArtifactError, ChoiceError
+from recommender.session.profiles import load_profile, save_profile
+from recommender.session.state import ANSWERS, Event
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from tests.tiny import make_processed
 
@@ -285,6 +288,46 @@ def test_profiles_that_are_not_understood_are_refused_and_left_alone(processed, 
         assert re.search(f"ann.json.*{re.escape(message)}", line), text[:200]
         assert len(line) < 400
         assert (tmp_path / "ann.json").read_text() == as_json(text)
+
+
+@pytest.mark.dev
+def test_any_file_as_a_profile_is_understood_in_full_or_refused_and_left_alone(processed, tmp_path):
+    hypothesis = pytest.importorskip("hypothesis")
+    some = hypothesis.strategies
+    catalog, path = Catalog.load(processed), tmp_path / "ann.json"
+    words = some.text(some.characters(exclude_categories=()), max_size=3)
+    leaf = some.none() | some.booleans() | some.integers(-2, 12) | some.integers() | some.floats() | words
+    value = some.recursive(leaf, lambda inner: some.lists(inner) | some.dictionaries(words, inner), max_leaves=6)
+    ids = some.lists(some.integers(0, 12), max_size=4)
+    answers = some.lists(some.tuples(some.integers(0, 12), some.sampled_from([*ANSWERS, "maybe"])), max_size=4)
+    spoken = some.lists(some.tuples(words, some.integers(-1, 4)), max_size=3)
+    keys = {"format_version": some.integers(0, 3), "seed": leaf, "favorites": ids, "answers": answers, "words": spoken}
+    near = some.fixed_dictionaries({}, optional={**{key: kind | value for key, kind in keys.items()}, "note": value})
+    good = {**keys, "format_version": some.just(2), "seed": some.integers(0, 9)}
+    files = (value | near | some.fixed_dictionaries(good)).map(lambda made: json.dumps(made).encode())
+
+    @hypothesis.settings(max_examples=int(os.environ.get("EXAMPLES", "200")), deadline=None, database=None)
+    @hypothesis.given(files | some.binary())
+    def check(content: bytes) -> None:
+        path.write_bytes(content)
+        refusal, known = "", {}
+        try:
+            state, known, _ = load_profile(path, catalog)
+        except ArtifactError as error:
+            refusal = str(error)
+        else:
+            save_profile(path, catalog, state, known)
+        assert path.read_bytes() == content  # nothing was said
+        assert bool(known) != refusal.startswith(str(path))
+        if known and 9 not in {*known["favorites"], *(movie for movie, _ in known["answers"])}:
+            more = state._replace(answers=(*state.answers, Event(8, "like")))
+            save_profile(path, catalog, more, known)
+            said, kept = json.loads(content), json.loads(path.read_bytes())
+            assert [pair for pair in kept.pop("answers") if pair != [9, "like"]] == said.pop("answers")
+            assert {"words": [], **said, "format_version": 2} == kept
+            assert load_profile(path, catalog)[0] == more
+
+    check()
 
 
 def test_what_a_profile_holds_beyond_this_catalogue_stays_in_its_place(processed, tmp_path):

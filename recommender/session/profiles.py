@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..data.catalog import Catalog
-from ..data.errors import ArtifactError, ChoiceError, printable, shown
+from ..data.errors import ArtifactError, ChoiceError, shown
 from ..data.files import dump_json, load_json, replace_file
 from .state import ANSWERS, Event, SessionState, Utterance
 
@@ -66,7 +66,7 @@ def save_profile(
         if answer[0] not in catalog:
             answers.insert(place, answer)
     n_kept = len(answers) - len(state.answers)
-    words = [[printable(text), after + n_kept] for text, after in state.utterances]
+    words = [[text.encode(errors="ignore").decode(), after + n_kept] for text, after in state.utterances]
     for new, before in itertools.takewhile(lambda pair: pair[0][0] == pair[1][0], zip(words, old["words"])):
         new[1] = min(before[1], len(answers))
     profile = {**old, "favorites": favorites, "answers": answers, "words": words}
