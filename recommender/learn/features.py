@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -130,25 +129,14 @@ def text_features(catalog: Catalog, movie_ids: np.ndarray, settings: TextFeature
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-class SparseRows(NamedTuple):
-    """Row r has `values` (float32) in its `columns` (int32, ascending), both at indptr[r]:indptr[r + 1]."""
-
-    indptr: np.ndarray
-    columns: np.ndarray
-    values: np.ndarray
-
-
-def pseudo_users(catalog: Catalog, scale: np.ndarray) -> SparseRows:
-    """Return diag(scale) F, transposed: one row for each genre and knot.
+def pseudo_users(catalog: Catalog, scale: np.ndarray) -> np.ndarray:
+    """Return diag(scale) F, (n_movies, n_genres * n_knots) float32: one column for each genre and knot.
 
     F_i,(g,t) = 1 / sqrt(n_genres_i) for the genres g of movie i, times its year's nearness to t: F_i . F_j is the
     cosine of the genres times a nearness in years. Adding F F' to a covariance is the same as adding users to the
     data, one for each genre and knot, who like the movies of that genre and time.
-    scale: (n_movies,). Movies without a genre, without a known year, or with scale 0 are in no row.
+    scale: (n_movies,). The row of a movie without a genre or a known year is 0.
     """
     share = scale / np.sqrt(np.maximum(catalog.genres.sum(axis=1), 1))
     near = (share[:, None] * year_nearness(catalog.years)).astype(np.float32)  # (n_movies, n_knots)
-    F = (catalog.genres[:, :, None] * near[:, None, :]).reshape(len(catalog), -1)  # (n_movies, n_genres * n_knots)
-    rows, columns = np.nonzero(F.T)
-    indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=F.shape[1]))))
-    return SparseRows(indptr, columns.astype(np.int32), F[columns, rows])
+    return (catalog.genres[:, :, None] * near[:, None, :]).reshape(len(catalog), -1)

@@ -26,7 +26,7 @@ from ..data import artifacts
 from ..data.catalog import Catalog
 from ..data.errors import DataError
 from ..data.interactions import LIKED, Interactions, grades
-from ..learn.features import SparseRows, pseudo_users
+from ..learn.features import pseudo_users
 from ..linalg.randomized_svd import randomized_svd
 from ..linalg.sparse import SparseMatrix
 from .gaussian import FILE, KIND, Gaussian, GaussianSettings
@@ -53,17 +53,18 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
 
     means = over_users(r * rx)  # mu = sum of w_u x_u
     variances = np.maximum(over_users(r * rx * x) - means**2, 0.0)  # sd^2
-    pseudo = pseudo_users(catalog, np.sqrt(settings.genre_weight * variances))
-    rows = SparseRows(
-        np.concatenate((train.indptr, train.indptr[-1] + pseudo.indptr[1:])),
-        np.concatenate((train.movie_rows, pseudo.columns)),
-        np.concatenate((rx, pseudo.values)),
+    F = pseudo_users(catalog, np.sqrt(settings.genre_weight * variances)).T  # (n_pseudo_users, n_movies)
+    movies, values = np.nonzero(F)[1].astype(np.int32), F[F != 0]
+    rows = (
+        np.concatenate((train.indptr, train.n_ratings + np.cumsum(np.count_nonzero(F, axis=1)))),
+        np.concatenate((train.movie_rows, movies)),
+        np.concatenate((rx, values)),
     )
-    matrix = CenteredMatrix(rows, means, np.concatenate((roots, np.zeros(len(pseudo.indptr) - 1))))
+    matrix = CenteredMatrix(rows, means, np.concatenate((roots, np.zeros(len(F)))))
     _, s, Vt = randomized_svd(matrix, min(settings.rank, *matrix.shape), np.random.default_rng(settings.seed))
     V = Vt.T * s  # (n_movies, k)
 
-    prior = np.bincount(pseudo.columns, weights=pseudo.values.astype(np.float64) ** 2, minlength=train.n_movies)
+    prior = np.bincount(movies, weights=values.astype(np.float64) ** 2, minlength=train.n_movies)
     psi = np.maximum(variances + prior - (V.astype(np.float64) ** 2).sum(axis=1), 0.0)  # diag(C) - |v|^2
     noise = psi + settings.noise_share * variances + settings.noise / np.sqrt(n)
     likes = over_users(r**2 * (train.ratings >= LIKED))  # share of people who like it
@@ -74,11 +75,11 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
 class CenteredMatrix(SparseMatrix):
     """A - r mu': rows scaled by r less the scaled mean, without ever filling the zeros in; r is 0 for pseudo-users.
 
-    rows: of A.  means: mu, (n_movies,).  roots: r, (n_rows,); where r_u^2 are the weights that made mu, r'A = mu' and
-    r'r = 1, so that (A - r mu')' (A - r mu') = A'A - mu mu'.
+    rows: indptr, columns and values of A.  means: mu, (n_movies,).  roots: r, (n_rows,); where r_u^2 are the weights
+    that made mu, r'A = mu' and r'r = 1, so that (A - r mu')' (A - r mu') = A'A - mu mu'.
     """
 
-    def __init__(self, rows: SparseRows, means: np.ndarray, roots: np.ndarray) -> None:
+    def __init__(self, rows: tuple[np.ndarray, np.ndarray, np.ndarray], means: np.ndarray, roots: np.ndarray) -> None:
         super().__init__(*rows, len(means))
         self.means, self.roots = means.astype(np.float32), roots.astype(np.float32)
 
