@@ -149,7 +149,9 @@ def read_inputs(arguments: argparse.Namespace) -> tuple[dict[str, Vectors], Opti
             read_people(ratings)
     others = {}
     if arguments.visual_url:
-        _say(f"{fusion.VISUAL}: {len(picture_files(arguments.visual)):,} pictures for {arguments.visual_url}")
+        _say(
+            f"{fusion.VISUAL}: {len(movie_files(arguments.visual, MEDIA_TYPES)):,} pictures for {arguments.visual_url}"
+        )
     elif arguments.visual:
         others[fusion.VISUAL] = read_visual(arguments.visual, command.Progress("pictures", "files"))
     if arguments.audio:
