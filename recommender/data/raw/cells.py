@@ -75,7 +75,7 @@ def year_of(text: str = "") -> int:
     [1995, 1995, 1995, 0, 0, 0]
     """
     try:
-        year = float(text)
+        year = float(text or 0)
     except ValueError:
         match = re.search(r"(?<![0-9])([12][0-9]{3})(?![0-9])", text)
         year = float(match[1]) if match else 0
