@@ -170,7 +170,7 @@ def make_parser(module: str, description: str, steps: Sequence[str]) -> Parser:
     parser = Parser(f"preprocess.{module}", description, renamed={f"--{other}": f"--{place}"})
     parser.set_defaults(descriptions=[], bundle=False)
     if reads_raw:
-        parser.add_common("data", help="raw data: a folder or a .zip (default: data)")
+        parser.add_common("data", help="raw data: a folder, an archive, or what is in it: two.zip/a (default: data)")
         forms = f"one of {', '.join(FORMATS)}, if the detection is wrong"
         parser.add_argument("--source-format", choices=tuple(FORMATS), metavar="NAME", help=forms)
     folder = default_folder("processed")

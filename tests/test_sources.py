@@ -115,6 +115,7 @@ SAME = {
     "row numbers of R": HEADER + "".join(f'"{i + 1}",{row}\n' for i, row in NUMBERED),
     "row numbers after a filter": HEADER + "".join(f"{i * i + 3},{row}\n" for i, row in NUMBERED),
     "an index of pandas": f",{HEADER}" + "".join(f"{i},{row}\n" for i, row in NUMBERED),
+    "a separator after the header": (HEADER + LINES).replace("timestamp", "timestamp,"),
     "separators at the end": HEADER + LINES.replace("\n", ",\n") + ",,,\n",
     "decimal commas": (HEADER + LINES).replace(",", ";").replace(".", ","),
     "byte order mark": "\ufeff" + HEADER + LINES,

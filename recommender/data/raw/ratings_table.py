@@ -133,7 +133,8 @@ def _read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
         notes.append(f"columns are read: {', '.join(renamed)}")
     if positions[3] < 0:
         notes.append("no timestamp column: file order is used instead; methods that need dates are not available")
-    return layout._replace(separator=separator, positions=positions, width=len(header)), notes
+    width = (max(i for i, cell in enumerate(header, 1) if cell), len(header))
+    return layout._replace(separator=separator, positions=positions, width=width), notes
 
 
 def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]:
@@ -168,7 +169,7 @@ def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]
                 parts.append((*ids, ratings.astype(np.float32), times.astype(np.uint32)))
         except (ValueError, OverflowError):  # not numbers, or only blank lines
             return None
-    if n_separators != (sum(len(part[0]) for part in parts) + layout.has_header) * (layout.width - 1):
+    if n_separators != (sum(len(part[0]) for part in parts) + layout.has_header) * (layout.width[1] - 1):
         return None
     return [np.concatenate(column) for column in zip(*parts)]
 
@@ -249,7 +250,7 @@ def _text_rows(files: RawFiles, layout: Format, notes: list[str]) -> Iterator[tu
         lines = io.TextIOWrapper(file, encoding="latin-1", newline="")
         top = int(layout.has_header and lines.readline() != "")
         reader = csv.reader(lines, delimiter=layout.separator, **STRICT)
-        for line, cells in fitted_rows(files, files.ratings_name, reader, top, (layout.width,) * 2, notes):
+        for line, cells in fitted_rows(files, files.ratings_name, reader, top, layout.width, notes):
             found = (cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else "")
             if "\n" in "".join(found):
                 raise files.error(files.ratings_name, "a cell has several lines: close the quote before it", line)

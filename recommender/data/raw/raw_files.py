@@ -147,11 +147,15 @@ def _in_archive(file: IO[bytes], label: Path) -> Files:
     with _damage_told(label):
         if zipfile.is_zipfile(file):
             archive = zipfile.ZipFile(file)
-            return {name.replace("\\", "/"): functools.partial(archive.open, name) for name in archive.namelist()}
+            return {_slashes(name): functools.partial(archive.open, name) for name in archive.namelist()}
         file.seek(0)
         tar = tarfile.TarFile.open(fileobj=file)
         members = [member for member in tar.getmembers() if member.isfile()]
-        return {member.name.removeprefix("./"): functools.partial(tar.extractfile, member) for member in members}
+        return {_slashes(member.name): functools.partial(tar.extractfile, member) for member in members}
+
+
+def _slashes(name: str) -> str:
+    return name.replace("\\", "/").removeprefix("./").lstrip("/")
 
 
 def _plain(name: str) -> str:

@@ -156,6 +156,7 @@ class Format(NamedTuple):
     ratings, movies: names of its files.  read_movies: yields line, (id, title, genres).  separator: of the ratings.
     positions: of user, movie, rating and time in a line; -1 = no such column.  has_header: of the ratings;
     then separator and positions follow from it.  low, high: ratings from low to high are mapped to 0.5 to 5.
+    width: least and most cells of a line of ratings.
     """
 
     ratings: str
@@ -166,13 +167,13 @@ class Format(NamedTuple):
     has_header: bool = False
     low: float = 0.5
     high: float = 5.0
-    width: int = 7
+    width: tuple[int, int] = (7, 7)
 
 
 # A new format is one line here. `::` is read as two `:` with an empty column between, for pandas' C parser.
 FORMATS = {
     "csv": Format("ratings.csv", "movies.csv", _csv_movies, ",", (0, 1, 2, 3), has_header=True),
     "dat": Format("ratings.dat", "movies.dat", _dat_movies, ":", (0, 2, 4, 6)),
-    "100k": Format("u.data", "u.item", _item_movies, "\t", (0, 1, 2, 3), width=4),
+    "100k": Format("u.data", "u.item", _item_movies, "\t", (0, 1, 2, 3), width=(4, 4)),
     "movietweetings": Format("ratings.dat", "movies.dat", _dat_movies, ":", (0, 2, 4, 6), low=0.0, high=10.0),
 }
