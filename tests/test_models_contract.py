@@ -114,19 +114,19 @@ def test_refit_is_a_fresh_fit_and_save_keeps_everything(name: str, tmp_path: Pat
     assert not np.array_equal(again.score(data, rows), expected)
     np.testing.assert_array_equal(again.fit(data).score(data, rows), expected)
     again.save(tmp_path)
-    loaded = registry.load(name, tmp_path)
+    loaded = registry.model_class(name).load(tmp_path)
     np.testing.assert_array_equal(loaded.score(data, rows), expected)
     assert loaded.settings == again.settings
     assert {key: array.tolist() for key, array in loaded.arrays().items()} == {
         key: array.tolist() for key, array in again.arrays().items()
     }
     with pytest.raises(ArtifactError, match="another movie list"):
-        registry.load(name, tmp_path, Catalog([]))
+        registry.model_class(name).load(tmp_path, Catalog([]))
     file = max(tmp_path.glob("*.np[yz]"), key=lambda path: path.stat().st_size)
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(ArtifactError, match=file.name):
-        registry.load(name, tmp_path)
+        registry.model_class(name).load(tmp_path)
 
 
 # Another value for settings whose double plus .1 says nothing, and what else a setting needs to have a say.
@@ -187,4 +187,4 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     assert registry.make("text_bridge").name == "text_ridge"  # the old name
     make("popularity").fit(ratings()).save(tmp_path)
     with pytest.raises(ArtifactError, match="'popularity' artifact, not 'ease'"):
-        registry.load("ease", tmp_path)
+        registry.model_class("ease").load(tmp_path)

@@ -62,11 +62,6 @@ def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranke
     return model_class(name)(catalog, **settings)
 
 
-def load(name: str, folder: Path, catalog: Optional[Catalog] = None) -> Ranker:
-    """Read a fitted model that `Ranker.save` wrote to `folder`."""
-    return model_class(name).load(folder, catalog)
-
-
 def stored_or_fitted(name: str, folder: Path, catalog: Catalog, history: Interactions) -> Ranker:
     """Return the model that a program stored in the processed `folder`, or fit one on `history`.
 
