@@ -114,7 +114,7 @@ def test_default_model_settings_and_length_1(stand_in):
 
 def test_what_cannot_be_used_is_refused(stand_in, monkeypatch):
     with pytest.raises(ChoiceError, match=r"cannot load 'wrong' .*not a local folder and is not a model.*: check"):
-        _ = make_backend("sentence-transformers", model_name="wrong").identity
+        _ = make_backend("sentence-transformers", model="wrong").identity
     with pytest.raises(SettingsError, match="batch_size: 0 is out of range"):
         make_backend("sentence-transformers", batch_size=0)
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)

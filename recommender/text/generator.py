@@ -45,7 +45,7 @@ class TasteEmbeddingConfig:
     """What to embed, with which backend, and where to store it.
 
     project_root: folder with `processed/` and `data/`; None: the shipped ones.
-    backend_type: a name of `registry.names()`.  model_name: the model of `sentence-transformers`, "" its default.
+    backend_type: a name of `registry.names()`.  model_name: the model of `sentence-transformers`.
     openai_model: the model of `http`.  movie_sources: names or `name=path`; paths are relative to `project_root`, and
     `movielens` alone is the processed folder.  batch_size: texts in a call of a model or service.
     rating_threshold, min_movies, alpha: see `people`.  output: folder of the results, by default
@@ -58,7 +58,7 @@ class TasteEmbeddingConfig:
 
     project_root: Union[str, Path, None] = None
     backend_type: str = DEFAULT_BACKEND
-    model_name: str = ""
+    model_name: str = "BAAI/bge-base-en-v1.5"
     openai_model: str = "text-embedding-3-large"
     movie_sources: Sequence[str] = (MOVIELENS,)
     batch_size: int = 64
@@ -207,8 +207,8 @@ class TasteEmbeddingGenerator:
         if self._backend is None and name == DEFAULT_BACKEND:
             self._backend = self._local_backend(texts)
         elif self._backend is None:
-            models = {HTTP: {"model": config.openai_model}, SENTENCE_TRANSFORMERS: {"model_name": config.model_name}}
-            own = {**models[name], "batch_size": config.batch_size} if name in models else {}
+            models = {HTTP: config.openai_model, SENTENCE_TRANSFORMERS: config.model_name}
+            own = {"model": models[name], "batch_size": config.batch_size} if name in models else {}
             self._backend = make_backend(name, **{**own, **config.backend_settings})
         return self._backend
 

@@ -25,7 +25,7 @@ for flag, default in (("--texts", 150), ("--repeats", 3), ("--threads", 1)):
 IMPORTS = (
     "from recommender.text.registry import make_backend; from recommender.text.backends import minilm; make_backend"
 )
-TORCH = "('sentence-transformers', model_name=str(minilm.package_folder()), device='cpu')"
+TORCH = "('sentence-transformers', model=str(minilm.package_folder()), device='cpu')"
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     catalog = Catalog.load(default_folder("processed"))
     n = min(arguments.texts, len(catalog))
     texts = [movie_text(catalog.movie(number * len(catalog) // n)) for number in range(n)]
-    torch = make_backend("sentence-transformers", model_name=str(package_folder()), device="cpu")
+    torch = make_backend("sentence-transformers", model=str(package_folder()), device="cpu")
     backends = {"numpy": make_backend("minilm"), "torch": torch}
     seconds: dict[str, list[float]] = {who: [] for who in backends}
     vectors = {who: backend.embed_texts(["ready"]) for who, backend in backends.items()}

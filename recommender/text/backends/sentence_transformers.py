@@ -16,12 +16,10 @@ from ...data.errors import ChoiceError, SettingsError
 from ...data.settings import setting
 from ..base import BaseEmbeddingBackend, Identity
 
-DEFAULT_MODEL = "BAAI/bge-base-en-v1.5"
-
 
 @dataclass(frozen=True)
 class SentenceTransformersSettings:
-    model: str = setting(DEFAULT_MODEL, "sentence-transformers: name on the Hugging Face hub, or a folder")
+    model: str = setting("BAAI/bge-base-en-v1.5", "sentence-transformers: name on the Hugging Face hub, or a folder")
     batch_size: int = setting(32, "sentence-transformers: texts at once", 1)
     device: str = setting("", "sentence-transformers: such as cpu or cuda; empty: the library's choice")
 
@@ -29,15 +27,14 @@ class SentenceTransformersSettings:
 class SentenceTransformersBackend(BaseEmbeddingBackend):
     """A model that sentence-transformers can load, downloaded at its first use unless it is a folder.
 
-    model_name: another name of the setting `model`.
     Raises `SettingsError` at once where the library is not installed, `ChoiceError` at the first use where the model
     can't be loaded.
     """
 
     name, Settings = "sentence-transformers", SentenceTransformersSettings
 
-    def __init__(self, model_name: str = "", **settings: Any) -> None:
-        super().__init__(**{**({"model": model_name} if model_name else {}), **settings})
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
         self._model: Any = None
         try:
             self._library = importlib.import_module("sentence_transformers")
