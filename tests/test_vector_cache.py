@@ -17,7 +17,7 @@ MANY = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(200)]
 
 
 def test_a_second_run_makes_no_call_and_gives_the_same(server, tmp_path):
-    first = backend(server, tmp_path / "new" / "folder").embed_texts(TEXTS)
+    first = backend(server, tmp_path / "new" / "folder", concurrency=1).embed_texts(TEXTS)
     n_requests, again = len(server.requests), backend(server, tmp_path / "new" / "folder")
     assert again.identity.dimension == 3
     np.testing.assert_array_equal(again.embed_texts(TEXTS[::-1])[::-1], first)
@@ -35,7 +35,7 @@ def test_model_dimensions_and_text_tell_vectors_apart(server, tmp_path):
 
 
 def test_a_vector_that_is_damaged_is_asked_for_again(server, tmp_path):
-    backend(server, tmp_path).embed_texts(TEXTS)
+    backend(server, tmp_path, concurrency=1).embed_texts(TEXTS)
     with sqlite3.connect(tmp_path / FILE_NAME) as file:
         rows = file.execute("SELECT text_hash, vector FROM vectors ORDER BY text_hash").fetchall()
         torn, flipped = rows[0][1][:-1], bytes([rows[1][1][0] ^ 1]) + rows[1][1][1:]
