@@ -86,7 +86,7 @@ def joined_genres(cells: Sequence[str]) -> list[str]:
     """Return the genres of each movie joined by `|`, "" for none, from a whole column of any usual form.
 
     Lists as Python or JSON write them hold names. Elsewhere `|` separates, and in a column without it `,`, `;` and `/`
-    do; such a character also separates where both sides are genres of their own in the column.
+    do; such a character also separates what is a genre of its own elsewhere in the column.
 
     >>> joined_genres(["Action, Drama", "Comedy/Romance"]), joined_genres(["War|Sci-Fi/Fantasy", "[{'name': 'Drama'}]"])
     (['Action|Drama', 'Comedy|Romance'], ['War|Sci-Fi/Fantasy', 'Drama'])
@@ -98,7 +98,7 @@ def joined_genres(cells: Sequence[str]) -> list[str]:
     for cell, names in listed.items():
         always = plain and not _LIST.match(cell.strip())
         split = [[part for part in _BETWEEN.split(name) if part] for name in names]
-        parts = [part if always or known.issuperset(part) else [name] for name, part in zip(names, split)]
+        parts = [part if always or not known.isdisjoint(part) else [name] for name, part in zip(names, split)]
         joined[cell] = "|".join(dict.fromkeys(itertools.chain(*parts)))
     return [joined[cell] for cell in cells]
 
