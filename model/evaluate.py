@@ -131,19 +131,18 @@ def check_files(arguments: argparse.Namespace, stem: str, csv: str, json: str) -
     )
     output = arguments.output
     del arguments.output
-    for name, mark in (("json", json), ("csv", csv)):
-        flag, path = f"--{name}", getattr(arguments, name)
-        if output is not None and path is None:
-            flag, path = "--output", output / f"{stem}.{name}"
-            setattr(arguments, name, path)
+    if output is not None:
+        arguments.json = arguments.json or output / f"{stem}.json"
+        arguments.csv = arguments.csv or output / f"{stem}.csv"
+    averages = arguments.csv and averages_path(arguments.csv)
+    for flag, path, mark in (("json", arguments.json, json), ("csv", arguments.csv, csv), ("csv", averages, csv)):
         if path is not None:
-            need_file(path, flag, mark)
-    for name in ("plots", "checkpoint"):
-        if (path := getattr(arguments, name, None)) is not None:
-            need_folder(path, f"--{name}")
+            need_file(path, "--output" if output is not None and path.parent == output else f"--{flag}", mark)
+    for flag in ("plots", "checkpoint"):
+        if (path := getattr(arguments, flag, None)) is not None:
+            need_folder(path, f"--{flag}")
     if arguments.csv is not None:
-        need_file(averages_path(arguments.csv), "--csv", csv)
-        is_same = arguments.json in (arguments.csv, averages_path(arguments.csv))
+        is_same = arguments.json in (arguments.csv, averages)
         refuse((is_same, f"--json {arguments.json} is also written by --csv: give another name"))
         report.need_parquet(arguments.csv)
     if arguments.plots is not None:
@@ -263,7 +262,7 @@ def read_set(path: Path, name: str) -> tuple[Interactions, Catalog]:
 
 
 def averages_path(path: Path) -> Path:
-    return path.with_name(f"{path.stem}-averages{path.suffix}")
+    return path.parent / f"{path.stem}-averages{path.suffix}"
 
 
 if __name__ == "__main__":

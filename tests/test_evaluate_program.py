@@ -202,7 +202,7 @@ def test_the_reference_is_named_or_the_first_or_the_best(against, reference):
     ("text", "words"),
     [
         ("ease:regularisation", "key=value"),
-        ("ease:regularisation=1:regularisation=2", "regularisation twice"),
+        ("ease:regularisation=1:regularisation=2", "'regularisation=2' is not key=value with a new key"),
         ("glove", "'glove': choose from ease, http"),
     ],
 )

@@ -1,14 +1,9 @@
 """Evaluation protocols: which ratings are known, which are held out, and for which users.
 
-    per-user       the last part of each user's ratings is held out
-    returning      of those users, the ones whose held-out part begins after a break      (`Evaluation.returning`)
-    strict-time    the same users and targets, but models are fitted only on ratings
-                   from before the moment of prediction                                (`Evaluation.strict_time`)
-    global-time    one moment for all, at which the held-out part begins
-
-In each, models are tuned on val (fitted on train) and reported on test once (fitted on train + val); all movies
-that the user has not rated are ranked; a target is relevant at 4 stars or more; users without a relevant target are
-left out and counted. `build` makes a case by name. Movies are held out in `held_out_movies`, whole users in `replay`.
+Per user, the last part of each user's ratings is held out; `PROTOCOLS` lists the variants, `build` makes a case by
+name. Movies are held out in `held_out_movies`, whole users in `replay`. In each, models are tuned on val (fitted on
+train) and reported on test once (fitted on train + val); all movies that the user has not rated are ranked; a target is
+relevant at 4 stars or more; users without a relevant target are left out and counted.
 
 Leaks               prevented by
     others' future  strict time only: per-user models are fitted on ratings that others gave later

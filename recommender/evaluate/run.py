@@ -70,10 +70,8 @@ class Spec:
         settings: dict[str, Any] = {}
         for pair in _PAIR.split(rest) if colon else ():
             key, _, value = pair.partition("=")
-            if not key or not value:
-                raise ChoiceError(f"{what} {text!r}: {pair!r} is not key=value; write {name}:key=value")
-            if key in settings:
-                raise ChoiceError(f"{what} {text!r} sets {key} twice: give each setting once")
+            if not key or not value or key in settings:
+                raise ChoiceError(f"{what} {text!r}: {pair!r} is not key=value with a new key; write {name}:key=value")
             try:
                 settings[key] = json.loads(value)  # true, false, a number
             except ValueError:
