@@ -64,6 +64,15 @@ class Moments(Fixed):
         return (np.asarray(at)[:, None] % 24 == np.arange(24)).astype(np.float32)
 
 
+class HalfOfMoment(Fixed):
+    """Expects half of the moment it was asked at, for any movie."""
+
+    scores_are_ratings = True
+
+    def _score(self, history, user_rows, at):
+        return np.repeat(np.asarray(at, np.float32)[:, None] / 2, history.n_movies, axis=1)
+
+
 class Stars(Fixed):
     """Expects each movie's value as its rating, an eighth more for each further row of user."""
 
@@ -160,6 +169,7 @@ def test_expected_ratings_by_hand(tmp_path, monkeypatch):
     values = [9, 9, 9, 9, 9, 9, 9, 9, 3.5, 2]
     predicted = rank(lambda: Stars(values), case, 3).predicted
     assert predicted.tolist() == [3.5, 2, 3.75, 2.25]  # movies 8 and 9, twice
+    assert rank(HalfOfMoment, case, 3).predicted.tolist() == 4 * [4]  # also of who is not evaluated: at the first, 8
     whole = rating_errors(case, predicted)
     assert whole["rmse"] == pytest.approx(np.sqrt((0.5**2 + 1 + 1.75**2 + 0.25**2) / 4))
     assert whole["mae"] == pytest.approx((0.5 + 1 + 1.75 + 0.25) / 4)
