@@ -252,7 +252,8 @@ def test_a_compressed_file_and_an_archive_made_on_a_mac(tmp_path):
     folder = write_csv(tmp_path / "raw")
     archive = pack(folder, tmp_path / "set.zip")
     with zipfile.ZipFile(archive, "a") as file:
-        file.writestr("__MACOSX/ml-tiny/ratings.csv", "junk")
+        for name in ("__MACOSX/ml-tiny/ratings.csv", "__MACOSX/ml-tiny/movies.csv", "ml-tiny/._ratings.csv"):
+            file.writestr(name, "junk")
         file.writestr("ml-tiny/old/ratings.csv", "junk")
     assert table(archive) == EXPECTED
     for name in ("ratings.csv", "movies.csv"):
@@ -296,8 +297,12 @@ def test_parts_of_two_data_sets_are_never_mixed(tmp_path, refused):
     assert "has no ratings" in refused(archive / "c")
     with zipfile.ZipFile(archive, "a") as file:
         file.write(two / "movies.csv", "movies.csv")
+        for path in one.iterdir():
+            file.write(path, f"b/old/{path.name}")
         file.writestr("c/ratings.csv", HEADER)
     assert "c has ratings.csv but no movies.csv" in refused(archive / "c")
+    assert (table(archive / "b"), table(archive / "b" / "old")) == (ROWS, EXPECTED)
+    assert table(write_csv(tmp_path)) == EXPECTED  # a folder's own files come before those of its folders
     (one / "ratings.csv.gz").write_bytes(gzip.compress((two / "ratings.csv").read_bytes()))
     assert "several data sets (ratings.csv, ratings.csv.gz)" in refused(one)
     assert (table(one / "ratings.csv"), table(one / "ratings.csv.gz")) == (EXPECTED, ROWS)
@@ -348,11 +353,11 @@ USERS = ("me", "-1", "1.5", "", "9007199254740992")
 REWRITTEN = (
     (
         "userId",
-        '"{}",10,4,9\n',
-        ["1.23457E+15", "1,23457E+15", "1e+05", "1,234", "1.000", "1'234", "########", "#NAME?"],
+        '"{}",10,4,1000000009\n',
+        ["1.23457E+15", "1,23457E+15", "1e+05", "1,234", "1.000", "1'234", "##", "#NAME?"],
     ),
-    ("movieId", '1,"{}",4,9\n', ["1.0E+05", "12.345", "1.234.567"]),
-    ("rating", "1,10,{},9\n", ("4-May", "5. Apr", "04.05.2024", "2024-05-04", "Mai 50")),
+    ("movieId", '1,"{}",4,1000000009\n', ["1.0E+05", "12.345", "1.234.567"]),
+    ("rating", "1,10,{},1000000009\n", ("4-May", "5. Apr", "04.05.2024", "2024-05-04", "Mai 50")),
     ("timestamp", '1,10,4,"{}"\n', ["1.4E+09", "1,4E+09", "1.400.001.010", "1,400,001,010"]),
 )
 NO_TIMES = {
@@ -387,6 +392,11 @@ BAD_FILES = {
         "an absurd id": (HEADER + "9" * 5000 + ",10,4.0,100\n", "line 2: userId '9999"),
         **{x: (HEADER + LINES + row.format(x), f"11: {of} {x!r} is not a") for of, row, xs in REWRITTEN for x in xs},
         **{x: (HEADER + "".join(f"1,9,3.5,{t}\n" for t in times), x) for x, times in NO_TIMES.items()},
+        "all ids shortened": (HEADER + "1.2E+15,10,4,9\n1.3E+15,10,4,9\n", "line 2: userId '1.2E+15' is not"),
+        "a name shortened": (
+            HEADER + "u" + LINES[:-1].replace("\n", "\nu") + "\n1E+23,10,4,9\n",
+            "11: userId '1E+23' is not",
+        ),
         "a quote left open": (HEADER + '1,10,4.0,"100\n' + LINES, "ratings.csv line"),
         "a quote open over lines": (
             f'{HEADER}1,10,4.0,"{BASE}\n{LINES}1,40,4.0,{BASE}"\n',
