@@ -162,20 +162,19 @@ class Progress:
         self._width = len(line)
 
 
-class Printed:
+class _Printed:
     """A stream that prints texts, whoever wrote them, without what commands a terminal; `stream` prints all."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
-        with contextlib.suppress(AttributeError):
+        if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Print `text`; a progress line may begin and end with a carriage return."""
-        first, last = ("\r" * test("\r") for test in (text.startswith, text.endswith))
+        first, last = ("\r" * test("\r") for test in (text.startswith, text.endswith))  # of a progress line
         return int(self.stream.write(first + printable(text.strip("\r")) + last))
 
 
@@ -196,8 +195,8 @@ def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
     if sys.stdout is None:
         sys.exit(_fail("standard output is closed: redirect it to a terminal or a file"))
     try:
-        errors = sys.stderr and Printed(sys.stderr)
-        with contextlib.redirect_stdout(Printed(sys.stdout)), contextlib.redirect_stderr(errors):
+        errors = sys.stderr and _Printed(sys.stderr)
+        with contextlib.redirect_stdout(_Printed(sys.stdout)), contextlib.redirect_stderr(errors):
             code = main(None) or 0
         sys.stdout.flush()
     except TastevecError as error:

@@ -192,7 +192,9 @@ class Stored:
         for name, dtypes in files.items():
             path = self.folder / name
             if path.suffix == ".json":
-                found = {path.stem: load_json(path, f"run {self.remedy}", _read_ids)}
+                found = {
+                    path.stem: load_json(path, f"run {self.remedy}", lambda ids: np.array([*map(int, ids)], np.int64))
+                }
             else:
                 parts = dtypes if path.suffix == ".npz" else {path.stem: dtypes}
                 found = load_arrays(path, parts, f"run {self.remedy}")
@@ -250,10 +252,6 @@ def restore(
     if movie_ids is not None and about.get("movies_sha256") != ids_sha256(movie_ids):
         raise ArtifactError(f"{folder} was trained on another movie list: run {remedy}")
     return Stored(folder, remedy, manifest, chosen, about)
-
-
-def _read_ids(ids: Iterable[str]) -> np.ndarray:
-    return np.array([int(ident) for ident in ids], dtype=np.int64)
 
 
 def _describe(file: Path) -> dict[str, Any]:

@@ -124,9 +124,9 @@ class Catalog:
     """
 
     def __init__(self, rows: Sequence[Mapping[str, str]], n_ratings: Optional[Mapping[int, int]] = None) -> None:
-        """Build from rows with at least `movieId`, `title` and `genres`; `n_ratings` maps movie id -> count.
+        """Build from rows with at least `movieId`, `title` and `genres`, which become printable lines.
 
-        Texts become single lines without control characters, since titles may come from anywhere.
+        n_ratings: movie id -> count.
         """
         try:
             ids = np.array([int(row.get("movieId", "")) for row in rows], dtype=np.int64)

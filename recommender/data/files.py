@@ -121,8 +121,7 @@ def parse_json(text: str) -> Any:
 
     A number of too many digits becomes bytes, which no reader takes for a number, so that it can say where it is.
     """
-    read_int = lambda digits: int(digits) if len(digits) <= 100 else digits.encode()  # noqa: E731
-    return json.loads(text, object_pairs_hook=_object, parse_int=read_int)
+    return json.loads(text, object_pairs_hook=_object, parse_int=lambda n: int(n) if len(n) <= 100 else n.encode())
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

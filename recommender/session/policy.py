@@ -77,8 +77,7 @@ class MovieFilter:
             if not isinstance(names, (str, tuple, list)) or not all(isinstance(name, str) for name in names):
                 raise ChoiceError(f"genres {shown(names)}: give a tuple of names")
         for year in (self.first_year, self.last_year):
-            if year is not None:
-                whole("year", year, least=0)
+            whole("year", 0 if year is None else year, least=0)
 
     def mask(self, catalog: Catalog) -> np.ndarray:
         """Return the mask of allowed movies (n_movies,); raises `ChoiceError` for an unknown genre."""

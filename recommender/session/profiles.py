@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any, Optional
 
@@ -50,13 +49,8 @@ def save_profile(
     known: what `load_profile` or this function returned before; movies that the catalogue lacks, and other keys, keep
     their places. Nothing is written where nothing has changed.
     """
-    ids = catalog.movie_ids
-    old: dict[str, Any] = {
-        "format_version": _VERSIONS[-1],
-        "seed": state.seed,
-        **{key: [] for key in _LISTS},
-        **(known or {}),
-    }
+    ids, new = catalog.movie_ids, {"format_version": _VERSIONS[-1], "seed": state.seed}
+    old: dict[str, Any] = known or {**new, **{key: [] for key in _LISTS}}
     favorites = [int(ids[row]) for row in state.favorites]
     answers = [[int(ids[event.row]), event.answer] for event in state.answers]
     for place, movie_id in enumerate(old["favorites"]):
@@ -67,8 +61,8 @@ def save_profile(
             answers.insert(place, answer)
     n_kept = len(answers) - len(state.answers)
     words = [[text.encode(errors="ignore").decode(), after + n_kept] for text, after in state.utterances]
-    for new, before in itertools.takewhile(lambda pair: pair[0][0] == pair[1][0], zip(words, old["words"])):
-        new[1] = min(before[1], len(answers))
+    for said, before in itertools.takewhile(lambda pair: pair[0][0] == pair[1][0], zip(words, old["words"])):
+        said[1] = min(before[1], len(answers))
     profile = {**old, "favorites": favorites, "answers": answers, "words": words}
     if profile != known or not path.is_file():
         with replace_file(path) as temporary:
@@ -119,14 +113,12 @@ def _checked(profile: Any) -> dict[str, Any]:
             fits = [type(part) for part in parts] == kinds and all(part >= 0 for part in parts if type(part) is int)
             if not fits or (key == "answers" and parts[1] not in ANSWERS):
                 raise ValueError(f"{key}: {shown(entry)} is not {wanted}")
-    movies = Counter([*profile["favorites"], *(movie_id for movie_id, _ in profile["answers"])])
-    if movies and max(movies.values()) > 1:
-        raise ValueError(f"favorites and answers: movie {movies.most_common(1)[0][0]} is there twice")
-    moments = [after for _, after in profile["words"]]
-    if sorted(moments) != moments or (moments and moments[-1] > len(profile["answers"])):
-        raise ValueError(
-            f"words: {shown(moments)} are no numbers of answers, in order, up to {len(profile['answers'])}"
-        )
+    movies = [*profile["favorites"], *(movie_id for movie_id, _ in profile["answers"])]
+    if len(set(movies)) < len(movies):
+        raise ValueError(f"favorites and answers: movie {max(movies, key=movies.count)} is there twice")
+    moments, n_answers = [after for _, after in profile["words"]], len(profile["answers"])
+    if sorted([*moments, n_answers]) != [*moments, n_answers]:
+        raise ValueError(f"words: {shown(moments)} are no numbers of answers, in order, up to {n_answers}")
     for key, value in profile.items():
         try:
             json.dumps({key: value}, indent=1, ensure_ascii=False, allow_nan=False).encode()
