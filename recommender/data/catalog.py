@@ -38,6 +38,7 @@ _SPOKEN = {
 
 _YEAR = re.compile(r"\s*\((\d{4})\s*(?:[-–—]\s*(?:\d{4})?\s*)?\)$")
 _BRACKET = re.compile(r"\s+\(([^()]*(?:\([^()]*\)[^()]*)*)\)$")
+_BETWEEN = re.compile(r"[|;]")
 _GOES_ON = re.compile(r"(?::|\bor:?)$", re.IGNORECASE)  # the brackets that follow belong to the title
 _AKA = re.compile(r"^(?:a\.?k\.?a\.?|also known as)\s*:?\s*", re.IGNORECASE)
 _ARTICLES = (
@@ -137,10 +138,11 @@ class Catalog:
         self.movie_ids = ids[order]
         if len(twice := self.movie_ids[1:][np.diff(self.movie_ids) == 0]):
             raise ArtifactError(f"movieId {twice[0]} is listed twice: remove one of the lines")
-        self._rows = [{name: one_line(text) for name, text in rows[i].items() if isinstance(text, str)} for i in order]
-        self.raw_titles = [row["title"] for row in self._rows]
-        self.years = np.array([_year(row) for row in self._rows], dtype=np.int16)
-        split = [_split(row.get("genres") or "") for row in self._rows]
+        self._rows = [rows[i] for i in order]
+        self.raw_titles = [one_line(row["title"]) for row in self._rows]
+        years = [_year(row.get("year"), title) for row, title in zip(self._rows, self.raw_titles)]
+        self.years = np.array(years, dtype=np.int16)
+        split = [_split(one_line(row.get("genres") or "")) for row in self._rows]
         self.genre_names = tuple(sorted({name for names in split for name in names}))
         self.genres = np.array([[name in names for name in self.genre_names] for names in split], dtype=bool)
         self.genres = self.genres.reshape(len(ids), len(self.genre_names))
@@ -196,21 +198,26 @@ class Catalog:
 
     def keywords(self) -> list[tuple[int, str]]:
         """Return (movie id, keyword) for every keyword of every movie; [] if the movie list has none."""
-        ids = self.movie_ids.tolist()
-        return [(i, word) for i, row in zip(ids, self._rows) for word in _split(row.get("keywords") or "")]
+        words = ((i, _split(self._texts(row).get("keywords", ""))) for row, i in enumerate(self.movie_ids.tolist()))
+        return [(i, word) for i, said in words for word in said]
 
     def lines(self) -> list[str]:
         """Return the metadata of each movie as one line of text, by row, for word search."""
         names = ("title", "year", "genres", "director", "cast", "keywords", "overview")
         said = [
-            [*(row.get(name) or "" for name in names), _SPOKEN.get(row.get("original_language") or "", "")]
-            for row in self._rows
+            [*(texts.get(name, "") for name in names), _SPOKEN.get(texts.get("original_language", ""), "")]
+            for texts in map(self._texts, range(len(self)))
         ]
         return [" | ".join(texts).replace("\n", " ") for texts in said]
 
+    def _texts(self, row: int) -> dict[str, str]:
+        """Return the cells of a row as printable lines; of all rows at once this takes a tenth of the start."""
+        return {name: one_line(text) for name, text in self._rows[row].items() if isinstance(text, str)}
+
     def movie(self, row: int) -> Movie:
         """Return the movie in `row`."""
-        fields = {name: self._rows[row].get(name) or "" for name in METADATA_COLUMNS}
+        texts = self._texts(row)
+        fields = {name: texts.get(name, "") for name in METADATA_COLUMNS}
         title, _, alternatives = parse_title(self.raw_titles[row])
         return Movie(
             int(self.movie_ids[row]),
@@ -234,13 +241,13 @@ def read_counts(counts: Mapping[str, int]) -> dict[int, int]:
     return {int(movie_id): count for movie_id, count in counts.items()}
 
 
-def _year(row: Mapping[str, str]) -> int:
-    given = (row.get("year") or "").strip()
-    return int(given) if given.isdecimal() and len(given) <= 4 else parse_title(row["title"]).year
+def _year(year: object, title: str) -> int:
+    given = str(year or "").strip()
+    return int(given) if given.isdecimal() and len(given) <= 4 else parse_title(title).year
 
 
 def _split(text: str) -> tuple[str, ...]:
     """Split a list inside a CSV cell: genres are joined by `|`, cast and keywords by `|` or `;`."""
     if text == NO_GENRES:
         return ()
-    return tuple(part.strip() for part in re.split(r"[|;]", text) if part.strip())
+    return tuple(part.strip() for part in _BETWEEN.split(text) if part.strip())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import math
 import sys
 from collections.abc import Sequence
@@ -86,6 +85,8 @@ def check_value(cls: type[Any], key: str, value: Any, label: str = "") -> Any:
     label = label or key
     fields = {field.name: field for field in dataclasses.fields(cls)}
     if key not in fields:
+        import difflib  # which every start of a program would wait for
+
         near = difflib.get_close_matches(key, fields, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(fields)}"
         raise SettingsError(f"{label.removesuffix(key)}unknown key {shown(key)}: {hint}")
