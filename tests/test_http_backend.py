@@ -129,11 +129,12 @@ def test_a_text_without_a_vector_is_named_and_the_others_go_on(server, tmp_path,
 
 @pytest.mark.parametrize("status", [400, 422, 500])
 def test_a_text_that_a_service_refuses_is_found_by_halves(server, tmp_path, status, capsys):
-    refusal = Reply(status, {"error": {"message": "odd"}})
+    refusal = Reply(status, {"error": {"message": "odd"}}, {"Retry-After": "0"})
     server.check = lambda texts: refusal if TEXTS[3] in texts else None
-    for sizes in ([8, 4, 4, 2, 2, 1, 1, 8, 8, 6], [1, 1]):
+    repeated = [8, 8, 4, 2, 1] if status == 500 else []  # all attempts for the batch, two for its parts
+    for sizes in ([8, 4, 4, 2, 2, 1, 1, 8, 8, 6, *repeated], [1, 1, *[1] * (2 if status == 500 else 0)]):
         server.requests.clear()
-        vectors = backend(server, tmp_path, concurrency=1, attempts=1).embed_known(TEXTS)
+        vectors = backend(server, tmp_path, concurrency=1, attempts=3).embed_known(TEXTS)
         assert re.search(rf"{TEXTS[3]!r} .*has no vector.*\(odd\)", capsys.readouterr().err)
         assert sorted(len(body["input"]) for _, body, _ in server.requests) == sorted(sizes)
         assert np.allclose(vectors, [unit(text) * (text != TEXTS[3]) for text in TEXTS], rtol=0, atol=1e-6)
@@ -171,7 +172,7 @@ def test_one_vector_for_all_texts_is_noticed_in_batches_of_one(server):
     same = [lambda answer: answer["data"][0].update(embedding=[1.0, 0, 0])]
     server.faults = same * 4
     assert "one vector for 3 different texts" in str(failure(backend(server, batch_size=1, concurrency=1)))
-    server.faults = [*same * 2]
+    server.faults = same * 3
     assert backend(server, batch_size=1, concurrency=1).embed_texts(["Heat", "heat", "HEAT", "hear"]).shape == (4, 3)
 
 

@@ -179,6 +179,10 @@ def test_a_service_that_answers_nobody_ends_the_run_soon(flags, server, monkeypa
     server.faults = [Reply(403, {"error": {"message": "no"}})]
     with pytest.raises(ServiceError, match="403"):
         enrich(flags)
+    server.faults = [*[fault] * 2, None] * 2  # no three in a row
+    enrich(flags)
+    assert sorted(entries(flags)) == [4, 7, 8]
+    Path(flags[3]).unlink()
     server.faults = [None] * 4 + [Reply(200, {})] * 9
     with pytest.raises(ServiceError, match="no message"):
         enrich(flags)

@@ -85,7 +85,7 @@ def embed(
     refused, in_a_row = {} if refused is None else refused, 0
     hasty = copy.copy(client)
     hasty.attempts = min(2, client.attempts)
-    unusable = WebError(f"{client.host} gave zeros, or no list of finite numbers: check the model", 200)
+    unusable = WebError(f"{client.host} gave zeros, or no list of finite numbers in float32: check the model", 200)
 
     def send(batch: Batch) -> Iterator[tuple[Batch, bytes, WebError]]:
         nonlocal batch_size
