@@ -392,7 +392,7 @@ BAD_FILES = {
         "an absurd id": (HEADER + "9" * 5000 + ",10,4.0,100\n", "line 2: userId '9999"),
         **{x: (HEADER + LINES + row.format(x), f"11: {of} {x!r} is not a") for of, row, xs in REWRITTEN for x in xs},
         **{x: (HEADER + "".join(f"1,9,3.5,{t}\n" for t in times), x) for x, times in NO_TIMES.items()},
-        "all ids shortened": (HEADER + "1.2E+15,10,4,9\n1.3E+15,10,4,9\n", "line 2: userId '1.2E+15' is not"),
+        "all ids rewritten": (HEADER + '"1,234",10,4,9\n"1,235",10,4,9\n', "line 2: userId '1,234' is not"),
         "a name shortened": (
             HEADER + "u" + LINES[:-1].replace("\n", "\nu") + "\n1E+23,10,4,9\n",
             "11: userId '1E+23' is not",
