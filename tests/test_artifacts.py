@@ -241,7 +241,7 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path, monkeypa
             artifacts.need_file(Path(os.devnull), "--csv")
     artifacts.need_file(own, "--csv", "task,who")
     artifacts.need_file(tmp_path / "new" / "x.csv", "--csv", "task")
-    monkeypatch.setattr(shutil, "disk_usage", lambda place: types.SimpleNamespace(free=4096))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: types.SimpleNamespace(total=1 << 30, free=4096))
     with pytest.raises(ArtifactError, match=r"the disk of .* is full: free some space, or give another --csv"):
         artifacts.need_file(own, "--csv")
 

@@ -80,7 +80,8 @@ def need_folder(folder: Path, flag: str = "--output", kind: str = "", names: Ite
         raise ArtifactError(f"{place} is a file, not a folder: give another {flag}")
     if not os.access(place, os.W_OK):
         raise ArtifactError(f"no permission to write in {place}: give another {flag}, or change its rights")
-    if shutil.disk_usage(place).free < LEAST_FREE:
+    disk = shutil.disk_usage(place)
+    if disk.total and disk.free < LEAST_FREE:  # some file systems tell neither
         raise ArtifactError(f"the disk of {place} is full: free some space, or give another {flag}")
     if not kind:
         return
