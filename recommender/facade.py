@@ -257,13 +257,13 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
             vectors = fill(texts, vectors, counts)
         except ArtifactError as error:
             notes.append(f"movies without ratings come last: {error}")
-    rule: LearningRule = MovingAverage(vectors, policy.learning_rate, policy.negative_weight)
+    rule: LearningRule = MovingAverage(vectors, policy)
     artifact = folder / "artifacts" / "session"
     if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
         fitted, how = gaussian.load_gaussian(artifact, catalog.movie_ids)
         if texts is not None:
             fitted = fill_gaussian(texts, fitted, counts)
-        rule = gaussian.ConditionalGaussian(fitted, how, policy.skip_weight)
+        rule = gaussian.ConditionalGaussian(fitted, how, policy)
     elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
         remedy = f"run {artifacts.command(gaussian.REMEDY, artifact)} for the conditional Gaussian"
         notes.append(f"no {artifact}: sessions learn by the moving average; {remedy}")

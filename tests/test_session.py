@@ -54,7 +54,7 @@ def make_vectors(n: int = N) -> np.ndarray:
 
 def make_rule(name: str, policy: PolicySettings | None = None, n: int = N) -> Any:
     if name == "average":
-        return MovingAverage(make_vectors(n), *((policy.learning_rate, policy.negative_weight) if policy else ()))
+        return MovingAverage(make_vectors(n), policy)
     small = np.random.default_rng(1).uniform(0.01, 0.1, n).astype(np.float32)
     return ConditionalGaussian(Gaussian(make_vectors(n), small, small + 0.02, small, 100), GaussianSettings())
 
@@ -74,14 +74,18 @@ def about(*item: Any, **more: Any) -> Event:
 
 
 def test_the_average_moves_as_the_recursion_says():
-    rule = MovingAverage(make_vectors(), 0.3, 0.7)
+    rates = {"learning_rate": 0.3, "negative_weight": 0.7, "later_weight": 0.4, "not_interested_weight": 0.6}
+    rule = MovingAverage(make_vectors(), PolicySettings(**rates))
     vectors = rule.movie_vectors.astype(np.float64)
     wish = np.arange(K, dtype=np.float32)
     user = vectors[[2, 5]].mean(axis=0)
     user = 0.7 * user + 0.3 * vectors[8]
     user = (1 - 0.3 * 0.5) * user + 0.3 * 0.5 * wish
     user = 0.7 * user - 0.3 * 0.7 * vectors[9]
+    user = (1 - 0.3 * 0.4) * user + 0.3 * 0.4 * vectors[3]
+    user = (1 - 0.3 * 0.6) * user - 0.3 * 0.6 * 0.7 * vectors[4]
     events = [Event(2, "favorite"), Event(5, "favorite"), Event(8, "like"), about(wish, 0, 0.5), Event(9, "dislike")]
+    events += [Event(3, "later"), Event(4, "not interested")]
     events.insert(3, Event(7, "skip"))
     np.testing.assert_allclose(rule.user_vector(events), user, atol=1e-6)
     np.testing.assert_allclose(rule.scores(events), vectors @ user, atol=1e-5)

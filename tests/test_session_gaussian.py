@@ -17,7 +17,7 @@ from recommender.learn.features import pseudo_users
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings, load_gaussian
 from recommender.session.policy import PolicySettings
 from recommender.session.rules import MovingAverage
-from recommender.session.state import Event
+from recommender.session.state import ANSWERS, Event
 from recommender.session.taste_covariance import CenteredMatrix, fit_gaussian, save_gaussian
 from tests.test_session import about, make_catalog
 from tests.tiny import make_processed, random_ratings
@@ -31,31 +31,35 @@ def made_up(seed: int = 0) -> Gaussian:
 
 def some_events(seed: int) -> list[Event]:
     rng = np.random.default_rng(seed)
-    answers = ["favorite"] * 4 + rng.choice(["like", "dislike", "skip"], 20).tolist()
+    answers = ["favorite"] * 4 + rng.choice(ANSWERS, 20).tolist()
     return [Event(row, answer) for row, answer in zip(rng.permutation(90).tolist(), answers)]
 
 
-@pytest.mark.parametrize(("seed", "skip_weight"), [(0, 1.0), (1, 0.25)])
-def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed, skip_weight):
+@pytest.mark.parametrize(("seed", "weight", "familiarity"), [(0, 1.0, 1.0), (1, 0.25, 0.6), (2, 0.5, 0.0)])
+def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed, weight, familiarity):
     # the other way: the covariance of all movies and all answers, inverted as a whole
     fitted, settings = made_up(seed=seed), GaussianSettings()
-    events = some_events(seed)
-    rule = ConditionalGaussian(fitted, settings, skip_weight)
-    rows = [event.row for event in events]
+    policy = PolicySettings(familiarity=familiarity, not_interested_weight=weight, later_weight=0.3)
+    rule, events = ConditionalGaussian(fitted, settings, policy), some_events(seed)
+    heard = [event for event in events if event.answer != "skip"]
+    rows = [event.row for event in heard]
     rest = np.setdiff1d(np.arange(90), rows)
 
     V = fitted.vectors.astype(np.float64)
     own = 0.6 * fitted.noise.astype(np.float64)  # of which the movie itself
     movies = V @ V.T + np.diag(own)
-    trust = np.array([skip_weight if event.answer == "skip" else 1.0 for event in events])
+    trust = np.array([{"not interested": weight, "later": 0.3}.get(event.answer, 1.0) for event in heard])
     noise = fitted.noise[rows] / trust - own[rows]
     across = movies[np.ix_(rest, rows)]
     joint = np.block([[movies[np.ix_(rest, rest)], across], [across.T, movies[np.ix_(rows, rows)] + np.diag(noise)]])
     precision = np.linalg.inv(joint)
-    value = {"favorite": 1.0, "like": 1.0, "dislike": settings.low_value, "skip": 0.0}
-    surprise = np.array([value[event.answer] for event in events]) - fitted.means[rows]
+    value = {"dislike": settings.low_value, "not interested": 0.0}
+    surprise = np.array([value.get(event.answer, 1.0) for event in heard]) - fitted.means[rows]
     n = len(rest)
-    expected = fitted.base[rest] - np.linalg.solve(precision[:n, :n], precision[:n, n:] @ surprise)
+    sd = np.sqrt((V**2).sum(axis=1) + fitted.noise)
+    scale = (sd / sd.mean())[rest] ** -(1 - familiarity)
+    expected = -scale * np.linalg.solve(precision[:n, :n], precision[:n, n:] @ surprise)
+    expected += (0.2 + 0.8 * familiarity**1.5) * fitted.base[rest]
     np.testing.assert_allclose(rule.scores(events)[rest], expected, atol=2e-6)
     table = rule.contributions(events, np.arange(90))
     np.testing.assert_allclose(table.sum(axis=0), rule.scores(events), atol=1e-5)
@@ -66,7 +70,10 @@ def test_a_pseudo_item_is_as_a_like_of_one_more_movie():
     vector = np.random.default_rng(2).normal(size=6).astype(np.float32)
     added = (vector[None], [0.0], [0.08], [0.0])
     parts = (np.concatenate((part, more)).astype(np.float32) for part, more in zip(fitted, added))
-    rule, larger = (ConditionalGaussian(one, GaussianSettings()) for one in (fitted, Gaussian(*parts, 400)))
+    rule, larger = (
+        ConditionalGaussian(one, GaussianSettings(), PolicySettings(familiarity=1))  # else the mean deviation differs
+        for one in (fitted, Gaussian(*parts, 400))
+    )
     events = [Event(3, "favorite"), Event(9, "dislike"), about(vector, 0.04, 0.5), Event(20, "skip")]
     others = [Event(90, "like") if event.item else event for event in events]
     np.testing.assert_allclose(rule.weighed(events)[0], larger.weighed(others)[0], rtol=1e-5)
@@ -75,9 +82,13 @@ def test_a_pseudo_item_is_as_a_like_of_one_more_movie():
     np.testing.assert_allclose(rule.contributions(events, rows), larger.contributions(others, rows), atol=1e-6)
 
 
-def test_a_skip_of_no_weight_is_none():
-    events, rule = some_events(3), ConditionalGaussian(made_up(), GaussianSettings(), 0.0)
-    without = [event for event in events if event.answer != "skip"]
+@pytest.mark.parametrize("name", ["conditional-gaussian", "moving-average"])
+def test_a_skip_and_an_answer_of_no_weight_say_nothing(name):
+    events, policy = some_events(3), PolicySettings(not_interested_weight=0)
+    rule = MovingAverage(made_up().vectors, policy)
+    if name == "conditional-gaussian":
+        rule = ConditionalGaussian(made_up(), GaussianSettings(), policy)
+    without = [event for event in events if event.answer not in ("skip", "not interested")]
     np.testing.assert_array_equal(rule.scores(events), rule.scores(without))
     np.testing.assert_allclose(rule.contributions(events, np.arange(90)).sum(axis=0), rule.scores(events), atol=1e-5)
 
@@ -181,7 +192,7 @@ def test_the_shipped_model_is_what_the_program_makes(tmp_path, capsys):
 
 
 def test_a_recommender_learns_by_the_rule_of_its_policy(tmp_path):
-    shipped = Recommender.load(policy=PolicySettings(skip_weight=0.7))
+    shipped = Recommender.load(policy=PolicySettings(familiarity=0.7))
     rates = {"learning_rate": 0.3, "negative_weight": 0.7}
     average = Recommender.load(policy=PolicySettings(learning_rule="moving-average", **rates))
     without = Recommender.load(make_processed(tmp_path))  # it has no artifacts/session
@@ -190,6 +201,6 @@ def test_a_recommender_learns_by_the_rule_of_its_policy(tmp_path):
         MovingAverage,
         MovingAverage,
     ]
-    assert (shipped.rule.skip_weight, shipped.notes, average.notes) == (0.7, [], [])
-    assert rates.items() <= vars(average.rule).items()
+    assert (shipped.rule.policy.familiarity, shipped.notes, average.notes) == (0.7, [], [])
+    assert rates.items() <= vars(average.rule.policy).items()
     assert "run python -m model.train_session_model" in "".join(without.notes)

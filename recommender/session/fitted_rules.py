@@ -45,7 +45,7 @@ def two_tower_rule(model: TwoTower, policy: PolicySettings) -> MovingAverage:
     vectors = model.movie_vectors_ - model.movie_vectors_.mean(axis=0)
     size = np.einsum("nk,nk->n", vectors, vectors).mean()  # s^2
     base = np.float32(BIAS_WEIGHT) * size * model.movie_biases_
-    return MovingAverage(vectors, policy.learning_rate, policy.negative_weight, base)
+    return MovingAverage(vectors, policy, base)
 
 
 class EaseRule(LearningRule):
@@ -83,7 +83,7 @@ def fit_session_rule(
         return MovingAverage(np.zeros((train.n_movies, 0)), base=likes)  # no vectors: nothing to learn
     if name == "moving-average":
         svd = SvdModel(rank=min(SvdModel.Settings().rank, train.n_users, train.n_movies)).fit(train)
-        return MovingAverage(svd.movie_vectors(policy.vector_scaling), policy.learning_rate, policy.negative_weight)
+        return MovingAverage(svd.movie_vectors(policy.vector_scaling), policy)
     if name == "two-tower":
         most = TwoTowerSettings().batch
         batch = int(np.clip(liked.n_ratings // 100, 16, most))  # few likes: small batches, or too few steps
@@ -92,5 +92,5 @@ def fit_session_rule(
         return EaseRule(Ease(values="likes", regularisation=300.0).fit(train).item_weights_)
     if name == "conditional-gaussian":
         fitted = fit_gaussian(train, catalog, GaussianSettings())
-        return ConditionalGaussian(fitted, GaussianSettings(), policy.skip_weight)
+        return ConditionalGaussian(fitted, GaussianSettings(), policy)
     raise ChoiceError(f"no learning rule is called {name!r}: choose from {', '.join(RULES)}")

@@ -5,27 +5,34 @@ movie alone (fitted in taste_covariance.py). Given the answers y about the movie
 it, the expectation of all others is (Bishop, Pattern Recognition and Machine Learning, 2006, equation 2.81)
 
     w       = inv(V_O V_O' + diag(noise_O)) (y - mu_O)
-    score_i = base_i + sum over o in O of  w_o (v_o . v_i)
+    score_i = b base_i + sd_i^-p  sum over o in O of  w_o (v_o . v_i)        sd_i^2 = |v_i|^2 + noise_i
 
 where base_i is the share of people who like movie i, a little less for what everybody knows. Answers are weighed by how
 they come together: a second movie of a kind adds less than the first, and a like of a movie that everybody likes adds
-less than a like of a rare one. y is 1 for a favorite or a like, `low_value` for a dislike, 0 for a skip. A pseudo-item
-is liked; it has a vector and a noise of its own, and mu = 0.
+less than a like of a rare one. y is 1 for a favorite, a like and later, `low_value` for a dislike, 0 for not
+interested; the noise of later and not interested is divided by their weights, and a skip says nothing. A pseudo-item is
+liked; it has a vector and a noise of its own, and mu = 0.
+
+With p = 0 and b = 1 the score is the expectation itself. Most of the variance lies in what many rated, so the
+expectation favors it; divided by the deviation, the score says how surprising the answers make a like of the movie.
+`familiarity` f moves both along the frontier that the replay measured: p = 1 - f, b = 0.2 + 0.8 f^1.5. sd is relative
+to its mean.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from ..data import artifacts
 from ..data.settings import setting
+from .policy import PolicySettings
 from .rules import VectorRule
-from .state import DISLIKE, FAVORITE, LIKE, SKIP, TEXT, Event
+from .state import DISLIKE, FAVORITE, LATER, LIKE, NOT_INTERESTED, TEXT, Event
 
 KIND, FILE = "session", "gaussian.npz"
 REMEDY = "python -m model.train_session_model"
@@ -35,14 +42,14 @@ REMEDY = "python -m model.train_session_model"
 class GaussianSettings:
     """How the Gaussian is fitted, and what does not change from one person to the next."""
 
-    rank: int = setting(32, "k: how many shared tastes", 1)
+    rank: int = setting(256, "k: how many shared tastes", 1)
     middling_value: float = setting(0.5, "value of a neutral rating (3 or 3.5); a like counts 1", 0, 1)
     low_value: float = setting(0.2, "what a rating below 3 counts; also the value of a dislike", 0, 1)
     noise: float = setting(1.0, "noise of an answer: this / sqrt(n_users)", 0)
     noise_share: float = setting(0.3, "noise of an answer, beside that: this share of the movie's variance", 0)
     popularity_discount: float = setting(0.04, "taken from the base of a movie that many rated", 0)
     activity_exponent: float = setting(0.25, "how much less a person with many ratings counts", 0, 1)
-    genre_weight: float = setting(0.1, "variance that genres and years share, of a movie's own", 0)
+    genre_weight: float = setting(0.05, "variance that genres and years share, of a movie's own", 0)
     seed: int = setting(0, "seed of the SVD's start", 0)
 
 
@@ -57,32 +64,44 @@ class Gaussian(NamedTuple):
 
 
 class ConditionalGaussian(VectorRule):
-    """The rule of the header. The noise of a skip is divided by `skip_weight`, 0 to 1: 1 takes a skip as surely as
-    another answer, 0 not at all.
+    """The rule of the header; `policy` gives familiarity and the weights of later and not interested.
 
     Cost of `scores`: one matrix-vector product O(n_movies k), and O(n_events^2 (k + n_events)) to solve.
     """
 
-    def __init__(self, fitted: Gaussian, settings: GaussianSettings, skip_weight: float = 0.5) -> None:
-        super().__init__(fitted.vectors, fitted.base)
-        self.settings, self.skip_weight = settings, skip_weight
+    def __init__(self, fitted: Gaussian, settings: GaussianSettings, policy: Optional[PolicySettings] = None) -> None:
+        policy = policy or PolicySettings()
+        p, b = 1 - policy.familiarity, 0.2 + 0.8 * policy.familiarity**1.5
+        variances = np.einsum("nk,nk->n", fitted.vectors, fitted.vectors) + fitted.noise  # sd^2
+        sd = np.sqrt(np.maximum(variances, np.finfo(np.float32).tiny))
+        super().__init__(fitted.vectors, fitted.base * np.float32(b), (sd / sd.mean()) ** -p)
+        self.fitted, self.settings, self.policy = fitted, settings, policy
         self.means = fitted.means.astype(np.float64)
         self.movie_noise: np.ndarray = fitted.noise.astype(np.float64)
-        self._values = {FAVORITE: 1.0, LIKE: 1.0, DISLIKE: settings.low_value, SKIP: 0.0, TEXT: 1.0}
-        skip_noise = 1.0 / skip_weight if skip_weight > 0 else np.inf
-        self._factors = {**dict.fromkeys(self._values, 1.0), SKIP: skip_noise}  # of the noise of an answer
+        self._values = {
+            FAVORITE: 1.0,
+            LIKE: 1.0,
+            DISLIKE: settings.low_value,
+            NOT_INTERESTED: 0.0,
+            LATER: 1.0,
+            TEXT: 1.0,
+        }
+        self._trust = {**dict.fromkeys(self._values, 1.0), NOT_INTERESTED: policy.not_interested_weight}
+        self._trust[LATER] = policy.later_weight
+
+    def with_familiarity(self, familiarity: float) -> ConditionalGaussian:
+        return ConditionalGaussian(self.fitted, self.settings, replace(self.policy, familiarity=familiarity))
 
     def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        answers = [event.answer for event in events]
-        if self.skip_weight == 0 and SKIP in answers:
-            weights, heard = np.zeros(len(events)), [answer != SKIP for answer in answers]
-            others = [event for event in events if event.answer != SKIP]
+        trust = np.array([self._trust.get(event.answer, 0.0) for event in events])
+        if not trust.all():  # a skip, and what the policy gives no weight
+            weights, heard = np.zeros(len(events)), trust > 0
+            others = [event for event, hears in zip(events, heard) if hears]
             weights[heard] = self.event_weights(others, rows[heard], vectors[heard])
             return weights
-        y = np.array([self._values[answer] for answer in answers])
-        noise = self.movie_noise.take(rows) * np.array([self._factors[answer] for answer in answers])
-        mu = self.means.take(rows)
-        for i, event in enumerate(events if TEXT in answers else ()):
+        y = np.array([self._values[event.answer] for event in events])
+        noise, mu = self.movie_noise.take(rows) / trust, self.means.take(rows)
+        for i, event in enumerate(events):
             if event.item is not None:
                 noise[i], mu[i] = event.item.noise / event.item.weight, 0.0
         covariance = vectors @ vectors.T

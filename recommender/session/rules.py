@@ -3,7 +3,7 @@
 A rule sees the events of a session (favorites first, then answers and pseudo-items, in order) and gives every movie
 a score that is a base plus one term for each event; the terms are the explanation:
 
-    score_i = base_i + sum over events o of  w_o (v_o . v_i)  =  base_i + u . v_i
+    score_i = base_i + scale_i sum over events o of  w_o (v_o . v_i)  =  base_i + scale_i u . v_i
 
 A rule keeps no state between calls: the same events give the same scores, so undo is to leave out the last event,
 and a saved session is its list of events.
@@ -17,7 +17,8 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from .state import DISLIKE, FAVORITE, LIKE, NO_ROW, SKIP, Event
+from .policy import PolicySettings
+from .state import DISLIKE, FAVORITE, LATER, LIKE, NO_ROW, NOT_INTERESTED, SKIP, Event
 
 _ONE = np.ones(1, dtype=np.float32)
 
@@ -52,17 +53,20 @@ class LearningRule(ABC):
 class VectorRule(LearningRule):
     """The formula of the header over movie vectors (n_movies, k); a subclass says how much each event weighs.
 
-    base: (n_movies,) float32, the score that a movie has for anybody; None for 0.
+    base: (n_movies,) float32, the score that a movie has for anybody; None for 0.  scale: (n_movies,), None for 1.
     Cost of `scores`: one matrix-vector product, O(n_movies k), and that of `event_weights`.
     """
 
     accepts_text = True
 
-    def __init__(self, movie_vectors: np.ndarray, base: Optional[np.ndarray] = None) -> None:
+    def __init__(
+        self, movie_vectors: np.ndarray, base: Optional[np.ndarray] = None, scale: Optional[np.ndarray] = None
+    ) -> None:
         # Two layouts: the product over all movies is twice as fast by columns, picking out a few movies by rows.
         self.movie_vectors = np.ascontiguousarray(movie_vectors, dtype=np.float32)
         # The base is one column more, whose weight is always 1: a pass over all movies less.
-        columns = self.movie_vectors.T if base is None else np.vstack((self.movie_vectors.T, base))
+        columns = self.movie_vectors.T if scale is None else self.movie_vectors.T * scale.astype(np.float32)
+        columns = columns if base is None else np.vstack((columns, base))
         self._columns = np.ascontiguousarray(columns, dtype=np.float32)  # (k, n_movies) or (k + 1, n_movies)
         self.base = base
 
@@ -103,41 +107,44 @@ class MovingAverage(VectorRule):
     """Exponential moving average of movie vectors.
 
     u = mean of the favorites' vectors; like: u <- (1 - a) u + a m; dislike: u <- (1 - a) u - a b m; skip: u stays;
-    a pseudo-item of weight c: u <- (1 - a c) u + a c m, where the first of a session without favorites is u itself.
-    Unrolled, w_o = 1/F, a, -a b or a c, times what later events leave of it.
+    later, and a pseudo-item, of weight c: u <- (1 - a c) u + a c m; not interested: u <- (1 - a c) u - a b c m.
+    A pseudo-item that opens a session without favorites is u itself. Unrolled, w_o = 1/F or the factor of m, times what
+    later events leave of it. a, b and the weights of later and not interested are settings of `policy`.
 
-    learning_rate: a, 0 to 1.  negative_weight: b >= 0.
-
-    >>> rule = MovingAverage(np.eye(3, dtype=np.float32), learning_rate=0.25, negative_weight=0.5)
+    >>> rule = MovingAverage(np.eye(3, dtype=np.float32), PolicySettings(learning_rate=0.25, negative_weight=0.5))
     >>> rule.scores([Event(0, "favorite"), Event(1, "like"), Event(2, "dislike")]).tolist()
     [0.5625, 0.1875, -0.125]
     """
 
     def __init__(
-        self,
-        movie_vectors: np.ndarray,
-        learning_rate: float = 0.15,
-        negative_weight: float = 0.5,
-        base: Optional[np.ndarray] = None,
+        self, movie_vectors: np.ndarray, policy: Optional[PolicySettings] = None, base: Optional[np.ndarray] = None
     ) -> None:
         super().__init__(movie_vectors, base)
-        self.learning_rate, self.negative_weight = learning_rate, negative_weight
+        self.policy = policy = policy or PolicySettings()
+        a, b = policy.learning_rate, policy.negative_weight
+        mild_yes, mild_no = a * policy.later_weight, a * policy.not_interested_weight
+        # answer -> its step, and the sign and size of m in it
+        self._steps = {
+            LIKE: (a, 1),
+            LATER: (mild_yes, 1),
+            DISLIKE: (a, -b),
+            NOT_INTERESTED: (mild_no, -b),
+            SKIP: (0, 0),
+        }
 
     def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        a, b = self.learning_rate, self.negative_weight
         n_favorites = [event.answer for event in events].count(FAVORITE)
-        given = {LIKE: a, DISLIKE: -a * b, SKIP: 0.0}
         weights = np.empty(len(events))
         decay = 1.0  # what the events after this one leave of it
         for i in range(len(events) - 1, -1, -1):
             _, answer, item = events[i]
             if answer == FAVORITE:
                 weights[i] = decay / n_favorites
-            elif item is None:
-                weights[i] = decay * given[answer]
-                decay *= 1.0 if answer == SKIP else 1.0 - a
+                continue
+            if item is None:
+                step, factor = self._steps[answer]
             else:
-                step = a * item.weight if i or n_favorites else 1.0
-                weights[i] = decay * step
-                decay *= 1.0 - step
+                step, factor = (self.policy.learning_rate * item.weight if i or n_favorites else 1.0), 1
+            weights[i] = decay * step * factor
+            decay *= 1.0 - step
         return weights

@@ -9,7 +9,8 @@ import numpy as np
 from ..data.catalog import Movie
 
 FAVORITE, LIKE, DISLIKE, SKIP, TEXT = "favorite", "like", "dislike", "skip", "text"
-ANSWERS = (LIKE, DISLIKE, SKIP)
+NOT_INTERESTED, LATER = "not interested", "later"  # a mild no; a mild yes, for the watchlist
+ANSWERS = (LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER)
 NO_ROW = -1
 
 
@@ -27,7 +28,7 @@ class PseudoItem(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A movie row and "favorite", "like", "dislike" or "skip"; or row -1, "text" and a pseudo-item."""
+    """A movie row and "favorite" or one of `ANSWERS`; or row -1, "text" and a pseudo-item."""
 
     row: int
     answer: str
@@ -64,7 +65,7 @@ class SessionState(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """One term of a score. `kind`: "favorite", "like", "dislike" or "skip" (with the movie), "words" (with the text
+    """One term of a score. `kind`: "favorite" or one of `ANSWERS` (with the movie), "words" (with the text
     that the person said: what the rule makes of it, and how well the movie fits it), "average" (what the model gives
     the movie without knowing the person), or a term of the policy: "genre", "popularity", "diversity"."""
 
