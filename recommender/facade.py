@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import numbers
 import threading
@@ -22,12 +23,12 @@ from .data.splits import PARTS, load_all, load_split
 from .data.titles import TitleIndex
 from .learn.base import DEFAULT_METHOD, Ranker
 from .learn.svd import USERS, SvdModel
-from .linalg.rows import top_n
-from .retrieve import INDEXES, VectorIndex
+from .linalg.rows import top_n, unit_rows
 from .session import gaussian
 from .session.engine import Session, SessionEngine
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .session.rules import LearningRule, MovingAverage
+from .session.similar import SimilarMovies
 from .session.state import TextSignal
 
 if TYPE_CHECKING:  # imported on first use
@@ -40,7 +41,8 @@ LATEST = 2**32  # seconds; a larger value is in milliseconds
 
 class Similar(NamedTuple):
     movie: Movie
-    similarity: float  # cosine, -1 to 1
+    similarity: float  # in standard deviations over all movies
+    by: str  # "people" if the ratings speak for it more than the "texts"
 
 
 class Fit(NamedTuple):
@@ -125,8 +127,15 @@ class Recommender:
         return FreeText.load(self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
 
     @functools.cached_property
-    def _index(self) -> VectorIndex:
-        return INDEXES["exact"](self.movie_vectors, "cosine")
+    def _similar(self) -> SimilarMovies:
+        from .session.texts import load_texts
+
+        people, texts = unit_rows(self.movie_vectors), None
+        if isinstance(self.rule, gaussian.ConditionalGaussian):
+            people = self.rule.movie_vectors / self.rule.deviations[:, None]
+        with contextlib.suppress(ArtifactError):
+            texts = load_texts(self.folder, self.catalog, self.backend)
+        return SimilarMovies(np.where(self.catalog.n_ratings[:, None] > 0, people, 0), texts)
 
     @functools.cached_property
     def _history(self) -> Interactions:
@@ -157,10 +166,12 @@ class Recommender:
         seed: int = 0,
         wanted: Optional[MovieFilter] = None,
         words: Union[str, Sequence[str]] = (),
+        familiarity: Optional[float] = None,
     ) -> Session:
         """Start a session from favorites, each a movie id, a title, or a `Movie`, or from words, or from both.
 
-        words: free text, one or several.  wanted: allowed genres and years.
+        words: free text, one or several.  wanted: allowed genres and years.  familiarity: 1 = what everybody likes
+        first, 0 = what fits this person alone; by default that of the policy.
         Raises `ChoiceError` for an unknown id, a title that matches nothing, a title that could mean several movies
         (the message lists them), and words without known content.
 
@@ -175,6 +186,8 @@ class Recommender:
         seed = whole("seed", seed, least=0)
         rows = [self.row_of(favorite) for favorite in favorites]
         engine = self.engine(wanted)
+        if familiarity is not None:
+            engine = engine.with_familiarity(familiarity)
         return Session(engine, engine.start(rows, seed, [words] if isinstance(words, str) else list(words)))
 
     def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
@@ -203,11 +216,12 @@ class Recommender:
         raise ChoiceError(f"{shown(movie)} could be {names}: give the id, or the title with its year")
 
     def similar_movies(self, movie_id: int, n: int = 10) -> list[Similar]:
-        """Return the n movies with the highest cosine similarity, most similar first, without the movie itself."""
+        """Return the n movies most like it by people's ratings and by texts (session/similar.py), best first.
+
+        Without text vectors by ratings alone. Movies of which nothing is known are not in it, so it may be shorter.
+        """
         row, n = self.catalog.row_of(whole("movie id", movie_id, least=None)), whole("n", n)
-        rows, similarities = self._index.search(self.movie_vectors[row : row + 1], min(n + 1, len(self.catalog)))
-        found = [(r, s) for r, s in zip(rows[0].tolist(), similarities[0].tolist()) if r != row]
-        return [Similar(self.catalog.movie(r), s) for r, s in found[:n]]
+        return [Similar(self.catalog.movie(found.row), found.score, found.by) for found in self._similar.search(row, n)]
 
     def recommend(
         self, user_id: int, n: int = 10, method: str = DEFAULT_METHOD, at: Optional[int] = None

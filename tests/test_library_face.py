@@ -17,6 +17,8 @@ import pytest
 from recommender import MovieFilter, Recommender, TastevecError
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.learn import registry
+from recommender.linalg.rows import unit_rows
+from recommender.session.similar import SimilarMovies
 from recommender.text.registry import make_backend
 from tests.tiny import FILMS, make_processed
 
@@ -47,14 +49,31 @@ def test_a_session_by_ids_and_titles(shipped):
     np.testing.assert_array_equal(by_id.user_vector, before)
 
 
-def test_similar_movies_are_the_nearest_by_cosine(tiny):
+def plain_scores(vectors: np.ndarray, row: int) -> np.ndarray:
+    """Products of unit vectors, standardised by column, then by row."""
+    products = vectors @ vectors.T
+    products = (products - products.mean(axis=0)) / products.std(axis=0)
+    others = np.delete(products[row], row)
+    return (products[row] - others.mean()) / others.std()
+
+
+def test_similar_movies_are_those_that_people_and_texts_put_together(tiny):
     vectors = np.array([movie[4] for movie in FILMS], dtype=float)
-    cosine = vectors @ vectors[3] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[3])
-    expected = [i for i in np.argsort(-cosine, kind="stable") if i != 3]
+    by_people = plain_scores(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 3)
+    expected = [i for i in np.argsort(-by_people, kind="stable") if i != 3]
     found = tiny.similar_movies(4, n=10**12)  # it costs no memory
     assert [similar.movie.movie_id for similar in found] == [FILMS[i][0] for i in expected]
-    np.testing.assert_allclose([similar.similarity for similar in found], cosine[expected], atol=1e-6)
+    np.testing.assert_allclose([similar.similarity for similar in found], by_people[expected], atol=1e-4)
     assert tiny.similar_movies(4, n=5) == found[:5]
+    # with texts; nothing is known of movie 5
+    rng = np.random.default_rng(0)
+    people, texts = (unit_rows(rng.normal(size=(30, d)), np.float64) for d in (6, 4))
+    people[5] = texts[5] = people[6] = 0
+    both = plain_scores(np.delete(people, [5, 6], 0), 2), plain_scores(np.delete(texts, 5, 0), 2)
+    search = SimilarMovies(people, texts).search(2, 40)
+    total = np.insert(np.insert(both[0], 5, 0), 5, 0) + 0.6 * np.insert(both[1], 5, 0)
+    assert [one.row for one in search] == [i for i in np.argsort(-total, kind="stable") if i not in (2, 5)]
+    assert {one.row: one.by for one in search}[6] == ("texts" if np.insert(both[1], 5, 0)[6] > 0 else "people")
 
 
 REFUSED: list[tuple[str, Any, str]] = [

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 import numpy as np
@@ -54,6 +54,11 @@ class SessionEngine:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SessionEngine, (self.catalog, self.rule, self.policy, self.wanted, self.encode)
+
+    def with_familiarity(self, familiarity: float) -> SessionEngine:
+        """Return the same engine with another `familiarity`, 0 to 1, in its policy."""
+        policy = replace(self.policy, familiarity=familiarity)
+        return replace(self, policy=policy, rule=self.rule.with_policy(policy))
 
     def start(self, favorites: Sequence[int], seed: int = 0, words: Sequence[str] = ()) -> SessionState:
         """Return the state after naming favorites (movie rows, repeats ignored), with the first movie.

@@ -22,7 +22,7 @@ to its mean.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -73,7 +73,7 @@ class ConditionalGaussian(VectorRule):
         policy = policy or PolicySettings()
         p, b = 1 - policy.familiarity, 0.2 + 0.8 * policy.familiarity**1.5
         variances = np.einsum("nk,nk->n", fitted.vectors, fitted.vectors) + fitted.noise  # sd^2
-        sd = np.sqrt(np.maximum(variances, np.finfo(np.float32).tiny))
+        self.deviations = sd = np.sqrt(np.maximum(variances, np.finfo(np.float32).tiny))  # (n_movies,)
         super().__init__(fitted.vectors, fitted.base * np.float32(b), (sd / sd.mean()) ** -p)
         self.fitted, self.settings, self.policy = fitted, settings, policy
         self.means = fitted.means.astype(np.float64)
@@ -89,8 +89,8 @@ class ConditionalGaussian(VectorRule):
         self._trust = {**dict.fromkeys(self._values, 1.0), NOT_INTERESTED: policy.not_interested_weight}
         self._trust[LATER] = policy.later_weight
 
-    def with_familiarity(self, familiarity: float) -> ConditionalGaussian:
-        return ConditionalGaussian(self.fitted, self.settings, replace(self.policy, familiarity=familiarity))
+    def with_policy(self, policy: PolicySettings) -> ConditionalGaussian:
+        return ConditionalGaussian(self.fitted, self.settings, policy)
 
     def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         trust = np.array([self._trust.get(event.answer, 0.0) for event in events])

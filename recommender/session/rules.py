@@ -34,6 +34,10 @@ class LearningRule(ABC):
     movie_vectors: np.ndarray
     movie_noise: Optional[np.ndarray] = None
 
+    def with_policy(self, policy: PolicySettings) -> LearningRule:
+        """Return the rule under another policy; the rule itself, where no setting of it can change in a session."""
+        return self
+
     @abstractmethod
     def scores(self, events: Sequence[Event]) -> np.ndarray:
         """Return (n_movies,) float32, higher is better."""
