@@ -260,7 +260,7 @@ PROFILES = [
     (PLAIN.replace("[]", '[[1, "like"]]'), "movie 1 is there twice"),
     (PLAIN.replace("[1]", "[77]"), "none of the favorites is in this"),
     *(
-        (PLAIN.replace("[]", f"[{answer}]"), f"answers: {answer} is not [movie id, one of like, dislike, skip]")
+        (PLAIN.replace("[]", f"[{answer}]"), f"answers: {answer} is not [movie id, one of like, dislike")
         for answer in ("[2, 'maybe']", "[2]", "['2', 'like']", "[2, 'like', 3]", "2", "[2, ['like']]", "None")
     ),
     *(
