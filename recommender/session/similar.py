@@ -53,7 +53,7 @@ class _Side:
 
     def __init__(self, vectors: np.ndarray) -> None:
         self.vectors = vectors.astype(np.float32)
-        self.known: np.ndarray = self.vectors.any(axis=1)  # (n_movies,)
+        self.known = np.asarray(self.vectors.any(axis=1))  # (n_movies,)
         some = self.vectors[self.known]
         mean = some.mean(axis=0) if len(some) else np.zeros(vectors.shape[1], dtype=np.float32)
         covariance = (some - mean).T @ (some - mean) / np.float32(max(1, len(some)))  # (d, d)
