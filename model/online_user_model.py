@@ -220,12 +220,19 @@ class Conversation:
             "genres": ", ".join(movie.genres),
             "keywords": ", ".join(movie.keywords),
             "language": movie.original_language,
-            "ratings": f"{movie.n_ratings:,} people rated it",
+            "ratings": self.ratings(movie),
         }
         self.console.say_wrapped(movie.overview or "No description of this movie here.")
         for name, fact in facts.items():
             if fact:
                 self.console.say_wrapped(f"{name}: {fact}")
+
+    def ratings(self, movie: Movie) -> str:
+        if not movie.mean_rating:
+            return f"{movie.n_ratings:,} people rated it"
+        rank = self.catalog.decade_rank(self.catalog.row_of(movie.movie_id))
+        place = f"{f'{ordinal(rank)} ' if rank > 1 else ''}most rated of the {movie.year // 10}0s"
+        return f"{movie.mean_rating:.1f} from {movie.n_ratings:,} people" + (f"; {place}" if movie.year else "")
 
     def show_why(self, state: SessionState) -> None:
         """Print the terms of the score; the smallest answers are summed in one line."""
@@ -262,6 +269,11 @@ class Conversation:
         if self.profile and self.state:
             self.say(f"Saved as profile {self.profile.stem}: continue with --resume {self.profile.stem}")
         self.say("Goodbye.")
+
+
+def ordinal(n: int) -> str:
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
 
 
 def shortened(text: str, most: int = 60) -> str:

@@ -110,7 +110,11 @@ class Recommender:
 
         model = TwoTower.load(folder / "artifacts" / TwoTower.folder, catalog)
         if artifacts.has_manifest(folder):
-            catalog = catalog.with_counts(np.sum([load_split(folder, part).movie_counts() for part in PARTS], axis=0))
+            parts = [load_split(folder, part) for part in PARTS]
+            counts = [part.movie_counts() for part in parts]
+            sums = sum(part.movie_means() * of_part for part, of_part in zip(parts, counts))
+            total = np.sum(counts, axis=0)
+            catalog = catalog.with_counts(total, sums / np.maximum(total, 1))
         policy = replace(policy, learning_rule=MOVING_AVERAGE)
         return cls(catalog, model.movie_vectors_, policy, two_tower_rule(model, policy), folder, backend, settings)
 
@@ -281,7 +285,8 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
     elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
         remedy = f"run {artifacts.command(gaussian.REMEDY, artifact)} for the conditional Gaussian"
         notes.append(f"no {artifact}: sessions learn by the moving average; {remedy}")
-    return Recommender(catalog.with_counts(counts), vectors, policy, rule, folder, backend, settings, notes)
+    catalog = catalog.with_counts(counts, model.movie_means_ if model.movie_means_.size else None)
+    return Recommender(catalog, vectors, policy, rule, folder, backend, settings, notes)
 
 
 def _path(value: object, what: str) -> Optional[Path]:

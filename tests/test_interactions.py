@@ -36,6 +36,8 @@ def test_the_order_is_user_then_time_then_movie(monkeypatch: pytest.MonkeyPatch,
     assert as_rows(data) == list(wanted)
     assert data.movie_rows.dtype == np.int32
     assert data.movie_counts().tolist() == [int((movies == movie).sum()) for movie in data.movie_ids]
+    means = [values[movies == movie].mean() for movie in data.movie_ids]
+    np.testing.assert_allclose(data.movie_means(), means, rtol=1e-6)
 
 
 def test_selected_rows_are_those_of_each_user() -> None:

@@ -15,12 +15,14 @@ from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model import runsvd, tastevec
 from recommender import cli
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError
+from recommender.learn.svd import SvdModel
 from recommender.session.profiles import load_profile, save_profile
 from recommender.session.state import ANSWERS, Event
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
@@ -177,6 +179,17 @@ def test_filters_and_the_end_of_the_list(processed):
     assert left("--year", "1999-") == ["Théta", "Zeta "]
     assert left("--year=-1981") == ["The B"]
     assert left("--year", "1984") == ["Epsil"]
+
+
+def test_info_has_the_average_and_the_place_in_the_decade(tmp_path):
+    folder = make_processed(tmp_path)
+    model = SvdModel.load(folder / "artifacts" / "svd")
+    model.movie_means_ = np.array([3, 3, 4.149, 3, 3, 3, 3, 2, 3], dtype=np.float32)
+    model.save(folder / "artifacts" / "svd")
+    typed = "alpha\nbeta\n\ni\ny\ni\ny\n"  # of 1980 to 1984: 30 of 10, 20, 30, 40, 5 ratings
+    done = run(typed, "--processed", folder)
+    assert "   ratings: 4.1 from 30 people; 2nd most rated of the 1980s\n" in done.stdout
+    assert "   ratings: 2.0 from 8 people; 2nd most rated of the 1990s\n" in done.stdout
 
 
 def test_texts_of_the_catalogue_cannot_command_the_terminal(tmp_path):

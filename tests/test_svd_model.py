@@ -99,10 +99,16 @@ def test_the_artifact_has_the_published_names(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["settings"]["train"]["fitted_on"] == "train+val"
     names = {"user_embeddings.npy", "movie_embeddings.npy", "user_map.json", "movie_map.json", "svd_model.npz"}
+    names |= {"movie_means.npy"}
     assert {path.name for path in tmp_path.iterdir()} == names | {"manifest.json"}
     assert json.loads((tmp_path / "movie_map.json").read_text(encoding="utf-8"))["10"] == 1
     with pytest.raises(ArtifactError, match=r"trained on another movie list: run python -m model\.train_svd_model"):
         SvdModel.load(tmp_path, Catalog(rows[1:]))
+    np.testing.assert_array_equal(SvdModel.load(tmp_path).movie_means_, data.movie_means())
+    earlier = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    del earlier["files"]["movie_means.npy"]  # as an artifact of an earlier version
+    (tmp_path / "manifest.json").write_text(json.dumps(earlier), encoding="utf-8")
+    assert SvdModel.load(tmp_path).movie_means_.size == 0
     (tmp_path / "user_embeddings.npy").unlink()
     (tmp_path / "user_map.json").unlink()
     assert len(SvdModel.load(tmp_path, without=USERS).movie_embeddings_) == 41  # a session reads the movies alone

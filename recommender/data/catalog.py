@@ -111,6 +111,7 @@ class Movie:
     imdb_id: str = ""
     overview_source: str = ""
     n_ratings: int = 0
+    mean_rating: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.title} ({self.year})" if self.year else self.title
@@ -121,6 +122,7 @@ class Catalog:
 
     movie_ids: (n_movies,) int64 ascending.  years: (n_movies,) int16, 0 = unknown.
     genre_names: sorted; genres: (n_movies, n_genres) bool.  n_ratings: (n_movies,) int64; `load` counts those in train.
+    mean_ratings: (n_movies,) float32 of the same ratings; zeros where nothing is known.
     raw_titles: as in the file; `movie(row)` returns the readable form.
     """
 
@@ -147,6 +149,7 @@ class Catalog:
         self.genres = np.array([[name in names for name in self.genre_names] for names in split], dtype=bool)
         self.genres = self.genres.reshape(len(ids), len(self.genre_names))
         self.n_ratings = np.array([(n_ratings or {}).get(i, 0) for i in self.movie_ids.tolist()], dtype=np.int64)
+        self.mean_ratings = np.zeros(len(ids), dtype=np.float32)
 
     @classmethod
     def load(cls, folder: Path) -> Catalog:
@@ -173,11 +176,17 @@ class Catalog:
             raise ArtifactError(f"{path} is damaged (a row without movieId, title or genres, or none): run {again}")
         return cls(rows, load_json(popularity, f"run {again}", read_counts) if popularity.is_file() else {})
 
-    def with_counts(self, n_ratings: np.ndarray) -> Catalog:
-        """Return the same movies with other rating counts (n_movies,), those of the data a model was fitted on."""
+    def with_counts(self, n_ratings: np.ndarray, mean_ratings: Optional[np.ndarray] = None) -> Catalog:
+        """Return the same movies with counts and means (n_movies,) of other ratings, those a model was fitted on."""
         other = copy.copy(self)
         other.n_ratings = n_ratings
+        other.mean_ratings = np.zeros(len(self), dtype=np.float32) if mean_ratings is None else mean_ratings
         return other
+
+    def decade_rank(self, row: int) -> int:
+        """Return the movie's place among those of its decade by number of ratings, 1 = most; cost O(n_movies)."""
+        decade = self.years // 10 == self.years[row] // 10
+        return int((self.n_ratings[decade] > self.n_ratings[row]).sum()) + 1
 
     def __len__(self) -> int:
         return len(self.movie_ids)
@@ -230,6 +239,7 @@ class Catalog:
             tmdb_id=fields["tmdbId"],
             imdb_id=fields["imdbId"],
             n_ratings=int(self.n_ratings[row]),
+            mean_rating=float(self.mean_ratings[row]),
             **{name: fields[name] for name in ("director", "overview", "original_language", "overview_source")},
         )
 

@@ -120,6 +120,11 @@ class Interactions:
         """Return how many ratings each movie row has, (n_movies,) int64."""
         return np.bincount(self.movie_rows, minlength=self.n_movies).astype(np.int64)
 
+    def movie_means(self) -> np.ndarray:
+        """Return the mean rating of each movie row, (n_movies,) float32; 0 without ratings."""
+        sums = np.bincount(self.movie_rows, self.ratings, self.n_movies)
+        return (sums / np.maximum(self.movie_counts(), 1)).astype(np.float32)
+
     def take(self, keep: np.ndarray) -> Interactions:
         """Return the ratings where `keep` (n_ratings,) is True; the vocabularies are unchanged."""
         indptr = np.concatenate(([0], np.cumsum(keep)))[self.indptr]  # number kept before each bound

@@ -45,6 +45,7 @@ class Ranker(ABC):
     folder: ClassVar[str] = ""  # below `artifacts`, if not the name
     program: ClassVar[str] = ""  # in model/, if it has one of its own
     Settings: ClassVar[type[Any]] = NoSettings
+    optional: ClassVar[frozenset[str]] = frozenset()  # files that an artifact of an earlier version lacks
     scores_are_ratings: ClassVar[bool] = False  # whether a score is the expected rating, in stars
 
     movie_ids: np.ndarray
@@ -150,7 +151,8 @@ class Ranker(ABC):
         ids = None if catalog is None else catalog.movie_ids
         stored = artifacts.restore(folder, cls.name, cls.command(), cls.Settings, movie_ids=ids)
         model = cls(catalog, **dataclasses.asdict(stored.settings))
-        layout = {file: names for file, names in model.layout().items() if file not in without}
+        absent = {*without, *(cls.optional - stored.manifest["files"].keys())}
+        layout = {file: names for file, names in model.layout().items() if file not in absent}
         model.restore(stored.read({file: dict.fromkeys(names) or None for file, names in layout.items()}))
         return model
 

@@ -40,7 +40,9 @@ class SvdModel(Ranker):
     user_embeddings_: np.ndarray  # U diag(s), (n_users, rank) float32
     singular_values_: np.ndarray  # s, (rank,) float32, descending
     user_ids_: np.ndarray  # (n_users,) int64
+    optional = frozenset({"movie_means.npy"})
     movie_counts_: np.ndarray  # (n_movies,) int64, ratings in train
+    movie_means_: np.ndarray = np.zeros(0, dtype=np.float32)  # (n_movies,) of the ratings in train; (0,) if not stored
     newest_: np.ndarray  # (1,) int64, seconds since 1970 of the newest rating in train
 
     @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class SvdModel(Ranker):
             raise DataError("the ratings hold values that are not numbers: run python -m preprocess.setup again")
         settings = self.settings
         self.movie_ids, self.user_ids_ = train.movie_ids, train.user_ids
-        self.movie_counts_, self.newest_ = train.movie_counts(), np.array([train.times.max()])
+        self.movie_counts_, self.movie_means_ = train.movie_counts(), train.movie_means()
+        self.newest_ = np.array([train.times.max()])
         values = self.values(train)
         cells = train.take(values != 0)  # a rating whose signal is 0 needs no cell
         A = SparseMatrix(cells.indptr, cells.movie_rows, values[values != 0], train.n_movies)
@@ -112,5 +115,5 @@ class SvdModel(Ranker):
         return {maps.get(name, name): slot for name, slot in super().slots(prefix).items()}
 
     def layout(self) -> dict[str, Sequence[str]]:
-        whole = (*USERS, "movie_embeddings.npy", "movie_map.json")
+        whole = (*USERS, "movie_embeddings.npy", "movie_map.json", *self.optional)
         return {**dict.fromkeys(whole, ()), "svd_model.npz": ("singular_values", "movie_counts", "newest")}
