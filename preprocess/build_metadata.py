@@ -2,7 +2,7 @@
 
 Title, year and genres come from the movie list; ids from `links.csv`; director, cast, keywords, overview and
 original language from files of descriptions (descriptions.py). A movie without keywords gets its most frequent
-tags of `tags.csv` instead.
+tags of `tags.csv` instead. Of several sets, the last that says something wins; tags are counted together.
 
     python -m preprocess.build_metadata --data data/ --descriptions descriptions.jsonl
 """
@@ -26,26 +26,31 @@ from recommender.data.raw.sources import Source
 _LINKS = ("imdbId", "tmdbId")
 
 
-def read_links(source: Source, notes: list[str]) -> dict[int, list[str]]:
-    """Read `links.csv` if it exists: movieId -> IMDb id (its digits, at least seven) and TMDB id, or "".
+def read_links(sources: Sequence[Source], notes: list[str]) -> dict[int, list[str]]:
+    """Read `links.csv` where it exists: movieId -> IMDb id (its digits, at least seven) and TMDB id, or "".
 
     `tt0114709`, `862.0` and addresses are read; `nan`, `0` and the like are none. An id that movies of different titles
     share is left out for all of them; a movie that is listed twice under the same title may share it.
     """
     links: dict[int, list[str]] = {}
     read, shared = [], []
-    for line, (movie_id, *texts) in csv_rows(source.files, "links.csv", ("movieId", *_LINKS), notes):
-        ids = []
-        for column, text in zip(_LINKS, texts):
-            given = link_id(column, text)
-            if given is None:
-                raise source.files.error("links.csv", f"{column} {text[:40]!r} is not an id: correct the line", line)
-            if text and (not given or text.lstrip("0") != given.lstrip("0")):
-                read.append(f"{line}: {column} {text[:60]!r} is read as {given or 'no id'}")
-            ids.append(given)
-        if links.setdefault(source.movie_id("links.csv", line, movie_id), ids) is not ids:
-            read.append(f"{line} lists a movie again and is left out")
-    titles = [source.movie(movie_id)[0] for movie_id in links]
+    for source in sources:
+        own: dict[int, list[str]] = {}
+        for line, (movie_id, *texts) in csv_rows(source.files, "links.csv", ("movieId", *_LINKS), notes):
+            ids = []
+            for column, text in zip(_LINKS, texts):
+                given = link_id(column, text)
+                if given is None:
+                    problem = f"{column} {text[:40]!r} is not an id: correct the line"
+                    raise source.files.error("links.csv", problem, line)
+                if text and (not given or text.lstrip("0") != given.lstrip("0")):
+                    read.append(f"{line}: {column} {text[:60]!r} is read as {given or 'no id'}")
+                ids.append(given)
+            if own.setdefault(source.movie_id("links.csv", line, movie_id), ids) is not ids:
+                read.append(f"{line} lists a movie again and is left out")
+        for number, ids in own.items():
+            links[number] = [new or old for new, old in zip(ids, links.get(number, ids))]
+    titles = [sources[0].movie(movie_id)[0] for movie_id in links]
     for at, column in enumerate(_LINKS):
         for ids, kept in zip(links.values(), unshared([ids[at] for ids in links.values()], titles)):
             shared += [f"{column} {ids[at]}"] * (kept != ids[at])
@@ -55,19 +60,20 @@ def read_links(source: Source, notes: list[str]) -> dict[int, list[str]]:
     return links
 
 
-def read_tags(source: Source, settings: PipelineSettings, notes: list[str]) -> dict[int, str]:
-    """Read `tags.csv` if it exists: movieId -> its tags given by at least `min_tag_users` users, joined by `; `.
+def read_tags(sources: Sequence[Source], settings: PipelineSettings, notes: list[str]) -> dict[int, str]:
+    """Read `tags.csv` where it exists: movieId -> its tags given by at least `min_tag_users` users, joined by `; `.
 
     Tags are compared in lower case with single spaces; sorted by number of users, descending; ties alphabetical.
     """
-    tag_events: set[tuple[int, str, str]] = set()
-    for line, (user, movie_id, tag) in csv_rows(source.files, "tags.csv", ("userId", "movieId", "tag"), notes):
-        # `;` and `|` separate the keywords of a movie.
-        clean = " ".join(tag.lower().replace(";", " ").replace("|", " ").split())
-        if clean:
-            tag_events.add((source.movie_id("tags.csv", line, movie_id), clean, user.removesuffix(".0")))
+    tag_events: set[tuple[int, str, str, int]] = set()
+    for at, source in enumerate(sources):
+        for line, (user, movie_id, tag) in csv_rows(source.files, "tags.csv", ("userId", "movieId", "tag"), notes):
+            # `;` and `|` separate the keywords of a movie.
+            clean = " ".join(tag.lower().replace(";", " ").replace("|", " ").split())
+            if clean:
+                tag_events.add((source.movie_id("tags.csv", line, movie_id), clean, user.removesuffix(".0"), at))
     tags_of: dict[int, list[str]] = {}
-    counts = Counter((movie_id, tag) for movie_id, tag, _ in tag_events)
+    counts = Counter((movie_id, tag) for movie_id, tag, *_ in tag_events)
     for (movie_id, tag), n in sorted(counts.items(), key=lambda item: (-item[1], item[0][1])):
         if n >= settings.min_tag_users:
             tags_of.setdefault(movie_id, []).append(tag)
@@ -76,9 +82,9 @@ def read_tags(source: Source, settings: PipelineSettings, notes: list[str]) -> d
 
 def step(run: Run, stage: Path) -> list[str]:
     """Write `movie_metadata.csv` in the order of the filtered movies, for a bundle LICENSE; return the report."""
-    source, notes, rows = run.source, [], []
-    links = read_links(source, notes) if source.format == "csv" else {}
-    tags = read_tags(source, run.settings, notes) if source.format == "csv" else {}
+    source, notes, rows = run.sources[0], [], []
+    tables = [one for one in run.sources if one.format == "csv"]
+    links, tags = read_links(tables, notes), read_tags(tables, run.settings, notes)
     n_tagged = 0
     for movie_id, (title, genres) in run.movies.items():
         if title != source.movie(movie_id)[0]:
@@ -101,7 +107,7 @@ def step(run: Run, stage: Path) -> list[str]:
         rows.append([values[column] for column in METADATA_COLUMNS])
     write_rows(METADATA_COLUMNS, rows, stage / "movie_metadata.csv")
     if run.arguments.bundle:
-        write_terms(source, stage)
+        (stage / "LICENSE").write_bytes(terms(run.sources))
     n_described, n_linked = (
         len(run.movies.keys() & run.described.keys()),
         sum(any(links.get(i, ())) for i in run.movies),
@@ -115,15 +121,23 @@ def step(run: Run, stage: Path) -> list[str]:
     return report
 
 
-def write_terms(source: Source, folder: Path) -> None:
-    """Copy the README of the data, its terms of use, to `LICENSE`; raises `DataError` if there is none."""
-    for name in ("README.txt", "README.html", "README", "README.md"):
-        if name in source.files:
-            with source.files.open(name) as file:
-                (folder / "LICENSE").write_bytes(file.read())
-            return
-    problem = "has no README with its terms of use: put it beside the ratings, or omit --bundle"
-    raise DataError(f"{source.files.path} {problem}")
+def terms(sources: Sequence[Source]) -> bytes:
+    """Return the README of the data, its terms of use; of several sets all, each under the name of its set.
+
+    Raises `DataError` for a set without one.
+    """
+    texts = []
+    for source in sources:
+        name = next((name for name in ("README.txt", "README.html", "README", "README.md") if name in source.files), "")
+        if not name:
+            problem = "has no README with its terms of use: put it beside the ratings, or omit --bundle"
+            raise DataError(f"{source.files.path} {problem}")
+        with source.files.open(name) as file:
+            texts.append(file.read())
+    heads = [f"{source.files.path.name}\n{'=' * len(source.files.path.name)}\n\n".encode() for source in sources]
+    return (
+        texts[0] if len(texts) == 1 else b"\n\n".join(head + text.strip() for head, text in zip(heads, texts)) + b"\n"
+    )
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -23,7 +23,7 @@ from recommender import cli
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError
 from recommender.data.interactions import LIKED, Interactions, encode
-from recommender.data.raw.ratings_table import RatingsTable, read_ratings
+from recommender.data.raw.ratings_table import RatingsTable, join_tables, read_ratings
 from recommender.data.raw.sources import open_source
 from recommender.data.splits import active_mask
 
@@ -80,15 +80,19 @@ def shortfalls(ratings: Interactions) -> list[str]:
 
 def step(run: Run, stage: Path) -> list[str]:
     """Write `ratings_filtered`, `movies_filtered.csv` and the names of ids; return the report."""
-    source = run.source
-    table = read_ratings(source, run.arguments.rating_scale)
-    n_read = table.n_rows + table.n_dropped
-    report = ["filter", f"read {n_read:,} ratings, {len(source.movies):,} movies ({source.format})"]
+    report, tables, listed = ["filter"], [], run.sources[0].movies
+    for source in run.sources:
+        table = read_ratings(source, run.arguments.rating_scale)
+        tables.append(table)
+        name = f"{source.files.path.name}, {source.format}" if run.sources[1:] else source.format
+        report.append(f"read {table.n_rows + table.n_dropped:,} ratings, {source.n_listed:,} movies ({name})")
+        report += [*source.notes, *table.notes]
+    table = join_tables(tables)
     run.ratings, lines = filter_ratings(table, run.settings)
-    report += [*source.notes, *table.notes, *lines, *shortfalls(run.ratings)]
+    report += [*table.notes, *lines, *shortfalls(run.ratings)]
     kept = {"user": run.ratings.user_ids.tolist(), "movie": run.ratings.movie_ids.tolist()}
-    run.movies = {movie_id: source.movie(movie_id) for movie_id in kept["movie"]}
-    n_unnamed = len(run.movies.keys() - source.movies.keys())
+    run.movies = {movie_id: run.sources[0].movie(movie_id) for movie_id in kept["movie"]}
+    n_unnamed = len(run.movies.keys() - listed.keys())
     if n_unnamed:
         report.append(f"{n_unnamed:,} kept movies are not in the movie list: their title is `Movie <id>`")
     if not run.arguments.bundle:
@@ -96,7 +100,8 @@ def step(run: Run, stage: Path) -> list[str]:
     rows = [(movie_id, *movie) for movie_id, movie in run.movies.items()]
     write_rows(("movieId", "title", "genres"), rows, stage / "movies_filtered.csv")
     for what, texts in table.names.items():
-        write_rows((f"{what}Id", "name"), [(number, texts[number]) for number in kept[what]], stage / f"{what}_ids.csv")
+        rows = [(number, texts[number]) for number in kept[what] if number in texts]
+        write_rows((f"{what}Id", "name"), rows, stage / f"{what}_ids.csv")
     return report
 
 

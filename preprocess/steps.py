@@ -23,7 +23,7 @@ from recommender.cli import Parser
 from recommender.data import artifacts
 from recommender.data.errors import SettingsError
 from recommender.data.interactions import Interactions
-from recommender.data.raw.sources import FORMATS, Source, open_source
+from recommender.data.raw.sources import FORMATS, Source, open_sources
 from recommender.data.settings import default_folder, override, read_settings, setting
 from recommender.data.splits import KIND, PARTS, load_movies, load_ratings, load_split
 from recommender.data.weighting import HALF_LIFE_DAYS, POPULARITY_POWER
@@ -106,8 +106,8 @@ class Run:
         self.described = read_all(arguments.descriptions)  # errors come before any work
 
     @cached_property
-    def source(self) -> Source:
-        return open_source(self.arguments.data, self.arguments.source_format)
+    def sources(self) -> list[Source]:
+        return open_sources(self.arguments.data or [Path("data")], self.arguments.source_format)
 
     @cached_property
     def movies(self) -> dict[int, tuple[str, str]]:
@@ -170,7 +170,8 @@ def make_parser(module: str, description: str, steps: Sequence[str]) -> Parser:
     parser = Parser(f"preprocess.{module}", description, renamed={f"--{other}": f"--{place}"})
     parser.set_defaults(descriptions=[], bundle=False)
     if reads_raw:
-        parser.add_common("data", help="raw data: a folder, an archive, or what is in it: two.zip/a (default: data)")
+        raw = "raw data: a folder, an archive, or what is in it: two.zip/a; repeatable (default: data)"
+        parser.add_common("data", action="append", default=None, help=raw)
         forms = f"one of {', '.join(FORMATS)}, if the detection is wrong"
         parser.add_argument("--source-format", choices=tuple(FORMATS), metavar="NAME", help=forms)
     folder = default_folder("processed")

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from preprocess import build_metadata, filter_data, split_data, transform_data
+from preprocess import build_metadata, filter_data, setup, split_data, transform_data
 from preprocess.steps import STEPS, PipelineSettings
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ArtifactError, ChoiceError
+from recommender.data.errors import ArtifactError, ChoiceError, DataError
 from recommender.data.interactions import Interactions
 from recommender.data.splits import PARTS, load_movies, load_ratings, load_split
 
@@ -274,3 +274,63 @@ def test_bundle_holds_what_the_programs_need_and_the_terms(tmp_path):
     assert set(json.loads((out / "manifest.json").read_text())["files"]) == names - {"manifest.json"}
     assert (out / "LICENSE").read_bytes() == terms
     same_files(out, full, "LICENSE", "manifest.json")
+
+
+def two_sets(tmp_path: Path) -> list[Path]:
+    """Users 1 to 3 of LINES; and users 1 and 3 of another set, who are other people, with one more movie."""
+    lines = "1,10,2.0,500 1,20,3.0,300 1,40,4.0,400 3,10,5.0,100 3,20,5.0,200 3,30,1.0,300"
+    lines = "".join(f"{row},{BASE + int(time)}\n" for row, _, time in (row.rpartition(",") for row in lines.split()))
+    movies = 'movieId,title,genres\n10,"Matrix, The (1999)",Sci-Fi\n40,New (2023),Drama\n20,Amelie (2001),Comedy\n'
+    folders = [write_csv(tmp_path / "one"), write_csv(tmp_path / "two", lines, movies)]
+    for name, text in (
+        ("README.txt", "terms of {}\n"),
+        ("tags.csv", "userId,movieId,tag\n1,30,of {}\n1,30,cops\n"),
+        ("links.csv", "movieId,imdbId,tmdbId\n10,0133093,603\n20,,194\n"),
+    ):
+        for folder in folders:
+            (folder / name).write_text(text.replace("{}", folder.name), encoding="utf-8")
+    (folders[1] / "links.csv").write_text("movieId,imdbId,tmdbId\n20,0211915,\n40,0000040,\n", encoding="utf-8")
+    return folders
+
+
+def test_sets_together_keep_their_users_apart_and_share_their_movies(tmp_path, capsys):
+    one, two = two_sets(tmp_path)
+    flags = [f"--data={one}", f"--data={two}", f"--output={tmp_path / 'out'}", "--min-user-ratings=3"]
+    setup.main([*flags, "--min-movie-ratings=4"])
+    said = capsys.readouterr().out
+    assert "read 9 ratings, 3 movies (one, csv)" in said
+    assert "read 6 ratings, 3 movies (two, csv)" in said
+    assert "10 is added to 2 ids" in said
+    ratings = load_ratings(tmp_path / "out")  # movie 40 has one rating, the others four or five
+    assert ratings.user_ids.tolist() == [1, 2, 3, 11, 13]
+    assert ratings.movie_counts().tolist() == [5, 5, 4]
+    assert ratings.movie_rows[ratings.row(3)].tolist() == [1, 0]  # user 1 of the second set, oldest first
+    assert ratings.ratings[ratings.row(3)].tolist() == [3.0, 2.0]
+    assert load_movies(tmp_path / "out") == {
+        10: ("Matrix, The (1999)", "Sci-Fi"), 20: ("Amelie (2001)", "Comedy"), 30: ("Heat (1995)", "Crime"),
+    }  # fmt: skip
+    catalog = Catalog.load(tmp_path / "out")
+    assert [catalog.movie(row).imdb_id for row in range(3)] == ["0133093", "0211915", ""]
+    assert [catalog.movie(row).tmdb_id for row in range(3)] == ["603", "194", ""]
+    assert catalog.movie(2).keywords == ("cops",)  # said by two people, both of id 1
+    before = (tmp_path / "out" / "movie_metadata.csv").read_bytes()
+    build_metadata.main(flags[:3])
+    assert (tmp_path / "out" / "movie_metadata.csv").read_bytes() == before
+    setup.main([*flags[:2], f"--output={tmp_path / 'bundle'}", *TINY_FLAGS, "--bundle"])
+    assert (tmp_path / "bundle" / "LICENSE").read_text() == "one\n===\n\nterms of one\n\ntwo\n===\n\nterms of two\n"
+
+
+def test_sets_whose_movie_ids_mean_different_movies_are_refused_together(tmp_path):
+    one, two = two_sets(tmp_path)
+    named = write_csv(tmp_path / "named", "1,heat,4.0,100\n", "movieId,title,genres\nheat,Heat (1995),Crime\n")
+    (small := tmp_path / "100k").mkdir()
+    (small / "u.data").write_text("1\t1\t4\t881250949\n")
+    (small / "u.item").write_text(f"1|Heat (1995)|||{'|0' * 19}\n")
+    out = ["--output", str(tmp_path / "out")]
+    for second, problem in ((named, "names as movie ids"), (small, "mean different movies"), (one, "given twice")):
+        with pytest.raises(DataError, match=problem):
+            filter_data.main([f"--data={one}", f"--data={second}", *out])
+    (two / "README.txt").unlink()
+    with pytest.raises(DataError, match="two has no README"):
+        setup.main([f"--data={one}", f"--data={two}", *out, *TINY_FLAGS, "--bundle"])
+    assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ identify MovieTweetings; with such ids alone the format must be given.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
@@ -25,6 +25,7 @@ from .csv_table import Rows, add_note, csv_rows
 from .raw_files import RawFiles
 
 IMDB_DIGITS = 7  # or more
+_OWN_IDS = ("100k", "movietweetings")  # formats whose movie ids are not those of MovieLens
 _SAMPLE = 1 << 20  # bytes of ratings that show the scale
 # The order of 100K's genre flags.
 ITEM_GENRES = (
@@ -38,6 +39,7 @@ _END_OF_TITLE, _DIGIT = re.compile(r"[^(]\([0-9]{4}\)\s*$"), re.compile("[0-9]")
 class Source:
     """A raw data set. format: one of `FORMATS`.  movies: id -> title, genres joined by `|`.
 
+    n_listed: length of its own list; `movies` of sets read together are those of all.
     numbers: name -> id, if the ids are names.  notes: what is unusual about the list.
     """
 
@@ -46,6 +48,7 @@ class Source:
     movies: dict[int, tuple[str, str]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    n_listed: int = 0
 
     def movie(self, movie_id: int) -> tuple[str, str]:
         """Return title and genres; a movie missing from the list is titled `Movie <id>`."""
@@ -104,7 +107,28 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
     add_note(source.notes, dated, "titles get the year of its own column, such as {}")
     if not source.movies:
         raise files.error(name, "lists no movies: give a complete file")
+    source.n_listed = len(source.movies)
     return source
+
+
+def open_sources(paths: Sequence[Path], chosen: Optional[str] = None) -> list[Source]:
+    """Open several data sets whose movie ids mean the same movies; titles and genres of later sets win.
+
+    Raises `DataError` for a set that is given twice, and for sets whose ids cannot mean the same.
+    """
+    sources = [open_source(path, chosen) for path in paths]
+    places = [source.files.path.resolve() for source in sources]
+    if twice := [path for path in places if places.count(path) > 1]:
+        raise DataError(f"{twice[0]} is given twice: give each --data once")
+    if len(sources) > 1 and (named := [source.files.path for source in sources if source.numbers]):
+        raise DataError(f"{named[0]} has names as movie ids, which other sets do not share: give one --data")
+    kinds = {source.format if source.format in _OWN_IDS else "MovieLens" for source in sources}
+    if len(kinds) > 1:
+        raise DataError(f"the movie ids of {' and '.join(sorted(kinds))} mean different movies: give one --data")
+    movies = {movie_id: movie for source in sources for movie_id, movie in source.movies.items()}
+    for source in sources:
+        source.movies = movies
+    return sources
 
 
 def _format_by_scale(files: RawFiles) -> str:
