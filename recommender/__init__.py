@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .data.catalog import Movie
 from .data.errors import TastevecError
 from .facade import Recommender
-from .session.engine import Recommendation, Session
 from .session.policy import MovieFilter
+from .session.session import Recommendation, Session
 
 if TYPE_CHECKING:
     from .text.generator import TasteEmbeddingConfig as TasteEmbeddingConfig

@@ -25,9 +25,10 @@ from .learn.base import DEFAULT_METHOD, Ranker
 from .learn.svd import USERS, SvdModel
 from .linalg.rows import top_n, unit_rows
 from .session import gaussian
-from .session.engine import Session, SessionEngine
+from .session.engine import SessionEngine
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
 from .session.rules import LearningRule, MovingAverage
+from .session.session import Session
 from .session.similar import SimilarMovies
 from .session.state import TextSignal
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from recommender.data.catalog import Catalog
-from recommender.data.errors import ChoiceError
+from recommender.data.errors import ChoiceError, SettingsError
 from recommender.linalg.rows import unit_rows
-from recommender.session.engine import Recommendation, Session, SessionEngine
+from recommender.session.engine import SessionEngine
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
 from recommender.session.policy import TERMS, MovieFilter, PolicySettings
 from recommender.session.rules import LearningRule, MovingAverage
-from recommender.session.state import Event, PseudoItem, SessionState, TextSignal, Utterance
+from recommender.session.session import Recommendation, Session
+from recommender.session.state import ANSWERS, Event, PseudoItem, SessionState, TextSignal, Utterance
 from recommender.session.texts import FreeText
 from recommender.text.base import BaseEmbeddingBackend, Identity
 
@@ -261,6 +262,73 @@ def test_session_refuses_what_makes_no_sense():
         engine.undo(engine.start([], words=["robots"]))  # words a session began with stay
     with pytest.raises(ChoiceError, match="start it with Recommender"):
         SessionEngine(engine.catalog, engine.rule).tell(engine.start([0]), "robots")
+
+
+@pytest.mark.parametrize("rule", ["average", "gaussian"])
+def test_every_kind_of_input_counts_as_if_said_at_the_start_and_is_undone(rule):
+    engine, rng = make_engine(rule), np.random.default_rng(8)
+    session, history = Session(engine, engine.start([0, 5, 9])), []
+    filters = [MovieFilter(), MovieFilter(exclude_genres=("war",)), MovieFilter(first_year=1950)]
+    for _ in range(80):
+        state, draw = session.state, rng.integers(7)
+        if draw == 0 and history:
+            session.undo()
+            assert session.state == history.pop()
+            continue
+        if draw == 1 and len(state.favorites) < 6:
+            row = int(rng.choice([row for row in range(N) if row not in state.favorites]))
+            session.change(engine.add_favorite, row)
+        elif draw == 2 and len(state.favorites) > 1:
+            session.change(engine.drop_favorite, state.favorites[int(rng.integers(len(state.favorites)))])
+        elif draw == 3:
+            session.change(engine.set_filter, filters[int(rng.integers(3))])
+        elif draw == 4 and rule == "gaussian":
+            session.change(engine.set_familiarity, float(rng.random()))
+        elif draw == 5:
+            session.tell(str(rng.choice(TOPICS)))
+        else:
+            rows, answers = engine.best(state, 3), rng.choice(ANSWERS, size=3).tolist()
+            scores = engine.scores(state)
+            assert rows[1:] == [row for row in np.argsort(-scores, kind="stable") if row != rows[0]][:2]
+            session.change(engine.answer, dict(zip(rows[::-1], answers)))
+        history.append(state)
+        after = session.state
+        assert len({row for row, *_ in after.events}) == len(after.events)
+        assert [said.text for said in after.utterances[: len(state.utterances)]] == [s.text for s in state.utterances]
+        wanted, familiarity = after.wanted or MovieFilter(), after.familiarity
+        fresh = SessionEngine(engine.catalog, engine.rule, engine.policy, wanted, engine.encode)
+        fresh = fresh if familiarity is None else fresh.with_familiarity(familiarity)
+        same = fresh.resume(after._replace(wanted=None, familiarity=None))
+        assert fresh.scores(same).tolist() == engine.scores(after).tolist()
+        assert same.current == after.current
+        assert fresh.explain(same) == engine.explain(after)
+
+
+def test_inputs_that_make_no_sense_change_nothing():
+    engine = make_engine()
+    state = engine.tell(engine.step(engine.tell(engine.start([0, 3]), "robots"), "later"), "paris")
+    row, (a, b) = state.answers[0].row, engine.best(state, 2)
+    promoted = engine.add_favorite(state, row)
+    assert (promoted.favorites, promoted.answers) == ((0, 3, row), ())
+    assert promoted.utterances == (Utterance("robots", 0), Utterance("paris", 0))
+    for method, given, message in (
+        (engine.answer, {a: "like", b: "maybe"}, "'maybe' is not an answer"),
+        (engine.answer, {a: "like", row: "like"}, "is a favorite, or answered"),
+        (engine.answer, {a: "like", 0: "like"}, "is a favorite, or answered"),
+        (engine.add_favorite, 3, "is a favorite already"),
+        (engine.drop_favorite, a, "is not one of the favorites"),
+        (engine.set_filter, MovieFilter(first_year=2300), "no movie that is left passes"),
+        (engine.set_filter, MovieFilter(["western"]), "no genre 'western'"),
+        (engine.set_familiarity, 0.5, "this learning rule has no familiarity"),
+    ):
+        session = Session(engine, state)
+        with pytest.raises(ChoiceError, match=message):
+            session.change(method, given)
+        assert session.state == state
+    with pytest.raises(ChoiceError, match="needs a favorite, or words"):
+        engine.drop_favorite(engine.start([4]), 4)
+    with pytest.raises(SettingsError, match="familiarity"):
+        make_engine("gaussian").set_familiarity(state, 1.2)
 
 
 def test_words_of_which_nothing_is_known_change_nothing():

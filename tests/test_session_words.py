@@ -12,11 +12,11 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.svd import SvdModel
-from recommender.session.engine import Session
 from recommender.session.gaussian import Gaussian
 from recommender.session.policy import PolicySettings
 from recommender.session.profiles import load_profile, save_profile
 from recommender.session.rules import MovingAverage
+from recommender.session.session import Session
 from recommender.session.state import Event, SessionState, Utterance
 from recommender.session.texts import LENGTH, MOST_LETTERS, FreeText, fill_gaussian
 from recommender.text.base import Identity

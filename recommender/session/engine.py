@@ -1,7 +1,8 @@
 """The session: name favorites, get a movie, answer, get a better one.
 
-`SessionState` is an immutable record of what was said; the methods of `SessionEngine` return a new state: `step` for
-an answer, `tell` for words, `undo`. The programs, the evaluation and `Session`, which remembers its state, share it.
+`SessionState` is an immutable record of what was said; the methods of `SessionEngine` return a new state: `step` and
+`answer` for answers, `tell` for words, others for favorites, filters and familiarity. The programs, the evaluation and
+`Session`, which remembers its states and so can undo them, share it.
 
     score_i = w s_i + sum of the policy's terms_i (policy.py) + sum over utterances t of  f decay_t fit_ti
 
@@ -12,18 +13,18 @@ decay_t = words_fade ^ (number of later answer counts at which the person also t
 from __future__ import annotations
 
 import functools
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, shown
-from .policy import TERMS, MovieFilter, PolicySettings, SessionContext
+from ..linalg.rows import top_n
+from .policy import MovieFilter, PolicySettings, SessionContext
 from .rules import LearningRule
-from .state import ANSWERS, NO_ROW, SKIP, TEXT, Event, Reason, SessionState, TextSignal, Utterance
+from .state import ANSWERS, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
 
 
 def no_words(text: str) -> TextSignal:
@@ -48,9 +49,10 @@ class SessionEngine:
     encode: Callable[[str], TextSignal] = no_words  # raises `ChoiceError` for words without known content
 
     def __post_init__(self) -> None:
-        context = functools.partial(SessionContext, self.policy, self.catalog, self.wanted)
+        context = functools.partial(SessionContext, self.policy, self.catalog)
         self._context = functools.lru_cache(maxsize=2)(context)
         self._signal = functools.lru_cache(maxsize=64)(self.encode)
+        self._rule = functools.lru_cache(maxsize=2)(lambda familiarity: self.with_familiarity(familiarity).rule)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SessionEngine, (self.catalog, self.rule, self.policy, self.wanted, self.encode)
@@ -71,12 +73,51 @@ class SessionEngine:
         return self.resume(SessionState(rows, seed=seed, utterances=tuple(map(_said, words))))
 
     def step(self, state: SessionState, answer: str) -> SessionState:
-        """Return the state after `answer` ("like", "dislike", "skip") to the current movie."""
-        if not isinstance(answer, str) or answer not in ANSWERS:
-            raise ChoiceError(f"{shown(answer)} is not an answer: give one of {', '.join(ANSWERS)}")
+        """Return the state after `answer`, one of `ANSWERS`, to the current movie."""
         if state.current is None:
             raise ChoiceError(f"nothing to answer {answer!r} to: no movie is left")
-        return self.resume(state._replace(answers=(*state.answers, Event(state.current, str(answer)))))
+        return self.answer(state, {state.current: answer})
+
+    def answer(self, state: SessionState, answers: Mapping[int, str]) -> SessionState:
+        """Return the state after answers to several movies, row -> answer; all are heard, or none."""
+        for row, answer in answers.items():
+            if not isinstance(answer, str) or answer not in ANSWERS:
+                raise ChoiceError(f"{shown(answer)} is not an answer: give one of {', '.join(ANSWERS)}")
+            if any(event.row == row for event in state.events):
+                raise ChoiceError(f"{self.catalog.movie(row)} is a favorite, or answered: undo takes that back")
+        events = [Event(row, str(answer)) for row, answer in answers.items()]
+        return self.resume(state._replace(answers=(*state.answers, *events)))
+
+    def add_favorite(self, state: SessionState, row: int) -> SessionState:
+        """Return the state with one more favorite, which replaces an answer to this movie."""
+        if row in state.favorites:
+            raise ChoiceError(f"{self.catalog.movie(row)} is a favorite already")
+        place = next((i for i, event in enumerate(state.answers) if event.row == row), len(state.answers))
+        said = tuple(words._replace(after=words.after - (place < words.after)) for words in state.utterances)
+        answers = (*state.answers[:place], *state.answers[place + 1 :])
+        return self.resume(state._replace(favorites=(*state.favorites, row), answers=answers, utterances=said))
+
+    def drop_favorite(self, state: SessionState, row: int) -> SessionState:
+        """Return the state without a favorite."""
+        if row not in state.favorites:
+            raise ChoiceError(f"{self.catalog.movie(row)} is not one of the favorites")
+        left = tuple(other for other in state.favorites if other != row)
+        if not left and not state.utterances:
+            raise ChoiceError("a session needs a favorite, or words: add another one before this one goes")
+        return self.resume(state._replace(favorites=left))
+
+    def set_filter(self, state: SessionState, wanted: MovieFilter) -> SessionState:
+        """Return the state with another filter; raises `ChoiceError` if it leaves no movie."""
+        after = self.resume(state._replace(wanted=wanted))
+        if after.current is None:
+            raise ChoiceError("no movie that is left passes these filters: widen them")
+        return after
+
+    def set_familiarity(self, state: SessionState, familiarity: float) -> SessionState:
+        """Return the state with another familiarity, 0 to 1; raises `ChoiceError` if the rule has none."""
+        if not self.rule.has_familiarity:
+            raise ChoiceError("this learning rule has no familiarity: only conditional-gaussian has")
+        return self.resume(state._replace(familiarity=replace(self.policy, familiarity=familiarity).familiarity))
 
     def tell(self, state: SessionState, text: str) -> SessionState:
         """Return the state after the person said `text`; the current movie may change."""
@@ -100,10 +141,16 @@ class SessionEngine:
         best = int(total.argmax())
         return state._replace(current=best if total[best] > -np.inf else None)
 
+    def best(self, state: SessionState, n: int = 5) -> list[int]:
+        """Return up to n movies (rows) that can be shown: the current one, then the others of the highest scores."""
+        scores = self.scores(state)
+        found = [row for row in top_n(scores[None], n)[0].tolist() if scores[row] > -np.inf and row != state.current]
+        return ([] if state.current is None else [state.current, *found])[:n]
+
     def scores(self, state: SessionState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for excluded movies."""
         context, answered = self.context(state), np.array([event.row for event in state.answers], dtype=np.int64)
-        scores = self.rule.scores(self._events(state))
+        scores = self.rule_of(state).scores(self._events(state))
         _, deviation = context.moments(scores, answered)
         # The mean is the same for all candidates, so it does not change the choice.
         total = scores * np.float32(self._model_weight(state) / deviation)
@@ -126,7 +173,7 @@ class SessionEngine:
         candidates[answered] = False
         candidates[row] = True  # a movie restored by undo may be outside a later filter
         rows, events = np.flatnonzero(candidates), self._events(state)
-        table = self.rule.contributions(events, rows)  # (1 + n_events, n_candidates)
+        table = self.rule_of(state).contributions(events, rows)  # (1 + n_events, n_candidates)
         totals = np.zeros(len(candidates), dtype=np.float32)
         totals[rows] = table.sum(axis=0)
         _, deviation = context.moments(totals, answered)
@@ -142,8 +189,14 @@ class SessionEngine:
         return reasons + [Reason(kind, None, float(points[row])) for kind, points in context.terms.items()]
 
     def context(self, state: SessionState) -> SessionContext:
-        """Return the cached context of the favorites of `state`."""
-        return self._context(state.favorites, bool(state.utterances))
+        """Return the cached context of the favorites and filter of `state`."""
+        wanted = self.wanted if state.wanted is None else state.wanted
+        return self._context(state.favorites, bool(state.utterances), wanted)
+
+    def rule_of(self, state: SessionState) -> LearningRule:
+        """Return the learning rule under the familiarity of `state`."""
+        default = state.familiarity in (None, self.policy.familiarity)
+        return self.rule if default else self._rule(state.familiarity)
 
     def _words(self, state: SessionState) -> list[tuple[float, TextSignal]]:
         """Return the decay and the signal of each utterance."""
@@ -179,72 +232,3 @@ class SessionEngine:
         if rate > 0 and np.random.default_rng([state.seed, len(state.answers)]).random() < rate:
             weight *= self.policy.exploration_damping
         return weight
-
-
-class Recommendation:
-    """A movie, its score, and why: `because` lists the terms, which add up to the score."""
-
-    def __init__(self, engine: SessionEngine, state: SessionState) -> None:
-        assert state.current is not None
-        self._engine, self._state = engine, state
-        self.movie = engine.catalog.movie(state.current)
-
-    @functools.cached_property
-    def because(self) -> tuple[Reason, ...]:
-        return tuple(self._engine.explain(self._state))
-
-    @property
-    def score(self) -> float:
-        return sum(reason.value for reason in self.because)
-
-    @property
-    def model_score(self) -> float:
-        """The part of the score that the learning rule gave."""
-        return sum(reason.value for reason in self.because if reason.kind not in TERMS)
-
-    def __repr__(self) -> str:
-        return f"Recommendation({self.movie}, score={self.score:.2f})"
-
-
-class Session:
-    """A session as an object that remembers its state, which is all that changes: `state` is a value to keep or send.
-
-    It can be pickled, and shared by threads: each call is one whole step, and an answer is heard once, for the movie
-    on the table, or refused.
-    """
-
-    def __init__(self, engine: SessionEngine, state: SessionState, asked: bool = False) -> None:
-        self.engine, self.state, self._asked = engine, state, asked
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Session, (self.engine, self.state, self._asked)
-
-    def next(self) -> Optional[Recommendation]:
-        """Return the next movie, or None when nothing is left; a movie left without an answer counts as skipped."""
-        with self._lock:
-            state = self.engine.step(self.state, SKIP) if self._asked else self.state
-            self.state, self._asked = state, state.current is not None
-        return Recommendation(self.engine, state) if state.current is not None else None
-
-    def answer(self, answer: str) -> None:
-        """Answer the movie that `next()` gave by "like", "dislike" or "skip"; raises `ChoiceError` for other words."""
-        with self._lock:
-            if not self._asked:
-                raise ChoiceError(f"nothing to answer {answer!r} to: call next() first")
-            self.state, self._asked = self.engine.step(self.state, answer), False
-
-    def tell(self, text: str) -> None:
-        """Say in words of your own what you want; raises `ChoiceError`, and changes nothing, where they say nothing."""
-        with self._lock:
-            self.state, self._asked = self.engine.tell(self.state, text), False
-
-    def undo(self) -> None:
-        """Take back what was said last: an answer, whose movie `next()` gives again, or words."""
-        with self._lock:
-            self.state, self._asked = self.engine.undo(self.state), False
-
-    @property
-    def user_vector(self) -> np.ndarray:
-        """What was learned of the person, (k,) float32, a copy."""
-        return self.engine.rule.user_vector(self.state.events)

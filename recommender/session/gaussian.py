@@ -69,6 +69,8 @@ class ConditionalGaussian(VectorRule):
     Cost of `scores`: one matrix-vector product O(n_movies k), and O(n_events^2 (k + n_events)) to solve.
     """
 
+    has_familiarity = True
+
     def __init__(self, fitted: Gaussian, settings: GaussianSettings, policy: Optional[PolicySettings] = None) -> None:
         policy = policy or PolicySettings()
         p, b = 1 - policy.familiarity, 0.2 + 0.8 * policy.familiarity**1.5

@@ -75,9 +75,11 @@ class MovieFilter:
     last_year: Optional[int] = None
 
     def __post_init__(self) -> None:
-        for names in (self.genres, self.exclude_genres):
+        for key in ("genres", "exclude_genres"):
+            names = getattr(self, key)
             if not isinstance(names, (str, tuple, list)) or not all(isinstance(name, str) for name in names):
                 raise ChoiceError(f"genres {shown(names)}: give a tuple of names")
+            object.__setattr__(self, key, (names,) if isinstance(names, str) else tuple(names))
         for year in (self.first_year, self.last_year):
             whole("year", 0 if year is None else year, least=0)
 
@@ -95,13 +97,16 @@ class MovieFilter:
 
 
 def genre_columns(catalog: Catalog, names: Sequence[str]) -> list[int]:
-    """Return the genre columns of `names`, whatever their case."""
-    names = [names] if isinstance(names, str) else names
-    columns = {name.casefold(): j for j, name in enumerate(catalog.genre_names)}
+    """Return the genre columns of `names`, whatever their case; `scifi` and `science fiction` are `Sci-Fi`."""
+    columns = {_letters(name): j for j, name in enumerate(catalog.genre_names)}
     for name in names:
-        if name.casefold() not in columns:
+        if _letters(name) not in columns:
             raise ChoiceError(f"no genre {name!r}: choose from {', '.join(catalog.genre_names)}")
-    return [columns[name.casefold()] for name in names]
+    return [columns[_letters(name)] for name in names]
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold())).replace("sciencefiction", "scifi")
 
 
 def genre_affinity(genres: np.ndarray, favorites: Sequence[int]) -> np.ndarray:
@@ -124,7 +129,7 @@ class SessionContext:
     """
 
     def __init__(
-        self, policy: PolicySettings, catalog: Catalog, wanted: MovieFilter, favorites: Sequence[int], any_genre: bool
+        self, policy: PolicySettings, catalog: Catalog, favorites: Sequence[int], any_genre: bool, wanted: MovieFilter
     ) -> None:
         """any_genre: also allow movies outside the favorites' genres."""
         self.policy, self.catalog, self.favorites, rows = policy, catalog, favorites, list(favorites)

@@ -31,6 +31,7 @@ class LearningRule(ABC):
     """
 
     accepts_text: ClassVar[bool] = False
+    has_familiarity: ClassVar[bool] = False  # whether that setting of the policy changes the scores
     movie_vectors: np.ndarray
     movie_noise: Optional[np.ndarray] = None
 

@@ -7,6 +7,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..data.catalog import Movie
+from .policy import MovieFilter
 
 FAVORITE, LIKE, DISLIKE, SKIP, TEXT = "favorite", "like", "dislike", "skip", "text"
 NOT_INTERESTED, LATER = "not interested", "later"  # a mild no; a mild yes, for the watchlist
@@ -50,13 +51,18 @@ class TextSignal(NamedTuple):
 
 
 class SessionState(NamedTuple):
-    """All inputs so far, and the current movie (a row, or None if no movie is left)."""
+    """All inputs so far, and the current movie (a row, or None if no movie is left).
+
+    wanted, familiarity: what the person chose instead of the engine's; None = those.
+    """
 
     favorites: tuple[int, ...]
     answers: tuple[Event, ...] = ()
     current: Optional[int] = None
     seed: int = 0
     utterances: tuple[Utterance, ...] = ()
+    wanted: Optional[MovieFilter] = None
+    familiarity: Optional[float] = None
 
     @property
     def events(self) -> tuple[Event, ...]:
