@@ -98,7 +98,8 @@ def join_tables(tables: Sequence[RatingsTable]) -> RatingsTable:
     """
     if len(tables) == 1:
         return tables[0]._replace(notes=[])
-    columns, notes, names, shift = [], list[str](), dict[int, str](), 0
+    columns: list[tuple[np.ndarray, ...]] = []
+    notes, names, shift = list[str](), dict[int, str](), 0
     for table in tables:
         data = table.ratings
         if columns:
