@@ -53,8 +53,8 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
     for note in recommender.notes:
         print(f"tastevec: {note}", file=sys.stderr)
     wanted = MovieFilter(tuple(given.genre), tuple(given.exclude_genre), *(given.year or (None, None)))
-    n_movies = int(wanted.mask(recommender.catalog).sum())
-    if not n_movies:
+    years = recommender.catalog.years[wanted.mask(recommender.catalog)]
+    if not len(years):
         raise ChoiceError("no movie passes --genre, --exclude-genre and --year together: widen one of them")
     for text in given.like:
         recommender.encode(text)  # rejects meaningless words before the first prompt
@@ -67,7 +67,8 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
             lock = talk.profile.with_name(f".{talk.profile.stem}.lock")
             stack.enter_context(exclusive(lock, f"profile {talk.profile.stem!r}"))
         with contextlib.suppress(EndOfInput):
-            talk.talk(talk.begin(given, loaded, n_movies))
+            about = f"tastevec: {len(years):,} movies" + (f", up to {years.max()}." if years.max() else ".")
+            talk.talk(talk.begin(given, loaded, about))
         talk.say_goodbye()
     return 0
 
@@ -100,10 +101,10 @@ class Conversation:
         return state, notes
 
     def begin(
-        self, given: argparse.Namespace, loaded: Optional[tuple[SessionState, list[str]]], n_movies: int
+        self, given: argparse.Namespace, loaded: Optional[tuple[SessionState, list[str]]], about: str
     ) -> SessionState:
         """Return the state of the loaded profile, after what was said with --like now, or ask for favorites."""
-        n, about = self.recommender.policy.n_favorites, f"tastevec: {n_movies:,} movies."
+        n = self.recommender.policy.n_favorites
         if loaded is None:
             up_to, fewer = ("up to ", "") if given.like else ("", " with fewer")
             self.say(f"{about} Name {up_to}{n} that you love; Enter alone starts{fewer}.")
@@ -155,8 +156,11 @@ class Conversation:
             row, candidates = self.recommender.titles.resolve(text)
             if row is not None:
                 return row
-            if not candidates:
+            if reason := self.recommender.titles.too_new(text):
+                self.say(f"  {text[:60]!r} {reason}.")
+            elif not candidates:
                 self.say(f"  No movie like {text[:60]!r} of {len(self.catalog):,} here: try other words.")
+            if not candidates:
                 return None
             shown = candidates[:MOST_CANDIDATES]
             self.say("  Which one?")

@@ -213,9 +213,10 @@ class Recommender:
         if row is not None:
             return row
         if not candidates:
-            raise ChoiceError(
-                f"no movie like {shown(movie)} in this catalogue: try Recommender.search with other words"
-            )
+            if reason := self.titles.too_new(movie):
+                raise ChoiceError(f"{shown(movie)} {reason}")
+            remedy = "try Recommender.search with other words"
+            raise ChoiceError(f"no movie like {shown(movie)} in this catalogue: {remedy}")
         found = [self.catalog.movie(match.row) for match in candidates[:5]]
         names = "; ".join(f"{one} [id {one.movie_id}]" for one in found)
         raise ChoiceError(f"{shown(movie)} could be {names}: give the id, or the title with its year")

@@ -79,6 +79,7 @@ def test_similar_movies_are_those_that_people_and_texts_put_together(tiny):
 REFUSED: list[tuple[str, Any, str]] = [
     ("session", {"favorites": ["zeta"]}, "'zeta' could be Zeta (2005) [id 7]; Zeta (1990) [id 6]: give the id"),
     ("session", {"favorites": ["qqqqqq"]}, "no movie like 'qqqqqq'"),
+    ("session", {"favorites": ["qqqqqq 2031"]}, "too new: the newest movies here are of 2005"),
     ("session", {"favorites": [1, 99]}, "no movie with id 99"),
     ("session", {"favorites": []}, "no favorites"),
     *(("session", {"favorites": [value]}, "neither a movie id nor a title") for value in (1.5, True)),

@@ -75,7 +75,7 @@ def with_texts(tmp_path_factory):
 # Worked by hand: the profile is Action 3/4, Drama 1/4, so Iota (Comedy) is out; u = (5/6, 1/6); over the five
 # candidates u . m has mean .4133 and deviation .24; Gamma: (.7667 - .4133) / .24 - .5 * .25 - .1 * 30 / 40 = 1.272.
 TRANSCRIPT = """\
-tastevec: 9 movies. Name 4 that you love; Enter alone starts with fewer.
+tastevec: 9 movies, up to 2005. Name 4 that you love; Enter alone starts with fewer.
 Favorite 1 of 4: alpha
   Alpha (1980)  Action
 Favorite 2 of 4: zeta
@@ -88,6 +88,8 @@ Favorite 3 of 4: ALPHA
   Alpha (1980) is already named.
 Favorite 3 of 4: nope nope
   No movie like 'nope nope' of 9 here: try other words.
+Favorite 3 of 4: nope (2031)
+  'nope (2031)' is too new: the newest movies here are of 2005.
 Favorite 3 of 4: beta the
   The Beta (1981)  Action
 Favorite 4 of 4:{space}
@@ -129,7 +131,7 @@ You liked 1:
   Gamma (1982)
 Goodbye.
 """.replace("{space}", " ")
-TYPED = "alpha\nzeta\n2\nALPHA\nnope nope\nbeta the\n\nw\ny\ni\nx\nn\nu\nu\nu\nLIKE\nq\n"
+TYPED = "alpha\nzeta\n2\nALPHA\nnope nope\nnope (2031)\nbeta the\n\nw\ny\ni\nx\nn\nu\nu\nu\nLIKE\nq\n"
 
 
 def test_a_whole_session_through_a_pipe_and_from_another_folder(processed, tmp_path):

@@ -199,6 +199,14 @@ def test_what_is_meant() -> None:
         assert (resolution.row, resolution.candidates[0].row) == (row, 0)
 
 
+def test_what_is_too_new() -> None:
+    index = make("1|Echo 2049 (1990)|1\n2|Nymph|1")[1]
+    said = {
+        text: index.too_new(text) for text in ("Fog (1991)", "fog 2030", "Fog 1990", "Echo 2049", "2049", "fog", "")
+    }
+    assert [text for text, reason in said.items() if "1990" in reason] == ["Fog (1991)", "fog 2030", "Echo 2049"]
+
+
 @pytest.mark.parametrize("name", ["title_queries.tsv", "title_queries_holdout.tsv"])
 def test_typed_queries_on_the_shipped_movies(name: str) -> None:
     catalog = Recommender.load().catalog

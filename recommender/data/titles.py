@@ -102,6 +102,12 @@ class TitleIndex:
         found = self.search(text, 8)
         return Resolution(found[0].row if found and self._is_clear(found, text) else None, found)
 
+    def too_new(self, text: str) -> str:
+        """Return what to say of a title that ends in a year after the newest movie's, "" for any other."""
+        split, newest = _YEAR_AT_END.match(text.strip()), int(self._catalog.years.max(initial=0))
+        year = int(split.group(2) or split.group(3)) if split and split.group(1) else 0
+        return f"is too new: the newest movies here are of {newest}" if year > newest > 0 else ""
+
     def _is_clear(self, found: list[Match], text: str) -> bool:
         """Return whether the best match is clear: no other scores as high, or has this name and is well known."""
         best, others = found[0], found[1:]
