@@ -1,4 +1,4 @@
-"""The data that ship in `processed/` are what the project's own command makes of the raw zip, byte for byte."""
+"""The data that ship in `processed/` are what the project's own command makes of the raw zips, byte for byte."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from preprocess import setup as all_steps
 
 ROOT = Path(__file__).resolve().parents[1]
-RAW = ROOT.parent / "shared" / "data"
+ZIPS = [ROOT.parent / "shared" / "data" / f"ml-latest-{name}.zip" for name in ("small", "2023-head")]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (RAW / "ml-latest-small.zip").is_file(), reason="the raw data are not beside this clone")
+@pytest.mark.skipif(not all(zip.is_file() for zip in ZIPS), reason="the raw data are not beside this clone")
 def test_the_shipped_data_are_rebuilt_byte_for_byte(tmp_path):
-    flags = ["--min-movie-ratings", "5", "--bundle", "--descriptions", str(RAW / "movie_descriptions.jsonl")]
-    all_steps.main(["--data", str(RAW / "ml-latest-small.zip"), "--output", str(tmp_path), *flags])
+    flags = [*(f"--data={zip}" for zip in ZIPS), "--min-movie-ratings=5", "--min-user-ratings=0", "--bundle"]
+    all_steps.main([*flags, f"--descriptions={ROOT / 'descriptions' / 'movies.jsonl'}", f"--output={tmp_path}"])
     shipped = {path.name for path in (ROOT / "processed").iterdir() if path.is_file()}
     built = {path.name for path in tmp_path.iterdir()}
     assert built <= shipped

@@ -1,8 +1,9 @@
 """The 150 descriptions are what they claim to be: drawn by seed, in other words, split in two.
 
-`description_queries.csv` holds requests as people type them, for movies drawn at random (seed 2026) from the shipped
-catalogue: 50 of the fifth with the most ratings, 50 of the next three tenths, 50 of the last half. All were written
-and frozen before any backend had ranked them. `part` is `tune` (50, for choosing a backend's settings) or `report`.
+`description_queries.csv` holds requests as people type them, for movies drawn at random (seed 2026) from those with at
+least 5 ratings in ml-latest-small: 50 of the fifth with the most ratings, 50 of the next three tenths, 50 of the last
+half. All were written and frozen before any backend had ranked them. `part` is `tune` (50, for choosing a backend's
+settings) or `report`.
 A query shares no rare word with our text of its movie: none, in any form (see `alike`), that less than 1% of all
 movies have in their text.
 """
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 
 from recommender.data.catalog import Catalog
+from recommender.data.splits import TRAIN, load_all, part_per_user
 from recommender.text.base import movie_text
 
 HERE = Path(__file__).resolve().parent
@@ -69,14 +71,20 @@ def test_no_query_shares_a_rare_word_with_the_text_of_its_movie(catalog):
     assert not shared_rare(of_movie, "espionage", row)  # rare, but of other movies
 
 
-def test_the_movies_are_those_that_the_seed_draws(catalog):
-    order = np.argsort(-catalog.n_ratings, kind="stable")
+def test_the_movies_are_those_that_the_seed_draws():
+    everything = load_all(HERE.parent / "processed")
+    data = everything.take((everything.user_ids < 1000)[everything.user_rows()])  # those of ml-latest-small
+    data = data.take(data.movie_counts()[data.movie_rows] >= 5)
+    ids = data.movie_ids[data.movie_counts() > 0]
+    assert (data.n_ratings, len(ids)) == (90_274, 3_650)
+    counts = data.take(part_per_user(data.indptr) == TRAIN).movie_counts()[data.movie_counts() > 0]
+    order = np.argsort(-counts, kind="stable")
     fifth, half = len(order) // 5, len(order) // 2
     rng = np.random.default_rng(2026)
     drawn = [rng.permutation(part)[:50] for part in (order[:fifth], order[fifth:half], order[half:])]
     part_of = dict(zip(QUERIES.movieId, QUERIES.part))
-    assert sorted(part_of) == sorted(catalog.movie_ids[np.concatenate(drawn)].tolist())
-    tuned = [sum(part_of[i] == "tune" for i in catalog.movie_ids[rows].tolist()) for rows in drawn]
+    assert sorted(part_of) == sorted(ids[np.concatenate(drawn)].tolist())
+    tuned = [sum(part_of[i] == "tune" for i in ids[rows].tolist()) for rows in drawn]
     assert tuned == [17, 17, 16]
     assert set(part_of.values()) == {"tune", "report"}
     lengths = [len(text.split()) for text in set(QUERIES["query"])]

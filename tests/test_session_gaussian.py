@@ -181,7 +181,7 @@ def test_saved_and_loaded_it_is_the_same_and_what_does_not_fit_is_refused(tmp_pa
 
 def test_the_shipped_model_is_what_the_program_makes(tmp_path, capsys):
     train_session_model.main(["--output", str(tmp_path / "out")])
-    assert "610 users" in capsys.readouterr().out
+    assert "2,672 users" in capsys.readouterr().out
     processed = default_folder("processed")
     ids = Catalog.load(processed).movie_ids
     made, settings = load_gaussian(tmp_path / "out", ids)
