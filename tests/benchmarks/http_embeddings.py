@@ -32,14 +32,17 @@ TEXTS = [f"Title: Movie {i} (1999).\nGenres: Drama.\nPlot: {'word ' * 60}{i}." f
 
 
 def serve(width: int, pipe: Connection) -> None:
-    vector = np.random.default_rng(0).standard_normal(width) / width**0.5
-    in_base64 = base64.b64encode(vector.astype("<f4").tobytes()).decode()
-    embeddings = {"float": json.dumps(vector.tolist()).encode(), "base64": json.dumps(in_base64).encode()}
+    vectors = np.random.default_rng(0).standard_normal((HttpSettings.batch_size, width)) / width**0.5
+    in_base64 = [base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
+    embeddings = {
+        encoding: [json.dumps(vector).encode() for vector in listed]
+        for encoding, listed in (("float", vectors.tolist()), ("base64", in_base64))
+    }
 
     class Far(Server):
         def answer(self, request: Request) -> Reply:
-            end, vector = time.monotonic() + LATENCY, embeddings[request.body["encoding_format"]]
-            rows = [b'{"index":%d,"embedding":%s}' % (row, vector) for row in range(len(request.body["input"]))]
+            end, vectors = time.monotonic() + LATENCY, embeddings[request.body["encoding_format"]]
+            rows = [b'{"index":%d,"embedding":%s}' % pair for pair in enumerate(vectors[: len(request.body["input"])])]
             return Reply(200, b'{"data":[%s]}' % b",".join(rows), wait=max(0.0, end - time.monotonic()))
 
     pipe.send(Far().url)

@@ -10,7 +10,6 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import statistics
-import time
 
 import numpy as np
 
@@ -23,15 +22,9 @@ except ImportError:
 from recommender.data.interactions import Interactions
 from recommender.learn.ials import rows_by_movie
 from recommender.linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient
-from tests.benchmarks.synthetic import synthetic_interactions
+from tests.benchmarks.synthetic import synthetic_interactions, timed
 
 LAMBDA, ALPHA, CG_STEPS, REPEATS = 20.0, 3.0, 3, 3
-
-
-def timed(call, *given):
-    start = time.process_time()
-    result = call(*given)
-    return time.process_time() - start, result
 
 
 def ours(data: Interactions, weights: np.ndarray, k: int):

@@ -15,8 +15,7 @@ from recommender.data.interactions import Interactions
 from recommender.learn.svd import SvdModel
 from recommender.linalg.randomized_svd import captured_energy, randomized_svd
 from recommender.linalg.sparse import SparseMatrix
-from tests.benchmarks.ials_25m import timed
-from tests.benchmarks.synthetic import synthetic_interactions
+from tests.benchmarks.synthetic import synthetic_interactions, timed
 
 RANK, REPEATS = 50, 3
 FULL = (162_000, 59_000, 25_000_000)

@@ -10,6 +10,8 @@ Popularity falls as a Zipf-Mandelbrot law, so that the top 1% of movies hold abo
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from recommender.data.interactions import Interactions
@@ -19,6 +21,13 @@ START, SPAN = 820_000_000, 20 * 365 * 86_400  # seconds: 1996 and 20 years
 
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def timed(call, *given):
+    """Return the CPU seconds that `call(*given)` took, and its result."""
+    start = time.process_time()
+    result = call(*given)
+    return time.process_time() - start, result
 
 
 def synthetic_ratings(n_users: int, n_movies: int, n_ratings: int, rng: np.random.Generator) -> Columns:
