@@ -1,4 +1,4 @@
-"""Command line of the session programs, and terminal input and output."""
+"""Command line of the session programs, terminal input and output, and questions for movies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
 
+from model.answers import years
 from recommender.cli import Parser
-from recommender.data.errors import ChoiceError, SettingsError, shown
+from recommender.data.catalog import Movie
+from recommender.data.errors import ChoiceError, SettingsError
 from recommender.data.settings import default_folder, override, read_settings
+from recommender.facade import Recommender
 from recommender.session.policy import MOVING_AVERAGE, PolicySettings
 from recommender.session.profiles import default_profiles_folder
 from recommender.text import registry
@@ -29,34 +32,35 @@ def build_parser(program: str, description: str, answers: str, without: Sequence
     parser = Parser(f"model.{program}", description.partition("\n\n")[0], epilog=answers)
     several = {"action": "append", "default": [], "metavar": "NAME"}
     words = "what you want, in your own words, instead of favorites or in addition; repeatable"
-    backend = "embedding backend for words; movie vectors of it must be stored (default: %(default)s)"
+    backend = f"embedding backend for words; movie vectors of it must be stored (default: {registry.DEFAULT_BACKEND})"
+    lists = "at the end, write FILE-likes.csv and FILE-watchlist.csv, which Letterboxd imports"
     where = f"folder of the profiles (default: {default_profiles_folder()})"
     parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
     parser.add_common("config", help="policy file (default: config/recommender_policy.yaml)")
     parser.add_argument("--genre", **several, help="only movies with this genre; repeatable, any of them")
     parser.add_argument("--exclude-genre", **several, help="no movie with this genre; repeatable")
-    parser.add_argument("--year", type=years, metavar="YEAR", help="only movies of 1994, 1990-1999, 1990- or -1970")
+    parser.add_argument(
+        "--year", type=_years, metavar="YEAR", help="only movies of 1994, 1990s, 1990-1999, 1990- or -1970"
+    )
     parser.add_argument("--like", **{**several, "metavar": "WORDS"}, help=words)
-    parser.add_argument("--backend", choices=registry.names(), default=registry.DEFAULT_BACKEND, help=backend)
+    parser.add_argument("--backend", choices=registry.names(), help=backend)
     parser.add_common("base-url", help="--backend http: address of the service, up to /v1")
     parser.add_common("model", help="--backend http: name of the model there")
     parser.add_common("seed", default=None, help="random seed of the exploration (default: 0)")
     parser.add_argument("--save", metavar="NAME", help="save this session as a new profile")
     parser.add_argument("--resume", metavar="NAME", help="resume a profile and keep it up to date")
+    parser.add_argument("--export", type=Path, metavar="FILE.csv", help=lists)
     parser.add_argument("--profiles", type=Path, metavar="DIR", help=where)
     names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
     parser.add_settings(PolicySettings, names, "settings, override the file")
     return parser
 
 
-def years(text: str) -> tuple[Optional[int], Optional[int]]:
-    """Read 1994, 1990-1999, 1990- or -1970."""
-    if match := re.fullmatch(r"(\d{0,4})(-?)(\d{0,4})", text.strip()):
-        first, last = (int(year) if year else None for year in match.group(1, 3))
-        last = last if match[2] else first
-        if (first, last) != (None, None) and (first is None or last is None or first <= last):
-            return first, last
-    raise argparse.ArgumentTypeError(f"{shown(text)} is not a year or a range: write 1994, 1990-1999, 1990- or -1970")
+def _years(text: str) -> tuple[Optional[int], Optional[int]]:
+    try:
+        return years(text)
+    except ChoiceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def open_policy(given: argparse.Namespace) -> PolicySettings:
@@ -81,12 +85,22 @@ def backend_settings(given: argparse.Namespace) -> dict[str, str]:
     return {}
 
 
+MOST_CANDIDATES = 6
+Completion = Callable[[str], Sequence[str]]
+_COLOR = re.compile(r"\033\[\dm")
+
+
+def no_completion(text: str) -> Sequence[str]:
+    """Complete nothing, not even file names."""
+    return ()
+
+
 class EndOfInput(Exception):
     """The input was closed."""
 
 
 class Console:
-    """Input and output lines: editing and color on a terminal, an echo of the input in a pipe."""
+    """Input and output lines: editing, Tab and color on a terminal, an echo of the input in a pipe."""
 
     def __init__(self) -> None:
         if sys.stdin is None:  # closed by the parent process
@@ -95,11 +109,28 @@ class Console:
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
         self.color = sys.stdout.isatty() and not plain
         self.out = getattr(sys.stdout, "stream", sys.stdout)  # which prints colors, too
+        self.complete: Completion = no_completion
         if hasattr(sys.stdin, "reconfigure"):
             sys.stdin.reconfigure(errors="replace")
+        with contextlib.suppress(ImportError):
+            if self.interactive:
+                import readline
+
+                readline.set_completer_delims("")
+                readline.set_completer(self._complete)
+                readline.parse_and_bind("tab: complete")
+
+    def _complete(self, text: str, index: int) -> Optional[str]:
+        return dict(enumerate(self.complete(text))).get(index)
 
     def say(self, text: str = "") -> None:
-        print(text, file=self.out, flush=True)
+        """Print text; on a terminal within its width, where a line that goes on is indented a little more."""
+        for line in text.split("\n"):
+            plain = _COLOR.sub("", line)
+            if self.interactive and len(plain) >= (width := max(20, shutil.get_terminal_size().columns)):
+                indent = " " * (len(plain) - len(plain.lstrip()) + 2)
+                line = "\n".join(textwrap.wrap(plain, width - 1, drop_whitespace=True, subsequent_indent=indent))
+            print(line, file=self.out, flush=True)
 
     def say_wrapped(self, text: str) -> None:
         """Print a paragraph, indented, within the width of the terminal."""
@@ -113,9 +144,10 @@ class Console:
     def dim(self, text: str) -> str:
         return f"\033[2m{text}\033[0m" if self.color else text
 
-    def ask(self, prompt: str) -> str:
-        """Return one line without its end; raises `EndOfInput`."""
+    def ask(self, prompt: str, complete: Completion = no_completion) -> str:
+        """Return one line without its end; raises `EndOfInput`.  complete: text -> what Tab can make of it."""
         if self.interactive:
+            self.complete = complete
             with contextlib.suppress(EOFError):
                 return input(prompt).strip()
             print()
@@ -127,29 +159,127 @@ class Console:
             raise EndOfInput
         return line.strip()
 
-    @contextlib.contextmanager
-    def completing(self, titles: Callable[[], Sequence[str]]) -> Iterator[None]:
-        """Complete movie titles with Tab, on a terminal that has readline; `titles` is called at the first Tab."""
-        try:
-            import readline
-        except ImportError:
-            readline = None
-        if readline is None or not self.interactive:
-            yield
-            return
-        names = functools.lru_cache(maxsize=1)(titles)
 
-        @functools.lru_cache(maxsize=1)
-        def starting_with(start: str) -> list[str]:
-            return [name for name in names() if start and name.casefold().startswith(start)]
+class MovieConsole(Console):
+    """A console that asks for movies of `recommender`."""
 
-        def complete(text: str, index: int) -> Optional[str]:
-            return dict(enumerate(starting_with(text.casefold()))).get(index)
+    def __init__(self, recommender: Recommender) -> None:
+        super().__init__()
+        self.recommender, self.catalog = recommender, recommender.catalog
 
-        readline.set_completer_delims("")
-        readline.set_completer(complete)
-        readline.parse_and_bind("tab: complete")
-        try:
-            yield
-        finally:
-            readline.set_completer(None)
+    def ask_favorites(self, n: int, fewest: int) -> list[int]:
+        """Ask for n movies; an empty line starts with fewer, but at least `fewest`. Returns movie rows."""
+        rows: list[int] = []
+        while len(rows) < n:
+            text = self.ask(f"Favorite {len(rows) + 1} of {n}: ", self.starting_with)
+            first, _, rest = text.partition(" ")
+            if text.casefold() in ("q", "quit"):
+                raise EndOfInput
+            if not text and len(rows) >= fewest:
+                break
+            if not text:
+                self.say("  Name at least one movie, or q to quit.")
+            elif text == "?":
+                self.say("  Titles, several divided by ;  u takes the last one back, unfav 1 the first; q quits.")
+            elif text.casefold() in ("u", "undo") or (first.casefold() == "unfav" and rest):
+                row = self.named_favorite(rest, rows) if rest else next(reversed(rows), None)
+                if row is None:
+                    self.say("  No such favorite to take back.")
+                else:
+                    rows.remove(row)
+                    self.say(f"  {self.catalog.movie(row)} is taken back.")
+            elif re.fullmatch(r"(\d+[a-z]?[\s,;]+)+\d+[a-z]?", text.casefold()):
+                self.say("  Numbers alone name no movie here: type titles, several divided by ;")
+            else:
+                self.name(rest if first.casefold() == "fav" and rest else text, rows)
+        return rows
+
+    def name(self, text: str, rows: list[int]) -> list[int]:
+        """Add the movies of a line to the favorites `rows`; return those added."""
+        before = len(rows)
+        for title in self.recommender.titles.split(text):
+            if (row := self.find(title)) in rows:
+                self.say(f"  {self.catalog.movie(row)} is already named.")
+            elif row is not None:
+                rows.append(row)
+                self.say(f"  {self.line(self.catalog.movie(row))}")
+        return rows[before:]
+
+    def named_favorite(self, text: str, rows: Sequence[int]) -> Optional[int]:
+        """Return which of the favorites `rows` a number from 1 or a title means."""
+        if text.isdecimal() and 0 < int(text[:9]) <= len(rows):
+            return rows[int(text) - 1]
+        found = self.recommender.titles.search(text, len(self.catalog))
+        return next((match.row for match in found if match.row in rows), None)
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """What Tab completes: every movie with and without the article in front of its title."""
+        movies = [str(self.catalog.movie(row)) for row in range(len(self.catalog))]
+        return sorted({*movies, *(re.sub("^(?:the|an?) ", "", movie, flags=re.IGNORECASE) for movie in movies)})
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019
+    def starting_with(self, start: str) -> list[str]:
+        return [name for name in self.names if start and name.casefold().startswith(start.casefold())]
+
+    def completed(self, text: str) -> list[str]:
+        """Return what Tab makes of an answer: titles after fav, otherwise nothing."""
+        first, _, start = text.partition(" ")
+        return [f"{first} {name}" for name in self.starting_with(start)] if first.casefold() == "fav" else []
+
+    def find(self, text: str) -> Optional[int]:
+        """Return the row of the movie that `text` names, asking where it could be several."""
+        while text:
+            row, candidates = self.recommender.titles.resolve(text)
+            if row is not None:
+                return row
+            if reason := self.recommender.titles.too_new(text):
+                self.say(f"  {text[:60]!r} {reason}.")
+            elif not candidates:
+                self.say(f"  No movie like {text[:60]!r} of {len(self.catalog):,} here: try other words.")
+            if not candidates:
+                return None
+            shown = candidates[:MOST_CANDIDATES]
+            self.say("  Which one?")
+            for number, match in enumerate(shown, 1):
+                self.say(f"  {number}  {self.line(self.catalog.movie(match.row))}")
+            question = "  Its number, another title, or Enter for none of these: "
+            text = self.ask(question, self.starting_with)
+            if text.casefold() in ("q", "quit"):
+                raise EndOfInput
+            if text.casefold() in ("u", "undo"):
+                return None
+            if text in map(str, range(1, len(shown) + 1)):
+                return shown[int(text) - 1].row
+        return None
+
+    def line(self, movie: Movie) -> str:
+        return f"{self.bold(str(movie))}  {self.dim(', '.join(movie.genres))}".rstrip()
+
+    def show_info(self, movie: Movie) -> None:
+        facts = {
+            "written by a language model": movie.overview_source,
+            "also called": ", ".join(movie.alternatives),
+            "director": movie.director,
+            "cast": ", ".join(movie.cast),
+            "genres": ", ".join(movie.genres),
+            "keywords": ", ".join(movie.keywords),
+            "language": movie.original_language,
+            "ratings": self.ratings(movie),
+        }
+        self.say_wrapped(movie.overview or "No description of this movie here.")
+        for name, fact in facts.items():
+            if fact:
+                self.say_wrapped(f"{name}: {fact}")
+
+    def ratings(self, movie: Movie) -> str:
+        if not movie.mean_rating:
+            return f"{movie.n_ratings:,} people rated it"
+        rank = self.catalog.decade_rank(self.catalog.row_of(movie.movie_id))
+        place = f"{f'{ordinal(rank)} ' if rank > 1 else ''}most rated of the {movie.year // 10}0s"
+        return f"{movie.mean_rating:.1f} from {movie.n_ratings:,} people" + (f"; {place}" if movie.year else "")
+
+
+def ordinal(n: int) -> str:
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"

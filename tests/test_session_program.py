@@ -29,7 +29,7 @@ from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGener
 from tests.tiny import make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
-PROMPT = "   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
+PROMPT = "   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > "
 # What the figures below are worked with, whatever the defaults become.
 RULE = ["--learning-rule", "moving-average", "--learning-rate", "0.15", "--genre-distance-penalty", "0.5"]
 RULE += ["--popularity-penalty", "0.1", "--diversity-boost", "0.1"]
@@ -95,43 +95,43 @@ Favorite 3 of 4: beta the
 Favorite 4 of 4:{space}
 
 1. Gamma (1982)  Action, War
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > w
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > w
    Gamma (1982) has score +1.272, the sum of
      +0.694  your favorite Alpha (1980)
      +0.694  your favorite The Beta (1981)
      +0.083  your favorite Zeta (1990)
      -0.125  genres: it shares 75% of your favorites' genres
      -0.075  popularity: 30 people rated it
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > y
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > y
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > i
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > i
    No description of this movie here.
    genres: Action
    ratings: 8 people rated it
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > x
-   'x' is not an answer: type y, n, s, t and words, i, w, u, q or ?.
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > n
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > z
+   'z' is not an answer: type y, n, s, x or l, or ? for all that can be said
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > n
 
 3. Zeta (2005)  Drama, War
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > u
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > u
 
 1. Gamma (1982)  Action, War
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
-   Nothing to undo yet.
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > LIKE
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > u
+   nothing to undo: no movie has been answered
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > LIKE
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > q
+   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > q
 
 You liked 1:
   Gamma (1982)
 Goodbye.
 """.replace("{space}", " ")
-TYPED = "alpha\nzeta\n2\nALPHA\nnope nope\nnope (2031)\nbeta the\n\nw\ny\ni\nx\nn\nu\nu\nu\nLIKE\nq\n"
+TYPED = "alpha\nzeta\n2\nALPHA\nnope nope\nnope (2031)\nbeta the\n\nw\ny\ni\nz\nn\nu\nu\nu\nLIKE\nq\n"
 
 
 def test_a_whole_session_through_a_pipe_and_from_another_folder(processed, tmp_path):
@@ -262,7 +262,7 @@ WORDS = '"answers": [[2, "like"]], "words": '
 PROFILES = [
     *((text, "is damaged") for text in ("", "{", "[" * 100_000)),
     ("[]", "[] is no profile"),
-    *((PLAIN.replace("1,", f"{n},"), f"format_version: {n} is not 1 or 2") for n in ("9", "'2'", "1.0", "True")),
+    *((PLAIN.replace("1,", f"{n},"), f"format_version: {n} is not 1, 2 or 3") for n in ("9", "'2'", "1.0", "True")),
     (PLAIN.replace('"seed": 0, ', ""), "seed: None is not a whole number"),
     (PLAIN.replace('"seed": 0', '"seed": 0, "seed": 1'), "key 'seed' is given twice"),
     *((PLAIN.replace(": 0", f": {n}"), f"seed: {n} is not a whole") for n in ("-4", "0.5", "'1'", "True", "None")),
@@ -316,9 +316,9 @@ def test_any_file_as_a_profile_is_understood_in_full_or_refused_and_left_alone(p
     ids = some.lists(some.integers(0, 12), max_size=4)
     answers = some.lists(some.tuples(some.integers(0, 12), some.sampled_from([*ANSWERS, "maybe"])), max_size=4)
     spoken = some.lists(some.tuples(words, some.integers(-1, 4)), max_size=3)
-    keys = {"format_version": some.integers(0, 3), "seed": leaf, "favorites": ids, "answers": answers, "words": spoken}
+    keys = {"format_version": some.integers(0, 4), "seed": leaf, "favorites": ids, "answers": answers, "words": spoken}
     near = some.fixed_dictionaries({}, optional={**{key: kind | value for key, kind in keys.items()}, "note": value})
-    good = {**keys, "format_version": some.just(2), "seed": some.integers(0, 9)}
+    good = {**keys, "format_version": some.just(3), "seed": some.integers(0, 9)}
     files = (value | near | some.fixed_dictionaries(good)).map(lambda made: json.dumps(made).encode())
 
     @hypothesis.settings(max_examples=int(os.environ.get("EXAMPLES", "200")), deadline=None, database=None)
@@ -339,7 +339,7 @@ def test_any_file_as_a_profile_is_understood_in_full_or_refused_and_left_alone(p
             save_profile(path, catalog, more, known)
             said, kept = json.loads(content), json.loads(path.read_bytes())
             assert [pair for pair in kept.pop("answers") if pair != [9, "like"]] == said.pop("answers")
-            assert {"words": [], **said, "format_version": 2} == kept
+            assert {"words": [], **said, "format_version": 3} == kept
             assert load_profile(path, catalog)[0] == more
 
     check()
@@ -354,16 +354,17 @@ def test_what_a_profile_holds_beyond_this_catalogue_stays_in_its_place(processed
         "\ufeff" + json.dumps({**profile, "seed": 3, "format_version": 1}, indent=2).replace("\n", "\r\n"),
     ):
         path.write_bytes(text.encode())
-        done = run("i\nw\nq\n", *flags, "--resume", "ann")
+        done = run("i\nw\nq\n", *flags, "--resume", "ann", rule=[])
         assert (done.returncode, path.read_bytes()) == (0, text.encode())  # nothing was said, so nothing is written
         assert "4 movies of the profile are not in this catalogue" in done.stdout
         assert "'note' of the profile is not known here" in done.stdout
         assert "2 favorites, 2 answers" in done.stdout
-        run("u\nu\ny\n", *flags, "--resume", "ann")
+        run("u\nu\ny\n", *flags, "--resume", "ann", rule=[])
         found = stored(path)
         (liked,) = (movie for movie, answer in found["answers"] if movie not in (88, 89))
-        assert {**profile, "seed": 3, "answers": [[88, "like"], [89, "skip"], [liked, "like"]], "words": []} == found
-    assert run("q\n", *flags, "--resume", "ann", "--save", "bob").returncode == 0
+        said = {"answers": [[88, "like"], [89, "skip"], [liked, "like"]], "words": []}
+        assert {**profile, "format_version": 3, "seed": 3, **said} == found
+    assert run("q\n", *flags, "--resume", "ann", "--save", "bob", rule=[]).returncode == 0
     assert stored(tmp_path / "bob.json") == found
 
 

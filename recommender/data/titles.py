@@ -108,6 +108,17 @@ class TitleIndex:
         year = int(split.group(2) or split.group(3)) if split and split.group(1) else 0
         return f"is too new: the newest movies here are of {newest}" if year > newest > 0 else ""
 
+    def split(self, text: str) -> list[str]:
+        """Return the titles in a line: divided by `;`, or by commas where each part names a movie and the line none."""
+        if ";" in text:
+            return [title for part in text.split(";") for title in self.split(part) if title]
+        parts = [part for part in map(str.strip, text.split(",")) if part]
+        return parts if not self._names_one(text) and all(map(self._names_one, parts)) else [text.strip()]
+
+    def _names_one(self, text: str) -> bool:
+        row, candidates = self.resolve(text)
+        return row is not None or (bool(candidates) and candidates[0].kind != FUZZY)
+
     def _is_clear(self, found: list[Match], text: str) -> bool:
         """Return whether the best match is clear: no other scores as high, or has this name and is well known."""
         best, others = found[0], found[1:]

@@ -22,7 +22,7 @@ import numpy as np
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, shown
 from ..linalg.rows import top_n
-from .policy import MovieFilter, PolicySettings, SessionContext
+from .policy import MovieFilter, PolicySettings, SessionContext, genre_columns
 from .rules import LearningRule
 from .state import ANSWERS, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
 
@@ -108,7 +108,11 @@ class SessionEngine:
 
     def set_filter(self, state: SessionState, wanted: MovieFilter) -> SessionState:
         """Return the state with another filter; raises `ChoiceError` if it leaves no movie."""
-        after = self.resume(state._replace(wanted=wanted))
+        genres, without = (
+            tuple(self.catalog.genre_names[column] for column in genre_columns(self.catalog, names))
+            for names in (wanted.genres, wanted.exclude_genres)
+        )
+        after = self.resume(state._replace(wanted=replace(wanted, genres=genres, exclude_genres=without)))
         if after.current is None:
             raise ChoiceError("no movie that is left passes these filters: widen them")
         return after

@@ -83,6 +83,14 @@ class MovieFilter:
         for year in (self.first_year, self.last_year):
             whole("year", 0 if year is None else year, least=0)
 
+    def __str__(self) -> str:
+        first, last = self.first_year, self.last_year
+        years = f"{first}-{last}" if first and last else f"from {first}" if first else f"to {last}" if last else ""
+        years = str(first or "") if first == last else years
+        parts = [", ".join(self.genres) and f"only {', '.join(self.genres)}"]
+        parts += [", ".join(self.exclude_genres) and f"not {', '.join(self.exclude_genres)}", years]
+        return "; ".join(filter(None, parts)) or "none"
+
     def mask(self, catalog: Catalog) -> np.ndarray:
         """Return the mask of allowed movies (n_movies,); raises `ChoiceError` for an unknown genre."""
         passes = np.ones(len(catalog), dtype=bool)

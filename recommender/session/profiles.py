@@ -1,25 +1,30 @@
-"""Session profiles: favorites, answers and words in a JSON file, saved only on request.
+"""Session profiles: favorites, answers, words and choices in a JSON file, saved only on request; lists for Letterboxd.
 
 Movies are stored by external id and words as text, so a profile remains valid for a rebuilt catalogue or model: movies
-that a catalogue lacks, and keys of later versions, are written back as they were. Format 1, without words, can still
-be read.
+that a catalogue lacks, and keys of later versions, are written back as they were. Choices are what the person set:
+filter, familiarity, learning rule, backend. Formats 1, without words, and 2, without choices, can still be read.
 """
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Optional
 
+from ..data.artifacts import need_file
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError, shown
 from ..data.files import dump_json, load_json, replace_file
-from .state import ANSWERS, Event, SessionState, Utterance
+from ..text import registry
+from .policy import LEARNING_RULES, MovieFilter
+from .state import ANSWERS, FAVORITE, LATER, LIKE, Event, SessionState, Utterance
 
-_VERSIONS = (1, 2)
+_VERSIONS = (1, 2, 3)
 _REMEDY = "correct it, or start another profile with --save"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LISTS: dict[str, tuple[list[type], str]] = {  # key -> types of the parts of an entry, and what an entry is
@@ -27,6 +32,8 @@ _LISTS: dict[str, tuple[list[type], str]] = {  # key -> types of the parts of an
     "answers": ([int, str], f"[movie id, one of {', '.join(ANSWERS)}]"),
     "words": ([str, int], "[text, number of answers before it]"),
 }
+CHOICES = ("filter", "familiarity", "learning_rule", "backend")
+_COLUMNS = ("Title", "Year", "tmdbID", "imdbID")  # as Letterboxd names them
 
 
 def default_profiles_folder() -> Path:
@@ -42,12 +49,12 @@ def profile_path(folder: Path, name: str) -> Path:
 
 
 def save_profile(
-    path: Path, catalog: Catalog, state: SessionState, known: Optional[dict[str, Any]] = None
+    path: Path, catalog: Catalog, state: SessionState, known: Optional[dict[str, Any]] = None, **choices: str
 ) -> dict[str, Any]:
-    """Write the favorites, answers and words of `state` to `path` atomically; return all that the file holds.
+    """Write what was said and chosen in `state` to `path` atomically; return all that the file holds.
 
     known: what `load_profile` or this function returned before; movies that the catalogue lacks, and other keys, keep
-    their places. Nothing is written where nothing has changed.
+    their places. Nothing is written where nothing has changed.  choices: learning_rule and backend, if chosen now.
     """
     ids, new = catalog.movie_ids, {"format_version": _VERSIONS[-1], "seed": state.seed}
     old: dict[str, Any] = known or {**new, **{key: [] for key in _LISTS}}
@@ -63,15 +70,19 @@ def save_profile(
     words = [[text.encode(errors="ignore").decode(), after + n_kept] for text, after in state.utterances]
     for said, before in itertools.takewhile(lambda pair: pair[0][0] == pair[1][0], zip(words, old["words"])):
         said[1] = min(before[1], len(answers))
-    profile = {**old, "favorites": favorites, "answers": answers, "words": words}
+    profile = {**old, "favorites": favorites, "answers": answers, "words": words, **choices}
+    if (wanted := state.wanted or MovieFilter()) != MovieFilter(**profile.get("filter", {})):
+        profile["filter"] = {key: value for key, value in asdict(wanted).items() if value not in (None, ())}
+    if state.familiarity != profile.get("familiarity"):
+        profile["familiarity"] = state.familiarity
     if profile != known or not path.is_file():
         with replace_file(path) as temporary:
             dump_json(profile, temporary)
     return profile
 
 
-def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, dict[str, Any], list[str]]:
-    """Return a saved session without the movies that the catalogue lacks, all that the file holds, and notes on it.
+def read_profile(path: Path) -> dict[str, Any]:
+    """Return all that the file of a profile holds.
 
     Raises `ChoiceError` for an unknown profile, `ArtifactError` for one that is not understood in full.
     """
@@ -79,7 +90,12 @@ def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, dict[str, 
         known = sorted(file.stem for file in path.parent.glob("*.json"))
         hint = f"saved ones: {', '.join(known)}" if known else "start one with --save NAME"
         raise ChoiceError(f"no profile {path.stem!r} in {path.parent}: {hint}")
-    profile = load_json(path, _REMEDY, _checked)
+    return load_json(path, _REMEDY, _checked)
+
+
+def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, dict[str, Any], list[str]]:
+    """Return a saved session without the movies that the catalogue lacks, what `read_profile` returns, and notes."""
+    profile = read_profile(path)
     row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
     favorites, answers = profile["favorites"], profile["answers"]
     rows = tuple(row_of[movie_id] for movie_id in favorites if movie_id in row_of)
@@ -91,9 +107,40 @@ def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, dict[str, 
     n_missing, notes = len(favorites) + len(answers) - len(rows) - len(events), []
     if n_missing:
         notes.append(f"{n_missing} movies of the profile are not in this catalogue; left out, and kept in the profile.")
-    if more := [shown(key) for key in profile if key not in ("format_version", "seed", *_LISTS)]:
+    if more := [shown(key) for key in profile if key not in ("format_version", "seed", *_LISTS, *CHOICES)]:
         notes.append(f"{', '.join(more)} of the profile is not known here, and kept.")
-    return SessionState(rows, events, seed=profile["seed"], utterances=said), profile, notes
+    wanted = MovieFilter(**profile["filter"]) if profile.get("filter") else None
+    state = SessionState(rows, events, None, profile["seed"], said, wanted, profile.get("familiarity"))
+    return state, profile, notes
+
+
+def list_files(path: Path) -> list[Path]:
+    """Return the files that `export_lists` writes; raises `ArtifactError` if one is there and not of this program.
+
+    path: such as films.csv, for films-likes.csv and films-watchlist.csv.
+    """
+    files = [path.with_name(f"{path.name.removesuffix('.csv')}-{name}.csv") for name in ("likes", "watchlist")]
+    for file in files:
+        need_file(file, "--export", ",".join(_COLUMNS) + "\n")
+    return files
+
+
+def export_lists(path: Path, catalog: Catalog, state: SessionState) -> list[tuple[Path, int]]:
+    """Write favorites and likes, and what is for later, as CSV files that Letterboxd imports, without stars.
+
+    Returns the files of `list_files` and their numbers of movies.
+    """
+    written = []
+    for file, kinds in zip(list_files(path), ((FAVORITE, LIKE), (LATER,))):
+        movies = [catalog.movie(event.row) for event in state.events if event.answer in kinds]
+        with replace_file(file) as temporary, open(temporary, "w", encoding="utf-8", newline="") as out:
+            table = csv.writer(out, lineterminator="\n")
+            table.writerow(_COLUMNS)
+            for movie in movies:
+                imdb = f"tt{movie.imdb_id}" if movie.imdb_id.isdecimal() else movie.imdb_id
+                table.writerow((movie.title, movie.year or "", movie.tmdb_id, imdb))
+        written.append((file, len(movies)))
+    return written
 
 
 def _checked(profile: Any) -> dict[str, Any]:
@@ -101,7 +148,7 @@ def _checked(profile: Any) -> dict[str, Any]:
     if not isinstance(profile, dict):
         raise ValueError(f"{shown(profile)} is no profile")
     if type(version := profile.get("format_version")) is not int or version not in _VERSIONS:
-        raise ValueError(f"format_version: {shown(version)} is not 1 or 2; a later format needs a later tastevec")
+        raise ValueError(f"format_version: {shown(version)} is not 1, 2 or 3; a later format needs a later tastevec")
     profile = dict(profile, format_version=_VERSIONS[-1], words=profile.get("words", []))
     if type(seed := profile.get("seed")) is not int or seed < 0:
         raise ValueError(f"seed: {shown(seed)} is not a whole number from 0")
@@ -119,6 +166,16 @@ def _checked(profile: Any) -> dict[str, Any]:
     moments, n_answers = [after for _, after in profile["words"]], len(profile["answers"])
     if sorted([*moments, n_answers]) != [*moments, n_answers]:
         raise ValueError(f"words: {shown(moments)} are no numbers of answers, in order, up to {n_answers}")
+    try:
+        MovieFilter(**profile.get("filter", {}))
+    except (TypeError, ChoiceError):
+        raise ValueError(f"filter: {shown(profile['filter'])} is no filter of genres and years") from None
+    dial = profile.get("familiarity")
+    if dial is not None and (type(dial) not in (int, float) or not 0 <= dial <= 1):
+        raise ValueError(f"familiarity: {shown(dial)} is not a number from 0 to 1")
+    for key, choices in (("learning_rule", LEARNING_RULES), ("backend", registry.names())):
+        if (value := profile.get(key, choices[0])) not in choices:
+            raise ValueError(f"{key}: {shown(value)} is not one of {', '.join(choices)}")
     for key, value in profile.items():
         try:
             json.dumps({key: value}, indent=1, ensure_ascii=False, allow_nan=False).encode()

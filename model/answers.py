@@ -1,0 +1,136 @@
+"""What a line typed in a session means: a `Command`, or a `ChoiceError` that says what to type instead.
+
+y  seen n  1y 3n 4l  fav heat  only comedy  1990s  t something slow
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple, Optional
+
+from recommender.data.errors import ChoiceError, shown
+from recommender.session.policy import MovieFilter
+from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP
+
+HELP = {
+    "y": "like: I like it, or want to see it; seen y is the same",
+    "n": "dislike: not for me; seen n is the same",
+    "s": "skip: no opinion; nothing is learned",
+    "x": "not interested: a mild no",
+    "l": "later: on my watchlist, a mild yes",
+    "t WORDS": "tell what you want, in your own words: t slow science fiction",
+    "i": "info: what is it about?",
+    "w": "why this movie? The terms of its score",
+    "u": "undo: take back what I said last, whatever it was",
+    "+ -": "more familiar movies, less familiar ones",
+    "list 5": "the next five at once; 1y 3n 4l answers them",
+    "fav TITLE": "one more favorite, or several: fav heat; fargo",
+    "unfav 2": "take a favorite back, by number or title",
+    "only GENRE": "also not horror, 1990s, 1994, 1990-1999, after 2000, before 1980",
+    "any": "no filters",
+    "again": "this movie again; favorites, filters, familiarity",
+    "q": "quit",
+    "?": "this list",
+}
+PROMPT = "   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > "
+_ANSWERS = {"y": LIKE, "yes": LIKE, "like": LIKE, "n": DISLIKE, "no": DISLIKE, "dislike": DISLIKE}
+_ANSWERS.update({"s": SKIP, "skip": SKIP, "x": NOT_INTERESTED, "l": LATER, "later": LATER})
+_PLAIN = {"i": "info", "w": "why", "u": "undo", "q": "quit", "exit": "quit", "?": "help", "h": "help"}
+_PLAIN.update({word: word for word in (*_PLAIN.values(), "again")})
+_NUMBERED = re.compile(r"(\d+)\s*([a-z]+)[\s,;]*")
+MOST_LISTED = 20
+
+
+class Command(NamedTuple):
+    """name: "answer", "several", "tell", "favorite", "unfavorite", "filter", "list", "familiarity", or a word of
+    `_PLAIN`.  about: the answer, answers by number, the text, a function from filter to filter, a count, a step."""
+
+    name: str
+    about: Any = None
+
+
+def read(line: str) -> Command:
+    """Return the command of a line.
+
+    >>> read("Seen Y"), read("1y, 3n").about
+    (Command(name='answer', about='like'), {1: 'like', 3: 'dislike'})
+    """
+    said = " ".join(line.casefold().split())
+    first, _, rest = said.partition(" ")
+    if first in ("t", "tell"):
+        if not rest:
+            raise ChoiceError("Say what you want after the t, such as: t slow atmospheric science fiction")
+        return Command("tell", line.split(None, 1)[1].strip())
+    if first in ("fav", "unfav"):
+        if not rest:
+            raise ChoiceError("which movie? fav heat adds a favorite; unfav heat, or unfav 2, takes one back")
+        return Command("favorite" if first == "fav" else "unfavorite", rest)
+    if said == "not interested":
+        return Command("answer", NOT_INTERESTED)
+    if first == "seen" and _ANSWERS.get(rest) in (LIKE, DISLIKE):
+        said = rest
+    if said in _ANSWERS:
+        return Command("answer", _ANSWERS[said])
+    if said in _PLAIN:
+        return Command(_PLAIN[said])
+    if said in ("+", "-"):
+        return Command("familiarity", 0.2 if said == "+" else -0.2)
+    if first == "list":
+        return Command("list", _count(rest or "5"))
+    if _NUMBERED.match(said) and not re.fullmatch(r"\d{4}s", said):
+        return Command("several", _numbered(said))
+    if narrower := _filter(said):
+        return Command("filter", narrower)
+    raise ChoiceError(f"{shown(line[:60])} is not an answer: type y, n, s, x or l, or ? for all that can be said")
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and 0 < int(text[:9]) <= MOST_LISTED:
+        return int(text)
+    raise ChoiceError(f"list {shown(text)}: give a number from 1 to {MOST_LISTED}")
+
+
+def _numbered(said: str) -> dict[int, str]:
+    """Read 1y 3n 4l, in any order."""
+    found: dict[int, str] = {}
+    if left := _NUMBERED.sub("", said):
+        raise ChoiceError(f"{shown(left)} is no number with an answer: answer a list as in 1y 3n 4l")
+    for number, word in _NUMBERED.findall(said):
+        if word not in _ANSWERS:
+            raise ChoiceError(f"{shown(number + word)}: {word} is not an answer to a movie: give y, n, s, x or l")
+        if int(number[:9]) in found:
+            raise ChoiceError(f"{number} is answered twice: give one answer for each number")
+        found[int(number[:9])] = _ANSWERS[word]
+    return found
+
+
+def _filter(said: str) -> Optional[Callable[[MovieFilter], MovieFilter]]:
+    """Return how `said` changes a filter, or None if it is about none."""
+    first, _, rest = said.partition(" ")
+    if said == "any":
+        return lambda wanted: MovieFilter()
+    if first in ("only", "not") and rest:
+        genres = tuple(filter(None, map(str.strip, re.split(r"[,;]| and | or ", rest))))
+        if first == "only":
+            return lambda wanted: replace(wanted, genres=genres)
+        return lambda wanted: replace(wanted, exclude_genres=tuple(dict.fromkeys((*wanted.exclude_genres, *genres))))
+    limit = re.fullmatch(r"(after|before) (\d{4})", said)
+    if not limit and not re.fullmatch(r"-?\d{4}(-(\d{4})?)?|\d{4}s", said):
+        return None
+    if limit:
+        said = f"{int(rest) + 1}-" if first == "after" else f"-{int(rest) - 1}"
+    first_year, last_year = years(said)
+    return lambda wanted: replace(wanted, first_year=first_year, last_year=last_year)
+
+
+def years(text: str) -> tuple[Optional[int], Optional[int]]:
+    """Read 1994, 1990-1999, 1990-, -1970 or 1990s."""
+    said = re.sub(r"^(\d{3})0s$", r"\g<1>0-\g<1>9", text.strip())
+    if match := re.fullmatch(r"(\d{0,4})(-?)(\d{0,4})", said):
+        first, last = (int(year) if year else None for year in match.group(1, 3))
+        last = last if match[2] else first
+        if (first, last) != (None, None) and (first is None or last is None or first <= last):
+            return first, last
+    raise ChoiceError(f"{shown(text)} is not a year or a range: write 1994, 1990-1999, 1990- or -1970")
