@@ -10,10 +10,10 @@ import copy
 import csv
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -26,6 +26,7 @@ METADATA_COLUMNS = (
     "movieId", "title", "year", "genres", "director", "cast", "keywords", "overview", "original_language", "tmdbId",
     "imdbId", "overview_source",
 )  # fmt: skip
+_FILES = ("movie_metadata.csv", "movie_features.csv", "movie_popularity.json")
 NO_GENRES = "(no genres listed)"
 # Words for movies in a language; "english" is omitted: it is more informative in a plot.
 _SPOKEN = {
@@ -140,11 +141,11 @@ class Catalog:
         self.movie_ids = ids[order]
         if len(twice := self.movie_ids[1:][np.diff(self.movie_ids) == 0]):
             raise ArtifactError(f"movieId {twice[0]} is listed twice: remove one of the lines")
-        self._rows = [rows[i] for i in order]
-        self.raw_titles = [one_line(row["title"]) for row in self._rows]
-        years = [_year(row.get("year"), title) for row, title in zip(self._rows, self.raw_titles)]
-        self.years = np.array(years, dtype=np.int16)
-        split = [_split(one_line(row.get("genres") or "")) for row in self._rows]
+        rows = [rows[i] for i in order]
+        self._read: Callable[[], list[Any]] = functools.partial(list, rows)  # returns the rows with all their cells
+        self.raw_titles = [one_line(row["title"]) for row in rows]
+        self.years = np.array([_year(row.get("year"), title) for row, title in zip(rows, self.raw_titles)], np.int16)
+        split = [_split(one_line(row.get("genres") or "")) for row in rows]
         self.genre_names = tuple(sorted({name for names in split for name in names}))
         flags = {names: [name in names for name in self.genre_names] for names in set(split)}
         self.genres = np.array([flags[names] for names in split], dtype=bool)
@@ -156,26 +157,21 @@ class Catalog:
     def load(cls, folder: Path) -> Catalog:
         """Read `movie_metadata.csv` (or, without it, `movie_features.csv`) and `movie_popularity.json`.
 
-        Both are checked against the manifest if there is one; raises `ArtifactError` for damaged files.
+        Both are checked against the manifest if there is one; raises `ArtifactError` for damaged files. If that lists
+        both movie lists, the long one is read when a movie is shown.
         """
+        metadata, features, popularity = (folder / name for name in _FILES)
+        again, listed = command(REMEDY, folder), list[str]()
         if has_manifest(folder):
             manifest = read_manifest(folder, KIND, REMEDY)
-            ours = ("movie_metadata.csv", "movie_features.csv", "movie_popularity.json")
-            check_files(folder, manifest, [name for name in ours if name in manifest["files"]], REMEDY)
-        path, popularity = folder / "movie_metadata.csv", folder / "movie_popularity.json"
-        path = path if path.is_file() else folder / "movie_features.csv"
-        again = command(REMEDY, folder)
-        try:
-            with open(path, encoding="utf-8", newline="") as file:
-                header, *lines = [*filter(None, csv.reader(file))] or [[]]  # a third of the time of a DictReader
-        except (FileNotFoundError, NotADirectoryError):
-            raise ArtifactError(f"no movie list at {path}: run {again}") from None
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ArtifactError(f"{path} is damaged ({error}): run {again}") from None
-        rows, needed = [dict(zip(header, cells)) for cells in lines], {"movieId", "title", "genres"}
-        if not rows or not all(needed <= row.keys() for row in rows) or max(map(len, lines)) > len(header):
-            raise ArtifactError(f"{path} is damaged (a row without movieId, title or genres, or none): run {again}")
-        return cls(rows, load_json(popularity, f"run {again}", read_counts) if popularity.is_file() else {})
+            listed = [name for name in _FILES if name in manifest["files"]]
+            check_files(folder, manifest, listed, REMEDY)
+        later = set(_FILES[:2]) <= set(listed)
+        rows = _read_rows(features if later or not metadata.is_file() else metadata, again)
+        catalog = cls(rows, load_json(popularity, f"run {again}", read_counts) if popularity.is_file() else {})
+        if later:
+            catalog._read = functools.partial(_read_rows, metadata, again)
+        return catalog
 
     def with_counts(self, n_ratings: np.ndarray, mean_ratings: Optional[np.ndarray] = None) -> Catalog:
         """Return the same movies with counts and means (n_movies,) of other ratings, those a model was fitted on."""
@@ -220,6 +216,10 @@ class Catalog:
         ]
         return [" | ".join(texts).replace("\n", " ") for texts in said]
 
+    @functools.cached_property
+    def _rows(self) -> list[Mapping[str, str]]:
+        return sorted(self._read(), key=lambda row: int(row["movieId"]))
+
     def _texts(self, row: int) -> dict[str, str]:
         """Return the cells of a row as printable lines; of all rows at once this takes a tenth of the start."""
         return {name: one_line(text) for name, text in self._rows[row].items() if isinstance(text, str)}
@@ -243,6 +243,20 @@ class Catalog:
             mean_rating=float(self.mean_ratings[row]),
             **{name: fields[name] for name in ("director", "overview", "original_language", "overview_source")},
         )
+
+
+def _read_rows(path: Path, again: str) -> list[dict[str, str]]:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            header, *lines = [*filter(None, csv.reader(file))] or [[]]  # a third of the time of a DictReader
+    except (FileNotFoundError, NotADirectoryError):
+        raise ArtifactError(f"no movie list at {path}: run {again}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ArtifactError(f"{path} is damaged ({error}): run {again}") from None
+    rows, needed = [dict(zip(header, cells)) for cells in lines], {"movieId", "title", "genres"}
+    if not rows or not all(needed <= row.keys() for row in rows) or max(map(len, lines)) > len(header):
+        raise ArtifactError(f"{path} is damaged (a row without movieId, title or genres, or none): run {again}")
+    return rows
 
 
 def read_counts(counts: Mapping[str, int]) -> dict[int, int]:

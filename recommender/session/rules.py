@@ -70,9 +70,13 @@ class VectorRule(LearningRule):
         # Two layouts: the product over all movies is twice as fast by columns, picking out a few movies by rows.
         self.movie_vectors = np.ascontiguousarray(movie_vectors, dtype=np.float32)
         # The base is one column more, whose weight is always 1: a pass over all movies less.
-        columns = self.movie_vectors.T if scale is None else self.movie_vectors.T * scale.astype(np.float32)
-        columns = columns if base is None else np.vstack((columns, base))
-        self._columns = np.ascontiguousarray(columns, dtype=np.float32)  # (k, n_movies) or (k + 1, n_movies)
+        n_movies, k = self.movie_vectors.shape
+        self._columns = np.empty((k + (base is not None), n_movies), dtype=np.float32)
+        np.multiply(
+            self.movie_vectors.T, np.float32(1) if scale is None else scale.astype(np.float32), self._columns[:k]
+        )
+        if base is not None:
+            self._columns[k] = base
         self.base = base
 
     @abstractmethod
