@@ -143,10 +143,13 @@ class Conversation:
         self.say(f"{about} Welcome back, {given.resume}: {known}.")
         for note in loaded[1]:
             self.say(f"  {note}")
-        held = {**self.standing(), **{name: (self.stored or {}).get(name) for name in ("learning_rule", "backend")}}
-        for name in ("filters", *profiles.CHOICES[1:]):
-            if held.get(name) and (name != "filters" or wanted != MovieFilter()):
-                self.say(f"  {name.replace('_', ' ')}: {held[name]}")
+        standing, stored = self.standing(), self.stored or {}
+        for name, choice in zip(("filters", "familiarity"), ("filter", "familiarity")):
+            if stored.get(choice) not in (None, {}) and name in standing:
+                self.say(f"  {name}: {standing[name]}")
+        for choice in ("learning_rule", "backend"):
+            if stored.get(choice, "") == getattr(given, choice):
+                self.say(f"  {choice.replace('_', ' ')}: {stored[choice]}")
 
     def save(self) -> None:
         """Keep the profile up to date where the person asked for one."""
@@ -201,7 +204,7 @@ class Conversation:
         elif command.name == "filter":
             session.change(engine.set_filter, about(state.wanted or MovieFilter()))
         elif command.name == "familiarity":
-            now = engine.policy.familiarity if state.familiarity is None else state.familiarity
+            now = engine.familiarity(state)
             if (then := round(min(max(now + about, 0), 1), 2)) == now:
                 raise ChoiceError(f"familiarity is {now} already: it goes from 0 to 1")
             session.change(engine.set_familiarity, then)
@@ -209,6 +212,7 @@ class Conversation:
             self.listed = engine.best(state, about)
             for number, row in enumerate(self.listed, 1):
                 self.say(f"   {number:2}  {self.console.line(self.catalog.movie(row))}")
+            self.say("   Answer as in 1y 3n 4l; y alone answers the first.")
         elif command.name == "help":
             for key, meaning in answers.HELP.items():
                 self.say(f"   {key:<11} {meaning}")
@@ -229,9 +233,7 @@ class Conversation:
         names = [f"{number} {self.catalog.movie(row)}" for number, row in enumerate(state.favorites, 1)]
         said = {"favorites": "; ".join(names) or "none", "filters": str(wanted)}
         if self.engine.rule.has_familiarity:
-            said["familiarity"] = str(
-                self.engine.policy.familiarity if state.familiarity is None else state.familiarity
-            )
+            said["familiarity"] = f"{self.engine.familiarity(state)} of 1"
         return said
 
     def show_movie(self) -> None:
@@ -259,9 +261,10 @@ class Conversation:
             "popularity": f"popularity: {movie.n_ratings:,} people rated it",
             "diversity": "a little off your usual genres",
         }
-        said = sorted((r for r in reasons if r.movie or r.text), key=lambda r: -abs(r.value))
-        lines = [(r.value, labels[r.kind].format(r.movie or shortened(r.text))) for r in said[:MOST_REASONS] if r.value]
-        if others := [r for r in said[MOST_REASONS:] if r.value]:
+        said = sorted((r for r in reasons if (r.movie or r.text) and r.value), key=lambda r: -abs(r.value))
+        most = MOST_REASONS + (len(said) == MOST_REASONS + 1)
+        lines = [(r.value, labels[r.kind].format(r.movie or shortened(r.text))) for r in said[:most]]
+        if others := said[most:]:
             what = "answers and words" if any(r.text for r in others) else "answers"
             lines.append((sum(r.value for r in others), f"your other {len(others)} {what} together"))
         lines += [(r.value, labels.get(r.kind, r.kind)) for r in reasons if not (r.movie or r.text) and r.value]
@@ -278,7 +281,7 @@ class Conversation:
                 self.say(f"  {self.catalog.movie(row)}")
         if self.session and export:
             for file, n in profiles.export_lists(export, self.catalog, self.state):
-                self.say(f"{file}: {n} movies")
+                self.say(f"Exported {n} to {file}")
         if self.profile and self.session:
             self.say(f"Saved as profile {self.profile.stem}: continue with --resume {self.profile.stem}")
         self.say("Goodbye.")

@@ -505,14 +505,14 @@ def test_streams_that_are_closed_full_or_no_text(processed):
 
 
 class Terminal:
-    def __init__(self, processed: Path, **environment: str) -> None:
+    def __init__(self, processed: Path, *flags: str, **environment: str) -> None:
         self.unread, (self.pid, self.handle) = "", pytest.importorskip("pty").fork()
         if self.pid == 0:
             os.chdir(ROOT)
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background inherits it ignored
             signal.alarm(30)  # it ends in any case
             os.environ.update({"TERM": "xterm", "INPUTRC": "/dev/null", **environment})
-            os.execv(sys.executable, [sys.executable, "-m", "model.runsvd", "--processed", str(processed)])
+            os.execv(sys.executable, [sys.executable, "-m", "model.runsvd", "--processed", str(processed), *flags])
 
     def wait_for(self, text: str, then: str = "") -> None:
         while text not in self.unread:
@@ -540,7 +540,7 @@ def test_a_session_on_a_terminal_completes_and_colors(processed):
     assert terminal.exit_code() == 0
 
 
-def test_no_color_is_obeyed_and_ctrl_c_leaves_without_a_traceback(processed):
+def test_no_color_is_obeyed_and_ctrl_c_says_goodbye(processed):
     terminal = Terminal(processed, NO_COLOR="1")
     terminal.wait_for("Favorite 1 of 4: ", "alpha\n")
     terminal.wait_for("Alpha (1980)  Action")
@@ -550,6 +550,6 @@ def test_no_color_is_obeyed_and_ctrl_c_leaves_without_a_traceback(processed):
         os.write(terminal.handle, b"\x03")
         if select.select([terminal.handle], [], [], 1)[0]:
             break
-    terminal.wait_for("\n")
+    terminal.wait_for("\r\nGoodbye.\r\n")
     assert terminal.exit_code() == 130
     assert "Traceback" not in terminal.unread

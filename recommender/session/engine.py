@@ -195,12 +195,16 @@ class SessionEngine:
     def context(self, state: SessionState) -> SessionContext:
         """Return the cached context of the favorites and filter of `state`."""
         wanted = self.wanted if state.wanted is None else state.wanted
-        return self._context(state.favorites, bool(state.utterances), wanted)
+        return self._context(state.favorites, bool(state.utterances or wanted.genres), wanted)
 
     def rule_of(self, state: SessionState) -> LearningRule:
         """Return the learning rule under the familiarity of `state`."""
-        default = state.familiarity in (None, self.policy.familiarity)
-        return self.rule if default else self._rule(state.familiarity)
+        familiarity = self.familiarity(state)
+        return self.rule if familiarity == self.policy.familiarity else self._rule(familiarity)
+
+    def familiarity(self, state: SessionState) -> float:
+        """Return the familiarity in force: that of `state`, or else of the policy."""
+        return self.policy.familiarity if state.familiarity is None else state.familiarity
 
     def _words(self, state: SessionState) -> list[tuple[float, TextSignal]]:
         """Return the decay and the signal of each utterance."""

@@ -5,7 +5,8 @@
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later moments with words)
 
 `model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, much
-less than penalties of the order of 1. With words, movies outside the favorites' genres are allowed.
+less than penalties of the order of 1. With words, or a filter on genres, movies outside the favorites' genres are
+allowed.
 """
 
 from __future__ import annotations
