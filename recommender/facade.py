@@ -266,7 +266,7 @@ class Recommender:
 
 def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: str, settings: Any) -> Recommender:
     """Open a folder with the vectors of the SVD and the learning rule of the policy."""
-    model = SvdModel.load(folder / "artifacts" / "svd", catalog, without=USERS)
+    model = SvdModel.load(folder / "artifacts" / "svd", catalog, without=(*USERS, "movie_map.json"))
     counts, vectors = model.movie_counts_, model.movie_vectors(policy.vector_scaling)
     notes, texts = [], None
     if not counts.all():
@@ -277,7 +277,7 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
             vectors = fill(texts, vectors, counts)
         except ArtifactError as error:
             notes.append(f"movies without ratings come last: {error}")
-    rule: LearningRule = MovingAverage(vectors, policy)
+    rule: Optional[LearningRule] = None
     artifact = folder / "artifacts" / "session"
     if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
         fitted, how = gaussian.load_gaussian(artifact, catalog.movie_ids)
@@ -288,6 +288,7 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
         remedy = f"run {artifacts.command(gaussian.REMEDY, artifact)} for the conditional Gaussian"
         notes.append(f"no {artifact}: sessions learn by the moving average; {remedy}")
     catalog = catalog.with_counts(counts, model.movie_means_ if model.movie_means_.size else None)
+    rule = rule or MovingAverage(vectors, policy)
     return Recommender(catalog, vectors, policy, rule, folder, backend, settings, notes)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import sys
 import zipfile
 import zlib
@@ -121,7 +122,8 @@ def parse_json(text: str) -> Any:
 
     A number of too many digits becomes bytes, which no reader takes for a number, so that it can say where it is.
     """
-    return json.loads(text, object_pairs_hook=_object, parse_int=lambda n: int(n) if len(n) <= 100 else n.encode())
+    long = (lambda n: int(n) if len(n) <= 100 else n.encode()) if re.search("[0-9]{101}", text) else None
+    return json.loads(text, object_pairs_hook=_object, parse_int=long)
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

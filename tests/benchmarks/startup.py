@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.startup
 
-Goal: at most 3 times as long. Both are whole processes, in turn; medians of 15.
+Goal: at most 2.2 times as long. Both are whole processes, in turn; medians of 15. Compiled modules are cached, as they
+are after the first start.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 
-def until(command: list[str], prompt: bytes) -> float:
+def until(command: list[str], prompt: bytes, environment: dict[str, str]) -> float:
     """Return the milliseconds from start to `prompt`, or to the end."""
     start, seen = time.perf_counter(), b""
-    with subprocess.Popen([sys.executable, *command], cwd=Path(__file__).parents[2], stdin=-1, stdout=-1) as program:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, *command], cwd=root, env=environment, stdin=-1, stdout=-1) as program:
         while prompt not in seen and (piece := os.read(program.stdout.fileno(), 4096)):  # type: ignore[union-attr]
             seen += piece
         elapsed = 1000 * (time.perf_counter() - start)
@@ -29,9 +32,13 @@ def until(command: list[str], prompt: bytes) -> float:
 
 def main() -> None:
     commands = (["-m", "model.runsvd"], ["-c", "import numpy"])
-    times = np.array([[until(command, b"Favorite 1 of 4: ") for command in commands] for _ in range(16)])[1:]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryDirectory() as cache:
+        environment["PYTHONPYCACHEPREFIX"] = cache
+        rounds = [[until(command, b"Favorite 1 of 4: ", environment) for command in commands] for _ in range(16)]
+    times = np.array(rounds)[1:]
     (prompt, numpy), ratio = np.median(times, axis=0), np.median(times[:, 0] / times[:, 1])
-    print(f"first prompt {prompt:.1f} ms, import numpy {numpy:.1f} ms, ratio {ratio:.2f}: goal at most 3")
+    print(f"first prompt {prompt:.1f} ms, import numpy {numpy:.1f} ms, ratio {ratio:.2f}: goal at most 2.2")
 
 
 if __name__ == "__main__":
