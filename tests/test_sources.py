@@ -41,11 +41,11 @@ ITEMS = ""
 for film in ("10|Matrix, The (1999)|x||y&Action Sci-Fi", "20|Amélie (2001)|x||y&Comedy", "30|Heat (1995)|||&unknown"):
     about, genres = film.split("&")
     ITEMS += "|".join([about, *(str(int(genre in genres.split())) for genre in ITEM_GENRES)]) + "\n"
-PUBLISHED = {
-    "csv": {"ratings.csv": HEADER + joined(",", ".1f"), "movies.csv": "movieId,title,genres\n" + CSV},
-    "1m": {"ratings.dat": joined("::"), "movies.dat": DAT.encode("latin-1")},
-    "10m": {"ratings.dat": joined("::", ".1f"), "movies.dat": DAT},
-    "100k": {"u.data": joined("\t"), "u.item": ITEMS.encode("latin-1")},
+PUBLISHED = {  # format, files
+    "csv": ("csv", {"ratings.csv": HEADER + joined(",", ".1f"), "movies.csv": "movieId,title,genres\n" + CSV}),
+    "1m": ("dat", {"ratings.dat": joined("::"), "movies.dat": DAT.encode("latin-1")}),
+    "10m": ("dat", {"ratings.dat": joined("::", ".1f"), "movies.dat": DAT}),
+    "100k": ("100k", {"u.data": joined("\t"), "u.item": ITEMS.encode("latin-1")}),
 }
 TWEETINGS = "1::0000010::10::!1\n1::0000020::0::!2\n2::0000010::5::!3\n2::1853728::8::!4\n".replace("!", f"{BASE}"[:-1])
 TWEETED = "0000010::La sortie (1895)::X\n0000020::Amélie (2001)::\n1853728::Django :: Unchained (2012)::Western\n"
@@ -65,12 +65,12 @@ def table(path, form=None, scale=None):
     return list(zip(*(column.tolist() for column in columns)))
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_every_published_form_gives_the_same_ratings_and_movies(tmp_path, name):
-    folder = write(tmp_path / "raw", PUBLISHED[name])
+@pytest.mark.parametrize(("form", "files"), PUBLISHED.values(), ids=PUBLISHED)
+def test_every_published_form_gives_the_same_ratings_and_movies(tmp_path, form, files):
+    folder = write(tmp_path / "raw", files)
     for path in (folder, pack(folder, tmp_path / "set.zip")):
         source = open_source(path)
-        assert source.format == {"csv": "csv", "100k": "100k"}.get(name, "dat")
+        assert source.format == form
         assert table(path) == ROWS
         names = [("Matrix, The (1999)", "Action|Sci-Fi"), ("Amélie (2001)", "Comedy"), ("Heat (1995)", NO_GENRES)]
         assert source.movies == dict(zip((10, 20, 30), names))
@@ -278,7 +278,7 @@ def test_archives_and_names_of_other_tools(tmp_path):
     capitals = write(tmp_path / "capitals", {name.name.upper(): name.read_bytes() for name in folder.iterdir()})
     packed = write(tmp_path / "gz", {"ratings.csv.gz": gzip.compress((folder / "ratings.csv").read_bytes())})
     shutil.copy(folder / "movies.csv", packed)
-    write(tmp_path / "100k", PUBLISHED["100k"])
+    write(tmp_path / "100k", PUBLISHED["100k"][1])
     files = [folder / "ratings.csv", packed / "ratings.csv.gz", capitals / "RATINGS.CSV"]
     for path in (tmp_path / "archive.zip", tmp_path / "windows.zip", capitals, small / "ml-tiny", *unix, *files):
         assert table(path) == EXPECTED, path
@@ -286,7 +286,7 @@ def test_archives_and_names_of_other_tools(tmp_path):
 
 
 def test_parts_of_two_data_sets_are_never_mixed(tmp_path, refused):
-    one, two = write_csv(tmp_path / "a"), write(tmp_path / "b", PUBLISHED["csv"])
+    one, two = write_csv(tmp_path / "a"), write(tmp_path / "b", PUBLISHED["csv"][1])
     archive = tmp_path / "two.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for folder in (one, two):
@@ -455,7 +455,7 @@ def test_bad_places(tmp_path, refused):
         assert message in refused(archive)
     assert "no data at" in refused(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "has no ratings (none of ratings.csv, ratings.dat, u.data, nor a .zip)" in refused(tmp_path / "empty")
+    assert "has no ratings (none of ratings.csv, " in refused(tmp_path / "empty")
     write(folder, {"ratings.dat": "", "movies.dat": ""})
     assert "has several data sets (ratings.csv, ratings.dat): name one" in refused(folder)
     for name in ("ratings.dat", "movies.csv"):
