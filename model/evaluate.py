@@ -48,8 +48,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Evaluate models or embedding backends."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
-    check_files(arguments, "users", "task,split,model", '"format_version": 2,\n "settings"')
     check_flags(arguments, parser)
+    check_files(arguments, "users", "task,split,model", '"format_version": 2,\n "settings"')
     ks, unit = sorted(split_numbers(arguments.k, "--k", 1)), "people" if arguments.embeddings is None else "movies"
     given = (arguments.split, tuple(ks), arguments.resamples, arguments.seed, arguments.checkpoint)
     options = Options(*given, lambda label: cli.Progress(label, unit))

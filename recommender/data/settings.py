@@ -17,7 +17,7 @@ from typing import Any, Optional, TypeVar
 from .errors import SettingsError, shown
 
 T = TypeVar("T")
-LARGEST = 100_000  # characters of a file
+LARGEST = 10_000  # characters of a file
 
 
 def setting(
