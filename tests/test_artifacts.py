@@ -160,7 +160,7 @@ def put(folder: Path, old: str, new: str) -> None:
         (lambda folder: put(folder, '"rank": 3', '"rank": 99'), r"manifest\.json is damaged .its settings: rank: 99"),
         (lambda folder: resign(folder, "movies.json", b'{"' + b"9" * 5000 + b'": 0}'), "value has 5000 digits."),
         (lambda folder: resign(folder, "movies.json", b'{"3": 0, "3": 1}'), "key '3' is given twice"),
-        (lambda folder: put(folder, '"rank": 3', f'"rank": {"9" * 5000}'), "rank: b'9+... is not a whole number"),
+        (lambda folder: put(folder, '"rank": 3', f'"rank": {"9" * 5000}'), "rank: 9+... is not a whole number"),
         (lambda folder: resign(folder, "rest.npz", (folder / "other.npz").read_bytes()), "it has no counts, newest"),
         (lambda folder: put(folder, '"rank": 3', '"rnak": 3'), r"manifest\.json is damaged .its settings: no rank"),
         (lambda folder: put(folder, '"format_version": 1', '"format_version": 99'), "has format version 99"),

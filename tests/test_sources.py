@@ -149,9 +149,6 @@ READ = {
     "milliseconds": ("".join(f"1,{i},4.0,150000000{i}999\n" for i in range(9)), range(1_500_000_000, 1_500_000_009), 0),
     "microseconds": ("".join(f"1,{i},4.0,{BASE + i}999999\n" for i in (1, 2)), [BASE + 1, BASE + 2], 0),
     "nanoseconds": (f"1,1,4.0,{BASE}000000001\n1,2,4.0,{BASE + 1}000000000\n", [BASE, BASE + 1], 0),
-    "days as digits": ("1,1,4.0,20010909\n1,3,4.0,20010931\n1,2,4.0,20010910\n", [999_993_600, 1_000_080_000], 1),
-    "minutes as digits": ("1,1,4.0,200109090146\n1,2,4.0,200109090147\n", [BASE - 40, BASE + 20], 0),
-    "seconds as digits": ("1,1,4.0,20010909014640\n1,2,4.0,20010909014641\n", [BASE, BASE + 1], 0),
     "outliers": (f"{LINES}4,10,3.0,0\n4,20,3.0,2015\n4,30,3.0,{BASE * 4}\n", [row[3] for row in EXPECTED], 3),
     "bad times": (LINES + "".join(f"4,10,3.0,{text}\n" for text in BAD_TIMES), [row[3] for row in EXPECTED], 9),
     "empty ratings": (LINES * 30 + f"4,10,,{BASE}\n4,20, ,{BASE}\n", [row[3] for row in EXPECTED], 2),
@@ -363,6 +360,9 @@ REWRITTEN = (
 NO_TIMES = {
     "seem to be years, such as 2015": (2014, 2015, 2016),
     "seem to be days as a spreadsheet counts them, such as 42072.5": (42071.9, 42072.5, 42073),
+    "seem to be dates like 20150310: write 2015-03-10": (20150309, 20150310, 20151231),
+    "seem to be dates like 201503092252: write 2015-03-09": (201503092251, 201503092252, 201503092253),
+    "dates like 20150309225209: write 2015-03-09": (20150309225208, 20150309225209, 20150309225210),
     "lie before 1993": (1, 2, 3, BASE),
     "lie in the future, such as 635": (635614635290000000, 635614635300000000),  # of .NET
     "lie in the future": ("2999-01-01", "2999-01-02", BASE),

@@ -79,8 +79,8 @@ def test_every_cell_that_is_read_is_in_the_file(tmp_path, header, rows, separato
 
 IDS = ["1", "2", "10", "1.0", "007", "1e5", "1.2E+15", "1,234", "1.000", "ann", "bob", "", "-1", "1.5", "9" * 30]
 STARS = ["4", "3.5", "5.0", "4,5", "", "nan", "4-May", "6", "1e0", "4.000"]
-DAY = ["20150309", "2015-03-09", "2015-03-09T00:00:00Z", "1425859200000"]  # one day in four forms
-TIMES = ["1400000001", "1400000002", "1400000003", "1400000001.5", *DAY, "2015", "", "soon", "1.4E+09"]
+DAY = ["2015-03-09", "2015-03-09T00:00:00Z", "1425859200000"]  # one day in three forms
+TIMES = ["1400000001", "1400000002", "1400000003", "1400000001.5", *DAY, "20150309", "2015", "", "soon", "1.4E+09"]
 WEIRD = st.sampled_from(['"', "\r", "\0", "é", "\x85", "1" * 200_000]) | st.text(max_size=3)
 GOOD = st.tuples(*(st.sampled_from(cells[:3]) for cells in (IDS, IDS, STARS, TIMES))).map(list)
 ANY = st.tuples(*(st.sampled_from(cells) | WEIRD for cells in (IDS, IDS, STARS, TIMES))).map(list)

@@ -69,7 +69,7 @@ def whole(name: str, value: object, least: Optional[int] = 1) -> int:
 def shown(value: object, most: int = 60) -> str:
     """Return `repr(value)` for a message, cut to `most` characters."""
     try:
-        text = repr(value)
+        text = re.sub("b'(-?[0-9]{100,})'", r"\1", repr(value))  # as `parse_json` keeps long numbers
     except ValueError:  # Python prints no number of more than 4,300 digits
         text = "a number of thousands of digits"
     return text if len(text) <= most else f"{text[: most - 3]}..."

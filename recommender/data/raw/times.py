@@ -1,9 +1,9 @@
-"""Times of ratings: seconds since 1970 or a part of these, dates as texts or digits; most lie from 1993 to tomorrow."""
+"""Times of ratings: seconds since 1970 or a part of these, dates as texts; most lie from 1993 to tomorrow."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,8 @@ import pandas as pd
 
 # 1993: an earlier number of seconds is no time of a rating (a date may be one), and ticks of .NET are no nanoseconds.
 FIRST_TIME = 725_846_400
-_UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
-_DIGITS = {"20150309": "%Y%m%d", "201503092252": "%Y%m%d%H%M", "20150309225209": "%Y%m%d%H%M%S"}
+_UNITS = {"": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+_DATE = re.compile("((?:19|20)[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])([0-9]{4}([0-9]{2})?)?")  # with hours
 TIMES = "give seconds since 1970 or dates like 2015-03-09 22:52:09, or no such column: then the file's order counts"
 
 
@@ -41,20 +41,12 @@ def last_time() -> float:
 
 
 def as_seconds(numbers: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return seconds since 1970, NaN if not from 1993 to tomorrow, and the form of most numbers, "" for seconds."""
-
-    def forms() -> Iterator[tuple[str, np.ndarray]]:
-        yield "", np.floor(numbers)
-        yield from ((unit, np.floor(numbers / factor)) for unit, factor in _UNITS.items())
-        texts = pd.Series([f"{number:.0f}" for number in numbers.tolist()], dtype=object)
-        for example, form in _DIGITS.items():
-            fitting = texts.where(texts.str.len() == len(example))
-            yield f"dates like {example}", _since_1970(pd.to_datetime(fitting, format=form, utc=True, errors="coerce"))
-
-    for form, seconds in forms():
+    """Return seconds since 1970, NaN if not from 1993 to tomorrow, and the unit of most numbers, "" for seconds."""
+    for unit, factor in _UNITS.items():
+        seconds = np.floor(numbers / factor)
         inside = (seconds >= FIRST_TIME) & (seconds <= last_time())
         if inside.sum() > np.isfinite(numbers).sum() / 2:
-            return np.where(inside, seconds, np.nan), form
+            return np.where(inside, seconds, np.nan), unit
     return np.full(len(numbers), np.nan), ""
 
 
@@ -67,4 +59,6 @@ def cause(times: np.ndarray) -> str:
     elif 20_000 <= middle <= 80_000:
         cause = "seem to be days as a spreadsheet counts them"
     shown = f"{middle:.1f}".removesuffix(".0")
+    if date := _DATE.fullmatch(shown):
+        return f"has times that seem to be dates like {shown}: write {'-'.join(date.groups()[:3])}"
     return f"has times that {cause}, such as {shown}: {TIMES}"
