@@ -15,7 +15,7 @@ from recommender.session.policy import MovieFilter
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP
 
 HELP = {
-    "y": "like: I like it, or want to see it; seen y is the same",
+    "y": "like: I like it; seen y is the same",
     "n": "dislike: not for me; seen n is the same",
     "s": "skip: no opinion; nothing is learned",
     "x": "not interested: a mild no",

@@ -208,7 +208,7 @@ class Conversation:
             if (then := round(min(max(now + about, 0), 1), 2)) == now:
                 raise ChoiceError(f"familiarity is {now} already: it goes from 0 to 1")
             session.change(engine.set_familiarity, then)
-        elif command.name == "list":
+        elif command.name == "list" and state.current is not None:
             self.listed = engine.best(state, about)
             for number, row in enumerate(self.listed, 1):
                 self.say(f"   {number:2}  {self.console.line(self.catalog.movie(row))}")

@@ -313,8 +313,8 @@ def test_inputs_that_make_no_sense_change_nothing():
     assert promoted.utterances == (Utterance("robots", 0), Utterance("paris", 0))
     for method, given, message in (
         (engine.answer, {a: "like", b: "maybe"}, "'maybe' is not an answer"),
-        (engine.answer, {a: "like", row: "like"}, "is a favorite, or answered"),
-        (engine.answer, {a: "like", 0: "like"}, "is a favorite, or answered"),
+        (engine.answer, {a: "like", row: "like"}, "is answered already"),
+        (engine.answer, {a: "like", 0: "like"}, "is a favorite already"),
         (engine.add_favorite, 3, "is a favorite already"),
         (engine.drop_favorite, a, "is not one of the favorites"),
         (engine.set_filter, MovieFilter(first_year=2300), "no movie that is left passes"),

@@ -80,7 +80,7 @@ Favorite 4 of 4:{space}
 
 2. Théta (1999)  Action
 > 3y 1y
-   Gamma (1982) is a favorite, or answered: undo takes that back
+   Gamma (1982) is answered already: nothing was heard
 > Seen  Y
 
 3. Zeta (2005)  Drama, War
@@ -115,6 +115,8 @@ No movies left: all were answered or are outside the filters.
 > y
    nothing to answer 'like' to: no movie is left
 > i
+   no movie is left
+> list
    no movie is left
 > u
    favorites: 1 Alpha (1980); 2 Zeta (1990); 3 The Beta (1981)

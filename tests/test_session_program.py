@@ -319,7 +319,9 @@ def test_any_file_as_a_profile_is_understood_in_full_or_refused_and_left_alone(p
     keys = {"format_version": some.integers(0, 4), "seed": leaf, "favorites": ids, "answers": answers, "words": spoken}
     near = some.fixed_dictionaries({}, optional={**{key: kind | value for key, kind in keys.items()}, "note": value})
     good = {**keys, "format_version": some.just(3), "seed": some.integers(0, 9)}
-    files = (value | near | some.fixed_dictionaries(good)).map(lambda made: json.dumps(made).encode())
+    wanted = some.fixed_dictionaries({}, optional={"genres": some.just(["War"]), "last_year": some.none() | leaf})
+    choices = {"familiarity": some.none() | some.floats(-0.1, 1), "filter": wanted, "backend": some.just("minilm")}
+    files = (value | near | some.fixed_dictionaries(good, optional=choices)).map(lambda made: json.dumps(made).encode())
 
     @hypothesis.settings(max_examples=int(os.environ.get("EXAMPLES", "200")), deadline=None, database=None)
     @hypothesis.given(files | some.binary())

@@ -84,7 +84,8 @@ class SessionEngine:
             if not isinstance(answer, str) or answer not in ANSWERS:
                 raise ChoiceError(f"{shown(answer)} is not an answer: give one of {', '.join(ANSWERS)}")
             if any(event.row == row for event in state.events):
-                raise ChoiceError(f"{self.catalog.movie(row)} is a favorite, or answered: undo takes that back")
+                what = "a favorite" if row in state.favorites else "answered"
+                raise ChoiceError(f"{self.catalog.movie(row)} is {what} already: nothing was heard")
         events = [Event(row, str(answer)) for row, answer in answers.items()]
         return self.resume(state._replace(answers=(*state.answers, *events)))
 
