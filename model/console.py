@@ -90,11 +90,6 @@ Completion = Callable[[str], Sequence[str]]
 _COLOR = re.compile(r"\033\[\dm")
 
 
-def no_completion(text: str) -> Sequence[str]:
-    """Complete nothing, not even file names."""
-    return ()
-
-
 class EndOfInput(Exception):
     """The input was closed."""
 
@@ -109,7 +104,7 @@ class Console:
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
         self.color = sys.stdout.isatty() and not plain
         self.out = getattr(sys.stdout, "stream", sys.stdout)  # which prints colors, too
-        self.complete: Completion = no_completion
+        self.complete: Completion = lambda text: ()
         if hasattr(sys.stdin, "reconfigure"):
             sys.stdin.reconfigure(errors="replace")
         with contextlib.suppress(ImportError):
@@ -144,7 +139,7 @@ class Console:
     def dim(self, text: str) -> str:
         return f"\033[2m{text}\033[0m" if self.color else text
 
-    def ask(self, prompt: str, complete: Completion = no_completion) -> str:
+    def ask(self, prompt: str, complete: Completion) -> str:
         """Return one line without its end; raises `EndOfInput`.  complete: text -> what Tab can make of it."""
         if self.interactive:
             self.complete = complete

@@ -242,11 +242,11 @@ def test_a_resumed_profile_keeps_its_choices_unless_a_flag_says_otherwise(proces
     assert "  learning rule: moving-average\n  backend: minilm\n" in again.stdout
     assert "familiarity" not in again.stdout  # that rule has none
     assert (stored(path)["filter"], stored(path)["familiarity"]) == ({}, 0.6)
-    # under its own rule, and without a word of it
-    towers = tiny_two_tower(tmp_path / "towers", {})
-    flags[1] = towers
+    run("", *flags, "--resume", "ann", "--learning-rule", "conditional-gaussian", rule=[])
+    flags[1] = tiny_two_tower(tmp_path / "towers", {})  # which has a rule of its own, and leaves that of the profile
     again = run("s\n", *flags, "--resume", "ann", main=runtwotower.main, rule=FLAGS)
-    assert (again.returncode, stored(path)["learning_rule"]) == (0, "moving-average")
+    assert (again.returncode, stored(path)["learning_rule"]) == (0, "conditional-gaussian")
+    assert "learning rule" not in again.stdout
 
 
 def test_choices_that_are_not_understood_are_refused(processed, tmp_path):
