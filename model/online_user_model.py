@@ -205,7 +205,7 @@ class Conversation:
             session.change(engine.set_filter, about(state.wanted or MovieFilter()))
         elif command.name == "familiarity":
             now = engine.familiarity(state)
-            if (then := round(min(max(now + about, 0), 1), 2)) == now:
+            if (then := round(min(max(now + about, 0.0), 1.0), 2)) == now:
                 raise ChoiceError(f"familiarity is {now} already: it goes from 0 to 1")
             session.change(engine.set_familiarity, then)
         elif command.name == "list" and state.current is not None:
@@ -260,6 +260,7 @@ class Conversation:
             "genre": f"genres: it shares {affinity:.0%} of your favorites' genres",
             "popularity": f"popularity: {movie.n_ratings:,} people rated it",
             "diversity": "a little off your usual genres",
+            "traits": "what your favorites share: genres, era, language",
         }
         said = sorted((r for r in reasons if (r.movie or r.text) and r.value), key=lambda r: -abs(r.value))
         most = MOST_REASONS + (len(said) == MOST_REASONS + 1)

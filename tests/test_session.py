@@ -96,6 +96,34 @@ def test_the_average_moves_as_the_recursion_says():
     np.testing.assert_allclose(rule.user_vector(started), 0.7 * wish + 0.3 * vectors[8], atol=1e-6)
 
 
+def plain_traits(catalog: Catalog, favorites: list[int]) -> np.ndarray:
+    """What the favorites share, movie by movie: genres, decades and languages as dictionaries."""
+    movies = [catalog.movie(row) for row in range(len(catalog))]
+    n = len(movies)
+
+    def rarity(name: str, lists: list[list[str]]) -> float:
+        return float(np.log(n / sum(name in names for names in lists)))
+
+    genres = [list(movie.genres) for movie in movies]
+    languages = [[movie.original_language] if movie.original_language else [] for movie in movies]
+    near = [{t: max(0.0, 1 - abs(m.year - t) / 20) for t in range(1920, 2021, 10)} if m.year else {} for m in movies]
+    spoken = [{name: min(rarity(name, languages), 4) / 4 for name in names} for names in languages]
+    total = np.zeros(n)
+    for weight, unit, rows in (
+        (10, True, [{name: rarity(name, genres) for name in names} for names in genres]),
+        (6, True, near),
+        (10, False, spoken),
+    ):
+        names = sorted({name for row in rows for name in row})
+        x = np.array([[row.get(name, 0.0) for name in names] for row in rows]).reshape(n, len(names))
+        if unit:
+            x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+        x -= x.mean(axis=0)
+        m = x[favorites].mean(axis=0)
+        total += weight * (m @ m) * (x @ m)
+    return total
+
+
 def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     """Every score as the requirements write it; the fit of words from topics alone; -inf where not to be shown."""
     policy, catalog, favorites, n = engine.policy, engine.catalog, list(state.favorites), len(engine.catalog)
@@ -126,6 +154,8 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     total = (model - model[shown].mean()) / model[shown].std() * weight
     total -= (1 - affinity) * policy.genre_distance_penalty
     total -= catalog.n_ratings / catalog.n_ratings.max() * policy.popularity_penalty
+    if favorites and policy.shared_traits_weight:
+        total += policy.shared_traits_weight * plain_traits(catalog, favorites)
     if favorites:
         total[(affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)] += (
             policy.diversity_boost
@@ -182,7 +212,7 @@ def test_likes_pull_the_session_toward_what_was_liked():
     rng = np.random.default_rng(5)
     cluster = rng.integers(0, 2, size=N)
     vectors = (np.eye(2)[cluster] + 0.3 * rng.normal(size=(N, 2))).astype(np.float32)
-    policy = PolicySettings(min_genre_affinity=0.0, max_genre_distance=1.0)
+    policy = PolicySettings(min_genre_affinity=0.0, max_genre_distance=1.0, shared_traits_weight=0.0)
     engine = SessionEngine(make_catalog(), MovingAverage(vectors), policy)
 
     def share(labels: np.ndarray) -> float:

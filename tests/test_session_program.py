@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > "
 # What the figures below are worked with, whatever the defaults become.
 RULE = ["--learning-rule", "moving-average", "--learning-rate", "0.15", "--genre-distance-penalty", "0.5"]
-RULE += ["--popularity-penalty", "0.1", "--diversity-boost", "0.1"]
+RULE += ["--popularity-penalty", "0.1", "--diversity-boost", "0.1", "--shared-traits-weight", "0"]
 Done = namedtuple("Done", "returncode stdout stderr")
 
 

@@ -217,6 +217,11 @@ class Catalog:
         return [" | ".join(texts).replace("\n", " ") for texts in said]
 
     @functools.cached_property
+    def languages(self) -> np.ndarray:
+        """The original language of each movie, (n_movies,) of str, "" = unknown."""
+        return np.array([one_line(row.get("original_language") or "") for row in self._rows], dtype=str)
+
+    @functools.cached_property
     def _rows(self) -> list[Mapping[str, str]]:
         return sorted(self._read(), key=lambda row: int(row["movieId"]))
 

@@ -49,6 +49,7 @@ RULE_ALONE = PolicySettings(  # movies are ranked by the score of the rule alone
     genre_distance_penalty=0.0,
     popularity_penalty=0.0,
     diversity_boost=0.0,
+    shared_traits_weight=0.0,
     exploration_rate=0.0,
 )
 

@@ -8,6 +8,7 @@ units. A year y is near the knots t = 1920, 1930 ... 2020:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -80,6 +81,22 @@ def rarity_weighted(matrix: np.ndarray) -> np.ndarray:
     [[0.693, 0.0], [0.0, 0.0]]
     """
     return matrix * np.log(len(matrix) / np.maximum(matrix.sum(axis=0), 1))
+
+
+@functools.lru_cache(maxsize=2)
+def traits(catalog: Catalog) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return genres, years and languages (n_movies, d) float32, each less its mean over all movies.
+
+    Genres are rows of length 1 where rare ones weigh more, years their nearness to the knots; a language that n of N
+    movies have weighs min(ln(N / n), 4) / 4.
+    """
+    names, columns = np.unique(catalog.languages, return_inverse=True)
+    spoken = (columns[:, None] == np.arange(len(names))) & (names != "")
+    languages = np.minimum(rarity_weighted(spoken.astype(np.float64)), 4) / 4
+    genres = unit_rows(rarity_weighted(catalog.genres.astype(np.float64)))
+    blocks = (genres, year_nearness(catalog.years.astype(np.int64)), languages)
+    genres, years, languages = ((block - block.mean(axis=0)).astype(np.float32) for block in blocks)
+    return genres, years, languages
 
 
 def item_features(kind: str, catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:

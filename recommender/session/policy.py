@@ -2,11 +2,13 @@
 
     score = model * score_weight_model - distance * genre_distance_penalty
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
+            + shared_traits_weight * sum over genres, era and language of  w |m|^2 (x . m)
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later moments with words)
 
 `model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, much
-less than penalties of the order of 1. With words, or a filter on genres, movies outside the favorites' genres are
-allowed.
+less than penalties of the order of 1. x: the traits of a movie less those of the average movie (learn/features.py);
+m: their mean over the favorites, the longer the more these agree. With words, or a filter on genres, movies outside the
+favorites' genres are allowed.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from ..data.settings import check_settings, setting
 
 CONDITIONAL_GAUSSIAN, MOVING_AVERAGE = "conditional-gaussian", "moving-average"
 LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
+TRAIT_WEIGHTS = (10.0, 6.0, 10.0)  # w of genres, years, languages, chosen on twenty tastes
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class PolicySettings:
 
     n_favorites: int = setting(4, "number of favorite movies that a session asks for", 1, 20)
     learning_rule: str = setting(CONDITIONAL_GAUSSIAN, "how answers become scores", choices=LEARNING_RULES)
-    familiarity: float = setting(0.4, "1: what everybody likes first; 0: what fits this person alone", 0, 1)
+    familiarity: float = setting(0.5, "1: what everybody likes first; 0: what fits this person alone", 0, 1)
     not_interested_weight: float = setting(0.5, "weight of not interested; 1 = as of a dislike", 0, 1)
     later_weight: float = setting(0.5, "weight of later, the watchlist; 1 = as of a like", 0, 1)
     learning_rate: float = setting(0.15, "step of the moving average for each like or dislike", 0, 1)
@@ -44,6 +47,7 @@ class PolicySettings:
     max_genre_distance: float = setting(0.95, "maximum genre distance of a movie", 0, 1)
     genre_distance_penalty: float = setting(1.0, "penalty at genre distance 1", 0, 100)
     popularity_penalty: float = setting(0.3, "penalty of the most rated movie; others in proportion", 0, 100)
+    shared_traits_weight: float = setting(1.0, "weight of genres, era and language that the favorites share", 0, 100)
     diversity_boost: float = setting(0.2, "bonus of a movie in the middle band of genre affinity", 0, 100)
     diversity_band_low: float = setting(0.2, "lower end of the middle band of genre affinity", 0, 1)
     diversity_band_high: float = setting(0.5, "upper end of the middle band of genre affinity", 0, 1)
@@ -187,6 +191,17 @@ def diversity_term(context: SessionContext) -> np.ndarray:
     return middle.astype(np.float32) * np.float32(policy.diversity_boost)
 
 
+def traits_term(context: SessionContext) -> np.ndarray:
+    """Boost movies with the genres, era and language that the favorites share; mixed favorites share little."""
+    from ..learn.features import traits
+
+    points = np.zeros(len(context.catalog), dtype=np.float32)
+    for weight, x in zip(TRAIT_WEIGHTS, traits(context.catalog)) if len(context.favorites) else ():
+        m = x[list(context.favorites)].mean(axis=0)
+        points += np.float32(context.policy.shared_traits_weight * weight * (m @ m)) * (x @ m)
+    return points
+
+
 # The terms added to the model's score, in this order: kind of the `Reason` -> function returning (n_movies,) float32.
 # A new term is a function above and a line here, a setting for its weight, and a label in model/online_user_model.py
 # (without one, "why" shows the kind).
@@ -194,4 +209,5 @@ TERMS: dict[str, Callable[[SessionContext], np.ndarray]] = {
     "genre": genre_term,
     "popularity": popularity_term,
     "diversity": diversity_term,
+    "traits": traits_term,
 }
