@@ -1,11 +1,13 @@
 """Ranking models against sums by hand, `numpy.linalg` and plain loops."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from recommender.data.catalog import Catalog
 from recommender.data.interactions import Interactions
-from recommender.learn import ranking_network
+from recommender.learn import ranking_network, stacker
 from recommender.learn.base import best_unseen, mask_seen
 from recommender.learn.baselines import Biases, MostPopular, Trending
 from recommender.learn.content import Content
@@ -156,7 +158,8 @@ def test_network_learns_a_rule_that_no_linear_ranking_can_follow() -> None:
 def test_features_of_the_stacker_by_hand() -> None:
     scores = np.array([[1.0, 3.0, 100.0], [2.0, 2.0, 2.0]])
     counted = np.array([[True, True, False], [True, True, True]])
-    assert standardized(scores, counted).tolist() == [[-1, 1, 8], [0, 0, 0]]
+    z = 4 * np.sinh(standardized(scores, counted) / 4)
+    np.testing.assert_allclose(z, [[-1, 1, 98], [0, 0, 0]], rtol=1e-5)
     ones = np.ones((3, 2, 10), dtype=np.float32)
     lists = features(ones, np.array([0.0, 604_800.0, 1e9]), np.array([3, 50, 50]))
     assert lists.shape == (3, 2, N_FEATURES)
@@ -167,9 +170,9 @@ def test_features_of_the_stacker_by_hand() -> None:
 
 def test_scores_of_the_stacker_are_standardized_over_unseen_movies() -> None:
     data = random_ratings(5, 60, 30, days=30)
-    stacker = Stacker()
-    stacker.fit_parts(data)
-    scores = stacker.scores(data, np.arange(6), np.full(6, 31 * DAY))
+    model = Stacker()
+    model.fit_parts(data)
+    scores = 4 * np.sinh(model.scores(data, np.arange(6), np.full(6, 31 * DAY)) / 4)
     for line in range(6):
         unseen = np.setdiff1d(np.arange(30), data.movie_rows[data.row(line)])
         np.testing.assert_allclose(scores[line, unseen].mean(axis=0), 0, atol=1e-5)
@@ -194,9 +197,9 @@ def test_no_feature_of_the_stacker_changes_with_what_others_rate_later() -> None
     rows = np.flatnonzero(np.diff(past.indptr) > 0)[:5]
     found = []
     for part in (data, past):
-        stacker = Stacker()
-        stacker.fit_parts(part)
-        found.append(stacker.scores(past, rows, np.full(5, moment))[:, :, 6:10])
+        model = Stacker()
+        model.fit_parts(part)
+        found.append(model.scores(past, rows, np.full(5, moment))[:, :, 6:10])
     np.testing.assert_allclose(*found, atol=1e-5)
 
 
@@ -214,6 +217,26 @@ def test_the_stacker_puts_all_its_candidates_before_the_rest_of_the_blend() -> N
         first, others = order[line, :5], order[line, 5:unseen]
         expected = scores[line, first].min() - 1 - (blend[line, first[0]] - blend[line, others])
         np.testing.assert_allclose(scores[line, others], expected, atol=1e-4)
+
+
+def test_the_stacker_keeps_the_ridges_that_rank_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, rows = random_ratings(5, 60, 30, days=30), np.arange(60)
+    monkeypatch.setattr(stacker, "RIDGES", {"ease": (1e7, 40.0, 400.0), "ials": (1e3, 30.0, 3.0)})
+    model = Stacker(candidates=5, networks=1, epochs=1).fit(data)
+    known, following = cut(data, cut_lengths(data, DAY, np.random.default_rng(0))[1])
+    liked = following.take(following.ratings >= 4)
+    ials = Stacker().parts["ials"].settings
+    for name, chosen in zip(("ease", "ials"), model.ridges_):
+        sums = {}
+        for ridge in stacker.RIDGES[name]:
+            settings = {**vars(ials), "regularisation": ridge}
+            one = Ease(regularisation=ridge) if name == "ease" else Ials(**settings)
+            best = known.movie_ids.searchsorted(one.fit(known).recommend(known, rows, 10)[0])
+            hits = [np.isin(best[row], liked.movie_rows[liked.row(row)]) for row in rows]
+            sums[ridge] = sum(1 / np.log2(place + 2) for hit in hits for place in np.flatnonzero(hit))
+        assert chosen == max(sums, key=lambda ridge: sums[ridge])
+    model.save(tmp_path)
+    assert Stacker.load(tmp_path).score(data, rows).tolist() == model.score(data, rows).tolist()
 
 
 def test_ials_at_rest_is_the_solution_for_its_movies_too() -> None:
