@@ -8,12 +8,24 @@ import pytest
 
 from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
 from recommender.linalg.rows import top_n
-from recommender.retrieve import INDEXES
+from recommender.retrieve import INDEXES, VectorIndex
 
 
-@pytest.fixture(params=sorted(INDEXES))
+class FromCandidates(VectorIndex):
+    """What an index inherits that names candidates: here each is named twice, in descending order."""
+
+    name = "candidates"
+
+    def _build(self):
+        self.arrays["rows"] = np.repeat(np.arange(len(self)), 2)[::-1]
+
+    def _near(self, query):
+        return self.arrays["rows"]
+
+
+@pytest.fixture(params=[*INDEXES.values(), FromCandidates], ids=lambda index: index.name)
 def build(request):
-    return INDEXES[request.param]
+    return request.param
 
 
 def by_sorting(scores: np.ndarray, n: int) -> np.ndarray:

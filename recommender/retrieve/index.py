@@ -38,8 +38,8 @@ class IndexSettings:
 class VectorIndex(ABC):
     """Rows (n, d), numbered from 0 in the order in which they come; `len(index)` is n.
 
-    A subclass sets `name`, and `Settings` where there is more to choose than the metric, and implements `_search`.
-    What speeds this up is put into `arrays` by `_add`, and is stored beside the vectors. An approximate index sets
+    A subclass sets `name`, and `Settings` where there is more to choose than the metric, and implements `_near`. What
+    speeds this up is put into `arrays` by `_build`, and is stored beside the vectors. An approximate index sets
     `recall`, the least share of the true nearest that it finds, to which tests/test_retrieve.py holds it.
     """
 
@@ -63,7 +63,8 @@ class VectorIndex(ABC):
         """Append `vectors` (m, d); they become rows n .. n + m - 1. Raises `ChoiceError` for another shape."""
         new = self._prepare(vectors)
         if len(new):
-            self._add(new)
+            self.vectors = np.concatenate((self.vectors, new)) if len(self) else new
+            self._build()
 
     def search(
         self, queries: npt.ArrayLike, k: int, keep: Optional[np.ndarray] = None
@@ -103,24 +104,29 @@ class VectorIndex(ABC):
             raise ChoiceError(f"vectors of shape {array.shape}: give (number, {dimension})")
         return unit_rows(array.astype(np.float64)) if self.settings.metric == "cosine" else array
 
-    def _add(self, new: np.ndarray) -> None:
-        """Append prepared vectors, at least one; to be extended by an index that is built."""
-        self.vectors = np.concatenate((self.vectors, new)) if len(self) else new
+    def _build(self) -> None:  # noqa: B027
+        """Fill `arrays` from `vectors`; called after every `add`, for an index that needs it."""
 
     @abstractmethod
-    def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Compute `search` for prepared queries; 1 <= k <= n; similarity -inf where nothing is found.
+    def _near(self, query: np.ndarray) -> np.ndarray:
+        """Return the rows, int64 in any order, among which `search` looks for those nearest to a prepared `query`."""
 
-        `best` makes the answer of similarities to all rows, -inf where none was computed.
-        """
+    def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Compute `search` for prepared queries; 1 <= k <= n; similarity -inf where nothing is found."""
+        rows, values = np.zeros((len(queries), k), dtype=np.int64), np.full((len(queries), k), -np.inf, np.float32)
+        for line, query in enumerate(queries):
+            near = np.unique(self._near(query))  # ascending, as ties go by row
+            found, similarities = best((self.vectors[near] @ query)[None], k, keep if keep is None else keep[near])
+            rows[line, : found.shape[1]], values[line, : found.shape[1]] = near[found], similarities
+        return rows, values
 
 
 def best(similarities: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and values (B, k) of the k largest of `similarities` (B, n), which it changes, that `keep` allows."""
+    """Return columns and values (B, k) of the k largest of `similarities` (B, n), changed, that `keep` (n,) allows."""
     if keep is not None:
         similarities[:, ~keep] = -np.inf
-    rows = top_n(similarities, k)
-    return rows, np.take_along_axis(similarities, rows, axis=1)
+    columns = top_n(similarities, k)
+    return columns, np.take_along_axis(similarities, columns, axis=1)
 
 
 class ExactIndex(VectorIndex):
@@ -133,6 +139,9 @@ class ExactIndex(VectorIndex):
     """
 
     name = "exact"
+
+    def _near(self, query: np.ndarray) -> np.ndarray:
+        return np.arange(len(self))
 
     def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         step = max(1, BLOCK_CELLS // len(self))
