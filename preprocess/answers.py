@@ -40,7 +40,8 @@ _CLOSING = re.compile(
 # A model speaks of itself, of what it lacks, or of the film as unknown; what people say in quotes is taken out before.
 _REFUSED = re.compile(
     r"""(?ix)(?:^|[.!?:;,(–—-]\s*|\b(?:but|that|and|so|as|if|seems|one|movie)\s)(?:I\b(?!\.)|we\ (?:can|could|do)\b)
-    | ^\W*(?:sorry|apologies|unfortunately|unable|insufficient|there(?:['’]s|\ is|\ are)\ no)\b | \bnotes?:
+    | ^\W*(?:sorry|apologies|unfortunately|unable|insufficient|there(?:['’]s|\ is|\ are)\ no)\b
+    | \b(?:notes?:|please\ note\b)
     | \bwhich\ (?:movie|film)\b | \b(?:can|could|please)\ (?:you|provide|share|clarify)\b
     | \b(?:language\ model|as\ an\ ai,|knowledge\ cut-?off|training\ data|my\ (?:apologies|knowledge|database))
     | \b(?:no|not|insufficient|limited|lack\ of|unable|impossible|cannot|can['’]t)\b[^.]{0,40}\b(?:information|details

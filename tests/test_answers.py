@@ -62,7 +62,8 @@ The movie is not known to me. ~ No information is available about this movie.
 This film does not exist in my database. ~ Sorry, that film is unknown. ~ Sure! I have no data on it.
 It seems I lack details. ~ The requested movie could not be identified. ~ We could not find it.
 Could you give me more details about the film? ~ Not enough information to describe the movie.
-A quiet drama. Note: the plot was guessed. ~ As a language model, describing it is impossible.
+A quiet drama. Note: the plot was guessed. ~ A drama. Please note that this may be wrong.
+As a language model, describing it is impossible.
 There is no widely known film by this name. ~ It is unclear which movie is meant.
 Unable to describe it, with no data."""
 NONE = {

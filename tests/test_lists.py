@@ -83,6 +83,7 @@ def test_genres_are_read_by_the_whole_column():
         ["Action|Comedy", "Sci-Fi & Fantasy", " Children's | War", NO_GENRES, "Film-Noir|War"],
     ):  # fmt: skip
         assert joined_genres(given) == ["Action|Comedy", "Sci-Fi & Fantasy", "Children's|War", "", "Film-Noir|War"]
+    assert joined_genres([r'["Com\u00e9die", "R&B\/Soul"]', '["Drama"]']) == ["Comédie|R&B/Soul", "Drama"]
     mixed = ["Drama|War", "Drama, Music", "Sci-Fi/Fantasy"]
     assert joined_genres(mixed) == ["Drama|War", "Drama|Music", "Sci-Fi/Fantasy"]
     assert joined_genres(["['Drama', 'Music, Dance']", "War, Drama"]) == ["Drama|Music, Dance", "War|Drama"]

@@ -203,6 +203,9 @@ def test_names_as_ids_are_numbered_and_kept(tmp_path, capsys):
     found = sorted(zip(data.user_rows().tolist(), data.movie_rows.tolist(), data.ratings.tolist()))
     assert found == sorted((int(u) - 1, int(m) // 10 - 1, float(r)) for u, m, r, _ in CELLS)
     assert (Catalog.load(out).movie(1).title, Catalog.load(out).movie(1).imdb_id) == ("Amélie", "0211915")
+    nobody = lines_of([{**name, "2": "nan"}[u], f"é{m}", r, t] for u, m, r, t in CELLS)
+    with pytest.raises(DataError, match=r"line .*userId 'nan'"):
+        run_setup(write_csv(tmp_path / "nobody", nobody, movies), tmp_path / "no")
 
 
 def test_without_times_the_order_of_the_file_counts(tmp_path, capsys):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import re
 from collections.abc import Sequence
 from typing import Optional
@@ -106,6 +108,10 @@ def joined_genres(cells: Sequence[str]) -> list[str]:
 def _names(cell: str) -> list[str]:
     if not _LIST.match(cell):
         return [] if cell == NO_GENRES else cell.split("|")
+    with contextlib.suppress(ValueError, RecursionError):  # JSON, with its escapes
+        listed = json.loads(cell)
+        if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
+            return listed
     found = _NAMED.findall(cell) or [found[:2] for found in _QUOTED.findall(cell) if not found[2]]
     return ["".join(names) for names in found] if re.search("['\":]", cell) else cell[1:-1].split(",")
 
@@ -135,7 +141,7 @@ def read_ids(cells: Sequence[str], names: Optional[dict[str, int]]) -> np.ndarra
     for i, text in enumerate(texts):
         text = _as_utf8(text).strip()
         number = whole_number(text)
-        if names is not None and text and not _SHORTENED.fullmatch(text):
+        if names is not None and not is_nothing(text) and not _SHORTENED.fullmatch(text):
             numbers[i] = names.setdefault(text, len(names) + 1)
         elif names is None and number is not None:
             numbers[i] = number
