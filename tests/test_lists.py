@@ -47,6 +47,7 @@ def test_ways_to_write_a_list_of_movies(tmp_path, way):
 REFUSED = {
     "a comma without quotes": ("1,Alpha,Drama\n2,Beta, The (1992),Action\n", "line 3: 4 columns, expected 3"),
     "and in every line": ("1,Alpha, The,Drama\n2,Beta, The,War\n", "line 2: 4 columns, expected 3"),
+    "and in a number": ("1,10,000 BC (2008),Action\n2,20,000 Leagues,War\n", "line 2: 4 columns, expected 3"),
     "row numbers in some lines": ("0,1,Alpha,Drama\n2,Beta,Action\n", "line 2: 4 columns, expected 3"),
     "row numbers in nearly all lines": (
         "".join(f"{i},{i},Alpha,Drama\n" for i in range(1, 200)) + "200,Beta,Action\n",

@@ -49,7 +49,7 @@ class SimilarMovies:
 
 
 class _Side:
-    """Unit vectors, and mean and deviation of u_i . u_j over all i for each j."""
+    """The vectors of one side, and mean and deviation of u_i . u_j over all i for each j."""
 
     def __init__(self, vectors: np.ndarray) -> None:
         self.vectors = vectors.astype(np.float32)

@@ -31,6 +31,7 @@ _SPELLINGS = {
     "text": ("text", "utterance", "message", "content"),
 }
 STRICT: dict[str, Any] = {"strict": True, "skipinitialspace": True}  # no quote inside a text without quotes
+_THOUSAND = re.compile(r"[0-9]{3}\W.*[^\W\d]")  # the end of a number and words: a title cut at a comma
 _HEAD = 100  # rows that decide whether a first column is without a name
 Rows = Iterator[tuple[int, tuple[str, ...]]]  # line number, the requested cells
 
@@ -101,6 +102,7 @@ def fitted_rows(
     wide = [(whole_number(cells[0]), whole_number(cells[1])) for _, cells in head if len(cells) == most + 1]
     numbers = [number for number, following in wide if number is not None and following is not None]
     numbered = len(numbers) == len(head) > 1 and numbers == sorted({*numbers})
+    numbered &= not all(_THOUSAND.match(cells[2]) for _, cells in head if len(cells) > 2)  # `1,10,000 BC (2008),Action`
     if numbered:
         notes.append(f"{name}: the first column has no name and is read as row numbers")
         if not any(cells[-1] for _, cells in head):
