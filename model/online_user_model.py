@@ -21,7 +21,7 @@ from recommender.data.errors import ChoiceError, TastevecError, one_line
 from recommender.data.files import exclusive
 from recommender.facade import SVD, TWO_TOWER, Recommender
 from recommender.session import profiles
-from recommender.session.policy import MOVING_AVERAGE, MovieFilter
+from recommender.session.policy import MOVING_AVERAGE, TERMS, MovieFilter
 from recommender.session.session import Session
 from recommender.session.state import LATER, LIKE, SessionState
 from recommender.text import registry
@@ -247,7 +247,6 @@ class Conversation:
         """Print the terms of the score; the smallest answers are summed in one line."""
         assert state.current is not None
         movie, reasons = self.catalog.movie(state.current), self.engine.explain(state)
-        affinity = self.engine.context(state).affinity[state.current]
         labels = {
             "favorite": "your favorite {}",
             "like": "you liked {}",
@@ -257,10 +256,7 @@ class Conversation:
             "later": "{} is for later",
             "words": 'your words "{}"',
             "average": "liked by people in general",
-            "genre": f"genres: it shares {affinity:.0%} of your favorites' genres",
-            "popularity": f"popularity: {movie.n_ratings:,} people rated it",
-            "diversity": "a little off your usual genres",
-            "traits": "what your favorites share: genres, era, language",
+            **{kind: term.label for kind, term in TERMS.items()},
         }
         said = sorted((r for r in reasons if (r.movie or r.text) and r.value), key=lambda r: -abs(r.value))
         most = MOST_REASONS + (len(said) == MOST_REASONS + 1)
@@ -268,7 +264,9 @@ class Conversation:
         if others := said[most:]:
             what = "answers and words" if any(r.text for r in others) else "answers"
             lines.append((sum(r.value for r in others), f"your other {len(others)} {what} together"))
-        lines += [(r.value, labels.get(r.kind, r.kind)) for r in reasons if not (r.movie or r.text) and r.value]
+        filled = {"movie": movie, "affinity": self.engine.context(state).affinity[state.current]}
+        others = [r for r in reasons if not (r.movie or r.text) and r.value]
+        lines += [(r.value, labels[r.kind].format(**filled)) for r in others]
         self.say(f"   {movie} has score {sum(r.value for r in reasons):+.3f}, the sum of")
         for value, label in lines:
             self.say(f"   {value:+8.3f}  {label}")

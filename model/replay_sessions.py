@@ -1,7 +1,10 @@
 """Replay sessions on held-out users: how many liked movies does each learning rule show in 20 turns?
 
-Four replays for every rule and policy: with and without learning, and both again with only the movies that the user
-rated. Definitions: recommender/evaluate/replay.py.
+    python -m model.replay_sessions --rules conditional-gaussian,popularity --familiarity 1 0
+    python -m model.replay_sessions --tastes tests/tastes.yaml
+
+Definitions: recommender/evaluate/replay.py. With `--tastes` it prints the first ten suggestions for tastes in a YAML
+file instead (recommender/evaluate/tastes.py).
 """
 
 from __future__ import annotations
@@ -9,8 +12,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
+
+import numpy as np
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -21,24 +27,24 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError
 from recommender.data.settings import default_folder, read_settings
 from recommender.data.splits import load_all
-from recommender.evaluate import plots, report
-from recommender.evaluate.replay import RULE_ALONE, make_folds, replay_rule
+from recommender.evaluate import plots, report, tastes
+from recommender.evaluate.replay import N_FAMOUS, N_KNOWN, NO_TERMS, make_folds, replay_rule
 from recommender.evaluate.replay import summary as summarize
+from recommender.facade import Recommender
 from recommender.session.fitted_rules import RULES
 from recommender.session.policy import PolicySettings
 
-TITLES = {"alone": "The rule alone", "policy": "With the policy's genre filter and penalties"}
-HEADER = ["rule", "hits", "95% interval", "rate", "still", "gain", "weighted", "tail", "rated only", "still"]
+TITLES = {"policy": "The session: rule and policy", "alone": "The rule alone"}
+PLOTTED = ("learning", "no learning")
+HEADER = ["rule", "view", "hits", "95% interval", "outside", "famous", "median rank", "weighted", "rate", "never shown"]
 
 
-def line(values: dict[str, Any]) -> list[str]:
+def line(rule: str, view: str, figures: dict[str, Any]) -> list[str]:
     """Return one row of the table."""
-    low, high = values["hits_interval"]
-    learning, rated, still = values["learning"], values["rated only"], values["rated only, no learning"]
-    gain = "-" if values["gain"] is None else f"{values['gain']:+.1%}"
-    cells = [values["rule"], f"{values['hits']:.2f}", f"{low:.2f} - {high:.2f}", f"{learning['rate']:.3f}"]
-    cells += [f"{values['hits_without_learning']:.2f}", gain, f"{learning['weighted_rate']:.4f}"]
-    return [*cells, f"{learning['tail_share']:.1%}", f"{rated['rate']:.3f}", f"{still['rate']:.3f}"]
+    low, high = figures["hits_interval"]
+    cells = [rule, view, f"{figures['hits']:.2f}", f"{low:.2f} - {high:.2f}", f"{figures['outside']:.2f}"]
+    cells += [f"{figures['famous']:.3f}", f"{figures['median_rank']:.0f}", f"{figures['weighted_rate']:.4f}"]
+    return [*cells, f"{figures['rate']:.3f}", f"{figures['never_shown']:,}"]
 
 
 def make_parser() -> cli.Parser:
@@ -52,6 +58,10 @@ def make_parser() -> cli.Parser:
     add("--folds", type=count, default=5, metavar="N", help="number of folds of users (default: %(default)s)")
     add("--seeds", default="0", metavar="A,B", help="random seeds of the favorites (default: %(default)s)")
     add("--fold-seed", type=cli.whole_number, default=0, metavar="N", help="random seed of the folds (default: 0)")
+    last = "replay users with ids up to this one; all others always train (the shipped data: 610 = ml-latest-small's)"
+    add("--last-user", type=cli.whole_number, metavar="ID", help=last)
+    add("--familiarity", type=float, nargs="+", default=(), metavar="F", help="also replay with these values, 0 to 1")
+    add("--tastes", type=Path, metavar="YAML", help="print the first suggestions for these tastes instead")
     add_files(parser, "sessions.csv and sessions.json")
     return parser
 
@@ -66,41 +76,68 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     refuse((unknown, f"--rules {unknown}: choose from {', '.join(RULES)}"))
     check_files(arguments, "sessions", "rule,policy,view", '"turns"')
     shipped = read_settings(PolicySettings, arguments.policy or default_folder("config") / "recommender_policy.yaml")
+    policies = {"policy": shipped, "alone": replace(shipped, **NO_TERMS)}
+    for value in arguments.familiarity:
+        policies[f"familiarity {value:g}"] = replace(shipped, familiarity=value)
     folder = arguments.processed or default_folder("processed")
+    if arguments.tastes is not None:
+        return print_tastes(Recommender.load(folder, policy=arguments.policy), arguments.tastes)
     if arguments.data is None:
         data, catalog = load_all(folder), Catalog.load(folder)
     else:
         data, catalog = read_set(arguments.data, arguments.set or "B")
-    folds = make_folds(data, catalog, arguments.folds, arguments.favorites, seeds, arguments.fold_seed)
+    of_folds = (arguments.folds, arguments.favorites, seeds, arguments.fold_seed, arguments.last_user)
+    folds = make_folds(data, catalog, *of_folds)
     n_sessions = sum(len(fold.people) for fold in folds)
     if not n_sessions:
         raise DataError("no user likes enough movies (rating >= 4): use more data")
     size = f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies"
     print(f"{size}; {n_sessions:,} sessions of {arguments.turns} turns")
-    print("still: without learning; weighted: by 1 / popularity; tail: hits outside the most rated tenth")
+    print(f"outside: hits outside the {N_KNOWN} most rated; famous: share shown of the {N_FAMOUS} most rated")
+    print("weighted: rate by 1 / popularity; a movie never rated is of no interest, unless unrated = skip")
     started, progress = time.perf_counter(), cli.Progress("replaying", "rules")
     figures, sessions = [], {}
     for number, name in enumerate(names):
         progress(number, len(names), name)
-        found = replay_rule(name, folds, {"alone": RULE_ALONE, "policy": shipped}, arguments.turns)
-        for policy, outcomes in found.items():
-            figures.append({"rule": name, "policy": policy, **summarize(outcomes, arguments.turns)})
-            sessions.update({(name, policy, view): pd.DataFrame(of_view) for view, of_view in outcomes.items()})
+        for policy, views in replay_rule(name, folds, policies, arguments.turns).items():
+            for view, outcomes in views.items():
+                found = summarize(outcomes, arguments.turns, len(catalog))
+                figures.append({"rule": name, "policy": policy, "view": view, **found})
+                sessions[name, policy, view] = pd.DataFrame(outcomes)
     progress(len(names), len(names))
-    for policy, title in TITLES.items():
+    for policy in policies:
         of_policy = [row for row in figures if row["policy"] == policy]
-        print(f"\n{title}\n{report.table(HEADER, [line(row) for row in of_policy])}")
+        rows = [line(row["rule"], row["view"], row) for row in of_policy]
+        print(f"\n{TITLES.get(policy, f'With the policy at {policy}')}\n{report.table(HEADER, rows)}")
         if arguments.plots:
-            views = [(row, view) for row in of_policy for view in ("learning", "no learning")]
-            hits = {f"{row['rule']}, {view}": row[view]["hits_by_turn"] for row, view in views}
-            plots.session_hits(arguments.plots / f"session-hits-{policy}.png", hits, title)
+            hits = {f"{row['rule']}, {row['view']}": row["hits_by_turn"] for row in of_policy if row["view"] in PLOTTED}
+            name = f"session-hits-{policy.replace(' ', '-')}.png"
+            plots.session_hits(arguments.plots / name, hits, TITLES.get(policy, policy))
     print(f"\n{time.perf_counter() - started:.0f} s")
     if arguments.json:
         report.write_json(arguments.json, {"turns": arguments.turns, "seeds": seeds, "figures": figures})
     if arguments.csv:
         table = pd.concat(sessions, names=["rule", "policy", "view"]).reset_index(level=[0, 1, 2])
-        turns = [" ".join(map(str, hit_turns)) for hit_turns in table["hit_turns"]]
-        report.write_table(arguments.csv, [table.assign(hit_turns=turns)])
+        for column in ("hit_turns", "shown"):
+            table[column] = [" ".join(map(str, cell)) for cell in table[column]]
+        report.write_table(arguments.csv, [table])
+
+
+def print_tastes(recommender: Recommender, path: Path) -> None:
+    """Print a page for each taste, their means, and how many parts of a series stand among similar movies."""
+    catalog, found = recommender.catalog, tastes.pages(recommender.engine(), tastes.read_tastes(path))
+    for name, page in found.items():
+        print(f"{name}: {page.fit} of {len(page.movies)} fit, {page.famous} of the {tastes.N_FAMOUS} most rated")
+        for movie in page.movies:
+            print(f"  {movie}")
+    fit, famous = np.mean([page[1:] for page in found.values()], axis=0)
+    print(f"mean of {len(found)} tastes: {fit:.2f} fit, {famous:.2f} of the {tastes.N_FAMOUS} most rated")
+
+    def similar(row: int, n: int) -> list[int]:
+        return [recommender.row_of(found.movie) for found in recommender.similar_movies(int(catalog.movie_ids[row]), n)]
+
+    share = tastes.series_found(similar, catalog)
+    print(f"other parts of a series among the first {tastes.N_SHOWN} similar movies: {share:.3f}")
 
 
 if __name__ == "__main__":

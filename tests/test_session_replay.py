@@ -16,7 +16,16 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import TastevecError
 from recommender.data.interactions import Interactions
 from recommender.evaluate import replay as of_sessions
-from recommender.evaluate.replay import RULE_ALONE, VIEWS, WithoutLearning, make_folds, measure, replay, replay_all
+from recommender.evaluate.replay import (
+    RULE_ALONE,
+    VIEWS,
+    View,
+    WithoutLearning,
+    make_folds,
+    measure,
+    replay,
+    replay_all,
+)
 from recommender.session.engine import SessionEngine
 from recommender.session.fitted_rules import RULES, EaseRule, fit_session_rule
 from recommender.session.rules import LearningRule, MovingAverage
@@ -48,7 +57,9 @@ PERSON = of_sessions.Person(9, (0,), {0: 5.0, 1: 4.0, 2: 2.5, 3: 3.5, 5: 4.5, 7:
 
 
 def test_a_session_worked_by_hand() -> None:
-    assert [PERSON.answer(row)[0] for row in range(8)] == list("lldsslsl")  # like, dislike, skip
+    # like, dislike, not interested: in between, or never rated, of which only the second can be a skip
+    assert [PERSON.answer(row)[0] for row in range(8)] == list("lldnnlnl")
+    assert [PERSON.answer(row, "skip")[0] for row in range(8)] == list("lldnslsl")
     engine = SessionEngine(EIGHT, LikesLead(), RULE_ALONE)
     # 1 is liked, so 7 follows; then by merit; the favorite 0 is never shown
     assert replay(engine, PERSON, 5) == [1, 7, 2, 3, 4]
@@ -56,20 +67,25 @@ def test_a_session_worked_by_hand() -> None:
     assert replay(still, PERSON, 5) == [1, 2, 3, 4, 5]
     assert replay(engine, PERSON, 20) == [1, 7, 2, 3, 4, 5, 6]
     nobody = Interactions.from_columns([], [], [], [])
-    (outcome,) = replay_all(LikesLead(), of_sessions.Fold(nobody, EIGHT, [PERSON]), 20, RULE_ALONE, rated_only=True)
-    assert outcome.hit_turns == (1, 2, 5)  # shown: 1 7 2 3 5
+    fold = of_sessions.Fold(nobody, EIGHT, [PERSON, PERSON])
+    (outcome, _) = replay_all(LikesLead(), fold, 20, RULE_ALONE, View(rated_only=True))
+    assert (outcome.shown, outcome.hit_turns) == ((1, 7, 2, 3, 5), (1, 2, 5))
+    # the least known liked movie is 7, which nobody rated
+    (outcome,) = replay_all(LikesLead(), fold, 3, RULE_ALONE, View(least_known=True))
+    assert outcome.shown == (0, 1, 2)
 
 
 def test_figures_worked_by_hand() -> None:
-    counts, tiers = EIGHT.n_ratings, np.array([0, 0, 1, 1, 1, 2, 1, 2], dtype=np.int8)
-    outcome = measure(PERSON, [1, 7, 2, 3, 4], 5, counts, tiers)
-    # liked and left: 1, 5, 7, so at most 3 hits; weights 1/10, 1/4, 1; movies 5 and 7 are not of the head
-    assert (outcome.hits, outcome.hit_turns, outcome.tail_hits) == (2, (1, 2), 1)
+    counts, ranks = EIGHT.n_ratings, np.array([1, 51, 3, 4, 100, 7, 101, 102])
+    outcome = measure(PERSON, [1, 7, 2, 3, 4], 5, counts, ranks)
+    # liked and left: 1, 5, 7, so at most 3 hits; weights 1/10, 1/4, 1; ranks 51, 102, 3, 4, 100
+    assert (outcome.hits, outcome.hit_turns, outcome.outside) == (2, (1, 2), 1)
+    assert (outcome.famous, outcome.median_rank) == (2 / 5, 51)
     assert outcome.rate == pytest.approx(2 / 3)
     assert outcome.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 10 + 1 / 4 + 1))
-    all_three = measure(PERSON, [1, 2, 7, 5], 5, counts, tiers)
-    assert (all_three.hit_turns, all_three.tail_hits) == ((1, 3, 4), 2)
-    short = measure(PERSON, [1, 7], 2, counts, tiers)  # in two turns the best possible is 2 hits and 1 + 1/4
+    all_three = measure(PERSON, [1, 2, 7, 5], 5, counts, ranks)
+    assert (all_three.hit_turns, all_three.outside) == ((1, 3, 4), 1)
+    short = measure(PERSON, [1, 7], 2, counts, ranks)  # in two turns the best possible is 2 hits and 1 + 1/4
     assert short.rate == 1.0
     assert short.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 4 + 1))
 
@@ -113,6 +129,9 @@ def test_folds_keep_people_out_of_training() -> None:
         np.testing.assert_array_equal(fold.catalog.n_ratings, np.bincount(fold.train.movie_rows, minlength=40))
         met += [person.user_id for person in fold.people]
     assert sorted(met) == sorted(2 * list(set(met)))  # once for each seed
+    some = make_folds(data, make_catalog(40), 2, 4, seeds=(0,), last_user=9)
+    assert all(person.user_id <= 9 for fold in some for person in fold.people)
+    assert all(set(range(10, 60)) <= set(data.user_ids[np.diff(fold.train.indptr) > 0].tolist()) for fold in some)
     first, second = np.array([person.favorites for person in folds[0].people]).reshape(2, -1)
     assert not np.array_equal(first, second)
 
@@ -168,44 +187,59 @@ def test_ease_adds_rows_for_likes_and_takes_them_for_dislikes_and_popularity_cou
 def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_ratings(tmp_path, ratings(24), "Drama")
     files = ["--json", str(tmp_path / "out.json"), "--csv", str(tmp_path / "out.csv")]
-    flags = ["--rules", "popularity,moving-average", "--turns", "6", "--folds", "2", "--seeds", "0,1"]
+    flags = [
+        "--rules",
+        "popularity,moving-average",
+        "--turns",
+        "6",
+        "--folds",
+        "2",
+        "--seeds",
+        "0,1",
+        "--familiarity",
+        "1",
+    ]
     if importlib.util.find_spec("matplotlib"):
         files += ["--plots", str(tmp_path / "plots")]
     replay_sessions.main(["--data", str(tmp_path), *flags, *files])
     if "--plots" in files:
-        assert [path.read_bytes()[:4] for path in (tmp_path / "plots").iterdir()] == 2 * [b"\x89PNG"]
+        assert [path.read_bytes()[:4] for path in (tmp_path / "plots").iterdir()] == 3 * [b"\x89PNG"]
     printed = capsys.readouterr().out
     figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["figures"]
-    rows = pd.read_csv(tmp_path / "out.csv").groupby(["rule", "policy", "view"]).hits.mean()
-    assert len(figures) == 4
+    table = pd.read_csv(tmp_path / "out.csv").set_index(["rule", "policy", "view"]).sort_index()
+    assert len(figures) == 2 * 3 * len(VIEWS)
     for figure in figures:
-        assert figure["hits"] == pytest.approx(rows[figure["rule"], figure["policy"], "learning"])
-        assert sum(figure["learning"]["hits_by_turn"]) == pytest.approx(figure["hits"])
+        rows = table.loc[(figure["rule"], figure["policy"], figure["view"])]
+        assert figure["hits"] == pytest.approx(rows["hits"].mean())
+        assert sum(figure["hits_by_turn"]) == pytest.approx(figure["hits"])
         assert figure["hits_interval"][0] <= figure["hits"] <= figure["hits_interval"][1]
+        assert figure["never_shown"] == 40 - len(set(" ".join(rows["shown"]).split()))
         assert f"{figure['hits']:.2f}" in printed
-    alone = {figure["rule"]: figure for figure in figures if figure["policy"] == "alone"}
-    assert alone["popularity"]["gain"] == 0.0
-    assert alone["moving-average"]["hits"] > alone["popularity"]["hits"]
+    alone = {(figure["rule"], figure["view"]): figure for figure in figures if figure["policy"] == "alone"}
+    assert alone["popularity", "learning"]["hits"] == alone["popularity", "no learning"]["hits"]
+    assert alone["moving-average", "learning"]["hits"] > alone["popularity", "learning"]["hits"]
     data, catalog = read_set(tmp_path, "B")
-    for view, (learns, rated_only) in VIEWS.items():
+    for name, view in VIEWS.items():
         outcomes = []
         for fold in make_folds(data, catalog, 2, 4, (0, 1)):
             rule = fit_session_rule("moving-average", fold.train, fold.catalog)
-            used = rule if learns else WithoutLearning(rule)
-            outcomes += replay_all(used, fold, 6, RULE_ALONE, rated_only)
-        assert alone["moving-average"][view]["hits"] == pytest.approx(np.mean([one.hits for one in outcomes])), view
+            outcomes += replay_all(rule, fold, 6, RULE_ALONE, view)
+        assert alone["moving-average", name]["hits"] == pytest.approx(np.mean([one.hits for one in outcomes])), name
 
 
-def test_a_gain_over_no_hits_at_all_is_left_out() -> None:
-    nothing, something = ([of_sessions.Outcome(i, hits, 0.0, 0.0, 0, ()) for i in range(5)] for hits in (0, 2))
-    outcomes = {view: something if view == "learning" else nothing for view in VIEWS}
-    figures = {"rule": "rule", **of_sessions.summary(outcomes, 3)}
-    assert (figures["hits"], figures["gain"], figures["gain_interval"]) == (2, None, None)
-    assert "nan" not in replay_sessions.line(figures)
-    json.dumps(figures, allow_nan=False)
-
-
-BAD_FLAGS = ("--rules guess", "--rules ease,ease", "--turns 0", "--seeds x", "--seeds -1", "--seeds 1,1", "--folds 1")
+BAD_FLAGS = (
+    "--rules guess",
+    "--rules ease,ease",
+    "--turns 0",
+    "--seeds x",
+    "--seeds -1",
+    "--seeds 1,1",
+    "--folds 1",
+    "--familiarity 2",
+    "--familiarity x",
+    "--last-user 0",
+    "--tastes x.yaml",
+)
 OWN = [f"--{name} own.{name}" for name in ("csv", "json")]
 
 

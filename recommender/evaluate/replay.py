@@ -3,16 +3,20 @@
 Whole people are held out, a fold at a time; rules are fitted on the others. A person with at least
 `MIN_LIKED` liked movies (rating >= 4) names some of them, drawn at random, as favorites; then, movie after movie, the
 real session (`recommender.session`) shows and this person answers by the rating: like at >= 4, dislike at <= 2.5,
-otherwise skip, a movie never rated included. A hit is a liked movie shown; favorites are not counted.
+not interested between. A hit is a liked movie shown; favorites are not counted.
 
     hits            liked movies among those shown
     rate            hits / min(n_turns, liked movies left)
+    outside         hits outside the 100 movies most rated in training
     weighted rate   sum over hits of 1 / (ratings in training + 1), divided by the largest such sum that n_turns
                     movies could give: popularity as the propensity (Yang et al., RecSys 2018, section 3)
-    tail share      the part of the hits outside the most rated tenth of the catalogue
+    famous          the share of those shown that are among the 50 most rated
+    median rank     by ratings, 1 = the most rated, of those shown
 
-Four views: with learning, and without (the same session ignores all answers but the favorites); and both again where
-the session may only show movies that the person rated, since a skip otherwise mostly means "never rated".
+A high number of hits alone can be had by showing what everybody has rated; the other figures say whether it was.
+`VIEWS` lists how the same people are replayed: what they answer to a movie that they never rated (which mostly means
+that they never saw it), with and without learning, with their least known liked movies as favorites, and with only the
+movies that they rated.
 """
 
 from __future__ import annotations
@@ -20,38 +24,50 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, DataError
 from ..data.interactions import LIKED, Interactions
-from ..data.weighting import HEAD, popularity_tiers
 from ..session.engine import SessionEngine
 from ..session.fitted_rules import fit_session_rule
-from ..session.policy import MovieFilter, PolicySettings
+from ..session.policy import TERMS, MovieFilter, PolicySettings
 from ..session.rules import LearningRule
-from ..session.state import DISLIKE, FAVORITE, LIKE, SKIP, Event
+from ..session.state import DISLIKE, FAVORITE, LIKE, NOT_INTERESTED, SKIP, Event
 from .significance import TAILS, resampled_means
 
 DISLIKED = 2.5
 MIN_LIKED = 10
-VIEWS = {  # whether answers are heard, whether only rated movies are shown
-    "learning": (True, False),
-    "no learning": (False, False),
-    "rated only": (True, True),
-    "rated only, no learning": (False, True),
+N_FAMOUS, N_KNOWN = 50, 100  # by ratings in training
+FIGURES = ("hits", "rate", "outside", "weighted_rate", "famous", "median_rank")
+# movies are ranked by the score of the rule alone
+NO_TERMS = {"min_genre_affinity": 0.0, "max_genre_distance": 1.0, **{term.weight: 0.0 for term in TERMS.values()}}
+RULE_ALONE = PolicySettings(**NO_TERMS)
+
+
+class View(NamedTuple):
+    """How people are replayed.
+
+    unrated: their answer to a movie that they never rated.  learns: whether the rule hears answers.
+    least_known: the favorites are the liked movies with the fewest ratings.  rated_only: nothing else is shown.
+    """
+
+    unrated: str = NOT_INTERESTED
+    learns: bool = True
+    least_known: bool = False
+    rated_only: bool = False
+
+
+VIEWS = {
+    "learning": View(),
+    "learning, unrated = skip": View(unrated=SKIP),
+    "learning, least known": View(least_known=True),
+    "no learning": View(learns=False),
+    "rated only": View(rated_only=True),
+    "rated only, no learning": View(learns=False, rated_only=True),
 }
-RULE_ALONE = PolicySettings(  # movies are ranked by the score of the rule alone
-    min_genre_affinity=0.0,
-    max_genre_distance=1.0,
-    genre_distance_penalty=0.0,
-    popularity_penalty=0.0,
-    diversity_boost=0.0,
-    shared_traits_weight=0.0,
-    exploration_rate=0.0,
-)
 
 
 class Person(NamedTuple):
@@ -61,25 +77,33 @@ class Person(NamedTuple):
     favorites: tuple[int, ...]
     ratings: Mapping[int, float]
 
-    def answer(self, row: int) -> str:
+    def answer(self, row: int, unrated: str = NOT_INTERESTED) -> str:
         rating = self.ratings.get(row)
-        if rating is None or DISLIKED < rating < LIKED:
-            return SKIP
-        return LIKE if rating >= LIKED else DISLIKE
+        if rating is None:
+            return unrated
+        return LIKE if rating >= LIKED else DISLIKE if rating <= DISLIKED else NOT_INTERESTED
 
     def liked_left(self) -> list[int]:
         return [row for row, rating in self.ratings.items() if rating >= LIKED and row not in self.favorites]
 
+    def with_least_known(self, counts: np.ndarray) -> Person:
+        """Return the same person with their least rated liked movies as favorites, ties by row."""
+        liked = sorted((row for row, rating in self.ratings.items() if rating >= LIKED), key=lambda r: (counts[r], r))
+        return self._replace(favorites=tuple(liked[: len(self.favorites)]))
+
 
 class Outcome(NamedTuple):
-    """One person's session. hit_turns: the turns, from 1, that showed a liked movie."""
+    """One person's session. shown: movie rows in order; hit_turns: the turns, from 1, that showed a liked movie."""
 
     user_id: int
     hits: int
     rate: float
+    outside: int
     weighted_rate: float
-    tail_hits: int
+    famous: float
+    median_rank: float
     hit_turns: tuple[int, ...]
+    shown: tuple[int, ...]
 
 
 class Fold(NamedTuple):
@@ -104,18 +128,26 @@ def draw_people(data: Interactions, user_rows: np.ndarray, n_favorites: int, rng
 
 
 def make_folds(
-    data: Interactions, catalog: Catalog, n_folds: int, n_favorites: int, seeds: Sequence[int], fold_seed: int = 0
+    data: Interactions,
+    catalog: Catalog,
+    n_folds: int,
+    n_favorites: int,
+    seeds: Sequence[int],
+    fold_seed: int = 0,
+    last_user: Optional[int] = None,
 ) -> list[Fold]:
     """Return the folds of `data`; each person comes once for each of `seeds`, with other favorites.
 
-    fold_seed: who falls into which fold. The movie rows of `catalog` are those of `data`.
+    fold_seed: who falls into which fold.  last_user: users with higher ids are in no fold, and so always in training.
+    The movie rows of `catalog` are those of `data`.
     """
-    if not 2 <= n_folds <= data.n_users:
-        raise ChoiceError(f"{n_folds} folds of {data.n_users} users: give from 2 to the number of users")
+    n_users = data.n_users if last_user is None else int((data.user_ids <= last_user).sum())
+    if not 2 <= n_folds <= n_users:
+        raise ChoiceError(f"{n_folds} folds of {n_users} users: give from 2 to the number of users")
     if not np.array_equal(catalog.movie_ids, data.movie_ids):
         raise DataError("the ratings list other movies than the catalogue: use the two of one data set")
     folds = []
-    shuffled = np.random.default_rng(fold_seed).permutation(data.n_users)
+    shuffled = np.random.default_rng(fold_seed).permutation(n_users)
     for number, rows in enumerate(map(np.sort, np.array_split(shuffled, n_folds))):
         train, people = data.take(~np.isin(data.user_rows(), rows)), []
         for seed in seeds:
@@ -155,7 +187,7 @@ def _favorites(events: Sequence[Event]) -> tuple[Event, ...]:
     return tuple(event for event in events if event.answer == FAVORITE)
 
 
-def replay(engine: SessionEngine, person: Person, n_turns: int = 20) -> list[int]:
+def replay(engine: SessionEngine, person: Person, n_turns: int = 20, unrated: str = NOT_INTERESTED) -> list[int]:
     """Return the movies shown, movie rows in order; fewer than `n_turns` where no movie is left."""
     state = engine.start(person.favorites)
     shown: list[int] = []
@@ -163,31 +195,39 @@ def replay(engine: SessionEngine, person: Person, n_turns: int = 20) -> list[int
         shown.append(state.current)
         if len(shown) >= n_turns:
             break
-        state = engine.step(state, person.answer(state.current))
+        state = engine.step(state, person.answer(state.current, unrated))
     return shown
 
 
-def measure(person: Person, shown: Sequence[int], n_turns: int, counts: np.ndarray, tiers: np.ndarray) -> Outcome:
-    """Return what was reached; counts, tiers: (n_movies,) ratings in training, and `popularity_tiers` of them."""
+def measure(person: Person, shown: Sequence[int], n_turns: int, counts: np.ndarray, ranks: np.ndarray) -> Outcome:
+    """Return what was reached; counts, ranks: (n_movies,) ratings in training, and the place by them, from 1."""
     left = person.liked_left()
     turns = tuple(turn for turn, row in enumerate(shown, start=1) if row in set(left))
     hits, weights = [shown[turn - 1] for turn in turns], 1.0 / (counts + 1.0)  # by popularity
     weighted = float(weights[hits].sum() / np.sort(weights[left])[::-1][:n_turns].sum())
-    tail = int((tiers[hits] != HEAD).sum())
-    return Outcome(person.user_id, len(turns), len(turns) / min(n_turns, len(left)), weighted, tail, turns)
+    outside, places = int((ranks[hits] > N_KNOWN).sum()), ranks[list(shown)]
+    famous, median = float((places <= N_FAMOUS).mean()), float(np.median(places))
+    rate = len(turns) / min(n_turns, len(left))
+    return Outcome(person.user_id, len(turns), rate, outside, weighted, famous, median, turns, tuple(shown))
 
 
 def replay_all(
-    rule: LearningRule, fold: Fold, n_turns: int = 20, policy: PolicySettings = RULE_ALONE, rated_only: bool = False
+    rule: LearningRule, fold: Fold, n_turns: int = 20, policy: PolicySettings = RULE_ALONE, view: Optional[View] = None
 ) -> list[Outcome]:
     """Replay a session for each person of `fold`. Cost: one session step per turn."""
-    catalog, counts = fold.catalog, fold.catalog.n_ratings
-    engine, tiers = SessionEngine(catalog, rule, policy), popularity_tiers(counts)
+    catalog, counts, view = fold.catalog, fold.catalog.n_ratings, view or View()
+    rule = rule if view.learns else WithoutLearning(rule)
+    engine, people = SessionEngine(catalog, rule, policy), fold.people
+    ranks = np.empty(len(counts), dtype=np.int64)
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
+    if view.least_known:  # whatever was drawn: once for each person
+        people = list({person.user_id: person.with_least_known(counts) for person in people}.values())
     outcomes = []
-    for person in fold.people:
-        if rated_only:
+    for person in people:
+        if view.rated_only:
             engine = SessionEngine(catalog, rule, policy, OnlyThese(rows=tuple(person.ratings)))
-        outcomes.append(measure(person, replay(engine, person, n_turns), n_turns, counts, tiers))
+        shown = replay(engine, person, n_turns, view.unrated)
+        outcomes.append(measure(person, shown, n_turns, counts, ranks))
     return outcomes
 
 
@@ -197,11 +237,10 @@ def replay_rule(
     """Fit rule `name` once on each fold and replay it: policy -> view -> outcomes, in order of folds."""
     found: dict[str, dict[str, list[Outcome]]] = {policy: {view: [] for view in VIEWS} for policy in policies}
     for fold in folds:
-        rule = fit_session_rule(name, fold.train, fold.catalog, policies.get("policy"))
-        rules = {True: rule, False: WithoutLearning(rule)}
+        rule = fit_session_rule(name, fold.train, fold.catalog, next(iter(policies.values())))
         for policy, settings in policies.items():
-            for view, (learns, rated_only) in VIEWS.items():
-                found[policy][view] += replay_all(rules[learns], fold, n_turns, settings, rated_only)
+            for label, view in VIEWS.items():
+                found[policy][label] += replay_all(rule.with_policy(settings), fold, n_turns, settings, view)
     return found
 
 
@@ -212,26 +251,18 @@ def per_person(outcomes: Sequence[Outcome], field: str) -> np.ndarray:
     return np.bincount(rows, weights=values) / np.bincount(rows)
 
 
-def summary(outcomes: Mapping[str, Sequence[Outcome]], n_turns: int, n_resamples: int = 2000) -> dict[str, Any]:
-    """Return the figures of one rule under one policy, with 95% bootstrap intervals over people.
+def summary(outcomes: Sequence[Outcome], n_turns: int, n_movies: int, n_resamples: int = 2000) -> dict[str, Any]:
+    """Return the means over people of one rule, policy and view.
 
-    outcomes: by view.  gain = hits with learning / without - 1, None where nothing was hit without.
+    hits_interval: 95%, by bootstrap over people.  never_shown: movies of `n_movies` that nobody was shown.
     """
-    pair = np.column_stack([per_person(outcomes[view], "hits") for view in ("learning", "no learning")])
-    means = np.vstack([pair.mean(axis=0), resampled_means(pair, n_resamples, np.random.default_rng(0))])
-    some = means[:, 1] > 0
-    gains = means[:, 0] / np.where(some, means[:, 1], 1) - 1
-    figures: dict[str, Any] = {
-        "n_people": len(pair),
-        "hits": float(means[0, 0]),
-        "hits_interval": np.quantile(means[1:, 0], TAILS).tolist(),
-        "hits_without_learning": float(means[0, 1]),
-        "gain": float(gains[0]) if some[0] else None,
-        "gain_interval": np.quantile(gains[1:], TAILS).tolist() if some[1:].all() else None,
+    hits = per_person(outcomes, "hits")
+    means = resampled_means(hits[:, None], n_resamples, np.random.default_rng(0))
+    turns = [turn for outcome in outcomes for turn in outcome.hit_turns]
+    return {
+        "n_people": len(hits),
+        "hits_interval": np.quantile(means, TAILS).tolist(),
+        **{field: float(per_person(outcomes, field).mean()) for field in FIGURES},
+        "never_shown": n_movies - len({row for outcome in outcomes for row in outcome.shown}),
+        "hits_by_turn": (np.bincount(turns, minlength=n_turns + 1)[1:] / len(outcomes)).tolist(),
     }
-    for view, of_view in outcomes.items():
-        turns = [turn for outcome in of_view for turn in outcome.hit_turns]
-        figures[view] = {name: float(per_person(of_view, name).mean()) for name in ("hits", "rate", "weighted_rate")}
-        figures[view]["tail_share"] = sum(outcome.tail_hits for outcome in of_view) / max(1, len(turns))
-        figures[view]["hits_by_turn"] = (np.bincount(turns, minlength=n_turns + 1)[1:] / len(of_view)).tolist()
-    return figures

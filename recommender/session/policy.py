@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +152,9 @@ class SessionContext:
             near[:] = True
         self.allowed = near & wanted.mask(catalog)
         self.allowed[rows] = False
-        self.terms = {kind: term(self) for kind, term in TERMS.items()}
+        self.terms = {
+            kind: term.points(self) * np.float32(getattr(policy, term.weight)) for kind, term in TERMS.items()
+        }
         self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
         self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
 
@@ -173,22 +175,20 @@ class SessionContext:
 
 def genre_term(context: SessionContext) -> np.ndarray:
     """Penalize genres that the favorites do not have."""
-    return -(1 - context.affinity) * np.float32(context.policy.genre_distance_penalty)
+    return context.affinity - 1
 
 
 def popularity_term(context: SessionContext) -> np.ndarray:
     """Penalize popular movies."""
     counts = context.catalog.n_ratings
-    share = (counts / max(1, counts.max(initial=0))).astype(np.float32)
-    return -share * np.float32(context.policy.popularity_penalty)
+    return (-counts / max(1, counts.max(initial=0))).astype(np.float32)
 
 
 def diversity_term(context: SessionContext) -> np.ndarray:
     """Boost movies in the middle band of genre affinity."""
     policy, affinity = context.policy, context.affinity
     middle = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
-    middle &= len(context.favorites) > 0
-    return middle.astype(np.float32) * np.float32(policy.diversity_boost)
+    return (middle & (len(context.favorites) > 0)).astype(np.float32)
 
 
 def traits_term(context: SessionContext) -> np.ndarray:
@@ -198,16 +198,24 @@ def traits_term(context: SessionContext) -> np.ndarray:
     points = np.zeros(len(context.catalog), dtype=np.float32)
     for weight, x in zip(TRAIT_WEIGHTS, traits(context.catalog)) if len(context.favorites) else ():
         m = x[list(context.favorites)].mean(axis=0)
-        points += np.float32(context.policy.shared_traits_weight * weight * (m @ m)) * (x @ m)
+        points += np.float32(weight * (m @ m)) * (x @ m)
     return points
 
 
-# The terms added to the model's score, in this order: kind of the `Reason` -> function returning (n_movies,) float32.
-# A new term is a function above and a line here, a setting for its weight, and a label in model/online_user_model.py
-# (without one, "why" shows the kind).
-TERMS: dict[str, Callable[[SessionContext], np.ndarray]] = {
-    "genre": genre_term,
-    "popularity": popularity_term,
-    "diversity": diversity_term,
-    "traits": traits_term,
+class Term(NamedTuple):
+    """points: the function returning (n_movies,) float32.  weight: the setting that multiplies them.  label: what "why"
+    prints; {movie} and {affinity} are filled in."""
+
+    points: Callable[[SessionContext], np.ndarray]
+    weight: str
+    label: str
+
+
+# The terms added to the model's score, in this order. A new one is a function above, a setting for its weight and a
+# line here.
+TERMS = {
+    "genre": Term(genre_term, "genre_distance_penalty", "genres: it shares {affinity:.0%} of your favorites' genres"),
+    "popularity": Term(popularity_term, "popularity_penalty", "popularity: {movie.n_ratings:,} people rated it"),
+    "diversity": Term(diversity_term, "diversity_boost", "a little off your usual genres"),
+    "traits": Term(traits_term, "shared_traits_weight", "what your favorites share: genres, era, language"),
 }

@@ -1,0 +1,102 @@
+"""What people see: the first suggestions for tastes of their own, and the other parts of a series among similar movies.
+
+A taste is some favorites, and rules on the metadata for what fits. Beside the number that fit stands how many of the
+movies are among the most rated, which fit nobody in particular.
+
+    name:
+      favorites: [movie ids]
+      fits:                         a movie fits if one of these holds in full; keys may be left out:
+        - genres: any of them; all: every one; without: none; years: first, last; languages, directors: any
+          keywords: any, as words of a keyword
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data.catalog import Catalog, Movie
+from ..data.errors import DataError, one_line
+from ..session.engine import SessionEngine
+
+_KEYS = {"genres", "all", "without", "years", "languages", "directors", "keywords"}
+N_SHOWN, N_FAMOUS = 10, 20
+_PART = re.compile(r"[:(,]| - |\s(?:[0-9]+|[IVX]+|Part|Vol\.|Episode)\b.*")  # what follows belongs to one part
+
+
+class Page(NamedTuple):
+    """movies: the first suggestions.  fit: how many fit the taste.  famous: how many are among the most rated."""
+
+    movies: list[Movie]
+    fit: int
+    famous: int
+
+
+def read_tastes(path: Path) -> dict[str, dict[str, Any]]:
+    """Read a YAML file of tastes; raises `DataError` where it is missing or written otherwise."""
+    import yaml
+
+    try:
+        tastes = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({one_line(str(error))}): give a YAML file of tastes") from None
+    for name, taste in tastes.items() if isinstance(tastes, dict) and tastes else [("the file", tastes)]:
+        shape = isinstance(taste, dict) and set(taste) == {"favorites", "fits"} and taste["favorites"]
+        rules = taste["fits"] if shape and isinstance(taste["fits"], list) else [None]
+        if not all(isinstance(rule, dict) and _KEYS.issuperset(rule) for rule in rules):
+            keys = ", ".join(sorted(_KEYS))
+            raise DataError(f"{path}: {name} is not a taste: give `favorites` and, in `fits`, rules of {keys}")
+    return dict(tastes)
+
+
+def holds(movie: Movie, rule: Mapping[str, Any]) -> bool:
+    """Return whether every key of `rule` holds for `movie`."""
+    genres, (first, last) = set(movie.genres), rule.get("years", (0, 9999))
+    words = [f" {keyword} " for keyword in movie.keywords]
+    return (
+        (not rule.get("genres") or not genres.isdisjoint(rule["genres"]))
+        and genres.issuperset(rule.get("all", ()))
+        and genres.isdisjoint(rule.get("without", ()))
+        and first <= movie.year <= last
+        and movie.original_language in rule.get("languages", [movie.original_language])
+        and any(name in movie.director for name in rule.get("directors", [""]))
+        and (not rule.get("keywords") or any(f" {name} " in word for name in rule["keywords"] for word in words))
+    )
+
+
+def pages(engine: SessionEngine, tastes: Mapping[str, Mapping[str, Any]]) -> dict[str, Page]:
+    """Return the first `N_SHOWN` suggestions for each taste.  Raises `ChoiceError` for an unknown movie id."""
+    catalog = engine.catalog
+    famous = set(np.argsort(-catalog.n_ratings, kind="stable")[:N_FAMOUS].tolist())
+    found = {}
+    for name, taste in tastes.items():
+        rows = engine.best(engine.start([catalog.row_of(movie_id) for movie_id in taste["favorites"]]), N_SHOWN)
+        movies = [catalog.movie(row) for row in rows]
+        fit = sum(any(holds(movie, rule) for rule in taste["fits"]) for movie in movies)
+        found[name] = Page(movies, fit, len(famous.intersection(rows)))
+    return found
+
+
+def series(catalog: Catalog) -> list[list[int]]:
+    """Return the rows of the movies whose titles share their stem, such as Rocky, Rocky II and Rocky III."""
+    stems = defaultdict(list)
+    for row in range(len(catalog)):
+        stem = _PART.split(catalog.movie(row).title, maxsplit=1)[0].strip().casefold()
+        stems[stem].append(row)
+    return [rows for rows in stems.values() if len(rows) > 1]
+
+
+def series_found(similar: Callable[[int, int], list[int]], catalog: Catalog) -> float:
+    """Return the share of the other parts of a series that are among the first ten of `similar(row, n)`."""
+    found, total = 0, 0
+    for rows in series(catalog):
+        for row in rows:
+            others = set(rows) - {row}
+            found += len(others.intersection(similar(row, N_SHOWN)))
+            total += min(N_SHOWN, len(others))
+    return found / max(1, total)
