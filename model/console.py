@@ -32,7 +32,7 @@ def build_parser(program: str, description: str, answers: str, without: Sequence
     parser = Parser(f"model.{program}", description.partition("\n\n")[0], epilog=answers)
     several = {"action": "append", "default": [], "metavar": "NAME"}
     words = "what you want, in your own words, instead of favorites or in addition; repeatable"
-    backend = f"embedding backend for words; movie vectors of it must be stored (default: {registry.DEFAULT_BACKEND})"
+    backend = "embedding backend for words, of which movie vectors are stored (default: minilm; if it has none, local)"
     lists = "at the end, write FILE-likes.csv and FILE-watchlist.csv, which Letterboxd imports"
     where = f"folder of the profiles (default: {default_profiles_folder()})"
     parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")

@@ -1,6 +1,7 @@
 """Embed movies, and users by their ratings or dialogues, and store both.
 
-    python -m model.generate_embeddings
+    python -m model.generate_embeddings                         # for words, by the shipped sentence model
+    python -m model.generate_embeddings --backend local         # and for people, whose movies it knows better
     python -m model.generate_embeddings --backend http --base-url http://localhost:11434/v1 --model all-minilm
     python -m model.generate_embeddings --source movielens --source movietweetings=data/movietweetings --dry-run
     python -m model.generate_embeddings --dialogues data/redial.jsonl --user-method weighted
@@ -28,17 +29,18 @@ from recommender import cli as command
 from recommender.data.catalog import read_counts
 from recommender.data.errors import ChoiceError
 from recommender.data.files import load_json
-from recommender.data.settings import check_value, override
+from recommender.data.settings import check_value, default_folder, override
 from recommender.media import fusion
 from recommender.media.audio import read_audio
 from recommender.media.vector_files import Vectors, movie_files
 from recommender.media.visual import MEDIA_TYPES, ImageService, read_visual
 from recommender.text.backends.http import HttpBackend, estimate_tokens
+from recommender.text.backends.minilm import pack_weights
 from recommender.text.dialogues import ENDINGS, read_dialogues
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
 from recommender.text.movie_sources import MOVIELENS
 from recommender.text.people import AVERAGE, METHODS, UserVectorSettings, read_people
-from recommender.text.registry import DEFAULT_BACKEND, HTTP, backend_class, names
+from recommender.text.registry import DEFAULT_BACKEND, HTTP, MINILM, backend_class, names
 from recommender.text.vectors import DEFAULT_FORMS, VectorTable, fetch_vectors
 
 _SERVICE = ("base_url", "model", "concurrency")  # settings with flags in every program
@@ -62,7 +64,7 @@ def make_parser() -> command.Parser:
     add("--source", action="append", metavar="NAME[=PATH]", help="movie list; repeatable (see --help-all)")
     add("--ratings", type=Path, metavar="PATH", help="another processed folder, or a .csv (default: --processed)")
     add("--dialogues", type=Path, nargs="+", default=(), metavar="FILE", help="dialogues of users (see --help-all)")
-    add("--no-users", action="store_true", help="movies only")
+    add("--no-users", action="store_true", help="movies only; default of minilm without --ratings or --dialogues")
     add("--fusion", choices=fusion.METHODS, help="combine text, pictures and sound into one vector")
     add("--visual", type=Path, metavar="PATH", help="pictures of movies of the first source (see --help-all)")
     add("--audio", type=Path, metavar="PATH", help="a folder of ID.wav, or vectors")
@@ -79,12 +81,13 @@ def make_parser() -> command.Parser:
     )
     add = group.add_argument
     add("--formats", metavar="LIST", help="npz, csv, parquet (default: npz,csv; no csv of more than 50,000 users)")
-    add("--half", action="store_true", help="store vectors in 16 bits")
+    add("--small", action="store_true", help="store vectors in 8 bits")
     add("--no-texts", action="store_true", help="omit metadata and texts")
     add("--user-method", choices=METHODS, default=AVERAGE, help="weighting of ratings (default: %(default)s)")
     add("--visual-url", metavar="URL", help="address, up to /v1, of a service that embeds the posters of --visual")
     add("--visual-model", metavar="NAME", help="model of this service, for example a CLIP model")
     add("--visual-key-variable", metavar="NAME", help="environment variable with its key, if it needs one")
+    add("--pack-weights", action="store_true", help="only make minilm's 4-bit weights from the published ones")
     add("--from-url", metavar="URL", help="download a .zip of such a folder to --output")
     add("--sha256", metavar="HEX", help="expected SHA-256 of this file")
     parser.add_settings(UserVectorSettings, _USER_SETTINGS, "settings of users")
@@ -115,7 +118,7 @@ def config_of(arguments: argparse.Namespace) -> TasteEmbeddingConfig:
         movie_sources=[movielens if name == MOVIELENS else name for name in arguments.source or [MOVIELENS]],
         output=arguments.output or arguments.processed / "artifacts" / "text" / chosen,
         forms=[form.strip() for form in arguments.formats.split(",")] if arguments.formats else DEFAULT_FORMS,
-        half=arguments.half,
+        small=arguments.small,
         with_texts=not arguments.no_texts,
         backend_settings=own,
         **{name: value for name in _USER_SETTINGS if (value := getattr(arguments, name)) is not None},
@@ -178,6 +181,11 @@ def print_plan(generator: TasteEmbeddingGenerator) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Embed movies, then users, then fuse; or download vectors."""
     arguments = make_parser().parse_args(argv)
+    if arguments.pack_weights:
+        folder = arguments.output or default_folder(MINILM)
+        pack_weights(folder)
+        print(f"{folder}: the weights of {MINILM} at 4 bits")
+        return
     config = config_of(arguments)
     VectorTable.check_output(config.folder)
     if bool(arguments.from_url) != bool(arguments.sha256):
@@ -194,7 +202,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         print_plan(generator)
         return
     generator.build_movie_embeddings()
-    if not arguments.no_users:
+    of_people = arguments.ratings or arguments.dialogues or arguments.backend != MINILM
+    if of_people and not arguments.no_users:
         ratings = arguments.ratings or arguments.processed
         generator.build_user_embeddings(ratings, arguments.dialogues, arguments.user_method)
     if arguments.fusion:
@@ -203,7 +212,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             pictures = ImageService(base_url=url, model=model, key_variable=key_variable)
             others = {fusion.VISUAL: pictures.embed_folder(arguments.visual), **others}
         first = next(iter(config.sources()))
-        fusion.build_fused(config.folder, first, others, settings, train_ids, config.forms, config.half, _say)
+        fusion.build_fused(config.folder, first, others, settings, train_ids, config.forms, config.small, _say)
 
 
 if __name__ == "__main__":

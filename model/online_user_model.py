@@ -24,7 +24,6 @@ from recommender.session import profiles
 from recommender.session.policy import MOVING_AVERAGE, TERMS, MovieFilter
 from recommender.session.session import Session
 from recommender.session.state import LATER, LIKE, SessionState
-from recommender.text import registry
 
 MOST_REASONS = 8
 OF_THE_SVD = ("learning_rule", "familiarity", "vector_scaling")  # not settings of the two-tower session
@@ -43,7 +42,7 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
     rule = MOVING_AVERAGE if vectors == TWO_TOWER else given.learning_rule
     chosen = {"learning_rule": rule if vectors == SVD else None, "backend": given.backend}
     given.learning_rule = rule or kept.get("learning_rule")
-    given.backend = given.backend or kept.get("backend") or registry.DEFAULT_BACKEND
+    given.backend = given.backend or kept.get("backend")
     settings = backend_settings(given)
     recommender = Recommender.load(given.processed, open_policy(given), given.backend, vectors, settings)
     for note in recommender.notes:

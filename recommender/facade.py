@@ -31,11 +31,11 @@ from .session.rules import LearningRule, MovingAverage
 from .session.session import Session
 from .session.similar import SimilarMovies
 from .session.state import TextSignal
+from .text.registry import stored_backend
 
 if TYPE_CHECKING:  # imported on first use
     from .session.texts import FreeText
 
-LOCAL = "local"
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
 LATEST = 2**32  # seconds; a larger value is in milliseconds
 
@@ -82,7 +82,7 @@ class Recommender:
         cls,
         path: Union[str, Path, None] = None,
         policy: Union[PolicySettings, str, Path, None] = None,
-        backend: str = LOCAL,
+        backend: Optional[str] = None,
         vectors: str = SVD,
         backend_settings: Optional[Mapping[str, Any]] = None,
     ) -> Recommender:
@@ -90,7 +90,7 @@ class Recommender:
 
         policy: settings, or the path of a YAML file, by default the shipped one.
         backend, backend_settings: embedding backend for words (text/registry.py) and its settings, such as base_url and
-        model of "http"; movie vectors of this backend must be stored.
+        model of "http"; movie vectors of this backend must be stored (None: minilm, or local if only its are).
         vectors: "svd", or "two_tower" for those of the movie tower, with the moving average as learning rule.
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
         """
@@ -103,7 +103,7 @@ class Recommender:
         settings = {} if backend_settings is None else backend_settings
         if not isinstance(settings, Mapping):
             raise ChoiceError(f"backend_settings {shown(settings)}: give a dict, such as base_url and model")
-        catalog = Catalog.load(folder)
+        catalog, backend = Catalog.load(folder), stored_backend(folder) if backend is None else backend
         if vectors == SVD:
             return _open_svd(folder, catalog, policy, backend, settings)
         from .learn.two_tower.model import TwoTower

@@ -62,7 +62,7 @@ def make(request):
     """Make the backend, ready to embed."""
     settings = {
         "http": lambda: {"base_url": request.getfixturevalue("server").url, "cache": "", "batch_size": 2},
-        "minilm": lambda: {"folder": request.getfixturevalue("tiny")[0]},
+        "minilm": lambda: {"folder": request.getfixturevalue("tiny")[0], "weights": "float32"},
         "sentence-transformers": lambda: request.getfixturevalue("stand_in") and {},
     }
     return functools.partial(make_backend, request.param, **settings.get(request.param, dict)())

@@ -22,7 +22,7 @@ from tests.tiny import FILMS, make_processed
 
 N, N_KINDS = 240, 8
 KINDS = np.arange(N) % N_KINDS
-LOOSE = ("--dimension", "4", "--fewest-texts", "1", "--most-texts", "1")
+LOOSE = ("--backend", "local", "--dimension", "4", "--fewest-texts", "1", "--most-texts", "1")
 IDS = [movie[0] for movie in FILMS]
 
 

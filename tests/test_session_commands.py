@@ -254,7 +254,7 @@ def test_choices_that_are_not_understood_are_refused(processed, tmp_path):
     for more, message in (
         ({"familiarity": 1.5}, "familiarity: 1.5 is not a number from 0 to 1"),
         ({"familiarity": True}, "familiarity: True"),
-        ({"backend": "clay"}, "backend: 'clay' is not one of local"),
+        ({"backend": "clay"}, "backend: 'clay' is not one of minilm"),
         ({"learning_rule": 3}, "learning_rule: 3 is not one of"),
         *(({"filter": wrong}, "is no filter of") for wrong in ([1], {"moods": []}, {"genres": 5}, {"last_year": "x"})),
     ):

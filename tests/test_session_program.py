@@ -68,7 +68,9 @@ def processed(tmp_path_factory):
 def with_texts(tmp_path_factory):
     folder = make_processed(tmp_path_factory.mktemp("data") / "processed")
     settings = {"fewest_texts": 1, "most_texts": 1.0}
-    TasteEmbeddingGenerator(TasteEmbeddingConfig(folder.parent, backend_settings=settings)).build_movie_embeddings()
+    TasteEmbeddingGenerator(
+        TasteEmbeddingConfig(folder.parent, "local", backend_settings=settings)
+    ).build_movie_embeddings()
     return folder
 
 
@@ -421,7 +423,7 @@ def test_words_that_cannot_be_read_change_nothing(processed, with_texts):
     done = run("", "--processed", with_texts, "--like", "7")
     assert (refused(done), done.stdout) == ("tastevec: no movie here has anything of '7': try other words\n", "")
     done = run("alpha\n\nt war\ny\nq\n", "--processed", processed)
-    command = f"run python -m model.generate_embeddings --processed {processed} --backend local"
+    command = f"run python -m model.generate_embeddings --processed {processed} --backend minilm"
     assert command in done.stdout
     assert len(shown(done)) == 2
     assert command in refused(run("", "--processed", processed, "--like", "war"))

@@ -139,11 +139,12 @@ def test_every_table_comes_back_in_every_form(name: str, tmp_path: Path) -> None
     assert list(rows[0]) == [*shown, "embedding"]
     assert [[row[column] for row in rows] for column in shown] == [given[column].tolist() for column in shown]
     np.testing.assert_allclose([json.loads(row["embedding"]) for row in rows], given.embedding, atol=1e-5)
-    given.save(tmp_path, ("npz",), half=True)
+    given.save(tmp_path, ("npz",), small=True)
     assert not (tmp_path / f"{name}.csv").exists()
-    assert np.load(tmp_path / f"{name}.npz")["embedding"].dtype == np.float16
-    half = VectorTable.load(tmp_path, name).embedding
-    np.testing.assert_allclose(np.sum(half * given.embedding, axis=1), 1, atol=1e-5)
+    assert np.load(tmp_path / f"{name}.npz")["embedding"].dtype == np.int8
+    rounded = VectorTable.load(tmp_path, name).embedding
+    np.testing.assert_allclose(rounded, given.embedding, atol=0.005)
+    np.testing.assert_allclose(np.linalg.norm(rounded, axis=1), 1, atol=1e-6)
 
 
 def test_parquet_holds_the_same(tmp_path: Path) -> None:

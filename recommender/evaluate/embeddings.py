@@ -108,7 +108,7 @@ def movie_vectors(
         digest = hashlib.sha256(repr([identity, list(missing)]).encode()).hexdigest()[:24]
         path = checkpoint and checkpoint / f"vectors-{identity.backend}-{digest}.npz"
         found = kept(path, {"vectors": np.float32})
-        found = found or keep(path, {"vectors": backend.embed_texts(list(missing.values()))})
+        found = found or keep(path, {"vectors": backend.embed_movies(list(missing.values()))})
         known.update(zip(missing, found["vectors"]))
     return np.array([known[hashed] for hashed in hashes], dtype=np.float32), len(missing)
 

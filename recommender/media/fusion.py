@@ -140,7 +140,7 @@ def build_fused(
     settings: FusionSettings,
     train_ids: Optional[np.ndarray] = None,
     forms: Sequence[str] = DEFAULT_FORMS,
-    half: bool = False,
+    small: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> VectorTable:
     """Fuse the stored text vectors of `folder` with `others`, fitted on the movies of `train_ids`, and store them.
@@ -170,7 +170,7 @@ def build_fused(
     about = {**dataclasses.asdict(settings), "modalities": list(views), "source": source}
     fitted = {f"{name}/{field}": array for name, part in parts.items() for field, array in part._asdict().items()}
     table = VectorTable(FUSED, columns, vectors, Identity("fusion", settings.method, dimension), about)
-    table.save(folder, forms, half, fitted=fitted)
+    table.save(folder, forms, small, fitted=fitted)
     return table
 
 

@@ -32,7 +32,7 @@ from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError, shown
 from ..linalg.ridge import Ridge, fit_ridge
 from ..text.base import BaseEmbeddingBackend
-from ..text.registry import DEFAULT_BACKEND, make_backend, names
+from ..text.registry import LOCAL, make_backend, names
 from ..text.vectors import VectorTable
 from ..text.word_match import WordMatch, take_out_unwanted, telling_words
 from .gaussian import Gaussian
@@ -67,7 +67,7 @@ class FreeText:
         if backend in names() and not has_manifest(where):
             command = f"python -m model.generate_embeddings --processed {folder} --backend {backend}"
             raise ArtifactError(f"no text vectors of movies in {where}: run {command}")
-        own = {"folder": where / "model"} if backend == DEFAULT_BACKEND else {}
+        own = {"folder": where / "model"} if backend == LOCAL else {}
         made = make_backend(backend, **{**own, **settings})
         stored = VectorTable.load(where, identity=made.identity)
         return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
@@ -85,7 +85,7 @@ class FreeText:
         wanted, unwanted = take_out_unwanted(text, self.catalog.genre_names)
         words = telling_words(wanted)
         embedded = wanted if words or not unwanted else ""
-        if self.backend.name == DEFAULT_BACKEND:
+        if self.backend.name == LOCAL:
             # It counts words, so it gets those that are meant. Of a short word that no movie holds, the letters are
             # those of other words: of sad, those of dead.
             embedded = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))

@@ -11,7 +11,9 @@ give a row of zeros. The text of a movie:
     Cast: Keanu Reeves, Laurence Fishburne.
     Keywords: cyberpunk, dystopia.
 
-Unknown fields have no line. Every line ends with one full stop.
+Unknown fields have no line. Every line ends with one full stop. A sentence model knows a movie better by three texts:
+
+    D = normalise(u(text) + u(plot) + u("genres, keywords"))       u: vector of a text, of length 1; 0 for an empty text
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class BaseEmbeddingBackend(ABC):
 
     name: ClassVar[str]
     Settings: ClassVar[type[Any]] = NoSettings
+    in_parts: ClassVar[bool] = False  # whether movies are embedded by three texts, and keywords apart
 
     def __init__(self, **settings: Any) -> None:
         """Raises `SettingsError` for an unknown setting or a value out of range."""
@@ -69,6 +72,14 @@ class BaseEmbeddingBackend(ABC):
         if not len(texts):
             return np.zeros((0, self.identity.dimension), dtype=np.float32)
         return unit_rows(np.asarray(self._raw_vectors(texts), dtype=np.float32))
+
+    def embed_movies(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the vectors (n, d) of movies by their texts."""
+        if not self.in_parts:
+            return self.embed_known(texts)
+        parts = [part for text in texts for part in movie_parts(text)]
+        known = np.array([bool(part) for part in parts])[:, None]
+        return unit_rows((self.embed_texts(parts) * known).reshape(len(texts), 3, -1).sum(axis=1))
 
     def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Return a row (n, d) of any length for each of at least one text."""
@@ -90,6 +101,17 @@ def movie_text(movie: Movie) -> str:
     values = (str(movie), ", ".join(movie.genres), movie.overview, ", ".join(movie.cast), ", ".join(movie.keywords))
     lines = ((name, " ".join(value.split()).rstrip(".")) for name, value in zip(LINES, values) if value.strip())
     return "\n".join(f"{name}: {value}." for name, value in lines)
+
+
+def movie_parts(text: str) -> tuple[str, str, str]:
+    """Return the text of a movie, its plot alone, and its genres and keywords; "" for what it lacks.
+
+    >>> movie_parts("Title: Heat (1995).\\nGenres: Action, Crime.\\nPlot: A thief.\\nKeywords: heist.")[1:]
+    ('A thief.', 'Action, Crime, heist')
+    """
+    lines = dict(line.partition(": ")[::2] for line in text.split("\n"))
+    named = ", ".join(lines[name].rstrip(".") for name in ("Genres", "Keywords") if name in lines)
+    return text, lines.get("Plot", ""), named
 
 
 def text_hash(text: str) -> str:

@@ -6,9 +6,10 @@
 
     embedding[i] = backend(embedding_text of movie i)
 
-Both are stored under `output`. The sha256 of every text is stored too, so a second run embeds only new and changed
-texts; vectors of another model are rejected. The fitted model of the local backend is stored in `model/` beside its
-vectors. It is fitted once, so that vectors of later movies are comparable, and refitted only with `force`.
+Both are stored under `output`, with those of genres and keywords by a sentence model. The sha256 of every text is
+stored too, so a second run embeds only new and changed texts; vectors of another model are rejected. The fitted model
+of the local backend is stored in `model/` beside its vectors. It is fitted once, so that vectors of later movies are
+comparable, and refitted only with `force`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from ..data.settings import check_value, default_folder
 from .backends.local import LocalBackend
 from .base import BaseEmbeddingBackend, Identity
 from .dialogues import ENDINGS, gather, read_dialogues
+from .keywords import store_keywords
 from .movie_sources import MOVIELENS, movie_columns, read_source
 from .people import AVERAGE, UserVectorSettings, mix_users, read_people, user_vectors
-from .registry import DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS, backend_class, make_backend
+from .registry import DEFAULT_BACKEND, HTTP, LOCAL, SENTENCE_TRANSFORMERS, backend_class, make_backend
 from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, check_forms, refuse_mismatch
 
 MODEL = "model"  # folder of a fitted local model, beside the vectors
@@ -50,7 +52,7 @@ class TasteEmbeddingConfig:
     `movielens` alone is the processed folder.  batch_size: texts in a call of a model or service.
     rating_threshold, min_movies, alpha: see `people`.  output: folder of the results, by default
     processed/artifacts/text/<backend_type>.  forms: of `vectors.FORMS`; by default, more than 50,000 users get no .csv.
-    half: vectors in 16 bits.  with_texts: metadata and texts beside the vectors.
+    small: vectors in 8 bits.  with_texts: metadata and texts beside the vectors.
     backend_settings: more settings of the backend by name, fields of its `Settings`.
 
     Raises `ChoiceError` or `SettingsError` for unknown names and values out of range.
@@ -67,7 +69,7 @@ class TasteEmbeddingConfig:
     alpha: float = 0.7
     output: Union[str, Path, None] = None
     forms: Sequence[str] = DEFAULT_FORMS
-    half: bool = False
+    small: bool = False
     with_texts: bool = True
     backend_settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -163,8 +165,11 @@ class TasteEmbeddingGenerator:
         if not missing and self._is_stored(found, stored):
             self._say(f"{config.folder} is up to date")
         else:
-            found.save(config.folder, config.forms, config.half, config.with_texts)
+            found.save(config.folder, config.forms, config.small, config.with_texts)
             self._say(f"stored in {config.folder}")
+        if self.backend().in_parts:
+            n_new = store_keywords(config.folder, columns["metadata"], self.backend(), config.small, self.force)
+            self._say(f"{n_new:,} genres and keywords embedded")
         if self._fitted:  # stored last, so that an interrupted run leaves a matching pair of model and vectors
             self._fitted.save(config.folder / MODEL)
             self._fitted = None
@@ -197,14 +202,14 @@ class TasteEmbeddingGenerator:
         if forms is DEFAULT_FORMS and len(found) > _MOST_CSV_LINES:
             forms = ("npz",)
             self._say("  without a .csv, which would be large: --formats npz,csv writes it")
-        found.save(config.folder, forms, config.half)
+        found.save(config.folder, forms, config.small)
         self._say(f"{len(found):,} users stored in {config.folder}")
         return found
 
     def backend(self, texts: Sequence[str] = ()) -> BaseEmbeddingBackend:
         """Return the configured backend; a local one without a stored model is fitted on `texts`."""
         config, name = self.config, self.config.backend_type
-        if self._backend is None and name == DEFAULT_BACKEND:
+        if self._backend is None and name == LOCAL:
             self._backend = self._local_backend(texts)
         elif self._backend is None:
             models = {HTTP: config.openai_model, SENTENCE_TRANSFORMERS: config.model_name}
@@ -243,7 +248,7 @@ class TasteEmbeddingGenerator:
         at_once = max(len(texts), 1) if backend.name == HTTP else max(self.config.batch_size, _AT_ONCE)
         for low in range(0, len(texts), at_once):
             part = texts[low : low + at_once]
-            found = backend.embed_known(part)
+            found = backend.embed_movies(part)
             identity = backend.identity  # a service's dimension is known only after the first vectors
             if stored:
                 refuse_mismatch(self.config.folder, stored.identity, identity)

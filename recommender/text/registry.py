@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from ..data.artifacts import has_manifest
 from ..data.errors import ChoiceError
 from .base import BaseEmbeddingBackend
 
-DEFAULT_BACKEND, HTTP, SENTENCE_TRANSFORMERS = "local", "http", "sentence-transformers"
-_NAMES = (DEFAULT_BACKEND, HTTP, "minilm", SENTENCE_TRANSFORMERS)
+MINILM, LOCAL, HTTP, SENTENCE_TRANSFORMERS = "minilm", "local", "http", "sentence-transformers"
+DEFAULT_BACKEND, *_ = _NAMES = (MINILM, LOCAL, HTTP, SENTENCE_TRANSFORMERS)
 
 
 def names() -> tuple[str, ...]:
@@ -24,14 +26,20 @@ def make_backend(name: str = DEFAULT_BACKEND, **settings: Any) -> BaseEmbeddingB
         raise ChoiceError(f"backend {name} does not accept {', '.join(settings)}: {error}") from error
 
 
+def stored_backend(folder: Path) -> str:
+    """Return the default backend for a processed folder: `local` if it has movie vectors of this one alone."""
+    stored = [name for name in (DEFAULT_BACKEND, LOCAL) if has_manifest(folder / "artifacts" / "text" / name)]
+    return stored[0] if stored else DEFAULT_BACKEND
+
+
 def backend_class(name: str) -> type[BaseEmbeddingBackend]:
     """Import a backend on first use: the default one is quick to import, others need more."""
     found: type[BaseEmbeddingBackend]
-    if name == DEFAULT_BACKEND:
+    if name == LOCAL:
         from .backends.local import LocalBackend as found
     elif name == HTTP:
         from .backends.http import HttpBackend as found
-    elif name == "minilm":
+    elif name == MINILM:
         from .backends.minilm import MiniLmBackend as found
     elif name == SENTENCE_TRANSFORMERS:
         from .backends.sentence_transformers import SentenceTransformersBackend as found

@@ -3,6 +3,7 @@
     movie_embeddings   movie_id, source, key, metadata (JSON), embedding_text, embedding; in the .npz text_hash too
     user_embeddings    user_id, origin ("ratings", "text" or "both"), embedding
     fused_embeddings   movie_id, missing (the modalities that the movie lacks, joined by `;`), embedding
+    keyword_embeddings keyword, embedding: of every genre and keyword
 
 In a `.csv` an embedding is a JSON list with six digits; `.parquet` needs the extra. The tables of a folder share a
 manifest. Storing new movies deletes the user and fused vectors made from the old ones.
@@ -32,12 +33,12 @@ from .people import align
 
 KIND = "taste-embeddings"
 REMEDY = "python -m model.generate_embeddings --force"
-MOVIES, USERS, FUSED = "movie_embeddings", "user_embeddings", "fused_embeddings"
+MOVIES, USERS, FUSED, KEYWORDS = "movie_embeddings", "user_embeddings", "fused_embeddings", "keyword_embeddings"
 FORMS = ("npz", "csv", "parquet")
 DEFAULT_FORMS = FORMS[:2]
 TEXTS = ("metadata", "embedding_text")  # optional columns, read only on request
 _NPZ_ONLY = "text_hash"
-_STEPS = {MOVIES: "movies", USERS: "users", FUSED: "fused"}  # of the manifest
+_STEPS = {MOVIES: "movies", USERS: "users", FUSED: "fused", KEYWORDS: "keywords"}  # of the manifest
 LARGEST = 2 << 30  # bytes of published vectors, packed
 
 
@@ -45,7 +46,7 @@ LARGEST = 2 << 30  # bytes of published vectors, packed
 class VectorTable:
     """Rows with vectors.
 
-    name: MOVIES, USERS or FUSED.  columns: name -> (n,) texts, the ids first; also as `table["movie_id"]`.
+    name: MOVIES, USERS, FUSED or KEYWORDS.  columns: name -> (n,) texts, the ids first; also as `table["movie_id"]`.
     embedding: (n, d) float32, rows of length 1, or 0 if nothing is known.  settings: how they were made.
     """
 
@@ -98,23 +99,24 @@ class VectorTable:
         self,
         folder: Path,
         forms: Sequence[str] = DEFAULT_FORMS,
-        half: bool = False,
+        small: bool = False,
         with_texts: bool = True,
         fitted: Optional[Mapping[str, np.ndarray]] = None,
     ) -> None:
         """Write the table atomically.
 
-        forms: of FORMS.  half: round vectors to 16 bits, which changes a cosine by less than 0.001.  with_texts: also
+        forms: of FORMS.  small: round vectors to 8 bits, which changes a cosine by less than 0.01.  with_texts: also
         store the columns TEXTS, half of the size.  fitted: more arrays for the .npz.
         Raises `ArtifactError` for users beside movies of another model.
         """
         check_forms(forms)
         if self.name == USERS:
             VectorTable.load(folder, MOVIES, self.identity)
-        keep = [step for name, step in _STEPS.items() if self.name != MOVIES and name != self.name]
+        made_of_movies = (USERS, FUSED) if self.name == MOVIES else ()
+        keep = [step for name, step in _STEPS.items() if name not in (self.name, *made_of_movies)]
         described = {**self.identity._asdict(), **self.settings}
         columns = {name: column for name, column in self.columns.items() if with_texts or name not in TEXTS}
-        vectors = self.embedding.astype(np.float16) if half else self.embedding
+        vectors = _in_8_bits(self.embedding) if small else self.embedding
         with artifacts.replace_set(folder, KIND, {_STEPS[self.name]: described}, keep) as stage:
             arrays: dict[str, Any] = {**columns, "embedding": vectors, **(fitted or {})}
             np.savez_compressed(stage / f"{self.name}.npz", **arrays)
@@ -123,17 +125,22 @@ class VectorTable:
 
                 frame = pd.DataFrame({name: column for name, column in columns.items() if name != _NPZ_ONLY})
             if "csv" in forms:
-                lists = [f"[{', '.join(f'{value:.6g}' for value in vector)}]" for vector in vectors.tolist()]
+                lists = [f"[{', '.join(f'{value:.6g}' for value in vector)}]" for vector in self.embedding.tolist()]
                 frame.assign(embedding=lists).to_csv(stage / f"{self.name}.csv", index=False, lineterminator="\r\n")
             if "parquet" in forms:
-                lists = list(vectors.astype(np.float32))
-                frame.assign(embedding=lists).to_parquet(stage / f"{self.name}.parquet", index=False)
+                frame.assign(embedding=list(self.embedding)).to_parquet(stage / f"{self.name}.parquet", index=False)
 
     def vectors_for(self, ids: Sequence[object], source: str = MOVIELENS) -> np.ndarray:
         """Return (len(ids), d) float32: the vector of each movie of `source`, or user; zeros if there is none."""
         own = next(iter(self.columns.values()))
         rows = np.flatnonzero(self["source"] == source) if "source" in self.columns else np.arange(len(own))
         return align(np.array([str(ident) for ident in ids], dtype=np.str_), own[rows], self.embedding[rows])
+
+
+def _in_8_bits(vectors: np.ndarray) -> np.ndarray:
+    """Return rows of integers in the same directions; readers restore the length 1."""
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+    return np.rint(vectors * (127 / np.where(largest > 0, largest, 1))).astype(np.int8)
 
 
 def check_forms(forms: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The default backend: hashed TF-IDF, reduced by this project's own SVD. Offline, deterministic, fitted in seconds.
+"""The backend `local`: hashed TF-IDF, reduced by this project's own SVD. Offline, deterministic, fitted in seconds.
 
     tf_ij  = worth_ij (1 + ln count_ij)                     of feature j in text i (see `word_features`)
     idf_j  = (ln((1 + n) / (1 + n_texts_j)) + 1)^rarity

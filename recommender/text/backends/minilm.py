@@ -5,8 +5,10 @@
     vector  = m / |m|,  m = mean of the rows of H
 
 Source: Reimers and Gurevych 2019, "Sentence-BERT"; the model is sentence-transformers/all-MiniLM-L6-v2 (22.7 million
-weights, trained on a billion pairs of sentences). Its weights come from a package that is installed without what it
-asks for, since only the files in it are used: it is found on the disk and never imported.
+weights, trained on a billion pairs of sentences). It is shipped at 4 bits a weight (`four_bits`), 12 MB, made by
+`pack_weights`, without the word pieces that are not ASCII or not used, and for texts of up to 256 tokens. The published
+weights come from a package that is installed without what it asks for, since only the files in it are used: it is found
+on the disk and never imported.
 """
 
 from __future__ import annotations
@@ -14,13 +16,17 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...data.errors import ArtifactError
 from ...data.files import sha256
+from ...data.settings import default_folder, setting
 from ..base import BaseEmbeddingBackend, Identity
+from . import four_bits
 from .transformer import BertEncoder
 from .wordpiece import WordPiece
 
@@ -30,26 +36,39 @@ SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
+FOUR_BITS, FLOAT32 = "4bit", "float32"
 DIMENSION = 384
+_WORDS, _POSITIONS = (f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position"))
+_PIECES = "pieces"  # of the vocabulary: UTF-8, one a line
+_GROUP = 32  # weights with one scale
 _N_HEADS = 12
 _LONGEST = 256  # tokens: what the model was made for, though it has 512 positions
 _TOKENS_AT_ONCE = 512  # enough for fast products, few enough to stay near the processor
 
 
+@dataclass(frozen=True)
+class MiniLmSettings:
+    weights: str = setting(FOUR_BITS, "minilm: shipped at 4bit, or float32 of a package", choices=(FOUR_BITS, FLOAT32))
+
+
 class MiniLmBackend(BaseEmbeddingBackend):
     """all-MiniLM-L6-v2 from files on this computer.
 
-    folder: holds `model.safetensors` and `vocab.txt`; by default, that of the installed package.
+    folder: holds what `pack_weights` wrote, by default the shipped one; or `model.safetensors` and `vocab.txt` for the
+    weights float32, by default that of the installed package.
 
-    Raises `ArtifactError` at once where the files are missing; at the first text where they are not those of the
+    Raises `ArtifactError` at once where float32 files are missing; at the first text where files are not those of the
     model (their sha256 is checked).
     """
 
-    name = "minilm"
+    name, Settings, in_parts = "minilm", MiniLmSettings, True
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = Path(folder) if folder is not None else package_folder()
-        for file in SHA256:
+    def __init__(self, folder: str | Path | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.published = self.settings.weights == FLOAT32
+        own = package_folder if self.published else lambda: default_folder("minilm")
+        self.folder = Path(folder) if folder is not None else own()
+        for file in SHA256 if self.published else ():
             if not (self.folder / file).is_file():
                 raise ArtifactError(f"{self.folder / file} is missing: give another folder, or run {INSTALL}")
         self._model: tuple[WordPiece, BertEncoder] | None = None
@@ -57,7 +76,7 @@ class MiniLmBackend(BaseEmbeddingBackend):
     @property
     def identity(self) -> Identity:
         """Say which vectors these are; reads no file."""
-        return Identity(self.name, "all-MiniLM-L6-v2", DIMENSION)
+        return Identity(self.name, f"all-MiniLM-L6-v2{'' if self.published else '-4bit'}", DIMENSION)
 
     def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, 384) float32; about 0.3 ms a token on one core."""
@@ -71,15 +90,41 @@ class MiniLmBackend(BaseEmbeddingBackend):
 
     def _load(self) -> tuple[WordPiece, BertEncoder]:
         if self._model is None:
-            for file, expected in SHA256.items():
-                found = sha256(self.folder / file)
-                if found != expected:
-                    what = f"its sha256 is {found[:12]}..., expected {expected[:12]}..."
-                    raise ArtifactError(f"{self.folder / file} is damaged or another model's ({what}): run {INSTALL}")
-            pieces = (self.folder / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]  # a piece a line
-            arrays = read_safetensors(self.folder / "model.safetensors")
+            pieces, arrays = _read_published(self.folder) if self.published else _read_packed(self.folder)
             self._model = (WordPiece(pieces), BertEncoder(arrays, _N_HEADS))
         return self._model
+
+
+def pack_weights(folder: Path, source: Path | None = None) -> None:
+    """Write the weights at 4 bits to `folder`, made from the published ones in `source` (None: the package)."""
+    pieces, arrays = _read_published(source or package_folder())
+    kept = [row for row, piece in enumerate(pieces) if piece.isascii() and not piece.startswith("[unused")]
+    arrays[_POSITIONS], arrays[_WORDS] = arrays[_POSITIONS][:_LONGEST], arrays[_WORDS][kept]
+    packed: dict[str, Any] = {_PIECES: np.frombuffer("\n".join(pieces[row] for row in kept).encode(), np.uint8)}
+    for name, array in arrays.items():
+        if name == _WORDS or (name.startswith("encoder.") and array.ndim == 2):
+            packed[name] = four_bits.pack(array, _GROUP)
+        elif not name.startswith("pooler."):
+            packed[name] = array.astype(np.float16)
+    four_bits.save(folder, packed, made_from="sentence-transformers/all-MiniLM-L6-v2", made_from_sha256=SHA256)
+
+
+def _read_packed(folder: Path) -> tuple[list[str], dict[str, Any]]:
+    """Return the pieces of the vocabulary, and the arrays that `pack_weights` left in `folder`."""
+    arrays = four_bits.load(folder)
+    pieces = arrays.pop(_PIECES).tobytes().decode().split("\n")
+    return pieces, arrays
+
+
+def _read_published(folder: Path) -> tuple[list[str], dict[str, Any]]:
+    """Return the pieces of the vocabulary, and the published arrays; raises `ArtifactError` if they are others."""
+    for file, expected in SHA256.items():
+        found = sha256(folder / file)
+        if found != expected:
+            what = f"its sha256 is {found[:12]}..., expected {expected[:12]}..."
+            raise ArtifactError(f"{folder / file} is damaged or another model's ({what}): run {INSTALL}")
+    pieces = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]  # a piece a line
+    return pieces, read_safetensors(folder / "model.safetensors")
 
 
 def batches(lengths: Sequence[int], tokens_at_once: int) -> list[list[int]]:

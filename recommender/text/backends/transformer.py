@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,12 +50,13 @@ class BertEncoder:
     """A BERT encoder made of published arrays.
 
     arrays: by the names of the original, such as `encoder.layer.0.output.dense.weight`, float32, weights as
-        (outputs, inputs); what more there is (a pooler) stays unused.  n_heads: attention heads.  eps: of the norms.
+        (outputs, inputs) or `four_bits.Packed`; what more there is (a pooler) stays unused.  n_heads: attention heads.
+        eps: of the norms.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], n_heads: int, eps: float = 1e-12) -> None:
+    def __init__(self, arrays: Mapping[str, Any], n_heads: int, eps: float = 1e-12) -> None:
         self.n_heads, self.eps = n_heads, np.float32(eps)
-        self.word = arrays["embeddings.word_embeddings.weight"]  # (n_words, D), mapped
+        self.word = arrays["embeddings.word_embeddings.weight"]  # (n_words, D), rows read when needed
         kind = arrays["embeddings.token_type_embeddings.weight"]  # (2, D)
         self.position = arrays["embeddings.position_embeddings.weight"] + kind[0]  # (n_positions, D)
         self.norm = _norm(arrays, "embeddings.LayerNorm")
@@ -106,7 +107,7 @@ class BertEncoder:
         return out
 
 
-def _layer(arrays: Mapping[str, np.ndarray], name: str, n_heads: int) -> _Layer:
+def _layer(arrays: Mapping[str, Any], name: str, n_heads: int) -> _Layer:
     """Return the layer whose arrays' names begin with `name`."""
     (W_q, b_q), (W_k, b_k), (W_v, b_v) = (
         _dense(arrays, f"{name}attention.self.{part}") for part in ("query", "key", "value")
@@ -123,11 +124,11 @@ def _layer(arrays: Mapping[str, np.ndarray], name: str, n_heads: int) -> _Layer:
     )
 
 
-def _dense(arrays: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
-    return np.ascontiguousarray(arrays[f"{name}.weight"].T), arrays[f"{name}.bias"]  # (inputs, outputs), (outputs,)
+def _dense(arrays: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(arrays[f"{name}.weight"][:].T), arrays[f"{name}.bias"]  # (inputs, outputs), (outputs,)
 
 
-def _norm(arrays: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+def _norm(arrays: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
     return arrays[f"{name}.weight"], arrays[f"{name}.bias"]  # g, b: (D,)
 
 
