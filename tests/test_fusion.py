@@ -9,12 +9,11 @@ import pytest
 
 from model import generate_embeddings
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
-from recommender.linalg.rows import unit_rows
+from recommender.linalg.rows import align, unit_rows
 from recommender.media.fusion import METHODS, FusionSettings, Views, apply, build_fused, fit, load_fitted
 from recommender.media.projections import cca, pca
 from recommender.media.vector_files import Vectors, read_array, read_vectors
 from recommender.text.base import Identity
-from recommender.text.people import align
 from recommender.text.vectors import FUSED, MOVIES, VectorTable
 from tests.fake_server import Server
 from tests.test_audio import sound, write_wav

@@ -32,11 +32,11 @@ from ..data.catalog import Catalog
 from ..data.errors import DataError, SettingsError
 from ..data.interactions import Interactions
 from ..learn.base import Ranker
-from ..linalg.rows import unit_rows
+from ..linalg.rows import align, unit_rows
 from ..text import registry
 from ..text.backends.local import LocalBackend
 from ..text.base import BaseEmbeddingBackend, Identity, movie_text, text_hash
-from ..text.people import UserVectorSettings, align, user_vectors
+from ..text.people import UserVectorSettings, user_vectors
 from ..text.vectors import VectorTable
 from .known_item import Answers, Requests, find
 from .protocols import Evaluation

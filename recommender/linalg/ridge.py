@@ -50,23 +50,28 @@ def fit_ridge(X: np.ndarray, Y: np.ndarray, weights: np.ndarray, alphas: Sequenc
     w = w / w.mean()
     weight_share, sqrt_w = w / w.sum(), np.sqrt(w)[:, None]
     x_mean, y_mean = w @ X / w.sum(), w @ Y / w.sum()
-    Xw, Yw = sqrt_w * (X - x_mean), sqrt_w * (Y - y_mean)
-    U, squares = left_singular(Xw)
-    projected = U.T @ Yw  # (r, k)
+    for centered, mean in ((X, x_mean), (Y, y_mean)):  # in place, as both may be large
+        centered -= mean
+        centered *= sqrt_w
+    U, squares = left_singular(X)
+    projected = U.T @ Y  # (r, k)
     best, alpha = np.inf, None
     for candidate in alphas:
         shrink = squares / (squares + candidate)
-        fitted = U @ (shrink[:, None] * projected)
-        leverage = (U**2) @ shrink + weight_share  # h_i = sum_j u_ij^2 s_j^2 / (s_j^2 + alpha) + w_i / sum w
-        loo_residuals = (Yw - fitted) / np.maximum(1 - leverage, 1e-9)[:, None]
-        error = float((loo_residuals**2).sum())
+        # h_i = sum_j u_ij^2 s_j^2 / (s_j^2 + alpha) + w_i / sum w
+        leverage = np.einsum("ij,ij,j->i", U, U, shrink) + weight_share
+        residuals = U @ (shrink[:, None] * projected)  # f_i; then, in place, (f_i - y_i) / (1 - h_i)
+        residuals -= Y
+        residuals /= np.maximum(1 - leverage, 1e-9)[:, None]
+        squared = np.einsum("ij,ij->j", residuals, residuals)
+        error = float(squared.sum())
         if error < best:
-            best, alpha, chosen = error, candidate, loo_residuals
+            best, alpha, variance = error, candidate, squared / len(residuals)
     if alpha is None:
         raise DataError("ridge regression: the features or targets are not finite, so no penalty has a finite error")
-    coef = Xw.T @ (U @ (projected / (squares + alpha)[:, None]))  # X'sqrt(w) U diag(1 / (s^2 + alpha)) U' sqrt(w) Y
+    coef = X.T @ (U @ (projected / (squares + alpha)[:, None]))  # X'sqrt(w) U diag(1 / (s^2 + alpha)) U' sqrt(w) Y
     intercept = (y_mean - x_mean @ coef).astype(np.float32)
-    return Ridge(coef.astype(np.float32), intercept, y_mean.astype(np.float32), float(alpha), (chosen**2).mean(axis=0))
+    return Ridge(coef.astype(np.float32), intercept, y_mean.astype(np.float32), float(alpha), variance)
 
 
 def left_singular(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

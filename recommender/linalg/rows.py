@@ -1,4 +1,4 @@
-"""Rows of a matrix: brought to length 1, so that the inner product of two is their cosine; the n largest of each.
+"""Rows of a matrix: found by id; at length 1, so that the inner product of two is their cosine; the n largest of each.
 
 `top_n` goes by block maxima and a threshold:
 
@@ -24,6 +24,23 @@ def unit_rows(vectors: np.ndarray, dtype: npt.DTypeLike = np.float32, negligible
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (n, 1)
     return np.asarray(vectors / np.where(lengths > negligible, lengths, 1), dtype=dtype)
+
+
+def align(wanted: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return (len(wanted), d) float32: for each of `wanted` its row of `vectors` (n, d), zeros where `ids` lacks it.
+
+    ids: (n,) numbers or texts in any order, each once.  Cost O(n log n).
+
+    >>> align(np.array([1, 2, 3]), np.array([3, 1]), np.array([[3.0], [1.0]], np.float32)).ravel().tolist()
+    [1.0, 0.0, 3.0]
+    """
+    if not len(ids):
+        return np.zeros((len(wanted), vectors.shape[1]), dtype=np.float32)
+    order = np.argsort(ids, kind="stable")
+    rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+    result = vectors[rows].astype(np.float32, copy=False)
+    result[ids[rows] != wanted] = 0
+    return result
 
 
 def top_n(scores: np.ndarray, n: int) -> np.ndarray:

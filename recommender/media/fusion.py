@@ -32,9 +32,8 @@ import numpy as np
 from ..data.errors import ChoiceError, DataError
 from ..data.files import load_arrays
 from ..data.settings import check_settings, setting
-from ..linalg.rows import unit_rows
+from ..linalg.rows import align, unit_rows
 from ..text.base import Identity
-from ..text.people import align
 from ..text.vectors import DEFAULT_FORMS, FUSED, VectorTable
 from .projections import cca, pca
 from .vector_files import Vectors

@@ -28,7 +28,7 @@ from ..data.raw.ratings_table import RatingsTable, read_table
 from ..data.settings import check_settings, setting
 from ..data.splits import load_all
 from ..data.weighting import HALF_LIFE_DAYS, user_means
-from ..linalg.rows import unit_rows
+from ..linalg.rows import align, unit_rows
 from ..linalg.sparse import SparseMatrix
 
 AVERAGE, TEMPORAL, WEIGHTED, RANDOM = "average", "temporal", "weighted", "random"
@@ -82,23 +82,6 @@ class UserVectors(NamedTuple):
             why = "none of their counted ratings is above their mean"
             lines.append(f"  {self.fallbacks:,} of them use the average: {why}")
         return lines
-
-
-def align(wanted: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Return (len(wanted), d) float32: for each of `wanted` its row of `vectors` (n, d), zeros where `ids` lacks it.
-
-    ids: (n,) numbers or texts in any order, each once.  Cost O(n log n).
-
-    >>> align(np.array([1, 2, 3]), np.array([3, 1]), np.array([[3.0], [1.0]], np.float32)).ravel().tolist()
-    [1.0, 0.0, 3.0]
-    """
-    result = np.zeros((len(wanted), vectors.shape[1]), dtype=np.float32)
-    if len(ids):
-        order = np.argsort(ids, kind="stable")
-        rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
-        known = ids[rows] == wanted
-        result[known] = vectors[rows[known]]
-    return result
 
 
 def user_vectors(

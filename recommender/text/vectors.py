@@ -26,10 +26,9 @@ import numpy as np
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError, DataError
 from ..data.files import load_arrays
-from ..linalg.rows import unit_rows
+from ..linalg.rows import align
 from .base import Identity
 from .movie_sources import MOVIELENS
-from .people import align
 
 KIND = "taste-embeddings"
 REMEDY = "python -m model.generate_embeddings --force"
@@ -87,7 +86,11 @@ class VectorTable:
         columns = load_arrays(folder / file, dtypes, f"run {REMEDY}")
         embedding = columns.pop("embedding")
         if embedding.dtype != np.float32:
-            embedding = unit_rows(embedding.astype(np.float32))
+            embedding = embedding.astype(np.float32)
+            lengths = np.sqrt(np.einsum("ij,ij->i", embedding, embedding))
+            embedding /= np.where(lengths > 0, lengths, 1)[
+                :, None
+            ]  # in place: one table more would be a peak of memory
         return cls(name, columns, embedding, stored, settings)
 
     @staticmethod
