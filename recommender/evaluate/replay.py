@@ -43,7 +43,11 @@ MIN_LIKED = 10
 N_FAMOUS, N_KNOWN = 50, 100  # by ratings in training
 FIGURES = ("hits", "rate", "outside", "weighted_rate", "famous", "median_rank")
 # movies are ranked by the score of the rule alone
-NO_TERMS = {"min_genre_affinity": 0.0, "max_genre_distance": 1.0, **{term.weight: 0.0 for term in TERMS.values()}}
+NO_TERMS: dict[str, Any] = {
+    "min_genre_affinity": 0.0,
+    "max_genre_distance": 1.0,
+    **{term.weight: 0.0 for term in TERMS.values()},
+}
 RULE_ALONE = PolicySettings(**NO_TERMS)
 
 
