@@ -97,7 +97,7 @@ def test_a_skip_and_an_answer_of_no_weight_say_nothing(name):
 def test_fit_is_the_best_low_rank_part_of_the_covariance(largest_dense, monkeypatch):
     monkeypatch.setattr("recommender.linalg.randomized_svd.DENSE_CELLS", largest_dense)
     data, catalog = random_ratings(0, 70, 40), make_catalog(40)
-    settings = GaussianSettings(rank=7, genre_weight=0.3)
+    settings = GaussianSettings(rank=7, genre_weight=0.3, low_value=0.2)
     x = np.zeros((70, 40))
     for row, movie, rating in zip(data.user_rows(), data.movie_rows, data.ratings):
         x[row, movie] = 1.0 if rating >= 4 else settings.middling_value if rating >= 3 else settings.low_value

@@ -44,7 +44,7 @@ class GaussianSettings:
 
     rank: int = setting(256, "k: how many shared tastes", 1)
     middling_value: float = setting(0.5, "value of a neutral rating (3 or 3.5); a like counts 1", 0, 1)
-    low_value: float = setting(0.2, "what a rating below 3 counts; also the value of a dislike", 0, 1)
+    low_value: float = setting(0.0, "what a rating below 3 counts; also the value of a dislike", 0, 1)
     noise: float = setting(1.0, "noise of an answer: this / sqrt(n_users)", 0)
     noise_share: float = setting(0.3, "noise of an answer, beside that: this share of the movie's variance", 0)
     popularity_discount: float = setting(0.04, "taken from the base of a movie that many rated", 0)
