@@ -31,7 +31,7 @@ from .session.rules import LearningRule, MovingAverage
 from .session.session import Session
 from .session.similar import SimilarMovies
 from .session.state import TextSignal
-from .text.registry import stored_backend
+from .text.registry import LOCAL, stored_backend
 
 if TYPE_CHECKING:  # imported on first use
     from .session.texts import FreeText
@@ -135,12 +135,14 @@ class Recommender:
     def _similar(self) -> SimilarMovies:
         from .session.texts import load_texts
 
-        people, texts = unit_rows(self.movie_vectors), None
+        people, texts = unit_rows(self.movie_vectors), []
         if isinstance(self.rule, gaussian.ConditionalGaussian):
             people = self.rule.movie_vectors / self.rule.deviations[:, None]
-        with contextlib.suppress(ArtifactError):
-            texts = load_texts(self.folder, self.catalog, self.backend)
-        return SimilarMovies(np.where(self.catalog.n_ratings[:, None] > 0, people, 0), texts)
+        for backend in {LOCAL, self.backend}:
+            with contextlib.suppress(ArtifactError):
+                texts.append(load_texts(self.folder, self.catalog, backend))
+        known = np.where(self.catalog.n_ratings[:, None] > 0, people, 0)
+        return SimilarMovies(known, np.hstack(texts) if texts else None)
 
     @functools.cached_property
     def _history(self) -> Interactions:

@@ -51,17 +51,17 @@ def test_a_session_by_ids_and_titles(shipped):
     np.testing.assert_array_equal(by_id.user_vector, before)
 
 
-def plain_scores(vectors: np.ndarray, row: int) -> np.ndarray:
-    """Products of unit vectors, standardised by column, then by row."""
+def plain_scores(vectors: np.ndarray, row: int, corrected: float = 1.0) -> np.ndarray:
+    """Products of unit vectors, standardised by row; a share of them standardised by column before."""
     products = vectors @ vectors.T
-    products = (products - products.mean(axis=0)) / products.std(axis=0)
-    others = np.delete(products[row], row)
-    return (products[row] - others.mean()) / others.std()
+    by_column = (products - products.mean(axis=0)) / products.std(axis=0)
+    z, h = ((table[row] - (rest := np.delete(table[row], row)).mean()) / rest.std() for table in (products, by_column))
+    return (1 - corrected) * z + corrected * h
 
 
 def test_similar_movies_are_those_that_people_and_texts_put_together(tiny):
     vectors = np.array([movie[4] for movie in FILMS], dtype=float)
-    by_people = plain_scores(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 3)
+    by_people = plain_scores(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 3, 0.5)
     expected = [i for i in np.argsort(-by_people, kind="stable") if i != 3]
     found = tiny.similar_movies(4, n=10**12)  # it costs no memory
     assert [similar.movie.movie_id for similar in found] == [FILMS[i][0] for i in expected]
@@ -71,9 +71,9 @@ def test_similar_movies_are_those_that_people_and_texts_put_together(tiny):
     rng = np.random.default_rng(0)
     people, texts = (unit_rows(rng.normal(size=(30, d)), np.float64) for d in (6, 4))
     people[5] = texts[5] = people[6] = 0
-    both = plain_scores(np.delete(people, [5, 6], 0), 2), plain_scores(np.delete(texts, 5, 0), 2)
+    both = plain_scores(np.delete(people, [5, 6], 0), 2, 0.5), plain_scores(np.delete(texts, 5, 0), 2)
     search = SimilarMovies(people, texts).search(2, 40)
-    total = np.insert(np.insert(both[0], 5, 0), 5, 0) + 0.6 * np.insert(both[1], 5, 0)
+    total = np.insert(np.insert(both[0], 5, 0), 5, 0) + np.insert(both[1], 5, 0)
     assert [one.row for one in search] == [i for i in np.argsort(-total, kind="stable") if i not in (2, 5)]
     assert {one.row: one.by for one in search}[6] == ("texts" if np.insert(both[1], 5, 0)[6] > 0 else "people")
 

@@ -1,12 +1,15 @@
 """Movies like one movie, by what people like together and by what is written about both.
 
-    z_ij  = standardised u_i . u_j          u: vectors, first over all i for each j, then over all j for each i
-    score = z_people + TEXT_WEIGHT z_texts
+    score = (z_people + h_people) / 2 + TEXT_WEIGHT h_texts
+
+    z     = u_i . u_j, standardised over all j for each i          u: vectors
+    h     = the same after standardising over all i for each j
 
 of people, u_i = v_i / sd_i with the vectors and deviations of the session's Gaussian (gaussian.py), so that u_i . u_j
-is the correlation of the answers to both; of texts, the unit vectors of the stored embeddings. What everybody rated
-goes with everything: it has a high mean, which standardising takes away (a hub in Radovanovic, Nanopoulos and Ivanovic
-2010, "Hubs in Space"). TEXT_WEIGHT was chosen on series: the other parts of a movie's series among its first ten.
+is the correlation of the answers to both; of texts, the unit vectors of the stored embeddings, side by side. What
+everybody rated goes with everything: it has a high mean, which h takes away (a hub in Radovanovic, Nanopoulos and
+Ivanovic 2010, "Hubs in Space"); h alone prefers what hardly anybody has seen. TEXT_WEIGHT and the half were chosen on
+series: the other parts of a movie's series among its first ten (`model.replay_sessions --tastes`).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import numpy as np
 
 from ..linalg.rows import top_n
 
-TEXT_WEIGHT = 0.6
+TEXT_WEIGHT = 1.0
 PEOPLE, TEXTS = "people", "texts"
 
 
@@ -39,8 +42,8 @@ class SimilarMovies:
 
     def search(self, row: int, n: int) -> list[Neighbor]:
         """Return the n movies most like the one in `row`, best first, ties by row; none of which nothing is known."""
-        parts = [side.scores(row) for side in self._sides]
-        parts[1:] = [np.float32(TEXT_WEIGHT) * part for part in parts[1:]]
+        parts = [self._sides[0].scores(row, corrected=0.5)]
+        parts += [np.float32(TEXT_WEIGHT) * side.scores(row) for side in self._sides[1:]]
         known = np.logical_or.reduce([side.known & side.known[row] for side in self._sides])
         known[row] = False
         total = np.where(known, sum(parts), -np.inf).astype(np.float32)
@@ -61,11 +64,14 @@ class _Side:
         variances = np.einsum("nd,nd->n", self.vectors @ covariance, self.vectors)
         self._deviations = np.sqrt(np.maximum(variances, 1e-12))
 
-    def scores(self, row: int) -> np.ndarray:
-        """Return z of every movie (n_movies,) float32; 0 where it or the movie in `row` is unknown."""
-        scores = (self.vectors @ self.vectors[row] - self._means) / self._deviations
-        others = self.known & (np.arange(len(scores)) != row)
+    def scores(self, row: int, corrected: float = 1.0) -> np.ndarray:
+        """Return z + corrected (h - z) of every movie (n_movies,) float32; 0 where it or that in `row` is unknown."""
+        others = self.known & (np.arange(len(self.known)) != row)
         if not self.known[row] or not others.any():
-            return np.zeros(len(scores), dtype=np.float32)
-        deviation = max(float(scores[others].std()), 1e-6)
-        return np.where(others, (scores - scores[others].mean()) / np.float32(deviation), 0).astype(np.float32)
+            return np.zeros(len(self.known), dtype=np.float32)
+        products = self.vectors @ self.vectors[row]
+        z, h = (
+            (scores - scores[others].mean()) / max(float(scores[others].std()), 1e-6)
+            for scores in (products, (products - self._means) / self._deviations)
+        )
+        return np.where(others, z + corrected * (h - z), 0).astype(np.float32)
