@@ -1,7 +1,7 @@
 """Embed movies, and users by their ratings or dialogues, and store both.
 
-    python -m model.generate_embeddings                         # for words, by the shipped sentence model
-    python -m model.generate_embeddings --backend local         # and for people, whose movies it knows better
+    python -m model.generate_embeddings                         # movies and keywords, by the shipped sentence model
+    python -m model.generate_embeddings --backend local         # movies and users, who are better found by it
     python -m model.generate_embeddings --backend http --base-url http://localhost:11434/v1 --model all-minilm
     python -m model.generate_embeddings --source movielens --source movietweetings=data/movietweetings --dry-run
     python -m model.generate_embeddings --dialogues data/redial.jsonl --user-method weighted

@@ -1,6 +1,7 @@
 """Vectors of every genre and keyword of the movies, for requests that are little more than a keyword.
 
-keyword_embeddings.npz       keyword, embedding; beside the movies' vectors, by the same model
+They are stored as `keyword_embeddings.npz`, with the columns keyword and embedding, beside the movies' vectors of the
+same model.
 """
 
 from __future__ import annotations
