@@ -17,7 +17,7 @@ import numpy as np
 
 from ..data.errors import DataError
 
-ALPHAS = tuple(10.0 ** (power / 2) for power in range(-4, 8))
+ALPHAS = tuple(10.0**power for power in range(-2, 4))
 
 
 class Ridge(NamedTuple):
