@@ -134,6 +134,7 @@ class Conversation:
         dial = state.familiarity if dial is None else dial
         state = self.engine.resume(state._replace(wanted=wanted, familiarity=dial))
         self.session = Session(self.engine, state)
+        self.say_read(given.like)
         self.save()
         if loaded is None:
             return
@@ -191,6 +192,7 @@ class Conversation:
             session.change(engine.answer, {self.listed[number - 1]: answer for number, answer in about.items()})
         elif command.name == "tell":
             session.tell(about)
+            self.say_read([about])
         elif command.name == "undo":
             session.undo()
         elif command.name == "favorite":
@@ -242,6 +244,14 @@ class Conversation:
         else:
             self.say(f"\n{len(state.answers) + 1}. {self.console.line(self.catalog.movie(state.current))}")
 
+    def say_read(self, texts: Sequence[str]) -> None:
+        """Print which facts were found in words, and what of them the data do not hold."""
+        for signal in map(self.engine.signal, texts):
+            if signal.read_as:
+                self.say(f"   read as: {signal.read_as}")
+            if signal.unknown:
+                self.say(f"   {signal.unknown}: running times are not in the data")
+
     def show_why(self, state: SessionState) -> None:
         """Print the terms of the score; the smallest answers are summed in one line."""
         assert state.current is not None
@@ -254,6 +264,7 @@ class Conversation:
             "not interested": "{} did not interest you",
             "later": "{} is for later",
             "words": 'your words "{}"',
+            "text": 'liked with what "{}" describes',
             "average": "liked by people in general",
             **{kind: term.label for kind, term in TERMS.items()},
         }

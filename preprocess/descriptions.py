@@ -1,7 +1,7 @@
 """Movie descriptions as JSON lines: read, merged, and requested from services.
 
     {"movieId": 2571, "director": "...", "cast": "...; ...", "keywords": "...; ...", "overview": "...",
-     "original_language": "en", "overview_source": ""}
+     "original_language": "en", "tone": "...; ...", "overview_source": ""}
 
 Every field but `movieId` is optional; texts, or lists, which are joined by `; `. Other fields are ignored.
 `overview_source` names the language model that wrote the overview, "" otherwise.
@@ -32,7 +32,7 @@ from recommender.net.web import FOR_ALL, Client, WebError, at_once
 
 MOST_FAILURES = 5  # one after another
 _FAILED = "without an answer"
-FIELDS = ("director", "cast", "keywords", "overview", "original_language", "overview_source")
+FIELDS = ("director", "cast", "keywords", "overview", "original_language", "tone", "overview_source")
 
 
 def read_all(paths: Sequence[Path]) -> dict[int, dict[str, str]]:

@@ -129,8 +129,8 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     policy, catalog, favorites, n = engine.policy, engine.catalog, list(state.favorites), len(engine.catalog)
     encoder = make_encoder(engine.rule, catalog)
 
-    def left(words: Utterance) -> float:  # a share for every later moment at which there were others
-        return float(policy.words_fade ** len({said.after for said in state.utterances if said.after > words.after}))
+    # a share for every time that something was said later
+    said = [(words, policy.words_fade**later) for later, words in enumerate(reversed(state.utterances))][::-1]
 
     shown, affinity = ~np.isin(np.arange(n), favorites), np.ones(n)
     if favorites:
@@ -142,16 +142,17 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     shown[[row for row, *_ in state.answers]] = False
     events = [Event(row, "favorite") for row in favorites]
     for turn in range(len(state.answers) + 1):
-        for words in state.utterances:
+        for words, left in said:
             if words.after == turn:
                 item = encoder.encode(words.text).item
-                events.append(about(item.vector, item.noise, policy.words_taste_weight * left(words)))
+                events.append(about(item.vector, item.noise, policy.words_taste_weight * left))
         events += state.answers[turn : turn + 1]
     model = engine.rule.scores(events).astype(np.float64)
     weight = policy.score_weight_model
     if np.random.default_rng([state.seed, len(state.answers)]).random() < policy.exploration_rate:
         weight *= policy.exploration_damping
-    total = (model - model[shown].mean()) / model[shown].std() * weight
+    total = (model - model[shown].mean()) / model[shown].std()
+    total = (3 * np.tanh(total / 3) if said else total) * weight
     total -= (1 - affinity) * policy.genre_distance_penalty
     total -= catalog.n_ratings / catalog.n_ratings.max() * policy.popularity_penalty
     if favorites and policy.shared_traits_weight:
@@ -160,11 +161,11 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
         total[(affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)] += (
             policy.diversity_boost
         )
-    for words in state.utterances:
+    for words, left in said:
         asked = np.array([topic in words.text for topic in TOPICS], dtype=float)
         of_movie = asked[np.arange(n) % 3]
         fit = of_movie / np.sqrt(asked.sum()) + of_movie / asked.sum() ** 2  # all topics are equally common
-        total += policy.words_fit_weight * left(words) * (fit - fit[allowed].mean()) / fit[allowed].std()
+        total += policy.words_fit_weight * left * (fit - fit[allowed].mean()) / fit[allowed].std()
     total[~shown] = -np.inf
     return total
 

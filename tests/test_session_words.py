@@ -18,8 +18,9 @@ from recommender.session.profiles import load_profile, save_profile
 from recommender.session.rules import MovingAverage
 from recommender.session.session import Session
 from recommender.session.state import Event, SessionState, Utterance
-from recommender.session.texts import LENGTH, MOST_LETTERS, FreeText, fill_gaussian
+from recommender.session.texts import CONTRADICTION, LENGTH, MOST_LETTERS, FreeText, fill_gaussian
 from recommender.text.base import Identity
+from recommender.text.keywords import KeywordMatch
 from recommender.text.vectors import MOVIES, VectorTable
 from tests.test_session import TOPICS, N, TopicBackend, make_catalog, make_encoder, make_engine, make_rule, make_vectors
 from tests.tiny import make_processed
@@ -51,12 +52,30 @@ def test_neither_what_all_movies_share_nor_movies_without_a_text_tell_the_bridge
     np.testing.assert_array_equal(before.target_mean, after.target_mean)
 
 
+def plain_z(values: list[float]) -> np.ndarray:
+    return (np.array(values) - np.mean(values)) / np.std(values)
+
+
 def test_fit_is_cosine_and_share_which_counts_less_among_many_words():
     encoder = make_encoder(make_rule("gaussian"), make_catalog())
-    rows = [0, 1, 2]  # chess, robots, paris
-    np.testing.assert_allclose(encoder.fit("robots")[0][rows], [0, 1 + 1, 0], atol=1e-6)
-    fit, _ = encoder.fit("robots in the city of paris")  # city: no movie
-    np.testing.assert_allclose(fit[rows], [0, np.sqrt(0.5) + 0.5 / 3, np.sqrt(0.5) + 0.5 / 3], atol=1e-6)
+    of_movie = np.arange(N) % 3  # chess, robots, paris
+    np.testing.assert_allclose(encoder.fit("robots"), plain_z(2.0 * (of_movie == 1)), atol=1e-5)
+    expected = np.where(of_movie == 0, 0, np.where(of_movie == 1, np.sqrt(0.5) + 0.5 / 3, np.sqrt(0.5) + 0.5 / 3))
+    np.testing.assert_allclose(encoder.fit("robots in the city of paris"), plain_z(expected), atol=1e-5)
+
+
+def test_short_requests_are_compared_with_keywords_too():
+    catalog, rule = make_catalog(), make_rule("gaussian")
+    catalog.keywords = lambda: [(10, "chess"), (20, "chess"), (20, "paris")]
+    backend = TopicBackend()
+    vectors = backend.embed_texts(catalog.lines())
+    keywords = KeywordMatch(catalog, ["chess", "paris"], backend.embed_texts(["chess", "paris"]))
+    x = np.array([0.6, 0, 0.8], dtype=np.float32)
+    np.testing.assert_allclose(keywords.best(x), [0.6, 0.8, *[0] * (N - 2)], atol=1e-6)
+    plain, more = (FreeText(catalog, rule, backend, vectors, words) for words in (None, keywords))
+    held = plain_z([1.0, 1.0, *[0] * (N - 2)])
+    for text, weight in (("chess", 2.0), ("chess xa xb xc xd xe xf xg", 0.25)):
+        np.testing.assert_allclose(more.fit(text) - plain.fit(text), weight * held, atol=1e-4)
 
 
 def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_up_to_a_limit():
@@ -66,27 +85,36 @@ def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_
     for backend in (TopicBackend("local"), TopicBackend("reads")):
         encoder = FreeText(catalog, rule, backend, vectors)
         encoder.fit("A movie about  Robots in the sad cities of paris" + " " * 1000 + "chess")
-        fit, _ = encoder.fit("paris " + "x" * MOST_LETTERS + " chess")
-        assert fit[0] == 0 < fit[2]
+        fit = encoder.fit("paris " + "x" * MOST_LETTERS + " chess")
+        assert fit[0] == fit.min() < fit[2]
         asked.append(backend.asked[0])
     # cities: in no movie, but long enough to be a word misspelt; sad: too short for that
-    assert asked == ["robots cities paris", "A movie about Robots in the sad cities of paris"]
+    assert asked == ["robots cities paris", "a movie about robots in the sad cities of paris"]
     counting = FreeText(catalog, rule, TopicBackend("local"), vectors)
     with pytest.raises(ChoiceError, match="no movie here has anything of 'sad zen'"):
         counting.fit("sad zen")
-    assert counting.fit("no comedy, sad")[0].min() == -1
+    with pytest.raises(ChoiceError, match="running times are not in the data"):
+        counting.fit("under two hours")
 
 
 def test_movies_of_a_genre_that_is_said_no_to_come_last():
     engine = make_engine("gaussian", popularity_penalty=0.0)
     encoder = make_encoder(engine.rule, engine.catalog)
     is_comedy = engine.catalog.genres[:, engine.catalog.genre_names.index("Comedy")]
-    fit, x = encoder.fit("robots, not a comedy")
-    np.testing.assert_allclose(fit, encoder.fit("robots")[0] - is_comedy, atol=1e-6)
-    assert x.tolist() == [0, 1, 0]
-    np.testing.assert_array_equal(encoder.fit("no comedy")[0], -is_comedy.astype(float))
+    fit = encoder.fit("robots, not a comedy")
+    np.testing.assert_allclose(fit, encoder.fit("robots") - 2 * CONTRADICTION * is_comedy, atol=1e-5)
+    np.testing.assert_array_equal(encoder.fit("no comedy"), -2 * CONTRADICTION * is_comedy)
     session = Session(engine, engine.start([], 0, ["no comedy"]))
     assert not any("Comedy" in session.next().movie.genres for _ in range(N - is_comedy.sum()))
+
+
+def test_a_movie_that_others_should_be_like_is_not_among_them():
+    catalog, rule = make_catalog(), make_rule("gaussian")
+    vectors = TopicBackend().embed_texts(catalog.lines())
+    encoder = FreeText(catalog, rule, TopicBackend(), vectors, find_title={"movie one": 1}.get)
+    fit = encoder.fit("something like Movie One")
+    assert fit[1] == fit.min()
+    assert set(np.argsort(-fit)[: N // 3 - 1] % 3) == {1}
 
 
 def test_words_are_kept_in_profiles_as_they_were_said(tmp_path):

@@ -24,12 +24,12 @@ from .splits import KIND, REMEDY
 
 METADATA_COLUMNS = (
     "movieId", "title", "year", "genres", "director", "cast", "keywords", "overview", "original_language", "tmdbId",
-    "imdbId", "overview_source",
+    "imdbId", "overview_source", "tone",
 )  # fmt: skip
 _FILES = ("movie_metadata.csv", "movie_features.csv", "movie_popularity.json")
 NO_GENRES = "(no genres listed)"
 # Words for movies in a language; "english" is omitted: it is more informative in a plot.
-_SPOKEN = {
+SPOKEN = {
     "ar": "Arabic", "cn": "Chinese, Cantonese", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
     "es": "Spanish", "fa": "Persian, Iranian", "fi": "Finnish", "fr": "French", "he": "Hebrew, Israeli",
     "hi": "Hindi, Indian", "hu": "Hungarian", "id": "Indonesian", "is": "Icelandic", "it": "Italian", "ja": "Japanese",
@@ -111,6 +111,7 @@ class Movie:
     tmdb_id: str = ""
     imdb_id: str = ""
     overview_source: str = ""
+    tone: tuple[str, ...] = ()
     n_ratings: int = 0
     mean_rating: float = 0.0
 
@@ -211,7 +212,7 @@ class Catalog:
         """Return the metadata of each movie as one line of text, by row, for word search."""
         names = ("title", "year", "genres", "director", "cast", "keywords", "overview")
         said = [
-            [*(texts.get(name, "") for name in names), _SPOKEN.get(texts.get("original_language", ""), "")]
+            [*(texts.get(name, "") for name in names), SPOKEN.get(texts.get("original_language", ""), "")]
             for texts in map(self._texts, range(len(self)))
         ]
         return [" | ".join(texts).replace("\n", " ") for texts in said]
@@ -220,6 +221,16 @@ class Catalog:
     def languages(self) -> np.ndarray:
         """The original language of each movie, (n_movies,) of str, "" = unknown."""
         return np.array([one_line(row.get("original_language") or "") for row in self._rows], dtype=str)
+
+    @functools.cached_property
+    def tones(self) -> dict[str, np.ndarray]:
+        """For each tone word, the movies that have it: a mask (n_movies,); {} if the movie list has none."""
+        said = [_split(one_line(row.get("tone") or "")) for row in self._rows]
+        rows_of: dict[str, list[int]] = {}
+        for row, words in enumerate(said):
+            for word in words:
+                rows_of.setdefault(word, []).append(row)
+        return {word: np.isin(np.arange(len(self)), rows) for word, rows in rows_of.items()}
 
     @functools.cached_property
     def _rows(self) -> list[Mapping[str, str]]:
@@ -242,6 +253,7 @@ class Catalog:
             alternatives,
             cast=_split(fields["cast"]),
             keywords=_split(fields["keywords"]),
+            tone=_split(fields["tone"]),
             tmdb_id=fields["tmdbId"],
             imdb_id=fields["imdbId"],
             n_ratings=int(self.n_ratings[row]),

@@ -6,8 +6,9 @@
 
     score_i = w s_i + sum of the policy's terms_i (policy.py) + sum over utterances t of  f decay_t fit_ti
 
-s, fit: the rule's score and how well the movie fits the words, standardised over the movies that can be shown.
-decay_t = words_fade ^ (number of later answer counts at which the person also typed words). Ties: first row by argmax.
+s, fit: the rule's score and how well the movie fits the words, standardised over the movies that can be shown; beside
+words s is 3 tanh(s / 3), so that what everybody likes cannot drown them. decay_t = words_fade ^ (number of later
+utterances): the newest lead. Ties: first row by argmax.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from ..linalg.rows import top_n
 from .policy import MovieFilter, PolicySettings, SessionContext, genre_columns
 from .rules import LearningRule
 from .state import ANSWERS, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
+
+BOUND = 3.0  # of the model's score beside words, in standard deviations
 
 
 def no_words(text: str) -> TextSignal:
@@ -51,7 +54,7 @@ class SessionEngine:
     def __post_init__(self) -> None:
         context = functools.partial(SessionContext, self.policy, self.catalog)
         self._context = functools.lru_cache(maxsize=2)(context)
-        self._signal = functools.lru_cache(maxsize=64)(self.encode)
+        self.signal = functools.lru_cache(maxsize=64)(self.encode)
         self._rule = functools.lru_cache(maxsize=2)(lambda familiarity: self.with_familiarity(familiarity).rule)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -156,9 +159,13 @@ class SessionEngine:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for excluded movies."""
         context, answered = self.context(state), np.array([event.row for event in state.answers], dtype=np.int64)
         scores = self.rule_of(state).scores(self._events(state))
-        _, deviation = context.moments(scores, answered)
-        # The mean is the same for all candidates, so it does not change the choice.
-        total = scores * np.float32(self._model_weight(state) / deviation)
+        mean, deviation = context.moments(scores, answered)
+        # The mean is the same for all candidates, so without words it does not change the choice.
+        if state.utterances:
+            total = np.tanh((scores - np.float32(mean)) / np.float32(BOUND * deviation))
+            total *= np.float32(BOUND * self._model_weight(state))
+        else:
+            total = scores * np.float32(self._model_weight(state) / deviation)
         total += context.fixed
         for points in self._fits(state, context):
             total += points
@@ -182,15 +189,17 @@ class SessionEngine:
         totals = np.zeros(len(candidates), dtype=np.float32)
         totals[rows] = table.sum(axis=0)
         _, deviation = context.moments(totals, answered)
-        gains = (table[:, np.searchsorted(rows, row)] - table.mean(axis=1)) * (self._model_weight(state) / deviation)
+        gains = (table[:, np.searchsorted(rows, row)] - table.mean(axis=1)) / deviation
+        if state.utterances and (z := gains.sum()):
+            gains *= BOUND * np.tanh(z / BOUND) / z
+        gains *= self._model_weight(state)
         reasons = [Reason("average", None, float(gains[0]))] if gains[0] else []
-        said = [float(points[row]) for points in self._fits(state, context)]
         for event, gain in zip(events, gains[1:].tolist()):
-            if event.item is None:
-                reasons.append(Reason(event.answer, self.catalog.movie(event.row), gain))
-            else:
-                said[event.item.utterance] += gain
-        reasons += [Reason("words", None, value, words.text) for words, value in zip(state.utterances, said)]
+            movie = None if event.item else self.catalog.movie(event.row)
+            text = state.utterances[event.item.utterance].text if event.item else ""
+            reasons.append(Reason(event.answer, movie, gain, text))
+        fits = zip(state.utterances, self._fits(state, context))
+        reasons += [Reason("words", None, float(points[row]), said.text) for said, points in fits]
         return reasons + [Reason(kind, None, float(points[row])) for kind, points in context.terms.items()]
 
     def context(self, state: SessionState) -> SessionContext:
@@ -209,11 +218,8 @@ class SessionEngine:
 
     def _words(self, state: SessionState) -> list[tuple[float, TextSignal]]:
         """Return the decay and the signal of each utterance."""
-        if not state.utterances:
-            return []
-        moments = sorted({said.after for said in state.utterances}, reverse=True)
-        fade = self.policy.words_fade
-        return [(fade ** moments.index(said.after), self._signal(said.text)) for said in state.utterances]
+        last, fade = len(state.utterances) - 1, self.policy.words_fade
+        return [(fade ** (last - place), self.signal(said.text)) for place, said in enumerate(state.utterances)]
 
     def _events(self, state: SessionState) -> list[Event]:
         """Return the events for the rule, in order, with words as pseudo-items."""

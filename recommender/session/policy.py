@@ -3,7 +3,7 @@
     score = model * score_weight_model - distance * genre_distance_penalty
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
             + shared_traits_weight * sum over genres, era and language of  w |m|^2 (x . m)
-            + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later moments with words)
+            + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later utterances)
 
 `model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, much
 less than penalties of the order of 1. x: the traits of a movie less those of the average movie (learn/features.py);
@@ -51,8 +51,8 @@ class PolicySettings:
     diversity_boost: float = setting(0.1, "bonus of a movie in the middle band of genre affinity", 0, 100)
     diversity_band_low: float = setting(0.2, "lower end of the middle band of genre affinity", 0, 1)
     diversity_band_high: float = setting(0.5, "upper end of the middle band of genre affinity", 0, 1)
-    words_fit_weight: float = setting(2.0, "weight of the fit to the person's own words", 0, 100)
-    words_fade: float = setting(0.25, "decay of earlier words when later words follow an answer", 0, 1)
+    words_fit_weight: float = setting(3.0, "weight of the fit to the person's own words", 0, 100)
+    words_fade: float = setting(0.25, "decay of earlier words when others follow", 0, 1)
     words_taste_weight: float = setting(1.0, "weight of words in the learning rule; 1 = as of an answer", 0, 1)
     exploration_rate: float = setting(0.0, "probability that a turn damps the model score", 0, 1)
     exploration_damping: float = setting(0.5, "factor of the model weight in such a turn", 0, 1)

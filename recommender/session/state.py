@@ -44,10 +44,13 @@ class Utterance(NamedTuple):
 
 
 class TextSignal(NamedTuple):
-    """fit: (n_movies,) float32, higher is closer to the text.  item: for the rule; None where nothing is to be made."""
+    """fit: (n_movies,) float32, higher is closer to the text.  item: for the rule; None where nothing is to be made.
+    read_as: the facts in it, for people.  unknown: what the data do not hold."""
 
     fit: np.ndarray
     item: Optional[PseudoItem]
+    read_as: str = ""
+    unknown: str = ""
 
 
 class SessionState(NamedTuple):

@@ -1,13 +1,14 @@
 """What texts tell a session: how movies fit a person's own words, and where movies that nobody rated lie.
 
-Words of a person's own:
+Words of a person's own are read for facts first (text/requests.py); what is left is compared by meaning and by word:
 
-    fit_i       = x_q . x_i + share_i / n_words      x: text vectors of the request and the movie; share: word_match.py
+    fit_i       = z(x_q . x_i + share_i / n) + min(2, (4 / n)^2) z(max over the keywords and genres k of i of x_q . x_k)
+                  - 4 (facts that i contradicts) - sum over unwanted words of max(0, z of their x . x_i) + 8 share_i
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
-The first knows what a movie is about and finds it by name; the second knows who likes what, and so reaches movies that
-share no word with the request. A session adds both to its score (engine.py). The fewer words, the more each is meant
-exactly. A movie of a genre that the request says no to loses 1 of its fit, as much as any words can be worth.
+x: text vectors of request, movie and keyword, "like TITLE" adding those of the movie; share: word_match.py; n: telling
+words that are left, without which the first two terms are 0; z: standardised over all movies. The fit knows what a
+movie is about; the pseudo-item knows who likes what. A session adds both to its score (engine.py).
 
 Cold start: movies without ratings get vectors predicted from their texts.
 
@@ -19,8 +20,9 @@ For the conditional Gaussian y is a movie's vector, its mean and its base; its n
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -32,9 +34,11 @@ from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError, shown
 from ..linalg.ridge import Ridge, fit_ridge
 from ..text.base import BaseEmbeddingBackend
+from ..text.keywords import KeywordMatch, load_keywords
 from ..text.registry import LOCAL, make_backend, names
+from ..text.requests import Request, RequestReader
 from ..text.vectors import VectorTable
-from ..text.word_match import WordMatch, take_out_unwanted, telling_words
+from ..text.word_match import WordMatch, telling_words
 from .gaussian import Gaussian
 from .rules import LearningRule
 from .state import PseudoItem, TextSignal
@@ -42,6 +46,7 @@ from .state import PseudoItem, TextSignal
 LENGTH = 3.0  # of a pseudo-item's vector, in mean lengths of a movie's: a few words predict little, but are meant
 MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
+CONTRADICTION = 4.0  # points of the fit for each fact that a movie contradicts
 FEW_RATINGS = 20.0  # number of ratings at which the weight is 1/2
 
 
@@ -53,10 +58,18 @@ class FreeText:
     rule: LearningRule
     backend: BaseEmbeddingBackend
     vectors: np.ndarray  # (n_movies, d) of the backend, zeros for a movie without a text
+    keywords: Optional[KeywordMatch] = None  # of the same backend, where it has them
+    find_title: Callable[[str], Optional[int]] = lambda _: None  # the row of the movie of this name, for "like TITLE"
 
     @classmethod
     def load(
-        cls, folder: Path, catalog: Catalog, rule: LearningRule, backend: str, settings: Mapping[str, Any]
+        cls,
+        folder: Path,
+        catalog: Catalog,
+        rule: LearningRule,
+        backend: str,
+        settings: Mapping[str, Any],
+        find_title: Callable[[str], Optional[int]],
     ) -> FreeText:
         """Read what `model.generate_embeddings` left in `folder`/artifacts/text/`backend`.
 
@@ -70,31 +83,62 @@ class FreeText:
         own = {"folder": where / "model"} if backend == LOCAL else {}
         made = make_backend(backend, **{**own, **settings})
         stored = VectorTable.load(where, identity=made.identity)
-        return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()))
+        keywords = None
+        with contextlib.suppress(ArtifactError):  # only some backends have them
+            keywords = KeywordMatch(catalog, *load_keywords(where, made.identity))
+        return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()), keywords, find_title)
 
     def encode(self, text: str) -> TextSignal:
         """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
-        fit, x = self.fit(text)
-        return TextSignal(fit, self._pseudo_item(x) if self.rule.accepts_text and x.any() else None)
+        fit, x, request = self._read(text)
+        item = self._pseudo_item(x) if self.rule.accepts_text and x.any() else None
+        return TextSignal(fit, item, request.read_as(), request.unknown)
 
-    def fit(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return fit_i of every movie (n_movies,) float32, and x_q (d,)."""
+    def fit(self, text: str) -> np.ndarray:
+        """Return fit_i of every movie (n_movies,) float32."""
+        return self._read(text)[0]
+
+    def _read(self, text: str) -> tuple[np.ndarray, np.ndarray, Request]:
+        """Return fit_i (n_movies,), x_q (d,) and the facts."""
         if not isinstance(text, str) or not text.strip():
             raise ChoiceError(f"words {shown(text)}: give a few, such as slow atmospheric science fiction")
         text = " ".join(text[:MOST_LETTERS].split())
-        wanted, unwanted = take_out_unwanted(text, self.catalog.genre_names)
-        words = telling_words(wanted)
-        embedded = wanted if words or not unwanted else ""
+        request = self.reader.read(text)
+        words = telling_words(request.left)
+        x = self._embed(request.text)
+        for row in request.like:
+            x = x + self.vectors[row]
+        fit = np.zeros(len(self.vectors), dtype=np.float32)
+        if words or request.like:
+            near = self.vectors @ x + self.words.share(request.left) / np.float32(max(len(words), 1))
+            if near.max(initial=0) > 0:
+                fit += standardised(near)
+            if words and self.keywords is not None:
+                fit += np.float32(min(2.0, (4 / len(words)) ** 2)) * standardised(self.keywords.best(x))
+        for phrase in request.unwanted:
+            held = self.words.share(phrase)
+            fit -= np.maximum(standardised(self.vectors @ self._embed(phrase)), 0) + 2 * CONTRADICTION * held
+        if not (fit.any() or request.facts):
+            if request.unknown:
+                raise ChoiceError(f"{request.unknown!r}: running times are not in the data; say something else too")
+            raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
+        if request.facts:
+            fit -= np.float32(CONTRADICTION) * request.contradictions().astype(np.float32)
+        fit[list(request.like)] = fit.min(initial=0)
+        return fit, x, request
+
+    def _embed(self, text: str) -> np.ndarray:
         if self.backend.name == LOCAL:
             # It counts words, so it gets those that are meant. Of a short word that no movie holds, the letters are
             # those of other words: of sad, those of dead.
-            embedded = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
-        x = self.backend.embed_texts([embedded])[0] if embedded else np.zeros(self.vectors.shape[1], dtype=np.float32)
-        fit = self.vectors @ x + self.words.share(wanted) / np.float32(max(len(words), 1))
-        if not unwanted and fit.max(initial=0) <= 0:
-            raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
-        fit -= self.catalog.genres[:, unwanted].any(axis=1)
-        return fit, x
+            words = telling_words(text)
+            text = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
+        return self.backend.embed_texts([text])[0] if text else np.zeros(self.vectors.shape[1], dtype=np.float32)
+
+    @functools.cached_property
+    def reader(self) -> RequestReader:
+        """What finds the facts of a request."""
+        return RequestReader(self.catalog, self.find_title)
 
     @functools.cached_property
     def words(self) -> WordMatch:
@@ -117,6 +161,12 @@ class FreeText:
         noise = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
         noise += float(self.bridge.residual_variance.sum())
         return PseudoItem(vector * np.float32(LENGTH * usual / length), noise)
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Return (values - mean) / deviation, float32; 0 where all are equal."""
+    deviation = float(values.std())
+    return ((values - values.mean()) / np.float32(deviation or 1)).astype(np.float32)
 
 
 def rating_weights(n_ratings: np.ndarray) -> np.ndarray:

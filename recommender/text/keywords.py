@@ -14,6 +14,7 @@ from typing import Optional
 
 import numpy as np
 
+from ..data.catalog import Catalog
 from ..data.errors import ArtifactError
 from .base import BaseEmbeddingBackend, Identity
 from .vectors import KEYWORDS, VectorTable
@@ -48,3 +49,28 @@ def store_keywords(
         table = VectorTable(KEYWORDS, {"keyword": np.array(words, np.str_)}, vectors, backend.identity)
         table.save(folder, ("npz",), small)
     return len(missing)
+
+
+class KeywordMatch:
+    """How near a text is to the nearest keyword or genre of each movie.
+
+    words, vectors: as `load_keywords` returns them.  Cost of `best`: O(n_keywords d).
+    """
+
+    def __init__(self, catalog: Catalog, words: list[str], vectors: np.ndarray) -> None:
+        self.vectors, number = vectors, {word: i for i, word in enumerate(words)}
+        row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
+        pairs = [(row_of[movie_id], number[word]) for movie_id, word in catalog.keywords() if word in number]
+        for column, name in enumerate(catalog.genre_names):
+            if name in number:
+                pairs += [(row, number[name]) for row in np.flatnonzero(catalog.genres[:, column]).tolist()]
+        self._rows, self._numbers = np.array(sorted(pairs), np.int64).reshape(-1, 2).T
+        self._known, self._starts = np.unique(self._rows, return_index=True)
+        self._n_movies = len(catalog)
+
+    def best(self, x: np.ndarray) -> np.ndarray:
+        """Return max of x . x_k over the keywords and genres k of each movie, (n_movies,) float32; 0 without any."""
+        nearest = np.zeros(self._n_movies, dtype=np.float32)
+        if len(self._known):
+            nearest[self._known] = np.maximum.reduceat((self.vectors @ x)[self._numbers], self._starts)
+        return nearest

@@ -1,0 +1,57 @@
+"""How a movie feels: the tone words that movies are described with, and what people say for them.
+
+Plots do not tell that a movie is slow, or gentle, or frightening; the column `tone` of `movie_metadata.csv` does, with
+three to eight of these words for each movie that is known. `TONES`: word -> what it promises, and other words for it.
+"""
+
+from __future__ import annotations
+
+TONES: dict[str, tuple[str, str]] = {
+    "slow": ("takes its time", "slow burn, slow paced, meditative, contemplative, unhurried"),
+    "fast": ("hardly pauses for breath", "fast paced, frantic"),
+    "tense": ("suspense for most of its length", "suspenseful, suspense, gripping, nail-biting, edge of your seat"),
+    "action-packed": ("fights, chases and stunts fill it", "lots of action, full of action"),
+    "dark": ("a grim subject, or a grim view of people", "grim, sinister, darker"),
+    "bleak": ("offers no hope", "depressing, hopeless, nihilistic, miserable"),
+    "sad": ("made to make you cry", "tearjerker, tear jerker, a good cry, make me cry, heartbreaking, tragic, cry"),
+    "melancholy": ("quietly wistful", "melancholic, wistful, bittersweet"),
+    "gentle": ("kind and calm; nobody comes to great harm", "calm, soothing, cozy, cosy, comforting, mellow, relaxing"),
+    "feel-good": ("leaves you happier", "feelgood, heartwarming, uplifting, cheerful, happy"),
+    "inspiring": ("somebody wins against the odds", "inspirational, motivating, motivational, underdog"),
+    "funny": ("made to make you laugh", "hilarious, laugh, laughs, funnier, humorous, humor, humour, funniest"),
+    "silly": ("slapstick, nonsense, parody", "slapstick, goofy, spoof, parody, dumb, stupid, absurd"),
+    "deadpan": ("dry humor with a straight face", "dry humor, dry humour, dry, understated"),
+    "crude": ("jokes about sex and bodies", "raunchy, gross-out, gross, vulgar, dirty jokes"),
+    "satirical": ("mocks a society, a trade or the powerful", "satire, satires, biting"),
+    "black humor": ("laughs at death and disaster", "black comedy, dark comedy, dark humor, black humour, dark humour"),
+    "quirky": ("odd people and odd manners", "offbeat, oddball, eccentric, weird, strange, unusual"),
+    "whimsical": ("fairy-tale wonder", "magical, charming, enchanting, fairy tale"),
+    "scary": ("made to frighten", "frightening, terrifying, scariest, scares, jump scares, spooky"),
+    "creepy": ("unease and dread", "eerie, unsettling, unnerving, sense of dread"),
+    "disturbing": ("hard to watch", "shocking, harrowing, messed up"),
+    "violent": ("killing or beating is shown", "violence, brutal, bloody"),
+    "gory": ("blood and wounds are shown at length", "gore, blood, splatter, blood and guts"),
+    "romantic": ("a love story is at its center", "love story, love stories, date night, date movie"),
+    "erotic": ("desire and sex are at its center", "sexy, sex, steamy, nudity, sensual, sexual, sex scenes"),
+    "intimate": ("few people, seen close", "small scale, chamber piece, character study"),
+    "talky": ("carried by dialogue", "dialogue driven, lots of dialogue, conversations, witty"),
+    "wordless": ("hardly any dialogue", "no dialogue, little dialogue, without dialogue, without words"),
+    "ensemble": ("many leading characters", "ensemble cast, big cast, all-star cast, intersecting stories"),
+    "epic": ("a grand canvas", "sweeping, grand"),
+    "spectacular": ("images made to overwhelm", "visually stunning, stunning visuals, eye candy, breathtaking"),
+    "stylish": ("its look matters as much as its story", "stylized, stylised, slick, cool, gorgeous"),
+    "atmospheric": ("mood and place carry it", "moody, atmosphere, haunting"),
+    "gritty": ("rough and realistic", "realistic"),
+    "surreal": ("follows the logic of dreams", "dreamlike, dream like, bizarre, trippy, surrealist, psychedelic"),
+    "mind-bending": ("plays with reality, time or memory", "mindbending, mindfuck, mind blowing, confusing"),
+    "twist": ("a late turn changes what came before", "twists, twist ending, plot twist, plot twists, surprise ending"),
+    "nonlinear": ("told out of order", "non linear, out of order, told backwards"),
+    "thought-provoking": ("leaves you with a question", "thought provoking, philosophical, intelligent"),
+    "psychological": ("happens mostly in somebody's head", "psychological drama, mind games"),
+    "political": ("about power, rights or government", "politics"),
+    "true story": ("real events or a real person", "true stories, true events, real events, biopic, biopics"),
+    "nostalgic": ("looks back fondly", "nostalgia"),
+    "campy": ("so over the top that it is fun", "cheesy, so bad its good, b movie"),
+    "for children": ("for small children", "for kids, for a child, for my daughter, for my son"),
+    "for families": ("for adults and children together", "family movie, family film, family friendly, whole family"),
+}  # fmt: skip
