@@ -119,9 +119,8 @@ class Conversation:
         if loaded is None:
             up_to, fewer = ("up to ", "") if given.like else ("", " with fewer")
             self.say(f"{about} Name {up_to}{n} that you love; Enter alone starts{fewer}.")
-            state = self.engine.start(
-                self.console.ask_favorites(n, 0 if given.like else 1), given.seed or 0, given.like
-            )
+            rows = self.console.ask_favorites(n, 0 if given.like else 1)
+            state = self.engine.start(rows, given.seed or 0, given.like)
         else:
             state = loaded[0]
             old = state.wanted or MovieFilter()
@@ -247,10 +246,9 @@ class Conversation:
     def say_read(self, texts: Sequence[str]) -> None:
         """Print which facts were found in words, and what of them the data do not hold."""
         for signal in map(self.engine.signal, texts):
-            if signal.read_as:
-                self.say(f"   read as: {signal.read_as}")
-            if signal.unknown:
-                self.say(f"   {signal.unknown}: running times are not in the data")
+            unknown = signal.unknown and f"not {signal.unknown}: running times are not in the data"
+            if found := "; ".join(filter(None, (signal.read_as, unknown))):
+                self.say(f"   read as: {found}")
 
     def show_why(self, state: SessionState) -> None:
         """Print the terms of the score; the smallest answers are summed in one line."""

@@ -37,8 +37,6 @@ if TYPE_CHECKING:  # imported on first use
     from .session.texts import FreeText
 
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
-SURE = 0.94  # score of a title from which on "like TITLE" means that movie
-FAME_WEIGHT = 0.2  # of the number of ratings in `search_text`
 LATEST = 2**32  # seconds; a larger value is in milliseconds
 
 
@@ -132,11 +130,7 @@ class Recommender:
         from .session.texts import FreeText
 
         given = (self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
-        return FreeText.load(*given, find_title=self._find_title)
-
-    def _find_title(self, name: str) -> Optional[int]:
-        found = self.titles.search(name, 1)
-        return found[0].row if found and found[0].score >= SURE else None
+        return FreeText.load(*given, lambda name: self.titles.called(name))
 
     @functools.cached_property
     def _similar(self) -> SimilarMovies:
@@ -166,11 +160,7 @@ class Recommender:
 
         Raises `ChoiceError` for a text without known words, `ArtifactError` without text vectors of the movies.
         """
-        from .session.texts import standardised
-
-        n = whole("n", n)
-        fame = standardised(np.log1p(self.catalog.n_ratings))
-        fit = self.free_text.fit(text) + np.float32(FAME_WEIGHT) * fame
+        n, fit = whole("n", n), self.free_text.fit_and_fame(text)
         return [Fit(self.catalog.movie(row), float(fit[row])) for row in top_n(fit[None], n)[0].tolist()]
 
     def encode(self, text: str) -> TextSignal:

@@ -102,6 +102,11 @@ class TitleIndex:
         found = self.search(text, 8)
         return Resolution(found[0].row if found and self._is_clear(found, text) else None, found)
 
+    def called(self, name: str) -> Optional[int]:
+        """Return the row of the best-known movie with exactly this title, or another title of its own, or None."""
+        found = self.search(name, 1)
+        return found[0].row if found and found[0].score >= _SCORES[ALTERNATIVE][1] else None
+
     def too_new(self, text: str) -> str:
         """Return what to say of a title that ends in a year after the newest movie's, "" for any other."""
         split, newest = _YEAR_AT_END.match(text.strip()), int(self._catalog.years.max(initial=0))

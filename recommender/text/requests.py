@@ -118,7 +118,7 @@ class RequestReader:
         for name, rows in genre_of.items():
             self._add(f"{name}, {_GENRES.get(name, '')}", "genre", name, rows)
         for phrase, names in _SEVERAL.items():
-            for name in set(names) & set(genre_of):
+            for name in filter(genre_of.__contains__, names):
                 self._add(phrase, "genre", name, genre_of[name])
         for code, spoken in SPOKEN.items():
             self._add(f"{spoken}, {_PLACES.get(code, '')}", "language", spoken.split(",")[0], catalog.languages == code)
@@ -261,9 +261,8 @@ class RequestReader:
             if i + n <= len(tokens) and (name := " ".join(tokens[i : i + n])) in self._names:
                 return n, [self._of_person([name], role)]
         names = self._surnames.get(tokens[i], []) if i < len(tokens) else []
-        fame = {name: int(self.catalog.n_ratings[self._rows([name], role)].sum()) for name in names}
-        most = max(fame.values(), default=0)
-        names = [name for name in names if fame[name] >= max(most / 2, 1)]
+        fame = {name: int((self.catalog.n_ratings + 1)[self._rows([name], role)].sum()) for name in names}
+        names = [name for name in names if 2 * fame[name] >= max(fame.values()) > 0]
         if not names or (not role and self._rows(names, role).sum() < LEAST):
             return 0, []
         return 1, [self._of_person(names, role)]

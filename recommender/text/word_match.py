@@ -4,9 +4,8 @@
     idf_w   = ln((1 + n_movies) / n_w)                         n_w: movies that hold w
 
 from 0, no word, to 1, all of them. A word counts in any of its commonest forms (backends/word_features.py), in title,
-year, genres, director, cast, keywords, description and language. A decade, as in "80s", is held by movies made in it,
-whose year stands after the title or in a column of its own. Genres that a request says no to ("not horror") are found
-here too. Sparck Jones 1972, "A statistical interpretation of term specificity and its application in retrieval".
+year, genres, director, cast, keywords, description and language. Sparck Jones 1972, "A statistical interpretation of
+term specificity and its application in retrieval".
 
 Nothing is indexed: the movies are one long text, a line each, which is searched for each word. For some thousand movies
 that takes a millisecond, where an index would take most of a second to build.
@@ -15,7 +14,7 @@ that takes a millisecond, where an index would take most of a second to build.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -31,10 +30,6 @@ who whose will with without would you your film films picture pictures flick fli
 _SAID_AROUND = frozenset(_AROUND.split())
 _WORD = re.compile(r"\w+")
 _ENDINGS = "y|s|es|ies|d|ed|ing|ly"
-_DECADE = re.compile(r"(19|20)?(\d)0s")
-_DECADES = {"twenties": "20s", "thirties": "30s", "forties": "40s", "fifties": "50s", "sixties": "60s"}
-_DECADES.update({"seventies": "70s", "eighties": "80s", "nineties": "90s"})
-_NO = re.compile(r"(?:\bbut\s+)?\b(?:no|not|without|except)\s+(?:an?\s+|any\s+)?(\w+)(?:\s+or\s+(\w+))?")
 MOST_WORDS = 60  # words of a query that are used
 
 
@@ -46,26 +41,6 @@ def telling_words(text: str) -> list[str]:
     """
     words = dict.fromkeys(word for word in _WORD.findall(fold(text)) if word not in _SAID_AROUND)
     return list(words)[:MOST_WORDS]
-
-
-def take_out_unwanted(text: str, names: Sequence[str]) -> tuple[str, list[int]]:
-    """Return `text` (folded if anything was found) without negated genres, and their columns in `names`.
-
-    >>> take_out_unwanted("A thriller, not horror or war, in no time", ["Horror", "Thriller", "War"])
-    ('a thriller, , in no time', [0, 2])
-    """
-    column_of = {stem(fold(name)): column for column, name in enumerate(names)}
-    found: list[int] = []
-
-    def without(match: re.Match[str]) -> str:
-        roots = [stem(word) for word in match.groups() if word]
-        if not all(root in column_of for root in roots):
-            return match.group()
-        found.extend(column_of[root] for root in roots)
-        return ""
-
-    rest = _NO.sub(without, fold(text))
-    return (rest, found) if found else (text, [])
 
 
 class WordMatch:
@@ -93,25 +68,16 @@ class WordMatch:
         return (held / max(total, 1e-12)).astype(np.float32)
 
     def rows_with(self, word: str) -> np.ndarray:
-        """Return the movies with a form of `word` (folded), or a year of the decade that it names, ascending."""
+        """Return the movies with a form of `word` (folded), ascending."""
         root = stem(word)
         # An unchanged root has lost no e: sad is not a form of Sade.
         endings = _ENDINGS if root == word else f"e|{_ENDINGS}"
         rest = re.compile(f"(?:{re.escape(root[-1])}?(?:{endings})?|{re.escape(word[len(root) :])})\\b")
         text = self._text
-        decade = _DECADE.fullmatch(_DECADES.get(word, word))
-        places = [year.start() for year in re.finditer(_years(decade), text)] if decade else []
-        place = text.find(root)
+        places, place = [], text.find(root)
         while place >= 0:  # ten times faster than one regular expression over the text
             end = rest.match(text, place + len(root))
             if end and not (place and text[place - 1].isalnum()):
                 places.append(place)
             place = text.find(root, end.end() if end else place + 1)
-        rows = np.unique(np.searchsorted(self._starts, places, side="right") - 1)
-        return rows
-
-
-def _years(decade: re.Match[str]) -> str:
-    """Return the pattern of a movie's year in a decade; without a century, the latest past one."""
-    tens = decade.group(2)
-    return rf"(?:\(|\| ){decade.group(1) or ('20' if tens in '01' else '19')}{tens}\d(?:\)| \|)"
+        return np.unique(np.searchsorted(self._starts, places, side="right") - 1)
