@@ -7,14 +7,18 @@ from 0, no word, to 1, all of them. A word counts in any of its commonest forms 
 year, genres, director, cast, keywords, description and language. Sparck Jones 1972, "A statistical interpretation of
 term specificity and its application in retrieval".
 
-Nothing is indexed: the movies are one long text, a line each, which is searched for each word. For some thousand movies
-that takes a millisecond, where an index would take most of a second to build.
+Every word's movies are listed once, which takes a tenth of a second for some thousand movies; the forms of a word are
+among the words that begin with its stem.
 """
 
 from __future__ import annotations
 
 import re
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -47,9 +51,13 @@ class WordMatch:
     """Looks words up in `lines`, one for each movie, in order."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        folded = [fold(line).replace("\n", " ") for line in lines]
-        self._text = "\n".join(folded)
-        self._starts = np.concatenate(([0], np.cumsum([len(line) + 1 for line in folded])))[:-1].astype(np.int64)
+        self._rows: dict[str, array[int]] = defaultdict(partial(array, "i"))
+        self._n = 0
+        for line in lines:
+            for word in set(_WORD.findall(fold(line))):
+                self._rows[word].append(self._n)
+            self._n += 1
+        self._words = sorted(self._rows)
 
     def share(self, text: str) -> np.ndarray:
         """Return share_i, (n_movies,) float32; all 0 if no movie has any word.
@@ -57,12 +65,11 @@ class WordMatch:
         >>> WordMatch(["Rook: a life in chess", "War and chess"]).share("wars about chess").tolist()[1]
         1.0
         """
-        n = len(self._starts)
-        held, total = np.zeros(n), 0.0
+        held, total = np.zeros(self._n), 0.0
         for word in telling_words(text):
             rows = self.rows_with(word)
             if len(rows):
-                idf = np.log((1 + n) / len(rows))
+                idf = np.log((1 + self._n) / len(rows))
                 held[rows] += idf
                 total += idf
         return (held / max(total, 1e-12)).astype(np.float32)
@@ -72,12 +79,11 @@ class WordMatch:
         root = stem(word)
         # An unchanged root has lost no e: sad is not a form of Sade.
         endings = _ENDINGS if root == word else f"e|{_ENDINGS}"
-        rest = re.compile(f"(?:{re.escape(root[-1])}?(?:{endings})?|{re.escape(word[len(root) :])})\\b")
-        text = self._text
-        places, place = [], text.find(root)
-        while place >= 0:  # ten times faster than one regular expression over the text
-            end = rest.match(text, place + len(root))
-            if end and not (place and text[place - 1].isalnum()):
-                places.append(place)
-            place = text.find(root, end.end() if end else place + 1)
-        return np.unique(np.searchsorted(self._starts, places, side="right") - 1)
+        form = re.compile(f"{re.escape(root)}(?:{re.escape(root[-1])}?(?:{endings})?|{re.escape(word[len(root) :])})")
+        found: list[int] = []
+        for known in self._words[bisect_left(self._words, root) :]:
+            if not known.startswith(root):
+                break
+            if form.fullmatch(known):
+                found += self._rows[known]
+        return np.unique(np.array(found, dtype=np.int64))
