@@ -85,7 +85,7 @@ def test_movietweetings_is_known_by_ids_and_scale_and_mapped_in_a_straight_line(
     ratings = [f"{u}::{m}::7::{BASE + u}\n" for u in (1, 2, 3) for m in (10, 20, 1853728)]
     run_setup(write(path, {"ratings.dat": "".join(ratings)}), tmp_path / "out")
     rows = (tmp_path / "out" / "movie_metadata.csv").read_text(encoding="utf-8").splitlines()
-    assert [row.split(",")[-2] for row in rows] == ["imdbId", "0000010", "0000020", "1853728"]
+    assert [row.split(",")[-3] for row in rows] == ["imdbId", "0000010", "0000020", "1853728"]
     few_stars = TWEETINGS.replace("::10::", "::5::").replace("::0::", "::1::").replace("::8::", "::3.5::")
     write(path, {"ratings.dat": few_stars, "movies.dat": TWEETED})
     with pytest.raises(DataError, match="give --source-format movietweetings, or dat"):
