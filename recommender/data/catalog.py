@@ -205,30 +205,30 @@ class Catalog:
 
     def keywords(self) -> list[tuple[int, str]]:
         """Return (movie id, keyword) for every keyword of every movie; [] if the movie list has none."""
-        words = ((i, _split(self._texts(row).get("keywords", ""))) for row, i in enumerate(self.movie_ids.tolist()))
-        return [(i, word) for i, said in words for word in said]
+        said = zip(self.movie_ids.tolist(), self.column("keywords"))
+        return [(i, word) for i, words in said for word in _split(words)]
 
     def lines(self) -> list[str]:
         """Return the metadata of each movie as one line of text, by row, for word search."""
         names = ("title", "year", "genres", "director", "cast", "keywords", "overview")
-        said = [
-            [*(texts.get(name, "") for name in names), SPOKEN.get(texts.get("original_language", ""), "")]
-            for texts in map(self._texts, range(len(self)))
-        ]
-        return [" | ".join(texts).replace("\n", " ") for texts in said]
+        spoken = [SPOKEN.get(code, "") for code in self.languages.tolist()]
+        return list(map(" | ".join, zip(*map(self.column, names), spoken)))
+
+    def column(self, name: str) -> list[str]:
+        """Return a column of the movie list as printable lines, by row; "" for an empty cell."""
+        return [one_line(row.get(name) or "") for row in self._rows]
 
     @functools.cached_property
     def languages(self) -> np.ndarray:
         """The original language of each movie, (n_movies,) of str, "" = unknown."""
-        return np.array([one_line(row.get("original_language") or "") for row in self._rows], dtype=str)
+        return np.array(self.column("original_language"), dtype=str)
 
     @functools.cached_property
     def tones(self) -> dict[str, np.ndarray]:
         """For each tone word, the movies that have it: a mask (n_movies,); {} if the movie list has none."""
-        said = [_split(one_line(row.get("tone") or "")) for row in self._rows]
         rows_of: dict[str, list[int]] = {}
-        for row, words in enumerate(said):
-            for word in words:
+        for row, words in enumerate(self.column("tone")):
+            for word in _split(words):
                 rows_of.setdefault(word, []).append(row)
         return {word: np.isin(np.arange(len(self)), rows) for word, rows in rows_of.items()}
 

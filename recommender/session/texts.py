@@ -91,8 +91,9 @@ class FreeText:
 
     def encode(self, text: str) -> TextSignal:
         """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
+        bridge = self.bridge if self.rule.accepts_text else None  # before the model is read: each takes memory
         fit, x, request = self._read(text)
-        item = self._pseudo_item(x) if self.rule.accepts_text and x.any() else None
+        item = self._pseudo_item(bridge, x) if bridge and x.any() else None
         return TextSignal(fit, item, request.read_as(), request.unknown)
 
     def fit(self, text: str) -> np.ndarray:
@@ -156,15 +157,15 @@ class FreeText:
         weights = rating_weights(self.catalog.n_ratings) * self.vectors.any(axis=1)
         return fit_ridge(self.vectors, self.rule.movie_vectors, weights)
 
-    def _pseudo_item(self, x: np.ndarray) -> Optional[PseudoItem]:
+    def _pseudo_item(self, bridge: Ridge, x: np.ndarray) -> Optional[PseudoItem]:
         # What sets the words apart from the average movie: that people watch movies at all is not asked for.
-        vector = self.bridge(x[None])[0] - self.bridge.target_mean
+        vector = bridge(x[None])[0] - bridge.target_mean
         length = float(np.linalg.norm(vector))
         if length == 0:
             return None
         usual = float(np.linalg.norm(self.rule.movie_vectors, axis=1).mean())
         noise = 0.0 if self.rule.movie_noise is None else float(np.median(self.rule.movie_noise))
-        noise += float(self.bridge.residual_variance.sum())
+        noise += float(bridge.residual_variance.sum())
         return PseudoItem(vector * np.float32(LENGTH * usual / length), noise)
 
 

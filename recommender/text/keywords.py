@@ -16,16 +16,17 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError
+from ..linalg.rows import unit_rows
 from .base import BaseEmbeddingBackend, Identity
 from .vectors import KEYWORDS, VectorTable
 
 
 def load_keywords(folder: Path, identity: Optional[Identity] = None) -> tuple[list[str], np.ndarray]:
-    """Return the genres and keywords stored in `folder`, ascending, and their vectors (n, d) float32.
+    """Return the genres and keywords stored in `folder`, ascending, and their vectors (n, d) of any length and dtype.
 
     identity: as in `VectorTable.load`.  Raises `ArtifactError` if none are stored, or those of another model.
     """
-    table = VectorTable.load(folder, KEYWORDS, identity)
+    table = VectorTable.load(folder, KEYWORDS, identity, as_stored=True)
     return table["keyword"].tolist(), table.embedding
 
 
@@ -45,7 +46,7 @@ def store_keywords(
     missing = [word for word in words if word not in known]
     if missing or len(known) > len(words):
         known.update(zip(missing, backend.embed_texts(missing)))
-        vectors = np.array([known[word] for word in words], np.float32).reshape(-1, backend.identity.dimension)
+        vectors = unit_rows(np.array([known[word] for word in words]).reshape(-1, backend.identity.dimension))
         table = VectorTable(KEYWORDS, {"keyword": np.array(words, np.str_)}, vectors, backend.identity)
         table.save(folder, ("npz",), small)
     return len(missing)
@@ -58,7 +59,9 @@ class KeywordMatch:
     """
 
     def __init__(self, catalog: Catalog, words: list[str], vectors: np.ndarray) -> None:
-        self.vectors, number = vectors, {word: i for i, word in enumerate(words)}
+        number = {word: i for i, word in enumerate(words)}
+        self._blocks = np.array_split(vectors, 1 + len(vectors) // 1024)  # as float32, all would be 20 MB
+        self._lengths = np.concatenate([np.linalg.norm(block.astype(np.float32), axis=1) for block in self._blocks])
         row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
         pairs = [(row_of[movie_id], number[word]) for movie_id, word in catalog.keywords() if word in number]
         for column, name in enumerate(catalog.genre_names):
@@ -72,5 +75,8 @@ class KeywordMatch:
         """Return max of x . x_k over the keywords and genres k of each movie, (n_movies,) float32; 0 without any."""
         nearest = np.zeros(self._n_movies, dtype=np.float32)
         if len(self._known):
-            nearest[self._known] = np.maximum.reduceat((self.vectors @ x)[self._numbers], self._starts)
+            cosines = np.concatenate([block.astype(np.float32) @ x for block in self._blocks]) / np.maximum(
+                self._lengths, 1e-9
+            )
+            nearest[self._known] = np.maximum.reduceat(cosines[self._numbers], self._starts)
         return nearest

@@ -148,12 +148,11 @@ class RequestReader:
         """Index directors and cast by their whole names, and by surnames that are no common word."""
         self._called: dict[str, dict[str, set[int]]] = {"by": defaultdict(set), "with": defaultdict(set)}
         self._names: dict[str, str] = {}  # folded -> as written
-        common: set[str] = set()
-        for row in range(len(self.catalog)):
-            movie = self.catalog.movie(row)
-            common.update(re.findall(r"\b[a-z]{2,}\b", f"{movie.overview} {' '.join(movie.keywords)}"))
-            for role, names in (("by", re.split(r"[;,]", movie.director)), ("with", movie.cast)):
-                for name in filter(None, map(str.strip, names)):
+        plots = " ".join([*self.catalog.column("overview"), *self.catalog.column("keywords")])
+        common = set(re.findall(r"\b[a-z]{2,}\b", plots))
+        for role, column, between in (("by", "director", "[;,]"), ("with", "cast", "[;|]")):
+            for row, names in enumerate(self.catalog.column(column)):
+                for name in filter(None, map(str.strip, re.split(between, names))):
                     key = " ".join(_TOKEN.findall(fold(name)))
                     self._names[key] = name
                     self._called[role][key].add(row)

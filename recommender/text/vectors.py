@@ -26,7 +26,7 @@ import numpy as np
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError, DataError
 from ..data.files import load_arrays
-from ..linalg.rows import align
+from ..linalg.rows import align, unit_rows
 from .base import Identity
 from .movie_sources import MOVIELENS
 
@@ -63,11 +63,17 @@ class VectorTable:
 
     @classmethod
     def load(
-        cls, folder: Path, name: str = MOVIES, identity: Optional[Identity] = None, texts: bool = False
+        cls,
+        folder: Path,
+        name: str = MOVIES,
+        identity: Optional[Identity] = None,
+        texts: bool = False,
+        as_stored: bool = False,
     ) -> VectorTable:
         """Read the table `name` of `folder`.
 
         identity: of the backend to compare the vectors with.  texts: also read the columns TEXTS, if stored.
+        as_stored: leave vectors in 8 bits as they are, of any length.
         Raises `ArtifactError` for files that are missing, damaged, or of another backend, model or dimension.
         """
         file = f"{name}.npz"
@@ -85,12 +91,8 @@ class VectorTable:
         dtypes = {"embedding": None, **{column: listed[column]["dtype"] for column in wanted}}
         columns = load_arrays(folder / file, dtypes, f"run {REMEDY}")
         embedding = columns.pop("embedding")
-        if embedding.dtype != np.float32:
-            embedding = embedding.astype(np.float32)
-            lengths = np.sqrt(np.einsum("ij,ij->i", embedding, embedding))
-            embedding /= np.where(lengths > 0, lengths, 1)[
-                :, None
-            ]  # in place: one table more would be a peak of memory
+        if embedding.dtype != np.float32 and not as_stored:
+            embedding = unit_rows(embedding.astype(np.float32))
         return cls(name, columns, embedding, stored, settings)
 
     @staticmethod

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from ..base import LINES
 
 _WORD = re.compile(r"\w+")
-_APOSTROPHES = re.compile("['\u2019\u02bc`\u00b4]")
+_APOSTROPHES = "'\u2019\u02bc`\u00b4"
 _SCIENCE_FICTION = re.compile(r"\bsci(?:ence)?[\s-]?fi(?:ction)?\b")
 _VOWEL = re.compile("[aeiouy]")
 GROUP = 3  # letters
@@ -70,7 +70,10 @@ def fold(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
         text = "".join(letter for letter in text if not unicodedata.combining(letter))
-    return _SCIENCE_FICTION.sub("scifi", _APOSTROPHES.sub("", text.lower()))
+    text = text.lower()
+    for mark in _APOSTROPHES:  # quicker than a regular expression
+        text = text.replace(mark, "")
+    return _SCIENCE_FICTION.sub("scifi", text) if "sci" in text else text
 
 
 def stem(word: str) -> str:
