@@ -46,14 +46,14 @@ def fit_ridge(X: np.ndarray, Y: np.ndarray, weights: np.ndarray, alphas: Sequenc
     [[21.0]]
     """
     used = weights > 0
-    X, Y, w = X[used].astype(np.float64), Y[used].astype(np.float64), weights[used]
+    w = weights[used]
     w = w / w.mean()
-    weight_share, sqrt_w = w / w.sum(), np.sqrt(w)[:, None]
-    x_mean, y_mean = w @ X / w.sum(), w @ Y / w.sum()
-    for centered, mean in ((X, x_mean), (Y, y_mean)):  # in place, as both may be large
-        centered -= mean
-        centered *= sqrt_w
+    weight_share = w / w.sum()
+    X, x_mean = _centered(X[used], w)
     U, squares = left_singular(X)
+    to_features = X.T @ U  # (d, r)
+    del X  # which may be large, as Y may
+    Y, y_mean = _centered(Y[used], w)
     projected = U.T @ Y  # (r, k)
     best, alpha = np.inf, None
     for candidate in alphas:
@@ -69,9 +69,18 @@ def fit_ridge(X: np.ndarray, Y: np.ndarray, weights: np.ndarray, alphas: Sequenc
             best, alpha, variance = error, candidate, squared / len(residuals)
     if alpha is None:
         raise DataError("ridge regression: the features or targets are not finite, so no penalty has a finite error")
-    coef = X.T @ (U @ (projected / (squares + alpha)[:, None]))  # X'sqrt(w) U diag(1 / (s^2 + alpha)) U' sqrt(w) Y
+    coef = to_features @ (projected / (squares + alpha)[:, None])  # X'sqrt(w) U diag(1 / (s^2 + alpha)) U' sqrt(w) Y
     intercept = (y_mean - x_mean @ coef).astype(np.float32)
     return Ridge(coef.astype(np.float32), intercept, y_mean.astype(np.float32), float(alpha), variance)
+
+
+def _centered(A: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return sqrt(w) (A - mean) and the weighted mean, float64."""
+    A = A.astype(np.float64)
+    mean = w @ A / w.sum()
+    A -= mean
+    A *= np.sqrt(w)[:, None]
+    return A, mean
 
 
 def left_singular(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

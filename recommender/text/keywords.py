@@ -61,7 +61,8 @@ class KeywordMatch:
     def __init__(self, catalog: Catalog, words: list[str], vectors: np.ndarray) -> None:
         number = {word: i for i, word in enumerate(words)}
         self._blocks = np.array_split(vectors, 1 + len(vectors) // 1024)  # as float32, all would be 20 MB
-        self._lengths = np.concatenate([np.linalg.norm(block.astype(np.float32), axis=1) for block in self._blocks])
+        lengths = [np.linalg.norm(block.astype(np.float32), axis=1) for block in self._blocks]
+        self._lengths = np.maximum(np.concatenate(lengths), 1e-9)
         row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
         pairs = [(row_of[movie_id], number[word]) for movie_id, word in catalog.keywords() if word in number]
         for column, name in enumerate(catalog.genre_names):
@@ -75,8 +76,6 @@ class KeywordMatch:
         """Return max of x . x_k over the keywords and genres k of each movie, (n_movies,) float32; 0 without any."""
         nearest = np.zeros(self._n_movies, dtype=np.float32)
         if len(self._known):
-            cosines = np.concatenate([block.astype(np.float32) @ x for block in self._blocks]) / np.maximum(
-                self._lengths, 1e-9
-            )
+            cosines = np.concatenate([block.astype(np.float32) @ x for block in self._blocks]) / self._lengths
             nearest[self._known] = np.maximum.reduceat(cosines[self._numbers], self._starts)
         return nearest
