@@ -36,9 +36,9 @@ from recommender.media.vector_files import Vectors, movie_files
 from recommender.media.visual import MEDIA_TYPES, ImageService, read_visual
 from recommender.text.backends.http import HttpBackend, estimate_tokens
 from recommender.text.backends.minilm import pack_weights
+from recommender.text.base import MOVIELENS
 from recommender.text.dialogues import ENDINGS, read_dialogues
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
-from recommender.text.movie_sources import MOVIELENS
 from recommender.text.people import AVERAGE, METHODS, UserVectorSettings, read_people
 from recommender.text.registry import DEFAULT_BACKEND, HTTP, MINILM, backend_class, names
 from recommender.text.vectors import DEFAULT_FORMS, VectorTable, fetch_vectors

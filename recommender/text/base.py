@@ -30,6 +30,7 @@ from ..data.errors import ChoiceError
 from ..data.settings import NoSettings, check_value
 from ..linalg.rows import unit_rows
 
+MOVIELENS = "movielens"  # the source of a processed folder
 LINES = ("Title", "Genres", "Plot", "Cast", "Keywords")  # of the text of a movie
 
 

@@ -25,10 +25,10 @@ from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from ..data.settings import check_value, default_folder
 from .backends.local import LocalBackend
-from .base import BaseEmbeddingBackend, Identity
+from .base import MOVIELENS, BaseEmbeddingBackend, Identity
 from .dialogues import ENDINGS, gather, read_dialogues
 from .keywords import store_keywords
-from .movie_sources import MOVIELENS, movie_columns, read_source
+from .movie_sources import movie_columns, read_source
 from .people import AVERAGE, UserVectorSettings, mix_users, read_people, user_vectors
 from .registry import DEFAULT_BACKEND, HTTP, LOCAL, SENTENCE_TRANSFORMERS, backend_class, make_backend
 from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, check_forms, refuse_mismatch

@@ -26,9 +26,8 @@ from ..data.raw.cells import is_nothing, joined_genres, link_id, unshared, whole
 from ..data.raw.csv_table import file_rows
 from ..data.raw.raw_files import RawFiles
 from ..data.raw.sources import FORMATS, IMDB_DIGITS
-from .base import movie_text, text_hash
+from .base import MOVIELENS, movie_text, text_hash
 
-MOVIELENS = "movielens"
 _DAT, _TSV = "movies.dat", "movie_database.tsv"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 # field -> columns of the INSPIRED table; the first one with a value counts

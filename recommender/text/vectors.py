@@ -27,8 +27,7 @@ from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError, DataError
 from ..data.files import load_arrays
 from ..linalg.rows import align, unit_rows
-from .base import Identity
-from .movie_sources import MOVIELENS
+from .base import MOVIELENS, Identity
 
 KIND = "taste-embeddings"
 REMEDY = "python -m model.generate_embeddings --force"
