@@ -160,7 +160,7 @@ class Recommender:
 
         Raises `ChoiceError` for a text without known words, `ArtifactError` without text vectors of the movies.
         """
-        n, fit = whole("n", n), self.free_text.fit_and_fame(text)
+        n, fit = whole("n", n), self.free_text.rank(text)
         return [Fit(self.catalog.movie(row), float(fit[row])) for row in top_n(fit[None], n)[0].tolist()]
 
     def encode(self, text: str) -> TextSignal:

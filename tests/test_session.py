@@ -380,7 +380,7 @@ def test_a_rule_that_accepts_no_text_is_given_none():
         accepts_text = False
 
     def encode(text: str) -> TextSignal:
-        return TextSignal(np.arange(N, dtype=np.float32), PseudoItem(np.full(K, np.nan, dtype=np.float32)))
+        return TextSignal(np.arange(N, dtype=np.float32), np.zeros(N), PseudoItem(np.full(K, np.nan, dtype=np.float32)))
 
     policy = PolicySettings(words_fit_weight=50.0)
     engine = SessionEngine(make_catalog(), Deaf(make_vectors()), policy, encode=encode)

@@ -59,9 +59,9 @@ def plain_z(values: list[float]) -> np.ndarray:
 def test_fit_is_cosine_and_share_which_counts_less_among_many_words():
     encoder = make_encoder(make_rule("gaussian"), make_catalog())
     of_movie = np.arange(N) % 3  # chess, robots, paris
-    np.testing.assert_allclose(encoder.fit("robots"), plain_z(2.0 * (of_movie == 1)), atol=1e-5)
+    np.testing.assert_allclose(encoder.encode("robots").fit, plain_z(2.0 * (of_movie == 1)), atol=1e-5)
     expected = np.where(of_movie == 0, 0, np.where(of_movie == 1, np.sqrt(0.5) + 0.5 / 3, np.sqrt(0.5) + 0.5 / 3))
-    np.testing.assert_allclose(encoder.fit("robots in the city of paris"), plain_z(expected), atol=1e-5)
+    np.testing.assert_allclose(encoder.encode("robots in the city of paris").fit, plain_z(expected), atol=1e-5)
 
 
 def test_short_requests_are_compared_with_keywords_too():
@@ -75,7 +75,7 @@ def test_short_requests_are_compared_with_keywords_too():
     plain, more = (FreeText(catalog, rule, backend, vectors, words) for words in (None, keywords))
     held = plain_z([1.0, 1.0, *[0] * (N - 2)])
     for text, weight in (("chess", 2.0), ("chess xa xb xc xd xe xf xg", 0.25)):
-        np.testing.assert_allclose(more.fit(text) - plain.fit(text), weight * held, atol=1e-4)
+        np.testing.assert_allclose(more.encode(text).fit - plain.encode(text).fit, weight * held, atol=1e-4)
 
 
 def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_up_to_a_limit():
@@ -84,26 +84,30 @@ def test_who_counts_words_gets_those_that_tell_something_and_who_reads_gets_all_
     asked = []
     for backend in (TopicBackend("local"), TopicBackend("reads")):
         encoder = FreeText(catalog, rule, backend, vectors)
-        encoder.fit("A movie about  Robots in the sad cities of paris" + " " * 1000 + "chess")
-        fit = encoder.fit("paris " + "x" * MOST_LETTERS + " chess")
+        encoder.encode("A movie about  Robots in the sad cities of paris" + " " * 1000 + "chess")
+        fit = encoder.encode("paris " + "x" * MOST_LETTERS + " chess").fit
         assert fit[0] == fit.min() < fit[2]
         asked.append(backend.asked[0])
     # cities: in no movie, but long enough to be a word misspelt; sad: too short for that
     assert asked == ["robots cities paris", "a movie about robots in the sad cities of paris"]
     counting = FreeText(catalog, rule, TopicBackend("local"), vectors)
     with pytest.raises(ChoiceError, match="no movie here has anything of 'sad zen'"):
-        counting.fit("sad zen")
+        counting.encode("sad zen")
     with pytest.raises(ChoiceError, match="running times are not in the data"):
-        counting.fit("under two hours")
+        counting.encode("under two hours")
 
 
 def test_movies_of_a_genre_that_is_said_no_to_come_last():
     engine = make_engine("gaussian", popularity_penalty=0.0)
     encoder = make_encoder(engine.rule, engine.catalog)
     is_comedy = engine.catalog.genres[:, engine.catalog.genre_names.index("Comedy")]
-    fit = encoder.fit("robots, not a comedy")
-    np.testing.assert_allclose(fit, encoder.fit("robots") - 2 * CONTRADICTION * is_comedy, atol=1e-5)
-    np.testing.assert_array_equal(encoder.fit("no comedy"), -2 * CONTRADICTION * is_comedy)
+    plain, other, alone = map(encoder.encode, ("robots", "robots, not a comedy", "no comedy"))
+    np.testing.assert_array_equal(plain.fit, other.fit)
+    np.testing.assert_array_equal(other.contradictions, is_comedy)
+    np.testing.assert_array_equal(alone.contradictions, is_comedy)
+    assert not alone.fit.any()
+    fame = 0.2 * plain_z(np.log1p(engine.catalog.n_ratings))
+    np.testing.assert_allclose(encoder.rank("no comedy"), fame - CONTRADICTION * is_comedy, atol=1e-5)
     session = Session(engine, engine.start([], 0, ["no comedy"]))
     assert not any("Comedy" in session.next().movie.genres for _ in range(N - is_comedy.sum()))
 
@@ -112,9 +116,9 @@ def test_a_movie_that_others_should_be_like_is_not_among_them():
     catalog, rule = make_catalog(), make_rule("gaussian")
     vectors = TopicBackend().embed_texts(catalog.lines())
     encoder = FreeText(catalog, rule, TopicBackend(), vectors, find_title={"movie one": 1}.get)
-    fit = encoder.fit("something like Movie One")
-    assert fit[1] == fit.min()
-    assert set(np.argsort(-fit)[: N // 3 - 1] % 3) == {1}
+    rank = encoder.rank("something like Movie One")
+    assert rank[1] == rank.min()
+    assert set(np.argsort(-rank)[: N // 3 - 1] % 3) == {1}
 
 
 def test_words_are_kept_in_profiles_as_they_were_said(tmp_path):

@@ -225,12 +225,12 @@ class Catalog:
 
     @functools.cached_property
     def tones(self) -> dict[str, np.ndarray]:
-        """For each tone word, the movies that have it: a mask (n_movies,); {} if the movie list has none."""
-        rows_of: dict[str, list[int]] = {}
-        for row, words in enumerate(self.column("tone")):
-            for word in _split(words):
-                rows_of.setdefault(word, []).append(row)
-        return {word: np.isin(np.arange(len(self)), rows) for word, rows in rows_of.items()}
+        """For each tone word, 1 / its place among the tones of each movie, 0 without it: (n_movies,) float32."""
+        tones: dict[str, np.ndarray] = {}
+        for row, said in enumerate(self.column("tone")):
+            for place, word in enumerate(_split(said), 1):
+                tones.setdefault(word, np.zeros(len(self), dtype=np.float32))[row] = 1 / place
+        return tones
 
     @functools.cached_property
     def _rows(self) -> list[Mapping[str, str]]:

@@ -4,11 +4,12 @@
 `answer` for answers, `tell` for words, others for favorites, filters and familiarity. The programs, the evaluation and
 `Session`, which remembers its states and so can undo them, share it.
 
-    score_i = w s_i + sum of the policy's terms_i (policy.py) + sum over utterances t of  f decay_t fit_ti
+    score_i = w s_i + sum of the policy's terms_i (policy.py)
+              + sum over utterances t of  f decay_t (fit_ti - 4 (facts_ti - mean of facts_t))
 
-s, fit: the rule's score and how well the movie fits the words, standardised over the movies that can be shown; beside
-words s is 3 tanh(s / 3), so that what everybody likes cannot drown them. decay_t = words_fade ^ (number of later
-utterances): the newest lead. Ties: first row by argmax.
+s, fit: the rule's score and how well the movie fits the words, standardised over the movies that can be shown; facts:
+how many of those stated in the words it contradicts. Beside words s is 3 tanh(s / 3), so that what everybody likes
+cannot drown them. decay_t = words_fade ^ (number of later utterances): the newest lead. Ties: first row by argmax.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .policy import MovieFilter, PolicySettings, SessionContext, genre_columns
 from .rules import LearningRule
 from .state import ANSWERS, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
 
+AGAINST = 4.0  # points of the fit that a contradicted fact takes away
 BOUND = 3.0  # of the model's score beside words, in standard deviations
 
 
@@ -233,11 +235,13 @@ class SessionEngine:
         return events
 
     def _fits(self, state: SessionState, context: SessionContext) -> list[np.ndarray]:
-        """Return the points (n_movies,) of each utterance: its fit, standardised over the allowed movies."""
+        """Return the points (n_movies,) of each utterance: its fit, standardised over the allowed movies, and `AGAINST`
+        off for each fact that a movie contradicts."""
         points = []
         for decay, signal in self._words(state):
             mean, deviation = context.moments(signal.fit)
             fit = (signal.fit - np.float32(mean)) / np.float32(deviation)
+            fit -= np.float32(AGAINST) * (signal.contradictions - np.float32(context.moments(signal.contradictions)[0]))
             points.append(np.float32(self.policy.words_fit_weight * decay) * fit)
         return points
 

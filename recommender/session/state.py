@@ -44,10 +44,12 @@ class Utterance(NamedTuple):
 
 
 class TextSignal(NamedTuple):
-    """fit: (n_movies,) float32, higher is closer to the text.  item: for the rule; None where nothing is to be made.
-    read_as: the facts in it, for people.  unknown: what the data do not hold."""
+    """fit: (n_movies,) float32, higher is closer to the text.  contradictions: (n_movies,) float32, how many of its
+    facts a movie contradicts.  item: for the rule; None where nothing is to be made.  read_as: the facts, for people.
+    unknown: what the data lack."""
 
     fit: np.ndarray
+    contradictions: np.ndarray
     item: Optional[PseudoItem]
     read_as: str = ""
     unknown: str = ""

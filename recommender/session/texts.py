@@ -3,7 +3,7 @@
 Words of a person's own are read for facts first (text/requests.py); what is left is compared by meaning and by word:
 
     fit_i       = z(x_q . x_i + share_i / n) + min(2, (4 / n)^2) z(max over the keywords and genres k of i of x_q . x_k)
-                  - 4 (facts that i contradicts) - sum over unwanted words of max(0, z of their x . x_i) + 8 share_i
+                  + sum over tones asked for of 1 / (place among those of i) - sum over unwanted words of max(0, z)
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
 x: text vectors of request, movie and keyword, "like TITLE" adding those of the movie; share: word_match.py; n: telling
@@ -46,7 +46,7 @@ from .state import PseudoItem, TextSignal
 LENGTH = 3.0  # of a pseudo-item's vector, in mean lengths of a movie's: a few words predict little, but are meant
 MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
-CONTRADICTION = 4.0  # points of the fit for each fact that a movie contradicts
+CONTRADICTION = 12.0  # points for each fact that a movie contradicts
 FAME_WEIGHT = 0.2
 FEW_RATINGS = 20.0  # number of ratings at which the weight is 1/2
 
@@ -92,29 +92,28 @@ class FreeText:
     def encode(self, text: str) -> TextSignal:
         """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
         bridge = self.bridge if self.rule.accepts_text else None  # before the model is read: each takes memory
-        fit, x, request = self._read(text)
+        fit, contradictions, x, request = self._read(text)
         item = self._pseudo_item(bridge, x) if bridge and x.any() else None
-        return TextSignal(fit, item, request.read_as(), request.unknown)
+        return TextSignal(fit, contradictions, item, request.read_as(), request.unknown)
 
-    def fit(self, text: str) -> np.ndarray:
-        """Return fit_i of every movie (n_movies,) float32."""
-        return self._read(text)[0]
+    def rank(self, text: str) -> np.ndarray:
+        """Return fit_i + 0.2 z(ln(1 + ratings)) - 12 contradictions_i, (n_movies,) float32, for somebody unknown."""
+        fit, contradictions, *_ = self._read(text)
+        fame = standardised(np.log1p(self.catalog.n_ratings))
+        return fit + np.float32(FAME_WEIGHT) * fame - np.float32(CONTRADICTION) * contradictions
 
-    def fit_and_fame(self, text: str) -> np.ndarray:
-        """Return fit_i + 0.2 z(ln(1 + ratings)), by which to rank for somebody unknown, (n_movies,) float32."""
-        return self.fit(text) + np.float32(FAME_WEIGHT) * standardised(np.log1p(self.catalog.n_ratings))
-
-    def _read(self, text: str) -> tuple[np.ndarray, np.ndarray, Request]:
-        """Return fit_i (n_movies,), x_q (d,) and the facts."""
+    def _read(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, Request]:
+        """Return fit_i and contradictions_i (n_movies,), x_q (d,) and the facts."""
         if not isinstance(text, str) or not text.strip():
             raise ChoiceError(f"words {shown(text)}: give a few, such as slow atmospheric science fiction")
         text = " ".join(text[:MOST_LETTERS].split())
         request = self.reader.read(text)
         words = telling_words(request.left)
         x = self._embed(request.text)
-        for row in request.like:
-            x = x + self.vectors[row]
-        fit = np.zeros(len(self.vectors), dtype=np.float32)
+        if request.like:
+            x = x + self.vectors[request.like[0]]
+        n_movies = len(self.vectors)
+        fit, contradictions = request.degrees(n_movies), request.contradictions(n_movies)
         if words or request.like:
             near = self.vectors @ x + self.words.share(request.left) / np.float32(max(len(words), 1))
             if near.max(initial=0) > 0:
@@ -122,16 +121,15 @@ class FreeText:
             if words and self.keywords is not None:
                 fit += np.float32(min(2.0, (4 / len(words)) ** 2)) * standardised(self.keywords.best(x))
         for phrase in request.unwanted:
-            held = self.words.share(phrase)
-            fit -= np.maximum(standardised(self.vectors @ self._embed(phrase)), 0) + 2 * CONTRADICTION * held
+            fit -= np.maximum(standardised(self.vectors @ self._embed(phrase)), 0)
+            contradictions += self.words.share(phrase)
         if not (fit.any() or request.facts):
             if request.unknown:
                 raise ChoiceError(f"{request.unknown!r}: running times are not in the data; say something else too")
             raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
-        if request.facts:
-            fit -= np.float32(CONTRADICTION) * request.contradictions().astype(np.float32)
-        fit[list(request.like)] = fit.min(initial=0)
-        return fit, x, request
+        if request.like:
+            contradictions[request.like[0]] += 1
+        return fit, contradictions, x, request
 
     def _embed(self, text: str) -> np.ndarray:
         if self.backend.name == LOCAL:

@@ -55,56 +55,64 @@ _PLACES = {
     "hi": "india, bollywood", "ru": "russia, soviet", "sv": "sweden, scandinavian, nordic", "pt": "brazilian",
     "da": "scandinavian, nordic", "no": "scandinavian, nordic", "fa": "iran", "en": "in english", "pl": "poland",
 }  # fmt: skip
+_ALSO = {"violent": ("gory", "action-packed"), "sad": ("bleak",)}  # who refuses one tone refuses these too
 _NOT_WAR = {"world", "cold", "civil", "star"}
 
 
 class Fact(NamedTuple):
-    """kind and label: for people.  rows: mask (n_movies,).  wanted: False after a no."""
+    """kind and label: for people.  degree: (n_movies,) from 0, not true, to 1.  wanted: False after a no."""
 
     kind: str
     label: str
-    rows: np.ndarray
+    degree: np.ndarray
     wanted: bool
+
+    @property
+    def rows(self) -> np.ndarray:
+        return self.degree > 0
 
 
 class Request(NamedTuple):
     """text: without what was refused and without "like TITLE".  left: the words that are no fact.
 
-    like: rows of movies.  unwanted: phrases that are no fact.  unknown: what the data do not hold.
+    like: row and name of the movie meant, or None.  unwanted: words that are no fact.  unknown: what the data lack.
     """
 
     text: str
     left: str
     facts: tuple[Fact, ...]
-    like: tuple[int, ...]
+    like: Optional[tuple[int, str]]
     unwanted: tuple[str, ...]
     unknown: str
 
-    def contradictions(self) -> np.ndarray:
-        """Return how many facts each movie contradicts, (n_movies,): a filter while `LEAST` movies remain, else less.
+    def contradictions(self, n_movies: int) -> np.ndarray:
+        """Return how many facts each movie contradicts, (n_movies,); one that leaves fewer than `LEAST` counts 1/8.
 
-        Languages, and years, are joined by or, all else by and. What is refused counts double.
+        Languages, and years, are joined by or, all else by and.
         """
-        groups: list[tuple[float, np.ndarray]] = [(2.0, ~fact.rows) for fact in self.facts if not fact.wanted]
+        groups = [~fact.rows for fact in self.facts if not fact.wanted]
         for kind in ("person", "language", "years", "color", "genre", "tone"):
             masks = [fact.rows for fact in self.facts if fact.wanted and fact.kind == kind]
             if kind in ("language", "years") and masks:
                 masks = [np.logical_or.reduce(masks)]
-            groups += [(1.0, mask) for mask in masks]
-        if not groups:
-            return np.zeros(0)
-        remain, total = np.ones(len(groups[0][1]), dtype=bool), np.zeros(len(groups[0][1]))
-        for weight, mask in groups:
+            groups += masks
+        remain, total = np.ones(n_movies, dtype=bool), np.zeros(n_movies, dtype=np.float32)
+        for mask in groups:
             enough = (remain & mask).sum() >= LEAST
-            if enough:
-                remain &= mask
-            total += weight * (1.0 if enough else 0.25) * ~mask
+            remain &= mask | (not enough)
+            total += np.where(mask, 0, 1 if enough else 1 / 8).astype(np.float32)
         return total
+
+    def degrees(self, n_movies: int) -> np.ndarray:
+        """Return how much of the tones asked for each movie has, (n_movies,) float32, 1 for each that leads."""
+        tones = [fact.degree for fact in self.facts if fact.wanted and fact.kind == "tone"]
+        return np.asarray(sum(tones, start=np.zeros(n_movies, dtype=np.float32)))
 
     def read_as(self) -> str:
         """Return the facts in a few words, "" if there are none."""
-        said = [fact.label if fact.wanted else f"not {fact.label}" for fact in self.facts]
-        return "; ".join([*said, *(f"not {words}" for words in self.unwanted)])
+        said = [f"like {self.like[1]}"] if self.like else []
+        said += [fact.label if fact.wanted else f"not {fact.label}" for fact in self.facts]
+        return "; ".join(dict.fromkeys([*said, *(f"not {words}" for words in self.unwanted)]))
 
 
 class RequestReader:
@@ -126,9 +134,8 @@ class RequestReader:
         self._add("foreign, foreign language", "language", "not in English", (catalog.languages != "en"))
         if "Animation" in genre_of:
             self._add("anime", "genre", "Animation", genre_of["Animation"])
-        tones = catalog.tones
         for name, (_, others) in TONES.items():
-            has_tone, of_genre = tones.get(name), genre_of.get(_GENRE_OF_TONE.get(name, ""))
+            has_tone, of_genre = catalog.tones.get(name), genre_of.get(_GENRE_OF_TONE.get(name, ""))
             if has_tone is not None:
                 self._add(f"{name}, {others}", "tone", name, has_tone)
             if of_genre is not None and (has_tone is None or name == "funny"):
@@ -148,8 +155,9 @@ class RequestReader:
         """Index directors and cast by their whole names, and by surnames that are no common word."""
         self._called: dict[str, dict[str, set[int]]] = {"by": defaultdict(set), "with": defaultdict(set)}
         self._names: dict[str, str] = {}  # folded -> as written
-        plots = " ".join([*self.catalog.column("overview"), *self.catalog.column("keywords")])
-        common = set(re.findall(r"\b[a-z]{2,}\b", plots))
+        common, self._subjects = (
+            set(re.findall(r"\b[a-z]{2,}\b", " ".join(self.catalog.column(name)))) for name in ("overview", "keywords")
+        )
         for role, column, between in (("by", "director", "[;,]"), ("with", "cast", "[;|]")):
             for row, names in enumerate(self.catalog.column(column)):
                 for name in filter(None, map(str.strip, re.split(between, names))):
@@ -159,7 +167,7 @@ class RequestReader:
         self._surnames: dict[str, list[str]] = defaultdict(list)
         for key in self._names:
             surname = key.rsplit(" ", 1)[-1]
-            if surname not in common and surname != key:
+            if surname not in common and surname != key and len(surname) > 2:
                 self._surnames[surname].append(key)
 
     def read(self, text: str) -> Request:
@@ -186,6 +194,9 @@ class RequestReader:
             n, found = self._fact(tokens, i)
             if n:
                 facts += [Fact(*one, wanted=not refused) for one in found]
+                for kind, label, _ in found if refused else ():
+                    more = [name for name in _ALSO.get(label, ()) if name in self.catalog.tones]
+                    facts += [Fact(kind, label, self.catalog.tones[name], wanted=False) for name in more]
                 kept += [] if refused else tokens[i : i + n]
             elif refused:
                 n = 1
@@ -202,7 +213,7 @@ class RequestReader:
                     i += 1
         return Request(" ".join(kept), " ".join(left), tuple(facts), like, tuple(unwanted), unknown)
 
-    def _take_title(self, text: str) -> tuple[str, tuple[int, ...]]:
+    def _take_title(self, text: str) -> tuple[str, Optional[tuple[int, str]]]:
         """Return the text without "like TITLE", where the longest beginning of what follows is a title; and its row."""
         match = _LIKE.search(text)
         words = re.split(r"(?=,| but | with | only )", match.group(1))[0].split() if match else []
@@ -210,8 +221,8 @@ class RequestReader:
             row = self._find_title(" ".join(words[:n]))
             if row is not None and match:
                 rest = match.group(1)[len(" ".join(words[:n])) :]
-                return text[: match.start()] + rest, (row,)
-        return text, ()
+                return text[: match.start()] + rest, (row, str(self.catalog.movie(row)))
+        return text, None
 
     def _fact(self, tokens: list[str], i: int) -> tuple[int, list[tuple[str, str, np.ndarray]]]:
         """Return how many tokens from i are one fact, and what it is; 0 and nothing where none begins."""
@@ -259,7 +270,9 @@ class RequestReader:
         for n in (3, 2):
             if i + n <= len(tokens) and (name := " ".join(tokens[i : i + n])) in self._names:
                 return n, [self._of_person([name], role)]
-        names = self._surnames.get(tokens[i], []) if i < len(tokens) else []
+        names = (
+            self._surnames.get(tokens[i], []) if i < len(tokens) and (role or tokens[i] not in self._subjects) else []
+        )
         fame = {name: int((self.catalog.n_ratings + 1)[self._rows([name], role)].sum()) for name in names}
         names = [name for name in names if 2 * fame[name] >= max(fame.values()) > 0]
         if not names or (not role and self._rows(names, role).sum() < LEAST):

@@ -15,7 +15,7 @@ TONES: dict[str, tuple[str, str]] = {
     "bleak": ("offers no hope", "depressing, hopeless, nihilistic, miserable"),
     "sad": ("made to make you cry", "tearjerker, tear jerker, a good cry, make me cry, heartbreaking, tragic, cry"),
     "melancholy": ("quietly wistful", "melancholic, wistful, bittersweet"),
-    "gentle": ("kind and calm; nobody comes to great harm", "calm, soothing, cozy, cosy, comforting, mellow, relaxing"),
+    "gentle": ("kind and calm; no great harm", "calm, soothing, cozy, cosy, comforting, relaxing, light, lighthearted"),
     "feel-good": ("leaves you happier", "feelgood, heartwarming, uplifting, cheerful, happy"),
     "inspiring": ("somebody wins against the odds", "inspirational, motivating, motivational, underdog"),
     "funny": ("made to make you laugh", "hilarious, laugh, laughs, funnier, humorous, humor, humour, funniest"),
