@@ -2,9 +2,10 @@
 
     python -m model.replay_sessions --rules conditional-gaussian,popularity --familiarity 1 0
     python -m model.replay_sessions --tastes tests/tastes.yaml
+    python -m model.replay_sessions --requests tests/everyday_requests.yaml
 
 Definitions: recommender/evaluate/replay.py. With `--tastes` it prints the first ten suggestions for tastes in a YAML
-file instead (recommender/evaluate/tastes.py).
+file instead, with `--requests` the first five movies found for words (recommender/evaluate/tastes.py).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ if not __package__:
 
 from model.evaluate import add_files, check_files, count, read_set, refuse, split_list, split_numbers
 from recommender import cli
-from recommender.data.catalog import Catalog
-from recommender.data.errors import DataError
+from recommender.data.catalog import Catalog, Movie
+from recommender.data.errors import ChoiceError, DataError
 from recommender.data.settings import default_folder, read_settings
 from recommender.data.splits import load_all
 from recommender.evaluate import plots, report, tastes
@@ -33,6 +34,7 @@ from recommender.evaluate.replay import summary as summarize
 from recommender.facade import Recommender
 from recommender.session.fitted_rules import RULES
 from recommender.session.policy import PolicySettings
+from recommender.text import registry
 
 TITLES = {"policy": "The session: rule and policy", "alone": "The rule alone"}
 PLOTTED = ("learning", "no learning")
@@ -62,6 +64,10 @@ def make_parser() -> cli.Parser:
     add("--last-user", type=cli.whole_number, metavar="ID", help=last)
     add("--familiarity", type=float, nargs="+", default=(), metavar="F", help="also replay with these values, 0 to 1")
     add("--tastes", type=Path, metavar="YAML", help="print the first suggestions for these tastes instead")
+    add("--requests", type=Path, metavar="YAML", help="print what is found for these requests instead")
+    more = parser.add_more("with --requests").add_argument
+    more("--part", choices=("tune", "report"), default="tune", help="which of them (default: %(default)s)")
+    more("--backend", choices=registry.names(), help="text backend (default: minilm, if stored)")
     add_files(parser, "sessions.csv and sessions.json")
     return parser
 
@@ -82,6 +88,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     folder = arguments.processed or default_folder("processed")
     if arguments.tastes is not None:
         return print_tastes(Recommender.load(folder, policy=arguments.policy), arguments.tastes)
+    if arguments.requests is not None:
+        recommender = Recommender.load(folder, policy=arguments.policy, backend=arguments.backend)
+        return print_requests(recommender, tastes.read_requests(arguments.requests, arguments.part))
     if arguments.data is None:
         data, catalog = load_all(folder), Catalog.load(folder)
     else:
@@ -138,6 +147,24 @@ def print_tastes(recommender: Recommender, path: Path) -> None:
 
     share = tastes.series_found(similar, catalog)
     print(f"other parts of a series among the first {tastes.N_SHOWN} similar movies: {share:.3f}")
+
+
+def print_requests(recommender: Recommender, requests: list[dict[str, Any]]) -> None:
+    """Print what is found for each request, wrong movies with a ?, absurd ones with a !, and the means."""
+
+    def search(words: str, n: int) -> list[Movie]:
+        try:
+            return [found.movie for found in recommender.search_text(words, n)]
+        except ChoiceError:  # no word is known
+            return []
+
+    found = tastes.answers(search, requests)
+    for words, answer in found.items():
+        movies = zip(answer.movies, answer.right, answer.absurd)
+        listed = [f"{'! ' if absurd else '' if right else '? '}{movie}" for movie, right, absurd in movies]
+        print(f"{words}: {sum(answer.right)} right\n  {', '.join(listed)}")
+    right, absurd = (np.mean([sum(column) for column in columns]) for columns in list(zip(*found.values()))[1:])
+    print(f"mean of {len(found)} requests: {right:.2f} right, {absurd:.2f} absurd among the first {tastes.N_FOUND}")
 
 
 if __name__ == "__main__":

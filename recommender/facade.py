@@ -130,7 +130,7 @@ class Recommender:
         from .session.texts import FreeText
 
         given = (self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
-        return FreeText.load(*given, lambda name: self.titles.called(name))
+        return FreeText.load(*given, lambda name: self.titles.called(name), lambda row: self._similar.scores(row))
 
     @functools.cached_property
     def _similar(self) -> SimilarMovies:

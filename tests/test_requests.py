@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recommender.data.catalog import Catalog
+from recommender.text.everyday_words import TONES
 from recommender.text.requests import RequestReader
-from recommender.text.tones import TONES
 
 COLUMNS = ("title", "genres", "director", "cast", "keywords", "overview", "original_language", "tone")
 MOVIES = [

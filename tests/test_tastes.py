@@ -14,7 +14,7 @@ import pytest
 from model import replay_sessions
 from recommender.data.catalog import Catalog, Movie
 from recommender.data.errors import DataError
-from recommender.evaluate.tastes import holds, read_tastes, series, series_found
+from recommender.evaluate.tastes import answers, holds, read_requests, read_tastes, series, series_found
 
 
 @pytest.mark.slow
@@ -25,6 +25,29 @@ def test_the_first_ten_fit_the_taste_and_are_not_what_everybody_has_seen(capsys:
     assert fit >= 6.5
     assert famous <= 1
     assert float(printed.split()[-1]) >= 0.7  # other parts of a series
+
+
+@pytest.mark.slow
+def test_everyday_requests_find_right_movies_and_no_absurd_ones(capsys: pytest.CaptureFixture[str]):
+    file = Path(__file__).parent / "everyday_requests.yaml"
+    replay_sessions.main(["--requests", str(file)])
+    printed = capsys.readouterr().out
+    right, absurd = map(float, re.search(r"mean of 50 requests: ([\d.]+) right, ([\d.]+) absurd", printed).groups())
+    assert right >= 3
+    assert absurd <= 0.1
+
+
+def test_answers_are_right_by_id_or_rule_and_absurd_by_what_they_contradict():
+    movies = [Movie(i, "A", 1980 + i, ("Comedy",) if i % 2 else ("Drama",)) for i in range(4)]
+    request = {
+        "request": "x",
+        "right": [0],
+        "fits": {"years": [1983, 1990]},
+        "absurd": {"unless": {"genres": ["Drama"]}},
+    }
+    found = answers(lambda words, n: movies[:n], [request, {"request": "y", "absurd": {"if": {"ids": [2]}}}])
+    assert (found["x"].right, found["x"].absurd) == ([True, False, False, True], [False, True, False, True])
+    assert (found["y"].right, found["y"].absurd) == (4 * [False], [False, False, True, False])
 
 
 MOVIE = Movie(
@@ -73,3 +96,5 @@ def test_a_file_that_is_not_of_tastes_is_refused(tmp_path: Path, text: str):
         read_tastes(path)
     with pytest.raises(DataError):
         read_tastes(tmp_path)
+    with pytest.raises(DataError):
+        read_requests(path, "tune")

@@ -1,4 +1,4 @@
-"""What people see: the first suggestions for tastes of their own, and the other parts of a series among similar movies.
+"""What people see: suggestions for tastes of their own, answers to everyday requests, and series among similar movies.
 
 A taste is some favorites, and rules on the metadata for what fits. Beside the number that fit stands how many of the
 movies are among the most rated, which fit nobody in particular.
@@ -6,8 +6,13 @@ movies are among the most rated, which fit nobody in particular.
     name:
       favorites: [movie ids]
       fits:                         a movie fits if one of these holds in full; keys may be left out:
-        - genres: any of them; all: every one; without: none; years: first, last; languages, directors: any
-          keywords: any, as words of a keyword
+        - genres: any of them; all: every one; without: none; years: first, last; languages, directors, cast: any
+          keywords: any, as words of a keyword; ids: any
+
+A request is some words, which movies are right (ids, or those for which the rule `fits` holds), and what is absurd, a
+movie that contradicts what was stated: one for which a rule holds (if), or does not (unless).
+
+    - {request: words, part: tune or report, right: [movie ids], fits: rule, absurd: {if: rule, unless: rule}}
 """
 
 from __future__ import annotations
@@ -24,8 +29,9 @@ from ..data.catalog import Catalog, Movie
 from ..data.errors import DataError, one_line
 from ..session.engine import SessionEngine
 
-_KEYS = {"genres", "all", "without", "years", "languages", "directors", "keywords"}
-N_SHOWN, N_FAMOUS = 10, 20
+_KEYS = {"genres", "all", "without", "years", "languages", "directors", "cast", "keywords", "ids"}
+_OF_REQUESTS = {"request", "part", "right", "fits", "absurd"}
+N_SHOWN, N_FAMOUS, N_FOUND = 10, 20, 5
 _PART = re.compile(r"[:(,]| - |\s(?:[0-9]+|[IVX]+|Part|Vol\.|Episode)\b.*")  # what follows belongs to one part
 
 
@@ -39,19 +45,41 @@ class Page(NamedTuple):
 
 def read_tastes(path: Path) -> dict[str, dict[str, Any]]:
     """Read a YAML file of tastes; raises `DataError` where it is missing or written otherwise."""
-    import yaml
-
-    try:
-        tastes = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read ({one_line(str(error))}): give a YAML file of tastes") from None
+    tastes = _read_yaml(path)
     for name, taste in tastes.items() if isinstance(tastes, dict) and tastes else [("the file", tastes)]:
         shape = isinstance(taste, dict) and set(taste) == {"favorites", "fits"} and taste["favorites"]
         rules = taste["fits"] if shape and isinstance(taste["fits"], list) else [None]
-        if not all(isinstance(rule, dict) and _KEYS.issuperset(rule) for rule in rules):
+        if not all(map(_is_rule, rules)):
             keys = ", ".join(sorted(_KEYS))
             raise DataError(f"{path}: {name} is not a taste: give `favorites` and, in `fits`, rules of {keys}")
     return dict(tastes)
+
+
+def read_requests(path: Path, part: str) -> list[dict[str, Any]]:
+    """Read the requests of `part` in a YAML file; raises `DataError` where it is missing or written otherwise."""
+    requests = _read_yaml(path)
+    for number, entry in enumerate(requests if isinstance(requests, list) and requests else [requests], 1):
+        shape = isinstance(entry, dict) and {"request", "part"} <= set(entry) <= _OF_REQUESTS
+        rules = [entry.get("fits", {}), *dict(entry.get("absurd", {})).values()] if shape else [None]
+        if not all(map(_is_rule, rules)):
+            wanted = ", ".join(sorted(_OF_REQUESTS))
+            raise DataError(
+                f"{path}: entry {number} is not a request: give {wanted}; rules of {', '.join(sorted(_KEYS))}"
+            )
+    return [entry for entry in requests if entry["part"] == part]
+
+
+def _read_yaml(path: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({one_line(str(error))}): give a YAML file, as in its --help") from None
+
+
+def _is_rule(value: object) -> bool:
+    return isinstance(value, dict) and _KEYS.issuperset(value)
 
 
 def holds(movie: Movie, rule: Mapping[str, Any]) -> bool:
@@ -65,6 +93,8 @@ def holds(movie: Movie, rule: Mapping[str, Any]) -> bool:
         and first <= movie.year <= last
         and movie.original_language in rule.get("languages", [movie.original_language])
         and any(name in movie.director for name in rule.get("directors", [""]))
+        and (not rule.get("cast") or not set(movie.cast).isdisjoint(rule["cast"]))
+        and movie.movie_id in rule.get("ids", [movie.movie_id])
         and (not rule.get("keywords") or any(f" {name} " in word for name in rule["keywords"] for word in words))
     )
 
@@ -79,6 +109,30 @@ def pages(engine: SessionEngine, tastes: Mapping[str, Mapping[str, Any]]) -> dic
         movies = [catalog.movie(row) for row in rows]
         fit = sum(any(holds(movie, rule) for rule in taste["fits"]) for movie in movies)
         found[name] = Page(movies, fit, len(famous.intersection(rows)))
+    return found
+
+
+class Answer(NamedTuple):
+    """movies: the first found for a request.  right, absurd: whether each is, in the same order."""
+
+    movies: list[Movie]
+    right: list[bool]
+    absurd: list[bool]
+
+
+def answers(search: Callable[[str, int], list[Movie]], requests: list[dict[str, Any]]) -> dict[str, Answer]:
+    """Return what `search(words, N_FOUND)` finds for each request, by its words."""
+    found = {}
+    for request in requests:
+        movies, absurd = search(request["request"], N_FOUND), request.get("absurd", {})
+        ids, fits = set(request.get("right", ())), request.get("fits")
+        right = [movie.movie_id in ids or (fits is not None and holds(movie, fits)) for movie in movies]
+        wrong = [
+            ("if" in absurd and holds(movie, absurd["if"]))
+            or ("unless" in absurd and not holds(movie, absurd["unless"]))
+            for movie in movies
+        ]
+        found[request["request"]] = Answer(movies, right, wrong)
     return found
 
 

@@ -40,10 +40,17 @@ class SimilarMovies:
     def __init__(self, people: np.ndarray, texts: Optional[np.ndarray]) -> None:
         self._sides: Sequence[_Side] = [_Side(people), *([] if texts is None else [_Side(texts)])]
 
+    def scores(self, row: int) -> np.ndarray:
+        """Return how much every movie is like the one in `row`, (n_movies,) float32; 0 where nothing is known."""
+        return np.asarray(sum(self._parts(row)), dtype=np.float32)
+
+    def _parts(self, row: int) -> list[np.ndarray]:
+        parts = [self._sides[0].scores(row, corrected=0.5)]
+        return parts + [np.float32(TEXT_WEIGHT) * side.scores(row) for side in self._sides[1:]]
+
     def search(self, row: int, n: int) -> list[Neighbor]:
         """Return the n movies most like the one in `row`, best first, ties by row; none of which nothing is known."""
-        parts = [self._sides[0].scores(row, corrected=0.5)]
-        parts += [np.float32(TEXT_WEIGHT) * side.scores(row) for side in self._sides[1:]]
+        parts = self._parts(row)
         known = np.logical_or.reduce([side.known & side.known[row] for side in self._sides])
         known[row] = False
         total = np.where(known, sum(parts), -np.inf).astype(np.float32)

@@ -3,12 +3,12 @@
 Words of a person's own are read for facts first (text/requests.py); what is left is compared by meaning and by word:
 
     fit_i       = z(x_q . x_i + share_i / n) + min(2, (4 / n)^2) z(max over the keywords and genres k of i of x_q . x_k)
-                  + sum over tones asked for of 1 / (place among those of i) - sum over unwanted words of max(0, z)
+                  + how much i is of the genres and tones asked for - sum over unwanted words of max(0, z)
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
-x: text vectors of request, movie and keyword, "like TITLE" adding those of the movie; share: word_match.py; n: telling
-words that are left, without which the first two terms are 0; z: standardised over all movies. The fit knows what a
-movie is about; the pseudo-item knows who likes what. A session adds both to its score (engine.py).
+x: text vectors of request, movie and keyword; share: word_match.py; n: telling words that are left, without which the
+first two terms are 0; z: standardised over all movies. "Like TITLE" adds z of how similar i is (similar.py). The fit
+knows what a movie is about; the pseudo-item knows who likes what. A session adds both to its score (engine.py).
 
 Cold start: movies without ratings get vectors predicted from their texts.
 
@@ -60,7 +60,9 @@ class FreeText:
     backend: BaseEmbeddingBackend
     vectors: np.ndarray  # (n_movies, d) of the backend, zeros for a movie without a text
     keywords: Optional[KeywordMatch] = None  # of the same backend, where it has them
-    find_title: Callable[[str], Optional[int]] = lambda _: None  # the row of the movie of this name, for "like TITLE"
+    # for "like TITLE": the row of the movie of this name, and how much all movies are like that of a row, (n_movies,)
+    find_title: Callable[[str], Optional[int]] = lambda _: None
+    similar: Optional[Callable[[int], np.ndarray]] = None
 
     @classmethod
     def load(
@@ -71,6 +73,7 @@ class FreeText:
         backend: str,
         settings: Mapping[str, Any],
         find_title: Callable[[str], Optional[int]],
+        similar: Callable[[int], np.ndarray],
     ) -> FreeText:
         """Read what `model.generate_embeddings` left in `folder`/artifacts/text/`backend`.
 
@@ -87,7 +90,7 @@ class FreeText:
         keywords = None
         with contextlib.suppress(ArtifactError):  # only some backends have them
             keywords = KeywordMatch(catalog, *load_keywords(where, made.identity))
-        return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()), keywords, find_title)
+        return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()), keywords, find_title, similar)
 
     def encode(self, text: str) -> TextSignal:
         """Return what `text` says of the movies; raises `ChoiceError` where it says nothing."""
@@ -111,14 +114,17 @@ class FreeText:
         words = telling_words(request.left)
         x = self._embed(request.text)
         if request.like:
-            x = x + self.vectors[request.like[0]]
+            like = self.vectors[request.like[0]]
+            x = x + like
         n_movies = len(self.vectors)
         fit, contradictions = request.degrees(n_movies), request.contradictions(n_movies)
-        if words or request.like:
+        if request.like:
+            fit += standardised(self.vectors @ like if self.similar is None else self.similar(request.like[0]))
+        if words:
             near = self.vectors @ x + self.words.share(request.left) / np.float32(max(len(words), 1))
             if near.max(initial=0) > 0:
                 fit += standardised(near)
-            if words and self.keywords is not None:
+            if self.keywords is not None:
                 fit += np.float32(min(2.0, (4 / len(words)) ** 2)) * standardised(self.keywords.best(x))
         for phrase in request.unwanted:
             fit -= np.maximum(standardised(self.vectors @ self._embed(phrase)), 0)

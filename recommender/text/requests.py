@@ -3,10 +3,10 @@
     a slow french comedy from the 60s, no violence, like amelie
     -> tone slow, language French, genre Comedy, years 1960-1969, not tone violent, like Amelie (2001)
 
-Facts: people (by, with, or a name alone), years and decades, languages, genres by their everyday names, tones
-(tones.py), black and white, "like TITLE", and the same after no, not, without. What follows a no and is no fact is
-unwanted text. Facts are read from left to right, the longest phrase first. What the data do not hold, such as running
-times, is said and left out.
+Facts: people (by, with, or a name alone), years and decades, languages, genres and tones by their everyday names
+(everyday_words.py), black and white, "like TITLE", and the same after no, not, without. What follows a no and is no
+fact is unwanted text. Facts are read from left to right, the longest phrase first. What the data do not hold, such as
+running times, is said and left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from ..data.catalog import SPOKEN, Catalog
 from .backends.word_features import fold
-from .tones import TONES
+from .everyday_words import ALSO, GENRE_OF_TONE, GENRES, PLACES, SETTINGS, SEVERAL, TONES
 
 LEAST = 5  # a fact is a filter while so many movies remain
 _TOKEN = re.compile(r"\w+|,")
@@ -38,24 +38,6 @@ _YEARS.update({"eighties": 1980, "nineties": 1990})
 _SPANS = {"old": (1, 1969), "classic": (1, 1979), "recent": (2015, 9999), "new": (2015, 9999), "modern": (2000, 9999)}
 _MOVIES = (["movie"], ["movies"], ["film"], ["films"], ["cinema"])
 _BEFORE, _SINCE = {"before", "until", "pre"}, {"after", "since", "post"}
-_GENRES = {
-    "Sci-Fi": "scifi, sf", "Animation": "animated, cartoon, cartoons", "Comedy": "comedies, comedic",
-    "Children": "kids, kid, childrens, for children", "Film-Noir": "noir, film noir, noirs",
-    "Documentary": "documentaries, docs, doc", "Musical": "musicals, singing, songs", "Western": "westerns, cowboy",
-    "Romance": "romances", "War": "war movie, war film, war movies, war films", "Mystery": "mysteries, whodunit",
-    "Horror": "horrors", "Thriller": "thrillers", "Adventure": "adventures", "Drama": "dramas",
-}  # fmt: skip
-_SEVERAL = {"romcom": ("Romance", "Comedy"), "rom com": ("Romance", "Comedy"), "romcoms": ("Romance", "Comedy")}
-_SEVERAL.update({"romantic comedy": ("Romance", "Comedy"), "romantic comedies": ("Romance", "Comedy")})
-_GENRE_OF_TONE = {"funny": "Comedy", "scary": "Horror", "for children": "Children", "for families": "Children"}
-_GENRE_OF_TONE.update({"romantic": "Romance", "silly": "Comedy", "tense": "Thriller"})
-_PLACES = {
-    "fr": "france", "it": "italy", "de": "germany", "es": "spain, mexican, argentinian", "ja": "japan, anime",
-    "ko": "korea, south korean", "zh": "china, mandarin, taiwanese, hong kong", "cn": "hong kong, chinese",
-    "hi": "india, bollywood", "ru": "russia, soviet", "sv": "sweden, scandinavian, nordic", "pt": "brazilian",
-    "da": "scandinavian, nordic", "no": "scandinavian, nordic", "fa": "iran", "en": "in english", "pl": "poland",
-}  # fmt: skip
-_ALSO = {"violent": ("gory", "action-packed"), "sad": ("bleak",)}  # who refuses one tone refuses these too
 _NOT_WAR = {"world", "cold", "civil", "star"}
 
 
@@ -104,9 +86,12 @@ class Request(NamedTuple):
         return total
 
     def degrees(self, n_movies: int) -> np.ndarray:
-        """Return how much of the tones asked for each movie has, (n_movies,) float32, 1 for each that leads."""
-        tones = [fact.degree for fact in self.facts if fact.wanted and fact.kind == "tone"]
-        return np.asarray(sum(tones, start=np.zeros(n_movies, dtype=np.float32)))
+        """Return how much each movie is of the genres and tones asked for, (n_movies,) float32.
+
+        1 for each that is its only genre, or leads its tones; 1/2 for one of two genres, or the second tone.
+        """
+        asked = [fact.degree for fact in self.facts if fact.wanted and fact.kind in ("genre", "tone")]
+        return np.asarray(sum(asked, start=np.zeros(n_movies, dtype=np.float32)))
 
     def read_as(self) -> str:
         """Return the facts in a few words, "" if there are none."""
@@ -122,25 +107,31 @@ class RequestReader:
         """find_title: the row of the movie with exactly this name, or None."""
         self.catalog, self._find_title = catalog, find_title
         self._phrases: dict[str, list[tuple[str, str, np.ndarray]]] = defaultdict(list)
-        genre_of = {name: catalog.genres[:, j] for j, name in enumerate(catalog.genre_names)}
+        shares = catalog.genres / np.maximum(catalog.genres.sum(axis=1, keepdims=True), 1)  # of a movie's genres
+        genre_of = dict(zip(catalog.genre_names, shares.T.astype(np.float32)))
         for name, rows in genre_of.items():
-            self._add(f"{name}, {_GENRES.get(name, '')}", "genre", name, rows)
-        for phrase, names in _SEVERAL.items():
+            self._add(f"{name}, {GENRES.get(name, '')}", "genre", name, rows)
+        for phrase, names in SEVERAL.items():
             for name in filter(genre_of.__contains__, names):
                 self._add(phrase, "genre", name, genre_of[name])
         for code, spoken in SPOKEN.items():
-            self._add(f"{spoken}, {_PLACES.get(code, '')}", "language", spoken.split(",")[0], catalog.languages == code)
-        self._add(_PLACES["en"], "language", "English", catalog.languages == "en")
+            self._add(f"{spoken}, {PLACES.get(code, '')}", "language", spoken.split(",")[0], catalog.languages == code)
+        self._add(PLACES["en"], "language", "English", catalog.languages == "en")
         self._add("foreign, foreign language", "language", "not in English", (catalog.languages != "en"))
+        told = [" ".join(cells) for cells in zip(catalog.column("keywords"), catalog.column("overview"))]
+        for name, words in SETTINGS.items():
+            there = re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
+            rows = np.array([there.search(text) is not None for text in told])
+            self._add(name, "language", name.title(), rows & (catalog.languages == "en"))
         if "Animation" in genre_of:
             self._add("anime", "genre", "Animation", genre_of["Animation"])
         for name, (_, others) in TONES.items():
-            has_tone, of_genre = catalog.tones.get(name), genre_of.get(_GENRE_OF_TONE.get(name, ""))
+            has_tone, of_genre = catalog.tones.get(name), genre_of.get(GENRE_OF_TONE.get(name, ""))
             if has_tone is not None:
                 self._add(f"{name}, {others}", "tone", name, has_tone)
             if of_genre is not None and (has_tone is None or name == "funny"):
-                self._add(f"{name}, {others}", "genre", _GENRE_OF_TONE[name], of_genre)
-        gray = (catalog.years > 0) & (catalog.years <= 1960) & ~genre_of.get("Animation", np.zeros(len(catalog), bool))
+                self._add(f"{name}, {others}", "genre", GENRE_OF_TONE[name], of_genre)
+        gray = (catalog.years > 0) & (catalog.years <= 1960) & (genre_of.get("Animation", np.zeros(1)) == 0)
         self._add("black and white, b w", "color", "black and white", gray)
         self._longest = max(phrase.count(" ") + 1 for phrase in self._phrases)
         self._find_people()
@@ -195,7 +186,7 @@ class RequestReader:
             if n:
                 facts += [Fact(*one, wanted=not refused) for one in found]
                 for kind, label, _ in found if refused else ():
-                    more = [name for name in _ALSO.get(label, ()) if name in self.catalog.tones]
+                    more = [name for name in ALSO.get(label, ()) if name in self.catalog.tones]
                     facts += [Fact(kind, label, self.catalog.tones[name], wanted=False) for name in more]
                 kept += [] if refused else tokens[i : i + n]
             elif refused:

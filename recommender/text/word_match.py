@@ -29,7 +29,8 @@ _AROUND = """
 a about all an and any anything are as at be but by can could directed director for from full had has have i in into is
 it its like lot made make me more most movie movies much must no not of on or please really set show so some someone
 something starring story stories that the their them there they this to very want was we were what when where which
-who whose will with without would you your film films picture pictures flick flicks cinema
+who whose will with without would you your film films picture pictures flick flicks cinema indie time
+great best good tonight sunday saturday friday afternoon evening weekend
 """
 _SAID_AROUND = frozenset(_AROUND.split())
 _WORD = re.compile(r"\w+")

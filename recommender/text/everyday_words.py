@@ -1,7 +1,9 @@
-"""How a movie feels: the tone words that movies are described with, and what people say for them.
+"""What people say for how a movie feels, for its genre, and for where it comes from.
 
 Plots do not tell that a movie is slow, or gentle, or frightening; the column `tone` of `movie_metadata.csv` does, with
-three to eight of these words for each movie that is known. `TONES`: word -> what it promises, and other words for it.
+up to eight words for each movie that is known. `TONES`: word -> what it promises, and other words for it. `GENRES` and
+`PLACES` (of a language) hold other words for theirs, `SEVERAL` words for two genres at once; `SETTINGS` are patterns
+for places of movies in English; `GENRE_OF_TONE` stands in where a catalogue has no tones.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ TONES: dict[str, tuple[str, str]] = {
     "gentle": ("kind and calm; no great harm", "calm, soothing, cozy, cosy, comforting, relaxing, light, lighthearted"),
     "feel-good": ("leaves you happier", "feelgood, heartwarming, uplifting, cheerful, happy"),
     "inspiring": ("somebody wins against the odds", "inspirational, motivating, motivational, underdog"),
-    "funny": ("made to make you laugh", "hilarious, laugh, laughs, funnier, humorous, humor, humour, funniest"),
+    "funny": ("made to make you laugh", "hilarious, laugh, laugh out loud, funnier, humorous, humor, humour, funniest"),
     "silly": ("slapstick, nonsense, parody", "slapstick, goofy, spoof, parody, dumb, stupid, absurd"),
     "deadpan": ("dry humor with a straight face", "dry humor, dry humour, dry, understated"),
     "crude": ("jokes about sex and bodies", "raunchy, gross-out, gross, vulgar, dirty jokes"),
@@ -49,9 +51,32 @@ TONES: dict[str, tuple[str, str]] = {
     "thought-provoking": ("leaves you with a question", "thought provoking, philosophical, intelligent"),
     "psychological": ("happens mostly in somebody's head", "psychological drama, mind games"),
     "political": ("about power, rights or government", "politics"),
-    "true story": ("real events or a real person", "true stories, true events, real events, biopic, biopics"),
+    "true story": ("real events or a real person", "true stories, true events, real events, biopic, biography"),
     "nostalgic": ("looks back fondly", "nostalgia"),
     "campy": ("so over the top that it is fun", "cheesy, so bad its good, b movie"),
     "for children": ("for small children", "for kids, for a child, for my daughter, for my son"),
     "for families": ("for adults and children together", "family movie, family film, family friendly, whole family"),
+}  # fmt: skip
+
+GENRES = {
+    "Sci-Fi": "scifi, sf", "Animation": "animated, cartoon, cartoons", "Comedy": "comedies, comedic",
+    "Children": "kids, kid, childrens, for children", "Film-Noir": "noir, film noir, noirs",
+    "Documentary": "documentaries, docs, doc", "Musical": "musicals, singing, songs", "Western": "westerns, cowboy",
+    "Romance": "romances", "War": "war movie, war film, war movies, war films", "Mystery": "mysteries, whodunit",
+    "Horror": "horrors", "Thriller": "thrillers", "Adventure": "adventures", "Drama": "dramas",
+}  # fmt: skip
+SEVERAL = {"romcom": ("Romance", "Comedy"), "rom com": ("Romance", "Comedy"), "romcoms": ("Romance", "Comedy")}
+SEVERAL.update({"romantic comedy": ("Romance", "Comedy"), "romantic comedies": ("Romance", "Comedy")})
+GENRE_OF_TONE = {"funny": "Comedy", "scary": "Horror", "for children": "Children", "for families": "Children"}
+GENRE_OF_TONE.update({"romantic": "Romance", "silly": "Comedy", "tense": "Thriller"})
+PLACES = {
+    "fr": "france", "it": "italy", "de": "germany", "es": "spain, mexican, argentinian", "ja": "japan, anime",
+    "ko": "korea, south korean", "zh": "china, mandarin, taiwanese, hong kong", "cn": "hong kong, chinese",
+    "hi": "india, bollywood", "ru": "russia, soviet", "sv": "sweden, scandinavian, nordic", "pt": "brazilian",
+    "da": "scandinavian, nordic", "no": "scandinavian, nordic", "fa": "iran", "en": "in english", "pl": "poland",
+}  # fmt: skip
+ALSO = {"violent": ("gory", "action-packed"), "sad": ("bleak",)}  # who refuses one tone refuses these too
+SETTINGS = {  # places of movies in English, known by what they tell
+    "british": "british|britain|england|london|scotland|scottish|yorkshire", "irish": "irish|ireland|dublin",
+    "australian": "australian?|sydney|outback|melbourne",
 }  # fmt: skip
