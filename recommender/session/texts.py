@@ -3,7 +3,7 @@
 Words of a person's own are read for facts first (text/requests.py); what is left is compared by meaning and by word:
 
     fit_i       = z(x_q . x_i + share_i / n) + min(2, (4 / n)^2) z(max over the keywords and genres k of i of x_q . x_k)
-                  + how much i is of the genres and tones asked for - sum over unwanted words of max(0, z)
+                  + min(1, (4 / n)^2) (how much i is of genres and tones asked for) - max(0, z) of each unwanted word
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
 x: text vectors of request, movie and keyword; share: word_match.py; n: telling words that are left, without which the
@@ -116,8 +116,9 @@ class FreeText:
         if request.like:
             like = self.vectors[request.like[0]]
             x = x + like
-        n_movies = len(self.vectors)
-        fit, contradictions = request.degrees(n_movies), request.contradictions(n_movies)
+        sharp = np.float32((4 / max(len(words), 1)) ** 2)  # few words are meant exactly, many tell a story
+        of_facts = request.degrees(len(self.vectors)), request.contradictions(len(self.vectors))
+        fit, contradictions = (min(sharp, np.float32(1)) * values for values in of_facts)
         if request.like:
             fit += standardised(self.vectors @ like if self.similar is None else self.similar(request.like[0]))
         if words:
@@ -125,7 +126,7 @@ class FreeText:
             if near.max(initial=0) > 0:
                 fit += standardised(near)
             if self.keywords is not None:
-                fit += np.float32(min(2.0, (4 / len(words)) ** 2)) * standardised(self.keywords.best(x))
+                fit += min(sharp, np.float32(2)) * standardised(self.keywords.best(x))
         for phrase in request.unwanted:
             fit -= np.maximum(standardised(self.vectors @ self._embed(phrase)), 0)
             contradictions += self.words.share(phrase)
