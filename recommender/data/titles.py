@@ -5,6 +5,7 @@
 2. Titles with all words of the query, the last one maybe a prefix, weighted by rarity (`title_words`).
 3. If the dictionary has nothing: titles with some of the words, or with similar ones; and if no title has all of them,
    whole names within a few edits.
+4. If nothing is near: initials and numbers of parts (`title_shortcuts`), and titles that begin with the query.
 
 A year in the query lowers the score of movies of other years. Partial and fuzzy matches get up to 0.1 for popularity,
 since many movies share a word and the well-known one is usually meant. Order: score (to 0.01), then number of ratings,
@@ -20,11 +21,14 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from .catalog import Catalog, parse_title
+from .title_shortcuts import Shortcuts
 from .title_text import MAX_LENGTH, compact, compact_lines, fold, fold_lines, without_article
 from .title_words import FUZZY, PARTIAL, Found, NameIndex
 
 TITLE, ALTERNATIVE = "title", "alternative"
 MIN_SCORE = 0.5  # matches with a lower score are dropped
+MIN_GUESS = 0.6  # the same for a movie that lacks words of the query, or only sounds like it
+NEAR, SURE = 0.93, 0.7  # below, a number at the end may be that of a part; initials and beginnings are looked up
 FAME = 3  # with this many times the ratings, a movie outweighs a small difference in score
 LEAD_FAME = 20  # the same for a movie whose title only begins with the query
 
@@ -71,6 +75,8 @@ class TitleIndex:
                 self._called[other].append((row, _SCORES[kind][1], kind))
         self._called.pop("", None)
         self._rows = np.array([row for row, _, _ in names], dtype=np.int64)
+        rows = np.array([row for row, _, _ in names + parts], dtype=np.int64)
+        self._shortcuts = Shortcuts(folded, len(names), rows, self._n_ratings, catalog.years)
         fame = np.log1p(self._n_ratings.astype(np.float64))
         fame /= max(float(fame.max(initial=0.0)), 1.0)
         self._names = NameIndex(folded[: len(names)], bare[: len(names)], fame[self._rows])
@@ -93,7 +99,9 @@ class TitleIndex:
                 score = one.score - (min(0.04 * away, 0.25) if away < 1000 else 0.05)  # year 0 of a movie: unknown
                 _keep(found, row, one._replace(score=score))
         self._raise_famous(found)
-        matches = [Match(row, round(f.score, 2), f.kind) for row, f in found.items() if f.score >= MIN_SCORE]
+        least = {FUZZY: MIN_GUESS}
+        near = {row: one for row, one in found.items() if one.score >= least.get(one.kind, MIN_SCORE)}
+        matches = [Match(row, round(one.score, 2), one.kind) for row, one in near.items()]
         matches.sort(key=lambda match: (-match.score, -int(self._n_ratings[match.row]), match.row))
         return matches[: max(n, 0)]
 
@@ -137,7 +145,7 @@ class TitleIndex:
         tied = any(other.score >= best.score for other in others)
         return best.score >= 0.9 and not tied and int(self._n_ratings[best.row]) >= FAME * known
 
-    def _fits(self, text: str) -> dict[int, Found]:
+    def _fits(self, text: str, expand: bool = True) -> dict[int, Found]:
         """Return the movies that fit `text`, by row."""
         fits: dict[int, Found] = {}
         if not (folded := fold(text)):
@@ -147,6 +155,17 @@ class TitleIndex:
                 _keep(fits, row, Found(score - cost, kind, True))
         for name, near in self._names.near(folded, guess=not fits):
             _keep(fits, int(self._rows[name]), near)
+        best = max((one.score for one in fits.values()), default=0.0)
+        part = self._shortcuts.part(folded) if best < NEAR else None
+        if part is not None:
+            _keep(fits, part, Found(0.95, ALTERNATIVE, True))
+        elif (
+            expand and (best < SURE or (len(folded) < 4 and best < NEAR)) and (longer := self._shortcuts.expand(folded))
+        ):
+            fits.update(self._fits(longer, expand=False))
+        elif best < SURE and len(folded) > 3:
+            for row in self._shortcuts.beginning(folded)[:8]:
+                _keep(fits, row, Found(0.78, PARTIAL, True))
         return fits
 
     def _raise_famous(self, found: dict[int, Found]) -> None:
