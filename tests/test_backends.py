@@ -16,16 +16,7 @@ from recommender.text.registry import backend_class, make_backend, names
 from tests.test_minilm import tiny as tiny
 
 HEAT = "Title: Heat (1995).\nGenres: Crime, Thriller.\nPlot: A thief and a policeman."
-TEXTS = [
-    "a heist gone wrong",
-    HEAT,
-    "love in space",
-    "Amélie 日本",
-    "a heist gone wrong",
-    "x" * 3000,
-    "",
-    "a",
-]
+TEXTS = ["a heist gone wrong", HEAT, "love in space", "Amélie 日本", "a heist gone wrong", "x" * 3000, "", "a"]
 
 
 class StandIn:

@@ -38,10 +38,8 @@ def test_inspired_keeps_quotation_marks_and_joins_turns_of_a_dialogue(tmp_path: 
     (tmp_path / "a.tsv").write_bytes(INSPIRED.encode())
     dialogues = read_dialogues(tmp_path / "a.tsv")
     assert [len(dialogue.turns) for dialogue in dialogues] == [3, 1]
-    assert gather(dialogues)[0] == {
-        "inspired:a.pkl": '"Airplane" made me laugh\nthe dialogue goes on here',
-        "inspired:b.pkl": 'Something "slow", please',
-    }
+    said = {"a": '"Airplane" made me laugh\nthe dialogue goes on here', "b": 'Something "slow", please'}
+    assert gather(dialogues)[0] == {f"inspired:{name}.pkl": text for name, text in said.items()}
 
 
 def test_redial_resolves_mentions_and_knows_who_asked() -> None:
@@ -110,17 +108,11 @@ def test_typed_titles_are_masked_whole_in_any_case_and_not_inside_words() -> Non
 
 
 def test_mentions_without_a_title_are_taken_out(tmp_path: Path) -> None:
-    entry = {
-        "conversationId": 5,
-        "movieMentions": {"50": None, "51": "Heat (1995)"},
-        "initiatorWorkerId": 1,
-        "respondentWorkerId": 2,
-        "initiatorQuestions": {
-            mention: {"suggested": 0, "seen": seen, "liked": liked}
-            for mention, seen, liked in (("50", 1, 1), ("51", 0, 1), ("52", 1, 2), ("53", 1, 0))
-        },
-        "messages": [{"senderWorkerId": 1, "text": "I saw @50, @51, @51 and @52"}],
-    }
+    asked = (("50", 1, 1), ("51", 0, 1), ("52", 1, 2), ("53", 1, 0))
+    entry = {"conversationId": 5, "initiatorWorkerId": 1, "respondentWorkerId": 2}
+    entry["initiatorQuestions"] = {i: {"suggested": 0, "seen": seen, "liked": liked} for i, seen, liked in asked}
+    entry["messages"] = [{"senderWorkerId": 1, "text": "I saw @50, @51, @51 and @52"}]
+    entry["movieMentions"] = {"50": None, "51": "Heat (1995)"}
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(entry) + "\n\n", encoding="utf-8")
     (talk,) = read_dialogues(path)

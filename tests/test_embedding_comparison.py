@@ -11,15 +11,8 @@ import pytest
 from model import evaluate
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError, SettingsError
-from recommender.evaluate import protocols
-from recommender.evaluate.embeddings import (
-    LikedMean,
-    RandomVectors,
-    compare_backends,
-    make_backend,
-    movie_vectors,
-    people_with_likes,
-)
+from recommender.evaluate import embeddings, protocols
+from recommender.evaluate.embeddings import LikedMean, RandomVectors, make_backend, movie_vectors, people_with_likes
 from recommender.evaluate.known_item import Requests, descriptions, dialogue_requests, find
 from recommender.evaluate.run import Options, Spec
 from recommender.linalg.rows import unit_rows
@@ -79,12 +72,8 @@ def test_known_item_by_unit():
     values = found.values
     # thing4 is not the film meant: it shares the places after film 4 with the 58 others; "nothing" shares all places.
     assert found.ranks.tolist() == [1.0, 2 + 58 / 2, 1 + 59 / 2, 1.0]
-    assert [found.nearest(request) for request in range(4)] == [
-        [3, 0, 1],
-        [4, 0, 1],
-        [0, 1, 2],
-        [5, 0, 1],
-    ]  # equal ones by row
+    nearest = [found.nearest(request) for request in range(4)]
+    assert nearest == [[3, 0, 1], [4, 0, 1], [0, 1, 2], [5, 0, 1]]  # equal ones by row
     assert (values["recall@10"].tolist(), values["recall@31"].tolist()) == ([1 / 3, 1.0], [1.0, 1.0])
     assert values["mrr"].tolist() == pytest.approx([(1 + 1 / 31 + 1 / 30.5) / 3, 1.0])
 
@@ -131,11 +120,8 @@ def test_descriptions_are_read_by_part(tmp_path):
     path = write(tmp_path / "q", "103,tune,three", '105,report,"five, or so"', "9,report,none", "107,report,seven")
     val, test = (descriptions(path, catalog(), part) for part in ("val", "test"))
     assert (val.texts, val.rows.tolist(), val.unit_names.tolist()) == (["three"], [3], ["103"])
-    assert (test.texts, test.rows.tolist(), test.unit_names.tolist()) == (
-        ["five, or so", "seven"],
-        [5, 7],
-        ["105", "107"],
-    )
+    found = test.texts, test.rows.tolist(), test.unit_names.tolist()
+    assert found == (["five, or so", "seven"], [5, 7], ["105", "107"])
     assert test.left_out == {"not in the catalogue": 1}
     path.write_bytes("movie_id;Query\n103.0;drei, ähnlich\n".encode("cp1252"))
     assert descriptions(path, catalog(), "val").texts == ["drei, ähnlich"]
@@ -229,7 +215,9 @@ def test_backends_are_compared_on_the_same_units():
     asked = requests([f"stuff{i % 4} thing{i}" for i in range(0, 60, 3)], list(range(0, 60, 3)))
     local = Spec("local", "local", {"fewest_texts": 1, "most_texts": 0.5})
     specs = [Spec("random", "random"), local, Spec("other", "random", {"seed": 1})]
-    (separation, described, people), _ = compare_backends(specs, catalog(), [asked], case, Options(n_resamples=200))
+    (separation, described, people), _ = embeddings.compare_backends(
+        specs, catalog(), [asked], case, Options(n_resamples=200)
+    )
     recall = [values["recall@10"].mean() for values in described.values.values()]
     assert recall[1] == described.overall[local.label]["recall@10"] > 0.7
     assert recall[0] < 0.5
@@ -241,7 +229,9 @@ def test_backends_are_compared_on_the_same_units():
     _, found, _ = separation.overall.values()
     assert found["same"] > found["different"]
     with pytest.raises(DataError, match="the ratings list other movies"):
-        compare_backends(specs, Catalog([{"movieId": "1", "title": "A", "genres": "B"}]), [asked], case, Options())
+        embeddings.compare_backends(
+            specs, Catalog([{"movieId": "1", "title": "A", "genres": "B"}]), [asked], case, Options()
+        )
 
 
 def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, capsys):

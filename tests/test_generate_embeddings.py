@@ -30,11 +30,8 @@ from tests.tiny import FILMS, make_processed
 ROOT = Path(__file__).resolve().parents[1]
 LOOSE = {"dimension": 4, "fewest_texts": 1, "most_texts": 1.0}
 # user, movie, rating
-RATINGS = [
-    *((1, 1, 5.0), (1, 2, 4.5), (1, 3, 4.0), (1, 4, 1.0)),
-    *((2, 4, 5.0), (2, 5, 5.0)),
-    *((3, 9, 5.0), (3, 5, 4.0), (3, 4, 4.0)),
-]
+RATINGS = [(1, 1, 5.0), (1, 2, 4.5), (1, 3, 4.0), (1, 4, 1.0), (2, 4, 5.0), (2, 5, 5.0)]
+RATINGS += [(3, 9, 5.0), (3, 5, 4.0), (3, 4, 4.0)]
 
 
 class Letters(BaseEmbeddingBackend):
@@ -327,14 +324,8 @@ def test_every_flag_arrives() -> None:
 
     here = f"movielens={Path('here').resolve()}"
     flags = "--output there --source movielens --source a=b --small --no-texts --files npz,csv --alpha 0.5 --rarity 2"
-    settings: Any = {
-        "small": True,
-        "backend_type": "local",
-        "with_texts": False,
-        "forms": ["npz", "csv"],
-        "alpha": 0.5,
-        "min_movies": 4,
-    }
+    settings: Any = {"small": True, "backend_type": "local", "with_texts": False, "alpha": 0.5, "min_movies": 4}
+    settings["forms"] = ["npz", "csv"]
     settings |= {"rating_threshold": 3.5, "backend_settings": {"rarity": 2.0}, "movie_sources": [here, "a=b"]}
     flags += " --backend local --processed here --rating-threshold 3.5 --min-movies 4"
     assert config(flags) == TasteEmbeddingConfig(output=Path("there"), **settings)

@@ -91,10 +91,7 @@ WRONG = [
     (lambda answer: answer["data"].append(dict(answer["data"][0])), "9 embeddings for 8 texts"),
     (lambda answer: [row.pop("index") for row in answer["data"]], "--batch-size 1"),
     (lambda answer: [row.update(index=0) for row in answer["data"]], "--batch-size 1"),
-    (
-        lambda answer: [row.update(embedding=[1.0, 2.0, 3.0]) for row in answer["data"]],
-        "one vector for 8 different texts",
-    ),
+    (lambda answer: [row.update(embedding=[1, 2, 3]) for row in answer["data"]], "one vector for 8 different texts"),
     (entry(3, embedding=[1.0, 2.0]), "several lengths"),
     (lambda answer: answer.update(data=[{"index": i, "embedding": []} for i in range(8)]), "no list of finite"),
     (lambda answer: answer.update(data=[[1.0, 2.0]] * 8), "no list of embeddings"),
@@ -153,10 +150,8 @@ def test_what_a_service_says_of_many_texts_in_a_row_ends_nothing_once_it_answere
 
 def test_a_service_that_refuses_every_text_ends_it_soon(server):
     for n_texts, n_requests in ((30, 12), (2, 3), (1, 1)):
-        server.check, before = (
-            lambda texts: Reply(400, {"error": {"message": "what is encoding_format?"}}),
-            len(server.requests),
-        )
+        before = len(server.requests)
+        server.check = lambda texts: Reply(400, {"error": {"message": "what is encoding_format?"}})
         error = failure(backend(server, concurrency=1), TEXTS[:n_texts])
         assert (type(error), "what is encoding_format?" in str(error)) == (WebError, True)
         assert len(server.requests) - before <= n_requests

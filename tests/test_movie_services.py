@@ -192,17 +192,11 @@ def test_a_service_that_answers_nobody_ends_the_run_soon(flags, server, monkeypa
 def test_tmdb_tells_of_another_movie_of_none_or_with_gaps(flags, server, capsys):
     metadata = Path(flags[1]) / "movie_metadata.csv"
     metadata.write_text(metadata.read_text() + "9,G (1999),1999,,,,,,,90,tt0000009\n")
-    server.files["11"] = {
-        **server.files["11"],
-        "imdb_id": "tt0000001",
-        "credits": {"cast": [None, *CREDITS["cast"]], "crew": None},
-    }
+    people = {"cast": [None, *CREDITS["cast"]], "crew": None}
+    server.files["11"] = {**server.files["11"], "imdb_id": "tt0000001", "credits": people}
     server.files["tt0000002"] = {"movie_results": [None, {"id": 30}]}
-    server.files["30"] = {
-        **server.files["30"],
-        "imdb_id": "tt0000003",
-        "keywords": {"keywords": [None, {"name": None}]},
-    }
+    words = {"keywords": [None, {"name": None}]}
+    server.files["30"] = {**server.files["30"], "imdb_id": "tt0000003", "keywords": words}
     server.files["40"] = {**server.files["40"], "id": 41}
     server.files["60"] = {"success": False, "status_code": 34, "status_message": "could not be found"}
     server.files["70"] = {**server.files["70"], "imdb_id": None, "runtime": "170", "original_language": ["en"]}
@@ -212,11 +206,8 @@ def test_tmdb_tells_of_another_movie_of_none_or_with_gaps(flags, server, capsys)
     other = {"missing": True, "reason": "TMDB has another movie under these ids"}
     assert (found[2], found[4]) == ({"movieId": 2, **other}, {"movieId": 4, **other})
     assert (found[1]["cast"], found[1]["director"]) == ([f"P{i}" for i in range(5)], "")
-    assert (found[3]["keywords"], found[5], found[6]) == (
-        [],
-        {"movieId": 5, "missing": True},
-        {"movieId": 6, "missing": True},
-    )
+    gone = [{"movieId": i, "missing": True} for i in (5, 6)]
+    assert (found[3]["keywords"], found[5], found[6]) == ([], *gone)
     assert (found[7]["overview"], found[9]["overview"]) == ("Plot of 70.", "Plot of 80.")
     assert not {"runtime", "original_language"} & found[7].keys()
     assert "TMDB has another movie under these ids: 2 (B (1991), F4 (1992))" in capsys.readouterr().out

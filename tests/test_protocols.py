@@ -52,11 +52,8 @@ def test_parts_are_all_ratings_once_and_in_order_of_time():
 
 
 def test_those_left_out_are_counted():
-    data = ratings(
-        *[(1, i, 5, i) for i in range(10)],  # likes what is held out
-        *[(2, i, 3, i) for i in range(10)],  # nothing relevant held out
-        (3, 1, 5, 0),  # too few ratings: in no part
-    )
+    # user 1 likes what is held out, of user 2 nothing relevant is held out, user 3 has too few ratings
+    data = ratings(*[(user, i, stars, i) for user, stars in ((1, 5), (2, 3)) for i in range(10)], (3, 1, 5, 0))
     case = Source.from_ratings(data).case()
     assert case.known.user_ids[case.user_rows].tolist() == [1]
     assert case.left_out == {"no known rating": 0, "nothing held out": 1, "no relevant target": 1}

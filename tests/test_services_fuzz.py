@@ -24,19 +24,14 @@ pytestmark = pytest.mark.dev
 
 PIECES = r"""<think> </think> ``` json\n {"plot":" "} ** \n\n . I \\ | &lt; <p> <|im_end|> UNKNOWN Gamma [a](b) " \0"""
 PIECES = PIECES.split()
-PIECES = [piece.replace(r"\n", "\n") for piece in PIECES] + [
-    "A quiet drama of the town.",
-    "Here is a description:",
-    " ",
-]
+PIECES = [piece.replace(r"\n", "\n") for piece in PIECES]
+PIECES += ["A quiet drama of the town.", "Here is a description:", " "]
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=6).map("".join)
 ODD = st.sampled_from([None, False, 0, 1, 7, "7", 34, 1e-200, 1e300])
-KEYS = st.sampled_from(
-    ["id", "imdb_id", "index", "embedding", "text", "type", "name", "status_code", "data", "content"]
-)
+KEYS = "id imdb_id index embedding text type name status_code data content"
 JSON = st.recursive(
     ODD | st.integers() | st.floats() | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS.split()), inner, max_size=3),
     max_leaves=6,
 )
 CREDITS = {"cast": [{"name": "A;B", "order": 1}, {"name": "C", "order": 0}], "crew": [{"name": "D", "job": "Director"}]}

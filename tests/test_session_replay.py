@@ -16,16 +16,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import TastevecError
 from recommender.data.interactions import Interactions
 from recommender.evaluate import replay as of_sessions
-from recommender.evaluate.replay import (
-    RULE_ALONE,
-    VIEWS,
-    View,
-    WithoutLearning,
-    make_folds,
-    measure,
-    replay,
-    replay_all,
-)
+from recommender.evaluate.replay import RULE_ALONE, VIEWS, View, WithoutLearning, make_folds, replay, replay_all
 from recommender.session.engine import SessionEngine
 from recommender.session.fitted_rules import RULES, EaseRule, fit_session_rule
 from recommender.session.rules import LearningRule, MovingAverage
@@ -77,15 +68,15 @@ def test_a_session_worked_by_hand() -> None:
 
 def test_figures_worked_by_hand() -> None:
     counts, ranks = EIGHT.n_ratings, np.array([1, 51, 3, 4, 100, 7, 101, 102])
-    outcome = measure(PERSON, [1, 7, 2, 3, 4], 5, counts, ranks)
+    outcome = of_sessions.measure(PERSON, [1, 7, 2, 3, 4], 5, counts, ranks)
     # liked and left: 1, 5, 7, so at most 3 hits; weights 1/10, 1/4, 1; ranks 51, 102, 3, 4, 100
     assert (outcome.hits, outcome.hit_turns, outcome.outside) == (2, (1, 2), 1)
     assert (outcome.famous, outcome.median_rank) == (2 / 5, 51)
     assert outcome.rate == pytest.approx(2 / 3)
     assert outcome.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 10 + 1 / 4 + 1))
-    all_three = measure(PERSON, [1, 2, 7, 5], 5, counts, ranks)
+    all_three = of_sessions.measure(PERSON, [1, 2, 7, 5], 5, counts, ranks)
     assert (all_three.hit_turns, all_three.outside) == ((1, 3, 4), 1)
-    short = measure(PERSON, [1, 7], 2, counts, ranks)  # in two turns the best possible is 2 hits and 1 + 1/4
+    short = of_sessions.measure(PERSON, [1, 7], 2, counts, ranks)  # in two turns the best is 2 hits and 1 + 1/4
     assert short.rate == 1.0
     assert short.weighted_rate == pytest.approx((1 / 10 + 1) / (1 / 4 + 1))
 
@@ -187,21 +178,10 @@ def test_ease_adds_rows_for_likes_and_takes_them_for_dislikes_and_popularity_cou
 def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_ratings(tmp_path, ratings(24), "Drama")
     files = ["--json", str(tmp_path / "out.json"), "--csv", str(tmp_path / "out.csv")]
-    flags = [
-        "--rules",
-        "popularity,moving-average",
-        "--turns",
-        "6",
-        "--folds",
-        "2",
-        "--seeds",
-        "0,1",
-        "--familiarity",
-        "1",
-    ]
+    flags = "--rules popularity,moving-average --turns 6 --folds 2 --seeds 0,1 --familiarity 1"
     if importlib.util.find_spec("matplotlib"):
         files += ["--plots", str(tmp_path / "plots")]
-    replay_sessions.main(["--data", str(tmp_path), *flags, *files])
+    replay_sessions.main(["--data", str(tmp_path), *flags.split(), *files])
     if "--plots" in files:
         assert [path.read_bytes()[:4] for path in (tmp_path / "plots").iterdir()] == 3 * [b"\x89PNG"]
     printed = capsys.readouterr().out
@@ -227,25 +207,12 @@ def test_program_prints_and_writes_the_same_figures(tmp_path: Path, capsys: pyte
         assert alone["moving-average", name]["hits"] == pytest.approx(np.mean([one.hits for one in outcomes])), name
 
 
-BAD_FLAGS = (
-    "--rules guess",
-    "--rules ease,ease",
-    "--turns 0",
-    "--seeds x",
-    "--seeds -1",
-    "--seeds 1,1",
-    "--folds 1",
-    "--familiarity 2",
-    "--familiarity x",
-    "--last-user 0",
-    "--tastes x.yaml",
-)
+BAD_FLAGS = """--rules guess; --rules ease,ease; --turns 0; --seeds x; --seeds -1; --seeds 1,1; --folds 1
+--familiarity 2; --familiarity x; --last-user 0; --tastes x.yaml; --fold-seed -1; --csv .; --json same --csv same"""
 OWN = [f"--{name} own.{name}" for name in ("csv", "json")]
 
 
-@pytest.mark.parametrize(
-    "flags", [*BAD_FLAGS, *OWN, f"--seeds {'9' * 5000}", "--fold-seed -1", "--csv .", "--json same --csv same"]
-)
+@pytest.mark.parametrize("flags", [*BAD_FLAGS.replace("\n", "; ").split("; "), *OWN, f"--seeds {'9' * 5000}"])
 def test_program_refuses_before_any_replay(
     flags: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

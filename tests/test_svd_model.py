@@ -24,12 +24,8 @@ def test_signals_by_hand() -> None:
         model.movie_counts_, model.newest_ = np.array([1, 4, 16]), np.array([365 * DAY])
         return model.values(data, means)
 
-    wanted = {
-        "ones": [1, 1, 1],
-        "binary": [1, 1, 0],
-        "centered": [1, 0.5, -1.5],
-        "weighted": [1 * 1 * 0.5, 0.5 * 0.5 * 1, -1.5 * 0.25 * 1],
-    }
+    wanted = {"ones": [1, 1, 1], "binary": [1, 1, 0], "centered": [1, 0.5, -1.5]}
+    wanted["weighted"] = [1 * 1 * 0.5, 0.5 * 0.5 * 1, -1.5 * 0.25 * 1]
     assert set(wanted) == set(SIGNALS)
     for name, cells in wanted.items():
         assert values(name).dtype == np.float32

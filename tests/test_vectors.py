@@ -71,12 +71,9 @@ def test_the_inspired_table_is_read_by_its_header(tmp_path: Path) -> None:
     assert lone.overview == '"Wild" and "free'
     assert (heat.title, heat.year, bare.year, heat.overview) == ("Heat", 1995, 0, 'A "thief" meets a cop.')
     assert (heat.genres, heat.cast) == (("Crime", "Drama"), ("Al Pacino", "Val Kilmer"))
-    for lines, message in (
-        (["name\tyear", "Heat\t1995"], "no column title"),
-        (["title\tid", "A\tB\tC"], "line 2: 3 col"),
-    ):
+    for lines, message in (("name\tyear~Heat\t1995", "no column title"), ("title\tid~A\tB\tC", "line 2: 3 col")):
         with pytest.raises(DataError, match=message):
-            tsv(tmp_path, *lines)
+            tsv(tmp_path, *lines.split("~"))
 
 
 def test_ids_genres_and_years_of_other_spellings(tmp_path: Path) -> None:
@@ -106,13 +103,12 @@ def test_sources_are_known_by_what_lies_there(tmp_path: Path) -> None:
 
 
 def test_lines_of_one_movie_share_key_and_text(tmp_path: Path) -> None:
-    inspired = tsv(
-        tmp_path,
-        "title\tyear\tshort_plot\tvideo_id\timdb_id\ttmdb_id",
+    lines = (
         "Heat\t1995\tA thief and a policeman.\tv1\ttt113277\t949",
         "Fargo\t1996\t\tv2\t\t275",
         "Solo\t1996\t\tv3\t\t",
     )
+    inspired = tsv(tmp_path, "title\tyear\tshort_plot\tvideo_id\timdb_id\ttmdb_id", *lines)
     tweets = dat(tmp_path, "0113277::Heat (1995)::Crime\n0116282::Fargo (1996)::Crime|Drama\n42::Solo (1996)::\n")
     columns = movie_columns({"tweets": tweets, "inspired": inspired})
     # Heat is found by its IMDb id, which INSPIRED knows together with the TMDB id; Fargo has no id in common.
@@ -186,11 +182,9 @@ def test_other_models_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no taste-embeddings artifact"):
         table(USERS).save(tmp_path)
     table().save(tmp_path)
-    for identity, said in (
-        (Identity("letters", "abd", 3), "model abc, not abd"),
-        (Identity("letters", "abc", 4), "dimension 3, not 4"),
-        (Identity("minilm", "abc", 3), "backend letters, not minilm"),
-    ):
+    says = {"model": "model abc, not abd", "dimension": "dimension 3, not 4", "backend": "backend letters, not minilm"}
+    for field, other in (("model", "abd"), ("dimension", 4), ("backend", "minilm")):
+        identity, said = LETTERS._replace(**{field: other}), says[field]
         with pytest.raises(ArtifactError, match=f"vectors of {said}"):
             VectorTable.load(tmp_path, MOVIES, identity)
         with pytest.raises(ArtifactError, match=f"vectors of {said}"):
