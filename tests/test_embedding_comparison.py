@@ -215,9 +215,8 @@ def test_backends_are_compared_on_the_same_units():
     asked = requests([f"stuff{i % 4} thing{i}" for i in range(0, 60, 3)], list(range(0, 60, 3)))
     local = Spec("local", "local", {"fewest_texts": 1, "most_texts": 0.5})
     specs = [Spec("random", "random"), local, Spec("other", "random", {"seed": 1})]
-    (separation, described, people), _ = embeddings.compare_backends(
-        specs, catalog(), [asked], case, Options(n_resamples=200)
-    )
+    options = Options(n_resamples=200)
+    (separation, described, people), _ = embeddings.compare_backends(specs, catalog(), [asked], case, options)
     recall = [values["recall@10"].mean() for values in described.values.values()]
     assert recall[1] == described.overall[local.label]["recall@10"] > 0.7
     assert recall[0] < 0.5
@@ -228,10 +227,9 @@ def test_backends_are_compared_on_the_same_units():
     assert ratio["other", "recall@20"].low < 1 < ratio["other", "recall@20"].high
     _, found, _ = separation.overall.values()
     assert found["same"] > found["different"]
+    other = Catalog([{"movieId": "1", "title": "A", "genres": "B"}])
     with pytest.raises(DataError, match="the ratings list other movies"):
-        embeddings.compare_backends(
-            specs, Catalog([{"movieId": "1", "title": "A", "genres": "B"}]), [asked], case, Options()
-        )
+        embeddings.compare_backends(specs, other, [asked], case, options)
 
 
 def test_the_program_prints_and_writes_the_same_figures(tmp_path, monkeypatch, capsys):

@@ -163,10 +163,8 @@ def test_bad_files_of_vectors_are_refused(tmp_path: Path) -> None:
     (tmp_path / "zip.npz").write_bytes(b"PK not a zip")
     np.save(tmp_path / "uneven" / "1.npy", np.ones(3))
     np.save(tmp_path / "uneven" / "2.npy", np.ones(4))
-    messages = (
-        "o.npy: damaged; lonely.npy: lonely_ids.npy; one.npz: give an .npz with; zip.npz: damaged; a.csv: neither"
-    )
-    messages += "; none.npz: is missing; empty: has no file; uneven: movie id 2, 2.npy: shape"
+    messages = "o.npy: damaged; lonely.npy: lonely_ids.npy; one.npz: give an .npz with; zip.npz: damaged"
+    messages += "; a.csv: neither; none.npz: is missing; empty: has no file; uneven: movie id 2, 2.npy: shape"
     for name, message in (line.split(": ", 1) for line in messages.split("; ")):
         with pytest.raises((ArtifactError, DataError), match=message):
             read(tmp_path / name)
@@ -224,9 +222,8 @@ def test_only_movies_with_ratings_in_train_are_fitted(project: Path, capsys: pyt
     embed(project)
     visual = read(project / "visual.npz")
     settings = FusionSettings()
-    build_fused(
-        project / "out", "movielens", {"visual": visual}, settings, np.array([1, 2, 3, 9]), forms=("npz",), say=print
-    )
+    rated = np.array([1, 2, 3, 9])
+    build_fused(project / "out", "movielens", {"visual": visual}, settings, rated, forms=("npz",), say=print)
     assert "fitted on 3 movies" in capsys.readouterr().out  # movie 9 has no picture
     centre = load_fitted(project / "out")[0]["visual"].centre
     np.testing.assert_allclose(centre, visual[1][:3].mean(axis=0), rtol=1e-6)

@@ -133,9 +133,7 @@ def test_a_sentence_model_embeds_three_texts_of_a_movie_and_keywords(project: Pa
         load_keywords(project / "out", Identity("letters", "abd", 3))
 
 
-def test_equal_texts_are_embedded_once_and_texts_go_out_in_calls_of_the_asked_size(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_equal_texts_go_out_once_in_calls_of_the_asked_size(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "movies.dat").write_text("1::Cab (1980)::\n2::Cab (1980)::\n3::Bac (1980)::\n4::Abc (1980)::\n")
     monkeypatch.setattr("recommender.text.generator._AT_ONCE", 2)
     backend, told = Letters(), []
@@ -151,9 +149,7 @@ def test_equal_texts_are_embedded_once_and_texts_go_out_in_calls_of_the_asked_si
             TasteEmbeddingGenerator(config, backend=backend, force=True).build_movie_embeddings()
 
 
-def test_a_run_that_is_refused_or_stopped_leaves_model_and_vectors_that_fit(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_or_stopped_run_leaves_what_fits(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*args: object) -> None:
         raise KeyboardInterrupt
 
@@ -273,9 +269,8 @@ def test_users_with_names_keep_them(project: Path) -> None:
     rows = [f"u{user};{movie};{stars};{10**9 + place}\n" for place, (user, movie, stars) in enumerate(RATINGS)]
     (project / "named.csv").write_text("user;movie;rating;time\n" + "".join(rows))
     generator(project).build_movie_embeddings()
-    numbered, named = (
-        generator(project).build_user_embeddings(project / name) for name in ("ratings.csv", "named.csv")
-    )
+    tables = (project / name for name in ("ratings.csv", "named.csv"))
+    numbered, named = map(generator(project).build_user_embeddings, tables)
     assert named["user_id"].tolist() == [f"u{user}" for user in numbered["user_id"]]
     assert np.array_equal(named.embedding, numbered.embedding)
 
@@ -406,9 +401,7 @@ def test_nothing_is_paid_for_where_another_input_is_wrong(project: Path, server:
     assert server.requests == []
 
 
-def test_a_movie_whose_text_is_refused_has_no_vector_until_a_later_run(
-    project: Path, server: Server, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_refused_text_waits_for_a_later_run(project: Path, server: Server, capsys: pytest.CaptureFixture) -> None:
     said: list[str] = []
     given: Any = {"base_url": server.url, "cache": str(project / "cache"), "attempts": 1}
     config = TasteEmbeddingConfig(project, "http", openai_model="m", output=project / "out", backend_settings=given)

@@ -88,9 +88,8 @@ def test_stored_ratings_are_read_back_or_refused(tmp_path: Path) -> None:
 
 
 def test_weighting_by_hand() -> None:
-    train = Interactions.from_columns(
-        [1, 1, 2], [10, 20, 10], [4, 2, 5], [0, 86_400 * 365, 0], user_vocabulary=np.array([1, 2, 3])
-    )
+    columns = [1, 1, 2], [10, 20, 10], [4, 2, 5], [0, 86_400 * 365, 0]
+    train = Interactions.from_columns(*columns, user_vocabulary=np.array([1, 2, 3]))
     means, overall = weighting.user_means(train)
     assert [*means, overall] == pytest.approx([3, 5, 11 / 3, 11 / 3])
     weights = weighting.pop_weight(train.movie_counts())

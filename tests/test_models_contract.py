@@ -117,9 +117,8 @@ def test_refit_is_a_fresh_fit_and_save_keeps_everything(name: str, tmp_path: Pat
     loaded = registry.model_class(name).load(tmp_path)
     np.testing.assert_array_equal(loaded.score(data, rows), expected)
     assert loaded.settings == again.settings
-    assert {key: array.tolist() for key, array in loaded.arrays().items()} == {
-        key: array.tolist() for key, array in again.arrays().items()
-    }
+    stored, made = ({key: array.tolist() for key, array in one.arrays().items()} for one in (loaded, again))
+    assert stored == made
     with pytest.raises(ArtifactError, match="another movie list"):
         registry.model_class(name).load(tmp_path, Catalog([]))
     file = max(tmp_path.glob("*.np[yz]"), key=lambda path: path.stat().st_size)

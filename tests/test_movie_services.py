@@ -213,9 +213,7 @@ def test_tmdb_tells_of_another_movie_of_none_or_with_gaps(flags, server, capsys)
     assert "TMDB has another movie under these ids: 2 (B (1991), F4 (1992))" in capsys.readouterr().out
 
 
-def test_one_movie_that_a_model_refuses_to_see_is_named_and_what_says_nothing_is_asked_again_on_request(
-    flags, server, capsys
-):
+def test_a_movie_that_a_model_refuses_to_see_is_named_and_asked_again_on_request(flags, server, capsys):
     refusal = Reply(400, {"error": {"message": "No.", "code": "content_filter"}})
     server.faults = [refusal, Reply(200, {"choices": [{"message": {"content": None}}]}), Reply(400, {"error": "odd"})]
     server.faults += [Reply(200, {"choices": [{"message": {"content": "A quiet"}, "finish_reason": "length"}]})]

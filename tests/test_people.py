@@ -67,16 +67,6 @@ def test_the_loop_over_people_gives_the_same(method: str, n_last: int) -> None:
         assert found.fallbacks >= 5  # those who give one value to all
 
 
-def test_a_small_case_by_hand() -> None:
-    data = Interactions.from_columns([1] * 4, [10, 20, 30, 40], [5, 4, 4, 3], [0, 100 * DAY, 100 * DAY, 200 * DAY])
-    movies = np.eye(4, dtype=np.float32)
-    np.testing.assert_allclose(run(data, movies).vectors, [[3**-0.5] * 3 + [0]], atol=1e-6)
-    temporal = run(data, movies, method="temporal", half_life_days=100).vectors
-    np.testing.assert_allclose(temporal, [[1 / 3, 2 / 3, 2 / 3, 0]], atol=1e-6)
-    weighted = run(data, movies, method="weighted", half_life_days=100).vectors  # mean 4: only movie 10 lies above
-    np.testing.assert_allclose(weighted, [[1, 0, 0, 0]], atol=1e-6)
-
-
 def test_who_is_left_out_is_counted_by_reason() -> None:
     users, ids = [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4], [1, 2, 1, 2, 3, 1, 2, 4, 1, 5, 2]
     data = Interactions.from_columns(users, ids, [4] * 11, range(11))

@@ -62,9 +62,8 @@ def test_taste_scales_mix_by_evidence() -> None:
         K = joint_covariance(phi, counts, scale)
         means.append(conditional_mean(K, y, target))
         S = 0.55 * K[past, past]
-        densities.append(
-            (1 + y[past] @ np.linalg.solve(S, y[past]) / 4) ** (-(4 + target) / 2) / np.linalg.det(S) ** 0.5
-        )
+        kernel = 1 + y[past] @ np.linalg.solve(S, y[past]) / 4
+        densities.append(kernel ** (-(4 + target) / 2) / np.linalg.det(S) ** 0.5)
     mixed = RatingPredictor.Settings(**{**vars(PROCESS), "taste_range": 2.0})
     weights, shift = expected_taste(phi[past], y[past], counts[past], mixed)
     assert phi[-1] @ weights + shift == pytest.approx(np.average(means, weights=densities), rel=1e-6)

@@ -158,9 +158,8 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     if favorites and policy.shared_traits_weight:
         total += policy.shared_traits_weight * plain_traits(catalog, favorites)
     if favorites:
-        total[(affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)] += (
-            policy.diversity_boost
-        )
+        between = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
+        total[between] += policy.diversity_boost
     for words, left in said:
         asked = np.array([topic in words.text for topic in TOPICS], dtype=float)
         of_movie = asked[np.arange(n) % 3]

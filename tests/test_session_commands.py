@@ -280,10 +280,10 @@ def test_likes_and_watchlist_are_exported_as_letterboxd_imports_them(processed, 
         assert lists[1].read_text(encoding="utf-8") == theirs
 
 
-def test_a_terminal_completes_titles_only_and_wraps_lines(processed, tmp_path):
-    terminal = Terminal(processed, "--save", "ann", "--profiles", str(tmp_path), NO_COLOR="1", COLUMNS="40")
+def test_a_terminal_completes_titles_only_colors_and_wraps_lines(processed, tmp_path):
+    terminal = Terminal(processed, "--save", "ann", "--profiles", str(tmp_path), COLUMNS="40")
     terminal.wait_for("Favorite 1 of 4: ", "gam\t\n")
-    terminal.wait_for("Gamma (1982)  Action, War")
+    terminal.wait_for("\033[1mGamma (1982)\033[0m  \033[2mAction, War\033[0m")
     terminal.wait_for("Favorite 2 of 4: ", "\n")
     terminal.wait_for("[?] > ", "READ\t\t!\n")  # a file's name, where one stands
     terminal.wait_for("READ!")

@@ -68,9 +68,8 @@ def processed(tmp_path_factory):
 def with_texts(tmp_path_factory):
     folder = make_processed(tmp_path_factory.mktemp("data") / "processed")
     settings = {"fewest_texts": 1, "most_texts": 1.0}
-    TasteEmbeddingGenerator(
-        TasteEmbeddingConfig(folder.parent, "local", backend_settings=settings)
-    ).build_movie_embeddings()
+    config = TasteEmbeddingConfig(folder.parent, "local", backend_settings=settings)
+    TasteEmbeddingGenerator(config).build_movie_embeddings()
     return folder
 
 
@@ -405,9 +404,8 @@ def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts, tmp_p
     assert "Name up to 4 that you love; Enter alone starts.\nFavorite 1 of 4: \n\n1. " in first.stdout
     ann = stored(tmp_path / "ann.json")
     assert (ann["favorites"], ann["words"]) == ([], [["heist", 0], ["war", 1]])
-    assert (
-        run("\n", *flags, "--like", "heist \udcff", "--save", "bob").returncode == 0
-    )  # no text, as a shell may give it
+    odd = run("\n", *flags, "--like", "heist \udcff", "--save", "bob")  # no text, as a shell may give it
+    assert odd.returncode == 0
     assert stored(tmp_path / "bob.json")["words"] == [["heist ", 0]]
     again = run("w\nu\nu\n", *flags, "--resume", "ann")
     assert "Welcome back, ann: 0 favorites, 1 answers, 2 times in words." in again.stdout
@@ -533,15 +531,6 @@ class Terminal:
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         os.close(self.handle)
         return code
-
-
-def test_a_session_on_a_terminal_completes_and_colors(processed):
-    terminal = Terminal(processed)
-    color = "\033[1mGamma (1982)\033[0m"
-    dialogue = [("Favorite 1 of 4: ", "gam\t"), ("Gamma (1982)", "\n"), (color, ""), ("Favorite 2 of 4: ", "\n")]
-    for wait, typed in [*dialogue, ("> ", "y\n"), ("2. ", ""), ("> ", "\x04"), ("Goodbye.", "")]:
-        terminal.wait_for(wait, typed)
-    assert terminal.exit_code() == 0
 
 
 def test_no_color_is_obeyed_and_ctrl_c_says_goodbye(processed):

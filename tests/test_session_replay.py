@@ -213,9 +213,7 @@ OWN = [f"--{name} own.{name}" for name in ("csv", "json")]
 
 
 @pytest.mark.parametrize("flags", [*BAD_FLAGS.replace("\n", "; ").split("; "), *OWN, f"--seeds {'9' * 5000}"])
-def test_program_refuses_before_any_replay(
-    flags: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_program_refuses_before_any_replay(flags, tmp_path, capsys, monkeypatch) -> None:
     write_ratings(tmp_path, ratings(24), "Drama")
     monkeypatch.chdir(tmp_path)
     for name in ("own.csv", "own.json"):

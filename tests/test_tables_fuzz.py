@@ -19,10 +19,8 @@ TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=3).map(
 PLAIN = st.sampled_from(["Heat (1995)", "War", "", "Drama, War", "1995", " a "]) | TEXTS
 CELLS = PLAIN | PLAIN.map(lambda text: '"' + text.replace('"', '""') + '"')
 ROWS = st.tuples(st.integers(0, 9).map(str), st.lists(CELLS, min_size=2, max_size=3)).map(lambda row: [row[0], *row[1]])
-HEADERS = st.sampled_from(
-    ["movieId title genres", "Movie_ID title genre year", " item title genres", "film title genres "]
-)
-FILES = {"header": HEADERS, "rows": st.lists(ROWS, max_size=3), "separator": st.sampled_from(",;\t")}
+HEADERS = ["movieId title genres", "Movie_ID title genre year", " item title genres", "film title genres "]
+FILES = {"header": st.sampled_from(HEADERS), "rows": st.lists(ROWS, max_size=3), "separator": st.sampled_from(",;\t")}
 FIXTURE = hypothesis.HealthCheck.function_scoped_fixture
 
 

@@ -21,11 +21,9 @@ def make_catalog(seed: int = 0, shuffled: bool = False) -> Catalog:
     """Movie i is of theme i mod 3, which only its keywords and director tell (or, shuffled, those of another movie)."""
     rng, rows = np.random.default_rng(seed), []
     for i, t in enumerate(rng.permutation(N_MOVIES) % 3 if shuffled else np.arange(N_MOVIES) % 3):
-        about = {
-            "keywords": "; ".join(rng.choice(WORDS[t].split(), size=3, replace=False)),
-            "director": f"Director {t}",
-        }
-        rows.append({"movieId": str(i + 1), "title": f"Movie {i}", "genres": "Drama", **about})
+        words = "; ".join(rng.choice(WORDS[t].split(), size=3, replace=False))
+        about = {"title": f"Movie {i}", "genres": "Drama", "keywords": words, "director": f"Director {t}"}
+        rows.append({"movieId": str(i + 1), **about})
     return Catalog(rows)
 
 

@@ -103,11 +103,8 @@ def test_sources_are_known_by_what_lies_there(tmp_path: Path) -> None:
 
 
 def test_lines_of_one_movie_share_key_and_text(tmp_path: Path) -> None:
-    lines = (
-        "Heat\t1995\tA thief and a policeman.\tv1\ttt113277\t949",
-        "Fargo\t1996\t\tv2\t\t275",
-        "Solo\t1996\t\tv3\t\t",
-    )
+    lines = ["Heat\t1995\tA thief and a policeman.\tv1\ttt113277\t949"]
+    lines += ["Fargo\t1996\t\tv2\t\t275", "Solo\t1996\t\tv3\t\t"]
     inspired = tsv(tmp_path, "title\tyear\tshort_plot\tvideo_id\timdb_id\ttmdb_id", *lines)
     tweets = dat(tmp_path, "0113277::Heat (1995)::Crime\n0116282::Fargo (1996)::Crime|Drama\n42::Solo (1996)::\n")
     columns = movie_columns({"tweets": tweets, "inspired": inspired})

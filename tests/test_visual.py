@@ -118,9 +118,7 @@ def pictures(folder: Path, n: int = 5) -> list[str]:
     return [picture_address(folder / f"{movie_id}.png") for movie_id in range(n)]
 
 
-def test_a_service_gets_the_files_and_is_asked_once(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_service_is_asked_once(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     posters = tmp_path / "posters"
     sent = pictures(posters)
     assert base64.b64decode(sent[1].removeprefix("data:image/png;base64,")) == b"picturepicture"
