@@ -1,4 +1,4 @@
-"""Genre separation and places against plain loops; planted structure is found, shuffled labels are not."""
+"""Genre separation and places against plain loops; what random directions give is told as nothing."""
 
 import numpy as np
 import pytest
@@ -36,18 +36,9 @@ def test_separation_against_all_pairs(cells, monkeypatch):
     assert found.same == pytest.approx(np.mean(same), abs=1e-12)
     assert found.different == pytest.approx(np.mean(different), abs=1e-12)
     assert found.gap == pytest.approx((np.mean(same) - np.mean(different)) / abs(np.mean(same + different)))
-
-
-def test_separation_by_hand():
-    half = np.sqrt(0.5)
-    vectors = np.array([[1, 0], [half, half], [0, 1], [-1, 0]])
-    genres = np.array([[1, 0], [1, 1], [0, 1], [0, 0]], dtype=bool)
-    found = separation_gap(vectors, genres)  # the last movie has no genre
-    assert (*found[:3], *found[4:]) == pytest.approx((half, 0.0, 2 * half / 3, 2, 1))
-    nothing = separation_gap(np.eye(3), np.zeros((3, 2), dtype=bool))
-    assert np.isnan(nothing[:4]).all()
-    with pytest.raises(DataError, match="3 vectors and genres of 2 movies"):
-        separation_gap(np.eye(3), np.zeros((2, 1), dtype=bool))
+    assert np.isnan(separation_gap(vectors, genres & False)[:4]).all()  # no movie has a genre
+    with pytest.raises(DataError, match="120 vectors and genres of 2 movies"):
+        separation_gap(vectors, genres[:2])
 
 
 def test_the_gap_of_random_directions_is_chance_by_chance():
@@ -56,17 +47,6 @@ def test_the_gap_of_random_directions_is_chance_by_chance():
         vectors = unit_rows(np.random.default_rng(seed).standard_normal((400, 16)))
         assert np.isnan(separation_gap(vectors, genres).gap)
     assert not np.isnan(separation_gap(*directions(400)).gap)  # these lean to one side
-
-
-def test_planted_genres_separate_and_shuffled_ones_do_not():
-    rng = np.random.default_rng(1)
-    genre = rng.integers(0, 5, 400)
-    vectors = unit_rows(rng.standard_normal((5, 30))[genre] + rng.standard_normal((400, 30)) + 1)
-    right = separation_gap(vectors, np.eye(5, dtype=bool)[genre])
-    wrong = [separation_gap(vectors, np.eye(5, dtype=bool)[rng.permutation(genre)]).gap for _ in range(40)]
-    assert right.gap > 0.5
-    assert right.gap > np.mean(wrong) + 10 * np.std(wrong)
-    assert abs(np.mean(wrong)) < 5 * np.std(wrong) / np.sqrt(40)
 
 
 @pytest.mark.parametrize("cells", [1 << 22, 300])
