@@ -219,6 +219,11 @@ def test_the_stacker_puts_all_its_candidates_before_the_rest_of_the_blend() -> N
         np.testing.assert_allclose(scores[line, others], expected, atol=1e-4)
 
 
+def test_the_stacker_fits_histories_too_short_to_cut() -> None:
+    data = Interactions.from_columns([1], [3], [4.0], [5], movie_vocabulary=np.arange(4))
+    assert np.isfinite(Stacker().fit(data).score(data, [0])).all()
+
+
 def test_the_stacker_keeps_the_ridges_that_rank_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, rows = random_ratings(5, 60, 30, days=30), np.arange(60)
     monkeypatch.setattr(stacker, "RIDGES", {"ease": (1e7, 40.0, 400.0), "ials": (1e3, 30.0, 3.0)})

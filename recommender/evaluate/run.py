@@ -28,7 +28,7 @@ from .protocols import Evaluation
 from .significance import N_RESAMPLES
 
 RANKING_BLOCK = 256  # users in a batch of `ranking_quality`
-VERSION = 1  # of what rankings depend on beside data and settings: raise it where a model or `rank` computes otherwise
+VERSION = 2  # of what rankings depend on beside data and settings: raise it where a model or `rank` computes otherwise
 _BATCH_BYTES = 32 << 20  # of scores; models need a few times as much beside them
 _PAIR = re.compile(r":(?=[a-z_]+=)")  # addresses in settings hold colons too
 _STAGE = {"rows": np.int32, "predicted": np.float32, "seconds": np.float64}

@@ -2,7 +2,7 @@
 
     candidates  the 100 unseen movies with the highest sum of directed EASE, its exposure form, EASE and iALS
     scores      directed EASE; the same with every rating counted as 1 (what users choose, not what they like); EASE;
-                iALS; the movie's bias; fit to genres; likes that fade with a half-life, all likes and days since the
+                iALS; the rating expected; fit to genres; likes that fade with a half-life, all likes and days since the
                 first rating, before the moment; how new the movie is at the moment
     moment      far = ln(1 + gap / 1 minute) / ln(1 + 1 week / 1 minute), at most 1;  activity = ln(1 + n_ratings)
     result      mean over 5 networks of network(scores, moment, scores times far)       ranking_network.py
@@ -28,15 +28,16 @@ from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from . import ranking_network
 from .base import Ranker, best_unseen, last_times, mask_seen
-from .baselines import Biases, Trending
+from .baselines import Trending
 from .content import Content
 from .directed_ease import DirectedEase
 from .ease import Ease
 from .features import release_years
 from .ials import Ials
 from .ranking_network import Network
+from .rating_predictor import RatingPredictor
 
-SCORES = ("directed", "exposure", "ease", "ials", "bias", "content", "trending", "likes", "age", "newness")
+SCORES = ("directed", "exposure", "ease", "ials", "rating", "content", "trending", "likes", "age", "newness")
 N_BLEND = 4  # the first four choose the candidates
 N_FEATURES = 2 * len(SCORES) + 2
 MINUTE, WEEK, YEAR = 60.0, 604_800.0, 31_556_952.0
@@ -58,11 +59,11 @@ class Stacker(Ranker):
     @dataclass(frozen=True)
     class Settings:
         candidates: int = setting(100, "movies that the networks rank; the rest follow in the order of the blend", 1)
-        hidden: int = setting(8, "ReLU units of a network", 1)
+        hidden: int = setting(16, "ReLU units of a network", 1)
         networks: int = setting(5, "networks whose mean is the score", 1)
-        epochs: int = setting(20, "passes over the training lists", 1)
+        epochs: int = setting(40, "passes over the training lists", 1)
         rate: float = setting(0.003, "Adam's learning rate", 1e-6)
-        l2: float = setting(0.001, "penalty on the networks' weights", 0)
+        l2: float = setting(0.01, "penalty on the networks' weights", 0)
         break_seconds: int = setting(86_400, "a pause between two ratings that counts as coming back", 1)
         seed: int = setting(0, "seed of the cuts and of the networks", 0)
 
@@ -74,7 +75,7 @@ class Stacker(Ranker):
             "exposure": DirectedEase(x_middle=1, x_low=1, y_other=1),
             "ease": Ease(values="ratings"),
             "ials": Ials(factors=64, alpha=3, recency_floor=0.07, recency_span=5),
-            "bias": Biases(),
+            "rating": RatingPredictor(catalog),
             "content": Content(catalog, keywords=False, popularity=0),
             "trending": self.trending,
         }
@@ -129,7 +130,8 @@ class Stacker(Ranker):
         liked = following.take(following.ratings >= LIKED)
         rows = np.flatnonzero((np.diff(known.indptr) > 0) & (np.diff(liked.indptr) > 0))
         moments = following.times[following.indptr[rows]]
-        self.fit_parts(known)
+        if len(rows):
+            self.fit_parts(known)
         n = min(self.settings.candidates, train.n_movies)
         all_features = np.zeros((len(rows), n, N_FEATURES), dtype=np.float32)
         targets = np.zeros((len(rows), n), dtype=np.float32)
