@@ -31,7 +31,8 @@ def make_catalog(n: int = N) -> Catalog:
     for i in range(n):
         genres = "|".join(rng.choice(GENRES, size=rng.integers(1, 4), replace=False))
         values = (str(10 * (i + 1)), f"Movie {i} ({1950 + i % 70})", genres, f"A story about {TOPICS[i % 3]}.")
-        rows.append(dict(zip(("movieId", "title", "genres", "overview"), values)))
+        tone = "; ".join(rng.choice(["slow", "funny", "dark"], size=rng.integers(0, 3), replace=False))
+        rows.append(dict(zip(("movieId", "title", "genres", "overview", "tone"), (*values, tone))))
     return Catalog(rows, {10 * (i + 1): int(rng.integers(0, 300)) for i in range(n)})
 
 
@@ -97,7 +98,7 @@ def test_the_average_moves_as_the_recursion_says():
 
 
 def plain_traits(catalog: Catalog, favorites: list[int]) -> np.ndarray:
-    """What the favorites share, movie by movie: genres, decades and languages as dictionaries."""
+    """What the favorites share, movie by movie: genres, decades, languages and tones as dictionaries."""
     movies = [catalog.movie(row) for row in range(len(catalog))]
     n = len(movies)
 
@@ -106,6 +107,7 @@ def plain_traits(catalog: Catalog, favorites: list[int]) -> np.ndarray:
 
     genres = [list(movie.genres) for movie in movies]
     languages = [[movie.original_language] if movie.original_language else [] for movie in movies]
+    tones = [list(movie.tone) for movie in movies]
     near = [{t: max(0.0, 1 - abs(m.year - t) / 20) for t in range(1920, 2021, 10)} if m.year else {} for m in movies]
     spoken = [{name: min(rarity(name, languages), 4) / 4 for name in names} for names in languages]
     total = np.zeros(n)
@@ -113,6 +115,7 @@ def plain_traits(catalog: Catalog, favorites: list[int]) -> np.ndarray:
         (10, True, [{name: rarity(name, genres) for name in names} for names in genres]),
         (6, True, near),
         (10, False, spoken),
+        (20, True, [{name: rarity(name, tones) for name in names} for names in tones]),
     ):
         names = sorted({name for row in rows for name in row})
         x = np.array([[row.get(name, 0.0) for name in names] for row in rows]).reshape(n, len(names))

@@ -84,19 +84,20 @@ def rarity_weighted(matrix: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=2)
-def traits(catalog: Catalog) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return genres, years and languages (n_movies, d) float32, each less its mean over all movies.
+def traits(catalog: Catalog) -> list[np.ndarray]:
+    """Return genres, years, languages and tones (n_movies, d) float32, each less its mean over all movies.
 
-    Genres are rows of length 1 where rare ones weigh more, years their nearness to the knots; a language that n of N
-    movies have weighs min(ln(N / n), 4) / 4.
+    Genres and tones are rows of length 1 where rare ones weigh more, years their nearness to the knots; a language that
+    n of N movies have weighs min(ln(N / n), 4) / 4.
     """
     names, columns = np.unique(catalog.languages, return_inverse=True)
     spoken = (columns[:, None] == np.arange(len(names))) & (names != "")
     languages = np.minimum(rarity_weighted(spoken.astype(np.float64)), 4) / 4
     genres = unit_rows(rarity_weighted(catalog.genres.astype(np.float64)))
-    blocks = (genres, year_nearness(catalog.years.astype(np.int64)), languages)
-    genres, years, languages = ((block - block.mean(axis=0)).astype(np.float32) for block in blocks)
-    return genres, years, languages
+    has_tone = np.array([degree > 0 for degree in catalog.tones.values()], dtype=np.float64)
+    tones = unit_rows(rarity_weighted(has_tone.reshape(-1, len(catalog)).T))
+    blocks = (genres, year_nearness(catalog.years.astype(np.int64)), languages, tones)
+    return [(block - block.mean(axis=0)).astype(np.float32) for block in blocks]
 
 
 def item_features(kind: str, catalog: Catalog, movie_ids: np.ndarray) -> np.ndarray:

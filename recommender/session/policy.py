@@ -2,7 +2,7 @@
 
     score = model * score_weight_model - distance * genre_distance_penalty
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
-            + shared_traits_weight * sum over genres, era and language of  w |m|^2 (x . m)
+            + shared_traits_weight * sum over genres, era, language and tone of  w |m|^2 (x . m)
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later utterances)
 
 `model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, much
@@ -27,7 +27,7 @@ from ..data.settings import check_settings, setting
 
 CONDITIONAL_GAUSSIAN, MOVING_AVERAGE = "conditional-gaussian", "moving-average"
 LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
-TRAIT_WEIGHTS = (10.0, 6.0, 10.0)  # w of genres, years, languages, chosen on twenty tastes
+TRAIT_WEIGHTS = (10.0, 6.0, 10.0, 20.0)  # w of genres, years, languages, tones, chosen on twenty tastes
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,10 @@ class PolicySettings:
     min_genre_affinity: float = setting(0.05, "minimum genre affinity of a movie", 0, 1)
     max_genre_distance: float = setting(0.95, "maximum genre distance of a movie", 0, 1)
     genre_distance_penalty: float = setting(1.0, "penalty at genre distance 1", 0, 100)
-    popularity_penalty: float = setting(0.5, "penalty of the most rated movie; others in proportion", 0, 100)
-    shared_traits_weight: float = setting(0.75, "weight of genres, era and language that the favorites share", 0, 100)
+    popularity_penalty: float = setting(0.4, "penalty of the most rated movie; others in proportion", 0, 100)
+    shared_traits_weight: float = setting(
+        0.6, "weight of what the favorites share: genres, era, language, tone", 0, 100
+    )
     diversity_boost: float = setting(0.1, "bonus of a movie in the middle band of genre affinity", 0, 100)
     diversity_band_low: float = setting(0.2, "lower end of the middle band of genre affinity", 0, 1)
     diversity_band_high: float = setting(0.5, "upper end of the middle band of genre affinity", 0, 1)
@@ -192,7 +194,7 @@ def diversity_term(context: SessionContext) -> np.ndarray:
 
 
 def traits_term(context: SessionContext) -> np.ndarray:
-    """Boost movies with the genres, era and language that the favorites share; mixed favorites share little."""
+    """Boost movies with the genres, era, language and tone that the favorites share; mixed favorites share little."""
     from ..learn.features import traits
 
     points = np.zeros(len(context.catalog), dtype=np.float32)
@@ -217,5 +219,5 @@ TERMS = {
     "genre": Term(genre_term, "genre_distance_penalty", "genres: it shares {affinity:.0%} of your favorites' genres"),
     "popularity": Term(popularity_term, "popularity_penalty", "popularity: {movie.n_ratings:,} people rated it"),
     "diversity": Term(diversity_term, "diversity_boost", "a little off your usual genres"),
-    "traits": Term(traits_term, "shared_traits_weight", "what your favorites share: genres, era, language"),
+    "traits": Term(traits_term, "shared_traits_weight", "what your favorites share: genres, era, language, tone"),
 }
