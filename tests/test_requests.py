@@ -90,6 +90,12 @@ def test_without_tones_their_genres_stand_in():
     assert reader.read("scary and romantic").left == "scary and"
 
 
+def test_a_language_with_two_codes_is_one_fact():
+    rows = [{**ROWS[0], "movieId": str(i), "original_language": code} for i, code in enumerate(["zh", "cn", "ja"], 1)]
+    (fact,) = make_reader(rows).read("hong kong movie").facts
+    assert fact.rows.tolist() == [True, True, False]
+
+
 def test_no_two_tones_claim_one_phrase():
     phrases = [phrase.strip() for name, (_, others) in TONES.items() for phrase in (name, *others.split(","))]
     assert len(phrases) == len(set(phrases))

@@ -136,11 +136,12 @@ class RequestReader:
         self._longest = max(phrase.count(" ") + 1 for phrase in self._phrases)
         self._find_people()
 
-    def _add(self, phrases: str, kind: str, label: str, rows: np.ndarray) -> None:
+    def _add(self, phrases: str, kind: str, label: str, degree: np.ndarray) -> None:
         for phrase in phrases.split(","):
-            words = " ".join(_TOKEN.findall(fold(phrase)))
-            if words and not any(known[:2] == (kind, label) for known in self._phrases[words]):
-                self._phrases[words].append((kind, label, rows))
+            if words := " ".join(_TOKEN.findall(fold(phrase))):
+                known = {fact[:2]: fact[2] for fact in self._phrases[words]}
+                known[kind, label] = np.maximum(known.get((kind, label), 0), degree)  # Chinese has two codes
+                self._phrases[words] = [(*name, rows) for name, rows in known.items()]
 
     def _find_people(self) -> None:
         """Index directors and cast by their whole names, and by surnames that are no common word."""
