@@ -37,11 +37,10 @@ def test_everyday_requests_find_right_movies_and_no_absurd_ones(capsys: pytest.C
     assert absurd <= 0.1
 
 
-def test_answers_are_right_by_id_or_rule_and_absurd_by_what_they_contradict():
+def test_answers_are_right_by_id_and_absurd_by_what_they_contradict():
     movies = [Movie(i, "A", 1980 + i, ("Comedy",) if i % 2 else ("Drama",)) for i in range(4)]
-    request = {"request": "x", "right": [0], "fits": {"years": [1983, 1990]}}
-    request["absurd"] = {"unless": {"genres": ["Drama"]}}
-    found = answers(lambda words, n: movies[:n], [request, {"request": "y", "absurd": {"if": {"ids": [2]}}}])
+    request = {"request": "x", "right": [0, 3], "never": {"years": [1980, 1982], "genres": ["Comedy"]}}
+    found = answers(lambda words, n: movies[:n], [request, {"request": "y", "right": [], "never": {"ids": [2]}}])
     assert (found["x"].right, found["x"].absurd) == ([True, False, False, True], [False, True, False, True])
     assert (found["y"].right, found["y"].absurd) == (4 * [False], [False, False, True, False])
 

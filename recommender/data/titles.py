@@ -111,9 +111,10 @@ class TitleIndex:
         return Resolution(found[0].row if found and self._is_clear(found, text) else None, found)
 
     def called(self, name: str) -> Optional[int]:
-        """Return the row of the best-known movie with exactly this title, or another title of its own, or None."""
+        """Return the row of the best-known movie of this title, or of a title that holds these words, two or more."""
         found = self.search(name, 1)
-        return found[0].row if found and found[0].score >= _SCORES[ALTERNATIVE][1] else None
+        least = 0.75 if found and found[0].kind == PARTIAL and " " in name else _SCORES[ALTERNATIVE][1]
+        return found[0].row if found and found[0].score >= least else None
 
     def too_new(self, text: str) -> str:
         """Return what to say of a title that ends in a year after the newest movie's, "" for any other."""

@@ -9,10 +9,11 @@ movies are among the most rated, which fit nobody in particular.
         - genres: any of them; all: every one; without: none; years: first, last; languages, directors, cast: any
           keywords: any, as words of a keyword; ids: any
 
-A request is some words, which movies are right (ids, or those for which the rule `fits` holds), and what is absurd, a
-movie that contradicts what was stated: one for which a rule holds (if), or does not (unless).
+A request is some words, the ids of the right movies, and a rule whose keys each say what would be absurd, because it
+contradicts what was stated: any of `genres` and `ids`, none of `without`, and outside of `years`, `languages`,
+`directors` and `cast`.
 
-    - {request: words, part: tune or report, right: [movie ids], fits: rule, absurd: {if: rule, unless: rule}}
+    - {request: words, part: tune or report, right: [movie ids], never: rule}
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ..data.errors import DataError, one_line
 from ..session.engine import SessionEngine
 
 _KEYS = {"genres", "all", "without", "years", "languages", "directors", "cast", "keywords", "ids"}
-_OF_REQUESTS = {"request", "part", "right", "fits", "absurd"}
+_OF_REQUESTS = {"request", "part", "right", "never"}
 N_SHOWN, N_FAMOUS, N_FOUND = 10, 20, 5
 _PART = re.compile(r"[:(,]| - |\s(?:[0-9]+|[IVX]+|Part|Vol\.|Episode)\b.*")  # what follows belongs to one part
 
@@ -59,12 +60,10 @@ def read_requests(path: Path, part: str) -> list[dict[str, Any]]:
     """Read the requests of `part` in a YAML file; raises `DataError` where it is missing or written otherwise."""
     requests = _read_yaml(path)
     for number, entry in enumerate(requests if isinstance(requests, list) and requests else [requests], 1):
-        shape = isinstance(entry, dict) and {"request", "part"} <= set(entry) <= _OF_REQUESTS
-        rules = [entry.get("fits", {}), *dict(entry.get("absurd", {})).values()] if shape else [None]
-        if not all(map(_is_rule, rules)):
+        if not isinstance(entry, dict) or set(entry) != _OF_REQUESTS or not _is_rule(entry["never"]):
             wanted = ", ".join(sorted(_OF_REQUESTS))
             raise DataError(
-                f"{path}: entry {number} is not a request: give {wanted}; rules of {', '.join(sorted(_KEYS))}"
+                f"{path}: entry {number} is not a request: give {wanted}; keys of a rule: {', '.join(_KEYS)}"
             )
     return [entry for entry in requests if entry["part"] == part]
 
@@ -124,16 +123,14 @@ def answers(search: Callable[[str, int], list[Movie]], requests: list[dict[str, 
     """Return what `search(words, N_FOUND)` finds for each request, by its words."""
     found = {}
     for request in requests:
-        movies, absurd = search(request["request"], N_FOUND), request.get("absurd", {})
-        ids, fits = set(request.get("right", ())), request.get("fits")
-        right = [movie.movie_id in ids or (fits is not None and holds(movie, fits)) for movie in movies]
-        wrong = [
-            ("if" in absurd and holds(movie, absurd["if"]))
-            or ("unless" in absurd and not holds(movie, absurd["unless"]))
-            for movie in movies
-        ]
-        found[request["request"]] = Answer(movies, right, wrong)
+        movies, ids = search(request["request"], N_FOUND), set(request["right"])
+        absurd = [any(_contradicts(movie, key, value) for key, value in request["never"].items()) for movie in movies]
+        found[request["request"]] = Answer(movies, [movie.movie_id in ids for movie in movies], absurd)
     return found
+
+
+def _contradicts(movie: Movie, key: str, value: Any) -> bool:
+    return holds(movie, {key: value}) == (key in ("genres", "without", "ids"))
 
 
 def series(catalog: Catalog) -> list[list[int]]:

@@ -26,6 +26,7 @@ LEAST = 5  # a fact is a filter while so many movies remain
 _TOKEN = re.compile(r"\w+|,")
 _NO = {"no", "not", "without", "except", "nothing", "never", "less", "minus", "non", "nor", "isnt"}
 _AFTER_NO = {"a", "an", "any", "the", "too", "very", "so", "much", "all", "that", "of", "is", "be", "really", "set"}
+_ENDS = {",", "or", "and", "nor", "but", "please"}
 _BY, _WITH = {"by", "director"}, {"with", "starring", "featuring"}
 _LIKE = re.compile(r"(?:like|similar to|reminds me of|in the style of|in the vein of) (.+)")
 _LENGTH = re.compile(
@@ -35,7 +36,14 @@ _LENGTH = re.compile(
 )
 _YEARS = {"twenties": 1920, "thirties": 1930, "forties": 1940, "fifties": 1950, "sixties": 1960, "seventies": 1970}
 _YEARS.update({"eighties": 1980, "nineties": 1990})
-_SPANS = {"old": (1, 1969), "classic": (1, 1979), "recent": (2015, 9999), "new": (2015, 9999), "modern": (2000, 9999)}
+_SPANS = {
+    "old": (1, 1969),
+    "silent": (1, 1930),
+    "classic": (1, 1979),
+    "recent": (2015, 9999),
+    "new": (2015, 9999),
+    "modern": (2000, 9999),
+}
 _MOVIES = (["movie"], ["movies"], ["film"], ["films"], ["cinema"])
 _BEFORE, _SINCE = {"before", "until", "pre"}, {"after", "since", "post"}
 _NOT_WAR = {"world", "cold", "civil", "star"}
@@ -191,8 +199,8 @@ class RequestReader:
                     facts += [Fact(kind, label, self.catalog.tones[name], wanted=False) for name in more]
                 kept += [] if refused else tokens[i : i + n]
             elif refused:
-                n = 1
-                unwanted.append(token)
+                n = 1 + (i + 1 < len(tokens) and tokens[i + 1] not in _ENDS and not self._fact(tokens, i + 1)[0])
+                unwanted.append(" ".join(tokens[i : i + n]))
             else:
                 n = 1
                 kept.append(token)

@@ -30,7 +30,7 @@ a about all an and any anything are as at be but by can could directed director 
 it its like lot made make me more most movie movies much must no not of on or please really set show so some someone
 something starring story stories that the their them there they this to very want was we were what when where which
 who whose will with without would you your film films picture pictures flick flicks cinema indie time
-great best good tonight sunday saturday friday afternoon evening weekend
+great best good my out us rainy tonight sunday saturday friday afternoon evening weekend
 """
 _SAID_AROUND = frozenset(_AROUND.split())
 _WORD = re.compile(r"\w+")
