@@ -223,7 +223,7 @@ def test_typed_queries_on_the_shipped_movies(name: str) -> None:
 
 def test_parts_are_counted_by_year_and_initials_stand_for_the_best_known():
     table = """\
-1|Saga: The Egg, The (1990)|90; 2|Saga: The Hen (1995)|80; 3|Saga: The Fox (2001)|1; 4|Saga (1950)|5
+1|Saga: The Egg, The (1990)|90; 2|Saga: The Hen (1995)|80; 3|Saga: The Fox (2001)|6; 4|Saga (1950)|5
 5|Bolt (2000)|100; 6|Bolt II (2003)|90; 7|Bolt Again (2009)|50; 8|Boltzmann (1999)|4
 9|Land of the Twin Suns (1980)|70; 10|Lords of the Tin Soldier (1985)|20; 11|Run 3 (1999)|50"""
     catalog, titles = make(table)

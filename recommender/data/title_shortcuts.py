@@ -5,8 +5,8 @@
     part n     the n-th movie by year among those that begin with the words before the number, or have them before a
                divider; where parts have numbers of their own up to m < n, the (n - m)-th of those after part m
 
-A movie with less than a tenth of the ratings of the best known one (a third, if it has the bare name itself) is no part
-of the series, unless the bare name stands before a divider in its title.
+A movie with less than a twentieth of the ratings of the best known one (a third, if it has the bare name itself) is no
+part of the series, unless it has a number of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Optional
 
 import numpy as np
 
+from .catalog import Catalog
 from .title_text import compact, without_article
 
 _NUMBER = re.compile(r"(.*\D)(\d\d?)$")
@@ -27,12 +28,16 @@ KNOWN = 0.02  # share of the largest number of ratings from which initials stand
 
 
 class Shortcuts:
-    """names: folded, `n_titles` titles and other titles, then parts of titles; rows: of their movies, (n_names,)."""
+    """names: folded, `n_titles` titles and other titles, then parts before and after dividers, in turn.
+
+    bare: the same, compact and without article; rows: of their movies, (n_names,).
+    """
 
     def __init__(
-        self, names: Sequence[str], n_titles: int, rows: np.ndarray, n_ratings: np.ndarray, years: np.ndarray
+        self, names: Sequence[str], bare: Sequence[str], n_titles: int, rows: np.ndarray, catalog: Catalog
     ) -> None:
-        self.names, self.n_titles, self.rows, self.n_ratings, self.years = names, n_titles, rows, n_ratings, years
+        self.names, self.bare, self.n_titles, self.rows = names, bare, n_titles, rows
+        self.n_ratings, self.years = catalog.n_ratings, catalog.years
 
     @functools.cached_property
     def _initials(self) -> dict[str, str]:
@@ -53,50 +58,74 @@ class Shortcuts:
     def expand(self, folded: str) -> Optional[str]:
         """Return the query with its first word, initials, written out; None where it is none."""
         first, _, rest = folded.partition(" ")
-        text = self._initials.get(first) if 1 < len(first) < 7 else None
-        return text and f"{text} {rest}".strip()
+        text = self._initials.get(first) if 1 < len(first) < 9 else None
+        return text and f"{text} {self._initials.get(rest, rest)}".strip()
 
     @functools.cached_property
     def _sorted(self) -> tuple[list[str], list[int]]:
-        """The names without spaces and article, ascending, and which they are."""
-        bare = [compact(without_article(name)) for name in self.names]
-        order = sorted(range(len(bare)), key=bare.__getitem__)
-        return [bare[i] for i in order], order
+        """The bare names, ascending, and which they are."""
+        order = sorted(range(len(self.bare)), key=self.bare.__getitem__)
+        return [self.bare[i] for i in order], order
 
     def beginning(self, folded: str) -> list[int]:
         """Return the rows of movies with a name that begins with the query, spaces aside; the best known first."""
-        start = compact(without_article(folded))
-        bare, order = self._sorted
-        low = bisect.bisect_left(bare, start)
-        high = bisect.bisect_left(bare, start + "\U0010ffff", lo=low)
-        rows = np.unique(self.rows[order[low:high]]) if start else np.zeros(0, np.int64)
+        rows = np.unique(self.rows[self._beginning(compact(without_article(folded)))])
         return rows[np.argsort(-self.n_ratings[rows], kind="stable")].tolist()
 
+    def _beginning(self, start: str) -> list[int]:
+        bare, order = self._sorted
+        low = bisect.bisect_left(bare, start)
+        return order[low : bisect.bisect_left(bare, start + "\U0010ffff", lo=low)] if start else []
+
+    @functools.cached_property
+    def _leading(self) -> tuple[str, list[int]]:
+        """The parts of titles before a divider, a line each, and where each line ends."""
+        text = "\n".join(f" {name}" for name in self.names[self.n_titles :: 2]) + "\n"
+        return text, [at for at, sign in enumerate(text) if sign == "\n"]
+
+    def _called(self, stem: str) -> set[int]:
+        """Return the rows of movies with words before a divider that end in `stem`."""
+        text, ends = self._leading
+        rows, at = set(), text.find(f" {stem}\n")
+        while at >= 0:
+            rows.add(int(self.rows[self.n_titles + 2 * bisect.bisect_left(ends, at + 1)]))
+            at = text.find(f" {stem}\n", at + 1)
+        return rows
+
     def part(self, folded: str) -> Optional[int]:
-        """Return the row of the n-th movie of a series, for a query that ends in n; one pass over the names."""
+        """Return the row of the n-th movie of a series, for a query that ends in n."""
         match = _NUMBER.match(folded)
         stem = match.group(1).strip() if match else ""
-        if not match or len(stem) < 2:
+        if not match or len(stem) < 2 or folded in self._initials:
             return None
-        n, start = int(match.group(2)), compact(without_article(stem))
-        parts = self.names[self.n_titles :]
-        called = {int(row) for row, part in zip(self.rows[self.n_titles :], parts) if f" {part}".endswith(f" {stem}")}
-        rows = called.union(self.beginning(stem))
-        known = max((self.n_ratings[row] for row in rows), default=0)
-        last, after, titled = 0, -1, set()  # the highest number of its own that a part has, and its year
-        for i in self._names_of(rows):
-            row, words = int(self.rows[i]), self.names[i].split()
-            if without_article(self.names[i]) == without_article(stem):
+        n, start = int(match.group(2)), compact(stem)
+        rows, titled, numbers = self._called(stem), set(), {}
+        for i in self._beginning(compact(without_article(stem))):
+            row, name = int(self.rows[i]), self.names[i]
+            rest = _rest(name, start)
+            rest = _rest(without_article(name), start) if rest is None else rest
+            if rest is None:
+                continue
+            rows.add(row)
+            if not rest and i < self.n_titles:
                 titled.add(row)
-            for at, word in enumerate(words):
-                if word.isdigit() and compact(without_article(" ".join(words[: at + 1]))) == f"{start}{word}":
-                    if int(word) == n:
-                        return row
-                    if last < int(word) < n:
-                        last, after = int(word), int(self.years[row])
-        rows = {r for r in rows if self.n_ratings[r] * (3 if r in titled else 10) >= known or r in called}
-        later = sorted((r for r in rows if self.years[r] > after), key=lambda r: (self.years[r], r))
+            for number in (compact(" ".join(rest[:k])) for k in (1, 2)):
+                if number.isdigit():
+                    numbers[row] = int(number)
+        if n in numbers.values():
+            return max((row for row in numbers if numbers[row] == n), key=lambda row: self.n_ratings[row])
+        known = max((self.n_ratings[row] for row in rows), default=0)
+        rows = {row for row in rows if self.n_ratings[row] * (3 if row in titled else 20) >= known}
+        last, after = max(((m, int(self.years[row])) for row, m in numbers.items() if m < n), default=(0, -1))
+        later = sorted((row for row in rows if self.years[row] > after), key=lambda row: (self.years[row], row))
         return later[n - last - 1] if len(rows) > 1 and 0 < n - last <= len(later) else None
 
-    def _names_of(self, rows: set[int]) -> list[int]:
-        return np.flatnonzero(np.isin(self.rows, list(rows))).tolist()
+
+def _rest(name: str, start: str) -> Optional[list[str]]:
+    """Return the words of a name behind those that make up `start`, None if it does not begin with it."""
+    words = name.split()
+    for k in range(1, len(words) + 1):
+        begun = compact(" ".join(words[:k]))
+        if len(begun) >= len(start):
+            return words[k:] if begun == start else None
+    return None

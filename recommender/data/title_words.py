@@ -187,4 +187,4 @@ def _digits(text: str) -> str:
 
 
 def _max_edits(length: int) -> int:
-    return 1 + (length > 4) + (length > 8)
+    return 1 + (length > 6) + (length > 8)  # joker and loser are 2 apart

@@ -76,7 +76,7 @@ class TitleIndex:
         self._called.pop("", None)
         self._rows = np.array([row for row, _, _ in names], dtype=np.int64)
         rows = np.array([row for row, _, _ in names + parts], dtype=np.int64)
-        self._shortcuts = Shortcuts(folded, len(names), rows, self._n_ratings, catalog.years)
+        self._shortcuts = Shortcuts(folded, bare, len(names), rows, catalog)
         fame = np.log1p(self._n_ratings.astype(np.float64))
         fame /= max(float(fame.max(initial=0.0)), 1.0)
         self._names = NameIndex(folded[: len(names)], bare[: len(names)], fame[self._rows])
@@ -154,15 +154,15 @@ class TitleIndex:
         for key, cost in _query_keys(folded).items():
             for row, score, kind in self._called.get(key, ()):
                 _keep(fits, row, Found(score - cost, kind, True))
-        for name, near in self._names.near(folded, guess=not fits):
-            _keep(fits, int(self._rows[name]), near)
         best = max((one.score for one in fits.values()), default=0.0)
         part = self._shortcuts.part(folded) if best < NEAR else None
         if part is not None:
             _keep(fits, part, Found(0.95, ALTERNATIVE, True))
-        elif (
-            expand and (best < SURE or (len(folded) < 4 and best < NEAR)) and (longer := self._shortcuts.expand(folded))
-        ):
+        for name, near in self._names.near(folded, guess=not fits):
+            _keep(fits, int(self._rows[name]), near)
+        best = max((one.score for one in fits.values()), default=0.0)
+        unsure = best < SURE or (len(folded) < 4 and best < NEAR)
+        if expand and unsure and (longer := self._shortcuts.expand(folded)):
             fits.update(self._fits(longer, expand=False))
         elif best < SURE and len(folded) > 3:
             for row in self._shortcuts.beginning(folded)[:8]:
