@@ -207,12 +207,12 @@ def test_what_is_too_new() -> None:
     assert [text for text, reason in said.items() if "1990" in reason] == ["Fog (1991)", "fog 2030", "Echo 2049"]
 
 
-@pytest.mark.parametrize("name", ["title_queries.tsv", "title_queries_holdout.tsv", "title_queries_shortcuts.tsv"])
-def test_typed_queries_on_the_shipped_movies(name: str) -> None:
+@pytest.mark.parametrize("kind", ["", "_holdout", "_shortcuts", "_kinds"])
+def test_typed_queries_on_the_shipped_movies(kind: str) -> None:
     catalog = Recommender.load().catalog
     titles = TitleIndex(catalog)
     misses = []
-    for line in Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines():
+    for line in Path(__file__).with_name(f"title_queries{kind}.tsv").read_text(encoding="utf-8").splitlines():
         if not line.startswith("# "):
             text, movie_id, _ = line.split("\t")
             row, found = catalog.row_of(int(movie_id)) if movie_id != "0" else None, titles.search(text, n=1)
@@ -225,9 +225,12 @@ def test_parts_are_counted_by_year_and_initials_stand_for_the_best_known():
     table = """\
 1|Saga: The Egg, The (1990)|90; 2|Saga: The Hen (1995)|80; 3|Saga: The Fox (2001)|6; 4|Saga (1950)|5
 5|Bolt (2000)|100; 6|Bolt II (2003)|90; 7|Bolt Again (2009)|50; 8|Boltzmann (1999)|4
-9|Land of the Twin Suns (1980)|70; 10|Lords of the Tin Soldier (1985)|20; 11|Run 3 (1999)|50"""
+9|Land of the Twin Suns (1980)|70; 10|Lords of the Tin Soldier (1985)|20; 11|Run 3 (1999)|50
+12|Glow (1970)|90; 13|Glows (1975)|70; 14|Glow Worm (1960)|30; 15|Red Sea (1990)|50; 16|By the Red Sea (1999)|40
+17|Ash: The Two Owls (1990)|90; 18|Apt: Sleuth, The (1991)|95"""
     catalog, titles = make(table)
     wanted = {"saga 1": 1, "saga 2": 2, "saga 3": 3, "bolt 2": 6, "bolt 3": 7, "r3": 11, "land of": 9, "xyz": None}
+    wanted.update({"glow 2": 13, "red sea 2": 16, "tto": 17, "a two owls": 17})
     wanted["lotts"] = 9  # the initials of two, this one better known
     for text, movie_id in wanted.items():
         found = titles.search(text, 1)

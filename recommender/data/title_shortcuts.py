@@ -5,13 +5,15 @@
     part n     the n-th movie by year among those that begin with the words before the number, or have them before a
                divider; where parts have numbers of their own up to m < n, the (n - m)-th of those after part m
 
-A movie with less than a twentieth of the ratings of the best known one (a third, if it has the bare name itself) is no
-part of the series, unless it has a number of its own.
+A movie with less than a twentieth of the ratings of the best known one (a hundredth, if it has its own number) is no
+part of the series. Of those with the bare name only the best known is one, with a third of the ratings or more; before
+it came only what is better known.
 """
 
 from __future__ import annotations
 
 import bisect
+import collections
 import functools
 import re
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ from .catalog import Catalog
 from .title_text import compact, without_article
 
 _NUMBER = re.compile(r"(.*\D)(\d\d?)$")
+_SPELLED = dict(zip("123456789", "ottffssen"))  # the first letters of one to nine
 _STEM = re.compile(r"^(.+?) and the ")
 KNOWN = 0.02  # share of the largest number of ratings from which initials stand for a movie
 
@@ -40,11 +43,11 @@ class Shortcuts:
         self.n_ratings, self.years = catalog.n_ratings, catalog.years
 
     @functools.cached_property
-    def _initials(self) -> dict[str, str]:
-        """Initials -> the text of the best known name that has them; made at the first such query."""
+    def _initials(self) -> dict[str, list[str]]:
+        """Initials -> the names that have them, the best known first; made at the first such query."""
         counts = self.n_ratings[self.rows]
         least = KNOWN * counts.max(initial=0)
-        found: dict[str, str] = {}
+        found: dict[str, list[str]] = collections.defaultdict(list)
         for i in np.argsort(-counts, kind="stable").tolist():
             if counts[i] < least:
                 break
@@ -52,14 +55,23 @@ class Shortcuts:
             for text in (self.names[i], *([stem.group(1)] if stem else [])):
                 for words in (text.split(), without_article(text).split()):
                     if len(words) > 1:
-                        found.setdefault("".join(word if word.isdigit() else word[0] for word in words), text)
-        return found
+                        whole = "".join(word if word.isdigit() else word[0] for word in words)
+                        spelled = "".join(_SPELLED.get(word, word[0]) for word in words)
+                        for key in {whole, spelled} if len(spelled) > 2 else {whole}:
+                            found[key].append(text)
+        return dict(found)
 
     def expand(self, folded: str) -> Optional[str]:
         """Return the query with its first word, initials, written out; None where it is none."""
         first, _, rest = folded.partition(" ")
-        text = self._initials.get(first) if 1 < len(first) < 9 else None
-        return text and f"{text} {self._initials.get(rest, rest)}".strip()
+        texts = self._initials.get(first) if 1 < len(first) < 9 and without_article(folded) == folded else None
+        if not texts:
+            return None
+        rest = self._initials.get(rest, [rest])[0]
+        names = (
+            text for text in texts for i in self._beginning(compact(without_article(text))) if rest in self.names[i]
+        )
+        return f"{next(names, texts[0])} {rest}".strip()
 
     @functools.cached_property
     def _sorted(self) -> tuple[list[str], list[int]]:
@@ -78,17 +90,21 @@ class Shortcuts:
         return order[low : bisect.bisect_left(bare, start + "\U0010ffff", lo=low)] if start else []
 
     @functools.cached_property
-    def _leading(self) -> tuple[str, list[int]]:
-        """The parts of titles before a divider, a line each, and where each line ends."""
-        text = "\n".join(f" {name}" for name in self.names[self.n_titles :: 2]) + "\n"
-        return text, [at for at, sign in enumerate(text) if sign == "\n"]
+    def _lines(self) -> tuple[str, list[int], list[int]]:
+        """The names of movies that are no rarities, but none after a divider, a line each; their ends; which they are."""
+        counts = self.n_ratings[self.rows]
+        chosen = np.flatnonzero(counts >= KNOWN / 10 * counts.max(initial=0))
+        kept = chosen[(chosen < self.n_titles) | ((chosen - self.n_titles) % 2 == 0)].tolist()
+        lines = [f" {self.names[i]}\n" for i in kept]
+        return "".join(lines), np.cumsum(list(map(len, lines))).tolist(), kept
 
     def _called(self, stem: str) -> set[int]:
-        """Return the rows of movies with words before a divider that end in `stem`."""
-        text, ends = self._leading
+        """Return the rows of movies with words before a divider that end in `stem`, or a title if it has two words."""
+        text, ends, kept = self._lines
         rows, at = set(), text.find(f" {stem}\n")
         while at >= 0:
-            rows.add(int(self.rows[self.n_titles + 2 * bisect.bisect_left(ends, at + 1)]))
+            if (i := kept[bisect.bisect_right(ends, at)]) >= self.n_titles or " " in stem:
+                rows.add(int(self.rows[i]))
             at = text.find(f" {stem}\n", at + 1)
         return rows
 
@@ -107,15 +123,20 @@ class Shortcuts:
             if rest is None:
                 continue
             rows.add(row)
-            if not rest and i < self.n_titles:
+            if not rest and i < self.n_titles and compact(name).endswith(start):
                 titled.add(row)
             for number in (compact(" ".join(rest[:k])) for k in (1, 2)):
                 if number.isdigit():
                     numbers[row] = int(number)
+        known = max((self.n_ratings[row] for row in rows), default=0)
+        numbers = {row: m for row, m in numbers.items() if self.n_ratings[row] * 100 >= known}
         if n in numbers.values():
             return max((row for row in numbers if numbers[row] == n), key=lambda row: self.n_ratings[row])
-        known = max((self.n_ratings[row] for row in rows), default=0)
-        rows = {row for row in rows if self.n_ratings[row] * (3 if row in titled else 20) >= known}
+        first = max(titled, key=lambda row: self.n_ratings[row], default=-1)
+        fame, begin = (int(self.n_ratings[first]), self.years[first]) if first >= 0 else (0, 0)
+        rows -= titled - ({first} if 3 * fame >= known else set())
+        least = max(known / 20, 1)
+        rows = {row for row in rows if self.n_ratings[row] >= (least if self.years[row] >= begin else max(fame, least))}
         last, after = max(((m, int(self.years[row])) for row, m in numbers.items() if m < n), default=(0, -1))
         later = sorted((row for row in rows if self.years[row] > after), key=lambda row: (self.years[row], row))
         return later[n - last - 1] if len(rows) > 1 and 0 < n - last <= len(later) else None
@@ -127,5 +148,5 @@ def _rest(name: str, start: str) -> Optional[list[str]]:
     for k in range(1, len(words) + 1):
         begun = compact(" ".join(words[:k]))
         if len(begun) >= len(start):
-            return words[k:] if begun == start else None
+            return words[k:] if begun in (start, f"{start}s") else None  # Alien, Aliens
     return None

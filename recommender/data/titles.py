@@ -160,7 +160,7 @@ class TitleIndex:
             _keep(fits, part, Found(0.95, ALTERNATIVE, True))
         for name, near in self._names.near(folded, guess=not fits):
             _keep(fits, int(self._rows[name]), near)
-        best = max((one.score for one in fits.values()), default=0.0)
+        best = max((one.score for one in fits.values() if one.kind != FUZZY), default=0.0)
         unsure = best < SURE or (len(folded) < 4 and best < NEAR)
         if expand and unsure and (longer := self._shortcuts.expand(folded)):
             fits.update(self._fits(longer, expand=False))
