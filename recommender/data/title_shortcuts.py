@@ -1,9 +1,9 @@
 """What people type instead of a title: initials (lotr, t2), and the number of a part (harry potter 3, rocky 6).
 
     initials   first letters of the words of a title, of a part of one, or of what several titles begin with, with or
-               without the article, numbers whole; the best known movie has them
-    part n     the n-th movie by year among those that begin with the words before the number, or have them before a
-               divider; where parts have numbers of their own up to m < n, the (n - m)-th of those after part m
+               without the article, numbers whole or spelled; the name that goes on like the query, or the best known
+    part n     the n-th movie by year among those that begin with the words before the number, or end in them, at a
+               divider or as a whole; after parts with numbers of their own up to m < n, the (n - m)-th later one
 
 A movie with less than a twentieth of the ratings of the best known one (a hundredth, if it has its own number) is no
 part of the series. Of those with the bare name only the best known is one, with a third of the ratings or more; before
@@ -91,7 +91,7 @@ class Shortcuts:
 
     @functools.cached_property
     def _lines(self) -> tuple[str, list[int], list[int]]:
-        """The names of movies that are no rarities, but none after a divider, a line each; their ends; which they are."""
+        """Names of movies that are no rarities, none from behind a divider: a line each, their ends, their numbers."""
         counts = self.n_ratings[self.rows]
         chosen = np.flatnonzero(counts >= KNOWN / 10 * counts.max(initial=0))
         kept = chosen[(chosen < self.n_titles) | ((chosen - self.n_titles) % 2 == 0)].tolist()

@@ -96,9 +96,7 @@ def main() -> None:
             print(path.name)
             lines = path.read_text(encoding="utf-8").splitlines()
             asked = [line.split("\t") for line in lines if line[:2] != "# "]
-            run(
-                [one for one in asked if one[1] != "0"], index, catalog.movie_ids.tolist()
-            )  # 0: not in the shipped list
+            run([one for one in asked if one[1] != "0"], index, catalog.movie_ids.tolist())  # 0: absent
 
 
 if __name__ == "__main__":
