@@ -66,7 +66,7 @@ BOMB = "a0: &a0 lol\n" + "".join(f"a{n}: &a{n} [{', '.join(9 * [f'*a{n - 1}'])}]
         ("rank: 1\nrank: 2", "line 2: rank is given twice"),
         ("- rank", "contains a seq, not settings"),
         ("rank: [", "line 1 is not valid YAML"),
-        ("rank: " + "[" * 9_000, "is not valid YAML"),
+        ("rank: " + "[" * 1_000, "is not valid YAML"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nrank: *b", "line 2 is not valid YAML (alias *a)"),
         (BOMB, "line 2 is not valid YAML (alias *a0)"),
         (f"rate: 1\nrank: {'9' * 5000}", "x.yaml line 2 is not valid YAML (Exceeds the limit"),
