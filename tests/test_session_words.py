@@ -106,7 +106,7 @@ def test_movies_of_a_genre_that_is_said_no_to_come_last():
     np.testing.assert_array_equal(other.contradictions, is_comedy)
     np.testing.assert_array_equal(alone.contradictions, is_comedy)
     assert not alone.fit.any()
-    fame = 0.2 * plain_z(np.log1p(engine.catalog.n_ratings))
+    fame = 0.3 * plain_z(np.log1p(engine.catalog.n_ratings))
     np.testing.assert_allclose(encoder.rank("no comedy"), fame - CONTRADICTION * is_comedy, atol=1e-5)
     session = Session(engine, engine.start([], 0, ["no comedy"]))
     assert not any("Comedy" in session.next().movie.genres for _ in range(N - is_comedy.sum()))

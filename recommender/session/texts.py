@@ -47,7 +47,7 @@ LENGTH = 3.0  # of a pseudo-item's vector, in mean lengths of a movie's: a few w
 MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
 CONTRADICTION = 12.0  # points for each fact that a movie contradicts
-FAME_WEIGHT = 0.2
+FAME_WEIGHT = 0.3
 FEW_RATINGS = 20.0  # number of ratings at which the weight is 1/2
 
 
@@ -100,7 +100,7 @@ class FreeText:
         return TextSignal(fit, contradictions, item, request.read_as(), request.unknown)
 
     def rank(self, text: str) -> np.ndarray:
-        """Return fit_i + 0.2 z(ln(1 + ratings)) - 12 contradictions_i, (n_movies,) float32, for somebody unknown."""
+        """Return fit_i + 0.3 z(ln(1 + ratings)) - 12 contradictions_i, (n_movies,) float32, for somebody unknown."""
         fit, contradictions, *_ = self._read(text)
         fame = standardised(np.log1p(self.catalog.n_ratings))
         return fit + np.float32(FAME_WEIGHT) * fame - np.float32(CONTRADICTION) * contradictions
@@ -117,8 +117,9 @@ class FreeText:
             like = self.vectors[request.like[0]]
             x = x + like
         sharp = np.float32((4 / max(len(words), 1)) ** 2)  # few words are meant exactly, many tell a story
-        of_facts = request.degrees(len(self.vectors)), request.contradictions(len(self.vectors))
-        fit, contradictions = (min(sharp, np.float32(1)) * values for values in of_facts)
+        of_tones = min(sharp, np.float32(1))
+        fit = of_tones * request.degrees(len(self.vectors))
+        contradictions = request.contradictions(len(self.vectors), float(of_tones))
         if request.like:
             fit += standardised(self.vectors @ like if self.similar is None else self.similar(request.like[0]))
         if words:

@@ -75,22 +75,23 @@ class Request(NamedTuple):
     unwanted: tuple[str, ...]
     unknown: str
 
-    def contradictions(self, n_movies: int) -> np.ndarray:
-        """Return how many facts each movie contradicts, (n_movies,); one that leaves fewer than `LEAST` counts 1/8.
+    def contradictions(self, n_movies: int, of_tones: float = 1.0) -> np.ndarray:
+        """Return how many facts each movie contradicts, (n_movies,) float32.
 
-        Languages, and years, are joined by or, all else by and.
+        One that leaves fewer than `LEAST` movies counts 1/8, a tone `of_tones`. Languages, and years, are joined by or,
+        all else by and.
         """
-        groups = [~fact.rows for fact in self.facts if not fact.wanted]
+        groups = [(fact.kind, ~fact.rows) for fact in self.facts if not fact.wanted]
         for kind in ("person", "language", "years", "color", "genre", "tone"):
             masks = [fact.rows for fact in self.facts if fact.wanted and fact.kind == kind]
             if kind in ("language", "years") and masks:
                 masks = [np.logical_or.reduce(masks)]
-            groups += masks
+            groups += [(kind, mask) for mask in masks]
         remain, total = np.ones(n_movies, dtype=bool), np.zeros(n_movies, dtype=np.float32)
-        for mask in groups:
+        for kind, mask in groups:
             enough = (remain & mask).sum() >= LEAST
             remain &= mask | (not enough)
-            total += np.where(mask, 0, 1 if enough else 1 / 8).astype(np.float32)
+            total[~mask] += (of_tones if kind == "tone" else 1) * (1 if enough else 1 / 8)
         return total
 
     def degrees(self, n_movies: int) -> np.ndarray:
