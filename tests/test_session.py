@@ -167,7 +167,8 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
         asked = np.array([topic in words.text for topic in TOPICS], dtype=float)
         of_movie = asked[np.arange(n) % 3]
         fit = of_movie / np.sqrt(asked.sum()) + of_movie / asked.sum() ** 2  # all topics are equally common
-        total += policy.words_fit_weight * left * (fit - fit[allowed].mean()) / fit[allowed].std()
+        fit = (fit - fit.mean()) / fit.std()
+        total += policy.words_fit_weight * left * (fit - fit[allowed].mean()) / max(1, fit[allowed].std())
     total[~shown] = -np.inf
     return total
 

@@ -7,9 +7,10 @@
     score_i = w s_i + sum of the policy's terms_i (policy.py)
               + sum over utterances t of  f decay_t (fit_ti - 4 (facts_ti - mean of facts_t))
 
-s, fit: the rule's score and how well the movie fits the words, standardised over the movies that can be shown; facts:
-how many of those stated in the words it contradicts. Beside words s is 3 tanh(s / 3), so that what everybody likes
-cannot drown them. decay_t = words_fade ^ (number of later utterances): the newest lead. Ties: first row by argmax.
+s, fit: the rule's score and how well the movie fits the words, standardised over the movies that can be shown (a
+deviation of the fit below 1 stays, or facts alone would drown taste); facts: how many of those stated in the words it
+contradicts. Beside words s is 3 tanh(s / 3), so that what everybody likes cannot drown them. decay_t = words_fade ^
+(number of later utterances): the newest lead. Ties: first row by argmax.
 """
 
 from __future__ import annotations
@@ -240,7 +241,7 @@ class SessionEngine:
         points = []
         for decay, signal in self._words(state):
             mean, deviation = context.moments(signal.fit)
-            fit = (signal.fit - np.float32(mean)) / np.float32(deviation)
+            fit = (signal.fit - np.float32(mean)) / np.float32(max(deviation, 1.0))
             fit -= np.float32(AGAINST) * (signal.contradictions - np.float32(context.moments(signal.contradictions)[0]))
             points.append(np.float32(self.policy.words_fit_weight * decay) * fit)
         return points
