@@ -62,6 +62,23 @@ def test_facts_are_read_and_the_rest_is_left(text, read_as, left):
     assert (request.read_as(), request.left) == (read_as, left)
 
 
+@pytest.mark.parametrize(
+    ("n_keywords", "text", "read_as"),
+    [
+        (0, "ness", "Jo Ness"),
+        (2, "ness", "Jo Ness"),
+        (3, "ness", ""),
+        (3, "by ness", "by Jo Ness"),
+        (0, "in ness", ""),
+    ],
+)
+def test_a_surname_that_many_keywords_name_is_a_subject(n_keywords, text, read_as):
+    rows = [dict(zip(COLUMNS, ("Zeta (1990)", "", "Jo Ness", "", "", "", "", "")), movieId=str(i)) for i in range(9)]
+    for i in range(n_keywords):
+        rows[i]["keywords"] = "ness monster"
+    assert RequestReader(Catalog(rows), {}.get).read(text).read_as() == read_as
+
+
 def test_what_is_refused_or_like_a_movie_is_not_in_the_text_that_is_compared():
     request = READER.read("a gentle story like Alpha, no violence, under 90 minutes, without aliens")
     assert (request.like, request.unwanted, request.unknown) == ((0, "Alpha (1964)"), ("aliens",), "under 90 minutes")
