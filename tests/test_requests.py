@@ -38,6 +38,8 @@ READER = make_reader()
         ("kids cartoon before 1995", "Children; Animation; to 1994", ""),
         ("rom-com", "Romance; Comedy", ""),
         ("old comedies about old men", "to 1969; Comedy", "about old men"),
+        ("old samurai films", "to 1969", "samurai films"),
+        ("new york films", "", "new york films"),
         ("noir since 1990", "Film-Noir; from 1990", ""),
         ("anime", "Japanese; Animation", ""),
         ("korean or french", "Korean; French", "or"),

@@ -35,7 +35,7 @@ TONES: dict[str, tuple[str, str]] = {
     "gory": ("blood and wounds are shown at length", "gore, blood, splatter, blood and guts"),
     "romantic": ("a love story is at its center", "love story, love stories, date night, date movie"),
     "erotic": ("desire and sex are at its center", "sexy, sex, steamy, nudity, sensual, sexual, sex scenes"),
-    "intimate": ("few people, seen close", "small scale, chamber piece, character study"),
+    "intimate": ("few people, seen close", "quiet, small scale, chamber piece, character study"),
     "talky": ("carried by dialogue", "dialogue driven, lots of dialogue, conversations, witty"),
     "wordless": ("hardly any dialogue", "no dialogue, little dialogue, without dialogue, without words"),
     "ensemble": ("many leading characters", "ensemble cast, big cast, all-star cast, intersecting stories"),

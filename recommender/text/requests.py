@@ -261,7 +261,9 @@ class RequestReader:
         return at + 1 - i, [("years", label, (years >= first) & (years <= last) & (years > 0))]
 
     def _names_movies(self, tokens: list[str], i: int) -> bool:
-        """Return whether what begins at i is movies of some kind: old comedies, but not old men."""
+        """Return whether what begins at i is movies: old comedies, old samurai films; not old men, New York movies."""
+        if tokens[i - 1] != "new" and tokens[i + 1 : i + 2] in _MOVIES:
+            return True
         ends = range(i + 1, min(i + self._longest, len(tokens)) + 1)
         return tokens[i : i + 1] in _MOVIES or any(" ".join(tokens[i:end]) in self._phrases for end in ends)
 
