@@ -193,6 +193,8 @@ def test_descriptions_find_the_shipped_movies():
     found = shipped.search_text("directed by hitchcock", 10)
     assert sum(movie.movie.director == "Alfred Hitchcock" for movie in found) >= 8  # others are about him
     assert [movie.fit for movie in found] == sorted((movie.fit for movie in found), reverse=True)
+    quentin = {movie.movie_id for movie, _ in shipped.search_text("tarantino", 5)}
+    assert quentin & {movie.movie_id for movie, _ in shipped.search_text("tarantino dialogue", 3)}  # a rare word fits
     found = shipped.search_text("zombies", 10)
     assert sum("zombie" in f"{one.movie.title} {one.movie.overview} {one.movie.keywords}".lower() for one in found) >= 9
     with pytest.raises(ChoiceError, match="no embedding backend is called 'nix'"):

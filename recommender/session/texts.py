@@ -46,7 +46,7 @@ from .state import PseudoItem, TextSignal
 LENGTH = 3.0  # of a pseudo-item's vector, in mean lengths of a movie's: a few words predict little, but are meant
 MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
-CONTRADICTION = 12.0  # points for each fact that a movie contradicts
+CONTRADICTION = 12.0  # points, at least, for each fact that a movie contradicts
 FAME_WEIGHT = 0.3
 FEW_RATINGS = 20.0  # number of ratings at which the weight is 1/2
 
@@ -100,10 +100,14 @@ class FreeText:
         return TextSignal(fit, contradictions, item, request.read_as(), request.unknown)
 
     def rank(self, text: str) -> np.ndarray:
-        """Return fit_i + 0.3 z(ln(1 + ratings)) - 12 contradictions_i, (n_movies,) float32, for somebody unknown."""
+        """Return fit_i + 0.3 z(ln(1 + ratings)) - c contradictions_i, (n_movies,) float32, for somebody unknown.
+
+        c = max(12, the best fit): a fit does not make up for a contradiction.
+        """
         fit, contradictions, *_ = self._read(text)
         fame = standardised(np.log1p(self.catalog.n_ratings))
-        return fit + np.float32(FAME_WEIGHT) * fame - np.float32(CONTRADICTION) * contradictions
+        cost = max(np.float32(CONTRADICTION), fit.max())
+        return fit + np.float32(FAME_WEIGHT) * fame - cost * contradictions
 
     def _read(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, Request]:
         """Return fit_i and contradictions_i (n_movies,), x_q (d,) and the facts."""
