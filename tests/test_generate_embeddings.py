@@ -205,6 +205,17 @@ def test_users_lie_at_the_mean_of_the_movies_they_like(project: Path, monkeypatc
     assert np.allclose(fewer.embedding[1], unit_rows(movies.embedding[3:5].sum(axis=0)[None]), atol=1e-6)
 
 
+def test_users_are_refused_where_another_model_made_the_movies(project: Path) -> None:
+    config = TasteEmbeddingConfig(project, output=project / "out", backend_type="http")
+    TasteEmbeddingGenerator(config, backend=Letters()).build_movie_embeddings()
+    other = Letters(model="abd")
+    with pytest.raises(ArtifactError, match="abd"):
+        TasteEmbeddingGenerator(config, backend=other).build_user_embeddings(project / "ratings.csv", [words(project)])
+    assert other.asked == []
+    with pytest.raises(ArtifactError, match="letters"):  # and no service is called
+        TasteEmbeddingGenerator(config).build_user_embeddings(project / "ratings.csv")
+
+
 def test_users_who_talk_are_embedded_by_the_movies_own_model_and_mixed_by_alpha(project: Path) -> None:
     talk = project / "talk.tsv"
     lines = ["d0\tSEEKER\tzzzz", "d1\tSEEKER\tI want action and war", "d1\tRECOMMENDER\tcomedy?"]
