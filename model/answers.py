@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Optional
 from recommender.data.errors import ChoiceError, shown
 from recommender.session.policy import MovieFilter
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP
+from recommender.text.year_words import EVER, read_years
 
 HELP = {
     "y": "like: I like it; seen y is the same",
@@ -28,7 +29,7 @@ HELP = {
     "list 5": "the next five at once; 1y 3n 4l answers them",
     "fav TITLE": "one more favorite, or several: fav heat; fargo",
     "unfav 2": "take a favorite back, by number or title",
-    "only GENRE": "also not horror, 1990s, 1994, 1990-1999, after 2000, before 1980",
+    "only GENRE": "also not horror, 1990s, 1994, 1990-1999, the 80s, before 1980",
     "any": "no filters",
     "again": "this movie again; favorites, filters, familiarity",
     "q": "quit",
@@ -116,21 +117,20 @@ def _filter(said: str) -> Optional[Callable[[MovieFilter], MovieFilter]]:
         if first == "only":
             return lambda wanted: replace(wanted, genres=genres)
         return lambda wanted: replace(wanted, exclude_genres=tuple(dict.fromkeys((*wanted.exclude_genres, *genres))))
-    limit = re.fullmatch(r"(after|before) (\d{4})", said)
-    if not limit and not re.fullmatch(r"-?\d{4}(-(\d{4})?)?|\d{4}s", said):
+    try:
+        first_year, last_year = years(said)
+    except ChoiceError:
+        if re.fullmatch(r"-?\d{4}-?\d*", said):
+            raise
         return None
-    if limit:
-        said = f"{int(rest) + 1}-" if first == "after" else f"-{int(rest) - 1}"
-    first_year, last_year = years(said)
     return lambda wanted: replace(wanted, first_year=first_year, last_year=last_year)
 
 
 def years(text: str) -> tuple[Optional[int], Optional[int]]:
-    """Read 1994, 1990-1999, 1990-, -1970 or 1990s."""
-    said = re.sub(r"^(\d{3})0s$", r"\g<1>0-\g<1>9", text.strip())
-    if match := re.fullmatch(r"(\d{0,4})(-?)(\d{0,4})", said):
-        first, last = (int(year) if year else None for year in match.group(1, 3))
-        last = last if match[2] else first
-        if (first, last) != (None, None) and (first is None or last is None or first <= last):
-            return first, last
+    """Read 1994, 1990-1999, 1990-, -1970, or what people say of years in words."""
+    said = re.sub(r"^(\d+)-$", r"since \1", re.sub(r"^-(\d+)$", r"until \1", text.strip().casefold()))
+    words = re.findall(r"\w+", said)
+    n, first, last = read_years(" ".join(words))
+    if n and n == len(words):
+        return first if first > EVER[0] else None, last if last < EVER[1] else None
     raise ChoiceError(f"{shown(text)} is not a year or a range: write 1994, 1990-1999, 1990- or -1970")

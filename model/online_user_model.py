@@ -246,8 +246,7 @@ class Conversation:
     def say_read(self, texts: Sequence[str]) -> None:
         """Print which facts were found in words, and what of them the data do not hold."""
         for signal in map(self.engine.signal, texts):
-            unknown = signal.unknown and f"not {signal.unknown}: running times are not in the data"
-            if found := "; ".join(filter(None, (signal.read_as, unknown))):
+            if found := "; ".join(filter(None, (signal.read_as, signal.unknown))):
                 self.say(f"   read as: {found}")
 
     def show_why(self, state: SessionState) -> None:

@@ -8,6 +8,7 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.text.everyday_words import TONES
 from recommender.text.requests import RequestReader
+from recommender.text.year_words import read_years
 
 COLUMNS = ("title", "genres", "director", "cast", "keywords", "overview", "original_language", "tone")
 MOVIES = [
@@ -15,14 +16,16 @@ MOVIES = [
     ("Beta (1985)", "Action|Sci-Fi", "Ann Hill; Cy King", "Bill Hurray", "aliens", "", "en", "violent; scary; tense"),
     ("Gamma (1994)", "Children|Animation", "Jo Ness", "", "", "", "ja", "for children"),
     ("Delta (2019)", "War|Drama", "Max Ness", "Jo Ness", "", "", "ko", "violent; gory; true story"),
-    ("Epsilon (1999)", "Film-Noir|Thriller", "Ann Hill", "Bo Ox", "", "", "en", "scary; tense"),
+    ("Two Hour Trip (1999)", "Film-Noir|Thriller", "Ann Hill", "Bo Ox", "", "", "en", "scary; tense"),
 ]
 ROWS = [{"movieId": str(i), **dict(zip(COLUMNS, movie))} for i, movie in enumerate(MOVIES)]
 
 
 def make_reader(rows=ROWS, times: int = 1) -> RequestReader:
     rows = [{**row, "movieId": str(10 * int(row["movieId"]) + i)} for row in rows for i in range(times)]
-    return RequestReader(Catalog(rows), {"alpha": 0, "beta": 1}.get)
+    catalog = Catalog(rows)
+    known = set(" ".join(catalog.lines()).lower().split())
+    return RequestReader(catalog, {"alpha": 0, "beta": 1, "two hour trip": 4}.get, known.__contains__)
 
 
 READER = make_reader()
@@ -31,7 +34,7 @@ READER = make_reader()
 @pytest.mark.parametrize(
     ("text", "read_as", "left"),
     [
-        ("A French comedy from the 60s", "French; Comedy; 1960-1969", "a from the"),
+        ("A French comedy from the 60s", "French; Comedy; 1960-1969", "a"),
         ("eighties science fiction", "1980-1989; Sci-Fi", ""),
         ("war films, 2019", "War; 2019", ""),
         ("the second world war", "", "the second world war"),
@@ -42,7 +45,7 @@ READER = make_reader()
         ("new york films", "", "new york films"),
         ("noir since 1990", "Film-Noir; from 1990", ""),
         ("anime", "Japanese; Animation", ""),
-        ("korean or french", "Korean; French", "or"),
+        ("korean or french", "Korean or French", "or"),
         ("slow-burn", "slow", ""),
         ("frightening and suspenseful", "scary; tense", "and"),
         ("based on true events", "true story", "based on"),
@@ -55,8 +58,27 @@ READER = make_reader()
         ("thriller without aliens, slow", "Thriller; slow; not aliens", ""),
         ("nothing too scary", "not scary", ""),
         ("something like alpha but tense", "like Alpha (1964); tense", "something"),
-        ("I feel like gamma", "", "i feel like gamma"),
+        ("I feel like gamma", "", "gamma"),
         ("drama under two hours", "Drama", ""),
+        ("avoid gore, violence", "not gory; not violent", ""),
+        ("avoid gore, something tense", "not gory; tense", "something"),
+        ("I don't like musicals", "not musicals", "i"),
+        ("doesn't have aliens", "not aliens", ""),
+        ("anything but thrillers", "not Thriller", ""),
+        ("not romantic", "not Romance", ""),
+        ("not like alpha", "not like Alpha (1964)", ""),
+        ("like alpha or beta", "like Alpha (1964); like Beta (1985)", ""),
+        ("like alpha, slow", "like Alpha (1964); slow", ""),
+        ("not older than 1970", "not to 1969", ""),
+        ("korean or scary", "Korean or scary", "or"),
+        ("in france", "", "in france"),
+        ("movies from france", "French", "movies from"),
+        ("for a 4 year old", "Children; for children", "for a"),
+        ("for a 40 year old", "", "for a"),
+        ("tensse frihgtening", "tense; scary", ""),
+        ("alpha men", "", "alpha men"),
+        ("two hour trip", "like Two Hour Trip (1999)", ""),
+        ("Two Hour Trip but slow", "like Two Hour Trip (1999); slow", ""),
     ],
 )
 def test_facts_are_read_and_the_rest_is_left(text, read_as, left):
@@ -83,8 +105,26 @@ def test_a_surname_that_many_keywords_name_is_a_subject(n_keywords, text, read_a
 
 def test_what_is_refused_or_like_a_movie_is_not_in_the_text_that_is_compared():
     request = READER.read("a gentle story like Alpha, no violence, under 90 minutes, without aliens")
-    assert (request.like, request.unwanted, request.unknown) == ((0, "Alpha (1964)"), ("aliens",), "under 90 minutes")
+    assert (request.likes, request.unwanted) == (((0, "Alpha (1964)", True),), ("aliens",))
     assert request.text == "a gentle story"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("under 90 minutes, slow", "'under 90 minutes': running times"),
+        ("ninety minutes", "'ninety minutes': running times"),
+        ("by women directors on netflix", "directors are women"),
+        ("by women directors on netflix", "can be seen"),
+        ("after 2030", "from 2031"),
+        ("like xyzzy", "'xyzzy'"),
+        ("by xyzzy plugh", "'xyzzy plugh'"),
+    ],
+)
+def test_what_the_data_lack_is_said_and_left_out(text, said):
+    request = READER.read(text)
+    assert any(said in sentence for sentence in request.unknown)
+    assert not {"netflix", "minutes", "women", "xyzzy"} & set(request.text.split())
 
 
 def test_movies_contradict_facts_and_a_filter_that_leaves_too_few_counts_less():
@@ -119,3 +159,38 @@ def test_no_two_tones_claim_one_phrase():
     phrases = [phrase.strip() for name, (_, others) in TONES.items() for phrase in (name, *others.split(","))]
     assert len(phrases) == len(set(phrases))
     assert "" not in phrases
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("from 1980 to 1985", (4, 1980, 1985)),
+        ("1980 1985 thrillers", (2, 1980, 1985)),
+        ("1985 1980", (1, 1985, 1985)),
+        ("older than 1960", (3, 1, 1959)),
+        ("no later than the 50s", (5, 1, 1959)),
+        ("after 2000", (2, 2001, 9999)),
+        ("from the nineties on", (4, 1990, 9999)),
+        ("mid 70s", (2, 1973, 1976)),
+        ("00s", (1, 2000, 2009)),
+        ("in the last five years", (5, 2018, 9999)),
+        ("the past decade", (3, 2013, 9999)),
+        ("90 minutes", (0, 1, 9999)),
+        ("after dark", (0, 1, 9999)),
+    ],
+)
+def test_years_as_people_say_them(text, years):
+    assert read_years(text, newest=2022) == years
+
+
+def test_either_of_two_facts_is_enough_and_both_of_one_phrase_are_one():
+    many = make_reader(times=5)
+
+    def fine(text: str) -> list[int]:
+        return [i for i in range(5) if not many.read(text).contradictions(25)[5 * i]]
+
+    assert fine("comedy or thriller") == [0, 4]
+    assert fine("war or romantic comedy") == [0, 3]
+    assert fine("cy king or max ness") == fine("cy king, max ness") == [1, 3]  # never in one movie
+    assert fine("jo ness and bill hurray") == [0]
+    assert fine("from 1985 to 1999") == [1, 2, 4]

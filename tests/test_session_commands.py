@@ -176,6 +176,7 @@ FILTERS = [
     *((text, MovieFilter(("Action",), ("Drama",), *years)) for text, years in (
         ("1990s", (1990, 1999)), ("1994", (1994, 1994)), ("1990-1999", (1990, 1999)), ("1990-", (1990, None)),
         ("-1970", (None, 1970)), ("after 2000", (2001, None)), ("before 1980", (None, 1979)),
+        ("the seventies", (1970, 1979)), ("between 1980 and 1985", (1980, 1985)), ("older than 1960", (None, 1959)),
     )),
     ("any", MovieFilter()),
 ]  # fmt: skip

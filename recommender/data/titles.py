@@ -114,6 +114,7 @@ class TitleIndex:
         """Return the row of the best-known movie of this title, or of a title that holds these words, two or more."""
         found = self.search(name, 1)
         least = 0.75 if found and found[0].kind == PARTIAL and " " in name else _SCORES[ALTERNATIVE][1]
+        least = min(least, 0.9) if len(name) > 2 else least  # 2001 begins 2001: A Space Odyssey
         return found[0].row if found and found[0].score >= least else None
 
     def too_new(self, text: str) -> str:

@@ -97,7 +97,7 @@ class FreeText:
         bridge = self.bridge if self.rule.accepts_text else None  # before the model is read: each takes memory
         fit, contradictions, x, request = self._read(text)
         item = self._pseudo_item(bridge, x) if bridge and x.any() else None
-        return TextSignal(fit, contradictions, item, request.read_as(), request.unknown)
+        return TextSignal(fit, contradictions, item, request.read_as(), "; ".join(request.unknown))
 
     def rank(self, text: str) -> np.ndarray:
         """Return fit_i + 0.3 z(ln(1 + ratings)) - c contradictions_i, (n_movies,) float32, for somebody unknown.
@@ -117,15 +117,17 @@ class FreeText:
         request = self.reader.read(text)
         words = telling_words(request.left)
         x = self._embed(request.text)
-        if request.like:
-            like = self.vectors[request.like[0]]
-            x = x + like
+        for like in request.likes:
+            x = x + self.vectors[like.row] if like.wanted else x
         sharp = np.float32((4 / max(len(words), 1)) ** 2)  # few words are meant exactly, many tell a story
         of_tones = min(sharp, np.float32(1))
         fit = of_tones * request.degrees(len(self.vectors))
         contradictions = request.contradictions(len(self.vectors), float(of_tones))
-        if request.like:
-            fit += standardised(self.vectors @ like if self.similar is None else self.similar(request.like[0]))
+        n_likes = max(1, sum(like.wanted for like in request.likes))
+        for like in request.likes:
+            near = standardised(self._like(like.row))
+            fit += near / np.float32(n_likes) if like.wanted else -np.maximum(near, 0)
+            contradictions[like.row] += 1
         if words:
             near = self.vectors @ x + self.words.share(request.left) / np.float32(max(len(words), 1))
             if near.max(initial=0) > 0:
@@ -137,11 +139,12 @@ class FreeText:
             contradictions += self.words.share(phrase)
         if not (fit.any() or request.facts):
             if request.unknown:
-                raise ChoiceError(f"{request.unknown!r}: running times are not in the data; say something else too")
+                raise ChoiceError(f"{'; '.join(request.unknown)}: say something else too")
             raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
-        if request.like:
-            contradictions[request.like[0]] += 1
         return fit, contradictions, x, request
+
+    def _like(self, row: int) -> np.ndarray:
+        return self.vectors @ self.vectors[row] if self.similar is None else self.similar(row)
 
     def _embed(self, text: str) -> np.ndarray:
         if self.backend.name == LOCAL:
@@ -149,12 +152,13 @@ class FreeText:
             # those of other words: of sad, those of dead.
             words = telling_words(text)
             text = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
-        return self.backend.embed_texts([text])[0] if text else np.zeros(self.vectors.shape[1], dtype=np.float32)
+        known = bool(text) and self.backend.knows(text)
+        return self.backend.embed_texts([text])[0] if known else np.zeros(self.vectors.shape[1], dtype=np.float32)
 
     @functools.cached_property
     def reader(self) -> RequestReader:
         """What finds the facts of a request."""
-        return RequestReader(self.catalog, self.find_title)
+        return RequestReader(self.catalog, self.find_title, self.words.__contains__)
 
     @functools.cached_property
     def words(self) -> WordMatch:

@@ -82,6 +82,10 @@ class BaseEmbeddingBackend(ABC):
         known = np.array([bool(part) for part in parts])[:, None]
         return unit_rows((self.embed_texts(parts) * known).reshape(len(texts), 3, -1).sum(axis=1))
 
+    def knows(self, text: str) -> bool:
+        """Return whether anything of `text` is known to the model."""
+        return True
+
     def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Return a row (n, d) of any length for each of at least one text."""
         raise NotImplementedError

@@ -3,7 +3,8 @@
 Plots do not tell that a movie is slow, or gentle, or frightening; the column `tone` of `movie_metadata.csv` does, with
 up to eight words for each movie that is known. `TONES`: word -> what it promises, and other words for it. `GENRES` and
 `PLACES` (of a language) hold other words for theirs, `SEVERAL` words for two genres at once; `SETTINGS` are patterns
-for places of movies in English; `GENRE_OF_TONE` stands in where a catalogue has no tones.
+for places of movies in English; `GENRE_OF_TONE` stands in where a catalogue has no tones; `LACKING` are patterns for
+what the data do not hold.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ TONES: dict[str, tuple[str, str]] = {
     "nostalgic": ("looks back fondly", "nostalgia"),
     "campy": ("so over the top that it is fun", "cheesy, so bad its good, b movie"),
     "for children": ("for small children", "for kids, for a child, for my daughter, for my son"),
-    "for families": ("for adults and children together", "family movie, family film, family friendly, whole family"),
+    "for families": ("for adults and children together", "family movie, family film, family friendly, whole family, "
+                     "with my family, with my parents, with my kids"),
 }  # fmt: skip
 
 GENRES = {
@@ -69,14 +71,30 @@ SEVERAL = {"romcom": ("Romance", "Comedy"), "rom com": ("Romance", "Comedy"), "r
 SEVERAL.update({"romantic comedy": ("Romance", "Comedy"), "romantic comedies": ("Romance", "Comedy")})
 GENRE_OF_TONE = {"funny": "Comedy", "scary": "Horror", "for children": "Children", "for families": "Children"}
 GENRE_OF_TONE.update({"romantic": "Romance", "silly": "Comedy", "tense": "Thriller"})
+WITH_GENRE = {"funny"}  # the genre counts beside the tone
 PLACES = {
     "fr": "france", "it": "italy", "de": "germany", "es": "spain, mexican, argentinian", "ja": "japan, anime",
     "ko": "korea, south korean", "zh": "china, mandarin, taiwanese, hong kong", "cn": "hong kong, chinese",
-    "hi": "india, bollywood", "ru": "russia, soviet", "sv": "sweden, scandinavian, nordic", "pt": "brazilian",
-    "da": "scandinavian, nordic", "no": "scandinavian, nordic", "fa": "iran", "en": "in english", "pl": "poland",
+    "hi": "india, bollywood", "ru": "russia, soviet", "sv": "sweden, scandinavian, nordic", "pt": "brazilian, brazil",
+    "da": "scandinavian, nordic", "no": "scandinavian, nordic", "fa": "iran", "pl": "poland",
+    "en": "in english, american, hollywood",
 }  # fmt: skip
-ALSO = {"violent": ("gory", "action-packed"), "sad": ("bleak",)}  # who refuses one tone refuses these too
+ALSO = {  # who refuses one refuses these too
+    "violent": ("gory", "action-packed"), "sad": ("bleak",), "romantic": ("romance",), "Romance": ("romantic",),
+    "scary": ("horror",), "for children": ("children",),
+}  # fmt: skip
 SETTINGS = {  # places of movies in English, known by what they tell
     "british": "british|britain|england|london|scotland|scottish|yorkshire", "irish": "irish|ireland|dublin",
     "australian": "australian?|sydney|outback|melbourne",
+}  # fmt: skip
+_NUMBER = "an?|one|two|three|four|sixty|seventy|eighty|ninety|(?:a |one )?hundred"
+LACKING = {
+    rf"\b(?:(?:under|less than|at most|over|about|around|only|shorter than|longer than) )?(?P<title>(?:\d+|{_NUMBER})"
+    r"(?: and (?:a half|twenty|thirty))? ?(?:hours?|hrs?|minutes?|mins?)\b)(?: long)?"
+    r"|\bnot (?:too|so|very) (?:long|short)\b|\bshort (?:movie|film)s?\b": "running times are not in the data",
+    r"\b(?:wom[ae]n|female|lady) (?:film ?makers?|directors?)\b|\bdirected by (?:a )?wom[ae]n\b":
+        "which directors are women is not in the data",
+    r"\bon (?:netflix|hulu|disney plus|amazon prime|hbo max|hbo|prime video)\b|\bstreaming\b":
+        "where a movie can be seen is not in the data",
+    r"\bpg ?13\b|\bpg rated\b|\br rated\b|\brated (?:r|pg)\b": "age ratings are not in the data",
 }  # fmt: skip

@@ -75,6 +75,9 @@ class WordMatch:
                 total += idf
         return (held / max(total, 1e-12)).astype(np.float32)
 
+    def __contains__(self, word: str) -> bool:
+        return word in self._rows
+
     def rows_with(self, word: str) -> np.ndarray:
         """Return the movies with a form of `word` (folded), ascending."""
         root = stem(word)

@@ -78,6 +78,9 @@ class MiniLmBackend(BaseEmbeddingBackend):
         """Say which vectors these are; reads no file."""
         return Identity(self.name, f"all-MiniLM-L6-v2{'' if self.published else '-4bit'}", DIMENSION)
 
+    def knows(self, text: str) -> bool:
+        return self._load()[0].knows(text)
+
     def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, 384) float32; about 0.3 ms a token on one core."""
         tokenizer, encoder = self._load()

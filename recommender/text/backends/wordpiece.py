@@ -59,6 +59,10 @@ class WordPiece:
                     break
         return [self.ids["[CLS]"], *pieces[:room], self.ids["[SEP]"]]
 
+    def knows(self, text: str) -> bool:
+        """Return whether any word has pieces."""
+        return any(self._pieces(word) != [self.ids["[UNK]"]] for word in words(text))
+
     def _pieces(self, word: str) -> list[int]:
         """Return the ids of one word's pieces; O(length^2) look-ups, of a length of at most 100."""
         known = self._remembered.get(word)
