@@ -134,7 +134,7 @@ class Recommender:
 
     @functools.cached_property
     def _similar(self) -> SimilarMovies:
-        from .session.texts import load_texts
+        from .session.cold_start import load_texts
 
         people, texts = unit_rows(self.movie_vectors), []
         if isinstance(self.rule, gaussian.ConditionalGaussian):
@@ -272,7 +272,7 @@ def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: s
     counts, vectors = model.movie_counts_, model.movie_vectors(policy.vector_scaling)
     notes, texts = [], None
     if not counts.all():
-        from .session.texts import fill, fill_gaussian, load_texts
+        from .session.cold_start import fill, fill_gaussian, load_texts
 
         try:
             texts = load_texts(folder, catalog, backend)

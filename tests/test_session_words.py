@@ -12,13 +12,14 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
 from recommender.facade import Recommender
 from recommender.learn.svd import SvdModel
+from recommender.session.cold_start import fill_gaussian
 from recommender.session.gaussian import Gaussian
 from recommender.session.policy import PolicySettings
 from recommender.session.profiles import load_profile, save_profile
 from recommender.session.rules import MovingAverage
 from recommender.session.session import Session
 from recommender.session.state import Event, SessionState, Utterance
-from recommender.session.texts import CONTRADICTION, LENGTH, MOST_LETTERS, FreeText, fill_gaussian
+from recommender.session.texts import CONTRADICTION, LENGTH, MOST_LETTERS, FreeText
 from recommender.text.base import Identity
 from recommender.text.keywords import KeywordMatch
 from recommender.text.vectors import MOVIES, VectorTable

@@ -1,6 +1,6 @@
 """Movies like one movie, by what people like together and by what is written about both.
 
-    score = (z_people + h_people) / 2 + TEXT_WEIGHT h_texts
+    score = (z_people + h_people) / 2 + h_texts
 
     z     = u_i . u_j, standardised over all j for each i          u: vectors
     h     = the same after standardising over all i for each j
@@ -8,7 +8,7 @@
 of people, u_i = v_i / sd_i with the vectors and deviations of the session's Gaussian (gaussian.py), so that u_i . u_j
 is the correlation of the answers to both; of texts, the unit vectors of the stored embeddings, side by side. What
 everybody rated goes with everything: it has a high mean, which h takes away (a hub in Radovanovic, Nanopoulos and
-Ivanovic 2010, "Hubs in Space"); h alone prefers what hardly anybody has seen. TEXT_WEIGHT and the half were chosen on
+Ivanovic 2010, "Hubs in Space"); h alone prefers what hardly anybody has seen. The half, and the equal weights, were chosen on
 series: the other parts of a movie's series among its first ten (`model.replay_sessions --tastes`).
 """
 
@@ -21,7 +21,6 @@ import numpy as np
 
 from ..linalg.rows import top_n
 
-TEXT_WEIGHT = 1.0
 PEOPLE, TEXTS = "people", "texts"
 
 
@@ -46,7 +45,7 @@ class SimilarMovies:
 
     def _parts(self, row: int) -> list[np.ndarray]:
         parts = [self._sides[0].scores(row, corrected=0.5)]
-        return parts + [np.float32(TEXT_WEIGHT) * side.scores(row) for side in self._sides[1:]]
+        return parts + [side.scores(row) for side in self._sides[1:]]
 
     def search(self, row: int, n: int) -> list[Neighbor]:
         """Return the n movies most like the one in `row`, best first, ties by row; none of which nothing is known."""

@@ -1,21 +1,16 @@
-"""What texts tell a session: how movies fit a person's own words, and where movies that nobody rated lie.
+"""How movies fit a person's own words.
 
 Words of a person's own are read for facts first (text/requests.py); what is left is compared by meaning and by word:
 
     fit_i       = z(x_q . x_i + share_i / n) + min(2, (4 / n)^2) z(max over the keywords and genres k of i of x_q . x_k)
                   + min(1, (4 / n)^2) (how much i is of genres and tones asked for) - max(0, z) of each unwanted word
+    contradictions_i = facts that i contradicts (text/requests.py) + share_i of each unwanted word
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
 x: text vectors of request, movie and keyword; share: word_match.py; n: telling words that are left, without which the
-first two terms are 0; z: standardised over all movies. "Like TITLE" adds z of how similar i is (similar.py). The fit
-knows what a movie is about; the pseudo-item knows who likes what. A session adds both to its score (engine.py).
-
-Cold start: movies without ratings get vectors predicted from their texts.
-
-    y_i = bridge(x_i)       for the movies i without a rating; the bridge is a ridge regression (linalg/ridge.py) on
-                            all others, each weighing n_i / (n_i + 20) by its number of ratings
-
-For the conditional Gaussian y is a movie's vector, its mean and its base; its noise is the median of the others'.
+first two terms are 0; z: standardised over all movies. "Like TITLE" adds z of how similar i is (similar.py),
+and after a no takes max(0, z) away. The fit knows what a movie is about; the pseudo-item knows who likes what. A
+session adds both to its score (engine.py).
 """
 
 from __future__ import annotations
@@ -39,7 +34,7 @@ from ..text.registry import LOCAL, make_backend, names
 from ..text.requests import Request, RequestReader
 from ..text.vectors import VectorTable
 from ..text.word_match import WordMatch, telling_words
-from .gaussian import Gaussian
+from .cold_start import rating_weights
 from .rules import LearningRule
 from .state import PseudoItem, TextSignal
 
@@ -48,7 +43,6 @@ MOST_LETTERS = 1000
 GUESSED = 5  # letters from which on an unknown word may be a known one misspelt
 CONTRADICTION = 12.0  # points, at least, for each fact that a movie contradicts
 FAME_WEIGHT = 0.3
-FEW_RATINGS = 20.0  # number of ratings at which the weight is 1/2
 
 
 @dataclass(eq=False)
@@ -187,33 +181,3 @@ def standardised(values: np.ndarray) -> np.ndarray:
     """Return (values - mean) / deviation, float32; 0 where all are equal."""
     deviation = float(values.std())
     return ((values - values.mean()) / np.float32(deviation or 1)).astype(np.float32)
-
-
-def rating_weights(n_ratings: np.ndarray) -> np.ndarray:
-    """Return the weight of movies by number of ratings, 0 to 1."""
-    return np.asarray(n_ratings / (n_ratings + FEW_RATINGS))
-
-
-def load_texts(folder: Path, catalog: Catalog, backend: str) -> np.ndarray:
-    """Return the movies' vectors of `backend` (n_movies, d); raises `ArtifactError` if they are missing."""
-    return VectorTable.load(folder / "artifacts" / "text" / backend).vectors_for(catalog.movie_ids.tolist())
-
-
-def fill(texts: np.ndarray, targets: np.ndarray, n_ratings: np.ndarray) -> np.ndarray:
-    """Return `targets` (n_movies, k) with predicted rows for movies that have a text in `texts` and no ratings."""
-    has_text = texts.any(axis=1)
-    unrated, known = has_text & (n_ratings == 0), has_text & (n_ratings > 0)
-    filled = targets.copy()
-    if unrated.any() and known.sum() > 1:
-        filled[unrated] = fit_ridge(texts, targets, rating_weights(n_ratings) * has_text)(texts[unrated])
-    return filled
-
-
-def fill_gaussian(texts: np.ndarray, fitted: Gaussian, n_ratings: np.ndarray) -> Gaussian:
-    """Return `fitted` with predictions for movies without ratings."""
-    filled = fill(texts, np.column_stack((fitted.vectors, fitted.means, fitted.base)), n_ratings)
-    noise, unrated = fitted.noise.copy(), n_ratings == 0
-    if unrated.any() and not unrated.all():
-        noise[unrated] = np.median(noise[~unrated])
-    vectors, means, base = np.ascontiguousarray(filled[:, :-2]), np.maximum(filled[:, -2], 0), filled[:, -1].copy()
-    return Gaussian(vectors, means, noise, base, fitted.n_users)
