@@ -8,8 +8,8 @@
 of people, u_i = v_i / sd_i with the vectors and deviations of the session's Gaussian (gaussian.py), so that u_i . u_j
 is the correlation of the answers to both; of texts, the unit vectors of the stored embeddings, side by side. What
 everybody rated goes with everything: it has a high mean, which h takes away (a hub in Radovanovic, Nanopoulos and
-Ivanovic 2010, "Hubs in Space"); h alone prefers what hardly anybody has seen. The half, and the equal weights, were chosen on
-series: the other parts of a movie's series among its first ten (`model.replay_sessions --tastes`).
+Ivanovic 2010, "Hubs in Space"); h alone prefers what hardly anybody has seen. The half, and the equal weights, were
+chosen on series: the other parts of a movie's series among its first ten (`model.replay_sessions --tastes`).
 """
 
 from __future__ import annotations
