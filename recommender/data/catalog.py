@@ -10,7 +10,7 @@ import copy
 import csv
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -203,10 +203,10 @@ class Catalog:
         except (KeyError, ValueError, TypeError, OverflowError):
             raise ChoiceError(f"no movie with id {shown(movie_id)}: find ids with Recommender.search(title)") from None
 
-    def keywords(self) -> list[tuple[int, str]]:
-        """Return (movie id, keyword) for every keyword of every movie; [] if the movie list has none."""
-        said = zip(self.movie_ids.tolist(), self.column("keywords"))
-        return [(i, word) for i, words in said for word in _split(words)]
+    def keywords(self) -> Iterator[tuple[int, str]]:
+        """Yield (movie id, keyword) for every keyword of every movie."""
+        for movie_id, words in zip(self.movie_ids.tolist(), self.column("keywords")):
+            yield from ((movie_id, word) for word in _split(words))
 
     def lines(self) -> list[str]:
         """Return the metadata of each movie as one line of text, by row, for word search."""

@@ -48,7 +48,7 @@ class Content(Ranker):
     def _fit(self, train: Interactions) -> None:
         """Read the features of the training data's movies; one that the catalogue does not know has none."""
         genres = genre_matrix(self.catalog, train.movie_ids)
-        tags = self.catalog.keywords() if self.settings.keywords else []
+        tags = self.catalog.keywords() if self.settings.keywords else ()
         words = tag_matrix(tags, train.movie_ids, self.settings.fewest_movies)
         self.features_ = unit_rows(rarity_weighted(np.concatenate([genres, words], axis=1)))
         likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)

@@ -37,7 +37,7 @@ def align(wanted: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.ndarra
     if not len(ids):
         return np.zeros((len(wanted), vectors.shape[1]), dtype=np.float32)
     if np.array_equal(wanted, ids):
-        return vectors.astype(np.float32)
+        return vectors.astype(np.float32, copy=False)
     order = np.argsort(ids, kind="stable")
     rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
     result = vectors[rows].astype(np.float32, copy=False)

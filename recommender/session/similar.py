@@ -61,13 +61,14 @@ class _Side:
     """The vectors of one side, and mean and deviation of u_i . u_j over all i for each j."""
 
     def __init__(self, vectors: np.ndarray) -> None:
-        self.vectors = vectors.astype(np.float32)
+        self.vectors = vectors.astype(np.float32, copy=False)
         self.known = np.asarray(self.vectors.any(axis=1))  # (n_movies,)
-        some = self.vectors[self.known]
-        mean = some.mean(axis=0) if len(some) else np.zeros(vectors.shape[1], dtype=np.float32)
-        covariance = (some - mean).T @ (some - mean) / np.float32(max(1, len(some)))  # (d, d)
+        n = np.float32(max(1, self.known.sum()))  # the others are 0
+        mean = self.vectors.sum(axis=0) / n
+        covariance = self.vectors.T @ self.vectors / n - np.outer(mean, mean)  # (d, d)
         self._means = self.vectors @ mean
-        variances = np.einsum("nd,nd->n", self.vectors @ covariance, self.vectors)
+        blocks = np.array_split(self.vectors, 1 + len(vectors) // 1024)  # a product of all is as large as they are
+        variances = np.concatenate([np.einsum("nd,nd->n", block @ covariance, block) for block in blocks])
         self._deviations = np.sqrt(np.maximum(variances, 1e-12))
 
     def scores(self, row: int, corrected: float = 1.0) -> np.ndarray:

@@ -152,7 +152,7 @@ class FreeText:
     @functools.cached_property
     def reader(self) -> RequestReader:
         """What finds the facts of a request."""
-        return RequestReader(self.catalog, self.find_title, self.words.__contains__)
+        return RequestReader(self.catalog, self.find_title, lambda word: word in self.words)
 
     @functools.cached_property
     def words(self) -> WordMatch:

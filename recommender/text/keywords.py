@@ -63,13 +63,14 @@ class KeywordMatch:
         self._blocks = np.array_split(vectors, 1 + len(vectors) // 1024)  # as float32, all would be 20 MB
         lengths = [np.linalg.norm(block.astype(np.float32), axis=1) for block in self._blocks]
         self._lengths = np.maximum(np.concatenate(lengths), 1e-9)
-        row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
-        pairs = [(row_of[movie_id], number[word]) for movie_id, word in catalog.keywords() if word in number]
-        for column, name in enumerate(catalog.genre_names):
-            if name in number:
-                pairs += [(row, number[name]) for row in np.flatnonzero(catalog.genres[:, column]).tolist()]
-        self._rows, self._numbers = np.array(sorted(pairs), np.int64).reshape(-1, 2).T
-        self._known, self._starts = np.unique(self._rows, return_index=True)
+        row_of, n = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}, max(1, len(words))
+        pairs = (row_of[movie_id] * n + number[word] for movie_id, word in catalog.keywords() if word in number)
+        known = [column for column, name in enumerate(catalog.genre_names) if name in number]
+        rows, columns = np.nonzero(catalog.genres[:, known])
+        of_genre = np.array([number[catalog.genre_names[column]] for column in known], np.int64)
+        coded = np.sort(np.concatenate((np.fromiter(pairs, np.int64), rows * n + of_genre[columns])))
+        self._numbers = coded % n
+        self._known, self._starts = np.unique(coded // n, return_index=True)
         self._n_movies = len(catalog)
 
     def best(self, x: np.ndarray) -> np.ndarray:

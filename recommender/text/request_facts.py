@@ -83,12 +83,13 @@ class FactIndex:
         for phrase in phrases.split(","):
             if words := " ".join(TOKEN.findall(fold(phrase))):
                 known = {fact[:2]: fact.degree for fact in self._phrases[words]}
-                known[kind, label] = np.maximum(known.get((kind, label), 0), degree)  # Chinese has two codes
+                two = (kind, label) in known  # Chinese has two codes
+                known[kind, label] = np.maximum(known[kind, label], degree) if two else degree
                 self._phrases[words] = [Named(*name, rows) for name, rows in known.items()]
 
     def _find_people(self) -> None:
         """Index directors and cast by their whole names, and by surnames that are no common word."""
-        self._called: dict[str, dict[str, set[int]]] = {"by": defaultdict(set), "with": defaultdict(set)}
+        self._called: dict[str, dict[str, list[int]]] = {"by": defaultdict(list), "with": defaultdict(list)}
         self._names: dict[str, str] = {}  # folded -> as written
         overviews, self._keywords = (" ".join(self.catalog.column(name)) for name in ("overview", "keywords"))
         common, self._subjects = (Counter(re.findall(r"\b[a-z]{2,}\b", text)) for text in (overviews, self._keywords))
@@ -97,7 +98,7 @@ class FactIndex:
                 for name in filter(None, map(str.strip, re.split(between, names))):
                     key = " ".join(re.findall(r"\w+", fold(name)))
                     self._names[key] = name
-                    self._called[role][key].add(row)
+                    self._called[role][key].append(row)
         self._surnames: dict[str, list[str]] = defaultdict(list)
         for key in self._names:
             surname = _SURNAME.search(key).group()  # type: ignore[union-attr]
@@ -178,7 +179,7 @@ class FactIndex:
         rows = np.zeros(len(self.catalog), dtype=bool)
         for one in (role,) if role else ("by", "with"):
             for name in names:
-                rows[list(self._called[one].get(name, ()))] = True
+                rows[self._called[one].get(name, [])] = True
         return rows
 
     def _of_person(self, names: list[str], role: str) -> Named:

@@ -91,7 +91,9 @@ class VectorTable:
         columns = load_arrays(folder / file, dtypes, f"run {REMEDY}")
         embedding = columns.pop("embedding")
         if embedding.dtype != np.float32 and not as_stored:
-            embedding = unit_rows(embedding.astype(np.float32))
+            embedding = embedding.astype(np.float32)
+            for block in np.array_split(embedding, 1 + len(embedding) // 1024):  # in place: it may be large
+                block[:] = unit_rows(block)
         return cls(name, columns, embedding, stored, settings)
 
     @staticmethod
@@ -137,8 +139,10 @@ class VectorTable:
     def vectors_for(self, ids: Sequence[object], source: str = MOVIELENS) -> np.ndarray:
         """Return (len(ids), d) float32: the vector of each movie of `source`, or user; zeros if there is none."""
         own = next(iter(self.columns.values()))
-        rows = np.flatnonzero(self["source"] == source) if "source" in self.columns else np.arange(len(own))
-        return align(np.array([str(ident) for ident in ids], dtype=np.str_), own[rows], self.embedding[rows])
+        wanted, vectors = np.array([str(ident) for ident in ids], dtype=np.str_), self.embedding
+        if "source" in self.columns and not (of_source := self["source"] == source).all():
+            own, vectors = own[of_source], vectors[of_source]
+        return align(wanted, own, vectors)
 
 
 def _in_8_bits(vectors: np.ndarray) -> np.ndarray:
