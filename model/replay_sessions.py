@@ -66,7 +66,7 @@ def make_parser() -> cli.Parser:
     add("--tastes", type=Path, metavar="YAML", help="print the first suggestions for these tastes instead")
     add("--requests", type=Path, metavar="YAML", help="print what is found for these requests instead")
     more = parser.add_more("with --requests").add_argument
-    more("--part", choices=("tune", "report"), default="tune", help="which of them (default: %(default)s)")
+    more("--part", choices=tastes.PARTS, default="tune", help="which of them (default: %(default)s)")
     more("--backend", choices=registry.names(), help="text backend (default: minilm, if stored)")
     add_files(parser, "sessions.csv and sessions.json")
     return parser
@@ -135,12 +135,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 def print_tastes(recommender: Recommender, path: Path) -> None:
     """Print a page for each taste, their means, and how many parts of a series stand among similar movies."""
     catalog, found = recommender.catalog, tastes.pages(recommender.engine(), tastes.read_tastes(path))
+    of_these = f"of the {tastes.N_MOST_RATED} most rated"
     for name, page in found.items():
-        print(f"{name}: {page.fit} of {len(page.movies)} fit, {page.famous} of the {tastes.N_FAMOUS} most rated")
+        print(f"{name}: {page.fit} of {len(page.movies)} fit, {page.most_rated} {of_these}")
         for movie in page.movies:
             print(f"  {movie}")
-    fit, famous = np.mean([page[1:] for page in found.values()], axis=0)
-    print(f"mean of {len(found)} tastes: {fit:.2f} fit, {famous:.2f} of the {tastes.N_FAMOUS} most rated")
+    fit, most_rated = np.mean([page[1:] for page in found.values()], axis=0)
+    print(f"mean of {len(found)} tastes: {fit:.2f} fit, {most_rated:.2f} {of_these}")
 
     def similar(row: int, n: int) -> list[int]:
         return [recommender.row_of(found.movie) for found in recommender.similar_movies(int(catalog.movie_ids[row]), n)]

@@ -6,8 +6,10 @@ reached; they do not measure it.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,15 +70,47 @@ def test_series_are_titles_that_share_their_stem():
     assert series_found(lambda row, n: {0: [4, 1], 1: [2, 3], 2: [3], 3: [2]}[row], catalog) == 3 / 4
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a: [", "- 1", "a: {favorites: [1]}", "a: {favorites: [1], fits: [{genre: [X]}]}"]
-)
-def test_a_file_that_is_not_of_tastes_is_refused(tmp_path: Path, text: str):
-    path = tmp_path / "tastes.yaml"
+@pytest.mark.parametrize("text", ["", "a: [", "1", "2020-13-45", "{}", "[]", "a: {favorites: [1]}", "- {request: x}"])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str):
+    path = tmp_path / "file.yaml"
     path.write_text(text)
-    with pytest.raises(DataError, match=r"tastes\.yaml"):
-        read_tastes(path)
-    with pytest.raises(DataError):
-        read_tastes(tmp_path)
-    with pytest.raises(DataError):
-        read_requests(path, "tune")
+    for file in (path, tmp_path):
+        with pytest.raises(DataError, match=re.escape(str(file))):
+            read_tastes(file)
+        with pytest.raises(DataError, match=re.escape(str(file))):
+            read_requests(file, "tune")
+
+
+TASTE = {"favorites": [1], "fits": [{"genres": ["War"], "years": [1990, 1990]}]}
+REQUEST = {"request": "x", "part": "tune", "right": [6], "never": {"ids": [1]}}
+WRONG: dict[str, list[Any]] = {
+    "years": [1990, ["x", "y"], [1990], [1999, 1990], [1990.5, 1999], {}],
+    "ids": [None, 6, [True], ["6"], []],
+    "directors": [3, "Ozu", [3], [""], []],
+    "genre": [["War"]],
+}
+RULES = [{}, 3, None, *({key: value} for key, values in WRONG.items() for value in values)]
+WRONG_TASTES = {"favorites": [3, [], ["x"], [1, None]], "fits": [[], {}, [[]], 1, *([rule] for rule in RULES)]}
+WRONG_REQUESTS = {"request": ["", " ", 3, None], "part": ["other", ["tune"]], "right": [6, [], ["x"]], "never": RULES}
+
+
+@pytest.mark.parametrize("of", [WRONG_TASTES, WRONG_REQUESTS])
+def test_values_of_the_wrong_shape_are_refused_and_named(tmp_path: Path, of: dict[str, list[Any]]):
+    path = tmp_path / "file.yaml"
+
+    def read(**changed: Any) -> Any:
+        of_tastes = of is WRONG_TASTES
+        path.write_text(json.dumps({"a": {**TASTE, **changed}} if of_tastes else [{**REQUEST, **changed}]))
+        return read_tastes(path) if of_tastes else read_requests(path, "tune")
+
+    assert read() in ({"a": TASTE}, [REQUEST])
+    for key, value in [*((key, value) for key, values in of.items() for value in values), ("more", 1)]:
+        with pytest.raises(DataError, match=rf"file\.yaml: .*{key}.*: give "):
+            read(**{key: value})
+
+
+def test_requests_of_a_part_that_the_file_lacks_are_refused(tmp_path: Path):
+    path = tmp_path / "requests.yaml"
+    path.write_text(json.dumps([REQUEST]))
+    with pytest.raises(DataError, match="report"):
+        replay_sessions.main(["--requests", str(path), "--part", "report"])

@@ -27,45 +27,63 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.catalog import Catalog, Movie
-from ..data.errors import DataError, one_line
+from ..data.errors import DataError, one_line, shown
 from ..session.engine import SessionEngine
 
-_KEYS = {"genres", "all", "without", "years", "languages", "directors", "cast", "keywords", "ids"}
-_OF_REQUESTS = {"request", "part", "right", "never"}
-N_SHOWN, N_FAMOUS, N_FOUND = 10, 20, 5
+PARTS = ("tune", "report")
+N_SHOWN, N_MOST_RATED, N_FOUND = 10, 20, 5
 _PART = re.compile(r"[:(,]| - |\s(?:[0-9]+|[IVX]+|Part|Vol\.|Episode)\b.*")  # what follows belongs to one part
 
 
+def _list_of(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and bool(value) and all(type(x) is kind and x for x in value)
+
+
+# key -> what to give, and whether a value is that
+_NAMES, _IDS = ("a list of names", _list_of(str)), ("a list of movie ids", _list_of(int))
+_RULE = {
+    **dict.fromkeys(("genres", "all", "without", "languages", "directors", "cast", "keywords"), _NAMES),
+    "ids": _IDS,
+    "years": ("the first and the last year", lambda x: _IDS[1](x) and len(x) == 2 and x[0] <= x[1]),
+}
+_TASTE = {"favorites": _IDS, "fits": ("a list of rules", _list_of(dict))}
+_REQUEST = {
+    "request": ("words", lambda x: isinstance(x, str) and bool(x.strip())),
+    "part": (" or ".join(PARTS), PARTS.__contains__),
+    "right": _IDS,
+    "never": ("a rule", lambda x: isinstance(x, dict)),
+}
+
+
 class Page(NamedTuple):
-    """movies: the first suggestions.  fit: how many fit the taste.  famous: how many are among the most rated."""
+    """movies: the first suggestions.  fit: how many fit the taste.  most_rated: how many are among the most rated."""
 
     movies: list[Movie]
     fit: int
-    famous: int
+    most_rated: int
 
 
 def read_tastes(path: Path) -> dict[str, dict[str, Any]]:
     """Read a YAML file of tastes; raises `DataError` where it is missing or written otherwise."""
     tastes = _read_yaml(path)
-    for name, taste in tastes.items() if isinstance(tastes, dict) and tastes else [("the file", tastes)]:
-        shape = isinstance(taste, dict) and set(taste) == {"favorites", "fits"} and taste["favorites"]
-        rules = taste["fits"] if shape and isinstance(taste["fits"], list) else [None]
-        if not all(map(_is_rule, rules)):
-            keys = ", ".join(sorted(_KEYS))
-            raise DataError(f"{path}: {name} is not a taste: give `favorites` and, in `fits`, rules of {keys}")
-    return dict(tastes)
+    if not isinstance(tastes, dict) or not tastes:
+        raise DataError(f"{path} holds {shown(tastes)}: give tastes by name")
+    for name, taste in tastes.items():
+        _check(f"{path}: {name}", taste, _TASTE)
+    return tastes
 
 
 def read_requests(path: Path, part: str) -> list[dict[str, Any]]:
     """Read the requests of `part` in a YAML file; raises `DataError` where it is missing or written otherwise."""
     requests = _read_yaml(path)
-    for number, entry in enumerate(requests if isinstance(requests, list) and requests else [requests], 1):
-        if not isinstance(entry, dict) or set(entry) != _OF_REQUESTS or not _is_rule(entry["never"]):
-            wanted = ", ".join(sorted(_OF_REQUESTS))
-            raise DataError(
-                f"{path}: entry {number} is not a request: give {wanted}; keys of a rule: {', '.join(_KEYS)}"
-            )
-    return [entry for entry in requests if entry["part"] == part]
+    if not isinstance(requests, list):
+        raise DataError(f"{path} holds {shown(requests)}: give a list of requests")
+    for number, entry in enumerate(requests, 1):
+        _check(f"{path}: entry {number}", entry, _REQUEST)
+    of_part = [entry for entry in requests if entry["part"] == part]
+    if not of_part:
+        raise DataError(f"{path} has no request of part {part}: give another file or part")
+    return of_part
 
 
 def _read_yaml(path: Path) -> Any:
@@ -73,12 +91,22 @@ def _read_yaml(path: Path) -> Any:
 
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({one_line(str(error))}): give a YAML file, as in its --help") from None
 
 
-def _is_rule(value: object) -> bool:
-    return isinstance(value, dict) and _KEYS.issuperset(value)
+def _check(where: str, value: Any, keys: Mapping[str, tuple[str, Callable[[Any], bool]]]) -> None:
+    """Raise `DataError` unless `value` has all of `keys`, or some of those of a rule, each with the right value."""
+    how = "some" if keys is _RULE else "all"
+    if not isinstance(value, dict) or not value or value.keys() - keys or (how == "all" and keys.keys() - value):
+        found = shown(list(value) if isinstance(value, dict) else value)
+        raise DataError(f"{where} has {found}: give {how} of {', '.join(sorted(keys))}, and nothing else")
+    for key, part in value.items():
+        what, fits = keys[key]
+        if not fits(part):
+            raise DataError(f"{where}, {key} = {shown(part)}: give {what}")
+        for rule in part if key == "fits" else [part] if key == "never" else ():
+            _check(f"{where}, {key}", rule, _RULE)
 
 
 def holds(movie: Movie, rule: Mapping[str, Any]) -> bool:
@@ -101,13 +129,13 @@ def holds(movie: Movie, rule: Mapping[str, Any]) -> bool:
 def pages(engine: SessionEngine, tastes: Mapping[str, Mapping[str, Any]]) -> dict[str, Page]:
     """Return the first `N_SHOWN` suggestions for each taste.  Raises `ChoiceError` for an unknown movie id."""
     catalog = engine.catalog
-    famous = set(np.argsort(-catalog.n_ratings, kind="stable")[:N_FAMOUS].tolist())
+    most_rated = set(np.argsort(-catalog.n_ratings, kind="stable")[:N_MOST_RATED].tolist())
     found = {}
     for name, taste in tastes.items():
         rows = engine.best(engine.start([catalog.row_of(movie_id) for movie_id in taste["favorites"]]), N_SHOWN)
         movies = [catalog.movie(row) for row in rows]
         fit = sum(any(holds(movie, rule) for rule in taste["fits"]) for movie in movies)
-        found[name] = Page(movies, fit, len(famous.intersection(rows)))
+        found[name] = Page(movies, fit, len(most_rated.intersection(rows)))
     return found
 
 
