@@ -31,7 +31,7 @@ HELP = {
     "unfav 2": "take a favorite back, by number or title",
     "only GENRE": "also not horror, 1990s, 1994, 1990-1999, the 80s, before 1980",
     "any": "no filters",
-    "again": "this movie again; favorites, filters, familiarity",
+    "again": "this movie again, and all that was said so far",
     "q": "quit",
     "?": "this list",
 }

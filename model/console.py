@@ -19,7 +19,7 @@ from typing import Optional
 from model.answers import years
 from recommender.cli import Parser
 from recommender.data.catalog import Movie
-from recommender.data.errors import ChoiceError, SettingsError
+from recommender.data.errors import ChoiceError, SettingsError, one_line
 from recommender.data.settings import default_folder, override, read_settings
 from recommender.facade import Recommender
 from recommender.session.policy import MOVING_AVERAGE, PolicySettings
@@ -161,6 +161,7 @@ class MovieConsole(Console):
     def __init__(self, recommender: Recommender) -> None:
         super().__init__()
         self.recommender, self.catalog = recommender, recommender.catalog
+        self.newest = int(self.catalog.years.max(initial=0))
 
     def ask_favorites(self, n: int, fewest: int) -> list[int]:
         """Ask for n movies; an empty line starts with fewer, but at least `fewest`. Returns movie rows."""
@@ -231,7 +232,8 @@ class MovieConsole(Console):
             if reason := self.recommender.titles.too_new(text):
                 self.say(f"  {text[:60]!r} {reason}.")
             elif not candidates:
-                self.say(f"  No movie like {text[:60]!r} of {len(self.catalog):,} here: try other words.")
+                here = f"of {len(self.catalog):,} here, up to {self.newest}"
+                self.say(f"  No movie like {text[:60]!r} {here}: try other words.")
             if not candidates:
                 return None
             shown = candidates[:MOST_CANDIDATES]
@@ -278,3 +280,9 @@ class MovieConsole(Console):
 def ordinal(n: int) -> str:
     ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n}{ending}"
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Return words as one printable line of at most `most` characters."""
+    text = one_line(" ".join(text.split()))
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -15,17 +15,18 @@ from typing import Any, Optional
 
 from model import answers
 from model.answers import Command
-from model.console import EndOfInput, MovieConsole, backend_settings, build_parser, open_policy
+from model.console import EndOfInput, MovieConsole, backend_settings, build_parser, open_policy, shortened
 from recommender.data.artifacts import need_file
-from recommender.data.errors import ChoiceError, TastevecError, one_line
+from recommender.data.errors import ChoiceError, TastevecError
 from recommender.data.files import exclusive
 from recommender.facade import SVD, TWO_TOWER, Recommender
 from recommender.session import profiles
 from recommender.session.policy import MOVING_AVERAGE, TERMS, MovieFilter
 from recommender.session.session import Session
-from recommender.session.state import LATER, LIKE, SessionState
+from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SessionState
 
 MOST_REASONS = 8
+_HEARD = {LIKE: "liked", DISLIKE: "disliked", NOT_INTERESTED: "not interested", LATER: "for later"}
 OF_THE_SVD = ("learning_rule", "familiarity", "vector_scaling")  # not settings of the two-tower session
 
 
@@ -43,8 +44,8 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
     chosen = {"learning_rule": rule if vectors == SVD else None, "backend": given.backend}
     given.learning_rule = rule or kept.get("learning_rule")
     given.backend = given.backend or kept.get("backend")
-    settings = backend_settings(given)
-    recommender = Recommender.load(given.processed, open_policy(given), given.backend, vectors, settings)
+    policy = open_policy(given)
+    recommender = Recommender.load(given.processed, policy, given.backend, vectors, backend_settings(given))
     for note in recommender.notes:
         print(f"tastevec: {note}", file=sys.stderr)
     wanted = MovieFilter(tuple(given.genre), tuple(given.exclude_genre), *(given.year or (None, None)))
@@ -143,7 +144,7 @@ class Conversation:
         for note in loaded[1]:
             self.say(f"  {note}")
         standing, stored = self.standing(), self.stored or {}
-        for name, choice in zip(("filters", "familiarity"), ("filter", "familiarity")):
+        for name, choice in (("filters", "filter"), ("familiarity", "familiarity")):
             if stored.get(choice) not in (None, {}) and name in standing:
                 self.say(f"  {name}: {standing[name]}")
         for choice in ("learning_rule", "backend"):
@@ -181,7 +182,7 @@ class Conversation:
     def obey(self, command: Command) -> None:
         """Do what was said, or raise `ChoiceError`."""
         session, engine, state, about = self.session, self.engine, self.state, command.about
-        assert session is not None
+        assert session
         if command.name == "answer":
             session.change(engine.step, about)
         elif command.name == "several":
@@ -217,7 +218,7 @@ class Conversation:
             for key, meaning in answers.HELP.items():
                 self.say(f"   {key:<11} {meaning}")
         elif command.name == "again":
-            for name, said in self.standing().items():
+            for name, said in {**self.standing(), **self.heard()}.items():
                 self.say(f"   {name}: {said}")
             self.show_movie()
         elif state.current is None:
@@ -236,18 +237,24 @@ class Conversation:
             said["familiarity"] = f"{self.engine.familiarity(state)} of 1"
         return said
 
+    def heard(self) -> dict[str, str]:
+        """Return what was said so far, words and answers, but for what was skipped."""
+        said = {"words": [words.text for words in self.state.utterances]}
+        for event in filter(lambda event: event.answer in _HEARD, self.state.answers):
+            said.setdefault(_HEARD[event.answer], []).append(str(self.catalog.movie(event.row)))
+        return {name: shortened("; ".join(texts), 500) for name, texts in said.items() if texts}
+
     def show_movie(self) -> None:
-        state = self.state
-        if state.current is None:
+        if self.state.current is None:
             self.say("\nNo movies left: all were answered or are outside the filters.")
         else:
-            self.say(f"\n{len(state.answers) + 1}. {self.console.line(self.catalog.movie(state.current))}")
+            self.say(f"\n{len(self.state.answers) + 1}. {self.console.line(self.catalog.movie(self.state.current))}")
 
     def say_read(self, texts: Sequence[str]) -> None:
         """Print which facts were found in words, and what of them the data do not hold."""
         for signal in map(self.engine.signal, texts):
             if found := "; ".join(filter(None, (signal.read_as, signal.unknown))):
-                self.say(f"   read as: {found}")
+                self.say(f"   understood: {found}")
 
     def show_why(self, state: SessionState) -> None:
         """Print the terms of the score; the smallest answers are summed in one line."""
@@ -291,9 +298,3 @@ class Conversation:
         if self.profile and self.session:
             self.say(f"Saved as profile {self.profile.stem}: continue with --resume {self.profile.stem}")
         self.say("Goodbye.")
-
-
-def shortened(text: str, most: int = 60) -> str:
-    """Return words as one printable line of at most `most` characters."""
-    text = one_line(" ".join(text.split()))
-    return text if len(text) <= most else f"{text[: most - 3]}..."

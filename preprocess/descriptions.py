@@ -32,7 +32,7 @@ from recommender.net.web import FOR_ALL, Client, WebError, at_once
 
 MOST_FAILURES = 5  # one after another
 _FAILED = "without an answer"
-FIELDS = ("director", "cast", "keywords", "overview", "original_language", "tone", "overview_source")
+FIELDS = ("year", "director", "cast", "keywords", "overview", "original_language", "tone", "overview_source")
 
 
 def read_all(paths: Sequence[Path]) -> dict[int, dict[str, str]]:

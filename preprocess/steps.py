@@ -21,8 +21,10 @@ import pandas as pd
 
 from recommender.cli import Parser
 from recommender.data import artifacts
+from recommender.data.catalog import parse_title
 from recommender.data.errors import SettingsError
 from recommender.data.interactions import Interactions
+from recommender.data.raw.cells import year_of
 from recommender.data.raw.sources import FORMATS, Source, open_sources
 from recommender.data.settings import default_folder, override, read_settings, setting
 from recommender.data.splits import KIND, PARTS, load_movies, load_ratings, load_split
@@ -107,7 +109,14 @@ class Run:
 
     @cached_property
     def sources(self) -> list[Source]:
-        return open_sources(self.arguments.data or [Path("data")], self.arguments.source_format)
+        """The raw sets; a title without a year gets that of its description."""
+        sources = open_sources(self.arguments.data or [Path("data")], self.arguments.source_format)
+        for movies in (source.movies for source in sources):
+            for movie_id, fields in self.described.items():
+                title, genres = movies.get(movie_id, ("", ""))
+                if title and (year := year_of(fields["year"])) and not parse_title(title).year:
+                    movies[movie_id] = (f"{title} ({year})", genres)
+        return sources
 
     @cached_property
     def movies(self) -> dict[int, tuple[str, str]]:

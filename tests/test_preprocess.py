@@ -229,17 +229,20 @@ def test_the_report_says_what_was_kept_and_dropped(tmp_path, capsys):
 
 
 def test_metadata_joins_links_tags_and_descriptions(tmp_path):
-    data = write_csv(tmp_path / "raw")
+    data = write_csv(tmp_path / "raw", movies=MOVIES.replace("(1995)", "").replace("Amélie (2001)", "Amélie (2002)"))
     (data / "links.csv").write_text("movieId,imdbId,tmdbId\n10,tt0133093,603.0\n20,211915,\n")
     tags = "1,20,Paris,1\n2,20, paris ,2\n1,20,whimsy,3\n1,10,bullet time,1\n2,10,bullet time,1\n"
     (data / "tags.csv").write_text("userId,movieId,tag,timestamp\n" + tags)
     described = {"movieId": 10, "director": "A; B", "cast": ["C", "D"], "keywords": "hacker", "overview": "One\nline."}
     (tmp_path / "d.jsonl").write_text(json.dumps(described) + "\n\n" + json.dumps({"movieId": 77}) + "\n")
+    with (tmp_path / "d.jsonl").open("a") as file:
+        file.writelines(json.dumps({"movieId": i, "year": "1995"}) + "\n" for i in (20, 30))
     catalog = Catalog.load(run_setup(data, tmp_path / "out", "--descriptions", str(tmp_path / "d.jsonl")))
     first, second, third = map(catalog.movie, range(3))
     assert (first.title, first.year, first.genres) == ("The Matrix", 1999, ("Action", "Sci-Fi"))
     assert (first.director, first.cast, first.keywords) == ("A; B", ("C", "D"), ("hacker",))
     assert (first.overview, first.imdb_id, first.tmdb_id) == ("One line.", "0133093", "603")
+    assert (str(second), str(third)) == ("Amélie (2002)", "Heat (1995)")  # what a title says goes first
     assert (second.title, second.keywords, second.imdb_id, second.tmdb_id) == ("Amélie", ("paris",), "0211915", "")
     assert (third.director, third.keywords, third.imdb_id, third.n_ratings) == ("", (), "", 0)
 

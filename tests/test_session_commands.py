@@ -133,6 +133,8 @@ No movies left: all were answered or are outside the filters.
 > again
    favorites: 1 Zeta (1990); 2 The Beta (1981)
    filters: only Comedy
+   disliked: Gamma (1982)
+   liked: Théta (1999)
 
 3. Iota (2001)  Comedy
 > l

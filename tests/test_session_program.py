@@ -88,7 +88,7 @@ Favorite 2 of 4: zeta
 Favorite 3 of 4: ALPHA
   Alpha (1980) is already named.
 Favorite 3 of 4: nope nope
-  No movie like 'nope nope' of 9 here: try other words.
+  No movie like 'nope nope' of 9 here, up to 2005: try other words.
 Favorite 3 of 4: nope (2031)
   'nope (2031)' is too new: the newest movies here are of 2005.
 Favorite 3 of 4: beta the

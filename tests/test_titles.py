@@ -236,3 +236,12 @@ def test_parts_are_counted_by_year_and_initials_stand_for_the_best_known():
         found = titles.search(text, 1)
         first = int(catalog.movie_ids[found[0].row]) if found else None
         assert first == movie_id, text
+
+
+def test_a_line_of_titles_keeps_a_title_with_commas_whole() -> None:
+    names = ("Paris, Texas (1984)", "Texas (1941)", "Paris (2008)", "Easy Rider (1969)", "Heat (1995)")
+    titles = TitleIndex(Catalog([{"movieId": str(i), "title": name, "genres": ""} for i, name in enumerate(names)]))
+    assert titles.split("paris, texas, easy rider") == ["paris, texas", "easy rider"]
+    assert titles.split("heat, paris, texas") == ["heat", "paris, texas"]
+    assert titles.split("heat, easy rider") == ["heat", "easy rider"]
+    assert titles.split("heat, no such movie at all") == ["heat, no such movie at all"]

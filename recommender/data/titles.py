@@ -124,15 +124,32 @@ class TitleIndex:
         return f"is too new: the newest movies here are of {newest}" if year > newest > 0 else ""
 
     def split(self, text: str) -> list[str]:
-        """Return the titles in a line: divided by `;`, or by commas where each part names a movie and the line none."""
+        """Return the titles in a line: divided by `;`, or by commas where each part names a movie and the line none.
+
+        Parts that are one title together stay so: paris, texas, heat are two.
+        """
         if ";" in text:
             return [title for part in text.split(";") for title in self.split(part) if title]
         parts = [part for part in map(str.strip, text.split(",")) if part]
-        return parts if not self._names_one(text) and all(map(self._names_one, parts)) else [text.strip()]
+        if self._names_one(text):
+            return [text.strip()]
+        titles: list[str] = []
+        while parts:
+            joined = [", ".join(parts[:n]) for n in range(len(parts), 1, -1)]
+            title = next((title for title in joined if self._kind(title) in (TITLE, ALTERNATIVE)), parts[0])
+            if not self._names_one(title):
+                return [text.strip()]
+            titles.append(title)
+            parts = parts[title.count(",") + 1 :]
+        return titles
 
     def _names_one(self, text: str) -> bool:
         row, candidates = self.resolve(text)
         return row is not None or (bool(candidates) and candidates[0].kind != FUZZY)
+
+    def _kind(self, text: str) -> str:
+        found = self.search(text, 1)
+        return found[0].kind if found else ""
 
     def _is_clear(self, found: list[Match], text: str) -> bool:
         """Return whether the best match is clear: no other scores as high, or has this name and is well known."""

@@ -38,7 +38,7 @@ class PolicySettings:
     learning_rule: str = setting(CONDITIONAL_GAUSSIAN, "how answers become scores", choices=LEARNING_RULES)
     familiarity: float = setting(0.5, "1: what everybody likes first; 0: what fits this person alone", 0, 1)
     not_interested_weight: float = setting(0.5, "weight of not interested; 1 = as of a dislike", 0, 1)
-    later_weight: float = setting(0.5, "weight of later, the watchlist; 1 = as of a like", 0, 1)
+    later_weight: float = setting(0.25, "weight of later, the watchlist; 1 = as of a like", 0, 1)
     learning_rate: float = setting(0.15, "step of the moving average for each like or dislike", 0, 1)
     negative_weight: float = setting(0.5, "size of a dislike's step of the moving average relative to a like's", 0, 10)
     vector_scaling: float = setting(0.5, "moving-average: movie vectors are V * singular_values ** this", 0, 2)
