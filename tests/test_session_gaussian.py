@@ -48,8 +48,10 @@ def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed, weight, fam
     V = fitted.vectors.astype(np.float64)
     own = 0.6 * fitted.noise.astype(np.float64)  # of which the movie itself
     movies = V @ V.T + np.diag(own)
-    trust = np.array([{"not interested": weight, "later": 0.3}.get(event.answer, 1.0) for event in heard])
-    noise = fitted.noise[rows] / trust - own[rows]
+    trust = np.array([weight if event.answer == "not interested" else 1.0 for event in heard])
+    later = np.array([0.3 if event.answer == "later" else 1.0 for event in heard])
+    prior = (V[rows] ** 2).sum(axis=1)
+    noise = (prior + fitted.noise[rows] / trust) / later - prior - own[rows]
     across = movies[np.ix_(rest, rows)]
     joint = np.block([[movies[np.ix_(rest, rest)], across], [across.T, movies[np.ix_(rows, rows)] + np.diag(noise)]])
     precision = np.linalg.inv(joint)
@@ -63,6 +65,15 @@ def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed, weight, fam
     np.testing.assert_allclose(rule.scores(events)[rest], expected, atol=2e-6)
     table = rule.contributions(events, np.arange(90))
     np.testing.assert_allclose(table.sum(axis=0), rule.scores(events), atol=1e-5)
+
+
+def test_later_alone_is_a_share_of_a_like_however_well_known_the_movie():
+    fitted = made_up()
+    known = fitted._replace(vectors=fitted.vectors * np.linspace(0.1, 9, 90, dtype=np.float32)[:, None])
+    rule = ConditionalGaussian(known, GaussianSettings(), PolicySettings(later_weight=0.3))
+    for row in (0, 40, 89):
+        later, like = (rule.contributions([Event(row, answer)], np.arange(90))[1] for answer in ("later", "like"))
+        np.testing.assert_allclose(later, 0.3 * like, rtol=1e-5, atol=1e-7)
 
 
 def test_a_pseudo_item_is_as_a_like_of_one_more_movie():

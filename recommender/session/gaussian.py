@@ -10,8 +10,10 @@ it, the expectation of all others is (Bishop, Pattern Recognition and Machine Le
 where base_i is the share of people who like movie i, a little less for what everybody knows. Answers are weighed by how
 they come together: a second movie of a kind adds less than the first, and a like of a movie that everybody likes adds
 less than a like of a rare one. y is 1 for a favorite, a like and later, `low_value` for a dislike, 0 for not
-interested; the noise of later and not interested is divided by their weights, and a skip says nothing. A pseudo-item is
-liked; it has a vector and a noise of its own, and mu = 0.
+interested, whose noise is divided by its weight; a skip says nothing. For later the whole variance of the answer,
+|v_o|^2 + noise_o, is divided by its weight c: alone it moves every score c times as far as a like would, while divided
+noise alone would hardly hold back a well-known movie, whose |v_o| is large beside it. A pseudo-item is liked; it has a
+vector and a noise of its own, and mu = 0.
 
 With p = 0 and b = 1 the score is the expectation itself. Most of the variance lies in what many rated, so the
 expectation favors it; divided by the deviation, the score says how surprising the answers make a like of the movie.
@@ -102,12 +104,15 @@ class ConditionalGaussian(VectorRule):
             weights[heard] = self.event_weights(others, rows[heard], vectors[heard])
             return weights
         y = np.array([self._values[event.answer] for event in events])
-        noise, mu = self.movie_noise.take(rows) / trust, self.means.take(rows)
+        later = np.array([event.answer == LATER for event in events])
+        noise, mu = self.movie_noise.take(rows) / np.where(later, 1.0, trust), self.means.take(rows)
         for i, event in enumerate(events):
             if event.item is not None:
                 noise[i], mu[i] = event.item.noise / event.item.weight, 0.0
         covariance = vectors @ vectors.T
-        covariance.reshape(-1)[:: len(rows) + 1] += noise  # the diagonal
+        diagonal = covariance.reshape(-1)[:: len(rows) + 1]
+        diagonal += noise
+        diagonal[later] /= self.policy.later_weight
         return np.linalg.solve(covariance, y - mu)
 
 
