@@ -56,7 +56,7 @@ class SessionEngine:
 
     def __post_init__(self) -> None:
         context = functools.partial(SessionContext, self.policy, self.catalog)
-        self._context = functools.lru_cache(maxsize=2)(context)
+        self._context = functools.lru_cache(maxsize=10)(context)
         self.signal = functools.lru_cache(maxsize=64)(self.encode)
         self._rule = functools.lru_cache(maxsize=2)(lambda familiarity: self.with_familiarity(familiarity).rule)
 
@@ -160,6 +160,12 @@ class SessionEngine:
 
     def scores(self, state: SessionState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for excluded movies."""
+        total = self.points(state)
+        total[[event.row for event in state.answers]] = -np.inf
+        return total
+
+    def points(self, state: SessionState) -> np.ndarray:
+        """Return what `scores` does, with finite values for movies that were answered."""
         context, answered = self.context(state), np.array([event.row for event in state.answers], dtype=np.int64)
         scores = self.rule_of(state).scores(self._events(state))
         mean, deviation = context.moments(scores, answered)
@@ -172,7 +178,6 @@ class SessionEngine:
         total += context.fixed
         for points in self._fits(state, context):
             total += points
-        total[answered] = -np.inf
         return np.asarray(total)
 
     def explain(self, state: SessionState) -> list[Reason]:

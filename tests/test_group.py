@@ -1,0 +1,99 @@
+"""A session for several people: every expectation is computed from the sessions of each alone."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recommender.data.errors import ChoiceError
+from recommender.session.engine import no_words
+from recommender.session.group import STRATEGIES, GroupEngine, Member
+from recommender.session.state import LIKE, SKIP, Event, SessionState
+
+from .test_session import make_engine
+
+ALONE = make_engine("gaussian")
+ANNA = SessionState((3, 9), answers=(Event(20, LIKE),))
+BEN = SessionState((4, 31, 40))
+
+
+def make_group(strategy: str = "average", *states: SessionState) -> GroupEngine:
+    given = (ALONE.catalog, ALONE.rule, ALONE.policy, ALONE.wanted, ALONE.encode)
+    members = [Member(name, state) for name, state in zip("ABCDEFGHI", states or (ANNA, BEN))]
+    return GroupEngine(*given, members, strategy)
+
+
+def suits(*heard: Event) -> np.ndarray:
+    """Return how well each movie suits Anna and Ben, (2, n_movies), -inf for what nobody is shown."""
+    points = []
+    for own in (ANNA, BEN):
+        points.append(ALONE.points(own._replace(answers=(*own.answers, *heard))))
+    fine = np.isfinite(points).all(axis=0)
+    fine[[20, *(event.row for event in heard)]] = False
+    rows = []
+    for line in points:
+        values = line[fine].astype(np.float64)
+        z = np.full(len(line), -np.inf)
+        z[np.isfinite(line)] = (line[np.isfinite(line)] - values.mean()) / values.std()
+        rows.append(np.where(fine | np.isin(np.arange(len(line)), [e.row for e in heard]), z, -np.inf))
+    return np.array(rows)
+
+
+def test_the_scores_of_average_and_least_misery_by_hand():
+    z = suits()
+    for strategy, expected in (("average", z.mean(axis=0)), ("least-misery", z.min(axis=0))):
+        engine = make_group(strategy)
+        state = engine.start_group()
+        np.testing.assert_allclose(engine.scores(state), expected, rtol=1e-4, atol=1e-4)
+        assert state.current == int(expected.argmax())
+        assert set(state.favorites) == {3, 9, 4, 31, 40}
+        assert not np.isfinite(expected[[3, 9, 4, 31, 40, 20]]).any()  # what anybody has seen is not shown
+
+
+def test_the_fair_share_is_that_of_who_got_least_so_far():
+    engine = make_group("fair-share")
+    state, turns = engine.start_group(), set()
+    for _ in range(6):
+        heard = state.answers
+        z = suits(*heard)
+        got = z[:, [event.row for event in heard]].sum(axis=1)
+        turns.add(int(got.argmin()))
+        z[:, [event.row for event in heard]] = -np.inf
+        assert state.current == int(((z.mean(axis=0) + z[got.argmin()]) / 2).argmax())
+        state = engine.step(state, SKIP)
+    assert turns == {0, 1}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_terms_name_everybody_and_add_up_to_the_score(strategy):
+    engine = make_group(strategy)
+    state = engine.step(engine.step(engine.start_group(), LIKE), SKIP)
+    reasons = engine.explain(state)
+    assert [reason.text[:5] for reason in reasons] == ["for A", "for B"]
+    assert sum(reason.value for reason in reasons) == pytest.approx(engine.scores(state)[state.current], abs=1e-4)
+
+
+def test_what_is_said_in_the_session_counts_for_all():
+    engine = make_group()
+    state = engine.start_group()
+    liked = engine.add_favorite(engine.tell(engine.step(state, LIKE), "robots"), 50)
+    for member, own in zip(engine.members, (ANNA, BEN)):
+        alone = engine._own(member, liked)
+        assert alone.favorites == (*own.favorites, 50)
+        assert alone.answers == (*own.answers, Event(state.current, LIKE))
+        assert alone.utterances[0].after == len(own.answers) + 1
+    assert engine.drop_favorite(liked, 3).favorites == (9, 4, 31, 40, 50)
+    again = pickle.loads(pickle.dumps(replace(engine, encode=no_words)))
+    assert again.scores(state).tolist() == engine.scores(state).tolist()
+    assert engine.undo(engine.step(state, LIKE)).current == state.current
+
+
+@pytest.mark.parametrize(
+    ("strategy", "n", "message"), [("average", 1, "2 to 8"), ("average", 9, "2 to 8"), ("best", 2, "least-misery")]
+)
+def test_a_group_of_one_or_nine_and_another_strategy_are_refused(strategy, n, message):
+    with pytest.raises(ChoiceError, match=message):
+        make_group(strategy, *[ANNA] * n)
