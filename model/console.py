@@ -21,6 +21,7 @@ from recommender.cli import Parser
 from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, SettingsError, one_line
 from recommender.data.settings import default_folder, override, read_settings
+from recommender.data.title_words import FUZZY
 from recommender.facade import Recommender
 from recommender.session.policy import MOVING_AVERAGE, PolicySettings
 from recommender.session.profiles import default_profiles_folder
@@ -237,7 +238,8 @@ class MovieConsole(Console):
             if not candidates:
                 return None
             shown = candidates[:MOST_CANDIDATES]
-            self.say("  Which one?")
+            near = candidates[0].kind == FUZZY
+            self.say(f"  No movie here is called {text[:60]!r}. One of these?" if near else "  Which one?")
             for number, match in enumerate(shown, 1):
                 self.say(f"  {number}  {self.line(self.catalog.movie(match.row))}")
             question = "  Its number, another title, or Enter for none of these: "

@@ -89,6 +89,10 @@ Favorite 3 of 4: ALPHA
   Alpha (1980) is already named.
 Favorite 3 of 4: nope nope
   No movie like 'nope nope' of 9 here, up to 2005: try other words.
+Favorite 3 of 4: gamma 7
+  No movie here is called 'gamma 7'. One of these?
+  1  Gamma (1982)  Action, War
+  Its number, another title, or Enter for none of these:{space}
 Favorite 3 of 4: nope (2031)
   'nope (2031)' is too new: the newest movies here are of 2005.
 Favorite 3 of 4: beta the
@@ -132,7 +136,7 @@ You liked 1:
   Gamma (1982)
 Goodbye.
 """.replace("{space}", " ")
-TYPED = "alpha\nzeta\n2\nALPHA\nnope nope\nnope (2031)\nbeta the\n\nw\ny\ni\nz\nn\nu\nu\nu\nLIKE\nq\n"
+TYPED = "alpha\nzeta\n2\nALPHA\nnope nope\ngamma 7\n\nnope (2031)\nbeta the\n\nw\ny\ni\nz\nn\nu\nu\nu\nLIKE\nq\n"
 
 
 def test_a_whole_session_through_a_pipe_and_from_another_folder(processed, tmp_path):

@@ -28,6 +28,10 @@ _NUMBER = re.compile(r"(.*\D)(\d\d?)$")
 _SPELLED = dict(zip("123456789", "ottffssen"))  # the first letters of one to nine
 _STEM = re.compile(r"^(.+?) and the ")
 KNOWN = 0.02  # share of the largest number of ratings from which initials stand for a movie
+LISTED = KNOWN / 10  # the same for a movie whose title ends in the words before a number
+LONGEST = 8  # letters of initials
+# Part of a series: the best known one's ratings divided by this, or more; with its own number; with the bare name
+RARE, RARE_NUMBERED, RARE_BARE = 20, 100, 3
 
 
 class Shortcuts:
@@ -64,7 +68,7 @@ class Shortcuts:
     def expand(self, folded: str) -> Optional[str]:
         """Return the query with its first word, initials, written out; None where it is none."""
         first, _, rest = folded.partition(" ")
-        texts = self._initials.get(first) if 1 < len(first) < 9 and without_article(folded) == folded else None
+        texts = self._initials.get(first) if 1 < len(first) <= LONGEST and without_article(folded) == folded else None
         if not texts:
             return None
         rest = self._initials.get(rest, [rest])[0]
@@ -93,7 +97,7 @@ class Shortcuts:
     def _lines(self) -> tuple[str, list[int], list[int]]:
         """Names of movies that are no rarities, none from behind a divider: a line each, their ends, their numbers."""
         counts = self.n_ratings[self.rows]
-        chosen = np.flatnonzero(counts >= KNOWN / 10 * counts.max(initial=0))
+        chosen = np.flatnonzero(counts >= LISTED * counts.max(initial=0))
         kept = chosen[(chosen < self.n_titles) | ((chosen - self.n_titles) % 2 == 0)].tolist()
         lines = [f" {self.names[i]}\n" for i in kept]
         return "".join(lines), np.cumsum(list(map(len, lines))).tolist(), kept
@@ -129,13 +133,13 @@ class Shortcuts:
                 if number.isdigit():
                     numbers[row] = int(number)
         known = max((self.n_ratings[row] for row in rows), default=0)
-        numbers = {row: m for row, m in numbers.items() if self.n_ratings[row] * 100 >= known}
+        numbers = {row: m for row, m in numbers.items() if self.n_ratings[row] * RARE_NUMBERED >= known}
         if n in numbers.values():
             return max((row for row in numbers if numbers[row] == n), key=lambda row: self.n_ratings[row])
         first = max(titled, key=lambda row: self.n_ratings[row], default=-1)
         fame, begin = (int(self.n_ratings[first]), self.years[first]) if first >= 0 else (0, 0)
-        rows -= titled - ({first} if 3 * fame >= known else set())
-        least = max(known / 20, 1)
+        rows -= titled - ({first} if RARE_BARE * fame >= known else set())
+        least = max(known / RARE, 1)
         rows = {row for row in rows if self.n_ratings[row] >= (least if self.years[row] >= begin else max(fame, least))}
         last, after = max(((m, int(self.years[row])) for row, m in numbers.items() if m < n), default=(0, -1))
         later = sorted((row for row in rows if self.years[row] > after), key=lambda row: (self.years[row], row))

@@ -45,7 +45,7 @@ _REPLACEMENTS = {
     **{word: str(i) for i, word in enumerate(_UNITS + _TEENS, 1)},
     **{word: f"{i}{_SUFFIX.get(i, 'th')}" for i, word in enumerate(_ORDINALS, 1)},
     "deux": "2", "mister": "mr", "missus": "mrs", "doctor": "dr", "versus": "vs", "volume": "vol",
-    "otto e mezzo": "8 1 2", "pt": "part", "ep": "episode", "blvd": "boulevard",
+    "otto e mezzo": "8 1 2", "part too": "part 2", "pt": "part", "ep": "episode", "blvd": "boulevard",
 }  # fmt: skip
 _REPLACEMENTS_PATTERN = re.compile(rf"\b(?:{'|'.join(_REPLACEMENTS)})\b")
 _TENS_VALUE = {word: 10 * i for i, word in enumerate(_TENS, 2)}
