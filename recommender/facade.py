@@ -5,39 +5,33 @@ from __future__ import annotations
 import contextlib
 import functools
 import numbers
-import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 import numpy as np
 
-from .data import artifacts
 from .data.catalog import Catalog, Movie
 from .data.errors import ArtifactError, ChoiceError, shown, whole
 from .data.interactions import Interactions
-from .data.settings import default_folder, read_settings
-from .data.splits import PARTS, load_all, load_split
 from .data.titles import TitleIndex
-from .learn.base import DEFAULT_METHOD, Ranker
-from .learn.svd import USERS, SvdModel
+from .learn.base import DEFAULT_METHOD
 from .linalg.rows import top_n, unit_rows
+from .models import POPULARITY, Models
+from .opening import SVD, open_parts, path_of
+from .ranking import Wishes, allowed_movies, best, check_familiarity, genre_bonus, history_of, moment
 from .session import gaussian
 from .session.engine import SessionEngine
-from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, MovieFilter, PolicySettings
-from .session.rules import LearningRule, MovingAverage
+from .session.policy import MovieFilter, PolicySettings
+from .session.rules import LearningRule
 from .session.session import Session
 from .session.similar import SimilarMovies
 from .session.state import TextSignal
-from .text.registry import LOCAL, stored_backend
+from .text.registry import LOCAL
 
 if TYPE_CHECKING:  # imported on first use
     from .session.texts import FreeText
-
-SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
-LATEST = 2**32  # seconds; a larger value is in milliseconds
 
 
 class Similar(NamedTuple):
@@ -54,6 +48,7 @@ class Fit(NamedTuple):
 class Ranked(NamedTuple):
     movie: Movie
     score: float  # not comparable between methods
+    by: str = ""  # the method that gave it
 
 
 @dataclass(eq=False, repr=False)
@@ -71,8 +66,7 @@ class Recommender:
     notes: Sequence[str] = ()  # warnings about missing parts
 
     def __post_init__(self) -> None:
-        self._models: dict[str, Ranker] = {}
-        self._lock = threading.Lock()
+        self._models = Models(self.folder, self.catalog, self.backend, self._tell)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Recommender, tuple(getattr(self, field.name) for field in fields(self))
@@ -94,30 +88,7 @@ class Recommender:
         vectors: "svd", or "two_tower" for those of the movie tower, with the moving average as learning rule.
         Raises `ArtifactError` for missing or damaged data, `SettingsError` for a bad policy file.
         """
-        if not isinstance(vectors, str) or vectors not in VECTORS:
-            raise ChoiceError(f"vectors {shown(vectors)}: give one of {', '.join(VECTORS)}")
-        folder = _path(path, "folder") or default_folder("processed")
-        if not isinstance(policy, PolicySettings):
-            file = _path(policy, "policy") or default_folder("config") / "recommender_policy.yaml"
-            policy = read_settings(PolicySettings, file)
-        settings = {} if backend_settings is None else backend_settings
-        if not isinstance(settings, Mapping):
-            raise ChoiceError(f"backend_settings {shown(settings)}: give a dict, such as base_url and model")
-        catalog, backend = Catalog.load(folder), stored_backend(folder) if backend is None else backend
-        if vectors == SVD:
-            return _open_svd(folder, catalog, policy, backend, settings)
-        from .learn.two_tower.model import TwoTower
-        from .session.fitted_rules import two_tower_rule
-
-        model = TwoTower.load(folder / "artifacts" / TwoTower.folder, catalog)
-        if artifacts.has_manifest(folder):
-            parts = [load_split(folder, part) for part in PARTS]
-            counts = [part.movie_counts() for part in parts]
-            sums = sum(part.movie_means() * of_part for part, of_part in zip(parts, counts))
-            total = np.sum(counts, axis=0)
-            catalog = catalog.with_counts(total, sums / np.maximum(total, 1))
-        policy = replace(policy, learning_rule=MOVING_AVERAGE)
-        return cls(catalog, model.movie_vectors_, policy, two_tower_rule(model, policy), folder, backend, settings)
+        return cls(**open_parts(path, policy, backend, vectors, backend_settings))
 
     @functools.cached_property
     def titles(self) -> TitleIndex:
@@ -144,10 +115,6 @@ class Recommender:
                 texts.append(load_texts(self.folder, self.catalog, backend))
         known = np.where(self.catalog.n_ratings[:, None] > 0, people, 0)
         return SimilarMovies(known, np.hstack(texts) if texts else None)
-
-    @functools.cached_property
-    def _history(self) -> Interactions:
-        return load_all(self.folder)  # train, val and test
 
     def search(self, text: str, n: int = 5) -> list[Movie]:
         """Return up to n movies with the best matching titles, best first; [] if there is none."""
@@ -186,12 +153,10 @@ class Recommender:
         >>> movie = session.next()
         >>> session.answer("like")
         """
-        if isinstance(favorites, (str, bytes)) or not isinstance(favorites, Iterable):
-            raise ChoiceError(f"favorites {shown(favorites)}: give a list of movie ids or titles")
         if isinstance(words, bytes) or not isinstance(words, Iterable):
             raise ChoiceError(f"words {shown(words)}: give a string, or a list of strings")
         seed = whole("seed", seed, least=0)
-        rows = [self.row_of(favorite) for favorite in favorites]
+        rows = self._rows(favorites, "favorites")
         engine = self.engine(wanted)
         if familiarity is not None:
             engine = engine.with_familiarity(familiarity)
@@ -232,69 +197,63 @@ class Recommender:
         return [Similar(self.catalog.movie(found.row), found.score, found.by) for found in self._similar.search(row, n)]
 
     def recommend(
-        self, user_id: int, n: int = 10, method: str = DEFAULT_METHOD, at: Optional[int] = None
+        self,
+        user: Union[int, Sequence[Any]],
+        n: int = 10,
+        method: str = DEFAULT_METHOD,
+        wanted: Optional[MovieFilter] = None,
+        exclude: Iterable[Union[int, str, Movie]] = (),
+        familiarity: Optional[float] = None,
+        at: Optional[int] = None,
+        context: Union[bool, str, Path] = False,
     ) -> list[Ranked]:
-        """Return the n best movies for a user whose ratings are in the data, best first.
+        """Return the n best movies that a user has not rated, best first; fewer if no more pass the filters.
 
-        method: a model of learn/registry.py, fitted on first use unless `python -m model.train_ranking_model`
-        has stored it.  at: seconds since 1970; None is now.  Raises `ChoiceError` for an unknown user or method.
+        user: the id of one whose ratings are in the data, or a list of (movie, stars) or of movies, each 5 stars.
+        method: a model of learn/registry.py, opened or fitted on first use (models.py): `notes` say what stood in for
+        one that is not to be had.  wanted: allowed genres and years.  exclude: movies that are not to be shown.
+        familiarity: 1 = what everybody knows first, 0 = what fits this person alone; None = the model's own.
+        at: seconds since 1970; None is now.  context: genre weights by hour of the day, of config/context.yaml (True)
+        or another file.  Raises `ChoiceError` for an unknown user, movie or method.
 
         >>> [str(movie.movie) for movie in Recommender.load().recommend(1, n=1, method="popularity")]
         ['The Shawshank Redemption (1994)']
         """
-        from .learn import registry
+        n, at = whole("n", n), moment(at)
+        familiarity = check_familiarity(familiarity)
+        allowed = allowed_movies(self.catalog, wanted, self._rows(exclude, "exclude"))
+        path = None if isinstance(context, bool) else path_of(context, "context")
+        bonus = None if context is False or context is None else genre_bonus(self.catalog, path, at)
+        name = self._models.name_of(method)
+        history, row = self._history_of(user, at, name)
+        allowed[history.movie_rows[history.row(row)]] = False
+        model = self._models.get(name)
+        wishes = Wishes(allowed, familiarity, bonus, self.catalog.n_ratings)
+        found = best(wishes.adjust(model.score(history, [row], [at])[0]), min(n, len(allowed)))
+        return [Ranked(self.catalog.movie(movie), score, model.name) for movie, score in found]
 
-        n, user_id, method = (
-            whole("n", n),
-            whole("user_id", user_id, least=None),
-            method if isinstance(method, str) else shown(method),
-        )
-        at = int(time.time()) if at is None else whole("at", at, least=0)
-        if at >= LATEST:
-            raise ChoiceError(f"at = {shown(at)}: give seconds since 1970")
-        with self._lock:  # only one thread reads and fits
-            history = self._history
-            row = int(np.searchsorted(history.user_ids, user_id))
-            if row == history.n_users or history.user_ids[row] != user_id:
+    def _history_of(self, user: Any, at: int, method: str) -> tuple[Interactions, int]:
+        """Return ratings, and the row in them, of a user in the data or of a list."""
+        if isinstance(user, numbers.Integral) and not isinstance(user, bool):
+            history = self._models.history
+            found = np.flatnonzero(history.user_ids == int(user))
+            if not len(found):
                 first, last = history.user_ids[0], history.user_ids[-1]
-                raise ChoiceError(f"no user {shown(user_id)} in these ratings: their ids run from {first} to {last}")
-            if method not in self._models:
-                registry.model_class(method)
-                self._models[method] = registry.stored_or_fitted(method, self.folder, self.catalog, history)
-        ids, scores = self._models[method].recommend(history, [row], min(n, history.n_movies), [at])
-        found = zip(ids[0].tolist(), scores[0].tolist())
-        return [Ranked(self.catalog.movie(self.catalog.row_of(i)), score) for i, score in found if i >= 0]
+                raise ChoiceError(f"no user {shown(user)} in these ratings: their ids run from {first} to {last}")
+            return history, int(found[0])
+        if not isinstance(user, (list, tuple)):
+            raise ChoiceError(f"user {shown(user)}: give the id of a user in the data, or a list of (movie, stars)")
+        if not user and method != POPULARITY:
+            raise ChoiceError("nothing is known of a user without ratings: name a movie, or take method popularity")
+        return history_of(user, self.row_of, self.catalog.movie_ids, at), 0
 
+    def _rows(self, movies: Iterable[Union[int, str, Movie]], what: str) -> list[int]:
+        if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):
+            raise ChoiceError(f"{what} {shown(movies)}: give a list of movie ids or titles")
+        return [self.row_of(movie) for movie in movies]
 
-def _open_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: str, settings: Any) -> Recommender:
-    """Open a folder with the vectors of the SVD and the learning rule of the policy."""
-    model = SvdModel.load(folder / "artifacts" / "svd", catalog, without=(*USERS, "movie_map.json"))
-    counts, vectors = model.movie_counts_, model.movie_vectors(policy.vector_scaling)
-    notes, texts = [], None
-    if not counts.all():
-        from .session.cold_start import fill, fill_gaussian, load_texts
+    def _tell(self, line: str) -> None:
+        import logging
 
-        try:
-            texts = load_texts(folder, catalog, backend)
-            vectors = fill(texts, vectors, counts)
-        except ArtifactError as error:
-            notes.append(f"movies without ratings come last: {error}")
-    rule: Optional[LearningRule] = None
-    artifact = folder / "artifacts" / "session"
-    if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
-        fitted, how = gaussian.load_gaussian(artifact, catalog.movie_ids)
-        if texts is not None:
-            fitted = fill_gaussian(texts, fitted, counts)
-        rule = gaussian.ConditionalGaussian(fitted, how, policy)
-    elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
-        remedy = f"run {artifacts.command(gaussian.REMEDY, artifact)} for the conditional Gaussian"
-        notes.append(f"no {artifact}: sessions learn by the moving average; {remedy}")
-    catalog = catalog.with_counts(counts, model.movie_means_ if model.movie_means_.size else None)
-    rule = rule or MovingAverage(vectors, policy)
-    return Recommender(catalog, vectors, policy, rule, folder, backend, settings, notes)
-
-
-def _path(value: object, what: str) -> Optional[Path]:
-    if not isinstance(value, (str, Path, type(None))):
-        raise ChoiceError(f"{what} {shown(value)}: give its path as a str or a Path")
-    return None if value is None else Path(value)
+        self.notes = [*self.notes, line]
+        logging.getLogger("recommender").warning(line)

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from recommender import MovieFilter, Recommender, TastevecError
-from recommender.data.errors import ArtifactError, ChoiceError
+from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
 from recommender.data.settings import default_folder
 from recommender.data.splits import load_all
-from recommender.learn import registry
+from recommender.learn.base import Ranker
 from recommender.linalg.rows import unit_rows
 from recommender.session.similar import SimilarMovies
 from recommender.text.registry import make_backend
@@ -97,12 +97,25 @@ REFUSED: list[tuple[str, Any, str]] = [
     *(("search", {"text": value}, "give a string") for value in (None, 2571)),
     *(("search", {"text": "alpha", "n": value}, "whole number") for value in ("3", True)),
     ("search_text", {"text": "war", "n": 0}, "whole number from 1"),
-    *(("recommend", {"user_id": value}, "give a whole number") for value in ("1", True)),
-    *(("recommend", {"user_id": 1, "n": value}, "whole number from 1") for value in ("3", 0, 2.5)),
-    ("recommend", {"user_id": 1, "at": "x"}, "give a whole number"),
-    ("recommend", {"user_id": 1, "at": 2**40}, "give seconds since 1970"),
-    ("recommend", {"user_id": 100000}, "no user 100000 in these ratings: their ids run from 1 to 3148"),
-    *(("recommend", {"user_id": 1, "method": value}, "choose from pop") for value in ("magic", None, 10**5000)),
+    *(("recommend", {"user": value}, "give the id of a user") for value in ("1", True, 1.5, None, np.ones(2), {})),
+    *(("recommend", {"user": value}, "no user") for value in (100000, -1, 10**5000)),
+    *(("recommend", {"user": [(1, value)]}, "give a number from 0.5 to 5") for value in ("5", 0, 5.5, np.nan, True)),
+    *(("recommend", {"user": value}, "is rated twice") for value in ([1, 1], [(1, 5), ("Toy Story (1995)", 4)])),
+    *(("recommend", {"user": [value]}, "give (movie, rating)") for value in ((1,), (1, 5, 7, 9), [])),
+    ("recommend", {"user": [(1, 5, "x")]}, "give a whole number"),
+    ("recommend", {"user": [(99999999, 5)]}, "no movie with id 99999999"),
+    ("recommend", {"user": [("qqqqqq", 5)]}, "no movie like 'qqqqqq'"),
+    ("recommend", {"user": [None]}, "neither a movie id nor a title"),
+    ("recommend", {"user": []}, "name a movie"),
+    *(("recommend", {"user": 1, "n": value}, "whole number from 1") for value in ("3", 0, 2.5)),
+    ("recommend", {"user": 1, "at": "x"}, "give a whole number"),
+    ("recommend", {"user": 1, "at": 2**40}, "give seconds since 1970"),
+    *(("recommend", {"user": 1, "method": value}, "choose from pop") for value in ("magic", None, 10**5000, ["svd"])),
+    *(("recommend", {"user": 1, "wanted": value}, "give a MovieFilter") for value in ("Drama", 5, np.ones(2))),
+    *(("recommend", {"user": 1, "exclude": value}, "give a list") for value in ("alpha", None, 5)),
+    *(("recommend", {"user": 1, "familiarity": value}, "1: what everybody") for value in ("x", 2, np.nan, True)),
+    *(("recommend", {"user": 1, "context": value}, "give its path") for value in (5, 1.0, ["x"])),
+    ("recommend", {"user": 1, "context": "nowhere.yaml"}, "no settings file at nowhere.yaml"),
     *(("load", wrong, "give its path") for wrong in ({"path": 5}, {"path": b"processed"}, {"policy": 5})),
     ("load", {"backend_settings": 5}, "give a dict"),
     *(("load", {"vectors": value}, "give one of svd, two_tower") for value in ("towers", ["svd"], np.ones(2))),
@@ -112,7 +125,7 @@ REFUSED: list[tuple[str, Any, str]] = [
 def test_what_cannot_be_done_says_why(tiny, shipped):
     for method, arguments, message in REFUSED:
         recommender = shipped if method == "recommend" else tiny
-        with pytest.raises(ChoiceError, match=re.escape(message)) as caught:
+        with pytest.raises((ChoiceError, SettingsError), match=re.escape(message)) as caught:
             getattr(recommender, method)(**arguments)
         assert isinstance(caught.value, TastevecError)
         assert "\n" not in str(caught.value)
@@ -144,14 +157,14 @@ def test_a_session_and_a_recommender_can_be_pickled(shipped):
 
 
 def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch):
-    fits, fit = [], registry.stored_or_fitted
+    fits, fit = [], Ranker.fit
 
-    def slow(*parts: Any) -> Any:
-        fits.append(parts[0])
+    def slow(model: Ranker, train: Any) -> Any:
+        fits.append(model.name)
         time.sleep(0.05)
-        return fit(*parts)
+        return fit(model, train)
 
-    monkeypatch.setattr(registry, "stored_or_fitted", slow)
+    monkeypatch.setattr(Ranker, "fit", slow)
     recommender = Recommender.load()
     session = recommender.session(["Heat (1995)"])
 
@@ -164,10 +177,11 @@ def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch):
             return False
 
     with ThreadPoolExecutor(4) as pool:
-        lists = list(pool.map(lambda _: recommender.recommend(1, 5, "popularity", at=1_500_000_000), range(8)))
+        methods = ["svd", "popularity", "embedding"] * 4
+        found = list(pool.map(lambda method: recommender.recommend(1, 5, method, at=1_500_000_000), methods))
         n_likes = sum(pool.map(turn, range(60)))
-    assert len(fits) == 1
-    assert all(one == lists[0] for one in lists)
+    assert sorted(fits) == sorted(methods[:3])
+    assert found == found[:3] * 4
     answers = session.state.answers
     assert sum(event.answer == "like" for event in answers) == n_likes > 0
     assert len({event.row for event in answers}) == len(answers)

@@ -1,15 +1,17 @@
-"""Three models that know what a movie is, and so rank movies that nobody has rated.
+"""Four models that know what a movie is, and so rank movies that nobody has rated.
 
-`Content` compares genres and keywords. `TextRidge` and `TextTwoTower` predict from texts what EASE and the two towers
-would have learned of a movie from its ratings.
+`Content` compares genres and keywords, `Embedding` texts. `TextRidge` and `TextTwoTower` predict from texts what EASE
+and the two towers would have learned of a movie from its ratings.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Optional
 
 import numpy as np
 
+from ..data.catalog import Catalog
 from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
 from ..linalg.ridge import fit_ridge
@@ -50,7 +52,10 @@ class Content(Ranker):
         genres = genre_matrix(self.catalog, train.movie_ids)
         tags = self.catalog.keywords() if self.settings.keywords else ()
         words = tag_matrix(tags, train.movie_ids, self.settings.fewest_movies)
-        self.features_ = unit_rows(rarity_weighted(np.concatenate([genres, words], axis=1)))
+        self._know(train, unit_rows(rarity_weighted(np.concatenate([genres, words], axis=1))))
+
+    def _know(self, train: Interactions, features: np.ndarray) -> None:
+        self.features_ = features
         likes = np.bincount(train.movie_rows[train.ratings >= LIKED], minlength=train.n_movies)
         self.known_ = (np.log1p(likes) / np.log1p(max(likes.max(initial=0), 1))).astype(np.float32)
 
@@ -59,6 +64,29 @@ class Content(Ranker):
         profile = (ratings - mean + np.float32(self.settings.liking)) @ self.features_[movies]  # (n_features,)
         cosines = self.features_ @ profile / max(float(np.linalg.norm(profile)), 1e-9)  # (n_movies,)
         return cosines + np.float32(self.settings.popularity) * self.known_
+
+
+class Embedding(Content):
+    """`Content` whose features are text vectors, those of a stored backend where `vectors` (n_movies, d) are given."""
+
+    name = "embedding"
+
+    @dataclass(frozen=True)
+    class Settings:
+        liking: float = setting(1.0, "what a rating counts beyond its distance from the user's mean, in stars", 0)
+        popularity: float = setting(1.0, "weight of being well known", 0)
+
+    def __init__(
+        self, catalog: Optional[Catalog] = None, vectors: Optional[np.ndarray] = None, **settings: Any
+    ) -> None:
+        super().__init__(catalog, **settings)
+        self.vectors = vectors
+
+    def _fit(self, train: Interactions) -> None:
+        """Take the vectors given, or fit the backend `local` to the movies' own texts."""
+        only_text = TextFeatureSettings(text_weight=1, genre_weight=0, year_weight=0)
+        texts = text_features(self.catalog, train.movie_ids, only_text) if self.vectors is None else self.vectors
+        self._know(train, unit_rows(texts))
 
 
 class TextRidge(Ease):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Optional
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError
-from ..data.interactions import Interactions
 from .base import Ranker
 from .baselines import Biases, MostPopular, Trending
-from .content import Content, TextRidge, TextTwoTower
+from .content import Content, Embedding, TextRidge, TextTwoTower
 from .directed_ease import DirectedEase
 from .ease import Ease
 from .ials import Ials
@@ -32,6 +30,7 @@ _CLASSES: tuple[type[Ranker], ...] = (  # simple ones first
     TwoTower,
     RatingPredictor,
     Content,
+    Embedding,
     Stacker,
     TextRidge,
     TextTwoTower,
@@ -60,15 +59,3 @@ def make(name: str, catalog: Optional[Catalog] = None, **settings: Any) -> Ranke
     200.0
     """
     return model_class(name)(catalog, **settings)
-
-
-def stored_or_fitted(name: str, folder: Path, catalog: Catalog, history: Interactions) -> Ranker:
-    """Return the model that a program stored in the processed `folder`, or fit one on `history`.
-
-    The stored SVD serves sessions and may be fitted on train alone, so "svd" is always fitted.
-    """
-    model = model_class(name)
-    stored = folder / "artifacts" / (model.folder or model.name)
-    if name == "svd" or not stored.is_dir():
-        return model(catalog).fit(history)
-    return model.load(stored, catalog)

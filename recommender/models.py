@@ -1,0 +1,160 @@
+"""The ranking models of one processed folder: each is opened or fitted once, whoever asks first.
+
+A model that `python -m model.train_ranking_model` has stored is read; another is fitted on the ratings of the folder.
+Before a fit of more than `PATIENCE` seconds its time and memory are told, and one that the memory does not hold is
+refused; both name the command that stores the model.
+
+    seconds = a sum over users of n_u^2 + b n_movies^3 + c n_ratings        bytes = 4 d n_movies^2 + e n_ratings
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from .data.artifacts import command, has_manifest
+from .data.catalog import Catalog
+from .data.errors import ArtifactError, shown
+from .data.interactions import Interactions
+from .data.splits import REMEDY, load_all
+from .learn.base import Ranker
+
+PATIENCE = 5.0  # seconds
+POPULARITY, SVD, EMBEDDING, CONTENT = "popularity", "svd", "embedding", "content"
+ALIASES = {"item_cf": "ease"}
+NEXT = {EMBEDDING: CONTENT, SVD: POPULARITY}  # what stands in for a method that cannot be had here; by default the SVD
+
+
+class Cost(NamedTuple):
+    """What fitting takes: the coefficients a to e of the head of this module, measured on one core."""
+
+    pairs: float = 0.0
+    cubes: float = 0.0
+    ratings: float = 0.0
+    squares: float = 0.0
+    bytes_a_rating: float = 200.0
+
+
+COSTS = {
+    "item_knn": Cost(1.5e-8, 0, 0, 5),
+    "ease": Cost(1.5e-8, 1.2e-11, 0, 2),
+    "directed_ease": Cost(3e-8, 5e-11, 0, 4),
+    "text_ridge": Cost(1.5e-8, 3e-11, 0, 4),
+    "ials": Cost(0, 0, 6e-5, 0),
+    "two_tower": Cost(0, 0, 3e-4, 0),
+    "two_tower_text": Cost(0, 0, 3e-4, 0),
+    "rating_predictor": Cost(5e-7, 0, 0, 0),
+    "stacker": Cost(1e-6, 2e-10, 2e-4, 8),
+}
+
+
+class Missing(ArtifactError):
+    """What a method needs is not here, and another can stand in."""
+
+
+class Models:
+    """get: the model of a name.  history: the ratings."""
+
+    def __init__(self, folder: Path, catalog: Catalog, backend: str, tell: Callable[[str], object]) -> None:
+        """backend: whose text vectors "embedding" compares.  tell: receives what takes long, or is missing."""
+        self.folder, self.catalog, self.backend, self.tell = folder, catalog, backend, tell
+        self._models: dict[str, Ranker] = {}
+        self._locks: dict[str, threading.RLock] = {}
+        self._lock = threading.Lock()
+        self._history: Optional[Interactions] = None
+
+    @property
+    def history(self) -> Interactions:
+        """The ratings, train, val and test; raises `ArtifactError` where the folder has none."""
+        with self._of(""):
+            if self._history is None:
+                if not has_manifest(self.folder):
+                    raise Missing(f"no ratings in {self.folder}: run {command(REMEDY, self.folder)}")
+                self._history = load_all(self.folder)
+            return self._history
+
+    def name_of(self, method: object) -> str:
+        """Return the name in learn/registry.py of a method; raises `ChoiceError` if there is none."""
+        from .learn import registry  # which the start of a session would wait for
+
+        name = method if isinstance(method, str) else shown(method)
+        return registry.model_class(ALIASES.get(name, name)).name
+
+    def get(self, name: str) -> Ranker:
+        """Return the model of a name of learn/registry.py, or what stands in for it, which is told."""
+        with self._of(name):
+            if name not in self._models:
+                try:
+                    self._models[name] = self._open(name)
+                except Missing as error:
+                    instead = NEXT.get(name, SVD)
+                    self.tell(f"no {name} here ({error}): {instead} instead")
+                    self._models[name] = self.get(instead)
+            return self._models[name]
+
+    def _of(self, name: str) -> threading.RLock:
+        with self._lock:
+            return self._locks.setdefault(name, threading.RLock())
+
+    def _open(self, name: str) -> Ranker:
+        from .learn import registry
+
+        kind, has_ratings = registry.model_class(name), has_manifest(self.folder)
+        folder = self.folder / "artifacts" / (kind.folder or name)
+        # The stored SVD serves sessions and may be fitted on train alone, so it is the last resort.
+        if has_manifest(folder) and not (name == SVD and has_ratings):
+            return kind.load(folder, self.catalog)
+        if name == POPULARITY and not has_ratings:
+            model = kind()
+            model.movie_ids = self.catalog.movie_ids
+            model.restore({"likes": self.catalog.n_ratings.astype(np.float32)})
+            return model
+        if name == EMBEDDING:
+            return self._embedding()
+        seconds, size = cost(name, self.history)
+        remedy = command(kind.command(), self.folder)
+        needs = f"fitting {name} takes about {seconds:.0f} s and {size / 1e9:.1f} GB"
+        if (free := free_memory()) is not None and size > free:
+            raise ArtifactError(f"{needs}, and {free / 1e9:.1f} GB are free: run {remedy} where there is more")
+        if seconds > PATIENCE:
+            self.tell(f"{needs}; {remedy} stores it for the next time")
+        return kind(self.catalog).fit(self.history)
+
+    def _embedding(self) -> Ranker:
+        from .learn.content import Embedding
+        from .session.cold_start import load_texts
+
+        try:
+            vectors = load_texts(self.folder, self.catalog, self.backend)
+        except ArtifactError as error:
+            raise Missing(error) from None
+        return Embedding(vectors=vectors).fit(self.history)
+
+
+def cost(name: str, history: Interactions) -> tuple[float, float]:
+    """Return the seconds and bytes that fitting takes, by `COSTS`."""
+    of, n = COSTS.get(name, Cost()), float(history.n_movies)
+    pairs = float((np.diff(history.indptr).astype(np.float64) ** 2).sum())
+    seconds = of.pairs * pairs + of.cubes * n**3 + of.ratings * history.n_ratings
+    return seconds, 4 * of.squares * n**2 + of.bytes_a_rating * history.n_ratings
+
+
+def free_memory() -> Optional[int]:
+    """Return the bytes that this process can still take, None where the system does not tell."""
+    found = []
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+            found.append(max(limit - taken, 0))
+    return min(found, default=None)

@@ -1,0 +1,97 @@
+"""Opens a processed folder: the parts of a `Recommender`, by name of its field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from .data import artifacts
+from .data.catalog import Catalog
+from .data.errors import ArtifactError, ChoiceError, shown
+from .data.settings import default_folder, read_settings
+from .data.splits import PARTS, load_split
+from .learn.svd import USERS, SvdModel
+from .session import gaussian
+from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, PolicySettings
+from .session.rules import LearningRule, MovingAverage
+from .text.registry import stored_backend
+
+SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
+
+
+def open_parts(
+    path: Union[str, Path, None],
+    policy: Union[PolicySettings, str, Path, None],
+    backend: Optional[str],
+    vectors: str,
+    settings: Optional[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return the fields of a `Recommender`; see `Recommender.load` for the arguments."""
+    if not isinstance(vectors, str) or vectors not in VECTORS:
+        raise ChoiceError(f"vectors {shown(vectors)}: give one of {', '.join(VECTORS)}")
+    folder = path_of(path, "folder") or default_folder("processed")
+    if not isinstance(policy, PolicySettings):
+        file = path_of(policy, "policy") or default_folder("config") / "recommender_policy.yaml"
+        policy = read_settings(PolicySettings, file)
+    settings = {} if settings is None else settings
+    if not isinstance(settings, Mapping):
+        raise ChoiceError(f"backend_settings {shown(settings)}: give a dict, such as base_url and model")
+    catalog, backend = Catalog.load(folder), stored_backend(folder) if backend is None else backend
+    found = (_with_svd if vectors == SVD else _with_two_tower)(folder, catalog, policy, backend)
+    return {"folder": folder, "backend": backend, "backend_settings": settings, **found}
+
+
+def _with_svd(folder: Path, catalog: Catalog, policy: PolicySettings, backend: str) -> dict[str, Any]:
+    """Return the vectors of the SVD and the learning rule of the policy."""
+    model = SvdModel.load(folder / "artifacts" / "svd", catalog, without=(*USERS, "movie_map.json"))
+    counts, vectors = model.movie_counts_, model.movie_vectors(policy.vector_scaling)
+    notes, texts = [], None
+    if not counts.all():
+        from .session.cold_start import fill, fill_gaussian, load_texts
+
+        try:
+            texts = load_texts(folder, catalog, backend)
+            vectors = fill(texts, vectors, counts)
+        except ArtifactError as error:
+            notes.append(f"movies without ratings come last: {error}")
+    rule: Optional[LearningRule] = None
+    artifact = folder / "artifacts" / "session"
+    if policy.learning_rule == CONDITIONAL_GAUSSIAN and artifact.is_dir():
+        fitted, how = gaussian.load_gaussian(artifact, catalog.movie_ids)
+        if texts is not None:
+            fitted = fill_gaussian(texts, fitted, counts)
+        rule = gaussian.ConditionalGaussian(fitted, how, policy)
+    elif policy.learning_rule == CONDITIONAL_GAUSSIAN:
+        remedy = f"run {artifacts.command(gaussian.REMEDY, artifact)} for the conditional Gaussian"
+        notes.append(f"no {artifact}: sessions learn by the moving average; {remedy}")
+    catalog = catalog.with_counts(counts, model.movie_means_ if model.movie_means_.size else None)
+    rule = rule or MovingAverage(vectors, policy)
+    return {"catalog": catalog, "movie_vectors": vectors, "policy": policy, "rule": rule, "notes": notes}
+
+
+def _with_two_tower(folder: Path, catalog: Catalog, policy: PolicySettings, backend: str) -> dict[str, Any]:
+    """Return the vectors of the movie tower, with the moving average as learning rule."""
+    from .learn.two_tower.model import TwoTower
+    from .session.fitted_rules import two_tower_rule
+
+    model = TwoTower.load(folder / "artifacts" / TwoTower.folder, catalog)
+    if artifacts.has_manifest(folder):
+        parts = [load_split(folder, part) for part in PARTS]
+        counts = [part.movie_counts() for part in parts]
+        sums = sum(part.movie_means() * of_part for part, of_part in zip(parts, counts))
+        total = np.sum(counts, axis=0)
+        catalog = catalog.with_counts(total, sums / np.maximum(total, 1))
+    policy = replace(policy, learning_rule=MOVING_AVERAGE)
+    rule = two_tower_rule(model, policy)
+    return {"catalog": catalog, "movie_vectors": model.movie_vectors_, "policy": policy, "rule": rule, "notes": []}
+
+
+def path_of(value: object, what: str) -> Optional[Path]:
+    """Return a path given as a str or a Path; raises `ChoiceError` for anything else but None."""
+    if not isinstance(value, (str, Path, type(None))):
+        raise ChoiceError(f"{what} {shown(value)}: give its path as a str or a Path")
+    return None if value is None else Path(value)

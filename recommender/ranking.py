@@ -1,0 +1,130 @@
+"""Ranking for one person: what is known of them, which movies may be shown, and how their scores are changed.
+
+    z      the model's score, standardised over the movies that may be shown;  p: ln(1 + ratings) likewise
+    share  max(0, mean z p)                            what of the score is that everybody knows the movie
+    score  = 2 f share p + 2 (1 - f) (z - share p) + bonus
+
+f: familiarity; 1 orders by what everybody knows, 1/2 leaves the score as it is, 0 takes that part out.
+bonus: the mean weight of a movie's genres at this hour (config/context.yaml). Without both the score is the model's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+import re
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from .data.catalog import Catalog
+from .data.errors import ChoiceError, shown, whole
+from .data.interactions import Interactions
+from .data.settings import check_value, default_folder, read_settings, setting
+from .linalg.rows import top_n
+from .session.policy import MovieFilter, PolicySettings
+
+LATEST = 2**32  # seconds; a larger value is in milliseconds
+FAVORITE = 5.0  # stars of a movie that is named without any
+DAY_PARTS = {"morning": range(6, 12), "afternoon": range(12, 17), "evening": range(17, 22)}  # hours; else "night"
+NIGHT = "night"
+CONTEXT = default_folder("config") / "context.yaml"
+
+
+class Wishes(NamedTuple):
+    """What a request asks for beside the person's taste."""
+
+    allowed: np.ndarray  # (n_movies,) bool, without the movies that the person has rated
+    familiarity: Optional[float]
+    bonus: Optional[np.ndarray]  # (n_movies,)
+    fame: np.ndarray  # (n_movies,) numbers of ratings
+
+    def adjust(self, scores: np.ndarray) -> np.ndarray:
+        """Return the score (n_movies,) of the head of this module; -inf for movies that may not be shown."""
+        if (self.familiarity is not None or self.bonus is not None) and self.allowed.any():
+            scores, p = (_standardised(values, self.allowed) for values in (scores, np.log1p(self.fame)))
+            if (f := self.familiarity) is not None:
+                share = max(0.0, float((scores * p)[self.allowed].mean()))
+                scores = 2 * f * share * p + 2 * (1 - f) * (scores - share * p)
+            scores = scores if self.bonus is None else scores + self.bonus
+        return np.where(self.allowed, scores, -np.inf).astype(np.float32)
+
+
+def _standardised(scores: np.ndarray, among: np.ndarray) -> np.ndarray:
+    values = scores[among].astype(np.float64)
+    return (scores - values.mean()) / (values.std() or 1.0)
+
+
+def best(scores: np.ndarray, n: int) -> list[tuple[int, float]]:
+    """Return (row, score) of the n largest of `scores` (n_movies,), best first, ties by row; none of -inf."""
+    return [(row, float(scores[row])) for row in top_n(scores[None], n)[0].tolist() if scores[row] > -np.inf]
+
+
+def allowed_movies(catalog: Catalog, wanted: Optional[MovieFilter], exclude: Iterable[int]) -> np.ndarray:
+    """Return (n_movies,) bool: what passes the filter and is not in the rows `exclude`."""
+    if not isinstance(wanted, (MovieFilter, type(None))):
+        raise ChoiceError(f"wanted {shown(wanted)}: give a MovieFilter")
+    allowed = (wanted or MovieFilter()).mask(catalog)
+    allowed[list(exclude)] = False
+    return allowed
+
+
+def check_familiarity(value: Any) -> Optional[float]:
+    """Return a number from 0 to 1, or None; raises `SettingsError` for anything else."""
+    return None if value is None else check_value(PolicySettings, "familiarity", value)
+
+
+def moment(at: Optional[int]) -> int:
+    """Return seconds since 1970; None is now."""
+    at = int(time.time()) if at is None else whole("at", at, least=0)
+    if at >= LATEST:
+        raise ChoiceError(f"at = {shown(at)}: give seconds since 1970")
+    return at
+
+
+def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, at: int) -> Interactions:
+    """Return the ratings of somebody new, oldest first, as the one user of their own data.
+
+    given: a list of (movie, stars), of movies (5 stars), or of (movie, stars, seconds since 1970); those without a time
+    end at `at`, a second apart.  row_of: the row of a movie, id or title.
+    """
+    entries = [one if isinstance(one, (tuple, list)) else (one, FAVORITE) for one in given]
+    rows, stars, times = [], [], []
+    for place, entry in enumerate(entries):
+        if len(entry) not in (2, 3):
+            raise ChoiceError(f"{shown(entry)}: give (movie, rating), or (movie, rating, seconds since 1970)")
+        value = entry[1]
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not is_number or not 0.5 <= value <= 5:  # NaN too
+            raise ChoiceError(f"rating {shown(value)} of {shown(entry[0])}: give a number from 0.5 to 5")
+        rows.append(row_of(entry[0]))
+        stars.append(float(value))
+        times.append(moment(entry[2]) if len(entry) == 3 else max(0, at - len(entries) + 1 + place))
+    if len(set(rows)) < len(rows):
+        twice = next(entry[0] for entry, row in zip(entries, rows) if rows.count(row) > 1)
+        raise ChoiceError(f"{shown(twice)} is rated twice: give each movie once")
+    zeros = np.zeros(len(rows), dtype=np.int64)
+    columns = np.array(rows, np.int32), np.array(stars, np.float32), np.array(times, np.int64)
+    return Interactions.from_rows(zeros[:1], movie_ids, zeros, *columns)
+
+
+def genre_bonus(catalog: Catalog, path: Optional[Path], at: int) -> np.ndarray:
+    """Return what the hour of `at`, local time, adds to each movie's score, (n_movies,); see config/context.yaml.
+
+    Raises `SettingsError`, naming file and line, for a key that is no part of the day and genre of the catalogue, and
+    for a weight that is no number from -10 to 10.
+    """
+    hour = time.localtime(at).tm_hour
+    now = next((part for part, hours in DAY_PARTS.items() if hour in hours), NIGHT)
+    keys = {
+        f"{part}_{re.sub('[^a-z0-9]+', '_', genre.lower())}": (part, column)
+        for part in (*DAY_PARTS, NIGHT)
+        for column, genre in enumerate(catalog.genre_names)
+    }
+    weight = [(key, float, setting(0.0, "weight of a genre at a part of the day", -10, 10)) for key in keys]
+    chosen: Any = read_settings(dataclasses.make_dataclass("ContextSettings", weight, frozen=True), path or CONTEXT)
+    weights = [getattr(chosen, key) for key, (part, _) in keys.items() if part == now]
+    return catalog.genres @ np.array(weights) / np.maximum(catalog.genres.sum(axis=1), 1)
