@@ -19,8 +19,7 @@ from model.console import EndOfInput, MovieConsole, backend_settings, build_pars
 from recommender.data.artifacts import need_file
 from recommender.data.errors import ChoiceError, TastevecError
 from recommender.data.files import exclusive
-from recommender.facade import Recommender
-from recommender.opening import SVD, TWO_TOWER
+from recommender.facade import SVD, TWO_TOWER, Recommender
 from recommender.session import profiles
 from recommender.session.policy import MOVING_AVERAGE, TERMS, MovieFilter
 from recommender.session.session import Session

@@ -20,6 +20,7 @@ from .learn.base import DEFAULT_METHOD
 from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
 from .opening import SVD, open_parts, path_of
+from .opening import TWO_TOWER as TWO_TOWER
 from .ranking import Wishes, allowed_movies, best, check_familiarity, genre_bonus, history_of, moment
 from .session import gaussian
 from .session.engine import SessionEngine
