@@ -104,7 +104,7 @@ class ConditionalGaussian(VectorRule):
             weights[heard] = self.event_weights(others, rows[heard], vectors[heard])
             return weights
         y = np.array([self._values[event.answer] for event in events])
-        later = np.array([event.answer == LATER for event in events])
+        later = np.array([event.answer == LATER for event in events], dtype=bool)
         noise, mu = self.movie_noise.take(rows) / np.where(later, 1.0, trust), self.means.take(rows)
         for i, event in enumerate(events):
             if event.item is not None:
