@@ -49,7 +49,8 @@ def build_parser(program: str, description: str, answers: str, without: Sequence
     parser.add_common("model", help="--backend http: name of the model there")
     parser.add_common("seed", default=None, help="random seed of the exploration (default: 0)")
     parser.add_argument("--save", metavar="NAME", help="save this session as a new profile")
-    parser.add_argument("--resume", metavar="NAME", help="resume a profile and keep it up to date")
+    resume = "resume a profile, or start from an imported one, and keep it up to date"
+    parser.add_argument("--resume", "--profile", metavar="NAME", help=resume)
     parser.add_argument("--export", type=Path, metavar="FILE.csv", help=lists)
     parser.add_argument("--profiles", type=Path, metavar="DIR", help=where)
     names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]

@@ -267,6 +267,7 @@ class Conversation:
             "skip": "you skipped {}",
             "not interested": "{} did not interest you",
             "later": "{} is for later",
+            "seen": "you have seen {}",
             "words": 'your words "{}"',
             "text": 'liked with what "{}" describes',
             "average": "liked by people in general",

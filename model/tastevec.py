@@ -13,6 +13,7 @@ from recommender.data.errors import SettingsError
 COMMANDS = {
     "session": "name favorites, get movies one by one, answer, and watch it learn",
     "two-tower-session": "the same, on the vectors of the two-tower network",
+    "import-ratings": "make a profile of what you rated on Letterboxd, IMDb, Trakt, MovieLens or Netflix",
     "download": "fetch a MovieLens data set",
     "data": "filter, split and prepare raw ratings",
     "tmdb": "fetch what TMDB knows of the movies",
@@ -37,10 +38,11 @@ def program_of(command: str) -> Callable[[Optional[Sequence[str]]], Optional[int
 
         programs = {"svd": train_svd_model, "session": train_session_model, "twotower": train_twotower}
         return {**programs, "ranking": ranking}[command[len("train ") :]].main
-    if command in ("embed", "evaluate", "replay"):
-        from model import evaluate, generate_embeddings, replay_sessions
+    if command in ("import-ratings", "embed", "evaluate", "replay"):
+        from model import evaluate, generate_embeddings, import_ratings, replay_sessions
 
-        return {"embed": generate_embeddings, "evaluate": evaluate, "replay": replay_sessions}[command].main
+        programs = {"import-ratings": import_ratings, "embed": generate_embeddings, "evaluate": evaluate}
+        return {**programs, "replay": replay_sessions}[command].main
     from preprocess import download, enrich_metadata, fetch_tmdb_metadata, setup
 
     return {"download": download, "data": setup, "tmdb": fetch_tmdb_metadata, "describe": enrich_metadata}[command].main

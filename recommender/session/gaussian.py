@@ -34,7 +34,7 @@ from ..data import artifacts
 from ..data.settings import setting
 from .policy import PolicySettings
 from .rules import VectorRule
-from .state import DISLIKE, FAVORITE, LATER, LIKE, NOT_INTERESTED, TEXT, Event
+from .state import DISLIKE, FAVORITE, LATER, LIKE, NOT_INTERESTED, SEEN, TEXT, Event
 
 KIND, FILE = "session", "gaussian.npz"
 REMEDY = "python -m model.train_session_model"
@@ -88,10 +88,11 @@ class ConditionalGaussian(VectorRule):
             DISLIKE: settings.low_value,
             NOT_INTERESTED: 0.0,
             LATER: 1.0,
+            SEEN: 1.0,
             TEXT: 1.0,
         }
         self._trust = {**dict.fromkeys(self._values, 1.0), NOT_INTERESTED: policy.not_interested_weight}
-        self._trust[LATER] = policy.later_weight
+        self._trust[LATER] = self._trust[SEEN] = policy.later_weight
 
     def with_policy(self, policy: PolicySettings) -> ConditionalGaussian:
         return ConditionalGaussian(self.fitted, self.settings, policy)
@@ -104,7 +105,7 @@ class ConditionalGaussian(VectorRule):
             weights[heard] = self.event_weights(others, rows[heard], vectors[heard])
             return weights
         y = np.array([self._values[event.answer] for event in events])
-        later = np.array([event.answer == LATER for event in events], dtype=bool)
+        later = np.array([event.answer in (LATER, SEEN) for event in events], dtype=bool)
         noise, mu = self.movie_noise.take(rows) / np.where(later, 1.0, trust), self.means.take(rows)
         for i, event in enumerate(events):
             if event.item is not None:

@@ -3,6 +3,7 @@
 Movies are stored by external id and words as text, so a profile remains valid for a rebuilt catalogue or model: movies
 that a catalogue lacks, and keys of later versions, are written back as they were. Choices are what the person set:
 filter, familiarity, learning rule, backend. Formats 1, without words, and 2, without choices, can still be read.
+What was imported (people/imported.py) adds `ratings`, as the person gave them, and `missed`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..data.errors import ArtifactError, ChoiceError, shown
 from ..data.files import dump_json, load_json, replace_file
 from ..text import registry
 from .policy import LEARNING_RULES, MovieFilter
-from .state import ANSWERS, FAVORITE, LATER, LIKE, Event, SessionState, Utterance
+from .state import ANSWERS, DISLIKE, FAVORITE, LATER, LIKE, NOT_INTERESTED, Event, SessionState, Utterance
 
 _VERSIONS = (1, 2, 3)
 _REMEDY = "correct it, or start another profile with --save"
@@ -32,7 +33,12 @@ _LISTS: dict[str, tuple[list[type], str]] = {  # key -> types of the parts of an
     "answers": ([int, str], f"[movie id, one of {', '.join(ANSWERS)}]"),
     "words": ([str, int], "[text, number of answers before it]"),
 }
+IMPORTED: dict[str, tuple[list[type], str]] = {
+    "ratings": ([int, float, str], "[movie id, rating, date]"),
+    "missed": ([dict], "a film"),
+}
 CHOICES = ("filter", "familiarity", "learning_rule", "backend")
+_WORTH = {FAVORITE: 5.0, LIKE: 4.5, NOT_INTERESTED: 3.0, DISLIKE: 2.0}  # answers as ratings
 _COLUMNS = ("Title", "Year", "tmdbID", "imdbID")  # as Letterboxd names them
 
 
@@ -102,16 +108,34 @@ def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, dict[str, 
     events = tuple(Event(row_of[movie_id], answer) for movie_id, answer in answers if movie_id in row_of)
     # Words keep their place among the answers that are left.
     said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in profile["words"])
-    if not rows and not said:
+    if not rows and not said and (favorites or not events):
         raise ArtifactError(f"{path}: none of the favorites is in this catalogue: start a new profile with --save")
     n_missing, notes = len(favorites) + len(answers) - len(rows) - len(events), []
     if n_missing:
         notes.append(f"{n_missing} movies of the profile are not in this catalogue; left out, and kept in the profile.")
-    if more := [shown(key) for key in profile if key not in ("format_version", "seed", *_LISTS, *CHOICES)]:
+    if more := [shown(key) for key in profile if key not in ("format_version", "seed", *_LISTS, *IMPORTED, *CHOICES)]:
         notes.append(f"{', '.join(more)} of the profile is not known here, and kept.")
     wanted = MovieFilter(**profile["filter"]) if profile.get("filter") else None
     state = SessionState(rows, events, None, profile["seed"], said, wanted, profile.get("familiarity"))
     return state, profile, notes
+
+
+def ratings_of(profile: dict[str, Any]) -> list[tuple[int, float]]:
+    """Return (movie id, rating) of all that `read_profile` gave: imported ratings, else what answers are worth."""
+    worth = {movie_id: _WORTH[FAVORITE] for movie_id in profile["favorites"]}
+    worth.update({movie_id: _WORTH[answer] for movie_id, answer in profile["answers"] if answer in _WORTH})
+    worth.update({movie_id: rating for movie_id, rating, _ in profile.get("ratings", [])})
+    return list(worth.items())
+
+
+def seen_ids(profile: dict[str, Any]) -> list[int]:
+    """Return the movies that must not come back: all but the watchlist."""
+    return [*profile["favorites"], *(movie_id for movie_id, answer in profile["answers"] if answer != LATER)]
+
+
+def watchlist_ids(profile: dict[str, Any]) -> list[int]:
+    """Return the movies that are for later."""
+    return [movie_id for movie_id, answer in profile["answers"] if answer == LATER]
 
 
 def list_files(path: Path) -> list[Path]:
@@ -152,7 +176,7 @@ def _checked(profile: Any) -> dict[str, Any]:
     profile = dict(profile, format_version=_VERSIONS[-1], words=profile.get("words", []))
     if type(seed := profile.get("seed")) is not int or seed < 0:
         raise ValueError(f"seed: {shown(seed)} is not a whole number from 0")
-    for key, (kinds, wanted) in _LISTS.items():
+    for key, (kinds, wanted) in {**_LISTS, **{key: IMPORTED[key] for key in IMPORTED if key in profile}}.items():
         if not isinstance(entries := profile.get(key), list):
             raise ValueError(f"{key}: {shown(entries)} is not a list")
         for entry in entries:

@@ -18,7 +18,7 @@ from typing import ClassVar, Optional
 import numpy as np
 
 from .policy import PolicySettings
-from .state import DISLIKE, FAVORITE, LATER, LIKE, NO_ROW, NOT_INTERESTED, SKIP, Event
+from .state import DISLIKE, FAVORITE, LATER, LIKE, NO_ROW, NOT_INTERESTED, SEEN, SKIP, Event
 
 _ONE = np.ones(1, dtype=np.float32)
 
@@ -136,6 +136,7 @@ class MovingAverage(VectorRule):
         self._steps = {
             LIKE: (a, 1),
             LATER: (mild_yes, 1),
+            SEEN: (mild_yes, 1),
             DISLIKE: (a, -b),
             NOT_INTERESTED: (mild_no, -b),
             SKIP: (0, 0),

@@ -11,7 +11,8 @@ from .policy import MovieFilter
 
 FAVORITE, LIKE, DISLIKE, SKIP, TEXT = "favorite", "like", "dislike", "skip", "text"
 NOT_INTERESTED, LATER = "not interested", "later"  # a mild no; a mild yes, for the watchlist
-ANSWERS = (LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER)
+SEEN = "seen"  # without a rating, from an import: the same mild yes
+ANSWERS = (LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER, SEEN)
 NO_ROW = -1
 
 

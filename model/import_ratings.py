@@ -1,0 +1,109 @@
+"""Import what you rated elsewhere: a profile of exports of Letterboxd, IMDb, Trakt, TMDB, MovieLens and Netflix.
+
+Any session starts from the profile with --profile NAME, and what was seen never comes back. A second run adds to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from recommender import cli
+from recommender.data.artifacts import need_file
+from recommender.data.catalog import Catalog
+from recommender.data.errors import DataError
+from recommender.data.files import dump_json, exclusive, replace_file
+from recommender.people import imported, matching
+from recommender.people.exports import SEEN, WATCHLIST, read_export
+from recommender.people.matching import APPLIED, GUESS, MISSED, TV, Film
+from recommender.session import profiles
+
+MOST_LISTED = 20
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Import, and return the exit code."""
+    parser = cli.Parser("model.import_ratings", __doc__.partition("\n\n")[0])
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="exports: .zip as it comes, .csv or .json")
+    parser.add_argument("--profile", metavar="NAME", help="profile to make, or to add to")
+    parser.add_argument("--preview", action="store_true", help="show what would be imported, and write nothing")
+    corrections = "list of guesses: written for you to correct, and read by the next run"
+    parser.add_argument("--corrections", type=Path, metavar="FILE.csv", help=corrections)
+    parser.add_argument("--by-name", action="store_true", help="where there is no year, trust a name of one movie")
+    parser.add_common("processed")
+    parser.add_argument("--profiles", type=Path, metavar="DIR", help="folder of the profiles")
+    given = parser.parse_args(argv)
+    if not given.preview and given.profile is None:
+        parser.error("no --profile NAME to import into, and no --preview")
+    if not given.files and given.profile is None:
+        parser.error("no FILE to import")
+    folder = given.profiles or profiles.default_profiles_folder()
+    path = None if given.profile is None else profiles.profile_path(folder, given.profile)
+    with contextlib.ExitStack() as stack:
+        if path and not given.preview:
+            need_file(path, "--profiles")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(path.with_name(f".{path.stem}.lock"), f"profile {path.stem!r}"))
+        import_into(path, given)
+    return 0
+
+
+def import_into(path: Optional[Path], given: argparse.Namespace) -> None:
+    """Read and match the files, say what was found, and write the profile."""
+    catalog, corrections = Catalog.load(given.processed), {}
+    if given.corrections:
+        need_file(given.corrections, "--corrections", "name,year,movieId")
+        if given.corrections.exists():
+            corrections = matching.read_corrections(given.corrections, catalog)
+    old = profiles.read_profile(path) if path and (path.exists() or not given.files) else imported.EMPTY
+    entries = imported.missed_entries(old)
+    for file in given.files:
+        entries += read_export(file)
+    films = matching.Matcher(catalog, corrections, given.by_name).films(entries)
+    report(films, catalog)
+    if given.preview:
+        print("This is a preview: nothing was written.")
+        return
+    if given.corrections:
+        n_rows = matching.write_corrections(given.corrections, films, catalog)
+        print(f"Wrote {n_rows:,} to {given.corrections}: correct its movieId, 0 for none, and import again.")
+    if path and not any(film.how in APPLIED for film in films):
+        raise DataError(f"none of {len(films):,} films was matched: see --by-name and --corrections in --help")
+    if path:
+        profile = imported.with_films(old, films, catalog)
+        with replace_file(path) as temporary:
+            dump_json(profile, temporary)
+        print(f"Saved as profile {path.stem}: start with python -m model.runsvd --profile {path.stem}")
+
+
+def report(films: Sequence[Film], catalog: Catalog) -> None:
+    """Print how many films were matched, and which were guessed and missed."""
+    matched = [film for film in films if film.how in APPLIED]
+    hows = Counter(film.how for film in matched)
+    how = ", ".join(f"{hows[name]:,} by {name}" for name in APPLIED if hows[name])
+    rated = sum(film.entry.rating is not None for film in matched)
+    n_seen, n_list = (sum(film.entry.kind == kind for film in matched) for kind in (SEEN, WATCHLIST))
+    print(f"matched {len(matched):,}: {rated:,} rated, {n_seen - rated:,} seen without a rating, {n_list:,} for later")
+    if how:
+        print(f"   {how}")
+    for name, meaning in ((GUESS, "not imported; --corrections FILE.csv lists them"), (MISSED, "kept in the profile")):
+        those = [film for film in films if film.how == name]
+        print(f"{name} {len(those):,}" + (f": {meaning}" if those else ""))
+        for film in those[:MOST_LISTED]:
+            print(f"   {film.entry}" + ("" if film.row is None else f": is it {catalog.movie(film.row)}?"))
+        if len(those) > MOST_LISTED:
+            print(f"   and {len(those) - MOST_LISTED:,} more")
+    if n_tv := sum(film.how == TV for film in films):
+        print(f"left out: {n_tv:,} that are TV")
+
+
+if __name__ == "__main__":
+    cli.run(main)

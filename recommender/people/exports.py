@@ -1,0 +1,253 @@
+"""Read what people export from Letterboxd, IMDb, Trakt, TMDB, MovieLens and Netflix: one entry for each line.
+
+The kind of file is recognized by its columns. Only in tables of nothing but names does the file name say whether the
+movies were watched, liked or are still to be watched. Archives are read as they come and never unpacked; what they hold
+beside ratings, views, likes and the watchlist is ignored. Ratings from 1 to 10 are halved.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, Optional
+
+from ..data.catalog import parse_title
+from ..data.errors import DataError, shown
+from ..data.files import parse_json
+from ..data.raw.cells import link_id, whole_number, year_of
+from ..data.raw.csv_table import SEPARATORS
+
+SEEN, LIKED, WATCHLIST = "seen", "liked", "watchlist"
+MAX_BYTES = 64 << 20  # of a file, and of all in an archive
+_SERVICES = "Letterboxd, IMDb, Trakt, TMDB, MovieLens or Netflix"
+_IGNORED = {"deleted", "orphaned", "__MACOSX"}  # folders that hold no movies of the person
+# field -> its columns in lower case without signs; the first that a table has
+_FIELDS = {
+    "name": ("name", "title"), "original": ("originaltitle",), "year": ("year", "releasedate"),
+    "rating": ("yourrating", "rating10", "rating"), "date": ("watcheddate", "daterated", "starttime", "date"),
+    "imdb": ("imdbid", "const"), "tmdb": ("tmdbid",), "movie": ("movieid",), "type": ("titletype", "type"),
+    "extra": ("supplementalvideotype",), "person": ("profilename",),
+}  # fmt: skip
+# service, the columns that mark its table, the highest rating, what its movies without a rating are ("": see the name)
+_FORMS = (
+    ("Letterboxd", {"name", "year", "letterboxduri"}, 5, ""),
+    ("IMDb", {"const", "title", "titletype"}, 10, WATCHLIST),
+    ("TMDB", {"tmdbid", "type", "name", "yourrating"}, 10, WATCHLIST),
+    ("MovieLens", {"movieid", "imdbid", "title"}, 5, WATCHLIST),
+    ("Letterboxd", {"title", "year", "imdbid", "tmdbid", "rating10"}, 10, SEEN),  # what it imports
+    ("Letterboxd", {"title", "year", "imdbid", "tmdbid"}, 5, ""),
+    ("Netflix", {"title", "starttime", "supplementalvideotype"}, 5, SEEN),
+    ("Netflix", {"title", "date"}, 5, SEEN),
+)
+_TV = re.compile("tv.?(mini.?)?series|tv.?episode|podcast|game|^tv$", re.IGNORECASE)  # not TV movies and specials
+_SEASON = (
+    "season|series|staffel|saison|temporada|stagione|seizoen|säsong|sæson|sesong|kausi|sezon|part|parte|partie|teil|"
+    "volume|book|chapter|collection|limited series|miniserie?s?"
+)
+_EPISODE = re.compile(
+    rf":\s*(?:{_SEASON})\b[^:]*:|(?:^|:)\s*(?:[eé]pisode|epis[oó]dio|folge|aflevering) \d+\s*$", re.IGNORECASE
+)
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)|\d{1,2}[./-]\d{1,2}[./-](?:20)?(\d\d)$")
+
+
+class Entry(NamedTuple):
+    """One line of an export; 0 or "" means unknown.
+
+    names: title and original title.  kind: "seen", "liked" (by a heart) or "watchlist"; the first two are seen.
+    rating: 0.5 to 5.  date: of rating or view, ISO, or only its year.  imdb, tmdb: digits as in a catalogue.
+    tv: no movie; without names where the service says so, with them where a name only looks so.
+    """
+
+    names: tuple[str, ...]
+    year: int = 0
+    kind: str = SEEN
+    rating: Optional[float] = None
+    date: str = ""
+    imdb: str = ""
+    tmdb: str = ""
+    movie_id: Optional[int] = None
+    tv: bool = False
+
+    def __str__(self) -> str:
+        return "".join(self.names[:1]) + (f" ({self.year})" if self.year else "")
+
+
+class _UnknownForm(DataError):
+    """The file is none of those that are read."""
+
+
+def read_export(path: Path) -> list[Entry]:
+    """Return the entries of an export: a .zip as it comes, or one of its files.
+
+    Raises `DataError` for anything else, and for the first line that cannot be right.
+    """
+    if not path.is_file():
+        problem = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+        raise DataError(f"{path} {problem}: give the .zip, .csv or .json that you exported from {_SERVICES}")
+    if path.stat().st_size > MAX_BYTES:
+        raise DataError(f"{path} has more than {MAX_BYTES >> 20} MB: that is no export of {_SERVICES}")
+    if not zipfile.is_zipfile(path):
+        return _read(path.read_bytes(), PurePosixPath(path.name), str(path))
+    entries, known = list[Entry](), False
+    for name, data in _members(path):
+        try:
+            entries += _read(data, name, f"{path}/{name}")
+            known = True
+        except _UnknownForm:
+            continue
+    if not known:
+        raise DataError(f"{path} holds no export of {_SERVICES}: give it as it came")
+    return entries
+
+
+def _members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Yield name and content of the tables in an archive, at most `MAX_BYTES`, whatever its directory promises."""
+    left = MAX_BYTES
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                name = PurePosixPath(member.filename.replace("\\", "/"))
+                wanted = name.suffix.lower() in (".csv", ".json") and _IGNORED.isdisjoint(name.parts)
+                other_list = "lists" in name.parts and "watchlist" not in name.name
+                if wanted and not other_list and not name.name.startswith("._"):
+                    with archive.open(member) as file:
+                        data = file.read(left + 1)
+                    if (left := left - len(data)) < 0:
+                        raise DataError(f"{path} unpacks to more than {MAX_BYTES >> 20} MB: give one of its files")
+                    if data.strip():
+                        yield name, data
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise DataError(f"{path} is damaged ({error}): export it again") from None
+    except RuntimeError:
+        raise DataError(f"{path} has a password: unpack it and give its files") from None
+
+
+def _read(data: bytes, name: PurePosixPath, label: str) -> list[Entry]:
+    text = decoded(data, label)
+    return _read_trakt(text, label) if text.lstrip()[:1] in ("[", "{") else _read_table(text, name, label)
+
+
+def decoded(data: bytes, label: str) -> str:
+    """Return the text of a file: UTF-8, UTF-16 with its mark, or as spreadsheets and older exports write it."""
+    for encoding in ["utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252", "latin-1"]:
+        try:
+            text = data.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            text = "\0"
+    if not text.strip():
+        raise DataError(f"{label} is empty: export it again")
+    if "\0" in text:
+        raise _UnknownForm(f"{label} is no text: give the .zip, .csv or .json that you exported from {_SERVICES}")
+    return text
+
+
+def table(text: str, label: str) -> tuple[list[str], Iterator[tuple[str, dict[str, str]]]]:
+    """Return the header, in lower case without signs, and for each row where it is and its cells by column."""
+    lines = io.StringIO(text, newline="")
+    first, top = lines.readline(), 1
+    if first.lower().lstrip('"').startswith("sep="):  # spreadsheets write it
+        first, top = lines.readline(), 2
+    separator = max(SEPARATORS, key=first.count)
+    header = [re.sub(r"[\W_]", "", cell.lower()) for cell in next(csv.reader([first], delimiter=separator), [])]
+
+    def rows() -> Iterator[tuple[str, dict[str, str]]]:
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+        try:
+            for row in reader:
+                where = f"{label} line {top + reader.line_num}"
+                if any(cell.strip() for cell in row[len(header) :]):
+                    raise DataError(f"{where}: {len(row)} columns, expected {len(header)}: correct the line or quotes")
+                yield where, dict(zip(header, map(str.strip, row)))
+        except csv.Error as error:
+            raise DataError(f"{label} line {top + reader.line_num}: {error}: correct the line or its quotes") from None
+
+    return header, rows()
+
+
+def _read_table(text: str, name: PurePosixPath, label: str) -> list[Entry]:
+    header, rows = table(text, label)
+    form = next((form for form in _FORMS if form[1] <= {*header}), None)
+    if form is None:
+        first = shown(text.strip().partition("\n")[0].strip())
+        raise _UnknownForm(f"{label} is no export of {_SERVICES}: its first line is {first}")
+    service, _, scale, kind = form
+    places = {field: next((c for c in columns if c in header), "") for field, columns in _FIELDS.items()}
+    kind = kind or _kind_of(name, "rating" in header, label)
+    entries, people = [], set()
+    for where, row in rows:
+        cells = {field: row.get(column, "") for field, column in places.items()}
+        people.add(cells["person"])
+        if cells["name"] and not cells["extra"]:  # trailers and the like
+            entries.append(_entry(service, cells, scale, kind, where))
+    if len(people) > 1:
+        raise DataError(f"{label} holds {len(people)} people ({', '.join(sorted(people))}): keep the lines of one")
+    return entries
+
+
+def _kind_of(name: PurePosixPath, rated: bool, label: str) -> str:
+    """Return what a Letterboxd file of this name lists."""
+    kinds = {"watchlist": WATCHLIST, "watched": SEEN, "diary": SEEN, "likes": LIKED, "films": LIKED}
+    kind = next((kind for word, kind in kinds.items() if word in str(name).lower()), SEEN if rated else "")
+    if not kind:
+        raise DataError(f"{label} could be movies watched or still to watch: name it watched.csv or watchlist.csv")
+    return kind
+
+
+def _entry(service: str, cells: Mapping[str, str], scale: int, kind: str, where: str) -> Entry:
+    title = cells["name"]
+    is_tv = bool(_TV.search(cells["type"])) or title.startswith(":")  # as Netflix writes episodes without a series
+    return Entry(
+        () if is_tv else tuple(dict.fromkeys(filter(None, (title, cells["original"])))),
+        year_of(cells["year"]) or (parse_title(title).year if service == "MovieLens" else 0),
+        SEEN if cells["rating"] else kind,
+        _rating(cells["rating"], scale, where) if cells["rating"] else None,
+        _date(cells["date"]),
+        link_id("imdbId", cells["imdb"]) or "",
+        "" if is_tv else link_id("tmdbId", cells["tmdb"]) or "",  # TMDB numbers series apart
+        whole_number(cells["movie"]) if service == "MovieLens" else None,
+        is_tv or (service == "Netflix" and bool(_EPISODE.search(title))),
+    )
+
+
+def _rating(given: object, scale: int, where: str) -> float:
+    try:
+        value = float(str(given).replace(",", "."))
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= scale:
+        raise DataError(f"{where}: rating {shown(given)}: give a number above 0, up to {scale}")
+    return value * 5 / scale
+
+
+def _date(text: str) -> str:
+    match = _DATE.match(text)
+    return "" if not match or text.startswith("1970") else match[1] or f"20{match[2]}"  # 1970: Trakt's for unknown
+
+
+def _read_trakt(text: str, label: str) -> list[Entry]:
+    try:
+        items = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{label} is damaged ({error}): export it again") from None
+    entries = []
+    for item in items if isinstance(items, list) else [items]:
+        if not isinstance(item, dict) or not {"movie", "show", "episode", "season"} & item.keys():
+            raise _UnknownForm(f"{label} is no export of {_SERVICES}: it holds {shown(item)}")
+        movie: Any = item.get("movie")
+        date = next((item[key] for key in ("rated_at", "watched_at", "last_watched_at") if item.get(key)), "")
+        rating = item.get("rating")
+        if not isinstance(movie, dict):
+            entries.append(Entry((), tv=True))
+        elif date or rating is not None or "listed_at" in item:  # not what is only owned
+            ids: Any = movie["ids"] if isinstance(movie.get("ids"), dict) else {}
+            cells = {field: str(ids.get(field) or "") for field in ("imdb", "tmdb")}
+            cells |= {"name": str(movie.get("title") or ""), "year": str(movie.get("year") or ""), "date": str(date)}
+            cells = {**dict.fromkeys(_FIELDS, ""), **cells, "rating": "" if rating is None else str(rating)}
+            entries.append(_entry("Trakt", cells, 10, SEEN if date else WATCHLIST, f"{label}, {cells['name']}"))
+    return entries

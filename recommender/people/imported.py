@@ -1,0 +1,78 @@
+"""A profile of what was imported: answers as a session understands them, and the ratings themselves.
+
+    rating >= 4: like, < 3: dislike, between: not interested (as the replay answers);  a heart: like, unless disliked
+    seen without a rating: seen;  on a watchlist: later
+
+A profile without favorites gets the ten best of the likes, later ones first where the ratings are equal: on held-out
+people that ranks better than four, than all, or than none. Movies keep their ratings and dates in `ratings`; films that
+the catalogue lacks are in `missed`, for a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..data.catalog import Catalog
+from ..data.errors import ArtifactError, shown
+from ..data.interactions import LIKED, NEUTRAL
+from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN
+from .exports import WATCHLIST, Entry
+from .matching import APPLIED, GUESS, MISSED, Film
+
+N_FAVORITES = 10
+EMPTY: dict[str, Any] = {"format_version": 3, "seed": 0, "favorites": [], "answers": [], "words": []}
+
+
+def answer_of(film: Film) -> str:
+    """Return what a film's rating, heart or list means in a session."""
+    rating = film.entry.rating
+    if film.liked and (rating is None or rating >= NEUTRAL):
+        return LIKE
+    if rating is not None:
+        return LIKE if rating >= LIKED else NOT_INTERESTED if rating >= NEUTRAL else DISLIKE
+    return LATER if film.entry.kind == WATCHLIST else SEEN
+
+
+def with_films(profile: Mapping[str, Any], films: Iterable[Film], catalog: Catalog) -> dict[str, Any]:
+    """Return `profile`, as `read_profile` returns it, or `EMPTY`, with the matched `films`; the others are missed.
+
+    A rating replaces what was answered before, an older rating never a later one; without a rating a film adds only
+    what is new. Favorites stay.
+    """
+    answers = dict(map(tuple, profile["answers"]))
+    ratings = {movie_id: (rating, date) for movie_id, rating, date in profile.get("ratings", [])}
+    favorites, missed = [*profile["favorites"]], []
+    for film in sorted(films, key=lambda film: film.entry.date):
+        if film.row is None or film.how not in APPLIED:
+            missed += [_stored(film)] if film.how in (GUESS, MISSED) else []
+            continue
+        movie_id, entry = int(catalog.movie_ids[film.row]), film.entry
+        known = answers.get(movie_id)
+        if entry.rating is not None and entry.date >= ratings.get(movie_id, (0.0, ""))[1]:
+            ratings[movie_id] = (entry.rating, entry.date)
+            known = None
+        if movie_id not in favorites and (known is None or (known == LATER and entry.kind != WATCHLIST)):
+            answers[movie_id] = answer_of(film)
+    if not favorites and not profile["words"]:
+        liked = [movie_id for movie_id, answer in answers.items() if answer == LIKE]
+        liked.sort(key=lambda movie_id: ratings.get(movie_id, (LIKED, "")), reverse=True)
+        favorites = liked[:N_FAVORITES]
+        answers = {movie_id: answer for movie_id, answer in answers.items() if movie_id not in favorites}
+    kept = {"favorites": favorites, "answers": [list(pair) for pair in answers.items()]}
+    listed = [[movie_id, *given] for movie_id, given in ratings.items()]
+    return {**profile, **kept, "ratings": listed, "missed": missed}
+
+
+def missed_entries(profile: Mapping[str, Any]) -> list[Entry]:
+    """Return the films of `profile` that its catalogue lacked; raises `ArtifactError` if they are no films."""
+    try:
+        return [Entry(**{**film, "names": tuple(map(str, film["names"]))}) for film in profile.get("missed", [])]
+    except (KeyError, TypeError):
+        raise ArtifactError(f"missed of the profile is damaged ({shown(profile['missed'])}): import again") from None
+
+
+def _stored(film: Film) -> dict[str, Any]:
+    """Return a missed film without what is unknown."""
+    kind = "liked" if film.liked else film.entry.kind
+    return {key: value for key, value in film.entry._replace(kind=kind)._asdict().items() if value or key == "kind"}

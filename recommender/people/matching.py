@@ -1,0 +1,173 @@
+"""Which movie of a catalogue each film of an export is.
+
+In this order: the id of IMDb, TMDB or MovieLens; the name, spelled as `title_text` does, or an alternative one, and the
+year; the name one year off, if one movie is that and no other film of the export is this movie. Anything else is at
+most a guess, which is listed and not applied: several movies of this name and year, the name a few years off or without
+a year, an id that contradicts, a similar title of the year. What people correct in the list of guesses comes first.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from ..data.catalog import Catalog, parse_title
+from ..data.errors import DataError, shown
+from ..data.files import replace_file
+from ..data.raw.cells import link_id, whole_number, year_of
+from ..data.title_text import compact_lines, fold, fold_lines, without_article
+from ..data.titles import TitleIndex
+from .exports import LIKED, SEEN, WATCHLIST, Entry, decoded, table
+
+APPLIED = ("corrected", "id", "name and year", "a year off", "name alone")
+CORRECTED, BY_ID, BY_YEAR, NEAR_YEAR, BY_NAME = APPLIED
+GUESS, MISSED, TV = "guess", "missed", "TV"
+MOST_AWAY = 3  # years between a film and a guess of the same name
+LEAST_SIMILAR = 0.8  # score of a guess by a similar title
+COLUMNS = ("name", "year", "movieId", "guess")  # of corrections
+
+
+class Film(NamedTuple):
+    """What an export says of one film.
+
+    entry: the latest of its lines with a rating, or else the latest; its kind is "seen" unless all say "watchlist".
+    row: in the catalogue, None if missed.  how: one of `APPLIED`, or "guess", "missed", "TV".  liked: by a heart.
+    """
+
+    entry: Entry
+    row: Optional[int]
+    how: str
+    liked: bool = False
+
+
+class Matcher:
+    """Finds the movies of a catalogue."""
+
+    def __init__(
+        self, catalog: Catalog, corrections: Optional[Mapping[tuple[str, int], int]] = None, by_name: bool = False
+    ) -> None:
+        """corrections: of `read_corrections`.  by_name: also take the one movie of a name where there is no year."""
+        self.catalog, self.corrections, self.by_name = catalog, corrections or {}, by_name
+        self._ids: dict[str, list[str]] = {}
+        self._row_of: dict[str, dict[str, Optional[int]]] = {"imdbId": {}, "tmdbId": {}}
+        for column, rows in self._row_of.items():
+            self._ids[column] = [link_id(column, cell) or "" for cell in catalog.column(column)]
+            for row, id_ in enumerate(self._ids[column]):
+                rows[id_] = None if id_ in rows else row  # an id of two movies says nothing
+            rows[""] = None
+        self._called: dict[str, set[int]] = defaultdict(set)
+        names = [(row, name) for row, raw in enumerate(catalog.raw_titles) for name in _names(raw)]
+        for (row, _), keys in zip(names, _keys([name for _, name in names])):
+            for key in keys:
+                self._called[key].add(row)
+        self._titles = functools.lru_cache(maxsize=1)(lambda: TitleIndex(catalog))
+
+    def films(self, entries: Iterable[Entry]) -> list[Film]:
+        """Return a film for each movie, and for each film that is none, in the order of their first entries."""
+        lines: dict[Entry, list[Entry]] = {}
+        for entry in entries:
+            lines.setdefault(entry._replace(kind="", rating=None, date=""), []).append(entry)
+        matches = {film: self.match(film) for film in lines}
+        sure = {row for row, how in matches.values() if how in (CORRECTED, BY_ID, BY_YEAR)}
+        found: dict[object, tuple[Optional[int], str, list[Entry]]] = {}
+        for film, (row, how) in matches.items():
+            how = GUESS if how == NEAR_YEAR and row in sure else how
+            key = row if how in APPLIED else (film.names, film.year, how)
+            found.setdefault(key, (row, how, []))[2].extend(lines[film])
+        return [_film(*one) for one in found.values()]
+
+    def match(self, film: Entry) -> tuple[Optional[int], str]:
+        """Return the row, or None, and how it was found: one of `APPLIED`, "guess", "missed" or "TV"."""
+        corrected = self.corrections.get(_corrected_by(film))
+        if corrected is not None:
+            return (self.catalog.row_of(corrected), CORRECTED) if corrected else (None, MISSED)
+        for column, id_ in (("imdbId", film.imdb), ("tmdbId", film.tmdb)):
+            if (row := self._row_of[column].get(id_)) is not None:
+                return row, BY_ID
+        if film.movie_id in self.catalog:
+            return self.catalog.row_of(film.movie_id or 0), BY_ID
+        rows = {row for keys in _keys([n for name in film.names for n in _names(name)]) for key in keys
+                for row in self._called.get(key, ())}  # fmt: skip
+        row, how = self._of_name(film, rows)
+        return (None, TV) if film.tv and row is None else (row, how)
+
+    def _of_name(self, film: Entry, rows: set[int]) -> tuple[Optional[int], str]:
+        """Return the match among movies of this name, `rows`."""
+        away = {row: abs(int(self.catalog.years[row]) - film.year) for row in rows}
+        nearest = [row for row in rows if away[row] == min(away.values())]
+        if film.year and len(nearest) == 1 and away[nearest[0]] <= 1 and not self._contradicts(film, nearest[0]):
+            return nearest[0], NEAR_YEAR if away[nearest[0]] else BY_YEAR
+        if not film.year and len(rows) == 1:
+            return nearest[0], BY_NAME if self.by_name else GUESS
+        if guesses := [row for row in nearest if not film.year or away[row] <= MOST_AWAY] if film.year else [*rows]:
+            return max(guesses, key=lambda row: (int(self.catalog.n_ratings[row]), -row)), GUESS
+        if film.year and film.names:
+            for found in self._titles().search(str(film)):
+                if found.score >= LEAST_SIMILAR and abs(int(self.catalog.years[found.row]) - film.year) <= 1:
+                    return found.row, GUESS
+        return None, MISSED
+
+    def _contradicts(self, film: Entry, row: int) -> bool:
+        """Return whether the film has another id than the movie."""
+        pairs = ((film.imdb, self._ids["imdbId"][row]), (film.tmdb, self._ids["tmdbId"][row]))
+        return any(all(pair) and pair[0] != pair[1] for pair in pairs)
+
+
+def _names(raw: str) -> list[str]:
+    parsed = parse_title(raw)
+    return [parsed.title, *parsed.alternatives]
+
+
+def _keys(names: list[str]) -> list[tuple[str, ...]]:
+    """Return the spellings of each name that are compared: with and without its article."""
+    folded = fold_lines(names)
+    pairs = zip(compact_lines(folded), compact_lines([without_article(name) for name in folded]))
+    return [tuple(filter(None, {*pair})) for pair in pairs]
+
+
+def _film(row: Optional[int], how: str, lines: list[Entry]) -> Film:
+    latest = max(enumerate(lines), key=lambda one: (one[1].rating is not None, one[1].date, one[0]))[1]
+    kinds = {line.kind for line in lines}
+    kind = WATCHLIST if kinds == {WATCHLIST} else SEEN
+    return Film(latest._replace(kind=kind), row, how, LIKED in kinds)
+
+
+def _corrected_by(film: Entry) -> tuple[str, int]:
+    return fold("".join(film.names[:1])), film.year
+
+
+def read_corrections(path: Path, catalog: Catalog) -> dict[tuple[str, int], int]:
+    """Return movie ids by folded name and year, 0 for a film that is none of the movies; a row without id says nothing.
+
+    Raises `DataError` for other tables, and for ids that the catalogue lacks.
+    """
+    header, rows = table(decoded(path.read_bytes(), str(path)), str(path))
+    if missing := [column for column in COLUMNS[:3] if column.lower() not in header]:
+        raise DataError(f"{path} has no column {missing[0]}: expected {','.join(COLUMNS)}")
+    corrections = {}
+    for where, row in rows:
+        if cell := row.get("movieid", ""):
+            movie_id = whole_number(cell)
+            if movie_id is None or (movie_id and movie_id not in catalog):
+                raise DataError(f"{where}: no movie {shown(cell)} here: give a movieId, or 0 for none")
+            corrections[fold(row["name"]), year_of(row.get("year", ""))] = movie_id
+    return corrections
+
+
+def write_corrections(path: Path, films: Iterable[Film], catalog: Catalog) -> int:
+    """Write what is guessed or missed, or was corrected before, as a table to correct; return its number of rows."""
+    n_rows = 0
+    with replace_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for film in films:
+            if film.how in (GUESS, MISSED, CORRECTED) and film.entry.names:
+                movie = None if film.row is None else catalog.movie(film.row)
+                guess = (movie.movie_id, movie) if movie else ("", "")
+                writer.writerow((film.entry.names[0], film.entry.year or "", *guess))
+                n_rows += 1
+    return n_rows
