@@ -1,6 +1,6 @@
 """The conversation that `runsvd` and `runtwotower` share: prompts and answers over `recommender.session`.
 
-All learning is in the library, and what a line means in answers.py; this file asks, prints, and saves on request.
+All learning is in the library, and what a line means in terminal/answers.py; this file asks, prints, and saves on request.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from model import answers
-from model.answers import Command
-from model.console import EndOfInput, MovieConsole, backend_settings, build_parser, open_policy, shortened
+from model.terminal import answers
+from model.terminal.answers import Command
+from model.terminal.console import EndOfInput, MovieConsole, backend_settings, build_parser, open_policy, shortened
 from recommender.data.artifacts import need_file
 from recommender.data.errors import ChoiceError, TastevecError
 from recommender.data.files import exclusive
@@ -264,7 +264,6 @@ class Conversation:
             "favorite": "your favorite {}",
             "like": "you liked {}",
             "dislike": "you disliked {}",
-            "skip": "you skipped {}",
             "not interested": "{} did not interest you",
             "later": "{} is for later",
             "seen": "you have seen {}",

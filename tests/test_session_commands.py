@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model import runtwotower
-from model.answers import HELP, PROMPT, Command, read
+from model.terminal.answers import HELP, PROMPT, Command, read
 from recommender.data.errors import ChoiceError
 from recommender.session.gaussian import Gaussian, GaussianSettings
 from recommender.session.policy import MovieFilter

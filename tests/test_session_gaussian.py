@@ -49,7 +49,7 @@ def test_scores_are_the_conditional_mean_of_the_joint_gaussian(seed, weight, fam
     own = 0.6 * fitted.noise.astype(np.float64)  # of which the movie itself
     movies = V @ V.T + np.diag(own)
     trust = np.array([weight if event.answer == "not interested" else 1.0 for event in heard])
-    later = np.array([0.3 if event.answer == "later" else 1.0 for event in heard])
+    later = np.array([0.3 if event.answer in ("later", "seen") else 1.0 for event in heard])
     prior = (V[rows] ** 2).sum(axis=1)
     noise = (prior + fitted.noise[rows] / trust) / later - prior - own[rows]
     across = movies[np.ix_(rest, rows)]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
 
-from model.answers import years
+from model.terminal.answers import years
 from recommender.cli import Parser
 from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, SettingsError, one_line
