@@ -1,6 +1,6 @@
 """The conversation that `runsvd` and `runtwotower` share: prompts and answers over `recommender.session`.
 
-All learning is in the library, and what a line means in terminal/answers.py; this file asks, prints, and saves on request.
+All learning is in the library, and what a line means in terminal/answers.py; this file asks, prints, and saves if told.
 """
 
 from __future__ import annotations
