@@ -116,25 +116,24 @@ class Conversation:
         about: str,
     ) -> None:
         """Start the session: of the loaded profile, with what the flags say now, or by asking for favorites."""
-        n = self.recommender.policy.n_favorites
+        n, words = self.recommender.policy.n_favorites, [*given.like]
         if loaded is None:
-            up_to, fewer = ("up to ", "") if given.like else ("", " with fewer")
-            self.say(f"{about} Name {up_to}{n} that you love; Enter alone starts{fewer}.")
-            rows = self.console.ask_favorites(n, 0 if given.like else 1)
-            state = self.engine.start(rows, given.seed or 0, given.like)
+            self.say(f"{about} Name up to {n} that you love; Enter starts.")
+            rows = self.console.ask_favorites(n, words)
+            state = self.engine.start(rows, given.seed or 0, words)
         else:
             state = loaded[0]
             old = state.wanted or MovieFilter()
             years = (wanted.first_year, wanted.last_year) if given.year else (old.first_year, old.last_year)
             genres = (wanted.genres or old.genres, wanted.exclude_genres or old.exclude_genres)
             wanted = MovieFilter(*genres, *years)
-            for text in given.like:
+            for text in words:
                 state = self.engine.tell(state, text)
         dial = getattr(given, "familiarity", None)
         dial = state.familiarity if dial is None else dial
         state = self.engine.resume(state._replace(wanted=wanted, familiarity=dial))
         self.session = Session(self.engine, state)
-        self.say_read(given.like)
+        self.say_read(words)
         self.save()
         if loaded is None:
             return

@@ -30,13 +30,16 @@ def processed(tmp_path_factory):
     save_gaussian(folder / "artifacts" / "session", fitted, GaussianSettings(rank=2), ids, "train")
     listed = folder / "movie_metadata.csv"
     first, *rows = listed.read_text(encoding="utf-8").splitlines()
-    lines = [f"{first},tmdbId,imdbId", *(f"{row},{number}0,000{number}" for number, row in enumerate(rows, 1))]
+    lines = [
+        f"{first},tmdbId,imdbId,original_language",
+        *(f"{row},{number}0,000{number},en" for number, row in enumerate(rows, 1)),
+    ]
     listed.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return folder
 
 
 TRANSCRIPT = """\
-tastevec: 9 movies, up to 2005. Name 4 that you love; Enter alone starts with fewer.
+tastevec: 9 movies, up to 2005. Name up to 4 that you love; Enter starts.
 Favorite 1 of 4: 1 2 3
   Numbers alone name no movie here: type titles, several divided by ;
 Favorite 1 of 4: u
@@ -137,6 +140,11 @@ No movies left: all were answered or are outside the filters.
    liked: Théta (1999)
 
 3. Iota (2001)  Comedy
+> i
+   No description of this movie here.
+   genres: Comedy
+   language: English
+   ratings: 12 people rated it
 > l
 
 No movies left: all were answered or are outside the filters.
@@ -163,7 +171,7 @@ READ = [
     *((text, Command("answer", "like")) for text in ("y", "YES", "like", "seen y", " seen   yes ")),
     *((text, Command("answer", "dislike")) for text in ("n", "no", "dislike", "seen n")),
     *((text, Command("answer", "not interested")) for text in ("x", "Not Interested")),
-    *((text, Command("answer", answer)) for text, answer in (("s", "skip"), ("l", "later"), ("later", "later"))),
+    *((text, Command("answer", answer)) for text, answer in (("s", "skip"), ("next", "skip"), ("later", "later"))),
     ("t Slow  Sci-Fi", Command("tell", "Slow  Sci-Fi")),
     ("list", Command("list", 5)),
     ("fav Heat, Fargo", Command("favorite", "heat, fargo")),
@@ -183,10 +191,10 @@ FILTERS = [
     ("any", MovieFilter()),
 ]  # fmt: skip
 UNREAD = [
-    *(
-        (text, "is not an answer: type y")
-        for text in ("", "yy", "seen", "seen s", "only", "1 2 3", "after", "after x", "7")
-    ),
+    *((text, "is not an answer: type y") for text in ("", "yy", "seen", "seen s", "after", "after x")),
+    ("something funny", "n, s, t and what you want"),
+    *((text, "which genre") for text in ("only", "not ")),
+    *((text, "behind each number") for text in ("7", "1 2, 3")),
     ("1y 2q", "'2q': q is not an answer to a movie"),
     ("1y 1n", "1 is answered twice"),
     ("1y or 2", "is no number with an answer"),

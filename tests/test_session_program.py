@@ -29,7 +29,7 @@ from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGener
 from tests.tiny import make_processed
 
 ROOT = Path(__file__).resolve().parent.parent
-PROMPT = "   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > "
+PROMPT = "   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 # What the figures below are worked with, whatever the defaults become.
 RULE = ["--learning-rule", "moving-average", "--learning-rate", "0.15", "--genre-distance-penalty", "0.5"]
 RULE += ["--popularity-penalty", "0.1", "--diversity-boost", "0.1", "--shared-traits-weight", "0"]
@@ -76,7 +76,7 @@ def with_texts(tmp_path_factory):
 # Worked by hand: the profile is Action 3/4, Drama 1/4, so Iota (Comedy) is out; u = (5/6, 1/6); over the five
 # candidates u . m has mean .4133 and deviation .24; Gamma: (.7667 - .4133) / .24 - .5 * .25 - .1 * 30 / 40 = 1.272.
 TRANSCRIPT = """\
-tastevec: 9 movies, up to 2005. Name 4 that you love; Enter alone starts with fewer.
+tastevec: 9 movies, up to 2005. Name up to 4 that you love; Enter starts.
 Favorite 1 of 4: alpha
   Alpha (1980)  Action
 Favorite 2 of 4: zeta
@@ -88,7 +88,7 @@ Favorite 2 of 4: zeta
 Favorite 3 of 4: ALPHA
   Alpha (1980) is already named.
 Favorite 3 of 4: nope nope
-  No movie like 'nope nope' of 9 here, up to 2005: try other words.
+  No movie like 'nope nope' of 9 here, up to 2005: try another title, or t and what you want.
 Favorite 3 of 4: gamma 7
   No movie here is called 'gamma 7'. One of these?
   1  Gamma (1982)  Action, War
@@ -100,37 +100,37 @@ Favorite 3 of 4: beta the
 Favorite 4 of 4:{space}
 
 1. Gamma (1982)  Action, War
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > w
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > w
    Gamma (1982) has score +1.272, the sum of
      +0.694  your favorite Alpha (1980)
      +0.694  your favorite The Beta (1981)
      +0.083  your favorite Zeta (1990)
      -0.125  genres: it shares 75% of your favorites' genres
      -0.075  popularity: 30 people rated it
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > y
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > y
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > i
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > i
    No description of this movie here.
    genres: Action
    ratings: 8 people rated it
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > z
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > z
    'z' is not an answer: type y, n, s, x or l, or ? for all that can be said
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > n
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > n
 
 3. Zeta (2005)  Drama, War
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > u
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > u
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
 
 1. Gamma (1982)  Action, War
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > u
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > u
    nothing to undo: no movie has been answered
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > LIKE
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > LIKE
 
 2. Théta (1999)  Action
-   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > q
+   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > q
 
 You liked 1:
   Gamma (1982)
@@ -405,9 +405,12 @@ def test_words_in_a_session_are_read_explained_and_undone(with_texts):
 def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts, tmp_path):
     flags = ["--processed", with_texts, "--profiles", tmp_path]
     first = run("\ny\nt war\n", *flags, "--like", "heist", "--save", "ann")
-    assert "Name up to 4 that you love; Enter alone starts.\nFavorite 1 of 4: \n\n1. " in first.stdout
+    assert "Name up to 4 that you love; Enter starts.\nFavorite 1 of 4: \n\n1. " in first.stdout
     ann = stored(tmp_path / "ann.json")
     assert (ann["favorites"], ann["words"]) == ([], [["heist", 0], ["war", 1]])
+    asked = run("\nt 7\n\nt heist\n\nt War\nq\n", *flags)  # the same, at the prompt for favorites
+    assert asked.stdout.count("Name at least one movie") == 2
+    assert shown(asked)[0] == shown(first)[0]
     odd = run("\n", *flags, "--like", "heist \udcff", "--save", "bob")  # no text, as a shell may give it
     assert odd.returncode == 0
     assert stored(tmp_path / "bob.json")["words"] == [["heist ", 0]]

@@ -35,10 +35,10 @@ HELP = {
     "q": "quit",
     "?": "this list",
 }
-PROMPT = "   [y]es [n]o [s]kip [x] no interest [l]ater [i]nfo [w]hy [u]ndo [q]uit [?] > "
+PROMPT = "   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 _ANSWERS = {"y": LIKE, "yes": LIKE, "like": LIKE, "n": DISLIKE, "no": DISLIKE, "dislike": DISLIKE}
-_ANSWERS.update({"s": SKIP, "skip": SKIP, "x": NOT_INTERESTED, "l": LATER, "later": LATER})
-_PLAIN = {"i": "info", "w": "why", "u": "undo", "q": "quit", "exit": "quit", "?": "help", "h": "help"}
+_ANSWERS.update({"s": SKIP, "skip": SKIP, "next": SKIP, "x": NOT_INTERESTED, "l": LATER, "later": LATER})
+_PLAIN = {"i": "info", "w": "why", "u": "undo", "back": "undo", "q": "quit", "exit": "quit", "?": "help", "h": "help"}
 _PLAIN.update({word: word for word in (*_PLAIN.values(), "again")})
 _NUMBERED = re.compile(r"(\d+)\s*([a-z]+)[\s,;]*")
 MOST_LISTED = 20
@@ -84,7 +84,12 @@ def read(line: str) -> Command:
         return Command("several", _numbered(said))
     if narrower := _filter(said):
         return Command("filter", narrower)
-    raise ChoiceError(f"{shown(line[:60])} is not an answer: type y, n, s, x or l, or ? for all that can be said")
+    if first in ("only", "not"):
+        raise ChoiceError(f"{first} which genre? only comedy, or not horror")
+    if re.fullmatch(r"[\d\s,;]+", said):
+        raise ChoiceError(f"{shown(line[:60])} is no answer: put one behind each number of the list, as in 1y 3n 4l")
+    also = "t and what you want, fav and a title" if len(said) > 2 else "x or l"
+    raise ChoiceError(f"{shown(line[:60])} is not an answer: type y, n, s, {also}, or ? for all that can be said")
 
 
 def _count(text: str) -> int:

@@ -18,8 +18,8 @@ from typing import Optional
 
 from model.terminal.answers import years
 from recommender.cli import Parser
-from recommender.data.catalog import Movie
-from recommender.data.errors import ChoiceError, SettingsError, one_line
+from recommender.data.catalog import SPOKEN, Movie
+from recommender.data.errors import ChoiceError, SettingsError, TastevecError, one_line
 from recommender.data.settings import default_folder, override, read_settings
 from recommender.data.title_words import FUZZY
 from recommender.facade import Recommender
@@ -165,20 +165,28 @@ class MovieConsole(Console):
         self.recommender, self.catalog = recommender, recommender.catalog
         self.newest = int(self.catalog.years.max(initial=0))
 
-    def ask_favorites(self, n: int, fewest: int) -> list[int]:
-        """Ask for n movies; an empty line starts with fewer, but at least `fewest`. Returns movie rows."""
+    def ask_favorites(self, n: int, words: list[str]) -> list[int]:
+        """Ask for n movies; an empty line starts with fewer. Returns rows; what is told with t is added to `words`."""
         rows: list[int] = []
         while len(rows) < n:
             text = self.ask(f"Favorite {len(rows) + 1} of {n}: ", self.starting_with)
             first, _, rest = text.partition(" ")
             if text.casefold() in ("q", "quit"):
                 raise EndOfInput
-            if not text and len(rows) >= fewest:
+            if not text and (rows or words):
                 break
             if not text:
                 self.say("  Name at least one movie, or q to quit.")
             elif text == "?":
                 self.say("  Titles, several divided by ;  u takes the last one back, unfav 1 the first; q quits.")
+                self.say("  Or t and what you want, in your own words: t slow science fiction")
+            elif first.casefold() == "t" and rest:
+                try:
+                    self.recommender.encode(rest)  # rejects meaningless words
+                    words.append(rest)
+                    self.say("  Heard; Enter starts.")
+                except TastevecError as error:
+                    self.say(f"  {error}")
             elif text.casefold() in ("u", "undo") or (first.casefold() == "unfav" and rest):
                 row = self.named_favorite(rest, rows) if rest else next(reversed(rows), None)
                 if row is None:
@@ -235,7 +243,7 @@ class MovieConsole(Console):
                 self.say(f"  {text[:60]!r} {reason}.")
             elif not candidates:
                 here = f"of {len(self.catalog):,} here, up to {self.newest}"
-                self.say(f"  No movie like {text[:60]!r} {here}: try other words.")
+                self.say(f"  No movie like {text[:60]!r} {here}: try another title, or t and what you want.")
             if not candidates:
                 return None
             shown = candidates[:MOST_CANDIDATES]
@@ -264,7 +272,7 @@ class MovieConsole(Console):
             "cast": ", ".join(movie.cast),
             "genres": ", ".join(movie.genres),
             "keywords": ", ".join(movie.keywords),
-            "language": movie.original_language,
+            "language": {"en": "English", **SPOKEN}.get(code := movie.original_language, code).partition(",")[0],
             "ratings": self.ratings(movie),
         }
         self.say_wrapped(movie.overview or "No description of this movie here.")
