@@ -22,7 +22,7 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from preprocess.filter_data import PipelineSettings, read_filtered
-from recommender import cli
+from recommender import cli, hybrid
 from recommender.data.artifacts import need_file, need_folder
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, shown
@@ -46,6 +46,7 @@ DEFAULT_MODELS = "popularity,svd,ease"
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Evaluate models or embedding backends."""
+    hybrid.register()
     parser = make_parser()
     arguments = parser.parse_args(argv)
     check_flags(arguments, parser)

@@ -21,7 +21,7 @@ from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
 from .opening import SVD, open_parts, path_of
 from .opening import TWO_TOWER as TWO_TOWER
-from .ranking import Wishes, allowed_movies, best, check_familiarity, genre_bonus, history_of, moment
+from .ranking import Wishes, allowed_movies, check_familiarity, genre_bonus, history_of, moment, rank
 from .session import gaussian
 from .session.engine import SessionEngine
 from .session.policy import MovieFilter, PolicySettings
@@ -230,8 +230,8 @@ class Recommender:
         allowed[history.movie_rows[history.row(row)]] = False
         model = self._models.get(name)
         wishes = Wishes(allowed, familiarity, bonus, self.catalog.n_ratings)
-        found = best(wishes.adjust(model.score(history, [row], [at])[0]), min(n, len(allowed)))
-        return [Ranked(self.catalog.movie(movie), score, model.name) for movie, score in found]
+        found = rank(model, history, row, at, wishes, min(n, len(allowed)))
+        return [Ranked(self.catalog.movie(movie), score, by) for movie, score, by in found]
 
     def _history_of(self, user: Any, at: int, method: str) -> tuple[Interactions, int]:
         """Return ratings, and the row in them, of a user in the data or of a list."""

@@ -13,7 +13,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from .data.errors import ArtifactError, shown
 from .data.interactions import Interactions
 from .data.splits import REMEDY, load_all
 from .learn.base import Ranker
+
+if TYPE_CHECKING:  # imported on first use
+    from .hybrid import Blend
 
 PATIENCE = 5.0  # seconds
 POPULARITY, SVD, EMBEDDING, CONTENT = "popularity", "svd", "embedding", "content"
@@ -79,22 +82,29 @@ class Models:
             return self._history
 
     def name_of(self, method: object) -> str:
-        """Return the name in learn/registry.py of a method; raises `ChoiceError` if there is none."""
-        from .learn import registry  # which the start of a session would wait for
+        """Return the name of a method in learn/registry.py; raises `ChoiceError` if there is none."""
+        from . import hybrid  # which the start of a session would wait for
+        from .learn import registry
 
+        hybrid.register()
         name = method if isinstance(method, str) else shown(method)
         return registry.model_class(ALIASES.get(name, name)).name
 
     def get(self, name: str) -> Ranker:
         """Return the model of a name of learn/registry.py, or what stands in for it, which is told."""
         with self._of(name):
+            try:
+                return self._models.get(name) or self._opened(name)
+            except Missing as error:
+                instead = NEXT.get(name, SVD)
+                self.tell(f"no {name} here ({error}): {instead} instead")
+                self._models[name] = self.get(instead)
+                return self._models[name]
+
+    def _opened(self, name: str) -> Ranker:
+        with self._of(name):
             if name not in self._models:
-                try:
-                    self._models[name] = self._open(name)
-                except Missing as error:
-                    instead = NEXT.get(name, SVD)
-                    self.tell(f"no {name} here ({error}): {instead} instead")
-                    self._models[name] = self.get(instead)
+                self._models[name] = self._open(name)
             return self._models[name]
 
     def _of(self, name: str) -> threading.RLock:
@@ -102,10 +112,13 @@ class Models:
             return self._locks.setdefault(name, threading.RLock())
 
     def _open(self, name: str) -> Ranker:
+        from .hybrid import Blend
         from .learn import registry
 
         kind, has_ratings = registry.model_class(name), has_manifest(self.folder)
         folder = self.folder / "artifacts" / (kind.folder or name)
+        if issubclass(kind, Blend):
+            return self._blend(kind(self.catalog))
         # The stored SVD serves sessions and may be fitted on train alone, so it is the last resort.
         if has_manifest(folder) and not (name == SVD and has_ratings):
             return kind.load(folder, self.catalog)
@@ -124,6 +137,17 @@ class Models:
         if seconds > PATIENCE:
             self.tell(f"{needs}; {remedy} stores it for the next time")
         return kind(self.catalog).fit(self.history)
+
+    def _blend(self, model: Blend) -> Ranker:
+        for name in model.names:
+            try:
+                model.parts[name] = self._opened(name)
+            except ArtifactError as error:
+                del model.parts[name]
+                self.tell(f"{model.name} without {name}: {error}")
+        if not model.parts:
+            raise Missing("none of its parts is")
+        return model.joined(self.catalog)
 
     def _embedding(self) -> Ranker:
         from .learn.content import Embedding

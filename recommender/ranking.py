@@ -24,6 +24,7 @@ from .data.catalog import Catalog
 from .data.errors import ChoiceError, shown, whole
 from .data.interactions import Interactions
 from .data.settings import check_value, default_folder, read_settings, setting
+from .learn.base import Ranker
 from .linalg.rows import top_n
 from .session.policy import MovieFilter, PolicySettings
 
@@ -58,9 +59,22 @@ def _standardised(scores: np.ndarray, among: np.ndarray) -> np.ndarray:
     return (scores - values.mean()) / (values.std() or 1.0)
 
 
-def best(scores: np.ndarray, n: int) -> list[tuple[int, float]]:
-    """Return (row, score) of the n largest of `scores` (n_movies,), best first, ties by row; none of -inf."""
-    return [(row, float(scores[row])) for row in top_n(scores[None], n)[0].tolist() if scores[row] > -np.inf]
+def rank(
+    model: Ranker, history: Interactions, row: int, at: int, wishes: Wishes, n: int
+) -> list[tuple[int, float, str]]:
+    """Return row, score and method of the n best movies for the user `row` of `history`, best first, ties by row."""
+    from .hybrid import Blend  # which the start of a session would wait for
+
+    by, names = np.zeros(len(wishes.allowed), dtype=np.int64), [model.name]
+    if isinstance(model, Blend):
+        parts = model.score_parts(history, np.array([row]), np.array([at]))[:, 0]
+        scores, by = model.merge(np.where(wishes.allowed, parts, -np.inf), n)
+        names = list(model.parts)
+    else:
+        scores = model.score(history, [row], [at])[0]
+    scores = wishes.adjust(scores)
+    found = top_n(scores[None], n)[0].tolist()
+    return [(movie, float(scores[movie]), names[by[movie]]) for movie in found if scores[movie] > -np.inf]
 
 
 def allowed_movies(catalog: Catalog, wanted: Optional[MovieFilter], exclude: Iterable[int]) -> np.ndarray:

@@ -44,6 +44,11 @@ def names() -> tuple[str, ...]:
     return tuple(_MODELS)
 
 
+def add(*models: type[Ranker]) -> None:
+    """Add models that are made of others (recommender/hybrid.py)."""
+    _MODELS.update({model.name: model for model in models})
+
+
 def model_class(name: str) -> type[Ranker]:
     """Return the class of model `name`; raises `ChoiceError` for a name that does not exist."""
     found = _MODELS.get(OLD_NAMES.get(name, name)) if isinstance(name, str) else None

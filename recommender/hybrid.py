@@ -1,0 +1,172 @@
+"""Several models as one: their scores fused, or a share of the list for each.
+
+`Hybrid` puts the best movies of the stacker in another order:
+
+    score_i = z_i(stacker) + two_tower z_i(two_tower) + embedding z_i(embedding) - fame z_i(ln(1 + ratings))
+
+over the `candidates` unseen movies that the stacker puts first; the others follow in its order. z: standardised over
+the candidates, or by the setting `fusion` the reciprocal rank 1 / (RANK + rank_i) among them (Cormack, Clarke and
+Buettcher, SIGIR 2009), scaled likewise. The two towers and the texts know what the stacker's parts do not; fame, what
+all of them repeat, is taken out in part, so that more movies are shown to somebody.
+
+`HybridQuotas` gives 40 / 30 / 20 / 10 per cent of a list to embedding, svd, ease and content.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+
+from .data.catalog import Catalog
+from .data.interactions import Interactions
+from .data.settings import setting
+from .learn import registry
+from .learn.base import Ranker, mask_seen
+from .linalg.rows import top_n
+
+RANK = 10  # of reciprocal ranks: how little the first places differ
+SHARES = {"embedding": 0.4, "svd": 0.3, "ease": 0.2, "content": 0.1}
+
+
+class Blend(Ranker):
+    """A model made of others, `parts`, in the order of `names`; a part that cannot be had may be taken out."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, catalog: Optional[Catalog] = None, **settings: Any) -> None:
+        super().__init__(catalog, **settings)
+        self.parts = {name: registry.make(name, catalog) for name in self.names}
+
+    def _fit(self, train: Interactions) -> None:
+        """Fit the parts."""
+        for model in self.parts.values():
+            model.fit(train)
+
+    def joined(self, catalog: Catalog) -> Blend:
+        """Return self, made ready for parts that are fitted already."""
+        self.movie_ids = catalog.movie_ids
+        return self
+
+    def score_parts(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        """Return the scores of the parts, (L, B, n_movies) float32."""
+        return np.stack([model.score(history, user_rows, at) for model in self.parts.values()])
+
+    @abstractmethod
+    def merge(self, scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return one score (n_movies,) float32 and the part that speaks most for each movie (n_movies,).
+
+        scores: (L, n_movies), -inf in all lines for what may not be shown, which comes last.  n: length of the list.
+        """
+
+    def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
+        scores = self.score_parts(history, user_rows, at)
+        for part in scores:
+            mask_seen(part, history, user_rows)
+        merged = [self.merge(scores[:, line], 20)[0] for line in range(len(user_rows))]
+        return np.array(merged, dtype=np.float32).reshape(len(user_rows), history.n_movies)
+
+
+class Hybrid(Blend):
+    """Fused scores."""
+
+    name = "hybrid"
+    names = ("stacker", "two_tower", "embedding")
+    fame_: np.ndarray  # (n_movies,) float32, ln(1 + ratings)
+
+    @dataclass(frozen=True)
+    class Settings:  # chosen on the validation parts of ml-latest-small
+        fusion: str = setting("scores", "what is added up", choices=("scores", "ranks"))
+        two_tower: float = setting(0.2, "weight of the two towers; the stacker weighs 1", 0)
+        embedding: float = setting(0.1, "weight of the texts", 0)
+        fame: float = setting(0.25, "how much less a movie counts that everybody knows", 0)
+        candidates: int = setting(100, "movies of the stacker that are put in another order", 1)
+
+    def _fit(self, train: Interactions) -> None:
+        """Fit the parts and count."""
+        super()._fit(train)
+        self.fame_ = np.log1p(train.movie_counts()).astype(np.float32)
+
+    def joined(self, catalog: Catalog) -> Blend:
+        self.fame_ = np.log1p(catalog.n_ratings).astype(np.float32)
+        return super().joined(catalog)
+
+    def merge(self, scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        c = self.settings
+        chosen = top_n(scores[:1], max(c.candidates, n))[0]
+        chosen = chosen[scores[0, chosen] > -np.inf]
+        weights = [getattr(c, name, 1.0) for name in self.parts]
+        points = np.array([w * self._points(part[chosen]) for w, part in zip(weights, scores)])
+        total = points.sum(axis=0) - c.fame * self._points(self.fame_[chosen])
+        rest = scores[0] - scores[0].max(initial=0) - 1 + total.min(initial=0)
+        rest[np.isneginf(rest)] = np.finfo(np.float32).min
+        by = np.zeros(len(rest), dtype=np.int64)
+        rest[chosen], by[chosen] = total, points.argmax(axis=0)
+        return rest, by
+
+    def _points(self, values: np.ndarray) -> np.ndarray:
+        """Return what is added up of one part (C,), at mean 0 and deviation 1."""
+        values = values.astype(np.float64)
+        if self.settings.fusion == "ranks":
+            ranks = np.empty(len(values))
+            ranks[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
+            values = 1 / (RANK + ranks)
+        deviation = values.std() if len(values) else 0.0
+        return (values - values.mean()) / deviation if deviation > 1e-9 else np.zeros(len(values))
+
+
+class HybridQuotas(Blend):
+    """A share of the list for each part, `SHARES`: the best of each, in turn.
+
+    How many of n each part gives is rounded by largest remainder. A movie that an earlier one gave counts once; places
+    that are left by that are filled from the lists in their order.
+    """
+
+    name = "hybrid_quotas"
+    names = tuple(SHARES)
+
+    def merge(self, scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        shares = np.array([SHARES[name] for name in self.parts])
+        lists = [[row for row in best if part[row] > -np.inf] for best, part in zip(top_n(scores, n).tolist(), scores)]
+        given = take(lists, quotas(n, shares / shares.sum()), n)
+        by = np.zeros(scores.shape[1], dtype=np.int64)
+        by[list(given)] = list(given.values())
+        order = [*given, *(row for row in np.argsort(-scores[0], kind="stable").tolist() if row not in given)]
+        merged = np.empty(len(order), dtype=np.float32)
+        merged[order] = -np.arange(len(order), dtype=np.float32)
+        merged[np.isneginf(scores[0])] = np.finfo(np.float32).min
+        return merged, by
+
+
+def register() -> None:
+    """Add these models to learn/registry.py, which stands below what they are made of."""
+    registry.add(Hybrid, HybridQuotas)
+
+
+def quotas(n: int, shares: np.ndarray) -> list[int]:
+    """Return how many of n places each share gets, by largest remainder, ties to the first; shares add up to 1.
+
+    >>> quotas(10, np.array([0.4, 0.3, 0.2, 0.1])), quotas(4, np.array([0.4, 0.3, 0.2, 0.1]))
+    ([4, 3, 2, 1], [2, 1, 1, 0])
+    """
+    exact = np.round(n * shares, 9)
+    given = np.floor(exact).astype(int)
+    given[np.argsort(-(exact - given), kind="stable")[: n - given.sum()]] += 1
+    return given.tolist()
+
+
+def take(lists: list[list[int]], counts: list[int], n: int) -> dict[int, int]:
+    """Return up to n rows -> the list that gave it, in order: counts[j] of list j in turn, then the rest of the lists.
+
+    >>> take([[5, 6, 7], [6, 8, 9]], [2, 1], 4)
+    {5: 0, 6: 1, 7: 0, 8: 1}
+    """
+    turns = sorted(((place + 0.5) / counts[j], j, place) for j in range(len(lists)) for place in range(counts[j]))
+    picks = [(lists[j][place], j) for _, j, place in turns if place < len(lists[j])]
+    picks += [(row, j) for j, found in enumerate(lists) for row in found]
+    given: dict[int, int] = {}
+    for row, j in picks:
+        given.setdefault(row, j)
+    return dict(list(given.items())[:n])
