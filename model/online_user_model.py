@@ -137,8 +137,8 @@ class Conversation:
         self.save()
         if loaded is None:
             return
-        known = f"{len(state.favorites)} favorites, {len(state.answers)} answers"
-        known += f", {len(state.utterances)} times in words" if state.utterances else ""
+        known = f"favorites {len(state.favorites)}, answers {len(state.answers)}"
+        known += f", wishes in words {len(state.utterances)}" if state.utterances else ""
         self.say(f"{about} Welcome back, {given.resume}: {known}.")
         for note in loaded[1]:
             self.say(f"  {note}")

@@ -174,7 +174,7 @@ READ = [
     *((text, Command("answer", answer)) for text, answer in (("s", "skip"), ("next", "skip"), ("later", "later"))),
     ("t Slow  Sci-Fi", Command("tell", "Slow  Sci-Fi")),
     ("list", Command("list", 5)),
-    ("fav Heat, Fargo", Command("favorite", "heat, fargo")),
+    *((text, Command("favorite", "heat, fargo")) for text in ("fav Heat, Fargo", "favorite heat, fargo")),
     *(
         (text, Command("several", {1: "like", 12: "not interested"}))
         for text in ("1y 12x", "1 y,12 X", "12x;1yes", "1y12x")
@@ -184,7 +184,8 @@ FILTERS = [
     ("only comedy, sci-fi and war", MovieFilter(("comedy", "sci-fi", "war"), ("Drama",), 1980, 1985)),
     ("not horror or drama", MovieFilter(("Action",), ("Drama", "horror", "drama"), 1980, 1985)),
     *((text, MovieFilter(("Action",), ("Drama",), *years)) for text, years in (
-        ("1990s", (1990, 1999)), ("1994", (1994, 1994)), ("1990-1999", (1990, 1999)), ("1990-", (1990, None)),
+        ("1990s", (1990, 1999)), ("90s", (1990, 1999)), ("1994", (1994, 1994)), ("1990-", (1990, None)),
+        ("1990-1999", (1990, 1999)),
         ("-1970", (None, 1970)), ("after 2000", (2001, None)), ("before 1980", (None, 1979)),
         ("the seventies", (1970, 1979)), ("between 1980 and 1985", (1980, 1985)), ("older than 1960", (None, 1959)),
     )),

@@ -240,7 +240,7 @@ def test_a_profile_is_kept_only_when_asked_and_resumes_where_it_stood(processed,
     ann = stored(profiles / "ann.json")
     assert (ann["favorites"], [answer for _, answer in ann["answers"]]) == ([1, 6], ["like", "dislike"])
     again = run("w\n", *flags, "--resume", "ann")
-    assert "Welcome back, ann: 2 favorites, 2 answers." in again.stdout
+    assert "Welcome back, ann: favorites 2, answers 2." in again.stdout
     assert shown(again) == shown(first)[2:]  # the movie on which the first session stopped
     assert run("u\ns\n", *flags, "--resume", "ann").returncode == 0
     assert [answer for _, answer in stored(profiles / "ann.json")["answers"]] == ["like", "skip"]
@@ -365,7 +365,7 @@ def test_what_a_profile_holds_beyond_this_catalogue_stays_in_its_place(processed
         assert (done.returncode, path.read_bytes()) == (0, text.encode())  # nothing was said, so nothing is written
         assert "4 movies of the profile are not in this catalogue" in done.stdout
         assert "'note' of the profile is not known here" in done.stdout
-        assert "2 favorites, 2 answers" in done.stdout
+        assert "favorites 2, answers 2" in done.stdout
         run("u\nu\ny\n", *flags, "--resume", "ann", rule=[])
         found = stored(path)
         (liked,) = (movie for movie, answer in found["answers"] if movie not in (88, 89))
@@ -415,7 +415,7 @@ def test_words_alone_start_a_session_and_are_kept_in_a_profile(with_texts, tmp_p
     assert odd.returncode == 0
     assert stored(tmp_path / "bob.json")["words"] == [["heist ", 0]]
     again = run("w\nu\nu\n", *flags, "--resume", "ann")
-    assert "Welcome back, ann: 0 favorites, 1 answers, 2 times in words." in again.stdout
+    assert "Welcome back, ann: favorites 0, answers 1, wishes in words 2." in again.stdout
     assert shown(again)[0] == shown(first)[-1]
     run("", *flags, "--resume", "ann", "--like", "drama")
     ann = stored(tmp_path / "ann.json")

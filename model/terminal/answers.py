@@ -64,10 +64,10 @@ def read(line: str) -> Command:
         if not rest:
             raise ChoiceError("Say what you want after the t, such as: t slow atmospheric science fiction")
         return Command("tell", line.split(None, 1)[1].strip())
-    if first in ("fav", "unfav"):
+    if first in ("fav", "favorite", "unfav"):
         if not rest:
             raise ChoiceError("which movie? fav heat adds a favorite; unfav heat, or unfav 2, takes one back")
-        return Command("favorite" if first == "fav" else "unfavorite", rest)
+        return Command("unfavorite" if first == "unfav" else "favorite", rest)
     if said == "not interested":
         return Command("answer", NOT_INTERESTED)
     if first == "seen" and _ANSWERS.get(rest) in (LIKE, DISLIKE):
@@ -80,7 +80,7 @@ def read(line: str) -> Command:
         return Command("familiarity", 0.2 if said == "+" else -0.2)
     if first == "list":
         return Command("list", _count(rest or "5"))
-    if _NUMBERED.match(said) and not re.fullmatch(r"\d{4}s", said):
+    if _NUMBERED.match(said) and not re.fullmatch(r"\d{4}s|[3-9]0s", said):
         return Command("several", _numbered(said))
     if narrower := _filter(said):
         return Command("filter", narrower)

@@ -178,7 +178,7 @@ class MovieConsole(Console):
             if not text:
                 self.say("  Name at least one movie, or q to quit.")
             elif text == "?":
-                self.say("  Titles, several divided by ;  u takes the last one back, unfav 1 the first; q quits.")
+                self.say("  Titles, divided by ;  u takes the last one back, unfav 1 the first; q quits.")
                 self.say("  Or t and what you want, in your own words: t slow science fiction")
             elif first.casefold() == "t" and rest:
                 try:
