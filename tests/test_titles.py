@@ -246,3 +246,4 @@ def test_a_line_of_titles_keeps_a_title_with_commas_whole() -> None:
     assert titles.split("heat, paris, texas") == ["heat", "paris, texas"]
     assert titles.split("heat, easy rider") == ["heat", "easy rider"]
     assert titles.split("heat, no such movie at all") == ["heat, no such movie at all"]
+    assert titles.split("heat, xyzzy, easy rider") == ["heat", "xyzzy", "easy rider"]  # what is unknown hides no other

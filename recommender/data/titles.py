@@ -30,6 +30,7 @@ MIN_SCORE = 0.5  # matches with a lower score are dropped
 MIN_GUESS = 0.6  # the same for a movie that lacks words of the query, or only sounds like it
 NEAR, SURE = 0.93, 0.7  # below, a number at the end may be that of a part; initials and beginnings are looked up
 FAME = 3  # with this many times the ratings, a movie outweighs a small difference in score
+MOST_JOINED = 5  # parts of a line between commas that are tried as one title
 LEAD_FAME = 20  # the same for a movie whose title only begins with the query
 
 _SCORES = {TITLE: (0.97, 0.96), ALTERNATIVE: (0.95, 0.94), PARTIAL: (0.9, 0.9)}  # the name; without its article
@@ -124,7 +125,7 @@ class TitleIndex:
         return f"is too new: the newest movies here are of {newest}" if year > newest > 0 else ""
 
     def split(self, text: str) -> list[str]:
-        """Return the titles in a line: divided by `;`, or by commas where each part names a movie and the line none.
+        """Return the titles in a line, divided by `;`, or by commas if all parts, or two, name movies, the line none.
 
         Parts that are one title together stay so: paris, texas, heat are two.
         """
@@ -135,13 +136,12 @@ class TitleIndex:
             return [text.strip()]
         titles: list[str] = []
         while parts:
-            joined = [", ".join(parts[:n]) for n in range(len(parts), 1, -1)]
+            joined = [", ".join(parts[:n]) for n in range(min(MOST_JOINED, len(parts)), 1, -1)]
             title = next((title for title in joined if self._kind(title) in (TITLE, ALTERNATIVE)), parts[0])
-            if not self._names_one(title):
-                return [text.strip()]
             titles.append(title)
             parts = parts[title.count(",") + 1 :]
-        return titles
+        n_known = sum(map(self._names_one, titles))
+        return titles if n_known > 1 or n_known == len(titles) else [text.strip()]
 
     def _names_one(self, text: str) -> bool:
         row, candidates = self.resolve(text)
