@@ -8,19 +8,20 @@ import pytest
 
 from recommender.data.errors import ArtifactError, ChoiceError, SettingsError
 from recommender.linalg.rows import top_n
-from recommender.retrieve import INDEXES, VectorIndex
+from recommender.retrieve import INDEXES, HnswIndex, VectorIndex, choose
 
 
 class FromCandidates(VectorIndex):
-    """What an index inherits that names candidates: here each is named twice, in descending order."""
+    """What an index inherits that names candidates: here those of the largest products, in descending order of rows."""
 
     name = "candidates"
 
-    def _build(self):
-        self.arrays["rows"] = np.repeat(np.arange(len(self)), 2)[::-1]
+    def _build(self, first):
+        self.arrays["rows"] = np.arange(len(self))
 
-    def _near(self, query):
-        return self.arrays["rows"]
+    def _near(self, queries, k):
+        best = np.argsort(-(queries @ self.vectors[self.arrays["rows"]].T), axis=1, kind="stable")[:, :k]
+        return np.sort(best, axis=1)[:, ::-1]
 
 
 @pytest.fixture(params=[*INDEXES.values(), FromCandidates], ids=lambda index: index.name)
@@ -76,7 +77,8 @@ def test_search_after_build_add_save_and_load(build, metric, tmp_path, monkeypat
     index.add(stored[300:])
     index.save(tmp_path / "index")
     wanted_rows = truth(stored, queries, metric, 10)[0]
-    monkeypatch.setattr("recommender.retrieve.index.BLOCK_CELLS", 1000)  # two queries at a time
+    monkeypatch.setattr("recommender.retrieve.exact.LEAST_TILE", 64)
+    monkeypatch.setattr("recommender.retrieve.exact.MOST_TILE", 64)
     for each in (build(stored, metric), index, loaded := type(index).load(tmp_path / "index")):
         rows, similarities = each.search(queries, 10)
         check(build.recall, rows, wanted_rows)
@@ -131,3 +133,51 @@ def test_wrong_calls_and_damaged_files_are_refused(build, tmp_path):
         file.write_bytes(file.read_bytes()[:-1] + b"x")
         with pytest.raises(ArtifactError, match=f"{file.name} is damaged"):
             type(index).load(tmp_path)
+
+
+def recall_of(index: VectorIndex, stored: np.ndarray, queries: np.ndarray) -> float:
+    wanted = truth(stored, queries, "inner", 20)[0].tolist()
+    return float(np.mean([len({*a} & {*b}) / 20 for a, b in zip(index.search(queries, 20)[0].tolist(), wanted)]))
+
+
+def test_hnsw_keeps_its_recall_on_vectors_of_unequal_length(monkeypatch):
+    rng = np.random.default_rng(0)
+    stored = (rng.standard_normal((4000, 32)) * rng.lognormal(0, 1, (4000, 1))).astype(np.float32)
+    queries = rng.standard_normal((50, 32)).astype(np.float32)
+    assert recall_of(HnswIndex(stored), stored, queries) >= HnswIndex.recall
+    monkeypatch.setattr("recommender.retrieve.hnsw.SHARE", 1.0)  # all of them reduced to angles
+    assert recall_of(HnswIndex(stored), stored, queries) < 0.8
+
+
+def test_hnsw_after_load_searches_as_wide_as_before_and_takes_more_and_longer_vectors(tmp_path):
+    rng = np.random.default_rng(1)
+    stored, queries = rng.standard_normal((3000, 16)).astype(np.float32), rng.standard_normal((50, 16))
+    HnswIndex(stored[:2000]).save(tmp_path)
+    loaded = HnswIndex.load(tmp_path)
+    assert recall_of(loaded, stored[:2000], queries) >= HnswIndex.recall  # hnswlib itself would search with ef = 10
+    loaded.add(stored[2000:])  # more than it had room for
+    loaded.add(100 * stored[:1])
+    assert recall_of(loaded, np.concatenate((stored, 100 * stored[:1])), queries) >= HnswIndex.recall
+    narrow = HnswIndex(stored, ef=1, M=2, ef_construction=2)
+    assert recall_of(narrow, stored, queries) < 0.8  # every setting matters
+
+
+def test_one_query_is_a_batch_of_one_and_a_mask_of_another_length_is_refused(build):
+    index, query = build(vectors()), vectors(1, seed=1)
+    for one, batch in zip(index.search(query[0], 5), index.search(query, 5)):
+        np.testing.assert_array_equal(one, batch[0])
+    with pytest.raises(ChoiceError, match=r"keep of shape \(3,\): give \(500,\)"):
+        index.search(query, 5, np.ones(3, bool))
+    with pytest.raises(ChoiceError, match="k"):
+        index.search(query, 0)
+
+
+def test_the_choice_goes_by_size():
+    assert (choose(200_000)[0], choose(200_001)[0]) == ("exact", "hnsw")
+    assert "200,001" in choose(200_001)[1]
+
+
+def test_without_hnswlib_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ChoiceError, match=r"tastevec\[ann\]"):
+        HnswIndex(vectors())

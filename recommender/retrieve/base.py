@@ -1,10 +1,7 @@
-"""Vector indexes: the contract, what every index shares, and the exact one.
+"""Vector indexes: the contract, and what every index shares.
 
 similarity = q . v             metric "inner"
 similarity = q . v / |q| |v|   metric "cosine": both are normalised, so every index needs the inner product alone
-
-The exact index takes all products of a block of queries and the k largest of each (`top_n`). 62,000 movies of 50
-dimensions take about half a millisecond a query; an approximate index pays off for far more.
 """
 
 from __future__ import annotations
@@ -18,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data import artifacts
-from ..data.errors import ChoiceError
+from ..data.errors import ChoiceError, whole
 from ..data.settings import check_value, setting
 from ..linalg.rows import top_n, unit_rows
 
 METRICS = ("inner", "cosine")
-BLOCK_CELLS = 1 << 22  # similarities in a block of queries: 16 MB
 FILE, REMEDY = "index.npz", "the program that builds this index"
 AnyIndex = TypeVar("AnyIndex", bound="VectorIndex")
 
@@ -39,7 +35,7 @@ class VectorIndex(ABC):
     """Rows (n, d), numbered from 0 in the order in which they come; `len(index)` is n.
 
     A subclass sets `name`, and `Settings` where there is more to choose than the metric, and implements `_near`. What
-    speeds this up is put into `arrays` by `_build`, and is stored beside the vectors. An approximate index sets
+    speeds this up is made by `_build`, and put into `arrays` where it is to be stored. An approximate index sets
     `recall`, the least share of the true nearest that it finds, to which tests/test_retrieve.py holds it.
     """
 
@@ -60,23 +56,34 @@ class VectorIndex(ABC):
         return len(self.vectors)
 
     def add(self, vectors: npt.ArrayLike) -> None:
-        """Append `vectors` (m, d); they become rows n .. n + m - 1. Raises `ChoiceError` for another shape."""
+        """Append `vectors` (m, d); they become rows n .. n + m - 1.
+
+        Raises `ChoiceError` for another shape. Cost: all vectors are copied, to keep them together.
+        """
         new = self._prepare(vectors)
         if len(new):
             self.vectors = np.concatenate((self.vectors, new)) if len(self) else new
-            self._build()
+            self._build(len(self) - len(new))
 
     def search(
         self, queries: npt.ArrayLike, k: int, keep: Optional[np.ndarray] = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the k rows most similar to each query: rows (B, k) int64 and similarities (B, k) float32.
 
-        queries: (B, d), finite.  k: 1 or more.  keep: (n,) bool, the rows that may be returned; None = all.
-        Most similar first, ties by row. If fewer than k rows are found, the rest is row -1, similarity -inf.
+        queries: (B, d), or one (d,), which gives (k,) and (k,); finite.  k: 1 or more.  keep: (n,) bool, the rows that
+        may be returned; None = all. Most similar first, ties by row. If there are fewer than k, the rest is row -1,
+        similarity -inf. Raises `ChoiceError` for another shape.
         """
-        prepared = self._prepare(queries)
+        if np.ndim(queries) == 1:
+            rows, similarities = self.search(np.asarray(queries)[None], k, keep)
+            return rows[0], similarities[0]
+        if keep is not None and np.shape(keep) != (len(self),):
+            raise ChoiceError(f"keep of shape {np.shape(keep)}: give ({len(self)},)")
+        prepared, k = self._prepare(queries), whole("k", k)
+        if len(prepared) and keep is None and k <= len(self):
+            return self._search(prepared, k, None)
         rows = np.full((len(prepared), k), -1, dtype=np.int64)
-        similarities = np.full((len(prepared), k), -np.inf, dtype=np.float32)
+        similarities = np.full(rows.shape, -np.inf, dtype=np.float32)
         if len(self) and len(prepared):
             found, values = self._search(prepared, min(k, len(self)), keep)
             rows[:, : found.shape[1]] = np.where(np.isneginf(values), -1, found)
@@ -104,47 +111,39 @@ class VectorIndex(ABC):
             raise ChoiceError(f"vectors of shape {array.shape}: give (number, {dimension})")
         return unit_rows(array.astype(np.float64)) if self.settings.metric == "cosine" else array
 
-    def _build(self) -> None:  # noqa: B027
-        """Fill `arrays` from `vectors`; called after every `add`, for an index that needs it."""
+    def _build(self, first: int) -> None:  # noqa: B027
+        """Take in the vectors from row `first` on; called after every `add`, for an index that needs it."""
 
     @abstractmethod
-    def _near(self, query: np.ndarray) -> np.ndarray:
-        """Return the rows, int64 in any order, among which `search` looks for those nearest to a prepared `query`."""
+    def _near(self, queries: np.ndarray, k: int) -> np.ndarray:
+        """Return rows (B, c) int64, k <= c <= n, different ones, in which those nearest to each prepared query are."""
 
     def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Compute `search` for prepared queries; 1 <= k <= n; similarity -inf where nothing is found."""
-        rows, values = np.zeros((len(queries), k), dtype=np.int64), np.full((len(queries), k), -np.inf, np.float32)
+        """Compute `search` for prepared queries; 1 <= k <= n; similarity -inf where nothing is found.
+
+        Beside a filter as many more are asked for as it takes away, and a query that still lacks some is answered from
+        all that the filter keeps.
+        """
+        kept = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
+        wanted = min(k, len(kept))
+        enough = k if keep is None else 2 * k * len(self) // max(1, len(kept))
+        if enough > len(self) // 4:  # all products are as quick
+            return self._best_of(queries, np.broadcast_to(kept, (len(queries), len(kept))), wanted)
+        near = self._near(queries, enough)
+        rows, similarities = self._best_of(queries, near, wanted, keep)
+        for line in np.flatnonzero(np.isneginf(similarities).any(axis=1)):
+            rows[line], similarities[line] = self._best_of(queries[line : line + 1], kept[None], wanted)
+        return rows, similarities
+
+    def _best_of(
+        self, queries: np.ndarray, near: np.ndarray, k: int, keep: Optional[np.ndarray] = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and similarities (B, k) of the best of the rows `near` (B, c); -inf for those not kept."""
+        near = np.sort(near, axis=1)  # ties go by row
+        similarities = np.empty(near.shape, np.float32)
         for line, query in enumerate(queries):
-            near = np.unique(self._near(query))  # ascending, as ties go by row
-            found, similarities = best((self.vectors[near] @ query)[None], k, keep if keep is None else keep[near])
-            rows[line, : found.shape[1]], values[line, : found.shape[1]] = near[found], similarities
-        return rows, values
-
-
-def best(similarities: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return columns and values (B, k) of the k largest of `similarities` (B, n), changed, that `keep` (n,) allows."""
-    if keep is not None:
-        similarities[:, ~keep] = -np.inf
-    columns = top_n(similarities, k)
-    return columns, np.take_along_axis(similarities, columns, axis=1)
-
-
-class ExactIndex(VectorIndex):
-    """All products; O(n d) a query, `add` copies all rows to keep them together.
-
-    >>> index = ExactIndex(np.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]]), metric="cosine")
-    >>> rows, similarities = index.search([[0.0, 5.0]], k=2)
-    >>> rows.tolist(), similarities.round(2).tolist()
-    ([[2, 1]], [[1.0, 0.800000011920929]])
-    """
-
-    name = "exact"
-
-    def _near(self, query: np.ndarray) -> np.ndarray:
-        return np.arange(len(self))
-
-    def _search(self, queries: np.ndarray, k: int, keep: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        step = max(1, BLOCK_CELLS // len(self))
-        parts = [queries[low : low + step] for low in range(0, len(queries), step)]
-        rows, similarities = zip(*[best(part @ self.vectors.T, k, keep) for part in parts])
-        return np.concatenate(rows), np.concatenate(similarities)
+            np.matmul(self.vectors[near[line]], query, out=similarities[line])
+        if keep is not None:
+            similarities[~keep[near]] = -np.inf
+        columns = top_n(similarities, k)
+        return np.take_along_axis(near, columns, axis=1), np.take_along_axis(similarities, columns, axis=1)
