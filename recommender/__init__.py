@@ -8,16 +8,22 @@
 from typing import TYPE_CHECKING, Any
 
 from .data.catalog import Movie
-from .data.errors import TastevecError
-from .facade import Recommender
+from .data.errors import ArtifactError, ChoiceError, DataError, ServiceError, SettingsError, TastevecError
+from .facade import Fit, Ranked, Recommender, Similar
+from .ranking import Explanation
 from .session.policy import MovieFilter
 from .session.session import Recommendation, Session
+from .session.state import Reason
 
 if TYPE_CHECKING:
     from .text.generator import TasteEmbeddingConfig as TasteEmbeddingConfig
     from .text.generator import TasteEmbeddingGenerator as TasteEmbeddingGenerator
 
-__all__ = ["Movie", "MovieFilter", "Recommendation", "Recommender", "Session", "TastevecError"]
+__version__ = "0.1.0"
+__all__ = [
+    "ArtifactError", "ChoiceError", "DataError", "Explanation", "Fit", "Movie", "MovieFilter", "Ranked", "Reason",
+    "Recommendation", "Recommender", "ServiceError", "Session", "SettingsError", "Similar", "TastevecError",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 import numpy as np
 
+from . import ranking
 from .data.catalog import Catalog, Movie
 from .data.errors import ArtifactError, ChoiceError, shown, whole
 from .data.interactions import Interactions
@@ -19,9 +21,9 @@ from .data.titles import TitleIndex
 from .learn.base import DEFAULT_METHOD
 from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
-from .opening import SVD, open_parts, path_of
+from .opening import SVD, open_parts
 from .opening import TWO_TOWER as TWO_TOWER
-from .ranking import Wishes, allowed_movies, check_familiarity, genre_bonus, history_of, moment, rank
+from .ranking import TASTE, Explanation
 from .session import gaussian
 from .session.engine import SessionEngine
 from .session.policy import MovieFilter, PolicySettings
@@ -199,7 +201,7 @@ class Recommender:
 
     def recommend(
         self,
-        user: Union[int, Sequence[Any]],
+        user: Union[int, Sequence[Any], Mapping[str, Any]],
         n: int = 10,
         method: str = DEFAULT_METHOD,
         wanted: Optional[MovieFilter] = None,
@@ -210,7 +212,8 @@ class Recommender:
     ) -> list[Ranked]:
         """Return the n best movies that a user has not rated, best first; fewer if no more pass the filters.
 
-        user: the id of one whose ratings are in the data, or a list of (movie, stars) or of movies, each 5 stars.
+        user: the id of one whose ratings are in the data; a list of (movie, stars), of (movie, stars, seconds since
+        1970) or of movies, each 5 stars; or a profile, as `session.profiles.read_profile` returns it.
         method: a model of learn/registry.py, opened or fitted on first use (models.py): `notes` say what stood in for
         one that is not to be had.  wanted: allowed genres and years.  exclude: movies that are not to be shown.
         familiarity: 1 = what everybody knows first, 0 = what fits this person alone; None = the model's own.
@@ -220,33 +223,69 @@ class Recommender:
         >>> [str(movie.movie) for movie in Recommender.load().recommend(1, n=1, method="popularity")]
         ['The Shawshank Redemption (1994)']
         """
-        n, at = whole("n", n), moment(at)
-        familiarity = check_familiarity(familiarity)
-        allowed = allowed_movies(self.catalog, wanted, self._rows(exclude, "exclude"))
-        path = None if isinstance(context, bool) else path_of(context, "context")
-        bonus = None if context is False or context is None else genre_bonus(self.catalog, path, at)
-        name = self._models.name_of(method)
-        history, row = self._history_of(user, at, name)
-        allowed[history.movie_rows[history.row(row)]] = False
-        model = self._models.get(name)
-        wishes = Wishes(allowed, familiarity, bonus, self.catalog.n_ratings)
-        found = rank(model, history, row, at, wishes, min(n, len(allowed)))
+        n, at = whole("n", n), ranking.moment(at)
+        excluded, name = self._rows(exclude, "exclude"), self._models.name_of(method)
+        wishes = ranking.wishes(self.catalog, wanted, excluded, familiarity, context, at)
+        history, row, seen = self._history_of(user, at, name)
+        wishes.allowed[history.movie_rows[history.row(row)]] = False
+        wishes.allowed[seen] = False
+        found = ranking.rank(self._models.get(name), history, row, at, wishes, min(n, history.n_movies))
         return [Ranked(self.catalog.movie(movie), score, by) for movie, score, by in found]
 
-    def _history_of(self, user: Any, at: int, method: str) -> tuple[Interactions, int]:
-        """Return ratings, and the row in them, of a user in the data or of a list."""
+    def explain(
+        self,
+        user: Union[int, Sequence[Any], Mapping[str, Any]],
+        movie: Union[int, str, Movie],
+        method: str = TASTE,
+        at: Optional[int] = None,
+    ) -> Explanation:
+        """Return how a movie fits what `user` (as in `recommend`) likes, and which of their favorites are like it.
+
+        method: "taste", the cosine of the movie's vector with the sum of those of the movies rated, each times its
+        rating less 3 stars; or one of `recommend`, whose score is split into what each rating added when it came.
+        """
+        model = None if method == TASTE else self._models.get(self._models.name_of(method))
+        row, at = self.row_of(movie), ranking.moment(at)
+        history, user_row, _ = self._history_of(user, at)
+        own, vectors = history.select(np.array([user_row])), unit_rows(self.movie_vectors)
+        return ranking.explain(self.catalog, own, vectors, row, model, at)
+
+    def quality_metrics(self) -> dict[str, Any]:
+        """Return what the index of text vectors holds: movies, width, backend, genre separation gap, and the shares of
+        movies with a description and with ratings. Without text vectors those of the ratings are described."""
+        from .evaluate.embeddings import index_quality
+        from .session.cold_start import load_texts
+
+        try:
+            vectors, backend = load_texts(self.folder, self.catalog, self.backend), self.backend
+        except ArtifactError as error:
+            self._tell(f"no text vectors here ({error}): those of the ratings instead")
+            vectors, backend = unit_rows(self.movie_vectors), SVD
+        return {"backend": backend, **index_quality(vectors, self.catalog)}
+
+    def warm(self, methods: Iterable[str] = (DEFAULT_METHOD,)) -> dict[str, float]:
+        """Do at once what first calls would wait for, for servers; return the seconds of each step."""
+        steps: dict[str, Callable[[], object]] = {"titles": lambda: self.titles, "similar": lambda: self._similar}
+        steps["words"] = lambda: self.encode("a funny movie about war")
+        steps.update((name, functools.partial(self._models.get, name)) for name in map(self._models.name_of, methods))
+        seconds = {}
+        for name, step in steps.items():
+            started = time.perf_counter()
+            try:
+                step()
+            except (ArtifactError, ChoiceError) as error:
+                self._tell(f"no {name} here: {error}")
+            seconds[name] = time.perf_counter() - started
+        return seconds
+
+    def _history_of(self, user: Any, at: int, method: str = "") -> tuple[Interactions, int, list[int]]:
+        """Return ratings, the row in them of a user in the data, of a profile or of a list, and more that is seen."""
         if isinstance(user, numbers.Integral) and not isinstance(user, bool):
-            history = self._models.history
-            found = np.flatnonzero(history.user_ids == int(user))
-            if not len(found):
-                first, last = history.user_ids[0], history.user_ids[-1]
-                raise ChoiceError(f"no user {shown(user)} in these ratings: their ids run from {first} to {last}")
-            return history, int(found[0])
-        if not isinstance(user, (list, tuple)):
-            raise ChoiceError(f"user {shown(user)}: give the id of a user in the data, or a list of (movie, stars)")
-        if not user and method != POPULARITY:
+            return self._models.history, self._models.user_row(int(user)), []
+        given, seen = ranking.ratings_of(user, self.catalog) if isinstance(user, Mapping) else (user, [])
+        if isinstance(given, (list, tuple)) and not given and method != POPULARITY:
             raise ChoiceError("nothing is known of a user without ratings: name a movie, or take method popularity")
-        return history_of(user, self.row_of, self.catalog.movie_ids, at), 0
+        return ranking.history_of(given, self.row_of, self.catalog.movie_ids, at), 0, seen
 
     def _rows(self, movies: Iterable[Union[int, str, Movie]], what: str) -> list[int]:
         if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):

@@ -79,7 +79,7 @@ class Hybrid(Blend):
     @dataclass(frozen=True)
     class Settings:  # chosen on the validation parts of ml-latest-small
         fusion: str = setting("scores", "what is added up", choices=("scores", "ranks"))
-        two_tower: float = setting(0.2, "weight of the two towers; the stacker weighs 1", 0)
+        two_tower: float = setting(0.1, "weight of the two towers; the stacker weighs 1", 0)
         embedding: float = setting(0.1, "weight of the texts", 0)
         fame: float = setting(0.25, "how much less a movie counts that everybody knows", 0)
         candidates: int = setting(100, "movies of the stacker that are put in another order", 1)

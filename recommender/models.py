@@ -19,7 +19,7 @@ import numpy as np
 
 from .data.artifacts import command, has_manifest
 from .data.catalog import Catalog
-from .data.errors import ArtifactError, shown
+from .data.errors import ArtifactError, ChoiceError, shown
 from .data.interactions import Interactions
 from .data.splits import REMEDY, load_all
 from .learn.base import Ranker
@@ -80,6 +80,14 @@ class Models:
                     raise Missing(f"no ratings in {self.folder}: run {command(REMEDY, self.folder)}")
                 self._history = load_all(self.folder)
             return self._history
+
+    def user_row(self, user_id: int) -> int:
+        """Return the row of a user in `history`; raises `ChoiceError` if there is none."""
+        ids = self.history.user_ids
+        found = np.flatnonzero(ids == user_id)
+        if not len(found):
+            raise ChoiceError(f"no user {shown(user_id)} in these ratings: their ids run from {ids[0]} to {ids[-1]}")
+        return int(found[0])
 
     def name_of(self, method: object) -> str:
         """Return the name of a method in learn/registry.py; raises `ChoiceError` if there is none."""

@@ -12,7 +12,7 @@ import numpy as np
 from .data import artifacts
 from .data.catalog import Catalog
 from .data.errors import ArtifactError, ChoiceError, shown
-from .data.settings import default_folder, read_settings
+from .data.settings import default_folder, path_of, read_settings
 from .data.splits import PARTS, load_split
 from .learn.svd import USERS, SvdModel
 from .session import gaussian
@@ -88,10 +88,3 @@ def _with_two_tower(folder: Path, catalog: Catalog, policy: PolicySettings, back
     policy = replace(policy, learning_rule=MOVING_AVERAGE)
     rule = two_tower_rule(model, policy)
     return {"catalog": catalog, "movie_vectors": model.movie_vectors_, "policy": policy, "rule": rule, "notes": []}
-
-
-def path_of(value: object, what: str) -> Optional[Path]:
-    """Return a path given as a str or a Path; raises `ChoiceError` for anything else but None."""
-    if not isinstance(value, (str, Path, type(None))):
-        raise ChoiceError(f"{what} {shown(value)}: give its path as a str or a Path")
-    return None if value is None else Path(value)

@@ -14,25 +14,41 @@ import dataclasses
 import numbers
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from .data.catalog import Catalog
+from .data.catalog import Catalog, Movie
 from .data.errors import ChoiceError, shown, whole
-from .data.interactions import Interactions
-from .data.settings import check_value, default_folder, read_settings, setting
+from .data.interactions import LIKED, NEUTRAL, Interactions
+from .data.settings import check_value, default_folder, path_of, read_settings, setting
 from .learn.base import Ranker
 from .linalg.rows import top_n
 from .session.policy import MovieFilter, PolicySettings
+from .session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP, Reason
 
 LATEST = 2**32  # seconds; a larger value is in milliseconds
 FAVORITE = 5.0  # stars of a movie that is named without any
 DAY_PARTS = {"morning": range(6, 12), "afternoon": range(12, 17), "evening": range(17, 22)}  # hours; else "night"
 NIGHT = "night"
+STARS = {LIKE: 4.5, DISLIKE: 2.0, NOT_INTERESTED: 2.5}  # of an answer without a rating
+NOT_SEEN = (LATER, SKIP)
+PEOPLE = "the id of a user in the data, a profile as read_profile returns it, or a list of (movie, stars)"
+TASTE, N_NEAR = "taste", 3
+_BLOCK = 64
 CONTEXT = default_folder("config") / "context.yaml"
+
+
+class Explanation(NamedTuple):
+    """Why a movie is for somebody: the terms of `because` add up to `recommendation_score`."""
+
+    movie: Movie
+    recommendation_score: float
+    explanation: str
+    similar_to_your_favorites: list[tuple[Movie, float]]  # cosines, the largest first
+    because: list[Reason]  # of each movie rated, the largest first
 
 
 class Wishes(NamedTuple):
@@ -77,18 +93,19 @@ def rank(
     return [(movie, float(scores[movie]), names[by[movie]]) for movie in found if scores[movie] > -np.inf]
 
 
-def allowed_movies(catalog: Catalog, wanted: Optional[MovieFilter], exclude: Iterable[int]) -> np.ndarray:
-    """Return (n_movies,) bool: what passes the filter and is not in the rows `exclude`."""
+def wishes(
+    catalog: Catalog, wanted: Optional[MovieFilter], exclude: Iterable[int], familiarity: Any, context: Any, at: int
+) -> Wishes:
+    """Return what a request asks for; exclude: movie rows.  See `Recommender.recommend` for the others."""
     if not isinstance(wanted, (MovieFilter, type(None))):
         raise ChoiceError(f"wanted {shown(wanted)}: give a MovieFilter")
+    if familiarity is not None:
+        familiarity = check_value(PolicySettings, "familiarity", familiarity)
+    path = CONTEXT if isinstance(context, bool) else path_of(context, "context")
+    bonus = None if context is False or path is None else genre_bonus(catalog, path, at)
     allowed = (wanted or MovieFilter()).mask(catalog)
     allowed[list(exclude)] = False
-    return allowed
-
-
-def check_familiarity(value: Any) -> Optional[float]:
-    """Return a number from 0 to 1, or None; raises `SettingsError` for anything else."""
-    return None if value is None else check_value(PolicySettings, "familiarity", value)
+    return Wishes(allowed, familiarity, bonus, catalog.n_ratings)
 
 
 def moment(at: Optional[int]) -> int:
@@ -105,6 +122,8 @@ def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, 
     given: a list of (movie, stars), of movies (5 stars), or of (movie, stars, seconds since 1970); those without a time
     end at `at`, a second apart.  row_of: the row of a movie, id or title.
     """
+    if not isinstance(given, (list, tuple)):
+        raise ChoiceError(f"user {shown(given)}: give {PEOPLE}")
     entries = [one if isinstance(one, (tuple, list)) else (one, FAVORITE) for one in given]
     rows, stars, times = [], [], []
     for place, entry in enumerate(entries):
@@ -125,7 +144,71 @@ def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, 
     return Interactions.from_rows(zeros[:1], movie_ids, zeros, *columns)
 
 
-def genre_bonus(catalog: Catalog, path: Optional[Path], at: int) -> np.ndarray:
+def ratings_of(profile: Mapping[str, Any], catalog: Catalog) -> tuple[list[Any], list[int]]:
+    """Return the ratings of a profile (session/profiles.py) as `history_of` takes them, and the rows of what is seen.
+
+    A rating counts before an answer, which counts `STARS`; movies that the catalogue lacks are left out.
+    """
+    try:
+        stars = dict.fromkeys(profile["favorites"], (FAVORITE, ""))
+        stars.update({i: (STARS[answer], "") for i, answer in profile["answers"] if answer in STARS})
+        stars.update({i: (rating, date) for i, rating, date in profile.get("ratings", [])})
+        seen = [catalog.row_of(i) for i, answer in profile["answers"] if answer not in NOT_SEEN and i in catalog]
+    except (KeyError, TypeError, ValueError):
+        raise ChoiceError(f"user {shown(profile)}: give {PEOPLE}") from None
+    found: list[Any] = []
+    for movie_id, (rating, date) in stars.items():
+        if movie_id in catalog:
+            day = np.datetime64(date, "s").astype(int) if date else None
+            found.append((movie_id, rating) if day is None else (movie_id, rating, max(int(day), 0)))
+    return found, seen
+
+
+def explain(
+    catalog: Catalog, history: Interactions, vectors: np.ndarray, movie: int, model: Optional[Ranker], at: int
+) -> Explanation:
+    """Return why a movie, by row, is for the one user of `history`, whose own rating of it does not count.
+
+        taste = sum of (rating - 3) v_i        similarity = taste . v / |taste| |v|, -1 to 1: a sum over the ratings
+
+    vectors: (n_movies, k), v at length 1.  model: whose score is taken apart instead, see `replayed_terms`.
+    """
+    history = history.take(history.movie_rows != movie)
+    V, rated = vectors[history.movie_rows], list(map(catalog.movie, history.movie_rows.tolist()))  # (n, k)
+    weights, cosines = history.ratings - np.float32(NEUTRAL), V @ vectors[movie]
+    length = float(np.linalg.norm(weights @ V))
+    terms = weights * cosines / (length or 1.0)
+    text = f"Matches your taste profile with {float(terms.sum()):.1%} similarity"
+    rest = []
+    if model is not None:
+        first, *terms = replayed_terms(model, history, 0, at, movie).tolist()
+        rest = [Reason("average", None, first)]
+    because = [Reason("rating", one, float(term)) for one, term in zip(rated, terms)]
+    because = sorted(because, key=lambda reason: -abs(reason.value)) + rest
+    near = [i for i in np.argsort(-cosines, kind="stable").tolist() if history.ratings[i] >= LIKED and cosines[i] > 0]
+    favorites = [(rated[i], float(cosines[i])) for i in near[:N_NEAR]]
+    return Explanation(catalog.movie(movie), sum(reason.value for reason in because), text, favorites, because)
+
+
+def replayed_terms(model: Ranker, history: Interactions, row: int, at: int, movie: int) -> np.ndarray:
+    """Return a movie's score for nobody, and what each rating added when it came, (1 + n,): they add up to the score.
+
+    Exact for every model; of one that is linear in the ratings each term is that rating's own part.
+    """
+    known = history.row(row)
+    n = known.stop - known.start
+    scores = np.empty(n + 1)
+    for low in range(0, n + 1, _BLOCK):
+        counts = np.arange(low, min(low + _BLOCK, n + 1))
+        indptr = np.concatenate(([0], np.cumsum(counts)))
+        position = known.start + np.arange(indptr[-1]) - np.repeat(indptr[:-1], counts)
+        columns = (history.movie_rows[position], history.ratings[position], history.times[position])
+        first = Interactions(counts, history.movie_ids, indptr, *columns)
+        scores[counts] = model.score(first, np.arange(len(counts)), np.full(len(counts), at))[:, movie]
+    return np.diff(scores, prepend=0.0)
+
+
+def genre_bonus(catalog: Catalog, path: Path, at: int) -> np.ndarray:
     """Return what the hour of `at`, local time, adds to each movie's score, (n_movies,); see config/context.yaml.
 
     Raises `SettingsError`, naming file and line, for a key that is no part of the day and genre of the catalogue, and
@@ -139,6 +222,6 @@ def genre_bonus(catalog: Catalog, path: Optional[Path], at: int) -> np.ndarray:
         for column, genre in enumerate(catalog.genre_names)
     }
     weight = [(key, float, setting(0.0, "weight of a genre at a part of the day", -10, 10)) for key in keys]
-    chosen: Any = read_settings(dataclasses.make_dataclass("ContextSettings", weight, frozen=True), path or CONTEXT)
+    chosen: Any = read_settings(dataclasses.make_dataclass("ContextSettings", weight, frozen=True), path)
     weights = [getattr(chosen, key) for key, (part, _) in keys.items() if part == now]
     return catalog.genres @ np.array(weights) / np.maximum(catalog.genres.sum(axis=1), 1)

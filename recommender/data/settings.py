@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
-from .errors import SettingsError, shown
+from .errors import ChoiceError, SettingsError, shown
 
 T = TypeVar("T")
 LARGEST = 10_000  # characters of a file
@@ -132,3 +132,10 @@ def default_folder(name: str) -> Path:
     """Return the library's own folder `config` or `processed`: in the package (a wheel) or beside it (a clone)."""
     package = Path(__file__).resolve().parents[1]
     return package / name if (package / name).is_dir() else package.parent / name
+
+
+def path_of(value: object, what: str) -> Optional[Path]:
+    """Return a path given as a str or a Path; raises `ChoiceError` for anything else but None."""
+    if not isinstance(value, (str, Path, type(None))):
+        raise ChoiceError(f"{what} {shown(value)}: give its path as a str or a Path")
+    return None if value is None else Path(value)

@@ -23,7 +23,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -191,6 +191,18 @@ def separation_gap(vectors: np.ndarray, genres: np.ndarray) -> Gap:
     is_chance = overall**2 * V.shape[1] * (n_all // 2) <= 9
     gap = float("nan") if is_chance else (shared - apart) / abs(overall)
     return Gap(shared, apart, overall, gap, int(n_same) // 2, int(n_all - n_same) // 2)
+
+
+def index_quality(vectors: np.ndarray, catalog: Catalog) -> dict[str, Any]:
+    """Return what an index of movie vectors (n_movies, d) holds, rows of length 1 or 0, and what is known of movies."""
+    described = [text != "" for text in catalog.column("overview")]
+    return {
+        "n_movies": int(vectors.any(axis=1).sum()),
+        "width": vectors.shape[1],
+        "genre_separation_gap": separation_gap(vectors, catalog.genres).gap,
+        "share_with_description": float(np.mean(described)),
+        "share_with_ratings": float((catalog.n_ratings > 0).mean()),
+    }
 
 
 def compare_backends(

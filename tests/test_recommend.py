@@ -1,0 +1,212 @@
+"""Lists for one person: who they are, what may be shown, what stands in for a method, and why a movie is listed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recommender import MovieFilter, Recommender, models, ranking
+from recommender.data.errors import ArtifactError, SettingsError
+from recommender.data.interactions import Interactions
+from recommender.hybrid import HybridQuotas
+from recommender.models import Models, cost
+from tests.test_hybrid import Fixed, of
+from tests.tiny import make_processed
+
+NOW = 1_700_000_000
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Recommender:
+    return Recommender.load()
+
+
+def ratings_in_data(shipped: Recommender, user_id: int) -> Interactions:
+    history = shipped._models.history
+    return history.select(np.flatnonzero(history.user_ids == user_id))
+
+
+@pytest.mark.parametrize("method", ["popularity", "svd", "content", "embedding", "two_tower"])
+def test_a_list_is_answered_as_somebody_in_the_data(shipped, method):
+    own = ratings_in_data(shipped, 15)
+    given = list(zip(own.movie_ids[own.movie_rows].tolist(), own.ratings.tolist(), own.times.tolist()))
+    expected = shipped.recommend(15, 20, method, at=NOW)
+    assert shipped.recommend(given[::-1], 20, method, at=NOW) == expected  # times give the order
+    assert shipped.recommend([pair[:2] for pair in given], 20, method, at=NOW) == expected
+    assert {one.by for one in expected} == {method}
+    assert len(expected) == 20
+
+
+def test_movies_alone_are_favorites_and_titles_are_found(shipped):
+    named = shipped.recommend(["The Matrix", shipped.search("heat", 1)[0], 1214], 5, "svd", at=NOW)
+    assert named == shipped.recommend([(2571, 5), (6, 5.0), (1214, np.float32(5))], 5, "svd", at=NOW)
+
+
+def test_filters_and_exclusions_leave_the_rest_in_its_order(shipped):
+    every = shipped.recommend(15, 10**6, "svd", at=NOW)
+    wanted = MovieFilter(genres=("Horror",), first_year=1980)
+    passing = [one for one in every if "Horror" in one.movie.genres and one.movie.year >= 1980]
+    assert shipped.recommend(15, 10**6, "svd", wanted, at=NOW) == passing
+    gone = [passing[0].movie, passing[2].movie.movie_id]
+    assert shipped.recommend(15, 3, "svd", wanted, gone, at=NOW) == [passing[i] for i in (1, 3, 4)]
+    nothing = MovieFilter(first_year=3000)
+    assert shipped.recommend(15, 5, "svd", nothing, familiarity=0.5, context=True, at=NOW) == []
+
+
+def test_familiarity_goes_from_what_everybody_knows_to_this_person(shipped):
+    def order(familiarity):
+        found = shipped.recommend(15, 200, "svd", familiarity=familiarity, at=NOW)
+        return [one.movie for one in found]
+
+    known = [movie.n_ratings for movie in order(1)]
+    assert known == sorted(known, reverse=True)
+    assert order(0.5) == order(None)
+    fame = [np.mean([movie.n_ratings for movie in order(f)]) for f in (0, 0.5, 1)]
+    assert fame[0] < fame[1] < fame[2]
+
+
+def test_the_hour_weighs_genres_only_when_asked(shipped, tmp_path):
+    path = tmp_path / "context.yaml"
+    path.write_text("evening_film_noir: 10\n")
+    evening, morning = (int(time.mktime((2023, 11, 14, hour, 0, 0, 0, 0, -1))) for hour in (19, 9))
+    plain = [one.movie for one in shipped.recommend(15, 9, "svd", at=evening)]
+    weighed, bare = (
+        {one.movie: one.score for one in shipped.recommend(15, 10**6, "svd", familiarity=0.5, at=evening, context=file)}
+        for file in (path, False)
+    )
+    for movie, score in list(bare.items())[::50]:
+        share = "Film-Noir" in movie.genres and 1 / len(movie.genres)
+        assert weighed[movie] == pytest.approx(score + 10 * share, abs=1e-4)
+    assert "Film-Noir" in next(iter(weighed)).genres
+    assert [one.movie for one in shipped.recommend(15, 9, "svd", at=morning, context=str(path))] == plain
+    assert shipped.recommend(15, 9, "svd", at=evening, context=True) != shipped.recommend(15, 9, "svd", at=evening)
+    wrong = {"a: 1": "unknown key 'a'", "evening_dram: 1": "did you mean evening_drama", "night_horror: 11": "range"}
+    for line, message in {**wrong, "night_horror: yes": "not a number", "- 1": "not settings"}.items():
+        path.write_text(f"# weights\n{line}\n")
+        with pytest.raises(SettingsError, match=message) as caught:
+            shipped.recommend(15, context=path, method="svd")
+        assert "line 2" in str(caught.value) or line == "- 1"
+
+
+def test_a_profile_counts_ratings_and_answers_and_what_is_seen_stays_away(shipped):
+    best = [one.movie.movie_id for one in shipped.recommend([(2571, 5), (1214, 2)], 4, "svd", at=NOW)]
+    answers = [[1214, "dislike"], [best[0], "seen"], [best[1], "later"], [best[2], "skip"], [10**9, "like"]]
+    profile: dict[str, Any] = {"favorites": [2571], "answers": answers, "words": []}
+    found = [one.movie.movie_id for one in shipped.recommend(profile, 3, "svd", at=NOW)]
+    assert found == [best[1], best[2], best[3]]
+    profile["ratings"] = [[2571, 1.0, "2020-05-01"], [1214, 5.0, ""]]
+    turned = shipped.recommend([(2571, 1), (1214, 5)], 9, "svd", exclude=[best[0]], at=NOW)
+    assert shipped.recommend(profile, 9, "svd", at=NOW) == turned
+
+
+def test_a_part_of_a_hybrid_is_named_for_each_movie():
+    rows = np.arange(6)
+    parts = {"embedding": -rows, "svd": rows, "ease": -abs(rows - 2), "content": -abs(rows - 3)}
+    model = of(HybridQuotas, {name: scores.tolist() for name, scores in parts.items()})
+    data = Interactions.from_columns([1], [10], [5], [1], np.arange(10, 16))
+    model.fit(data)
+    allowed = np.array([False, True, True, True, True, False])  # the first is seen, the last not wanted
+    found = ranking.rank(model, data, 0, 5, ranking.Wishes(allowed, None, None, rows), 3)
+    # quotas of 3: 1.2, .9, .6, .3 -> 1, 1, 1, 0
+    assert [(row, by) for row, _, by in found] == [(1, "embedding"), (4, "svd"), (2, "ease")]
+
+
+def test_what_is_missing_is_told_once_and_something_stands_in(tmp_path, caplog):
+    tiny = Recommender.load(make_processed(tmp_path))  # an SVD, and neither ratings nor texts
+    with caplog.at_level(logging.WARNING, "recommender"):
+        first = tiny.recommend([1], 3, at=NOW)
+        assert {one.by for one in first} == {"svd"}
+        assert tiny.recommend([1], 3, "embedding", at=NOW) == tiny.recommend([1], 3, "ease", at=NOW) == first
+        told = [str(note) for note in tiny.notes if " instead" in note]
+        tiny.recommend([1], 3, "embedding")
+    assert [note.split()[1] for note in told] == ["stacker", "embedding", "content", "ease"]
+    assert [record.getMessage() for record in caplog.records] == told
+    assert all("preprocess.setup" in note or "generate_embeddings" in note for note in told)
+    by_count = [one.movie.movie_id for one in tiny.recommend([1], 3, "popularity")]
+    assert by_count == [4, 3, 7]  # of tiny.FILMS, by ratings
+    with pytest.raises(ArtifactError, match=r"no ratings in .*preprocess\.setup"):
+        tiny.recommend(1)
+
+
+def test_a_slow_fit_is_told_before_and_one_that_memory_does_not_hold_is_refused(monkeypatch):
+    recommender = Recommender.load()
+    monkeypatch.setattr(models, "free_memory", lambda: 1000)
+    command = r"takes about \d+ s and \d+\.\d GB, and 0\.0 GB are free: run python -m model\.train_ranking_model"
+    with pytest.raises(ArtifactError, match=command):
+        recommender.recommend(1)
+    recommender.recommend(1, 3, "hybrid")  # what needs no fit is left: the two towers are stored
+    assert ["hybrid without stacker" in note for note in recommender.notes] == [True]
+    monkeypatch.setattr(models, "free_memory", lambda: None)
+    monkeypatch.setattr(models, "PATIENCE", 0.0)
+    told: list[str] = []
+    monkeypatch.setattr(models, "cost", lambda name, history: (7.0, 1e9))
+    shelf = Models(recommender.folder, recommender.catalog, "minilm", told.append)
+    shelf.get("popularity")
+    assert told == [
+        "fitting popularity takes about 7 s and 1.0 GB; python -m model.train_ranking_model --method popularity stores "
+        "it for the next time"
+    ]
+
+
+def test_costs_grow_with_the_data(shipped):
+    history = shipped._models.history
+    fewer = history.take(history.movie_rows % 2 == 0)
+    for name in models.COSTS:
+        seconds, size = cost(name, history)
+        assert seconds > cost(name, fewer)[0] > 0
+        assert size > cost(name, fewer)[1]
+    assert models.free_memory() is None or models.free_memory() > 0
+
+
+@pytest.mark.parametrize("method", ["taste", "svd", "content"])
+def test_an_explanation_adds_up(shipped, method):
+    movie = shipped.recommend(15, 1, "svd", at=NOW)[0].movie
+    why = shipped.explain(15, movie, method, at=NOW)
+    assert why.movie == movie
+    assert why.recommendation_score == pytest.approx(sum(reason.value for reason in why.because), abs=1e-6)
+    own = ratings_in_data(shipped, 15)
+    rows, row = own.movie_rows, shipped.row_of(movie)
+    unit = shipped.movie_vectors / np.maximum(np.linalg.norm(shipped.movie_vectors, axis=1, keepdims=True), 1e-9)
+    taste = (own.ratings - 3) @ unit[rows]
+    similarity = taste @ unit[row] / np.linalg.norm(taste)
+    assert why.explanation == f"Matches your taste profile with {similarity:.1%} similarity"
+    liked = {shipped.catalog.movie(i): unit[i] @ unit[row] for i in rows[own.ratings >= 4].tolist()}
+    nearest = sorted(liked.items(), key=lambda pair: -pair[1])[:3]
+    assert [one for one, _ in why.similar_to_your_favorites] == [one for one, _ in nearest]
+    if method == "taste":
+        assert why.recommendation_score == pytest.approx(similarity, abs=1e-5)
+    else:
+        score = shipped._models.get(method).score(own, [0], [NOW])[0, row]
+        assert why.recommendation_score == pytest.approx(score, rel=1e-4)
+    if method == "svd":  # linear: each rating alone adds its term
+        alone = shipped.explain([(why.because[0].movie, own.ratings[0] * 0 + 5)], movie, method)
+        assert alone.because[0].value == pytest.approx(why.because[0].value, rel=1e-3)
+
+
+def test_the_own_rating_of_a_movie_does_not_explain_it(shipped):
+    assert shipped.explain([(1, 5), (2571, 4)], 1) == shipped.explain([(2571, 4)], 1)
+
+
+def test_quality_metrics_of_the_index(shipped, tmp_path):
+    found = shipped.quality_metrics()
+    assert (found["n_movies"], found["width"], found["backend"]) == (6136, 384, "minilm")
+    assert 0 < found["genre_separation_gap"] < 1
+    assert found["share_with_ratings"] == 1
+    assert found["share_with_description"] > 0.99
+    tiny = Recommender.load(make_processed(tmp_path))
+    without = tiny.quality_metrics()
+    assert (without["n_movies"], without["width"], without["backend"]) == (9, 2, "svd")
+    assert without["share_with_description"] == 1 / 9
+    assert "generate_embeddings" in tiny.notes[-1]
+
+
+def test_warm_does_what_first_calls_would(tmp_path):
+    tiny = Recommender.load(make_processed(tmp_path))
+    assert list(tiny.warm(["svd", "popularity"])) == ["titles", "similar", "words", "svd", "popularity"]
+    assert {"titles", "_similar"} <= vars(tiny).keys()
+    assert any(note.startswith("no words here") for note in tiny.notes)
+    assert Fixed([1.0]).name == "fixed"
