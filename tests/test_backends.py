@@ -100,7 +100,7 @@ def test_default_model_settings_and_length_1(stand_in):
     np.testing.assert_allclose(vectors, [[0, 1], [0.5**0.5, 0.5**0.5]], atol=1e-7)
     assert backend.identity == ("sentence-transformers", "BAAI/bge-base-en-v1.5", 2)
     assert stand_in.made == [("BAAI/bge-base-en-v1.5", "cpu")]
-    assert stand_in.asked == [7]
+    assert set(stand_in.asked) == {7}
 
 
 def test_what_cannot_be_used_is_refused(stand_in, monkeypatch):

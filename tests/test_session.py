@@ -65,8 +65,12 @@ def make_encoder(rule: LearningRule, catalog: Catalog) -> FreeText:
     return FreeText(catalog, rule, TopicBackend(), TopicBackend().embed_texts(catalog.lines()))
 
 
+IN_FORMULA = ("genre", "popularity", "diversity", "traits")  # terms of `reference_scores`; engines here have no others
+
+
 def make_engine(rule: str = "average", n: int = N, wanted: MovieFilter | None = None, **policy: float) -> SessionEngine:
-    settings, catalog = dataclasses.replace(PolicySettings(), **policy), make_catalog(n)
+    others = {term.weight: 0.0 for kind, term in TERMS.items() if kind not in IN_FORMULA}
+    settings, catalog = dataclasses.replace(PolicySettings(), **{**others, **policy}), make_catalog(n)
     learning = make_rule(rule, settings, n)
     return SessionEngine(catalog, learning, settings, wanted or MovieFilter(), make_encoder(learning, catalog).encode)
 

@@ -22,7 +22,7 @@ from recommender.data.catalog import NO_GENRES, Catalog
 from recommender.data.errors import ChoiceError, DataError
 from recommender.data.raw import ratings_table
 from recommender.data.raw.ratings_table import read_ratings
-from recommender.data.raw.sources import ITEM_GENRES, open_source
+from recommender.data.raw.sources import ITEM_GENRES, open_source, open_sources
 from recommender.data.splits import load_ratings, load_split
 
 from .raw_sets import BASE, HEADER, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, run_setup, write_csv
@@ -41,7 +41,8 @@ ITEMS = ""
 for film in ("10|Matrix, The (1999)|x||y&Action Sci-Fi", "20|Amélie (2001)|x||y&Comedy", "30|Heat (1995)|||&unknown"):
     about, genres = film.split("&")
     ITEMS += "|".join([about, *(str(int(genre in genres.split())) for genre in ITEM_GENRES)]) + "\n"
-PUBLISHED = {  # format, files
+GENRES = ["Action|Sci-Fi", "Comedy", NO_GENRES]
+PUBLISHED = {  # format, files, genres of the three movies where they are not GENRES
     "csv": ("csv", {"ratings.csv": HEADER + joined(",", ".1f"), "movies.csv": "movieId,title,genres\n" + CSV}),
     "1m": ("dat", {"ratings.dat": joined("::"), "movies.dat": DAT.encode("latin-1")}),
     "10m": ("dat", {"ratings.dat": joined("::", ".1f"), "movies.dat": DAT}),
@@ -65,15 +66,21 @@ def table(path, form=None, scale=None):
     return list(zip(*(column.tolist() for column in columns)))
 
 
-@pytest.mark.parametrize(("form", "files"), PUBLISHED.values(), ids=PUBLISHED)
-def test_every_published_form_gives_the_same_ratings_and_movies(tmp_path, form, files):
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_form_gives_the_same_ratings_and_movies(tmp_path, name):
+    form, files, *genres = PUBLISHED[name]
     folder = write(tmp_path / "raw", files)
     for path in (folder, pack(folder, tmp_path / "set.zip")):
         source = open_source(path)
         assert source.format == form
         assert table(path) == ROWS
-        names = [("Matrix, The (1999)", "Action|Sci-Fi"), ("Amélie (2001)", "Comedy"), ("Heat (1995)", NO_GENRES)]
+        names = zip(("Matrix, The (1999)", "Amélie (2001)", "Heat (1995)"), *(genres or [GENRES]))
         assert source.movies == dict(zip((10, 20, 30), names))
+    together = contextlib.nullcontext()  # sets whose movie ids mean the same
+    if name not in ("csv", "1m", "10m"):
+        together = pytest.raises(DataError, match=f"movie ids of .*{form}.* mean different movies")
+    with together:
+        open_sources([folder, write_csv(tmp_path / "small")])
 
 
 def test_movietweetings_is_known_by_ids_and_scale_and_mapped_in_a_straight_line(tmp_path):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from recommender.data.interactions import Interactions
-from recommender.learn.two_tower.fold_in import loss_gradient
 from recommender.learn.two_tower.gradient_check import check_gradient
 from recommender.learn.two_tower.history import bags_before, draw_ends
 from recommender.learn.two_tower.losses import LOSSES
@@ -173,6 +172,6 @@ def test_the_gradient_of_fold_in(objective: str) -> None:
             total += float(np.mean(parts))
         return total
 
-    check_gradient(loss, {"u": loss_gradient(u, objective, m, c, known)}, {"u": u}, np.random.default_rng(0))
-    nobody = loss_gradient(u, objective, m, c, known.take(known.user_rows() > 0))
+    check_gradient(loss, {"u": LOSSES[objective].of_users(u, m, c, known)}, {"u": u}, np.random.default_rng(0))
+    nobody = LOSSES[objective].of_users(u, m, c, known.take(known.user_rows() > 0))
     assert (nobody != 0).any(axis=1).tolist() == [False, True, True]

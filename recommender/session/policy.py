@@ -154,9 +154,8 @@ class SessionContext:
             near[:] = True
         self.allowed = near & wanted.mask(catalog)
         self.allowed[rows] = False
-        self.terms = {
-            kind: term.points(self) * np.float32(getattr(policy, term.weight)) for kind, term in TERMS.items()
-        }
+        weights = {kind: np.float32(getattr(policy, term.weight)) for kind, term in TERMS.items()}
+        self.terms = {kind: TERMS[kind].points(self) * weight for kind, weight in weights.items() if weight}
         self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
         self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
 
@@ -213,8 +212,8 @@ class Term(NamedTuple):
     label: str
 
 
-# The terms added to the model's score, in this order. A new one is a function above, a setting for its weight and a
-# line here.
+# The terms added to the model's score, in this order; one of weight 0 is not computed. A new one is a function above, a
+# setting for its weight with a line in config/recommender_policy.yaml, and a line here; tests/test_session.py tries it.
 TERMS = {
     "genre": Term(genre_term, "genre_distance_penalty", "genres: it shares {affinity:.0%} of your favorites' genres"),
     "popularity": Term(popularity_term, "popularity_penalty", "popularity: {movie.n_ratings:,} people rated it"),

@@ -19,7 +19,6 @@ Unknown fields have no line. Every line ends with one full stop. A sentence mode
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -46,11 +45,12 @@ class Identity(NamedTuple):
     dimension: int
 
 
-class BaseEmbeddingBackend(ABC):
+class BaseEmbeddingBackend:
     """An embedding backend.
 
     A subclass sets `name`, and `Settings` where there is something to choose (each field is a flag of
-    model/generate_embeddings.py), and implements `identity` and `_raw_vectors`. tests/test_backends.py tries it.
+    model/generate_embeddings.py), and implements `_raw_vectors`. It overrides `identity` where a probe is expensive, or
+    where the vectors depend on less than all settings, or on more. text/registry.py lists it.
     """
 
     name: ClassVar[str]
@@ -62,9 +62,10 @@ class BaseEmbeddingBackend(ABC):
         self.settings = self.Settings(**{key: check_value(self.Settings, key, settings[key]) for key in settings})
 
     @property
-    @abstractmethod
     def identity(self) -> Identity:
-        """The identity of the vectors; may embed a probe to find the dimension."""
+        """The identity of the vectors, by default all settings; may embed a probe to find the dimension."""
+        settings = ",".join(f"{key}={value}" for key, value in vars(self.settings).items())
+        return Identity(self.name, settings, self.embed_texts(["movie"]).shape[1])
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32 with rows of length 1 (or 0), in the order of `texts`; (0, d) for no texts."""

@@ -1,21 +1,55 @@
-"""Embedding backends by name. A new one needs a name and two lines here; tests/test_backends.py tries it."""
+"""Embedding backends by name. A new one is one function like those below; tests/test_backends.py tries it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ..data.artifacts import has_manifest
 from ..data.errors import ChoiceError
 from .base import BaseEmbeddingBackend
 
-MINILM, LOCAL, HTTP, SENTENCE_TRANSFORMERS = "minilm", "local", "http", "sentence-transformers"
-DEFAULT_BACKEND, *_ = _NAMES = (MINILM, LOCAL, HTTP, SENTENCE_TRANSFORMERS)
+Backend = type[BaseEmbeddingBackend]
+DEFAULT_BACKEND = MINILM = "minilm"
+LOCAL, HTTP, SENTENCE_TRANSFORMERS = "local", "http", "sentence-transformers"
+_IMPORTS: dict[str, Callable[[], Backend]] = {}  # on first use: the default one is quick to import, others need more
+
+
+def _backend(imported: Callable[[], Backend]) -> None:
+    _IMPORTS[imported.__name__.strip("_").replace("_", "-")] = imported
+
+
+@_backend
+def _minilm() -> Backend:
+    from .backends.minilm import MiniLmBackend as found
+
+    return found
+
+
+@_backend
+def _local() -> Backend:
+    from .backends.local import LocalBackend as found
+
+    return found
+
+
+@_backend
+def _http() -> Backend:
+    from .backends.http import HttpBackend as found
+
+    return found
+
+
+@_backend
+def _sentence_transformers() -> Backend:
+    from .backends.sentence_transformers import SentenceTransformersBackend as found
+
+    return found
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all backends, the default first."""
-    return _NAMES
+    return tuple(_IMPORTS)
 
 
 def make_backend(name: str = DEFAULT_BACKEND, **settings: Any) -> BaseEmbeddingBackend:
@@ -32,17 +66,8 @@ def stored_backend(folder: Path) -> str:
     return stored[0] if stored else DEFAULT_BACKEND
 
 
-def backend_class(name: str) -> type[BaseEmbeddingBackend]:
-    """Import a backend on first use: the default one is quick to import, others need more."""
-    found: type[BaseEmbeddingBackend]
-    if name == LOCAL:
-        from .backends.local import LocalBackend as found
-    elif name == HTTP:
-        from .backends.http import HttpBackend as found
-    elif name == MINILM:
-        from .backends.minilm import MiniLmBackend as found
-    elif name == SENTENCE_TRANSFORMERS:
-        from .backends.sentence_transformers import SentenceTransformersBackend as found
-    else:
-        raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(_NAMES)}")
-    return found
+def backend_class(name: str) -> Backend:
+    """Return the class of backend `name`; raises `ChoiceError` for an unknown one."""
+    if name not in _IMPORTS:
+        raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(_IMPORTS)}")
+    return _IMPORTS[name]()

@@ -271,7 +271,7 @@ def _text_rows(files: RawFiles, layout: Format, notes: list[str]) -> Iterator[tu
     with files.open(files.ratings_name) as file:
         lines = io.TextIOWrapper(file, encoding="latin-1", newline="")
         top = int(layout.has_header and lines.readline() != "")
-        reader = csv.reader(lines, delimiter=layout.separator, **STRICT)
+        reader = csv.reader(layout.rows(lines), delimiter=layout.separator, **STRICT)
         for line, cells in fitted_rows(files, files.ratings_name, reader, top, layout.width, notes):
             found = (cells[user], cells[movie], cells[rating], cells[time] if time >= 0 else "")
             if "\n" in "".join(found):

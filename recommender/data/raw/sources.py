@@ -13,7 +13,7 @@ identify MovieTweetings; with such ids alone the format must be given.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
@@ -25,7 +25,6 @@ from .csv_table import Rows, add_note, csv_rows
 from .raw_files import RawFiles
 
 IMDB_DIGITS = 7  # or more
-_OWN_IDS = ("100k", "movietweetings")  # formats whose movie ids are not those of MovieLens
 _SAMPLE = 1 << 20  # bytes of ratings that show the scale
 # The order of 100K's genre flags.
 ITEM_GENRES = (
@@ -122,7 +121,7 @@ def open_sources(paths: Sequence[Path], chosen: Optional[str] = None) -> list[So
         raise DataError(f"{twice[0]} is given twice: give each --data once")
     if len(sources) > 1 and (named := [source.files.path for source in sources if source.numbers]):
         raise DataError(f"{named[0]} has names as movie ids, which other sets do not share: give one --data")
-    kinds = {source.format if source.format in _OWN_IDS else "MovieLens" for source in sources}
+    kinds = {source.format if FORMATS[source.format].own_ids else "MovieLens" for source in sources}
     if len(kinds) > 1:
         raise DataError(f"the movie ids of {' and '.join(sorted(kinds))} mean different movies: give one --data")
     movies = {movie_id: movie for source in sources for movie_id, movie in source.movies.items()}
@@ -180,7 +179,8 @@ class Format(NamedTuple):
     ratings, movies: names of its files.  read_movies: yields line, (id, title, genres).  separator: of the ratings.
     positions: of user, movie, rating and time in a line; -1 = no such column.  has_header: of the ratings;
     then separator and positions follow from it.  low, high: ratings from low to high are mapped to 0.5 to 5.
-    width: least and most cells of a line of ratings.
+    width: least and most cells of a line of ratings.  own_ids: whether movie ids are not those of MovieLens.
+    rows: turns the lines of ratings into one rating a line, where they are not.
     """
 
     ratings: str
@@ -192,12 +192,17 @@ class Format(NamedTuple):
     low: float = 0.5
     high: float = 5.0
     width: tuple[int, int] = (7, 7)
+    own_ids: bool = False
+    rows: Callable[[Iterable[str]], Iterable[str]] = iter
 
 
-# A new format is one line here. `::` is read as two `:` with an empty column between, for pandas' C parser.
+# A new format is one entry here, and a function above that reads its movies; tests/test_sources.py tries `PUBLISHED`.
+# `::` is read as two `:` with an empty column between, for pandas' C parser.
 FORMATS = {
     "csv": Format("ratings.csv", "movies.csv", _csv_movies, ",", (0, 1, 2, 3), has_header=True),
     "dat": Format("ratings.dat", "movies.dat", _dat_movies, ":", (0, 2, 4, 6)),
-    "100k": Format("u.data", "u.item", _item_movies, "\t", (0, 1, 2, 3), width=(4, 4)),
-    "movietweetings": Format("ratings.dat", "movies.dat", _dat_movies, ":", (0, 2, 4, 6), low=0.0, high=10.0),
+    "100k": Format("u.data", "u.item", _item_movies, "\t", (0, 1, 2, 3), width=(4, 4), own_ids=True),
+    "movietweetings": Format(
+        "ratings.dat", "movies.dat", _dat_movies, ":", (0, 2, 4, 6), low=0.0, high=10.0, own_ids=True
+    ),
 }

@@ -7,7 +7,7 @@ The softmax should run over all movies, which is expensive; it runs over those o
 q_j times on average, popular ones more often, and as a wrong answer would be pushed down too often. Subtracting ln q_j
 from its score corrects that (logQ): exp(s - ln q) = exp(s) / q, so that each movie counts once on average. It is this
 loss that ranks; the squared error learns nothing from which movies users chose to rate.
-A further loss is a function here, `(dots, bias, batch) -> loss, gradient by dots`, and one line in `LOSSES`.
+A further loss is two functions here, for a batch and for fold-in, and one line in `LOSSES`.
 Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations (RecSys 2019),
 section 3, equations 2 to 5. There q is estimated from a stream; here it is known, so there is no estimator.
 """
@@ -17,6 +17,9 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
+
+from ...data.interactions import Interactions
+from . import layers
 
 
 def mse(predicted: np.ndarray, ratings: np.ndarray) -> tuple[float, np.ndarray]:
@@ -95,10 +98,15 @@ class Loss(NamedTuple):
     in_batch: whether dots are u_b . m_j of each user with all movies of the batch, (B, C), their liked movie being
     `batch.positive`; else u_b . m_b of each user's own movie, (B,), rated `batch.ratings`.
     bias: (C,) of the movies, or None; to be added to the dots.  batch: a `network.Batch`.
+    of_users: `of_users(u, m, c, history)` returns dL/du of each user's own L, (B, k), from the outputs u (B, k) for the
+    users of `history`, m (n_movies, k) and biases c (n_movies,); all ratings count, or all likes if `in_batch`.
+    first_bias: the biases before the first step by the number of examples, (n_movies,).
     """
 
     function: Callable[[np.ndarray, Optional[np.ndarray], Any], tuple[float, np.ndarray]]
     in_batch: bool
+    of_users: Callable[[np.ndarray, np.ndarray, np.ndarray, Interactions], np.ndarray]
+    first_bias: Callable[[np.ndarray], np.ndarray]
 
 
 def _mse(dots: np.ndarray, bias: Optional[np.ndarray], batch: Any) -> tuple[float, np.ndarray]:
@@ -110,4 +118,34 @@ def _softmax(dots: np.ndarray, bias: Optional[np.ndarray], batch: Any) -> tuple[
     return sampled_softmax(dots, batch.positive, offsets, batch.masked)
 
 
-LOSSES = {"softmax": Loss(_softmax, in_batch=True), "mse": Loss(_mse, in_batch=False)}
+def _mse_of_users(u: np.ndarray, m: np.ndarray, c: np.ndarray, history: Interactions) -> np.ndarray:
+    b, rows = history.user_rows(), history.movie_rows
+    s = layers.rowwise_dot(u[b], m[rows]) + c[rows]
+    ds = _shares(history, u) * 2 * (s - history.ratings)  # ds = 2 (s - r) / n, du = ds m
+    return layers.bag(m, history.indptr, rows, ds)
+
+
+def _softmax_of_users(u: np.ndarray, m: np.ndarray, c: np.ndarray, history: Interactions) -> np.ndarray:
+    s = u @ m.T + c  # (B, n_movies)
+    ds = np.exp(s - s.max(axis=1, keepdims=True))
+    ds /= ds.sum(axis=1, keepdims=True)  # p
+    ds[history.user_rows(), history.movie_rows] -= _shares(history, u)  # ds = p - 1/n at each of n likes
+    ds[np.diff(history.indptr) == 0] = 0
+    return ds @ m
+
+
+def _shares(history: Interactions, u: np.ndarray) -> np.ndarray:
+    """Return 1/n for each of the n ratings of a user, (n_ratings,)."""
+    counts = np.diff(history.indptr)
+    return np.repeat((1 / np.maximum(counts, 1)).astype(u.dtype), counts)
+
+
+def _log_counts(counts: np.ndarray) -> np.ndarray:
+    # With equal vectors the order of popularity; after the logQ correction, movies drawn by their popularity.
+    return np.log(counts + 1.0)
+
+
+LOSSES = {
+    "softmax": Loss(_softmax, True, _softmax_of_users, _log_counts),
+    "mse": Loss(_mse, False, _mse_of_users, np.zeros_like),
+}

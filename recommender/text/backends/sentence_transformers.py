@@ -44,11 +44,7 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
 
     @property
     def identity(self) -> Identity:
-        """Say which vectors these are; loads the model, which alone knows its dimension."""
-        model = self._load()
-        # The method was renamed in version 5.
-        dimension = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
-        return Identity(self.name, self.settings.model, int(dimension()))
+        return super().identity._replace(model=self.settings.model)
 
     def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
         options = {"batch_size": self.settings.batch_size, "convert_to_numpy": True, "show_progress_bar": False}
