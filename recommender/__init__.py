@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .data.catalog import Movie
 from .data.errors import ArtifactError, ChoiceError, DataError, ServiceError, SettingsError, TastevecError
-from .facade import Fit, Ranked, Recommender, Similar
-from .ranking import Explanation
+from .facade import Recommender
+from .ranking import Explanation, Fit, Ranked, Similar
 from .session.policy import MovieFilter
 from .session.session import Recommendation, Session
 from .session.state import Reason

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 
@@ -21,37 +20,21 @@ from .data.titles import TitleIndex
 from .learn.base import DEFAULT_METHOD
 from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
-from .opening import SVD, open_parts
+from .opening import SVD, open_parts, open_similar
 from .opening import TWO_TOWER as TWO_TOWER
-from .ranking import TASTE, Explanation
-from .session import gaussian
+from .ranking import TASTE, Explanation, Fit, Ranked, Similar
 from .session.engine import SessionEngine
+from .session.group import AVERAGE, GroupEngine
 from .session.policy import MovieFilter, PolicySettings
 from .session.rules import LearningRule
 from .session.session import Session
 from .session.similar import SimilarMovies
 from .session.state import TextSignal
 from .text.registry import LOCAL
+from .together import members
 
 if TYPE_CHECKING:  # imported on first use
     from .session.texts import FreeText
-
-
-class Similar(NamedTuple):
-    movie: Movie
-    similarity: float  # in standard deviations over all movies
-    by: str  # "people" if the ratings speak for it more than the "texts"
-
-
-class Fit(NamedTuple):
-    movie: Movie
-    fit: float  # comparable only for the same description
-
-
-class Ranked(NamedTuple):
-    movie: Movie
-    score: float  # not comparable between methods
-    by: str = ""  # the method that gave it
 
 
 @dataclass(eq=False, repr=False)
@@ -108,16 +91,7 @@ class Recommender:
 
     @functools.cached_property
     def _similar(self) -> SimilarMovies:
-        from .session.cold_start import load_texts
-
-        people, texts = unit_rows(self.movie_vectors), []
-        if isinstance(self.rule, gaussian.ConditionalGaussian):
-            people = self.rule.movie_vectors / self.rule.deviations[:, None]
-        for backend in {LOCAL, self.backend}:
-            with contextlib.suppress(ArtifactError):
-                texts.append(load_texts(self.folder, self.catalog, backend))
-        known = np.where(self.catalog.n_ratings[:, None] > 0, people, 0)
-        return SimilarMovies(known, np.hstack(texts) if texts else None)
+        return open_similar(self.folder, self.catalog, self.movie_vectors, self.rule, (LOCAL, self.backend))
 
     def search(self, text: str, n: int = 5) -> list[Movie]:
         """Return up to n movies with the best matching titles, best first; [] if there is none."""
@@ -173,23 +147,7 @@ class Recommender:
 
     def row_of(self, movie: Union[int, str, Movie]) -> int:
         """Return the row of a movie, of a movie id, or of an unambiguous title."""
-        if isinstance(movie, Movie):
-            return self.catalog.row_of(movie.movie_id)
-        if isinstance(movie, numbers.Integral) and not isinstance(movie, bool):
-            return self.catalog.row_of(int(movie))
-        if not isinstance(movie, str):
-            raise ChoiceError(f"{shown(movie)} is neither a movie id nor a title: give an int or a str")
-        row, candidates = self.titles.resolve(movie)
-        if row is not None:
-            return row
-        if not candidates:
-            if reason := self.titles.too_new(movie):
-                raise ChoiceError(f"{shown(movie)} {reason}")
-            remedy = "try Recommender.search with other words"
-            raise ChoiceError(f"no movie like {shown(movie)} in this catalogue: {remedy}")
-        found = [self.catalog.movie(match.row) for match in candidates[:5]]
-        names = "; ".join(f"{one} [id {one.movie_id}]" for one in found)
-        raise ChoiceError(f"{shown(movie)} could be {names}: give the id, or the title with its year")
+        return ranking.row_of(movie, self.catalog, lambda: self.titles)
 
     def similar_movies(self, movie_id: int, n: int = 10) -> list[Similar]:
         """Return the n movies most like it by people's ratings and by texts (session/similar.py), best first.
@@ -249,6 +207,48 @@ class Recommender:
         history, user_row, _ = self._history_of(user, at)
         own, vectors = history.select(np.array([user_row])), unit_rows(self.movie_vectors)
         return ranking.explain(self.catalog, own, vectors, row, model, at)
+
+    def recommend_all(
+        self,
+        output: Union[str, Path],
+        n: int = 10,
+        method: str = DEFAULT_METHOD,
+        users: Optional[Iterable[int]] = None,
+        wanted: Optional[MovieFilter] = None,
+        at: Optional[int] = None,
+        progress: Callable[[int, int], object] = lambda done, total: None,
+    ) -> int:
+        """Write the lists of all users in the data, or of `users` by id, to a .csv, .jsonl or .parquet file.
+
+        A run that was stopped goes on where it was. Returns the number of users written by this run.
+        """
+        from .everybody import write_lists
+
+        n, moment, name = whole("n", n), ranking.moment(at), self._models.name_of(method)
+        allowed = ranking.wishes(self.catalog, wanted, [], None, False, moment).allowed
+        history = self._models.history
+        rows = range(history.n_users) if users is None else [self._models.user_row(int(user)) for user in users]
+        asked = {"method": name, "n": n, "users": len(rows), "wanted": str(wanted), "at": at}
+        model, path = self._models.get(name), Path(output)
+        return write_lists(path, model, history, self.catalog, rows, n, moment, allowed, asked, progress)
+
+    def group_session(
+        self,
+        people: Mapping[str, Any],
+        strategy: str = AVERAGE,
+        seed: int = 0,
+        wanted: Optional[MovieFilter] = None,
+        familiarity: Optional[float] = None,
+    ) -> Session:
+        """Start a session for 2 to 8 people who watch together; an answer counts for all.
+
+        people: name -> a profile, as `session.profiles.read_profile` returns it, or a list of favorites or of (movie,
+        stars).  strategy: "average", "least-misery" or "fair-share" (session/group.py).
+        """
+        one = self.engine(wanted) if familiarity is None else self.engine(wanted).with_familiarity(familiarity)
+        given = (one.catalog, one.rule, one.policy, one.wanted, one.encode)
+        engine = GroupEngine(*given, members(people, self.catalog, self.row_of), strategy)
+        return Session(engine, engine.start_group(whole("seed", seed, least=0)))
 
     def quality_metrics(self) -> dict[str, Any]:
         """Return what the index of text vectors holds: movies, width, backend, genre separation gap, and the shares of

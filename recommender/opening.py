@@ -1,8 +1,9 @@
-"""Opens a processed folder: the parts of a `Recommender`, by name of its field."""
+"""Opens a processed folder: the parts of a `Recommender` by name of its field, and what it opens on first use."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -15,9 +16,11 @@ from .data.errors import ArtifactError, ChoiceError, shown
 from .data.settings import default_folder, path_of, read_settings
 from .data.splits import PARTS, load_split
 from .learn.svd import USERS, SvdModel
+from .linalg.rows import unit_rows
 from .session import gaussian
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, PolicySettings
 from .session.rules import LearningRule, MovingAverage
+from .session.similar import SimilarMovies
 from .text.registry import stored_backend
 
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
@@ -88,3 +91,19 @@ def _with_two_tower(folder: Path, catalog: Catalog, policy: PolicySettings, back
     policy = replace(policy, learning_rule=MOVING_AVERAGE)
     rule = two_tower_rule(model, policy)
     return {"catalog": catalog, "movie_vectors": model.movie_vectors_, "policy": policy, "rule": rule, "notes": []}
+
+
+def open_similar(
+    folder: Path, catalog: Catalog, vectors: np.ndarray, rule: LearningRule, backends: Sequence[str]
+) -> SimilarMovies:
+    """Return the search for similar movies: by the rule's Gaussian, or else by `vectors`, and by all texts stored."""
+    from .session.cold_start import load_texts
+
+    people, texts = unit_rows(vectors), []
+    if isinstance(rule, gaussian.ConditionalGaussian):
+        people = rule.movie_vectors / rule.deviations[:, None]
+    for backend in dict.fromkeys(backends):
+        with contextlib.suppress(ArtifactError):
+            texts.append(load_texts(folder, catalog, backend))
+    known = np.where(catalog.n_ratings[:, None] > 0, people, 0)
+    return SimilarMovies(known, np.hstack(texts) if texts else None)

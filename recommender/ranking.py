@@ -24,6 +24,7 @@ from .data.catalog import Catalog, Movie
 from .data.errors import ChoiceError, shown, whole
 from .data.interactions import LIKED, NEUTRAL, Interactions
 from .data.settings import check_value, default_folder, path_of, read_settings, setting
+from .data.titles import TitleIndex
 from .learn.base import Ranker
 from .linalg.rows import top_n
 from .session.policy import MovieFilter, PolicySettings
@@ -39,6 +40,23 @@ PEOPLE = "the id of a user in the data, a profile as read_profile returns it, or
 TASTE, N_NEAR = "taste", 3
 _BLOCK = 64
 CONTEXT = default_folder("config") / "context.yaml"
+
+
+class Similar(NamedTuple):
+    movie: Movie
+    similarity: float  # in standard deviations over all movies
+    by: str  # "people" if the ratings speak for it more than the "texts"
+
+
+class Fit(NamedTuple):
+    movie: Movie
+    fit: float  # comparable only for the same description
+
+
+class Ranked(NamedTuple):
+    movie: Movie
+    score: float  # not comparable between methods
+    by: str = ""  # the method that gave it
 
 
 class Explanation(NamedTuple):
@@ -114,6 +132,28 @@ def moment(at: Optional[int]) -> int:
     if at >= LATEST:
         raise ChoiceError(f"at = {shown(at)}: give seconds since 1970")
     return at
+
+
+def row_of(movie: Any, catalog: Catalog, open_titles: Callable[[], TitleIndex]) -> int:
+    """Return the row of a movie, of a movie id, or of an unambiguous title."""
+    if isinstance(movie, Movie):
+        return catalog.row_of(movie.movie_id)
+    if isinstance(movie, numbers.Integral) and not isinstance(movie, bool):
+        return catalog.row_of(int(movie))
+    if not isinstance(movie, str):
+        raise ChoiceError(f"{shown(movie)} is neither a movie id nor a title: give an int or a str")
+    titles = open_titles()
+    row, candidates = titles.resolve(movie)
+    if row is not None:
+        return row
+    if not candidates:
+        if reason := titles.too_new(movie):
+            raise ChoiceError(f"{shown(movie)} {reason}")
+        remedy = "try Recommender.search with other words"
+        raise ChoiceError(f"no movie like {shown(movie)} in this catalogue: {remedy}")
+    found = [catalog.movie(match.row) for match in candidates[:5]]
+    names = "; ".join(f"{one} [id {one.movie_id}]" for one in found)
+    raise ChoiceError(f"{shown(movie)} could be {names}: give the id, or the title with its year")
 
 
 def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, at: int) -> Interactions:

@@ -101,23 +101,28 @@ def read_profile(path: Path) -> dict[str, Any]:
 
 def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, dict[str, Any], list[str]]:
     """Return a saved session without the movies that the catalogue lacks, what `read_profile` returns, and notes."""
-    profile = read_profile(path)
-    row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
-    favorites, answers = profile["favorites"], profile["answers"]
-    rows = tuple(row_of[movie_id] for movie_id in favorites if movie_id in row_of)
-    events = tuple(Event(row_of[movie_id], answer) for movie_id, answer in answers if movie_id in row_of)
-    # Words keep their place among the answers that are left.
-    said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in profile["words"])
-    if not rows and not said and (favorites or not events):
+    profile, notes = read_profile(path), []
+    state = state_of(profile, catalog)
+    if not state.favorites and not state.utterances and (profile["favorites"] or not state.answers):
         raise ArtifactError(f"{path}: none of the favorites is in this catalogue: start a new profile with --save")
-    n_missing, notes = len(favorites) + len(answers) - len(rows) - len(events), []
+    n_missing = sum(len(profile[key]) for key in ("favorites", "answers")) - len(state.events)
     if n_missing:
         notes.append(f"{n_missing} movies of the profile are not in this catalogue; left out, and kept in the profile.")
     if more := [shown(key) for key in profile if key not in ("format_version", "seed", *_LISTS, *IMPORTED, *CHOICES)]:
         notes.append(f"{', '.join(more)} of the profile is not known here, and kept.")
-    wanted = MovieFilter(**profile["filter"]) if profile.get("filter") else None
-    state = SessionState(rows, events, None, profile["seed"], said, wanted, profile.get("familiarity"))
     return state, profile, notes
+
+
+def state_of(profile: dict[str, Any], catalog: Catalog) -> SessionState:
+    """Return the session of what `read_profile` gave, without the movies that the catalogue lacks."""
+    row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
+    answers = profile["answers"]
+    rows = tuple(row_of[movie_id] for movie_id in profile["favorites"] if movie_id in row_of)
+    events = tuple(Event(row_of[movie_id], answer) for movie_id, answer in answers if movie_id in row_of)
+    # Words keep their place among the answers that are left.
+    said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in profile["words"])
+    wanted = MovieFilter(**profile["filter"]) if profile.get("filter") else None
+    return SessionState(rows, events, None, profile["seed"], said, wanted, profile.get("familiarity"))
 
 
 def ratings_of(profile: dict[str, Any]) -> list[tuple[int, float]]:

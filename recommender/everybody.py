@@ -1,0 +1,126 @@
+"""Lists for everybody in the data, written to a file as they are made.
+
+Users go through the model in blocks, so that memory does not grow with their number. What is written goes to
+`.NAME.part` beside the file; `.NAME.json` says after how many users it had how many bytes, so that a run that was
+stopped goes on there. The part takes the file's name when all is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.util
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .data.artifacts import need_file
+from .data.catalog import Catalog
+from .data.errors import ChoiceError
+from .data.files import dump_json, exclusive, flush, load_json, replace_file
+from .data.interactions import Interactions
+from .learn.base import Ranker, best_unseen
+
+BLOCK = 128  # users scored at once
+SAVED_EVERY = 4096  # users
+COLUMNS = ("userId", "rank", "movieId", "title", "score")
+MARKS = {".csv": ",".join(COLUMNS), ".jsonl": COLUMNS[0], ".parquet": ",".join(COLUMNS)}  # of files of this program
+
+
+def write_lists(
+    path: Path,
+    model: Ranker,
+    history: Interactions,
+    catalog: Catalog,
+    users: Sequence[int],
+    n: int,
+    at: int,
+    allowed: np.ndarray,
+    asked: dict[str, Any],
+    progress: Callable[[int, int], object],
+) -> int:
+    """Write the n best movies of each user to `path`, .csv, .jsonl or .parquet; return how many users were left to do.
+
+    users: rows of `history`.  allowed: (n_movies,) bool, the movies that may be shown.  asked: all that the lists
+    depend on, JSON; a part that was made of something else is written anew.  progress: called with users done and all.
+    Raises `ChoiceError` for another ending, `ArtifactError` while another process writes it.
+    """
+    if path.suffix not in MARKS:
+        raise ChoiceError(f"{path}: give a file that ends in {', '.join(MARKS)}")
+    need_file(path, "file", MARKS[path.suffix])
+    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ChoiceError("a .parquet file needs pyarrow: pip install 'tastevec[parquet]', or take .csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, state = (path.with_name(f".{path.name}.{kind}") for kind in ("part", "json"))
+    with exclusive(path.with_name(f".{path.name}.lock"), str(path)):
+        done, size = _resumed(part, state, asked)
+        with open(part, "r+b" if done else "wb") as file:
+            file.truncate(size)
+            file.seek(size)
+            if not done and path.suffix != ".jsonl":
+                file.write(f"{MARKS[path.suffix]}\n".encode())
+            left = len(users) - done
+            for low in range(done, len(users), BLOCK):
+                block = np.asarray(users[low : low + BLOCK], dtype=np.int64)
+                scores = model.score(history, block, np.full(len(block), at))
+                scores[:, ~allowed] = -np.inf
+                rows = best_unseen(scores, history, block, n)
+                values = np.take_along_axis(scores, np.maximum(rows, 0), axis=1)
+                file.write(_lines(path.suffix, catalog, history.user_ids[block], rows, values))
+                done = low + len(block)
+                if done // SAVED_EVERY > low // SAVED_EVERY and done < len(users):
+                    file.flush()
+                    os.fsync(file.fileno())
+                    with replace_file(state) as temporary:
+                        dump_json({"asked": asked, "users": done, "bytes": file.tell()}, temporary)
+                progress(done, len(users))
+        if path.suffix == ".parquet":
+            _to_parquet(part)
+        flush(part)
+        os.replace(part, path)
+        state.unlink(missing_ok=True)
+    return left
+
+
+def _resumed(part: Path, state: Path, asked: dict[str, Any]) -> tuple[int, int]:
+    """Return how many users are in a part that an earlier run left, and its bytes; 0, 0 for none of this request."""
+    with contextlib.suppress(Exception):
+        stored = load_json(state)
+        if stored["asked"] == json.loads(json.dumps(asked)) and part.stat().st_size >= stored["bytes"]:
+            return int(stored["users"]), int(stored["bytes"])
+    return 0, 0
+
+
+def _lines(suffix: str, catalog: Catalog, user_ids: np.ndarray, rows: np.ndarray, values: np.ndarray) -> bytes:
+    """Return the text of a block of lists; row -1 is left out."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    for user_id, own, scores in zip(user_ids.tolist(), rows.tolist(), values.tolist()):
+        found = [(row, score) for row, score in zip(own, scores) if row >= 0]
+        movies = [(int(catalog.movie_ids[row]), catalog.raw_titles[row], round(score, 6)) for row, score in found]
+        if suffix == ".jsonl":
+            listed = [dict(zip(COLUMNS[2:], movie)) for movie in movies]
+            out.write(json.dumps({"userId": user_id, "movies": listed}, ensure_ascii=False) + "\n")
+        else:
+            table.writerows((user_id, rank, *movie) for rank, movie in enumerate(movies, 1))
+    return out.getvalue().encode()
+
+
+def _to_parquet(part: Path) -> None:
+    """Turn a part that is CSV into Parquet, by chunks."""
+    import pandas as pd
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    dtypes = dict(zip(COLUMNS, ("int64", "int64", "int64", "str", "float64")))
+    with replace_file(part) as temporary, contextlib.ExitStack() as stack:
+        writer = None
+        for chunk in pd.read_csv(part, dtype=dtypes, chunksize=500_000, keep_default_na=False):
+            table = pa.Table.from_pandas(chunk, preserve_index=False)
+            writer = writer or stack.enter_context(pq.ParquetWriter(temporary, table.schema))
+            writer.write_table(table)
