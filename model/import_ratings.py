@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,14 +20,16 @@ if not __package__:
 from recommender import cli
 from recommender.data.artifacts import need_file
 from recommender.data.catalog import Catalog
-from recommender.data.errors import DataError
+from recommender.data.errors import DataError, shown
 from recommender.data.files import dump_json, exclusive, replace_file
+from recommender.data.raw.cells import whole_number, year_of
 from recommender.people import imported, matching
-from recommender.people.exports import SEEN, WATCHLIST, read_export
-from recommender.people.matching import APPLIED, GUESS, MISSED, TV, Film
+from recommender.people.exports import SEEN, WATCHLIST, decoded, read_export, table
+from recommender.people.matching import APPLIED, GUESS, MISSED, TV, Film, key_of
 from recommender.session import profiles
 
 MOST_LISTED = 20
+Corrections = dict[tuple[str, int], tuple[str, int, Optional[int]]]  # key -> name, year, movie id: None = undecided
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -57,31 +60,61 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def import_into(path: Optional[Path], given: argparse.Namespace) -> None:
-    """Read and match the files, say what was found, and write the profile."""
-    catalog, corrections = Catalog.load(given.processed), {}
-    if given.corrections:
-        need_file(given.corrections, "--corrections", "name,year,movieId")
-        if given.corrections.exists():
-            corrections = matching.read_corrections(given.corrections, catalog)
+    """Read and match the files, say what was found, and write profile and corrections."""
+    catalog = Catalog.load(given.processed)
+    corrections = read_corrections(given.corrections, catalog) if given.corrections else {}
     old = profiles.read_profile(path) if path and (path.exists() or not given.files) else imported.EMPTY
     entries = imported.missed_entries(old)
     for file in given.files:
         entries += read_export(file)
-    films = matching.Matcher(catalog, corrections, given.by_name).films(entries)
+    ids = {key: row[2] for key, row in corrections.items() if row[2] is not None}
+    films = matching.Matcher(catalog, ids, given.by_name).films(entries)
     report(films, catalog)
     if given.preview:
         print("This is a preview: nothing was written.")
         return
     if given.corrections:
-        n_rows = matching.write_corrections(given.corrections, films, catalog)
+        n_rows = write_corrections(given.corrections, corrections, films, catalog)
         print(f"Wrote {n_rows:,} to {given.corrections}: correct its movieId, 0 for none, and import again.")
-    if path and not any(film.how in APPLIED for film in films):
-        raise DataError(f"none of {len(films):,} films was matched: see --by-name and --corrections in --help")
+    if not any(film.how in APPLIED for film in films):
+        raise DataError(f"none of {len(films):,} films was matched: --corrections FILE.csv lists them to correct")
     if path:
         profile = imported.with_films(old, films, catalog)
         with replace_file(path) as temporary:
             dump_json(profile, temporary)
         print(f"Saved as profile {path.stem}: start with python -m model.runsvd --profile {path.stem}")
+
+
+def read_corrections(path: Path, catalog: Catalog) -> Corrections:
+    """Return the rows of a table that `write_corrections` wrote and somebody edited; none if there is no file."""
+    need_file(path, "--corrections", "name,year,movieId")
+    corrections: Corrections = {}
+    if path.exists():
+        _, rows = table(decoded(path.read_bytes(), str(path)), str(path))
+        for where, row in rows:
+            movie_id = whole_number(row["movieid"])
+            if row["movieid"] and (movie_id is None or (movie_id and movie_id not in catalog)):
+                raise DataError(f"{where}: no movie {shown(row['movieid'])} here: give a movieId, or 0 for none")
+            year = year_of(row["year"])
+            corrections[key_of(row["name"], year)] = (row["name"], year, movie_id)
+    return corrections
+
+
+def write_corrections(path: Path, corrections: Corrections, films: Sequence[Film], catalog: Catalog) -> int:
+    """Write the rows of before and what is guessed or missed, to be corrected; return the number of rows."""
+    rows = dict(corrections)
+    for film in films:
+        if film.how in (GUESS, MISSED) and film.entry.names:
+            guess = None if film.row is None else int(catalog.movie_ids[film.row])
+            name, year = film.entry.names[0], film.entry.year
+            rows.setdefault(key_of(name, year), (name, year, guess))
+    with replace_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("name", "year", "movieId", "guess"))
+        for name, year, guess in rows.values():
+            movie = catalog.movie(catalog.row_of(guess)) if guess else ""
+            writer.writerow((name, year or "", "" if guess is None else guess, movie))
+    return len(rows)
 
 
 def report(films: Sequence[Film], catalog: Catalog) -> None:
@@ -102,7 +135,7 @@ def report(films: Sequence[Film], catalog: Catalog) -> None:
         if len(those) > MOST_LISTED:
             print(f"   and {len(those) - MOST_LISTED:,} more")
     if n_tv := sum(film.how == TV for film in films):
-        print(f"left out: {n_tv:,} that are TV")
+        print(f"left out: {n_tv:,} lines of TV")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from recommender.session.policy import MOVING_AVERAGE, TERMS, MovieFilter
 from recommender.session.session import Session
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SessionState
 
-MOST_REASONS = 8
+MOST_REASONS, MOST_LISTED = 8, 20
 _HEARD = {LIKE: "liked", DISLIKE: "disliked", NOT_INTERESTED: "not interested", LATER: "for later"}
 OF_THE_SVD = ("learning_rule", "familiarity", "vector_scaling")  # not settings of the two-tower session
 
@@ -288,8 +288,8 @@ class Conversation:
         for kind, heading in ((LIKE, "You liked"), (LATER, "For later")) if self.session else ():
             rows = [event.row for event in self.state.answers if event.answer == kind]
             if rows:
-                self.say(f"\n{heading} {len(rows)}:")
-            for row in rows:
+                self.say(f"\n{heading} {len(rows)}" + (f", the last {MOST_LISTED}" if rows[MOST_LISTED:] else "") + ":")
+            for row in rows[-MOST_LISTED:]:
                 self.say(f"  {self.catalog.movie(row)}")
         if self.session and export:
             for file, n in profiles.export_lists(export, self.catalog, self.state):

@@ -7,6 +7,7 @@ beside ratings, views, likes and the watchlist is ignored. Ratings from 1 to 10 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
@@ -44,6 +45,7 @@ _FORMS = (
     ("Netflix", {"title", "starttime", "supplementalvideotype"}, 5, SEEN),
     ("Netflix", {"title", "date"}, 5, SEEN),
 )
+_NAMED = {"watchlist": WATCHLIST, "watched": SEEN, "diary": SEEN, "likes": LIKED, "films": LIKED}  # tables of names
 _TV = re.compile("tv.?(mini.?)?series|tv.?episode|podcast|game|^tv$", re.IGNORECASE)  # not TV movies and specials
 _SEASON = (
     "season|series|staffel|saison|temporada|stagione|seizoen|säsong|sæson|sesong|kausi|sezon|part|parte|partie|teil|"
@@ -77,8 +79,11 @@ class Entry(NamedTuple):
         return "".join(self.names[:1]) + (f" ({self.year})" if self.year else "")
 
 
-class _UnknownForm(DataError):
-    """The file is none of those that are read."""
+class _OtherFile(DataError):
+    """None of those that are read; ignored in an archive."""
+
+    def __init__(self, label: object, problem: str) -> None:
+        super().__init__(f"{label} {problem}: give the .zip, .csv or .json that you exported from {_SERVICES}")
 
 
 def read_export(path: Path) -> list[Entry]:
@@ -87,21 +92,18 @@ def read_export(path: Path) -> list[Entry]:
     Raises `DataError` for anything else, and for the first line that cannot be right.
     """
     if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
-        raise DataError(f"{path} {problem}: give the .zip, .csv or .json that you exported from {_SERVICES}")
+        raise _OtherFile(path, "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist")
     if path.stat().st_size > MAX_BYTES:
-        raise DataError(f"{path} has more than {MAX_BYTES >> 20} MB: that is no export of {_SERVICES}")
+        raise _OtherFile(path, f"has more than {MAX_BYTES >> 20} MB")
     if not zipfile.is_zipfile(path):
         return _read(path.read_bytes(), PurePosixPath(path.name), str(path))
-    entries, known = list[Entry](), False
+    entries, n_known = list[Entry](), 0
     for name, data in _members(path):
-        try:
+        with contextlib.suppress(_OtherFile):
             entries += _read(data, name, f"{path}/{name}")
-            known = True
-        except _UnknownForm:
-            continue
-    if not known:
-        raise DataError(f"{path} holds no export of {_SERVICES}: give it as it came")
+            n_known += 1
+    if not n_known:
+        raise _OtherFile(path, "holds no export")
     return entries
 
 
@@ -112,13 +114,14 @@ def _members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 name = PurePosixPath(member.filename.replace("\\", "/"))
-                wanted = name.suffix.lower() in (".csv", ".json") and _IGNORED.isdisjoint(name.parts)
                 other_list = "lists" in name.parts and "watchlist" not in name.name
-                if wanted and not other_list and not name.name.startswith("._"):
+                if name.suffix.lower() not in (".csv", ".json") or name.name.startswith("._") or other_list:
+                    continue
+                if _IGNORED.isdisjoint(name.parts):
                     with archive.open(member) as file:
                         data = file.read(left + 1)
                     if (left := left - len(data)) < 0:
-                        raise DataError(f"{path} unpacks to more than {MAX_BYTES >> 20} MB: give one of its files")
+                        raise _OtherFile(path, f"unpacks to more than {MAX_BYTES >> 20} MB")
                     if data.strip():
                         yield name, data
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
@@ -134,16 +137,12 @@ def _read(data: bytes, name: PurePosixPath, label: str) -> list[Entry]:
 
 def decoded(data: bytes, label: str) -> str:
     """Return the text of a file: UTF-8, UTF-16 with its mark, or as spreadsheets and older exports write it."""
-    for encoding in ["utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252", "latin-1"]:
-        try:
-            text = data.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            text = "\0"
-    if not text.strip():
-        raise DataError(f"{label} is empty: export it again")
-    if "\0" in text:
-        raise _UnknownForm(f"{label} is no text: give the .zip, .csv or .json that you exported from {_SERVICES}")
+    text = "\0"
+    for encoding in ["utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["latin-1", "cp1252", "utf-8-sig"]:
+        with contextlib.suppress(UnicodeDecodeError):
+            text = data.decode(encoding)  # the last that can
+    if "\0" in text or not text.strip():
+        raise _OtherFile(label, "is no text" if text.strip() else "is empty")
     return text
 
 
@@ -160,10 +159,9 @@ def table(text: str, label: str) -> tuple[list[str], Iterator[tuple[str, dict[st
         reader = csv.reader(lines, delimiter=separator, strict=True)
         try:
             for row in reader:
-                where = f"{label} line {top + reader.line_num}"
                 if any(cell.strip() for cell in row[len(header) :]):
-                    raise DataError(f"{where}: {len(row)} columns, expected {len(header)}: correct the line or quotes")
-                yield where, dict(zip(header, map(str.strip, row)))
+                    raise csv.Error(f"{len(row)} columns, expected {len(header)}")
+                yield f"{label} line {top + reader.line_num}", dict(zip(header, map(str.strip, row)))
         except csv.Error as error:
             raise DataError(f"{label} line {top + reader.line_num}: {error}: correct the line or its quotes") from None
 
@@ -172,13 +170,18 @@ def table(text: str, label: str) -> tuple[list[str], Iterator[tuple[str, dict[st
 
 def _read_table(text: str, name: PurePosixPath, label: str) -> list[Entry]:
     header, rows = table(text, label)
-    form = next((form for form in _FORMS if form[1] <= {*header}), None)
+    columns = {*header}
+    # of two columns the table must have no others
+    form = next((form for form in _FORMS if form[1] <= columns and (len(form[1]) > 2 or form[1] == columns)), None)
     if form is None:
-        first = shown(text.strip().partition("\n")[0].strip())
-        raise _UnknownForm(f"{label} is no export of {_SERVICES}: its first line is {first}")
+        raise _OtherFile(label, f"begins with {shown(text.strip().splitlines()[0])}")
     service, _, scale, kind = form
-    places = {field: next((c for c in columns if c in header), "") for field, columns in _FIELDS.items()}
-    kind = kind or _kind_of(name, "rating" in header, label)
+    if not kind:
+        named = (kind for word, kind in _NAMED.items() if word in name.name.lower())
+        kind = next(named, SEEN if "rating" in columns else "")
+    if not kind:
+        raise DataError(f"{label} could be movies watched or still to watch: name it watched.csv or watchlist.csv")
+    places = {field: next((c for c in of_field if c in columns), "") for field, of_field in _FIELDS.items()}
     entries, people = [], set()
     for where, row in rows:
         cells = {field: row.get(column, "") for field, column in places.items()}
@@ -188,15 +191,6 @@ def _read_table(text: str, name: PurePosixPath, label: str) -> list[Entry]:
     if len(people) > 1:
         raise DataError(f"{label} holds {len(people)} people ({', '.join(sorted(people))}): keep the lines of one")
     return entries
-
-
-def _kind_of(name: PurePosixPath, rated: bool, label: str) -> str:
-    """Return what a Letterboxd file of this name lists."""
-    kinds = {"watchlist": WATCHLIST, "watched": SEEN, "diary": SEEN, "likes": LIKED, "films": LIKED}
-    kind = next((kind for word, kind in kinds.items() if word in str(name).lower()), SEEN if rated else "")
-    if not kind:
-        raise DataError(f"{label} could be movies watched or still to watch: name it watched.csv or watchlist.csv")
-    return kind
 
 
 def _entry(service: str, cells: Mapping[str, str], scale: int, kind: str, where: str) -> Entry:
@@ -238,7 +232,7 @@ def _read_trakt(text: str, label: str) -> list[Entry]:
     entries = []
     for item in items if isinstance(items, list) else [items]:
         if not isinstance(item, dict) or not {"movie", "show", "episode", "season"} & item.keys():
-            raise _UnknownForm(f"{label} is no export of {_SERVICES}: it holds {shown(item)}")
+            raise _OtherFile(label, f"holds {shown(item)}")
         movie: Any = item.get("movie")
         date = next((item[key] for key in ("rated_at", "watched_at", "last_watched_at") if item.get(key)), "")
         rating = item.get("rating")

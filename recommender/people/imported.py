@@ -16,7 +16,7 @@ from typing import Any
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, shown
 from ..data.interactions import LIKED, NEUTRAL
-from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN
+from ..session.state import DISLIKE, FAVORITE, LATER, LIKE, NOT_INTERESTED, SEEN
 from .exports import WATCHLIST, Entry
 from .matching import APPLIED, GUESS, MISSED, Film
 
@@ -37,31 +37,32 @@ def answer_of(film: Film) -> str:
 def with_films(profile: Mapping[str, Any], films: Iterable[Film], catalog: Catalog) -> dict[str, Any]:
     """Return `profile`, as `read_profile` returns it, or `EMPTY`, with the matched `films`; the others are missed.
 
-    A rating replaces what was answered before, an older rating never a later one; without a rating a film adds only
-    what is new. Favorites stay.
+    A new rating replaces what was said of a movie before; an older one, or a film without a rating, adds only what is
+    new, and seen replaces later.
     """
-    answers = dict(map(tuple, profile["answers"]))
+    answers = {**dict.fromkeys(profile["favorites"], FAVORITE), **dict(map(tuple, profile["answers"]))}
     ratings = {movie_id: (rating, date) for movie_id, rating, date in profile.get("ratings", [])}
-    favorites, missed = [*profile["favorites"]], []
+    missed = []
     for film in sorted(films, key=lambda film: film.entry.date):
         if film.row is None or film.how not in APPLIED:
             missed += [_stored(film)] if film.how in (GUESS, MISSED) else []
             continue
-        movie_id, entry = int(catalog.movie_ids[film.row]), film.entry
-        known = answers.get(movie_id)
-        if entry.rating is not None and entry.date >= ratings.get(movie_id, (0.0, ""))[1]:
+        movie_id, entry, answer = int(catalog.movie_ids[film.row]), film.entry, answer_of(film)
+        known, before = answers.get(movie_id), ratings.get(movie_id, (None, ""))
+        if entry.rating is not None and entry.date >= before[1]:
             ratings[movie_id] = (entry.rating, entry.date)
-            known = None
-        if movie_id not in favorites and (known is None or (known == LATER and entry.kind != WATCHLIST)):
-            answers[movie_id] = answer_of(film)
+            if entry.rating != before[0] and (known, answer) != (FAVORITE, LIKE):
+                known = None
+        if known is None or (known == LATER and answer != LATER):
+            answers[movie_id] = answer
+    favorites = [movie_id for movie_id, answer in answers.items() if answer == FAVORITE]
     if not favorites and not profile["words"]:
         liked = [movie_id for movie_id, answer in answers.items() if answer == LIKE]
         liked.sort(key=lambda movie_id: ratings.get(movie_id, (LIKED, "")), reverse=True)
         favorites = liked[:N_FAVORITES]
-        answers = {movie_id: answer for movie_id, answer in answers.items() if movie_id not in favorites}
-    kept = {"favorites": favorites, "answers": [list(pair) for pair in answers.items()]}
+    said = [[movie_id, answer] for movie_id, answer in answers.items() if movie_id not in favorites]
     listed = [[movie_id, *given] for movie_id, given in ratings.items()]
-    return {**profile, **kept, "ratings": listed, "missed": missed}
+    return {**profile, "favorites": favorites, "answers": said, "ratings": listed, "missed": missed}
 
 
 def missed_entries(profile: Mapping[str, Any]) -> list[Entry]:

@@ -8,27 +8,22 @@ a year, an id that contradicts, a similar title of the year. What people correct
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple, Optional
 
 from ..data.catalog import Catalog, parse_title
-from ..data.errors import DataError, shown
-from ..data.files import replace_file
-from ..data.raw.cells import link_id, whole_number, year_of
+from ..data.raw.cells import link_id
 from ..data.title_text import compact_lines, fold, fold_lines, without_article
 from ..data.titles import TitleIndex
-from .exports import LIKED, SEEN, WATCHLIST, Entry, decoded, table
+from .exports import LIKED, SEEN, WATCHLIST, Entry
 
 APPLIED = ("corrected", "id", "name and year", "a year off", "name alone")
 CORRECTED, BY_ID, BY_YEAR, NEAR_YEAR, BY_NAME = APPLIED
 GUESS, MISSED, TV = "guess", "missed", "TV"
 MOST_AWAY = 3  # years between a film and a guess of the same name
 LEAST_SIMILAR = 0.8  # score of a guess by a similar title
-COLUMNS = ("name", "year", "movieId", "guess")  # of corrections
 
 
 class Film(NamedTuple):
@@ -50,7 +45,8 @@ class Matcher:
     def __init__(
         self, catalog: Catalog, corrections: Optional[Mapping[tuple[str, int], int]] = None, by_name: bool = False
     ) -> None:
-        """corrections: of `read_corrections`.  by_name: also take the one movie of a name where there is no year."""
+        """corrections: movie ids by `key_of`, 0 for a film that is none of them.  by_name: also take the one movie of a
+        name where there is no year."""
         self.catalog, self.corrections, self.by_name = catalog, corrections or {}, by_name
         self._ids: dict[str, list[str]] = {}
         self._row_of: dict[str, dict[str, Optional[int]]] = {"imdbId": {}, "tmdbId": {}}
@@ -67,7 +63,7 @@ class Matcher:
         self._titles = functools.lru_cache(maxsize=1)(lambda: TitleIndex(catalog))
 
     def films(self, entries: Iterable[Entry]) -> list[Film]:
-        """Return a film for each movie, and for each film that is none, in the order of their first entries."""
+        """Return a film for each movie and for each that is none, in order of their entries, then every TV entry."""
         lines: dict[Entry, list[Entry]] = {}
         for entry in entries:
             lines.setdefault(entry._replace(kind="", rating=None, date=""), []).append(entry)
@@ -78,11 +74,12 @@ class Matcher:
             how = GUESS if how == NEAR_YEAR and row in sure else how
             key = row if how in APPLIED else (film.names, film.year, how)
             found.setdefault(key, (row, how, []))[2].extend(lines[film])
-        return [_film(*one) for one in found.values()]
+        tv = [Film(entry, None, TV) for row, how, entries in found.values() if how == TV for entry in entries]
+        return [_film(*one) for one in found.values() if one[1] != TV] + tv
 
     def match(self, film: Entry) -> tuple[Optional[int], str]:
         """Return the row, or None, and how it was found: one of `APPLIED`, "guess", "missed" or "TV"."""
-        corrected = self.corrections.get(_corrected_by(film))
+        corrected = self.corrections.get(key_of("".join(film.names[:1]), film.year))
         if corrected is not None:
             return (self.catalog.row_of(corrected), CORRECTED) if corrected else (None, MISSED)
         for column, id_ in (("imdbId", film.imdb), ("tmdbId", film.tmdb)):
@@ -90,9 +87,8 @@ class Matcher:
                 return row, BY_ID
         if film.movie_id in self.catalog:
             return self.catalog.row_of(film.movie_id or 0), BY_ID
-        rows = {row for keys in _keys([n for name in film.names for n in _names(name)]) for key in keys
-                for row in self._called.get(key, ())}  # fmt: skip
-        row, how = self._of_name(film, rows)
+        keys = _keys([name for given in film.names for name in _names(given)])
+        row, how = self._of_name(film, set().union(*(self._called.get(key, ()) for pair in keys for key in pair)))
         return (None, TV) if film.tv and row is None else (row, how)
 
     def _of_name(self, film: Entry, rows: set[int]) -> tuple[Optional[int], str]:
@@ -103,7 +99,7 @@ class Matcher:
             return nearest[0], NEAR_YEAR if away[nearest[0]] else BY_YEAR
         if not film.year and len(rows) == 1:
             return nearest[0], BY_NAME if self.by_name else GUESS
-        if guesses := [row for row in nearest if not film.year or away[row] <= MOST_AWAY] if film.year else [*rows]:
+        if guesses := [row for row in (nearest if film.year else rows) if not film.year or away[row] <= MOST_AWAY]:
             return max(guesses, key=lambda row: (int(self.catalog.n_ratings[row]), -row)), GUESS
         if film.year and film.names:
             for found in self._titles().search(str(film)):
@@ -136,38 +132,6 @@ def _film(row: Optional[int], how: str, lines: list[Entry]) -> Film:
     return Film(latest._replace(kind=kind), row, how, LIKED in kinds)
 
 
-def _corrected_by(film: Entry) -> tuple[str, int]:
-    return fold("".join(film.names[:1])), film.year
-
-
-def read_corrections(path: Path, catalog: Catalog) -> dict[tuple[str, int], int]:
-    """Return movie ids by folded name and year, 0 for a film that is none of the movies; a row without id says nothing.
-
-    Raises `DataError` for other tables, and for ids that the catalogue lacks.
-    """
-    header, rows = table(decoded(path.read_bytes(), str(path)), str(path))
-    if missing := [column for column in COLUMNS[:3] if column.lower() not in header]:
-        raise DataError(f"{path} has no column {missing[0]}: expected {','.join(COLUMNS)}")
-    corrections = {}
-    for where, row in rows:
-        if cell := row.get("movieid", ""):
-            movie_id = whole_number(cell)
-            if movie_id is None or (movie_id and movie_id not in catalog):
-                raise DataError(f"{where}: no movie {shown(cell)} here: give a movieId, or 0 for none")
-            corrections[fold(row["name"]), year_of(row.get("year", ""))] = movie_id
-    return corrections
-
-
-def write_corrections(path: Path, films: Iterable[Film], catalog: Catalog) -> int:
-    """Write what is guessed or missed, or was corrected before, as a table to correct; return its number of rows."""
-    n_rows = 0
-    with replace_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for film in films:
-            if film.how in (GUESS, MISSED, CORRECTED) and film.entry.names:
-                movie = None if film.row is None else catalog.movie(film.row)
-                guess = (movie.movie_id, movie) if movie else ("", "")
-                writer.writerow((film.entry.names[0], film.entry.year or "", *guess))
-                n_rows += 1
-    return n_rows
+def key_of(name: str, year: int) -> tuple[str, int]:
+    """Return what a correction is found by."""
+    return fold(name), year
