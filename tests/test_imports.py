@@ -287,8 +287,9 @@ FOUND = [  # an entry, the movie id or None, how
     (Entry(("Solaris",), 1973), 5, "a year off"),
     (Entry(("Saw",), 2004), 11, "name and year"),
     (Entry(("Saw",), 2005), 11, "a year off"),
-    (Entry(("Matrix",), 1998, imdb="0000009"), 1, "guess"),  # another id
-    (Entry(("Matrix",), 2001), 1, "guess"),
+    (Entry(("The Matrix",), 1998, imdb="0000009"), 1, "guess"),  # another id
+    (Entry(("The Matrix",), 2001), 1, "guess"),
+    (Entry(("A Matrix",), 1999), 1, "guess"),
     (Entry(("War of the Worlds",), 2005), 8, "guess"),  # two, of which this has more ratings
     (Entry(("War of the Worlds",), 2005, imdb="0407304"), 7, "id"),
     (Entry(("Star Wars",), 1977), 14, "guess"),
@@ -425,7 +426,7 @@ def test_damage_of_imported_parts_is_told(tmp_path):
 
 
 def test_import_preview_corrections_and_a_session_without_questions(tmp_path, processed):
-    rows = ["Alpha,1980,u,5", "Beta,1981,u,4.5", "Delta,1983,u,1", "Gamma Primes,1982,u,4", "Unheard Of,2024,u,3"]
+    rows = ["Alpha,1980,u,5", "The Beta,1981,u,4.5", "Delta,1983,u,1", "Gamma Primes,1982,u,4", "Unheard Of,2024,u,3"]
     export = written(tmp_path, "ratings.csv", RATED + "".join(f"2024-01-01,{row}\n" for row in rows))
     flags = ["--processed", processed, "--profiles", tmp_path / "profiles", "--profile", "ana"]
     corrections, before = tmp_path / "fix.csv", {*tmp_path.rglob("*")}
@@ -461,7 +462,7 @@ def test_import_preview_corrections_and_a_session_without_questions(tmp_path, pr
     assert "Favorite 1" not in out
     shown = out.split("list 9")[1].split("You liked")[0]
     assert "Gamma (1982)" in shown
-    assert not any(f"{seen} (" in shown for seen in ("Alpha", "Beta", "Delta", "Théta"))
+    assert not any(f"{seen} (" in shown for seen in ("Alpha", "The Beta", "Delta", "Théta"))
 
 
 def test_corrections_are_checked(tmp_path, processed):
@@ -479,7 +480,7 @@ def test_corrections_are_checked(tmp_path, processed):
 
 
 def test_what_was_seen_without_a_rating_is_a_session_too(tmp_path, processed):
-    export = written(tmp_path, "NetflixViewingHistory.csv", "Title,Date\nAlpha,1/2/20\nBeta,1/3/20\nZeta,1/3/20\n")
+    export = written(tmp_path, "NetflixViewingHistory.csv", "Title,Date\nAlpha,1/2/20\nThe Beta,1/3/20\nZeta,1/3/20\n")
     flags = ["--processed", processed, "--profiles", tmp_path / "profiles", "--profile", "ana"]
     assert run(import_ratings.main, export, *flags)[0] == 2  # no year: all are guesses
     code, out, _ = run(import_ratings.main, export, *flags, "--by-name")

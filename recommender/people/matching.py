@@ -2,15 +2,16 @@
 
 In this order: the id of IMDb, TMDB or MovieLens; the name, spelled as `title_text` does, or an alternative one, and the
 year; the name one year off, if one movie is that and no other film of the export is this movie. Anything else is at
-most a guess, which is listed and not applied: several movies of this name and year, the name a few years off or without
-a year, an id that contradicts, a similar title of the year. What people correct in the list of guesses comes first.
+most a guess, which is listed and not applied: several movies of this name and year, the name a few years off, without
+a year or with another article, an id that contradicts, a similar title of the year. What people correct in the list of
+guesses comes first.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Optional
 
 from ..data.catalog import Catalog, parse_title
@@ -55,11 +56,14 @@ class Matcher:
             for row, id_ in enumerate(self._ids[column]):
                 rows[id_] = None if id_ in rows else row  # an id of two movies says nothing
             rows[""] = None
-        self._called: dict[str, set[int]] = defaultdict(set)
         names = [(row, name) for row, raw in enumerate(catalog.raw_titles) for name in _names(raw)]
-        for (row, _), keys in zip(names, _keys([name for _, name in names])):
-            for key in keys:
-                self._called[key].add(row)
+        self._called: list[dict[str, set[int]]] = []  # rows by name, and by name without its article
+        for keys in _keys([name for _, name in names]):
+            called = defaultdict[str, set[int]](set)
+            for (row, _), key in zip(names, keys):
+                called[key].add(row)
+            called.pop("", None)
+            self._called.append(called)
         self._titles = functools.lru_cache(maxsize=1)(lambda: TitleIndex(catalog))
 
     def films(self, entries: Iterable[Entry]) -> list[Film]:
@@ -88,24 +92,26 @@ class Matcher:
         if film.movie_id in self.catalog:
             return self.catalog.row_of(film.movie_id or 0), BY_ID
         keys = _keys([name for given in film.names for name in _names(given)])
-        row, how = self._of_name(film, set().union(*(self._called.get(key, ()) for pair in keys for key in pair)))
-        return (None, TV) if film.tv and row is None else (row, how)
-
-    def _of_name(self, film: Entry, rows: set[int]) -> tuple[Optional[int], str]:
-        """Return the match among movies of this name, `rows`."""
-        away = {row: abs(int(self.catalog.years[row]) - film.year) for row in rows}
-        nearest = [row for row in rows if away[row] == min(away.values())]
+        full, bare = (
+            {row for key in of_kind for row in called.get(key, ())} for called, of_kind in zip(self._called, keys)
+        )
+        away = {row: abs(int(self.catalog.years[row]) - film.year) for row in full | bare}
+        nearest = [row for row in full if away[row] == min(away[other] for other in full)]
         if film.year and len(nearest) == 1 and away[nearest[0]] <= 1 and not self._contradicts(film, nearest[0]):
             return nearest[0], NEAR_YEAR if away[nearest[0]] else BY_YEAR
-        if not film.year and len(rows) == 1:
-            return nearest[0], BY_NAME if self.by_name else GUESS
-        if guesses := [row for row in (nearest if film.year else rows) if not film.year or away[row] <= MOST_AWAY]:
-            return max(guesses, key=lambda row: (int(self.catalog.n_ratings[row]), -row)), GUESS
-        if film.year and film.names:
-            for found in self._titles().search(str(film)):
-                if found.score >= LEAST_SIMILAR and abs(int(self.catalog.years[found.row]) - film.year) <= 1:
-                    return found.row, GUESS
-        return None, MISSED
+        if self.by_name and not film.year and len(full) == 1:
+            return nearest[0], BY_NAME
+        guess = self._guess(film, (nearest if film.year else full) or bare, away)
+        return guess, GUESS if guess is not None else TV if film.tv else MISSED
+
+    def _guess(self, film: Entry, rows: Collection[int], away: Mapping[int, int]) -> Optional[int]:
+        """Return the most rated of `rows` that is not years away, or else the most similar title of the year."""
+        counts, years = self.catalog.n_ratings, self.catalog.years
+        if near := [row for row in rows if not film.year or away[row] <= MOST_AWAY]:
+            return max(near, key=lambda row: (int(counts[row]), -row))
+        found = self._titles().search(str(film)) if film.year and film.names else ()
+        similar = (one.row for one in found if one.score >= LEAST_SIMILAR and abs(int(years[one.row]) - film.year) <= 1)
+        return next(similar, None)
 
     def _contradicts(self, film: Entry, row: int) -> bool:
         """Return whether the film has another id than the movie."""
@@ -118,11 +124,10 @@ def _names(raw: str) -> list[str]:
     return [parsed.title, *parsed.alternatives]
 
 
-def _keys(names: list[str]) -> list[tuple[str, ...]]:
-    """Return the spellings of each name that are compared: with and without its article."""
+def _keys(names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the spellings of names that are compared: as they are, and without their articles."""
     folded = fold_lines(names)
-    pairs = zip(compact_lines(folded), compact_lines([without_article(name) for name in folded]))
-    return [tuple(filter(None, {*pair})) for pair in pairs]
+    return compact_lines(folded), compact_lines([without_article(name) for name in folded])
 
 
 def _film(row: Optional[int], how: str, lines: list[Entry]) -> Film:
