@@ -173,10 +173,10 @@ def test_requests_of_dialogues_are_the_words_of_the_seeker_before_a_film_they_li
 
 
 def test_random_vectors_depend_on_the_text_alone_and_backends_are_set():
-    backend, texts = RandomVectors(64), [f"text {i}" for i in range(300)]
+    backend, texts = RandomVectors(dimension=64), [f"text {i}" for i in range(300)]
     whole = backend.embed_texts(texts)
     assert np.array_equal(whole[7:9], backend.embed_texts(texts[7:9]))
-    assert not np.array_equal(whole, RandomVectors(64, seed=1).embed_texts(texts))
+    assert not np.array_equal(whole, RandomVectors(dimension=64, seed=1).embed_texts(texts))
     cosines = (whole @ whole.T)[np.triu_indices(300, 1)]
     assert cosines.std() == pytest.approx(1 / np.sqrt(64), rel=0.02)  # of random directions
     assert backend.embed_texts([]).shape == (0, 64)

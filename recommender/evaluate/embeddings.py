@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -29,13 +29,14 @@ import numpy as np
 
 from ..data.artifacts import has_manifest
 from ..data.catalog import Catalog
-from ..data.errors import DataError, SettingsError
+from ..data.errors import DataError
 from ..data.interactions import Interactions
+from ..data.settings import setting
 from ..learn.base import Ranker
-from ..linalg.rows import align, unit_rows
+from ..linalg.rows import align
 from ..text import registry
 from ..text.backends.local import LocalBackend
-from ..text.base import BaseEmbeddingBackend, Identity, movie_text, text_hash
+from ..text.base import BaseEmbeddingBackend, movie_text, text_hash
 from ..text.people import UserVectorSettings, user_vectors
 from ..text.vectors import VectorTable
 from .known_item import Answers, Requests, find
@@ -53,20 +54,14 @@ class RandomVectors(BaseEmbeddingBackend):
 
     name = "random"
 
-    def __init__(self, dimension: int = 256, seed: int = 0) -> None:
-        for what, value, least in (("dimension", dimension, 1), ("seed", seed, 0)):
-            if not isinstance(value, int) or value < least:
-                raise SettingsError(f"{what} of random vectors {value!r}: give a whole number from {least}")
-        self.seed, self._identity = seed, Identity(self.name, f"seed-{seed}", dimension)
+    @dataclass(frozen=True)
+    class Settings:
+        dimension: int = setting(256, "random: length of a vector", 1)
+        seed: int = setting(0, "random: seed of the directions", 0)
 
-    @property
-    def identity(self) -> Identity:
-        return self._identity
-
-    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return (n, d) float32."""
-        seeds, d = [[self.seed, int(text_hash(text)[:16], 16)] for text in texts], self._identity.dimension
-        return unit_rows(np.array([np.random.default_rng(seed).standard_normal(d) for seed in seeds]).reshape(-1, d))
+    def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        seeds, d = [[self.settings.seed, int(text_hash(text)[:16], 16)] for text in texts], self.settings.dimension
+        return np.array([np.random.default_rng(seed).standard_normal(d) for seed in seeds])
 
 
 BACKENDS = (*registry.names(), RandomVectors.name)
@@ -77,13 +72,11 @@ def make_backend(spec: Spec, texts: Sequence[str]) -> BaseEmbeddingBackend:
 
     Raises `SettingsError` or `ChoiceError` for a setting that it does not have.
     """
-    try:
-        if spec.name == LocalBackend.name and spec.settings:
-            return LocalBackend.fit(texts, **spec.settings)
-        make = RandomVectors if spec.name == RandomVectors.name else partial(registry.make_backend, spec.name)
-        return make(**spec.settings)
-    except TypeError as error:
-        raise SettingsError(f"backend {spec.label!r}: {error}") from None
+    if spec.name == LocalBackend.name and spec.settings:
+        return LocalBackend.fit(texts, **spec.settings)
+    if spec.name == RandomVectors.name:
+        return RandomVectors(**spec.settings)
+    return registry.make_backend(spec.name, **spec.settings)
 
 
 def movie_vectors(

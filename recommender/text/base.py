@@ -48,7 +48,7 @@ class Identity(NamedTuple):
 class BaseEmbeddingBackend:
     """An embedding backend.
 
-    A subclass sets `name`, and `Settings` where there is something to choose (each field is a flag of
+    A subclass sets `name`, has a class `Settings` where there is something to choose (each field is a flag of
     model/generate_embeddings.py), and implements `_raw_vectors`. It overrides `identity` where a probe is expensive, or
     where the vectors depend on less than all settings, or on more. text/registry.py lists it.
     """

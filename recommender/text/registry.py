@@ -1,55 +1,31 @@
-"""Embedding backends by name. A new one is one function like those below; tests/test_backends.py tries it."""
+"""Embedding backends by name. A new one is imported and listed here; tests/test_backends.py tries it.
+
+All are imported with this module, at the start of a session: each imports what is slow where it first needs it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from ..data.artifacts import has_manifest
 from ..data.errors import ChoiceError
+from .backends.http import HttpBackend
+from .backends.local import LocalBackend
+from .backends.minilm import MiniLmBackend
+from .backends.sentence_transformers import SentenceTransformersBackend
 from .base import BaseEmbeddingBackend
 
 Backend = type[BaseEmbeddingBackend]
-DEFAULT_BACKEND = MINILM = "minilm"
-LOCAL, HTTP, SENTENCE_TRANSFORMERS = "local", "http", "sentence-transformers"
-_IMPORTS: dict[str, Callable[[], Backend]] = {}  # on first use: the default one is quick to import, others need more
-
-
-def _backend(imported: Callable[[], Backend]) -> None:
-    _IMPORTS[imported.__name__.strip("_").replace("_", "-")] = imported
-
-
-@_backend
-def _minilm() -> Backend:
-    from .backends.minilm import MiniLmBackend as found
-
-    return found
-
-
-@_backend
-def _local() -> Backend:
-    from .backends.local import LocalBackend as found
-
-    return found
-
-
-@_backend
-def _http() -> Backend:
-    from .backends.http import HttpBackend as found
-
-    return found
-
-
-@_backend
-def _sentence_transformers() -> Backend:
-    from .backends.sentence_transformers import SentenceTransformersBackend as found
-
-    return found
+_BACKENDS: tuple[Backend, ...] = (MiniLmBackend, LocalBackend, HttpBackend, SentenceTransformersBackend)
+BACKENDS = {backend.name: backend for backend in _BACKENDS}
+DEFAULT_BACKEND, LOCAL, HTTP, SENTENCE_TRANSFORMERS, *_ = BACKENDS
+MINILM = DEFAULT_BACKEND
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all backends, the default first."""
-    return tuple(_IMPORTS)
+    return tuple(BACKENDS)
 
 
 def make_backend(name: str = DEFAULT_BACKEND, **settings: Any) -> BaseEmbeddingBackend:
@@ -68,6 +44,6 @@ def stored_backend(folder: Path) -> str:
 
 def backend_class(name: str) -> Backend:
     """Return the class of backend `name`; raises `ChoiceError` for an unknown one."""
-    if name not in _IMPORTS:
-        raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(_IMPORTS)}")
-    return _IMPORTS[name]()
+    if name not in BACKENDS:
+        raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(BACKENDS)}")
+    return BACKENDS[name]

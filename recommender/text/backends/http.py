@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Optional
 
 import numpy as np
 
@@ -26,10 +26,11 @@ from ...data.errors import ChoiceError, DataError, ServiceError, SettingsError
 from ...data.settings import check_settings, setting
 from ...linalg.rows import unit_rows
 from ...net.key import OPENAI_HOST, Key, hide, key_for, parse_address
-from ...net.openai import embed
-from ...net.web import Client, WebError
 from ..base import BaseEmbeddingBackend, Identity, text_hash
-from .cache import VectorCache
+
+if TYPE_CHECKING:  # imported on first use
+    from ...net.web import Client, WebError
+    from .cache import VectorCache
 
 SAME_MODEL = 0.99  # cosine; servers of one model differ by rounding and half precision
 
@@ -173,6 +174,8 @@ class HttpBackend(BaseEmbeddingBackend):
         """Ask for `texts`; yield some, their vectors (n, d) float32 and the model's name, as they come (`embed`)."""
         if not texts:
             return
+        from ...net.openai import embed
+
         some, n_done = self.settings, 0
         client = copy.copy(self._client)  # shares the connections
         client.stop = threading.Event()
@@ -214,6 +217,8 @@ class HttpBackend(BaseEmbeddingBackend):
 
     def _cache(self, write: bool = True) -> VectorCache:
         """Open the cache, and take the length of the vectors from it."""
+        from .cache import VectorCache
+
         cache = VectorCache(self.settings.cache, self.settings.model, self.settings.dimensions, write)
         for width, _ in cache.hosts().values():
             self._check_width(width)
@@ -221,6 +226,8 @@ class HttpBackend(BaseEmbeddingBackend):
 
     @functools.cached_property
     def _client(self) -> Client:
+        from ...net.web import Client
+
         settings = self.settings
         return Client(
             settings.base_url,

@@ -46,11 +46,6 @@ _LONGEST = 256  # tokens: what the model was made for, though it has 512 positio
 _TOKENS_AT_ONCE = 512  # enough for fast products, few enough to stay near the processor
 
 
-@dataclass(frozen=True)
-class MiniLmSettings:
-    weights: str = setting(FOUR_BITS, "minilm: shipped at 4bit, or float32 of a package", choices=(FOUR_BITS, FLOAT32))
-
-
 class MiniLmBackend(BaseEmbeddingBackend):
     """all-MiniLM-L6-v2 from files on this computer.
 
@@ -61,7 +56,11 @@ class MiniLmBackend(BaseEmbeddingBackend):
     model (their sha256 is checked).
     """
 
-    name, Settings, in_parts = "minilm", MiniLmSettings, True
+    name, in_parts = "minilm", True
+
+    @dataclass(frozen=True)
+    class Settings:
+        weights: str = setting(FOUR_BITS, "minilm: 4bit, as shipped, or float32", choices=(FOUR_BITS, FLOAT32))
 
     def __init__(self, folder: str | Path | None = None, **settings: Any) -> None:
         super().__init__(**settings)

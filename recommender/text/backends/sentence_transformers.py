@@ -17,13 +17,6 @@ from ...data.settings import setting
 from ..base import BaseEmbeddingBackend, Identity
 
 
-@dataclass(frozen=True)
-class SentenceTransformersSettings:
-    model: str = setting("BAAI/bge-base-en-v1.5", "sentence-transformers: name on the Hugging Face hub, or a folder")
-    batch_size: int = setting(32, "sentence-transformers: texts at once", 1)
-    device: str = setting("", "sentence-transformers: such as cpu or cuda; empty: the library's choice")
-
-
 class SentenceTransformersBackend(BaseEmbeddingBackend):
     """A model that sentence-transformers can load, downloaded at its first use unless it is a folder.
 
@@ -31,7 +24,13 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
     can't be loaded.
     """
 
-    name, Settings = "sentence-transformers", SentenceTransformersSettings
+    name = "sentence-transformers"
+
+    @dataclass(frozen=True)
+    class Settings:
+        model: str = setting("BAAI/bge-base-en-v1.5", "sentence-transformers: name on the Hugging Face hub or folder")
+        batch_size: int = setting(32, "sentence-transformers: texts at once", 1)
+        device: str = setting("", "sentence-transformers: such as cpu or cuda; empty: the library's choice")
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
