@@ -17,7 +17,6 @@ from .data.catalog import Catalog, Movie
 from .data.errors import ArtifactError, ChoiceError, shown, whole
 from .data.interactions import Interactions
 from .data.titles import TitleIndex
-from .learn.base import DEFAULT_METHOD
 from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
 from .opening import SVD, open_parts, open_similar
@@ -161,7 +160,7 @@ class Recommender:
         self,
         user: Union[int, Sequence[Any], Mapping[str, Any]],
         n: int = 10,
-        method: str = DEFAULT_METHOD,
+        method: Optional[str] = None,
         wanted: Optional[MovieFilter] = None,
         exclude: Iterable[Union[int, str, Movie]] = (),
         familiarity: Optional[float] = None,
@@ -172,8 +171,9 @@ class Recommender:
 
         user: the id of one whose ratings are in the data; a list of (movie, stars), of (movie, stars, seconds since
         1970) or of movies, each 5 stars; or a profile, as `session.profiles.read_profile` returns it.
-        method: a model of learn/registry.py, opened or fitted on first use (models.py): `notes` say what stood in for
-        one that is not to be had.  wanted: allowed genres and years.  exclude: movies that are not to be shown.
+        method: a model of learn/registry.py, or hybrid, hybrid_quotas, item_cf (= ease); opened or fitted on first use
+        (models.py). None: the stacker if it is stored, else the two towers, else what is quick to fit. `notes` say
+        what stood in for one that is not to be had.  wanted: allowed genres and years.  exclude: never shown.
         familiarity: 1 = what everybody knows first, 0 = what fits this person alone; None = the model's own.
         at: seconds since 1970; None is now.  context: genre weights by hour of the day, of config/context.yaml (True)
         or another file.  Raises `ChoiceError` for an unknown user, movie or method.
@@ -263,7 +263,7 @@ class Recommender:
             vectors, backend = unit_rows(self.movie_vectors), SVD
         return {"backend": backend, **index_quality(vectors, self.catalog)}
 
-    def warm(self, methods: Iterable[str] = (DEFAULT_METHOD,)) -> dict[str, float]:
+    def warm(self, methods: Iterable[Optional[str]] = (None,)) -> dict[str, float]:
         """Do at once what first calls would wait for, for servers; return the seconds of each step."""
         steps: dict[str, Callable[[], object]] = {"titles": lambda: self.titles, "similar": lambda: self._similar}
         steps["words"] = lambda: self.encode("a funny movie about war")

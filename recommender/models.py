@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # imported on first use
 PATIENCE = 5.0  # seconds
 POPULARITY, SVD, EMBEDDING, CONTENT = "popularity", "svd", "embedding", "content"
 ALIASES = {"item_cf": "ease"}
+DEFAULTS = ("stacker", "two_tower", "directed_ease", "ease")  # the best first
 NEXT = {EMBEDDING: CONTENT, SVD: POPULARITY}  # what stands in for a method that cannot be had here; by default the SVD
 
 
@@ -90,13 +91,27 @@ class Models:
         return int(found[0])
 
     def name_of(self, method: object) -> str:
-        """Return the name of a method in learn/registry.py; raises `ChoiceError` if there is none."""
+        """Return the name of a method in learn/registry.py, None: the default; raises `ChoiceError` for another."""
         from . import hybrid  # which the start of a session would wait for
         from .learn import registry
 
         hybrid.register()
+        if method is None:
+            return self.default()
         name = method if isinstance(method, str) else shown(method)
         return registry.model_class(ALIASES.get(name, name)).name
+
+    def default(self) -> str:
+        """Return the best method that needs no long wait: the first of `DEFAULTS` that is stored, or quick to fit."""
+        from .learn import registry
+
+        for name in DEFAULTS:
+            kind = registry.model_class(name)
+            if name in self._models or has_manifest(self.folder / "artifacts" / (kind.folder or name)):
+                return name
+            if has_manifest(self.folder) and cost(name, self.history)[0] < PATIENCE:
+                return name
+        return SVD
 
     def get(self, name: str) -> Ranker:
         """Return the model of a name of learn/registry.py, or what stands in for it, which is told."""

@@ -43,7 +43,8 @@ def conditional_mean(K: np.ndarray, y: np.ndarray, which: int) -> float:
 
 def test_the_process_is_the_conditional_gaussian_of_the_header() -> None:
     phi, y, counts = ONE_HISTORY
-    np.testing.assert_allclose(covariance(phi, counts, PROCESS, 2.0), joint_covariance(phi, counts, 2.0), rtol=1e-12)
+    shared, rest = covariance(phi, counts, PROCESS)
+    np.testing.assert_allclose(2 * shared + rest, joint_covariance(phi, counts, 2.0), rtol=1e-12)
     K = joint_covariance(phi, counts)
     weights, shift = expected_taste(phi[:-1], y[:-1], counts[:-1], PROCESS)
     assert phi[-1] @ weights + shift == pytest.approx(conditional_mean(K, y, len(y) - 1), rel=1e-10)

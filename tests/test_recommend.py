@@ -117,8 +117,9 @@ def test_a_part_of_a_hybrid_is_named_for_each_movie():
 def test_what_is_missing_is_told_once_and_something_stands_in(tmp_path, caplog):
     tiny = Recommender.load(make_processed(tmp_path))  # an SVD, and neither ratings nor texts
     with caplog.at_level(logging.WARNING, "recommender"):
-        first = tiny.recommend([1], 3, at=NOW)
+        first = tiny.recommend([1], 3, "stacker", at=NOW)
         assert {one.by for one in first} == {"svd"}
+        assert tiny.recommend([1], 3, at=NOW) == first
         assert tiny.recommend([1], 3, "embedding", at=NOW) == tiny.recommend([1], 3, "ease", at=NOW) == first
         told = [str(note) for note in tiny.notes if " instead" in note]
         tiny.recommend([1], 3, "embedding")
@@ -136,7 +137,7 @@ def test_a_slow_fit_is_told_before_and_one_that_memory_does_not_hold_is_refused(
     monkeypatch.setattr(models, "free_memory", lambda: 1000)
     command = r"takes about \d+ s and \d+\.\d GB, and 0\.0 GB are free: run python -m model\.train_ranking_model"
     with pytest.raises(ArtifactError, match=command):
-        recommender.recommend(1)
+        recommender.recommend(1, method="stacker")
     recommender.recommend(1, 3, "hybrid")  # what needs no fit is left: the two towers are stored
     assert ["hybrid without stacker" in note for note in recommender.notes] == [True]
     monkeypatch.setattr(models, "free_memory", lambda: None)
@@ -149,6 +150,19 @@ def test_a_slow_fit_is_told_before_and_one_that_memory_does_not_hold_is_refused(
         "fitting popularity takes about 7 s and 1.0 GB; python -m model.train_ranking_model --method popularity stores "
         "it for the next time"
     ]
+
+
+def test_the_default_is_the_best_that_needs_no_long_wait(shipped, monkeypatch, tmp_path):
+    assert shipped.recommend(1, 1, at=NOW)[0].by == "two_tower"  # it is shipped, the stacker is not
+    shelf = Models(tmp_path, shipped.catalog, "minilm", print)
+    assert shelf.name_of(None) == "svd"  # nothing is there
+    (tmp_path / "artifacts" / "stacker").mkdir(parents=True)
+    (tmp_path / "artifacts" / "stacker" / "manifest.json").write_text("{}")
+    assert shelf.name_of(None) == "stacker"
+    shelf = Models(shipped.folder, shipped.catalog, "minilm", print)
+    monkeypatch.setattr(models, "DEFAULTS", ("stacker", "ease"))
+    monkeypatch.setattr(models, "cost", lambda name, history: ({"stacker": 99.0, "ease": 1.0}[name], 0.0))
+    assert shelf.name_of(None) == "ease"
 
 
 def test_costs_grow_with_the_data(shipped):

@@ -28,6 +28,7 @@ else:
     import fcntl
 
     _BUSY = (BlockingIOError, FileNotFoundError)
+_COPIED = 16 << 20  # bytes
 _AGAIN = "rebuild the artifact"
 _DAMAGE = (
     KeyError, ValueError, EOFError, OSError, AttributeError, TypeError, OverflowError, RuntimeError,
@@ -97,8 +98,8 @@ def load_arrays(
     Raises `ArtifactError` for a missing or damaged file and for a wrong dtype; a dtype of None is not checked.
     """
     with _reading(path, remedy), contextlib.ExitStack() as stack:
-        content = np.load(path, allow_pickle=False)
-        content = {path.stem: content} if isinstance(content, np.ndarray) else stack.enter_context(content)
+        content = np.load(path, "c" if _is_large(path) else None)
+        content = {path.stem: np.asarray(content)} if path.suffix == ".npy" else stack.enter_context(content)
         if missing := [name for name in dtypes if name not in content]:
             raise ValueError(f"it has no {', '.join(missing)}")
         arrays = {name: content[name] for name in dtypes}
@@ -106,6 +107,11 @@ def load_arrays(
             if dtype is not None and arrays[name].dtype != dtype:
                 raise ValueError(f"{name} is {arrays[name].dtype}, expected {np.dtype(dtype)}")
     return arrays
+
+
+def _is_large(path: Path) -> bool:
+    """Return whether an array is mapped, not copied: a large one, where writers may replace a file that is mapped."""
+    return path.suffix == ".npy" and path.stat().st_size > _COPIED and sys.platform != "win32"
 
 
 def load_json(path: Path, remedy: str = _AGAIN, convert: Callable[[Any], Any] = lambda value: value) -> Any:
@@ -152,10 +158,10 @@ def dump_json(value: Any, path: Path) -> None:
 
 def sha256(path: Path) -> str:
     """Return the file's SHA-256 as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    digest, block = hashlib.sha256(), memoryview(bytearray(1 << 20))
+    with open(path, "rb", buffering=0) as file:
+        while n := file.readinto(block):
+            digest.update(block[:n])
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ Biases source: Koren, Factor in the Neighbors (TKDD 2010), section 2.1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -79,6 +79,7 @@ class Trending(Ranker):
     times_: np.ndarray  # (n_ratings,) int64
     likes_: np.ndarray  # (n_ratings,) float64, running sum of likes within each movie
     faded_: np.ndarray  # (n_ratings,) float64, the same of 2^((time - first time) / half_life) for each like
+    _keys: tuple[Any, Any] = (None, None)  # times_, and its movie and time as one number
 
     @dataclass(frozen=True)
     class Settings:
@@ -106,7 +107,9 @@ class Trending(Ranker):
         """
         n_movies, origin, far = len(self.movie_ids), self._origin(), np.int64(1 << 40)
         faded, likes, age = (np.zeros((len(moments), n_movies)) for _ in range(3))
-        keys = np.repeat(np.arange(n_movies), np.diff(self.starts_)) * far + (self.times_ - origin)
+        if self._keys[0] is not self.times_:
+            self._keys = self.times_, np.repeat(np.arange(n_movies), np.diff(self.starts_)) * far + self.times_ - origin
+        keys = self._keys[1]
         for line, moment in enumerate(moments):
             since = np.clip(moment - origin, 0, far - 1)
             last = np.searchsorted(keys, np.arange(n_movies) * far + since) - 1  # (n_movies,) latest rating before it

@@ -16,6 +16,7 @@ import numpy as np
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
+from ..linalg.rows import weighted_rows
 from .base import Ranker
 
 
@@ -40,7 +41,7 @@ class Ease(Ranker):
     def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         x = self._values(ratings)
         used = np.flatnonzero(x)
-        return x[used] @ self.item_weights_[movies[used]]  # x B, (n_movies,)
+        return weighted_rows(x[used], self.item_weights_, movies[used])  # x B, (n_movies,)
 
 
 def gram(data: Interactions, values: np.ndarray) -> np.ndarray:

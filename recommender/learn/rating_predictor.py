@@ -162,13 +162,18 @@ def expected_taste(
     phi (N, d), y (N,), oldest first; n_ratings (N,): how often each movie was rated in all.
     """
     taste, bias = kept(len(y) - np.arange(len(y)), c)
-    means, evidence = [], []
+    n, means, evidence = len(y), [], []
+    F = np.column_stack((taste[:, None] * phi, bias, y))  # (N, d + 2)
+    M = np.diag(np.full(n + F.shape[1], 1 + np.sum(F**2)))  # more than F' inv(K) F, so that its Cholesky factor exists
+    M[n:, :n] = F.T
+    shared, rest = covariance(phi, n_ratings, c)
     for scale in (1.0,) if c.taste_range == 1 else (1 / c.taste_range, 1.0, c.taste_range):
-        K = covariance(phi, n_ratings, c, scale)
-        alpha = np.linalg.solve(K, y)  # inv(K + noise) y
-        means.append(np.append(scale * (taste * alpha) @ phi, bias @ alpha))
-        spread = y @ alpha + PRIOR_RATINGS * PRIOR_NOISE
-        evidence.append(-0.5 * (len(y) + PRIOR_RATINGS) * np.log(spread) - 0.5 * np.linalg.slogdet(K)[1])
+        np.add(scale * shared, rest, out=M[:n, :n])
+        L = np.linalg.cholesky(M)  # its last rows are F' inv(L'), the factor of K above them
+        found = L[n:, :n] @ L[-1, :n]  # F' inv(K + noise) y
+        means.append(np.append(scale * found[:-2], found[-2]))
+        spread = found[-1] + PRIOR_RATINGS * PRIOR_NOISE
+        evidence.append(-0.5 * (n + PRIOR_RATINGS) * np.log(spread) - np.log(np.diag(L)[:n]).sum())
     weights = np.exp(np.array(evidence) - max(evidence))
     mean = weights @ np.array(means) / weights.sum()
     return mean[:-1], float(mean[-1])
@@ -176,18 +181,18 @@ def expected_taste(
 
 def left_out_errors(phi: np.ndarray, y: np.ndarray, n_ratings: np.ndarray, c: RatingPredictor.Settings) -> np.ndarray:
     """Return (N,): each y less what the other N - 1 let expect of it: alpha_n / inv(K)_nn, not N solves."""
-    inverse = np.linalg.inv(covariance(phi, n_ratings, c))
+    inverse = np.linalg.inv(sum(covariance(phi, n_ratings, c)))
     return (inverse @ y) / np.diag(inverse)
 
 
-def covariance(phi: np.ndarray, n_ratings: np.ndarray, c: RatingPredictor.Settings, scale: float = 1.0) -> np.ndarray:
-    """Return K + noise (N, N) of a history, oldest first."""
+def covariance(phi: np.ndarray, n_ratings: np.ndarray, c: RatingPredictor.Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the parts of K + noise of a history, oldest first, that are of taste and of the rest, (N, N) each."""
     n = np.arange(len(phi))
-    taste, bias = kept(np.abs(n[:, None] - n), c)  # (N, N)
-    K = scale * (phi @ phi.T) * taste
-    K += bias
-    K[n, n] += 1 + c.rare / (n_ratings + 1)
-    return K
+    taste, bias = kept(n, c)  # by how far apart two ratings are
+    apart = np.abs(n[:, None] - n)
+    rest = bias[apart]
+    rest[n, n] += 1 + c.rare / (n_ratings + 1)
+    return (phi @ phi.T) * taste[apart], rest
 
 
 def kept(apart: np.ndarray, c: RatingPredictor.Settings) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,7 @@ import numpy as np
 from ..data.catalog import Catalog
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
+from ..linalg.rows import top_n
 from . import ranking_network
 from .base import Ranker, best_unseen, last_times, mask_seen
 from .baselines import Trending
@@ -151,8 +152,7 @@ class Stacker(Ranker):
         blend = scores[:, :, :N_BLEND].sum(axis=-1)
         for line, row in enumerate(rows):  # seen movies behind all others, in their order
             blend[line, history.movie_rows[history.row(row)]] -= 1000
-        n = min(self.settings.candidates, blend.shape[1])
-        columns = np.argsort(-blend, axis=1, kind="stable")[:, :n]
+        columns = top_n(blend, self.settings.candidates)
         chosen = np.take_along_axis(scores, columns[:, :, None], axis=1)
         gap = np.maximum(at - last_times(history, rows), 0).astype(np.float64)  # seconds since the last known rating
         return columns, blend, features(chosen, gap, np.diff(history.indptr)[rows])

@@ -15,6 +15,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+_ROWS = 32  # of a block that stays in the cache
+
 
 def unit_rows(vectors: np.ndarray, dtype: npt.DTypeLike = np.float32, negligible: float = 0.0) -> np.ndarray:
     """Return v / |v| of each row of `vectors` (n, d), as `dtype`; a row of length up to `negligible` stays.
@@ -43,6 +45,18 @@ def align(wanted: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.ndarra
     result = vectors[rows].astype(np.float32, copy=False)
     result[ids[rows] != wanted] = 0
     return result
+
+
+def weighted_rows(x: np.ndarray, B: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return x @ B[rows], (d,), without a copy of all those rows: x (k,), B (n, d), rows (k,).
+
+    >>> weighted_rows(np.array([2.0, 1.0]), np.array([[1.0, 0.0], [5.0, 5.0], [0.0, 3.0]]), np.array([0, 2])).tolist()
+    [2.0, 3.0]
+    """
+    total = np.zeros(B.shape[1], dtype=np.result_type(x, B))
+    for low in range(0, len(rows), _ROWS):
+        total += x[low : low + _ROWS] @ B[rows[low : low + _ROWS]]
+    return total
 
 
 def top_n(scores: np.ndarray, n: int) -> np.ndarray:
