@@ -212,7 +212,7 @@ class Recommender:
         self,
         output: Union[str, Path],
         n: int = 10,
-        method: str = DEFAULT_METHOD,
+        method: Optional[str] = None,
         users: Optional[Iterable[int]] = None,
         wanted: Optional[MovieFilter] = None,
         at: Optional[int] = None,
