@@ -76,7 +76,7 @@ def import_into(path: Optional[Path], given: argparse.Namespace) -> None:
     if given.corrections:
         n_rows = write_corrections(given.corrections, corrections, films, catalog)
         print(f"Wrote {n_rows:,} to {given.corrections}: correct its movieId, 0 for none, and import again.")
-    if not any(film.how in APPLIED for film in films):
+    if given.files and not any(film.how in APPLIED for film in films):
         raise DataError(f"none of {len(films):,} films was matched: --corrections FILE.csv lists them to correct")
     if path:
         profile = imported.with_films(old, films, catalog)
