@@ -187,21 +187,23 @@ def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, 
 def ratings_of(profile: Mapping[str, Any], catalog: Catalog) -> tuple[list[Any], list[int]]:
     """Return the ratings of a profile (session/profiles.py) as `history_of` takes them, and the rows of what is seen.
 
-    A rating counts before an answer, which counts `STARS`; movies that the catalogue lacks are left out.
+    A rating counts before an answer, which counts `STARS`; movies that the catalogue lacks are left out. Of somebody
+    who only watched, what was seen counts as liked.
     """
     try:
         stars = dict.fromkeys(profile["favorites"], (FAVORITE, ""))
         stars.update({i: (STARS[answer], "") for i, answer in profile["answers"] if answer in STARS})
         stars.update({i: (rating, date) for i, rating, date in profile.get("ratings", [])})
-        seen = [catalog.row_of(i) for i, answer in profile["answers"] if answer not in NOT_SEEN and i in catalog]
+        seen = [i for i, answer in profile["answers"] if answer not in NOT_SEEN and i in catalog]
     except (KeyError, TypeError, ValueError):
         raise ChoiceError(f"user {shown(profile)}: give {PEOPLE}") from None
+    stars = stars or dict.fromkeys(seen, (LIKED, ""))
     found: list[Any] = []
     for movie_id, (rating, date) in stars.items():
         if movie_id in catalog:
             day = np.datetime64(date, "s").astype(int) if date else None
             found.append((movie_id, rating) if day is None else (movie_id, rating, max(int(day), 0)))
-    return found, seen
+    return found, [catalog.row_of(movie_id) for movie_id in seen]
 
 
 def explain(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from model import import_ratings, runsvd
-from recommender import Recommender, cli
+from recommender import Recommender, cli, ranking
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, DataError
 from recommender.people.exports import MAX_BYTES, Entry, read_export
@@ -46,7 +46,8 @@ LETTERBOXD = {
     "ratings.csv": f'{RATED}2024-01-03,Parasite,2019,u,5\n2024-02-11,"Good, the Bad and the Ugly, The",1966,u,4.5\n',
     "watchlist.csv": f"{HEAD}\n2024-06-01,Stalker,1979,u\n",
     "diary.csv": f"{RATED[:-1]},Rewatch,Tags,Watched Date\n2024-07-03,Parasite,2019,u,2.5,Yes,,2024-07-02\n",
-    "reviews.csv": f'{RATED[:-1]},Rewatch,Review,Tags,Watched Date\n2023-01-01,Heat,1995,u,,,"a\n\n""b"", c",,\n',
+    "reviews.csv": f'{RATED[:-1]},Rewatch,Review,Tags,Watched Date\n2023-01-01,Heat,1995,u,,,"a\n""b"", c",,2024-02-31'
+    "\n",
     "likes/films.csv": f"{HEAD}\n2024-05-04,Paddington 2,2017,u\n",
     "likes/reviews.csv": "Date,Letterboxd URI\n2024-01-03,u\n",
     "lists/rainy.csv": f"{HEAD}\n2024-01-03,In a List,2000,u\n",
@@ -157,7 +158,7 @@ EXPORTS = {
     ),
     "netflix in full": (
         "n.csv",
-        f"{NETFLIX}Ana,2022-05-28 20:00:00,Okja,\nAna,2022-05-28 19:00:00,Okja,TRAILER\n",
+        f"{NETFLIX}Ana,2022-05-28 20:00:00,Okja,\nAna,2022-05-28 19:00:00,Okja,TRAILER\n\n",
         [Entry(("Okja",), date="2022-05-28")],
     ),
     "utf-16": ("r.csv", f"{RATED}2024-01-01,Amélie,2001,u,5\n".encode("utf-16"),
@@ -387,10 +388,21 @@ def test_a_profile_says_what_ratings_mean_in_a_session():
     answers = {i: answer for i, answer in profile["answers"]}
     no, mild = "dislike", "not interested"
     assert [answers[i] for i in range(1, 11)] == ["like", mild, mild, no, no, "seen", "later", "like", "like", no]
-    given = {1: 4.0, 2: 3.5, 3: 3.0, 4: 2.5, 5: 0.5, 8: 4.5, 9: 3.5, 10: 1.0, 12: 5.0}
-    assert dict(profiles.ratings_of(profile)) == given
-    assert sorted(profiles.seen_ids(profile)) == [*range(1, 7), 8, 9, 10, 12]
-    assert profiles.watchlist_ids(profile) == [7]
+    given, seen = ranking.ratings_of(profile, CATALOG)
+    assert {i: stars for i, stars, *_ in given} == {
+        1: 4.0,
+        2: 3.5,
+        3: 3.0,
+        4: 2.5,
+        5: 0.5,
+        8: 4.5,
+        9: 3.5,
+        10: 1.0,
+        12: 5.0,
+    }
+    assert sorted(seen) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+    watched = with_films(EMPTY, films((6, "seen", None, "2022"), (7, "watchlist", None, "")), CATALOG)
+    assert ranking.ratings_of(watched, CATALOG) == ([(6, 4.0)], [5])
     assert missed_entries(profile) == [Entry(("m0",), 2000, "liked", date="2024-01-01")]
 
 
@@ -450,7 +462,7 @@ def test_import_preview_corrections_and_a_session_without_questions(tmp_path, pr
     corrections.write_text(corrections.read_text().replace(",3,", ",8,"))
     # what was missed comes out of the profile, without the export; what was corrected stays so
     assert run(import_ratings.main, *flags, "--corrections", corrections)[0] == 0
-    assert profiles.ratings_of(profiles.read_profile(path)) == [(1, 5.0), (2, 4.5), (4, 1.0), (8, 4.0)]
+    assert [line[:2] for line in profiles.read_profile(path)["ratings"]] == [[1, 5.0], [2, 4.5], [4, 1.0], [8, 4.0]]
     assert "Gamma Primes,1982,8,Théta (1999)" in corrections.read_text()
     corrections.write_text("name,year,movieId\nGamma Primes,1982,\n")  # undecided: listed as it is
     assert run(import_ratings.main, export, *flags, "--corrections", corrections)[0] == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime
 import io
 import re
 import zipfile
@@ -54,7 +55,7 @@ _SEASON = (
 _EPISODE = re.compile(
     rf":\s*(?:{_SEASON})\b[^:]*:|(?:^|:)\s*(?:[eé]pisode|epis[oó]dio|folge|aflevering) \d+\s*$", re.IGNORECASE
 )
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)|\d{1,2}[./-]\d{1,2}[./-](?:20)?(\d\d)$")
+_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-](?:20)?(\d\d)$")  # of any country, so only its year is certain
 
 
 class Entry(NamedTuple):
@@ -114,10 +115,9 @@ def _members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 name = PurePosixPath(member.filename.replace("\\", "/"))
+                wanted = name.suffix.lower() in (".csv", ".json") and not name.name.startswith("._")
                 other_list = "lists" in name.parts and "watchlist" not in name.name
-                if name.suffix.lower() not in (".csv", ".json") or name.name.startswith("._") or other_list:
-                    continue
-                if _IGNORED.isdisjoint(name.parts):
+                if wanted and not other_list and _IGNORED.isdisjoint(name.parts):
                     with archive.open(member) as file:
                         data = file.read(left + 1)
                     if (left := left - len(data)) < 0:
@@ -176,17 +176,16 @@ def _read_table(text: str, name: PurePosixPath, label: str) -> list[Entry]:
     if form is None:
         raise _OtherFile(label, f"begins with {shown(text.strip().splitlines()[0])}")
     service, _, scale, kind = form
-    if not kind:
-        named = (kind for word, kind in _NAMED.items() if word in name.name.lower())
-        kind = next(named, SEEN if "rating" in columns else "")
+    named = (kind for word, kind in _NAMED.items() if word in name.name.lower())
+    kind = kind or next(named, SEEN if "rating" in columns else "")
     if not kind:
         raise DataError(f"{label} could be movies watched or still to watch: name it watched.csv or watchlist.csv")
     places = {field: next((c for c in of_field if c in columns), "") for field, of_field in _FIELDS.items()}
     entries, people = [], set()
     for where, row in rows:
         cells = {field: row.get(column, "") for field, column in places.items()}
-        people.add(cells["person"])
         if cells["name"] and not cells["extra"]:  # trailers and the like
+            people.add(cells["person"])
             entries.append(_entry(service, cells, scale, kind, where))
     if len(people) > 1:
         raise DataError(f"{label} holds {len(people)} people ({', '.join(sorted(people))}): keep the lines of one")
@@ -220,8 +219,11 @@ def _rating(given: object, scale: int, where: str) -> float:
 
 
 def _date(text: str) -> str:
+    with contextlib.suppress(ValueError):
+        day = datetime.date.fromisoformat(text[:10])
+        return day.isoformat() if day.year > 1970 else ""  # 1970: Trakt's for unknown
     match = _DATE.match(text)
-    return "" if not match or text.startswith("1970") else match[1] or f"20{match[2]}"  # 1970: Trakt's for unknown
+    return f"20{match[1]}" if match else ""
 
 
 def _read_trakt(text: str, label: str) -> list[Entry]:

@@ -23,7 +23,7 @@ from ..data.errors import ArtifactError, ChoiceError, shown
 from ..data.files import dump_json, load_json, replace_file
 from ..text import registry
 from .policy import LEARNING_RULES, MovieFilter
-from .state import ANSWERS, DISLIKE, FAVORITE, LATER, LIKE, NOT_INTERESTED, Event, SessionState, Utterance
+from .state import ANSWERS, FAVORITE, LATER, LIKE, Event, SessionState, Utterance
 
 _VERSIONS = (1, 2, 3)
 _REMEDY = "correct it, or start another profile with --save"
@@ -38,7 +38,6 @@ IMPORTED: dict[str, tuple[list[type], str]] = {
     "missed": ([dict], "a film"),
 }
 CHOICES = ("filter", "familiarity", "learning_rule", "backend")
-_WORTH = {FAVORITE: 5.0, LIKE: 4.5, NOT_INTERESTED: 3.0, DISLIKE: 2.0}  # answers as ratings
 _COLUMNS = ("Title", "Year", "tmdbID", "imdbID")  # as Letterboxd names them
 
 
@@ -123,24 +122,6 @@ def state_of(profile: dict[str, Any], catalog: Catalog) -> SessionState:
     said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in profile["words"])
     wanted = MovieFilter(**profile["filter"]) if profile.get("filter") else None
     return SessionState(rows, events, None, profile["seed"], said, wanted, profile.get("familiarity"))
-
-
-def ratings_of(profile: dict[str, Any]) -> list[tuple[int, float]]:
-    """Return (movie id, rating) of all that `read_profile` gave: imported ratings, else what answers are worth."""
-    worth = {movie_id: _WORTH[FAVORITE] for movie_id in profile["favorites"]}
-    worth.update({movie_id: _WORTH[answer] for movie_id, answer in profile["answers"] if answer in _WORTH})
-    worth.update({movie_id: rating for movie_id, rating, _ in profile.get("ratings", [])})
-    return list(worth.items())
-
-
-def seen_ids(profile: dict[str, Any]) -> list[int]:
-    """Return the movies that must not come back: all but the watchlist."""
-    return [*profile["favorites"], *(movie_id for movie_id, answer in profile["answers"] if answer != LATER)]
-
-
-def watchlist_ids(profile: dict[str, Any]) -> list[int]:
-    """Return the movies that are for later."""
-    return [movie_id for movie_id, answer in profile["answers"] if answer == LATER]
 
 
 def list_files(path: Path) -> list[Path]:
