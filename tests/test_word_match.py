@@ -8,8 +8,9 @@ from recommender.text.word_match import WordMatch, telling_words
 
 def test_words_are_found_in_their_forms_and_only_as_words() -> None:
     lines = ["A robbed bank", "Robots at war", "He robs and is robbing", "robin", "WARS of Amélie", "warp"]
-    match = WordMatch([*lines, "in 1984 at sea", "steward"])
+    match = WordMatch([*lines, "in 1984 at sea", "steward", "zombies"])
     found = {word: match.rows_with(word).tolist() for word in ("rob", "robot", "war", "amelie", "1984", "198", "sea")}
+    assert match.rows_with("zombies").tolist() == [8]  # whose stem is zomby
     assert found == {"rob": [0, 2], "robot": [1], "war": [1, 4], "amelie": [4], "1984": [6], "198": [], "sea": [6]}
 
 

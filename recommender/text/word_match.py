@@ -84,7 +84,7 @@ class WordMatch:
         # An unchanged root has lost no e: sad is not a form of Sade.
         endings = _ENDINGS if root == word else f"e|{_ENDINGS}"
         form = re.compile(f"{re.escape(root)}(?:{re.escape(root[-1])}?(?:{endings})?|{re.escape(word[len(root) :])})")
-        found: list[int] = []
+        found: list[int] = [*self._rows.get(word, ())]  # its stem may begin no word: zombies, zomby
         for known in self._words[bisect_left(self._words, root) :]:
             if not known.startswith(root):
                 break
