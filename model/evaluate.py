@@ -27,8 +27,8 @@ from recommender.data.artifacts import need_file, need_folder
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, shown
 from recommender.data.interactions import Interactions
+from recommender.data.raw.sources import official_fold
 from recommender.data.settings import default_folder
-from recommender.data.splits import official_fold
 from recommender.evaluate import embeddings, held_out_movies, known_item, plots, protocols, rankings, report
 from recommender.evaluate.run import Options, Spec
 from recommender.evaluate.significance import N_RESAMPLES

@@ -96,28 +96,18 @@ def step(run: Run, stage: Path) -> list[str]:
         imdb, tmdb = links.get(movie_id, ("", ""))
         if source.format == "movietweetings":  # its movie ids are IMDb's
             imdb = str(movie_id).zfill(7)
-        values = {
-            **fields,
-            "movieId": movie_id,
-            "title": title,
-            "year": parse_title(title).year or "",
-            "genres": genres,
-        }
-        values.update(keywords=keywords, imdbId=imdb, tmdbId=tmdb)
+        values = {**fields, "movieId": movie_id, "title": title, "genres": genres, "keywords": keywords}
+        values.update(year=parse_title(title).year or "", imdbId=imdb, tmdbId=tmdb)
         rows.append([values[column] for column in METADATA_COLUMNS])
     write_rows(METADATA_COLUMNS, rows, stage / "movie_metadata.csv")
     if run.arguments.bundle:
         (stage / "LICENSE").write_bytes(terms(run.sources))
-    n_described, n_linked = (
-        len(run.movies.keys() & run.described.keys()),
-        sum(any(links.get(i, ())) for i in run.movies),
-    )
+    n_described = len(run.movies.keys() & run.described.keys())
+    n_linked = sum(any(links.get(i, ())) for i in run.movies)
     counts = f"{len(rows):,} movies, {n_described:,} with a description, {n_tagged:,} with tags as keywords"
     report = ["metadata", f"{counts}, {n_linked:,} with links", *notes]
-    if len(run.described) > n_described:
-        report.append(
-            f"{len(run.described) - n_described:,} descriptions ignored: their movies were removed by the filter"
-        )
+    if n_ignored := len(run.described) - n_described:
+        report.append(f"{n_ignored:,} descriptions ignored: their movies were removed by the filter")
     return report
 
 
@@ -134,10 +124,11 @@ def terms(sources: Sequence[Source]) -> bytes:
             raise DataError(f"{source.files.path} {problem}")
         with source.files.open(name) as file:
             texts.append(file.read())
-    heads = [f"{source.files.path.name}\n{'=' * len(source.files.path.name)}\n\n".encode() for source in sources]
-    return (
-        texts[0] if len(texts) == 1 else b"\n\n".join(head + text.strip() for head, text in zip(heads, texts)) + b"\n"
-    )
+    if len(texts) == 1:
+        return texts[0]
+    names = [source.files.path.name for source in sources]
+    heads = [f"{name}\n{'=' * len(name)}\n\n".encode() for name in names]
+    return b"\n\n".join(head + text.strip() for head, text in zip(heads, texts)) + b"\n"
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

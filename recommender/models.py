@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # imported on first use
 
 PATIENCE = 5.0  # seconds
 POPULARITY, SVD, EMBEDDING, CONTENT = "popularity", "svd", "embedding", "content"
-ALIASES = {"item_cf": "ease"}
 DEFAULTS = ("stacker", "two_tower", "directed_ease", "ease")  # the best first
 NEXT = {EMBEDDING: CONTENT, SVD: POPULARITY}  # what stands in for a method that cannot be had here; by default the SVD
 
@@ -99,7 +98,7 @@ class Models:
         if method is None:
             return self.default()
         name = method if isinstance(method, str) else shown(method)
-        return registry.model_class(ALIASES.get(name, name)).name
+        return registry.model_class(name).name
 
     def default(self) -> str:
         """Return the best method that needs no long wait: the first of `DEFAULTS` that is stored, or quick to fit."""

@@ -175,6 +175,7 @@ def test_requests_of_dialogues_are_the_words_of_the_seeker_before_a_film_they_li
 def test_random_vectors_depend_on_the_text_alone_and_backends_are_set():
     backend, texts = RandomVectors(dimension=64), [f"text {i}" for i in range(300)]
     whole = backend.embed_texts(texts)
+    assert backend.identity == ("random", "dimension=64,seed=0", 64)
     assert np.array_equal(whole[7:9], backend.embed_texts(texts[7:9]))
     assert not np.array_equal(whole, RandomVectors(dimension=64, seed=1).embed_texts(texts))
     cosines = (whole @ whole.T)[np.triu_indices(300, 1)]

@@ -215,6 +215,14 @@ def test_choice_and_explanation_follow_the_formula(rule, favorites, words, polic
         assert movie.model_score + of_policy == pytest.approx(movie.score, abs=1e-12)
 
 
+def test_a_term_without_weight_is_not_computed(monkeypatch):
+    monkeypatch.setitem(TERMS, "genre", TERMS["genre"]._replace(points=lambda context: 1 / 0))
+    engine = make_engine(genre_distance_penalty=0.0)
+    assert {one.kind for one in engine.explain(engine.start([3]))} == {"favorite", *TERMS} - {"genre"}
+    with pytest.raises(ZeroDivisionError):
+        make_engine().start([3])
+
+
 def test_likes_pull_the_session_toward_what_was_liked():
     """Who likes one of two clusters of movies sees mostly it; labels that are shuffled show nothing."""
     rng = np.random.default_rng(5)

@@ -236,30 +236,16 @@ class Catalog:
     def _rows(self) -> list[Mapping[str, str]]:
         return sorted(self._read(), key=lambda row: int(row["movieId"]))
 
-    def _texts(self, row: int) -> dict[str, str]:
-        """Return the cells of a row as printable lines; of all rows at once this takes a tenth of the start."""
-        return {name: one_line(text) for name, text in self._rows[row].items() if isinstance(text, str)}
-
     def movie(self, row: int) -> Movie:
         """Return the movie in `row`."""
-        texts = self._texts(row)
-        fields = {name: texts.get(name, "") for name in METADATA_COLUMNS}
+        texts = {name: one_line(text) for name, text in self._rows[row].items() if isinstance(text, str)}
         title, _, alternatives = parse_title(self.raw_titles[row])
-        return Movie(
-            int(self.movie_ids[row]),
-            title,
-            int(self.years[row]),
-            _split(fields["genres"]),
-            alternatives,
-            cast=_split(fields["cast"]),
-            keywords=_split(fields["keywords"]),
-            tone=_split(fields["tone"]),
-            tmdb_id=fields["tmdbId"],
-            imdb_id=fields["imdbId"],
-            n_ratings=int(self.n_ratings[row]),
-            mean_rating=float(self.mean_ratings[row]),
-            **{name: fields[name] for name in ("director", "overview", "original_language", "overview_source")},
-        )
+        known: dict[str, Any] = {name: _split(texts.get(name, "")) for name in ("genres", "cast", "keywords", "tone")}
+        same = ("director", "overview", "original_language", "overview_source")
+        known.update({name: texts.get(name, "") for name in same}, alternatives=alternatives)
+        known.update(tmdb_id=texts.get("tmdbId", ""), imdb_id=texts.get("imdbId", ""))
+        known.update(n_ratings=int(self.n_ratings[row]), mean_rating=float(self.mean_ratings[row]))
+        return Movie(int(self.movie_ids[row]), title, int(self.years[row]), **known)
 
 
 def _read_rows(path: Path, again: str) -> list[dict[str, str]]:

@@ -16,21 +16,19 @@ this one does not.
 from __future__ import annotations
 
 import csv
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .artifacts import check_files, read_manifest
-from .errors import ChoiceError, DataError
+from .errors import ChoiceError
 from .interactions import Interactions, concat
 
 PARTS = ("train", "val", "test")
 KIND = "processed"
 REMEDY = "python -m preprocess.setup"
 TRAIN, VAL, TEST, SKIPPED = 0, 1, 2, -1
-OFFICIAL_FOLDS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
 FRACTIONS = (0.70, 0.15, 0.15)
 # 0.7 * 90 is 62.99999999999999: far closer to its whole number than any fraction of a count can be.
 _ROUNDING = 1e-9
@@ -162,41 +160,3 @@ def _load(folder: Path, stem: str) -> Interactions:
     users = np.unique(everything["userId"])  # a part lists only its own users
     movies = np.array(list(load_movies(folder)), dtype=np.int64)
     return Interactions.from_columns(frame["userId"], frame["movieId"], frame["rating"], seconds, movies, users)
-
-
-def official_fold(path: Path, fold: str) -> tuple[Interactions, Interactions]:
-    """Return the known and the held-out ratings of one fold of MovieLens 100K, from its folder or .zip.
-
-    u1 to u5 are random (80 / 20), ua and ub hold out ten ratings of each user. They ignore time, so values compare with
-    older papers, not with splits that go by time.
-    Raises `ChoiceError` for another fold name and `DataError` for files that are missing or not such lists.
-    """
-    if fold not in OFFICIAL_FOLDS:
-        raise ChoiceError(f"no official fold is called {fold!r}: choose from {', '.join(OFFICIAL_FOLDS)}")
-    base, test = (_read_fold(path, f"{fold}.{part}") for part in ("base", "test"))
-    users, movies = (np.unique(np.concatenate([base[:, column], test[:, column]])) for column in (0, 1))
-    known, held_out = (
-        Interactions.from_columns(part[:, 0], part[:, 1], part[:, 2], part[:, 3], movies, users)
-        for part in (base, test)
-    )
-    return known, held_out
-
-
-def _read_fold(path: Path, name: str) -> np.ndarray:
-    """Return the lines of one file of ml-100k, (n, 4) int64: user, movie, rating, seconds since 1970."""
-    try:
-        if path.is_dir():
-            folder = path if (path / name).is_file() else path / "ml-100k"
-            text = (folder / name).read_text(encoding="latin-1")
-        else:
-            with zipfile.ZipFile(path) as archive:
-                members = [member for member in archive.namelist() if member.rsplit("/", 1)[-1] == name]
-                text = archive.read(members[0]).decode("latin-1")
-        lines = [line.split("\t") for line in text.splitlines() if line] or [["an empty file"]]
-        return np.array(lines, dtype=np.int64).reshape(len(lines), 4)
-    except (FileNotFoundError, IndexError):
-        raise DataError(f"{path} has no {name}: give the folder or the .zip of MovieLens 100K") from None
-    except zipfile.BadZipFile:
-        raise DataError(f"{path} is not a .zip, or a damaged one: download it again") from None
-    except ValueError as error:
-        raise DataError(f"{path}: {name} is not a list of ratings ({error}): unpack ml-100k again") from None

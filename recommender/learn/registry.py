@@ -36,7 +36,7 @@ _CLASSES: tuple[type[Ranker], ...] = (  # simple ones first
     TextTwoTower,
 )
 _MODELS = {model.name: model for model in _CLASSES}
-OLD_NAMES = {"text_bridge": "text_ridge"}
+OLD_NAMES = {"text_bridge": "text_ridge", "item_cf": "ease"}  # accepted, not shown
 
 
 def names() -> tuple[str, ...]:

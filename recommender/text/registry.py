@@ -17,7 +17,12 @@ from .backends.sentence_transformers import SentenceTransformersBackend
 from .base import BaseEmbeddingBackend
 
 Backend = type[BaseEmbeddingBackend]
-_BACKENDS: tuple[Backend, ...] = (MiniLmBackend, LocalBackend, HttpBackend, SentenceTransformersBackend)
+_BACKENDS: tuple[Backend, ...] = (  # the default first
+    MiniLmBackend,
+    LocalBackend,
+    HttpBackend,
+    SentenceTransformersBackend,
+)
 BACKENDS = {backend.name: backend for backend in _BACKENDS}
 DEFAULT_BACKEND, LOCAL, HTTP, SENTENCE_TRANSFORMERS, *_ = BACKENDS
 MINILM = DEFAULT_BACKEND

@@ -27,13 +27,10 @@ def parse_times(cells: npt.ArrayLike) -> np.ndarray:
     dates = np.full(len(texts), np.nan)
     others = np.isnan(numbers)
     if others.any():
-        dates[others] = _since_1970(pd.to_datetime(texts[others], format="ISO8601", utc=True, errors="coerce"))
+        found = pd.to_datetime(texts[others], format="ISO8601", utc=True, errors="coerce")
+        seconds = found.dt.tz_localize(None).to_numpy("datetime64[s]")  # any year, unlike nanoseconds
+        dates[others] = (seconds - np.datetime64(0, "s")) / np.timedelta64(1, "s")
     return np.stack([numbers, dates])
-
-
-def _since_1970(dates: pd.Series) -> np.ndarray:
-    seconds = dates.dt.tz_localize(None).to_numpy("datetime64[s]")  # any year, unlike nanoseconds
-    return np.asarray((seconds - np.datetime64(0, "s")) / np.timedelta64(1, "s"))
 
 
 def last_time() -> float:
