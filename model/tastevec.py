@@ -13,6 +13,8 @@ from recommender.data.errors import SettingsError
 COMMANDS = {
     "session": "name favorites, get movies one by one, answer, and watch it learn",
     "two-tower-session": "the same, on the vectors of the two-tower network",
+    "recommend": "a list: for a user, a profile, favorites, words, a movie, a group, or everybody",
+    "demo": "walk through the library in a minute",
     "import-ratings": "make a profile of what you rated on Letterboxd, IMDb, Trakt, MovieLens or Netflix",
     "download": "fetch a MovieLens data set",
     "data": "filter, split and prepare raw ratings",
@@ -38,6 +40,10 @@ def program_of(command: str) -> Callable[[Optional[Sequence[str]]], Optional[int
 
         programs = {"svd": train_svd_model, "session": train_session_model, "twotower": train_twotower}
         return {**programs, "ranking": ranking}[command[len("train ") :]].main
+    if command in ("recommend", "demo"):
+        from model import demo, recommend
+
+        return {"recommend": recommend, "demo": demo}[command].main
     if command in ("import-ratings", "embed", "evaluate", "replay"):
         from model import evaluate, generate_embeddings, import_ratings, replay_sessions
 

@@ -1,0 +1,221 @@
+"""Recommend movies: for a user of the data, a profile, favorites, words, a movie, a group, or everybody at once.
+
+Favorites and words are ranked as the first page of a session, users and profiles by --method.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from model.terminal.answers import years
+from recommender import cli
+from recommender.data.artifacts import need_file
+from recommender.data.catalog import Movie
+from recommender.data.errors import ChoiceError, DataError
+from recommender.data.files import replace_file
+from recommender.facade import Recommender
+from recommender.learn.base import DEFAULT_METHOD
+from recommender.session import profiles
+from recommender.session.group import AVERAGE, FAIR_SHARE, STRATEGIES
+from recommender.session.policy import MovieFilter
+from recommender.session.session import Recommendation, Session
+
+COLUMNS = ("rank", "movieId", "title", "year", "genres", "score", "why")
+MOST_REASONS = 3
+QUICK = "ease"  # fitted in seconds
+LABELS = {
+    "favorite": "your favorite {}", "like": "you like {}", "dislike": "you dislike {}", "words": 'your words "{}"',
+    "text": 'people who like what "{}" describes',
+}  # fmt: skip
+
+
+class Row(NamedTuple):
+    movie: Movie
+    score: float
+    why: str
+
+
+def make_parser() -> cli.Parser:
+    parser = cli.Parser("model.recommend", __doc__.partition("\n\n")[0])
+    add, several = parser.add_argument, {"action": "append", "default": [], "metavar": "NAME"}
+    add("--user", type=int, metavar="ID", help="a user of the data")
+    add("--profile", **several, help="a profile, saved or imported; several make a group")
+    add("--favorites", **{**several, "metavar": "A;B"}, help="favorites, divided by ; ; several times for a group")
+    add("--like", **{**several, "metavar": "WORDS"}, help="what you want, in your own words; repeatable")
+    add("--similar-to", metavar="TITLE", help="movies like this one")
+    add("--all", type=Path, metavar="FILE", help="lists of all users, to a .csv, .jsonl or .parquet file; resumable")
+    add("--users", type=Path, metavar="FILE", help="with --all: only the user ids in this file, one a line")
+    parser.add_common("method", help=f"ranking model of a user or profile (default: {DEFAULT_METHOD})")
+    add("--strategy", choices=STRATEGIES, help=f"of a group (default: {AVERAGE})")
+    add("--genre", **several, help="only movies with this genre; repeatable, any of them")
+    add("--exclude-genre", **several, help="no movie with this genre; repeatable")
+    add("--year", metavar="YEAR", help="only movies of 1994, 1990s, 1990-1999, 1990- or -1970")
+    add("--exclude", **{**several, "metavar": "TITLE"}, help="not this movie; repeatable")
+    add("--familiarity", type=float, metavar="F", help="1: what everybody knows first; 0: what fits you alone")
+    add("--context", action="store_true", help="weigh genres by the hour of the day, config/context.yaml")
+    add("-n", type=int, default=10, metavar="N", help="how many (default: 10)")
+    add("--why", action="store_true", help="say why")
+    add("--json", action="store_true", help="print JSON")
+    add("--csv", type=Path, metavar="FILE", help="also write a CSV file")
+    parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
+    add("--profiles", type=Path, metavar="DIR", help="folder of the profiles")
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Recommend, print and write."""
+    given = make_parser().parse_args(argv)
+    people = [given.user is not None, *map(bool, (given.similar_to, given.all))]
+    others = bool(given.profile or given.favorites or given.like)
+    if sum(people) + others != 1:
+        raise ChoiceError("for whom? give one of --user, --profile, --favorites or --like, --similar-to, --all")
+    if given.csv:
+        need_file(given.csv, "--csv", ",".join(COLUMNS))
+    recommender = Recommender.load(given.processed)
+    if given.all:
+        return recommend_everybody(recommender, given)
+    started = len(recommender.notes)
+    rows = Request(recommender, given).rows()
+    for note in recommender.notes[started:]:
+        print(f"tastevec: {note}", file=sys.stderr)
+    table = [as_line(place, row) for place, row in enumerate(rows, 1)]
+    if given.csv:
+        with replace_file(given.csv) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *table])
+    if given.json:
+        print(json.dumps([dict(zip(COLUMNS, line)) for line in table], ensure_ascii=False, indent=1))
+        return None
+    for place, row in enumerate(rows, 1):
+        print(f"{place:3}  {row.movie}  {', '.join(row.movie.genres)}".rstrip())
+        if given.why and row.why:
+            print(f"       {row.why}")
+    if not rows:
+        print("No movie is left: widen the filters.")
+    return None
+
+
+def as_line(rank: int, row: Row) -> list[Any]:
+    movie = row.movie
+    return [
+        rank,
+        movie.movie_id,
+        movie.title,
+        movie.year or "",
+        "|".join(movie.genres),
+        round(row.score, 4) + 0.0,
+        row.why,
+    ]
+
+
+def recommend_everybody(recommender: Recommender, given: argparse.Namespace) -> None:
+    users = None if given.users is None else read_ids(given.users)
+    method = given.method or usual_method(recommender)
+    progress, wanted = cli.Progress("recommending", "users"), wanted_of(given)
+    n_users = recommender.recommend_all(given.all, given.n, method, users, wanted, progress=progress)
+    print(f"{n_users:,} users written to {given.all}, {given.n} movies each, by {method}")
+
+
+def read_ids(path: Path) -> list[int]:
+    """Return the user ids of a file, one a line."""
+    try:
+        return [int(line) for line in path.read_text(encoding="utf-8").split()]
+    except (ValueError, UnicodeDecodeError):
+        raise DataError(f"{path} is no list of user ids: write one whole number a line") from None
+
+
+def usual_method(recommender: Recommender) -> str:
+    """Return the default method, or where it is not stored, as fitting takes minutes, one that is fitted in seconds."""
+    if (recommender.folder / "artifacts" / DEFAULT_METHOD).is_dir():
+        return DEFAULT_METHOD
+    remedy = f"python -m model.train_ranking_model --processed {recommender.folder}"
+    print(f"tastevec: by {QUICK}; {remedy} stores {DEFAULT_METHOD}, which ranks better", file=sys.stderr)
+    return QUICK
+
+
+def wanted_of(given: argparse.Namespace) -> MovieFilter:
+    return MovieFilter(tuple(given.genre), tuple(given.exclude_genre), *(years(given.year) if given.year else ()))
+
+
+class Request:
+    """What the flags ask for; `rows` answers it."""
+
+    def __init__(self, recommender: Recommender, given: argparse.Namespace) -> None:
+        self.recommender, self.given, self.wanted = recommender, given, wanted_of(given)
+        folder = given.profiles or profiles.default_profiles_folder()
+        found = {name: profiles.read_profile(profiles.profile_path(folder, name)) for name in given.profile}
+        lists = {f"person {place}": titles(text) for place, text in enumerate(given.favorites, 1)}
+        self.people: dict[str, Any] = {**found, **lists}
+
+    def rows(self) -> list[Row]:
+        """Return the movies, best first, and why if that is asked for."""
+        recommender, given, n = self.recommender, self.given, self.given.n
+        excluded = {recommender.row_of(title) for title in given.exclude}
+        allowed = self.wanted.mask(recommender.catalog)
+        allowed[list(excluded)] = False
+        if given.similar_to:
+            movie = recommender.catalog.movie(recommender.row_of(given.similar_to))
+            found = recommender.similar_movies(movie.movie_id, len(allowed))
+            kept = [one for one in found if allowed[recommender.row_of(one.movie)]][:n]
+            return [Row(one.movie, one.similarity, f"like {movie}, by {one.by}") for one in kept]
+        if len(self.people) > 1:
+            strategy = given.strategy or AVERAGE
+            session = recommender.group_session(self.people, strategy, 0, self.wanted, given.familiarity)
+            return self.of_session(session, excluded)
+        person = next(iter(self.people.values()), None)
+        if given.user is None and (given.like or given.method is None) and not isinstance(person, dict):
+            session = recommender.session(person or (), 0, self.wanted, given.like, given.familiarity)
+            return self.of_session(session, excluded)
+        if given.like:
+            raise ChoiceError("--like goes with --favorites, or alone; a profile keeps its own words")
+        user = given.user if given.user is not None else person
+        method = given.method or usual_method(recommender)
+        exclude = given.exclude
+        ranked = recommender.recommend(user, n, method, self.wanted, exclude, given.familiarity, context=given.context)
+        return [Row(one.movie, one.score, self.why(user, one.movie, one.by)) for one in ranked]
+
+    def of_session(self, session: Session, excluded: set[int]) -> list[Row]:
+        """Return what a session shows first; by fair share each movie depends on those before, which are skipped."""
+        engine, state, n = session.engine, session.state, self.given.n
+        if self.given.strategy == FAIR_SHARE:
+            found = []
+            while len(found) < n and (one := session.next()) is not None:
+                found += [one] if self.recommender.row_of(one.movie) not in excluded else []
+        else:
+            rows = [row for row in engine.best(state, n + len(excluded)) if row not in excluded][:n]
+            found = [Recommendation(engine, state._replace(current=row)) for row in rows]
+        return [Row(one.movie, one.score, reasons(one.because) if self.given.why else "") for one in found]
+
+    def why(self, user: Any, movie: Movie, by: str) -> str:
+        if not self.given.why:
+            return ""
+        explained = self.recommender.explain(user, movie)
+        near = ", ".join(f"{one} {cosine:.0%}" for one, cosine in explained.similar_to_your_favorites)
+        return f"{explained.explanation}" + (f"; near your {near}" if near else "") + f" [{by}]"
+
+
+def titles(text: str) -> list[str]:
+    found = [title.strip() for title in text.split(";") if title.strip()]
+    if not found:
+        raise ChoiceError("--favorites: name at least one movie")
+    return found
+
+
+def reasons(because: Sequence[Any]) -> str:
+    """Return the largest terms of a score in words."""
+    if because[0].kind == "member":
+        return "; ".join(reason.text for reason in because)
+    said = sorted((one for one in because if one.kind in LABELS), key=lambda one: -abs(one.value))[:MOST_REASONS]
+    return "; ".join(f"{LABELS[one.kind].format(one.movie or one.text)} {one.value:+.1f}" for one in said)
+
+
+if __name__ == "__main__":
+    cli.run(main)
