@@ -21,7 +21,8 @@ from recommender.data.errors import ChoiceError, TastevecError
 from recommender.data.files import exclusive
 from recommender.facade import SVD, TWO_TOWER, Recommender
 from recommender.session import profiles
-from recommender.session.policy import MOVING_AVERAGE, TERMS, MovieFilter
+from recommender.session.group import AVERAGE, GroupEngine
+from recommender.session.policy import MOVING_AVERAGE, MovieFilter
 from recommender.session.session import Session
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SessionState
 
@@ -57,6 +58,11 @@ def run_session(program: str, description: str, argv: Optional[Sequence[str]], v
     if given.export:
         profiles.list_files(given.export)
     talk, code = Conversation(recommender, {key: value for key, value in chosen.items() if value}), 0
+    if given.group:
+        if given.resume or given.save:
+            raise ChoiceError("--group with --save, --resume or --profile: a group's session is not saved")
+        people = {name: profiles.read_profile(profiles.profile_path(folder, name)) for name in given.group}
+        talk.engine = recommender.group_session(people, given.strategy or AVERAGE, wanted=wanted).engine
     with contextlib.ExitStack() as stack:
         loaded = talk.open_profiles(given, folder)
         if talk.profile:
@@ -117,7 +123,10 @@ class Conversation:
     ) -> None:
         """Start the session: of the loaded profile, with what the flags say now, or by asking for favorites."""
         n, words = self.recommender.policy.n_favorites, [*given.like]
-        if loaded is None:
+        if isinstance(self.engine, GroupEngine):
+            self.say(f"{about} Tonight: {', '.join(member.name for member in self.engine.members)}.")
+            state = self.engine.start_group(given.seed or 0)
+        elif loaded is None:
             self.say(f"{about} Name up to {n} that you love; Enter starts.")
             rows = self.console.ask_favorites(n, words)
             state = self.engine.start(rows, given.seed or 0, words)
@@ -259,27 +268,15 @@ class Conversation:
         """Print the terms of the score; the smallest answers are summed in one line."""
         assert state.current is not None
         movie, reasons = self.catalog.movie(state.current), self.engine.explain(state)
-        labels = {
-            "favorite": "your favorite {}",
-            "like": "you liked {}",
-            "dislike": "you disliked {}",
-            "not interested": "{} did not interest you",
-            "later": "{} is for later",
-            "seen": "you have seen {}",
-            "words": 'your words "{}"',
-            "text": 'liked with what "{}" describes',
-            "average": "liked by people in general",
-            **{kind: term.label for kind, term in TERMS.items()},
-        }
         said = sorted((r for r in reasons if (r.movie or r.text) and r.value), key=lambda r: -abs(r.value))
         most = MOST_REASONS + (len(said) == MOST_REASONS + 1)
-        lines = [(r.value, labels[r.kind].format(r.movie or shortened(r.text))) for r in said[:most]]
+        lines = [(r.value, answers.WHY[r.kind].format(r.movie or shortened(r.text))) for r in said[:most]]
         if others := said[most:]:
             what = "answers and words" if any(r.text for r in others) else "answers"
             lines.append((sum(r.value for r in others), f"your other {len(others)} {what} together"))
         filled = {"movie": movie, "affinity": self.engine.context(state).affinity[state.current]}
         others = [r for r in reasons if not (r.movie or r.text) and r.value]
-        lines += [(r.value, labels[r.kind].format(**filled)) for r in others]
+        lines += [(r.value, answers.WHY[r.kind].format(**filled)) for r in others]
         self.say(f"   {movie} has score {sum(r.value for r in reasons):+.3f}, the sum of")
         for value, label in lines:
             self.say(f"   {value:+8.3f}  {label}")

@@ -20,7 +20,7 @@ from model.terminal.answers import years
 from recommender import cli
 from recommender.data.artifacts import need_file
 from recommender.data.catalog import Movie
-from recommender.data.errors import ChoiceError, DataError
+from recommender.data.errors import ChoiceError, DataError, whole
 from recommender.data.files import replace_file
 from recommender.facade import Recommender
 from recommender.learn.base import DEFAULT_METHOD
@@ -157,7 +157,7 @@ class Request:
 
     def rows(self) -> list[Row]:
         """Return the movies, best first, and why if that is asked for."""
-        recommender, given, n = self.recommender, self.given, self.given.n
+        recommender, given, n = self.recommender, self.given, whole("n", self.given.n)
         excluded = {recommender.row_of(title) for title in given.exclude}
         allowed = self.wanted.mask(recommender.catalog)
         allowed[list(excluded)] = False

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Optional
 
 from recommender.data.errors import ChoiceError, shown
-from recommender.session.policy import MovieFilter
+from recommender.session.policy import TERMS, MovieFilter
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP
 from recommender.text.year_words import EVER, read_years
 
@@ -34,6 +34,19 @@ HELP = {
     "again": "this movie again, and all that was said so far",
     "q": "quit",
     "?": "this list",
+}
+WHY = {  # kind of a term -> what "why" prints of it
+    "favorite": "your favorite {}",
+    "like": "you liked {}",
+    "dislike": "you disliked {}",
+    "not interested": "{} did not interest you",
+    "later": "{} is for later",
+    "seen": "you have seen {}",
+    "words": 'your words "{}"',
+    "text": 'liked with what "{}" describes',
+    "member": "{}",
+    "average": "liked by people in general",
+    **{kind: term.label for kind, term in TERMS.items()},
 }
 PROMPT = "   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 _ANSWERS = {"y": LIKE, "yes": LIKE, "like": LIKE, "n": DISLIKE, "no": DISLIKE, "dislike": DISLIKE}

@@ -23,6 +23,7 @@ from recommender.data.errors import ChoiceError, SettingsError, TastevecError, o
 from recommender.data.settings import default_folder, override, read_settings
 from recommender.data.title_words import FUZZY
 from recommender.facade import Recommender
+from recommender.session.group import STRATEGIES
 from recommender.session.policy import MOVING_AVERAGE, PolicySettings
 from recommender.session.profiles import default_profiles_folder
 from recommender.text import registry
@@ -35,14 +36,12 @@ def build_parser(program: str, description: str, answers: str, without: Sequence
     words = "what you want, in your own words, instead of favorites or in addition; repeatable"
     backend = "embedding backend for words, of which movie vectors are stored (default: minilm; if it has none, local)"
     lists = "at the end, write FILE-likes.csv and FILE-watchlist.csv, which Letterboxd imports"
-    where = f"folder of the profiles (default: {default_profiles_folder()})"
     parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
     parser.add_common("config", help="policy file (default: config/recommender_policy.yaml)")
     parser.add_argument("--genre", **several, help="only movies with this genre; repeatable, any of them")
     parser.add_argument("--exclude-genre", **several, help="no movie with this genre; repeatable")
-    parser.add_argument(
-        "--year", type=_years, metavar="YEAR", help="only movies of 1994, 1990s, 1990-1999, 1990- or -1970"
-    )
+    span = "only movies of 1994, 1990s, 1990-1999, 1990- or -1970"
+    parser.add_argument("--year", type=_years, metavar="YEAR", help=span)
     parser.add_argument("--like", **{**several, "metavar": "WORDS"}, help=words)
     parser.add_argument("--backend", choices=registry.names(), help=backend)
     parser.add_common("base-url", help="--backend http: address of the service, up to /v1")
@@ -51,8 +50,10 @@ def build_parser(program: str, description: str, answers: str, without: Sequence
     parser.add_argument("--save", metavar="NAME", help="save this session as a new profile")
     resume = "resume a profile, or start from an imported one, and keep it up to date"
     parser.add_argument("--resume", "--profile", metavar="NAME", help=resume)
+    parser.add_argument("--group", **several, help="a session for several people: their profiles; 2 to 8 times")
+    parser.add_argument("--strategy", choices=STRATEGIES, help=f"of a group (default: {STRATEGIES[0]})")
     parser.add_argument("--export", type=Path, metavar="FILE.csv", help=lists)
-    parser.add_argument("--profiles", type=Path, metavar="DIR", help=where)
+    parser.add_argument("--profiles", type=Path, metavar="DIR", help=f"default: {default_profiles_folder()}")
     names = [field.name for field in dataclasses.fields(PolicySettings) if field.name not in without]
     parser.add_settings(PolicySettings, names, "settings, override the file")
     return parser

@@ -1,0 +1,150 @@
+"""`python -m model.recommend`, run in this process on the shipped data, against the library."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import Any
+
+import pytest
+
+from model import demo, recommend, runsvd
+from recommender import ChoiceError, DataError, MovieFilter, Recommender, TastevecError
+from recommender.data.files import dump_json
+
+PROFILES = {"anna": [4973, 5618], "ben": [1036, 3527]}
+
+
+@pytest.fixture(scope="module")
+def library() -> Recommender:
+    return Recommender.load()
+
+
+@pytest.fixture
+def ask(capsys, tmp_path):
+    """Run the program with JSON output; gives its list."""
+    for name, favorites in PROFILES.items():
+        profile = {"format_version": 3, "seed": 0, "favorites": favorites, "answers": [], "words": []}
+        dump_json(profile, tmp_path / f"{name}.json")
+
+    def run(*flags: str) -> list[dict[str, Any]]:
+        recommend.main([*flags, "--json", "--profiles", str(tmp_path)])
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def ids(found) -> list[int]:
+    return [one["movieId"] if isinstance(one, dict) else one.movie.movie_id for one in found]
+
+
+def test_each_kind_of_request_gives_what_the_library_gives(ask, library):
+    assert ids(ask("--user", "7", "--method", "svd")) == ids(library.recommend(7, 10, "svd"))
+    profile = {"favorites": PROFILES["ben"], "answers": [], "words": []}
+    assert ids(ask("--profile", "ben", "--method", "svd")) == ids(library.recommend(profile, 10, "svd"))
+    assert ids(ask("--similar-to", "matrix", "-n", "4")) == ids(library.similar_movies(2571, 4))
+    session, engine = library.session(["Heat", "Alien"], words="funny"), library.engine()
+    shown = [int(library.catalog.movie_ids[row]) for row in engine.best(session.state, 5)]
+    assert ids(ask("--favorites", "heat; alien", "--like", "funny", "-n", "5")) == shown
+    listed = ask("--favorites", "heat;alien", "--method", "svd", "-n", "3", "--why")
+    assert ids(listed) == ids(library.recommend(["Heat (1995)", "Alien"], 3, "svd"))
+    assert all("similarity" in one["why"] and "Heat (1995)" in one["why"] for one in listed)
+
+
+def test_filters_exclusions_and_familiarity_are_those_of_the_library(ask, library):
+    wanted = MovieFilter(("War",), ("Drama",), 1960, 1999)
+    expected = library.recommend(7, 5, "svd", wanted, familiarity=0.1)
+    flags = ("--user", "7", "--method", "svd", "-n", "5", "--genre", "war", "--exclude-genre", "drama")
+    more = ("--year", "1960-1999", "--familiarity", "0.1")
+    assert ids(ask(*flags, *more)) == ids(expected)
+    first = ids(ask("--favorites", "heat", "-n", "3"))
+    title = str(library.catalog.movie(library.catalog.row_of(first[0])))
+    assert ids(ask("--favorites", "heat", "-n", "2", "--exclude", title)) == first[1:]
+    assert first[0] not in ids(ask("--similar-to", "heat", "--exclude", title))
+
+
+@pytest.mark.parametrize("strategy", ["average", "fair-share"])
+def test_profiles_and_lists_make_a_group(ask, library, strategy):
+    people = {"anna": ["Amelie", "Spirited Away"], "ben": ["Die Hard", "Predator"]}
+    session, expected = library.group_session(people, strategy), []
+    for _ in range(4 if strategy == "fair-share" else 0):  # whose turn it is depends on what was shown
+        expected.append(library.catalog.row_of(session.next().movie.movie_id))
+    expected = library.catalog.movie_ids[expected or session.engine.best(session.state, 4)].tolist()
+    for flags in (
+        ("--profile", "anna", "--profile", "ben"),
+        ("--favorites", "amelie;spirited away", "--favorites", "die hard;predator"),
+    ):
+        found = ask(*flags, "--strategy", strategy, "-n", "4", "--why")
+        assert ids(found) == expected
+        assert all(one["why"].count("whom it suits") == 2 for one in found)
+
+
+def test_tables_and_csv_say_the_same(capsys, tmp_path):
+    recommend.main(["--similar-to", "heat", "-n", "3", "--why", "--csv", str(tmp_path / "out.csv")])
+    printed = capsys.readouterr().out.splitlines()
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    for place, row in enumerate(rows):
+        assert printed[2 * place].startswith(f"{place + 1:3}  {row['title']} ({row['year']})")
+        assert printed[2 * place + 1].strip() == row["why"]
+
+
+def test_everybody_or_those_of_a_file(capsys, tmp_path):
+    (tmp_path / "ids").write_text("7\n1\n")
+    flags = ["--all", str(tmp_path / "all.csv"), "--method", "svd", "-n", "2"]
+    recommend.main([*flags, "--users", str(tmp_path / "ids")])
+    assert "2 users written" in capsys.readouterr().out
+    assert [line.split(",")[0] for line in (tmp_path / "all.csv").read_text().splitlines()[1:]] == ["7", "7", "1", "1"]
+
+
+REFUSED: list[tuple[list[str], str]] = [
+    ([], "for whom"), (["--user", "1", "--similar-to", "heat"], "for whom"),
+    (["--user", "1", "--like", "war"], "for whom"),
+    (["--user", "x"], "invalid int"), (["--user", "99999", "--method", "svd"], "no user 99999"),
+    (["--favorites", " ; "], "at least one"), (["--favorites", "qqqqqqq"], "no movie like"),
+    (["--similar-to", "zzzzzzzz"], "no movie like"), (["--like", "映画"], "no movie here"),
+    (["--favorites", "heat", "--year", "90"], "not a year"), (["--favorites", "heat", "--genre", "x"], "no genre"),
+    (["--favorites", "heat", "--familiarity", "2"], "familiarity"),
+    (["--user", "1", "--method", "magic"], "choose from"), (["--favorites", "heat", "-n", "0"], "n = 0"),
+    (["--profile", "nobody"], "no profile"),
+    (["--profile", "../x"], "profile"), (["--favorites", "heat", "--csv", "/"], "is a folder"),
+    (["--all", "x.xml", "--method", "svd"], "ends in"), (["--all", "x.csv", "--users", "nowhere"], "nowhere"),
+    (["--user", "1", "--strategy", "best"], "invalid choice"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("flags", "message"), REFUSED, ids=[" ".join(flags) for flags, _ in REFUSED])
+def test_what_cannot_be_answered_is_refused_in_one_line(flags, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((TastevecError, OSError), match=message) as caught:
+        recommend.main([*flags, "--profiles", str(tmp_path)])
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_ids_that_is_none(tmp_path):
+    (tmp_path / "ids").write_text("7\nseven\n")
+    with pytest.raises(DataError, match="list of user ids"):
+        recommend.main(["--all", str(tmp_path / "a.csv"), "--method", "svd", "--users", str(tmp_path / "ids")])
+
+
+def test_a_session_for_a_group_of_profiles(ask, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", __import__("io").StringIO("w\ny\nq\n"))
+    flags = ["--profiles", str(tmp_path), "--group", "anna", "--group", "ben", "--strategy", "fair-share"]
+    runsvd.main(flags)
+    said = capsys.readouterr().out
+    assert "Tonight: anna, ben." in said
+    assert "for anna, whom it suits" in said
+    with pytest.raises(ChoiceError, match="--group with --save"):
+        runsvd.main([*flags, "--save", "both"])
+    with pytest.raises(ChoiceError, match="2 to 8"):
+        runsvd.main([*flags[:4]])
+
+
+def test_the_demo_runs_and_every_step_says_something(capsys):
+    demo.main([])
+    said = capsys.readouterr().out
+    assert all(f"\n{step}. " in f"\n{said}" for step in range(1, 9))
+    assert "Ponyo" in said
+    assert "whom it suits" in said
