@@ -23,7 +23,6 @@ from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, DataError, whole
 from recommender.data.files import replace_file
 from recommender.facade import Recommender
-from recommender.learn.base import DEFAULT_METHOD
 from recommender.session import profiles
 from recommender.session.group import AVERAGE, FAIR_SHARE, STRATEGIES
 from recommender.session.policy import MovieFilter
@@ -31,7 +30,6 @@ from recommender.session.session import Recommendation, Session
 
 COLUMNS = ("rank", "movieId", "title", "year", "genres", "score", "why")
 MOST_REASONS = 3
-QUICK = "ease"  # fitted in seconds
 LABELS = {
     "favorite": "your favorite {}", "like": "you like {}", "dislike": "you dislike {}", "words": 'your words "{}"',
     "text": 'people who like what "{}" describes',
@@ -54,7 +52,7 @@ def make_parser() -> cli.Parser:
     add("--similar-to", metavar="TITLE", help="movies like this one")
     add("--all", type=Path, metavar="FILE", help="lists of all users, to a .csv, .jsonl or .parquet file; resumable")
     add("--users", type=Path, metavar="FILE", help="with --all: only the user ids in this file, one a line")
-    parser.add_common("method", help=f"ranking model of a user or profile (default: {DEFAULT_METHOD})")
+    parser.add_common("method", help="ranking model of a user or profile (default: the best that is stored or quick)")
     add("--strategy", choices=STRATEGIES, help=f"of a group (default: {AVERAGE})")
     add("--genre", **several, help="only movies with this genre; repeatable, any of them")
     add("--exclude-genre", **several, help="no movie with this genre; repeatable")
@@ -118,10 +116,9 @@ def as_line(rank: int, row: Row) -> list[Any]:
 
 def recommend_everybody(recommender: Recommender, given: argparse.Namespace) -> None:
     users = None if given.users is None else read_ids(given.users)
-    method = given.method or usual_method(recommender)
     progress, wanted = cli.Progress("recommending", "users"), wanted_of(given)
-    n_users = recommender.recommend_all(given.all, given.n, method, users, wanted, progress=progress)
-    print(f"{n_users:,} users written to {given.all}, {given.n} movies each, by {method}")
+    n_users = recommender.recommend_all(given.all, given.n, given.method, users, wanted, progress=progress)
+    print(f"{n_users:,} users written to {given.all}, {given.n} movies each")
 
 
 def read_ids(path: Path) -> list[int]:
@@ -130,15 +127,6 @@ def read_ids(path: Path) -> list[int]:
         return [int(line) for line in path.read_text(encoding="utf-8").split()]
     except (ValueError, UnicodeDecodeError):
         raise DataError(f"{path} is no list of user ids: write one whole number a line") from None
-
-
-def usual_method(recommender: Recommender) -> str:
-    """Return the default method, or where it is not stored, as fitting takes minutes, one that is fitted in seconds."""
-    if (recommender.folder / "artifacts" / DEFAULT_METHOD).is_dir():
-        return DEFAULT_METHOD
-    remedy = f"python -m model.train_ranking_model --processed {recommender.folder}"
-    print(f"tastevec: by {QUICK}; {remedy} stores {DEFAULT_METHOD}, which ranks better", file=sys.stderr)
-    return QUICK
 
 
 def wanted_of(given: argparse.Namespace) -> MovieFilter:
@@ -177,9 +165,8 @@ class Request:
         if given.like:
             raise ChoiceError("--like goes with --favorites, or alone; a profile keeps its own words")
         user = given.user if given.user is not None else person
-        method = given.method or usual_method(recommender)
-        exclude = given.exclude
-        ranked = recommender.recommend(user, n, method, self.wanted, exclude, given.familiarity, context=given.context)
+        how = (self.wanted, given.exclude, given.familiarity)
+        ranked = recommender.recommend(user, n, given.method, *how, context=given.context)
         return [Row(one.movie, one.score, self.why(user, one.movie, one.by)) for one in ranked]
 
     def of_session(self, session: Session, excluded: set[int]) -> list[Row]:
