@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import runsvd, tastevec
+from model import runsvd
+from model.terminal import tastevec
 from recommender import cli
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError
