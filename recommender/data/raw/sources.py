@@ -152,9 +152,8 @@ def official_fold(path: Path, fold: str) -> tuple[Interactions, Interactions]:
         except ValueError as error:
             raise files.error(name, f"is not a list of ratings ({error}): unpack ml-100k again") from None
     users, movies = (np.unique(np.concatenate(parts)[:, column]) for column in (0, 1))
-    known, held_out = (
-        Interactions.from_columns(*part.T, movie_vocabulary=movies, user_vocabulary=users) for part in parts
-    )
+    columns = (part.T for part in parts)
+    known, held_out = (Interactions.from_columns(u, m, r, t, movies, users) for u, m, r, t in columns)
     return known, held_out
 
 
