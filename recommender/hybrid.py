@@ -4,10 +4,11 @@
 
     score_i = z_i(stacker) + two_tower z_i(two_tower) + embedding z_i(embedding) - fame z_i(ln(1 + ratings))
 
-over the `candidates` unseen movies that the stacker puts first; the others follow in its order. z: standardised over
-the candidates, or by the setting `fusion` the reciprocal rank 1 / (RANK + rank_i) among them (Cormack, Clarke and
-Buettcher, SIGIR 2009), scaled likewise. The two towers and the texts know what the stacker's parts do not; fame, what
-all of them repeat, is taken out in part, so that more movies are shown to somebody.
+over the `candidates` unseen movies that the stacker puts first; the others follow in its order. Without a stacker the
+next part takes its place. z: standardised over the candidates, or by the setting `fusion` the reciprocal rank
+1 / (RANK + rank_i) among them (Cormack, Clarke and Buettcher, SIGIR 2009), scaled likewise. The two towers and the
+texts know what the stacker's parts do not; fame, which all of them repeat, is taken out in part, so that more movies
+are shown to somebody.
 
 `HybridQuotas` gives 40 / 30 / 20 / 10 per cent of a list to embedding, svd, ease and content.
 """
@@ -97,7 +98,7 @@ class Hybrid(Blend):
         c = self.settings
         chosen = top_n(scores[:1], max(c.candidates, n))[0]
         chosen = chosen[scores[0, chosen] > -np.inf]
-        weights = [getattr(c, name, 1.0) for name in self.parts]
+        weights = [1.0, *(getattr(c, name) for name in list(self.parts)[1:])]
         points = np.array([w * self._points(part[chosen]) for w, part in zip(weights, scores)])
         total = points.sum(axis=0) - c.fame * self._points(self.fame_[chosen])
         rest = scores[0] - scores[0].max(initial=0) - 1 + total.min(initial=0)

@@ -44,15 +44,17 @@ class Cost(NamedTuple):
 
 
 COSTS = {
-    "item_knn": Cost(1.5e-8, 0, 0, 5),
-    "ease": Cost(1.5e-8, 1.2e-11, 0, 2),
-    "directed_ease": Cost(3e-8, 5e-11, 0, 4),
-    "text_ridge": Cost(1.5e-8, 3e-11, 0, 4),
-    "ials": Cost(0, 0, 6e-5, 0),
-    "two_tower": Cost(0, 0, 3e-4, 0),
-    "two_tower_text": Cost(0, 0, 3e-4, 0),
-    "rating_predictor": Cost(5e-7, 0, 0, 0),
-    "stacker": Cost(1e-6, 2e-10, 2e-4, 8),
+    "item_knn": Cost(2e-8, 0, 0, 5),
+    "ease": Cost(3e-9, 1.5e-11, 0, 1.3),
+    "directed_ease": Cost(2e-8, 3.5e-11, 0, 4.3),
+    "ials": Cost(0, 0, 2.3e-6, 0),
+    "svd": Cost(0, 0, 4e-7, 0),
+    "two_tower": Cost(0, 0, 2.9e-4, 0),
+    "rating_predictor": Cost(2e-8, 0, 0, 0),
+    "content": Cost(0, 0, 0, 1.6),
+    "stacker": Cost(2.2e-7, 2.9e-10, 1.2e-4, 8.5),
+    "text_ridge": Cost(3e-9, 3e-11, 0, 7.5),
+    "two_tower_text": Cost(0, 0, 4e-4, 2),
 }
 
 

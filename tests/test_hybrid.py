@@ -91,6 +91,9 @@ def test_fused_scores_are_sums_of_standard_scores():
     np.testing.assert_allclose(merged[:3], expected, rtol=1e-5)
     assert merged[3] < expected.min()  # no candidate
     assert by[:2].tolist() == [0, 1]
+    del model.parts["stacker"]  # the next one leads
+    without, _ = model.merge(scores[1:], 2)
+    assert np.argsort(-without, kind="stable").tolist() == [3, 1, 2, 0]
     ranked = of(Hybrid, parts, fusion="ranks", two_tower=1.0, embedding=0.0, fame=0.0, candidates=3)
     ranked.fame_ = np.zeros(4)
     by_rank = z(1 / (10 + np.array([1, 2, 3]))) + z(1 / (10 + np.array([3, 1, 2])))

@@ -105,6 +105,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("explain", {"user": "me", "movie": 1}, "give the id of a user"),
     ("explain", {"user": [1], "movie": 2, "method": "magic"}, "choose from pop"),
     ("warm", {"methods": ["magic"]}, "choose from pop"),
+    *(("warm", {"methods": value}, "give a list of names") for value in ("svd", 5, None)),
     *(("recommend", {"user": value}, "no user") for value in (100000, -1, 10**5000)),
     *(("recommend", {"user": [(1, value)]}, "give a number from 0.5 to 5") for value in ("5", 0, 5.5, np.nan, True)),
     *(("recommend", {"user": value}, "is rated twice") for value in ([1, 1], [(1, 5), ("Toy Story (1995)", 4)])),

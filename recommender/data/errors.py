@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numbers
 import re
-from typing import Optional
+from collections.abc import Iterable
+from typing import Any, Optional
 
 # Control characters, which a terminal interprets, marks that change the text direction, signs of no width that no
 # script needs, halves of surrogate pairs.
@@ -64,6 +65,13 @@ def whole(name: str, value: object, least: Optional[int] = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or (least is not None and value < least):
         raise ChoiceError(f"{name} = {shown(value)}: give a whole number" + ("" if least is None else f" from {least}"))
     return int(value)
+
+
+def listed(name: str, values: Any, of: str) -> list[Any]:
+    """Return `values` as a list, or raise `ChoiceError` for a string and for what is no list."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise ChoiceError(f"{name} {shown(values)}: give a list of {of}")
+    return list(values)
 
 
 def shown(value: object, most: int = 60) -> str:
