@@ -433,8 +433,10 @@ def test_damage_of_imported_parts_is_told(tmp_path):
         path = written(tmp_path, "a.json", json.dumps({**EMPTY, **part}))
         with pytest.raises(ArtifactError, match=next(iter(part))):
             profiles.read_profile(path)
-    with pytest.raises(ArtifactError, match="missed"):
-        missed_entries({**EMPTY, "missed": [{"other": 1}]})
+    for film in ({"other": 1}, {"year": "1999"}, {"names": 7}, {"imdb": 7}, {"rating": "5"}):
+        with pytest.raises(ArtifactError, match="missed"):
+            missed_entries({**EMPTY, "missed": [film]})
+    assert missed_entries({**EMPTY, "missed": [{"imdb": "0000001"}]}) == [Entry((), imdb="0000001")]
 
 
 def test_import_preview_corrections_and_a_session_without_questions(tmp_path, processed):

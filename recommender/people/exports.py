@@ -124,7 +124,7 @@ def _members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
                         raise _OtherFile(path, f"unpacks to more than {MAX_BYTES >> 20} MB")
                     if data.strip():
                         yield name, data
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
         raise DataError(f"{path} is damaged ({error}): export it again") from None
     except RuntimeError:
         raise DataError(f"{path} has a password: unpack it and give its files") from None

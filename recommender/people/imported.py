@@ -21,6 +21,17 @@ from .exports import WATCHLIST, Entry
 from .matching import APPLIED, GUESS, MISSED, Film
 
 N_FAVORITES = 10
+_TYPES: tuple[Any, ...] = (
+    tuple,
+    int,
+    str,
+    (float, type(None)),
+    str,
+    str,
+    str,
+    (int, type(None)),
+    bool,
+)  # of an entry's fields
 EMPTY: dict[str, Any] = {"format_version": 3, "seed": 0, "favorites": [], "answers": [], "words": []}
 
 
@@ -68,8 +79,13 @@ def with_films(profile: Mapping[str, Any], films: Iterable[Film], catalog: Catal
 def missed_entries(profile: Mapping[str, Any]) -> list[Entry]:
     """Return the films of `profile` that its catalogue lacked; raises `ArtifactError` if they are no films."""
     try:
-        return [Entry(**{**film, "names": tuple(map(str, film["names"]))}) for film in profile.get("missed", [])]
-    except (KeyError, TypeError):
+        films = [
+            Entry(**{**film, "names": tuple(map(str, film.get("names", ())))}) for film in profile.get("missed", [])
+        ]
+        if not all(isinstance(value, kind) for film in films for value, kind in zip(film, _TYPES)):
+            raise TypeError
+        return films
+    except TypeError:
         raise ArtifactError(f"missed of the profile is damaged ({shown(profile['missed'])}): import again") from None
 
 
