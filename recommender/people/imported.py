@@ -21,17 +21,8 @@ from .exports import WATCHLIST, Entry
 from .matching import APPLIED, GUESS, MISSED, Film
 
 N_FAVORITES = 10
-_TYPES: tuple[Any, ...] = (
-    tuple,
-    int,
-    str,
-    (float, type(None)),
-    str,
-    str,
-    str,
-    (int, type(None)),
-    bool,
-)  # of an entry's fields
+# the types of an entry's fields
+_TYPES: tuple[Any, ...] = (tuple, int, str, (float, type(None)), str, str, str, (int, type(None)), bool)
 EMPTY: dict[str, Any] = {"format_version": 3, "seed": 0, "favorites": [], "answers": [], "words": []}
 
 
