@@ -24,8 +24,12 @@ ROWS = [{"movieId": str(i), **dict(zip(COLUMNS, movie))} for i, movie in enumera
 def make_reader(rows=ROWS, times: int = 1) -> RequestReader:
     rows = [{**row, "movieId": str(10 * int(row["movieId"]) + i)} for row in rows for i in range(times)]
     catalog = Catalog(rows)
-    known = set(" ".join(catalog.lines()).lower().split())
-    return RequestReader(catalog, {"alpha": 0, "beta": 1, "two hour trip": 4}.get, known.__contains__)
+    known = {*" ".join(catalog.lines()).lower().split(), "second", "world", "science"}
+    return RequestReader(
+        catalog,
+        {"alpha": 0, "beta": 1, "two hour trip": 4}.get,
+        lambda word: {one: 1 for one in known if one[0] == word[0]},
+    )
 
 
 READER = make_reader()
@@ -78,6 +82,17 @@ READER = make_reader()
         ("tensse frihgtening", "tense; scary", ""),
         ("alpha men", "", "alpha men"),
         ("two hour trip", "like Two Hour Trip (1999)", ""),
+        ("not in the mood for a thriller", "not Thriller", ""),
+        ("neither gory nor sad", "not gory; not sad", ""),
+        ("tense without romance or love story", "tense; not Romance", ""),
+        ("japanese but not anime", "Japanese; not Japanese Animation", ""),
+        ("scary, no violence", "scary; not violent; not gory", ""),
+        ("gory without violence", "gory; not violent", ""),  # what goes with a no, unless it is asked for
+        ("early ness", "by Jo Ness or Max Ness; 1964-1984", ""),
+        ("something recent", "from 2015", "something"),
+        ("like alpha meets beta", "like Alpha (1964); like Beta (1985)", ""),
+        ("sciense fiction", "Sci-Fi", ""),
+        ("no subtitles", "not foreign", ""),
         ("Two Hour Trip but slow", "like Two Hour Trip (1999); slow", ""),
     ],
 )
@@ -118,6 +133,7 @@ def test_what_is_refused_or_like_a_movie_is_not_in_the_text_that_is_compared():
         ("by women directors on netflix", "can be seen"),
         ("after 2030", "from 2031"),
         ("like xyzzy", "'xyzzy'"),
+        ("won an oscar for best picture", "awards"),
         ("by xyzzy plugh", "'xyzzy plugh'"),
     ],
 )
@@ -194,3 +210,16 @@ def test_either_of_two_facts_is_enough_and_both_of_one_phrase_are_one():
     assert fine("cy king or max ness") == fine("cy king, max ness") == [1, 3]  # never in one movie
     assert fine("jo ness and bill hurray") == [0]
     assert fine("from 1985 to 1999") == [1, 2, 4]
+    assert fine("not anime") == [0, 1, 3, 4]  # nothing that is both
+    assert fine("no kids") == [0, 1, 3, 4]
+
+
+def test_scandinavian_is_any_of_its_languages_and_a_hidden_gem_is_liked_by_few():
+    rows = [dict(zip(COLUMNS, ("Z (1990)", "Crime", "", "", "", "", code, "")), movieId=str(i))
+            for i, code in enumerate(["sv"] * 6 + ["da"] * 6 + ["no"] * 2 + ["en"] * 6)]  # fmt: skip
+    counts = np.arange(20) * 10 + 10
+    catalog = Catalog(rows).with_counts(counts, np.array([3.5] * 10 + [4.0] * 10, np.float32))
+    reader = RequestReader(catalog, {}.get)
+    assert np.flatnonzero(reader.read("scandinavian crime").contradictions(20) > 0).tolist() == list(range(14, 20))
+    (fact,) = reader.read("hidden gems").facts
+    assert np.flatnonzero(fact.rows).tolist() == [10, 11, 12, 13]  # of the 70% rated least

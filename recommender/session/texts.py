@@ -4,11 +4,12 @@ Words of a person's own are read for facts first (text/requests.py); what is lef
 
     fit_i       = z(x_q . x_i + share_i / n) + min(2, (4 / n)^2) z(max over the keywords and genres k of i of x_q . x_k)
                   + min(1, (4 / n)^2) (how much i is of genres and tones asked for) - max(0, z) of each unwanted word
-    contradictions_i = facts that i contradicts (text/requests.py) + share_i of each unwanted word
+    contradictions_i = facts that i contradicts, a tone counting min(1, (4 / n)^2) (text/requests.py)
+                       + share_i of each unwanted word + 1 for a movie that is named itself
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
 x: text vectors of request, movie and keyword; share: word_match.py; n: telling words that are left, without which the
-first two terms are 0; z: standardised over all movies. "Like TITLE" adds z of how similar i is (similar.py),
+first two terms are 0; z: standardised over all movies. "Like TITLE" adds the mean of z of how similar i is (similar.py),
 and after a no takes max(0, z) away. The fit knows what a movie is about; the pseudo-item knows who likes what. A
 session adds both to its score (engine.py).
 """
@@ -104,7 +105,7 @@ class FreeText:
         return fit + np.float32(FAME_WEIGHT) * fame - cost * contradictions
 
     def _read(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, Request]:
-        """Return fit_i and contradictions_i (n_movies,), x_q (d,) and the facts."""
+        """Return fit_i and contradictions_i (n_movies,), x_q (d,) and the request."""
         if not isinstance(text, str) or not text.strip():
             raise ChoiceError(f"words {shown(text)}: give a few, such as slow atmospheric science fiction")
         text = " ".join(text[:MOST_LETTERS].split())
@@ -152,7 +153,7 @@ class FreeText:
     @functools.cached_property
     def reader(self) -> RequestReader:
         """What finds the facts of a request."""
-        return RequestReader(self.catalog, self.find_title, lambda word: word in self.words)
+        return RequestReader(self.catalog, self.find_title, lambda word: self.words.beginning_like(word))
 
     @functools.cached_property
     def words(self) -> WordMatch:

@@ -15,7 +15,7 @@ TONES: dict[str, tuple[str, str]] = {
     "tense": ("suspense for most of its length", "suspenseful, suspense, gripping, nail-biting, edge of your seat"),
     "action-packed": ("fights, chases and stunts fill it", "lots of action, full of action"),
     "dark": ("a grim subject, or a grim view of people", "grim, sinister, darker"),
-    "bleak": ("offers no hope", "depressing, hopeless, nihilistic, miserable"),
+    "bleak": ("offers no hope", "depressing, hopeless, nihilistic, miserable, heavy"),
     "sad": ("made to make you cry", "tearjerker, tear jerker, a good cry, make me cry, heartbreaking, tragic, cry"),
     "melancholy": ("quietly wistful", "melancholic, wistful, bittersweet"),
     "gentle": ("kind and calm; no great harm", "calm, soothing, cozy, cosy, comforting, relaxing, light, lighthearted"),
@@ -27,9 +27,9 @@ TONES: dict[str, tuple[str, str]] = {
     "crude": ("jokes about sex and bodies", "raunchy, gross-out, gross, vulgar, dirty jokes"),
     "satirical": ("mocks a society, a trade or the powerful", "satire, satires, biting"),
     "black humor": ("laughs at death and disaster", "black comedy, dark comedy, dark humor, black humour, dark humour"),
-    "quirky": ("odd people and odd manners", "offbeat, oddball, eccentric, weird, strange, unusual"),
+    "quirky": ("odd people and odd manners", "offbeat, oddball, eccentric, unusual"),
     "whimsical": ("fairy-tale wonder", "magical, charming, enchanting, fairy tale"),
-    "scary": ("made to frighten", "frightening, terrifying, scariest, scares, jump scares, spooky"),
+    "scary": ("made to frighten", "frightening, terrifying, scariest, good scares, jump scares, spooky"),
     "creepy": ("unease and dread", "eerie, unsettling, unnerving, sense of dread"),
     "disturbing": ("hard to watch", "shocking, harrowing, messed up"),
     "violent": ("killing or beating is shown", "violence, brutal, bloody"),
@@ -45,7 +45,8 @@ TONES: dict[str, tuple[str, str]] = {
     "stylish": ("its look matters as much as its story", "stylized, stylised, slick, cool, gorgeous"),
     "atmospheric": ("mood and place carry it", "moody, atmosphere, haunting"),
     "gritty": ("rough and realistic", "realistic"),
-    "surreal": ("follows the logic of dreams", "dreamlike, dream like, bizarre, trippy, surrealist, psychedelic"),
+    "surreal": ("follows the logic of dreams", "dreamlike, dream like, bizarre, trippy, surrealist, psychedelic, "
+                "weird, strange"),
     "mind-bending": ("plays with reality, time or memory", "mindbending, mindfuck, mind blowing, confusing"),
     "twist": ("a late turn changes what came before", "twists, twist ending, plot twist, plot twists, surprise ending"),
     "nonlinear": ("told out of order", "non linear, out of order, told backwards"),
@@ -79,8 +80,8 @@ PLACES = {
     "da": "scandinavian, nordic", "no": "scandinavian, nordic", "fa": "iran", "pl": "poland",
     "en": "in english, american, hollywood",
 }  # fmt: skip
-ALSO = {  # who refuses one refuses these too
-    "violent": ("gory", "action-packed"), "sad": ("bleak",), "romantic": ("romance",), "Romance": ("romantic",),
+ALSO = {  # who refuses one refuses these too, if they are not asked for
+    "violent": ("gory",), "sad": ("bleak",), "romantic": ("romance",), "Romance": ("romantic",),
     "scary": ("horror",), "for children": ("children",),
 }  # fmt: skip
 SETTINGS = {  # places of movies in English, known by what they tell
@@ -91,10 +92,13 @@ _NUMBER = "an?|one|two|three|four|sixty|seventy|eighty|ninety|(?:a |one )?hundre
 LACKING = {
     rf"\b(?:(?:under|less than|at most|over|about|around|only|shorter than|longer than) )?(?P<title>(?:\d+|{_NUMBER})"
     r"(?: and (?:a half|twenty|thirty))? ?(?:hours?|hrs?|minutes?|mins?)\b)(?: long)?"
-    r"|\bnot (?:too|so|very) (?:long|short)\b|\bshort (?:movie|film)s?\b": "running times are not in the data",
+    r"|\b(?:not|neither|nor) (?:too|so|very) (?:long|short)\b|\bshort (?:movie|film)s?\b":
+        "running times are not in the data",
     r"\b(?:wom[ae]n|female|lady) (?:film ?makers?|directors?)\b|\bdirected by (?:a )?wom[ae]n\b":
         "which directors are women is not in the data",
     r"\bon (?:netflix|hulu|disney plus|amazon prime|hbo max|hbo|prime video)\b|\bstreaming\b":
         "where a movie can be seen is not in the data",
+    r"\b(?:won|wins?|winning|winner of) (?:an? |the )?(?:oscars?|academy awards?|awards?)\b(?: for best \w+)?"
+    r"|\b(?:oscar|award) winn(?:ing|ers?)\b|\bbest picture\b": "which movies won awards is not in the data",
     r"\bpg ?13\b|\bpg rated\b|\br rated\b|\brated (?:r|pg)\b": "age ratings are not in the data",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,8 @@ import numpy as np
 from ..data.catalog import SPOKEN, Catalog
 from .backends.word_features import fold
 from .everyday_words import GENRE_OF_TONE, GENRES, PLACES, SETTINGS, SEVERAL, TONES, WITH_GENRE
-from .year_words import EVER, read_years
+from .word_match import AROUND
+from .year_words import EVER, NAMES, read_years
 
 LEAST = 5  # a fact is a filter while so many movies remain
 TOKEN = re.compile(r"\w+|[,;.!?]")
@@ -28,25 +29,45 @@ _MOVIES = (["movie"], ["movies"], ["film"], ["films"], ["cinema"])
 _NOT_WAR = {"world", "cold", "civil", "star"}
 _INSIDE = {"in", "of", "about", "to", "near", "across", "around"}  # before a place, it is where a movie is set
 _SURNAME = re.compile(r"((?:de|del|di|da|la|le|van|von) )?\w+$")
+FEW, WELL_LIKED = 0.7, 3.8  # of the movies, those rated least; average stars of what is well liked
+_CAREER = {"early": (0, 1 / 3), "late": (2 / 3, 1)}  # of a director's movies, by year
 _A_CHILD = 12  # years old, at most
-_MISSPELT = (4, 0.85)  # letters of a word at least, and how alike it is to the one meant
+_TIED = 0.05  # of two words that are as alike the more frequent is meant
+_MISSPELT = (4, 0.8)  # letters of a word at least, and how alike it is to the one meant
 
 
-class Named(NamedTuple):
-    """kind, label: for people.  degree: (n_movies,) from 0, not true, to 1."""
+class Fact(NamedTuple):
+    """kind and label: to be shown.  degree: (n_movies,) from 0, not true, to 1.  wanted: False after a no.
+
+    at: the place of its phrase in the request.  either: it, or the phrase before it, as in comedy or horror.
+    """
 
     kind: str
     label: str
     degree: np.ndarray
+    wanted: bool = True
+    at: int = 0
+    either: bool = False
+
+    @property
+    def rows(self) -> np.ndarray:
+        return self.degree > 0
+
+
+def all_true(facts: Sequence[Fact]) -> np.ndarray:
+    """Return where all facts of one phrase hold, (n_movies,) bool: of its languages any, as of Scandinavian."""
+    languages = [fact.rows for fact in facts if fact.kind == "language"]
+    masks = [fact.rows for fact in facts if fact.kind != "language"]
+    return np.logical_and.reduce(masks + ([np.logical_or.reduce(languages)] if languages else []))
 
 
 class FactIndex:
     """The phrases that name facts of one catalogue; built in a tenth of a second for 6,000 movies."""
 
-    def __init__(self, catalog: Catalog, is_word: Callable[[str], bool]) -> None:
-        """is_word: whether any movie's text holds this word, so that it is not misspelt."""
-        self.catalog, self._is_word = catalog, is_word
-        self._phrases: dict[str, list[Named]] = defaultdict(list)
+    def __init__(self, catalog: Catalog, spelled: Callable[[str], Mapping[str, int]]) -> None:
+        """spelled: a word -> the words of movies' texts that begin with its first letter, and in how many they are."""
+        self.catalog, self._spelled = catalog, spelled
+        self._phrases: dict[str, list[Fact]] = defaultdict(list)
         shares = catalog.genres / np.maximum(catalog.genres.sum(axis=1, keepdims=True), 1)  # of a movie's genres
         genre_of = dict(zip(catalog.genre_names, shares.T.astype(np.float32)))
         for name, rows in genre_of.items():
@@ -57,7 +78,12 @@ class FactIndex:
         for code, spoken in {**SPOKEN, "en": "English"}.items():
             self._add(f"{spoken}, {PLACES.get(code, '')}", "language", spoken.split(",")[0], catalog.languages == code)
         self._places = {fold(place).strip() for places in PLACES.values() for place in places.split(",")}
-        self._add("foreign, foreign language", "language", "not in English", (catalog.languages != "en"))
+        abroad = "foreign, foreign language, subtitles, subtitled"
+        self._add(abroad, "language", "foreign", catalog.languages != "en")
+        rated = catalog.n_ratings[catalog.n_ratings > 0]
+        few = catalog.n_ratings <= (np.quantile(rated, FEW) if len(rated) else 0)
+        gems = "hidden gem, hidden gems, underrated, overlooked, lesser known, little known, obscure"
+        self._add(gems, "fame", "little known and well liked", few & (catalog.mean_ratings >= WELL_LIKED))
         told = [" ".join(cells) for cells in zip(catalog.column("keywords"), catalog.column("overview"))]
 
         def tells(words: str) -> np.ndarray:
@@ -85,7 +111,7 @@ class FactIndex:
                 known = {fact[:2]: fact.degree for fact in self._phrases[words]}
                 two = (kind, label) in known  # Chinese has two codes
                 known[kind, label] = np.maximum(known[kind, label], degree) if two else degree
-                self._phrases[words] = [Named(*name, rows) for name, rows in known.items()]
+                self._phrases[words] = [Fact(*name, rows) for name, rows in known.items()]
 
     def _find_people(self) -> None:
         """Index directors and cast by their whole names, and by surnames that are no common word."""
@@ -105,9 +131,9 @@ class FactIndex:
             if surname not in common and surname != key and len(surname) > 2:
                 self._surnames[surname].append(key)
 
-    def phrase(self, words: str) -> list[Named]:
+    def phrase(self, words: str) -> list[Fact]:
         """Return what exactly `words` name, [] for nothing."""
-        return self._phrases.get(words, [])
+        return self._phrases.get(" ".join(TOKEN.findall(fold(words))), [])
 
     def is_keyword(self, words: str) -> bool:
         """Return whether `words` stand in the keywords of any movie, as road trip does, which is a title too."""
@@ -116,13 +142,18 @@ class FactIndex:
     def corrected(self, token: str) -> str:
         """Return `token`, or the name or phrase that it must mean where no movie's text holds it."""
         shortest, alike = _MISSPELT
-        known = token in self._phrases or token in self._surnames or self._is_word(token)
-        if known or len(token) < shortest or not token.isalpha():
+        if token in self._phrases or token in self._surnames or len(token) < shortest or not token.isalpha():
             return token
-        near = [word for word in (*self._phrases, *self._surnames) if word[0] == token[0]]
-        return next(iter(difflib.get_close_matches(token, near, n=1, cutoff=alike)), token)
+        words = self._spelled(token)
+        if token in words or token in AROUND:
+            return token
+        own = [word for word in (*self._phrases, *self._surnames, *NAMES, *AROUND) if word[0] == token[0]]
+        near = difflib.get_close_matches(token, {*own, *words}, n=5, cutoff=alike)
+        ratios = [difflib.SequenceMatcher(None, word, token).ratio() for word in near]
+        alike_most = [word for word, ratio in zip(near, ratios) if ratio > max(ratios) - _TIED]
+        return max(alike_most, key=lambda word: words.get(word, 0), default=token)
 
-    def at(self, tokens: Sequence[str], i: int) -> tuple[int, list[Named]]:
+    def at(self, tokens: Sequence[str], i: int) -> tuple[int, list[Fact]]:
         """Return how many tokens from i are one fact, and what it is; 0 and nothing where none begins."""
         n, years = self._years(tokens, i)
         if n:
@@ -131,27 +162,35 @@ class FactIndex:
         n, person = self._person(tokens, i + bool(role), role)
         if n:
             return n + bool(role), person
+        if tokens[i] in _CAREER and i + 1 < len(tokens):
+            n, person = self._person(tokens, i + 1, "by")
+            if n:
+                released = self.catalog.years
+                own = released[person[0].rows & (released > 0)]
+                first, last = np.quantile(own, _CAREER[tokens[i]]).astype(int).tolist() if len(own) else EVER
+                return n + 1, [*person, Fact("years", f"{first}-{last}", (released >= first) & (released <= last))]
         if tokens[i].isdecimal() and " ".join(tokens[i + 1 : i + 3]) in ("year old", "year olds"):
             return 3, self.phrase("for children") if int(tokens[i][:3]) <= _A_CHILD else []
         before = tokens[i - 1] if i else ""
         for n in range(min(self._longest, len(tokens) - i), 0, -1):
             words = " ".join(tokens[i : i + n])
-            found = self.phrase(words)
+            found = self._phrases.get(words, [])
             inside = words in self._places and before in _INSIDE
             if found and not inside and not (words == "war" and before in _NOT_WAR):
                 return n, found
         return 0, []
 
-    def _years(self, tokens: Sequence[str], i: int) -> tuple[int, list[Named]]:
+    def _years(self, tokens: Sequence[str], i: int) -> tuple[int, list[Fact]]:
         n, first, last = read_years(" ".join(tokens[i : i + 10]), int(self.catalog.years.max(initial=0)))
-        if not n and tokens[i] in _SPANS and self._names_movies(tokens, i + 1):
+        lone = tokens[i - 1 : i] in (["something"], ["anything"]) and tokens[i + 1 : i + 2] in ([], [","], ["but"])
+        if not n and tokens[i] in _SPANS and (lone or self._names_movies(tokens, i + 1)):
             n, (first, last) = 1, _SPANS[tokens[i]]
         if not n:
             return 0, []
         years = self.catalog.years
         label = f"to {last}" if first <= EVER[0] else f"from {first}" if last >= EVER[1] else f"{first}-{last}"
         label = str(first) if first == last else label
-        return n, [Named("years", label, (years >= first) & (years <= last) & (years > 0))]
+        return n, [Fact("years", label, (years >= first) & (years <= last) & (years > 0))]
 
     def _names_movies(self, tokens: Sequence[str], i: int) -> bool:
         """Return whether what begins at i is movies: old comedies, old samurai films; not old men, New York movies."""
@@ -160,7 +199,7 @@ class FactIndex:
         ends = range(i + 1, min(i + self._longest, len(tokens)) + 1)
         return tokens[i : i + 1] in _MOVIES or any(" ".join(tokens[i:end]) in self._phrases for end in ends)
 
-    def _person(self, tokens: Sequence[str], i: int, role: str) -> tuple[int, list[Named]]:
+    def _person(self, tokens: Sequence[str], i: int, role: str) -> tuple[int, list[Fact]]:
         """Return a person whose whole name, or surname, begins at i; role: "by", "with", or "" for either."""
         for n in (3, 2):
             if i + n <= len(tokens) and (name := " ".join(tokens[i : i + n])) in self._names:
@@ -182,7 +221,7 @@ class FactIndex:
                 rows[self._called[one].get(name, [])] = True
         return rows
 
-    def _of_person(self, names: list[str], role: str) -> Named:
+    def _of_person(self, names: list[str], role: str) -> Fact:
         label = " or ".join(self._names[name] for name in names)
         rows = self._rows(names, role)
-        return Named("person", f"{role} {label}".strip(), rows if rows.any() else self._rows(names, ""))
+        return Fact("person", f"{role} {label}".strip(), rows if rows.any() else self._rows(names, ""))

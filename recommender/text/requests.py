@@ -1,7 +1,7 @@
 """What a request states as a fact, and what is left of it for the text model.
 
     a slow french comedy from the 60s, no violence, like amelie
-    -> tone slow, language French, genre Comedy, years 1960-1969, not tone violent, like Amelie (2001)
+    -> tone slow, language French, genre Comedy, years 1960-1969, not tone violent or gory, like Amelie (2001)
 
 Facts (request_facts.py) and "like TITLE" are read from left to right, the longest first, the same after no, not,
 without. What follows a no and is no fact is unwanted text. What the data do not hold, such as running times, is said
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby, takewhile
 from typing import NamedTuple, Optional
 
@@ -21,7 +21,7 @@ import numpy as np
 from ..data.catalog import Catalog
 from .backends.word_features import fold
 from .everyday_words import ALSO, LACKING
-from .request_facts import LEAST, TOKEN, FactIndex, Named
+from .request_facts import LEAST, TOKEN, Fact, FactIndex, all_true
 
 _OPENING = re.compile(
     r"^(?:please |hi |hello )*(?:(?:id like|i would like|i want|i feel like|give me|show me|recommend(?: me)?|suggest"
@@ -29,40 +29,31 @@ _OPENING = re.compile(
 )
 _LACKING = [(re.compile(pattern), reason) for pattern, reason in LACKING.items()]
 _NO = set(re.findall(r"\w+", """
-no not without except nothing never less minus non nor avoid avoiding skip hate hates dislike
-isnt arent dont doesnt didnt shouldnt wont cant cannot
+no not without except nothing never less minus non nor neither avoid avoiding skip hate hates dislike
+isnt arent dont doesnt didnt shouldnt wont
 """))  # fmt: skip
-_NO_PAIRS = {("anything", "but"), ("everything", "but"), ("anything", "except"), ("other", "than"), ("rather", "than")}
+_NO_PAIRS = {
+    ("anything", "but"),
+    ("everything", "but"),
+    ("anything", "except"),
+    ("other", "than"),
+    ("rather", "than"),
+    ("cant", "stand"),
+}
 _LISTED = {"avoid", "avoiding", "dont", "hate", "hates", "dislike", "except", "anything"}  # all of a list follows
 _AFTER_NO = set(re.findall(r"\w+", """
 a an any the too very so much all that as of is be really set want like need have love enjoy
-contain contains include includes involve feature feel to watch see stand has with lot in anything another
+contain contains include includes involve feature feel to watch see stand has with lot in anything another mood for
 """))  # fmt: skip
 _STOPS = set(",;.!?")
 _ENDS = {*_STOPS, "or", "and", "nor", "but", "please"}
 _LIKE = [("like",), ("than",), ("similar", "to"), ("reminds", "me", "of")]
 _LIKE += [("in", "the", "style", "of"), ("in", "the", "vein", "of")]
 _AFTER_TITLE = {"but", "with", "only", "without", "not", "no", ";"}
+_GRAMMAR = {*_NO, *_AFTER_NO, *_ENDS, *_AFTER_TITLE, *(word for words in _LIKE for word in words)}
+_GRAMMAR |= {"since", "before", "after", "until", "between", "older", "newer", "later", "early", "late", "years"}
 _MOST_IN_TITLE = 10  # words
 _KNOWN = 50  # ratings from which on a movie is one of several titles: "alien, slow" names one
-
-
-class Fact(NamedTuple):
-    """kind and label: for people.  degree: (n_movies,) from 0, not true, to 1.  wanted: False after a no.
-
-    at: the place of its phrase in the request.  either: it, or the phrase before it, as in comedy or horror.
-    """
-
-    kind: str
-    label: str
-    degree: np.ndarray
-    wanted: bool
-    at: int
-    either: bool
-
-    @property
-    def rows(self) -> np.ndarray:
-        return self.degree > 0
 
 
 class Like(NamedTuple):
@@ -92,12 +83,15 @@ class Request(NamedTuple):
         One that leaves fewer than `LEAST` movies counts 1/8, a tone `of_tones`. Joined by or are languages, years,
         people without a movie together, and what the request joins so; all else by and.
         """
-        groups = [(fact.kind, ~fact.rows) for fact in self.facts if not fact.wanted]
+        groups = []
+        for _, phrase in groupby((fact for fact in self.facts if not fact.wanted), key=lambda fact: fact.at):
+            facts = list(phrase)  # no anime: nothing that is both Japanese and animated
+            groups.append((facts[0].kind, ~all_true(facts)))
         wanted: list[tuple[str, np.ndarray]] = []
         last: list[np.ndarray] = []  # of the phrase before
         for _, phrase in groupby((fact for fact in self.facts if fact.wanted), key=lambda fact: fact.at):
             facts = list(phrase)
-            kind, true = facts[0].kind, np.logical_and.reduce([fact.rows for fact in facts])
+            kind, true = facts[0].kind, all_true(facts)
             same = [mask for other, mask in wanted if other == kind]
             if facts[0].either:
                 for mask in last:
@@ -106,9 +100,10 @@ class Request(NamedTuple):
                 last = same[-1:]
                 last[0] |= true
             else:
-                last = [fact.rows for fact in facts]
-                wanted += zip((fact.kind for fact in facts), last)
-        order = ("person", "language", "years", "color", "genre", "tone")
+                kinds = dict.fromkeys(fact.kind for fact in facts)
+                last = [all_true([fact for fact in facts if fact.kind == kind]) for kind in kinds]
+                wanted += zip(kinds, last)
+        order = ("person", "language", "years", "color", "fame", "genre", "tone")
         groups += sorted(wanted, key=lambda group: order.index(group[0]))
         remain, total = np.ones(n_movies, dtype=bool), np.zeros(n_movies, dtype=np.float32)
         for kind, mask in groups:
@@ -129,7 +124,8 @@ class Request(NamedTuple):
         """Return the facts in a few words, "" if there are none."""
         said = [("" if like.wanted else "not ") + f"like {like.name}" for like in self.likes]
         for fact in self.facts:
-            label = fact.label if fact.wanted else f"not {fact.label}"
+            same = [one.label for one in self.facts if (one.at, one.wanted) == (fact.at, False)]
+            label = fact.label if fact.wanted else f"not {' '.join(same)}"
             if fact.either and label not in said[-1].split(" or "):
                 said[-1] += f" or {label}"
             elif label not in said:
@@ -144,16 +140,21 @@ class RequestReader:
         self,
         catalog: Catalog,
         find_title: Callable[[str], Optional[int]],
-        is_word: Callable[[str], bool] = lambda _: True,
+        spelled: Callable[[str], Mapping[str, int]] = lambda word: {word: 1},
     ) -> None:
-        """find_title: the row of the movie with exactly this name, or None.  is_word: as in `FactIndex`."""
-        self.catalog, self._find_title, self._is_word = catalog, find_title, is_word
-        self._facts = FactIndex(catalog, is_word)
+        """find_title: the row of the movie with exactly this name, or None.  spelled: as in `FactIndex`."""
+        self.catalog, self._find_title, self._spelled = catalog, find_title, spelled
+        self._facts = FactIndex(catalog, spelled)
 
     def read(self, text: str) -> Request:
-        """Return what `text` says; cost: a few dictionary look-ups for each word."""
+        """Return what `text` says.
+
+        Cost: look-ups for each word, ten for a title after like, and milliseconds for a word that is not known, which
+        is compared with all that begin alike.
+        """
         folded, unknown = self._without_lacking(_OPENING.sub("", fold(text)))
-        tokens = [self._facts.corrected(token) for token in TOKEN.findall(folded)]
+        spelled = [one if one in _GRAMMAR else self._facts.corrected(one) for one in TOKEN.findall(folded)]
+        tokens = TOKEN.findall(fold(" ".join(spelled)))
         facts: list[Fact] = []
         likes: list[Like] = []
         kept: list[str] = []  # for the text model
@@ -176,7 +177,7 @@ class RequestReader:
                 n, found = self._facts.at(tokens, i)
                 unknown += [f"no movie here is {one.label}" for one in found if not (refused or one.degree.any())]
                 either = bool(facts) and facts[-1].wanted and not refused and tokens[end:i] == ["or"]
-                facts += self._as_facts(found, i, not refused, either)
+                facts += [one._replace(wanted=not refused, at=i, either=either) for one in found if one.degree.any()]
                 end = i + n if found else end
                 kept += tokens[i : i + n] if not refused else []
             if not n and refused:
@@ -193,6 +194,10 @@ class RequestReader:
                 refused = tokens[i : i + 1] in (["or"], ["and"], ["nor"])
                 i += refused
                 i = self._filled(tokens, i) if refused else i
+        asked = {fact.label for fact in facts if fact.wanted}
+        for place, fact in enumerate([fact for fact in facts if not fact.wanted], len(tokens)):
+            others = [one for name in ALSO.get(fact.label, ()) for one in self._facts.phrase(name)]
+            facts += [one._replace(wanted=False, at=place) for one in others if one.label not in asked]
         row = self._find_title(" ".join(tokens)) if left == tokens and self._is_title(tokens) else None
         if row is not None and not self._facts.is_keyword(" ".join(tokens)):
             kept, left, likes = [], [], [Like(row, str(self.catalog.movie(row)), True)]
@@ -214,13 +219,6 @@ class RequestReader:
             text = pattern.sub(functools.partial(take, reason=reason), text)
         return text, unknown
 
-    def _as_facts(self, found: Iterable[Named], at: int, wanted: bool, either: bool) -> Iterator[Fact]:
-        for one in found:
-            if one.degree.any():
-                yield Fact(*one, wanted, at, either)
-            for name in () if wanted else ALSO.get(one.label, ()):
-                yield from (Fact(*other, False, at, False) for other in self._facts.phrase(name))
-
     def _no(self, tokens: Sequence[str], i: int) -> int:
         """Return how many tokens from i only say no, 0 where nothing is refused."""
         n = 2 if tuple(tokens[i : i + 2]) in _NO_PAIRS else tokens[i] in _NO
@@ -231,7 +229,9 @@ class RequestReader:
 
     def _filled(self, tokens: Sequence[str], i: int) -> int:
         """Return where what is refused begins, at i or later."""
-        while i < len(tokens) and tokens[i] in _AFTER_NO and not self._titles(tokens, i)[1]:
+        while i < len(tokens) and tokens[i] in _AFTER_NO:
+            if self._titles(tokens, i)[1] or self._facts.at(tokens, i)[0] > 1:  # not like Alien; no love story
+                break
             i += 1
         return i
 
@@ -253,13 +253,17 @@ class RequestReader:
         while n and at < end:
             n_title, row = self._title(tokens[at : min(end, at + _MOST_IN_TITLE)])
             n_fact, found = self._facts.at(tokens, at)
-            more = not rows or tokens[at - 1] == "or" or (row is not None and self.catalog.n_ratings[row] >= _KNOWN)
+            more = (
+                not rows
+                or tokens[at - 1] in ("or", "meets")
+                or (row is not None and self.catalog.n_ratings[row] >= _KNOWN)
+            )
             if row is None or not more or (n_title <= n_fact and found[0].kind != "years"):
                 break
             rows.append(row)
             n = at + n_title - i
             at += n_title + 1
-            if at >= end or tokens[at - 1] not in ("or", "and", ","):
+            if at >= end or tokens[at - 1] not in ("or", "and", "meets", ","):
                 break
         return n, rows
 
@@ -274,7 +278,9 @@ class RequestReader:
     def _nobody(self, tokens: Sequence[str], i: int) -> tuple[int, str]:
         """Return how many tokens from i say like, or by, somebody of whom nobody has heard here; and who that is."""
         n = _head(tokens, i) or (1 if tokens[i] in ("by", "starring") else 0)
-        names = takewhile(lambda word: word not in _ENDS and not self._is_word(word), tokens[i + n :] if n else [])
+        names = takewhile(
+            lambda word: word not in _ENDS and word not in self._spelled(word), tokens[i + n :] if n else []
+        )
         name = " ".join(names)
         return (n + len(name.split()), name) if name else (1, "")
 

@@ -25,14 +25,14 @@ import numpy as np
 from .backends.word_features import fold, stem
 
 # Stop words of queries, which do not distinguish movies.
-_AROUND = """
+_STOP_WORDS = """
 a about all an and any anything are as at be but by can could directed director for from full had has have i in into is
 it its like lot made make me more most movie movies much must no not of on or please really set show so some someone
 something starring story stories that the their them there they this to very want was we were what when where which
 who whose will with without would you your film films picture pictures flick flicks cinema indie time
-great best good my out us rainy tonight sunday saturday friday afternoon evening weekend
+great best good my out us im id ive lets rainy tonight sunday saturday friday afternoon evening weekend
 """
-_SAID_AROUND = frozenset(_AROUND.split())
+AROUND = frozenset(_STOP_WORDS.split())
 _WORD = re.compile(r"\w+")
 _ENDINGS = "y|s|es|ies|d|ed|ing|ly"
 MOST_WORDS = 60  # words of a query that are used
@@ -44,7 +44,7 @@ def telling_words(text: str) -> list[str]:
     >>> telling_words("A movie about chess, directed by Hitchcock")
     ['chess', 'hitchcock']
     """
-    words = dict.fromkeys(word for word in _WORD.findall(fold(text)) if word not in _SAID_AROUND)
+    words = dict.fromkeys(word for word in _WORD.findall(fold(text)) if word not in AROUND)
     return list(words)[:MOST_WORDS]
 
 
@@ -75,8 +75,11 @@ class WordMatch:
                 total += idf
         return (held / max(total, 1e-12)).astype(np.float32)
 
-    def __contains__(self, word: str) -> bool:
-        return word in self._rows
+    def beginning_like(self, word: str) -> dict[str, int]:
+        """Return the words that begin with the first letter of `word`, and how many movies hold each."""
+        letter = word[:1]
+        found = self._words[bisect_left(self._words, letter) : bisect_left(self._words, letter + "\U0010ffff")]
+        return {one: len(self._rows[one]) for one in found}
 
     def rows_with(self, word: str) -> np.ndarray:
         """Return the movies with a form of `word` (folded), ascending."""

@@ -6,9 +6,9 @@ import re
 from typing import Optional
 
 EVER = (1, 9999)
-_NAMES = ("twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties", "noughties")
+NAMES = ("twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties", "noughties")
 _PARTS = {"early": (0, 4), "mid": (3, 6), "late": (5, 9)}  # of a decade
-_YEAR = rf"(?:the )?(?:(early|mid|late) )?(?:the )?((?:18[89]|19\d|20\d)\d|(?:19|20)?\d0s|{'|'.join(_NAMES)})\b"
+_YEAR = rf"(?:the )?(?:(early|mid|late) )?(?:the )?((?:18[89]|19\d|20\d)\d|(?:19|20)?\d0s|{'|'.join(NAMES)})\b"
 _FIRST = re.compile(
     r"(?:(?P<before>before|pre|older than|earlier than|prior to)|(?P<until>until|till|up to|no later than)|"
     rf"(?P<since>since|post|starting|no older than)|(?P<after>after|newer than|later than)|between|from)? ?{_YEAR}"
@@ -55,7 +55,7 @@ def _span(part: Optional[str], year: str) -> tuple[int, int]:
     if year.isdigit():
         return int(year), int(year)
     digits = re.sub("s$", "", year)
-    first = int(digits) if digits.isdigit() else 1920 + 10 * _NAMES.index(year)
+    first = int(digits) if digits.isdigit() else 1920 + 10 * NAMES.index(year)
     if first < 100:
         first += 2000 if first < 20 else 1900
     low, high = _PARTS.get(part or "", (0, 9))
