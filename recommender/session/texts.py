@@ -9,8 +9,8 @@ Words of a person's own are read for facts first (text/requests.py); what is lef
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
 x: text vectors of request, movie and keyword; share: word_match.py; n: telling words that are left, without which the
-first two terms are 0; z: standardised over all movies. "Like TITLE" adds the mean z of how similar i is (similar.py), and
-after a no takes max(0, z) away. The fit knows what a movie is about; the pseudo-item knows who likes what. A
+first two terms are 0; z: standardised over all movies. "Like TITLE" adds the mean z of how similar i is (similar.py),
+and after a no takes max(0, z) away. The fit knows what a movie is about; the pseudo-item knows who likes what. A
 session adds both to its score (engine.py).
 """
 
