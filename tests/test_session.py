@@ -32,7 +32,9 @@ def make_catalog(n: int = N) -> Catalog:
         genres = "|".join(rng.choice(GENRES, size=rng.integers(1, 4), replace=False))
         values = (str(10 * (i + 1)), f"Movie {i} ({1950 + i % 70})", genres, f"A story about {TOPICS[i % 3]}.")
         tone = "; ".join(rng.choice(["slow", "funny", "dark"], size=rng.integers(0, 3), replace=False))
-        rows.append(dict(zip(("movieId", "title", "genres", "overview", "tone"), (*values, tone))))
+        keywords = "; ".join(word for k, word in enumerate(("dog", "old dogs", "three wishes"), 2) if i % k == 0)
+        names = ("movieId", "title", "genres", "overview", "tone", "keywords", "original_language")
+        rows.append(dict(zip(names, (*values, tone, keywords, ("fr", "en", "")[i % 5 % 3]))))
     return Catalog(rows, {10 * (i + 1): int(rng.integers(0, 300)) for i in range(n)})
 
 
@@ -102,7 +104,7 @@ def test_the_average_moves_as_the_recursion_says():
 
 
 def plain_traits(catalog: Catalog, favorites: list[int]) -> np.ndarray:
-    """What the favorites share, movie by movie: genres, decades, languages and tones as dictionaries."""
+    """What the favorites share, movie by movie: genres, decades, languages and tones as dictionaries; keywords."""
     movies = [catalog.movie(row) for row in range(len(catalog))]
     n = len(movies)
 
@@ -116,18 +118,22 @@ def plain_traits(catalog: Catalog, favorites: list[int]) -> np.ndarray:
     spoken = [{name: min(rarity(name, languages), 4) / 4 for name in names} for names in languages]
     total = np.zeros(n)
     for weight, unit, rows in (
-        (10, True, [{name: rarity(name, genres) for name in names} for names in genres]),
-        (6, True, near),
-        (10, False, spoken),
-        (20, True, [{name: rarity(name, tones) for name in names} for names in tones]),
+        (20, True, [{name: rarity(name, genres) for name in names} for names in genres]),
+        (12, True, near),
+        (60, False, spoken),
+        (35, True, [{name: rarity(name, tones) for name in names} for names in tones]),
     ):
         names = sorted({name for row in rows for name in row})
         x = np.array([[row.get(name, 0.0) for name in names] for row in rows]).reshape(n, len(names))
         if unit:
             x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
         x -= x.mean(axis=0)
-        m = x[favorites].mean(axis=0)
+        m = x[favorites].sum(axis=0) / (len(favorites) + 1)
         total += weight * (m @ m) * (x @ m)
+    said = [" ".join(movie.keywords).replace("dogs", "dog").split() for movie in movies]
+    for word in ("old", "dog", "three", "wishes"):
+        have = np.array([word in words for words in said])
+        total[have] += (np.log((n + 1) / have.sum()) * max(0, have[favorites].sum() - 1) / len(favorites)) ** 2
     return total
 
 

@@ -2,21 +2,26 @@
 
     score = model * score_weight_model - distance * genre_distance_penalty
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
-            + shared_traits_weight * sum over genres, era, language and tone of  w |m|^2 (x . m)
+            + shared_traits_weight * (sum over genres, era, language and tone of  w |m|^2 (x . m)
+                                      + sum over words of the movie's keywords of  (idf (n - 1) / F)^2)
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later utterances)
 
 `model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, much
 less than penalties of the order of 1. x: the traits of a movie less those of the average movie (learn/features.py);
-m: their mean over the favorites, the longer the more these agree. With words, or a filter on genres, movies outside the
-favorites' genres are allowed.
+m: their sum over the F favorites / (F + 1), the longer the more these agree, and short for few. n: how many favorites
+have the word, from 2; idf: word_match.py. With words, or a filter on genres, movies outside the favorites' genres are
+allowed.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections import ChainMap, Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +30,12 @@ from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, SettingsError, shown, whole
 from ..data.settings import check_settings, setting
 
+if TYPE_CHECKING:  # imported on first use
+    from ..text.word_match import WordMatch
+
 CONDITIONAL_GAUSSIAN, MOVING_AVERAGE = "conditional-gaussian", "moving-average"
 LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
-TRAIT_WEIGHTS = (10.0, 6.0, 10.0, 20.0)  # w of genres, years, languages, tones, chosen on twenty tastes
+TRAIT_WEIGHTS = (20.0, 12.0, 60.0, 35.0)  # w of genres, years, languages, tones, chosen on thirty tastes
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class PolicySettings:
     genre_distance_penalty: float = setting(1.0, "penalty at genre distance 1", 0, 100)
     popularity_penalty: float = setting(0.4, "penalty of the most rated movie; others in proportion", 0, 100)
     shared_traits_weight: float = setting(
-        0.6, "weight of what the favorites share: genres, era, language, tone", 0, 100
+        0.6, "weight of what the favorites share: genres, era, language, tone, keywords", 0, 100
     )
     diversity_boost: float = setting(0.1, "bonus of a movie in the middle band of genre affinity", 0, 100)
     diversity_band_low: float = setting(0.2, "lower end of the middle band of genre affinity", 0, 1)
@@ -193,14 +201,35 @@ def diversity_term(context: SessionContext) -> np.ndarray:
 
 
 def traits_term(context: SessionContext) -> np.ndarray:
-    """Boost movies with the genres, era, language and tone that the favorites share; mixed favorites share little."""
+    """Boost movies with the genres, era, language, tone and keywords that the favorites share, if they do."""
     from ..learn.features import traits
 
-    points = np.zeros(len(context.catalog), dtype=np.float32)
-    for weight, x in zip(TRAIT_WEIGHTS, traits(context.catalog)) if len(context.favorites) else ():
-        m = x[list(context.favorites)].mean(axis=0)
+    points, rows = shared_keywords(context.catalog, context.favorites), list(context.favorites)
+    for weight, x in zip(TRAIT_WEIGHTS, traits(context.catalog)) if rows else ():
+        m = x[rows].sum(axis=0) / (len(rows) + 1)
         points += np.float32(weight * (m @ m)) * (x @ m)
     return points
+
+
+def shared_keywords(catalog: Catalog, favorites: Sequence[int]) -> np.ndarray:
+    """Return the sum of (idf (n - 1) / F)^2 over the words of keywords that n > 1 of F favorites have, (n_movies,)."""
+    from ..text.backends.word_features import stem
+    from ..text.word_match import telling_words
+
+    points = np.zeros(len(catalog), dtype=np.float32)
+    words = [{stem(word): word for word in telling_words(" ".join(catalog.movie(row).keywords))} for row in favorites]
+    for root, n in Counter(chain.from_iterable(words)).items():
+        if n > 1:
+            rows = _keyword_match(catalog).rows_with(ChainMap(*words)[root])
+            points[rows] += (math.log((1 + len(catalog)) / len(rows)) * (n - 1) / len(favorites)) ** 2
+    return points
+
+
+@functools.lru_cache(maxsize=2)
+def _keyword_match(catalog: Catalog) -> WordMatch:
+    from ..text.word_match import WordMatch
+
+    return WordMatch(catalog.column("keywords"))
 
 
 class Term(NamedTuple):
@@ -218,5 +247,5 @@ TERMS = {
     "genre": Term(genre_term, "genre_distance_penalty", "genres: it shares {affinity:.0%} of your favorites' genres"),
     "popularity": Term(popularity_term, "popularity_penalty", "popularity: {movie.n_ratings:,} people rated it"),
     "diversity": Term(diversity_term, "diversity_boost", "a little off your usual genres"),
-    "traits": Term(traits_term, "shared_traits_weight", "what your favorites share: genres, era, language, tone"),
+    "traits": Term(traits_term, "shared_traits_weight", "what your favorites share: genres, era, keywords ..."),
 }
