@@ -112,12 +112,7 @@ def add_files(parser: cli.Parser, files: str) -> None:
     parser.add_common("output", help=f"write {files} here")
     more = parser.add_more("files").add_argument
     more("--json", type=Path, metavar="FILE", help="write averages, intervals and settings")
-    more(
-        "--csv",
-        type=Path,
-        metavar="FILE",
-        help="write the values of each user or session; .parquet needs the extra parquet",
-    )
+    more("--csv", type=Path, metavar="FILE", help="write all values of users or sessions (.parquet: extra parquet)")
     more("--plots", type=Path, metavar="DIR", help="write plots (extra: plots)")
 
 

@@ -142,7 +142,11 @@ class TasteEmbeddingGenerator:
         if stored and isinstance(backend, LocalBackend) and backend.identity != stored.identity:
             stored = None  # a run was interrupted between storing vectors and model
         if stored:
-            refuse_mismatch(config.folder, stored.identity, _identity(backend, stored.identity.dimension))
+            if backend.name != HTTP:
+                refuse_mismatch(config.folder, stored.identity, backend.identity)
+            else:  # without a call: the stored dimension is assumed
+                dimension = backend.settings.dimensions or stored.identity.dimension
+                refuse_mismatch(config.folder, stored.identity, Identity(HTTP, backend.settings.model, dimension))
         missing = dict(zip(columns["text_hash"], columns["embedding_text"]))  # equal texts are embedded once
         for hashed in stored["text_hash"][stored.embedding.any(axis=1) | (backend.name != HTTP)] if stored else ():
             missing.pop(hashed, None)  # others are zeros, which a service refused
@@ -291,10 +295,3 @@ class TasteEmbeddingGenerator:
         silent = f", {n_silent:,} dialogues without a seeker's words" if n_silent else ""
         self._say(f"{len(known):,} users from dialogues{silent}")
         return [names[row] for row in known], vectors[known]
-
-
-def _identity(backend: Any, dimension: int) -> Identity:
-    """Return the identity of `backend`; for a service, the stored dimension is assumed."""
-    if backend.name == HTTP:
-        return Identity(HTTP, backend.settings.model, backend.settings.dimensions or dimension)
-    return Identity(*backend.identity)

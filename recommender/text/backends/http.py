@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Optional
 import numpy as np
 
 from ...data.errors import ChoiceError, DataError, ServiceError, SettingsError
-from ...data.settings import check_settings, setting
+from ...data.settings import setting
 from ...linalg.rows import unit_rows
 from ...net.key import OPENAI_HOST, Key, hide, key_for, parse_address
 from ..base import BaseEmbeddingBackend, Identity, text_hash
@@ -54,7 +54,6 @@ class HttpSettings:
     price: float = setting(0.0, "http: price of a million tokens, for --dry-run; 0: not known", 0, 1e6)
 
     def __post_init__(self) -> None:
-        check_settings(self)
         if not self.model:
             raise SettingsError("no model: give the name of the model at the service with --model")
         parse_address(self.base_url)
@@ -98,7 +97,7 @@ class HttpBackend(BaseEmbeddingBackend):
     extra: ClassVar[Mapping[str, str]] = {}  # what else each request says
 
     def __init__(self, *, key: Optional[Key] = None, **fields: Any) -> None:
-        self.settings = HttpSettings(**{name: value for name, value in fields.items() if value is not None})
+        super().__init__(**{name: value for name, value in fields.items() if value is not None})
         self._key, self._width = key, self.settings.dimensions  # 0 where it is not known yet
         address = parse_address(self.settings.base_url)
         self._names: set[str] = set()  # of the model, in answers that were compared with the cache
