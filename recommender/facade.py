@@ -6,7 +6,7 @@ import functools
 import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -51,7 +51,7 @@ class Recommender:
     folder: Path  # processed folder with ratings and text vectors
     backend: str  # of text/registry.py, for words
     backend_settings: Mapping[str, Any]
-    notes: Sequence[str] = ()  # warnings about missing parts
+    notes: list[str] = field(default_factory=list)  # warnings about missing parts
 
     def __post_init__(self) -> None:
         self._models = Models(self.folder, self.catalog, self.backend, self._tell)
@@ -296,5 +296,5 @@ class Recommender:
     def _tell(self, line: str) -> None:
         import logging
 
-        self.notes = [*self.notes, line]
+        self.notes.append(line)
         logging.getLogger("recommender").warning(line)

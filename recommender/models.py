@@ -63,7 +63,7 @@ class Missing(ArtifactError):
 
 
 class Models:
-    """get: the model of a name.  history: the ratings."""
+    """The models of one folder; threads may share it."""
 
     def __init__(self, folder: Path, catalog: Catalog, backend: str, tell: Callable[[str], object]) -> None:
         """backend: whose text vectors "embedding" compares.  tell: receives what takes long, or is missing."""
@@ -72,6 +72,7 @@ class Models:
         self._locks: dict[str, threading.RLock] = {}
         self._lock = threading.Lock()
         self._history: Optional[Interactions] = None
+        self._default = ""
 
     @property
     def history(self) -> Interactions:
@@ -106,13 +107,14 @@ class Models:
         """Return the best method that needs no long wait: the first of `DEFAULTS` that is stored, or quick to fit."""
         from .learn import registry
 
-        for name in DEFAULTS:
-            kind = registry.model_class(name)
-            if name in self._models or has_manifest(self.folder / "artifacts" / (kind.folder or name)):
-                return name
-            if has_manifest(self.folder) and cost(name, self.history)[0] < PATIENCE:
-                return name
-        return SVD
+        with self._of(""):
+            for name in () if self._default else DEFAULTS:
+                kind = registry.model_class(name)
+                is_stored = has_manifest(self.folder / "artifacts" / (kind.folder or name))
+                if is_stored or (has_manifest(self.folder) and cost(name, self.history)[0] < PATIENCE):
+                    self._default = name
+                    break
+            return self._default or SVD
 
     def get(self, name: str) -> Ranker:
         """Return the model of a name of learn/registry.py, or what stands in for it, which is told."""
@@ -198,6 +200,9 @@ def free_memory() -> Optional[int]:
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         found.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+    with contextlib.suppress(OSError, ValueError):  # of a container; "max" where it has no limit
+        most, taken = (int(Path("/sys/fs/cgroup", f"memory.{name}").read_text()) for name in ("max", "current"))
+        found.append(max(most - taken, 0))
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -195,14 +195,12 @@ def ratings_of(profile: Mapping[str, Any], catalog: Catalog) -> tuple[list[Any],
         stars.update({i: (STARS[answer], "") for i, answer in profile["answers"] if answer in STARS})
         stars.update({i: (rating, date) for i, rating, date in profile.get("ratings", [])})
         seen = [i for i, answer in profile["answers"] if answer not in NOT_SEEN and i in catalog]
+        stars = stars or dict.fromkeys(seen, (LIKED, ""))
+        given = [(i, rating, date) for i, (rating, date) in stars.items() if i in catalog]
+        days = [int(np.datetime64(date or "1970", "s").astype(np.int64)) for _, _, date in given]
     except (KeyError, TypeError, ValueError):
         raise ChoiceError(f"user {shown(profile)}: give {PEOPLE}") from None
-    stars = stars or dict.fromkeys(seen, (LIKED, ""))
-    found: list[Any] = []
-    for movie_id, (rating, date) in stars.items():
-        if movie_id in catalog:
-            day = np.datetime64(date, "s").astype(int) if date else None
-            found.append((movie_id, rating) if day is None else (movie_id, rating, max(int(day), 0)))
+    found = [(i, rating, day) if day > 0 else (i, rating) for (i, rating, _), day in zip(given, days)]
     return found, [catalog.row_of(movie_id) for movie_id in seen]
 
 

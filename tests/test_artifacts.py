@@ -21,6 +21,8 @@ from recommender.data import artifacts, files
 from recommender.data.errors import ArtifactError
 from recommender.data.files import exclusive, replace_file, sha256
 from recommender.data.settings import default_folder, setting
+from recommender.learn.ease import Ease
+from tests.tiny import random_ratings
 
 FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.scandir", "os.listdir"}
 
@@ -303,3 +305,15 @@ def test_a_lock_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             with pytest.raises(ArtifactError, match="another process is using it"), windows.exclusive(place, "it"):
                 pass
     assert os.listdir(tmp_path) == []
+
+
+def test_a_large_array_that_is_mapped_outlives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_COPIED", 0)
+    model = Ease().fit(random_ratings(0))
+    model.save(tmp_path)
+    before = model.item_weights_.copy()
+    loaded = Ease.load(tmp_path)
+    loaded.item_weights_[0] = 7  # of this process alone
+    np.testing.assert_array_equal(Ease.load(tmp_path).item_weights_, before)
+    Ease().fit(random_ratings(1)).save(tmp_path)
+    np.testing.assert_array_equal(loaded.item_weights_[1:], before[1:])

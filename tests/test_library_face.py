@@ -100,6 +100,14 @@ REFUSED: list[tuple[str, Any, str]] = [
     *(("recommend", {"user": value}, "give the id of a user") for value in ("1", True, 1.5, None, np.ones(2), {})),
     *(("recommend", {"user": {"favorites": value, "answers": []}}, "a profile as") for value in (5, [[1]], None)),
     ("recommend", {"user": {"favorites": [], "answers": []}}, "name a movie"),
+    *(
+        ("recommend", {"user": {"favorites": [], "answers": [], "ratings": [value]}}, message)
+        for value, message in (
+            ([1, 5, "yesterday"], "a profile as"),
+            ([1, 9, ""], "from 0.5 to 5"),
+            ([1, 5], "a profile"),
+        )
+    ),
     ("explain", {"user": [1], "movie": 99}, "no movie with id 99"),
     ("explain", {"user": [1], "movie": 1.5}, "neither a movie id nor a title"),
     ("explain", {"user": "me", "movie": 1}, "give the id of a user"),
