@@ -1,11 +1,9 @@
 """Where a user stands whose tower reads ids: their row of the table is learned, everything else stays fixed.
 
     x <- x - step of Adam along dL/dx        from the mean row of the users in training
-    L(x) = 1/n sum over the ratings (u . m_i + c_i - r_i)^2                            of a loss on ratings
-    L(x) = -1/n sum over the likes ln softmax over all movies of (u . m_i + c_i)       of a loss that compares movies
 
-m and c are outputs of the movie tower. A user without a rating stays at the mean. A tower that reads histories needs
-none of this.
+L is the loss of all ratings of a user (`Loss.of_users`) at u = tower(x), m and c the outputs of the movie tower. A user
+without a rating stays at the mean. A tower that reads histories needs none of this.
 """
 
 from __future__ import annotations

