@@ -171,9 +171,8 @@ def best_unseen(
     Changes `scores` (B, n_movies). A score that is not a number counts as worse than every other: a broken model
     must not look good by it.
     """
-    broken = np.isnan(scores)
-    if broken.any():
-        scores[broken] = np.finfo(scores.dtype).min
+    if np.isnan(scores.max(initial=-np.inf)):  # one pass without a copy
+        scores[np.isnan(scores)] = np.finfo(scores.dtype).min
     mask_seen(scores, history, user_rows)
     if candidates is not None:
         scores = scores[:, candidates]

@@ -75,16 +75,9 @@ def top_n(scores: np.ndarray, n: int) -> np.ndarray:
         return np.argsort(-scores, axis=1, kind="stable")[:, :n]
     # Block j holds the columns j, j + n_blocks, j + 2 n_blocks, ...: their maximum is then a maximum of whole rows.
     n_blocks = width // block
-    n_even = n_blocks * block
-    maxima = scores[:, :n_even].reshape(n_lines, block, n_blocks).max(axis=1)  # (B, n_blocks)
-    thresholds = np.partition(maxima, n_blocks - n, axis=1)[:, n_blocks - n]
-    members = np.arange(0, n_even, n_blocks)[:, None]
-    best = np.empty((n_lines, n), dtype=np.int64)
-    for line in range(n_lines):
-        values, threshold = scores[line], thresholds[line]
-        columns = (members + np.flatnonzero(maxima[line] >= threshold)).reshape(-1)  # ascending
-        columns = columns[values[columns] >= threshold]
-        rest = n_even + np.flatnonzero(values[n_even:] >= threshold)
-        columns = np.concatenate((columns, rest))
-        best[line] = columns[np.argsort(-values[columns], kind="stable")[:n]]
-    return best
+    maxima = scores[:, : n_blocks * block].reshape(n_lines, block, n_blocks).max(axis=1)  # (B, n_blocks)
+    thresholds = np.partition(maxima, n_blocks - n, axis=1)[:, n_blocks - n, None]
+    lines, columns = np.divmod(np.flatnonzero(scores >= thresholds), width)
+    order = np.lexsort((-scores[lines, columns], lines))  # stable: ties stay by column
+    first = np.searchsorted(lines, np.arange(n_lines))[:, None]
+    return columns[order[first + np.arange(n)]]
