@@ -78,22 +78,24 @@ class Recommender:
         """
         return cls(**open_parts(path, policy, backend, vectors, backend_settings))
 
-    @functools.cached_property
+    @property
     def titles(self) -> TitleIndex:
         """The title index."""
-        return TitleIndex(self.catalog)
+        return self._models.once("titles", lambda: TitleIndex(self.catalog))
 
-    @functools.cached_property
+    @property
     def free_text(self) -> FreeText:
         """The text encoder, opened on first use."""
         from .session.texts import FreeText
 
-        given = (self.folder, self.catalog, self.rule, self.backend, self.backend_settings)
-        return FreeText.load(*given, lambda name: self.titles.called(name), lambda row: self._similar.scores(row))
+        find = (lambda name: self.titles.called(name), lambda row: self._similar.scores(row))
+        given = (self.folder, self.catalog, self.rule, self.backend, self.backend_settings, *find)
+        return self._models.once("words", lambda: FreeText.load(*given))
 
-    @functools.cached_property
+    @property
     def _similar(self) -> SimilarMovies:
-        return open_similar(self.folder, self.catalog, self.movie_vectors, self.rule, (LOCAL, self.backend))
+        given = self.folder, self.catalog, self.movie_vectors, self.rule, (LOCAL, self.backend)
+        return self._models.once("similar", lambda: open_similar(*given))
 
     def search(self, text: str, n: int = 5) -> list[Movie]:
         """Return up to n movies with the best matching titles, best first; [] if there is none."""
@@ -136,16 +138,15 @@ class Recommender:
             raise ChoiceError(f"words {shown(words)}: give a string, or a list of strings")
         seed = whole("seed", seed, least=0)
         rows = self._rows(favorites, "favorites")
-        engine = self.engine(wanted)
-        if familiarity is not None:
-            engine = engine.with_familiarity(familiarity)
+        engine = self.engine(wanted, familiarity)
         return Session(engine, engine.start(rows, seed, [words] if isinstance(words, str) else list(words)))
 
-    def engine(self, wanted: Optional[MovieFilter] = None) -> SessionEngine:
+    def engine(self, wanted: Optional[MovieFilter] = None, familiarity: Optional[float] = None) -> SessionEngine:
         """Return the session engine with this recommender's learning rule and policy."""
         if not isinstance(wanted, (MovieFilter, type(None))):
             raise ChoiceError(f"wanted {shown(wanted)}: give a MovieFilter")
-        return SessionEngine(self.catalog, self.rule, self.policy, wanted or MovieFilter(), self.encode)
+        engine = SessionEngine(self.catalog, self.rule, self.policy, wanted or MovieFilter(), self.encode)
+        return engine if familiarity is None else engine.with_familiarity(familiarity)
 
     def row_of(self, movie: Union[int, str, Movie]) -> int:
         """Return the row of a movie, of a movie id, or of an unambiguous title."""
@@ -156,8 +157,8 @@ class Recommender:
 
         Without text vectors by ratings alone. Movies of which nothing is known are not in it, so it may be shorter.
         """
-        row, n = self.catalog.row_of(whole("movie id", movie_id, least=None)), whole("n", n)
-        return [Similar(self.catalog.movie(found.row), found.score, found.by) for found in self._similar.search(row, n)]
+        found = self._similar.search(self.catalog.row_of(whole("movie id", movie_id, least=None)), whole("n", n))
+        return [Similar(self.catalog.movie(one.row), one.score, one.by) for one in found]
 
     def recommend(
         self,
@@ -248,9 +249,8 @@ class Recommender:
         people: name -> a profile, as `session.profiles.read_profile` returns it, or a list of favorites or of (movie,
         stars).  strategy: "average", "least-misery" or "fair-share" (session/group.py).
         """
-        one = self.engine(wanted) if familiarity is None else self.engine(wanted).with_familiarity(familiarity)
-        given = (one.catalog, one.rule, one.policy, one.wanted, one.encode)
-        engine = GroupEngine(*given, members(people, self.catalog, self.row_of), strategy)
+        one, them = self.engine(wanted, familiarity), members(people, self.catalog, self.row_of)
+        engine = GroupEngine(one.catalog, one.rule, one.policy, one.wanted, one.encode, them, strategy)
         return Session(engine, engine.start_group(whole("seed", seed, least=0)))
 
     def quality_metrics(self) -> dict[str, Any]:

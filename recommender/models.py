@@ -13,7 +13,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from .learn.base import Ranker
 if TYPE_CHECKING:  # imported on first use
     from .hybrid import Blend
 
+T = TypeVar("T")
 PATIENCE = 5.0  # seconds
 POPULARITY, SVD, EMBEDDING, CONTENT = "popularity", "svd", "embedding", "content"
 DEFAULTS = ("stacker", "two_tower", "directed_ease", "ease")  # the best first
@@ -68,21 +69,28 @@ class Models:
     def __init__(self, folder: Path, catalog: Catalog, backend: str, tell: Callable[[str], object]) -> None:
         """backend: whose text vectors "embedding" compares.  tell: receives what takes long, or is missing."""
         self.folder, self.catalog, self.backend, self.tell = folder, catalog, backend, tell
-        self._models: dict[str, Ranker] = {}
+        self._made: dict[str, Any] = {}
         self._locks: dict[str, threading.RLock] = {}
         self._lock = threading.Lock()
-        self._history: Optional[Interactions] = None
-        self._default = ""
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` makes, by whoever asks for `name` first; other threads wait for it."""
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.RLock())
+        with lock:
+            if name not in self._made:
+                self._made[name] = make()
+            return self._made[name]
 
     @property
     def history(self) -> Interactions:
         """The ratings, train, val and test; raises `ArtifactError` where the folder has none."""
-        with self._of(""):
-            if self._history is None:
-                if not has_manifest(self.folder):
-                    raise Missing(f"no ratings in {self.folder}: run {command(REMEDY, self.folder)}")
-                self._history = load_all(self.folder)
-            return self._history
+        return self.once("ratings of all", self._read)
+
+    def _read(self) -> Interactions:
+        if not has_manifest(self.folder):
+            raise Missing(f"no ratings in {self.folder}: run {command(REMEDY, self.folder)}")
+        return load_all(self.folder)
 
     def user_row(self, user_id: int) -> int:
         """Return the row of a user in `history`; raises `ChoiceError` if there is none."""
@@ -99,43 +107,36 @@ class Models:
 
         hybrid.register()
         if method is None:
-            return self.default()
+            return self.once("the default", self._default)
         name = method if isinstance(method, str) else shown(method)
         return registry.model_class(name).name
 
-    def default(self) -> str:
+    def _default(self) -> str:
         """Return the best method that needs no long wait: the first of `DEFAULTS` that is stored, or quick to fit."""
         from .learn import registry
 
-        with self._of(""):
-            for name in () if self._default else DEFAULTS:
-                kind = registry.model_class(name)
-                is_stored = has_manifest(self.folder / "artifacts" / (kind.folder or name))
-                if is_stored or (has_manifest(self.folder) and cost(name, self.history)[0] < PATIENCE):
-                    self._default = name
-                    break
-            return self._default or SVD
+        for name in DEFAULTS:
+            kind = registry.model_class(name)
+            if has_manifest(self.folder / "artifacts" / (kind.folder or name)):
+                return name
+            if has_manifest(self.folder) and cost(name, self.history)[0] < PATIENCE:
+                return name
+        return SVD
 
     def get(self, name: str) -> Ranker:
         """Return the model of a name of learn/registry.py, or what stands in for it, which is told."""
-        with self._of(name):
-            try:
-                return self._models.get(name) or self._opened(name)
-            except Missing as error:
-                instead = NEXT.get(name, SVD)
-                self.tell(f"no {name} here ({error}): {instead} instead")
-                self._models[name] = self.get(instead)
-                return self._models[name]
+        return self.once(f"{name} or another", lambda: self._found(name))
+
+    def _found(self, name: str) -> Ranker:
+        try:
+            return self._opened(name)
+        except Missing as error:
+            instead = NEXT.get(name, SVD)
+            self.tell(f"no {name} here ({error}): {instead} instead")
+            return self.get(instead)
 
     def _opened(self, name: str) -> Ranker:
-        with self._of(name):
-            if name not in self._models:
-                self._models[name] = self._open(name)
-            return self._models[name]
-
-    def _of(self, name: str) -> threading.RLock:
-        with self._lock:
-            return self._locks.setdefault(name, threading.RLock())
+        return self.once(name, lambda: self._open(name))
 
     def _open(self, name: str) -> Ranker:
         from .hybrid import Blend

@@ -197,6 +197,7 @@ def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch):
         found = list(pool.map(lambda method: recommender.recommend(1, 5, method, at=1_500_000_000), methods))
         n_likes = sum(pool.map(turn, range(60)))
     assert sorted(fits) == sorted(methods[:3])
+    assert recommender.titles is recommender.titles
     assert found == found[:3] * 4
     answers = session.state.answers
     assert sum(event.answer == "like" for event in answers) == n_likes > 0

@@ -154,11 +154,10 @@ def test_a_slow_fit_is_told_before_and_one_that_memory_does_not_hold_is_refused(
 
 def test_the_default_is_the_best_that_needs_no_long_wait(shipped, monkeypatch, tmp_path):
     assert shipped.recommend(1, 1, at=NOW)[0].by == "two_tower"  # it is shipped, the stacker is not
-    shelf = Models(tmp_path, shipped.catalog, "minilm", print)
-    assert shelf.name_of(None) == "svd"  # nothing is there
+    assert Models(tmp_path, shipped.catalog, "minilm", print).name_of(None) == "svd"  # nothing is there
     (tmp_path / "artifacts" / "stacker").mkdir(parents=True)
     (tmp_path / "artifacts" / "stacker" / "manifest.json").write_text("{}")
-    assert shelf.name_of(None) == "stacker"
+    assert Models(tmp_path, shipped.catalog, "minilm", print).name_of(None) == "stacker"
     shelf = Models(shipped.folder, shipped.catalog, "minilm", print)
     monkeypatch.setattr(models, "DEFAULTS", ("stacker", "ease"))
     monkeypatch.setattr(models, "cost", lambda name, history: ({"stacker": 99.0, "ease": 1.0}[name], 0.0))
@@ -223,6 +222,6 @@ def test_quality_metrics_of_the_index(shipped, tmp_path):
 def test_warm_does_what_first_calls_would(tmp_path):
     tiny = Recommender.load(make_processed(tmp_path))
     assert list(tiny.warm(["svd", "popularity"])) == ["svd", "popularity", "titles", "_similar", "words"]
-    assert {"titles", "_similar"} <= vars(tiny).keys()
+    assert {"titles", "similar", "svd"} <= tiny._models._made.keys()
     assert any(note.startswith("no words here") for note in tiny.notes)
     assert Fixed([1.0]).name == "fixed"
