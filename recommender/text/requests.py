@@ -145,6 +145,7 @@ class RequestReader:
         """find_title: the row of the movie with exactly this name, or None.  spelled: as in `FactIndex`."""
         self.catalog, self._find_title, self._spelled = catalog, find_title, spelled
         self._facts = FactIndex(catalog, spelled)
+        self._titles_text = " ".join(["", *re.findall(r"\w+", fold(" ".join(catalog.raw_titles))), ""])
 
     def read(self, text: str) -> Request:
         """Return what `text` says.
@@ -241,7 +242,10 @@ class RequestReader:
         return n > 0 and (tokens[i + n] if i + n < len(tokens) else ",") in ends
 
     def _is_title(self, words: Sequence[str]) -> bool:
-        row = self._find_title(" ".join(words)) if len(words) > 1 else None
+        name = re.sub("^(?:the|an?) ", "", " ".join(words))
+        if len(words) < 2 or f" {name} " not in self._titles_text:
+            return False  # before the title index is asked for, which takes a third of a second to build
+        row = self._find_title(" ".join(words))
         return row is not None and re.findall(r"\w+", fold(self.catalog.movie(row).title)) == list(words)
 
     def _titles(self, tokens: Sequence[str], i: int) -> tuple[int, list[int]]:
