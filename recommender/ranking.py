@@ -1,11 +1,10 @@
 """Ranking for one person: what is known of them, which movies may be shown, and how their scores are changed.
 
-    z      the model's score, standardised over the movies that may be shown;  p: ln(1 + ratings) likewise
-    share  max(0, mean z p)                            what of the score is that everybody knows the movie
-    score  = 2 f share p + 2 (1 - f) (z - share p) + bonus
+    score = z + (2 f - 1) p + bonus        over the `CANDIDATES` (or n) movies that the model puts first
 
-f: familiarity; 1 orders by what everybody knows, 1/2 leaves the score as it is, 0 takes that part out.
-bonus: the mean weight of a movie's genres at this hour (config/context.yaml). Without both the score is the model's.
+z, p: the model's score and ln(1 + ratings), standardised over them.  f: familiarity; 1 puts first what everybody knows,
+1/2 leaves the order as it is, 0 puts it last.  bonus: the mean weight of a movie's genres at this hour
+(config/context.yaml). Without both the score is the model's.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from .linalg.rows import top_n
 from .session.policy import MovieFilter, PolicySettings
 from .session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP, Reason
 
+CANDIDATES = 200
 LATEST = 2**32  # seconds; a larger value is in milliseconds
 FAVORITE = 5.0  # stars of a movie that is named without any
 DAY_PARTS = {"morning": range(6, 12), "afternoon": range(12, 17), "evening": range(17, 22)}  # hours; else "night"
@@ -38,7 +38,7 @@ STARS = {LIKE: 4.5, DISLIKE: 2.0, NOT_INTERESTED: 2.5}  # of an answer without a
 NOT_SEEN = (LATER, SKIP)
 PEOPLE = "the id of a user in the data, a profile as read_profile returns it, or a list of (movie, stars)"
 TASTE, N_NEAR = "taste", 3
-_BLOCK = 64
+_BLOCK, _SIGNS = 64, re.compile(r"\W+")
 CONTEXT = default_folder("config") / "context.yaml"
 
 
@@ -77,20 +77,23 @@ class Wishes(NamedTuple):
     bonus: Optional[np.ndarray]  # (n_movies,)
     fame: np.ndarray  # (n_movies,) numbers of ratings
 
-    def adjust(self, scores: np.ndarray) -> np.ndarray:
+    def adjust(self, scores: np.ndarray, n: int) -> np.ndarray:
         """Return the score (n_movies,) of the head of this module; -inf for movies that may not be shown."""
-        if (self.familiarity is not None or self.bonus is not None) and self.allowed.any():
-            scores, p = (_standardised(values, self.allowed) for values in (scores, np.log1p(self.fame)))
-            if (f := self.familiarity) is not None:
-                share = max(0.0, float((scores * p)[self.allowed].mean()))
-                scores = 2 * f * share * p + 2 * (1 - f) * (scores - share * p)
-            scores = scores if self.bonus is None else scores + self.bonus
-        return np.where(self.allowed, scores, -np.inf).astype(np.float32)
+        scores = np.where(self.allowed, scores, -np.inf).astype(np.float32)
+        if self.familiarity is None and self.bonus is None:
+            return scores
+        chosen = top_n(scores[None], max(n, CANDIDATES))[0]
+        chosen = chosen[scores[chosen] > -np.inf]
+        dial = 0.0 if self.familiarity is None else 2 * self.familiarity - 1
+        points = _standardised(scores[chosen]) + dial * _standardised(np.log1p(self.fame[chosen]))
+        adjusted = np.full_like(scores, -np.inf)
+        adjusted[chosen] = points if self.bonus is None else points + self.bonus[chosen]
+        return adjusted
 
 
-def _standardised(scores: np.ndarray, among: np.ndarray) -> np.ndarray:
-    values = scores[among].astype(np.float64)
-    return (scores - values.mean()) / (values.std() or 1.0)
+def _standardised(values: np.ndarray) -> np.ndarray:
+    values = values.astype(np.float64)
+    return (values - values.mean()) / (values.std() or 1.0) if len(values) else values
 
 
 def rank(
@@ -106,7 +109,7 @@ def rank(
         names = list(model.parts)
     else:
         scores = model.score(history, [row], [at])[0]
-    scores = wishes.adjust(scores)
+    scores = wishes.adjust(scores, n)
     found = top_n(scores[None], n)[0].tolist()
     return [(movie, float(scores[movie]), names[by[movie]]) for movie in found if scores[movie] > -np.inf]
 
@@ -257,7 +260,7 @@ def genre_bonus(catalog: Catalog, path: Path, at: int) -> np.ndarray:
     hour = time.localtime(at).tm_hour
     now = next((part for part, hours in DAY_PARTS.items() if hour in hours), NIGHT)
     keys = {
-        f"{part}_{re.sub('[^a-z0-9]+', '_', genre.lower())}": (part, column)
+        f"{part}_{_SIGNS.sub('_', genre.lower())}": (part, column)
         for part in (*DAY_PARTS, NIGHT)
         for column, genre in enumerate(catalog.genre_names)
     }
