@@ -64,14 +64,14 @@ def write_lists(
             file.seek(size)
             if not done and path.suffix != ".jsonl":
                 file.write(f"{MARKS[path.suffix]}\n".encode())
-            left = len(users) - done
+            left, cells = len(users) - done, _cells(path.suffix, catalog)
             for low in range(done, len(users), BLOCK):
                 block = np.asarray(users[low : low + BLOCK], dtype=np.int64)
                 scores = model.score(history, block, np.full(len(block), at))
                 scores[:, ~allowed] = -np.inf
                 rows = best_unseen(scores, history, block, n)
                 values = np.take_along_axis(scores, np.maximum(rows, 0), axis=1)
-                file.write(_lines(path.suffix, catalog, history.user_ids[block], rows, values))
+                file.write(_lines(path.suffix, cells, history.user_ids[block], rows, values))
                 done = low + len(block)
                 if done // SAVED_EVERY > low // SAVED_EVERY and done < len(users):
                     file.flush()
@@ -96,19 +96,26 @@ def _resumed(part: Path, state: Path, asked: dict[str, Any]) -> tuple[int, int]:
     return 0, 0
 
 
-def _lines(suffix: str, catalog: Catalog, user_ids: np.ndarray, rows: np.ndarray, values: np.ndarray) -> bytes:
-    """Return the text of a block of lists; row -1 is left out."""
+def _cells(suffix: str, catalog: Catalog) -> list[str]:
+    """Return what a line says of each movie, by row, up to its score."""
+    movies = list(zip(catalog.movie_ids.tolist(), catalog.raw_titles))
+    if suffix == ".jsonl":
+        return [json.dumps({"movieId": i, "title": title, "score": 0}, ensure_ascii=False)[:-2] for i, title in movies]
     out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
+    csv.writer(out, lineterminator=",\n").writerows(movies)
+    return out.getvalue().split("\n")
+
+
+def _lines(suffix: str, cells: list[str], user_ids: np.ndarray, rows: np.ndarray, values: np.ndarray) -> bytes:
+    """Return the text of a block of lists; row -1 is left out."""
+    lines = []
     for user_id, own, scores in zip(user_ids.tolist(), rows.tolist(), values.tolist()):
-        found = [(row, score) for row, score in zip(own, scores) if row >= 0]
-        movies = [(int(catalog.movie_ids[row]), catalog.raw_titles[row], round(score, 6)) for row, score in found]
+        found = [f"{cells[row]}{score:.6g}" for row, score in zip(own, scores) if row >= 0]
         if suffix == ".jsonl":
-            listed = [dict(zip(COLUMNS[2:], movie)) for movie in movies]
-            out.write(json.dumps({"userId": user_id, "movies": listed}, ensure_ascii=False) + "\n")
+            lines.append(f'{{"userId": {user_id}, "movies": [{", ".join(movie + "}" for movie in found)}]}}')
         else:
-            table.writerows((user_id, rank, *movie) for rank, movie in enumerate(movies, 1))
-    return out.getvalue().encode()
+            lines += [f"{user_id},{rank},{movie}" for rank, movie in enumerate(found, 1)]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _to_parquet(part: Path) -> None:
