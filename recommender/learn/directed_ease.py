@@ -22,7 +22,6 @@ import numpy as np
 from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
-from ..linalg.rows import weighted_rows
 from .base import Ranker
 
 
@@ -67,7 +66,7 @@ class DirectedEase(Ranker):
     def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         d = np.arange(len(movies))[::-1]  # 0 = the latest
         recency = self.settings.recency_base + np.exp(-d / self.settings.recency_reach)
-        return weighted_rows((self._known(ratings) * recency).astype(np.float32), self.item_weights_, movies)
+        return (self._known(ratings) * recency).astype(np.float32) @ self.item_weights_.take(movies, axis=0)
 
 
 def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> np.ndarray:

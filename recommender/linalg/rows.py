@@ -15,7 +15,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-_ROWS = 32  # of a block that stays in the cache
+_FEW_ROWS, _ROWS = 512, 32  # copied at once; of a block that stays in the cache
 
 
 def unit_rows(vectors: np.ndarray, dtype: npt.DTypeLike = np.float32, negligible: float = 0.0) -> np.ndarray:
@@ -48,15 +48,15 @@ def align(wanted: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> np.ndarra
 
 
 def weighted_rows(x: np.ndarray, B: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return x @ B[rows], (d,), without a copy of all those rows: x (k,), B (n, d), rows (k,).
+    """Return x @ B[rows], (d,); of many rows without a copy of them all: x (k,), B (n, d), rows (k,).
 
     >>> weighted_rows(np.array([2.0, 1.0]), np.array([[1.0, 0.0], [5.0, 5.0], [0.0, 3.0]]), np.array([0, 2])).tolist()
     [2.0, 3.0]
     """
-    total = np.zeros(B.shape[1], dtype=np.result_type(x, B))
-    for low in range(0, len(rows), _ROWS):
-        total += x[low : low + _ROWS] @ B[rows[low : low + _ROWS]]
-    return total
+    if len(rows) <= _FEW_ROWS:
+        return np.asarray(x @ B.take(rows, axis=0))
+    parts = range(0, len(rows), _ROWS)
+    return np.asarray(sum(x[low : low + _ROWS] @ B.take(rows[low : low + _ROWS], axis=0) for low in parts))
 
 
 def top_n(scores: np.ndarray, n: int) -> np.ndarray:
