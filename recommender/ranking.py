@@ -141,7 +141,7 @@ def row_of(movie: Any, catalog: Catalog, open_titles: Callable[[], TitleIndex]) 
     """Return the row of a movie, of a movie id, or of an unambiguous title."""
     if isinstance(movie, Movie):
         return catalog.row_of(movie.movie_id)
-    if isinstance(movie, numbers.Integral) and not isinstance(movie, bool):
+    if isinstance(movie, (int, numbers.Integral)) and not isinstance(movie, bool):  # int first: ten times sooner
         return catalog.row_of(int(movie))
     if not isinstance(movie, str):
         raise ChoiceError(f"{shown(movie)} is neither a movie id nor a title: give an int or a str")
@@ -173,7 +173,7 @@ def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, 
         if len(entry) not in (2, 3):
             raise ChoiceError(f"{shown(entry)}: give (movie, rating), or (movie, rating, seconds since 1970)")
         value = entry[1]
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        is_number = isinstance(value, (float, numbers.Real)) and not isinstance(value, bool)
         if not is_number or not 0.5 <= value <= 5:  # NaN too
             raise ChoiceError(f"rating {shown(value)} of {shown(entry[0])}: give a number from 0.5 to 5")
         rows.append(row_of(entry[0]))
