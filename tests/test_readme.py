@@ -32,7 +32,8 @@ def test_a_session_shown_is_what_the_program_prints(shown: str) -> None:
     assert done.stdout == expected
 
 
-def test_the_example_runs() -> None:
+def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # it writes a file
     (example,) = (block for block in blocks("python") if "Recommender.load()" in block)
     done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")
