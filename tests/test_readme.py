@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -32,11 +33,12 @@ def test_a_session_shown_is_what_the_program_prints(shown: str) -> None:
     assert done.stdout == expected
 
 
-def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # it writes a file
+def test_the_example_runs(tmp_path: Path) -> None:
     (example,) = (block for block in blocks("python") if "Recommender.load()" in block)
-    done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, encoding="utf-8")
+    given = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}  # it writes a file
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, encoding="utf-8", **given)
     assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "lists.csv").is_file()
     assert re.fullmatch(r".+ \(\d{4}\) \d+\.\d+ \(Reason\(kind=.*\)\)\n", done.stdout)
 
 
