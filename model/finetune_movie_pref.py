@@ -1,0 +1,118 @@
+"""Tune a chat model on what people rated: "what a person rated before + one more movie -> 1 to 5".
+
+    python -m model.finetune_movie_pref collect my-letterboxd.zip             # or without a file: people of MovieLens
+    python -m model.finetune_movie_pref prepare                               # chat texts, checked; tokens and cost
+    python -m model.finetune_movie_pref start --dry-run                       # what would leave this machine
+    python -m model.finetune_movie_pref start --base-url https://api.openai.com/v1 --model gpt-4.1-mini-2025-04-14
+    python -m model.finetune_movie_pref status
+
+`start` uploads, makes the job and waits for it; stopped at any moment, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+
+from recommender import cli
+from recommender.chat import preferences
+from recommender.chat.preferences import TEST, TRAIN, Rated
+from recommender.data.catalog import Catalog
+from recommender.data.errors import DataError
+from recommender.people.exports import read_export
+from recommender.people.matching import APPLIED, Matcher
+from recommender.text.people import read_people
+
+STEPS = ("collect", "prepare")
+
+
+def make_parser() -> cli.Parser:
+    """Return the parser of the flags."""
+    description, _, examples = (__doc__ or "").partition("\n\n")
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = cli.Parser("model.finetune_movie_pref", description, epilog=examples, formatter_class=layout)
+    add = parser.add_argument
+    add("step", choices=STEPS, metavar="STEP", help=", ".join(STEPS))
+    add("files", nargs="*", type=Path, metavar="FILE", help="collect: exports, one a person, as Letterboxd makes them")
+    parser.add_common("output", default=Path("movie-pref"), help="folder of all files (default: %(default)s)")
+    parser.add_common("processed", "seed")
+    add("--ratings", type=Path, metavar="PATH", help="collect: ratings of people, a processed folder or a .csv")
+    add("--candidates", type=cli.whole_number, default=20, metavar="N", help="collect: examples a person at most")
+    add("--test-share", type=float, default=0.2, metavar="X", help="collect: share of people held out (default: 0.2)")
+    add("--most", type=cli.whole_number, default=5000, metavar="N", help="prepare: examples at most (default: 5000)")
+    add("--price", type=float, default=5.0, metavar="X", help="dollars for a million tokens learned from (default: 5)")
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Do one step."""
+    parser = make_parser()
+    given = parser.parse_intermixed_args(argv)
+    if given.files and given.step != "collect":
+        parser.error(f"{given.files[0]}: only collect reads files")
+    if not 0 <= given.test_share < 1 or given.candidates < 1 or given.most < 1 or not 0 <= given.price < 1e9:
+        parser.error("--test-share is from 0 to below 1, --price from 0, --candidates and --most from 1")
+    {"collect": collect, "prepare": prepare}[given.step](given)
+
+
+def collect(given: argparse.Namespace) -> None:
+    """Write people.jsonl from exports, from ratings, or from both."""
+    catalog, rated = Catalog.load(given.processed), dict[str, Rated]()
+    if given.files:
+        matcher = Matcher(catalog)
+        for path in given.files:
+            films = [film for film in matcher.films(read_export(path)) if film.how in APPLIED and film.entry.rating]
+            films.sort(key=lambda film: film.entry.date)
+            rated[str(path)] = [(int(catalog.movie_ids[film.row or 0]), film.entry.rating or 0) for film in films]
+            print(f"{path}: {len(films):,} rated movies of this catalogue")
+    if given.ratings or not given.files:
+        data = read_people(given.ratings or given.processed).ratings
+        data = data.take(np.isin(data.movie_ids, catalog.movie_ids)[data.movie_rows])
+        for row, user_id in enumerate(data.user_ids.tolist()):
+            known = data.row(row)
+            movies = data.movie_ids[data.movie_rows[known]].tolist()
+            rated[str(user_id)] = list(zip(movies, data.ratings[known].tolist()))
+    people = preferences.split_people(rated, given.candidates, given.test_share, given.seed)
+    least = preferences.LEAST_RATINGS
+    if not people:
+        raise DataError(f"nobody here rated {least} movies of this catalogue: give exports or --ratings with more")
+    preferences.write_people(people, given.output / "people.jsonl")
+    if len(people) < len(rated):
+        print(f"left out: {len(rated) - len(people):,} people with fewer than {least} ratings")
+    for part in (TRAIN, TEST):
+        those = [one for one in people if one.part == part]
+        print(f"{part}: {sum(len(one.candidates) for one in those):,} examples (people: {len(those):,})")
+    print(f"stored in {given.output / 'people.jsonl'}")
+
+
+def prepare(given: argparse.Namespace) -> None:
+    """Write train.jsonl and, with held-out people, test.jsonl; check both and estimate what learning costs."""
+    catalog = Catalog.load(given.processed)
+    people = preferences.read_people(given.output / "people.jsonl", catalog)
+    for part in (TRAIN, TEST):
+        path, those = given.output / f"{part}.jsonl", [one for one in people if one.part == part]
+        n, least = sum(len(one.candidates) for one in those), preferences.LEAST_EXAMPLES
+        if min(n, given.most) < least and part == TRAIN:
+            raise DataError(f"{min(n, given.most)} examples: at least {least} are needed, collect more")
+        if min(n, given.most) < least:
+            path.unlink(missing_ok=True)
+            print(f"no {path}: {n} examples of held-out people, at least {least} are needed")
+            continue
+        preferences.write_chat(those, catalog, path, given.most, given.seed)
+        size = preferences.check_chat(path)
+        print(f"{path}: {size.n_examples:,} examples, about {size.n_tokens:,} tokens")
+        if part == TRAIN:
+            cost = size.n_tokens * size.n_epochs * given.price / 1e6
+            print(f"   {size.n_epochs} passes at ${given.price:g} a million tokens: about ${cost:,.2f}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

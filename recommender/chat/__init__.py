@@ -1,0 +1,1 @@
+"""Conversation: what a person says in turns becomes five movies with reasons."""

@@ -1,0 +1,188 @@
+"""Examples "what a person rated before + one more movie -> 1 to 5", and the chat texts that a model is tuned on.
+
+A person's ratings in order of time: the last become candidates, at most half of them; all earlier ones are the profile.
+Half stars are rounded half up, and nothing is below 1:  0.5 -> 1,  1.5 -> 2,  4.5 -> 5.  People are split, not ratings:
+nothing of a held-out person is ever learned from.
+
+    people.jsonl   {"person": "7", "part": "train", "profile": [[id, stars], ...], "candidates": [[id, 1..5], ...]}
+    train.jsonl    {"messages": [{"role": "system", ...}, {"role": "user", ...}, {"role": "assistant", "content": "4"}]}
+
+Rules of the second, as published for supervised tuning of chat models: at least 10 examples, each a list of messages of
+the roles system, user and assistant with text, the last by the assistant; 512 MB a file, 65,536 tokens an example.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data.catalog import Catalog
+from ..data.errors import DataError, shown
+from ..data.files import parse_json, replace_file
+from ..data.interactions import LIKED, NEUTRAL
+from ..text.backends.http import estimate_tokens
+
+TRAIN, TEST = "train", "test"
+LEAST_RATINGS = 4  # of a person
+MOST_BYTES, MOST_TOKENS, LEAST_EXAMPLES = 512 << 20, 65_536, 10
+N_TOP, N_GENRES, PLOT = 10, 5, 400  # movies and genres in a profile, characters of a plot
+TASK = "Predict how much this person will like the movie. Answer with one digit, from 1 (not at all) to 5 (very much)."
+Rated = Sequence[tuple[int, float]]  # movie id, stars; oldest first
+
+
+class Person(NamedTuple):
+    """name: never sent.  candidates: movie id and whole stars."""
+
+    name: str
+    part: str
+    profile: Rated
+    candidates: Sequence[tuple[int, int]]
+
+
+class Size(NamedTuple):
+    """Of a file of chat texts; n_tokens is an estimate."""
+
+    n_examples: int
+    n_tokens: int
+
+    @property
+    def n_epochs(self) -> int:
+        """Passes over the file that a service chooses by itself: 3, for 100 to 25,000 examples seen in all."""
+        most, least = 25_000 // self.n_examples, 100 // self.n_examples
+        return max(1, min(3, most), min(25, least))
+
+
+def whole_stars(stars: float) -> int:
+    """Return stars from 1 to 5, half stars rounded half up.
+
+    >>> [whole_stars(stars) for stars in (0.5, 1, 1.5, 2.5, 4.5, 5)]
+    [1, 1, 2, 3, 5, 5]
+    """
+    return int(min(max(np.floor(stars + 0.5), 1), 5))
+
+
+def split_people(rated: Mapping[str, Rated], n_candidates: int, test_share: float, seed: int) -> list[Person]:
+    """Return those with at least `LEAST_RATINGS`, by name in the order of a seeded hash, the held-out ones first.
+
+    At least one of several people is held out where the share is not 0.
+    """
+    names = [name for name, ratings in rated.items() if len(ratings) >= LEAST_RATINGS]
+    names.sort(key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    n_test = max(round(test_share * len(names)), len(names) > 1) if test_share else 0
+    people = []
+    for place, name in enumerate(names):
+        ratings = rated[name]
+        n = min(n_candidates, len(ratings) // 2)
+        candidates = [(movie_id, whole_stars(stars)) for movie_id, stars in ratings[-n:]]
+        people.append(Person(name, TEST if place < n_test else TRAIN, ratings[:-n], candidates))
+    return people
+
+
+def write_people(people: Iterable[Person], path: Path) -> None:
+    """Write people.jsonl."""
+    _write(({"person": one.name, **dict(zip(Person._fields[1:], one[1:]))} for one in people), path)
+
+
+def read_people(path: Path, catalog: Catalog) -> list[Person]:
+    """Return what `write_people` wrote; raises `DataError`, naming the line, for anything else."""
+    people = []
+    for where, one in _lines(path, "run collect first"):
+        try:
+            profile = [(int(movie_id), float(stars)) for movie_id, stars in one["profile"]]
+            candidates = [(int(movie_id), int(stars)) for movie_id, stars in one["candidates"]]
+            known = all(movie_id in catalog for movie_id, _ in [*profile, *candidates])
+            right = all(0.5 <= stars <= 5 for _, stars in profile) and all(1 <= stars <= 5 for _, stars in candidates)
+            if not known or not right or one["part"] not in (TRAIN, TEST):
+                raise ValueError
+            people.append(Person(str(one["person"]), one["part"], profile, candidates))
+        except (KeyError, TypeError, ValueError):
+            raise DataError(f"{where} is no person with movies of this catalogue: run collect again") from None
+    return people
+
+
+def profile_of(profile: Rated, catalog: Catalog) -> dict[str, str]:
+    """Return what a model is told of a person: {"Genres", "Top items", "Taste"}."""
+    movies = [(catalog.movie(catalog.row_of(movie_id)), stars) for movie_id, stars in profile]
+    liked = Counter(genre for movie, stars in movies if stars >= LIKED for genre in movie.genres)
+    mean = sum(stars for _, stars in movies) / max(len(movies), 1)
+    best = sorted(reversed(movies), key=lambda one: -one[1])  # of equal stars the latest first
+    top = [f"{movie} {stars:g}" for movie, stars in best[:N_TOP] if stars >= NEUTRAL]
+    worst = [f"{movie} {stars:g}" for movie, stars in best[::-1][:N_TOP] if stars < NEUTRAL]
+    return {
+        "Genres": ", ".join(f"{genre} {n}" for genre, n in liked.most_common(N_GENRES)),
+        "Top items": "; ".join(top),
+        "Taste": f"{len(movies)} ratings, {mean:.1f} stars on average; disliked: {'; '.join(worst) or 'none'}",
+    }
+
+
+def messages(about: Mapping[str, str], movie_id: int, catalog: Catalog) -> list[dict[str, str]]:
+    """Return the question of one example; the profile and the movie are data in JSON."""
+    movie = catalog.movie(catalog.row_of(movie_id))
+    fields = {"title": str(movie), "genres": ", ".join(movie.genres), "plot": movie.overview[:PLOT]}
+    asked = {"person": about, "movie": {name: text for name, text in fields.items() if text}}
+    return [{"role": "system", "content": TASK}, {"role": "user", "content": json.dumps(asked, ensure_ascii=False)}]
+
+
+def write_chat(people: Iterable[Person], catalog: Catalog, path: Path, most: int, seed: int) -> None:
+    """Write the chat texts of at most `most` examples, drawn at random."""
+    pairs = [(one, *candidate) for one in people for candidate in one.candidates]
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:most])
+
+    def texts() -> Iterator[dict[str, Any]]:
+        last, about = None, dict[str, str]()
+        for person, movie_id, stars in (pairs[i] for i in chosen):
+            if person is not last:
+                last, about = person, profile_of(person.profile, catalog)
+            answer = {"role": "assistant", "content": str(stars)}
+            yield {"messages": [*messages(about, movie_id, catalog), answer]}
+
+    _write(texts(), path)
+
+
+def check_chat(path: Path) -> Size:
+    """Return the size of a file of chat texts; raises `DataError` for the first line that breaks a rule above."""
+    n_examples = n_tokens = 0
+    for where, one in _lines(path, "run prepare first"):
+        said = one.get("messages") if isinstance(one, dict) else None
+        if not isinstance(said, list) or not said or set(one) - {"messages"}:
+            raise DataError(f"{where} has no list of messages, or more than that: run prepare again")
+        for message in said:
+            roles = {"system", "user", "assistant"}
+            if not isinstance(message, dict) or set(message) != {"role", "content"} or message["role"] not in roles:
+                raise DataError(f"{where}: {shown(message)} is no message with role and content: run prepare again")
+            if not isinstance(message["content"], str) or not message["content"].strip():
+                raise DataError(f"{where}: a message of the {message['role']} without text: run prepare again")
+        if said[-1]["role"] != "assistant":
+            raise DataError(f"{where} ends with no answer of the assistant: run prepare again")
+        tokens = 3 + sum(3 + estimate_tokens(message["content"]) for message in said)
+        if tokens > MOST_TOKENS:
+            raise DataError(f"{where} has about {tokens:,} tokens: at most {MOST_TOKENS:,} are allowed")
+        n_examples, n_tokens = n_examples + 1, n_tokens + tokens
+    if n_examples < LEAST_EXAMPLES:
+        raise DataError(f"{path} has {n_examples} examples: at least {LEAST_EXAMPLES} are needed, collect more")
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"{path} has more than {MOST_BYTES >> 20} MB: prepare fewer with --most")
+    return Size(n_examples, n_tokens)
+
+
+def _write(values: Iterable[Any], path: Path) -> None:
+    with replace_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        for value in values:
+            file.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _lines(path: Path, remedy: str) -> Iterator[tuple[str, Any]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                yield f"{path} line {number}", parse_json(line)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: {remedy}") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise DataError(f"{path} is no file of JSON lines ({error}): {remedy}") from None
