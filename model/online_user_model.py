@@ -19,7 +19,8 @@ from model.terminal.console import EndOfInput, MovieConsole, backend_settings, b
 from recommender.data.artifacts import need_file
 from recommender.data.errors import ChoiceError, TastevecError
 from recommender.data.files import exclusive
-from recommender.facade import SVD, TWO_TOWER, Recommender
+from recommender.facade import Recommender
+from recommender.opening import SVD, TWO_TOWER
 from recommender.session import profiles
 from recommender.session.group import AVERAGE, GroupEngine
 from recommender.session.policy import MOVING_AVERAGE, MovieFilter

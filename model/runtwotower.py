@@ -15,7 +15,7 @@ if not __package__:
 
 from model.online_user_model import run_session
 from recommender import cli
-from recommender.facade import TWO_TOWER
+from recommender.opening import TWO_TOWER
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

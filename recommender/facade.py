@@ -19,9 +19,9 @@ from .data.interactions import Interactions
 from .data.titles import TitleIndex
 from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
-from .opening import SVD, open_parts, open_similar
-from .opening import TWO_TOWER as TWO_TOWER
+from .opening import SVD, open_index, open_parts, open_similar
 from .ranking import TASTE, Explanation, Fit, Ranked, Similar
+from .retrieve import VectorIndex
 from .session.engine import SessionEngine
 from .session.group import AVERAGE, GroupEngine
 from .session.policy import MovieFilter, PolicySettings
@@ -96,6 +96,11 @@ class Recommender:
     def _similar(self) -> SimilarMovies:
         given = self.folder, self.catalog, self.movie_vectors, self.rule, (LOCAL, self.backend)
         return self._models.once("similar", lambda: open_similar(*given))
+
+    @functools.cached_property
+    def index(self) -> tuple[VectorIndex, str]:
+        """The index of the movies' text vectors, by cosine, and their backend; without any, of the ratings' vectors."""
+        return open_index(self.folder, self.catalog, self.backend, self.movie_vectors, self._tell)
 
     def search(self, text: str, n: int = 5) -> list[Movie]:
         """Return up to n movies with the best matching titles, best first; [] if there is none."""
@@ -256,14 +261,9 @@ class Recommender:
     def quality_metrics(self) -> dict[str, Any]:
         """Return what the index of text vectors holds (`index_quality`), or without them that of the ratings."""
         from .evaluate.embeddings import index_quality
-        from .session.cold_start import load_texts
 
-        try:
-            vectors, backend = load_texts(self.folder, self.catalog, self.backend), self.backend
-        except ArtifactError as error:
-            self._tell(f"no text vectors here ({error}): those of the ratings instead")
-            vectors, backend = unit_rows(self.movie_vectors), SVD
-        return {"backend": backend, **index_quality(vectors, self.catalog)}
+        index, backend = self.index
+        return {"backend": backend, "index": index.name, **index_quality(index.vectors, self.catalog)}
 
     def warm(self, methods: Iterable[Optional[str]] = (None,)) -> dict[str, float]:
         """Do at once what first calls would wait for, for servers; return the seconds of each step."""

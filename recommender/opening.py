@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -17,6 +17,8 @@ from .data.settings import default_folder, path_of, read_settings
 from .data.splits import PARTS, load_split
 from .learn.svd import USERS, SvdModel
 from .linalg.rows import unit_rows
+from .retrieve import INDEXES, VectorIndex, choose
+from .retrieve.exact import ExactIndex
 from .session import gaussian
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, PolicySettings
 from .session.rules import LearningRule, MovingAverage
@@ -107,3 +109,31 @@ def open_similar(
             texts.append(load_texts(folder, catalog, backend))
     known = np.where(catalog.n_ratings[:, None] > 0, people, 0)
     return SimilarMovies(known, np.hstack(texts) if texts else None)
+
+
+def open_index(
+    folder: Path, catalog: Catalog, backend: str, vectors: np.ndarray, tell: Callable[[str], object]
+) -> tuple[VectorIndex, str]:
+    """Return the index of the movies' text vectors, by cosine, and their backend; without any, that of `vectors`.
+
+    One that takes time to build is stored beside the vectors.  tell: receives what stands in, and what takes time.
+    """
+    from .session.cold_start import load_texts
+
+    try:
+        texts = load_texts(folder, catalog, backend)
+    except ArtifactError as error:
+        tell(f"no text vectors here ({error}): those of the ratings instead")
+        return ExactIndex(vectors, "cosine"), SVD
+    name, reason = choose(len(texts))
+    if name == ExactIndex.name:
+        return ExactIndex(texts, "cosine"), backend
+    where = folder / "artifacts" / "text" / backend / "index"
+    with contextlib.suppress(ArtifactError):
+        stored = INDEXES[name].load(where)
+        if stored.settings.metric == "cosine" and np.array_equal(stored.vectors, unit_rows(texts)):
+            return stored, backend
+    tell(f"{reason}; it is built once, which takes minutes, and kept in {where}")
+    index = INDEXES[name](texts, "cosine")
+    index.save(where)
+    return index, backend

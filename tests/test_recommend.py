@@ -14,6 +14,7 @@ from recommender.data.errors import ArtifactError, SettingsError
 from recommender.data.interactions import Interactions
 from recommender.hybrid import HybridQuotas
 from recommender.models import Models, cost
+from recommender.opening import open_index
 from tests.test_hybrid import Fixed, of
 from tests.tiny import make_processed
 
@@ -229,3 +230,21 @@ def test_warm_does_what_first_calls_would(tmp_path):
     assert {"titles", "similar", "svd"} <= tiny._models._made.keys()
     assert any(note.startswith("no words here") for note in tiny.notes)
     assert Fixed([1.0]).name == "fixed"
+
+
+def test_the_index_is_stored_where_building_it_takes_time_and_used_again(tmp_path, monkeypatch):
+    tiny = Recommender.load(make_processed(tmp_path / "tiny"))
+    rng, catalog, said = np.random.default_rng(0), tiny.catalog, []
+    texts = rng.standard_normal((len(catalog), 4)).astype(np.float32)
+    monkeypatch.setattr("recommender.session.cold_start.load_texts", lambda *_: texts)
+    asked = (tmp_path, catalog, "minilm", tiny.movie_vectors, said.append)
+    assert (open_index(*asked)[0].name, said) == ("exact", [])
+    monkeypatch.setattr("recommender.retrieve.EXACT_UP_TO", 3)
+    index, backend = open_index(*asked)
+    assert (index.name, backend, len(said)) == ("hnsw", "minilm", 1)
+    assert open_index(*asked)[0].vectors.tolist() == index.vectors.tolist()
+    assert len(said) == 1  # read from the disk
+    texts[0] += 1
+    assert open_index(*asked)[0].search(texts[0], 1)[0].tolist() == [0]
+    assert len(said) == 2  # of other texts: built anew
+    assert "9 vectors" in said[0]
