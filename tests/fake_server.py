@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.server
 import json
+import re
 import shutil
 import ssl
 import subprocess
@@ -50,8 +51,9 @@ class Request(NamedTuple):
 class Server(http.server.ThreadingHTTPServer):
     """`faults` are for the next requests in turn; each is a Reply, a function that changes the right answer, or None.
 
-    check: may refuse any request for embeddings, given its texts.  chat: the answer to messages.  files: bytes, or what
-    TMDB says, by the end of the path.
+    check: may refuse any request for embeddings, given its texts.  chat: the answer to messages, or the reply.
+    refuses: words in the body of a chat request -> what a 400 says.  files: bytes, or what TMDB says, by the end of the
+    path.
     """
 
     daemon_threads = True
@@ -67,7 +69,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.url = f"{scheme}://127.0.0.1:{self.server_address[1]}/v1"
         self.faults: list[Reply | Callable[[Any], object] | None] = []
         self.check: Callable[[list[str]], Reply | None] = lambda texts: None
-        self.chat: Callable[[list[dict[str, str]]], str] = lambda messages: "A thief and a policeman."
+        self.chat: Callable[[list[dict[str, str]]], str | Reply] = lambda messages: "A thief and a policeman."
+        self.refuses: dict[str, str] = {}
         self.files: dict[str, Any] = {}
         self.requests: list[Request] = []
         self.answered: list[str] = []  # texts whose vectors went out
@@ -92,8 +95,11 @@ class Server(http.server.ThreadingHTTPServer):
                 in_base64(answer)
             return self.check(texts) or Reply(200, answer)
         if path == "chat/completions":
-            message = {"role": "assistant", "content": self.chat(request.body["messages"])}
-            return Reply(200, {"choices": [{"message": message, "finish_reason": "stop"}]})
+            for word, refusal in self.refuses.items():
+                if f'"{word}"' in json.dumps(request.body):
+                    return Reply(400, {"error": {"message": refusal}})
+            said = self.chat(request.body["messages"])
+            return said if isinstance(said, Reply) else says(said, stream=request.body.get("stream", False))
         content = self.files.get(path.rsplit("/", 1)[-1])
         if content is None or "Range" not in request.headers:
             return Reply(404, {"status_message": "could not be found"}) if content is None else Reply(200, content)
@@ -148,6 +154,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(reply.wait_in_body)
         self.close_connection |= reply.cut is not None
+
+
+def says(content: Any, end: str = "stop", stream: bool = False, more: str = "data: [DONE]\n\n", **rest: Any) -> Reply:
+    """Return the reply of a chat model, in one piece or as a stream of words; rest: beside `content`."""
+    if not stream:
+        message = {"role": "assistant", "content": content, **rest}
+        return Reply(200, {"choices": [{"message": message, "finish_reason": end}], "usage": {"total_tokens": 50}})
+    deltas = [{"delta": {"content": word}} for word in re.findall(r"\s*\S+", content)]
+    deltas += [{"delta": {}, "finish_reason": end}] if end else []
+    events = "".join(f"data: {json.dumps({'choices': [delta]})}\n\n" for delta in deltas)
+    return Reply(200, events + more, {"Content-Type": "text/event-stream"})
 
 
 def in_base64(answer: dict[str, Any]) -> None:

@@ -42,7 +42,12 @@ def chat(client: Client, model: str, messages: Sequence[Mapping[str, str]], **op
     options: temperature, max_tokens, ... as the service knows them.  Raises `WebError` where the service fails, or its
     answer is no message; a message without text is "".
     """
-    answer = client.read_json(client.post("chat/completions", {"model": model, "messages": list(messages), **options}))
+    body = {"model": model, "messages": list(messages), **options}
+    return read_message(client.read_json(client.post("chat/completions", body)), client)
+
+
+def read_message(answer: Any, client: Client) -> tuple[str, str]:
+    """Return the text and the end of an answer, as `chat` does; raises `WebError` where it is no message."""
     with contextlib.suppress(KeyError, IndexError, TypeError, AttributeError):
         choice = answer["choices"][0]
         content = choice["message"]["content"]
