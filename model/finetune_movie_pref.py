@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,15 +24,22 @@ if not __package__:
 import numpy as np
 
 from recommender import cli
-from recommender.chat import preferences
+from recommender.chat import preferences, tuning
 from recommender.chat.preferences import TEST, TRAIN, Rated
+from recommender.chat.tuning import Plan
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError
+from recommender.data.files import exclusive, load_json
+from recommender.net.key import key_for
+from recommender.net.web import Client
 from recommender.people.exports import read_export
 from recommender.people.matching import APPLIED, Matcher
 from recommender.text.people import read_people
 
-STEPS = ("collect", "prepare")
+STEPS = ("collect", "prepare", "start", "status")
+JOB = "job.json"
+OPENAI = "https://api.openai.com/v1"
+_say = functools.partial(print, flush=True)
 
 
 def make_parser() -> cli.Parser:
@@ -48,6 +56,12 @@ def make_parser() -> cli.Parser:
     add("--candidates", type=cli.whole_number, default=20, metavar="N", help="collect: examples a person at most")
     add("--test-share", type=float, default=0.2, metavar="X", help="collect: share of people held out (default: 0.2)")
     add("--most", type=cli.whole_number, default=5000, metavar="N", help="prepare: examples at most (default: 5000)")
+    parser.add_common("base-url", default=OPENAI, help="address of the service, up to /v1 (default: %(default)s)")
+    parser.add_common("model", default="gpt-4.1-mini-2025-04-14", help="model to tune (default: %(default)s)")
+    add("--key-variable", default="", metavar="NAME", help="environment variable with the key")
+    add("--suffix", default="movie-pref", metavar="NAME", help="part of the tuned model's name (default: %(default)s)")
+    add("--dry-run", action="store_true", help="start: show what would be sent, and send nothing")
+    add("--pause", type=float, default=30.0, metavar="X", help="start: seconds between questions (default: 30)")
     add("--price", type=float, default=5.0, metavar="X", help="dollars for a million tokens learned from (default: 5)")
     return parser
 
@@ -60,7 +74,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         parser.error(f"{given.files[0]}: only collect reads files")
     if not 0 <= given.test_share < 1 or given.candidates < 1 or given.most < 1 or not 0 <= given.price < 1e9:
         parser.error("--test-share is from 0 to below 1, --price from 0, --candidates and --most from 1")
-    {"collect": collect, "prepare": prepare}[given.step](given)
+    if not 0 <= given.pause <= 3600 or not 0 < len(given.suffix) <= 64:
+        parser.error("--pause is from 0 to 3600 seconds, --suffix has 1 to 64 characters")
+    {"collect": collect, "prepare": prepare, "start": start, "status": status}[given.step](given)
 
 
 def collect(given: argparse.Namespace) -> None:
@@ -112,6 +128,39 @@ def prepare(given: argparse.Namespace) -> None:
         if part == TRAIN:
             cost = size.n_tokens * size.n_epochs * given.price / 1e6
             print(f"   {size.n_epochs} passes at ${given.price:g} a million tokens: about ${cost:,.2f}")
+
+
+def start(given: argparse.Namespace) -> None:
+    """Upload, create the job, wait for it, and store the name of the tuned model; go on where an earlier run was."""
+    train, test = (given.output / f"{part}.jsonl" for part in (TRAIN, TEST))
+    plan = Plan(train, test if test.is_file() else None, given.model, given.suffix, given.seed)
+    for path in plan.files().values():
+        size = preferences.check_chat(path)
+        print(f"{path}: {size.n_examples:,} examples, about {size.n_tokens:,} tokens")
+    if given.dry_run:
+        print(*tuning.requests_of(given.base_url.rstrip("/"), plan), "nothing was sent", sep="\n")
+        return
+    client, state = open_client(given), given.output / JOB
+    with exclusive(given.output / ".job.lock", f"{given.output}"):
+        try:
+            model = tuning.run(client, plan, state, _say, given.pause)
+        except KeyboardInterrupt:
+            print(f"stopped; a job under way goes on at {client.host}: start goes on where it was")
+            raise
+    print(f"tuned model: {model}, stored in {state}")
+
+
+def status(given: argparse.Namespace) -> None:
+    """Ask the service about the job."""
+    state = given.output / JOB
+    known = load_json(state, "start a job first", tuning.job_of)
+    given.base_url = known["asked"]["base_url"]
+    print(tuning.summary(tuning.refreshed(open_client(given), known, state)))
+
+
+def open_client(given: argparse.Namespace) -> Client:
+    """Return the client of the service, with its key."""
+    return Client(given.base_url, key_for(given.base_url, given.key_variable), timeout=300, say=_say)
 
 
 if __name__ == "__main__":

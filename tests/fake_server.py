@@ -44,8 +44,9 @@ class Reply:
 
 class Request(NamedTuple):
     path: str  # with the query
-    body: Any  # JSON, or {}
+    body: Any  # JSON, or {}, or bytes of a form
     headers: dict[str, str]
+    method: str = "GET"
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -72,6 +73,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.chat: Callable[[list[dict[str, str]]], str | Reply] = lambda messages: "A thief and a policeman."
         self.refuses: dict[str, str] = {}
         self.files: dict[str, Any] = {}
+        self.service: Callable[[Request], Reply | None] = lambda request: None  # answers before all others
         self.requests: list[Request] = []
         self.answered: list[str] = []  # texts whose vectors went out
         self.at_once = self.most_at_once = 0
@@ -86,6 +88,8 @@ class Server(http.server.ThreadingHTTPServer):
         """Say nothing: clients that go away are part of the tests."""
 
     def answer(self, request: Request) -> Reply:
+        if reply := self.service(request):
+            return reply
         path = urlsplit(request.path).path.removeprefix("/v1/")
         if path == "embeddings":
             texts = request.body["input"]
@@ -120,7 +124,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = self.server
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        request = Request(self.path, json.loads(content or b"{}"), dict(self.headers))
+        form = self.headers.get("Content-Type", "").startswith("multipart/")
+        body = content if form else json.loads(content or b"{}")
+        request = Request(self.path, body, dict(self.headers), self.command)
         with server.lock:
             server.requests.append(request)
             fault = server.faults.pop(0) if server.faults else None
@@ -132,7 +138,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if callable(fault):
                 fault(reply.body)
             if reply.status == 200 and reply is not fault:
-                server.answered.extend(request.body.get("input", []))
+                server.answered.extend([] if form else request.body.get("input", []))
             self.send(reply)
         finally:
             with server.lock:

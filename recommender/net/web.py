@@ -111,9 +111,9 @@ class Client:
         """Return what GET answers, read as JSON."""
         return self.read_json(self.get(path, parameters))
 
-    def post(self, path: str, body: object) -> bytes:
-        """POST `body` as JSON; return the answer as it is."""
-        return self.retry(lambda: self.send("POST", path, self._read, json=body))
+    def post(self, path: str, body: object, **form: Any) -> bytes:
+        """POST `body` as JSON, or None and a form with `data` and `files`; return the answer as it is."""
+        return self.retry(lambda: self.send("POST", path, self._read, json=body, **form))
 
     def read_json(self, content: bytes) -> Any:
         """Return an answer read as JSON; raises `WebError` for a page of HTML and all else that is none."""

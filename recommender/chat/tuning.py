@@ -1,0 +1,192 @@
+"""Tuning of a chat model at an OpenAI-style service: files go up, a job learns from them, a model comes out.
+
+POST /files             purpose=fine-tune, file           <- {"id": "file-1", "filename": name, "bytes": n}
+GET  /files             purpose                           <- {"data": [file, ...]}
+POST /fine_tuning/jobs  {"model": base, "training_file": "file-1", "validation_file": "file-2", "suffix": s, "seed": n,
+                         "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": "auto"}}}}
+GET  /fine_tuning/jobs                                    <- {"data": [job, ...]}
+GET  /fine_tuning/jobs/ID                                 <- {"id": ID, "status": s, "fine_tuned_model": m or null,
+                                                              "error": {"code": c, "message": m}}
+Nothing is sent or paid for twice: before each POST, repeated ones too, the service is asked for a file of this name,
+which holds its SHA-256, and size, or for a job of these files that did not fail. So a process may be killed anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional
+
+from ..data.errors import ServiceError, one_line
+from ..data.files import dump_json, load_json, replace_file, sha256
+from ..net.key import hide
+from ..net.web import Client, WebError
+
+FAILED = ("failed", "cancelled")
+SUCCEEDED = "succeeded"
+_NOT_LISTED = (404, 405, 501)  # by services that tune but list nothing
+_NOT_READY = ("not ready", "still being processed")
+
+
+class Plan(NamedTuple):
+    """What is asked of a service.  test: None without held-out people."""
+
+    train: Path
+    test: Optional[Path]
+    model: str
+    suffix: str
+    seed: int
+
+    def files(self) -> dict[str, Path]:
+        """Return the files by their fields of the job."""
+        return {"training_file": self.train, **({"validation_file": self.test} if self.test else {})}
+
+    def job(self, ids: Mapping[str, str]) -> dict[str, Any]:
+        """Return what creates the job; ids: of the uploaded files, by field."""
+        method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": "auto"}}}
+        return {"model": self.model, **ids, "suffix": self.suffix, "seed": self.seed % 2**31, "method": method}
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a file at the service."""
+    return f"{path.stem}-{sha256(path)[:32]}.jsonl"
+
+
+def run(client: Client, plan: Plan, state: Path, say: Callable[[str], object], pause: float) -> str:
+    """Upload, create the job, wait for its end, and return the name of the tuned model.
+
+    state: a JSON file, rewritten after each step, from which an earlier run of the same plan goes on.  pause: seconds
+    between two questions.  Raises `ServiceError` where the job fails, `WebError` where the service does.
+    """
+    names = {field: name_of(path) for field, path in plan.files().items()}
+    asked = {"base_url": client.base_url, **plan.job(names)}
+    known = load_json(state) if state.is_file() else {}
+    known = known if isinstance(known, dict) and known.get("asked") == asked else {"asked": asked}
+    if known.get("status") in FAILED:
+        known.pop("job")
+    for field, path in plan.files().items():
+        if field not in known:
+            known[field] = _uploaded(client, path, names[field])
+            _store(known, state)
+            say(f"{path.name}: uploaded as {known[field]}")
+    if "job" not in known:
+        _take(known, _created(client, plan.job({field: known[field] for field in names})), client)
+        _store(known, state)
+        say(f"job {known['job']} of {known['asked']['model']}")
+    while True:
+        before = known.get("told")
+        _take(known, client.get_json(f"fine_tuning/jobs/{known['job']}"), client)
+        known["told"] = known["status"]
+        _store(known, state)
+        if known["status"] in FAILED:
+            raise ServiceError(f"{client.host}: {summary(known)}: correct what it says, then start again")
+        if known["status"] == SUCCEEDED:
+            return str(known["fine_tuned_model"])
+        if known["status"] != before:
+            say(f"job {known['job']}: {known['status']}")
+        time.sleep(pause)
+
+
+def refreshed(client: Client, known: dict[str, Any], state: Path) -> dict[str, Any]:
+    """Return `known`, what `state` holds of a job, as the service says it now."""
+    _take(known, client.get_json(f"fine_tuning/jobs/{known['job']}"), client)
+    _store(known, state)
+    return known
+
+
+def job_of(known: Any) -> dict[str, Any]:
+    """Return what a state file holds; raises `ValueError` without a job."""
+    if not isinstance(known, dict) or not isinstance(known.get("job"), str):
+        raise ValueError("it names no job")
+    return known
+
+
+def summary(known: Mapping[str, Any]) -> str:
+    """Return one line about a job."""
+    line = f"job {known['job']} {known['status']}"
+    return line + "".join(f": {known[name]}" for name in ("fine_tuned_model", "error") if known.get(name))
+
+
+def _uploaded(client: Client, path: Path, name: str) -> str:
+    once, size = copy.copy(client), path.stat().st_size
+    once.attempts = 1
+
+    def attempt() -> str:
+        for file in _listed(once, "files", {"purpose": "fine-tune"}):
+            if (file.get("filename"), file.get("bytes")) == (name, size) and file.get("status") != "error":
+                return _id(file, client)
+        form = {"data": {"purpose": "fine-tune"}, "files": {"file": (name, path.read_bytes(), "application/jsonl")}}
+        return _id(once.read_json(once.post("files", None, **form)), client)
+
+    return client.retry(attempt)
+
+
+def _created(client: Client, body: Mapping[str, Any]) -> Any:
+    once = copy.copy(client)
+    once.attempts = 1
+
+    def attempt() -> Any:
+        for job in _listed(once, "fine_tuning/jobs", {"limit": "100"}):
+            same = all(job.get(name) == body.get(name) for name in ("training_file", "validation_file", "seed"))
+            # A service may answer with the dated name of the model.
+            if same and str(job.get("model")).startswith(body["model"]) and job.get("status") not in FAILED:
+                return job
+        try:
+            return once.read_json(once.post("fine_tuning/jobs", body))
+        except WebError as error:
+            error.retryable |= error.status == 400 and any(words in error.detail for words in _NOT_READY)
+            raise
+
+    return client.retry(attempt)
+
+
+def _listed(client: Client, path: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+    try:
+        answer = client.get_json(path, parameters)
+    except WebError as error:
+        if error.status not in _NOT_LISTED:
+            raise
+        return []
+    with contextlib.suppress(KeyError, TypeError):
+        return [one for one in answer["data"] if isinstance(one, dict)]
+    return []
+
+
+def _id(answer: Any, client: Client) -> str:
+    if not isinstance(answer, dict) or not isinstance(answer.get("id"), str) or not answer["id"].strip():
+        raise client.unexpected(answer, "no id")
+    return str(answer["id"])
+
+
+def _take(known: dict[str, Any], answer: Any, client: Client) -> None:
+    """Take over what a service says of a job."""
+    known["job"] = _id(answer, client)
+    status, model, error = (answer.get(name) for name in ("status", "fine_tuned_model", "error"))
+    if not isinstance(status, str) or (status == SUCCEEDED and not isinstance(model, str)):
+        raise client.unexpected(answer, "no state of a job")
+    known["status"], known["fine_tuned_model"], known["error"] = one_line(status), model, None
+    if status in FAILED:
+        fields = error if isinstance(error, dict) else {"message": error or "it does not say why"}
+        said = [str(fields[name]) for name in ("code", "message") if fields.get(name)]
+        known["error"] = hide(": ".join(said) or "it does not say why", client.key)
+
+
+def _store(known: Mapping[str, Any], state: Path) -> None:
+    with replace_file(state) as temporary:
+        dump_json(known, temporary)
+
+
+def requests_of(base_url: str, plan: Plan) -> list[str]:
+    """Return lines that show all that `run` would send."""
+    lines = []
+    for path in plan.files().values():
+        with open(path, encoding="utf-8") as file:
+            first = file.readline().strip()
+        size = f"{path.stat().st_size:,} bytes"
+        lines += [f"POST {base_url}/files  purpose=fine-tune, {path} as {name_of(path)}, {size}, begins", first]
+    ids = {field: f"<id of {path.name}>" for field, path in plan.files().items()}
+    return [*lines, f"POST {base_url}/fine_tuning/jobs", json.dumps(plan.job(ids), indent=1)]
