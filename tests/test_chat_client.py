@@ -110,7 +110,7 @@ STREAMS = [
         "A thief.",
         "cut",
     ),
-    (Reply(200, event("A thief.") + event("x" * 60_000)), "A thief." + "x" * 49_992, "length"),
+    (Reply(200, event("A thief.") + event("x" * 60_000)), "A thief." + "x" * 19_992, "length"),
 ]
 
 

@@ -53,7 +53,7 @@ J = json.dumps(GOOD)
 PICKED = [6, 2, 8, 0, 11]
 FIRST = [0, 1, 2, 3, 4]
 PROSE = "I recommend Heat, because it is a great movie. You will also like Fargo and The Matrix."
-LONG = "word " * 700_000
+LONG = "word " * 150_000
 # What the model says each time, the candidates that must come out, and the status.
 LIES = [
     (J, PICKED, "ok"),

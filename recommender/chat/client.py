@@ -4,8 +4,8 @@
     answer = client.ask([{"role": "user", "content": "..."}], schema={...})
 
 A schema goes down a ladder, `response_format` json_schema -> json_object -> none, by one step for each 400, 422 or 501
-that names no other parameter; `max_tokens` becomes `max_completion_tokens`; temperature, logprobs and stream_options
-are left out. Pauses, Retry-After, quotas, keys and redirects: `net.web`.
+that names no other parameter; `max_tokens` becomes `max_completion_tokens`; all others are left out. Pauses,
+Retry-After, quotas, keys and redirects: `net.web`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     import requests
 
 FORMS = ("json_schema", "json_object", "text")
-_LIMITS = ("max_tokens", "max_completion_tokens")
-_MAY_REFUSE = ("temperature", "logprobs", "top_logprobs", "stream_options", *_LIMITS)
-_MOST_BYTES, _MOST_CHARACTERS = 4 << 20, 50_000  # of an answer
+_MOST_BYTES, _MOST_CHARACTERS = 1 << 20, 20_000  # of an answer
 _HALF_MARK = re.compile(r"[<\[◁][^>\]▷]{0,40}\Z")  # may become the mark of a thought
 Messages = Sequence[Mapping[str, str]]
 Say = Callable[[str], object]
@@ -94,42 +92,39 @@ class ChatClient:
         """
         refused = self.refused
         while True:
-            limit = next((name for name in _LIMITS if name not in refused), "")
             form = next(form for form in FORMS[0 if schema else 2 :] if form not in refused)
-            body: dict[str, Any] = {"temperature": self.temperature, limit: max_tokens}
+            options: dict[str, Any] = {"temperature": self.temperature, "max_tokens": max_tokens}
+            if "max_tokens" in refused:
+                options["max_completion_tokens"] = max_tokens
             if n_first:
-                body |= {"logprobs": True, "top_logprobs": n_first}
+                options |= {"logprobs": True, "top_logprobs": n_first}
             if show:
-                body["stream_options"] = {"include_usage": True}
-            body = {name: value for name, value in body.items() if name and name not in refused}
-            if form == "json_schema":
-                body["response_format"] = {
-                    "type": form,
-                    "json_schema": {"name": "answer", "strict": True, "schema": schema},
-                }
-            elif form == "json_object":
-                body["response_format"] = {"type": form}
+                options |= {"stream": True, "stream_options": {"include_usage": True}}
+            options = {name: value for name, value in options.items() if name not in refused}
+            body = {"model": self.model, "messages": list(messages), **options}
+            if form != "text":
+                strict = {"json_schema": {"name": "answer", "strict": True, "schema": schema}}
+                body["response_format"] = {"type": form, **(strict if form == "json_schema" else {})}
             try:
-                answer = self._send({"model": self.model, "messages": list(messages), **body}, form, show)
+                answer = self._send(body, show)
             except WebError as error:
-                named = [n for n in _MAY_REFUSE if n in body and re.search(rf"\b{n}\b", error.detail)]
-                blamed = {form} if form != "text" and ("response_format" in error.detail or not named) else {*named}
-                if error.status not in (400, 422, 501) or error.filtered or not blamed:
+                named = {name for name in options if re.search(rf"\b{name}\b", error.detail)}
+                if form != "text" and ("response_format" in error.detail or not named):
+                    named = {form}
+                if error.status not in (400, 422, 501) or error.filtered or not named:
                     raise
-                refused |= blamed
+                refused |= named
             else:
                 self.refused = refused
-                return answer
+                text, end = read_message(answer, self.http)
+                return Answer(text[:_MOST_CHARACTERS], end, form, _tokens(answer, messages, text), _first(answer))
 
-    def _send(self, body: dict[str, Any], form: str, show: Optional[Say]) -> Answer:
+    def _send(self, body: dict[str, Any], show: Optional[Say]) -> Any:
         http, path = self.http, "chat/completions"
         if show is None:
-            answer = http.read_json(http.post(path, body))
-        else:
-            stream = _Stream(http, show)
-            answer = http.retry(lambda: http.send("POST", path, stream.read, json={**body, "stream": True}))
-        text, end = read_message(answer, http)
-        return Answer(text[:_MOST_CHARACTERS], end, form, _tokens(answer, body, text), _first(answer))
+            return http.read_json(http.post(path, body))
+        stream = _Stream(http, show)
+        return http.retry(lambda: http.send("POST", path, stream.read, json=body))
 
 
 class _Stream:
@@ -185,21 +180,19 @@ class _Stream:
 
     def _show(self, text: str) -> None:
         text = printable(without_thoughts(text))
-        if text.startswith(self.shown):
-            new = text[len(self.shown) :]
-        else:  # what was shown turned out to be a thought
-            new = "\n" + text
+        # What was shown may turn out to have been a thought.
+        new = text[len(self.shown) :] if text.startswith(self.shown) else "\n" + text
+        self.shown = text
         if new:
             self.show(new)
-        self.shown = text
 
 
-def _tokens(answer: Any, body: Mapping[str, Any], text: str) -> int:
+def _tokens(answer: Any, messages: Messages, text: str) -> int:
     """Return the tokens of question and answer."""
     with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError, OverflowError):
         usage = answer["usage"]
         return int(usage.get("total_tokens") or usage["prompt_tokens"] + usage["completion_tokens"])
-    return math.ceil((sum(len(message["content"]) for message in body["messages"]) + len(text)) / 4)
+    return math.ceil((sum(len(message["content"]) for message in messages) + len(text)) / 4)
 
 
 def _first(answer: Any) -> dict[str, float]:
