@@ -118,6 +118,16 @@ class TitleIndex:
         least = min(least, 0.9) if len(name) > 2 else least  # 2001 begins 2001: A Space Odyssey
         return found[0].row if found and found[0].score >= least else None
 
+    def named(self, name: str) -> list[int]:
+        """Return the rows of the movies with exactly this title, else of those with this part, the best known first.
+
+        Cost: a few look-ups.
+        """
+        folded = fold(name[:MAX_LENGTH])
+        found = [one for key in _query_keys(folded) for one in self._called.get(key, ())] if folded else []
+        order = {(row, kind == PARTIAL) for row, _, kind in found}
+        return [row for row, _ in sorted(order, key=lambda one: (one[1], -int(self._n_ratings[one[0]]), one[0]))]
+
     def too_new(self, text: str) -> str:
         """Return what to say of a title that ends in a year after the newest movie's, "" for any other."""
         split, newest = _YEAR_AT_END.match(text.strip()), int(self._catalog.years.max(initial=0))

@@ -1,0 +1,180 @@
+"""What a message of a chat says.
+
+    not 2, seen 3. Something like Ratatouille, no animation
+    -> 2 not interesting, 3 seen; like Ratatouille (2007); not Animation
+
+The movies mentioned (mentions.py) become @, and the message is cut into clauses. A clause with an @ is a question, a
+verdict ("@ was great"), or asks for others like it; a verdict without a movie is about the one before (verdicts.py).
+What is left is read by `RequestReader`, as any request is: filters, "like TITLE", and words for the encoder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Optional, Union
+
+import numpy as np
+
+from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN
+from ..text.requests import Request
+from .mentions import Mention, Message, find_mentions
+from .verdicts import ASKED_LIKE, LIKES, QUESTIONS, SMALL_TALK, taken_back, verdict
+
+if TYPE_CHECKING:
+    from ..facade import Recommender
+
+MOST_LETTERS = 1000
+OLDER, NEWER = 1990, 2010  # what older and newer mean where no list is on the screen
+_STARTS = set(re.findall(r"\w+", "loved love liked like hated hate saw seen watched not didnt dont never i it we skip"))
+_ABOUT_IT = re.compile(r"\b(?:it|them|both|that one|this one|those|which)\b")
+_ASKS = re.compile(r"\b(?:something|anything|more|show|give|want|find|now|please)\b")
+_LIKE_THAT = re.compile(r"\b(?:like|similar to) (?:that|those|these|them|this|it)\b")
+_RELATIVE = re.compile(
+    r"\b(newer|older|more (?:recent|modern))(?! than \d)(?: than (?:these|those|that|them|@))?(?!\w)"
+)
+_TOO = re.compile(r"(?:\b(?:is|are|its|thats|a bit|a little|way) )*\btoo (\w+)")
+_COMPARATIVE = re.compile(r"^(\w{3,}?)(i?)er$")
+
+
+class Understood(NamedTuple):
+    """likes, dislikes: rows of favorites, and of movies that are none.  more_like: others like these are asked for.
+
+    feedback: row -> an answer of session/state.py, for movies on the list, and others seen or kept for later.
+    question: a kind of `QUESTIONS` and a row.  cleared: kinds of facts taken back, or "all".
+    request: what is asked for, for `Recommender.encode`; "" for nothing.  reading: its filters.
+    said: what was understood, for people; "" for nothing.
+    """
+
+    likes: tuple[int, ...]
+    dislikes: tuple[int, ...]
+    feedback: dict[int, str]
+    question: Optional[tuple[str, int]]
+    more_like: tuple[int, ...]
+    cleared: tuple[str, ...]
+    request: str
+    reading: Request
+    said: str
+
+
+def read(message: str, shown: Sequence[int], recommender: Recommender, last: Optional[int] = None) -> Understood:
+    """Return what `message` says.  shown: rows of the list on the screen.  last: the row talked about, else the first.
+
+    Cost: some look-ups of titles for each word, and two or three times what `RequestReader.read` takes.
+    """
+    return _Reading(message, shown, recommender, shown[0] if last is None and len(shown) else last).understood()
+
+
+class _Reading:
+    """One message while it is read."""
+
+    def __init__(self, text: str, shown: Sequence[int], recommender: Recommender, last: Optional[int]) -> None:
+        self.shown, self.catalog, self.reader = list(shown), recommender.catalog, recommender.free_text.reader
+        self.message = Message(" ".join(text.split())[:MOST_LETTERS])
+        given = (self.message, self.shown, last, recommender.titles, self.catalog, self._is_fact)
+        self.mentions = {mention.start: mention for mention in find_mentions(*given)}
+        self.answers: dict[int, str] = {}
+        self.question: Optional[tuple[str, int]] = None
+        self.cleared: list[str] = []
+        self.left: list[str] = []  # clauses of the request
+
+    def understood(self) -> Understood:
+        before: Sequence[Mention] = ()  # of the clauses before
+        said: Optional[str] = None  # the verdict of the clause before
+        for clause in self._clauses():
+            mentions = [one for one in clause if isinstance(one, Mention)]
+            words = " ".join("@" if isinstance(one, Mention) else one for one in clause)
+            words = re.sub(r"@(?: (?:and|or|&|both)? ?@)+", "@", words)
+            opinion = verdict(words)
+            if SMALL_TALK.match(words) or self._takes_back(words):
+                continue
+            kind = next((kind for kind, pattern in QUESTIONS.items() if re.search(pattern, words)), "")
+            if mentions and (_RELATIVE.search(words) or ASKED_LIKE.search(words)) and not LIKES.search(words):
+                self._ask(words, mentions)
+            elif mentions and kind:
+                self.question = kind, mentions[-1].rows[0]
+            elif mentions:
+                bare = words.split()[-1] == "@" and len(words.split()) < 3 and opinion is None
+                said = said if bare and before else opinion
+                self._answer(mentions, said, words)
+            elif before and self._is_about(words, opinion):
+                said = opinion
+                self._answer(before, said, words)
+            else:
+                self._ask(words)
+            before = mentions or before
+        return self._result()
+
+    def _clauses(self) -> list[list[Union[str, Mention]]]:
+        """Return the words of each clause, with mentions for those that are one."""
+        found: list[list[Union[str, Mention]]] = [[]]
+        folded, i = self.message.folded, 0
+        while i < len(folded):
+            word, after = folded[i], folded[i + 1 : i + 2]
+            if mention := self.mentions.get(i):
+                found[-1].append(mention)
+            elif word in (*",;.!?", "but") or (word in ("and", "so") and _STARTS.intersection(after)):
+                found.append(["but"] if word == "but" else [])
+            elif word[0].isalnum() or word == "&":
+                found[-1].append(word)
+            i = mention.end if mention else i + 1
+        return [clause for clause in found if clause not in ([], ["but"])]
+
+    def _takes_back(self, words: str) -> bool:
+        back = taken_back(words)
+        self.cleared += [fact.kind for fact in self.reader.read(back).facts] or [back] if back else []
+        return bool(back)
+
+    def _is_fact(self, words: str) -> bool:
+        return bool(self.reader.read(words).facts)
+
+    def _is_about(self, words: str, opinion: Optional[str]) -> bool:
+        """Return whether a clause without a movie judges the one before: "loved it", "what a bore"."""
+        short = opinion in (LIKE, DISLIKE) and len(words.split()) < 5 and not _ASKS.search(words)
+        return bool(opinion and (short or _ABOUT_IT.search(words)) and not self._is_fact(words))
+
+    def _answer(self, mentions: Sequence[Mention], answer: Optional[str], words: str) -> None:
+        for mention in mentions:
+            if answer is None and mention.listed and len(words.split()) > 2:
+                continue  # a number that is no place in the list
+            self.answers.update((row, answer or (LATER if mention.listed else LIKE)) for row in mention.rows)
+
+    def _ask(self, words: str, mentions: Sequence[Mention] = ()) -> None:
+        """Keep a clause for the request, with titles for @, years for newer, and scary for scarier."""
+        rows = [row for mention in mentions for row in mention.rows]
+        years = self.catalog.years[rows if "than @" in words else self.shown]
+        middle = int(np.median(years[years > 0])) if (years > 0).any() else 0
+        older, newer = f"until {middle - 1 if middle else OLDER}", f"since {middle + 1 if middle else NEWER}"
+        words = _TOO.sub(self._less, _LIKE_THAT.sub("", words))
+        words = _RELATIVE.sub(lambda match: older if match[1] == "older" else newer, words)
+        titles = " or ".join(str(self.catalog.movie(row)) for row in rows)
+        self.left.append(" ".join(map(self._plain, words.split())).replace("@", titles))
+
+    def _less(self, match: re.Match[str]) -> str:
+        """Return "not violent" for "too violent", newer for "too old"."""
+        opposite = {"old": "newer", "new": "older", "recent": "older"}.get(match[1], "")
+        return opposite or (f"not {match[1]}" if self._is_fact(match[1]) else match.group())
+
+    def _plain(self, word: str) -> str:
+        """Return scary for scarier where only that names a filter."""
+        match = _COMPARATIVE.match(word)
+        if match is None or self._is_fact(word):
+            return word
+        bases = [match[1] + "y"] if match[2] else [match[1], match[1] + "e", match[1][:-1]]
+        return next(filter(self._is_fact, bases), word)
+
+    def _result(self) -> Understood:
+        request = " , ".join(filter(None, self.left)).replace(" , but ", " but ")
+        reading, new = self.reader.read(request), [row for row in self.answers if row not in self.shown]
+        likes = [row for row in new if self.answers[row] == LIKE]
+        dislikes = [row for row in new if self.answers[row] in (DISLIKE, NOT_INTERESTED)]
+        feedback = {row: said for row, said in self.answers.items() if row in self.shown or said in (SEEN, LATER)}
+        said = [f"like {self.catalog.movie(row)}" for row in likes]
+        said += [f"not like {self.catalog.movie(row)}" for row in dislikes]
+        said += [f"{self.catalog.movie(row)}: {answer}" for row, answer in feedback.items()]
+        said += [f"{self.question[0]}: {self.catalog.movie(self.question[1])}"] if self.question else []
+        said += ["no filters" if kind == "all" else f"any {kind}" for kind in self.cleared]
+        said += [*filter(None, [reading.read_as()]), *reading.unknown]
+        more, unlike = ([like.row for like in reading.likes if like.wanted == wanted] for wanted in (True, False))
+        rows, asked = (tuple(likes), tuple(dict.fromkeys([*dislikes, *unlike]))), (tuple(more), tuple(self.cleared))
+        return Understood(*rows, feedback, self.question, *asked, request, reading, "; ".join(said))

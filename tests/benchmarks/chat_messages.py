@@ -1,0 +1,81 @@
+"""What is understood of everyday chat messages: `python -m tests.benchmarks.chat_messages [--part tune|report]`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recommender import Recommender
+from recommender.chat.understanding import Understood, read
+from recommender.text.everyday_words import ALSO
+
+MESSAGES = Path(__file__).resolve().parents[1] / "chat_messages.yaml"
+TASTE = {"likes": "like", "dislikes": "dislike"}
+PARTS = ("tune", "report")
+
+
+def differences(expected: dict[str, Any], found: Understood, shown: list[int], rows: dict[str, int]) -> list[str]:
+    """Return what differs, as lines; [] for a message that is understood."""
+    names = {row: name for name, row in rows.items()}
+    answers = {shown[n - 1]: answer for n, answer in expected.get("feedback", {}).items()}
+    wanted: dict[str, set[Any]] = {name: {rows[title] for title in expected.get(name, ())} for name in TASTE}
+    got: dict[str, set[Any]] = {"likes": set(found.likes), "dislikes": set(found.dislikes)}
+    for name, answer in TASTE.items():
+        wanted[name] |= {row for row, one in answers.items() if one == answer}
+        got[name] |= {row for row, one in found.feedback.items() if one == answer}
+    wanted["more"], got["more"] = {rows[title] for title in expected.get("more", ())}, set(found.more_like)
+    for name in ("likes", "dislikes", "more"):
+        wanted[name], got[name] = ({names[row] for row in one[name]} for one in (wanted, got))
+    wanted["feedback"], got["feedback"] = (
+        {(names[row], one) for row, one in all_of.items() if one not in ("like", "dislike")}
+        for all_of in (answers, found.feedback)
+    )
+    wanted["clear"], got["clear"] = set(expected.get("clear", ())), set(found.cleared)
+    ask = expected.get("ask")
+    wanted["ask"] = {(ask[0], names[shown[ask[1] - 1]])} if ask else set()
+    got["ask"] = {(found.question[0], names[found.question[1]])} if found.question else set()
+    entailed = {f"not {other}".casefold() for fact in found.reading.facts for other in ALSO.get(fact.label, ())}
+    facts = {("" if fact.wanted else "not ") + fact.label for fact in found.reading.facts}
+    for label in expected.get("facts", ()):
+        if "person " in label:
+            name = label.replace("person ", "").removeprefix("not ")
+            near = {one for one in facts if name in one.casefold() and (label[:4] == "not ") == (one[:4] == "not ")}
+            facts = facts - near | ({label} if near else set())
+    wanted["facts"] = set(expected.get("facts", ()))
+    got["facts"] = {one for one in facts if one in wanted["facts"] or one.casefold() not in entailed}
+    wanted["unwanted"], got["unwanted"] = set(expected.get("unwanted", ())), set(found.reading.unwanted)
+    lines = [f"{name}: {sorted(got[name])} for {sorted(wanted[name])}" for name in wanted if wanted[name] != got[name]]
+    return lines + [f"words: no {word}" for word in expected.get("words", ()) if word not in found.reading.left.split()]
+
+
+def misses(part: str, recommender: Recommender) -> tuple[int, list[tuple[str, list[str], str]]]:
+    """Return the number of messages, and of each that is not wholly understood what differs, and what is shown."""
+    data = yaml.safe_load(MESSAGES.read_text(encoding="utf-8"))
+    rows = {str(recommender.catalog.movie(row)): row for row in reversed(range(len(recommender.catalog)))}
+    shown = [rows[title] for title in data["shown"]]
+    missed = []
+    for message in data[part]:
+        last = shown[message["last"] - 1] if "last" in message else None
+        found = read(message["say"], shown, recommender, last)
+        if wrong := differences(message, found, shown, rows):
+            missed.append((message["say"], wrong, found.said))
+    return len(data[part]), missed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=PARTS)
+    args = parser.parse_args()
+    recommender = Recommender.load()
+    for part in [args.part] if args.part else PARTS:
+        n, missed = misses(part, recommender)
+        print(f"{part}: {n - len(missed)} of {n} wholly right ({1 - len(missed) / n:.0%})")
+        for say, wrong, said in missed:
+            print(f"  {say!r}: {'; '.join(wrong)}  (understood: {said})")
+
+
+if __name__ == "__main__":
+    main()

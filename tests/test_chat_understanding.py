@@ -1,0 +1,85 @@
+"""What is understood of a chat message, on the shipped data."""
+
+from __future__ import annotations
+
+import pytest
+
+from recommender import Recommender
+from recommender.chat.understanding import Understood, read
+from tests.benchmarks.chat_messages import PARTS, misses
+
+SHOWN = ["The Fugitive (1993)", "Seven (1995)", "Die Hard (1988)", "Amelie (2001)", "Alien (1979)"]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Recommender:
+    return Recommender.load()
+
+
+@pytest.fixture(scope="module")
+def shown(shipped: Recommender) -> list[int]:
+    return [shipped.row_of(title) for title in SHOWN]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_nine_of_ten_everyday_messages_are_wholly_understood(shipped: Recommender, part: str) -> None:
+    n, missed = misses(part, shipped)
+    assert n == 60
+    assert len(missed) <= 6, missed
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("I loved Heat. From 2000 on, no horror", "like Heat (1995); from 2000; not Horror"),
+        ("I like Dune (1984), not Dune (2021)", "like Dune (1984); not like Dune (2021)"),
+        ("too violent", "not violent; not gory"),
+        ("newer than Amelie", "from 2002"),
+        ("What about something like 3?", "like Die Hard (1988)"),
+        ("the first and third look good", "The Fugitive (1993): later; Die Hard (1988): later"),
+        ("I watched the last one and it was awful", "Alien (1979): dislike"),
+        ("never seen it", ""),
+        ("something else", ""),
+        # no movie of the list, and no title
+        ("make it funny", "funny"),
+        ("for my 4 year old", "Children; for children"),
+        ("no one dies", "not one dies"),
+        ("7 and 0 were great", ""),
+        ("top 5 horror movies", "Horror"),
+        ("last night I was up late", ""),
+    ],
+)
+def test_message_reads_as(shipped: Recommender, shown: list[int], message: str, said: str) -> None:
+    assert read(message, shown, shipped, shown[1]).said == said
+
+
+def test_without_a_list_nothing_on_it_is_meant(shipped: Recommender) -> None:
+    for message in ("the second one was great", "seen it", "not 3", "none of these"):
+        found = read(message, [], shipped)
+        assert (found.feedback, found.likes, found.dislikes, found.question) == ({}, (), (), None), message
+    assert read("newer", [], shipped).said == "from 2010"
+
+
+def test_it_is_the_movie_talked_about(shipped: Recommender, shown: list[int]) -> None:
+    assert read("who directed it?", shown, shipped).question == ("director", shown[0])
+    assert read("who directed it?", shown, shipped, shown[3]).question == ("director", shown[3])
+    heat = shipped.row_of("Heat (1995)")
+    assert read("I saw Heat. It was great", shown, shipped, shown[3]).likes == (heat,)
+
+
+def test_request_goes_to_the_encoder_as_it_was_read(shipped: Recommender, shown: list[int]) -> None:
+    found = read("loved Up; something like 2, but scarier", shown, shipped)
+    assert found.more_like == (shown[1],)
+    signal = shipped.encode(found.request)
+    assert signal.read_as == found.reading.read_as() == "like Seven (1995); scary"
+
+
+@pytest.mark.parametrize("message", [
+    "", " ", ",;.!?", "@ @", "#", "'", "’’", "0", "²", "٣", "9" * 5000, "🙂", "ﷺ was great", "a\x00b\x1b[2J", "not",
+    "no @ 1", "the " * 400, "(", "1 2 3 4 5 6", "like", "than 2", "newer than", "too", "more like", "\ud800",
+])  # fmt: skip
+def test_nothing_that_is_typed_breaks_it(shipped: Recommender, shown: list[int], message: str) -> None:
+    for on_screen in (shown, shown[:1], []):
+        found = read(message, on_screen, shipped)
+        assert isinstance(found, Understood)
+        assert set(found.feedback) <= set(on_screen)
