@@ -106,14 +106,15 @@ def test_a_filter_gives_the_best_of_what_it_keeps_and_then_minus_one(build, n_ke
     assert (np.isneginf(similarities) == (rows == -1)).all()
 
 
-def test_ties_zero_vectors_and_an_empty_index(build):
+def test_ties_zero_vectors_and_an_empty_index(build, tmp_path):
     if build.recall == 1:
         assert build(np.ones((100, 3))).search(np.ones((1, 3)), 4)[0].tolist() == [[0, 1, 2, 3]]
     # under cosine, a zero vector is similar to nothing
     rows, similarities = build(np.array([[0.0, 0.0], [-1.0, 0.0]]), "cosine").search([[2.0, 0.0], [0.0, 0.0]], 2)
     assert rows.tolist() == [[0, 1], [0, 1]]
     assert similarities.tolist() == [[0.0, -1.0], [0.0, 0.0]]
-    index = build(np.empty((0, 3)))
+    build(np.empty((0, 3))).save(tmp_path)
+    index = build.load(tmp_path)
     assert index.search(np.ones((1, 3)), 2)[0].tolist() == [[-1, -1]]
     index.add(np.ones((1, 3)))
     assert index.search(np.ones((1, 3)), 2)[0].tolist() == [[0, -1]]
@@ -124,6 +125,9 @@ def test_wrong_calls_and_damaged_files_are_refused(build, tmp_path):
     for call in (lambda: index.search(np.ones((1, 7)), 1), lambda: index.add(np.ones(8))):
         with pytest.raises(ChoiceError, match=r"vectors of shape .*: give \(number, 8\)"):
             call()
+    for call in (lambda: index.search([[np.nan] * 8], 1), lambda: index.add([[np.inf] * 8]), lambda: build([[np.nan]])):
+        with pytest.raises(ChoiceError, match="NaN"):
+            call()
     with pytest.raises(SettingsError, match="'l2' is not one of inner, cosine"):
         build([[1.0]], "l2")
     with pytest.raises(ArtifactError, match="artifact in"):
@@ -133,6 +137,15 @@ def test_wrong_calls_and_damaged_files_are_refused(build, tmp_path):
         file.write_bytes(file.read_bytes()[:-1] + b"x")
         with pytest.raises(ArtifactError, match=f"{file.name} is damaged"):
             type(index).load(tmp_path)
+
+
+def test_the_vectors_of_the_caller_may_change_afterwards(build):
+    stored = vectors()
+    index = build(given := stored.copy())
+    given[:] = 0
+    wanted = build(stored).search(stored[:3], 5)
+    for after, before in zip(index.search(stored[:3], 5), wanted):
+        np.testing.assert_array_equal(after, before)
 
 
 def recall_of(index: VectorIndex, stored: np.ndarray, queries: np.ndarray) -> float:
@@ -149,6 +162,14 @@ def test_hnsw_keeps_its_recall_on_vectors_of_unequal_length(monkeypatch):
     assert recall_of(HnswIndex(stored), stored, queries) < 0.8
 
 
+def test_hnsw_keeps_its_recall_on_clusters_that_come_one_by_one():
+    rng = np.random.default_rng(0)
+    centers = rng.standard_normal((20, 64))
+    stored = (np.repeat(centers, 400, 0) + 0.02 * rng.standard_normal((8000, 64))).astype(np.float32)
+    queries = (centers[rng.integers(0, 20, 100)] + 0.02 * rng.standard_normal((100, 64))).astype(np.float32)
+    assert recall_of(HnswIndex(stored), stored, queries) >= HnswIndex.recall
+
+
 def test_hnsw_after_load_searches_as_wide_as_before_and_takes_more_and_longer_vectors(tmp_path):
     rng = np.random.default_rng(1)
     stored, queries = rng.standard_normal((3000, 16)).astype(np.float32), rng.standard_normal((50, 16))
@@ -158,7 +179,7 @@ def test_hnsw_after_load_searches_as_wide_as_before_and_takes_more_and_longer_ve
     loaded.add(stored[2000:])  # more than it had room for
     loaded.add(100 * stored[:1])
     assert recall_of(loaded, np.concatenate((stored, 100 * stored[:1])), queries) >= HnswIndex.recall
-    narrow = HnswIndex(stored, ef=1, M=2, ef_construction=2)
+    narrow = HnswIndex(stored, ef=1, M=3, ef_construction=3)
     assert recall_of(narrow, stored, queries) < 0.8  # every setting matters
 
 
@@ -166,8 +187,12 @@ def test_one_query_is_a_batch_of_one_and_a_mask_of_another_length_is_refused(bui
     index, query = build(vectors()), vectors(1, seed=1)
     for one, batch in zip(index.search(query[0], 5), index.search(query, 5)):
         np.testing.assert_array_equal(one, batch[0])
-    with pytest.raises(ChoiceError, match=r"keep of shape \(3,\): give \(500,\)"):
+    with pytest.raises(ChoiceError, match=r"keep of shape \(3,\), bool: give \(500,\)"):
         index.search(query, 5, np.ones(3, bool))
+    with pytest.raises(ChoiceError, match=r"int64: give .*bool"):
+        index.search(query, 5, np.arange(500) % 2)
+    every_other = (np.arange(500) % 2 == 1).tolist()
+    assert (index.search(query, 5, every_other)[0] % 2 == 1).all()
     with pytest.raises(ChoiceError, match="k"):
         index.search(query, 0)
 

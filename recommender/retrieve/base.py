@@ -58,11 +58,11 @@ class VectorIndex(ABC):
     def add(self, vectors: npt.ArrayLike) -> None:
         """Append `vectors` (m, d); they become rows n .. n + m - 1.
 
-        Raises `ChoiceError` for another shape. Cost: all vectors are copied, to keep them together.
+        Raises `ChoiceError` for another shape, and for NaN. Cost: all vectors are copied, to keep them together.
         """
         new = self._prepare(vectors)
         if len(new):
-            self.vectors = np.concatenate((self.vectors, new)) if len(self) else new
+            self.vectors = np.concatenate((self.vectors, new))  # a copy: the caller's array may change
             self._build(len(self) - len(new))
 
     def search(
@@ -72,13 +72,15 @@ class VectorIndex(ABC):
 
         queries: (B, d), or one (d,), which gives (k,) and (k,); finite.  k: 1 or more.  keep: (n,) bool, the rows that
         may be returned; None = all. Most similar first, ties by row. If there are fewer than k, the rest is row -1,
-        similarity -inf. Raises `ChoiceError` for another shape.
+        similarity -inf. Equal vectors tie but for rounding: products by blocks can differ in the last bit. Raises
+        `ChoiceError` for another shape, for a `keep` that is not bool, and for queries that are not finite.
         """
         if np.ndim(queries) == 1:
             rows, similarities = self.search(np.asarray(queries)[None], k, keep)
             return rows[0], similarities[0]
-        if keep is not None and np.shape(keep) != (len(self),):
-            raise ChoiceError(f"keep of shape {np.shape(keep)}: give ({len(self)},)")
+        keep = None if keep is None else np.asarray(keep)
+        if keep is not None and (keep.shape != (len(self),) or keep.dtype != bool):
+            raise ChoiceError(f"keep of shape {keep.shape}, {keep.dtype}: give ({len(self)},), bool")
         prepared, k = self._prepare(queries), whole("k", k)
         if len(prepared) and keep is None and k <= len(self):
             return self._search(prepared, k, None)
@@ -109,6 +111,8 @@ class VectorIndex(ABC):
         array, dimension = np.ascontiguousarray(vectors, dtype=np.float32), self.vectors.shape[1]
         if array.ndim != 2 or array.shape[1] != dimension:
             raise ChoiceError(f"vectors of shape {array.shape}: give (number, {dimension})")
+        if not np.isfinite(array).all():
+            raise ChoiceError("vectors with NaN or infinity: give finite ones, zeros where nothing is known")
         return unit_rows(array.astype(np.float64)) if self.settings.metric == "cosine" else array
 
     def _build(self, first: int) -> None:  # noqa: B027

@@ -38,13 +38,16 @@ class HnswSettings(IndexSettings):
 class HnswIndex(VectorIndex):
     """Approximate; about O(d log n) a query. The graph takes about 8 M bytes a vector beside the vectors, twice.
 
-    Raises `ChoiceError` where hnswlib is not installed.
+    `recall` holds for k = 20 where neighbors differ by more than rounding: of 20 clusters of 1,000 vectors a hundredth
+    wide it is .98 to .99, a thousandth wide .4 to .7. Raises `ChoiceError` where hnswlib is not installed.
     """
 
     name, Settings, recall = "hnsw", HnswSettings, 0.98
 
     def _build(self, first: int) -> None:
-        lengths = np.linalg.norm(self.vectors[first:], axis=1)
+        order = first + np.random.default_rng(first).permutation(len(self) - first)  # or clusters that come one by one
+        vectors = self.vectors[order]  # would have no links between them
+        lengths = np.linalg.norm(vectors, axis=1)
         if first == 0:
             self.arrays[LENGTH] = np.quantile(lengths, SHARE).astype(np.float32)
             self._graph = _empty_graph(self.vectors.shape[1])
@@ -52,8 +55,7 @@ class HnswIndex(VectorIndex):
         else:
             self._graph.resize_index(len(self))
         rest = np.sqrt(np.maximum(self.arrays[LENGTH] ** 2 - lengths**2, 0))
-        items = np.column_stack((self.vectors[first:], rest))
-        self._graph.add_items(items, np.arange(first, len(self)), num_threads=1)
+        self._graph.add_items(np.column_stack((vectors, rest)), order, num_threads=1)
 
     def _near(self, queries: np.ndarray, k: int) -> np.ndarray:
         self._graph.set_ef(max(self.settings.ef, k))
@@ -64,6 +66,8 @@ class HnswIndex(VectorIndex):
         return np.asarray(labels, dtype=np.int64)
 
     def save(self, folder: Path) -> None:
+        if not len(self):  # nor a graph
+            return super().save(folder)
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch, GRAPH)
             self._graph.save_index(str(file))
@@ -76,6 +80,8 @@ class HnswIndex(VectorIndex):
     @classmethod
     def load(cls, folder: Path) -> HnswIndex:
         index = super().load(folder)
+        if not len(index):
+            return index
         index._graph = _empty_graph(index.vectors.shape[1])
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch, GRAPH)
