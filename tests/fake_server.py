@@ -45,7 +45,8 @@ class Reply:
 class Request(NamedTuple):
     path: str  # with the query
     body: Any  # JSON, or {}, or bytes of a form
-    headers: dict[str, str]  # with ":method"
+    headers: dict[str, str]
+    method: str = "GET"
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -125,7 +126,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         form = self.headers.get("Content-Type", "").startswith("multipart/")
         body = content if form else json.loads(content or b"{}")
-        request = Request(self.path, body, {**self.headers, ":method": self.command})
+        request = Request(self.path, body, dict(self.headers), self.command)
         with server.lock:
             server.requests.append(request)
             fault = server.faults.pop(0) if server.faults else None

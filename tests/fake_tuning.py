@@ -47,14 +47,10 @@ class TuningService:
                 found = {name.lower(): value for name, value in request.headers.items()}
                 need(found.get("authorization") == f"Bearer {self.key}", "no such key")
             if path == "files":
-                return Reply(
-                    200, self.upload(request) if request.headers[":method"] == "POST" else self.file_list(url.query)
-                )
+                return Reply(200, self.upload(request) if request.method == "POST" else self.file_list(url.query))
             if path == "fine_tuning/jobs":
-                return Reply(
-                    200, self.create(request.body) if request.headers[":method"] == "POST" else self.job_list(url.query)
-                )
-            need(request.headers[":method"] == "GET" and path.rsplit("/", 1)[-1] in self.jobs, f"no {path}")
+                return Reply(200, self.create(request.body) if request.method == "POST" else self.job_list(url.query))
+            need(request.method == "GET" and path.rsplit("/", 1)[-1] in self.jobs, f"no {path}")
             return Reply(200, self.advance(path.rsplit("/", 1)[-1]))
         except Refused as error:
             status = 404 if str(error).startswith("no ") else 400

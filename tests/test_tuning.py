@@ -42,7 +42,7 @@ def state(folder: Path) -> dict:
 
 
 def posts(server: Server) -> list[str]:
-    return [request.path.removeprefix("/v1/") for request in server.requests if request.headers[":method"] == "POST"]
+    return [request.path.removeprefix("/v1/") for request in server.requests if request.method == "POST"]
 
 
 def test_files_go_up_a_job_is_made_and_its_model_is_kept(folder, server, service, capsys):
@@ -126,7 +126,7 @@ def test_what_arrived_though_its_answer_was_lost_is_found(folder, server, servic
 
     def lose(request):
         reply = TuningService.__call__(service, request)
-        if request.headers[":method"] == "POST" and len(server.requests) == place + 1 and not done:
+        if request.method == "POST" and len(server.requests) == place + 1 and not done:
             done.append(request.path)
             return Reply(200, b'{"id": "fi', cut=3)
         return reply

@@ -188,27 +188,35 @@ class SessionEngine:
         """
         if state.current is None:
             raise ChoiceError("nothing to explain: no movie is left")
-        context, row, answered = self.context(state), state.current, [event.row for event in state.answers]
+        return self.explain_all(state, [state.current])[0]
+
+    def explain_all(self, state: SessionState, rows: Sequence[int]) -> list[list[Reason]]:
+        """Return what `explain` does for each of several movies, of which one table is made."""
+        context, answered = self.context(state), [event.row for event in state.answers]
         candidates = context.allowed.copy()
         candidates[answered] = False
-        candidates[row] = True  # a movie restored by undo may be outside a later filter
-        rows, events = np.flatnonzero(candidates), self._events(state)
-        table = self.rule_of(state).contributions(events, rows)  # (1 + n_events, n_candidates)
+        candidates[[*rows]] = True  # a movie restored by undo may be outside a later filter
+        listed, events = np.flatnonzero(candidates), self._events(state)
+        table = self.rule_of(state).contributions(events, listed)  # (1 + n_events, n_candidates)
         totals = np.zeros(len(candidates), dtype=np.float32)
-        totals[rows] = table.sum(axis=0)
+        totals[listed] = table.sum(axis=0)
         _, deviation = context.moments(totals, answered)
-        gains = (table[:, np.searchsorted(rows, row)] - table.mean(axis=1)) / deviation
-        if state.utterances and (z := gains.sum()):
-            gains *= BOUND * np.tanh(z / BOUND) / z
-        gains *= self._model_weight(state)
-        reasons = [Reason("average", None, float(gains[0]))] if gains[0] else []
-        for event, gain in zip(events, gains[1:].tolist()):
-            movie = None if event.item else self.catalog.movie(event.row)
-            text = state.utterances[event.item.utterance].text if event.item else ""
-            reasons.append(Reason(event.answer, movie, gain, text))
-        fits = zip(state.utterances, self._fits(state, context))
-        reasons += [Reason("words", None, float(points[row]), said.text) for said, points in fits]
-        return reasons + [Reason(kind, None, float(points[row])) for kind, points in context.terms.items()]
+        mean, fits = table.mean(axis=1), [*zip(state.utterances, self._fits(state, context))]
+        explained = []
+        for row in rows:
+            gains = (table[:, np.searchsorted(listed, row)] - mean) / deviation
+            if state.utterances and (z := gains.sum()):
+                gains *= BOUND * np.tanh(z / BOUND) / z
+            gains *= self._model_weight(state)
+            reasons = [Reason("average", None, float(gains[0]))] if gains[0] else []
+            for event, gain in zip(events, gains[1:].tolist()):
+                movie = None if event.item else self.catalog.movie(event.row)
+                text = state.utterances[event.item.utterance].text if event.item else ""
+                reasons.append(Reason(event.answer, movie, gain, text))
+            reasons += [Reason("words", None, float(points[row]), said.text) for said, points in fits]
+            reasons += [Reason(kind, None, float(points[row])) for kind, points in context.terms.items()]
+            explained.append(reasons)
+        return explained
 
     def context(self, state: SessionState) -> SessionContext:
         """Return the cached context of the favorites and filter of `state`."""

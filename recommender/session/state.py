@@ -47,13 +47,14 @@ class Utterance(NamedTuple):
 class TextSignal(NamedTuple):
     """fit: (n_movies,) float32, higher is closer to the text.  contradictions: (n_movies,) float32, how many of its
     facts a movie contradicts.  item: for the rule; None where nothing is to be made.  read_as: the facts, for people.
-    unknown: what the data lack."""
+    unknown: what the data lack.  vector: (d,) float32, x_q of texts.py, of any length."""
 
     fit: np.ndarray
     contradictions: np.ndarray
     item: Optional[PseudoItem]
     read_as: str = ""
     unknown: str = ""
+    vector: Optional[np.ndarray] = None
 
 
 class SessionState(NamedTuple):

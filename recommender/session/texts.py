@@ -92,7 +92,7 @@ class FreeText:
         bridge = self.bridge if self.rule.accepts_text else None  # before the model is read: each takes memory
         fit, contradictions, x, request = self._read(text)
         item = self._pseudo_item(bridge, x) if bridge and x.any() else None
-        return TextSignal(fit, contradictions, item, request.read_as(), "; ".join(request.unknown))
+        return TextSignal(fit, contradictions, item, request.read_as(), "; ".join(request.unknown), x)
 
     def rank(self, text: str) -> np.ndarray:
         """Return fit_i + 0.3 z(ln(1 + ratings)) - c contradictions_i, (n_movies,) float32, for somebody unknown.

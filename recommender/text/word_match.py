@@ -59,6 +59,7 @@ class WordMatch:
                 self._rows[word].append(self._n)
             self._n += 1
         self._words = sorted(self._rows)
+        self._beginning: dict[str, dict[str, int]] = {}  # letter -> what `beginning_like` returns
 
     def share(self, text: str) -> np.ndarray:
         """Return share_i, (n_movies,) float32; all 0 if no movie has any word.
@@ -77,9 +78,10 @@ class WordMatch:
 
     def beginning_like(self, word: str) -> dict[str, int]:
         """Return the words that begin with the first letter of `word`, and how many movies hold each."""
-        letter = word[:1]
-        found = self._words[bisect_left(self._words, letter) : bisect_left(self._words, letter + "\U0010ffff")]
-        return {one: len(self._rows[one]) for one in found}
+        if (letter := word[:1]) not in self._beginning:
+            found = self._words[bisect_left(self._words, letter) : bisect_left(self._words, letter + "\U0010ffff")]
+            self._beginning[letter] = {one: len(self._rows[one]) for one in found}
+        return self._beginning[letter]
 
     def rows_with(self, word: str) -> np.ndarray:
         """Return the movies with a form of `word` (folded), ascending."""

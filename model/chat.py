@@ -1,0 +1,207 @@
+"""Say what you feel like, in turns, and get five movies with reasons; offline, or with a language model.
+
+Type anything: movies you love, what you want, "the second was great", "not 3", "why the fourth?". /help lists more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from model.terminal.console import Console, EndOfInput
+from recommender import cli
+from recommender.chat import explain
+from recommender.chat.chat import Chat, ChatState
+from recommender.chat.client import ChatClient
+from recommender.chat.log import TurnLog
+from recommender.chat.rerank import LLMReranker, MMRReranker, Reranker
+from recommender.data.errors import ChoiceError, TastevecError, one_line, shown
+from recommender.facade import Recommender
+from recommender.people.store import Remembered, Store
+from recommender.session.profiles import default_profiles_folder, export_lists
+from recommender.text import registry
+
+COMMANDS = {
+    "/undo": "take back what I said last",
+    "/profile": "what was learned of me",
+    "/export FILE.csv": "write FILE-likes.csv and FILE-watchlist.csv, which Letterboxd imports",
+    "/forget": "forget all of me, for good",
+    "/quit": "end",
+}
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Hold a conversation; returns the exit code."""
+    parser = cli.Parser("model.chat", __doc__.partition("\n\n")[0], epilog="; ".join(map(": ".join, COMMANDS.items())))
+    parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
+    parser.add_argument("--backend", choices=registry.names(), help="embedding backend for words (default: minilm)")
+    where = default_profiles_folder().parent / "chat.sqlite"
+    parser.add_argument("--user", metavar="NAME", help="whose tastes to remember; without it nothing is stored")
+    parser.add_argument("--store", type=Path, metavar="FILE", help=f"where tastes are remembered (default: {where})")
+    parser.add_argument("--keep-text", action="store_true", help="also store what is said, word for word")
+    parser.add_argument("--forget", metavar="USER", help="delete all that is stored of a person, and end")
+    parser.add_common("base-url", help="a chat model chooses and explains: address of its server, up to /v1")
+    parser.add_common("model", help="name of the chat model there")
+    parser.add_argument("--offline", action="store_true", help="no network, whatever else is given")
+    how = "who chooses of the candidates (default: llm with --base-url, else mmr)"
+    parser.add_argument("--rerank", choices=("llm", "mmr"), help=how)
+    parser.add_argument("--ids-only", action="store_true", help="the model gets numbered movies, nothing about you")
+    parser.add_argument(
+        "--shuffles", type=int, default=1, metavar="N", help="answers of the model to average (default: 1)"
+    )
+    parser.add_common("seed", help="random seed of the shuffles (default: 0)")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="movies to show (default: 5)")
+    parser.add_argument("--candidates", type=int, default=20, metavar="N", help="movies to choose from (default: 20)")
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", help="append a line of JSON for each turn, without its text"
+    )
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each message, and nothing else")
+    given = parser.parse_args(argv)
+    for name in ("top", "candidates", "shuffles"):
+        if not 0 < getattr(given, name) <= 100:
+            raise ChoiceError(f"--{name} {getattr(given, name)}: give a number from 1 to 100")
+    reranker = open_reranker(given)
+    log = TurnLog(given.log) if given.log else None
+    with contextlib.ExitStack() as stack:
+        store = None
+        if given.user is not None or given.store or given.forget is not None:
+            store = stack.enter_context(Store(given.store or where, given.keep_text))
+        if store and given.forget is not None:
+            found = store.forget(given.forget)
+            print(f"{given.forget} is forgotten." if found else f"Nothing is stored of {shown(given.forget)}.")
+            return 0
+        user = "me" if given.user is None else given.user
+        known = (store and store.load(user)) or Remembered()
+        recommender = Recommender.load(given.processed, backend=given.backend)
+        chat = Chat(recommender, reranker, given.top, given.candidates)
+        for note in recommender.notes:
+            print(f"tastevec: {note}", file=sys.stderr)
+        return Conversation(chat, user, store, log, given.json).talk(chat.resume(known))
+
+
+def open_reranker(given: argparse.Namespace) -> Reranker:
+    """Return what chooses the movies; raises `ChoiceError` for flags that do not fit together."""
+    llm = given.rerank == "llm" or (given.rerank is None and bool(given.base_url) and not given.offline)
+    if not llm:
+        return MMRReranker()
+    if given.offline or not (given.base_url and given.model):
+        raise ChoiceError("a chat model needs --base-url and --model, and no --offline")
+    client = ChatClient.open(given.base_url, given.model)
+    return LLMReranker(client, not given.ids_only, given.shuffles, given.seed)
+
+
+class Conversation:
+    """One person's chat at the console."""
+
+    def __init__(self, chat: Chat, user: str, store: Optional[Store], log: Optional[TurnLog], as_json: bool) -> None:
+        self.chat, self.user, self.store, self.log, self.as_json = chat, user, store, log, as_json
+        self.console, self.before = Console(), list[ChatState]()
+
+    def talk(self, state: ChatState) -> int:
+        """Take messages until the person quits or the input ends; returns the exit code."""
+        known = f"Welcome back: {len(state.memory.answers)} movies of yours and your taste are known. "
+        self.say(f"tastevec: {len(self.chat.catalog):,} movies. {known if state.memory.n_messages else ''}"
+                 "What do you feel like? /help, /quit")  # fmt: skip
+        code = 0
+        try:
+            for message in self.messages():
+                try:
+                    state = self.obey(state, message) if message.startswith("/") else self.hear(state, message)
+                except TastevecError as error:
+                    self.say(f"   {error}", {"error": str(error)})
+        except (EndOfInput, KeyboardInterrupt) as end:  # Ctrl-C
+            code = 130 if isinstance(end, KeyboardInterrupt) else 0
+        self.say("\nGoodbye." if code else "Goodbye.")
+        return code
+
+    def messages(self) -> Iterator[str]:
+        while True:
+            if self.as_json:
+                if not (line := sys.stdin.readline()):
+                    return
+            else:
+                line = self.console.ask("> ", lambda text: [name for name in COMMANDS if name.startswith(text)])
+            if line.strip() == "/quit":
+                return
+            if line.strip():
+                yield line.strip()
+
+    def say(self, text: str, fields: Optional[dict[str, Any]] = None) -> None:
+        """Print text, or with --json the fields, if any."""
+        if not self.as_json:
+            self.console.say(text)
+        elif fields:
+            print(json.dumps(fields, ensure_ascii=False), flush=True)
+
+    def hear(self, state: ChatState, message: str) -> ChatState:
+        """Return the state after a message; it is stored and logged before anything is shown."""
+        state, before = self.fresh(state), state
+        after, turn = self.chat.step(state, message)
+        self.keep(after)
+        if turn.suggestions:  # a question changes nothing
+            self.before = [*(self.before if state is before else []), state]
+        if self.log:
+            self.log.write(self.user, after, turn)
+        lines = [self.console.dim(f"   understood: {one_line(turn.understood)}")] if turn.understood else []
+        lines += [f"   {turn.answer}"] if turn.answer else []
+        for number, one in enumerate(turn.suggestions, 1):
+            about = f"{number:2}. {self.console.bold(str(one.movie))}  {one.about}"
+            lines += [about, self.console.dim(f"    {one.because}")]
+        lines += [self.console.dim(f"   without the model: {turn.note}")] if turn.note else []
+        self.say("\n".join(lines), turn.as_dict())
+        return after
+
+    def fresh(self, state: ChatState) -> ChatState:
+        """Return the state, with what another process has stored of this person since."""
+        stored = self.store.load(self.user) or Remembered() if self.store else state.memory
+        known = state.memory.n_messages, dict(state.memory.answers)
+        if (stored.n_messages, dict(stored.answers)) == known:
+            return state
+        return self.chat.resume(stored)._replace(shown=state.shown, filters=state.filters)
+
+    def keep(self, state: ChatState) -> None:
+        if self.store:
+            self.store.save(self.user, state.memory)
+
+    def obey(self, state: ChatState, message: str) -> ChatState:
+        """Return the state after a command; raises `ChoiceError` for one that does not exist."""
+        name, _, rest = message.partition(" ")
+        if name == "/undo":
+            if not self.before:
+                raise ChoiceError("nothing to take back in this conversation; /forget forgets all of you")
+            state = self.before.pop()
+            self.keep(state)
+            self.say("   taken back", {"done": name})
+        elif name == "/forget":
+            if self.store:
+                self.store.forget(self.user)
+            state = self.chat.resume(Remembered())
+            self.before.clear()
+            self.say("   all that was known of you is forgotten" + "; the log stays" * bool(self.log), {"done": name})
+        elif name == "/profile":
+            known = explain.profile(self.chat.engine, state.session)
+            lines = [f"   {key}: {value or 'nothing yet'}" for key, value in known.items()]
+            self.say("\n".join(lines), {"profile": known, "messages": state.memory.n_messages})
+        elif name == "/export":
+            if not rest:
+                raise ChoiceError("where to? /export films.csv writes films-likes.csv and films-watchlist.csv")
+            written = export_lists(Path(rest), self.chat.catalog, state.session)
+            lines = [f"   exported {n} to {file}" for file, n in written]
+            self.say("\n".join(lines), {"exported": [str(file) for file, _ in written]})
+        elif name == "/help":
+            self.say("\n".join(f"   {key:<16} {what}" for key, what in COMMANDS.items()), {"commands": COMMANDS})
+        else:
+            raise ChoiceError(f"{shown(name)} is no command: give one of {', '.join(COMMANDS)}")
+        return state
+
+
+if __name__ == "__main__":
+    cli.run(main)

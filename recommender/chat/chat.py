@@ -1,0 +1,204 @@
+"""A conversation about movies: a pure step (state, message) -> (state, five movies with reasons).
+
+    e    the text vector of the words of a message, with those of the movies it likes less those it refuses, length 1
+    u_t  = .8 u_(t-1) + .2 e, at length 1; u = e at first           the taste (people/store.py)
+    score = session score (engine.py) + TASTE_WEIGHT z(u . v)       v: text vectors of movies, z: standardised
+
+The 20 movies of the highest score that were neither named nor answered are re-ranked to five (rerank.py). The session
+holds what was said exactly, movies, answers and words; u remembers the drift of it all, over many visits. All products
+are exact, as they join a score of all movies.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from ..data.catalog import Movie
+from ..data.errors import ChoiceError
+from ..facade import Recommender
+from ..linalg.rows import top_n, unit_rows
+from ..people.store import Remembered
+from ..session.state import DISLIKE, FAVORITE, LATER, SEEN, Event, SessionState, Utterance
+from ..session.texts import MOST_LETTERS, standardised
+from ..text.request_facts import Fact
+from ..text.requests import Request
+from . import explain
+from .rerank import Candidate, Reranker
+from .understanding import Understood, read
+
+TASTE_WEIGHT = 1.0
+_WISH = ("genre", "person", "language")
+
+
+class ChatState(NamedTuple):
+    """shown: the rows of the list on the screen, in its order.  last: the row talked about.  filters: see below."""
+
+    memory: Remembered = Remembered()
+    session: SessionState = SessionState(())
+    shown: tuple[int, ...] = ()
+    last: Optional[int] = None
+    filters: tuple[Fact, ...] = ()
+
+
+class Suggestion(NamedTuple):
+    """because: what of the person's own history speaks for it.  about: what it is.  score: 0 to 1, of the retrieval."""
+
+    movie: Movie
+    score: float
+    because: str
+    about: str
+
+
+class Turn(NamedTuple):
+    """understood: for the person to correct.  answer: to a question, "" for none.  suggestions: [] beside an answer.
+
+    candidates: movie ids and scores of the retrieval, best first.  status: how the re-ranking went, and why no model.
+    """
+
+    understood: str
+    answer: str = ""
+    suggestions: tuple[Suggestion, ...] = ()
+    candidates: tuple[tuple[int, float], ...] = ()
+    reranker: str = ""
+    status: str = ""
+    tokens: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the turn as JSON, with movies by id and title."""
+        movies = [
+            {"movie_id": one.movie.movie_id, "title": one.movie.title, "year": one.movie.year, **one._asdict()}
+            for one in self.suggestions
+        ]
+        for movie in movies:
+            del movie["movie"]
+        return {**self._asdict(), "suggestions": movies}
+
+
+class Chat:
+    """What stays the same over all turns: data, session engine, re-ranker."""
+
+    def __init__(self, recommender: Recommender, reranker: Reranker, top: int = 5, n_candidates: int = 20) -> None:
+        self.recommender, self.catalog, engine = recommender, recommender.catalog, recommender.engine()
+        anything = replace(engine.policy, min_genre_affinity=0.0, max_genre_distance=1.0)  # who wants a genre says so
+        self.engine = replace(engine, policy=anything)
+        self.reranker, self.top, self.n_candidates = reranker, top, max(top, n_candidates)
+
+    def resume(self, memory: Remembered) -> ChatState:
+        """Return the state of somebody who comes back; movies that are not in this catalogue are left alone."""
+        memory = memory.in_space_of(self.recommender.free_text.backend)
+        known = [(self.catalog.row_of(i), answer) for i, answer in memory.answers.items() if i in self.catalog]
+        favorites = tuple(row for row, answer in known if answer == FAVORITE)
+        events = [Event(row, answer) for row, answer in known if answer != FAVORITE]
+        return ChatState(memory, SessionState(favorites, tuple(events)))
+
+    def step(self, state: ChatState, message: str) -> tuple[ChatState, Turn]:
+        """Return the state after `message`, and what to show; raises `ChoiceError` where it says nothing."""
+        started = time.perf_counter()
+        understood = read(message, state.shown, self.recommender, state.last)
+        if understood.question:
+            kind, row = understood.question
+            said = explain.answer(self.engine, state.session, kind, row)
+            return state._replace(last=row), Turn(understood.said, said, seconds=time.perf_counter() - started)
+        if not understood.said and not understood.request:
+            raise ChoiceError(
+                "that names no movie and no wish: say what you feel like, such as: like Heat, but funnier"
+            )
+        state, unread = self._heard(state, understood, message)
+        read_as = "; ".join(filter(None, (understood.said, unread)))
+        rows, scores = self._retrieve(state)
+        if not len(rows):
+            raise ChoiceError("no movie is left that fits all of this: widen it, or say: no filters")
+        vectors, movies = self.recommender.free_text.vectors, list(map(self.catalog.movie, rows.tolist()))
+        given = [Candidate(*one) for one in zip(rows.tolist(), movies, scores.tolist(), vectors[rows])]
+        ranked = self.reranker.rerank(given, explain.profile(self.engine, state.session), self.top)
+        best = [given[place] for place in ranked.order]
+        state = state._replace(shown=tuple(one.row for one in best), last=None)
+        listed = tuple((one.movie.movie_id, round(one.score, 4)) for one in given)
+        shown = self._suggestions(state.session, best, ranked.reasons)
+        how, seconds = (self.reranker.name, ranked.status, ranked.tokens), time.perf_counter() - started
+        return state, Turn(read_as, "", shown, listed, *how, seconds, ranked.note)
+
+    def _heard(self, state: ChatState, understood: Understood, message: str) -> tuple[ChatState, str]:
+        """Return the state with what was said, and what is to be said of words that mean nothing here.
+
+        The last word about a movie, and about a kind of fact, counts.
+        """
+        session, text = state.session, self.recommender.free_text
+        answers = {**dict.fromkeys(understood.dislikes, DISLIKE), **understood.feedback}
+        about = {*understood.likes, *answers}
+        favorites = (*(row for row in session.favorites if row not in about), *understood.likes)
+        kept = [event for event in session.answers if event.row not in about]
+        events = (*kept, *(Event(row, answer) for row, answer in answers.items()))
+        said = [
+            words._replace(after=min(words.after, len(kept)))
+            for words in session.utterances
+            if not understood.cleared or not self._facts_cleared(words.text, understood.cleared)
+        ]
+        e = text.vectors[[*understood.likes]].sum(axis=0) - text.vectors[[*understood.dislikes]].sum(axis=0)
+        unread = ""
+        try:
+            if understood.request:
+                signal = self.engine.signal(understood.request)
+                said.append(Utterance(understood.request, len(events)))
+                e = e if signal.vector is None else e + signal.vector
+        except ChoiceError as error:
+            if not (events or favorites or said or state.memory.n_messages):
+                raise
+            unread = str(error)
+        session = session._replace(favorites=favorites, answers=events, utterances=tuple(said))
+        memory = state.memory.hear(message, unit_rows(e[None])[0], text.backend.identity)
+        known = {int(self.catalog.movie_ids[event.row]): event.answer for event in session.events}
+        seen, later = (tuple(i for i in known if known[i] == kind) for kind in (SEEN, LATER))
+        filters = filters_after(state.filters, understood.reading.facts, understood.cleared, state.memory.n_messages)
+        memory = memory._replace(answers=known, seen=seen, watchlist=later)
+        return state._replace(memory=memory, session=session, filters=filters), unread
+
+    def _facts_cleared(self, text: str, cleared: Sequence[str]) -> bool:
+        kinds = {fact.kind for fact in self.recommender.free_text.reader.read(text).facts}
+        return "all" in cleared or bool(kinds & {*cleared})
+
+    def _retrieve(self, state: ChatState) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and scores, 0 to 1, of the candidates, best first."""
+        total = self.engine.scores(state.session)
+        if state.memory.vector is not None:
+            total += np.float32(TASTE_WEIGHT) * standardised(self.recommender.free_text.vectors @ state.memory.vector)
+        # Tones are degrees: they count in the fit of the words.
+        against = Request("", "", state.filters, (), (), ()).contradictions(len(total), of_tones=0)
+        total[against >= 1] = -np.inf
+        rows = top_n(total[None], self.n_candidates)[0]
+        rows = rows[total[rows] > -np.inf]
+        scores = total[rows] - total[rows].min(initial=np.inf)
+        return rows, scores / max(float(scores.max(initial=0)), 1e-6)
+
+    def _suggestions(
+        self, session: SessionState, best: Sequence[Candidate], said: Sequence[str]
+    ) -> tuple[Suggestion, ...]:
+        history = [self.catalog.movie(event.row) for event in session.events] if any(said) else []
+        found = []
+        for one, sentence, reasons in zip(best, said, self.engine.explain_all(session, [one.row for one in best])):
+            own = explain.checked(sentence, one.movie, history, lambda name: bool(self.recommender.titles.named(name)))
+            own = own or explain.because(self.engine, one.movie, reasons) or "the nearest that is left to what you said"
+            found.append(Suggestion(one.movie, one.score, own, explain.description(one.movie)))
+        return tuple(found)
+
+
+def filters_after(old: Sequence[Fact], new: Sequence[Fact], cleared: Sequence[str], n: int) -> tuple[Fact, ...]:
+    """Return the filters in force after a message, the n-th.
+
+    Years asked for take the place of years, languages of languages; a new genre or person is a new wish, for which
+    genre, person and language of the last are dropped. What was refused stays, until it is asked for or cleared.
+    """
+    kinds, labels = {fact.kind for fact in new if fact.wanted}, {fact.label for fact in new}
+    kinds |= set(_WISH) if kinds & {"genre", "person"} else set()
+    gone = [
+        fact for fact in old if fact.label in labels or (fact.wanted and fact.kind in kinds) or fact.kind in cleared
+    ]
+    kept = [] if "all" in cleared else [fact for fact in old if not any(fact is one for one in gone)]
+    return (*kept, *(fact._replace(at=fact.at + n * MOST_LETTERS) for fact in new))

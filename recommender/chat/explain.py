@@ -1,0 +1,126 @@
+"""Why a movie is for this person, and what it is, in words that can be checked.
+
+What speaks for a movie are the largest of the terms that add up to its score in the session (engine.py): movies that
+the person named or liked, with what both share, and the person's own words. A sentence of a language model takes their
+place only if it names no movie but this one and those of the person's history.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from ..data.catalog import SPOKEN, Movie
+from ..data.errors import one_line
+from ..session.engine import SessionEngine
+from ..session.state import FAVORITE, LATER, LIKE, Reason, SessionState
+
+MOST_LETTERS, MOST_SAID, MOST_NAMED = 240, 60, 5  # of a description, of the person's own words; movies, genres
+LEAST = 0.15  # points of a second term that is worth naming
+_LIKED = (FAVORITE, LIKE, LATER)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
+_QUOTED = re.compile(r"[\"“*_][A-Z0-9][^\"”*_]*[\"”*_]|\w['’]?\s*\((?:18|19|20)\d\d\)")  # or a title before its year
+_CAPITAL = r"[A-Z0-9][\w'’&:-]*"
+_RUN = re.compile(rf"{_CAPITAL}(?: (?:{_CAPITAL}|of|the|and|in|a|to|for)(?!\w))*")
+
+
+def because(engine: SessionEngine, movie: Movie, reasons: Sequence[Reason]) -> str:
+    """Return what of the person's own history speaks for `movie`, "" for nothing in particular.
+
+    reasons: the terms of its score, as `SessionEngine.explain_all` returns them.
+    """
+    own = [one for one in reasons if one.value > 0 and (one.kind == "words" or (one.movie and one.kind in _LIKED))]
+    own.sort(key=lambda reason: -reason.value)
+    telling = own[:1] + [one for one in own[1:] if one.value > LEAST]
+    liked = [_with_shared(movie, one.movie) for one in telling if one.movie][:2]
+    words = [_with_facts(engine, movie, one.text) for one in telling if one.kind == "words"][:2]
+    parts = [f"goes with {' and '.join(liked)}" * bool(liked), f"fits your words {' and '.join(words)}" * bool(words)]
+    return "; ".join(filter(None, parts))
+
+
+def _with_facts(engine: SessionEngine, movie: Movie, words: str) -> str:
+    own = {*movie.tone, *movie.genres, *SPOKEN.get(movie.original_language, "English").split(", ")}
+    facts = [fact for fact in engine.signal(words).read_as.split("; ") if fact in own]
+    return f"“{_cut(words, MOST_SAID)}”" + (f" ({', '.join(facts)})" if facts else "")
+
+
+def _with_shared(movie: Movie, other: Movie) -> str:
+    shared = in_common(movie, other)
+    return f"{other} ({', '.join(shared)})" if shared else str(other)
+
+
+def in_common(movie: Movie, other: Movie, most: int = 3) -> list[str]:
+    """Return what both movies have of director, cast, keywords and genres, the most telling first."""
+    facts = [[(one.director,) if one.director else (), one.cast, one.keywords, one.genres] for one in (movie, other)]
+    return list(dict.fromkeys(one for mine, theirs in zip(*facts) for one in mine if one in theirs))[:most]
+
+
+def description(movie: Movie) -> str:
+    """Return genres, director, and as many sentences of the overview as fit in one line."""
+    facts = " by ".join(filter(None, (", ".join(movie.genres), movie.director))) or "genre unknown"
+    told = ""
+    for sentence in _SENTENCE.split(movie.overview):
+        if told and len(told) + len(sentence) >= MOST_LETTERS:
+            break
+        told = f"{told} {sentence}".strip()
+    return f"{facts}: {_cut(told, MOST_LETTERS)}" if told else facts
+
+
+def answer(engine: SessionEngine, state: SessionState, kind: str, row: int) -> str:
+    """Return the answer to a question about the movie in `row`: why, director, cast, about, year, rating, genre."""
+    movie = engine.catalog.movie(row)
+    (reasons,) = engine.explain_all(state, [row])
+    stars = f"{movie.mean_rating:.1f} of 5 stars from {movie.n_ratings:,} people" if movie.n_ratings else ""
+    answers = {
+        "why": because(engine, movie, reasons) or "nothing in particular: it is the nearest that is left",
+        "director": movie.director and f"directed by {movie.director}",
+        "cast": movie.cast and f"with {', '.join(movie.cast)}",
+        "year": movie.year and f"of {movie.year}",
+        "rating": stars,
+        "genre": ", ".join((*movie.genres, *movie.tone)),
+        "language": SPOKEN.get(movie.original_language, movie.original_language),
+        "about": description(movie),
+    }
+    return f"{movie}: {answers.get(kind) or 'not known here'}"
+
+
+def checked(sentence: str, movie: Movie, known: Iterable[Movie], is_title: Callable[[str], bool]) -> str:
+    """Return a model's sentence about `movie` as one printable line, "" if it names a movie outside the history.
+
+    known: the movies of the history.  is_title: whether a name is exactly a title.
+    """
+    sentence = left = one_line(sentence)
+    own = {name for one in (movie, *known) for name in (one.title, one.title.split(":")[0], *one.alternatives)}
+    for name in sorted(own, key=len, reverse=True):
+        left = re.sub(rf"(?<!\w)[\"“*_]*{re.escape(name)}(?!\w)[\"”*_]*", ",", left, flags=re.IGNORECASE)
+    if _QUOTED.search(left):
+        return ""
+    for run in _RUN.finditer(left):
+        words = run[0].split()
+        for first in range(len(words)):
+            for last in range(first + 1, len(words) + 1):
+                name = " ".join(words[first:last])
+                alone = last - first == 1  # a name of a person has several, and any sentence begins with one
+                if alone and (len(words) > 1 or not left[: run.start()].strip(" ,")):
+                    continue
+                if is_title(name):
+                    return ""
+    return sentence
+
+
+def profile(engine: SessionEngine, state: SessionState) -> dict[str, str]:
+    """Return {"Genres", "Top items", "Taste"} of what the person liked and said last, "" where nothing is known."""
+    liked = [engine.catalog.movie(event.row) for event in reversed(state.events) if event.answer in _LIKED]
+    genres, tones = (
+        ", ".join(name for name, _ in Counter(one for names in lists for one in names).most_common(MOST_NAMED))
+        for lists in ([movie.genres for movie in liked], [movie.tone for movie in liked])
+    )
+    words = [_cut(said.text, MOST_SAID) for said in state.utterances[-MOST_NAMED:]]
+    top = "; ".join(map(str, liked[:MOST_NAMED]))
+    return {"Genres": genres, "Top items": top, "Taste": "; ".join(filter(None, (tones, *words)))}
+
+
+def _cut(text: str, most: int) -> str:
+    text = one_line(text)
+    return text if len(text) <= most else f"{text[: most - 3].rstrip()}..."

@@ -1,0 +1,174 @@
+"""The step of a chat on the shipped movies: what was said is kept to, remembered, and named as the reason."""
+
+import json
+
+import numpy as np
+import pytest
+
+from recommender.chat import explain
+from recommender.chat.chat import Chat, ChatState, filters_after
+from recommender.chat.log import N_KEPT, TurnLog
+from recommender.chat.rerank import MMRReranker
+from recommender.data.catalog import Movie
+from recommender.data.errors import ArtifactError, ChoiceError
+from recommender.facade import Recommender
+from recommender.text.request_facts import Fact
+
+
+@pytest.fixture(scope="module")
+def chat():
+    return Chat(Recommender.load(), MMRReranker())
+
+
+def talk(chat, *messages, state=ChatState()):  # noqa: B008
+    turn = None
+    for message in messages:
+        state, turn = chat.step(state, message)
+    return state, turn
+
+
+def test_every_turn_has_five_movies_with_a_reason_of_the_persons_own(chat):
+    state, turn = talk(chat, "I loved Heat (1995), something like that but funnier")
+    heat = chat.recommender.row_of("Heat (1995)")
+    assert state.session.favorites == (heat,)
+    assert len({one.movie.movie_id for one in turn.suggestions}) == 5
+    assert [chat.catalog.row_of(one.movie.movie_id) for one in turn.suggestions] == list(state.shown)
+    assert heat not in state.shown
+    assert all("Heat (1995)" in one.because or "funnier" in one.because for one in turn.suggestions)
+    assert any("Heat (1995)" in one.because for one in turn.suggestions)
+    assert all(one.about.startswith(one.movie.genres[0]) for one in turn.suggestions)
+    assert len(turn.candidates) == 20
+    assert [score for _, score in turn.candidates] == sorted((score for _, score in turn.candidates), reverse=True)
+    assert {one.movie.movie_id for one in turn.suggestions} <= {movie_id for movie_id, _ in turn.candidates}
+
+
+def test_filters_hold_in_later_turns_until_they_are_taken_back(chat):
+    state, turn = talk(chat, "no horror, from 2000 on", "a haunted house", "scary ghosts please")
+    assert all("Horror" not in one.movie.genres and one.movie.year >= 2000 for one in turn.suggestions)
+    state, turn = talk(chat, "only from the 80s", state=state)
+    assert all(1980 <= one.movie.year <= 1989 for one in turn.suggestions)
+    _, turn = talk(chat, "no filters", "a haunted house", state=state)
+    assert any("Horror" in one.movie.genres for one in turn.suggestions)
+
+
+def test_what_was_seen_or_refused_does_not_come_back(chat):
+    state, _ = talk(chat, "a heist in a casino")
+    first, second = state.shown[:2]
+    state, _ = talk(chat, "seen 1, not 2", "the first one was great", state=state)
+    assert {first, second} & set(state.shown) == set()
+    answers = {event.row: event.answer for event in state.session.answers}
+    assert (answers[first], answers[second], list(answers.values())[-1]) == ("seen", "not interested", "like")
+    # the last word about a movie counts
+    movie = chat.catalog.movie(first)
+    state, _ = talk(chat, f"I loved {movie}", state=state)
+    assert first in state.session.favorites
+    assert all(event.row != first for event in state.session.answers)
+
+
+def test_the_taste_is_the_moving_average_and_moves_the_list(chat):
+    state, _ = talk(chat, "a heist in a casino")
+    first = state.memory.vector
+    e = chat.engine.signal("a heist in a casino").vector
+    np.testing.assert_allclose(first, e / np.linalg.norm(e), atol=1e-6)
+    state, _ = talk(chat, "dinosaurs", state=state)
+    mixed = 0.8 * first + 0.2 * chat.engine.signal("dinosaurs").vector
+    np.testing.assert_allclose(state.memory.vector, mixed / np.linalg.norm(mixed), atol=1e-6)
+    # all else equal, a taste alone changes what is retrieved
+    other = talk(chat, "submarines")[0].memory
+    _, near = chat.step(chat.resume(other), "something good")
+    under_water = {one.movie.movie_id for one in talk(chat, "submarines")[1].suggestions}
+    assert under_water & {movie_id for movie_id, _ in near.candidates}
+    with pytest.raises(ChoiceError):
+        chat.step(ChatState(), "something good")
+
+
+def test_a_step_changes_no_state_and_repeats_itself(chat):
+    before, _ = talk(chat, "I loved Fargo (1996)")
+    copy = before.memory.vector.copy()
+    one, two = chat.step(before, "but newer"), chat.step(before, "but newer")
+    assert one[1]._replace(seconds=0) == two[1]._replace(seconds=0)
+    assert (before.memory.vector == copy).all()
+    assert before.session.utterances == ()
+
+
+def test_questions_are_answered_from_the_data_and_change_nothing(chat):
+    before, _ = talk(chat, "movies by Hitchcock")
+    after, turn = chat.step(before, "who directed the second one?")
+    assert "Alfred Hitchcock" in turn.answer
+    assert turn.suggestions == ()
+    assert after._replace(last=None) == before._replace(last=None)
+    assert "hitchcock" in chat.step(before, "why the first?")[1].answer
+    assert "not known" in chat.step(before, "how long is number 1?")[1].answer
+
+
+def test_messages_that_say_nothing_are_refused_whole(chat):
+    state, _ = talk(chat, "a heist")
+    for message in ("hi", "thanks", "?!"):
+        with pytest.raises(ChoiceError):
+            chat.step(state, message)
+
+
+def test_who_comes_back_is_known_and_movies_unknown_here_are_left_alone(chat):
+    state, _ = talk(chat, "I loved Heat (1995)", "not 1")
+    memory = state.memory._replace(answers={**state.memory.answers, 999_999_999: "like"})
+    back = chat.resume(memory)
+    assert (back.session.favorites, back.session.answers) == (state.session.favorites, state.session.answers)
+    with pytest.raises(ArtifactError, match="backend"):
+        chat.resume(memory._replace(identity=memory.identity._replace(backend="http"), texts=()))
+
+
+def test_newer_filters_take_the_place_of_older_ones_of_their_kind():
+    def fact(kind, label, wanted=True):
+        return Fact(kind, label, np.ones(1), wanted)
+
+    def labels(facts):
+        return [("" if one.wanted else "not ") + one.label for one in facts]
+
+    old = [fact("years", "1990-1999"), fact("genre", "Horror", False), fact("language", "French")]
+    assert labels(filters_after(old, [fact("years", "from 2000")], (), 1)) == ["not Horror", "French", "from 2000"]
+    assert labels(filters_after(old, [fact("genre", "Western")], (), 1)) == ["1990-1999", "not Horror", "Western"]
+    assert labels(filters_after(old, [fact("genre", "Horror")], (), 1)) == ["1990-1999", "Horror"]
+    assert labels(filters_after(old, [], ("years",), 1)) == ["not Horror", "French"]
+    assert labels(filters_after(old, [], ("all",), 1)) == []
+
+
+def test_a_sentence_of_a_model_may_name_only_the_movie_and_the_history():
+    heat, fargo = Movie(1, "Heat", 1995, ()), Movie(2, "Fargo", 1996, ())
+    titles = {"the dark knight", "alien", "heat", "fargo", "kill bill", "memento"}
+
+    def checked(text):
+        return explain.checked(text, heat, [fargo], lambda name: name.casefold() in titles)
+
+    fine = ["Like Fargo, this is a tense crime story.", "“Heat” by Michael Mann: a duel.", "You liked Fargo (1996)."]
+    fine += ["A tense film about thieves in Los Angeles."]
+    for text in fine:
+        assert checked(text) == text
+    for text in [
+        "It goes beyond The Dark Knight in scale.",
+        "You will love it as you love Alien.",
+        'As good as "Nothing Known" by far.',
+        "As in Madeup (2011), thieves.",
+        "Better than *Memento*, and Fargo.",
+    ]:
+        assert checked(text) == ""
+    assert "\x1b" not in checked("Fargo\x1b[31m and\nmore")
+
+
+def test_the_log_has_a_line_for_each_turn_and_rotates(chat, tmp_path):
+    path, state = tmp_path / "logs" / "turns.jsonl", ChatState()
+    log = TurnLog(path, most_bytes=9000)
+    for message in ("a secret wish", "dinosaurs", "submarines", "a heist", "robots", "pirates", "elves", "war"):
+        state, turn = chat.step(state, message)
+        log.write("ann", state, turn)
+    files = sorted(tmp_path.rglob("*"))
+    assert len([file for file in files if file.is_file()]) == N_KEPT + 1
+    assert path.stat().st_mode & 0o077 == 0
+    entry = json.loads(path.read_text().splitlines()[-1])
+    assert (entry["msg_index"], entry["reranker"], entry["status"]) == (8, "mmr", "ok")
+    assert entry["final"] == [one.movie.movie_id for one in turn.suggestions]
+    assert len(entry["candidates"]) == 20
+    assert np.linalg.norm(entry["taste"]) == pytest.approx(1, abs=1e-4)
+    assert all(word not in file.read_text() for file in files if file.is_file() for word in ("ann", "secret"))
+    (tmp_path / "mine.txt").write_text("my own notes")
+    with pytest.raises(ArtifactError, match="--log"):
+        TurnLog(tmp_path / "mine.txt")

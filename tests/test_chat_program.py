@@ -1,0 +1,276 @@
+"""`model.chat` as people meet it: a whole transcript, what is remembered and forgotten, JSON, a model, bad input."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from model import chat
+from tests.fake_server import Reply
+from tests.test_session_program import ROOT, refused, run
+from tests.test_session_program import with_texts as with_texts
+
+TYPED = """\
+I loved Alpha (1980)
+war
+who directed it?
+not 2
+the first was great
+why the first?
+hi
+/undo
+/profile
+/export
+/nope
+/quit
+"""
+TRANSCRIPT = """\
+tastevec: 9 movies. What do you feel like? /help, /quit
+> I loved Alpha (1980)
+   understood: like Alpha (1980)
+ 1. The Beta (1981)  Action by Ann Lee: A movie about things.
+    goes with Alpha (1980) (Action)
+ 2. Théta (1999)  Action
+    goes with Alpha (1980) (Action)
+ 3. Gamma (1982)  Action, War
+    goes with Alpha (1980) (Action)
+ 4. Zeta (1990)  Action, Drama
+    goes with Alpha (1980) (Action)
+ 5. Iota (2001)  Comedy
+    the nearest that is left to what you said
+> war
+   understood: War
+ 1. Gamma (1982)  Action, War
+    goes with Alpha (1980) (Action); fits your words “war” (War)
+ 2. The Beta (1981)  Action by Ann Lee: A movie about things.
+    goes with Alpha (1980) (Action)
+ 3. Théta (1999)  Action
+    goes with Alpha (1980) (Action)
+ 4. Zeta (2005)  Drama, War
+    fits your words “war” (War)
+ 5. Zeta (1990)  Action, Drama
+    goes with Alpha (1980) (Action)
+> who directed it?
+   understood: director: Gamma (1982)
+   Gamma (1982): not known here
+> not 2
+   understood: The Beta (1981): not interested
+ 1. Gamma (1982)  Action, War
+    goes with Alpha (1980) (Action); fits your words “war” (War)
+ 2. Théta (1999)  Action
+    goes with Alpha (1980) (Action)
+ 3. Zeta (2005)  Drama, War
+    fits your words “war” (War)
+ 4. Zeta (1990)  Action, Drama
+    goes with Alpha (1980) (Action)
+ 5. Iota (2001)  Comedy
+    the nearest that is left to what you said
+> the first was great
+   understood: Gamma (1982): like
+ 1. Théta (1999)  Action
+    goes with Alpha (1980) (Action)
+ 2. Zeta (2005)  Drama, War
+    fits your words “war” (War)
+ 3. Zeta (1990)  Action, Drama
+    goes with Alpha (1980) (Action)
+ 4. Iota (2001)  Comedy
+    the nearest that is left to what you said
+ 5. Epsilon (1984)  Drama
+    the nearest that is left to what you said
+> why the first?
+   understood: why: Théta (1999)
+   Théta (1999): goes with Alpha (1980) (Action)
+> hi
+   that names no movie and no wish: say what you feel like, such as: like Heat, but funnier
+> /undo
+   taken back
+> /profile
+   Genres: Action
+   Top items: Alpha (1980)
+   Taste: war
+> /export
+   where to? /export films.csv writes films-likes.csv and films-watchlist.csv
+> /nope
+   '/nope' is no command: give one of /undo, /profile, /export FILE.csv, /forget, /quit
+> /quit
+Goodbye.
+"""
+
+
+def talk(text, *flags):
+    return run(text, *flags, main=chat.main, rule=[])
+
+
+def unusual(errors):
+    return "".join(line for line in errors.splitlines(True) if "sessions learn by the moving average" not in line)
+
+
+def titles(done):
+    return re.findall(r"^ ?\d+\. (.*?\))  ", done.stdout, flags=re.MULTILINE)
+
+
+def test_a_whole_conversation(with_texts):
+    done = talk(TYPED, "--processed", with_texts)
+    assert (done.returncode, done.stdout) == (0, TRANSCRIPT)
+
+
+def test_a_person_is_remembered_undone_and_forgotten_to_the_byte(with_texts, tmp_path):
+    flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite", "--user", "Zoe Quux"]
+    first = talk("I loved Alpha (1980)\nnot 1\nwar\n/undo\n", *flags)
+    assert first.stdout.endswith("\n> \nGoodbye.\n")
+    refused_one = titles(first)[0]
+    again = talk("war\n/profile\n", *flags)
+    assert "Welcome back: 2 movies" in again.stdout
+    assert "Top items: Alpha (1980)" in again.stdout
+    assert refused_one not in titles(again)
+    assert "Welcome back" not in talk("", *flags[:-1], "Bob").stdout
+    talk("", *flags, "--forget", "Zoe Quux")
+    left = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert left
+    assert b"Quux" not in left
+    assert "Nothing is stored" in talk("", *flags, "--forget", "Zoe Quux").stdout
+    assert "all that was known of you is forgotten" in talk("war\n/forget\n/profile\n", *flags).stdout
+    assert "Welcome back" not in talk("", *flags).stdout
+
+
+def test_nothing_is_stored_unless_asked_for_and_words_only_with_keep_text(with_texts, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    talk("I loved Alpha (1980), war\n", "--processed", with_texts)
+    assert list(tmp_path.iterdir()) == []
+    flags = ["--processed", with_texts, "--user", "ann"]
+    for more, kept in (([], False), (["--keep-text"], True)):
+        talk("a heist of quicksilver\n", *flags, *more)
+        files = [path for path in (tmp_path / "share").rglob("*") if path.is_file()]
+        assert any(b"quicksilver" in path.read_bytes() for path in files) == kept
+
+
+def test_two_conversations_of_one_person_lose_nothing(with_texts, tmp_path, monkeypatch):
+    flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite"]
+
+    class Typed:
+        lines = iter(["I loved Alpha (1980)\n", "other", "I hated Iota (2001)\n", "/profile\n", ""])
+
+        def isatty(self):
+            return False
+
+        def readline(self):
+            if (line := next(self.lines)) != "other":
+                return line
+            stdin = sys.stdin
+            talk("I loved Delta (1983)\n", *flags)
+            sys.stdin = stdin
+            return next(self.lines)
+
+    def main(argv):
+        sys.stdin = Typed()
+        return chat.main(argv)
+
+    done = run("", *flags, main=main, rule=[])
+    assert "Top items: Delta (1983); Alpha (1980)" in done.stdout
+    assert "Welcome back: 3 movies" in talk("", *flags).stdout
+
+
+def test_json_has_a_line_for_each_message(with_texts, tmp_path):
+    log = tmp_path / "turns.jsonl"
+    typed = "I loved Alpha (1980)\n\nhi\nwhy the first?\n/profile\n"
+    done = talk(typed, "--processed", with_texts, "--json", "--log", log)
+    turn, nothing, why, profile = map(json.loads, done.stdout.splitlines())
+    assert turn["understood"] == "like Alpha (1980)"
+    assert len(turn["suggestions"]) == 5
+    assert {*turn["suggestions"][0]} == {"movie_id", "title", "year", "score", "because", "about"}
+    assert [*nothing] == ["error"]
+    assert turn["suggestions"][0]["title"] in why["answer"]
+    assert profile["profile"]["Top items"] == "Alpha (1980)"
+    assert json.loads(log.read_text().splitlines()[0])["candidates"] == turn["candidates"]
+
+
+def test_a_model_chooses_and_its_sentences_are_checked(with_texts, server):
+    sent = []
+
+    def model(messages):
+        sent.append(messages[-1]["content"])
+        numbers = {title: int(n) for n, title in re.findall(r"^(\d+)\. (.*?) \(\d{4}\)", sent[-1], flags=re.MULTILINE)}
+        picks = {"place_1": numbers["Iota"], "place_1_reason": "As light as your Alpha.", "place_2": numbers["Delta"]}
+        return json.dumps({**picks, "place_2_reason": 'Better than "Epsilon".', "place_3": 99})
+
+    server.chat = model
+    flags = ["--processed", with_texts, "--base-url", server.url, "--model", "fake"]
+    done = talk("I loved Alpha (1980)\n", *flags)
+    assert titles(done)[:2] == ["Iota (2001)", "Delta (1983)"]
+    assert len(titles(done)) == 5
+    assert "    As light as your Alpha.\n" in done.stdout
+    assert "Better than" not in done.stdout
+    assert "Top items: Alpha (1980)" in sent[0]
+    talk("I loved Alpha (1980)\n", *flags, "--ids-only")
+    assert "Top items" not in sent[-1]
+    n_sent = len(sent)
+    talk("I loved Alpha (1980)\n", *flags, "--offline")
+    assert len(sent) == n_sent
+    server.chat = lambda messages: Reply(500)
+    done = talk("I loved Alpha (1980)\n", *flags)
+    assert len(titles(done)) == 5
+    assert "without the model: " in done.stdout
+
+
+FLAGS = [
+    ("--top 0", "--top 0: give a number from 1 to 100"),
+    ("--candidates 1000", "--candidates 1000"),
+    ("--shuffles 0", "--shuffles 0"),
+    ("--top five", "five"),
+    ("--rerank llm", "--base-url and --model"),
+    ("--base-url http://localhost:9 --rerank llm --model m --offline", "--offline"),
+    ("--base-url localhost --model m", "localhost"),
+    ("--processed nowhere", "no movie list at nowhere"),
+    ("--backend nope", "nope"),
+    ("--log .", "is a folder"),
+    ("--log setup.cfg", "setup.cfg is not of this program"),
+    ("--store setup.cfg", "setup.cfg"),
+    ("--user ''", "name of a person"),
+    ("--nope", "unrecognized arguments: --nope"),
+]
+
+
+def test_flags_that_are_refused(with_texts, tmp_path):
+    for flags, message in FLAGS:
+        given = [flag.strip("'") for flag in flags.split()]
+        store = ["--store", tmp_path / "people.sqlite"] if "--store" not in given else []
+        assert message in refused(talk("war\n", "--processed", with_texts, *store, *given))
+
+
+def test_ctrl_c_says_goodbye(with_texts):
+    class Typed:
+        def isatty(self):
+            return False
+
+        def readline(self):
+            raise KeyboardInterrupt
+
+    def main(argv):
+        sys.stdin = Typed()
+        return chat.main(argv)
+
+    done = run("", "--processed", with_texts, main=main, rule=[])
+    assert (done.returncode, unusual(done.stderr)) == (130, "")
+    assert done.stdout.endswith("\nGoodbye.\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
+def test_streams_that_are_closed_or_full(with_texts):
+    program = f'"{sys.executable}" -m model.chat --processed "{with_texts}"'
+
+    def shell(command, typed=b"I loved Alpha (1980)\n\xff\xfe\x00war\x1b[31m\n"):
+        done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, input=typed)
+        return done.returncode, unusual(done.stderr.decode()), done.stdout
+
+    code, errors, out = shell(program)
+    assert (code, errors) == (0, "")
+    assert b"\x1b" not in out
+    assert shell(f"{program} <&-")[:2] == (0, "")
+    assert shell(f"yes war | {program} | head -3")[:2] == (0, "")
+    code, line, _ = shell(f"{program} >/dev/full")
+    assert code == 2
+    assert re.fullmatch("tastevec: .*the disk is full.*\n", line)
