@@ -201,8 +201,8 @@ def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:
         sys.stdout.flush()
     except TastevecError as error:
         code = _fail(str(error))
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"\ntastevec: {one_line(str(stopped))}" if stopped.args else "", file=sys.stderr)
         code = 130
     except BrokenPipeError:
         # Python flushes stdout once more at exit; give it somewhere to write.

@@ -1,18 +1,20 @@
 """Lists for everybody in the data, written to a file as they are made.
 
 Users go through the model in blocks, so that memory does not grow with their number. What is written goes to
-`.NAME.part` beside the file; `.NAME.json` says after how many users it had how many bytes, so that a run that was
-stopped goes on there. The part takes the file's name when all is done.
+`.NAME.part` beside the file; `.NAME.json` says after how many users it had how many bytes, and of which request, so
+that a run that was stopped goes on there. The part takes the file's name when all is done.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import importlib.util
 import io
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from .data.interactions import Interactions
 from .learn.base import Ranker, best_unseen
 
 BLOCK = 128  # users scored at once
-SAVED_EVERY = 4096  # users
+SAVED_EVERY = 1.0  # seconds
 COLUMNS = ("userId", "rank", "movieId", "title", "score")
 MARKS = {".csv": ",".join(COLUMNS), ".jsonl": COLUMNS[0], ".parquet": ",".join(COLUMNS)}  # of files of this program
 
@@ -46,8 +48,9 @@ def write_lists(
 ) -> int:
     """Write the n best movies of each user to `path`, .csv, .jsonl or .parquet; return how many users were left to do.
 
-    users: rows of `history`.  allowed: (n_movies,) bool, the movies that may be shown.  asked: all that the lists
-    depend on, JSON; a part that was made of something else is written anew.  progress: called with users done and all.
+    users: rows of `history`.  allowed: (n_movies,) bool, the movies that may be shown.  asked: the request, as JSON; a
+    part of another one, or of other users, ratings, movies or another model, is written anew.
+    progress: called with users done and all.
     Raises `ChoiceError` for another ending, `ArtifactError` while another process writes it.
     """
     if path.suffix not in MARKS:
@@ -56,6 +59,8 @@ def write_lists(
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise ChoiceError("a .parquet file needs pyarrow: pip install 'tastevec[parquet]', or take .csv")
     path.parent.mkdir(parents=True, exist_ok=True)
+    rows = np.asarray(users, dtype=np.int64)
+    asked = {**asked, "made of": _digest(model, history, catalog, rows, allowed)}
     part, state = (path.with_name(f".{path.name}.{kind}") for kind in ("part", "json"))
     with exclusive(path.with_name(f".{path.name}.lock"), str(path)):
         done, size = _resumed(part, state, asked)
@@ -64,26 +69,37 @@ def write_lists(
             file.seek(size)
             if not done and path.suffix != ".jsonl":
                 file.write(f"{MARKS[path.suffix]}\n".encode())
-            left, cells = len(users) - done, _cells(path.suffix, catalog)
-            for low in range(done, len(users), BLOCK):
-                block = np.asarray(users[low : low + BLOCK], dtype=np.int64)
-                scores = model.score(history, block, np.full(len(block), at))
-                scores[:, ~allowed] = -np.inf
-                rows = best_unseen(scores, history, block, n)
-                values = np.take_along_axis(scores, np.maximum(rows, 0), axis=1)
-                file.write(_lines(path.suffix, cells, history.user_ids[block], rows, values))
-                done = low + len(block)
-                if done // SAVED_EVERY > low // SAVED_EVERY and done < len(users):
-                    file.flush()
-                    os.fsync(file.fileno())
-                    with replace_file(state) as temporary:
-                        dump_json({"asked": asked, "users": done, "bytes": file.tell()}, temporary)
-                progress(done, len(users))
+            left, cells, saved = len(rows) - done, _cells(path.suffix, catalog), time.monotonic()
+
+            def save() -> None:
+                file.flush()
+                os.fsync(file.fileno())
+                with replace_file(state) as temporary:
+                    dump_json({"asked": asked, "users": done, "bytes": size}, temporary)
+
+            try:
+                for low in range(done, len(rows), BLOCK):
+                    block = rows[low : low + BLOCK]
+                    scores, _ = model.score_list(history, block, np.full(len(block), at), n, allowed)
+                    best = best_unseen(scores, history, block, n)
+                    values = np.take_along_axis(scores, np.maximum(best, 0), axis=1)
+                    file.write(_lines(path.suffix, cells, history.user_ids[block], best, values))
+                    done, size = low + len(block), file.tell()
+                    if time.monotonic() - saved >= SAVED_EVERY:
+                        save()
+                        saved = time.monotonic()
+                    progress(done, len(rows))
+            except KeyboardInterrupt:
+                if not done:
+                    raise
+                save()
+                what = f"stopped after {done:,} of {len(rows):,} users: the same command goes on there"
+                raise KeyboardInterrupt(what) from None
         if path.suffix == ".parquet":
             _to_parquet(part)
+        state.unlink(missing_ok=True)
         flush(part)
         os.replace(part, path)
-        state.unlink(missing_ok=True)
     return left
 
 
@@ -94,6 +110,16 @@ def _resumed(part: Path, state: Path, asked: dict[str, Any]) -> tuple[int, int]:
         if stored["asked"] == json.loads(json.dumps(asked)) and part.stat().st_size >= stored["bytes"]:
             return int(stored["users"]), int(stored["bytes"])
     return 0, 0
+
+
+def _digest(model: Ranker, history: Interactions, catalog: Catalog, rows: np.ndarray, allowed: np.ndarray) -> str:
+    """Return the SHA-256 of all that the lists are made of."""
+    settings = [(one.name, one.settings) for one in (model, *model.parts.values())]
+    digest = hashlib.sha256(repr((settings, sorted(model.arrays()), catalog.raw_titles)).encode(errors="replace"))
+    known = (history.user_ids[rows], history.indptr, history.movie_rows, history.ratings, history.times)
+    for array in (*known, catalog.movie_ids, allowed, *model.arrays().values()):
+        digest.update(np.ascontiguousarray(array).reshape(-1).data)
+    return digest.hexdigest()
 
 
 def _cells(suffix: str, catalog: Catalog) -> list[str]:

@@ -16,6 +16,7 @@ from . import ranking
 from .data.catalog import Catalog, Movie
 from .data.errors import ArtifactError, ChoiceError, listed, shown, whole
 from .data.interactions import Interactions
+from .data.settings import path_of
 from .data.titles import TitleIndex
 from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
@@ -229,17 +230,16 @@ class Recommender:
     ) -> int:
         """Write the lists of all users in the data, or of `users` by id, to a .csv, .jsonl or .parquet file.
 
-        A run that was stopped goes on where it was. Returns the number of users written by this run.
+        A run that was stopped goes on where it was, if all is the same. Returns how many users this run has written.
         """
         from .everybody import write_lists
 
-        n, moment, name = whole("n", n), ranking.moment(at), self._models.name_of(method)
+        path, n, moment = path_of(output or "", "output") or Path(), whole("n", n), ranking.moment(at)
+        name = self._models.name_of(method)
         allowed = ranking.wishes(self.catalog, wanted, [], None, False, moment).allowed
-        history = self._models.history
-        rows = range(history.n_users) if users is None else [self._models.user_row(int(user)) for user in users]
-        asked = {"method": name, "n": n, "users": len(rows), "wanted": str(wanted), "at": at}
-        model, path = self._models.get(name), Path(output)
-        return write_lists(path, model, history, self.catalog, rows, n, moment, allowed, asked, progress)
+        rows, asked = self._models.user_rows(users), {"method": name, "n": n, "at": at}
+        given = (self._models.get(name), self._models.history, self.catalog, rows, n, moment, allowed, asked, progress)
+        return write_lists(path, *given)
 
     def group_session(
         self,

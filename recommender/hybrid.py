@@ -15,17 +15,19 @@ are shown to somebody.
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
+import numpy.typing as npt
 
 from .data.catalog import Catalog
 from .data.interactions import Interactions
 from .data.settings import setting
 from .learn import registry
-from .learn.base import Ranker, mask_seen
+from .learn.base import CANDIDATES, Ranker, mask_seen
 from .linalg.rows import top_n
 
 RANK = 10  # of reciprocal ranks: how little the first places differ
@@ -63,11 +65,28 @@ class Blend(Ranker):
         """
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
-        scores = self.score_parts(history, user_rows, at)
-        for part in scores:
-            mask_seen(part, history, user_rows)
-        merged = [self.merge(scores[:, line], 20)[0] for line in range(len(user_rows))]
-        return np.array(merged, dtype=np.float32).reshape(len(user_rows), history.n_movies)
+        return self.score_list(history, user_rows, at, 20)[0]
+
+    def score_list(
+        self,
+        history: Interactions,
+        user_rows: npt.ArrayLike,
+        at: Optional[npt.ArrayLike],
+        n: int,
+        allowed: Optional[np.ndarray] = None,
+    ) -> tuple[np.ndarray, Optional[np.ndarray]]:
+        rows, moments = np.atleast_1d(user_rows), None if at is None else np.atleast_1d(at)
+        parts = self.score_parts(history, rows, moments)
+        for scores in parts:
+            mask_seen(scores, history, rows)
+            if allowed is not None:
+                scores[:, ~allowed] = -np.inf
+        merged, by = np.empty(parts.shape[1:], dtype=np.float32), np.empty(parts.shape[1:], dtype=np.int64)
+        for line in range(len(rows)):
+            merged[line], by[line] = self.merge(parts[:, line], n)
+        if allowed is not None:
+            merged[:, ~allowed] = -np.inf
+        return merged, by
 
 
 class Hybrid(Blend):
@@ -121,8 +140,9 @@ class Hybrid(Blend):
 class HybridQuotas(Blend):
     """A share of the list for each part, `SHARES`: the best of each, in turn.
 
-    How many of n each part gives is rounded by largest remainder. A movie that an earlier one gave counts once; places
-    that are left by that are filled from the lists in their order.
+    How many of n each part gives is rounded by largest remainder. It gives its best movies that are not in the list
+    yet, so the shares hold: 4, 3, 2 and 1 of ten. Only where a part has no more do the others fill up, in their order.
+    After these n come the next n, likewise, up to `CANDIDATES`, from which familiarity chooses.
     """
 
     name = "hybrid_quotas"
@@ -130,8 +150,10 @@ class HybridQuotas(Blend):
 
     def merge(self, scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
         shares = np.array([SHARES[name] for name in self.parts])
-        lists = [[row for row in best if part[row] > -np.inf] for best, part in zip(top_n(scores, n).tolist(), scores)]
-        given = take(lists, quotas(n, shares / shares.sum()), n)
+        pages = max(-(-CANDIDATES // n), 1)
+        found = zip(top_n(scores, n * pages).tolist(), scores)
+        lists = [[row for row in best if part[row] > -np.inf] for best, part in found]
+        given = take(lists, quotas(n, shares / shares.sum()), pages)
         by = np.zeros(scores.shape[1], dtype=np.int64)
         by[list(given)] = list(given.values())
         order = [*given, *(row for row in np.argsort(-scores[0], kind="stable").tolist() if row not in given)]
@@ -158,16 +180,21 @@ def quotas(n: int, shares: np.ndarray) -> list[int]:
     return given.tolist()
 
 
-def take(lists: list[list[int]], counts: list[int], n: int) -> dict[int, int]:
-    """Return up to n rows -> the list that gave it, in order: counts[j] of list j in turn, then the rest of the lists.
+def take(lists: list[list[int]], counts: list[int], pages: int = 1) -> dict[int, int]:
+    """Return rows -> the list that gave each, in order: on each page, in turn, counts[j] of list j, not given before.
 
-    >>> take([[5, 6, 7], [6, 8, 9]], [2, 1], 4)
-    {5: 0, 6: 1, 7: 0, 8: 1}
+    Where a list has no more, the rest of the others fill the places, in the order of the lists.
+
+    >>> take([[5, 6, 7], [5, 8, 9]], [2, 1])
+    {5: 0, 8: 1, 6: 0}
     """
-    turns = sorted(((place + 0.5) / counts[j], j, place) for j in range(len(lists)) for place in range(counts[j]))
-    picks = [(lists[j][place], j) for _, j, place in turns if place < len(lists[j])]
-    picks += [(row, j) for j, found in enumerate(lists) for row in found]
-    given: dict[int, int] = {}
-    for row, j in picks:
-        given.setdefault(row, j)
-    return dict(list(given.items())[:n])
+    turns = sorted(((place + 0.5) / counts[j], j) for j in range(len(lists)) for place in range(counts[j]))
+    left, given = [iter(found) for found in lists], dict[int, int]()
+    for j in [j for _, j in turns] * pages:
+        row = next((row for row in left[j] if row not in given), None)
+        if row is not None:
+            given[row] = j
+    rest = ((row, j) for j, found in enumerate(left) for row in found if row not in given)
+    for row, j in itertools.islice(rest, sum(counts) * pages - len(given)):
+        given[row] = j
+    return given

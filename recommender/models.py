@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from .data.artifacts import command, has_manifest
 from .data.catalog import Catalog
-from .data.errors import ArtifactError, ChoiceError, shown
+from .data.errors import ArtifactError, ChoiceError, listed, shown, whole
 from .data.interactions import Interactions
 from .data.splits import REMEDY, load_all
 from .learn.base import Ranker
@@ -99,6 +99,13 @@ class Models:
         if not len(found):
             raise ChoiceError(f"no user {shown(user_id)} in these ratings: their ids run from {ids[0]} to {ids[-1]}")
         return int(found[0])
+
+    def user_rows(self, users: Any) -> Sequence[int]:
+        """Return the rows of users by id, each once; None: of all."""
+        if users is None:
+            return range(self.history.n_users)
+        ids = [whole("user", user, None) for user in listed("users", users, "ids of users in the data")]
+        return [self.user_row(user_id) for user_id in dict.fromkeys(ids)]
 
     def name_of(self, method: object) -> str:
         """Return the name of a method in learn/registry.py, None: the default; raises `ChoiceError` for another."""

@@ -24,12 +24,11 @@ from .data.errors import ChoiceError, shown, whole
 from .data.interactions import LIKED, NEUTRAL, Interactions
 from .data.settings import check_value, default_folder, path_of, read_settings, setting
 from .data.titles import TitleIndex
-from .learn.base import Ranker
+from .learn.base import CANDIDATES, Ranker
 from .linalg.rows import top_n
 from .session.policy import MovieFilter, PolicySettings
 from .session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP, Reason
 
-CANDIDATES = 200
 LATEST = 2**32  # seconds; a larger value is in milliseconds
 FAVORITE = 5.0  # stars of a movie that is named without any
 DAY_PARTS = {"morning": range(6, 12), "afternoon": range(12, 17), "evening": range(17, 22)}  # hours; else "night"
@@ -56,7 +55,7 @@ class Fit(NamedTuple):
 class Ranked(NamedTuple):
     movie: Movie
     score: float  # not comparable between methods
-    by: str = ""  # the method that gave it
+    by: str = ""  # the method; of hybrid_quotas the part that gave it, of hybrid the one that adds most to its score
 
 
 class Explanation(NamedTuple):
@@ -100,18 +99,10 @@ def rank(
     model: Ranker, history: Interactions, row: int, at: int, wishes: Wishes, n: int
 ) -> list[tuple[int, float, str]]:
     """Return row, score and method of the n best movies for the user `row` of `history`, best first, ties by row."""
-    from .hybrid import Blend  # which the start of a session would wait for
-
-    by, names = np.zeros(len(wishes.allowed), dtype=np.int64), [model.name]
-    if isinstance(model, Blend):
-        parts = model.score_parts(history, np.array([row]), np.array([at]))[:, 0]
-        scores, by = model.merge(np.where(wishes.allowed, parts, -np.inf), n)
-        names = list(model.parts)
-    else:
-        scores = model.score(history, [row], [at])[0]
-    scores = wishes.adjust(scores, n)
-    found = top_n(scores[None], n)[0].tolist()
-    return [(movie, float(scores[movie]), names[by[movie]]) for movie in found if scores[movie] > -np.inf]
+    given, by = model.score_list(history, [row], [at], n, wishes.allowed)
+    scores, parts = wishes.adjust(given[0], n), list(model.parts)
+    found = [movie for movie in top_n(scores[None], n)[0].tolist() if scores[movie] > -np.inf]
+    return [(movie, float(scores[movie]), model.name if by is None else parts[by[0, movie]]) for movie in found]
 
 
 def wishes(
@@ -184,7 +175,7 @@ def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, 
         raise ChoiceError(f"{shown(twice)} is rated twice: give each movie once")
     zeros = np.zeros(len(rows), dtype=np.int64)
     columns = np.array(rows, np.int32), np.array(stars, np.float32), np.array(times, np.int64)
-    return Interactions.from_rows(zeros[:1], movie_ids, zeros, *columns)
+    return Interactions.from_rows(np.zeros(1, dtype=np.int64), movie_ids, zeros, *columns)
 
 
 def ratings_of(profile: Mapping[str, Any], catalog: Catalog) -> tuple[list[Any], list[int]]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from typing import Optional
 
+import numpy as np
 import pytest
 
-from recommender import ChoiceError, Recommender
+from recommender import ChoiceError, MovieFilter, Recommender
 from recommender.data.errors import ArtifactError
 from recommender.data.files import exclusive
+from recommender.hybrid import HybridQuotas
+from recommender.learn import registry
+from tests.test_hybrid import Fixed
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,7 @@ def table(path) -> list[list[str]]:
 def test_everybody_gets_the_list_of_recommend_in_each_format(shipped, tmp_path):
     users = [1, 7, 2700]
     for ending in ("csv", "jsonl", "parquet"):
-        assert shipped.recommend_all(tmp_path / f"all.{ending}", 3, "svd", users) == 3
+        assert shipped.recommend_all(tmp_path / f"all.{ending}", 3, "svd", [*users, 7]) == 3
     rows = table(tmp_path / "all.csv")
     assert rows[0] == ["userId", "rank", "movieId", "title", "score"]
     for place, user in enumerate(users):
@@ -46,24 +51,53 @@ def test_everybody_gets_the_list_of_recommend_in_each_format(shipped, tmp_path):
 
 def test_a_stopped_run_goes_on_and_another_request_begins_anew(shipped, tmp_path, monkeypatch):
     monkeypatch.setattr("recommender.everybody.BLOCK", 2)
-    monkeypatch.setattr("recommender.everybody.SAVED_EVERY", 4)
-    whole, part = tmp_path / "whole.csv", tmp_path / "part.csv"
-    shipped.recommend_all(whole, 2, "svd", range(1, 12))
+    whole, part, users = tmp_path / "whole.csv", tmp_path / "part.csv", [*range(1, 12)]
+    shipped.recommend_all(whole, 2, "svd", users)
 
-    def stop(done: int, total: int) -> None:
-        if done == 6:
-            raise KeyboardInterrupt
+    def stop_by(error: type[BaseException], said: Optional[str] = None) -> None:
+        def stop(done: int, total: int) -> None:
+            if done == 6:
+                raise error
 
-    with pytest.raises(KeyboardInterrupt):
-        shipped.recommend_all(part, 2, "svd", range(1, 12), progress=stop)
-    assert not part.exists()
-    assert shipped.recommend_all(part, 2, "svd", range(1, 12)) == 7  # 4 were saved
-    assert part.read_bytes() == whole.read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["part.csv", "whole.csv"]
-    with pytest.raises(KeyboardInterrupt):
-        shipped.recommend_all(part, 2, "svd", range(1, 12), progress=stop)
-    assert shipped.recommend_all(part, 3, "svd", range(1, 12)) == 11
+        with pytest.raises(error, match=said):
+            shipped.recommend_all(part, 2, "svd", users, progress=stop)
+        assert not part.exists()
+
+    for seconds, error, left in ((0, OSError, 5), (99, OSError, 11), (99, KeyboardInterrupt, 5)):
+        monkeypatch.setattr("recommender.everybody.SAVED_EVERY", seconds)
+        stop_by(error, "6 of 11 users" if error is KeyboardInterrupt else None)
+        assert shipped.recommend_all(part, 2, "svd", users) == left
+        assert part.read_bytes() == whole.read_bytes()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["part.csv", "whole.csv"]
+        part.unlink()
+    stop_by(KeyboardInterrupt)
+    assert shipped.recommend_all(part, 3, "svd", users) == 11
     assert len(table(part)) == 1 + 3 * 11
+    part.unlink()
+    other = Recommender.load()
+    other._models._made["svd or another"] = registry.make("svd", rank=5).fit(other._models.history)
+    for ask, own in ((shipped, users[::-1]), (other, users)):  # as many others, and another model
+        stop_by(KeyboardInterrupt)
+        assert ask.recommend_all(part, 2, "svd", own) == 11
+        assert part.read_bytes() != whole.read_bytes()
+        part.unlink()
+
+
+def test_quotas_are_those_of_recommend(shipped, monkeypatch, tmp_path):
+    # two parts, in the order of the movies and against it: 4 / 7 and 3 / 7 of a list
+    model = HybridQuotas(shipped.catalog)
+    rows = np.arange(len(shipped.catalog))
+    data = shipped._models.history
+    model.parts = {"embedding": Fixed(-rows).fit(data), "svd": Fixed(rows).fit(data)}
+    monkeypatch.setitem(shipped._models._made, "hybrid_quotas or another", model.joined(shipped.catalog))
+    for n in (3, 30):
+        shipped.recommend_all(tmp_path / "all.csv", n, "hybrid_quotas", [15], MovieFilter(("Drama",)))
+        expected = shipped.recommend(15, n, "hybrid_quotas", MovieFilter(("Drama",)))
+        assert [int(row[2]) for row in table(tmp_path / "all.csv")[1:]] == [one.movie.movie_id for one in expected]
+        assert [one.by for one in expected].count("svd") == {3: 1, 30: 13}[n]
+    middle = len(rows) / 2
+    for one in shipped.recommend(15, 200, "hybrid_quotas", familiarity=0.9):
+        assert one.by == ("embedding" if shipped.row_of(one.movie) < middle else "svd")
 
 
 def test_files_that_cannot_be_written_are_refused(shipped, tmp_path):
@@ -71,6 +105,12 @@ def test_files_that_cannot_be_written_are_refused(shipped, tmp_path):
         shipped.recommend_all(tmp_path / "all.xml", method="svd")
     with pytest.raises(ChoiceError, match="no user 99999"):
         shipped.recommend_all(tmp_path / "all.csv", method="svd", users=[99999])
+    for users in (5, ["abc"], [1.7], [[1]], "12"):
+        with pytest.raises(ChoiceError, match="user"):
+            shipped.recommend_all(tmp_path / "all.csv", method="svd", users=users)
+    for output in (None, 5):
+        with pytest.raises(ChoiceError, match=r"output 5|\.csv"):
+            shipped.recommend_all(output, method="svd")
     (tmp_path / "mine.csv").write_text("my own notes\n")
     with pytest.raises(ArtifactError, match="not of this program"):
         shipped.recommend_all(tmp_path / "mine.csv", method="svd")

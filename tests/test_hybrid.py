@@ -45,11 +45,13 @@ def test_quotas_by_largest_remainder(n, expected):
     assert hybrid.quotas(n, np.array([0.4, 0.3, 0.2, 0.1])) == expected
 
 
-def test_a_movie_that_two_lists_have_counts_once_and_its_place_is_filled():
+def test_a_movie_that_two_lists_have_counts_once_and_the_later_list_gives_its_next():
     lists = [[1, 2, 3, 4, 5], [1, 2, 6, 7, 8]]
-    assert hybrid.take(lists, [2, 2], 4) == {1: 0, 2: 0, 3: 0, 4: 0}
-    assert hybrid.take([[1, 2], [3, 4]], [2, 2], 4) == {1: 0, 3: 1, 2: 0, 4: 1}
-    assert hybrid.take([[1], [2]], [2, 1], 5) == {1: 0, 2: 1}  # no more is there
+    assert list(hybrid.take(lists, [2, 2]).items()) == [(1, 0), (2, 1), (3, 0), (6, 1)]
+    assert list(hybrid.take(lists, [2, 1], 2).items()) == [(1, 0), (2, 1), (3, 0), (4, 0), (6, 1), (5, 0)]
+    assert hybrid.take([[1, 2], [3, 4]], [2, 2]) == {1: 0, 3: 1, 2: 0, 4: 1}
+    assert hybrid.take([[1], [2, 3, 4]], [2, 1]) == {1: 0, 2: 1, 3: 1}  # the second fills the place of the first
+    assert hybrid.take([[1], [2]], [2, 1]) == {1: 0, 2: 1}  # no more is there
 
 
 def test_each_list_gives_its_share():

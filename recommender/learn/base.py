@@ -30,6 +30,7 @@ from ..data.interactions import Interactions
 from ..data.settings import NoSettings, check_value
 from ..linalg.rows import top_n
 
+CANDIDATES = 200  # movies of a list that familiarity may put in another order
 DEFAULT_METHOD = "stacker"  # what ranks for known users where nothing else is asked for (registry.py)
 AnyRanker = TypeVar("AnyRanker", bound="Ranker")
 
@@ -93,6 +94,23 @@ class Ranker(ABC):
         moments = None if at is None else np.atleast_1d(np.asarray(at, dtype=np.int64))
         return self._score(history, rows, moments)
 
+    def score_list(
+        self,
+        history: Interactions,
+        user_rows: npt.ArrayLike,
+        at: Optional[npt.ArrayLike],
+        n: int,
+        allowed: Optional[np.ndarray] = None,
+    ) -> tuple[np.ndarray, Optional[np.ndarray]]:
+        """Return `score` for lists of n movies, and the part that gave each movie, (B, n_movies), None without parts.
+
+        allowed: (n_movies,) bool, the movies that may be shown, the others get -inf; None = all.
+        """
+        scores = self.score(history, user_rows, at)
+        if allowed is not None:
+            scores[:, ~allowed] = -np.inf
+        return scores, None
+
     def recommend(
         self, history: Interactions, user_rows: npt.ArrayLike, n: int = 10, at: Optional[npt.ArrayLike] = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +119,7 @@ class Ranker(ABC):
         Best first, equal scores by ascending id. Where fewer than n are left, the others are id -1, score -inf.
         """
         rows = np.atleast_1d(np.asarray(user_rows, dtype=np.int64))
-        scores = self.score(history, rows, at)
+        scores, _ = self.score_list(history, rows, at, n)
         best = best_unseen(scores, history, rows, n)
         values = np.take_along_axis(scores, np.maximum(best, 0), axis=1)
         return np.where(best < 0, -1, self.movie_ids[best]), np.where(best < 0, np.float32(-np.inf), values)
