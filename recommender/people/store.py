@@ -5,9 +5,8 @@ The taste is a moving average of the vectors e_t of what was said, of length 1, 
     u_1 = e_1;  u_t = normalise(0.8 u_(t-1) + 0.2 e_t)
 
 A turn is one transaction with a write-ahead log: a process that is killed has stored it or has not, and of several
-processes one writes at a time. None writes over what another has stored since: `save` refuses, and `update` reads and
-writes in one transaction. What was said is kept on request only. `forget` leaves no byte of a person: what is deleted
-is zeroed, the file is written anew (VACUUM), and the log is emptied.
+processes one writes at a time, never over what another has stored since it looked. What was said is kept on request
+only. `forget` leaves no byte: what is deleted is zeroed, the file is written anew (VACUUM), and the log is emptied.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -110,22 +109,22 @@ class Store(contextlib.AbstractContextManager):
         return memory
 
     def save(self, user: str, memory: Remembered) -> None:
-        """Store `memory` in place of what was last loaded or saved here; raises `ArtifactError` if it has changed."""
+        """Store `memory` in place of what was last loaded or saved here.
+
+        Raises `ArtifactError` where another process has stored or forgotten something since: load it again.
+        """
+        vector, width = memory.vector, memory.identity.dimension if memory.identity else 0
+        if vector is not None and (np.shape(vector) != (width,) or not abs(np.linalg.norm(vector) - 1) < 1e-3):
+            raise ChoiceError(f"taste {shown(vector)}: give an identity, and a vector of its width and of length 1")
+        stored = (*memory[:3], list(memory.answers.items()), *memory[4:6], memory.texts if self.keep_text else ())
+        content = json.dumps(stored, default=lambda value: value.tolist())
         with self._explained(), self._file:
             self._do("BEGIN IMMEDIATE")
             if self._find(user)[1] != self._known.get(user):
                 raise ArtifactError(f"another process has changed what is remembered of {user}: load it again")
-            checksum = self._write(user, memory)
+            checksum = _checksum(user, content)
+            self._do("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", user, content, checksum)
         self._known[user] = checksum
-
-    def update(self, user: str, change: Callable[[Remembered], Remembered]) -> Remembered:
-        """Store `change` of what is remembered of a person, and return it; other processes wait until it is done."""
-        with self._explained(), self._file:
-            self._do("BEGIN IMMEDIATE")
-            memory = change(self._find(user)[0] or Remembered())
-            checksum = self._write(user, memory)
-        self._known[user] = checksum
-        return memory
 
     def forget(self, user: str) -> bool:
         """Delete a person, down to the bytes in the file; return whether there was anything.
@@ -154,16 +153,6 @@ class Store(contextlib.AbstractContextManager):
         if self._do("PRAGMA integrity_check") != [("ok",)]:  # or the name is there, and not found
             raise ArtifactError(f"{self.path} is damaged: give another file")
         return None, None
-
-    def _write(self, user: str, memory: Remembered) -> int:
-        """Store a memory and return its checksum."""
-        vector, width = memory.vector, memory.identity.dimension if memory.identity else 0
-        if vector is not None and (np.shape(vector) != (width,) or not abs(np.linalg.norm(vector) - 1) < 1e-3):
-            raise ChoiceError(f"taste {shown(vector)}: give an identity, and a vector of its width and of length 1")
-        stored = (*memory[:3], list(memory.answers.items()), *memory[4:6], memory.texts if self.keep_text else ())
-        content = json.dumps(stored, default=lambda value: value.tolist())
-        self._do("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", user, content, _checksum(user, content))
-        return _checksum(user, content)
 
     def _do(self, statement: str, *values: object) -> list[Any]:
         return self._file.execute(statement, values).fetchall()
