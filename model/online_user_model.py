@@ -23,7 +23,7 @@ from recommender.facade import Recommender
 from recommender.opening import SVD, TWO_TOWER
 from recommender.session import profiles
 from recommender.session.group import AVERAGE, GroupEngine
-from recommender.session.policy import MOVING_AVERAGE, MovieFilter
+from recommender.session.policy import MOVING_AVERAGE, MovieFilter, shared_names
 from recommender.session.session import Session
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SessionState
 
@@ -276,6 +276,7 @@ class Conversation:
             what = "answers and words" if any(r.text for r in others) else "answers"
             lines.append((sum(r.value for r in others), f"your other {len(others)} {what} together"))
         filled = {"movie": movie, "affinity": self.engine.context(state).affinity[state.current]}
+        filled["shared"] = shared_names(self.catalog, state.favorites, state.current)
         others = [r for r in reasons if not (r.movie or r.text) and r.value]
         lines += [(r.value, answers.WHY[r.kind].format(**filled)) for r in others]
         self.say(f"   {movie} has score {sum(r.value for r in reasons):+.3f}, the sum of")

@@ -14,7 +14,7 @@ from recommender.data.errors import ChoiceError, SettingsError
 from recommender.linalg.rows import unit_rows
 from recommender.session.engine import SessionEngine
 from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings
-from recommender.session.policy import TERMS, MovieFilter, PolicySettings
+from recommender.session.policy import TERMS, MovieFilter, PolicySettings, shared_names
 from recommender.session.rules import LearningRule, MovingAverage
 from recommender.session.session import Recommendation, Session
 from recommender.session.state import ANSWERS, Event, PseudoItem, SessionState, TextSignal, Utterance
@@ -103,7 +103,7 @@ def test_the_average_moves_as_the_recursion_says():
     np.testing.assert_allclose(rule.user_vector(started), 0.7 * wish + 0.3 * vectors[8], atol=1e-6)
 
 
-def plain_traits(catalog: Catalog, favorites: list[int]) -> np.ndarray:
+def plain_traits(catalog: Catalog, favorites: list[int], likes: list[int], dislikes: list[int]) -> np.ndarray:
     """What the favorites share, movie by movie: genres, decades, languages and tones as dictionaries; keywords."""
     movies = [catalog.movie(row) for row in range(len(catalog))]
     n = len(movies)
@@ -128,7 +128,8 @@ def plain_traits(catalog: Catalog, favorites: list[int]) -> np.ndarray:
         if unit:
             x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
         x -= x.mean(axis=0)
-        m = x[favorites].sum(axis=0) / (len(favorites) + 1)
+        m = x[favorites].sum(axis=0) + x[likes].sum(axis=0) / 2 - x[dislikes].sum(axis=0) / 4
+        m /= len(favorites) + len(likes) / 2 + 1
         total += weight * (m @ m) * (x @ m)
     said = [" ".join(movie.keywords).replace("dogs", "dog").split() for movie in movies]
     for word in ("old", "dog", "three", "wishes"):
@@ -169,7 +170,8 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     total -= (1 - affinity) * policy.genre_distance_penalty
     total -= catalog.n_ratings / catalog.n_ratings.max() * policy.popularity_penalty
     if favorites and policy.shared_traits_weight:
-        total += policy.shared_traits_weight * plain_traits(catalog, favorites)
+        heard = [[row for row, answer, _ in state.answers if answer == kind] for kind in ("like", "dislike")]
+        total += policy.shared_traits_weight * plain_traits(catalog, favorites, *heard) * (0.25 if said else 1)
     if favorites:
         between = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
         total[between] += policy.diversity_boost
@@ -406,3 +408,16 @@ def test_a_rule_that_accepts_no_text_is_given_none():
     policy = PolicySettings(words_fit_weight=50.0)
     engine = SessionEngine(make_catalog(), Deaf(make_vectors()), policy, encode=encode)
     assert engine.start([0], words=["anything"]).current == N - 1
+
+
+def test_what_favorites_share_is_named():
+    rows = [
+        ("A (1990)", "Crime|Drama", "fr", "tense; slow", "heist; paris"),
+        ("B (1991)", "Crime", "fr", "slow", "heist"),
+        ("C (1992)", "Crime|Comedy", "fr", "funny", "heist; dog"),
+    ]
+    names = ("title", "genres", "original_language", "tone", "keywords")
+    catalog = Catalog([{"movieId": str(i), **dict(zip(names, row))} for i, row in enumerate(rows)])
+    assert shared_names(catalog, [0, 1], 2) == "French, Crime, heist"
+    assert shared_names(catalog, [0, 1], 0) == "French, Crime, slow, heist"
+    assert shared_names(catalog, [0], 2) == "their era"

@@ -27,7 +27,7 @@ from ..data.errors import ChoiceError, shown
 from ..linalg.rows import top_n
 from .policy import MovieFilter, PolicySettings, SessionContext, genre_columns
 from .rules import LearningRule
-from .state import ANSWERS, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
+from .state import ANSWERS, DISLIKE, LIKE, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
 
 AGAINST = 4.0  # points of the fit that a contradicted fact takes away
 BOUND = 3.0  # of the model's score beside words, in standard deviations
@@ -176,6 +176,9 @@ class SessionEngine:
         else:
             total = scores * np.float32(self._model_weight(state) / deviation)
         total += context.fixed
+        terms = self._terms(state, context)
+        if terms is not context.terms:
+            total += terms["traits"] - context.terms["traits"]
         for points in self._fits(state, context):
             total += points
         return np.asarray(total)
@@ -214,9 +217,14 @@ class SessionEngine:
                 text = state.utterances[event.item.utterance].text if event.item else ""
                 reasons.append(Reason(event.answer, movie, gain, text))
             reasons += [Reason("words", None, float(points[row]), said.text) for said, points in fits]
-            reasons += [Reason(kind, None, float(points[row])) for kind, points in context.terms.items()]
+            reasons += [Reason(kind, None, float(points[row])) for kind, points in self._terms(state, context).items()]
             explained.append(reasons)
         return explained
+
+    def _terms(self, state: SessionState, context: SessionContext) -> dict[str, np.ndarray]:
+        """Return the points of each term of the policy (n_movies,)."""
+        likes, dislikes = ([e.row for e in state.answers if e.answer == kind] for kind in (LIKE, DISLIKE))
+        return context.terms_after(likes, dislikes, bool(state.utterances))
 
     def context(self, state: SessionState) -> SessionContext:
         """Return the cached context of the favorites and filter of `state`."""

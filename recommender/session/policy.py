@@ -8,7 +8,8 @@
 
 `model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, much
 less than penalties of the order of 1. x: the traits of a movie less those of the average movie (learn/features.py);
-m: their sum over the F favorites / (F + 1), the longer the more these agree, and short for few. n: how many favorites
+m: their sum over F favorites, half of that over L likes, less a quarter of that over dislikes, / (F + L / 2 + 1), the
+longer the more these agree, and short for few; all of it counts a quarter beside words. n: how many favorites
 have the word, from 2; idf: word_match.py. With words, or a filter on genres, movies outside the favorites' genres are
 allowed.
 """
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 import numpy as np
 import numpy.typing as npt
 
-from ..data.catalog import Catalog
+from ..data.catalog import SPOKEN, Catalog, Movie
 from ..data.errors import ChoiceError, SettingsError, shown, whole
 from ..data.settings import check_settings, setting
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:  # imported on first use
 
 CONDITIONAL_GAUSSIAN, MOVING_AVERAGE = "conditional-gaussian", "moving-average"
 LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
+LIKED_TRAITS, DISLIKED_TRAITS = 0.5, 0.25  # what the traits of an answered movie count; 1 = as of a favorite
+MOST_SHARED = 6  # names in a line
+BESIDE_WORDS = 0.25  # what the favorites' traits count once something was said in words
 TRAIT_WEIGHTS = (20.0, 12.0, 60.0, 35.0)  # w of genres, years, languages, tones, chosen on thirty tastes
 
 
@@ -167,6 +171,18 @@ class SessionContext:
         self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
         self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
 
+    def terms_after(self, likes: Sequence[int], dislikes: Sequence[int], has_words: bool) -> dict[str, np.ndarray]:
+        """Return the terms after answers, movie rows: traits learn from them, and step back beside words."""
+        if "traits" not in self.terms or not (likes or dislikes or has_words):
+            return self.terms
+        change = shared_traits(self.catalog, self.favorites, likes, dislikes) - self._shared_traits
+        points = self.terms["traits"] + np.float32(self.policy.shared_traits_weight) * change
+        return {**self.terms, "traits": points * np.float32(BESIDE_WORDS if has_words else 1)}
+
+    @functools.cached_property
+    def _shared_traits(self) -> np.ndarray:
+        return shared_traits(self.catalog, self.favorites)
+
     def moments(self, scores: np.ndarray, answered: npt.ArrayLike = ()) -> tuple[float, float]:
         """Return mean and standard deviation of `scores` over the candidates (allowed and unanswered); 1 if all
         scores are equal. Computed over all allowed movies minus the few answered ones, without a copy."""
@@ -202,13 +218,33 @@ def diversity_term(context: SessionContext) -> np.ndarray:
 
 def traits_term(context: SessionContext) -> np.ndarray:
     """Boost movies with the genres, era, language, tone and keywords that the favorites share, if they do."""
+    return shared_keywords(context.catalog, context.favorites) + shared_traits(context.catalog, context.favorites)
+
+
+def shared_traits(
+    catalog: Catalog, favorites: Sequence[int], likes: Sequence[int] = (), dislikes: Sequence[int] = ()
+) -> np.ndarray:
+    """Return the sum over genres, era, language and tone of w |m|^2 (x . m), (n_movies,) float32; see the module."""
     from ..learn.features import traits
 
-    points, rows = shared_keywords(context.catalog, context.favorites), list(context.favorites)
-    for weight, x in zip(TRAIT_WEIGHTS, traits(context.catalog)) if rows else ():
-        m = x[rows].sum(axis=0) / (len(rows) + 1)
+    points = np.zeros(len(catalog), dtype=np.float32)
+    for weight, x in zip(TRAIT_WEIGHTS, traits(catalog)) if len(favorites) else ():
+        m = x[list(favorites)].sum(axis=0) + LIKED_TRAITS * x[list(likes)].sum(axis=0)
+        m = (m - DISLIKED_TRAITS * x[list(dislikes)].sum(axis=0)) / (len(favorites) + LIKED_TRAITS * len(likes) + 1)
         points += np.float32(weight * (m @ m)) * (x @ m)
     return points
+
+
+def shared_names(catalog: Catalog, favorites: Sequence[int], row: int) -> str:
+    """Return what a movie has that two favorites or more have: language, genres, tones and keywords, in words."""
+
+    def names(movie: Movie) -> list[str]:
+        spoken = SPOKEN.get(movie.original_language, "").split(",")[0]
+        return [name for name in (spoken, *movie.genres, *movie.tone, *movie.keywords) if name]
+
+    counts = Counter(name for favorite in favorites for name in set(names(catalog.movie(favorite))))
+    shared = [name for name in names(catalog.movie(row)) if counts[name] > 1]
+    return ", ".join(shared[:MOST_SHARED]) or "their era"
 
 
 def shared_keywords(catalog: Catalog, favorites: Sequence[int]) -> np.ndarray:
@@ -234,7 +270,7 @@ def _keyword_match(catalog: Catalog) -> WordMatch:
 
 class Term(NamedTuple):
     """points: the function returning (n_movies,) float32.  weight: the setting that multiplies them.  label: what "why"
-    prints; {movie} and {affinity} are filled in."""
+    prints; {movie}, {affinity} and {shared}, of `shared_names`, are filled in."""
 
     points: Callable[[SessionContext], np.ndarray]
     weight: str
@@ -247,5 +283,5 @@ TERMS = {
     "genre": Term(genre_term, "genre_distance_penalty", "genres: it shares {affinity:.0%} of your favorites' genres"),
     "popularity": Term(popularity_term, "popularity_penalty", "popularity: {movie.n_ratings:,} people rated it"),
     "diversity": Term(diversity_term, "diversity_boost", "a little off your usual genres"),
-    "traits": Term(traits_term, "shared_traits_weight", "what your favorites share: genres, era, keywords ..."),
+    "traits": Term(traits_term, "shared_traits_weight", "what your favorites share: {shared}"),
 }

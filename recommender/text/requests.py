@@ -80,8 +80,8 @@ class Request(NamedTuple):
     def contradictions(self, n_movies: int, of_tones: float = 1.0) -> np.ndarray:
         """Return how many facts each movie contradicts, (n_movies,) float32.
 
-        One that leaves fewer than `LEAST` movies counts 1/8, a tone `of_tones`. Joined by or are languages, years,
-        people without a movie together, and what the request joins so; all else by and.
+        One that leaves fewer than `LEAST` movies, a person none, counts 1/8, a tone `of_tones`. Joined by or are
+        languages, years, people without a movie together, and what the request joins so; all else by and.
         """
         groups = []
         for _, phrase in groupby((fact for fact in self.facts if not fact.wanted), key=lambda fact: fact.at):
@@ -107,7 +107,7 @@ class Request(NamedTuple):
         groups += sorted(wanted, key=lambda group: order.index(group[0]))
         remain, total = np.ones(n_movies, dtype=bool), np.zeros(n_movies, dtype=np.float32)
         for kind, mask in groups:
-            enough = (remain & mask).sum() >= LEAST
+            enough = (remain & mask).sum() >= (1 if kind == "person" else LEAST)
             remain &= mask | (not enough)
             total[~mask] += (of_tones if kind == "tone" else 1) * (1 if enough else 1 / 8)
         return total
