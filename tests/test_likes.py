@@ -1,0 +1,214 @@
+"""How much a person will like a movie: the ridge, the rating predictor, a chat model, and their comparison."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import finetune_movie_pref, train_like_model
+from recommender import Recommender
+from recommender.chat.client import ChatClient
+from recommender.chat.likes import SCALE, ChatLikes, LikeRidge, Likes, expected_digit
+from recommender.data.catalog import Catalog
+from recommender.data.errors import TastevecError
+from recommender.data.interactions import Interactions
+from recommender.learn.rating_predictor import RatingPredictor
+from recommender.text.base import MOVIELENS, Identity
+from recommender.text.vectors import VectorTable
+from tests.fake_server import Reply, Server
+from tests.tiny import FILMS, make_processed, planted_tastes
+
+GENRE = np.arange(40) % 2
+VECTORS = np.eye(2, dtype=np.float32)[GENRE]
+
+
+def catalog_of(n: int) -> Catalog:
+    rows = [{"movieId": str(10 + i), "title": f"M{i} (1990)", "genres": "Drama" if i % 2 else "War"} for i in range(n)]
+    return Catalog(rows)
+
+
+@pytest.fixture(scope="module")
+def planted() -> Interactions:
+    return planted_tastes(60, GENRE, 20, np.random.default_rng(0))
+
+
+def error_of(vectors: np.ndarray, data: Interactions) -> float:
+    """The root mean square error on the last 10 of 20 ratings of people who were not learned from."""
+    model = LikeRidge(catalog_of(40), vectors).fit(data.select(np.arange(40)))
+    errors = []
+    for row in range(40, 60):
+        known = data.row(row)
+        movies, stars = data.movie_rows[known], data.ratings[known]
+        errors.append(model._score_user(movies[:10], stars[:10])[movies[10:]] - stars[10:])
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def test_the_ridge_learns_tastes_of_genres_and_nothing_from_shuffled_vectors(planted):
+    assert error_of(VECTORS, planted) < 0.4
+    assert error_of(np.random.default_rng(1).permutation(VECTORS), planted) > 1.2  # 1.5: always the mean
+
+
+def test_the_features_of_the_ridge_by_hand():
+    model = LikeRidge(catalog_of(3), np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32))
+    model.mean_, model.movie_bias_ = np.array([3.0]), np.array([0.5, 0.0, -0.5])
+    # e = 5 - 3 - .5 = 1.5 and 2 - 3 = -1, less b_u = .5 / (2 + 5); cosines with movie 2: 0 and .8
+    b_u = 0.5 / 7
+    e = np.array([1.5, -1]) - b_u
+    k = 0.8**3
+    wanted = [b_u, -0.5, k * e[1] / (1 + k), 0.8 * e[1] / math.sqrt(2)]
+    found = model._features(np.array([0, 1]), np.array([5.0, 2.0]), np.array([2]))[0]
+    assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_one_score_for_a_list_and_for_a_profile_cut_to_1_to_5(planted):
+    catalog = catalog_of(40)
+    likes = Likes(RatingPredictor(catalog).fit(planted), catalog)
+    rated = [(10, 5.0), (12, 5.0), (11, 2.0), (13, 2.0)]
+    profile = {"favorites": [], "answers": [], "ratings": [[movie, stars, ""] for movie, stars in rated]}
+    first = likes.predict_like_score(rated, catalog.movie(4))
+    assert first == likes.predict_like_score(profile, 14) > likes.predict_like_score(rated, 15) + 0.5
+    other = [(movie, 7 - stars) for movie, stars in rated]
+    assert likes.predict_like_score(other, 14) < first - 0.5
+    columns = zip(*((1, movie, stars, place) for place, (movie, stars) in enumerate(rated)))
+    history = Interactions.from_columns(*columns, movie_vocabulary=catalog.movie_ids)
+    expected = float(likes.model.score(history, [0])[0, 4])
+    assert first == pytest.approx(min(max(SCALE[0] + SCALE[1] * expected, 1), 5), abs=1e-4)
+    assert 1 <= likes.scores(rated).min() < likes.scores(rated).max() <= 5
+    assert np.isfinite(likes.scores([])).all()
+    likes.model.mean_ = likes.model.mean_ + 3
+    assert likes.scores(other[:3]).max() == 5
+
+
+@pytest.mark.parametrize(
+    ("first", "text", "expected"),
+    [
+        ({"4": math.log(0.5), "2": math.log(0.25), "x": math.log(0.25)}, "4", 10 / 3),
+        ({" 3": math.log(0.9), "3": math.log(0.1)}, "1", 3),
+        ({"x": -0.1, "5": -9.0}, "2", 2),
+        ({}, "Rating: 4/5", 4),
+        ({}, "12 or 4.5", 4.5),
+        ({}, "5.9", 5),
+        ({}, "", 3),
+        ({"٣": 0.0}, "1", 1),
+    ],
+)
+def test_the_mean_of_digits_else_the_digit_said(first, text, expected):
+    assert expected_digit(first, text) == pytest.approx(expected)
+
+
+def test_a_chat_model_is_asked_with_the_profile_alone(server: Server):
+    catalog, heard = catalog_of(40), []
+    options = [{"token": "5", "logprob": math.log(0.5)}, {"token": "1", "logprob": math.log(0.5)}]
+    said = {"message": {"content": "5"}, "finish_reason": "stop"}
+
+    def answer(messages):
+        heard.append(messages)
+        return Reply(200, {"choices": [{**said, "logprobs": {"content": [{"top_logprobs": options}]}}]})
+
+    server.chat = answer
+    likes = ChatLikes(ChatClient.open(server.url, "tiny"), catalog)
+    assert likes.predict_like_score([(10, 5.0), (11, 1.0)], 14) == pytest.approx(3)
+    assert server.requests[0].body["logprobs"] is True
+    asked = json.loads(heard[0][1]["content"])
+    assert asked["movie"]["title"] == "M4 (1990)"
+    assert asked["person"]["Top items"] == "M0 (1990) 5"
+    server.chat = lambda messages: "4"
+    server.refuses = {"logprobs": "logprobs is not supported"}
+    assert likes.predict_like_score([(10, 5.0)], 14) == 4
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A processed folder with text vectors, and 30 people who rated its nine movies, collected."""
+    make_processed(tmp_path / "processed")
+    ids = np.array([film[0] for film in FILMS]).astype(str)
+    columns = {"movie_id": ids, "source": np.full(9, MOVIELENS), "key": ids, "text_hash": ids}
+    vectors = np.array([film[4] for film in FILMS], np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    table = VectorTable("movie_embeddings", columns, vectors, Identity("minilm", "x", 2))
+    table.save(tmp_path / "processed" / "artifacts" / "text" / "minilm")
+    rng, rows = np.random.default_rng(0), []
+    for user in range(30):
+        for place, movie in enumerate(rng.permutation(9)):
+            stars = 4.5 if (vectors[movie, 0] > 0.6) == user % 2 else 1.5 + rng.integers(2)
+            rows.append(f"{user + 1},{ids[movie]},{stars},{10**9 + place}\n")
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "".join(rows))
+    run(tmp_path, finetune_movie_pref, "collect", "--ratings", tmp_path / "ratings.csv", "--output", tmp_path / "pref")
+    return tmp_path
+
+
+def run(folder: Path, program, *words: object) -> None:
+    program.main([str(word) for word in (*words, "--processed", folder / "processed")])
+
+
+def train(folder: Path, *words: object) -> None:
+    run(folder, train_like_model, "--examples", folder / "pref", *words)
+
+
+def test_models_are_compared_on_people_they_never_saw(folder, capsys):
+    train(folder)
+    told = capsys.readouterr().out.splitlines()
+    people = [json.loads(line) for line in (folder / "pref" / "people.jsonl").read_text().splitlines()]
+    stars = {
+        part: [s for one in people if one["part"] == part for _, s in one["candidates"]] for part in ("train", "test")
+    }
+    wrong = np.array(stars["test"]) - np.mean(stars["train"])
+    measured = {line.split()[0]: [float(cell) for cell in line.split()[1:]] for line in told[-4:-1]}
+    assert measured["mean"][2] == pytest.approx(np.sqrt(np.mean(wrong**2)), abs=6e-4)
+    assert measured["mean"][0] == pytest.approx(
+        np.mean(abs(np.floor(np.mean(stars["train"]) + 0.5) - stars["test"]) <= 1), abs=6e-4
+    )
+    assert measured["ridge"][2] < measured["mean"][2] - 0.3
+    for name in ("ridge", "rating_predictor"):
+        assert measured[name][3] > measured["mean"][3] + 0.1
+    stored = folder / "processed" / "artifacts" / "like"
+    before = LikeRidge.load(stored).arrays()
+    for one in people:
+        if one["part"] == "test":
+            one["candidates"] = [[movie, 6 - s] for movie, s in one["candidates"]]
+            one["profile"] = [[movie, 5.5 - s] for movie, s in one["profile"]]
+    (folder / "pref" / "people.jsonl").write_text("".join(json.dumps(one) + "\n" for one in people))
+    train(folder)
+    after = LikeRidge.load(stored).arrays()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_without_ratings_the_stored_ridge_predicts(folder):
+    recommender = Recommender.load(folder / "processed")
+    with pytest.raises(TastevecError, match="train_like_model"):
+        Likes.open(recommender)
+    train(folder)
+    likes = Likes.open(recommender)
+    assert isinstance(likes.model, LikeRidge)
+    assert likes.predict_like_score([(1, 5), (5, 1)], 2) > likes.predict_like_score([(1, 1), (5, 5)], 2) + 0.5
+
+
+def test_a_chat_model_answers_the_same_examples(folder, server, capsys):
+    people = [json.loads(line) for line in (folder / "pref" / "people.jsonl").read_text().splitlines()]
+    truth = [s for one in people if one["part"] == "test" for _, s in one["candidates"]]
+    left = iter(truth)
+    server.chat = lambda messages: str(next(left))
+    train(folder, "--base-url", server.url, "--model", "tiny", "--most", 9)
+    told = capsys.readouterr().out.splitlines()
+    assert len(server.requests) == 8, "whole people, at most 9 examples"
+    assert told[-1].split() == ["tiny", "1.000", "1.000", "0.000", "1.000"]
+
+
+def test_bad_input_is_one_line(folder, tmp_path):
+    for words, said in (
+        (["--base-url", "http://127.0.0.1:1/v1"], "together"),
+        (["--examples", tmp_path], "collect first"),
+        (["--backend", "local"], "local"),
+        (["--output", tmp_path / "ratings.csv"], "ratings.csv"),
+    ):
+        with pytest.raises(TastevecError, match=said):
+            train(folder, *words)
+    path = folder / "pref" / "people.jsonl"
+    path.write_text(path.read_text().replace('"test"', '"train"'))
+    with pytest.raises(TastevecError, match="held out"):
+        train(folder)
+    assert not (folder / "processed" / "artifacts" / "like").exists()
