@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Optional
 
 from ..data.catalog import Catalog
+from ..data.title_words import PARTIAL
 from ..data.titles import TitleIndex
 from ..text.backends.word_features import fold
 from .verdicts import any_of
@@ -47,13 +48,38 @@ _IT = re.compile(rf"(?:that|this) (?:one|movie|film)\b|it\b(?! {_WISH})|its\b")
 _NOT_BEFORE_IT = {"make", "making", "keep", "want", "need", "if", "as", "think", "call", "take"}
 _ARTICLES = {"the", "a", "an"}
 _JOINED = {",", "and", "or", ", and", "&", ";", "/", "+", ", or"}
-_PRONOUNS = set(re.findall(r"\w+", "it her him up us them me this that one others other i you he she they we what"))
+_PLAIN = [
+    "it",
+    "her",
+    "him",
+    "up",
+    "us",
+    "them",
+    "me",
+    "this",
+    "that",
+    "one",
+    "others",
+    "other",
+    "i",
+    "you",
+    "he",
+    "she",
+    "they",
+    "we",
+    "what",
+    "movie",
+    "film",
+    "story",
+]
 _TITLE_FOLLOWS = any_of(
     r"""lov(?:e|ed|es|ing), lik(?:e|ed|es), enjoy(?:ed|s)?, ador(?:e|ed|es), hat(?:e|ed|es), dislike[ds]?, saw, seen
     stand, (?:re)?watched, grew up with, fans? of, similar to, (?:style|vein|spirit) of, than, stars in, directed, made
+    (?:what|how|tell me) about, (?:re)?watch(?:ing)?, try, recommend, suggest, heard of, called, prefer
     (?:favou?rites?|movies?|films?|ones?|faves?)(?: \w+)? (?:is|are|include|:)"""
 )
 _BEFORE = re.compile(rf"{_TITLE_FOLLOWS}(?: (?:movie|film|:))?$")
+_SEQUEL = re.compile(r"(?:[2-9]|ii+|iv)\b|: \w")  # behind a title: another movie, which has none here
 _VERDICT = re.compile(r"(?:is|was|were|are|looks?|sounds?|bored|scared|sucks|blew|and)\b|$|[,;]")
 
 
@@ -141,23 +167,28 @@ def _titled(
     opens = not before or before[-1] in ".!?;,:"
     for end in range(min(len(message.folded), i + MOST_IN_TITLE), i, -1):
         ends = message.written[i][0].isalnum() and message.written[end - 1][-1].isalnum()
-        rows = titles.named(message.said(i, end)) if ends else []
-        if not rows:
+        named = titles.named(message.said(i, end)) if ends else []
+        if not named or _SEQUEL.match(" ".join(message.folded[end : end + 2])):
             continue
         year = re.match(r"(?:\( )?((?:19|20)\d\d)\b(?: \))?", " ".join(message.folded[end : end + 3]))
-        of_year = [row for row in rows if year and catalog.years[row] == int(year[1])]
+        of_year = [one.row for one in named if year and catalog.years[one.row] == int(year[1])]
         if year and of_year:
             return Mention(i, end + len(year.group().split()), (of_year[0],), False)
         judged = opens and bool(_VERDICT.match(" ".join(message.folded[end : end + 2])))
         slot = between in _JOINED or judged or bool(_BEFORE.search(before))
-        known = bool(catalog.n_ratings[rows[0]] >= KNOWN)
-        if _is_meant(message, i, end, slot, known, is_fact):
-            return Mention(i, end, (rows[0],), False)
+        known = bool(catalog.n_ratings[named[0].row] >= KNOWN)
+        if _is_meant(message, i, end, slot, known, named[0].kind == PARTIAL, is_fact):
+            return Mention(i, end, (named[0].row,), False)
     return None
 
 
-def _is_meant(message: Message, i: int, end: int, slot: bool, known: bool, is_fact: Callable[[str], bool]) -> bool:
-    """Return whether these tokens, which are a title, are meant as one.  slot: the words around them want a title."""
+def _is_meant(
+    message: Message, i: int, end: int, slot: bool, known: bool, is_part: bool, is_fact: Callable[[str], bool]
+) -> bool:
+    """Return whether these tokens, which are a title, are meant as one.
+
+    slot: the words around them want a title.  is_part: they are only a part of a title, as "The Movie" is.
+    """
     words = [n for n in range(i, end) if message.folded[n] not in _ARTICLES and message.written[n][0].isalnum()]
     if not words:
         return False
@@ -167,6 +198,8 @@ def _is_meant(message: Message, i: int, end: int, slot: bool, known: bool, is_fa
     fact = is_fact(" ".join(message.folded[i:end]))
     if len(words) > 1:
         return capital or (not fact and (slot or (known and len("".join(written)) >= LONG)))
-    if fact or first in _PRONOUNS or first.isdigit():
+    if is_fact(" ".join(message.folded[i : end + 1])) and end < len(message.folded):
+        return False  # Jack, but not Jack Nicholson
+    if fact or is_part or first in _PLAIN or first.isdigit():
         return inside and slot
     return (inside and slot) or (known and (slot or (inside and len(first) > 1)))

@@ -71,7 +71,7 @@ class _Reading:
     def __init__(self, text: str, shown: Sequence[int], recommender: Recommender, last: Optional[int]) -> None:
         self.shown, self.catalog, self.reader = list(shown), recommender.catalog, recommender.free_text.reader
         self.message = Message(" ".join(text.split())[:MOST_LETTERS])
-        given = (self.message, self.shown, last, recommender.titles, self.catalog, self._is_fact)
+        given = (self.message, self.shown, last, recommender.titles, self.catalog, self.reader.is_filter)
         self.mentions = {mention.start: mention for mention in find_mentions(*given)}
         self.answers: dict[int, str] = {}
         self.question: Optional[tuple[str, int]] = None
@@ -125,13 +125,10 @@ class _Reading:
         self.cleared += [fact.kind for fact in self.reader.read(back).facts] or [back] if back else []
         return bool(back)
 
-    def _is_fact(self, words: str) -> bool:
-        return bool(self.reader.read(words).facts)
-
     def _is_about(self, words: str, opinion: Optional[str]) -> bool:
         """Return whether a clause without a movie judges the one before: "loved it", "what a bore"."""
         short = opinion in (LIKE, DISLIKE) and len(words.split()) < 5 and not _ASKS.search(words)
-        return bool(opinion and (short or _ABOUT_IT.search(words)) and not self._is_fact(words))
+        return bool(opinion and (short or _ABOUT_IT.search(words)) and not self.reader.read(words).facts)
 
     def _answer(self, mentions: Sequence[Mention], answer: Optional[str], words: str) -> None:
         for mention in mentions:
@@ -153,15 +150,15 @@ class _Reading:
     def _less(self, match: re.Match[str]) -> str:
         """Return "not violent" for "too violent", newer for "too old"."""
         opposite = {"old": "newer", "new": "older", "recent": "older"}.get(match[1], "")
-        return opposite or (f"not {match[1]}" if self._is_fact(match[1]) else match.group())
+        return opposite or (f"not {match[1]}" if self.reader.is_filter(match[1]) else match.group())
 
     def _plain(self, word: str) -> str:
         """Return scary for scarier where only that names a filter."""
         match = _COMPARATIVE.match(word)
-        if match is None or self._is_fact(word):
+        if match is None or self.reader.is_filter(word):
             return word
         bases = [match[1] + "y"] if match[2] else [match[1], match[1] + "e", match[1][:-1]]
-        return next(filter(self._is_fact, bases), word)
+        return next(filter(self.reader.is_filter, bases), word)
 
     def _result(self) -> Understood:
         request = " , ".join(filter(None, self.left)).replace(" , but ", " but ")

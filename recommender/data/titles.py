@@ -118,15 +118,12 @@ class TitleIndex:
         least = min(least, 0.9) if len(name) > 2 else least  # 2001 begins 2001: A Space Odyssey
         return found[0].row if found and found[0].score >= least else None
 
-    def named(self, name: str) -> list[int]:
-        """Return the rows of the movies with exactly this title, else of those with this part, the best known first.
-
-        Cost: a few look-ups.
-        """
+    def named(self, name: str) -> list[Match]:
+        """Return the movies with exactly this title, then those with this part, the best known first; some look-ups."""
         folded = fold(name[:MAX_LENGTH])
         found = [one for key in _query_keys(folded) for one in self._called.get(key, ())] if folded else []
-        order = {(row, kind == PARTIAL) for row, _, kind in found}
-        return [row for row, _ in sorted(order, key=lambda one: (one[1], -int(self._n_ratings[one[0]]), one[0]))]
+        matches = {row: Match(row, score, kind) for row, score, kind in sorted(found, key=lambda one: one[1])}
+        return sorted(matches.values(), key=lambda one: (one.kind == PARTIAL, -int(self._n_ratings[one.row]), one.row))
 
     def too_new(self, text: str) -> str:
         """Return what to say of a title that ends in a year after the newest movie's, "" for any other."""

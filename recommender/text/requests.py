@@ -204,6 +204,11 @@ class RequestReader:
             kept, left, likes = [], [], [Like(row, str(self.catalog.movie(row)), True)]
         return Request(" ".join(kept), " ".join(left), tuple(facts), tuple(likes), tuple(unwanted), tuple(unknown))
 
+    def is_filter(self, words: str) -> bool:
+        """Return whether `words` name nothing but facts: western, scary movies, with Tom Hanks."""
+        found = self.read(words)
+        return bool(found.facts) and found.left in ("", "movie", "movies", "film", "films")
+
     def _without_lacking(self, text: str) -> tuple[str, list[str]]:
         """Return `text` without what the data lack, unless a title begins so, and what to say of it."""
         unknown: list[str] = []
