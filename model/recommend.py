@@ -9,7 +9,9 @@ import argparse
 import csv
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -23,6 +25,8 @@ from recommender.data.catalog import Movie
 from recommender.data.errors import ChoiceError, DataError, whole
 from recommender.data.files import replace_file
 from recommender.facade import Recommender
+from recommender.models import POPULARITY
+from recommender.ranking import ratings_of
 from recommender.session import profiles
 from recommender.session.group import AVERAGE, FAIR_SHARE, STRATEGIES
 from recommender.session.policy import MovieFilter
@@ -30,6 +34,19 @@ from recommender.session.session import Recommendation, Session
 
 COLUMNS = ("rank", "movieId", "title", "year", "genres", "score", "why")
 MOST_REASONS = 3
+USER, PROFILE, FAVORITES, LIKE, SIMILAR, ALL, GROUP = (
+    "--user", "--profile", "--favorites", "--like", "--similar-to", "--all", "a group",
+)  # fmt: skip
+ONE = (USER, PROFILE, FAVORITES)
+TAKEN_BY = {  # flag -> the requests that take it; a flag that is not here goes with all
+    "like": (LIKE,),
+    "users": (ALL,),
+    "method": (*ONE, ALL),
+    "strategy": (GROUP,),
+    "context": ONE,
+    "familiarity": (*ONE, LIKE, GROUP),
+    **dict.fromkeys(("exclude", "why", "json", "csv"), (*ONE, LIKE, GROUP, SIMILAR)),
+}
 LABELS = {
     "favorite": "your favorite {}", "like": "you like {}", "dislike": "you dislike {}", "words": 'your words "{}"',
     "text": 'people who like what "{}" describes',
@@ -45,14 +62,15 @@ class Row(NamedTuple):
 def make_parser() -> cli.Parser:
     parser = cli.Parser("model.recommend", __doc__.partition("\n\n")[0])
     add, several = parser.add_argument, {"action": "append", "default": [], "metavar": "NAME"}
+    file = {"type": file_name, "metavar": "FILE"}
     add("--user", type=int, metavar="ID", help="a user of the data")
     add("--profile", **several, help="a profile, saved or imported; several make a group")
     add("--favorites", **{**several, "metavar": "A;B"}, help="favorites, divided by ; ; several times for a group")
     add("--like", **{**several, "metavar": "WORDS"}, help="what you want, in your own words; repeatable")
     add("--similar-to", metavar="TITLE", help="movies like this one")
-    add("--all", type=Path, metavar="FILE", help="lists of all users, to a .csv, .jsonl or .parquet file; resumable")
-    add("--users", type=Path, metavar="FILE", help="with --all: only the user ids in this file, one a line")
-    parser.add_common("method", help="ranking model of a user or profile (default: the best that is stored or quick)")
+    add("--all", **file, help="lists of all users, to a .csv, .jsonl or .parquet file; resumable")
+    add("--users", **file, help="with --all: only the user ids in this file, one a line")
+    parser.add_common("method", help="ranking model (default: the best stored or quick one; of favorites a session)")
     add("--strategy", choices=STRATEGIES, help=f"of a group (default: {AVERAGE})")
     add("--genre", **several, help="only movies with this genre; repeatable, any of them")
     add("--exclude-genre", **several, help="no movie with this genre; repeatable")
@@ -63,7 +81,7 @@ def make_parser() -> cli.Parser:
     add("-n", type=int, default=10, metavar="N", help="how many (default: 10)")
     add("--why", action="store_true", help="say why")
     add("--json", action="store_true", help="print JSON")
-    add("--csv", type=Path, metavar="FILE", help="also write a CSV file")
+    add("--csv", **file, help="also write a CSV file")
     parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
     add("--profiles", type=Path, metavar="DIR", help="folder of the profiles")
     return parser
@@ -71,18 +89,18 @@ def make_parser() -> cli.Parser:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Recommend, print and write."""
-    given = make_parser().parse_args(argv)
-    people = [given.user is not None, *map(bool, (given.similar_to, given.all))]
-    others = bool(given.profile or given.favorites or given.like)
-    if sum(people) + others != 1:
-        raise ChoiceError("for whom? give one of --user, --profile, --favorites or --like, --similar-to, --all")
+    given = (parser := make_parser()).parse_args(argv)
+    request = kind_of(given)
+    for flag, takers in TAKEN_BY.items():
+        if getattr(given, flag) != parser.get_default(flag) and request not in takers:
+            raise ChoiceError(f"--{flag} does not go with {request}: it goes with {', '.join(takers)}")
     if given.csv:
         need_file(given.csv, "--csv", ",".join(COLUMNS))
     recommender = Recommender.load(given.processed)
     if given.all:
         return recommend_everybody(recommender, given)
     started = len(recommender.notes)
-    rows = Request(recommender, given).rows()
+    rows = Request(recommender, given, request).rows()
     for note in recommender.notes[started:]:
         print(f"tastevec: {note}", file=sys.stderr)
     table = [as_line(place, row) for place, row in enumerate(rows, 1)]
@@ -90,8 +108,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         with replace_file(given.csv) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([COLUMNS, *table])
     if given.json:
-        print(json.dumps([dict(zip(COLUMNS, line)) for line in table], ensure_ascii=False, indent=1))
+        found = [dict(zip(COLUMNS, line)) for line in table]
+        found = [{**one, "year": one["year"] or None, "genres": row.movie.genres} for one, row in zip(found, rows)]
+        print(json.dumps(found, ensure_ascii=False, indent=1))
         return None
+    if given.similar_to:
+        print(f"like {recommender.catalog.movie(recommender.row_of(given.similar_to))}:")
     for place, row in enumerate(rows, 1):
         print(f"{place:3}  {row.movie}  {', '.join(row.movie.genres)}".rstrip())
         if given.why and row.why:
@@ -99,6 +121,24 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if not rows:
         print("No movie is left: widen the filters.")
     return None
+
+
+def kind_of(given: argparse.Namespace) -> str:
+    """Return which request the flags make, as messages and `TAKEN_BY` call it."""
+    n_people = len(given.profile) + len(given.favorites)
+    one = PROFILE if given.profile else LIKE if given.like else FAVORITES
+    kinds = {USER: given.user is not None, SIMILAR: given.similar_to is not None, ALL: given.all}
+    kinds[GROUP if n_people > 1 else one] = n_people or given.like
+    asked = [kind for kind, is_asked in kinds.items() if is_asked]
+    if len(asked) != 1:
+        raise ChoiceError("for whom? give one of --user, --profile, --favorites or --like, --similar-to, --all")
+    return asked[0]
+
+
+def file_name(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty: give a file")
+    return Path(text)
 
 
 def as_line(rank: int, row: Row) -> list[Any]:
@@ -136,10 +176,17 @@ def wanted_of(given: argparse.Namespace) -> MovieFilter:
 class Request:
     """What the flags ask for; `rows` answers it."""
 
-    def __init__(self, recommender: Recommender, given: argparse.Namespace) -> None:
-        self.recommender, self.given, self.wanted = recommender, given, wanted_of(given)
+    def __init__(self, recommender: Recommender, given: argparse.Namespace, kind: str) -> None:
+        self.recommender, self.given, self.kind, self.wanted = recommender, given, kind, wanted_of(given)
+        if twice := [name for name, times in Counter(given.profile).items() if times > 1]:
+            raise ChoiceError(f"--profile {twice[0]} is there twice: give everybody once")
         folder = given.profiles or profiles.default_profiles_folder()
         found = {name: profiles.read_profile(profiles.profile_path(folder, name)) for name in given.profile}
+        for profile in found.values():  # what the person chose counts where the flags say nothing
+            if given.genre or given.exclude_genre or given.year:
+                profile["filter"] = asdict(self.wanted)
+            if given.familiarity is not None:
+                profile["familiarity"] = given.familiarity
         lists = {f"person {place}": titles(text) for place, text in enumerate(given.favorites, 1)}
         self.people: dict[str, Any] = {**found, **lists}
 
@@ -149,23 +196,29 @@ class Request:
         excluded = {recommender.row_of(title) for title in given.exclude}
         allowed = self.wanted.mask(recommender.catalog)
         allowed[list(excluded)] = False
-        if given.similar_to:
+        if self.kind == SIMILAR:
             movie = recommender.catalog.movie(recommender.row_of(given.similar_to))
             found = recommender.similar_movies(movie.movie_id, len(allowed))
             kept = [one for one in found if allowed[recommender.row_of(one.movie)]][:n]
             return [Row(one.movie, one.similarity, f"like {movie}, by {one.by}") for one in kept]
-        if len(self.people) > 1:
+        if self.kind == GROUP:
             strategy = given.strategy or AVERAGE
             session = recommender.group_session(self.people, strategy, 0, self.wanted, given.familiarity)
             return self.of_session(session, excluded)
-        person = next(iter(self.people.values()), None)
-        if given.user is None and (given.like or given.method is None) and not isinstance(person, dict):
+        name, person = next(iter(self.people.items()), ("", None))
+        if self.kind == LIKE or (self.kind == FAVORITES and given.method is None and not given.context):
             session = recommender.session(person or (), 0, self.wanted, given.like, given.familiarity)
             return self.of_session(session, excluded)
-        if given.like:
-            raise ChoiceError("--like goes with --favorites, or alone; a profile keeps its own words")
-        user = given.user if given.user is not None else person
-        how = (self.wanted, given.exclude, given.familiarity)
+        wanted, familiarity = self.wanted, given.familiarity
+        if self.kind == PROFILE:
+            wanted, familiarity = MovieFilter(**person.get("filter", {})), person.get("familiarity")
+            if person["words"] and given.method != POPULARITY and not ratings_of(person, recommender.catalog)[0]:
+                remedy = f"give its words with --like, or start python -m model.runsvd --profile {name}"
+                raise ChoiceError(f"profile {name} has words and no movies: {remedy}")
+            if person["words"]:
+                recommender.notes.append(f"the words of profile {name} count in a session only")
+        user = given.user if person is None else person
+        how = (wanted, given.exclude, familiarity)
         ranked = recommender.recommend(user, n, given.method, *how, context=given.context)
         return [Row(one.movie, one.score, self.why(user, one.movie, one.by)) for one in ranked]
 
@@ -186,7 +239,8 @@ class Request:
             return ""
         explained = self.recommender.explain(user, movie)
         near = ", ".join(f"{one} {cosine:.0%}" for one, cosine in explained.similar_to_your_favorites)
-        return f"{explained.explanation}" + (f"; near your {near}" if near else "") + f" [{by}]"
+        fits = explained.explanation
+        return f"ranked by {by}; beside that, {fits[0].lower()}{fits[1:]}" + (f"; near your {near}" if near else "")
 
 
 def titles(text: str) -> list[str]:

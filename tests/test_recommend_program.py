@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model import demo, recommend, runsvd
-from recommender import ChoiceError, DataError, MovieFilter, Recommender, TastevecError
+from recommender import ChoiceError, DataError, Movie, MovieFilter, Recommender, TastevecError
 from recommender.data.files import dump_json
 
 PROFILES = {"anna": [4973, 5618], "ben": [1036, 3527]}
@@ -48,7 +48,7 @@ def test_each_kind_of_request_gives_what_the_library_gives(ask, library):
     assert ids(ask("--favorites", "heat; alien", "--like", "funny", "-n", "5")) == shown
     listed = ask("--favorites", "heat;alien", "--method", "svd", "-n", "3", "--why")
     assert ids(listed) == ids(library.recommend(["Heat (1995)", "Alien"], 3, "svd"))
-    assert all("similarity" in one["why"] and "Heat (1995)" in one["why"] for one in listed)
+    assert all("ranked by svd" in one["why"] and "Heat (1995)" in one["why"] for one in listed)
 
 
 def test_filters_exclusions_and_familiarity_are_those_of_the_library(ask, library):
@@ -61,6 +61,34 @@ def test_filters_exclusions_and_familiarity_are_those_of_the_library(ask, librar
     title = str(library.catalog.movie(library.catalog.row_of(first[0])))
     assert ids(ask("--favorites", "heat", "-n", "2", "--exclude", title)) == first[1:]
     assert first[0] not in ids(ask("--similar-to", "heat", "--exclude", title))
+
+
+def test_what_a_profile_holds_counts_unless_flags_say_otherwise(ask, library, tmp_path, capsys):
+    chosen = {"filter": {"genres": ["War"], "first_year": 1980}, "familiarity": 0.9, "words": [["slow", 0]]}
+    profile = {"format_version": 3, "seed": 0, "favorites": [4973, 5618], "answers": [], **chosen}
+    dump_json(profile, tmp_path / "cleo.json")
+    war, comedy = MovieFilter(("War",), (), 1980), MovieFilter(("Comedy",))
+    expected = library.recommend(profile, 5, "svd", war, familiarity=0.9)
+    flags = ("--profile", "cleo", "-n", "5")
+    assert ids(ask(*flags, "--method", "svd")) == ids(expected)
+    recommend.main([*flags, "--method", "svd", "--profiles", str(tmp_path)])
+    assert "words of profile cleo" in capsys.readouterr().err
+    expected = library.recommend(profile, 5, "svd", comedy, familiarity=0.2)
+    assert ids(ask(*flags, "--method", "svd", "--genre", "comedy", "--familiarity", ".2")) == ids(expected)
+    group = {"cleo": {**profile, "filter": {"genres": ["Comedy"]}, "familiarity": 0.2}, "ben": PROFILES["ben"]}
+    session = library.group_session(group, wanted=comedy, familiarity=0.2)
+    shown = library.catalog.movie_ids[session.engine.best(session.state, 5)].tolist()
+    assert ids(ask(*flags, "--profile", "ben", "--genre", "comedy", "--familiarity", ".2")) == shown
+    dump_json({**profile, "favorites": []}, tmp_path / "cleo.json")
+    with pytest.raises(ChoiceError, match="--like"):
+        ask(*flags)
+
+
+def test_json_has_lists_of_genres_and_no_year_where_it_is_unknown(ask, monkeypatch):
+    movie = Movie(1, "Untitled", 0, ("Drama", "War"))
+    monkeypatch.setattr(recommend.Request, "rows", lambda self: [recommend.Row(movie, 1.0, "")])
+    (found,) = ask("--user", "1")
+    assert (found["genres"], found["year"]) == (["Drama", "War"], None)
 
 
 @pytest.mark.parametrize("strategy", ["average", "fair-share"])
@@ -81,7 +109,8 @@ def test_profiles_and_lists_make_a_group(ask, library, strategy):
 
 def test_tables_and_csv_say_the_same(capsys, tmp_path):
     recommend.main(["--similar-to", "heat", "-n", "3", "--why", "--csv", str(tmp_path / "out.csv")])
-    printed = capsys.readouterr().out.splitlines()
+    heading, *printed = capsys.readouterr().out.splitlines()
+    assert heading == "like Heat (1995):"
     with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3
@@ -111,6 +140,18 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--profile", "../x"], "profile"), (["--favorites", "heat", "--csv", "/"], "is a folder"),
     (["--all", "x.xml", "--method", "svd"], "ends in"), (["--all", "x.csv", "--users", "nowhere"], "nowhere"),
     (["--user", "1", "--strategy", "best"], "invalid choice"),
+    (["--user", "1", "--strategy", "average"], "--strategy does not go with --user"),
+    (["--user", "1", "--users", "x"], "--users does not go with --user"),
+    (["--similar-to", "heat", "--familiarity", "7"], "--familiarity does not go with --similar-to"),
+    (["--similar-to", "heat", "--method", "svd"], "--method does not go with --similar-to"),
+    (["--favorites", "heat", "--like", "war", "--method", "svd"], "--method does not go with --like"),
+    (["--favorites", "heat", "--favorites", "alien", "--like", "war"], "--like does not go with a group"),
+    (["--profile", "a", "--profile", "b", "--context"], "--context does not go with a group"),
+    (["--profile", "a", "--like", "war"], "--like does not go with --profile"),
+    (["--profile", "a", "--profile", "a"], "twice"),
+    *((["--all", "x.csv", *flags], "does not go with --all") for flags in (
+        ["--exclude", "zzz"], ["--why"], ["--json"], ["--csv", "y.csv"], ["--familiarity", "0"])),
+    (["--user", "1", "--csv", ""], "--csv: the name is empty"), (["--all", ""], "--all: the name is empty"),
 ]  # fmt: skip
 
 
