@@ -42,8 +42,8 @@ class Recommender:
     """Recommendations from one processed data set; open it with `Recommender.load()`.
 
     Threads may share it: a model is opened or fitted once, by whoever asks first. It is pickled without its models.
-    First calls take, on the shipped data: titles .1 s, similar movies .3 s, words .8 s, `recommend` .1 s, but 4 s for
-    ease and minutes for the stacker or a hybrid unless they are stored. `warm` does all of it at once."""
+    First calls on the shipped data: titles .1 s, similar movies .3 s, words .8 s, `recommend` .1 s, but of what is
+    not stored ease and hybrid_quotas 4 s, stacker and hybrid 2 minutes. `warm` does all of it at once."""
 
     catalog: Catalog
     movie_vectors: np.ndarray  # (n_movies, k) float32

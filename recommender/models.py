@@ -31,7 +31,7 @@ T = TypeVar("T")
 PATIENCE = 5.0  # seconds
 POPULARITY, SVD, EMBEDDING, CONTENT = "popularity", "svd", "embedding", "content"
 DEFAULTS = ("stacker", "two_tower", "directed_ease", "ease")  # the best first
-NEXT = {EMBEDDING: CONTENT, SVD: POPULARITY}  # what stands in for a method that cannot be had here; by default the SVD
+NEXT = {EMBEDDING: CONTENT, SVD: POPULARITY}  # what stands in for a method; for one of DEFAULTS the next, else the SVD
 
 
 class Cost(NamedTuple):
@@ -60,7 +60,7 @@ COSTS = {
 
 
 class Missing(ArtifactError):
-    """What a method needs is not here, and another can stand in."""
+    """What a method needs is not here, or its stored model is damaged, and another can stand in."""
 
 
 class Models:
@@ -114,15 +114,15 @@ class Models:
 
         hybrid.register()
         if method is None:
-            return self.once("the default", self._default)
+            return self.once("the default", lambda: self._default(DEFAULTS))
         name = method if isinstance(method, str) else shown(method)
         return registry.model_class(name).name
 
-    def _default(self) -> str:
-        """Return the best method that needs no long wait: the first of `DEFAULTS` that is stored, or quick to fit."""
+    def _default(self, names: Sequence[str]) -> str:
+        """Return the best method that needs no long wait: the first of `names` that is stored, or quick to fit."""
         from .learn import registry
 
-        for name in DEFAULTS:
+        for name in names:
             kind = registry.model_class(name)
             if has_manifest(self.folder / "artifacts" / (kind.folder or name)):
                 return name
@@ -138,7 +138,10 @@ class Models:
         try:
             return self._opened(name)
         except Missing as error:
-            instead = NEXT.get(name, SVD)
+            if name == POPULARITY:  # nothing is simpler
+                raise
+            later = DEFAULTS[DEFAULTS.index(name) + 1 :] if name in DEFAULTS else ()
+            instead = NEXT.get(name) or self._default(later)
             self.tell(f"no {name} here ({error}): {instead} instead")
             return self.get(instead)
 
@@ -155,7 +158,10 @@ class Models:
             return self._blend(kind(self.catalog))
         # The stored SVD serves sessions and may be fitted on train alone, so it is the last resort.
         if has_manifest(folder) and not (name == SVD and has_ratings):
-            return kind.load(folder, self.catalog)
+            try:
+                return kind.load(folder, self.catalog)
+            except ArtifactError as error:
+                raise Missing(error) from None
         if name == POPULARITY and not has_ratings:
             model = kind()
             model.movie_ids = self.catalog.movie_ids

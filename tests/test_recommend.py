@@ -13,6 +13,7 @@ from recommender import MovieFilter, Recommender, models, ranking
 from recommender.data.errors import ArtifactError, SettingsError
 from recommender.data.interactions import Interactions
 from recommender.hybrid import HybridQuotas
+from recommender.learn import registry
 from recommender.models import Models, cost
 from recommender.opening import open_index
 from tests.test_hybrid import Fixed, of
@@ -135,6 +136,28 @@ def test_what_is_missing_is_told_once_and_something_stands_in(tmp_path, caplog):
     assert by_count == [4, 3, 7]  # of tiny.FILMS, by ratings
     with pytest.raises(ArtifactError, match=r"no ratings in .*preprocess\.setup"):
         tiny.recommend(1)
+
+
+def test_nobody_known_gets_what_is_popular(shipped):
+    everybody = shipped.recommend([], 2, "popularity", at=NOW)
+    assert everybody[0].movie.title == "The Shawshank Redemption"
+    later = {"favorites": [], "answers": [[everybody[0].movie.movie_id, "later"]], "words": []}
+    assert shipped.recommend(later, 2, "popularity", at=NOW) == everybody
+
+
+def test_a_stored_model_that_is_damaged_is_told_and_the_next_stands_in(tmp_path):
+    folder = make_processed(tmp_path) / "artifacts"
+    for name in ("stacker", "two_tower", "popularity"):
+        place = folder / (registry.model_class(name).folder or name)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "manifest.json").write_text("{}")
+    tiny = Recommender.load(tmp_path)
+    assert {one.by for one in tiny.recommend([1], 3, at=NOW)} == {"svd"}
+    told = [note for note in tiny.notes if " instead" in note]
+    assert [note.split()[1] for note in told] == ["stacker", "two_tower"]
+    assert all("is damaged" in note and "\n" not in note for note in told)
+    with pytest.raises(ArtifactError, match=r"popularity.*is damaged"):
+        tiny.recommend([1], 3, "popularity")
 
 
 def test_a_slow_fit_is_told_before_and_one_that_memory_does_not_hold_is_refused(monkeypatch):
