@@ -13,7 +13,7 @@ import dataclasses
 import numbers
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -27,14 +27,12 @@ from .data.titles import TitleIndex
 from .learn.base import CANDIDATES, Ranker
 from .linalg.rows import top_n
 from .session.policy import MovieFilter, PolicySettings
-from .session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP, Reason
+from .session.state import NOT_SEEN, STARS, Reason
 
 LATEST = 2**32  # seconds; a larger value is in milliseconds
 FAVORITE = 5.0  # stars of a movie that is named without any
 DAY_PARTS = {"morning": range(6, 12), "afternoon": range(12, 17), "evening": range(17, 22)}  # hours; else "night"
 NIGHT = "night"
-STARS = {LIKE: 4.5, DISLIKE: 2.0, NOT_INTERESTED: 2.5}  # of an answer without a rating
-NOT_SEEN = (LATER, SKIP)
 PEOPLE = "the id of a user in the data, a profile as read_profile returns it, or a list of (movie, stars)"
 TASTE, N_NEAR = "taste", 3
 _BLOCK, _SIGNS = 64, re.compile(r"\W+")
@@ -158,17 +156,11 @@ def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, 
     """
     if not isinstance(given, (list, tuple)):
         raise ChoiceError(f"user {shown(given)}: give {PEOPLE}")
-    entries = [one if isinstance(one, (tuple, list)) else (one, FAVORITE) for one in given]
+    entries: list[Any] = [rated(one) if isinstance(one, (tuple, list)) else (one, FAVORITE) for one in given]
     rows, stars, times = [], [], []
     for place, entry in enumerate(entries):
-        if len(entry) not in (2, 3):
-            raise ChoiceError(f"{shown(entry)}: give (movie, rating), or (movie, rating, seconds since 1970)")
-        value = entry[1]
-        is_number = isinstance(value, (float, numbers.Real)) and not isinstance(value, bool)
-        if not is_number or not 0.5 <= value <= 5:  # NaN too
-            raise ChoiceError(f"rating {shown(value)} of {shown(entry[0])}: give a number from 0.5 to 5")
         rows.append(row_of(entry[0]))
-        stars.append(float(value))
+        stars.append(float(entry[1]))
         times.append(moment(entry[2]) if len(entry) == 3 else max(0, at - len(entries) + 1 + place))
     if len(set(rows)) < len(rows):
         twice = next(entry[0] for entry, row in zip(entries, rows) if rows.count(row) > 1)
@@ -176,6 +168,17 @@ def history_of(given: Any, row_of: Callable[[Any], int], movie_ids: np.ndarray, 
     zeros = np.zeros(len(rows), dtype=np.int64)
     columns = np.array(rows, np.int32), np.array(stars, np.float32), np.array(times, np.int64)
     return Interactions.from_rows(np.zeros(1, dtype=np.int64), movie_ids, zeros, *columns)
+
+
+def rated(entry: Sequence[Any]) -> Sequence[Any]:
+    """Return `entry`; raises `ChoiceError` if it is not (movie, stars), or (movie, stars, seconds since 1970)."""
+    if len(entry) not in (2, 3):
+        raise ChoiceError(f"{shown(entry)}: give (movie, rating), or (movie, rating, seconds since 1970)")
+    value = entry[1]
+    is_number = isinstance(value, (float, numbers.Real)) and not isinstance(value, bool)
+    if not is_number or not 0.5 <= value <= 5:  # NaN too
+        raise ChoiceError(f"rating {shown(value)} of {shown(entry[0])}: give a number from 0.5 to 5")
+    return entry
 
 
 def ratings_of(profile: Mapping[str, Any], catalog: Catalog) -> tuple[list[Any], list[int]]:

@@ -121,10 +121,13 @@ def test_files_that_cannot_be_written_are_refused(shipped, tmp_path):
 
 def test_a_group_is_made_of_lists_ratings_and_profiles(shipped):
     profile = {"format_version": 3, "seed": 0, "favorites": [480], "answers": [[589, "like"]], "words": []}
-    people = {"Anna": ["Amelie", ("Spirited Away", 5), ("Titanic (1997)", 1), ("Toy Story (1995)", 3)], "Ben": profile}
+    people = {
+        "Anna": ["Amelie", ("Spirited Away", np.float32(5)), ("Titanic (1997)", 1), ("Toy Story (1995)", 3)],
+        "Ben": profile,
+    }
     session = shipped.group_session(people, "fair-share")
     anna, ben = (member.state for member in session.engine.members)
-    assert [event.answer for event in anna.events] == ["favorite", "like", "dislike", "skip"]
+    assert [event.answer for event in anna.events] == ["favorite", "like", "dislike", "seen"]
     assert [event.answer for event in ben.events] == ["favorite", "like"]
     shown = session.next()
     assert [reason.text.split(",")[0] for reason in shown.because] == ["for Anna", "for Ben"]
@@ -133,7 +136,9 @@ def test_a_group_is_made_of_lists_ratings_and_profiles(shipped):
         ({"Anna": ["Heat"]}, "2 to 8"),
         (["Heat"], "give a dict"),
         ({"A": ["Heat"], "B": []}, "neither a profile"),
-        ({"A": ["Heat"], "B": [("Alien", "x")]}, r"\(movie, stars\)"),
+        ({"A": ["Heat"], "B": {"favorites": [6]}}, "neither a profile"),
+        ({"A": ["Heat"], "B": [("Alien",)]}, r"\(movie, rating\)"),
+        *(({"A": ["Heat"], "B": [("Alien", stars)]}, "0.5 to 5") for stars in ("x", 100, float("inf"), True)),
     ):
         with pytest.raises(ChoiceError, match=message):
             shipped.group_session(wrong)

@@ -11,7 +11,7 @@ import pytest
 from recommender.data.errors import ChoiceError
 from recommender.session.engine import no_words
 from recommender.session.group import STRATEGIES, GroupEngine, Member
-from recommender.session.state import LIKE, SKIP, Event, SessionState
+from recommender.session.state import LATER, LIKE, SKIP, Event, SessionState
 
 from .test_session import make_engine
 
@@ -65,6 +65,19 @@ def test_the_fair_share_is_that_of_who_got_least_so_far():
         assert state.current == int(((z.mean(axis=0) + z[got.argmin()]) / 2).argmax())
         state = engine.step(state, SKIP)
     assert turns == {0, 1}
+
+
+def test_what_somebody_has_for_later_can_be_shown_until_the_group_has_answered_it():
+    first = make_group().start_group().current
+    engine = make_group("average", ANNA._replace(answers=(*ANNA.answers, Event(first, LATER))), BEN)
+    state = engine.start_group()
+    assert np.isfinite(engine.scores(state)[first])
+    assert engine.scores(state)[20] == -np.inf  # liked: seen
+    heard = engine.answer(state, {first: LATER})
+    assert engine.scores(heard)[first] == -np.inf
+    assert sum(one.value for one in engine.explain(heard)) == pytest.approx(
+        engine.scores(heard)[heard.current], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

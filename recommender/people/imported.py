@@ -1,6 +1,6 @@
 """A profile of what was imported: answers as a session understands them, and the ratings themselves.
 
-    rating >= 4: like, < 3: dislike, between: not interested (as the replay answers);  a heart: like, unless disliked
+    rating >= 4: like, < 3: dislike, between: seen (session/state.py);  a heart: like, unless disliked
     seen without a rating: seen;  on a watchlist: later
 
 A profile without favorites gets the ten best of the likes, later ones first where the ratings are equal: on held-out
@@ -16,7 +16,7 @@ from typing import Any
 from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, shown
 from ..data.interactions import LIKED, NEUTRAL
-from ..session.state import DISLIKE, FAVORITE, LATER, LIKE, NOT_INTERESTED, SEEN
+from ..session.state import FAVORITE, LATER, LIKE, SEEN, answer_for
 from .exports import WATCHLIST, Entry
 from .matching import APPLIED, GUESS, MISSED, Film
 
@@ -32,7 +32,7 @@ def answer_of(film: Film) -> str:
     if film.liked and (rating is None or rating >= NEUTRAL):
         return LIKE
     if rating is not None:
-        return LIKE if rating >= LIKED else NOT_INTERESTED if rating >= NEUTRAL else DISLIKE
+        return answer_for(rating)
     return LATER if film.entry.kind == WATCHLIST else SEEN
 
 

@@ -7,7 +7,8 @@
 
 points_pi: what the session of person p alone gives movie i (engine.py); q: who got least so far, by the sum of z over
 the movies shown. Average and least misery are of Masthoff 2011, "Group recommender systems: combining individual
-models". Everybody keeps favorites, answers and words of their own; what is said in the session counts for all.
+models". Everybody keeps favorites, answers and words of their own; what is said in the session counts for all. What
+somebody has for later, or skipped, can be shown.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from ..data.errors import ChoiceError, shown
 from .engine import SessionEngine
-from .state import Reason, SessionState
+from .state import NOT_SEEN, Reason, SessionState
 
 AVERAGE, LEAST_MISERY, FAIR_SHARE = STRATEGIES = ("average", "least-misery", "fair-share")
 MOST_MEMBERS = 8
@@ -77,8 +78,8 @@ class GroupEngine(SessionEngine):
         """Return z (n_members, n_movies), -inf for what somebody cannot be shown, and the candidates (n_movies,)."""
         points = np.array([self.points(self._own(member, state)) for member in self.members])
         candidates = np.isfinite(points).all(axis=0)
-        answered = [event.row for one in (*(member.state for member in self.members), state) for event in one.answers]
-        candidates[answered] = False
+        seen = [one for member in self.members for one in member.state.answers if one.answer not in NOT_SEEN]
+        candidates[[event.row for event in (*seen, *state.answers)]] = False
         of_candidates = points[:, candidates]
         if not of_candidates.size:
             return points, candidates

@@ -7,13 +7,21 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..data.catalog import Movie
+from ..data.interactions import LIKED, NEUTRAL
 from .policy import MovieFilter
 
 FAVORITE, LIKE, DISLIKE, SKIP, TEXT = "favorite", "like", "dislike", "skip", "text"
 NOT_INTERESTED, LATER = "not interested", "later"  # a mild no; a mild yes, for the watchlist
-SEEN = "seen"  # without a rating, from an import: the same mild yes
+SEEN = "seen"  # rated 3 or 3.5, or not at all, in an import: the same mild yes
 ANSWERS = (LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER, SEEN)
 NO_ROW = -1
+NOT_SEEN = (LATER, SKIP)
+STARS = {LIKE: 4.5, DISLIKE: 2.0, NOT_INTERESTED: 2.5}  # of an answer without a rating
+
+
+def answer_for(stars: float) -> str:
+    """Return what a rating means as an answer: 4 or more a like, 3 or 3.5 no more than seen, less a dislike."""
+    return LIKE if stars >= LIKED else SEEN if stars >= NEUTRAL else DISLIKE
 
 
 class PseudoItem(NamedTuple):
