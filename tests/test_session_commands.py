@@ -182,12 +182,15 @@ READ = [
 ]
 FILTERS = [
     ("only comedy, sci-fi and war", MovieFilter(("comedy", "sci-fi", "war"), ("Drama",), 1980, 1985)),
+    ("only noir or comedies", MovieFilter(("Film-Noir", "Comedy"), ("Drama",), 1980, 1985)),
     ("not horror or drama", MovieFilter(("Action",), ("Drama", "horror", "drama"), 1980, 1985)),
     *((text, MovieFilter(("Action",), ("Drama",), *years)) for text, years in (
         ("1990s", (1990, 1999)), ("90s", (1990, 1999)), ("1994", (1994, 1994)), ("1990-", (1990, None)),
         ("1990-1999", (1990, 1999)),
         ("-1970", (None, 1970)), ("after 2000", (2001, None)), ("before 1980", (None, 1979)),
-        ("the seventies", (1970, 1979)), ("between 1980 and 1985", (1980, 1985)), ("older than 1960", (None, 1959)),
+        ("only 1990s", (1990, 1999)), ("80s and 90s", (1980, 1999)),
+        ("the seventies", (1970, 1979)),
+        ("between 1980 and 1985", (1980, 1985)), ("older than 1960", (None, 1959)),
     )),
     ("any", MovieFilter()),
 ]  # fmt: skip

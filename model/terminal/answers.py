@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Optional
 from recommender.data.errors import ChoiceError, shown
 from recommender.session.policy import TERMS, MovieFilter
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP
+from recommender.text.everyday_words import GENRES
 from recommender.text.year_words import EVER, read_years
 
 HELP = {
@@ -53,6 +54,7 @@ _ANSWERS = {"y": LIKE, "yes": LIKE, "like": LIKE, "n": DISLIKE, "no": DISLIKE, "
 _ANSWERS.update({"s": SKIP, "skip": SKIP, "next": SKIP, "x": NOT_INTERESTED, "l": LATER, "later": LATER})
 _PLAIN = {"i": "info", "w": "why", "u": "undo", "back": "undo", "q": "quit", "exit": "quit", "?": "help", "h": "help"}
 _PLAIN.update({word: word for word in (*_PLAIN.values(), "again")})
+_GENRES = {name.strip(): genre for genre, names in GENRES.items() for name in names.split(",")}
 _NUMBERED = re.compile(r"(\d+)\s*([a-z]+)[\s,;]*")
 MOST_LISTED = 20
 
@@ -93,10 +95,10 @@ def read(line: str) -> Command:
         return Command("familiarity", 0.2 if said == "+" else -0.2)
     if first == "list":
         return Command("list", _count(rest or "5"))
-    if _NUMBERED.match(said) and not re.fullmatch(r"\d{4}s|[3-9]0s", said):
-        return Command("several", _numbered(said))
-    if narrower := _filter(said):
+    if narrower := _filter(said):  # before numbers: 80s and 90s
         return Command("filter", narrower)
+    if _NUMBERED.match(said):
+        return Command("several", _numbered(said))
     if first in ("only", "not"):
         raise ChoiceError(f"{first} which genre? only comedy, or not horror")
     if re.fullmatch(r"[\d\s,;]+", said):
@@ -130,8 +132,11 @@ def _filter(said: str) -> Optional[Callable[[MovieFilter], MovieFilter]]:
     first, _, rest = said.partition(" ")
     if said == "any":
         return lambda wanted: MovieFilter()
-    if first in ("only", "not") and rest:
-        genres = tuple(filter(None, map(str.strip, re.split(r"[,;]| and | or ", rest))))
+    if first == "only" and read_years(rest)[0]:
+        said = rest
+    elif first in ("only", "not") and rest:
+        given = filter(None, map(str.strip, re.split(r"[,;]| and | or ", rest)))
+        genres = tuple(_GENRES.get(name, name) for name in given)
         if first == "only":
             return lambda wanted: replace(wanted, genres=genres)
         return lambda wanted: replace(wanted, exclude_genres=tuple(dict.fromkeys((*wanted.exclude_genres, *genres))))
