@@ -51,6 +51,17 @@ def test_what_has_nothing_to_do_with_a_parameter_is_told(server, word):
     assert len(server.requests) == 3
 
 
+def test_a_schema_is_left_out_after_422_and_501_but_not_for_what_was_asked(server):
+    for status in (422, 501):
+        server.faults = [Reply(status, {"detail": "extra field"})] * (2 if status == 501 else 1)  # 501 is repeated
+        assert opened(server).ask(ASK, SCHEMA).form == "json_object"
+    server.requests.clear()
+    server.faults = [Reply(400, {"error": {"code": "content_filter", "message": "flagged"}})]
+    with pytest.raises(WebError):
+        opened(server).ask(ASK, SCHEMA)
+    assert len(server.requests) == 1
+
+
 def test_tokens_are_those_of_the_server_or_a_fourth_of_the_characters(server):
     usages = [{"total_tokens": 7}, {"prompt_tokens": 4, "completion_tokens": 5}, None, {}, [], {"total_tokens": "?"}]
     for usage, n in zip(usages, (7, 9, 10, 10, 10, 10)):
@@ -96,6 +107,7 @@ STREAMS = [
     (says("A thief.", "", stream=True), "A thief.", "cut"),  # no reason for the end
     (says("A thief.", "", stream=True, more=""), "A thief.", "cut"),
     (says("<think>Heat is [old] </think> A thief.", stream=True), "A thief.", "stop"),
+    (Reply(200, event("<thi") + event("nk>x</think>A thief."), wait_in_body=1e-4), "A thief.", "cut"),
     (says("A \x1b[31mthief\x07.", stream=True), "A [31mthief.", "stop"),
     (says("A thief."), "A thief.", "stop"),  # can't stream
     (Reply(200, ": ping\r\n\r\n" + event("A thief.").replace("\n", "\r\n") + "data: {broken\n\n"), "A thief.", "cut"),
@@ -134,7 +146,9 @@ def test_a_stream_that_failed_before_its_first_word_is_repeated(server):
 
 
 def test_a_slow_stream_ends_with_the_time_limit_and_what_came(server):
-    server.faults = [Reply(200, event("A thief.") + ": waiting\n" * 50, wait_in_body=0.005)]
+    server.faults = [
+        Reply(200, event("A thief.") + ": waiting\n" * 50 + says("", stream=True).body, wait_in_body=0.005)
+    ]
     answer = opened(server, timeout=0.5).ask(ASK, show=lambda piece: None)
     assert (answer.text, answer.end) == ("A thief.", "cut")
 

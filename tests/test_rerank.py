@@ -67,11 +67,14 @@ LIES = [
     ('{"ranking": [7, 3, 9, 1, 12]}', PICKED, "ok"),
     ('{"ranking": "7, 3, 9, 1, 12"}', PICKED, "ok"),
     ('{"ranking": ["7.", "(3)", "[9]", "1", "#12"]}', PICKED, "ok"),
-    (json.dumps([{"rank": i, "number": n, "year": 5} for i, n in enumerate(GOOD.values())]), PICKED, "ok"),
+    (json.dumps([{"rank": i, "number": n, "runtime": 12} for i, n in enumerate(GOOD.values())]), PICKED, "ok"),
     (json.dumps({"picks": [{"id": n, "score": 2} for n in GOOD.values()]}), PICKED, "ok"),
     (json.dumps({**GOOD, "confidence": 4, "total": 5}), PICKED, "ok"),
     (json.dumps([7, 3, 9, 1, 12, *range(13, 21)]), PICKED, "ok"),
     (json.dumps([7, 3, 9, 1, 12, *range(21, 221)]), PICKED, "ok, 200 dropped"),
+    (json.dumps({**GOOD, **{f"place_{k}_reason": "1, 2" for k in range(1, 6)}}), PICKED, "ok"),
+    (json.dumps([{"title": "21", "number": n, "year": 1917, "why": "20"} for n in GOOD.values()]), PICKED, "ok"),
+    (json.dumps([[{"movie": n}] for n in GOOD.values()]), PICKED, "ok"),
     # JSON with something around it
     (f"<think>3, 5, no: [5, 4]</think>{J}", PICKED, "ok"),
     (f"<think>[1, 2, 3, 4, 5]</think>\n```json\n{J}\n```", PICKED, "text"),
@@ -90,6 +93,8 @@ LIES = [
     ("\ufeff" + J, PICKED, "text"),
     (f"以下是我的推荐：{J} 希望您喜欢", PICKED, "text"),
     (f"إليك القائمة {J}", PICKED, "text"),
+    ("Well: " + json.dumps({**GOOD, "place_1_reason": 'the "}" film, [1'}) + " :]", PICKED, "text"),
+    (json.dumps({**GOOD, "reason": "from [1, 2, 4, 5, 6, 8]"}), PICKED, "ok"),
     # half of it
     (J[:-1], [6, 2, 8, 0, 1], "text, 1 filled"),
     (J[:-3], [6, 2, 8, 0, 1], "text, 1 filled"),
@@ -138,6 +143,9 @@ LIES = [
             json.dumps({"movies": [{"title": "Heat", "year": 1995}]}),
             json.dumps({"tool_calls": [{"name": "rm", "arguments": "-rf /"}]}),
             json.dumps("7, 3"),
+            "[" * 400 + " 7" + "]" * 400,
+            json.dumps([{"title": "9", "rank": 1, "rating": 4, "why": "8"}]),
+            json.dumps({"reason": "7, 3, 9, 1, 12", "explanation": "7"}),
             "I'm sorry, but I can't help with that.",
             "As an AI language model I do not watch movies.",
             "<think>7, 3, 9",
@@ -164,7 +172,7 @@ FAULTS = [
     Reply(200, "null"),
     Reply(200, b"<html><title>Login</title></html>"),
     Reply(200, b""),
-    Reply(200, b"x" * (10 << 20)),
+    says(J + " " * (10 << 20)),
     Reply(200, '{"choices": [{"message": {"content": "é"}}]}'.encode("latin-1")),
     Reply(200, {"choices": [{"message": None}]}),
     Reply(200, {"choices": [{"message": {"content": {"a": 1}}}]}),
@@ -220,6 +228,7 @@ def test_an_answer_that_was_no_use_is_repaired_once(server):
     found = reranker(server).rerank(candidates(), {}, 5)
     assert (found.order, found.status, found.tokens) == (PICKED, "repaired", 100)
     first, second = (request.body for request in server.requests)
+    assert "response_format" not in second
     assert (second["messages"][:2], second["messages"][2]["content"]) == (first["messages"], PROSE)
 
 
@@ -247,6 +256,14 @@ def test_shuffles_are_seeded_and_their_ranks_averaged(server):
 
     server.chat = prefers_the_last
     found = reranker(server, shuffles=3, seed=4).rerank(cards, {}, 5)
+    ranks = np.zeros(20)
+    for text in asked:
+        listed = [line.split(",")[0].split("Movie ")[1][0] for line in text.split("\n") if ", match" in line]
+        picked = ["H", *[letter for letter in reversed(listed) if letter != "H"][:4]]
+        for i in range(20):
+            letter = "ABCDEFGHIJKLMNOPQRST"[i]
+            ranks[i] += picked.index(letter) if letter in picked else (5 + 19) / 2
+    assert found.order == np.argsort(ranks, kind="stable")[:5].tolist()
     assert found.order[0] == 7
     assert found.status == "ok"
     assert found.tokens == 150
@@ -265,6 +282,12 @@ def test_of_several_answers_those_that_can_be_read_count(server):
     assert found.note
 
 
+def test_of_several_answers_the_worst_step_is_told(server):
+    texts = [PROSE, f"```{J}```", J]
+    server.chat = lambda messages: J if len(messages) == 4 else texts.pop()
+    assert reranker(server, shuffles=3).rerank(candidates(), {}, 5).status == "repaired"
+
+
 def test_ids_sends_nothing_of_the_person_and_explain_asks_for_reasons(server):
     server.chat = lambda messages: json.dumps(
         {**GOOD, "place_1_reason": "You liked \x1b[31mHeat: see http://x.example/ now."}
@@ -277,19 +300,22 @@ def test_ids_sends_nothing_of_the_person_and_explain_asks_for_reasons(server):
     sent = json.dumps(server.requests[-1].body)
     assert all(word in sent for word in ("Secretly loved", "private words", "place_5_reason"))
     assert found.reasons == ["You liked [31mHeat: see now.", "", "", "", ""]
+    server.chat = lambda messages: json.dumps([{"number": 3, "why": "Calm."}, {"id": 4, "reason": "x " * 900}])
+    found = reranker(server).rerank(candidates(), about, 5)
+    assert (found.order[:2], found.reasons[0], len(found.reasons[1])) == ([2, 3], "Calm.", 243)
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_what_a_catalog_or_a_person_says_stays_within_the_data(server, text):
     server.chat = lambda messages: J
     cards = candidates(movies={2: movie(2, text, text), 5: movie(5, overview=text * 500)})
-    found = reranker(server).rerank(cards, {"Taste": text, text: [text]}, 5)
+    found = reranker(server).rerank(cards, {"Taste": text * 500, text: [text], **dict.fromkeys("abcdefghij", "")}, 5)
     system, user = (message["content"] for message in server.requests[0].body["messages"])
     assert found.order == PICKED
     assert text not in system
     assert (user.count("<data>"), user.count("</data>"), user.count("<")) == (1, 1, 2)
     assert user.replace("\n", "").isprintable()
-    assert len(user.split("\n")) == 20 + 2 + 3
+    assert len(user.split("\n")) == 20 + 8 + 3
     assert max(map(len, user.split("\n"))) < 800
 
 
@@ -299,6 +325,8 @@ def test_mmr_takes_the_best_and_then_what_differs():
     assert MMRReranker(0.7).rerank(cards, {}, 2).order == [0, 2]
     assert MMRReranker(1.0).rerank(cards, {}, 2).order == [0, 1]
     assert MMRReranker().rerank(cards, {}, 9).order == [0, 2, 1]
+    third = Candidate(3, movie(3), 0.5, np.array([0, 0, 1.0]))
+    assert MMRReranker(0.7).rerank([*cards, third], {}, 3).order == [0, 2, 3], "movie 1 is still like movie 0"
     assert MMRReranker().rerank([], {}, 5).order == []
 
 

@@ -22,7 +22,9 @@ from ..data.errors import one_line
 _MOST_READ, _MOST_STARTS = 20_000, 100  # characters of an answer; brackets in it
 _NUMBER_NAMES = ("number", "id", "no", "candidate", "index", "movie_number", "movie_id", "movie")
 _REASON_NAMES = ("reason", "why", "explanation", "justification", "because")
-_OTHER_NUMBERS = re.compile(r"(?:.*_)?(?:year|rank|score|rating|position|count|confidence|place|match|total)")
+_OTHER_FIELDS = re.compile(
+    r"(?:.*_)?(?:year|rank|score|rating|position|count|confidence|place|match|total|title|name|reason|why|explanation)"
+)
 _NUMBERS = re.compile(r"(?:[#\[(]?\d{1,4}[.)\]]?(?:[\s,;>]+|$)){1,50}")  # "7", "#7", "7.", "7, 3", "[7] > [3]"
 _URL = re.compile(r"(?i)\b(?:https?|ftp|file)://\S*|\bwww\.\S+")
 _CLOSES = {"{": "}", "[": "]"}
@@ -96,7 +98,7 @@ def repair(answer: str, n: int) -> list[dict[str, str]]:
 class Picks(NamedTuple):
     """What an answer names.
 
-    reasons: number -> reason ("": none), at most n, in the order of the answer.  dropped: how many numbers were unknown
+    reasons: number -> reason ("": none), in the order of the answer.  dropped: how many numbers were unknown
     or repeated.  whole: the answer is JSON and nothing else.
     """
 
@@ -105,10 +107,10 @@ class Picks(NamedTuple):
     whole: bool
 
 
-def read_picks(text: str, n_candidates: int, n: int) -> Picks:
-    """Return the numbers from 1 to `n_candidates` in what a model wrote, the first n.
+def read_picks(text: str, n_candidates: int) -> Picks:
+    """Return the numbers from 1 to `n_candidates` in what a model wrote.
 
-    >>> read_picks('Sure! {"place_1": 7, "place_1_reason": "Heat, again.", "place_2": "#3", "place_3": 99}', 20, 3)
+    >>> read_picks('Sure! {"place_1": 7, "place_1_reason": "Heat, again.", "place_2": "#3", "place_3": 99}', 20)
     Picks(reasons={7: 'Heat, again.', 3: ''}, dropped=1, whole=False)
     """
     best, dropped, whole = dict[int, str](), 0, False
@@ -117,7 +119,7 @@ def read_picks(text: str, n_candidates: int, n: int) -> Picks:
         for number, reason in _walk(value, 0):
             if not 1 <= number <= n_candidates or number in found:
                 wrong += 1
-            elif len(found) < n:
+            else:
                 found[number] = sentence(reason)
         if len(found) > len(best) or not best:
             best, dropped = found, wrong
@@ -186,7 +188,7 @@ def _walk(value: Any, depth: int) -> Iterator[tuple[int, str]]:
             yield from ((number, reason) for number, _ in _walk(named, depth + 1))
             return
         for name, part in sorted(fields.items(), key=lambda field: _place(field[0])):
-            if not _OTHER_NUMBERS.fullmatch(name):
+            if not _OTHER_FIELDS.fullmatch(name):
                 said = fields.get(f"{name}_reason")
                 said = said if isinstance(said, str) else ""
                 yield from ((number, reason or said) for number, reason in _walk(part, depth + 1))

@@ -182,7 +182,7 @@ class LLMReranker(Reranker):
             for step in ("", "repaired"):
                 answer = self.client.ask(messages, None if step else schema, n * (80 if self.explain else 16) + 40)
                 tokens += answer.tokens
-                picks = prompts.read_picks(answer.text, len(order), n)
+                picks = prompts.read_picks(answer.text, len(order))
                 if picks.reasons and not answer.refused:
                     form = "ok" if answer.form == "json_schema" else answer.form
                     chosen = {order[number - 1]: reason for number, reason in picks.reasons.items()}
