@@ -69,15 +69,20 @@ def import_into(path: Optional[Path], given: argparse.Namespace) -> None:
         entries += read_export(file)
     ids = {key: row[2] for key, row in corrections.items() if row[2] is not None}
     films = matching.Matcher(catalog, ids, given.by_name).films(entries)
-    report(films, catalog)
+    nothing = given.files and not any(film.how in APPLIED for film in films)
+    report(films, catalog, kept=not given.preview and not nothing)
     if given.preview:
         print("This is a preview: nothing was written.")
         return
     if given.corrections:
         n_rows = write_corrections(given.corrections, corrections, films, catalog)
         print(f"Wrote {n_rows:,} to {given.corrections}: correct its movieId, 0 for none, and import again.")
-    if given.files and not any(film.how in APPLIED for film in films):
-        raise DataError(f"none of {len(films):,} films was matched: --corrections FILE.csv lists them to correct")
+    if nothing and not films:
+        raise DataError(f"no film is in {', '.join(map(str, given.files))}: export again, or give another file")
+    if nothing:
+        bare = not given.by_name and any(film.how == GUESS and not film.entry.year for film in films)
+        remedy = "--by-name takes names without a year, " * bare + "--corrections FILE.csv lists them to correct"
+        raise DataError(f"none of {len(films):,} films was matched: {remedy}")
     if path:
         profile = imported.with_films(old, films, catalog)
         with replace_file(path) as temporary:
@@ -87,11 +92,15 @@ def import_into(path: Optional[Path], given: argparse.Namespace) -> None:
 
 def read_corrections(path: Path, catalog: Catalog) -> Corrections:
     """Return the rows of a table that `write_corrections` wrote and somebody edited; none if there is no file."""
-    need_file(path, "--corrections", "name,year,movieId")
+    need_file(path, "--corrections")
     corrections: Corrections = {}
-    if path.exists():
-        _, rows = table(decoded(path.read_bytes(), str(path)), str(path))
+    if path.exists() and (data := path.read_bytes()):
+        header, rows = table(decoded(data, str(path)), str(path))
+        cells = dict.fromkeys(("name", "year", "movieid"), "")
+        if not cells.keys() <= {*header}:
+            raise DataError(f"{path} is not of this program: move it, or give another --corrections")
         for where, row in rows:
+            row = {**cells, **row}  # a spreadsheet leaves out cells at the end
             movie_id = whole_number(row["movieid"])
             if row["movieid"] and (movie_id is None or (movie_id and movie_id not in catalog)):
                 raise DataError(f"{where}: no movie {shown(row['movieid'])} here: give a movieId, or 0 for none")
@@ -117,8 +126,8 @@ def write_corrections(path: Path, corrections: Corrections, films: Sequence[Film
     return len(rows)
 
 
-def report(films: Sequence[Film], catalog: Catalog) -> None:
-    """Print how many films were matched, and which were guessed and missed."""
+def report(films: Sequence[Film], catalog: Catalog, kept: bool) -> None:
+    """Print how many films were matched, and which were guessed and missed; kept: whether a profile keeps these."""
     matched = [film for film in films if film.how in APPLIED]
     hows = Counter(film.how for film in matched)
     how = ", ".join(f"{hows[name]:,} by {name}" for name in APPLIED if hows[name])
@@ -127,9 +136,12 @@ def report(films: Sequence[Film], catalog: Catalog) -> None:
     print(f"matched {len(matched):,}: {rated:,} rated, {n_seen - rated:,} seen without a rating, {n_list:,} for later")
     if how:
         print(f"   {how}")
-    for name, meaning in ((GUESS, "not imported; --corrections FILE.csv lists them"), (MISSED, "kept in the profile")):
+    for name, meaning in (
+        (GUESS, "not imported; --corrections FILE.csv lists them"),
+        (MISSED, "kept in the profile" * kept),
+    ):
         those = [film for film in films if film.how == name]
-        print(f"{name} {len(those):,}" + (f": {meaning}" if those else ""))
+        print(f"{name} {len(those):,}" + (f": {meaning}" if those and meaning else ""))
         for film in those[:MOST_LISTED]:
             print(f"   {film.entry}" + ("" if film.row is None else f": is it {catalog.movie(film.row)}?"))
         if len(those) > MOST_LISTED:

@@ -126,10 +126,11 @@ EXPORTS = {
     "tmdb": (
         "x.csv",
         "TMDb ID,IMDb ID,Type,Name,Release Date,Rating,Your Rating,Date Rated\n396535,tt5700672,movie,부산행,"
-        "2016-07-20T00:00:00Z,7.757,7,2023-05-02T09:29:50Z\n680,tt0583459,tv,Friends,1994-09-22,6.9,8,\n",
+        "2016-07-20T00:00:00Z,7.757,7,2023-05-02T09:29:50Z\n680,tt0583459,tv,Friends,1994-09-22,6.9,8,\n2,,movie,A,,,0.5,2500-01-01\n",
         [
             Entry(("부산행",), 2016, rating=3.5, date="2023-05-02", imdb="5700672", tmdb="396535"),
             Entry((), 1994, rating=4.0, imdb="0583459", tv=True),
+            Entry(("A",), rating=0.5, tmdb="2"),  # 0.25, and a date that no time stamp has
         ],
     ),
     "what letterboxd imports": (
@@ -212,7 +213,9 @@ BAD = {  # content or None, a part of the message
     "damaged zip": ("a.zip", DAMAGED, "damaged"),
     "bomb": ("a.zip", zipped({"ratings.csv": RATED + " " * MAX_BYTES}), "more than 64 MB"),
     "nothing here": ("a.csv", f"{RATED}2024-01-01,Heat,1995,u,5\n", "none of 1 films was matched"),
-    "no rows": ("a.csv", RATED, "none of 0 films"),
+    "no rows": ("a.csv", RATED, "no film is in"),
+    "names alone": ("a.csv", "Title,Date\nAlpha,1/2/20\n", "--by-name"),
+    "cut short": ("a.zip", zipped({"ratings.csv": RATED})[:60], "a.zip is damaged"),
 }
 
 
@@ -477,6 +480,31 @@ def test_import_preview_corrections_and_a_session_without_questions(tmp_path, pr
     shown = out.split("list 9")[1].split("You liked")[0]
     assert "Gamma (1982)" in shown
     assert not any(f"{seen} (" in shown for seen in ("Alpha", "The Beta", "Delta", "Théta"))
+
+
+def test_what_is_missed_is_said_once_and_kept_only_where_a_profile_is_written(tmp_path, processed):
+    head = "movie_id,imdb_id,tmdb_id,rating,average_rating,title\n"
+    rows = '1,,,5,,"Alpha (1980)"\n', '9999,,,5,,"Newest Film (2026)"\n'
+    flags = ("--processed", processed, "--profiles", tmp_path / "profiles", "--profile", "ana")
+    for text, more, is_kept in (
+        (rows[1], (), False),
+        ("".join(rows), ("--preview",), False),
+        ("".join(rows), (), True),
+    ):
+        _, out, _ = run(import_ratings.main, written(tmp_path, "a.csv", head + text), *flags, *more)
+        assert ("kept in the profile" in out) == is_kept
+        assert "Newest Film (2026)\n" in out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_corrections_may_come_from_a_spreadsheet(tmp_path, processed, encoding):
+    export = written(tmp_path, "ratings.csv", f"{RATED}2024-01-01,Alfa,1980,u,5\n2024-01-01,Qux,1980,u,5\n")
+    fix = written(tmp_path, "fix.csv", "name;year;movieId\nQux\nAlfa;1980;1\n".encode(encoding))
+    flags = ("--processed", processed, "--profiles", tmp_path / "profiles", "--profile", "ana", "--corrections", fix)
+    code, out, err = run(import_ratings.main, export, *flags)
+    assert (code, err) == (0, "")
+    assert "1 by corrected" in out
+    assert fix.read_text().splitlines()[:3] == ["name,year,movieId,guess", "Qux,,,", "Alfa,1980,1,Alpha (1980)"]
 
 
 def test_corrections_are_checked(tmp_path, processed):

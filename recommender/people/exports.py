@@ -62,7 +62,7 @@ class Entry(NamedTuple):
     """One line of an export; 0 or "" means unknown.
 
     names: title and original title.  kind: "seen", "liked" (by a heart) or "watchlist"; the first two are seen.
-    rating: 0.5 to 5.  date: of rating or view, ISO, or only its year.  imdb, tmdb: digits as in a catalogue.
+    rating: 0.5 to 5.  date: of rating or view, ISO, or only its year, to 2105.  imdb, tmdb: digits as in a catalogue.
     tv: no movie; without names where the service says so, with them where a name only looks so.
     """
 
@@ -77,7 +77,8 @@ class Entry(NamedTuple):
     tv: bool = False
 
     def __str__(self) -> str:
-        return "".join(self.names[:1]) + (f" ({self.year})" if self.year else "")
+        year = f" ({self.year})" if self.year else ""
+        return "".join(self.names[:1]).removesuffix(year) + year  # MovieLens has it in the name
 
 
 class _OtherFile(DataError):
@@ -96,8 +97,8 @@ def read_export(path: Path) -> list[Entry]:
         raise _OtherFile(path, "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist")
     if path.stat().st_size > MAX_BYTES:
         raise _OtherFile(path, f"has more than {MAX_BYTES >> 20} MB")
-    if not zipfile.is_zipfile(path):
-        return _read(path.read_bytes(), PurePosixPath(path.name), str(path))
+    if not zipfile.is_zipfile(path) and not (data := path.read_bytes()).startswith(b"PK\3\4"):  # one cut short
+        return _read(data, PurePosixPath(path.name), str(path))
     entries, n_known = list[Entry](), 0
     for name, data in _members(path):
         with contextlib.suppress(_OtherFile):
@@ -215,13 +216,13 @@ def _rating(given: object, scale: int, where: str) -> float:
         value = 0.0
     if not 0 < value <= scale:
         raise DataError(f"{where}: rating {shown(given)}: give a number above 0, up to {scale}")
-    return value * 5 / scale
+    return max(value * 5 / scale, 0.5)  # TMDB has half of ten
 
 
 def _date(text: str) -> str:
     with contextlib.suppress(ValueError):
         day = datetime.date.fromisoformat(text[:10])
-        return day.isoformat() if day.year > 1970 else ""  # 1970: Trakt's for unknown
+        return day.isoformat() if 1970 < day.year < 2106 else ""  # 1970: Trakt's for unknown; 2106: no time stamp
     match = _DATE.match(text)
     return f"20{match[1]}" if match else ""
 
