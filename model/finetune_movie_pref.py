@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import sys
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from recommender.chat import preferences, tuning
 from recommender.chat.preferences import TEST, TRAIN, Rated
 from recommender.chat.tuning import Plan
 from recommender.data.catalog import Catalog
-from recommender.data.errors import DataError
+from recommender.data.errors import ArtifactError, DataError
 from recommender.data.files import exclusive, load_json
 from recommender.net.key import key_for
 from recommender.net.web import Client
@@ -37,7 +38,7 @@ from recommender.people.matching import APPLIED, Matcher
 from recommender.text.people import read_people
 
 STEPS = ("collect", "prepare", "start", "status")
-JOB = "job.json"
+JOB, LOCK = "job.json", ".job.lock"
 OPENAI = "https://api.openai.com/v1"
 _say = functools.partial(print, flush=True)
 
@@ -141,7 +142,7 @@ def start(given: argparse.Namespace) -> None:
         print(*tuning.requests_of(given.base_url.rstrip("/"), plan), "nothing was sent", sep="\n")
         return
     client, state = open_client(given), given.output / JOB
-    with exclusive(given.output / ".job.lock", f"{given.output}"):
+    with exclusive(given.output / LOCK, f"{given.output}"):
         try:
             model = tuning.run(client, plan, state, _say, given.pause)
         except KeyboardInterrupt:
@@ -155,7 +156,10 @@ def status(given: argparse.Namespace) -> None:
     state = given.output / JOB
     known = load_json(state, "start a job first", tuning.job_of)
     given.base_url = known["asked"]["base_url"]
-    print(tuning.summary(tuning.refreshed(open_client(given), known, state)))
+    tuning.refresh(open_client(given), known)
+    with contextlib.suppress(ArtifactError), exclusive(given.output / LOCK, ""):  # unless `start` runs, and writes it
+        tuning.store(known, state)
+    print(tuning.summary(known))
 
 
 def open_client(given: argparse.Namespace) -> Client:

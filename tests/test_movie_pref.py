@@ -100,6 +100,8 @@ def test_chat_texts_hold_the_profile_and_one_movie(folder, capsys):
             _, user, assistant = example["messages"]
             assert [m["role"] for m in example["messages"]] == ["system", "user", "assistant"]
             content = json.loads(user["content"])
+            assert content.keys() == {"person", "movie"}
+            assert content["person"].keys() == {"Genres", "Top items", "Taste"}, "nobody's name or number is sent"
             assert content["movie"]["title"] not in json.dumps(content["person"], ensure_ascii=False)
             asked.append((content["movie"]["title"], assistant["content"]))
         wanted = [(title[m], str(s)) for one in people if one["part"] == part for m, s in one["candidates"]]

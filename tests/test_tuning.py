@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from model import finetune_movie_pref as program
 from recommender.data.errors import TastevecError
+from recommender.data.files import exclusive
 from tests.fake_server import Reply, Server
 from tests.fake_tuning import TuningService
 from tests.test_movie_pref import folder as processed  # noqa: F401 (a fixture)
@@ -58,7 +58,10 @@ def test_files_go_up_a_job_is_made_and_its_model_is_kept(folder, server, service
     assert "ft:tiny-2026-01-01:org:mine:ftjob-1" in told
     start(folder, server, "--suffix", "mine", "--seed", 2**31 + 5)
     assert len(posts(server)) == 3, "a finished plan sends nothing again"
+    started = state(folder)
+    (folder / "out" / "job.json").write_text(json.dumps({**started, "status": "running", "fine_tuned_model": None}))
     run(folder, "status")
+    assert state(folder) == started
     assert "succeeded" in capsys.readouterr().out.splitlines()[-1]
     (folder / "out" / "job.json").unlink()
     start(folder, server, "--suffix", "mine", "--seed", 2**31 + 5)
@@ -90,6 +93,18 @@ def test_a_failed_job_is_one_line_and_the_next_start_makes_another(folder, serve
     start(folder, server)
     assert [len(service.files), len(service.jobs)] == [2, 2]
     assert "ftjob-2" in state(folder)["fine_tuned_model"]
+
+
+def test_files_that_the_service_lost_go_up_again(folder, server, service):
+    service.states = ("failed",)
+    with pytest.raises(TastevecError, match="failed"):
+        start(folder, server)
+    service.files.clear()
+    service.states = ("succeeded",)
+    with pytest.raises(TastevecError, match="does not exist"):
+        start(folder, server)
+    start(folder, server)
+    assert state(folder)["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("error", [None, "out of memory", {"message": "x" * 9999}, [1], {"code": 7}])
@@ -188,7 +203,6 @@ def test_the_key_goes_to_its_host_and_into_no_file(folder, server, service, monk
     written = b"".join(path.read_bytes() for path in (folder / "out").iterdir())
     assert service.key.encode() not in written
     assert service.key not in capsys.readouterr().out
-    assert not any(str(key).encode() in content for content in service.contents.values() for key in ("all.csv",))
 
 
 @pytest.mark.parametrize(
@@ -227,15 +241,11 @@ def test_bad_input(folder, server, service):
     assert not server.requests
 
 
-def test_two_at_once_are_refused(folder, server, service):
-    from recommender.data.files import exclusive
-
+def test_two_at_once_are_refused(folder, server, service, capsys):
     with exclusive(folder / "out" / ".job.lock", "it"), pytest.raises(TastevecError, match="another process"):
         start(folder, server)
     assert not server.requests
-
-
-def test_programs_flow(capsys):
-    with pytest.raises(SystemExit):
-        program.main(["--help"])
-    assert len(capsys.readouterr().out.splitlines()) < 45
+    start(folder, server)
+    with exclusive(folder / "out" / ".job.lock", "it"):
+        run(folder, "status")
+    assert "succeeded" in capsys.readouterr().out.splitlines()[-1]

@@ -71,17 +71,23 @@ def run(client: Client, plan: Plan, state: Path, say: Callable[[str], object], p
     for field, path in plan.files().items():
         if field not in known:
             known[field] = _uploaded(client, path, names[field])
-            _store(known, state)
+            store(known, state)
             say(f"{path.name}: uploaded as {known[field]}")
     if "job" not in known:
-        _take(known, _created(client, plan.job({field: known[field] for field in names})), client)
-        _store(known, state)
+        try:
+            job = _created(client, plan.job({field: known[field] for field in names}))
+        except WebError as error:
+            if error.status in (400, 404):  # maybe the files are gone: the next run looks for them again
+                store({"asked": asked}, state)
+            raise
+        _take(known, job, client)
+        store(known, state)
         say(f"job {known['job']} of {known['asked']['model']}")
     while True:
         before = known.get("told")
-        _take(known, client.get_json(f"fine_tuning/jobs/{known['job']}"), client)
+        refresh(client, known)
         known["told"] = known["status"]
-        _store(known, state)
+        store(known, state)
         if known["status"] in FAILED:
             raise ServiceError(f"{client.host}: {summary(known)}: correct what it says, then start again")
         if known["status"] == SUCCEEDED:
@@ -91,11 +97,9 @@ def run(client: Client, plan: Plan, state: Path, say: Callable[[str], object], p
         time.sleep(pause)
 
 
-def refreshed(client: Client, known: dict[str, Any], state: Path) -> dict[str, Any]:
-    """Return `known`, what `state` holds of a job, as the service says it now."""
+def refresh(client: Client, known: dict[str, Any]) -> None:
+    """Bring `known`, what a state file holds of a job, to what the service says now."""
     _take(known, client.get_json(f"fine_tuning/jobs/{known['job']}"), client)
-    _store(known, state)
-    return known
 
 
 def job_of(known: Any) -> dict[str, Any]:
@@ -175,7 +179,8 @@ def _take(known: dict[str, Any], answer: Any, client: Client) -> None:
         known["error"] = hide(": ".join(said) or "it does not say why", client.key)
 
 
-def _store(known: Mapping[str, Any], state: Path) -> None:
+def store(known: Mapping[str, Any], state: Path) -> None:
+    """Write a state file."""
     with replace_file(state) as temporary:
         dump_json(known, temporary)
 
