@@ -38,7 +38,7 @@ tastevec: 9 movies. What do you feel like? /help, /quit
  3. Gamma (1982)  Action, War
     goes with Alpha (1980) (Action)
  4. Zeta (1990)  Action, Drama
-    goes with Alpha (1980) (Action)
+    the nearest that is left to what you said
  5. Iota (2001)  Comedy
     the nearest that is left to what you said
 > war
@@ -52,7 +52,7 @@ tastevec: 9 movies. What do you feel like? /help, /quit
  4. Zeta (2005)  Drama, War
     fits your words “war” (War)
  5. Zeta (1990)  Action, Drama
-    goes with Alpha (1980) (Action)
+    the nearest that is left to what you said
 > who directed it?
    understood: director: Gamma (1982)
    Gamma (1982): not known here
@@ -65,7 +65,7 @@ tastevec: 9 movies. What do you feel like? /help, /quit
  3. Zeta (2005)  Drama, War
     fits your words “war” (War)
  4. Zeta (1990)  Action, Drama
-    goes with Alpha (1980) (Action)
+    the nearest that is left to what you said
  5. Iota (2001)  Comedy
     the nearest that is left to what you said
 > the first was great

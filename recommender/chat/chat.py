@@ -2,7 +2,10 @@
 
     e    the text vector of the words of a message, with those of the movies it likes less those it refuses, length 1
     u_t  = .8 u_(t-1) + .2 e, at length 1; u = e at first           the taste (people/store.py)
-    score = session score (engine.py) + TASTE_WEIGHT z(u . v)       v: text vectors of movies, z: standardised
+    score = s + sum over liked movies i of  TEXT_WEIGHT (v_i . v)  + w fit + TASTE_WEIGHT (u . v)
+
+s: of the session (engine.py) without words.  v: text vectors of movies.  w fit: of the words, the newest lead, as in
+a session. All terms are standardised over the movies. Beside words a session bounds s; here many words are small talk.
 
 The 20 movies of the highest score that were neither named nor answered are re-ranked to five (rerank.py). The session
 holds what was said exactly, movies, answers and words; u remembers the drift of it all, over many visits. All products
@@ -23,7 +26,7 @@ from ..data.errors import ChoiceError
 from ..facade import Recommender
 from ..linalg.rows import top_n, unit_rows
 from ..people.store import Remembered
-from ..session.state import DISLIKE, FAVORITE, LATER, SEEN, Event, SessionState, Utterance
+from ..session.state import DISLIKE, FAVORITE, LATER, SEEN, Event, Reason, SessionState, Utterance
 from ..session.texts import MOST_LETTERS, standardised
 from ..text.request_facts import Fact
 from ..text.requests import Request
@@ -31,7 +34,7 @@ from . import explain
 from .rerank import Candidate, Reranker
 from .understanding import Understood, read
 
-TASTE_WEIGHT = 1.0
+TEXT_WEIGHT, TASTE_WEIGHT = 2.0, 0.5  # by dialogues of ReDial: tests/benchmarks/chat_redial.py
 _WISH = ("genre", "person", "language")
 
 
@@ -86,8 +89,9 @@ class Chat:
 
     def __init__(self, recommender: Recommender, reranker: Reranker, top: int = 5, n_candidates: int = 20) -> None:
         self.recommender, self.catalog, engine = recommender, recommender.catalog, recommender.engine()
-        anything = replace(engine.policy, min_genre_affinity=0.0, max_genre_distance=1.0)  # who wants a genre says so
-        self.engine = replace(engine, policy=anything)
+        # Who wants a genre says so.
+        policy = replace(engine.policy, min_genre_affinity=0.0, max_genre_distance=1.0)
+        self.engine = replace(engine, policy=policy)
         self.reranker, self.top, self.n_candidates = reranker, top, max(top, n_candidates)
 
     def resume(self, memory: Remembered) -> ChatState:
@@ -104,7 +108,7 @@ class Chat:
         understood = read(message, state.shown, self.recommender, state.last)
         if understood.question:
             kind, row = understood.question
-            said = explain.answer(self.engine, state.session, kind, row)
+            said = explain.answer(self.engine, self.catalog.movie(row), kind, self._reasons(state.session, [row])[0])
             return state._replace(last=row), Turn(understood.said, said, seconds=time.perf_counter() - started)
         if not understood.said and not understood.request:
             raise ChoiceError(
@@ -164,25 +168,52 @@ class Chat:
         kinds = {fact.kind for fact in self.recommender.free_text.reader.read(text).facts}
         return "all" in cleared or bool(kinds & {*cleared})
 
-    def _retrieve(self, state: ChatState) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows and scores, 0 to 1, of the candidates, best first."""
-        total = self.engine.scores(state.session)
+    def scores(self, state: ChatState) -> np.ndarray:
+        """Return the score of every movie (n_movies,) float32; -inf for what was named, answered or is filtered out."""
+        total = self.engine.scores(state.session._replace(utterances=()))
+        total += self._likeness(state.session).sum(axis=1)
+        for points in self.engine.fits(state.session):
+            total += points
         if state.memory.vector is not None:
             total += np.float32(TASTE_WEIGHT) * standardised(self.recommender.free_text.vectors @ state.memory.vector)
         # Tones are degrees: they count in the fit of the words.
         against = Request("", "", state.filters, (), (), ()).contradictions(len(total), of_tones=0)
         total[against >= 1] = -np.inf
+        return np.asarray(total)
+
+    def _retrieve(self, state: ChatState) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and scores, 0 to 1, of the candidates, best first."""
+        total = self.scores(state)
         rows = top_n(total[None], self.n_candidates)[0]
         rows = rows[total[rows] > -np.inf]
         scores = total[rows] - total[rows].min(initial=np.inf)
         return rows, scores / max(float(scores.max(initial=0)), 1e-6)
+
+    def _likeness(self, session: SessionState) -> np.ndarray:
+        """Return what each movie that is liked adds to the score of every movie by its text, (n_movies, n_liked)."""
+        V = self.recommender.free_text.vectors
+        S = V @ V[[event.row for event in session.events if event.answer in explain.LIKED]].T
+        S -= S.mean(axis=0)
+        return np.asarray(np.float32(TEXT_WEIGHT) * S / np.float32(float(S.sum(axis=1).std()) or 1))
+
+    def _reasons(self, session: SessionState, rows: Sequence[int]) -> list[list[Reason]]:
+        """Return the terms that add up to the score of each movie, but for the taste."""
+        near, fits = self._likeness(session), [*zip(session.utterances, self.engine.fits(session))]
+        found = self.engine.explain_all(session._replace(utterances=()), rows)
+        for row, reasons in zip(rows, found):
+            liked = iter(near[row].tolist())
+            for place, reason in enumerate(reasons):
+                if reason.kind in explain.LIKED:  # in the order of the events
+                    reasons[place] = reason._replace(value=reason.value + next(liked))
+            reasons += [Reason("words", None, float(points[row]), said.text) for said, points in fits]
+        return found
 
     def _suggestions(
         self, session: SessionState, best: Sequence[Candidate], said: Sequence[str]
     ) -> tuple[Suggestion, ...]:
         history = [self.catalog.movie(event.row) for event in session.events] if any(said) else []
         found = []
-        for one, sentence, reasons in zip(best, said, self.engine.explain_all(session, [one.row for one in best])):
+        for one, sentence, reasons in zip(best, said, self._reasons(session, [one.row for one in best])):
             own = explain.checked(sentence, one.movie, history, lambda name: bool(self.recommender.titles.named(name)))
             own = own or explain.because(self.engine, one.movie, reasons) or "the nearest that is left to what you said"
             found.append(Suggestion(one.movie, one.score, own, explain.description(one.movie)))

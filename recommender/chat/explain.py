@@ -18,7 +18,7 @@ from ..session.state import FAVORITE, LATER, LIKE, Reason, SessionState
 
 MOST_LETTERS, MOST_SAID, MOST_NAMED = 240, 60, 5  # of a description, of the person's own words; movies, genres
 LEAST = 0.15  # points of a second term that is worth naming
-_LIKED = (FAVORITE, LIKE, LATER)
+LIKED = (FAVORITE, LIKE, LATER)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
 _QUOTED = re.compile(r"[\"“*_][A-Z0-9][^\"”*_]*[\"”*_]|\w['’]?\s*\((?:18|19|20)\d\d\)")  # or a title before its year
 _CAPITAL = r"[A-Z0-9][\w'’&:-]*"
@@ -28,9 +28,9 @@ _RUN = re.compile(rf"{_CAPITAL}(?: (?:{_CAPITAL}|of|the|and|in|a|to|for)(?!\w))*
 def because(engine: SessionEngine, movie: Movie, reasons: Sequence[Reason]) -> str:
     """Return what of the person's own history speaks for `movie`, "" for nothing in particular.
 
-    reasons: the terms of its score, as `SessionEngine.explain_all` returns them.
+    reasons: the terms of its score, as `Chat` makes them.
     """
-    own = [one for one in reasons if one.value > 0 and (one.kind == "words" or (one.movie and one.kind in _LIKED))]
+    own = [one for one in reasons if one.value > 0 and (one.kind == "words" or (one.movie and one.kind in LIKED))]
     own.sort(key=lambda reason: -reason.value)
     telling = own[:1] + [one for one in own[1:] if one.value > LEAST]
     liked = [_with_shared(movie, one.movie) for one in telling if one.movie][:2]
@@ -67,10 +67,8 @@ def description(movie: Movie) -> str:
     return f"{facts}: {_cut(told, MOST_LETTERS)}" if told else facts
 
 
-def answer(engine: SessionEngine, state: SessionState, kind: str, row: int) -> str:
-    """Return the answer to a question about the movie in `row`: why, director, cast, about, year, rating, genre."""
-    movie = engine.catalog.movie(row)
-    (reasons,) = engine.explain_all(state, [row])
+def answer(engine: SessionEngine, movie: Movie, kind: str, reasons: Sequence[Reason]) -> str:
+    """Return the answer to a question about `movie`: why, director, cast, about, year, rating, genre."""
     stars = f"{movie.mean_rating:.1f} of 5 stars from {movie.n_ratings:,} people" if movie.n_ratings else ""
     answers = {
         "why": because(engine, movie, reasons) or "nothing in particular: it is the nearest that is left",
@@ -111,7 +109,7 @@ def checked(sentence: str, movie: Movie, known: Iterable[Movie], is_title: Calla
 
 def profile(engine: SessionEngine, state: SessionState) -> dict[str, str]:
     """Return {"Genres", "Top items", "Taste"} of what the person liked and said last, "" where nothing is known."""
-    liked = [engine.catalog.movie(event.row) for event in reversed(state.events) if event.answer in _LIKED]
+    liked = [engine.catalog.movie(event.row) for event in reversed(state.events) if event.answer in LIKED]
     genres, tones = (
         ", ".join(name for name, _ in Counter(one for names in lists for one in names).most_common(MOST_NAMED))
         for lists in ([movie.genres for movie in liked], [movie.tone for movie in liked])

@@ -179,7 +179,7 @@ class SessionEngine:
         terms = self._terms(state, context)
         if terms is not context.terms:
             total += terms["traits"] - context.terms["traits"]
-        for points in self._fits(state, context):
+        for points in self.fits(state):
             total += points
         return np.asarray(total)
 
@@ -204,7 +204,7 @@ class SessionEngine:
         totals = np.zeros(len(candidates), dtype=np.float32)
         totals[listed] = table.sum(axis=0)
         _, deviation = context.moments(totals, answered)
-        mean, fits = table.mean(axis=1), [*zip(state.utterances, self._fits(state, context))]
+        mean, fits = table.mean(axis=1), [*zip(state.utterances, self.fits(state))]
         explained = []
         for row in rows:
             gains = (table[:, np.searchsorted(listed, row)] - mean) / deviation
@@ -256,10 +256,10 @@ class SessionEngine:
                 events.insert(len(state.favorites) + state.utterances[index].after, Event(NO_ROW, TEXT, item))
         return events
 
-    def _fits(self, state: SessionState, context: SessionContext) -> list[np.ndarray]:
+    def fits(self, state: SessionState) -> list[np.ndarray]:
         """Return the points (n_movies,) of each utterance: its fit, standardised over the allowed movies, and `AGAINST`
         off for each fact that a movie contradicts."""
-        points = []
+        context, points = self.context(state), []
         for decay, signal in self._words(state):
             mean, deviation = context.moments(signal.fit)
             fit = (signal.fit - np.float32(mean)) / np.float32(max(deviation, 1.0))
