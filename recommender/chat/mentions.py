@@ -48,30 +48,11 @@ _IT = re.compile(rf"(?:that|this) (?:one|movie|film)\b|it\b(?! {_WISH})|its\b")
 _NOT_BEFORE_IT = {"make", "making", "keep", "want", "need", "if", "as", "think", "call", "take"}
 _ARTICLES = {"the", "a", "an"}
 _JOINED = {",", "and", "or", ", and", "&", ";", "/", "+", ", or"}
-_PLAIN = [
-    "it",
-    "her",
-    "him",
-    "up",
-    "us",
-    "them",
-    "me",
-    "this",
-    "that",
-    "one",
-    "others",
-    "other",
-    "i",
-    "you",
-    "he",
-    "she",
-    "they",
-    "we",
-    "what",
-    "movie",
-    "film",
-    "story",
-]
+_PLAIN = re.compile(
+    any_of(
+        "it, her, him, up, us, them, me, this, that, one, others?, i, you, he, she, they, we, what, movie, film, story"
+    )
+)
 _TITLE_FOLLOWS = any_of(
     r"""lov(?:e|ed|es|ing), lik(?:e|ed|es), enjoy(?:ed|s)?, ador(?:e|ed|es), hat(?:e|ed|es), dislike[ds]?, saw, seen
     stand, (?:re)?watched, grew up with, fans? of, similar to, (?:style|vein|spirit) of, than, stars in, directed, made
@@ -200,6 +181,6 @@ def _is_meant(
         return capital or (not fact and (slot or (known and len("".join(written)) >= LONG)))
     if is_fact(" ".join(message.folded[i : end + 1])) and end < len(message.folded):
         return False  # Jack, but not Jack Nicholson
-    if fact or is_part or first in _PLAIN or first.isdigit():
-        return inside and slot
+    if fact or is_part or _PLAIN.fullmatch(first) or first.isdigit():
+        return inside and slot and known
     return (inside and slot) or (known and (slot or (inside and len(first) > 1)))

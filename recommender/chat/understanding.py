@@ -16,19 +16,21 @@ from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 import numpy as np
 
-from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN
+from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
 from ..text.requests import Request
 from .mentions import Mention, Message, find_mentions
-from .verdicts import ASKED_LIKE, LIKES, QUESTIONS, SMALL_TALK, taken_back, verdict
+from .verdicts import ASKED_LIKE, LIKES, OTHERS, QUESTIONS, SMALL_TALK, UNKNOWN, taken_back, verdict
 
 if TYPE_CHECKING:
     from ..facade import Recommender
 
+ASKED = "asked for"  # beside the answers: others like a movie
 MOST_LETTERS = 1000
 OLDER, NEWER = 1990, 2010  # what older and newer mean where no list is on the screen
 _STARTS = set(re.findall(r"\w+", "loved love liked like hated hate saw seen watched not didnt dont never i it we skip"))
+_VERBS = {"love", "loved", "like", "liked", "enjoyed", "enjoy", "adore", "hate", "hated", "saw"}
 _ABOUT_IT = re.compile(r"\b(?:it|them|both|that one|this one|those|which)\b")
-_ASKS = re.compile(r"\b(?:something|anything|more|show|give|want|find|now|please)\b")
+_ASKS = re.compile(r"\b(?:something|anything|more|show|give|want|find|looking|recommend|suggest|now|please)\b")
 _LIKE_THAT = re.compile(r"\b(?:like|similar to) (?:that|those|these|them|this|it)\b")
 _RELATIVE = re.compile(
     r"\b(newer|older|more (?:recent|modern))(?! than \d)(?: than (?:these|those|that|them|@))?(?!\w)"
@@ -86,17 +88,23 @@ class _Reading:
             words = " ".join("@" if isinstance(one, Mention) else one for one in clause)
             words = re.sub(r"@(?: (?:and|or|&|both)? ?@)+", "@", words)
             opinion = verdict(words)
-            if SMALL_TALK.match(words) or self._takes_back(words):
+            if OTHERS.match(words):
+                self.answers.update((row, SKIP) for row in self.shown if row not in self.answers)
+            if OTHERS.match(words) or SMALL_TALK.match(words) or self._takes_back(words):
                 continue
             kind = next((kind for kind, pattern in QUESTIONS.items() if re.search(pattern, words)), "")
             if mentions and (_RELATIVE.search(words) or ASKED_LIKE.search(words)) and not LIKES.search(words):
                 self._ask(words, mentions)
+                said = ASKED
             elif mentions and kind:
                 self.question = kind, mentions[-1].rows[0]
             elif mentions:
                 bare = words.split()[-1] == "@" and len(words.split()) < 3 and opinion is None
                 said = said if bare and before else opinion
-                self._answer(mentions, said, words)
+                if said == ASKED:
+                    self._ask("like @", mentions)
+                else:
+                    self._answer(mentions, said, words)
             elif before and self._is_about(words, opinion):
                 said = opinion
                 self._answer(before, said, words)
@@ -115,6 +123,8 @@ class _Reading:
                 found[-1].append(mention)
             elif word in (*",;.!?", "but") or (word in ("and", "so") and _STARTS.intersection(after)):
                 found.append(["but"] if word == "but" else [])
+            elif word in ("i", "we") and _VERBS.intersection(after) and _ASKS.search(" ".join(map(str, found[-1]))):
+                found.append([word])  # looking for a comedy i loved Big
             elif word[0].isalnum() or word == "&":
                 found[-1].append(word)
             i = mention.end if mention else i + 1
@@ -128,12 +138,13 @@ class _Reading:
     def _is_about(self, words: str, opinion: Optional[str]) -> bool:
         """Return whether a clause without a movie judges the one before: "loved it", "what a bore"."""
         short = opinion in (LIKE, DISLIKE) and len(words.split()) < 5 and not _ASKS.search(words)
-        return bool(opinion and (short or _ABOUT_IT.search(words)) and not self.reader.read(words).facts)
+        about = (short or _ABOUT_IT.search(words)) and "you" not in words.split()
+        return bool(opinion and about and not self.reader.read(words).facts)
 
     def _answer(self, mentions: Sequence[Mention], answer: Optional[str], words: str) -> None:
         for mention in mentions:
-            if answer is None and mention.listed and len(words.split()) > 2:
-                continue  # a number that is no place in the list
+            if answer == UNKNOWN or (answer is None and mention.listed and len(words.split()) > 2):
+                continue  # the latter: a number that is no place in the list
             self.answers.update((row, answer or (LATER if mention.listed else LIKE)) for row in mention.rows)
 
     def _ask(self, words: str, mentions: Sequence[Mention] = ()) -> None:
@@ -145,7 +156,7 @@ class _Reading:
         words = _TOO.sub(self._less, _LIKE_THAT.sub("", words))
         words = _RELATIVE.sub(lambda match: older if match[1] == "older" else newer, words)
         titles = " or ".join(str(self.catalog.movie(row)) for row in rows)
-        self.left.append(" ".join(map(self._plain, words.split())).replace("@", titles))
+        self.left.append(" ".join(map(self._plain, words.split())).replace("@", titles) + (" ;" if rows else " ,"))
 
     def _less(self, match: re.Match[str]) -> str:
         """Return "not violent" for "too violent", newer for "too old"."""
@@ -161,14 +172,15 @@ class _Reading:
         return next(filter(self.reader.is_filter, bases), word)
 
     def _result(self) -> Understood:
-        request = " , ".join(filter(None, self.left)).replace(" , but ", " but ")
+        request = re.sub(r" [,;] but ", " but ", " ".join(self.left)).strip(" ,;")
         reading, new = self.reader.read(request), [row for row in self.answers if row not in self.shown]
         likes = [row for row in new if self.answers[row] == LIKE]
         dislikes = [row for row in new if self.answers[row] in (DISLIKE, NOT_INTERESTED)]
         feedback = {row: said for row, said in self.answers.items() if row in self.shown or said in (SEEN, LATER)}
         said = [f"like {self.catalog.movie(row)}" for row in likes]
         said += [f"not like {self.catalog.movie(row)}" for row in dislikes]
-        said += [f"{self.catalog.movie(row)}: {answer}" for row, answer in feedback.items()]
+        said += [f"{self.catalog.movie(row)}: {answer}" for row, answer in feedback.items() if answer != SKIP]
+        said += ["others than these"] if SKIP in feedback.values() else []
         said += [f"{self.question[0]}: {self.catalog.movie(self.question[1])}"] if self.question else []
         said += ["no filters" if kind == "all" else f"any {kind}" for kind in self.cleared]
         said += [*filter(None, [reading.read_as()]), *reading.unknown]

@@ -15,6 +15,7 @@ def any_of(phrases: str) -> str:
     return rf"(?<!\w)(?:{'|'.join(re.split(_BETWEEN, phrases))})(?!\w)"
 
 
+UNKNOWN = ""  # the verdict on a movie that somebody has not seen
 NO = any_of(
     "not, no, never, didnt, dont, doesnt, isnt, wasnt, werent, cant, havent, wont, hardly, nor, without, neither"
 )
@@ -31,7 +32,7 @@ QUESTIONS = {  # kind -> pattern; the first that is found
 }
 ASKED_LIKE = re.compile(r"(?:like|similar to|in the (?:style|vein|spirit) of|reminds me of|along the lines of) @")
 _SUBJECT = "i, we, kids, they, she, he, you, really, also, both, do, did, dont, didnt, always, never, people, not, and"
-LIKES = re.compile(any_of(_SUBJECT + ", wife, husband, son, daughter, friends?, mom, dad") + " like @")
+LIKES = re.compile(any_of(_SUBJECT + ", wife, husband, son, daughter, friends?, mom, dad") + r"(?: \w+)? like @")
 _KINDS = {"year": "years", "decade": "years", "era": "years", "actor": "person", "director": "person"}
 _ANY_OF = re.compile(rf"\b(?:any|whatever|all) ({'|'.join(_KINDS)}|genre|language)s?\b")
 _TAKEN_BACK = re.compile(
@@ -40,10 +41,14 @@ _TAKEN_BACK = re.compile(
 )
 _ALL = re.compile(rf"{any_of('no, without, clear, reset, remove, drop, forget')}(?: all)?(?: the| my)? filters?"
                   r"|\bstart over\b|\banything goes\b")  # fmt: skip
+OTHERS = re.compile(
+    r"^(?:next|again|go on|surprise me"
+    r"|(?:show me |give me |some |any |what )?(?:more|others?|another one|something else|else)(?: please)?)$"
+)
 SMALL_TALK = re.compile(
-    r"^(?:hi|hello|hey|thanks?(?: you)?(?: so much| a lot)?|please|ok|okay|(?:great|nice|good)(?: list)?|cool|perfect"
-    r"|yes|no|nope|next|again|go on|surprise me|(?:show me |give me |some )?(?:more|others|another one|something else)"
-    r"|(?:thats|those are|that was) (?:perfect|great|good|nice|fine)(?: thanks)?|(?:any|other) (?:ideas|suggestions)"
+    r"^(?:hi|hello+|hey|thanks?(?: you)?(?: so much| a lot)?|please|(?:oh )?ok(?:ay)?|(?:great|nice|cool)(?: list)?"
+    r"|(?:good)?bye|you too|yes|yeah|yep|nope|no|(?:(?:oh|no|yes|well) )*(?:i|we) (?:have|had|did|do)(?:nt| not)?"
+    r"|perfect|(?:thats|those are|that was) (?:perfect|great|fine)(?: thanks)?|(?:any|other) (?:ideas|suggestions)"
     r"|(?:so )?what (?:could|should|can|shall|do) (?:we|i|you) (?:watch|see|recommend|suggest)(?: (?:next|tonight))?)$"
 )
 _BAD = any_of(
@@ -64,7 +69,7 @@ _REFUSED_PRAISE = any_of(
     "like[ds]?, love[ds]?, enjoy\\w*, good, great, fans?, into, favou?rites?, funny, care, impressed"
 )
 _VERDICTS = [  # the first that is found
-    (None, rf"{NO}(?: \w+)? seen\b"),
+    (UNKNOWN, rf"{NO}(?: \w+)? (?:seen|heard)\b"),
     (LIKE, r"\bnot bad\b"),
     (NOT_INTERESTED, rf"{NO} (?:so|too|very) (?:much|keen|sure)\b|\bnot really\b|{NO} interested\b"),
     (DISLIKE, rf"{_BAD}|{NO}(?: \w+){{0,3}} {_REFUSED_PRAISE}"),
