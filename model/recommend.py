@@ -99,10 +99,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     recommender = Recommender.load(given.processed)
     if given.all:
         return recommend_everybody(recommender, given)
-    started = len(recommender.notes)
     rows = Request(recommender, given, request).rows()
-    for note in recommender.notes[started:]:
-        print(f"tastevec: {note}", file=sys.stderr)
     table = [as_line(place, row) for place, row in enumerate(rows, 1)]
     if given.csv:
         with replace_file(given.csv) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -216,7 +213,7 @@ class Request:
                 remedy = f"give its words with --like, or start python -m model.runsvd --profile {name}"
                 raise ChoiceError(f"profile {name} has words and no movies: {remedy}")
             if person["words"]:
-                recommender.notes.append(f"the words of profile {name} count in a session only")
+                print(f"tastevec: the words of profile {name} count in a session only", file=sys.stderr)
         user = given.user if person is None else person
         how = (wanted, given.exclude, familiarity)
         ranked = recommender.recommend(user, n, given.method, *how, context=given.context)

@@ -11,6 +11,7 @@ import pytest
 from model import demo, recommend, runsvd
 from recommender import ChoiceError, DataError, Movie, MovieFilter, Recommender, TastevecError
 from recommender.data.files import dump_json
+from tests.tiny import make_processed
 
 PROFILES = {"anna": [4973, 5618], "ben": [1036, 3527]}
 
@@ -162,6 +163,11 @@ def test_what_cannot_be_answered_is_refused_in_one_line(flags, message, tmp_path
         recommend.main([*flags, "--profiles", str(tmp_path)])
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_stands_in_is_told_once(capsys, caplog, tmp_path):
+    recommend.main(["--favorites", "Alpha", "--method", "stacker", "--processed", str(make_processed(tmp_path))])
+    assert (capsys.readouterr().err + caplog.text).count("no stacker here") == 1
 
 
 def test_a_file_of_ids_that_is_none(tmp_path):
