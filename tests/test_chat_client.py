@@ -145,6 +145,23 @@ def test_a_stream_that_failed_before_its_first_word_is_repeated(server):
     assert ("".join(pieces), len(server.requests)) == ("A thief.", 2)
 
 
+def test_a_stream_may_be_an_error_or_a_refusal(server):
+    server.faults = [Reply(200, 'data: {"error": {"message": "out of memory"}}\n\n')]
+    with pytest.raises(WebError, match="out of memory"):
+        opened(server).ask(ASK, show=str)
+    refusal = 'data: {"choices": [{"delta": {"refusal": "No."}}]}\n\n'
+    server.faults = [Reply(200, refusal + says("", stream=True).body)]
+    assert opened(server).ask(ASK, show=str).refused
+
+
+@pytest.mark.parametrize(
+    ("end", "refused"), [("content_filter", True), ("SAFETY", True), ("stop", False), ("length", False)]
+)
+def test_an_end_may_be_a_refusal(server, end, refused):
+    server.chat = lambda messages: says("A thief.", end)
+    assert opened(server).ask(ASK).refused == refused
+
+
 def test_a_slow_stream_ends_with_the_time_limit_and_what_came(server):
     server.faults = [
         Reply(200, event("A thief.") + ": waiting\n" * 50 + says("", stream=True).body, wait_in_body=0.005)

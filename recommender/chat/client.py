@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
     @property
     def refused(self) -> bool:
-        return bool(re.search("refusal|filter|safety", self.end))
+        return bool(re.search("(?i)refusal|filter|safety", self.end))
 
 
 @dataclass
