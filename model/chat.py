@@ -21,8 +21,9 @@ from recommender import cli
 from recommender.chat import explain
 from recommender.chat.chat import Chat, ChatState
 from recommender.chat.client import ChatClient
+from recommender.chat.likes import Likes
 from recommender.chat.log import TurnLog
-from recommender.chat.rerank import LLMReranker, MMRReranker, Reranker
+from recommender.chat.rerank import LLMReranker, MMRReranker, Reranker, ScoreReranker
 from recommender.data.errors import ChoiceError, TastevecError, one_line, shown
 from recommender.facade import Recommender
 from recommender.people.store import Remembered, Store
@@ -52,7 +53,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_common("model", help="name of the chat model there")
     parser.add_argument("--offline", action="store_true", help="no network, whatever else is given")
     how = "who chooses of the candidates (default: llm with --base-url, else mmr)"
-    parser.add_argument("--rerank", choices=("llm", "mmr"), help=how)
+    parser.add_argument("--rerank", choices=("llm", "score", "mmr"), help=how)
     parser.add_argument("--ids-only", action="store_true", help="the model gets numbered movies, nothing about you")
     parser.add_argument(
         "--shuffles", type=int, default=1, metavar="N", help="answers of the model to average (default: 1)"
@@ -68,7 +69,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     for name in ("top", "candidates", "shuffles"):
         if not 0 < getattr(given, name) <= 100:
             raise ChoiceError(f"--{name} {getattr(given, name)}: give a number from 1 to 100")
-    reranker = open_reranker(given)
     log = TurnLog(given.log) if given.log else None
     with contextlib.ExitStack() as stack:
         store = None
@@ -81,15 +81,17 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         user = "me" if given.user is None else given.user
         known = (store and store.load(user)) or Remembered()
         recommender = Recommender.load(given.processed, backend=given.backend)
-        chat = Chat(recommender, reranker, given.top, given.candidates)
+        chat = Chat(recommender, open_reranker(given, recommender), given.top, given.candidates)
         for note in recommender.notes:
             print(f"tastevec: {note}", file=sys.stderr)
         return Conversation(chat, user, store, log, given.json).talk(chat.resume(known))
 
 
-def open_reranker(given: argparse.Namespace) -> Reranker:
+def open_reranker(given: argparse.Namespace, recommender: Recommender) -> Reranker:
     """Return what chooses the movies; raises `ChoiceError` for flags that do not fit together."""
     llm = given.rerank == "llm" or (given.rerank is None and bool(given.base_url) and not given.offline)
+    if given.rerank == "score":
+        return ScoreReranker(Likes.open(recommender).predict_like_score)
     if not llm:
         return MMRReranker()
     if given.offline or not (given.base_url and given.model):

@@ -7,8 +7,9 @@ import pytest
 
 from recommender.chat import explain
 from recommender.chat.chat import Chat, ChatState, filters_after
+from recommender.chat.likes import Likes
 from recommender.chat.log import N_KEPT, TurnLog
-from recommender.chat.rerank import MMRReranker
+from recommender.chat.rerank import MMRReranker, ScoreReranker
 from recommender.data.catalog import Movie
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
@@ -49,6 +50,21 @@ def test_filters_hold_in_later_turns_until_they_are_taken_back(chat):
     assert all(1980 <= one.movie.year <= 1989 for one in turn.suggestions)
     _, turn = talk(chat, "no filters", "a haunted house", state=state)
     assert any("Horror" in one.movie.genres for one in turn.suggestions)
+
+
+def test_predicted_ratings_choose_among_the_candidates(chat):
+    by_score = Chat(chat.recommender, ScoreReranker(lambda about, movie: 5.0 if movie.year < 1990 else 1.0, a=0.0))
+    _, turn = talk(by_score, "I loved Heat (1995)", "crime")
+    years = [chat.catalog.movie(chat.catalog.row_of(movie_id)).year for movie_id, _ in turn.candidates]
+    old = sum(year < 1990 for year in years)
+    assert [one.movie.year < 1990 for one in turn.suggestions] == [place < old for place in range(5)]
+    given = []
+    by_score.reranker.like = lambda about, movie: given.append(about) or 3.0
+    talk(by_score, "I loved Heat (1995), and hated Titanic (1997)")
+    row = chat.recommender.row_of
+    ids = [int(chat.catalog.movie_ids[row(title)]) for title in ("Heat (1995)", "Titanic (1997)")]
+    assert given[0] == {"favorites": ids[:1], "answers": [(ids[1], "dislike")]}
+    assert 1 <= Likes.open(chat.recommender).predict_like_score(given[0], ids[1]) <= 5
 
 
 def test_what_was_seen_or_refused_does_not_come_back(chat):

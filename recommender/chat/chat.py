@@ -31,7 +31,7 @@ from ..session.texts import MOST_LETTERS, standardised
 from ..text.request_facts import Fact
 from ..text.requests import Request
 from . import explain
-from .rerank import Candidate, Reranker
+from .rerank import Candidate, Reranker, ScoreReranker
 from .understanding import Understood, read
 
 TEXT_WEIGHT, TASTE_WEIGHT = 2.0, 0.5  # by dialogues of ReDial: tests/benchmarks/chat_redial.py
@@ -121,7 +121,12 @@ class Chat:
             raise ChoiceError("no movie is left that fits all of this: widen it, or say: no filters")
         vectors, movies = self.recommender.free_text.vectors, list(map(self.catalog.movie, rows.tolist()))
         given = [Candidate(*one) for one in zip(rows.tolist(), movies, scores.tolist(), vectors[rows])]
-        ranked = self.reranker.rerank(given, explain.profile(self.engine, state.session), self.top)
+        about: dict[str, Any] = {**explain.profile(self.engine, state.session)}
+        if self.reranker.name == ScoreReranker.name:  # what a rating is predicted from, as in a profile of a session
+            movie_ids = self.catalog.movie_ids.tolist()
+            answers = [(movie_ids[event.row], event.answer) for event in state.session.answers]
+            about = {"favorites": [movie_ids[row] for row in state.session.favorites], "answers": answers}
+        ranked = self.reranker.rerank(given, about, self.top)
         best = [given[place] for place in ranked.order]
         state = state._replace(shown=tuple(one.row for one in best), last=None)
         listed = tuple((one.movie.movie_id, round(one.score, 4)) for one in given)
