@@ -115,9 +115,10 @@ def _resumed(part: Path, state: Path, asked: dict[str, Any]) -> tuple[int, int]:
 def _digest(model: Ranker, history: Interactions, catalog: Catalog, rows: np.ndarray, allowed: np.ndarray) -> str:
     """Return the SHA-256 of all that the lists are made of."""
     settings = [(one.name, one.settings) for one in (model, *model.parts.values())]
-    digest = hashlib.sha256(repr((settings, sorted(model.arrays()), catalog.raw_titles)).encode(errors="replace"))
+    learned = {name: getattr(*slot, np.empty(0)) for name, slot in model.slots().items()}  # a file may be optional
+    digest = hashlib.sha256(repr((settings, sorted(learned), catalog.raw_titles)).encode(errors="replace"))
     known = (history.user_ids[rows], history.indptr, history.movie_rows, history.ratings, history.times)
-    for array in (*known, catalog.movie_ids, allowed, *model.arrays().values()):
+    for array in (*known, catalog.movie_ids, allowed, *learned.values()):
         digest.update(np.ascontiguousarray(array).reshape(-1).data)
     return digest.hexdigest()
 

@@ -76,6 +76,7 @@ def test_a_stopped_run_goes_on_and_another_request_begins_anew(shipped, tmp_path
     part.unlink()
     other = Recommender.load()
     other._models._made["svd or another"] = registry.make("svd", rank=5).fit(other._models.history)
+    del other._models.get("svd").user_embeddings_  # as if it had been stored without
     for ask, own in ((shipped, users[::-1]), (other, users)):  # as many others, and another model
         stop_by(KeyboardInterrupt)
         assert ask.recommend_all(part, 2, "svd", own) == 11
