@@ -75,6 +75,7 @@ LIES = [
     (json.dumps({**GOOD, **{f"place_{k}_reason": "1, 2" for k in range(1, 6)}}), PICKED, "ok"),
     (json.dumps([{"title": "21", "number": n, "year": 1917, "why": "20"} for n in GOOD.values()]), PICKED, "ok"),
     (json.dumps([[{"movie": n}] for n in GOOD.values()]), PICKED, "ok"),
+    (J[:-1] + ', "place_1_reason": "Two\nlines, \x1b[31mred"}', PICKED, "ok"),
     # JSON with something around it
     (f"<think>3, 5, no: [5, 4]</think>{J}", PICKED, "ok"),
     (f"<think>[1, 2, 3, 4, 5]</think>\n```json\n{J}\n```", PICKED, "text"),

@@ -124,7 +124,7 @@ def read_picks(text: str, n_candidates: int) -> Picks:
         if len(found) > len(best) or not best:
             best, dropped = found, wrong
     with contextlib.suppress(ValueError, RecursionError):
-        whole = isinstance(json.loads(text), (dict, list))
+        whole = isinstance(json.loads(text, strict=False), (dict, list))
     return Picks(best, dropped, whole)
 
 
@@ -142,7 +142,7 @@ def _values(text: str) -> Iterator[Any]:
             block, end = _block(text, match.start())
             for form in (block, re.sub(r",(\s*[}\]])", r"\1", block), block.replace("'", '"')):
                 with contextlib.suppress(ValueError, RecursionError):
-                    yield json.loads(form)
+                    yield json.loads(form, strict=False)  # line ends in strings
                     after = end
                     break
     yield [int(number) for number in re.findall(r"\[(\d{1,4})\]", text)]  # "[7] > [3]", as RankGPT answers
