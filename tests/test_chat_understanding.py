@@ -33,6 +33,8 @@ def test_nine_of_ten_everyday_messages_are_wholly_understood(shipped: Recommende
     [
         ("I loved Heat. From 2000 on, no horror", "like Heat (1995); from 2000; not Horror"),
         ("I like Dune (1984), not Dune (2021)", "like Dune (1984); not like Dune (2021)"),
+        ("less violent and newer", "not violent; from 1994; not gory"),
+        ("I liked Spider-Man: Homecoming", ""),
         ("too violent", "not violent; not gory"),
         ("newer than Amelie", "from 2002"),
         ("What about something like 3?", "like Die Hard (1988)"),

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 ASKED = "asked for"  # beside the answers: others like a movie
 MOST_LETTERS = 1000
 OLDER, NEWER = 1990, 2010  # what older and newer mean where no list is on the screen
-_STARTS = set(re.findall(r"\w+", "loved love liked like hated hate saw seen watched not didnt dont never i it we skip"))
+_STARTS = set(
+    re.findall(
+        r"\w+", "loved love liked like hated hate saw seen watched not didnt dont never i it we skip newer older"
+    )
+)
 _VERBS = {"love", "loved", "like", "liked", "enjoyed", "enjoy", "adore", "hate", "hated", "saw"}
 _ABOUT_IT = re.compile(r"\b(?:it|them|both|that one|this one|those|which)\b")
 _ASKS = re.compile(r"\b(?:something|anything|more|show|give|want|find|looking|recommend|suggest|now|please)\b")
