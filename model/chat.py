@@ -54,7 +54,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--offline", action="store_true", help="no network, whatever else is given")
     how = "who chooses of the candidates (default: llm with --base-url, else mmr)"
     parser.add_argument("--rerank", choices=("llm", "score", "mmr"), help=how)
-    parser.add_argument("--ids-only", action="store_true", help="the model gets numbered movies, nothing about you")
+    told = parser.add_mutually_exclusive_group()
+    told.add_argument(
+        "--explain", action="store_true", help="the model is told your tastes, and gives reasons (default)"
+    )
+    told.add_argument("--ids-only", action="store_true", help="the model gets numbered movies, nothing about you")
     parser.add_argument(
         "--shuffles", type=int, default=1, metavar="N", help="answers of the model to average (default: 1)"
     )

@@ -221,6 +221,7 @@ FLAGS = [
     ("--candidates 1000", "--candidates 1000"),
     ("--shuffles 0", "--shuffles 0"),
     ("--top five", "five"),
+    ("--explain --ids-only", "not allowed with"),
     ("--rerank llm", "--base-url and --model"),
     ("--base-url http://localhost:9 --rerank llm --model m --offline", "--offline"),
     ("--base-url localhost --model m", "localhost"),
