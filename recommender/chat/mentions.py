@@ -60,7 +60,7 @@ _TITLE_FOLLOWS = any_of(
     (?:favou?rites?|movies?|films?|ones?|faves?)(?: \w+)? (?:is|are|include|:)"""
 )
 _BEFORE = re.compile(rf"{_TITLE_FOLLOWS}(?: (?:movie|film|:))?$")
-_SEQUEL = re.compile(r"(?:[2-9]|ii+|iv)\b|: \w")  # behind a title: another movie, which has none here
+_SEQUEL = re.compile(r"-\w| ?: ?\w| (?:[2-9]|ii+|iv)\b", re.IGNORECASE)  # behind a title: another, not here
 _VERDICT = re.compile(r"(?:is|was|were|are|looks?|sounds?|bored|scared|sucks|blew|and)\b|$|[,;]")
 
 
@@ -86,6 +86,10 @@ class Message:
     def said(self, start: int, end: int) -> str:
         """Return tokens start to end as written."""
         return self._text[self._spans[start][0] : self._spans[end - 1][1]]
+
+    def after(self, end: int) -> str:
+        """Return what follows the tokens before `end`, as written."""
+        return self._text[self._spans[end - 1][1] :]
 
 
 def find_mentions(
@@ -149,7 +153,7 @@ def _titled(
     for end in range(min(len(message.folded), i + MOST_IN_TITLE), i, -1):
         ends = message.written[i][0].isalnum() and message.written[end - 1][-1].isalnum()
         named = titles.named(message.said(i, end)) if ends else []
-        if not named or _SEQUEL.match(" ".join(message.folded[end : end + 2])):
+        if not named or _SEQUEL.match(message.after(end)):
             continue
         year = re.match(r"(?:\( )?((?:19|20)\d\d)\b(?: \))?", " ".join(message.folded[end : end + 3]))
         of_year = [one.row for one in named if year and catalog.years[one.row] == int(year[1])]
