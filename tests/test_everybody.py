@@ -128,7 +128,7 @@ def test_a_group_is_made_of_lists_ratings_and_profiles(shipped):
     }
     session = shipped.group_session(people, "fair-share")
     anna, ben = (member.state for member in session.engine.members)
-    assert [event.answer for event in anna.events] == ["favorite", "like", "dislike", "seen"]
+    assert [event.answer for event in anna.events] == ["favorite", "like", "dislike", "not interested"]
     assert [event.answer for event in ben.events] == ["favorite", "like"]
     shown = session.next()
     assert [reason.text.split(",")[0] for reason in shown.because] == ["for Anna", "for Ben"]

@@ -389,7 +389,7 @@ def test_a_profile_says_what_ratings_mean_in_a_session():
     lines += [(10, "liked", 1.0, "2024"), (0, "liked", None, "2024-01-01")]
     profile = with_films({**EMPTY, "favorites": [12]}, films(*lines), CATALOG)
     answers = {i: answer for i, answer in profile["answers"]}
-    no, mild = "dislike", "seen"
+    no, mild = "dislike", "not interested"
     assert [answers[i] for i in range(1, 11)] == ["like", mild, mild, no, no, "seen", "later", "like", "like", no]
     given, seen = ranking.ratings_of(profile, CATALOG)
     assert {i: stars for i, stars, *_ in given} == {

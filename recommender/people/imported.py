@@ -1,6 +1,6 @@
 """A profile of what was imported: answers as a session understands them, and the ratings themselves.
 
-    rating >= 4: like, < 3: dislike, between: seen (session/state.py);  a heart: like, unless disliked
+    rating >= 4: like, < 3: dislike, between: not interested (session/state.py);  a heart: like, unless disliked
     seen without a rating: seen;  on a watchlist: later
 
 A profile without favorites gets the ten best of the likes, later ones first where the ratings are equal: on held-out

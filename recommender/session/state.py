@@ -12,7 +12,7 @@ from .policy import MovieFilter
 
 FAVORITE, LIKE, DISLIKE, SKIP, TEXT = "favorite", "like", "dislike", "skip", "text"
 NOT_INTERESTED, LATER = "not interested", "later"  # a mild no; a mild yes, for the watchlist
-SEEN = "seen"  # rated 3 or 3.5, or not at all, in an import: the same mild yes
+SEEN = "seen"  # without a rating, from an import: the same mild yes
 ANSWERS = (LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER, SEEN)
 NO_ROW = -1
 NOT_SEEN = (LATER, SKIP)
@@ -20,8 +20,8 @@ STARS = {LIKE: 4.5, DISLIKE: 2.0, NOT_INTERESTED: 2.5}  # of an answer without a
 
 
 def answer_for(stars: float) -> str:
-    """Return what a rating means as an answer: 4 or more a like, 3 or 3.5 no more than seen, less a dislike."""
-    return LIKE if stars >= LIKED else SEEN if stars >= NEUTRAL else DISLIKE
+    """Return what a rating means as an answer: 4 or more a like, 3 or 3.5 a mild no, less a dislike."""
+    return LIKE if stars >= LIKED else NOT_INTERESTED if stars >= NEUTRAL else DISLIKE
 
 
 class PseudoItem(NamedTuple):
