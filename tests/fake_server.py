@@ -45,8 +45,11 @@ class Reply:
 class Request(NamedTuple):
     path: str  # with the query
     body: Any  # JSON, or {}, or bytes of a form
-    headers: dict[str, str]
-    method: str = "GET"
+    headers: dict[str, str]  # with ":method"
+
+    @property
+    def method(self) -> str:
+        return self.headers[":method"]
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -126,7 +129,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         form = self.headers.get("Content-Type", "").startswith("multipart/")
         body = content if form else json.loads(content or b"{}")
-        request = Request(self.path, body, dict(self.headers), self.command)
+        request = Request(self.path, body, {**self.headers, ":method": self.command})
         with server.lock:
             server.requests.append(request)
             fault = server.faults.pop(0) if server.faults else None
