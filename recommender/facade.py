@@ -22,18 +22,16 @@ from .linalg.rows import top_n, unit_rows
 from .models import POPULARITY, Models
 from .opening import SVD, open_index, open_parts, open_similar
 from .ranking import TASTE, Explanation, Fit, Ranked, Similar
-from .retrieve import VectorIndex
 from .session.engine import SessionEngine
-from .session.group import AVERAGE, GroupEngine
 from .session.policy import MovieFilter, PolicySettings
 from .session.rules import LearningRule
 from .session.session import Session
 from .session.similar import SimilarMovies
 from .session.state import TextSignal
 from .text.registry import LOCAL
-from .together import members
 
 if TYPE_CHECKING:  # imported on first use
+    from .retrieve import VectorIndex
     from .session.texts import FreeText
 
 
@@ -244,7 +242,7 @@ class Recommender:
     def group_session(
         self,
         people: Mapping[str, Any],
-        strategy: str = AVERAGE,
+        strategy: str = "average",
         seed: int = 0,
         wanted: Optional[MovieFilter] = None,
         familiarity: Optional[float] = None,
@@ -254,8 +252,9 @@ class Recommender:
         people: name -> a profile, as `session.profiles.read_profile` returns it, or a list of favorites or of (movie,
         stars).  strategy: "average", "least-misery" or "fair-share" (session/group.py).
         """
-        one, them = self.engine(wanted, familiarity), members(people, self.catalog, self.row_of)
-        engine = GroupEngine(one.catalog, one.rule, one.policy, one.wanted, one.encode, them, strategy)
+        from .together import group_engine
+
+        engine = group_engine(self.engine(wanted, familiarity), people, self.row_of, strategy)
         return Session(engine, engine.start_group(whole("seed", seed, least=0)))
 
     def quality_metrics(self) -> dict[str, Any]:

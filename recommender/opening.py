@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from .data.settings import default_folder, path_of, read_settings
 from .data.splits import PARTS, load_split
 from .learn.svd import USERS, SvdModel
 from .linalg.rows import unit_rows
-from .retrieve import INDEXES, VectorIndex, choose
-from .retrieve.exact import ExactIndex
 from .session import gaussian
 from .session.policy import CONDITIONAL_GAUSSIAN, MOVING_AVERAGE, PolicySettings
 from .session.rules import LearningRule, MovingAverage
 from .session.similar import SimilarMovies
 from .text.registry import stored_backend
+
+if TYPE_CHECKING:  # imported on first use
+    from .retrieve import VectorIndex
 
 SVD, TWO_TOWER = VECTORS = ("svd", "two_tower")
 
@@ -118,6 +119,7 @@ def open_index(
 
     One that takes time to build is stored beside the vectors.  tell: receives what stands in, and what takes time.
     """
+    from .retrieve import INDEXES, ExactIndex, choose  # which the start of a session would wait for
     from .session.cold_start import load_texts
 
     try:

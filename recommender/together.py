@@ -8,11 +8,18 @@ from typing import Any
 from .data.catalog import Catalog
 from .data.errors import ChoiceError, shown
 from .ranking import rated
-from .session.group import Member
+from .session.engine import SessionEngine
+from .session.group import GroupEngine, Member
 from .session.profiles import state_of
 from .session.state import FAVORITE, Event, SessionState, answer_for
 
 NEITHER = "is neither a profile, as read_profile returns it, nor a list of movies"
+
+
+def group_engine(one: SessionEngine, people: Any, row_of: Callable[[Any], int], strategy: str) -> GroupEngine:
+    """Return the engine of a group's session, made of that of one person; people: as in `members`."""
+    given = (one.catalog, one.rule, one.policy, one.wanted, one.encode)
+    return GroupEngine(*given, members(people, one.catalog, row_of), strategy)
 
 
 def members(people: Any, catalog: Catalog, row_of: Callable[[Any], int]) -> list[Member]:

@@ -1,7 +1,7 @@
 """Vector indexes by name. A new one needs a file beside base.py and a line here; tests/test_retrieve.py tries it."""
 
 from .base import VectorIndex as VectorIndex
-from .exact import ExactIndex
+from .exact import ExactIndex as ExactIndex
 from .hnsw import HnswIndex
 
 INDEXES: dict[str, type[VectorIndex]] = {index.name: index for index in (ExactIndex, HnswIndex)}
