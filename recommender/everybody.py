@@ -23,7 +23,7 @@ import numpy as np
 
 from .data.artifacts import need_file
 from .data.catalog import Catalog
-from .data.errors import ChoiceError
+from .data.errors import ArtifactError, ChoiceError
 from .data.files import dump_json, exclusive, flush, load_json, replace_file
 from .data.interactions import Interactions
 from .learn.base import Ranker, best_unseen
@@ -105,7 +105,7 @@ def write_lists(
 
 def _resumed(part: Path, state: Path, asked: dict[str, Any]) -> tuple[int, int]:
     """Return how many users are in a part that an earlier run left, and its bytes; 0, 0 for none of this request."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(ArtifactError, OSError, KeyError, TypeError, ValueError):  # none, or another program's
         stored = load_json(state)
         if stored["asked"] == json.loads(json.dumps(asked)) and part.stat().st_size >= stored["bytes"]:
             return int(stored["users"]), int(stored["bytes"])

@@ -134,6 +134,9 @@ class _Stream:
         self.http, self.show, self.shown = http, show, ""
 
     def read(self, response: requests.Response) -> Any:
+        import requests
+        from urllib3.exceptions import HTTPError
+
         text, rest, plain, until = "", b"", b"", time.monotonic() + self.http.timeout
         choice: dict[str, Any] = {"message": {"content": ""}, "finish_reason": ""}
         answer: dict[str, Any] = {"choices": [choice]}
@@ -152,7 +155,7 @@ class _Stream:
                 self._show(_HALF_MARK.sub("", text))
                 if time.monotonic() > until:
                     raise TimeoutError
-        except Exception:
+        except (requests.RequestException, HTTPError, WebError, ConnectionError, TimeoutError):
             if not self.shown:
                 raise  # nobody saw anything: it may be repeated
             choice["finish_reason"] = choice["finish_reason"] or "cut"

@@ -35,10 +35,9 @@ from ..session.engine import SessionEngine
 from ..session.fitted_rules import fit_session_rule
 from ..session.policy import TERMS, MovieFilter, PolicySettings
 from ..session.rules import LearningRule
-from ..session.state import DISLIKE, FAVORITE, LIKE, NOT_INTERESTED, SKIP, Event
+from ..session.state import FAVORITE, NOT_INTERESTED, SKIP, Event, answer_for
 from .significance import TAILS, resampled_means
 
-DISLIKED = 2.5
 MIN_LIKED = 10
 N_FAMOUS, N_KNOWN = 50, 100  # by ratings in training
 FIGURES = ("hits", "rate", "outside", "weighted_rate", "famous", "median_rank")
@@ -83,9 +82,7 @@ class Person(NamedTuple):
 
     def answer(self, row: int, unrated: str = NOT_INTERESTED) -> str:
         rating = self.ratings.get(row)
-        if rating is None:
-            return unrated
-        return LIKE if rating >= LIKED else DISLIKE if rating <= DISLIKED else NOT_INTERESTED
+        return unrated if rating is None else answer_for(rating)
 
     def liked_left(self) -> list[int]:
         return [row for row, rating in self.ratings.items() if rating >= LIKED and row not in self.favorites]
