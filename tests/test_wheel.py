@@ -38,6 +38,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def test_every_module_of_the_clone_is_in_it(installed: Path) -> None:
+    tracked = call("git", "ls-files", "recommender", "model", "preprocess", cwd=ROOT).splitlines()
+    modules = [name for name in tracked if name.endswith(".py") and (ROOT / name).is_file()]
+    assert modules
+    assert [name for name in modules if not (installed / name).is_file()] == []
+
+
 def test_the_programs_run_from_any_folder(installed: Path, tmp_path: Path) -> None:
     for name in ("config", "processed"):
         (tmp_path / name).mkdir()
