@@ -51,6 +51,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--forget", metavar="USER", help="delete all that is stored of a person, and end")
     parser.add_common("base-url", help="a chat model chooses and explains: address of its server, up to /v1")
     parser.add_common("model", help="name of the chat model there")
+    parser.add_argument(
+        "--key-variable", default="", metavar="NAME", help="environment variable with the key of that server"
+    )
+    parser.add_argument(
+        "--show-request", action="store_true", help="show what would be sent to that server, and send nothing"
+    )
     parser.add_argument("--offline", action="store_true", help="no network, whatever else is given")
     how = "who chooses of the candidates (default: llm with --base-url, else mmr)"
     parser.add_argument("--rerank", choices=("llm", "score", "mmr"), help=how)
@@ -93,6 +99,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def open_reranker(given: argparse.Namespace, recommender: Recommender) -> Reranker:
     """Return what chooses the movies; raises `ChoiceError` for flags that do not fit together."""
+    alone = next((name for name in ("model", "key_variable", "show_request") if getattr(given, name)), "")
+    if alone and not given.base_url:
+        raise ChoiceError(f"--{alone.replace('_', '-')} belongs to a chat model: give --base-url too")
     llm = given.rerank == "llm" or (given.rerank is None and bool(given.base_url) and not given.offline)
     if given.rerank == "score":
         return ScoreReranker(Likes.open(recommender).predict_like_score)
@@ -100,8 +109,20 @@ def open_reranker(given: argparse.Namespace, recommender: Recommender) -> Rerank
         return MMRReranker()
     if given.offline or not (given.base_url and given.model):
         raise ChoiceError("a chat model needs --base-url and --model, and no --offline")
-    client = ChatClient.open(given.base_url, given.model)
+    client = ChatClient.open(given.base_url, given.model, given.key_variable)
+    if given.show_request:
+        client.preview = show_json if given.json else show_request
     return LLMReranker(client, not given.ids_only, given.shuffles, given.seed)
+
+
+def show_json(request: dict[str, Any]) -> None:
+    print(json.dumps({"request": request}, ensure_ascii=False), flush=True)
+
+
+def show_request(request: dict[str, Any]) -> None:
+    headers = [f"   {name}: {value}" for name, value in request["headers"].items()]
+    body = json.dumps(request["body"], ensure_ascii=False, indent=1)
+    print("\n".join([f"   POST {request['url']}", *headers, body]), flush=True)
 
 
 class Conversation:

@@ -216,6 +216,26 @@ def test_a_model_chooses_and_its_sentences_are_checked(with_texts, server):
     assert "without the model: " in done.stdout
 
 
+def test_a_request_is_shown_as_it_would_be_sent_and_is_not_sent(with_texts, server, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-1234567890abcdef")
+    flags = ["--processed", with_texts, "--base-url", server.url, "--model", "fake", "--key-variable", "MY_KEY"]
+    done = talk("I loved Alpha (1980)\n", *flags, "--show-request")
+    assert server.requests == []
+    assert len(titles(done)) == 5
+    assert "without the model: nothing was sent" in done.stdout
+    assert "Authorization: Bearer *** of MY_KEY" in done.stdout
+    assert "sk-1234567890" not in done.stdout + done.stderr
+    body, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])
+    as_json = talk("I loved Alpha (1980)\n", *flags, "--show-request", "--json").stdout.splitlines()
+    assert server.requests == []
+    assert [*json.loads(as_json[0])] == ["request"]
+    talk("I loved Alpha (1980)\n", *flags)
+    sent = server.requests[0]
+    assert sent.headers["Authorization"] == "Bearer sk-1234567890abcdef"
+    assert sent.body == body == json.loads(as_json[0])["request"]["body"]
+    assert json.loads(as_json[0])["request"]["url"] == server.url + "/chat/completions"
+
+
 FLAGS = [
     ("--top 0", "--top 0: give a number from 1 to 100"),
     ("--candidates 1000", "--candidates 1000"),
@@ -225,6 +245,9 @@ FLAGS = [
     ("--rerank llm", "--base-url and --model"),
     ("--base-url http://localhost:9 --rerank llm --model m --offline", "--offline"),
     ("--base-url localhost --model m", "localhost"),
+    ("--show-request", "--show-request belongs to a chat model: give --base-url too"),
+    ("--key-variable MY_KEY", "--key-variable belongs"),
+    ("--base-url http://localhost:9 --model m --key-variable NO_SUCH_KEY", "NO_SUCH_KEY is not set"),
     ("--processed nowhere", "no movie list at nowhere"),
     ("--backend nope", "nope"),
     ("--log .", "is a folder"),

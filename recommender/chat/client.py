@@ -57,13 +57,15 @@ class Answer(NamedTuple):
 class ChatClient:
     """A model and its server; may be used by several threads.
 
-    refused: what the server was found to refuse: parameters, and forms of `FORMS`.
+    refused: what the server was found to refuse: parameters, and forms of `FORMS`.  preview: gets what would be sent,
+    {"url", "headers", "body"} with the key hidden; then nothing is ever sent.
     """
 
     http: Client
     model: str
     temperature: float = 0.0
     refused: frozenset[str] = field(default_factory=frozenset)
+    preview: Optional[Callable[[dict[str, Any]], object]] = None
 
     @classmethod
     def open(
@@ -121,6 +123,12 @@ class ChatClient:
 
     def _send(self, body: dict[str, Any], show: Optional[Say]) -> Any:
         http, path = self.http, "chat/completions"
+        if self.preview:
+            headers = {"Content-Type": "application/json"}
+            if http.key:
+                headers["Authorization"] = f"Bearer *** of {http.key.variable}"
+            self.preview({"url": f"{http.base_url}/{path}", "headers": headers, "body": body})
+            raise WebError(f"nothing was sent to {http.host}: leave out --show-request")
         if show is None:
             return http.read_json(http.post(path, body))
         stream = _Stream(http, show)
