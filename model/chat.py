@@ -18,7 +18,6 @@ if not __package__:
 
 from model.terminal.console import Console, EndOfInput
 from recommender import cli
-from recommender.chat import explain
 from recommender.chat.chat import Chat, ChatState
 from recommender.chat.client import ChatClient
 from recommender.chat.likes import Likes
@@ -26,7 +25,8 @@ from recommender.chat.log import TurnLog
 from recommender.chat.rerank import LLMReranker, MMRReranker, Reranker, ScoreReranker
 from recommender.data.errors import ChoiceError, TastevecError, one_line, shown
 from recommender.facade import Recommender
-from recommender.people.store import Remembered, Store
+from recommender.net.web import WebError
+from recommender.people.store import ConflictError, Remembered, Store
 from recommender.session.profiles import default_profiles_folder, export_lists
 from recommender.text import registry
 
@@ -134,7 +134,8 @@ class Conversation:
 
     def talk(self, state: ChatState) -> int:
         """Take messages until the person quits or the input ends; returns the exit code."""
-        known = f"Welcome back: {len(state.memory.answers)} movies of yours and your taste are known. "
+        refused = "".join(f", not {labels.replace('; ', ' ')}" for labels in state.memory.refused)
+        known = f"Welcome back: {len(state.memory.answers)} movies of yours and your taste are known{refused}. "
         self.say(f"tastevec: {len(self.chat.catalog):,} movies. {known if state.memory.n_messages else ''}"
                  "What do you feel like? /help, /quit")  # fmt: skip
         code = 0
@@ -170,9 +171,16 @@ class Conversation:
 
     def hear(self, state: ChatState, message: str) -> ChatState:
         """Return the state after a message; it is stored and logged before anything is shown."""
-        state, before = self.fresh(state), state
-        after, turn = self.chat.step(state, message)
-        self.keep(after)
+        before = state
+        for conflicts in range(3):
+            state = self.fresh(state)
+            after, turn = self.chat.step(state, message)
+            try:
+                self.keep(after)
+                break
+            except ConflictError:  # another terminal was quicker: hear it again, with what that has stored
+                if conflicts == 2:
+                    raise
         if turn.suggestions:  # a question changes nothing
             self.before = [*(self.before if state is before else []), state]
         if self.log:
@@ -192,7 +200,12 @@ class Conversation:
         known = state.memory.n_messages, dict(state.memory.answers)
         if (stored.n_messages, dict(stored.answers)) == known:
             return state
-        return self.chat.resume(stored)._replace(shown=state.shown, filters=state.filters)
+        anew = self.chat.resume(stored)
+        own = [words._replace(after=min(words.after, len(anew.session.answers))) for words in state.session.utterances]
+        wishes = [fact for fact in state.filters if fact.wanted]
+        return state._replace(
+            memory=stored, session=anew.session._replace(utterances=tuple(own)), filters=(*anew.filters, *wishes)
+        )
 
     def keep(self, state: ChatState) -> None:
         if self.store:
@@ -214,7 +227,11 @@ class Conversation:
             self.before.clear()
             self.say("   all that was known of you is forgotten" + "; the log stays" * bool(self.log), {"done": name})
         elif name == "/profile":
-            known = explain.profile(self.chat.engine, state.session)
+            try:
+                state = self.chat.write_profile(state)
+            except WebError as error:
+                self.say(self.console.dim(f"   without the model: {error}"))
+            known = self.chat.profile(state)
             lines = [f"   {key}: {value or 'nothing yet'}" for key, value in known.items()]
             self.say("\n".join(lines), {"profile": known, "messages": state.memory.n_messages})
         elif name == "/export":

@@ -153,7 +153,7 @@ def test_a_sentence_of_a_model_may_name_only_the_movie_and_the_history():
     titles = {"the dark knight", "alien", "heat", "fargo", "kill bill", "memento"}
 
     def checked(text):
-        return explain.checked(text, heat, [fargo], lambda name: name.casefold() in titles)
+        return explain.checked(text, [heat, fargo], lambda name: name.casefold() in titles)
 
     fine = ["Like Fargo, this is a tense crime story.", "“Heat” by Michael Mann: a duel.", "You liked Fargo (1996)."]
     fine += ["A tense film about thieves in Los Angeles."]

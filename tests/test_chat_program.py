@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from model import chat
+from recommender.people.store import Remembered, Store
 from tests.fake_server import Reply
 from tests.test_session_program import ROOT, refused, run
 from tests.test_session_program import with_texts as with_texts
@@ -88,9 +89,9 @@ tastevec: 9 movies. What do you feel like? /help, /quit
 > /undo
    taken back
 > /profile
-   Genres: Action
+   Genres: Action 1
    Top items: Alpha (1980)
-   Taste: war
+   Taste: war; disliked: The Beta (1981)
 > /export
    where to? /export films.csv writes films-likes.csv and films-watchlist.csv
 > /nope
@@ -172,6 +173,64 @@ def test_two_conversations_of_one_person_lose_nothing(with_texts, tmp_path, monk
     done = run("", *flags, main=main, rule=[])
     assert "Top items: Delta (1983); Alpha (1980)" in done.stdout
     assert "Welcome back: 3 movies" in talk("", *flags).stdout
+
+
+def test_a_message_that_another_conversation_overtakes_is_heard_all_the_same(with_texts, tmp_path, server):
+    store = tmp_path / "people.sqlite"
+
+    def quicker(messages):  # while the model thinks
+        with Store(store) as other:
+            known = other.load("me") or Remembered()
+            if not known.n_messages:
+                other.save("me", known._replace(n_messages=1, answers={3: "favorite"}))
+        return '{"place_1": 1}'
+
+    server.chat = quicker
+    flags = ["--processed", with_texts, "--store", store, "--base-url", server.url, "--model", "fake"]
+    done = talk("I loved Alpha (1980)\n/profile\n", *flags)
+    assert len(titles(done)) == 5
+    with Store(store) as mine:
+        known = mine.load("me")
+    assert (known.n_messages, len(known.answers)) == (2, 2)
+
+
+def test_refusals_come_back_with_the_person_and_wishes_do_not(with_texts, tmp_path):
+    flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite", "--user", "ann"]
+    talk("I loved Alpha (1980), no war. Only from the 80s\n", *flags)
+    again = talk("something with action\n/profile\n", *flags)
+    assert "are known, not War." in again.stdout
+    assert "not War\n" in again.stdout
+    assert "Théta (1999)" in titles(again)
+    assert not {"Gamma (1982)", "Zeta (2005)"} & {*titles(again)}
+    talk("no filters\n", *flags)
+    assert "not War" not in talk("/profile\n", *flags).stdout
+
+
+def test_a_model_writes_the_profile_from_its_facts(with_texts, server):
+    sent, said = [], ["You like thieves, as in Alpha. " + "Slow " * 200]
+
+    def model(messages):
+        sent.append(messages[-1]["content"])
+        return said[0]
+
+    server.chat = model
+    flags = ["--processed", with_texts, "--base-url", server.url, "--model", "fake"]
+    typed = "I loved Alpha (1980)\n/profile\nwar\n"
+    done = talk(typed, *flags)
+    (written,) = re.findall("   In short: (You like thieves, as in Alpha. .*)", done.stdout)
+    assert len(written) <= 410
+    assert "Top items: Alpha (1980)" in sent[2]  # the first message was asked for twice
+    assert "In short: You like thieves" in sent[3]
+    said[0] = 'You would love "Epsilon".'
+    assert "In short" not in talk(typed, *flags).stdout
+    n_sent = len(sent)
+    talk("/profile\n", *flags)
+    talk("/profile\n", *flags, "--ids-only")
+    assert len(sent) == n_sent  # of nobody known nothing is written, and ids only tell nothing
+    server.chat = lambda messages: Reply(500)
+    failed = talk(typed, *flags)
+    assert "Top items: Alpha (1980)" in failed.stdout
+    assert "without the model: " in failed.stdout
 
 
 def test_json_has_a_line_for_each_message(with_texts, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from model import finetune_movie_pref as program
 from recommender.chat import preferences
 from recommender.chat.preferences import check_chat, whole_stars
+from recommender.chat.profile import profile_of
 from recommender.data.catalog import Catalog
 from recommender.data.errors import TastevecError
 from tests.tiny import make_processed
@@ -115,7 +116,7 @@ def test_chat_texts_hold_the_profile_and_one_movie(folder, capsys):
 
 def test_a_profile_says_what_was_liked_and_what_not(folder):
     catalog = Catalog.load(folder / "processed")
-    assert preferences.profile_of([(3, 4.0), (4, 2.0), (7, 4.5), (1, 4.5)], catalog) == {
+    assert profile_of([(3, 4.0), (4, 2.0), (7, 4.5), (1, 4.5)], catalog) == {
         "Genres": "Action 2, War 2, Drama 1",
         "Top items": "Alpha (1980) 4.5; Zeta (2005) 4.5; Gamma (1982) 4",
         "Taste": "4 ratings, 3.8 stars on average; disliked: Delta (1983) 2",

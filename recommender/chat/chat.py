@@ -17,35 +17,43 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from ..data.catalog import Movie
 from ..data.errors import ChoiceError
+from ..data.interactions import LIKED
 from ..facade import Recommender
 from ..linalg.rows import top_n, unit_rows
 from ..people.store import Remembered
-from ..session.state import DISLIKE, FAVORITE, LATER, SEEN, Event, Reason, SessionState, Utterance
+from ..session.state import DISLIKE, FAVORITE, LATER, SEEN, STARS, Event, Reason, SessionState, Utterance
 from ..session.texts import MOST_LETTERS, standardised
 from ..text.request_facts import Fact
 from ..text.requests import Request
 from . import explain
-from .rerank import Candidate, Reranker, ScoreReranker
+from .profile import N_NAMES, in_own_words, profile_of
+from .rerank import Candidate, LLMReranker, Reranker, ScoreReranker
 from .understanding import Understood, read
 
 TEXT_WEIGHT, TASTE_WEIGHT = 2.0, 0.5  # by dialogues of ReDial: tests/benchmarks/chat_redial.py
+_STARS = {FAVORITE: 5.0, LATER: LIKED, **STARS}
 _WISH = ("genre", "person", "language")
 
 
 class ChatState(NamedTuple):
-    """shown: the rows of the list on the screen, in its order.  last: the row talked about.  filters: see below."""
+    """shown: the rows of the list on the screen, in its order.  last: the row talked about.  filters: see below.
+
+    written: the profile in the words of a model, for the re-ranking.
+    """
 
     memory: Remembered = Remembered()
     session: SessionState = SessionState(())
     shown: tuple[int, ...] = ()
     last: Optional[int] = None
     filters: tuple[Fact, ...] = ()
+    written: str = ""
 
 
 class Suggestion(NamedTuple):
@@ -100,7 +108,36 @@ class Chat:
         known = [(self.catalog.row_of(i), answer) for i, answer in memory.answers.items() if i in self.catalog]
         favorites = tuple(row for row, answer in known if answer == FAVORITE)
         events = [Event(row, answer) for row, answer in known if answer != FAVORITE]
-        return ChatState(memory, SessionState(favorites, tuple(events)))
+        read = self.recommender.free_text.reader.read
+        refused = [
+            fact._replace(wanted=False, at=-place)
+            for place, labels in enumerate(memory.refused, 1)
+            for fact in read(labels).facts
+        ]
+        return ChatState(memory, SessionState(favorites, tuple(events)), filters=tuple(refused))
+
+    def profile(self, state: ChatState) -> dict[str, str]:
+        """Return what a model is told of the person, "" for what is not known."""
+        rated = [(int(self.catalog.movie_ids[event.row]), _STARS.get(event.answer)) for event in state.session.events]
+        said = [explain.cut(words.text, explain.MOST_SAID) for words in state.session.utterances[-N_NAMES:]]
+        said += [f"not {labels.replace('; ', ' ')}" for labels in state.memory.refused]
+        facts = profile_of([(movie_id, stars) for movie_id, stars in rated if stars], self.catalog, said)
+        return {**facts, "In short": state.written} if state.written else facts
+
+    def write_profile(self, state: ChatState) -> ChatState:
+        """Return the state with the profile in the words of the model, unless that names other movies.
+
+        Raises `WebError` where the model does not answer. Without a model that may be told of the person the state
+        stays as it is.
+        """
+        model, facts = self.reranker, self.profile(state._replace(written=""))
+        if not (isinstance(model, LLMReranker) and model.explain and any(facts.values())):
+            return state
+        return state._replace(written=self._checked(in_own_words(model.client, facts), state.session))
+
+    def _checked(self, sentence: str, session: SessionState, *more: Movie) -> str:
+        known = [*more, *(self.catalog.movie(event.row) for event in session.events)] if sentence else []
+        return explain.checked(sentence, known, lambda name: bool(self.recommender.titles.named(name)))
 
     def step(self, state: ChatState, message: str) -> tuple[ChatState, Turn]:
         """Return the state after `message`, and what to show; raises `ChoiceError` where it says nothing."""
@@ -121,7 +158,7 @@ class Chat:
             raise ChoiceError("no movie is left that fits all of this: widen it, or say: no filters")
         vectors, movies = self.recommender.free_text.vectors, list(map(self.catalog.movie, rows.tolist()))
         given = [Candidate(*one) for one in zip(rows.tolist(), movies, scores.tolist(), vectors[rows])]
-        about: dict[str, Any] = {**explain.profile(self.engine, state.session)}
+        about: dict[str, Any] = {**self.profile(state)}
         if self.reranker.name == ScoreReranker.name:  # what a rating is predicted from, as in a profile of a session
             movie_ids = self.catalog.movie_ids.tolist()
             answers = [(movie_ids[event.row], event.answer) for event in state.session.answers]
@@ -166,7 +203,7 @@ class Chat:
         known = {int(self.catalog.movie_ids[event.row]): event.answer for event in session.events}
         seen, later = (tuple(i for i in known if known[i] == kind) for kind in (SEEN, LATER))
         filters = filters_after(state.filters, understood.reading.facts, understood.cleared, state.memory.n_messages)
-        memory = memory._replace(answers=known, seen=seen, watchlist=later)
+        memory = memory._replace(answers=known, seen=seen, watchlist=later, refused=refusals(filters))
         return state._replace(memory=memory, session=session, filters=filters), unread
 
     def _facts_cleared(self, text: str, cleared: Sequence[str]) -> bool:
@@ -216,10 +253,9 @@ class Chat:
     def _suggestions(
         self, session: SessionState, best: Sequence[Candidate], said: Sequence[str]
     ) -> tuple[Suggestion, ...]:
-        history = [self.catalog.movie(event.row) for event in session.events] if any(said) else []
         found = []
         for one, sentence, reasons in zip(best, said, self._reasons(session, [one.row for one in best])):
-            own = explain.checked(sentence, one.movie, history, lambda name: bool(self.recommender.titles.named(name)))
+            own = self._checked(sentence, session, one.movie)
             own = own or explain.because(self.engine, one.movie, reasons) or "the nearest that is left to what you said"
             found.append(Suggestion(one.movie, one.score, own, explain.description(one.movie)))
         return tuple(found)
@@ -238,3 +274,16 @@ def filters_after(old: Sequence[Fact], new: Sequence[Fact], cleared: Sequence[st
     ]
     kept = [] if "all" in cleared else [fact for fact in old if not any(fact is one for one in gone)]
     return (*kept, *(fact._replace(at=fact.at + n * MOST_LETTERS) for fact in new))
+
+
+def refusals(filters: Sequence[Fact]) -> tuple[str, ...]:
+    """Return the labels of what is refused for good: no horror, but not years and tones, which are for one evening.
+
+    Each is one refusal, "Japanese; Animation" that of anime.
+    """
+    lasting = [fact for fact in filters if not fact.wanted and fact.kind not in ("years", "tone")]
+    found: list[str] = []
+    for _, phrase in groupby(lasting, key=lambda fact: fact.at):
+        labels = [fact.label for fact in phrase]
+        found += ["; ".join(labels)] if len(labels) > 1 else labels[0].split(" or ")  # of one name several people
+    return tuple(dict.fromkeys(found))

@@ -8,15 +8,14 @@ place only if it names no movie but this one and those of the person's history.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from ..data.catalog import SPOKEN, Movie
 from ..data.errors import one_line
 from ..session.engine import SessionEngine
-from ..session.state import FAVORITE, LATER, LIKE, Reason, SessionState
+from ..session.state import FAVORITE, LATER, LIKE, Reason
 
-MOST_LETTERS, MOST_SAID, MOST_NAMED = 240, 60, 5  # of a description, of the person's own words; movies, genres
+MOST_LETTERS, MOST_SAID = 240, 60  # of a description, of the person's own words
 LEAST = 0.15  # points of a second term that is worth naming
 LIKED = (FAVORITE, LIKE, LATER)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
@@ -42,7 +41,7 @@ def because(engine: SessionEngine, movie: Movie, reasons: Sequence[Reason]) -> s
 def _with_facts(engine: SessionEngine, movie: Movie, words: str) -> str:
     own = {*movie.tone, *movie.genres, *SPOKEN.get(movie.original_language, "English").split(", ")}
     facts = [fact for fact in engine.signal(words).read_as.split("; ") if fact in own]
-    return f"“{_cut(words, MOST_SAID)}”" + (f" ({', '.join(facts)})" if facts else "")
+    return f"“{cut(words, MOST_SAID)}”" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _with_shared(movie: Movie, other: Movie) -> str:
@@ -64,7 +63,7 @@ def description(movie: Movie) -> str:
         if told and len(told) + len(sentence) >= MOST_LETTERS:
             break
         told = f"{told} {sentence}".strip()
-    return f"{facts}: {_cut(told, MOST_LETTERS)}" if told else facts
+    return f"{facts}: {cut(told, MOST_LETTERS)}" if told else facts
 
 
 def answer(engine: SessionEngine, movie: Movie, kind: str, reasons: Sequence[Reason]) -> str:
@@ -83,13 +82,13 @@ def answer(engine: SessionEngine, movie: Movie, kind: str, reasons: Sequence[Rea
     return f"{movie}: {answers.get(kind) or 'not known here'}"
 
 
-def checked(sentence: str, movie: Movie, known: Iterable[Movie], is_title: Callable[[str], bool]) -> str:
-    """Return a model's sentence about `movie` as one printable line, "" if it names a movie outside the history.
+def checked(sentence: str, known: Iterable[Movie], is_title: Callable[[str], bool]) -> str:
+    """Return what a model said as one printable line, "" if it names a movie that is not among those `known`.
 
-    known: the movies of the history.  is_title: whether a name is exactly a title.
+    is_title: whether a name is exactly a title.
     """
     sentence = left = one_line(sentence)
-    own = {name for one in (movie, *known) for name in (one.title, one.title.split(":")[0], *one.alternatives)}
+    own = {name for one in known for name in (one.title, one.title.split(":")[0], *one.alternatives)}
     for name in sorted(own, key=len, reverse=True):
         left = re.sub(rf"(?<!\w)[\"“*_]*{re.escape(name)}(?!\w)[\"”*_]*", ",", left, flags=re.IGNORECASE)
     if _QUOTED.search(left):
@@ -107,18 +106,6 @@ def checked(sentence: str, movie: Movie, known: Iterable[Movie], is_title: Calla
     return sentence
 
 
-def profile(engine: SessionEngine, state: SessionState) -> dict[str, str]:
-    """Return {"Genres", "Top items", "Taste"} of what the person liked and said last, "" where nothing is known."""
-    liked = [engine.catalog.movie(event.row) for event in reversed(state.events) if event.answer in LIKED]
-    genres, tones = (
-        ", ".join(name for name, _ in Counter(one for names in lists for one in names).most_common(MOST_NAMED))
-        for lists in ([movie.genres for movie in liked], [movie.tone for movie in liked])
-    )
-    words = [_cut(said.text, MOST_SAID) for said in state.utterances[-MOST_NAMED:]]
-    top = "; ".join(map(str, liked[:MOST_NAMED]))
-    return {"Genres": genres, "Top items": top, "Taste": "; ".join(filter(None, (tones, *words)))}
-
-
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
     text = one_line(text)
     return text if len(text) <= most else f"{text[: most - 3].rstrip()}..."

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,15 +24,14 @@ import numpy as np
 from ..data.catalog import Catalog
 from ..data.errors import DataError, shown
 from ..data.files import parse_json, replace_file
-from ..data.interactions import LIKED, NEUTRAL
 from ..text.backends.http import estimate_tokens
+from .profile import Rated, profile_of
 
 TRAIN, TEST = "train", "test"
 LEAST_RATINGS = 4  # of a person
 MOST_BYTES, MOST_TOKENS, LEAST_EXAMPLES = 512 << 20, 65_536, 10
-N_TOP, N_GENRES, PLOT = 10, 5, 400  # movies and genres in a profile, characters of a plot
+PLOT = 400  # characters
 TASK = "Predict how much this person will like the movie. Answer with one digit, from 1 (not at all) to 5 (very much)."
-Rated = Sequence[tuple[int, float]]  # movie id, stars; oldest first
 
 
 class Person(NamedTuple):
@@ -104,21 +102,6 @@ def read_people(path: Path, catalog: Catalog) -> list[Person]:
         except (KeyError, TypeError, ValueError):
             raise DataError(f"{where} is no person with movies of this catalogue: run collect again") from None
     return people
-
-
-def profile_of(profile: Rated, catalog: Catalog) -> dict[str, str]:
-    """Return what a model is told of a person: {"Genres", "Top items", "Taste"}."""
-    movies = [(catalog.movie(catalog.row_of(movie_id)), stars) for movie_id, stars in profile]
-    liked = Counter(genre for movie, stars in movies if stars >= LIKED for genre in movie.genres)
-    mean = sum(stars for _, stars in movies) / max(len(movies), 1)
-    best = sorted(reversed(movies), key=lambda one: -one[1])  # of equal stars the latest first
-    top = [f"{movie} {stars:g}" for movie, stars in best[:N_TOP] if stars >= NEUTRAL]
-    worst = [f"{movie} {stars:g}" for movie, stars in best[::-1][:N_TOP] if stars < NEUTRAL]
-    return {
-        "Genres": ", ".join(f"{genre} {n}" for genre, n in liked.most_common(N_GENRES)),
-        "Top items": "; ".join(top),
-        "Taste": f"{len(movies)} ratings, {mean:.1f} stars on average; disliked: {'; '.join(worst) or 'none'}",
-    }
 
 
 def messages(about: Mapping[str, str], movie_id: int, catalog: Catalog) -> list[dict[str, str]]:

@@ -32,7 +32,8 @@ class Remembered(NamedTuple):
     """What is known of a person; movies are external ids.
 
     vector: (d,) float32 of length 1, in the space of `identity`; both None before the first message with known words.
-    answers: movie id -> favorite, or an answer of a session.  texts: what was said, where it is kept.
+    answers: movie id -> favorite, or an answer of a session.  texts: what was said, where it is kept.  refused: what
+    is never wanted, such as "Horror" (chat/chat.py).
     """
 
     vector: Optional[np.ndarray] = None
@@ -42,6 +43,7 @@ class Remembered(NamedTuple):
     seen: tuple[int, ...] = ()
     watchlist: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     def hear(self, text: str, vector: np.ndarray, identity: Identity) -> Remembered:
         """Return the memory after a message with its vector (d,) of length 1; zeros, no known word, move nothing."""
@@ -65,6 +67,10 @@ class Remembered(NamedTuple):
         for text, vector in zip(self.texts, backend.embed_known(self.texts)):
             anew = anew.hear(text, vector, identity)
         return anew
+
+
+class ConflictError(ArtifactError):
+    """Another process has stored something of the same person since it was loaded: load it again."""
 
 
 class Store(contextlib.AbstractContextManager):
@@ -111,17 +117,23 @@ class Store(contextlib.AbstractContextManager):
     def save(self, user: str, memory: Remembered) -> None:
         """Store `memory` in place of what was last loaded or saved here.
 
-        Raises `ArtifactError` where another process has stored or forgotten something since: load it again.
+        Raises `ConflictError` where another process has stored or forgotten something since: load it again.
         """
         vector, width = memory.vector, memory.identity.dimension if memory.identity else 0
         if vector is not None and (np.shape(vector) != (width,) or not abs(np.linalg.norm(vector) - 1) < 1e-3):
             raise ChoiceError(f"taste {shown(vector)}: give an identity, and a vector of its width and of length 1")
-        stored = (*memory[:3], list(memory.answers.items()), *memory[4:6], memory.texts if self.keep_text else ())
+        stored = (
+            *memory[:3],
+            list(memory.answers.items()),
+            *memory[4:6],
+            memory.texts if self.keep_text else (),
+            memory.refused,
+        )
         content = json.dumps(stored, default=lambda value: value.tolist())
         with self._explained(), self._file:
             self._do("BEGIN IMMEDIATE")
             if self._find(user)[1] != self._known.get(user):
-                raise ArtifactError(f"another process has changed what is remembered of {user}: load it again")
+                raise ConflictError(f"another process has changed what is remembered of {user}: load it again")
             checksum = _checksum(user, content)
             self._do("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", user, content, checksum)
         self._known[user] = checksum
