@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -89,7 +89,7 @@ class SessionEngine:
         for row, answer in answers.items():
             if not isinstance(answer, str) or answer not in ANSWERS:
                 raise ChoiceError(f"{shown(answer)} is not an answer: give one of {', '.join(ANSWERS)}")
-            if any(event.row == row for event in state.events):
+            if row in state.favorites or (state.answered == row).any():
                 what = "a favorite" if row in state.favorites else "answered"
                 raise ChoiceError(f"{self.catalog.movie(row)} is {what} already: nothing was heard")
         events = [Event(row, str(answer)) for row, answer in answers.items()]
@@ -160,13 +160,13 @@ class SessionEngine:
 
     def scores(self, state: SessionState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for excluded movies."""
-        total = self.points(state)
-        total[[event.row for event in state.answers]] = -np.inf
+        total = self.points(state, answered := state.answered)
+        total[answered] = -np.inf
         return total
 
-    def points(self, state: SessionState) -> np.ndarray:
-        """Return what `scores` does, with finite values for movies that were answered."""
-        context, answered = self.context(state), np.array([event.row for event in state.answers], dtype=np.int64)
+    def points(self, state: SessionState, answered: Optional[np.ndarray] = None) -> np.ndarray:
+        """Return what `scores` does, with finite values for movies that were answered; answered: `state.answered`."""
+        context, answered = self.context(state), state.answered if answered is None else answered
         scores = self.rule_of(state).scores(self._events(state))
         mean, deviation = context.moments(scores, answered)
         # The mean is the same for all candidates, so without words it does not change the choice.
@@ -178,7 +178,8 @@ class SessionEngine:
         total += context.fixed
         terms = self._terms(state, context)
         if terms is not context.terms:
-            total += terms["traits"] - context.terms["traits"]
+            total += terms["traits"]
+            total -= context.terms["traits"]
         for points in self.fits(state):
             total += points
         return np.asarray(total)
@@ -195,7 +196,7 @@ class SessionEngine:
 
     def explain_all(self, state: SessionState, rows: Sequence[int]) -> list[list[Reason]]:
         """Return what `explain` does for each of several movies, of which one table is made."""
-        context, answered = self.context(state), [event.row for event in state.answers]
+        context, answered = self.context(state), state.answered
         candidates = context.allowed.copy()
         candidates[answered] = False
         candidates[[*rows]] = True  # a movie restored by undo may be outside a later filter
@@ -223,7 +224,8 @@ class SessionEngine:
 
     def _terms(self, state: SessionState, context: SessionContext) -> dict[str, np.ndarray]:
         """Return the points of each term of the policy (n_movies,)."""
-        likes, dislikes = ([e.row for e in state.answers if e.answer == kind] for kind in (LIKE, DISLIKE))
+        said = [(row, answer) for row, answer, _ in state.answers if answer in (LIKE, DISLIKE)]
+        likes, dislikes = ([row for row, answer in said if answer == kind] for kind in (LIKE, DISLIKE))
         return context.terms_after(likes, dislikes, bool(state.utterances))
 
     def context(self, state: SessionState) -> SessionContext:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -34,8 +35,11 @@ from ..data import artifacts
 from ..data.settings import setting
 from .policy import PolicySettings
 from .rules import VectorRule
-from .state import DISLIKE, FAVORITE, LATER, LIKE, NOT_INTERESTED, SEEN, TEXT, Event
+from .state import ANSWERS, DISLIKE, FAVORITE, LATER, NO_ROW, NOT_INTERESTED, SEEN, SKIP, TEXT, Event
 
+KINDS, MILD = (FAVORITE, *ANSWERS, TEXT), (LATER, SEEN)
+_CODES = {kind: code for code, kind in enumerate(KINDS)}
+_IS_MILD = np.isin(KINDS, MILD)
 KIND, FILE = "session", "gaussian.npz"
 REMEDY = "python -m model.train_session_model"
 
@@ -82,43 +86,47 @@ class ConditionalGaussian(VectorRule):
         self.fitted, self.settings, self.policy = fitted, settings, policy
         self.means = fitted.means.astype(np.float64)
         self.movie_noise: np.ndarray = fitted.noise.astype(np.float64)
-        self._values = {
-            FAVORITE: 1.0,
-            LIKE: 1.0,
-            DISLIKE: settings.low_value,
-            NOT_INTERESTED: 0.0,
-            LATER: 1.0,
-            SEEN: 1.0,
-            TEXT: 1.0,
-        }
-        self._trust = {**dict.fromkeys(self._values, 1.0), NOT_INTERESTED: policy.not_interested_weight}
-        self._trust[LATER] = self._trust[SEEN] = policy.later_weight
+        self._values = np.array([{DISLIKE: settings.low_value, NOT_INTERESTED: 0.0}.get(kind, 1.0) for kind in KINDS])
+        trust = {SKIP: 0.0, NOT_INTERESTED: policy.not_interested_weight}
+        trust |= dict.fromkeys(MILD, policy.later_weight)
+        self._trust = np.array([trust.get(kind, 1.0) for kind in KINDS])
 
     def with_policy(self, policy: PolicySettings) -> ConditionalGaussian:
         return ConditionalGaussian(self.fitted, self.settings, policy)
 
     def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        trust = np.array([self._trust.get(event.answer, 0.0) for event in events])
-        if not trust.all():  # a skip, and what the policy gives no weight
-            weights, heard = np.zeros(len(events)), trust > 0
-            others = [event for event, hears in zip(events, heard) if hears]
-            weights[heard] = self.event_weights(others, rows[heard], vectors[heard])
-            return weights
-        y = np.array([self._values[event.answer] for event in events])
-        later = np.array([event.answer in (LATER, SEEN) for event in events], dtype=bool)
-        noise, mu = self.movie_noise.take(rows) / np.where(later, 1.0, trust), self.means.take(rows)
-        for i, event in enumerate(events):
-            if event.item is not None:
-                noise[i], mu[i] = event.item.noise / event.item.weight, 0.0
-        own = np.einsum("nk,nk->n", vectors, vectors)[later]
-        noise[later] = (own + noise[later]) / self.policy.later_weight - own
-        if len(rows) > vectors.shape[1] and noise.all():  # k equations instead of n_events: the Woodbury identity
-            scaled, inner = vectors / noise[:, None], np.eye(vectors.shape[1])
-            inner += vectors.T @ scaled
-            return (y - mu) / noise - scaled @ np.linalg.solve(inner, scaled.T @ (y - mu))
-        covariance = vectors @ vectors.T
-        covariance.reshape(-1)[:: len(rows) + 1] += noise  # the diagonal
-        return np.linalg.solve(covariance, y - mu)
+        kinds = np.fromiter(map(_CODES.__getitem__, map(itemgetter(1), events)), np.int64, len(events))
+        trust = self._trust[kinds]
+        heard = np.flatnonzero(trust)  # not a skip, nor what the policy gives no weight
+        rows, kinds, trust, V = rows[heard], kinds[heard], trust[heard], vectors.take(heard, axis=0)
+        noise, surprise = self.movie_noise.take(rows), self._values[kinds] - self.means.take(rows)  # y - mu
+        for place in np.flatnonzero(rows == NO_ROW).tolist():
+            item = events[heard[place]].item
+            noise[place], surprise[place] = item.noise / item.weight, 1.0
+        mild = _IS_MILD[kinds]
+        own = np.einsum("nk,nk->n", V[mild], V[mild])
+        noise /= trust
+        noise[mild] += own * (1 / trust[mild] - 1)  # (|v|^2 + noise) / c - |v|^2
+        weights = np.zeros(len(events))
+        weights[heard] = solve(V, noise, surprise)
+        return weights
+
+
+def solve(V: np.ndarray, noise: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return inv(V V' + diag(noise)) y, (n,) float64, V (n, k); cost O(n k min(n, k)).
+
+    Where n > k, by the k x k system of the Woodbury identity: with S = V / sqrt(noise), z = y / sqrt(noise),
+
+        inv(V V' + diag(noise)) y = (z - S inv(I + S'S) S'z) / sqrt(noise)
+    """
+    n, k = V.shape
+    if n > k and noise.all():
+        roots = np.sqrt(noise)
+        S, z = V / roots[:, None], y / roots
+        return np.asarray((z - S @ np.linalg.solve(np.eye(k) + S.T @ S, S.T @ z)) / roots)
+    covariance = V @ V.T
+    covariance.reshape(-1)[:: n + 1] += noise  # the diagonal
+    return np.asarray(np.linalg.solve(covariance, y))
 
 
 def load_gaussian(folder: Path, catalog_ids: np.ndarray) -> tuple[Gaussian, GaussianSettings]:

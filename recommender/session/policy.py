@@ -175,9 +175,13 @@ class SessionContext:
         """Return the terms after answers, movie rows: traits learn from them, and step back beside words."""
         if "traits" not in self.terms or not (likes or dislikes or has_words):
             return self.terms
-        change = shared_traits(self.catalog, self.favorites, likes, dislikes) - self._shared_traits
-        points = self.terms["traits"] + np.float32(self.policy.shared_traits_weight) * change
-        return {**self.terms, "traits": points * np.float32(BESIDE_WORDS if has_words else 1)}
+        points = shared_traits(self.catalog, self.favorites, likes, dislikes)
+        points -= self._shared_traits
+        points *= np.float32(self.policy.shared_traits_weight)
+        points += self.terms["traits"]
+        if has_words:
+            points *= np.float32(BESIDE_WORDS)
+        return {**self.terms, "traits": points}
 
     @functools.cached_property
     def _shared_traits(self) -> np.ndarray:
@@ -227,12 +231,17 @@ def shared_traits(
     """Return the sum over genres, era, language and tone of w |m|^2 (x . m), (n_movies,) float32; see the module."""
     from ..learn.features import traits
 
-    points = np.zeros(len(catalog), dtype=np.float32)
-    for weight, x in zip(TRAIT_WEIGHTS, traits(catalog)) if len(favorites) else ():
-        m = x[list(favorites)].sum(axis=0) + LIKED_TRAITS * x[list(likes)].sum(axis=0)
-        m = (m - DISLIKED_TRAITS * x[list(dislikes)].sum(axis=0)) / (len(favorites) + LIKED_TRAITS * len(likes) + 1)
-        points += np.float32(weight * (m @ m)) * (x @ m)
-    return points
+    if not len(favorites):
+        return np.zeros(len(catalog), dtype=np.float32)
+    x, columns, block = traits(catalog)
+    m = x.take(favorites, axis=0).sum(axis=0)
+    for weight, rows in ((LIKED_TRAITS, likes), (-DISLIKED_TRAITS, dislikes)):
+        if len(rows):
+            m += np.float32(weight) * x.take(rows, axis=0).sum(axis=0)
+    m /= len(favorites) + LIKED_TRAITS * len(likes) + 1
+    squares = np.bincount(block, m * m, len(TRAIT_WEIGHTS))  # |m|^2 of each of the four
+    weights = np.array(TRAIT_WEIGHTS) * squares
+    return np.asarray(weights[block].astype(np.float32) * m @ columns)
 
 
 def shared_names(catalog: Catalog, favorites: Sequence[int], row: int) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import ClassVar, Optional
 
 import numpy as np
@@ -85,12 +86,10 @@ class VectorRule(LearningRule):
 
     def weighed(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
         """Return w_o (n_events,) and v_o (n_events, k) of every event, both float64."""
-        listed = [event.row for event in events]
-        rows = np.array(listed, dtype=np.int64)
+        rows = np.fromiter(map(itemgetter(0), events), np.int64, len(events))
         vectors = self.movie_vectors.take(rows, axis=0).astype(np.float64)
-        for place, event in enumerate(events if NO_ROW in listed else ()):
-            if event.item is not None:
-                vectors[place] = event.item.vector
+        for place in np.flatnonzero(rows == NO_ROW).tolist():
+            vectors[place] = events[place].item.vector
         return self.event_weights(events, rows, vectors), vectors
 
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:

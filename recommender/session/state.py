@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -16,6 +17,7 @@ SEEN = "seen"  # without a rating, from an import: the same mild yes
 ANSWERS = (LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER, SEEN)
 NO_ROW = -1
 NOT_SEEN = (LATER, SKIP)
+_ROW = itemgetter(0)
 STARS = {LIKE: 4.5, DISLIKE: 2.0, NOT_INTERESTED: 2.5}  # of an answer without a rating
 
 
@@ -83,6 +85,11 @@ class SessionState(NamedTuple):
     def events(self) -> tuple[Event, ...]:
         """The favorites and answers, in order; words are in `utterances`."""
         return (*[Event(row, FAVORITE) for row in self.favorites], *self.answers)
+
+    @property
+    def answered(self) -> np.ndarray:
+        """The rows of the movies answered, in order, (n,) int64."""
+        return np.fromiter(map(_ROW, self.answers), np.int64, len(self.answers))
 
 
 class Reason(NamedTuple):

@@ -1,9 +1,10 @@
-"""Time one turn of a session, and one explanation: both learning rules, two catalogue sizes.
+"""Time one turn of a session after 20, 200 and 1,000 answers, and one explanation: both rules, two catalogue sizes.
 
     python -m tests.benchmarks.session_turn
+    python -m tests.benchmarks.session_turn --rank 256
 
-A turn is `SessionEngine.step`; an explanation is `contributions` of 50 events to all movies. Random vectors (k = 32),
-20-turn sessions of 4 favorites with answers at random, one BLAS thread.
+A turn is `SessionEngine.step`, median and 99th percentile of 300; an explanation is `contributions` of 50 events to all
+movies. Random vectors, 4 favorites, answers at random, one BLAS thread. The fitted model has rank 256.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+import argparse
 import time
 import timeit
 
@@ -23,25 +25,26 @@ from recommender.session.rules import LearningRule, MovingAverage
 from recommender.session.state import ANSWERS, FAVORITE, Event
 from tests.test_session import make_catalog
 
-N_SESSIONS, N_TURNS, RANK = 60, 20, 32
+N_TURNS, N_ANSWERS = 300, (20, 200, 1000)
 
 
-def make_rules(n: int, rng: np.random.Generator) -> dict[str, LearningRule]:
-    vectors = rng.normal(0, 0.02, (n, RANK)).astype(np.float32)
+def make_rules(n: int, rank: int, rng: np.random.Generator) -> dict[str, LearningRule]:
+    vectors = rng.normal(0, 0.02, (n, rank)).astype(np.float32)
     small = rng.uniform(0, 0.05, n).astype(np.float32)
     gaussian = ConditionalGaussian(Gaussian(vectors, small, small + 0.01, small, 100_000), GaussianSettings())
     return {"moving-average": MovingAverage(vectors), "conditional-gaussian": gaussian}
 
 
-def turn_times(engine: SessionEngine, rng: np.random.Generator) -> np.ndarray:
-    times = []  # seconds
-    for _ in range(N_SESSIONS + 1):  # the first session warms up
-        state = engine.start(rng.choice(len(engine.catalog), size=4, replace=False))
-        for answer in rng.choice(ANSWERS, size=N_TURNS).tolist():
-            started = time.perf_counter()
-            state = engine.step(state, answer)
-            times.append(time.perf_counter() - started)
-    return np.array(times[N_TURNS:])
+def turn_times(engine: SessionEngine, n_answers: int, rng: np.random.Generator) -> np.ndarray:
+    rows = rng.choice(len(engine.catalog), size=n_answers + 4, replace=False).tolist()
+    state = engine.start(rows[:4])
+    answers = {row: str(rng.choice(ANSWERS)) for row in rows[4:]}
+    state, times = engine.answer(state, answers), []  # seconds
+    for answer in rng.choice(ANSWERS, size=N_TURNS).tolist():
+        started = time.perf_counter()
+        engine.step(state, answer)
+        times.append(time.perf_counter() - started)
+    return np.array(times)
 
 
 def explain_time(rule: LearningRule, n: int, rng: np.random.Generator) -> float:
@@ -51,13 +54,18 @@ def explain_time(rule: LearningRule, n: int, rng: np.random.Generator) -> float:
 
 
 def main() -> None:
-    rng = np.random.default_rng(0)
-    print(f"{'movies':>7} {'rule':<21}{'turn p50 ms':>12}{'p99 ms':>9}{'explain 50 events ms':>22}")
+    parser = argparse.ArgumentParser(description="Time turns of a session.")
+    parser.add_argument("--rank", type=int, default=32, metavar="K", help="length of the vectors (default: 32)")
+    rank, rng = parser.parse_args().rank, np.random.default_rng(0)
+    columns = "".join(f"{f'{n:,} answers':>17}" for n in N_ANSWERS)
+    print(f"ms of a turn, p50 (p99), rank {rank}\n{'movies':>7} {'rule':<21}{columns}{'explain 50 events':>19}")
     for n in (13_000, 62_000):
         catalog = make_catalog(n)
-        for name, rule in make_rules(n, rng).items():
-            p50, p99 = 1000 * np.quantile(turn_times(SessionEngine(catalog, rule), rng), [0.5, 0.99])
-            print(f"{n:>7,} {name:<21}{p50:>12.3f}{p99:>9.3f}{1000 * explain_time(rule, n, rng):>22.1f}", flush=True)
+        for name, rule in make_rules(n, rank, rng).items():
+            found = [turn_times(SessionEngine(catalog, rule), answers, rng) for answers in N_ANSWERS]
+            cells = ["{:.3f} ({:.2f})".format(*1000 * np.quantile(times, [0.5, 0.99])) for times in found]
+            line = "".join(f"{cell:>17}" for cell in cells)
+            print(f"{n:>7,} {name:<21}{line}{1000 * explain_time(rule, n, rng):>19.1f}", flush=True)
 
 
 if __name__ == "__main__":
