@@ -57,7 +57,12 @@ def report(model: SvdModel, train: Interactions, held_out: Interactions) -> None
     for signal in signals:
         try:
             settings = {**vars(model.settings), "signal": signal}
-            fitted = model if signal == chosen else SvdModel(**settings).fit(train)
+            if signal == chosen:
+                fitted = model
+            else:
+                fitted = SvdModel(**settings)
+                fitted.engine = model.engine
+                fitted.fit(train)
         except DataError as error:  # no such signal: no rating above 4, or all at the mean
             print(f"  {signal:<12}  {error}")
             continue
@@ -100,6 +105,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_folders("svd")
     parser.epilog = "--half-life-days and --popularity-power default to those of the preprocessing."
     parser.add_common("all-ratings", help="after the report, refit on train + val + test and store this model")
+    parser.add_engine()
     parser.add_settings(SvdModel.Settings)
     given = parser.parse_args(argv)
     output = cli.output_folder(given, "svd")
@@ -110,11 +116,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         size = f"{train.n_users} users and {train.n_movies} movies"
         raise DataError(f"--rank {settings.rank} for {size}: give a rank from 1 to {most}")
     model, fitted_on = SvdModel(**vars(settings)), "train"
-    fit(model, train, fitted_on)
-    report(model, train, val)
-    if given.all_ratings:
-        fitted_on = "train+val+test"
-        fit(model, load_all(given.processed), fitted_on)
+    with cli.open_engine(given) as model.engine:
+        fit(model, train, fitted_on)
+        report(model, train, val)
+        if given.all_ratings:
+            fitted_on = "train+val+test"
+            fit(model, load_all(given.processed), fitted_on)
     model.save(output, fitted_on)
     print(f"stored in {output}")
 

@@ -13,13 +13,14 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
 from .data.artifacts import need_folder
 from .data.errors import SettingsError, TastevecError, one_line, printable, shown
 from .data.settings import default_folder
+from .linalg.engine import DaskEngine, Engine
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run it again; nothing was changed",
@@ -85,6 +86,13 @@ class Parser(argparse.ArgumentParser):
         """Add --processed and --output of a program that stores a model in artifacts/`stored`: see `output_folder`."""
         self.add_common("processed")
         self.add_common("output", help=f"folder of the model (default: artifacts/{stored} in --processed)")
+
+    def add_engine(self) -> None:
+        """Add the flags that `open_engine` reads."""
+        what = "work on blocks of people in this process (numpy), or in those of Dask, pip install 'tastevec[scale]'"
+        self.add_argument("--engine", choices=("numpy", "dask"), default="numpy", help=f"{what} (default: numpy)")
+        where = "with --engine dask: address of its scheduler (default: a worker on each core here)"
+        self.add_argument("--scheduler", metavar="ADDRESS", help=where)
 
     def add_settings(self, cls: type[Any], names: Optional[Sequence[str]] = None, title: str = "settings") -> None:
         """Add one flag for each field of a settings dataclass (or those named); the default of a flag is None."""
@@ -188,6 +196,17 @@ def output_folder(arguments: argparse.Namespace, stored: str, kind: str = "") ->
         names = [path.name for path in folder.glob("*.np[yz]")] if folder.is_dir() else []
         need_folder(folder, kind=kind or stored, names=[*names, "user_map.json", "movie_map.json"])
     return folder
+
+
+@contextlib.contextmanager
+def open_engine(given: argparse.Namespace) -> Iterator[Engine]:
+    """Give the engine that the flags of `add_engine` ask for; at the end it says what its workers needed."""
+    if given.scheduler and given.engine != "dask":
+        raise SettingsError(f"--scheduler {shown(given.scheduler)} goes with --engine dask: add it")
+    with DaskEngine(given.scheduler) if given.engine == "dask" else Engine() as engine:
+        yield engine
+        if memory := engine.memory():
+            print(memory)
 
 
 def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:

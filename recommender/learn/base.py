@@ -28,6 +28,7 @@ from ..data.catalog import Catalog
 from ..data.errors import DataError
 from ..data.interactions import Interactions
 from ..data.settings import NoSettings, check_value
+from ..linalg.engine import Engine
 from ..linalg.rows import top_n
 
 CANDIDATES = 200  # movies of a list that familiarity may put in another order
@@ -48,6 +49,8 @@ class Ranker(ABC):
     Settings: ClassVar[type[Any]] = NoSettings
     optional: ClassVar[frozenset[str]] = frozenset()  # files that an artifact of an earlier version lacks
     scores_are_ratings: ClassVar[bool] = False  # whether a score is the expected rating, in stars
+
+    engine: Engine = Engine()  # where `fit` works on blocks of people; a program sets another one
 
     movie_ids: np.ndarray
 

@@ -23,8 +23,8 @@ from ..data import weighting
 from ..data.errors import DataError
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
+from ..linalg.block_matrix import BlockMatrix
 from ..linalg.randomized_svd import BLOCK, PASSES, SVD, randomized_svd
-from ..linalg.sparse import SparseMatrix
 from .base import Ranker
 
 SIGNALS = ("binary", "ones", "centered", "weighted")
@@ -59,7 +59,7 @@ class SvdModel(Ranker):
         """Factor the signal of `train`; cost as `randomized_svd`, memory 16 bytes a rating while it runs."""
         self.fit_matrix(train)
 
-    def fit_matrix(self, train: Interactions) -> tuple[SparseMatrix, SVD]:
+    def fit_matrix(self, train: Interactions) -> tuple[BlockMatrix, SVD]:
         """Do what `fit` does; return A and its factors, so that their error can be measured."""
         if train.n_ratings == 0:
             raise DataError("no ratings to learn from: run python -m preprocess.setup on a set that has some")
@@ -71,7 +71,7 @@ class SvdModel(Ranker):
         self.newest_ = np.array([train.times.max()])
         values = self.values(train)
         cells = train.take(values != 0)  # a rating whose signal is 0 needs no cell
-        A = SparseMatrix(cells.indptr, cells.movie_rows, values[values != 0], train.n_movies)
+        A = BlockMatrix(cells.indptr, cells.movie_rows, values[values != 0], train.n_movies, self.engine)
         rng = np.random.default_rng(settings.seed)
         factors = randomized_svd(A, settings.rank, rng, settings.passes, settings.block)
         self.singular_values_ = factors.s

@@ -17,11 +17,12 @@ over A; the start A' W takes half a pass.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 import numpy as np
 
 from ..data.errors import DataError
+from .block_matrix import BlockMatrix
 from .sparse import SparseMatrix
 
 DENSE_CELLS = 4_000_000  # up to this many cells the exact dense SVD is faster
@@ -30,6 +31,8 @@ PASSES = 8
 # maximum number of columns of K (raised to 4 x rank): K is stored, and a square matrix of this size is decomposed
 MAX_KRYLOV_COLUMNS = 2000
 RELATIVE_TOLERANCE = 1e-5  # singular values below this fraction of the largest are rounding noise in float32
+
+Matrix = Union[SparseMatrix, BlockMatrix]
 
 
 class SVD(NamedTuple):
@@ -44,7 +47,7 @@ class SVD(NamedTuple):
 
 
 def randomized_svd(
-    A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int = PASSES, block_size: int = BLOCK
+    A: Matrix, rank: int, rng: np.random.Generator, n_passes: int = PASSES, block_size: int = BLOCK
 ) -> SVD:
     """Return the `rank` largest singular triplets of A, close to optimal; exact up to `DENSE_CELLS` cells.
 
@@ -81,12 +84,12 @@ def dense_svd(A: np.ndarray, rank: int) -> SVD:
     return _fix_signs(U[:, :rank], s[:rank], Vt[:rank])
 
 
-def captured_energy(A: SparseMatrix, s: np.ndarray) -> float:
+def captured_energy(A: Matrix, s: np.ndarray) -> float:
     """Return sum(s^2) / ||A||_F^2, the fraction of the squared Frobenius norm that the factors capture."""
     return float(np.sum(s.astype(np.float64) ** 2) / A.energy())
 
 
-def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterations: int = 10) -> float:
+def spectral_error(A: Matrix, svd: SVD, rng: np.random.Generator, n_iterations: int = 10) -> float:
     """Estimate ||E||_2 by power iteration on E'E from a random start, where E = A - U diag(s) Vt.
 
     A lower bound that is close after 10 iterations; the best possible value for rank k is the (k+1)-th singular value
@@ -106,7 +109,7 @@ def spectral_error(A: SparseMatrix, svd: SVD, rng: np.random.Generator, n_iterat
     return norm
 
 
-def _leading_space(A: SparseMatrix, rank: int, rng: np.random.Generator, n_passes: int, width: int) -> np.ndarray:
+def _leading_space(A: Matrix, rank: int, rng: np.random.Generator, n_passes: int, width: int) -> np.ndarray:
     """Return V (n_cols, rank), orthonormal: the leading Ritz vectors of A'A in the block Krylov space."""
     n_columns = A.shape[1]
     if n_passes * width >= n_columns:  # K would span everything, and A'A is no larger than T

@@ -19,6 +19,7 @@ each movie: Tipping and Bishop 1999, "Probabilistic principal component analysis
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
@@ -27,14 +28,18 @@ from ..data.catalog import Catalog
 from ..data.errors import DataError
 from ..data.interactions import LIKED, Interactions, grades
 from ..learn.features import pseudo_users
+from ..linalg.block_matrix import BlockMatrix
+from ..linalg.engine import Engine
 from ..linalg.randomized_svd import randomized_svd
-from ..linalg.sparse import SparseMatrix
 from .gaussian import FILE, KIND, Gaussian, GaussianSettings
 
 
-def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettings) -> Gaussian:
+def fit_gaussian(
+    train: Interactions, catalog: Catalog, settings: GaussianSettings, engine: Optional[Engine] = None
+) -> Gaussian:
     """Fit to the ratings of `train`, whose movie rows are those of `catalog`; users without a rating do not count.
 
+    engine: where the products of the SVD are computed, this process by default.
     Cost: that of a truncated SVD of rank k. Deterministic for one seed.
     """
     if train.n_ratings == 0:
@@ -60,7 +65,7 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
         np.concatenate((train.movie_rows, movies)),
         np.concatenate((rx, values)),
     )
-    matrix = CenteredMatrix(rows, means, np.concatenate((roots, np.zeros(len(F)))))
+    matrix = CenteredMatrix(rows, means, np.concatenate((roots, np.zeros(len(F)))), engine)
     _, s, Vt = randomized_svd(matrix, min(settings.rank, *matrix.shape), np.random.default_rng(settings.seed))
     V = Vt.T * s  # (n_movies, k)
 
@@ -72,15 +77,21 @@ def fit_gaussian(train: Interactions, catalog: Catalog, settings: GaussianSettin
     return Gaussian(V, means.astype(np.float32), noise.astype(np.float32), base.astype(np.float32), n)
 
 
-class CenteredMatrix(SparseMatrix):
+class CenteredMatrix(BlockMatrix):
     """A - r mu': rows scaled by r less the scaled mean, without ever filling the zeros in; r is 0 for pseudo-users.
 
     rows: indptr, columns and values of A.  means: mu, (n_movies,).  roots: r, (n_rows,); where r_u^2 are the weights
     that made mu, r'A = mu' and r'r = 1, so that (A - r mu')' (A - r mu') = A'A - mu mu'.
     """
 
-    def __init__(self, rows: tuple[np.ndarray, np.ndarray, np.ndarray], means: np.ndarray, roots: np.ndarray) -> None:
-        super().__init__(*rows, len(means))
+    def __init__(
+        self,
+        rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+        means: np.ndarray,
+        roots: np.ndarray,
+        engine: Optional[Engine] = None,
+    ) -> None:
+        super().__init__(*rows, len(means), engine or Engine())
         self.means, self.roots = means.astype(np.float32), roots.astype(np.float32)
 
     def times(self, X: np.ndarray) -> np.ndarray:

@@ -1,0 +1,158 @@
+"""Where blocks of people are worked on: one after another in this process, or all at once by the workers of Dask.
+
+    place(function, *columns)    the blocks: function applied to each row of the columns, kept where it was made
+    map(function, *columns)      what function returns for each, in order
+    sum(function, *columns)      the sum of that
+
+`columns` are lists of equal length, as of the builtin `map`; what `place` returned is one of them. `shared` follows as
+further arguments, the same for each. A kernel knows nothing of this: a loop over blocks is one machine, a map is many.
+
+Dask calls functions by name, so they stand at the top of a module that the workers can import. Blocks are sent inside
+the tasks that make them: when a worker dies, its blocks are made again by the others and nothing else is lost.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from ..data.errors import ChoiceError, ServiceError
+
+BLOCK_ENTRIES = 50_000_000  # stored values in a block, at 16 bytes each in a matrix
+AHEAD = 2  # results of `map` that a worker may be ahead of what was taken
+WAIT = 20  # seconds for a scheduler and its first worker
+EXTRA = "--engine dask needs Dask: pip install 'tastevec[scale]'"
+
+
+class Engine:
+    """The engine of one process; `n_workers` blocks are worked on at once.
+
+    >>> int(Engine().sum(np.multiply, [1, 2], [10, 100]))
+    210
+    """
+
+    n_workers = 1
+
+    def bounds(self, indptr: np.ndarray) -> list[tuple[int, int]]:
+        """Cut compressed rows into blocks of about equally many values: as many blocks as workers, or a multiple."""
+        n_values = int(indptr[-1])
+        n_blocks = self.n_workers * max(1, -(-n_values // (BLOCK_ENTRIES * self.n_workers)))
+        cuts = np.searchsorted(indptr, np.linspace(0, n_values, n_blocks + 1)[1:-1])
+        edges = np.unique([0, *cuts, len(indptr) - 1]).tolist()
+        return list(zip(edges, edges[1:]))
+
+    def place(self, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
+        """Return the blocks, which only this engine can read."""
+        return list(map(function, *columns))
+
+    def map(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield the results in order; a few are ahead of what was taken."""
+        return (function(*row, *shared) for row in zip(*columns))
+
+    def sum(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> Any:
+        """Return the sum of the results, added in a fixed order."""
+        rows = zip(*columns)
+        total = function(*next(rows), *shared)
+        for row in rows:
+            total += function(*row, *shared)
+        return total
+
+    def memory(self) -> str:
+        """Return what the workers have needed, in words; "" for one process."""
+        return ""
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class DaskEngine(Engine):
+    """The workers behind a Dask scheduler; without an address those of a cluster of this machine's cores.
+
+    Raises `ChoiceError` where Dask is not installed, `ServiceError` for an address that does not answer, for a
+    cluster without workers, and where one task has killed several workers.
+    """
+
+    def __init__(self, address: Optional[str] = None, n_workers: Optional[int] = None) -> None:
+        try:
+            dask, self._distributed = importlib.import_module("dask"), importlib.import_module("distributed")
+        except ModuleNotFoundError:
+            raise ChoiceError(EXTRA) from None
+        # blocks travel inside tasks on purpose
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+        self._cluster: Any = None
+        if address is None:
+            self._cluster = self._distributed.LocalCluster(
+                n_workers=n_workers, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
+            )
+        try:
+            self._client = self._distributed.Client(address or self._cluster, timeout=WAIT)
+            self._client.wait_for_workers(1 if address else len(self._cluster.workers), timeout=WAIT)
+        except (OSError, ValueError, TimeoutError) as error:
+            start = "start one with dask scheduler and dask worker ADDRESS, or leave --scheduler out"
+            raise ServiceError(f"no Dask workers at {address}: {start}") from error
+        self.n_workers = len(self._workers())
+
+    def place(self, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
+        workers = self._workers()  # in turns, or the first to be ready would keep most
+        where = ({"workers": [workers[at % len(workers)]], "allow_other_workers": True} for at in range(10**9))
+        return [self._client.submit(function, *row, pure=False, **at) for row, at in zip(zip(*columns), where)]
+
+    def map(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
+        common, waiting = self._common(shared), deque[Any]()
+        for row in zip(*columns):
+            waiting.append(self._client.submit(function, *row, *common, pure=False))
+            if len(waiting) > AHEAD * self.n_workers:
+                yield self._taken(waiting.popleft())
+        while waiting:
+            yield self._taken(waiting.popleft())
+
+    def sum(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> Any:
+        common = self._common(shared)
+        parts = [self._client.submit(function, *row, *common, pure=False) for row in zip(*columns)]
+        while len(parts) > 1:  # neighbors are added by the workers
+            pairs = zip(parts[::2], parts[1::2])
+            parts = [self._client.submit(np.add, *pair, pure=False) for pair in pairs] + parts[len(parts) & ~1 :]
+        return self._taken(parts[0])
+
+    def memory(self) -> str:
+        peaks = self._client.run(_peak)
+        limit = min(worker["memory_limit"] for worker in self._client.scheduler_info(-1)["workers"].values())
+        return f"{len(peaks)} workers, at most {max(peaks.values()):.2f} GB each of {limit / 1e9:.2f} allowed"
+
+    def __exit__(self, *error: object) -> None:
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _workers(self) -> list[str]:
+        return list(self._client.scheduler_info(-1)["workers"])
+
+    def _common(self, shared: Sequence[Any]) -> list[Any]:
+        """Return futures of what all tasks share, so that it is sent once and passed on from worker to worker."""
+        return [self._client.submit(_same, value, pure=False) for value in shared]
+
+    def _taken(self, future: Any) -> Any:
+        try:
+            return future.result()
+        except self._distributed.KilledWorker as error:
+            remedy = "give a worker more memory, or take more workers, whose blocks are smaller"
+            raise ServiceError(f"{error.allowed_failures + 1} workers died of the same block: {remedy}") from None
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _peak() -> float:
+    """Return the largest resident memory of this process so far, in GB."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)

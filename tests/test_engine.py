@@ -1,0 +1,140 @@
+"""Blocks of people on two workers of Dask give what one process gives, also when a worker dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from model import train_svd_model
+from recommender.data.errors import ChoiceError, ServiceError, SettingsError
+from recommender.learn.svd import SvdModel
+from recommender.linalg import engine as engines
+from recommender.linalg.block_matrix import BlockMatrix
+from recommender.linalg.engine import DaskEngine, Engine
+from recommender.linalg.sparse import SparseMatrix
+
+ROWS, COLUMNS = 300, 40
+
+
+@pytest.fixture(scope="module")
+def two():
+    pytest.importorskip("distributed")
+    with DaskEngine(n_workers=2) as engine:
+        assert engine.n_workers == 2
+        yield engine
+
+
+class Three(Engine):
+    """One process that works on three blocks."""
+
+    n_workers = 3
+
+
+def parts(rng: np.random.Generator):
+    full = rng.standard_normal((ROWS, COLUMNS)) * (rng.random((ROWS, COLUMNS)) < 0.2)
+    rows, columns = np.nonzero(full)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=ROWS))))
+    return indptr, columns.astype(np.int32), full[rows, columns].astype(np.float32), COLUMNS
+
+
+def check_products(A: BlockMatrix, whole: SparseMatrix, rng: np.random.Generator) -> None:
+    X, Y = (rng.standard_normal((n, 7)).astype(np.float32) for n in (COLUMNS, ROWS))
+    for ours, exact in (
+        (A.times(X), whole.times(X)),
+        (A.transposed_times(Y), whole.transposed_times(Y)),
+        (A.gram_times(X), whole.gram_times(X)),
+        (A.dense(), whole.dense()),
+    ):
+        np.testing.assert_allclose(ours, exact, rtol=1e-5, atol=1e-5 * np.abs(exact).max())
+    assert A.energy() == pytest.approx(whole.energy())
+
+
+def dies_once(value: int, marker: str) -> int:
+    if value == 3 and not os.path.exists(marker):
+        open(marker, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value * value
+
+
+def process_of(block: SparseMatrix) -> int:
+    return os.getpid()
+
+
+def dies(value: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_blocks_cover_all_rows_and_none_is_too_large(monkeypatch):
+    indptr = np.concatenate(([0], np.cumsum(np.arange(1, 101))))
+    monkeypatch.setattr(engines, "BLOCK_ENTRIES", 500)
+    bounds = Three().bounds(indptr)
+    assert len(bounds) == 12  # a multiple of three
+    assert [low for low, _ in bounds[1:]] == [high for _, high in bounds[:-1]]
+    assert (bounds[0][0], bounds[-1][1]) == (0, 100)
+    assert max(indptr[high] - indptr[low] for low, high in bounds) <= 500
+    assert Engine().bounds(np.array([0, 0])) == [(0, 1)]
+
+
+def test_products_of_blocks_are_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    given = parts(rng)
+    check_products(BlockMatrix(*given, Three()), SparseMatrix(*given), rng)
+
+
+def test_dask_missing_and_flags_that_do_not_go_together(monkeypatch):
+    with pytest.raises(SettingsError, match="--engine dask"):
+        train_svd_model.main(["--scheduler", "tcp://127.0.0.1:1"])
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ChoiceError, match=r"tastevec\[scale\]"):
+        DaskEngine()
+
+
+@pytest.mark.dev
+def test_products_on_dask_also_after_a_worker_died(two):
+    rng = np.random.default_rng(1)
+    given = parts(rng)
+    A, whole = BlockMatrix(*given, two), SparseMatrix(*given)
+    assert len(A.blocks) == 2
+    check_products(A, whole, rng)
+    os.kill(two.sum(process_of, A.blocks[:1]), signal.SIGKILL)
+    check_products(A, whole, rng)
+
+
+@pytest.mark.dev
+def test_a_map_goes_on_when_a_worker_dies(two, tmp_path):
+    shared = [str(tmp_path / "died")]
+    assert list(two.map(dies_once, range(20), shared=shared)) == [value**2 for value in range(20)]
+    assert (tmp_path / "died").exists()
+    assert two.memory().startswith("2 workers, at most 0.")
+
+
+@pytest.mark.dev
+def test_what_kills_every_worker_is_said(two):
+    with pytest.raises(ServiceError, match="4 workers died"):
+        list(two.map(dies, [1]))
+
+
+@pytest.mark.dev
+def test_the_program_by_address_stores_what_one_process_does(two, tmp_path, capsys):
+    for name, flags in (("one", []), ("two", ["--engine", "dask", "--scheduler", two._client.scheduler.address])):
+        train_svd_model.main(["--output", str(tmp_path / name), "--signal", "ones", *flags])
+    assert "2 workers, at most" in capsys.readouterr().out
+    one, other = (SvdModel.load(tmp_path / name) for name in ("one", "two"))
+    for name in ("user_ids_", "movie_ids", "movie_counts_", "movie_means_"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    exact, ours = (model.user_embeddings_ @ model.movie_embeddings_.T for model in (one, other))  # U diag(s) V'
+    assert np.linalg.norm(ours - exact) < 1e-4 * np.linalg.norm(exact)
+    assert np.abs(one.singular_values_ / other.singular_values_ - 1).max() < 1e-5
+
+
+@pytest.mark.dev
+def test_no_scheduler_at_the_address(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(engines, "WAIT", 0.5)
+    for address in ("tcp://127.0.0.1:1", "nonsense"):
+        with pytest.raises(ServiceError, match=address):
+            DaskEngine(address)
