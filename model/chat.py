@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, TextIO
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -125,12 +127,24 @@ def show_request(request: dict[str, Any]) -> None:
     print("\n".join([f"   POST {request['url']}", *headers, body]), flush=True)
 
 
+def overwrite(out: TextIO, name: str, text: str) -> None:
+    """Show on a terminal what a model says so far, in one line, which the next text takes the place of; "": nothing."""
+    line = f"   {name}: {one_line(text)}" if text else ""
+    room = shutil.get_terminal_size().columns - 4
+    line = line if len(line) < room else f"   ...{line[8 - room :]}"
+    # What is too wide is cut by the terminal, which knows how wide its letters are.
+    print(f"\r\033[?7l{line}\033[K\033[?7h", end="", file=out, flush=True)
+
+
 class Conversation:
     """One person's chat at the console."""
 
     def __init__(self, chat: Chat, user: str, store: Optional[Store], log: Optional[TurnLog], as_json: bool) -> None:
         self.chat, self.user, self.store, self.log, self.as_json = chat, user, store, log, as_json
         self.console, self.before = Console(), list[ChatState]()
+        llm, console = chat.reranker, self.console
+        if isinstance(llm, LLMReranker) and console.interactive and console.color and not as_json:
+            llm.show = llm.client.http.say = functools.partial(overwrite, console.out, one_line(llm.client.model))
 
     def talk(self, state: ChatState) -> int:
         """Take messages until the person quits or the input ends; returns the exit code."""

@@ -1,16 +1,18 @@
 """`model.chat` as people meet it: a whole transcript, what is remembered and forgotten, JSON, a model, bad input."""
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from model import chat
 from recommender.people.store import Remembered, Store
-from tests.fake_server import Reply
+from tests.fake_server import Reply, says
 from tests.test_session_program import ROOT, refused, run
 from tests.test_session_program import with_texts as with_texts
 
@@ -103,6 +105,29 @@ Goodbye.
 
 def talk(text, *flags):
     return run(text, *flags, main=chat.main, rule=[])
+
+
+def terminal(command, typed):
+    """Return what a program writes to a terminal of 80 columns on which `typed` is typed."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    env.pop("NO_COLOR", None)
+    process = subprocess.Popen(command, stdin=side, stdout=side, stderr=subprocess.DEVNULL, cwd=ROOT, env=env)
+    os.close(side)
+    os.write(main, typed.encode())
+    written = b""
+    with contextlib.suppress(OSError):  # its end, on Linux
+        while block := os.read(main, 1 << 16):
+            written += block
+    process.wait()
+    os.close(main)
+    return written.decode()
 
 
 def unusual(errors):
@@ -293,6 +318,43 @@ def test_a_request_is_shown_as_it_would_be_sent_and_is_not_sent(with_texts, serv
     assert sent.headers["Authorization"] == "Bearer sk-1234567890abcdef"
     assert sent.body == body == json.loads(as_json[0])["request"]["body"]
     assert json.loads(as_json[0])["request"]["url"] == server.url + "/chat/completions"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_on_a_terminal_the_model_is_seen_at_work_and_nothing_of_that_stays(with_texts, server):
+    picks = {
+        "place_1": 5,
+        "place_1_reason": "As li\x07ght as \x1b[31mAlpha.",
+        "place_2": 3,
+        "place_2_reason": "Loud " * 30,
+    }
+    server.chat = lambda messages: replace(says(json.dumps(picks), stream=True), wait_in_body=1e-4)
+    flags = ["--processed", with_texts, "--base-url", server.url, "--model", "fake"]
+    typed = "I loved Alpha (1980)\n/quit\n"
+
+    def on_a_terminal(*more):
+        command = [sys.executable, "-m", "model.chat", *map(str, [*flags, *more])]
+        return terminal(command, typed)
+
+    shown = on_a_terminal()
+    assert server.requests[-1].body["stream"] is True
+    written = [
+        re.sub(r"\x1b\[\S*?[A-Za-z]", "", part) for part in shown.split("\r") if re.search("fake: |   [.]{3}", part)
+    ]
+    assert written[0] == "   fake: ..."
+    assert any(re.search(r"\(\d{4}\): As light$", line) for line in written)
+    assert any(re.fullmatch("   [.]{3}.* Loud Loud", line) for line in written), "its end, where it is long"
+    assert max(map(len, written)) < 80
+    lines = [line.rstrip("\r").split("\r")[-1] for line in shown.split("\n")]  # what is seen in the end
+    assert not any("fake: " in line or line.startswith("   ...") for line in lines)
+    assert "As light as [31mAlpha." in shown.split("\x1b[?7h")[-1]
+    assert "\x1b[31m" not in shown
+    for more in (["--json"], ["--shuffles", "2"]):
+        again = on_a_terminal(*more)
+        assert "stream" not in server.requests[-1].body
+        assert ("fake: ..." in again) == ("--json" not in more)
+    talk(typed, *flags)
+    assert "stream" not in server.requests[-1].body, "a pipe"
 
 
 FLAGS = [

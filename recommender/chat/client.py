@@ -90,7 +90,7 @@ class ChatClient:
         """Return the model's answer; raises `WebError` where there is none.
 
         schema: the answer shall be JSON of this form, if the server can; None: text.  n_first: log-probabilities of the
-        first token.  show: gets the answer in pieces while it comes, without thoughts and control characters.
+        first token.  show: gets the answer as far as it came, again and again, without thoughts and control characters.
         """
         refused = self.refused
         while True:
@@ -191,11 +191,9 @@ class _Stream:
 
     def _show(self, text: str) -> None:
         text = printable(without_thoughts(text))
-        # What was shown may turn out to have been a thought.
-        new = text[len(self.shown) :] if text.startswith(self.shown) else "\n" + text
-        self.shown = text
-        if new:
-            self.show(new)
+        if text != self.shown:  # what was shown may turn out to have been a thought
+            self.shown = text
+            self.show(text)
 
 
 def _tokens(answer: Any, messages: Messages, text: str) -> int:

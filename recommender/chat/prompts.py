@@ -26,6 +26,7 @@ _OTHER_FIELDS = re.compile(
     r"(?:.*_)?(?:year|rank|score|rating|position|count|confidence|place|match|total|title|name|reason|why|explanation)"
 )
 _NUMBERS = re.compile(r"(?:[#\[(]?\d{1,4}[.)\]]?(?:[\s,;>]+|$)){1,50}")  # "7", "#7", "7.", "7, 3", "[7] > [3]"
+_WRITING = re.compile(r'"place_\d+"\s*:\s*(\d{1,3})\s*[,}](?:\s*"\w*reason"\s*:\s*"((?:[^"\\]|\\.)*))?')
 _URL = re.compile(r"(?i)\b(?:https?|ftp|file)://\S*|\bwww\.\S+")
 _CLOSES = {"{": "}", "[": "]"}
 
@@ -132,6 +133,17 @@ def sentence(text: str, most: int = 240) -> str:
     """Return what a model says as one printable line: no escapes, no addresses, cut at a word."""
     text = " ".join(_URL.sub("", clean(text, 4 * most)).split())
     return text if len(text) <= most else text[:most].rsplit(" ", 1)[0] + " ..."
+
+
+def being_written(text: str, movies: Sequence[Movie]) -> str:
+    """Return the last movie, and its reason as far as it came, of an answer that is not whole yet; "" for none."""
+    named = [match for match in _WRITING.finditer(text) if 0 < int(match[1]) <= len(movies)]
+    if not named:
+        return ""
+    reason = named[-1][2] or ""
+    with contextlib.suppress(ValueError):  # half of an escape
+        reason = json.loads(f'"{reason}"', strict=False)
+    return ": ".join(filter(None, (str(movies[int(named[-1][1]) - 1]), sentence(reason))))
 
 
 def _values(text: str) -> Iterator[Any]:

@@ -17,7 +17,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 
@@ -135,6 +135,7 @@ class LLMReranker(Reranker):
     explain: it is told what is known of the person, and says why; else ("ids") it gets the candidates with their
     scores alone, nothing that the person said or saw.  shuffles: answers to differently shuffled candidates, asked for
     at once; 0: one answer, in the order of retrieval.  off: why the model is asked no more: a key, a quota, a name.
+    show: gets what a single answer says last, while it comes, and "" at the end.
     """
 
     client: ChatClient
@@ -142,6 +143,7 @@ class LLMReranker(Reranker):
     shuffles: int = 1
     seed: int = 0
     off: str = ""
+    show: Optional[Callable[[str], object]] = None
     name = "llm"
 
     def _rank(self, candidates: Sequence[Candidate], about: About, n: int) -> Reranked:
@@ -152,7 +154,9 @@ class LLMReranker(Reranker):
             return [(position, self._ask([*orders[position]], candidates, about, n))]
 
         votes = [_Vote({}, note=self.off)]
-        if not self.off:
+        if not self.off and len(orders) == 1:  # in this thread, which Ctrl-C stops
+            votes = [vote for _, vote in ask(0)]
+        elif not self.off:
             answers = at_once(len(orders), range(len(orders)), ask, threading.Event())
             votes = [vote for _, vote in sorted(answers, key=lambda answer: answer[0])]
         used = [vote for vote in votes if vote.reasons]
@@ -178,9 +182,14 @@ class LLMReranker(Reranker):
         movies, scores = [c.movie for c in given], [c.score for c in given]
         messages, tokens = prompts.messages(movies, scores, about if self.explain else None, n), 0
         schema = prompts.schema(len(order), n, self.explain)
+        show = self.show if self.shuffles < 2 else None
+        live = show and (lambda text: show(prompts.being_written(text, movies) or "..."))
+        (self.show or str)("...")
         try:
             for step in ("", "repaired"):
-                answer = self.client.ask(messages, None if step else schema, n * (80 if self.explain else 16) + 40)
+                answer = self.client.ask(
+                    messages, None if step else schema, n * (80 if self.explain else 16) + 40, show=live
+                )
                 tokens += answer.tokens
                 picks = prompts.read_picks(answer.text, len(order))
                 if picks.reasons and not answer.refused:
@@ -194,6 +203,8 @@ class LLMReranker(Reranker):
             if not error.retryable and error.status in FOR_ALL:
                 self.off = str(error)
             return _Vote({}, tokens=tokens, note=str(error))
+        finally:
+            (self.show or str)("")
         return _Vote({}, tokens=tokens, note="the model named no number of a candidate")
 
 
