@@ -337,6 +337,9 @@ def test_score_blends_cosine_and_liking():
     for a, order in ((0.5, [1, 0, 2, 3]), (1.0, [0, 1, 2, 3]), (0.0, [1, 2, 3, 0])):
         some = ScoreReranker(lambda about, movie: liking[movie.movie_id], a)
         assert some.rerank(cards, {}, 4).order == order
+    # however alike the candidates are liked: the second's .1 stars more are all that there is, and weigh as its place
+    near = ScoreReranker(lambda about, movie: 4.1 if movie.movie_id == 1 else 4.0)
+    assert near.rerank(cards, {}, 2).order == [1, 0]
     assert [combined_score(0.5, like) for like in (1, 3, 5, 9, float("nan"))] == [0.25, 0.5, 0.75, 0.75, 0.5]
     with pytest.raises(ChoiceError):
         ScoreReranker(lambda about, movie: 3.0, 1.5)

@@ -151,28 +151,22 @@ class Chat:
             raise ChoiceError(
                 "that names no movie and no wish: say what you feel like, such as: like Heat, but funnier"
             )
-        state, unread = self._heard(state, understood, message)
+        state, unread = self.hear(state, understood, message)
         read_as = "; ".join(filter(None, (understood.said, unread)))
-        rows, scores = self._retrieve(state)
-        if not len(rows):
+        given = self.candidates(state)
+        if not given:
             raise ChoiceError("no movie is left that fits all of this: widen it, or say: no filters")
-        vectors, movies = self.recommender.free_text.vectors, list(map(self.catalog.movie, rows.tolist()))
-        given = [Candidate(*one) for one in zip(rows.tolist(), movies, scores.tolist(), vectors[rows])]
-        about: dict[str, Any] = {**self.profile(state)}
-        if self.reranker.name == ScoreReranker.name:  # what a rating is predicted from, as in a profile of a session
-            movie_ids = self.catalog.movie_ids.tolist()
-            answers = [(movie_ids[event.row], event.answer) for event in state.session.answers]
-            about = {"favorites": [movie_ids[row] for row in state.session.favorites], "answers": answers}
+        about = self.about(state, self.reranker.name)
         ranked = self.reranker.rerank(given, about, self.top)
         best = [given[place] for place in ranked.order]
         state = state._replace(shown=tuple(one.row for one in best), last=None)
         listed = tuple((one.movie.movie_id, round(one.score, 4)) for one in given)
-        shown = self._suggestions(state.session, best, ranked.reasons)
+        shown = self.suggestions(state.session, best, ranked.reasons)
         how, seconds = (self.reranker.name, ranked.status, ranked.tokens), time.perf_counter() - started
         return state, Turn(read_as, "", shown, listed, *how, seconds, ranked.note)
 
-    def _heard(self, state: ChatState, understood: Understood, message: str) -> tuple[ChatState, str]:
-        """Return the state with what was said, and what is to be said of words that mean nothing here.
+    def hear(self, state: ChatState, understood: Understood, message: str) -> tuple[ChatState, str]:
+        """Return the state after what was said, and what is to be said of words that mean nothing here.
 
         The last word about a movie, and about a kind of fact, counts.
         """
@@ -223,13 +217,23 @@ class Chat:
         total[against >= 1] = -np.inf
         return np.asarray(total)
 
-    def _retrieve(self, state: ChatState) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows and scores, 0 to 1, of the candidates, best first."""
+    def candidates(self, state: ChatState) -> list[Candidate]:
+        """Return what is retrieved, best first, with scores from 0 to 1."""
         total = self.scores(state)
         rows = top_n(total[None], self.n_candidates)[0]
         rows = rows[total[rows] > -np.inf]
         scores = total[rows] - total[rows].min(initial=np.inf)
-        return rows, scores / max(float(scores.max(initial=0)), 1e-6)
+        scores /= max(float(scores.max(initial=0)), 1e-6)
+        vectors, movies = self.recommender.free_text.vectors, map(self.catalog.movie, rows.tolist())
+        return [Candidate(*one) for one in zip(rows.tolist(), movies, scores.tolist(), vectors[rows])]
+
+    def about(self, state: ChatState, name: str) -> dict[str, Any]:
+        """Return what a re-ranker, by name, is told of the person: what a rating is predicted from, or a profile."""
+        if name != ScoreReranker.name:
+            return {**self.profile(state)}
+        movie_ids, session = self.catalog.movie_ids.tolist(), state.session
+        answers = [(movie_ids[event.row], event.answer) for event in session.answers]
+        return {"favorites": [movie_ids[row] for row in session.favorites], "answers": answers}
 
     def _likeness(self, session: SessionState) -> np.ndarray:
         """Return what each movie that is liked adds to the score of every movie by its text, (n_movies, n_liked)."""
@@ -250,9 +254,10 @@ class Chat:
             reasons += [Reason("words", None, float(points[row]), said.text) for said, points in fits]
         return found
 
-    def _suggestions(
+    def suggestions(
         self, session: SessionState, best: Sequence[Candidate], said: Sequence[str]
     ) -> tuple[Suggestion, ...]:
+        """Return the best with a reason each: what a model `said`, if it holds, or else what their scores tell."""
         found = []
         for one, sentence, reasons in zip(best, said, self._reasons(session, [one.row for one in best])):
             own = self._checked(sentence, session, one.movie)

@@ -2,7 +2,7 @@
 
 llm     the mean rank of a candidate over answers, each to another shuffle of the list; what no answer names keeps its
         order of retrieval (permutation self-consistency, arXiv 2310.07712)
-score   a cosine01 + (1 - a) like01                        both 0..1
+score   a cosine01 + (1 - a) like01                        both 0..1 over the candidates
 mmr     argmax  w score - (1 - w) max cos(candidate, taken)     again and again (Carbonell and Goldstein 1998)
 
 A model only ever gives numbers, and a sentence for each: movies come from the candidates. Where it fails, the order of
@@ -104,7 +104,10 @@ class ScoreReranker(Reranker):
         self.like, self.a = like, _share("a", a)
 
     def _rank(self, candidates: Sequence[Candidate], about: About, n: int) -> Reranked:
-        scores = [combined_score(c.score, self.like(about, c.movie), self.a) for c in candidates]
+        likes = np.clip(np.nan_to_num([self.like(about, c.movie) for c in candidates], nan=3.0), 1, 5)
+        # What was retrieved is liked much alike: stretched to 1..5, as the scores to 0..1, the differences count.
+        likes = 1 + 4 * (likes - likes.min()) / (np.ptp(likes) or 1)
+        scores = [combined_score(c.score, like, self.a) for c, like in zip(candidates, likes.tolist())]
         return Reranked(np.argsort(-np.array(scores), kind="stable")[:n].tolist(), [""] * n)
 
 

@@ -45,7 +45,7 @@ def ranks_of(chat: Chat, dialogue: Dialogue, ranks: dict[str, list[int]]) -> Non
         if turn.role == SEEKER:
             text = _MENTION.sub(lambda found: dialogue.titles.get(found[1], ""), turn.text)
             try:
-                state, _ = chat._heard(state, read(text, (), chat.recommender), text)
+                state, _ = chat.hear(state, read(text, (), chat.recommender), text)
             except ChoiceError:
                 continue
 
