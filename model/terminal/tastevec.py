@@ -25,6 +25,7 @@ COMMANDS = {
     "train twotower": "train the two-tower network",
     "train ranking": "fit a ranking model",
     "embed": "make vectors of the movies' texts, pictures and sound, and of people",
+    "serve": "answer over HTTP, with a page for the browser",
     "evaluate": "score ranking models on held-out ratings",
     "replay": "replay sessions on held-out people",
 }
@@ -40,10 +41,10 @@ def program_of(command: str) -> Callable[[Optional[Sequence[str]]], Optional[int
 
         programs = {"svd": train_svd_model, "session": train_session_model, "twotower": train_twotower}
         return {**programs, "ranking": ranking}[command[len("train ") :]].main
-    if command in ("recommend", "demo"):
-        from model import demo, recommend
+    if command in ("recommend", "demo", "serve"):
+        from model import demo, recommend, serve
 
-        return {"recommend": recommend, "demo": demo}[command].main
+        return {"recommend": recommend, "demo": demo, "serve": serve}[command].main
     if command in ("import-ratings", "embed", "evaluate", "replay"):
         from model import evaluate, generate_embeddings, import_ratings, replay_sessions
 

@@ -1,0 +1,138 @@
+"""Serve recommendations over HTTP, and a page for the browser.
+
+The first start makes a token and prints the page's address with it, once. Other tokens: --new-token NAME [--user ID].
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from recommender import __version__, cli
+from recommender.data.errors import ChoiceError, SettingsError, shown
+from recommender.facade import Recommender
+from recommender.session.profiles import default_profiles_folder
+
+if TYPE_CHECKING:
+    from recommender.serve.tokens import Tokens
+
+QUICK = ("popularity", "svd", "embedding", "content")  # in memory within a second, without a stored model
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Serve until Ctrl-C, or make a token; returns the exit code."""
+    parser = cli.Parser("model.serve", __doc__.partition("\n\n")[0])
+    add, several, store = parser.add_argument, {"action": "append", "default": []}, default_profiles_folder().parent
+    add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine)")
+    add("--port", type=int, default=8000, metavar="N", help="0: any that is free (default: 8000)")
+    parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
+    store /= "serve.sqlite"
+    add("--store", type=Path, default=store, metavar="FILE", help=f"people and sessions (default: {store})")
+    add("--token-file", type=Path, metavar="FILE", help="hashes of tokens (default: tokens.json beside --store)")
+    add("--new-token", metavar="NAME", help="make a token, print it, and end")
+    add("--user", metavar="ID", help="with --new-token: for this person alone")
+    add("--days", type=float, default=0, metavar="N", help="with --new-token: until it ends (default: 0, never)")
+    add("--method", **several, metavar="NAME", help="one more ranking model to have in memory; repeatable")
+    add("--cors", **several, metavar="ORIGIN", help="pages of this origin may ask too; repeatable")
+    add("--rate", type=float, default=50, metavar="N", help="requests a second of one token (default: 50)")
+    add("--log", action="store_true", help="print a line for each request, without anything personal")
+    given = parser.parse_args(argv)
+    try:
+        import uvicorn
+
+        from recommender.serve.app import create_app
+        from recommender.serve.tokens import Tokens
+    except (ImportError, TypeError) as error:  # TypeError: of a Python that is too old for what is installed
+        raise SettingsError(f"the server needs FastAPI and uvicorn ({error}): pip install 'tastevec[serve]'") from None
+    tokens = Tokens(given.token_file or given.store.with_name("tokens.json"))
+    if given.new_token is not None:
+        return new_token(given, tokens)
+    return serve(given, tokens, create_app, uvicorn)
+
+
+def new_token(given: argparse.Namespace, tokens: Tokens) -> int:
+    """Make a token and print it."""
+    import re
+
+    from recommender.serve.shapes import PERSON
+
+    if not 0 < len(given.new_token) <= 100 or not given.new_token.isprintable():
+        raise ChoiceError(f"--new-token {shown(given.new_token)}: give a name of 1 to 100 printable characters")
+    if given.user is not None and not re.match(PERSON, given.user):
+        raise ChoiceError(f"--user {shown(given.user)}: give up to 64 letters, digits, '_', '.', '@' and '-'")
+    if not 0 <= given.days < 1e5:
+        raise ChoiceError(f"--days {given.days}: give days from now, 0 for no end")
+    print(tokens.make(given.new_token, given.user, given.days))
+    return 0
+
+
+def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: Any) -> int:
+    """Warm up, open the port, and answer until Ctrl-C."""
+    from recommender.serve.database import Database
+    from recommender.serve.gate import Limits
+
+    if not len(tokens) and not is_loopback(given.host):
+        raise ChoiceError(f"--host {given.host} can be reached by others: make a token first, with --new-token NAME")
+    if not 0 < given.rate < 1e9:
+        raise ChoiceError(f"--rate {given.rate}: give requests a second, above 0")
+    door = listen(given.host, given.port)
+    database = Database(given.store)
+    began = time.perf_counter()
+    recommender = Recommender.load(given.processed)
+    names = [None, *QUICK, *given.method]
+    seconds = {"data": time.perf_counter() - began, **recommender.warm(names)}
+    methods = {recommender._models.name_of(name) for name in names}
+    for note in recommender.notes:
+        print(f"tastevec: {note}", file=sys.stderr)
+
+    def log(line: str) -> None:
+        if given.log or " " not in line.partition(" at ")[0]:
+            print(f"tastevec: {line}", file=sys.stderr, flush=True)
+
+    app = create_app(
+        recommender, sorted(methods), database, tokens, __version__, Limits(rate=given.rate), given.cors, log
+    )
+    steps = ", ".join(f"{name} {one:.2f}" for name, one in seconds.items())
+    print(f"tastevec: {len(recommender.catalog):,} movies, ready in {time.perf_counter() - began:.1f} s ({steps})")
+    host = f"[{given.host}]" if ":" in given.host else given.host
+    address = f"http://{host}:{door.getsockname()[1]}/"
+    first = "" if len(tokens) else f"#token={tokens.make('first')}"
+    print(f"tastevec: {address}{first}" + (" (this once: it is stored as a hash)" if first else ""), flush=True)
+    door.listen(128)
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, date_header=False)
+    server = uvicorn.Server(config)
+    server.run(sockets=[door])
+    return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket at the address, which nothing answers at before `listen`."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        door = socket.socket(*found[:3])
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(found[4])
+    except (OSError, OverflowError) as error:
+        raise ChoiceError(f"cannot listen at {host}, port {port} ({error}): give another --host or --port") from None
+    return door
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach an address; a name that is not localhost counts as reachable."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    cli.run(main)

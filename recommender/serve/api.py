@@ -1,0 +1,223 @@
+"""The endpoints: thin over `Recommender`, `Sessions` and `People`. Nothing is fitted in a request.
+
+Quick ones run in the event loop, one after the other, since all of them compute in Python; those that take longer
+than a few milliseconds, or wait for another server, run in threads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Optional
+
+import numpy as np
+from fastapi import FastAPI, Query, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ..facade import Recommender
+from ..learn import registry
+from ..session.policy import MovieFilter
+from ..session.state import SessionState, Utterance
+from . import shapes
+from .database import Database, Saved
+from .gate import Limits
+from .problems import REFUSED, Conflict
+from .sessions import Sessions
+from .tokens import Caller, Tokens
+
+
+class Json(Response):
+    """JSON without a check against the documented shape, which tests make."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+class Api:
+    """Everything that the endpoints need."""
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        methods: set[str],
+        database: Database,
+        tokens: Tokens,
+        limits: Limits,
+        places: Optional[np.ndarray] = None,
+    ) -> None:
+        """methods: names of the models that are in memory."""
+        self.recommender, self.methods, self.database, self.tokens, self.limits = (
+            recommender, methods, database, tokens, limits,
+        )  # fmt: skip
+        self.catalog = recommender.catalog
+        self.sessions = Sessions(recommender, database, places)
+
+    def routes(self, app: FastAPI) -> None:
+        """Add the endpoints to `app`."""
+
+        def add(method: str, path: str, answer: Callable[..., Any], shape: Any = None, status: int = 200) -> None:
+            more = {"response_model": shape, "response_class": Json if shape else Response}
+            name = answer.__name__ if method != "HEAD" else f"head_{answer.__name__}"
+            app.add_api_route(path, answer, methods=[method], status_code=status, operation_id=name, **more)
+
+        add("GET", "/health", self.health, shapes.Status)
+        add("GET", "/ready", self.ready, shapes.Status)
+        add("GET", "/movies/search", self.search, shapes.Movies)
+        add("GET", "/movies/search/text", self.search_text, shapes.FitMovies)
+        add("GET", "/movies/recommendations", self.recommend, shapes.Recommendations)
+        add("GET", "/movies/{movie_id}", self.movie, shapes.Movie)
+        add("GET", "/movies/{movie_id}/similar", self.similar, shapes.SimilarMovies)
+        add("POST", "/sessions", self.start, shapes.Session, 201)
+        add("GET", "/sessions/{session_id}", self.session, shapes.Session)
+        add("PATCH", "/sessions/{session_id}", self.change, shapes.Session)
+        add("DELETE", "/sessions/{session_id}", self.end, status=204)
+        add("POST", "/sessions/{session_id}/answer", self.answer, shapes.Session)
+        add("POST", "/sessions/{session_id}/tell", self.tell, shapes.Session)
+        add("POST", "/sessions/{session_id}/undo", self.undo, shapes.Session)
+
+    async def health(self) -> Response:
+        """Say that the process lives."""
+        return Json({"status": "ok", "n_movies": len(self.catalog)})
+
+    async def ready(self) -> Response:
+        """Say that all models are in memory and the database can be read."""
+        self.database.n_sessions()
+        return Json({"status": "ready", "n_movies": len(self.catalog)})
+
+    async def search(self, q: shapes.Text, limit: shapes.Limit = 5) -> Response:
+        """Find movies by title, as it is typed: misspelt, cut short, in another language."""
+        found = self.recommender.titles.search(q, limit)
+        return Json({"movies": [self.sessions.full[match.row] for match in found]})
+
+    def search_text(self, q: shapes.Text, limit: shapes.Limit = 10) -> Response:
+        """Find movies by a description in one's own words."""
+        found, signal = self.recommender.search_text(q, limit), self.recommender.encode(q)
+        movies = [{**self.shown(one.movie), "fit": one.fit} for one in found]
+        return Json({"movies": movies, "read_as": signal.read_as})
+
+    async def movie(self, movie_id: shapes.MovieId) -> Response:
+        """Tell all that is known of a movie."""
+        return Json(self.sessions.full[self.catalog.row_of(movie_id)])
+
+    async def similar(self, movie_id: shapes.MovieId, limit: shapes.Limit = 10) -> Response:
+        """Find the movies most like one, by people's ratings and by texts."""
+        found = self.recommender.similar_movies(movie_id, limit)
+        return Json(
+            {"movies": [{**self.shown(one.movie), "similarity": one.similarity, "by": one.by} for one in found]}
+        )
+
+    async def recommend(
+        self,
+        request: Request,
+        user_id: shapes.Person,
+        limit: shapes.Limit = 10,
+        use_embeddings: shapes.Flag = False,
+        use_context: shapes.Flag = False,
+        method: Optional[str] = None,
+        familiarity: Optional[shapes.Share] = None,
+        genre: Annotated[Optional[shapes.Names], Query()] = None,
+        year_from: Optional[shapes.Year] = None,
+        year_to: Optional[shapes.Year] = None,
+    ) -> Response:
+        """Rank movies for a person. use_embeddings: by the texts of what they liked; use_context: by the hour too."""
+        self.check(request, user_id)
+        name = self.method(method or ("embedding" if use_embeddings else None))
+        wanted = MovieFilter(tuple(genre or ()), (), year_from, year_to)
+        given = self.person(user_id)
+        found = self.recommender.recommend(given, limit, name, wanted, (), familiarity, context=use_context)
+        ranked = [{**self.shown(one.movie), "score": one.score} for one in found]
+        return Json({"user_id": user_id, "method": name, "recommendations": ranked})
+
+    def method(self, name: Optional[str]) -> str:
+        """Return the name of a model that is in memory; raises `Conflict` for another."""
+        found = self.recommender._models.name_of(name)
+        if found not in self.methods:
+            command = registry.model_class(found).command()
+            raise Conflict(f"{found} is not in memory: run {command}, then start the server with --method {found}")
+        return found
+
+    def person(self, user_id: str) -> Any:
+        """Return what `Recommender.recommend` takes for a person."""
+        return int(user_id) if user_id.isdecimal() else user_id
+
+    def shown(self, movie: Any) -> dict[str, Any]:
+        return self.sessions.full[self.catalog.row_of(movie.movie_id)]
+
+    async def start(self, request: Request, given: shapes.NewSession) -> Response:
+        """Start a session from favorites, from words, or from both."""
+        person = given.user_id or caller(request).person
+        if person:
+            self.check(request, person)
+        owner = f"person {person}" if person else f"token {caller(request).id}"
+        if self.database.n_sessions(owner) >= self.limits.sessions:
+            raise HTTPException(429, f"you have {self.limits.sessions} sessions: go on with one, or delete one")
+        rows = tuple(dict.fromkeys(map(self.recommender.row_of, given.favorites)))
+        state = SessionState(rows, utterances=tuple(map(Utterance, given.words)), familiarity=given.familiarity)
+        if given.filter:
+            state = self.sessions.engine.set_filter(state, given.filter.wanted())
+        return Json(self.sessions.view(self.sessions.start(state, owner, person)), 201)
+
+    async def session(self, request: Request, session_id: str, why: shapes.Flag = False) -> Response:
+        """Tell a session, and with `why` the terms that add up to the score of its movie."""
+        return Json(self.sessions.view(self.saved(request, session_id), why))
+
+    async def change(self, request: Request, session_id: str, given: shapes.Change) -> Response:
+        """Change the dial, the filter or the favorites."""
+        engine = self.sessions.engine
+
+        def step(state: SessionState) -> SessionState:
+            if given.add_favorite is not None:
+                state = engine.add_favorite(state, self.recommender.row_of(given.add_favorite))
+            if given.drop_favorite is not None:
+                state = engine.drop_favorite(state, self.catalog.row_of(given.drop_favorite))
+            if given.familiarity is not None:
+                state = engine.set_familiarity(state, given.familiarity)
+            return engine.set_filter(state, given.filter.wanted()) if given.filter else state
+
+        return self.stepped(request, session_id, step)
+
+    async def answer(self, request: Request, session_id: str, given: shapes.Answered) -> Response:
+        """Answer the movie on the table."""
+
+        def step(state: SessionState) -> SessionState:
+            if state.current is None or self.sessions.ids[state.current] != given.movie_id:
+                raise Conflict(f"movie {given.movie_id} is not on the table: ask for the session, and answer its movie")
+            return self.sessions.engine.step(state, given.answer)
+
+        return self.stepped(request, session_id, step)
+
+    async def tell(self, request: Request, session_id: str, given: shapes.Told) -> Response:
+        """Say in words what is wanted."""
+        return self.stepped(request, session_id, lambda state: self.sessions.engine.tell(state, given.text))
+
+    async def undo(self, request: Request, session_id: str) -> Response:
+        """Take back the last change, whatever it was."""
+        return Json(self.sessions.view(self.sessions.undo(lambda: self.saved(request, session_id))))
+
+    async def end(self, request: Request, session_id: str) -> Response:
+        """Delete a session."""
+        self.database.drop_session(self.saved(request, session_id).id)
+        return Response(status_code=204)
+
+    def stepped(self, request: Request, session_id: str, step: Callable[[SessionState], SessionState]) -> Response:
+        return Json(self.sessions.view(self.sessions.change(lambda: self.saved(request, session_id), step)))
+
+    def saved(self, request: Request, session_id: str) -> Saved:
+        """Return a session that the caller may see; that of another person is not there."""
+        found, person = self.database.session(session_id), caller(request).person
+        if found is None or person not in (None, found.person):
+            raise HTTPException(404, "no such session: start one with POST /sessions")
+        return found
+
+    def check(self, request: Request, user_id: str) -> None:
+        """Refuse a person's token for another person as if it were none."""
+        if caller(request).person not in (None, user_id):
+            raise HTTPException(401, REFUSED, {"WWW-Authenticate": "Bearer"})
+
+
+def caller(request: Request) -> Caller:
+    found: Caller = request.scope["caller"]
+    return found

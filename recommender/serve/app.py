@@ -1,0 +1,144 @@
+"""The application: the endpoints, the files of the page, a page about the API, behind the gate."""
+
+from __future__ import annotations
+
+import gzip
+import html
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from fastapi import FastAPI, Request
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..data.catalog import Catalog
+from ..facade import Recommender
+from .api import Api
+from .database import Database
+from .gate import Gate, Limits
+from .problems import RESPONSES, install
+from .tokens import Tokens
+
+PAGE = Path(__file__).resolve().parent / "page"
+_TYPES = {
+    ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".json": "application/json",
+    ".svg": "image/svg+xml",
+}  # fmt: skip
+_OPEN_DOCS = ("/health", "/ready")
+
+
+def create_app(
+    recommender: Recommender,
+    methods: Sequence[str],
+    database: Database,
+    tokens: Tokens,
+    version: str,
+    limits: Optional[Limits] = None,
+    cors: Sequence[str] = (),
+    log: Callable[[str], Any] = lambda line: None,
+) -> FastAPI:
+    """Return the application, ready to be served.
+
+    methods: names of the models that are in memory.  cors: origins whose pages may ask.  log: receives a line for each
+    request, without anything personal.
+    """
+    limits, files = limits or Limits(), {path.name: path for path in sorted(PAGE.glob("*")) if path.suffix in _TYPES}
+    app = FastAPI(
+        title="tastevec", version=version, responses=RESPONSES, docs_url=None, redoc_url=None,
+        description="A movie recommender that you can read.",
+    )  # fmt: skip
+    app.state.log = log
+    install(app)
+    api = Api(recommender, set(methods), database, tokens, limits, read_places(recommender.catalog))
+    api.routes(app)
+    pages = {"/" + ("" if name == "index.html" else name): _static(path) for name, path in files.items()}
+    for address, answer in pages.items():
+        app.router.routes.append(Route(address, answer))
+    document(app, frozenset(_OPEN_DOCS))
+    about = _bytes(about_page(app.openapi()).encode(), _TYPES[".html"])
+    app.router.routes.append(Route("/docs", about))
+    app.add_middleware(Gate, tokens=tokens, limits=limits, pages=frozenset(pages), log=log)
+    if cors:
+        headers = ["Authorization", "Content-Type"]
+        app.add_middleware(CORSMiddleware, allow_origins=list(cors), allow_methods=["*"], allow_headers=headers)
+    return app
+
+
+def read_places(catalog: Catalog) -> Optional[np.ndarray]:
+    """Return the places of the movies on the map of the page, (n_movies, 2), nan for one that is not on it."""
+    if not (PAGE / "map.json").is_file():
+        return None
+    stored = json.loads((PAGE / "map.json").read_text(encoding="utf-8"))
+    places = np.full((len(catalog), 2), np.nan)
+    for movie_id, *place in zip(stored["movie_ids"], stored["x"], stored["y"]):
+        if movie_id in catalog:
+            places[catalog.row_of(movie_id)] = place
+    return places
+
+
+def document(app: FastAPI, open_: frozenset[str]) -> None:
+    """Say in /openapi.json that a token is needed, but for the addresses `open_`."""
+    schema = app.openapi()
+    schema.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, operations in schema["paths"].items():
+        if path not in open_:
+            for operation in operations.values():
+                operation["security"] = [{"token": []}]
+
+
+def about_page(schema: dict[str, Any]) -> str:
+    """Return /docs: what /openapi.json says, for people; nothing of it comes from another host."""
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        "<title>tastevec: the API</title><h1>The API of tastevec</h1><p>All but /health and /ready need the header "
+        "<code>Authorization: Bearer TOKEN</code>. Errors are problem documents (RFC 9457). The same for programs: "
+        "<a href=/openapi.json>/openapi.json</a>."
+    ]
+    for path, operations in schema["paths"].items():
+        for method, one in operations.items():
+            parts.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2>")
+            parts.append(f"<p>{html.escape(one.get('description', ''))}</p>")
+            given = [(of["name"], of["in"], of["required"], of["schema"]) for of in one.get("parameters", [])]
+            for content in one.get("requestBody", {}).get("content", {}).values():
+                body = schema["components"]["schemas"].get(content["schema"].get("$ref", "").rpartition("/")[2], {})
+                needed, own = body.get("required", ()), body.get("properties", {})
+                given += [(name, "body", name in needed, about) for name, about in own.items()]
+            rows = [
+                f"<tr><td><code>{html.escape(name)}</code><td>{where}{', required' * needed}"
+                f"<td>{html.escape(_kind(about))}"
+                for name, where, needed, about in given
+            ]
+            parts.append(f"<table>{''.join(rows)}</table>" if rows else "")
+    return "\n".join(parts)
+
+
+def _kind(about: dict[str, Any]) -> str:
+    """Return what a value may be, in words."""
+    if options := about.get("anyOf"):
+        return " or ".join(filter(None, map(_kind, options)))
+    said = "" if about.get("type") == "null" else about.get("type") or about.get("$ref", "").rpartition("/")[2]
+    said += f" of {_kind(about['items'])}" if "items" in about else ""
+    limits = [f"{key} {about[key]}" for key in ("enum", "minimum", "maximum", "maxLength", "pattern") if key in about]
+    default = [f"default {json.dumps(about['default'])}"] if about.get("default") not in (None, []) else []
+    return ", ".join([said, *limits, *default])
+
+
+def _static(path: Path) -> Callable[..., Any]:
+    return _bytes(path.read_bytes(), _TYPES[path.suffix])
+
+
+def _bytes(content: bytes, kind: str) -> Callable[..., Any]:
+    """Return an endpoint for a file, compressed for who can read that."""
+    packed = gzip.compress(content, 9)
+
+    async def answer(request: Request) -> Response:
+        headers = {"cache-control": "no-cache", "vary": "accept-encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(packed, headers={**headers, "content-encoding": "gzip"}, media_type=kind)
+        return Response(content, headers=headers, media_type=kind)
+
+    return answer

@@ -1,0 +1,76 @@
+"""Errors over HTTP: problem documents (RFC 9457) with the messages of the programs."""
+
+from __future__ import annotations
+
+import http
+import json
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ..data.errors import ArtifactError, ChoiceError, ServiceError, TastevecError, one_line, shown
+
+KIND = "application/problem+json"
+REFUSED = "give a token: Authorization: Bearer TOKEN, one that is valid for this address, and nowhere else"
+_MEANINGS = {
+    401: "No token that is valid here, whatever the reason",
+    404: "There is no such movie, person, session or text",
+    409: "It contradicts what was said before, or this server is not ready for it",
+    413: "The body is too large",
+    422: "A value is missing or out of range",
+    429: "Too many requests, or sessions",
+}
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "detail"],
+}  # fmt: skip
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": meaning, "content": {KIND: {"schema": _SCHEMA}}} for status, meaning in _MEANINGS.items()
+}
+
+
+class Conflict(ChoiceError):
+    """A step does not fit what was said before, or this server."""
+
+
+def problem(status: int, detail: str, headers: Optional[Mapping[str, str]] = None) -> Response:
+    """Return a problem document; detail: one line, what was wrong, the value, what to do."""
+    title = http.HTTPStatus(status).phrase
+    said = {"type": "about:blank", "title": title, "status": status, "detail": one_line(detail)[:1000]}
+    return Response(json.dumps(said), status, headers, KIND)
+
+
+def install(app: FastAPI) -> None:
+    """Make problem documents of all errors that `app` knows."""
+
+    async def of_http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        detail = "there is nothing at this address: see /docs" if error.detail == "Not Found" else str(error.detail)
+        return problem(error.status_code, detail, error.headers)
+
+    async def of_values(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"][1:])) or str(first["loc"][0])
+        return problem(422, f"{where} {shown(first.get('input'))}: {first['msg']}: see /docs")
+
+    async def of_ours(request: Request, error: Exception) -> Response:
+        if isinstance(error, ArtifactError):  # its message names files of this machine
+            request.app.state.log(f"{type(error).__name__}: {error}")
+            return problem(503, "the data of this server cannot be used: see what it printed")
+        if isinstance(error, ServiceError):
+            return problem(502, str(error))
+        missing = request.method == "GET" and not isinstance(error, Conflict)
+        return problem(404 if missing else 409, str(error))
+
+    app.add_exception_handler(HTTPException, of_http)
+    app.add_exception_handler(RequestValidationError, of_values)
+    app.add_exception_handler(TastevecError, of_ours)

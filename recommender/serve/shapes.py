@@ -1,0 +1,188 @@
+"""The values of the API: what requests may hold, and what answers look like."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Optional, Union
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ..data.errors import one_line
+from ..session.policy import MovieFilter
+from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
+
+MOST_LETTERS = 1000
+PERSON = r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$"
+
+
+def _flag(value: object) -> object:
+    return {"true": True, "false": False}.get(str(value), "neither true nor false")
+
+
+Text = Annotated[str, Field(max_length=MOST_LETTERS), AfterValidator(one_line)]
+Person = Annotated[str, Field(pattern=PERSON, description="a user of the data, by number, or one of POST /users")]
+Flag = Annotated[bool, BeforeValidator(_flag, json_schema_input_type=bool)]
+Limit = Annotated[int, Field(ge=1, le=100)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Year = Annotated[int, Field(ge=1000, le=9999)]
+MovieId = Annotated[int, Field(ge=0, lt=2**53)]
+Names = Annotated[list[Annotated[str, Field(max_length=50)]], Field(max_length=50)]
+Answer = Literal["like", "dislike", "skip", "not interested", "later", "seen"]
+assert {LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER, SEEN} == set(Answer.__args__)  # type: ignore[attr-defined]
+
+
+class Given(BaseModel):
+    """A body; what is not listed is refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Filter(Given):
+    genres: Names = []
+    exclude_genres: Names = []
+    year_from: Optional[Year] = None
+    year_to: Optional[Year] = None
+
+    def wanted(self) -> MovieFilter:
+        return MovieFilter(tuple(self.genres), tuple(self.exclude_genres), self.year_from, self.year_to)
+
+
+class NewSession(Given):
+    favorites: Annotated[list[Union[MovieId, Text]], Field(max_length=100, description="ids or titles")] = []
+    words: Annotated[list[Text], Field(max_length=20)] = []
+    user_id: Optional[Person] = None
+    familiarity: Optional[Share] = None
+    filter: Optional[Filter] = None
+
+
+class Change(Given):
+    familiarity: Optional[Share] = None
+    filter: Optional[Filter] = None
+    add_favorite: Optional[Union[MovieId, Text]] = None
+    drop_favorite: Optional[MovieId] = None
+
+
+class Answered(Given):
+    movie_id: MovieId
+    answer: Answer
+
+
+class Told(Given):
+    text: Text
+
+
+class Message(Given):
+    message: Text
+
+
+class NewUser(Given):
+    user_id: Person
+
+
+class Rating(Given):
+    movie_id: MovieId
+    rating: Annotated[float, Field(ge=0.5, le=5, allow_inf_nan=False)]
+    timestamp: Annotated[Optional[int], Field(ge=0, lt=2**32, description="seconds since 1970")] = None
+
+
+class ShortMovie(BaseModel):
+    movie_id: int
+    title: str
+    year: Optional[int]
+    genres: list[str]
+    tmdb_id: Optional[str]
+    imdb_id: Optional[str]
+
+
+class Movie(ShortMovie):
+    overview: str
+    director: str
+    cast: list[str]
+    language: str
+    n_ratings: int
+
+
+class FitMovie(Movie):
+    fit: float
+
+
+class SimilarMovie(Movie):
+    similarity: float
+    by: str
+
+
+class RankedMovie(Movie):
+    score: float
+
+
+class Movies(BaseModel):
+    movies: list[Movie]
+
+
+class FitMovies(BaseModel):
+    movies: list[FitMovie]
+    read_as: str
+
+
+class SimilarMovies(BaseModel):
+    movies: list[SimilarMovie]
+
+
+class Recommendations(BaseModel):
+    user_id: str
+    method: str
+    recommendations: list[RankedMovie]
+
+
+class Because(BaseModel):
+    kind: str
+    text: str
+    movie_id: Optional[int]
+    title: Optional[str]
+    value: float
+
+
+class AnsweredMovie(BaseModel):
+    movie: ShortMovie
+    answer: str
+
+
+class Session(BaseModel):
+    """movie: on the table, null when none is left.  score: the sum of `because`, both only with why=true."""
+
+    session_id: str
+    user_id: Optional[str]
+    movie: Optional[Movie]
+    score: Optional[float]
+    because: list[Because]
+    favorites: list[ShortMovie]
+    answers: list[AnsweredMovie]
+    words: list[str]
+    watchlist: list[ShortMovie]
+    familiarity: Optional[float]
+    filter: dict[str, Any]
+    point: Optional[list[float]]
+
+
+class Explanation(BaseModel):
+    movie: Movie
+    recommendation_score: float
+    explanation: str
+    similar_to_your_favorites: list[SimilarMovie]
+    because: list[Because]
+
+
+class Made(BaseModel):
+    """token: shown this once."""
+
+    user_id: str
+    token: str
+
+
+class Kept(BaseModel):
+    user_id: str
+    n_ratings: int
+
+
+class Status(BaseModel):
+    status: str
+    n_movies: int
