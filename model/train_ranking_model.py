@@ -20,16 +20,21 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_folders("NAME")
     known = ", ".join(registry.names())
     parser.add_common("method", default=DEFAULT_METHOD, help=f"{known} (default: %(default)s)")
+    parser.add_engine()
     arguments = parser.parse_args(argv)
     chosen = registry.model_class(arguments.method)  # an unknown name is refused before the data are read
     method = chosen.name
     if chosen.program:
         raise ChoiceError(f"--method {method}: its artifact has a program of its own, {chosen.command()}")
+    if arguments.engine != "numpy" and not chosen.by_blocks:
+        others = ", ".join(name for name in registry.names() if registry.model_class(name).by_blocks)
+        raise ChoiceError(f"--method {method} is fitted in one process: --engine dask goes with {others}")
     output = cli.output_folder(arguments, method)
     history = load_all(arguments.processed)
     model = registry.make(method, Catalog.load(arguments.processed))
     started = time.perf_counter()
-    model.fit(history)
+    with cli.open_engine(arguments) as model.engine:
+        model.fit(history)
     model.save(output, "train+val+test")
     print(
         f"{method}: fitted on {history.n_ratings:,} ratings of {history.n_users:,} users and "

@@ -25,6 +25,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_folders("session")
     why = "fit on all ratings, since a session is held with somebody new, not on the training split alone"
     parser.add_common("all-ratings", action=argparse.BooleanOptionalAction, default=True, help=why)
+    parser.add_engine()
     parser.add_settings(GaussianSettings)
     given = parser.parse_args(argv)
     settings, output = override(GaussianSettings(), given), cli.output_folder(given, "session")
@@ -34,7 +35,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         again = artifacts.command("python -m preprocess.setup", given.processed)
         raise ArtifactError(f"{given.processed}: ratings and movie list differ: run {again}")
     started = time.perf_counter()
-    fitted = fit_gaussian(data, catalog, settings)
+    with cli.open_engine(given) as engine:
+        fitted = fit_gaussian(data, catalog, settings, engine)
     seconds = time.perf_counter() - started
     about = f"{data.n_ratings:,} ratings, {fitted.n_users:,} users x {data.n_movies:,} movies"
     print(f"{about}; rank {fitted.vectors.shape[1]}; {seconds:.1f} s")

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 
 import numpy as np
 import pytest
 
-from model import train_svd_model
+from model import train_ranking_model, train_svd_model
 from recommender.data.errors import ChoiceError, ServiceError, SettingsError
+from recommender.learn import registry
 from recommender.learn.svd import SvdModel
 from recommender.linalg import engine as engines
+from recommender.linalg import randomized_svd
 from recommender.linalg.block_matrix import BlockMatrix
 from recommender.linalg.engine import DaskEngine, Engine
 from recommender.linalg.sparse import SparseMatrix
+from recommender.session.gaussian import GaussianSettings
+from recommender.session.taste_covariance import fit_gaussian
+from tests.test_session import make_catalog
+from tests.tiny import random_ratings
 
 ROWS, COLUMNS = 300, 40
 
@@ -28,10 +35,20 @@ def two():
         yield engine
 
 
+@pytest.fixture(autouse=True)
+def no_dense_svd(monkeypatch):
+    """Small matrices go through the products, as large ones do."""
+    monkeypatch.setattr(randomized_svd, "DENSE_CELLS", 0)
+
+
 class Three(Engine):
     """One process that works on three blocks."""
 
-    n_workers = 3
+    n_workers, n_used = 3, 0
+
+    def sum(self, function, *columns, **shared):
+        self.n_used += len(columns[0])
+        return super().sum(function, *columns, **shared)
 
 
 def parts(rng: np.random.Generator):
@@ -85,9 +102,40 @@ def test_products_of_blocks_are_those_of_the_whole():
     check_products(BlockMatrix(*given, Three()), SparseMatrix(*given), rng)
 
 
+@pytest.mark.parametrize("name", [name for name in registry.names() if registry.model_class(name).by_blocks])
+def test_a_model_fitted_by_blocks_scores_as_one_fitted_whole(name):
+    check_model(name, engine := Three())
+    assert engine.n_used >= 3
+
+
+def check_model(name: str, engine: Engine) -> None:
+    """The scores of one fitted by an engine of several workers are those of one fitted whole."""
+    data, catalog = random_ratings(0, 300, COLUMNS), make_catalog(COLUMNS)
+    settings = {"rank": 5} if name == "svd" else {}
+    whole, blocks = (registry.make(name, catalog, **settings) for _ in range(2))
+    blocks.engine = engine
+    exact, ours = (model.fit(data).score(data, np.arange(300)) for model in (whole, blocks))
+    np.testing.assert_allclose(ours, exact, rtol=1e-3, atol=1e-4 * np.abs(exact).max())
+
+
+def check_covariance(engine: Engine) -> None:
+    data, catalog, settings = random_ratings(0, 300, COLUMNS), make_catalog(COLUMNS), GaussianSettings(rank=8)
+    whole, blocks = fit_gaussian(data, catalog, settings), fit_gaussian(data, catalog, settings, engine)
+    for ours, exact in zip(blocks[1:4], whole[1:4]):
+        np.testing.assert_allclose(ours, exact, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(blocks.vectors @ blocks.vectors.T, whole.vectors @ whole.vectors.T, atol=1e-5)
+
+
+def test_the_covariance_of_tastes_by_blocks():
+    check_covariance(engine := Three())
+    assert engine.n_used >= 3
+
+
 def test_dask_missing_and_flags_that_do_not_go_together(monkeypatch):
     with pytest.raises(SettingsError, match="--engine dask"):
         train_svd_model.main(["--scheduler", "tcp://127.0.0.1:1"])
+    with pytest.raises(ChoiceError, match=r"fitted in one process.* ease, directed_ease"):
+        train_ranking_model.main(["--method", "popularity", "--engine", "dask"])
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ChoiceError, match=r"tastevec\[scale\]"):
         DaskEngine()
@@ -109,7 +157,7 @@ def test_a_map_goes_on_when_a_worker_dies(two, tmp_path):
     shared = [str(tmp_path / "died")]
     assert list(two.map(dies_once, range(20), shared=shared)) == [value**2 for value in range(20)]
     assert (tmp_path / "died").exists()
-    assert two.memory().startswith("2 workers, at most 0.")
+    assert re.match(r"[12] workers, at most 0\.\d\d GB each of", two.memory())
 
 
 @pytest.mark.dev
@@ -129,6 +177,13 @@ def test_the_program_by_address_stores_what_one_process_does(two, tmp_path, caps
     exact, ours = (model.user_embeddings_ @ model.movie_embeddings_.T for model in (one, other))  # U diag(s) V'
     assert np.linalg.norm(ours - exact) < 1e-4 * np.linalg.norm(exact)
     assert np.abs(one.singular_values_ / other.singular_values_ - 1).max() < 1e-5
+
+
+@pytest.mark.dev
+def test_gram_matrices_and_covariance_on_dask(two):
+    for name in ("ease", "directed_ease"):
+        check_model(name, two)
+    check_covariance(two)
 
 
 @pytest.mark.dev

@@ -16,6 +16,7 @@ from recommender.learn.ease import Ease
 from recommender.learn.ials import Ials
 from recommender.learn.item_knn import ItemKnn
 from recommender.learn.stacker import N_BLEND, N_FEATURES, Stacker, cut, cut_lengths, features, standardized
+from recommender.linalg.engine import Engine
 
 from .tiny import DAY, random_ratings
 
@@ -123,7 +124,7 @@ def test_pair_sums_equal_a_loop_over_all_pairs() -> None:
                 weight = (0.2 + np.exp(-abs(p - q) / 3)) * (1 if q >= p else 0.6)
                 expected[data.movie_rows[p], data.movie_rows[q]] += x[p] * y[q] * weight
     longest = int(np.diff(data.indptr).max())
-    np.testing.assert_allclose(pair_sums(data, x, y, kernel(longest, 0.2, 3, 0.6)), expected, rtol=1e-5)
+    np.testing.assert_allclose(pair_sums(data, x, y, kernel(longest, 0.2, 3, 0.6), Engine()), expected, rtol=1e-5)
 
 
 def test_directed_ease_meets_the_optimality_conditions_and_its_profile_is_by_hand() -> None:
@@ -132,8 +133,8 @@ def test_directed_ease_meets_the_optimality_conditions_and_its_profile_is_by_han
     longest, stars = int(np.diff(data.indptr).max()), data.ratings
     x = np.select([stars >= 4, stars >= 3], [1, 0.3], 0.1).astype(np.float32)
     y = np.where(stars >= 4, 1, 0.5).astype(np.float32)
-    G = pair_sums(data, x, x, kernel(longest, 0.03, 10)) + 2.0 * np.eye(15)
-    T = pair_sums(data, x, y, kernel(longest, 0.05, 30, 0.5))
+    G = pair_sums(data, x, x, kernel(longest, 0.03, 10), Engine()) + 2.0 * np.eye(15)
+    T = pair_sums(data, x, y, kernel(longest, 0.05, 30, 0.5), Engine())
     B = model.item_weights_.astype(np.float64)
     gradient = G @ B - T
     np.testing.assert_allclose(gradient - np.diag(np.diag(gradient)), 0, atol=1e-4)

@@ -146,6 +146,13 @@ class Interactions:
         columns = (self.movie_rows[position], self.ratings[position], self.times[position])
         return Interactions(self.user_ids[user_rows], self.movie_ids, indptr, *columns)
 
+    def block(self, low: int, high: int) -> Interactions:
+        """Return the users `low:high` as rows 0 .. high - low - 1, without a copy; the movies keep their rows."""
+        cells = slice(self.indptr[low], self.indptr[high])
+        columns = (self.movie_rows[cells], self.ratings[cells], self.times[cells])
+        indptr = self.indptr[low : high + 1] - self.indptr[low]
+        return Interactions(self.user_ids[low:high], self.movie_ids, indptr, *columns)
+
     def save(self, path: Path) -> None:
         """Write one uncompressed `.npz`; give a path from `artifacts.replace_file` or `replace_set`."""
         with open(path, "wb") as file:

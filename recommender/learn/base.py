@@ -48,9 +48,10 @@ class Ranker(ABC):
     program: ClassVar[str] = ""  # in model/, if it has one of its own
     Settings: ClassVar[type[Any]] = NoSettings
     optional: ClassVar[frozenset[str]] = frozenset()  # files that an artifact of an earlier version lacks
+    by_blocks: ClassVar[bool] = False  # whether `fit` works on blocks of people by `engine`
     scores_are_ratings: ClassVar[bool] = False  # whether a score is the expected rating, in stars
 
-    engine: Engine = Engine()  # where `fit` works on blocks of people; a program sets another one
+    engine: Engine = Engine()  # a program sets another one
 
     movie_ids: np.ndarray
 

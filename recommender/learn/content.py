@@ -103,6 +103,7 @@ class TextRidge(Ease):
     """
 
     name = "text_ridge"
+    by_blocks = True
 
     @dataclass(frozen=True)
     class Settings(TextFeatureSettings):  # defaults chosen on the validation part of ml-latest-small, movies held out
@@ -114,7 +115,7 @@ class TextRidge(Ease):
     def _fit(self, train: Interactions) -> None:
         """Solve EASE on the rated movies and predict the others; cost n_rated^3 and n_rated^2 d."""
         rated = train.movie_counts() > 0
-        G = gram(train, self._values(train.ratings))[np.ix_(rated, rated)]
+        G = gram(train, self._values(train.ratings), self.engine)[np.ix_(rated, rated)]
         B = item_weights(G, self.settings.regularisation)
         self.item_weights_ = np.zeros((train.n_movies, train.n_movies), dtype=np.float32)
         self.item_weights_[np.ix_(rated, rated)] = B

@@ -22,6 +22,7 @@ import numpy as np
 from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
+from ..linalg.engine import Engine
 from .base import Ranker
 
 
@@ -29,6 +30,7 @@ class DirectedEase(Ranker):
     """EASE with distance, order and grades."""
 
     name = "directed_ease"
+    by_blocks = True
     item_weights_: np.ndarray  # B, (n_movies, n_movies) float32, row = known movie, column = predicted movie
 
     @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class DirectedEase(Ranker):
         longest = int(np.diff(train.indptr).max(initial=0))
         x = self._known(train.ratings)
         y = np.where(train.ratings >= LIKED, 1.0, settings.y_other).astype(np.float32)
-        G = pair_sums(train, x, x, kernel(longest, settings.gram_base, settings.gram_reach))
-        T = pair_sums(train, x, y, kernel(longest, settings.target_base, settings.target_reach, settings.earlier))
+        near = kernel(longest, settings.gram_base, settings.gram_reach)
+        later = kernel(longest, settings.target_base, settings.target_reach, settings.earlier)
+        G, T = pair_sums(train, x, x, near, self.engine), pair_sums(train, x, y, later, self.engine)
         G[np.diag_indices_from(G)] += settings.regularisation
         P = inverse(G)
         B = P @ T
@@ -79,11 +82,22 @@ def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> np.
     return np.where(steps < 0, earlier * weights, weights).astype(np.float32)
 
 
-def pair_sums(data: Interactions, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def pair_sums(data: Interactions, x: np.ndarray, y: np.ndarray, weights: np.ndarray, engine: Engine) -> np.ndarray:
     """Return (n_movies, n_movies) float32: over users and pairs, x of i times y of j times the pair's weight.
 
-    x, y: (n_ratings,), in place of the ratings.  weights: what `kernel` gives. One dense block for each user, in
-    ascending order of movies so that the sums run through memory forwards; O(sum of squared row lengths).
+    x, y: (n_ratings,), in place of the ratings.  weights: what `kernel` gives.  The sum over blocks of people.
+    """
+    bounds = engine.bounds(data.indptr)
+    cells = [slice(data.indptr[low], data.indptr[high]) for low, high in bounds]
+    columns = [data.block(*users) for users in bounds], [x[part] for part in cells], [y[part] for part in cells]
+    return engine.sum(block_pair_sums, *columns, shared=(weights,))
+
+
+def block_pair_sums(data: Interactions, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return `pair_sums` of one block.
+
+    One dense matrix for each user, in ascending order of movies so that the sums run through memory forwards; O(sum of
+    squared row lengths).
     """
     sums = np.zeros((data.n_movies, data.n_movies), dtype=np.float32)
     center = len(weights) // 2

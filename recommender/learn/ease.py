@@ -16,6 +16,7 @@ import numpy as np
 from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
+from ..linalg.engine import Engine
 from ..linalg.rows import weighted_rows
 from .base import Ranker
 
@@ -24,6 +25,7 @@ class Ease(Ranker):
     """EASE."""
 
     name = "ease"
+    by_blocks = True
     item_weights_: np.ndarray  # B, (n_movies, n_movies) float32, row = known movie, column = predicted movie
 
     @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Ease(Ranker):
 
     def _fit(self, train: Interactions) -> None:
         """Solve in closed form: O(sum of squared row lengths) for X'X, n_movies^3 for the inverse, float32."""
-        self.item_weights_ = item_weights(gram(train, self._values(train.ratings)), self.settings.regularisation)
+        self.item_weights_ = item_weights(
+            gram(train, self._values(train.ratings), self.engine), self.settings.regularisation
+        )
 
     def _values(self, ratings: np.ndarray) -> np.ndarray:
         return ratings if self.settings.values == "ratings" else (ratings >= LIKED).astype(np.float32)
@@ -44,8 +48,18 @@ class Ease(Ranker):
         return weighted_rows(x[used], self.item_weights_, movies[used])  # x B, (n_movies,)
 
 
-def gram(data: Interactions, values: np.ndarray) -> np.ndarray:
+def gram(data: Interactions, values: np.ndarray, engine: Engine) -> np.ndarray:
     """Return X'X (n_movies, n_movies) float32, X holding `values` (n_ratings,) in place of the ratings.
+
+    The sum over blocks of people; each worker of the engine holds a matrix of this size, up to three while it adds.
+    """
+    bounds = engine.bounds(data.indptr)
+    parts = [data.block(*users) for users in bounds]
+    return engine.sum(block_gram, parts, [values[data.indptr[low] : data.indptr[high]] for low, high in bounds])
+
+
+def block_gram(data: Interactions, values: np.ndarray) -> np.ndarray:
+    """Return `gram` of one block.
 
     One small outer product for each user, its rows in ascending order so that the sums run through memory forwards.
     """

@@ -26,6 +26,7 @@ class ItemKnn(Ranker):
     """`neighbours_` (n_movies, k) int32, the most similar first, and their `similarities_` (n_movies, k) float32."""
 
     name = "item_knn"
+    by_blocks = True
     neighbours_: np.ndarray
     similarities_: np.ndarray
 
@@ -37,7 +38,7 @@ class ItemKnn(Ranker):
 
     def _fit(self, train: Interactions) -> None:
         """Compare all pairs of movies; O(sum of squared row lengths + n_movies^2)."""
-        S = gram(train, self._weights(train))
+        S = gram(train, self._weights(train), self.engine)
         norms = np.sqrt(S.diagonal())
         scale = np.outer(norms, norms) + np.float32(self.settings.shrinkage)
         S /= np.where(scale > 0, scale, 1)

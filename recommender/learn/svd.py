@@ -35,6 +35,7 @@ class SvdModel(Ranker):
     """PureSVD."""
 
     name = "svd"
+    by_blocks = True
     program = "train_svd_model"
     movie_embeddings_: np.ndarray  # V, (n_movies, rank) float32, orthonormal columns; zeros for an unrated movie
     user_embeddings_: np.ndarray  # U diag(s), (n_users, rank) float32
