@@ -18,6 +18,8 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from recommender import __version__, cli
+from recommender.chat.client import ChatClient
+from recommender.chat.rerank import LLMReranker
 from recommender.data.errors import ChoiceError, SettingsError, shown
 from recommender.facade import Recommender
 from recommender.session.profiles import default_profiles_folder
@@ -43,6 +45,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     add("--days", type=float, default=0, metavar="N", help="with --new-token: until it ends (default: 0, never)")
     add("--method", **several, metavar="NAME", help="one more ranking model to have in memory; repeatable")
     add("--cors", **several, metavar="ORIGIN", help="pages of this origin may ask too; repeatable")
+    parser.add_common("base-url", help="a chat model chooses and explains: address of its server, up to /v1")
+    parser.add_common("model", help="name of the chat model there")
     add("--rate", type=float, default=50, metavar="N", help="requests a second of one token (default: 50)")
     add("--log", action="store_true", help="print a line for each request, without anything personal")
     given = parser.parse_args(argv)
@@ -84,6 +88,7 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
         raise ChoiceError(f"--host {given.host} can be reached by others: make a token first, with --new-token NAME")
     if not 0 < given.rate < 1e9:
         raise ChoiceError(f"--rate {given.rate}: give requests a second, above 0")
+    reranker = LLMReranker(ChatClient.open(given.base_url, given.model or "")) if given.base_url else None
     door = listen(given.host, given.port)
     database = Database(given.store)
     began = time.perf_counter()
@@ -98,9 +103,8 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
         if given.log or " " not in line.partition(" at ")[0]:
             print(f"tastevec: {line}", file=sys.stderr, flush=True)
 
-    app = create_app(
-        recommender, sorted(methods), database, tokens, __version__, Limits(rate=given.rate), given.cors, log
-    )
+    how = (reranker, Limits(rate=given.rate), given.cors, log)
+    app = create_app(recommender, sorted(methods), database, tokens, __version__, *how)
     steps = ", ".join(f"{name} {one:.2f}" for name, one in seconds.items())
     print(f"tastevec: {len(recommender.catalog):,} movies, ready in {time.perf_counter() - began:.1f} s ({steps})")
     host = f"[{given.host}]" if ":" in given.host else given.host

@@ -1,4 +1,4 @@
-"""The endpoints: thin over `Recommender`, `Sessions` and `People`. Nothing is fitted in a request.
+"""The endpoints of movies and sessions, thin over `Recommender` and `Sessions`. Nothing is fitted in a request.
 
 Quick ones run in the event loop, one after the other, since all of them compute in Python; those that take longer
 than a few milliseconds, or wait for another server, run in threads.
@@ -6,63 +6,37 @@ than a few milliseconds, or wait for another server, run in threads.
 
 from __future__ import annotations
 
-import json
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any, Optional
 
-import numpy as np
 from fastapi import FastAPI, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ..facade import Recommender
 from ..learn import registry
+from ..models import POPULARITY
+from ..people.imported import EMPTY
 from ..session.policy import MovieFilter
+from ..session.profiles import state_of
 from ..session.state import SessionState, Utterance
 from . import shapes
-from .database import Database, Saved
-from .gate import Limits
-from .problems import REFUSED, Conflict
-from .sessions import Sessions
-from .tokens import Caller, Tokens
-
-
-class Json(Response):
-    """JSON without a check against the documented shape, which tests make."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+from .database import Saved
+from .parts import Json, Parts, caller, check, endpoint
+from .problems import Conflict
 
 
 class Api:
-    """Everything that the endpoints need."""
+    """Movies and sessions."""
 
-    def __init__(
-        self,
-        recommender: Recommender,
-        methods: set[str],
-        database: Database,
-        tokens: Tokens,
-        limits: Limits,
-        places: Optional[np.ndarray] = None,
-    ) -> None:
-        """methods: names of the models that are in memory."""
-        self.recommender, self.methods, self.database, self.tokens, self.limits = (
-            recommender, methods, database, tokens, limits,
-        )  # fmt: skip
-        self.catalog = recommender.catalog
-        self.sessions = Sessions(recommender, database, places)
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.recommender, self.catalog = parts, parts.recommender, parts.recommender.catalog
+        self.database, self.sessions = parts.database, parts.sessions
 
     def routes(self, app: FastAPI) -> None:
         """Add the endpoints to `app`."""
 
-        def add(method: str, path: str, answer: Callable[..., Any], shape: Any = None, status: int = 200) -> None:
-            more = {"response_model": shape, "response_class": Json if shape else Response}
-            name = answer.__name__ if method != "HEAD" else f"head_{answer.__name__}"
-            app.add_api_route(path, answer, methods=[method], status_code=status, operation_id=name, **more)
-
+        add = functools.partial(endpoint, app)
         add("GET", "/health", self.health, shapes.Status)
         add("GET", "/ready", self.ready, shapes.Status)
         add("GET", "/movies/search", self.search, shapes.Movies)
@@ -123,10 +97,10 @@ class Api:
         year_to: Optional[shapes.Year] = None,
     ) -> Response:
         """Rank movies for a person. use_embeddings: by the texts of what they liked; use_context: by the hour too."""
-        self.check(request, user_id)
-        name = self.method(method or ("embedding" if use_embeddings else None))
-        wanted = MovieFilter(tuple(genre or ()), (), year_from, year_to)
-        given = self.person(user_id)
+        check(request, user_id)
+        wanted, given = MovieFilter(tuple(genre or ()), (), year_from, year_to), self.parts.people.given(user_id)
+        nothing = not isinstance(given, int) and not (given["favorites"] or given["answers"])
+        name = self.method(method or ("embedding" if use_embeddings else POPULARITY if nothing else None))
         found = self.recommender.recommend(given, limit, name, wanted, (), familiarity, context=use_context)
         ranked = [{**self.shown(one.movie), "score": one.score} for one in found]
         return Json({"user_id": user_id, "method": name, "recommendations": ranked})
@@ -134,14 +108,10 @@ class Api:
     def method(self, name: Optional[str]) -> str:
         """Return the name of a model that is in memory; raises `Conflict` for another."""
         found = self.recommender._models.name_of(name)
-        if found not in self.methods:
+        if found not in self.parts.methods:
             command = registry.model_class(found).command()
             raise Conflict(f"{found} is not in memory: run {command}, then start the server with --method {found}")
         return found
-
-    def person(self, user_id: str) -> Any:
-        """Return what `Recommender.recommend` takes for a person."""
-        return int(user_id) if user_id.isdecimal() else user_id
 
     def shown(self, movie: Any) -> dict[str, Any]:
         return self.sessions.full[self.catalog.row_of(movie.movie_id)]
@@ -150,12 +120,17 @@ class Api:
         """Start a session from favorites, from words, or from both."""
         person = given.user_id or caller(request).person
         if person:
-            self.check(request, person)
+            check(request, person)
         owner = f"person {person}" if person else f"token {caller(request).id}"
-        if self.database.n_sessions(owner) >= self.limits.sessions:
-            raise HTTPException(429, f"you have {self.limits.sessions} sessions: go on with one, or delete one")
-        rows = tuple(dict.fromkeys(map(self.recommender.row_of, given.favorites)))
-        state = SessionState(rows, utterances=tuple(map(Utterance, given.words)), familiarity=given.familiarity)
+        if self.database.n_sessions(owner) >= self.parts.limits.sessions:
+            raise HTTPException(429, f"you have {self.parts.limits.sessions} sessions: go on with one, or delete one")
+        rows = [*map(self.recommender.row_of, given.favorites)]
+        known = (person and self.parts.people.profile(person)) or EMPTY
+        before = state_of(known, self.catalog)
+        answers = tuple(event for event in before.answers if event.row not in rows)
+        said = (*before.utterances, *(Utterance(text, len(answers)) for text in given.words))
+        favorites = tuple(dict.fromkeys((*before.favorites, *rows)))
+        state = SessionState(favorites, answers, None, 0, said, None, given.familiarity)
         if given.filter:
             state = self.sessions.engine.set_filter(state, given.filter.wanted())
         return Json(self.sessions.view(self.sessions.start(state, owner, person)), 201)
@@ -211,13 +186,3 @@ class Api:
         if found is None or person not in (None, found.person):
             raise HTTPException(404, "no such session: start one with POST /sessions")
         return found
-
-    def check(self, request: Request, user_id: str) -> None:
-        """Refuse a person's token for another person as if it were none."""
-        if caller(request).person not in (None, user_id):
-            raise HTTPException(401, REFUSED, {"WWW-Authenticate": "Bearer"})
-
-
-def caller(request: Request) -> Caller:
-    found: Caller = request.scope["caller"]
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import html
 import json
@@ -9,18 +10,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-import numpy as np
 from fastapi import FastAPI, Request
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..data.catalog import Catalog
+from ..chat.chat import Chat
+from ..chat.rerank import MMRReranker, Reranker
+from ..data.errors import ArtifactError
 from ..facade import Recommender
 from .api import Api
 from .database import Database
-from .gate import Gate, Limits
-from .problems import RESPONSES, install
+from .gate import Counts, Gate, Limits
+from .map import TasteMap
+from .parts import Parts
+from .people import People
+from .people_api import PeopleApi
+from .problems import install
+from .sessions import Sessions
 from .tokens import Tokens
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -37,47 +44,56 @@ def create_app(
     database: Database,
     tokens: Tokens,
     version: str,
+    reranker: Optional[Reranker] = None,
     limits: Optional[Limits] = None,
     cors: Sequence[str] = (),
     log: Callable[[str], Any] = lambda line: None,
 ) -> FastAPI:
     """Return the application, ready to be served.
 
-    methods: names of the models that are in memory.  cors: origins whose pages may ask.  log: receives a line for each
-    request, without anything personal.
+    methods: names of the models that are in memory.  reranker: who chooses in the chat, None: for variety.
+    cors: origins whose pages may ask.  log: receives a line for each request, without anything personal.
     """
     limits, files = limits or Limits(), {path.name: path for path in sorted(PAGE.glob("*")) if path.suffix in _TYPES}
     app = FastAPI(
-        title="tastevec", version=version, responses=RESPONSES, docs_url=None, redoc_url=None,
+        title="tastevec", version=version, docs_url=None, redoc_url=None,
         description="A movie recommender that you can read.",
     )  # fmt: skip
     app.state.log = log
     install(app)
-    api = Api(recommender, set(methods), database, tokens, limits, read_places(recommender.catalog))
-    api.routes(app)
+    tastes = read_map(recommender)
+    people = People(recommender, database, Chat(recommender, reranker or MMRReranker()))
+    sessions, counts = Sessions(recommender, database, tastes), Counts()
+    parts = Parts(recommender, frozenset(methods), database, tokens, limits, sessions, people, counts)
+    Api(parts).routes(app)
+    PeopleApi(parts).routes(app)
     pages = {"/" + ("" if name == "index.html" else name): _static(path) for name, path in files.items()}
+    if tastes:
+        pages["/map.json"] = _bytes(json.dumps(tastes.as_dict()).encode(), _TYPES[".json"])
     for address, answer in pages.items():
         app.router.routes.append(Route(address, answer))
     document(app, frozenset(_OPEN_DOCS))
     about = _bytes(about_page(app.openapi()).encode(), _TYPES[".html"])
     app.router.routes.append(Route("/docs", about))
-    app.add_middleware(Gate, tokens=tokens, limits=limits, pages=frozenset(pages), log=log)
+    given: dict[str, Any] = {
+        "tokens": tokens,
+        "limits": limits,
+        "pages": frozenset(pages),
+        "log": log,
+        "counts": counts,
+    }
+    app.add_middleware(Gate, **given)
     if cors:
         headers = ["Authorization", "Content-Type"]
         app.add_middleware(CORSMiddleware, allow_origins=list(cors), allow_methods=["*"], allow_headers=headers)
     return app
 
 
-def read_places(catalog: Catalog) -> Optional[np.ndarray]:
-    """Return the places of the movies on the map of the page, (n_movies, 2), nan for one that is not on it."""
-    if not (PAGE / "map.json").is_file():
-        return None
-    stored = json.loads((PAGE / "map.json").read_text(encoding="utf-8"))
-    places = np.full((len(catalog), 2), np.nan)
-    for movie_id, *place in zip(stored["movie_ids"], stored["x"], stored["y"]):
-        if movie_id in catalog:
-            places[catalog.row_of(movie_id)] = place
-    return places
+def read_map(recommender: Recommender) -> Optional[TasteMap]:
+    """Return the map of tastes, None where none is drawn."""
+    with contextlib.suppress(ArtifactError):
+        return TasteMap.load(recommender.folder, recommender.catalog)
+    return None
 
 
 def document(app: FastAPI, open_: frozenset[str]) -> None:

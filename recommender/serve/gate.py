@@ -23,8 +23,8 @@ from .tokens import IN_ADDRESS, Caller, Tokens
 OPEN = ("/health", "/ready", "/docs", "/openapi.json")  # beside the files of the page
 TOO_LARGE = "the body has more than {:,} bytes: send less"
 _HEADERS = [
-    (b"content-security-policy", b"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-     b"frame-ancestors 'none'"),
+    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+     b"img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -83,10 +83,18 @@ class Counts:
 class Gate:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, limits: Limits, pages: frozenset[str], log: Callable[[str], Any]):
+    def __init__(
+        self,
+        app: ASGIApp,
+        tokens: Tokens,
+        limits: Limits,
+        pages: frozenset[str],
+        log: Callable[[str], Any],
+        counts: Counts,
+    ):
         """pages: the addresses of static files, which need no token.  log: receives a line for each request."""
         self.app, self.tokens, self.limits, self.open, self.log = app, tokens, limits, pages | {*OPEN}, log
-        self.counts = Counts()
+        self.counts = counts
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # of whom -> requests left, at which time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -37,6 +37,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+class Nobody(ChoiceError):
+    """There is no such person."""
+
+
 class Conflict(ChoiceError):
     """A step does not fit what was said before, or this server."""
 
@@ -68,7 +72,7 @@ def install(app: FastAPI) -> None:
             return problem(503, "the data of this server cannot be used: see what it printed")
         if isinstance(error, ServiceError):
             return problem(502, str(error))
-        missing = request.method == "GET" and not isinstance(error, Conflict)
+        missing = isinstance(error, Nobody) or (request.method == "GET" and not isinstance(error, Conflict))
         return problem(404 if missing else 409, str(error))
 
     app.add_exception_handler(HTTPException, of_http)

@@ -11,29 +11,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Optional
 
-import numpy as np
-
 from ..data.errors import ChoiceError
 from ..facade import Recommender
 from ..session.policy import MovieFilter
 from ..session.session import Recommendation
 from ..session.state import LATER, Event, SessionState, Utterance
 from .database import Database, Saved
+from .map import TasteMap
 from .problems import Conflict
 
 _LISTS = ("favorites", "answers", "words")
 _AGAIN = 20
-_NEAR = 200  # movies that a person's place on the map is the mean of
 Step = Callable[[SessionState], SessionState]
 
 
 class Sessions:
     """The sessions of a database."""
 
-    def __init__(self, recommender: Recommender, database: Database, places: Optional[np.ndarray]) -> None:
-        """places: (n_movies, 2) of the movies on the map, nan where they are not on it."""
+    def __init__(self, recommender: Recommender, database: Database, tastes: Optional[TasteMap]) -> None:
+        """tastes: None where no map is drawn."""
         self.recommender, self.catalog, self.engine = recommender, recommender.catalog, recommender.engine()
-        self.database, self.places = database, places
+        self.database, self.tastes = database, tastes
         self.ids = self.catalog.movie_ids.tolist()
         self.full = [_movie(recommender, row) for row in range(len(self.catalog))]
         kept = ("movie_id", "title", "year", "genres", "tmdb_id", "imdb_id")
@@ -117,18 +115,8 @@ class Sessions:
             "watchlist": [self.short[one.row] for one in state.answers if one.answer == LATER],
             "familiarity": self.engine.familiarity(state) if self.engine.rule.has_familiarity else None,
             "filter": {"genres": wanted.genres, "exclude_genres": wanted.exclude_genres, **years},
-            "point": self.point(state),
+            "point": self.tastes and self.tastes.point_of(self.engine, state),
         }
-
-    def point(self, state: SessionState) -> Optional[list[float]]:
-        """Return a person's place on the map: the mean of those of the best movies, by the softmax of their scores."""
-        if self.places is None:
-            return None
-        scores = self.engine.points(state)
-        best = np.argpartition(-scores, min(_NEAR, len(scores) - 1))[:_NEAR]
-        best = best[np.isfinite(scores[best]) & np.isfinite(self.places[best]).all(axis=1)]
-        weights = np.exp(scores[best] - scores[best].max(initial=-np.inf))
-        return [round(float(x), 4) for x in weights @ self.places[best] / weights.sum()] if len(best) else None
 
 
 def because(reason: Any) -> dict[str, Any]:

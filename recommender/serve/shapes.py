@@ -26,6 +26,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Year = Annotated[int, Field(ge=1000, le=9999)]
 MovieId = Annotated[int, Field(ge=0, lt=2**53)]
 Names = Annotated[list[Annotated[str, Field(max_length=50)]], Field(max_length=50)]
+List = Literal["likes", "watchlist"]
 Answer = Literal["like", "dislike", "skip", "not interested", "later", "seen"]
 assert {LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER, SEEN} == set(Answer.__args__)  # type: ignore[attr-defined]
 
@@ -110,6 +111,10 @@ class SimilarMovie(Movie):
     by: str
 
 
+class NearMovie(Movie):
+    similarity: float
+
+
 class RankedMovie(Movie):
     score: float
 
@@ -167,8 +172,55 @@ class Explanation(BaseModel):
     movie: Movie
     recommendation_score: float
     explanation: str
-    similar_to_your_favorites: list[SimilarMovie]
+    similar_to_your_favorites: list[NearMovie]
     because: list[Because]
+
+
+class Film(BaseModel):
+    title: str
+    year: Optional[int]
+    movie: Optional[ShortMovie]
+
+
+class MatchedFilm(Film):
+    answer: str
+
+
+class Import(BaseModel):
+    """matched: certain, and stored with apply=true.  guessed: perhaps `movie`, not stored.  applied: how many."""
+
+    matched: list[MatchedFilm]
+    guessed: list[Film]
+    missed: list[Film]
+    applied: int
+
+
+class Export(BaseModel):
+    user_id: str
+    profile: Optional[dict[str, Any]]
+    sessions: list[dict[str, Any]]
+    chat: Optional[dict[str, Any]]
+
+
+class Suggestion(BaseModel):
+    movie_id: int
+    title: str
+    year: int
+    score: float
+    because: str
+    about: str
+
+
+class Turn(BaseModel):
+    understood: str
+    answer: str
+    suggestions: list[Suggestion]
+    candidates: list[tuple[int, float]]
+    reranker: str
+    status: str
+    tokens: int
+    seconds: float
+    note: str
 
 
 class Made(BaseModel):

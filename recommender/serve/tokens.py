@@ -68,11 +68,12 @@ class Tokens:
         self._write({id_: {"name": name, "person": person, "ends": ends, "hash": _hash(secret)}}, ())
         return f"{PREFIX}{id_}_{secret}"
 
-    def drop(self, person: str) -> None:
-        """Delete the tokens of a person."""
+    def drop(self, person: str) -> bool:
+        """Delete the tokens of a person; return whether there was any."""
         self._refresh()
         if gone := [id_ for id_, line in self._lines.items() if line["person"] == person]:
             self._write({}, gone)
+        return bool(gone)
 
     def _write(self, new: dict[str, dict[str, Any]], gone: Any) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

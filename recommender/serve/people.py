@@ -1,0 +1,217 @@
+"""People: their ratings from the data, from here and from exports, explanations, lists, conversation, and their end.
+
+What is kept of a person is a profile (session/profiles.py); what they answered in sessions is added when it is read.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import queue
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Optional
+
+from ..chat.chat import Chat, ChatState
+from ..chat.rerank import LLMReranker
+from ..data.errors import DataError, TastevecError
+from ..facade import Recommender
+from ..people.exports import Entry, read_export
+from ..people.imported import EMPTY, answer_of, missed_entries, with_films
+from ..people.matching import APPLIED, BY_ID, GUESS, MISSED, Film, Matcher
+from ..people.store import Remembered, Store
+from ..session.profiles import export_lists, state_of
+from ..session.state import FAVORITE
+from .database import Database
+from .problems import Conflict, Nobody
+
+_MOST_TALKS = 200  # conversations in memory
+Profile = dict[str, Any]
+
+
+class _Talk:
+    """A running conversation; one message at a time."""
+
+    def __init__(self) -> None:
+        self.lock, self.state = threading.Lock(), ChatState()
+
+
+class People:
+    """The people of a database and of the data; threads may share it."""
+
+    def __init__(self, recommender: Recommender, database: Database, chat: Chat) -> None:
+        self.recommender, self.catalog, self.database, self.chat = recommender, recommender.catalog, database, chat
+        self._in_data = {*recommender._models.history.user_ids.tolist()}
+        self._matcher = Matcher(self.catalog)
+        self._talks: OrderedDict[str, _Talk] = OrderedDict()
+
+    def in_data(self, person: str) -> bool:
+        return person.isdecimal() and str(int(person)) == person and int(person) in self._in_data
+
+    def add(self, person: str) -> None:
+        """Make a person; raises `Conflict` for one that is there."""
+        with self.database.writing():
+            if self.in_data(person) or self.database.profile(person) is not None:
+                raise Conflict(f"user {person} is there already: choose another user_id")
+            self.database.save_profile(person, EMPTY)
+
+    def given(self, person: str) -> Any:
+        """Return what `Recommender.recommend` takes for a person; raises `Nobody`."""
+        if self.in_data(person) and not (self.database.profile(person) or self.database.sessions_of(person)):
+            return int(person)
+        if (profile := self.profile(person)) is None:
+            raise Nobody(f"no user {person}: give one of the data, by number, or make one with POST /users")
+        return profile
+
+    def profile(self, person: str) -> Optional[Profile]:
+        """Return all that is known of a person: in the data, here, and said in sessions, the latter where nothing else
+        is; None if nobody is called so."""
+        stored, sessions = self.database.profile(person), self.database.sessions_of(person)
+        if stored is None and not sessions and not self.in_data(person):
+            return None
+        profile = dict(stored or EMPTY)
+        if self.in_data(person):
+            history = self.recommender._models.history
+            own = history.row(self.recommender._models.user_row(int(person)))
+            rows, stars, times = (part[own].tolist() for part in (history.movie_rows, history.ratings, history.times))
+            profile = self.rated(profile, [(row, star, day_of(time)) for row, star, time in zip(rows, stars, times)])
+        said = {i: FAVORITE for one in sessions for i in one.content["favorites"]}
+        said.update({i: answer for one in sessions for i, answer in one.content["answers"]})
+        return _also(profile, said)
+
+    def rated(self, profile: Profile, ratings: list[tuple[int, float, str]]) -> Profile:
+        """Return a profile with ratings, each a row, stars and a day."""
+        films = [Film(Entry((), rating=stars, date=day), row, BY_ID) for row, stars, day in ratings]
+        return {**with_films(profile, films, self.catalog), "missed": profile.get("missed", [])}
+
+    def rate(self, person: str, ratings: list[tuple[int, float, str]]) -> Profile:
+        """Store ratings, and return the profile with them; raises `Nobody`."""
+        with self.database.writing():
+            stored = self.database.profile(person)
+            if stored is None and not self.in_data(person):
+                raise Nobody(f"no user {person}: make one with POST /users")
+            profile = self.rated(stored or EMPTY, ratings)
+            self.database.save_profile(person, profile)
+        return profile
+
+    def read_export(self, name: str, content: bytes, person: Optional[str], apply: bool) -> dict[str, Any]:
+        """Return what the films of an export are here; apply: and store them for a person."""
+        name = PurePosixPath(name.replace("\\", "/")).name or "export.csv"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, name)
+            try:
+                path.write_bytes(content)
+                entries = read_export(path)
+            except (TastevecError, OSError, ValueError) as error:
+                what = str(error) if isinstance(error, TastevecError) else f"{name} is no name of a file"
+                raise DataError(what.replace(f"{folder}/", "")) from None
+        films = self._matcher.films(entries)
+        if apply and person:
+            with self.database.writing():
+                old = self.database.profile(person) or EMPTY
+                films = self._matcher.films([*missed_entries(old), *entries])
+                self.database.save_profile(person, with_films(old, films, self.catalog))
+        found: dict[str, list[Any]] = {"matched": [], "guessed": [], "missed": []}
+        for film in films:
+            about = {"title": "".join(film.entry.names[:1]), "year": film.entry.year or None}
+            if film.how in APPLIED:
+                found["matched"].append({**about, "row": film.row, "answer": answer_of(film)})
+            elif film.how in (GUESS, MISSED):
+                found["guessed" if film.how == GUESS else "missed"].append({**about, "row": film.row})
+        return {**found, "applied": len(found["matched"]) if apply and person else 0}
+
+    def export(self, person: str) -> dict[str, Any]:
+        """Return all that is kept of a person, and what the data hold; raises `Nobody`."""
+        with Store(self.database.path) as store:
+            memory = store.load(person)
+        profile = self.profile(person)
+        if profile is None and memory is None:
+            raise Nobody(f"no user {person}")
+        sessions = [{"session_id": one.id, **one.content} for one in self.database.sessions_of(person)]
+        chat = {**memory._asdict(), "answers": [*memory.answers.items()]} if memory else None
+        taste = {"vector": memory.vector.tolist()} if memory and memory.vector is not None else {}
+        return {"user_id": person, "profile": profile, "sessions": sessions, "chat": chat and {**chat, **taste}}
+
+    def lists(self, person: str) -> tuple[str, str]:
+        """Return the likes and the watchlist of a person as CSV files for Letterboxd; raises `Nobody`."""
+        if (profile := self.profile(person)) is None:
+            raise Nobody(f"no user {person}")
+        with tempfile.TemporaryDirectory() as folder:
+            likes, later = export_lists(Path(folder, "films.csv"), self.catalog, state_of(profile, self.catalog))
+            return likes[0].read_text(encoding="utf-8"), later[0].read_text(encoding="utf-8")
+
+    def forget(self, person: str) -> bool:
+        """Delete all that is kept of a person, for good; return whether there was anything."""
+        self._talks.pop(person, None)
+        return self.database.forget(person)
+
+    def say(self, person: str, message: str, show: Optional[Callable[[str], Any]] = None) -> dict[str, Any]:
+        """Return the answer of the chat; what it learned is stored before.  show: gets what a model is writing."""
+        talk = self._talks.setdefault(person, _Talk())
+        self._talks.move_to_end(person)
+        while len(self._talks) > _MOST_TALKS:
+            self._talks.popitem(last=False)
+        chat = self.chat
+        if show and isinstance(chat.reranker, LLMReranker):
+            chat = _with(chat, replace(chat.reranker, show=show))
+        with talk.lock, Store(self.database.path) as store:
+            known, profile = store.load(person) or Remembered(), self.profile(person) or EMPTY
+            answers = {**dict.fromkeys(profile["favorites"], FAVORITE), **dict(map(tuple, profile["answers"]))}
+            memory = known._replace(answers={**answers, **known.answers})
+            before = talk.state.memory
+            if (before.n_messages, dict(before.answers)) != (memory.n_messages, dict(memory.answers)):
+                talk.state = chat.resume(memory)._replace(shown=talk.state.shown, filters=talk.state.filters)
+            talk.state, turn = chat.step(talk.state, message)
+            store.save(person, talk.state.memory)
+            with self.database.writing():
+                stored = self.database.profile(person) or EMPTY
+                self.database.save_profile(person, _also(stored, talk.state.memory.answers))
+        return turn.as_dict()
+
+    def streamed(self, person: str, message: str) -> Iterator[bytes]:
+        """Yield the same as events of a stream: "writing", as often as a model has, then "turn", or "problem"."""
+        events: queue.Queue[tuple[str, Any]] = queue.Queue()
+
+        def work() -> None:
+            try:
+                events.put(("turn", self.say(person, message, lambda text: events.put(("writing", {"text": text})))))
+            except TastevecError as error:
+                events.put(("problem", {"status": 409, "detail": str(error)}))
+            except Exception:
+                events.put(("problem", {"status": 500, "detail": "this server has a fault"}))
+                raise
+
+        threading.Thread(target=work, daemon=True).start()
+        kind = ""
+        while kind not in ("turn", "problem"):
+            kind, content = events.get()
+            yield f"event: {kind}\ndata: {json.dumps(content)}\n\n".encode()
+
+
+def _with(chat: Chat, reranker: LLMReranker) -> Chat:
+    other = copy.copy(chat)
+    other.reranker = reranker
+    return other
+
+
+def _also(profile: Profile, said: Mapping[int, str]) -> Profile:
+    """Return a profile with answers to movies of which it holds none; movie id -> favorite, or an answer."""
+    known = {
+        *profile["favorites"],
+        *(i for i, _ in profile["answers"]),
+        *(one[0] for one in profile.get("ratings", [])),
+    }
+    new = [(i, answer) for i, answer in said.items() if i not in known]
+    favorites = [i for i, answer in new if answer == FAVORITE]
+    answers = [[i, answer] for i, answer in new if answer != FAVORITE]
+    both = {"favorites": [*profile["favorites"], *favorites], "answers": [*profile["answers"], *answers]}
+    return {**profile, **both}
+
+
+def day_of(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(max(seconds, 0), datetime.timezone.utc).date().isoformat()
