@@ -40,7 +40,7 @@ USER, PROFILE, FAVORITES, LIKE, SIMILAR, ALL, GROUP = (
 ONE = (USER, PROFILE, FAVORITES)
 TAKEN_BY = {  # flag -> the requests that take it; a flag that is not here goes with all
     "like": (LIKE,),
-    "users": (ALL,),
+    **dict.fromkeys(("users", "engine", "scheduler"), (ALL,)),
     "method": (*ONE, ALL),
     "strategy": (GROUP,),
     "context": ONE,
@@ -70,6 +70,7 @@ def make_parser() -> cli.Parser:
     add("--similar-to", metavar="TITLE", help="movies like this one")
     add("--all", **file, help="lists of all users, to a .csv, .jsonl or .parquet file; resumable")
     add("--users", **file, help="with --all: only the user ids in this file, one a line")
+    parser.add_engine()
     parser.add_common("method", help="ranking model (default: the best stored or quick one; of favorites a session)")
     add("--strategy", choices=STRATEGIES, help=f"of a group (default: {AVERAGE})")
     add("--genre", **several, help="only movies with this genre; repeatable, any of them")
@@ -154,7 +155,9 @@ def as_line(rank: int, row: Row) -> list[Any]:
 def recommend_everybody(recommender: Recommender, given: argparse.Namespace) -> None:
     users = None if given.users is None else read_ids(given.users)
     progress, wanted = cli.Progress("recommending", "users"), wanted_of(given)
-    n_users = recommender.recommend_all(given.all, given.n, given.method, users, wanted, progress=progress)
+    asked = (given.all, given.n, given.method, users, wanted)
+    with cli.open_engine(given) as engine:
+        n_users = recommender.recommend_all(*asked, progress=progress, engine=engine)
     print(f"{n_users:,} users written to {given.all}, {given.n} movies each")
 
 

@@ -89,10 +89,11 @@ class Parser(argparse.ArgumentParser):
 
     def add_engine(self) -> None:
         """Add the flags that `open_engine` reads."""
-        what = "work on blocks of people in this process (numpy), or in those of Dask, pip install 'tastevec[scale]'"
-        self.add_argument("--engine", choices=("numpy", "dask"), default="numpy", help=f"{what} (default: numpy)")
-        where = "with --engine dask: address of its scheduler (default: a worker on each core here)"
-        self.add_argument("--scheduler", metavar="ADDRESS", help=where)
+        group = self.add_more("more than one process, pip install 'tastevec[scale]'")
+        what = "numpy: work on blocks of people in this process; dask: in others, here or elsewhere (default: numpy)"
+        group.add_argument("--engine", choices=("numpy", "dask"), default="numpy", help=what)
+        where = "with --engine dask: address of its scheduler (default: a worker for each core here)"
+        group.add_argument("--scheduler", metavar="ADDRESS", help=where)
 
     def add_settings(self, cls: type[Any], names: Optional[Sequence[str]] = None, title: str = "settings") -> None:
         """Add one flag for each field of a settings dataclass (or those named); the default of a flag is None."""

@@ -17,7 +17,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from .data.errors import ArtifactError, ChoiceError
 from .data.files import dump_json, exclusive, flush, load_json, replace_file
 from .data.interactions import Interactions
 from .learn.base import Ranker, best_unseen
+from .linalg.engine import Engine
 
 BLOCK = 128  # users scored at once
 SAVED_EVERY = 1.0  # seconds
@@ -45,12 +46,13 @@ def write_lists(
     allowed: np.ndarray,
     asked: dict[str, Any],
     progress: Callable[[int, int], object],
+    engine: Optional[Engine] = None,
 ) -> int:
     """Write the n best movies of each user to `path`, .csv, .jsonl or .parquet; return how many users were left to do.
 
     users: rows of `history`.  allowed: (n_movies,) bool, the movies that may be shown.  asked: the request, as JSON; a
     part of another one, or of other users, ratings, movies or another model, is written anew.
-    progress: called with users done and all.
+    progress: called with users done and all.  engine: where blocks of users are ranked, this process by default.
     Raises `ChoiceError` for another ending, `ArtifactError` while another process writes it.
     """
     if path.suffix not in MARKS:
@@ -59,7 +61,7 @@ def write_lists(
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise ChoiceError("a .parquet file needs pyarrow: pip install 'tastevec[parquet]', or take .csv")
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = np.asarray(users, dtype=np.int64)
+    engine, rows = engine or Engine(), np.asarray(users, dtype=np.int64)
     asked = {**asked, "made of": _digest(model, history, catalog, rows, allowed)}
     part, state = (path.with_name(f".{path.name}.{kind}") for kind in ("part", "json"))
     with exclusive(path.with_name(f".{path.name}.lock"), str(path)):
@@ -78,13 +80,12 @@ def write_lists(
                     dump_json({"asked": asked, "users": done, "bytes": size}, temporary)
 
             try:
-                for low in range(done, len(rows), BLOCK):
-                    block = rows[low : low + BLOCK]
-                    scores, _ = model.score_list(history, block, np.full(len(block), at), n, allowed)
-                    best = best_unseen(scores, history, block, n)
-                    values = np.take_along_axis(scores, np.maximum(best, 0), axis=1)
-                    file.write(_lines(path.suffix, cells, history.user_ids[block], best, values))
-                    done, size = low + len(block), file.tell()
+                step = BLOCK * engine.grain
+                blocks = (history.select(rows[low : low + step]) for low in range(done, len(rows), step))
+                shared = (model, cells, path.suffix, n, at, allowed)
+                for lines in engine.map(lists_of, blocks, shared=shared):
+                    file.write(lines)
+                    done, size = min(done + step, len(rows)), file.tell()
                     if time.monotonic() - saved >= SAVED_EVERY:
                         save()
                         saved = time.monotonic()
@@ -101,6 +102,20 @@ def write_lists(
         flush(part)
         os.replace(part, path)
     return left
+
+
+def lists_of(
+    history: Interactions, model: Ranker, cells: list[str], suffix: str, n: int, at: int, allowed: np.ndarray
+) -> bytes:
+    """Return the lines of all users in `history`, `BLOCK` scored at once.  cells: what `_cells` gives."""
+    lines = []
+    for low in range(0, history.n_users, BLOCK):
+        block = np.arange(low, min(low + BLOCK, history.n_users))
+        scores, _ = model.score_list(history, block, np.full(len(block), at), n, allowed)
+        best = best_unseen(scores, history, block, n)
+        values = np.take_along_axis(scores, np.maximum(best, 0), axis=1)
+        lines.append(_lines(suffix, cells, history.user_ids[block], best, values))
+    return b"".join(lines)
 
 
 def _resumed(part: Path, state: Path, asked: dict[str, Any]) -> tuple[int, int]:

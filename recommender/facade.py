@@ -31,6 +31,7 @@ from .session.state import TextSignal
 from .text.registry import LOCAL
 
 if TYPE_CHECKING:  # imported on first use
+    from .linalg.engine import Engine
     from .retrieve import VectorIndex
     from .session.texts import FreeText
 
@@ -225,19 +226,19 @@ class Recommender:
         wanted: Optional[MovieFilter] = None,
         at: Optional[int] = None,
         progress: Callable[[int, int], object] = lambda done, total: None,
+        engine: Optional[Engine] = None,
     ) -> int:
         """Write the lists of all users in the data, or of `users` by id, to a .csv, .jsonl or .parquet file.
 
         A run that was stopped goes on where it was, if all is the same. Returns how many users this run has written.
-        """
+        engine: where they are ranked (linalg/engine.py), this process by default."""
         from .everybody import write_lists
 
         path, n, moment = path_of(output or "", "output") or Path(), whole("n", n), ranking.moment(at)
-        name = self._models.name_of(method)
-        allowed = ranking.wishes(self.catalog, wanted, [], None, False, moment).allowed
+        name, wishes = self._models.name_of(method), ranking.wishes(self.catalog, wanted, [], None, False, moment)
         rows, asked = self._models.user_rows(users), {"method": name, "n": n, "at": at}
-        given = (self._models.get(name), self._models.history, self.catalog, rows, n, moment, allowed, asked, progress)
-        return write_lists(path, *given)
+        given = (self._models.get(name), self._models.history, self.catalog, rows, n, moment, wishes.allowed, asked)
+        return write_lists(path, *given, progress, engine)
 
     def group_session(
         self,

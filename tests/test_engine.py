@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from model import train_ranking_model, train_svd_model
+from model import recommend, train_ranking_model, train_svd_model
 from recommender.data.errors import ChoiceError, ServiceError, SettingsError
 from recommender.learn import registry
 from recommender.learn.svd import SvdModel
@@ -184,6 +184,16 @@ def test_gram_matrices_and_covariance_on_dask(two):
     for name in ("ease", "directed_ease"):
         check_model(name, two)
     check_covariance(two)
+
+
+@pytest.mark.dev
+def test_lists_of_everybody_on_dask_are_the_same_bytes(two, tmp_path):
+    paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    for path, flags in zip(paths, ([], ["--engine", "dask", "--scheduler", two._client.scheduler.address])):
+        recommend.main(["--all", str(path), "--method", "svd", *flags])
+    one, other = (path.read_bytes() for path in paths)
+    assert one.count(b"\n") > 20_000
+    assert one == other
 
 
 @pytest.mark.dev

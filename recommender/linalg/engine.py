@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -37,6 +37,7 @@ class Engine:
     """
 
     n_workers = 1
+    grain = 1  # how many small pieces of work go well into one call
 
     def bounds(self, indptr: np.ndarray) -> list[tuple[int, int]]:
         """Cut compressed rows into blocks of about equally many values: as many blocks as workers, or a multiple."""
@@ -50,7 +51,7 @@ class Engine:
         """Return the blocks, which only this engine can read."""
         return list(map(function, *columns))
 
-    def map(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
+    def map(self, function: Callable[..., Any], *columns: Iterable[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield the results in order; a few are ahead of what was taken."""
         return (function(*row, *shared) for row in zip(*columns))
 
@@ -80,6 +81,8 @@ class DaskEngine(Engine):
     cluster without workers, and where one task has killed several workers.
     """
 
+    grain = 16  # a task costs about 10 ms
+
     def __init__(self, address: Optional[str] = None, n_workers: Optional[int] = None) -> None:
         try:
             dask, self._distributed = importlib.import_module("dask"), importlib.import_module("distributed")
@@ -105,7 +108,7 @@ class DaskEngine(Engine):
         where = ({"workers": [workers[at % len(workers)]], "allow_other_workers": True} for at in range(10**9))
         return [self._client.submit(function, *row, pure=False, **at) for row, at in zip(zip(*columns), where)]
 
-    def map(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
+    def map(self, function: Callable[..., Any], *columns: Iterable[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
         common, waiting = self._common(shared), deque[Any]()
         for row in zip(*columns):
             waiting.append(self._client.submit(function, *row, *common, pure=False))
