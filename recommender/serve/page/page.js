@@ -439,7 +439,7 @@ async function chat(event) {
   const log = byId("log");
   const add = (node) => { log.append(node); log.scrollTop = log.scrollHeight; return node; };
   const turn = await once(async () => {
-    const mine = add(el("li", {className: "mine", dir: "auto"}, text));
+    const mine = add(el("div", {className: "mine", dir: "auto"}, text));
     byId("message").value = "";
     try {
       return await ask("POST", `chat/${encodeURIComponent(person())}`, {message: text});
@@ -456,7 +456,7 @@ async function chat(event) {
     event.target.replaceWith(el("small", {}, "a favorite"));
     say(`${named(one)} is a favorite`);
   })}, "I love it");
-  add(el("li", {},
+  add(el("div", {},
     turn.understood ? el("p", {className: "soft", dir: "auto"}, `Understood: ${turn.understood}`) : "",
     turn.answer ? el("p", {dir: "auto"}, turn.answer) : "",
     turn.suggestions.length ? el("ol", {className: "suggestions"}, turn.suggestions.map((one) => el("li", {},
@@ -480,6 +480,7 @@ const map = (() => {
 
   async function load() {
     try { data = await ask("GET", "map.json"); } catch { return; }
+    if (!data.x) { data = null; return; }  // not drawn for these movies
     rows = new Map(data.movie_ids.map((id, row) => [id, row]));
     const [left, right, low, high] = [Math.min(...data.x), Math.max(...data.x), Math.min(...data.y), Math.max(...data.y)];
     box = {x: (left + right) / 2, y: (low + high) / 2, half: Math.max(right - left, high - low) / 2 || 1};
