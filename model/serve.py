@@ -71,8 +71,8 @@ def new_token(given: argparse.Namespace, tokens: Tokens) -> int:
 
     if not 0 < len(given.new_token) <= 100 or not given.new_token.isprintable():
         raise ChoiceError(f"--new-token {shown(given.new_token)}: give a name of 1 to 100 printable characters")
-    if given.user is not None and not re.match(PERSON, given.user):
-        raise ChoiceError(f"--user {shown(given.user)}: give up to 64 letters, digits, '_', '.', '@' and '-'")
+    if given.user is not None and not re.fullmatch(PERSON, given.user):
+        raise ChoiceError(f"--user {shown(given.user)}: give up to 64 letters, digits, '_', '.' and '-'")
     if not 0 <= given.days < 1e5:
         raise ChoiceError(f"--days {given.days}: give days from now, 0 for no end")
     print(tokens.make(given.new_token, given.user, given.days))

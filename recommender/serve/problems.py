@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from ..data.errors import ArtifactError, ChoiceError, ServiceError, TastevecError, one_line, shown
 
@@ -55,8 +56,14 @@ def problem(status: int, detail: str, headers: Optional[Mapping[str, str]] = Non
 def install(app: FastAPI) -> None:
     """Make problem documents of all errors that `app` knows."""
 
-    async def of_http(_: Request, error: Exception) -> Response:
+    async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            routes = [one for one in request.app.routes if one.matches(request.scope)[0] != Match.NONE]
+            allowed = ", ".join(sorted({method for one in routes for method in one.methods}))
+            return problem(405, f"this address takes {allowed}", {"Allow": allowed})
+        if error.status_code == 400:  # of a body that is no text
+            return problem(422, "the body is no JSON in UTF-8: see /docs")
         detail = "there is nothing at this address: see /docs" if error.detail == "Not Found" else str(error.detail)
         return problem(error.status_code, detail, error.headers)
 

@@ -11,20 +11,26 @@ from ..session.policy import MovieFilter
 from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
 
 MOST_LETTERS = 1000
-PERSON = r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$"
+PERSON = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 
 def _flag(value: object) -> object:
     return {"true": True, "false": False}.get(str(value), "neither true nor false")
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value  # 3.0 is whole in JSON
+
+
+Whole = BeforeValidator(_whole)
 Text = Annotated[str, Field(max_length=MOST_LETTERS), AfterValidator(one_line)]
 Person = Annotated[str, Field(pattern=PERSON, description="a user of the data, by number, or one of POST /users")]
 Flag = Annotated[bool, BeforeValidator(_flag, json_schema_input_type=bool)]
 Limit = Annotated[int, Field(ge=1, le=100)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Year = Annotated[int, Field(ge=1000, le=9999)]
-MovieId = Annotated[int, Field(ge=0, lt=2**53)]
+Year = Annotated[int, Field(ge=1000, le=9999), Whole]
+MovieId = Annotated[int, Field(ge=0, lt=2**53), Whole]
+Seconds = Annotated[int, Field(ge=0, lt=2**32, description="since 1970"), Whole]
 Names = Annotated[list[Annotated[str, Field(max_length=50)]], Field(max_length=50)]
 List = Literal["likes", "watchlist"]
 Answer = Literal["like", "dislike", "skip", "not interested", "later", "seen"]
@@ -82,7 +88,7 @@ class NewUser(Given):
 class Rating(Given):
     movie_id: MovieId
     rating: Annotated[float, Field(ge=0.5, le=5, allow_inf_nan=False)]
-    timestamp: Annotated[Optional[int], Field(ge=0, lt=2**32, description="seconds since 1970")] = None
+    timestamp: Optional[Seconds] = None
 
 
 class ShortMovie(BaseModel):
