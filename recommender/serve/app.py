@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import html
 import json
@@ -68,8 +67,9 @@ def create_app(
     Api(parts).routes(app)
     PeopleApi(parts).routes(app)
     pages = {"/" + ("" if name == "index.html" else name): _static(path) for name, path in files.items()}
-    if tastes:
-        pages["/map.json"] = _bytes(json.dumps(tastes.as_dict()).encode(), _TYPES[".json"])
+    genres = [{"name": name} for name in recommender.catalog.genre_names]  # to filter by
+    drawn = tastes.as_dict() if tastes else {"genres": genres}
+    pages["/map.json"] = _bytes(json.dumps(drawn, ensure_ascii=False).encode(), _TYPES[".json"])
     for address, answer in pages.items():
         app.router.routes.append(Route(address, answer))
     document(app, frozenset(_OPEN_DOCS))
@@ -90,10 +90,12 @@ def create_app(
 
 
 def read_map(recommender: Recommender) -> Optional[TasteMap]:
-    """Return the map of tastes, None where none is drawn."""
-    with contextlib.suppress(ArtifactError):
+    """Return the map of tastes, None where none is drawn, which the recommender's notes then say."""
+    try:
         return TasteMap.load(recommender.folder, recommender.catalog)
-    return None
+    except ArtifactError as error:
+        recommender.notes.append(f"the page has no map: {error}")
+        return None
 
 
 def document(app: FastAPI, open_: frozenset[str]) -> None:

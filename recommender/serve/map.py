@@ -28,6 +28,7 @@ from ..session.state import SessionState
 KIND, REMEDY = "map", "python -m model.draw_map"
 N_BEST = 20
 LEAST_OF_GENRE = 50  # movies, for a name on the map
+GRID, PRIOR = 24, 20.0  # cells a side; movies of the whole map that every cell gets
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,37 @@ class TasteMap:
         artifacts.store(folder, KIND, MapSettings(), {"points.npy": self.points}, "draw", self.catalog.movie_ids)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what the page draws, a list of n_movies for each key, and the genres at the means of their movies."""
+        """Return what the page draws, a list of n_movies for each key, and `names`."""
         catalog = self.catalog
-        large = np.flatnonzero(catalog.genres.sum(axis=0) >= LEAST_OF_GENRE).tolist()
-        means = {catalog.genre_names[j]: self.points[catalog.genres[:, j]].mean(axis=0) for j in large}
-        means.pop(NO_GENRES, None)
         return {
             "movie_ids": catalog.movie_ids.tolist(),
             "titles": [str(catalog.movie(row)) for row in range(len(catalog))],
             "x": _short(self.points[:, 0]),
             "y": _short(self.points[:, 1]),
             "n_ratings": catalog.n_ratings.tolist(),
-            "genres": [{"name": name, "x": x, "y": y} for name, (x, y) in zip(means, map(_short, means.values()))],
+            "genres": self.names(),
         }
+
+    def names(self) -> list[dict[str, Any]]:
+        """Return the genres with at least `LEAST_OF_GENRE` movies, each where its share is largest on the map.
+
+        Shares are of a grid's cells, each with what lies within some cells' widths, by a Gaussian, and some movies of
+        the whole map, so that a lonely one is no peak.
+        """
+        catalog, genres = self.catalog, self.catalog.genres.astype(np.float64)
+        low, high = self.points.min(axis=0), self.points.max(axis=0)
+        steps = np.linspace(low, high, GRID)  # (GRID, 2)
+        away = (steps[:, None] - self.points) / ((high - low) / GRID)  # (GRID, n_movies, 2)
+        across, up = np.exp(-(away[..., 0] ** 2) / 4), np.exp(-(away[..., 1] ** 2) / 4)
+        n_near, names = across @ up.T, []  # (GRID, GRID)
+        for j, name in enumerate(catalog.genre_names):
+            if name != NO_GENRES and genres[:, j].sum() >= LEAST_OF_GENRE:
+                shares = (across @ (up * genres[:, j]).T + PRIOR * genres[:, j].mean()) / (n_near + PRIOR)
+                column, row = np.unravel_index(shares.argmax(), shares.shape)
+                names.append(
+                    {"name": name, "x": round(float(steps[column, 0]), 4), "y": round(float(steps[row, 1]), 4)}
+                )
+        return names
 
     def point_of(self, engine: SessionEngine, state: SessionState) -> Optional[list[float]]:
         """Return [x, y] of the person whose session this is, None if no movie is allowed; cost that of one turn."""

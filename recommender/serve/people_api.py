@@ -32,6 +32,7 @@ class PeopleApi:
     def routes(self, app: FastAPI) -> None:
         """Add the endpoints to `app`."""
         add = functools.partial(endpoint, app)
+        add("GET", "/me", self.me, shapes.Me)
         add("POST", "/users", self.make, shapes.Made, 201)
         add("POST", "/users/{user_id}/ratings", self.rate, shapes.Kept)
         add("GET", "/users/{user_id}/explain/{movie_id}", self.explain, shapes.Explanation)
@@ -41,6 +42,10 @@ class PeopleApi:
         add("POST", "/imports", self.read_export, shapes.Import, openapi_extra=_FILE)
         add("POST", "/chat/{user_id}", self.chat, shapes.Turn, responses=_EVENTS)
         add("GET", "/metrics", self.metrics, responses=_TEXT)
+
+    async def me(self, request: Request) -> Response:
+        """Say whose token this is; null: of no one person."""
+        return Json({"user_id": caller(request).person})
 
     def make(self, request: Request, given: shapes.NewUser) -> Response:
         """Make a person, and a token for them alone, which is shown this once."""

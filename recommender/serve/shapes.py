@@ -201,6 +201,10 @@ class Import(BaseModel):
     applied: int
 
 
+class Me(BaseModel):
+    user_id: Optional[str]
+
+
 class Export(BaseModel):
     user_id: str
     profile: Optional[dict[str, Any]]

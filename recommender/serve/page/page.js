@@ -20,10 +20,12 @@ const store = {
   },
 };
 let session = null;
+let mine = null;  // whose token this is, if it is one person's
 let picks = store.get("picks") || [];
 let busy = false;
 let why = false;
 let file = null;
+const MOST_BARS = 9;
 
 // ---------------------------------------------------------------- elements, words, the server
 
@@ -215,7 +217,7 @@ function pick(movie) {
   say(`${named(movie)} picked, ${count(picks.length, "movie")}.${more}`);
 }
 async function start(given) {
-  const user = store.get("user");
+  const user = mine || store.get("user");
   session = await ask("POST", "sessions", user ? {...given, user_id: user} : given);
   store.set("session", session.session_id);
   store.set("trail", null);
@@ -264,12 +266,14 @@ async function importFile(chosen) {
   say(`${count(matched.length, "movie")} found`);
 }
 const sendFile = (apply) => ask("POST", "imports?" + query({filename: file.name, user_id: person(), apply}), file, true);
-const person = () => (session && session.user_id) || store.get("user") || "me";
+// Whose imports and conversation these are: of the token's person, or else of this browser.
+function person() {
+  if (mine) return mine;
+  if (!store.get("user")) store.set("user", "browser-" + [...crypto.getRandomValues(new Uint8Array(8))].map((n) => n.toString(16).padStart(2, "0")).join(""));
+  return store.get("user");
+}
 async function useFile() {
-  const user = person();
-  await ask("POST", "users", {user_id: user}).catch((error) => { if (![401, 409].includes(error.status)) throw error; });
   const {applied} = await sendFile(true);
-  store.set("user", user);
   byId("preview").hidden = true;
   byId("file").value = "";
   await start({favorites: picks.map((one) => one.movie_id), words: []});
@@ -299,7 +303,7 @@ function answer(kind) {
 async function draw(fresh = false) {
   const {movie} = session;
   const rated = movie && movie.n_ratings ? `${count(movie.n_ratings, "person", "people")} rated it` : "nobody has rated it yet";
-  byId("turn").textContent = movie ? `Movie ${session.answers.length + 1} for you · ${rated}` : "";
+  byId("turn").textContent = movie ? `For you now · ${rated}` : "";
   byId("movie-title").replaceChildren(...(movie
     ? [movie.title, movie.year ? " " : "", movie.year ? el("small", {}, String(movie.year)) : ""] : ["No movie is left."]));
   byId("facts").textContent = movie
@@ -327,7 +331,8 @@ async function draw(fresh = false) {
   }))));
   byId("past").hidden = !session.answers.length;
   byId("n-answers").textContent = session.answers.length || "";
-  byId("history").replaceChildren(...[...session.answers].reverse().map((one) =>
+  byId("history").start = session.answers.length;
+  byId("history").replaceChildren(...session.answers.slice(-100).reverse().map((one) =>
     el("li", {}, title(named(one.movie)), el("span", {}, ` ${SAID[one.answer] || one.answer}`))));
   showWatchlist();
   map.mark();
@@ -352,8 +357,11 @@ async function showWhy() {
 }
 // Each bar begins where the one above has ended, and the last one is their sum.
 function bars(terms, score, movie) {
+  const least = [...terms].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(MOST_BARS);
+  const rest = {kind: "rest", value: least.reduce((sum, term) => sum + term.value, 0)};
+  const kept = terms.filter((term) => !least.includes(term));
   let end = 0;
-  const steps = terms.map((term) => { const from = end; end += term.value; return {term, from, to: end}; });
+  const steps = (least.length ? [...kept, rest] : kept).map((term) => { const from = end; end += term.value; return {term, from, to: end}; });
   const low = Math.min(0, score, ...steps.map((one) => one.to)), high = Math.max(0, score, ...steps.map((one) => one.to));
   const share = (value) => 100 * (value - low) / (high - low || 1);
   const line = (label, from, to, value, kind, row = "") => {
@@ -366,6 +374,7 @@ function bars(terms, score, movie) {
       el("td", {className: "value"}, (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2)));
   };
   const rows = steps.map(({term, from, to}) => {
+    if (term === rest) return line(`${count(least.length, "smaller reason")}, together`, from, to, term.value, term.value < 0 ? "down" : "");
     const what = term.title || (term.text ? `“${term.text}”` : "");
     const label = el("span", {}, BECAUSE[term.kind] || term.kind, what ? " " : "", what ? title(what) : "");
     return line(label, from, to, term.value, term.value < 0 ? "down" : "");
@@ -439,18 +448,18 @@ async function chat(event) {
   const log = byId("log");
   const add = (node) => { log.append(node); log.scrollTop = log.scrollHeight; return node; };
   const turn = await once(async () => {
-    const mine = add(el("div", {className: "mine", dir: "auto"}, text));
+    const said = add(el("div", {className: "mine", dir: "auto"}, text));
     byId("message").value = "";
     try {
       return await ask("POST", `chat/${encodeURIComponent(person())}`, {message: text});
     } catch (error) {
-      mine.remove();
+      said.remove();
       byId("message").value = text;
       throw error;
     }
   });
   if (!turn) return;
-  const love = (one) => el("button", {type: "button", ariaLabel: `Add ${named(one)} to my favorites`, onclick: (event) => once(async () => {
+  const love = (one) => el("button", {type: "button", ariaLabel: `I love it: ${named(one)}`, onclick: (event) => once(async () => {
     if (session) await change("PATCH", "", {add_favorite: one.movie_id});
     else pick({...one, genres: []});
     event.target.replaceWith(el("small", {}, "a favorite"));
@@ -469,7 +478,7 @@ async function chat(event) {
 const map = (() => {
   const canvas = byId("canvas"), tip = byId("tip"), still = matchMedia("(prefers-reduced-motion: reduce)"), dark = matchMedia("(prefers-color-scheme: dark)");
   let data = null, rows = new Map(), box = null, base = null, size = 0, me = null, trail = [], pointed = null, moving = 0;
-  const place = (id) => data && rows.has(id) ? [data.x[rows.get(id)], data.y[rows.get(id)]] : null;
+  const place = (id) => box && rows.has(id) ? [data.x[rows.get(id)], data.y[rows.get(id)]] : null;
   // A color for each place: the direction from the center is the hue, the distance how strong it is.
   const tint = (x, y, alpha = 1) => {
     const hue = Math.atan2(y - box.y, x - box.x) * 180 / Math.PI + 15, far = Math.min(1, Math.hypot(x - box.x, y - box.y) / (0.8 * box.half));
@@ -480,7 +489,10 @@ const map = (() => {
 
   async function load() {
     try { data = await ask("GET", "map.json"); } catch { return; }
-    if (!data.x) { data = null; return; }  // not drawn for these movies
+    if (!data.x) {  // not drawn for these movies
+      if (session) await draw();
+      return;
+    }
     rows = new Map(data.movie_ids.map((id, row) => [id, row]));
     const [left, right, low, high] = [Math.min(...data.x), Math.max(...data.x), Math.min(...data.y), Math.max(...data.y)];
     box = {x: (left + right) / 2, y: (low + high) / 2, half: Math.max(right - left, high - low) / 2 || 1};
@@ -595,7 +607,7 @@ const map = (() => {
     }
   }
   function mark() {
-    if (!data) return;
+    if (!box) return;
     const to = session && session.point;
     trail = to ? (store.get("trail") || []) : [];
     if (to && (!trail.length || String(trail[trail.length - 1]) !== String(to))) trail = [...trail, to].slice(-40);
@@ -628,7 +640,7 @@ const map = (() => {
     byId("near").replaceChildren("You are near ", ...known.slice(0, 3).flatMap((i, n) => [n === 0 ? "" : n === 1 ? ", " : " and ", title(data.titles[i])]), ".");
   }
   function nearest(event) {
-    if (!data || !size) return null;
+    if (!box || !size) return null;
     const edge = canvas.getBoundingClientRect(), px = event.clientX - edge.left, py = event.clientY - edge.top;
     let best = null, least = 14 * 14;
     const known = new Set(marks().map(([id]) => id));
@@ -639,7 +651,7 @@ const map = (() => {
     }
     return best;
   }
-  const point = (id) => { if (pointed !== id) { pointed = id; if (data) frame(); } };
+  const point = (id) => { if (pointed !== id) { pointed = id; frame(); } };
   canvas.addEventListener("pointermove", (event) => point(nearest(event)));
   canvas.addEventListener("pointerdown", (event) => point(nearest(event)));
   canvas.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") point(null); });
@@ -656,7 +668,7 @@ suggest(byId("more"), (movie) => once(async () => {
 }));
 byId("start").addEventListener("submit", (event) => {
   event.preventDefault();
-  const wish = byId("wish").value.trim(), user = store.get("user");
+  const wish = byId("wish").value.trim(), user = mine || store.get("user");
   if (!picks.length && !wish && !user) {
     trouble("Name a movie first, or say what you feel like.");
     return byId("pick").focus();
@@ -704,9 +716,16 @@ byId("filter").addEventListener("reset", () => setTimeout(() => {
 byId("download").addEventListener("click", download);
 byId("chat").addEventListener("submit", chat);
 byId("anew").addEventListener("click", () => byId("sure").showModal());
+byId("anew").addEventListener("click", () => { byId("sure-all").hidden = !store.get("user"); });
 byId("sure").addEventListener("close", () => {
-  if (byId("sure").returnValue === "yes" && session) once(async () => {
-    await ask("DELETE", `sessions/${encodeURIComponent(session.session_id)}`);
+  const said = byId("sure").returnValue;
+  if (said === "yes" || said === "all") once(async () => {
+    if (session) await ask("DELETE", `sessions/${encodeURIComponent(session.session_id)}`);
+    if (said === "all") {
+      await ask("DELETE", `users/${encodeURIComponent(store.get("user"))}`).catch((error) => { if (error.status !== 404) throw error; });
+      store.set("user", null);
+      byId("log").replaceChildren();
+    }
     forget();
     say("A new start");
   });
@@ -761,6 +780,13 @@ async function begin() {
   if (!store.get("token")) return show("key");
   const known = store.get("session");
   view = "";
+  if (!known) { showPicks(); route(); }
+  try {
+    mine = (await ask("GET", "me")).user_id;
+  } catch (error) {
+    trouble(error.status === 401 ? "This token is not known here, or has ended." : error.message);
+    if (error.status === 401) return;
+  }
   if (known && !session) {
     try {
       session = await ask("GET", `sessions/${encodeURIComponent(known)}`);
