@@ -1,19 +1,22 @@
 """The step of a chat on the shipped movies: what was said is kept to, remembered, and named as the reason."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from recommender.chat import explain
-from recommender.chat.chat import Chat, ChatState, filters_after
+from recommender.chat.chat import Chat, ChatState
 from recommender.chat.likes import Likes
 from recommender.chat.log import N_KEPT, TurnLog
 from recommender.chat.rerank import MMRReranker, ScoreReranker
 from recommender.data.catalog import Movie
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
+from recommender.people.filters import filters_after
 from recommender.text.request_facts import Fact
+from recommender.text.requests import Request
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +120,54 @@ def test_questions_are_answered_from_the_data_and_change_nothing(chat):
     assert "not known" in chat.step(before, "how long is number 1?")[1].answer
 
 
-def test_messages_that_say_nothing_are_refused_whole(chat):
+def test_small_talk_is_answered_and_nonsense_refused(chat):
     state, _ = talk(chat, "a heist")
-    for message in ("hi", "thanks", "?!"):
+    for message in ("hi", "thanks", "thank you so much", "both are fine"):
+        after, turn = chat.step(state, message)
+        assert (after, turn.suggestions, bool(turn.answer)) == (state, (), True)
+    for message in ("?!", "yes"):
         with pytest.raises(ChoiceError):
             chat.step(state, message)
+
+
+def test_who_has_said_nothing_yet_can_be_surprised(chat):
+    for message in ("surprise me", "I'm bored", "more"):
+        _, turn = talk(chat, message)
+        assert [one.because for one in turn.suggestions] == ["liked by many"] * 5
+
+
+def test_what_is_no_taste_leaves_the_taste_alone(chat):
+    for message in ("newer", "from the 80s", "french", "I hated Pulp Fiction (1994)"):
+        state, turn = talk(chat, message)
+        assert state.memory.vector is None
+        assert all("your words" not in one.because for one in turn.suggestions)
+    before, _ = talk(chat, "a heist in a casino")
+    after, _ = chat.step(before, "newer")
+    assert (after.memory.vector == before.memory.vector).all()
+
+
+def test_two_movies_are_compared(chat):
+    answers = [chat.step(ChatState(), f"is Heat (1995) similar to {other}?")[1].answer for other in
+               ("Collateral (2004)", "Frozen (2013)")]  # fmt: skip
+    assert "Michael Mann" in answers[0]
+    near, far = (int(re.search("; ([0-9,]+) of", answer)[1].replace(",", "")) for answer in answers)
+    assert near < 300 < far
+
+
+def test_refusals_are_kept_by_name(chat):
+    state, _ = talk(chat, "no anime, no horror, nothing by Coppola, nothing before 2000, not sad, a comedy")
+    back = chat.resume(state.memory)
+    assert not any(fact.wanted or fact.kind in ("years", "tone") for fact in back.filters)
+    refused = Request("", "", back.filters, (), (), ())
+    catalog = chat.catalog
+    against = refused.contradictions(len(catalog))
+    horror = np.array(["Horror" in catalog.movie(row).genres for row in range(len(catalog))])
+    assert (against[horror] > 0).all()
+    row = chat.recommender.row_of
+    assert against[row("The Godfather (1972)")] > 0
+    assert against[row("Spirited Away (2001)")] > 0
+    assert against[row("Toy Story (1995)")] == 0  # animated, not Japanese
+    assert against[row("Ran (1985)")] == 0  # Japanese, not animated
 
 
 def test_who_comes_back_is_known_and_movies_unknown_here_are_left_alone(chat):

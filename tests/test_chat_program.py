@@ -24,6 +24,7 @@ not 2
 the first was great
 why the first?
 hi
+?!
 /undo
 /profile
 /export
@@ -87,6 +88,8 @@ tastevec: 9 movies. What do you feel like? /help, /quit
    understood: why: Théta (1999)
    Théta (1999): goes with Alpha (1980) (Action)
 > hi
+   Hello. Say what you feel like: like Heat, but funnier
+> ?!
    that names no movie and no wish: say what you feel like, such as: like Heat, but funnier
 > /undo
    taken back
@@ -260,7 +263,7 @@ def test_a_model_writes_the_profile_from_its_facts(with_texts, server):
 
 def test_json_has_a_line_for_each_message(with_texts, tmp_path):
     log = tmp_path / "turns.jsonl"
-    typed = "I loved Alpha (1980)\n\nhi\nwhy the first?\n/profile\n"
+    typed = "I loved Alpha (1980)\n\n?!\nwhy the first?\n/profile\n"
     done = talk(typed, "--processed", with_texts, "--json", "--log", log)
     turn, nothing, why, profile = map(json.loads, done.stdout.splitlines())
     assert turn["understood"] == "like Alpha (1980)"

@@ -17,7 +17,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -27,9 +26,10 @@ from ..data.errors import ChoiceError
 from ..data.interactions import LIKED
 from ..facade import Recommender
 from ..linalg.rows import top_n, unit_rows
+from ..people.filters import filters_after, refusals, restored, tells
 from ..people.store import Remembered
 from ..session.state import DISLIKE, FAVORITE, LATER, SEEN, STARS, Event, Reason, SessionState, Utterance
-from ..session.texts import MOST_LETTERS, standardised
+from ..session.texts import standardised
 from ..text.request_facts import Fact
 from ..text.requests import Request
 from . import explain
@@ -39,11 +39,10 @@ from .understanding import Understood, read
 
 TEXT_WEIGHT, TASTE_WEIGHT = 2.0, 0.5  # by dialogues of ReDial: tests/benchmarks/chat_redial.py
 _STARS = {FAVORITE: 5.0, LATER: LIKED, **STARS}
-_WISH = ("genre", "person", "language")
 
 
 class ChatState(NamedTuple):
-    """shown: the rows of the list on the screen, in its order.  last: the row talked about.  filters: see below.
+    """shown: the rows of the list on the screen, in its order.  last: the row talked about.  filters: see people/filters.py.
 
     written: the profile in the words of a model, for the re-ranking.
     """
@@ -108,13 +107,8 @@ class Chat:
         known = [(self.catalog.row_of(i), answer) for i, answer in memory.answers.items() if i in self.catalog]
         favorites = tuple(row for row, answer in known if answer == FAVORITE)
         events = [Event(row, answer) for row, answer in known if answer != FAVORITE]
-        read = self.recommender.free_text.reader.read
-        refused = [
-            fact._replace(wanted=False, at=-place)
-            for place, labels in enumerate(memory.refused, 1)
-            for fact in read(labels).facts
-        ]
-        return ChatState(memory, SessionState(favorites, tuple(events)), filters=tuple(refused))
+        refused = restored(memory.refused, self.recommender.free_text.reader)
+        return ChatState(memory, SessionState(favorites, tuple(events)), filters=refused)
 
     def profile(self, state: ChatState) -> dict[str, str]:
         """Return what a model is told of the person, "" for what is not known."""
@@ -145,8 +139,14 @@ class Chat:
         understood = read(message, state.shown, self.recommender, state.last)
         if understood.question:
             kind, row = understood.question
-            said = explain.answer(self.engine, self.catalog.movie(row), kind, self._reasons(state.session, [row])[0])
+            if kind == "similar":
+                said = self._compared(row, understood.more_like[0])
+            else:
+                reasons = self._reasons(state.session, [row])[0]
+                said = explain.answer(self.engine, self.catalog.movie(row), kind, reasons)
             return state._replace(last=row), Turn(understood.said, said, seconds=time.perf_counter() - started)
+        if understood.reply and not understood.said and not understood.request:
+            return state, Turn("", understood.reply, seconds=time.perf_counter() - started)
         if not understood.said and not understood.request:
             raise ChoiceError(
                 "that names no movie and no wish: say what you feel like, such as: like Heat, but funnier"
@@ -165,6 +165,14 @@ class Chat:
         how, seconds = (self.reranker.name, ranked.status, ranked.tokens), time.perf_counter() - started
         return state, Turn(read_as, "", shown, listed, *how, seconds, ranked.note)
 
+    def _compared(self, row: int, other: int) -> str:
+        """Return how similar two movies are: what they share, and how many movies are nearer to the first."""
+        near = self.recommender.free_text.similarity(row)
+        nearer = int((np.delete(near, row) > near[other]).sum())
+        one, two = self.catalog.movie(row), self.catalog.movie(other)
+        shared = ", ".join(explain.in_common(one, two)) or "no genre, no people"
+        return f"{one} and {two} share {shared}; {nearer:,} of {len(near):,} movies are more like {one.title}"
+
     def hear(self, state: ChatState, understood: Understood, message: str) -> tuple[ChatState, str]:
         """Return the state after what was said, and what is to be said of words that mean nothing here.
 
@@ -181,17 +189,20 @@ class Chat:
             for words in session.utterances
             if not understood.cleared or not self._facts_cleared(words.text, understood.cleared)
         ]
-        e = text.vectors[[*understood.likes]].sum(axis=0) - text.vectors[[*understood.dislikes]].sum(axis=0)
+        e = text.vectors[[*understood.likes]].sum(axis=0)
         unread = ""
         try:
             if understood.request:
                 signal = self.engine.signal(understood.request)
                 said.append(Utterance(understood.request, len(events)))
-                e = e if signal.vector is None else e + signal.vector
+                if signal.vector is not None and tells(understood.reading):
+                    e = e + signal.vector
         except ChoiceError as error:
             if not (events or favorites or said or state.memory.n_messages):
                 raise
             unread = str(error)
+        if e.any() or state.memory.vector is not None:  # nobody wants what is least like a movie
+            e = e - text.vectors[[*understood.dislikes]].sum(axis=0)
         session = session._replace(favorites=favorites, answers=events, utterances=tuple(said))
         memory = state.memory.hear(message, unit_rows(e[None])[0], text.backend.identity)
         known = {int(self.catalog.movie_ids[event.row]): event.answer for event in session.events}
@@ -244,7 +255,9 @@ class Chat:
 
     def _reasons(self, session: SessionState, rows: Sequence[int]) -> list[list[Reason]]:
         """Return the terms that add up to the score of each movie, but for the taste."""
-        near, fits = self._likeness(session), [*zip(session.utterances, self.engine.fits(session))]
+        read, said_all = self.recommender.free_text.reader.read, session.utterances
+        fits = [pair for pair in zip(said_all, self.engine.fits(session)) if tells(read(pair[0].text))]
+        near = self._likeness(session)
         found = self.engine.explain_all(session._replace(utterances=()), rows)
         for row, reasons in zip(rows, found):
             liked = iter(near[row].tolist())
@@ -258,37 +271,11 @@ class Chat:
         self, session: SessionState, best: Sequence[Candidate], said: Sequence[str]
     ) -> tuple[Suggestion, ...]:
         """Return the best with a reason each: what a model `said`, if it holds, or else what their scores tell."""
+        known = session.events or session.utterances
+        otherwise = "the nearest that is left to what you said" if known else "liked by many"
         found = []
         for one, sentence, reasons in zip(best, said, self._reasons(session, [one.row for one in best])):
             own = self._checked(sentence, session, one.movie)
-            own = own or explain.because(self.engine, one.movie, reasons) or "the nearest that is left to what you said"
+            own = own or explain.because(self.engine, one.movie, reasons) or otherwise
             found.append(Suggestion(one.movie, one.score, own, explain.description(one.movie)))
         return tuple(found)
-
-
-def filters_after(old: Sequence[Fact], new: Sequence[Fact], cleared: Sequence[str], n: int) -> tuple[Fact, ...]:
-    """Return the filters in force after a message, the n-th.
-
-    Years asked for take the place of years, languages of languages; a new genre or person is a new wish, for which
-    genre, person and language of the last are dropped. What was refused stays, until it is asked for or cleared.
-    """
-    kinds, labels = {fact.kind for fact in new if fact.wanted}, {fact.label for fact in new}
-    kinds |= set(_WISH) if kinds & {"genre", "person"} else set()
-    gone = [
-        fact for fact in old if fact.label in labels or (fact.wanted and fact.kind in kinds) or fact.kind in cleared
-    ]
-    kept = [] if "all" in cleared else [fact for fact in old if not any(fact is one for one in gone)]
-    return (*kept, *(fact._replace(at=fact.at + n * MOST_LETTERS) for fact in new))
-
-
-def refusals(filters: Sequence[Fact]) -> tuple[str, ...]:
-    """Return the labels of what is refused for good: no horror, but not years and tones, which are for one evening.
-
-    Each is one refusal, "Japanese; Animation" that of anime.
-    """
-    lasting = [fact for fact in filters if not fact.wanted and fact.kind not in ("years", "tone")]
-    found: list[str] = []
-    for _, phrase in groupby(lasting, key=lambda fact: fact.at):
-        labels = [fact.label for fact in phrase]
-        found += ["; ".join(labels)] if len(labels) > 1 else labels[0].split(" or ")  # of one name several people
-    return tuple(dict.fromkeys(found))

@@ -18,8 +18,8 @@ import numpy as np
 
 from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
 from ..text.requests import Request
-from .mentions import Mention, Message, find_mentions
-from .verdicts import ASKED_LIKE, LIKES, OTHERS, QUESTIONS, SMALL_TALK, UNKNOWN, taken_back, verdict
+from .mentions import Finder, Mention, Message
+from .verdicts import ASKED_LIKE, LIKES, OTHERS, QUESTIONS, UNKNOWN, answer_to, taken_back, verdict
 
 if TYPE_CHECKING:
     from ..facade import Recommender
@@ -40,6 +40,22 @@ _RELATIVE = re.compile(
     r"\b(newer|older|more (?:recent|modern))(?! than \d)(?: than (?:these|those|that|them|@))?(?!\w)"
 )
 _TOO = re.compile(r"(?:\b(?:is|are|its|thats|a bit|a little|way) )*\btoo (\w+)")
+EXCEPT = "except"
+_APART = {"not": False, "less": False, "without": False, "except": True, "besides": True}  # True: of all
+_ALONE = (["was"], ["is"])
+_CARRIER = re.compile(
+    r"^(?:(?:hey|hi|so|well|please|today|tonight|this evening|last weekend"
+    r"|my (?:wife|husband|girlfriend|boyfriend|partner|friends?)(?: and i)?|(?:wed|we would) like"
+    r"|(?:have you |do you have |you )?got|is there|isnt there|are there|(?:give|show|find|get) (?:me|us)"
+    r"|(?:a|some|any) (?:more )?(?:films?|movies?) (?:that|which)(?: \w+s)?)\b ?)+"
+    r"|\b(?:that |which )?(?:i|we) (?:might|may|probably|havent|dont)(?: not)? (?:know|seen|heard of)(?: yet)?\b"
+    r"|^any(?:thing|one)? (?:thats|that is)\b|\bthats$"
+)
+_ADULT = re.compile(r"\bfor (?:grown ?ups?|adults)\b")
+_REFUSED = re.compile(
+    r"(?:(?:im|i am|were|we are) )?(?:(?:so|really|a bit) )?"
+    r"(?:(?:sick|tired|fed up|bored) (?:of|with)|(?:had )?enough(?: of)?) "
+)
 _COMPARATIVE = re.compile(r"^(\w{3,}?)(i?)er$")
 
 
@@ -47,9 +63,10 @@ class Understood(NamedTuple):
     """likes, dislikes: rows of favorites, and of movies that are none.  more_like: others like these are asked for.
 
     feedback: row -> an answer of session/state.py, for movies on the list, and others seen or kept for later.
-    question: a kind of `QUESTIONS` and a row.  cleared: kinds of facts taken back, or "all".
+    question: a kind of `QUESTIONS` and a row; more_like is what it is compared with.
+    cleared: kinds of facts taken back, or "all".
     request: what is asked for, for `Recommender.encode`; "" for nothing.  reading: its filters.
-    said: what was understood, for people; "" for nothing.
+    said: what was understood, for people; "" for nothing.  reply: to small talk.
     """
 
     likes: tuple[int, ...]
@@ -61,6 +78,7 @@ class Understood(NamedTuple):
     request: str
     reading: Request
     said: str
+    reply: str = ""
 
 
 def read(message: str, shown: Sequence[int], recommender: Recommender, last: Optional[int] = None) -> Understood:
@@ -76,11 +94,14 @@ class _Reading:
 
     def __init__(self, text: str, shown: Sequence[int], recommender: Recommender, last: Optional[int]) -> None:
         self.shown, self.catalog, self.reader = list(shown), recommender.catalog, recommender.free_text.reader
-        self.message = Message(" ".join(text.split())[:MOST_LETTERS])
-        given = (self.message, self.shown, last, recommender.titles, self.catalog, self.reader.is_filter)
-        self.mentions = {mention.start: mention for mention in find_mentions(*given)}
+        self.message = Message(" ".join(text.split())[:MOST_LETTERS], recommender.free_text.is_word)
+        finder = Finder(self.message, self.shown, last, recommender.titles, recommender.free_text)
+        self.mentions = {mention.start: mention for mention in finder.mentions()}
         self.answers: dict[int, str] = {}
         self.question: Optional[tuple[str, int]] = None
+        self.asked: list[int] = []  # the movies that others are to be like
+        self.compared: Sequence[int] = ()
+        self.anything, self.reply = False, ""
         self.cleared: list[str] = []
         self.left: list[str] = []  # clauses of the request
 
@@ -94,10 +115,19 @@ class _Reading:
             opinion = verdict(words)
             if OTHERS.match(words):
                 self.answers.update((row, SKIP) for row in self.shown if row not in self.answers)
-            if OTHERS.match(words) or SMALL_TALK.match(words) or self._takes_back(words):
+                self.anything = True
+                continue
+            if (reply := answer_to(words)) is not None:
+                self.reply = self.reply or reply
+                continue
+            if self._takes_back(words):
                 continue
             kind = next((kind for kind, pattern in QUESTIONS.items() if re.search(pattern, words)), "")
-            if mentions and (_RELATIVE.search(words) or ASKED_LIKE.search(words)) and not LIKES.search(words):
+            if len(mentions) > 1 and kind == "similar":
+                self.question, self.compared = (kind, mentions[0].rows[0]), mentions[-1].rows[:1]
+            elif mentions and words.startswith(EXCEPT):
+                self._except(mentions)
+            elif mentions and (_RELATIVE.search(words) or ASKED_LIKE.search(words)) and not LIKES.search(words):
                 self._ask(words, mentions)
                 said = ASKED
             elif mentions and kind:
@@ -122,17 +152,39 @@ class _Reading:
         found: list[list[Union[str, Mention]]] = [[]]
         folded, i = self.message.folded, 0
         while i < len(folded):
-            word, after = folded[i], folded[i + 1 : i + 2]
+            word, after, clause = folded[i], folded[i + 1 : i + 2], found[-1]
             if mention := self.mentions.get(i):
-                found[-1].append(mention)
+                clause.append(mention)
+            elif word == "," and self._goes_on(clause, i + 1):
+                pass  # 1, 2 and 3 are good
+            elif word == "but" and clause and clause[-1] in ("anything", "everything", "all"):
+                found.append([EXCEPT])
             elif word in (*",;.!?", "but") or (word in ("and", "so") and _STARTS.intersection(after)):
                 found.append(["but"] if word == "but" else [])
-            elif word in ("i", "we") and _VERBS.intersection(after) and _ASKS.search(" ".join(map(str, found[-1]))):
+            elif word in ("i", "we") and _VERBS.intersection(after) and _ASKS.search(" ".join(map(str, clause))):
                 found.append([word])  # looking for a comedy i loved Big
+            elif word in _APART and clause and self._names_next(i + 1):
+                found.append([EXCEPT if _APART[word] else word])  # 1 and 3 but not 2
             elif word[0].isalnum() or word == "&":
-                found[-1].append(word)
+                clause.append(word)
             i = mention.end if mention else i + 1
         return [clause for clause in found if clause not in ([], ["but"])]
+
+    def _goes_on(self, clause: Sequence[Union[str, Mention]], i: int) -> bool:
+        """Return whether a list of mentions and nothing else goes on at i, and the last is not judged alone."""
+        mention, alone = self.mentions.get(i), bool(clause) and all(isinstance(one, Mention) for one in clause)
+        return alone and mention is not None and self.message.folded[mention.end : mention.end + 1] not in _ALONE
+
+    def _names_next(self, i: int) -> bool:
+        folded = self.message.folded
+        i += folded[i : i + 1] in (["of"], ["for"])
+        return i in self.mentions
+
+    def _except(self, mentions: Sequence[Mention]) -> None:
+        """Take back what was said of these among all, or refuse them where nothing was said."""
+        for row in (row for mention in mentions for row in mention.rows):
+            if self.answers.pop(row, SKIP) == SKIP:
+                self.answers[row] = NOT_INTERESTED
 
     def _takes_back(self, words: str) -> bool:
         back = taken_back(words)
@@ -147,6 +199,8 @@ class _Reading:
 
     def _answer(self, mentions: Sequence[Mention], answer: Optional[str], words: str) -> None:
         for mention in mentions:
+            if answer is None and re.search(r"@ (?:was|were)\b", words):
+                answer = SEEN  # and judged in words that are not known here
             if answer == UNKNOWN or (answer is None and mention.listed and len(words.split()) > 2):
                 continue  # the latter: a number that is no place in the list
             self.answers.update((row, answer or (LATER if mention.listed else LIKE)) for row in mention.rows)
@@ -154,10 +208,16 @@ class _Reading:
     def _ask(self, words: str, mentions: Sequence[Mention] = ()) -> None:
         """Keep a clause for the request, with titles for @, years for newer, and scary for scarier."""
         rows = [row for mention in mentions for row in mention.rows]
-        years = self.catalog.years[rows if "than @" in words else self.shown]
+        others = [row for mention in self.mentions.values() if not mention.listed for row in mention.rows]
+        self.asked = rows or self.asked
+        years = self.catalog.years[self.asked or others or self.shown]
         middle = int(np.median(years[years > 0])) if (years > 0).any() else 0
         older, newer = f"until {middle - 1 if middle else OLDER}", f"since {middle + 1 if middle else NEWER}"
         words = _TOO.sub(self._less, _LIKE_THAT.sub("", words))
+        words = _ADULT.sub("not for children", _REFUSED.sub("no ", _CARRIER.sub("", words)))
+        words = re.sub(r"\bmore(?: of)? @", "like @", words)
+        if not words:
+            return
         words = _RELATIVE.sub(lambda match: older if match[1] == "older" else newer, words)
         titles = " or ".join(str(self.catalog.movie(row)) for row in rows)
         self.left.append(" ".join(map(self._plain, words.split())).replace("@", titles) + (" ;" if rows else " ,"))
@@ -189,5 +249,8 @@ class _Reading:
         said += ["no filters" if kind == "all" else f"any {kind}" for kind in self.cleared]
         said += [*filter(None, [reading.read_as()]), *reading.unknown]
         more, unlike = ([like.row for like in reading.likes if like.wanted == wanted] for wanted in (True, False))
-        rows, asked = (tuple(likes), tuple(dict.fromkeys([*dislikes, *unlike]))), (tuple(more), tuple(self.cleared))
-        return Understood(*rows, feedback, self.question, *asked, request, reading, "; ".join(said))
+        said += [f"like {self.catalog.movie(row)}" for row in self.compared]
+        said = said or ["anything"] * self.anything
+        rows, asked = (tuple(likes), tuple(dict.fromkeys([*dislikes, *unlike]))), (*more, *self.compared)
+        cleared, text = tuple(self.cleared), "; ".join(said)
+        return Understood(*rows, feedback, self.question, asked, cleared, request, reading, text, self.reply)

@@ -17,9 +17,11 @@ def any_of(phrases: str) -> str:
 
 UNKNOWN = ""  # the verdict on a movie that somebody has not seen
 NO = any_of(
-    "not, no, never, didnt, dont, doesnt, isnt, wasnt, werent, cant, havent, wont, hardly, nor, without, neither"
+    """not, no, never, didnt, dont, doesnt, isnt, arent, wasnt, werent, cant, cannot, couldnt, wouldnt, shouldnt, havent
+    hasnt, wont, aint, hardly, nor, without, neither"""
 )
 QUESTIONS = {  # kind -> pattern; the first that is found
+    "similar": r"^(?:is|are|was|how|does) @ .*\b(?:similar to|like|alike|close to|related to) ?@",
     "why": r"^(?:but )?why\b|^how come\b|\breason\b.*@",
     "director": r"\bwho(?:s| is| was)? (?:the )?(?:direct\w*|made|filmed)|\bdirector of @|^@ director\b",
     "cast": r"\bwho(?:s| is| was| are)? (?:in|else|starring|acting|plays?|stars?)\b|\b(?:cast|actors) (?:of|in)\b",
@@ -30,54 +32,85 @@ QUESTIONS = {  # kind -> pattern; the first that is found
     "rating": r"\b(?:is|was|are) @ (?:any |really )?(?:good|worth|popular)\b|\b(?:how (?:good|is|was)|rating of) @",
     "about": r"^(?:what|who|where|how|tell|whats|describe|more (?:about|on))\b.*@|^(?:is|does|do|was|are|has) @",
 }
-ASKED_LIKE = re.compile(r"(?:like|similar to|in the (?:style|vein|spirit) of|reminds me of|along the lines of) @")
+ASKED_LIKE = re.compile(
+    r"(?:like|similar to|in the (?:style|vein|spirit) of|reminds me of|along the lines of|\bmore(?: of)?) @"
+)
 _SUBJECT = "i, we, kids, they, she, he, you, really, also, both, do, did, dont, didnt, always, never, people, not, and"
-LIKES = re.compile(any_of(_SUBJECT + ", wife, husband, son, daughter, friends?, mom, dad") + r"(?: \w+)? like @")
+LIKES = re.compile(
+    any_of(_SUBJECT + ", wife, husband, son, daughter, friends?, mom, dad")
+    + r"(?: \w+)? like @|^(?:really )?like @ (?:a lot|lots|loads|very|so much|too)\b"
+)
 _KINDS = {"year": "years", "decade": "years", "era": "years", "actor": "person", "director": "person"}
 _ANY_OF = re.compile(rf"\b(?:any|whatever|all) ({'|'.join(_KINDS)}|genre|language)s?\b")
 _TAKEN_BACK = re.compile(
     any_of("forget, ignore, drop, never ?mind, remove, undo, lift, scrap")
     + r"(?: about)? (?:the |my )?([\w -]+?) (?:thing|filters?|part|rule|bit|limit|wish)\b"
 )
+_FINE = re.compile(
+    any_of("dont mind, wouldnt mind, do not mind, ok with, okay with, fine with") + r" (?:a |some |any |the )?([\w -]+)"
+    r"|^([\w -]+?) (?:is|are) (?:also |totally )?(?:fine|ok|okay|all right|no problem)(?: too| with me| by me)?$"
+)
 _ALL = re.compile(rf"{any_of('no, without, clear, reset, remove, drop, forget')}(?: all)?(?: the| my)? filters?"
                   r"|\bstart over\b|\banything goes\b")  # fmt: skip
 OTHERS = re.compile(
-    r"^(?:next|again|go on|surprise me"
-    r"|(?:show me |give me |some |any |what )?(?:more|others?|another one|something else|else)(?: please)?)$"
+    r"^(?:(?:no|nope|nah|meh|next|again|go on)(?: thanks?| please)?|(?:(?:just )?surprise me|dunno|whatever|anything)"
+    r"(?: you like| goes)?|(?:i )?dont know(?: what to watch)?|(?:you|your) (?:choose|pick|decide|choice|call)"
+    r"|(?:im|i am|were|we are) (?:so )?bored"
+    r"|(?:show me |give me |some |any |what |got |have you |do you have )*"
+    r"(?:more|others?|another one|something else|else|other (?:ones|ideas|suggestions|movies|films))(?: please)?)$"
 )
-SMALL_TALK = re.compile(
-    r"^(?:hi|hello+|hey|thanks?(?: you)?(?: so much| a lot)?|please|(?:oh )?ok(?:ay)?|(?:great|nice|cool)(?: list)?"
-    r"|(?:good)?bye|you too|yes|yeah|yep|nope|no|(?:(?:oh|no|yes|well) )*(?:i|we) (?:have|had|did|do)(?:nt| not)?"
-    r"|perfect|(?:thats|those are|that was) (?:perfect|great|fine)(?: thanks)?|(?:any|other) (?:ideas|suggestions)"
-    r"|(?:so )?what (?:could|should|can|shall|do) (?:we|i|you) (?:watch|see|recommend|suggest)(?: (?:next|tonight))?)$"
-)
+TALK = {  # small talk -> the answer to it
+    r"hi|hello+|hey(?: there)?|good (?:morning|evening)": "Hello. Say what you feel like: like Heat, but funnier",
+    r"(?:thanks?|thank you|cheers)\b.*|(?:good)?bye|(?:oh )?ok(?:ay)?|(?:great|nice|cool)(?: list)?|perfect"
+    r"|(?:(?:thats|that was|theyre)|(?:those|they|both|these|all) are) (?:perfect|great|fine|good|ok)(?: thanks)?":
+    "You're welcome. Say more whenever you like",
+    r"please|you too|yes|yeah|yep|(?:(?:oh|no|yes|well) )*(?:i|we) (?:have|had|did|do)(?:nt| not)?"
+    r"|(?:any|other) (?:ideas|suggestions)|(?:so )?what (?:could|should|can|shall|do) (?:we|i|you)"
+    r" (?:watch|see|recommend|suggest)(?: (?:next|tonight))?": "",
+}  # fmt: skip
 _BAD = any_of(
     r"""hat(?:e|ed|es|ing), dislik\w+, despis\w+, loath\w+, awful, terribl[ey], bad, boring, bored?, dull, worst, stupid
-    disappoint\w*, overrated, sucks?, sucked, horribl[ey], annoying, crap, trash, garbage, cant stand, not for (?:me|us)
-    waste, weak, lame, meh, (?:is|was|are|were|looks|sounds|seems)(?: \w+)? too, @ no(?= |$)"""
+    disappoint\w*, overrated, sucks?, sucked, horribl[ey], annoying, crap, trash, garbage, not for (?:me|us), waste
+    weak, lame, meh, rubbish, pants, naff, dire, dreadful, tedious, forgettable, mediocre, lousy, cringe\w*
+    ridiculous, mess, a drag, slog, drivel, dud, flop, let ?down, underwhelm\w*, unwatchable, nothing special, so so
+    overlong, overhyped, pretentious, walked out, fell asleep, (?:turned|switched|shut) (?:@|it|off), gave up on
+    ugh, nah, (?:sick|tired|fed up|bored) (?:of|with), enough of, less(?: of)? @, scares me, never again
+    (?:cant|cannot|couldnt|could not) (?:stand|bear|finish|get into|get through|watch)
+    (?:is|was|are|were|looks|sounds|seems)(?: \w+)? too, @ no(?= |$)"""
 )
 _GOOD = any_of(
     r"""lov(?:e|ed|es|ing|ely), like[ds]?, enjoy\w*, ador\w+, great, good, excellent, amazing, brilliant, fantastic
     wonderful, fine, favou?rites?, faves?, best, fans?, perfect, classic, masterpiece, beautiful, fun, funny, cool
-    nice, blew my mind, ok, okay, incredible, superb, grew up with, obsessed, yes, gem, moved me, hilarious, awesome"""
+    nice, blew my mind, ok, okay, incredible, superb, grew up with, obsessed, yes, gem, moved, moving, hilarious
+    awesome, a blast, gorgeous, stunning, fab, fabulous, brill, delightful, charming, hooked, glued, riveting
+    gripping, touching, terrific, marvel\w*, outstanding, decent, impress\w+, magnificent, phenomenal, wow
+    over and over, blew (?:me|us) away, cried, laughed, thrilled, masterful, spot on, top notch, underrated, 10 10
+    my cup of tea"""
 )
 _LATER = any_of(
-    r"""watch ?list, my list, for later, later, want to (?:see|watch), wanna, ill (?:take|watch|try), save
-    (?:looks?|sounds?) (?:good|great|interesting|nice|fun|cool), lets (?:watch|try)"""
+    r"""watch ?list, my list, for later, later, want to (?:see|watch), wanna, ill (?:take|watch|try), save, id watch
+    ill go (?:with|for), lets go with, (?:looks?|sounds?) (?:good|great|interesting|nice|fun|cool)
+    lets (?:watch|try)"""
 )
 _REFUSED_PRAISE = any_of(
     "like[ds]?, love[ds]?, enjoy\\w*, good, great, fans?, into, favou?rites?, funny, care, impressed"
 )
 _VERDICTS = [  # the first that is found
     (UNKNOWN, rf"{NO}(?: \w+)? (?:seen|heard)\b"),
-    (LIKE, r"\bnot bad\b"),
+    (LIKE, rf"{NO}(?: \w+)? (?:bad|boring|awful|terrible|dull|stupid)\b|\b(?:didnt|dont) (?:hate|mind|dislike)\b"),
+    (DISLIKE, rf"{NO}(?: \w+)? my (?:cup of tea|thing|kind|type|taste)\b"),
     (NOT_INTERESTED, rf"{NO} (?:so|too|very) (?:much|keen|sure)\b|\bnot really\b|{NO} interested\b"),
     (DISLIKE, rf"{_BAD}|{NO}(?: \w+){{0,3}} {_REFUSED_PRAISE}"),
     (LATER, _LATER),
     (LIKE, _GOOD),
     (SEEN, any_of("seen, saw, watched, already, know, rewatched")),
-    (NOT_INTERESTED, rf"{NO}|{any_of('skip, pass, remove, drop, none')}"),
+    (NOT_INTERESTED, rf"{NO}|{any_of('skip, pass, remove, drop, none, except, apart from, besides')}"),
 ]
+
+
+def answer_to(words: str) -> Optional[str]:
+    """Return the answer to small talk, "" where it needs none, None for what is more than that."""
+    return next((answer for pattern, answer in TALK.items() if re.fullmatch(pattern, words)), None)
 
 
 def verdict(words: str) -> Optional[str]:
@@ -93,5 +126,6 @@ def taken_back(words: str) -> str:
     """Return what a clause takes back: "all", a kind of fact such as "years", or words such as "horror"; or ""."""
     if _ALL.search(words):
         return "all"
-    found = _ANY_OF.search(words) or _TAKEN_BACK.search(words)
-    return _KINDS.get(found[1].rstrip("s"), found[1]) if found else ""
+    found = _ANY_OF.search(words) or _TAKEN_BACK.search(words) or _FINE.search(words)
+    name = next(filter(None, found.groups())) if found else ""
+    return _KINDS.get(name.rstrip("s"), name)

@@ -33,7 +33,7 @@ class Remembered(NamedTuple):
 
     vector: (d,) float32 of length 1, in the space of `identity`; both None before the first message with known words.
     answers: movie id -> favorite, or an answer of a session.  texts: what was said, where it is kept.  refused: what
-    is never wanted, such as "Horror" (chat/chat.py).
+    is never wanted, such as "Horror" (filters.py).
     """
 
     vector: Optional[np.ndarray] = None

@@ -34,7 +34,7 @@ from ..text.keywords import KeywordMatch, load_keywords
 from ..text.registry import LOCAL, make_backend, names
 from ..text.requests import Request, RequestReader
 from ..text.vectors import VectorTable
-from ..text.word_match import WordMatch, telling_words
+from ..text.word_match import AROUND, WordMatch, telling_words
 from .cold_start import rating_weights
 from .rules import LearningRule
 from .state import PseudoItem, TextSignal
@@ -111,7 +111,7 @@ class FreeText:
         text = " ".join(text[:MOST_LETTERS].split())
         request = self.reader.read(text)
         words = telling_words(request.left)
-        x = self._embed(request.text)
+        x = self.embed(request.text)
         for like in request.likes:
             x = x + self.vectors[like.row] if like.wanted else x
         sharp = np.float32((4 / max(len(words), 1)) ** 2)  # few words are meant exactly, many tell a story
@@ -120,7 +120,7 @@ class FreeText:
         contradictions = request.contradictions(len(self.vectors), float(of_tones))
         n_likes = max(1, sum(like.wanted for like in request.likes))
         for like in request.likes:
-            near = standardised(self._like(like.row))
+            near = standardised(self.similarity(like.row))
             fit += near / np.float32(n_likes) if like.wanted else -np.maximum(near, 0)
             contradictions[like.row] += 1
         if words:
@@ -130,7 +130,7 @@ class FreeText:
             if self.keywords is not None:
                 fit += min(sharp, np.float32(2)) * standardised(self.keywords.best(x))
         for phrase in request.unwanted:
-            fit -= np.maximum(standardised(self.vectors @ self._embed(phrase)), 0)
+            fit -= np.maximum(standardised(self.vectors @ self.embed(phrase)), 0)
             contradictions += self.words.share(phrase)
         if not (fit.any() or request.facts):
             if request.unknown:
@@ -138,10 +138,16 @@ class FreeText:
             raise ChoiceError(f"no movie here has anything of {text[:60]!r}: try other words")
         return fit, contradictions, x, request
 
-    def _like(self, row: int) -> np.ndarray:
+    def similarity(self, row: int) -> np.ndarray:
+        """Return how much each movie is like that of a row, (n_movies,)."""
         return self.vectors @ self.vectors[row] if self.similar is None else self.similar(row)
 
-    def _embed(self, text: str) -> np.ndarray:
+    def is_word(self, word: str) -> bool:
+        """Return whether `word` (folded) stands in the text of a movie, or is a common one."""
+        return word in AROUND or word in self.words.beginning_like(word)
+
+    def embed(self, text: str) -> np.ndarray:
+        """Return the vector of a text, (d,) float32, of length 1, or zeros where no word is known."""
         if self.backend.name == LOCAL:
             # It counts words, so it gets those that are meant. Of a short word that no movie holds, the letters are
             # those of other words: of sad, those of dead.

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from recommender import Recommender
-from recommender.chat.mentions import Message, find_mentions
+from recommender.chat.mentions import Finder, Message
 from recommender.chat.understanding import Understood, read
 from recommender.data.catalog import parse_title
 from recommender.text.dialogues import read_dialogues
@@ -75,15 +75,15 @@ def misses(part: str, recommender: Recommender) -> tuple[int, list[tuple[str, li
 
 def titles_in(path: Path, recommender: Recommender, lower: bool) -> str:
     """Return precision and recall of titles in the turns of a file of dialogues, with titles for @12345, no years."""
-    catalog, titles, reader = recommender.catalog, recommender.titles, recommender.free_text.reader
+    catalog, titles = recommender.catalog, recommender.titles
     n_found = n_right = n_tagged = n_met = 0
     for dialogue in read_dialogues(path):
         tagged_names = {key: parse_title(" ".join(title.split()))[:2] for key, title in dialogue.titles.items()}
         for turn in dialogue.turns:
             names = [tagged_names[key] for key in re.findall(r"@(\d+)", turn.text) if key in tagged_names]
             text = re.sub(r"@(\d+)", lambda match, known=tagged_names: known.get(match[1], [""])[0], turn.text)
-            message = Message(text.lower() if lower else text)
-            mentions = find_mentions(message, [], None, titles, catalog, lambda words: reader.is_filter(words))
+            message = Message(text.lower() if lower else text, recommender.free_text.is_word)
+            mentions = Finder(message, [], None, titles, recommender.free_text).mentions()
             found = {one.rows[0] for one in mentions if not one.listed}
             tagged = {one.row for name, year in names for one in titles.named(name) if catalog.years[one.row] == year}
             same = {one.row for name, _ in names for one in titles.named(name)}
