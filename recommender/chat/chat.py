@@ -42,9 +42,9 @@ _STARS = {FAVORITE: 5.0, LATER: LIKED, **STARS}
 
 
 class ChatState(NamedTuple):
-    """shown: the rows of the list on the screen, in its order.  last: the row talked about.  filters: see people/filters.py.
+    """shown: the rows of the list on the screen, in its order.  last: the row talked about.
 
-    written: the profile in the words of a model, for the re-ranking.
+    filters: see people/filters.py.  written: the profile in the words of a model, for the re-ranking.
     """
 
     memory: Remembered = Remembered()
