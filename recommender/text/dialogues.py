@@ -29,7 +29,7 @@ from ..data.raw.csv_table import file_rows
 
 SEEKER, RECOMMENDER = "seeker", "recommender"
 ENDINGS = (".json", ".jsonl", ".tsv")  # a .csv may hold ratings too
-_MENTION = re.compile(r"@(\d+)")  # a movie in a text of ReDial
+MENTION = re.compile(r"@(\d+)")  # a movie in a text of ReDial
 _ROLES = {"USER": SEEKER, "ASSISTANT": RECOMMENDER, "SEEKER": SEEKER, "RECOMMENDER": RECOMMENDER}
 
 
@@ -101,7 +101,7 @@ def gather(dialogues: Iterable[Dialogue]) -> tuple[dict[str, str], int]:
         source = f"{dialogue.source}:" if dialogue.source else ""
         silent = True
         for role, speaker_id, text in dialogue.turns:
-            parts = _MENTION.split(text)  # words, key, words, key, ...
+            parts = MENTION.split(text)  # words, key, words, key, ...
             parts[1::2] = [dialogue.titles.get(key, "") for key in parts[1::2]]
             words = " ".join("".join(parts).split())
             if role == SEEKER and words:
@@ -125,9 +125,9 @@ def words_before(dialogue: Dialogue, mention: str) -> Optional[str]:
     titles = _typed_titles(dialogue)
     before: list[str] = []
     for role, _, text in dialogue.turns:
-        named = next((found.start() for found in _MENTION.finditer(text) if found.group(1) == mention), None)
+        named = next((found.start() for found in MENTION.finditer(text) if found.group(1) == mention), None)
         if role == SEEKER:
-            words = _MENTION.sub(" ", text[:named])
+            words = MENTION.sub(" ", text[:named])
             words = " ".join((titles.sub(" ", words) if titles else words).split())
             before.extend([words] if words else [])
         if named is not None:
@@ -195,7 +195,7 @@ def _redial(line: str) -> Dialogue:
     titles = {key: " ".join(_get(mentions, key).split()) for key in mentions if mentions[key]}
     liked = {key for key in asked if _get(asked[key], "liked", int) == 1}  # 0: did not; 2: did not say
     said = [(_get(part, "senderWorkerId", int, str), _get(part, "text")) for part in _get(entry, "messages", list)]
-    mentioned = dict.fromkeys(key for _, text in said for key in _MENTION.findall(text))
+    mentioned = dict.fromkeys(key for _, text in said for key in MENTION.findall(text))
     in_order = tuple(key for key in mentioned if key in liked and key in titles)
     turns = tuple(Turn(_get(roles, who), str(who), text) for who, text in said)
     return Dialogue("redial", str(_get(entry, "conversationId", int, str)), turns, titles, in_order)

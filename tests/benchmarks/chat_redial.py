@@ -15,39 +15,26 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.chat.chat import Chat, ChatState
+from recommender.chat.chat import Chat
+from recommender.chat.evaluation.replay import moments
 from recommender.chat.rerank import MMRReranker
-from recommender.chat.understanding import read
-from recommender.data.errors import ChoiceError
 from recommender.facade import Recommender
 from recommender.session.state import SessionState
-from recommender.text.dialogues import _MENTION, SEEKER, Dialogue, read_dialogues
+from recommender.text.dialogues import Dialogue, read_dialogues
 
 
 def ranks_of(chat: Chat, dialogue: Dialogue, ranks: dict[str, list[int]]) -> None:
     """Add the rank of each movie to be found, by each way to score."""
-    state, named = ChatState(), set()
-    for turn in dialogue.turns:
-        for key in _MENTION.findall(turn.text):
-            target = chat.recommender.titles.resolve(dialogue.titles.get(key, ""))[0]
-            liked = state.session.favorites
-            if key not in named and key in dialogue.liked and target is not None and liked and target not in liked:
-                bare = chat.engine.points(SessionState(liked, state.session.answers))
-                words = " . ".join(said.text for said in state.session.utterances)
-                for name, scores in {
-                    "words alone": chat.recommender.free_text.rank(words) if words else -np.arange(len(bare)) * 1.0,
-                    "named films alone": bare,
-                    "chat": chat.scores(state),
-                }.items():
-                    scores[[event.row for event in state.session.events if event.row != target]] = -np.inf
-                    ranks[name].append(1 + int((scores > scores[target]).sum()))
-            named.add(key)
-        if turn.role == SEEKER:
-            text = _MENTION.sub(lambda found: dialogue.titles.get(found[1], ""), turn.text)
-            try:
-                state, _ = chat.hear(state, read(text, (), chat.recommender), text)
-            except ChoiceError:
-                continue
+    for state, target in moments(chat, dialogue):
+        bare = chat.engine.points(SessionState(state.session.favorites, state.session.answers))
+        words = " . ".join(said.text for said in state.session.utterances)
+        for name, scores in {
+            "words alone": chat.recommender.free_text.rank(words) if words else -np.arange(len(bare)) * 1.0,
+            "named films alone": bare,
+            "chat": chat.scores(state),
+        }.items():
+            scores[[event.row for event in state.session.events if event.row != target]] = -np.inf
+            ranks[name].append(1 + int((scores > scores[target]).sum()))
 
 
 def main() -> None:

@@ -1,0 +1,284 @@
+"""Score the re-rankers of the chat on replayed conversations, or measure a log of it.
+
+    python -m model.evaluate_chat --last-user 610
+    python -m model.evaluate_chat --dialogues redial_valid.jsonl --split val --rerank score,score:a=0.3
+    python -m model.evaluate_chat --base-url http://127.0.0.1:8080/v1 --model m --rerank llm,llm:blend=0.5 --judge
+    python -m model.evaluate_chat --log chat.jsonl
+
+Definitions: recommender/chat/evaluation/replay.py. Tune on `--split val`, report `--split test` once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+
+from model.evaluate import averages_path, count, refuse, split_list
+from recommender import cli
+from recommender.chat.chat import Suggestion
+from recommender.chat.evaluation import judge, logs, replay
+from recommender.chat.evaluation.recorded import RecordedClient
+from recommender.chat.evaluation.replay import TOP, Moment
+from recommender.chat.prompts import clean
+from recommender.chat.rerank import LLMReranker, MMRReranker, Reranked, Reranker
+from recommender.data.artifacts import need_file, need_folder
+from recommender.data.errors import ChoiceError, DataError
+from recommender.data.files import replace_file
+from recommender.data.splits import load_all
+from recommender.evaluate import report
+from recommender.evaluate.embeddings import add_means
+from recommender.evaluate.replay import make_folds
+from recommender.evaluate.report import Report
+from recommender.evaluate.run import Options, Spec
+from recommender.evaluate.significance import N_RESAMPLES, compare
+from recommender.facade import Recommender
+from recommender.text import registry
+from recommender.text.dialogues import read_dialogues
+
+RETRIEVAL, NAMES = "retrieval", ("score", "mmr", "llm")
+TABLES = {"mean (95% interval)": ["ndcg@5", "recall@5", "cosine", "variance", "repeats", "shuffles"]}
+CSV, SAMPLES, TITLE = "chat.csv", "samples.md", "# Replayed chats"
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Replay, choose, measure; or measure a log."""
+    given = make_parser().parse_args(argv)
+    check_flags(given)
+    options = Options(given.split, (TOP,), given.resamples, given.seed, given.checkpoint, cli.Progress)
+    client = open_client(given) if given.model else None
+    rerankers = make_rerankers(given, client)
+    recommender = Recommender.load(given.processed, backend=given.backend)
+    moments: list[Moment] = []
+    chosen: dict[str, list[Reranked]] = {}
+    if given.log:
+        reports = logs.reports(given.log, recommender, options)
+    else:
+        moments, what = replayed(given, recommender)
+        first, chosen = measure(what, moments, rerankers, client, options)
+        reports = [first]
+        if given.judge and client:
+            show(first)
+            lists = {label: lists_of(moments, found) for label, found in chosen.items()}
+            reports += [judged(client, moments, lists, label, options) for label in [*chosen][1:]]
+    for each in reports[1 if given.judge else 0 :]:
+        show(each)
+    if given.output:
+        report.write_table(given.output / CSV, report.units(reports))
+        report.write_table(averages_path(given.output / CSV), [report.averages(reports)])
+    if given.output and moments:
+        with replace_file(given.output / SAMPLES) as temporary:
+            temporary.write_text(samples(moments, chosen, given.samples), encoding="utf-8")
+
+
+def show(each: Report) -> None:
+    print(report.text(each), end="\n\n", flush=True)
+
+
+def make_parser() -> cli.Parser:
+    """Return the parser of the flags."""
+    about, _, more = (__doc__ or "").partition("\n\n")
+    parser = cli.Parser("model.evaluate_chat", about, epilog=more)
+    parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
+    add = parser.add_argument
+    methods = "re-rankers, with settings as name:key=value (default: score,mmr, and llm with --model)"
+    add("--rerank", metavar="NAMES", help=methods)
+    add("--dialogues", type=Path, metavar="JSONL", help="replay dialogues of ReDial instead of people who rated")
+    add("--log", type=Path, metavar="FILE", help="measure a log of model.chat instead")
+    add("--split", default="test", choices=("val", "test"), help="tune on val, report on test (default: test)")
+    parser.add_common("base-url", help="a chat model chooses too: address of its server, up to /v1")
+    parser.add_common("model", help="name of the chat model there")
+    add("--judge", action="store_true", help="the chat model also judges the lists of each re-ranker")
+    add("--most", type=count, metavar="N", help="moments to replay at most (default: all, with --model 100)")
+    parser.add_common("output", help="write chat.csv, chat-averages.csv and samples.md here")
+    add("--checkpoint", type=Path, metavar="DIR", help="keep answers of the model in this folder and resume from it")
+    more_flags = parser.add_more("more").add_argument
+    more_flags("--backend", choices=registry.names(), help="text backend (default: minilm, if stored)")
+    more_flags("--key-variable", default="", metavar="NAME", help="environment variable with the key of the model")
+    more_flags("--ids-only", action="store_true", help="the model gets numbered movies, nothing about people")
+    more_flags("--turns", type=count, default=3, metavar="N", help="messages of a person (default: 3)")
+    more_flags("--favorites", type=count, default=4, metavar="N", help="favorites named first (default: 4)")
+    more_flags("--folds", type=count, default=5, metavar="N", help="number of folds of users (default: 5)")
+    last = "replay users with ids up to this one; all others always train (the shipped data: 610 = ml-latest-small's)"
+    more_flags("--last-user", type=cli.whole_number, metavar="ID", help=last)
+    more_flags("--samples", type=cli.whole_number, default=10, metavar="N", help="moments in samples.md (default: 10)")
+    more_flags("--resamples", type=count, default=N_RESAMPLES, metavar="N", help="number of bootstrap samples")
+    more_flags("--seed", type=cli.whole_number, default=0, metavar="N", help="of favorites, shuffles and bootstrap")
+    return parser
+
+
+def check_flags(given: argparse.Namespace) -> None:
+    """Reject flags that do not fit together, and files that cannot be written."""
+    refuse(
+        (bool(given.base_url) != bool(given.model), "--base-url and --model go together: give both"),
+        (given.judge and not given.model, "--judge needs a chat model: give --base-url and --model"),
+        (given.checkpoint and not given.model, "--checkpoint keeps answers of a chat model: give --model too"),
+        (given.log and (given.dialogues or given.rerank or given.model), "--log measures a log alone"),
+    )
+    given.rerank = given.rerank or ("score,mmr,llm" if given.model else "score,mmr")
+    given.most = given.most or (100 if given.model else None)
+    if given.checkpoint:
+        need_folder(given.checkpoint, "--checkpoint")
+    table = Path(CSV)
+    for name, mark in ((table, "task,split,model"), (averages_path(table), "task,split,model"), (SAMPLES, TITLE)):
+        if given.output:
+            need_file(given.output / name, "--output", mark)
+
+
+def replayed(given: argparse.Namespace, recommender: Recommender) -> tuple[list[Moment], str]:
+    """Return the moments, and what they are."""
+    if given.dialogues:
+        found, what = (
+            replay.of_dialogues(recommender, read_dialogues(given.dialogues, "redial"), given.split),
+            "dialogues",
+        )
+    else:
+        ratings, of_folds = load_all(recommender.folder), (given.folds, given.favorites, [given.seed])
+        folds = make_folds(ratings, recommender.catalog, *of_folds, last_user=given.last_user)
+        found, what = replay.of_people(recommender, folds, given.split, given.turns), "people"
+    moments = [*found]
+    if not moments:
+        raise DataError(f"no {what} of {given.split} have a liked movie to find: use more data, or the other --split")
+    if given.most and given.most < len(moments):
+        moments = [moments[i] for i in np.linspace(0, len(moments) - 1, given.most).astype(int)]
+    return moments, what
+
+
+def open_client(given: argparse.Namespace) -> RecordedClient:
+    client = RecordedClient.open(given.base_url, given.model, given.key_variable)
+    assert isinstance(client, RecordedClient)
+    client.folder = given.checkpoint
+    return client
+
+
+def make_rerankers(given: argparse.Namespace, client: Optional[RecordedClient]) -> dict[str, Optional[Reranker]]:
+    """Return the re-rankers by label; None is the order of retrieval."""
+
+    def make_llm(**settings: Any) -> Reranker:
+        if client is None:
+            raise ChoiceError("--rerank llm needs a chat model: give --base-url and --model")
+        return LLMReranker(client, **{"explain": not given.ids_only, "seed": given.seed, **settings})
+
+    makers = {"score": replay.by_likes, "mmr": MMRReranker, "llm": make_llm}
+    found: dict[str, Optional[Reranker]] = {RETRIEVAL: None}
+    for text in split_list(given.rerank, "--rerank"):
+        spec = Spec.parse(text, NAMES, "re-ranker")
+        try:
+            found[spec.label] = makers[spec.name](**spec.settings)  # type: ignore[operator]
+        except TypeError as error:
+            raise ChoiceError(f"--rerank {text}: {error}") from None
+    return found
+
+
+def measure(
+    what: str,
+    moments: list[Moment],
+    rerankers: dict[str, Optional[Reranker]],
+    client: Optional[RecordedClient],
+    options: Options,
+) -> tuple[Report, dict[str, list[Reranked]]]:
+    """Return the values of all re-rankers, and what they chose at each moment."""
+    names = replay.units(moments)
+    note = (
+        f"{len(moments):,} moments of {len(names):,} {what}; {TOP} of up to {moments[0].chat.n_candidates} candidates"
+    )
+    found = Report(f"replayed {what}", options.part, np.array(names), [note], TABLES, reference=RETRIEVAL)
+    chosen: dict[str, list[Reranked]] = {}
+    for label, reranker in rerankers.items():
+        if reranker is None:
+            chosen[label] = [Reranked([*range(len(moment.candidates))][:TOP], [""] * TOP) for moment in moments]
+            add_means(found, label, replay.measure(moments, [one.order for one in chosen[label]]), options)
+            continue
+        rounds: list[list[Reranked]] = []
+        for name, run, shuffle in ((label, 0, 0), (f"{label} again", 1, 0), (f"{label} shuffled", 0, 1)):
+            if client:
+                client.run = run
+            progress = options.start_progress(name)
+            rounds.append([])
+            for number, moment in enumerate(moments, 1):
+                rounds[-1].append(replay.choose(reranker, moment, shuffle))
+                progress(number, len(moments), "")
+        chosen[label] = rounds[0]
+        values = replay.measure(moments, [one.order for one in rounds[0]])
+        for name, others in zip(("repeats", "shuffles"), rounds[1:]):
+            shares = [replay.in_common(one.order, other.order) for one, other in zip(rounds[0], others)]
+            values[name] = replay.of_units(moments, np.array(shares))
+        add_means(found, label, values, options)
+        if isinstance(reranker, LLMReranker):
+            found.notes.append(f"{label}: {logs.of_turns([one._asdict() for one in rounds[0]])}")
+    metrics, rng = ["ndcg@5", "recall@5", "cosine"], np.random.default_rng(options.seed)
+    found.compared = compare(found.values, RETRIEVAL, metrics, options.n_resamples, rng)
+    return found, chosen
+
+
+def lists_of(moments: list[Moment], chosen: list[Reranked]) -> list[tuple[Suggestion, ...]]:
+    """Return what each moment would show."""
+    shown = []
+    for moment, found in zip(moments, chosen):
+        best = [moment.candidates[place] for place in found.order]
+        shown.append(moment.chat.suggestions(moment.state.session, best, found.reasons))
+    return shown
+
+
+def judged(
+    client: RecordedClient,
+    moments: list[Moment],
+    lists: dict[str, list[tuple[Suggestion, ...]]],
+    label: str,
+    options: Options,
+) -> Report:
+    """Return the marks of the lists of a re-ranker and of the order of retrieval."""
+    client.run, progress = 0, options.start_progress(f"judging {label}")
+    marks, units = [], []
+    for number, moment in enumerate(moments):
+        pair = [[f"{one.movie}: {one.because}" for one in lists[name][number]] for name in (RETRIEVAL, label)]
+        found = judge.judge(client, moment.chat.about(moment.state, LLMReranker.name), pair)
+        if found is not None:
+            marks.append(found)
+            units.append(f"{moment.unit}, {number}")
+        progress(number + 1, len(moments), "")
+    note = f"{len(marks):,} of {len(moments):,} moments have all marks of {client.model}, in both orders"
+    made = Report(f"judge, {label}", options.part, np.array(units), [note], {"mean (95% interval)": [*judge.MARKS]})
+    if not marks:
+        return made
+    table = np.stack(marks)  # (n, 2 runs, 2 lists, 5)
+    agreed = ", ".join(f"{name} {value:.2f}" for name, value in judge.agreement(table).items())
+    made.notes.append(f"agreement of both orders: {agreed}")
+    for place, name in enumerate((RETRIEVAL, label)):
+        add_means(made, name, dict(zip(judge.MARKS, table[:, :, place].mean(axis=1).T)), options)
+    rng = np.random.default_rng(options.seed)
+    made.reference, made.compared = RETRIEVAL, compare(made.values, RETRIEVAL, [*judge.MARKS], options.n_resamples, rng)
+    return made
+
+
+def samples(moments: list[Moment], chosen: dict[str, list[Reranked]], n: int) -> str:
+    """Return what `n` moments, evenly chosen, would show by each re-ranker, in Markdown."""
+    lines, lists = [TITLE], {label: lists_of(moments, found) for label, found in chosen.items()}
+    for place in np.unique(np.linspace(0, len(moments) - 1, n).astype(int)).tolist():
+        moment = moments[place]
+        lines += ["", f"## {moment.unit}, after {moment.state.memory.n_messages} messages", ""]
+        known = moment.chat.about(moment.state, LLMReranker.name)
+        lines += [f"- {name}: {plain(value)}" for name, value in known.items() if value]
+        for label, shown in lists.items():
+            lines += ["", f"**{label}**", ""]
+            for number, one in enumerate(shown[place], 1):
+                liked = " (liked)" if moment.chat.catalog.row_of(one.movie.movie_id) in moment.relevant else ""
+                lines.append(f"{number}. {plain(one.movie)}{liked}: {plain(one.because)}")
+    return "\n".join(lines) + "\n"
+
+
+def plain(text: object) -> str:
+    """Return a text as one line that Markdown shows as it is."""
+    return re.sub(r"([\\*_\[\]#|~])", r"\\\1", clean(text, 400))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""How well a chat re-ranks: replayed conversations, logs, and a chat model as the judge."""
