@@ -81,7 +81,8 @@ class TasteMap:
         }
 
     def names(self) -> list[dict[str, Any]]:
-        """Return the genres with at least `LEAST_OF_GENRE` movies, each where its share is largest on the map.
+        """Return the genres with at least `LEAST_OF_GENRE` movies, the largest first, each where
+        its share is highest on the map.
 
         Shares are of a grid's cells, each with what lies within some cells' widths, by a Gaussian, and some movies of
         the whole map, so that a lonely one is no peak.
@@ -92,7 +93,8 @@ class TasteMap:
         away = (steps[:, None] - self.points) / ((high - low) / GRID)  # (GRID, n_movies, 2)
         across, up = np.exp(-(away[..., 0] ** 2) / 4), np.exp(-(away[..., 1] ** 2) / 4)
         n_near, names = across @ up.T, []  # (GRID, GRID)
-        for j, name in enumerate(catalog.genre_names):
+        for j in np.argsort(-genres.sum(axis=0), kind="stable").tolist():
+            name = catalog.genre_names[j]
             if name != NO_GENRES and genres[:, j].sum() >= LEAST_OF_GENRE:
                 shares = (across @ (up * genres[:, j]).T + PRIOR * genres[:, j].mean()) / (n_near + PRIOR)
                 column, row = np.unravel_index(shares.argmax(), shares.shape)

@@ -446,7 +446,7 @@ async function chat(event) {
   const text = byId("message").value.trim();
   if (!text) return;
   const log = byId("log");
-  const add = (node) => { log.append(node); log.scrollTop = log.scrollHeight; return node; };
+  const add = (node) => { log.append(node); log.scrollTop = node.offsetTop - log.offsetTop - 8; return node; };
   const turn = await once(async () => {
     const said = add(el("div", {className: "mine", dir: "auto"}, text));
     byId("message").value = "";
@@ -532,8 +532,7 @@ const map = (() => {
     pen.lineWidth = 4;
     pen.strokeStyle = color("--raised");
     pen.fillStyle = color("--ink");
-    const far = (one) => Math.hypot(one.x - box.x, one.y - box.y);
-    for (const one of [...data.genres].sort((a, b) => far(b) - far(a))) {
+    for (const one of data.genres) {
       const [x, y] = spot([one.x, one.y]), w = pen.measureText(one.name).width / 2 + 6, h = size / 44 + 4;
       if (taken.some((other) => Math.abs(x - other.x) < w + other.w && Math.abs(y - other.y) < 2 * h)) continue;
       taken.push({x, y, w});

@@ -1,0 +1,487 @@
+"""The page of model.serve in a real browser, as a film lover, a keyboard, a screen reader and an attacker use it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+pytest.importorskip("fastapi")
+
+expect = playwright.expect
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FOUR = ("blade runner", "amelie", "heat 1995", "alien")
+EVIL = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>\x07 ‮שלום 🎬'
+if CHROMIUM is None:
+    pytest.skip("no Chromium here", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The address of a running server, with its first token."""
+    store = tmp_path_factory.mktemp("serve") / "serve.sqlite"
+    command = [sys.executable, "-m", "model.serve", "--port=0", f"--store={store}", "--rate=1000"]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ})
+    try:
+        yield next(found[0] for line in running.stdout if (found := re.search(r"http://\S+#token=\S+", line)))
+    finally:
+        running.terminate()
+        running.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Visit:
+    """A person at the page; `errors` collects what must not happen."""
+
+    def __init__(self, browser, server, width=1440, height=900, scheme="light", **more):
+        self.address, _, self.token = server.partition("#token=")
+        size = {"width": width, "height": height}
+        self.context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce", **more)
+        self.page, self.errors = self.context.new_page(), []
+        self.page.set_default_timeout(10_000)
+        self.page.on("console", lambda said: said.type in ("error", "warning") and self.errors.append(said.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda one: one.url.startswith((self.address, "blob:")) or self.errors.append(one.url))
+
+    def come(self):
+        self.page.goto(f"{self.address}#token={self.token}")
+        self.page.wait_for_selector("#map:not([hidden])")
+        return self
+
+    def pick(self, *titles):
+        for title in titles:
+            n = self.page.locator("#picks li").count()
+            self.page.fill("#pick", title)
+            self.page.wait_for_selector("#pick[aria-expanded=true]")
+            self.page.press("#pick", "Enter")
+            self.page.wait_for_selector(f"#picks li:nth-child({n + 1})")
+
+    def start(self, *titles):
+        self.pick(*titles)
+        self.page.click("#start button[type=submit]")
+        self.page.wait_for_selector("#view-movies:not([hidden])")
+        self.settled()
+
+    def settled(self):
+        self.page.wait_for_selector("#movie:not([aria-busy])")
+
+    def press(self, key):
+        self.page.keyboard.press(key)
+        self.settled()
+
+    def text(self, selector):
+        return self.page.inner_text(selector)
+
+    def axe(self):
+        found = axe.Axe().run(self.page).response["violations"]
+        return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
+
+    def fits(self):
+        return self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.fixture
+def visit(browser, server):
+    made = []
+
+    def begin(**more):
+        made.append(Visit(browser, server, **more))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        one.context.close()
+        assert one.errors == []
+
+
+def test_a_whole_visit(visit):
+    one = visit().come()
+    page = one.page
+    one.start(*FOUR)
+    assert page.locator("#favorites li").count() == 4
+    shown = [one.text("#movie-title")]
+    for key in "lnwskllwln":
+        one.press(key)
+        shown.append(one.text("#movie-title"))
+    assert len(set(shown)) == 11
+    assert one.text("#n-answers") == "10"
+    one.press("u")
+    assert one.text("#movie-title") == shown[9]
+    assert one.text("#n-answers") == "9"
+
+    one.press("y")
+    values = [float(text.replace("−", "-")) for text in page.locator(".because .value").all_inner_texts()]
+    assert len(values) > 6
+    assert sum(values[:-1]) == pytest.approx(values[-1], abs=0.005 * len(values))
+    ends = page.eval_on_selector_all(".track i", "all => all.map(e => [e.offsetLeft, e.offsetLeft + e.offsetWidth])")
+    for (left, right), (next_left, next_right) in zip(ends, ends[1:-1]):
+        assert min(abs(a - b) for a in (left, right) for b in (next_left, next_right)) <= 3  # each begins at an end
+
+    page.fill("#words", "something slow and French")
+    page.press("#words", "Enter")
+    page.wait_for_selector("#told li")
+    one.settled()
+    assert "French" in one.text("#facts")
+    assert "something slow and French" in one.text("#because")
+    page.locator("#dial").press("End")
+    one.settled()
+    expect(page.locator("#dial")).to_have_attribute("aria-valuetext", re.compile("everybody"))
+    page.click("#filters summary")
+    page.locator("#only label", has_text="Drama").click()
+    one.settled()
+    assert "only Drama" in one.text("#filter-now")
+    assert "Drama" in one.text("#facts")
+    page.fill("#year-from", "1990")
+    page.press("#year-from", "Enter")
+    expect(page.locator("#filter-now")).to_contain_text("from 1990")
+    assert int(one.text("#movie-title small")) >= 1990
+
+    page.click("nav >> text=Watchlist")
+    assert page.locator("#watchlist li").count() == 2
+    with page.expect_download() as got:
+        page.click("#download")
+    lines = list(csv.DictReader(io.StringIO(Path(got.value.path()).read_text(encoding="utf-8"))))
+    assert {f"{line['Title']} ({line['Year']})" for line in lines} == set(
+        page.locator("#watchlist b").all_inner_texts()
+    )
+    assert all(line["imdbID"].startswith("tt") for line in lines)
+
+    page.click("nav >> text=Movies")
+    before = {what: one.text(what) for what in ("#movie-title", "#n-answers", "#favorites", "#filter-now", "#told")}
+    page.reload()
+    page.wait_for_selector("#view-movies:not([hidden])")
+    page.wait_for_selector("#map:not([hidden])")
+    assert {what: one.text(what) for what in before} == before
+    one.press("l")
+    assert one.text("#movie-title") != before["#movie-title"]
+
+
+def test_favorites_come_and_go_and_a_new_start_asks_first(visit):
+    one = visit().come()
+    page = one.page
+    one.start("heat 1995", "alien")
+    page.fill("#more", "amelie")
+    page.wait_for_selector("#more[aria-expanded=true]")
+    page.press("#more", "Enter")
+    page.wait_for_selector("#favorites li:nth-child(3)")
+    page.click("#favorites li:first-child button")
+    page.wait_for_selector("#favorites li:nth-child(3)", state="detached")
+    assert "Heat" not in one.text("#favorites")
+    page.click("#anew")
+    page.click("dialog >> text=Keep them")
+    assert page.is_visible("#view-movies")
+    page.click("#anew")
+    page.click("#sure button.main")
+    page.wait_for_selector("#view-start:not([hidden])")
+    page.reload()
+    page.wait_for_selector("#view-start:not([hidden])")
+
+
+def test_words_alone_start_too(visit):
+    one = visit().come()
+    one.page.fill("#wish", "a heist in space")
+    one.start()
+    assert one.text("#told") == "a heist in space"
+
+
+def test_an_export_is_shown_before_it_is_used(visit, tmp_path):
+    one = visit().come()
+    page = one.page
+    file = tmp_path / "letterboxd.zip"
+    with zipfile.ZipFile(file, "w") as packed:
+        rated = "Date,Name,Year,Letterboxd URI,Rating\n2024-05-01,Heat,1995,https://boxd.it/1,5\n"
+        packed.writestr("ratings.csv", rated + "2024-05-02,Alien,1979,https://boxd.it/2,4.5\n")
+        packed.writestr(
+            "watched.csv", "Date,Name,Year,Letterboxd URI\n2024-05-03,No Such Film <b>,1950,https://boxd.it/3\n"
+        )
+    page.set_input_files("#file", str(file))
+    page.wait_for_selector("#preview button")
+    page.locator("#preview summary").first.click()
+    assert "Heat (1995): liked" in one.text("#preview")
+    page.locator("#preview summary", has_text="Not in this catalogue").click()
+    assert "No Such Film <b> (1950)" in one.text("#preview")
+    page.click("#preview button")
+    page.wait_for_selector("#view-movies:not([hidden])")
+    said = one.text("#favorites")
+    assert "Heat (1995)" in said
+    assert "Alien (1979)" in said
+    one.settled()
+    page.click("#anew")
+    page.click("#sure-all")
+    page.wait_for_selector("#view-start:not([hidden])")
+    assert page.evaluate("localStorage.getItem('tastevec.user')") is None
+
+
+def test_a_file_that_is_no_export_is_refused_in_words(visit, tmp_path):
+    one = visit().come()
+    file = tmp_path / "notes.csv"
+    file.write_text("a,b\n1,2\n", encoding="utf-8")
+    one.page.set_input_files("#file", str(file))
+    one.page.wait_for_selector("#trouble:not(:empty)")
+    assert "notes.csv" in one.text("#trouble")
+    one.errors = [error for error in one.errors if "Failed to load resource" not in error]
+
+
+def test_a_conversation(visit):
+    one = visit().come()
+    page = one.page
+    one.start("heat 1995")
+    page.click("nav >> text=Chat")
+    page.fill("#message", "I loved Alien, something funny")
+    page.press("#message", "Enter")
+    page.wait_for_selector(".suggestions li:nth-child(5)")
+    page.locator(".suggestions button").first.click()
+    page.wait_for_selector(".suggestions small")
+    title = page.locator(".suggestions b").first.inner_text()
+    page.fill("#message", "why the first?")
+    page.press("#message", "Enter")
+    page.wait_for_selector("#log > div:nth-child(4)")
+    page.click("nav >> text=Movies")
+    assert title in one.text("#favorites")
+
+
+def test_by_keyboard_alone(visit):
+    one = visit().come()
+    page = one.page
+
+    def tab_to(selector):
+        for _ in range(60):
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"no Tab leads to {selector}")
+
+    tab_to("#pick")
+    for title in ("heat", "alien"):
+        page.keyboard.type(title)
+        page.wait_for_selector("#pick[aria-expanded=true]")
+        chosen = page.get_attribute("#pick", "aria-activedescendant")
+        page.keyboard.press("ArrowDown")
+        assert page.get_attribute("#pick", "aria-activedescendant") != chosen
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("Enter")
+    page.wait_for_selector("#picks li:nth-child(2)")
+    tab_to("#start button[type=submit]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#view-movies:not([hidden])")
+    one.settled()
+    before = one.text("#movie-title")
+    tab_to("[data-answer=like]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#past:not([hidden])")
+    one.settled()
+    assert page.evaluate("document.activeElement.dataset.answer") == "like"  # the focus stays where it was
+    expect(page.locator("#said")).to_contain_text("Next: ")
+    assert before.rsplit(" ", 1)[0] in one.text("#said")
+    tab_to("#why")
+    page.keyboard.press("Space")
+    page.wait_for_selector(".because")
+    assert page.get_attribute("#why", "aria-expanded") == "true"
+    tab_to("#words")
+    page.keyboard.type("lunch")  # letters of a text are no answers
+    assert one.text("#n-answers") == "1"
+    tab_to("#keys")
+    page.keyboard.press("Space")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("l")
+    one.settled()
+    assert one.text("#n-answers") == "1"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")])
+def test_every_view_is_accessible_and_fits(visit, width, scheme):
+    one = visit(width=width, height=800, scheme=scheme)
+    page = one.page
+    page.goto(one.address)
+    page.wait_for_selector("#view-key:not([hidden])")
+    assert one.axe() == []
+    one.come()
+    one.pick("heat 1995")
+    page.fill("#pick", "alien")
+    page.wait_for_selector("#pick[aria-expanded=true]")
+    assert one.axe() == []
+    assert one.fits()
+    page.press("#pick", "Escape")
+    one.start()
+    for key in "lnwsk":
+        one.press(key)
+    one.press("y")
+    for summary in page.locator("#view-movies summary").all():
+        summary.click()
+    assert one.axe() == []
+    assert one.fits()
+    page.click("#anew")
+    assert one.axe() == []
+    page.keyboard.press("Escape")
+    page.click("nav >> text=Watchlist")
+    assert one.axe() == []
+    page.click("nav >> text=Chat")
+    page.fill("#message", "a western")
+    page.press("#message", "Enter")
+    page.wait_for_selector(".suggestions li")
+    assert one.axe() == []
+    assert one.fits()
+
+
+def test_the_map_says_what_is_under_the_pointer_and_moves_the_person(visit):
+    one = visit().come()
+    page = one.page
+    one.start("heat 1995", "alien")
+    near, drawn = one.text("#near"), page.evaluate("canvas.toDataURL()")
+    assert near.startswith("You are near ")
+    page.focus("#favorites li:first-child button")
+    assert one.text("#tip") == "Heat (1995)"
+    spot = page.evaluate("document.querySelector('#tip').style.transform")
+    assert "translate" in spot
+    box = page.locator("#canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert re.search(r"\(\d{4}\)", one.text("#tip"))
+    page.mouse.move(5, 5)
+    page.evaluate("document.activeElement.blur()")
+    assert not page.is_visible("#tip")
+    place = page.evaluate("localStorage.getItem('tastevec.trail')")
+    one.press("l")
+    assert page.evaluate("canvas.toDataURL()") != drawn
+    trail = json.loads(page.evaluate("localStorage.getItem('tastevec.trail')"))
+    assert len(trail) == 2
+    assert trail[:1] == json.loads(place)
+
+
+def test_hostile_text_is_text(visit):
+    one = visit()
+    page = one.page
+
+    def poison(value, key=""):
+        if isinstance(value, dict):
+            return {name: poison(part, name) for name, part in value.items()}
+        if isinstance(value, list):
+            return [poison(part, key) for part in value]
+        plain = ("session_id", "answer", "kind", "tmdb_id", "user_id")
+        return EVIL if isinstance(value, str) and key not in plain else value
+
+    def change(route):
+        if route.request.resource_type != "fetch":
+            return route.continue_()
+        answer = route.fetch()
+        return route.fulfill(response=answer, json=poison(answer.json()))
+
+    page.route("**/*", change)
+    one.come()
+    one.start("heat 1995")
+    one.press("w")
+    one.press("y")
+    page.fill("#words", EVIL.replace("\x07", "") + " robots")
+    page.press("#words", "Enter")
+    page.wait_for_selector("#told li")
+    page.click("#filters summary")
+    page.focus("#words")
+    page.hover("#favorites li")
+    for where in ("#movie-title", "#overview", "#facts", "#people", "#because", "#told", "#favorites", "#only", "#tip"):
+        assert "<img src=x" in page.text_content(where), where
+    page.click("nav >> text=Watchlist")
+    assert "<script>" in page.text_content("#watchlist")
+    page.click("nav >> text=Chat")
+    page.fill("#message", f"{EVIL} alien".replace("\x07", ""))
+    page.press("#message", "Enter")
+    page.wait_for_selector(".suggestions li")
+    assert "<img src=x" in page.text_content("#log")
+    assert page.locator("img, body script, a[href^='javascript']").count() == 0
+    assert page.evaluate("window.evil") is None
+    assert one.fits()
+
+
+def test_a_megabyte_of_text_leaves_the_page_usable(visit):
+    one = visit(width=360).come()
+    page = one.page
+
+    def change(route):
+        answer = route.fetch()
+        session = answer.json()
+        session["movie"].update(title="W" * 1000, overview="x" * 1_000_000, director="y" * 100_000)
+        return route.fulfill(response=answer, json=session)
+
+    page.route("**/sessions*", change)
+    one.start("heat 1995")
+    assert one.fits()
+    page.route("**/sessions/**", lambda route: route.continue_())
+    one.press("l")
+    assert one.text("#n-answers") == "1"
+
+
+def test_a_token_is_asked_for_and_a_wrong_one_refused(visit, browser, server):
+    one = visit()
+    page = one.page
+    page.goto(one.address)
+    page.fill("#key", "wrong")
+    page.click("#key-form button")
+    page.wait_for_selector("#trouble:not(:empty)")
+    assert page.is_visible("#view-key")
+    page.fill("#key", one.token)
+    page.click("#key-form button")
+    page.wait_for_selector("#view-start:not([hidden])")
+    assert "token" not in page.url
+    one.errors = [error for error in one.errors if "401" not in error]
+
+
+def test_a_server_that_is_away_for_a_moment_loses_nothing(visit):
+    one = visit().come()
+    page = one.page
+    one.start("heat 1995")
+    before = one.text("#movie-title")
+    page.route("**/answer", lambda route: route.abort())
+    one.press("l")
+    assert "does not answer" in one.text("#trouble")
+    assert one.text("#movie-title") == before
+    page.unroute("**/answer")
+    one.press("l")
+    assert one.text("#trouble") == ""
+    assert one.text("#n-answers") == "1"
+    one.errors = [error for error in one.errors if "Failed to load resource" not in error]
+
+
+def test_another_window_has_answered_already(visit):
+    one = visit().come()
+    page = one.page
+    one.start("heat 1995")
+    other = one.context.new_page()
+    other.goto(one.address)
+    other.wait_for_selector("#view-movies:not([hidden])")
+    other.keyboard.press("l")
+    other.wait_for_selector("#past:not([hidden])")
+    one.press("n")
+    page.wait_for_selector("#trouble:not(:empty)")
+    assert one.text("#n-answers") == "1"
+    assert one.text("#movie-title") == other.inner_text("#movie-title")
+    one.errors = [error for error in one.errors if "409" not in error]
+
+
+def test_the_page_is_small_over_the_wire(visit):
+    one = visit()
+    sizes = {}
+    one.page.on("requestfinished", lambda request: sizes.update({request.url: request.sizes()["responseBodySize"]}))
+    one.come()
+    one.page.wait_for_timeout(200)
+    own = {url: size for url, size in sizes.items() if "map.json" not in url}
+    assert {url.rsplit("/", 1)[1].split("#")[0] for url in own} >= {"", "page.css", "page.js"}
+    assert sum(own.values()) < 120_000
