@@ -181,7 +181,7 @@ def test_who_comes_back_is_known_and_movies_unknown_here_are_left_alone(chat):
 
 def test_newer_filters_take_the_place_of_older_ones_of_their_kind():
     def fact(kind, label, wanted=True):
-        return Fact(kind, label, np.ones(1), wanted)
+        return Fact(kind, label, np.ones(5), wanted)
 
     def labels(facts):
         return [("" if one.wanted else "not ") + one.label for one in facts]
@@ -192,6 +192,21 @@ def test_newer_filters_take_the_place_of_older_ones_of_their_kind():
     assert labels(filters_after(old, [fact("genre", "Horror")], (), 1)) == ["1990-1999", "Horror"]
     assert labels(filters_after(old, [], ("years",), 1)) == ["not Horror", "French"]
     assert labels(filters_after(old, [], ("all",), 1)) == []
+
+
+def test_a_wish_that_older_ones_leave_no_movie_for_takes_their_place(chat):
+    state, _ = talk(chat, "something with Bill Murray", "from Japan")
+    assert [fact.label for fact in state.filters] == ["Japanese"]
+    _, turn = talk(chat, "a bit sadder", state=state)
+    assert turn.understood == "sad"
+    assert all(one.movie.original_language == "ja" for one in turn.suggestions)
+
+
+def test_what_is_told_of_a_movie_is_no_filter(chat):
+    state, _ = talk(chat, "a heist", "that was so funny", "is it a comedy or a drama")
+    assert state.filters == ()
+    state, _ = talk(chat, "I'm not a big fan of musicals", state=state)
+    assert [(fact.label, fact.wanted) for fact in state.filters] == [("Musical", False)]
 
 
 def test_a_sentence_of_a_model_may_name_only_the_movie_and_the_history():

@@ -207,7 +207,7 @@ class Chat:
         memory = state.memory.hear(message, unit_rows(e[None])[0], text.backend.identity)
         known = {int(self.catalog.movie_ids[event.row]): event.answer for event in session.events}
         seen, later = (tuple(i for i in known if known[i] == kind) for kind in (SEEN, LATER))
-        filters = filters_after(state.filters, understood.reading.facts, understood.cleared, state.memory.n_messages)
+        filters = filters_after(state.filters, understood.filters, understood.cleared, state.memory.n_messages)
         memory = memory._replace(answers=known, seen=seen, watchlist=later, refused=refusals(filters))
         return state._replace(memory=memory, session=session, filters=filters), unread
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 import numpy as np
 
 from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
+from ..text.request_facts import Fact
 from ..text.requests import Request
 from .mentions import Finder, Mention, Message
 from .verdicts import ASKED_LIKE, LIKES, OTHERS, QUESTIONS, UNKNOWN, answer_to, taken_back, verdict
@@ -54,8 +55,17 @@ _CARRIER = re.compile(
 _ADULT = re.compile(r"\bfor (?:grown ?ups?|adults)\b")
 _REFUSED = re.compile(
     r"(?:(?:im|i am|were|we are) )?(?:(?:so|really|a bit) )?"
-    r"(?:(?:sick|tired|fed up|bored) (?:of|with)|(?:had )?enough(?: of)?) "
+    r"(?:(?:sick|tired|fed up|bored) (?:of|with)|(?:had )?enough(?: of)?"
+    r"|not (?:really |exactly |particularly |so |too |that |much )?"
+    r"(?:(?:an? )?(?:big |huge |great |real )?(?:fan|lover) of|(?:keen|big) on|(?:crazy|mad|wild) about|into"
+    r"|interested in)) "
 )
+# What is told, or asked back, is no wish: that one was funny, is it a comedy
+_TOLD = re.compile(
+    r"\b(?:was|were|it is|its|thats|that is|he|she|they|them|how|liked|loved|enjoyed|remember|remind\w*|heard|seen)\b"
+    r"|^(?:is|are|was|do|does|did|who|have|has|what|which)\b"
+)
+
 _COMPARATIVE = re.compile(r"^(\w{3,}?)(i?)er$")
 
 
@@ -66,7 +76,7 @@ class Understood(NamedTuple):
     question: a kind of `QUESTIONS` and a row; more_like is what it is compared with.
     cleared: kinds of facts taken back, or "all".
     request: what is asked for, for `Recommender.encode`; "" for nothing.  reading: its filters.
-    said: what was understood, for people; "" for nothing.  reply: to small talk.
+    said: what was understood, for people; "" for nothing.  reply: to small talk.  filters: the facts that are wishes.
     """
 
     likes: tuple[int, ...]
@@ -79,6 +89,7 @@ class Understood(NamedTuple):
     reading: Request
     said: str
     reply: str = ""
+    filters: tuple[Fact, ...] = ()
 
 
 def read(message: str, shown: Sequence[int], recommender: Recommender, last: Optional[int] = None) -> Understood:
@@ -94,7 +105,8 @@ class _Reading:
 
     def __init__(self, text: str, shown: Sequence[int], recommender: Recommender, last: Optional[int]) -> None:
         self.shown, self.catalog, self.reader = list(shown), recommender.catalog, recommender.free_text.reader
-        self.message = Message(" ".join(text.split())[:MOST_LETTERS], recommender.free_text.is_word)
+        self.is_word = recommender.free_text.is_word
+        self.message = Message(" ".join(text.split())[:MOST_LETTERS], self.is_word)
         finder = Finder(self.message, self.shown, last, recommender.titles, recommender.free_text)
         self.mentions = {mention.start: mention for mention in finder.mentions()}
         self.answers: dict[int, str] = {}
@@ -104,6 +116,7 @@ class _Reading:
         self.anything, self.reply = False, ""
         self.cleared: list[str] = []
         self.left: list[str] = []  # clauses of the request
+        self.wishes: list[int] = []  # those that are not only told
 
     def understood(self) -> Understood:
         before: Sequence[Mention] = ()  # of the clauses before
@@ -220,6 +233,8 @@ class _Reading:
             return
         words = _RELATIVE.sub(lambda match: older if match[1] == "older" else newer, words)
         titles = " or ".join(str(self.catalog.movie(row)) for row in rows)
+        if not _TOLD.search(words):
+            self.wishes.append(len(self.left))
         self.left.append(" ".join(map(self._plain, words.split())).replace("@", titles) + (" ;" if rows else " ,"))
 
     def _less(self, match: re.Match[str]) -> str:
@@ -228,15 +243,17 @@ class _Reading:
         return opposite or (f"not {match[1]}" if self.reader.is_filter(match[1]) else match.group())
 
     def _plain(self, word: str) -> str:
-        """Return scary for scarier where only that names a filter."""
-        match = _COMPARATIVE.match(word)
-        if match is None or self.reader.is_filter(word):
+        """Return scary for scarier where that names a filter."""
+        if (match := _COMPARATIVE.match(word)) is None:
             return word
         bases = [match[1] + "y"] if match[2] else [match[1], match[1] + "e", match[1][:-1]]
-        return next(filter(self.reader.is_filter, bases), word)
+        return next((base for base in bases if self.is_word(base) and self.reader.is_filter(base)), word)
+
+    def _request(self, clauses: Sequence[str]) -> str:
+        return re.sub(r" [,;] but ", " but ", " ".join(clauses)).strip(" ,;")
 
     def _result(self) -> Understood:
-        request = re.sub(r" [,;] but ", " but ", " ".join(self.left)).strip(" ,;")
+        request, wishes = self._request(self.left), self._request([self.left[place] for place in self.wishes])
         reading, new = self.reader.read(request), [row for row in self.answers if row not in self.shown]
         likes = [row for row in new if self.answers[row] == LIKE]
         dislikes = [row for row in new if self.answers[row] in (DISLIKE, NOT_INTERESTED)]
@@ -252,5 +269,6 @@ class _Reading:
         said += [f"like {self.catalog.movie(row)}" for row in self.compared]
         said = said or ["anything"] * self.anything
         rows, asked = (tuple(likes), tuple(dict.fromkeys([*dislikes, *unlike]))), (*more, *self.compared)
-        cleared, text = tuple(self.cleared), "; ".join(said)
-        return Understood(*rows, feedback, self.question, asked, cleared, request, reading, text, self.reply)
+        cleared, filters = tuple(self.cleared), self.reader.read(wishes).facts
+        told = (request, reading, "; ".join(said), self.reply)
+        return Understood(*rows, feedback, self.question, asked, cleared, *told, filters)

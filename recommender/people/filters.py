@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
+
 from ..session.texts import MOST_LETTERS
-from ..text.request_facts import Fact
+from ..text.request_facts import LEAST, Fact
 from ..text.requests import Request, RequestReader
 from ..text.word_match import telling_words
 
@@ -23,7 +25,8 @@ def filters_after(old: Sequence[Fact], new: Sequence[Fact], cleared: Sequence[st
     """Return the filters in force after a message, the n-th.
 
     Years asked for take the place of years, languages of languages; a new genre or person is a new wish, for which
-    genre, person and language of the last are dropped. What was refused stays, until it is asked for or cleared.
+    genre, person and language of the last are dropped. Wishes that leave hardly a movie for the newest are dropped too.
+    What was refused stays, until it is asked for or cleared.
     """
     kinds, labels = {fact.kind for fact in new if fact.wanted}, {fact.label for fact in new}
     kinds |= set(_WISH) if kinds & {"genre", "person"} else set()
@@ -31,6 +34,12 @@ def filters_after(old: Sequence[Fact], new: Sequence[Fact], cleared: Sequence[st
         fact for fact in old if fact.label in labels or (fact.wanted and fact.kind in kinds) or fact.kind in cleared
     ]
     kept = [] if "all" in cleared else [fact for fact in old if not any(fact is one for one in gone)]
+    wishes: dict[str, np.ndarray] = {}
+    for fact in (one for one in (*kept, *new) if one.wanted and one.kind != "tone"):
+        join = np.logical_and if fact.kind == "genre" else np.logical_or  # French or Italian, from either decade
+        wishes[fact.kind] = join(wishes.get(fact.kind, fact.rows), fact.rows)
+    if kinds and wishes and np.logical_and.reduce([*wishes.values()]).sum() < LEAST:
+        kept = [fact for fact in kept if not fact.wanted]
     return (*kept, *(fact._replace(at=fact.at + n * MOST_LETTERS) for fact in new))
 
 
