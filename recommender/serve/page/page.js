@@ -628,15 +628,16 @@ const map = (() => {
   }
   // What the picture says, in words.
   function near(at) {
-    if (!at) {
-      byId("near").textContent = `${count(data.x.length, "movie")}: those near each other are liked by the same people, and alike.`;
-      return;
-    }
-    const marked = new Set(marks().map(([id]) => id));
-    const known = data.x.map((_, i) => i).filter((i) => !marked.has(data.movie_ids[i]))
-      .sort((a, b) => data.n_ratings[b] - data.n_ratings[a]).slice(0, 600)
-      .sort((a, b) => Math.hypot(data.x[a] - at[0], data.y[a] - at[1]) - Math.hypot(data.x[b] - at[0], data.y[b] - at[1]));
-    byId("near").replaceChildren("You are near ", ...known.slice(0, 3).flatMap((i, n) => [n === 0 ? "" : n === 1 ? ", " : " and ", title(data.titles[i])]), ".");
+    const kinds = marks().filter(([id, kind]) => (kind === "favorite" || kind === "like") && place(id));
+    const closest = ([x, y]) => {
+      const far = ([id]) => Math.hypot(place(id)[0] - x, place(id)[1] - y);
+      const [id] = kinds.reduce((best, one) => far(one) < far(best) ? one : best);
+      return title(data.titles[rows.get(id)]);
+    };
+    const movie = session && session.movie && place(session.movie.movie_id);
+    byId("near").replaceChildren(...(at && movie && kinds.length
+      ? ["Of the movies you like, ", closest(at), " is nearest to you, and ", closest(movie), " to this one."]
+      : [`${count(data.x.length, "movie")}: those near each other are liked by the same people, and alike.`]));
   }
   function nearest(event) {
     if (!box || !size) return null;
@@ -759,6 +760,7 @@ addEventListener("keydown", (event) => {
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   store.set("token", byId("key").value.trim());
+  session = null;
   byId("key").value = "";
   trouble("");
   begin();
@@ -770,7 +772,8 @@ addEventListener("hashchange", () => { if (!takeToken()) route(); });
 function takeToken() {
   const given = /^#token=(.+)$/.exec(location.hash);
   if (!given) return false;
-  store.set("token", decodeURIComponent(given[1]));
+  store.set("token", given[1]);
+  session = null;
   history.replaceState(null, "", location.pathname);
   begin();
   return true;
