@@ -27,12 +27,15 @@ from tests.tiny import random_ratings
 ROWS, COLUMNS = 300, 40
 
 
-@pytest.fixture(scope="module")
-def two():
+def two_workers():
     pytest.importorskip("distributed")
     with DaskEngine(n_workers=2) as engine:
         assert engine.n_workers == 2
         yield engine
+
+
+two = pytest.fixture(scope="module")(two_workers)
+mortal = pytest.fixture(two_workers)  # for a test that kills some
 
 
 @pytest.fixture(autouse=True)
@@ -142,28 +145,28 @@ def test_dask_missing_and_flags_that_do_not_go_together(monkeypatch):
 
 
 @pytest.mark.dev
-def test_products_on_dask_also_after_a_worker_died(two):
+def test_products_on_dask_also_after_a_worker_died(mortal):
     rng = np.random.default_rng(1)
     given = parts(rng)
-    A, whole = BlockMatrix(*given, two), SparseMatrix(*given)
+    A, whole = BlockMatrix(*given, mortal), SparseMatrix(*given)
     assert len(A.blocks) == 2
     check_products(A, whole, rng)
-    os.kill(two.sum(process_of, A.blocks[:1]), signal.SIGKILL)
+    os.kill(mortal.sum(process_of, A.blocks[:1]), signal.SIGKILL)
     check_products(A, whole, rng)
 
 
 @pytest.mark.dev
-def test_a_map_goes_on_when_a_worker_dies(two, tmp_path):
+def test_a_map_goes_on_when_a_worker_dies(mortal, tmp_path):
     shared = [str(tmp_path / "died")]
-    assert list(two.map(dies_once, range(20), shared=shared)) == [value**2 for value in range(20)]
+    assert list(mortal.map(dies_once, range(20), shared=shared)) == [value**2 for value in range(20)]
     assert (tmp_path / "died").exists()
-    assert re.match(r"[12] workers, at most 0\.\d\d GB each of", two.memory())
+    assert re.match(r"[12] workers, at most 0\.\d\d GB each of", mortal.memory())
 
 
 @pytest.mark.dev
-def test_what_kills_every_worker_is_said(two):
+def test_what_kills_every_worker_is_said(mortal):
     with pytest.raises(ServiceError, match="4 workers died"):
-        list(two.map(dies, [1]))
+        list(mortal.map(dies, [1]))
 
 
 @pytest.mark.dev
