@@ -71,6 +71,10 @@ def test_one_score_for_a_list_and_for_a_profile_cut_to_1_to_5(planted):
     profile = {"favorites": [], "answers": [], "ratings": [[movie, stars, ""] for movie, stars in rated]}
     first = likes.predict_like_score(rated, catalog.movie(4))
     assert first == likes.predict_like_score(profile, 14) > likes.predict_like_score(rated, 15) + 0.5
+    named = {"favorites": [10, 12], "answers": []}
+    assert likes.predict_like_score(named, 14) == likes.predict_like_score([(10, 4.5), (12, 4.5)], 14)
+    both = {**named, "ratings": [[10, 5.0, ""], [12, 5.0, ""]]}
+    assert likes.predict_like_score(both, 14) == likes.predict_like_score(rated[:2], 14), "a rating counts before"
     other = [(movie, 7 - stars) for movie, stars in rated]
     assert likes.predict_like_score(other, 14) < first - 0.5
     columns = zip(*((1, movie, stars, place) for place, (movie, stars) in enumerate(rated)))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SCALE = (0.36, 0.94)  # whole stars = 0.36 + 0.94 expected stars, by least squares over people of MovieLens
 DAMPING = 5.0  # average ratings added to those of each movie and person
+NAMED = 4.5  # stars of a favorite: with 5, who names some and rates nothing would seem to love most, up to the limit
 MOST_EXAMPLES = 20  # of a person, the last ratings, at most half
 NEUTRAL = 3.0
 Person = Union[Mapping[str, Any], Rated]  # a profile as `read_profile` returns it, or movies and stars, oldest first
@@ -108,7 +109,11 @@ class Likes:
 
     def scores(self, person: Person) -> np.ndarray:
         """Return how much a person will like each movie, (n_movies,) float32, 1 to 5; of nobody known, the average."""
-        given = ranking.ratings_of(person, self.catalog)[0] if isinstance(person, Mapping) else list(person)
+        if isinstance(person, Mapping):
+            named = [(movie_id, NAMED, "") for movie_id in person["favorites"]]  # unless it was rated
+            given = ranking.ratings_of({**person, "ratings": [*named, *person.get("ratings", ())]}, self.catalog)[0]
+        else:
+            given = list(person)
         last = self._last
         if given != last[0]:
             ids = self.catalog.movie_ids
