@@ -27,7 +27,7 @@ from recommender.session.profiles import default_profiles_folder
 if TYPE_CHECKING:
     from recommender.serve.tokens import Tokens
 
-QUICK = ("popularity", "svd", "embedding", "content")  # in memory within a second, without a stored model
+QUICK = ("popularity", "svd", "embedding")  # in memory within a second, without a stored model
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -105,13 +105,13 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
 
     how = (reranker, Limits(rate=given.rate), given.cors, log)
     app = create_app(recommender, sorted(methods), database, tokens, __version__, *how)
+    door.listen(128)
     steps = ", ".join(f"{name} {one:.2f}" for name, one in seconds.items())
     print(f"tastevec: {len(recommender.catalog):,} movies, ready in {time.perf_counter() - began:.1f} s ({steps})")
     host = f"[{given.host}]" if ":" in given.host else given.host
     address = f"http://{host}:{door.getsockname()[1]}/"
     first = "" if len(tokens) else f"#token={tokens.make('first')}"
     print(f"tastevec: {address}{first}" + (" (this once: it is stored as a hash)" if first else ""), flush=True)
-    door.listen(128)
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, date_header=False)
     server = uvicorn.Server(config)
     server.run(sockets=[door])
@@ -120,12 +120,14 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket at the address, which nothing answers at before `listen`."""
+    if not 0 <= port < 1 << 16:
+        raise ChoiceError(f"--port {port}: give a number from 0 to 65535")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         door = socket.socket(*found[:3])
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind(found[4])
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ChoiceError(f"cannot listen at {host}, port {port} ({error}): give another --host or --port") from None
     return door
 

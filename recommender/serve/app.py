@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import html
 import json
@@ -60,6 +61,8 @@ def create_app(
     )  # fmt: skip
     app.state.log = log
     install(app)
+    # of ten movies that are shown, most were shown before: half of the time of a list
+    vars(recommender.catalog)["movie"] = functools.lru_cache(maxsize=8192)(recommender.catalog.movie)
     tastes = read_map(recommender)
     people = People(recommender, database, Chat(recommender, reranker or MMRReranker()))
     sessions, counts = Sessions(recommender, database, tastes), Counts()

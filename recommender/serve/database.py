@@ -1,7 +1,8 @@
 """What the server keeps, in one SQLite file: sessions, people, and the tastes of the chat (people/store.py).
 
-A change is one transaction of a write-ahead log, on the disk before it is answered: a process that is killed has stored
-it or has not. Several processes may share the file: a session is written over the version that was read, or not at all.
+A change is one transaction of a write-ahead log, written before it is answered: a process that is killed has stored it
+or has not; where the power fails, the last moments may be missing, never more. Several processes may share the file: a
+session is written over the version that was read, or not at all.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Database:
     def _file(self) -> sqlite3.Connection:
         if not hasattr(self._local, "file"):
             self._local.file = sqlite3.connect(self.path, timeout=10, isolation_level=None)
-            for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = FULL"):
+            for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL"):
                 self._local.file.execute(f"PRAGMA {setting}")
         file: sqlite3.Connection = self._local.file
         return file

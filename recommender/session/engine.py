@@ -56,7 +56,7 @@ class SessionEngine:
 
     def __post_init__(self) -> None:
         context = functools.partial(SessionContext, self.policy, self.catalog)
-        self._context = functools.lru_cache(maxsize=10)(context)
+        self._context = functools.lru_cache(maxsize=64)(context)
         self.signal = functools.lru_cache(maxsize=64)(self.encode)
         self._rule = functools.lru_cache(maxsize=2)(lambda familiarity: self.with_familiarity(familiarity).rule)
 

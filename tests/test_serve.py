@@ -1,0 +1,247 @@
+"""The server: every endpoint, over HTTP on loopback."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from recommender.facade import Recommender
+
+from .fake_server import Server
+from .serving import Client, application
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytestmark = pytest.mark.dev
+LETTERBOXD = "Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Heat,1995,x,5\n2020-01-01,Zzyzx Qwr,1995,x,5\n"
+LETTERBOXD += "2020-01-01,Alien,1981,x,4\n"
+
+
+@pytest.fixture(scope="module")
+def recommender():
+    return Recommender.load()
+
+
+@pytest.fixture(scope="module")
+def served(recommender, tmp_path_factory):
+    with application(recommender, tmp_path_factory.mktemp("served")) as found:
+        yield found
+
+
+@pytest.fixture
+def client(served) -> Client:
+    return served[0]
+
+
+def person(client: Client, name: str) -> Client:
+    return client.as_(client.ok("POST", "/users", {"user_id": name})["token"])
+
+
+def detail(answer, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    said = answer.json()
+    assert said["status"] == status
+    assert "\n" not in said["detail"]
+    return said["detail"]
+
+
+def test_movies_are_found_and_told_as_the_library_does(client, recommender):
+    found = client.ok("GET", "/movies/search?q=matrx&limit=3")["movies"]
+    assert [one["movie_id"] for one in found] == [one.movie_id for one in recommender.search("matrx", 3)]
+    movie, known = client.ok("GET", "/movies/2571"), recommender.search("The Matrix", 1)[0]
+    assert (movie["title"], movie["year"], movie["overview"]) == (known.title, known.year, known.overview)
+    similar = client.ok("GET", "/movies/2571/similar?limit=4")["movies"]
+    given = recommender.similar_movies(2571, 4)
+    assert [(one["movie_id"], one["by"]) for one in similar] == [(one.movie.movie_id, one.by) for one in given]
+    fits = client.ok("GET", "/movies/search/text?q=a+funny+french+movie&limit=2")
+    assert [one["fit"] for one in fits["movies"]] == [
+        one.fit for one in recommender.search_text("a funny french movie", 2)
+    ]
+    assert "French" in fits["read_as"]
+
+
+def test_recommendations_are_those_of_the_library(client, recommender):
+    asked = "/movies/recommendations?user_id=7&limit=5"
+    found = client.ok("GET", asked)
+    assert found["method"] == recommender._models.name_of(None)
+    known = [one.movie.movie_id for one in recommender.recommend(7, 5)]
+    assert [one["movie_id"] for one in found["recommendations"]] == known
+    assert client.ok("GET", f"{asked}&use_embeddings=true")["method"] == "embedding"
+    old = client.ok("GET", f"{asked}&genre=western&year_to=1970&use_context=true&familiarity=0.1")["recommendations"]
+    assert old
+    assert all("Western" in one["genres"] and one["year"] <= 1970 for one in old)
+
+
+def test_what_is_not_stored_is_refused_with_its_command(client):
+    said = detail(client("GET", "/movies/recommendations?user_id=7&method=ease"), 409)
+    assert "python -m model.train_ranking_model --method ease" in said
+
+
+def test_a_session_learns_explains_and_takes_back(client, recommender):
+    session = client.ok("POST", "/sessions", {"favorites": ["The Matrix", "Alien", 296, 318]})
+    ours = recommender.session(["The Matrix", "Alien", 296, 318])
+    for answer in ("like", "dislike", "later", "seen", "not interested", "skip"):
+        shown = ours.next()
+        assert session["movie"]["movie_id"] == shown.movie.movie_id
+        session = client.answer(session, answer)
+        ours.answer(answer)
+    path = f"/sessions/{session['session_id']}"
+    why = client.ok("GET", f"{path}?why=true")
+    assert why["score"] == pytest.approx(ours.next().score)
+    assert sum(term["value"] for term in why["because"]) == pytest.approx(why["score"])
+    assert [one["movie"]["movie_id"] for one in why["answers"] if one["answer"] == "later"] == [
+        one["movie_id"] for one in why["watchlist"]
+    ]
+    steps = [session]
+    steps.append(client.ok("POST", f"{path}/tell", {"text": "something funny and french"}))
+    wanted = {"genres": ["Comedy"], "exclude_genres": ["Horror"], "year_from": 1980, "year_to": None}
+    steps.append(client.ok("PATCH", path, {"filter": wanted}))
+    assert steps[-1]["filter"] == wanted
+    steps.append(client.ok("PATCH", path, {"familiarity": 0.9}))
+    steps.append(client.ok("PATCH", path, {"add_favorite": "Amelie"}))
+    steps.append(client.ok("PATCH", path, {"drop_favorite": 296}))
+    assert len({step["movie"]["movie_id"] for step in steps}) > 2
+    for before in reversed(steps[:-1]):
+        assert client.ok("POST", f"{path}/undo") == before
+    for _ in range(6):
+        session = client.ok("POST", f"{path}/undo")
+    assert session["answers"] == []
+    assert "nothing to undo" in detail(client("POST", f"{path}/undo"), 409)
+
+
+def test_one_answer_is_heard_once(client):
+    session = client.ok("POST", "/sessions", {"favorites": [1, 2571]})
+    path, given = f"/sessions/{session['session_id']}", {"movie_id": session["movie"]["movie_id"], "answer": "like"}
+    statuses: list[int] = []
+    ask = [
+        threading.Thread(
+            target=lambda: statuses.append(client.as_(client.token)("POST", f"{path}/answer", given).status_code)
+        )
+        for _ in range(8)
+    ]
+    for thread in ask:
+        thread.start()
+    for thread in ask:
+        thread.join()
+    assert sorted(statuses) == [200, *[409] * 7]
+    assert len(client.ok("GET", path)["answers"]) == 1
+
+
+def test_a_session_that_is_deleted_is_gone(client):
+    path = f"/sessions/{client.ok('POST', '/sessions', {'words': ['space']})['session_id']}"
+    assert client("DELETE", path).status_code == 204
+    detail(client("GET", path), 404)
+
+
+def test_a_new_person_s_ratings_count_at_once(client):
+    ana = person(client, "ana")
+    asked = "/movies/recommendations?user_id=ana&limit=20"
+    assert ana.ok("GET", asked)["method"] == "popularity"
+    assert "ana" in detail(client("POST", "/users", {"user_id": "ana"}), 409)
+    detail(client("POST", "/users", {"user_id": "1"}), 409)  # who is in the data
+    rated = [{"movie_id": 1, "rating": 5}, {"movie_id": 3114, "rating": 4.5, "timestamp": 10**9}]
+    assert ana.ok("POST", "/users/ana/ratings", rated)["n_ratings"] == 2
+    found = ana.ok("GET", asked)
+    assert found["method"] != "popularity"
+    assert not {1, 3114} & {one["movie_id"] for one in found["recommendations"]}
+    why = ana.ok("GET", "/users/ana/explain/78499")  # Toy Story 3
+    assert why["similar_to_your_favorites"][0]["movie_id"] in (1, 3114)
+    assert sum(term["value"] for term in why["because"]) == pytest.approx(why["recommendation_score"])
+    session = ana.ok("POST", "/sessions", {})
+    assert session["user_id"] == "ana"
+    shown = session["movie"]["movie_id"]
+    ana.answer(session, "dislike")
+    assert shown in [one[0] for one in ana.ok("GET", "/users/ana/export")["profile"]["answers"]]
+    assert shown not in [one["movie_id"] for one in ana.ok("GET", f"{asked}&limit=100")["recommendations"]]
+
+
+def test_ratings_join_those_of_the_data(client):
+    best = client.ok("GET", "/movies/recommendations?user_id=9&limit=1")["recommendations"][0]["movie_id"]
+    client.ok("POST", "/users/9/ratings", [{"movie_id": best, "rating": 1}])
+    again = client.ok("GET", "/movies/recommendations?user_id=9&limit=100")["recommendations"]
+    assert best not in [one["movie_id"] for one in again]
+    profile = client.ok("GET", "/users/9/export")["profile"]
+    assert len(profile["ratings"]) > 10
+
+
+def test_an_export_is_matched_and_kept_when_asked(client):
+    eve = person(client, "eve")
+    send = {"data": LETTERBOXD.encode()}
+    found = eve.ok("POST", "/imports?filename=ratings.csv", **send)
+    assert [one["movie"]["title"] for one in found["matched"]] == ["Heat"]
+    assert [one["movie"]["title"] for one in found["guessed"]] == ["Alien"]
+    assert [one["title"] for one in found["missed"]] == ["Zzyzx Qwr"]
+    assert found["applied"] == 0
+    assert eve.ok("GET", "/users/eve/export")["profile"]["favorites"] == []
+    assert eve.ok("POST", "/imports?filename=ratings.csv&apply=true", **send)["applied"] == 1
+    assert eve.ok("GET", "/users/eve/export")["profile"]["favorites"] == [6]
+    assert "Heat" in eve("GET", "/users/eve/likes.csv").text
+    said = detail(client("POST", "/imports?filename=../x.csv", data=b"what"), 409)
+    assert said.startswith("x.csv begins with")
+
+
+def test_the_chat_remembers_and_streams(client):
+    joe = person(client, "joe")
+    turn = joe.ok("POST", "/chat/joe", {"message": "I loved Heat, something funny and french"})
+    assert turn["suggestions"]
+    second = turn["suggestions"][1]["title"]
+    assert second in joe.ok("POST", "/chat/joe", {"message": "who directed the second?"})["answer"]
+    streamed = joe("POST", "/chat/joe", {"message": "older please"}, headers={"Accept": "text/event-stream"})
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    *_, last = streamed.text.strip().split("\n\n")
+    kind, data = last.split("\n")
+    assert kind == "event: turn"
+    assert json.loads(data.removeprefix("data: "))["suggestions"]
+    export = joe.ok("GET", "/users/joe/export")
+    assert export["chat"]["n_messages"] == 2  # a question is none
+    assert export["chat"]["texts"] == []
+    assert 6 in export["profile"]["favorites"]
+
+
+def test_a_person_is_deleted_down_to_the_bytes(served):
+    client, tokens, _ = served
+    zoe = person(client, "zoe-to-be-deleted")
+    session = zoe.ok("POST", "/sessions", {"words": ["unforgettable kangaroo"]})
+    zoe.ok("POST", "/chat/zoe-to-be-deleted", {"message": "something funny"})
+    files = [path for path in Path(tokens.path).parent.iterdir() if path.is_file()]
+    assert any(b"kangaroo" in path.read_bytes() for path in files)
+    assert zoe("DELETE", "/users/zoe-to-be-deleted").status_code == 204
+    files = [path for path in Path(tokens.path).parent.iterdir() if path.is_file()]
+    assert not any(b"kangaroo" in path.read_bytes() or b"zoe" in path.read_bytes() for path in files)
+    detail(zoe("GET", f"/sessions/{session['session_id']}"), 401)
+    detail(client("GET", "/users/zoe-to-be-deleted/export"), 404)
+
+
+def test_a_chat_model_chooses_and_its_words_come_as_they_are_written(recommender, tmp_path):
+    from recommender.chat.client import ChatClient
+    from recommender.chat.rerank import LLMReranker
+
+    fake = Server()
+    numbers = ("first", "second", "third", "fourth", "fifth")
+    fake.chat = lambda _: json.dumps(
+        {"picks": [{"number": 3 + i, "reason": f"reason {n}"} for i, n in enumerate(numbers)]}
+    )
+    model = LLMReranker(ChatClient.open(fake.url, "m", attempts=1))
+    with application(recommender, tmp_path, reranker=model) as (client, *_):
+        streamed = client("POST", "/chat/me", {"message": "I loved Heat"}, headers={"Accept": "text/event-stream"})
+    fake.close()
+    kinds = [event.partition("\n")[0] for event in streamed.text.strip().split("\n\n")]
+    assert kinds[-1] == "event: turn"
+    assert "event: writing" in kinds
+    assert json.loads(streamed.text.strip().split("\n")[-1].removeprefix("data: "))["reranker"] == "llm"
+
+
+def test_the_server_says_how_it_is_without_a_token_and_counts(client):
+    nobody = client.as_(None)
+    assert nobody.ok("GET", "/health")["status"] == "ok"
+    assert nobody.ok("GET", "/ready")["status"] == "ready"
+    assert "/movies/search" in nobody.ok("GET", "/openapi.json")["paths"]
+    docs = nobody("GET", "/docs")
+    assert "/sessions/{session_id}/answer" in docs.text
+    assert "//" not in docs.text.replace("http://", "")  # nothing from another host
+    client.ok("GET", "/movies/search?q=a-secret-wish")
+    counts = client("GET", "/metrics").text
+    assert 'route="/movies/search",status="200"' in counts
+    assert "secret" not in counts
