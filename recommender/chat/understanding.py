@@ -270,5 +270,5 @@ class _Reading:
         said = said or ["anything"] * self.anything
         rows, asked = (tuple(likes), tuple(dict.fromkeys([*dislikes, *unlike]))), (*more, *self.compared)
         cleared, filters = tuple(self.cleared), self.reader.read(wishes).facts
-        told = (request, reading, "; ".join(said), self.reply)
-        return Understood(*rows, feedback, self.question, asked, cleared, *told, filters)
+        text = "; ".join(said)
+        return Understood(*rows, feedback, self.question, asked, cleared, request, reading, text, self.reply, filters)
