@@ -116,7 +116,7 @@ def test_questions_are_answered_from_the_data_and_change_nothing(chat):
     assert "Alfred Hitchcock" in turn.answer
     assert turn.suggestions == ()
     assert after._replace(last=None) == before._replace(last=None)
-    assert "hitchcock" in chat.step(before, "why the first?")[1].answer
+    assert "Hitchcock" in chat.step(before, "why the first?")[1].answer
     assert "not known" in chat.step(before, "how long is number 1?")[1].answer
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_taste_leaves_the_taste_alone(chat):
     for message in ("newer", "from the 80s", "french", "I hated Pulp Fiction (1994)"):
         state, turn = talk(chat, message)
         assert state.memory.vector is None
-        assert all("your words" not in one.because for one in turn.suggestions)
+        assert all("since" not in one.because and "80" not in one.because for one in turn.suggestions)
     before, _ = talk(chat, "a heist in a casino")
     after, _ = chat.step(before, "newer")
     assert (after.memory.vector == before.memory.vector).all()

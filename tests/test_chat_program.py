@@ -48,13 +48,13 @@ tastevec: 9 movies. What do you feel like? /help, /quit
 > war
    understood: War
  1. Gamma (1982)  Action, War
-    goes with Alpha (1980) (Action); fits your words “war” (War)
+    goes with Alpha (1980) (Action); fits your words “War”
  2. The Beta (1981)  Action by Ann Lee: A movie about things.
     goes with Alpha (1980) (Action)
  3. Théta (1999)  Action
     goes with Alpha (1980) (Action)
  4. Zeta (2005)  Drama, War
-    fits your words “war” (War)
+    fits your words “War”
  5. Zeta (1990)  Action, Drama
     the nearest that is left to what you said
 > who directed it?
@@ -63,11 +63,11 @@ tastevec: 9 movies. What do you feel like? /help, /quit
 > not 2
    understood: The Beta (1981): not interested
  1. Gamma (1982)  Action, War
-    goes with Alpha (1980) (Action); fits your words “war” (War)
+    goes with Alpha (1980) (Action); fits your words “War”
  2. Théta (1999)  Action
     goes with Alpha (1980) (Action)
  3. Zeta (2005)  Drama, War
-    fits your words “war” (War)
+    fits your words “War”
  4. Zeta (1990)  Action, Drama
     the nearest that is left to what you said
  5. Iota (2001)  Comedy
@@ -77,7 +77,7 @@ tastevec: 9 movies. What do you feel like? /help, /quit
  1. Théta (1999)  Action
     goes with Alpha (1980) (Action)
  2. Zeta (2005)  Drama, War
-    fits your words “war” (War)
+    fits your words “War”
  3. Zeta (1990)  Action, Drama
     goes with Alpha (1980) (Action)
  4. Iota (2001)  Comedy
@@ -96,7 +96,7 @@ tastevec: 9 movies. What do you feel like? /help, /quit
 > /profile
    Genres: Action 1
    Top items: Alpha (1980)
-   Taste: war; disliked: The Beta (1981)
+   Taste: War; disliked: The Beta (1981)
 > /export
    where to? /export films.csv writes films-likes.csv and films-watchlist.csv
 > /nope

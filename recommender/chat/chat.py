@@ -32,6 +32,7 @@ from ..session.state import DISLIKE, FAVORITE, LATER, SEEN, STARS, Event, Reason
 from ..session.texts import standardised
 from ..text.request_facts import Fact
 from ..text.requests import Request
+from ..text.word_match import telling_words
 from . import explain
 from .profile import N_NAMES, in_own_words, profile_of
 from .rerank import Candidate, LLMReranker, Reranker, ScoreReranker
@@ -113,8 +114,10 @@ class Chat:
     def profile(self, state: ChatState) -> dict[str, str]:
         """Return what a model is told of the person, "" for what is not known."""
         rated = [(int(self.catalog.movie_ids[event.row]), _STARS.get(event.answer)) for event in state.session.events]
-        said = [explain.cut(words.text, explain.MOST_SAID) for words in state.session.utterances[-N_NAMES:]]
-        said += [f"not {labels.replace('; ', ' ')}" for labels in state.memory.refused]
+        refused = [f"not {labels.replace('; ', ' ')}" for labels in state.memory.refused]
+        readings = [(words.text, self._reading(words.text)) for words in state.session.utterances[-N_NAMES:]]
+        words = [text if telling_words(one.left) else one.read_as() for text, one in readings if tells(one)]
+        said = [*dict.fromkeys([*(explain.cut(text, explain.MOST_SAID) for text in words), *refused])]
         facts = profile_of([(movie_id, stars) for movie_id, stars in rated if stars], self.catalog, said)
         return {**facts, "In short": state.written} if state.written else facts
 
@@ -255,8 +258,8 @@ class Chat:
 
     def _reasons(self, session: SessionState, rows: Sequence[int]) -> list[list[Reason]]:
         """Return the terms that add up to the score of each movie, but for the taste."""
-        read, said_all = self.recommender.free_text.reader.read, session.utterances
-        fits = [pair for pair in zip(said_all, self.engine.fits(session)) if tells(read(pair[0].text))]
+        fits = [(self._reading(said.text), said.text, points) for said, points in
+                zip(session.utterances, self.engine.fits(session))]  # fmt: skip
         near = self._likeness(session)
         found = self.engine.explain_all(session._replace(utterances=()), rows)
         for row, reasons in zip(rows, found):
@@ -264,8 +267,14 @@ class Chat:
             for place, reason in enumerate(reasons):
                 if reason.kind in explain.LIKED:  # in the order of the events
                     reasons[place] = reason._replace(value=reason.value + next(liked))
-            reasons += [Reason("words", None, float(points[row]), said.text) for said, points in fits]
+            for reading, text, points in fits:
+                met = [fact.label for fact in reading.facts if fact.wanted and fact.rows[row] and fact.kind != "years"]
+                words = text if telling_words(reading.left) or reading.likes else ", ".join(dict.fromkeys(met))
+                reasons += [Reason("words", None, float(points[row]), words)] if words else []
         return found
+
+    def _reading(self, text: str) -> Request:
+        return self.recommender.free_text.reader.read(text)
 
     def suggestions(
         self, session: SessionState, best: Sequence[Candidate], said: Sequence[str]

@@ -40,7 +40,7 @@ def because(engine: SessionEngine, movie: Movie, reasons: Sequence[Reason]) -> s
 
 def _with_facts(engine: SessionEngine, movie: Movie, words: str) -> str:
     own = {*movie.tone, *movie.genres, *SPOKEN.get(movie.original_language, "English").split(", ")}
-    facts = [fact for fact in engine.signal(words).read_as.split("; ") if fact in own]
+    facts = [fact for fact in engine.signal(words).read_as.split("; ") if fact in own and fact not in words]
     return f"“{cut(words, MOST_SAID)}”" + (f" ({', '.join(facts)})" if facts else "")
 
 
