@@ -70,6 +70,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument(
         "--shuffles", type=int, default=1, metavar="N", help="answers of the model to average (default: 1)"
     )
+    parser.add_argument(
+        "--blend",
+        type=float,
+        default=0.25,
+        metavar="X",
+        help="share of the retrieval in a model's order (default: 0.25)",
+    )
     parser.add_common("seed", help="random seed of the shuffles (default: 0)")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="movies to show (default: 5)")
     parser.add_argument("--candidates", type=int, default=20, metavar="N", help="movies to choose from (default: 20)")
@@ -81,6 +88,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     for name in ("top", "candidates", "shuffles"):
         if not 0 < getattr(given, name) <= 100:
             raise ChoiceError(f"--{name} {getattr(given, name)}: give a number from 1 to 100")
+    if not 0 <= given.blend <= 1:
+        raise ChoiceError(f"--blend {given.blend}: give a number from 0 to 1")
     log = TurnLog(given.log) if given.log else None
     with contextlib.ExitStack() as stack:
         store = None
@@ -114,7 +123,7 @@ def open_reranker(given: argparse.Namespace, recommender: Recommender) -> Rerank
     client = ChatClient.open(given.base_url, given.model, given.key_variable)
     if given.show_request:
         client.preview = show_json if given.json else show_request
-    return LLMReranker(client, not given.ids_only, given.shuffles, given.seed)
+    return LLMReranker(client, not given.ids_only, given.shuffles, given.seed, blend=given.blend)
 
 
 def show_json(request: dict[str, Any]) -> None:

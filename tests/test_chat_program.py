@@ -364,6 +364,7 @@ FLAGS = [
     ("--top 0", "--top 0: give a number from 1 to 100"),
     ("--candidates 1000", "--candidates 1000"),
     ("--shuffles 0", "--shuffles 0"),
+    ("--blend 1.5", "--blend 1.5"),
     ("--top five", "five"),
     ("--explain --ids-only", "not allowed with"),
     ("--rerank llm", "--base-url and --model"),

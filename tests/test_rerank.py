@@ -41,7 +41,7 @@ def candidates(n: int = 20, movies=None) -> list[Candidate]:
 
 def reranker(server, timeout=5.0, **settings) -> LLMReranker:
     client = ChatClient.open(server.url, "m", timeout=timeout, attempts=2)
-    return LLMReranker(client, **{"shuffles": 0, **settings})  # candidate i has the number i + 1
+    return LLMReranker(client, **{"shuffles": 0, "blend": 0, **settings})  # candidate i has the number i + 1
 
 
 def places(*numbers) -> dict:
@@ -273,6 +273,53 @@ def test_shuffles_are_seeded_and_their_ranks_averaged(server):
     assert set(asked[:3]) == set(asked[3:])
     reranker(server, shuffles=1, seed=5).rerank(cards, {}, 5)
     assert asked[-1] not in asked[:-1]
+
+
+def test_the_order_of_retrieval_is_blended_in(server):
+    server.chat = lambda messages: json.dumps(places(20, 19, 9, 1, 12))
+    for blend, order in (
+        (0, [19, 18, 8, 0, 11]),
+        (0.25, [0, 8, 19, 18, 11]),  # .75 rank + .25 place: 2.25, 3.5, 4.75, 5.25, 5.75; then 1: 9.25
+        (0.5, [0, 8, 1, 2, 3]),  # 1.5, 5; what is not named 6 + place / 2; 7.5, 9.5, 9.5
+        (1, FIRST),
+    ):
+        found = reranker(server, blend=blend).rerank(candidates(), {}, 5)
+        assert found.order == order
+        left = 5 - len({*order} & {19, 18, 8, 0, 11})
+        assert found.status == ("ok" + f", {left} filled" * bool(left))
+
+
+def letter(top: dict[str, float]) -> Reply:
+    options = [{"token": token, "logprob": value} for token, value in top.items()]
+    content = {"content": [{"token": "C", "top_logprobs": options}]}
+    return Reply(200, {"choices": [{"message": {"content": "C"}, "logprobs": content}], "usage": {"total_tokens": 9}})
+
+
+def test_for_ids_one_letter_is_asked_for_and_its_log_probabilities_are_the_ranking(server):
+    top = {"C": -0.5, " G": -1.5, "The": -1.6, "U": -1.7, "g": -1.8, "AB": -1.9, "A": -2.5, "G": -3.0, "T": -4.0}
+    server.chat = lambda messages: letter({**top, "Ｂ": -4.5, "B": -5.0})
+    some = reranker(server, explain=False)
+    found = some.rerank(candidates(), {"Taste": "private"}, 5)
+    assert (found.order, found.status, found.tokens, found.note) == ([2, 6, 0, 19, 1], "letters", 9, "")
+    (request,) = server.requests
+    assert (request.body["max_tokens"], request.body["top_logprobs"]) == (1, 20)
+    assert "T. Movie T" in request.body["messages"][1]["content"]
+    assert "private" not in json.dumps(request.body)
+    assert some.rerank(candidates(4), {}, 3).order == [2, 0, 1], "letters of no candidate do not count"
+    some.rerank(candidates(21), {}, 5)
+    assert "top_logprobs" not in server.requests[-1].body, "more movies than letters"
+
+
+@pytest.mark.parametrize("top", [{}, {"C": -0.1, "x": -2.0}, {"C": 9.0}])
+def test_where_there_are_no_log_probabilities_numbers_are_asked_for_from_then_on(server, top):
+    server.chat = lambda messages: letter(top) if "letter" in messages[0]["content"] else J
+    some = reranker(server, explain=False)
+    found = some.rerank(candidates(), {}, 5)
+    assert (found.order, found.status, found.tokens) == (PICKED, "ok", 59)
+    assert some.rerank(candidates(), {}, 5).order == PICKED
+    assert len(server.requests) == 3
+    server.refuses = {"logprobs": "logprobs is not supported"}
+    assert reranker(server, explain=False).rerank(candidates(), {}, 5).order == PICKED
 
 
 def test_of_several_answers_those_that_can_be_read_count(server):

@@ -1,7 +1,7 @@
 """The best n of some twenty retrieved movies, by a chat model, by numbers, or for variety.
 
-llm     the mean rank of a candidate over answers, each to another shuffle of the list; what no answer names keeps its
-        order of retrieval (permutation self-consistency, arXiv 2310.07712)
+llm     (1 - b) the mean rank of a candidate over answers, each to another shuffle of the list, + b its rank in the
+        retrieval; what an answer does not name shares the mean of the ranks left (arXiv 2310.07712)
 score   a cosine01 + (1 - a) like01                        both 0..1 over the candidates
 mmr     argmax  w score - (1 - w) max cos(candidate, taken)     again and again (Carbonell and Goldstein 1998)
 
@@ -28,7 +28,7 @@ from . import prompts
 from .client import ChatClient
 
 RETRIEVAL = "retrieval order"
-STEPS = ("ok", "json_object", "text", "repaired", RETRIEVAL)  # of the ladder
+STEPS = ("ok", "letters", "json_object", "text", "repaired", RETRIEVAL)  # of the ladder
 About = Mapping[str, Any]
 
 
@@ -138,7 +138,9 @@ class LLMReranker(Reranker):
     explain: it is told what is known of the person, and says why; else ("ids") it gets the candidates with their
     scores alone, nothing that the person said or saw.  shuffles: answers to differently shuffled candidates, asked for
     at once; 0: one answer, in the order of retrieval.  off: why the model is asked no more: a key, a quota, a name.
-    show: gets what a single answer says last, while it comes, and "" at the end.
+    blend: share of the order of retrieval; up to .29 the five of 20 that an answer names stay, in another order.
+    letters: for ids, one letter is asked for, and where a server gives log-probabilities, those of all letters are the
+    ranking; once it gave none, False.  show: gets what a single answer says last, while it comes, and "" at the end.
     """
 
     client: ChatClient
@@ -146,6 +148,8 @@ class LLMReranker(Reranker):
     shuffles: int = 1
     seed: int = 0
     off: str = ""
+    blend: float = 0.25
+    letters: bool = True
     show: Optional[Callable[[str], object]] = None
     name = "llm"
 
@@ -168,7 +172,8 @@ class LLMReranker(Reranker):
             own = np.full(k, (len(vote.reasons) + k - 1) / 2)  # the mean rank of the others
             own[[*vote.reasons]] = range(len(vote.reasons))
             ranks += own
-        order = np.argsort(ranks, kind="stable")[:n].tolist()
+        blended = (1 - self.blend) * ranks / max(len(used), 1) + self.blend * np.arange(k)
+        order = np.argsort(blended, kind="stable")[:n].tolist()
         named = [next((vote.reasons[i] for vote in used if i in vote.reasons), None) for i in order]
         status = max((vote.step for vote in used), key=STEPS.index, default=RETRIEVAL)
         counts = {"dropped": sum(vote.dropped for vote in votes), "filled": named.count(None)}
@@ -189,6 +194,13 @@ class LLMReranker(Reranker):
         live = show and (lambda text: show(prompts.being_written(text, movies) or "..."))
         (self.show or str)("...")
         try:
+            if self.letters and not self.explain and len(order) <= len(prompts.LETTERS):
+                asked = prompts.letter_messages(movies, scores)
+                answer = self.client.ask(asked, max_tokens=1, n_first=len(prompts.LETTERS))
+                tokens, numbers = answer.tokens, prompts.read_letters(answer.first, len(order))
+                if len(numbers) >= n:
+                    return _Vote({order[number - 1]: "" for number in numbers}, "letters", 0, tokens)
+                self.letters = False
             for step in ("", "repaired"):
                 answer = self.client.ask(
                     messages, None if step else schema, n * (80 if self.explain else 16) + 40, show=live
