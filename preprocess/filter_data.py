@@ -11,6 +11,7 @@ until both hold, `movies_first` reverses the order.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +22,11 @@ import numpy as np
 from preprocess.steps import PipelineSettings, Run, run_steps, write_ratings, write_rows
 from recommender import cli
 from recommender.data.catalog import Catalog
-from recommender.data.errors import DataError
+from recommender.data.errors import ChoiceError, DataError
 from recommender.data.interactions import LIKED, Interactions, encode
+from recommender.data.raw.parts import read_parts
 from recommender.data.raw.ratings_table import RatingsTable, join_tables, read_ratings
-from recommender.data.raw.sources import open_source
+from recommender.data.raw.sources import PARTS, Source, open_source
 from recommender.data.splits import active_mask
 
 
@@ -34,13 +36,24 @@ def read_filtered(path: Path, settings: PipelineSettings) -> tuple[Interactions,
     Notes on an unusual file go to stderr.
     """
     source = open_source(path)
-    table = read_ratings(source)
+    table = read_parts(source) if source.parts else read_ratings(source)
     for note in (*table.notes, *source.notes):
         print(note, file=sys.stderr)
     ratings, _ = filter_ratings(table, settings)
     names = ("movieId", "title", "genres")
     rows = [(str(movie_id), *source.movie(movie_id)) for movie_id in ratings.movie_ids.tolist()]
     return ratings, Catalog([dict(zip(names, row)) for row in rows])
+
+
+def read_table(source: Source, arguments: argparse.Namespace) -> RatingsTable:
+    """Return the ratings of one set, its parts read by the engine that the flags ask for."""
+    if source.parts:
+        with cli.open_engine(arguments) as engine:
+            return read_parts(source, arguments.rating_scale, engine.map)
+    if arguments.engine != "numpy":
+        what = f"{source.files.path} has its ratings in one file, which one process reads"
+        raise ChoiceError(f"{what}: omit --engine, or put parts of them into a folder {PARTS} beside movies.csv")
+    return read_ratings(source, arguments.rating_scale)
 
 
 def filter_ratings(table: RatingsTable, settings: PipelineSettings) -> tuple[Interactions, list[str]]:
@@ -82,7 +95,7 @@ def step(run: Run, stage: Path) -> list[str]:
     """Write `ratings_filtered`, `movies_filtered.csv` and the names of ids; return the report."""
     report, tables, listed = ["filter"], [], run.sources[0].movies
     for source in run.sources:
-        table = read_ratings(source, run.arguments.rating_scale)
+        table = read_table(source, run.arguments)
         tables.append(table)
         name = f"{source.files.path.name}, {source.format}" if run.sources[1:] else source.format
         report.append(f"read {table.n_rows + table.n_dropped:,} ratings, {source.n_listed:,} movies ({name})")

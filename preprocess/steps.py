@@ -191,6 +191,7 @@ def make_parser(module: str, description: str, steps: Sequence[str]) -> Parser:
     if "filter" in steps:
         scale = "rating scale, such as 1-10 (default: 0.5-5)"
         parser.add_argument("--rating-scale", type=_scale, metavar="LOW-HIGH", help=scale)
+        parser.add_engine()
     if "metadata" in steps:
         form = f"JSON lines: movieId and any of {', '.join(FIELDS)}; repeatable, the first file with a value wins"
         parser.add_argument("--descriptions", type=Path, action="append", metavar="FILE", help=form)

@@ -22,11 +22,11 @@ import pandas as pd
 
 from ..errors import DataError
 from ..interactions import Interactions, encode
-from .cells import MAX_ID, are_names, is_rewritten, read_ids
+from .cells import are_names, is_rewritten, read_ids
 from .csv_table import STRICT, find_columns, fitted_rows
 from .raw_files import RawFiles
 from .sources import FORMATS, Format, Source
-from .times import FIRST_TIME, TIMES, as_seconds, cause, last_time, parse_times
+from .times import TIMES, as_seconds, cause, in_range, last_time, parse_times
 
 COLUMNS = ("userId", "movieId", "rating", "timestamp")
 CHUNK = 2_000_000  # rows
@@ -66,16 +66,25 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
     Raises `DataError`, naming the line, for an invalid id or rating. Cost: one pass over a file of plain numbers, else
     two; memory 24 bytes a rating and one chunk.
     """
-    layout, notes = _read_header(source.files, FORMATS[source.format])
+    layout, notes = read_header(source.files, FORMATS[source.format])
     low, high = scale or (layout.low, layout.high)
     layout = layout._replace(low=low, high=high)
-    columns = None if source.numbers or -1 in layout.positions else _read_numbers(source.files, layout)
+    columns = None if source.numbers or -1 in layout.positions else read_numbers(source.files, layout)
     n_dropped, names = 0, dict[str, dict[int, str]]()
     if not columns:
         cells, names = _read_text(source.files, layout, source.numbers, notes)
         columns, n_dropped, more = _clean(source.files, layout, cells)
         notes += more + [f"{what} ids are names: {what}_ids.csv lists their numbers" for what in names]
+    table = table_of(source.files.label(source.files.ratings_name), columns, low, high, notes)
+    return table._replace(n_dropped=n_dropped, names=names)
+
+
+def table_of(
+    label: object, columns: Sequence[np.ndarray], low: float, high: float, notes: Sequence[str]
+) -> RatingsTable:
+    """Return the table of four columns that were read from `label`, their ratings from `low` to `high`."""
     users, movies, ratings, times = columns
+    notes = list(notes)
     if (low, high) != (0.5, 5.0):
         notes.append(f"ratings from {low:g} to {high:g} are mapped to 0.5 to 5")
         ratings = 0.5 + (ratings.astype(np.float64) - low) * (4.5 / (high - low))
@@ -83,12 +92,12 @@ def read_ratings(source: Source, scale: Optional[tuple[float, float]] = None) ->
     movie_ids, movie_rows = encode(movies)
     columns = [user_rows, movie_rows, ratings.astype(np.float32, copy=False), times.astype(np.int64)]
     if len(times) > 1 and times.min() == times.max():
-        raise source.files.error(source.files.ratings_name, f"has the same time in every row, {times[0]:.0f}: {TIMES}")
+        raise DataError(f"{label} has the same time in every row, {times[0]:.0f}: {TIMES}")
     n_rows, latest = len(times), latest_of_pairs(user_rows, movie_rows, columns[3])
     if not latest.all():
         notes.append(f"{int((~latest).sum()):,} ratings dropped: the same user rated the same movie again later")
         columns = [column[latest] for column in columns]
-    return RatingsTable(Interactions.from_rows(user_ids, movie_ids, *columns), n_rows, n_dropped, notes, names)
+    return RatingsTable(Interactions.from_rows(user_ids, movie_ids, *columns), n_rows, 0, notes, {})
 
 
 def join_tables(tables: Sequence[RatingsTable]) -> RatingsTable:
@@ -127,7 +136,7 @@ def latest_of_pairs(user_rows: np.ndarray, movie_rows: np.ndarray, times: np.nda
     return keep
 
 
-def _read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
+def read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
     """Find separator and columns from the header, if there is one; return the layout and notes."""
     if not layout.has_header:
         return layout, []
@@ -159,7 +168,7 @@ def _read_header(files: RawFiles, layout: Format) -> tuple[Format, list[str]]:
     return layout._replace(separator=separator, positions=positions, width=width), notes
 
 
-def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]:
+def read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]:
     """Read a file of plain numbers in range; None for any other file."""
     parts: list[tuple[np.ndarray, ...]] = []
     dtypes = dict(zip(layout.positions, (np.int64, np.int64, np.float64, np.int64)))
@@ -183,9 +192,7 @@ def _read_numbers(files: RawFiles, layout: Format) -> Optional[list[np.ndarray]]
             )  # fmt: skip
             for frame in frames:
                 users, movies, ratings, times = (frame[position].to_numpy() for position in dtypes)
-                ids_fit = all(ids.min() >= 0 and ids.max() < MAX_ID for ids in (users, movies))
-                ratings_fit = ratings.min() >= layout.low and ratings.max() <= layout.high  # NaN compares as False
-                if not (ids_fit and ratings_fit and times.min() >= FIRST_TIME and times.max() <= last_time()):
+                if not in_range(users, movies, ratings, times, layout.low, layout.high):
                     return None
                 ids = [column.astype(np.int32) if column.max() < 2**31 else column for column in (users, movies)]
                 parts.append((*ids, ratings.astype(np.float32), times.astype(np.uint32)))

@@ -77,8 +77,12 @@ class RawFiles:
 
     def error(self, name: str, problem: str, line: Optional[int] = None) -> DataError:
         """Return an error for a file, and a line of it."""
-        label = str(self._place / self._near[name.lower()][0])
+        label = self.label(name)
         return DataError(f"{label} {problem}" if line is None else f"{label} line {line}: {problem}")
+
+    def label(self, name: str) -> Path:
+        """Return what messages call a file."""
+        return self._place / self._near[name.lower()][0]
 
     @contextlib.contextmanager
     def open(self, name: str, watch: Callable[[bytes], None] = lambda block: None) -> Iterator[io.BufferedReader]:

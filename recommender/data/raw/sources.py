@@ -29,6 +29,8 @@ from .raw_files import RawFiles
 
 IMDB_DIGITS = 7  # or more
 OFFICIAL_FOLDS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
+PARTS = "ratings"  # a folder that holds the ratings in parts: see parts.py
+_ENDINGS = (".csv", ".csv.gz", ".parquet")
 _SAMPLE = 1 << 20  # bytes of ratings that show the scale
 # The order of 100K's genre flags.
 ITEM_GENRES = (
@@ -43,7 +45,8 @@ class Source:
     """A raw data set. format: one of `FORMATS`.  movies: id -> title, genres joined by `|`.
 
     n_listed: length of its own list; `movies` of sets read together are those of all.
-    numbers: name -> id, if the ids are names.  notes: what is unusual about the list.
+    numbers: name -> id, if the ids are names.  notes: what is unusual about the list.  parts: of ratings; none for one
+    file.
     """
 
     files: RawFiles
@@ -52,6 +55,7 @@ class Source:
     numbers: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     n_listed: int = 0
+    parts: list[Path] = field(default_factory=list)
 
     def movie(self, movie_id: int) -> tuple[str, str]:
         """Return title and genres; a movie missing from the list is titled `Movie <id>`."""
@@ -72,12 +76,14 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
     If most ids are not numbers, ids are names, and numbered from 1. For a movie listed twice the first line counts.
     Raises `DataError` if the files do not match the format.
     """
-    files = RawFiles(path, {form.ratings: form.movies for form in FORMATS.values()})
-    name, possible = files.movies_name, [key for key, form in FORMATS.items() if form.ratings == files.ratings_name]
+    parts = _parts(path)
+    pairs = {form.ratings: form.movies for form in FORMATS.values()}
+    files = RawFiles(path, {"movies.csv": "movies.csv"} if parts else pairs)
+    name, possible = files.movies_name, [key for key, form in FORMATS.items() if form.movies == files.movies_name]
     if chosen is not None and chosen not in possible:
         problem = f"{files.path} has {files.ratings_name}, which is not in the format {chosen!r}"
         raise DataError(f"{problem}: omit --source-format, or give {' or '.join(possible)}")
-    source = Source(files, chosen or possible[0])
+    source = Source(files, chosen or possible[0], parts=parts)
     rows = list(FORMATS[source.format].read_movies(files, source.notes))
     ids = [cells[0].strip() for _, cells in rows]
     if not chosen and "movietweetings" in possible and max(map(len, ids), default=0) >= IMDB_DIGITS:
@@ -112,6 +118,16 @@ def open_source(path: Path, chosen: Optional[str] = None) -> Source:
         raise files.error(name, "lists no movies: give a complete file")
     source.n_listed = len(source.movies)
     return source
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return the parts of the ratings at `path` by name; none where they are one file."""
+    parts = sorted(part for part in path.glob(f"{PARTS}/*") if part.name.lower().endswith(_ENDINGS))
+    if not parts or not (path / "movies.csv").is_file():
+        return []
+    if (path / "ratings.csv").exists():
+        raise DataError(f"{path} has ratings.csv and parts of ratings in {PARTS}/: keep one")
+    return parts
 
 
 def open_sources(paths: Sequence[Path], chosen: Optional[str] = None) -> list[Source]:

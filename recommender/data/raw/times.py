@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .cells import MAX_ID
+
 # 1993: an earlier number of seconds is no time of a rating (a date may be one), and ticks of .NET are no nanoseconds.
 FIRST_TIME = 725_846_400
 _UNITS = {"": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
@@ -59,3 +61,12 @@ def cause(times: np.ndarray) -> str:
     if date := _DATE.fullmatch(shown):
         return f"has times that seem to be dates like {shown}: write {'-'.join(date.groups()[:3])}"
     return f"has times that {cause}, such as {shown}: {TIMES}"
+
+
+def in_range(
+    users: np.ndarray, movies: np.ndarray, ratings: np.ndarray, times: np.ndarray, low: float, high: float
+) -> bool:
+    """Return whether columns of numbers can be ratings."""
+    ids_fit = all(ids.min() >= 0 and ids.max() < MAX_ID for ids in (users, movies))
+    ratings_fit = ratings.min() >= low and ratings.max() <= high  # NaN compares as False
+    return bool(ids_fit and ratings_fit and times.min() >= FIRST_TIME and times.max() <= last_time())
