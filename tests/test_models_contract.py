@@ -152,6 +152,10 @@ NEEDED: dict[tuple[str, str], dict[str, Any]] = {
     **{("svd", key): {"signal": "weighted"} for key in ("half_life_days", "popularity_power")},
     **{("svd", key): {"rank": 5, "passes": 2, "block": 5} for key in ("passes", "block", "seed")},
     ("ials", "cg_steps"): {"n_sweeps": 1},
+    ("stacker", "people"): {"people": 20},
+    ("stacker", "dense"): {"dense": 30, "weights": 6},
+    ("stacker", "weights"): {"dense": 10, "weights": 6},
+    ("stacker", "movies"): {"movies": 20},
 }
 EVERY_SETTING = [
     (name, field.name)

@@ -128,6 +128,10 @@ class Ranker(ABC):
         values = np.take_along_axis(scores, np.maximum(best, 0), axis=1)
         return np.where(best < 0, -1, self.movie_ids[best]), np.where(best < 0, np.float32(-np.inf), values)
 
+    def notes(self) -> list[str]:
+        """Return what `fit` had to leave out for the size of the data, in lines for a person."""
+        return []
+
     def slots(self, prefix: str = "") -> dict[str, tuple[Ranker, str]]:
         """Return where each array that `fit` sets is: its name in the artifact -> the model and its attribute."""
         bodies = [vars(one).get("__annotations__", {}) for one in reversed(type(self).__mro__)]

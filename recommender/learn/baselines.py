@@ -79,6 +79,7 @@ class Trending(Ranker):
     times_: np.ndarray  # (n_ratings,) int64
     likes_: np.ndarray  # (n_ratings,) float64, running sum of likes within each movie
     faded_: np.ndarray  # (n_ratings,) float64, the same of 2^((time - first time) / half_life) for each like
+    _span: tuple[Any, int, int] = (None, 0, 0)  # times_, and the first and the last of them
     _keys: tuple[Any, Any] = (None, None)  # times_, and its movie and time as one number
 
     @dataclass(frozen=True)
@@ -91,28 +92,38 @@ class Trending(Ranker):
         self.starts_ = np.concatenate(([0], np.cumsum(train.movie_counts())))
         self.times_ = train.times[order]
         liked = (train.ratings[order] >= LIKED).astype(np.float64)
-        growth = liked * 2.0 ** ((self.times_ - self._origin()) / (self.settings.half_life_days * DAY))
+        growth = liked * 2.0 ** ((self.times_ - self._ends()[0]) / (self.settings.half_life_days * DAY))
         self.likes_, self.faded_ = np.empty_like(liked), np.empty_like(liked)
         for start, end in zip(self.starts_[:-1], self.starts_[1:]):
             np.cumsum(liked[start:end], out=self.likes_[start:end])
             np.cumsum(growth[start:end], out=self.faded_[start:end])
 
-    def _origin(self) -> int:
-        return int(self.times_.min()) if len(self.times_) else 0
+    def _ends(self) -> tuple[int, int]:
+        """Return the first and the last time, found once a fit."""
+        times = self.times_
+        if self._span[0] is not times:
+            self._span = (times, int(times.min()), int(times.max())) if len(times) else (times, 0, 0)
+        return self._span[1:]
+
+    def _until(self, moment: int) -> np.ndarray:
+        """Return the place of each movie's latest rating before `moment`, (n_movies,); one less where it has none."""
+        origin, latest = self._ends()
+        if moment > latest:  # a request of today: nothing is to be searched
+            return self.starts_[1:] - 1
+        n_movies, far = len(self.movie_ids), np.int64(1 << 40)
+        if self._keys[0] is not self.times_:
+            movies = np.repeat(np.arange(n_movies), np.diff(self.starts_))
+            self._keys = self.times_, movies * far + self.times_ - origin
+        return np.searchsorted(self._keys[1], np.arange(n_movies) * far + max(moment - origin, 0)) - 1
 
     def before(self, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return, before each of `moments` (B,): faded likes, all likes, days since the first rating.
 
         Each (B, n_movies) float64; a movie that nobody had rated by then has 0 in all three.
         """
-        n_movies, origin, far = len(self.movie_ids), self._origin(), np.int64(1 << 40)
-        faded, likes, age = (np.zeros((len(moments), n_movies)) for _ in range(3))
-        if self._keys[0] is not self.times_:
-            self._keys = self.times_, np.repeat(np.arange(n_movies), np.diff(self.starts_)) * far + self.times_ - origin
-        keys = self._keys[1]
+        faded, likes, age = (np.zeros((len(moments), len(self.movie_ids))) for _ in range(3))
         for line, moment in enumerate(moments):
-            since = np.clip(moment - origin, 0, far - 1)
-            last = np.searchsorted(keys, np.arange(n_movies) * far + since) - 1  # (n_movies,) latest rating before it
+            since, last = max(moment - self._ends()[0], 0), self._until(moment)
             some = last >= self.starts_[:-1]
             likes[line, some] = self.likes_[last[some]]
             faded[line, some] = self.faded_[last[some]] * 2.0 ** (-since / (self.settings.half_life_days * DAY))

@@ -23,15 +23,14 @@ from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
 from ..linalg.engine import Engine
-from .base import Ranker
+from .item_weights import ItemWeights
 
 
-class DirectedEase(Ranker):
+class DirectedEase(ItemWeights):
     """EASE with distance, order and grades."""
 
     name = "directed_ease"
     by_blocks = True
-    item_weights_: np.ndarray  # B, (n_movies, n_movies) float32, row = known movie, column = predicted movie
 
     @dataclass(frozen=True)
     class Settings:
@@ -47,7 +46,7 @@ class DirectedEase(Ranker):
         recency_reach: float = setting(5.0, "ratings over which the extra weight of the latest fades", 1e-3)
         regularisation: float = setting(50.0, "ridge penalty", 1e-6)
 
-    def _fit(self, train: Interactions) -> None:
+    def _weights(self, train: Interactions) -> np.ndarray:
         """Solve in closed form: O(sum of squared row lengths) pairs, then two products of n_movies^3, float32."""
         settings = self.settings
         longest = int(np.diff(train.indptr).max(initial=0))
@@ -61,7 +60,7 @@ class DirectedEase(Ranker):
         B = P @ T
         B -= P * (B.diagonal() / P.diagonal())
         np.fill_diagonal(B, 0)
-        self.item_weights_ = B
+        return B
 
     def _known(self, ratings: np.ndarray) -> np.ndarray:
         return grades(ratings, self.settings.x_middle, self.settings.x_low)
@@ -69,7 +68,7 @@ class DirectedEase(Ranker):
     def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         d = np.arange(len(movies))[::-1]  # 0 = the latest
         recency = self.settings.recency_base + np.exp(-d / self.settings.recency_reach)
-        return (self._known(ratings) * recency).astype(np.float32) @ self.item_weights_.take(movies, axis=0)
+        return self._weighted((self._known(ratings) * recency).astype(np.float32), movies)
 
 
 def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> np.ndarray:

@@ -17,27 +17,24 @@ from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
 from ..linalg.engine import Engine
-from ..linalg.rows import weighted_rows
-from .base import Ranker
+from .item_weights import ItemWeights
 
 
-class Ease(Ranker):
+class Ease(ItemWeights):
     """EASE."""
 
     name = "ease"
     by_blocks = True
-    item_weights_: np.ndarray  # B, (n_movies, n_movies) float32, row = known movie, column = predicted movie
 
     @dataclass(frozen=True)
     class Settings:
         values: str = setting("ratings", "what a rating counts as", choices=("likes", "ratings"))
         regularisation: float = setting(4000.0, "ridge penalty, in the units of X'X: about 150 for likes", 1e-6)
 
-    def _fit(self, train: Interactions) -> None:
+    def _weights(self, train: Interactions) -> np.ndarray:
         """Solve in closed form: O(sum of squared row lengths) for X'X, n_movies^3 for the inverse, float32."""
-        self.item_weights_ = item_weights(
-            gram(train, self._values(train.ratings), self.engine), self.settings.regularisation
-        )
+        return item_weights(gram(train, self._values(train.ratings), self.engine), self.settings.regularisation)
+
 
     def _values(self, ratings: np.ndarray) -> np.ndarray:
         return ratings if self.settings.values == "ratings" else (ratings >= LIKED).astype(np.float32)
@@ -45,7 +42,7 @@ class Ease(Ranker):
     def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         x = self._values(ratings)
         used = np.flatnonzero(x)
-        return weighted_rows(x[used], self.item_weights_, movies[used])  # x B, (n_movies,)
+        return self._weighted(x[used], movies[used])
 
 
 def gram(data: Interactions, values: np.ndarray, engine: Engine) -> np.ndarray:

@@ -13,6 +13,10 @@ put what was liked next on top. One round cuts after 75%, the other at a break (
 continue a sitting; a ranking tuned to that alone is worse than EASE after a break) and chooses the ridges of EASE and
 iALS, since dense data want stronger ones. Last, the models are fitted on all.
 
+Of more than `people` users a sample takes part in the two rounds, whose models are fitted on the sample: the networks
+have some thousand parameters. Of more than `dense` movies the linear models keep the largest weights of each row, and
+of more than `movies` they know the most rated; for the others the score of iALS stands in for theirs.
+
 Source: Breiman, Stacked Regressions (1996), for weights learned on what the models have not seen.
 """
 
@@ -35,6 +39,7 @@ from .directed_ease import DirectedEase
 from .ease import Ease
 from .features import release_years
 from .ials import Ials
+from .item_weights import most_rated
 from .ranking_network import Network
 from .rating_predictor import RatingPredictor
 
@@ -50,11 +55,13 @@ class Stacker(Ranker):
     """`parts` are the models beneath. Without a catalog the scores of genres and of newness are 0."""
 
     name = "stacker"
+    optional = frozenset({"covered.npy", *(f"{part}.item_columns.npy" for part in SCORES[:3])})
     W_: np.ndarray  # (networks, n_features, n_hidden) float32; b_, v_, w_ likewise, see `Network`
     b_: np.ndarray
     v_: np.ndarray
     w_: np.ndarray
     years_: np.ndarray  # (n_movies,) float32
+    covered_: np.ndarray = np.ones(0, dtype=bool)  # (n_movies,), whether the first three scores know the movie
     ridges_: np.ndarray  # (2,) float64, the choice from `RIDGES`
 
     @dataclass(frozen=True)
@@ -65,16 +72,19 @@ class Stacker(Ranker):
         epochs: int = setting(40, "passes over the training lists", 1)
         rate: float = setting(0.003, "Adam's learning rate", 1e-6)
         l2: float = setting(0.01, "penalty on the networks' weights", 0)
+        people: int = setting(25_000, "users on whose histories the networks learn; of more a sample", 1)
+        dense: int = setting(10_000, "movies up to which all weights of a movie on others are kept", 1)
+        weights: int = setting(400, "of more movies, the weights of each that are kept: the largest", 1)
+        movies: int = setting(20_000, "movies, the most rated, with such weights; iALS stands in for the rest", 1)
         break_seconds: int = setting(86_400, "a pause between two ratings that counts as coming back", 1)
         seed: int = setting(0, "seed of the cuts and of the networks", 0)
 
     def __init__(self, catalog: Optional[Catalog] = None, **settings: Any) -> None:
         super().__init__(catalog, **settings)
         self.trending = Trending(half_life_days=60)
+        self.linear = DirectedEase(), DirectedEase(x_middle=1, x_low=1, y_other=1), Ease(values="ratings")
         self.parts = {
-            "directed": DirectedEase(),
-            "exposure": DirectedEase(x_middle=1, x_low=1, y_other=1),
-            "ease": Ease(values="ratings"),
+            **dict(zip(SCORES, self.linear)),
             "ials": Ials(factors=64, alpha=3, recency_floor=0.07, recency_span=5),
             "rating": RatingPredictor(catalog),
             "content": Content(catalog, keywords=False, popularity=0),
@@ -85,9 +95,12 @@ class Stacker(Ranker):
         """Fit the models three times, on two rounds of cuts and on everything, and the networks once."""
         chosen = self.settings
         rng = np.random.default_rng(chosen.seed)
-        cuts = cut_lengths(train, chosen.break_seconds, rng)
-        self._choose_ridges(*cut(train, cuts[1]))
-        rounds = [self._lists(train, lengths) for lengths in cuts]
+        some = train
+        if train.n_users > chosen.people:
+            some = train.select(np.sort(rng.choice(train.n_users, chosen.people, replace=False)))
+        cuts = cut_lengths(some, chosen.break_seconds, rng)
+        self._choose_ridges(*cut(some, cuts[1]))
+        rounds = [self._lists(some, lengths) for lengths in cuts]
         lists, targets = (np.concatenate(part) for part in zip(*rounds))
         blend = np.zeros(N_FEATURES, dtype=np.float32)
         blend[:N_BLEND] = 1 / N_BLEND
@@ -101,6 +114,7 @@ class Stacker(Ranker):
     def _choose_ridges(self, known: Interactions, following: Interactions) -> None:
         """Take the ridges of `RIDGES` with which the parts, fitted on `known`, rank best what is liked next."""
         liked = following.take(following.ratings >= LIKED)
+        self._limit(known.n_movies)
         found = []
         for name, ridges in RIDGES.items():
             gains = []
@@ -110,6 +124,28 @@ class Stacker(Ranker):
             found.append(ridges[int(np.argmax(gains))])
             self._regularise(name, found[-1])
         self.ridges_ = np.array(found)
+
+    def _limit(self, n_movies: int) -> None:
+        """Tell the linear models how many weights they keep, of how many movies."""
+        chosen = self.settings
+        for model in self.linear:
+            large = n_movies > min(chosen.dense, chosen.movies)
+            model.kept, model.most = (chosen.weights, chosen.movies) if large else (None, None)
+
+    def notes(self) -> list[str]:
+        chosen, n_movies = self.settings, len(self.movie_ids)
+        if self.linear[0].kept is None:
+            return []
+        size = sum(model.item_weights_.nbytes + model.item_columns_.nbytes for model in self.linear)
+        lost = ", ".join(f"{1 - model.share_kept:.2%}" for model in self.linear)
+        lines = [
+            f"weights of movies on movies: the largest {chosen.weights:,} of each kept, {size / 1e6:,.0f} MB; "
+            f"lost of the squares of directed, exposure, ease: {lost}"
+        ]
+        if n_movies > chosen.movies:
+            few = n_movies - chosen.movies
+            lines.append(f"such weights for the {chosen.movies:,} most rated movies; iALS ranks the other {few:,}")
+        return lines
 
     def _regularise(self, name: str, ridge: float) -> None:
         self.parts[name].settings = replace(self.parts[name].settings, regularisation=float(ridge))
@@ -123,6 +159,8 @@ class Stacker(Ranker):
         """Fit the models beneath."""
         for model in self.parts.values():
             model.fit(train)
+        self.covered_ = np.zeros(train.n_movies, dtype=bool)
+        self.covered_[most_rated(train, self.linear[0].most)] = True
         self.years_ = release_years(self.catalog, train.movie_ids).astype(np.float32)
 
     def _lists(self, train: Interactions, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +207,10 @@ class Stacker(Ranker):
         columns += [np.log1p(10 * faded), np.log1p(likes), np.log1p(age), np.where(self.years_ > 0, newness, 0)]
         unseen = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
         mask_seen(unseen, history, user_rows)
-        return np.stack([standardized(column, unseen == 0) for column in columns], axis=-1)
+        scores = np.stack([standardized(column, unseen == 0) for column in columns], axis=-1)
+        if not self.covered_.all():
+            scores[:, ~self.covered_, :3] = scores[:, ~self.covered_, 3:4]
+        return scores
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         moments = last_times(history, user_rows) if at is None else at
