@@ -68,7 +68,10 @@ class DirectedEase(ItemWeights):
     def _score_user(self, movies: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         d = np.arange(len(movies))[::-1]  # 0 = the latest
         recency = self.settings.recency_base + np.exp(-d / self.settings.recency_reach)
-        return self._weighted((self._known(ratings) * recency).astype(np.float32), movies)
+        x = (self._known(ratings) * recency).astype(np.float32)
+        if not self.item_columns_.size:  # one product: the stacker's published figures hold for its rounding
+            return x @ self.item_weights_.take(movies, axis=0)
+        return self._weighted(x, movies)
 
 
 def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> np.ndarray:
