@@ -35,7 +35,6 @@ class Ease(ItemWeights):
         """Solve in closed form: O(sum of squared row lengths) for X'X, n_movies^3 for the inverse, float32."""
         return item_weights(gram(train, self._values(train.ratings), self.engine), self.settings.regularisation)
 
-
     def _values(self, ratings: np.ndarray) -> np.ndarray:
         return ratings if self.settings.values == "ratings" else (ratings >= LIKED).astype(np.float32)
 
