@@ -10,8 +10,7 @@ import pytest
 
 from recommender.learn.baselines import Trending
 from recommender.learn.directed_ease import DirectedEase
-from recommender.learn.ease import Ease
-from recommender.learn.item_weights import most_rated, of_movies
+from recommender.learn.ease import Ease, most_rated, of_movies
 from recommender.learn.stacker import SCORES, Stacker
 from tests.tiny import random_ratings
 

@@ -23,7 +23,7 @@ from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
 from ..linalg.engine import Engine
-from .item_weights import ItemWeights
+from .ease import ItemWeights
 
 
 class DirectedEase(ItemWeights):

@@ -36,10 +36,9 @@ from .base import Ranker, best_unseen, last_times, mask_seen
 from .baselines import Trending
 from .content import Content
 from .directed_ease import DirectedEase
-from .ease import Ease
+from .ease import Ease, most_rated
 from .features import release_years
 from .ials import Ials
-from .item_weights import most_rated
 from .ranking_network import Network
 from .rating_predictor import RatingPredictor
 
