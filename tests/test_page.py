@@ -72,7 +72,7 @@ class Visit:
     def pick(self, *titles):
         for title in titles:
             n = self.page.locator("#picks li").count()
-            self.page.fill("#pick", title)
+            self.page.get_by_label("Movies you love").fill(title)
             self.page.wait_for_selector("#pick[aria-expanded=true]")
             self.page.press("#pick", "Enter")
             self.page.wait_for_selector(f"#picks li:nth-child({n + 1})")
@@ -126,6 +126,19 @@ def test_a_whole_visit(visit):
         shown.append(one.text("#movie-title"))
     assert len(set(shown)) == 11
     assert one.text("#n-answers") == "10"
+    said = [
+        "not for me",
+        "liked",
+        "want to see",
+        "liked",
+        "liked",
+        "skipped",
+        "seen",
+        "want to see",
+        "not for me",
+        "liked",
+    ]
+    assert [text.strip() for text in page.locator("#history span").all_text_contents()] == said
     one.press("u")
     assert one.text("#movie-title") == shown[9]
     assert one.text("#n-answers") == "9"
@@ -134,9 +147,12 @@ def test_a_whole_visit(visit):
     values = [float(text.replace("−", "-")) for text in page.locator(".because .value").all_inner_texts()]
     assert len(values) > 6
     assert sum(values[:-1]) == pytest.approx(values[-1], abs=0.005 * len(values))
-    ends = page.eval_on_selector_all(".track i", "all => all.map(e => [e.offsetLeft, e.offsetLeft + e.offsetWidth])")
-    for (left, right), (next_left, next_right) in zip(ends, ends[1:-1]):
-        assert min(abs(a - b) for a in (left, right) for b in (next_left, next_right)) <= 3  # each begins at an end
+    bars = page.eval_on_selector_all(".track i", "all => all.map(e => [e.offsetLeft, e.offsetWidth])")
+    zero, point = page.eval_on_selector(".track b", "e => e.offsetLeft"), bars[-1][1] / abs(values[-1])
+    for i, (left, width) in enumerate(bars[:-1]):  # each begins where the one above has ended
+        ends = sum(values[:i]), sum(values[: i + 1])
+        assert (left - zero) / point == pytest.approx(min(ends), abs=0.1)
+        assert width / point == pytest.approx(abs(values[i]), abs=0.1)
 
     page.fill("#words", "something slow and French")
     page.press("#words", "Enter")
