@@ -1,6 +1,9 @@
 """The server: every endpoint, over HTTP on loopback."""
 
 import json
+import re
+import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -245,3 +248,19 @@ def test_the_server_says_how_it_is_without_a_token_and_counts(client):
     counts = client("GET", "/metrics").text
     assert 'route="/movies/search",status="200"' in counts
     assert "secret" not in counts
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_the_examples_with_curl_run(client, tmp_path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall(r"```sh\n(.*?)```", readme, flags=re.DOTALL) if "curl" in block)
+    made, *commands = example.strip().split("\n")
+    assert re.fullmatch(r"TOKEN=\$\(\.venv/bin/python -m model\.serve --new-token \w+\)", made)
+    for command in commands:
+        command = command.replace("http://127.0.0.1:8000", client.url)
+        done = subprocess.run(
+            ["bash", "-c", command], env={"TOKEN": client.token or ""}, capture_output=True, text=True
+        )
+        found = json.loads(done.stdout)
+        assert "status" not in found or found["status"] == "ok", found
+        assert found.get("movies") or found.get("recommendations") or found.get("movie") or found.get("suggestions")
