@@ -96,8 +96,6 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
     names = [None, *QUICK, *given.method]
     seconds = {"data": time.perf_counter() - began, **recommender.warm(names)}
     methods = {recommender._models.name_of(name) for name in names}
-    for note in recommender.notes:
-        print(f"tastevec: {note}", file=sys.stderr)
 
     def log(line: str) -> None:
         if given.log or " " not in line.partition(" at ")[0]:
@@ -105,6 +103,8 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
 
     how = (reranker, Limits(rate=given.rate), given.cors, log)
     app = create_app(recommender, sorted(methods), database, tokens, __version__, *how)
+    for note in recommender.notes:
+        print(f"tastevec: {note}", file=sys.stderr)
     door.listen(128)
     steps = ", ".join(f"{name} {one:.2f}" for name, one in seconds.items())
     print(f"tastevec: {len(recommender.catalog):,} movies, ready in {time.perf_counter() - began:.1f} s ({steps})")

@@ -92,7 +92,7 @@ class Api:
         use_context: shapes.Flag = False,
         method: Optional[str] = None,
         familiarity: Optional[shapes.Share] = None,
-        genre: Annotated[Optional[shapes.Names], Query()] = None,
+        genre: Annotated[Optional[list[str]], Query(max_length=50)] = None,
         year_from: Optional[shapes.Year] = None,
         year_to: Optional[shapes.Year] = None,
     ) -> Response:
@@ -116,7 +116,7 @@ class Api:
     def shown(self, movie: Any) -> dict[str, Any]:
         return self.sessions.full[self.catalog.row_of(movie.movie_id)]
 
-    async def start(self, request: Request, given: shapes.NewSession) -> Response:
+    def start(self, request: Request, given: shapes.NewSession) -> Response:
         """Start a session from favorites, from words, or from both."""
         person = given.user_id or caller(request).person
         if person:
@@ -139,7 +139,7 @@ class Api:
         """Tell a session, and with `why` the terms that add up to the score of its movie."""
         return Json(self.sessions.view(self.saved(request, session_id), why))
 
-    async def change(self, request: Request, session_id: str, given: shapes.Change) -> Response:
+    def change(self, request: Request, session_id: str, given: shapes.Change) -> Response:
         """Change the dial, the filter or the favorites."""
         engine = self.sessions.engine
 
@@ -164,7 +164,7 @@ class Api:
 
         return self.stepped(request, session_id, step)
 
-    async def tell(self, request: Request, session_id: str, given: shapes.Told) -> Response:
+    def tell(self, request: Request, session_id: str, given: shapes.Told) -> Response:
         """Say in words what is wanted."""
         return self.stepped(request, session_id, lambda state: self.sessions.engine.tell(state, given.text))
 

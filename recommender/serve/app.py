@@ -78,14 +78,7 @@ def create_app(
     document(app, frozenset(_OPEN_DOCS))
     about = _bytes(about_page(app.openapi()).encode(), _TYPES[".html"])
     app.router.routes.append(Route("/docs", about))
-    given: dict[str, Any] = {
-        "tokens": tokens,
-        "limits": limits,
-        "pages": frozenset(pages),
-        "log": log,
-        "counts": counts,
-    }
-    app.add_middleware(Gate, **given)
+    app.add_middleware(Gate, tokens=tokens, limits=limits, pages=frozenset(pages), log=log, counts=counts)
     if cors:
         headers = ["Authorization", "Content-Type"]
         app.add_middleware(CORSMiddleware, allow_origins=list(cors), allow_methods=["*"], allow_headers=headers)

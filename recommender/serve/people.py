@@ -48,7 +48,7 @@ class People:
         self.recommender, self.catalog, self.database, self.chat = recommender, recommender.catalog, database, chat
         self._in_data = {*recommender._models.history.user_ids.tolist()}
         self._matcher = Matcher(self.catalog)
-        self._talks: OrderedDict[str, _Talk] = OrderedDict()
+        self._talks, self._lock = OrderedDict[str, _Talk](), threading.Lock()
 
     def in_data(self, person: str) -> bool:
         return person.isdecimal() and str(int(person)) == person and int(person) in self._in_data
@@ -147,15 +147,17 @@ class People:
 
     def forget(self, person: str) -> bool:
         """Delete all that is kept of a person, for good; return whether there was anything."""
-        self._talks.pop(person, None)
+        with self._lock:
+            self._talks.pop(person, None)
         return self.database.forget(person)
 
     def say(self, person: str, message: str, show: Optional[Callable[[str], Any]] = None) -> dict[str, Any]:
         """Return the answer of the chat; what it learned is stored before.  show: gets what a model is writing."""
-        talk = self._talks.setdefault(person, _Talk())
-        self._talks.move_to_end(person)
-        while len(self._talks) > _MOST_TALKS:
-            self._talks.popitem(last=False)
+        with self._lock:
+            talk = self._talks.pop(person, None) or _Talk()
+            self._talks[person] = talk  # now the latest
+            while len(self._talks) > _MOST_TALKS:
+                self._talks.popitem(last=False)
         chat = self.chat
         if show and isinstance(chat.reranker, LLMReranker):
             chat = _with(chat, replace(chat.reranker, show=show))

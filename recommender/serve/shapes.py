@@ -15,7 +15,7 @@ PERSON = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 
 def _flag(value: object) -> object:
-    return {"true": True, "false": False}.get(str(value), "neither true nor false")
+    return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value), "neither")
 
 
 def _whole(value: object) -> object:

@@ -58,7 +58,8 @@ class Tokens:
         id_, secret = match.groups() if match else ("", "")
         line = self._lines.get(id_, {})
         same = hmac.compare_digest(_hash(secret), line.get("hash", _NOBODY))
-        alive = not line.get("ends") or line["ends"] > time.time()
+        now, ends = time.time(), line.get("ends", 0)
+        alive = not ends or ends > now
         return Caller(id_, line["name"], line["person"], line["ends"]) if same and line and alive else None
 
     def make(self, name: str, person: Optional[str] = None, days: float = 0) -> str:
