@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional, TypeVar
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -46,6 +46,7 @@ from recommender.text.dialogues import read_dialogues
 
 RETRIEVAL, NAMES = "retrieval", ("score", "mmr", "llm")
 TABLES = {"mean (95% interval)": ["ndcg@5", "recall@5", "cosine", "variance", "repeats", "shuffles"]}
+T = TypeVar("T")
 CSV, SAMPLES, TITLE = "chat.csv", "samples.md", "# Replayed chats"
 
 
@@ -136,14 +137,12 @@ def check_flags(given: argparse.Namespace) -> None:
 def replayed(given: argparse.Namespace, recommender: Recommender) -> tuple[list[Moment], str]:
     """Return the moments, and what they are."""
     if given.dialogues:
-        found, what = (
-            replay.of_dialogues(recommender, read_dialogues(given.dialogues, "redial"), given.split),
-            "dialogues",
-        )
+        what, dialogues = "dialogues", read_dialogues(given.dialogues, "redial")
+        found = replay.of_dialogues(recommender, with_progress(dialogues, what), given.split)
     else:
-        ratings, of_folds = load_all(recommender.folder), (given.folds, given.favorites, [given.seed])
+        what, ratings, of_folds = "people", load_all(recommender.folder), (given.folds, given.favorites, [given.seed])
         folds = make_folds(ratings, recommender.catalog, *of_folds, last_user=given.last_user)
-        found, what = replay.of_people(recommender, folds, given.split, given.turns), "people"
+        found = replay.of_people(recommender, with_progress(folds, "folds"), given.split, given.turns)
     moments = [*found]
     if not moments:
         raise DataError(f"no {what} of {given.split} have a liked movie to find: use more data, or the other --split")
@@ -152,8 +151,16 @@ def replayed(given: argparse.Namespace, recommender: Recommender) -> tuple[list[
     return moments, what
 
 
+def with_progress(values: Sequence[T], unit: str) -> Iterator[T]:
+    progress = cli.Progress("replaying", unit)
+    for number, value in enumerate(values):
+        progress(number, len(values))
+        yield value
+    progress(len(values), len(values))
+
+
 def open_client(given: argparse.Namespace) -> RecordedClient:
-    client = RecordedClient.open(given.base_url, given.model, given.key_variable)
+    client = RecordedClient.open(given.base_url, given.model, given.key_variable, timeout=300)
     assert isinstance(client, RecordedClient)
     client.folder = given.checkpoint
     return client
@@ -167,12 +174,12 @@ def make_rerankers(given: argparse.Namespace, client: Optional[RecordedClient]) 
             raise ChoiceError("--rerank llm needs a chat model: give --base-url and --model")
         return LLMReranker(client, **{"explain": not given.ids_only, "seed": given.seed, **settings})
 
-    makers = {"score": replay.by_likes, "mmr": MMRReranker, "llm": make_llm}
+    makers: dict[str, Callable[..., Reranker]] = {"score": replay.by_likes, "mmr": MMRReranker, "llm": make_llm}
     found: dict[str, Optional[Reranker]] = {RETRIEVAL: None}
     for text in split_list(given.rerank, "--rerank"):
         spec = Spec.parse(text, NAMES, "re-ranker")
         try:
-            found[spec.label] = makers[spec.name](**spec.settings)  # type: ignore[operator]
+            found[spec.label] = makers[spec.name](**spec.settings)
         except TypeError as error:
             raise ChoiceError(f"--rerank {text}: {error}") from None
     return found
