@@ -206,6 +206,20 @@ def test_a_lying_model_gives_five_candidates_and_a_true_status(server, said, ord
     assert found.note.isprintable()
     assert bool(found.note) == (status == RETRIEVAL)
     assert len(server.requests) == (2 if status == RETRIEVAL else 1), "one repair and no more"
+    shown: list[str] = []
+    live = reranker(server, show=shown.append).rerank(candidates(), {"Taste": "crime"}, 5)
+    assert (live.order, live.status) == (order, status), "the same as a stream"
+    assert (shown[0], shown[-1]) == ("...", "")
+    assert all(text.isprintable() and len(text) < 400 for text in shown)
+
+
+def test_a_stream_that_is_cut_is_told_as_what_came_of_it(server):
+    events = says(J, stream=True).body.split("\n\n")
+    server.chat = lambda messages: Reply(200, "\n\n".join(events[:6]) + "\n\n", {"Content-Length": "9999"}, cut=9000)
+    shown: list[str] = []
+    found = reranker(server, show=shown.append).rerank(candidates(), {}, 5)
+    assert (found.order, found.status) == ([6, 2, 8, 0, 1], "text, 2 filled")
+    assert "Movie I (1998)" in shown
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.status} {str(fault.body)[:30]}")
