@@ -6,6 +6,9 @@
     python -m model.finetune_movie_pref start --base-url https://api.openai.com/v1 --model gpt-4.1-mini-2025-04-14
     python -m model.finetune_movie_pref status
 
+OpenAI ends tuning on 2027-01-06, for new organizations it has; every service with the same interface will do, and
+`python -m model.train_like_model` learns the same without one, or shows examples to a chat model (--shots).
+
 `start` uploads, makes the job and waits for it; stopped at any moment, it goes on where it was.
 """
 

@@ -31,6 +31,7 @@ from recommender.session.cold_start import load_texts
 from recommender.text.registry import DEFAULT_BACKEND, names
 
 K = 10  # of nDCG
+SHOTS = "answers of training people that a chat model sees first, 0 for a model tuned on them (default: %(default)s)"
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -44,6 +45,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_common("base-url", "model")
     add("--key-variable", default="", metavar="NAME", help="environment variable with the key of the chat model")
     add("--most", type=cli.whole_number, default=200, metavar="N", help="examples that a chat model answers at most")
+    add("--shots", type=cli.whole_number, default=5, metavar="N", help=SHOTS)
     given = parser.parse_args(argv)
     if bool(given.base_url) != bool(given.model):
         parser.error("--base-url and --model go together")
@@ -68,8 +70,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         sizes = np.cumsum([len(one.candidates) for one in test])
         few = test[: max(1, int(np.searchsorted(sizes, given.most, "right")))]
         client = ChatClient.open(given.base_url, given.model, given.key_variable)
-        found[given.model] = answers(ChatLikes(client, catalog), few)
-        n = len(found[given.model])
+        shots = preferences.shots_of(train, given.shots, catalog)
+        name = f"{given.model}, {len(shots) // 2} shots"
+        found[name] = answers(ChatLikes(client, catalog, shots), few)
+        n = len(found[name])
         print_table(few, actual[:n], {name: values[:n] for name, values in found.items()})
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from model import finetune_movie_pref, train_like_model
 from recommender import Recommender
+from recommender.chat import preferences
 from recommender.chat.client import ChatClient
 from recommender.chat.likes import SCALE, ChatLikes, LikeRidge, Likes, expected_digit
 from recommender.data.catalog import Catalog
@@ -199,7 +200,32 @@ def test_a_chat_model_answers_the_same_examples(folder, server, capsys):
     train(folder, "--base-url", server.url, "--model", "tiny", "--most", 9)
     told = capsys.readouterr().out.splitlines()
     assert len(server.requests) == 8, "whole people, at most 9 examples"
-    assert told[-1].split() == ["tiny", "1.000", "1.000", "0.000", "1.000"]
+    assert told[-1].split() == ["tiny,", "5", "shots", "1.000", "1.000", "0.000", "1.000"]
+
+
+def test_shots_are_of_people_learned_from_and_as_even_as_can_be(folder, server):
+    heard = []
+    server.chat = lambda messages: heard.append(messages) or "4"
+    flags = ["--base-url", server.url, "--model", "tiny", "--most", 4]
+    train(folder, *flags, "--shots", 3)
+    train(folder, *flags, "--shots", 0)
+    shown, alone = heard[0], heard[-1]
+    assert [message["role"] for message in shown] == ["system", *["user", "assistant"] * 3, "user"]
+    stars = [int(message["content"]) for message in shown[2::2]]
+    assert len({*stars}) == 3
+    assert [message["role"] for message in alone] == ["system", "user"]
+    assert alone[1] == heard[len(heard) // 2 - 1][-1]
+    catalog = Catalog.load(folder / "processed")
+    people = [json.loads(line) for line in (folder / "pref" / "people.jsonl").read_text().splitlines()]
+    wanted = {
+        (json.dumps(preferences.profile_of(one["profile"], catalog)), str(catalog.movie(catalog.row_of(m))), s)
+        for one in people
+        if one["part"] == "train"
+        for m, s in one["candidates"]
+    }
+    for question, answer in zip(shown[1:-1:2], stars):
+        asked = json.loads(question["content"])
+        assert (json.dumps(asked["person"]), asked["movie"]["title"], answer) in wanted
 
 
 def test_bad_input_is_one_line(folder, tmp_path):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
@@ -139,15 +139,17 @@ class Likes:
 class ChatLikes:
     """`predict_like_score` by a chat model, tuned on such questions or not."""
 
-    def __init__(self, client: ChatClient, catalog: Catalog) -> None:
-        self.client, self.catalog = client, catalog
+    def __init__(self, client: ChatClient, catalog: Catalog, shots: Sequence[Mapping[str, str]] = ()) -> None:
+        """shots: questions and answers of other people that go before each question."""
+        self.client, self.catalog, self.shots = client, catalog, shots
 
     def predict_like_score(self, person: Person, movie: Union[Movie, int]) -> float:
         """Return 1 to 5, 3 where the answer holds no such number; raises `WebError` where there is no answer."""
         given = ranking.ratings_of(person, self.catalog)[0] if isinstance(person, Mapping) else person
         about = profile_of([(one[0], one[1]) for one in given], self.catalog)
         movie_id = movie.movie_id if isinstance(movie, Movie) else movie
-        answer = self.client.ask(messages(about, movie_id, self.catalog), max_tokens=16, n_first=20)
+        task, question = messages(about, movie_id, self.catalog)
+        answer = self.client.ask([task, *self.shots, question], max_tokens=16, n_first=20)
         return expected_digit(answer.first, answer.text)
 
 

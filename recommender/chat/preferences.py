@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,6 +111,17 @@ def messages(about: Mapping[str, str], movie_id: int, catalog: Catalog) -> list[
     fields = {"title": str(movie), "genres": ", ".join(movie.genres), "plot": movie.overview[:PLOT]}
     asked = {"person": about, "movie": {name: text for name, text in fields.items() if text}}
     return [{"role": "system", "content": TASK}, {"role": "user", "content": json.dumps(asked, ensure_ascii=False)}]
+
+
+def shots_of(people: Sequence[Person], n: int, catalog: Catalog) -> list[dict[str, str]]:
+    """Return n questions with their answers, each of another person, and of all stars about as many."""
+    shots, used = list[dict[str, str]](), Counter[int]()
+    for one in people[:n]:
+        movie_id, stars = min(one.candidates, key=lambda candidate: used[candidate[1]])
+        used[stars] += 1
+        question = messages(profile_of(one.profile, catalog), movie_id, catalog)[1]
+        shots += [question, {"role": "assistant", "content": str(stars)}]
+    return shots
 
 
 def write_chat(people: Iterable[Person], catalog: Catalog, path: Path, most: int, seed: int) -> None:
