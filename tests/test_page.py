@@ -16,18 +16,11 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.browser
-playwright = pytest.importorskip("playwright.sync_api")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-pytest.importorskip("fastapi")
-
-expect = playwright.expect
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FOUR = ("blade runner", "amelie", "heat 1995", "alien")
 EVIL = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>\x07 ‮שלום 🎬'
-if CHROMIUM is None:
-    pytest.skip("no Chromium here", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +38,10 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("fastapi")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
     with playwright.sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
@@ -94,8 +91,12 @@ class Visit:
         return self.page.inner_text(selector)
 
     def axe(self):
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright")
         found = axe.Axe().run(self.page).response["violations"]
         return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
+
+    def wait(self, selector, text):
+        self.page.locator(selector, has_text=text).wait_for(state="attached")
 
     def fits(self):
         return self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -162,7 +163,7 @@ def test_a_whole_visit(visit):
     assert "something slow and French" in one.text("#because")
     page.locator("#dial").press("End")
     one.settled()
-    expect(page.locator("#dial")).to_have_attribute("aria-valuetext", re.compile("everybody"))
+    assert "everybody" in page.get_attribute("#dial", "aria-valuetext")
     page.click("#filters summary")
     page.locator("#only label", has_text="Drama").click()
     one.settled()
@@ -170,7 +171,7 @@ def test_a_whole_visit(visit):
     assert "Drama" in one.text("#facts")
     page.fill("#year-from", "1990")
     page.press("#year-from", "Enter")
-    expect(page.locator("#filter-now")).to_contain_text("from 1990")
+    one.wait("#filter-now", "from 1990")
     assert int(one.text("#movie-title small")) >= 1990
 
     page.click("nav >> text=Watchlist")
@@ -308,7 +309,7 @@ def test_by_keyboard_alone(visit):
     page.wait_for_selector("#past:not([hidden])")
     one.settled()
     assert page.evaluate("document.activeElement.dataset.answer") == "like"  # the focus stays where it was
-    expect(page.locator("#said")).to_contain_text("Next: ")
+    one.wait("#said", "Next: ")
     assert before.rsplit(" ", 1)[0] in one.text("#said")
     tab_to("#why")
     page.keyboard.press("Space")
@@ -365,7 +366,7 @@ def test_the_map_says_what_is_under_the_pointer_and_moves_the_person(visit):
     page = one.page
     one.start("heat 1995", "alien")
     drawn = page.evaluate("canvas.toDataURL()")
-    assert re.search(r"(Heat|Alien) \(\d+\) is nearest to you", one.text("#near"))
+    assert "the region of Horror" in page.text_content("#near")
     page.focus("#favorites li:first-child button")
     assert one.text("#tip") == "Heat (1995)"
     spot = page.evaluate("document.querySelector('#tip').style.transform")
@@ -400,7 +401,10 @@ def test_hostile_text_is_text(visit):
         if route.request.resource_type != "fetch":
             return route.continue_()
         answer = route.fetch()
-        return route.fulfill(response=answer, json=poison(answer.json()))
+        if "chat/" not in route.request.url:
+            return route.fulfill(response=answer, json=poison(answer.json()))
+        head, _, data = answer.text().partition("data: ")
+        return route.fulfill(response=answer, body=f"{head}data: {json.dumps(poison(json.loads(data)))}\n\n")
 
     page.route("**/*", change)
     one.come()

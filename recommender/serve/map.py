@@ -27,7 +27,7 @@ from ..session.state import SessionState
 
 KIND, REMEDY = "map", "python -m model.draw_map"
 N_BEST = 20
-LEAST_OF_GENRE = 50  # movies, for a name on the map
+LEAST_OF_GENRE = 200  # movies, for a name on the map
 GRID, PRIOR = 24, 20.0  # cells a side; movies of the whole map that every cell gets
 
 
@@ -81,8 +81,8 @@ class TasteMap:
         }
 
     def names(self) -> list[dict[str, Any]]:
-        """Return the genres with at least `LEAST_OF_GENRE` movies, the largest first, each where
-        its share is highest on the map.
+        """Return the genres, the largest first; those of `LEAST_OF_GENRE` movies or more with the place where their
+        share is highest.
 
         Shares are of a grid's cells, each with what lies within some cells' widths, by a Gaussian, and some movies of
         the whole map, so that a lonely one is no peak.
@@ -92,15 +92,16 @@ class TasteMap:
         steps = np.linspace(low, high, GRID)  # (GRID, 2)
         away = (steps[:, None] - self.points) / ((high - low) / GRID)  # (GRID, n_movies, 2)
         across, up = np.exp(-(away[..., 0] ** 2) / 4), np.exp(-(away[..., 1] ** 2) / 4)
-        n_near, names = across @ up.T, []  # (GRID, GRID)
+        n_near, names = across @ up.T, list[dict[str, Any]]()  # (GRID, GRID)
         for j in np.argsort(-genres.sum(axis=0), kind="stable").tolist():
-            name = catalog.genre_names[j]
-            if name != NO_GENRES and genres[:, j].sum() >= LEAST_OF_GENRE:
+            if catalog.genre_names[j] == NO_GENRES:
+                continue
+            names.append({"name": catalog.genre_names[j]})
+            if genres[:, j].sum() >= LEAST_OF_GENRE:
                 shares = (across @ (up * genres[:, j]).T + PRIOR * genres[:, j].mean()) / (n_near + PRIOR)
                 column, row = np.unravel_index(shares.argmax(), shares.shape)
-                names.append(
-                    {"name": name, "x": round(float(steps[column, 0]), 4), "y": round(float(steps[row, 1]), 4)}
-                )
+                x, y = _short(np.array([steps[column, 0], steps[row, 1]]))
+                names[-1].update(x=x, y=y)
         return names
 
     def point_of(self, engine: SessionEngine, state: SessionState) -> Optional[list[float]]:

@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 from ..data.errors import ChoiceError
 from ..facade import Recommender
-from ..session.policy import MovieFilter
+from ..session.policy import MovieFilter, shared_names
 from ..session.session import Recommendation
 from ..session.state import LATER, Event, SessionState, Utterance
 from .database import Database, Saved
@@ -102,13 +102,14 @@ class Sessions:
         """Return what is told of a session."""
         state, wanted = self.state(saved.content), MovieFilter(**(saved.content["filter"] or {}))
         said = Recommendation(self.engine, state) if why and state.current is not None else None
+        about = self.about(state) if said else {}
         years = {"year_from": wanted.first_year, "year_to": wanted.last_year}
         return {
             "session_id": saved.id,
             "user_id": saved.person,
             "movie": None if state.current is None else self.full[state.current],
             "score": said and said.score,
-            "because": [because(reason) for reason in said.because] if said else [],
+            "because": [because(reason, about.get(reason.kind, "")) for reason in said.because] if said else [],
             "favorites": [self.short[row] for row in state.favorites],
             "answers": [{"movie": self.short[one.row], "answer": one.answer} for one in state.answers],
             "words": [said.text for said in state.utterances],
@@ -118,11 +119,16 @@ class Sessions:
             "point": self.tastes and self.tastes.point_of(self.engine, state),
         }
 
+    def about(self, state: SessionState) -> dict[str, str]:
+        """Return what stands behind terms of the policy: the shared traits, the affinity of the genres."""
+        affinity = self.engine.context(state).affinity[state.current]
+        return {"traits": shared_names(self.catalog, state.favorites, state.current), "genre": f"{affinity:.0%}"}
 
-def because(reason: Any) -> dict[str, Any]:
-    """Return a term of a score as JSON."""
+
+def because(reason: Any, about: str = "") -> dict[str, Any]:
+    """Return a term of a score as JSON.  about: its text where it is not of what the person said."""
     movie = {"movie_id": reason.movie and reason.movie.movie_id, "title": reason.movie and str(reason.movie)}
-    return {"kind": reason.kind, "text": reason.text, **movie, "value": reason.value}
+    return {"kind": reason.kind, "text": reason.text or about, **movie, "value": reason.value}
 
 
 def _movie(recommender: Recommender, row: int) -> dict[str, Any]:

@@ -7,8 +7,8 @@ const SAID = {like: "liked", dislike: "not for me", "not interested": "not inter
 const BECAUSE = {
   favorite: "your favorite", like: "you liked", dislike: "you said no to", "not interested": "not interested in",
   later: "you want to see", seen: "you have seen", text: "movies near", words: "it fits", average: "liked by people in general",
-  genre: "how far from your favorites’ genres", popularity: "well known already",
-  diversity: "a little off your usual genres", traits: "what your favorites share",
+  genre: "share of your favorites’ genres:", popularity: "well known:",
+  diversity: "a little off your usual genres", traits: "your favorites share:",
 };
 const store = {
   get: (key) => { try { return JSON.parse(localStorage.getItem("tastevec." + key)); } catch { return null; } },
@@ -60,8 +60,9 @@ function trouble(text) {
 class Refused extends Error {
   constructor(status, detail) { super(detail); this.status = status; }
 }
-async function ask(method, path, body, raw) {
-  const headers = {Authorization: `Bearer ${store.get("token") || ""}`, Accept: "application/json"};
+// hear: gets (kind, data) of each event, where the answer is a stream of them.
+async function ask(method, path, body, raw, hear) {
+  const headers = {Authorization: `Bearer ${store.get("token") || ""}`, Accept: hear ? "text/event-stream" : "application/json"};
   if (body !== undefined && !raw) headers["Content-Type"] = "application/json";
   if (raw) headers["Content-Type"] = "application/octet-stream";
   let answer;
@@ -70,6 +71,7 @@ async function ask(method, path, body, raw) {
   } catch {
     throw new Refused(0, "The server does not answer. Is it running? Try again in a moment.");
   }
+  if (answer.ok && hear) return listen(answer, hear);
   const data = answer.status === 204 ? null : await answer.json().catch(() => null);
   if (answer.ok) return data;
   if (answer.status === 401) {
@@ -78,6 +80,17 @@ async function ask(method, path, body, raw) {
   }
   const detail = data && typeof data.detail === "string" ? data.detail : `The server answered ${answer.status}.`;
   throw new Refused(answer.status, detail);
+}
+async function listen(answer, hear) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = "", part = await reader.read(); !part.done; part = await reader.read()) {
+    text += part.value;
+    for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+      const found = /^event: (.*)\ndata: (.*)$/.exec(text.slice(0, end));
+      text = text.slice(end + 2);
+      if (found) hear(found[1], JSON.parse(found[2]));
+    }
+  }
 }
 // One request that changes something at a time: a second click before the answer is not heard.
 async function once(work) {
@@ -375,8 +388,9 @@ function bars(terms, score, movie) {
   };
   const rows = steps.map(({term, from, to}) => {
     if (term === rest) return line(`${count(least.length, "smaller reason")}, together`, from, to, term.value, term.value < 0 ? "down" : "");
-    const what = term.title || (term.text ? `“${term.text}”` : "");
-    const label = el("span", {}, BECAUSE[term.kind] || term.kind, what ? " " : "", what ? title(what) : "");
+    const said = term.kind === "words" || term.kind === "text", what = term.title || (said ? `“${term.text}”` : term.text);
+    const known = term.kind === "popularity" && number.format(movie.n_ratings) + " people rated it";
+    const label = el("span", {}, BECAUSE[term.kind] || term.kind, " ", title(known || what));
     return line(label, from, to, term.value, term.value < 0 ? "down" : "");
   });
   return el("table", {className: "because"}, el("caption", {}, "What speaks for ", title(named(movie)), ", and what against. It adds up to its score."),
@@ -446,16 +460,28 @@ async function chat(event) {
   const text = byId("message").value.trim();
   if (!text) return;
   const log = byId("log");
-  const add = (node) => { log.append(node); log.scrollTop = node.offsetTop - log.offsetTop - 8; return node; };
+  const writing = byId("writing");
+  let asked = null;
+  const add = (node) => { log.append(node); log.scrollTop = (asked || node).offsetTop - log.offsetTop - 8; return node; };
   const turn = await once(async () => {
-    const said = add(el("div", {className: "mine", dir: "auto"}, text));
+    asked = add(el("div", {className: "mine", dir: "auto"}, text));
     byId("message").value = "";
+    writing.hidden = false;
+    writing.textContent = "…";
     try {
-      return await ask("POST", `chat/${encodeURIComponent(person())}`, {message: text});
+      let last = null;
+      await ask("POST", `chat/${encodeURIComponent(person())}`, {message: text}, false, (kind, said) => {
+        if (kind === "writing") writing.textContent = said.text;
+        else last = {kind, said};
+      });
+      if (last && last.kind === "turn") return last.said;
+      throw new Refused(last ? last.said.status : 0, last ? last.said.detail : "The answer broke off. Say it again.");
     } catch (error) {
-      said.remove();
+      asked.remove();
       byId("message").value = text;
       throw error;
+    } finally {
+      writing.hidden = true;
     }
   });
   if (!turn) return;
@@ -497,7 +523,7 @@ const map = (() => {
     const [left, right, low, high] = [Math.min(...data.x), Math.max(...data.x), Math.min(...data.y), Math.max(...data.y)];
     box = {x: (left + right) / 2, y: (low + high) / 2, half: Math.max(right - left, high - low) / 2 || 1};
     byId("map").hidden = false;
-    canvas.setAttribute("aria-label", `Map of ${count(data.x.length, "movie")}: those that the same people like, and that are alike, are near each other`);
+    byId("about").textContent = `${count(data.x.length, "movie")}: those near each other are liked by the same people, and alike.`;
     new ResizeObserver(paint).observe(canvas);
     dark.addEventListener("change", paint);
     if (session) await draw(); else showPicks();
@@ -532,7 +558,7 @@ const map = (() => {
     pen.lineWidth = 4;
     pen.strokeStyle = color("--raised");
     pen.fillStyle = color("--ink");
-    for (const one of data.genres) {
+    for (const one of data.genres.filter((one) => "x" in one)) {
       const [x, y] = spot([one.x, one.y]), w = pen.measureText(one.name).width / 2 + 6, h = size / 44 + 4;
       if (taken.some((other) => Math.abs(x - other.x) < w + other.w && Math.abs(y - other.y) < 2 * h)) continue;
       taken.push({x, y, w});
@@ -626,18 +652,14 @@ const map = (() => {
     } else frame();
     near(to);
   }
-  // What the picture says, in words.
+  // The picture for those who can't see it. Two axes can tell a region, not which movie is near which.
   function near(at) {
-    const kinds = marks().filter(([id, kind]) => (kind === "favorite" || kind === "like") && place(id));
-    const closest = ([x, y]) => {
-      const far = ([id]) => Math.hypot(place(id)[0] - x, place(id)[1] - y);
-      const [id] = kinds.reduce((best, one) => far(one) < far(best) ? one : best);
-      return title(data.titles[rows.get(id)]);
+    const region = ([x, y]) => {
+      const far = (one) => Math.hypot(one.x - x, one.y - y);
+      return data.genres.filter((one) => "x" in one).reduce((best, one) => far(one) < far(best) ? one : best).name;
     };
     const movie = session && session.movie && place(session.movie.movie_id);
-    byId("near").replaceChildren(...(at && movie && kinds.length
-      ? ["Of the movies you like, ", closest(at), " is nearest to you, and ", closest(movie), " to this one."]
-      : [`${count(data.x.length, "movie")}: those near each other are liked by the same people, and alike.`]));
+    byId("near").textContent = at && movie ? `You are in the region of ${region(at)}, this movie in that of ${region(movie)}.` : "";
   }
   function nearest(event) {
     if (!box || !size) return null;
