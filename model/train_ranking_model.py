@@ -6,12 +6,15 @@ import time
 from collections.abc import Sequence
 from typing import Optional
 
-from recommender import cli
+from recommender import cli, models
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError
+from recommender.data.interactions import Interactions
 from recommender.data.splits import load_all
 from recommender.learn import registry
 from recommender.learn.base import DEFAULT_METHOD
+
+ALTERNATIVES = ("stacker", "directed_ease", "ease", "ials")  # the best first
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -31,15 +34,25 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise ChoiceError(f"--method {method} is fitted in one process: --engine dask goes with {others}")
     output = cli.output_folder(arguments, method)
     history = load_all(arguments.processed)
+    cli.check_cost(method, history, lambda _: models.cost(method, history), instead=f"give {smaller(history)}")
     model = registry.make(method, Catalog.load(arguments.processed))
+    model.progress = cli.Progress(method, "steps")
     started = time.perf_counter()
     with cli.open_engine(arguments) as model.engine:
         model.fit(history)
+    for line in model.notes():
+        print(line)
     model.save(output, "train+val+test")
     print(
         f"{method}: fitted on {history.n_ratings:,} ratings of {history.n_users:,} users and "
         f"{history.n_movies:,} movies in {time.perf_counter() - started:.1f} s, written to {output}"
     )
+
+
+def smaller(history: Interactions) -> str:
+    """Return the best method whose fit the free memory holds, as a flag."""
+    methods = [name for name in ALTERNATIVES if models.cost(name, history)[1] <= (models.free_memory() or 0)]
+    return f"--method {[*methods, 'popularity'][0]}, or use a larger machine"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError
 from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
+from recommender.models import cost
 from recommender.session.gaussian import GaussianSettings
 from recommender.session.taste_covariance import fit_gaussian, save_gaussian
 
@@ -34,12 +35,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if not np.array_equal(catalog.movie_ids, data.movie_ids):
         again = artifacts.command("python -m preprocess.setup", given.processed)
         raise ArtifactError(f"{given.processed}: ratings and movie list differ: run {again}")
+    cli.check_cost("session", data, lambda k: cost("session", data, k), settings.rank, "--rank")
     started = time.perf_counter()
     with cli.open_engine(given) as engine:
         fitted = fit_gaussian(data, catalog, settings, engine)
     seconds = time.perf_counter() - started
-    about = f"{data.n_ratings:,} ratings, {fitted.n_users:,} users x {data.n_movies:,} movies"
-    print(f"{about}; rank {fitted.vectors.shape[1]}; {seconds:.1f} s")
+    print(f"fitted on {fitted.n_users:,} users; rank {fitted.vectors.shape[1]}; {seconds:.1f} s")
     save_gaussian(output, fitted, settings, data.movie_ids, "train+val+test" if given.all_ratings else "train")
     print(f"stored in {output}")
 

@@ -28,6 +28,7 @@ from recommender.evaluate.run import ranking_quality
 from recommender.learn.baselines import MostPopular
 from recommender.learn.svd import SIGNALS, SvdModel
 from recommender.linalg.randomized_svd import captured_energy, spectral_error
+from recommender.models import cost
 
 COMPARE_UP_TO = 2_000_000  # ratings; above, only the chosen signal and `weighted` are fitted for the report
 RMSE_BLOCK = 1 << 17
@@ -115,6 +116,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if settings.rank > most:
         size = f"{train.n_users} users and {train.n_movies} movies"
         raise DataError(f"--rank {settings.rank} for {size}: give a rank from 1 to {most}")
+    cli.check_cost("svd", train, lambda k: cost("svd", train, k), settings.rank, "--rank")
     model, fitted_on = SvdModel(**vars(settings)), "train"
     with cli.open_engine(given) as model.engine:
         fit(model, train, fitted_on)

@@ -38,6 +38,7 @@ from recommender.evaluate.run import ranking_quality
 from recommender.learn.baselines import MostPopular
 from recommender.learn.two_tower.model import TwoTower
 from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings
+from recommender.models import cost
 
 PRESETS = {"default": {}, "recipe": RECIPE}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -202,6 +203,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         waiting, model = output.with_name(output.name + ".checkpoint"), TwoTower(catalog, **vars(chosen))
         identity = {"threads": arguments.threads, "data": sha256(folder / MANIFEST)}
         everything = load_all(folder) if arguments.all_ratings else None
+        seen = everything or data
+        cli.check_cost("two-tower, an epoch", seen, lambda k: cost("epoch", seen, k), chosen.factors, "--factors")
         run = Run(model, data, everything, case, arguments.patience, waiting, **identity)
         if arguments.restart:
             shutil.rmtree(waiting, ignore_errors=True)

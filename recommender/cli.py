@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
 from .data.artifacts import need_folder
-from .data.errors import SettingsError, TastevecError, one_line, printable, shown
+from .data.errors import ChoiceError, SettingsError, TastevecError, one_line, printable, shown
 from .data.settings import default_folder
 from .linalg.engine import DaskEngine, Engine
 
@@ -208,6 +208,36 @@ def open_engine(given: argparse.Namespace) -> Iterator[Engine]:
         yield engine
         if memory := engine.memory():
             print(memory)
+
+
+def check_cost(
+    what: str,
+    data: Any,
+    cost: Callable[[int], tuple[float, float]],
+    value: int = 0,
+    flag: str = "",
+    instead: str = "prepare fewer movies (python -m preprocess.setup --min-movie-ratings N), or use a larger machine",
+) -> None:
+    """Print the rows of `data`, and the time and memory that a fit on them is expected to take, before it starts.
+
+    cost: returns seconds and bytes for a value of the setting `flag`, now `value`.  Raises `ChoiceError` for more than
+    the free memory, with the largest half, quarter ... of the value that it holds, or else `instead`.
+    """
+    from .models import free_memory
+
+    (seconds, size), free = cost(value), free_memory()
+    time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+    about = (
+        f"{what}: {data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; "
+        f"about {time} and {size / 1e9:.1f} GB"
+    )
+    if free is not None and size > free:
+        while value > 1 and cost(value)[1] > free:
+            value //= 2
+        if flag and cost(value)[1] <= free:
+            instead = f"give {flag} {value}"
+        raise ChoiceError(f"{about}, but {free / 1e9:.1f} GB are free: {instead}")
+    print(about, flush=True)
 
 
 def run(main: Callable[[Optional[Sequence[str]]], Optional[int]]) -> NoReturn:

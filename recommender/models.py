@@ -4,7 +4,8 @@ A model that `python -m model.train_ranking_model` has stored is read; another i
 Before a fit of more than `PATIENCE` seconds its time and memory are told, and one that the memory does not hold is
 refused; both name the command that stores the model.
 
-    seconds = a sum over users of n_u^2 + b n_movies^3 + c n_ratings        bytes = 4 d n_movies^2 + e n_ratings
+    seconds = a sum over users of n_u^2 + b n_movies^3 + (c + f k) n_ratings
+    bytes   = 4 d n_movies^2 + e n_ratings + g k (n_users + n_movies)             k: length of the vectors
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ NEXT = {EMBEDDING: CONTENT, SVD: POPULARITY}  # what stands in for a method; for
 
 
 class Cost(NamedTuple):
-    """What fitting takes: the coefficients a to e of the head of this module, measured on one core."""
+    """What fitting takes: the coefficients a to g of the head of this module, measured on one core."""
 
     pairs: float = 0.0
     cubes: float = 0.0
     ratings: float = 0.0
     squares: float = 0.0
     bytes_a_rating: float = 200.0
+    ratings_by_k: float = 0.0
+    rows_by_k: float = 0.0
 
 
 COSTS = {
@@ -49,11 +52,13 @@ COSTS = {
     "ease": Cost(3e-9, 1.5e-11, 0, 1.3),
     "directed_ease": Cost(2e-8, 3.5e-11, 0, 4.3),
     "ials": Cost(0, 0, 2.3e-6, 0),
-    "svd": Cost(0, 0, 4e-7, 0),
+    "svd": Cost(0, 0, 1.5e-7, 0, 60, 1e-9, 13),
+    "session": Cost(0, 0, 2.3e-7, 0, 80, 1e-9, 10),
     "two_tower": Cost(0, 0, 2.9e-4, 0),
+    "epoch": Cost(0, 0, 3e-6, 0, 60, 1.1e-7, 48),  # of the two towers
     "rating_predictor": Cost(2e-8, 0, 0, 0),
     "content": Cost(0, 0, 0, 1.6),
-    "stacker": Cost(2.2e-7, 2.9e-10, 1.2e-4, 8.5),
+    "stacker": Cost(2.2e-7, 2.9e-10, 1.2e-4, 8.5, 130),
     "text_ridge": Cost(3e-9, 3e-11, 0, 7.5),
     "two_tower_text": Cost(0, 0, 4e-4, 2),
 }
@@ -200,12 +205,22 @@ class Models:
         return Embedding(vectors=vectors).fit(self.history)
 
 
-def cost(name: str, history: Interactions) -> tuple[float, float]:
+def cost(name: str, history: Interactions, k: int = 64) -> tuple[float, float]:
     """Return the seconds and bytes that fitting takes, by `COSTS`."""
     of, n = COSTS.get(name, Cost()), float(history.n_movies)
     pairs = float((np.diff(history.indptr).astype(np.float64) ** 2).sum())
-    seconds = of.pairs * pairs + of.cubes * n**3 + of.ratings * history.n_ratings
-    return seconds, 4 * of.squares * n**2 + of.bytes_a_rating * history.n_ratings
+    of_pairs = of_ratings = 1.0  # shares
+    if name == "stacker":
+        from .learn.stacker import Stacker
+
+        limits = Stacker.Settings()
+        of_ratings = min(1.0, limits.people / max(history.n_users, 1))  # of its three rounds two see a sample
+        of_pairs, n = (1 + 2 * of_ratings) / 3, min(n, float(limits.movies))
+        of = of._replace(squares=4.5) if history.n_movies > limits.dense else of
+    seconds = of_pairs * of.pairs * pairs + of.cubes * n**3
+    seconds += (of_ratings * of.ratings + k * of.ratings_by_k) * history.n_ratings
+    size = 4 * of.squares * n**2 + of.bytes_a_rating * history.n_ratings
+    return seconds, size + k * of.rows_by_k * (history.n_users + history.n_movies)
 
 
 def free_memory() -> Optional[int]:

@@ -11,12 +11,12 @@ import pytest
 
 from model import train_ranking_model, train_session_model, train_svd_model, train_twotower
 from preprocess import setup
-from recommender import Recommender
+from recommender import Recommender, models
 from recommender.data import artifacts, weighting
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.data.interactions import Interactions, concat
 from recommender.data.settings import default_folder
-from recommender.data.splits import load_split, split_per_user
+from recommender.data.splits import load_all, load_split, split_per_user
 from recommender.evaluate import run
 from recommender.learn.svd import SvdModel
 
@@ -183,3 +183,33 @@ def test_a_stored_model_answers_as_a_fresh_one(shipped, tmp_path):
         train_ranking_model.main(["--processed", str(folder), "--method", "svd"])
     with pytest.raises(ChoiceError, match="no model is called 'magic'"):
         train_ranking_model.main(["--processed", str(tmp_path / "nowhere"), "--method", "magic"])
+
+
+def test_a_program_says_what_a_fit_takes_and_what_fits_in_less_memory(tmp_path, capsys, monkeypatch):
+    folder, home = make_processed(tmp_path / "processed"), ["--processed", str(tmp_path / "processed")]
+    train = load_split(folder, "train")
+    train_svd_model.main([*home, "--rank", "8"])
+    rows = f"{train.n_ratings} ratings, {train.n_users} users x {train.n_movies} movies"
+    assert re.search(rf"svd: {rows}; about \d+ s and \d+\.\d GB", capsys.readouterr().out)
+
+    at_8, at_2 = (models.cost("svd", train, rank)[1] for rank in (8, 2))
+    assert at_2 < at_8
+    monkeypatch.setattr(models, "free_memory", lambda: int(at_2))
+    with pytest.raises(ChoiceError, match=r"GB are free: give --rank 2$"):
+        train_svd_model.main([*home, "--rank", "8"])
+    train_svd_model.main([*home, "--rank", "2"])
+    monkeypatch.setattr(models, "free_memory", lambda: 0)
+    with pytest.raises(ChoiceError, match="larger machine"):
+        train_svd_model.main([*home, "--rank", "8"])
+    monkeypatch.setattr(models, "free_memory", lambda: None)  # where the system does not tell
+    train_svd_model.main([*home, "--rank", "8"])
+
+
+def test_a_ranking_that_does_not_fit_names_one_that_does(tmp_path, monkeypatch):
+    folder = make_processed(tmp_path / "processed")
+    history = load_all(folder)
+    sizes = {name: models.cost(name, history)[1] for name in ("directed_ease", "ease")}
+    assert sizes["ease"] < sizes["directed_ease"]
+    monkeypatch.setattr(models, "free_memory", lambda: int(sizes["ease"]))
+    with pytest.raises(ChoiceError, match="give --method ease"):
+        train_ranking_model.main(["--processed", str(folder), "--method", "directed_ease"])

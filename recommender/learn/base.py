@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Optional, TypeVar
 
@@ -52,6 +52,7 @@ class Ranker(ABC):
     scores_are_ratings: ClassVar[bool] = False  # whether a score is the expected rating, in stars
 
     engine: Engine = Engine()  # a program sets another one
+    progress: Callable[[int, int, str], object] = staticmethod(lambda done, total, what: None)  # of a long `fit`
 
     movie_ids: np.ndarray
 

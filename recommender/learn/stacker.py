@@ -80,7 +80,7 @@ class Stacker(Ranker):
 
     def __init__(self, catalog: Optional[Catalog] = None, **settings: Any) -> None:
         super().__init__(catalog, **settings)
-        self.trending = Trending(half_life_days=60)
+        self.trending, self._done = Trending(half_life_days=60), 0
         self.linear = DirectedEase(), DirectedEase(x_middle=1, x_low=1, y_other=1), Ease(values="ratings")
         self.parts = {
             **dict(zip(SCORES, self.linear)),
@@ -92,7 +92,7 @@ class Stacker(Ranker):
 
     def _fit(self, train: Interactions) -> None:
         """Fit the models three times, on two rounds of cuts and on everything, and the networks once."""
-        chosen = self.settings
+        chosen, self._done = self.settings, 0
         rng = np.random.default_rng(chosen.seed)
         some = train
         if train.n_users > chosen.people:
@@ -105,10 +105,12 @@ class Stacker(Ranker):
         blend[:N_BLEND] = 1 / N_BLEND
         networks = []
         for _ in range(chosen.networks):
+            self._step("networks")
             network = ranking_network.start(blend, chosen.hidden, rng)
             networks.append(ranking_network.train(network, lists, targets, rng, chosen.epochs, chosen.rate, chosen.l2))
         self.W_, self.b_, self.v_, self.w_ = (np.stack(part) for part in zip(*networks))
         self.fit_parts(train)
+        self.progress(1, 1, "")
 
     def _choose_ridges(self, known: Interactions, following: Interactions) -> None:
         """Take the ridges of `RIDGES` with which the parts, fitted on `known`, rank best what is liked next."""
@@ -118,11 +120,17 @@ class Stacker(Ranker):
         for name, ridges in RIDGES.items():
             gains = []
             for ridge in ridges:
+                self._step(f"ridge of {name}")
                 self._regularise(name, ridge)
                 gains.append(gain(self.parts[name].fit(known), known, liked))
             found.append(ridges[int(np.argmax(gains))])
             self._regularise(name, found[-1])
         self.ridges_ = np.array(found)
+
+    def _step(self, what: str) -> None:
+        total = sum(map(len, RIDGES.values())) + 3 * len(self.parts) + 2 + self.settings.networks
+        self._done = min(self._done + 1, total - 1)
+        self.progress(self._done, total, what)
 
     def _limit(self, n_movies: int) -> None:
         """Tell the linear models how many weights they keep, of how many movies."""
@@ -156,7 +164,8 @@ class Stacker(Ranker):
 
     def fit_parts(self, train: Interactions) -> None:
         """Fit the models beneath."""
-        for model in self.parts.values():
+        for name, model in self.parts.items():
+            self._step(name)
             model.fit(train)
         self.covered_ = np.zeros(train.n_movies, dtype=bool)
         self.covered_[most_rated(train, self.linear[0].most)] = True
@@ -170,6 +179,7 @@ class Stacker(Ranker):
         moments = following.times[following.indptr[rows]]
         if len(rows):
             self.fit_parts(known)
+        self._step("lists")
         n = min(self.settings.candidates, train.n_movies)
         all_features = np.zeros((len(rows), n, N_FEATURES), dtype=np.float32)
         targets = np.zeros((len(rows), n), dtype=np.float32)
