@@ -39,7 +39,8 @@ _THE_ONE = re.compile(r"(?:the |that )(?P<before>(?:\w+ ){1,3}?)ones?\b|the one 
 _CUT = re.compile(r"\b(?:was|is|were|looks?|sounds?|seems|and|but|please)\b")
 _AFTER_ONE = {"with", "by", "from", "in", "about", "set", "starring", "directed"}
 _GOES_ON = any_of(
-    "is, was, similar, like, looks?, sounds?, seems, and, or, but, on, to, for, because, please, again, about, any, not"
+    """is, was, has, had, made, scared, bored, moved, similar, like, looks?, looked, sounds?, sounded, seems, and, or
+    but, on, to, for, because, please, again, about, any, not"""
 )
 _NO_PLACE = any_of(
     "hours?, hrs?, minutes?, mins?, people, of us, years?, kids, children, stars?, more, other, movies, films"
@@ -69,9 +70,11 @@ _JOINED = {",", "and", "or", ", and", "&", ";", "/", "+", ", or"}
 _DIVIDES = {*_JOINED, ".", "!", "?", "but"}
 _PLAIN = re.compile(
     any_of(
-        "it, her, him, up, us, them, me, this, that, one, others?, i, you, he, she, they, we, what, movie, film, story"
+        """it, her, him, up, us, them, me, this, that, one, others?, i, you, he, she, they, we, what, movie, film, story
+        help"""
     )
 )
+_LINKS = {"about", "as", "for", "in", "some"}  # a movie about a boy
 _OBJECTS = {"up", "her", "us", "him"}
 _TITLE_FOLLOWS = any_of(
     r"""lov(?:e|ed|es|ing), lik(?:e|ed|es), enjoy(?:ed|s)?, ador(?:e|ed|es), hat(?:e|ed|es), dislike[ds]?, saw, seen
@@ -268,7 +271,8 @@ def _is_meant(
     inside = capital and i > 0 and message.folded[i - 1] not in ".!?"  # not the capital of a sentence
     fact = is_fact(" ".join(message.folded[i:end]))
     if len(words) > 1:
-        return capital or (not fact and (slot or (known and len("".join(written)) >= LONG)))
+        clear = slot or (known and len("".join(written)) >= LONG)
+        return capital or (clear and not fact and message.folded[i] not in _LINKS)
     if is_fact(" ".join(message.folded[i : end + 1])) and end < len(message.folded):
         return False  # Jack, but not Jack Nicholson
     if first in _OBJECTS and message.folded[end : end + 1] in (["is"], ["was"]):

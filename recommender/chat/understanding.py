@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 import numpy as np
 
+from ..data.catalog import SPOKEN
 from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
 from ..text.request_facts import Fact
 from ..text.requests import Request
 from .mentions import Finder, Mention, Message
-from .verdicts import ASKED_LIKE, LIKES, OTHERS, QUESTIONS, UNKNOWN, answer_to, taken_back, verdict
+from .verdicts import ASKED_LIKE, LIKES, OTHERS, QUESTIONS, SAME, UNKNOWN, answer_to, taken_back, verdict
 
 if TYPE_CHECKING:
     from ..facade import Recommender
@@ -43,6 +44,7 @@ _RELATIVE = re.compile(
 _TOO = re.compile(r"(?:\b(?:is|are|its|thats|a bit|a little|way) )*\btoo (\w+)")
 EXCEPT = "except"
 _APART = {"not": False, "less": False, "without": False, "except": True, "besides": True}  # True: of all
+_ASKING = {"show", "give", "find"}
 _ALONE = (["was"], ["is"])
 _CARRIER = re.compile(
     r"^(?:(?:hey|hi|so|well|please|today|tonight|this evening|last weekend"
@@ -138,6 +140,8 @@ class _Reading:
             kind = next((kind for kind, pattern in QUESTIONS.items() if re.search(pattern, words)), "")
             if len(mentions) > 1 and kind == "similar":
                 self.question, self.compared = (kind, mentions[0].rows[0]), mentions[-1].rows[:1]
+            elif mentions and SAME.search(words):
+                self._ask(SAME.sub(self._fact(SAME.findall(words)[0], mentions[0].rows[0]), words))
             elif mentions and words.startswith(EXCEPT):
                 self._except(mentions)
             elif mentions and (_RELATIVE.search(words) or ASKED_LIKE.search(words)) and not LIKES.search(words):
@@ -176,6 +180,8 @@ class _Reading:
                 found.append(["but"] if word == "but" else [])
             elif word in ("i", "we") and _VERBS.intersection(after) and _ASKS.search(" ".join(map(str, clause))):
                 found.append([word])  # looking for a comedy i loved Big
+            elif word in _ASKING and clause and isinstance(clause[-1], Mention):
+                found.append([word])  # instead of 3 show me something French
             elif word in _APART and clause and self._names_next(i + 1):
                 found.append([EXCEPT if _APART[word] else word])  # 1 and 3 but not 2
             elif word[0].isalnum() or word == "&":
@@ -192,6 +198,14 @@ class _Reading:
         folded = self.message.folded
         i += folded[i : i + 1] in (["of"], ["for"])
         return i in self.mentions
+
+    def _fact(self, kind: str, row: int) -> str:
+        """Return what a movie has of this kind, as it would be asked for."""
+        movie = self.catalog.movie(row)
+        director, first = movie.director.split(";")[0], next(iter(movie.cast), "")
+        named = {"director": director and f"by {director}", "genre": " ".join(movie.genres[:1])}
+        spoken = SPOKEN.get(movie.original_language, "English").split(",")[0]
+        return named.get(kind) or (spoken if kind == "language" else first and f"with {first}")
 
     def _except(self, mentions: Sequence[Mention]) -> None:
         """Take back what was said of these among all, or refuse them where nothing was said."""
@@ -214,8 +228,11 @@ class _Reading:
         for mention in mentions:
             if answer is None and re.search(r"@ (?:was|were)\b", words):
                 answer = SEEN  # and judged in words that are not known here
-            if answer == UNKNOWN or (answer is None and mention.listed and len(words.split()) > 2):
-                continue  # the latter: a number that is no place in the list
+            if answer == UNKNOWN:
+                self.reply = "Then that is still to come. Say what else you feel like"
+                continue
+            if answer is None and mention.listed and len(words.split()) > 2:
+                continue  # a number that is no place in the list
             self.answers.update((row, answer or (LATER if mention.listed else LIKE)) for row in mention.rows)
 
     def _ask(self, words: str, mentions: Sequence[Mention] = ()) -> None:
@@ -228,7 +245,7 @@ class _Reading:
         older, newer = f"until {middle - 1 if middle else OLDER}", f"since {middle + 1 if middle else NEWER}"
         words = _TOO.sub(self._less, _LIKE_THAT.sub("", words))
         words = _ADULT.sub("not for children", _REFUSED.sub("no ", _CARRIER.sub("", words)))
-        words = re.sub(r"\bmore(?: of)? @", "like @", words)
+        words = re.sub(r"\bclassics\b", "classic movies", re.sub(r"\bmore(?: of)? @", "like @", words))
         if not words:
             return
         words = _RELATIVE.sub(lambda match: older if match[1] == "older" else newer, words)

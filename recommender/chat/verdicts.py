@@ -29,7 +29,9 @@ QUESTIONS = {  # kind -> pattern; the first that is found
     "length": r"^how long\b|\b(?:running time|runtime)\b",
     "genre": r"\bwhat (?:genre|kind|type|sort)\b",
     "language": r"\b(?:what|which) language\b",
-    "rating": r"\b(?:is|was|are) @ (?:any |really )?(?:good|worth|popular)\b|\b(?:how (?:good|is|was)|rating of) @",
+    "rating": r"\b(?:is|was|are) @ (?:any |really )?(?:good|worth|popular)\b"
+    r"|\b(?:how (?:good |bad )?(?:is|was)|rating of) @",
+    "where": r"\b(?:on (?:netflix|hulu|disney|prime)|stream\w*|where can (?:i|we) (?:watch|see|find))\b",
     "about": r"^(?:what|who|where|how|tell|whats|describe|more (?:about|on))\b.*@|^(?:is|does|do|was|are|has) @",
 }
 ASKED_LIKE = re.compile(
@@ -53,7 +55,8 @@ _FINE = re.compile(
 _ALL = re.compile(rf"{any_of('no, without, clear, reset, remove, drop, forget')}(?: all)?(?: the| my)? filters?"
                   r"|\bstart over\b|\banything goes\b")  # fmt: skip
 OTHERS = re.compile(
-    r"^(?:(?:no|nope|nah|meh|next|again|go on)(?: thanks?| please)?|(?:(?:just )?surprise me|dunno|whatever|anything)"
+    r"^(?:(?:no|nope|nah|meh|next|again|go on)(?: thanks?| please)?|(?:(?:just )?surprise me|(?:recommend|suggest|show) me something"
+    r"|(?:whats|something|anything) good|dunno|whatever|anything)"
     r"(?: you like| goes)?|(?:i )?dont know(?: what to watch)?|(?:you|your) (?:choose|pick|decide|choice|call)"
     r"|(?:im|i am|were|we are) (?:so )?bored"
     r"|(?:show me |give me |some |any |what |got |have you |do you have )*"
@@ -64,6 +67,8 @@ TALK = {  # small talk -> the answer to it
     r"(?:thanks?|thank you|cheers)\b.*|(?:good)?bye|(?:oh )?ok(?:ay)?|(?:great|nice|cool)(?: list)?|perfect"
     r"|(?:(?:thats|that was|theyre)|(?:those|they|both|these|all) are) (?:perfect|great|fine|good|ok)(?: thanks)?":
     "You're welcome. Say more whenever you like",
+    r"help(?: me)?|what can you do|how does this work|(?:who|what) are you|are you (?:a |an )?\w+":
+    "I suggest movies: name some that you love or hate, and say what you feel like; /help lists the commands",
     r"please|you too|yes|yeah|yep|(?:(?:oh|no|yes|well) )*(?:i|we) (?:have|had|did|do)(?:nt| not)?"
     r"|(?:any|other) (?:ideas|suggestions)|(?:so )?what (?:could|should|can|shall|do) (?:we|i|you)"
     r" (?:watch|see|recommend|suggest)(?: (?:next|tonight))?": "",
@@ -84,17 +89,18 @@ _GOOD = any_of(
     nice, blew my mind, ok, okay, incredible, superb, grew up with, obsessed, yes, gem, moved, moving, hilarious
     awesome, a blast, gorgeous, stunning, fab, fabulous, brill, delightful, charming, hooked, glued, riveting
     gripping, touching, terrific, marvel\w*, outstanding, decent, impress\w+, magnificent, phenomenal, wow
-    over and over, blew (?:me|us) away, cried, laughed, thrilled, masterful, spot on, top notch, underrated, 10 10
-    my cup of tea"""
+    over and over, blew (?:me|us) away, in a good way, cried, laughed, thrilled, masterful, spot on, top notch
+    underrated, 10 10, my cup of tea"""
 )
 _LATER = any_of(
-    r"""watch ?list, my list, for later, later, want to (?:see|watch), wanna, ill (?:take|watch|try), save, id watch
-    ill go (?:with|for), lets go with, (?:looks?|sounds?) (?:good|great|interesting|nice|fun|cool)
+    r"""watch ?list, my list, for later, later, keep, want to (?:see|watch), wanna, ill (?:take|watch|try), save
+    id watch, ill go (?:with|for), lets go with, (?:looks?|sounds?) (?:good|great|interesting|nice|fun|cool)
     lets (?:watch|try)"""
 )
 _REFUSED_PRAISE = any_of(
     "like[ds]?, love[ds]?, enjoy\\w*, good, great, fans?, into, favou?rites?, funny, care, impressed"
 )
+_DROPPED = any_of("skip, pass, remove, drop, replace, swap, instead of, none, except, apart from, besides")
 _VERDICTS = [  # the first that is found
     (UNKNOWN, rf"{NO}(?: \w+)? (?:seen|heard)\b"),
     (LIKE, rf"{NO}(?: \w+)? (?:bad|boring|awful|terrible|dull|stupid)\b|\b(?:didnt|dont) (?:hate|mind|dislike)\b"),
@@ -104,8 +110,14 @@ _VERDICTS = [  # the first that is found
     (LATER, _LATER),
     (LIKE, _GOOD),
     (SEEN, any_of("seen, saw, watched, already, know, rewatched")),
-    (NOT_INTERESTED, rf"{NO}|{any_of('skip, pass, remove, drop, none, except, apart from, besides')}"),
+    (
+        NOT_INTERESTED,
+        rf"{NO}|{any_of('skip, pass, remove, drop, replace, swap, instead of, none, except, apart from, besides')}",
+    ),
 ]
+
+
+SAME = re.compile(r"\b(?:the )?same (director|cast|actors?|actress|genre|language) (?:as|of|like|in) (?:in )?@")
 
 
 def answer_to(words: str) -> Optional[str]:
