@@ -20,7 +20,7 @@ if not __package__:
 
 from model.terminal.console import Console, EndOfInput
 from recommender import cli
-from recommender.chat.chat import Chat, ChatState
+from recommender.chat.chat import Chat, ChatState, Turn
 from recommender.chat.client import ChatClient
 from recommender.chat.likes import Likes
 from recommender.chat.log import TurnLog
@@ -194,20 +194,19 @@ class Conversation:
 
     def hear(self, state: ChatState, message: str) -> ChatState:
         """Return the state after a message; it is stored and logged before anything is shown."""
-        before = state
         for conflicts in range(3):
             state = self.fresh(state)
             after, turn = self.chat.step(state, message)
             try:
-                self.keep(after)
+                if after.memory is not state.memory:
+                    self.keep(after)
                 break
             except ConflictError:  # another terminal was quicker: hear it again, with what that has stored
                 if conflicts == 2:
                     raise
         if turn.suggestions:  # a question changes nothing
-            self.before = [*(self.before if state is before else []), state]
-        if self.log:
-            self.log.write(self.user, after, turn)
+            self.before.append(state)
+        self.write_log(after, turn)
         lines = [self.console.dim(f"   understood: {one_line(turn.understood)}")] if turn.understood else []
         lines += [f"   {turn.answer}"] if turn.answer else []
         for number, one in enumerate(turn.suggestions, 1):
@@ -223,12 +222,24 @@ class Conversation:
         known = state.memory.n_messages, dict(state.memory.answers)
         if (stored.n_messages, dict(stored.answers)) == known:
             return state
+        self.before.clear()  # what others have said cannot be taken back here
         anew = self.chat.resume(stored)
+        if not stored.n_messages:  # forgotten, there
+            return anew._replace(shown=state.shown)
         own = [words._replace(after=min(words.after, len(anew.session.answers))) for words in state.session.utterances]
         wishes = [fact for fact in state.filters if fact.wanted]
         return state._replace(
             memory=stored, session=anew.session._replace(utterances=tuple(own)), filters=(*anew.filters, *wishes)
         )
+
+    def write_log(self, state: ChatState, turn: Turn) -> None:
+        """Log a turn; where that fails the conversation goes on without a log."""
+        try:
+            if self.log:
+                self.log.write(self.user, state, turn)
+        except OSError as error:
+            print(f"tastevec: no more is written to {self.log and self.log.path}: {error.strerror}", file=sys.stderr)
+            self.log = None
 
     def keep(self, state: ChatState) -> None:
         if self.store:
@@ -237,11 +248,13 @@ class Conversation:
     def obey(self, state: ChatState, message: str) -> ChatState:
         """Return the state after a command; raises `ChoiceError` for one that does not exist."""
         name, _, rest = message.partition(" ")
+        state = self.fresh(state)
         if name == "/undo":
             if not self.before:
                 raise ChoiceError("nothing to take back in this conversation; /forget forgets all of you")
-            state = self.before.pop()
+            state = self.before[-1]
             self.keep(state)
+            self.before.pop()
             self.say("   taken back", {"done": name})
         elif name == "/forget":
             if self.store:
@@ -260,7 +273,10 @@ class Conversation:
         elif name == "/export":
             if not rest:
                 raise ChoiceError("where to? /export films.csv writes films-likes.csv and films-watchlist.csv")
-            written = export_lists(Path(rest), self.chat.catalog, state.session)
+            try:
+                written = export_lists(Path(rest).expanduser(), self.chat.catalog, state.session)
+            except OSError as error:
+                raise ChoiceError(f"{rest} cannot be written ({error.strerror}): give another file") from None
             lines = [f"   exported {n} to {file}" for file, n in written]
             self.say("\n".join(lines), {"exported": [str(file) for file, _ in written]})
         elif name == "/help":

@@ -222,6 +222,41 @@ def test_a_message_that_another_conversation_overtakes_is_heard_all_the_same(wit
     assert (known.n_messages, len(known.answers)) == (2, 2)
 
 
+def test_who_is_forgotten_elsewhere_stays_forgotten(with_texts, tmp_path):
+    store = tmp_path / "people.sqlite"
+    flags = ["--processed", with_texts, "--store", store]
+
+    class Typed:
+        lines = iter(["I loved Alpha (1980)\n", "war\n", "forget", "why the first?\n", "/undo\n", "/profile\n", ""])
+
+        def isatty(self):
+            return False
+
+        def readline(self):
+            if (line := next(self.lines)) == "forget":
+                with Store(store) as other:
+                    other.forget("me")
+                line = next(self.lines)
+            return line
+
+    def main(argv):
+        sys.stdin = Typed()
+        return chat.main(argv)
+
+    done = run("", *flags, main=main, rule=[])
+    assert "Top items: nothing yet" in done.stdout
+    assert "nothing to take back" in done.stdout
+    with Store(store) as left:
+        assert left.users() == []
+
+
+def test_what_cannot_be_written_does_not_end_the_conversation(with_texts, tmp_path):
+    name = "x" * 300
+    done = talk(f"I loved Alpha (1980)\n/export {tmp_path}/{name}.csv\n/profile\n", "--processed", with_texts)
+    assert name in done.stdout
+    assert "Top items: Alpha (1980)" in done.stdout
+
+
 def test_refusals_come_back_with_the_person_and_wishes_do_not(with_texts, tmp_path):
     flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite", "--user", "ann"]
     talk("I loved Alpha (1980), no war. Only from the 80s\n", *flags)

@@ -58,6 +58,15 @@ def test_nine_of_ten_everyday_messages_are_wholly_understood(shipped: Recommende
         ("more Amelie and less Alien", "Alien (1979): dislike; like Amelie (2001)"),
         ("all except 2", "Seven (1995): not interested"),
         ("anything but the last one", "Alien (1979): not interested; others than these"),
+        ("I'm not big on Wes Anderson", "not Wes Anderson"),
+        ("Hitchcock is not my cup of tea", "not Alfred Hitchcock"),
+        ("films where Brad Pitt isn't in it", "not Brad Pitt"),
+        ("4 again? no thanks", "Amelie (2001): not interested; others than these"),
+        (
+            "I've seen all but the third",
+            "The Fugitive (1993): seen; Seven (1995): seen; Amelie (2001): seen; Alien (1979): seen",
+        ),
+        ("what should I see if I liked Get Out", "like Get Out (2017)"),
         # slips of the pen
         ("i loved teh matirx", "like The Matrix (1999)"),
         ("loved the godfahter", "like The Godfather (1972)"),

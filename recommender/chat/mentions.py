@@ -37,6 +37,7 @@ _MANY = re.compile(rf"(?:the )?(first|last) ({_COUNT}|[2-9]\b)(?! (?:days|weeks|
 _RANGE = re.compile(r"(\d)(?: ?[-–] ?| to | through )(\d)\b(?! (?:hours?|minutes?|years?))")
 _THE_ONE = re.compile(r"(?:the |that )(?P<before>(?:\w+ ){1,3}?)ones?\b|the one (?P<after>(?:\w+ ?){2,5})")
 _CUT = re.compile(r"\b(?:was|is|were|looks?|sounds?|seems|and|but|please)\b")
+_MIDDLE = ("top", "middle", "bottom")
 _AFTER_ONE = {"with", "by", "from", "in", "about", "set", "starring", "directed"}
 _GOES_ON = any_of(
     """is, was, has, had, made, scared, bored, moved, similar, like, looks?, looked, sounds?, sounded, seems, and, or
@@ -57,6 +58,7 @@ _ALL = re.compile(
     rf"(?:all|both|any|each)(?: of)? (?:them|these|those|{_COUNT}|the list)\b|(?:them|these|those) all\b"
     r"|(?:these|those)(?= (?:are|were|look)\b)"
 )
+_ALL_BUT = re.compile(r"(?:all|everything)(?= (?:but|except)\b)")
 _THEM = re.compile(r"(?:them|these|those)\b")  # none of these, seen them
 _BEFORE_THEM = {"of", "seen", "saw", "watched", "know", "all"}
 _JUDGED = {"watched", "saw", "seen", "liked", "loved", "love", "hated", "skip", "not", "try", "except", "like", "than"}
@@ -71,7 +73,7 @@ _DIVIDES = {*_JOINED, ".", "!", "?", "but"}
 _PLAIN = re.compile(
     any_of(
         """it, her, him, up, us, them, me, this, that, one, others?, i, you, he, she, they, we, what, movie, film, story
-        help"""
+        help, thx"""
     )
 )
 _LINKS = {"about", "as", "for", "in", "some"}  # a movie about a boy
@@ -167,7 +169,11 @@ class Finder:
         elif match := _MANY.match(rest):
             n = _COUNTS.get(match[2]) or int(match[2])
             rows = shown[:n] if match[1] == "first" else shown[-n:]
-        elif match := _ALL.match(rest) or (_THEM.match(rest) if before in _BEFORE_THEM and not found else None):
+        elif (
+            match := _ALL.match(rest)
+            or (_ALL_BUT.match(rest) if before in _JUDGED else None)
+            or (_THEM.match(rest) if before in _BEFORE_THEM and not found else None)
+        ):
             rows = shown
         elif match := _BOTH.match(rest):
             rows = found[-1].rows if found and len(found[-1].rows) == 2 else shown if len(shown) == 2 else ()
@@ -187,16 +193,23 @@ class Finder:
         ):
             rows, match = shown[_NTH[match[1]] - 1 :][:1], re.match(r"\w+", rest)
         elif (match := _IT.match(rest)) and before not in _NOT_BEFORE_IT:
+            if before == "in" and message.folded[i - 2] in ("isnt", "not"):
+                return None  # where Brad Pitt isn't in it
             rows = found[-1].rows if found else () if self.last is None else (self.last,)
         elif shown and (match := _THE_ONE.match(rest)):
             return self._described(i, match)
         return Mention(i, i + len(match.group().split()), tuple(rows), True) if match and len(rows) else None
 
+    def _all(self, rest: str, before: str) -> Optional[re.Match[str]]:
+        named = _ALL_BUT.match(rest) if before in _JUDGED else None
+        return _ALL.match(rest) or named or (_THEM.match(rest) if before in _BEFORE_THEM and not self.found else None)
+
     def _described(self, i: int, match: re.Match[str]) -> Optional[Mention]:
         """Return the one of the list with these facts, or words in its text: the French one, the one with Al Pacino."""
         words = _CUT.split(match["before"] or match["after"])[0].split()
-        if words == ["middle"]:
-            return Mention(i, i + 3, (self.shown[len(self.shown) // 2],), True)
+        if words[0] in _MIDDLE:
+            place = {"middle": len(self.shown) // 2, "top": 0, "bottom": -1}[words[0]]
+            return Mention(i, i + 3, (self.shown[place],), True)
         if match["after"] and words[0] not in _AFTER_ONE:
             return None
         for n in range(len(words), 0, -1) if match["after"] else [len(words)]:

@@ -35,13 +35,13 @@ _STARTS = set(
     )
 )
 _VERBS = {"love", "loved", "like", "liked", "enjoyed", "enjoy", "adore", "hate", "hated", "saw"}
-_ABOUT_IT = re.compile(r"\b(?:it|them|both|that one|this one|those|which)\b")
+_ABOUT_IT = re.compile(r"\b(?:worse|it|them|both|that one|this one|those|which)\b")
 _ASKS = re.compile(r"\b(?:something|anything|more|show|give|want|find|looking|recommend|suggest|now|please)\b")
 _LIKE_THAT = re.compile(r"\b(?:like|similar to) (?:that|those|these|them|this|it)\b")
 _RELATIVE = re.compile(
     r"\b(newer|older|more (?:recent|modern))(?! than \d)(?: than (?:these|those|that|them|@))?(?!\w)"
 )
-_TOO = re.compile(r"(?:\b(?:is|are|its|thats|a bit|a little|way) )*\btoo (\w+)")
+_TOO = re.compile(r"(?:\b(?:is|are|its|thats|a bit|a little|way) )*\btoo (?:many |much )?(\w+)(?: ones)?")
 EXCEPT = "except"
 _APART = {"not": False, "less": False, "without": False, "except": True, "besides": True}  # True: of all
 _ASKING = {"show", "give", "find"}
@@ -62,6 +62,11 @@ _REFUSED = re.compile(
     r"(?:(?:an? )?(?:big |huge |great |real )?(?:fan|lover) of|(?:keen|big) on|(?:crazy|mad|wild) about|into"
     r"|interested in)) "
 )
+_NOT_MINE = re.compile(
+    r"^([\w ]+?) (?:is not|are not|isnt|arent)(?: really)? my (?:cup of tea|thing|taste|kind|type)\b.*"
+    r"|\b(?:where|in which) ([\w ]+?) (?:isnt|is not|doesnt (?:play|appear))(?: in)?(?: it)?\b"
+)
+_ADVICE = re.compile(r"\b(?:should|could) (?:i|we) (?:see|watch)\b|\bif (?:i|we|you) (?:like|love)d?\b")
 # What is told, or asked back, is no wish: that one was funny, is it a comedy
 _TOLD = re.compile(
     r"\b(?:was|were|it is|its|thats|that is|he|she|they|them|how|liked|loved|enjoyed|remember|remind\w*|heard|seen)\b"
@@ -138,6 +143,7 @@ class _Reading:
             if self._takes_back(words):
                 continue
             kind = next((kind for kind, pattern in QUESTIONS.items() if re.search(pattern, words)), "")
+            kind = "" if _ADVICE.search(words) else kind
             if len(mentions) > 1 and kind == "similar":
                 self.question, self.compared = (kind, mentions[0].rows[0]), mentions[-1].rows[:1]
             elif mentions and SAME.search(words):
@@ -174,7 +180,7 @@ class _Reading:
                 clause.append(mention)
             elif word == "," and self._goes_on(clause, i + 1):
                 pass  # 1, 2 and 3 are good
-            elif word == "but" and clause and clause[-1] in ("anything", "everything", "all"):
+            elif word == "but" and clause and folded[i - 1] in ("anything", "everything", "all"):
                 found.append([EXCEPT])
             elif word in (*",;.!?", "but") or (word in ("and", "so") and _STARTS.intersection(after)):
                 found.append(["but"] if word == "but" else [])
@@ -244,6 +250,7 @@ class _Reading:
         middle = int(np.median(years[years > 0])) if (years > 0).any() else 0
         older, newer = f"until {middle - 1 if middle else OLDER}", f"since {middle + 1 if middle else NEWER}"
         words = _TOO.sub(self._less, _LIKE_THAT.sub("", words))
+        words = _NOT_MINE.sub(lambda found: f"no {found[1] or found[2]}", words)
         words = _ADULT.sub("not for children", _REFUSED.sub("no ", _CARRIER.sub("", words)))
         words = re.sub(r"\bclassics\b", "classic movies", re.sub(r"\bmore(?: of)? @", "like @", words))
         if not words:

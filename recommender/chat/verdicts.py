@@ -24,7 +24,8 @@ QUESTIONS = {  # kind -> pattern; the first that is found
     "similar": r"^(?:is|are|was|how|does) @ .*\b(?:similar to|like|alike|close to|related to) ?@",
     "why": r"^(?:but )?why\b|^how come\b|\breason\b.*@",
     "director": r"\bwho(?:s| is| was)? (?:the )?(?:direct\w*|made|filmed)|\bdirector of @|^@ director\b",
-    "cast": r"\bwho(?:s| is| was| are)? (?:in|else|starring|acting|plays?|stars?)\b|\b(?:cast|actors) (?:of|in)\b",
+    "cast": r"\bwho(?:s| is| was| are)? (?:in|else|starring|acting|play(?:s|ed)?|stars?)\b"
+    r"|\b(?:cast|actors) (?:of|in)\b",
     "year": r"^when\b|\b(?:what|which) year\b|^how (?:old|new|recent)\b",
     "length": r"^how long\b|\b(?:running time|runtime)\b",
     "genre": r"\bwhat (?:genre|kind|type|sort)\b",
@@ -55,7 +56,8 @@ _FINE = re.compile(
 _ALL = re.compile(rf"{any_of('no, without, clear, reset, remove, drop, forget')}(?: all)?(?: the| my)? filters?"
                   r"|\bstart over\b|\banything goes\b")  # fmt: skip
 OTHERS = re.compile(
-    r"^(?:(?:no|nope|nah|meh|next|again|go on)(?: thanks?| please)?|(?:(?:just )?surprise me|(?:recommend|suggest|show) me something"
+    r"^(?:(?:no|nope|nah|meh|next|again|go on)(?: thanks?| please)?"
+    r"|(?:(?:just )?surprise me|(?:recommend|suggest|show) me something"
     r"|(?:whats|something|anything) good|dunno|whatever|anything)"
     r"(?: you like| goes)?|(?:i )?dont know(?: what to watch)?|(?:you|your) (?:choose|pick|decide|choice|call)"
     r"|(?:im|i am|were|we are) (?:so )?bored"
@@ -64,7 +66,7 @@ OTHERS = re.compile(
 )
 TALK = {  # small talk -> the answer to it
     r"hi|hello+|hey(?: there)?|good (?:morning|evening)": "Hello. Say what you feel like: like Heat, but funnier",
-    r"(?:thanks?|thank you|cheers)\b.*|(?:good)?bye|(?:oh )?ok(?:ay)?|(?:great|nice|cool)(?: list)?|perfect"
+    r"(?:thanks?|thx|ta|thank you|cheers)\b.*|(?:good)?bye|(?:oh )?ok(?:ay)?|(?:great|nice|cool)(?: list)?|perfect"
     r"|(?:(?:thats|that was|theyre)|(?:those|they|both|these|all) are) (?:perfect|great|fine|good|ok)(?: thanks)?":
     "You're welcome. Say more whenever you like",
     r"help(?: me)?|what can you do|how does this work|(?:who|what) are you|are you (?:a |an )?\w+":
@@ -77,8 +79,9 @@ _BAD = any_of(
     r"""hat(?:e|ed|es|ing), dislik\w+, despis\w+, loath\w+, awful, terribl[ey], bad, boring, bored?, dull, worst, stupid
     disappoint\w*, overrated, sucks?, sucked, horribl[ey], annoying, crap, trash, garbage, not for (?:me|us), waste
     weak, lame, meh, rubbish, pants, naff, dire, dreadful, tedious, forgettable, mediocre, lousy, cringe\w*
-    ridiculous, mess, a drag, slog, drivel, dud, flop, let ?down, underwhelm\w*, unwatchable, nothing special, so so
-    overlong, overhyped, pretentious, walked out, fell asleep, (?:turned|switched|shut) (?:@|it|off), gave up on
+    ridiculous, mess, a drag, slog, drivel, snooze\w*, worse, dud, flop, let ?down, underwhelm\w*, unwatchable
+    nothing special, so so, overlong, overhyped
+    pretentious, walked out, fell asleep, (?:turned|switched|shut) (?:@|it|off), gave up on
     ugh, nah, (?:sick|tired|fed up|bored) (?:of|with), enough of, less(?: of)? @, scares me, never again
     (?:cant|cannot|couldnt|could not) (?:stand|bear|finish|get into|get through|watch)
     (?:is|was|are|were|looks|sounds|seems)(?: \w+)? too, @ no(?= |$)"""
@@ -90,7 +93,7 @@ _GOOD = any_of(
     awesome, a blast, gorgeous, stunning, fab, fabulous, brill, delightful, charming, hooked, glued, riveting
     gripping, touching, terrific, marvel\w*, outstanding, decent, impress\w+, magnificent, phenomenal, wow
     over and over, blew (?:me|us) away, in a good way, cried, laughed, thrilled, masterful, spot on, top notch
-    underrated, 10 10, my cup of tea"""
+    underrated, ace, cute, class, 10 10, my cup of tea"""
 )
 _LATER = any_of(
     r"""watch ?list, my list, for later, later, keep, want to (?:see|watch), wanna, ill (?:take|watch|try), save
