@@ -27,7 +27,7 @@ from ..session.state import SessionState
 
 KIND, REMEDY = "map", "python -m model.draw_map"
 N_BEST = 20
-LEAST_OF_GENRE = 200  # movies, for a name on the map
+LEAST_OF_GENRE = 0.03  # share of all movies, for a name on the map
 GRID, PRIOR = 24, 20.0  # cells a side; movies of the whole map that every cell gets
 
 
@@ -81,7 +81,7 @@ class TasteMap:
         }
 
     def names(self) -> list[dict[str, Any]]:
-        """Return the genres, the largest first; those of `LEAST_OF_GENRE` movies or more with the place where their
+        """Return the genres, the largest first; those with `LEAST_OF_GENRE` of all movies with the place where their
         share is highest.
 
         Shares are of a grid's cells, each with what lies within some cells' widths, by a Gaussian, and some movies of
@@ -97,7 +97,7 @@ class TasteMap:
             if catalog.genre_names[j] == NO_GENRES:
                 continue
             names.append({"name": catalog.genre_names[j]})
-            if genres[:, j].sum() >= LEAST_OF_GENRE:
+            if genres[:, j].mean() >= LEAST_OF_GENRE:
                 shares = (across @ (up * genres[:, j]).T + PRIOR * genres[:, j].mean()) / (n_near + PRIOR)
                 column, row = np.unravel_index(shares.argmax(), shares.shape)
                 x, y = _short(np.array([steps[column, 0], steps[row, 1]]))

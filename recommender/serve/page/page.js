@@ -548,6 +548,7 @@ const map = (() => {
     names(pen);
     frame();
   }
+  const labels = () => data.genres.filter((one) => "x" in one);
   // Names of genres where their movies are, but none over another.
   function names(pen) {
     const taken = [];
@@ -558,7 +559,7 @@ const map = (() => {
     pen.lineWidth = 4;
     pen.strokeStyle = color("--raised");
     pen.fillStyle = color("--ink");
-    for (const one of data.genres.filter((one) => "x" in one)) {
+    for (const one of labels()) {
       const [x, y] = spot([one.x, one.y]), w = pen.measureText(one.name).width / 2 + 6, h = size / 44 + 4;
       if (taken.some((other) => Math.abs(x - other.x) < w + other.w && Math.abs(y - other.y) < 2 * h)) continue;
       taken.push({x, y, w});
@@ -656,10 +657,10 @@ const map = (() => {
   function near(at) {
     const region = ([x, y]) => {
       const far = (one) => Math.hypot(one.x - x, one.y - y);
-      return data.genres.filter((one) => "x" in one).reduce((best, one) => far(one) < far(best) ? one : best).name;
+      return labels().reduce((best, one) => far(one) < far(best) ? one : best).name;
     };
     const movie = session && session.movie && place(session.movie.movie_id);
-    byId("near").textContent = at && movie ? `You are in the region of ${region(at)}, this movie in that of ${region(movie)}.` : "";
+    byId("near").textContent = at && movie && labels().length ? `You are in the region of ${region(at)}, this movie in that of ${region(movie)}.` : "";
   }
   function nearest(event) {
     if (!box || !size) return null;
