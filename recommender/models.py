@@ -49,8 +49,8 @@ class Cost(NamedTuple):
 
 COSTS = {
     "item_knn": Cost(2e-8, 0, 0, 5),
-    "ease": Cost(3e-9, 1.5e-11, 0, 1.3),
-    "directed_ease": Cost(2e-8, 3.5e-11, 0, 4.3),
+    "ease": Cost(3e-9, 1.5e-11, 0, 1.3, 60),
+    "directed_ease": Cost(2e-8, 3.5e-11, 0, 4.3, 60),
     "ials": Cost(0, 0, 2.3e-6, 0),
     "svd": Cost(0, 0, 1.5e-7, 0, 60, 1e-9, 13),
     "session": Cost(0, 0, 2.3e-7, 0, 80, 1e-9, 10),
