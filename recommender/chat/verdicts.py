@@ -113,10 +113,7 @@ _VERDICTS = [  # the first that is found
     (LATER, _LATER),
     (LIKE, _GOOD),
     (SEEN, any_of("seen, saw, watched, already, know, rewatched")),
-    (
-        NOT_INTERESTED,
-        rf"{NO}|{any_of('skip, pass, remove, drop, replace, swap, instead of, none, except, apart from, besides')}",
-    ),
+    (NOT_INTERESTED, rf"{NO}|{_DROPPED}|@ again$"),
 ]
 
 
