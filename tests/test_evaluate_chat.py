@@ -14,9 +14,9 @@ from recommender.chat.evaluation import judge, replay
 from recommender.chat.evaluation.recorded import RecordedClient
 from recommender.chat.evaluation.replay import Moment, choose, measure, of_dialogues, of_people
 from recommender.chat.log import TurnLog
-from recommender.chat.rerank import Candidate, LLMReranker, MMRReranker
+from recommender.chat.rerank import Candidate, MMRReranker
 from recommender.data.catalog import Movie
-from recommender.data.errors import ChoiceError, DataError, TastevecError
+from recommender.data.errors import DataError, TastevecError
 from recommender.data.splits import load_all
 from recommender.evaluate.replay import make_folds
 from recommender.facade import Recommender
@@ -24,7 +24,7 @@ from recommender.people.store import Remembered
 from recommender.text.dialogues import Dialogue
 from recommender.text.dialogues import Turn as Said
 
-NAMED = ("retrieval", "score:a=1")
+NAMED = ("retrieval", "score:a=1", "llm:blend=1")
 SOME = ["--last-user", "40", "--folds", "2", "--turns", "2", "--split", "val", "--resamples", "50"]
 
 
@@ -176,7 +176,9 @@ def answer(messages):
 def test_the_program_with_a_model_and_a_judge(server, tmp_path, capsys):
     server.chat = answer
     model = ["--base-url", server.url, "--model", "m", "--judge", "--checkpoint", str(tmp_path / "kept"), "--most", "6"]
-    evaluate_chat.main([*SOME, *model, "--rerank", "score:a=1,llm", "--output", str(tmp_path), "--samples", "2"])
+    evaluate_chat.main(
+        [*SOME, *model, "--rerank", "score:a=1,llm:blend=1,llm", "--output", str(tmp_path), "--samples", "2"]
+    )
     first = capsys.readouterr().out
     assert "6 moments of" in first
     assert "== judge, llm, val ==" in first
@@ -184,9 +186,9 @@ def test_the_program_with_a_model_and_a_judge(server, tmp_path, capsys):
     assert "llm: ok 100%; 50 tokens a turn" in first
     n_asked = len(server.requests)
     assert n_asked == len([*(tmp_path / "kept").glob("*.json")]), "each question once, each answer kept"
-    assert n_asked > 6 * (3 + 2)  # llm three times, its judge twice
-    plain, same = (next(line for line in first.splitlines() if line.startswith(f"{name} ")) for name in NAMED)
-    assert plain.split()[1:9] == same.split()[1:9], "a = 1 is the order of retrieval"
+    assert n_asked == 6 * (3 + 1 + 2), "llm three times, whatever its blend; the judge once for equal lists, else twice"
+    lines = [next(line for line in first.splitlines() if line.startswith(f"{name} ")) for name in NAMED]
+    assert len({tuple(line.split()[1:9]) for line in lines}) == 1, "all of them keep the order of retrieval"
     with open(tmp_path / "chat.csv", encoding="utf-8") as file:
         rows = [*csv.DictReader(file)]
     assert {row["model"] for row in rows} == {*NAMED, "llm"}
@@ -273,11 +275,3 @@ def test_a_wrong_log_is_refused_by_its_line(log):
 
 def test_samples_cannot_break_markdown():
     assert evaluate_chat.plain("*a* [b](c) <i>\n# d_e |") == r"\*a\* \[b\](c) i \# d\_e \|"
-
-
-def test_a_blend_of_one_is_the_order_of_retrieval(server, moments):
-    server.chat = answer
-    client = ChatClient.open(server.url, "m", attempts=1)
-    assert choose(LLMReranker(client), moments[0]).order != [0, 1, 2, 3, 4]
-    with pytest.raises(ChoiceError):
-        evaluate_chat.main([*SOME, "--rerank", ","])
