@@ -238,6 +238,7 @@ def test_an_export_is_shown_before_it_is_used(visit, tmp_path):
     assert "Heat (1995): liked" in one.text("#preview")
     page.locator("#preview summary", has_text="Not in this catalogue").click()
     assert "No Such Film <b> (1950)" in one.text("#preview")
+    assert "null" not in one.text("#preview")
     page.click("#preview button")
     page.wait_for_selector("#view-movies:not([hidden])")
     said = one.text("#favorites")

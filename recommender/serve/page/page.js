@@ -256,7 +256,7 @@ function forget() {
 // ---------------------------------------------------------------- bringing ratings
 
 function unpacked(list, name, line) {
-  if (!list.length) return null;
+  if (!list.length) return "";
   return el("details", {}, el("summary", {}, `${name}`, el("span", {}, number.format(list.length))),
     el("ul", {}, list.slice(0, 200).map((one) => el("li", {}, title(line(one)))), list.length > 200 ? el("li", {}, "…") : ""));
 }
