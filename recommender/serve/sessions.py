@@ -11,8 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Optional
 
+import numpy as np
+
 from ..data.errors import ChoiceError
 from ..facade import Recommender
+from ..session.engine import SessionEngine
 from ..session.policy import MovieFilter, shared_names
 from ..session.session import Recommendation
 from ..session.state import LATER, Event, SessionState, Utterance
@@ -25,12 +28,27 @@ _AGAIN = 20
 Step = Callable[[SessionState], SessionState]
 
 
+class _Engine(SessionEngine):
+    """Computes once what the choice of a movie and the place on the map both ask for."""
+
+    _last: tuple[Optional[SessionState], np.ndarray] = (None, np.zeros(0))
+
+    def points(self, state: SessionState, answered: Optional[np.ndarray] = None) -> np.ndarray:
+        asked, (known, points) = state._replace(current=None), self._last
+        if known != asked:
+            points = super().points(state, answered)
+            self._last = (asked, points)
+        return points.copy()
+
+
 class Sessions:
     """The sessions of a database."""
 
     def __init__(self, recommender: Recommender, database: Database, tastes: Optional[TasteMap]) -> None:
         """tastes: None where no map is drawn."""
-        self.recommender, self.catalog, self.engine = recommender, recommender.catalog, recommender.engine()
+        self.catalog = recommender.catalog
+        of_all = recommender.engine()
+        self.engine = _Engine(of_all.catalog, of_all.rule, of_all.policy, of_all.wanted, of_all.encode)
         self.database, self.tastes = database, tastes
         self.ids = self.catalog.movie_ids.tolist()
         self.full = [_movie(recommender, row) for row in range(len(self.catalog))]
