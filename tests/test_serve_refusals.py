@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -190,6 +191,18 @@ def test_two_processes_share_a_store(tmp_path):
         for place in range(6):
             session = (here, there)[place % 2].answer(session, "like")
         assert len(here.ok("GET", f"/sessions/{session['session_id']}")["answers"]) == 6
+        given = {"movie_id": session["movie"]["movie_id"], "answer": "like"}
+        path, statuses = f"/sessions/{session['session_id']}/answer", []
+
+        def ask(url: str) -> None:
+            statuses.append(Client(url, token)("POST", path, given).status_code)
+
+        threads = [threading.Thread(target=ask, args=((url, other)[place % 2],)) for place in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(statuses) == [200, *[409] * 15]
         made = here.ok("POST", "/users", {"user_id": "ana"})["token"]
         assert there.as_(made).ok("GET", "/users/ana/export")["user_id"] == "ana"
 
@@ -252,3 +265,14 @@ def test_without_the_extra_one_line_names_it():
     assert done.returncode == 2
     assert "tastevec[serve]" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_session_is_never_written_over_a_later_one(tmp_path):
+    from recommender.serve.database import Database, Saved
+
+    one, other = Database(tmp_path / "s"), Database(tmp_path / "s")
+    read = Saved("a", "token x", None, 0, {"said": 0})
+    one.add_session(read)
+    assert one.replace_session(read._replace(content={"said": 1}))
+    assert not other.replace_session(read._replace(content={"said": 2}))
+    assert other.session("a").content == {"said": 1}

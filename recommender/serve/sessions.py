@@ -29,7 +29,7 @@ Step = Callable[[SessionState], SessionState]
 
 
 class _Engine(SessionEngine):
-    """Computes once what the choice of a movie and the place on the map both ask for."""
+    """Scores once what the choice of a movie and the place on the map both ask for."""
 
     _last: tuple[Optional[SessionState], np.ndarray] = (None, np.zeros(0))
 
@@ -120,7 +120,7 @@ class Sessions:
         """Return what is told of a session."""
         state, wanted = self.state(saved.content), MovieFilter(**(saved.content["filter"] or {}))
         said = Recommendation(self.engine, state) if why and state.current is not None else None
-        about = self.about(state) if said else {}
+        about = self.about(state, state.current) if said and state.current is not None else {}
         years = {"year_from": wanted.first_year, "year_to": wanted.last_year}
         return {
             "session_id": saved.id,
@@ -137,10 +137,10 @@ class Sessions:
             "point": self.tastes and self.tastes.point_of(self.engine, state),
         }
 
-    def about(self, state: SessionState) -> dict[str, str]:
+    def about(self, state: SessionState, row: int) -> dict[str, str]:
         """Return what stands behind terms of the policy: the shared traits, the affinity of the genres."""
-        affinity = self.engine.context(state).affinity[state.current]
-        return {"traits": shared_names(self.catalog, state.favorites, state.current), "genre": f"{affinity:.0%}"}
+        affinity = self.engine.context(state).affinity[row]
+        return {"traits": shared_names(self.catalog, state.favorites, row), "genre": f"{affinity:.0%}"}
 
 
 def because(reason: Any, about: str = "") -> dict[str, Any]:
