@@ -60,6 +60,13 @@ def test_values_by_hand():
     assert found["variance"] == pytest.approx([np.var([1, 0.8, 0.6, 0, 0]) / 2, 0], abs=1e-6)
 
 
+def test_where_the_persons_filters_leave_no_movie_all_are_missed():
+    none = moment("a", [1], [])
+    for reranker in (replay.by_likes(), MMRReranker()):
+        assert choose(reranker, none, shuffle=1).order == []
+    assert [values.tolist() for values in measure([none], [[]]).values()] == [[0], [0], [0], [0]]
+
+
 def test_predicted_ratings_help_if_they_are_true_and_harm_if_they_are_the_reverse():
     for liked, better in ((5.0, True), (1.0, False)):
         given = [moment(str(k), [k, k + 5], [0.5] * 20, {i: liked if i in (k, k + 5) else 3.0 for i in range(20)})

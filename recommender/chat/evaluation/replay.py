@@ -4,7 +4,7 @@ people      whole people held out, a fold at a time (evaluate/replay.py): they n
             first of the retrieval by their ratings, again and again; all other movies that they like are relevant
 dialogues   of ReDial: the seeker's messages; relevant is the movie that comes up next, if the seeker liked it
 
-    ndcg@5, recall@5   of the five chosen; a relevant movie that was not retrieved counts as missed
+    ndcg@5, recall@5   of the five chosen; a relevant movie not retrieved, or filtered out, is missed
     cosine             mean of u . v over the five: u the taste, v text vectors. The order of retrieval has u in it, and
                        so has an advantage; what counts is whether the people's likes are found
     variance           of u . v over the five
@@ -149,15 +149,15 @@ def measure(moments: Sequence[Moment], orders: Sequence[Sequence[int]]) -> dict[
     for line, (moment, order) in enumerate(zip(moments, orders)):
         chosen = [moment.candidates[i] for i in order]
         hits[line, : len(chosen)] = [one.row in moment.relevant for one in chosen]
-        cosines[line] = alignment(moment.state.memory.vector, np.stack([one.vector for one in chosen]))
+        cosines[line] = alignment(moment.state.memory.vector, np.array([one.vector for one in chosen]))
     found = accuracy(hits, np.array([len(moment.relevant) for moment in moments]), TOP)
     values = {"ndcg@5": found["ndcg"], "recall@5": found["recall"], "cosine": cosines[:, 0], "variance": cosines[:, 1]}
     return {name: of_units(moments, each) for name, each in values.items()}
 
 
 def alignment(taste: np.ndarray | None, vectors: np.ndarray) -> tuple[float, float]:
-    """Return mean and variance of taste . v over the vectors (n, d); 0 without a taste."""
-    if taste is None:
+    """Return mean and variance of taste . v over the vectors (n, d); 0 without a taste or vectors."""
+    if taste is None or not len(vectors):
         return 0.0, 0.0
     cosines = unit_rows(vectors) @ taste
     return float(cosines.mean()), float(cosines.var())
