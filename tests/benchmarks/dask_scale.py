@@ -1,0 +1,111 @@
+"""Dask with two local workers against one process, and people times four: the SVD and the lists of everybody.
+
+    python -m tests.benchmarks.dask_scale [--ratings 24700000] [--repeats 3] [--folder DIR]
+
+In turns: one process, two workers, two workers with the same people four times over (partitions repeated, so that films
+and tastes stay). One thread each. Counted: cutting and sending the data, building the matrix, the start of the
+workers. "wall" is what passed; "busy" the CPU seconds of this process and, of the workers, of the one that had most,
+which is what passes where every process has a core of its own. Medians; the ratio is that of each turn. `--folder`
+keeps the made-up ratings.
+"""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import argparse
+import functools
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from recommender.data.catalog import Catalog
+from recommender.data.interactions import Interactions
+from recommender.everybody import write_lists
+from recommender.learn.svd import SvdModel
+from recommender.linalg.engine import DaskEngine, Engine
+from tests.benchmarks.synthetic import synthetic_interactions
+
+N_USERS, N_MOVIES, N_RATINGS = 162_541, 13_181, 24_700_000  # MovieLens 25M with at least 50 ratings a movie
+TIMES, LISTED = 4, 20  # people; movies in a list
+
+
+def repeated(data: Interactions) -> Interactions:
+    """Return the same people TIMES over, as different ones."""
+    users = (data.user_ids + at * (data.user_ids[-1] + 1) for at in range(TIMES))
+    indptr = [data.indptr[1:] + at * data.n_ratings for at in range(TIMES)]
+    columns = (np.tile(column, TIMES) for column in (data.movie_rows, data.ratings, data.times))
+    return Interactions(np.concatenate([*users]), data.movie_ids, np.concatenate([[0], *indptr]), *columns)
+
+
+def measure(start: Callable[[], Engine], work: Callable[[Engine], object]) -> tuple[float, float, str, object]:
+    """Return wall seconds, busy seconds, the memory of the workers, and what `work` returned."""
+    wall, busy = time.perf_counter(), time.process_time()
+    with start() as engine:
+        result = work(engine)
+        wall, busy = time.perf_counter() - wall, time.process_time() - busy
+        if isinstance(engine, DaskEngine):
+            busy += max(engine._client.run(time.process_time).values())
+        return wall, busy, engine.memory(), result
+
+
+def fit(data: Interactions, engine: Engine) -> np.ndarray:
+    model = SvdModel(signal="ones")
+    model.engine = engine
+    model.fit(data)
+    return model.singular_values_
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ratings", type=int, default=N_RATINGS, metavar="N")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N")
+    parser.add_argument("--folder", type=Path, metavar="DIR")
+    given = parser.parse_args()
+    share = given.ratings / N_RATINGS
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        stored = folder / f"{given.ratings}.npz"
+        if not stored.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            sizes = (int(N_USERS * share), int(N_MOVIES * share**0.5), given.ratings)
+            synthetic_interactions(*sizes, np.random.default_rng(0)).save(stored)
+        data = Interactions.load(stored)
+    many, catalog = repeated(data), Catalog([{"movieId": str(i), "title": f"M {i} (2000)"} for i in data.movie_ids])
+    ranker = SvdModel(signal="ones").fit(data)
+    print(f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; x {TIMES} people")
+
+    def lists(data: Interactions, engine: Engine) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path, allowed = Path(folder, "all.csv"), np.ones(data.n_movies, dtype=bool)
+            asked = (range(data.n_users), LISTED, 0, allowed, {}, lambda done, total: None)
+            write_lists(path, ranker, data, catalog, *asked, engine)
+            with open(path, "rb") as file:
+                return file.read(1 << 20)
+
+    for what, work in (("SVD", fit), ("recommend_all", lists)):
+        runs = (("one process", Engine, data), ("two workers", two, data), (f"x {TIMES} people", two, many))
+        seconds, said = np.empty((given.repeats, len(runs), 2)), [""] * len(runs)
+        results: list[object] = [None] * len(runs)
+        for repeat in range(given.repeats):
+            for at, (_, start, people) in enumerate(runs):
+                *seconds[repeat, at], said[at], results[at] = measure(start, functools.partial(work, people))
+        for (name, _, _), (wall, busy), memory in zip(runs, np.median(seconds, axis=0), said):
+            print(f"  {what}, {name:<12} wall {wall:6.1f} s, busy {busy:6.1f} s  {memory}")
+        ratio, growth = (np.median(seconds[:, a] / seconds[:, b], axis=0) for a, b in ((1, 0), (2, 1)))
+        print(f"  two workers / one process: wall {ratio[0]:.2f}, busy {ratio[1]:.2f}", end="; ")
+        print(f"x {TIMES} people: wall {growth[0]:.2f}, busy {growth[1]:.2f}")
+        one, other = results[:2]
+        off = float(np.abs(one / other - 1).max()) if what == "SVD" else float(one != other)
+        print(f"  largest difference of the results {off:.1e}; load average {os.getloadavg()[0]:.1f}", flush=True)
+
+
+def two() -> Engine:
+    return DaskEngine(n_workers=2)
+
+
+if __name__ == "__main__":
+    main()
