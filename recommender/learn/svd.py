@@ -70,9 +70,10 @@ class SvdModel(Ranker):
         self.movie_ids, self.user_ids_ = train.movie_ids, train.user_ids
         self.movie_counts_, self.movie_means_ = train.movie_counts(), train.movie_means()
         self.newest_ = np.array([train.times.max()])
-        values = self.values(train)
-        cells = train.take(values != 0)  # a rating whose signal is 0 needs no cell
-        A = BlockMatrix(cells.indptr, cells.movie_rows, values[values != 0], train.n_movies, self.engine)
+        indptr, movie_rows, values = train.indptr, train.movie_rows, self.values(train)
+        if not (keep := values != 0).all():  # a rating whose signal is 0 needs no cell
+            indptr, movie_rows, values = np.append(0, np.cumsum(keep))[indptr], movie_rows[keep], values[keep]
+        A = BlockMatrix(indptr, movie_rows, values, train.n_movies, self.engine)
         rng = np.random.default_rng(settings.seed)
         factors = randomized_svd(A, settings.rank, rng, settings.passes, settings.block)
         self.singular_values_ = factors.s

@@ -172,6 +172,6 @@ def _orthonormal_product(Y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def _fix_signs(U: np.ndarray, s: np.ndarray, Vt: np.ndarray) -> SVD:
     largest = np.argmax(np.abs(Vt), axis=1)
-    signs = np.where(Vt[np.arange(len(Vt)), largest] < 0, -1.0, 1.0)
+    signs = np.where(Vt[np.arange(len(Vt)), largest] < 0, np.float32(-1), np.float32(1))
     contiguous = (np.ascontiguousarray(part, dtype=np.float32) for part in (U * signs, s, Vt * signs[:, None]))
     return SVD(*contiguous)
