@@ -465,6 +465,21 @@ def test_a_token_is_asked_for_and_a_wrong_one_refused(visit, browser, server):
     one.errors = [error for error in one.errors if "401" not in error]
 
 
+def test_the_token_of_one_person_is_enough(visit):
+    one = visit()
+    owner = {"Authorization": f"Bearer {one.token}"}
+    made = one.context.request.post(f"{one.address}users", data={"user_id": "ana"}, headers=owner).json()
+    one.token = made["token"]
+    one.come()
+    one.page.click("nav >> text=Chat")
+    one.page.fill("#message", "I loved Alien")
+    one.page.press("#message", "Enter")
+    one.page.wait_for_selector(".suggestions li")
+    one.page.click("nav >> text=Movies")
+    one.start()  # what was said in the chat is known
+    assert "Alien" in one.text("#favorites")
+
+
 def test_a_server_that_is_away_for_a_moment_loses_nothing(visit):
     one = visit().come()
     page = one.page
