@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Optional
 
 from fastapi import FastAPI, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -116,8 +117,13 @@ class Api:
     def shown(self, movie: Any) -> dict[str, Any]:
         return self.sessions.full[self.catalog.row_of(movie.movie_id)]
 
-    def start(self, request: Request, given: shapes.NewSession) -> Response:
+    async def start(self, request: Request, given: shapes.NewSession) -> Response:
         """Start a session from favorites, from words, or from both."""
+        if given.words:  # which take ten times as long to read
+            return await run_in_threadpool(self.started, request, given)
+        return self.started(request, given)
+
+    def started(self, request: Request, given: shapes.NewSession) -> Response:
         person = given.user_id or caller(request).person
         if person:
             check(request, person)
@@ -139,7 +145,7 @@ class Api:
         """Tell a session, and with `why` the terms that add up to the score of its movie."""
         return Json(self.sessions.view(self.saved(request, session_id), why))
 
-    def change(self, request: Request, session_id: str, given: shapes.Change) -> Response:
+    async def change(self, request: Request, session_id: str, given: shapes.Change) -> Response:
         """Change the dial, the filter or the favorites."""
         engine = self.sessions.engine
 

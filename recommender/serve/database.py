@@ -54,7 +54,7 @@ class Database:
     def _file(self) -> sqlite3.Connection:
         if not hasattr(self._local, "file"):
             self._local.file = sqlite3.connect(self.path, timeout=10, isolation_level=None)
-            for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL"):
+            for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL", "cache_size = -256"):
                 self._local.file.execute(f"PRAGMA {setting}")
         file: sqlite3.Connection = self._local.file
         return file
