@@ -18,6 +18,7 @@ import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Optional
 
 if not __package__:
@@ -26,14 +27,17 @@ if not __package__:
 import numpy as np
 
 from recommender import cli as command
+from recommender.data.artifacts import has_manifest, read_manifest
 from recommender.data.catalog import read_counts
 from recommender.data.errors import ChoiceError
 from recommender.data.files import load_json
 from recommender.data.settings import check_value, default_folder, override
+from recommender.data.splits import KIND, PARTS, REMEDY
 from recommender.media import fusion
 from recommender.media.audio import read_audio
 from recommender.media.vector_files import Vectors, movie_files
 from recommender.media.visual import MEDIA_TYPES, ImageService, read_visual
+from recommender.models import cost
 from recommender.text.backends.http import HttpBackend, estimate_tokens
 from recommender.text.backends.minilm import pack_weights
 from recommender.text.base import MOVIELENS
@@ -48,6 +52,7 @@ _BACKENDS = {name: backend_class(name).Settings for name in names()}
 _FUSION_SETTINGS = [name for name in fusion.FusionSettings.__dataclass_fields__ if name != "method"]
 _USER_SETTINGS = ("rating_threshold", "min_movies", "alpha")
 _VISUAL_SERVICE = ("visual_url", "visual_model", "visual_key_variable")
+_SECONDS_A_TEXT = {"local": 0.0008, MINILM: 0.012}  # one thread
 _say = functools.partial(print, flush=True)
 
 
@@ -167,6 +172,28 @@ def read_inputs(arguments: argparse.Namespace) -> tuple[dict[str, Vectors], Opti
     return others, rated if len(rated) else None
 
 
+def check_size(arguments: argparse.Namespace, with_users: bool) -> None:
+    """Say what a run on a processed folder takes; raises `ChoiceError` if the free memory cannot hold it."""
+    ratings = arguments.ratings or arguments.processed
+    if not has_manifest(ratings):
+        return  # dialogues, or a table whose rows nobody has counted
+    files = read_manifest(ratings, KIND, REMEDY)["files"]
+    parts = [files[f"{part}.npz"]["arrays"] for part in PARTS if f"{part}.npz" in files]
+    if not parts:
+        return
+    n_ratings = sum(part["ratings"]["shape"][0] for part in parts) if with_users else 0
+    n_users, n_movies = (parts[0][ids]["shape"][0] for ids in ("user_ids", "movie_ids"))
+    data = SimpleNamespace(n_ratings=n_ratings, n_users=n_users * with_users, n_movies=n_movies, indptr=[0])
+    of_texts = n_movies * _SECONDS_A_TEXT.get(arguments.backend, 0.0)
+    k = arguments.dimension or 384
+
+    def takes(_: int) -> tuple[float, float]:
+        seconds, size = cost("users", data, k)
+        return seconds + of_texts, size
+
+    command.check_cost(arguments.backend, data, takes, instead="omit the users: --no-users")
+
+
 def print_plan(generator: TasteEmbeddingGenerator) -> None:
     """Print what a run would embed."""
     texts, backend = list(generator.plan()[1].values()), generator.backend()
@@ -201,9 +228,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if arguments.dry_run:
         print_plan(generator)
         return
+    of_people = bool(arguments.ratings or arguments.dialogues or arguments.backend != MINILM)
+    with_users = of_people and not arguments.no_users
+    check_size(arguments, with_users)
     generator.build_movie_embeddings()
-    of_people = arguments.ratings or arguments.dialogues or arguments.backend != MINILM
-    if of_people and not arguments.no_users:
+    if with_users:
         ratings = arguments.ratings or arguments.processed
         generator.build_user_embeddings(ratings, arguments.dialogues, arguments.user_method)
     if arguments.fusion:

@@ -55,6 +55,7 @@ COSTS = {
     "svd": Cost(0, 0, 1.5e-7, 0, 60, 1e-9, 13),
     "session": Cost(0, 0, 2.3e-7, 0, 80, 1e-9, 10),
     "two_tower": Cost(0, 0, 2.9e-4, 0),
+    "users": Cost(0, 0, 1e-6, 0, 60, 0, 16),  # as vectors
     "epoch": Cost(0, 0, 3e-6, 0, 60, 1.1e-7, 48),  # of the two towers
     "rating_predictor": Cost(2e-8, 0, 0, 0),
     "content": Cost(0, 0, 0, 1.6),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import train_ranking_model, train_session_model, train_svd_model, train_twotower
+from model import generate_embeddings, train_ranking_model, train_session_model, train_svd_model, train_twotower
 from preprocess import setup
 from recommender import Recommender, models
 from recommender.data import artifacts, weighting
@@ -213,3 +213,13 @@ def test_a_ranking_that_does_not_fit_names_one_that_does(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "free_memory", lambda: int(sizes["ease"]))
     with pytest.raises(ChoiceError, match="give --method ease"):
         train_ranking_model.main(["--processed", str(folder), "--method", "directed_ease"])
+
+
+def test_embeddings_of_users_that_do_not_fit_are_refused(tmp_path, monkeypatch, capsys):
+    home = ["--processed", str(default_folder("processed")), "--output", str(tmp_path / "out"), "--backend", "local"]
+    monkeypatch.setattr(models, "free_memory", lambda: 50_000_000)
+    with pytest.raises(ChoiceError, match=r"local: [1-9][\d,]+ ratings, .* omit the users: --no-users"):
+        generate_embeddings.main(home)
+    assert not (tmp_path / "out").exists()
+    generate_embeddings.main([*home, "--no-users"])
+    assert "local: 0 ratings, 0 users x 6,136 movies; about 5 s" in capsys.readouterr().out
