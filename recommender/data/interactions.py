@@ -140,7 +140,8 @@ class Interactions:
 
         The movies keep their rows. Cost O(ratings selected).
         """
-        starts, counts = self.indptr[user_rows], np.diff(self.indptr)[user_rows]
+        starts = self.indptr[user_rows]
+        counts = self.indptr[np.asarray(user_rows) + 1] - starts  # not of all users: it is called for every block
         indptr = np.concatenate(([0], np.cumsum(counts)))
         position = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], counts)  # (ratings selected,)
         columns = (self.movie_rows[position], self.ratings[position], self.times[position])
