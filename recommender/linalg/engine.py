@@ -96,7 +96,7 @@ class DaskEngine(Engine):
         self._cluster: Any = None
         if address is None:
             self._cluster = self._distributed.LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
+                n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL"
             )
         try:
             self._client = self._distributed.Client(address or self._cluster, timeout=WAIT)
