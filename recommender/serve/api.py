@@ -1,14 +1,14 @@
 """The endpoints of movies and sessions, thin over `Recommender` and `Sessions`. Nothing is fitted in a request.
 
 Quick ones run in the event loop, one after the other, since all of them compute in Python; those that take longer
-than a few milliseconds, or wait for another server, run in threads.
+than a few milliseconds, or wait for another server or writer, run in threads.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, TypeVar
 
 from fastapi import FastAPI, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -22,9 +22,11 @@ from ..session.policy import MovieFilter
 from ..session.profiles import state_of
 from ..session.state import SessionState, Utterance
 from . import shapes
-from .database import Saved
+from .database import Busy, Saved
 from .parts import Json, Parts, caller, check, endpoint
 from .problems import Conflict
+
+Result = TypeVar("Result")
 
 
 class Api:
@@ -121,7 +123,7 @@ class Api:
         """Start a session from favorites, from words, or from both."""
         if given.words:  # which take ten times as long to read
             return await run_in_threadpool(self.started, request, given)
-        return self.started(request, given)
+        return await self.written(lambda: self.started(request, given))
 
     def started(self, request: Request, given: shapes.NewSession) -> Response:
         person = given.user_id or caller(request).person
@@ -158,7 +160,7 @@ class Api:
                 state = engine.set_familiarity(state, given.familiarity)
             return engine.set_filter(state, given.filter.wanted()) if given.filter else state
 
-        return self.stepped(request, session_id, step)
+        return await self.written(lambda: self.stepped(request, session_id, step))
 
     async def answer(self, request: Request, session_id: str, given: shapes.Answered) -> Response:
         """Answer the movie on the table."""
@@ -168,7 +170,7 @@ class Api:
                 raise Conflict(f"movie {given.movie_id} is not on the table: ask for the session, and answer its movie")
             return self.sessions.engine.step(state, given.answer)
 
-        return self.stepped(request, session_id, step)
+        return await self.written(lambda: self.stepped(request, session_id, step))
 
     def tell(self, request: Request, session_id: str, given: shapes.Told) -> Response:
         """Say in words what is wanted."""
@@ -176,12 +178,25 @@ class Api:
 
     async def undo(self, request: Request, session_id: str) -> Response:
         """Take back the last change, whatever it was."""
-        return Json(self.sessions.view(self.sessions.undo(lambda: self.saved(request, session_id))))
+
+        def work() -> Response:
+            return Json(self.sessions.view(self.sessions.undo(lambda: self.saved(request, session_id))))
+
+        return await self.written(work)
 
     async def end(self, request: Request, session_id: str) -> Response:
         """Delete a session."""
-        self.database.drop_session(self.saved(request, session_id).id)
+        id_ = self.saved(request, session_id).id
+        await self.written(lambda: self.database.drop_session(id_))
         return Response(status_code=204)
+
+    async def written(self, work: Callable[[], Result]) -> Result:
+        """Do what ends with one write: here, or again in a thread where it has to wait for another writer."""
+        try:
+            with self.database.at_once():
+                return work()
+        except Busy:
+            return await run_in_threadpool(work)
 
     def stepped(self, request: Request, session_id: str, step: Callable[[SessionState], SessionState]) -> Response:
         return Json(self.sessions.view(self.sessions.change(lambda: self.saved(request, session_id), step)))

@@ -24,6 +24,7 @@ CREATE INDEX IF NOT EXISTS sessions_of ON sessions (owner);
 CREATE INDEX IF NOT EXISTS sessions_with ON sessions (person);
 CREATE TABLE IF NOT EXISTS profiles (person TEXT PRIMARY KEY, content TEXT);
 """
+_WAIT = 10  # seconds, for another writer
 
 
 class Saved(NamedTuple):
@@ -34,6 +35,10 @@ class Saved(NamedTuple):
     person: Optional[str]
     version: int
     content: dict[str, Any]
+
+
+class Busy(ArtifactError):
+    """Another process or thread is writing."""
 
 
 class Database:
@@ -53,11 +58,20 @@ class Database:
     @property
     def _file(self) -> sqlite3.Connection:
         if not hasattr(self._local, "file"):
-            self._local.file = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+            self._local.file = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
             for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL", "cache_size = -256"):
                 self._local.file.execute(f"PRAGMA {setting}")
         file: sqlite3.Connection = self._local.file
         return file
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Raise `Busy` in this thread rather than wait for another writer."""
+        self._do("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            self._do(f"PRAGMA busy_timeout = {_WAIT * 1000}")
 
     def session(self, id_: str) -> Optional[Saved]:
         """Return a session, None if there is none."""
@@ -119,7 +133,8 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise ArtifactError(f"{self.path} cannot be used ({error}): mend that, or give another --store") from None
+            kind = Busy if "is locked" in str(error) else ArtifactError
+            raise kind(f"{self.path} cannot be used ({error}): mend that, or give another --store") from None
 
 
 def _saved(row: tuple[Any, ...]) -> Saved:
