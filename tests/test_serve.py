@@ -203,6 +203,51 @@ def test_the_chat_remembers_and_streams(client):
     assert 6 in export["profile"]["favorites"]
 
 
+def test_the_chat_keeps_nothing_of_a_session_that_is_taken_back(client):
+    kim = person(client, "kim")
+    session = kim.ok("POST", "/sessions", {"favorites": ["Heat (1995)"]})
+    kim.answer(session, "like")
+    kim.ok("POST", "/chat/kim", {"message": "I loved Alien"})
+    kim.ok("POST", f"/sessions/{session['session_id']}/undo")
+    kim.ok("DELETE", f"/sessions/{session['session_id']}")
+    kept = kim.ok("GET", "/users/kim/export")
+    (alien,) = kept["profile"]["favorites"]
+    assert kept["profile"]["answers"] == []
+    assert kept["chat"]["answers"] == [[alien, "favorite"]]
+    assert client.ok("GET", f"/movies/{alien}")["title"] == "Alien"
+
+
+def test_who_is_deleted_by_another_server_begins_anew(client, served, recommender):
+    lee = person(client, "lee")
+    shown = lee.ok("POST", "/chat/lee", {"message": "I loved Alien, no horror"})["suggestions"]
+    with application(recommender, Path(served[1].path).parent) as (other, *_):
+        other.ok("DELETE", "/users/lee")
+    said = client("POST", "/chat/lee", {"message": "more like the second"}).json()
+    assert shown[1]["title"] not in said.get("understood", "")
+    assert "orror" not in client.ok("POST", "/chat/lee", {"message": "something with robots"})["understood"]
+    assert client.ok("GET", "/users/lee/export")["profile"]["favorites"] == []
+
+
+def test_one_person_talks_to_two_servers_at_once(client, served, recommender):
+    max_ = person(client, "max")
+    with application(recommender, Path(served[1].path).parent) as (other, *_):
+        done: list[int] = []
+        talks = [max_, other] * 4
+
+        def talk(at: Client) -> None:
+            done.append(at("POST", "/chat/max", {"message": "something with robots"}).status_code)
+
+        threads = [threading.Thread(target=talk, args=(at,)) for at in talks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {*done} <= {200, 409}
+        assert done.count(200) > 4
+        n_messages = client.ok("GET", "/users/max/export")["chat"]["n_messages"]
+    assert n_messages == done.count(200)
+
+
 def test_a_person_is_deleted_down_to_the_bytes(served):
     client, tokens, _ = served
     zoe = person(client, "zoe-to-be-deleted")

@@ -5,6 +5,7 @@ What is kept of a person is a profile (session/profiles.py); what they answered 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime
 import json
@@ -24,13 +25,13 @@ from ..facade import Recommender
 from ..people.exports import Entry, read_export
 from ..people.imported import EMPTY, answer_of, missed_entries, with_films
 from ..people.matching import APPLIED, BY_ID, GUESS, MISSED, Film, Matcher
-from ..people.store import Remembered, Store
+from ..people.store import ConflictError, Remembered, Store
 from ..session.profiles import export_lists, state_of
-from ..session.state import FAVORITE
+from ..session.state import FAVORITE, LATER, SEEN
 from .database import Database
 from .problems import Conflict, Nobody
 
-_MOST_TALKS = 200  # conversations in memory
+_MOST_TALKS, _MOST_TRIES = 200, 5  # conversations in memory; for one message
 Profile = dict[str, Any]
 
 
@@ -162,17 +163,30 @@ class People:
         if show and isinstance(chat.reranker, LLMReranker):
             chat = _with(chat, replace(chat.reranker, show=show))
         with talk.lock, Store(self.database.path) as store:
-            known, profile = store.load(person) or Remembered(), self.profile(person) or EMPTY
-            answers = {**dict.fromkeys(profile["favorites"], FAVORITE), **dict(map(tuple, profile["answers"]))}
-            memory = known._replace(answers={**answers, **known.answers})
-            before = talk.state.memory
-            if (before.n_messages, dict(before.answers)) != (memory.n_messages, dict(memory.answers)):
-                talk.state = chat.resume(memory)._replace(shown=talk.state.shown, filters=talk.state.filters)
-            talk.state, turn = chat.step(talk.state, message)
-            store.save(person, talk.state.memory)
-            with self.database.writing():
-                stored = self.database.profile(person) or EMPTY
-                self.database.save_profile(person, _also(stored, talk.state.memory.answers))
+            for _ in range(_MOST_TRIES):
+                with contextlib.suppress(
+                    ConflictError
+                ):  # another server was quicker: hear it with what that has stored
+                    return self._heard(chat, talk, store, person, message)
+        raise Conflict(f"user {person} is talking elsewhere too: say it again")
+
+    def _heard(self, chat: Chat, talk: _Talk, store: Store, person: str, message: str) -> dict[str, Any]:
+        """Return the answer to a message; only what it says of movies is kept, not what sessions or the data hold."""
+        known, profile = store.load(person), self.profile(person) or EMPTY
+        if known is None:  # new, or deleted since
+            known, talk.state = Remembered(), ChatState()
+        answers = {**dict.fromkeys(profile["favorites"], FAVORITE), **dict(map(tuple, profile["answers"]))}
+        memory, before = known._replace(answers={**answers, **known.answers}), talk.state.memory
+        if (before.n_messages, dict(before.answers)) != (memory.n_messages, dict(memory.answers)):
+            talk.state = chat.resume(memory)._replace(shown=talk.state.shown, filters=talk.state.filters)
+        after, turn = chat.step(talk.state, message)
+        said = {i: how for i, how in after.memory.answers.items() if memory.answers.get(i) != how}
+        own = {**known.answers, **said}
+        seen, later = (tuple(i for i in own if own[i] == kind) for kind in (SEEN, LATER))
+        store.save(person, after.memory._replace(answers=own, seen=seen, watchlist=later))
+        talk.state = after
+        with self.database.writing():
+            self.database.save_profile(person, _also(self.database.profile(person) or EMPTY, said))
         return turn.as_dict()
 
     def streamed(self, person: str, message: str) -> Iterator[bytes]:
