@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 import socket
 import sys
 import time
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if __name__ == "__main__":  # numpy's own threads wait for each other: the SVD takes .2 s on one, 3 s on two busy cores
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from recommender import __version__, cli
 from recommender.chat.client import ChatClient
@@ -49,7 +52,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_common("model", help="name of the chat model there")
     add("--rate", type=float, default=50, metavar="N", help="requests a second of one token (default: 50)")
     add("--log", action="store_true", help="print a line for each request, without anything personal")
-    given = parser.parse_args(argv)
+    given, began = parser.parse_args(argv), time.perf_counter()
     try:
         import uvicorn
 
@@ -60,7 +63,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     tokens = Tokens(given.token_file or given.store.with_name("tokens.json"))
     if given.new_token is not None:
         return new_token(given, tokens)
-    return serve(given, tokens, create_app, uvicorn)
+    return serve(given, tokens, create_app, uvicorn, began)
 
 
 def new_token(given: argparse.Namespace, tokens: Tokens) -> int:
@@ -79,7 +82,7 @@ def new_token(given: argparse.Namespace, tokens: Tokens) -> int:
     return 0
 
 
-def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: Any) -> int:
+def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: Any, began: float) -> int:
     """Warm up, open the port, and answer until Ctrl-C."""
     from recommender.serve.database import Database
     from recommender.serve.gate import Limits
@@ -91,10 +94,12 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
     reranker = LLMReranker(ChatClient.open(given.base_url, given.model or "")) if given.base_url else None
     door = listen(given.host, given.port)
     database = Database(given.store)
-    began = time.perf_counter()
+    print("tastevec: warming up, some seconds ...", flush=True)
+    seconds = {"program": time.perf_counter() - began}
     recommender = Recommender.load(given.processed)
     names = [None, *QUICK, *given.method]
-    seconds = {"data": time.perf_counter() - began, **recommender.warm(names)}
+    seconds["data"] = time.perf_counter() - began - sum(seconds.values())
+    seconds |= recommender.warm(names)
     methods = {recommender._models.name_of(name) for name in names}
 
     def log(line: str) -> None:
@@ -106,8 +111,9 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
     for note in recommender.notes:
         print(f"tastevec: {note}", file=sys.stderr)
     door.listen(128)
+    seconds["pages"] = (whole := time.perf_counter() - began) - sum(seconds.values())
     steps = ", ".join(f"{name} {one:.2f}" for name, one in seconds.items())
-    print(f"tastevec: {len(recommender.catalog):,} movies, ready in {time.perf_counter() - began:.1f} s ({steps})")
+    print(f"tastevec: {len(recommender.catalog):,} movies, ready in {whole:.1f} s ({steps})")
     host = f"[{given.host}]" if ":" in given.host else given.host
     address = f"http://{host}:{door.getsockname()[1]}/"
     first = "" if len(tokens) else f"#token={tokens.make('first')}"

@@ -1,13 +1,17 @@
 """The program that serves: how it starts and ends, and that it answers while others hold what it needs."""
 
+import os
+import re
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from recommender.facade import Recommender
 
-from .serving import Client, application
+from .serving import ROOT, Client, application
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -48,3 +52,22 @@ def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     with application(Recommender.load(), folder) as (client, *_):
         yield client, folder
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads as Linux tells them")
+@pytest.mark.parametrize("command", ["model.serve", "model.terminal.tastevec serve"])
+def test_a_start_says_what_takes_how_long_and_keeps_to_one_thread(tmp_path, command):
+    flags = ["--port", "0", "--store", str(tmp_path / "s.sqlite")]
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    given = [sys.executable, "-m", *command.split(), *flags]
+    with subprocess.Popen(given, cwd=ROOT, env=free, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            said = [process.stdout.readline() for _ in range(3)]
+            n_threads = len(os.listdir(f"/proc/{process.pid}/task"))
+        finally:
+            process.kill()
+    assert "warming up" in said[0]
+    whole, steps = re.search(r"ready in (\S+) s \((.*)\)", said[1]).groups()
+    parts = [float(step.split()[-1]) for step in steps.split(", ")]
+    assert sum(parts) == pytest.approx(float(whole), abs=0.051 + 0.005 * len(parts))
+    assert n_threads == 1

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Optional
+
+if sys.argv[1:2] == ["serve"]:  # as model/serve.py does, before numpy is imported
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from model import runsvd, runtwotower
 from recommender import cli
