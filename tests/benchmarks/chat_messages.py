@@ -2,21 +2,28 @@
 
 `--dialogues redial_valid.jsonl`: precision and recall of titles in sentences of real people. A title found is right if
 the movie, or one of the same name, was tagged there; people leave some titles untagged, which here count as wrong.
+`--time`: milliseconds a message, wall and processor, in conversations of eight, after a first one.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from recommender import Recommender
+from recommender.chat.chat import Chat, ChatState
 from recommender.chat.mentions import Finder, Message
+from recommender.chat.rerank import MMRReranker
 from recommender.chat.understanding import Understood, read
 from recommender.data.catalog import parse_title
+from recommender.data.errors import ChoiceError
 from recommender.text.dialogues import read_dialogues
 from recommender.text.everyday_words import ALSO
 
@@ -92,12 +99,30 @@ def titles_in(path: Path, recommender: Recommender, lower: bool) -> str:
     return f"precision {n_right / n_found:.1%} of {n_found}, recall {n_met / n_tagged:.1%} of {n_tagged}"
 
 
+def times(recommender: Recommender, data: dict[str, Any]) -> str:
+    """Return percentiles of the time of a turn, offline: understanding, retrieval, re-ranking, reasons."""
+    chat, state, seconds = Chat(recommender, MMRReranker()), ChatState(), []
+    chat.step(state, "I loved Heat and Fargo, something like that but funnier")
+    for n, message in enumerate([*data["tune"], *data["report"]]):
+        if n % 8 == 0:
+            state = ChatState()
+        began = time.perf_counter(), time.process_time()
+        with suppress(ChoiceError):
+            state, _ = chat.step(state, message["say"])
+        seconds.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+    wall, cpu = np.percentile(1000 * np.array(seconds), [50, 99], axis=0).T
+    return f"{len(seconds)} messages, ms: wall p50 {wall[0]:.1f}, p99 {wall[1]:.1f}; cpu {cpu[0]:.1f}, {cpu[1]:.1f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=PARTS)
     parser.add_argument("--dialogues", type=Path)
+    parser.add_argument("--time", action="store_true")
     args = parser.parse_args()
     recommender = Recommender.load()
+    if args.time:
+        return print(times(recommender, yaml.safe_load(MESSAGES.read_text(encoding="utf-8"))))
     if args.dialogues:
         for lower in (False, True):
             said = titles_in(args.dialogues, recommender, lower)
