@@ -164,21 +164,21 @@ class People:
             chat = _with(chat, replace(chat.reranker, show=show))
         with talk.lock, Store(self.database.path) as store:
             for _ in range(_MOST_TRIES):
-                with contextlib.suppress(
-                    ConflictError
-                ):  # another server was quicker: hear it with what that has stored
+                with contextlib.suppress(ConflictError):  # another server was quicker: hear what that has stored
                     return self._heard(chat, talk, store, person, message)
         raise Conflict(f"user {person} is talking elsewhere too: say it again")
 
     def _heard(self, chat: Chat, talk: _Talk, store: Store, person: str, message: str) -> dict[str, Any]:
         """Return the answer to a message; only what it says of movies is kept, not what sessions or the data hold."""
         known, profile = store.load(person), self.profile(person) or EMPTY
-        if known is None:  # new, or deleted since
-            known, talk.state = Remembered(), ChatState()
+        if known is None or known.n_messages < talk.state.memory.n_messages:  # new, or deleted since
+            known, talk.state = known or Remembered(), ChatState()
         answers = {**dict.fromkeys(profile["favorites"], FAVORITE), **dict(map(tuple, profile["answers"]))}
         memory, before = known._replace(answers={**answers, **known.answers}), talk.state.memory
         if (before.n_messages, dict(before.answers)) != (memory.n_messages, dict(memory.answers)):
-            talk.state = chat.resume(memory)._replace(shown=talk.state.shown, filters=talk.state.filters)
+            wishes = [fact for fact in talk.state.filters if fact.wanted]  # what is refused is remembered
+            anew = chat.resume(memory)
+            talk.state = anew._replace(shown=talk.state.shown, filters=(*anew.filters, *wishes))
         after, turn = chat.step(talk.state, message)
         said = {i: how for i, how in after.memory.answers.items() if memory.answers.get(i) != how}
         own = {**known.answers, **said}
