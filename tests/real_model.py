@@ -44,3 +44,9 @@ def serving() -> Iterator[str]:
         yield f"{process.stdout.readline().strip()}/v1"
     finally:
         process.communicate()
+
+
+if __name__ == "__main__":
+    with serving() as address:
+        print(address, flush=True)
+        sys.stdin.read()
