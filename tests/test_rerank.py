@@ -284,7 +284,9 @@ def test_shuffles_are_seeded_and_their_ranks_averaged(server):
     assert found.tokens == 150
     assert len(set(asked)) == 3
     assert reranker(server, shuffles=3, seed=4).rerank(cards, {}, 5).order == found.order
-    assert set(asked[:3]) == set(asked[3:])
+    blended = reranker(server, shuffles=3, seed=4, blend=0.5).rerank(cards, {}, 5)
+    assert blended.order == np.argsort(ranks / 3 + np.arange(20), kind="stable")[:5].tolist()
+    assert set(asked[:3]) == set(asked[3:6])
     reranker(server, shuffles=1, seed=5).rerank(cards, {}, 5)
     assert asked[-1] not in asked[:-1]
 
