@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from model import chat
+from recommender import Recommender
+from recommender.chat.chat import Chat, ChatState
 from recommender.chat.client import FORMS, ChatClient
 from recommender.chat.rerank import STEPS, LLMReranker
 from recommender.net.web import WebError
 from tests.real_model import MODEL, serving
 from tests.test_rerank import candidates
-from tests.test_session_program import run
 
 pytestmark = pytest.mark.slow
-TYPED = "I loved Heat and Fargo\nsomething funnier, from the 90s\nnot 2\n"
+TYPED = ("I loved Heat and Fargo", "something funnier, from the 90s", "not 2")
 
 
 @pytest.fixture(scope="module")
@@ -25,23 +24,21 @@ def url() -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("flag", ["--explain", "--ids-only"])
-def test_every_turn_ends_with_five_candidates_and_says_how(url, flag):
-    done = run(TYPED, "--base-url", url, "--model", MODEL, "--json", flag, main=chat.main, rule=[])
-    turns = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [len(turn["suggestions"]) for turn in turns] == [5] * 3
-    for turn in turns:
-        ids = [movie["movie_id"] for movie in turn["suggestions"]]
-        assert len({*ids} & {movie_id for movie_id, _ in turn["candidates"]}) == 5
-        assert (turn["reranker"], turn["status"].split(",")[0] in STEPS) == ("llm", True)
-        assert turn["tokens"] > 300
-    if flag == "--ids-only":
-        assert {turn["status"] for turn in turns} == {"letters"}, "this server gives log-probabilities"
+@pytest.mark.parametrize("explain", [True, False])
+def test_every_turn_ends_with_five_candidates_and_says_how(url, explain):
+    reranker = LLMReranker(ChatClient.open(url, MODEL, timeout=900), explain)
+    chat, state = Chat(Recommender.load(), reranker), ChatState()
+    for message in TYPED:
+        state, turn = chat.step(state, message)
+        ids = {one.movie.movie_id for one in turn.suggestions}
+        assert len(ids & {movie_id for movie_id, _ in turn.candidates}) == 5
+        assert (turn.status.split(",")[0] in STEPS) if explain else turn.status == "letters"
+        assert turn.tokens > 300
 
 
 @pytest.mark.parametrize("n_refused", [0, 1, 2])
 def test_each_form_of_an_answer_leaves_five_candidates(url, n_refused):
-    client = ChatClient.open(url, MODEL, timeout=300)
+    client = ChatClient.open(url, MODEL, timeout=900)
     client.refused = frozenset(FORMS[:n_refused])
     found = LLMReranker(client, explain=False, letters=False).rerank(candidates(), {}, 5)
     assert len({*found.order} & {*range(20)}) == 5
@@ -50,7 +47,7 @@ def test_each_form_of_an_answer_leaves_five_candidates(url, n_refused):
 
 
 def test_it_streams_counts_tokens_and_gives_log_probabilities(url):
-    client, pieces = ChatClient.open(url, MODEL, timeout=300), []
+    client, pieces = ChatClient.open(url, MODEL, timeout=900), []
     ask = [{"role": "user", "content": "Count from 1 to 9."}]
     answer = client.ask(ask, max_tokens=24, show=pieces.append)
     assert len(pieces) > 5
@@ -64,7 +61,7 @@ def test_it_streams_counts_tokens_and_gives_log_probabilities(url):
 
 
 def test_what_does_not_fit_is_told_in_one_line(url):
-    client = ChatClient.open(url, MODEL, timeout=300)
+    client = ChatClient.open(url, MODEL, timeout=900)
     with pytest.raises(WebError, match="context") as caught:
         client.ask([{"role": "user", "content": "movie " * 6000}])
     assert "\n" not in str(caught.value)
