@@ -22,7 +22,7 @@ import sys, xllamacpp
 parameters = xllamacpp.CommonParams()
 parameters.model.path, parameters.port = sys.argv[1], 0
 parameters.n_ctx, parameters.n_parallel = 4096, 1
-parameters.cpuparams.n_threads = 2
+parameters.cpuparams.n_threads = 1  # several wait for each other by spinning, which a busy machine pays
 server = xllamacpp.Server(parameters)
 print(server.listening_address, flush=True)
 sys.stdin.read()  # until the tests end, however they end
