@@ -279,6 +279,40 @@ def test_a_conversation(visit):
     assert title in one.text("#favorites")
 
 
+def test_quick_changes_end_where_the_person_left_them(visit):
+    one = visit().come()
+    page = one.page
+    one.start("heat 1995")
+    dial = page.locator("#dial")
+    begun = float(dial.input_value())
+
+    def slow(route):
+        page.wait_for_timeout(200)
+        route.continue_()
+
+    page.route("**/sessions/*", slow)
+    dial.evaluate(
+        """(dial, end) => {
+        for (let i = 1; i <= 3; i++) {
+            dial.value = end - 0.1 * i;
+            dial.dispatchEvent(new Event("change", {bubbles: true}));
+        }
+    }""",
+        begun,
+    )
+    page.evaluate("""() => {
+        for (const name of ["Drama", "Comedy"]) document.querySelector(`#only [value=${name}]`).click();
+    }""")
+    one.wait("#filter-now", "Comedy, Drama")
+    one.settled()
+    page.unroute("**/sessions/*")
+    page.reload()
+    page.wait_for_selector("#map:not([hidden])")
+    one.settled()
+    assert float(dial.input_value()) == pytest.approx(begun - 0.3)
+    assert set(page.eval_on_selector_all("#only :checked", "all => all.map(e => e.value)")) == {"Drama", "Comedy"}
+
+
 def test_by_keyboard_alone(visit):
     one = visit().come()
     page = one.page

@@ -92,9 +92,11 @@ async function listen(answer, hear) {
     }
   }
 }
-// One request that changes something at a time: a second click before the answer is not heard.
-async function once(work) {
-  if (busy) return;
+// One request that changes something at a time: a second click before the answer is not heard. A control with a name
+// is heard: its latest work waits, and what it shows stays.
+const waiting = new Map();
+async function once(work, name) {
+  if (busy) { if (name) waiting.set(name, work); return; }
   busy = true;
   byId("movie").setAttribute("aria-busy", "true");
   trouble("");
@@ -108,6 +110,11 @@ async function once(work) {
   } finally {
     busy = false;
     byId("movie").removeAttribute("aria-busy");
+    for (const [name, next] of waiting) {
+      waiting.delete(name);
+      once(next, name);
+      break;
+    }
   }
 }
 const query = (values) => new URLSearchParams(values).toString();
@@ -245,6 +252,7 @@ async function start(given) {
 }
 function forget() {
   session = null;
+  waiting.clear();
   for (const key of ["session", "trail"]) store.set(key, null);
   byId("n-later").textContent = "";
   showWatchlist();
@@ -334,8 +342,8 @@ async function draw(fresh = false) {
   }
   byId("told").replaceChildren(...session.words.map((text) => el("li", {dir: "auto"}, text)));
   byId("dial").closest(".field").hidden = session.familiarity === null;
-  if (session.familiarity !== null) dialled(session.familiarity);
-  showFilter();
+  if (session.familiarity !== null && !waiting.has("dial")) dialled(session.familiarity);
+  if (!waiting.has("filter")) showFilter();
   const last = session.favorites.length + session.words.length < 2;
   byId("favorites").replaceChildren(...session.favorites.map((one) => chip(one, last ? null : () => once(async () => {
     await change("PATCH", "", {drop_favorite: one.movie_id});
@@ -419,20 +427,27 @@ function showFilter() {
   if (document.activeElement !== byId("year-to")) byId("year-to").value = to || "";
   filterSaid = JSON.stringify({genres, exclude_genres: without, year_from: from, year_to: to});
 }
-function sendFilter() {
+function filters() {
   const ticked = (id) => [...byId(id).querySelectorAll("input:checked")].map((box) => box.value);
   const year = (id) => byId(id).value && byId(id).checkValidity() ? Number(byId(id).value) : null;
-  const filter = {genres: ticked("only"), exclude_genres: ticked("without"), year_from: year("year-from"), year_to: year("year-to")};
-  if (JSON.stringify(filter) === filterSaid) return;
+  return {genres: ticked("only"), exclude_genres: ticked("without"), year_from: year("year-from"), year_to: year("year-to")};
+}
+const sendFilter = () => sendLatest("filter", () => {
+  const filter = filters();
+  return JSON.stringify(filter) === filterSaid ? null : {filter};
+});
+function sendLatest(name, body) {
   return once(async () => {
     try {
-      await change("PATCH", "", {filter});
+      const given = body();
+      if (!given) return;
+      await change("PATCH", "", given);
       say(session.movie ? `Now: ${named(session.movie)}` : "No movie is left.");
     } catch (error) {
-      showFilter();
+      if (!waiting.size) { dialled(session.familiarity); showFilter(); }
       throw error;
     }
-  });
+  }, name);
 }
 
 // ---------------------------------------------------------------- watchlist, chat
@@ -720,10 +735,7 @@ byId("tell").addEventListener("submit", (event) => {
   });
 });
 byId("dial").addEventListener("input", (event) => dialled(Number(event.target.value)));
-byId("dial").addEventListener("change", (event) => once(async () => {
-  await change("PATCH", "", {familiarity: Number(event.target.value)});
-  say(session.movie ? `Now: ${named(session.movie)}` : "No movie is left.");
-}));
+byId("dial").addEventListener("change", () => sendLatest("dial", () => ({familiarity: Number(byId("dial").value)})));
 byId("filter").addEventListener("change", (event) => {
   if (event.target.type === "checkbox" && event.target.checked) {  // a genre can't be wanted and refused
     const other = event.target.closest("#only") ? "without" : "only";
