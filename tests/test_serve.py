@@ -183,6 +183,8 @@ def test_an_export_is_matched_and_kept_when_asked(client):
     assert "Heat" in eve("GET", "/users/eve/likes.csv").text
     said = detail(client("POST", "/imports?filename=../x.csv", data=b"what"), 409)
     assert said.startswith("x.csv begins with")
+    said = detail(client("POST", "/imports?filename=x.csv", data=b"a" * 140_000), 409)
+    assert said.startswith("x.csv line 1: field larger")
 
 
 def test_the_chat_remembers_and_streams(client):

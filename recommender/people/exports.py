@@ -154,7 +154,11 @@ def table(text: str, label: str) -> tuple[list[str], Iterator[tuple[str, dict[st
     if first.lower().lstrip('"').startswith("sep="):  # spreadsheets write it
         first, top = lines.readline(), 2
     separator = max(SEPARATORS, key=first.count)
-    header = [re.sub(r"[\W_]", "", cell.lower()) for cell in next(csv.reader([first], delimiter=separator), [])]
+    try:
+        cells = next(csv.reader([first], delimiter=separator), [])
+    except csv.Error as error:
+        raise DataError(f"{label} line {top}: {error}: give a table with a header") from None
+    header = [re.sub(r"[\W_]", "", cell.lower()) for cell in cells]
 
     def rows() -> Iterator[tuple[str, dict[str, str]]]:
         reader = csv.reader(lines, delimiter=separator, strict=True)
