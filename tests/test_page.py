@@ -368,6 +368,8 @@ def test_every_view_is_accessible_and_fits(visit, width, scheme):
     page.goto(one.address)
     page.wait_for_selector("#view-key:not([hidden])")
     assert one.axe() == []
+    assert one.fits()
+    assert "--new-token" in one.text("#view-key")
     one.come()
     one.pick("heat 1995")
     page.fill("#pick", "alien")
@@ -401,7 +403,8 @@ def test_the_map_says_what_is_under_the_pointer_and_moves_the_person(visit):
     page = one.page
     one.start("heat 1995", "alien")
     drawn = page.evaluate("canvas.toDataURL()")
-    assert "the region of Horror" in page.text_content("#near")
+    assert "region" not in page.text_content("#map")  # a label is the peak of a share: it tells of no one movie
+    assert "seen" in page.locator(".legend li").all_inner_texts()
     page.focus("#favorites li:first-child button")
     assert one.text("#tip") == "Heat (1995)"
     spot = page.evaluate("document.querySelector('#tip').style.transform")

@@ -563,7 +563,6 @@ const map = (() => {
     names(pen);
     frame();
   }
-  const labels = () => data.genres.filter((one) => "x" in one);
   // Names of genres where their movies are, but none over another.
   function names(pen) {
     const taken = [];
@@ -574,7 +573,7 @@ const map = (() => {
     pen.lineWidth = 4;
     pen.strokeStyle = color("--raised");
     pen.fillStyle = color("--ink");
-    for (const one of labels()) {
+    for (const one of data.genres.filter((one) => "x" in one)) {
       const [x, y] = spot([one.x, one.y]), w = pen.measureText(one.name).width / 2 + 6, h = size / 44 + 4;
       if (taken.some((other) => Math.abs(x - other.x) < w + other.w && Math.abs(y - other.y) < 2 * h)) continue;
       taken.push({x, y, w});
@@ -666,16 +665,6 @@ const map = (() => {
       };
       moving = requestAnimationFrame(step);
     } else frame();
-    near(to);
-  }
-  // The picture for those who can't see it. Two axes can tell a region, not which movie is near which.
-  function near(at) {
-    const region = ([x, y]) => {
-      const far = (one) => Math.hypot(one.x - x, one.y - y);
-      return labels().reduce((best, one) => far(one) < far(best) ? one : best).name;
-    };
-    const movie = session && session.movie && place(session.movie.movie_id);
-    byId("near").textContent = at && movie && labels().length ? `You are in the region of ${region(at)}, this movie in that of ${region(movie)}.` : "";
   }
   function nearest(event) {
     if (!box || !size) return null;
