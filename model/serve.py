@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import logging
 import os
 import socket
 import sys
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from recommender.serve.tokens import Tokens
 
 QUICK = ("popularity", "svd", "embedding")  # in memory within a second, without a stored model
+
+LAST_SECONDS = 3  # for requests that are on their way at Ctrl-C
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -118,7 +121,9 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
     address = f"http://{host}:{door.getsockname()[1]}/"
     first = "" if len(tokens) else f"#token={tokens.make('first')}"
     print(f"tastevec: {address}{first}" + (" (this once: it is stored as a hash)" if first else ""), flush=True)
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, date_header=False)
+    logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())  # the gate tells what goes wrong
+    quiet = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
+    config = uvicorn.Config(app, timeout_graceful_shutdown=LAST_SECONDS, **quiet)
     server = uvicorn.Server(config)
     server.run(sockets=[door])
     return 0

@@ -1,7 +1,10 @@
 """The program that serves: how it starts and ends, and that it answers while others hold what it needs."""
 
+import contextlib
 import os
 import re
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +14,7 @@ import pytest
 
 from recommender.facade import Recommender
 
-from .serving import ROOT, Client, application
+from .serving import ROOT, Client, application, program
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -71,3 +74,21 @@ def test_a_start_says_what_takes_how_long_and_keeps_to_one_thread(tmp_path, comm
     parts = [float(step.split()[-1]) for step in steps.split(", ")]
     assert sum(parts) == pytest.approx(float(whole), abs=0.051 + 0.005 * len(parts))
     assert n_threads == 1
+
+
+@pytest.mark.parametrize("n_signals", [1, 2])
+def test_ctrl_c_ends_it_though_a_body_never_comes(tmp_path, n_signals):
+    with program(tmp_path / "s.sqlite") as (process, url, token):
+        host, port = re.search(r"//(.*):(\d+)/", url).groups()
+        with socket.create_connection((host, int(port))) as slow:
+            head = (
+                f"POST /sessions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json"
+            )
+            slow.sendall(f"{head}\r\nContent-Length: 100\r\n\r\n{{".encode())
+            Client(url, token).ok("GET", "/health")
+            for _ in range(n_signals):
+                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(1)
+            assert process.wait(20) == 130
+            assert "Traceback" not in process.stdout.read()
