@@ -6,6 +6,7 @@ The first start makes a token and prints the page's address with it, once. Other
 from __future__ import annotations
 
 import argparse
+import errno
 import ipaddress
 import logging
 import os
@@ -113,7 +114,6 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
     app = create_app(recommender, sorted(methods), database, tokens, __version__, *how)
     for note in recommender.notes:
         print(f"tastevec: {note}", file=sys.stderr)
-    door.listen(128)
     seconds["pages"] = (whole := time.perf_counter() - began) - sum(seconds.values())
     steps = ", ".join(f"{name} {one:.2f}" for name, one in seconds.items())
     print(f"tastevec: {len(recommender.catalog):,} movies, ready in {whole:.1f} s ({steps})")
@@ -130,7 +130,7 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket at the address, which nothing answers at before `listen`."""
+    """Return a socket at the address; who asks before there is an answer waits."""
     if not 0 <= port < 1 << 16:
         raise ChoiceError(f"--port {port}: give a number from 0 to 65535")
     try:
@@ -138,7 +138,11 @@ def listen(host: str, port: int) -> socket.socket:
         door = socket.socket(*found[:3])
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind(found[4])
+        door.listen(128)  # now, or another start could take the same port
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            taken = f"port {port} of {host} is taken, perhaps by a server that runs already: use that, or give --port N"
+            raise ChoiceError(taken) from None
         raise ChoiceError(f"cannot listen at {host}, port {port} ({error}): give another --host or --port") from None
     return door
 

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from model import serve
 from recommender.facade import Recommender
 
 from .serving import ROOT, Client, application, program
@@ -92,3 +93,14 @@ def test_ctrl_c_ends_it_though_a_body_never_comes(tmp_path, n_signals):
                     process.wait(1)
             assert process.wait(20) == 130
             assert "Traceback" not in process.stdout.read()
+
+
+def test_a_port_that_another_start_has_is_told_before_the_warm_up(tmp_path):
+    given = [sys.executable, "-m", "model.serve", "--store", str(tmp_path / "s.sqlite"), "--port"]
+    with serve.listen("127.0.0.1", 0) as door:  # as of a server that warms up
+        port = str(door.getsockname()[1])
+        done = subprocess.run([*given, port], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert f"port {port}" in done.stderr
+    assert "taken" in done.stderr
+    assert not done.stdout
