@@ -279,6 +279,26 @@ def test_a_conversation(visit):
     assert title in one.text("#favorites")
 
 
+def test_the_chat_knows_the_session_beside_it(visit):
+    one = visit().come()
+    page = one.page
+    one.start("men in black 1997", "ghostbusters 1984")
+    refused = re.sub(r" (\d{4})$", r" (\1)", one.text("#movie-title"))
+    one.press("n")
+    page.click("nav >> text=Chat")
+    page.fill("#message", "I loved Alien, but funnier")
+    page.press("#message", "Enter")
+    page.wait_for_selector(".suggestions li:nth-child(5)")
+    shown = page.locator(".suggestions b").all_inner_texts()
+    assert not {"Men in Black (1997)", "Ghostbusters (1984)", refused} & set(shown)
+    page.click("#anew")
+    page.click("#sure button.main")
+    page.wait_for_selector("#view-start:not([hidden])")
+    one.start("heat 1995")
+    assert "Ghostbusters" not in one.text("#favorites")
+    assert not page.is_visible("#past")
+
+
 def test_quick_changes_end_where_the_person_left_them(visit):
     one = visit().come()
     page = one.page

@@ -237,8 +237,7 @@ function pick(movie) {
   say(`${named(movie)} picked, ${count(picks.length, "movie")}.${more}`);
 }
 async function start(given) {
-  const user = mine || store.get("user");
-  session = await ask("POST", "sessions", user ? {...given, user_id: user} : given);
+  session = await ask("POST", "sessions", {...given, user_id: person()});
   store.set("session", session.session_id);
   store.set("trail", null);
   picks = [];
@@ -287,7 +286,7 @@ async function importFile(chosen) {
   say(`${count(matched.length, "movie")} found`);
 }
 const sendFile = (apply) => ask("POST", "imports?" + query({filename: file.name, user_id: person(), apply}), file, true);
-// Whose imports and conversation these are: of the token's person, or else of this browser.
+// Whose sessions, imports and conversation these are: of the token's person, or else of this browser.
 function person() {
   if (mine) return mine;
   if (!store.get("user")) store.set("user", "browser-" + [...crypto.getRandomValues(new Uint8Array(8))].map((n) => n.toString(16).padStart(2, "0")).join(""));
