@@ -106,11 +106,10 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
     seconds |= recommender.warm(names)
     methods = {recommender._models.name_of(name) for name in names}
 
-    def log(line: str) -> None:
-        if given.log or " " not in line.partition(" at ")[0]:
-            print(f"tastevec: {line}", file=sys.stderr, flush=True)
+    def say(line: str) -> None:
+        print(f"tastevec: {line}", file=sys.stderr, flush=True)
 
-    how = (reranker, Limits(rate=given.rate), given.cors, log)
+    how = (reranker, Limits(rate=given.rate), given.cors, say if given.log else lambda line: None, say)
     app = create_app(recommender, sorted(methods), database, tokens, __version__, *how)
     for note in recommender.notes:
         print(f"tastevec: {note}", file=sys.stderr)

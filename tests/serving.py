@@ -54,7 +54,16 @@ def application(recommender: Any, folder: Path, **more: Any) -> Iterator[tuple[C
     lines: list[str] = []
     tokens = Tokens(folder / "tokens.json")
     methods = [recommender._models.name_of(name) for name in (None, "popularity", "embedding")]
-    app = create_app(recommender, methods, Database(folder / "serve.sqlite"), tokens, "0", log=lines.append, **more)
+    app = create_app(
+        recommender,
+        methods,
+        Database(folder / "serve.sqlite"),
+        tokens,
+        "0",
+        log=lines.append,
+        complain=lines.append,
+        **more,
+    )
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -132,6 +132,14 @@ def test_one_answer_is_heard_once(client):
     assert len(client.ok("GET", path)["answers"]) == 1
 
 
+def test_a_token_finds_its_sessions_again(client):
+    own = client.ok("POST", "/sessions", {"favorites": ["Heat (1995)"]})["session_id"]
+    ida = person(client, "ida")
+    hers = ida.ok("POST", "/sessions", {"favorites": ["Heat (1995)"]})["session_id"]
+    assert {"session_id": own, "user_id": None} in client.ok("GET", "/sessions")["sessions"]
+    assert ida.ok("GET", "/sessions")["sessions"] == [{"session_id": hers, "user_id": "ida"}]
+
+
 def test_a_session_that_is_deleted_is_gone(client):
     path = f"/sessions/{client.ok('POST', '/sessions', {'words': ['space']})['session_id']}"
     assert client("DELETE", path).status_code == 204
@@ -167,6 +175,11 @@ def test_ratings_join_those_of_the_data(client):
     assert best not in [one["movie_id"] for one in again]
     profile = client.ok("GET", "/users/9/export")["profile"]
     assert len(profile["ratings"]) > 10
+
+
+def test_an_export_with_an_endless_cell_is_refused(client):
+    answer = client("POST", "/imports?filename=ratings.csv", data=b"a" * 140_000)
+    assert "ratings.csv line 1" in detail(answer, 409)
 
 
 def test_an_export_is_matched_and_kept_when_asked(client):

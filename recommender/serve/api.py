@@ -47,6 +47,7 @@ class Api:
         add("GET", "/movies/recommendations", self.recommend, shapes.Recommendations)
         add("GET", "/movies/{movie_id}", self.movie, shapes.Movie)
         add("GET", "/movies/{movie_id}/similar", self.similar, shapes.SimilarMovies)
+        add("GET", "/sessions", self.of_caller, shapes.Sessions)
         add("POST", "/sessions", self.start, shapes.Session, 201)
         add("GET", "/sessions/{session_id}", self.session, shapes.Session)
         add("PATCH", "/sessions/{session_id}", self.change, shapes.Session)
@@ -119,6 +120,11 @@ class Api:
     def shown(self, movie: Any) -> dict[str, Any]:
         return self.sessions.full[self.catalog.row_of(movie.movie_id)]
 
+    async def of_caller(self, request: Request) -> Response:
+        """List the sessions of the token that asks: of its person, or those of nobody that it started."""
+        owner = owner_of(request, caller(request).person)
+        return Json({"sessions": [{"session_id": i, "user_id": who} for i, who in self.database.owned_by(owner)]})
+
     async def start(self, request: Request, given: shapes.NewSession) -> Response:
         """Start a session from favorites, from words, or from both."""
         if given.words:  # which take ten times as long to read
@@ -129,9 +135,11 @@ class Api:
         person = given.user_id or caller(request).person
         if person:
             check(request, person)
-        owner = f"person {person}" if person else f"token {caller(request).id}"
+        owner = owner_of(request, person)
         if self.database.n_sessions(owner) >= self.parts.limits.sessions:
-            raise HTTPException(429, f"you have {self.parts.limits.sessions} sessions: go on with one, or delete one")
+            raise HTTPException(
+                429, f"you have {self.parts.limits.sessions} sessions: go on with one of GET /sessions, or delete one"
+            )
         rows = [*map(self.recommender.row_of, given.favorites)]
         known = (person and self.parts.people.profile(person)) or EMPTY
         before = state_of(known, self.catalog)
@@ -207,3 +215,8 @@ class Api:
         if found is None or person not in (None, found.person):
             raise HTTPException(404, "no such session: start one with POST /sessions")
         return found
+
+
+def owner_of(request: Request, person: Optional[str]) -> str:
+    """Return whose limit a session counts for."""
+    return f"person {person}" if person else f"token {caller(request).id}"

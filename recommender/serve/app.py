@@ -48,18 +48,20 @@ def create_app(
     limits: Optional[Limits] = None,
     cors: Sequence[str] = (),
     log: Callable[[str], Any] = lambda line: None,
+    complain: Callable[[str], Any] = lambda line: None,
 ) -> FastAPI:
     """Return the application, ready to be served.
 
     methods: names of the models that are in memory.  reranker: who chooses in the chat, None: for variety.
     cors: origins whose pages may ask.  log: receives a line for each request, without anything personal.
+    complain: receives what whoever runs the server must mend.
     """
     limits, files = limits or Limits(), {path.name: path for path in sorted(PAGE.glob("*")) if path.suffix in _TYPES}
     app = FastAPI(
         title="tastevec", version=version, docs_url=None, redoc_url=None,
         description="A movie recommender that you can read.",
     )  # fmt: skip
-    app.state.log = log
+    app.state.complain = complain
     install(app)
     # of ten movies that are shown, most were shown before: half of the time of a list
     vars(recommender.catalog)["movie"] = functools.lru_cache(maxsize=8192)(recommender.catalog.movie)
@@ -78,7 +80,9 @@ def create_app(
     document(app, frozenset(_OPEN_DOCS))
     about = _bytes(about_page(app.openapi()).encode(), _TYPES[".html"])
     app.router.routes.append(Route("/docs", about))
-    app.add_middleware(Gate, tokens=tokens, limits=limits, pages=frozenset(pages), log=log, counts=counts)
+    app.add_middleware(
+        Gate, tokens=tokens, limits=limits, pages=frozenset(pages), log=log, complain=complain, counts=counts
+    )
     if cors:
         headers = ["Authorization", "Content-Type"]
         app.add_middleware(CORSMiddleware, allow_origins=list(cors), allow_methods=["*"], allow_headers=headers)

@@ -86,6 +86,10 @@ class Database:
         where, given = ("", ()) if owner is None else (" WHERE owner = ?", (owner,))
         return int(self._do(f"SELECT COUNT(*) FROM sessions{where}", *given)[0][0])
 
+    def owned_by(self, owner: str) -> list[tuple[str, Optional[str]]]:
+        """Return ids and persons of the sessions that count for an owner, oldest first."""
+        return self._do("SELECT id, person FROM sessions WHERE owner = ? ORDER BY rowid", owner)
+
     def add_session(self, one: Saved) -> None:
         self._do("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", *one[:4], _text(one.content))
 

@@ -90,10 +90,12 @@ class Gate:
         limits: Limits,
         pages: frozenset[str],
         log: Callable[[str], Any],
+        complain: Callable[[str], Any],
         counts: Counts,
     ):
         """pages: the addresses of static files, which need no token.  log: receives a line for each request."""
         self.app, self.tokens, self.limits, self.open, self.log = app, tokens, limits, pages | {*OPEN}, log
+        self.complain = complain
         self.counts = counts
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # of whom -> requests left, at which time
 
@@ -130,7 +132,7 @@ class Gate:
             while place and place.tb_next:
                 place = place.tb_next
             where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
-            self.log(f"{type(error).__name__} at {where}")
+            self.complain(f"{type(error).__name__} at {where}")
             if status == 500:
                 await problem(500, "this server has a fault: it has printed where")(scope, read, reply)
         finally:

@@ -75,7 +75,7 @@ def install(app: FastAPI) -> None:
 
     async def of_ours(request: Request, error: Exception) -> Response:
         if isinstance(error, ArtifactError):  # its message names files of this machine
-            request.app.state.log(f"{type(error).__name__}: {error}")
+            request.app.state.complain(str(error))
             return problem(503, "the data of this server cannot be used: see what it printed")
         if isinstance(error, ServiceError):
             return problem(502, str(error))

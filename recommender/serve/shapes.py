@@ -157,6 +157,15 @@ class AnsweredMovie(BaseModel):
     answer: str
 
 
+class OwnSession(BaseModel):
+    session_id: str
+    user_id: Optional[str]
+
+
+class Sessions(BaseModel):
+    sessions: list[OwnSession]
+
+
 class Session(BaseModel):
     """movie: on the table, null when none is left.  score: the sum of `because`, both only with why=true."""
 
