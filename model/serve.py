@@ -10,6 +10,7 @@ import errno
 import ipaddress
 import logging
 import os
+import shlex
 import socket
 import sys
 import time
@@ -34,18 +35,18 @@ if TYPE_CHECKING:
 
 QUICK = ("popularity", "svd", "embedding")  # in memory within a second, without a stored model
 
+STORE = default_profiles_folder().parent / "serve.sqlite"
 LAST_SECONDS = 3  # for requests that are on their way at Ctrl-C
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Serve until Ctrl-C, or make a token; returns the exit code."""
     parser = cli.Parser("model.serve", __doc__.partition("\n\n")[0])
-    add, several, store = parser.add_argument, {"action": "append", "default": []}, default_profiles_folder().parent
+    add, several = parser.add_argument, {"action": "append", "default": []}
     add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine)")
     add("--port", type=int, default=8000, metavar="N", help="0: any that is free (default: 8000)")
     parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
-    store /= "serve.sqlite"
-    add("--store", type=Path, default=store, metavar="FILE", help=f"people and sessions (default: {store})")
+    add("--store", type=Path, default=STORE, metavar="FILE", help=f"people and sessions (default: {STORE})")
     add("--token-file", type=Path, metavar="FILE", help="hashes of tokens (default: tokens.json beside --store)")
     add("--new-token", metavar="NAME", help="make a token, print it, and end")
     add("--user", metavar="ID", help="with --new-token: for this person alone")
@@ -118,8 +119,11 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
     print(f"tastevec: {len(recommender.catalog):,} movies, ready in {whole:.1f} s ({steps})")
     host = f"[{given.host}]" if ":" in given.host else given.host
     address = f"http://{host}:{door.getsockname()[1]}/"
-    first = "" if len(tokens) else f"#token={tokens.make('first')}"
-    print(f"tastevec: {address}{first}" + (" (this once: it is stored as a hash)" if first else ""), flush=True)
+    if len(tokens):
+        files = f" --token-file {shlex.quote(str(tokens.path))}" if given.token_file or given.store != STORE else ""
+        print(f"tastevec: {address} (no token at hand? python -m model.serve --new-token NAME{files})", flush=True)
+    else:
+        print(f"tastevec: {address}#token={tokens.make('first')} (this once: it is stored as a hash)", flush=True)
     logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())  # the gate tells what goes wrong
     quiet = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
     config = uvicorn.Config(app, timeout_graceful_shutdown=LAST_SECONDS, **quiet)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -104,3 +105,18 @@ def test_a_port_that_another_start_has_is_told_before_the_warm_up(tmp_path):
     assert f"port {port}" in done.stderr
     assert "taken" in done.stderr
     assert not done.stdout
+
+
+def test_a_start_with_tokens_names_the_command_that_makes_another(tmp_path):
+    store, given = str(tmp_path / "s.sqlite"), [sys.executable, "-m", "model.serve", "--store"]
+    subprocess.run([*given, store, "--new-token", "mine"], cwd=ROOT, capture_output=True, check=True)
+    with subprocess.Popen([*given, store, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = next(line for line in process.stdout if "http://" in line)
+            url, command = re.search(r"(http://\S+) .*python (-m model\.serve .*)\)", line).groups()
+            made = subprocess.run(
+                [sys.executable, *shlex.split(command)], cwd=ROOT, capture_output=True, text=True, check=True
+            )
+            assert Client(url, made.stdout.strip()).ok("GET", "/me") == {"user_id": None}
+        finally:
+            process.kill()
