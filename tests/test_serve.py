@@ -80,6 +80,9 @@ def test_recommendations_are_those_of_the_library(client, recommender):
 def test_what_is_not_stored_is_refused_with_its_command(client):
     said = detail(client("GET", "/movies/recommendations?user_id=7&method=ease"), 409)
     assert "python -m model.train_ranking_model --method ease" in said
+    said = detail(client("GET", "/movies/recommendations?user_id=7&method=popularity&use_embeddings=true"), 409)
+    assert "popularity" in said
+    detail(client("GET", "/movies/2571/", allow_redirects=False), 404)  # a redirect would believe any Host
 
 
 def test_a_session_learns_explains_and_takes_back(client, recommender):
@@ -300,6 +303,7 @@ def test_the_server_says_how_it_is_without_a_token_and_counts(client):
     nobody = client.as_(None)
     assert nobody.ok("GET", "/health")["status"] == "ok"
     assert nobody.ok("GET", "/ready")["status"] == "ready"
+    assert [nobody("HEAD", path).status_code for path in ("/health", "/ready")] == [200, 200]
     assert "/movies/search" in nobody.ok("GET", "/openapi.json")["paths"]
     docs = nobody("GET", "/docs")
     assert "/sessions/{session_id}/answer" in docs.text

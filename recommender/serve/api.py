@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from ..data.errors import shown
 from ..learn import registry
 from ..models import POPULARITY
 from ..people.imported import EMPTY
@@ -42,6 +43,8 @@ class Api:
         add = functools.partial(endpoint, app)
         add("GET", "/health", self.health, shapes.Status)
         add("GET", "/ready", self.ready, shapes.Status)
+        for path, answer in (("/health", self.health), ("/ready", self.ready)):  # as some load balancers ask
+            app.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
         add("GET", "/movies/search", self.search, shapes.Movies)
         add("GET", "/movies/search/text", self.search_text, shapes.FitMovies)
         add("GET", "/movies/recommendations", self.recommend, shapes.Recommendations)
@@ -102,6 +105,8 @@ class Api:
     ) -> Response:
         """Rank movies for a person. use_embeddings: by the texts of what they liked; use_context: by the hour too."""
         check(request, user_id)
+        if use_embeddings and method not in (None, "embedding"):
+            raise Conflict(f"method {shown(method)} and use_embeddings contradict each other: give one")
         wanted, given = MovieFilter(tuple(genre or ()), (), year_from, year_to), self.parts.people.given(user_id)
         nothing = not isinstance(given, int) and not (given["favorites"] or given["answers"])
         name = self.method(method or ("embedding" if use_embeddings else POPULARITY if nothing else None))

@@ -59,7 +59,7 @@ def create_app(
     limits, files = limits or Limits(), {path.name: path for path in sorted(PAGE.glob("*")) if path.suffix in _TYPES}
     app = FastAPI(
         title="tastevec", version=version, docs_url=None, redoc_url=None,
-        description="A movie recommender that you can read.",
+        description="A movie recommender that you can read.", redirect_slashes=False,
     )  # fmt: skip
     app.state.complain = complain
     install(app)

@@ -28,7 +28,7 @@ from ..people.matching import APPLIED, BY_ID, GUESS, MISSED, Film, Matcher
 from ..people.store import ConflictError, Remembered, Store
 from ..session.profiles import export_lists, state_of
 from ..session.state import FAVORITE, LATER, SEEN
-from .database import Database
+from .database import Database, Saved
 from .problems import Conflict, Nobody
 
 _MOST_TALKS, _MOST_TRIES = 200, 5  # conversations in memory; for one message
@@ -63,16 +63,19 @@ class People:
 
     def given(self, person: str) -> Any:
         """Return what `Recommender.recommend` takes for a person; raises `Nobody`."""
-        if self.in_data(person) and not (self.database.profile(person) or self.database.sessions_of(person)):
+        stored, sessions = kept = self.database.profile(person), self.database.sessions_of(person)
+        if self.in_data(person) and not (stored or sessions):
             return int(person)
-        if (profile := self.profile(person)) is None:
+        if (profile := self._joined(person, *kept)) is None:
             raise Nobody(f"no user {person}: give one of the data, by number, or make one with POST /users")
         return profile
 
     def profile(self, person: str) -> Optional[Profile]:
         """Return all that is known of a person: in the data, here, and said in sessions, the latter where nothing else
         is; None if nobody is called so."""
-        stored, sessions = self.database.profile(person), self.database.sessions_of(person)
+        return self._joined(person, self.database.profile(person), self.database.sessions_of(person))
+
+    def _joined(self, person: str, stored: Optional[Profile], sessions: list[Saved]) -> Optional[Profile]:
         if stored is None and not sessions and not self.in_data(person):
             return None
         profile = dict(stored or EMPTY)
@@ -130,13 +133,16 @@ class People:
         """Return all that is kept of a person, and what the data hold; raises `Nobody`."""
         with Store(self.database.path) as store:
             memory = store.load(person)
-        profile = self.profile(person)
+        kept = self.database.sessions_of(person)
+        profile = self._joined(person, self.database.profile(person), kept)
         if profile is None and memory is None:
             raise Nobody(f"no user {person}")
-        sessions = [{"session_id": one.id, **one.content} for one in self.database.sessions_of(person)]
-        chat = {**memory._asdict(), "answers": [*memory.answers.items()]} if memory else None
-        taste = {"vector": memory.vector.tolist()} if memory and memory.vector is not None else {}
-        return {"user_id": person, "profile": profile, "sessions": sessions, "chat": chat and {**chat, **taste}}
+        chat = None
+        if memory:
+            taste = None if memory.vector is None else memory.vector.tolist()
+            chat = {**memory._asdict(), "vector": taste, "answers": [*memory.answers.items()]}
+        sessions = [{"session_id": one.id, **one.content} for one in kept]
+        return {"user_id": person, "profile": profile, "sessions": sessions, "chat": chat}
 
     def lists(self, person: str) -> tuple[str, str]:
         """Return the likes and the watchlist of a person as CSV files for Letterboxd; raises `Nobody`."""
