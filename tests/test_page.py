@@ -279,6 +279,28 @@ def test_a_conversation(visit):
     assert title in one.text("#favorites")
 
 
+def test_years_that_are_refused_are_not_shown_as_if_they_held(visit):
+    one = visit().come()
+    page = one.page
+    one.start("heat 1995")
+    page.click("#filters summary")
+    page.fill("#year-from", "2015")
+    page.press("#year-from", "Enter")
+    one.wait("#filter-now", "from 2015")
+    one.settled()
+    page.fill("#year-to", "1950")
+    page.press("#year-to", "Enter")
+    page.wait_for_selector("#trouble:not(:empty)")
+    one.settled()
+    assert (page.input_value("#year-from"), page.input_value("#year-to")) == ("2015", "")
+    page.fill("#year-from", "19")
+    page.press("#year-from", "Enter")
+    one.wait("#trouble", "four digits")
+    assert page.input_value("#year-from") == "2015"
+    assert one.text("#filter-now") == "from 2015"
+    one.errors = [error for error in one.errors if "409" not in error]
+
+
 def test_the_chat_knows_the_session_beside_it(visit):
     one = visit().come()
     page = one.page

@@ -410,7 +410,7 @@ function dialled(value) {
   byId("dial").setAttribute("aria-valuetext", far < 30 ? `${far}%: only for me` : far > 70 ? `${far}%: what everybody likes` : `${far}%: in between`);
 }
 let filterSaid = "";
-function showFilter() {
+function showFilter(typed = document.activeElement) {
   const {genres, exclude_genres: without, year_from: from, year_to: to} = session.filter;
   const years = from && to ? `${from}–${to}` : from ? `from ${from}` : to ? `to ${to}` : "";
   const parts = [genres.length && `only ${genres.join(", ")}`, without.length && `not ${without.join(", ")}`, years];
@@ -422,13 +422,13 @@ function showFilter() {
     }
     for (const box of byId(id).querySelectorAll("input")) box.checked = on.includes(box.value);
   }
-  if (document.activeElement !== byId("year-from")) byId("year-from").value = from || "";
-  if (document.activeElement !== byId("year-to")) byId("year-to").value = to || "";
+  if (typed !== byId("year-from")) byId("year-from").value = from || "";
+  if (typed !== byId("year-to")) byId("year-to").value = to || "";
   filterSaid = JSON.stringify({genres, exclude_genres: without, year_from: from, year_to: to});
 }
 function filters() {
   const ticked = (id) => [...byId(id).querySelectorAll("input:checked")].map((box) => box.value);
-  const year = (id) => byId(id).value && byId(id).checkValidity() ? Number(byId(id).value) : null;
+  const year = (id) => byId(id).value ? Number(byId(id).value) : null;
   return {genres: ticked("only"), exclude_genres: ticked("without"), year_from: year("year-from"), year_to: year("year-to")};
 }
 const sendFilter = () => sendLatest("filter", () => {
@@ -443,7 +443,7 @@ function sendLatest(name, body) {
       await change("PATCH", "", given);
       say(session.movie ? `Now: ${named(session.movie)}` : "No movie is left.");
     } catch (error) {
-      if (!waiting.size) { dialled(session.familiarity); showFilter(); }
+      if (!waiting.size) { dialled(session.familiarity); showFilter(null); }
       throw error;
     }
   }, name);
@@ -725,6 +725,10 @@ byId("tell").addEventListener("submit", (event) => {
 byId("dial").addEventListener("input", (event) => dialled(Number(event.target.value)));
 byId("dial").addEventListener("change", () => sendLatest("dial", () => ({familiarity: Number(byId("dial").value)})));
 byId("filter").addEventListener("change", (event) => {
+  if (!event.target.checkValidity()) {
+    showFilter(null);
+    return trouble("A year has four digits. The filters stay as they were.");
+  }
   if (event.target.type === "checkbox" && event.target.checked) {  // a genre can't be wanted and refused
     const other = event.target.closest("#only") ? "without" : "only";
     for (const box of byId(other).querySelectorAll("input")) if (box.value === event.target.value) box.checked = false;
