@@ -275,6 +275,10 @@ def test_a_conversation(visit):
     page.fill("#message", "why the first?")
     page.press("#message", "Enter")
     page.wait_for_selector("#log > div:nth-child(4)")
+    said = one.text("#log")
+    page.reload()
+    page.wait_for_selector("#log > div:nth-child(4)")
+    assert one.text("#log") == said
     page.click("nav >> text=Movies")
     assert title in one.text("#favorites")
 

@@ -499,18 +499,28 @@ async function chat(event) {
     }
   });
   if (!turn) return;
-  const love = (one) => el("button", {type: "button", ariaLabel: `I love it: ${named(one)}`, onclick: (event) => once(async () => {
+  store.set(talk(), [...(store.get(talk()) || []), {text, turn}].slice(-20));
+  add(answered(turn));
+}
+const talk = () => "talk." + (mine || store.get("user"));  // the server goes on in it after a reload: so does its log
+function showTalk() {
+  const said = store.get(talk()) || [];
+  byId("log").replaceChildren(...said.flatMap(({text, turn}) => [el("div", {className: "mine", dir: "auto"}, text), answered(turn)]));
+}
+function answered(turn) {
+  const known = (one) => session && session.favorites.some((other) => other.movie_id === one.movie_id);
+  const love = (one) => known(one) ? el("small", {}, "a favorite") : el("button", {type: "button", ariaLabel: `I love it: ${named(one)}`, onclick: (event) => once(async () => {
     if (session) await change("PATCH", "", {add_favorite: one.movie_id});
     else pick({...one, genres: []});
     event.target.replaceWith(el("small", {}, "a favorite"));
     say(`${named(one)} is a favorite`);
   })}, "I love it");
-  add(el("div", {},
+  return el("div", {},
     turn.understood ? el("p", {className: "soft", dir: "auto"}, `Understood: ${turn.understood}`) : "",
     turn.answer ? el("p", {dir: "auto"}, turn.answer) : "",
     turn.suggestions.length ? el("ol", {className: "suggestions"}, turn.suggestions.map((one) => el("li", {},
       el("b", {dir: "auto"}, named(one)), el("p", {dir: "auto"}, one.about), el("p", {className: "soft", dir: "auto"}, one.because), love(one)))) : "",
-    turn.note ? el("p", {className: "soft"}, `Without the model: ${turn.note}`) : ""));
+    turn.note ? el("p", {className: "soft"}, `Without the model: ${turn.note}`) : "");
 }
 
 // ---------------------------------------------------------------- the map of tastes
@@ -750,8 +760,9 @@ byId("sure").addEventListener("close", () => {
     if (session) await ask("DELETE", `sessions/${encodeURIComponent(session.session_id)}`);
     if (said === "all") {
       await ask("DELETE", `users/${encodeURIComponent(store.get("user"))}`).catch((error) => { if (error.status !== 404) throw error; });
+      store.set(talk(), null);
       store.set("user", null);
-      byId("log").replaceChildren();
+      showTalk();
     }
     forget();
     say("A new start");
@@ -825,6 +836,7 @@ async function begin() {
       else { trouble(error.message); if (error.status === 401) return; }
     }
   }
+  showTalk();
   showPicks();
   route();
   await map.load();
