@@ -231,6 +231,7 @@ def test_no_byte_of_a_person_is_left_after_forgetting(tmp_path):
         for content in (content_of(path), path.read_bytes()):
             assert not any(mark in content for mark in marks)
         assert not path.with_name("a.db-wal").stat().st_size
+        assert store._do("PRAGMA freelist_count") == [(0,)], "the file shrinks"
         assert store.users() == other.users() == ["Bob"]
         assert store.load("Bob") == bob
         assert not store.forget("Annabel")

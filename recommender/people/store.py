@@ -6,7 +6,7 @@ The taste is a moving average of the vectors e_t of what was said, of length 1, 
 
 A turn is one transaction with a write-ahead log: a process that is killed has stored it or has not, and of several
 processes one writes at a time, never over what another has stored since it looked. What was said is kept on request
-only. `forget` leaves no byte: what is deleted is zeroed (secure_delete), and the log is emptied.
+only. `forget` leaves no byte: what is deleted is zeroed, the file is written anew (VACUUM), and the log is emptied.
 """
 
 from __future__ import annotations
@@ -147,6 +147,7 @@ class Store(contextlib.AbstractContextManager):
         with self._explained():
             self._do("DELETE FROM people WHERE name = ?", user if found else "")
             self._known.pop(user, None)
+            self._do("VACUUM")
             if self._do("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
                 raise ArtifactError(f"another process is reading {self.path}: end it, and forget {user} again")
         return found
