@@ -141,8 +141,7 @@ def row_of(movie: Any, catalog: Catalog, open_titles: Callable[[], TitleIndex]) 
     if not candidates:
         if reason := titles.too_new(movie):
             raise ChoiceError(f"{shown(movie)} {reason}")
-        remedy = "try Recommender.search with other words"
-        raise ChoiceError(f"no movie like {shown(movie)} in this catalogue: {remedy}")
+        raise ChoiceError(f"no movie like {shown(movie)} in this catalogue: search with other words")
     found = [catalog.movie(match.row) for match in candidates[:5]]
     names = "; ".join(f"{one} [id {one.movie_id}]" for one in found)
     raise ChoiceError(f"{shown(movie)} could be {names}: give the id, or the title with its year")

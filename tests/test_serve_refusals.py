@@ -122,6 +122,25 @@ def test_hostile_text_comes_back_as_text(client, text):
     assert client("GET", "/users/%3Cscript%3E/export").status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "kind", "status", "says"),
+    [
+        ("POST", "/sessions", '{"favorites": ["zzz"]}', "application/json", 409, "zzz"),
+        ("GET", "/movies/1234567", None, None, 404, "1234567"),
+        ("POST", "/sessions", '{"favorites": [-1]}', "application/json", 422, "favorites.0 -1"),
+        ("POST", "/sessions", "{broken", "application/json", 422, "no JSON"),
+        ("POST", "/sessions", '{"favorites": [2571]}', "text/plain", 422, "application/json"),
+        ("GET", "/movies/recommendations?user_id=1&use_embeddings=1", None, None, 422, "use_embeddings '1'"),
+        ("GET", "/movies/2571/", None, None, 404, "/docs"),
+    ],
+)
+def test_refusals_speak_of_what_was_sent(client, method, path, body, kind, status, says):
+    headers = {"Content-Type": kind} if kind else {}
+    said = detail(client(method, path, data=body, headers=headers, allow_redirects=False), status)
+    assert says in said
+    assert not any(machinery in said for machinery in ("Recommender", "constrained", "dictionary", "Value error"))
+
+
 def test_answers_carry_headers_that_keep_a_page_safe(client):
     for path in ("/docs", "/movies/1", "/nothing", "/health"):
         headers = client("GET", path).headers

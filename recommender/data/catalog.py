@@ -201,7 +201,7 @@ class Catalog:
         try:
             return self._row_of[int(movie_id)]
         except (KeyError, ValueError, TypeError, OverflowError):
-            raise ChoiceError(f"no movie with id {shown(movie_id)}: find ids with Recommender.search(title)") from None
+            raise ChoiceError(f"no movie with id {shown(movie_id)}: search by title for its id") from None
 
     def keywords(self) -> Iterator[tuple[int, str]]:
         """Yield (movie id, keyword) for every keyword of every movie."""

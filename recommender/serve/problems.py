@@ -70,8 +70,14 @@ def install(app: FastAPI) -> None:
     async def of_values(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"][1:])) or str(first["loc"][0])
-        return problem(422, f"{where} {shown(first.get('input'))}: {first['msg']}: see /docs")
+        if first["type"] == "json_invalid":
+            return problem(422, "the body is no JSON: see /docs")
+        if first["loc"] == ("body",) and isinstance(first.get("input"), bytes):  # so it was not read as JSON
+            return problem(422, "the body is not sent as JSON: give the header Content-Type: application/json")
+        # what tells the members of a union apart has brackets, and is no name that was sent
+        where = ".".join(str(part) for part in first["loc"][1:] if "[" not in str(part)) or str(first["loc"][0])
+        said = first["msg"].removeprefix("Value error, ")
+        return problem(422, f"{where} {shown(first.get('input'))}: {said}: see /docs")
 
     async def of_ours(request: Request, error: Exception) -> Response:
         if isinstance(error, ArtifactError):  # its message names files of this machine

@@ -15,7 +15,9 @@ PERSON = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 
 def _flag(value: object) -> object:
-    return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value), "neither")
+    if not isinstance(value, bool) and value not in ("true", "false"):
+        raise ValueError("give true or false")
+    return value
 
 
 def _whole(value: object) -> object:
