@@ -20,7 +20,7 @@ from typing import Any, Optional
 
 from ..chat.chat import Chat, ChatState
 from ..chat.rerank import LLMReranker
-from ..data.errors import DataError, TastevecError
+from ..data.errors import ArtifactError, DataError, TastevecError
 from ..facade import Recommender
 from ..people.exports import Entry, read_export
 from ..people.imported import EMPTY, answer_of, missed_entries, with_films
@@ -29,7 +29,7 @@ from ..people.store import ConflictError, Remembered, Store
 from ..session.profiles import export_lists, state_of
 from ..session.state import FAVORITE, LATER, SEEN
 from .database import Database, Saved
-from .problems import Conflict, Nobody
+from .problems import UNUSABLE, Conflict, Nobody
 
 _MOST_TALKS, _MOST_TRIES = 200, 5  # conversations in memory; for one message
 Profile = dict[str, Any]
@@ -202,6 +202,8 @@ class People:
         def work() -> None:
             try:
                 events.put(("turn", self.say(person, message, lambda text: events.put(("writing", {"text": text})))))
+            except ArtifactError:  # its message names files of this machine
+                events.put(("problem", {"status": 503, "detail": UNUSABLE}))
             except TastevecError as error:
                 events.put(("problem", {"status": 409, "detail": str(error)}))
             except Exception:

@@ -36,6 +36,7 @@ _SCHEMA = {
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": meaning, "content": {KIND: {"schema": _SCHEMA}}} for status, meaning in _MEANINGS.items()
 }
+UNUSABLE = "the data of this server cannot be used: see what it printed"
 
 
 class Nobody(ChoiceError):
@@ -82,7 +83,7 @@ def install(app: FastAPI) -> None:
     async def of_ours(request: Request, error: Exception) -> Response:
         if isinstance(error, ArtifactError):  # its message names files of this machine
             request.app.state.complain(str(error))
-            return problem(503, "the data of this server cannot be used: see what it printed")
+            return problem(503, UNUSABLE)
         if isinstance(error, ServiceError):
             return problem(502, str(error))
         missing = isinstance(error, Nobody) or (request.method == "GET" and not isinstance(error, Conflict))
