@@ -25,6 +25,7 @@ from recommender.chat.client import ChatClient
 from recommender.chat.likes import Likes
 from recommender.chat.log import TurnLog
 from recommender.chat.rerank import LLMReranker, MMRReranker, Reranker, ScoreReranker
+from recommender.chat.understanding import MOST_LETTERS
 from recommender.data.errors import ChoiceError, TastevecError, one_line, shown
 from recommender.facade import Recommender
 from recommender.net.web import WebError
@@ -47,7 +48,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
     parser.add_argument("--backend", choices=registry.names(), help="embedding backend for words (default: minilm)")
     where = default_profiles_folder().parent / "chat.sqlite"
-    parser.add_argument("--user", metavar="NAME", help="whose tastes to remember; without it nothing is stored")
+    parser.add_argument(
+        "--user", metavar="NAME", help="whose tastes to remember (with --store: me; without both: nothing)"
+    )
     parser.add_argument("--store", type=Path, metavar="FILE", help=f"where tastes are remembered (default: {where})")
     parser.add_argument("--keep-text", action="store_true", help="also store what is said, word for word")
     parser.add_argument("--forget", metavar="USER", help="delete all that is stored of a person, and end")
@@ -194,6 +197,7 @@ class Conversation:
 
     def hear(self, state: ChatState, message: str) -> ChatState:
         """Return the state after a message; it is stored and logged before anything is shown."""
+        whole, message = message, message[:MOST_LETTERS]
         for conflicts in range(3):
             state = self.fresh(state)
             after, turn = self.chat.step(state, message)
@@ -204,6 +208,8 @@ class Conversation:
             except ConflictError:  # another terminal was quicker: hear it again, with what that has stored
                 if conflicts == 2:
                     raise
+        if whole != message:
+            turn = turn._replace(understood=f"{turn.understood}; of {len(whole):,} letters the first {MOST_LETTERS:,}")
         if turn.suggestions:  # a question changes nothing
             self.before.append(state)
         self.write_log(after, turn)

@@ -177,6 +177,15 @@ def test_nothing_is_stored_unless_asked_for_and_words_only_with_keep_text(with_t
         assert any(b"quicksilver" in path.read_bytes() for path in files) == kept
 
 
+def test_of_a_long_message_the_first_thousand_letters_are_heard_and_kept(with_texts, tmp_path):
+    flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite", "--keep-text"]
+    done = talk(f"I loved Alpha (1980). {'war ' * 300}I loved Beta.\n", *flags)
+    assert "of 1,235 letters the first 1,000" in done.stdout
+    with Store(tmp_path / "people.sqlite") as store:
+        (text,) = store.load("me").texts
+    assert len(text) == 1000
+
+
 def test_two_conversations_of_one_person_lose_nothing(with_texts, tmp_path, monkeypatch):
     flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite"]
 
