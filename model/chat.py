@@ -183,10 +183,12 @@ class Conversation:
                     return
             else:
                 line = self.console.ask("> ", lambda text: [name for name in COMMANDS if name.startswith(text)])
-            if line.strip() == "/quit":
+            line = line.strip()
+            line = f"/{line.lower()}" if line.lower() in ("undo", "profile", "help", "quit") else line
+            if line == "/quit":
                 return
-            if line.strip():
-                yield line.strip()
+            if line:
+                yield line
 
     def say(self, text: str, fields: Optional[dict[str, Any]] = None) -> None:
         """Print text, or with --json the fields, if any."""

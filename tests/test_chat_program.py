@@ -177,6 +177,13 @@ def test_nothing_is_stored_unless_asked_for_and_words_only_with_keep_text(with_t
         assert any(b"quicksilver" in path.read_bytes() for path in files) == kept
 
 
+def test_commands_are_known_without_their_slash_but_nobody_is_forgotten_by_a_word(with_texts):
+    done = talk("I loved Alpha (1980)\nwar\nUndo\nforget\nprofile\nquit\nwar\n", "--processed", with_texts)
+    assert "taken back" in done.stdout
+    assert "Top items: Alpha (1980)" in done.stdout
+    assert done.stdout.endswith("> quit\nGoodbye.\n")
+
+
 def test_of_a_long_message_the_first_thousand_letters_are_heard_and_kept(with_texts, tmp_path):
     flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite", "--keep-text"]
     done = talk(f"I loved Alpha (1980). {'war ' * 300}I loved Beta.\n", *flags)
