@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from recommender.data.errors import ArtifactError
 from recommender.facade import Recommender
 
 from .serving import ROOT, Client, application, program
@@ -180,6 +181,22 @@ def test_a_fault_is_told_without_its_text(served, monkeypatch):
     assert "fault" in detail(client("POST", "/sessions", {"favorites": [1]}), 500)
     assert any(line.startswith("RuntimeError at ") for line in lines)
     assert "mysecret" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(RuntimeError("mysecret"), 500), (ArtifactError("mysecret.sqlite"), 503)]
+)
+def test_a_fault_in_a_stream_is_told_to_whoever_runs_the_server(served, monkeypatch, capfd, error, status):
+    client, _, lines = served
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("recommender.serve.people.People.say", broken)
+    answer = client("POST", "/chat/ana", {"message": "war"}, headers={"Accept": "text/event-stream"})
+    assert f'"status": {status}' in answer.text
+    assert "mysecret" not in answer.text + capfd.readouterr().err
+    assert any(line.startswith("RuntimeError at " if status == 500 else "mysecret.sqlite") for line in lines)
 
 
 def test_nothing_that_was_answered_is_lost_when_the_server_is_killed(tmp_path):

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .problems import REFUSED, problem
+from .problems import FAULT, REFUSED, fault, problem
 from .tokens import IN_ADDRESS, Caller, Tokens
 
 OPEN = ("/health", "/ready", "/docs", "/openapi.json")  # beside the files of the page
@@ -128,13 +128,9 @@ class Gate:
             refusal = self.refusal(scope, most)
             await (refusal or self.app)(scope, read, reply)
         except Exception as error:  # its message may be personal
-            place = error.__traceback__
-            while place and place.tb_next:
-                place = place.tb_next
-            where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
-            self.complain(f"{type(error).__name__} at {where}")
+            self.complain(fault(error))
             if status == 500:
-                await problem(500, "this server has a fault: it has printed where")(scope, read, reply)
+                await problem(500, FAULT)(scope, read, reply)
         finally:
             route, seconds = getattr(scope.get("route"), "path", "other"), time.perf_counter() - started
             method = scope["method"] if scope["method"] in ("GET", "POST", "PATCH", "DELETE", "HEAD") else "other"

@@ -29,7 +29,7 @@ from ..people.store import ConflictError, Remembered, Store
 from ..session.profiles import export_lists, state_of
 from ..session.state import FAVORITE, LATER, SEEN
 from .database import Database, Saved
-from .problems import UNUSABLE, Conflict, Nobody
+from .problems import FAULT, UNUSABLE, Conflict, Nobody, fault
 
 _MOST_TALKS, _MOST_TRIES = 200, 5  # conversations in memory; for one message
 Profile = dict[str, Any]
@@ -195,20 +195,21 @@ class People:
             self.database.save_profile(person, _also(self.database.profile(person) or EMPTY, said))
         return turn.as_dict()
 
-    def streamed(self, person: str, message: str) -> Iterator[bytes]:
+    def streamed(self, person: str, message: str, complain: Callable[[str], Any]) -> Iterator[bytes]:
         """Yield the same as events of a stream: "writing", as often as a model has, then "turn", or "problem"."""
         events: queue.Queue[tuple[str, Any]] = queue.Queue()
 
         def work() -> None:
             try:
                 events.put(("turn", self.say(person, message, lambda text: events.put(("writing", {"text": text})))))
-            except ArtifactError:  # its message names files of this machine
+            except ArtifactError as error:  # its message names files of this machine
+                complain(str(error))
                 events.put(("problem", {"status": 503, "detail": UNUSABLE}))
             except TastevecError as error:
                 events.put(("problem", {"status": 409, "detail": str(error)}))
-            except Exception:
-                events.put(("problem", {"status": 500, "detail": "this server has a fault"}))
-                raise
+            except Exception as error:  # its message may be personal
+                complain(fault(error))
+                events.put(("problem", {"status": 500, "detail": FAULT}))
 
         threading.Thread(target=work, daemon=True).start()
         kind = ""

@@ -131,7 +131,8 @@ class PeopleApi:
         """Take a message of a conversation; with Accept: text/event-stream the answer comes as it is made."""
         check(request, user_id)
         if "text/event-stream" in request.headers.get("accept", ""):
-            return StreamingResponse(self.people.streamed(user_id, given.message), media_type="text/event-stream")
+            said = self.people.streamed(user_id, given.message, request.app.state.complain)
+            return StreamingResponse(said, media_type="text/event-stream")
         return Json(self.people.say(user_id, given.message))
 
     def metrics(self, request: Request) -> Response:

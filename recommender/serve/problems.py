@@ -36,6 +36,7 @@ _SCHEMA = {
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": meaning, "content": {KIND: {"schema": _SCHEMA}}} for status, meaning in _MEANINGS.items()
 }
+FAULT = "this server has a fault: it has printed where"
 UNUSABLE = "the data of this server cannot be used: see what it printed"
 
 
@@ -45,6 +46,14 @@ class Nobody(ChoiceError):
 
 class Conflict(ChoiceError):
     """A step does not fit what was said before, or this server."""
+
+
+def fault(error: Exception) -> str:
+    """Return the kind and the place of an error, without its message."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    return f"{type(error).__name__} at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
 
 
 def problem(status: int, detail: str, headers: Optional[Mapping[str, str]] = None) -> Response:
