@@ -105,7 +105,7 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
     names = [None, *QUICK, *given.method]
     seconds["data"] = time.perf_counter() - began - sum(seconds.values())
     seconds |= recommender.warm(names)
-    methods = {recommender._models.name_of(name) for name in names}
+    methods = {recommender.models.name_of(name) for name in names}
 
     def say(line: str) -> None:
         print(f"tastevec: {line}", file=sys.stderr, flush=True)

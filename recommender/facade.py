@@ -54,7 +54,7 @@ class Recommender:
     notes: list[str] = field(default_factory=list)  # warnings about missing parts
 
     def __post_init__(self) -> None:
-        self._models = Models(self.folder, self.catalog, self.backend, self._tell)
+        self.models = Models(self.folder, self.catalog, self.backend, self._tell)  # by name, and their ratings
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Recommender, tuple(getattr(self, field.name) for field in fields(self))
@@ -81,7 +81,7 @@ class Recommender:
     @property
     def titles(self) -> TitleIndex:
         """The title index."""
-        return self._models.once("titles", lambda: TitleIndex(self.catalog))
+        return self.models.once("titles", lambda: TitleIndex(self.catalog))
 
     @property
     def free_text(self) -> FreeText:
@@ -90,12 +90,12 @@ class Recommender:
 
         find = (lambda name: self.titles.called(name), lambda row: self._similar.scores(row))
         given = (self.folder, self.catalog, self.rule, self.backend, self.backend_settings, *find)
-        return self._models.once("words", lambda: FreeText.load(*given))
+        return self.models.once("words", lambda: FreeText.load(*given))
 
     @property
     def _similar(self) -> SimilarMovies:
         given = self.folder, self.catalog, self.movie_vectors, self.rule, (LOCAL, self.backend)
-        return self._models.once("similar", lambda: open_similar(*given))
+        return self.models.once("similar", lambda: open_similar(*given))
 
     @functools.cached_property
     def index(self) -> tuple[VectorIndex, str]:
@@ -191,12 +191,12 @@ class Recommender:
         ['The Shawshank Redemption (1994)']
         """
         n, at = whole("n", n), ranking.moment(at)
-        excluded, name = self._rows(exclude, "exclude"), self._models.name_of(method)
+        excluded, name = self._rows(exclude, "exclude"), self.models.name_of(method)
         wishes = ranking.wishes(self.catalog, wanted, excluded, familiarity, context, at)
         history, row, seen = self._history_of(user, at, name)
         wishes.allowed[history.movie_rows[history.row(row)]] = False
         wishes.allowed[seen] = False
-        found = ranking.rank(self._models.get(name), history, row, at, wishes, min(n, history.n_movies))
+        found = ranking.rank(self.models.get(name), history, row, at, wishes, min(n, history.n_movies))
         return [Ranked(self.catalog.movie(movie), score, by) for movie, score, by in found]
 
     def explain(
@@ -211,7 +211,7 @@ class Recommender:
         method: "taste", the cosine of the movie's vector with the sum of those of the movies rated, each times its
         rating less 3 stars; or one of `recommend`, whose score is split into what each rating added when it came.
         """
-        model = None if method == TASTE else self._models.get(self._models.name_of(method))
+        model = None if method == TASTE else self.models.get(self.models.name_of(method))
         row, at = self.row_of(movie), ranking.moment(at)
         history, user_row, _ = self._history_of(user, at)
         own, vectors = history.select(np.array([user_row])), unit_rows(self.movie_vectors)
@@ -235,9 +235,9 @@ class Recommender:
         from .everybody import write_lists
 
         path, n, moment = path_of(output or "", "output") or Path(), whole("n", n), ranking.moment(at)
-        name, wishes = self._models.name_of(method), ranking.wishes(self.catalog, wanted, [], None, False, moment)
-        rows, asked = self._models.user_rows(users), {"method": name, "n": n, "at": at}
-        given = (self._models.get(name), self._models.history, self.catalog, rows, n, moment, wishes.allowed, asked)
+        name, wishes = self.models.name_of(method), ranking.wishes(self.catalog, wanted, [], None, False, moment)
+        rows, asked = self.models.user_rows(users), {"method": name, "n": n, "at": at}
+        given = (self.models.get(name), self.models.history, self.catalog, rows, n, moment, wishes.allowed, asked)
         return write_lists(path, *given, progress, engine)
 
     def group_session(
@@ -267,8 +267,8 @@ class Recommender:
 
     def warm(self, methods: Iterable[Optional[str]] = (None,)) -> dict[str, float]:
         """Do at once what first calls would wait for, for servers; return the seconds of each step."""
-        names = [self._models.name_of(method) for method in listed("methods", methods, "names of methods")]
-        steps: dict[str, Callable[[], object]] = {name: functools.partial(self._models.get, name) for name in names}
+        names = [self.models.name_of(method) for method in listed("methods", methods, "names of methods")]
+        steps: dict[str, Callable[[], object]] = {name: functools.partial(self.models.get, name) for name in names}
         steps |= {name: functools.partial(getattr, self, name) for name in ("titles", "_similar")}
         steps["words"] = functools.partial(self.encode, "a funny movie about war")
         seconds = {}
@@ -284,7 +284,7 @@ class Recommender:
     def _history_of(self, user: Any, at: int, method: str = "") -> tuple[Interactions, int, list[int]]:
         """Return ratings, the row in them of a user in the data, of a profile or of a list, and more that is seen."""
         if isinstance(user, numbers.Integral) and not isinstance(user, bool):
-            return self._models.history, self._models.user_row(int(user)), []
+            return self.models.history, self.models.user_row(int(user)), []
         given, seen = ranking.ratings_of(user, self.catalog) if isinstance(user, Mapping) else (user, [])
         if isinstance(given, (list, tuple)) and not given and method != POPULARITY:
             raise ChoiceError("nothing is known of a user without ratings: name a movie, or take method popularity")

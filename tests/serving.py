@@ -53,7 +53,7 @@ def application(recommender: Any, folder: Path, **more: Any) -> Iterator[tuple[C
 
     lines: list[str] = []
     tokens = Tokens(folder / "tokens.json")
-    methods = [recommender._models.name_of(name) for name in (None, "popularity", "embedding")]
+    methods = [recommender.models.name_of(name) for name in (None, "popularity", "embedding")]
     app = create_app(
         recommender,
         methods,

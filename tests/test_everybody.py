@@ -77,8 +77,8 @@ def test_a_stopped_run_goes_on_and_another_request_begins_anew(shipped, tmp_path
     assert len(table(part)) == 1 + 3 * 11
     part.unlink()
     other = Recommender.load()
-    other._models._made["svd or another"] = registry.make("svd", rank=5).fit(other._models.history)
-    del other._models.get("svd").user_embeddings_  # as if it had been stored without
+    other.models._made["svd or another"] = registry.make("svd", rank=5).fit(other.models.history)
+    del other.models.get("svd").user_embeddings_  # as if it had been stored without
     for ask, own in ((shipped, users[::-1]), (other, users)):  # as many others, and another model
         stop_by(KeyboardInterrupt)
         assert ask.recommend_all(part, 2, "svd", own) == 11
@@ -90,9 +90,9 @@ def test_quotas_are_those_of_recommend(shipped, monkeypatch, tmp_path):
     # two parts, in the order of the movies and against it: 4 / 7 and 3 / 7 of a list
     model = HybridQuotas(shipped.catalog)
     rows = np.arange(len(shipped.catalog))
-    data = shipped._models.history
+    data = shipped.models.history
     model.parts = {"embedding": Fixed(-rows).fit(data), "svd": Fixed(rows).fit(data)}
-    monkeypatch.setitem(shipped._models._made, "hybrid_quotas or another", model.joined(shipped.catalog))
+    monkeypatch.setitem(shipped.models._made, "hybrid_quotas or another", model.joined(shipped.catalog))
     for n in (3, 30):
         shipped.recommend_all(tmp_path / "all.csv", n, "hybrid_quotas", [15], MovieFilter(("Drama",)))
         expected = shipped.recommend(15, n, "hybrid_quotas", MovieFilter(("Drama",)))

@@ -28,7 +28,7 @@ def shipped() -> Recommender:
 
 
 def ratings_in_data(shipped: Recommender, user_id: int) -> Interactions:
-    history = shipped._models.history
+    history = shipped.models.history
     return history.select(np.flatnonzero(history.user_ids == user_id))
 
 
@@ -193,7 +193,7 @@ def test_the_default_is_the_best_that_needs_no_long_wait(shipped, monkeypatch, t
 
 
 def test_costs_grow_with_the_data(shipped):
-    history = shipped._models.history
+    history = shipped.models.history
     fewer = history.take(history.movie_rows % 2 == 0)
     for name in models.COSTS:
         (seconds, size), (less, smaller) = cost(name, history), cost(name, fewer)
@@ -223,7 +223,7 @@ def test_an_explanation_adds_up(shipped, method):
     if method == "taste":
         assert why.recommendation_score == pytest.approx(similarity, abs=1e-5)
     else:
-        score = shipped._models.get(method).score(own, [0], [NOW])[0, row]
+        score = shipped.models.get(method).score(own, [0], [NOW])[0, row]
         assert why.recommendation_score == pytest.approx(score, rel=1e-4)
     if method == "svd":  # linear: each rating alone adds its term
         alone = shipped.explain([(why.because[0].movie, own.ratings[0] * 0 + 5)], movie, method)
@@ -250,7 +250,7 @@ def test_quality_metrics_of_the_index(shipped, tmp_path):
 def test_warm_does_what_first_calls_would(tmp_path):
     tiny = Recommender.load(make_processed(tmp_path))
     assert list(tiny.warm(["svd", "popularity"])) == ["svd", "popularity", "titles", "_similar", "words"]
-    assert {"titles", "similar", "svd"} <= tiny._models._made.keys()
+    assert {"titles", "similar", "svd"} <= tiny.models._made.keys()
     assert any(note.startswith("no words here") for note in tiny.notes)
     assert Fixed([1.0]).name == "fixed"
 

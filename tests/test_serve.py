@@ -68,7 +68,7 @@ def test_movies_are_found_and_told_as_the_library_does(client, recommender):
 def test_recommendations_are_those_of_the_library(client, recommender):
     asked = "/movies/recommendations?user_id=7&limit=5"
     found = client.ok("GET", asked)
-    assert found["method"] == recommender._models.name_of(None)
+    assert found["method"] == recommender.models.name_of(None)
     known = [one.movie.movie_id for one in recommender.recommend(7, 5)]
     assert [one["movie_id"] for one in found["recommendations"]] == known
     assert client.ok("GET", f"{asked}&use_embeddings=true")["method"] == "embedding"

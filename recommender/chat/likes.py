@@ -100,7 +100,7 @@ class Likes:
         Raises `ArtifactError` where there is neither.
         """
         if has_manifest(recommender.folder):
-            return cls(recommender._models.get(RatingPredictor.name), recommender.catalog)
+            return cls(recommender.models.get(RatingPredictor.name), recommender.catalog)
         from ..session.cold_start import load_texts
 
         model = LikeRidge.load(recommender.folder / "artifacts" / LikeRidge.name, recommender.catalog)

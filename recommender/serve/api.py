@@ -116,7 +116,7 @@ class Api:
 
     def method(self, name: Optional[str]) -> str:
         """Return the name of a model that is in memory; raises `Conflict` for another."""
-        found = self.recommender._models.name_of(name)
+        found = self.recommender.models.name_of(name)
         if found not in self.parts.methods:
             command = registry.model_class(found).command()
             raise Conflict(f"{found} is not in memory: run {command}, then start the server with --method {found}")

@@ -47,7 +47,7 @@ class People:
 
     def __init__(self, recommender: Recommender, database: Database, chat: Chat) -> None:
         self.recommender, self.catalog, self.database, self.chat = recommender, recommender.catalog, database, chat
-        self._in_data = {*recommender._models.history.user_ids.tolist()}
+        self._in_data = {*recommender.models.history.user_ids.tolist()}
         self._matcher = Matcher(self.catalog)
         self._talks, self._lock = OrderedDict[str, _Talk](), threading.Lock()
 
@@ -80,8 +80,8 @@ class People:
             return None
         profile = dict(stored or EMPTY)
         if self.in_data(person):
-            history = self.recommender._models.history
-            own = history.row(self.recommender._models.user_row(int(person)))
+            history = self.recommender.models.history
+            own = history.row(self.recommender.models.user_row(int(person)))
             rows, stars, times = (part[own].tolist() for part in (history.movie_rows, history.ratings, history.times))
             profile = self.rated(profile, [(row, star, day_of(time)) for row, star, time in zip(rows, stars, times)])
         said = {i: FAVORITE for one in sessions for i in one.content["favorites"]}

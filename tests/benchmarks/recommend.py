@@ -53,7 +53,7 @@ def first_calls(folder: Path, methods: list[Optional[str]]) -> None:
 
 def warm_calls(recommender: Recommender, methods: list[Optional[str]], n: int = 1000) -> None:
     """Print median and 99th percentile over random users, best of three calls, and of their ratings as lists."""
-    history = recommender._models.history
+    history = recommender.models.history
     users = np.random.default_rng(0).choice(np.flatnonzero(np.diff(history.indptr)), n)
     for method in methods:
         recommender.recommend(1, 10, method)
