@@ -91,6 +91,7 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
     """Warm up, open the port, and answer until Ctrl-C."""
     from recommender.serve.database import Database
     from recommender.serve.gate import Limits
+    from recommender.serve.prompt import Prompt
 
     if not len(tokens) and not is_loopback(given.host):
         raise ChoiceError(f"--host {given.host} can be reached by others: make a token first, with --new-token NAME")
@@ -126,7 +127,7 @@ def serve(given: argparse.Namespace, tokens: Tokens, create_app: Any, uvicorn: A
         print(f"tastevec: {address}#token={tokens.make('first')} (this once: it is stored as a hash)", flush=True)
     logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())  # the gate tells what goes wrong
     quiet = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
-    config = uvicorn.Config(app, timeout_graceful_shutdown=LAST_SECONDS, **quiet)
+    config = uvicorn.Config(app, http=Prompt, timeout_graceful_shutdown=LAST_SECONDS, **quiet)
     server = uvicorn.Server(config)
     server.run(sockets=[door])
     return 0
@@ -140,6 +141,8 @@ def listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         door = socket.socket(*found[:3])
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # who reads nothing of an answer is cut off too
+            door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000)
         door.bind(found[4])
         door.listen(128)  # now, or another start could take the same port
     except OSError as error:

@@ -49,6 +49,7 @@ def application(recommender: Any, folder: Path, **more: Any) -> Iterator[tuple[C
 
     from recommender.serve.app import create_app
     from recommender.serve.database import Database
+    from recommender.serve.prompt import Prompt
     from recommender.serve.tokens import Tokens
 
     lines: list[str] = []
@@ -64,7 +65,7 @@ def application(recommender: Any, folder: Path, **more: Any) -> Iterator[tuple[C
         complain=lines.append,
         **more,
     )
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, http=Prompt, port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -114,14 +114,17 @@ class Gate:
                     message["headers"].append((b"cache-control", b"no-store"))
             await send(message)
 
-        n_read = 0
+        n_read, whole = 0, False
 
         async def read() -> Message:
-            nonlocal n_read
+            nonlocal n_read, whole
             message = await receive()
             n_read += len(message.get("body", b""))
             if n_read > most:
                 raise HTTPException(413, TOO_LARGE.format(most))
+            if message["type"] == "http.disconnect" and not whole:
+                raise HTTPException(408, "the body did not come whole")
+            whole = not message.get("more_body", False)
             return message
 
         try:
