@@ -21,9 +21,8 @@ from recommender.linalg.rows import unit_rows
 from recommender.text.backends.local import LocalBackend
 from recommender.text.base import BaseEmbeddingBackend, Identity
 from recommender.text.generator import TasteEmbeddingConfig, TasteEmbeddingGenerator
-from recommender.text.keywords import load_keywords
 from recommender.text.registry import make_backend
-from recommender.text.vectors import USERS, VectorTable, fetch_vectors
+from recommender.text.vectors import KEYWORDS, USERS, VectorTable, fetch_vectors
 from tests.fake_server import Reply, Server, unit
 from tests.tiny import FILMS, make_processed
 
@@ -125,12 +124,12 @@ def test_a_sentence_model_embeds_three_texts_of_a_movie_and_keywords(project: Pa
     assert sorted(asked[6:]) == ["Crime", "abba"]
     parts = unit_rows(np.array([[text.count(letter) for letter in "abc"] for text in asked[:3]], np.float64))
     np.testing.assert_allclose(movies.embedding[0], unit_rows(parts.sum(axis=0)[None])[0], atol=1e-6)
-    words, vectors = load_keywords(project / "out", movies.identity)
-    assert words == ["Crime", "abba"]
-    np.testing.assert_array_equal(vectors, [[0, 0, 0], [127, 127, 0]])
+    keywords = VectorTable.load(project / "out", KEYWORDS, movies.identity, as_stored=True)
+    assert keywords["keyword"].tolist() == ["Crime", "abba"]
+    np.testing.assert_array_equal(keywords.embedding, [[0, 0, 0], [127, 127, 0]])
     assert run("B")[1][1:] == ["cab.", "Crime, abba"]  # keywords stay
     with pytest.raises(ArtifactError, match="not abd"):
-        load_keywords(project / "out", Identity("letters", "abd", 3))
+        VectorTable.load(project / "out", KEYWORDS, Identity("letters", "abd", 3))
 
 
 def test_equal_texts_go_out_once_in_calls_of_the_asked_size(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,10 +453,10 @@ def test_the_shipped_minilm_vectors_are_those_of_the_backend() -> None:
     sample = [0, 1234, 6135]
     fresh = backend.embed_movies(columns["embedding_text"][sample].tolist())
     assert np.sum(fresh * shipped.embedding[sample], axis=1).min() > 0.9999
-    words, vectors = load_keywords(SHIPPED.parent / "minilm", backend.identity)
+    keywords = VectorTable.load(SHIPPED.parent / "minilm", KEYWORDS, backend.identity)
     known = {word for cell in columns["metadata"] for word in json.loads(cell).get("keywords", [])}
-    assert known <= set(words)
-    assert np.sum(backend.embed_texts(words[:2]) * unit_rows(vectors[:2].astype(float)), axis=1).min() > 0.9999
+    assert known <= set(words := keywords["keyword"].tolist())
+    assert np.sum(backend.embed_texts(words[:2]) * keywords.embedding[:2], axis=1).min() > 0.9999
 
 
 @pytest.mark.parametrize("inside", ["", "vectors/"])

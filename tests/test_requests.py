@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from recommender.data.catalog import Catalog
-from recommender.text.everyday_words import TONES
+from recommender.text.everyday_words import TONES, read_years
 from recommender.text.requests import RequestReader
-from recommender.text.year_words import read_years
 
 COLUMNS = ("title", "genres", "director", "cast", "keywords", "overview", "original_language", "tone")
 MOVIES = [

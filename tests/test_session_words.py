@@ -21,8 +21,8 @@ from recommender.session.session import Session
 from recommender.session.state import Event, SessionState, Utterance
 from recommender.session.texts import CONTRADICTION, LENGTH, MOST_LETTERS, FreeText
 from recommender.text.base import Identity
-from recommender.text.keywords import KeywordMatch
 from recommender.text.vectors import MOVIES, VectorTable
+from recommender.text.word_match import KeywordMatch
 from tests.test_session import TOPICS, N, TopicBackend, make_catalog, make_encoder, make_engine, make_rule, make_vectors
 from tests.tiny import make_processed
 

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, Optional
 from recommender.data.errors import ChoiceError, shown
 from recommender.session.policy import TERMS, MovieFilter
 from recommender.session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SKIP
-from recommender.text.everyday_words import GENRES
-from recommender.text.year_words import EVER, read_years
+from recommender.text.everyday_words import EVER, GENRES, read_years
 
 HELP = {
     "y": "like: I like it; seen y is the same",

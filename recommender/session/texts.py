@@ -30,11 +30,10 @@ from ..data.catalog import Catalog
 from ..data.errors import ArtifactError, ChoiceError, shown
 from ..linalg.ridge import Ridge, fit_ridge
 from ..text.base import BaseEmbeddingBackend
-from ..text.keywords import KeywordMatch, load_keywords
 from ..text.registry import LOCAL, make_backend, names
 from ..text.requests import Request, RequestReader
-from ..text.vectors import VectorTable
-from ..text.word_match import AROUND, WordMatch, telling_words
+from ..text.vectors import KEYWORDS, VectorTable
+from ..text.word_match import AROUND, KeywordMatch, WordMatch, telling_words
 from .cold_start import rating_weights
 from .rules import LearningRule
 from .state import PseudoItem, TextSignal
@@ -84,7 +83,8 @@ class FreeText:
         stored = VectorTable.load(where, identity=made.identity)
         keywords = None
         with contextlib.suppress(ArtifactError):  # only some backends have them
-            keywords = KeywordMatch(catalog, *load_keywords(where, made.identity))
+            table = VectorTable.load(where, KEYWORDS, made.identity, as_stored=True)
+            keywords = KeywordMatch(catalog, table["keyword"].tolist(), table.embedding)
         return cls(catalog, rule, made, stored.vectors_for(catalog.movie_ids.tolist()), keywords, find_title, similar)
 
     def encode(self, text: str) -> TextSignal:

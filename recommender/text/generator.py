@@ -27,11 +27,20 @@ from ..data.settings import check_value, default_folder
 from .backends.local import LocalBackend
 from .base import MOVIELENS, BaseEmbeddingBackend, Identity
 from .dialogues import ENDINGS, gather, read_dialogues
-from .keywords import store_keywords
 from .movie_sources import movie_columns, read_source
 from .people import AVERAGE, UserVectorSettings, mix_users, read_people, user_vectors
 from .registry import DEFAULT_BACKEND, HTTP, LOCAL, SENTENCE_TRANSFORMERS, backend_class, make_backend
-from .vectors import DEFAULT_FORMS, KIND, MOVIES, REMEDY, USERS, VectorTable, check_forms, refuse_mismatch
+from .vectors import (
+    DEFAULT_FORMS,
+    KIND,
+    MOVIES,
+    REMEDY,
+    USERS,
+    VectorTable,
+    check_forms,
+    refuse_mismatch,
+    store_keywords,
+)
 
 MODEL = "model"  # folder of a fitted local model, beside the vectors
 _AT_ONCE = 1024  # texts between two reports of progress

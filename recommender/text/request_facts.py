@@ -16,9 +16,8 @@ import numpy as np
 
 from ..data.catalog import SPOKEN, Catalog
 from .backends.word_features import fold
-from .everyday_words import GENRE_OF_TONE, GENRES, PLACES, SETTINGS, SEVERAL, TONES, WITH_GENRE
+from .everyday_words import EVER, GENRE_OF_TONE, GENRES, NAMES, PLACES, SETTINGS, SEVERAL, TONES, WITH_GENRE, read_years
 from .word_match import AROUND
-from .year_words import EVER, NAMES, read_years
 
 LEAST = 5  # a fact is a filter while so many movies remain
 TOKEN = re.compile(r"\w+|[,;.!?]")

@@ -32,14 +32,7 @@ _NO = set(re.findall(r"\w+", """
 no not without except nothing never less minus non nor neither avoid avoiding skip hate hates dislike
 isnt arent dont doesnt didnt shouldnt wont
 """))  # fmt: skip
-_NO_PAIRS = {
-    ("anything", "but"),
-    ("everything", "but"),
-    ("anything", "except"),
-    ("other", "than"),
-    ("rather", "than"),
-    ("cant", "stand"),
-}
+_NO_PAIRS = ("anything but", "everything but", "anything except", "other than", "rather than", "cant stand")
 _LISTED = {"avoid", "avoiding", "dont", "hate", "hates", "dislike", "except", "anything"}  # all of a list follows
 _AFTER_NO = set(re.findall(r"\w+", """
 a an any the too very so much all that as of is be really set want like need have love enjoy
@@ -47,8 +40,9 @@ contain contains include includes involve feature feel to watch see stand has wi
 """))  # fmt: skip
 _STOPS = set(",;.!?")
 _ENDS = {*_STOPS, "or", "and", "nor", "but", "please"}
-_LIKE = [("like",), ("than",), ("similar", "to"), ("reminds", "me", "of")]
-_LIKE += [("in", "the", "style", "of"), ("in", "the", "vein", "of")]
+_LIKE = [
+    words.split() for words in ("like", "than", "similar to", "reminds me of", "in the style of", "in the vein of")
+]
 _AFTER_TITLE = {"but", "with", "only", "without", "not", "no", ";"}
 _GRAMMAR = {*_NO, *_AFTER_NO, *_ENDS, *_AFTER_TITLE, *(word for words in _LIKE for word in words)}
 _GRAMMAR |= {"since", "before", "after", "until", "between", "older", "newer", "later", "early", "late", "years"}
@@ -83,17 +77,15 @@ class Request(NamedTuple):
         One that leaves fewer than `LEAST` movies, a person none, counts 1/8, a tone `of_tones`. Joined by or are
         languages, years, people without a movie together, and what the request joins so; all else by and.
         """
-        groups = []
-        for _, phrase in groupby((fact for fact in self.facts if not fact.wanted), key=lambda fact: fact.at):
-            facts = list(phrase)  # no anime: nothing that is both Japanese and animated
-            groups.append((facts[0].kind, ~all_true(facts)))
-        wanted: list[tuple[str, np.ndarray]] = []
+        groups, wanted = list[tuple[str, np.ndarray]](), list[tuple[str, np.ndarray]]()
         last: list[np.ndarray] = []  # of the phrase before
-        for _, phrase in groupby((fact for fact in self.facts if fact.wanted), key=lambda fact: fact.at):
+        for (is_wanted, _), phrase in groupby(self.facts, key=lambda fact: (fact.wanted, fact.at)):
             facts = list(phrase)
             kind, true = facts[0].kind, all_true(facts)
             same = [mask for other, mask in wanted if other == kind]
-            if facts[0].either:
+            if not is_wanted:
+                groups.append((kind, ~true))  # no anime: nothing that is both Japanese and animated
+            elif facts[0].either:
                 for mask in last:
                     mask |= true
             elif same and (kind in ("language", "years") or (kind == "person" and not (same[-1] & true).any())):
@@ -227,7 +219,7 @@ class RequestReader:
 
     def _no(self, tokens: Sequence[str], i: int) -> int:
         """Return how many tokens from i only say no, 0 where nothing is refused."""
-        n = 2 if tuple(tokens[i : i + 2]) in _NO_PAIRS else tokens[i] in _NO
+        n = 2 if " ".join(tokens[i : i + 2]) in _NO_PAIRS else tokens[i] in _NO
         if not n or any(self._is_title(tokens[i : i + words]) for words in range(3, 7)):
             return 0
         begin = self._filled(tokens, i + n)
@@ -296,4 +288,4 @@ class RequestReader:
 
 def _head(tokens: Sequence[str], i: int) -> int:
     """Return how many tokens from i say that a title follows."""
-    return next((len(words) for words in _LIKE if tuple(tokens[i : i + len(words)]) == words), 0)
+    return next((len(words) for words in _LIKE if tokens[i : i + len(words)] == words), 0)

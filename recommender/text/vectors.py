@@ -3,7 +3,7 @@
     movie_embeddings   movie_id, source, key, metadata (JSON), embedding_text, embedding; in the .npz text_hash too
     user_embeddings    user_id, origin ("ratings", "text" or "both"), embedding
     fused_embeddings   movie_id, missing (the modalities that the movie lacks, joined by `;`), embedding
-    keyword_embeddings keyword, embedding: of every genre and keyword
+    keyword_embeddings keyword, embedding: of every genre and keyword, for requests that are little more than one
 
 In a `.csv` an embedding is a JSON list with six digits; `.parquet` needs the extra. The tables of a folder share a
 manifest. Storing new movies deletes the user and fused vectors made from the old ones.
@@ -11,12 +11,14 @@ manifest. Storing new movies deletes the user and fused vectors made from the ol
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import io
+import json
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -27,7 +29,7 @@ from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError, DataError
 from ..data.files import load_arrays
 from ..linalg.rows import align, unit_rows
-from .base import MOVIELENS, Identity
+from .base import MOVIELENS, BaseEmbeddingBackend, Identity
 
 KIND = "taste-embeddings"
 REMEDY = "python -m model.generate_embeddings --force"
@@ -35,7 +37,6 @@ MOVIES, USERS, FUSED, KEYWORDS = "movie_embeddings", "user_embeddings", "fused_e
 FORMS = ("npz", "csv", "parquet")
 DEFAULT_FORMS = FORMS[:2]
 TEXTS = ("metadata", "embedding_text")  # optional columns, read only on request
-_NPZ_ONLY = "text_hash"
 _STEPS = {MOVIES: "movies", USERS: "users", FUSED: "fused", KEYWORDS: "keywords"}  # of the manifest
 LARGEST = 2 << 30  # bytes of published vectors, packed
 
@@ -113,23 +114,22 @@ class VectorTable:
 
         forms: of FORMS.  small: round vectors to 8 bits, which changes a cosine by less than 0.01.  with_texts: also
         store the columns TEXTS, half of the size.  fitted: more arrays for the .npz.
-        Raises `ArtifactError` for users beside movies of another model.
         """
-        check_forms(forms)
-        if self.name == USERS:
-            VectorTable.load(folder, MOVIES, self.identity)
         made_of_movies = (USERS, FUSED) if self.name == MOVIES else ()
         keep = [step for name, step in _STEPS.items() if name not in (self.name, *made_of_movies)]
         described = {**self.identity._asdict(), **self.settings}
         columns = {name: column for name, column in self.columns.items() if with_texts or name not in TEXTS}
-        vectors = _in_8_bits(self.embedding) if small else self.embedding
+        vectors = self.embedding
+        if small:  # whole numbers in the same directions; readers restore the length 1
+            largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+            vectors = np.rint(vectors * (127 / np.where(largest > 0, largest, 1))).astype(np.int8)
         with artifacts.replace_set(folder, KIND, {_STEPS[self.name]: described}, keep) as stage:
             arrays: dict[str, Any] = {**columns, "embedding": vectors, **(fitted or {})}
             np.savez_compressed(stage / f"{self.name}.npz", **arrays)
             if len(forms) > 1:
                 import pandas as pd
 
-                frame = pd.DataFrame({name: column for name, column in columns.items() if name != _NPZ_ONLY})
+                frame = pd.DataFrame({name: column for name, column in columns.items() if name != "text_hash"})
             if "csv" in forms:
                 lists = [f"[{', '.join(f'{value:.6g}' for value in vector)}]" for vector in self.embedding.tolist()]
                 frame.assign(embedding=lists).to_csv(stage / f"{self.name}.csv", index=False, lineterminator="\r\n")
@@ -145,10 +145,27 @@ class VectorTable:
         return align(wanted, own, vectors)
 
 
-def _in_8_bits(vectors: np.ndarray) -> np.ndarray:
-    """Return rows of integers in the same directions; readers restore the length 1."""
-    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
-    return np.rint(vectors * (127 / np.where(largest > 0, largest, 1))).astype(np.int8)
+def store_keywords(
+    folder: Path, metadata: Iterable[str], backend: BaseEmbeddingBackend, small: bool = False, force: bool = False
+) -> int:
+    """Store the vectors of all genres and keywords of movies, and return how many were embedded.
+
+    metadata: of the movies, JSON.  small: in 8 bits.  force: embed those that are stored too.
+    """
+    movies = map(json.loads, metadata)
+    words = sorted({word for movie in movies for name in ("genres", "keywords") for word in movie.get(name, ())})
+    known: dict[str, np.ndarray] = {}
+    if not force:
+        with contextlib.suppress(ArtifactError):  # none are stored, or those of another model
+            table = VectorTable.load(folder, KEYWORDS, backend.identity, as_stored=True)
+            known = dict(zip(table["keyword"].tolist(), table.embedding))
+    missing = [word for word in words if word not in known]
+    if missing or len(known) > len(words):
+        known.update(zip(missing, backend.embed_texts(missing)))
+        vectors = unit_rows(np.array([known[word] for word in words]).reshape(-1, backend.identity.dimension))
+        table = VectorTable(KEYWORDS, {"keyword": np.array(words, np.str_)}, vectors, backend.identity)
+        table.save(folder, ("npz",), small)
+    return len(missing)
 
 
 def check_forms(forms: Sequence[str]) -> None:
