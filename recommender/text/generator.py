@@ -30,17 +30,7 @@ from .dialogues import ENDINGS, gather, read_dialogues
 from .movie_sources import movie_columns, read_source
 from .people import AVERAGE, UserVectorSettings, mix_users, read_people, user_vectors
 from .registry import DEFAULT_BACKEND, HTTP, LOCAL, SENTENCE_TRANSFORMERS, backend_class, make_backend
-from .vectors import (
-    DEFAULT_FORMS,
-    KIND,
-    MOVIES,
-    REMEDY,
-    USERS,
-    VectorTable,
-    check_forms,
-    refuse_mismatch,
-    store_keywords,
-)
+from .vectors import DEFAULT_FORMS, MOVIES, USERS, VectorTable, check_forms, refuse_mismatch, store_keywords
 
 MODEL = "model"  # folder of a fitted local model, beside the vectors
 _AT_ONCE = 1024  # texts between two reports of progress
@@ -150,12 +140,11 @@ class TasteEmbeddingGenerator:
         backend = self.backend(list(texts.values()))
         if stored and isinstance(backend, LocalBackend) and backend.identity != stored.identity:
             stored = None  # a run was interrupted between storing vectors and model
-        if stored:
-            if backend.name != HTTP:
-                refuse_mismatch(config.folder, stored.identity, backend.identity)
-            else:  # without a call: the stored dimension is assumed
-                dimension = backend.settings.dimensions or stored.identity.dimension
-                refuse_mismatch(config.folder, stored.identity, Identity(HTTP, backend.settings.model, dimension))
+        if stored and backend.name == HTTP:  # without a call: the stored dimension is assumed
+            dimension = backend.settings.dimensions or stored.identity.dimension
+            refuse_mismatch(config.folder, stored.identity, Identity(HTTP, backend.settings.model, dimension))
+        elif stored:
+            refuse_mismatch(config.folder, stored.identity, backend.identity)
         missing = dict(zip(columns["text_hash"], columns["embedding_text"]))  # equal texts are embedded once
         for hashed in stored["text_hash"][stored.embedding.any(axis=1) | (backend.name != HTTP)] if stored else ():
             missing.pop(hashed, None)  # others are zeros, which a service refused
@@ -198,24 +187,24 @@ class TasteEmbeddingGenerator:
         the ratings.  method: of `people.METHODS`.  Ratings refer to the source `movielens`, or else to the first one.
         Raises `ArtifactError` if no movies are stored, or those of another model.
         """
-        config = self.config
-        ratings: Optional[Path] = Path(path) if path is not None else config.processed
-        spoken = [Path(file) for file in dialogues]
-        if ratings and ratings.suffix.lower() in ENDINGS:
-            spoken, ratings = [ratings, *spoken], None
-        movies = self._stored_movies()
+        config, movies = self.config, self._stored_movies()
+        ratings, spoken = Path(config.processed if path is None else path), [Path(file) for file in dialogues]
         nobody: Vectors = [], np.zeros((0, movies.identity.dimension), dtype=np.float32)
-        rated = self._from_ratings(ratings, movies, method) if ratings else nobody
-        said = self._from_dialogues(spoken, movies) if spoken else nobody
+        rated = said = nobody
+        if ratings.suffix.lower() in ENDINGS:
+            spoken.insert(0, ratings)
+        else:
+            rated = self._from_ratings(ratings, movies, method)
+        if spoken:
+            said = self._from_dialogues(spoken, movies)
         user_ids, origins, mixed = mix_users(*rated, *said, config.alpha)
         settings = {"method": method, "rating_threshold": config.rating_threshold}
         settings |= {"min_movies": config.min_movies, "alpha": config.alpha}
         found = VectorTable(USERS, {"user_id": user_ids, "origin": origins}, mixed, movies.identity, settings)
-        forms = config.forms
-        if forms is DEFAULT_FORMS and len(found) > _MOST_CSV_LINES:
-            forms = ("npz",)
+        large = config.forms is DEFAULT_FORMS and len(found) > _MOST_CSV_LINES
+        if large:
             self._say("  without a .csv, which would be large: --formats npz,csv writes it")
-        found.save(config.folder, forms, config.small)
+        found.save(config.folder, ("npz",) if large else config.forms, config.small)
         self._say(f"{len(found):,} users stored in {config.folder}")
         return found
 
@@ -276,8 +265,7 @@ class TasteEmbeddingGenerator:
         """Return whether `found` is stored already, in exactly the requested forms."""
         if stored is None or ("metadata" in stored.columns) != self.config.with_texts:
             return False
-        files = artifacts.read_manifest(self.config.folder, KIND, REMEDY)["files"]
-        forms = {Path(name).suffix[1:] for name in files if name.startswith(MOVIES)}
+        forms = {path.suffix[1:] for path in self.config.folder.glob(f"{MOVIES}.*")}
         same = (np.array_equal(column, found[name]) for name, column in stored.columns.items())
         return forms == set(self.config.forms) and all(same)
 

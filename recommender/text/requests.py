@@ -40,11 +40,9 @@ contain contains include includes involve feature feel to watch see stand has wi
 """))  # fmt: skip
 _STOPS = set(",;.!?")
 _ENDS = {*_STOPS, "or", "and", "nor", "but", "please"}
-_LIKE = [
-    words.split() for words in ("like", "than", "similar to", "reminds me of", "in the style of", "in the vein of")
-]
+_LIKE = ("like", "than", "similar to", "reminds me of", "in the style of", "in the vein of")
 _AFTER_TITLE = {"but", "with", "only", "without", "not", "no", ";"}
-_GRAMMAR = {*_NO, *_AFTER_NO, *_ENDS, *_AFTER_TITLE, *(word for words in _LIKE for word in words)}
+_GRAMMAR = {*_NO, *_AFTER_NO, *_ENDS, *_AFTER_TITLE, *" ".join(_LIKE).split()}
 _GRAMMAR |= {"since", "before", "after", "until", "between", "older", "newer", "later", "early", "late", "years"}
 _MOST_IN_TITLE = 10  # words
 _KNOWN = 50  # ratings from which on a movie is one of several titles: "alien, slow" names one
@@ -288,4 +286,4 @@ class RequestReader:
 
 def _head(tokens: Sequence[str], i: int) -> int:
     """Return how many tokens from i say that a title follows."""
-    return next((len(words) for words in _LIKE if tokens[i : i + len(words)] == words), 0)
+    return next((n for n in range(4, 0, -1) if " ".join(tokens[i : i + n]) in _LIKE), 0)
