@@ -133,6 +133,9 @@ def test_hostile_text_comes_back_as_text(client, text):
         ("POST", "/sessions", '{"favorites": [2571]}', "text/plain", 422, "application/json"),
         ("GET", "/movies/recommendations?user_id=1&use_embeddings=1", None, None, 422, "use_embeddings '1'"),
         ("GET", "/movies/2571/", None, None, 404, "/docs"),
+        ("GET", "/movies/recommendations?user_id=1&genre=nogenre", None, None, 422, "nogenre"),
+        ("GET", "/movies/recommendations?user_id=1&method=magic", None, None, 422, "magic"),
+        ("POST", "/sessions", '{"favorites": [1], "filter": {"genres": ["x"]}}', "application/json", 422, "'x'"),
     ],
 )
 def test_refusals_speak_of_what_was_sent(client, method, path, body, kind, status, says):

@@ -7,7 +7,7 @@ than a few milliseconds, or wait for another server or writer, run in threads.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Optional, TypeVar
 
 from fastapi import FastAPI, Query, Request
@@ -15,17 +15,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ..data.errors import shown
+from ..data.errors import ChoiceError, shown
 from ..learn import registry
 from ..models import POPULARITY
 from ..people.imported import EMPTY
-from ..session.policy import MovieFilter
+from ..session.policy import MovieFilter, genre_columns
 from ..session.profiles import state_of
 from ..session.state import SessionState, Utterance
 from . import shapes
 from .database import Busy, Saved
 from .parts import Json, Parts, caller, check, endpoint
-from .problems import Conflict
+from .problems import Conflict, Unknown
 
 Result = TypeVar("Result")
 
@@ -107,7 +107,7 @@ class Api:
         check(request, user_id)
         if use_embeddings and method not in (None, "embedding"):
             raise Conflict(f"method {shown(method)} and use_embeddings contradict each other: give one")
-        wanted, given = MovieFilter(tuple(genre or ()), (), year_from, year_to), self.parts.people.given(user_id)
+        wanted, given = self.wanted(genre or (), (), year_from, year_to), self.parts.people.given(user_id)
         nothing = not isinstance(given, int) and not (given["favorites"] or given["answers"])
         name = self.method(method or ("embedding" if use_embeddings else POPULARITY if nothing else None))
         found = self.recommender.recommend(given, limit, name, wanted, (), familiarity, context=use_context)
@@ -115,12 +115,25 @@ class Api:
         return Json({"user_id": user_id, "method": name, "recommendations": ranked})
 
     def method(self, name: Optional[str]) -> str:
-        """Return the name of a model that is in memory; raises `Conflict` for another."""
-        found = self.recommender.models.name_of(name)
+        """Return the name of a model that is in memory; raises `Conflict` for another, `Unknown` for no model."""
+        try:
+            found = self.recommender.models.name_of(name)
+        except ChoiceError as error:
+            raise Unknown(error) from None
         if found not in self.parts.methods:
             command = registry.model_class(found).command()
             raise Conflict(f"{found} is not in memory: run {command}, then start the server with --method {found}")
         return found
+
+    def wanted(
+        self, genres: Sequence[str], exclude_genres: Sequence[str], year_from: Optional[int], year_to: Optional[int]
+    ) -> MovieFilter:
+        """Return a filter; raises `Unknown` for a genre that the catalogue has not."""
+        try:
+            genre_columns(self.catalog, (*genres, *exclude_genres))
+        except ChoiceError as error:
+            raise Unknown(error) from None
+        return MovieFilter(tuple(genres), tuple(exclude_genres), year_from, year_to)
 
     def shown(self, movie: Any) -> dict[str, Any]:
         return self.sessions.full[self.catalog.row_of(movie.movie_id)]
@@ -153,7 +166,7 @@ class Api:
         favorites = tuple(dict.fromkeys((*before.favorites, *rows)))
         state = SessionState(favorites, answers, None, 0, said, None, given.familiarity)
         if given.filter:
-            state = self.sessions.engine.set_filter(state, given.filter.wanted())
+            state = self.sessions.engine.set_filter(state, self.wanted(**dict(given.filter)))
         return Json(self.sessions.view(self.sessions.start(state, owner, person)), 201)
 
     async def session(self, request: Request, session_id: str, why: shapes.Flag = False) -> Response:
@@ -171,7 +184,7 @@ class Api:
                 state = engine.drop_favorite(state, self.catalog.row_of(given.drop_favorite))
             if given.familiarity is not None:
                 state = engine.set_familiarity(state, given.familiarity)
-            return engine.set_filter(state, given.filter.wanted()) if given.filter else state
+            return engine.set_filter(state, self.wanted(**dict(given.filter))) if given.filter else state
 
         return await self.written(lambda: self.stepped(request, session_id, step))
 

@@ -48,6 +48,10 @@ class Conflict(ChoiceError):
     """A step does not fit what was said before, or this server."""
 
 
+class Unknown(ChoiceError):
+    """A value is none of those that there are."""
+
+
 def fault(error: Exception) -> str:
     """Return the kind and the place of an error, without its message."""
     place = error.__traceback__
@@ -95,6 +99,8 @@ def install(app: FastAPI) -> None:
             return problem(503, UNUSABLE)
         if isinstance(error, ServiceError):
             return problem(502, str(error))
+        if isinstance(error, Unknown):
+            return problem(422, str(error))
         missing = isinstance(error, Nobody) or (request.method == "GET" and not isinstance(error, Conflict))
         return problem(404 if missing else 409, str(error))
 

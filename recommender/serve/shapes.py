@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Optional, Union
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..data.errors import one_line
-from ..session.policy import MovieFilter
 from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
 
 MOST_LETTERS = 1000
@@ -50,9 +49,6 @@ class Filter(Given):
     exclude_genres: Names = []
     year_from: Optional[Year] = None
     year_to: Optional[Year] = None
-
-    def wanted(self) -> MovieFilter:
-        return MovieFilter(tuple(self.genres), tuple(self.exclude_genres), self.year_from, self.year_to)
 
 
 class NewSession(Given):
