@@ -184,6 +184,12 @@ def test_a_whole_visit(visit):
     )
     assert all(line["imdbID"].startswith("tt") for line in lines)
 
+    movie = page.locator("#watchlist b").first.inner_text()
+    page.get_by_role("button", name=f"Take it off: {movie}").click()
+    page.wait_for_selector("#watchlist li:nth-child(2)", state="detached")
+    assert movie not in one.text("#watchlist")
+    assert one.text("#n-later") == "1"
+
     page.click("nav >> text=Movies")
     before = {what: one.text(what) for what in ("#movie-title", "#n-answers", "#favorites", "#filter-now", "#told")}
     page.reload()

@@ -117,6 +117,27 @@ def test_a_session_learns_explains_and_takes_back(client, recommender):
     assert "nothing to undo" in detail(client("POST", f"{path}/undo"), 409)
 
 
+def test_a_movie_leaves_the_watchlist_and_comes_back_by_undo(client):
+    mo = person(client, "moritz")
+    rows = b"Date,Name,Year,Letterboxd URI\n2020-01-01,Heat,1995,x\n"
+    mo.ok("POST", "/imports?filename=watchlist.csv&apply=true", data=rows)  # so it is of the person, not the session
+    session = mo.ok("POST", "/sessions", {"favorites": ["Alien"]})
+    session = mo.answer(session, "later")
+    path, (heat, other) = f"/sessions/{session['session_id']}", session["watchlist"]
+    assert heat["title"] == "Heat"
+    off = mo.ok("POST", f"{path}/answer", {"movie_id": heat["movie_id"], "answer": "skip"})
+    assert off["watchlist"] == [other]
+    listed = mo("GET", "/users/moritz/watchlist.csv").text
+    assert other["title"] in listed
+    assert "Heat" not in listed
+    assert mo.ok("POST", f"{path}/undo") == session
+    assert "Heat" in mo("GET", "/users/moritz/watchlist.csv").text
+    loved = mo.ok("POST", f"{path}/answer", {"movie_id": heat["movie_id"], "answer": "like"})
+    assert loved["watchlist"] == [other]
+    said = detail(mo("POST", f"{path}/answer", {"movie_id": heat["movie_id"], "answer": "like"}), 409)
+    assert "not on the table" in said
+
+
 def test_one_answer_is_heard_once(client):
     session = client.ok("POST", "/sessions", {"favorites": [1, 2571]})
     path, given = f"/sessions/{session['session_id']}", {"movie_id": session["movie"]["movie_id"], "answer": "like"}

@@ -21,7 +21,7 @@ from ..models import POPULARITY
 from ..people.imported import EMPTY
 from ..session.policy import MovieFilter, genre_columns
 from ..session.profiles import state_of
-from ..session.state import SessionState, Utterance
+from ..session.state import LATER, Event, SessionState, Utterance
 from . import shapes
 from .database import Busy, Saved
 from .parts import Json, Parts, caller, check, endpoint
@@ -189,9 +189,13 @@ class Api:
         return await self.written(lambda: self.stepped(request, session_id, step))
 
     async def answer(self, request: Request, session_id: str, given: shapes.Answered) -> Response:
-        """Answer the movie on the table."""
+        """Answer the movie on the table, or one of the watchlist anew: skip takes it off."""
 
         def step(state: SessionState) -> SessionState:
+            for place, (row, answer, _) in enumerate(state.answers):
+                if answer == LATER and self.sessions.ids[row] == given.movie_id:
+                    answers = (*state.answers[:place], Event(row, given.answer), *state.answers[place + 1 :])
+                    return self.sessions.engine.resume(state._replace(answers=answers))
             if state.current is None or self.sessions.ids[state.current] != given.movie_id:
                 raise Conflict(f"movie {given.movie_id} is not on the table: ask for the session, and answer its movie")
             return self.sessions.engine.step(state, given.answer)

@@ -225,17 +225,14 @@ def _with(chat: Chat, reranker: LLMReranker) -> Chat:
 
 
 def _also(profile: Profile, said: Mapping[int, str]) -> Profile:
-    """Return a profile with answers to movies of which it holds none; movie id -> favorite, or an answer."""
-    known = {
-        *profile["favorites"],
-        *(i for i, _ in profile["answers"]),
-        *(one[0] for one in profile.get("ratings", [])),
-    }
-    new = [(i, answer) for i, answer in said.items() if i not in known]
-    favorites = [i for i, answer in new if answer == FAVORITE]
-    answers = [[i, answer] for i, answer in new if answer != FAVORITE]
-    both = {"favorites": [*profile["favorites"], *favorites], "answers": [*profile["answers"], *answers]}
-    return {**profile, **both}
+    """Return a profile with answers to movies of which it holds none or "later"; movie id -> favorite, or an answer."""
+    answers = dict(map(tuple, profile["answers"]))
+    rated = (one[0] for one in profile.get("ratings", []))
+    known = {*profile["favorites"], *rated, *(i for i in answers if answers[i] != LATER)}
+    answers.update((i, answer) for i, answer in said.items() if i not in known)
+    favorites = [i for i in answers if answers[i] == FAVORITE]
+    others = [[i, answer] for i, answer in answers.items() if answer != FAVORITE]
+    return {**profile, "favorites": [*profile["favorites"], *favorites], "answers": others}
 
 
 def day_of(seconds: float) -> str:

@@ -456,8 +456,15 @@ function showWatchlist() {
   byId("n-later").textContent = movies.length || "";
   byId("watchlist-none").hidden = movies.length > 0;
   byId("watchlist-more").hidden = !movies.length;
-  byId("watchlist").replaceChildren(...movies.map((movie) => el("li", {}, el("b", {dir: "auto"}, named(movie)), el("br"), el("small", {}, movie.genres.join(", ")))));
+  byId("watchlist").replaceChildren(...movies.map((movie) => el("li", {}, el("b", {dir: "auto"}, named(movie)), el("br"), el("small", {}, movie.genres.join(", ")),
+    el("p", {}, [["seen", "Seen it"], ["skip", "Take it off"]].map(([kind, text]) =>
+      el("button", {type: "button", className: "quiet", ariaLabel: `${text}: ${named(movie)}`, onclick: () => off(movie, kind)}, text))))));
 }
+const off = (movie, kind) => once(async () => {
+  await change("POST", "answer", {movie_id: movie.movie_id, answer: kind});
+  byId("watchlist-title").focus();
+  say(`${named(movie)} is off the watchlist`);
+});
 function csv() {
   const cell = (value) => /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
   const imdb = (id) => /^\d+$/.test(id || "") ? `tt${id}` : id || "";
