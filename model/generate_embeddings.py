@@ -198,7 +198,7 @@ def print_plan(generator: TasteEmbeddingGenerator) -> None:
     """Print what a run would embed."""
     texts, backend = list(generator.plan()[1].values()), generator.backend()
     if isinstance(backend, HttpBackend):
-        print(backend.estimate(texts))
+        print(", ".join(f"{name}: {n:,}" for name, n in backend.estimate(texts).items()))
     else:
         n_tokens = sum(map(estimate_tokens, texts))
         print("about {:,} tokens, by {} {}, dimension {}".format(n_tokens, *backend.identity))

@@ -6,7 +6,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from recommender.data.errors import ArtifactError, DataError, SettingsError
+from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.text.backends.local import LocalBackend
 from recommender.text.backends.word_features import features, fold, stem
 from recommender.text.registry import make_backend
@@ -111,7 +111,7 @@ def test_bad_input_to_fit_is_refused():
     for texts, settings, error, said in (
         (["one", "two", "six"], {"fewest_texts": 2}, DataError, "no word occurs in .* 3 texts"),
         ([], {}, DataError, "no word occurs in .* 0 texts"),
-        ("one text", {}, DataError, "give a list of texts"),
+        ("one text", {}, ChoiceError, "give a list of str"),
         (TEXTS, {"flattening": 3}, SettingsError, "flattening: 3 is out of range"),
         (TEXTS, {"dimensions": 3}, SettingsError, "unknown key 'dimensions': did you mean dimension"),
     ):

@@ -42,7 +42,7 @@ def test_a_vector_that_is_damaged_is_asked_for_again(server, tmp_path):
         for content, (key, _) in zip((torn, flipped, rows[3][1]), rows):  # the third has the vector of another text
             file.execute("UPDATE vectors SET vector = ? WHERE text_hash = ?", (content, key))
     file.close()
-    assert backend(server, tmp_path).estimate(TEXTS).n_to_send == 3
+    assert backend(server, tmp_path).estimate(TEXTS)["different ones to send"] == 3
     for _ in range(2):
         assert embeds_rightly(backend(server, tmp_path))
         assert len(server.answered) == len(TEXTS) + 3 + 1  # the one that is compared, or was damaged
@@ -90,7 +90,7 @@ def test_another_model_behind_the_same_address_is_noticed_when_a_process_begins_
         server.answered.clear()
     server.faults = [named("m-3", wrong=True)] * 2
     assert "it calls it 'm-3'" in str(failure(some, ["f"]))
-    assert backend(server, tmp_path).estimate(["a", "b", "c", "d", "e", "f"]).n_to_send == 1
+    assert backend(server, tmp_path).estimate(["a", "b", "c", "d", "e", "f"])["different ones to send"] == 1
 
 
 CHILD = """
@@ -119,7 +119,7 @@ def test_killed_at_any_point_a_rerun_pays_only_for_what_was_not_stored(server, t
         process.kill()
         process.communicate()
         time.sleep(0.02)  # for the requests that the server has still in hand
-        before, stored = stored, len(MANY) - backend(server, tmp_path).estimate(MANY).n_to_send
+        before, stored = stored, len(MANY) - backend(server, tmp_path).estimate(MANY)["different ones to send"]
         assert stored >= before
     assert 0 < stored < len(MANY)
     paid = len(server.answered)

@@ -52,8 +52,6 @@ def read_wav(path: Path) -> np.ndarray:
             n_channels, width, rate, n, *_ = file.getparams()
             n = min(n, MAX_SECONDS * RATE)
             content = file.readframes(n)
-    except FileNotFoundError:
-        raise DataError(f"no sound at {path}: give an existing file") from None
     except (wave.Error, EOFError, OverflowError) as error:
         raise DataError(f"{path} is not a WAV file that can be read ({error}): {_REMEDY}") from None
     if rate != RATE or n == 0 or width > 4:

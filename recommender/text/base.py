@@ -69,9 +69,7 @@ class BaseEmbeddingBackend:
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32 with rows of length 1 (or 0), in the order of `texts`; (0, d) for no texts."""
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise ChoiceError(f"{texts!r:.60} is not a list of texts: give a list of str")
-        if not len(texts):
+        if not len(check_texts(texts)):
             return np.zeros((0, self.identity.dimension), dtype=np.float32)
         return unit_rows(np.asarray(self._raw_vectors(texts), dtype=np.float32))
 
@@ -94,6 +92,13 @@ class BaseEmbeddingBackend:
     def embed_known(self, texts: Sequence[str], names: Sequence[str] = ()) -> np.ndarray:
         """Return what `embed_texts` does, with zeros for texts that a service refuses, which are named on stderr."""
         return self.embed_texts(texts)
+
+
+def check_texts(texts: Sequence[str]) -> Sequence[str]:
+    """Return `texts`; raises `ChoiceError` for what is no list of str."""
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise ChoiceError(f"{texts!r:.60} is not a list of texts: give a list of str")
+    return texts
 
 
 def movie_text(movie: Movie) -> str:

@@ -18,20 +18,21 @@ import sys
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 import numpy as np
 
-from ...data.errors import ChoiceError, DataError, ServiceError, SettingsError
+from ...data.errors import DataError, ServiceError, SettingsError
 from ...data.settings import setting
 from ...linalg.rows import unit_rows
 from ...net.key import OPENAI_HOST, Key, hide, key_for, parse_address
-from ..base import BaseEmbeddingBackend, Identity, text_hash
+from ..base import BaseEmbeddingBackend, Identity, check_texts, text_hash
 
 if TYPE_CHECKING:  # imported on first use
     from ...net.web import Client, WebError
     from .cache import VectorCache
 
+Sent = tuple[list[str], np.ndarray, str]
 SAME_MODEL = 0.99  # cosine; servers of one model differ by rounding and half precision
 
 
@@ -57,24 +58,6 @@ class HttpSettings:
         if not self.model:
             raise SettingsError("no model: give the name of the model at the service with --model")
         parse_address(self.base_url)
-
-
-class Estimate(NamedTuple):
-    """What embedding some texts would take, before any call."""
-
-    n_texts: int
-    n_cached: int  # whose vectors are on disk
-    n_to_send: int  # different ones
-    n_requests: int
-    n_tokens: int  # about, see `estimate_tokens`
-    cost: Optional[float]  # None where the price is not known
-
-    def __str__(self) -> str:
-        cost = "" if self.cost is None else f", cost at the given price: about {self.cost:,.4f}"
-        return (
-            f"texts: {self.n_texts:,}, in the cache: {self.n_cached:,}, different ones to send: {self.n_to_send:,}, "
-            f"requests: {self.n_requests:,}, tokens: about {self.n_tokens:,}{cost}"
-        )
 
 
 def estimate_tokens(text: str) -> int:
@@ -151,25 +134,24 @@ class HttpBackend(BaseEmbeddingBackend):
             result[rows] = found.get(hash_, 0)
         return result
 
-    def estimate(self, texts: Sequence[str]) -> Estimate:
-        """Return what `embed_texts(texts)` would take; makes no call and writes nothing."""
+    def estimate(self, texts: Sequence[str]) -> dict[str, float]:
+        """Return what `embed_texts(texts)` would take, by what it is; makes no call and writes nothing."""
         positions = _positions(texts)
         with self._cache(write=False) as cache:
             found = cache.find(positions)
         missing = [texts[rows[0]] for hash_, rows in positions.items() if hash_ not in found]
-        n_tokens, price = sum(map(estimate_tokens, missing)), self.settings.price
-        return Estimate(
-            n_texts=len(texts),
-            n_cached=sum(len(positions[hash_]) for hash_ in found),
-            n_to_send=len(missing),
-            n_requests=-(-len(missing) // self.settings.batch_size),
-            n_tokens=n_tokens,
-            cost=n_tokens * price / 1e6 if price else None,
-        )
+        n_tokens = sum(map(estimate_tokens, missing))
+        takes: dict[str, float] = {
+            "texts": len(texts),
+            "in the cache": sum(len(positions[hash_]) for hash_ in found),
+            "different ones to send": len(missing),
+            "requests": -(-len(missing) // self.settings.batch_size),
+            "tokens, about": n_tokens,
+        }
+        price = self.settings.price
+        return {**takes, "cost at the given price, about": round(n_tokens * price / 1e6, 4)} if price else takes
 
-    def _send(
-        self, texts: Sequence[str], refused: Optional[dict[int, WebError]] = None
-    ) -> Generator[tuple[list[str], np.ndarray, str], None, None]:
+    def _send(self, texts: Sequence[str], refused: Optional[dict[int, WebError]] = None) -> Generator[Sent, None, None]:
         """Ask for `texts`; yield some, their vectors (n, d) float32 and the model's name, as they come (`embed`)."""
         if not texts:
             return
@@ -180,9 +162,8 @@ class HttpBackend(BaseEmbeddingBackend):
         client.stop = threading.Event()
         body: dict[str, Any] = {"model": some.model, "encoding_format": some.encoding, **self.extra}
         body |= {"dimensions": some.dimensions} if some.dimensions else {}
-        for batch, vectors, name in embed(
-            client, body, texts, some.batch_size, some.concurrency, refused, bool(self._names)
-        ):
+        how = (some.batch_size, some.concurrency, refused, bool(self._names))
+        for batch, vectors, name in embed(client, body, texts, *how):
             self._check_width(vectors.shape[1])
             yield [texts[position] for position in batch], unit_rows(vectors), name
             n_done += len(batch)
@@ -239,10 +220,8 @@ class HttpBackend(BaseEmbeddingBackend):
 
 def _positions(texts: Sequence[str]) -> dict[str, list[int]]:
     """Return the rows of each different text that is not blank, by its hash, in the order of the texts."""
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise ChoiceError(f"{texts!r:.60} is not a list of texts: give a list of str")
     positions: dict[str, list[int]] = {}
-    for row, text in enumerate(texts):
+    for row, text in enumerate(check_texts(texts)):
         if text.strip():
             positions.setdefault(text_hash(text), []).append(row)
     return positions

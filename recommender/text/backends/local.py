@@ -33,7 +33,7 @@ from ...data.errors import ArtifactError, DataError
 from ...data.settings import default_folder, setting
 from ...linalg.randomized_svd import randomized_svd
 from ...linalg.sparse import SparseMatrix
-from ..base import BaseEmbeddingBackend, Identity, text_hash
+from ..base import BaseEmbeddingBackend, Identity, check_texts, text_hash
 from .word_features import features
 
 KIND = "local-text-model"
@@ -98,14 +98,12 @@ class LocalBackend(BaseEmbeddingBackend):
     def fit(cls, texts: Sequence[str], **settings: Any) -> LocalBackend:
         """Fit on `texts`; deterministic.
 
-        Raises `SettingsError` for an unknown or invalid setting, `DataError` if no feature
-        is left. Cost: about 0.3 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
+        Raises `SettingsError` for an unknown or invalid setting, `DataError` if no feature is left.
+        Cost: about 0.3 ms a text of 60 words, and the SVD of a sparse (n_texts, n_features) matrix.
         """
-        if isinstance(texts, str):
-            raise DataError(f"got one text ({texts[:40]!r}): give a list of texts")
         model = cls.__new__(cls)
         super(LocalBackend, model).__init__(**settings)
-        model._fit(texts)
+        model._fit(check_texts(texts))
         return model
 
     def _fit(self, texts: Sequence[str]) -> None:

@@ -94,7 +94,11 @@ class MiniLmBackend(BaseEmbeddingBackend):
             from .transformer import BertEncoder
             from .wordpiece import WordPiece
 
-            pieces, arrays = _read_published(self.folder) if self.published else _read_packed(self.folder)
+            if self.published:
+                pieces, arrays = _read_published(self.folder)
+            else:
+                arrays = four_bits.load(self.folder)
+                pieces = arrays.pop(_PIECES).tobytes().decode().split("\n")
             self._model = (WordPiece(pieces), BertEncoder(arrays, _N_HEADS))
         return self._model
 
@@ -111,13 +115,6 @@ def pack_weights(folder: Path, source: Path | None = None) -> None:
         elif not name.startswith("pooler."):
             packed[name] = array.astype(np.float16)
     four_bits.save(folder, packed, made_from="sentence-transformers/all-MiniLM-L6-v2", made_from_sha256=SHA256)
-
-
-def _read_packed(folder: Path) -> tuple[list[str], dict[str, Any]]:
-    """Return the pieces of the vocabulary, and the arrays that `pack_weights` left in `folder`."""
-    arrays = four_bits.load(folder)
-    pieces = arrays.pop(_PIECES).tobytes().decode().split("\n")
-    return pieces, arrays
 
 
 def _read_published(folder: Path) -> tuple[list[str], dict[str, Any]]:
@@ -168,9 +165,6 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """
     file = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
     start = 8 + int.from_bytes(file[:8].tobytes(), "little")
-    header = json.loads(file[8:start].tobytes())
-    floats = {name: entry for name, entry in header.items() if entry.get("dtype") == "F32"}
-    return {
-        name: np.ndarray(tuple(entry["shape"]), "<f4", file, start + entry["data_offsets"][0])
-        for name, entry in floats.items()
-    }
+    header = json.loads(file[8:start].tobytes()).items()
+    floats = ((name, entry["shape"], entry["data_offsets"][0]) for name, entry in header if entry.get("dtype") == "F32")
+    return {name: np.ndarray(shape, "<f4", file, start + offset) for name, shape, offset in floats}

@@ -109,9 +109,8 @@ class BertEncoder:
 
 def _layer(arrays: Mapping[str, Any], name: str, n_heads: int) -> _Layer:
     """Return the layer whose arrays' names begin with `name`."""
-    (W_q, b_q), (W_k, b_k), (W_v, b_v) = (
-        _dense(arrays, f"{name}attention.self.{part}") for part in ("query", "key", "value")
-    )
+    parts = (_dense(arrays, f"{name}attention.self.{part}") for part in ("query", "key", "value"))
+    (W_q, b_q), (W_k, b_k), (W_v, b_v) = parts
     scale = np.float32(math.sqrt(len(b_q) // n_heads))  # sqrt(d)
     return _Layer(
         np.concatenate([W_q / scale, W_k, W_v], axis=1),
@@ -150,8 +149,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     if scores.max() > _SAFE or scores.min() < -_SAFE:
         scores -= scores.max(axis=-1, keepdims=True)
     np.exp(scores, out=scores)
-    sums = scores @ np.ones(scores.shape[-1], np.float32)  # faster than `sum` along short rows
-    return sums
+    return scores @ np.ones(scores.shape[-1], np.float32)  # faster than `sum` along short rows
 
 
 def gelu(x: np.ndarray, b: np.ndarray) -> None:
