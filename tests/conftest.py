@@ -1,8 +1,17 @@
-"""The server on loopback that stands for every service, and clients that make no pauses."""
+"""The server on loopback that stands for every service, clients without pauses, and the shipped data opened once."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from recommender import Recommender
+from recommender.data.settings import default_folder, read_settings
 from recommender.net import web
+from recommender.session.policy import PolicySettings
 from tests.fake_server import Server
 
 
@@ -16,3 +25,27 @@ def server():
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     monkeypatch.setattr(web, "LONGEST_PAUSE", 0.0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shipped_once():
+    """All who open the shipped data by its own policy share what is fitted on it; `replace(..., notes=[])` does not."""
+    load, opened = Recommender.load, {}
+    policy = read_settings(PolicySettings, default_folder("config") / "recommender_policy.yaml")
+    usual = [repr(value) for value in (None, default_folder("processed"), policy, "svd", {})]
+
+    def shared(*given: Any, **named: Any) -> Recommender:
+        arguments = inspect.signature(load).bind(*given, **named).arguments
+        other = {name: repr(value) for name, value in arguments.items() if repr(value) not in usual}
+        backend = other.pop("backend", "'minilm'")
+        if other:
+            return load(*given, **named)
+        if backend not in opened:
+            opened[backend] = load(*given, **named)
+        again = replace(opened[backend], notes=[])
+        again.models = opened[backend].models
+        return again
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recommender, "load", staticmethod(shared))
+        yield

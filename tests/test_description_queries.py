@@ -42,14 +42,17 @@ def alike(first: str, second: str) -> bool:
     return n == 3 and not shorter and (longer in ("s", "ed", "er", "ing") or longer[0] == first[2])
 
 
-def shared_rare(of_movie: list[set[str]], text: str, row: int) -> dict[str, int]:
-    """Return the words of `text` with a rare form in the movie's text: word -> movies that have a form of it."""
-    found, every = {}, set().union(*of_movie)
-    for word in sorted(words(text)):
-        if any(alike(word, other) for other in of_movie[row]):
-            forms = {form for form in every if form[:2] == word[:2] and alike(word, form)}
-            found[word] = sum(not forms.isdisjoint(texts) for texts in of_movie)
-    return {word: n_movies for word, n_movies in found.items() if n_movies < 0.01 * len(of_movie)}
+def shared_rare(of_word: dict[str, dict[str, set[int]]], text: str, row: int) -> dict[str, int]:
+    """Return the words of `text` with a rare form in the movie's text: word -> movies that have a form of it.
+
+    of_word: first two letters -> each word of a text that begins with them -> rows of its movies.
+    """
+    found = {}
+    for word in words(text):
+        near = of_word.get(word[:2], {})
+        if any(row in rows and alike(word, other) for other, rows in near.items()):
+            found[word] = len(set().union(*(rows for other, rows in near.items() if alike(word, other))))
+    return {word: n_movies for word, n_movies in found.items() if n_movies <= 61}  # 1% of the shipped movies
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +61,20 @@ def catalog() -> Catalog:
 
 
 def test_no_query_shares_a_rare_word_with_the_text_of_its_movie(catalog):
-    of_movie = [words(movie_text(catalog.movie(row))) for row in range(len(catalog))]
+    of_word: dict[str, dict[str, set[int]]] = {}
+    for row in range(len(catalog)):
+        for word in words(movie_text(catalog.movie(row))):
+            of_word.setdefault(word[:2], {}).setdefault(word, set()).add(row)
     queries = zip(QUERIES["query"], map(catalog.row_of, QUERIES.movieId))
-    assert not [text for text, row in queries if shared_rare(of_movie, text, row)]
+    assert not [text for text, row in queries if shared_rare(of_word, text, row)]
     # The check finds planted words in any form.
     row = catalog.row_of(1)
     assert "upstaged by a flashy space-ranger" in movie_text(catalog.movie(row))
-    shared = shared_rare(of_movie, "The Rangers are flash, dolls are toys", row)
+    shared = shared_rare(of_word, "The Rangers are flash, dolls are toys", row)
     assert set(shared) == {"rangers", "flash", "dolls", "toys"}
-    assert shared["toys"] == sum(not texts.isdisjoint({"toy", "toys"}) for texts in of_movie)
-    assert not shared_rare(of_movie, "a comedy about a boy", row)  # not rare
-    assert not shared_rare(of_movie, "espionage", row)  # rare, but of other movies
+    assert shared["toys"] == len(of_word["to"]["toy"] | of_word["to"]["toys"])
+    assert not shared_rare(of_word, "a comedy about a boy", row)  # not rare
+    assert not shared_rare(of_word, "espionage", row)  # rare, but of other movies
 
 
 def test_the_movies_are_those_that_the_seed_draws():

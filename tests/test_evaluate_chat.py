@@ -25,7 +25,8 @@ from recommender.text.dialogues import Dialogue
 from recommender.text.dialogues import Turn as Said
 
 NAMED = ("retrieval", "score:a=1", "llm:blend=1")
-SOME = ["--last-user", "40", "--folds", "2", "--turns", "2", "--split", "val", "--resamples", "50"]
+LAST = 300
+SOME = ["--last-user", str(LAST), "--folds", "2", "--turns", "2", "--split", "val", "--resamples", "50"]
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,19 @@ def recommender():
     return Recommender.load()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def history(recommender):
+    """The ratings of one in eight, to which the program goes too: fits on all of them take their time."""
+    ratings = load_all(recommender.folder)
+    some = ratings.take((ratings.user_ids % 8 == 0)[ratings.user_rows()])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate_chat, "load_all", lambda folder: some)
+        yield some
+
+
 @pytest.fixture(scope="module")
-def moments(recommender):
-    folds = make_folds(load_all(recommender.folder), recommender.catalog, 2, 4, [0], last_user=40)
+def moments(recommender, history):
+    folds = make_folds(history, recommender.catalog, 2, 4, [0], last_user=LAST)
     return [*of_people(recommender, folds, "val", 2)]
 
 

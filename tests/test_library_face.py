@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def test_four_threads_fit_a_model_once_and_lose_no_answer(monkeypatch):
         return fit(model, train)
 
     monkeypatch.setattr(Ranker, "fit", slow)
-    recommender = Recommender.load()
+    recommender = replace(Recommender.load(), notes=[])  # without models
     session = recommender.session(["Heat (1995)"])
 
     def turn(_: int) -> bool:
