@@ -405,7 +405,17 @@ def test_by_keyboard_alone(visit):
     tab_to("#words")
     page.keyboard.type("lunch")  # letters of a text are no answers
     assert one.text("#n-answers") == "1"
+    tab_to("#canvas")
+    pointed = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowLeft"):
+        page.keyboard.press(key)
+        box = page.locator("#tip").bounding_box()
+        pointed.append((one.text("#tip"), box["x"] + box["width"] / 2))
+    assert len({title for title, _ in pointed}) == 4
+    assert pointed[0][1] < pointed[1][1] > pointed[3][1] + 50
+    one.wait("#said", pointed[-1][0])
     tab_to("#keys")
+    assert not page.is_visible("#tip")
     page.keyboard.press("Space")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("l")

@@ -554,7 +554,7 @@ const map = (() => {
     const [left, right, low, high] = [Math.min(...data.x), Math.max(...data.x), Math.min(...data.y), Math.max(...data.y)];
     box = {x: (left + right) / 2, y: (low + high) / 2, half: Math.max(right - left, high - low) / 2 || 1};
     byId("map").hidden = false;
-    byId("about").textContent = `${count(data.x.length, "movie")}: those near each other are liked by the same people, and alike.`;
+    byId("about").textContent = `${count(data.x.length, "movie")}: those near each other are liked by the same people, and alike. Point at one, or go there by arrow keys, Shift for far ones.`;
     new ResizeObserver(paint).observe(canvas);
     dark.addEventListener("change", paint);
     if (session) await draw(); else showPicks();
@@ -698,6 +698,25 @@ const map = (() => {
   canvas.addEventListener("pointermove", (event) => point(nearest(event)));
   canvas.addEventListener("pointerdown", (event) => point(nearest(event)));
   canvas.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") point(null); });
+  // The nearest movie in a direction, where what lies aside counts three times; far: a sixth of the map away at least.
+  function next([dx, dy], far) {
+    const [px, py] = spot(place(pointed ?? session?.movie?.movie_id) || me || [box.x, box.y]);
+    let best = pointed, least = Infinity;
+    for (let i = 0; i < data.x.length; i++) {
+      const [x, y] = spot([data.x[i], data.y[i]]), ahead = (x - px) * dx + (y - py) * dy, aside = Math.abs((x - px) * dy + (y - py) * dx);
+      if (ahead > (far ? size / 6 : 0) && ahead + 3 * aside < least) { least = ahead + 3 * aside; best = data.movie_ids[i]; }
+    }
+    return best;
+  }
+  const ways = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+  canvas.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") point(null);
+    if (!ways[event.key] || !size) return;
+    event.preventDefault();
+    point(next(ways[event.key], event.shiftKey));
+    if (pointed !== null) say(data.titles[rows.get(pointed)]);
+  });
+  canvas.addEventListener("blur", () => point(null));
   const genres = () => data ? data.genres.map((one) => one.name) : [];
   return {load, mark, place, tint, point, genres};
 })();
