@@ -27,9 +27,9 @@ from recommender.data.interactions import Interactions
 from recommender.everybody import write_lists
 from recommender.learn.svd import SvdModel
 from recommender.linalg.engine import DaskEngine, Engine
-from tests.benchmarks.synthetic import synthetic_interactions
+from tests.benchmarks.synthetic import KEPT, synthetic_interactions
 
-N_USERS, N_MOVIES, N_RATINGS = 162_541, 13_181, 24_700_000  # MovieLens 25M with at least 50 ratings a movie
+N_USERS, N_MOVIES, N_RATINGS = KEPT
 TIMES, LISTED = 4, 20  # people; movies in a list
 
 

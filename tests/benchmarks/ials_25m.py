@@ -22,7 +22,7 @@ except ImportError:
 from recommender.data.interactions import Interactions
 from recommender.learn.ials import rows_by_movie
 from recommender.linalg.conjugate_gradient import blocks_of_rows, conjugate_gradient
-from tests.benchmarks.synthetic import synthetic_interactions, timed
+from tests.benchmarks.synthetic import KEPT, synthetic_interactions, timed
 
 LAMBDA, ALPHA, CG_STEPS, REPEATS = 20.0, 3.0, 3, 3
 
@@ -64,7 +64,7 @@ def loss(data: Interactions, weights: np.ndarray, X: np.ndarray, Y: np.ndarray) 
 
 
 def main() -> None:
-    data, k = synthetic_interactions(162_000, 13_000, 25_000_000, np.random.default_rng(0)), 50
+    data, k = synthetic_interactions(*KEPT, np.random.default_rng(0)), 50
     weights = (ALPHA * np.where(data.ratings >= 4, 1.0, 0.3)).astype(np.float32)
     print(f"{data.n_ratings:,} ratings, {data.n_users:,} users, {data.n_movies:,} movies, {k} factors")
     sweeps, vectors, spent = {}, {}, {"ours": [], "implicit": []}

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.preprocess_25m [--ratings N] [--repeats N] [--folder DIR]
 
-Writes a `ratings.csv` of the size and shape of MovieLens 25M (162,541 users, 59,047 movies), runs `preprocess.setup
+Writes `ratings.csv` and `tags.csv` of the size and shape of MovieLens 25M, runs `preprocess.setup
 --format npz` on it as a whole process and the same work in pandas, in turns; prints the median wall seconds, the peak
 resident memory, and the ratio. Needs about 3 GB of disk; `--folder` keeps the data for the next run.
 """
@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tests.benchmarks.synthetic import synthetic_ratings
+from tests.benchmarks.synthetic import FULL, N_TAGS, synthetic_ratings, synthetic_tags
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of the measured processes
 ROOT = Path(__file__).resolve().parents[2]
-N_USERS, N_MOVIES, LARGEST_MOVIE_ID = 162_541, 59_047, 209_171
+LARGEST_MOVIE_ID = 209_171
 
 REFERENCE = """
 import sys
@@ -51,13 +51,16 @@ for name, part in [("train", train), ("val", val), ("test", test)]:
 
 def write_data(folder: Path, n_ratings: int) -> None:
     rng = np.random.default_rng(25)
-    scale = min(1.0, n_ratings / 25_000_000)
-    n_users, n_movies = int(N_USERS * scale), int(N_MOVIES * scale**0.5)
+    scale = min(1.0, n_ratings / FULL[2])
+    n_users, n_movies = int(FULL[0] * scale), int(FULL[1] * scale**0.5)
     users, movies, ratings, times = synthetic_ratings(n_users, n_movies, n_ratings, rng)
     ids = np.sort(rng.choice(np.arange(1, LARGEST_MOVIE_ID + 1), n_movies, replace=False))  # with gaps
     folder.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame({"userId": users, "movieId": ids[movies - 1], "rating": ratings, "timestamp": times})
     frame.to_csv(folder / "ratings.csv", index=False)
+    users, movies, tags, times = synthetic_tags(users, movies, times, int(N_TAGS * scale), rng)
+    frame = pd.DataFrame({"userId": users, "movieId": ids[movies - 1], "tag": tags, "timestamp": times})
+    frame.to_csv(folder / "tags.csv", index=False)
     rows = [f'{i},"Movie {i}, The ({1930 + i % 90})",Genre {i % 7}|Genre {7 + i % 5}\n' for i in ids.tolist()]
     (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(rows), encoding="utf-8")
 
@@ -74,7 +77,7 @@ def measure(command: list[str]) -> tuple[float, float]:  # wall seconds, peak re
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--ratings", type=int, default=25_000_000)
+    parser.add_argument("--ratings", type=int, default=FULL[2])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()

@@ -15,10 +15,9 @@ from recommender.data.interactions import Interactions
 from recommender.learn.svd import SvdModel
 from recommender.linalg.randomized_svd import captured_energy, randomized_svd
 from recommender.linalg.sparse import SparseMatrix
-from tests.benchmarks.synthetic import synthetic_interactions, timed
+from tests.benchmarks.synthetic import FULL, synthetic_interactions, timed
 
 RANK, REPEATS = 50, 3
-FULL = (162_000, 59_000, 25_000_000)
 PAIRS = ((5, 6), (15, 8))  # n_iter of theirs, passes of ours
 
 

@@ -15,8 +15,7 @@ import numpy as np
 
 from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings
 from recommender.learn.two_tower.training import Training
-from tests.benchmarks.svd_25m import FULL
-from tests.benchmarks.synthetic import synthetic_interactions
+from tests.benchmarks.synthetic import FULL, synthetic_interactions
 
 
 def memory(field: str) -> float:

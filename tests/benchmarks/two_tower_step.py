@@ -31,7 +31,7 @@ from recommender.data.interactions import Interactions
 from recommender.learn.two_tower.losses import batch_candidates, log_frequencies
 from recommender.learn.two_tower.network import RECIPE, Batch, TwoTowerSettings, loss_and_gradient
 from recommender.learn.two_tower.training import Training
-from tests.benchmarks.synthetic import synthetic_interactions
+from tests.benchmarks.synthetic import FULL, synthetic_interactions
 
 K, BATCH = 64, 1024
 SIDES = ("user", "movie")
@@ -102,7 +102,7 @@ def compare(objective: str, data: Interactions, batches: list[tuple[np.ndarray, 
 
 def main() -> None:
     torch.set_num_threads(1)
-    data = synthetic_interactions(162_000, 59_000, 5_000_000, np.random.default_rng(0))
+    data = synthetic_interactions(*FULL[:2], 5_000_000, np.random.default_rng(0))
     print(f"numpy {np.__version__}, torch {torch.__version__}, {data.n_ratings:,} ratings")
     chosen = np.random.default_rng(1).integers(data.n_ratings, size=(60, BATCH))
     users, movies = data.user_rows()[chosen].astype(np.int64), data.movie_rows[chosen].astype(np.int64)
