@@ -31,8 +31,9 @@ from recommender.data.artifacts import has_manifest, read_manifest
 from recommender.data.catalog import read_counts
 from recommender.data.errors import ChoiceError
 from recommender.data.files import load_json
+from recommender.data.interactions import FILES
 from recommender.data.settings import check_value, default_folder, override
-from recommender.data.splits import KIND, PARTS, REMEDY
+from recommender.data.splits import KIND, REMEDY
 from recommender.media import fusion
 from recommender.media.audio import read_audio
 from recommender.media.vector_files import Vectors, movie_files
@@ -178,11 +179,10 @@ def check_size(arguments: argparse.Namespace, with_users: bool) -> None:
     if not has_manifest(ratings):
         return  # dialogues, or a table whose rows nobody has counted
     files = read_manifest(ratings, KIND, REMEDY)["files"]
-    parts = [files[f"{part}.npz"]["arrays"] for part in PARTS if f"{part}.npz" in files]
-    if not parts:
+    if not files.keys() >= {*FILES}:
         return
-    n_ratings = sum(part["ratings"]["shape"][0] for part in parts) if with_users else 0
-    n_users, n_movies = (parts[0][ids]["shape"][0] for ids in ("user_ids", "movie_ids"))
+    n_users, n_movies, _, n_ratings = (files[name]["shape"][0] for name in FILES[:4])
+    n_ratings *= with_users
     data = SimpleNamespace(n_ratings=n_ratings, n_users=n_users * with_users, n_movies=n_movies, indptr=[0])
     of_texts = n_movies * _SECONDS_A_TEXT.get(arguments.backend, 0.0)
     k = arguments.dimension or 384

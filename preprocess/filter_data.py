@@ -19,7 +19,7 @@ from typing import Optional
 
 import numpy as np
 
-from preprocess.steps import PipelineSettings, Run, run_steps, write_ratings, write_rows
+from preprocess.steps import PipelineSettings, Run, run_steps, write_ratings_csv, write_rows
 from recommender import cli
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ChoiceError, DataError
@@ -92,7 +92,7 @@ def shortfalls(ratings: Interactions) -> list[str]:
 
 
 def step(run: Run, stage: Path) -> list[str]:
-    """Write `ratings_filtered`, `movies_filtered.csv` and the names of ids; return the report."""
+    """Write the history, `ratings_filtered.csv`, `movies_filtered.csv` and the names of ids; return the report."""
     report, tables, listed = ["filter"], [], run.sources[0].movies
     for source in run.sources:
         table = read_table(source, run.arguments)
@@ -108,8 +108,9 @@ def step(run: Run, stage: Path) -> list[str]:
     n_unnamed = len(run.movies.keys() - listed.keys())
     if n_unnamed:
         report.append(f"{n_unnamed:,} kept movies are not in the movie list: their title is `Movie <id>`")
-    if not run.arguments.bundle:
-        write_ratings(run.ratings, stage, "ratings_filtered", run.kinds(run.ratings.n_ratings))
+    run.ratings.save(stage)
+    if run.has_csv(run.ratings.n_ratings):
+        write_ratings_csv(run.ratings, stage / "ratings_filtered.csv")
     rows = [(movie_id, *movie) for movie_id, movie in run.movies.items()]
     write_rows(("movieId", "title", "genres"), rows, stage / "movies_filtered.csv")
     for what, texts in table.names.items():

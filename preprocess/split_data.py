@@ -19,16 +19,18 @@ from typing import Optional
 
 import numpy as np
 
-from preprocess.steps import PipelineSettings, Run, run_steps, write_ratings, write_rows
+from preprocess.steps import PipelineSettings, Run, run_steps, write_ratings_csv, write_rows
 from recommender import cli
 from recommender.data.catalog import parse_title
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
-from recommender.data.splits import PARTS, part_by_time, part_per_user
+from recommender.data.splits import PARTS, PARTS_FILE, part_by_time, part_per_user
 
 
-def split_ratings(data: Interactions, settings: PipelineSettings) -> tuple[dict[str, Interactions], list[str]]:
-    """Split `data` as `settings.split` says; return the parts by name, and the report.
+def split_ratings(
+    data: Interactions, settings: PipelineSettings
+) -> tuple[np.ndarray, dict[str, Interactions], list[str]]:
+    """Split `data` as `settings.split` says; return the part of each rating, the parts by name, and the report.
 
     The parts share the vocabularies of `data`. Raises `DataError` if one would be empty. Cost O(n_ratings).
     """
@@ -54,16 +56,18 @@ def split_ratings(data: Interactions, settings: PipelineSettings) -> tuple[dict[
         share = part.n_ratings / data.n_ratings
         line = f"{name:<6} {part.n_ratings:>10,} ratings ({share:.1%}) of {n_users:,} users"
         report.append(f"{line}, {dates}" if data.has_times else line)
-    return parts, report
+    return part_of, parts, report
 
 
 def step(run: Run, stage: Path) -> list[str]:
-    """Write train, val, test, and `movie_features.csv`: movieId, title, year ("" = unknown), genres."""
-    kinds = run.kinds(run.ratings.n_ratings)
-    run.parts, report = split_ratings(run.ratings, run.settings)
+    """Write the part of each rating, and as CSV the parts and `movie_features`: movieId, title, year ("" = unknown),
+    genres.
+    """
+    part_of, run.parts, report = split_ratings(run.ratings, run.settings)
     del run.ratings  # the parts take as much memory
-    for name, part in run.parts.items():
-        write_ratings(part, stage, name, kinds)
+    np.save(stage / PARTS_FILE, part_of)
+    for name, part in run.parts.items() if run.has_csv(len(part_of)) else ():
+        write_ratings_csv(part, stage / f"{name}.csv")
     rows = [(number, title, parse_title(title).year or "", genres) for number, (title, genres) in run.movies.items()]
     write_rows(("movieId", "title", "year", "genres"), rows, stage / "movie_features.csv")
     return report

@@ -23,11 +23,11 @@ from recommender.cli import Parser
 from recommender.data import artifacts
 from recommender.data.catalog import parse_title
 from recommender.data.errors import SettingsError
-from recommender.data.interactions import Interactions
+from recommender.data.interactions import FILES, Interactions
 from recommender.data.raw.cells import year_of
 from recommender.data.raw.sources import FORMATS, Source, open_sources
 from recommender.data.settings import default_folder, override, read_settings, setting
-from recommender.data.splits import KIND, PARTS, load_movies, load_ratings, load_split
+from recommender.data.splits import KIND, PARTS, PARTS_FILE, load_movies, load_ratings, load_split
 from recommender.data.weighting import HALF_LIFE_DAYS, POPULARITY_POWER
 
 from .descriptions import FIELDS, read_all
@@ -62,39 +62,35 @@ class PipelineSettings:
 
 
 class Step(NamedTuple):
-    """A step: its settings, the steps it depends on, the names of its files without suffix."""
+    """A step: its settings, the steps it depends on, the names of its files."""
 
     settings: tuple[str, ...]
     made_from: tuple[str, ...]
-    stems: tuple[str, ...]
+    files: tuple[str, ...]
 
 
 STEPS = {
     "filter": Step(
         ("min_user_ratings", "min_movie_ratings", "iterative", "movies_first"),
         (),
-        ("ratings_filtered", "movies_filtered", "user_ids", "movie_ids"),
+        (*FILES, "ratings_filtered.csv", "movies_filtered.csv", "user_ids.csv", "movie_ids.csv"),
     ),
     "split": Step(
         ("split", "train_fraction", "val_fraction", "test_fraction", "min_split_ratings"),
         ("filter",),
-        (*PARTS, "movie_features"),
+        (PARTS_FILE, *(f"{part}.csv" for part in PARTS), "movie_features.csv"),
     ),
     "transform": Step(
         ("popularity_power", "half_life_days"),
         ("filter", "split"),
-        (*(f"{part}_transformed" for part in PARTS), "user_means", "movie_popularity", "train_max_timestamp"),
+        (
+            *(f"{part}_transformed.csv" for part in PARTS),
+            *("user_means.json", "movie_popularity.json", "train_max_timestamp.txt"),
+        ),
     ),
-    "metadata": Step(("min_tag_users", "max_tags"), ("filter",), ("movie_metadata", "LICENSE")),
+    "metadata": Step(("min_tag_users", "max_tags"), ("filter",), ("movie_metadata.csv", "LICENSE")),
 }
-_SUFFIXES = (".csv", ".npz", ".json", ".txt", "")
-STEP_OF = {
-    stem + suffix: name
-    for name, step in STEPS.items()
-    for stem in step.stems
-    for suffix in _SUFFIXES
-    if suffix or stem == "LICENSE"
-}
+STEP_OF = {file: name for name, step in STEPS.items() for file in step.files}
 
 
 class Run:
@@ -131,12 +127,10 @@ class Run:
     def parts(self) -> dict[str, Interactions]:
         return {name: load_split(self.arguments.output, name) for name in PARTS}
 
-    def kinds(self, n_ratings: int) -> tuple[str, ...]:
-        """Return which of csv and npz to write."""
-        choice = "npz" if self.arguments.bundle else self.arguments.format
-        if choice == "auto":
-            choice = "both" if n_ratings <= CSV_UP_TO else "npz"
-        return ("csv", "npz") if choice == "both" else (choice,)
+    def has_csv(self, n_ratings: int) -> bool:
+        """Return whether ratings are written as CSV too."""
+        choice = "npy" if self.arguments.bundle else self.arguments.format
+        return choice == "csv" or (choice == "auto" and n_ratings <= CSV_UP_TO)
 
 
 def run_steps(
@@ -186,8 +180,10 @@ def make_parser(module: str, description: str, steps: Sequence[str]) -> Parser:
     folder = default_folder("processed")
     parser.add_common(place, dest="output", default=folder, help="processed folder (default: the shipped one)")
     parser.add_common("config", default=default_folder("config") / "pipeline.yaml")
-    kinds = f"file format; auto: both up to {CSV_UP_TO:,} ratings, else npz"
-    parser.add_argument("--format", choices=("auto", "csv", "npz", "both"), default="auto", help=kinds)
+    kinds = f"csv: ratings as CSV too, which no program reads; npy: arrays alone; auto: csv up to {CSV_UP_TO:,}"
+    old = {"both": "csv", "npz": "npy"}
+    add = parser.add_argument
+    add("--format", type=lambda text: old.get(text, text), choices=("auto", "csv", "npy"), default="auto", help=kinds)
     if "filter" in steps:
         scale = "rating scale, such as 1-10 (default: 0.5-5)"
         parser.add_argument("--rating-scale", type=_scale, metavar="LOW-HIGH", help=scale)
@@ -212,14 +208,6 @@ def _scale(text: str) -> tuple[float, float]:
     if not -np.inf < scale[0] < scale[1] < np.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a scale such as 1-10")
     return scale
-
-
-def write_ratings(data: Interactions, folder: Path, name: str, kinds: Sequence[str]) -> None:
-    """Write `name`.csv and / or `name`.npz."""
-    if "npz" in kinds:
-        data.save(folder / f"{name}.npz")
-    if "csv" in kinds:
-        write_ratings_csv(data, folder / f"{name}.csv")
 
 
 def write_ratings_csv(data: Interactions, path: Path, **more: np.ndarray) -> None:

@@ -28,22 +28,18 @@ def step(run: Run, stage: Path) -> list[str]:
     movie_weights = weighting.pop_weight(counts, run.settings.popularity_power)
     newest = int(train.times.max())
     date = str(np.datetime64(newest, "s")).replace("T", " ")
-    kinds = run.kinds(sum(part.n_ratings for part in run.parts.values()))
-    for name, part in run.parts.items() if not run.arguments.bundle else ():
-        final = weighting.final_rating(part, means, movie_weights, newest, half_life)
-        if "npz" in kinds:
-            np.savez(stage / f"{name}_transformed.npz", final_rating=final)
-        if "csv" in kinds:
-            own_means = means[part.user_rows()]
-            write_ratings_csv(
-                part,
-                stage / f"{name}_transformed.csv",
-                user_mean=own_means,
-                rating_norm=part.ratings - own_means,
-                pop_weight=movie_weights[part.movie_rows],
-                time_weight=weighting.time_weight(part.times, newest, half_life),
-                final_rating=final,
-            )
+    n_ratings = sum(part.n_ratings for part in run.parts.values())
+    for name, part in run.parts.items() if run.has_csv(n_ratings) else ():
+        own_means = means[part.user_rows()]
+        write_ratings_csv(
+            part,
+            stage / f"{name}_transformed.csv",
+            user_mean=own_means,
+            rating_norm=part.ratings - own_means,
+            pop_weight=movie_weights[part.movie_rows],
+            time_weight=weighting.time_weight(part.times, newest, half_life),
+            final_rating=weighting.final_rating(part, means, movie_weights, newest, half_life),
+        )
     rated = np.flatnonzero(np.diff(train.indptr))
     users = zip(train.user_ids[rated].tolist(), means[rated].round(6).tolist())
     dump_json({str(user): mean for user, mean in users}, stage / "user_means.json")

@@ -308,7 +308,7 @@ def test_a_lock_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_large_array_that_is_mapped_outlives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_COPIED", 0)
+    monkeypatch.setattr(files, "LARGE", 0)
     model = Ease().fit(random_ratings(0))
     model.save(tmp_path)
     before = model.item_weights_.copy()

@@ -1,6 +1,7 @@
 """The pipeline against the same rules written plainly in pandas, row for row; and its steps against each other."""
 
 import json
+import os
 from pathlib import Path
 from typing import Union
 
@@ -10,17 +11,18 @@ import pytest
 
 from preprocess import build_metadata, filter_data, setup, split_data, transform_data
 from preprocess.steps import STEPS, PipelineSettings
+from recommender.data import artifacts, files
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError
-from recommender.data.interactions import Interactions
-from recommender.data.splits import PARTS, load_movies, load_ratings, load_split
+from recommender.data.interactions import FILES, Interactions, concat
+from recommender.data.splits import PARTS, load_all, load_movies, load_ratings, load_split
 
 from .raw_sets import BASE, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, run_setup, write_csv
 from .tiny import load_final_rating
 
 CSV_RATINGS = {f"{name}.csv" for part in PARTS for name in (part, f"{part}_transformed")} | {"ratings_filtered.csv"}
-NPZ_FILES = {name.replace("csv", "npz") for name in CSV_RATINGS}
 OTHER_FILES = {
+    *(*FILES, "history_parts.npy"),
     *("movies_filtered.csv", "movie_features.csv", "movie_metadata.csv", "movie_popularity.json"),
     *("user_means.json", "train_max_timestamp.txt", "manifest.json"),
 }
@@ -139,7 +141,7 @@ def test_global_time_cuts_at_two_dates_and_takes_away_what_was_made_of_the_old_p
     (folder / "mine.md").write_text("not ours")
     split_data.main(["--output", str(folder), "--split", "global-time"])
     names = {path.name for path in folder.iterdir()}
-    assert {"train.npz", "movie_metadata.csv", "ratings_filtered.npz", "mine.md"} <= names
+    assert {"train.csv", "movie_metadata.csv", "history_times.npy", "mine.md"} <= names
     assert not {name for name in names if "transformed" in name or name == "user_means.json"}
     with pytest.raises(ArtifactError, match="train_transformed"):
         load_final_rating(folder, "train")
@@ -185,7 +187,7 @@ def test_every_setting_changes_the_files(tmp_path):
 
 def test_steps_one_by_one_write_what_setup_writes_in_every_form(tmp_path):
     data = write_csv(tmp_path / "raw", random_lines(4), random_movies())
-    forms = {"csv": CSV_RATINGS, "npz": NPZ_FILES, "both": CSV_RATINGS | NPZ_FILES}
+    forms = {"csv": CSV_RATINGS, "npy": set[str](), "both": CSV_RATINGS}
     for form, expected in forms.items():
         # cut by time, not everybody is in every part, yet the vocabularies are shared
         one = run_setup(data, tmp_path / form, "--format", form, "--split", "global-time")
@@ -199,14 +201,6 @@ def test_steps_one_by_one_write_what_setup_writes_in_every_form(tmp_path):
         same_files(one, other, "manifest.json")
         manifests = [json.loads((run / "manifest.json").read_text())["files"] for run in (one, other)]
         assert len({str({name: entry["step"] for name, entry in sorted(files.items())}) for files in manifests}) == 1
-    as_npz, as_csv = tmp_path / "npz", tmp_path / "csv"
-    for name in PARTS:
-        one, other = load_split(as_npz, name), load_split(as_csv, name)
-        for field in ("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"):
-            left, right = getattr(one, field), getattr(other, field)
-            assert (left.dtype, left.tolist()) == (right.dtype, right.tolist())
-        assert np.array_equal(load_final_rating(as_npz, name), load_final_rating(as_csv, name))
-    assert np.array_equal(load_ratings(as_npz).ratings, load_ratings(as_csv).ratings)
 
 
 ONCE = random_lines(9, n_twice=0)
@@ -251,12 +245,34 @@ def test_what_was_damaged_since_is_refused_by_name(tmp_path):
     folder = setup_of(tmp_path)
     with pytest.raises(ChoiceError, match="no part called 'dev': the parts are train, val, test"):
         load_split(folder, "dev")
-    for name, content in (("val", (folder / "val.npz").read_bytes()[::-1]), ("train", b"")):
-        (folder / f"{name}.npz").write_bytes(content)
-        with pytest.raises(ArtifactError, match=rf"{name}\.npz is damaged.*run python -m preprocess\.setup"):
-            load_split(folder, name)
+    for name in ("history_parts.npy", "history_movie_rows.npy"):
+        (folder / name).write_bytes((folder / name).read_bytes()[::-1])
+        with pytest.raises(ArtifactError, match=rf"{name} is damaged.*run python -m preprocess\.setup"):
+            load_split(folder, "val")
+    (folder / name).unlink()
+    with pytest.raises(ArtifactError, match=rf"{name} is missing: run python -m preprocess\.setup --output {folder}"):
+        load_all(folder)
     with pytest.raises(ArtifactError, match="no processed artifact in"):
         load_split(tmp_path / "elsewhere", "train")
+
+
+def test_a_large_history_is_mapped_and_hashed_only_if_it_may_have_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LARGE", 500)  # bytes
+    folder = setup_of(tmp_path, random_lines(3), random_movies())
+    path, read = folder / "history_movie_rows.npy", list[Path]()
+    monkeypatch.setattr(artifacts, "sha256", lambda path: read.append(path) or files.sha256(path))
+    data, parts = load_all(folder), concat(*(load_split(folder, part) for part in PARTS))
+    assert all(np.array_equal(one, other) for one, other in zip(vars(data).values(), vars(parts).values()))
+    assert path not in read
+    assert isinstance(data.movie_rows[data.row(5)].base.base, np.memmap)  # a view, not a copy, of one person's past
+    os.utime(path, ns=(0, 0))  # as a copy of the folder may have it
+    load_all(folder)
+    assert path in read
+    changed = bytearray(path.read_bytes())
+    changed[-4] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(ArtifactError, match=r"movie_rows.npy is damaged or from another run"):
+        load_all(folder)
 
 
 def test_bundle_holds_what_the_programs_need_and_the_terms(tmp_path):
@@ -266,7 +282,7 @@ def test_bundle_holds_what_the_programs_need_and_the_terms(tmp_path):
     archive = pack(data, tmp_path / "set.zip")
     out, full = run_setup(archive, tmp_path / "out", "--bundle"), run_setup(archive, tmp_path / "full")
     names = {path.name for path in out.iterdir()}
-    assert names == OTHER_FILES | {"train.npz", "val.npz", "test.npz", "LICENSE"}
+    assert names == OTHER_FILES | {"LICENSE"}
     assert set(json.loads((out / "manifest.json").read_text())["files"]) == names - {"manifest.json"}
     assert (out / "LICENSE").read_bytes() == terms
     same_files(out, full, "LICENSE", "manifest.json")

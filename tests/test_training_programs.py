@@ -16,7 +16,7 @@ from recommender.data import artifacts, weighting
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
 from recommender.data.interactions import Interactions, concat
 from recommender.data.settings import default_folder
-from recommender.data.splits import load_all, load_split, split_per_user
+from recommender.data.splits import PARTS_FILE, load_all, load_split, part_per_user
 from recommender.evaluate import run
 from recommender.learn.svd import SvdModel
 
@@ -35,8 +35,8 @@ def make_processed(folder: Path, value: float = 0.0) -> Path:
         ratings[:] = value
     data = Interactions.from_columns(users + 1, 7 * movies, ratings, rng.permutation(len(users)), 7 * np.arange(40))
     with artifacts.replace_set(folder, "processed", {"setup": {}}) as stage:
-        for name, part in zip(("train", "val", "test"), split_per_user(data)):
-            part.save(stage / f"{name}.npz")
+        data.save(stage)
+        np.save(stage / PARTS_FILE, part_per_user(data.indptr))
     return folder
 
 

@@ -60,11 +60,8 @@ def planted_tastes(n_users: int, genre: np.ndarray, n_each: int, rng: np.random.
 def load_final_rating(folder: Path, name: str) -> np.ndarray:
     """Return the `weighted` signal that the preprocessing stored for the part `name`, in the order of `load_split`."""
     manifest = artifacts.read_manifest(folder, KIND, REMEDY)
-    binary = f"{name}_transformed.npz" in manifest["files"]
-    file = f"{name}_transformed.{'npz' if binary else 'csv'}"
-    artifacts.check_files(folder, manifest, [file], REMEDY)
-    table = np.load(folder / file) if binary else pd.read_csv(folder / file)
-    return np.asarray(table["final_rating"], np.float32)
+    artifacts.check_files(folder, manifest, [f"{name}_transformed.csv"], REMEDY)
+    return np.asarray(pd.read_csv(folder / f"{name}_transformed.csv")["final_rating"], np.float32)
 
 
 def random_ratings(seed: int = 0, n_users: int = 40, n_movies: int = 15, days: int = 0, step: int = 1) -> Interactions:

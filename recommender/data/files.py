@@ -28,7 +28,7 @@ else:
     import fcntl
 
     _BUSY = (BlockingIOError, FileNotFoundError)
-_COPIED = 16 << 20  # bytes
+LARGE = 16 << 20  # bytes
 _AGAIN = "rebuild the artifact"
 _DAMAGE = (
     KeyError, ValueError, EOFError, OSError, AttributeError, TypeError, OverflowError, RuntimeError,
@@ -98,7 +98,9 @@ def load_arrays(
     Raises `ArtifactError` for a missing or damaged file and for a wrong dtype; a dtype of None is not checked.
     """
     with _reading(path, remedy), contextlib.ExitStack() as stack:
-        content = np.load(path, "c" if _is_large(path) else None)
+        # A large array is mapped, not copied, where writers may replace a file that is mapped.
+        mapped = path.suffix == ".npy" and is_large(path) and sys.platform != "win32"
+        content = np.load(path, "c" if mapped else None)
         content = {path.stem: np.asarray(content)} if path.suffix == ".npy" else stack.enter_context(content)
         if missing := [name for name in dtypes if name not in content]:
             raise ValueError(f"it has no {', '.join(missing)}")
@@ -109,9 +111,9 @@ def load_arrays(
     return arrays
 
 
-def _is_large(path: Path) -> bool:
-    """Return whether an array is mapped, not copied: a large one, where writers may replace a file that is mapped."""
-    return path.suffix == ".npy" and path.stat().st_size > _COPIED and sys.platform != "win32"
+def is_large(path: Path) -> bool:
+    """Return whether a file is too large to be read whole without need."""
+    return path.stat().st_size > LARGE
 
 
 def load_json(path: Path, remedy: str = _AGAIN, convert: Callable[[Any], Any] = lambda value: value) -> Any:

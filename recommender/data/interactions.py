@@ -19,7 +19,8 @@ from .errors import DataError
 from .files import load_arrays
 
 _PARTS: dict[str, type] = dict.fromkeys(("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"), np.int64)
-_PARTS.update(movie_rows=np.int32, ratings=np.float32)  # the order is that of the stored file
+_PARTS.update(movie_rows=np.int32, ratings=np.float32)
+FILES = tuple(f"history_{name}.npy" for name in _PARTS)
 LIKED, NEUTRAL = 4.0, 3.0  # a rating >= 4 is a like, 3 and 3.5 are neutral, a lower one is a dislike
 _TABLE_SIZE = 1 << 22  # ids up to this are looked up in a table
 _SORT_BLOCK = 1 << 19  # ratings
@@ -127,7 +128,9 @@ class Interactions:
 
     def take(self, keep: np.ndarray) -> Interactions:
         """Return the ratings where `keep` (n_ratings,) is True; the vocabularies are unchanged."""
-        indptr = np.concatenate(([0], np.cumsum(keep)))[self.indptr]  # number kept before each bound
+        before = np.zeros(len(keep) + 1, dtype=np.int64)
+        np.cumsum(keep, out=before[1:])
+        indptr = before[self.indptr]
         columns = (self.movie_rows[keep], self.ratings[keep], self.times[keep])
         return Interactions(self.user_ids, self.movie_ids, indptr, *columns)
 
@@ -154,15 +157,18 @@ class Interactions:
         indptr = self.indptr[low : high + 1] - self.indptr[low]
         return Interactions(self.user_ids[low:high], self.movie_ids, indptr, *columns)
 
-    def save(self, path: Path) -> None:
-        """Write one uncompressed `.npz`; give a path from `artifacts.replace_file` or `replace_set`."""
-        with open(path, "wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in _PARTS})
+    def save(self, folder: Path) -> None:
+        """Write `FILES`, one for each array; give the folder of `artifacts.replace_set`."""
+        for name, array in zip(FILES, vars(self).values()):
+            np.save(folder / name, array)
 
     @classmethod
-    def load(cls, path: Path) -> Interactions:
-        """Read what `save` wrote; raises `ArtifactError` for a missing or damaged file."""
-        return cls(**load_arrays(path, _PARTS))
+    def load(cls, folder: Path) -> Interactions:
+        """Map what `save` wrote (small arrays are read); raises `ArtifactError` for a missing or damaged file."""
+        arrays: dict[str, np.ndarray] = {}
+        for name, dtype in zip(FILES, _PARTS.values()):
+            arrays |= load_arrays(folder / name, {name.removesuffix(".npy"): dtype})
+        return cls(*arrays.values())
 
 
 def concat(*parts: Interactions) -> Interactions:

@@ -1,4 +1,7 @@
-"""Train, val and test: the split rules, and the files of the parts.
+"""Train, val and test: the split rules, and the one stored history that holds all three.
+
+    history_*.npy        the filtered ratings (`Interactions.FILES`), large arrays mapped, not copied
+    history_parts.npy    (n_ratings,) int8, the part of each: TRAIN, VAL, TEST or SKIPPED
 
 Per user: each user's ratings in order of time, equal times by movie id; of n ratings the first floor(a n) are train,
 the next floor(b n) val, the rest test, for fractions a, b, c that add up to 1; each part has at least one. So
@@ -23,12 +26,14 @@ import numpy as np
 
 from .artifacts import check_files, read_manifest
 from .errors import ChoiceError
-from .interactions import Interactions, concat
+from .files import load_arrays
+from .interactions import FILES, Interactions
 
 PARTS = ("train", "val", "test")
 KIND = "processed"
 REMEDY = "python -m preprocess.setup"
 TRAIN, VAL, TEST, SKIPPED = 0, 1, 2, -1
+PARTS_FILE = "history_parts.npy"
 FRACTIONS = (0.70, 0.15, 0.15)
 # 0.7 * 90 is 62.99999999999999: far closer to its whole number than any fraction of a count can be.
 _ROUNDING = 1e-9
@@ -119,23 +124,29 @@ def split_by_time(data: Interactions) -> tuple[Interactions, Interactions, Inter
 def load_split(folder: Path, name: str) -> Interactions:
     """Return the part `name` (train, val or test) of the processed data in `folder`.
 
-    All parts share their user and movie vocabularies: row i is the same user or movie in each. Reads the `.npz` if it
-    exists, else the CSV, which needs pandas and is many times slower. Raises `ArtifactError` if a file is
-    missing, damaged, or from another run.
+    All parts share their user and movie vocabularies: row i is the same user or movie in each. Raises `ArtifactError`
+    if a file is missing, damaged, or from another run.
     """
     if name not in PARTS:
         raise ChoiceError(f"no part called {name!r}: the parts are {', '.join(PARTS)}")
-    return _load(folder, name)
+    return load_ratings(folder).take(_parts(folder) == PARTS.index(name))
 
 
 def load_all(folder: Path) -> Interactions:
-    """Return train, val and test of `folder` together."""
-    return concat(*(load_split(folder, name) for name in PARTS))
+    """Return train, val and test of `folder` together, mapped where nobody's ratings were left out of the split."""
+    data, split = load_ratings(folder), _parts(folder) != SKIPPED
+    return data if split.all() else data.take(split)
 
 
 def load_ratings(folder: Path) -> Interactions:
     """Return all filtered ratings of `folder`, before they were split; raises `ArtifactError` as `load_split`."""
-    return _load(folder, "ratings_filtered")
+    check_files(folder, read_manifest(folder, KIND, REMEDY), FILES, REMEDY)
+    return Interactions.load(folder)
+
+
+def _parts(folder: Path) -> np.ndarray:
+    check_files(folder, read_manifest(folder, KIND, REMEDY), [PARTS_FILE], REMEDY)
+    return load_arrays(folder / PARTS_FILE, {"history_parts": np.int8})["history_parts"]
 
 
 def load_movies(folder: Path) -> dict[int, tuple[str, str]]:
@@ -144,19 +155,3 @@ def load_movies(folder: Path) -> dict[int, tuple[str, str]]:
     check_files(folder, read_manifest(folder, KIND, REMEDY), [name], REMEDY)
     with open(folder / name, encoding="utf-8", newline="") as file:
         return {int(row["movieId"]): (row["title"], row["genres"]) for row in csv.DictReader(file)}
-
-
-def _load(folder: Path, stem: str) -> Interactions:
-    manifest = read_manifest(folder, KIND, REMEDY)
-    if f"{stem}.npz" in manifest["files"]:
-        check_files(folder, manifest, [f"{stem}.npz"], REMEDY)
-        return Interactions.load(folder / f"{stem}.npz")
-    import pandas as pd
-
-    names = [f"{stem}.csv", "ratings_filtered.csv"]
-    check_files(folder, manifest, names, REMEDY)
-    frame, everything = (pd.read_csv(folder / name, parse_dates=["timestamp"]) for name in names)
-    seconds = frame["timestamp"].to_numpy("datetime64[s]").astype(np.int64)
-    users = np.unique(everything["userId"])  # a part lists only its own users
-    movies = np.array(list(load_movies(folder)), dtype=np.int64)
-    return Interactions.from_columns(frame["userId"], frame["movieId"], frame["rating"], seconds, movies, users)
