@@ -67,10 +67,9 @@ def main() -> None:
     given = parser.parse_args()
     share = given.ratings / N_RATINGS
     with tempfile.TemporaryDirectory() as temporary:
-        folder = given.folder or Path(temporary)
-        stored = folder / f"{given.ratings}.npz"
-        if not stored.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
+        stored = (given.folder or Path(temporary)) / str(given.ratings)
+        if not stored.is_dir():
+            stored.mkdir(parents=True)
             sizes = (int(N_USERS * share), int(N_MOVIES * share**0.5), given.ratings)
             synthetic_interactions(*sizes, np.random.default_rng(0)).save(stored)
         data = Interactions.load(stored)
