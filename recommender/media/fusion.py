@@ -147,8 +147,13 @@ def build_fused(
     others: modality -> its vectors.  Movies that only these know are placed too, unless `source` does not list them.
     Raises `ChoiceError` if the ids of `source` are not numbers, and what `fit` raises, before it writes.
     """
-    movie_ids, texts = _of_source(VectorTable.load(folder), source)
-    views = {TEXT: texts}
+    stored = VectorTable.load(folder)
+    of_source = stored["source"] == source
+    ids = stored["movie_id"][of_source].tolist()
+    if not ids or not all(name.isascii() and name.isdecimal() for name in ids):
+        raise ChoiceError(f"no movies of source {source!r} whose ids are numbers: name another source first")
+    movie_ids, rows = np.unique(np.array(ids, dtype=np.int64), return_index=True)
+    views = {TEXT: stored.embedding[of_source][rows]}
     for name, (ids, vectors) in others.items():
         views[name] = align(movie_ids, ids, vectors)
         if n_unlisted := int((~np.isin(ids, movie_ids)).sum()):
@@ -182,13 +187,3 @@ def load_fitted(folder: Path) -> tuple[dict[str, Part], FusionSettings]:
     arrays = load_arrays(folder / f"{FUSED}.npz", wanted)
     parts = {name: Part(*(arrays[f"{name}/{field}"] for field in Part._fields)) for name in names}
     return parts, FusionSettings(**about)
-
-
-def _of_source(movies: VectorTable, source: str) -> Vectors:
-    """Return ids, ascending, and text vectors of the movies of one source."""
-    of_source = movies["source"] == source
-    ids = movies["movie_id"][of_source].tolist()
-    if not ids or not all(name.isascii() and name.isdecimal() for name in ids):
-        raise ChoiceError(f"no movies of source {source!r} whose ids are numbers: name another source first")
-    movie_ids, rows = np.unique(np.array(ids, dtype=np.int64), return_index=True)
-    return movie_ids, movies.embedding[of_source][rows]

@@ -143,5 +143,4 @@ class ImageService(HttpBackend):
 
 def picture_address(path: Path) -> str:
     """Return a `data:` address that holds the picture file itself."""
-    content = base64.b64encode(path.read_bytes()).decode()
-    return f"data:image/{MEDIA_TYPES[path.suffix.lower()]};base64,{content}"
+    return f"data:image/{MEDIA_TYPES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode()}"
