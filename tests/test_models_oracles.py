@@ -7,12 +7,12 @@ import pytest
 
 from recommender.data.catalog import Catalog
 from recommender.data.interactions import Interactions
-from recommender.learn import ranking_network, stacker
+from recommender.learn import ease, ranking_network, stacker
 from recommender.learn.base import best_unseen, mask_seen
 from recommender.learn.baselines import Biases, MostPopular, Trending
 from recommender.learn.content import Content
-from recommender.learn.directed_ease import DirectedEase, kernel, pair_sums
-from recommender.learn.ease import Ease
+from recommender.learn.directed_ease import DirectedEase, kernel
+from recommender.learn.ease import Ease, pair_sums
 from recommender.learn.ials import Ials
 from recommender.learn.item_knn import ItemKnn
 from recommender.learn.stacker import N_BLEND, N_FEATURES, Stacker, cut, cut_lengths, features, standardized
@@ -113,7 +113,8 @@ def test_ease_is_the_constrained_least_squares_solution(values: str) -> None:
     np.testing.assert_allclose(model.score(data, np.arange(data.n_users)), X @ B, atol=1e-5)
 
 
-def test_pair_sums_equal_a_loop_over_all_pairs() -> None:
+def test_pair_sums_equal_a_loop_over_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "_STRIP", 2)
     data = random_ratings(1, 6, 9)
     x, y = np.random.default_rng(2).random((2, data.n_ratings)).astype(np.float32)
     expected = np.zeros((9, 9))
@@ -124,7 +125,9 @@ def test_pair_sums_equal_a_loop_over_all_pairs() -> None:
                 weight = (0.2 + np.exp(-abs(p - q) / 3)) * (1 if q >= p else 0.6)
                 expected[data.movie_rows[p], data.movie_rows[q]] += x[p] * y[q] * weight
     longest = int(np.diff(data.indptr).max())
-    np.testing.assert_allclose(pair_sums(data, x, y, kernel(longest, 0.2, 3, 0.6), Engine()), expected, rtol=1e-5)
+    given = data, x, y, kernel(longest, 0.2, 3, 0.6), Engine()
+    np.testing.assert_allclose(pair_sums(*given), expected, rtol=1e-5)
+    np.testing.assert_allclose(np.tril(pair_sums(*given, lower=True)), np.tril(expected), rtol=1e-5)
 
 
 def test_directed_ease_meets_the_optimality_conditions_and_its_profile_is_by_hand() -> None:

@@ -22,8 +22,9 @@ import numpy as np
 from ..data.interactions import LIKED, Interactions, grades
 from ..data.settings import setting
 from ..linalg.cholesky import inverse
-from ..linalg.engine import Engine
-from .ease import ItemWeights
+from .ease import ItemWeights, pair_sums
+
+_BLOCK = 512  # columns of a product at once
 
 
 class DirectedEase(ItemWeights):
@@ -47,18 +48,25 @@ class DirectedEase(ItemWeights):
         regularisation: float = setting(50.0, "ridge penalty", 1e-6)
 
     def _weights(self, train: Interactions) -> np.ndarray:
-        """Solve in closed form: O(sum of squared row lengths) pairs, then two products of n_movies^3, float32."""
+        """Solve in closed form: O(sum of squared row lengths) pairs, then two products of n_movies^3, float32.
+
+        Memory: two matrices (n_movies, n_movies).
+        """
         settings = self.settings
         longest = int(np.diff(train.indptr).max(initial=0))
         x = self._known(train.ratings)
         y = np.where(train.ratings >= LIKED, 1.0, settings.y_other).astype(np.float32)
         near = kernel(longest, settings.gram_base, settings.gram_reach)
         later = kernel(longest, settings.target_base, settings.target_reach, settings.earlier)
-        G, T = pair_sums(train, x, x, near, self.engine), pair_sums(train, x, y, later, self.engine)
+        G = pair_sums(train, x, x, near, self.engine, lower=True)
         G[np.diag_indices_from(G)] += settings.regularisation
-        P = inverse(G)
-        B = P @ T
-        B -= P * (B.diagonal() / P.diagonal())
+        P, B = inverse(G), pair_sums(train, x, y, later, self.engine)  # T, then P T in its place
+        blocks = [slice(low, low + _BLOCK) for low in range(0, len(B), _BLOCK)]
+        for some in blocks:
+            B[:, some] = P @ B[:, some]
+        scale = B.diagonal() / P.diagonal()
+        for some in blocks:
+            B[some] -= P[some] * scale
         np.fill_diagonal(B, 0)
         return B
 
@@ -82,33 +90,3 @@ def kernel(longest: int, base: float, reach: float, earlier: float = 1.0) -> np.
     steps = np.arange(1 - longest, longest)
     weights = base + np.exp(-np.abs(steps) / reach)
     return np.where(steps < 0, earlier * weights, weights).astype(np.float32)
-
-
-def pair_sums(data: Interactions, x: np.ndarray, y: np.ndarray, weights: np.ndarray, engine: Engine) -> np.ndarray:
-    """Return (n_movies, n_movies) float32: over users and pairs, x of i times y of j times the pair's weight.
-
-    x, y: (n_ratings,), in place of the ratings.  weights: what `kernel` gives.  The sum over blocks of people.
-    """
-    bounds = engine.bounds(data.indptr)
-    cells = [slice(data.indptr[low], data.indptr[high]) for low, high in bounds]
-    columns = [data.block(*users) for users in bounds], [x[part] for part in cells], [y[part] for part in cells]
-    return engine.sum(block_pair_sums, *columns, shared=(weights,))
-
-
-def block_pair_sums(data: Interactions, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return `pair_sums` of one block.
-
-    One dense matrix for each user, in ascending order of movies so that the sums run through memory forwards; O(sum of
-    squared row lengths).
-    """
-    sums = np.zeros((data.n_movies, data.n_movies), dtype=np.float32)
-    center = len(weights) // 2
-    for user in range(data.n_users):
-        known = data.row(user)
-        position = np.argsort(data.movie_rows[known]).astype(np.int32)  # (n,) in the history, by movie
-        block = weights[center - position[:, None] + position]  # (n, n): entry (i, j) by how much later j came
-        block *= x[known][position][:, None]
-        block *= y[known][position]
-        rows = data.movie_rows[known][position]
-        sums[np.ix_(rows, rows)] += block
-    return sums

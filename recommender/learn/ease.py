@@ -30,6 +30,7 @@ from ..linalg.rows import weighted_rows
 from .base import Ranker
 
 _ROWS = 512  # of B that are searched at once
+_STRIP = 64  # ratings of a user whose pairs are added at once
 
 
 class ItemWeights(Ranker):
@@ -54,13 +55,14 @@ class ItemWeights(Ranker):
             self.item_weights_, self.item_columns_ = self._weights(train), np.zeros((0, 0), dtype=np.int32)
             return
         rows = most_rated(train, self.most)
-        B = self._weights(train if len(rows) == train.n_movies else of_movies(train, rows))
+        B = self._weights(of_movies(train, rows))
         k = min(self.kept, len(rows))
         self.item_weights_ = np.zeros((train.n_movies, k), dtype=np.float32)
         self.item_columns_ = np.zeros((train.n_movies, k), dtype=np.int32)
         for begin in range(0, len(rows), _ROWS):
             part = B[begin : begin + _ROWS]
-            largest = np.sort(np.argpartition(-np.abs(part), k - 1, axis=1)[:, :k], axis=1)
+            largest = np.argpartition(-np.abs(part), k - 1, axis=1)[:, :k]
+            largest = np.take_along_axis(largest, np.argsort(rows[largest], axis=1), axis=1)
             self.item_weights_[rows[begin : begin + _ROWS]] = np.take_along_axis(part, largest, axis=1)
             self.item_columns_[rows[begin : begin + _ROWS]] = rows[largest]
         squares = [float(np.vdot(weights, weights)) for weights in (self.item_weights_, B)]
@@ -88,7 +90,8 @@ class Ease(ItemWeights):
 
     def _weights(self, train: Interactions) -> np.ndarray:
         """Solve in closed form: O(sum of squared row lengths) for X'X, n_movies^3 for the inverse, float32."""
-        return item_weights(gram(train, self._values(train.ratings), self.engine), self.settings.regularisation)
+        G = gram(train, self._values(train.ratings), self.engine, lower=True)
+        return item_weights(G, self.settings.regularisation)
 
     def _values(self, ratings: np.ndarray) -> np.ndarray:
         return ratings if self.settings.values == "ratings" else (ratings >= LIKED).astype(np.float32)
@@ -99,33 +102,58 @@ class Ease(ItemWeights):
         return self._weighted(x[used], movies[used])
 
 
-def gram(data: Interactions, values: np.ndarray, engine: Engine) -> np.ndarray:
-    """Return X'X (n_movies, n_movies) float32, X holding `values` (n_ratings,) in place of the ratings.
+def gram(data: Interactions, values: np.ndarray, engine: Engine, lower: bool = False) -> np.ndarray:
+    """Return X'X (n_movies, n_movies) float32, X holding `values` (n_ratings,) in place of the ratings."""
+    if not values.all():
+        used = values != 0
+        data, values = data.take(used), values[used]
+    alike = np.ones(2 * int(np.diff(data.indptr).max(initial=1)) - 1, dtype=np.float32)
+    return pair_sums(data, values, values, alike, engine, lower)
 
+
+def pair_sums(
+    data: Interactions, x: np.ndarray, y: np.ndarray, weights: np.ndarray, engine: Engine, lower: bool = False
+) -> np.ndarray:
+    """Return (n_movies, n_movies) float32: over users and pairs, x of i times y of j times the pair's weight.
+
+    x, y: (n_ratings,), in place of the ratings.  weights: what `directed_ease.kernel` gives.  lower: whether entries
+    above the diagonal, which `inverse` does not read, may be wrong: half of the work.
     The sum over blocks of people; each worker of the engine holds a matrix of this size, up to three while it adds.
     """
     bounds = engine.bounds(data.indptr)
-    parts = [data.block(*users) for users in bounds]
-    return engine.sum(block_gram, parts, [values[data.indptr[low] : data.indptr[high]] for low, high in bounds])
+    cells = [slice(data.indptr[low], data.indptr[high]) for low, high in bounds]
+    columns = [data.block(*users) for users in bounds], [x[part] for part in cells], [y[part] for part in cells]
+    return engine.sum(block_pair_sums, *columns, shared=(weights, lower))
 
 
-def block_gram(data: Interactions, values: np.ndarray) -> np.ndarray:
-    """Return `gram` of one block.
+def block_pair_sums(data: Interactions, x: np.ndarray, y: np.ndarray, weights: np.ndarray, lower: bool) -> np.ndarray:
+    """Return `pair_sums` of one block; O(sum of squared row lengths), most of which is waiting for memory.
 
-    One small outer product for each user, its rows in ascending order so that the sums run through memory forwards.
+    A few dense rows of each user at a time, so that they stay in the cache, in ascending order of movies, so that the
+    sums run through memory forwards. Where well known movies come first, most of what is read lies together.
     """
-    G = np.zeros((data.n_movies, data.n_movies), dtype=np.float32)
+    sums = np.zeros((data.n_movies, data.n_movies), dtype=np.float32)
+    flat, center = sums.reshape(-1), len(weights) // 2
     for user in range(data.n_users):
-        rows, x = data.movie_rows[data.row(user)], values[data.row(user)]
-        used = np.flatnonzero(x)
-        order = used[np.argsort(rows[used])]
-        rows, x = rows[order], x[order]
-        G[np.ix_(rows, rows)] += np.outer(x, x)
-    return G
+        known = data.row(user)
+        position = np.argsort(data.movie_rows[known])  # (n,) in the history, by movie
+        rows = data.movie_rows[known][position].astype(np.int64)
+        x_i, y_j = x[known][position], y[known][position]
+        for low in range(0, len(rows), _STRIP):
+            high = low + _STRIP
+            end = high if lower else len(rows)
+            later = position[:end] - position[low:high, None]  # by how much j came later than i
+            pairs = weights.take(center + later, mode="clip")
+            pairs *= x_i[low:high, None]
+            pairs *= y_j[:end]
+            cells = rows[low:high, None] * data.n_movies + rows[:end]
+            pairs += flat.take(cells, mode="clip")  # a movie is there once: plainly, sums[i, j] += pairs
+            flat.put(cells, pairs, mode="clip")
+    return sums
 
 
 def item_weights(G: np.ndarray, regularisation: float) -> np.ndarray:
-    """Return EASE's B (n, n) from the Gram matrix X'X, which it overwrites."""
+    """Return EASE's B (n, n) from the lower half of the Gram matrix X'X, which it overwrites."""
     G[np.diag_indices_from(G)] += regularisation
     P = inverse(G)  # inv(X'X + regularisation I)
     P /= -P.diagonal().copy()  # B_ij = -P_ij / P_jj
@@ -134,17 +162,15 @@ def item_weights(G: np.ndarray, regularisation: float) -> np.ndarray:
 
 
 def most_rated(train: Interactions, n: int | None) -> np.ndarray:
-    """Return the rows of the `n` movies with most ratings, ascending; equal ones by row; None: of all."""
-    if n is None or n >= train.n_movies:
-        return np.arange(train.n_movies)
-    return np.sort(np.argsort(-train.movie_counts(), kind="stable")[:n])
+    """Return the rows of the `n` movies with most ratings, those with most first, equal ones by row; None: of all."""
+    return np.argsort(-train.movie_counts(), kind="stable")[:n]
 
 
 def of_movies(train: Interactions, rows: np.ndarray) -> Interactions:
-    """Return the ratings of the movies `rows`, ascending, which become rows 0, 1, ..."""
+    """Return the ratings of the movies `rows`, which become rows 0, 1, ..."""
     place = np.full(train.n_movies, -1, dtype=np.int32)
     place[rows] = np.arange(len(rows))
-    part = train.take(place[train.movie_rows] >= 0)
+    part = train if len(rows) == train.n_movies else train.take(place[train.movie_rows] >= 0)
     return Interactions(
         part.user_ids, part.movie_ids[rows], part.indptr, place[part.movie_rows], part.ratings, part.times
     )
