@@ -94,18 +94,17 @@ def read_corrections(path: Path, catalog: Catalog) -> Corrections:
     """Return the rows of a table that `write_corrections` wrote and somebody edited; none if there is no file."""
     need_file(path, "--corrections")
     corrections: Corrections = {}
-    if path.exists() and (data := path.read_bytes()):
-        header, rows = table(decoded(data, str(path)), str(path))
-        cells = dict.fromkeys(("name", "year", "movieid"), "")
-        if not cells.keys() <= {*header}:
-            raise DataError(f"{path} is not of this program: move it, or give another --corrections")
-        for where, row in rows:
-            row = {**cells, **row}  # a spreadsheet leaves out cells at the end
-            movie_id = whole_number(row["movieid"])
-            if row["movieid"] and (movie_id is None or (movie_id and movie_id not in catalog)):
-                raise DataError(f"{where}: no movie {shown(row['movieid'])} here: give a movieId, or 0 for none")
-            year = year_of(row["year"])
-            corrections[key_of(row["name"], year)] = (row["name"], year, movie_id)
+    if not path.exists() or not (data := path.read_bytes()):
+        return corrections
+    header, rows = table(decoded(data, str(path)), str(path))
+    if not {"name", "year", "movieid"} <= {*header}:
+        raise DataError(f"{path} is not of this program: move it, or give another --corrections")
+    for where, row in rows:
+        name, year, given = (row.get(column, "") for column in ("name", "year", "movieid"))  # the last may be cut off
+        movie_id = whole_number(given)
+        if given and (movie_id is None or (movie_id and movie_id not in catalog)):
+            raise DataError(f"{where}: no movie {shown(given)} here: give a movieId, or 0 for none")
+        corrections[key_of(name, year_of(year))] = (name, year_of(year), movie_id)
     return corrections
 
 

@@ -59,8 +59,7 @@ def checked(label: object, movie_ids: npt.ArrayLike, vectors: npt.ArrayLike) -> 
         raise DataError(f"{label}: movie id {values[counts > 1][0]} occurs twice: give each movie once")
     with np.errstate(over="ignore"):  # found in the next lines
         rows = rows.astype(np.float32)
-    finite = np.isfinite(rows).all(axis=1)
-    if not finite.all():
+    if not (finite := np.isfinite(rows).all(axis=1)).all():
         raise DataError(f"{label}: the vector of movie id {ids[~finite][0]} is not finite: make it again")
     return ids.astype(np.int64), rows
 

@@ -213,14 +213,11 @@ def _entry(service: str, cells: Mapping[str, str], scale: int, kind: str, where:
     )
 
 
-def _rating(given: object, scale: int, where: str) -> float:
-    try:
-        value = float(str(given).replace(",", "."))
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= scale:
-        raise DataError(f"{where}: rating {shown(given)}: give a number above 0, up to {scale}")
-    return max(value * 5 / scale, 0.5)  # TMDB has half of ten
+def _rating(given: str, scale: int, where: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(given.replace(",", "."))) <= scale:
+            return max(value * 5 / scale, 0.5)  # TMDB has half of ten
+    raise DataError(f"{where}: rating {shown(given)}: give a number above 0, up to {scale}")
 
 
 def _date(text: str) -> str:
@@ -247,8 +244,9 @@ def _read_trakt(text: str, label: str) -> list[Entry]:
             entries.append(Entry((), tv=True))
         elif date or rating is not None or "listed_at" in item:  # not what is only owned
             ids: Any = movie["ids"] if isinstance(movie.get("ids"), dict) else {}
-            cells = {field: str(ids.get(field) or "") for field in ("imdb", "tmdb")}
-            cells |= {"name": str(movie.get("title") or ""), "year": str(movie.get("year") or ""), "date": str(date)}
-            cells = {**dict.fromkeys(_FIELDS, ""), **cells, "rating": "" if rating is None else str(rating)}
+            given = {"name": movie.get("title"), "year": movie.get("year"), "date": date}
+            given |= {"imdb": ids.get("imdb"), "tmdb": ids.get("tmdb")}
+            cells = {field: str(given.get(field) or "") for field in _FIELDS}
+            cells["rating"] = "" if rating is None else str(rating)
             entries.append(_entry("Trakt", cells, 10, SEEN if date else WATCHLIST, f"{label}, {cells['name']}"))
     return entries

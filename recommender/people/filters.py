@@ -30,10 +30,8 @@ def filters_after(old: Sequence[Fact], new: Sequence[Fact], cleared: Sequence[st
     """
     kinds, labels = {fact.kind for fact in new if fact.wanted}, {fact.label for fact in new}
     kinds |= set(_WISH) if kinds & {"genre", "person"} else set()
-    gone = [
-        fact for fact in old if fact.label in labels or (fact.wanted and fact.kind in kinds) or fact.kind in cleared
-    ]
-    kept = [] if "all" in cleared else [fact for fact in old if not any(fact is one for one in gone)]
+    kept = [fact for fact in old if fact.label not in labels and not (fact.wanted and fact.kind in kinds)]
+    kept = [fact for fact in kept if not {fact.kind, "all"} & {*cleared}]
     wishes: dict[str, np.ndarray] = {}
     for fact in (one for one in (*kept, *new) if one.wanted and one.kind != "tone"):
         join = np.logical_and if fact.kind == "genre" else np.logical_or  # French or Italian, from either decade

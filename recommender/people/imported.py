@@ -70,9 +70,8 @@ def with_films(profile: Mapping[str, Any], films: Iterable[Film], catalog: Catal
 def missed_entries(profile: Mapping[str, Any]) -> list[Entry]:
     """Return the films of `profile` that its catalogue lacked; raises `ArtifactError` if they are no films."""
     try:
-        films = [
-            Entry(**{**film, "names": tuple(map(str, film.get("names", ())))}) for film in profile.get("missed", [])
-        ]
+        given = profile.get("missed", [])
+        films = [Entry(**{**film, "names": tuple(map(str, film.get("names", ())))}) for film in given]
         if not all(isinstance(value, kind) for film in films for value, kind in zip(film, _TYPES)):
             raise TypeError
         return films

@@ -122,21 +122,15 @@ class Store(contextlib.AbstractContextManager):
         vector, width = memory.vector, memory.identity.dimension if memory.identity else 0
         if vector is not None and (np.shape(vector) != (width,) or not abs(np.linalg.norm(vector) - 1) < 1e-3):
             raise ChoiceError(f"taste {shown(vector)}: give an identity, and a vector of its width and of length 1")
-        stored = (
-            *memory[:3],
-            list(memory.answers.items()),
-            *memory[4:6],
-            memory.texts if self.keep_text else (),
-            memory.refused,
-        )
+        texts = memory.texts if self.keep_text else ()
+        stored = (*memory[:3], [*memory.answers.items()], *memory[4:6], texts, memory.refused)
         content = json.dumps(stored, default=lambda value: value.tolist())
         with self._explained(), self._file:
             self._do("BEGIN IMMEDIATE")
             if self._find(user)[1] != self._known.get(user):
                 raise ConflictError(f"another process has changed what is remembered of {user}: load it again")
-            checksum = _checksum(user, content)
-            self._do("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", user, content, checksum)
-        self._known[user] = checksum
+            self._do("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", user, content, _checksum(user, content))
+        self._known[user] = _checksum(user, content)
 
     def forget(self, user: str) -> bool:
         """Delete a person, down to the bytes in the file; return whether there was anything.

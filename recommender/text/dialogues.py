@@ -185,10 +185,8 @@ def _ccpe(entry: Any) -> Dialogue:
 
 def _redial(line: str) -> Dialogue:
     entry = json.loads(line)
-    roles = {
-        _get(entry, "respondentWorkerId", int, str): RECOMMENDER,
-        _get(entry, "initiatorWorkerId", int, str): SEEKER,
-    }
+    sides = (("respondentWorkerId", RECOMMENDER), ("initiatorWorkerId", SEEKER))
+    roles = {_get(entry, name, int, str): role for name, role in sides}
     # An empty mapping is written as an empty list, and a movie without a title as null.
     mapped = ("movieMentions", "initiatorQuestions")
     mentions, asked = (_get(entry, name, dict) if entry.get(name, name) else {} for name in mapped)

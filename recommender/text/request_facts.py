@@ -162,22 +162,20 @@ class FactIndex:
         n, person = self._person(tokens, i + bool(role), role)
         if n:
             return n + bool(role), person
-        if tokens[i] in _CAREER and i + 1 < len(tokens):
-            n, person = self._person(tokens, i + 1, "by")
-            if n:
-                released = self.catalog.years
-                own = released[person[0].rows & (released > 0)]
-                first, last = np.quantile(own, _CAREER[tokens[i]]).astype(int).tolist() if len(own) else EVER
-                return n + 1, [*person, Fact("years", f"{first}-{last}", (released >= first) & (released <= last))]
+        n, person = self._person(tokens, i + 1, "by") if tokens[i] in _CAREER else (0, [])
+        if n:
+            released = self.catalog.years
+            own = released[person[0].rows & (released > 0)]
+            first, last = np.quantile(own, _CAREER[tokens[i]]).astype(int).tolist() if len(own) else EVER
+            return n + 1, [*person, Fact("years", f"{first}-{last}", (released >= first) & (released <= last))]
         if tokens[i].isdecimal() and " ".join(tokens[i + 1 : i + 3]) in ("year old", "year olds"):
             return 3, self.phrase("for children") if int(tokens[i][:3]) <= _A_CHILD else []
         before = tokens[i - 1] if i else ""
         for n in range(min(self._longest, len(tokens) - i), 0, -1):
             words = " ".join(tokens[i : i + n])
-            found = self._phrases.get(words, [])
-            inside = words in self._places and before in _INSIDE
-            if found and not inside and not (words == "war" and before in _NOT_WAR):
-                return n, found
+            inside = (words in self._places and before in _INSIDE) or (words == "war" and before in _NOT_WAR)
+            if words in self._phrases and not inside:
+                return n, self._phrases[words]
         return 0, []
 
     def _years(self, tokens: Sequence[str], i: int) -> tuple[int, list[Fact]]:

@@ -252,12 +252,9 @@ class RequestReader:
         while n and at < end:
             n_title, row = self._title(tokens[at : min(end, at + _MOST_IN_TITLE)])
             n_fact, found = self._facts.at(tokens, at)
-            more = (
-                not rows
-                or tokens[at - 1] in ("or", "meets")
-                or (row is not None and self.catalog.n_ratings[row] >= _KNOWN)
-            )
-            if row is None or not more or (n_title <= n_fact and found[0].kind != "years"):
+            if row is None or (n_title <= n_fact and found[0].kind != "years"):
+                break
+            if rows and tokens[at - 1] not in ("or", "meets") and self.catalog.n_ratings[row] < _KNOWN:
                 break
             rows.append(row)
             n = at + n_title - i
@@ -277,10 +274,8 @@ class RequestReader:
     def _nobody(self, tokens: Sequence[str], i: int) -> tuple[int, str]:
         """Return how many tokens from i say like, or by, somebody of whom nobody has heard here; and who that is."""
         n = _head(tokens, i) or (1 if tokens[i] in ("by", "starring") else 0)
-        names = takewhile(
-            lambda word: word not in _ENDS and word not in self._spelled(word), tokens[i + n :] if n else []
-        )
-        name = " ".join(names)
+        names = takewhile(lambda word: word not in _ENDS and word not in self._spelled(word), tokens[i + n :])
+        name = " ".join(names) if n else ""
         return (n + len(name.split()), name) if name else (1, "")
 
 
