@@ -231,7 +231,7 @@ def lists_of(moments: list[Moment], chosen: list[Reranked]) -> list[tuple[Sugges
     shown = []
     for moment, found in zip(moments, chosen):
         best = [moment.candidates[place] for place in found.order]
-        shown.append(moment.chat.suggestions(moment.state.session, best, found.reasons))
+        shown.append(moment.chat.suggestions(moment.state, best, found.reasons))
     return shown
 
 

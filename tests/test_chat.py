@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recommender.chat import explain
-from recommender.chat.chat import Chat, ChatState
+from recommender.chat.chat import TASTE_WEIGHT, Chat, ChatState
 from recommender.chat.likes import Likes
 from recommender.chat.log import N_KEPT, TurnLog
 from recommender.chat.rerank import MMRReranker, ScoreReranker
@@ -15,6 +15,7 @@ from recommender.data.catalog import Movie
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender
 from recommender.people.filters import filters_after
+from recommender.session.texts import standardised
 from recommender.text.request_facts import Fact
 from recommender.text.requests import Request
 
@@ -44,6 +45,21 @@ def test_every_turn_has_five_movies_with_a_reason_of_the_persons_own(chat):
     assert len(turn.candidates) == 20
     assert [score for _, score in turn.candidates] == sorted((score for _, score in turn.candidates), reverse=True)
     assert {one.movie.movie_id for one in turn.suggestions} <= {movie_id for movie_id, _ in turn.candidates}
+
+
+def test_the_newest_films_lead_and_reasons_still_add_up_to_the_score(chat):
+    state, _ = talk(chat, "I loved Spirited Away, Princess Mononoke, My Neighbor Totoro and Howl's Moving Castle")
+    for message in ("I loved Heat and Fargo, something like that but funnier", "the last was great, not 1"):
+        state, turn = chat.step(state, message)
+        if turn.understood.endswith("funny"):
+            assert turn.suggestions[0].movie.title == "The Big Lebowski"
+            assert all("Heat" in one.because or "Fargo" in one.because for one in turn.suggestions)
+        rows, taste = [*state.shown], standardised(chat.recommender.free_text.vectors @ state.memory.vector)
+        terms = [sum(one.value for one in reasons) for reasons in chat._reasons(state, rows)]
+        scores = (chat.scores(state) - TASTE_WEIGHT * taste)[rows]
+        np.testing.assert_allclose(np.diff(terms), np.diff(scores), atol=1e-3)
+    state, _ = talk(chat, *["a bit slower"] * 8, state=state)
+    assert len(chat._of_movies(state)) == 1, "in the end they are as old as the others"
 
 
 def test_filters_hold_in_later_turns_until_they_are_taken_back(chat):

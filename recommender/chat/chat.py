@@ -2,7 +2,8 @@
 
     e    the text vector of the words of a message, with those of the movies it likes less those it refuses, length 1
     u_t  = .8 u_(t-1) + .2 e, at length 1; u = e at first           the taste (people/store.py)
-    score = s + sum over liked movies i of  TEXT_WEIGHT (v_i . v)  + w fit + TASTE_WEIGHT (u . v)
+    score = (1 - l) m + l m' + w fit + TASTE_WEIGHT (u . v)         l = LEAD FADE^n, n messages after a movie was named
+    m     = s + sum over liked movies i of  TEXT_WEIGHT (v_i . v)   m': the same, of those named last and liked since
 
 s: of the session (engine.py) without words.  v: text vectors of movies.  w fit: of the words, the newest lead, as in
 a session. All terms are standardised over the movies. Beside words a session bounds s; here many words are small talk.
@@ -38,6 +39,8 @@ from .profile import N_NAMES, in_own_words, profile_of
 from .rerank import Candidate, LLMReranker, Reranker, ScoreReranker
 from .understanding import Understood, read
 
+LEAD, FADE = 0.6, 0.5  # share of the newest named movies; of it, what a message later is left
+LEAST_LEAD = 0.01
 TEXT_WEIGHT, TASTE_WEIGHT = 2.0, 0.5  # by dialogues of ReDial: tests/benchmarks/chat_redial.py
 _STARS = {FAVORITE: 5.0, LATER: LIKED, **STARS}
 
@@ -46,6 +49,7 @@ class ChatState(NamedTuple):
     """shown: the rows of the list on the screen, in its order.  last: the row talked about.
 
     filters: see people/filters.py.  written: the profile in the words of a model, for the re-ranking.
+    newest, lead: the rows of the movies named last, and liked since, and their weight.
     """
 
     memory: Remembered = Remembered()
@@ -54,6 +58,8 @@ class ChatState(NamedTuple):
     last: Optional[int] = None
     filters: tuple[Fact, ...] = ()
     written: str = ""
+    newest: tuple[int, ...] = ()
+    lead: float = 0.0
 
 
 class Suggestion(NamedTuple):
@@ -145,7 +151,7 @@ class Chat:
             if kind == "similar":
                 said = self._compared(row, understood.more_like[0])
             else:
-                reasons = self._reasons(state.session, [row])[0]
+                reasons = self._reasons(state, [row])[0]
                 said = explain.answer(self.engine, self.catalog.movie(row), kind, reasons)
             return state._replace(last=row), Turn(understood.said, said, seconds=time.perf_counter() - started)
         if understood.reply and not understood.said and not understood.request:
@@ -164,7 +170,7 @@ class Chat:
         best = [given[place] for place in ranked.order]
         state = state._replace(shown=tuple(one.row for one in best), last=None)
         listed = tuple((one.movie.movie_id, round(one.score, 4)) for one in given)
-        shown = self.suggestions(state.session, best, ranked.reasons)
+        shown = self.suggestions(state, best, ranked.reasons)
         how, seconds = (self.reranker.name, ranked.status, ranked.tokens), time.perf_counter() - started
         return state, Turn(read_as, "", shown, listed, *how, seconds, ranked.note)
 
@@ -212,7 +218,10 @@ class Chat:
         seen, later = (tuple(i for i in known if known[i] == kind) for kind in (SEEN, LATER))
         filters = filters_after(state.filters, understood.filters, understood.cleared, state.memory.n_messages)
         memory = memory._replace(answers=known, seen=seen, watchlist=later, refused=refusals(filters))
-        return state._replace(memory=memory, session=session, filters=filters), unread
+        liked = (*understood.likes, *(row for row in answers if answers[row] in explain.LIKED))
+        newest, lead = (liked, LEAD) if understood.likes else ((*state.newest, *liked), FADE * state.lead)
+        state = state._replace(memory=memory, session=session, filters=filters, newest=newest, lead=lead)
+        return state, unread
 
     def _facts_cleared(self, text: str, cleared: Sequence[str]) -> bool:
         kinds = {fact.kind for fact in self.recommender.free_text.reader.read(text).facts}
@@ -220,8 +229,10 @@ class Chat:
 
     def scores(self, state: ChatState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32; -inf for what was named, answered or is filtered out."""
-        total = self.engine.scores(state.session._replace(utterances=()))
-        total += self._likeness(state.session).sum(axis=1)
+        total = sum(
+            np.float32(weight) * (self.engine.scores(session) + self._likeness(session).sum(axis=1))
+            for weight, session in self._of_movies(state)
+        )
         for points in self.engine.fits(state.session):
             total += points
         if state.memory.vector is not None:
@@ -249,6 +260,16 @@ class Chat:
         answers = [(movie_ids[event.row], event.answer) for event in session.answers]
         return {"favorites": [movie_ids[row] for row in session.favorites], "answers": answers}
 
+    def _of_movies(self, state: ChatState) -> list[tuple[float, SessionState]]:
+        """Return the sessions, without words, and their weights, whose scores add up to what movies say."""
+        session, newest = state.session._replace(utterances=()), state.newest
+        old = [event for event in session.events if event.answer in explain.LIKED and event.row not in newest]
+        if not (newest and old and state.lead > LEAST_LEAD):
+            return [(1.0, session)]
+        favorites = tuple(row for row in session.favorites if row in newest)
+        answers = tuple(one for one in session.answers if one.row in newest or one.answer not in explain.LIKED)
+        return [(1 - state.lead, session), (state.lead, SessionState(favorites, answers))]
+
     def _likeness(self, session: SessionState) -> np.ndarray:
         """Return what each movie that is liked adds to the score of every movie by its text, (n_movies, n_liked)."""
         V = self.recommender.free_text.vectors
@@ -256,34 +277,37 @@ class Chat:
         S -= S.mean(axis=0)
         return np.asarray(np.float32(TEXT_WEIGHT) * S / np.float32(float(S.sum(axis=1).std()) or 1))
 
-    def _reasons(self, session: SessionState, rows: Sequence[int]) -> list[list[Reason]]:
+    def _reasons(self, state: ChatState, rows: Sequence[int]) -> list[list[Reason]]:
         """Return the terms that add up to the score of each movie, but for the taste."""
-        fits = [(self._reading(said.text), said.text, points) for said, points in
-                zip(session.utterances, self.engine.fits(session))]  # fmt: skip
-        near = self._likeness(session)
-        found = self.engine.explain_all(session._replace(utterances=()), rows)
-        for row, reasons in zip(rows, found):
-            liked = iter(near[row].tolist())
-            for place, reason in enumerate(reasons):
-                if reason.kind in explain.LIKED:  # in the order of the events
-                    reasons[place] = reason._replace(value=reason.value + next(liked))
-            for reading, text, points in fits:
+        totals = [dict[tuple[str, Optional[int]], Reason]() for _ in rows]
+        for weight, session in self._of_movies(state):
+            near = self._likeness(session)
+            for row, reasons, total in zip(rows, self.engine.explain_all(session, rows), totals):
+                liked = iter(near[row].tolist())
+                for one in reasons:
+                    value = one.value + (next(liked) if one.kind in explain.LIKED else 0)  # in the order of the events
+                    key = one.kind, one.movie.movie_id if one.movie else None
+                    before = total[key].value if key in total else 0
+                    total[key] = one._replace(value=before + weight * value)
+        found = [[*total.values()] for total in totals]
+        for said, points in zip(state.session.utterances, self.engine.fits(state.session)):
+            reading = self._reading(said.text)
+            own = said.text if telling_words(reading.left) or reading.likes else ""
+            for row, reasons in zip(rows, found):
                 met = [fact.label for fact in reading.facts if fact.wanted and fact.rows[row] and fact.kind != "years"]
-                words = text if telling_words(reading.left) or reading.likes else ", ".join(dict.fromkeys(met))
+                words = own or ", ".join(dict.fromkeys(met))
                 reasons += [Reason("words", None, float(points[row]), words)] if words else []
         return found
 
     def _reading(self, text: str) -> Request:
         return self.recommender.free_text.reader.read(text)
 
-    def suggestions(
-        self, session: SessionState, best: Sequence[Candidate], said: Sequence[str]
-    ) -> tuple[Suggestion, ...]:
+    def suggestions(self, state: ChatState, best: Sequence[Candidate], said: Sequence[str]) -> tuple[Suggestion, ...]:
         """Return the best with a reason each: what a model `said`, if it holds, or else what their scores tell."""
+        session, found = state.session, []
         known = session.events or session.utterances
         otherwise = "the nearest that is left to what you said" if known else "liked by many"
-        found = []
-        for one, sentence, reasons in zip(best, said, self._reasons(session, [one.row for one in best])):
+        for one, sentence, reasons in zip(best, said, self._reasons(state, [one.row for one in best])):
             own = self._checked(sentence, session, one.movie)
             own = own or explain.because(self.engine, one.movie, reasons) or otherwise
             found.append(Suggestion(one.movie, one.score, own, explain.description(one.movie)))
