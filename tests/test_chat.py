@@ -132,7 +132,8 @@ def test_questions_are_answered_from_the_data_and_change_nothing(chat):
     assert turn.suggestions == ()
     assert after._replace(last=None) == before._replace(last=None)
     assert "Hitchcock" in chat.step(before, "why the first?")[1].answer
-    assert "not known" in chat.step(before, "how long is number 1?")[1].answer
+    for lacking, what in (("how long is number 1?", "running times"), ("is it on netflix?", "where")):
+        assert re.search(f": {what} .*not in the data", chat.step(before, lacking)[1].answer)
 
 
 def test_small_talk_is_answered_and_nonsense_refused(chat):
@@ -148,14 +149,25 @@ def test_small_talk_is_answered_and_nonsense_refused(chat):
 def test_who_has_said_nothing_yet_can_be_surprised(chat):
     for message in ("surprise me", "I'm bored", "more"):
         _, turn = talk(chat, message)
-        assert [one.because for one in turn.suggestions] == ["liked by many"] * 5
+        assert all(re.fullmatch("4.[0-9] of 5 stars from [0-9,]+ people", one.because) for one in turn.suggestions)
+
+
+def test_where_nothing_speaks_for_a_film_its_reason_tells_what_it_keeps_to(chat):
+    turn = talk(chat, "I hated Titanic, nothing from the 50s")[1]
+    for one in turn.suggestions:
+        assert one.because.startswith("unlike Titanic (1997): no")
+        assert ("no Romance" in one.because) == ("Romance" not in one.movie.genres)
+        assert "as you asked: not 1950-1959; 4." in one.because
+    assert len({one.because for one in turn.suggestions}) == 5
+    seen = chat.catalog.movie(talk(chat, "more")[0].shown[0])
+    assert all(str(seen) in one.because for one in talk(chat, "more", "seen 1")[1].suggestions)
 
 
 def test_what_is_no_taste_leaves_the_taste_alone(chat):
     for message in ("newer", "from the 80s", "french", "I hated Pulp Fiction (1994)"):
         state, turn = talk(chat, message)
         assert state.memory.vector is None
-        assert all("since" not in one.because and "80" not in one.because for one in turn.suggestions)
+        assert not any(re.search("fits.*(since|80|newer)", one.because) for one in turn.suggestions)
     before, _ = talk(chat, "a heist in a casino")
     after, _ = chat.step(before, "newer")
     assert (after.memory.vector == before.memory.vector).all()

@@ -42,9 +42,9 @@ tastevec: 9 movies. What do you feel like? /help, /quit
  3. Gamma (1982)  Action, War
     goes with Alpha (1980) (Action)
  4. Zeta (1990)  Action, Drama
-    the nearest that is left to what you said
+    the nearest that is left to Alpha (1980) (Action)
  5. Iota (2001)  Comedy
-    the nearest that is left to what you said
+    the nearest that is left to Alpha (1980)
 > war
    understood: War
  1. Gamma (1982)  Action, War
@@ -56,10 +56,10 @@ tastevec: 9 movies. What do you feel like? /help, /quit
  4. Zeta (2005)  Drama, War
     fits your words “War”
  5. Zeta (1990)  Action, Drama
-    the nearest that is left to what you said
+    the nearest that is left to Alpha (1980) (Action)
 > who directed it?
    understood: director: Gamma (1982)
-   Gamma (1982): not known here
+   Gamma (1982): its director is not in the data
 > not 2
    understood: The Beta (1981): not interested
  1. Gamma (1982)  Action, War
@@ -69,9 +69,9 @@ tastevec: 9 movies. What do you feel like? /help, /quit
  3. Zeta (2005)  Drama, War
     fits your words “War”
  4. Zeta (1990)  Action, Drama
-    the nearest that is left to what you said
+    the nearest that is left to Alpha (1980) (Action)
  5. Iota (2001)  Comedy
-    the nearest that is left to what you said
+    the nearest that is left to Alpha (1980)
 > the first was great
    understood: Gamma (1982): like
  1. Théta (1999)  Action
@@ -81,9 +81,9 @@ tastevec: 9 movies. What do you feel like? /help, /quit
  3. Zeta (1990)  Action, Drama
     goes with Alpha (1980) (Action)
  4. Iota (2001)  Comedy
-    the nearest that is left to what you said
+    the nearest that is left to Alpha (1980)
  5. Epsilon (1984)  Drama
-    the nearest that is left to what you said
+    the nearest that is left to Gamma (1982)
 > why the first?
    understood: why: Théta (1999)
    Théta (1999): goes with Alpha (1980) (Action)

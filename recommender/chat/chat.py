@@ -40,7 +40,6 @@ from .rerank import Candidate, LLMReranker, Reranker, ScoreReranker
 from .understanding import Understood, read
 
 LEAD, FADE = 0.6, 0.5  # share of the newest named movies; of it, what a message later is left
-LEAST_LEAD = 0.01
 TEXT_WEIGHT, TASTE_WEIGHT = 2.0, 0.5  # by dialogues of ReDial: tests/benchmarks/chat_redial.py
 _STARS = {FAVORITE: 5.0, LATER: LIKED, **STARS}
 
@@ -90,11 +89,9 @@ class Turn(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Return the turn as JSON, with movies by id and title."""
         movies = [
-            {"movie_id": one.movie.movie_id, "title": one.movie.title, "year": one.movie.year, **one._asdict()}
-            for one in self.suggestions
+            {"movie_id": one.movie_id, "title": one.title, "year": one.year, **dict(zip(Suggestion._fields[1:], more))}
+            for one, *more in self.suggestions
         ]
-        for movie in movies:
-            del movie["movie"]
         return {**self._asdict(), "suggestions": movies}
 
 
@@ -103,8 +100,7 @@ class Chat:
 
     def __init__(self, recommender: Recommender, reranker: Reranker, top: int = 5, n_candidates: int = 20) -> None:
         self.recommender, self.catalog, engine = recommender, recommender.catalog, recommender.engine()
-        # Who wants a genre says so.
-        policy = replace(engine.policy, min_genre_affinity=0.0, max_genre_distance=1.0)
+        policy = replace(engine.policy, min_genre_affinity=0.0, max_genre_distance=1.0)  # who wants a genre says so
         self.engine = replace(engine, policy=policy)
         self.reranker, self.top, self.n_candidates = reranker, top, max(top, n_candidates)
 
@@ -148,15 +144,17 @@ class Chat:
         understood = read(message, state.shown, self.recommender, state.last)
         if understood.question:
             kind, row = understood.question
+            movie = self.catalog.movie(row)
             if kind == "similar":
-                said = self._compared(row, understood.more_like[0])
+                other, near = understood.more_like[0], self.recommender.free_text.similarity(row)
+                n_nearer = int((np.delete(near, row) > near[other]).sum())
+                said = explain.compared(movie, self.catalog.movie(other), n_nearer, len(near))
             else:
-                reasons = self._reasons(state, [row])[0]
-                said = explain.answer(self.engine, self.catalog.movie(row), kind, reasons)
+                said = explain.answer(movie, kind, self._because(state, [row])[0])
             return state._replace(last=row), Turn(understood.said, said, seconds=time.perf_counter() - started)
-        if understood.reply and not understood.said and not understood.request:
-            return state, Turn("", understood.reply, seconds=time.perf_counter() - started)
         if not understood.said and not understood.request:
+            if understood.reply:
+                return state, Turn("", understood.reply, seconds=time.perf_counter() - started)
             raise ChoiceError(
                 "that names no movie and no wish: say what you feel like, such as: like Heat, but funnier"
             )
@@ -165,22 +163,13 @@ class Chat:
         given = self.candidates(state)
         if not given:
             raise ChoiceError("no movie is left that fits all of this: widen it, or say: no filters")
-        about = self.about(state, self.reranker.name)
-        ranked = self.reranker.rerank(given, about, self.top)
+        ranked = self.reranker.rerank(given, self.about(state, self.reranker.name), self.top)
         best = [given[place] for place in ranked.order]
         state = state._replace(shown=tuple(one.row for one in best), last=None)
         listed = tuple((one.movie.movie_id, round(one.score, 4)) for one in given)
         shown = self.suggestions(state, best, ranked.reasons)
         how, seconds = (self.reranker.name, ranked.status, ranked.tokens), time.perf_counter() - started
         return state, Turn(read_as, "", shown, listed, *how, seconds, ranked.note)
-
-    def _compared(self, row: int, other: int) -> str:
-        """Return how similar two movies are: what they share, and how many movies are nearer to the first."""
-        near = self.recommender.free_text.similarity(row)
-        nearer = int((np.delete(near, row) > near[other]).sum())
-        one, two = self.catalog.movie(row), self.catalog.movie(other)
-        shared = ", ".join(explain.in_common(one, two)) or "no genre, no people"
-        return f"{one} and {two} share {shared}; {nearer:,} of {len(near):,} movies are more like {one.title}"
 
     def hear(self, state: ChatState, understood: Understood, message: str) -> tuple[ChatState, str]:
         """Return the state after what was said, and what is to be said of words that mean nothing here.
@@ -193,11 +182,10 @@ class Chat:
         favorites = (*(row for row in session.favorites if row not in about), *understood.likes)
         kept = [event for event in session.answers if event.row not in about]
         events = (*kept, *(Event(row, answer) for row, answer in answers.items()))
-        said = [
-            words._replace(after=min(words.after, len(kept)))
-            for words in session.utterances
-            if not understood.cleared or not self._facts_cleared(words.text, understood.cleared)
-        ]
+        said = [words._replace(after=min(words.after, len(kept))) for words in session.utterances]
+        for words in [*said] if understood.cleared else []:
+            if {"all", *(fact.kind for fact in self._reading(words.text).facts)} & {*understood.cleared}:
+                said.remove(words)
         e = text.vectors[[*understood.likes]].sum(axis=0)
         unread = ""
         try:
@@ -222,10 +210,6 @@ class Chat:
         newest, lead = (liked, LEAD) if understood.likes else ((*state.newest, *liked), FADE * state.lead)
         state = state._replace(memory=memory, session=session, filters=filters, newest=newest, lead=lead)
         return state, unread
-
-    def _facts_cleared(self, text: str, cleared: Sequence[str]) -> bool:
-        kinds = {fact.kind for fact in self.recommender.free_text.reader.read(text).facts}
-        return "all" in cleared or bool(kinds & {*cleared})
 
     def scores(self, state: ChatState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32; -inf for what was named, answered or is filtered out."""
@@ -264,7 +248,7 @@ class Chat:
         """Return the sessions, without words, and their weights, whose scores add up to what movies say."""
         session, newest = state.session._replace(utterances=()), state.newest
         old = [event for event in session.events if event.answer in explain.LIKED and event.row not in newest]
-        if not (newest and old and state.lead > LEAST_LEAD):
+        if not (newest and old and state.lead > 0.01):
             return [(1.0, session)]
         favorites = tuple(row for row in session.favorites if row in newest)
         answers = tuple(one for one in session.answers if one.row in newest or one.answer not in explain.LIKED)
@@ -304,11 +288,13 @@ class Chat:
 
     def suggestions(self, state: ChatState, best: Sequence[Candidate], said: Sequence[str]) -> tuple[Suggestion, ...]:
         """Return the best with a reason each: what a model `said`, if it holds, or else what their scores tell."""
-        session, found = state.session, []
-        known = session.events or session.utterances
-        otherwise = "the nearest that is left to what you said" if known else "liked by many"
-        for one, sentence, reasons in zip(best, said, self._reasons(state, [one.row for one in best])):
-            own = self._checked(sentence, session, one.movie)
-            own = own or explain.because(self.engine, one.movie, reasons) or otherwise
-            found.append(Suggestion(one.movie, one.score, own, explain.description(one.movie)))
-        return tuple(found)
+        reasons = self._because(state, [one.row for one in best])
+        chosen = [self._checked(each, state.session, one.movie) or own for one, each, own in zip(best, said, reasons)]
+        return tuple(Suggestion(*one[1:3], why, explain.description(one.movie)) for one, why in zip(best, chosen))
+
+    def _because(self, state: ChatState, rows: Sequence[int]) -> list[str]:
+        found, facts = [], [fact for fact in state.filters if fact.kind != "tone"]
+        for row, reasons in zip(rows, self._reasons(state, rows)):
+            kept = [f"{'' if one.wanted else 'not '}{one.label}" for one in facts if one.rows[row] == one.wanted]
+            found.append(explain.because(self.engine, self.catalog.movie(row), reasons, kept))
+        return found

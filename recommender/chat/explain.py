@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ..data.catalog import SPOKEN, Movie
 from ..data.errors import one_line
 from ..session.engine import SessionEngine
-from ..session.state import FAVORITE, LATER, LIKE, Reason
+from ..session.state import DISLIKE, FAVORITE, LATER, LIKE, NOT_INTERESTED, SEEN, Reason
 
 MOST_LETTERS, MOST_SAID = 240, 60  # of a description, of the person's own words
 LEAST = 0.15  # points of a second term that is worth naming
@@ -24,18 +24,34 @@ _CAPITAL = r"[A-Z0-9][\w'’&:-]*"
 _RUN = re.compile(rf"{_CAPITAL}(?: (?:{_CAPITAL}|of|the|and|in|a|to|for)(?!\w))*")
 
 
-def because(engine: SessionEngine, movie: Movie, reasons: Sequence[Reason]) -> str:
-    """Return what of the person's own history speaks for `movie`, "" for nothing in particular.
+def because(engine: SessionEngine, movie: Movie, reasons: Sequence[Reason], kept: Sequence[str]) -> str:
+    """Return what of the person's own history speaks for `movie`, or else what it keeps to, and its stars.
 
-    reasons: the terms of its score, as `Chat` makes them.
+    reasons: the terms of its score, as `Chat` makes them.  kept: the filters that it keeps to.
     """
-    own = [one for one in reasons if one.value > 0 and (one.kind == "words" or (one.movie and one.kind in LIKED))]
-    own.sort(key=lambda reason: -reason.value)
-    telling = own[:1] + [one for one in own[1:] if one.value > LEAST]
+    own = sorted((one for one in reasons if one.kind in ("words", SEEN, *LIKED)), key=lambda reason: -reason.value)
+    telling = [one for one in own if one.value > (LEAST if one is not own[0] else 0)]
     liked = [_with_shared(movie, one.movie) for one in telling if one.movie][:2]
     words = [_with_facts(engine, movie, one.text) for one in telling if one.kind == "words"][:2]
     parts = [f"goes with {' and '.join(liked)}" * bool(liked), f"fits your words {' and '.join(words)}" * bool(words)]
-    return "; ".join(filter(None, parts))
+    if own and not telling:
+        nearest = _with_shared(movie, own[0].movie) if own[0].movie else f"“{own[0].text}”"
+        parts = [f"the nearest that is left to {nearest}"]
+    elif not own:
+        disliked = [one.movie for one in reasons if one.movie and one.kind in (DISLIKE, NOT_INTERESTED)]
+        parts = [_unlike(movie, other) for other in disliked[-2:]]
+        parts += [f"as you asked: {', '.join(dict.fromkeys(kept))}" * bool(kept), stars(movie)]
+    return "; ".join(filter(None, parts)) or "as good as any that is left"
+
+
+def _unlike(movie: Movie, other: Movie) -> str:
+    lacks = [f"no {genre}" for genre in other.genres if genre not in movie.genres]
+    lacks += [f"not by {other.director}"] if other.director not in ("", movie.director) else []
+    return f"unlike {other}: {', '.join(lacks[:2])}" if lacks else ""
+
+
+def stars(movie: Movie) -> str:
+    return f"{movie.mean_rating:.1f} of 5 stars from {movie.n_ratings:,} people" if movie.mean_rating else ""
 
 
 def _with_facts(engine: SessionEngine, movie: Movie, words: str) -> str:
@@ -55,6 +71,12 @@ def in_common(movie: Movie, other: Movie, most: int = 3) -> list[str]:
     return list(dict.fromkeys(one for mine, theirs in zip(*facts) for one in mine if one in theirs))[:most]
 
 
+def compared(movie: Movie, other: Movie, n_nearer: int, n_movies: int) -> str:
+    """Return how similar two movies are: what they share, and how many movies are nearer to the first."""
+    shared = ", ".join(in_common(movie, other)) or "no genre, no people"
+    return f"{movie} and {other} share {shared}; {n_nearer:,} of {n_movies:,} movies are more like {movie.title}"
+
+
 def description(movie: Movie) -> str:
     """Return genres, director, and as many sentences of the overview as fit in one line."""
     facts = " by ".join(filter(None, (", ".join(movie.genres), movie.director))) or "genre unknown"
@@ -66,20 +88,21 @@ def description(movie: Movie) -> str:
     return f"{facts}: {cut(told, MOST_LETTERS)}" if told else facts
 
 
-def answer(engine: SessionEngine, movie: Movie, kind: str, reasons: Sequence[Reason]) -> str:
-    """Return the answer to a question about `movie`: why, director, cast, about, year, rating, genre."""
-    stars = f"{movie.mean_rating:.1f} of 5 stars from {movie.n_ratings:,} people" if movie.n_ratings else ""
+def answer(movie: Movie, kind: str, why: str) -> str:
+    """Return the answer to a question about `movie`: why, director, cast, about, year, rating, genre, language."""
     answers = {
-        "why": because(engine, movie, reasons) or "nothing in particular: it is the nearest that is left",
+        "why": why,
         "director": movie.director and f"directed by {movie.director}",
         "cast": movie.cast and f"with {', '.join(movie.cast)}",
         "year": movie.year and f"of {movie.year}",
-        "rating": stars,
+        "rating": stars(movie),
         "genre": ", ".join((*movie.genres, *movie.tone)),
         "language": SPOKEN.get(movie.original_language, movie.original_language),
         "about": description(movie),
+        "length": "running times are not in the data",
+        "where": "where a movie can be seen is not in the data",
     }
-    return f"{movie}: {answers.get(kind) or 'not known here'}"
+    return f"{movie}: {answers[kind] or f'its {kind} is not in the data'}"
 
 
 def checked(sentence: str, known: Iterable[Movie], is_title: Callable[[str], bool]) -> str:
