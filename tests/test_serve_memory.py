@@ -47,3 +47,26 @@ def test_who_comes_back_after_a_deletion_elsewhere_is_new_everywhere(both):
     said = here("POST", "/chat/lee", {"message": "more like the second"})
     assert old[1]["title"] not in said.text
     assert here.ok("GET", "/users/lee/export")["profile"]["favorites"] == []
+
+
+def test_a_message_is_kept_whole_or_not_at_all(both, monkeypatch):
+    here, _ = both
+    chat(here, "I loved Alien")
+    before = here.ok("GET", "/users/lee/export")
+    with monkeypatch.context() as broken:
+        broken.setattr("recommender.serve.database.Database.save_profile", lambda *_: 1 / 0)
+        assert here("POST", "/chat/lee", {"message": "I loved Heat, no horror"}).status_code == 500
+    assert here.ok("GET", "/users/lee/export") == before
+    chat(here, "I loved Heat, no horror")
+    assert here.ok("GET", "/users/lee/export")["chat"]["n_messages"] == 2
+
+
+def test_what_leaves_the_watchlist_leaves_that_of_the_chat(both):
+    here, _ = both
+    chat(here, "I loved Heat, and I want to see Alien later")
+    session = here.ok("POST", "/sessions", {"user_id": "lee"})
+    (alien,) = session["watchlist"]
+    given = {"movie_id": alien["movie_id"], "answer": "skip"}
+    here.ok("POST", f"/sessions/{session['session_id']}/answer", given)
+    chat(here, "something with robots")
+    assert here.ok("GET", "/users/lee/export")["chat"]["watchlist"] == []

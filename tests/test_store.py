@@ -164,7 +164,7 @@ def test_killed_in_the_middle_of_turns_nothing_is_lost_that_was_answered(tmp_pat
             assert (*memory.answers,) == memory.seen == (*range(memory.n_messages),)
             if answered := memory.n_messages:
                 np.testing.assert_allclose(memory.vector, after_turns(answered), atol=1e-5)
-            assert store._do("PRAGMA integrity_check") == [("ok",)]
+            assert store.do("PRAGMA integrity_check") == [("ok",)]
     assert answered > n_kills
     assert 0 < middles < n_kills, "some were killed before Bob was forgotten, some not"
     with Store(path) as store:
@@ -229,7 +229,7 @@ def test_no_byte_of_a_person_is_left_after_forgetting(tmp_path):
         for content in (content_of(path), path.read_bytes()):
             assert not any(mark in content for mark in marks)
         assert not path.with_name("a.db-wal").stat().st_size
-        assert store._do("PRAGMA freelist_count") == [(0,)], "the file shrinks"
+        assert store.do("PRAGMA freelist_count") == [(0,)], "the file shrinks"
         assert store.users() == other.users() == ["Bob"]
         assert store.load("Bob") == bob
         assert not store.forget("Annabel")
@@ -240,7 +240,7 @@ def test_forgetting_says_so_when_a_reader_keeps_bytes_and_can_be_repeated(tmp_pa
     path = tmp_path / "a.db"
     with Store(path, wait=0) as store, Store(path) as reader:
         store.save("Annabel", ANN)
-        reader._do("BEGIN")
+        reader.do("BEGIN")
         assert reader.users() == ["Annabel"]
         assert "forget Annabel again" in refusal(store.forget, "Annabel")
         reader._file.rollback()
@@ -324,7 +324,7 @@ def test_a_full_disk_costs_the_turn_only(tmp_path):
         assert same(store.load("Ann"), known._replace(n_messages=3))
         store.save("Ann", big)
         assert store.load("Ann") == big
-        store._do("PRAGMA max_page_count = 1")  # as if the disk ended here
+        store.do("PRAGMA max_page_count = 1")  # as if the disk ended here
         assert "full" in refusal(store.save, "Ann", Remembered(seen=tuple(range(300_000))))
         assert store.load("Ann") == big
 

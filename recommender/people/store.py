@@ -73,6 +73,10 @@ class ConflictError(ArtifactError):
     """Another process has stored something of the same person since it was loaded: load it again."""
 
 
+class BusyError(ArtifactError):
+    """Another process or thread is writing."""
+
+
 class Store(contextlib.AbstractContextManager):
     """The memory of all people of one file; a context manager, for one thread.
 
@@ -89,29 +93,27 @@ class Store(contextlib.AbstractContextManager):
             if not self.path.exists():  # never open and close it while SQLite has it open, which loses its locks
                 self.path.touch(0o600)  # for nobody else to read
             self._file = sqlite3.connect(self.path, timeout=wait, isolation_level=None)
-            with self._file:
-                self._do("BEGIN IMMEDIATE")
-                if not (self._do("SELECT 1 FROM sqlite_master") or self.path.stat().st_size % 512):
-                    self._do("CREATE TABLE people (name TEXT PRIMARY KEY, content TEXT, checksum INTEGER)")
-                    self._do(f"PRAGMA application_id = {_FORMAT}")
-                elif self._do("PRAGMA application_id") != [(_FORMAT,)]:
+        if self.do("PRAGMA application_id") != [(_FORMAT,)]:
+            with self.writing():
+                if not (self.do("SELECT 1 FROM sqlite_master") or self.path.stat().st_size % 512):
+                    self.do("CREATE TABLE people (name TEXT PRIMARY KEY, content TEXT, checksum INTEGER)")
+                    self.do(f"PRAGMA application_id = {_FORMAT}")
+                elif self.do("PRAGMA application_id") != [(_FORMAT,)]:
                     raise ArtifactError(f"{self.path} is damaged, of another program or a later tastevec: give another")
-            for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = FULL", "journal_mode = WAL"):
-                with contextlib.suppress(sqlite3.OperationalError):  # another process sets the mode
-                    self._do(f"PRAGMA {setting}")
+        for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = FULL", "journal_mode = WAL"):
+            with contextlib.suppress(BusyError):  # another process sets the mode
+                self.do(f"PRAGMA {setting}")
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def users(self) -> list[str]:
         """Return the names of the people, sorted."""
-        with self._explained():
-            return [name for (name,) in self._do("SELECT name FROM people ORDER BY name")]
+        return [name for (name,) in self.do("SELECT name FROM people ORDER BY name")]
 
     def load(self, user: str) -> Optional[Remembered]:
         """Return what is remembered of a person, or None."""
-        with self._explained():
-            memory, self._known[user] = self._find(user)
+        memory, self._known[user] = self._find(user)
         return memory
 
     def save(self, user: str, memory: Remembered) -> None:
@@ -125,11 +127,10 @@ class Store(contextlib.AbstractContextManager):
         texts = memory.texts if self.keep_text else ()
         stored = (*memory[:3], [*memory.answers.items()], *memory[4:6], texts, memory.refused)
         content = json.dumps(stored, default=lambda value: value.tolist())
-        with self._explained(), self._file:
-            self._do("BEGIN IMMEDIATE")
+        with self.writing():
             if self._find(user)[1] != self._known.get(user):
                 raise ConflictError(f"another process has changed what is remembered of {user}: load it again")
-            self._do("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", user, content, _checksum(user, content))
+            self.do("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", user, content, _checksum(user, content))
         self._known[user] = _checksum(user, content)
 
     def forget(self, user: str) -> bool:
@@ -138,30 +139,42 @@ class Store(contextlib.AbstractContextManager):
         After an error or a kill, forget again: the bytes go even where the name is gone.
         """
         found = user in self.users()
-        with self._explained():
-            self._do("DELETE FROM people WHERE name = ?", user if found else "")
-            self._known.pop(user, None)
-            self._do("VACUUM")
-            if self._do("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
-                raise ArtifactError(f"another process is reading {self.path}: end it, and forget {user} again")
+        self.do("DELETE FROM people WHERE name = ?", user if found else "")
+        self._known.pop(user, None)
+        self.do("VACUUM")
+        if self.do("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+            raise ArtifactError(f"another process is reading {self.path}: end it, and forget {user} again")
         return found
+
+    def do(self, statement: str, *values: object) -> list[Any]:
+        """Return the rows of a statement of SQL."""
+        with self._explained():
+            return self._file.execute(statement, values).fetchall()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the file against other writers, for changes that belong together; an error takes all of them back."""
+        if self._file.in_transaction:
+            yield
+            return
+        with self._explained():
+            self._file.execute("BEGIN IMMEDIATE")
+            with self._file:
+                yield
 
     def _find(self, user: str) -> tuple[Optional[Remembered], Optional[int]]:
         """Return what is remembered of a person and its checksum, or None twice."""
         if not (isinstance(user, str) and user.isprintable() and 0 < len(user) <= 100):
             raise ChoiceError(f"name of a person {shown(user)}: give 1 to 100 printable characters")
-        for content, checksum in self._do("SELECT content, checksum FROM people WHERE name = ?", user):
+        for content, checksum in self.do("SELECT content, checksum FROM people WHERE name = ?", user):
             if checksum != _checksum(user, content):
                 raise ArtifactError(f"what {self.path} remembers of {user} is damaged: forget {user}")
             vector, identity, n_messages, answers, *lists = json.loads(content)
             taste = vector and np.array(vector, dtype=np.float32), identity and Identity(*identity)
             return Remembered(*taste, n_messages, dict(answers), *map(tuple, lists)), checksum
-        if self._do("PRAGMA integrity_check") != [("ok",)]:  # or the name is there, and not found
+        if self.do("PRAGMA integrity_check") != [("ok",)]:  # or the name is there, and not found
             raise ArtifactError(f"{self.path} is damaged: give another file")
         return None, None
-
-    def _do(self, statement: str, *values: object) -> list[Any]:
-        return self._file.execute(statement, values).fetchall()
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -169,7 +182,8 @@ class Store(contextlib.AbstractContextManager):
         try:
             yield
         except (sqlite3.Error, OSError, UnicodeError) as error:
-            raise ArtifactError(f"{self.path} cannot be used ({error}): mend that, or give another file") from None
+            kind = BusyError if "is locked" in str(error) else ArtifactError
+            raise kind(f"{self.path} cannot be used ({error}): mend that, or give another file") from None
 
 
 def _checksum(user: str, content: str) -> int:

@@ -19,11 +19,12 @@ from ..data.errors import ChoiceError, shown
 from ..learn import registry
 from ..models import POPULARITY
 from ..people.imported import EMPTY
+from ..people.store import BusyError
 from ..session.policy import MovieFilter, genre_columns
 from ..session.profiles import state_of
 from ..session.state import LATER, Event, SessionState, Utterance
 from . import shapes
-from .database import Busy, Saved
+from .database import Saved
 from .parts import Json, Parts, caller, check, endpoint
 from .problems import Conflict, Unknown
 
@@ -154,7 +155,7 @@ class Api:
         if person:
             check(request, person)
         owner = owner_of(request, person)
-        if self.database.n_sessions(owner) >= self.parts.limits.sessions:
+        if len(self.database.owned_by(owner)) >= self.parts.limits.sessions:
             raise HTTPException(
                 429, f"you have {self.parts.limits.sessions} sessions: go on with one of GET /sessions, or delete one"
             )
@@ -225,7 +226,7 @@ class Api:
         try:
             with self.database.at_once():
                 return work()
-        except Busy:
+        except BusyError:
             return await run_in_threadpool(work)
 
     def stepped(self, request: Request, session_id: str, step: Callable[[SessionState], SessionState]) -> Response:

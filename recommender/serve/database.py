@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from ..data.errors import ArtifactError
 from ..people.store import Store
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, owner TEXT, person TEXT, version INTEGER, content TEXT);
 CREATE INDEX IF NOT EXISTS sessions_of ON sessions (owner);
 CREATE INDEX IF NOT EXISTS sessions_with ON sessions (person);
-CREATE TABLE IF NOT EXISTS profiles (person TEXT PRIMARY KEY, content TEXT);
+CREATE TABLE IF NOT EXISTS profiles (person TEXT PRIMARY KEY, content TEXT)
 """
 _WAIT = 10  # seconds, for another writer
 
@@ -37,10 +35,6 @@ class Saved(NamedTuple):
     content: dict[str, Any]
 
 
-class Busy(ArtifactError):
-    """Another process or thread is writing."""
-
-
 class Database:
     """The file, through one connection for each thread.
 
@@ -48,25 +42,23 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        with Store(path):  # makes the file, or refuses that of another program
-            pass
-        self._local = threading.local()
-        with self._explained():
-            self._file.executescript(_TABLES)
+        self.path, self._local = path, threading.local()
+        for statement in _TABLES.split(";"):
+            self._do(statement)
 
     @property
-    def _file(self) -> sqlite3.Connection:
-        if not hasattr(self._local, "file"):
-            self._local.file = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
-            for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL", "cache_size = -256"):
-                self._local.file.execute(f"PRAGMA {setting}")
-        file: sqlite3.Connection = self._local.file
-        return file
+    def store(self) -> Store:
+        """The connection of this thread; `store.writing()` holds the file for what is read and then written."""
+        if not hasattr(self._local, "store"):
+            self._local.store = Store(self.path, wait=_WAIT)
+            for setting in ("synchronous = NORMAL", "cache_size = -256"):
+                self._local.store.do(f"PRAGMA {setting}")
+        store: Store = self._local.store
+        return store
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raise `Busy` in this thread rather than wait for another writer."""
+        """Raise `BusyError` in this thread rather than wait for another writer."""
         self._do("PRAGMA busy_timeout = 0")
         try:
             yield
@@ -75,16 +67,18 @@ class Database:
 
     def session(self, id_: str) -> Optional[Saved]:
         """Return a session, None if there is none."""
-        found = self._do("SELECT * FROM sessions WHERE id = ?", id_)
-        return _saved(found[0]) if found else None
+        return next(iter(self._sessions("id = ?", id_)), None)
 
     def sessions_of(self, person: str) -> list[Saved]:
         """Return the sessions of a person, oldest first."""
-        return [*map(_saved, self._do("SELECT * FROM sessions WHERE person = ? ORDER BY rowid", person))]
+        return self._sessions("person = ? ORDER BY rowid", person)
 
-    def n_sessions(self, owner: Optional[str] = None) -> int:
-        where, given = ("", ()) if owner is None else (" WHERE owner = ?", (owner,))
-        return int(self._do(f"SELECT COUNT(*) FROM sessions{where}", *given)[0][0])
+    def _sessions(self, where: str, value: str) -> list[Saved]:
+        found = self._do(f"SELECT * FROM sessions WHERE {where}", value)
+        return [Saved._make((*others, json.loads(content))) for *others, content in found]
+
+    def n_sessions(self) -> int:
+        return int(self._do("SELECT COUNT(*) FROM sessions")[0][0])
 
     def owned_by(self, owner: str) -> list[tuple[str, Optional[str]]]:
         """Return ids and persons of the sessions that count for an owner, oldest first."""
@@ -106,44 +100,21 @@ class Database:
         found = self._do("SELECT content FROM profiles WHERE person = ?", person)
         return json.loads(found[0][0]) if found else None
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the file against other writers, for what is read and then written; an error takes all of it back."""
-        with self._explained():
-            self._file.execute("BEGIN IMMEDIATE")
-            with self._file:
-                yield
-
     def save_profile(self, person: str, profile: dict[str, Any]) -> None:
         self._do("INSERT OR REPLACE INTO profiles VALUES (?, ?)", person, _text(profile))
 
     def forget(self, person: str) -> bool:
         """Delete all of a person, down to the bytes in the file; return whether there was anything."""
-        with self.writing():
+        with self.store.writing():
             n = sum(self._change(f"DELETE FROM {table} WHERE person = ?", person) for table in ("sessions", "profiles"))
-        with Store(self.path) as chats:
-            return chats.forget(person) or n > 0
+        return self.store.forget(person) or n > 0
 
     def _do(self, statement: str, *values: object) -> list[Any]:
-        with self._explained():
-            return self._file.execute(statement, values).fetchall()
+        return self.store.do(statement, *values)
 
     def _change(self, statement: str, *values: object) -> int:
-        with self._explained():
-            return self._file.execute(statement, values).rowcount
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            kind = Busy if "is locked" in str(error) else ArtifactError
-            raise kind(f"{self.path} cannot be used ({error}): mend that, or give another --store") from None
-
-
-def _saved(row: tuple[Any, ...]) -> Saved:
-    id_, owner, person, version, content = row
-    return Saved(id_, owner, person, version, json.loads(content))
+        self._do(statement, *values)
+        return int(self._do("SELECT changes()")[0][0])
 
 
 def _text(content: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ from ..facade import Recommender
 from ..people.exports import Entry, read_export
 from ..people.imported import EMPTY, answer_of, missed_entries, with_films
 from ..people.matching import APPLIED, BY_ID, GUESS, MISSED, Film, Matcher
-from ..people.store import ConflictError, Remembered, Store
+from ..people.store import ConflictError, Remembered
 from ..session.profiles import export_lists, state_of
 from ..session.state import FAVORITE, LATER, SEEN
 from .database import Database, Saved
@@ -56,7 +56,7 @@ class People:
 
     def add(self, person: str) -> None:
         """Make a person; raises `Conflict` for one that is there."""
-        with self.database.writing():
+        with self.database.store.writing():
             if self.in_data(person) or self.database.profile(person) is not None:
                 raise Conflict(f"user {person} is there already: choose another user_id")
             self.database.save_profile(person, EMPTY)
@@ -95,7 +95,7 @@ class People:
 
     def rate(self, person: str, ratings: list[tuple[int, float, str]]) -> Profile:
         """Store ratings, and return the profile with them; raises `Nobody`."""
-        with self.database.writing():
+        with self.database.store.writing():
             stored = self.database.profile(person)
             if stored is None and not self.in_data(person):
                 raise Nobody(f"no user {person}: make one with POST /users")
@@ -116,7 +116,7 @@ class People:
                 raise DataError(what.replace(f"{folder}/", "")) from None
         films = self._matcher.films(entries)
         if apply and person:
-            with self.database.writing():
+            with self.database.store.writing():
                 old = self.database.profile(person) or EMPTY
                 films = self._matcher.films([*missed_entries(old), *entries])
                 self.database.save_profile(person, with_films(old, films, self.catalog))
@@ -131,8 +131,7 @@ class People:
 
     def export(self, person: str) -> dict[str, Any]:
         """Return all that is kept of a person, and what the data hold; raises `Nobody`."""
-        with Store(self.database.path) as store:
-            memory = store.load(person)
+        memory = self.database.store.load(person)
         kept = self.database.sessions_of(person)
         profile = self._joined(person, self.database.profile(person), kept)
         if profile is None and memory is None:
@@ -168,31 +167,33 @@ class People:
         chat = self.chat
         if show and isinstance(chat.reranker, LLMReranker):
             chat = _with(chat, replace(chat.reranker, show=show))
-        with talk.lock, Store(self.database.path) as store:
+        with talk.lock:
             for _ in range(_MOST_TRIES):
                 with contextlib.suppress(ConflictError):  # another server was quicker: hear what that has stored
-                    return self._heard(chat, talk, store, person, message)
+                    return self._heard(chat, talk, person, message)
         raise Conflict(f"user {person} is talking elsewhere too: say it again")
 
-    def _heard(self, chat: Chat, talk: _Talk, store: Store, person: str, message: str) -> dict[str, Any]:
+    def _heard(self, chat: Chat, talk: _Talk, person: str, message: str) -> dict[str, Any]:
         """Return the answer to a message; only what it says of movies is kept, not what sessions or the data hold."""
-        known, profile = store.load(person), self.profile(person) or EMPTY
+        store, profile = self.database.store, self.profile(person) or EMPTY
+        known = store.load(person)
         if known is None or known.n_messages < talk.state.memory.n_messages:  # new, or deleted since
             known, talk.state = known or Remembered(), ChatState()
         answers = {**dict.fromkeys(profile["favorites"], FAVORITE), **dict(map(tuple, profile["answers"]))}
-        memory, before = known._replace(answers={**answers, **known.answers}), talk.state.memory
+        kept = {i: how for i, how in known.answers.items() if how != LATER or answers.get(i, how) == how}
+        memory, before = known._replace(answers={**answers, **kept}), talk.state.memory
         if (before.n_messages, dict(before.answers)) != (memory.n_messages, dict(memory.answers)):
             wishes = [fact for fact in talk.state.filters if fact.wanted]  # what is refused is remembered
             anew = chat.resume(memory)
             talk.state = anew._replace(shown=talk.state.shown, filters=(*anew.filters, *wishes))
         after, turn = chat.step(talk.state, message)
         said = {i: how for i, how in after.memory.answers.items() if memory.answers.get(i) != how}
-        own = {**known.answers, **said}
+        own = {**kept, **said}
         seen, later = (tuple(i for i in own if own[i] == kind) for kind in (SEEN, LATER))
-        store.save(person, after.memory._replace(answers=own, seen=seen, watchlist=later))
-        talk.state = after
-        with self.database.writing():
+        with store.writing():
+            store.save(person, after.memory._replace(answers=own, seen=seen, watchlist=later))
             self.database.save_profile(person, _also(self.database.profile(person) or EMPTY, said))
+        talk.state = after
         return turn.as_dict()
 
     def streamed(self, person: str, message: str, complain: Callable[[str], Any]) -> Iterator[bytes]:
