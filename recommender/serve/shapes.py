@@ -1,10 +1,12 @@
 """The values of the API: what requests may hold, and what answers look like."""
 
+# ruff: noqa: UP013 (a small shape is one line)
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from typing_extensions import TypedDict  # of typing in Python 3.12, for pydantic
 
 from ..data.errors import one_line
 from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
@@ -89,7 +91,7 @@ class Rating(Given):
     timestamp: Optional[Seconds] = None
 
 
-class ShortMovie(BaseModel):
+class ShortMovie(TypedDict):
     movie_id: int
     title: str
     year: Optional[int]
@@ -110,39 +112,32 @@ class FitMovie(Movie):
     fit: float
 
 
-class SimilarMovie(Movie):
-    similarity: float
-    by: str
-
-
 class NearMovie(Movie):
     similarity: float
+
+
+class SimilarMovie(NearMovie):
+    by: str
 
 
 class RankedMovie(Movie):
     score: float
 
 
-class Movies(BaseModel):
-    movies: list[Movie]
+Movies = TypedDict("Movies", {"movies": list[Movie]})
+FitMovies = TypedDict("FitMovies", {"movies": list[FitMovie], "read_as": str})
+SimilarMovies = TypedDict("SimilarMovies", {"movies": list[SimilarMovie]})
+Recommendations = TypedDict("Recommendations", {"user_id": str, "method": str, "recommendations": list[RankedMovie]})
+AnsweredMovie = TypedDict("AnsweredMovie", {"movie": ShortMovie, "answer": str})
+OwnSession = TypedDict("OwnSession", {"session_id": str, "user_id": Optional[str]})
+Sessions = TypedDict("Sessions", {"sessions": list[OwnSession]})
+Me = TypedDict("Me", {"user_id": Optional[str]})
+Made = TypedDict("Made", {"user_id": str, "token": Annotated[str, Field(description="shown this once")]})
+Kept = TypedDict("Kept", {"user_id": str, "n_ratings": int})
+Status = TypedDict("Status", {"status": str, "n_movies": int})
 
 
-class FitMovies(BaseModel):
-    movies: list[FitMovie]
-    read_as: str
-
-
-class SimilarMovies(BaseModel):
-    movies: list[SimilarMovie]
-
-
-class Recommendations(BaseModel):
-    user_id: str
-    method: str
-    recommendations: list[RankedMovie]
-
-
-class Because(BaseModel):
+class Because(TypedDict):
     kind: str
     text: str
     movie_id: Optional[int]
@@ -150,21 +145,7 @@ class Because(BaseModel):
     value: float
 
 
-class AnsweredMovie(BaseModel):
-    movie: ShortMovie
-    answer: str
-
-
-class OwnSession(BaseModel):
-    session_id: str
-    user_id: Optional[str]
-
-
-class Sessions(BaseModel):
-    sessions: list[OwnSession]
-
-
-class Session(BaseModel):
+class Session(TypedDict):
     """movie: on the table, null when none is left.  score: the sum of `because`, both only with why=true."""
 
     session_id: str
@@ -181,7 +162,7 @@ class Session(BaseModel):
     point: Optional[list[float]]
 
 
-class Explanation(BaseModel):
+class Explanation(TypedDict):
     movie: Movie
     recommendation_score: float
     explanation: str
@@ -189,7 +170,7 @@ class Explanation(BaseModel):
     because: list[Because]
 
 
-class Film(BaseModel):
+class Film(TypedDict):
     title: str
     year: Optional[int]
     movie: Optional[ShortMovie]
@@ -199,7 +180,7 @@ class MatchedFilm(Film):
     answer: str
 
 
-class Import(BaseModel):
+class Import(TypedDict):
     """matched: certain, and stored with apply=true.  guessed: perhaps `movie`, not stored.  applied: how many."""
 
     matched: list[MatchedFilm]
@@ -208,18 +189,14 @@ class Import(BaseModel):
     applied: int
 
 
-class Me(BaseModel):
-    user_id: Optional[str]
-
-
-class Export(BaseModel):
+class Export(TypedDict):
     user_id: str
     profile: Optional[dict[str, Any]]
     sessions: list[dict[str, Any]]
     chat: Optional[dict[str, Any]]
 
 
-class Suggestion(BaseModel):
+class Suggestion(TypedDict):
     movie_id: int
     title: str
     year: int
@@ -228,7 +205,7 @@ class Suggestion(BaseModel):
     about: str
 
 
-class Turn(BaseModel):
+class Turn(TypedDict):
     understood: str
     answer: str
     suggestions: list[Suggestion]
@@ -238,20 +215,3 @@ class Turn(BaseModel):
     tokens: int
     seconds: float
     note: str
-
-
-class Made(BaseModel):
-    """token: shown this once."""
-
-    user_id: str
-    token: str
-
-
-class Kept(BaseModel):
-    user_id: str
-    n_ratings: int
-
-
-class Status(BaseModel):
-    status: str
-    n_movies: int
