@@ -158,9 +158,8 @@ def read_inputs(arguments: argparse.Namespace) -> tuple[dict[str, Vectors], Opti
             read_people(ratings)
     others = {}
     if arguments.visual_url:
-        _say(
-            f"{fusion.VISUAL}: {len(movie_files(arguments.visual, MEDIA_TYPES)):,} pictures for {arguments.visual_url}"
-        )
+        n = len(movie_files(arguments.visual, MEDIA_TYPES))
+        _say(f"{fusion.VISUAL}: {n:,} pictures for {arguments.visual_url}")
     elif arguments.visual:
         others[fusion.VISUAL] = read_visual(arguments.visual, command.Progress("pictures", "files"))
     if arguments.audio:
@@ -184,14 +183,9 @@ def check_size(arguments: argparse.Namespace, with_users: bool) -> None:
     n_users, n_movies, _, n_ratings = (files[name]["shape"][0] for name in FILES[:4])
     n_ratings *= with_users
     data = SimpleNamespace(n_ratings=n_ratings, n_users=n_users * with_users, n_movies=n_movies, indptr=[0])
-    of_texts = n_movies * _SECONDS_A_TEXT.get(arguments.backend, 0.0)
-    k = arguments.dimension or 384
-
-    def takes(_: int) -> tuple[float, float]:
-        seconds, size = cost("users", data, k)
-        return seconds + of_texts, size
-
-    command.check_cost(arguments.backend, data, takes, instead="omit the users: --no-users")
+    seconds, size = cost("users", data, arguments.dimension or 384)
+    takes = seconds + n_movies * _SECONDS_A_TEXT.get(arguments.backend, 0.0), size
+    command.check_cost(arguments.backend, data, lambda _: takes, instead="omit the users: --no-users")
 
 
 def print_plan(generator: TasteEmbeddingGenerator) -> None:

@@ -135,10 +135,8 @@ def report(films: Sequence[Film], catalog: Catalog, kept: bool) -> None:
     print(f"matched {len(matched):,}: {rated:,} rated, {n_seen - rated:,} seen without a rating, {n_list:,} for later")
     if how:
         print(f"   {how}")
-    for name, meaning in (
-        (GUESS, "not imported; --corrections FILE.csv lists them"),
-        (MISSED, "kept in the profile" * kept),
-    ):
+    about_guesses = "not imported; --corrections FILE.csv lists them"
+    for name, meaning in ((GUESS, about_guesses), (MISSED, "kept in the profile" * kept)):
         those = [film for film in films if film.how == name]
         print(f"{name} {len(those):,}" + (f": {meaning}" if those and meaning else ""))
         for film in those[:MOST_LISTED]:

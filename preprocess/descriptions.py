@@ -118,7 +118,7 @@ def make_parser(module: str, description: str, output: str, base_url: str, rate:
     parser.add_argument("--limit", type=int, metavar="N", help="request at most N movies in this run")
     parser.add_common("threads", default=4, help="number of parallel requests (default: 4)")
     parser.add_argument(
-        "--rate", type=float, default=rate, metavar="N", help="requests per second (default: %(default)g)"
+        "--rate", type=float, default=rate, metavar="N", help=f"requests per second (default: {rate:g})"
     )
     parser.add_argument("--again", action="store_true", help="request again what was missing or unknown")
     parser.add_argument("--dry-run", action="store_true", help="print what would be requested, without requests")

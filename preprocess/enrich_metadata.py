@@ -19,7 +19,7 @@ from preprocess.answers import description_in
 from preprocess.descriptions import ask_all, make_parser, movies_left
 from recommender.cli import run
 from recommender.data.catalog import Movie
-from recommender.data.errors import SettingsError
+from recommender.data.errors import SettingsError, one_line
 from recommender.net.key import OPENAI_HOST, key_for
 from recommender.net.openai import chat
 from recommender.net.web import Client
@@ -36,20 +36,10 @@ TASK = (
 
 def messages_about(movie: Movie) -> list[dict[str, str]]:
     """Return the messages that ask about a movie."""
-    known = {
-        "title": _clean(movie.title, 200),
-        "year": movie.year or None,
-        "genres": list(movie.genres),
-        "director": _clean(movie.director, 100),
-        "cast": [_clean(name, 100) for name in movie.cast[:5]],
-    }
+    known = {"title": one_line(movie.title)[:200], "year": movie.year, "genres": list(movie.genres)}
+    known |= {"director": one_line(movie.director)[:100], "cast": [one_line(name)[:100] for name in movie.cast[:5]]}
     facts = json.dumps({name: value for name, value in known.items() if value}, ensure_ascii=False)
     return [{"role": "system", "content": TASK}, {"role": "user", "content": facts}]
-
-
-def _clean(text: str, longest: int) -> str:
-    """Return `text` in one line, without control characters, cut to `longest` characters."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:longest]
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

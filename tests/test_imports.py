@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from model import import_ratings, runsvd
-from recommender import cli, ranking
+from recommender import ranking
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError
 from recommender.people.exports import MAX_BYTES, Entry, read_export
 from recommender.people.imported import EMPTY, missed_entries, with_films
 from recommender.people.matching import Film, Matcher, key_of
 from recommender.session import profiles
+from tests.test_session_program import run as session_run
 from tests.tiny import make_processed
 
 HEAD = "Date,Name,Year,Letterboxd URI"
@@ -221,16 +220,7 @@ def processed(tmp_path_factory):
 
 
 def run(main, *flags: object, text: str = "") -> tuple[int, str, str]:
-    out, err, code, stdin = io.StringIO(), io.StringIO(), 0, sys.stdin
-    sys.stdin = io.StringIO(text)
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.run(lambda _: main([*map(str, flags)]))
-    except SystemExit as end:
-        code = int(end.code or 0)
-    finally:
-        sys.stdin = stdin
-    return code, out.getvalue(), err.getvalue()
+    return session_run(text, *flags, main=main, rule=[])
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -432,7 +422,6 @@ def test_import_preview_corrections_and_a_session_without_questions(tmp_path, pr
         "nothing was",
     ):
         assert said in out
-
     assert run(import_ratings.main, export, *flags, "--corrections", corrections)[0] == 0
     assert corrections.read_text().splitlines()[1:] == ["Gamma Primes,1982,3,Gamma (1982)", "Unheard Of,2024,,"]
     path = tmp_path / "profiles" / "ana.json"

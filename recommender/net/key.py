@@ -65,9 +65,7 @@ def key_for(url: str, variable: str = "") -> Optional[Key]:
     variable = variable or (OPENAI_VARIABLE if host == OPENAI_HOST else "")
     value = os.environ.get(variable, "").strip()
     if variable and not value:
-        raise SettingsError(
-            f"{variable} is not set: put the key for {host} into it, or give --base-url of a local server"
-        )
+        raise SettingsError(f"{variable} is not set: put the key for {host} into it, or give a local --base-url")
     return Key(value, variable) if value else None
 
 

@@ -134,10 +134,8 @@ def embed(
                 continue
             vectors, answered = np.stack(list(known.values())), True
             same = (vectors == vectors[0]).all()
-            alike = (alike if same and np.array_equal(vectors[0], last) else set()) | {
-                texts[i].casefold() for i in known
-            }
-            last = vectors[0] if same else np.zeros(0)
+            before = alike if same and np.array_equal(vectors[0], last) else set()
+            alike, last = before | {texts[i].casefold() for i in known}, vectors[0] if same else np.zeros(0)
             if same and len(alike) > 2:
                 raise client.unexpected({}, f"one vector for {len(alike)} different texts")
         except WebError as found:

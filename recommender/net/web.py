@@ -191,10 +191,9 @@ class Client:
         status, body = response.status_code, self._read(response)
         detail = hide(words_of(body), self.key)
         # llama.cpp says with a 500 that a text is "too large to process", which it is next time too.
-        lasting = (status == 429 and _QUOTA.search(body)) or (
-            status == 500 and re.search("(?i)too (large|long)", detail)
-        )
-        retryable = (status in (408, 429) or status >= 500) and not lasting
+        too_large = status == 500 and re.search("(?i)too (large|long)", detail)
+        retryable = (status in (408, 429) or status >= 500) and not too_large
+        retryable &= not (status == 429 and _QUOTA.search(body))
         variable = (self.key and self.key.variable) or "the variable that --key-variable names"
         place = hide(response.headers.get("Location", "").split("?")[0], self.key)
         remedy = _REMEDIES.get(status, "change the request").format(variable)

@@ -52,9 +52,7 @@ class UserVectorSettings:
     rating_threshold: float = setting(4.0, "minimum rating of a liked movie", 0.5, 5)
     min_movies: int = setting(3, "minimum number of liked movies with a vector", 1)
     n_last: int = setting(50, "weighted: number of latest ratings of a user that count", 1)
-    half_life_days: float = setting(
-        HALF_LIFE_DAYS, "weighted, temporal: the weight of a rating halves after this number of days", 0.01
-    )
+    half_life_days: float = setting(HALF_LIFE_DAYS, "weighted, temporal: days after which a weight halves", 0.01)
     alpha: float = setting(ALPHA, "weight of ratings when mixed with words", 0, 1)
 
     def __post_init__(self) -> None:

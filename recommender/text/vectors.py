@@ -180,10 +180,8 @@ def refuse_mismatch(folder: Path, stored: Identity, wanted: Identity) -> None:
     """Raise `ArtifactError`, with the difference, if vectors of `stored` and `wanted` are not comparable."""
     for name, old, new in zip(Identity._fields, stored, wanted):
         if old != new:
-            raise ArtifactError(
-                f"{folder} has vectors of {name} {old}, not {new}, which are not comparable: embed all movies again "
-                "with --force, or give another --output"
-            )
+            what = f"{folder} has vectors of {name} {old}, not {new}, which are not comparable"
+            raise ArtifactError(f"{what}: embed all movies again with --force, or give another --output")
 
 
 def fetch_vectors(url: str, sha256: str, folder: Path, say: Callable[[str], object] = str) -> VectorTable:

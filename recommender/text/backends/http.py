@@ -42,9 +42,7 @@ class HttpSettings:
 
     base_url: str = setting(f"https://{OPENAI_HOST}/v1", "http: address of the service, up to /v1")
     model: str = setting("text-embedding-3-large", "http: name of the model there")
-    key_variable: str = setting(
-        "", "http: environment variable that holds the key; empty: OPENAI_API_KEY at api.openai.com, else no key"
-    )
+    key_variable: str = setting("", "http: variable with the key; empty: OPENAI_API_KEY at api.openai.com, else none")
     dimensions: int = setting(0, "http: length of vectors to ask for; 0: as the model gives them", 0, 100_000)
     encoding: str = setting("float", "http: how numbers travel; base64 is faster", choices=("float", "base64"))
     batch_size: int = setting(64, "http: texts in one request", 1, 2048)
@@ -179,10 +177,9 @@ class HttpBackend(BaseEmbeddingBackend):
         self._names.update(names)
         for _, (vector,), now in self._send([probe]) if stored else ():
             if float(vector @ stored[text_hash(probe)]) < SAME_MODEL:
-                raise SettingsError(
-                    f"{self._host} gives other vectors for {self.settings.model!r} (it calls it {now!r}) than those in "
-                    f"{cache.path}: it is another model of the same name, so give another cache folder"
-                )
+                what = f"{self._host} gives other vectors for {self.settings.model!r} (it calls it {now!r}) than those"
+                remedy = "it is another model of the same name, so give another cache folder"
+                raise SettingsError(f"{what} in {cache.path}: {remedy}")
             self._names.add(now)
             if self._host not in hosts:
                 cache.store([probe], vector[None], self._host)
@@ -209,13 +206,9 @@ class HttpBackend(BaseEmbeddingBackend):
         from ...net.web import Client
 
         settings = self.settings
-        return Client(
-            settings.base_url,
-            self._key or key_for(settings.base_url, settings.key_variable),
-            timeout=settings.timeout,
-            attempts=settings.attempts,
-            say=lambda line: print(f"tastevec: {line}", file=sys.stderr, flush=True),
-        )
+        key = self._key or key_for(settings.base_url, settings.key_variable)
+        say = functools.partial(print, "tastevec:", file=sys.stderr, flush=True)
+        return Client(settings.base_url, key, timeout=settings.timeout, attempts=settings.attempts, say=say)
 
 
 def _positions(texts: Sequence[str]) -> dict[str, list[int]]:

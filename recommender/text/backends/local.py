@@ -50,9 +50,7 @@ class LocalSettings:
     fewest_texts: int = setting(2, "local: minimum number of texts with a feature", 1)
     most_texts: float = setting(0.2, "local: maximum share of texts with a feature", 0, 1)
     rarity: float = setting(1.0, "local: exponent of the inverse document frequency", 0, 10)
-    flattening: float = setting(
-        0.25, "local: exponent of the singular values; 1: all directions have equal weight", 0, 1
-    )
+    flattening: float = setting(0.25, "local: exponent of the singular values; 1: all directions count alike", 0, 1)
     title_weight: float = setting(1.5, "local: weight of a word of the title; of the plot: 1", 0)
     genres_weight: float = setting(1.0, "local: weight of a word of the genres", 0)
     cast_weight: float = setting(1.0, "local: weight of a name of the cast", 0)
@@ -61,8 +59,7 @@ class LocalSettings:
 
     def weights(self) -> dict[str, float]:
         """Return the weight of each line of a movie's text by name."""
-        lines = (self.title_weight, self.genres_weight, self.cast_weight, self.keywords_weight)
-        return dict(zip(("Title", "Genres", "Cast", "Keywords"), lines))
+        return {name: getattr(self, f"{name.lower()}_weight") for name in ("Title", "Genres", "Cast", "Keywords")}
 
 
 class LocalBackend(BaseEmbeddingBackend):
@@ -114,10 +111,8 @@ class LocalBackend(BaseEmbeddingBackend):
         kept = (n_holding >= some.fewest_texts) & (n_holding <= max(some.most_texts * n, 1))
         self.hashes, n_holding = hashes[kept], n_holding[kept]
         if not len(self.hashes):
-            raise DataError(
-                f"no word occurs in at least {some.fewest_texts} and at most {some.most_texts:.0%} of {n} texts: "
-                "give more texts, or a smaller fewest_texts"
-            )
+            what = f"no word occurs in at least {some.fewest_texts} and at most {some.most_texts:.0%} of {n} texts"
+            raise DataError(f"{what}: give more texts, or a smaller fewest_texts")
         self.idf = ((np.log((1 + n) / (1 + n_holding)) + 1) ** some.rarity).astype(np.float32)
         cells = [_known(keys, tf, self.hashes) for keys, tf in lines]
         rows = [tf * self.idf[columns] for columns, tf in cells]

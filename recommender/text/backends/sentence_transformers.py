@@ -52,13 +52,10 @@ class SentenceTransformersBackend(BaseEmbeddingBackend):
     def _load(self) -> Any:
         if self._model is None:
             try:
-                self._model = self._library.SentenceTransformer(
-                    self.settings.model, device=self.settings.device or None
-                )
+                device = self.settings.device or None
+                self._model = self._library.SentenceTransformer(self.settings.model, device=device)
             except (OSError, ValueError, RuntimeError) as error:  # what it raises for names, networks and devices
                 reason = " ".join(str(error).split())[:200]
-                raise ChoiceError(
-                    f"sentence-transformers cannot load {self.settings.model!r} ({reason}): "
-                    "check the name and the network, or give a folder that holds the model"
-                ) from None
+                what = f"sentence-transformers cannot load {self.settings.model!r} ({reason})"
+                raise ChoiceError(f"{what}: check the name and the network, or give a folder with the model") from None
         return self._model
