@@ -81,7 +81,7 @@ def write_lists(
 
             try:
                 step = BLOCK * engine.grain
-                blocks = (history.select(rows[low : low + step]) for low in range(done, len(rows), step))
+                blocks = (_of(history, rows[low : low + step]) for low in range(done, len(rows), step))
                 shared = (model, cells, path.suffix, n, at, allowed)
                 for lines in engine.map(lists_of, blocks, shared=shared):
                     file.write(lines)
@@ -102,6 +102,12 @@ def write_lists(
         flush(part)
         os.replace(part, path)
     return left
+
+
+def _of(history: Interactions, rows: np.ndarray) -> Interactions:
+    """Return the ratings of users, without a copy where their rows follow one another."""
+    in_order = np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
+    return history.block(rows[0], rows[0] + len(rows)) if in_order else history.select(rows)
 
 
 def lists_of(

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from recommender.learn import registry
 from recommender.learn.svd import SvdModel
 from recommender.linalg import engine as engines
 from recommender.linalg import randomized_svd
-from recommender.linalg.block_matrix import BlockMatrix
+from recommender.linalg.block_matrix import BlockMatrix, place_rows
 from recommender.linalg.engine import DaskEngine, Engine
 from recommender.linalg.sparse import SparseMatrix
 from recommender.session.gaussian import GaussianSettings
@@ -61,6 +62,10 @@ def parts(rng: np.random.Generator):
     return indptr, columns.astype(np.int32), full[rows, columns].astype(np.float32), COLUMNS
 
 
+def blocks_of(indptr, columns, values, n_columns, engine: Engine) -> BlockMatrix:
+    return BlockMatrix(*place_rows(indptr, columns, values, n_columns, engine), n_columns, engine)
+
+
 def check_products(A: BlockMatrix, whole: SparseMatrix, rng: np.random.Generator) -> None:
     X, Y = (rng.standard_normal((n, 7)).astype(np.float32) for n in (COLUMNS, ROWS))
     for ours, exact in (
@@ -84,6 +89,14 @@ def process_of(block: SparseMatrix) -> int:
     return os.getpid()
 
 
+def sum_and_file(array: np.ndarray) -> tuple[int, str]:
+    """Return the sum, and the name of the file that the array is mapped from; "" if it is none."""
+    whole = array
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    return int(array.sum()), Path(getattr(whole, "filename", "")).name
+
+
 def dies(value: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -102,7 +115,7 @@ def test_blocks_cover_all_rows_and_none_is_too_large(monkeypatch):
 def test_products_of_blocks_are_those_of_the_whole():
     rng = np.random.default_rng(0)
     given = parts(rng)
-    check_products(BlockMatrix(*given, Three()), SparseMatrix(*given), rng)
+    check_products(blocks_of(*given, Three()), SparseMatrix(*given), rng)
 
 
 @pytest.mark.parametrize("name", [name for name in registry.names() if registry.model_class(name).by_blocks])
@@ -148,7 +161,7 @@ def test_dask_missing_and_flags_that_do_not_go_together(monkeypatch):
 def test_products_on_dask_also_after_a_worker_died(mortal):
     rng = np.random.default_rng(1)
     given = parts(rng)
-    A, whole = BlockMatrix(*given, mortal), SparseMatrix(*given)
+    A, whole = blocks_of(*given, mortal), SparseMatrix(*given)
     assert len(A.blocks) == 2
     check_products(A, whole, rng)
     os.kill(mortal.sum(process_of, A.blocks[:1]), signal.SIGKILL)
@@ -161,6 +174,17 @@ def test_a_map_goes_on_when_a_worker_dies(mortal, tmp_path):
     assert list(mortal.map(dies_once, range(20), shared=shared)) == [value**2 for value in range(20)]
     assert (tmp_path / "died").exists()
     assert re.match(r"[12] workers, at most 0\.\d\d GB each of", mortal.memory())
+
+
+@pytest.mark.dev
+def test_workers_map_large_arrays_and_get_others_in_the_task(two, tmp_path, monkeypatch):
+    np.save(tmp_path / "stored.npy", numbers := np.arange(200_000))
+    mapped = np.asarray(np.load(tmp_path / "stored.npy", "c"))
+    given = [numbers[3:90_000], numbers[:10], numbers[1::2], mapped[7:90_000], mapped[::2]]
+    files = ["arrays", "", "", "stored.npy", ""]
+    assert list(two.map(sum_and_file, given)) == [(int(one.sum()), file) for one, file in zip(given, files)]
+    monkeypatch.setattr(two, "_seen", dict.fromkeys(two._seen, False))  # as workers on other machines
+    assert list(two.map(sum_and_file, given)) == [(int(one.sum()), "") for one in given]
 
 
 @pytest.mark.dev

@@ -25,9 +25,11 @@ from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.block_matrix import BlockMatrix
 from ..linalg.randomized_svd import BLOCK, PASSES, SVD, randomized_svd
+from ..linalg.sparse import SparseMatrix
 from .base import Ranker
 
 SIGNALS = ("binary", "ones", "centered", "weighted")
+STEP = 1 << 20  # ratings counted at once
 USERS = ("user_embeddings.npy", "user_map.json")  # files that a session need not read
 
 
@@ -67,13 +69,16 @@ class SvdModel(Ranker):
         if not np.isfinite(train.ratings).all():
             raise DataError("the ratings hold values that are not numbers: run python -m preprocess.setup again")
         settings = self.settings
-        self.movie_ids, self.user_ids_ = train.movie_ids, train.user_ids
-        self.movie_counts_, self.movie_means_ = train.movie_counts(), train.movie_means()
+        self.movie_ids, self.user_ids_, engine = train.movie_ids, train.user_ids, self.engine
         self.newest_ = np.array([train.times.max()])
-        indptr, movie_rows, values = train.indptr, train.movie_rows, self.values(train)
-        if not (keep := values != 0).all():  # a rating whose signal is 0 needs no cell
-            indptr, movie_rows, values = np.append(0, np.cumsum(keep))[indptr], movie_rows[keep], values[keep]
-        A = BlockMatrix(indptr, movie_rows, values, train.n_movies, self.engine)
+        bounds = engine.bounds(train.indptr)
+        people = engine.place(unchanged, [train.block(*users) for users in bounds])
+        counts, sums = engine.sum(totals, people)
+        self.movie_counts_, self.movie_means_ = counts.astype(np.int64), (sums / np.maximum(counts, 1)).astype("f4")
+        weights = SvdModel(**vars(settings))
+        weights.restore({"movie_counts": self.movie_counts_, "newest": self.newest_})
+        blocks = engine.place(signal_matrix, people, shared=(weights,))
+        A = BlockMatrix(blocks, bounds, train.n_movies, engine)
         rng = np.random.default_rng(settings.seed)
         factors = randomized_svd(A, settings.rank, rng, settings.passes, settings.block)
         self.singular_values_ = factors.s
@@ -119,3 +124,24 @@ class SvdModel(Ranker):
     def layout(self) -> dict[str, Sequence[str]]:
         whole = (*USERS, "movie_embeddings.npy", "movie_map.json", *self.optional)
         return {**dict.fromkeys(whole, ()), "svd_model.npz": ("singular_values", "movie_counts", "newest")}
+
+
+def unchanged(people: Interactions) -> Interactions:
+    return people
+
+
+def totals(people: Interactions) -> np.ndarray:
+    """Return how many ratings each movie has, and their sum, (2, n_movies) float64."""
+    found, n = np.zeros((2, people.n_movies)), people.n_movies
+    for low in range(0, people.n_ratings, STEP):  # bincount makes copies of what it reads
+        rows, ratings = people.movie_rows[low : low + STEP], people.ratings[low : low + STEP]
+        found += np.bincount(rows, minlength=n), np.bincount(rows, ratings, n)
+    return found
+
+
+def signal_matrix(people: Interactions, model: SvdModel) -> SparseMatrix:
+    """Return A for some people; `model` has the settings, the counts and the newest time of all."""
+    indptr, movie_rows, values = people.indptr, people.movie_rows, model.values(people)
+    if not (keep := values != 0).all():  # a rating whose signal is 0 needs no cell
+        indptr, movie_rows, values = np.append(0, np.cumsum(keep))[indptr], movie_rows[keep], values[keep]
+    return SparseMatrix(indptr, movie_rows, values, people.n_movies)

@@ -8,6 +8,8 @@ are added in another order: equal within float32.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .engine import Engine
@@ -20,15 +22,11 @@ class BlockMatrix:
     What enters and leaves a product is held here whole, (n_rows, b) and (n_columns, b).
     """
 
-    def __init__(
-        self, indptr: np.ndarray, columns: np.ndarray, values: np.ndarray, n_columns: int, engine: Engine
-    ) -> None:
-        self.shape, self.engine = (len(indptr) - 1, n_columns), engine
-        self._energy = float(np.dot(values, values))
-        self.bounds = engine.bounds(indptr)
-        cells = [slice(indptr[low], indptr[high]) for low, high in self.bounds]
-        rows = ([indptr[low : high + 1] - indptr[low] for low, high in self.bounds], [columns[part] for part in cells])
-        self.blocks = engine.place(SparseMatrix, *rows, [values[part] for part in cells], [n_columns] * len(cells))
+    def __init__(self, blocks: list[Any], bounds: list[tuple[int, int]], n_columns: int, engine: Engine) -> None:
+        """blocks: a `SparseMatrix` for the rows of each of `bounds`, as the engine's `place` returns them."""
+        self.shape, self.engine = (bounds[-1][1], n_columns), engine
+        self.bounds, self.blocks = bounds, blocks
+        self._energy = float(engine.sum(SparseMatrix.energy, blocks))
 
     def times(self, X: np.ndarray) -> np.ndarray:
         """Return A X, (n_rows, b) float32, for X (n_cols, b) float32."""
@@ -50,3 +48,14 @@ class BlockMatrix:
     def dense(self) -> np.ndarray:
         """Return A as one dense array, for small matrices and tests."""
         return np.concatenate(list(self.engine.map(SparseMatrix.dense, self.blocks)))
+
+
+def place_rows(
+    indptr: np.ndarray, columns: np.ndarray, values: np.ndarray, n_columns: int, engine: Engine
+) -> tuple[list[Any], list[tuple[int, int]]]:
+    """Return the blocks and bounds of a `BlockMatrix` of compressed rows, which are those of `SparseMatrix`."""
+    bounds = engine.bounds(indptr)
+    cells = [slice(indptr[low], indptr[high]) for low, high in bounds]
+    rows = [indptr[low : high + 1] - indptr[low] for low, high in bounds]
+    parts = [columns[part] for part in cells], [values[part] for part in cells]
+    return engine.place(SparseMatrix, rows, *parts, shared=(n_columns,)), bounds

@@ -1,14 +1,16 @@
 """Where blocks of people are worked on: one after another in this process, or all at once by the workers of Dask.
 
-    place(function, *columns)    the blocks: function applied to each row of the columns, kept where it was made
+    place(function, *columns)    the blocks: function applied to each row of the columns, kept where they were made
     map(function, *columns)      what function returns for each, in order
     sum(function, *columns)      the sum of that
 
 `columns` are lists of equal length, as of the builtin `map`; what `place` returned is one of them. `shared` follows as
 further arguments, the same for each. A kernel knows nothing of this: a loop over blocks is one machine, a map is many.
 
-Dask calls functions by name, so they stand at the top of a module that the workers can import. Blocks are sent inside
-the tasks that make them: when a worker dies, its blocks are made again by the others and nothing else is lost.
+Dask calls functions by name, so they stand at the top of a module that the workers can import. Tasks hold what their
+blocks are made of: when a worker dies, the others make its blocks again and nothing else is lost. A large array goes
+into the task as a place in a file, where all workers see that file, and a worker maps it: the file that it is mapped
+from here, or else a temporary one. Scheduler and this process then pass on names, not ratings.
 """
 
 from __future__ import annotations
@@ -16,17 +18,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import mmap
 import pickle
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional, Union
 
 import numpy as np
 
 from ..data.errors import ChoiceError, ServiceError
 
 BLOCK_ENTRIES = 50_000_000  # stored values in a block, at 16 bytes each in a matrix
+LARGE = 1 << 18  # bytes of an array that goes through a file
 AHEAD = 2  # results of `map` that a worker may be ahead of what was taken
 WAIT = 20  # seconds for a scheduler and its first worker
 EXTRA = "--engine dask needs Dask: pip install 'tastevec[scale]'"
@@ -50,9 +55,9 @@ class Engine:
         edges = np.unique([0, *cuts, len(indptr) - 1]).tolist()
         return list(zip(edges, edges[1:]))
 
-    def place(self, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
+    def place(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> list[Any]:
         """Return the blocks, which only this engine can read."""
-        return list(map(function, *columns))
+        return [function(*row, *shared) for row in zip(*columns)]
 
     def map(self, function: Callable[..., Any], *columns: Iterable[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield the results in order; a few are ahead of what was taken."""
@@ -77,8 +82,18 @@ class Engine:
         pass
 
 
+class Packed(NamedTuple):
+    """A value as bytes, and where its large arrays are: path, first byte and bytes of each."""
+
+    value: bytes
+    places: tuple[tuple[str, int, int], ...]
+
+
 class DaskEngine(Engine):
     """The workers behind a Dask scheduler; without an address those of a cluster of this machine's cores.
+
+    memory_limit: of each of these workers, in bytes or as "4GB"; by default they share what the machine has. One that
+    needs more is started anew.
 
     Raises `ChoiceError` where Dask is not installed, `ServiceError` for an address that does not answer, for a
     cluster without workers, and where one task has killed several workers.
@@ -86,29 +101,42 @@ class DaskEngine(Engine):
 
     grain = 16  # a task costs about 10 ms
 
-    def __init__(self, address: Optional[str] = None, n_workers: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        address: Optional[str] = None,
+        n_workers: Optional[int] = None,
+        memory_limit: Union[str, int] = "auto",
+    ) -> None:
         try:
             dask, self._distributed = importlib.import_module("dask"), importlib.import_module("distributed")
         except ModuleNotFoundError:
             raise ChoiceError(EXTRA) from None
-        # blocks travel inside tasks on purpose
-        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
-        self._cluster: Any = None
-        if address is None:
-            self._cluster = self._distributed.LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL"
-            )
-        try:
-            self._client = self._distributed.Client(address or self._cluster, timeout=WAIT)
-            self._client.wait_for_workers(1 if address else len(self._cluster.workers), timeout=WAIT)
-        except (OSError, ValueError, TimeoutError) as error:
-            start = "start one with dask scheduler and dask worker ADDRESS, or leave --scheduler out"
-            raise ServiceError(f"no Dask workers at {address}: {start}") from error
+        # Of what workers do beside the tasks: giving memory back at every chance, which costs a quarter of the time.
+        beside: dict[str, Any] = {"nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
+        beside |= {"worker.profile.enabled": False, "admin.large-graph-warning-threshold": "1TB"}  # of arrays in tasks
+        dask.config.set({f"distributed.{name}": value for name, value in beside.items()})
+        with contextlib.ExitStack() as stack:  # closed from the last to the first
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tastevec-"))
+            cluster: Any = None
+            if address is None:
+                one = {"threads_per_worker": 1, "memory_limit": memory_limit, "dashboard_address": ":0"}
+                cluster = self._distributed.LocalCluster(n_workers=n_workers, silence_logs="CRITICAL", **one)
+                stack.enter_context(cluster)
+            try:
+                self._client = stack.enter_context(self._distributed.Client(address or cluster, timeout=WAIT))
+                self._client.wait_for_workers(1 if address else len(cluster.workers), timeout=WAIT)
+            except (OSError, ValueError, TimeoutError) as error:
+                start = "start one with dask scheduler and dask worker ADDRESS, or leave --scheduler out"
+                raise ServiceError(f"no Dask workers at {address}: {start}") from error
+            self._file = stack.enter_context(open(Path(folder, "arrays"), "wb"))
+            self._close = stack.pop_all().close
         self.n_workers = len(self._workers())
+        self._seen: dict[str, bool] = {}  # whether all workers see a file
 
-    def place(self, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
-        workers, rows = self._workers(), enumerate(zip(*columns))  # in turns, or the first to be ready would keep most
-        return [self._submit(function, row, (), workers[at % len(workers)]) for at, row in rows]
+    def place(self, function: Callable[..., Any], *columns: Sequence[Any], shared: Sequence[Any] = ()) -> list[Any]:
+        common, workers = self._common(shared), self._workers()
+        rows = enumerate(zip(*columns))  # in turns, or the first to be ready would keep most
+        return [self._submit(function, row, common, workers[at % len(workers)]) for at, row in rows]
 
     def map(self, function: Callable[..., Any], *columns: Iterable[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
         common, waiting = self._common(shared), deque[Any]()
@@ -133,9 +161,7 @@ class DaskEngine(Engine):
         return f"{len(peaks)} workers, at most {max(peaks.values()):.2f} GB each of {limit / 1e9:.2f} allowed"
 
     def __exit__(self, *error: object) -> None:
-        self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        self._close()
 
     def _workers(self) -> list[str]:
         return list(self._client.scheduler_info(-1)["workers"])
@@ -147,12 +173,37 @@ class DaskEngine(Engine):
         futures = [value for value in row if isinstance(value, self._distributed.Future)]
         plain = [None if isinstance(value, self._distributed.Future) else value for value in row]
         where = {"workers": [worker], "allow_other_workers": True} if worker else {}
-        packed = pickle.dumps(plain, protocol=5)
-        return self._client.submit(_call, function, packed, len(futures), *futures, *common, pure=False, **where)
+        given = (self._packed(plain), len(futures), *futures, *common)
+        return self._client.submit(_call, function, *given, pure=False, **where)
 
     def _common(self, shared: Sequence[Any]) -> list[Any]:
         """Return the future of what all tasks share, so that it is sent once and passed on from worker to worker."""
-        return [self._client.submit(_same, pickle.dumps(shared, protocol=5), pure=False)] if shared else []
+        return [self._client.submit(_same, self._packed(shared), pure=False)] if shared else []
+
+    def _packed(self, value: Any) -> Packed:
+        places = []
+
+        def stays(buffer: pickle.PickleBuffer) -> bool:
+            cells = buffer.raw()
+            if cells.nbytes >= LARGE and (place := _mapped(cells.obj)) and self._sees(place[0]):
+                places.append((*place, cells.nbytes))
+            elif cells.nbytes >= LARGE and self._sees(self._file.name):
+                places.append((self._file.name, self._file.tell(), cells.nbytes))
+                self._file.write(cells)
+                self._file.write(bytes(-cells.nbytes % 64))  # the next one begins where numpy reads fast
+            else:
+                return True
+            return False
+
+        packed = pickle.dumps(value, protocol=5, buffer_callback=stays)
+        self._file.flush()
+        return Packed(packed, tuple(places))
+
+    def _sees(self, path: str) -> bool:
+        if path not in self._seen:
+            answers, own = self._client.run(_stamp, path, on_error="return").values(), _stamp(path)
+            self._seen[path] = own is not None and set(answers) == {own}
+        return self._seen[path]
 
     def _taken(self, future: Any) -> Any:
         try:
@@ -163,15 +214,40 @@ class DaskEngine(Engine):
             raise ServiceError(f"{error.allowed_failures + 1} workers died of the same block: {remedy}") from None
 
 
+def _mapped(array: Any) -> Optional[tuple[str, int]]:
+    """Return the path and the first byte of an array that is part of a mapped file."""
+    whole = array
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    if not isinstance(whole, np.memmap) or not isinstance(whole.base, mmap.mmap) or whole.filename is None:
+        return None
+    return str(Path(whole.filename).resolve()), whole.offset + array.ctypes.data - whole.ctypes.data
+
+
+def _stamp(path: str) -> Optional[tuple[int, int]]:
+    """Return what a file that has been replaced, or another of this name, would have different; None without a file."""
+    with contextlib.suppress(OSError):
+        about = Path(path).stat()
+        return about.st_size, about.st_mtime_ns
+    return None
+
+
 # Dask unpacks an array wherever it comes to lie, and numpy multiplies one at an odd address twenty times slower.
-# So what is sent is packed here, into one piece, and unpacked by the function below.
-_unpacked = functools.lru_cache(maxsize=1)(pickle.loads)
+# So what is sent is packed by the engine, into one piece, and unpacked here.
+@functools.lru_cache(maxsize=1)
+def _unpacked(packed: Packed) -> Any:
+    return _fresh(packed)
 
 
-def _call(function: Callable[..., Any], packed: bytes, n_futures: int, *more: Any) -> Any:
+def _fresh(packed: Packed) -> Any:
+    files = [np.memmap(path, np.uint8, "c", first, (n_bytes,)) for path, first, n_bytes in packed.places]
+    return pickle.loads(packed.value, buffers=files)
+
+
+def _call(function: Callable[..., Any], packed: Packed, n_futures: int, *more: Any) -> Any:
     """Return `function(*row, *shared)`; `more`: the values of the futures in the row, then what is shared, packed."""
     futures, shared = iter(more[:n_futures]), _unpacked(more[-1]) if len(more) > n_futures else ()
-    row = [next(futures) if value is None else value for value in pickle.loads(packed)]
+    row = [next(futures) if value is None else value for value in _fresh(packed)]
     return function(*row, *shared)
 
 

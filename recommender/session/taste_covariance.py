@@ -28,7 +28,7 @@ from ..data.catalog import Catalog
 from ..data.errors import DataError
 from ..data.interactions import LIKED, Interactions, grades
 from ..learn.features import pseudo_users
-from ..linalg.block_matrix import BlockMatrix
+from ..linalg.block_matrix import BlockMatrix, place_rows
 from ..linalg.engine import Engine
 from ..linalg.randomized_svd import randomized_svd
 from .gaussian import FILE, KIND, Gaussian, GaussianSettings
@@ -91,7 +91,8 @@ class CenteredMatrix(BlockMatrix):
         roots: np.ndarray,
         engine: Optional[Engine] = None,
     ) -> None:
-        super().__init__(*rows, len(means), engine or Engine())
+        engine = engine or Engine()
+        super().__init__(*place_rows(*rows, len(means), engine), len(means), engine)
         self.means, self.roots = means.astype(np.float32), roots.astype(np.float32)
 
     def times(self, X: np.ndarray) -> np.ndarray:
