@@ -23,7 +23,7 @@ from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError, shown
 from recommender.data.files import dump_json, exclusive, replace_file
 from recommender.data.raw.cells import whole_number, year_of
-from recommender.people import imported, matching
+from recommender.people import matching
 from recommender.people.exports import SEEN, WATCHLIST, decoded, read_export, table
 from recommender.people.matching import APPLIED, GUESS, MISSED, TV, Film, key_of
 from recommender.session import profiles
@@ -63,8 +63,8 @@ def import_into(path: Optional[Path], given: argparse.Namespace) -> None:
     """Read and match the files, say what was found, and write profile and corrections."""
     catalog = Catalog.load(given.processed)
     corrections = read_corrections(given.corrections, catalog) if given.corrections else {}
-    old = profiles.read_profile(path) if path and (path.exists() or not given.files) else imported.EMPTY
-    entries = imported.missed_entries(old)
+    old = profiles.read_profile(path) if path and (path.exists() or not given.files) else matching.EMPTY
+    entries = matching.missed_entries(old)
     for file in given.files:
         entries += read_export(file)
     ids = {key: row[2] for key, row in corrections.items() if row[2] is not None}
@@ -84,7 +84,7 @@ def import_into(path: Optional[Path], given: argparse.Namespace) -> None:
         remedy = "--by-name takes names without a year, " * bare + "--corrections FILE.csv lists them to correct"
         raise DataError(f"none of {len(films):,} films was matched: {remedy}")
     if path:
-        profile = imported.with_films(old, films, catalog)
+        profile = matching.with_films(old, films, catalog)
         with replace_file(path) as temporary:
             dump_json(profile, temporary)
         print(f"Saved as profile {path.stem}: start with python -m model.runsvd --profile {path.stem}")

@@ -2,8 +2,7 @@
 
 import pytest
 
-from preprocess.answers import description_in
-from preprocess.enrich_metadata import TASK, UNKNOWN
+from preprocess.enrich_metadata import TASK, UNKNOWN, description_in
 
 TEXT = "A quiet drama about a harbour town."
 AROUND = r"""<think>\n\n</think>\n\n@ ~ <thinking>I know it. <think>Do I?</think></thinking>@

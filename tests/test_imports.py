@@ -14,8 +14,7 @@ from recommender import ranking
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError
 from recommender.people.exports import MAX_BYTES, Entry, read_export
-from recommender.people.imported import EMPTY, missed_entries, with_films
-from recommender.people.matching import Film, Matcher, key_of
+from recommender.people.matching import EMPTY, Film, Matcher, key_of, missed_entries, with_films
 from recommender.session import profiles
 from tests.test_session_program import run as session_run
 from tests.tiny import make_processed

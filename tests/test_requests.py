@@ -171,7 +171,7 @@ def test_a_language_with_two_codes_is_one_fact():
 
 
 def test_no_two_tones_claim_one_phrase():
-    phrases = [phrase.strip() for name, (_, others) in TONES.items() for phrase in (name, *others.split(","))]
+    phrases = [phrase.strip() for name, others in TONES.items() for phrase in (name, *others.split(","))]
     assert len(phrases) == len(set(phrases))
     assert "" not in phrases
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess.answers import description_in
 from preprocess.descriptions import read_all
-from preprocess.enrich_metadata import TASK, UNKNOWN
+from preprocess.enrich_metadata import TASK, UNKNOWN, description_in
 from preprocess.fetch_tmdb_metadata import describe
 from recommender.data.catalog import Movie
 from recommender.net.openai import chat, read_embeddings

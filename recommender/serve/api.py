@@ -18,7 +18,7 @@ from starlette.responses import Response
 from ..data.errors import ChoiceError, shown
 from ..learn import registry
 from ..models import POPULARITY
-from ..people.imported import EMPTY
+from ..people.matching import EMPTY
 from ..people.store import BusyError
 from ..session.policy import MovieFilter, genre_columns
 from ..session.profiles import state_of

@@ -23,8 +23,7 @@ from ..chat.rerank import LLMReranker
 from ..data.errors import ArtifactError, DataError, TastevecError
 from ..facade import Recommender
 from ..people.exports import Entry, read_export
-from ..people.imported import EMPTY, answer_of, missed_entries, with_films
-from ..people.matching import APPLIED, BY_ID, GUESS, MISSED, Film, Matcher
+from ..people.matching import APPLIED, BY_ID, EMPTY, GUESS, MISSED, Film, Matcher, answer_of, missed_entries, with_films
 from ..people.store import ConflictError, Remembered
 from ..session.profiles import export_lists, state_of
 from ..session.state import FAVORITE, LATER, SEEN

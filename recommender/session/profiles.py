@@ -3,7 +3,7 @@
 Movies are stored by external id and words as text, so a profile remains valid for a rebuilt catalogue or model: movies
 that a catalogue lacks, and keys of later versions, are written back as they were. Choices are what the person set:
 filter, familiarity, learning rule, backend. Formats 1, without words, and 2, without choices, can still be read.
-What was imported (people/imported.py) adds `ratings`, as the person gave them, and `missed`.
+What was imported (people/matching.py) adds `ratings`, as the person gave them, and `missed`.
 """
 
 from __future__ import annotations

@@ -3,15 +3,7 @@
     embed_texts(texts) -> (n, d) float32, every row of length 1
 
 so the inner product of two rows is their cosine. A text without known content (for a bag of words: no known word) may
-give a row of zeros. The text of a movie:
-
-    Title: The Matrix (1999).
-    Genres: Action, Sci-Fi.
-    Plot: ....
-    Cast: Keanu Reeves, Laurence Fishburne.
-    Keywords: cyberpunk, dystopia.
-
-Unknown fields have no line. Every line ends with one full stop. A sentence model knows a movie better by three texts:
+give a row of zeros. A sentence model knows a movie better by three texts than by one (`movie_text`, `movie_parts`):
 
     D = normalise(u(text) + u(plot) + u("genres, keywords"))       u: vector of a text, of length 1; 0 for an empty text
 """
@@ -102,7 +94,7 @@ def check_texts(texts: Sequence[str]) -> Sequence[str]:
 
 
 def movie_text(movie: Movie) -> str:
-    """Return the text of a movie.
+    """Return the text of a movie: a line for each of `LINES` that is known, ended by one full stop.
 
     >>> print(movie_text(Movie(1, "Heat", 1995, ("Action", "Crime"), overview="A thief and a policeman.")))
     Title: Heat (1995).

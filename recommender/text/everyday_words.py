@@ -1,10 +1,9 @@
 """What people say for how a movie feels, for its genre, for where it comes from, and for its years.
 
 Plots do not tell that a movie is slow, or gentle, or frightening; the column `tone` of `movie_metadata.csv` does, with
-up to eight words for each movie that is known. `TONES`: word -> what it promises, and other words for it. `GENRES` and
-`PLACES` (of a language) hold other words for theirs, `SEVERAL` words for two genres at once; `SETTINGS` are patterns
-for places of movies in English; `GENRE_OF_TONE` stands in where a catalogue has no tones; `LACKING` are patterns for
-what the data do not hold.
+up to eight words for each movie that is known. `TONES`, `GENRES` and `PLACES` (of a language) hold other words for
+theirs, `SEVERAL` words for two genres at once; `SETTINGS` are patterns for places of movies in English;
+`GENRE_OF_TONE` stands in where a catalogue has no tones; `LACKING` are patterns for what the data do not hold.
 """
 
 from __future__ import annotations
@@ -12,56 +11,43 @@ from __future__ import annotations
 import re
 from typing import Optional
 
-TONES: dict[str, tuple[str, str]] = {
-    "slow": ("takes its time", "slow burn, slow paced, meditative, contemplative, unhurried"),
-    "fast": ("hardly pauses for breath", "fast paced, frantic"),
-    "tense": ("suspense for most of its length", "suspenseful, suspense, gripping, nail-biting, edge of your seat"),
-    "action-packed": ("fights, chases and stunts fill it", "lots of action, full of action"),
-    "dark": ("a grim subject, or a grim view of people", "grim, sinister, darker"),
-    "bleak": ("offers no hope", "depressing, hopeless, nihilistic, miserable, heavy"),
-    "sad": ("made to make you cry", "tearjerker, tear jerker, a good cry, make me cry, heartbreaking, tragic, cry"),
-    "melancholy": ("quietly wistful", "melancholic, wistful, bittersweet"),
-    "gentle": ("kind and calm; no great harm", "calm, soothing, cozy, cosy, comforting, relaxing, light, lighthearted"),
-    "feel-good": ("leaves you happier", "feelgood, heartwarming, uplifting, cheerful, happy"),
-    "inspiring": ("somebody wins against the odds", "inspirational, motivating, motivational, underdog"),
-    "funny": ("made to make you laugh", "hilarious, laugh, laugh out loud, funnier, humorous, humor, humour, funniest"),
-    "silly": ("slapstick, nonsense, parody", "slapstick, goofy, spoof, parody, dumb, stupid, absurd"),
-    "deadpan": ("dry humor with a straight face", "dry humor, dry humour, dry, understated"),
-    "crude": ("jokes about sex and bodies", "raunchy, gross-out, gross, vulgar, dirty jokes"),
-    "satirical": ("mocks a society, a trade or the powerful", "satire, satires, biting"),
-    "black humor": ("laughs at death and disaster", "black comedy, dark comedy, dark humor, black humour, dark humour"),
-    "quirky": ("odd people and odd manners", "offbeat, oddball, eccentric, unusual"),
-    "whimsical": ("fairy-tale wonder", "magical, charming, enchanting, fairy tale"),
-    "scary": ("made to frighten", "frightening, terrifying, scariest, good scares, jump scares, spooky"),
-    "creepy": ("unease and dread", "eerie, unsettling, unnerving, sense of dread"),
-    "disturbing": ("hard to watch", "shocking, harrowing, messed up"),
-    "violent": ("killing or beating is shown", "violence, brutal, bloody"),
-    "gory": ("blood and wounds are shown at length", "gore, blood, splatter, blood and guts"),
-    "romantic": ("a love story is at its center", "love story, love stories, date night, date movie"),
-    "erotic": ("desire and sex are at its center", "sexy, sex, steamy, nudity, sensual, sexual, sex scenes"),
-    "intimate": ("few people, seen close", "quiet, small scale, chamber piece, character study"),
-    "talky": ("carried by dialogue", "dialogue driven, lots of dialogue, conversations, witty"),
-    "wordless": ("hardly any dialogue", "no dialogue, little dialogue, without dialogue, without words"),
-    "ensemble": ("many leading characters", "ensemble cast, big cast, all-star cast, intersecting stories"),
-    "epic": ("a grand canvas", "sweeping, grand"),
-    "spectacular": ("images made to overwhelm", "visually stunning, stunning visuals, eye candy, breathtaking"),
-    "stylish": ("its look matters as much as its story", "stylized, stylised, slick, cool, gorgeous"),
-    "atmospheric": ("mood and place carry it", "moody, atmosphere, haunting"),
-    "gritty": ("rough and realistic", "realistic"),
-    "surreal": ("follows the logic of dreams", "dreamlike, dream like, bizarre, trippy, surrealist, psychedelic, "
-                "weird, strange"),
-    "mind-bending": ("plays with reality, time or memory", "mindbending, mindfuck, mind blowing, confusing"),
-    "twist": ("a late turn changes what came before", "twists, twist ending, plot twist, plot twists, surprise ending"),
-    "nonlinear": ("told out of order", "non linear, out of order, told backwards"),
-    "thought-provoking": ("leaves you with a question", "thought provoking, philosophical, intelligent"),
-    "psychological": ("happens mostly in somebody's head", "psychological drama, mind games"),
-    "political": ("about power, rights or government", "politics"),
-    "true story": ("real events or a real person", "true stories, true events, real events, biopic, biography"),
-    "nostalgic": ("looks back fondly", "nostalgia"),
-    "campy": ("so over the top that it is fun", "cheesy, so bad its good, b movie"),
-    "for children": ("for small children", "for kids, for a child, for my daughter, for my son"),
-    "for families": ("for adults and children together", "family movie, family film, family friendly, whole family, "
-                     "with my family, with my parents, with my kids"),
+TONES = {  # word -> other words for it
+    "slow": "slow burn, slow paced, meditative, contemplative, unhurried", "fast": "fast paced, frantic",
+    "tense": "suspenseful, suspense, gripping, nail-biting, edge of your seat",
+    "action-packed": "lots of action, full of action", "dark": "grim, sinister, darker",
+    "bleak": "depressing, hopeless, nihilistic, miserable, heavy",
+    "sad": "tearjerker, tear jerker, a good cry, make me cry, heartbreaking, tragic, cry",
+    "melancholy": "melancholic, wistful, bittersweet",
+    "gentle": "calm, soothing, cozy, cosy, comforting, relaxing, light, lighthearted",
+    "feel-good": "feelgood, heartwarming, uplifting, cheerful, happy",
+    "inspiring": "inspirational, motivating, motivational, underdog",
+    "funny": "hilarious, laugh, laugh out loud, funnier, humorous, humor, humour, funniest",
+    "silly": "slapstick, goofy, spoof, parody, dumb, stupid, absurd",
+    "deadpan": "dry humor, dry humour, dry, understated", "crude": "raunchy, gross-out, gross, vulgar, dirty jokes",
+    "satirical": "satire, satires, biting",
+    "black humor": "black comedy, dark comedy, dark humor, black humour, dark humour",
+    "quirky": "offbeat, oddball, eccentric, unusual", "whimsical": "magical, charming, enchanting, fairy tale",
+    "scary": "frightening, terrifying, scariest, good scares, jump scares, spooky",
+    "creepy": "eerie, unsettling, unnerving, sense of dread", "disturbing": "shocking, harrowing, messed up",
+    "violent": "violence, brutal, bloody", "gory": "gore, blood, splatter, blood and guts",
+    "romantic": "love story, love stories, date night, date movie",
+    "erotic": "sexy, sex, steamy, nudity, sensual, sexual, sex scenes",
+    "intimate": "quiet, small scale, chamber piece, character study",
+    "talky": "dialogue driven, lots of dialogue, conversations, witty",
+    "wordless": "no dialogue, little dialogue, without dialogue, without words",
+    "ensemble": "ensemble cast, big cast, all-star cast, intersecting stories", "epic": "sweeping, grand",
+    "spectacular": "visually stunning, stunning visuals, eye candy, breathtaking",
+    "stylish": "stylized, stylised, slick, cool, gorgeous", "atmospheric": "moody, atmosphere, haunting",
+    "gritty": "realistic", "surreal": "dreamlike, dream like, bizarre, trippy, surrealist, psychedelic, weird, strange",
+    "mind-bending": "mindbending, mindfuck, mind blowing, confusing",
+    "twist": "twists, twist ending, plot twist, plot twists, surprise ending",
+    "nonlinear": "non linear, out of order, told backwards",
+    "thought-provoking": "thought provoking, philosophical, intelligent",
+    "psychological": "psychological drama, mind games", "political": "politics",
+    "true story": "true stories, true events, real events, biopic, biography", "nostalgic": "nostalgia",
+    "campy": "cheesy, so bad its good, b movie", "for children": "for kids, for a child, for my daughter, for my son",
+    "for families": "family movie, family film, family friendly, whole family, with my family, with my parents, "
+        "with my kids",
 }  # fmt: skip
 
 GENRES = {
@@ -71,8 +57,7 @@ GENRES = {
     "Romance": "romances", "War": "war movie, war film, war movies, war films", "Mystery": "mysteries, whodunit",
     "Horror": "horrors", "Thriller": "thrillers", "Adventure": "adventures", "Drama": "dramas",
 }  # fmt: skip
-SEVERAL = {"romcom": ("Romance", "Comedy"), "rom com": ("Romance", "Comedy"), "romcoms": ("Romance", "Comedy")}
-SEVERAL.update({"romantic comedy": ("Romance", "Comedy"), "romantic comedies": ("Romance", "Comedy")})
+SEVERAL = dict.fromkeys(("romcom", "rom com", "romcoms", "romantic comedy", "romantic comedies"), ("Romance", "Comedy"))
 GENRE_OF_TONE = {"funny": "Comedy", "scary": "Horror", "for children": "Children", "for families": "Children"}
 GENRE_OF_TONE.update({"romantic": "Romance", "silly": "Comedy", "tense": "Thriller"})
 WITH_GENRE = {"funny"}  # the genre counts beside the tone

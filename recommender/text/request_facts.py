@@ -96,7 +96,7 @@ class FactIndex:
         self._add("black and white, b w", "color", "black and white", early | tells("black.and.white"))
         if "Animation" in genre_of:
             self._add("anime", "genre", "Animation", genre_of["Animation"])
-        for name, (_, others) in TONES.items():
+        for name, others in TONES.items():
             has_tone, of_genre = catalog.tones.get(name), genre_of.get(GENRE_OF_TONE.get(name, ""))
             if has_tone is not None:
                 self._add(f"{name}, {others}", "tone", name, has_tone)

@@ -14,7 +14,7 @@ from recommender import Recommender
 from recommender.data.interactions import LIKED
 from recommender.data.splits import load_all
 from recommender.evaluate.replay import make_folds
-from recommender.people import imported
+from recommender.people import matching
 from recommender.people.exports import Entry
 from recommender.people.matching import BY_ID, Film
 from recommender.session.engine import SessionEngine
@@ -39,7 +39,7 @@ def main() -> None:
     args = parser.parse_args()
     recommender = Recommender.load()
     data, catalog, policy = load_all(recommender.folder), recommender.catalog, recommender.policy
-    ways = {f"{n} favorites": n for n in (imported.N_FAVORITES, 0, 4, 20, 10**6)}
+    ways = {f"{n} favorites": n for n in (matching.N_FAVORITES, 0, 4, 20, 10**6)}
     unrated = {f"no ratings: all {answer}": answer for answer in (SEEN, LIKE, FAVORITE, SKIP)}
     found = {way: [] for way in (*ways, *unrated)}
     for fold in make_folds(data, catalog, 10, policy.n_favorites, (0,))[: args.folds]:
@@ -58,8 +58,8 @@ def main() -> None:
                 for i, (row, rating) in enumerate(lines[:n])
             ]
             for way in found:
-                imported.N_FAVORITES = ways.get(way, 0)
-                profile = imported.with_films(imported.EMPTY, films, catalog)
+                matching.N_FAVORITES = ways.get(way, 0)
+                profile = matching.with_films(matching.EMPTY, films, catalog)
                 profile = seen_as(unrated[way], profile) if way in unrated else profile
                 begin = time.perf_counter()
                 scores = engine.scores(state_of(profile, catalog))
