@@ -18,7 +18,7 @@ from recommender.learn.item_knn import ItemKnn
 from recommender.learn.stacker import N_BLEND, N_FEATURES, Stacker, cut, cut_lengths, features, standardized
 from recommender.linalg.engine import Engine
 
-from .tiny import DAY, random_ratings
+from .tiny import DAY, all_scores, random_ratings
 
 # three users, four movies
 TINY = Interactions.from_columns(
@@ -176,7 +176,7 @@ def test_scores_of_the_stacker_are_standardized_over_unseen_movies() -> None:
     data = random_ratings(5, 60, 30, days=30)
     model = Stacker()
     model.fit_parts(data)
-    scores = 4 * np.sinh(model.scores(data, np.arange(6), np.full(6, 31 * DAY)) / 4)
+    scores = 4 * np.sinh(all_scores(model, data, np.arange(6), np.full(6, 31 * DAY)) / 4)
     for line in range(6):
         unseen = np.setdiff1d(np.arange(30), data.movie_rows[data.row(line)])
         np.testing.assert_allclose(scores[line, unseen].mean(axis=0), 0, atol=1e-5)
@@ -203,7 +203,7 @@ def test_no_feature_of_the_stacker_changes_with_what_others_rate_later() -> None
     for part in (data, past):
         model = Stacker()
         model.fit_parts(part)
-        found.append(model.scores(past, rows, np.full(5, moment))[:, :, 6:10])
+        found.append(all_scores(model, past, rows, np.full(5, moment))[:, :, 6:10])
     np.testing.assert_allclose(*found, atol=1e-5)
 
 
@@ -212,7 +212,7 @@ def test_the_stacker_puts_all_its_candidates_before_the_rest_of_the_blend() -> N
     rows = np.arange(6)
     model = Stacker(candidates=5, networks=2, epochs=5).fit(data)
     scores = model.score(data, rows)
-    blend = model.scores(data, rows, data.times[data.indptr[rows + 1] - 1])[:, :, :N_BLEND].sum(axis=-1)
+    blend = all_scores(model, data, rows, data.times[data.indptr[rows + 1] - 1])[:, :, :N_BLEND].sum(axis=-1)
     for values in (scores, blend):
         mask_seen(values, data, rows)
     order = np.argsort(-blend, axis=1, kind="stable")

@@ -12,6 +12,7 @@ from recommender.data import artifacts
 from recommender.data.interactions import Interactions
 from recommender.data.splits import KIND, REMEDY
 from recommender.evaluate import run
+from recommender.learn.stacker import Stacker
 from recommender.learn.svd import SvdModel
 
 DAY = 86_400
@@ -79,3 +80,9 @@ def rank(make, case, n, checkpoint=None, progress=None) -> run.Ranking:
     options = run.Options(ks=(n,), checkpoint=checkpoint)
     options = options._replace(start_progress=lambda label: progress) if progress else options
     return run.rank(run.Spec("model", "model", make=lambda catalog: make()), case, None, options)
+
+
+def all_scores(stacker: Stacker, data: Interactions, rows: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the scores that a stacker gives its candidates where all movies are candidates, (B, n_movies, 10)."""
+    columns, _, scores = stacker.scores(data, rows, at, data.n_movies)
+    return scores[np.arange(len(rows))[:, None], np.argsort(columns, axis=1)]

@@ -81,6 +81,7 @@ class Trending(Ranker):
     faded_: np.ndarray  # (n_ratings,) float64, the same of 2^((time - first time) / half_life) for each like
     _span: tuple[Any, int, int] = (None, 0, 0)  # times_, and the first and the last of them
     _keys: tuple[Any, Any] = (None, None)  # times_, and its movie and time as one number
+    _today: tuple[Any, Any] = (None, None)  # times_, and what `_latest` gives after all of them
 
     @dataclass(frozen=True)
     class Settings:
@@ -105,16 +106,22 @@ class Trending(Ranker):
             self._span = (times, int(times.min()), int(times.max())) if len(times) else (times, 0, 0)
         return self._span[1:]
 
-    def _until(self, moment: int) -> np.ndarray:
-        """Return the place of each movie's latest rating before `moment`, (n_movies,); one less where it has none."""
-        origin, latest = self._ends()
-        if moment > latest:  # a request of today: nothing is to be searched
-            return self.starts_[1:] - 1
-        n_movies, far = len(self.movie_ids), np.int64(1 << 40)
+    def _found(self, moment: int) -> tuple[np.ndarray, ...]:
+        """Return what `_latest` does of each movie's latest rating before `moment`."""
+        (origin, latest), n_movies, far = self._ends(), len(self.movie_ids), np.int64(1 << 40)
+        if moment > latest:  # a request of today: nothing is to be searched, and the next one reads the same
+            if self._today[0] is not self.times_:
+                self._today = self.times_, self._latest(self.starts_[1:] - 1)
+            return self._today[1]
         if self._keys[0] is not self.times_:
             movies = np.repeat(np.arange(n_movies), np.diff(self.starts_))
             self._keys = self.times_, movies * far + self.times_ - origin
-        return np.searchsorted(self._keys[1], np.arange(n_movies) * far + max(moment - origin, 0)) - 1
+        return self._latest(np.searchsorted(self._keys[1], np.arange(n_movies) * far + max(moment - origin, 0)) - 1)
+
+    def _latest(self, last: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return which movies have ratings up to the places `last` (n_movies,), their sums there, their first times."""
+        some = last >= self.starts_[:-1]
+        return some, self.likes_[last[some]], self.faded_[last[some]], self.times_[self.starts_[:-1][some]]
 
     def before(self, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return, before each of `moments` (B,): faded likes, all likes, days since the first rating.
@@ -123,11 +130,11 @@ class Trending(Ranker):
         """
         faded, likes, age = (np.zeros((len(moments), len(self.movie_ids))) for _ in range(3))
         for line, moment in enumerate(moments):
-            since, last = max(moment - self._ends()[0], 0), self._until(moment)
-            some = last >= self.starts_[:-1]
-            likes[line, some] = self.likes_[last[some]]
-            faded[line, some] = self.faded_[last[some]] * 2.0 ** (-since / (self.settings.half_life_days * DAY))
-            age[line, some] = (moment - self.times_[self.starts_[:-1][some]]) / DAY
+            since = max(moment - self._ends()[0], 0)
+            some, n_liked, growth, first = self._found(moment)
+            likes[line, some] = n_liked
+            faded[line, some] = growth * 2.0 ** (-since / (self.settings.half_life_days * DAY))
+            age[line, some] = (moment - first) / DAY
         return faded, likes, age
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:

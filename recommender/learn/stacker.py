@@ -22,6 +22,7 @@ Source: Breiman, Stacked Regressions (1996), for weights learned on what the mod
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
@@ -32,7 +33,7 @@ from ..data.interactions import LIKED, Interactions
 from ..data.settings import setting
 from ..linalg.rows import top_n
 from . import ranking_network
-from .base import Ranker, best_unseen, last_times, mask_seen
+from .base import Ranker, best_unseen, last_times
 from .baselines import Trending
 from .content import Content
 from .directed_ease import DirectedEase
@@ -97,10 +98,10 @@ class Stacker(Ranker):
         some = train
         if train.n_users > chosen.people:
             some = train.select(np.sort(rng.choice(train.n_users, chosen.people, replace=False)))
-        cuts = cut_lengths(some, chosen.break_seconds, rng)
-        self._choose_ridges(*cut(some, cuts[1]))
-        rounds = [self._lists(some, lengths) for lengths in cuts]
-        lists, targets = (np.concatenate(part) for part in zip(*rounds))
+        first, second = (cut(some, lengths) for lengths in cut_lengths(some, chosen.break_seconds, rng))
+        self._choose_ridges(*second)
+        later = self._lists(*second, fitted=RIDGES)
+        lists, targets = map(np.concatenate, zip(self._lists(*first), later))
         blend = np.zeros(N_FEATURES, dtype=np.float32)
         blend[:N_BLEND] = 1 / N_BLEND
         networks = []
@@ -109,26 +110,29 @@ class Stacker(Ranker):
             network = ranking_network.start(blend, chosen.hidden, rng)
             networks.append(ranking_network.train(network, lists, targets, rng, chosen.epochs, chosen.rate, chosen.l2))
         self.W_, self.b_, self.v_, self.w_ = (np.stack(part) for part in zip(*networks))
+        del later, lists, targets
         self.fit_parts(train)
         self.progress(1, 1, "")
 
     def _choose_ridges(self, known: Interactions, following: Interactions) -> None:
-        """Take the ridges of `RIDGES` with which the parts, fitted on `known`, rank best what is liked next."""
+        """Fit the parts of `RIDGES` on `known`, with the ridges that rank best what is liked next."""
         liked = following.take(following.ratings >= LIKED)
         self._limit(known.n_movies)
-        found = []
+        chosen = []
         for name, ridges in RIDGES.items():
-            gains = []
+            model, found = self.parts[name], []
             for ridge in ridges:
                 self._step(f"ridge of {name}")
                 self._regularise(name, ridge)
-                gains.append(gain(self.parts[name].fit(known), known, liked))
-            found.append(ridges[int(np.argmax(gains))])
-            self._regularise(name, found[-1])
-        self.ridges_ = np.array(found)
+                found.append((gain(model.fit(known), known, liked), ridge, model.arrays()))
+            _, ridge, arrays = max(found, key=lambda one: one[0])  # of equal ones the first
+            model.restore(arrays)
+            self._regularise(name, ridge)
+            chosen.append(ridge)
+        self.ridges_ = np.array(chosen)
 
     def _step(self, what: str) -> None:
-        total = sum(map(len, RIDGES.values())) + 3 * len(self.parts) + 2 + self.settings.networks
+        total = sum(len(ridges) - 1 for ridges in RIDGES.values()) + 3 * len(self.parts) + 2 + self.settings.networks
         self._done = min(self._done + 1, total - 1)
         self.progress(self._done, total, what)
 
@@ -145,10 +149,8 @@ class Stacker(Ranker):
             return []
         size = sum(model.item_weights_.nbytes + model.item_columns_.nbytes for model in self.linear)
         lost = ", ".join(f"{1 - model.share_kept:.2%}" for model in self.linear)
-        lines = [
-            f"weights of movies on movies: the largest {chosen.weights:,} of each kept, {size / 1e6:,.0f} MB; "
-            f"lost of the squares of directed, exposure, ease: {lost}"
-        ]
+        sizes = f"the largest {chosen.weights:,} of each kept, {size / 1e6:,.0f} MB"
+        lines = [f"weights of movies on movies: {sizes}; lost of the squares of directed, exposure, ease: {lost}"]
         if n_movies > chosen.movies:
             few = n_movies - chosen.movies
             lines.append(f"such weights for the {chosen.movies:,} most rated movies; iALS ranks the other {few:,}")
@@ -162,25 +164,25 @@ class Stacker(Ranker):
         for name, ridge in zip(RIDGES, self.ridges_):
             self._regularise(name, ridge)
 
-    def fit_parts(self, train: Interactions) -> None:
-        """Fit the models beneath."""
+    def fit_parts(self, train: Interactions, fitted: Collection[str] = ()) -> None:
+        """Fit the models beneath but those that are `fitted` on the same data."""
         for name, model in self.parts.items():
-            self._step(name)
-            model.fit(train)
+            if name not in fitted:
+                self._step(name)
+                model.fit(train)
         self.covered_ = np.zeros(train.n_movies, dtype=bool)
         self.covered_[most_rated(train, self.linear[0].most)] = True
         self.years_ = release_years(self.catalog, train.movie_ids).astype(np.float32)
 
-    def _lists(self, train: Interactions, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _lists(self, known: Interactions, later: Interactions, fitted: Collection[str] = ()) -> tuple[np.ndarray, ...]:
         """Return features (n, candidates, N_FEATURES) and targets (n, candidates) of one round of cuts."""
-        known, following = cut(train, lengths)
-        liked = following.take(following.ratings >= LIKED)
+        liked = later.take(later.ratings >= LIKED)
         rows = np.flatnonzero((np.diff(known.indptr) > 0) & (np.diff(liked.indptr) > 0))
-        moments = following.times[following.indptr[rows]]
+        moments = later.times[later.indptr[rows]]
         if len(rows):
-            self.fit_parts(known)
+            self.fit_parts(known, fitted)
         self._step("lists")
-        n = min(self.settings.candidates, train.n_movies)
+        n = min(self.settings.candidates, known.n_movies)
         all_features = np.zeros((len(rows), n, N_FEATURES), dtype=np.float32)
         targets = np.zeros((len(rows), n), dtype=np.float32)
         for begin in range(0, len(rows), _BLOCK):
@@ -191,35 +193,36 @@ class Stacker(Ranker):
         found = targets.sum(axis=1)
         return all_features[found > 0], targets[found > 0] / found[found > 0, None]
 
-    def _candidates(
-        self, history: Interactions, rows: np.ndarray, at: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _candidates(self, history: Interactions, rows: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the candidates' columns (B, C), the blend of all movies (B, n_movies), the candidates' features."""
-        scores = self.scores(history, rows, at)
-        blend = scores[:, :, :N_BLEND].sum(axis=-1)
-        for line, row in enumerate(rows):  # seen movies behind all others, in their order
-            blend[line, history.movie_rows[history.row(row)]] -= 1000
-        columns = top_n(blend, self.settings.candidates)
-        chosen = np.take_along_axis(scores, columns[:, :, None], axis=1)
+        columns, blend, scores = self.scores(history, rows, at, self.settings.candidates)
         gap = np.maximum(at - last_times(history, rows), 0).astype(np.float64)  # seconds since the last known rating
-        return columns, blend, features(chosen, gap, np.diff(history.indptr)[rows])
+        return columns, blend, features(scores, gap, np.diff(history.indptr)[rows])
 
-    def scores(self, history: Interactions, user_rows: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Return (B, n_movies, 10) float32 in the order of `SCORES`, standardized over unseen movies.
+    def scores(self, history: Interactions, user_rows: np.ndarray, at: np.ndarray, n: int) -> tuple[np.ndarray, ...]:
+        """Return the columns of the n candidates (B, n), the blend of all movies (B, n_movies), and the candidates'
+        scores (B, n, 10) float32 in the order of `SCORES`, standardized over unseen movies.
 
-        Seen movies have values too, on the same scale. Nothing looks past the training data, nor, in the parts that
-        know time, past the moment `at`.
+        Seen movies come last, in their order. Nothing looks past the training data, nor, in the parts that know time,
+        past the moment `at`.
         """
         faded, likes, age = self.trending.before(at)
-        columns = [self.parts[name].score(history, user_rows, at) for name in SCORES[:6]]
+        values = [self.parts[name].score(history, user_rows, at) for name in SCORES[:6]]
         newness = np.exp(-np.maximum((1970 + at / YEAR)[:, None] - self.years_, 0) / 2)
-        columns += [np.log1p(10 * faded), np.log1p(likes), np.log1p(age), np.where(self.years_ > 0, newness, 0)]
-        unseen = np.zeros((len(user_rows), history.n_movies), dtype=np.float32)
-        mask_seen(unseen, history, user_rows)
-        scores = np.stack([standardized(column, unseen == 0) for column in columns], axis=-1)
+        values += [np.log1p(10 * faded), np.log1p(likes), np.log1p(age), np.where(self.years_ > 0, newness, 0)]
+        unseen = np.ones((len(user_rows), history.n_movies), dtype=bool)
+        for line, row in enumerate(user_rows):
+            unseen[line, history.movie_rows[history.row(row)]] = False
+        first = [standardized(one, unseen) for one in values[:N_BLEND]]
         if not self.covered_.all():
-            scores[:, ~self.covered_, :3] = scores[:, ~self.covered_, 3:4]
-        return scores
+            for one in first[:3]:
+                one[:, ~self.covered_] = first[3][:, ~self.covered_]
+        blend = np.sum(first, axis=0)
+        blend[~unseen] -= 1000
+        columns = top_n(blend, n)
+        scores = [np.take_along_axis(one, columns, axis=1) for one in first]
+        scores += [standardized(one, unseen, columns) for one in values[N_BLEND:]]
+        return columns, blend, np.stack(scores, axis=-1)
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         moments = last_times(history, user_rows) if at is None else at
@@ -245,9 +248,10 @@ def gain(model: Ranker, known: Interactions, liked: Interactions, n: int = 10) -
     return total
 
 
-def standardized(scores: np.ndarray, counted: np.ndarray) -> np.ndarray:
+def standardized(scores: np.ndarray, counted: np.ndarray, columns: Optional[np.ndarray] = None) -> np.ndarray:
     """Return 4 arsinh(z / 4), z = (s - mean) / deviation of each row, both over `counted`; 0 where all are equal.
 
+    columns: (B, n), the only ones to return; None = all.
     The heads of long tails stay apart (a clip would tie them) without leading the training alone.
     """
     n = np.maximum(counted.sum(axis=1, keepdims=True), 1)
@@ -255,6 +259,8 @@ def standardized(scores: np.ndarray, counted: np.ndarray) -> np.ndarray:
     centered = s - np.where(counted, s, 0).sum(axis=1, keepdims=True) / n
     deviation = np.sqrt(np.where(counted, centered**2, 0).sum(axis=1, keepdims=True) / n)
     flat = deviation <= 1e-6 * np.abs(s).max(axis=1, keepdims=True, initial=0)
+    if columns is not None:
+        centered = np.take_along_axis(centered, columns, axis=1)
     return np.where(flat, 0, 4 * np.arcsinh(centered / np.where(flat, 4, 4 * deviation))).astype(np.float32)
 
 
