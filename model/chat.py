@@ -20,11 +20,11 @@ if not __package__:
 
 from model.terminal.console import Console, EndOfInput
 from recommender import cli
-from recommender.chat.chat import Chat, ChatState, Turn
+from recommender.chat.chat import Chat
 from recommender.chat.client import ChatClient
 from recommender.chat.likes import Likes
-from recommender.chat.log import TurnLog
 from recommender.chat.rerank import LLMReranker, MMRReranker, Reranker, ScoreReranker
+from recommender.chat.turns import ChatState, Turn, TurnLog
 from recommender.chat.understanding import MOST_LETTERS
 from recommender.data.errors import ChoiceError, TastevecError, one_line, shown
 from recommender.facade import Recommender
@@ -226,19 +226,10 @@ class Conversation:
 
     def fresh(self, state: ChatState) -> ChatState:
         """Return the state, with what another process has stored of this person since."""
-        stored = self.store.load(self.user) or Remembered() if self.store else state.memory
-        known = state.memory.n_messages, dict(state.memory.answers)
-        if (stored.n_messages, dict(stored.answers)) == known:
-            return state
-        self.before.clear()  # what others have said cannot be taken back here
-        anew = self.chat.resume(stored)
-        if not stored.n_messages:  # forgotten, there
-            return anew._replace(shown=state.shown)
-        own = [words._replace(after=min(words.after, len(anew.session.answers))) for words in state.session.utterances]
-        wishes = [fact for fact in state.filters if fact.wanted]
-        return state._replace(
-            memory=stored, session=anew.session._replace(utterances=tuple(own)), filters=(*anew.filters, *wishes)
-        )
+        after = self.chat.catch_up(state, self.store.load(self.user) or Remembered()) if self.store else state
+        if after is not state:
+            self.before.clear()  # what others have said cannot be taken back here
+        return after
 
     def write_log(self, state: ChatState, turn: Turn) -> None:
         """Log a turn; where that fails the conversation goes on without a log."""

@@ -9,8 +9,8 @@ import pytest
 from recommender.chat import explain
 from recommender.chat.chat import TASTE_WEIGHT, Chat, ChatState
 from recommender.chat.likes import Likes
-from recommender.chat.log import N_KEPT, TurnLog
 from recommender.chat.rerank import MMRReranker, ScoreReranker
+from recommender.chat.turns import N_KEPT, TurnLog
 from recommender.data.catalog import Movie
 from recommender.data.errors import ArtifactError, ChoiceError
 from recommender.facade import Recommender

@@ -13,8 +13,8 @@ from recommender.chat.client import ChatClient
 from recommender.chat.evaluation import judge, replay
 from recommender.chat.evaluation.recorded import RecordedClient
 from recommender.chat.evaluation.replay import Moment, choose, measure, of_dialogues, of_people
-from recommender.chat.log import TurnLog
 from recommender.chat.rerank import Candidate, MMRReranker
+from recommender.chat.turns import TurnLog
 from recommender.data.catalog import Movie
 from recommender.data.errors import DataError, TastevecError
 from recommender.data.splits import load_all

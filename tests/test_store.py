@@ -1,5 +1,6 @@
 """What is remembered of people: killed, shared, damaged and full stores; no byte is left of who is forgotten."""
 
+import json
 import os
 import random
 import signal
@@ -10,13 +11,13 @@ import numpy as np
 import pytest
 
 from recommender.data.errors import ArtifactError, ChoiceError, TastevecError
-from recommender.people.store import Remembered, Store
+from recommender.people.store import Remembered, Store, _checksum
 from recommender.text.base import BaseEmbeddingBackend, Identity
 
 resource = pytest.importorskip("resource", reason="needs fork, kill -9 and limits")
 SPACE = Identity("words", "v1", 3)
 AXES = np.eye(3, dtype=np.float32)
-ANN = Remembered(AXES[1], SPACE, 2, {7: "like", 3: "dislike"}, (7, 3, 9), (11,), ("a quiet heist", "in Lisbon"))
+ANN = Remembered(AXES[1], SPACE, 2, {7: "like", 3: "dislike"}, ("a quiet heist", "in Lisbon"))
 
 
 class Letters(BaseEmbeddingBackend):
@@ -49,7 +50,7 @@ def turn(memory):
     """One turn: the number of the turn is the movie that is answered."""
     n = memory.n_messages
     heard = memory.hear("", AXES[n % 3], SPACE)
-    return heard._replace(answers={**memory.answers, n: "like"}, seen=(*memory.seen, n))
+    return heard._replace(answers={**memory.answers, n: "like"})
 
 
 def take_turn(store, user, change=turn):
@@ -93,15 +94,19 @@ def test_the_taste_is_the_moving_average_and_a_store_gives_back_what_it_got(tmp_
         assert store.load("Ann") is None
         for user, given in (("Ann", ANN), ("Zoë 2", memory), ("nobody yet", Remembered())):
             store.save(user, given)
-        store.save("Ann", ANN._replace(watchlist=(np.int64(5),)))
+        store.save("Ann", ANN._replace(answers={np.int64(7): "like", 3: "dislike"}))
     with Store(tmp_path / "new" / "a.db", keep_text=True) as store:
         assert store.users() == ["Ann", "Zoë 2", "nobody yet"]
-        assert same(store.load("Ann"), ANN._replace(watchlist=(5,)))
+        assert same(store.load("Ann"), ANN)
         assert list(store.load("Ann").answers) == [7, 3], "the order of the answers is kept"
         assert same(store.load("Zoë 2"), memory)
         assert store.load("Zoë 2").vector.dtype == np.float32
         assert store.load("nobody yet") == Remembered()
         assert store.load("ann") is None
+        older = [*ANN[:3], [*ANN.answers.items()], [7, 3, 9], [11], *ANN[4:]]  # with lists of what was seen, and later
+        content = json.dumps(older, default=lambda vector: vector.tolist())
+        store.do("UPDATE people SET content = ?, checksum = ? WHERE name = 'Ann'", content, _checksum("Ann", content))
+        assert same(store.load("Ann"), ANN)
 
 
 def test_what_was_said_is_stored_on_request_only(tmp_path):
@@ -161,7 +166,7 @@ def test_killed_in_the_middle_of_turns_nothing_is_lost_that_was_answered(tmp_pat
             middles += "Bob" in store.users()
             memory = store.load("Ann") or Remembered()
             assert answered <= memory.n_messages <= answered + 1
-            assert (*memory.answers,) == memory.seen == (*range(memory.n_messages),)
+            assert (*memory.answers,) == (*range(memory.n_messages),)
             if answered := memory.n_messages:
                 np.testing.assert_allclose(memory.vector, after_turns(answered), atol=1e-5)
             assert store.do("PRAGMA integrity_check") == [("ok",)]
@@ -184,7 +189,7 @@ def test_processes_share_a_store(tmp_path):
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
     with Store(path) as store:
         for user, n in (("Ann", 60), ("Bob", 30)):
-            assert store.load(user).seen == (*range(n),)
+            assert (*store.load(user).answers,) == (*range(n),)
             np.testing.assert_allclose(store.load(user).vector, after_turns(n), atol=1e-5)
 
 
@@ -196,7 +201,7 @@ def test_nobody_writes_over_what_another_process_has_stored(tmp_path):
         assert "load it again" in refusal(two.save, "Ann", Remembered(n_messages=1))
         assert "load it again" in refusal(two.save, "Ann", Remembered(n_messages=1))
         take_turn(two, "Ann", lambda memory: memory._replace(n_messages=memory.n_messages + 1))
-        two.save("Ann", two.load("Ann")._replace(seen=(1,)))
+        two.save("Ann", two.load("Ann")._replace(answers={1: "seen"}))
         one.load("Ann")
         two.forget("Ann")
         assert "load it again" in refusal(one.save, "Ann", Remembered(n_messages=4)), "forgotten is forgotten"
@@ -221,7 +226,7 @@ def test_no_byte_of_a_person_is_left_after_forgetting(tmp_path):
     bob = Remembered(texts=("Bob's own words",) * 300)
     with Store(path, keep_text=True) as store, Store(path) as other:
         for n in range(100, 401, 100):
-            store.save("Annabel", Remembered(taste, SPACE, n, {987654: "like"}, (876543,), (), said[:n]))
+            store.save("Annabel", Remembered(taste, SPACE, n, {987654: "like", 876543: "seen"}, said[:n]))
             take_turn(store, "Bob", lambda memory: bob)
         other.load("Annabel")
         assert all(mark in content_of(path) for mark in marks)
@@ -305,7 +310,7 @@ def test_damage_is_noticed_wherever_it_is(tmp_path):
 
 
 def test_a_full_disk_costs_the_turn_only(tmp_path):
-    path, big = tmp_path / "a.db", Remembered(seen=tuple(range(100_000)))
+    path, big = tmp_path / "a.db", Remembered(answers=dict.fromkeys(range(100_000), "seen"))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Store(path) as store:
         store.save("Ann", ANN)
@@ -325,7 +330,7 @@ def test_a_full_disk_costs_the_turn_only(tmp_path):
         store.save("Ann", big)
         assert store.load("Ann") == big
         store.do("PRAGMA max_page_count = 1")  # as if the disk ended here
-        assert "full" in refusal(store.save, "Ann", Remembered(seen=tuple(range(300_000))))
+        assert "full" in refusal(store.save, "Ann", Remembered(answers=dict.fromkeys(range(300_000), "seen")))
         assert store.load("Ann") == big
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -29,70 +29,19 @@ from ..facade import Recommender
 from ..linalg.rows import top_n, unit_rows
 from ..people.filters import filters_after, refusals, restored, tells
 from ..people.store import Remembered
-from ..session.state import DISLIKE, FAVORITE, LATER, SEEN, STARS, Event, Reason, SessionState, Utterance
+from ..session.state import DISLIKE, FAVORITE, LATER, STARS, Event, Reason, SessionState, Utterance
 from ..session.texts import standardised
-from ..text.request_facts import Fact
 from ..text.requests import Request
 from ..text.word_match import telling_words
 from . import explain
 from .profile import N_NAMES, in_own_words, profile_of
 from .rerank import Candidate, LLMReranker, Reranker, ScoreReranker
+from .turns import ChatState, Suggestion, Turn
 from .understanding import Understood, read
 
 LEAD, FADE = 0.6, 0.5  # share of the newest named movies; of it, what a message later is left
 TEXT_WEIGHT, TASTE_WEIGHT = 2.0, 0.5  # by dialogues of ReDial: tests/benchmarks/chat_redial.py
 _STARS = {FAVORITE: 5.0, LATER: LIKED, **STARS}
-
-
-class ChatState(NamedTuple):
-    """shown: the rows of the list on the screen, in its order.  last: the row talked about.
-
-    filters: see people/filters.py.  written: the profile in the words of a model, for the re-ranking.
-    newest, lead: the rows of the movies named last, and liked since, and their weight.
-    """
-
-    memory: Remembered = Remembered()
-    session: SessionState = SessionState(())
-    shown: tuple[int, ...] = ()
-    last: Optional[int] = None
-    filters: tuple[Fact, ...] = ()
-    written: str = ""
-    newest: tuple[int, ...] = ()
-    lead: float = 0.0
-
-
-class Suggestion(NamedTuple):
-    """because: what of the person's own history speaks for it.  about: what it is.  score: 0 to 1, of the retrieval."""
-
-    movie: Movie
-    score: float
-    because: str
-    about: str
-
-
-class Turn(NamedTuple):
-    """understood: for the person to correct.  answer: to a question, "" for none.  suggestions: [] beside an answer.
-
-    candidates: movie ids and scores of the retrieval, best first.  status: how the re-ranking went, and why no model.
-    """
-
-    understood: str
-    answer: str = ""
-    suggestions: tuple[Suggestion, ...] = ()
-    candidates: tuple[tuple[int, float], ...] = ()
-    reranker: str = ""
-    status: str = ""
-    tokens: int = 0
-    seconds: float = 0.0
-    note: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the turn as JSON, with movies by id and title."""
-        movies = [
-            {"movie_id": one.movie_id, "title": one.title, "year": one.year, **dict(zip(Suggestion._fields[1:], more))}
-            for one, *more in self.suggestions
-        ]
-        return {**self._asdict(), "suggestions": movies}
 
 
 class Chat:
@@ -112,6 +61,19 @@ class Chat:
         events = [Event(row, answer) for row, answer in known if answer != FAVORITE]
         refused = restored(memory.refused, self.recommender.free_text.reader)
         return ChatState(memory, SessionState(favorites, tuple(events)), filters=refused)
+
+    def catch_up(self, state: ChatState, stored: Remembered) -> ChatState:
+        """Return the state with what else was stored of the person since; of somebody forgotten, nothing."""
+        known = state.memory
+        if (stored.n_messages, dict(stored.answers)) == (known.n_messages, dict(known.answers)):
+            return state
+        anew = self.resume(stored)
+        if stored.n_messages < known.n_messages:
+            return anew
+        said = [words._replace(after=min(words.after, len(anew.session.answers))) for words in state.session.utterances]
+        session = anew.session._replace(utterances=tuple(said))
+        filters = (*anew.filters, *(fact for fact in state.filters if fact.wanted))
+        return state._replace(memory=anew.memory, session=session, filters=filters)
 
     def profile(self, state: ChatState) -> dict[str, str]:
         """Return what a model is told of the person, "" for what is not known."""
@@ -203,9 +165,8 @@ class Chat:
         session = session._replace(favorites=favorites, answers=events, utterances=tuple(said))
         memory = state.memory.hear(message, unit_rows(e[None])[0], text.backend.identity)
         known = {int(self.catalog.movie_ids[event.row]): event.answer for event in session.events}
-        seen, later = (tuple(i for i in known if known[i] == kind) for kind in (SEEN, LATER))
         filters = filters_after(state.filters, understood.filters, understood.cleared, state.memory.n_messages)
-        memory = memory._replace(answers=known, seen=seen, watchlist=later, refused=refusals(filters))
+        memory = memory._replace(answers=known, refused=refusals(filters))
         liked = (*understood.likes, *(row for row in answers if answers[row] in explain.LIKED))
         newest, lead = (liked, LEAD) if understood.likes else ((*state.newest, *liked), FADE * state.lead)
         state = state._replace(memory=memory, session=session, filters=filters, newest=newest, lead=lead)

@@ -40,8 +40,6 @@ class Remembered(NamedTuple):
     identity: Optional[Identity] = None
     n_messages: int = 0
     answers: Mapping[int, str] = {}
-    seen: tuple[int, ...] = ()
-    watchlist: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
 
@@ -125,7 +123,7 @@ class Store(contextlib.AbstractContextManager):
         if vector is not None and (np.shape(vector) != (width,) or not abs(np.linalg.norm(vector) - 1) < 1e-3):
             raise ChoiceError(f"taste {shown(vector)}: give an identity, and a vector of its width and of length 1")
         texts = memory.texts if self.keep_text else ()
-        stored = (*memory[:3], [*memory.answers.items()], *memory[4:6], texts, memory.refused)
+        stored = (*memory[:3], [*memory.answers.items()], texts, memory.refused)
         content = json.dumps(stored, default=lambda value: value.tolist())
         with self.writing():
             if self._find(user)[1] != self._known.get(user):
@@ -171,7 +169,8 @@ class Store(contextlib.AbstractContextManager):
                 raise ArtifactError(f"what {self.path} remembers of {user} is damaged: forget {user}")
             vector, identity, n_messages, answers, *lists = json.loads(content)
             taste = vector and np.array(vector, dtype=np.float32), identity and Identity(*identity)
-            return Remembered(*taste, n_messages, dict(answers), *map(tuple, lists)), checksum
+            texts, refused = map(tuple, lists[-2:])  # files of earlier versions have two more, made of the answers
+            return Remembered(*taste, n_messages, dict(answers), texts, refused), checksum
         if self.do("PRAGMA integrity_check") != [("ok",)]:  # or the name is there, and not found
             raise ArtifactError(f"{self.path} is damaged: give another file")
         return None, None

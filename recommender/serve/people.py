@@ -18,15 +18,16 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Optional
 
-from ..chat.chat import Chat, ChatState
+from ..chat.chat import Chat
 from ..chat.rerank import LLMReranker
+from ..chat.turns import ChatState
 from ..data.errors import ArtifactError, DataError, TastevecError
 from ..facade import Recommender
 from ..people.exports import Entry, read_export
 from ..people.matching import APPLIED, BY_ID, EMPTY, GUESS, MISSED, Film, Matcher, answer_of, missed_entries, with_films
 from ..people.store import ConflictError, Remembered
 from ..session.profiles import export_lists, state_of
-from ..session.state import FAVORITE, LATER, SEEN
+from ..session.state import FAVORITE, LATER
 from .database import Database, Saved
 from .problems import FAULT, UNUSABLE, Conflict, Nobody, fault
 
@@ -175,22 +176,14 @@ class People:
     def _heard(self, chat: Chat, talk: _Talk, person: str, message: str) -> dict[str, Any]:
         """Return the answer to a message; only what it says of movies is kept, not what sessions or the data hold."""
         store, profile = self.database.store, self.profile(person) or EMPTY
-        known = store.load(person)
-        if known is None or known.n_messages < talk.state.memory.n_messages:  # new, or deleted since
-            known, talk.state = known or Remembered(), ChatState()
+        known = store.load(person) or Remembered()
         answers = {**dict.fromkeys(profile["favorites"], FAVORITE), **dict(map(tuple, profile["answers"]))}
         kept = {i: how for i, how in known.answers.items() if how != LATER or answers.get(i, how) == how}
-        memory, before = known._replace(answers={**answers, **kept}), talk.state.memory
-        if (before.n_messages, dict(before.answers)) != (memory.n_messages, dict(memory.answers)):
-            wishes = [fact for fact in talk.state.filters if fact.wanted]  # what is refused is remembered
-            anew = chat.resume(memory)
-            talk.state = anew._replace(shown=talk.state.shown, filters=(*anew.filters, *wishes))
-        after, turn = chat.step(talk.state, message)
+        memory = known._replace(answers={**answers, **kept})
+        after, turn = chat.step(chat.catch_up(talk.state, memory), message)
         said = {i: how for i, how in after.memory.answers.items() if memory.answers.get(i) != how}
-        own = {**kept, **said}
-        seen, later = (tuple(i for i in own if own[i] == kind) for kind in (SEEN, LATER))
         with store.writing():
-            store.save(person, after.memory._replace(answers=own, seen=seen, watchlist=later))
+            store.save(person, after.memory._replace(answers={**kept, **said}))
             self.database.save_profile(person, _also(self.database.profile(person) or EMPTY, said))
         talk.state = after
         return turn.as_dict()

@@ -1,4 +1,4 @@
-"""A log of chats (chat/log.py) measured: how near the five are to the taste before and after the re-ranking."""
+"""A log of chats (chat/turns.py) measured: how near the five are to the taste before and after the re-ranking."""
 
 from __future__ import annotations
 

@@ -30,9 +30,10 @@ from ...learn.rating_predictor import RatingPredictor
 from ...linalg.rows import unit_rows
 from ...session.fitted_rules import fit_session_rule
 from ...text.dialogues import MENTION, SEEKER, Dialogue
-from ..chat import Chat, ChatState
+from ..chat import Chat
 from ..likes import Likes
 from ..rerank import Candidate, LLMReranker, MMRReranker, Reranked, Reranker, ScoreReranker
+from ..turns import ChatState
 from ..understanding import Understood, read
 
 TOP = 5

@@ -1,4 +1,4 @@
-"""The log of a chat: a line of JSON for each turn, without what the person said; see `TurnLog.write` for its keys."""
+"""Where a chat stands, what a turn of it shows, and the log: a line of JSON for each turn, without what was said."""
 
 from __future__ import annotations
 
@@ -7,11 +7,66 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any, NamedTuple, Optional
 
 from ..data.artifacts import need_file
-from .chat import ChatState, Turn
+from ..data.catalog import Movie
+from ..people.store import Remembered
+from ..session.state import SessionState
+from ..text.request_facts import Fact
 
 MOST_BYTES, N_KEPT = 10 << 20, 3  # of a file; older files: FILE.1 is the newest of them
+
+
+class ChatState(NamedTuple):
+    """shown: the rows of the list on the screen, in its order.  last: the row talked about.
+
+    filters: see people/filters.py.  written: the profile in the words of a model, for the re-ranking.
+    newest, lead: the rows of the movies named last, and liked since, and their weight.
+    """
+
+    memory: Remembered = Remembered()
+    session: SessionState = SessionState(())
+    shown: tuple[int, ...] = ()
+    last: Optional[int] = None
+    filters: tuple[Fact, ...] = ()
+    written: str = ""
+    newest: tuple[int, ...] = ()
+    lead: float = 0.0
+
+
+class Suggestion(NamedTuple):
+    """because: what of the person's own history speaks for it.  about: what it is.  score: 0 to 1, of the retrieval."""
+
+    movie: Movie
+    score: float
+    because: str
+    about: str
+
+
+class Turn(NamedTuple):
+    """understood: for the person to correct.  answer: to a question, "" for none.  suggestions: [] beside an answer.
+
+    candidates: movie ids and scores of the retrieval, best first.  status: how the re-ranking went, and why no model.
+    """
+
+    understood: str
+    answer: str = ""
+    suggestions: tuple[Suggestion, ...] = ()
+    candidates: tuple[tuple[int, float], ...] = ()
+    reranker: str = ""
+    status: str = ""
+    tokens: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the turn as JSON, with movies by id and title."""
+        movies = [
+            {"movie_id": one.movie_id, "title": one.title, "year": one.year, **dict(zip(Suggestion._fields[1:], more))}
+            for one, *more in self.suggestions
+        ]
+        return {**self._asdict(), "suggestions": movies}
 
 
 class TurnLog:
