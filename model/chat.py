@@ -229,7 +229,7 @@ class Conversation:
         after = self.chat.catch_up(state, self.store.load(self.user) or Remembered()) if self.store else state
         if after is not state:
             self.before.clear()  # what others have said cannot be taken back here
-        return after
+        return after._replace(shown=state.shown)  # is on the screen still
 
     def write_log(self, state: ChatState, turn: Turn) -> None:
         """Log a turn; where that fails the conversation goes on without a log."""
