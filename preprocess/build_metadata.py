@@ -9,10 +9,12 @@ tags of `tags.csv` instead. Of several sets, the last that says something wins; 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
+
+import numpy as np
+import pandas as pd
 
 from preprocess.descriptions import FIELDS
 from preprocess.steps import PipelineSettings, Run, run_steps, write_rows
@@ -20,7 +22,7 @@ from recommender import cli
 from recommender.data.catalog import METADATA_COLUMNS, parse_title
 from recommender.data.errors import DataError
 from recommender.data.raw.cells import link_id, unshared
-from recommender.data.raw.csv_table import add_note, csv_rows
+from recommender.data.raw.csv_table import add_note, csv_columns, csv_rows
 from recommender.data.raw.sources import Source
 
 _LINKS = ("imdbId", "tmdbId")
@@ -65,18 +67,30 @@ def read_tags(sources: Sequence[Source], settings: PipelineSettings, notes: list
 
     Tags are compared in lower case with single spaces; sorted by number of users, descending; ties alphabetical.
     """
-    tag_events: set[tuple[int, str, str, int]] = set()
+    numbers: dict[object, int] = {"": 0}  # of tags, and of users by their set
+
+    def number(key: object) -> int:
+        return numbers.setdefault(key, len(numbers))
+
+    said = [pd.DataFrame({"movie": [], "tag": [], "user": []}, dtype=np.int64)]
     for at, source in enumerate(sources):
-        for line, (user, movie_id, tag) in csv_rows(source.files, "tags.csv", ("userId", "movieId", "tag"), notes):
+        if "tags.csv" in source.files:
+            table = csv_columns(source.files, "tags.csv", ("userId", "movieId", "tag"), notes)
             # `;` and `|` separate the keywords of a movie.
-            clean = " ".join(tag.lower().replace(";", " ").replace("|", " ").split())
-            if clean:
-                tag_events.add((source.movie_id("tags.csv", line, movie_id), clean, user.removesuffix(".0"), at))
+            clean = table["tag"].map(lambda tag: " ".join(tag.lower().replace(";", " ").replace("|", " ").split()))
+            table = table.assign(tag=clean.map(number))[clean != ""]
+            lines = table["movieId"].drop_duplicates().items()
+            ids = {text: source.movie_id("tags.csv", line, text) for line, text in lines}
+            users = table["userId"].map(lambda user, at=at: number((at, user.removesuffix(".0"))))
+            table = pd.DataFrame({"movie": table["movieId"].map(ids), "tag": table["tag"], "user": users})
+            said.append(table.astype(np.int64))
+    counts = pd.concat(said).drop_duplicates().groupby(["movie", "tag"]).size()
+    counts = counts[counts >= settings.min_tag_users].reset_index(name="n")
+    names = [*numbers]
+    counts["tag"] = [names[tag] for tag in counts["tag"]]
     tags_of: dict[int, list[str]] = {}
-    counts = Counter((movie_id, tag) for movie_id, tag, *_ in tag_events)
-    for (movie_id, tag), n in sorted(counts.items(), key=lambda item: (-item[1], item[0][1])):
-        if n >= settings.min_tag_users:
-            tags_of.setdefault(movie_id, []).append(tag)
+    for movie_id, tag, _ in counts.sort_values(["n", "tag"], ascending=[False, True]).itertuples(index=False):
+        tags_of.setdefault(movie_id, []).append(tag)
     return {movie_id: "; ".join(tags[: settings.max_tags]) for movie_id, tags in tags_of.items()}
 
 

@@ -1,7 +1,10 @@
 """The pipeline against the same rules written plainly in pandas, row for row; and its steps against each other."""
 
+import csv
 import json
 import os
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Union
 
@@ -15,6 +18,7 @@ from recommender.data import artifacts, files
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, ChoiceError, DataError
 from recommender.data.interactions import FILES, Interactions, concat
+from recommender.data.raw.sources import open_sources
 from recommender.data.splits import PARTS, load_all, load_movies, load_ratings, load_split
 
 from .raw_sets import BASE, LINES, MOVIES, TINY_FLAGS, pack, random_lines, random_movies, run_setup, write_csv
@@ -134,6 +138,7 @@ def test_sizes_of_the_parts(tmp_path, sizes):
     assert tuple(part.n_ratings for part in parts) == sizes
     assert np.concatenate([part.times for part in parts]).tolist() == list(range(BASE, BASE + n))
     assert [part.user_ids.tolist() for part in parts] == [[1, 2]] * 3  # user 2, with two ratings, is in no part
+    assert (load_all(folder).n_ratings, load_ratings(folder).n_ratings) == (n, n + 2)
 
 
 def test_global_time_cuts_at_two_dates_and_takes_away_what_was_made_of_the_old_parts(tmp_path):
@@ -239,6 +244,30 @@ def test_metadata_joins_links_tags_and_descriptions(tmp_path):
     assert (str(second), str(third)) == ("Amélie (2002)", "Heat (1995)")  # what a title says goes first
     assert (second.title, second.keywords, second.imdb_id, second.tmdb_id) == ("Amélie", ("paris",), "0211915", "")
     assert (third.director, third.keywords, third.imdb_id, third.n_ratings) == ("", (), "", 0)
+
+
+def test_tags_are_counted_as_a_loop_counts_them(tmp_path):
+    rng, folders = np.random.default_rng(0), [write_csv(tmp_path / name) for name in ("one", "two")]
+    cells = (
+        ["1", "2.0", "2", "3"],
+        ["10", "20.0", "20"],
+        ["b", "B ", "a; c", '"a, c"', " a c", "é|b", "", '"Q ""x"""'],
+    )
+    events = set()
+    for folder in folders:
+        text = "".join(",".join(str(rng.choice(of)) for of in cells) + "\n" for _ in range(60))
+        (folder / "tags.csv").write_text(f"userId,movieId,tag\n{text}", encoding="utf-8")
+        for user, movie, tag in csv.reader(text.splitlines(), skipinitialspace=True):
+            tag = " ".join(re.findall(r"[^\s;|]+", tag.lower()))
+            events.add((int(float(movie)), tag, int(float(user)), folder))
+    counts = Counter((movie, tag) for movie, tag, *_ in events if tag)
+    expected: dict[int, list[str]] = {}
+    for (movie, tag), n in sorted(counts.items(), key=lambda item: (-item[1], item[0][1])):
+        if n >= 3:
+            expected.setdefault(movie, []).append(tag)
+    assert max(map(len, expected.values())) > 4
+    found = build_metadata.read_tags(open_sources(folders), PipelineSettings(min_tag_users=3, max_tags=4), [])
+    assert found == {movie: "; ".join(tags[:4]) for movie, tags in expected.items()}
 
 
 def test_what_was_damaged_since_is_refused_by_name(tmp_path):

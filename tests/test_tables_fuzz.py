@@ -3,8 +3,9 @@
 import pytest
 
 from recommender.data.errors import DataError
-from recommender.data.raw.csv_table import file_rows
+from recommender.data.raw.csv_table import csv_columns, csv_rows, file_rows
 from recommender.data.raw.ratings_table import read_table
+from recommender.data.raw.raw_files import RawFiles
 from recommender.data.raw.sources import open_source
 
 from .raw_sets import write_csv
@@ -41,6 +42,29 @@ def test_every_cell_that_is_read_is_in_the_file(tmp_path, header, rows, separato
     except DataError as error:
         refusal = str(error)
     assert "\n" not in refusal
+
+
+@hypothesis.settings(max_examples=500, deadline=None, suppress_health_check=[FIXTURE])
+@hypothesis.given(
+    rows=st.lists(st.lists(CELLS | CELLS.map(" {}".format), min_size=3, max_size=3), max_size=4),
+    more=st.sampled_from([[], [], [], ["1"], ["1", "2"], ["1", "2", "", "4", ""]]),
+    separator=st.sampled_from(",;\t"),
+    end=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "cp1252"]),
+)
+def test_a_table_by_columns_is_the_table_by_rows(tmp_path, rows, more, separator, end, encoding):
+    header = ["userId", "movieId", "tag"]
+    text = end.join(map(separator.join, [header, *rows, *([more] if more else [])]))
+    (write_csv(tmp_path) / "tags.csv").write_bytes(text.encode(encoding, "replace"))
+    files, found = RawFiles(tmp_path, {"ratings.csv": "movies.csv"}), []
+    for read in (csv_rows, lambda *given: csv_columns(*given).T.items()):
+        notes: list[str] = []
+        try:
+            lines = [(line, tuple(cells)) for line, cells in read(files, "tags.csv", header[::-1], notes)]
+            found.append((notes, [line for line in lines if any(line[1])]))
+        except DataError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
 
 
 IDS = ["1", "2", "10", "1.0", "007", "1e5", "1.2E+15", "1,234", "1.000", "ann", "bob", "", "-1", "1.5", "9" * 30]
