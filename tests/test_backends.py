@@ -78,11 +78,12 @@ def test_every_backend_gives_a_row_of_length_one_or_zero_for_each_text_in_order(
 
 def test_every_backend_takes_an_empty_list_and_refuses_what_is_no_list_of_texts(make):
     backend = make()
-    nothing = backend.embed_texts([])
-    assert (nothing.dtype, nothing.shape) == (np.float32, (0, backend.identity.dimension))
-    for texts in ("a heist", ["a heist", 3]):
-        with pytest.raises(ChoiceError, match="not a list of texts"):
-            backend.embed_texts(texts)
+    for embed in (backend.embed_texts, backend.embed_movies):
+        nothing = embed([])
+        assert (nothing.dtype, nothing.shape) == (np.float32, (0, backend.identity.dimension))
+        for texts in ("a heist", ["a heist", 3]):
+            with pytest.raises(ChoiceError, match="not a list of texts"):
+                embed(texts)
     with pytest.raises((ChoiceError, SettingsError), match="nonsense"):
         make(nonsense=1)
 

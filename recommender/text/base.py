@@ -69,9 +69,10 @@ class BaseEmbeddingBackend:
         """Return the vectors (n, d) of movies by their texts."""
         if not self.in_parts:
             return self.embed_known(texts)
-        parts = [part for text in texts for part in movie_parts(text)]
+        parts = [part for text in check_texts(texts) for part in movie_parts(text)]
         known = np.array([bool(part) for part in parts])[:, None]
-        return unit_rows((self.embed_texts(parts) * known).reshape(len(texts), 3, -1).sum(axis=1))
+        shape = (len(texts), 3, self.identity.dimension)
+        return unit_rows((self.embed_texts(parts) * known).reshape(shape).sum(axis=1))
 
     def knows(self, text: str) -> bool:
         """Return whether anything of `text` is known to the model."""
