@@ -195,7 +195,7 @@ def test_a_fault_in_a_stream_is_told_to_whoever_runs_the_server(served, monkeypa
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("recommender.serve.people.People.say", broken)
+    monkeypatch.setattr("recommender.serve.talks.Talks.say", broken)
     answer = client("POST", "/chat/ana", {"message": "war"}, headers={"Accept": "text/event-stream"})
     assert f'"status": {status}' in answer.text
     assert "mysecret" not in answer.text + capfd.readouterr().err

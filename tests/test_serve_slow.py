@@ -86,7 +86,7 @@ def test_an_answer_may_take_its_time(served, line, monkeypatch):
         time.sleep(0.8)
         return {}
 
-    monkeypatch.setattr("recommender.serve.people.People.say", slow)
+    monkeypatch.setattr("recommender.serve.talks.Talks.say", slow)
     body = '{"message": "war"}'
     line.sendall((HEAD.format("/chat/me", served[0].token) + f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
     assert line.recv(100).startswith(b"HTTP/1.1 200")

@@ -19,15 +19,16 @@ from ..chat.chat import Chat
 from ..chat.rerank import MMRReranker, Reranker
 from ..data.errors import ArtifactError
 from ..facade import Recommender
-from .api import Api
+from . import shapes
 from .database import Database
 from .gate import Counts, Gate, Limits
 from .map import TasteMap
-from .parts import Parts
+from .movies import Movies
+from .parts import Parts, endpoint
 from .people import People
-from .people_api import PeopleApi
 from .problems import install
 from .sessions import Sessions
+from .talks import Talks
 from .tokens import Tokens
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -35,7 +36,10 @@ _TYPES = {
     ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".json": "application/json",
     ".svg": "image/svg+xml",
 }  # fmt: skip
-_OPEN_DOCS = ("/health", "/ready")
+_FILE = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
+_CSV = {200: {"description": "A list that Letterboxd imports", "content": {"text/csv": {"schema": {"type": "string"}}}}}
+_EVENTS = {200: {"description": "The turn, whole or as it comes", "content": {"text/event-stream": {}}}}
+_TEXT = {200: {"description": "For Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
 def create_app(
@@ -56,32 +60,29 @@ def create_app(
     cors: origins whose pages may ask.  log: receives a line for each request, without anything personal.
     complain: receives what whoever runs the server must mend.
     """
-    limits, files = limits or Limits(), {path.name: path for path in sorted(PAGE.glob("*")) if path.suffix in _TYPES}
     app = FastAPI(
         title="tastevec", version=version, docs_url=None, redoc_url=None,
         description="A movie recommender that you can read.", redirect_slashes=False,
     )  # fmt: skip
-    app.state.complain = complain
-    install(app)
-    # of ten movies that are shown, most were shown before: half of the time of a list
-    vars(recommender.catalog)["movie"] = functools.lru_cache(maxsize=8192)(recommender.catalog.movie)
-    tastes = read_map(recommender)
-    people = People(recommender, database, Chat(recommender, reranker or MMRReranker()))
-    sessions, counts = Sessions(recommender, database, tastes), Counts()
-    parts = Parts(recommender, frozenset(methods), database, tokens, limits, sessions, people, counts)
-    Api(parts).routes(app)
-    PeopleApi(parts).routes(app)
-    pages = {"/" + ("" if name == "index.html" else name): _static(path) for name, path in files.items()}
+    install(app, complain)
+    try:
+        tastes = TasteMap.load(recommender.folder, recommender.catalog)
+    except ArtifactError as error:
+        recommender.notes.append(f"the page has no map: {error}")
+        tastes = None
+    parts = Parts(recommender, methods, database, tokens, limits or Limits(), Counts())
+    people = People(parts)
+    talks = Talks(people, Chat(recommender, reranker or MMRReranker()), complain)
+    add_endpoints(app, Movies(parts, people), Sessions(parts, people, tastes), people, talks)
     genres = [{"name": name} for name in recommender.catalog.genre_names]  # to filter by
-    drawn = tastes.as_dict() if tastes else {"genres": genres}
-    pages["/map.json"] = _bytes(json.dumps(drawn, ensure_ascii=False).encode(), _TYPES[".json"])
-    for address, answer in pages.items():
-        app.router.routes.append(Route(address, answer))
-    document(app, frozenset(_OPEN_DOCS))
-    about = _bytes(about_page(app.openapi()).encode(), _TYPES[".html"])
-    app.router.routes.append(Route("/docs", about))
+    drawn = json.dumps(tastes.as_dict() if tastes else {"genres": genres}, ensure_ascii=False)
+    pages = {"/map.json": (drawn.encode(), ".json"), "/docs": (about_page(app.openapi()).encode(), ".html")}
+    for path in PAGE.glob("*.*"):
+        pages["/" + ("" if path.name == "index.html" else path.name)] = path.read_bytes(), path.suffix
+    for address, (content, kind) in pages.items():
+        app.router.routes.append(Route(address, _file(content, _TYPES[kind])))
     app.add_middleware(
-        Gate, tokens=tokens, limits=limits, pages=frozenset(pages), log=log, complain=complain, counts=counts
+        Gate, tokens=tokens, limits=parts.limits, counts=parts.counts, pages=pages, log=log, complain=complain
     )
     if cors:
         headers = ["Authorization", "Content-Type"]
@@ -89,28 +90,42 @@ def create_app(
     return app
 
 
-def read_map(recommender: Recommender) -> Optional[TasteMap]:
-    """Return the map of tastes, None where none is drawn, which the recommender's notes then say."""
-    try:
-        return TasteMap.load(recommender.folder, recommender.catalog)
-    except ArtifactError as error:
-        recommender.notes.append(f"the page has no map: {error}")
-        return None
-
-
-def document(app: FastAPI, open_: frozenset[str]) -> None:
-    """Say in /openapi.json that a token is needed, but for the addresses `open_`."""
-    schema = app.openapi()
-    schema.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    for path, operations in schema["paths"].items():
-        if path not in open_:
-            for operation in operations.values():
-                operation["security"] = [{"token": []}]
+def add_endpoints(app: FastAPI, movies: Movies, sessions: Sessions, people: People, talks: Talks) -> None:
+    """Add the whole API, and to /openapi.json what a token is."""
+    add = functools.partial(endpoint, app)
+    add("GET", "/health", movies.health, shapes.Status)
+    add("GET", "/ready", movies.ready, shapes.Status)
+    for path, answer in (("/health", movies.health), ("/ready", movies.ready)):  # as some load balancers ask
+        app.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
+    add("GET", "/movies/search", movies.search, shapes.Movies)
+    add("GET", "/movies/search/text", movies.search_text, shapes.FitMovies)
+    add("GET", "/movies/recommendations", movies.recommend, shapes.Recommendations)
+    add("GET", "/movies/{movie_id}", movies.movie, shapes.Movie)
+    add("GET", "/movies/{movie_id}/similar", movies.similar, shapes.SimilarMovies)
+    add("GET", "/sessions", sessions.of_caller, shapes.Sessions)
+    add("POST", "/sessions", sessions.start, shapes.Session, 201)
+    add("GET", "/sessions/{session_id}", sessions.session, shapes.Session)
+    add("PATCH", "/sessions/{session_id}", sessions.change, shapes.Session)
+    add("DELETE", "/sessions/{session_id}", sessions.end, status=204)
+    add("POST", "/sessions/{session_id}/answer", sessions.answer, shapes.Session)
+    add("POST", "/sessions/{session_id}/tell", sessions.tell, shapes.Session)
+    add("POST", "/sessions/{session_id}/undo", sessions.undo, shapes.Session)
+    add("GET", "/me", people.me, shapes.Me)
+    add("POST", "/users", people.make, shapes.Made, 201)
+    add("POST", "/users/{user_id}/ratings", people.rate, shapes.Kept)
+    add("GET", "/users/{user_id}/explain/{movie_id}", people.explain, shapes.Explanation)
+    add("GET", "/users/{user_id}/export", people.export, shapes.Export)
+    add("GET", "/users/{user_id}/{name}.csv", people.films, responses=_CSV)
+    add("DELETE", "/users/{user_id}", people.forget, status=204)
+    add("POST", "/imports", people.read_export, shapes.Import, openapi_extra=_FILE)
+    add("POST", "/chat/{user_id}", talks.chat, shapes.Turn, responses=_EVENTS)
+    add("GET", "/metrics", movies.metrics, responses=_TEXT)
+    app.openapi()["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
 
 
 def about_page(schema: dict[str, Any]) -> str:
     """Return /docs: what /openapi.json says, for people; nothing of it comes from another host."""
-    parts = [
+    lines = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         "<title>tastevec: the API</title><h1>The API of tastevec</h1><p>All but /health and /ready need the header "
         "<code>Authorization: Bearer TOKEN</code>. Errors are problem documents (RFC 9457). The same for programs: "
@@ -118,20 +133,19 @@ def about_page(schema: dict[str, Any]) -> str:
     ]
     for path, operations in schema["paths"].items():
         for method, one in operations.items():
-            parts.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2>")
-            parts.append(f"<p>{html.escape(one.get('description', ''))}</p>")
+            about = html.escape(one.get("description", ""))
+            lines.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2><p>{about}</p><table>")
             given = [(of["name"], of["in"], of["required"], of["schema"]) for of in one.get("parameters", [])]
             for content in one.get("requestBody", {}).get("content", {}).values():
-                body = schema["components"]["schemas"].get(content["schema"].get("$ref", "").rpartition("/")[2], {})
-                needed, own = body.get("required", ()), body.get("properties", {})
-                given += [(name, "body", name in needed, about) for name, about in own.items()]
-            rows = [
-                f"<tr><td><code>{html.escape(name)}</code><td>{where}{', required' * needed}"
-                f"<td>{html.escape(_kind(about))}"
-                for name, where, needed, about in given
-            ]
-            parts.append(f"<table>{''.join(rows)}</table>" if rows else "")
-    return "\n".join(parts)
+                name = content["schema"].get("$ref", "").rpartition("/")[2]
+                body = schema["components"]["schemas"].get(name, {"properties": {}})
+                own = body["properties"].items()
+                given += [(name, "body", name in body.get("required", ()), about) for name, about in own]
+            for name, where, needed, about in given:
+                lines.append(f"<tr><td><code>{html.escape(name)}</code><td>{where}{', required' * needed}<td>")
+                lines.append(html.escape(_kind(about)))
+            lines.append("</table>")
+    return "\n".join(lines)
 
 
 def _kind(about: dict[str, Any]) -> str:
@@ -145,11 +159,7 @@ def _kind(about: dict[str, Any]) -> str:
     return ", ".join([said, *limits, *default])
 
 
-def _static(path: Path) -> Callable[..., Any]:
-    return _bytes(path.read_bytes(), _TYPES[path.suffix])
-
-
-def _bytes(content: bytes, kind: str) -> Callable[..., Any]:
+def _file(content: bytes, kind: str) -> Callable[..., Any]:
     """Return an endpoint for a file, compressed for who can read that."""
     packed = gzip.compress(content, 9)
 

@@ -9,7 +9,7 @@ import bisect
 import ipaddress
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Optional
 from urllib.parse import unquote
@@ -88,15 +88,14 @@ class Gate:
         app: ASGIApp,
         tokens: Tokens,
         limits: Limits,
-        pages: frozenset[str],
+        counts: Counts,
+        pages: Iterable[str],
         log: Callable[[str], Any],
         complain: Callable[[str], Any],
-        counts: Counts,
-    ):
+    ) -> None:
         """pages: the addresses of static files, which need no token.  log: receives a line for each request."""
-        self.app, self.tokens, self.limits, self.open, self.log = app, tokens, limits, pages | {*OPEN}, log
-        self.complain = complain
-        self.counts = counts
+        self.app, self.tokens, self.limits, self.counts = app, tokens, limits, counts
+        self.open, self.log, self.complain = {*OPEN, *pages}, log, complain
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # of whom -> requests left, at which time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from ..data.catalog import Movie
+from ..data.errors import ChoiceError
 from ..facade import Recommender
+from ..session.policy import MovieFilter, genre_columns
 from .database import Database
-from .gate import Counts, Limits
-from .people import People
-from .problems import REFUSED, RESPONSES
-from .sessions import Sessions
+from .gate import OPEN, Counts, Limits
+from .problems import REFUSED, RESPONSES, Unknown
 from .tokens import Caller, Tokens
 
+_SHORT = ("movie_id", "title", "year", "genres", "tmdb_id", "imdb_id")
 
-class Parts(NamedTuple):
-    """methods: names of the models that are in memory."""
+
+@dataclass
+class Parts:
+    """methods: names of the models that are in memory.  full, short: the movies as JSON, by row."""
 
     recommender: Recommender
-    methods: frozenset[str]
+    methods: Sequence[str]
     database: Database
     tokens: Tokens
     limits: Limits
-    sessions: Sessions
-    people: People
     counts: Counts
+
+    def __post_init__(self) -> None:
+        self.catalog = self.recommender.catalog
+        # of ten movies that are shown, most were shown before: half of the time of a list
+        vars(self.catalog)["movie"] = functools.lru_cache(maxsize=8192)(self.catalog.movie)
+        self.full = [_as_json(self.catalog.movie(row)) for row in range(len(self.catalog))]
+        self.short = [{key: movie[key] for key in _SHORT} for movie in self.full]
+
+    def shown(self, movie: Movie, **more: Any) -> dict[str, Any]:
+        """Return a movie as JSON, with more values."""
+        return {**self.full[self.catalog.row_of(movie.movie_id)], **more}
+
+    def wanted(
+        self, genres: Sequence[str], exclude_genres: Sequence[str], year_from: Optional[int], year_to: Optional[int]
+    ) -> MovieFilter:
+        """Return a filter; raises `Unknown` for a genre that the catalogue has not."""
+        try:
+            genre_columns(self.catalog, (*genres, *exclude_genres))
+        except ChoiceError as error:
+            raise Unknown(error) from None
+        return MovieFilter(tuple(genres), tuple(exclude_genres), year_from, year_to)
+
+
+def _as_json(one: Movie) -> dict[str, Any]:
+    return {
+        "movie_id": one.movie_id, "title": one.title, "year": one.year or None, "genres": one.genres,
+        "overview": one.overview, "director": one.director, "cast": one.cast, "language": one.original_language,
+        "n_ratings": one.n_ratings, "tmdb_id": one.tmdb_id or None, "imdb_id": one.imdb_id or None,
+    }  # fmt: skip
+
+
+def because(reason: Any, about: str = "") -> dict[str, Any]:
+    """Return a term of a score as JSON.  about: its text where it is not of what the person said."""
+    movie = {"movie_id": reason.movie and reason.movie.movie_id, "title": reason.movie and str(reason.movie)}
+    return {"kind": reason.kind, "text": reason.text or about, **movie, "value": reason.value}
 
 
 class Json(JSONResponse):
@@ -44,8 +83,10 @@ def endpoint(
 ) -> None:
     """Add an endpoint; shape: of its JSON, None for another kind of answer."""
     more = {"response_model": shape, "response_class": Json if shape else Response, **more}
-    responses = {**RESPONSES, **more.pop("responses", {})}
-    app.add_api_route(path, answer, methods=[method], status_code=status, responses=responses, **more)
+    more["responses"] = {**RESPONSES, **more.get("responses", {})}
+    if path not in OPEN:
+        more["openapi_extra"] = {"security": [{"token": []}], **more.get("openapi_extra", {})}
+    app.add_api_route(path, answer, methods=[method], status_code=status, **more)
 
 
 def caller(request: Request) -> Caller:
@@ -54,7 +95,7 @@ def caller(request: Request) -> Caller:
     return found
 
 
-def check(request: Request, person: str | None) -> None:
+def check(request: Request, person: Optional[str]) -> None:
     """Refuse a person's token for another person, or for what is not a person's (None), as if it were none."""
     if caller(request).person not in (None, person):
         raise HTTPException(401, REFUSED, {"WWW-Authenticate": "Bearer"})

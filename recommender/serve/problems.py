@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
 from fastapi import FastAPI, Request
@@ -67,8 +67,8 @@ def problem(status: int, detail: str, headers: Optional[Mapping[str, str]] = Non
     return Response(json.dumps(said), status, headers, KIND)
 
 
-def install(app: FastAPI) -> None:
-    """Make problem documents of all errors that `app` knows."""
+def install(app: FastAPI, complain: Callable[[str], Any]) -> None:
+    """Make problem documents of all errors that `app` knows; complain: receives what must be mended."""
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -95,7 +95,7 @@ def install(app: FastAPI) -> None:
 
     async def of_ours(request: Request, error: Exception) -> Response:
         if isinstance(error, ArtifactError):  # its message names files of this machine
-            request.app.state.complain(str(error))
+            complain(str(error))
             return problem(503, UNUSABLE)
         if isinstance(error, ServiceError):
             return problem(502, str(error))

@@ -1,4 +1,4 @@
-"""Sessions between requests: a state as JSON, what to take back, and what a page shows of it.
+"""Sessions: their endpoints, a state as JSON between requests, what to take back, and what a page shows of it.
 
 `before` lists for each change what it has replaced: {field: old value}, of a list {field: [n, old end]}, where the
 first n entries stayed. So any change can be undone, and the content grows by what is said.
@@ -6,26 +6,37 @@ first n entries stayed. So any change can be undone, and the content grows by wh
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 import numpy as np
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from ..data.errors import ChoiceError
-from ..facade import Recommender
+from ..people.matching import EMPTY
+from ..people.store import BusyError
 from ..session.engine import SessionEngine
 from ..session.policy import MovieFilter, shared_names
+from ..session.profiles import state_of
 from ..session.session import Recommendation
 from ..session.state import LATER, Event, SessionState, Utterance
-from .database import Database, Saved
+from . import shapes
+from .database import Saved
 from .map import TasteMap
+from .parts import Json, Parts, because, caller, check
+from .people import People
 from .problems import Conflict
 
 _LISTS = ("favorites", "answers", "words")
 _AGAIN = 20
-Step = Callable[[SessionState], SessionState]
+Content = dict[str, Any]
+Result = TypeVar("Result")
 
 
 class _Engine(SessionEngine):
@@ -42,55 +53,150 @@ class _Engine(SessionEngine):
 
 
 class Sessions:
-    """The sessions of a database."""
+    """The endpoints of sessions."""
 
-    def __init__(self, recommender: Recommender, database: Database, tastes: Optional[TasteMap]) -> None:
+    def __init__(self, parts: Parts, people: People, tastes: Optional[TasteMap]) -> None:
         """tastes: None where no map is drawn."""
-        self.catalog = recommender.catalog
-        of_all = recommender.engine()
+        of_all = parts.recommender.engine()
         self.engine = _Engine(of_all.catalog, of_all.rule, of_all.policy, of_all.wanted, of_all.encode)
-        self.database, self.tastes = database, tastes
+        self.parts, self.people, self.tastes = parts, people, tastes
+        self.catalog, self.database = parts.catalog, parts.database
         self.ids = self.catalog.movie_ids.tolist()
-        self.full = [_movie(recommender, row) for row in range(len(self.catalog))]
-        kept = ("movie_id", "title", "year", "genres", "tmdb_id", "imdb_id")
-        self.short = [{key: movie[key] for key in kept} for movie in self.full]
 
-    def start(self, state: SessionState, owner: str, person: Optional[str]) -> Saved:
-        """Store a new session, with its first movie on the table."""
+    async def of_caller(self, request: Request) -> Response:
+        """List the sessions of the token that asks: of its person, or those of nobody that it started."""
+        owned = self.database.owned_by(_owner(request, caller(request).person))
+        return Json({"sessions": [{"session_id": id_, "user_id": person} for id_, person in owned]})
+
+    async def start(self, request: Request, given: shapes.NewSession) -> Response:
+        """Start a session from favorites, from words, or from both."""
+        person = given.user_id or caller(request).person
+        if person:
+            check(request, person)
+        owner, most = _owner(request, person), self.parts.limits.sessions
+
+        def work() -> Response:
+            if len(self.database.owned_by(owner)) >= most:
+                raise HTTPException(429, f"you have {most} sessions: go on with one of GET /sessions, or delete one")
+            content = {**self.content(self.begun(given, person)), "before": []}
+            saved = Saved(secrets.token_urlsafe(16), owner, person, 0, content)
+            self.database.add_session(saved)
+            return Json(self.view(saved), 201)
+
+        return await self.written(work, slow=bool(given.words))  # which take ten times as long to read
+
+    def begun(self, given: shapes.NewSession, person: Optional[str]) -> SessionState:
+        """Return a new session after what is known of a person."""
+        rows = [*map(self.parts.recommender.row_of, given.favorites)]
+        before = state_of((person and self.people.profile(person)) or EMPTY, self.catalog)
+        answers = tuple(event for event in before.answers if event.row not in rows)
+        said = (*before.utterances, *(Utterance(text, len(answers)) for text in given.words))
+        favorites = tuple(dict.fromkeys((*before.favorites, *rows)))
+        state = SessionState(favorites, answers, None, 0, said, None, given.familiarity)
+        if given.filter:
+            state = self.engine.set_filter(state, self.parts.wanted(**dict(given.filter)))
         if not state.favorites and not state.utterances and not state.answers:
             raise ChoiceError("no favorites: name at least one movie, or describe what you want")
-        content = {**self.content(self.engine.resume(state)), "before": []}
-        saved = Saved(secrets.token_urlsafe(16), owner, person, 0, content)
-        self.database.add_session(saved)
-        return saved
+        return self.engine.resume(state)
 
-    def change(self, load: Callable[[], Saved], step: Step) -> Saved:
-        """Store what `step` makes of the session that `load` reads, again where another request came first."""
-        for _ in range(_AGAIN):
-            saved = load()
-            new = self.content(step(self.state(saved.content)))
-            old = {key: saved.content[key] for key in new}
-            replaced = {key: _cut(old[key], new[key]) for key in new if new[key] != old[key]}
-            after = saved._replace(content={**new, "before": [*saved.content["before"], replaced]})
-            if self.database.replace_session(after):
-                return after
-        raise Conflict("other requests change this session without end: ask again")
+    async def session(self, request: Request, session_id: str, why: shapes.Flag = False) -> Response:
+        """Tell a session, and with `why` the terms that add up to the score of its movie."""
+        return Json(self.view(self.saved(request, session_id), why))
 
-    def undo(self, load: Callable[[], Saved]) -> Saved:
-        """Take back the last change."""
-        for _ in range(_AGAIN):
-            saved = load()
-            *before, last = saved.content["before"] or [None]
+    async def change(self, request: Request, session_id: str, given: shapes.Change) -> Response:
+        """Change the dial, the filter or the favorites."""
+        engine = self.engine
+
+        def step(state: SessionState) -> SessionState:
+            if given.add_favorite is not None:
+                state = engine.add_favorite(state, self.parts.recommender.row_of(given.add_favorite))
+            if given.drop_favorite is not None:
+                state = engine.drop_favorite(state, self.catalog.row_of(given.drop_favorite))
+            if given.familiarity is not None:
+                state = engine.set_familiarity(state, given.familiarity)
+            return engine.set_filter(state, self.parts.wanted(**dict(given.filter))) if given.filter else state
+
+        return await self.stepped(request, session_id, step)
+
+    async def answer(self, request: Request, session_id: str, given: shapes.Answered) -> Response:
+        """Answer the movie on the table, or one of the watchlist anew: skip takes it off."""
+
+        def step(state: SessionState) -> SessionState:
+            for place, (row, answer, _) in enumerate(state.answers):
+                if answer == LATER and self.ids[row] == given.movie_id:
+                    answers = (*state.answers[:place], Event(row, given.answer), *state.answers[place + 1 :])
+                    return self.engine.resume(state._replace(answers=answers))
+            if state.current is None or self.ids[state.current] != given.movie_id:
+                raise Conflict(f"movie {given.movie_id} is not on the table: ask for the session, and answer its movie")
+            return self.engine.step(state, given.answer)
+
+        return await self.stepped(request, session_id, step)
+
+    async def tell(self, request: Request, session_id: str, given: shapes.Told) -> Response:
+        """Say in words what is wanted."""
+        return await self.stepped(request, session_id, lambda state: self.engine.tell(state, given.text), slow=True)
+
+    async def undo(self, request: Request, session_id: str) -> Response:
+        """Take back the last change, whatever it was."""
+
+        def undone(content: Content) -> Content:
+            *before, last = content["before"] or [None]
             if last is None:
                 raise Conflict("nothing to undo: this session has just begun")
-            content = {**saved.content, "before": before}
-            for key, old in last.items():
-                content[key] = [*content[key][: old[0]], *old[1]] if key in _LISTS else old
-            if self.database.replace_session(after := saved._replace(content=content)):
-                return after
-        raise Conflict("other requests change this session without end: ask again")
+            replaced = {key: [*content[key][: old[0]], *old[1]] if key in _LISTS else old for key, old in last.items()}
+            return {**content, **replaced, "before": before}
 
-    def content(self, state: SessionState) -> dict[str, Any]:
+        return await self.replaced(request, session_id, undone)
+
+    async def end(self, request: Request, session_id: str) -> Response:
+        """Delete a session."""
+        id_ = self.saved(request, session_id).id
+        await self.written(lambda: self.database.drop_session(id_))
+        return Response(status_code=204)
+
+    async def written(self, work: Callable[[], Result], slow: bool = False) -> Result:
+        """Do what ends with one write: here, or in a thread where it takes long or has to wait for another writer."""
+        with contextlib.suppress(BusyError):
+            if not slow:
+                with self.database.at_once():
+                    return work()
+        return await run_in_threadpool(work)
+
+    async def stepped(
+        self, request: Request, session_id: str, step: Callable[[SessionState], SessionState], slow: bool = False
+    ) -> Response:
+        """Store and tell what `step` makes of a session."""
+
+        def changed(content: Content) -> Content:
+            new = self.content(step(self.state(content)))
+            replaced = {key: _cut(content[key], new[key]) for key in new if new[key] != content[key]}
+            return {**new, "before": [*content["before"], replaced]}
+
+        return await self.replaced(request, session_id, changed, slow)
+
+    async def replaced(
+        self, request: Request, session_id: str, change: Callable[[Content], Content], slow: bool = False
+    ) -> Response:
+        """Store what `change` makes of a session, again where another request came first; and tell it."""
+
+        def work() -> Response:
+            for _ in range(_AGAIN):
+                saved = self.saved(request, session_id)
+                after = saved._replace(content=change(saved.content))
+                if self.database.replace_session(after):
+                    return Json(self.view(after))
+            raise Conflict("other requests change this session without end: ask again")
+
+        return await self.written(work, slow)
+
+    def saved(self, request: Request, session_id: str) -> Saved:
+        """Return a session that the caller may see; that of another person is not there."""
+        found, person = self.database.session(session_id), caller(request).person
+        if found is None or person not in (None, found.person):
+            raise HTTPException(404, "no such session: start one with POST /sessions")
+        return found
+
+    def content(self, state: SessionState) -> Content:
         """Return a state as JSON, with movies by id."""
         return {
             "favorites": [self.ids[row] for row in state.favorites],
@@ -118,20 +224,24 @@ class Sessions:
 
     def view(self, saved: Saved, why: bool = False) -> dict[str, Any]:
         """Return what is told of a session."""
-        state, wanted = self.state(saved.content), MovieFilter(**(saved.content["filter"] or {}))
+        state, wanted, short = (
+            self.state(saved.content),
+            MovieFilter(**(saved.content["filter"] or {})),
+            self.parts.short,
+        )
         said = Recommendation(self.engine, state) if why and state.current is not None else None
         about = self.about(state, state.current) if said and state.current is not None else {}
         years = {"year_from": wanted.first_year, "year_to": wanted.last_year}
         return {
             "session_id": saved.id,
             "user_id": saved.person,
-            "movie": None if state.current is None else self.full[state.current],
+            "movie": None if state.current is None else self.parts.full[state.current],
             "score": said and said.score,
             "because": [because(reason, about.get(reason.kind, "")) for reason in said.because] if said else [],
-            "favorites": [self.short[row] for row in state.favorites],
-            "answers": [{"movie": self.short[one.row], "answer": one.answer} for one in state.answers],
+            "favorites": [short[row] for row in state.favorites],
+            "answers": [{"movie": short[one.row], "answer": one.answer} for one in state.answers],
             "words": [said.text for said in state.utterances],
-            "watchlist": [self.short[one.row] for one in state.answers if one.answer == LATER],
+            "watchlist": [short[one.row] for one in state.answers if one.answer == LATER],
             "familiarity": self.engine.familiarity(state) if self.engine.rule.has_familiarity else None,
             "filter": {"genres": wanted.genres, "exclude_genres": wanted.exclude_genres, **years},
             "point": self.tastes and self.tastes.point_of(self.engine, state),
@@ -143,19 +253,9 @@ class Sessions:
         return {"traits": shared_names(self.catalog, state.favorites, row), "genre": f"{affinity:.0%}"}
 
 
-def because(reason: Any, about: str = "") -> dict[str, Any]:
-    """Return a term of a score as JSON.  about: its text where it is not of what the person said."""
-    movie = {"movie_id": reason.movie and reason.movie.movie_id, "title": reason.movie and str(reason.movie)}
-    return {"kind": reason.kind, "text": reason.text or about, **movie, "value": reason.value}
-
-
-def _movie(recommender: Recommender, row: int) -> dict[str, Any]:
-    one = recommender.catalog.movie(row)
-    return {
-        "movie_id": one.movie_id, "title": one.title, "year": one.year or None, "genres": one.genres,
-        "overview": one.overview, "director": one.director, "cast": one.cast, "language": one.original_language,
-        "n_ratings": one.n_ratings, "tmdb_id": one.tmdb_id or None, "imdb_id": one.imdb_id or None,
-    }  # fmt: skip
+def _owner(request: Request, person: Optional[str]) -> str:
+    """Return whose limit a session counts for."""
+    return f"person {person}" if person else f"token {caller(request).id}"
 
 
 def _plain(value: Any) -> Any:
