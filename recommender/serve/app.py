@@ -19,6 +19,7 @@ from ..chat.chat import Chat
 from ..chat.rerank import MMRReranker, Reranker
 from ..data.errors import ArtifactError
 from ..facade import Recommender
+from ..learn import registry
 from . import shapes
 from .database import Database
 from .gate import Counts, Gate, Limits
@@ -120,7 +121,12 @@ def add_endpoints(app: FastAPI, movies: Movies, sessions: Sessions, people: Peop
     add("POST", "/imports", people.read_export, shapes.Import, openapi_extra=_FILE)
     add("POST", "/chat/{user_id}", talks.chat, shapes.Turn, responses=_EVENTS)
     add("GET", "/metrics", movies.metrics, responses=_TEXT)
-    app.openapi()["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    schema = app.openapi()
+    schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    text = json.dumps(schema)  # in which what this catalogue and the registry hold has a place
+    for name, values in (("genre", people.catalog.genre_names), ("method", registry.names())):
+        text = text.replace(f'"format": "{name}"', f'"enum": {json.dumps([*values])}')
+    app.openapi_schema = json.loads(text)
 
 
 def about_page(schema: dict[str, Any]) -> str:

@@ -67,9 +67,9 @@ class Movies:
         limit: shapes.Limit = 10,
         use_embeddings: shapes.Flag = False,
         use_context: shapes.Flag = False,
-        method: Optional[str] = None,
+        method: Optional[shapes.Method] = None,
         familiarity: Optional[shapes.Share] = None,
-        genre: Annotated[Optional[list[str]], Query(max_length=50)] = None,
+        genre: Annotated[Optional[shapes.Genres], Query()] = None,
         year_from: Optional[shapes.Year] = None,
         year_to: Optional[shapes.Year] = None,
     ) -> Response:

@@ -34,7 +34,8 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Year = Annotated[int, Field(ge=1000, le=9999), Whole]
 MovieId = Annotated[int, Field(ge=0, lt=2**53), Whole]
 Seconds = Annotated[int, Field(ge=0, lt=2**32, description="since 1970"), Whole]
-Names = Annotated[list[Annotated[str, Field(max_length=50)]], Field(max_length=50)]
+Genres = Annotated[list[Annotated[str, Field(json_schema_extra={"format": "genre"})]], Field(max_length=50)]
+Method = Annotated[str, Field(json_schema_extra={"format": "method"})]
 List = Literal["likes", "watchlist"]
 Answer = Literal["like", "dislike", "skip", "not interested", "later", "seen"]
 assert {LIKE, DISLIKE, SKIP, NOT_INTERESTED, LATER, SEEN} == set(Answer.__args__)  # type: ignore[attr-defined]
@@ -47,8 +48,8 @@ class Given(BaseModel):
 
 
 class Filter(Given):
-    genres: Names = []
-    exclude_genres: Names = []
+    genres: Genres = []
+    exclude_genres: Genres = []
     year_from: Optional[Year] = None
     year_to: Optional[Year] = None
 
