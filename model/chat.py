@@ -34,6 +34,8 @@ from recommender.session.profiles import default_profiles_folder, export_lists
 from recommender.text import registry
 
 COMMANDS = {
+    "/help": "list these commands",
+    "/watchlist": "what I keep for later",
     "/undo": "take back what I said last",
     "/profile": "what was learned of me",
     "/export FILE.csv": "write FILE-likes.csv and FILE-watchlist.csv, which Letterboxd imports",
@@ -63,7 +65,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         "--show-request", action="store_true", help="show what would be sent to that server, and send nothing"
     )
     parser.add_argument("--offline", action="store_true", help="no network, whatever else is given")
-    how = "who chooses of the candidates (default: llm with --base-url, else mmr)"
+    how = "a model, likes predicted offline (even with --base-url), or variety (default: llm with --base-url, else mmr)"
     parser.add_argument("--rerank", choices=("llm", "score", "mmr"), help=how)
     told = parser.add_mutually_exclusive_group()
     told.add_argument(
@@ -118,6 +120,7 @@ def open_reranker(given: argparse.Namespace, recommender: Recommender) -> Rerank
         raise ChoiceError(f"--{alone.replace('_', '-')} belongs to a chat model: give --base-url too")
     llm = given.rerank == "llm" or (given.rerank is None and bool(given.base_url) and not given.offline)
     if given.rerank == "score":
+        print("tastevec: making the predictor of likes ready, which may take seconds", file=sys.stderr)
         return ScoreReranker(Likes.open(recommender).predict_like_score)
     if not llm:
         return MMRReranker()
@@ -184,7 +187,8 @@ class Conversation:
             else:
                 line = self.console.ask("> ", lambda text: [name for name in COMMANDS if name.startswith(text)])
             line = line.strip()
-            line = f"/{line.lower()}" if line.lower() in ("undo", "profile", "help", "quit") else line
+            word = "quit" if line.lower() in ("q", "exit") else line.lower()
+            line = f"/{word}" if word in ("undo", "profile", "help", "quit") else line
             if line == "/quit":
                 return
             if line:
@@ -278,6 +282,8 @@ class Conversation:
                 raise ChoiceError(f"{rest} cannot be written ({error.strerror}): give another file") from None
             lines = [f"   exported {n} to {file}" for file, n in written]
             self.say("\n".join(lines), {"exported": [str(file) for file, _ in written]})
+        elif name == "/watchlist":
+            state = self.hear(state, "my watchlist")
         elif name == "/help":
             self.say("\n".join(f"   {key:<16} {what}" for key, what in COMMANDS.items()), {"commands": COMMANDS})
         else:

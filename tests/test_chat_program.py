@@ -29,6 +29,13 @@ hi
 /profile
 /export
 /nope
+save 2 for later
+what's on my watchlist?
+more
+/watchlist
+remove the first from my watchlist
+my watchlist
+remove Alpha from my watchlist
 /quit
 """
 TRANSCRIPT = """\
@@ -100,7 +107,51 @@ tastevec: 9 movies. What do you feel like? /help, /quit
 > /export
    where to? /export films.csv writes films-likes.csv and films-watchlist.csv
 > /nope
-   '/nope' is no command: give one of /undo, /profile, /export FILE.csv, /forget, /quit
+   '/nope' is no command: give one of /help, /watchlist, /undo, /profile, /export FILE.csv, /forget, /quit
+> save 2 for later
+   understood: Théta (1999): later
+ 1. Gamma (1982)  Action, War
+    goes with Alpha (1980) (Action); fits your words “War”
+ 2. Zeta (1990)  Action, Drama
+    goes with Alpha (1980) (Action)
+ 3. Zeta (2005)  Drama, War
+    fits your words “War”
+ 4. Iota (2001)  Comedy
+    the nearest that is left to Théta (1999)
+ 5. Epsilon (1984)  Drama
+    the nearest that is left to Théta (1999)
+> what's on my watchlist?
+   on your watchlist: 1. Théta (1999)
+> more
+   understood: others than these
+ 1. Gamma (1982)  Action, War
+    goes with Alpha (1980) (Action); fits your words “War”
+ 2. Zeta (1990)  Action, Drama
+    goes with Alpha (1980) (Action)
+ 3. Zeta (2005)  Drama, War
+    fits your words “War”
+ 4. Iota (2001)  Comedy
+    the nearest that is left to Théta (1999)
+ 5. Epsilon (1984)  Drama
+    the nearest that is left to Théta (1999)
+> /watchlist
+   on your watchlist: 1. Théta (1999)
+> remove the first from my watchlist
+   understood: Théta (1999): off the watchlist
+ 1. Gamma (1982)  Action, War
+    goes with Alpha (1980) (Action); fits your words “War”
+ 2. Zeta (2005)  Drama, War
+    fits your words “War”
+ 3. Zeta (1990)  Action, Drama
+    goes with Alpha (1980) (Action)
+ 4. Iota (2001)  Comedy
+    the nearest that is left to Alpha (1980)
+ 5. Epsilon (1984)  Drama
+    the nearest that is left to Alpha (1980)
+> my watchlist
+   on your watchlist: nothing yet; say: save 2 for later
+> remove Alpha from my watchlist
+   Alpha (1980) is not on your watchlist: what is on my watchlist? shows it
 > /quit
 Goodbye.
 """
@@ -178,10 +229,10 @@ def test_nothing_is_stored_unless_asked_for_and_words_only_with_keep_text(with_t
 
 
 def test_commands_are_known_without_their_slash_but_nobody_is_forgotten_by_a_word(with_texts):
-    done = talk("I loved Alpha (1980)\nwar\nUndo\nforget\nprofile\nquit\nwar\n", "--processed", with_texts)
+    done = talk("I loved Alpha (1980)\nwar\nUndo\nforget\nprofile\nq\nwar\n", "--processed", with_texts)
     assert "taken back" in done.stdout
     assert "Top items: Alpha (1980)" in done.stdout
-    assert done.stdout.endswith("> quit\nGoodbye.\n")
+    assert done.stdout.endswith("> q\nGoodbye.\n")
 
 
 def test_of_a_long_message_the_first_thousand_letters_are_heard_and_kept(with_texts, tmp_path):

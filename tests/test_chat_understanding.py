@@ -96,6 +96,12 @@ def test_nine_of_ten_everyday_messages_are_wholly_understood(shipped: Recommende
         ("same director as the second", "by David Fincher"),
         ("same actor as in 3", "with Bruce Willis"),
         ("is number 3 on netflix", "where: Die Hard (1988)"),
+        ("when did the first come out?", "year: The Fugitive (1993)"),
+        ("when was the second released", "year: Seven (1995)"),
+        ("who directed the third?", "director: Die Hard (1988)"),
+        ("where does the fourth take place", "about: Amelie (2001)"),
+        ("cross 2 and Heat off my list", "Seven (1995): off the watchlist; Heat (1995): off the watchlist"),
+        ("put the last one on my watchlist", "Alien (1979): later"),
         # no movie of the list, and no title
         ("a movie I saw as a child, about a boy and a dragon", ""),
         ("help", ""),

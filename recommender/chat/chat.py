@@ -29,7 +29,7 @@ from ..facade import Recommender
 from ..linalg.rows import top_n, unit_rows
 from ..people.filters import filters_after, refusals, restored, tells
 from ..people.store import Remembered
-from ..session.state import DISLIKE, FAVORITE, LATER, STARS, Event, Reason, SessionState, Utterance
+from ..session.state import DISLIKE, FAVORITE, LATER, SKIP, STARS, Event, Reason, SessionState, Utterance
 from ..session.texts import standardised
 from ..text.requests import Request
 from ..text.word_match import telling_words
@@ -38,6 +38,7 @@ from .profile import N_NAMES, in_own_words, profile_of
 from .rerank import Candidate, LLMReranker, Reranker, ScoreReranker
 from .turns import ChatState, Suggestion, Turn
 from .understanding import Understood, read
+from .verdicts import OFF, WATCHLIST
 
 LEAD, FADE = 0.6, 0.5  # share of the newest named movies; of it, what a message later is left
 TEXT_WEIGHT, TASTE_WEIGHT = 2.0, 0.5  # by dialogues of ReDial: tests/benchmarks/chat_redial.py
@@ -115,6 +116,8 @@ class Chat:
                 said = explain.answer(movie, kind, self._because(state, [row])[0])
             return state._replace(last=row), Turn(understood.said, said, seconds=time.perf_counter() - started)
         if not understood.said and not understood.request:
+            if understood.reply == WATCHLIST:
+                return self.watchlist(state, started)
             if understood.reply:
                 return state, Turn("", understood.reply, seconds=time.perf_counter() - started)
             raise ChoiceError(
@@ -133,13 +136,29 @@ class Chat:
         how, seconds = (self.reranker.name, ranked.status, ranked.tokens), time.perf_counter() - started
         return state, Turn(read_as, "", shown, listed, *how, seconds, ranked.note)
 
+    def watchlist(self, state: ChatState, started: float) -> tuple[ChatState, Turn]:
+        """Return the state with the movies that were kept for later as the list on the screen, and this list."""
+        rows = tuple(event.row for event in state.session.answers if event.answer == LATER)
+        listed = "; ".join(f"{number}. {self.catalog.movie(row)}" for number, row in enumerate(rows, 1))
+        said = f"{WATCHLIST}: {listed or 'nothing yet; say: save 2 for later'}"
+        state = state._replace(shown=rows, last=None) if rows else state
+        return state, Turn("", said, seconds=time.perf_counter() - started)
+
     def hear(self, state: ChatState, understood: Understood, message: str) -> tuple[ChatState, str]:
         """Return the state after what was said, and what is to be said of words that mean nothing here.
 
         The last word about a movie, and about a kind of fact, counts.
         """
         session, text = state.session, self.recommender.free_text
+        known = {event.row: event.answer for event in session.events}
         answers = {**dict.fromkeys(understood.dislikes, DISLIKE), **understood.feedback}
+        for row, answer in understood.feedback.items():
+            if answer == OFF and known.get(row) != LATER:
+                raise ChoiceError(f"{self.catalog.movie(row)} is not {WATCHLIST}: what is on my watchlist? shows it")
+            if answer == OFF:
+                answers[row] = SKIP
+            elif answer == SKIP and row in known:  # others than those of the watchlist
+                del answers[row]
         about = {*understood.likes, *answers}
         favorites = (*(row for row in session.favorites if row not in about), *understood.likes)
         kept = [event for event in session.answers if event.row not in about]
@@ -164,9 +183,9 @@ class Chat:
             e = e - text.vectors[[*understood.dislikes]].sum(axis=0)
         session = session._replace(favorites=favorites, answers=events, utterances=tuple(said))
         memory = state.memory.hear(message, unit_rows(e[None])[0], text.backend.identity)
-        known = {int(self.catalog.movie_ids[event.row]): event.answer for event in session.events}
+        by_id = {int(self.catalog.movie_ids[event.row]): event.answer for event in session.events}
         filters = filters_after(state.filters, understood.filters, understood.cleared, state.memory.n_messages)
-        memory = memory._replace(answers=known, refused=refusals(filters))
+        memory = memory._replace(answers=by_id, refused=refusals(filters))
         liked = (*understood.likes, *(row for row in answers if answers[row] in explain.LIKED))
         newest, lead = (liked, LEAD) if understood.likes else ((*state.newest, *liked), FADE * state.lead)
         state = state._replace(memory=memory, session=session, filters=filters, newest=newest, lead=lead)

@@ -41,7 +41,8 @@ _MIDDLE = ("top", "middle", "bottom")
 _AFTER_ONE = {"with", "by", "from", "in", "about", "set", "starring", "directed"}
 _GOES_ON = any_of(
     """is, was, has, had, made, scared, bored, moved, similar, like, looks?, looked, sounds?, sounded, seems, and, or
-    but, on, to, for, because, please, again, about, any, not"""
+    but, on, to, for, because, please, again, about, any, not, off, from, comes?, came, takes?, plays?, ends?, begins?
+    starts?, gets?, got, released"""
 )
 _NO_PLACE = any_of(
     "hours?, hrs?, minutes?, mins?, people, of us, years?, kids, children, stars?, more, other, movies, films"
@@ -82,7 +83,7 @@ _TITLE_FOLLOWS = any_of(
     r"""lov(?:e|ed|es|ing), lik(?:e|ed|es), enjoy(?:ed|s)?, ador(?:e|ed|es), hat(?:e|ed|es), dislike[ds]?, saw, seen
     stand, bear, out of, during, except, \d+ for, (?:re)?watched, grew up with, fans? of, similar to
     (?:style|vein|spirit) of, than, stars in, directed, made, (?:what|how|tell me) about, (?:re)?watch(?:ing)?, try
-    recommend, suggest, heard of, called, prefer
+    recommend, suggest, heard of, called, prefer, add, remove, delete
     (?:favou?rites?|movies?|films?|ones?|faves?)(?: \w+)? (?:is|are|include|:)"""
 )
 _BEFORE = re.compile(rf"{_TITLE_FOLLOWS}(?: (?:movie|film|:))?$")
@@ -199,10 +200,6 @@ class Finder:
         elif shown and (match := _THE_ONE.match(rest)):
             return self._described(i, match)
         return Mention(i, i + len(match.group().split()), tuple(rows), True) if match and len(rows) else None
-
-    def _all(self, rest: str, before: str) -> Optional[re.Match[str]]:
-        named = _ALL_BUT.match(rest) if before in _JUDGED else None
-        return _ALL.match(rest) or named or (_THEM.match(rest) if before in _BEFORE_THEM and not self.found else None)
 
     def _described(self, i: int, match: re.Match[str]) -> Optional[Mention]:
         """Return the one of the list with these facts, or words in its text: the French one, the one with Al Pacino."""

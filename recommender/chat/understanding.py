@@ -21,7 +21,7 @@ from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
 from ..text.request_facts import Fact
 from ..text.requests import Request
 from .mentions import Finder, Mention, Message
-from .verdicts import ASKED_LIKE, LIKES, OTHERS, QUESTIONS, SAME, UNKNOWN, answer_to, taken_back, verdict
+from .verdicts import ASKED_LIKE, LIKES, OFF, OTHERS, QUESTIONS, SAME, UNKNOWN, answer_to, taken_back, verdict
 
 if TYPE_CHECKING:
     from ..facade import Recommender
@@ -281,7 +281,7 @@ class _Reading:
         reading, new = self.reader.read(request), [row for row in self.answers if row not in self.shown]
         likes = [row for row in new if self.answers[row] == LIKE]
         dislikes = [row for row in new if self.answers[row] in (DISLIKE, NOT_INTERESTED)]
-        feedback = {row: said for row, said in self.answers.items() if row in self.shown or said in (SEEN, LATER)}
+        feedback = {row: said for row, said in self.answers.items() if row in self.shown or said in (SEEN, LATER, OFF)}
         said = [f"like {self.catalog.movie(row)}" for row in likes]
         said += [f"not like {self.catalog.movie(row)}" for row in dislikes]
         said += [f"{self.catalog.movie(row)}: {answer}" for row, answer in feedback.items() if answer != SKIP]

@@ -16,6 +16,8 @@ def any_of(phrases: str) -> str:
 
 
 UNKNOWN = ""  # the verdict on a movie that somebody has not seen
+OFF = "off the watchlist"  # that on a movie that somebody has seen there
+WATCHLIST = "on your watchlist"
 NO = any_of(
     """not, no, never, didnt, dont, doesnt, isnt, arent, wasnt, werent, cant, cannot, couldnt, wouldnt, shouldnt, havent
     hasnt, wont, aint, hardly, nor, without, neither"""
@@ -65,6 +67,9 @@ OTHERS = re.compile(
     r"(?:more|others?|another one|something else|else|other (?:ones|ideas|suggestions|movies|films))(?: please)?)$"
 )
 TALK = {  # small talk -> the answer to it
+    r"(?:please |so |can you )*(?:(?:whats|what (?:is|are|do i have|have i got)|show|list|see|read|give|tell)"
+    r"(?: me)?(?: the (?:movies|films))?(?: (?:whats|is|are))?(?: on| in| of)? )?(?:my |the )?watch ?list(?: please)?"
+    r"|what (?:did|have) i (?:save|keep|put|saved|kept)(?: (?:on my watch ?list|for later|aside))?": WATCHLIST,
     r"hi|hello+|hey(?: there)?|good (?:morning|evening)": "Hello. Say what you feel like: like Heat, but funnier",
     r"(?:thanks?|thx|ta|thank you|cheers)\b.*|(?:good)?bye|(?:oh )?ok(?:ay)?|(?:great|nice|cool)(?: list)?|perfect"
     r"|(?:(?:thats|that was|theyre)|(?:those|they|both|these|all) are) (?:perfect|great|fine|good|ok)(?: thanks)?":
@@ -105,6 +110,7 @@ _REFUSED_PRAISE = any_of(
 )
 _DROPPED = any_of("skip, pass, remove, drop, replace, swap, instead of, none, except, apart from, besides")
 _VERDICTS = [  # the first that is found
+    (OFF, r"\b(?:off|(?:remove|delete|drop|take|cross|strike)\b.* (?:from|on)) (?:my|the) (?:watch ?)?list\b"),
     (UNKNOWN, rf"{NO}(?: \w+)? (?:seen|heard)\b"),
     (LIKE, rf"{NO}(?: \w+)? (?:bad|boring|awful|terrible|dull|stupid)\b|\b(?:didnt|dont) (?:hate|mind|dislike)\b"),
     (DISLIKE, rf"{NO}(?: \w+)? my (?:cup of tea|thing|kind|type|taste)\b"),
