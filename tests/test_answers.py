@@ -5,7 +5,7 @@ import pytest
 from preprocess.enrich_metadata import TASK, UNKNOWN, description_in
 
 TEXT = "A quiet drama about a harbour town."
-AROUND = r"""<think>\n\n</think>\n\n@ ~ <thinking>I know it. <think>Do I?</think></thinking>@
+STOP_WORDS = r"""<think>\n\n</think>\n\n@ ~ <thinking>I know it. <think>Do I?</think></thinking>@
 So I think it is sad.\n</think>\n@ ~ @ <think>Was that ~ [THINK]Well[/THINK]@ ~ ◁think▷x◁/think▷@
 <seed:think>a</seed:think>@ ~ <|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>@<|END_RESPONSE|>
 <reasoning>a</reasoning><answer>@</answer> ~ @<|im_end|>\n<|im_start|>user\nmore ~ <|im_start|>assistant\n@</s>
@@ -27,7 +27,7 @@ def read(text, end="stop"):
     return description_in(text, end, "Gamma", TASK, UNKNOWN)
 
 
-@pytest.mark.parametrize("around", AROUND.replace("\n", " ~ ").split(" ~ "))
+@pytest.mark.parametrize("around", STOP_WORDS.replace("\n", " ~ ").split(" ~ "))
 def test_what_stands_around_a_description_is_taken_off(around):
     assert read(around.replace(r"\n", "\n").replace("@", TEXT)) == (TEXT, "")
 

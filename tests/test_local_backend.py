@@ -38,7 +38,7 @@ def test_vectors_have_length_one_and_follow_the_themes(small):
     assert right @ misspelt > 0.9 > 0.3 > misspelt @ other
 
 
-def test_features_are_words_and_groups_of_letters_with_the_worth_of_their_line():
+def test_features_are_words_and_groups_of_letters_with_the_weight_of_their_line():
     found = features("Title: Moon Men (1999).\nPlot: Moon men.\nA note: moon", {"Title": 3.0}, 0.5)
     by_name = {name: found.pop(crc32(name.encode())) for name in ("moon", "men", "1999", "a", "not")}
     assert by_name == {"moon": (3, 3.0), "men": (2, 3.0), "1999": (1, 3.0), "a": (1, 1.0), "not": (1, 1.0)}

@@ -8,7 +8,7 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.text.everyday_words import TONES, read_years
 from recommender.text.requests import RequestReader
-from recommender.text.word_match import WordMatch, telling_words
+from recommender.text.word_match import WordMatch, content_words
 
 COLUMNS = ("title", "genres", "director", "cast", "keywords", "overview", "original_language", "tone")
 MOVIES = [
@@ -239,7 +239,7 @@ def test_the_share_of_words_by_hand() -> None:
     chess, paris = np.log(6 / 1), np.log(6 / 3)
     np.testing.assert_allclose(share, np.array([chess + paris, paris, 0, 0, paris]) / (chess + paris), rtol=1e-6)
     assert not match.share("zzz").any()
-    assert telling_words("movies directed by Ann Lee") == ["ann", "lee"]
+    assert content_words("movies directed by Ann Lee") == ["ann", "lee"]
 
 
 def test_languages_are_held_by_their_names_and_sad_is_not_sade() -> None:

@@ -32,7 +32,7 @@ from ..people.store import Remembered
 from ..session.state import DISLIKE, FAVORITE, LATER, SKIP, STARS, Event, Reason, SessionState, Utterance
 from ..session.texts import standardised
 from ..text.requests import Request
-from ..text.word_match import telling_words
+from ..text.word_match import content_words
 from . import explain
 from .profile import N_NAMES, in_own_words, profile_of
 from .rerank import Candidate, LLMReranker, Reranker, ScoreReranker
@@ -81,7 +81,7 @@ class Chat:
         rated = [(int(self.catalog.movie_ids[event.row]), _STARS.get(event.answer)) for event in state.session.events]
         refused = [f"not {labels.replace('; ', ' ')}" for labels in state.memory.refused]
         readings = [(words.text, self._reading(words.text)) for words in state.session.utterances[-N_NAMES:]]
-        words = [text if telling_words(one.left) else one.read_as() for text, one in readings if tells(one)]
+        words = [text if content_words(one.left) else one.read_as() for text, one in readings if tells(one)]
         said = [*dict.fromkeys([*(explain.cut(text, explain.MOST_SAID) for text in words), *refused])]
         facts = profile_of([(movie_id, stars) for movie_id, stars in rated if stars], self.catalog, said)
         return {**facts, "In short": state.written} if state.written else facts
@@ -256,7 +256,7 @@ class Chat:
         found = [[*total.values()] for total in totals]
         for said, points in zip(state.session.utterances, self.engine.fits(state.session)):
             reading = self._reading(said.text)
-            own = said.text if telling_words(reading.left) or reading.likes else ""
+            own = said.text if content_words(reading.left) or reading.likes else ""
             for row, reasons in zip(rows, found):
                 met = [fact.label for fact in reading.facts if fact.wanted and fact.rows[row] and fact.kind != "years"]
                 words = own or ", ".join(dict.fromkeys(met))

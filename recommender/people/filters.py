@@ -10,7 +10,7 @@ import numpy as np
 from ..session.texts import MOST_LETTERS
 from ..text.request_facts import LEAST, Fact
 from ..text.requests import Request, RequestReader
-from ..text.word_match import telling_words
+from ..text.word_match import content_words
 
 _WISH = ("genre", "person", "language")
 
@@ -18,7 +18,7 @@ _WISH = ("genre", "person", "language")
 def tells(request: Request) -> bool:
     """Return whether a request says more than years and languages, which are no taste."""
     kinds = {fact.kind for fact in request.facts if fact.wanted}
-    return bool(kinds - {"years", "language", "fame"} or request.likes or telling_words(request.left))
+    return bool(kinds - {"years", "language", "fame"} or request.likes or content_words(request.left))
 
 
 def filters_after(old: Sequence[Fact], new: Sequence[Fact], cleared: Sequence[str], n: int) -> tuple[Fact, ...]:

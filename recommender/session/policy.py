@@ -259,10 +259,10 @@ def shared_names(catalog: Catalog, favorites: Sequence[int], row: int) -> str:
 def shared_keywords(catalog: Catalog, favorites: Sequence[int]) -> np.ndarray:
     """Return the sum of (idf (n - 1) / F)^2 over the words of keywords that n > 1 of F favorites have, (n_movies,)."""
     from ..text.backends.word_features import stem
-    from ..text.word_match import telling_words
+    from ..text.word_match import content_words
 
     points = np.zeros(len(catalog), dtype=np.float32)
-    words = [{stem(word): word for word in telling_words(" ".join(catalog.movie(row).keywords))} for row in favorites]
+    words = [{stem(word): word for word in content_words(" ".join(catalog.movie(row).keywords))} for row in favorites]
     for root, n in Counter(chain.from_iterable(words)).items():
         if n > 1:
             rows = _keyword_match(catalog).rows_with(ChainMap(*words)[root])

@@ -8,7 +8,7 @@ Words of a person's own are read for facts first (text/requests.py); what is lef
                        + share_i of each unwanted word + 1 for a movie that is named itself
     pseudo-item = bridge(x_q) - mean, at a fixed length      a vector like the rule's movie vectors
 
-x: text vectors of request, movie and keyword; share: word_match.py; n: telling words that are left, without which the
+x: text vectors of request, movie and keyword; share: word_match.py; n: content words that are left, without which the
 first two terms are 0; z: standardised over all movies. "Like TITLE" adds the mean z of how similar i is (similar.py),
 and after a no takes max(0, z) away. The fit knows what a movie is about; the pseudo-item knows who likes what. A
 session adds both to its score (engine.py).
@@ -33,7 +33,7 @@ from ..text.base import BaseEmbeddingBackend
 from ..text.registry import LOCAL, make_backend, names
 from ..text.requests import Request, RequestReader
 from ..text.vectors import KEYWORDS, VectorTable
-from ..text.word_match import AROUND, KeywordMatch, WordMatch, telling_words
+from ..text.word_match import STOP_WORDS, KeywordMatch, WordMatch, content_words
 from .cold_start import rating_weights
 from .rules import LearningRule
 from .state import PseudoItem, TextSignal
@@ -110,7 +110,7 @@ class FreeText:
             raise ChoiceError(f"words {shown(text)}: give a few, such as slow atmospheric science fiction")
         text = " ".join(text[:MOST_LETTERS].split())
         request = self.reader.read(text)
-        words = telling_words(request.left)
+        words = content_words(request.left)
         x = self.embed(request.text)
         for like in request.likes:
             x = x + self.vectors[like.row] if like.wanted else x
@@ -144,14 +144,14 @@ class FreeText:
 
     def is_word(self, word: str) -> bool:
         """Return whether `word` (folded) stands in the text of a movie, or is a common one."""
-        return word in AROUND or word in self.words.beginning_like(word)
+        return word in STOP_WORDS or word in self.words.beginning_like(word)
 
     def embed(self, text: str) -> np.ndarray:
         """Return the vector of a text, (d,) float32, of length 1, or zeros where no word is known."""
         if self.backend.name == LOCAL:
             # It counts words, so it gets those that are meant. Of a short word that no movie holds, the letters are
             # those of other words: of sad, those of dead.
-            words = telling_words(text)
+            words = content_words(text)
             text = " ".join(word for word in words if len(word) >= GUESSED or len(self.words.rows_with(word)))
         known = bool(text) and self.backend.knows(text)
         return self.backend.embed_texts([text])[0] if known else np.zeros(self.vectors.shape[1], dtype=np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 from ..data.catalog import SPOKEN, Catalog
 from .backends.word_features import fold
 from .everyday_words import EVER, GENRE_OF_TONE, GENRES, NAMES, PLACES, SETTINGS, SEVERAL, TONES, WITH_GENRE, read_years
-from .word_match import AROUND
+from .word_match import STOP_WORDS
 
 LEAST = 5  # a fact is a filter while so many movies remain
 TOKEN = re.compile(r"\w+|[,;.!?]")
@@ -145,9 +145,9 @@ class FactIndex:
         if token in self._phrases or token in self._surnames or len(token) < shortest or not token.isalpha():
             return token
         words = self._spelled(token)
-        if token in words or token in AROUND:
+        if token in words or token in STOP_WORDS:
             return token
-        own = [word for word in (*self._phrases, *self._surnames, *NAMES, *AROUND) if word[0] == token[0]]
+        own = [word for word in (*self._phrases, *self._surnames, *NAMES, *STOP_WORDS) if word[0] == token[0]]
         near = difflib.get_close_matches(token, {*own, *words}, n=5, cutoff=alike)
         ratios = [difflib.SequenceMatcher(None, word, token).ratio() for word in near]
         alike_most = [word for word, ratio in zip(near, ratios) if ratio > max(ratios) - _TIED]

@@ -35,19 +35,19 @@ something starring story stories that the their them there they this to very wan
 who whose will with without would you your film films picture pictures flick flicks cinema indie time
 great best good my out us im id ive lets rainy tonight sunday saturday friday afternoon evening weekend
 """
-AROUND = frozenset(_STOP_WORDS.split())
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 _WORD = re.compile(r"\w+")
 _ENDINGS = "y|s|es|ies|d|ed|ing|ly"
 MOST_WORDS = 60  # words of a query that are used
 
 
-def telling_words(text: str) -> list[str]:
+def content_words(text: str) -> list[str]:
     """Return the distinct words of a query without stop words, folded.
 
-    >>> telling_words("A movie about chess, directed by Hitchcock")
+    >>> content_words("A movie about chess, directed by Hitchcock")
     ['chess', 'hitchcock']
     """
-    words = dict.fromkeys(word for word in _WORD.findall(fold(text)) if word not in AROUND)
+    words = dict.fromkeys(word for word in _WORD.findall(fold(text)) if word not in STOP_WORDS)
     return list(words)[:MOST_WORDS]
 
 
@@ -71,7 +71,7 @@ class WordMatch:
         1.0
         """
         held, total = np.zeros(self._n), 0.0
-        for word in telling_words(text):
+        for word in content_words(text):
             rows = self.rows_with(word)
             if len(rows):
                 idf = np.log((1 + self._n) / len(rows))

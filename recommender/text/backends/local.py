@@ -1,6 +1,6 @@
 """The backend `local`: hashed TF-IDF, reduced by this project's own SVD. Offline, deterministic, fitted in seconds.
 
-    tf_ij  = worth_ij (1 + ln count_ij)                     of feature j in text i (see `word_features`)
+    tf_ij  = weight_ij (1 + ln count_ij)                    of feature j in text i (see `word_features`)
     idf_j  = (ln((1 + n) / (1 + n_texts_j)) + 1)^rarity
     A_i    = (tf_ij idf_j)_j, scaled to length 1
     A      ~ U diag(s) V'
@@ -137,12 +137,12 @@ class LocalBackend(BaseEmbeddingBackend):
 
     def _raw_vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, d) float32; about 0.3 ms for the text of a movie."""
-        worth = self.idf * self.scales  # (n_features,)
+        scales = self.idf * self.scales  # (n_features,)
         vectors = np.zeros((len(texts), self.projection.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
             columns, values = _known(*_term_frequencies(text, self.settings), self.hashes)
             # tf_j idf_j V_j. diag(s)^-flattening, summed over the features j of the text
-            vectors[row] = (values * worth[columns]) @ self.projection[columns].astype(np.float32)
+            vectors[row] = (values * scales[columns]) @ self.projection[columns].astype(np.float32)
         return vectors
 
     def save(self, folder: Path) -> None:
@@ -155,8 +155,8 @@ def _term_frequencies(text: str, settings: LocalSettings) -> tuple[np.ndarray, n
     """Return the hashes of the features of `text` and tf of each."""
     found = features(text, settings.weights(), settings.letters_weight)
     keys = np.fromiter(found, dtype=np.uint32, count=len(found))
-    counts, worth = np.array(list(found.values()), dtype=np.float32).reshape(-1, 2).T
-    return keys, worth * (1 + np.log(counts))
+    counts, weights = np.array(list(found.values()), dtype=np.float32).reshape(-1, 2).T
+    return keys, weights * (1 + np.log(counts))
 
 
 def _known(keys: np.ndarray, values: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

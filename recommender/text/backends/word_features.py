@@ -9,7 +9,7 @@ by its CRC-32 alone, so that no list of words has to be kept and nothing depends
 random sign). Letter groups beside words: Bojanowski et al. 2017, "Enriching word vectors with subword information".
 
 In the text of a movie (`recommender.text.base`) the names of the lines are not words of it; a feature counts
-as much as the line it stands in is worth.
+with the weight of the line it stands in.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ GROUP = 3  # letters
 
 
 def features(text: str, weights: Mapping[str, float], letters_weight: float) -> dict[int, tuple[int, float]]:
-    """Return the features of `text` by hash, 0 to 2^32 - 1: how often each stands there, and what it is worth.
+    """Return the features of `text` by hash, 0 to 2^32 - 1: how often each occurs, and its weight.
 
-    weights: what a line is worth by its name ("Title"); a line not named there, and a plain text, is worth 1. A
-    feature of several lines has the largest worth.  letters_weight: what a group of letters is worth beside a word.
+    weights: of a line by its name ("Title"), 1 for other lines and a plain text; a feature of several lines has the
+    largest.  letters_weight: of a group of letters, relative to its word.
     Cost: linear in the length of the text.
 
     >>> sorted(features("Ox! The ox.", {}, 0.5).values())
@@ -45,11 +45,11 @@ def features(text: str, weights: Mapping[str, float], letters_weight: float) -> 
         named = bool(colon) and name in LINES
         weight = weights.get(name, 1.0) if named else 1.0
         for word in _WORD.findall(fold(value if named else line)):
-            worth = weight
+            own = weight
             for key in _hashes(word) if letters_weight else _hashes(word)[:1]:
                 n_times, largest = found.get(key, (0, 0.0))
-                found[key] = n_times + 1, worth if worth > largest else largest
-                worth = letters_weight * weight  # of all that follow the word itself
+                found[key] = n_times + 1, own if own > largest else largest
+                own = letters_weight * weight  # of all that follow the word itself
     return found
 
 
