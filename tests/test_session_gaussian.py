@@ -14,7 +14,7 @@ from recommender.data.interactions import Interactions
 from recommender.data.settings import default_folder
 from recommender.facade import Recommender
 from recommender.learn.features import pseudo_users
-from recommender.session.gaussian import ConditionalGaussian, Gaussian, GaussianSettings, load_gaussian, solve
+from recommender.session.gaussian import N_KEPT, ConditionalGaussian, Gaussian, GaussianSettings, load_gaussian, solve
 from recommender.session.policy import PolicySettings
 from recommender.session.rules import MovingAverage
 from recommender.session.state import ANSWERS, Event
@@ -87,6 +87,37 @@ def test_a_long_session_is_explained_as_a_short_one():
     np.testing.assert_allclose(rule.weighed(events)[0], larger.weighed(events)[0], rtol=1e-6)
     np.testing.assert_allclose(rule.contributions(events, rows), larger.contributions(events, rows), atol=1e-6)
     np.testing.assert_allclose(rule.contributions(events, rows).sum(axis=0), rule.scores(events), atol=1e-5)
+
+
+def test_scores_do_not_depend_on_what_was_scored_before():
+    rng, kinds = np.random.default_rng(4), ("favorite", *ANSWERS)
+    sessions = [[Event(row, str(rng.choice(kinds))) for row in rng.permutation(90).tolist()] for _ in range(3)]
+    sessions[2][:50] = sessions[1][:50]  # parts after its first block
+    words = [about(rng.normal(size=6).astype(np.float32), noise, 0.5) for noise in (0.0, 0.04)]  # one exactly known
+    asked = [session[:n] for n in (31, 32, 33, 70, 90, 60, 64) for session in sessions]
+    asked += [[*session[:20], word, *session[20:40]] for session in sessions for word in words]
+    used = ConditionalGaussian(made_up(), GaussianSettings())
+    for events in asked + asked[::-1]:
+        fresh = ConditionalGaussian(made_up(), GaussianSettings())
+        np.testing.assert_array_equal(used.scores(events), fresh.scores(events))
+        weights, vectors = used.weighed(events)  # by one solution for all events
+        np.testing.assert_allclose(used.user_vector(events), weights @ vectors, rtol=1e-5, atol=1e-6)
+    assert len(used._kept) <= N_KEPT
+    assert {len(known.events) for known in used._kept} == {32, 64}
+
+
+def test_an_answer_to_a_long_session_is_heard_alone(monkeypatch):
+    heard, equations = [], ConditionalGaussian._equations
+    monkeypatch.setattr(
+        ConditionalGaussian,
+        "_equations",
+        lambda self, events, *given: (heard.append(len(events)), equations(self, events, *given))[1],
+    )
+    rule = ConditionalGaussian(made_up(), GaussianSettings())
+    events = [Event(row, ANSWERS[row % 3]) for row in range(90)]
+    for n in range(66, 90):
+        rule.scores(events[:n])
+    assert heard == [32, 32, *range(2, 26)]
 
 
 def test_later_alone_is_a_share_of_a_like_however_well_known_the_movie():

@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any, Optional
 
 import numpy as np
@@ -30,6 +31,8 @@ from .rules import LearningRule
 from .state import ANSWERS, DISLIKE, LIKE, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
 
 AGAINST = 4.0  # points of the fit that a contradicted fact takes away
+# what the traits of an answered movie count; 1 = as of a favorite
+TRAITS_COUNT = {**dict.fromkeys(ANSWERS, 0.0), LIKE: 0.5, DISLIKE: -0.25}
 BOUND = 3.0  # of the model's score beside words, in standard deviations
 
 
@@ -176,10 +179,9 @@ class SessionEngine:
         else:
             total = scores * np.float32(self._model_weight(state) / deviation)
         total += context.fixed
-        terms = self._terms(state, context)
-        if terms is not context.terms:
-            total += terms["traits"]
-            total -= context.terms["traits"]
+        change = self._traits_change(state, context, answered)
+        if change is not None:
+            total += change
         for points in self.fits(state):
             total += points
         return np.asarray(total)
@@ -206,6 +208,9 @@ class SessionEngine:
         totals[listed] = table.sum(axis=0)
         _, deviation = context.moments(totals, answered)
         mean, fits = table.mean(axis=1), [*zip(state.utterances, self.fits(state))]
+        terms, change = context.terms, self._traits_change(state, context, answered)
+        if change is not None:
+            terms = {**terms, "traits": terms["traits"] + change}
         explained = []
         for row in rows:
             gains = (table[:, np.searchsorted(listed, row)] - mean) / deviation
@@ -218,15 +223,16 @@ class SessionEngine:
                 text = state.utterances[event.item.utterance].text if event.item else ""
                 reasons.append(Reason(event.answer, movie, gain, text))
             reasons += [Reason("words", None, float(points[row]), said.text) for said, points in fits]
-            reasons += [Reason(kind, None, float(points[row])) for kind, points in self._terms(state, context).items()]
+            reasons += [Reason(kind, None, float(points[row])) for kind, points in terms.items()]
             explained.append(reasons)
         return explained
 
-    def _terms(self, state: SessionState, context: SessionContext) -> dict[str, np.ndarray]:
-        """Return the points of each term of the policy (n_movies,)."""
-        said = [(row, answer) for row, answer, _ in state.answers if answer in (LIKE, DISLIKE)]
-        likes, dislikes = ([row for row, answer in said if answer == kind] for kind in (LIKE, DISLIKE))
-        return context.terms_after(likes, dislikes, bool(state.utterances))
+    def _traits_change(
+        self, state: SessionState, context: SessionContext, answered: np.ndarray
+    ) -> Optional[np.ndarray]:
+        """Return the points (n_movies,) that answers and words add to the traits, None for no change."""
+        counted = np.fromiter(map(TRAITS_COUNT.__getitem__, map(itemgetter(1), state.answers)), np.float32)
+        return context.traits_change(answered, counted, bool(state.utterances))
 
     def context(self, state: SessionState) -> SessionContext:
         """Return the cached context of the favorites and filter of `state`."""

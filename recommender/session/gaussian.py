@@ -15,6 +15,11 @@ interested, whose noise is divided by its weight; a skip says nothing. For later
 noise alone would hardly hold back a well-known movie, whose |v_o| is large beside it. A pseudo-item is liked; it has a
 vector and a noise of its own, and mu = 0.
 
+The scores need only the tastes u = V_O' w. A Kalman filter (13.89 to 13.92 there) has them without w, block of answers
+by block, from u = 0 and P = I, both kept where a block ends: a turn costs the same after a thousand answers as after ten.
+
+    G = inv(V_o P V_o' + diag(noise_o)) V_o P        u <- u + G' (y - mu_o - V_o u)        P <- P - P V_o' G
+
 With p = 0 and b = 1 the score is the expectation itself. Most of the variance lies in what many rated, so the
 expectation favors it; divided by the deviation, the score says how surprising the answers make a like of the movie.
 `familiarity` f moves both along the frontier that the replay measured: p = 1 - f, b = 0.2 + 0.8 f^1.5. sd is relative
@@ -37,6 +42,7 @@ from .policy import PolicySettings
 from .rules import VectorRule
 from .state import ANSWERS, DISLIKE, FAVORITE, LATER, NO_ROW, NOT_INTERESTED, SEEN, SKIP, TEXT, Event
 
+BLOCK, N_KEPT = 32, 16  # answers heard together, ends of blocks kept: k^2 numbers each
 KINDS, MILD = (FAVORITE, *ANSWERS, TEXT), (LATER, SEEN)
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 _IS_MILD = np.isin(KINDS, MILD)
@@ -69,13 +75,25 @@ class Gaussian(NamedTuple):
     n_users: int  # on whom it was fitted
 
 
+class Known(NamedTuple):
+    """The tastes after some events: mean u (k,) and covariance P (k, k), float64."""
+
+    events: list[Event]
+    tastes: np.ndarray
+    covariance: np.ndarray
+
+
 class ConditionalGaussian(VectorRule):
     """The rule of the header; `policy` gives familiarity and the weights of later and not interested.
 
-    Cost of `scores`: one matrix-vector product O(n_movies k), and O(n_events k min(n_events, k)) to solve.
+    Cost of `scores`: one matrix-vector product O(n_movies k), and O(BLOCK k^2) where the session was scored lately with
+    less said, O(n_events k^2) otherwise; of `contributions` O(n_events k min(n_events, k)) to solve.
     """
 
     has_familiarity = True
+    _kept: tuple[
+        Known, ...
+    ] = ()  # of the last sessions, newest first; replaced as a whole, so that threads may share it
 
     def __init__(self, fitted: Gaussian, settings: GaussianSettings, policy: Optional[PolicySettings] = None) -> None:
         policy = policy or PolicySettings()
@@ -94,12 +112,42 @@ class ConditionalGaussian(VectorRule):
     def with_policy(self, policy: PolicySettings) -> ConditionalGaussian:
         return ConditionalGaussian(self.fitted, self.settings, policy)
 
+    def user_vector(self, events: Sequence[Event]) -> np.ndarray:
+        words = list(filter(itemgetter(2), events))  # last: a Gaussian does not mind the order
+        events = [event for event in events if not event.item] if words else list(events)
+        k = self.movie_vectors.shape[1]
+        start = Known([], np.zeros(k), np.eye(k))
+        known = max((one for one in self._kept if events[: len(one.events)] == one.events), key=_length, default=start)
+        while len(events) - len(known.events) >= BLOCK:
+            block = events[len(known.events) :][:BLOCK]
+            known = Known(known.events + block, *self._learned(known, block))
+        if known.events:
+            others = [one for one in self._kept if one is not known]
+            self._kept = (known, *others[: N_KEPT - 1])
+        return self._learned(known, events[len(known.events) :] + words)[0].astype(np.float32)
+
+    def _learned(self, known: Known, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
+        """Return u and P after `events`, (k,) and (k, k) float64."""
+        _, V, noise, surprise = self._equations(events, *self.vectors_of(events))
+        VP = V @ known.covariance
+        gain = np.linalg.solve(VP @ V.T + np.diag(noise), VP)
+        return known.tastes + (surprise - V @ known.tastes) @ gain, known.covariance - VP.T @ gain
+
     def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        heard, V, noise, surprise = self._equations(events, rows, vectors)
+        weights = np.zeros(len(events))
+        weights[heard] = solve(V, noise, surprise)
+        return weights
+
+    def _equations(
+        self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return which events say something, and v, noise and y - mu of those."""
         kinds = np.fromiter(map(_CODES.__getitem__, map(itemgetter(1), events)), np.int64, len(events))
         trust = self._trust[kinds]
         heard = np.flatnonzero(trust)  # not a skip, nor what the policy gives no weight
         rows, kinds, trust, V = rows[heard], kinds[heard], trust[heard], vectors.take(heard, axis=0)
-        noise, surprise = self.movie_noise.take(rows), self._values[kinds] - self.means.take(rows)  # y - mu
+        noise, surprise = self.movie_noise.take(rows), self._values[kinds] - self.means.take(rows)
         for place in np.flatnonzero(rows == NO_ROW).tolist():
             item = events[heard[place]].item
             noise[place], surprise[place] = item.noise / item.weight, 1.0
@@ -107,9 +155,11 @@ class ConditionalGaussian(VectorRule):
         own = np.einsum("nk,nk->n", V[mild], V[mild])
         noise /= trust
         noise[mild] += own * (1 / trust[mild] - 1)  # (|v|^2 + noise) / c - |v|^2
-        weights = np.zeros(len(events))
-        weights[heard] = solve(V, noise, surprise)
-        return weights
+        return heard, V, noise, surprise
+
+
+def _length(known: Known) -> int:
+    return len(known.events)
 
 
 def solve(V: np.ndarray, noise: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:  # imported on first use
 
 CONDITIONAL_GAUSSIAN, MOVING_AVERAGE = "conditional-gaussian", "moving-average"
 LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
-LIKED_TRAITS, DISLIKED_TRAITS = 0.5, 0.25  # what the traits of an answered movie count; 1 = as of a favorite
 MOST_SHARED = 6  # names in a line
 BESIDE_WORDS = 0.25  # what the favorites' traits count once something was said in words
 TRAIT_WEIGHTS = (20.0, 12.0, 60.0, 35.0)  # w of genres, years, languages, tones, chosen on thirty tastes
@@ -171,21 +170,20 @@ class SessionContext:
         self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
         self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
 
-    def terms_after(self, likes: Sequence[int], dislikes: Sequence[int], has_words: bool) -> dict[str, np.ndarray]:
-        """Return the terms after answers, movie rows: traits learn from them, and step back beside words."""
-        if "traits" not in self.terms or not (likes or dislikes or has_words):
-            return self.terms
-        points = shared_traits(self.catalog, self.favorites, likes, dislikes)
-        points -= self._shared_traits
-        points *= np.float32(self.policy.shared_traits_weight)
-        points += self.terms["traits"]
-        if has_words:
-            points *= np.float32(BESIDE_WORDS)
-        return {**self.terms, "traits": points}
+    def traits_change(self, rows: np.ndarray, counted: np.ndarray, has_words: bool) -> Optional[np.ndarray]:
+        """Return what answers about the movies `rows` and words add to the term of traits (n_movies,), None for no
+        change: traits learn from answers, each as `counted` says, and step back beside words."""
+        if "traits" not in self.terms or not (counted.any() or has_words):
+            return None
+        share = np.float32(BESIDE_WORDS if has_words else 1)
+        learned = agreed_traits(self.catalog, self.favorites, rows, counted) - self._agreed
+        learned *= share * np.float32(self.policy.shared_traits_weight)
+        change = learned @ _traits(self.catalog)[1]
+        return change if share == 1 else change - (1 - share) * self.terms["traits"]
 
     @functools.cached_property
-    def _shared_traits(self) -> np.ndarray:
-        return shared_traits(self.catalog, self.favorites)
+    def _agreed(self) -> np.ndarray:
+        return agreed_traits(self.catalog, self.favorites)
 
     def moments(self, scores: np.ndarray, answered: npt.ArrayLike = ()) -> tuple[float, float]:
         """Return mean and standard deviation of `scores` over the candidates (allowed and unanswered); 1 if all
@@ -222,26 +220,31 @@ def diversity_term(context: SessionContext) -> np.ndarray:
 
 def traits_term(context: SessionContext) -> np.ndarray:
     """Boost movies with the genres, era, language, tone and keywords that the favorites share, if they do."""
-    return shared_keywords(context.catalog, context.favorites) + shared_traits(context.catalog, context.favorites)
+    points = shared_keywords(context.catalog, context.favorites)
+    return points + agreed_traits(context.catalog, context.favorites) @ _traits(context.catalog)[1]
 
 
-def shared_traits(
-    catalog: Catalog, favorites: Sequence[int], likes: Sequence[int] = (), dislikes: Sequence[int] = ()
+def agreed_traits(
+    catalog: Catalog, favorites: Sequence[int], rows: npt.ArrayLike = (), counted: npt.ArrayLike = ()
 ) -> np.ndarray:
-    """Return the sum over genres, era, language and tone of w |m|^2 (x . m), (n_movies,) float32; see the module."""
+    """Return w |m|^2 m over genres, era, language and tone (n_traits,) float32: a movie's term is its product with x.
+
+    rows, counted: of answers, their movies and what each counts beside a favorite; less than 0 for a dislike.
+    """
+    x, _, block = _traits(catalog)
+    counted = np.asarray(counted, dtype=np.float32)
+    if not len(favorites):
+        return np.zeros(len(block), dtype=np.float32)
+    m = x.take(favorites, axis=0).sum(axis=0) + counted @ x.take(np.asarray(rows, dtype=np.int64), axis=0)
+    m /= len(favorites) + float(counted[counted > 0].sum()) + 1
+    squares = np.bincount(block, m * m, len(TRAIT_WEIGHTS))  # |m|^2 of each of the four
+    return np.asarray((np.array(TRAIT_WEIGHTS) * squares)[block].astype(np.float32) * m)
+
+
+def _traits(catalog: Catalog) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     from ..learn.features import traits
 
-    if not len(favorites):
-        return np.zeros(len(catalog), dtype=np.float32)
-    x, columns, block = traits(catalog)
-    m = x.take(favorites, axis=0).sum(axis=0)
-    for weight, rows in ((LIKED_TRAITS, likes), (-DISLIKED_TRAITS, dislikes)):
-        if len(rows):
-            m += np.float32(weight) * x.take(rows, axis=0).sum(axis=0)
-    m /= len(favorites) + LIKED_TRAITS * len(likes) + 1
-    squares = np.bincount(block, m * m, len(TRAIT_WEIGHTS))  # |m|^2 of each of the four
-    weights = np.array(TRAIT_WEIGHTS) * squares
-    return np.asarray(weights[block].astype(np.float32) * m @ columns)
+    return traits(catalog)
 
 
 def shared_names(catalog: Catalog, favorites: Sequence[int], row: int) -> str:

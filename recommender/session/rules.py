@@ -84,12 +84,17 @@ class VectorRule(LearningRule):
     def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """Return w_o for every event, (n_events,) float64; rows: o, (n_events,); vectors: v_o, (n_events, k)."""
 
-    def weighed(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
-        """Return w_o (n_events,) and v_o (n_events, k) of every event, both float64."""
+    def vectors_of(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the row (n_events,) and v_o (n_events, k) float64 of every event."""
         rows = np.fromiter(map(itemgetter(0), events), np.int64, len(events))
         vectors = self.movie_vectors.take(rows, axis=0).astype(np.float64)
         for place in np.flatnonzero(rows == NO_ROW).tolist():
             vectors[place] = events[place].item.vector
+        return rows, vectors
+
+    def weighed(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
+        """Return w_o (n_events,) and v_o (n_events, k) of every event, both float64."""
+        rows, vectors = self.vectors_of(events)
         return self.event_weights(events, rows, vectors), vectors
 
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
