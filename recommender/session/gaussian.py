@@ -16,7 +16,7 @@ noise alone would hardly hold back a well-known movie, whose |v_o| is large besi
 vector and a noise of its own, and mu = 0.
 
 The scores need only the tastes u = V_O' w. A Kalman filter (13.89 to 13.92 there) has them without w, block of answers
-by block, from u = 0 and P = I, both kept where a block ends: a turn costs the same after a thousand answers as after ten.
+by block, from u = 0 and P = I, kept where a block ends: a turn costs as much after a thousand answers as after ten.
 
     G = inv(V_o P V_o' + diag(noise_o)) V_o P        u <- u + G' (y - mu_o - V_o u)        P <- P - P V_o' G
 
