@@ -94,6 +94,12 @@ def test_more_columns_than_16_bits_and_an_empty_matrix() -> None:
     X[columns, 0] = [1, 10, 100, 1000, 10_000]
     assert A.times(X)[:, 0].tolist() == [21.0, 0.0, 54_300.0]
     assert A.transposed_times(np.ones((3, 1), dtype=np.float32))[columns, 0].tolist() == [1, 2, 3, 4, 5]
+    # more rows than fit beside such columns into 32 bits
+    n, columns = 40_000, np.stack((np.arange(40_000), np.arange(60_000, 100_000)), axis=1).astype(np.int32)
+    tall = SparseMatrix(np.arange(0, 2 * n + 1, 2), columns.ravel(), np.arange(2 * n, dtype=np.float32), 100_000)
+    np.testing.assert_array_equal(tall.times(np.ones((100_000, 1), np.float32))[:, 0], np.arange(1, 4 * n, 4))
+    found = tall.transposed_times(np.ones((n, 1), np.float32))[columns, 0]
+    np.testing.assert_array_equal(found, np.arange(2 * n).reshape(n, 2))
     empty = SparseMatrix(np.zeros(4, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), 5)
     assert not empty.gram_times(np.ones((5, 2), dtype=np.float32)).any()
     keys = np.random.default_rng(0).integers(200_000, size=5000).astype(np.int32)

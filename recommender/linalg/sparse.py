@@ -13,6 +13,7 @@ one length L, and a batch of g rows is one gather and one product (g, 1, L) @ (g
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,8 @@ class SparseMatrix:
         n_ranges = max(1, round(len(columns) / RANGE_ENTRIES))
         cuts = np.searchsorted(indptr, np.linspace(0, len(columns), n_ranges + 1)[1:-1])
         edges = np.unique([0, *cuts, self.shape[0]]).tolist()
+        most = 1 << (32 - max(n_columns - 1, 1).bit_length())  # rows of a range: `_by` has 32 bits for both
+        edges = [cut for low, high in zip(edges, edges[1:]) for cut in range(low, high, most)] + edges[-1:]
         arrays = indptr, columns, values, self.rank, n_head
         self.ranges = [_build_range(*arrays, low, high) for low, high in zip(edges, edges[1:])]
 
@@ -147,19 +150,51 @@ def _build_range(
     """Cut rows `low:high` out of A and lay them out for both products, columns renumbered by `rank`."""
     part = slice(indptr[low], indptr[high])
     rows = np.repeat(np.arange(high - low, dtype=np.int32), np.diff(indptr[low : high + 1]))
-    columns, values = rank[columns[part]], values[part]
-    order = stable_order(columns)
-    rows, columns, values = rows.take(order), columns.take(order), values.take(order)  # by column, the head first
-    n = int(np.searchsorted(columns, n_head))  # values in the head
+    columns, values = rank.take(columns[part]), values[part]
+    full, rest = np.flatnonzero(columns < n_head), np.flatnonzero(columns >= n_head)
     head = np.zeros((high - low, n_head), dtype=np.float32)
-    head[rows[:n], columns[:n]] = values[:n]
-    rows, columns, values = rows[n:], columns[n:], values[n:]
-    by_column = _pad(np.bincount(columns, minlength=len(rank)), rows, values)
-    # Back to rows; the columns of each now ascend, and a gather in ascending order is twice as fast.
-    order = stable_order(rows)
-    columns, values = columns.take(order), values.take(order)
-    by_row = _pad(np.bincount(rows, minlength=high - low), columns, values)
+    head[rows.take(full), columns.take(full)] = values.take(full)
+    rows, columns, values = rows.take(rest), columns.take(rest), values.take(rest)
+    # In both what is gathered from ascends along a line: that is twice as fast.
+    by_row = _pad(np.bincount(rows, minlength=high - low), *_by(rows, columns, values))
+    by_column = _pad(np.bincount(columns, minlength=len(rank)), *_by(columns, rows, values))
     return Range(low, high, head, by_row, by_column)
+
+
+def _by(keys: np.ndarray, others: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `others` and `values` ordered by `keys` and then `others`; together these have 32 bits.
+
+    Each cell is one number, key, other and value side by side: numpy sorts such much faster than it finds an order.
+    """
+    bits = int(others.max(initial=0)).bit_length()
+    cells = keys.astype(np.uint64)
+    for shift, low in ((bits, others.view(np.uint32)), (32, values.view(np.uint32))):
+        cells <<= np.uint64(shift)
+        cells |= low
+    cells.sort()
+    others = (cells >> np.uint64(32)).astype(np.uint32) & np.uint32((1 << bits) - 1)
+    return others.view(np.int32), cells.astype(np.uint32).view(np.float32)
+
+
+def _pad(lengths: np.ndarray, columns: np.ndarray, values: np.ndarray) -> list[Batch]:
+    """Lay compressed rows out as batches of rows of similar length, longest first."""
+    starts = np.cumsum(lengths) - lengths
+    by_length = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
+    ascending = -lengths[by_length]
+    batches, first = [], 0
+    while first < len(by_length):
+        length = -int(ascending[first])
+        # all rows down to this length share the batch; short rows end up with their exact length
+        last = int(np.searchsorted(ascending, -math.ceil(length / PADDING), side="right"))
+        rows, offset = by_length[first:last], np.arange(length)
+        position = starts[rows, None] + offset  # (g, L)
+        index, entries = columns.take(position, mode="clip"), values.take(position, mode="clip")
+        if ascending[last - 1] != -length:
+            padding = offset >= lengths[rows, None]
+            index[padding], entries[padding] = 0, 0
+        batches.append(Batch(rows, index, entries))
+        first = last
+    return batches
 
 
 def stable_order(keys: np.ndarray) -> np.ndarray:
@@ -168,23 +203,3 @@ def stable_order(keys: np.ndarray) -> np.ndarray:
     if len(keys) and keys.max() > 0xFFFF:
         order = order[np.argsort((keys >> 16).astype(np.uint16)[order], kind="stable")]
     return order
-
-
-def _pad(lengths: np.ndarray, columns: np.ndarray, values: np.ndarray) -> list[Batch]:
-    """Lay compressed rows out as batches of rows of similar length, longest first."""
-    starts = np.cumsum(lengths) - lengths
-    by_length = np.argsort(-lengths, kind="stable")
-    descending = lengths[by_length]
-    batches, first = [], 0
-    while first < np.count_nonzero(descending):
-        length = int(descending[first])
-        # all rows down to this length share the batch; short rows end up with their exact length
-        last = int(np.searchsorted(-descending, -int(np.ceil(length / PADDING)), side="right"))
-        rows, offset = by_length[first:last], np.arange(length)
-        position = starts[rows, None] + offset  # (g, L)
-        index, entries = columns.take(position, mode="clip"), values.take(position, mode="clip")
-        padding = offset >= lengths[rows, None]
-        index[padding], entries[padding] = 0, 0
-        batches.append(Batch(rows, index, entries))
-        first = last
-    return batches
