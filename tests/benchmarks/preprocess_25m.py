@@ -2,9 +2,11 @@
 
     python -m tests.benchmarks.preprocess_25m [--ratings N] [--repeats N] [--folder DIR]
 
-Writes `ratings.csv` and `tags.csv` of the size and shape of MovieLens 25M, runs `preprocess.setup
---format npz` on it as a whole process and the same work in pandas, in turns; prints the median wall seconds, the peak
-resident memory, and the ratio. Needs about 3 GB of disk; `--folder` keeps the data for the next run.
+Writes `ratings.csv` and `tags.csv` of the size and shape of MovieLens 25M, runs `preprocess.setup --format npz` on
+them as a whole process and the same work in pandas, in turns; prints the medians of wall and processor seconds, the
+peak resident memory, and the ratios. One thread each. The pandas program is what somebody writes who knows it: narrow
+types when reading, times left as numbers, one `np.lexsort`, groups once, nothing row by row. Needs about 3 GB of disk;
+`--folder` keeps the data for the next run.
 """
 
 import argparse
@@ -30,22 +32,34 @@ REFERENCE = """
 import sys
 import numpy as np, pandas as pd
 data, out = sys.argv[1:]
-r = pd.read_csv(data + "/ratings.csv")
-r["timestamp"] = pd.to_datetime(r["timestamp"], unit="s")
-r = r[r.groupby("userId")["movieId"].transform("size") >= 20]
-r = r[r.groupby("movieId")["userId"].transform("size") >= 50]
-r = r.sort_values(["userId", "timestamp", "movieId"], kind="stable")
-n = r.groupby("userId")["movieId"].transform("size")
-i = r.groupby("userId").cumcount()
-train, val, test = r[i < n * 0.7 // 1], r[(i >= n * 0.7 // 1) & (i < n * 0.85 // 1)], r[i >= n * 0.85 // 1]
-means, counts = train.groupby("userId")["rating"].mean(), train["movieId"].value_counts()
+types = {"userId": np.int32, "movieId": np.int32, "rating": np.float32, "timestamp": np.int64}
+r = pd.read_csv(data + "/ratings.csv", dtype=types)
+r = r[r["userId"].map(r["userId"].value_counts(sort=False)) >= 20]
+r = r[r["movieId"].map(r["movieId"].value_counts(sort=False)) >= 50]
+r = r.iloc[np.lexsort((r["movieId"], r["timestamp"], r["userId"]))]
+groups = r.groupby("userId", sort=False)
+i, n = groups.cumcount(), groups["movieId"].transform("size")
+first, second = (n * 0.7).astype(int), (n * 0.85).astype(int)
+train, val, test = r[i < first], r[(i >= first) & (i < second)], r[i >= second]
+means = train.groupby("userId", sort=False)["rating"].mean()
+counts, last = train["movieId"].value_counts(sort=False), train["timestamp"].max()
 np.savez(out + "/ratings_filtered.npz", **{c: r[c].to_numpy() for c in r})
 for name, part in [("train", train), ("val", val), ("test", test)]:
-    days = ((train["timestamp"].max() - part["timestamp"]).dt.total_seconds() / 86400).clip(lower=0)
-    final = part["rating"] - part["userId"].map(means)
-    final = final / part["movieId"].map(counts).fillna(1) ** 0.5 * np.exp(-np.log(2) * days / 365)
+    days = ((last - part["timestamp"]) / 86400).clip(lower=0)
+    final = (part["rating"] - part["userId"].map(means)) / np.sqrt(part["movieId"].map(counts).fillna(1))
+    final *= np.exp(-np.log(2) / 365 * days)
     np.savez(out + f"/{name}.npz", **{c: part[c].to_numpy() for c in part})
     np.savez(out + f"/{name}_transformed.npz", final_rating=final.to_numpy(np.float32))
+t = pd.read_csv(data + "/tags.csv", usecols=["userId", "movieId", "tag"])
+t["tag"] = t["tag"].str.lower().str.replace("[;|]", " ", regex=True).str.split().str.join(" ")
+n = t.drop_duplicates().groupby(["movieId", "tag"], sort=False).size().rename("n").reset_index()
+n = n[n["n"] >= 2].sort_values(["movieId", "n", "tag"], ascending=[True, False, True])
+keywords = n.groupby("movieId")["tag"].apply(lambda tags: "; ".join(tags[:10]))
+m = pd.read_csv(data + "/movies.csv")
+m = m[m["movieId"].isin(counts.index)]
+m["year"] = m["title"].str.extract(r"\\((\\d{4})\\)$")[0]
+m["keywords"] = m["movieId"].map(keywords)
+m.to_csv(out + "/movie_metadata.csv", index=False)
 """
 
 
@@ -65,14 +79,14 @@ def write_data(folder: Path, n_ratings: int) -> None:
     (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(rows), encoding="utf-8")
 
 
-def measure(command: list[str]) -> tuple[float, float]:  # wall seconds, peak resident GB
+def measure(command: list[str]) -> tuple[float, float, float]:  # wall seconds, processor seconds, peak resident GB
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds, process.returncode = time.perf_counter() - started, os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command[:2]} ended with {process.returncode}")
-    return seconds, usage.ru_maxrss * 1024 / 1e9
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9
 
 
 def main() -> None:
@@ -87,16 +101,20 @@ def main() -> None:
             write_data(data, arguments.ratings)
         flags = ["preprocess.setup", "--data", str(data), "--output", str(out), "--format", "npz"]
         commands = {"preprocess.setup": ["-m", *flags], "plain pandas": ["-c", REFERENCE, str(data), str(out)]}
-        runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
         for name, command in [*commands.items()] * arguments.repeats:
             out.mkdir()
             runs[name].append(measure(command))
             shutil.rmtree(out)
     for name, measured in runs.items():
-        seconds, memory = zip(*measured)
-        print(f"{name:<18} {statistics.median(seconds):6.1f} s   peak {max(memory):.2f} GB   {np.round(seconds, 1)}")
-    ratio = statistics.median(own[0] / other[0] for own, other in zip(*runs.values()))
-    print(f"ratio of the times {ratio:.2f}")
+        wall, busy, memory = zip(*measured)
+        print(
+            f"{name:<18} {statistics.median(wall):6.1f} s wall, {statistics.median(busy):6.1f} s of the processor",
+            end="",
+        )
+        print(f"   peak {max(memory):.2f} GB   {np.round(wall, 1)}")
+    ratios = np.median([np.divide(own, other) for own, other in zip(*runs.values())], axis=0)
+    print("ratio of the times {:.2f}, of processor time {:.2f}, of memory {:.2f}".format(*ratios))
 
 
 if __name__ == "__main__":
