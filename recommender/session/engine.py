@@ -92,7 +92,7 @@ class SessionEngine:
         for row, answer in answers.items():
             if not isinstance(answer, str) or answer not in ANSWERS:
                 raise ChoiceError(f"{shown(answer)} is not an answer: give one of {', '.join(ANSWERS)}")
-            if row in state.favorites or (state.answered == row).any():
+            if row in state.favorites or row in map(itemgetter(0), state.answers):
                 what = "a favorite" if row in state.favorites else "answered"
                 raise ChoiceError(f"{self.catalog.movie(row)} is {what} already: nothing was heard")
         events = [Event(row, str(answer)) for row, answer in answers.items()]

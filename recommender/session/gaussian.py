@@ -4,7 +4,7 @@ What a person would say about the movies is a draw from N(mu, V V' + diag(psi)):
 movie alone (fitted in taste_covariance.py). Given the answers y about the movies O, each with a noise that has psi in
 it, the expectation of all others is (Bishop, Pattern Recognition and Machine Learning, 2006, equation 2.81)
 
-    w       = inv(V_O V_O' + diag(noise_O)) (y - mu_O)
+    w       = inv(V_O V_O' + diag(noise_O)) (y - mu_O)  =  (y - mu_O - V_O u) / noise_O
     score_i = b base_i + sd_i^-p  sum over o in O of  w_o (v_o . v_i)        sd_i^2 = |v_i|^2 + noise_i
 
 where base_i is the share of people who like movie i, a little less for what everybody knows. Answers are weighed by how
@@ -15,8 +15,8 @@ interested, whose noise is divided by its weight; a skip says nothing. For later
 noise alone would hardly hold back a well-known movie, whose |v_o| is large beside it. A pseudo-item is liked; it has a
 vector and a noise of its own, and mu = 0.
 
-The scores need only the tastes u = V_O' w. A Kalman filter (13.89 to 13.92 there) has them without w, block of answers
-by block, from u = 0 and P = I, kept where a block ends: a turn costs as much after a thousand answers as after ten.
+u = V_O' w are the tastes. A Kalman filter (13.89 to 13.92 there) has them without w, block of answers by block, from
+u = 0 and P = I, kept where a block ends: a turn costs as much after a thousand answers as after ten.
 
     G = inv(V_o P V_o' + diag(noise_o)) V_o P        u <- u + G' (y - mu_o - V_o u)        P <- P - P V_o' G
 
@@ -42,6 +42,7 @@ from .policy import PolicySettings
 from .rules import VectorRule
 from .state import ANSWERS, DISLIKE, FAVORITE, LATER, NO_ROW, NOT_INTERESTED, SEEN, SKIP, TEXT, Event
 
+LEAST_NOISE = 1e-9  # of an answer: as good as exactly known
 BLOCK, N_KEPT = 32, 16  # answers heard together, ends of blocks kept: k^2 numbers each
 KINDS, MILD = (FAVORITE, *ANSWERS, TEXT), (LATER, SEEN)
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
@@ -87,7 +88,7 @@ class ConditionalGaussian(VectorRule):
     """The rule of the header; `policy` gives familiarity and the weights of later and not interested.
 
     Cost of `scores`: one matrix-vector product O(n_movies k), and O(BLOCK k^2) where the session was scored lately with
-    less said, O(n_events k^2) otherwise; of `contributions` O(n_events k min(n_events, k)) to solve.
+    less said, O(n_events k^2) otherwise.
     """
 
     has_familiarity = True
@@ -113,6 +114,10 @@ class ConditionalGaussian(VectorRule):
         return ConditionalGaussian(self.fitted, self.settings, policy)
 
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
+        return self._tastes(events).astype(np.float32)
+
+    def _tastes(self, events: Sequence[Event]) -> np.ndarray:
+        """Return u, (k,) float64."""
         words = list(filter(itemgetter(2), events))  # last: a Gaussian does not mind the order
         events = [event for event in events if not event.item] if words else list(events)
         k = self.movie_vectors.shape[1]
@@ -124,7 +129,7 @@ class ConditionalGaussian(VectorRule):
         if known.events:
             others = [one for one in self._kept if one is not known]
             self._kept = (known, *others[: N_KEPT - 1])
-        return self._learned(known, events[len(known.events) :] + words)[0].astype(np.float32)
+        return self._learned(known, events[len(known.events) :] + words)[0]
 
     def _learned(self, known: Known, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
         """Return u and P after `events`, (k,) and (k, k) float64."""
@@ -136,7 +141,7 @@ class ConditionalGaussian(VectorRule):
     def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         heard, V, noise, surprise = self._equations(events, rows, vectors)
         weights = np.zeros(len(events))
-        weights[heard] = solve(V, noise, surprise)
+        weights[heard] = (surprise - V @ self._tastes(events)) / noise
         return weights
 
     def _equations(
@@ -155,28 +160,11 @@ class ConditionalGaussian(VectorRule):
         own = np.einsum("nk,nk->n", V[mild], V[mild])
         noise /= trust
         noise[mild] += own * (1 / trust[mild] - 1)  # (|v|^2 + noise) / c - |v|^2
-        return heard, V, noise, surprise
+        return heard, V, np.maximum(noise, LEAST_NOISE), surprise
 
 
 def _length(known: Known) -> int:
     return len(known.events)
-
-
-def solve(V: np.ndarray, noise: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return inv(V V' + diag(noise)) y, (n,) float64, V (n, k); cost O(n k min(n, k)).
-
-    Where n > k, by the k x k system of the Woodbury identity: with S = V / sqrt(noise), z = y / sqrt(noise),
-
-        inv(V V' + diag(noise)) y = (z - S inv(I + S'S) S'z) / sqrt(noise)
-    """
-    n, k = V.shape
-    if n > k and noise.all():
-        roots = np.sqrt(noise)
-        S, z = V / roots[:, None], y / roots
-        return np.asarray((z - S @ np.linalg.solve(np.eye(k) + S.T @ S, S.T @ z)) / roots)
-    covariance = V @ V.T
-    covariance.reshape(-1)[:: n + 1] += noise  # the diagonal
-    return np.asarray(np.linalg.solve(covariance, y))
 
 
 def load_gaussian(folder: Path, catalog_ids: np.ndarray) -> tuple[Gaussian, GaussianSettings]:
