@@ -24,12 +24,12 @@ import numpy as np
 
 from model.evaluate import averages_path, count, refuse, split_list
 from recommender import cli
-from recommender.chat.chat import Suggestion
 from recommender.chat.evaluation import judge, logs, replay
 from recommender.chat.evaluation.recorded import RecordedClient
 from recommender.chat.evaluation.replay import TOP, Moment
 from recommender.chat.prompts import clean
-from recommender.chat.rerank import LLMReranker, MMRReranker, Reranked, Reranker
+from recommender.chat.rerank import LLMReranker, MMRReranker, Reranker
+from recommender.chat.turns import Suggestion
 from recommender.data.artifacts import need_file, need_folder
 from recommender.data.errors import ChoiceError, DataError
 from recommender.data.files import replace_file
@@ -47,6 +47,7 @@ from recommender.text.dialogues import read_dialogues
 RETRIEVAL, NAMES = "retrieval", ("score", "mmr", "llm")
 TABLES = {"mean (95% interval)": ["ndcg@5", "recall@5", "cosine", "variance", "repeats", "shuffles"]}
 T = TypeVar("T")
+Lists = dict[str, list[tuple[Suggestion, ...]]]  # by label, one for each moment
 CSV, SAMPLES, TITLE = "chat.csv", "samples.md", "# Replayed chats"
 
 
@@ -54,22 +55,20 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Replay, choose, measure; or measure a log."""
     given = make_parser().parse_args(argv)
     check_flags(given)
-    options = Options(given.split, (TOP,), given.resamples, given.seed, given.checkpoint, cli.Progress)
+    options = Options(given.split, (TOP,), given.resamples, given.seed, given.checkpoint)
     client = open_client(given) if given.model else None
     rerankers = make_rerankers(given, client)
     recommender = Recommender.load(given.processed, backend=given.backend)
-    moments: list[Moment] = []
-    chosen: dict[str, list[Reranked]] = {}
     if given.log:
-        reports = logs.reports(given.log, recommender, options)
+        reports, lists = logs.reports(given.log, recommender, options), {}
+        moments: list[Moment] = []
     else:
         moments, what = replayed(given, recommender)
-        first, chosen = measure(what, moments, rerankers, client, options)
+        first, lists = measure(what, moments, rerankers, client, options)
         reports = [first]
         if given.judge and client:
             show(first)
-            lists = {label: lists_of(moments, found) for label, found in chosen.items()}
-            reports += [judged(client, moments, lists, label, options) for label in [*chosen][1:]]
+            reports += [judged(client, moments, lists, label, options) for label in [*lists][1:]]
     for each in reports[1 if given.judge else 0 :]:
         show(each)
     if given.output:
@@ -77,7 +76,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         report.write_table(averages_path(given.output / CSV), [report.averages(reports)])
     if given.output and moments:
         with replace_file(given.output / SAMPLES) as temporary:
-            temporary.write_text(samples(moments, chosen, given.samples), encoding="utf-8")
+            temporary.write_text(samples(moments, lists, given.samples), encoding="utf-8")
 
 
 def show(each: Report) -> None:
@@ -138,11 +137,11 @@ def replayed(given: argparse.Namespace, recommender: Recommender) -> tuple[list[
     """Return the moments, and what they are."""
     if given.dialogues:
         what, dialogues = "dialogues", read_dialogues(given.dialogues, "redial")
-        found = replay.of_dialogues(recommender, with_progress(dialogues, what), given.split)
+        found = replay.of_dialogues(recommender, with_progress(dialogues, "replaying", what), given.split)
     else:
         what, ratings, of_folds = "people", load_all(recommender.folder), (given.folds, given.favorites, [given.seed])
         folds = make_folds(ratings, recommender.catalog, *of_folds, last_user=given.last_user)
-        found = replay.of_people(recommender, with_progress(folds, "folds"), given.split, given.turns)
+        found = replay.of_people(recommender, with_progress(folds, "replaying", "folds"), given.split, given.turns)
     moments = [*found]
     if not moments:
         raise DataError(f"no {what} of {given.split} have a liked movie to find: use more data, or the other --split")
@@ -151,8 +150,8 @@ def replayed(given: argparse.Namespace, recommender: Recommender) -> tuple[list[
     return moments, what
 
 
-def with_progress(values: Sequence[T], unit: str) -> Iterator[T]:
-    progress = cli.Progress("replaying", unit)
+def with_progress(values: Sequence[T], label: str, unit: str = "") -> Iterator[T]:
+    progress = cli.Progress(label, unit)
     for number, value in enumerate(values):
         progress(number, len(values))
         yield value
@@ -166,8 +165,8 @@ def open_client(given: argparse.Namespace) -> RecordedClient:
     return client
 
 
-def make_rerankers(given: argparse.Namespace, client: Optional[RecordedClient]) -> dict[str, Optional[Reranker]]:
-    """Return the re-rankers by label; None is the order of retrieval."""
+def make_rerankers(given: argparse.Namespace, client: Optional[RecordedClient]) -> dict[str, Reranker]:
+    """Return the re-rankers by label, the order of retrieval first."""
 
     def make_llm(**settings: Any) -> Reranker:
         if client is None:
@@ -175,7 +174,7 @@ def make_rerankers(given: argparse.Namespace, client: Optional[RecordedClient]) 
         return LLMReranker(client, **{"explain": not given.ids_only, "seed": given.seed, **settings})
 
     makers: dict[str, Callable[..., Reranker]] = {"score": replay.by_likes, "mmr": MMRReranker, "llm": make_llm}
-    found: dict[str, Optional[Reranker]] = {RETRIEVAL: None}
+    found: dict[str, Reranker] = {RETRIEVAL: MMRReranker(1.0)}
     for text in split_list(given.rerank, "--rerank"):
         spec = Spec.parse(text, NAMES, "re-ranker")
         try:
@@ -188,32 +187,25 @@ def make_rerankers(given: argparse.Namespace, client: Optional[RecordedClient]) 
 def measure(
     what: str,
     moments: list[Moment],
-    rerankers: dict[str, Optional[Reranker]],
+    rerankers: dict[str, Reranker],
     client: Optional[RecordedClient],
     options: Options,
-) -> tuple[Report, dict[str, list[Reranked]]]:
-    """Return the values of all re-rankers, and what they chose at each moment."""
-    names = replay.units(moments)
-    note = (
-        f"{len(moments):,} moments of {len(names):,} {what}; {TOP} of up to {moments[0].chat.n_candidates} candidates"
+) -> tuple[Report, Lists]:
+    """Return the values of all re-rankers, and what they would show at each moment."""
+    names, n = replay.units(moments), moments[0].chat.n_candidates
+    note = f"{len(moments):,} moments of {len(names):,} {what}; {TOP} of up to {n} candidates"
+    found, lists = (
+        Report(f"replayed {what}", options.part, np.array(names), [note], TABLES, reference=RETRIEVAL),
+        Lists(),
     )
-    found = Report(f"replayed {what}", options.part, np.array(names), [note], TABLES, reference=RETRIEVAL)
-    chosen: dict[str, list[Reranked]] = {}
     for label, reranker in rerankers.items():
-        if reranker is None:
-            chosen[label] = [Reranked([*range(len(moment.candidates))][:TOP], [""] * TOP) for moment in moments]
-            add_means(found, label, replay.measure(moments, [one.order for one in chosen[label]]), options)
-            continue
-        rounds: list[list[Reranked]] = []
+        rounds = []
         for name, run, shuffle in ((label, 0, 0), (f"{label} again", 1, 0), (f"{label} shuffled", 0, 1)):
             if client:
                 client.run = run
-            progress = options.start_progress(name)
-            rounds.append([])
-            for number, moment in enumerate(moments, 1):
-                rounds[-1].append(replay.choose(reranker, moment, shuffle))
-                progress(number, len(moments), "")
-        chosen[label] = rounds[0]
+            rounds.append([replay.choose(reranker, moment, shuffle) for moment in with_progress(moments, name)])
+        lists[label] = [one.chat.suggestions(one.state, [one.candidates[i] for i in best.order], best.reasons)
+                        for one, best in zip(moments, rounds[0])]  # fmt: skip
         values = replay.measure(moments, [one.order for one in rounds[0]])
         for name, others in zip(("repeats", "shuffles"), rounds[1:]):
             shares = [replay.in_common(one.order, other.order) for one, other in zip(rounds[0], others)]
@@ -223,35 +215,18 @@ def measure(
             found.notes.append(f"{label}: {logs.of_turns([one._asdict() for one in rounds[0]])}")
     metrics, rng = ["ndcg@5", "recall@5", "cosine"], np.random.default_rng(options.seed)
     found.compared = compare(found.values, RETRIEVAL, metrics, options.n_resamples, rng)
-    return found, chosen
+    return found, lists
 
 
-def lists_of(moments: list[Moment], chosen: list[Reranked]) -> list[tuple[Suggestion, ...]]:
-    """Return what each moment would show."""
-    shown = []
-    for moment, found in zip(moments, chosen):
-        best = [moment.candidates[place] for place in found.order]
-        shown.append(moment.chat.suggestions(moment.state, best, found.reasons))
-    return shown
-
-
-def judged(
-    client: RecordedClient,
-    moments: list[Moment],
-    lists: dict[str, list[tuple[Suggestion, ...]]],
-    label: str,
-    options: Options,
-) -> Report:
+def judged(client: RecordedClient, moments: list[Moment], lists: Lists, label: str, options: Options) -> Report:
     """Return the marks of the lists of a re-ranker and of the order of retrieval."""
-    client.run, progress = 0, options.start_progress(f"judging {label}")
-    marks, units = [], []
-    for number, moment in enumerate(moments):
+    client.run, marks, units = 0, [], []
+    for number, moment in enumerate(with_progress(moments, f"judging {label}")):
         pair = [[f"{one.movie}: {one.because}" for one in lists[name][number]] for name in (RETRIEVAL, label)]
         found = judge.judge(client, moment.chat.about(moment.state, LLMReranker.name), pair)
         if found is not None:
             marks.append(found)
             units.append(f"{moment.unit}, {number}")
-        progress(number + 1, len(moments), "")
     note = f"{len(marks):,} of {len(moments):,} moments have all marks of {client.model}, in both orders"
     made = Report(f"judge, {label}", options.part, np.array(units), [note], {"mean (95% interval)": [*judge.MARKS]})
     if not marks:
@@ -266,9 +241,9 @@ def judged(
     return made
 
 
-def samples(moments: list[Moment], chosen: dict[str, list[Reranked]], n: int) -> str:
+def samples(moments: list[Moment], lists: Lists, n: int) -> str:
     """Return what `n` moments, evenly chosen, would show by each re-ranker, in Markdown."""
-    lines, lists = [TITLE], {label: lists_of(moments, found) for label, found in chosen.items()}
+    lines = [TITLE]
     for place in np.unique(np.linspace(0, len(moments) - 1, n).astype(int)).tolist():
         moment = moments[place]
         lines += ["", f"## {moment.unit}, after {moment.state.memory.n_messages} messages", ""]
