@@ -30,7 +30,6 @@ import numpy as np
 from recommender import cli
 from recommender.chat import preferences, tuning
 from recommender.chat.preferences import TEST, TRAIN, Rated
-from recommender.chat.tuning import Plan
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, DataError
 from recommender.data.files import exclusive, load_json
@@ -137,17 +136,18 @@ def prepare(given: argparse.Namespace) -> None:
 def start(given: argparse.Namespace) -> None:
     """Upload, create the job, wait for it, and store the name of the tuned model; go on where an earlier run was."""
     train, test = (given.output / f"{part}.jsonl" for part in (TRAIN, TEST))
-    plan = Plan(train, test if test.is_file() else None, given.model, given.suffix, given.seed)
-    for path in plan.files().values():
+    files = {"training_file": train, **({"validation_file": test} if test.is_file() else {})}
+    job = tuning.settings(given.model, given.suffix, given.seed)
+    for path in files.values():
         size = preferences.check_chat(path)
         print(f"{path}: {size.n_examples:,} examples, about {size.n_tokens:,} tokens")
     if given.dry_run:
-        print(*tuning.requests_of(given.base_url.rstrip("/"), plan), "nothing was sent", sep="\n")
+        print(*tuning.requests_of(given.base_url.rstrip("/"), files, job), "nothing was sent", sep="\n")
         return
     client, state = open_client(given), given.output / JOB
     with exclusive(given.output / LOCK, f"{given.output}"):
         try:
-            model = tuning.run(client, plan, state, _say, given.pause)
+            model = tuning.run(client, files, job, state, _say, given.pause)
         except KeyboardInterrupt:
             print(f"stopped; a job under way goes on at {client.host}: start goes on where it was")
             raise

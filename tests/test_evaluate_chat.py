@@ -16,7 +16,7 @@ from recommender.chat.evaluation.replay import Moment, choose, measure, of_dialo
 from recommender.chat.rerank import Candidate, MMRReranker
 from recommender.chat.turns import TurnLog
 from recommender.data.catalog import Movie
-from recommender.data.errors import DataError, TastevecError
+from recommender.data.errors import ArtifactError, DataError, TastevecError
 from recommender.data.splits import load_all
 from recommender.evaluate.replay import make_folds
 from recommender.facade import Recommender
@@ -180,7 +180,7 @@ def test_an_answer_is_asked_for_once_in_each_run(server, tmp_path):
         "answer 2",
     ]
     next(tmp_path.glob("*.json")).write_text("[")
-    with pytest.raises(DataError, match="remove it"):
+    with pytest.raises(ArtifactError, match="remove it"):
         [ask(0), ask(1), ask(0, "ho")]
 
 

@@ -91,7 +91,7 @@ def write_people(people: Iterable[Person], path: Path) -> None:
 def read_people(path: Path, catalog: Catalog) -> list[Person]:
     """Return what `write_people` wrote; raises `DataError`, naming the line, for anything else."""
     people = []
-    for where, one in _lines(path, "run collect first"):
+    for where, one in read_lines(path, "run collect first"):
         try:
             profile = [(int(movie_id), float(stars)) for movie_id, stars in one["profile"]]
             candidates = [(int(movie_id), int(stars)) for movie_id, stars in one["candidates"]]
@@ -143,7 +143,7 @@ def write_chat(people: Iterable[Person], catalog: Catalog, path: Path, most: int
 def check_chat(path: Path) -> Size:
     """Return the size of a file of chat texts; raises `DataError` for the first line that breaks a rule above."""
     n_examples = n_tokens = 0
-    for where, one in _lines(path, "run prepare first"):
+    for where, one in read_lines(path, "run prepare first"):
         said = one.get("messages") if isinstance(one, dict) else None
         if not isinstance(said, list) or not said or set(one) - {"messages"}:
             raise DataError(f"{where} has no list of messages, or more than that: run prepare again")
@@ -172,12 +172,15 @@ def _write(values: Iterable[Any], path: Path) -> None:
             file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def _lines(path: Path, remedy: str) -> Iterator[tuple[str, Any]]:
+def read_lines(path: Path, remedy: str) -> Iterator[tuple[str, Any]]:
+    """Yield where it is, and the value, of each line of JSON; raises `DataError`, with the remedy."""
+    where = str(path)
     try:
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                yield f"{path} line {number}", parse_json(line)
+                where = f"{path} line {number}"
+                yield where, parse_json(line)
     except FileNotFoundError:
         raise DataError(f"{path} is missing: {remedy}") from None
     except (ValueError, RecursionError, OSError) as error:
-        raise DataError(f"{path} is no file of JSON lines ({error}): {remedy}") from None
+        raise DataError(f"{where} is no line of JSON ({error}): {remedy}") from None

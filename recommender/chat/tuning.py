@@ -19,7 +19,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable
 
 from ..data.errors import ServiceError, one_line
 from ..data.files import dump_json, load_json, replace_file, sha256
@@ -29,26 +29,14 @@ from ..net.web import Client, WebError
 FAILED = ("failed", "cancelled")
 SUCCEEDED = "succeeded"
 _NOT_LISTED = (404, 405, 501)  # by services that tune but list nothing
+Files = Mapping[str, Path]  # by their fields of the job: training_file, and with held-out people validation_file
 _NOT_READY = ("not ready", "still being processed")
 
 
-class Plan(NamedTuple):
-    """What is asked of a service.  test: None without held-out people."""
-
-    train: Path
-    test: Optional[Path]
-    model: str
-    suffix: str
-    seed: int
-
-    def files(self) -> dict[str, Path]:
-        """Return the files by their fields of the job."""
-        return {"training_file": self.train, **({"validation_file": self.test} if self.test else {})}
-
-    def job(self, ids: Mapping[str, str]) -> dict[str, Any]:
-        """Return what creates the job; ids: of the uploaded files, by field."""
-        method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": "auto"}}}
-        return {"model": self.model, **ids, "suffix": self.suffix, "seed": self.seed % 2**31, "method": method}
+def settings(model: str, suffix: str, seed: int) -> dict[str, Any]:
+    """Return what creates a job, but for its files."""
+    method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": "auto"}}}
+    return {"model": model, "suffix": suffix, "seed": seed % 2**31, "method": method}
 
 
 def name_of(path: Path) -> str:
@@ -56,31 +44,34 @@ def name_of(path: Path) -> str:
     return f"{path.stem}-{sha256(path)[:32]}.jsonl"
 
 
-def run(client: Client, plan: Plan, state: Path, say: Callable[[str], object], pause: float) -> str:
+def run(
+    client: Client, files: Files, job: Mapping[str, Any], state: Path, say: Callable[[str], object], pause: float
+) -> str:
     """Upload, create the job, wait for its end, and return the name of the tuned model.
 
-    state: a JSON file, rewritten after each step, from which an earlier run of the same plan goes on.  pause: seconds
-    between two questions.  Raises `ServiceError` where the job fails, `WebError` where the service does.
+    job: its `settings`.  state: a JSON file, rewritten after each step, from which an earlier run of the same job goes
+    on.  pause: seconds between two questions.  Raises `ServiceError` where the job fails, `WebError` where the service
+    does.
     """
-    names = {field: name_of(path) for field, path in plan.files().items()}
-    asked = {"base_url": client.base_url, **plan.job(names)}
+    names = {field: name_of(path) for field, path in files.items()}
+    asked = {"base_url": client.base_url, **job, **names}
     known = load_json(state) if state.is_file() else {}
     known = known if isinstance(known, dict) and known.get("asked") == asked else {"asked": asked}
     if known.get("status") in FAILED:
         known.pop("job")
-    for field, path in plan.files().items():
+    for field, path in files.items():
         if field not in known:
             known[field] = _uploaded(client, path, names[field])
             store(known, state)
             say(f"{path.name}: uploaded as {known[field]}")
     if "job" not in known:
         try:
-            job = _created(client, plan.job({field: known[field] for field in names}))
+            made = _created(client, {**job, **{field: known[field] for field in names}})
         except WebError as error:
             if error.status in (400, 404):  # maybe the files are gone: the next run looks for them again
                 store({"asked": asked}, state)
             raise
-        _take(known, job, client)
+        _take(known, made, client)
         store(known, state)
         say(f"job {known['job']} of {known['asked']['model']}")
     while True:
@@ -116,8 +107,7 @@ def summary(known: Mapping[str, Any]) -> str:
 
 
 def _uploaded(client: Client, path: Path, name: str) -> str:
-    once, size = copy.copy(client), path.stat().st_size
-    once.attempts = 1
+    size, once = path.stat().st_size, _once(client)
 
     def attempt() -> str:
         for file in _listed(once, "files", {"purpose": "fine-tune"}):
@@ -129,9 +119,14 @@ def _uploaded(client: Client, path: Path, name: str) -> str:
     return client.retry(attempt)
 
 
-def _created(client: Client, body: Mapping[str, Any]) -> Any:
+def _once(client: Client) -> Client:
     once = copy.copy(client)
     once.attempts = 1
+    return once
+
+
+def _created(client: Client, body: Mapping[str, Any]) -> Any:
+    once = _once(client)
 
     def attempt() -> Any:
         for job in _listed(once, "fine_tuning/jobs", {"limit": "100"}):
@@ -185,13 +180,13 @@ def store(known: Mapping[str, Any], state: Path) -> None:
         dump_json(known, temporary)
 
 
-def requests_of(base_url: str, plan: Plan) -> list[str]:
+def requests_of(base_url: str, files: Files, job: Mapping[str, Any]) -> list[str]:
     """Return lines that show all that `run` would send."""
     lines = []
-    for path in plan.files().values():
+    for path in files.values():
         with open(path, encoding="utf-8") as file:
             first = file.readline().strip()
         size = f"{path.stat().st_size:,} bytes"
         lines += [f"POST {base_url}/files  purpose=fine-tune, {path} as {name_of(path)}, {size}, begins", first]
-    ids = {field: f"<id of {path.name}>" for field, path in plan.files().items()}
-    return [*lines, f"POST {base_url}/fine_tuning/jobs", json.dumps(plan.job(ids), indent=1)]
+    ids = {field: f"<id of {path.name}>" for field, path in files.items()}
+    return [*lines, f"POST {base_url}/fine_tuning/jobs", json.dumps({**job, **ids}, indent=1)]

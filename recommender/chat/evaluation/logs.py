@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import DataError
-from ...data.files import parse_json
 from ...evaluate.embeddings import add_means
 from ...evaluate.report import Report
 from ...evaluate.run import Options
 from ...evaluate.significance import compare
 from ...facade import Recommender
+from ..preferences import read_lines
 from .replay import TOP, alignment, in_common
 
 BEFORE = "retrieval"
@@ -29,23 +29,18 @@ def read_log(path: Path, width: int) -> list[dict[str, Any]]:
     width: of the text vectors; a taste of another backend can't be compared with them.
     """
     turns = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise DataError(f"--log {path} cannot be read ({error}): give a log of model.chat") from None
-    for number, line in enumerate(lines, 1):
+    for where, turn in read_lines(path, "give a log of model.chat"):
         try:
-            turn = parse_json(line)
             right = all(isinstance(turn[name], kind) for name, kind in _FIELDS.items())
             taste = np.array(turn["taste"] or [], dtype=np.float32)
             turn["candidates"] = [int(movie_id) for movie_id, _ in turn["candidates"]]
             turn["seconds"], turn["tokens"] = float(turn["seconds"]), int(turn["tokens"])
             if not right or not np.isfinite(taste).all() or not {*turn["final"]} <= {*turn["candidates"]}:
                 raise ValueError
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise DataError(f"{path} line {number} is no turn of model.chat: give a log that it wrote") from None
+        except (ValueError, TypeError, KeyError):
+            raise DataError(f"{where} is no turn of model.chat: give a log that it wrote") from None
         if len(taste) not in (0, width):
-            raise DataError(f"{path} line {number}: a taste of {len(taste)} numbers, but texts have {width} here: "
+            raise DataError(f"{where}: a taste of {len(taste)} numbers, but texts have {width} here: "
                             "give the --backend of the chat")  # fmt: skip
         if len(taste) and turn["final"]:
             turns.append({**turn, "taste": taste})

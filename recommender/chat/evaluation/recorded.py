@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from ...data.errors import DataError
-from ...data.files import dump_json, parse_json, replace_file
+from ...data.files import dump_json, load_json, replace_file
 from ..client import Answer, ChatClient, Messages, Say
 
 
@@ -25,29 +24,17 @@ class RecordedClient(ChatClient):
     folder: Optional[Path] = None
     answers: dict[str, Answer] = field(default_factory=dict)
 
-    def ask(
-        self,
-        messages: Messages,
-        schema: Optional[Mapping[str, Any]] = None,
-        max_tokens: int = 600,
-        n_first: int = 0,
-        show: Optional[Say] = None,
-    ) -> Answer:
+    def ask(self, messages: Messages, schema: Optional[Mapping[str, Any]] = None, max_tokens: int = 600,
+            n_first: int = 0, show: Optional[Say] = None) -> Answer:  # fmt: skip
         """Return what was answered before, or else what the model answers; errors are not kept."""
         asked = [self.http.base_url, self.model, self.temperature, self.run, messages, schema, max_tokens, n_first]
         key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
         path = self.folder and self.folder / f"{key}.json"
-        if key in self.answers:
-            return self.answers[key]
-        if path and path.exists():
-            try:
-                answer = Answer(*parse_json(path.read_text(encoding="utf-8")))
-            except (ValueError, TypeError) as error:
-                raise DataError(f"{path} is no answer of a model ({error}): remove it") from None
-        else:
-            answer = super().ask(messages, schema, max_tokens, n_first, show)
+        if key not in self.answers and path and path.exists():
+            self.answers[key] = load_json(path, "remove it", lambda kept: Answer(*kept))
+        elif key not in self.answers:
+            self.answers[key] = super().ask(messages, schema, max_tokens, n_first, show)
             if path:
                 with replace_file(path) as temporary:
-                    dump_json(answer, temporary)
-        self.answers[key] = answer
-        return answer
+                    dump_json(self.answers[key], temporary)
+        return self.answers[key]
