@@ -7,6 +7,7 @@ first n entries stayed. So any change can be undone, and the content grows by wh
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -203,24 +204,16 @@ class Sessions:
             "answers": [[self.ids[event.row], event.answer] for event in state.answers],
             "words": [list(said) for said in state.utterances],
             "current": None if state.current is None else self.ids[state.current],
-            "filter": state.wanted and {key: _plain(value) for key, value in asdict(state.wanted).items()},
+            "filter": state.wanted and json.loads(json.dumps(asdict(state.wanted))),  # lists, as they are read
             "familiarity": state.familiarity,
         }
 
     def state(self, content: Mapping[str, Any]) -> SessionState:
         """Return what `content` made JSON of; movies that the catalogue has lost are left out."""
-        known = [(i, answer) for i, answer in content["answers"] if i in self.catalog]
-        current = content["current"] if content["current"] in self.catalog else None
-        state = SessionState(
-            tuple(self.catalog.row_of(i) for i in content["favorites"] if i in self.catalog),
-            tuple(Event(self.catalog.row_of(i), answer) for i, answer in known),
-            None if current is None else self.catalog.row_of(current),
-            0,
-            tuple(Utterance(*said) for said in content["words"]),
-            content["filter"] and MovieFilter(**content["filter"]),
-            content["familiarity"],
-        )
-        return state if current == content["current"] else self.engine.resume(state)
+        state, current = state_of({**EMPTY, **content}, self.catalog), content["current"]
+        if current is None or current in self.catalog:
+            return state._replace(current=None if current is None else self.catalog.row_of(current))
+        return self.engine.resume(state)
 
     def view(self, saved: Saved, why: bool = False) -> dict[str, Any]:
         """Return what is told of a session."""
@@ -229,8 +222,10 @@ class Sessions:
             MovieFilter(**(saved.content["filter"] or {})),
             self.parts.short,
         )
-        said = Recommendation(self.engine, state) if why and state.current is not None else None
-        about = self.about(state, state.current) if said and state.current is not None else {}
+        said, about = None, {}  # what stands behind terms of the policy: shared traits, affinity of the genres
+        if why and state.current is not None:
+            said, affinity = Recommendation(self.engine, state), self.engine.context(state).affinity[state.current]
+            about = {"traits": shared_names(self.catalog, state.favorites, state.current), "genre": f"{affinity:.0%}"}
         years = {"year_from": wanted.first_year, "year_to": wanted.last_year}
         return {
             "session_id": saved.id,
@@ -247,19 +242,10 @@ class Sessions:
             "point": self.tastes and self.tastes.point_of(self.engine, state),
         }
 
-    def about(self, state: SessionState, row: int) -> dict[str, str]:
-        """Return what stands behind terms of the policy: the shared traits, the affinity of the genres."""
-        affinity = self.engine.context(state).affinity[row]
-        return {"traits": shared_names(self.catalog, state.favorites, row), "genre": f"{affinity:.0%}"}
-
 
 def _owner(request: Request, person: Optional[str]) -> str:
     """Return whose limit a session counts for."""
     return f"person {person}" if person else f"token {caller(request).id}"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _cut(old: Any, new: Any) -> Any:

@@ -114,12 +114,11 @@ def load_profile(path: Path, catalog: Catalog) -> tuple[SessionState, dict[str, 
 
 def state_of(profile: dict[str, Any], catalog: Catalog) -> SessionState:
     """Return the session of what `read_profile` gave, without the movies that the catalogue lacks."""
-    row_of = {movie_id: row for row, movie_id in enumerate(catalog.movie_ids.tolist())}
-    answers = profile["answers"]
-    rows = tuple(row_of[movie_id] for movie_id in profile["favorites"] if movie_id in row_of)
-    events = tuple(Event(row_of[movie_id], answer) for movie_id, answer in answers if movie_id in row_of)
+    answers, row_of = profile["answers"], catalog.row_of
+    rows = tuple(row_of(movie_id) for movie_id in profile["favorites"] if movie_id in catalog)
+    events = tuple(Event(row_of(movie_id), answer) for movie_id, answer in answers if movie_id in catalog)
     # Words keep their place among the answers that are left.
-    said = tuple(Utterance(text, sum(i in row_of for i, _ in answers[:after])) for text, after in profile["words"])
+    said = tuple(Utterance(text, sum(i in catalog for i, _ in answers[:after])) for text, after in profile["words"])
     wanted = MovieFilter(**profile["filter"]) if profile.get("filter") else None
     return SessionState(rows, events, None, profile["seed"], said, wanted, profile.get("familiarity"))
 
