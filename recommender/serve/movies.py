@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Optional
 
 from fastapi import Query, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ..data.errors import ChoiceError, shown
@@ -17,7 +18,6 @@ from ..models import EMBEDDING, POPULARITY
 from . import shapes
 from .parts import Json, Parts, check
 from .people import People
-from .problems import Conflict, Unknown
 
 
 class Movies:
@@ -76,7 +76,7 @@ class Movies:
         """Rank movies for a person. use_embeddings: by the texts of what they liked; use_context: by the hour too."""
         check(request, user_id)
         if use_embeddings and method not in (None, EMBEDDING):
-            raise Conflict(f"method {shown(method)} and use_embeddings contradict each other: give one")
+            raise HTTPException(409, f"method {shown(method)} and use_embeddings contradict each other: give one")
         wanted, given = self.parts.wanted(genre or (), (), year_from, year_to), self.people.given(user_id)
         nothing = not isinstance(given, int) and not (given["favorites"] or given["answers"])
         name = self.method(method or (EMBEDDING if use_embeddings else POPULARITY if nothing else None))
@@ -85,12 +85,14 @@ class Movies:
         return Json({"user_id": user_id, "method": name, "recommendations": ranked})
 
     def method(self, name: Optional[str]) -> str:
-        """Return the name of a model that is in memory; raises `Conflict` for another, `Unknown` for no model."""
+        """Return the name of a model that is in memory; raises 409 for another, 422 for no model."""
         try:
             found = self.recommender.models.name_of(name)
         except ChoiceError as error:
-            raise Unknown(error) from None
+            raise HTTPException(422, str(error)) from None
         if found not in self.parts.methods:
             command = registry.model_class(found).command()
-            raise Conflict(f"{found} is not in memory: run {command}, then start the server with --method {found}")
+            raise HTTPException(
+                409, f"{found} is not in memory: run {command}, then start the server with --method {found}"
+            )
         return found

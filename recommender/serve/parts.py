@@ -18,7 +18,7 @@ from ..facade import Recommender
 from ..session.policy import MovieFilter, genre_columns
 from .database import Database
 from .gate import OPEN, Counts, Limits
-from .problems import REFUSED, RESPONSES, Unknown
+from .problems import REFUSED, RESPONSES
 from .tokens import Caller, Tokens
 
 _SHORT = ("movie_id", "title", "year", "genres", "tmdb_id", "imdb_id")
@@ -49,11 +49,11 @@ class Parts:
     def wanted(
         self, genres: Sequence[str], exclude_genres: Sequence[str], year_from: Optional[int], year_to: Optional[int]
     ) -> MovieFilter:
-        """Return a filter; raises `Unknown` for a genre that the catalogue has not."""
+        """Return a filter; raises 422 for a genre that the catalogue has not."""
         try:
             genre_columns(self.catalog, (*genres, *exclude_genres))
         except ChoiceError as error:
-            raise Unknown(error) from None
+            raise HTTPException(422, str(error)) from None
         return MovieFilter(tuple(genres), tuple(exclude_genres), year_from, year_to)
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Optional
 from fastapi import Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ..data.errors import DataError, TastevecError
@@ -25,7 +26,6 @@ from ..session.profiles import export_lists, state_of
 from ..session.state import FAVORITE, LATER
 from . import shapes
 from .parts import Json, Parts, because, caller, check
-from .problems import Conflict, Nobody
 
 Profile = dict[str, Any]
 
@@ -43,11 +43,11 @@ class People:
         return person.isdecimal() and str(int(person)) == person and int(person) in self._in_data
 
     def given(self, person: str) -> Any:
-        """Return what `Recommender.recommend` takes for a person; raises `Nobody`."""
+        """Return what `Recommender.recommend` takes for a person; raises 404."""
         if self.in_data(person) and not (self.database.profile(person) or self.database.sessions_of(person)):
             return int(person)
         if (profile := self.profile(person)) is None:
-            raise Nobody(f"no user {person}: give one of the data, by number, or make one with POST /users")
+            raise HTTPException(404, f"no user {person}: give one of the data, by number, or make one with POST /users")
         return profile
 
     def profile(self, person: str) -> Optional[Profile]:
@@ -80,7 +80,7 @@ class People:
         person = given.user_id
         with self.database.store.writing():
             if self.in_data(person) or self.database.profile(person) is not None:
-                raise Conflict(f"user {person} is there already: choose another user_id")
+                raise HTTPException(409, f"user {person} is there already: choose another user_id")
             self.database.save_profile(person, EMPTY)
         return Json({"user_id": person, "token": self.parts.tokens.make(f"user {person}", person)}, 201)
 
@@ -93,13 +93,13 @@ class People:
         """Store ratings of 0.5 to 5 stars; they count at once."""
         check(request, user_id)
         if absent := [one.movie_id for one in given if one.movie_id not in self.catalog]:
-            raise Nobody(f"no movie with id {absent[0]}: nothing was stored")
+            raise HTTPException(404, f"no movie with id {absent[0]}: nothing was stored")
         rows, now = [self.catalog.row_of(one.movie_id) for one in given], time.time()
         times = [now if one.timestamp is None else one.timestamp for one in given]
         with self.database.store.writing():
             stored = self.database.profile(user_id)
             if stored is None and not self.in_data(user_id):
-                raise Nobody(f"no user {user_id}: make one with POST /users")
+                raise HTTPException(404, f"no user {user_id}: make one with POST /users")
             profile = self._rated(stored or EMPTY, rows, [one.rating for one in given], times)
             self.database.save_profile(user_id, profile)
         return Json({"user_id": user_id, "n_ratings": len(profile["ratings"])})
@@ -122,7 +122,7 @@ class People:
         check(request, user_id)
         memory, profile, chat = self.database.store.load(user_id), self.profile(user_id), None
         if profile is None and memory is None:
-            raise Nobody(f"no user {user_id}")
+            raise HTTPException(404, f"no user {user_id}")
         if memory:
             taste = None if memory.vector is None else memory.vector.tolist()
             chat = {**memory._asdict(), "vector": taste, "answers": [*memory.answers.items()]}
@@ -133,7 +133,7 @@ class People:
         """Give the likes or the watchlist of a person as a list that Letterboxd imports."""
         check(request, user_id)
         if (profile := self.profile(user_id)) is None:
-            raise Nobody(f"no user {user_id}")
+            raise HTTPException(404, f"no user {user_id}")
         with tempfile.TemporaryDirectory() as folder:
             likes, later = export_lists(Path(folder, "films.csv"), self.catalog, state_of(profile, self.catalog))
             content = (likes if name == "likes" else later)[0].read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ class People:
         had_tokens = self.parts.tokens.drop(user_id)
         self.talks.pop(user_id, None)
         if not (self.database.forget(user_id) or had_tokens):
-            raise Nobody(f"nothing is kept of {user_id}")
+            raise HTTPException(404, f"nothing is kept of {user_id}")
         return Response(status_code=204)
 
     async def read_export(
@@ -161,7 +161,7 @@ class People:
         if person:
             check(request, person)
         elif apply:
-            raise Conflict("for whom? give a user_id, or import with apply=false")
+            raise HTTPException(409, "for whom? give a user_id, or import with apply=false")
         return await run_in_threadpool(self._imported, filename, await request.body(), person if apply else None)
 
     def _imported(self, name: str, content: bytes, person: Optional[str]) -> Response:

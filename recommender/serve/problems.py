@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from ..data.errors import ArtifactError, ChoiceError, ServiceError, TastevecError, one_line, shown
+from ..data.errors import ArtifactError, ServiceError, TastevecError, one_line, shown
 
 KIND = "application/problem+json"
 REFUSED = "give a token: Authorization: Bearer TOKEN, one that is valid for this address, and nowhere else"
@@ -38,18 +38,6 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 FAULT = "this server has a fault: it has printed where"
 UNUSABLE = "the data of this server cannot be used: see what it printed"
-
-
-class Nobody(ChoiceError):
-    """There is no such person."""
-
-
-class Conflict(ChoiceError):
-    """A step does not fit what was said before, or this server."""
-
-
-class Unknown(ChoiceError):
-    """A value is none of those that there are."""
 
 
 def fault(error: Exception) -> str:
@@ -99,10 +87,7 @@ def install(app: FastAPI, complain: Callable[[str], Any]) -> None:
             return problem(503, UNUSABLE)
         if isinstance(error, ServiceError):
             return problem(502, str(error))
-        if isinstance(error, Unknown):
-            return problem(422, str(error))
-        missing = isinstance(error, Nobody) or (request.method == "GET" and not isinstance(error, Conflict))
-        return problem(404 if missing else 409, str(error))
+        return problem(404 if request.method == "GET" else 409, str(error))
 
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, of_values)

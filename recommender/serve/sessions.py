@@ -32,7 +32,6 @@ from .database import Saved
 from .map import TasteMap
 from .parts import Json, Parts, because, caller, check
 from .people import People
-from .problems import Conflict
 
 _LISTS = ("favorites", "answers", "words")
 _AGAIN = 20
@@ -128,7 +127,9 @@ class Sessions:
                     answers = (*state.answers[:place], Event(row, given.answer), *state.answers[place + 1 :])
                     return self.engine.resume(state._replace(answers=answers))
             if state.current is None or self.ids[state.current] != given.movie_id:
-                raise Conflict(f"movie {given.movie_id} is not on the table: ask for the session, and answer its movie")
+                raise HTTPException(
+                    409, f"movie {given.movie_id} is not on the table: ask for the session, and answer its movie"
+                )
             return self.engine.step(state, given.answer)
 
         return await self.stepped(request, session_id, step)
@@ -143,7 +144,7 @@ class Sessions:
         def undone(content: Content) -> Content:
             *before, last = content["before"] or [None]
             if last is None:
-                raise Conflict("nothing to undo: this session has just begun")
+                raise HTTPException(409, "nothing to undo: this session has just begun")
             replaced = {key: [*content[key][: old[0]], *old[1]] if key in _LISTS else old for key, old in last.items()}
             return {**content, **replaced, "before": before}
 
@@ -186,7 +187,7 @@ class Sessions:
                 after = saved._replace(content=change(saved.content))
                 if self.database.replace_session(after):
                     return Json(self.view(after))
-            raise Conflict("other requests change this session without end: ask again")
+            raise HTTPException(409, "other requests change this session without end: ask again")
 
         return await self.written(work, slow)
 

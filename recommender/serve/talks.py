@@ -17,14 +17,14 @@ from starlette.responses import Response, StreamingResponse
 from ..chat.chat import Chat
 from ..chat.rerank import LLMReranker
 from ..chat.turns import ChatState
-from ..data.errors import ArtifactError, TastevecError
+from ..data.errors import ArtifactError, ChoiceError, TastevecError
 from ..people.matching import EMPTY
 from ..people.store import ConflictError, Remembered
 from ..session.state import FAVORITE, LATER
 from . import shapes
 from .parts import Json, check
 from .people import People, also
-from .problems import FAULT, UNUSABLE, Conflict, fault
+from .problems import FAULT, UNUSABLE, fault
 
 _MOST_TALKS, _MOST_TRIES = 200, 5  # conversations in memory; for one message
 
@@ -65,7 +65,7 @@ class Talks:
             for _ in range(_MOST_TRIES):
                 with contextlib.suppress(ConflictError):  # another server was quicker: hear what that has stored
                     return self._heard(chat, talk, person, message)
-        raise Conflict(f"user {person} is talking elsewhere too: say it again")
+        raise ChoiceError(f"user {person} is talking elsewhere too: say it again")
 
     def _heard(self, chat: Chat, talk: _Talk, person: str, message: str) -> dict[str, Any]:
         """Return the answer to a message; only what it says of movies is kept, not what sessions or the data hold."""

@@ -15,6 +15,7 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -42,8 +43,7 @@ class Tokens:
 
     def __init__(self, path: Path) -> None:
         """Read `path`, none if it does not exist; raises `ArtifactError` for a file that holds something else."""
-        self.path = path
-        self._lock = threading.Lock()
+        self.path, self._lock = path, threading.Lock()
         self._stamp: Optional[tuple[int, int, int]] = None
         self._lines: dict[str, dict[str, Any]] = {}
         self._refresh()
@@ -66,27 +66,27 @@ class Tokens:
         """Store a new token and return it; nobody can read it again.  days: until it ends, 0: never."""
         id_, secret = secrets.token_hex(6), secrets.token_urlsafe(24)
         ends = time.time() + 86400 * days if days else 0
-        self._write({id_: {"name": name, "person": person, "ends": ends, "hash": _hash(secret)}}, ())
+        new = {id_: {"name": name, "person": person, "ends": ends, "hash": _hash(secret)}}
+        self._write(lambda lines: {**lines, **new})
         return f"{PREFIX}{id_}_{secret}"
 
     def drop(self, person: str) -> bool:
         """Delete the tokens of a person; return whether there was any."""
         self._refresh()
-        if gone := [id_ for id_, line in self._lines.items() if line["person"] == person]:
-            self._write({}, gone)
-        return bool(gone)
+        if found := any(line["person"] == person for line in self._lines.values()):
+            self._write(lambda lines: {id_: line for id_, line in lines.items() if line["person"] != person})
+        return found
 
-    def _write(self, new: dict[str, dict[str, Any]], gone: Any) -> None:
+    def _write(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         until = time.monotonic() + _WAIT
         while True:
             try:
                 with self._lock, exclusive(self.path.with_name(f".{self.path.name}.lock"), str(self.path)):
                     self._read()
-                    lines = {id_: line for id_, line in {**self._lines, **new}.items() if id_ not in gone}
                     with replace_file(self.path) as temporary:
                         temporary.touch(0o600)
-                        dump_json(lines, temporary)
+                        dump_json(change(self._lines), temporary)
                     return self._read()
             except ArtifactError:  # another process is writing
                 if time.monotonic() > until:
@@ -106,16 +106,13 @@ class Tokens:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read(self) -> None:
-        stamp = self._seen()
-        self._lines = load_json(self.path, "give another --token-file", _checked) if stamp else {}
-        self._stamp = stamp
+        self._stamp = self._seen()
+        self._lines = load_json(self.path, "give another --token-file", _checked) if self._stamp else {}
 
 
 def _checked(lines: Any) -> dict[str, dict[str, Any]]:
     for line in lines.values():
-        if not (
-            isinstance(line["hash"], str) and len(line["hash"]) == 64 and {"name", "person", "ends"} <= line.keys()
-        ):
+        if not isinstance(line["hash"], str) or len(line["hash"]) != 64 or not {"name", "person", "ends"} <= {*line}:
             raise ValueError("a line that is no token")
     return dict(lines)
 
