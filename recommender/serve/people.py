@@ -46,6 +46,10 @@ class People:
         """Return what `Recommender.recommend` takes for a person; raises 404."""
         if self.in_data(person) and not (self.database.profile(person) or self.database.sessions_of(person)):
             return int(person)
+        return self.known(person)
+
+    def known(self, person: str) -> Profile:
+        """Return what `profile` does; raises 404 for nobody."""
         if (profile := self.profile(person)) is None:
             raise HTTPException(404, f"no user {person}: give one of the data, by number, or make one with POST /users")
         return profile
@@ -109,20 +113,15 @@ class People:
         check(request, user_id)
         found = self.parts.recommender.explain(self.given(user_id), movie_id)
         near = [self.parts.shown(one, similarity=cosine) for one, cosine in found.similar_to_your_favorites]
-        return Json({
-            "movie": self.parts.shown(found.movie),
-            "recommendation_score": found.recommendation_score,
-            "explanation": found.explanation,
-            "similar_to_your_favorites": near,
-            "because": [because(reason) for reason in found.because],
-        })  # fmt: skip
+        reasons = [because(reason) for reason in found.because]
+        shown = {"movie": self.parts.shown(found.movie), "similar_to_your_favorites": near, "because": reasons}
+        return Json({**found._asdict(), **shown})
 
     def export(self, request: Request, user_id: shapes.Person) -> Response:
         """Give all that is known of a person."""
         check(request, user_id)
-        memory, profile, chat = self.database.store.load(user_id), self.profile(user_id), None
-        if profile is None and memory is None:
-            raise HTTPException(404, f"no user {user_id}")
+        memory, chat = self.database.store.load(user_id), None
+        profile = self.profile(user_id) if memory else self.known(user_id)
         if memory:
             taste = None if memory.vector is None else memory.vector.tolist()
             chat = {**memory._asdict(), "vector": taste, "answers": [*memory.answers.items()]}
@@ -132,10 +131,9 @@ class People:
     def films(self, request: Request, user_id: shapes.Person, name: shapes.List) -> Response:
         """Give the likes or the watchlist of a person as a list that Letterboxd imports."""
         check(request, user_id)
-        if (profile := self.profile(user_id)) is None:
-            raise HTTPException(404, f"no user {user_id}")
+        state = state_of(self.known(user_id), self.catalog)
         with tempfile.TemporaryDirectory() as folder:
-            likes, later = export_lists(Path(folder, "films.csv"), self.catalog, state_of(profile, self.catalog))
+            likes, later = export_lists(Path(folder, "films.csv"), self.catalog, state)
             content = (likes if name == "likes" else later)[0].read_text(encoding="utf-8")
         file = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         return Response(content, media_type="text/csv", headers=file)

@@ -132,6 +132,8 @@ Recommendations = TypedDict("Recommendations", {"user_id": str, "method": str, "
 AnsweredMovie = TypedDict("AnsweredMovie", {"movie": ShortMovie, "answer": str})
 OwnSession = TypedDict("OwnSession", {"session_id": str, "user_id": Optional[str]})
 Sessions = TypedDict("Sessions", {"sessions": list[OwnSession]})
+Film = TypedDict("Film", {"title": str, "year": Optional[int], "movie": Optional[ShortMovie]})
+MatchedFilm = TypedDict("MatchedFilm", {"title": str, "year": Optional[int], "movie": ShortMovie, "answer": str})
 Me = TypedDict("Me", {"user_id": Optional[str]})
 Made = TypedDict("Made", {"user_id": str, "token": Annotated[str, Field(description="shown this once")]})
 Kept = TypedDict("Kept", {"user_id": str, "n_ratings": int})
@@ -169,16 +171,6 @@ class Explanation(TypedDict):
     explanation: str
     similar_to_your_favorites: list[NearMovie]
     because: list[Because]
-
-
-class Film(TypedDict):
-    title: str
-    year: Optional[int]
-    movie: Optional[ShortMovie]
-
-
-class MatchedFilm(Film):
-    answer: str
 
 
 class Import(TypedDict):
