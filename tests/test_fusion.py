@@ -128,7 +128,7 @@ def test_what_can_not_be_fused_is_refused() -> None:
 
 
 def read(path: Path) -> Vectors:
-    return read_vectors(path, [], lambda file: np.squeeze(read_array(file)))
+    return read_vectors(path, [], read_array)
 
 
 def test_vectors_are_read_from_each_form(tmp_path: Path) -> None:

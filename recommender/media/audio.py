@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.errors import DataError
-from .vector_files import Progress, Vectors, read_array, read_vectors
+from .vector_files import Progress, Vectors, read_vectors
 
 RATE = 22_050  # samples a second
 MAX_SECONDS = 600  # a sound is heard from its start for so long
@@ -36,10 +36,7 @@ def read_audio(path: Path, progress: Progress = lambda done, n: None) -> Vectors
     Cost: about 0.1 s for each minute of sound.
     """
 
-    def make(file: Path) -> np.ndarray:
-        return np.squeeze(read_array(file)) if file.suffix.lower() == ".npy" else mfcc(read_wav(file)).mean(axis=0)
-
-    return read_vectors(path, [".wav"], make, progress)
+    return read_vectors(path, [".wav"], lambda file: mfcc(read_wav(file)).mean(axis=0), progress)
 
 
 def read_wav(path: Path) -> np.ndarray:

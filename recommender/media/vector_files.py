@@ -20,25 +20,42 @@ from ..data.errors import DataError
 from ..data.files import load_arrays
 
 Vectors = tuple[np.ndarray, np.ndarray]  # movie ids (n,) int64, each once; vectors (n, d) float32
-Make = Callable[[Path], np.ndarray]
 Progress = Callable[[int, int], None]
 _FORM = "give an .npz with `movie_ids` (n,) and `vectors` (n, d)"
 
 
-def read_vectors(path: Path, endings: Iterable[str], make: Make, progress: Progress = lambda done, n: None) -> Vectors:
+def read_vectors(
+    path: Path,
+    endings: Iterable[str],
+    make: Callable[[Path], np.ndarray],
+    progress: Progress = lambda done, n: None,
+    make_of_array: Callable[[np.ndarray], np.ndarray] = lambda array: array,
+) -> Vectors:
     """Read vectors from a file or folder of the forms above; never unpickles.
 
     endings: of the files of a folder, beside .npy, which counts only where there is no other.  make: file -> its
-    movie's vector.  progress: called with how many of how many files are done.
+    movie's vector.  progress: called with how many of how many files are done.  make_of_array: the same for what a
+    .npy of the folder holds, if that is no vector.
     Raises `DataError`, naming the file, for what is not of such a form, `ArtifactError` for a damaged file.
     """
     if path.is_dir():
-        return _read_folder(path, {file.suffix.lower() for file in path.iterdir()} & {*endings}, make, progress)
+        there = {file.suffix.lower() for file in path.iterdir()} & {*endings}
+        files, rows = movie_files(path, there or {".npy"}), list[np.ndarray]()
+        for file in files.values():
+            try:
+                array = make(file) if there else np.squeeze(read_array(file))
+                rows.append(array if array.ndim == 1 else make_of_array(array))
+                if rows[-1].shape != rows[0].shape:
+                    raise DataError(f"shape {rows[-1].shape}, others {rows[0].shape}: use one kind")
+            except DataError as error:
+                raise DataError(f"movie id {file.stem}, {file.name}: {error}") from None
+            progress(len(rows), len(files))
+        return checked(path, list(files), rows)
     if path.suffix == ".npz":
         return checked(path, *load_arrays(path, dict.fromkeys(("movie_ids", "vectors")), _FORM).values())
     if path.suffix == ".npy":
-        rows, ids = read_array(path), path.with_name(f"{path.stem}_ids.npy")
-        return checked(path, read_array(ids, f"put the ids of {path.name} there, or {_FORM}"), rows)
+        vectors, ids = read_array(path), path.with_name(f"{path.stem}_ids.npy")
+        return checked(path, read_array(ids, f"put the ids of {path.name} there, or {_FORM}"), vectors)
     raise DataError(f"{path} is neither .npz nor .npy nor a folder of .npy files: {_FORM}")
 
 
@@ -62,21 +79,6 @@ def checked(label: object, movie_ids: npt.ArrayLike, vectors: npt.ArrayLike) -> 
     if not (finite := np.isfinite(rows).all(axis=1)).all():
         raise DataError(f"{label}: the vector of movie id {ids[~finite][0]} is not finite: make it again")
     return ids.astype(np.int64), rows
-
-
-def _read_folder(folder: Path, endings: set[str], make: Make, progress: Progress) -> Vectors:
-    files = movie_files(folder, endings or {".npy"})
-    rows: list[np.ndarray] = []
-    for file in files.values():
-        try:
-            row = make(file)
-            if rows and row.shape != rows[0].shape:
-                raise DataError(f"shape {row.shape}, others {rows[0].shape}: use one kind")
-        except DataError as error:
-            raise DataError(f"movie id {file.stem}, {file.name}: {error}") from None
-        rows.append(row)
-        progress(len(rows), len(files))
-    return checked(folder, list(files), rows)
 
 
 def movie_files(folder: Path, suffixes: Iterable[str]) -> dict[int, Path]:

@@ -32,7 +32,7 @@ import numpy as np
 
 from ..data.errors import ChoiceError, DataError
 from ..text.backends.http import HttpBackend
-from .vector_files import Progress, Vectors, movie_files, read_array, read_vectors
+from .vector_files import Progress, Vectors, movie_files, read_vectors
 
 HEIGHT, WIDTH = 96, 64
 ROWS, COLUMNS, DIRECTIONS = 6, 4, 9
@@ -47,11 +47,7 @@ def read_visual(path: Path, progress: Progress = lambda done, n: None) -> Vector
     Raises `ChoiceError` if pictures need Pillow and it is missing.
     """
 
-    def make(file: Path) -> np.ndarray:
-        array = np.squeeze(read_array(file)) if file.suffix.lower() == ".npy" else read_pixels(file)
-        return array if array.ndim == 1 else poster_vector(array)
-
-    return read_vectors(path, MEDIA_TYPES, make, progress)
+    return read_vectors(path, MEDIA_TYPES, lambda file: poster_vector(read_pixels(file)), progress, poster_vector)
 
 
 def read_pixels(path: Path) -> np.ndarray:

@@ -16,14 +16,8 @@ from .backends.minilm import MiniLmBackend
 from .backends.sentence_transformers import SentenceTransformersBackend
 from .base import BaseEmbeddingBackend
 
-Backend = type[BaseEmbeddingBackend]
-_BACKENDS: tuple[Backend, ...] = (  # the default first
-    MiniLmBackend,
-    LocalBackend,
-    HttpBackend,
-    SentenceTransformersBackend,
-)
-BACKENDS = {backend.name: backend for backend in _BACKENDS}
+_LISTED = (MiniLmBackend, LocalBackend, HttpBackend, SentenceTransformersBackend)  # the default first
+BACKENDS: dict[str, type[BaseEmbeddingBackend]] = {backend.name: backend for backend in _LISTED}
 DEFAULT_BACKEND, LOCAL, HTTP, SENTENCE_TRANSFORMERS, *_ = BACKENDS
 MINILM = DEFAULT_BACKEND
 
@@ -47,7 +41,7 @@ def stored_backend(folder: Path) -> str:
     return stored[0] if stored else DEFAULT_BACKEND
 
 
-def backend_class(name: str) -> Backend:
+def backend_class(name: str) -> type[BaseEmbeddingBackend]:
     """Return the class of backend `name`; raises `ChoiceError` for an unknown one."""
     if name not in BACKENDS:
         raise ChoiceError(f"no embedding backend is called {name!r}: choose from {', '.join(BACKENDS)}")

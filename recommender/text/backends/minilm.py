@@ -63,8 +63,8 @@ class MiniLmBackend(BaseEmbeddingBackend):
     def __init__(self, folder: str | Path | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         self.published = self.settings.weights == FLOAT32
-        own = package_folder if self.published else lambda: default_folder("minilm")
-        self.folder = Path(folder) if folder is not None else own()
+        own = folder or (package_folder() if self.published else default_folder("minilm"))
+        self.folder = Path(own)
         for file in SHA256 if self.published else ():
             if not (self.folder / file).is_file():
                 raise ArtifactError(f"{self.folder / file} is missing: give another folder, or run {INSTALL}")
