@@ -12,7 +12,6 @@ meant, and, for the movies that are not there, any movie. The alternative takes 
 and year.
 """
 
-import argparse
 import re
 
 import numpy as np
@@ -41,22 +40,14 @@ def spelled(raw: str, service: str, rng: np.random.Generator) -> Entry:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--most-known", type=int, default=10**6, help="draw from the movies with the most ratings")
-    args = parser.parse_args()
-    rng, whole = np.random.default_rng(args.seed), Recommender.load().catalog
-    known = np.argsort(-whole.n_ratings, kind="stable")[: args.most_known]
-    drawn = rng.permutation(known)[:600]
+    rng, whole = np.random.default_rng(0), Recommender.load().catalog
+    drawn = rng.permutation(np.argsort(-whole.n_ratings, kind="stable"))[:600]
     absent = {*drawn[:300].tolist(), *(whole.raw_titles.index(title) for title in CONFUSED)}
     asked = [row for row in drawn[300:].tolist() if row not in absent]
     left = [row for row in range(len(whole)) if row not in absent]
-    columns = {name: whole.column(name) for name in ("genres", "imdbId", "tmdbId")}
-    rows = [
-        {"movieId": str(whole.movie_ids[row]), "title": whole.raw_titles[row]}
-        | {name: column[row] for name, column in columns.items()}
-        for row in left
-    ]
+    names = ("movieId", "title", "genres", "imdbId", "tmdbId")
+    columns = [whole.movie_ids.astype(str).tolist(), whole.raw_titles, *map(whole.column, names[2:])]
+    rows = [dict(zip(names, (column[row] for column in columns))) for row in left]
     counts = dict(zip(whole.movie_ids.tolist(), whole.n_ratings.tolist()))
     catalog = Catalog(rows, counts)
     titles, matcher, by_name = TitleIndex(catalog), Matcher(catalog), Matcher(catalog, by_name=True)
@@ -72,19 +63,14 @@ def main() -> None:
             ways = [("import", matcher.match), ("first of title search", search)]
             for way, match in [*ways, ("import --by-name", by_name.match)][: 2 + (service == "Netflix")]:
                 n = dict.fromkeys(("right", "wrong", "guess right", "guess wrong", "nothing"), 0)
-                shown = []
                 for entry, row in entries:
                     found, how = match(entry)
                     right = found is not None and catalog.movie_ids[found] == whole.movie_ids[row]
                     verdict = "right" if right else "wrong"
                     kind = "nothing" if found is None else f"guess {verdict}" if how == GUESS else verdict
                     n[kind] += 1
-                    if way != "first of title search" and (kind == "wrong" or (what == "there" and kind != "right")):
-                        shown.append(f"{entry} -> {kind} {catalog.movie(found) if found is not None else ''}".strip())
                 figures = "   ".join(f"{kind} {number / len(entries):.1%}" for kind, number in n.items())
                 print(f"   {way:<22} {figures}")
-                if shown and (what == "not there" or len(shown) < 20):
-                    print("      " + "; ".join(shown))
 
 
 if __name__ == "__main__":
