@@ -104,6 +104,10 @@ class Chat:
     def step(self, state: ChatState, message: str) -> tuple[ChatState, Turn]:
         """Return the state after `message`, and what to show; raises `ChoiceError` where it says nothing."""
         started = time.perf_counter()
+        state, turn = self._turn(state, message)
+        return state, turn._replace(seconds=time.perf_counter() - started)
+
+    def _turn(self, state: ChatState, message: str) -> tuple[ChatState, Turn]:
         understood = read(message, state.shown, self.recommender, state.last)
         if understood.question:
             kind, row = understood.question
@@ -114,17 +118,16 @@ class Chat:
                 said = explain.compared(movie, self.catalog.movie(other), n_nearer, len(near))
             else:
                 said = explain.answer(movie, kind, self._because(state, [row])[0])
-            return state._replace(last=row), Turn(understood.said, said, seconds=time.perf_counter() - started)
+            return state._replace(last=row), Turn(understood.said, said)
         if not understood.said and not understood.request:
             if understood.reply == WATCHLIST:
-                return self.watchlist(state, started)
+                return self._watchlist(state)
             if understood.reply:
-                return state, Turn("", understood.reply, seconds=time.perf_counter() - started)
+                return state, Turn("", understood.reply)
             raise ChoiceError(
                 "that names no movie and no wish: say what you feel like, such as: like Heat, but funnier"
             )
         state, unread = self.hear(state, understood, message)
-        read_as = "; ".join(filter(None, (understood.said, unread)))
         given = self.candidates(state)
         if not given:
             raise ChoiceError("no movie is left that fits all of this: widen it, or say: no filters")
@@ -132,17 +135,16 @@ class Chat:
         best = [given[place] for place in ranked.order]
         state = state._replace(shown=tuple(one.row for one in best), last=None)
         listed = tuple((one.movie.movie_id, round(one.score, 4)) for one in given)
-        shown = self.suggestions(state, best, ranked.reasons)
-        how, seconds = (self.reranker.name, ranked.status, ranked.tokens), time.perf_counter() - started
-        return state, Turn(read_as, "", shown, listed, *how, seconds, ranked.note)
+        shown, read_as = self.suggestions(state, best, ranked.reasons), filter(None, (understood.said, unread))
+        how = (self.reranker.name, ranked.status, ranked.tokens, 0.0, ranked.note)
+        return state, Turn("; ".join(read_as), "", shown, listed, *how)
 
-    def watchlist(self, state: ChatState, started: float) -> tuple[ChatState, Turn]:
+    def _watchlist(self, state: ChatState) -> tuple[ChatState, Turn]:
         """Return the state with the movies that were kept for later as the list on the screen, and this list."""
         rows = tuple(event.row for event in state.session.answers if event.answer == LATER)
         listed = "; ".join(f"{number}. {self.catalog.movie(row)}" for number, row in enumerate(rows, 1))
         said = f"{WATCHLIST}: {listed or 'nothing yet; say: save 2 for later'}"
-        state = state._replace(shown=rows, last=None) if rows else state
-        return state, Turn("", said, seconds=time.perf_counter() - started)
+        return state._replace(shown=rows or state.shown, last=None), Turn("", said)
 
     def hear(self, state: ChatState, understood: Understood, message: str) -> tuple[ChatState, str]:
         """Return the state after what was said, and what is to be said of words that mean nothing here.
