@@ -48,47 +48,33 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Hold a conversation; returns the exit code."""
     parser = cli.Parser("model.chat", __doc__.partition("\n\n")[0], epilog="; ".join(map(": ".join, COMMANDS.items())))
     parser.add_common("processed", default=None, help="processed folder (default: the shipped data)")
-    parser.add_argument("--backend", choices=registry.names(), help="embedding backend for words (default: minilm)")
+    add = parser.add_argument
+    add("--backend", choices=registry.names(), help="embedding backend for words (default: minilm)")
     where = default_profiles_folder().parent / "chat.sqlite"
-    parser.add_argument(
-        "--user", metavar="NAME", help="whose tastes to remember (with --store: me; without both: nothing)"
-    )
-    parser.add_argument("--store", type=Path, metavar="FILE", help=f"where tastes are remembered (default: {where})")
-    parser.add_argument("--keep-text", action="store_true", help="also store what is said, word for word")
-    parser.add_argument("--forget", metavar="USER", help="delete all that is stored of a person, and end")
+    add("--user", metavar="NAME", help="whose tastes to remember (with --store: me; without both: nothing)")
+    add("--store", type=Path, metavar="FILE", help=f"where tastes are remembered (default: {where})")
+    add("--keep-text", action="store_true", help="also store what is said, word for word")
+    add("--forget", metavar="USER", help="delete all that is stored of a person, and end")
     parser.add_common("base-url", help="a chat model chooses and explains: address of its server, up to /v1")
     parser.add_common("model", help="name of the chat model there")
-    parser.add_argument(
-        "--key-variable", default="", metavar="NAME", help="environment variable with the key of that server"
-    )
-    parser.add_argument(
-        "--show-request", action="store_true", help="show what would be sent to that server, and send nothing"
-    )
-    parser.add_argument("--offline", action="store_true", help="no network, whatever else is given")
+    add("--key-variable", default="", metavar="NAME", help="environment variable with the key of that server")
+    add("--show-request", action="store_true", help="show what would be sent to that server, and send nothing")
+    add("--offline", action="store_true", help="no network, whatever else is given")
     how = "a model, likes predicted offline (even with --base-url), or variety (default: llm with --base-url, else mmr)"
-    parser.add_argument("--rerank", choices=("llm", "score", "mmr"), help=how)
-    told = parser.add_mutually_exclusive_group()
-    told.add_argument(
-        "--explain", action="store_true", help="the model is told your tastes, and gives reasons (default)"
+    add("--rerank", choices=("llm", "score", "mmr"), help=how)
+    add(
+        "--ids-only",
+        action="store_true",
+        help="the model gets numbered movies, nothing about you, and gives no reasons",
     )
-    told.add_argument("--ids-only", action="store_true", help="the model gets numbered movies, nothing about you")
-    parser.add_argument(
-        "--shuffles", type=int, default=1, metavar="N", help="answers of the model to average (default: 1)"
-    )
-    parser.add_argument(
-        "--blend",
-        type=float,
-        default=0.25,
-        metavar="X",
-        help="share of the retrieval in a model's order (default: 0.25)",
-    )
+    add("--shuffles", type=int, default=1, metavar="N", help="answers of the model to average (default: 1)")
+    share = "share of the retrieval in a model's order (default: 0.25)"
+    add("--blend", type=float, default=0.25, metavar="X", help=share)
     parser.add_common("seed", help="random seed of the shuffles (default: 0)")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="movies to show (default: 5)")
-    parser.add_argument("--candidates", type=int, default=20, metavar="N", help="movies to choose from (default: 20)")
-    parser.add_argument(
-        "--log", type=Path, metavar="FILE", help="append a line of JSON for each turn, without its text"
-    )
-    parser.add_argument("--json", action="store_true", help="print a line of JSON for each message, and nothing else")
+    add("--top", type=int, default=5, metavar="N", help="movies to show (default: 5)")
+    add("--candidates", type=int, default=20, metavar="N", help="movies to choose from (default: 20)")
+    add("--log", type=Path, metavar="FILE", help="append a line of JSON for each turn, without its text")
+    add("--json", action="store_true", help="print a line of JSON for each message, and nothing else")
     given = parser.parse_args(argv)
     for name in ("top", "candidates", "shuffles"):
         if not 0 < getattr(given, name) <= 100:
@@ -128,18 +114,15 @@ def open_reranker(given: argparse.Namespace, recommender: Recommender) -> Rerank
         raise ChoiceError("a chat model needs --base-url and --model, and no --offline")
     client = ChatClient.open(given.base_url, given.model, given.key_variable)
     if given.show_request:
-        client.preview = show_json if given.json else show_request
+        client.preview = functools.partial(show_request, given.json)
     return LLMReranker(client, not given.ids_only, given.shuffles, given.seed, blend=given.blend)
 
 
-def show_json(request: dict[str, Any]) -> None:
-    print(json.dumps({"request": request}, ensure_ascii=False), flush=True)
-
-
-def show_request(request: dict[str, Any]) -> None:
+def show_request(as_json: bool, request: dict[str, Any]) -> None:
     headers = [f"   {name}: {value}" for name, value in request["headers"].items()]
     body = json.dumps(request["body"], ensure_ascii=False, indent=1)
-    print("\n".join([f"   POST {request['url']}", *headers, body]), flush=True)
+    text = "\n".join([f"   POST {request['url']}", *headers, body])
+    print(json.dumps({"request": request}, ensure_ascii=False) if as_json else text, flush=True)
 
 
 def overwrite(out: TextIO, name: str, text: str) -> None:

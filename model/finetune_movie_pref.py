@@ -126,11 +126,18 @@ def prepare(given: argparse.Namespace) -> None:
             print(f"no {path}: {n} examples of held-out people, at least {least} are needed")
             continue
         preferences.write_chat(those, catalog, path, given.most, given.seed)
-        size = preferences.check_chat(path)
-        print(f"{path}: {size.n_examples:,} examples, about {size.n_tokens:,} tokens")
+        n, n_tokens = tell_size(path)
         if part == TRAIN:
-            cost = size.n_tokens * size.n_epochs * given.price / 1e6
-            print(f"   {size.n_epochs} passes at ${given.price:g} a million tokens: about ${cost:,.2f}")
+            n_epochs = preferences.n_epochs(n)
+            cost = n_tokens * n_epochs * given.price / 1e6
+            print(f"   {n_epochs} passes at ${given.price:g} a million tokens: about ${cost:,.2f}")
+
+
+def tell_size(path: Path) -> tuple[int, int]:
+    """Check a file of chat texts, and tell and return how many examples and tokens it has."""
+    n, n_tokens = preferences.check_chat(path)
+    print(f"{path}: {n:,} examples, about {n_tokens:,} tokens")
+    return n, n_tokens
 
 
 def start(given: argparse.Namespace) -> None:
@@ -139,8 +146,7 @@ def start(given: argparse.Namespace) -> None:
     files = {"training_file": train, **({"validation_file": test} if test.is_file() else {})}
     job = tuning.settings(given.model, given.suffix, given.seed)
     for path in files.values():
-        size = preferences.check_chat(path)
-        print(f"{path}: {size.n_examples:,} examples, about {size.n_tokens:,} tokens")
+        tell_size(path)
     if given.dry_run:
         print(*tuning.requests_of(given.base_url.rstrip("/"), files, job), "nothing was sent", sep="\n")
         return

@@ -468,7 +468,6 @@ FLAGS = [
     ("--shuffles 0", "--shuffles 0"),
     ("--blend 1.5", "--blend 1.5"),
     ("--top five", "five"),
-    ("--explain --ids-only", "not allowed with"),
     ("--rerank llm", "--base-url and --model"),
     ("--base-url http://localhost:9 --rerank llm --model m --offline", "--offline"),
     ("--base-url localhost --model m", "localhost"),

@@ -108,8 +108,8 @@ def test_chat_texts_hold_the_profile_and_one_movie(folder, capsys):
         wanted = [(title[m], str(s)) for one in people if one["part"] == part for m, s in one["candidates"]]
         assert sorted(asked) == sorted(wanted)
     told = capsys.readouterr().out
-    size = check_chat(folder / "out" / "train.jsonl")
-    assert f"${size.n_tokens * size.n_epochs * 2e-6:.2f}" in told
+    n, n_tokens = check_chat(folder / "out" / "train.jsonl")
+    assert f"${n_tokens * preferences.n_epochs(n) * 2e-6:.2f}" in told
     run(folder, "prepare", "--most", 12)
     assert len(lines(folder / "out" / "train.jsonl")) == 12
 
@@ -128,7 +128,7 @@ def test_a_profile_says_what_was_liked_and_what_not(folder):
 )
 def test_passes_as_published(n, passes):
     # target 3; below 100 seen in all, 100 // n but at most 25; above 25,000, 25,000 // n but at least 1
-    assert preferences.Size(n, 0).n_epochs == passes
+    assert preferences.n_epochs(n) == passes
 
 
 GOOD = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "4"}]}
@@ -153,7 +153,7 @@ def test_what_breaks_a_rule_is_named_by_its_line(tmp_path, broken):
     with pytest.raises(TastevecError, match=r"line 12|JSON lines"):
         check_chat(path)
     path.write_text("\n".join([json.dumps(GOOD)] * 10 + [""]))
-    assert check_chat(path).n_examples == 10
+    assert check_chat(path)[0] == 10
     path.write_text("\n".join([json.dumps(GOOD)] * 9 + [""]))
     with pytest.raises(TastevecError, match="9 examples"):
         check_chat(path)

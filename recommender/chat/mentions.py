@@ -248,7 +248,7 @@ class Finder:
             slot = between in _JOINED or judged or bool(_BEFORE.search(before))
             known = bool(self.catalog.n_ratings[named[0].row] >= KNOWN)
             is_part = (named[0].kind == PARTIAL and len(named) > 1) or (named[0].kind == PARTIAL and named[0] != famous)
-            if _is_meant(message, i, end, slot, known, is_part, self.reader.is_filter):
+            if self._is_meant(i, end, slot, known, is_part):
                 return Mention(i, end, (named[0].row,), False)
         return self._misspelt(i) if between in _JOINED or _BEFORE.search(before) else None
 
@@ -265,28 +265,28 @@ class Finder:
                     return Mention(i, end, (best.row,), False)
         return None
 
+    def _is_meant(self, i: int, end: int, slot: bool, known: bool, is_part: bool) -> bool:
+        """Return whether these tokens, which are a title, are meant as one.
 
-def _is_meant(
-    message: Message, i: int, end: int, slot: bool, known: bool, is_part: bool, is_fact: Callable[[str], bool]
-) -> bool:
-    """Return whether these tokens, which are a title, are meant as one.
-
-    slot: the words around them want a title.  is_part: they are only a part of a title, as "The Movie" is.
-    """
-    words = [n for n in range(i, end) if message.folded[n] not in _ARTICLES and message.written[n][0].isalnum()]
-    if not words:
-        return False
-    written, first = [message.written[n] for n in words], message.folded[words[0]]
-    capital = message.has_case and written[0][0].isupper() and not any(w[0].islower() and len(w) > 3 for w in written)
-    inside = capital and i > 0 and message.folded[i - 1] not in ".!?"  # not the capital of a sentence
-    fact = is_fact(" ".join(message.folded[i:end]))
-    if len(words) > 1:
-        clear = slot or (known and len("".join(written)) >= LONG)
-        return capital or (clear and not fact and message.folded[i] not in _LINKS)
-    if is_fact(" ".join(message.folded[i : end + 1])) and end < len(message.folded):
-        return False  # Jack, but not Jack Nicholson
-    if first in _OBJECTS and message.folded[end : end + 1] in (["is"], ["was"]):
-        return known  # up was great
-    if fact or is_part or _PLAIN.fullmatch(first) or first.isdigit():
-        return inside and slot and known
-    return (inside and slot) or (known and (slot or (inside and len(first) > 1)))
+        slot: the words around them want a title.  is_part: they are only a part of a title, as "The Movie" is.
+        """
+        message, is_fact = self.message, self.reader.is_filter
+        words = [n for n in range(i, end) if message.folded[n] not in _ARTICLES and message.written[n][0].isalnum()]
+        if not words:
+            return False
+        written, first = [message.written[n] for n in words], message.folded[words[0]]
+        capital = (
+            message.has_case and written[0][0].isupper() and not any(w[0].islower() and len(w) > 3 for w in written)
+        )
+        inside = capital and i > 0 and message.folded[i - 1] not in ".!?"  # not the capital of a sentence
+        fact = is_fact(" ".join(message.folded[i:end]))
+        if len(words) > 1:
+            clear = slot or (known and len("".join(written)) >= LONG)
+            return capital or (clear and not fact and message.folded[i] not in _LINKS)
+        if is_fact(" ".join(message.folded[i : end + 1])) and end < len(message.folded):
+            return False  # Jack, but not Jack Nicholson
+        if first in _OBJECTS and message.folded[end : end + 1] in (["is"], ["was"]):
+            return known  # up was great
+        if fact or is_part or _PLAIN.fullmatch(first) or first.isdigit():
+            return inside and slot and known
+        return (inside and slot) or (known and (slot or (inside and len(first) > 1)))

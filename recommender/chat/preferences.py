@@ -17,6 +17,8 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,17 +46,10 @@ class Person(NamedTuple):
     candidates: Sequence[tuple[int, int]]
 
 
-class Size(NamedTuple):
-    """Of a file of chat texts; n_tokens is an estimate."""
-
-    n_examples: int
-    n_tokens: int
-
-    @property
-    def n_epochs(self) -> int:
-        """Passes over the file that a service chooses by itself: 3, for 100 to 25,000 examples seen in all."""
-        most, least = 25_000 // self.n_examples, 100 // self.n_examples
-        return max(1, min(3, most), min(25, least))
+def n_epochs(n_examples: int) -> int:
+    """Return the passes over a file that a service chooses by itself: 3, for 100 to 25,000 examples seen in all."""
+    most, least = 25_000 // n_examples, 100 // n_examples
+    return max(1, min(3, most), min(25, least))
 
 
 def whole_stars(stars: float) -> int:
@@ -130,18 +125,20 @@ def write_chat(people: Iterable[Person], catalog: Catalog, path: Path, most: int
     chosen = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:most])
 
     def texts() -> Iterator[dict[str, Any]]:
-        last, about = None, dict[str, str]()
-        for person, movie_id, stars in (pairs[i] for i in chosen):
-            if person is not last:
-                last, about = person, profile_of(person.profile, catalog)
-            answer = {"role": "assistant", "content": str(stars)}
-            yield {"messages": [*messages(about, movie_id, catalog), answer]}
+        for person, own in groupby((pairs[i] for i in chosen), key=itemgetter(0)):
+            about = profile_of(person.profile, catalog)
+            for _, movie_id, stars in own:
+                answer = {"role": "assistant", "content": str(stars)}
+                yield {"messages": [*messages(about, movie_id, catalog), answer]}
 
     _write(texts(), path)
 
 
-def check_chat(path: Path) -> Size:
-    """Return the size of a file of chat texts; raises `DataError` for the first line that breaks a rule above."""
+def check_chat(path: Path) -> tuple[int, int]:
+    """Return how many examples, and about how many tokens, a file of chat texts has.
+
+    Raises `DataError` for the first line that breaks a rule above.
+    """
     n_examples = n_tokens = 0
     for where, one in read_lines(path, "run prepare first"):
         said = one.get("messages") if isinstance(one, dict) else None
@@ -163,7 +160,7 @@ def check_chat(path: Path) -> Size:
         raise DataError(f"{path} has {n_examples} examples: at least {LEAST_EXAMPLES} are needed, collect more")
     if path.stat().st_size > MOST_BYTES:
         raise DataError(f"{path} has more than {MOST_BYTES >> 20} MB: prepare fewer with --most")
-    return Size(n_examples, n_tokens)
+    return n_examples, n_tokens
 
 
 def _write(values: Iterable[Any], path: Path) -> None:
