@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .problems import FAULT, REFUSED, fault, problem
+from .problems import REFUSED, problem, told
 from .tokens import IN_ADDRESS, Caller, Tokens
 
 OPEN = ("/health", "/ready", "/docs", "/openapi.json")  # beside the files of the page
@@ -129,10 +129,10 @@ class Gate:
         try:
             refusal = self.refusal(scope, most)
             await (refusal or self.app)(scope, read, reply)
-        except Exception as error:  # its message may be personal
-            self.complain(fault(error))
+        except Exception as error:
+            refused = problem(*told(error, self.complain))
             if status == 500:
-                await problem(500, FAULT)(scope, read, reply)
+                await refused(scope, read, reply)
         finally:
             route, seconds = getattr(scope.get("route"), "path", "other"), time.perf_counter() - started
             method = scope["method"] if scope["method"] in ("GET", "POST", "PATCH", "DELETE", "HEAD") else "other"

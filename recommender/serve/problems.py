@@ -36,16 +36,21 @@ _SCHEMA = {
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": meaning, "content": {KIND: {"schema": _SCHEMA}}} for status, meaning in _MEANINGS.items()
 }
-FAULT = "this server has a fault: it has printed where"
-UNUSABLE = "the data of this server cannot be used: see what it printed"
 
 
-def fault(error: Exception) -> str:
-    """Return the kind and the place of an error, without its message."""
+def told(error: Exception, complain: Callable[[str], Any], reading: bool = False) -> tuple[int, str]:
+    """Return status and detail of an error.  complain: receives what must be mended.  reading: what may be absent."""
+    if isinstance(error, ArtifactError):  # its message names files of this machine
+        complain(str(error))
+        return 503, "the data of this server cannot be used: see what it printed"
+    if isinstance(error, TastevecError):
+        return 502 if isinstance(error, ServiceError) else 404 if reading else 409, str(error)
     place = error.__traceback__
     while place and place.tb_next:
         place = place.tb_next
-    return f"{type(error).__name__} at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+    where = place and f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}"
+    complain(f"{type(error).__name__} at {where}")  # its message may be personal
+    return 500, "this server has a fault: it has printed where"
 
 
 def problem(status: int, detail: str, headers: Optional[Mapping[str, str]] = None) -> Response:
@@ -82,12 +87,7 @@ def install(app: FastAPI, complain: Callable[[str], Any]) -> None:
         return problem(422, f"{where} {shown(first.get('input'))}: {said}: see /docs")
 
     async def of_ours(request: Request, error: Exception) -> Response:
-        if isinstance(error, ArtifactError):  # its message names files of this machine
-            complain(str(error))
-            return problem(503, UNUSABLE)
-        if isinstance(error, ServiceError):
-            return problem(502, str(error))
-        return problem(404 if request.method == "GET" else 409, str(error))
+        return problem(*told(error, complain, request.method == "GET"))
 
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, of_values)

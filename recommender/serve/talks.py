@@ -17,14 +17,14 @@ from starlette.responses import Response, StreamingResponse
 from ..chat.chat import Chat
 from ..chat.rerank import LLMReranker
 from ..chat.turns import ChatState
-from ..data.errors import ArtifactError, ChoiceError, TastevecError
+from ..data.errors import ChoiceError
 from ..people.matching import EMPTY
 from ..people.store import ConflictError, Remembered
 from ..session.state import FAVORITE, LATER
 from . import shapes
 from .parts import Json, check
 from .people import People, also
-from .problems import FAULT, UNUSABLE, fault
+from .problems import told
 
 _MOST_TALKS, _MOST_TRIES = 200, 5  # conversations in memory; for one message
 
@@ -89,14 +89,9 @@ class Talks:
         def work() -> None:
             try:
                 events.put(("turn", self.say(person, message, lambda text: events.put(("writing", {"text": text})))))
-            except ArtifactError as error:  # its message names files of this machine
-                self.complain(str(error))
-                events.put(("problem", {"status": 503, "detail": UNUSABLE}))
-            except TastevecError as error:
-                events.put(("problem", {"status": 409, "detail": str(error)}))
-            except Exception as error:  # its message may be personal
-                self.complain(fault(error))
-                events.put(("problem", {"status": 500, "detail": FAULT}))
+            except Exception as error:
+                status, detail = told(error, self.complain)
+                events.put(("problem", {"status": status, "detail": detail}))
 
         threading.Thread(target=work, daemon=True).start()
         kind = ""
