@@ -144,25 +144,15 @@ def about_page(schema: dict[str, Any]) -> str:
             given = [(of["name"], of["in"], of["required"], of["schema"]) for of in one.get("parameters", [])]
             for content in one.get("requestBody", {}).get("content", {}).values():
                 name = content["schema"].get("$ref", "").rpartition("/")[2]
-                body = schema["components"]["schemas"].get(name, {"properties": {}})
+                body = schema["components"]["schemas"].get(name, {"properties": {"": content["schema"]}})
                 own = body["properties"].items()
-                given += [(name, "body", name in body.get("required", ()), about) for name, about in own]
-            for name, where, needed, about in given:
-                lines.append(f"<tr><td><code>{html.escape(name)}</code><td>{where}{', required' * needed}<td>")
-                lines.append(html.escape(_kind(about)))
+                given += [(name, "body", name in body.get("required", ()), values) for name, values in own]
+            for name, where, needed, values in given:
+                values = json.dumps({key: value for key, value in values.items() if key != "title"})
+                lines.append(f"<tr><td><code>{html.escape(name)}</code><td>{where}{', required' * needed}")
+                lines.append(f"<td><code>{html.escape(values)}</code>")
             lines.append("</table>")
     return "\n".join(lines)
-
-
-def _kind(about: dict[str, Any]) -> str:
-    """Return what a value may be, in words."""
-    if options := about.get("anyOf"):
-        return " or ".join(filter(None, map(_kind, options)))
-    said = "" if about.get("type") == "null" else about.get("type") or about.get("$ref", "").rpartition("/")[2]
-    said += f" of {_kind(about['items'])}" if "items" in about else ""
-    limits = [f"{key} {about[key]}" for key in ("enum", "minimum", "maximum", "maxLength", "pattern") if key in about]
-    default = [f"default {json.dumps(about['default'])}"] if about.get("default") not in (None, []) else []
-    return ", ".join([said, *limits, *default])
 
 
 def _file(content: bytes, kind: str) -> Callable[..., Any]:
