@@ -55,16 +55,8 @@ def application(recommender: Any, folder: Path, **more: Any) -> Iterator[tuple[C
     lines: list[str] = []
     tokens = Tokens(folder / "tokens.json")
     methods = [recommender.models.name_of(name) for name in (None, "popularity", "embedding")]
-    app = create_app(
-        recommender,
-        methods,
-        Database(folder / "serve.sqlite"),
-        tokens,
-        "0",
-        log=lines.append,
-        complain=lines.append,
-        **more,
-    )
+    given = (recommender, methods, Database(folder / "serve.sqlite"), tokens, "0")
+    app = create_app(*given, log=lines.append, complain=lines.append, **more)
     server = uvicorn.Server(uvicorn.Config(app, http=Prompt, port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

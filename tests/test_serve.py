@@ -201,11 +201,6 @@ def test_ratings_join_those_of_the_data(client):
     assert len(profile["ratings"]) > 10
 
 
-def test_an_export_with_an_endless_cell_is_refused(client):
-    answer = client("POST", "/imports?filename=ratings.csv", data=b"a" * 140_000)
-    assert "ratings.csv line 1" in detail(answer, 409)
-
-
 def test_an_export_is_matched_and_kept_when_asked(client):
     eve = person(client, "eve")
     send = {"data": LETTERBOXD.encode()}
@@ -254,17 +249,6 @@ def test_the_chat_keeps_nothing_of_a_session_that_is_taken_back(client):
     assert kept["profile"]["answers"] == []
     assert kept["chat"]["answers"] == [[alien, "favorite"]]
     assert client.ok("GET", f"/movies/{alien}")["title"] == "Alien"
-
-
-def test_who_is_deleted_by_another_server_begins_anew(client, served, recommender):
-    lee = person(client, "lee")
-    shown = lee.ok("POST", "/chat/lee", {"message": "I loved Alien, no horror"})["suggestions"]
-    with application(recommender, Path(served[1].path).parent) as (other, *_):
-        other.ok("DELETE", "/users/lee")
-    said = client("POST", "/chat/lee", {"message": "more like the second"}).json()
-    assert shown[1]["title"] not in said.get("understood", "")
-    assert "orror" not in client.ok("POST", "/chat/lee", {"message": "something with robots"})["understood"]
-    assert client.ok("GET", "/users/lee/export")["profile"]["favorites"] == []
 
 
 def test_one_person_talks_to_two_servers_at_once(client, served, recommender):

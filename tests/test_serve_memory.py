@@ -40,12 +40,13 @@ def test_what_is_refused_at_one_server_is_refused_at_all(both):
 
 def test_who_comes_back_after_a_deletion_elsewhere_is_new_everywhere(both):
     here, there = both
-    for message in ("I loved Alien, something funny", "from the 80s"):
+    for message in ("I loved Alien, something funny, no horror", "from the 80s"):
         old = chat(here, message)["suggestions"]
     there.ok("DELETE", "/users/lee")
     chat(there, "something with robots")
     said = here("POST", "/chat/lee", {"message": "more like the second"})
     assert old[1]["title"] not in said.text
+    assert refused(here) == []
     assert here.ok("GET", "/users/lee/export")["profile"]["favorites"] == []
 
 
