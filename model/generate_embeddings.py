@@ -147,7 +147,7 @@ def check_fusion(arguments: argparse.Namespace) -> None:
 def read_inputs(arguments: argparse.Namespace) -> tuple[dict[str, Vectors], Optional[np.ndarray]]:
     """Return the vectors of the other modalities, and the movies rated in train, on which fusion is fitted.
 
-    Whatever is needed after the first request is read here, so that none is paid for in vain.
+    What is needed after the first request is read here, so that a wrong input costs no request.
     """
     ratings = arguments.ratings or arguments.processed
     spoken = ratings.suffix.lower() in ENDINGS

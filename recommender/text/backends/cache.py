@@ -1,11 +1,11 @@
-"""Vectors that were paid for, kept on disk: (model, dimensions, sha256 of the text) -> vector.
+"""A cache of embeddings on disk: (model, dimensions, sha256 of the text) -> vector.
 
 One SQLite file with a write-ahead log. A batch is one transaction, so a process that is killed has stored a batch or
-has not, and several processes may share the file. A row that does not fit its checksum is paid for again.
+has not, and several processes may share the file. A row that does not match its checksum is requested again.
 
-The address of the server is no part of the key, so that a proxy, a restart on another port, or a mirror costs nothing.
-But two servers, or one at two times, may call two models the same name. So the cache remembers one text of each host
-that its vectors came from: a host has to give nearly the same vector for it before more vectors join the others.
+The address of the server is not part of the key, so that a proxy, another port or a mirror costs nothing. But two
+servers, or one at two times, may give two models the same name. So the cache stores one text for each host that vectors
+came from: a host must return nearly the same vector for it before more of its vectors are stored.
 """
 
 from __future__ import annotations

@@ -82,12 +82,12 @@ class HttpBackend(BaseEmbeddingBackend):
         self._key, self._width = key, self.settings.dimensions  # 0 where it is not known yet
         address = parse_address(self.settings.base_url)
         self._names: set[str] = set()  # of the model, in answers that were compared with the cache
-        # What the cache calls a server; one name for all servers of this machine.
+        # In the cache; one name for all servers of this machine.
         self._host = "localhost" if address.loopback else address.host
 
     @property
     def identity(self) -> Identity:
-        """Say which vectors these are; sends one short text where the length of the vectors is not known."""
+        """The identity of the vectors; sends one short text where their length is not known."""
         if not self._width:
             with self._cache(write=False):
                 pass
@@ -170,7 +170,7 @@ class HttpBackend(BaseEmbeddingBackend):
                 print(f"\r{n_done:,} of {len(texts):,} texts embedded", end=end, file=sys.stderr, flush=True)
 
     def _compare(self, cache: VectorCache, *names: str) -> None:
-        """Have the service give a vector that the cache holds; names: the model's new one, in an answer."""
+        """Compare a vector of the service with the one in the cache; names: the model's new one, in an answer."""
         hosts = cache.hosts()
         probe = hosts.get(self._host, next(iter(hosts.values()), (0, "")))[1]
         stored = cache.find([text_hash(probe)])  # empty where it is damaged

@@ -72,7 +72,7 @@ class MiniLmBackend(BaseEmbeddingBackend):
 
     @property
     def identity(self) -> Identity:
-        """Say which vectors these are; reads no file."""
+        """The identity of the vectors; reads no file."""
         return Identity(self.name, f"all-MiniLM-L6-v2{'' if self.published else '-4bit'}", DIMENSION)
 
     def knows(self, text: str) -> bool:

@@ -8,8 +8,7 @@ by its CRC-32 alone, so that no list of words has to be kept and nothing depends
 (Weinberger et al. 2009, "Feature hashing for large scale multitask learning"; ours keeps the whole 32 bits and has no
 random sign). Letter groups beside words: Bojanowski et al. 2017, "Enriching word vectors with subword information".
 
-In the text of a movie (`recommender.text.base`) the names of the lines are not words of it; a feature counts
-with the weight of the line it stands in.
+The names of the lines of a movie's text (`recommender.text.base`) are not features.
 """
 
 from __future__ import annotations
