@@ -1,6 +1,7 @@
 """Movies never rated: the folds, that nothing leaks, that structure is found, that figures are what they say."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from .tiny import planted_tastes, rank
 N_MOVIES = 300
 
 
+@functools.cache
 def planted(shuffled: bool = False) -> Source:
     """Person u likes what has genre u % 5 and dislikes the rest; `shuffled`: the catalogue lists wrong genres."""
     rng = np.random.default_rng(0)

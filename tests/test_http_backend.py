@@ -1,7 +1,9 @@
 """The http embedding backend against a server on loopback that misbehaves in the ways that real ones do; its cache."""
 
+import os
 import random
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from recommender.text.backends.http import HttpBackend
 from recommender.text.base import Identity, text_hash
 from recommender.text.registry import make_backend
 from tests.fake_server import Reply, in_base64, unit
+from tests.tiny import in_child
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = [f"{'a' * (i % 7)}{'b' * i}c" for i in range(30)]
@@ -363,31 +366,22 @@ def test_another_model_behind_the_same_address_is_noticed_when_a_process_begins_
     assert backend(server, tmp_path).estimate(["a", "b", "c", "d", "e", "f"])["different ones to send"] == 1
 
 
-CHILD = """
-import sys
-from recommender.text.backends.http import HttpBackend
-from tests.test_http_backend import MANY
-some = HttpBackend(base_url=sys.argv[1], model="m", cache=sys.argv[2], batch_size=4, concurrency=3)
-print("ready", flush=True)
-print(some.embed_texts(MANY).sum(), flush=True)
-"""
-
-
-def child(server, cache):
-    command = [sys.executable, "-c", CHILD, server.url, str(cache)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def embed_many(url, cache, result=None):
+    some = HttpBackend(base_url=url, model="m", cache=str(cache), batch_size=4, concurrency=3)
+    vectors = some.embed_texts(MANY)
+    if result:
+        np.save(result, vectors)
 
 
 def test_killed_at_any_point_a_rerun_pays_only_for_what_was_not_stored(server, tmp_path):
     stored, server.latency = 0, 0.002
     for n_answers in (39, 17, 8, 22):
-        process = child(server, tmp_path)
-        process.stdout.readline()
         goal, give_up = len(server.answered) + n_answers, time.monotonic() + 20
-        while len(server.answered) < goal and process.poll() is None and time.monotonic() < give_up:
+        process = in_child(embed_many, server.url, tmp_path)
+        while len(server.answered) < goal and time.monotonic() < give_up:
             time.sleep(0.0005)
-        process.kill()
-        process.communicate()
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
         time.sleep(0.02)  # for the requests that the server has still in hand
         before, stored = stored, len(MANY) - backend(server, tmp_path).estimate(MANY)["different ones to send"]
         assert stored >= before
@@ -400,9 +394,11 @@ def test_killed_at_any_point_a_rerun_pays_only_for_what_was_not_stored(server, t
 
 def test_processes_share_a_cache(server, tmp_path):
     server.latency = 0.005
-    processes = [child(server, tmp_path) for _ in range(3)]
-    results = {process.communicate(timeout=60)[0] for process in processes}
-    assert (len(results), {process.returncode for process in processes}) == (1, {0})
+    files = [tmp_path / f"{n}.npy" for n in range(3)]
+    assert {
+        os.waitpid(process, 0)[1] for process in [in_child(embed_many, server.url, tmp_path, file) for file in files]
+    } == {0}
+    assert len({file.read_bytes() for file in files}) == 1
     server.answered.clear()
     assert embeds_rightly(backend(server, tmp_path), MANY)
     assert server.answered == []

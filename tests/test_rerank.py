@@ -53,7 +53,7 @@ J = json.dumps(GOOD)
 PICKED = [6, 2, 8, 0, 11]
 FIRST = [0, 1, 2, 3, 4]
 PROSE = "I recommend Heat, because it is a great movie. You will also like Fargo and The Matrix."
-LONG = "word " * 150_000
+LONG = "word " * 20_000
 # What the model says each time, the candidates that must come out, and the status.
 LIES = [
     (J, PICKED, "ok"),
@@ -123,9 +123,9 @@ LIES = [
             "null",
             "{}",
             "[]",
-            "{" * 20_000,
-            "[" * 20_000,
-            '{"a":' * 5_000,
+            "{" * 3_000,
+            "[" * 3_000,
+            '{"a":' * 1_500,
             "-" * 20_000,
             '"',
             "\\",

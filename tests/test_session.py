@@ -203,7 +203,7 @@ def test_choice_and_explanation_follow_the_formula(rule, favorites, words, polic
     engine = make_engine(rule, **policy)
     rng = np.random.default_rng(3)
     history = [state := engine.start(favorites, 5, words)]
-    for turn in range(40):
+    for turn in range(24):
         if len(history) > 1 and rng.random() < 0.25:
             history.pop()
             assert engine.undo(state) == history[-1]

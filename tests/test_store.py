@@ -13,6 +13,7 @@ import pytest
 from recommender.data.errors import ArtifactError, ChoiceError, TastevecError
 from recommender.people.store import Remembered, Store, _checksum
 from recommender.text.base import BaseEmbeddingBackend, Identity
+from tests.tiny import in_child
 
 resource = pytest.importorskip("resource", reason="needs fork, kill -9 and limits")
 SPACE = Identity("words", "v1", 3)
@@ -72,17 +73,6 @@ def after_turns(n):
         u = 0.8 * u + 0.2 * np.eye(3)[i % 3]
         u /= np.linalg.norm(u)
     return u
-
-
-def in_child(work, *arguments):
-    """Start `work` in a child process; return its id."""
-    if child := os.fork():
-        return child
-    try:
-        work(*arguments)
-        os._exit(0)
-    finally:
-        os._exit(1)
 
 
 def test_the_taste_is_the_moving_average_and_a_store_gives_back_what_it_got(tmp_path):
@@ -146,7 +136,7 @@ def keep_turning(path, out):
             store.forget("Bob")
 
 
-@pytest.mark.parametrize("n_kills", [40, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_kills", [20, pytest.param(500, marks=pytest.mark.slow)])
 def test_killed_in_the_middle_of_turns_nothing_is_lost_that_was_answered(tmp_path, n_kills):
     path, rng, answered, middles = tmp_path / "a.db", random.Random(1), 0, 0
     for _ in range(n_kills):

@@ -26,6 +26,7 @@ from recommender.learn.two_tower.network import RECIPE, TwoTowerSettings, loss_a
 from recommender.learn.two_tower.training import shuffled_batches
 
 from .test_training_programs import make_processed as make_splits
+from .tiny import in_child
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--factors", 4, "--batch", 32, "--rate", 0.03, "--patience", 0]
@@ -99,24 +100,31 @@ def test_same_seed_same_bytes_and_all_ratings_for_the_best_number_of_epochs(proc
     np.testing.assert_array_equal(fresh.movie_vectors_, stored.movie_vectors_)
 
 
-def test_a_killed_program_goes_on_to_the_same_bytes(processed: Path, tmp_path: Path) -> None:
+def test_a_killed_program_goes_on_to_the_same_bytes(processed, tmp_path, monkeypatch):
     flags = ["--processed", processed, *SMALL, "--epochs", 30, "--threads", 1]
-    command = [sys.executable, "-m", "model.train_twotower", *map(str, flags)]
-    threads = dict.fromkeys(train_twotower.THREADS, "1")
-    environment = {**os.environ, **threads, "PYTHONPATH": str(ROOT)}
-    output = tmp_path / "killed"
-    first = [*command, "--output", str(output)]
-    with subprocess.Popen(first, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as killed:
-        assert any("epoch 3/30" in line for line in killed.stdout)
-        killed.send_signal(signal.SIGKILL)
+    kept, keep, output = itertools.count(1), train_twotower.Run.keep, tmp_path / "killed"
+
+    def keep_then_die(self: train_twotower.Run) -> None:
+        keep(self)
+        if next(kept) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for name in train_twotower.THREADS:
+        monkeypatch.setenv(name, "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(train_twotower.Run, "keep", keep_then_die)
+        child = in_child(train_twotower.main, [*map(str, flags), "--output", str(output)])
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert not output.exists() or not list(output.iterdir())
     assert output.with_name("killed.checkpoint").is_dir()
-    environment = {name: value for name, value in environment.items() if name not in threads}
-    for name in ("killed", "whole"):
-        again = [*command, "--output", str(tmp_path / name)]
-        done = subprocess.run(again, cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert ("resuming after epoch" in done.stdout) == (name == "killed")
+    # with another number of threads the program starts itself again, for numpy reads it once
+    command = [sys.executable, "-m", "model.train_twotower", *map(str, flags), "--output", str(output)]
+    environment = {name: value for name, value in os.environ.items() if name not in train_twotower.THREADS}
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "resuming after epoch" in done.stdout
+    train(processed, tmp_path / "whole", "--epochs", 30, "--threads", 1)
     assert contents(output) == contents(tmp_path / "whole")
 
 

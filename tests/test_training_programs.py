@@ -221,5 +221,6 @@ def test_embeddings_of_users_that_do_not_fit_are_refused(tmp_path, monkeypatch, 
     with pytest.raises(ChoiceError, match=r"local: [1-9][\d,]+ ratings, .* omit the users: --no-users"):
         generate_embeddings.main(home)
     assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(generate_embeddings.TasteEmbeddingGenerator, "build_movie_embeddings", lambda self: None)
     generate_embeddings.main([*home, "--no-users"])
     assert "local: 0 ratings, 0 users x 6,136 movies; about 5 s" in capsys.readouterr().out

@@ -6,18 +6,19 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from model import finetune_movie_pref
 from recommender.data.errors import TastevecError
 from recommender.data.files import exclusive
 from tests.fake_server import Reply, Server
 from tests.fake_tuning import TuningService
 from tests.test_movie_pref import folder as processed  # noqa: F401 (a fixture)
 from tests.test_movie_pref import run
+from tests.tiny import in_child
 
 
 @pytest.fixture
@@ -164,15 +165,14 @@ def test_killed_anywhere_it_goes_on(folder, server, service, n_requests):
     def killing(request):
         reply = service(request)
         if len(server.requests) == n_requests:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+            os.kill(process, signal.SIGKILL)
+            os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
         return reply
 
     server.service = killing
     words = ["start", "--output", folder / "out", "--base-url", server.url, "--model", "tiny", "--pause", 0]
-    command = [sys.executable, "-m", "model.finetune_movie_pref", *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    assert process.wait(60) == -signal.SIGKILL
+    process = in_child(finetune_movie_pref.main, [*map(str, words)])
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
     server.service = service
     start(folder, server)
     assert [len(service.files), len(service.jobs)] == [2, 1]

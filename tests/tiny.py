@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +88,14 @@ def all_scores(stacker: Stacker, data: Interactions, rows: np.ndarray, at: np.nd
     """Return the scores that a stacker gives its candidates where all movies are candidates, (B, n_movies, 10)."""
     columns, _, scores = stacker.scores(data, rows, at, data.n_movies)
     return scores[np.arange(len(rows))[:, None], np.argsort(columns, axis=1)]
+
+
+def in_child(work: Callable[..., object], *arguments: object) -> int:
+    """Start `work` in a forked process; return its id."""
+    if child := os.fork():
+        return child
+    try:
+        work(*arguments)
+        os._exit(0)
+    finally:
+        os._exit(1)
