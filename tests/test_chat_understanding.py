@@ -101,6 +101,9 @@ def test_nine_of_ten_everyday_messages_are_wholly_understood(shipped: Recommende
         ("who directed the third?", "director: Die Hard (1988)"),
         ("where does the fourth take place", "about: Amelie (2001)"),
         ("cross 2 and Heat off my list", "Seven (1995): off the watchlist; Heat (1995): off the watchlist"),
+        ("take it off my list", "Seven (1995): off the watchlist"),
+        ("keep it for later", "Seven (1995): later"),
+        ("keep it light", "gentle"),
         ("put the last one on my watchlist", "Alien (1979): later"),
         # no movie of the list, and no title
         ("a movie I saw as a child, about a boy and a dragon", ""),
@@ -122,6 +125,9 @@ def test_without_a_list_nothing_on_it_is_meant(shipped: Recommender) -> None:
         found = read(message, [], shipped)
         assert (found.feedback, found.likes, found.dislikes, found.question) == ({}, (), (), None), message
     assert read("newer", [], shipped).said == "from 2010"
+    for message in ("who directed the second?", "when was number 3 made", "why the first?"):
+        assert (read(message, [], shipped).reply[:12], read(message, [], shipped).request) == ("There is no ", "")
+    assert read("who made films in the second half of the 60s", [], shipped).request
 
 
 def test_it_is_the_movie_talked_about(shipped: Recommender, shown: list[int]) -> None:

@@ -53,6 +53,7 @@ _PLACE = re.compile(
     rf"|the (?P<nth>{_N})(?= {_GOES_ON}| \W|$)|(?P<bare>{_N})(?= (?:was|is|looks?|sounds?|seems)\b)"
     rf"|(?P<digit>\d+)\b(?! (?:{_NO_PLACE}|\d|%))"
 )
+A_PLACE = re.compile(rf"\b(?:the {_N}|(?:number|movie|film|nr) \d+)(?= |$)(?! (?:time|half|part|world|war)\b)")
 _BARE = re.compile(rf"({_N}) (\w+)")  # third boring
 _ALSO = re.compile(_N)  # the first and third
 _ALL = re.compile(
@@ -67,6 +68,7 @@ _BOTH = re.compile(r"both\b")
 _REST = re.compile(r"(?:the|all) (?:others|rest|other ones?)\b")
 _WISH = any_of("should, shouldnt, must, has, needs, can, could, would, doesnt, be, to, if")
 _IT = re.compile(rf"(?:that|this) (?:one|movie|film)\b|it\b(?! {_WISH})|its\b")
+_MOVED = re.compile(r"it (?:off|from|for later|(?:on|to) (?:my|the))\b")  # take it off my list, keep it for later
 _NOT_BEFORE_IT = {"make", "making", "keep", "want", "need", "if", "as", "think", "call", "take"}
 _ARTICLES = {"the", "a", "an"}
 _JOINED = {",", "and", "or", ", and", "&", ";", "/", "+", ", or"}
@@ -193,7 +195,7 @@ class Finder:
             and verdict(match[2])
         ):
             rows, match = shown[_NTH[match[1]] - 1 :][:1], re.match(r"\w+", rest)
-        elif (match := _IT.match(rest)) and before not in _NOT_BEFORE_IT:
+        elif (match := _IT.match(rest)) and (before not in _NOT_BEFORE_IT or _MOVED.match(rest)):
             if before == "in" and message.folded[i - 2] in ("isnt", "not"):
                 return None  # where Brad Pitt isn't in it
             rows = found[-1].rows if found else () if self.last is None else (self.last,)

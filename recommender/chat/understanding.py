@@ -20,7 +20,7 @@ from ..data.catalog import SPOKEN
 from ..session.state import DISLIKE, LATER, LIKE, NOT_INTERESTED, SEEN, SKIP
 from ..text.request_facts import Fact
 from ..text.requests import Request
-from .mentions import Finder, Mention, Message
+from .mentions import A_PLACE, Finder, Mention, Message
 from .verdicts import ASKED_LIKE, LIKES, OFF, OTHERS, QUESTIONS, SAME, UNKNOWN, answer_to, taken_back, verdict
 
 if TYPE_CHECKING:
@@ -162,6 +162,8 @@ class _Reading:
                     self._ask("like @", mentions)
                 else:
                     self._answer(mentions, said, words)
+            elif kind and A_PLACE.search(words):
+                self.reply = "There is no such movie on the list"
             elif before and self._is_about(words, opinion):
                 said = opinion
                 self._answer(before, said, words)
