@@ -173,7 +173,7 @@ class FactIndex:
         before = tokens[i - 1] if i else ""
         for n in range(min(self._longest, len(tokens) - i), 0, -1):
             words = " ".join(tokens[i : i + n])
-            inside = (words in self._places and before in _INSIDE) or (words == "war" and before in _NOT_WAR)
+            inside = (before in _INSIDE and words in self._places) or (before in _NOT_WAR and words == "war")
             if words in self._phrases and not inside:
                 return n, self._phrases[words]
         return 0, []

@@ -32,7 +32,7 @@ _NO = set(re.findall(r"\w+", """
 no not without except nothing never less minus non nor neither avoid avoiding skip hate hates dislike
 isnt arent dont doesnt didnt shouldnt wont
 """))  # fmt: skip
-_NO_PAIRS = ("anything but", "everything but", "anything except", "other than", "rather than", "cant stand")
+_NO_PAIRS = {"anything but", "everything but", "anything except", "other than", "rather than", "cant stand"}
 _LISTED = {"avoid", "avoiding", "dont", "hate", "hates", "dislike", "except", "anything"}  # all of a list follows
 _AFTER_NO = set(re.findall(r"\w+", """
 a an any the too very so much all that as of is be really set want like need have love enjoy
@@ -40,9 +40,9 @@ contain contains include includes involve feature feel to watch see stand has wi
 """))  # fmt: skip
 _STOPS = set(",;.!?")
 _ENDS = {*_STOPS, "or", "and", "nor", "but", "please"}
-_LIKE = ("like", "than", "similar to", "reminds me of", "in the style of", "in the vein of")
+_LIKE = [*map(str.split, ("like", "than", "similar to", "reminds me of", "in the style of", "in the vein of"))]
 _AFTER_TITLE = {"but", "with", "only", "without", "not", "no", ";"}
-_GRAMMAR = {*_NO, *_AFTER_NO, *_ENDS, *_AFTER_TITLE, *" ".join(_LIKE).split()}
+_GRAMMAR = {*_NO, *_AFTER_NO, *_ENDS, *_AFTER_TITLE, *(word for words in _LIKE for word in words)}
 _GRAMMAR |= {"since", "before", "after", "until", "between", "older", "newer", "later", "early", "late", "years"}
 _MOST_IN_TITLE = 10  # words
 _KNOWN = 50  # ratings from which on a movie is one of several titles: "alien, slow" names one
@@ -281,4 +281,4 @@ class RequestReader:
 
 def _head(tokens: Sequence[str], i: int) -> int:
     """Return how many tokens from i say that a title follows."""
-    return next((n for n in range(4, 0, -1) if " ".join(tokens[i : i + n]) in _LIKE), 0)
+    return next((len(words) for words in _LIKE if tokens[i : i + len(words)] == words), 0)
