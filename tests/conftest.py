@@ -49,3 +49,9 @@ def shipped_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Recommender, "load", staticmethod(shared))
         yield
+
+
+@pytest.fixture(scope="session")
+def shipped(shipped_once):
+    """The recommender of the shipped data."""
+    return Recommender.load()

@@ -12,11 +12,6 @@ SHOWN = ["The Fugitive (1993)", "Seven (1995)", "Die Hard (1988)", "Amelie (2001
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Recommender:
-    return Recommender.load()
-
-
-@pytest.fixture(scope="module")
 def shown(shipped: Recommender) -> list[int]:
     return [shipped.row_of(title) for title in SHOWN]
 

@@ -19,7 +19,6 @@ from recommender.data.catalog import Movie
 from recommender.data.errors import ArtifactError, DataError, TastevecError
 from recommender.data.splits import load_all
 from recommender.evaluate.replay import make_folds
-from recommender.facade import Recommender
 from recommender.people.store import Remembered
 from recommender.text.dialogues import Dialogue
 from recommender.text.dialogues import Turn as Said
@@ -29,15 +28,10 @@ LAST = 300
 SOME = ["--last-user", str(LAST), "--folds", "2", "--turns", "2", "--split", "val", "--resamples", "50"]
 
 
-@pytest.fixture(scope="module")
-def recommender():
-    return Recommender.load()
-
-
 @pytest.fixture(scope="module", autouse=True)
-def history(recommender):
+def history(shipped):
     """The ratings of one in eight, to which the program goes too: fits on all of them take their time."""
-    ratings = load_all(recommender.folder)
+    ratings = load_all(shipped.folder)
     some = ratings.take((ratings.user_ids % 8 == 0)[ratings.user_rows()])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate_chat, "load_all", lambda folder: some)
@@ -45,9 +39,9 @@ def history(recommender):
 
 
 @pytest.fixture(scope="module")
-def moments(recommender, history):
-    folds = make_folds(history, recommender.catalog, 2, 4, [0], last_user=LAST)
-    return [*of_people(recommender, folds, "val", 2)]
+def moments(shipped, history):
+    folds = make_folds(history, shipped.catalog, 2, 4, [0], last_user=LAST)
+    return [*of_people(shipped, folds, "val", 2)]
 
 
 def moment(unit, relevant, cosines, likes=None):
@@ -93,7 +87,7 @@ def test_another_order_of_the_candidates_changes_no_choice_by_numbers(moments):
             assert choose(reranker, one, shuffle=3).order == choose(reranker, one).order
 
 
-def test_people_are_of_one_part_and_nothing_that_they_said_is_to_be_found(recommender, moments):
+def test_people_are_of_one_part_and_nothing_that_they_said_is_to_be_found(shipped, moments):
     assert moments
     assert all(replay.part_of(one.unit) == "val" for one in moments)
     for one in moments:
@@ -109,13 +103,13 @@ def test_people_are_of_one_part_and_nothing_that_they_said_is_to_be_found(recomm
     assert 900 < parts["val"] < 1100
 
 
-def test_a_dialogue_is_heard_up_to_each_movie_that_was_liked(recommender):
+def test_a_dialogue_is_heard_up_to_each_movie_that_was_liked(shipped):
     titles = {"1": "Heat (1995)", "2": "Fargo (1996)", "3": "Alien (1979)", "4": "The Matrix (1999)"}
     turns = ["I loved @1", "how about @2", "yes! anything with aliens?", "@3 then, or @4", "great, thanks"]
-    said = tuple(Said(("seeker", "recommender")[i % 2], "", text) for i, text in enumerate(turns))
+    said = tuple(Said(("seeker", "shipped")[i % 2], "", text) for i, text in enumerate(turns))
     dialogue = Dialogue("redial", "d", said, titles, ("1", "2", "3"))
-    given = [one for part in ("val", "test") for one in of_dialogues(recommender, [dialogue], part)]
-    named = [recommender.row_of(titles[key]) for key in "123"]
+    given = [one for part in ("val", "test") for one in of_dialogues(shipped, [dialogue], part)]
+    named = [shipped.row_of(titles[key]) for key in "123"]
     assert [one.relevant for one in given] == [{named[1]}, {named[2]}], (
         "not what was named first, nor what was not liked"
     )
@@ -244,15 +238,15 @@ def test_wrong_flags_are_refused_in_one_line(flags, said):
 
 
 @pytest.fixture
-def log(recommender, tmp_path):
+def log(shipped, tmp_path):
     """Two people; the second turn of the first person chose the five last of its candidates."""
-    chat, path = Chat(recommender, MMRReranker()), tmp_path / "chat.jsonl"
+    chat, path = Chat(shipped, MMRReranker()), tmp_path / "chat.jsonl"
     writer = TurnLog(path)
     for user, message in (("ann", "I loved Heat"), ("ann", "I loved Alien"), ("bob", "I loved Heat")):
         state, turn = chat.step(ChatState(), message)
         if message == "I loved Alien":
             last = [movie_id for movie_id, _ in turn.candidates[-5:]]
-            movies = [one._replace(movie=recommender.catalog.movie(recommender.row_of(i)))
+            movies = [one._replace(movie=shipped.catalog.movie(shipped.row_of(i)))
                       for one, i in zip(turn.suggestions, last)]  # fmt: skip
             turn = turn._replace(suggestions=tuple(movies))
         writer.write(user, state, turn)
@@ -260,7 +254,7 @@ def log(recommender, tmp_path):
     return path
 
 
-def test_a_log_is_measured_against_the_vectors(recommender, log, tmp_path, capsys):
+def test_a_log_is_measured_against_the_vectors(shipped, log, tmp_path, capsys):
     evaluate_chat.main(["--log", str(log), "--output", str(tmp_path / "out"), "--resamples", "50"])
     said = capsys.readouterr().out
     assert "3 turns of 2 people: ok 100%" in said
@@ -268,12 +262,12 @@ def test_a_log_is_measured_against_the_vectors(recommender, log, tmp_path, capsy
     with open(tmp_path / "out" / "chat.csv", encoding="utf-8") as file:
         rows = {(row["model"], row["measure"], row["unit"]): float(row["value"]) for row in csv.DictReader(file)}
     turns = [json.loads(line) for line in log.read_text().splitlines()][:3]
-    vectors = recommender.free_text.vectors
+    vectors = shipped.free_text.vectors
     for name, kind in (("retrieval", "candidates"), ("mmr", "final")):
         means = []
         for turn in turns[:2]:
             ids = [one[0] if kind == "candidates" else one for one in turn[kind]][:5]
-            means.append(np.mean([vectors[recommender.row_of(i)] @ np.array(turn["taste"]) for i in ids]))
+            means.append(np.mean([vectors[shipped.row_of(i)] @ np.array(turn["taste"]) for i in ids]))
         assert rows[name, "cosine", turns[0]["user"]] == pytest.approx(np.mean(means), abs=1e-5)
     assert not (tmp_path / "out" / "samples.md").exists()
 

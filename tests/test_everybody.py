@@ -11,17 +11,12 @@ from typing import Optional
 import numpy as np
 import pytest
 
-from recommender import ChoiceError, MovieFilter, Recommender
+from recommender import ChoiceError, MovieFilter
 from recommender.data.errors import ArtifactError
 from recommender.data.files import exclusive
 from recommender.hybrid import HybridQuotas
 from recommender.learn import registry
 from tests.test_hybrid import Fixed
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Recommender:
-    return Recommender.load()
 
 
 def table(path) -> list[list[str]]:

@@ -27,11 +27,6 @@ from tests.tiny import FILMS, make_processed
 
 
 @pytest.fixture(scope="module")
-def shipped():
-    return Recommender.load()
-
-
-@pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     return Recommender.load(make_processed(tmp_path_factory.mktemp("tiny")))
 

@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 
 from model import draw_map
-from recommender import Recommender
 from recommender.data.errors import ArtifactError, DataError
 from recommender.serve.map import TasteMap, plane
 from recommender.session.policy import MovieFilter
 
 
 @pytest.fixture(scope="module")
-def recommender():
-    return Recommender.load()
-
-
-@pytest.fixture(scope="module")
-def drawn(recommender):
-    return TasteMap.load(recommender.folder, recommender.catalog)
+def drawn(shipped):
+    return TasteMap.load(shipped.folder, shipped.catalog)
 
 
 def test_the_plane_keeps_the_two_largest_differences_of_both_halves():
@@ -35,29 +29,27 @@ def test_the_plane_keeps_the_two_largest_differences_of_both_halves():
         plane(np.eye(2)[[0, 1, 0]], np.ones((3, 1)))
 
 
-def test_the_shipped_map_is_made_by_its_command_and_refused_for_other_movies(tmp_path, recommender, drawn, capsys):
+def test_the_shipped_map_is_made_by_its_command_and_refused_for_other_movies(tmp_path, shipped, drawn, capsys):
     draw_map.main([f"--output={tmp_path / 'map'}"])
     again = np.load(tmp_path / "map" / "points.npy")
     assert np.allclose(again, drawn.points, atol=1e-3)
-    TasteMap(recommender.catalog, drawn.points[:-1]).save(tmp_path / "artifacts" / "map")
+    TasteMap(shipped.catalog, drawn.points[:-1]).save(tmp_path / "artifacts" / "map")
     with pytest.raises(ArtifactError, match="draw_map"):
-        TasteMap.load(tmp_path, recommender.catalog)
+        TasteMap.load(tmp_path, shipped.catalog)
     with pytest.raises(ArtifactError, match="draw_map"):
-        TasteMap.load(tmp_path / "nothing", recommender.catalog)
+        TasteMap.load(tmp_path / "nothing", shipped.catalog)
 
 
-def test_a_part_of_a_series_is_near_the_others(recommender, drawn):
-    near = [
-        [recommender.row_of(title) for title in pair] for pair in (("Toy Story", "Toy Story 2"), ("Alien", "Aliens"))
-    ]
+def test_a_part_of_a_series_is_near_the_others(shipped, drawn):
+    near = [[shipped.row_of(title) for title in pair] for pair in (("Toy Story", "Toy Story 2"), ("Alien", "Aliens"))]
     typical = np.linalg.norm(drawn.points - drawn.points.mean(axis=0), axis=1).mean()
     for one, other in near:
         assert np.linalg.norm(drawn.points[one] - drawn.points[other]) < 0.6 * typical
 
 
-def test_a_person_stands_among_the_movies_that_fit_and_moves(recommender, drawn):
-    noir = recommender.session(["Double Indemnity (1944)", "The Big Sleep (1946)"])
-    family = recommender.session(["Toy Story", "Shrek"])
+def test_a_person_stands_among_the_movies_that_fit_and_moves(shipped, drawn):
+    noir = shipped.session(["Double Indemnity (1944)", "The Big Sleep (1946)"])
+    family = shipped.session(["Toy Story", "Shrek"])
     places = {genre["name"]: (genre["x"], genre["y"]) for genre in drawn.as_dict()["genres"] if "x" in genre}
 
     def nearest(session, *genres):
@@ -76,15 +68,15 @@ def test_a_person_stands_among_the_movies_that_fit_and_moves(recommender, drawn)
     assert nearest(family, "Crime", "Animation") == "Crime"
 
 
-def test_a_person_to_whom_nothing_is_allowed_is_nowhere(recommender, drawn):
-    engine = recommender.engine(MovieFilter(first_year=2999))
+def test_a_person_to_whom_nothing_is_allowed_is_nowhere(shipped, drawn):
+    engine = shipped.engine(MovieFilter(first_year=2999))
     assert drawn.point_of(engine, engine.start([0])) is None
-    few = recommender.engine(MovieFilter(genres=("Film-Noir",), last_year=1941))
+    few = shipped.engine(MovieFilter(genres=("Film-Noir",), last_year=1941))
     assert np.isfinite(drawn.point_of(few, few.start([0]))).all()
 
 
-def test_what_the_page_gets_has_a_row_for_every_movie(recommender, drawn):
+def test_what_the_page_gets_has_a_row_for_every_movie(shipped, drawn):
     data = drawn.as_dict()
-    assert {len(data[key]) for key in ("movie_ids", "titles", "x", "y", "n_ratings")} == {len(recommender.catalog)}
+    assert {len(data[key]) for key in ("movie_ids", "titles", "x", "y", "n_ratings")} == {len(shipped.catalog)}
     assert data["titles"][data["movie_ids"].index(2571)] == "The Matrix (1999)"
     assert "Film-Noir" in [genre["name"] for genre in data["genres"]]

@@ -23,11 +23,6 @@ from tests.tiny import make_processed
 NOW = 1_700_000_000
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Recommender:
-    return Recommender.load()
-
-
 def ratings_in_data(shipped: Recommender, user_id: int) -> Interactions:
     history = shipped.models.history
     return history.select(np.flatnonzero(history.user_ids == user_id))

@@ -1,4 +1,4 @@
-"""`python -m model.recommend`, run in this process on the shipped data, against the library."""
+"""`python -m model.recommend`, run in this process on the shipped data, against the shipped."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from typing import Any
 import pytest
 
 from model import demo, recommend, runsvd
-from recommender import ChoiceError, DataError, Movie, MovieFilter, Recommender, TastevecError
+from recommender import ChoiceError, DataError, Movie, MovieFilter, TastevecError
 from recommender.data.files import dump_json
 from tests.tiny import make_processed
 
 PROFILES = {"anna": [4973, 5618], "ben": [1036, 3527]}
-
-
-@pytest.fixture(scope="module")
-def library() -> Recommender:
-    return Recommender.load()
 
 
 @pytest.fixture
@@ -39,46 +34,46 @@ def ids(found) -> list[int]:
     return [one["movieId"] if isinstance(one, dict) else one.movie.movie_id for one in found]
 
 
-def test_each_kind_of_request_gives_what_the_library_gives(ask, library):
-    assert ids(ask("--user", "7", "--method", "svd")) == ids(library.recommend(7, 10, "svd"))
+def test_each_kind_of_request_gives_what_the_library_gives(ask, shipped):
+    assert ids(ask("--user", "7", "--method", "svd")) == ids(shipped.recommend(7, 10, "svd"))
     profile = {"favorites": PROFILES["ben"], "answers": [], "words": []}
-    assert ids(ask("--profile", "ben", "--method", "svd")) == ids(library.recommend(profile, 10, "svd"))
-    assert ids(ask("--similar-to", "matrix", "-n", "4")) == ids(library.similar_movies(2571, 4))
-    session, engine = library.session(["Heat", "Alien"], words="funny"), library.engine()
-    shown = [int(library.catalog.movie_ids[row]) for row in engine.best(session.state, 5)]
+    assert ids(ask("--profile", "ben", "--method", "svd")) == ids(shipped.recommend(profile, 10, "svd"))
+    assert ids(ask("--similar-to", "matrix", "-n", "4")) == ids(shipped.similar_movies(2571, 4))
+    session, engine = shipped.session(["Heat", "Alien"], words="funny"), shipped.engine()
+    shown = [int(shipped.catalog.movie_ids[row]) for row in engine.best(session.state, 5)]
     assert ids(ask("--favorites", "heat; alien", "--like", "funny", "-n", "5")) == shown
     listed = ask("--favorites", "heat;alien", "--method", "svd", "-n", "3", "--why")
-    assert ids(listed) == ids(library.recommend(["Heat (1995)", "Alien"], 3, "svd"))
+    assert ids(listed) == ids(shipped.recommend(["Heat (1995)", "Alien"], 3, "svd"))
     assert all("ranked by svd" in one["why"] and "Heat (1995)" in one["why"] for one in listed)
 
 
-def test_filters_exclusions_and_familiarity_are_those_of_the_library(ask, library):
+def test_filters_exclusions_and_familiarity_are_those_of_the_library(ask, shipped):
     wanted = MovieFilter(("War",), ("Drama",), 1960, 1999)
-    expected = library.recommend(7, 5, "svd", wanted, familiarity=0.1)
+    expected = shipped.recommend(7, 5, "svd", wanted, familiarity=0.1)
     flags = ("--user", "7", "--method", "svd", "-n", "5", "--genre", "war", "--exclude-genre", "drama")
     more = ("--year", "1960-1999", "--familiarity", "0.1")
     assert ids(ask(*flags, *more)) == ids(expected)
     first = ids(ask("--favorites", "heat", "-n", "3"))
-    title = str(library.catalog.movie(library.catalog.row_of(first[0])))
+    title = str(shipped.catalog.movie(shipped.catalog.row_of(first[0])))
     assert ids(ask("--favorites", "heat", "-n", "2", "--exclude", title)) == first[1:]
     assert first[0] not in ids(ask("--similar-to", "heat", "--exclude", title))
 
 
-def test_what_a_profile_holds_counts_unless_flags_say_otherwise(ask, library, tmp_path, capsys):
+def test_what_a_profile_holds_counts_unless_flags_say_otherwise(ask, shipped, tmp_path, capsys):
     chosen = {"filter": {"genres": ["War"], "first_year": 1980}, "familiarity": 0.9, "words": [["slow", 0]]}
     profile = {"format_version": 3, "seed": 0, "favorites": [4973, 5618], "answers": [], **chosen}
     dump_json(profile, tmp_path / "cleo.json")
     war, comedy = MovieFilter(("War",), (), 1980), MovieFilter(("Comedy",))
-    expected = library.recommend(profile, 5, "svd", war, familiarity=0.9)
+    expected = shipped.recommend(profile, 5, "svd", war, familiarity=0.9)
     flags = ("--profile", "cleo", "-n", "5")
     assert ids(ask(*flags, "--method", "svd")) == ids(expected)
     recommend.main([*flags, "--method", "svd", "--profiles", str(tmp_path)])
     assert "words of profile cleo" in capsys.readouterr().err
-    expected = library.recommend(profile, 5, "svd", comedy, familiarity=0.2)
+    expected = shipped.recommend(profile, 5, "svd", comedy, familiarity=0.2)
     assert ids(ask(*flags, "--method", "svd", "--genre", "comedy", "--familiarity", ".2")) == ids(expected)
     group = {"cleo": {**profile, "filter": {"genres": ["Comedy"]}, "familiarity": 0.2}, "ben": PROFILES["ben"]}
-    session = library.group_session(group, wanted=comedy, familiarity=0.2)
-    shown = library.catalog.movie_ids[session.engine.best(session.state, 5)].tolist()
+    session = shipped.group_session(group, wanted=comedy, familiarity=0.2)
+    shown = shipped.catalog.movie_ids[session.engine.best(session.state, 5)].tolist()
     assert ids(ask(*flags, "--profile", "ben", "--genre", "comedy", "--familiarity", ".2")) == shown
     dump_json({**profile, "favorites": []}, tmp_path / "cleo.json")
     with pytest.raises(ChoiceError, match="--like"):
@@ -93,12 +88,12 @@ def test_json_has_lists_of_genres_and_no_year_where_it_is_unknown(ask, monkeypat
 
 
 @pytest.mark.parametrize("strategy", ["average", "fair-share"])
-def test_profiles_and_lists_make_a_group(ask, library, strategy):
+def test_profiles_and_lists_make_a_group(ask, shipped, strategy):
     people = {"anna": ["Amelie", "Spirited Away"], "ben": ["Die Hard", "Predator"]}
-    session, expected = library.group_session(people, strategy), []
+    session, expected = shipped.group_session(people, strategy), []
     for _ in range(4 if strategy == "fair-share" else 0):  # whose turn it is depends on what was shown
-        expected.append(library.catalog.row_of(session.next().movie.movie_id))
-    expected = library.catalog.movie_ids[expected or session.engine.best(session.state, 4)].tolist()
+        expected.append(shipped.catalog.row_of(session.next().movie.movie_id))
+    expected = shipped.catalog.movie_ids[expected or session.engine.best(session.state, 4)].tolist()
     for flags in (
         ("--profile", "anna", "--profile", "ben"),
         ("--favorites", "amelie;spirited away", "--favorites", "die hard;predator"),

@@ -159,11 +159,6 @@ def test_folders_that_cannot_be_are_refused_before_anything_is_read(tmp_path, pr
         program.main(["--bogus"])
 
 
-@pytest.fixture(scope="module")
-def shipped():
-    return Recommender.load()
-
-
 def test_popularity_is_the_most_liked_movies_that_the_user_has_not_rated(shipped):
     data = concat(*(load_split(default_folder("processed"), name) for name in ("train", "val", "test")))
     likes = np.bincount(data.movie_rows[data.ratings >= 4], minlength=data.n_movies)
