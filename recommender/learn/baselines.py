@@ -81,7 +81,7 @@ class Trending(Ranker):
     faded_: np.ndarray  # (n_ratings,) float64, the same of 2^((time - first time) / half_life) for each like
     _span: tuple[Any, int, int] = (None, 0, 0)  # times_, and the first and the last of them
     _keys: tuple[Any, Any] = (None, None)  # times_, and its movie and time as one number
-    _today: tuple[Any, Any] = (None, None)  # times_, and what `_latest` gives after all of them
+    _today: tuple[Any, Any] = (None, None)  # times_, and what `_after_all` gives
 
     @dataclass(frozen=True)
     class Settings:
@@ -106,36 +106,35 @@ class Trending(Ranker):
             self._span = (times, int(times.min()), int(times.max())) if len(times) else (times, 0, 0)
         return self._span[1:]
 
-    def _found(self, moment: int) -> tuple[np.ndarray, ...]:
-        """Return what `_latest` does of each movie's latest rating before `moment`."""
-        (origin, latest), n_movies, far = self._ends(), len(self.movie_ids), np.int64(1 << 40)
-        if moment > latest:  # a request of today: nothing is to be searched, and the next one reads the same
-            if self._today[0] is not self.times_:
-                self._today = self.times_, self._latest(self.starts_[1:] - 1)
-            return self._today[1]
-        if self._keys[0] is not self.times_:
-            movies = np.repeat(np.arange(n_movies), np.diff(self.starts_))
-            self._keys = self.times_, movies * far + self.times_ - origin
-        return self._latest(np.searchsorted(self._keys[1], np.arange(n_movies) * far + max(moment - origin, 0)) - 1)
-
-    def _latest(self, last: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return which movies have ratings up to the places `last` (n_movies,), their sums there, their first times."""
-        some = last >= self.starts_[:-1]
-        return some, self.likes_[last[some]], self.faded_[last[some]], self.times_[self.starts_[:-1][some]]
+    def _after_all(self) -> np.ndarray:
+        """Return, after the last rating, `likes_`, `faded_` and the first time (infinite without any), (3, n_movies)."""
+        if self._today[0] is not self.times_:
+            rated = self.starts_[1:] > self.starts_[:-1]
+            first, last = self.starts_[:-1][rated], self.starts_[1:][rated] - 1
+            found = np.stack([0 * rated, 0 * rated, np.where(rated, 0, np.inf)])
+            found[:, rated] = self.likes_[last], self.faded_[last], self.times_[first]
+            self._today = self.times_, found
+        return self._today[1]
 
     def before(self, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return, before each of `moments` (B,): faded likes, all likes, days since the first rating.
 
         Each (B, n_movies) float64; a movie that nobody had rated by then has 0 in all three.
         """
-        faded, likes, age = (np.zeros((len(moments), len(self.movie_ids))) for _ in range(3))
-        for line, moment in enumerate(moments):
-            since = max(moment - self._ends()[0], 0)
-            some, n_liked, growth, first = self._found(moment)
-            likes[line, some] = n_liked
-            faded[line, some] = growth * 2.0 ** (-since / (self.settings.half_life_days * DAY))
-            age[line, some] = (moment - first) / DAY
-        return faded, likes, age
+        (origin, latest), n_movies, far = self._ends(), len(self.movie_ids), np.int64(1 << 40)
+        since = np.maximum(moments - origin, 0)
+        likes, growth, first = np.repeat(self._after_all()[:, None], len(moments), axis=1)  # (B, n_movies) each
+        past = np.flatnonzero(moments <= latest)
+        if len(past):
+            if self._keys[0] is not self.times_:
+                movies = np.repeat(np.arange(n_movies), np.diff(self.starts_))
+                self._keys = self.times_, movies * far + self.times_ - origin
+            # a movie's moments together, so that one search finds in the cache what the one before has read
+            last = np.searchsorted(self._keys[1], (np.arange(n_movies) * far)[:, None] + since[past]).T - 1
+            some = last >= self.starts_[:-1]
+            likes[past], growth[past] = (np.where(some, sums[last], 0) for sums in (self.likes_, self.faded_))
+        growth *= 2.0 ** (-since / (self.settings.half_life_days * DAY))[:, None]
+        return growth, likes, np.maximum(moments[:, None] - first, 0) / DAY
 
     def _score(self, history: Interactions, user_rows: np.ndarray, at: Optional[np.ndarray]) -> np.ndarray:
         moments = last_times(history, user_rows) + 1 if at is None else at
