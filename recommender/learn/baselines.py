@@ -107,7 +107,7 @@ class Trending(Ranker):
         return self._span[1:]
 
     def _after_all(self) -> np.ndarray:
-        """Return, after the last rating, `likes_`, `faded_` and the first time (infinite without any), (3, n_movies)."""
+        """Return likes and faded likes after all ratings, and the first time, infinite without any, (3, n_movies)."""
         if self._today[0] is not self.times_:
             rated = self.starts_[1:] > self.starts_[:-1]
             first, last = self.starts_[:-1][rated], self.starts_[1:][rated] - 1
