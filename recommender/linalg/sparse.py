@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-RANGE_ENTRIES = 3_500_000  # stored values in a range
+RANGE_ENTRIES = 2_000_000  # stored values in a range
 GATHER_BYTES = 1 << 19  # size of the gather buffer: half of a usual L2 cache
 HEAD_SHARE = 1 / 8  # a column goes to the dense head when it is at least this full
 PADDING = 1.06  # how much longer than its shortest row a batch may be
@@ -172,8 +172,11 @@ def _by(keys: np.ndarray, others: np.ndarray, values: np.ndarray) -> tuple[np.nd
         cells <<= np.uint64(shift)
         cells |= low
     cells.sort()
-    others = (cells >> np.uint64(32)).astype(np.uint32) & np.uint32((1 << bits) - 1)
-    return others.view(np.int32), cells.astype(np.uint32).view(np.float32)
+    values = cells.astype(np.uint32).view(np.float32)
+    cells >>= np.uint64(32)
+    others = cells.astype(np.uint32).view(np.int32)
+    others &= (1 << bits) - 1
+    return others, values
 
 
 def _pad(lengths: np.ndarray, columns: np.ndarray, values: np.ndarray) -> list[Batch]:
