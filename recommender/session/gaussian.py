@@ -18,7 +18,7 @@ vector and a noise of its own, and mu = 0.
 u = V_O' w are the tastes. A Kalman filter (13.89 to 13.92 there) has them without w, block of answers by block, from
 u = 0 and P = I, kept where a block ends: a turn costs as much after a thousand answers as after ten.
 
-    G = inv(V_o P V_o' + diag(noise_o)) V_o P        u <- u + G' (y - mu_o - V_o u)        P <- P - P V_o' G
+    S = V_o P V_o' + diag(noise_o)     u <- u + P V_o' inv(S) (y - mu_o - V_o u)     P <- P - P V_o' inv(S) V_o P
 
 With p = 0 and b = 1 the score is the expectation itself. Most of the variance lies in what many rated, so the
 expectation favors it; divided by the deviation, the score says how surprising the answers make a like of the movie.
@@ -105,6 +105,8 @@ class ConditionalGaussian(VectorRule):
         self.fitted, self.settings, self.policy = fitted, settings, policy
         self.means = fitted.means.astype(np.float64)
         self.movie_noise: np.ndarray = fitted.noise.astype(np.float64)
+        k = fitted.vectors.shape[1]
+        self._unknown = Known([], np.zeros(k), np.eye(k))
         self._values = np.array([{DISLIKE: settings.low_value, NOT_INTERESTED: 0.0}.get(kind, 1.0) for kind in KINDS])
         trust = {SKIP: 0.0, NOT_INTERESTED: policy.not_interested_weight}
         trust |= dict.fromkeys(MILD, policy.later_weight)
@@ -120,23 +122,23 @@ class ConditionalGaussian(VectorRule):
         """Return u, (k,) float64."""
         words = list(filter(itemgetter(2), events))  # last: a Gaussian does not mind the order
         events = [event for event in events if not event.item] if words else list(events)
-        k = self.movie_vectors.shape[1]
-        start = Known([], np.zeros(k), np.eye(k))
-        known = max((one for one in self._kept if events[: len(one.events)] == one.events), key=_length, default=start)
+        fitting = (one for one in self._kept if events[: len(one.events)] == one.events)
+        known = max(fitting, key=lambda one: len(one.events), default=self._unknown)
         while len(events) - len(known.events) >= BLOCK:
             block = events[len(known.events) :][:BLOCK]
-            known = Known(known.events + block, *self._learned(known, block))
+            tastes, VP, S = self._learned(known, block)
+            known = Known(known.events + block, tastes, known.covariance - VP.T @ np.linalg.solve(S, VP))
         if known.events:
             others = [one for one in self._kept if one is not known]
             self._kept = (known, *others[: N_KEPT - 1])
         return self._learned(known, events[len(known.events) :] + words)[0]
 
-    def _learned(self, known: Known, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
-        """Return u and P after `events`, (k,) and (k, k) float64."""
+    def _learned(self, known: Known, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return u after `events`, V P and S = V P V' + diag(noise) of these."""
         _, V, noise, surprise = self._equations(events, *self.vectors_of(events))
         VP = V @ known.covariance
-        gain = np.linalg.solve(VP @ V.T + np.diag(noise), VP)
-        return known.tastes + (surprise - V @ known.tastes) @ gain, known.covariance - VP.T @ gain
+        S = VP @ V.T + np.diag(noise)
+        return known.tastes + np.linalg.solve(S, surprise - V @ known.tastes) @ VP, VP, S
 
     def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         heard, V, noise, surprise = self._equations(events, rows, vectors)
@@ -161,10 +163,6 @@ class ConditionalGaussian(VectorRule):
         noise /= trust
         noise[mild] += own * (1 / trust[mild] - 1)  # (|v|^2 + noise) / c - |v|^2
         return heard, V, np.maximum(noise, LEAST_NOISE), surprise
-
-
-def _length(known: Known) -> int:
-    return len(known.events)
 
 
 def load_gaussian(folder: Path, catalog_ids: np.ndarray) -> tuple[Gaussian, GaussianSettings]:
