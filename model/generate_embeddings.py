@@ -188,17 +188,6 @@ def check_size(arguments: argparse.Namespace, with_users: bool) -> None:
     command.check_cost(arguments.backend, data, lambda _: takes, instead="omit the users: --no-users")
 
 
-def print_plan(generator: TasteEmbeddingGenerator) -> None:
-    """Print what a run would embed."""
-    texts, backend = list(generator.plan()[1].values()), generator.backend()
-    if isinstance(backend, HttpBackend):
-        print(", ".join(f"{name}: {n:,}" for name, n in backend.estimate(texts).items()))
-    else:
-        n_tokens = sum(map(estimate_tokens, texts))
-        print("about {:,} tokens, by {} {}, dimension {}".format(n_tokens, *backend.identity))
-    print(f"nothing was embedded, nothing stored in {generator.config.folder}")
-
-
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Embed movies, then users, then fuse; or download vectors."""
     arguments = make_parser().parse_args(argv)
@@ -220,7 +209,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     others, train_ids = read_inputs(arguments)
     generator = TasteEmbeddingGenerator(config, arguments.force, _say, command.Progress("", "texts"))
     if arguments.dry_run:
-        print_plan(generator)
+        texts, backend = list(generator.plan()[1].values()), generator.backend()
+        if isinstance(backend, HttpBackend):
+            print(", ".join(f"{name}: {n:,}" for name, n in backend.estimate(texts).items()))
+        else:
+            n_tokens = sum(map(estimate_tokens, texts))
+            print("about {:,} tokens, by {} {}, dimension {}".format(n_tokens, *backend.identity))
+        print(f"nothing was embedded, nothing stored in {config.folder}")
         return
     of_people = bool(arguments.ratings or arguments.dialogues or arguments.backend != MINILM)
     with_users = of_people and not arguments.no_users
