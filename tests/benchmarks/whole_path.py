@@ -16,25 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from tests.benchmarks.preprocess_25m import ROOT, write_data
+from tests.benchmarks.synthetic import FULL
 
-N_TAGS, N_TAGGERS, N_WORDS = 1_093_360, 14_592, 73_050  # of MovieLens 25M
-
-
-def write_tags(folder: Path, n_tags: int, rng: np.random.Generator) -> None:
-    """Write `tags.csv`: tags and movies by a Zipf law, tags of one to three words."""
-    movies = [line.split(",")[0] for line in (folder / "movies.csv").read_text(encoding="utf-8").splitlines()[1:]]
-    lengths = rng.integers(1, 4, N_WORDS)
-    tags = [" ".join(f"word{w}" for w in rng.zipf(1.3, n) % 20_000) for n in lengths.tolist()]
-    ranks = [((n ** rng.random(n_tags)).astype(int) - 1).tolist() for n in (len(movies), N_WORDS)]
-    users = np.sort(rng.integers(1, N_TAGGERS, n_tags)).tolist()
-    order = rng.permutation(len(movies)).tolist()
-    rows = (f"{user},{movies[order[m]]},{tags[t]},1500000000\n" for user, m, t in zip(users, *ranks))
-    with open(folder / "tags.csv", "w", encoding="utf-8") as file:
-        file.write("userId,movieId,tag,timestamp\n")
-        file.writelines(rows)
+TYPED = "movie 4\nmovie 5\n\nq\n"  # in the session
 
 
 def measure(program: list[str], typed: str) -> tuple[float, float]:
@@ -54,7 +39,7 @@ def measure(program: list[str], typed: str) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, metavar="DIR")
-    parser.add_argument("--ratings", type=int, default=25_000_000, metavar="N")
+    parser.add_argument("--ratings", type=int, default=FULL[2], metavar="N")
     parser.add_argument("--minilm", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -62,8 +47,6 @@ def main() -> None:
         data, out = folder / "data", str(folder / "processed")
         if not (data / "movies.csv").is_file():
             write_data(data, given.ratings)
-        if not (data / "tags.csv").is_file():
-            write_tags(data, N_TAGS * given.ratings // 25_000_000, np.random.default_rng(1))
         programs = [
             ("preprocess.setup", "--data", str(data), "--output", out),
             ("model.train_svd_model", "--processed", out, "--all-ratings"),
@@ -75,7 +58,7 @@ def main() -> None:
         found = []
         print(f"{'program':<30}{'CPU s':>8}{'GB':>7}")
         for program in programs:
-            found.append(measure([*program], "movie 4\nmovie 5\n\nq\n" if program[0] == "model.runsvd" else ""))
+            found.append(measure([*program], TYPED if program[0] == "model.runsvd" else ""))
             print(f"{program[0]:<30}{found[-1][0]:>8.1f}{found[-1][1]:>7.2f}", flush=True)
         seconds, sizes = zip(*found)
         print(f"{'all, and the largest':<30}{sum(seconds):>8.1f}{max(sizes):>7.2f}")
