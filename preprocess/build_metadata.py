@@ -67,29 +67,24 @@ def read_tags(sources: Sequence[Source], settings: PipelineSettings, notes: list
 
     Tags are compared in lower case with single spaces; sorted by number of users, descending; ties alphabetical.
     """
-    numbers: dict[object, int] = {"": 0}  # of tags, and of users by their set
-
-    def number(key: object) -> int:
-        return numbers.setdefault(key, len(numbers))
-
-    said = [pd.DataFrame({"movie": [], "tag": [], "user": []}, dtype=np.int64)]
+    said: list[pd.DataFrame] = []
     for at, source in enumerate(sources):
         if "tags.csv" in source.files:
             table = csv_columns(source.files, "tags.csv", ("userId", "movieId", "tag"), notes)
             # `;` and `|` separate the keywords of a movie.
             clean = table["tag"].map(lambda tag: " ".join(tag.lower().replace(";", " ").replace("|", " ").split()))
-            table = table.assign(tag=clean.map(number))[clean != ""]
+            table = table.assign(tag=clean)[clean != ""]
             lines = table["movieId"].drop_duplicates().items()
             ids = {text: source.movie_id("tags.csv", line, text) for line, text in lines}
-            users = table["userId"].map(lambda user, at=at: number((at, user.removesuffix(".0"))))
-            table = pd.DataFrame({"movie": table["movieId"].map(ids), "tag": table["tag"], "user": users})
-            said.append(table.astype(np.int64))
-    counts = pd.concat(said).drop_duplicates().groupby(["movie", "tag"]).size()
-    counts = counts[counts >= settings.min_tag_users].reset_index(name="n")
-    names = [*numbers]
-    counts["tag"] = [names[tag] for tag in counts["tag"]]
+            users = table["userId"].map(lambda user: user.removesuffix(".0"))
+            table = table.assign(movieId=table["movieId"].map(ids).astype(np.int64), userId=users, set=at)
+            said.append(table.astype({"userId": object, "tag": object}))
+    if not said:
+        return {}
+    counts = pd.concat(said).drop_duplicates().groupby(["movieId", "tag"]).size().reset_index(name="n")
+    counts = counts[counts["n"] >= settings.min_tag_users].sort_values(["n", "tag"], ascending=[False, True])
     tags_of: dict[int, list[str]] = {}
-    for movie_id, tag, _ in counts.sort_values(["n", "tag"], ascending=[False, True]).itertuples(index=False):
+    for movie_id, tag in zip(counts["movieId"], counts["tag"]):
         tags_of.setdefault(movie_id, []).append(tag)
     return {movie_id: "; ".join(tags[: settings.max_tags]) for movie_id, tags in tags_of.items()}
 

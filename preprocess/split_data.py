@@ -24,15 +24,15 @@ from recommender import cli
 from recommender.data.catalog import parse_title
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
-from recommender.data.splits import PARTS, PARTS_FILE, part_by_time, part_per_user
+from recommender.data.splits import PARTS, PARTS_FILE, in_parts, part_by_time, part_per_user
+
+Split = tuple[np.ndarray, dict[str, Interactions], list[str]]  # the part of each rating, the parts, the report
 
 
-def split_ratings(
-    data: Interactions, settings: PipelineSettings
-) -> tuple[np.ndarray, dict[str, Interactions], list[str]]:
-    """Split `data` as `settings.split` says; return the part of each rating, the parts by name, and the report.
+def split_ratings(data: Interactions, settings: PipelineSettings) -> Split:
+    """Split `data` as `settings.split` says. The parts share its vocabularies.
 
-    The parts share the vocabularies of `data`. Raises `DataError` if one would be empty. Cost O(n_ratings).
+    Raises `DataError` if one would be empty. Cost O(n_ratings).
     """
     fractions = (settings.train_fraction, settings.val_fraction, settings.test_fraction)
     report = [f"split ({settings.split})"]
@@ -45,9 +45,8 @@ def split_ratings(
         part_of = part_by_time(data.times, fractions)
     else:
         raise DataError("these ratings have no times, which --split global-time needs: use --split per-user")
-    parts = {}
-    for number, name in enumerate(PARTS):
-        part = parts[name] = data.take(part_of == number)
+    parts = dict(zip(PARTS, in_parts(data, part_of)))
+    for name, part in parts.items():
         if not part.n_ratings:
             what = f"{name} would be empty ({data.n_ratings:,} ratings, {settings.split} split)"
             raise DataError(f"{what}: use more data or lower the thresholds of the filter")
@@ -60,9 +59,7 @@ def split_ratings(
 
 
 def step(run: Run, stage: Path) -> list[str]:
-    """Write the part of each rating, and as CSV the parts and `movie_features`: movieId, title, year ("" = unknown),
-    genres.
-    """
+    """Write train, val, test, and `movie_features.csv`: movieId, title, year ("" = unknown), genres."""
     part_of, run.parts, report = split_ratings(run.ratings, run.settings)
     del run.ratings  # the parts take as much memory
     np.save(stage / PARTS_FILE, part_of)

@@ -14,7 +14,7 @@ from .data import artifacts
 from .data.catalog import Catalog
 from .data.errors import ArtifactError, ChoiceError, shown
 from .data.settings import default_folder, path_of, read_settings
-from .data.splits import PARTS, load_split
+from .data.splits import load_all
 from .learn.svd import USERS, SvdModel
 from .linalg.rows import unit_rows
 from .session import gaussian
@@ -86,11 +86,8 @@ def _with_two_tower(folder: Path, catalog: Catalog, policy: PolicySettings, back
 
     model = TwoTower.load(folder / "artifacts" / TwoTower.folder, catalog)
     if artifacts.has_manifest(folder):
-        parts = [load_split(folder, part) for part in PARTS]
-        counts = [part.movie_counts() for part in parts]
-        sums = sum(part.movie_means() * of_part for part, of_part in zip(parts, counts))
-        total = np.sum(counts, axis=0)
-        catalog = catalog.with_counts(total, sums / np.maximum(total, 1))
+        data = load_all(folder)
+        catalog = catalog.with_counts(data.movie_counts(), data.movie_means())
     policy = replace(policy, learning_rule=MOVING_AVERAGE)
     rule = two_tower_rule(model, policy)
     return {"catalog": catalog, "movie_vectors": model.movie_vectors_, "policy": policy, "rule": rule, "notes": []}

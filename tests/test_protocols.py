@@ -8,7 +8,7 @@ import pytest
 from recommender.data.catalog import Catalog
 from recommender.data.errors import DataError
 from recommender.data.interactions import Interactions
-from recommender.data.splits import split_by_time, split_per_user
+from recommender.data.splits import in_parts, part_by_time, part_per_user
 from recommender.evaluate import protocols
 from recommender.evaluate.protocols import Source, cut_runs
 from recommender.learn import registry
@@ -38,13 +38,13 @@ def triples(data):
 
 def test_parts_are_all_ratings_once_and_in_order_of_time():
     data = random_data()
-    parts = split_per_user(data)
+    parts = in_parts(data, part_per_user(data.indptr))
     assert set.union(*map(triples, parts)) == triples(data)
     assert sum(part.n_ratings for part in parts) == data.n_ratings
     for earlier, later in zip(parts, parts[1:]):
         for user in range(data.n_users):
             assert earlier.times[earlier.row(user)].max(initial=-1) <= later.times[later.row(user)].min(initial=999)
-    train, val, test = split_by_time(data)  # never shares a moment
+    train, val, test = in_parts(data, part_by_time(data.times))  # never shares a moment
     in_order = np.sort(data.times)
     assert train.n_ratings == (data.times < in_order[data.n_ratings * 70 // 100]).sum()
     assert test.n_ratings == (data.times >= in_order[data.n_ratings * 85 // 100]).sum()
@@ -66,7 +66,7 @@ def test_those_left_out_are_counted():
 
 def test_val_knows_train_only_and_test_knows_both():
     data = random_data()
-    train, val, test = map(triples, split_per_user(data))
+    train, val, test = map(triples, in_parts(data, part_per_user(data.indptr)))
     on_val, on_test = Source.from_ratings(data).case("val"), Source.from_ratings(data).case()
     assert (triples(on_val.known), triples(on_val.held_out)) == (train, val)
     assert (triples(on_test.known), triples(on_test.held_out)) == (train | val, test)

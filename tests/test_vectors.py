@@ -140,6 +140,16 @@ def test_every_table_comes_back_in_every_form(name: str, tmp_path: Path) -> None
     np.testing.assert_allclose(np.linalg.norm(rounded, axis=1), 1, atol=1e-6)
 
 
+def test_many_vectors_are_not_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    for largest in (1 << 20, 10):
+        monkeypatch.setattr("recommender.text.vectors.LARGE", largest)
+        table().save(tmp_path, ("npz",))
+        sizes.append((tmp_path / f"{MOVIES}.npz").stat().st_size)
+        assert np.array_equal(VectorTable.load(tmp_path).embedding, table().embedding)
+    assert sizes[0] < sizes[1] > table().embedding.nbytes
+
+
 def test_parquet_holds_the_same(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     table().save(tmp_path, ("npz", "parquet"))

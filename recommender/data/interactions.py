@@ -18,9 +18,9 @@ import numpy.typing as npt
 from .errors import DataError
 from .files import load_arrays
 
-_PARTS: dict[str, type] = dict.fromkeys(("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"), np.int64)
-_PARTS.update(movie_rows=np.int32, ratings=np.float32)
-FILES = tuple(f"history_{name}.npy" for name in _PARTS)
+_DTYPES = dict.fromkeys(("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"), np.dtype(np.int64))
+_DTYPES.update(movie_rows=np.dtype(np.int32), ratings=np.dtype(np.float32))
+FILES = tuple(f"history_{name}.npy" for name in _DTYPES)
 LIKED, NEUTRAL = 4.0, 3.0  # a rating >= 4 is a like, 3 and 3.5 are neutral, a lower one is a dislike
 _TABLE_SIZE = 1 << 22  # ids up to this are looked up in a table
 _SORT_BLOCK = 1 << 19  # ratings
@@ -165,10 +165,8 @@ class Interactions:
     @classmethod
     def load(cls, folder: Path) -> Interactions:
         """Map what `save` wrote (small arrays are read); raises `ArtifactError` for a missing or damaged file."""
-        arrays: dict[str, np.ndarray] = {}
-        for name, dtype in zip(FILES, _PARTS.values()):
-            arrays |= load_arrays(folder / name, {name.removesuffix(".npy"): dtype})
-        return cls(*arrays.values())
+        found = (load_arrays(folder / name, {name[:-4]: dtype}) for name, dtype in zip(FILES, _DTYPES.values()))
+        return cls(*(array for arrays in found for array in arrays.values()))
 
 
 def concat(*parts: Interactions) -> Interactions:

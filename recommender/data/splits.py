@@ -109,16 +109,9 @@ def part_by_time(times: np.ndarray, fractions: Sequence[float] = FRACTIONS) -> n
     return part
 
 
-def split_per_user(data: Interactions) -> tuple[Interactions, Interactions, Interactions]:
-    """Return train, val and test of the per-user split; each keeps both vocabularies of `data`."""
-    part = part_per_user(data.indptr)
-    return data.take(part == TRAIN), data.take(part == VAL), data.take(part == TEST)
-
-
-def split_by_time(data: Interactions) -> tuple[Interactions, Interactions, Interactions]:
-    """Return train, val and test of the global-time split; each keeps both vocabularies of `data`."""
-    part = part_by_time(data.times)
-    return data.take(part == TRAIN), data.take(part == VAL), data.take(part == TEST)
+def in_parts(data: Interactions, part: np.ndarray) -> tuple[Interactions, ...]:
+    """Return train, val and test, `part` (n_ratings,) being the part of each rating; each keeps both vocabularies."""
+    return tuple(data.take(part == number) for number in range(len(PARTS)))
 
 
 def load_split(folder: Path, name: str) -> Interactions:

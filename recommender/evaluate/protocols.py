@@ -28,7 +28,7 @@ from ..data.artifacts import read_manifest
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, DataError
 from ..data.interactions import LIKED, Interactions, concat
-from ..data.splits import KIND, REMEDY, load_split, split_by_time, split_per_user
+from ..data.splits import KIND, PARTS, REMEDY, in_parts, load_all, load_split, part_by_time, part_per_user
 from ..learn.base import last_times
 from .metrics import accuracy, find_hits
 
@@ -57,7 +57,7 @@ class Source(NamedTuple):
     @classmethod
     def from_ratings(cls, data: Interactions, catalog: Optional[Catalog] = None) -> Source:
         """Split all ratings by the default rule."""
-        return cls(*split_per_user(data), catalog)
+        return cls(*in_parts(data, part_per_user(data.indptr)), catalog)
 
     @classmethod
     def load(cls, folder: Path) -> Source:
@@ -65,11 +65,9 @@ class Source(NamedTuple):
 
         Raises `ArtifactError` if a file is missing or damaged.
         """
-        train, val, test = (load_split(folder, name) for name in ("train", "val", "test"))
-        split = read_manifest(folder, KIND, REMEDY).get("settings", {}).get("split", {}).get("split")
-        if split == "global-time":
-            train, val, test = split_per_user(concat(train, val, test))
-        return cls(train, val, test, Catalog.load(folder))
+        if read_manifest(folder, KIND, REMEDY)["settings"].get("split", {}).get("split") == "global-time":
+            return cls.from_ratings(load_all(folder), Catalog.load(folder))
+        return cls(*(load_split(folder, name) for name in PARTS), Catalog.load(folder))
 
     def case(self, part: str = "test", name: str = "per user") -> Evaluation:
         """Return the case for `part`: val after train, or test after train and val."""
@@ -198,7 +196,8 @@ def build(source: Source, protocol: str, part: str = "test", n_stages: int = 20)
     if protocol != "per-user" and not (source.train.has_times and source.test.has_times):
         raise DataError(f"these ratings have no times, which protocol {protocol} needs: use per-user")
     if root == "global-time":  # who had rated nothing by the moment where the part begins is left out and counted
-        case = Source(*split_by_time(concat(*source[:3]))).case(part, "global time")
+        data = concat(*source[:3])
+        case = Source(*in_parts(data, part_by_time(data.times))).case(part, "global time")
         first = case.held_out.times.min(initial=np.iinfo(np.int64).max)
         case = dataclasses.replace(case, at=np.full_like(case.at, first))
     else:

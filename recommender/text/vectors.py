@@ -27,7 +27,7 @@ import numpy as np
 
 from ..data import artifacts
 from ..data.errors import ArtifactError, ChoiceError, DataError
-from ..data.files import load_arrays
+from ..data.files import LARGE, load_arrays
 from ..linalg.rows import align, unit_rows
 from .base import MOVIELENS, BaseEmbeddingBackend, Identity
 
@@ -125,7 +125,9 @@ class VectorTable:
             vectors = np.rint(vectors * (127 / np.where(largest > 0, largest, 1))).astype(np.int8)
         with artifacts.replace_set(folder, KIND, {_STEPS[self.name]: described}, keep) as stage:
             arrays: dict[str, Any] = {**columns, "embedding": vectors, **(fitted or {})}
-            np.savez_compressed(stage / f"{self.name}.npz", **arrays)
+            # Many vectors hardly shrink, and take long to compress.
+            save = np.savez if vectors.nbytes > LARGE else np.savez_compressed
+            save(stage / f"{self.name}.npz", **arrays)
             if len(forms) > 1:
                 import pandas as pd
 
