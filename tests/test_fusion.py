@@ -16,7 +16,7 @@ from recommender.media.vector_files import Vectors, read_array, read_vectors
 from recommender.text.base import Identity
 from recommender.text.vectors import FUSED, MOVIES, VectorTable
 from tests.fake_server import Server
-from tests.test_audio import sound, write_wav
+from tests.test_media import sound, write_wav
 from tests.tiny import FILMS, make_processed
 
 N, N_KINDS = 240, 8

@@ -1,4 +1,4 @@
-"""Embedding backends by name. A new one is imported and listed here; tests/test_backends.py tries it.
+"""Embedding backends by name. A new one is imported and listed here; tests/test_text_backends.py tries it.
 
 All are imported with this module, at the start of a session: each imports what is slow where it first needs it.
 """
