@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import html
 import json
@@ -22,12 +21,12 @@ from ..facade import Recommender
 from ..learn import registry
 from . import shapes
 from .database import Database
-from .gate import Counts, Gate, Limits
+from .gate import OPEN, Counts, Gate, Limits
 from .map import TasteMap
 from .movies import Movies
-from .parts import Parts, endpoint
+from .parts import Json, Parts
 from .people import People
-from .problems import install
+from .problems import RESPONSES, install
 from .sessions import Sessions
 from .talks import Talks
 from .tokens import Tokens
@@ -93,7 +92,14 @@ def create_app(
 
 def add_endpoints(app: FastAPI, movies: Movies, sessions: Sessions, people: People, talks: Talks) -> None:
     """Add the whole API, and to /openapi.json what a token is."""
-    add = functools.partial(endpoint, app)
+
+    def add(method: str, path: str, answer: Any, shape: Any = None, status: int = 200, **more: Any) -> None:
+        more["responses"] = {**RESPONSES, **more.get("responses", {})}
+        if path not in OPEN:
+            more["openapi_extra"] = {"security": [{"token": []}], **more.get("openapi_extra", {})}
+        more |= {"response_model": shape, "response_class": Json if shape else Response}
+        app.add_api_route(path, answer, methods=[method], status_code=status, **more)
+
     add("GET", "/health", movies.health, shapes.Status)
     add("GET", "/ready", movies.ready, shapes.Status)
     for path, answer in (("/health", movies.health), ("/ready", movies.ready)):  # as some load balancers ask

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
 from ..data.catalog import Movie
 from ..data.errors import ChoiceError
 from ..facade import Recommender
 from ..session.policy import MovieFilter, genre_columns
 from .database import Database
-from .gate import OPEN, Counts, Limits
-from .problems import REFUSED, RESPONSES
+from .gate import Counts, Limits
+from .problems import REFUSED
 from .tokens import Caller, Tokens
 
 _SHORT = ("movie_id", "title", "year", "genres", "tmdb_id", "imdb_id")
@@ -76,17 +76,6 @@ class Json(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def endpoint(
-    app: FastAPI, method: str, path: str, answer: Callable[..., Any], shape: Any = None, status: int = 200, **more: Any
-) -> None:
-    """Add an endpoint; shape: of its JSON, None for another kind of answer."""
-    more = {"response_model": shape, "response_class": Json if shape else Response, **more}
-    more["responses"] = {**RESPONSES, **more.get("responses", {})}
-    if path not in OPEN:
-        more["openapi_extra"] = {"security": [{"token": []}], **more.get("openapi_extra", {})}
-    app.add_api_route(path, answer, methods=[method], status_code=status, **more)
 
 
 def caller(request: Request) -> Caller:
