@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,8 @@ from recommender.data.settings import default_folder, read_settings
 from recommender.net import web
 from recommender.session.policy import PolicySettings
 from tests.fake_server import Server
+
+gc.set_threshold(50_000)  # the shipped data are half a million objects: to walk over them often costs seconds
 
 
 @pytest.fixture

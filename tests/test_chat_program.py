@@ -519,7 +519,6 @@ def test_streams_that_are_closed_or_full(with_texts):
     code, errors, out = shell(program)
     assert (code, errors) == (0, "")
     assert b"\x1b" not in out
-    assert shell(f"{program} <&-")[:2] == (0, "")
     assert shell(f"yes war | {program} | head -3")[:2] == (0, "")
     code, line, _ = shell(f"{program} >/dev/full")
     assert code == 2

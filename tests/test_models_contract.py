@@ -177,7 +177,7 @@ def test_every_setting_changes_the_result(name: str, key: str, monkeypatch: pyte
     if "passes" in NEEDED.get((name, key), {}):  # not the exact route of small matrices
         monkeypatch.setattr(randomized_svd, "DENSE_CELLS", 0)
     data, towers = ratings(), name.startswith("two_tower")
-    small = {**SMALL.get(name, {}), **({"epochs": 5} if towers or name == "stacker" else {})}
+    small = {**SMALL.get(name, {}), **({"epochs": 3} if towers or name == "stacker" else {})}
     small.update(NEEDED.get((name, key), {}))
     before = fitted(name, randomized_svd.DENSE_CELLS, **small)
     value = getattr(before.settings, key)
