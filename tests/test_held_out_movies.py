@@ -144,7 +144,7 @@ def test_popularity_by_genre_against_a_loop():
     genres, likes, rated = rng.random((40, 6)) < 0.3, rng.integers(0, 50, 40), rng.random(40) < 0.8
     listed = ["|".join(f"Genre{g}" for g in np.flatnonzero(row)) for row in genres]
     movies = Catalog([{"movieId": str(i), "title": f"Movie {i}", "genres": names} for i, names in enumerate(listed)])
-    columns = [(user, i, 5 if user else 3) for i in np.flatnonzero(rated) for user in range(likes[i] + 1)]
+    columns = [(user, i, 4 if user else 3.5) for i in np.flatnonzero(rated) for user in range(likes[i] + 1)]
     users, of_movie, ratings = np.array(columns).T
     data = Interactions.from_columns(users, of_movie, ratings, np.zeros(len(columns)), np.arange(40))
     found = PopularityByGenre(movies).fit(data).score(data, [0])[0]

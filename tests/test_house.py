@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -12,6 +13,7 @@ FLOORS = ["data", "net", "linalg", "retrieve", "text", "media", "learn", "sessio
 FLOORS += ["hybrid", "ranking", "everybody", "together", "models", "opening", "facade", "chat", "serve", "", "cli"]
 
 
+@functools.cache
 def imports() -> dict[str, set[str]]:
     """Module -> the modules of this project that it imports, by absolute name, imports inside functions included."""
     paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
