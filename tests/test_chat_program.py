@@ -484,6 +484,13 @@ FLAGS = [
 ]
 
 
+def test_who_waits_for_predicted_likes_is_told_and_asks_no_model(with_texts, server):
+    model = ["--base-url", server.url, "--model", "fake"]
+    done = talk("war\n", "--processed", with_texts, "--rerank", "score", *model)
+    assert "making the predictor of likes ready" in done.stderr
+    assert server.requests == []
+
+
 def test_flags_that_are_refused(with_texts, tmp_path):
     for flags, message in FLAGS:
         given = [flag.strip("'") for flag in flags.split()]

@@ -75,6 +75,7 @@ def test_nine_of_ten_everyday_messages_are_wholly_understood(shipped: Recommende
         ("first two seen, third boring", "The Fugitive (1993): seen; Seven (1995): seen; Die Hard (1988): dislike"),
         ("the one with Bruce Willis was good", "Die Hard (1988): like"),
         ("the french one was lovely", "Amelie (2001): like"),
+        ("the spaceship one was great", "Alien (1979): like"),
         ("the middle one scares me", "Die Hard (1988): dislike"),
         ("watched the fourth yesterday, wasn't bad", "Amelie (2001): like"),
         ("1, 2 and 3 are good", "The Fugitive (1993): like; Seven (1995): like; Die Hard (1988): like"),
