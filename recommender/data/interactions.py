@@ -18,8 +18,8 @@ import numpy.typing as npt
 from .errors import DataError
 from .files import load_arrays
 
-_DTYPES = dict.fromkeys(("user_ids", "movie_ids", "indptr", "movie_rows", "ratings", "times"), np.dtype(np.int64))
-_DTYPES.update(movie_rows=np.dtype(np.int32), ratings=np.dtype(np.float32))
+_DTYPES: dict[str, type] = dict.fromkeys(("user_ids", "movie_ids", "indptr", "movie_rows"), np.int64)
+_DTYPES.update(movie_rows=np.int32, ratings=np.float32, times=np.int64)  # in the order of the fields
 FILES = tuple(f"history_{name}.npy" for name in _DTYPES)
 LIKED, NEUTRAL = 4.0, 3.0  # a rating >= 4 is a like, 3 and 3.5 are neutral, a lower one is a dislike
 _TABLE_SIZE = 1 << 22  # ids up to this are looked up in a table

@@ -109,9 +109,9 @@ def part_by_time(times: np.ndarray, fractions: Sequence[float] = FRACTIONS) -> n
     return part
 
 
-def in_parts(data: Interactions, part: np.ndarray) -> tuple[Interactions, ...]:
+def in_parts(data: Interactions, part: np.ndarray) -> tuple[Interactions, Interactions, Interactions]:
     """Return train, val and test, `part` (n_ratings,) being the part of each rating; each keeps both vocabularies."""
-    return tuple(data.take(part == number) for number in range(len(PARTS)))
+    return data.take(part == TRAIN), data.take(part == VAL), data.take(part == TEST)
 
 
 def load_split(folder: Path, name: str) -> Interactions:

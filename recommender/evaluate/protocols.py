@@ -67,7 +67,8 @@ class Source(NamedTuple):
         """
         if read_manifest(folder, KIND, REMEDY)["settings"].get("split", {}).get("split") == "global-time":
             return cls.from_ratings(load_all(folder), Catalog.load(folder))
-        return cls(*(load_split(folder, name) for name in PARTS), Catalog.load(folder))
+        train, val, test = (load_split(folder, name) for name in PARTS)
+        return cls(train, val, test, Catalog.load(folder))
 
     def case(self, part: str = "test", name: str = "per user") -> Evaluation:
         """Return the case for `part`: val after train, or test after train and val."""

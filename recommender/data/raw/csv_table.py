@@ -94,7 +94,7 @@ def csv_columns(files: RawFiles, name: str, columns: Sequence[str], notes: list[
     n_cells = np.diff(np.searchsorted(np.flatnonzero(cells == ord(separator)), ends), prepend=0) + 1
     if re.search('["\r\0]', plain) or len(header) == 1 or (n_cells != len(header)).any():
         rows = list(csv_rows(files, name, columns, notes))
-        return pd.DataFrame([found for _, found in rows], [line for line, _ in rows], columns, "category")
+        return pd.DataFrame([found for _, found in rows], [line for line, _ in rows], list(columns), "category")
     notes += own
     frame = pd.read_csv(
         io.StringIO(text), sep=separator, header=None, usecols=positions, dtype=str, na_filter=False,
