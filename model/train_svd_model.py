@@ -2,7 +2,7 @@
 
     python -m model.train_svd_model                     fitted on train, reported on val
     python -m model.train_svd_model --all-ratings       the same report, then refitted on train + val + test
-    python -m model.train_svd_model --signal weighted   the values that preprocessing stored in train_transformed
+    python -m model.train_svd_model --signal weighted   the values that preprocessing writes to train_transformed.csv
 
 The report compares the ranking of every signal with popularity, and its RMSE with trivial predictions.
 """
