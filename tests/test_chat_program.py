@@ -184,6 +184,21 @@ def terminal(command, typed):
     return written.decode()
 
 
+def talk_to(readline, *flags):
+    """Talk with what `readline` returns, again and again, as what is typed."""
+
+    class Typed:
+        def isatty(self):
+            return False
+
+    def main(argv):
+        sys.stdin = Typed()
+        sys.stdin.readline = readline
+        return chat.main(argv)
+
+    return run("", *flags, main=main, rule=[])
+
+
 def unusual(errors):
     return "".join(line for line in errors.splitlines(True) if "sessions learn by the moving average" not in line)
 
@@ -244,28 +259,20 @@ def test_of_a_long_message_the_first_thousand_letters_are_heard_and_kept(with_te
     assert len(text) == 1000
 
 
-def test_two_conversations_of_one_person_lose_nothing(with_texts, tmp_path, monkeypatch):
+def test_two_conversations_of_one_person_lose_nothing(with_texts, tmp_path):
     flags = ["--processed", with_texts, "--store", tmp_path / "people.sqlite"]
 
-    class Typed:
-        lines = iter(["I loved Alpha (1980)\n", "other", "I hated Iota (2001)\n", "/profile\n", ""])
+    lines = iter(["I loved Alpha (1980)\n", "other", "I hated Iota (2001)\n", "/profile\n", ""])
 
-        def isatty(self):
-            return False
+    def readline():
+        if (line := next(lines)) != "other":
+            return line
+        stdin = sys.stdin
+        talk("I loved Delta (1983)\n", *flags)
+        sys.stdin = stdin
+        return next(lines)
 
-        def readline(self):
-            if (line := next(self.lines)) != "other":
-                return line
-            stdin = sys.stdin
-            talk("I loved Delta (1983)\n", *flags)
-            sys.stdin = stdin
-            return next(self.lines)
-
-    def main(argv):
-        sys.stdin = Typed()
-        return chat.main(argv)
-
-    done = run("", *flags, main=main, rule=[])
+    done = talk_to(readline, *flags)
     assert "Top items: Delta (1983); Alpha (1980)" in done.stdout
     assert "Welcome back: 3 movies" in talk("", *flags).stdout
 
@@ -293,24 +300,16 @@ def test_who_is_forgotten_elsewhere_stays_forgotten(with_texts, tmp_path):
     store = tmp_path / "people.sqlite"
     flags = ["--processed", with_texts, "--store", store]
 
-    class Typed:
-        lines = iter(["I loved Alpha (1980)\n", "war\n", "forget", "why the first?\n", "/undo\n", "/profile\n", ""])
+    lines = iter(["I loved Alpha (1980)\n", "war\n", "forget", "why the first?\n", "/undo\n", "/profile\n", ""])
 
-        def isatty(self):
-            return False
+    def readline():
+        if (line := next(lines)) == "forget":
+            with Store(store) as other:
+                other.forget("me")
+            line = next(lines)
+        return line
 
-        def readline(self):
-            if (line := next(self.lines)) == "forget":
-                with Store(store) as other:
-                    other.forget("me")
-                line = next(self.lines)
-            return line
-
-    def main(argv):
-        sys.stdin = Typed()
-        return chat.main(argv)
-
-    done = run("", *flags, main=main, rule=[])
+    done = talk_to(readline, *flags)
     assert "Top items: nothing yet" in done.stdout
     assert "nothing to take back" in done.stdout
     with Store(store) as left:
@@ -499,18 +498,10 @@ def test_flags_that_are_refused(with_texts, tmp_path):
 
 
 def test_ctrl_c_says_goodbye(with_texts):
-    class Typed:
-        def isatty(self):
-            return False
+    def readline():
+        raise KeyboardInterrupt
 
-        def readline(self):
-            raise KeyboardInterrupt
-
-    def main(argv):
-        sys.stdin = Typed()
-        return chat.main(argv)
-
-    done = run("", "--processed", with_texts, main=main, rule=[])
+    done = talk_to(readline, "--processed", with_texts)
     assert (done.returncode, unusual(done.stderr)) == (130, "")
     assert done.stdout.endswith("\nGoodbye.\n")
 

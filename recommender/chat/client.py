@@ -129,9 +129,7 @@ class ChatClient:
                 headers["Authorization"] = f"Bearer *** of {http.key.variable}"
             self.preview({"url": f"{http.base_url}/{path}", "headers": headers, "body": body})
             raise WebError(f"nothing was sent to {http.host}: leave out --show-request")
-        if show is None:
-            return http.read_json(http.post(path, body))
-        stream = _Stream(http, show)
+        stream = _Stream(http, show or str)
         return http.retry(lambda: http.send("POST", path, stream.read, json=body))
 
 
