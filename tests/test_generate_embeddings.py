@@ -48,7 +48,7 @@ class Letters(BaseEmbeddingBackend):
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += texts
         counts = [[text.count(letter) for letter in "abcd"[: self.width]] for text in texts]
-        return unit_rows(np.array(counts, dtype=np.float64) * self.factor)
+        return unit_rows(np.array(counts, dtype=np.float64).reshape(-1, self.width) * self.factor)
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def test_a_sentence_model_embeds_three_texts_of_a_movie_and_keywords(project: Pa
     class Parts(Letters):
         in_parts = True
 
-    def run(title: str) -> tuple[VectorTable, list[str]]:
-        lines = [f"7\t{title}\t1995\tCrime, abba\tcab", "8\tC\t1996\tCrime\tbaa"]
+    def run(title: str, genres: str = "Crime, abba") -> tuple[VectorTable, list[str]]:
+        lines = [f"7\t{title}\t1995\t{genres}\tcab", "8\tC\t1996\tCrime\tbaa"]
         header = "video_id\ttitle\tyear\tgenres\tshort_plot\n"
         (project / "movies.tsv").write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
         sources = ["a=movies.tsv"]
@@ -127,6 +127,8 @@ def test_a_sentence_model_embeds_three_texts_of_a_movie_and_keywords(project: Pa
     assert keywords["keyword"].tolist() == ["Crime", "abba"]
     np.testing.assert_array_equal(keywords.embedding, [[0, 0, 0], [127, 127, 0]])
     assert run("B")[1][1:] == ["cab.", "Crime, abba"]  # keywords stay
+    run("B", "Crime")
+    assert VectorTable.load(project / "out", KEYWORDS)["keyword"].tolist() == ["Crime"]
     with pytest.raises(ArtifactError, match="not abd"):
         VectorTable.load(project / "out", KEYWORDS, Identity("letters", "abd", 3))
 

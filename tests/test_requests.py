@@ -214,6 +214,18 @@ def test_either_of_two_facts_is_enough_and_both_of_one_phrase_are_one():
     assert fine("no kids") == [0, 1, 3, 4]
 
 
+def test_no_anime_refuses_what_is_both_japanese_and_animated():
+    both = [("ja", "Animation"), ("ja", "Crime"), ("en", "Animation")]
+    rows = [
+        {"movieId": i, "title": "Z", "genres": genre, "original_language": code} for i, (code, genre) in enumerate(both)
+    ]
+    assert RequestReader(Catalog(rows), {}.get).read("no anime").contradictions(3).astype(bool).tolist() == [
+        True,
+        False,
+        False,
+    ]
+
+
 def test_scandinavian_is_any_of_its_languages_and_a_hidden_gem_is_liked_by_few():
     rows = [dict(zip(COLUMNS, ("Z (1990)", "Crime", "", "", "", "", code, "")), movieId=str(i))
             for i, code in enumerate(["sv"] * 6 + ["da"] * 6 + ["no"] * 2 + ["en"] * 6)]  # fmt: skip

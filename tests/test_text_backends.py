@@ -186,6 +186,8 @@ def test_every_backend_gives_a_row_of_length_one_or_zero_for_each_text_in_order(
     np.testing.assert_allclose(backend.embed_texts(VARIED[::-1])[::-1], vectors, atol=1e-5)
     np.testing.assert_allclose([backend.embed_texts((text,))[0] for text in VARIED], vectors, atol=1e-5)
     assert make().identity == backend.identity
+    title = ["Title: Heat (1995)."]  # all that is known of a movie
+    np.testing.assert_allclose(backend.embed_movies(title), backend.embed_texts(title), atol=1e-6)
 
 
 def test_every_backend_takes_an_empty_list_and_refuses_what_is_no_list_of_texts(make):

@@ -187,7 +187,7 @@ def with_films(profile: Mapping[str, Any], films: Iterable[Film], catalog: Catal
             ratings[movie_id] = (entry.rating, entry.date)
             if entry.rating != before[0] and (known, answer) != (state.FAVORITE, state.LIKE):
                 known = None
-        if known is None or (known == state.LATER and answer != state.LATER):
+        if known in (None, state.LATER):
             answers[movie_id] = answer
     favorites = [movie_id for movie_id, answer in answers.items() if answer == state.FAVORITE]
     if not favorites and not profile["words"]:
