@@ -26,10 +26,10 @@ import numpy as np
 
 from recommender import cli
 from recommender.data import artifacts
-from recommender.data.artifacts import MANIFEST, sha256
+from recommender.data.artifacts import MANIFEST
 from recommender.data.catalog import Catalog
 from recommender.data.errors import ArtifactError, DataError, SettingsError
-from recommender.data.files import exclusive
+from recommender.data.files import checksum, exclusive
 from recommender.data.interactions import Interactions
 from recommender.data.settings import override
 from recommender.data.splits import load_all, load_split
@@ -201,7 +201,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     started = time.perf_counter()
     with exclusive(output.with_name(f".{output.name}.lock"), f"the training of {output}"):
         waiting, model = output.with_name(output.name + ".checkpoint"), TwoTower(catalog, **vars(chosen))
-        identity = {"threads": arguments.threads, "data": sha256(folder / MANIFEST)}
+        identity = {"threads": arguments.threads, "data": checksum(folder / MANIFEST)}
         everything = load_all(folder) if arguments.all_ratings else None
         seen = everything or data
         cli.check_cost("two-tower, an epoch", seen, lambda k: cost("epoch", seen, k), chosen.factors, "--factors")

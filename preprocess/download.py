@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 from recommender.cli import Parser, Progress, run
 from recommender.data import artifacts
 from recommender.data.errors import ArtifactError, ChoiceError, DataError, SettingsError
-from recommender.data.files import exclusive
+from recommender.data.files import checksum, exclusive
 from recommender.net.key import parse_address
 from recommender.net.web import Client, WebError, blocks
 
@@ -64,7 +63,7 @@ def fetch(urls: Sequence[str], target: Path, md5: Optional[str] = None, say: Cal
             try:
                 expected = md5 or _published_md5(client, f"{name}.md5")
                 if target.exists():
-                    if file_md5(target) != expected:
+                    if checksum(target, "md5") != expected:
                         raise ArtifactError(f"{target} is not the file at {url}: move it, or give another --output")
                     say(f"{target} exists already and its MD5 is right")
                     return target
@@ -104,18 +103,9 @@ def _fetch_rest(client: Client, name: str, part: Path, expected: str) -> None:
     except WebError as error:
         if error.status != 416:  # `part` is not shorter than the file: it may be all of it
             raise
-    if (found := file_md5(part)) != expected:
+    if (found := checksum(part, "md5")) != expected:
         part.unlink()
         raise WebError(f"its MD5 is {found}, expected {expected}", retryable=size > 0)
-
-
-def file_md5(path: Path) -> str:
-    """Return the MD5 of a file in hexadecimal."""
-    digest = hashlib.new("md5", usedforsecurity=False)
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from recommender.data import artifacts, files
 from recommender.data.errors import ArtifactError
-from recommender.data.files import exclusive, replace_file, sha256
+from recommender.data.files import checksum, exclusive, replace_file
 from recommender.data.settings import default_folder, setting
 from recommender.learn.ease import Ease
 from tests.tiny import random_ratings
@@ -141,7 +141,7 @@ def resign(folder: Path, name: str, content: bytes) -> None:
     """Put other content into a file and into the manifest: what a broken program would leave."""
     (folder / name).write_bytes(content)
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name]["sha256"] = sha256(folder / name)
+    manifest["files"][name]["sha256"] = checksum(folder / name)
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 

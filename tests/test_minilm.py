@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recommender.data.errors import ArtifactError
-from recommender.data.files import sha256
+from recommender.data.files import checksum
 from recommender.data.settings import default_folder
 from recommender.text.backends import four_bits, minilm
 from recommender.text.backends.minilm import read_safetensors
@@ -212,7 +212,7 @@ def tiny(tmp_path, monkeypatch):
     # a line separator is a piece, not the end of a line
     pieces = [*MARKERS, *"abcdefghij", "\u2028", *(f"##{letter}" for letter in "abcdefghij")]
     (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
-    monkeypatch.setattr(minilm, "SHA256", {name: sha256(tmp_path / name) for name in minilm.SHA256})
+    monkeypatch.setattr(minilm, "SHA256", {name: checksum(tmp_path / name) for name in minilm.SHA256})
     for name, value in (("DIMENSION", D), ("_N_HEADS", HEADS), ("_LONGEST", 16)):
         monkeypatch.setattr(minilm, name, value)
     monkeypatch.setattr(minilm, "_GROUP", 4)

@@ -286,10 +286,11 @@ def test_what_was_damaged_since_is_refused_by_name(tmp_path):
 
 
 def test_a_large_history_is_mapped_and_hashed_only_if_it_may_have_changed(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "LARGE", 500)  # bytes
+    for module in (files, artifacts):
+        monkeypatch.setattr(module, "LARGE", 500)  # bytes
     folder = setup_of(tmp_path, random_lines(3), random_movies())
     path, read = folder / "history_movie_rows.npy", list[Path]()
-    monkeypatch.setattr(artifacts, "sha256", lambda path: read.append(path) or files.sha256(path))
+    monkeypatch.setattr(artifacts, "checksum", lambda path: read.append(path) or files.checksum(path))
     data, parts = load_all(folder), concat(*(load_split(folder, part) for part in PARTS))
     assert all(np.array_equal(one, other) for one, other in zip(vars(data).values(), vars(parts).values()))
     assert path not in read

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..data.errors import ServiceError, one_line
-from ..data.files import dump_json, load_json, replace_file, sha256
+from ..data.files import checksum, dump_json, load_json, replace_file
 from ..net.key import hide
 from ..net.web import Client, WebError
 
@@ -41,7 +41,7 @@ def settings(model: str, suffix: str, seed: int) -> dict[str, Any]:
 
 def name_of(path: Path) -> str:
     """Return the name of a file at the service."""
-    return f"{path.stem}-{sha256(path)[:32]}.jsonl"
+    return f"{path.stem}-{checksum(path)[:32]}.jsonl"
 
 
 def run(

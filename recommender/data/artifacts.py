@@ -21,7 +21,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .errors import ArtifactError, SettingsError
-from .files import dump_json, exclusive, flush, ids_sha256, is_large, load_arrays, load_json, parse_json, sha256
+from .files import LARGE, checksum, dump_json, exclusive, flush, ids_sha256, load_arrays, load_json, parse_json
 from .settings import check_value, default_folder
 
 FORMAT_VERSION = 1
@@ -162,8 +162,8 @@ def check_files(folder: Path, manifest: Mapping[str, Any], names: Sequence[str],
         entry, path = manifest["files"].get(name), folder / name
         if entry is None or not path.is_file():
             raise ArtifactError(f"{path} is missing: run {command(remedy, folder)}")
-        as_written = is_large(path) and entry.items() >= _stat(path).items()
-        if not as_written and entry.get("sha256") != sha256(path):
+        as_written = "changed" in entry and entry.items() >= _stat(path).items()
+        if not as_written and entry.get("sha256") != checksum(path):
             again = command(remedy, folder)
             raise ArtifactError(f"{path} is damaged or from another run (its sha256 differs): run {again}")
 
@@ -263,7 +263,7 @@ def restore(
 
 def _describe(file: Path) -> dict[str, Any]:
     """Return size and sha256, and dtype and shape of each array in a `.npy` or `.npz`, read from their headers."""
-    found: dict[str, Any] = {**_stat(file), "sha256": sha256(file)}
+    found: dict[str, Any] = {**_stat(file), "sha256": checksum(file)}
     if file.suffix == ".npy":
         with open(file, "rb") as stream:
             found.update(_header(stream))
@@ -276,7 +276,7 @@ def _describe(file: Path) -> dict[str, Any]:
 def _stat(file: Path) -> dict[str, int]:
     """Return the size, and of a large file the time of its last change."""
     stat = file.stat()
-    return {"bytes": stat.st_size, **({"changed": stat.st_mtime_ns} if is_large(file) else {})}
+    return {"bytes": stat.st_size, **({"changed": stat.st_mtime_ns} if stat.st_size > LARGE else {})}
 
 
 def _header(stream: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ else:
     import fcntl
 
     _BUSY = (BlockingIOError, FileNotFoundError)
-LARGE = 16 << 20  # bytes
+LARGE = 16 << 20  # bytes; larger files are not read whole without need
 _AGAIN = "rebuild the artifact"
 _DAMAGE = (
     KeyError, ValueError, EOFError, OSError, AttributeError, TypeError, OverflowError, RuntimeError,
@@ -99,7 +99,7 @@ def load_arrays(
     """
     with _reading(path, remedy), contextlib.ExitStack() as stack:
         # A large array is mapped, not copied, where writers may replace a file that is mapped.
-        mapped = path.suffix == ".npy" and is_large(path) and sys.platform != "win32"
+        mapped = path.suffix == ".npy" and path.stat().st_size > LARGE and sys.platform != "win32"
         content = np.load(path, "c" if mapped else None)
         content = {path.stem: np.asarray(content)} if path.suffix == ".npy" else stack.enter_context(content)
         if missing := [name for name in dtypes if name not in content]:
@@ -109,11 +109,6 @@ def load_arrays(
             if dtype is not None and arrays[name].dtype != dtype:
                 raise ValueError(f"{name} is {arrays[name].dtype}, expected {np.dtype(dtype)}")
     return arrays
-
-
-def is_large(path: Path) -> bool:
-    """Return whether a file is too large to be read whole without need."""
-    return path.stat().st_size > LARGE
 
 
 def load_json(path: Path, remedy: str = _AGAIN, convert: Callable[[Any], Any] = lambda value: value) -> Any:
@@ -158,9 +153,9 @@ def dump_json(value: Any, path: Path) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def sha256(path: Path) -> str:
-    """Return the file's SHA-256 as hexadecimal digits."""
-    digest, block = hashlib.sha256(), memoryview(bytearray(1 << 20))
+def checksum(path: Path, algorithm: str = "sha256") -> str:
+    """Return the checksum of a file as hexadecimal digits."""
+    digest, block = hashlib.new(algorithm, usedforsecurity=False), memoryview(bytearray(1 << 20))
     with open(path, "rb", buffering=0) as file:
         while n := file.readinto(block):
             digest.update(block[:n])

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import ArtifactError
-from ...data.files import sha256
+from ...data.files import checksum
 from ...data.settings import default_folder, setting
 from ..base import BaseEmbeddingBackend, Identity
 from . import four_bits
@@ -120,7 +120,7 @@ def pack_weights(folder: Path, source: Path | None = None) -> None:
 def _read_published(folder: Path) -> tuple[list[str], dict[str, Any]]:
     """Return the pieces of the vocabulary, and the published arrays; raises `ArtifactError` if they are others."""
     for file, expected in SHA256.items():
-        found = sha256(folder / file)
+        found = checksum(folder / file)
         if found != expected:
             what = f"its sha256 is {found[:12]}..., expected {expected[:12]}..."
             raise ArtifactError(f"{folder / file} is damaged or another model's ({what}): run {INSTALL}")
