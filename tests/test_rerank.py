@@ -145,6 +145,7 @@ LIES = [
             json.dumps({"tool_calls": [{"name": "rm", "arguments": "-rf /"}]}),
             json.dumps("7, 3"),
             "[" * 400 + " 7" + "]" * 400,
+            "[" * 3_000 + "null" + "]" * 3_000,
             json.dumps([{"title": "9", "rank": 1, "rating": 4, "why": "8"}]),
             json.dumps({"reason": "7, 3, 9, 1, 12", "explanation": "7"}),
             "I'm sorry, but I can't help with that.",
