@@ -51,7 +51,8 @@ class Parts:
     ) -> MovieFilter:
         """Return a filter; raises 422 for a genre that the catalogue has not."""
         try:
-            genre_columns(self.catalog, (*genres, *exclude_genres))
+            if names := (*genres, *exclude_genres):
+                genre_columns(self.catalog, names)
         except ChoiceError as error:
             raise HTTPException(422, str(error)) from None
         return MovieFilter(tuple(genres), tuple(exclude_genres), year_from, year_to)
