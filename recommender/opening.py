@@ -101,7 +101,7 @@ def open_similar(
 
     people, texts = unit_rows(vectors), []
     if isinstance(rule, gaussian.ConditionalGaussian):
-        people = rule.movie_vectors / rule.deviations[:, None]
+        people = rule.unit_vectors()
     for backend in dict.fromkeys(backends):
         with contextlib.suppress(ArtifactError):
             texts.append(load_texts(folder, catalog, backend))

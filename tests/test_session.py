@@ -67,7 +67,7 @@ def make_encoder(rule: LearningRule, catalog: Catalog) -> FreeText:
     return FreeText(catalog, rule, TopicBackend(), TopicBackend().embed_texts(catalog.lines()))
 
 
-IN_FORMULA = ("genre", "popularity", "diversity", "traits")  # terms of `reference_scores`; engines here have no others
+IN_FORMULA = ("genre", "popularity", "diversity", "traits", "turn")  # terms of `reference_scores`; engines here have no others
 
 
 def make_engine(rule: str = "average", n: int = N, wanted: MovieFilter | None = None, **policy: float) -> SessionEngine:
@@ -138,6 +138,27 @@ def plain_traits(catalog: Catalog, favorites: list[int], likes: list[int], disli
     return total
 
 
+def plain_turn(engine: SessionEngine, state: SessionState) -> np.ndarray:
+    """The likeness to the favorite whose turn it is, from the whole table of products."""
+    vectors = engine.rule.movie_vectors.astype(np.float64)
+    if isinstance(engine.rule, ConditionalGaussian):
+        deviations = np.sqrt((vectors**2).sum(axis=1) + engine.rule.movie_noise)
+    else:
+        deviations = np.linalg.norm(vectors, axis=1)
+    products = (vectors / deviations[:, None]) @ (vectors / deviations[:, None]).T
+    corrected = (products - products.mean(axis=0)) / products.std(axis=0)
+    like = {}
+    for row in state.favorites:
+        others = np.delete(corrected[row], row)
+        like[row] = (corrected[row] - others.mean()) / others.std()
+        like[row][row] = 0
+    served = dict.fromkeys(state.favorites, 0)
+    for event in state.answers:
+        served[max(state.favorites, key=lambda row: like[row][event.row])] += 1
+    heard = sum(event.answer != "skip" for event in state.answers)
+    return max(0, 1 - heard / 10) * np.minimum(like[min(served, key=served.__getitem__)], 5)
+
+
 def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     """Every score as the requirements write it; the fit of words from topics alone; -inf where not to be shown."""
     policy, catalog, favorites, n = engine.policy, engine.catalog, list(state.favorites), len(engine.catalog)
@@ -172,6 +193,8 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     if favorites and policy.shared_traits_weight:
         heard = [[row for row, answer, _ in state.answers if answer == kind] for kind in ("like", "dislike")]
         total += policy.shared_traits_weight * plain_traits(catalog, favorites, *heard) * (0.25 if said else 1)
+    if favorites and policy.favorite_turn_weight:
+        total += policy.favorite_turn_weight * plain_turn(engine, state) * (0.25 if said else 1)
     if favorites:
         between = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
         total[between] += policy.diversity_boost

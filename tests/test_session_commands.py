@@ -232,7 +232,7 @@ def test_familiarity_moves_by_fifths_and_says_where_it_stands(processed):
     typed = "zeta 1990\n\n" + "+\n" * 4 + "u\n" + "-\n" * 6
     done = run(typed, "--processed", processed, rule=[])
     steps = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("   familiarity: ")]
-    assert steps == ["0.7", "0.9", "1.0", "0.9", "0.7", "0.5", "0.3", "0.1", "0.0"]
+    assert steps == ["0.75", "0.95", "1.0", "0.95", "0.75", "0.55", "0.35", "0.15", "0.0"]
     assert done.stdout.count("already: it goes from 0 to 1") == 2
     first = shown(run("zeta 1990\n\n", "--processed", processed, "--familiarity", "1", rule=[]))
     assert first != shown(run("zeta 1990\n\n", "--processed", processed, "--familiarity", "0", rule=[]))
@@ -244,10 +244,10 @@ def test_a_resumed_profile_keeps_its_choices_unless_a_flag_says_otherwise(proces
     run("alpha\n\nnot comedy\n1980s\n+\n", *flags, "--save", "ann", "--genre", "Action", rule=[])
     ann = stored(path)
     kept = {"genres": ["Action"], "exclude_genres": ["Comedy"], "first_year": 1980, "last_year": 1989}
-    assert (ann["filter"], ann["familiarity"]) == (kept, 0.7)
+    assert (ann["filter"], ann["familiarity"]) == (kept, 0.75)
     assert not {"learning_rule", "backend"} & ann.keys()  # nobody chose them
     again = run("again\n", *flags, "--resume", "ann", rule=[])
-    assert "  filters: only Action; not Comedy; 1980-1989\n  familiarity: 0.7 of 1\n\n1. " in again.stdout
+    assert "  filters: only Action; not Comedy; 1980-1989\n  familiarity: 0.75 of 1\n\n1. " in again.stdout
     assert stored(path) == ann
     rule = ["--learning-rule", "moving-average", "--backend", "minilm", "--year", "1990-", "--genre", "drama"]
     run("", *flags, "--resume", "ann", rule=rule)
@@ -256,7 +256,7 @@ def test_a_resumed_profile_keeps_its_choices_unless_a_flag_says_otherwise(proces
     again = run("any\n", *flags, "--resume", "ann", rule=[])
     assert "  learning rule: moving-average\n  backend: minilm\n" in again.stdout
     assert "familiarity" not in again.stdout  # that rule has none
-    assert (stored(path)["filter"], stored(path)["familiarity"]) == ({}, 0.7)
+    assert (stored(path)["filter"], stored(path)["familiarity"]) == ({}, 0.75)
     run("", *flags, "--resume", "ann", "--learning-rule", "conditional-gaussian", rule=[])
     flags[1] = tiny_two_tower(tmp_path / "towers", {})  # which has a rule of its own, and leaves that of the profile
     again = run("s\n", *flags, "--resume", "ann", main=runtwotower.main, rule=FLAGS)

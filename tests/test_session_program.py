@@ -34,6 +34,7 @@ PROMPT = "   [y]es [n]o [s]kip [l]ater [t]ell [i]nfo [w]hy [u]ndo [q]uit [?] > "
 # What the figures below are worked with, whatever the defaults become.
 RULE = ["--learning-rule", "moving-average", "--learning-rate", "0.15", "--genre-distance-penalty", "0.5"]
 RULE += ["--popularity-penalty", "0.1", "--diversity-boost", "0.1", "--shared-traits-weight", "0"]
+RULE += ["--favorite-turn-weight", "0"]
 Done = namedtuple("Done", "returncode stdout stderr")
 
 
@@ -461,7 +462,7 @@ FLAGS = [
     ("--save ../x", "profile name '../x': use up to 64 letters"),
     ("--resume nobody", "no profile 'nobody' in"),
     ("--learning-rate 0.5 --learning-rule conditional-gaussian", "--learning-rate belongs to the moving"),
-    ("--diversity-band-low 0.9", "diversity_band_low 0.9 is above diversity_band_high 0.5: give the lower end"),
+    ("--diversity-band-low 0.9", "diversity_band_low 0.9 is above diversity_band_high 0.5: give the lower"),
     ("--resume ann --seed 3", "--seed 3 with --resume: the profile has its own seed: omit --seed"),
     ("--n-favorites 0", "--n-favorites: 0 is out of range"),
     ("--config nowhere.yaml", "no settings file at nowhere.yaml"),

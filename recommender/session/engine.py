@@ -26,9 +26,10 @@ import numpy as np
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, shown
 from ..linalg.rows import top_n
-from .policy import MovieFilter, PolicySettings, SessionContext, genre_columns
-from .rules import LearningRule
-from .state import ANSWERS, DISLIKE, LIKE, NO_ROW, TEXT, Event, Reason, SessionState, TextSignal, Utterance
+from .policy import BESIDE_WORDS, NEAREST, TURNS, MovieFilter, PolicySettings, SessionContext, genre_columns
+from .rules import LearningRule, VectorRule
+from .similar import least_served, likeness
+from .state import ANSWERS, DISLIKE, LIKE, NO_ROW, SKIP, TEXT, Event, Reason, SessionState, TextSignal, Utterance
 
 AGAINST = 4.0  # points of the fit that a contradicted fact takes away
 # what the traits of an answered movie count; 1 = as of a favorite
@@ -182,6 +183,8 @@ class SessionEngine:
         change = self._traits_change(state, context, answered)
         if change is not None:
             total += change
+        if turn := self._turn(state, answered):
+            total += turn[1]
         for points in self.fits(state):
             total += points
         return np.asarray(total)
@@ -211,7 +214,7 @@ class SessionEngine:
         terms, change = context.terms, self._traits_change(state, context, answered)
         if change is not None:
             terms = {**terms, "traits": terms["traits"] + change}
-        explained = []
+        turn, explained = self._turn(state, answered), []
         for row in rows:
             gains = (table[:, np.searchsorted(listed, row)] - mean) / deviation
             if state.utterances and (z := gains.sum()):
@@ -224,6 +227,7 @@ class SessionEngine:
                 reasons.append(Reason(event.answer, movie, gain, text))
             reasons += [Reason("words", None, float(points[row]), said.text) for said, points in fits]
             reasons += [Reason(kind, None, float(points[row])) for kind, points in terms.items()]
+            reasons += [Reason("turn", None, float(turn[1][row]), str(self.catalog.movie(turn[0])))] if turn else []
             explained.append(reasons)
         return explained
 
@@ -233,6 +237,16 @@ class SessionEngine:
         """Return the points (n_movies,) that answers and words add to the traits, None for no change."""
         counted = np.fromiter(map(TRAITS_COUNT.__getitem__, map(itemgetter(1), state.answers)), np.float32)
         return context.traits_change(answered, counted, bool(state.utterances))
+
+    def _turn(self, state: SessionState, answered: np.ndarray) -> Optional[tuple[int, np.ndarray]]:
+        """Return the favorite whose turn it is, a row, and the points of that (n_movies,); None if it is nobody's."""
+        skips = list(map(itemgetter(1), state.answers)).count(SKIP)
+        weight = self.policy.favorite_turn_weight * (1 - (len(answered) - skips) / TURNS)
+        if not state.favorites or weight <= 0 or not isinstance(self.rule, VectorRule):
+            return None
+        favorite = least_served(self.rule, state.favorites, answered)
+        weight *= BESIDE_WORDS if state.utterances else 1
+        return favorite, np.float32(weight) * np.minimum(likeness(self.rule, favorite), np.float32(NEAREST))
 
     def context(self, state: SessionState) -> SessionContext:
         """Return the cached context of the favorites and filter of `state`."""

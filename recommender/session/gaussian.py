@@ -115,6 +115,9 @@ class ConditionalGaussian(VectorRule):
     def with_policy(self, policy: PolicySettings) -> ConditionalGaussian:
         return ConditionalGaussian(self.fitted, self.settings, policy)
 
+    def unit_vectors(self) -> np.ndarray:
+        return np.asarray(self.movie_vectors / self.deviations[:, None])  # correlations
+
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
         return self._tastes(events).astype(np.float32)
 

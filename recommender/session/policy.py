@@ -4,14 +4,16 @@
             - popularity / max_popularity * popularity_penalty + diversity_boost (in the middle affinity band)
             + shared_traits_weight * (sum over genres, era, language and tone of  w |m|^2 (x . m)
                                       + sum over words of the movie's keywords of  (idf (n - 1) / F)^2)
+            + favorite_turn_weight * (1 - answers / TURNS) * min(h_f, NEAREST)     until TURNS answers, skips aside
             + sum over the person's own words of fit * words_fit_weight * words_fade ^ (later utterances)
 
 `model` and `fit` are standardised over the candidates of the turn (engine.py): raw u . m is of the order of 0.1, much
 less than penalties of the order of 1. x: the traits of a movie less those of the average movie (learn/features.py);
 m: their sum over F favorites, half of that over L likes, less a quarter of that over dislikes, / (F + L / 2 + 1), the
 longer the more these agree, and short for few; all of it counts a quarter beside words. n: how many favorites
-have the word, from 2; idf: word_match.py. With words, or a filter on genres, movies outside the favorites' genres are
-allowed.
+have the word, from 2; idf: word_match.py. f: the favorite whose turn it is, the one that the fewest of the movies shown
+are most like; h_f: how much a movie is like it (similar.py), so that unlike favorites are served one after another.
+With words, or a filter on genres, movies outside the favorites' genres are allowed.
 """
 
 from __future__ import annotations
@@ -22,10 +24,9 @@ from collections import ChainMap, Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 import numpy as np
-import numpy.typing as npt
 
 from ..data.catalog import SPOKEN, Catalog, Movie
 from ..data.errors import ChoiceError, SettingsError, shown, whole
@@ -36,8 +37,10 @@ if TYPE_CHECKING:  # imported on first use
 
 CONDITIONAL_GAUSSIAN, MOVING_AVERAGE = "conditional-gaussian", "moving-average"
 LEARNING_RULES = (CONDITIONAL_GAUSSIAN, MOVING_AVERAGE)
+Numbers = Union[Sequence[float], np.ndarray]
 MOST_SHARED = 6  # names in a line
-BESIDE_WORDS = 0.25  # what the favorites' traits count once something was said in words
+BESIDE_WORDS = 0.25  # what the favorites' traits and turns count once something was said in words
+TURNS, NEAREST = 10, 5.0  # answers; standard deviations
 TRAIT_WEIGHTS = (20.0, 12.0, 60.0, 35.0)  # w of genres, years, languages, tones, chosen on thirty tastes
 
 
@@ -47,7 +50,7 @@ class PolicySettings:
 
     n_favorites: int = setting(4, "number of favorite movies that a session asks for", 1, 20)
     learning_rule: str = setting(CONDITIONAL_GAUSSIAN, "how answers become scores", choices=LEARNING_RULES)
-    familiarity: float = setting(0.5, "1: what everybody likes first; 0: what fits this person alone", 0, 1)
+    familiarity: float = setting(0.55, "1: what everybody likes first; 0: what fits this person alone", 0, 1)
     not_interested_weight: float = setting(0.5, "weight of not interested; 1 = as of a dislike", 0, 1)
     later_weight: float = setting(0.25, "weight of later, the watchlist; 1 = as of a like", 0, 1)
     learning_rate: float = setting(0.15, "step of the moving average for each like or dislike", 0, 1)
@@ -58,9 +61,8 @@ class PolicySettings:
     max_genre_distance: float = setting(0.95, "maximum genre distance of a movie", 0, 1)
     genre_distance_penalty: float = setting(1.0, "penalty at genre distance 1", 0, 100)
     popularity_penalty: float = setting(0.4, "penalty of the most rated movie; others in proportion", 0, 100)
-    shared_traits_weight: float = setting(
-        0.6, "weight of what the favorites share: genres, era, language, tone, keywords", 0, 100
-    )
+    shared_traits_weight: float = setting(0.6, "weight of genres, era, ... that favorites share", 0, 100)
+    favorite_turn_weight: float = setting(1.5, "weight of the favorite whose turn it is", 0, 100)
     diversity_boost: float = setting(0.1, "bonus of a movie in the middle band of genre affinity", 0, 100)
     diversity_band_low: float = setting(0.2, "lower end of the middle band of genre affinity", 0, 1)
     diversity_band_high: float = setting(0.5, "upper end of the middle band of genre affinity", 0, 1)
@@ -74,9 +76,7 @@ class PolicySettings:
         check_settings(self)
         low, high = self.diversity_band_low, self.diversity_band_high
         if low > high:
-            raise SettingsError(
-                f"diversity_band_low {low} is above diversity_band_high {high}: give the lower end first"
-            )
+            raise SettingsError(f"diversity_band_low {low} is above diversity_band_high {high}: give the lower first")
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,9 @@ class SessionContext:
         self.allowed = near & wanted.mask(catalog)
         self.allowed[rows] = False
         weights = {kind: np.float32(getattr(policy, term.weight)) for kind, term in TERMS.items()}
-        self.terms = {kind: TERMS[kind].points(self) * weight for kind, weight in weights.items() if weight}
+        self.terms = {
+            kind: term.points(self) * weights[kind] for kind, term in TERMS.items() if weights[kind] and term.points
+        }
         self.fixed = np.where(self.allowed, sum(self.terms.values()), -np.inf).astype(np.float32)
         self._weights, self._n_allowed = self.allowed.astype(np.float32), int(self.allowed.sum())
 
@@ -185,7 +187,7 @@ class SessionContext:
     def _agreed(self) -> np.ndarray:
         return agreed_traits(self.catalog, self.favorites)
 
-    def moments(self, scores: np.ndarray, answered: npt.ArrayLike = ()) -> tuple[float, float]:
+    def moments(self, scores: np.ndarray, answered: Numbers = ()) -> tuple[float, float]:
         """Return mean and standard deviation of `scores` over the candidates (allowed and unanswered); 1 if all
         scores are equal. Computed over all allowed movies minus the few answered ones, without a copy."""
         rows = np.asarray(answered, dtype=np.int64)
@@ -224,9 +226,7 @@ def traits_term(context: SessionContext) -> np.ndarray:
     return points + agreed_traits(context.catalog, context.favorites) @ _traits(context.catalog)[1]
 
 
-def agreed_traits(
-    catalog: Catalog, favorites: Sequence[int], rows: npt.ArrayLike = (), counted: npt.ArrayLike = ()
-) -> np.ndarray:
+def agreed_traits(catalog: Catalog, favorites: Sequence[int], rows: Numbers = (), counted: Numbers = ()) -> np.ndarray:
     """Return w |m|^2 m over genres, era, language and tone (n_traits,) float32: a movie's term is its product with x.
 
     rows, counted: of answers, their movies and what each counts beside a favorite; less than 0 for a dislike.
@@ -281,10 +281,10 @@ def _keyword_match(catalog: Catalog) -> WordMatch:
 
 
 class Term(NamedTuple):
-    """points: the function returning (n_movies,) float32.  weight: the setting that multiplies them.  label: what "why"
-    prints; {movie}, {affinity} and {shared}, of `shared_names`, are filled in."""
+    """points: returns (n_movies,) float32; None: it needs the rule (engine.py).  weight: the setting that multiplies
+    them.  label: what "why" prints; {movie}, {affinity} and {shared}, of `shared_names`, are filled in."""
 
-    points: Callable[[SessionContext], np.ndarray]
+    points: Optional[Callable[[SessionContext], np.ndarray]]
     weight: str
     label: str
 
@@ -296,4 +296,5 @@ TERMS = {
     "popularity": Term(popularity_term, "popularity_penalty", "popularity: {movie.n_ratings:,} people rated it"),
     "diversity": Term(diversity_term, "diversity_boost", "a little off your usual genres"),
     "traits": Term(traits_term, "shared_traits_weight", "what your favorites share: {shared}"),
+    "turn": Term(None, "favorite_turn_weight", "your favorite {}, whose turn it is"),
 }

@@ -14,12 +14,14 @@ chosen on series: the other parts of a movie's series among its first ten (`mode
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 import numpy as np
 
 from ..linalg.rows import top_n
+from .rules import VectorRule
 
 PEOPLE, TEXTS = "people", "texts"
 
@@ -37,7 +39,7 @@ class SimilarMovies:
     """
 
     def __init__(self, people: np.ndarray, texts: Optional[np.ndarray]) -> None:
-        self._sides: Sequence[_Side] = [_Side(people), *([] if texts is None else [_Side(texts)])]
+        self._sides: Sequence[Side] = [Side(people), *([] if texts is None else [Side(texts)])]
 
     def scores(self, row: int) -> np.ndarray:
         """Return how much every movie is like the one in `row`, (n_movies,) float32; 0 where nothing is known."""
@@ -57,7 +59,7 @@ class SimilarMovies:
         return [Neighbor(i, float(total[i]), TEXTS if parts[-1][i] > parts[0][i] else PEOPLE) for i in rows]
 
 
-class _Side:
+class Side:
     """The vectors of one side, and mean and deviation of u_i . u_j over all i for each j."""
 
     def __init__(self, vectors: np.ndarray) -> None:
@@ -82,3 +84,20 @@ class _Side:
             for scores in (products, (products - self._means) / self._deviations)
         )
         return np.where(others, z + corrected * (h - z), 0).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=2)
+def _people(rule: VectorRule) -> Side:
+    return Side(rule.unit_vectors())
+
+
+@functools.lru_cache(maxsize=64)
+def likeness(rule: VectorRule, row: int) -> np.ndarray:
+    """Return h of people: how much every movie is like the one in `row`, (n_movies,) float32, standardised."""
+    return _people(rule).scores(row)
+
+
+def least_served(rule: VectorRule, favorites: Sequence[int], shown: np.ndarray) -> int:
+    """Return the favorite, a row, that the fewest of the movies shown are most like; ties: the one named first."""
+    nearest = np.argmax([likeness(rule, row)[shown] for row in favorites], axis=0)
+    return favorites[int(np.bincount(nearest, minlength=len(favorites)).argmin())]

@@ -8,7 +8,7 @@ const BECAUSE = {
   favorite: "your favorite", like: "you liked", dislike: "you said no to", "not interested": "not interested in",
   later: "you want to see", seen: "you have seen", text: "movies near", words: "it fits", average: "liked by people in general",
   genre: "share of your favorites’ genres:", popularity: "well known:",
-  diversity: "a little off your usual genres", traits: "your favorites share:",
+  diversity: "a little off your usual genres", traits: "your favorites share:", turn: "whose turn it is:",
 };
 const store = {
   get: (key) => { try { return JSON.parse(localStorage.getItem("tastevec." + key)); } catch { return null; } },
