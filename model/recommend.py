@@ -28,7 +28,7 @@ from recommender.facade import Recommender
 from recommender.models import POPULARITY
 from recommender.ranking import ratings_of
 from recommender.session import profiles
-from recommender.session.group import AVERAGE, FAIR_SHARE, STRATEGIES
+from recommender.session.group import AVERAGE, STRATEGIES
 from recommender.session.policy import MovieFilter
 from recommender.session.session import Recommendation, Session
 
@@ -223,15 +223,10 @@ class Request:
         return [Row(one.movie, one.score, self.why(user, one.movie, one.by)) for one in ranked]
 
     def of_session(self, session: Session, excluded: set[int]) -> list[Row]:
-        """Return what a session shows first; by fair share each movie depends on those before, which are skipped."""
-        engine, state, n = session.engine, session.state, self.given.n
-        if self.given.strategy == FAIR_SHARE:
-            found = []
-            while len(found) < n and (one := session.next()) is not None:
-                found += [one] if self.recommender.row_of(one.movie) not in excluded else []
-        else:
-            rows = [row for row in engine.best(state, n + len(excluded)) if row not in excluded][:n]
-            found = [Recommendation(engine, state._replace(current=row)) for row in rows]
+        """Return what a session shows first, where each movie is skipped."""
+        found = list[Recommendation]()
+        while len(found) < self.given.n and (one := session.next()) is not None:
+            found += [one] if self.recommender.row_of(one.movie) not in excluded else []
         return [Row(one.movie, one.score, reasons(one.because) if self.given.why else "") for one in found]
 
     def why(self, user: Any, movie: Movie, by: str) -> str:

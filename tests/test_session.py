@@ -67,7 +67,13 @@ def make_encoder(rule: LearningRule, catalog: Catalog) -> FreeText:
     return FreeText(catalog, rule, TopicBackend(), TopicBackend().embed_texts(catalog.lines()))
 
 
-IN_FORMULA = ("genre", "popularity", "diversity", "traits", "turn")  # terms of `reference_scores`; engines here have no others
+IN_FORMULA = (
+    "genre",
+    "popularity",
+    "diversity",
+    "traits",
+    "turn",
+)  # terms of `reference_scores`; engines here have no others
 
 
 def make_engine(rule: str = "average", n: int = N, wanted: MovieFilter | None = None, **policy: float) -> SessionEngine:
@@ -141,10 +147,7 @@ def plain_traits(catalog: Catalog, favorites: list[int], likes: list[int], disli
 def plain_turn(engine: SessionEngine, state: SessionState) -> np.ndarray:
     """The likeness to the favorite whose turn it is, from the whole table of products."""
     vectors = engine.rule.movie_vectors.astype(np.float64)
-    if isinstance(engine.rule, ConditionalGaussian):
-        deviations = np.sqrt((vectors**2).sum(axis=1) + engine.rule.movie_noise)
-    else:
-        deviations = np.linalg.norm(vectors, axis=1)
+    deviations = np.sqrt((vectors**2).sum(axis=1) + engine.rule.movie_noise)
     products = (vectors / deviations[:, None]) @ (vectors / deviations[:, None]).T
     corrected = (products - products.mean(axis=0)) / products.std(axis=0)
     like = {}
@@ -193,7 +196,7 @@ def reference_scores(engine: SessionEngine, state: SessionState) -> np.ndarray:
     if favorites and policy.shared_traits_weight:
         heard = [[row for row, answer, _ in state.answers if answer == kind] for kind in ("like", "dislike")]
         total += policy.shared_traits_weight * plain_traits(catalog, favorites, *heard) * (0.25 if said else 1)
-    if favorites and policy.favorite_turn_weight:
+    if favorites and isinstance(engine.rule, ConditionalGaussian):
         total += policy.favorite_turn_weight * plain_turn(engine, state) * (0.25 if said else 1)
     if favorites:
         between = (affinity >= policy.diversity_band_low) & (affinity <= policy.diversity_band_high)
@@ -249,7 +252,7 @@ def test_choice_and_explanation_follow_the_formula(rule, favorites, words, polic
 def test_a_term_without_weight_is_not_computed(monkeypatch):
     monkeypatch.setitem(TERMS, "genre", TERMS["genre"]._replace(points=lambda context: 1 / 0))
     engine = make_engine(genre_distance_penalty=0.0)
-    assert {one.kind for one in engine.explain(engine.start([3]))} == {"favorite", *IN_FORMULA} - {"genre"}
+    assert {one.kind for one in engine.explain(engine.start([3]))} == {"favorite", *IN_FORMULA} - {"genre", "turn"}
     with pytest.raises(ZeroDivisionError):
         make_engine().start([3])
 
@@ -365,8 +368,8 @@ def test_every_kind_of_input_counts_as_if_said_at_the_start_and_is_undone(rule):
             session.tell(str(rng.choice(TOPICS)))
         else:
             rows, answers = engine.best(state, 3), rng.choice(ANSWERS, size=3).tolist()
-            scores = engine.scores(state)
-            assert rows[1:] == [row for row in np.argsort(-scores, kind="stable") if row != rows[0]][:2]
+            skipping = Session(engine, state)
+            assert rows == [engine.catalog.row_of(skipping.next().movie.movie_id) for _ in range(3)]
             session.change(engine.answer, dict(zip(rows[::-1], answers)))
         history.append(state)
         after = session.state

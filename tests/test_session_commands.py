@@ -228,15 +228,18 @@ def test_help_fits_a_screen_and_prompts_a_line(processed):
     assert max(map(len, [PROMPT, *said])) < 80
 
 
+NO_TURNS = ["--favorite-turn-weight", "0"]
+
+
 def test_familiarity_moves_by_fifths_and_says_where_it_stands(processed):
     typed = "zeta 1990\n\n" + "+\n" * 4 + "u\n" + "-\n" * 6
     done = run(typed, "--processed", processed, rule=[])
     steps = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("   familiarity: ")]
     assert steps == ["0.75", "0.95", "1.0", "0.95", "0.75", "0.55", "0.35", "0.15", "0.0"]
     assert done.stdout.count("already: it goes from 0 to 1") == 2
-    first = shown(run("zeta 1990\n\n", "--processed", processed, "--familiarity", "1", rule=[]))
-    assert first != shown(run("zeta 1990\n\n", "--processed", processed, "--familiarity", "0", rule=[]))
-    assert first[0] == shown(run(typed, "--processed", processed, rule=[]))[3]
+    first = shown(run("zeta 1990\n\n", "--processed", processed, "--familiarity", "1", rule=NO_TURNS))
+    assert first != shown(run("zeta 1990\n\n", "--processed", processed, "--familiarity", "0", rule=NO_TURNS))
+    assert first[0] == shown(run(typed, "--processed", processed, rule=NO_TURNS))[3]
 
 
 def test_a_resumed_profile_keeps_its_choices_unless_a_flag_says_otherwise(processed, tmp_path):

@@ -50,7 +50,8 @@ class Chat:
 
     def __init__(self, recommender: Recommender, reranker: Reranker, top: int = 5, n_candidates: int = 20) -> None:
         self.recommender, self.catalog, engine = recommender, recommender.catalog, recommender.engine()
-        policy = replace(engine.policy, min_genre_affinity=0.0, max_genre_distance=1.0)  # who wants a genre says so
+        # who wants a genre says so, and five at once are not for one favorite
+        policy = replace(engine.policy, min_genre_affinity=0.0, max_genre_distance=1.0, favorite_turn_weight=0.0)
         self.engine = replace(engine, policy=policy)
         self.reranker, self.top, self.n_candidates = reranker, top, max(top, n_candidates)
 

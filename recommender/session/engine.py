@@ -25,9 +25,9 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.errors import ChoiceError, shown
-from ..linalg.rows import top_n
+from .gaussian import ConditionalGaussian
 from .policy import BESIDE_WORDS, NEAREST, TURNS, MovieFilter, PolicySettings, SessionContext, genre_columns
-from .rules import LearningRule, VectorRule
+from .rules import LearningRule
 from .similar import least_served, likeness
 from .state import ANSWERS, DISLIKE, LIKE, NO_ROW, SKIP, TEXT, Event, Reason, SessionState, TextSignal, Utterance
 
@@ -157,19 +157,23 @@ class SessionEngine:
         return state._replace(current=best if total[best] > -np.inf else None)
 
     def best(self, state: SessionState, n: int = 5) -> list[int]:
-        """Return up to n movies (rows) that can be shown: the current one, then the others of the highest scores."""
-        scores = self.scores(state)
-        found = [row for row in top_n(scores[None], n)[0].tolist() if scores[row] > -np.inf and row != state.current]
-        return ([] if state.current is None else [state.current, *found])[:n]
+        """Return up to n movies (rows): the current one, then what would come if each were skipped; cost n turns."""
+        rows: list[int] = []
+        while len(rows) < n and state.current is not None:
+            rows.append(state.current)
+            state = self.step(state, SKIP)
+        return rows
 
     def scores(self, state: SessionState) -> np.ndarray:
         """Return the score of every movie (n_movies,) float32, up to one constant; -inf for excluded movies."""
         total = self.points(state, answered := state.answered)
+        if turn := self._turn(state, answered):
+            total += turn[1]
         total[answered] = -np.inf
         return total
 
     def points(self, state: SessionState, answered: Optional[np.ndarray] = None) -> np.ndarray:
-        """Return what `scores` does, with finite values for movies that were answered; answered: `state.answered`."""
+        """Return what `scores` does without turns, with finite values for movies answered; answered: theirs."""
         context, answered = self.context(state), state.answered if answered is None else answered
         scores = self.rule_of(state).scores(self._events(state))
         mean, deviation = context.moments(scores, answered)
@@ -183,8 +187,6 @@ class SessionEngine:
         change = self._traits_change(state, context, answered)
         if change is not None:
             total += change
-        if turn := self._turn(state, answered):
-            total += turn[1]
         for points in self.fits(state):
             total += points
         return np.asarray(total)
@@ -242,7 +244,7 @@ class SessionEngine:
         """Return the favorite whose turn it is, a row, and the points of that (n_movies,); None if it is nobody's."""
         skips = list(map(itemgetter(1), state.answers)).count(SKIP)
         weight = self.policy.favorite_turn_weight * (1 - (len(answered) - skips) / TURNS)
-        if not state.favorites or weight <= 0 or not isinstance(self.rule, VectorRule):
+        if not state.favorites or weight <= 0 or not isinstance(self.rule, ConditionalGaussian):
             return None
         favorite = least_served(self.rule, state.favorites, answered)
         weight *= BESIDE_WORDS if state.utterances else 1

@@ -116,7 +116,8 @@ class ConditionalGaussian(VectorRule):
         return ConditionalGaussian(self.fitted, self.settings, policy)
 
     def unit_vectors(self) -> np.ndarray:
-        return np.asarray(self.movie_vectors / self.deviations[:, None])  # correlations
+        """Return vectors whose products are the correlations of the answers to two movies, (n_movies, k) float32."""
+        return np.asarray(self.movie_vectors / self.deviations[:, None])
 
     def user_vector(self, events: Sequence[Event]) -> np.ndarray:
         return self._tastes(events).astype(np.float32)

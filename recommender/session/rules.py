@@ -18,7 +18,6 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from ..linalg.rows import unit_rows
 from .policy import PolicySettings
 from .state import DISLIKE, FAVORITE, LATER, LIKE, NO_ROW, NOT_INTERESTED, SEEN, SKIP, Event
 
@@ -84,10 +83,6 @@ class VectorRule(LearningRule):
     @abstractmethod
     def event_weights(self, events: Sequence[Event], rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """Return w_o for every event, (n_events,) float64; rows: o, (n_events,); vectors: v_o, (n_events, k)."""
-
-    def unit_vectors(self) -> np.ndarray:
-        """Return vectors whose products say how much two movies are alike, (n_movies, k) float32."""
-        return unit_rows(self.movie_vectors)
 
     def vectors_of(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
         """Return the row (n_events,) and v_o (n_events, k) float64 of every event."""

@@ -21,7 +21,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..linalg.rows import top_n
-from .rules import VectorRule
+from .gaussian import ConditionalGaussian
 
 PEOPLE, TEXTS = "people", "texts"
 
@@ -87,17 +87,17 @@ class Side:
 
 
 @functools.lru_cache(maxsize=2)
-def _people(rule: VectorRule) -> Side:
+def _people(rule: ConditionalGaussian) -> Side:
     return Side(rule.unit_vectors())
 
 
 @functools.lru_cache(maxsize=64)
-def likeness(rule: VectorRule, row: int) -> np.ndarray:
+def likeness(rule: ConditionalGaussian, row: int) -> np.ndarray:
     """Return h of people: how much every movie is like the one in `row`, (n_movies,) float32, standardised."""
     return _people(rule).scores(row)
 
 
-def least_served(rule: VectorRule, favorites: Sequence[int], shown: np.ndarray) -> int:
+def least_served(rule: ConditionalGaussian, favorites: Sequence[int], shown: np.ndarray) -> int:
     """Return the favorite, a row, that the fewest of the movies shown are most like; ties: the one named first."""
     nearest = np.argmax([likeness(rule, row)[shown] for row in favorites], axis=0)
     return favorites[int(np.bincount(nearest, minlength=len(favorites)).argmin())]
