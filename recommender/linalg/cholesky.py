@@ -15,7 +15,7 @@ import numpy as np
 from ..data.errors import SettingsError
 
 
-def inverse(G: np.ndarray, block: int = 512) -> np.ndarray:
+def inverse(G: np.ndarray, block: int = 256) -> np.ndarray:
     """Replace the symmetric positive definite `G` (n, n), float32 or float64, by its inverse and return it.
 
     Works in the dtype of `G`: float32 keeps about 7 - log10(condition number) digits. Extra memory O(n block).
