@@ -49,8 +49,8 @@ class Cost(NamedTuple):
 
 COSTS = {
     "item_knn": Cost(2e-8, 0, 0, 5),
-    "ease": Cost(3e-9, 1.5e-11, 0, 1.3, 60),
-    "directed_ease": Cost(2e-8, 3.5e-11, 0, 4.3, 60),
+    "ease": Cost(7e-9, 1.1e-11, 0, 1.3, 60),
+    "directed_ease": Cost(2e-8, 2.8e-11, 0, 2.3, 60),
     "ials": Cost(0, 0, 2.3e-6, 0),
     "svd": Cost(0, 0, 1.5e-7, 0, 60, 1e-9, 13),
     "session": Cost(0, 0, 2.3e-7, 0, 80, 1e-9, 10),
@@ -59,7 +59,7 @@ COSTS = {
     "epoch": Cost(0, 0, 3e-6, 0, 60, 1.1e-7, 48),  # of the two towers
     "rating_predictor": Cost(2e-8, 0, 0, 0),
     "content": Cost(0, 0, 0, 1.6),
-    "stacker": Cost(2.2e-7, 2.9e-10, 1.2e-4, 8.5, 130),
+    "stacker": Cost(1.8e-7, 2.1e-10, 2e-6, 5.3, 100),
     "text_ridge": Cost(3e-9, 3e-11, 0, 7.5),
     "two_tower_text": Cost(0, 0, 4e-4, 2),
 }
@@ -210,16 +210,16 @@ def cost(name: str, history: Interactions, k: int = 64) -> tuple[float, float]:
     """Return the seconds and bytes that fitting takes, by `COSTS`."""
     of, n = COSTS.get(name, Cost()), float(history.n_movies)
     pairs = float((np.diff(history.indptr).astype(np.float64) ** 2).sum())
-    of_pairs = of_ratings = 1.0  # shares
+    seconds = 0.0
     if name == "stacker":
         from .learn.stacker import Stacker
 
         limits = Stacker.Settings()
-        of_ratings = min(1.0, limits.people / max(history.n_users, 1))  # of its three rounds two see a sample
-        of_pairs, n = (1 + 2 * of_ratings) / 3, min(n, float(limits.movies))
-        of = of._replace(squares=4.5) if history.n_movies > limits.dense else of
-    seconds = of_pairs * of.pairs * pairs + of.cubes * n**3
-    seconds += (of_ratings * of.ratings + k * of.ratings_by_k) * history.n_ratings
+        people = min(limits.people, history.n_users)  # whom two of its three rounds see, and its networks
+        pairs *= (1 + 2 * people / max(history.n_users, 1)) / 3
+        seconds, n = people * (4e-3 + 6e-7 * n), min(n, float(limits.movies))
+        of = of._replace(squares=2.5) if history.n_movies > limits.dense else of
+    seconds += of.pairs * pairs + of.cubes * n**3 + (of.ratings + k * of.ratings_by_k) * history.n_ratings
     size = 4 * of.squares * n**2 + of.bytes_a_rating * history.n_ratings
     return seconds, size + k * of.rows_by_k * (history.n_users + history.n_movies)
 
