@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +230,35 @@ def test_lists_of_everybody_on_dask_are_the_same_bytes(two, tmp_path):
 def test_no_scheduler_at_the_address(monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr(engines, "WAIT", 0.5)
-    for address in ("tcp://127.0.0.1:1", "nonsense"):
-        with pytest.raises(ServiceError, match=address):
-            DaskEngine(address)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        for address in ("tcp://127.0.0.1:1", f"tcp://127.0.0.1:{port}", "nonsense", "tls://127.0.0.1:1"):
+            with pytest.raises(ServiceError, match=f"no Dask workers at {address}"):
+                DaskEngine(address)
+
+
+@pytest.mark.dev
+def test_a_web_server_at_the_address(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(engines, "WAIT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=refuse_all, args=(server,), daemon=True).start()
+        with pytest.raises(ServiceError, match="no Dask workers at"):
+            DaskEngine(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+
+
+def refuse_all(server: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # closed
+        while True:
+            with server.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@pytest.mark.dev
+def test_workers_of_another_version(two, monkeypatch):
+    versions = pytest.importorskip("distributed").versions
+    real = versions.get_versions()
+    other = {**real, "packages": {**real["packages"], "numpy": "1.26.4"}}
+    monkeypatch.setattr(versions, "get_versions", lambda **asked: other)  # of this process, not of the workers
+    with pytest.raises(ServiceError, match=r"tcp://.* runs numpy .*, this program 1\.26\.4: install the same"):
+        DaskEngine(two._client.scheduler.address)

@@ -20,7 +20,9 @@ import functools
 import importlib
 import mmap
 import pickle
+import socket
 import tempfile
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +36,7 @@ BLOCK_ENTRIES = 50_000_000  # stored values in a block, at 16 bytes each in a ma
 LARGE = 1 << 18  # bytes of an array that goes through a file
 AHEAD = 2  # results of `map` that a worker may be ahead of what was taken
 WAIT = 20  # seconds for a scheduler and its first worker
+VERSIONS = ("python", "distributed", "numpy")  # of which workers must have those of here, up to the second number
 EXTRA = "--engine dask needs Dask: pip install 'tastevec[scale]'"
 
 
@@ -96,7 +99,7 @@ class DaskEngine(Engine):
     needs more is started anew.
 
     Raises `ChoiceError` where Dask is not installed, `ServiceError` for an address that does not answer, for a
-    cluster without workers, and where one task has killed several workers.
+    cluster without workers or of other versions, and where one task has killed several workers.
     """
 
     grain = 16  # a task costs about 10 ms
@@ -123,11 +126,16 @@ class DaskEngine(Engine):
                 cluster = self._distributed.LocalCluster(n_workers=n_workers, silence_logs="CRITICAL", **one)
                 stack.enter_context(cluster)
             try:
-                self._client = stack.enter_context(self._distributed.Client(address or cluster, timeout=WAIT))
+                if address and self._distributed.comm.parse_address(address)[0] == "tcp":
+                    _wait_for_words(*self._distributed.comm.get_address_host_port(address))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # other versions have a line of their own
+                    self._client = stack.enter_context(self._distributed.Client(address or cluster, timeout=WAIT))
                 self._client.wait_for_workers(1 if address else len(cluster.workers), timeout=WAIT)
-            except (OSError, ValueError, TimeoutError) as error:
+            except (OSError, ValueError, TypeError, MemoryError) as error:  # memory: for words of another program
                 start = "start one with dask scheduler and dask worker ADDRESS, or leave --scheduler out"
                 raise ServiceError(f"no Dask workers at {address}: {start}") from error
+            self._check_versions(str(address))
             self._file = stack.enter_context(open(Path(folder, "arrays"), "wb"))
             self._close = stack.pop_all().close
         self.n_workers = len(self._workers())
@@ -162,6 +170,19 @@ class DaskEngine(Engine):
 
     def __exit__(self, *error: object) -> None:
         self._close()
+
+    def _check_versions(self, address: str) -> None:
+        found = self._client.get_versions()
+        own = found["client"]["packages"]
+        for where, other in {f"the scheduler {address}": found["scheduler"], **found["workers"]}.items():
+            for name in VERSIONS:
+                there, here = other["packages"].get(name), own[name]
+                if there and there.split(".")[:2] != here.split(".")[:2]:  # a scheduler may do without numpy
+                    raise ServiceError(f"{where} runs {name} {there}, this program {here}: install the same on both")
+        try:
+            self._client.run(_peak)
+        except ImportError as error:
+            raise ServiceError(f"workers at {address} lack this package ({error}): install tastevec there") from None
 
     def _workers(self) -> list[str]:
         return list(self._client.scheduler_info(-1)["workers"])
@@ -212,6 +233,13 @@ class DaskEngine(Engine):
         except self._distributed.KilledWorker as error:
             remedy = "give a worker more memory, or take more workers, whose blocks are smaller"
             raise ServiceError(f"{error.allowed_failures + 1} workers died of the same block: {remedy}") from None
+
+
+def _wait_for_words(host: str, port: int) -> None:
+    """Raise `OSError` where nothing is said first, as Dask does; its client waits for that without end."""
+    with socket.create_connection((host, port), WAIT) as connection:
+        if not connection.recv(1):
+            raise ConnectionError
 
 
 def _mapped(array: Any) -> Optional[tuple[str, int]]:
