@@ -3,10 +3,10 @@
     python -m tests.benchmarks.dask_scale [--ratings 24700000] [--repeats 3] [--folder DIR]
 
 In turns: one process, two workers, two workers with the same people four times over (partitions repeated, so that films
-and tastes stay). One thread each. Counted: cutting and sending the data, building the matrix, the start of the
-workers. "wall" is what passed; "busy" the CPU seconds of this process and, of the workers, of the one that had most,
-which is what passes where every process has a core of its own. Medians; the ratio is that of each turn. `--folder`
-keeps the made-up ratings.
+and tastes stay), the last once. The ratings are mapped files; one thread each. "wall" is what passed, without the start
+of the workers, which is beside it; "busy" the CPU seconds of this process and, of the workers, of the one that had
+most, which is what passes where every process has a core of its own. Medians; the ratio is that of each turn.
+`--folder` keeps the made-up ratings.
 """
 
 import os
@@ -41,15 +41,30 @@ def repeated(data: Interactions) -> Interactions:
     return Interactions(np.concatenate([*users]), data.movie_ids, np.concatenate([[0], *indptr]), *columns)
 
 
-def measure(start: Callable[[], Engine], work: Callable[[Engine], object]) -> tuple[float, float, str, object]:
-    """Return wall seconds, busy seconds, the memory of the workers, and what `work` returned."""
-    wall, busy = time.perf_counter(), time.process_time()
+def stored(folder: Path, make: Callable[[], Interactions]) -> Interactions:
+    """Return what `make` makes, mapped from a folder that has it or will."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        make().save(folder)
+    return Interactions.load(folder)
+
+
+def measure(start: Callable[[], Engine], work: Callable[[Engine], object]) -> tuple[float, float, float, str, object]:
+    """Return seconds: wall, busy, until the workers were there; the memory of the workers; what `work` returned."""
+    began = time.perf_counter()
     with start() as engine:
+        wall, busy = time.perf_counter(), process_seconds(engine)
         result = work(engine)
-        wall, busy = time.perf_counter() - wall, time.process_time() - busy
-        if isinstance(engine, DaskEngine):
-            busy += max(engine._client.run(time.process_time).values())
-        return wall, busy, engine.memory(), result
+        return time.perf_counter() - wall, process_seconds(engine) - busy, wall - began, engine.memory(), result
+
+
+def process_seconds(engine: Engine) -> float:
+    workers = engine._client.run(time.process_time).values() if isinstance(engine, DaskEngine) else [0.0]
+    return time.process_time() + max(workers)
+
+
+def two() -> Engine:
+    return DaskEngine(n_workers=2, memory_limit="4GB")
 
 
 def fit(data: Interactions, engine: Engine) -> np.ndarray:
@@ -67,13 +82,14 @@ def main() -> None:
     given = parser.parse_args()
     share = given.ratings / N_RATINGS
     with tempfile.TemporaryDirectory() as temporary:
-        stored = (given.folder or Path(temporary)) / str(given.ratings)
-        if not stored.is_dir():
-            stored.mkdir(parents=True)
-            sizes = (int(N_USERS * share), int(N_MOVIES * share**0.5), given.ratings)
-            synthetic_interactions(*sizes, np.random.default_rng(0)).save(stored)
-        data = Interactions.load(stored)
-    many, catalog = repeated(data), Catalog([{"movieId": str(i), "title": f"M {i} (2000)"} for i in data.movie_ids])
+        folders = [(given.folder or Path(temporary)) / f"{given.ratings} x {times}" for times in (1, TIMES)]
+        sizes = (int(N_USERS * share), int(N_MOVIES * share**0.5), given.ratings)
+        data = stored(folders[0], lambda: synthetic_interactions(*sizes, np.random.default_rng(0)))
+        compare(data, stored(folders[1], lambda: repeated(data)), given.repeats)
+
+
+def compare(data: Interactions, many: Interactions, repeats: int) -> None:
+    catalog = Catalog([{"movieId": str(i), "title": f"M {i} (2000)"} for i in data.movie_ids])
     ranker = SvdModel(signal="ones").fit(data)
     print(f"{data.n_ratings:,} ratings, {data.n_users:,} users x {data.n_movies:,} movies; x {TIMES} people")
 
@@ -87,23 +103,19 @@ def main() -> None:
 
     for what, work in (("SVD", fit), ("recommend_all", lists)):
         runs = (("one process", Engine, data), ("two workers", two, data), (f"x {TIMES} people", two, many))
-        seconds, said = np.empty((given.repeats, len(runs), 2)), [""] * len(runs)
+        seconds, said = np.full((repeats, len(runs), 3), np.nan), [""] * len(runs)  # wall, busy, start
         results: list[object] = [None] * len(runs)
-        for repeat in range(given.repeats):
-            for at, (_, start, people) in enumerate(runs):
+        for repeat in range(repeats):
+            for at, (_, start, people) in enumerate(runs[: 2 if repeat else 3]):
                 *seconds[repeat, at], said[at], results[at] = measure(start, functools.partial(work, people))
-        for (name, _, _), (wall, busy), memory in zip(runs, np.median(seconds, axis=0), said):
-            print(f"  {what}, {name:<12} wall {wall:6.1f} s, busy {busy:6.1f} s  {memory}")
-        ratio, growth = (np.median(seconds[:, a] / seconds[:, b], axis=0) for a, b in ((1, 0), (2, 1)))
+        for (name, _, _), (wall, busy, began), memory in zip(runs, np.nanmedian(seconds, axis=0), said):
+            print(f"  {what}, {name:<12} wall {wall:6.1f} s, busy {busy:6.1f} s, start {began:.1f} s  {memory}")
+        ratio, growth = (np.nanmedian(seconds[:, a] / seconds[:, b], axis=0) for a, b in ((1, 0), (2, 1)))
         print(f"  two workers / one process: wall {ratio[0]:.2f}, busy {ratio[1]:.2f}", end="; ")
         print(f"x {TIMES} people: wall {growth[0]:.2f}, busy {growth[1]:.2f}")
         one, other = results[:2]
         off = float(np.abs(one / other - 1).max()) if what == "SVD" else float(one != other)
         print(f"  largest difference of the results {off:.1e}; load average {os.getloadavg()[0]:.1f}", flush=True)
-
-
-def two() -> Engine:
-    return DaskEngine(n_workers=2)
 
 
 if __name__ == "__main__":
